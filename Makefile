@@ -1,0 +1,32 @@
+# Every command of the project. `make help` lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help peers fmt lint test demo docs audit
+CARGO ?= cargo
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, an OpenID Provider
+	@tests/peers/install.sh
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+lint: ## formatting and clippy, warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --locked -- -D warnings
+
+test: peers lint ## everything that must hold before a change lands
+	$(CARGO) test --locked
+
+demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream on loopback
+	$(CARGO) build --locked --bin vestibule --example demo
+	@exec "$${CARGO_TARGET_DIR:-target}/debug/examples/demo"
+
+docs: ## rewrite the generated parts of docs/
+	UPDATE_DOCS=1 $(CARGO) test --locked docs
+
+audit: ## advisories, licences and sources of the dependencies
+	@command -v cargo-deny >/dev/null || { echo "audit: run 'cargo install --locked cargo-deny' first" >&2; exit 1; }
+	$(CARGO) deny check

@@ -1,0 +1,147 @@
+//! Which credential a request presents: one of the headers that programs use, or the session cookie.
+
+use std::fmt;
+
+/// Where programs put a key or token, beside `Authorization`.
+const KEY_HEADERS: [&str; 4] = ["x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
+
+/// What was presented. A credential in a header is taken alone: when it is wrong, the cookie does not help.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Credential<'a> {
+    None,
+    Header(&'a str),
+    Session(&'a str),
+}
+
+/// Two different credentials of a kind, or one that can't be read: nobody can say which is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ambiguous;
+
+impl<'a> Credential<'a> {
+    /// `header` gives every value of a header, by its lower-case name.
+    pub fn find<I>(cookie_name: &str, mut header: impl FnMut(&'static str) -> I) -> Result<Self, Ambiguous>
+    where
+        I: Iterator<Item = &'a [u8]>,
+    {
+        let mut found = Single::None;
+        for value in header("authorization") {
+            found.add(bearer(value)?)?;
+        }
+        for name in KEY_HEADERS {
+            for value in header(name) {
+                found.add(text(value)?)?;
+            }
+        }
+        if let Single::One(credential) = found {
+            return Ok(Self::Header(credential));
+        }
+        for value in header("cookie") {
+            for cookie in cookies(value, cookie_name) {
+                found.add(text(cookie)?)?;
+            }
+        }
+        Ok(match found {
+            Single::None => Self::None,
+            Single::One(cookie) => Self::Session(cookie),
+        })
+    }
+}
+
+/// One value, or several that are the same.
+enum Single<'a> {
+    None,
+    One(&'a str),
+}
+
+impl<'a> Single<'a> {
+    fn add(&mut self, value: &'a str) -> Result<(), Ambiguous> {
+        match self {
+            Self::One(known) if *known != value => Err(Ambiguous),
+            _ => {
+                *self = Self::One(value);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The token of an `Authorization` header. Another scheme is a credential that nobody here knows.
+fn bearer(value: &[u8]) -> Result<&str, Ambiguous> {
+    let value = text(value)?;
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
+        _ => Ok(value),
+    }
+}
+
+fn text(value: &[u8]) -> Result<&str, Ambiguous> {
+    std::str::from_utf8(value).map_err(|_| Ambiguous)
+}
+
+/// The values of every cookie of this name (RFC 6265, section 4.2). Bytes that are no text are skipped:
+/// they belong to somebody else's cookie.
+fn cookies<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    header.split(|byte| *byte == b';').filter_map(move |pair| {
+        let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
+        rest.strip_prefix(b"=")
+    })
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Header(_) => "Header([redacted])",
+            Self::Session(_) => "Session([redacted])",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Result<Credential<'a>, Ambiguous> {
+        Credential::find("__Host-vestibule", |name| headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value))
+    }
+
+    #[rstest]
+    #[case::nothing(&[], Ok(Credential::None))]
+    #[case::bearer(&[("authorization", b"Bearer sk-1".as_slice())], Ok(Credential::Header("sk-1")))]
+    #[case::bearer_in_any_case(&[("authorization", b"bEARER  sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::basic(&[("authorization", b"Basic YTpi")], Ok(Credential::Header("Basic YTpi")))]
+    #[case::no_token(&[("authorization", b"Bearer")], Ok(Credential::Header("Bearer")))]
+    #[case::empty_token(&[("authorization", b"Bearer ")], Ok(Credential::Header("")))]
+    #[case::empty_header(&[("authorization", b"")], Ok(Credential::Header("")))]
+    #[case::x_api_key(&[("x-api-key", b"sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::litellm(&[("x-litellm-api-key", b"sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::azure(&[("api-key", b"sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::google(&[("x-goog-api-key", b"sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::same_twice(&[("authorization", b"Bearer sk-1"), ("x-api-key", b"sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::two_headers(&[("authorization", b"Bearer sk-1"), ("x-api-key", b"sk-2")], Err(Ambiguous))]
+    #[case::repeated_header(&[("authorization", b"Bearer sk-1"), ("authorization", b"Bearer sk-2")], Err(Ambiguous))]
+    #[case::no_text(&[("authorization", b"Bearer \xff")], Err(Ambiguous))]
+    #[case::header_before_cookie(&[("cookie", b"__Host-vestibule=c"), ("x-api-key", b"k")], Ok(Credential::Header("k")))]
+    #[case::cookie(&[("cookie", b"a=1; __Host-vestibule=c; b=2")], Ok(Credential::Session("c")))]
+    #[case::cookie_in_second_header(&[("cookie", b"a=1"), ("cookie", b"__Host-vestibule=c")], Ok(Credential::Session("c")))]
+    #[case::cookie_without_blanks(&[("cookie", b"a=1;__Host-vestibule=c;b=2")], Ok(Credential::Session("c")))]
+    #[case::longer_name(&[("cookie", b"__Host-vestibule-login=c")], Ok(Credential::None))]
+    #[case::prefixed_name(&[("cookie", b"x__Host-vestibule=c")], Ok(Credential::None))]
+    #[case::other_case(&[("cookie", b"__host-vestibule=c")], Ok(Credential::None))]
+    #[case::odd_bytes_beside_it(&[("cookie", b"a=\xff\xfe; __Host-vestibule=c")], Ok(Credential::Session("c")))]
+    #[case::odd_bytes_in_it(&[("cookie", b"__Host-vestibule=\xff")], Err(Ambiguous))]
+    #[case::same_cookie_twice(&[("cookie", b"__Host-vestibule=c; __Host-vestibule=c")], Ok(Credential::Session("c")))]
+    #[case::two_cookies(&[("cookie", b"__Host-vestibule=c; __Host-vestibule=d")], Err(Ambiguous))]
+    #[case::empty_cookie(&[("cookie", b"__Host-vestibule=")], Ok(Credential::Session("")))]
+    #[case::name_alone(&[("cookie", b"__Host-vestibule")], Ok(Credential::None))]
+    fn exactly_one_credential_is_found(#[case] headers: &[(&str, &[u8])], #[case] expected: Result<Credential<'_>, Ambiguous>) {
+        assert!(find(headers) == expected, "{:?}", find(headers));
+    }
+
+    #[test]
+    fn debug_shows_no_credential() {
+        assert_eq!(format!("{:?}", Credential::Header("sk-hidden")), "Header([redacted])");
+    }
+}

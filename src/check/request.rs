@@ -1,0 +1,196 @@
+//! What a check is about: the original request, and the check's own
+//! query, which narrows what one route of the gateway lets through.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+use crate::principal::Grant;
+
+/// The original request, as the gateway's dialect tells it; nothing here is decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckRequest<'a> {
+    pub method: &'a str,
+    /// `http` or `https`, in lower case. What the gateway saw, not what the browser used.
+    pub scheme: &'a str,
+    /// Without port, in the client's case of letters; an IPv6 address keeps its brackets.
+    pub host: &'a str,
+    /// Raw, with its leading slash.
+    pub path: &'a str,
+    /// What follows the first question mark.
+    pub query: Option<&'a str>,
+}
+
+/// `allow_roles` and `allow_teams` of the check's own URL. They only ever narrow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowing {
+    /// `None`: any role, or no role at all, will do. An empty list lets nobody through.
+    pub roles: Option<Vec<String>>,
+    pub teams: Option<Vec<String>>,
+}
+
+/// Why a check's query was refused: whatever isn't understood could have been meant to narrow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NarrowingError {
+    #[error("the check's URL has a parameter other than allow_roles and allow_teams")]
+    UnknownParameter,
+    #[error("the check's URL has a plus sign: write %20 for a blank, %2B for a plus")]
+    Plus,
+    #[error("the check's URL has a broken percent-encoding")]
+    Encoding,
+}
+
+impl Narrowing {
+    /// Reads the check's own query, without its question mark. Values are separated by commas,
+    /// parameters may be repeated. An empty query is the common case and allocates nothing.
+    pub fn parse(query: &str) -> Result<Self, NarrowingError> {
+        let mut narrowing = Self::default();
+        for parameter in query.split('&').filter(|text| !text.is_empty()) {
+            let (name, values) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let list = match &*decoded(name)? {
+                "allow_roles" => &mut narrowing.roles,
+                "allow_teams" => &mut narrowing.teams,
+                _ => return Err(NarrowingError::UnknownParameter),
+            };
+            let values = decoded(values)?;
+            let named = values.split(',').map(str::trim).filter(|v| !v.is_empty());
+            list.get_or_insert_default()
+                .extend(named.map(str::to_owned));
+        }
+        Ok(narrowing)
+    }
+
+    /// Whether the grant has one of the roles and one of the teams, where any are asked for.
+    pub fn allows(&self, grant: &Grant) -> bool {
+        let by_role = self.roles.as_ref().is_none_or(|roles| {
+            let role = grant.role.as_ref();
+            role.is_some_and(|role| roles.iter().any(|wanted| wanted == role.as_str()))
+        });
+        let by_team = self.teams.as_ref().is_none_or(|teams| {
+            let mut held = grant.teams.iter();
+            held.any(|team| teams.iter().any(|wanted| wanted == team.as_str()))
+        });
+        by_role && by_team
+    }
+}
+
+/// A plus is refused because some write it for a blank and some for itself: read the other way,
+/// one team's name would become another's.
+fn decoded(text: &str) -> Result<Cow<'_, str>, NarrowingError> {
+    if text.contains('+') {
+        return Err(NarrowingError::Plus);
+    }
+    if !every_percent_has_its_digits(text) {
+        return Err(NarrowingError::Encoding);
+    }
+    percent_decode_str(text)
+        .decode_utf8()
+        .map_err(|_| NarrowingError::Encoding)
+}
+
+fn every_percent_has_its_digits(text: &str) -> bool {
+    text.split('%').skip(1).all(|after| {
+        let digits = after.bytes().take(2);
+        digits.filter(u8::is_ascii_hexdigit).count() == 2
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::principal::{Role, Team};
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    fn list(names: &[&str]) -> Option<Vec<String>> {
+        Some(names.iter().map(|name| (*name).to_owned()).collect())
+    }
+
+    #[rstest]
+    #[case::nothing("", None, None)]
+    #[case::separators("&&", None, None)]
+    #[case::roles("allow_roles=a,b", list(&["a", "b"]), None)]
+    #[case::teams("allow_teams=x", None, list(&["x"]))]
+    #[case::both("allow_roles=a&allow_teams=x,y", list(&["a"]), list(&["x", "y"]))]
+    #[case::repeated("allow_roles=a&allow_roles=b", list(&["a", "b"]), None)]
+    #[case::empty("allow_roles=", list(&[]), None)]
+    #[case::no_value("allow_teams", None, list(&[]))]
+    #[case::commas("allow_roles=,a,,b,", list(&["a", "b"]), None)]
+    #[case::blanks("allow_roles=a,%20b%20,%20", list(&["a", "b"]), None)]
+    #[case::encoded_comma("allow_roles=a%2Cb", list(&["a", "b"]), None)]
+    #[case::encoded_value("allow_teams=data%20science%2fml", None, list(&["data science/ml"]))]
+    #[case::encoded_plus("allow_teams=C%2B%2B", None, list(&["C++"]))]
+    #[case::encoded_name("allow%5Froles=a", list(&["a"]), None)]
+    #[case::beyond_ascii("allow_teams=%C3%BCber", None, list(&["\u{fc}ber"]))]
+    #[case::equals_sign("allow_teams=a=b", None, list(&["a=b"]))]
+    fn the_query_names_roles_and_teams(
+        #[case] query: &str,
+        #[case] roles: Option<Vec<String>>,
+        #[case] teams: Option<Vec<String>>,
+    ) {
+        let narrowing = Narrowing::parse(query);
+        assert_eq!(narrowing, Ok(Narrowing { roles, teams }));
+    }
+
+    #[rstest]
+    #[case::typo("allow_role=a", NarrowingError::UnknownParameter)]
+    #[case::case("Allow_Roles=a", NarrowingError::UnknownParameter)]
+    #[case::other("rd=/", NarrowingError::UnknownParameter)]
+    #[case::no_name("=a", NarrowingError::UnknownParameter)]
+    #[case::one_good("allow_roles=a&allow_team=x", NarrowingError::UnknownParameter)]
+    #[case::semicolon("allow_roles;allow_teams=x", NarrowingError::UnknownParameter)]
+    #[case::second_question_mark("?allow_roles=a", NarrowingError::UnknownParameter)]
+    #[case::blank_in_name("allow_roles%20=a", NarrowingError::UnknownParameter)]
+    #[case::plus("allow_teams=C++", NarrowingError::Plus)]
+    #[case::half_encoded("allow_roles=a%2", NarrowingError::Encoding)]
+    #[case::not_encoded("allow_roles=100%", NarrowingError::Encoding)]
+    #[case::bad_digits("allow_roles=%zz", NarrowingError::Encoding)]
+    #[case::percent_percent("allow_roles=%%41", NarrowingError::Encoding)]
+    #[case::no_text("allow_teams=%ff", NarrowingError::Encoding)]
+    fn what_is_not_understood_is_refused(#[case] query: &str, #[case] expected: NarrowingError) {
+        assert_eq!(Narrowing::parse(query), Err(expected));
+    }
+
+    #[rstest]
+    #[case::unasked("", Some("a"), &[], true)]
+    #[case::unasked_without_role("", None, &[], true)]
+    #[case::role("allow_roles=a,b", Some("b"), &[], true)]
+    #[case::other_role("allow_roles=a,b", Some("c"), &[], false)]
+    #[case::case_of_role("allow_roles=a", Some("A"), &[], false)]
+    #[case::no_role("allow_roles=a", None, &[], false)]
+    #[case::no_roles_listed("allow_roles=", Some("a"), &[], false)]
+    #[case::no_roles_listed_and_none_held("allow_roles", None, &[], false)]
+    #[case::team("allow_teams=x", None, &["w", "x"], true)]
+    #[case::other_team("allow_teams=x", Some("a"), &["y"], false)]
+    #[case::no_team("allow_teams=x", Some("x"), &[], false)]
+    #[case::no_teams_listed("allow_teams=", Some("a"), &["x"], false)]
+    #[case::both("allow_roles=a&allow_teams=x", Some("a"), &["x"], true)]
+    #[case::role_alone("allow_roles=a&allow_teams=x", Some("a"), &["y"], false)]
+    #[case::team_alone("allow_roles=a&allow_teams=x", Some("b"), &["x"], false)]
+    #[case::team_in_place_of_role("allow_roles=x", Some("a"), &["x"], false)]
+    fn a_grant_is_narrowed(
+        #[case] query: &str,
+        #[case] role: Option<&str>,
+        #[case] teams: &[&str],
+        #[case] expected: bool,
+    ) {
+        let grant = Grant {
+            role: role.map(Role::new),
+            teams: teams.iter().copied().map(Team::new).collect(),
+            ..Grant::default()
+        };
+        let narrowing = Narrowing::parse(query).unwrap();
+        assert_eq!(narrowing.allows(&grant), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_parameter_narrows(query in "(allow_roles=|allow_teams|=|&|a|,|%2C){0,7}") {
+            if let Ok(narrowing) = Narrowing::parse(&query) {
+                let asked = query.bytes().any(|byte| byte != b'&');
+                prop_assert_eq!(narrowing != Narrowing::default(), asked);
+                prop_assert_eq!(narrowing.allows(&Grant::default()), !asked);
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Time, passed in: nothing else in the crate reads a clock.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+/// Where the time comes from.
+///
+/// Wall time is for what other pods and people read (expiry, "last seen"); monotonic time is for
+/// bounds that must hold even when the wall clock jumps (how old a proof is, how long a lease lasts).
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> Timestamp;
+    fn monotonic(&self) -> Instant;
+}
+
+/// The machine's clocks.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the monotonic clock")]
+    fn monotonic(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+/// A clock that a test moves by hand.
+#[cfg(test)]
+pub(crate) mod manual {
+    use std::{
+        sync::{Arc, Mutex},
+        time::{Duration, Instant},
+    };
+
+    use jiff::Timestamp;
+
+    use super::{Clock, SystemClock};
+
+    #[derive(Clone)]
+    pub(crate) struct ManualClock {
+        start: (Timestamp, Instant),
+        passed: Arc<Mutex<Duration>>,
+    }
+
+    impl ManualClock {
+        pub(crate) fn new() -> Self {
+            Self { start: (SystemClock.now(), SystemClock.monotonic()), passed: Arc::default() }
+        }
+
+        pub(crate) fn advance(&self, by: Duration) {
+            *self.passed.lock().unwrap() += by;
+        }
+    }
+
+    impl Clock for ManualClock {
+        fn now(&self) -> Timestamp {
+            self.start.0 + *self.passed.lock().unwrap()
+        }
+
+        fn monotonic(&self) -> Instant {
+            self.start.1 + *self.passed.lock().unwrap()
+        }
+    }
+}

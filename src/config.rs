@@ -1,0 +1,172 @@
+//! The configuration: a YAML file and environment variables in, a validated [`Config`] or all of
+//! its mistakes at once out.
+
+pub mod decode;
+pub mod env;
+pub mod mistakes;
+pub mod provider;
+pub mod redis_url;
+pub mod secrets;
+pub mod store;
+pub mod units;
+pub mod yaml;
+
+mod litellm;
+mod reference;
+mod root;
+mod suggest;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use self::mistakes::{Mistake, Mistakes, Place};
+pub use self::provider::{AuthMethod, Endpoints, Provider, RpLogout, SigningAlgorithm};
+pub use self::redis_url::{RedisUrl, Topology};
+pub use self::secrets::{Secret, SecretFileError, read_secret_file};
+pub use self::store::{Redis, Store};
+use crate::origin::PublicUrl;
+
+/// Everything that can be set, validated. `app` hands each part its own section.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub public_url: PublicUrl,
+    pub listen: Listen,
+    pub replicas: u32,
+    /// HTTP worker threads of each listener.
+    pub workers: usize,
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    pub store: Store,
+    pub key_ring: Option<Secret>,
+    pub providers: Vec<Provider>,
+    pub sessions: Sessions,
+    pub cache: Cache,
+    pub role_map: Option<PathBuf>,
+    pub log: Log,
+    pub shutdown: Shutdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    pub public: SocketAddr,
+    pub check: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    pub idle: Duration,
+    pub absolute: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cache {
+    pub revocation_grace: Duration,
+    pub entries: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    pub format: Format,
+    /// A filter directive such as `info` or `vestibule=debug,info`.
+    pub level: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Both are counted from the signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shutdown {
+    /// How long requests are still accepted after readiness has failed.
+    pub delay: Duration,
+    /// When what is still running is cut off.
+    pub deadline: Duration,
+}
+
+/// A configuration, and what its writer should know although nothing is wrong.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub config: Config,
+    pub warnings: Vec<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{} can't be read: {source}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Mistakes(#[from] Mistakes),
+}
+
+/// Reads the file, if one is named, lays the variables over it and validates the whole. The files of
+/// secrets and certificates are read too, so that their mistakes come with all the others.
+pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, LoadError> {
+    let text = match path {
+        Some(path) => read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?,
+        None => String::new(),
+    };
+    Ok(parse(&text, env)?)
+}
+
+/// [`load`] for a text that is already there.
+pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Mistakes> {
+    let variables: Vec<_> = env.collect();
+    let parsed = yaml::parse(text);
+    let mut mistakes = parsed.mistakes;
+    let mut tree = parsed.root;
+    mistakes.extend(env::overlay(&mut tree, &variables));
+    match decode::decode(tree, root::read) {
+        Ok(config) if mistakes.is_empty() => Ok(Loaded { config, warnings: warnings(&variables) }),
+        Ok(_) => Err(mistakes.into()),
+        Err(more) => {
+            mistakes.extend(more);
+            Err(mistakes.into())
+        }
+    }
+}
+
+/// The tables of docs/configuration.md.
+pub fn reference() -> String {
+    reference::render(&decode::describe(root::read))
+}
+
+/// A larger file is something else, named by mistake.
+const LARGEST_FILE: u64 = 1 << 20;
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a configuration has at most 1 MiB"));
+    }
+    Ok(text)
+}
+
+fn warnings(variables: &[(String, String)]) -> Vec<String> {
+    let names = || variables.iter().map(|(name, _)| name.as_str());
+    let ours = reference::variables(&decode::describe(root::read));
+    let mut warnings = misspelt(&ours, names());
+    warnings.extend(litellm::warnings(names()));
+    warnings
+}
+
+/// Names with single underscores look like ours but can't be mistakes: Kubernetes sets some like
+/// them for a service that is called vestibule.
+fn misspelt<'v>(ours: &[String], names: impl Iterator<Item = &'v str>) -> Vec<String> {
+    let meant = |name: &str| ours.iter().find(|ours| ours.replace("__", "_") == name);
+    let mut found: Vec<_> = names.filter_map(|name| Some((name, meant(name)?))).collect();
+    found.sort_unstable();
+    found
+        .iter()
+        .map(|(name, meant)| format!("{name} is not read: fields are separated by two underscores, as in {meant}"))
+        .collect()
+}

@@ -1,0 +1,236 @@
+//! Environment variables laid over the tree: `VESTIBULE__STORE__URL` is `store.url`,
+//! `VESTIBULE__PROVIDERS__0__ISSUER` is `providers[0].issuer`.
+
+use super::mistakes::{Mistake, Place};
+use super::yaml::{Entry, Node, Value};
+
+pub const PREFIX: &str = "VESTIBULE__";
+
+/// Lays every variable with our prefix over the tree and passes over all others. Shorter names go
+/// first, so that `…__PROVIDERS` gives the list that `…__PROVIDERS__0__ID` then changes.
+pub fn overlay(root: &mut Node, variables: &[(String, String)]) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut overrides = Vec::new();
+    for (name, value) in variables.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+        match segments(name) {
+            Ok(segments) => overrides.push((segments, name, value)),
+            Err(text) => mistakes.push(Mistake::new("", Place::Variable(name.clone()), text)),
+        }
+    }
+    overrides.sort();
+    for (segments, variable, value) in overrides {
+        let mut overlay = Overlay { variable, value, path: String::new(), mistakes: &mut mistakes };
+        overlay.set(root, &segments);
+    }
+    mistakes
+}
+
+/// The variable that overrides the field at a path such as `providers[0].issuer`.
+pub fn variable_of(path: &str) -> String {
+    let name = path.replace("[]", "[0]").replace('[', "__").replace(']', "").replace('.', "__");
+    format!("{PREFIX}{}", name.to_ascii_uppercase())
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Index(usize),
+    Name(String),
+}
+
+struct Overlay<'a> {
+    variable: &'a str,
+    value: &'a str,
+    path: String,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Overlay<'_> {
+    fn set(&mut self, node: &mut Node, segments: &[Segment]) {
+        let Some((first, rest)) = segments.split_first() else {
+            *node = Node::raw(self.place(), self.value.to_owned());
+            return;
+        };
+        self.open(node, first);
+        match (&mut node.value, first) {
+            (Value::Map(entries), _) => self.set_field(entries, first, rest),
+            (Value::Seq(nodes), Segment::Index(index)) => self.set_element(nodes, *index, rest),
+            (Value::Seq(_), Segment::Name(_)) => {
+                let example = format!("{}__0__…", variable_of(&self.path));
+                self.complain(format!("is a list: name the element by its number, as in {example}"));
+            }
+            (Value::Scalar(_), _) => self.complain("is a single value and has no fields".to_owned()),
+            (Value::Broken, _) => {}
+        }
+    }
+
+    /// Makes the node one that can have parts: a variable's text is read, and nothing becomes a list or map.
+    fn open(&mut self, node: &mut Node, first: &Segment) {
+        let taken = std::mem::replace(node, Node::null(self.place()));
+        let parsed = taken.expanded(&self.path);
+        self.mistakes.extend(parsed.mistakes);
+        *node = parsed.root;
+        if node.is_null() {
+            let value = match first {
+                Segment::Index(_) => Value::Seq(Vec::new()),
+                Segment::Name(_) => Value::Map(Vec::new()),
+            };
+            *node = Node { place: self.place(), value };
+        }
+    }
+
+    fn set_field(&mut self, entries: &mut Vec<Entry>, segment: &Segment, rest: &[Segment]) {
+        let key = match segment {
+            Segment::Index(index) => index.to_string(),
+            Segment::Name(name) => name.clone(),
+        };
+        if !self.path.is_empty() {
+            self.path.push('.');
+        }
+        self.path.push_str(&key);
+        let place = self.place();
+        let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
+            entries.push(Entry { key, place: place.clone(), value: Node::null(place.clone()) });
+            entries.len() - 1
+        });
+        if rest.is_empty() {
+            entries[index].place = place;
+        }
+        self.set(&mut entries[index].value, rest);
+    }
+
+    fn set_element(&mut self, nodes: &mut Vec<Node>, index: usize, rest: &[Segment]) {
+        if index > nodes.len() {
+            let next = nodes.len();
+            self.complain(format!("has {next} elements, so the next number is {next}, not {index}"));
+            return;
+        }
+        self.path.push_str(&format!("[{index}]"));
+        if index == nodes.len() {
+            nodes.push(Node::null(self.place()));
+        }
+        self.set(&mut nodes[index], rest);
+    }
+
+    fn place(&self) -> Place {
+        Place::Variable(self.variable.to_owned())
+    }
+
+    fn complain(&mut self, text: String) {
+        self.mistakes.push(Mistake::new(self.path.clone(), self.place(), text));
+    }
+}
+
+fn segments(name: &str) -> Result<Vec<Segment>, &'static str> {
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+    rest.split("__").map(segment).collect()
+}
+
+fn segment(text: &str) -> Result<Segment, &'static str> {
+    let is_field = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    if text.is_empty() || text.starts_with('_') {
+        return Err("is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL");
+    }
+    if !text.bytes().all(is_field) {
+        return Err("is not a field's name: names are written in capitals, as in VESTIBULE__STORE__URL");
+    }
+    Ok(match text.parse::<usize>() {
+        Ok(index) if index.to_string() == text => Segment::Index(index),
+        _ => Segment::Name(text.to_ascii_lowercase()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::yaml::parse;
+    use rstest::rstest;
+
+    /// Lays the variables over the document and writes what comes out on one line.
+    fn overlaid(document: &str, variables: &[(&str, &str)]) -> (String, Vec<String>) {
+        let mut root = parse(document).root;
+        let variables: Vec<_> = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mistakes = overlay(&mut root, &variables);
+        (outline(&root), mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    fn outline(node: &Node) -> String {
+        match &node.value {
+            Value::Scalar(scalar) => scalar.text.clone(),
+            Value::Map(entries) => {
+                let inner: Vec<_> = entries.iter().map(|e| format!("{}: {}", e.key, outline(&e.value))).collect();
+                format!("{{{}}}", inner.join(", "))
+            }
+            Value::Seq(nodes) => format!("[{}]", nodes.iter().map(outline).collect::<Vec<_>>().join(", ")),
+            Value::Broken => "broken".to_owned(),
+        }
+    }
+
+    #[rstest]
+    #[case("", &[("VESTIBULE__A__B", "x")], "{a: {b: x}}")]
+    #[case("a: {b: y, c: z}", &[("VESTIBULE__A__B", "x")], "{a: {b: x, c: z}}")]
+    #[case("a:", &[("VESTIBULE__A__B", "x")], "{a: {b: x}}")]
+    #[case("l: [{a: 1}, {a: 2}]", &[("VESTIBULE__L__1__A", "3")], "{l: [{a: 1}, {a: 3}]}")]
+    #[case("l: [{a: 1}]", &[("VESTIBULE__L__1__A", "2")], "{l: [{a: 1}, {a: 2}]}")]
+    #[case("", &[("VESTIBULE__L__1", "b"), ("VESTIBULE__L__0", "a")], "{l: [a, b]}")]
+    #[case("l: [a, b]", &[("VESTIBULE__L__1", "c")], "{l: [a, c]}")]
+    #[case("", &[("VESTIBULE__L__0__B", "y"), ("VESTIBULE__L", "[{a: x}]")], "{l: [{a: x, b: y}]}")]
+    #[case("", &[("VESTIBULE__A", "  [raw: text ")], "{a:   [raw: text }")]
+    #[case("a: 1", &[("VESTIBULE_B", "x"), ("OTHER", "y"), ("vestibule__c", "z")], "{a: 1}")]
+    fn variables_are_laid_over_the_tree(#[case] document: &str, #[case] variables: &[(&str, &str)], #[case] expected: &str) {
+        assert_eq!(overlaid(document, variables), (expected.to_owned(), vec![]));
+    }
+
+    #[test]
+    fn ten_elements_come_in_the_order_of_their_numbers() {
+        let names: Vec<_> = (0..12).rev().map(|i| format!("VESTIBULE__L__{i}")).collect();
+        let values: Vec<_> = (0..12).rev().map(|i| i.to_string()).collect();
+        let variables: Vec<_> = names.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
+        let (tree, mistakes) = overlaid("", &variables);
+        assert_eq!(tree, "{l: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]}");
+        assert!(mistakes.is_empty());
+    }
+
+    #[rstest]
+    #[case("l: [a]", "VESTIBULE__L__2", "l (VESTIBULE__L__2): has 1 elements, so the next number is 1, not 2")]
+    #[case(
+        "l: [a]",
+        "VESTIBULE__L__X",
+        "l (VESTIBULE__L__X): is a list: name the element by its number, as in VESTIBULE__L__0__…"
+    )]
+    #[case(
+        "l: [a]",
+        "VESTIBULE__L__00",
+        "l (VESTIBULE__L__00): is a list: name the element by its number, as in VESTIBULE__L__0__…"
+    )]
+    #[case("a: 1", "VESTIBULE__A__B", "a (VESTIBULE__A__B): is a single value and has no fields")]
+    #[case(
+        "",
+        "VESTIBULE__",
+        "VESTIBULE__: is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL"
+    )]
+    #[case(
+        "",
+        "VESTIBULE__A__",
+        "VESTIBULE__A__: is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL"
+    )]
+    #[case(
+        "",
+        "VESTIBULE__A___B",
+        "VESTIBULE__A___B: is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL"
+    )]
+    #[case(
+        "",
+        "VESTIBULE__store",
+        "VESTIBULE__store: is not a field's name: names are written in capitals, as in VESTIBULE__STORE__URL"
+    )]
+    fn names_that_lead_nowhere_are_mistakes(#[case] document: &str, #[case] variable: &str, #[case] expected: &str) {
+        assert_eq!(overlaid(document, &[(variable, "x")]).1, [expected]);
+    }
+
+    #[test]
+    fn a_path_and_its_variable_belong_together() {
+        assert_eq!(variable_of("public_url"), "VESTIBULE__PUBLIC_URL");
+        assert_eq!(variable_of("providers[].client_secret"), "VESTIBULE__PROVIDERS__0__CLIENT_SECRET");
+        assert_eq!(variable_of("providers[2].scopes[1]"), "VESTIBULE__PROVIDERS__2__SCOPES__1");
+    }
+}

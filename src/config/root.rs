@@ -1,0 +1,257 @@
+//! The top level of the configuration and its small sections, and the rules between sections.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use super::decode::{Field, Kind, Section, field};
+use super::secrets::{SecretFields, key_ring};
+use super::{Cache, Config, Format, Listen, Log, Provider, Sessions, Shutdown, Store, provider, store, values};
+use crate::origin::PublicUrl;
+
+/// Every section is read before any is asked for, so that all mistakes are found.
+pub fn read(root: &mut Section<'_>) -> Option<Config> {
+    let public_url = root.optional(PUBLIC_URL, &values::PUBLIC_URL);
+    let replicas = root.or_default(REPLICAS, &REPLICA_COUNT, "1");
+    let workers = root.optional(WORKERS, &WORKER_COUNT);
+    let trusted_proxies = root.list(TRUSTED_PROXIES, &values::NETWORK, &[]);
+    let key_ring = root.secret(&KEY_RING);
+    let listen = root.section("listen", "Addresses to listen on; port 0 takes a free one.", read_listen);
+    let store = root.section("store", store::DOC, store::read);
+    let providers = read_providers(root);
+    let sessions = root.section("sessions", "How long people stay signed in.", read_sessions);
+    let cache = root.section("cache", "What a check may answer without asking the store.", read_cache);
+    let role_map = root.section("role_map", "The document that turns claims into roles.", read_role_map);
+    let log = root.section("log", "The log, on standard error.", read_log);
+    let shutdown = root.section("shutdown", "What happens after SIGTERM. Both are counted from the signal.", read_shutdown);
+    let public_url = public_url.and_then(|url| default_public_url(root, url, listen.as_ref()));
+    let shared = check_sharing(root, store.as_ref(), replicas, key_ring.as_ref().map(Option::is_some));
+    shared?;
+    Some(Config {
+        public_url: public_url?,
+        listen: listen?,
+        replicas: replicas?,
+        workers: workers?.unwrap_or_else(cores),
+        trusted_proxies: trusted_proxies?,
+        store: store?,
+        key_ring: key_ring?,
+        providers: providers?,
+        sessions: sessions?,
+        cache: cache?,
+        role_map: role_map?,
+        log: log?,
+        shutdown: shutdown?,
+    })
+}
+
+const PUBLIC_URL: Field = field(
+    "public_url",
+    "The one origin that browsers see, without a path. `https://` makes cookies Secure and `__Host-`; `http://` is \
+     for loopback hosts.",
+)
+.unset("`http://` and `listen.public`");
+
+const REPLICAS: Field = field("replicas", "How many copies run; only to refuse a memory store that they would not share.");
+
+const WORKERS: Field = field("workers", "HTTP worker threads of each listener.").unset("the cores");
+
+const TRUSTED_PROXIES: Field =
+    field("trusted_proxies", "Whose `X-Forwarded-For` is believed: the gateway's addresses, such as `[10.0.0.0/8]`.")
+        .unset("nobody's");
+
+const KEY_RING: SecretFields = SecretFields {
+    inline: field("key_ring", "The key ring's text, if it must stand here."),
+    file: field(
+        "key_ring_file",
+        "A file with one base64url 32-byte key a line, as `vestibule key-ring new` prints it: the first seals, every \
+         one opens. Re-read when it changes. Required with Redis.",
+    ),
+    check: key_ring,
+};
+
+const REPLICA_COUNT: Kind<u32> = Kind { name: "number", parse: |text| values::count(text, 1..=1000) };
+
+const WORKER_COUNT: Kind<usize> = Kind { name: "number", parse: |text| values::count(text, 1..=256) };
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn default_public_url(root: &mut Section<'_>, given: Option<PublicUrl>, listen: Option<&Listen>) -> Option<PublicUrl> {
+    if given.is_some() {
+        return given;
+    }
+    let url = PublicUrl::parse(&format!("http://{}", listen?.public)).ok();
+    if url.is_none() {
+        root.complain("public_url", "is required when `listen.public` is no loopback address: write what browsers see");
+    }
+    url
+}
+
+/// What several replicas, or one and its Redis, need of each other.
+fn check_sharing(root: &mut Section<'_>, store: Option<&Store>, replicas: Option<u32>, has_key_ring: Option<bool>) -> Option<()> {
+    match store? {
+        Store::Memory if replicas? > 1 => {
+            root.complain(
+                "replicas",
+                "needs a store that all of them share: a login that one began, another could not finish; \
+                 set `store.url` to a Redis, or `replicas` to 1",
+            );
+            None
+        }
+        Store::Redis(_) if !has_key_ring? => {
+            root.complain(
+                "key_ring_file",
+                "is required with Redis: records are sealed with it, on every replica alike; \
+                 `vestibule key-ring new` prints a key to put into the file",
+            );
+            None
+        }
+        _ => Some(()),
+    }
+}
+
+fn read_listen(section: &mut Section<'_>) -> Option<Listen> {
+    let public =
+        section.or_default(field("public", "Browsers and programs, through the gateway."), &values::ADDRESS, "127.0.0.1:4180");
+    let check = section.or_default(
+        field("check", "The gateway's questions. Only the gateway may reach it: no ingress routes to it."),
+        &values::ADDRESS,
+        "127.0.0.1:4181",
+    );
+    let admin = section.or_default(field("admin", "`/metrics`, `/livez` and `/readyz`."), &values::ADDRESS, "127.0.0.1:4182");
+    let grpc = section.or_default(field("grpc", "Envoy's gRPC; this version has none."), &GRPC, "off");
+    let (public, check, admin) = (public?, check?, admin?);
+    let apart = check_apart(section, [("public", public), ("check", check), ("admin", admin)]);
+    grpc.and(apart).map(|()| Listen { public, check, admin })
+}
+
+const GRPC: Kind<()> = Kind {
+    name: "`off`",
+    parse: |text| {
+        if text == "off" { Ok(()) } else { Err("must be `off`: gRPC is not in this version".to_owned()) }
+    },
+};
+
+/// Two listeners on one port would fail at the start with a message that names neither.
+fn check_apart(section: &mut Section<'_>, listeners: [(&'static str, SocketAddr); 3]) -> Option<()> {
+    let mut apart = Some(());
+    for (index, (name, address)) in listeners.iter().enumerate() {
+        if let Some((other, _)) = listeners[..index].iter().find(|(_, other)| overlap(*address, *other)) {
+            section.complain(name, format!("{address} is `listen.{other}`'s address too; each needs its own"));
+            apart = None;
+        }
+    }
+    apart
+}
+
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_host = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_host
+}
+
+fn read_providers(root: &mut Section<'_>) -> Option<Vec<Provider>> {
+    let mut ids = Vec::new();
+    root.sections("providers", provider::DOC, |section| {
+        let provider = provider::read(section)?;
+        provider::check_unique(section, &provider.id, &mut ids)?;
+        Some(provider)
+    })
+}
+
+fn read_sessions(section: &mut Section<'_>) -> Option<Sessions> {
+    let idle = section.or_default(field("idle", "Who hasn't been seen for so long signs in again."), &SESSION_LIMIT, "12h");
+    let absolute =
+        section.or_default(field("absolute", "So long after signing in everybody signs in again."), &SESSION_LIMIT, "7d");
+    let (idle, absolute) = (idle?, absolute?);
+    if idle > absolute {
+        section.complain("idle", "must not be longer than `sessions.absolute`, which ends the session anyway");
+        return None;
+    }
+    Some(Sessions { idle, absolute })
+}
+
+const SESSION_LIMIT: Kind<Duration> = Kind {
+    name: "duration",
+    parse: |text| {
+        let (least, most) = (Duration::from_secs(1), Duration::from_secs(365 * 86_400));
+        let reason = "must be from 1s to 365d: at least a request must fit in, and who left a year ago must not get in";
+        values::duration(text, least, most, reason)
+    },
+};
+
+fn read_cache(section: &mut Section<'_>) -> Option<Cache> {
+    let revocation_grace = section.or_default(
+        field(
+            "revocation_grace",
+            "How long checks go on with what was last proven while the store is away; so long a sign-out may then \
+             stay unseen. At least 6s.",
+        ),
+        &GRACE,
+        "60s",
+    );
+    let entries = section.or_default(
+        field("entries", "How many credentials are remembered."),
+        &Kind { name: "number", parse: |text| values::count(text, 100..=10_000_000) },
+        "100000",
+    );
+    Some(Cache { revocation_grace: revocation_grace?, entries: entries? })
+}
+
+const GRACE: Kind<Duration> = Kind {
+    name: "duration",
+    parse: |text| {
+        let (least, most) = (Duration::from_secs(6), Duration::from_secs(3600));
+        let reason = "must be from 6s to 1h: losing one primary stops a cluster's client for about 3.5s, which must \
+                      not refuse everybody; and so long a revoked session may be served in an outage";
+        values::duration(text, least, most, reason)
+    },
+};
+
+fn read_role_map(section: &mut Section<'_>) -> Option<Option<PathBuf>> {
+    let file = section.optional(
+        field("file", "The role map; watched. While it is not there, nobody is granted anything.").unset("a default map"),
+        &values::FILE,
+    );
+    let config_map =
+        section.refuse("config_map", "is not in this version; mount the ConfigMap and name its file in `role_map.file`");
+    config_map.and(file)
+}
+
+fn read_log(section: &mut Section<'_>) -> Option<Log> {
+    let format = section.or_default(field("format", "For people, or for machines."), &FORMAT, "text");
+    let level = section.or_default(
+        field("level", "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `vestibule=debug,info`."),
+        &values::NAME,
+        "info",
+    );
+    Some(Log { format: format?, level: level? })
+}
+
+const FORMAT: Kind<Format> =
+    Kind { name: "`text` or `json`", parse: |text| values::choice(text, &[("text", Format::Text), ("json", Format::Json)]) };
+
+fn read_shutdown(section: &mut Section<'_>) -> Option<Shutdown> {
+    let delay = section.or_default(
+        field("delay", "How long requests are still accepted once `/readyz` fails, while the gateway learns of it."),
+        &Kind { name: "duration", parse: |text| shutdown_limit(text, Duration::ZERO) },
+        "5s",
+    );
+    let deadline = section.or_default(
+        field("deadline", "When what is still running is cut off. Keep it below the pod's `terminationGracePeriodSeconds`."),
+        &Kind { name: "duration", parse: |text| shutdown_limit(text, Duration::from_secs(1)) },
+        "30s",
+    );
+    let (delay, deadline) = (delay?, deadline?);
+    if delay >= deadline {
+        section.complain("delay", "must be shorter than `shutdown.deadline`, or nothing has time to finish");
+        return None;
+    }
+    Some(Shutdown { delay, deadline })
+}
+
+fn shutdown_limit(text: &str, least: Duration) -> Result<Duration, String> {
+    let reason = format!("must be from {}s to 1h: after that the pod has been killed anyway", least.as_secs());
+    values::duration(text, least, Duration::from_secs(3600), &reason)
+}

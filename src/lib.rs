@@ -1,0 +1,14 @@
+//! The front door of an LLM proxy.
+
+pub mod check;
+pub mod clock;
+pub mod gateway;
+pub mod metrics;
+pub mod principal;
+pub mod principals;
+pub mod return_to;
+pub mod roles;
+pub mod secret;
+pub mod session;
+pub mod store;
+pub mod users;

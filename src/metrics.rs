@@ -1,0 +1,355 @@
+//! Every metric: its name, its labels, its buckets. Label values are enums or configured ids, never text from outside.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::{Collector, Desc},
+};
+
+/// Upper bounds in seconds, from a cached check to a slow one that waited for the store.
+const CHECK_BUCKETS: [f64; 12] = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0];
+const STORE_BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1.0];
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident => $value:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $value),+ }
+            }
+        }
+    };
+}
+
+label!(
+    /// The dialect that a check came in.
+    GatewayLabel { Nginx => "nginx" }
+);
+label!(
+    /// How a check was answered.
+    CheckOutcome {
+        Allowed => "allowed",
+        Unauthenticated => "unauthenticated",
+        Forbidden => "forbidden",
+        Malformed => "malformed",
+        Unavailable => "unavailable",
+    }
+);
+label!(
+    /// By what a check was to be passed.
+    CredentialLabel { None => "none", Session => "session", Header => "header" }
+);
+label!(
+    /// How a login ended.
+    LoginOutcome {
+        Success => "success",
+        Denied => "denied_by_provider",
+        Refused => "refused",
+        NoRole => "no_role",
+        ProviderFailed => "provider_failed",
+        StoreFailed => "store_failed",
+    }
+);
+label!(
+    /// Whether an attempt succeeded.
+    Outcome { Ok => "ok", Error => "error" }
+);
+label!(
+    /// How a command to the store ended.
+    StoreOutcome { Ok => "ok", Conflict => "conflict", Unavailable => "unavailable", Unknown => "unknown" }
+);
+label!(
+    /// A command to the store.
+    StoreOperation {
+        Get => "get",
+        Commit => "commit",
+        List => "list",
+        Spend => "spend",
+        Sequences => "sequences",
+        Scan => "scan",
+    }
+);
+label!(
+    /// Where the answer to a look-up came from.
+    CacheResult {
+        Hit => "hit",
+        Miss => "miss",
+        Unknown => "unknown",
+        Forged => "forged",
+        Stale => "stale",
+        Overloaded => "overloaded",
+    }
+);
+label!(
+    /// A map of the principal cache.
+    CacheMap { Credentials => "credentials", Users => "users", Unknown => "unknown" }
+);
+label!(
+    /// Why a shard of the cache was emptied.
+    FlushReason { Gap => "gap", Behind => "behind", Replaced => "replaced", Lagged => "lagged" }
+);
+label!(
+    /// What became of a notice.
+    NoticeOutcome { Applied => "applied", Copy => "copy", Gap => "gap", Unreadable => "unreadable" }
+);
+
+/// The process's metrics, over a registry of its own.
+pub struct Metrics {
+    registry: Registry,
+    entries: Vec<Entry>,
+    checks: Vec<IntCounter>,
+    check_duration: Vec<Histogram>,
+    logins: IntCounterVec,
+    logouts: IntCounterVec,
+    provider_refreshes: IntCounterVec,
+    provider_ready: IntGaugeVec,
+    store_commands: IntCounterVec,
+    store_duration: HistogramVec,
+    pub unreplicated_revocations: IntCounter,
+    cache_lookups: Vec<IntCounter>,
+    cache_entries: IntGaugeVec,
+    cache_proof_age: GaugeVec,
+    cache_flushes: IntCounterVec,
+    notices: IntCounterVec,
+    pub dropped_claim_values: IntCounter,
+    pub panics: IntCounter,
+}
+
+/// One line of the reference.
+struct Entry {
+    name: String,
+    kind: &'static str,
+    labels: Vec<String>,
+    help: String,
+}
+
+/// Registers metrics and keeps what the reference says of them.
+struct Maker {
+    registry: Registry,
+    entries: Vec<Entry>,
+}
+
+impl Metrics {
+    pub fn new() -> Self {
+        let mut make = Maker { registry: Registry::new(), entries: Vec::new() };
+        let build = make.gauges("build_info", "Always 1; the label tells the version.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let checks = make.counters("checks_total", "Checks answered.", &["gateway", "outcome", "credential"]);
+        let check_duration =
+            make.histograms("check_duration_seconds", "Time that a check took, without the network.", &["gateway"], &CHECK_BUCKETS);
+        let cache_lookups = make.counters(
+            "cache_lookups_total",
+            "Look-ups in the principal cache: hit (no store command), miss (read from the store), unknown (remembered as \
+             unknown), forged (refused by its MAC), stale (served in an outage), overloaded (too many misses in flight).",
+            &["result"],
+        );
+        let metrics = Self {
+            checks: each_check(|labels| checks.with_label_values(&labels)),
+            check_duration: each(GatewayLabel::ALL, |gateway| check_duration.with_label_values(&[gateway.as_str()])),
+            logins: make.counters("logins_total", "Logins that came back from a provider, by how they ended.", &["provider", "outcome"]),
+            logouts: make.counters("logouts_total", "Sessions ended by the person.", &["outcome"]),
+            provider_refreshes: make.counters(
+                "provider_refreshes_total",
+                "Fetches of a provider's discovery document and keys.",
+                &["provider", "outcome"],
+            ),
+            provider_ready: make.gauges("provider_ready", "1 when the provider's endpoints and keys are known.", &["provider"]),
+            store_commands: make.counters("store_commands_total", "Commands to the store.", &["operation", "outcome"]),
+            store_duration: make.histograms(
+                "store_command_duration_seconds",
+                "Time that a command to the store took, retries included.",
+                &["operation"],
+                &STORE_BUCKETS,
+            ),
+            unreplicated_revocations: make.counter(
+                "store_unreplicated_revocations_total",
+                "Revocations that no replica confirmed in time; a failover could undo them.",
+            ),
+            cache_lookups: each(CacheResult::ALL, |result| cache_lookups.with_label_values(&[result.as_str()])),
+            cache_entries: make.gauges("cache_entries", "Entries in the principal cache.", &["map"]),
+            cache_proof_age: make.ages(
+                "cache_proof_age_seconds",
+                "Age of the oldest proof that the cache agrees with the store, over all shards.",
+                &[],
+            ),
+            cache_flushes: make.counters("cache_flushes_total", "Shards of the cache that were emptied.", &["reason"]),
+            notices: make.counters("notices_total", "Notices heard on the bus.", &["outcome"]),
+            dropped_claim_values: make.counter(
+                "dropped_claim_values_total",
+                "Teams dropped because a comma or a control character can't stand in a header.",
+            ),
+            panics: make.counter("panics_total", "Requests that ended in a panic, answered with 500."),
+            registry: make.registry.clone(),
+            entries: make.entries,
+        };
+        metrics.register_process();
+        metrics
+    }
+
+    pub fn check(&self, gateway: GatewayLabel, outcome: CheckOutcome, credential: CredentialLabel, took: Duration) {
+        self.checks[check_index(gateway, outcome, credential)].inc();
+        self.check_duration[gateway as usize].observe(took.as_secs_f64());
+    }
+
+    /// `provider` is a configured id.
+    pub fn login(&self, provider: &str, outcome: LoginOutcome) {
+        self.logins.with_label_values(&[provider, outcome.as_str()]).inc();
+    }
+
+    pub fn logout(&self, outcome: Outcome) {
+        self.logouts.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// `provider` is a configured id.
+    pub fn provider_refreshed(&self, provider: &str, outcome: Outcome) {
+        self.provider_refreshes.with_label_values(&[provider, outcome.as_str()]).inc();
+    }
+
+    /// `provider` is a configured id.
+    pub fn provider_ready(&self, provider: &str, ready: Outcome) {
+        self.provider_ready.with_label_values(&[provider]).set(i64::from(ready == Outcome::Ok));
+    }
+
+    pub fn store(&self, operation: StoreOperation, outcome: StoreOutcome, took: Duration) {
+        self.store_commands.with_label_values(&[operation.as_str(), outcome.as_str()]).inc();
+        self.store_duration.with_label_values(&[operation.as_str()]).observe(took.as_secs_f64());
+    }
+
+    pub fn cache_lookup(&self, result: CacheResult) {
+        self.cache_lookups[result as usize].inc();
+    }
+
+    pub fn cache_entries(&self, map: CacheMap, entries: u64) {
+        self.cache_entries.with_label_values(&[map.as_str()]).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    pub fn cache_proof_age(&self, age: Duration) {
+        self.cache_proof_age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
+    }
+
+    pub fn cache_flush(&self, reason: FlushReason) {
+        self.cache_flushes.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    pub fn notice(&self, outcome: NoticeOutcome) {
+        self.notices.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// The registry in Prometheus' text format.
+    pub fn render(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("metrics are encoded into memory, from one registry");
+        text
+    }
+
+    /// The table of docs/metrics.md.
+    pub fn reference(&self) -> String {
+        let row = |entry: &Entry| {
+            let labels: Vec<_> = entry.labels.iter().map(|label| format!("`{label}`")).collect();
+            format!("| `{}` | {} | {} | {} |\n", entry.name, entry.kind, labels.join(", "), entry.help)
+        };
+        let rows: String = self.entries.iter().map(row).collect();
+        format!("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n{rows}")
+    }
+
+    /// CPU, memory and file descriptors of the process, under the names that Prometheus clients share.
+    fn register_process(&self) {
+        let process = prometheus::process_collector::ProcessCollector::for_self();
+        self.registry.register(Box::new(process)).expect("the process collector is registered once");
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Maker {
+    fn counter(&mut self, name: &str, help: &str) -> IntCounter {
+        let counter = IntCounter::with_opts(opts(name, help)).expect("the metric's name is valid");
+        self.keep(counter, "counter")
+    }
+
+    fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        let counters = IntCounterVec::new(opts(name, help), labels).expect("the metric's name is valid");
+        self.keep(counters, "counter")
+    }
+
+    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        let gauges = IntGaugeVec::new(opts(name, help), labels).expect("the metric's name is valid");
+        self.keep(gauges, "gauge")
+    }
+
+    fn ages(&mut self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        let gauges = GaugeVec::new(opts(name, help), labels).expect("the metric's name is valid");
+        self.keep(gauges, "gauge")
+    }
+
+    fn histograms(&mut self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        let opts = HistogramOpts { common_opts: opts(name, help), buckets: buckets.to_vec() };
+        let histograms = HistogramVec::new(opts, labels).expect("the metric's name is valid");
+        self.keep(histograms, "histogram")
+    }
+
+    fn keep<C: Collector + Clone + 'static>(&mut self, collector: C, kind: &'static str) -> C {
+        self.entries.extend(collector.desc().into_iter().map(|desc: &Desc| Entry {
+            name: desc.fq_name.clone(),
+            kind,
+            labels: desc.variable_labels.clone(),
+            help: desc.help.clone(),
+        }));
+        self.registry.register(Box::new(collector.clone())).expect("every metric has a name of its own");
+        collector
+    }
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("vestibule")
+}
+
+fn each<L: Copy, T>(labels: &[L], make: impl Fn(L) -> T) -> Vec<T> {
+    labels.iter().map(|label| make(*label)).collect()
+}
+
+fn each_check<T>(make: impl Fn([&'static str; 3]) -> T) -> Vec<T> {
+    let mut made = Vec::new();
+    for gateway in GatewayLabel::ALL {
+        for outcome in CheckOutcome::ALL {
+            for credential in CredentialLabel::ALL {
+                made.push(make([gateway.as_str(), outcome.as_str(), credential.as_str()]));
+            }
+        }
+    }
+    made
+}
+
+/// Where [`each_check`] put the counter.
+fn check_index(gateway: GatewayLabel, outcome: CheckOutcome, credential: CredentialLabel) -> usize {
+    (gateway as usize * CheckOutcome::ALL.len() + outcome as usize) * CredentialLabel::ALL.len() + credential as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_counted_under_its_own_labels() {
+        let metrics = Metrics::new();
+        metrics.check(GatewayLabel::Nginx, CheckOutcome::Forbidden, CredentialLabel::Session, Duration::from_micros(20));
+        let text = String::from_utf8(metrics.render()).unwrap();
+        assert!(text.contains(r#"vestibule_checks_total{credential="session",gateway="nginx",outcome="forbidden"} 1"#), "{text}");
+        assert_eq!(text.lines().filter(|line| line.starts_with("vestibule_checks_total") && line.ends_with(" 1")).count(), 1);
+    }
+
+    #[test]
+    fn the_documentation_lists_exactly_these_metrics() {
+        crate::docs::assert_current("docs/metrics.md", &Metrics::new().reference());
+    }
+}

@@ -1,0 +1,192 @@
+//! The one origin that browsers see: parsed once, then joined with paths and nothing else.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+/// Scheme, host and port of `public_url`, normalised as a browser would.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct PublicUrl {
+    origin: String,
+    host: String,
+    scheme: Scheme,
+}
+
+/// Why a text is not a public URL. None of the messages repeats the text, which may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublicUrlError {
+    #[error("must be an origin such as https://llm.example.com")]
+    NotAUrl,
+    #[error("must not hold a user name or password")]
+    Credentials,
+    #[error("must be the origin alone, without a path, query or fragment: they would be the gateway's")]
+    NotAnOrigin,
+    #[error("must be https://; http:// is accepted for loopback hosts only, since cookies would travel in clear")]
+    Insecure,
+    #[error("the host must not end with a dot: to a browser that is another origin")]
+    TrailingDot,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+impl PublicUrl {
+    /// Accepts an origin, with or without the final slash.
+    pub fn parse(text: &str) -> Result<Self, PublicUrlError> {
+        let url = web_url(text).ok_or(PublicUrlError::NotAUrl)?;
+        if has_credentials(&url, text) {
+            return Err(PublicUrlError::Credentials);
+        }
+        if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+            return Err(PublicUrlError::NotAnOrigin);
+        }
+        let host = url.host_str().ok_or(PublicUrlError::NotAUrl)?.to_owned();
+        if host.ends_with('.') {
+            return Err(PublicUrlError::TrailingDot);
+        }
+        let scheme = if url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
+        if scheme == Scheme::Http && !is_loopback(&url) {
+            return Err(PublicUrlError::Insecure);
+        }
+        Ok(Self { origin: url.origin().ascii_serialization(), host, scheme })
+    }
+
+    /// Scheme, host and port; a scheme's default port is dropped.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The host in lower case, without the port; an IPv6 address keeps its brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether cookies can be `Secure` and carry the `__Host-` prefix.
+    pub fn is_secure(&self) -> bool {
+        self.scheme == Scheme::Https
+    }
+
+    /// The absolute URL of a path on this origin. What doesn't begin with a slash is given one, so that
+    /// nothing joined can ever reach into the host.
+    pub fn join(&self, path_and_query: &str) -> String {
+        let slash = if path_and_query.starts_with('/') { "" } else { "/" };
+        format!("{}{slash}{path_and_query}", self.origin)
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin)
+    }
+}
+
+impl fmt::Debug for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicUrl({})", self.origin)
+    }
+}
+
+/// Parses an absolute http or https URL strictly: the WHATWG parser repairs backslashes, missing
+/// slashes and stray white space, and a configuration should say what it means.
+pub fn web_url(text: &str) -> Option<Url> {
+    let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
+    let authority = ["https://", "http://"].iter().find(|scheme| lower.starts_with(**scheme))?.len();
+    let refused = |c: char| c == '\\' || c.is_whitespace() || c.is_control();
+    if text.contains(refused) || text[authority..].starts_with('/') {
+        return None;
+    }
+    Url::parse(text).ok()
+}
+
+/// Whether the URL names a user or password, even an empty one, which the parser would drop.
+pub fn has_credentials(url: &Url, text: &str) -> bool {
+    let authority = text.split("://").nth(1).unwrap_or_default();
+    let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+    !url.username().is_empty() || url.password().is_some() || authority[..end].contains('@')
+}
+
+/// Whether the host is this machine by definition: 127.0.0.0/8, `::1` or `localhost`.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("https://llm.example.com", "https://llm.example.com", "llm.example.com")]
+    #[case("https://LLM.Example.com/", "https://llm.example.com", "llm.example.com")]
+    #[case("https://llm.example.com:443", "https://llm.example.com", "llm.example.com")]
+    #[case("HTTPS://llm.example.com:8443/", "https://llm.example.com:8443", "llm.example.com")]
+    #[case("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443", "[2001:db8::1]")]
+    #[case("https://büro.example", "https://xn--bro-hoa.example", "xn--bro-hoa.example")]
+    fn https_origins_are_normalised_and_secure(#[case] text: &str, #[case] origin: &str, #[case] host: &str) {
+        let url = PublicUrl::parse(text).unwrap();
+        assert_eq!((url.origin(), url.host()), (origin, host));
+        assert!(url.is_secure());
+        assert_eq!(url.to_string(), origin);
+    }
+
+    #[rstest]
+    #[case("http://127.0.0.1:4180", "http://127.0.0.1:4180")]
+    #[case("http://127.8.9.1", "http://127.8.9.1")]
+    #[case("http://localhost:80/", "http://localhost")]
+    #[case("http://LOCALHOST:4180", "http://localhost:4180")]
+    #[case("http://[::1]:4180", "http://[::1]:4180")]
+    fn plain_http_is_accepted_on_loopback(#[case] text: &str, #[case] origin: &str) {
+        let url = PublicUrl::parse(text).unwrap();
+        assert_eq!(url.origin(), origin);
+        assert!(!url.is_secure());
+    }
+
+    #[rstest]
+    #[case("", PublicUrlError::NotAUrl)]
+    #[case("llm.example.com", PublicUrlError::NotAUrl)]
+    #[case("//llm.example.com", PublicUrlError::NotAUrl)]
+    #[case("https:llm.example.com", PublicUrlError::NotAUrl)]
+    #[case("https:/llm.example.com", PublicUrlError::NotAUrl)]
+    #[case("https:///llm.example.com", PublicUrlError::NotAUrl)]
+    #[case("https:\\\\llm.example.com", PublicUrlError::NotAUrl)]
+    #[case(" https://llm.example.com", PublicUrlError::NotAUrl)]
+    #[case("https://llm.exam\tple.com", PublicUrlError::NotAUrl)]
+    #[case("https://", PublicUrlError::NotAUrl)]
+    #[case("https://llm.example.com:99999", PublicUrlError::NotAUrl)]
+    #[case("ftp://llm.example.com", PublicUrlError::NotAUrl)]
+    #[case("ünïcödé", PublicUrlError::NotAUrl)]
+    #[case("https://user@llm.example.com", PublicUrlError::Credentials)]
+    #[case("https://user:pass@llm.example.com", PublicUrlError::Credentials)]
+    #[case("https://@llm.example.com", PublicUrlError::Credentials)]
+    #[case("https://llm.example.com/app", PublicUrlError::NotAnOrigin)]
+    #[case("https://llm.example.com//", PublicUrlError::NotAnOrigin)]
+    #[case("https://llm.example.com?", PublicUrlError::NotAnOrigin)]
+    #[case("https://llm.example.com/?a=1", PublicUrlError::NotAnOrigin)]
+    #[case("https://llm.example.com#top", PublicUrlError::NotAnOrigin)]
+    #[case("http://llm.example.com", PublicUrlError::Insecure)]
+    #[case("http://10.0.0.1", PublicUrlError::Insecure)]
+    #[case("http://0.0.0.0:4180", PublicUrlError::Insecure)]
+    #[case("http://127.0.0.1.example.com", PublicUrlError::Insecure)]
+    #[case("http://localhost.example.com", PublicUrlError::Insecure)]
+    #[case("https://llm.example.com.", PublicUrlError::TrailingDot)]
+    fn anything_but_a_safe_origin_is_refused(#[case] text: &str, #[case] cause: PublicUrlError) {
+        assert_eq!(PublicUrl::parse(text), Err(cause));
+    }
+
+    #[test]
+    fn joining_never_reaches_into_the_host() {
+        let url = PublicUrl::parse("https://llm.example.com").unwrap();
+        assert_eq!(url.join("/sso/callback?a=1"), "https://llm.example.com/sso/callback?a=1");
+        assert_eq!(url.join("@evil.example"), "https://llm.example.com/@evil.example");
+        assert_eq!(url.join(".evil.example"), "https://llm.example.com/.evil.example");
+        assert_eq!(url.join("//evil.example"), "https://llm.example.com//evil.example");
+    }
+}

@@ -1,0 +1,286 @@
+//! Who a credential stands for, as plain data: the vocabulary that every other module shares.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The claims of one token or of one userinfo answer.
+pub type Claims = Map<String, Value>;
+
+/// A name from the role map's list of roles.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Role(Arc<str>);
+
+/// A team as the upstream gets to see it: non-empty, without comma or control character.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Team(Arc<str>);
+
+/// Which part of the role map gave a role: `rules[2]`, `default_role`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RuleName(Arc<str>);
+
+/// What the role map says of a principal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// `None`: no rule names this person and there is no default role, so nothing is allowed.
+    pub role: Option<Role>,
+    /// Sorted, without duplicates, bounded in number and in total length.
+    pub teams: Vec<Team>,
+    /// What gave the role; `None` exactly when there is no role.
+    pub rule: Option<RuleName>,
+    /// How many team values were left out, because a header can't carry them or there were too many.
+    pub dropped: u32,
+}
+
+/// What one identity provider has verified about a person, source by source.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct IdentityClaims {
+    /// The id of the configured provider.
+    pub provider: String,
+    pub issuer: String,
+    pub subject: String,
+    pub id_token: Claims,
+    /// Absent when the access token is opaque: nothing stands in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_token: Option<Claims>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo: Option<Claims>,
+}
+
+/// What the upstream is told of a principal, header by header; empty where unknown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    pub user: String,
+    pub email: String,
+    pub preferred_username: String,
+    /// Teams, separated by commas.
+    pub groups: String,
+    pub role: String,
+    /// The id of the key that was used, never its secret.
+    pub key: String,
+}
+
+/// What a role map said of a user's claims, and what follows from it.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    /// The map that said so; a later one may say otherwise.
+    pub map_version: u64,
+    pub grant: Grant,
+    pub identity: Identity,
+}
+
+/// When a provider's word about an email address is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmailTrust {
+    /// Only where the same source says `email_verified: true`.
+    WhenVerified,
+    /// Always: the provider is configured with `trust_email`.
+    Always,
+}
+
+/// RFC 5321's bound on an address; a preferred user name is held to the same.
+const LONGEST_IDENTIFIER: usize = 254;
+
+impl IdentityClaims {
+    /// The sources in their order of precedence: id_token, access token, userinfo.
+    pub fn sources(&self) -> impl Iterator<Item = &Claims> {
+        std::iter::once(&self.id_token)
+            .chain(&self.access_token)
+            .chain(&self.userinfo)
+    }
+
+    /// The first email that `trust` lets us repeat to the upstream.
+    pub fn email(&self, trust: EmailTrust) -> Option<&str> {
+        self.sources()
+            .filter(|claims| trust == EmailTrust::Always || says_verified(claims))
+            .find_map(|claims| identifier(claims, "email"))
+    }
+
+    pub fn preferred_username(&self) -> Option<&str> {
+        self.sources()
+            .find_map(|claims| identifier(claims, "preferred_username"))
+    }
+}
+
+/// Some providers (AWS Cognito, older Keycloak mappers) send the flag as text.
+fn says_verified(claims: &Claims) -> bool {
+    match claims.get("email_verified") {
+        Some(Value::Bool(verified)) => *verified,
+        Some(Value::String(text)) => text == "true",
+        _ => false,
+    }
+}
+
+/// A claim that goes into a header of its own. A header would trim blanks at the ends and so turn
+/// one name into another: such a value counts as absent, like one that no header can carry.
+fn identifier<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
+    let value = claims.get(name)?.as_str()?;
+    let fits = !value.is_empty()
+        && value.len() <= LONGEST_IDENTIFIER
+        && value.trim() == value
+        && !value.chars().any(char::is_control);
+    fits.then_some(value)
+}
+
+/// Says how much there is, never what it says: subject and claims are personal data.
+impl fmt::Debug for IdentityClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = |claims: &Option<Claims>| claims.as_ref().map(Claims::len);
+        f.debug_struct("IdentityClaims")
+            .field("provider", &self.provider)
+            .field("issuer", &self.issuer)
+            .field("subject", &"[redacted]")
+            .field("id_token_claims", &self.id_token.len())
+            .field("access_token_claims", &count(&self.access_token))
+            .field("userinfo_claims", &count(&self.userinfo))
+            .finish()
+    }
+}
+
+/// Names the person by id alone: the rest is personal data.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity").field("user", &self.user).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// The three names differ in meaning and agree in form: shared text with cheap clones.
+macro_rules! shared_text {
+    ($($name:ident),+) => {$(
+        impl $name {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
+                Self(text.into())
+            }
+
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+shared_text!(Role, Team, RuleName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn claims(value: Value) -> Claims {
+        value.as_object().expect("the table holds objects").clone()
+    }
+
+    fn identity(id_token: Value, access_token: Value, userinfo: Value) -> IdentityClaims {
+        let optional = |value: Value| (!value.is_null()).then(|| claims(value));
+        IdentityClaims {
+            provider: "corp".into(),
+            issuer: "https://idp.example.com".into(),
+            subject: "s-1".into(),
+            id_token: claims(id_token),
+            access_token: optional(access_token),
+            userinfo: optional(userinfo),
+        }
+    }
+
+    const NONE: Value = Value::Null;
+
+    #[rstest]
+    #[case::verified(json!({"email": "a@x", "email_verified": true}), NONE, NONE, Some("a@x"))]
+    #[case::verified_as_text(json!({"email": "a@x", "email_verified": "true"}), NONE, NONE, Some("a@x"))]
+    #[case::other_text(json!({"email": "a@x", "email_verified": "True"}), NONE, NONE, None)]
+    #[case::number(json!({"email": "a@x", "email_verified": 1}), NONE, NONE, None)]
+    #[case::denied(json!({"email": "a@x", "email_verified": false}), NONE, NONE, None)]
+    #[case::unsaid(json!({"email": "a@x"}), NONE, NONE, None)]
+    #[case::flag_of_another_source(json!({"email": "a@x"}), json!({"email_verified": true}), NONE, None)]
+    #[case::second_source(json!({"email": "a@x"}), json!({"email": "b@x", "email_verified": true}), NONE, Some("b@x"))]
+    #[case::third_source(json!({}), NONE, json!({"email": "c@x", "email_verified": true}), Some("c@x"))]
+    #[case::first_verified_wins(
+        json!({"email": "a@x", "email_verified": true}), NONE,
+        json!({"email": "c@x", "email_verified": true}), Some("a@x"))]
+    #[case::not_text(json!({"email": ["a@x"], "email_verified": true}), NONE, NONE, None)]
+    #[case::empty(json!({"email": "", "email_verified": true}), NONE, NONE, None)]
+    #[case::line_break(json!({"email": "a@x\r\nX-Role: admin", "email_verified": true}), NONE, NONE, None)]
+    #[case::blank_at_the_end(json!({"email": "a@x ", "email_verified": true}), NONE, NONE, None)]
+    #[case::unusable_then_usable(
+        json!({"email": "a\u{7f}@x", "email_verified": true}), NONE,
+        json!({"email": "c@x", "email_verified": true}), Some("c@x"))]
+    fn an_email_counts_where_its_own_source_verified_it(
+        #[case] id_token: Value,
+        #[case] access_token: Value,
+        #[case] userinfo: Value,
+        #[case] expected: Option<&str>,
+    ) {
+        let person = identity(id_token, access_token, userinfo);
+        assert_eq!(person.email(EmailTrust::WhenVerified), expected);
+    }
+
+    #[rstest]
+    #[case::unsaid(json!({"email": "a@x"}), NONE, Some("a@x"))]
+    #[case::denied(json!({"email": "a@x", "email_verified": false}), NONE, Some("a@x"))]
+    #[case::later_source(json!({}), json!({"email": "c@x"}), Some("c@x"))]
+    #[case::unusable(json!({"email": "a\n@x"}), NONE, None)]
+    #[case::absent(json!({}), NONE, None)]
+    fn a_trusted_provider_needs_no_flag(
+        #[case] id_token: Value,
+        #[case] userinfo: Value,
+        #[case] expected: Option<&str>,
+    ) {
+        let person = identity(id_token, NONE, userinfo);
+        assert_eq!(person.email(EmailTrust::Always), expected);
+    }
+
+    #[rstest]
+    #[case(254, true)]
+    #[case(255, false)]
+    fn an_email_is_bounded(#[case] length: usize, #[case] accepted: bool) {
+        let email = format!("{}@x", "a".repeat(length - 2));
+        let person = identity(json!({"email": email}), NONE, NONE);
+        assert_eq!(person.email(EmailTrust::Always).is_some(), accepted);
+    }
+
+    #[test]
+    fn the_user_name_comes_from_the_first_source_that_has_a_usable_one() {
+        let person = identity(
+            json!({"preferred_username": "bad\u{0}"}),
+            json!({"preferred_username": "ada"}),
+            json!({"preferred_username": "other"}),
+        );
+        assert_eq!(person.preferred_username(), Some("ada"));
+        assert_eq!(identity(json!({}), NONE, NONE).preferred_username(), None);
+    }
+
+    #[test]
+    fn debug_tells_no_claim_and_no_subject() {
+        let mut person = identity(
+            json!({"email": "hidden@x", "groups": ["hidden"]}),
+            json!({"hidden": 1}),
+            NONE,
+        );
+        person.subject = "hidden-subject".into();
+        let shown = format!("{person:?}");
+        assert!(!shown.contains("hidden"), "{shown}");
+        assert!(shown.contains("corp") && shown.contains("id_token_claims: 2"));
+    }
+
+    #[test]
+    fn claims_survive_serialisation_and_unknown_fields_are_tolerated() {
+        let person = identity(json!({"a": 1}), NONE, json!({"b": [true]}));
+        let mut stored = serde_json::to_value(&person).unwrap();
+        assert!(stored.get("access_token").is_none());
+        stored["from_a_later_version"] = json!(1);
+        let read: IdentityClaims = serde_json::from_value(stored).unwrap();
+        assert!(read == person);
+    }
+}

@@ -1,0 +1,264 @@
+//! The maps of the cache, and for each shard how far they may be believed.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use moka::sync::Cache as Map;
+
+use super::{PROVEN_FOR, SignedIn, chain::Chain};
+use crate::{
+    metrics::{CacheMap, Metrics},
+    principal::{IdentityClaims, Judged},
+    secret::Digest,
+    session::Session,
+    store::{Dropped, Shard},
+    users::User,
+};
+
+/// How long an entry that nobody asks for is kept.
+const KEPT_UNUSED: Duration = Duration::from_secs(3600);
+
+/// Credentials that are known to be unknown: few, and for a short time.
+const UNKNOWN_KEPT: u64 = 10_000;
+
+/// A session as the cache knows it: without the provider's hints, which only a logout needs.
+pub struct CachedSession {
+    pub user: String,
+    pub provider: String,
+    pub created: Timestamp,
+    pub(super) shard: Shard,
+    generation: u64,
+    read: Instant,
+    last_seen: AtomicI64,
+    touching: AtomicBool,
+}
+
+/// A user as the cache knows them.
+pub struct CachedUser {
+    pub id: String,
+    pub identities: Vec<IdentityClaims>,
+    /// What the role map said of these very claims.
+    pub judged: ArcSwapOption<Judged>,
+    generation: u64,
+    read: Instant,
+}
+
+/// What a look-up found.
+pub(super) enum Found {
+    Proven(SignedIn),
+    Unproven(SignedIn),
+    Unknown,
+    Nothing,
+}
+
+pub(super) struct Cache {
+    maps: Maps,
+    shards: Vec<ShardState>,
+    /// Proofs are kept as milliseconds since then.
+    origin: Instant,
+}
+
+/// Two maps, so that dropping a user is one entry; and a third for what is known to be unknown.
+pub(super) struct Maps {
+    sessions: Map<Digest, Arc<CachedSession>>,
+    users: Map<String, Arc<CachedUser>>,
+    unknown: Map<Digest, Instant>,
+}
+
+#[derive(Default)]
+struct ShardState {
+    /// Entries of another generation do not count: a flush is one addition.
+    generation: AtomicU64,
+    /// When the last proof's round began, in milliseconds since the origin and plus one; 0 is never.
+    proven: AtomicU64,
+    /// When a read last failed, likewise.
+    failed: AtomicU64,
+    chain: Mutex<Chain>,
+}
+
+impl CachedSession {
+    pub(super) fn new(session: &Session, shard: Shard, generation: u64, read: Instant) -> Self {
+        Self {
+            user: session.user.clone(),
+            provider: session.provider.clone(),
+            created: session.created,
+            shard,
+            generation,
+            read,
+            last_seen: AtomicI64::new(session.last_seen.as_millisecond()),
+            touching: AtomicBool::new(false),
+        }
+    }
+
+    pub fn last_seen(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.last_seen.load(Ordering::Relaxed)).unwrap_or(self.created)
+    }
+
+    /// Whether the caller, and nobody else, is to write down that the session is used.
+    pub(super) fn begin_touch(&self) -> bool {
+        !self.touching.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn end_touch(&self, seen: Option<Timestamp>) {
+        if let Some(seen) = seen {
+            self.last_seen.store(seen.as_millisecond(), Ordering::Relaxed);
+        }
+        self.touching.store(false, Ordering::Relaxed);
+    }
+}
+
+impl CachedUser {
+    pub(super) fn new(user: User, generation: u64, read: Instant) -> Self {
+        Self { id: user.id, identities: user.identities, judged: ArcSwapOption::empty(), generation, read }
+    }
+}
+
+impl Cache {
+    pub(super) fn new(entries: u64, origin: Instant) -> Self {
+        let shards = Shard::all().map(|_| ShardState::default()).collect();
+        Self { maps: Maps::new(entries), shards, origin }
+    }
+
+    pub(super) fn find(&self, digest: &Digest, now: Instant) -> Found {
+        if let Some(since) = self.maps.unknown.get(digest) {
+            if now.duration_since(since) <= PROVEN_FOR {
+                return Found::Unknown;
+            }
+        }
+        let Some(session) = self.maps.sessions.get(digest) else { return Found::Nothing };
+        let Some(user) = self.maps.users.get(&session.user) else { return Found::Nothing };
+        let generation = self.generation(session.shard);
+        if session.generation != generation || user.generation != generation {
+            return Found::Nothing;
+        }
+        let signed_in = SignedIn { session, user };
+        if self.unproven_for(&signed_in, now) <= PROVEN_FOR { Found::Proven(signed_in) } else { Found::Unproven(signed_in) }
+    }
+
+    /// How long ago both entries were last known to be what the store holds.
+    pub(super) fn unproven_for(&self, signed_in: &SignedIn, now: Instant) -> Duration {
+        let read = signed_in.session.read.min(signed_in.user.read);
+        let proven = self.proven(signed_in.session.shard).map_or(read, |proven| proven.max(read));
+        now.saturating_duration_since(proven)
+    }
+
+    pub(super) fn generation(&self, shard: Shard) -> u64 {
+        self.shards[shard.index()].generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn epoch(&self, shard: Shard) -> u64 {
+        self.chain(shard).epoch()
+    }
+
+    /// Inserts what was read, unless anything has happened in the shard since the read began.
+    pub(super) fn insert(&self, shard: Shard, epoch: u64, insert: impl FnOnce(&Maps)) {
+        let chain = self.chain(shard);
+        if chain.epoch() == epoch {
+            insert(&self.maps);
+        }
+    }
+
+    /// Drops entries for a reason that no notice has brought yet.
+    pub(super) fn forget(&self, shard: Shard, forget: impl FnOnce(&Maps)) {
+        let mut chain = self.chain(shard);
+        chain.outdate();
+        forget(&self.maps);
+    }
+
+    /// Runs bookkeeping of a shard while nothing is inserted into it.
+    pub(super) fn with_chain<T>(&self, shard: Shard, run: impl FnOnce(&mut Chain, &ShardView<'_>) -> T) -> T {
+        let mut chain = self.chain(shard);
+        run(&mut chain, &ShardView { cache: self, shard })
+    }
+
+    pub(super) fn failed(&self, shard: Shard, now: Instant) {
+        self.shards[shard.index()].failed.store(self.stamp(now), Ordering::Relaxed);
+    }
+
+    /// Whether a read of this shard failed so lately that another would tell nothing new.
+    pub(super) fn rests(&self, shard: Shard, now: Instant, rest: Duration) -> bool {
+        let failed = self.instant(self.shards[shard.index()].failed.load(Ordering::Relaxed));
+        failed.is_some_and(|failed| now.saturating_duration_since(failed) < rest)
+    }
+
+    pub(super) fn report(&self, metrics: &Metrics, now: Instant) {
+        metrics.cache_entries(CacheMap::Credentials, self.maps.sessions.entry_count());
+        metrics.cache_entries(CacheMap::Users, self.maps.users.entry_count());
+        metrics.cache_entries(CacheMap::Unknown, self.maps.unknown.entry_count());
+        let oldest = Shard::all().map(|shard| self.proven(shard).unwrap_or(self.origin)).min().unwrap_or(self.origin);
+        metrics.cache_proof_age(now.saturating_duration_since(oldest));
+    }
+
+    fn proven(&self, shard: Shard) -> Option<Instant> {
+        self.instant(self.shards[shard.index()].proven.load(Ordering::Acquire))
+    }
+
+    fn chain(&self, shard: Shard) -> MutexGuard<'_, Chain> {
+        self.shards[shard.index()].chain.lock().expect("no code that holds this lock panics")
+    }
+
+    fn stamp(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.origin).as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+
+    fn instant(&self, stamp: u64) -> Option<Instant> {
+        stamp.checked_sub(1).map(|millis| self.origin + Duration::from_millis(millis))
+    }
+}
+
+/// What the bookkeeping of one shard may do to the cache.
+pub(super) struct ShardView<'a> {
+    cache: &'a Cache,
+    shard: Shard,
+}
+
+impl ShardView<'_> {
+    pub(super) fn prove(&self, since: Instant) {
+        self.cache.shards[self.shard.index()].proven.fetch_max(self.cache.stamp(since), Ordering::AcqRel);
+    }
+
+    pub(super) fn flush(&self) {
+        self.cache.shards[self.shard.index()].generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn drop_named(&self, dropped: &[Dropped]) {
+        for named in dropped {
+            match named {
+                Dropped::Credential(digest) => self.cache.maps.forget_credential(&Digest::from_bytes(*digest)),
+                Dropped::User(id) => self.cache.maps.users.invalidate(id),
+            }
+        }
+    }
+}
+
+impl Maps {
+    fn new(entries: u64) -> Self {
+        Self {
+            sessions: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
+            users: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
+            unknown: Map::builder().max_capacity(UNKNOWN_KEPT).time_to_live(PROVEN_FOR).build(),
+        }
+    }
+
+    pub(super) fn insert(&self, digest: Digest, found: &SignedIn) {
+        self.unknown.invalidate(&digest);
+        self.users.insert(found.user.id.clone(), Arc::clone(&found.user));
+        self.sessions.insert(digest, Arc::clone(&found.session));
+    }
+
+    pub(super) fn insert_unknown(&self, digest: Digest, since: Instant) {
+        self.sessions.invalidate(&digest);
+        self.unknown.insert(digest, since);
+    }
+
+    pub(super) fn forget_credential(&self, digest: &Digest) {
+        self.sessions.invalidate(digest);
+    }
+}

@@ -1,0 +1,414 @@
+//! What documents grant, and which documents are refused.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::principal::Claims;
+
+fn claims(value: Value) -> Claims {
+    value.as_object().expect("the tables hold objects").clone()
+}
+
+fn person(provider: &str, id_token: Value) -> IdentityClaims {
+    IdentityClaims {
+        provider: provider.into(),
+        issuer: format!("https://{provider}.example.com"),
+        subject: "s-1".into(),
+        id_token: claims(id_token),
+        access_token: None,
+        userinfo: None,
+    }
+}
+
+fn judge(document: &str, identities: &[IdentityClaims]) -> Grant {
+    let map = RoleMap::parse(document).expect("the document is valid");
+    map.judge(identities)
+}
+
+fn role_of(grant: &Grant) -> (&str, &str) {
+    (
+        grant.role.as_ref().map_or("-", Role::as_str),
+        grant.rule.as_ref().map_or("-", RuleName::as_str),
+    )
+}
+
+fn teams_of(grant: &Grant) -> Vec<&str> {
+    grant.teams.iter().map(Team::as_str).collect()
+}
+
+const ROLES: &str = r#"
+version: 1
+rules:
+  - {claim: groups, match: /engineering/*, role: internal_user}
+  - {provider: corp, claim: resource_access.litellm.roles, match: "llm-admin*", role: proxy_admin}
+  - {claim: groups, match: /engineering/leads, role: org_admin}
+  - {claim: level, match: 3, role: team}
+  - {claim: staff, match: true, role: proxy_admin_viewer}
+  - {claim: 'https://example\.com/role', match: "?wner", role: org_admin}
+  - {claim: groups, match: /guests, role: customer}
+"#;
+
+#[rstest]
+#[case::nothing(json!({}), "internal_user_viewer", "default_role")]
+#[case::glob(json!({"groups": ["/engineering/a/b"]}), "internal_user", "rules[0]")]
+#[case::single_text(json!({"groups": "/engineering/a"}), "internal_user", "rules[0]")]
+#[case::case_matters(json!({"groups": ["/Engineering/a"]}), "internal_user_viewer", "default_role")]
+#[case::later_rule_with_more_privilege(json!({"groups": ["/engineering/leads"]}), "org_admin", "rules[2]")]
+#[case::order_of_values_is_nothing(json!({"groups": ["/guests", "/engineering/leads", "/engineering/a"]}), "org_admin", "rules[2]")]
+#[case::nested(json!({"resource_access": {"litellm": {"roles": ["x", "llm-admins"]}}}), "proxy_admin", "rules[1]")]
+#[case::nested_and_more(json!({"resource_access": {"litellm": {"roles": "llm-admin"}}, "staff": true, "level": 3}), "proxy_admin", "rules[1]")]
+#[case::nested_elsewhere(json!({"litellm": {"roles": ["llm-admin"]}}), "internal_user_viewer", "default_role")]
+#[case::number(json!({"level": 3}), "team", "rules[3]")]
+#[case::number_as_text(json!({"level": "3"}), "team", "rules[3]")]
+#[case::another_number(json!({"level": 30}), "internal_user_viewer", "default_role")]
+#[case::fraction(json!({"level": 3.0}), "internal_user_viewer", "default_role")]
+#[case::boolean(json!({"staff": true}), "proxy_admin_viewer", "rules[4]")]
+#[case::boolean_not(json!({"staff": false}), "internal_user_viewer", "default_role")]
+#[case::namespaced(json!({"https://example.com/role": "owner"}), "org_admin", "rules[5]")]
+#[case::first_of_equals(json!({"https://example.com/role": "owner", "groups": ["/engineering/leads"]}), "org_admin", "rules[2]")]
+#[case::less_than_the_default(json!({"groups": ["/guests"]}), "customer", "rules[6]")]
+#[case::object_is_no_value(json!({"groups": {"/engineering/a": true}}), "internal_user_viewer", "default_role")]
+#[case::null_is_no_value(json!({"groups": null, "level": null}), "internal_user_viewer", "default_role")]
+fn the_highest_privilege_wins(#[case] id_token: Value, #[case] role: &str, #[case] rule: &str) {
+    let grant = judge(ROLES, &[person("corp", id_token)]);
+    assert_eq!(role_of(&grant), (role, rule));
+}
+
+#[test]
+fn a_rule_counts_only_for_its_provider() {
+    let admin = json!({"resource_access": {"litellm": {"roles": ["llm-admin"]}}});
+    let grant = judge(ROLES, &[person("partner", admin)]);
+    assert_eq!(role_of(&grant), ("internal_user_viewer", "default_role"));
+}
+
+#[test]
+fn every_identity_and_every_source_counts() {
+    let mut corp = person("corp", json!({}));
+    corp.userinfo = Some(claims(json!({"groups": ["/guests"]})));
+    let mut partner = person("partner", json!({"groups": "/engineering/a"}));
+    let grant = judge(ROLES, &[corp.clone(), partner.clone()]);
+    assert_eq!(role_of(&grant), ("internal_user", "rules[0]"));
+    partner.access_token = Some(claims(json!({"staff": true})));
+    let grant = judge(ROLES, &[partner, corp]);
+    assert_eq!(role_of(&grant), ("proxy_admin_viewer", "rules[4]"));
+}
+
+#[test]
+fn conditions_never_join_across_claims_of_the_same_name() {
+    let split = json!({"resource_access.litellm.roles": ["llm-admin"]});
+    let grant = judge(ROLES, &[person("corp", split)]);
+    assert_eq!(role_of(&grant), ("internal_user_viewer", "default_role"));
+}
+
+#[rstest]
+#[case::default("version: 1", "internal_user_viewer", "default_role")]
+#[case::said("{version: 1, default_role: customer}", "customer", "default_role")]
+#[case::none("{version: 1, default_role: none}", "-", "-")]
+#[case::own_list(
+    "{version: 1, roles: [boss, clerk], default_role: clerk}",
+    "clerk",
+    "default_role"
+)]
+fn who_has_no_rule_gets_the_default_role(
+    #[case] document: &str,
+    #[case] role: &str,
+    #[case] rule: &str,
+) {
+    let grant = judge(
+        document,
+        &[person("corp", json!({"groups": ["/engineering/a"]}))],
+    );
+    assert_eq!(role_of(&grant), (role, rule));
+    assert_eq!(role_of(&judge(document, &[])), (role, rule));
+}
+
+#[test]
+fn the_order_of_the_list_is_the_order_of_privilege() {
+    let document = |roles: &str| {
+        format!(
+            "{{version: 1, default_role: none, roles: [{roles}], rules: [\
+             {{claim: g, match: a, role: first}}, {{claim: g, match: b, role: second}}]}}"
+        )
+    };
+    let both = [person("corp", json!({"g": ["a", "b"]}))];
+    let grant = judge(&document("first, second"), &both);
+    assert_eq!(role_of(&grant), ("first", "rules[0]"));
+    let grant = judge(&document("second, first"), &both);
+    assert_eq!(role_of(&grant), ("second", "rules[1]"));
+}
+
+#[test]
+fn the_default_map_grants_the_default_role_and_no_team() {
+    let grant = RoleMap::default().judge(&[person("corp", json!({"groups": ["a"]}))]);
+    assert_eq!(role_of(&grant), ("internal_user_viewer", "default_role"));
+    assert_eq!(teams_of(&grant), Vec::<&str>::new());
+    assert_eq!(RoleMap::default(), RoleMap::parse("version: 1").unwrap());
+}
+
+const TEAMS: &str = r#"
+version: 1
+teams:
+  - {claim: groups, match: "/teams/*", strip: /teams/}
+  - {claim: squads, match: "*"}
+  - {provider: partner, claim: partner_teams, match: "p-*", strip: p-}
+  - {claim: cost_centre, match: "4*", strip: "4"}
+"#;
+
+#[rstest]
+#[case::nothing(json!({}), &[], 0)]
+#[case::stripped(json!({"groups": ["/teams/red", "/other/blue"]}), &["red"], 0)]
+#[case::sorted_once(json!({"groups": ["/teams/red", "/teams/blue", "/teams/red"], "squads": ["amber", "red"]}), &["amber", "blue", "red"], 0)]
+#[case::stripped_once(json!({"groups": ["/teams//teams/x"]}), &["/teams/x"], 0)]
+#[case::nothing_left(json!({"groups": ["/teams/"]}), &[], 1)]
+#[case::comma(json!({"squads": ["a,b", "c"]}), &["c"], 1)]
+#[case::comma_stripped_value(json!({"groups": ["/teams/a,b"]}), &[], 1)]
+#[case::controls(json!({"squads": ["a\r\nX-Role: admin", "b\u{0}", "c\u{7f}", "d\u{85}", "e"]}), &["e"], 4)]
+#[case::blanks_at_the_ends(json!({"squads": [" a", "b ", "\u{a0}c", "two words"]}), &["two words"], 3)]
+#[case::beyond_ascii(json!({"squads": ["\u{fc}ber"]}), &["\u{fc}ber"], 0)]
+#[case::numbers(json!({"cost_centre": [471, 500]}), &["71"], 0)]
+#[case::same_bad_value_twice(json!({"squads": ["a,b", "a,b"]}), &[], 1)]
+#[case::foreign_provider(json!({"partner_teams": ["p-x"]}), &[], 0)]
+#[case::object(json!({"squads": {"a": 1}}), &[], 0)]
+fn teams_are_what_a_header_can_carry(
+    #[case] id_token: Value,
+    #[case] teams: &[&str],
+    #[case] dropped: u32,
+) {
+    let grant = judge(TEAMS, &[person("corp", id_token)]);
+    assert_eq!((teams_of(&grant), grant.dropped), (teams.to_vec(), dropped));
+}
+
+#[test]
+fn teams_come_from_all_identities() {
+    let corp = person("corp", json!({"squads": "z"}));
+    let partner = person("partner", json!({"partner_teams": ["p-x", "p-y"]}));
+    let grant = judge(TEAMS, &[corp, partner]);
+    assert_eq!(teams_of(&grant), ["x", "y", "z"]);
+}
+
+#[test]
+fn teams_are_bounded_in_number() {
+    let many: Vec<_> = (0..=MOST_TEAMS).map(|n| format!("t{n:03}")).collect();
+    let grant = judge(TEAMS, &[person("corp", json!({ "squads": many }))]);
+    assert_eq!((grant.teams.len(), grant.dropped), (MOST_TEAMS, 1));
+    assert_eq!(grant.teams[MOST_TEAMS - 1].as_str(), "t127");
+}
+
+#[test]
+fn teams_are_bounded_in_length() {
+    let long: Vec<_> = (0..100).map(|n| format!("{n:0>99}")).collect();
+    let grant = judge(TEAMS, &[person("corp", json!({ "squads": long }))]);
+    assert_eq!((grant.teams.len(), grant.dropped), (TEAMS_BYTES / 100, 75));
+}
+
+#[rstest]
+#[case::empty("", 1)]
+#[case::no_yaml("version: 1\nrules: {", 2)]
+#[case::no_version("rules: []", 1)]
+#[case::version_no_number("version: one", 1)]
+#[case::list("- version: 1", 1)]
+#[case::tab("version: 1\n\tx: y", 1)]
+#[case::two_documents("version: 1\n---\nversion: 1", 3)]
+#[case::unknown_field("version: 1\nrule: []", 2)]
+#[case::access_is_not_ignored("version: 1\n\naccess: []", 3)]
+#[case::duplicate_field("version: 1\nrules: []\nrules: []", 3)]
+#[case::unknown_rule_field(
+    "version: 1\nrules:\n  - {claim: a, match: b, role: team, source: x}",
+    3
+)]
+#[case::unknown_team_field("version: 1\nteams:\n  - {claim: a, match: b, role: team}", 3)]
+#[case::no_claim("version: 1\nrules:\n  - {match: b, role: team}", 3)]
+#[case::no_match("version: 1\nrules:\n  - {claim: b, role: team}", 3)]
+#[case::no_role("version: 1\nrules:\n  - {claim: b, match: c}", 3)]
+#[case::claim_list("version: 1\nrules:\n  - {claim: [a], match: b, role: team}", 3)]
+#[case::rules_null("version: 1\nrules:\n", 2)]
+#[case::roles_null("version: 1\nroles: ~", 2)]
+#[case::default_role_null("version: 1\ndefault_role: null", 2)]
+#[case::default_role_blank("version: 1\ndefault_role:\n", 2)]
+#[case::provider_null(
+    "version: 1\nrules:\n  - {claim: a, match: b, role: team, provider: }",
+    3
+)]
+#[case::strip_null("version: 1\nteams:\n  - {claim: a, match: b, strip: ~}", 3)]
+#[case::unquoted_star("version: 1\nrules:\n  - {claim: a, match: *x, role: team}", 3)]
+#[case::merge_key(
+    "version: 1\nrules:\n  - &a {claim: a, match: b, role: team}\n  - {<<: *a, role: customer}",
+    4
+)]
+#[case::tag("version: 1\ndefault_role: !secret customer", 2)]
+#[case::negative_version("version: -1", 1)]
+fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expected: u64) {
+    match RoleMap::parse(document) {
+        Err(RoleMapError::Document { line, message }) => {
+            assert_eq!(line, Some(expected), "{message}");
+            assert!(!message.is_empty() && !message.contains('\n'));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[rstest]
+#[case::version("version: 2", "version (line 1): version 2 is unknown")]
+#[case::no_roles("version: 1\nroles: []", "roles (line 2): names no role")]
+#[case::role_twice(
+    "version: 1\nroles: [internal_user_viewer, a, a]",
+    "roles[2] (line 2): role \"a\" is listed twice"
+)]
+#[case::role_none(
+    "version: 1\nroles: [internal_user_viewer, none]",
+    "roles[1] (line 2): \"none\" can't be"
+)]
+#[case::role_comma(
+    "version: 1\nroles:\n  - internal_user_viewer\n  - 'a,b'",
+    "roles[1] (line 4): \"a,b\" can't be"
+)]
+#[case::role_blank(
+    "version: 1\nroles: [internal_user_viewer, a b]",
+    "roles[1] (line 2): \"a b\" can't be"
+)]
+#[case::role_control(
+    "version: 1\nroles: [internal_user_viewer, \"a\\r\\nb\"]",
+    "roles[1] (line 2): \"a\\r\\nb\" can't be"
+)]
+#[case::role_empty(
+    "version: 1\nroles: [internal_user_viewer, '']",
+    "roles[1] (line 2): \"\" can't be"
+)]
+#[case::default_unlisted(
+    "version: 1\ndefault_role: king",
+    "default_role (line 2): role \"king\" is not in the list of roles: proxy_admin, "
+)]
+#[case::default_list_lacks_it(
+    "version: 1\nroles: [a]",
+    "default_role (line 1): the list of roles lacks internal_user_viewer"
+)]
+#[case::rule_role(
+    "version: 1\nrules:\n  - claim: a\n    match: b\n    role: king",
+    "rules[0].role (line 5): role \"king\" is not in the list of roles"
+)]
+#[case::rule_role_none(
+    "version: 1\nrules: [{claim: a, match: b, role: none}]",
+    "rules[0].role (line 2): role \"none\" is not"
+)]
+#[case::rule_role_case(
+    "version: 1\nrules: [{claim: a, match: b, role: Team}]",
+    "rules[0].role (line 2): role \"Team\" is not"
+)]
+#[case::claim_empty(
+    "version: 1\nrules: [{claim: '', match: b, role: team}]",
+    "rules[0].claim (line 2): the claim's path is empty"
+)]
+#[case::claim_step(
+    "version: 1\nteams: [{claim: a..b, match: b}]",
+    "teams[0].claim (line 2): the claim's path has an empty step"
+)]
+#[case::claim_bracket(
+    "version: 1\nrules: [{claim: 'groups[].name', match: b, role: team}]",
+    "rules[0].claim (line 2): the claim's path has a square bracket"
+)]
+#[case::claim_escape(
+    "version: 1\nrules: [{claim: 'a\\x', match: b, role: team}]",
+    "rules[0].claim (line 2): the claim's path has a backslash"
+)]
+#[case::glob_empty(
+    "version: 1\nrules: [{claim: a, match: '', role: team}]",
+    "rules[0].match (line 2): the pattern is empty"
+)]
+#[case::glob_escape(
+    "version: 1\nteams: [{claim: a, match: 'CORP\\x'}]",
+    "teams[0].match (line 2): the pattern has a backslash"
+)]
+#[case::provider_empty(
+    "version: 1\nrules: [{claim: a, match: b, role: team, provider: ''}]",
+    "rules[0].provider (line 2): is empty"
+)]
+#[case::strip_empty(
+    "version: 1\nteams: [{claim: a, match: b, strip: ''}]",
+    "teams[0].strip (line 2): is empty"
+)]
+fn a_mistake_is_named_with_field_and_line(#[case] document: &str, #[case] expected: &str) {
+    match RoleMap::parse(document) {
+        Err(RoleMapError::Mistakes(mistakes)) => {
+            assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+            let shown = mistakes[0].to_string();
+            assert!(shown.starts_with(expected), "{shown}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once_in_the_order_of_lines() {
+    let document = "
+version: 3
+rules:
+  - {claim: '', match: '', role: king}
+teams:
+  - {claim: a., match: x, strip: ''}
+default_role: queen
+";
+    let Err(RoleMapError::Mistakes(mistakes)) = RoleMap::parse(document) else {
+        panic!("the document is full of mistakes");
+    };
+    let fields: Vec<_> = mistakes
+        .iter()
+        .map(|m| (m.field.as_str(), m.line))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            ("version", 2),
+            ("rules[0].role", 4),
+            ("rules[0].claim", 4),
+            ("rules[0].match", 4),
+            ("teams[0].strip", 6),
+            ("teams[0].claim", 6),
+            ("default_role", 7),
+        ]
+    );
+    let shown = RoleMapError::Mistakes(mistakes).to_string();
+    assert_eq!(shown.lines().count(), 7);
+}
+
+#[rstest]
+#[case::one_provider(&["corp"], "{claim: a, match: b, role: team}", None)]
+#[case::its_id(&["corp"], "{claim: a, match: b, role: team, provider: corp}", None)]
+#[case::one_of_two(&["corp", "partner"], "{claim: a, match: b, role: team, provider: partner}", None)]
+#[case::unknown(&["corp"], "{claim: a, match: b, role: team, provider: Corp}", Some(What::UnknownProvider("Corp".into())))]
+#[case::none_configured(&[], "{claim: a, match: b, role: team, provider: corp}", Some(What::UnknownProvider("corp".into())))]
+#[case::unsaid_of_two(&["corp", "partner"], "{claim: a, match: b, role: team}", Some(What::NoProvider))]
+fn rules_fit_the_configured_providers(
+    #[case] configured: &[&str],
+    #[case] rule: &str,
+    #[case] expected: Option<What>,
+) {
+    let map = RoleMap::parse(&format!("version: 1\nrules:\n  - {rule}")).unwrap();
+    let mistakes = match map.check_providers(configured) {
+        Ok(()) => Vec::new(),
+        Err(RoleMapError::Mistakes(mistakes)) => mistakes,
+        Err(other) => panic!("{other:?}"),
+    };
+    let found: Vec<_> = mistakes
+        .iter()
+        .map(|mistake| mistake.what.clone())
+        .collect();
+    assert_eq!(found, Vec::from_iter(expected));
+    assert!(
+        mistakes
+            .iter()
+            .all(|m| m.field == "rules[0].provider" && m.line == 3)
+    );
+}
+
+#[test]
+fn ten_thousand_rules_are_read() {
+    let mut document = String::from("version: 1\nrules:\n");
+    for number in 0..10_000 {
+        document += &format!("  - {{claim: groups, match: g{number}, role: internal_user}}\n");
+    }
+    let map = RoleMap::parse(&document).unwrap();
+    assert_eq!(map.rule_count(), 10_000);
+    let grant = map.judge(&[person("corp", json!({"groups": ["g9999"]}))]);
+    assert_eq!(role_of(&grant), ("internal_user", "rules[9999]"));
+}

@@ -1,0 +1,65 @@
+//! The key ring: what seals records, signs handles and forms, and hashes what is only looked up.
+
+mod cell;
+mod handle;
+mod ring;
+
+pub use cell::SecretCell;
+pub use handle::{BadHandle, Handle, HandleKind};
+pub use ring::{KeyRing, KeyRingError, MacPurpose, Mac, OpenError, RingKeys, SealPurpose, new_key};
+
+use std::fmt;
+
+use aws_lc_rs::{digest, rand};
+
+/// The SHA-256 of a secret: what the store and the caches know a credential by.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    pub fn of(secret: &[u8]) -> Self {
+        let hash = digest::digest(&digest::SHA256, secret);
+        Self(hash.as_ref().try_into().expect("SHA-256 is 32 bytes long"))
+    }
+
+    /// The digest of several parts; each is preceded by its length, so that no two lists collide.
+    pub fn of_parts(parts: &[&str]) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part.as_bytes());
+        }
+        Self(context.finish().as_ref().try_into().expect("SHA-256 is 32 bytes long"))
+    }
+
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    pub fn to_hex(self) -> String {
+        use fmt::Write;
+        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a String does not fail");
+            hex
+        })
+    }
+}
+
+/// A digest is not a secret, but it names one: only its beginning is shown.
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, ..] = self.0;
+        write!(f, "Digest({a:02x}{b:02x}{c:02x}…)")
+    }
+}
+
+/// Fresh bytes from the system's generator, the only source of randomness in the crate.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).expect("the system's random generator works");
+    bytes
+}

@@ -1,0 +1,42 @@
+//! A secret that may be replaced while the process runs, as when its file changes.
+
+use std::fmt;
+
+use arc_swap::ArcSwap;
+use secrecy::{ExposeSecret, SecretString};
+
+pub struct SecretCell(ArcSwap<SecretString>);
+
+impl SecretCell {
+    pub fn new(secret: &str) -> Self {
+        Self(ArcSwap::from_pointee(SecretString::from(secret)))
+    }
+
+    pub fn replace(&self, secret: &str) {
+        self.0.store(SecretString::from(secret).into());
+    }
+
+    /// A copy of the secret in force, for the call that sends it.
+    pub fn expose(&self) -> String {
+        self.0.load().expose_secret().to_owned()
+    }
+}
+
+impl fmt::Debug for SecretCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretCell([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_secret_is_in_force_at_once_and_never_shown() {
+        let cell = SecretCell::new("old");
+        cell.replace("new");
+        assert_eq!(cell.expose(), "new");
+        assert_eq!(format!("{cell:?}"), "SecretCell([redacted])");
+    }
+}

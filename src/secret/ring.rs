@@ -1,0 +1,359 @@
+//! Keys and what is derived from them: one 32-byte secret per line, an own key for every purpose.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::{
+    aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey},
+    hkdf, hmac,
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::random_bytes;
+use crate::clock::Clock;
+
+const KEY_LEN: usize = 32;
+const FORMAT: u8 = 1;
+const KEY_ID_LEN: usize = 4;
+const NONCE_LEN: usize = 12;
+const MAC_LEN: usize = 16;
+
+/// How long a key that is new on top of the ring only opens: time for it to reach every pod.
+const SEALS_AFTER: Duration = Duration::from_secs(180);
+
+/// A shortened HMAC-SHA-256.
+pub type Mac = [u8; MAC_LEN];
+
+/// What a sealed value is; each purpose has a key of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealPurpose {
+    /// A record in the store.
+    Record,
+    /// A notice on the bus.
+    Bus,
+    /// Where to start again, carried in a login's `state`.
+    State,
+}
+
+/// What a MAC proves; each purpose has a key of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacPurpose {
+    /// That a handle is ours.
+    Handle,
+    /// That a form was made for this session.
+    Csrf,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum KeyRingError {
+    #[error("the key ring holds no key; `vestibule key-ring new` prints one")]
+    Empty,
+    #[error("line {line} is not a base64url key of 32 bytes; `vestibule key-ring new` prints one")]
+    Malformed { line: usize },
+    #[error("line {line} repeats the key of line {first}")]
+    Repeated { line: usize, first: usize },
+}
+
+/// Why a sealed value could not be opened. Neither ever means "there is no such value".
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum OpenError {
+    #[error("it was sealed with a key that is not in the key ring")]
+    UnknownKey,
+    #[error("it is not what was sealed here: altered, moved or of another format")]
+    Tampered,
+}
+
+/// A fresh key, in the form that a line of the key ring has.
+pub fn new_key() -> String {
+    URL_SAFE_NO_PAD.encode(*Zeroizing::new(random_bytes::<KEY_LEN>()))
+}
+
+/// The ring in force. It is replaced as a whole when its file changes.
+pub struct KeyRing {
+    ring: ArcSwap<Vec<Arc<RingKey>>>,
+    clock: Arc<dyn Clock>,
+}
+
+/// The parsed lines of a key ring, not in force yet.
+pub struct RingKeys(Vec<RingKey>);
+
+struct RingKey {
+    id: [u8; KEY_ID_LEN],
+    record: RandomizedNonceKey,
+    bus: RandomizedNonceKey,
+    state: RandomizedNonceKey,
+    handle: hmac::Key,
+    csrf: hmac::Key,
+    /// When this process first had the key.
+    since: Option<Instant>,
+}
+
+impl RingKeys {
+    /// Reads one base64url key of 32 bytes a line; blank lines and lines that begin with `#` are skipped.
+    pub fn parse(text: &str) -> Result<Self, KeyRingError> {
+        let mut keys: Vec<(usize, RingKey)> = Vec::new();
+        for (number, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let key = decode(line).ok_or(KeyRingError::Malformed { line: number })?;
+            if let Some((first, _)) = keys.iter().find(|(_, known)| known.id == key.id) {
+                return Err(KeyRingError::Repeated { line: number, first: *first });
+            }
+            keys.push((number, key));
+        }
+        if keys.is_empty() {
+            return Err(KeyRingError::Empty);
+        }
+        Ok(Self(keys.into_iter().map(|(_, key)| key).collect()))
+    }
+}
+
+fn decode(line: &str) -> Option<RingKey> {
+    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(line).ok()?);
+    let secret: &[u8; KEY_LEN] = bytes.as_slice().try_into().ok()?;
+    Some(RingKey::derive(secret))
+}
+
+impl KeyRing {
+    pub fn new(keys: RingKeys, clock: Arc<dyn Clock>) -> Self {
+        let ring = Self { ring: ArcSwap::from_pointee(Vec::new()), clock };
+        ring.replace(keys);
+        ring
+    }
+
+    /// A ring that lives as long as the process, for a store that does too.
+    pub fn ephemeral(clock: Arc<dyn Clock>) -> Self {
+        let key = RingKey::derive(&Zeroizing::new(random_bytes::<KEY_LEN>()));
+        Self::new(RingKeys(vec![key]), clock)
+    }
+
+    /// Puts an edited ring in force. Keys that were there keep their age.
+    pub fn replace(&self, keys: RingKeys) {
+        let now = self.clock.monotonic();
+        let old = self.ring.load();
+        let ring = keys.0.into_iter().map(|mut key| {
+            let known = old.iter().find(|known| known.id == key.id);
+            key.since = Some(known.and_then(|known| known.since).unwrap_or(now));
+            Arc::new(key)
+        });
+        self.ring.store(Arc::new(ring.collect()));
+    }
+
+    /// Seals `plaintext` so that it opens only with the same purpose and the same associated data.
+    pub fn seal(&self, purpose: SealPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let key = self.sealing_key();
+        let mut body = plaintext.to_vec();
+        let nonce = key
+            .aead(purpose)
+            .seal_in_place_append_tag(Aad::from(associated), &mut body)
+            .expect("sealing fails only for texts of gigabytes");
+        let mut sealed = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + body.len());
+        sealed.push(FORMAT);
+        sealed.extend_from_slice(&key.id);
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.append(&mut body);
+        sealed
+    }
+
+    /// Opens what [`KeyRing::seal`] made, with whichever key of the ring sealed it.
+    pub fn open(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let (id, nonce, body) = split(sealed).ok_or(OpenError::Tampered)?;
+        let ring = self.ring.load();
+        let key = ring.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey)?;
+        let mut body = body.to_vec();
+        let plain = key
+            .aead(purpose)
+            .open_in_place(nonce, Aad::from(associated), &mut body)
+            .map_err(|_| OpenError::Tampered)?;
+        let len = plain.len();
+        body.truncate(len);
+        Ok(body)
+    }
+
+    pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
+        self.sealing_key().mac(purpose, parts)
+    }
+
+    /// Whether any key of the ring made this MAC.
+    pub fn verify_mac(&self, purpose: MacPurpose, parts: &[&[u8]], mac: &[u8]) -> bool {
+        use subtle::ConstantTimeEq;
+        self.ring.load().iter().any(|key| key.mac(purpose, parts).ct_eq(mac).into())
+    }
+
+    /// The first key, unless it is so new that other pods may not have it yet; then the one after it.
+    fn sealing_key(&self) -> Arc<RingKey> {
+        let ring = self.ring.load();
+        let now = self.clock.monotonic();
+        let settled = |key: &&Arc<RingKey>| key.since.is_some_and(|since| now.duration_since(since) >= SEALS_AFTER);
+        let key = ring.first().filter(settled).or_else(|| ring.get(1)).or_else(|| ring.first());
+        Arc::clone(key.expect("a key ring is never empty: RingKeys::parse refuses it"))
+    }
+}
+
+/// Prints nothing of the keys.
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyRing({} keys, [redacted])", self.ring.load().len())
+    }
+}
+
+impl fmt::Debug for RingKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RingKeys({} keys, [redacted])", self.0.len())
+    }
+}
+
+impl RingKey {
+    fn derive(secret: &[u8; KEY_LEN]) -> Self {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vestibule key ring 1").extract(secret);
+        let aead = |purpose: &str| {
+            RandomizedNonceKey::new(&AES_256_GCM_SIV, &*expand::<KEY_LEN>(&root, purpose))
+                .expect("the derived key has the algorithm's length")
+        };
+        let mac = |purpose: &str| hmac::Key::new(hmac::HMAC_SHA256, &*expand::<KEY_LEN>(&root, purpose));
+        Self {
+            id: *expand(&root, "key id"),
+            record: aead("seal record"),
+            bus: aead("seal bus"),
+            state: aead("seal state"),
+            handle: mac("mac handle"),
+            csrf: mac("mac csrf"),
+            since: None,
+        }
+    }
+
+    fn aead(&self, purpose: SealPurpose) -> &RandomizedNonceKey {
+        match purpose {
+            SealPurpose::Record => &self.record,
+            SealPurpose::Bus => &self.bus,
+            SealPurpose::State => &self.state,
+        }
+    }
+
+    fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
+        let key = match purpose {
+            MacPurpose::Handle => &self.handle,
+            MacPurpose::Csrf => &self.csrf,
+        };
+        let mut context = hmac::Context::with_key(key);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let tag = context.sign();
+        tag.as_ref()[..MAC_LEN].try_into().expect("HMAC-SHA-256 is longer than its shortened form")
+    }
+}
+
+fn expand<const N: usize>(root: &hkdf::Prk, purpose: &str) -> Zeroizing<[u8; N]> {
+    struct Len(usize);
+    impl hkdf::KeyType for Len {
+        fn len(&self) -> usize {
+            self.0
+        }
+    }
+    let mut out = Zeroizing::new([0; N]);
+    root.expand(&[purpose.as_bytes()], Len(N))
+        .and_then(|okm| okm.fill(&mut *out))
+        .expect("HKDF-SHA-256 gives up to 8160 bytes");
+    out
+}
+
+fn split(sealed: &[u8]) -> Option<([u8; KEY_ID_LEN], Nonce, &[u8])> {
+    let (format, rest) = sealed.split_first()?;
+    let (id, rest) = rest.split_first_chunk()?;
+    let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
+    (*format == FORMAT).then(|| (*id, Nonce::assume_unique_for_key(*nonce), body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::manual::ManualClock;
+
+    fn ring(lines: &[&str], clock: &ManualClock) -> KeyRing {
+        KeyRing::new(RingKeys::parse(&lines.join("\n")).unwrap(), Arc::new(clock.clone()))
+    }
+
+    #[test]
+    fn what_was_sealed_opens_only_with_the_same_purpose_and_associated_data() {
+        let ring = ring(&[&new_key()], &ManualClock::new());
+        let sealed = ring.seal(SealPurpose::Record, b"user:1", b"hello");
+        assert_eq!(ring.open(SealPurpose::Record, b"user:1", &sealed).unwrap(), b"hello");
+        assert_eq!(ring.open(SealPurpose::Record, b"user:2", &sealed), Err(OpenError::Tampered));
+        assert_eq!(ring.open(SealPurpose::Bus, b"user:1", &sealed), Err(OpenError::Tampered));
+    }
+
+    #[test]
+    fn every_altered_or_shortened_byte_is_noticed() {
+        let ring = ring(&[&new_key()], &ManualClock::new());
+        let sealed = ring.seal(SealPurpose::Record, b"k", b"hello");
+        for at in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[at] ^= 1;
+            assert!(ring.open(SealPurpose::Record, b"k", &altered).is_err(), "byte {at}");
+            assert!(ring.open(SealPurpose::Record, b"k", &sealed[..at]).is_err(), "length {at}");
+        }
+    }
+
+    #[test]
+    fn a_new_key_on_top_opens_at_once_and_seals_after_three_minutes() {
+        let clock = ManualClock::new();
+        let (old_key, new_key) = (new_key(), new_key());
+        let old_pod = ring(&[&old_key], &clock);
+        let pod = ring(&[&old_key], &clock);
+        pod.replace(RingKeys::parse(&format!("{new_key}\n{old_key}")).unwrap());
+        let early = pod.seal(SealPurpose::Record, b"k", b"v");
+        assert!(old_pod.open(SealPurpose::Record, b"k", &early).is_ok());
+        clock.advance(SEALS_AFTER);
+        let late = pod.seal(SealPurpose::Record, b"k", b"v");
+        assert_eq!(old_pod.open(SealPurpose::Record, b"k", &late), Err(OpenError::UnknownKey));
+        assert!(pod.open(SealPurpose::Record, b"k", &early).is_ok());
+    }
+
+    #[test]
+    fn a_pod_that_starts_with_a_rotated_ring_waits_too() {
+        let clock = ManualClock::new();
+        let (old_key, new_key) = (new_key(), new_key());
+        let started = ring(&[&new_key, &old_key], &clock);
+        let sealed = started.seal(SealPurpose::Record, b"k", b"v");
+        assert!(ring(&[&old_key], &clock).open(SealPurpose::Record, b"k", &sealed).is_ok());
+    }
+
+    #[test]
+    fn a_mac_of_any_key_in_the_ring_holds_and_parts_do_not_run_together() {
+        let clock = ManualClock::new();
+        let (old_key, new_key) = (new_key(), new_key());
+        let mac = ring(&[&old_key], &clock).mac(MacPurpose::Handle, &[b"ab", b"c"]);
+        let rotated = ring(&[&new_key, &old_key], &clock);
+        assert!(rotated.verify_mac(MacPurpose::Handle, &[b"ab", b"c"], &mac));
+        assert!(!rotated.verify_mac(MacPurpose::Handle, &[b"a", b"bc"], &mac));
+        assert!(!rotated.verify_mac(MacPurpose::Csrf, &[b"ab", b"c"], &mac));
+        assert!(!ring(&[&new_key], &clock).verify_mac(MacPurpose::Handle, &[b"ab", b"c"], &mac));
+    }
+
+    #[test]
+    fn mistakes_in_a_key_ring_name_the_line_and_never_the_key() {
+        let key = new_key();
+        assert_eq!(RingKeys::parse("\n# none\n").unwrap_err(), KeyRingError::Empty);
+        assert_eq!(RingKeys::parse(&format!("{key}\nshort")).unwrap_err(), KeyRingError::Malformed { line: 2 });
+        let repeated = RingKeys::parse(&format!("{key}\n\n{key}")).unwrap_err();
+        assert_eq!(repeated, KeyRingError::Repeated { line: 3, first: 1 });
+        assert!(!repeated.to_string().contains(&key));
+    }
+
+    #[test]
+    fn debug_shows_no_key() {
+        let key = new_key();
+        let keys = RingKeys::parse(&key).unwrap();
+        assert_eq!(format!("{keys:?}"), "RingKeys(1 keys, [redacted])");
+        let ring = KeyRing::new(keys, Arc::new(ManualClock::new()));
+        assert_eq!(format!("{ring:?}"), "KeyRing(1 keys, [redacted])");
+    }
+}

@@ -1,0 +1,212 @@
+//! The store of one replica: everything in this process, gone with it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+use super::{
+    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence,
+    Shard, Spent, Store, Ttl, Unavailable, Versioned,
+};
+use crate::clock::Clock;
+
+const NOTICES_KEPT: usize = 4096;
+
+pub struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+    notices: broadcast::Sender<Notice>,
+}
+
+struct Inner {
+    records: HashMap<Key, Entry>,
+    indices: HashMap<Index, BTreeSet<String>>,
+    sequences: [Sequence; Shard::COUNT as usize],
+    operations: HashMap<Uuid, Sequence>,
+    counters: HashMap<Key, (u64, Timestamp)>,
+    /// What is to be forgotten when, soonest first.
+    expiries: BTreeSet<(Timestamp, Expiring)>,
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Expiring {
+    Record(Key),
+    Counter(Key),
+    Operation(Uuid),
+}
+
+struct Entry {
+    value: Versioned,
+    expires: Option<Timestamp>,
+}
+
+impl MemoryStore {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner {
+            records: HashMap::new(),
+            indices: HashMap::new(),
+            sequences: [Sequence::default(); Shard::COUNT as usize],
+            operations: HashMap::new(),
+            counters: HashMap::new(),
+            expiries: BTreeSet::new(),
+        };
+        Self { clock, inner: Mutex::new(inner), notices: broadcast::Sender::new(NOTICES_KEPT) }
+    }
+
+    /// The state as of now: what has expired is gone.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock().expect("no code that holds this lock panics");
+        inner.forget_expired(self.clock.now());
+        inner
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
+        Ok(self.lock().records.get(key).map(|entry| entry.value.clone()))
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+        commit.assert_one_shard();
+        let mut inner = self.lock();
+        if let Some(done) = inner.operations.get(&commit.operation) {
+            return Ok(Ok(*done));
+        }
+        if !inner.holds(commit) {
+            return Ok(Err(Conflict));
+        }
+        let notice = inner.apply(commit, self.clock.now());
+        let sequence = notice.sequence;
+        // Sent under the lock, so that notices come in the order of their numbers. Nobody may be listening.
+        let _ = self.notices.send(notice);
+        Ok(Ok(sequence))
+    }
+
+    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Unavailable> {
+        let inner = self.lock();
+        let Some(members) = inner.indices.get(index) else { return Ok(Vec::new()) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(members.range::<str, _>((from, Bound::Unbounded)).take(limit).cloned().collect())
+    }
+
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let (count, until) = *inner.counters.entry(key.clone()).and_modify(|(count, _)| *count += 1).or_insert((1, now + quota.window));
+        inner.expiries.insert((until, Expiring::Counter(key.clone())));
+        Ok(quota.judge(count, Duration::try_from(now.until(until).unwrap_or_default()).unwrap_or_default()))
+    }
+
+    async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>> {
+        self.lock().sequences.iter().copied().map(Ok).collect()
+    }
+
+    async fn scan(&self, kind: Kind, _: Cursor) -> Result<ScanPage, Unavailable> {
+        let keys = self.lock().records.keys().filter(|key| key.kind == kind).cloned().collect();
+        Ok(ScanPage { keys, next: None })
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.notices.subscribe()
+    }
+
+    fn resubscribe(&self) {}
+
+    async fn ready(&self) {}
+}
+
+impl Inner {
+    fn holds(&self, commit: &Commit) -> bool {
+        commit.expect.iter().all(|(key, expected)| {
+            let version = self.records.get(key).map(|entry| entry.value.version);
+            match expected {
+                Expected::Absent => version.is_none(),
+                Expected::Version(wanted) => version == Some(*wanted),
+            }
+        })
+    }
+
+    fn apply(&mut self, commit: &Commit, now: Timestamp) -> Notice {
+        let previous = self.sequences[commit.shard.index()];
+        let sequence = Sequence { number: previous.number + 1, token: commit.token };
+        for (key, sealed, ttl) in &commit.put {
+            self.put(key, Versioned { sealed: sealed.clone(), version: sequence }, ttl.from(now));
+        }
+        for key in &commit.delete {
+            self.records.remove(key);
+        }
+        for (index, id) in &commit.index_add {
+            self.indices.entry(index.clone()).or_default().insert(id.clone());
+        }
+        for (index, id) in &commit.index_remove {
+            self.remove_member(index, id);
+        }
+        self.sequences[commit.shard.index()] = sequence;
+        self.operations.insert(commit.operation, sequence);
+        self.expiries.insert((now + OPERATION_MEMORY, Expiring::Operation(commit.operation)));
+        Notice { shard: commit.shard, previous: previous.token, sequence, body: commit.notice.clone() }
+    }
+
+    fn put(&mut self, key: &Key, value: Versioned, expires: Option<Timestamp>) {
+        let old = self.records.insert(key.clone(), Entry { value, expires });
+        if let Some(expires) = old.and_then(|entry| entry.expires) {
+            self.expiries.remove(&(expires, Expiring::Record(key.clone())));
+        }
+        if let Some(expires) = expires {
+            self.expiries.insert((expires, Expiring::Record(key.clone())));
+        }
+    }
+
+    fn remove_member(&mut self, index: &Index, id: &str) {
+        if let Some(members) = self.indices.get_mut(index) {
+            members.remove(id);
+            if members.is_empty() {
+                self.indices.remove(index);
+            }
+        }
+    }
+
+    fn forget_expired(&mut self, now: Timestamp) {
+        while self.expiries.first().is_some_and(|(at, _)| *at <= now) {
+            match self.expiries.pop_first() {
+                Some((at, Expiring::Record(key))) => {
+                    // A record that was deleted and written again has another expiry, or none.
+                    if self.records.get(&key).is_some_and(|entry| entry.expires == Some(at)) {
+                        self.records.remove(&key);
+                    }
+                }
+                Some((_, Expiring::Counter(key))) => drop(self.counters.remove(&key)),
+                Some((_, Expiring::Operation(id))) => drop(self.operations.remove(&id)),
+                None => {}
+            }
+        }
+    }
+}
+
+impl Ttl {
+    fn from(self, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            Self::Forever => None,
+            Self::For(time) => Some(now + time),
+        }
+    }
+}
+
+impl Quota {
+    /// What the `count`-th use in a window that ends after `left` means.
+    pub(super) fn judge(self, count: u64, left: Duration) -> Spent {
+        match self.limit.checked_sub(count) {
+            Some(left) => Spent::Within { left },
+            None => Spent::Exceeded { retry_after: left },
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Typed, sealed records over a [`Store`]: what is read back is opened, what is written is sealed.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Commit, Conflict, Expected, Failed, Index, Key, Kind, Notice, Sequence, Shard, Store, Ttl, Unavailable, Urgency, Version};
+use crate::secret::{Digest, KeyRing, OpenError, SealPurpose};
+
+/// What is kept in the store under one kind of key.
+///
+/// A record's fields may grow: readers ignore what they do not know and default what is missing, so that
+/// an old and a new version of the binary can run side by side.
+pub trait Record: Serialize + DeserializeOwned {
+    const KIND: Kind;
+}
+
+/// A record as it was read, with the version that a commit may expect.
+#[derive(Debug, Clone)]
+pub struct Stored<T> {
+    pub value: T,
+    pub version: Version,
+}
+
+/// Why there is no answer to a read. Neither means "there is no such record".
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error("a {kind:?} record can't be read: {reason}")]
+    Unreadable { kind: Kind, reason: String },
+}
+
+/// What a notice tells the caches to drop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Dropped {
+    /// A credential, by its digest.
+    Credential([u8; 32]),
+    /// All that is known of a user.
+    User(String),
+}
+
+/// The store and the key ring that seals for it.
+#[derive(Clone)]
+pub struct Records {
+    store: Arc<dyn Store>,
+    ring: Arc<KeyRing>,
+    /// Part of what records are bound to, so that two deployments' records are not interchangeable.
+    prefix: Arc<str>,
+}
+
+/// A commit in the making.
+pub struct Change<'a> {
+    records: &'a Records,
+    commit: Commit,
+    dropped: Vec<Dropped>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NoticeBody {
+    dropped: Vec<Dropped>,
+}
+
+impl Records {
+    pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, prefix: &str) -> Self {
+        Self { store, ring, prefix: prefix.into() }
+    }
+
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    pub fn ring(&self) -> &KeyRing {
+        &self.ring
+    }
+
+    pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, ReadError> {
+        debug_assert_eq!(key.kind, T::KIND, "a key of another kind");
+        let Some(found) = self.store.get(key).await? else { return Ok(None) };
+        let unreadable = |reason: String| ReadError::Unreadable { kind: T::KIND, reason };
+        let plain = self
+            .ring
+            .open(SealPurpose::Record, &self.associated(key), &found.sealed)
+            .map_err(|error| unreadable(error.to_string()))?;
+        // A parser's message may quote the value: only its category goes on.
+        let value = serde_json::from_slice(&plain).map_err(|error| unreadable(format!("{:?} error in its JSON", error.classify())))?;
+        Ok(Some(Stored { value, version: found.version }))
+    }
+
+    pub fn change(&self, shard: Shard) -> Change<'_> {
+        Change { records: self, commit: Commit::new(shard), dropped: Vec::new() }
+    }
+
+    /// What a notice says, if one of our pods sealed it for just this shard and commit.
+    pub fn open_notice(&self, notice: &Notice) -> Result<Vec<Dropped>, OpenError> {
+        if notice.body.is_empty() {
+            return Err(OpenError::Tampered);
+        }
+        let associated = self.notice_associated(notice.shard, &notice.sequence.token);
+        let plain = self.ring.open(SealPurpose::Bus, &associated, &notice.body)?;
+        let body: NoticeBody = serde_json::from_slice(&plain).map_err(|_| OpenError::Tampered)?;
+        Ok(body.dropped)
+    }
+
+    fn associated(&self, key: &Key) -> Vec<u8> {
+        format!("{}\0{}{}", key.kind.label(), self.prefix, key.name()).into_bytes()
+    }
+
+    fn notice_associated(&self, shard: Shard, token: &super::Token) -> Vec<u8> {
+        format!("{}\0{}\0{token}", self.prefix, shard.number()).into_bytes()
+    }
+}
+
+impl Change<'_> {
+    pub fn expect_absent(mut self, key: &Key) -> Self {
+        self.commit.expect.push((key.clone(), Expected::Absent));
+        self
+    }
+
+    pub fn expect_version(mut self, key: &Key, version: Version) -> Self {
+        self.commit.expect.push((key.clone(), Expected::Version(version)));
+        self
+    }
+
+    pub fn put<T: Record>(mut self, key: &Key, value: &T, ttl: Ttl) -> Self {
+        debug_assert_eq!(key.kind, T::KIND, "a key of another kind");
+        let plain = serde_json::to_vec(value).expect("records are plain data: strings, numbers, lists and maps with text keys");
+        let sealed = self.records.ring.seal(SealPurpose::Record, &self.records.associated(key), &plain);
+        self.commit.put.push((key.clone(), sealed, ttl));
+        self
+    }
+
+    pub fn delete(mut self, key: &Key) -> Self {
+        self.commit.delete.push(key.clone());
+        self
+    }
+
+    pub fn index_add(mut self, index: &Index, id: &str) -> Self {
+        self.commit.index_add.push((index.clone(), id.to_owned()));
+        self
+    }
+
+    pub fn index_remove(mut self, index: &Index, id: &str) -> Self {
+        self.commit.index_remove.push((index.clone(), id.to_owned()));
+        self
+    }
+
+    /// Has every pod drop what it remembers of a credential, and waits for a replica to have heard.
+    pub fn revoke_credential(mut self, digest: &Digest) -> Self {
+        self.dropped.push(Dropped::Credential(*digest.as_bytes()));
+        self.commit.urgency = Urgency::Revocation;
+        self
+    }
+
+    /// Has every pod read a user again.
+    pub fn drop_user(mut self, id: &str) -> Self {
+        self.dropped.push(Dropped::User(id.to_owned()));
+        self
+    }
+
+    pub async fn commit(mut self) -> Result<Result<Sequence, Conflict>, Failed> {
+        let body = serde_json::to_vec(&NoticeBody { dropped: self.dropped }).expect("a notice is plain data");
+        let associated = self.records.notice_associated(self.commit.shard, &self.commit.token);
+        self.commit.notice = self.records.ring.seal(SealPurpose::Bus, &associated, &body);
+        self.records.store.commit(&self.commit).await
+    }
+}

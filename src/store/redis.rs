@@ -1,0 +1,399 @@
+//! The shared store: Redis standalone, behind Sentinel or as a cluster.
+
+mod bus;
+mod connect;
+mod hazards;
+
+pub use connect::{Connection, Credentials, Topology};
+pub use hazards::Hazard;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use fred::{
+    bytes::Bytes,
+    clients::WithOptions,
+    prelude::*,
+    types::{ClusterHash, CustomCommand, config::Options},
+};
+use futures::future::join_all;
+use tokio::sync::broadcast;
+
+use super::{
+    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence,
+    Shard, Spent, Store, Ttl, Unavailable, Versioned,
+};
+use crate::{clock::Clock, metrics::Metrics};
+
+const COMMIT: &str = include_str!("commit.lua");
+const SPEND: &str = include_str!("spend.lua");
+
+/// Pauses before the tries of a commit. Its operation id makes a try after an unknown outcome harmless.
+const TRIES: [Duration; 5] =
+    [Duration::ZERO, Duration::from_millis(25), Duration::from_millis(75), Duration::from_millis(150), Duration::from_millis(300)];
+
+/// Pauses before the tries of a read that is known not to have been sent.
+const READ_TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(25), Duration::from_millis(75)];
+
+/// How long a revocation waits for one replica to have it.
+const REPLICA_WAIT: Duration = Duration::from_millis(100);
+
+/// How long waiting is left out after no replica answered.
+const REPLICA_PAUSE: Duration = Duration::from_secs(10);
+
+/// So many time-outs in a row mean a connection that will not come back by itself.
+const STALLED_AFTER: u32 = 3;
+const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
+
+pub struct RedisStore {
+    commands: Client,
+    /// WAIT blocks the connection that it is sent on, so revocations have their own.
+    revocations: Client,
+    bus: bus::Bus,
+    prefix: String,
+    channel: String,
+    command_timeout: Duration,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    commit_sha: String,
+    timeouts: AtomicU32,
+    /// Until when reconnecting, and waiting for replicas, rests.
+    rests: Mutex<Rests>,
+}
+
+#[derive(Default)]
+struct Rests {
+    reconnect: Option<Instant>,
+    replica: Option<Instant>,
+}
+
+impl RedisStore {
+    /// Begins to connect, and goes on trying for as long as it lives. Nothing is awaited here.
+    pub fn start(connection: &Connection, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Error> {
+        let commands = connection.client()?;
+        let revocations = connection.client()?;
+        let channel = format!("{}notices", connection.prefix);
+        let bus = bus::Bus::start(connection.client()?, channel.clone());
+        commands.connect();
+        revocations.connect();
+        Ok(Self {
+            commands,
+            revocations,
+            bus,
+            prefix: connection.prefix.clone(),
+            channel,
+            command_timeout: connection.command_timeout,
+            clock,
+            metrics,
+            commit_sha: fred::util::sha1_hash(COMMIT),
+            timeouts: AtomicU32::new(0),
+            rests: Mutex::default(),
+        })
+    }
+
+    /// What in the servers' configuration could lose records, as far as they tell.
+    pub async fn hazards(&self) -> Vec<Hazard> {
+        hazards::look(&self.commands).await
+    }
+
+    fn name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn options(&self) -> Options {
+        Options { max_attempts: Some(1), fail_fast: true, timeout: Some(self.command_timeout), ..Options::default() }
+    }
+
+    fn client(&self) -> WithOptions<Client> {
+        self.commands.with_options(&self.options())
+    }
+
+    /// Reads, again after a moment when the command is known not to have been sent.
+    async fn read<T, F: Future<Output = Result<T, Error>>>(&self, read: impl Fn() -> F) -> Result<T, Unavailable> {
+        let mut last = String::new();
+        for pause in READ_TRIES {
+            rest(pause).await;
+            match self.noted(read().await) {
+                Ok(value) => return Ok(value),
+                Err(error) if *error.kind() == ErrorKind::Canceled => last = describe(&error),
+                Err(error) => return Err(Unavailable(describe(&error))),
+            }
+        }
+        Err(Unavailable(last))
+    }
+
+    async fn try_commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+        let (keys, args) = self.script_input(commit);
+        let slot = ClusterHash::Custom(fred::util::redis_keyslot(keys[0].as_bytes()));
+        let reply = match commit.urgency {
+            super::Urgency::Revocation if self.may_wait_for_replica() => self.evaluate_and_wait(slot, keys, args).await,
+            _ => self.evaluate(slot, keys, args).await,
+        };
+        outcome(self.noted(reply).map_err(|error| failed(&error))?)
+    }
+
+    async fn evaluate(&self, slot: ClusterHash, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
+        let client = self.client();
+        let by_hash = CustomCommand::new_static("EVALSHA", slot.clone(), false);
+        let reply = client.custom::<Value, _>(by_hash, script_call(&self.commit_sha, &keys, &args)).await;
+        match reply {
+            // A server that was just promoted or restarted does not know the script.
+            Err(error) if error.details().starts_with("NOSCRIPT") => {
+                let whole = CustomCommand::new_static("EVAL", slot, false);
+                client.custom(whole, script_call(COMMIT, &keys, &args)).await
+            }
+            reply => reply,
+        }
+    }
+
+    async fn evaluate_and_wait(&self, slot: ClusterHash, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
+        let pipeline = self.revocations.pipeline();
+        let mut options = self.options();
+        options.timeout = Some(self.command_timeout + REPLICA_WAIT);
+        let queue = pipeline.with_options(&options);
+        let eval = CustomCommand::new_static("EVAL", slot.clone(), false);
+        let wait = CustomCommand::new_static("WAIT", slot, false);
+        let wait_args: Vec<Value> = vec![1.into(), i64::try_from(REPLICA_WAIT.as_millis()).unwrap_or(i64::MAX).into()];
+        queue.custom::<(), _>(eval, script_call(COMMIT, &keys, &args)).await?;
+        queue.custom::<(), _>(wait, wait_args).await?;
+        let mut replies = pipeline.try_all::<Value>().await.into_iter();
+        let written = replies.next().unwrap_or_else(|| Err(Error::new_canceled()));
+        let replicas = replies.next().and_then(Result::ok).and_then(|replicas| replicas.as_i64()).unwrap_or(0);
+        if written.is_ok() && replicas == 0 {
+            self.metrics.unreplicated_revocations.inc();
+            self.rests().replica = Some(self.clock.monotonic() + REPLICA_PAUSE);
+        }
+        written
+    }
+
+    fn may_wait_for_replica(&self) -> bool {
+        self.rests().replica.is_none_or(|until| until <= self.clock.monotonic())
+    }
+
+    fn script_input(&self, commit: &Commit) -> (Vec<String>, Vec<Value>) {
+        let shard = commit.shard.number();
+        let mut keys = vec![self.sequence_name(commit.shard), self.name(&format!("{{{shard}}}:op:{}", commit.operation))];
+        keys.extend(commit.expect.iter().map(|(key, _)| self.name(&key.name())));
+        keys.extend(commit.put.iter().map(|(key, ..)| self.name(&key.name())));
+        keys.extend(commit.delete.iter().map(|key| self.name(&key.name())));
+        keys.extend(commit.index_add.iter().chain(&commit.index_remove).map(|(index, _)| self.name(&index.name())));
+
+        let counts = [commit.expect.len(), commit.put.len(), commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
+        let mut args: Vec<Value> = vec![
+            commit.token.to_string().into(),
+            millis(OPERATION_MEMORY).into(),
+            self.channel.clone().into(),
+            shard.to_string().into(),
+            Bytes::copy_from_slice(&commit.notice).into(),
+        ];
+        args.extend(counts.iter().map(|count| Value::from(count.to_string())));
+        args.extend(commit.expect.iter().map(|(_, expected)| match expected {
+            Expected::Absent => Value::from(String::new()),
+            Expected::Version(version) => format!("{version}:").into(),
+        }));
+        for (_, sealed, ttl) in &commit.put {
+            args.push(Bytes::copy_from_slice(sealed).into());
+            args.push(ttl.millis().into());
+        }
+        args.extend(commit.index_add.iter().chain(&commit.index_remove).map(|(_, id)| Value::from(id.clone())));
+        (keys, args)
+    }
+
+    fn sequence_name(&self, shard: Shard) -> String {
+        self.name(&format!("{{{}}}:sequence", shard.number()))
+    }
+
+    async fn sequence(&self, shard: Shard) -> Result<Sequence, Unavailable> {
+        let name = self.sequence_name(shard);
+        let found = self.noted(self.client().get::<Option<String>, _>(name).await);
+        match found.map_err(|error| Unavailable(describe(&error)))? {
+            None => Ok(Sequence::default()),
+            Some(text) => Sequence::parse(&text).ok_or_else(|| Unavailable("a shard's sequence is malformed".into())),
+        }
+    }
+
+    /// Reconnects after several time-outs in a row: a stopped primary behind Sentinel is never left otherwise.
+    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        match &result {
+            Err(error) if *error.kind() == ErrorKind::Timeout => {
+                if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= STALLED_AFTER {
+                    self.reconnect();
+                }
+            }
+            _ => self.timeouts.store(0, Ordering::Relaxed),
+        }
+        result
+    }
+
+    fn reconnect(&self) {
+        let now = self.clock.monotonic();
+        let mut rests = self.rests();
+        if rests.reconnect.is_some_and(|until| now < until) {
+            return;
+        }
+        rests.reconnect = Some(now + RECONNECT_PAUSE);
+        tracing::warn!("the store has stopped answering; connecting afresh");
+        for client in [self.commands.clone(), self.revocations.clone()] {
+            tokio::spawn(async move { client.force_reconnection().await });
+        }
+        self.bus.reconnect();
+    }
+
+    fn rests(&self) -> std::sync::MutexGuard<'_, Rests> {
+        self.rests.lock().expect("no code that holds this lock panics")
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
+        let name = self.name(&key.name());
+        let client = self.client();
+        let found: Option<Bytes> = self.read(|| client.get(name.clone())).await?;
+        found.map(|value| parse_value(&value).ok_or_else(|| Unavailable("a record has no version".into()))).transpose()
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+        commit.assert_one_shard();
+        let mut failure = Failed::Unavailable(Unavailable("not tried".into()));
+        for pause in TRIES {
+            rest(pause).await;
+            match (self.try_commit(commit).await, &failure) {
+                (Ok(outcome), _) => return Ok(outcome),
+                // Once a try may have written, a later one that surely did not says nothing new.
+                (Err(Failed::Unavailable(_)), Failed::Unknown(_)) => {}
+                (Err(error), _) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Unavailable> {
+        let name = self.name(&index.name());
+        let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let client = self.client();
+        self.read(|| client.zrangebylex(name.clone(), from.clone(), "+", Some((0, limit)))).await
+    }
+
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
+        let name = self.name(&key.name());
+        let slot = ClusterHash::Custom(fred::util::redis_keyslot(name.as_bytes()));
+        let args = script_call(SPEND, &[name], &[millis(quota.window).into()]);
+        let reply = self.client().custom::<(u64, i64), _>(CustomCommand::new_static("EVAL", slot, false), args).await;
+        let (count, left) = self.noted(reply).map_err(|error| failed(&error))?;
+        Ok(quota.judge(count, Duration::from_millis(left.try_into().unwrap_or(0))))
+    }
+
+    async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>> {
+        join_all(Shard::all().map(|shard| self.sequence(shard))).await
+    }
+
+    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
+        let nodes = connect::primaries(&self.commands);
+        let Some(node) = nodes.get(cursor.node) else { return Ok(ScanPage { keys: Vec::new(), next: None }) };
+        let options = Options { cluster_node: node.clone(), ..self.options() };
+        let position = if cursor.position.is_empty() { "0".to_owned() } else { cursor.position };
+        let pattern = self.name(&format!("{{*}}:{}:*", kind.label()));
+        let client = self.commands.with_options(&options);
+        let (position, names): (String, Vec<String>) =
+            self.read(|| client.scan_page(position.clone(), pattern.clone(), Some(500), None)).await?;
+        let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
+        let next = match position.as_str() {
+            "0" => Cursor { node: cursor.node + 1, position: String::new() },
+            _ => Cursor { node: cursor.node, position },
+        };
+        Ok(ScanPage { keys, next: (next.node < nodes.len()).then_some(next) })
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.bus.notices()
+    }
+
+    fn resubscribe(&self) {
+        self.bus.resubscribe();
+    }
+
+    async fn ready(&self) {
+        self.bus.subscribed().await;
+        while self.sequences().await.iter().any(Result::is_err) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            for client in [self.commands.clone(), self.revocations.clone()] {
+                runtime.spawn(async move { client.quit().await });
+            }
+        }
+    }
+}
+
+impl Ttl {
+    fn millis(self) -> String {
+        match self {
+            Self::Forever => "0".to_owned(),
+            // A life that has just ended must not become one without end.
+            Self::For(time) => millis(time.max(Duration::from_millis(1))),
+        }
+    }
+}
+
+fn millis(time: Duration) -> String {
+    time.as_millis().to_string()
+}
+
+async fn rest(pause: Duration) {
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn script_call(script: &str, keys: &[String], args: &[Value]) -> Vec<Value> {
+    let mut call: Vec<Value> = vec![script.to_owned().into(), keys.len().to_string().into()];
+    call.extend(keys.iter().map(|key| Value::from(key.clone())));
+    call.extend_from_slice(args);
+    call
+}
+
+fn outcome(reply: Value) -> Result<Result<Sequence, Conflict>, Failed> {
+    let strange = || Failed::Unknown("the commit script gave a strange answer".into());
+    let mut parts = reply.into_array().into_iter();
+    match parts.next().and_then(|first| first.as_i64()) {
+        Some(0) => Ok(Err(Conflict)),
+        Some(1) => parts.next().and_then(|text| Sequence::parse(&text.as_str()?)).map(Ok).ok_or_else(strange),
+        _ => Err(strange()),
+    }
+}
+
+fn parse_value(value: &[u8]) -> Option<Versioned> {
+    let colon = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b':');
+    let first = colon(value)?;
+    let second = first + 1 + colon(&value[first + 1..])?;
+    let version = Sequence::parse(std::str::from_utf8(&value[..second]).ok()?)?;
+    Some(Versioned { sealed: value[second + 1..].to_vec(), version })
+}
+
+/// Only what the client itself never sent, and what a server refused before running it, surely did not run.
+fn failed(error: &Error) -> Failed {
+    const REFUSED: [&str; 8] = ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "NOPERM"];
+    let refused = REFUSED.iter().any(|code| error.details().starts_with(code));
+    match error.kind() {
+        ErrorKind::Canceled | ErrorKind::Backpressure => Failed::Unavailable(Unavailable(describe(error))),
+        _ if refused => Failed::Unavailable(Unavailable(describe(error))),
+        _ => Failed::Unknown(describe(error)),
+    }
+}
+
+fn describe(error: &Error) -> String {
+    format!("{:?}: {}", error.kind(), error.details())
+}

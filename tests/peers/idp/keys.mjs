@@ -1,0 +1,27 @@
+// The provider's signing keys: an RSA, a P-256 and an Ed25519 key, and their rotation.
+
+import { randomUUID } from 'node:crypto';
+
+import { exportJWK, generateKeyPair } from 'jose';
+
+async function fresh() {
+  const pairs = await Promise.all([
+    generateKeyPair('RS256', { extractable: true, modulusLength: 2048 }),
+    generateKeyPair('ES256', { extractable: true }),
+    generateKeyPair('EdDSA', { extractable: true, crv: 'Ed25519' }),
+  ]);
+  const jwks = await Promise.all(pairs.map(({ privateKey }) => exportJWK(privateKey)));
+  // No `alg`, so that the RSA key signs RS256 and PS256 alike.
+  return jwks.map((jwk) => ({ ...jwk, use: 'sig', kid: randomUUID() }));
+}
+
+export async function createKeys() {
+  let keys = await fresh();
+  return {
+    /** The newest first: the provider signs with the first that suits. */
+    jwks: () => ({ keys }),
+    async rotate(old) {
+      keys = [...(await fresh()), ...(old === 'drop' ? [] : keys)];
+    },
+  };
+}

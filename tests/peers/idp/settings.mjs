@@ -1,0 +1,60 @@
+// The settings file of the provider: what may stand in it, and the defaults.
+//
+// {
+//   "port": 0,                                  0 takes a free one
+//   "issuer": "http://127.0.0.1:{port}/realms/x",  {port} is filled in; default has no path
+//   "clients": [{"client_id": …}],              oidc-provider's client metadata
+//   "accounts": [{"sub", "username", "password", "claims": {}, "accessTokenClaims": {}}],
+//   "accessTokenFormat": "jwt" | "opaque",
+//   "accessTokenAudience": "litellm",
+//   "ttl": {"AccessToken": 300, …},             seconds, oidc-provider's names
+//   "idTokenClaims": "all" | "userinfo-only",   where a scope's claims stand
+//   "sid": "always" | "on-request",             Keycloak has it in every id_token
+//   "autoLogin": "alice",                       skips the form: for logins in masses
+//   "claimNames": ["department"]                further claims that accounts may get later
+// }
+
+const DEFAULTS = {
+  port: 0,
+  issuer: undefined,
+  clients: [],
+  accounts: [],
+  accessTokenFormat: 'jwt',
+  accessTokenAudience: 'litellm',
+  ttl: {},
+  idTokenClaims: 'all',
+  sid: 'always',
+  autoLogin: undefined,
+  claimNames: [],
+};
+
+const STANDARD_CLAIMS = {
+  openid: ['sub'],
+  profile: ['name', 'given_name', 'family_name', 'preferred_username', 'picture', 'locale', 'zoneinfo', 'updated_at'],
+  email: ['email', 'email_verified'],
+};
+const USUAL_CUSTOM_CLAIMS = ['groups', 'roles', 'realm_access', 'resource_access', 'department', 'tenant', 'teams'];
+
+export function readSettings(given) {
+  const unknown = Object.keys(given).filter((key) => !(key in DEFAULTS));
+  if (unknown.length) throw new Error(`unknown settings: ${unknown.join(', ')}`);
+  const settings = { ...DEFAULTS, ...given };
+  settings.accounts = settings.accounts.map((account) => ({
+    username: account.sub,
+    claims: {},
+    accessTokenClaims: {},
+    ...account,
+  }));
+  return settings;
+}
+
+/** Custom claims come with `openid`, as a Keycloak mapper would add them. */
+export function claimsByScope(settings) {
+  const standard = new Set(Object.values(STANDARD_CLAIMS).flat());
+  const custom = [
+    ...USUAL_CUSTOM_CLAIMS,
+    ...settings.claimNames,
+    ...settings.accounts.flatMap((account) => Object.keys(account.claims)),
+  ].filter((name) => !standard.has(name));
+  return { ...STANDARD_CLAIMS, openid: [...new Set(['sub', ...custom])] };
+}

@@ -1,0 +1,74 @@
+// What the provider was asked, counted, for tests that assert on it.
+
+const KEPT = 1000;
+
+function remember(list, value) {
+  list.push(value);
+  if (list.length > KEPT) list.shift();
+}
+
+export function createStats() {
+  const empty = () => ({
+    authorization: 0,
+    token: 0,
+    tokenErrors: [],
+    userinfo: 0,
+    jwks: 0,
+    discovery: 0,
+    endSession: 0,
+    endSessionParams: [],
+    codeChallengeMethods: [],
+    codeChallengeLengths: [],
+    codeVerifierLengths: [],
+    codeVerifiersOutsideAlphabet: 0,
+    statesAndNoncesSeenTwice: 0,
+    clientAuthentication: [],
+  });
+  let counts = empty();
+  let seen = new Set();
+
+  const once = (name, value) => {
+    const entry = `${name}:${value}`;
+    if (value && seen.has(entry)) counts.statesAndNoncesSeenTwice += 1;
+    seen.add(entry);
+  };
+
+  const watchers = {
+    authorization(ctx) {
+      const params = ctx.oidc.params ?? {};
+      counts.authorization += 1;
+      remember(counts.codeChallengeMethods, params.code_challenge_method ?? null);
+      remember(counts.codeChallengeLengths, params.code_challenge?.length ?? 0);
+      once('state', params.state);
+      once('nonce', params.nonce);
+    },
+    token(ctx) {
+      const verifier = ctx.oidc.params?.code_verifier;
+      counts.token += 1;
+      remember(counts.codeVerifierLengths, verifier?.length ?? 0);
+      if (verifier && !/^[A-Za-z0-9\-._~]+$/.test(verifier)) counts.codeVerifiersOutsideAlphabet += 1;
+      remember(counts.clientAuthentication, ctx.headers.authorization ? 'basic' : 'body');
+      if (ctx.status >= 400) remember(counts.tokenErrors, ctx.body?.error ?? String(ctx.status));
+    },
+    userinfo: () => { counts.userinfo += 1; },
+    jwks: () => { counts.jwks += 1; },
+    discovery: () => { counts.discovery += 1; },
+    end_session(ctx) {
+      counts.endSession += 1;
+      remember(counts.endSessionParams, Object.keys(ctx.query).sort());
+    },
+  };
+
+  return {
+    read: () => counts,
+    reset() {
+      counts = empty();
+      seen = new Set();
+    },
+    /** A koa middleware in front of the provider's own. */
+    async watch(ctx, next) {
+      await next();
+      watchers[ctx.oidc?.route]?.(ctx);
+    },
+  };
+}

@@ -1,0 +1,69 @@
+// The demo's upstream: shows which request reached it and as whom.
+//
+//   node upstream.mjs <port>
+//
+// HTML for people; under `Accept: application/json` every header it received, for tests.
+
+import { createServer } from 'node:http';
+
+const IDENTITY = [
+  'x-auth-request-user',
+  'x-auth-request-email',
+  'x-auth-request-preferred-username',
+  'x-auth-request-groups',
+  'x-auth-request-role',
+  'x-auth-request-key',
+];
+
+const STYLE = `
+  :root { color-scheme: light dark; --ink: #20242b; --paper: #f7f8fa; --card: #fff; --line: #dfe3ea; --accent: #3552a8; --quiet: #626b7a; }
+  @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --paper: #14171c; --card: #1c2027; --line: #313743; --accent: #9db4ff; --quiet: #98a2b3; } }
+  * { box-sizing: border-box; }
+  body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; }
+  main { max-width: 44rem; margin: 0 auto; padding: 3rem 1.25rem; }
+  h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .5rem; }
+  p { margin: 0 0 1.5rem; color: var(--quiet); }
+  dl { margin: 0 0 2rem; background: var(--card); border: 1px solid var(--line); border-radius: .6rem; }
+  dl div { display: grid; grid-template-columns: minmax(12rem, 18rem) 1fr; gap: .25rem 1rem; padding: .7rem 1rem; }
+  dl div + div { border-top: 1px solid var(--line); }
+  @media (max-width: 36rem) { dl div { grid-template-columns: 1fr; } }
+  dt { color: var(--quiet); font: .9rem/1.6 ui-monospace, monospace; }
+  dd { margin: 0; overflow-wrap: anywhere; }
+  dd.empty { color: var(--quiet); font-style: italic; }
+  code { font: .95em ui-monospace, monospace; overflow-wrap: anywhere; }
+  a { color: var(--accent); }
+  a:focus-visible { outline: 3px solid var(--accent); outline-offset: 3px; border-radius: .2rem; }
+`;
+
+const ESCAPES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const escape = (text) => String(text).replace(/[&<>"']/g, (char) => ESCAPES[char]);
+
+function row(headers, name) {
+  const value = headers[name];
+  const shown = value ? `<dd id="${name}">${escape(value)}</dd>` : `<dd id="${name}" class="empty">empty</dd>`;
+  return `<div><dt>${name}</dt>${shown}</div>`;
+}
+
+function page({ method, url, headers }) {
+  return `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>The upstream</title><link rel="icon" href="data:,"><style>${STYLE}</style></head><body><main>
+<h1>You reached the upstream</h1>
+<p><code>${escape(method)} ${escape(url)}</code> was let through, and this is who it came from. Only the gateway can set these headers.</p>
+<dl>${IDENTITY.map((name) => row(headers, name)).join('')}</dl>
+<a href="/sso/logout">Sign out</a>
+</main></body></html>`;
+}
+
+const server = createServer((req, res) => {
+  req.resume();
+  const json = (req.headers.accept ?? '').includes('application/json');
+  const type = json ? 'application/json' : 'text/html; charset=utf-8';
+  const { method, url, headers, rawHeaders } = req;
+  const body = json ? JSON.stringify({ method, path: url, headers, rawHeaders }) : page(req);
+  res.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' }).end(method === 'HEAD' ? '' : body);
+});
+server.keepAliveTimeout = 120_000;
+server.listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => {
+  console.log(JSON.stringify({ listening: server.address().port }));
+});
