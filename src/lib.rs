@@ -2,8 +2,13 @@
 
 pub mod check;
 pub mod clock;
+pub mod config;
+pub mod files;
 pub mod gateway;
+pub mod login;
 pub mod metrics;
+pub mod oidc;
+pub mod origin;
 pub mod principal;
 pub mod principals;
 pub mod return_to;

@@ -85,7 +85,10 @@ impl Principals {
     /// Begins to listen to the bus and to compare sequences each second.
     pub fn start(records: Records, users: Arc<Users>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
         let inner = Inner::new(records, users, clock, metrics, settings);
-        let tasks = vec![tokio::spawn(proof::listen(Arc::clone(&inner))), tokio::spawn(proof::compare_each_second(Arc::clone(&inner)))];
+        // Heard from the beginning, so that the first round finds nothing missing.
+        let notices = inner.records.store().notices();
+        let listen = proof::listen(Arc::clone(&inner), notices);
+        let tasks = vec![tokio::spawn(listen), tokio::spawn(proof::compare_each_second(Arc::clone(&inner)))];
         Self { inner, tasks }
     }
 

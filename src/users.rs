@@ -10,7 +10,7 @@ use crate::{
     principal::IdentityClaims,
     secret::{Digest, Handle, HandleKind, random_bytes},
     session::{Limits, Logout, Session},
-    store::{Conflict, Failed, Key, Kind, ReadError, Record, Records, Shard, Stored, Ttl},
+    store::{Change, Conflict, Failed, Key, Kind, ReadError, Record, Records, Shard, Stored, Ttl},
 };
 
 /// Two pods may bring the same person up to date at once; a few rounds settle it.
@@ -37,10 +37,18 @@ pub struct SignIn {
     pub logout: Logout,
 }
 
-/// A person who has just been signed in.
-pub struct SignedIn {
-    pub user: User,
-    pub handle: Handle,
+/// Whether a person may have a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    Admitted,
+    Refused,
+}
+
+/// What came of a sign-in.
+pub enum SignedIn {
+    Admitted { user: User, handle: Handle },
+    /// The person is known now, and has no session.
+    Refused { user: User },
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -94,12 +102,14 @@ impl Users {
         Self { records, clock, limits }
     }
 
-    /// Brings the person's claims up to date and opens a session, in one commit.
-    pub async fn sign_in(&self, sign_in: &SignIn) -> Result<SignedIn, UsersError> {
+    /// Brings the person's claims up to date and, if they are admitted, opens a session: in one commit.
+    ///
+    /// Claims are written even for who is not admitted, since they may have taken something away.
+    pub async fn sign_in(&self, sign_in: &SignIn, admit: impl Fn(&User) -> Admission) -> Result<SignedIn, UsersError> {
         let id = self.user_of(&sign_in.identity).await?;
         for _ in 0..TRIES {
             let stored = self.records.get::<User>(&User::key(&id)).await?;
-            if let Ok(signed_in) = self.open_session(&id, stored, sign_in).await? {
+            if let Ok(signed_in) = self.commit_sign_in(&id, stored, sign_in, &admit).await? {
                 return Ok(signed_in);
             }
         }
@@ -113,6 +123,12 @@ impl Users {
         let ended = change.index_remove(&Session::index(shard, user), &handle.to_hex()).commit().await?;
         debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
         Ok(())
+    }
+
+    /// A session as the store has it, with what its end needs.
+    pub async fn session(&self, user: &str, handle: &Digest) -> Result<Option<Session>, ReadError> {
+        let stored = self.records.get::<Session>(&Session::key(shard_of(user), handle)).await?;
+        Ok(stored.map(|stored| stored.value))
     }
 
     /// Writes down that a session was used, unless it has changed or ended meanwhile.
@@ -146,9 +162,50 @@ impl Users {
         Err(UsersError::Contended)
     }
 
-    async fn open_session(&self, id: &str, stored: Option<Stored<User>>, sign_in: &SignIn) -> Result<Result<SignedIn, Conflict>, Failed> {
-        let now = self.clock.now();
-        let (shard, user_key) = (shard_of(id), User::key(id));
+    async fn commit_sign_in(
+        &self,
+        id: &str,
+        stored: Option<Stored<User>>,
+        sign_in: &SignIn,
+        admit: impl Fn(&User) -> Admission,
+    ) -> Result<Result<SignedIn, Conflict>, Failed> {
+        let change = self.records.change(shard_of(id));
+        let (user, change) = self.bring_up_to_date(change, id, stored, &sign_in.identity);
+        match admit(&user) {
+            Admission::Refused => Ok(change.commit().await?.map(|_| SignedIn::Refused { user })),
+            Admission::Admitted => {
+                let (handle, change) = self.open_session(change, id, sign_in);
+                Ok(change.commit().await?.map(|_| SignedIn::Admitted { user, handle }))
+            }
+        }
+    }
+
+    /// The user with what was just verified; written only where that is new.
+    fn bring_up_to_date<'a>(
+        &self,
+        change: Change<'a>,
+        id: &str,
+        stored: Option<Stored<User>>,
+        identity: &IdentityClaims,
+    ) -> (User, Change<'a>) {
+        let key = User::key(id);
+        let Some(Stored { value: known, version }) = stored else {
+            let user = User { id: id.to_owned(), created: self.clock.now(), identities: vec![identity.clone()] };
+            let change = change.expect_absent(&key).put(&key, &user, Ttl::Forever);
+            return (user, change);
+        };
+        let change = change.expect_version(&key, version);
+        match known.with_identity(identity) {
+            None => (known, change),
+            Some(user) => {
+                let change = change.put(&key, &user, Ttl::Forever).drop_user(id);
+                (user, change)
+            }
+        }
+    }
+
+    fn open_session<'a>(&self, change: Change<'a>, id: &str, sign_in: &SignIn) -> (Handle, Change<'a>) {
+        let (now, shard) = (self.clock.now(), shard_of(id));
         let handle = Handle::mint(self.records.ring(), HandleKind::Session, shard.number());
         let digest = handle.digest();
         let session = Session {
@@ -159,26 +216,10 @@ impl Users {
             sid: sign_in.sid.clone(),
             logout: sign_in.logout.clone(),
         };
-        let change = self
-            .records
-            .change(shard)
+        let change = change
             .put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now))
             .index_add(&Session::index(shard, id), &digest.to_hex());
-        let (user, change) = match stored {
-            None => {
-                let user = User { id: id.to_owned(), created: now, identities: vec![sign_in.identity.clone()] };
-                let change = change.expect_absent(&user_key).put(&user_key, &user, Ttl::Forever);
-                (user, change)
-            }
-            Some(Stored { value: known, version }) => match known.with_identity(&sign_in.identity) {
-                None => (known, change.expect_version(&user_key, version)),
-                Some(user) => {
-                    let change = change.expect_version(&user_key, version).put(&user_key, &user, Ttl::Forever).drop_user(id);
-                    (user, change)
-                }
-            },
-        };
-        Ok(change.commit().await?.map(|_| SignedIn { user, handle }))
+        (handle, change)
     }
 }
 

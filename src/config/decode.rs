@@ -139,7 +139,7 @@ impl Section<'_> {
     /// A list of single values, none of them twice.
     pub fn list<T: PartialEq>(&mut self, field: Field, kind: &Kind<T>, default: &[&str]) -> Option<Vec<T>> {
         let shown = if default.is_empty() { field.unset.to_owned() } else { format!("`[{}]`", default.join(", ")) };
-        self.declare(field, &format!("list of {}", kind.name), &shown);
+        self.declare(field, &format!("list of {}s", kind.name), &shown);
         match self.elements(field.name)? {
             Some(nodes) => self.distinct(field.name, nodes, kind),
             None => default.iter().map(|text| (kind.parse)(text).ok()).collect(),
@@ -148,7 +148,7 @@ impl Section<'_> {
 
     /// A map whose keys are free; `key` judges them.
     pub fn pairs<T>(&mut self, field: Field, key: fn(&str) -> Result<(), String>, kind: &Kind<T>) -> Option<Vec<(String, T)>> {
-        self.declare(field, &format!("map to {}", kind.name), field.unset);
+        self.declare(field, &format!("map of {}s", kind.name), field.unset);
         let Some(node) = self.take(field.name)? else {
             return Some(Vec::new());
         };

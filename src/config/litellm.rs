@@ -11,8 +11,9 @@ const ISSUER: &str = "`providers[].issuer` finds it by discovery";
 const CLAIMS: &str = "claims have their standard names here, and a role map turns them into roles and teams (`role_map.file`)";
 const SECRET: &str = "use `providers[].client_secret_file`";
 
-const ANSWERS: [(&str, &str); 35] = [
+const ANSWERS: &[(&str, &str)] = &[
     ("ALLOWED_EMAIL_DOMAINS", "who may enter is said by the role map (`role_map.file`)"),
+    ("AUTO_REDIRECT_UI_LOGIN_TO_SSO", "with one entry in `providers` there is no choice to make; leave it out"),
     (
         "GENERIC_AUTHORIZATION_ENDPOINT",
         "`providers[].issuer` finds it by discovery; by hand it is `providers[].authorization_endpoint`",
@@ -51,11 +52,8 @@ const ANSWERS: [(&str, &str); 35] = [
         "PROXY_LOGOUT_URL",
         "sign-out goes on to the provider by itself; see `providers[].logout` and `providers[].end_session_endpoint`",
     ),
-    ("SSO_CLIENT_ID", "use `providers[].client_id`"),
-    ("SSO_CLIENT_SECRET", SECRET),
     ("UI_PASSWORD", "administrators sign in through a provider"),
     ("UI_USERNAME", "administrators sign in through a provider"),
-    ("USE_GENERIC_SSO", "a provider is on when `providers` lists it"),
 ];
 
 fn answer(name: &str) -> Option<&'static str> {

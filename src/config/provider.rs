@@ -77,8 +77,9 @@ pub enum RpLogout {
 pub const DOC: &str = "The identity providers. The first one's redirect URI is `/sso/callback` on `public_url`, \
                        every other one's `/sso/callback/{id}`.";
 
-pub fn read(section: &mut Section<'_>) -> Option<Provider> {
-    let identity = read_identity(section);
+/// Reads one provider; `ids` are those of the providers before it.
+pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider> {
+    let identity = read_identity(section, ids);
     let client = read_client(section);
     let request = read_request(section);
     let places = read_places(section);
@@ -106,17 +107,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Provider> {
     })
 }
 
-/// Two providers of one id would share a callback and a place in the role map.
-pub fn check_unique(section: &mut Section<'_>, id: &str, seen: &mut Vec<String>) -> Option<()> {
-    if seen.iter().any(|known| known == id) {
-        section.complain("id", format!("{} is another provider's too; each needs its own", shown(id)));
-        return None;
-    }
-    seen.push(id.to_owned());
-    Some(())
-}
-
-fn read_identity(section: &mut Section<'_>) -> Option<(String, Option<String>, String)> {
+fn read_identity(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<(String, Option<String>, String)> {
     let id = section.required(
         field("id", "Names the provider in URLs, logs and role maps: 1 to 32 of `a-z`, `0-9`, `-`. Never change it."),
         &ID,
@@ -124,7 +115,18 @@ fn read_identity(section: &mut Section<'_>) -> Option<(String, Option<String>, S
     let name = section.optional(field("name", "What the sign-in page calls it.").unset("the `id`"), &values::NAME);
     let issuer =
         section.required(field("issuer", "The issuer, letter by letter as its discovery document and tokens say it."), &ISSUER);
+    let id = id.and_then(|id| check_unique(section, id, ids));
     Some((id?, name?, issuer?))
+}
+
+/// Two providers of one id would share a callback and a place in the role map.
+fn check_unique(section: &mut Section<'_>, id: String, ids: &mut Vec<String>) -> Option<String> {
+    if ids.contains(&id) {
+        section.complain("id", format!("{} is another provider's too; each needs its own", shown(&id)));
+        return None;
+    }
+    ids.push(id.clone());
+    Some(id)
 }
 
 fn read_client(section: &mut Section<'_>) -> Option<(String, Option<Secret>, AuthMethod)> {
@@ -211,20 +213,23 @@ fn read_places(section: &mut Section<'_>) -> Option<Places> {
         field("ca_file", "PEM certificates of the authorities that may vouch for the provider.").unset("the system's"),
         &values::CA_FILE,
     );
+    let complete = check_by_hand(section);
     let endpoints = match (authorization?, token?, jwks?) {
-        (None, None, None) => None,
         (Some(authorization), Some(token), Some(jwks)) => Some(Endpoints { authorization, token, jwks }),
-        _ => return complain_of_missing_endpoints(section),
+        _ => None,
     };
+    complete?;
     Some(Places { endpoints, userinfo: userinfo?, end_session: end_session?, ca_file: ca_file? })
 }
 
-fn complain_of_missing_endpoints<T>(section: &mut Section<'_>) -> Option<T> {
-    let text = "is required: authorization_endpoint, token_endpoint and jwks_uri replace discovery only together";
-    for name in BY_HAND {
-        if !section.is_given(name) {
-            section.complain(name, text);
-        }
+fn check_by_hand(section: &mut Section<'_>) -> Option<()> {
+    let missing: Vec<_> = BY_HAND.into_iter().filter(|name| !section.is_given(name)).collect();
+    if missing.is_empty() || missing.len() == BY_HAND.len() {
+        return Some(());
+    }
+    for name in missing {
+        let text = "is required: authorization_endpoint, token_endpoint and jwks_uri replace discovery only together";
+        section.complain(name, text);
     }
     None
 }

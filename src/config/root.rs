@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::decode::{Field, Kind, Section, field};
 use super::secrets::{SecretFields, key_ring};
-use super::{Cache, Config, Format, Listen, Log, Provider, Sessions, Shutdown, Store, provider, store, values};
+use super::store::Reach;
+use super::{Cache, Config, Format, Listen, Log, Provider, Sessions, Shutdown, provider, store, values};
 use crate::origin::PublicUrl;
 
 /// Every section is read before any is asked for, so that all mistakes are found.
@@ -17,17 +18,19 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let workers = root.optional(WORKERS, &WORKER_COUNT);
     let trusted_proxies = root.list(TRUSTED_PROXIES, &values::NETWORK, &[]);
     let key_ring = root.secret(&KEY_RING);
-    let listen = root.section("listen", "Addresses to listen on; port 0 takes a free one.", read_listen);
-    let store = root.section("store", store::DOC, store::read);
+    let mut public = None;
+    let listen =
+        root.section("listen", "Addresses to listen on; port 0 takes a free one.", |section| read_listen(section, &mut public));
+    let mut reach = None;
+    let store = root.section("store", store::DOC, |section| store::read(section, &mut reach));
     let providers = read_providers(root);
     let sessions = root.section("sessions", "How long people stay signed in.", read_sessions);
     let cache = root.section("cache", "What a check may answer without asking the store.", read_cache);
     let role_map = root.section("role_map", "The document that turns claims into roles.", read_role_map);
     let log = root.section("log", "The log, on standard error.", read_log);
     let shutdown = root.section("shutdown", "What happens after SIGTERM. Both are counted from the signal.", read_shutdown);
-    let public_url = public_url.and_then(|url| default_public_url(root, url, listen.as_ref()));
-    let shared = check_sharing(root, store.as_ref(), replicas, key_ring.as_ref().map(Option::is_some));
-    shared?;
+    let public_url = public_url.and_then(|url| default_public_url(root, url, public));
+    check_sharing(root, reach, replicas, key_ring.as_ref().map(Option::is_some))?;
     Some(Config {
         public_url: public_url?,
         listen: listen?,
@@ -78,11 +81,11 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn default_public_url(root: &mut Section<'_>, given: Option<PublicUrl>, listen: Option<&Listen>) -> Option<PublicUrl> {
+fn default_public_url(root: &mut Section<'_>, given: Option<PublicUrl>, listen: Option<SocketAddr>) -> Option<PublicUrl> {
     if given.is_some() {
         return given;
     }
-    let url = PublicUrl::parse(&format!("http://{}", listen?.public)).ok();
+    let url = PublicUrl::parse(&format!("http://{}", listen?)).ok();
     if url.is_none() {
         root.complain("public_url", "is required when `listen.public` is no loopback address: write what browsers see");
     }
@@ -90,9 +93,9 @@ fn default_public_url(root: &mut Section<'_>, given: Option<PublicUrl>, listen: 
 }
 
 /// What several replicas, or one and its Redis, need of each other.
-fn check_sharing(root: &mut Section<'_>, store: Option<&Store>, replicas: Option<u32>, has_key_ring: Option<bool>) -> Option<()> {
-    match store? {
-        Store::Memory if replicas? > 1 => {
+fn check_sharing(root: &mut Section<'_>, reach: Option<Reach>, replicas: Option<u32>, has_key_ring: Option<bool>) -> Option<()> {
+    match reach? {
+        Reach::OneReplica if replicas? > 1 => {
             root.complain(
                 "replicas",
                 "needs a store that all of them share: a login that one began, another could not finish; \
@@ -100,7 +103,7 @@ fn check_sharing(root: &mut Section<'_>, store: Option<&Store>, replicas: Option
             );
             None
         }
-        Store::Redis(_) if !has_key_ring? => {
+        Reach::EveryReplica if !has_key_ring? => {
             root.complain(
                 "key_ring_file",
                 "is required with Redis: records are sealed with it, on every replica alike; \
@@ -112,7 +115,7 @@ fn check_sharing(root: &mut Section<'_>, store: Option<&Store>, replicas: Option
     }
 }
 
-fn read_listen(section: &mut Section<'_>) -> Option<Listen> {
+fn read_listen(section: &mut Section<'_>, known: &mut Option<SocketAddr>) -> Option<Listen> {
     let public =
         section.or_default(field("public", "Browsers and programs, through the gateway."), &values::ADDRESS, "127.0.0.1:4180");
     let check = section.or_default(
@@ -122,6 +125,7 @@ fn read_listen(section: &mut Section<'_>) -> Option<Listen> {
     );
     let admin = section.or_default(field("admin", "`/metrics`, `/livez` and `/readyz`."), &values::ADDRESS, "127.0.0.1:4182");
     let grpc = section.or_default(field("grpc", "Envoy's gRPC; this version has none."), &GRPC, "off");
+    *known = public;
     let (public, check, admin) = (public?, check?, admin?);
     let apart = check_apart(section, [("public", public), ("check", check), ("admin", admin)]);
     grpc.and(apart).map(|()| Listen { public, check, admin })
@@ -153,11 +157,7 @@ fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
 
 fn read_providers(root: &mut Section<'_>) -> Option<Vec<Provider>> {
     let mut ids = Vec::new();
-    root.sections("providers", provider::DOC, |section| {
-        let provider = provider::read(section)?;
-        provider::check_unique(section, &provider.id, &mut ids)?;
-        Some(provider)
-    })
+    root.sections("providers", provider::DOC, |section| provider::read(section, &mut ids))
 }
 
 fn read_sessions(section: &mut Section<'_>) -> Option<Sessions> {
@@ -166,7 +166,12 @@ fn read_sessions(section: &mut Section<'_>) -> Option<Sessions> {
         section.or_default(field("absolute", "So long after signing in everybody signs in again."), &SESSION_LIMIT, "7d");
     let (idle, absolute) = (idle?, absolute?);
     if idle > absolute {
-        section.complain("idle", "must not be longer than `sessions.absolute`, which ends the session anyway");
+        let (name, text) = if section.is_given("idle") {
+            ("idle", "must not be longer than `sessions.absolute`, which ends the session anyway")
+        } else {
+            ("absolute", "must not be shorter than `sessions.idle`, which is 12h unless it is set")
+        };
+        section.complain(name, text);
         return None;
     }
     Some(Sessions { idle, absolute })
@@ -245,7 +250,12 @@ fn read_shutdown(section: &mut Section<'_>) -> Option<Shutdown> {
     );
     let (delay, deadline) = (delay?, deadline?);
     if delay >= deadline {
-        section.complain("delay", "must be shorter than `shutdown.deadline`, or nothing has time to finish");
+        let (name, text) = if section.is_given("delay") {
+            ("delay", "must be shorter than `shutdown.deadline`, or nothing has time to finish")
+        } else {
+            ("deadline", "must be longer than `shutdown.delay`, which is 5s unless it is set")
+        };
+        section.complain(name, text);
         return None;
     }
     Some(Shutdown { delay, deadline })

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use super::decode::{Field, Section, Text};
 use super::mistakes::Place;
@@ -40,13 +41,12 @@ pub enum SecretFileError {
 /// Reads a secret's file, at the start and whenever it changes. Newlines at its end don't count.
 pub fn read_secret_file(path: &Path) -> Result<SecretString, SecretFileError> {
     const LARGEST: usize = 64 << 10;
-    let mut bytes = Vec::new();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
     File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > LARGEST {
         return Err(SecretFileError::TooLarge);
     }
-    let text = String::from_utf8(bytes).map_err(|_| SecretFileError::NotText)?;
-    let text = trimmed(&text);
+    let text = trimmed(std::str::from_utf8(&bytes).map_err(|_| SecretFileError::NotText)?);
     if text.is_empty() { Err(SecretFileError::Empty) } else { Ok(SecretString::from(text)) }
 }
 
@@ -144,7 +144,7 @@ pub fn one_line(text: &str) -> Result<(), String> {
 
 /// A key ring: one key a line, 32 bytes in base64url; blank lines and `#` comments are passed over.
 pub fn key_ring(text: &str) -> Result<(), String> {
-    let mut keys: Vec<(usize, Vec<u8>)> = Vec::new();
+    let mut keys: Vec<(usize, Zeroizing<Vec<u8>>)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -164,8 +164,8 @@ pub fn key_ring(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn key(line: &str) -> Option<Vec<u8>> {
-    URL_SAFE_NO_PAD.decode(line).ok().filter(|key| key.len() == 32)
+fn key(line: &str) -> Option<Zeroizing<Vec<u8>>> {
+    URL_SAFE_NO_PAD.decode(line).ok().map(Zeroizing::new).filter(|key| key.len() == 32)
 }
 
 /// Editors and `echo` end a file with a newline that nobody means.

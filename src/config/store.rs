@@ -43,7 +43,14 @@ const REDIS_ONLY: [&str; 9] = [
 ];
 const SENTINEL_ONLY: [&str; 3] = ["sentinel_username", "sentinel_password", "sentinel_password_file"];
 
-pub fn read(section: &mut Section<'_>) -> Option<Store> {
+/// Who shares what is in the store. It is known as soon as the URL is, whatever else is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    OneReplica,
+    EveryReplica,
+}
+
+pub fn read(section: &mut Section<'_>, reach: &mut Option<Reach>) -> Option<Store> {
     let url = section.or_default(
         field(
             "url",
@@ -54,6 +61,10 @@ pub fn read(section: &mut Section<'_>) -> Option<Store> {
         &URL,
         "memory",
     );
+    *reach = url.as_ref().map(|target| match target {
+        Target::Memory => Reach::OneReplica,
+        Target::Redis(_) => Reach::EveryReplica,
+    });
     let username = section.optional(field("username", "The ACL user.").unset("the default user"), &values::NAME);
     let password = section.secret(&PASSWORD);
     let sentinel_username =

@@ -284,9 +284,14 @@ fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Scalar {
     Scalar { text: text.into_owned(), style }
 }
 
-/// The scanner's words, but for the one message that repeats a character: it may be a secret's.
+/// The scanner's words, but for the message that repeats a character, which may be a secret's, and
+/// the one that speaks of anchors to people who know none.
 fn cause(info: &str) -> &str {
-    if info.starts_with("unexpected character") { "a value begins with a character that needs quotes" } else { info }
+    match info {
+        _ if info.starts_with("unexpected character") => "a value begins with a character that needs quotes",
+        _ if info.ends_with("found unknown anchor") => "a value begins with `*`, which needs quotes",
+        _ => info,
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::broadcast::error::RecvError,
+    sync::broadcast::{Receiver, error::RecvError},
     time::{MissedTickBehavior, interval},
 };
 
@@ -19,8 +19,7 @@ use crate::{
 const ROUND: Duration = Duration::from_secs(1);
 
 /// Applies notices for as long as the store lives.
-pub(super) async fn listen(inner: Arc<Inner>) {
-    let mut notices = inner.records.store().notices();
+pub(super) async fn listen(inner: Arc<Inner>, mut notices: Receiver<Notice>) {
     loop {
         match notices.recv().await {
             Ok(notice) => inner.hear(&notice),

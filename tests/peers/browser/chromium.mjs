@@ -1,6 +1,6 @@
 // Headless Chromium with a fresh profile, and what every script of this folder shares.
 
-import { mkdtempSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -33,9 +33,10 @@ export async function run(artifacts, options, script) {
   const seen = { complaints: [] };
   let context;
   let page;
-  const shoot = (name) => page.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true });
+  const shoot = async (name) => page.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true });
   mkdirSync(artifacts, { recursive: true });
   try {
+    expect(existsSync(EXECUTABLE), `${EXECUTABLE} to be there: run \`make peers\``);
     context = await chromium.launchPersistentContext(profile, {
       executablePath: EXECUTABLE,
       headless: true,

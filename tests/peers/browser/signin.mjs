@@ -25,9 +25,11 @@ async function reachIdp(page, url) {
   await atIdp(page);
 }
 
-/** A confirmation page, ours or the provider's: the first button of its form. */
+/** A confirmation page, ours or the provider's: the first button of its form, and where it leads. */
 async function confirm(page) {
-  await page.locator('button[type="submit"], form button, button[form], input[type="submit"]').first().click();
+  const button = page.locator('button[type="submit"], form button, button[form], input[type="submit"]').first();
+  await Promise.all([page.waitForEvent('framenavigated'), button.click()]);
+  await page.waitForLoadState();
 }
 
 async function identity(page) {
@@ -56,7 +58,6 @@ await run(artifacts, { colorScheme: scheme }, async ({ context, page, seen, shoo
   await page.goto(`${base}/sso/logout`);
   await shoot('logout');
   await confirm(page);
-  await page.waitForLoadState();
   // The provider asks too, unless it was told who is leaving.
   seen.askedByIdp = new URL(page.url()).origin !== base;
   if (seen.askedByIdp) {
@@ -64,7 +65,6 @@ await run(artifacts, { colorScheme: scheme }, async ({ context, page, seen, shoo
     await confirm(page);
   }
   await page.waitForURL((url) => url.origin === base);
-  await page.waitForLoadState();
   seen.signedOut = { url: page.url(), title: await page.title(), text: (await page.locator('body').innerText()).trim() };
   await shoot('signed-out');
 

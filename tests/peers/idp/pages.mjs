@@ -25,7 +25,7 @@ const escape = (text) => String(text ?? '').replace(/[&<>"']/g, (char) => ESCAPE
 function page(title, body) {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(title)} · Example Corp</title><style>${STYLE}</style></head>
+<link rel="icon" href="data:,"><title>${escape(title)} · Example Corp</title><style>${STYLE}</style></head>
 <body><main><p class="org">Example Corp identity</p><h1>${escape(title)}</h1>${body}</main></body></html>`;
 }
 

@@ -1,0 +1,275 @@
+//! What a correct configuration comes to.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{KEY, config, mistakes, parsed};
+use crate::config::{AuthMethod, Cache, Endpoints, Format, LoadError, Redis, RpLogout, SigningAlgorithm, Store, Topology, load};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn redis(text: &str, env: &[(&str, &str)]) -> Redis {
+    match config(&format!("key_ring: {KEY}\n{text}"), env).store {
+        Store::Redis(redis) => redis,
+        Store::Memory => panic!("the store is memory"),
+    }
+}
+
+#[test]
+fn nothing_configured_is_a_usable_configuration() {
+    let loaded = load(None, std::iter::empty()).unwrap();
+    let config = loaded.config;
+    assert!(loaded.warnings.is_empty());
+    assert_eq!(config.public_url.origin(), "http://127.0.0.1:4180");
+    assert_eq!(config.listen.public.to_string(), "127.0.0.1:4180");
+    assert_eq!(config.listen.check.to_string(), "127.0.0.1:4181");
+    assert_eq!(config.listen.admin.to_string(), "127.0.0.1:4182");
+    assert_eq!(config.replicas, 1);
+    assert!(config.workers >= 1);
+    assert!(config.trusted_proxies.is_empty() && config.providers.is_empty());
+    assert!(matches!(config.store, Store::Memory));
+    assert!(config.key_ring.is_none() && config.role_map.is_none());
+    assert_eq!((config.sessions.idle, config.sessions.absolute), (12 * HOUR, 7 * 24 * HOUR));
+    assert_eq!(config.cache, Cache { revocation_grace: Duration::from_secs(60), entries: 100_000 });
+    assert_eq!((config.log.format, config.log.level.as_str()), (Format::Text, "info"));
+    assert_eq!((config.shutdown.delay, config.shutdown.deadline), (Duration::from_secs(5), Duration::from_secs(30)));
+}
+
+#[test]
+fn a_minimal_provider_has_safe_defaults() {
+    let config = config("providers: [{id: corp, issuer: 'https://idp.example.com', client_id: vestibule}]", &[]);
+    let provider = &config.providers[0];
+    assert_eq!(provider.name, "corp");
+    assert_eq!(provider.token_endpoint_auth_method, AuthMethod::Auto);
+    assert_eq!(provider.scopes, ["openid", "profile", "email"]);
+    let algorithms = [SigningAlgorithm::Rs256, SigningAlgorithm::Es256, SigningAlgorithm::Ps256, SigningAlgorithm::EdDsa];
+    assert_eq!(provider.algorithms, algorithms);
+    assert!(provider.client_secret.is_none() && provider.endpoints.is_none() && provider.ca_file.is_none());
+    assert!(provider.userinfo_endpoint.is_none() && provider.end_session_endpoint.is_none());
+    assert!(!provider.trust_email && provider.authorization_params.is_empty());
+    assert_eq!((provider.logout, provider.max_claims), (RpLogout::Hint, 64 << 10));
+}
+
+#[test]
+fn every_field_of_a_provider_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, "# ours\n-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n").unwrap();
+    let text = format!(
+        "
+providers:
+  - id: corp-2
+    name: Corp SSO
+    issuer: https://IDP.example.com/realms/a/
+    client_id: vestibule
+    client_secret: hunter2
+    token_endpoint_auth_method: client_secret_post
+    scopes: [openid, groups]
+    algorithms: [PS512, ES384]
+    authorization_endpoint: https://idp.example.com/auth?p=policy
+    token_endpoint: https://idp.example.com/token
+    jwks_uri: https://idp.example.com/jwks
+    userinfo_endpoint: https://idp.example.com/userinfo
+    end_session_endpoint: https://idp.example.com/logout
+    trust_email: true
+    ca_file: {}
+    logout: id_token_hint
+    max_claims: 128KiB
+    authorization_params: {{prompt: select_account, hd: example.com}}
+",
+        ca.display()
+    );
+    let provider = config(&text, &[]).providers.remove(0);
+    assert_eq!((provider.id.as_str(), provider.name.as_str()), ("corp-2", "Corp SSO"));
+    assert_eq!(provider.issuer, "https://IDP.example.com/realms/a/", "issuers are compared letter by letter");
+    assert_eq!(provider.client_secret.as_ref().unwrap().expose_initial(), "hunter2");
+    assert_eq!(provider.token_endpoint_auth_method, AuthMethod::ClientSecretPost);
+    assert_eq!(provider.scopes, ["openid", "groups"]);
+    assert_eq!(provider.algorithms, [SigningAlgorithm::Ps512, SigningAlgorithm::Es384]);
+    let endpoints = Endpoints {
+        authorization: "https://idp.example.com/auth?p=policy".parse().unwrap(),
+        token: "https://idp.example.com/token".parse().unwrap(),
+        jwks: "https://idp.example.com/jwks".parse().unwrap(),
+    };
+    assert_eq!(provider.endpoints, Some(endpoints));
+    assert_eq!(provider.userinfo_endpoint.unwrap().path(), "/userinfo");
+    assert_eq!(provider.end_session_endpoint.unwrap().path(), "/logout");
+    assert!(provider.trust_email);
+    assert_eq!(provider.ca_file, Some(ca));
+    assert_eq!((provider.logout, provider.max_claims), (RpLogout::IdTokenHint, 128 << 10));
+    let params = [("prompt", "select_account"), ("hd", "example.com")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    assert_eq!(provider.authorization_params, params);
+}
+
+#[test]
+fn every_field_of_a_redis_store_is_read() {
+    let redis = redis(
+        "
+store:
+  url: redis-sentinel://s1:26379,s2:26380/mymaster
+  username: vestibule
+  password: hunter2
+  sentinel_username: watcher
+  sentinel_password: hunter3
+  key_prefix: 'team-a:'
+  command_timeout: 250ms
+",
+        &[],
+    );
+    assert_eq!(redis.url.topology, Topology::Sentinel { service: "mymaster".to_owned() });
+    assert_eq!(redis.url.hosts, [("s1".to_owned(), 26379), ("s2".to_owned(), 26380)]);
+    assert_eq!((redis.username.as_deref(), redis.sentinel_username.as_deref()), (Some("vestibule"), Some("watcher")));
+    assert_eq!(redis.password.unwrap().expose_initial(), "hunter2");
+    assert_eq!(redis.sentinel_password.unwrap().expose_initial(), "hunter3");
+    assert_eq!((redis.key_prefix.as_str(), redis.command_timeout), ("team-a:", Duration::from_millis(250)));
+}
+
+#[test]
+fn a_redis_store_has_defaults() {
+    let redis = redis("store: {url: 'redis://redis'}", &[]);
+    assert!(redis.username.is_none() && redis.password.is_none() && redis.ca_file.is_none() && !redis.url.tls);
+    assert_eq!((redis.key_prefix.as_str(), redis.command_timeout), ("vestibule:", Duration::from_millis(300)));
+}
+
+#[test]
+fn secrets_come_from_files_and_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ring, password) = (folder.path().join("ring"), folder.path().join("password"));
+    std::fs::write(&ring, format!("# first\n{KEY}\n")).unwrap();
+    std::fs::write(&password, "hunter2\n").unwrap();
+    let text =
+        format!("key_ring_file: {}\nstore: {{url: 'redis://redis', password_file: '{}'}}", ring.display(), password.display());
+    let config = config(&text, &[]);
+    let key_ring = config.key_ring.unwrap();
+    assert_eq!((key_ring.path(), key_ring.expose_initial()), (Some(ring.as_path()), format!("# first\n{KEY}").as_str()));
+    let Store::Redis(redis) = config.store else { panic!("the store is memory") };
+    let secret = redis.password.unwrap();
+    assert_eq!((secret.path(), secret.expose_initial()), (Some(password.as_path()), "hunter2"));
+}
+
+#[test]
+fn variables_override_the_file_field_by_field() {
+    let text = "
+public_url: https://old.example.com
+sessions: {idle: 1h, absolute: 2d}
+providers:
+  - {id: corp, issuer: https://idp.example.com, client_id: old}
+";
+    let env = [
+        ("VESTIBULE__PUBLIC_URL", "https://llm.example.com"),
+        ("VESTIBULE__SESSIONS__IDLE", "2h"),
+        ("VESTIBULE__PROVIDERS__0__CLIENT_ID", "new"),
+        ("VESTIBULE__PROVIDERS__0__SCOPES", "[openid, groups]"),
+        ("VESTIBULE__PROVIDERS__0__AUTHORIZATION_PARAMS__PROMPT", "login"),
+        ("VESTIBULE__PROVIDERS__1", "{id: two, issuer: https://two.example.com, client_id: x}"),
+        ("VESTIBULE__TRUSTED_PROXIES__0", "10.0.0.0/8"),
+        ("VESTIBULE__LOG", "{format: json}"),
+        ("PATH", "/usr/bin"),
+    ];
+    let config = config(text, &env);
+    assert_eq!(config.public_url.origin(), "https://llm.example.com");
+    assert_eq!((config.sessions.idle, config.sessions.absolute), (2 * HOUR, 48 * HOUR));
+    assert_eq!((config.providers[0].id.as_str(), config.providers[0].client_id.as_str()), ("corp", "new"));
+    assert_eq!(config.providers[0].scopes, ["openid", "groups"]);
+    assert_eq!(config.providers[0].authorization_params, [("prompt".to_owned(), "login".to_owned())]);
+    assert_eq!(config.providers[1].id, "two");
+    assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!((config.log.format, config.log.level.as_str()), (Format::Json, "info"));
+}
+
+#[test]
+fn variables_alone_are_enough() {
+    let env = [
+        ("VESTIBULE__KEY_RING", KEY),
+        ("VESTIBULE__REPLICAS", "3"),
+        ("VESTIBULE__STORE__URL", "redis-cluster://r0:6379,r1:6379"),
+        ("VESTIBULE__STORE__PASSWORD", "{not: yaml"),
+        ("VESTIBULE__PROVIDERS__0__ID", "corp"),
+        ("VESTIBULE__PROVIDERS__0__ISSUER", "https://idp.example.com"),
+        ("VESTIBULE__PROVIDERS__0__CLIENT_ID", "null"),
+    ];
+    let config = config("", &env);
+    assert_eq!((config.replicas, config.providers[0].client_id.as_str()), (3, "null"));
+    let Store::Redis(redis) = config.store else { panic!("the store is memory") };
+    assert_eq!(redis.password.unwrap().expose_initial(), "{not: yaml", "a single value is taken as it is");
+}
+
+#[test]
+fn sections_without_content_have_their_defaults() {
+    let config = config("store:\nproviders:\nlisten: ~\nsessions: {}\npublic_url: null\n", &[]);
+    assert_eq!(config.public_url.origin(), "http://127.0.0.1:4180");
+    assert!(config.providers.is_empty());
+}
+
+#[test]
+fn the_public_url_follows_a_loopback_listener() {
+    assert_eq!(config("listen: {public: 127.0.0.1:8080}", &[]).public_url.origin(), "http://127.0.0.1:8080");
+    assert_eq!(config("listen: {public: '[::1]:8080'}", &[]).public_url.origin(), "http://[::1]:8080");
+}
+
+#[test]
+fn listeners_may_share_port_zero_and_a_check_listener_may_be_anywhere() {
+    let text = "listen: {public: 127.0.0.1:0, check: 0.0.0.0:0, admin: 127.0.0.1:0, grpc: off}";
+    assert_eq!(config(text, &[]).listen.check.to_string(), "0.0.0.0:0");
+}
+
+#[test]
+fn a_role_map_is_named_and_not_opened() {
+    assert_eq!(config("role_map: {file: /etc/roles.yaml}", &[]).role_map, Some(PathBuf::from("/etc/roles.yaml")));
+}
+
+#[test]
+fn endpoints_at_a_sign_out_may_be_given_beside_discovery() {
+    let text = "providers: [{id: a, issuer: 'https://a.example', client_id: x, logout: off, \
+                end_session_endpoint: 'https://a.example/out', userinfo_endpoint: 'http://localhost:1/me'}]";
+    let provider = config(text, &[]).providers.remove(0);
+    assert!(provider.endpoints.is_none());
+    assert_eq!(provider.end_session_endpoint.unwrap().as_str(), "https://a.example/out");
+    assert_eq!(provider.userinfo_endpoint.unwrap().as_str(), "http://localhost:1/me");
+}
+
+#[test]
+fn a_file_is_loaded_with_its_variables() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "replicas: 2\nstore: {url: redis://r}\n").unwrap();
+    let env = [("VESTIBULE__KEY_RING", KEY)].map(|(n, v)| (n.to_owned(), v.to_owned()));
+    assert_eq!(load(Some(file.path()), env.into_iter()).unwrap().config.replicas, 2);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_which() {
+    let error = load(Some(Path::new("/no/such/vestibule.yaml")), std::iter::empty()).unwrap_err();
+    assert!(matches!(error, LoadError::Read { .. }));
+    assert!(error.to_string().starts_with("/no/such/vestibule.yaml can't be read: "), "{error}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), vec![b'#'; (1 << 20) + 1]).unwrap();
+    let error = load(Some(file.path()), std::iter::empty()).unwrap_err();
+    assert!(error.to_string().ends_with("a configuration has at most 1 MiB"), "{error}");
+    std::fs::write(file.path(), b"\xff").unwrap();
+    assert!(matches!(load(Some(file.path()), std::iter::empty()), Err(LoadError::Read { .. })));
+}
+
+#[test]
+fn foreign_and_misspelt_variables_are_warned_of() {
+    let env = [
+        ("VESTIBULE_STORE_URL", "redis://hunter2"),
+        ("VESTIBULE_PORT_4180_TCP_ADDR", "10.0.0.1"),
+        ("VESTIBULE_SERVICE_HOST", "10.0.0.1"),
+        ("GENERIC_CLIENT_USE_PKCE", "hunter2"),
+        ("GENERIC_CLIENT_ID", "hunter2"),
+    ];
+    let expected = [
+        "VESTIBULE_STORE_URL is not read: fields are separated by two underscores, as in VESTIBULE__STORE__URL",
+        "GENERIC_CLIENT_ID is LiteLLM's and not read here: use `providers[].client_id`",
+        "GENERIC_CLIENT_USE_PKCE is LiteLLM's and not read here: PKCE is always on; leave it out",
+    ];
+    assert_eq!(parsed("", &env).unwrap().warnings, expected);
+    assert!(mistakes("", &env).is_empty());
+}
+
+#[test]
+fn a_missing_underscore_after_the_prefix_is_noticed() {
+    let env = [("VESTIBULE_REPLICAS", "3")];
+    let expected = ["VESTIBULE_REPLICAS is not read: fields are separated by two underscores, as in VESTIBULE__REPLICAS"];
+    assert_eq!(parsed("", &env).unwrap().warnings, expected);
+}

@@ -1,0 +1,154 @@
+//! Files that are read again when they change, such as mounted Secrets.
+//!
+//! The directory is watched and not the file: Kubernetes swaps a symbolic link beside it, and editors
+//! replace the file. A slow poll finds what a file system does not announce.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use notify::{RecursiveMode, Watcher};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+/// Several events belong to one edit.
+const SETTLE: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_secs(30);
+
+/// A watch that ends when it is dropped.
+pub struct FileWatch {
+    task: JoinHandle<()>,
+}
+
+impl FileWatch {
+    /// Calls `changed` with the file's content whenever it is another than before, beginning with `initial`.
+    ///
+    /// A file that can't be read is reported once and leaves everything as it is.
+    pub fn start<T, E>(
+        path: &Path,
+        initial: T,
+        read: impl Fn(&Path) -> Result<T, E> + Send + 'static,
+        changed: impl FnMut(&T) + Send + 'static,
+    ) -> Self
+    where
+        T: PartialEq + Send + 'static,
+        E: std::fmt::Display,
+    {
+        let (tell, events) = mpsc::channel(1);
+        let watcher = watcher(path, tell);
+        if let Err(error) = &watcher {
+            tracing::warn!(path = %path.display(), %error, "changes of the file are not announced; it is read every 30 s");
+        }
+        let path = path.to_owned();
+        let task = tokio::spawn(async move {
+            // Kept here: the watcher ends with the task.
+            let _watcher = watcher.ok();
+            follow(path, initial, read, changed, events).await;
+        });
+        Self { task }
+    }
+}
+
+impl Drop for FileWatch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn watcher(path: &Path, tell: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
+    // A full channel already says that something has changed.
+    let mut watcher = notify::recommended_watcher(move |_| drop(tell.try_send(())))?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+async fn follow<T: PartialEq, E: std::fmt::Display>(
+    path: PathBuf,
+    mut current: T,
+    read: impl Fn(&Path) -> Result<T, E>,
+    mut changed: impl FnMut(&T),
+    mut events: mpsc::Receiver<()>,
+) {
+    let mut reported = false;
+    loop {
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(()) => tokio::time::sleep(SETTLE).await,
+                // Without a watcher there is only the poll.
+                None => tokio::time::sleep(POLL).await,
+            },
+            () = tokio::time::sleep(POLL) => {}
+        }
+        match read(&path) {
+            Ok(read) if read != current => {
+                current = read;
+                changed(&current);
+                reported = false;
+            }
+            Ok(_) => reported = false,
+            Err(error) if !reported => {
+                tracing::error!(path = %path.display(), %error, "the file can't be read; what it held stays in force");
+                reported = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::*;
+
+    async fn next(changes: &mut mpsc::UnboundedReceiver<String>) -> String {
+        tokio::time::timeout(Duration::from_secs(10), changes.recv()).await.expect("a change within 10 s").unwrap()
+    }
+
+    fn start(path: &Path, initial: &str) -> (FileWatch, mpsc::UnboundedReceiver<String>) {
+        let (tell, changes) = mpsc::unbounded_channel();
+        let watch = FileWatch::start(path, initial.to_owned(), |path| fs::read_to_string(path), move |text| tell.send(text.clone()).unwrap());
+        (watch, changes)
+    }
+
+    #[tokio::test]
+    async fn an_edit_is_seen_whether_the_file_is_written_or_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "one").unwrap();
+        let (_watch, mut changes) = start(&path, "one");
+        fs::write(&path, "two").unwrap();
+        assert_eq!(next(&mut changes).await, "two");
+        fs::write(directory.path().join("new"), "three").unwrap();
+        fs::rename(directory.path().join("new"), &path).unwrap();
+        assert_eq!(next(&mut changes).await, "three");
+    }
+
+    #[tokio::test]
+    async fn the_link_that_kubernetes_swaps_is_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for (version, text) in [("..1", "one"), ("..2", "two")] {
+            fs::create_dir(root.join(version)).unwrap();
+            fs::write(root.join(version).join("secret"), text).unwrap();
+        }
+        symlink("..1", root.join("..data")).unwrap();
+        symlink("..data/secret", root.join("secret")).unwrap();
+        let (_watch, mut changes) = start(&root.join("secret"), "one");
+        symlink("..2", root.join("..data_tmp")).unwrap();
+        fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+        assert_eq!(next(&mut changes).await, "two");
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_changes_nothing_until_it_is_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "one").unwrap();
+        let (_watch, mut changes) = start(&path, "one");
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "two").unwrap();
+        assert_eq!(next(&mut changes).await, "two");
+    }
+}

@@ -1,0 +1,205 @@
+//! Signing in: from "sign me in and bring me back" to a session, over any two pods.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use url::Url;
+
+use crate::{
+    check::RoleMapInForce,
+    clock::Clock,
+    metrics::{LoginOutcome, Metrics},
+    oidc::{Binding, Continuation, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken},
+    principal::Grant,
+    return_to::ReturnTo,
+    secret::Handle,
+    store::Failed,
+    users::{Admission, SignIn, SignedIn, Users, UsersError},
+};
+
+pub struct Login {
+    providers: Arc<Providers>,
+    flows: Flows,
+    users: Arc<Users>,
+    role_map: Arc<ArcSwap<RoleMapInForce>>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+/// What a provider sends the browser back with (RFC 6749, section 4.1.2; `iss` by RFC 9207).
+#[derive(Default)]
+pub struct Callback {
+    pub state: Option<String>,
+    pub code: Option<String>,
+    pub error: Option<String>,
+    pub error_description: Option<String>,
+    pub iss: Option<String>,
+}
+
+/// A login that succeeded.
+pub struct Finished {
+    pub handle: Handle,
+    pub continuation: Continuation,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    #[error(transparent)]
+    Store(#[from] Failed),
+}
+
+/// A login that failed, and where it may be started again.
+#[derive(Debug)]
+pub struct LoginFailed {
+    pub why: Why,
+    /// As far as anybody knows.
+    pub again: Option<ReturnTo>,
+    pub provider: Arc<Provider>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Why {
+    #[error("the callback has no state")]
+    NoState,
+    #[error("the callback has neither code nor error")]
+    NoCode,
+    #[error("the login is unknown or has expired")]
+    Unknown,
+    #[error("the login was finished before")]
+    Finished,
+    #[error("the login was begun in another browser")]
+    OtherBrowser,
+    #[error("the login was begun with another provider")]
+    OtherProvider,
+    #[error("the callback's iss is missing or another issuer's")]
+    Issuer,
+    #[error("the provider refused: {error}")]
+    Denied { error: String, description: Option<String> },
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    #[error("the role map grants no role")]
+    NoRole,
+    #[error("the store, before anything was used up: {0}")]
+    StoreBefore(String),
+    #[error("the store, after the code was redeemed: {0}")]
+    StoreAfter(String),
+}
+
+impl Login {
+    pub fn new(
+        providers: Arc<Providers>,
+        flows: Flows,
+        users: Arc<Users>,
+        role_map: Arc<ArcSwap<RoleMapInForce>>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { providers, flows, users, role_map, clock, metrics }
+    }
+
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
+    /// Writes a login down and says where to send the browser.
+    pub async fn begin(&self, provider: &Provider, browser: &Binding, continuation: Continuation) -> Result<Url, BeginError> {
+        // Nothing is written for a provider that nobody can be sent to.
+        provider.ready()?;
+        let started = self.flows.begin(provider.id(), browser, continuation).await?;
+        Ok(provider.authorization_url(&started)?)
+    }
+
+    /// Finishes a login that came back on the provider's own callback path.
+    pub async fn finish(&self, provider: &Arc<Provider>, callback: &Callback, browser: Option<&Binding>) -> Result<Finished, LoginFailed> {
+        let outcome = self.try_finish(provider, callback, browser).await;
+        self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
+        outcome.map_err(|(why, again)| {
+            tracing::warn!(provider = provider.id(), reason = %why, "login failed");
+            LoginFailed { why, again, provider: Arc::clone(provider) }
+        })
+    }
+
+    async fn try_finish(
+        &self,
+        provider: &Arc<Provider>,
+        callback: &Callback,
+        browser: Option<&Binding>,
+    ) -> Result<Finished, (Why, Option<ReturnTo>)> {
+        let state = callback.state.as_deref().ok_or((Why::NoState, None))?;
+        if callback.code.is_none() && callback.error.is_none() {
+            return Err((Why::NoCode, self.flows.again(state)));
+        }
+        let taken = self.flows.take(state, provider.id(), browser).await.map_err(|error| self.not_taken(error, state))?;
+        let Continuation::ReturnTo(again) = &taken.continuation;
+        let again = Some(again.clone());
+        let handle = self.sign_in(provider, callback, &taken).await.map_err(|why| (why, again))?;
+        Ok(Finished { handle, continuation: taken.continuation })
+    }
+
+    async fn sign_in(&self, provider: &Provider, callback: &Callback, taken: &Taken) -> Result<Handle, Why> {
+        check_issuer(provider, callback.iss.as_deref())?;
+        let code = accepted_code(callback)?;
+        let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
+        let sign_in = SignIn { identity: verified.identity, sid: verified.sid, logout: verified.logout };
+        let judge = |identities: &[_]| self.role_map.load().map.judge(identities);
+        let admit = |user: &crate::users::User| match judge(&user.identities).role {
+            Some(_) => Admission::Admitted,
+            None => Admission::Refused,
+        };
+        match self.users.sign_in(&sign_in, admit).await.map_err(store_after)? {
+            SignedIn::Refused { .. } => Err(Why::NoRole),
+            SignedIn::Admitted { user, handle } => {
+                let Grant { role, rule, .. } = judge(&user.identities);
+                let (role, rule) = (role.map(|role| role.to_string()), rule.map(|rule| rule.to_string()));
+                tracing::info!(provider = provider.id(), user = user.id, role, rule, "login");
+                Ok(handle)
+            }
+        }
+    }
+
+    fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTo>) {
+        let place = |Continuation::ReturnTo(target)| Some(target);
+        match error {
+            TakeError::Unknown { again } => (Why::Unknown, again),
+            TakeError::Finished { continuation } => (Why::Finished, place(continuation)),
+            TakeError::OtherBrowser { continuation } => (Why::OtherBrowser, place(continuation)),
+            TakeError::OtherProvider { continuation } => (Why::OtherProvider, place(continuation)),
+            TakeError::Read(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
+            TakeError::Write(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
+        }
+    }
+}
+
+impl Why {
+    fn outcome(&self) -> LoginOutcome {
+        match self {
+            Self::Denied { .. } => LoginOutcome::Denied,
+            Self::Exchange(_) => LoginOutcome::ProviderFailed,
+            Self::NoRole => LoginOutcome::NoRole,
+            Self::StoreBefore(_) | Self::StoreAfter(_) => LoginOutcome::StoreFailed,
+            _ => LoginOutcome::Refused,
+        }
+    }
+}
+
+/// RFC 9207: `iss` must be there when the provider says that it sends it, and must be the provider's own.
+fn check_issuer(provider: &Provider, iss: Option<&str>) -> Result<(), Why> {
+    match iss {
+        Some(iss) if iss == provider.config().issuer => Ok(()),
+        None if !provider.names_itself() => Ok(()),
+        _ => Err(Why::Issuer),
+    }
+}
+
+fn accepted_code(callback: &Callback) -> Result<&str, Why> {
+    if let Some(error) = &callback.error {
+        return Err(Why::Denied { error: error.clone(), description: callback.error_description.clone() });
+    }
+    callback.code.as_deref().ok_or(Why::NoCode)
+}
+
+fn store_after(error: UsersError) -> Why {
+    Why::StoreAfter(error.to_string())
+}

@@ -1,0 +1,89 @@
+//! Identity providers: their endpoints and keys, logins in flight, and what of their tokens is believed.
+
+mod access_token;
+mod claims;
+mod exchange;
+mod flow;
+mod http;
+mod provider;
+
+pub use exchange::{ExchangeError, Verified};
+pub use flow::{Binding, Continuation, Flows, Started, TakeError, Taken};
+pub use http::HttpClientError;
+pub use provider::{NotReady, Provider};
+
+use std::{sync::Arc, time::Duration};
+
+use crate::config::SigningAlgorithm;
+use openidconnect::core::CoreJwsSigningAlgorithm;
+
+/// How far the provider's clock and ours may be apart.
+pub const LEEWAY: Duration = Duration::from_secs(120);
+
+/// The configured providers, in their order.
+pub struct Providers(Vec<Arc<Provider>>);
+
+impl Providers {
+    pub fn new(providers: Vec<Arc<Provider>>) -> Self {
+        Self(providers)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.0.iter()
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Arc<Provider>> {
+        self.0.iter().find(|provider| provider.id() == id)
+    }
+
+    /// The provider that people sign in with when there is no choice.
+    pub fn only(&self) -> Option<&Arc<Provider>> {
+        match self.0.as_slice() {
+            [provider] => Some(provider),
+            _ => None,
+        }
+    }
+
+    /// The provider whose redirect URI has this path: the first one's carries no id.
+    pub fn of_callback(&self, id: Option<&str>) -> Option<&Arc<Provider>> {
+        let first = self.0.first()?;
+        match id {
+            None => Some(first),
+            Some(id) => self.get(id).filter(|provider| provider.id() != first.id()),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn for_openidconnect(algorithm: SigningAlgorithm) -> CoreJwsSigningAlgorithm {
+    use CoreJwsSigningAlgorithm as Core;
+    match algorithm {
+        SigningAlgorithm::Rs256 => Core::RsaSsaPkcs1V15Sha256,
+        SigningAlgorithm::Rs384 => Core::RsaSsaPkcs1V15Sha384,
+        SigningAlgorithm::Rs512 => Core::RsaSsaPkcs1V15Sha512,
+        SigningAlgorithm::Es256 => Core::EcdsaP256Sha256,
+        SigningAlgorithm::Es384 => Core::EcdsaP384Sha384,
+        SigningAlgorithm::Ps256 => Core::RsaSsaPssSha256,
+        SigningAlgorithm::Ps384 => Core::RsaSsaPssSha384,
+        SigningAlgorithm::Ps512 => Core::RsaSsaPssSha512,
+        SigningAlgorithm::EdDsa => Core::EdDsa,
+    }
+}
+
+fn for_jsonwebtoken(algorithm: SigningAlgorithm) -> jsonwebtoken::Algorithm {
+    use jsonwebtoken::Algorithm;
+    match algorithm {
+        SigningAlgorithm::Rs256 => Algorithm::RS256,
+        SigningAlgorithm::Rs384 => Algorithm::RS384,
+        SigningAlgorithm::Rs512 => Algorithm::RS512,
+        SigningAlgorithm::Es256 => Algorithm::ES256,
+        SigningAlgorithm::Es384 => Algorithm::ES384,
+        SigningAlgorithm::Ps256 => Algorithm::PS256,
+        SigningAlgorithm::Ps384 => Algorithm::PS384,
+        SigningAlgorithm::Ps512 => Algorithm::PS512,
+        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
+    }
+}

@@ -1,0 +1,268 @@
+//! From an authorization code to verified claims.
+
+use chrono::{DateTime, Utc};
+use openidconnect::{
+    AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, Nonce, OAuth2TokenResponse,
+    PkceCodeChallenge, PkceCodeVerifier, RequestTokenError, Scope, SignatureVerificationError, SubjectIdentifier, TokenResponse,
+    UserInfoClaims,
+    core::{CoreAuthenticationFlow, CoreGenderClaim, CoreIdToken, CoreTokenResponse},
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{
+    LEEWAY, NotReady, Provider, Started, Taken, access_token,
+    claims::{of_verified_token, size, text, without_token_claims},
+    for_openidconnect,
+    provider::{Known, OidcClient},
+};
+use crate::{
+    clock::Clock,
+    config::RpLogout,
+    principal::{Claims, IdentityClaims},
+    session::Logout,
+};
+
+/// Who a provider says has signed in.
+pub struct Verified {
+    pub identity: IdentityClaims,
+    pub sid: Option<String>,
+    pub logout: Logout,
+}
+
+/// Why a code led to nobody. The texts are for the log and hold no token.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    #[error("the token endpoint: {0}")]
+    Token(String),
+    #[error("the token endpoint sent no id_token; is the scope openid granted?")]
+    NoIdToken,
+    #[error("the id_token does not verify: {0}")]
+    IdToken(String),
+    #[error("the userinfo endpoint: {0}")]
+    UserInfo(String),
+    #[error("the claims are {size} bytes large, more than max_claims ({limit}) allows")]
+    TooLarge { size: usize, limit: usize },
+}
+
+/// Every claim of a userinfo answer that has no field of its own.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct OtherClaims(Claims);
+
+impl openidconnect::AdditionalClaims for OtherClaims {}
+
+impl Provider {
+    /// Where the browser is sent to sign in: always with PKCE (S256), `state` and `nonce`.
+    pub fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
+        let known = self.known()?;
+        let client = self.client(&known);
+        let verifier = PkceCodeVerifier::new(started.verifier.clone());
+        let (state, nonce) = (CsrfToken::new(started.state.clone()), Nonce::new(started.nonce.clone()));
+        let mut request = client
+            .authorize_url(CoreAuthenticationFlow::AuthorizationCode, || state, || nonce)
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
+        for scope in self.config().scopes.iter().filter(|scope| *scope != "openid") {
+            request = request.add_scope(Scope::new(scope.clone()));
+        }
+        for (name, value) in &self.config().authorization_params {
+            request = request.add_extra_param(name.clone(), value.clone());
+        }
+        Ok(request.url().0)
+    }
+
+    /// Redeems the code and verifies what comes back.
+    pub async fn redeem(&self, code: &str, taken: &Taken, clock: &dyn Clock) -> Result<Verified, ExchangeError> {
+        let known = self.known()?;
+        let tokens = self.exchange(&self.client(&known), code, taken).await?;
+        let id_token = tokens.id_token().ok_or(ExchangeError::NoIdToken)?;
+        // Keys may have been rotated since they were fetched; once is enough to find out.
+        let (known, claims) = match self.verify_id_token(&known, id_token, &tokens, &taken.nonce, clock) {
+            Err(IdTokenError::UnknownKey(_)) if self.refresh_keys().await => {
+                let known = self.known()?;
+                let claims = self.verify_id_token(&known, id_token, &tokens, &taken.nonce, clock)?;
+                (known, claims)
+            }
+            outcome => (known, outcome?),
+        };
+        let subject = text(&claims, "sub").ok_or_else(|| ExchangeError::IdToken("sub is missing".into()))?;
+        let access_token = self.access_token_claims(&known, tokens.access_token(), &subject, clock);
+        let userinfo = self.userinfo_claims(&known, tokens.access_token(), &subject).await?;
+        let verified = self.verified(id_token, &subject, claims, access_token, userinfo);
+        let size = size(&verified.identity);
+        let limit = self.config().max_claims;
+        if size > limit { Err(ExchangeError::TooLarge { size, limit }) } else { Ok(verified) }
+    }
+
+    async fn exchange(&self, client: &OidcClient, code: &str, taken: &Taken) -> Result<CoreTokenResponse, ExchangeError> {
+        let call = |request| self.http.call(request);
+        client
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .map_err(|error| ExchangeError::Token(error.to_string()))?
+            .set_pkce_verifier(PkceCodeVerifier::new(taken.verifier.clone()))
+            .request_async(&call)
+            .await
+            .map_err(|error| ExchangeError::Token(describe(error)))
+    }
+
+    fn verify_id_token(
+        &self,
+        known: &Known,
+        id_token: &CoreIdToken,
+        tokens: &CoreTokenResponse,
+        nonce: &str,
+        clock: &dyn Clock,
+    ) -> Result<Claims, IdTokenError> {
+        let client = self.client(known);
+        let now = now(clock);
+        let leeway = chrono::TimeDelta::from_std(LEEWAY).unwrap_or_default();
+        let verifier = client
+            .id_token_verifier()
+            .set_allowed_algs(self.config().algorithms.iter().copied().map(for_openidconnect))
+            // The library knows no leeway: what expires is compared with a clock that is as much behind.
+            .set_time_fn(move || now - leeway)
+            .set_issue_time_verifier_fn(move |issued| if issued > now + leeway { Err("iat lies in the future".into()) } else { Ok(()) });
+        let claims = id_token.claims(&verifier, &Nonce::new(nonce.to_owned()))?;
+        if let Some(hash) = claims.access_token_hash() {
+            let (algorithm, key) = (id_token.signing_alg().map_err(IdTokenError::from)?, id_token.signing_key(&verifier)?);
+            let actual = AccessTokenHash::from_token(tokens.access_token(), algorithm, key).map_err(|error| IdTokenError::Other(error.to_string()))?;
+            if actual != *hash {
+                return Err(IdTokenError::Other("at_hash is not that of the access token".into()));
+            }
+        }
+        let all = of_verified_token(&id_token.to_string()).ok_or_else(|| IdTokenError::Other("it can't be read".into()))?;
+        check_unverified_by_library(&all, &self.config().client_id, now.timestamp())?;
+        Ok(all)
+    }
+
+    /// Absent when the token is opaque, or does not verify: nothing stands in for its claims.
+    fn access_token_claims(&self, known: &Known, token: &AccessToken, subject: &str, clock: &dyn Clock) -> Option<Claims> {
+        let algorithms = self.algorithms();
+        let expected = self.access_token_expectations(known, &algorithms);
+        match access_token::verify(token.secret(), &expected, clock.now()) {
+            Ok(claims) if text(&claims, "sub").is_some_and(|sub| sub != subject) => {
+                tracing::warn!(provider = self.id(), "the access token is of another subject than the id_token; its claims are left out");
+                None
+            }
+            Ok(claims) => Some(claims),
+            Err(access_token::Unusable::Opaque) => None,
+            Err(reason) => {
+                tracing::warn!(provider = self.id(), %reason, "the access token's claims are left out");
+                None
+            }
+        }
+    }
+
+    async fn userinfo_claims(&self, known: &Known, token: &AccessToken, subject: &str) -> Result<Option<Claims>, ExchangeError> {
+        if !self.has_userinfo(known) {
+            return Ok(None);
+        }
+        let failed = |cause: String| ExchangeError::UserInfo(cause);
+        // The library would panic over bytes that no header can carry.
+        if !token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(failed("the access token has bytes that no header can carry".into()));
+        }
+        let call = |request| self.http.call(request);
+        let client = self.client(known);
+        let answer: UserInfoClaims<OtherClaims, CoreGenderClaim> = client
+            .user_info(token.clone(), Some(SubjectIdentifier::new(subject.to_owned())))
+            .map_err(|error| failed(error.to_string()))?
+            .request_async(&call)
+            .await
+            .map_err(|error| failed(error.to_string()))?;
+        match serde_json::to_value(&answer) {
+            Ok(serde_json::Value::Object(claims)) => Ok(Some(claims)),
+            _ => Err(failed("its answer is not an object".into())),
+        }
+    }
+
+    fn verified(
+        &self,
+        id_token: &CoreIdToken,
+        subject: &str,
+        claims: Claims,
+        access_token: Option<Claims>,
+        userinfo: Option<Claims>,
+    ) -> Verified {
+        let sid = text(&claims, "sid");
+        let logout = match self.config().logout {
+            RpLogout::Off => Logout::default(),
+            // Entra ID wants its login_hint claim back; others take their session or the subject.
+            RpLogout::Hint => {
+                let hint = text(&claims, "login_hint").or_else(|| sid.clone()).unwrap_or_else(|| subject.to_owned());
+                Logout { hint: Some(hint), id_token: None }
+            }
+            RpLogout::IdTokenHint => Logout { hint: None, id_token: Some(id_token.to_string()) },
+        };
+        let identity = IdentityClaims {
+            provider: self.id().to_owned(),
+            issuer: self.config().issuer.clone(),
+            subject: subject.to_owned(),
+            id_token: without_token_claims(claims),
+            access_token: access_token.map(without_token_claims),
+            userinfo: userinfo.map(without_token_claims),
+        };
+        Verified { identity, sid, logout }
+    }
+}
+
+/// Why an id_token was refused: apart from an unknown key, nothing can be done about it.
+enum IdTokenError {
+    UnknownKey(String),
+    Other(String),
+}
+
+impl From<ClaimsVerificationError> for IdTokenError {
+    fn from(error: ClaimsVerificationError) -> Self {
+        match error {
+            ClaimsVerificationError::SignatureVerification(error) => error.into(),
+            error => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<SignatureVerificationError> for IdTokenError {
+    fn from(error: SignatureVerificationError) -> Self {
+        let text = error.to_string();
+        // A rotated key under the old id, or one without an id, shows itself as a wrong signature.
+        match error {
+            SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_) => Self::UnknownKey(text),
+            _ => Self::Other(text),
+        }
+    }
+}
+
+impl From<IdTokenError> for ExchangeError {
+    fn from(error: IdTokenError) -> Self {
+        match error {
+            IdTokenError::UnknownKey(text) | IdTokenError::Other(text) => Self::IdToken(text),
+        }
+    }
+}
+
+/// OpenID Connect Core, section 3.1.3.7: `azp`, and `nbf` of RFC 7519, which the library leaves alone.
+fn check_unverified_by_library(claims: &Claims, client_id: &str, now: i64) -> Result<(), IdTokenError> {
+    if text(claims, "azp").is_some_and(|azp| azp != client_id) {
+        return Err(IdTokenError::Other("azp names another client".into()));
+    }
+    let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(i64::MAX);
+    match claims.get("nbf").and_then(serde_json::Value::as_i64) {
+        Some(from) if from > now + leeway => Err(IdTokenError::Other("it is not valid yet".into())),
+        _ => Ok(()),
+    }
+}
+
+fn now(clock: &dyn Clock) -> DateTime<Utc> {
+    DateTime::from_timestamp(clock.now().as_second(), 0).unwrap_or_default()
+}
+
+/// What the endpoint said, without what it was sent and without what may hold a token.
+fn describe<E: std::error::Error, T: openidconnect::ErrorResponse>(error: RequestTokenError<E, T>) -> String {
+    match error {
+        RequestTokenError::ServerResponse(response) => format!("it refused: {response:?}"),
+        RequestTokenError::Request(error) => error.to_string(),
+        RequestTokenError::Parse(error, _) => format!("its answer can't be read at {}", error.path()),
+        RequestTokenError::Other(text) => text,
+    }
+}

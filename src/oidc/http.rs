@@ -1,0 +1,93 @@
+//! Requests to identity providers, within limits: no redirects, no proxy, deadlines, and bounded answers.
+
+use std::{path::Path, time::Duration};
+
+use openidconnect::{HttpRequest, HttpResponse};
+use url::Url;
+
+use crate::origin::is_loopback;
+
+const CONNECT: Duration = Duration::from_secs(3);
+const TOTAL: Duration = Duration::from_secs(10);
+const LARGEST_ANSWER: usize = 1 << 20;
+
+#[derive(Clone)]
+pub(super) struct HttpClient(reqwest::Client);
+
+/// Why there is no answer. Never tells what was sent.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpClientError {
+    #[error("{host} does not answer: {cause}")]
+    Unreachable { host: String, cause: String },
+    #[error("{host} answered with more than 1 MiB")]
+    TooLarge { host: String },
+    #[error("{host} answered with status {status}")]
+    Status { host: String, status: u16 },
+    #[error("{0} is not an https:// address; http:// is for loopback hosts only")]
+    Plain(String),
+    #[error("the certificates in {path} can't be used: {cause}")]
+    Certificates { path: String, cause: String },
+    #[error("the HTTP client can't be made: {0}")]
+    Client(String),
+}
+
+impl HttpClient {
+    pub(super) fn new(ca_file: Option<&Path>) -> Result<Self, HttpClientError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .timeout(TOTAL)
+            .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = ca_file {
+            builder = builder.tls_certs_merge(certificates(path)?);
+        }
+        builder.build().map(Self).map_err(|error| HttpClientError::Client(causes(&error)))
+    }
+
+    /// Fetches a JSON document.
+    pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, HttpClientError> {
+        let request = openidconnect::http::Request::get(url.as_str()).header("accept", "application/json").body(Vec::new());
+        let answer = self.call(request.map_err(|error| HttpClientError::Client(error.to_string()))?).await?;
+        match answer.status().as_u16() {
+            200 => Ok(answer.into_body()),
+            status => Err(HttpClientError::Status { host: host(url), status }),
+        }
+    }
+
+    pub(super) async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpClientError> {
+        let request = reqwest::Request::try_from(request).map_err(|error| HttpClientError::Client(causes(&error)))?;
+        let url = request.url().clone();
+        if url.scheme() != "https" && !is_loopback(&url) {
+            return Err(HttpClientError::Plain(host(&url)));
+        }
+        let unreachable = |error: reqwest::Error| HttpClientError::Unreachable { host: host(&url), cause: causes(&error.without_url()) };
+        let mut response = self.0.execute(request).await.map_err(unreachable)?;
+        let mut answer = openidconnect::http::Response::new(Vec::new());
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = response.headers().clone();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            if answer.body().len() + chunk.len() > LARGEST_ANSWER {
+                return Err(HttpClientError::TooLarge { host: host(&url) });
+            }
+            answer.body_mut().extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, HttpClientError> {
+    let failed = |cause: String| HttpClientError::Certificates { path: path.display().to_string(), cause };
+    let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+    reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| failed(causes(&error)))
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+/// An error with what it came from, which `Display` alone often hides.
+fn causes(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| error.source());
+    sources.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

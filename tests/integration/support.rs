@@ -1,0 +1,64 @@
+//! Starts the real peers of a deployment on loopback, for the tests and for the demo: Redis in its
+//! three shapes, an OpenID Provider, nginx, pods of ours, an upstream, a browser.
+//!
+//! A peer that isn't installed is a panic that names `make peers`. Every process dies with ours.
+#![allow(dead_code, unused_imports, reason = "the tests and the demo each use a part of it")]
+
+pub mod agent;
+pub mod browser;
+pub mod deployment;
+pub mod idp;
+pub mod nginx;
+pub mod pod;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod redis;
+pub mod resp;
+pub mod scratch;
+pub mod upstream;
+pub mod wait;
+
+use std::path::PathBuf;
+use std::sync::Once;
+
+/// An HTTP client that talks to loopback alone: no proxy, no redirects followed.
+pub fn http_client() -> reqwest::Client {
+    install_crypto();
+    reqwest::Client::builder()
+        .no_proxy()
+        // Reading the system's certificates takes longer than a whole login.
+        .tls_certs_only([])
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .expect("a client without TLS roots of its own can be built")
+}
+
+/// Names the TLS implementation; harmless when somebody did so already.
+pub fn install_crypto() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // An error means that a provider is installed already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    });
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// A file under `tests/peers`, which `make peers` may have to install first.
+pub fn peer_file(path: &str) -> PathBuf {
+    let file = repository("tests/peers").join(path);
+    assert!(file.exists(), "{} is missing: run `make peers`", file.display());
+    file
+}
+
+/// Where screenshots and the like of one test are kept.
+pub fn artifacts(test: &str) -> PathBuf {
+    let directory = repository("target/artifacts").join(test);
+    std::fs::create_dir_all(&directory).expect("target/ is writable");
+    directory
+}

@@ -1,0 +1,28 @@
+//! Headless Chromium, driven by playwright scripts under `tests/peers/browser/`.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::peer_file;
+use super::process::{Child, OnFailure};
+use super::scratch::Scratch;
+
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Runs `tests/peers/browser/<script>` and gives the JSON that it printed last; a script that fails
+/// is a panic with what it wrote.
+pub async fn run(script: &str, arguments: &[&str]) -> Value {
+    peer_file("node_modules/playwright-core");
+    let scratch = Scratch::new("browser");
+    let mut command = Command::new("node");
+    command.arg(peer_file(&format!("browser/{script}"))).args(arguments);
+    let log = scratch.path().join("browser.log");
+    let mut child = Child::spawn(script, command, &log, OnFailure::Quiet);
+    let status = child.wait_exit(DEADLINE).await;
+    let log = child.log();
+    assert!(status.success(), "{script} {arguments:?}:\n{log}");
+    let last = log.lines().rev().find_map(|line| serde_json::from_str(line).ok());
+    last.unwrap_or_else(|| panic!("{script} printed no JSON:\n{log}"))
+}

@@ -1,0 +1,287 @@
+//! A real OpenID Provider (npm `oidc-provider`), shaped like a Keycloak realm.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::agent::{Agent, Page};
+use super::process::{Child, OnFailure};
+use super::scratch::Scratch;
+use super::{http_client, peer_file, ports};
+
+const START: Duration = Duration::from_secs(20);
+
+/// Who may sign in. Claims stand in id_token and userinfo, access token claims in that alone.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub username: &'static str,
+    pub password: &'static str,
+    pub claims: Value,
+    pub access_token_claims: Value,
+}
+
+/// What `accessTokenFormat` says: with `Jwt` its audience is `litellm`, as Keycloak's is the API's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFormat {
+    Jwt,
+    Opaque,
+}
+
+#[derive(Debug, Clone)]
+pub struct IdpOptions {
+    /// A free one when not given.
+    pub port: Option<u16>,
+    /// What follows the origin in the issuer: `/realms/test`.
+    pub issuer_path: String,
+    /// oidc-provider's client metadata; [`client`] makes one.
+    pub clients: Vec<Value>,
+    pub accounts: Vec<Account>,
+    pub token_format: TokenFormat,
+    /// Signs this account in without showing a form.
+    pub auto_login: Option<String>,
+    /// Further settings of tests/peers/idp/settings.mjs.
+    pub further: Value,
+}
+
+pub struct Idp {
+    child: Child,
+    issuer: String,
+    admin: u16,
+    settings: PathBuf,
+    http: reqwest::Client,
+    scratch: Scratch,
+}
+
+impl Default for IdpOptions {
+    fn default() -> Self {
+        Self {
+            port: None,
+            issuer_path: "/realms/test".to_owned(),
+            clients: Vec::new(),
+            accounts: accounts(),
+            token_format: TokenFormat::Jwt,
+            auto_login: None,
+            further: json!({}),
+        }
+    }
+}
+
+/// The people of the tests and the demo. By [`super::deployment::ROLE_MAP`] alice is a proxy_admin,
+/// bob an internal_user, carol has the default role and an address that nobody verified.
+pub fn accounts() -> Vec<Account> {
+    vec![
+        Account {
+            username: "alice",
+            password: "alice-in-wonderland",
+            claims: person("Alice Adams", "alice", true, &["/engineering/platform", "/teams/research"]),
+            access_token_claims: json!({"resource_access": {"litellm": {"roles": ["llm-admins"]}}}),
+        },
+        Account {
+            username: "bob",
+            password: "bob-the-builder",
+            claims: person("Bob Brown", "bob", true, &["/engineering/tools", "/teams/research", "/teams/data"]),
+            access_token_claims: json!({"resource_access": {"litellm": {"roles": ["llm-user"]}}}),
+        },
+        Account {
+            username: "carol",
+            password: "carol-sings-well",
+            claims: person("Carol Clark", "carol", false, &[]),
+            access_token_claims: json!({}),
+        },
+    ]
+}
+
+/// A confidential client. `origin` is the public URL: it comes back to `/sso/callback` and, after
+/// a logout, to anywhere in `after_logout`.
+pub fn client(id: &str, secret: &str, redirect_uris: &[String], after_logout: &[String]) -> Value {
+    json!({
+        "client_id": id,
+        "client_secret": secret,
+        "redirect_uris": redirect_uris,
+        "post_logout_redirect_uris": after_logout,
+        "token_endpoint_auth_method": "client_secret_basic",
+        "id_token_signed_response_alg": "RS256",
+    })
+}
+
+fn person(name: &str, user: &str, verified: impl Into<Value>, groups: &[&str]) -> Value {
+    json!({
+        "name": name,
+        "preferred_username": user,
+        "email": format!("{user}@example.com"),
+        "email_verified": verified.into(),
+        "groups": groups,
+    })
+}
+
+impl Idp {
+    pub async fn start(options: IdpOptions) -> Self {
+        let scratch = Scratch::new("idp");
+        let settings = scratch.write("settings.json", &settings(&options).to_string());
+        let (child, ready) = spawn(&settings, &scratch).await;
+        let text = |name: &str| ready[name].as_str().map(str::to_owned);
+        Self {
+            child,
+            issuer: text("issuer").expect("the provider prints its issuer"),
+            admin: port(&ready, "admin"),
+            settings,
+            http: http_client(),
+            scratch,
+        }
+    }
+
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    pub fn log(&self) -> String {
+        self.child.log()
+    }
+
+    pub fn kill9(&mut self) {
+        self.child.kill9();
+    }
+
+    /// Starts it again at the same address, with new keys and nobody signed in.
+    pub async fn restart(&mut self) {
+        self.child.kill9();
+        // The log is appended to; the line that we wait for has to be the new one.
+        std::fs::remove_file(self.child.log_file()).expect("the log is there");
+        let (child, ready) = spawn(&self.settings, &self.scratch).await;
+        self.child = child;
+        self.admin = port(&ready, "admin");
+    }
+
+    /// Signs with new keys from now on; the old ones stay in the JWKS.
+    pub async fn rotate_keys(&self) {
+        self.post("/keys/rotate", json!({"old": "keep"})).await;
+    }
+
+    /// The same, and the old keys are gone from the JWKS.
+    pub async fn replace_keys(&self) {
+        self.post("/keys/rotate", json!({"old": "drop"})).await;
+    }
+
+    /// Accepts connections and answers nothing.
+    pub async fn pause(&self) {
+        self.post("/pause", json!({"how": "hang"})).await;
+    }
+
+    /// Answers 503 to everything.
+    pub async fn fail(&self) {
+        self.post("/pause", json!({"how": "error"})).await;
+    }
+
+    /// Ends [`Idp::pause`] and [`Idp::fail`]; what hung is answered.
+    pub async fn resume(&self) {
+        self.post("/resume", json!({})).await;
+    }
+
+    /// Counts by endpoint and what was seen there: tests/peers/idp/stats.mjs.
+    pub async fn stats(&self) -> Value {
+        let url = format!("http://127.0.0.1:{}/stats", self.admin);
+        let answer = self.http.get(url).send().await.expect("the side door answers");
+        answer.json().await.expect("the side door answers JSON")
+    }
+
+    pub async fn reset_stats(&self) {
+        self.post("/stats/reset", json!({})).await;
+    }
+
+    /// Replaces an account's claims; other accounts are left as they are.
+    pub async fn set_claims(&self, user: &str, claims: Value) {
+        self.post("/account", json!({"sub": user, "claims": claims})).await;
+    }
+
+    pub async fn set_access_token_claims(&self, user: &str, claims: Value) {
+        self.post("/account", json!({"sub": user, "accessTokenClaims": claims})).await;
+    }
+
+    /// From the redirect to the provider, through its form, to the redirect that carries the code:
+    /// that last page's `location()` is the callback's address.
+    pub async fn sign_in(&self, agent: &Agent, page: Page, user: &str, password: &str) -> Page {
+        let page = self.follow_here(agent, page).await;
+        if page.location().is_some() {
+            // The provider knew the person from an earlier sign-in.
+            return page;
+        }
+        let fields = [("username", user), ("password", password), ("action", "login")];
+        let answer = agent.submit(&page.form(), &fields).await;
+        self.follow_here(agent, answer).await
+    }
+
+    /// The same as far as the form, where the person cancels.
+    pub async fn cancel(&self, agent: &Agent, page: Page) -> Page {
+        let page = self.follow_here(agent, page).await;
+        let answer = agent.submit(&page.form(), &[("action", "cancel")]).await;
+        self.follow_here(agent, answer).await
+    }
+
+    /// Follows redirects as long as they lead to the provider.
+    async fn follow_here(&self, agent: &Agent, page: Page) -> Page {
+        agent.follow_until(page, |target| !target.as_str().starts_with(&self.issuer)).await
+    }
+
+    async fn post(&self, path: &str, body: Value) {
+        let url = format!("http://127.0.0.1:{}{path}", self.admin);
+        let answer = self.http.post(url).json(&body).send().await;
+        let answer = answer.expect("the side door answers");
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        assert!(status.is_success(), "{path}: {text}");
+    }
+}
+
+fn settings(options: &IdpOptions) -> Value {
+    let accounts: Vec<Value> = options.accounts.iter().map(Account::to_json).collect();
+    let mut settings = json!({
+        "port": options.port.unwrap_or_else(ports::free),
+        "issuer": format!("http://127.0.0.1:{{port}}{}", options.issuer_path),
+        "clients": options.clients,
+        "accounts": accounts,
+        "accessTokenFormat": match options.token_format {
+            TokenFormat::Jwt => "jwt",
+            TokenFormat::Opaque => "opaque",
+        },
+    });
+    if let Some(user) = &options.auto_login {
+        settings["autoLogin"] = json!(user);
+    }
+    for (name, value) in options.further.as_object().into_iter().flatten() {
+        settings[name] = value.clone();
+    }
+    settings
+}
+
+impl Account {
+    fn to_json(&self) -> Value {
+        json!({
+            "sub": self.username,
+            "password": self.password,
+            "claims": self.claims,
+            "accessTokenClaims": self.access_token_claims,
+        })
+    }
+}
+
+async fn spawn(settings: &std::path::Path, scratch: &Scratch) -> (Child, Value) {
+    peer_file("node_modules/oidc-provider");
+    let mut command = Command::new("node");
+    command.arg(peer_file("idp.mjs")).arg(settings);
+    let log = scratch.path().join("idp.log");
+    let mut child = Child::spawn("idp", command, &log, OnFailure::ShowLog);
+    let ready = child
+        .wait_for_line(START, |line| {
+            let value: Value = serde_json::from_str(line).ok()?;
+            value.get("listening").is_some().then_some(value)
+        })
+        .await;
+    (child, ready)
+}
+
+fn port(ready: &Value, name: &str) -> u16 {
+    let number = ready[name].as_u64().and_then(|number| u16::try_from(number).ok());
+    number.unwrap_or_else(|| panic!("the provider prints its port {name}"))
+}

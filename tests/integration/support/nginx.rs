@@ -1,0 +1,96 @@
+//! A real nginx that runs `deploy/nginx/vestibule.conf.template`, the file that operators get.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::process::{Child, OnFailure};
+use super::scratch::Scratch;
+use super::{peer_file, repository, wait};
+
+const START: Duration = Duration::from_secs(10);
+const TEMPLATE: &str = "deploy/nginx/vestibule.conf.template";
+/// Subrequests are logged too: which pod answered a check stands there.
+const LOG_FORMAT: &str = "$request_method $uri $status pod=$upstream_addr request=\"$request\"";
+
+/// A pod's public and check port.
+pub type PodPorts = (u16, u16);
+
+pub struct Nginx {
+    port: u16,
+    access_log: PathBuf,
+    _child: Child,
+    _scratch: Scratch,
+}
+
+impl Nginx {
+    /// On `port`, spreading over the pods, protecting the upstream.
+    pub async fn start(port: u16, pods: &[PodPorts], upstream: u16) -> Self {
+        let scratch = Scratch::new("nginx");
+        let site = site(port, pods, upstream);
+        scratch.write("vestibule.conf", &site);
+        let main = scratch.write("nginx.conf", &main_config(scratch.path()));
+        let mut command = Command::new(peer_file(".venv/peer-nginx"));
+        command.arg("-p").arg(scratch.path()).arg("-c").arg(main).args(["-e", "stderr"]);
+        let log = scratch.path().join("nginx.log");
+        let mut child = Child::spawn("nginx", command, &log, OnFailure::ShowLog);
+        wait::until("nginx to listen", START, async || {
+            let exited = child.has_exited();
+            assert!(exited.is_none(), "nginx ended:\n{}", child.log());
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await;
+        let access_log = scratch.path().join("access.log");
+        Self { port, access_log, _child: child, _scratch: scratch }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn access_log_file(&self) -> &Path {
+        &self.access_log
+    }
+
+    pub fn access_log(&self) -> String {
+        std::fs::read_to_string(&self.access_log).unwrap_or_default()
+    }
+}
+
+fn site(port: u16, pods: &[PodPorts], upstream: u16) -> String {
+    let servers = |pick: fn(&PodPorts) -> u16| {
+        let lines: Vec<String> = pods.iter().map(|pod| format!("server 127.0.0.1:{};", pick(pod))).collect();
+        lines.join("\n    ")
+    };
+    let template = std::fs::read_to_string(repository(TEMPLATE)).expect("the template is there");
+    let values = [
+        ("LISTEN", format!("127.0.0.1:{port}")),
+        ("SERVER_NAME", "localhost".to_owned()),
+        ("PUBLIC_SERVERS", servers(|pod| pod.0)),
+        ("CHECK_SERVERS", servers(|pod| pod.1)),
+        ("UPSTREAM", format!("127.0.0.1:{upstream}")),
+    ];
+    values.iter().fold(template, |text, (name, value)| text.replace(&format!("${{VESTIBULE_{name}}}"), value))
+}
+
+fn main_config(directory: &Path) -> String {
+    let directory = directory.display();
+    format!(
+        "daemon off;\n\
+         master_process off;\n\
+         pid {directory}/nginx.pid;\n\
+         error_log stderr notice;\n\
+         events {{ worker_connections 2048; }}\n\
+         http {{\n\
+             client_body_temp_path {directory}/body;\n\
+             proxy_temp_path {directory}/proxy;\n\
+             fastcgi_temp_path {directory}/fastcgi;\n\
+             uwsgi_temp_path {directory}/uwsgi;\n\
+             scgi_temp_path {directory}/scgi;\n\
+             log_format tests '{LOG_FORMAT}';\n\
+             log_subrequest on;\n\
+             access_log {directory}/access.log tests;\n\
+             include {directory}/vestibule.conf;\n\
+         }}\n"
+    )
+}

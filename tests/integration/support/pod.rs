@@ -1,0 +1,266 @@
+//! A Vestibule process with its own configuration file and ports.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use super::process::{Child, OnFailure};
+use super::scratch::Scratch;
+use super::{http_client, ports, wait};
+
+const START: Duration = Duration::from_secs(20);
+
+/// Whether [`Pod::start`] returns before `/readyz` says 200.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    Wait,
+    DontWait,
+}
+
+/// An identity provider's section, as far as tests vary it.
+#[derive(Debug, Clone)]
+pub struct ProviderSection {
+    pub id: String,
+    pub name: String,
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: String,
+    /// Further lines of the section: `logout: id_token_hint`.
+    pub further: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct PodOptions {
+    /// The one that cargo built for the tests; the demo names another.
+    pub binary: PathBuf,
+    pub name: String,
+    pub public_url: String,
+    /// Public, check and admin.
+    pub ports: [u16; 3],
+    /// The lines of `store:`, such as `url: memory`.
+    pub store: Vec<String>,
+    pub key_ring_file: Option<PathBuf>,
+    pub providers: Vec<ProviderSection>,
+    /// The role map's text.
+    pub role_map: Option<String>,
+    /// Further top-level YAML.
+    pub further: String,
+    pub environment: Vec<(String, String)>,
+    pub ready: Ready,
+}
+
+pub struct Pod {
+    child: Child,
+    options: PodOptions,
+    config: PathBuf,
+    http: reqwest::Client,
+    scratch: Scratch,
+}
+
+impl PodOptions {
+    /// The memory store, no provider, ports of its own; its public URL is its own public port.
+    pub fn new() -> Self {
+        let ports = [ports::free(), ports::free(), ports::free()];
+        Self {
+            binary: built_binary(),
+            name: "pod".to_owned(),
+            public_url: format!("http://localhost:{}", ports[0]),
+            ports,
+            store: vec!["url: memory".to_owned()],
+            key_ring_file: None,
+            providers: Vec::new(),
+            role_map: None,
+            further: String::new(),
+            environment: Vec::new(),
+            ready: Ready::Wait,
+        }
+    }
+
+    /// The configuration file's text.
+    fn yaml(&self, role_map: Option<&PathBuf>) -> String {
+        let [public, check, admin] = self.ports.map(|port| format!("127.0.0.1:{port}"));
+        let mut yaml = format!(
+            "public_url: {}\nlisten: {{public: {public}, check: {check}, admin: {admin}}}\nstore:\n",
+            quoted(&self.public_url)
+        );
+        for line in &self.store {
+            push(&mut yaml, format_args!("  {line}"));
+        }
+        if let Some(file) = &self.key_ring_file {
+            push(&mut yaml, format_args!("key_ring_file: {}", quoted(&file.to_string_lossy())));
+        }
+        if !self.providers.is_empty() {
+            yaml.push_str("providers:\n");
+        }
+        for provider in &self.providers {
+            yaml.push_str(&provider.yaml());
+        }
+        if let Some(file) = role_map {
+            push(&mut yaml, format_args!("role_map: {{file: {}}}", quoted(&file.to_string_lossy())));
+        }
+        yaml.push_str(&self.further);
+        yaml
+    }
+}
+
+impl ProviderSection {
+    fn yaml(&self) -> String {
+        let mut yaml = String::new();
+        let fields = [
+            ("name", &self.name),
+            ("issuer", &self.issuer),
+            ("client_id", &self.client_id),
+            ("client_secret", &self.client_secret),
+        ];
+        push(&mut yaml, format_args!("  - id: {}", self.id));
+        for (name, value) in fields {
+            push(&mut yaml, format_args!("    {name}: {}", quoted(value)));
+        }
+        for line in &self.further {
+            push(&mut yaml, format_args!("    {line}"));
+        }
+        yaml
+    }
+}
+
+impl Pod {
+    pub async fn start(options: PodOptions) -> Self {
+        let scratch = Scratch::new(&options.name);
+        let role_map = options.role_map.as_ref().map(|text| scratch.write("roles.yaml", text));
+        let config = scratch.write("config.yaml", &options.yaml(role_map.as_ref()));
+        let child = spawn(&options, &config, &scratch);
+        let mut pod = Self { child, options, config, http: http_client(), scratch };
+        if pod.options.ready == Ready::Wait {
+            pod.wait_ready().await;
+        }
+        pod
+    }
+
+    pub fn public_port(&self) -> u16 {
+        self.options.ports[0]
+    }
+
+    pub fn check_port(&self) -> u16 {
+        self.options.ports[1]
+    }
+
+    pub fn admin_port(&self) -> u16 {
+        self.options.ports[2]
+    }
+
+    /// The address of a path on this pod's own public listener. The host is the public URL's, so
+    /// that cookies are sent to every pod alike.
+    pub fn public(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.public_port())
+    }
+
+    pub fn check(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.check_port())
+    }
+
+    pub fn admin(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin_port())
+    }
+
+    /// Its configuration file; its directory also holds `roles.yaml` and the log.
+    pub fn config_file(&self) -> &std::path::Path {
+        &self.config
+    }
+
+    pub fn log(&self) -> String {
+        self.child.log()
+    }
+
+    pub fn log_file(&self) -> &std::path::Path {
+        self.child.log_file()
+    }
+
+    /// The process, to signal it or to wait for it.
+    pub fn process(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    pub fn kill9(&mut self) {
+        self.child.kill9();
+    }
+
+    /// Starts the process again with the same file and ports.
+    pub async fn restart(&mut self) {
+        self.child.kill9();
+        self.child = spawn(&self.options, &self.config, &self.scratch);
+        self.wait_ready().await;
+    }
+
+    pub async fn is_ready(&self) -> bool {
+        let answer = self.http.get(self.admin("/readyz")).send().await;
+        answer.is_ok_and(|answer| answer.status() == 200)
+    }
+
+    pub async fn wait_ready(&mut self) {
+        let name = self.options.name.clone();
+        wait::until(&format!("{name} to be ready"), START, async || {
+            let exited = self.child.has_exited();
+            assert!(exited.is_none(), "{name} ended:\n{}", self.child.log());
+            self.is_ready().await.then_some(())
+        })
+        .await;
+    }
+
+    /// The text of `/metrics`.
+    pub async fn metrics(&self) -> String {
+        let answer = self.http.get(self.admin("/metrics")).send().await;
+        answer.expect("the admin listener answers").text().await.expect("metrics are text")
+    }
+
+    /// The sum of a metric's samples whose line contains every one of the words.
+    pub async fn metric(&self, name: &str, words: &[&str]) -> f64 {
+        let text = self.metrics().await;
+        let samples = text.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']))
+                && words.iter().all(|word| line.contains(word))
+        });
+        samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+}
+
+/// A key ring file with one fresh key; its directory lives as long as the returned [`Scratch`].
+pub fn key_ring() -> (Scratch, PathBuf) {
+    let scratch = Scratch::new("keyring");
+    let file = scratch.write("keyring", &format!("{}\n", random_key()));
+    (scratch, file)
+}
+
+/// 32 random bytes in base64url, as a line of a key ring or as a client's secret.
+pub fn random_key() -> String {
+    use base64::Engine;
+    use std::io::Read;
+    let mut bytes = [0; 32];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut bytes))
+        .expect("the kernel gives random bytes");
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn built_binary() -> PathBuf {
+    option_env!("CARGO_BIN_EXE_vestibule").map_or_else(PathBuf::new, PathBuf::from)
+}
+
+fn spawn(options: &PodOptions, config: &std::path::Path, scratch: &Scratch) -> Child {
+    let mut command = Command::new(&options.binary);
+    // The developer's own VESTIBULE__ variables would change what is tested.
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    command.envs(options.environment.iter().map(|(name, value)| (name, value)));
+    command.arg("--config").arg(config);
+    let log = scratch.path().join(format!("{}.log", options.name));
+    Child::spawn(&options.name, command, &log, OnFailure::ShowLog)
+}
+
+/// A JSON string is a YAML string.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn push(yaml: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(yaml, "{line}").expect("writing to a String can't fail");
+}

@@ -1,0 +1,66 @@
+//! Loopback ports that nobody else takes: unique across the threads of a run and across runs that
+//! go on at the same time, and outside the range from which the kernel gives out ports by itself.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 10_000;
+
+struct Taken {
+    next: u16,
+    // A lock is held as long as its file is open: for the rest of the process.
+    locks: Vec<File>,
+}
+
+static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
+
+/// A port that is free now and that no other test will be given.
+pub fn free() -> u16 {
+    let mut guard = TAKEN.lock().unwrap_or_else(|broken| broken.into_inner());
+    let taken = guard.get_or_insert_with(|| Taken { next: start(), locks: Vec::new() });
+    for _ in 0..COUNT {
+        let port = FIRST + taken.next;
+        taken.next = (taken.next + 1) % COUNT;
+        if let Some(lock) = reserve(port) {
+            taken.locks.push(lock);
+            return port;
+        }
+    }
+    panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+}
+
+/// Runs that go on at the same time start far from each other.
+fn start() -> u16 {
+    let spread = std::process::id().wrapping_mul(2_654_435_761) % u32::from(COUNT);
+    u16::try_from(spread).expect("smaller than COUNT, which is a u16")
+}
+
+fn reserve(port: u16) -> Option<File> {
+    let file = File::create(directory().join(port.to_string())).ok()?;
+    file.try_lock().ok()?;
+    TcpListener::bind(("127.0.0.1", port)).ok()?;
+    Some(file)
+}
+
+fn directory() -> PathBuf {
+    // SAFETY: getuid has no preconditions and can't fail.
+    let user = unsafe { libc::getuid() };
+    let directory = std::env::temp_dir().join(format!("vestibule-ports-{user}"));
+    std::fs::create_dir_all(&directory).expect("the temporary directory is writable");
+    directory
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_port_is_given_out_twice() {
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(|| (0..20).map(|_| super::free()).collect::<Vec<_>>())).collect();
+        let ports: Vec<u16> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), 80);
+    }
+}

@@ -1,0 +1,341 @@
+//! A TCP proxy in front of a Redis server that fails as networks do: one direction cut, a message
+//! lost, a delay, silence, refusal.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::ports;
+use super::resp::{self, Reply};
+
+const CHUNK: usize = 64 * 1024;
+
+/// Reached at [`FaultProxy::port`]. A connection on which the client subscribes is a bus
+/// connection; the bus faults concern those alone.
+pub struct FaultProxy {
+    port: u16,
+    state: watch::Sender<State>,
+    losses: Arc<Mutex<Losses>>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Clone, Default)]
+struct State {
+    bus: Bus,
+    traffic: Traffic,
+    delay: Duration,
+    /// Counts the resets: a connection ends when it changes.
+    generation: u64,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Bus {
+    #[default]
+    Whole,
+    CutToClient,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Traffic {
+    #[default]
+    Flowing,
+    Stalled,
+    Refused,
+}
+
+/// What is to be lost once.
+#[derive(Default)]
+struct Losses {
+    notices: VecDeque<Vec<u8>>,
+    replies: VecDeque<Vec<u8>>,
+    dropped: usize,
+}
+
+impl FaultProxy {
+    pub async fn start(server: u16) -> Self {
+        let port = ports::free();
+        let (state, watched) = watch::channel(State::default());
+        let losses = Arc::new(Mutex::new(Losses::default()));
+        let listener = bind(port).await;
+        let gate = Gate { port, server, state: watched, losses: Arc::clone(&losses) };
+        let accepting = tokio::spawn(gate.run(listener));
+        Self { port, state, losses, accepting }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// On bus connections, what the server sends is thrown away from now on.
+    pub fn cut_bus_to_client(&self) {
+        self.state.send_modify(|state| state.bus = Bus::CutToClient);
+    }
+
+    pub fn heal_bus(&self) {
+        self.state.send_modify(|state| state.bus = Bus::Whole);
+    }
+
+    /// The next published message whose channel contains `channel` is lost, and nothing else; calls
+    /// add up.
+    pub fn drop_next_notice(&self, channel: &str) {
+        self.lock().notices.push_back(channel.as_bytes().to_vec());
+    }
+
+    /// The next request that contains `words` reaches the server, its reply is lost and the
+    /// connection ends: whether it was carried out stays unknown.
+    pub fn lose_reply_to(&self, words: &str) {
+        self.lock().replies.push_back(words.as_bytes().to_vec());
+    }
+
+    /// How many notices and replies were lost so far.
+    pub fn lost(&self) -> usize {
+        self.lock().dropped
+    }
+
+    /// Everything that the server sends arrives this much later.
+    pub fn delay(&self, by: Duration) {
+        self.state.send_modify(|state| state.delay = by);
+    }
+
+    /// Connections stay open and nothing passes, in either direction; see [`FaultProxy::resume`].
+    pub fn stall(&self) {
+        self.state.send_modify(|state| state.traffic = Traffic::Stalled);
+    }
+
+    /// Ends every connection and refuses new ones until [`FaultProxy::resume`].
+    pub fn refuse(&self) {
+        self.state.send_modify(|state| {
+            state.traffic = Traffic::Refused;
+            state.generation += 1;
+        });
+    }
+
+    /// Ends `stall`, `refuse` and `delay`.
+    pub fn resume(&self) {
+        self.state.send_modify(|state| {
+            state.traffic = Traffic::Flowing;
+            state.delay = Duration::ZERO;
+        });
+    }
+
+    /// Ends every connection; new ones are welcome.
+    pub fn reset_connections(&self) {
+        self.state.send_modify(|state| state.generation += 1);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Losses> {
+        self.losses.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.state.send_modify(|state| state.generation += 1);
+        self.accepting.abort();
+    }
+}
+
+/// Accepts connections, unless they are to be refused.
+struct Gate {
+    port: u16,
+    server: u16,
+    state: watch::Receiver<State>,
+    losses: Arc<Mutex<Losses>>,
+}
+
+impl Gate {
+    async fn run(mut self, first: TcpListener) {
+        let mut listener = Some(first);
+        loop {
+            if self.state.borrow_and_update().traffic == Traffic::Refused {
+                // Without a listener the kernel refuses by itself.
+                listener = None;
+            }
+            let Some(open) = &listener else {
+                let wanted = self.state.wait_for(|state| state.traffic != Traffic::Refused);
+                if wanted.await.is_err() {
+                    return;
+                }
+                listener = Some(bind(self.port).await);
+                continue;
+            };
+            tokio::select! {
+                accepted = open.accept() => if let Ok((client, _)) = accepted {
+                    self.serve(client);
+                },
+                changed = self.state.changed() => if changed.is_err() {
+                    return;
+                },
+            }
+        }
+    }
+
+    fn serve(&self, client: TcpStream) {
+        let (server, mut state) = (self.server, self.state.clone());
+        let losses = Arc::clone(&self.losses);
+        tokio::spawn(async move {
+            let generation = state.borrow().generation;
+            let wires = Wires { state: state.clone(), losses };
+            tokio::select! {
+                () = wires.connect(client, server) => (),
+                _ = state.wait_for(|state| state.generation != generation) => (),
+            }
+        });
+    }
+}
+
+/// One connection's two directions.
+struct Wires {
+    state: watch::Receiver<State>,
+    losses: Arc<Mutex<Losses>>,
+}
+
+/// What the direction from the client has seen that the other needs to know.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Seen {
+    #[default]
+    Commands,
+    Subscription,
+    /// The reply to what was sent last is to be lost.
+    DoomedRequest,
+}
+
+impl Wires {
+    async fn connect(self, client: TcpStream, server: u16) {
+        let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
+            return;
+        };
+        // Small messages would wait for each other and blur every measured time.
+        let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let (from_client, to_client) = client.into_split();
+        let (from_server, to_server) = server.into_split();
+        let (seen, sees) = watch::channel(Seen::default());
+        tokio::select! {
+            _ = self.upward(from_client, to_server, seen) => (),
+            _ = self.downward(from_server, to_client, sees) => (),
+        }
+    }
+
+    async fn upward(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: watch::Sender<Seen>) -> Option<()> {
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let length = from.read(&mut buffer).await.ok().filter(|length| *length > 0)?;
+            let chunk = &buffer[..length];
+            self.while_stalled().await?;
+            if contains_word(chunk, b"SUBSCRIBE") {
+                seen.send_replace(Seen::Subscription);
+            } else if self.is_doomed(chunk) {
+                seen.send_replace(Seen::DoomedRequest);
+            }
+            to.write_all(chunk).await.ok()?;
+        }
+    }
+
+    async fn downward(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: watch::Receiver<Seen>) -> Option<()> {
+        let mut pending = Vec::with_capacity(CHUNK);
+        loop {
+            if from.read_buf(&mut pending).await.ok()? == 0 {
+                return None;
+            }
+            let delay = self.state.borrow().delay;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
+            }
+            self.while_stalled().await?;
+            let kind = *seen.borrow();
+            let passed = match kind {
+                Seen::Commands => std::mem::take(&mut pending),
+                Seen::Subscription => self.bus_frames(&mut pending),
+                Seen::DoomedRequest => {
+                    self.lock().dropped += 1;
+                    return None;
+                }
+            };
+            to.write_all(&passed).await.ok()?;
+        }
+    }
+
+    /// Takes the complete frames out of `pending`; what is left is the beginning of the next.
+    fn bus_frames(&self, pending: &mut Vec<u8>) -> Vec<u8> {
+        let mut passed = Vec::new();
+        let mut at = 0;
+        while let Some((frame, length)) = rest(pending, at).and_then(resp::parse) {
+            let cut = self.state.borrow().bus == Bus::CutToClient;
+            if !cut && !self.is_lost(&frame) {
+                passed.extend_from_slice(&pending[at..at + length]);
+            }
+            at += length;
+        }
+        pending.drain(..at);
+        passed
+    }
+
+    fn is_lost(&self, frame: &Reply) -> bool {
+        let Some(channel) = channel_of(frame) else {
+            return false;
+        };
+        let mut losses = self.lock();
+        let wanted = losses.notices.iter().position(|name| contains(channel, name));
+        let Some(at) = wanted else {
+            return false;
+        };
+        losses.notices.remove(at);
+        losses.dropped += 1;
+        true
+    }
+
+    fn is_doomed(&self, chunk: &[u8]) -> bool {
+        let mut losses = self.lock();
+        let wanted = losses.replies.iter().position(|words| contains(chunk, words));
+        wanted.and_then(|at| losses.replies.remove(at)).is_some()
+    }
+
+    /// Nothing when the proxy is gone.
+    async fn while_stalled(&self) -> Option<()> {
+        let mut state = self.state.clone();
+        state.wait_for(|state| state.traffic != Traffic::Stalled).await.ok()?;
+        Some(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Losses> {
+        self.losses.lock().expect("no holder of this lock panics")
+    }
+}
+
+async fn bind(port: u16) -> TcpListener {
+    let bound = TcpListener::bind(("127.0.0.1", port)).await;
+    bound.expect("the port is reserved for this proxy")
+}
+
+fn rest(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    bytes.get(at..).filter(|rest| !rest.is_empty())
+}
+
+fn channel_of(frame: &Reply) -> Option<&[u8]> {
+    let Reply::Array(items) = frame else {
+        return None;
+    };
+    match items.as_slice() {
+        [Reply::Bytes(kind), Reply::Bytes(channel), _] if kind == b"message" || kind == b"smessage" => Some(channel),
+        [Reply::Bytes(kind), _, Reply::Bytes(channel), _] if kind == b"pmessage" => Some(channel),
+        _ => None,
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+fn contains_word(bytes: &[u8], word: &[u8]) -> bool {
+    bytes.windows(word.len()).any(|window| window.eq_ignore_ascii_case(word))
+}

@@ -1,0 +1,30 @@
+//! Waiting for a condition, with a deadline. The only place of the tests that sleeps.
+
+use std::time::Duration;
+
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Probes until there is a value; panics with `what` when the deadline passes.
+pub async fn until<T>(what: &str, deadline: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    within(deadline, probe).await.unwrap_or_else(|| panic!("waited {deadline:?} in vain for {what}"))
+}
+
+/// Probes until there is a value or the deadline passes.
+pub async fn within<T>(deadline: Duration, mut probe: impl AsyncFnMut() -> Option<T>) -> Option<T> {
+    let attempts = async {
+        loop {
+            if let Some(value) = probe().await {
+                return value;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    tokio::time::timeout(deadline, attempts).await.ok()
+}
+
+/// How long the work took, beside its result: for the figures that a test prints.
+pub async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let began = tokio::time::Instant::now();
+    let result = work.await;
+    (result, began.elapsed())
+}
