@@ -57,7 +57,9 @@ impl Drop for FileWatch {
 
 fn watcher(path: &Path, tell: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
     // A full channel already says that something has changed.
-    let mut watcher = notify::recommended_watcher(move |_| drop(tell.try_send(())))?;
+    let mut watcher = notify::recommended_watcher(move |_| {
+        let _ = tell.try_send(());
+    })?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     watcher.watch(directory, RecursiveMode::NonRecursive)?;
     Ok(watcher)
@@ -108,7 +110,12 @@ mod tests {
 
     fn start(path: &Path, initial: &str) -> (FileWatch, mpsc::UnboundedReceiver<String>) {
         let (tell, changes) = mpsc::unbounded_channel();
-        let watch = FileWatch::start(path, initial.to_owned(), |path| fs::read_to_string(path), move |text| tell.send(text.clone()).unwrap());
+        let watch = FileWatch::start(
+            path,
+            initial.to_owned(),
+            |path| fs::read_to_string(path),
+            move |text| tell.send(text.clone()).unwrap(),
+        );
         (watch, changes)
     }
 

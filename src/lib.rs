@@ -1,19 +1,41 @@
-//! The front door of an LLM proxy.
+//! The front door of an LLM proxy that runs in several pods.
+//!
+//! The way of a check: a gateway's question comes in on [`http::check`], its dialect is read by
+//! [`gateway`], [`check`] finds the credential and asks [`principals`] who it stands for, and the role
+//! map in [`roles`] says what that person may do. In steady state nothing of this leaves the process.
+//!
+//! The way of a login: [`http`] takes the browser's request to [`login`], which sends it to a provider
+//! of [`oidc`] and, on whichever pod it comes back, brings the person up to date in [`users`] and opens
+//! a [`session`]. All of it is shared through the [`store`], sealed by the key ring in [`secret`].
+//!
+//! [`app`] puts the parts together from a [`config`]; nothing else sees the whole.
+
+pub mod cli;
+
+pub mod app;
+pub mod config;
+
+pub mod http;
 
 pub mod check;
-pub mod clock;
-pub mod config;
-pub mod files;
 pub mod gateway;
 pub mod login;
-pub mod metrics;
+
 pub mod oidc;
+pub mod principals;
+pub mod roles;
+pub mod session;
+pub mod users;
+
+pub mod store;
+
+pub mod clock;
+pub mod files;
+pub mod metrics;
 pub mod origin;
 pub mod principal;
-pub mod principals;
 pub mod return_to;
-pub mod roles;
 pub mod secret;
-pub mod session;
-pub mod store;
-pub mod users;
+
+#[cfg(test)]
+mod docs;

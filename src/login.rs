@@ -112,7 +112,12 @@ impl Login {
     }
 
     /// Finishes a login that came back on the provider's own callback path.
-    pub async fn finish(&self, provider: &Arc<Provider>, callback: &Callback, browser: Option<&Binding>) -> Result<Finished, LoginFailed> {
+    pub async fn finish(
+        &self,
+        provider: &Arc<Provider>,
+        callback: &Callback,
+        browser: Option<&Binding>,
+    ) -> Result<Finished, LoginFailed> {
         let outcome = self.try_finish(provider, callback, browser).await;
         self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
         outcome.map_err(|(why, again)| {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    TextEncoder,
     core::{Collector, Desc},
 };
 
@@ -141,8 +142,12 @@ impl Metrics {
         let build = make.gauges("build_info", "Always 1; the label tells the version.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let checks = make.counters("checks_total", "Checks answered.", &["gateway", "outcome", "credential"]);
-        let check_duration =
-            make.histograms("check_duration_seconds", "Time that a check took, without the network.", &["gateway"], &CHECK_BUCKETS);
+        let check_duration = make.histograms(
+            "check_duration_seconds",
+            "Time that a check took, without the network.",
+            &["gateway"],
+            &CHECK_BUCKETS,
+        );
         let cache_lookups = make.counters(
             "cache_lookups_total",
             "Look-ups in the principal cache: hit (no store command), miss (read from the store), unknown (remembered as \
@@ -152,7 +157,11 @@ impl Metrics {
         let metrics = Self {
             checks: each_check(|labels| checks.with_label_values(&labels)),
             check_duration: each(GatewayLabel::ALL, |gateway| check_duration.with_label_values(&[gateway.as_str()])),
-            logins: make.counters("logins_total", "Logins that came back from a provider, by how they ended.", &["provider", "outcome"]),
+            logins: make.counters(
+                "logins_total",
+                "Logins that came back from a provider, by how they ended.",
+                &["provider", "outcome"],
+            ),
             logouts: make.counters("logouts_total", "Sessions ended by the person.", &["outcome"]),
             provider_refreshes: make.counters(
                 "provider_refreshes_total",
@@ -244,7 +253,9 @@ impl Metrics {
     /// The registry in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        TextEncoder::new().encode(&self.registry.gather(), &mut text).expect("metrics are encoded into memory, from one registry");
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut text)
+            .expect("metrics are encoded into memory, from one registry");
         text
     }
 

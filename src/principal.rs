@@ -89,9 +89,7 @@ const LONGEST_IDENTIFIER: usize = 254;
 impl IdentityClaims {
     /// The sources in their order of precedence: id_token, access token, userinfo.
     pub fn sources(&self) -> impl Iterator<Item = &Claims> {
-        std::iter::once(&self.id_token)
-            .chain(&self.access_token)
-            .chain(&self.userinfo)
+        std::iter::once(&self.id_token).chain(&self.access_token).chain(&self.userinfo)
     }
 
     /// The first email that `trust` lets us repeat to the upstream.
@@ -102,8 +100,7 @@ impl IdentityClaims {
     }
 
     pub fn preferred_username(&self) -> Option<&str> {
-        self.sources()
-            .find_map(|claims| identifier(claims, "preferred_username"))
+        self.sources().find_map(|claims| identifier(claims, "preferred_username"))
     }
 }
 
@@ -120,10 +117,8 @@ fn says_verified(claims: &Claims) -> bool {
 /// one name into another: such a value counts as absent, like one that no header can carry.
 fn identifier<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
     let value = claims.get(name)?.as_str()?;
-    let fits = !value.is_empty()
-        && value.len() <= LONGEST_IDENTIFIER
-        && value.trim() == value
-        && !value.chars().any(char::is_control);
+    let fits =
+        !value.is_empty() && value.len() <= LONGEST_IDENTIFIER && value.trim() == value && !value.chars().any(char::is_control);
     fits.then_some(value)
 }
 
@@ -232,11 +227,7 @@ mod tests {
     #[case::later_source(json!({}), json!({"email": "c@x"}), Some("c@x"))]
     #[case::unusable(json!({"email": "a\n@x"}), NONE, None)]
     #[case::absent(json!({}), NONE, None)]
-    fn a_trusted_provider_needs_no_flag(
-        #[case] id_token: Value,
-        #[case] userinfo: Value,
-        #[case] expected: Option<&str>,
-    ) {
+    fn a_trusted_provider_needs_no_flag(#[case] id_token: Value, #[case] userinfo: Value, #[case] expected: Option<&str>) {
         let person = identity(id_token, NONE, userinfo);
         assert_eq!(person.email(EmailTrust::Always), expected);
     }
@@ -263,11 +254,7 @@ mod tests {
 
     #[test]
     fn debug_tells_no_claim_and_no_subject() {
-        let mut person = identity(
-            json!({"email": "hidden@x", "groups": ["hidden"]}),
-            json!({"hidden": 1}),
-            NONE,
-        );
+        let mut person = identity(json!({"email": "hidden@x", "groups": ["hidden"]}), json!({"hidden": 1}), NONE);
         person.subject = "hidden-subject".into();
         let shown = format!("{person:?}");
         assert!(!shown.contains("hidden"), "{shown}");

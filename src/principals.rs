@@ -15,7 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt, future::{BoxFuture, Shared}};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
@@ -163,7 +166,10 @@ impl Inner {
                 self.metrics.cache_lookup(CacheResult::Stale);
                 Ok(Some(signed_in))
             }
-            None => Err(failure.unwrap_or_else(|| Unanswered::Store(crate::store::Unavailable("it did not a moment ago".into()).into()))),
+            None => {
+                Err(failure
+                    .unwrap_or_else(|| Unanswered::Store(crate::store::Unavailable("it did not a moment ago".into()).into())))
+            }
         }
     }
 

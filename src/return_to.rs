@@ -103,9 +103,7 @@ fn without_fragment(raw: &str) -> &str {
 /// What follows `http://` or `https://`, in any case of letters.
 fn after_scheme(target: &str) -> Result<&str, RefusedReturnTo> {
     let (scheme, rest) = target.split_once(':').ok_or(RefusedReturnTo::NotAPath)?;
-    let is_http = ["http", "https"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known));
+    let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     if !is_http {
         return Err(RefusedReturnTo::NotAPath);
     }
@@ -382,15 +380,9 @@ mod tests {
         assert_eq!(stored, "\"/\"");
         let read = |text: &str| serde_json::from_str::<ReturnTo>(text);
         assert_eq!(read("\"/a?b\"").unwrap().to_string(), "/a?b");
-        for tampered in [
-            "\"\"",
-            "\"//evil.com\"",
-            "\"/\\\\evil.com\"",
-            "\"https://llm.example.com/\"",
-            "\"evil.com\"",
-            "\"/a\\r\\nb\"",
-            "7",
-        ] {
+        for tampered in
+            ["\"\"", "\"//evil.com\"", "\"/\\\\evil.com\"", "\"https://llm.example.com/\"", "\"evil.com\"", "\"/a\\r\\nb\"", "7"]
+        {
             assert!(read(tampered).is_err(), "{tampered}");
         }
     }

@@ -84,20 +84,11 @@ impl RoleMap {
             .map(|rule| (rule.role.clone(), rule.selector.origin.name.clone()));
         let (role, rule) = best.or_else(|| self.default_role.clone()).unzip();
         let (teams, dropped) = self.teams_of(identities);
-        Grant {
-            role,
-            teams,
-            rule,
-            dropped,
-        }
+        Grant { role, teams, rule, dropped }
     }
 
     fn teams_of(&self, identities: &[IdentityClaims]) -> (Vec<Team>, u32) {
-        let values: BTreeSet<Cow<'_, str>> = self
-            .teams
-            .iter()
-            .flat_map(|rule| rule.values(identities))
-            .collect();
+        let values: BTreeSet<Cow<'_, str>> = self.teams.iter().flat_map(|rule| rule.values(identities)).collect();
         let found = values.len();
         let mut bytes = 0;
         let teams: Vec<Team> = values
@@ -122,10 +113,7 @@ impl Default for RoleMap {
 }
 
 impl TeamRule {
-    fn values<'a>(
-        &'a self,
-        identities: &'a [IdentityClaims],
-    ) -> impl Iterator<Item = Cow<'a, str>> {
+    fn values<'a>(&'a self, identities: &'a [IdentityClaims]) -> impl Iterator<Item = Cow<'a, str>> {
         let values = self.selector.values(identities);
         values.map(|value| without_prefix(value, &self.strip))
     }
@@ -137,10 +125,7 @@ impl Selector {
     }
 
     /// The matching values in every source of every identity that the rule is about.
-    fn values<'a>(
-        &'a self,
-        identities: &'a [IdentityClaims],
-    ) -> impl Iterator<Item = Cow<'a, str>> {
+    fn values<'a>(&'a self, identities: &'a [IdentityClaims]) -> impl Iterator<Item = Cow<'a, str>> {
         identities
             .iter()
             .filter(|identity| self.is_about(identity))
@@ -150,9 +135,7 @@ impl Selector {
     }
 
     fn is_about(&self, identity: &IdentityClaims) -> bool {
-        self.provider
-            .as_deref()
-            .is_none_or(|provider| provider == identity.provider)
+        self.provider.as_deref().is_none_or(|provider| provider == identity.provider)
     }
 }
 

@@ -6,7 +6,7 @@ mod ring;
 
 pub use cell::SecretCell;
 pub use handle::{BadHandle, Handle, HandleKind};
-pub use ring::{KeyRing, KeyRingError, MacPurpose, Mac, OpenError, RingKeys, SealPurpose, new_key};
+pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_key};
 
 use std::fmt;
 

@@ -158,7 +158,8 @@ mod tests {
     fn debug_shows_no_hint() {
         let now = SystemClock.now();
         let logout = Logout { hint: Some("hidden".into()), id_token: Some("hidden".into()) };
-        let session = Session { user: "u".into(), created: now, last_seen: now, provider: "p".into(), sid: Some("hidden".into()), logout };
+        let session =
+            Session { user: "u".into(), created: now, last_seen: now, provider: "p".into(), sid: Some("hidden".into()), logout };
         assert!(!format!("{session:?}").contains("hidden"));
     }
 }

@@ -7,10 +7,12 @@
 //! "Not there", "unavailable" and "unknown whether it was written" are three different answers.
 
 mod memory;
+mod metered;
 mod records;
 mod redis;
 
 pub use memory::MemoryStore;
+pub use metered::Metered;
 pub use records::{Change, Dropped, ReadError, Record, Records, Stored};
 pub use redis::{Connection, Credentials, Hazard, RedisStore, Topology};
 

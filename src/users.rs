@@ -46,9 +46,14 @@ pub enum Admission {
 
 /// What came of a sign-in.
 pub enum SignedIn {
-    Admitted { user: User, handle: Handle },
+    Admitted {
+        user: User,
+        handle: Handle,
+    },
     /// The person is known now, and has no session.
-    Refused { user: User },
+    Refused {
+        user: User,
+    },
 }
 
 #[derive(Debug, thiserror::Error)]

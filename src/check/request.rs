@@ -54,8 +54,7 @@ impl Narrowing {
             };
             let values = decoded(values)?;
             let named = values.split(',').map(str::trim).filter(|v| !v.is_empty());
-            list.get_or_insert_default()
-                .extend(named.map(str::to_owned));
+            list.get_or_insert_default().extend(named.map(str::to_owned));
         }
         Ok(narrowing)
     }
@@ -83,9 +82,7 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, NarrowingError> {
     if !every_percent_has_its_digits(text) {
         return Err(NarrowingError::Encoding);
     }
-    percent_decode_str(text)
-        .decode_utf8()
-        .map_err(|_| NarrowingError::Encoding)
+    percent_decode_str(text).decode_utf8().map_err(|_| NarrowingError::Encoding)
 }
 
 fn every_percent_has_its_digits(text: &str) -> bool {
@@ -168,17 +165,9 @@ mod tests {
     #[case::role_alone("allow_roles=a&allow_teams=x", Some("a"), &["y"], false)]
     #[case::team_alone("allow_roles=a&allow_teams=x", Some("b"), &["x"], false)]
     #[case::team_in_place_of_role("allow_roles=x", Some("a"), &["x"], false)]
-    fn a_grant_is_narrowed(
-        #[case] query: &str,
-        #[case] role: Option<&str>,
-        #[case] teams: &[&str],
-        #[case] expected: bool,
-    ) {
-        let grant = Grant {
-            role: role.map(Role::new),
-            teams: teams.iter().copied().map(Team::new).collect(),
-            ..Grant::default()
-        };
+    fn a_grant_is_narrowed(#[case] query: &str, #[case] role: Option<&str>, #[case] teams: &[&str], #[case] expected: bool) {
+        let grant =
+            Grant { role: role.map(Role::new), teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() };
         let narrowing = Narrowing::parse(query).unwrap();
         assert_eq!(narrowing.allows(&grant), expected);
     }

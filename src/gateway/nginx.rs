@@ -51,13 +51,7 @@ pub fn parse_original<'a>(
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    Ok(CheckRequest {
-        method,
-        scheme,
-        host: authority.host,
-        path,
-        query,
-    })
+    Ok(CheckRequest { method, scheme, host: authority.host, path, query })
 }
 
 struct Authority<'a> {
@@ -65,11 +59,7 @@ struct Authority<'a> {
     port: Option<&'a str>,
 }
 
-fn only<'a>(
-    mut values: impl Iterator<Item = &'a [u8]>,
-    missing: Malformed,
-    repeated: Malformed,
-) -> Result<&'a [u8], Malformed> {
+fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>, missing: Malformed, repeated: Malformed) -> Result<&'a [u8], Malformed> {
     let value = values.next().ok_or(missing)?;
     match values.next() {
         None => Ok(value),
@@ -80,9 +70,7 @@ fn only<'a>(
 /// A token of RFC 9110, section 5.6.2. Methods are case-sensitive, so `get` is one too, another.
 fn parse_method(method: &[u8]) -> Result<&str, Malformed> {
     let is_token = (1..=LONGEST_METHOD).contains(&method.len())
-        && method
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
+        && method.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
     let text = str::from_utf8(method).ok().filter(|_| is_token);
     text.ok_or(Malformed::Method)
 }
@@ -90,9 +78,7 @@ fn parse_method(method: &[u8]) -> Result<&str, Malformed> {
 /// nginx forwards bytes beyond ASCII as they came, and cuts its own path at a `#` that it leaves in
 /// the raw one: servers read both in different ways, so neither passes.
 fn visible_text(url: &[u8]) -> Result<&str, Malformed> {
-    let is_plain = url
-        .iter()
-        .all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+    let is_plain = url.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
     let text = str::from_utf8(url).ok().filter(|_| is_plain);
     text.ok_or(Malformed::UrlByte)
 }
@@ -139,9 +125,7 @@ fn host_length(rest: &str) -> Result<usize, Malformed> {
             labels.all(|label| !label.is_empty()).then_some(length)
         }
     };
-    length
-        .filter(|length| *length <= LONGEST_HOST)
-        .ok_or(Malformed::Host)
+    length.filter(|length| *length <= LONGEST_HOST).ok_or(Malformed::Host)
 }
 
 /// Underscores are no part of a DNS host name, yet nginx serves and Kubernetes services use them.
@@ -154,8 +138,7 @@ fn leading(text: &str, belongs: impl Fn(u8) -> bool) -> usize {
 }
 
 fn require_port(port: Option<&str>) -> Result<(), Malformed> {
-    let is_good =
-        port.is_none_or(|digits| digits.len() <= LONGEST_PORT && digits.parse::<u16>().is_ok());
+    let is_good = port.is_none_or(|digits| digits.len() <= LONGEST_PORT && digits.parse::<u16>().is_ok());
     match is_good {
         true => Ok(()),
         false => Err(Malformed::Port),
@@ -177,53 +160,29 @@ mod tests {
     const ACCEPTED: &[Accepted] = &[
         ("http://a/", ["http", "a", "/"], None),
         ("https://a/", ["https", "a", "/"], None),
-        (
-            "https://llm.example.com/v1/chat",
-            ["https", "llm.example.com", "/v1/chat"],
-            None,
-        ),
+        ("https://llm.example.com/v1/chat", ["https", "llm.example.com", "/v1/chat"], None),
         ("http://a/x?q=1", ["http", "a", "/x"], Some("q=1")),
         ("http://a/x?", ["http", "a", "/x"], Some("")),
         ("http://a/x?a?b", ["http", "a", "/x"], Some("a?b")),
         ("http://a:80/x", ["http", "a", "/x"], None),
         ("http://a:0/x", ["http", "a", "/x"], None),
         ("http://a:65535/x?y", ["http", "a", "/x"], Some("y")),
-        (
-            "http://LLM.Example.COM/X",
-            ["http", "LLM.Example.COM", "/X"],
-            None,
-        ),
+        ("http://LLM.Example.COM/X", ["http", "LLM.Example.COM", "/X"], None),
         ("http://a_b-c.d/x", ["http", "a_b-c.d", "/x"], None),
         ("http://_/x", ["http", "_", "/x"], None),
         ("http://127.0.0.1:8080/", ["http", "127.0.0.1", "/"], None),
         ("http://[::1]/x", ["http", "[::1]", "/x"], None),
-        (
-            "http://[2001:db8::1]:443/x",
-            ["http", "[2001:db8::1]", "/x"],
-            None,
-        ),
-        (
-            "http://[::ffff:127.0.0.1]/",
-            ["http", "[::ffff:127.0.0.1]", "/"],
-            None,
-        ),
+        ("http://[2001:db8::1]:443/x", ["http", "[2001:db8::1]", "/x"], None),
+        ("http://[::ffff:127.0.0.1]/", ["http", "[::ffff:127.0.0.1]", "/"], None),
         // The path stays as it came: every reading of it is judged later.
         ("http://a//x", ["http", "a", "//x"], None),
         ("http://a/../x", ["http", "a", "/../x"], None),
-        (
-            "http://a/%2e%2e/%2F%zz",
-            ["http", "a", "/%2e%2e/%2F%zz"],
-            None,
-        ),
+        ("http://a/%2e%2e/%2F%zz", ["http", "a", "/%2e%2e/%2F%zz"], None),
         ("http://a/x;y=1/\\z", ["http", "a", "/x;y=1/\\z"], None),
         ("http://a/http://b/", ["http", "a", "/http://b/"], None),
         ("http://a/@b:80/", ["http", "a", "/@b:80/"], None),
         ("http://a/\"<>^`{|}", ["http", "a", "/\"<>^`{|}"], None),
-        (
-            "http://a/x,http://a/y",
-            ["http", "a", "/x,http://a/y"],
-            None,
-        ),
+        ("http://a/x,http://a/y", ["http", "a", "/x,http://a/y"], None),
     ];
 
     const REFUSED: &[(&[u8], Malformed)] = &[
@@ -303,13 +262,7 @@ mod tests {
     #[test]
     fn a_url_is_taken_apart() {
         for (url, [scheme, host, path], query) in ACCEPTED {
-            let expected = CheckRequest {
-                method: "GET",
-                scheme,
-                host,
-                path,
-                query: *query,
-            };
+            let expected = CheckRequest { method: "GET", scheme, host, path, query: *query };
             assert_eq!(parse(url.as_bytes()), Ok(expected), "{url}");
         }
     }

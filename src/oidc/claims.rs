@@ -6,9 +6,8 @@ use serde_json::Value;
 use crate::principal::{Claims, IdentityClaims};
 
 /// Claims about the token and not about the person. They would make every login look like a change.
-const ABOUT_THE_TOKEN: [&str; 13] = [
-    "iat", "exp", "nbf", "jti", "auth_time", "nonce", "at_hash", "c_hash", "s_hash", "sid", "session_state", "rat", "uti",
-];
+const ABOUT_THE_TOKEN: [&str; 13] =
+    ["iat", "exp", "nbf", "jti", "auth_time", "nonce", "at_hash", "c_hash", "s_hash", "sid", "session_state", "rat", "uti"];
 
 /// The claims of a token, verified elsewhere. `None` when it is no JWT with an object in it.
 pub(super) fn of_verified_token(token: &str) -> Option<Claims> {

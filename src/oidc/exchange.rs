@@ -122,11 +122,14 @@ impl Provider {
             .set_allowed_algs(self.config().algorithms.iter().copied().map(for_openidconnect))
             // The library knows no leeway: what expires is compared with a clock that is as much behind.
             .set_time_fn(move || now - leeway)
-            .set_issue_time_verifier_fn(move |issued| if issued > now + leeway { Err("iat lies in the future".into()) } else { Ok(()) });
+            .set_issue_time_verifier_fn(
+                move |issued| if issued > now + leeway { Err("iat lies in the future".into()) } else { Ok(()) },
+            );
         let claims = id_token.claims(&verifier, &Nonce::new(nonce.to_owned()))?;
         if let Some(hash) = claims.access_token_hash() {
             let (algorithm, key) = (id_token.signing_alg().map_err(IdTokenError::from)?, id_token.signing_key(&verifier)?);
-            let actual = AccessTokenHash::from_token(tokens.access_token(), algorithm, key).map_err(|error| IdTokenError::Other(error.to_string()))?;
+            let actual = AccessTokenHash::from_token(tokens.access_token(), algorithm, key)
+                .map_err(|error| IdTokenError::Other(error.to_string()))?;
             if actual != *hash {
                 return Err(IdTokenError::Other("at_hash is not that of the access token".into()));
             }
@@ -142,7 +145,10 @@ impl Provider {
         let expected = self.access_token_expectations(known, &algorithms);
         match access_token::verify(token.secret(), &expected, clock.now()) {
             Ok(claims) if text(&claims, "sub").is_some_and(|sub| sub != subject) => {
-                tracing::warn!(provider = self.id(), "the access token is of another subject than the id_token; its claims are left out");
+                tracing::warn!(
+                    provider = self.id(),
+                    "the access token is of another subject than the id_token; its claims are left out"
+                );
                 None
             }
             Ok(claims) => Some(claims),

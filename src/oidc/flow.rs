@@ -128,7 +128,8 @@ impl Flows {
         }
         let tombstone = Flow { begun, continuation: continuation.clone(), waiting: None };
         let rest = Ttl::For(self.rest(begun));
-        let taken = self.records.change(key.shard).expect_version(&key, stored.version).put(&key, &tombstone, rest).commit().await?;
+        let taken =
+            self.records.change(key.shard).expect_version(&key, stored.version).put(&key, &tombstone, rest).commit().await?;
         match taken {
             Ok(_) => Ok(Taken { nonce: waiting.nonce, verifier: waiting.verifier, continuation }),
             Err(_) => Err(TakeError::Finished { continuation }),
@@ -178,7 +179,8 @@ impl Binding {
 
     /// Takes a cookie's value if it has the form of ours.
     pub fn of_cookie(value: &str) -> Option<Self> {
-        let form = value.len() == Self::TEXT_LEN && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        let form =
+            value.len() == Self::TEXT_LEN && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         form.then(|| Self(Digest::of(value.as_bytes())))
     }
 
@@ -217,11 +219,7 @@ silent_debug!(Started, Taken, Waiting, Binding);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        clock::manual::ManualClock,
-        secret::KeyRing,
-        store::MemoryStore,
-    };
+    use crate::{clock::manual::ManualClock, secret::KeyRing, store::MemoryStore};
 
     struct Setup {
         flows: Flows,

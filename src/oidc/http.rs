@@ -61,7 +61,8 @@ impl HttpClient {
         if url.scheme() != "https" && !is_loopback(&url) {
             return Err(HttpClientError::Plain(host(&url)));
         }
-        let unreachable = |error: reqwest::Error| HttpClientError::Unreachable { host: host(&url), cause: causes(&error.without_url()) };
+        let unreachable =
+            |error: reqwest::Error| HttpClientError::Unreachable { host: host(&url), cause: causes(&error.without_url()) };
         let mut response = self.0.execute(request).await.map_err(unreachable)?;
         let mut answer = openidconnect::http::Response::new(Vec::new());
         *answer.status_mut() = response.status();

@@ -200,7 +200,11 @@ impl Provider {
             .set_auth_type(self.auth_type(known))
     }
 
-    pub(super) fn access_token_expectations<'a>(&'a self, known: &'a Known, algorithms: &'a [jsonwebtoken::Algorithm]) -> access_token::Expected<'a> {
+    pub(super) fn access_token_expectations<'a>(
+        &'a self,
+        known: &'a Known,
+        algorithms: &'a [jsonwebtoken::Algorithm],
+    ) -> access_token::Expected<'a> {
         access_token::Expected { issuer: &self.config.issuer, client_id: &self.config.client_id, algorithms, keys: &known.keys }
     }
 
@@ -226,7 +230,12 @@ impl Provider {
 
     fn learn(&self, known: Known) {
         if self.known.borrow().is_none() {
-            tracing::info!(provider = self.id(), issuer = self.config.issuer, keys = known.keys.keys.len(), "the identity provider is ready");
+            tracing::info!(
+                provider = self.id(),
+                issuer = self.config.issuer,
+                keys = known.keys.keys.len(),
+                "the identity provider is ready"
+            );
         }
         self.metrics.provider_refreshed(self.id(), Outcome::Ok);
         self.metrics.provider_ready(self.id(), Outcome::Ok);
@@ -285,7 +294,8 @@ impl Provider {
             AuthMethod::ClientSecretBasic => AuthType::BasicAuth,
             AuthMethod::ClientSecretPost | AuthMethod::None => AuthType::RequestBody,
             AuthMethod::Auto => {
-                let only_post = offers(&CoreClientAuthMethod::ClientSecretPost) && !offers(&CoreClientAuthMethod::ClientSecretBasic);
+                let only_post =
+                    offers(&CoreClientAuthMethod::ClientSecretPost) && !offers(&CoreClientAuthMethod::ClientSecretBasic);
                 if only_post || self.secret.is_none() { AuthType::RequestBody } else { AuthType::BasicAuth }
             }
         }

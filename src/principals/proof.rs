@@ -99,7 +99,8 @@ impl Inner {
     }
 
     async fn round(&self) -> Answered {
-        let before: Vec<Option<Sequence>> = Shard::all().map(|shard| self.cache.with_chain(shard, |chain, _| chain.end())).collect();
+        let before: Vec<Option<Sequence>> =
+            Shard::all().map(|shard| self.cache.with_chain(shard, |chain, _| chain.end())).collect();
         let began = self.clock.monotonic();
         let shown = self.records.store().sequences().await;
         let mut deaf = false;

@@ -23,9 +23,7 @@ pub enum ClaimPathError {
     EmptyStep,
     #[error("has a backslash that is not followed by a dot, a square bracket or a backslash")]
     Escape,
-    #[error(
-        "has a square bracket, which is kept for lists; one that belongs to a name is written \\[ or \\]"
-    )]
+    #[error("has a square bracket, which is kept for lists; one that belongs to a name is written \\[ or \\]")]
     Bracket,
 }
 
@@ -46,19 +44,13 @@ impl ClaimPath {
                 '\\' => escaped(characters.next())?,
                 other => other,
             };
-            steps
-                .last_mut()
-                .expect("there is always a step")
-                .push(literal);
+            steps.last_mut().expect("there is always a step").push(literal);
         }
         if steps.iter().any(String::is_empty) {
             return Err(ClaimPathError::EmptyStep);
         }
         let mut steps = steps.into_iter().map(Box::from);
-        Ok(Self {
-            first: steps.next().expect("there is always a step"),
-            nested: steps.collect(),
-        })
+        Ok(Self { first: steps.next().expect("there is always a step"), nested: steps.collect() })
     }
 
     /// The claim's values as text: a text, number or boolean is one value, a list is each of its
@@ -73,16 +65,12 @@ impl ClaimPath {
     }
 
     fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
-        self.nested
-            .iter()
-            .try_fold(claims.get(&*self.first)?, |value, step| value.get(&**step))
+        self.nested.iter().try_fold(claims.get(&*self.first)?, |value, step| value.get(&**step))
     }
 }
 
 fn escaped(character: Option<char>) -> Result<char, ClaimPathError> {
-    character
-        .filter(|character| matches!(character, '.' | '[' | ']' | '\\'))
-        .ok_or(ClaimPathError::Escape)
+    character.filter(|character| matches!(character, '.' | '[' | ']' | '\\')).ok_or(ClaimPathError::Escape)
 }
 
 fn text(value: &Value) -> Option<Cow<'_, str>> {

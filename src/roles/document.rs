@@ -36,9 +36,7 @@ pub enum What {
     Version(u64),
     #[error("names no role; leave it out for the default list")]
     NoRoles,
-    #[error(
-        "{0:?} can't be a role's name: 1 to 64 visible ASCII characters without a comma, and not \"none\""
-    )]
+    #[error("{0:?} can't be a role's name: 1 to 64 visible ASCII characters without a comma, and not \"none\"")]
     RoleName(String),
     #[error("role {0:?} is listed twice; its place in the list is its privilege")]
     RoleTwice(String),
@@ -108,20 +106,12 @@ struct Mistakes(Vec<Mistake>);
 const VERSION: u64 = 1;
 const NO_ROLE: &str = "none";
 const DEFAULT_ROLE: &str = "internal_user_viewer";
-const DEFAULT_ROLES: [&str; 7] = [
-    "proxy_admin",
-    "proxy_admin_viewer",
-    "org_admin",
-    "team",
-    "internal_user",
-    "internal_user_viewer",
-    "customer",
-];
+const DEFAULT_ROLES: [&str; 7] =
+    ["proxy_admin", "proxy_admin_viewer", "org_admin", "team", "internal_user", "internal_user_viewer", "customer"];
 const LONGEST_ROLE: usize = 64;
 
 pub(super) fn parse(text: &str) -> Result<RoleMap, RoleMapError> {
-    let document: Document =
-        serde_saphyr::from_str_with_options(text, yaml()).map_err(|error| shape_error(&error))?;
+    let document: Document = serde_saphyr::from_str_with_options(text, yaml()).map_err(|error| shape_error(&error))?;
     let mut mistakes = Mistakes::default();
     let map = compile(document, &mut mistakes);
     mistakes.into_result()?;
@@ -139,11 +129,7 @@ fn yaml() -> serde_saphyr::Options {
 
 /// What holds where nothing is configured: everybody who signs in gets the default role.
 pub(super) fn default_map() -> RoleMap {
-    RoleMap {
-        default_role: Some((Role::new(DEFAULT_ROLE), RuleName::new("default_role"))),
-        rules: Vec::new(),
-        teams: Vec::new(),
-    }
+    RoleMap { default_role: Some((Role::new(DEFAULT_ROLE), RuleName::new("default_role"))), rules: Vec::new(), teams: Vec::new() }
 }
 
 /// The rules that don't fit the configured providers.
@@ -170,21 +156,15 @@ fn compile(document: Document, mistakes: &mut Mistakes) -> RoleMap {
     let roles = compile_roles(document.roles, mistakes);
     RoleMap {
         default_role: compile_default(document.default_role, &roles, mistakes),
-        rules: compile_each(
-            "rules",
-            document.rules,
-            mistakes,
-            |rule, origin, mistakes| compile_rule(rule, origin, &roles, mistakes),
-        ),
+        rules: compile_each("rules", document.rules, mistakes, |rule, origin, mistakes| {
+            compile_rule(rule, origin, &roles, mistakes)
+        }),
         teams: compile_each("teams", document.teams, mistakes, compile_team_rule),
     }
 }
 
 /// Where the list is no list, the default one stands in, so that the rest is judged all the same.
-fn compile_roles(
-    listed: Option<Spanned<Vec<Spanned<String>>>>,
-    mistakes: &mut Mistakes,
-) -> Vec<Role> {
+fn compile_roles(listed: Option<Spanned<Vec<Spanned<String>>>>, mistakes: &mut Mistakes) -> Vec<Role> {
     if let Some(empty) = listed.as_ref().filter(|listed| listed.value.is_empty()) {
         mistakes.add("roles".into(), line(empty), What::NoRoles);
     }
@@ -213,16 +193,10 @@ fn listed_roles(names: Vec<Spanned<String>>, mistakes: &mut Mistakes) -> Vec<Rol
 fn is_role_name(name: &str) -> bool {
     (1..=LONGEST_ROLE).contains(&name.len())
         && name != NO_ROLE
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b',')
+        && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
 }
 
-fn compile_default(
-    said: Option<Spanned<String>>,
-    roles: &[Role],
-    mistakes: &mut Mistakes,
-) -> Option<(Role, RuleName)> {
+fn compile_default(said: Option<Spanned<String>>, roles: &[Role], mistakes: &mut Mistakes) -> Option<(Role, RuleName)> {
     let field = "default_role".to_owned();
     let rank = match said {
         Some(name) if name.value == NO_ROLE => return None,
@@ -249,52 +223,26 @@ fn compile_each<Raw, Compiled>(
     let numbered = raw.into_iter().enumerate();
     numbered
         .filter_map(|(index, rule)| {
-            let origin = Origin {
-                name: RuleName::new(format!("{section}[{index}]")),
-                line: line(&rule),
-            };
+            let origin = Origin { name: RuleName::new(format!("{section}[{index}]")), line: line(&rule) };
             compile(rule.value, origin, mistakes)
         })
         .collect()
 }
 
-fn compile_rule(
-    raw: RawRule,
-    origin: Origin,
-    roles: &[Role],
-    mistakes: &mut Mistakes,
-) -> Option<Rule> {
+fn compile_rule(raw: RawRule, origin: Origin, roles: &[Role], mistakes: &mut Mistakes) -> Option<Rule> {
     let field = format!("{}.role", origin.name);
     let rank = rank(&raw.role, field, roles, mistakes);
     let selector = compile_selector(raw.provider, &raw.claim, &raw.r#match, origin, mistakes);
     let (rank, selector) = (rank?, selector?);
-    Some(Rule {
-        rank,
-        role: roles[rank].clone(),
-        selector,
-    })
+    Some(Rule { rank, role: roles[rank].clone(), selector })
 }
 
-fn compile_team_rule(
-    raw: RawTeamRule,
-    origin: Origin,
-    mistakes: &mut Mistakes,
-) -> Option<TeamRule> {
+fn compile_team_rule(raw: RawTeamRule, origin: Origin, mistakes: &mut Mistakes) -> Option<TeamRule> {
     if let Some(strip) = raw.strip.as_ref().filter(|strip| strip.value.is_empty()) {
-        mistakes.add(
-            format!("{}.strip", origin.name),
-            line(strip),
-            What::EmptyStrip,
-        );
+        mistakes.add(format!("{}.strip", origin.name), line(strip), What::EmptyStrip);
     }
     let selector = compile_selector(raw.provider, &raw.claim, &raw.r#match, origin, mistakes)?;
-    Some(TeamRule {
-        selector,
-        strip: raw
-            .strip
-            .map(|strip| strip.value.into())
-            .unwrap_or_default(),
-    })
+    Some(TeamRule { selector, strip: raw.strip.map(|strip| strip.value.into()).unwrap_or_default() })
 }
 
 fn compile_selector(
@@ -308,32 +256,17 @@ fn compile_selector(
     if let Some(empty) = provider.as_ref().filter(|id| id.value.is_empty()) {
         mistakes.add(format!("{name}.provider"), line(empty), What::EmptyProvider);
     }
-    let path = ClaimPath::parse(&claim.value)
-        .map_err(|error| mistakes.add(format!("{name}.claim"), line(claim), error.into()));
-    let glob = Glob::parse(&pattern.value)
-        .map_err(|error| mistakes.add(format!("{name}.match"), line(pattern), error.into()));
-    Some(Selector {
-        provider: provider.map(|id| id.value.into()),
-        claim: path.ok()?,
-        glob: glob.ok()?,
-        origin,
-    })
+    let path = ClaimPath::parse(&claim.value).map_err(|error| mistakes.add(format!("{name}.claim"), line(claim), error.into()));
+    let glob = Glob::parse(&pattern.value).map_err(|error| mistakes.add(format!("{name}.match"), line(pattern), error.into()));
+    Some(Selector { provider: provider.map(|id| id.value.into()), claim: path.ok()?, glob: glob.ok()?, origin })
 }
 
 /// A role's place in the list: the smaller, the more it may do.
-fn rank(
-    name: &Spanned<String>,
-    field: String,
-    roles: &[Role],
-    mistakes: &mut Mistakes,
-) -> Option<usize> {
+fn rank(name: &Spanned<String>, field: String, roles: &[Role], mistakes: &mut Mistakes) -> Option<usize> {
     let position = position(&name.value, roles);
     if position.is_none() {
         let known: Vec<_> = roles.iter().map(Role::as_str).collect();
-        let what = What::UnknownRole {
-            role: name.value.clone(),
-            known: known.join(", "),
-        };
+        let what = What::UnknownRole { role: name.value.clone(), known: known.join(", ") };
         mistakes.add(field, line(name), what);
     }
     position
@@ -363,9 +296,7 @@ fn line<T>(spanned: &Spanned<T>) -> u64 {
 
 /// The parser's own picture of the place spans lines; a log line wants one.
 fn shape_error(error: &serde_saphyr::Error) -> RoleMapError {
-    let message = error
-        .without_snippet()
-        .render_with_formatter(&UserMessageFormatter);
+    let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
     RoleMapError::Document {
         line: error.location().map(|location| location.line()),
         message: message.split_whitespace().collect::<Vec<_>>().join(" "),

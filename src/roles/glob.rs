@@ -10,9 +10,7 @@ pub enum GlobError {
     Empty,
     #[error("is longer than {LONGEST} bytes")]
     TooLong,
-    #[error(
-        "has a backslash that is not followed by *, ? or a backslash; a backslash itself is written twice"
-    )]
+    #[error("has a backslash that is not followed by *, ? or a backslash; a backslash itself is written twice")]
     Escape,
 }
 
@@ -68,9 +66,7 @@ impl Glob {
                 }
                 _ => {}
             }
-            let Some((after_run, (_, longer))) =
-                last_run.and_then(|(after, from)| Some((after, first_and_rest(from)?)))
-            else {
+            let Some((after_run, (_, longer))) = last_run.and_then(|(after, from)| Some((after, first_and_rest(from)?))) else {
                 return false;
             };
             last_run = Some((after_run, longer));
@@ -90,9 +86,7 @@ impl Piece {
 }
 
 fn escaped(character: Option<char>) -> Result<char, GlobError> {
-    character
-        .filter(|character| matches!(character, '*' | '?' | '\\'))
-        .ok_or(GlobError::Escape)
+    character.filter(|character| matches!(character, '*' | '?' | '\\')).ok_or(GlobError::Escape)
 }
 
 fn first_and_rest(text: &str) -> Option<(char, &str)> {
@@ -170,13 +164,9 @@ mod tests {
     fn matches_naively(pattern: &[char], value: &[char]) -> bool {
         match (pattern, value) {
             ([], []) => true,
-            (['*', after @ ..], _) => {
-                (0..=value.len()).any(|taken| matches_naively(after, &value[taken..]))
-            }
+            (['*', after @ ..], _) => (0..=value.len()).any(|taken| matches_naively(after, &value[taken..])),
             (['?', after @ ..], [_, rest @ ..]) => matches_naively(after, rest),
-            ([wanted, after @ ..], [found, rest @ ..]) => {
-                wanted == found && matches_naively(after, rest)
-            }
+            ([wanted, after @ ..], [found, rest @ ..]) => wanted == found && matches_naively(after, rest),
             _ => false,
         }
     }

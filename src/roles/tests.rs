@@ -27,10 +27,7 @@ fn judge(document: &str, identities: &[IdentityClaims]) -> Grant {
 }
 
 fn role_of(grant: &Grant) -> (&str, &str) {
-    (
-        grant.role.as_ref().map_or("-", Role::as_str),
-        grant.rule.as_ref().map_or("-", RuleName::as_str),
-    )
+    (grant.role.as_ref().map_or("-", Role::as_str), grant.rule.as_ref().map_or("-", RuleName::as_str))
 }
 
 fn teams_of(grant: &Grant) -> Vec<&str> {
@@ -105,20 +102,9 @@ fn conditions_never_join_across_claims_of_the_same_name() {
 #[case::default("version: 1", "internal_user_viewer", "default_role")]
 #[case::said("{version: 1, default_role: customer}", "customer", "default_role")]
 #[case::none("{version: 1, default_role: none}", "-", "-")]
-#[case::own_list(
-    "{version: 1, roles: [boss, clerk], default_role: clerk}",
-    "clerk",
-    "default_role"
-)]
-fn who_has_no_rule_gets_the_default_role(
-    #[case] document: &str,
-    #[case] role: &str,
-    #[case] rule: &str,
-) {
-    let grant = judge(
-        document,
-        &[person("corp", json!({"groups": ["/engineering/a"]}))],
-    );
+#[case::own_list("{version: 1, roles: [boss, clerk], default_role: clerk}", "clerk", "default_role")]
+fn who_has_no_rule_gets_the_default_role(#[case] document: &str, #[case] role: &str, #[case] rule: &str) {
+    let grant = judge(document, &[person("corp", json!({"groups": ["/engineering/a"]}))]);
     assert_eq!(role_of(&grant), (role, rule));
     assert_eq!(role_of(&judge(document, &[])), (role, rule));
 }
@@ -170,11 +156,7 @@ teams:
 #[case::same_bad_value_twice(json!({"squads": ["a,b", "a,b"]}), &[], 1)]
 #[case::foreign_provider(json!({"partner_teams": ["p-x"]}), &[], 0)]
 #[case::object(json!({"squads": {"a": 1}}), &[], 0)]
-fn teams_are_what_a_header_can_carry(
-    #[case] id_token: Value,
-    #[case] teams: &[&str],
-    #[case] dropped: u32,
-) {
+fn teams_are_what_a_header_can_carry(#[case] id_token: Value, #[case] teams: &[&str], #[case] dropped: u32) {
     let grant = judge(TEAMS, &[person("corp", id_token)]);
     assert_eq!((teams_of(&grant), grant.dropped), (teams.to_vec(), dropped));
 }
@@ -213,10 +195,7 @@ fn teams_are_bounded_in_length() {
 #[case::unknown_field("version: 1\nrule: []", 2)]
 #[case::access_is_not_ignored("version: 1\n\naccess: []", 3)]
 #[case::duplicate_field("version: 1\nrules: []\nrules: []", 3)]
-#[case::unknown_rule_field(
-    "version: 1\nrules:\n  - {claim: a, match: b, role: team, source: x}",
-    3
-)]
+#[case::unknown_rule_field("version: 1\nrules:\n  - {claim: a, match: b, role: team, source: x}", 3)]
 #[case::unknown_team_field("version: 1\nteams:\n  - {claim: a, match: b, role: team}", 3)]
 #[case::no_claim("version: 1\nrules:\n  - {match: b, role: team}", 3)]
 #[case::no_match("version: 1\nrules:\n  - {claim: b, role: team}", 3)]
@@ -226,16 +205,10 @@ fn teams_are_bounded_in_length() {
 #[case::roles_null("version: 1\nroles: ~", 2)]
 #[case::default_role_null("version: 1\ndefault_role: null", 2)]
 #[case::default_role_blank("version: 1\ndefault_role:\n", 2)]
-#[case::provider_null(
-    "version: 1\nrules:\n  - {claim: a, match: b, role: team, provider: }",
-    3
-)]
+#[case::provider_null("version: 1\nrules:\n  - {claim: a, match: b, role: team, provider: }", 3)]
 #[case::strip_null("version: 1\nteams:\n  - {claim: a, match: b, strip: ~}", 3)]
 #[case::unquoted_star("version: 1\nrules:\n  - {claim: a, match: *x, role: team}", 3)]
-#[case::merge_key(
-    "version: 1\nrules:\n  - &a {claim: a, match: b, role: team}\n  - {<<: *a, role: customer}",
-    4
-)]
+#[case::merge_key("version: 1\nrules:\n  - &a {claim: a, match: b, role: team}\n  - {<<: *a, role: customer}", 4)]
 #[case::tag("version: 1\ndefault_role: !secret customer", 2)]
 #[case::negative_version("version: -1", 1)]
 fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expected: u64) {
@@ -251,58 +224,28 @@ fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expect
 #[rstest]
 #[case::version("version: 2", "version (line 1): version 2 is unknown")]
 #[case::no_roles("version: 1\nroles: []", "roles (line 2): names no role")]
-#[case::role_twice(
-    "version: 1\nroles: [internal_user_viewer, a, a]",
-    "roles[2] (line 2): role \"a\" is listed twice"
-)]
-#[case::role_none(
-    "version: 1\nroles: [internal_user_viewer, none]",
-    "roles[1] (line 2): \"none\" can't be"
-)]
-#[case::role_comma(
-    "version: 1\nroles:\n  - internal_user_viewer\n  - 'a,b'",
-    "roles[1] (line 4): \"a,b\" can't be"
-)]
-#[case::role_blank(
-    "version: 1\nroles: [internal_user_viewer, a b]",
-    "roles[1] (line 2): \"a b\" can't be"
-)]
-#[case::role_control(
-    "version: 1\nroles: [internal_user_viewer, \"a\\r\\nb\"]",
-    "roles[1] (line 2): \"a\\r\\nb\" can't be"
-)]
-#[case::role_empty(
-    "version: 1\nroles: [internal_user_viewer, '']",
-    "roles[1] (line 2): \"\" can't be"
-)]
+#[case::role_twice("version: 1\nroles: [internal_user_viewer, a, a]", "roles[2] (line 2): role \"a\" is listed twice")]
+#[case::role_none("version: 1\nroles: [internal_user_viewer, none]", "roles[1] (line 2): \"none\" can't be")]
+#[case::role_comma("version: 1\nroles:\n  - internal_user_viewer\n  - 'a,b'", "roles[1] (line 4): \"a,b\" can't be")]
+#[case::role_blank("version: 1\nroles: [internal_user_viewer, a b]", "roles[1] (line 2): \"a b\" can't be")]
+#[case::role_control("version: 1\nroles: [internal_user_viewer, \"a\\r\\nb\"]", "roles[1] (line 2): \"a\\r\\nb\" can't be")]
+#[case::role_empty("version: 1\nroles: [internal_user_viewer, '']", "roles[1] (line 2): \"\" can't be")]
 #[case::default_unlisted(
     "version: 1\ndefault_role: king",
     "default_role (line 2): role \"king\" is not in the list of roles: proxy_admin, "
 )]
-#[case::default_list_lacks_it(
-    "version: 1\nroles: [a]",
-    "default_role (line 1): the list of roles lacks internal_user_viewer"
-)]
+#[case::default_list_lacks_it("version: 1\nroles: [a]", "default_role (line 1): the list of roles lacks internal_user_viewer")]
 #[case::rule_role(
     "version: 1\nrules:\n  - claim: a\n    match: b\n    role: king",
     "rules[0].role (line 5): role \"king\" is not in the list of roles"
 )]
-#[case::rule_role_none(
-    "version: 1\nrules: [{claim: a, match: b, role: none}]",
-    "rules[0].role (line 2): role \"none\" is not"
-)]
-#[case::rule_role_case(
-    "version: 1\nrules: [{claim: a, match: b, role: Team}]",
-    "rules[0].role (line 2): role \"Team\" is not"
-)]
+#[case::rule_role_none("version: 1\nrules: [{claim: a, match: b, role: none}]", "rules[0].role (line 2): role \"none\" is not")]
+#[case::rule_role_case("version: 1\nrules: [{claim: a, match: b, role: Team}]", "rules[0].role (line 2): role \"Team\" is not")]
 #[case::claim_empty(
     "version: 1\nrules: [{claim: '', match: b, role: team}]",
     "rules[0].claim (line 2): the claim's path is empty"
 )]
-#[case::claim_step(
-    "version: 1\nteams: [{claim: a..b, match: b}]",
-    "teams[0].claim (line 2): the claim's path has an empty step"
-)]
+#[case::claim_step("version: 1\nteams: [{claim: a..b, match: b}]", "teams[0].claim (line 2): the claim's path has an empty step")]
 #[case::claim_bracket(
     "version: 1\nrules: [{claim: 'groups[].name', match: b, role: team}]",
     "rules[0].claim (line 2): the claim's path has a square bracket"
@@ -311,22 +254,13 @@ fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expect
     "version: 1\nrules: [{claim: 'a\\x', match: b, role: team}]",
     "rules[0].claim (line 2): the claim's path has a backslash"
 )]
-#[case::glob_empty(
-    "version: 1\nrules: [{claim: a, match: '', role: team}]",
-    "rules[0].match (line 2): the pattern is empty"
-)]
-#[case::glob_escape(
-    "version: 1\nteams: [{claim: a, match: 'CORP\\x'}]",
-    "teams[0].match (line 2): the pattern has a backslash"
-)]
+#[case::glob_empty("version: 1\nrules: [{claim: a, match: '', role: team}]", "rules[0].match (line 2): the pattern is empty")]
+#[case::glob_escape("version: 1\nteams: [{claim: a, match: 'CORP\\x'}]", "teams[0].match (line 2): the pattern has a backslash")]
 #[case::provider_empty(
     "version: 1\nrules: [{claim: a, match: b, role: team, provider: ''}]",
     "rules[0].provider (line 2): is empty"
 )]
-#[case::strip_empty(
-    "version: 1\nteams: [{claim: a, match: b, strip: ''}]",
-    "teams[0].strip (line 2): is empty"
-)]
+#[case::strip_empty("version: 1\nteams: [{claim: a, match: b, strip: ''}]", "teams[0].strip (line 2): is empty")]
 fn a_mistake_is_named_with_field_and_line(#[case] document: &str, #[case] expected: &str) {
     match RoleMap::parse(document) {
         Err(RoleMapError::Mistakes(mistakes)) => {
@@ -351,10 +285,7 @@ default_role: queen
     let Err(RoleMapError::Mistakes(mistakes)) = RoleMap::parse(document) else {
         panic!("the document is full of mistakes");
     };
-    let fields: Vec<_> = mistakes
-        .iter()
-        .map(|m| (m.field.as_str(), m.line))
-        .collect();
+    let fields: Vec<_> = mistakes.iter().map(|m| (m.field.as_str(), m.line)).collect();
     assert_eq!(
         fields,
         [
@@ -378,27 +309,16 @@ default_role: queen
 #[case::unknown(&["corp"], "{claim: a, match: b, role: team, provider: Corp}", Some(What::UnknownProvider("Corp".into())))]
 #[case::none_configured(&[], "{claim: a, match: b, role: team, provider: corp}", Some(What::UnknownProvider("corp".into())))]
 #[case::unsaid_of_two(&["corp", "partner"], "{claim: a, match: b, role: team}", Some(What::NoProvider))]
-fn rules_fit_the_configured_providers(
-    #[case] configured: &[&str],
-    #[case] rule: &str,
-    #[case] expected: Option<What>,
-) {
+fn rules_fit_the_configured_providers(#[case] configured: &[&str], #[case] rule: &str, #[case] expected: Option<What>) {
     let map = RoleMap::parse(&format!("version: 1\nrules:\n  - {rule}")).unwrap();
     let mistakes = match map.check_providers(configured) {
         Ok(()) => Vec::new(),
         Err(RoleMapError::Mistakes(mistakes)) => mistakes,
         Err(other) => panic!("{other:?}"),
     };
-    let found: Vec<_> = mistakes
-        .iter()
-        .map(|mistake| mistake.what.clone())
-        .collect();
+    let found: Vec<_> = mistakes.iter().map(|mistake| mistake.what.clone()).collect();
     assert_eq!(found, Vec::from_iter(expected));
-    assert!(
-        mistakes
-            .iter()
-            .all(|m| m.field == "rules[0].provider" && m.line == 3)
-    );
+    assert!(mistakes.iter().all(|m| m.field == "rules[0].provider" && m.line == 3));
 }
 
 #[test]

@@ -167,10 +167,7 @@ impl KeyRing {
         let ring = self.ring.load();
         let key = ring.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey)?;
         let mut body = body.to_vec();
-        let plain = key
-            .aead(purpose)
-            .open_in_place(nonce, Aad::from(associated), &mut body)
-            .map_err(|_| OpenError::Tampered)?;
+        let plain = key.aead(purpose).open_in_place(nonce, Aad::from(associated), &mut body).map_err(|_| OpenError::Tampered)?;
         let len = plain.len();
         body.truncate(len);
         Ok(body)
@@ -259,9 +256,7 @@ fn expand<const N: usize>(root: &hkdf::Prk, purpose: &str) -> Zeroizing<[u8; N]>
         }
     }
     let mut out = Zeroizing::new([0; N]);
-    root.expand(&[purpose.as_bytes()], Len(N))
-        .and_then(|okm| okm.fill(&mut *out))
-        .expect("HKDF-SHA-256 gives up to 8160 bytes");
+    root.expand(&[purpose.as_bytes()], Len(N)).and_then(|okm| okm.fill(&mut *out)).expect("HKDF-SHA-256 gives up to 8160 bytes");
     out
 }
 

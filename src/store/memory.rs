@@ -13,8 +13,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence,
-    Shard, Spent, Store, Ttl, Unavailable, Versioned,
+    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
+    Spent, Store, Ttl, Unavailable, Versioned,
 };
 use crate::clock::Clock;
 
@@ -101,7 +101,8 @@ impl Store for MemoryStore {
     async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
         let now = self.clock.now();
         let mut inner = self.lock();
-        let (count, until) = *inner.counters.entry(key.clone()).and_modify(|(count, _)| *count += 1).or_insert((1, now + quota.window));
+        let (count, until) =
+            *inner.counters.entry(key.clone()).and_modify(|(count, _)| *count += 1).or_insert((1, now + quota.window));
         inner.expiries.insert((until, Expiring::Counter(key.clone())));
         Ok(quota.judge(count, Duration::try_from(now.until(until).unwrap_or_default()).unwrap_or_default()))
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Commit, Conflict, Expected, Failed, Index, Key, Kind, Notice, Sequence, Shard, Store, Ttl, Unavailable, Urgency, Version};
+use super::{
+    Commit, Conflict, Expected, Failed, Index, Key, Kind, Notice, Sequence, Shard, Store, Ttl, Unavailable, Urgency, Version,
+};
 use crate::secret::{Digest, KeyRing, OpenError, SealPurpose};
 
 /// What is kept in the store under one kind of key.
@@ -83,7 +85,8 @@ impl Records {
             .open(SealPurpose::Record, &self.associated(key), &found.sealed)
             .map_err(|error| unreadable(error.to_string()))?;
         // A parser's message may quote the value: only its category goes on.
-        let value = serde_json::from_slice(&plain).map_err(|error| unreadable(format!("{:?} error in its JSON", error.classify())))?;
+        let value =
+            serde_json::from_slice(&plain).map_err(|error| unreadable(format!("{:?} error in its JSON", error.classify())))?;
         Ok(Some(Stored { value, version: found.version }))
     }
 

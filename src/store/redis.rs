@@ -26,8 +26,8 @@ use futures::future::join_all;
 use tokio::sync::broadcast;
 
 use super::{
-    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence,
-    Shard, Spent, Store, Ttl, Unavailable, Versioned,
+    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
+    Spent, Store, Ttl, Unavailable, Versioned,
 };
 use crate::{clock::Clock, metrics::Metrics};
 
@@ -35,8 +35,13 @@ const COMMIT: &str = include_str!("commit.lua");
 const SPEND: &str = include_str!("spend.lua");
 
 /// Pauses before the tries of a commit. Its operation id makes a try after an unknown outcome harmless.
-const TRIES: [Duration; 5] =
-    [Duration::ZERO, Duration::from_millis(25), Duration::from_millis(75), Duration::from_millis(150), Duration::from_millis(300)];
+const TRIES: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(25),
+    Duration::from_millis(75),
+    Duration::from_millis(150),
+    Duration::from_millis(300),
+];
 
 /// Pauses before the tries of a read that is known not to have been sent.
 const READ_TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(25), Duration::from_millis(75)];
@@ -184,7 +189,8 @@ impl RedisStore {
         keys.extend(commit.delete.iter().map(|key| self.name(&key.name())));
         keys.extend(commit.index_add.iter().chain(&commit.index_remove).map(|(index, _)| self.name(&index.name())));
 
-        let counts = [commit.expect.len(), commit.put.len(), commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
+        let counts =
+            [commit.expect.len(), commit.put.len(), commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
         let mut args: Vec<Value> = vec![
             commit.token.to_string().into(),
             millis(OPERATION_MEMORY).into(),

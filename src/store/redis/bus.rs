@@ -87,7 +87,11 @@ async fn forward(mut messages: broadcast::Receiver<Message>, channel: String, no
     }
 }
 
-async fn wake_on_change<A: Clone, B: Clone>(mut reconnects: broadcast::Receiver<A>, mut changes: broadcast::Receiver<B>, again: Arc<Notify>) {
+async fn wake_on_change<A: Clone, B: Clone>(
+    mut reconnects: broadcast::Receiver<A>,
+    mut changes: broadcast::Receiver<B>,
+    again: Arc<Notify>,
+) {
     use broadcast::error::RecvError::Closed;
     loop {
         let closed = tokio::select! {
@@ -116,7 +120,8 @@ async fn keep_subscribed(client: Client, channel: String, again: Arc<Notify>, te
 async fn subscribe_everywhere(client: &Client, channel: &str) -> Result<(), Error> {
     client.wait_for_connect().await?;
     for server in primaries(client) {
-        let options = Options { cluster_node: server, timeout: Some(Duration::from_secs(1)), max_attempts: Some(1), ..Options::default() };
+        let options =
+            Options { cluster_node: server, timeout: Some(Duration::from_secs(1)), max_attempts: Some(1), ..Options::default() };
         client.with_options(&options).subscribe(channel).await?;
     }
     Ok(())

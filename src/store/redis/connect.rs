@@ -7,7 +7,8 @@ use fred::{
     prelude::*,
     types::RespVersion,
     types::config::{
-        ClusterDiscoveryPolicy, CredentialProvider, ReconnectError, Server, ServerConfig, TcpConfig, TlsConfig, UnresponsiveConfig,
+        ClusterDiscoveryPolicy, CredentialProvider, ReconnectError, Server, ServerConfig, TcpConfig, TlsConfig,
+        UnresponsiveConfig,
     },
 };
 
@@ -87,7 +88,8 @@ impl Connection {
                     ReconnectError::ReadOnly,
                 ];
                 connection.tcp = TcpConfig { nodelay: Some(true), ..TcpConfig::default() };
-                connection.unresponsive = UnresponsiveConfig { max_timeout: Some(Duration::from_secs(3)), interval: Duration::from_secs(1) };
+                connection.unresponsive =
+                    UnresponsiveConfig { max_timeout: Some(Duration::from_secs(3)), interval: Duration::from_secs(1) };
             })
             .build()
     }

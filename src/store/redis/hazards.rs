@@ -32,7 +32,10 @@ impl fmt::Display for Hazard {
                 "Redis {server} has neither append-only file nor snapshots: a restart forgets all sessions, people and keys; set appendonly yes"
             ),
             Self::Unknown { server } => {
-                write!(f, "Redis {server} does not let this user look at INFO: make sure that it is persistent and evicts nothing")
+                write!(
+                    f,
+                    "Redis {server} does not let this user look at INFO: make sure that it is persistent and evicts nothing"
+                )
             }
         }
     }
@@ -78,7 +81,13 @@ mod tests {
     #[test]
     fn eviction_and_missing_persistence_are_named() {
         let found = judge("a:1", "maxmemory:0\r\nmaxmemory_policy:allkeys-lru\r\n", "aof_enabled:0\r\n", Some(""));
-        assert_eq!(found, [Hazard::Eviction { server: "a:1".into(), policy: "allkeys-lru".into() }, Hazard::NotPersistent { server: "a:1".into() }]);
+        assert_eq!(
+            found,
+            [
+                Hazard::Eviction { server: "a:1".into(), policy: "allkeys-lru".into() },
+                Hazard::NotPersistent { server: "a:1".into() }
+            ]
+        );
         assert_eq!(judge("a:1", "maxmemory_policy:noeviction", "aof_enabled:1", Some("")), []);
         assert_eq!(judge("a:1", "maxmemory_policy:noeviction", "aof_enabled:0", Some("3600 1")), []);
     }

@@ -1,0 +1,166 @@
+//! The composition root: from a configuration to a running process, and to its orderly end.
+
+mod parts;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+    web::{self, Data},
+};
+use tokio::task::JoinHandle;
+
+use crate::{
+    clock::Clock,
+    config::{Config, Shutdown},
+    http::{
+        self, Public,
+        admin::{AdminService, Readiness},
+        check::CheckService,
+    },
+};
+use parts::Parts;
+
+/// Longer than the gateways keep an idle connection: whoever closes first should not be us.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a client may take to send a request's head.
+const REQUEST_HEAD: Duration = Duration::from_secs(5);
+
+/// A process that listens, and is run by [`Bound::run`].
+pub struct Bound {
+    pub public: SocketAddr,
+    pub check: SocketAddr,
+    pub admin: SocketAddr,
+    servers: Servers,
+    readiness: Readiness,
+    shutdown: Shutdown,
+    tasks: Tasks,
+    _parts: Parts,
+}
+
+struct Servers {
+    pages: Vec<Server>,
+    admin: Server,
+}
+
+/// Background tasks, ended when they are dropped.
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Builds everything and binds the listeners. The store and the providers are connected to meanwhile.
+pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Bound> {
+    let readiness = Readiness::default();
+    let parts = Parts::make(&config, &clock)?;
+    let tasks = Tasks(parts.start_tasks(&readiness));
+    let public = bind(Public::from(&parts), &config)?;
+    let check = bind_check(&parts, &config, &clock)?;
+    let admin = bind_admin(&parts, &config, &readiness)?;
+    let bound = Bound {
+        public: public.1,
+        check: check.1,
+        admin: admin.1,
+        servers: Servers { pages: vec![public.0, check.0], admin: admin.0 },
+        readiness,
+        shutdown: config.shutdown,
+        tasks,
+        _parts: parts,
+    };
+    tracing::info!(public = %bound.public, check = %bound.check, admin = %bound.admin, public_url = %config.public_url, "listening");
+    Ok(bound)
+}
+
+/// Finds what a validated configuration can still get wrong: the files that it names.
+pub fn check(config: &Config) -> anyhow::Result<()> {
+    parts::check(config)
+}
+
+impl Bound {
+    /// Serves until `stop` is done, then fails readiness, goes on for a while, drains and ends: at the
+    /// deadline in any case.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { servers, readiness, shutdown, tasks, .. } = self;
+        let handles: Vec<ServerHandle> = servers.pages.iter().map(Server::handle).collect();
+        let admin = servers.admin.handle();
+        let mut serving: Vec<JoinHandle<std::io::Result<()>>> = servers.pages.into_iter().map(tokio::spawn).collect();
+        serving.push(tokio::spawn(servers.admin));
+        stop.await;
+        tracing::info!(delay = ?shutdown.delay, deadline = ?shutdown.deadline, "stopping: no longer ready");
+        readiness.stop();
+        let orderly = async {
+            tokio::time::sleep(shutdown.delay).await;
+            futures::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
+            admin.stop(true).await;
+        };
+        if tokio::time::timeout(shutdown.deadline, orderly).await.is_err() {
+            tracing::warn!("the deadline has come; what is still running is cut off");
+        }
+        drop(tasks);
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl From<&Parts> for Public {
+    fn from(parts: &Parts) -> Self {
+        Self {
+            site: Data::from(Arc::clone(&parts.site)),
+            login: Data::from(Arc::clone(&parts.login)),
+            checker: Data::from(Arc::clone(&parts.checker)),
+            users: Data::from(Arc::clone(&parts.users)),
+            principals: Data::from(Arc::clone(&parts.principals)),
+            metrics: Data::from(Arc::clone(&parts.metrics)),
+        }
+    }
+}
+
+fn bind(public: Public, config: &Config) -> anyhow::Result<(Server, SocketAddr)> {
+    let routes = http::public(public);
+    serve(config.listen.public, config.workers, config, move |app| routes.clone()(app))
+}
+
+fn bind_check(parts: &Parts, config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<(Server, SocketAddr)> {
+    let service = CheckService {
+        checker: Arc::clone(&parts.checker),
+        session_cookie: parts.site.cookies.session,
+        metrics: Arc::clone(&parts.metrics),
+        clock: Arc::clone(clock),
+    };
+    let routes = http::check::check(Data::new(service));
+    serve(config.listen.check, config.workers, config, move |app| routes.clone()(app))
+}
+
+fn bind_admin(parts: &Parts, config: &Config, readiness: &Readiness) -> anyhow::Result<(Server, SocketAddr)> {
+    let service = AdminService {
+        readiness: readiness.clone(),
+        metrics: Arc::clone(&parts.metrics),
+        principals: Arc::clone(&parts.principals),
+    };
+    let routes = http::admin::admin(Data::new(service));
+    serve(config.listen.admin, 1, config, move |app| routes.clone()(app))
+}
+
+fn serve(
+    address: SocketAddr,
+    workers: usize,
+    config: &Config,
+    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> anyhow::Result<(Server, SocketAddr)> {
+    let drain = config.shutdown.deadline.saturating_sub(config.shutdown.delay);
+    let server = HttpServer::new(move || App::new().configure(routes.clone()))
+        .workers(workers)
+        .keep_alive(KEEP_ALIVE)
+        .client_request_timeout(REQUEST_HEAD)
+        .shutdown_timeout(drain.as_secs())
+        .disable_signals()
+        .bind(address)
+        .map_err(|error| anyhow::anyhow!("{address} can't be listened on: {error}"))?;
+    let bound = server.addrs()[0];
+    Ok((server.run(), bound))
+}

@@ -1,0 +1,261 @@
+//! Makes the parts from their sections of the configuration, and keeps what must be kept.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context;
+use arc_swap::ArcSwap;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use crate::{
+    check::{Checker, RoleMapInForce},
+    clock::Clock,
+    config::{self, Config, Secret, read_secret_file},
+    files::FileWatch,
+    http::{CookieNames, ProxyTrust, Site, admin::Readiness},
+    login::Login,
+    metrics::Metrics,
+    oidc::{Flows, Provider, Providers},
+    principals::{Principals, Settings},
+    roles::RoleMap,
+    secret::{KeyRing, RingKeys, SecretCell},
+    session::Limits,
+    store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
+    users::Users,
+};
+
+pub(super) struct Parts {
+    pub site: Arc<Site>,
+    pub login: Arc<Login>,
+    pub checker: Arc<Checker>,
+    pub users: Arc<Users>,
+    pub principals: Arc<Principals>,
+    pub metrics: Arc<Metrics>,
+    providers: Arc<Providers>,
+    store: Arc<dyn Store>,
+    redis: Option<Arc<RedisStore>>,
+    _watches: Vec<FileWatch>,
+}
+
+impl Parts {
+    pub(super) fn make(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let mut watches = Vec::new();
+        let ring = key_ring(config.key_ring.as_ref(), clock, &mut watches)?;
+        let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
+        let providers = Arc::new(providers(config, clock, &metrics, &mut watches)?);
+        let role_map = Arc::new(ArcSwap::from_pointee(role_map(config)?));
+
+        let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
+        let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
+        let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
+        let settings = Settings { limits, grace: config.cache.revocation_grace, entries: config.cache.entries };
+        let principals =
+            Principals::start(records.clone(), Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics), settings);
+        let principals = Arc::new(principals);
+        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust())).collect();
+        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&role_map), trust, Arc::clone(&metrics)));
+        let flows = Flows::new(records, Arc::clone(clock));
+        let login =
+            Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_map, Arc::clone(clock), Arc::clone(&metrics));
+        let site = Arc::new(site(config, limits, ring));
+        Ok(Self { site, login: Arc::new(login), checker, users, principals, metrics, providers, store, redis, _watches: watches })
+    }
+
+    pub(super) fn start_tasks(&self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
+        let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
+        let ready = tokio::spawn(async move {
+            store.ready().await;
+            drop(block);
+            if let Some(redis) = redis {
+                redis.hazards().await.iter().for_each(|hazard| tracing::warn!("{hazard}"));
+            }
+        });
+        let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh()));
+        refresh.chain([ready]).collect()
+    }
+}
+
+/// What only the parts themselves can judge: key ring, role map and certificates.
+pub(super) fn check(config: &Config) -> anyhow::Result<()> {
+    if let Some(ring) = &config.key_ring {
+        RingKeys::parse(ring.expose_initial()).context("key_ring")?;
+    }
+    if let config::Store::Redis(redis) = &config.store {
+        redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?;
+    }
+    role_map(config).map(drop)
+}
+
+fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
+    let cookies = CookieNames::of(&config.public_url);
+    if !config.public_url.is_secure() {
+        tracing::warn!(public_url = %config.public_url, "plain HTTP: cookies have neither Secure nor the __Host- prefix; for trying out only");
+    }
+    let facts = facts(config);
+    facts.iter().for_each(|fact| tracing::info!("{fact}"));
+    if config.providers.is_empty() {
+        tracing::info!("nobody can sign in yet: configure an identity provider under `providers`, see docs/configuration.md");
+    }
+    Site {
+        public_url: config.public_url.clone(),
+        cookies,
+        limits,
+        proxies: ProxyTrust::new(config.trusted_proxies.clone()),
+        ring,
+        facts,
+    }
+}
+
+/// What is on, in plain words.
+fn facts(config: &Config) -> Vec<String> {
+    let store = match &config.store {
+        config::Store::Memory => {
+            "Sessions are kept in this process's memory: they end with it, and one replica can serve.".to_owned()
+        }
+        config::Store::Redis(_) => "Sessions are kept in Redis, shared by all replicas.".to_owned(),
+    };
+    let role_map = match &config.role_map {
+        None => "No role map is configured: everybody who signs in gets the role internal_user_viewer.".to_owned(),
+        Some(path) => format!("Roles are granted by the role map in {}.", path.display()),
+    };
+    let providers = match config.providers.as_slice() {
+        [] => "No identity provider is configured.".to_owned(),
+        providers => {
+            let names: Vec<&str> = providers.iter().map(|provider| provider.name.as_str()).collect();
+            format!("People sign in with {}.", names.join(", "))
+        }
+    };
+    let check = format!("nginx asks http://{}/auth/nginx about each request.", config.listen.check);
+    vec![providers, store, role_map, check]
+}
+
+fn key_ring(secret: Option<&Secret>, clock: &Arc<dyn Clock>, watches: &mut Vec<FileWatch>) -> anyhow::Result<Arc<KeyRing>> {
+    let Some(secret) = secret else { return Ok(Arc::new(KeyRing::ephemeral(Arc::clone(clock)))) };
+    let keys = RingKeys::parse(secret.expose_initial()).context("key_ring")?;
+    let ring = Arc::new(KeyRing::new(keys, Arc::clone(clock)));
+    let edited = Arc::clone(&ring);
+    watch(secret, watches, "key_ring", move |text| match RingKeys::parse(text) {
+        Ok(keys) => {
+            edited.replace(keys);
+            tracing::info!("the key ring was read again");
+        }
+        Err(error) => tracing::error!(%error, "the edited key ring is refused; the old one stays in force"),
+    });
+    Ok(ring)
+}
+
+fn store(
+    config: &config::Store,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<(Option<Arc<RedisStore>>, Arc<dyn Store>)> {
+    match config {
+        config::Store::Memory => {
+            let store = Arc::new(MemoryStore::new(Arc::clone(clock)));
+            Ok((None, Arc::new(Metered::new(store, Arc::clone(metrics), Arc::clone(clock)))))
+        }
+        config::Store::Redis(redis) => {
+            let connection = connection(redis, watches)?;
+            let store = RedisStore::start(&connection, Arc::clone(clock), Arc::clone(metrics)).context("store")?;
+            let store = Arc::new(store);
+            let metered = Metered::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(metrics), Arc::clone(clock));
+            Ok((Some(store), Arc::new(metered)))
+        }
+    }
+}
+
+fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
+    let mut cell = |secret: &Option<Secret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
+    let password = cell(&redis.password, "store.password");
+    let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
+    let topology = match &redis.url.topology {
+        config::Topology::Standalone => Topology::Standalone,
+        config::Topology::Cluster => Topology::Cluster,
+        config::Topology::Sentinel { service } => Topology::Sentinel {
+            service: service.clone(),
+            username: redis.sentinel_username.clone(),
+            password: sentinel_password,
+        },
+    };
+    Ok(Connection {
+        database: (topology != Topology::Cluster && redis.url.database != 0).then_some(redis.url.database),
+        topology,
+        hosts: redis.url.hosts.clone(),
+        tls: redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?.map(Arc::new),
+        credentials: Credentials { username: redis.username.clone(), password },
+        prefix: redis.key_prefix.clone(),
+        command_timeout: redis.command_timeout,
+    })
+}
+
+/// The system's certificate authorities, or the configured ones in their place.
+fn tls(ca_file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    match ca_file {
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        Some(path) => {
+            for certificate in CertificateDer::pem_file_iter(path).with_context(|| format!("store.ca_file {}", path.display()))? {
+                roots.add(certificate.context("store.ca_file")?).context("store.ca_file")?;
+            }
+        }
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn key_prefix(config: &config::Store) -> &str {
+    match config {
+        config::Store::Memory => "",
+        config::Store::Redis(redis) => &redis.key_prefix,
+    }
+}
+
+fn providers(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Providers> {
+    let mut made = Vec::new();
+    for (place, provider) in config.providers.iter().enumerate() {
+        let secret = provider.client_secret.as_ref().map(|secret| secret_cell(secret, watches, "client_secret"));
+        let path = if place == 0 { "/sso/callback".to_owned() } else { format!("/sso/callback/{}", provider.id) };
+        let redirect_uri = config.public_url.join(&path);
+        let made_one = Provider::new(provider.clone(), secret, redirect_uri, Arc::clone(clock), Arc::clone(metrics));
+        made.push(Arc::new(made_one.with_context(|| format!("providers[{place}]"))?));
+    }
+    Ok(Providers::new(made))
+}
+
+fn role_map(config: &Config) -> anyhow::Result<RoleMapInForce> {
+    let Some(path) = &config.role_map else { return Ok(RoleMapInForce { map: RoleMap::default(), version: 1 }) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("role_map.file {} can't be read", path.display()))?;
+    let in_file = || format!("role_map.file {}", path.display());
+    let map = RoleMap::parse(&text).with_context(in_file)?;
+    let ids: Vec<&str> = config.providers.iter().map(|provider| provider.id.as_str()).collect();
+    map.check_providers(&ids).with_context(in_file)?;
+    Ok(RoleMapInForce { map, version: 1 })
+}
+
+fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {
+    let cell = Arc::new(SecretCell::new(secret.expose_initial()));
+    let edited = Arc::clone(&cell);
+    watch(secret, watches, name, move |text| {
+        edited.replace(text);
+        tracing::info!(secret = name, "a secret was read again");
+    });
+    cell
+}
+
+fn watch(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str, mut changed: impl FnMut(&str) + Send + 'static) {
+    use secrecy::ExposeSecret;
+    let Some(path) = secret.path() else { return };
+    tracing::debug!(secret = name, path = %path.display(), "the secret's file is watched");
+    let read = |path: &Path| read_secret_file(path).map(|secret| Zeroizing::new(secret.expose_secret().to_owned()));
+    let initial = Zeroizing::new(secret.expose_initial().to_owned());
+    watches.push(FileWatch::start(path, initial, read, move |text| changed(text)));
+}

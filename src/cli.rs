@@ -1,0 +1,133 @@
+//! The command line: serve, or help the operator before it.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    app,
+    clock::SystemClock,
+    config::{self, Format, Loaded},
+    secret,
+};
+
+/// The front door of an LLM proxy on Kubernetes. Without a command it serves.
+#[derive(Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// The configuration, a YAML file. Without one, built-in defaults are used.
+    #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Validates the configuration and names every mistake, without starting anything.
+    CheckConfig,
+    /// Makes keys for the key ring.
+    #[command(subcommand)]
+    KeyRing(KeyRingCommand),
+}
+
+#[derive(Subcommand)]
+enum KeyRingCommand {
+    /// Prints a fresh key. Put it on the first line of the key ring's file; the first line seals.
+    New,
+}
+
+impl Cli {
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Some(Command::KeyRing(KeyRingCommand::New)) => {
+                println!("{}", secret::new_key());
+                ExitCode::SUCCESS
+            }
+            Some(Command::CheckConfig) => check_config(self.config),
+            None => serve(self.config),
+        }
+    }
+}
+
+fn load(path: Option<PathBuf>) -> Result<Loaded, ExitCode> {
+    // A name or value that is no text can't be one of ours.
+    let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    config::load(path.as_deref(), env).map_err(|error| {
+        eprintln!("{error}");
+        ExitCode::from(2)
+    })
+}
+
+fn check_config(path: Option<PathBuf>) -> ExitCode {
+    let loaded = match load(path) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    match app::check(&loaded.config) {
+        Ok(()) => {
+            println!("the configuration is valid");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve(path: Option<PathBuf>) -> ExitCode {
+    let Loaded { config, warnings } = match load(path) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if let Err(error) = log_to_stderr(&config.log) {
+        eprintln!("log.level: {error}");
+        return ExitCode::from(2);
+    }
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    match run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: config::Config) -> anyhow::Result<()> {
+    install_crypto();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let stop = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        app::build(config, Arc::new(SystemClock)).await?.run(stop).await
+    });
+    // What is still running after the deadline is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+/// One TLS and crypto library for everything. A second call, as from several tests, changes nothing.
+pub fn install_crypto() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+fn log_to_stderr(log: &config::Log) -> Result<(), tracing_subscriber::filter::ParseError> {
+    // Libraries speak up for what is wrong; their own directives in the level come later and win.
+    let filter = EnvFilter::try_new(format!("actix_server=warn,fred=error,{}", log.level))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match log.format {
+        Format::Text => lines.with_target(false).init(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Test help: generated parts of the documentation stay equal to the code.
+
+use std::{fs, path::Path};
+
+const BEGIN: &str = "<!-- reference: begin -->\n";
+const END: &str = "<!-- reference: end -->";
+
+/// Compares what stands between the markers of a document; with `UPDATE_DOCS=1` it is written instead.
+pub(crate) fn assert_current(document: &str, generated: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
+    let text = fs::read_to_string(&path).unwrap();
+    let begin = text.find(BEGIN).expect("the document has a begin marker") + BEGIN.len();
+    let end = text.find(END).expect("the document has an end marker");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, format!("{}{generated}{}", &text[..begin], &text[end..])).unwrap();
+        return;
+    }
+    assert_eq!(&text[begin..end], generated, "{document} is out of date; run `make docs`");
+}

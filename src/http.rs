@@ -1,0 +1,115 @@
+//! The edge: three listeners, their routes, and what every answer carries.
+
+pub mod admin;
+pub mod check;
+mod cookies;
+mod error;
+mod home;
+mod login;
+mod logout;
+pub mod pages;
+mod request;
+mod session;
+
+pub use cookies::CookieNames;
+pub use login::RETURN_PARAMETER;
+pub use request::ProxyTrust;
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    middleware::from_fn,
+    web::{self, Data, ServiceConfig},
+};
+
+use crate::{
+    check::Checker, login::Login, metrics::Metrics, origin::PublicUrl, principals::Principals, session::Limits, users::Users,
+};
+
+/// Forms are small; nothing else has a body.
+const LARGEST_FORM: usize = 16 << 10;
+
+/// What the pages need, one service each.
+#[derive(Clone)]
+pub struct Public {
+    pub site: Data<Site>,
+    pub login: Data<Login>,
+    pub checker: Data<Checker>,
+    pub users: Data<Users>,
+    pub principals: Data<Principals>,
+    pub metrics: Data<Metrics>,
+}
+
+/// What is the same for every page.
+pub struct Site {
+    pub public_url: PublicUrl,
+    pub cookies: CookieNames,
+    pub limits: Limits,
+    pub proxies: ProxyTrust,
+    pub ring: Arc<crate::secret::KeyRing>,
+    /// What is on, for the operator who has configured nothing yet: one plain sentence each.
+    pub facts: Vec<String>,
+}
+
+/// Routes of the public listener.
+pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
+    move |app| {
+        app.app_data(public.site).app_data(public.login).app_data(public.checker);
+        app.app_data(public.users).app_data(public.principals).app_data(public.metrics);
+        app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
+        app.app_data(web::FormConfig::default().limit(LARGEST_FORM).error_handler(|_, request| error::unreadable(request)));
+        let pages = web::scope("")
+            .wrap(from_fn(request::observe))
+            .route("/", web::get().to(home::to_home))
+            .route("/sso/login", web::get().to(login::begin))
+            .route("/sso/callback", web::get().to(login::callback))
+            .route("/sso/callback/{provider}", web::get().to(login::callback))
+            .service(web::resource("/sso/logout").get(logout::ask).post(logout::act))
+            .route("/sso/session", web::get().to(session::show))
+            .route("/vestibule", web::get().to(home::to_home))
+            .route("/vestibule/", web::get().to(home::show))
+            .route("/vestibule/assets/{name}", web::get().to(asset))
+            .default_service(web::to(error::not_found));
+        app.service(pages);
+    }
+}
+
+async fn asset(name: web::Path<String>) -> HttpResponse {
+    match pages::asset(&name) {
+        None => HttpResponse::NotFound().insert_header((header::CACHE_CONTROL, "no-store")).finish(),
+        Some(asset) => HttpResponse::Ok()
+            .content_type(asset.content_type)
+            .insert_header((header::CACHE_CONTROL, asset.cache_control))
+            .body(asset.body),
+    }
+}
+
+/// Which addresses besides our own a page's forms may lead to. Browsers apply this to redirects too.
+enum FormTargets<'a> {
+    OwnOnly,
+    And(&'a str),
+}
+
+fn page(status: StatusCode, body: String) -> HttpResponse {
+    page_with_forms(status, body, FormTargets::OwnOnly)
+}
+
+fn page_with_forms(status: StatusCode, body: String, targets: FormTargets<'_>) -> HttpResponse {
+    let targets = match targets {
+        FormTargets::OwnOnly => "'self'".to_owned(),
+        FormTargets::And(other) => format!("'self' {other}"),
+    };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
+    );
+    HttpResponse::build(status)
+        .content_type("text/html; charset=utf-8")
+        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
+        .body(body)
+}
+
+fn redirect(status: StatusCode, to: &str) -> HttpResponse {
+    HttpResponse::build(status).insert_header((header::LOCATION, to)).finish()
+}

@@ -1,0 +1,109 @@
+//! `/livez`, `/readyz` and `/metrics`, for the kubelet and Prometheus.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use actix_web::{
+    HttpResponse,
+    web::{self, Data, ServiceConfig},
+};
+
+use crate::{metrics::Metrics, principals::Principals};
+
+/// Ready when nothing blocks it any more, and until the process is told to stop.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    waits_for: Mutex<BTreeSet<&'static str>>,
+    stopping: AtomicBool,
+}
+
+/// Blocks readiness until it is dropped: its owner then has what it waited for.
+pub struct BlockReady {
+    readiness: Readiness,
+    name: &'static str,
+}
+
+#[derive(Clone)]
+pub struct AdminService {
+    pub readiness: Readiness,
+    pub metrics: Arc<Metrics>,
+    pub principals: Arc<Principals>,
+}
+
+impl Readiness {
+    pub fn block(&self, name: &'static str) -> BlockReady {
+        self.waits().insert(name);
+        BlockReady { readiness: self.clone(), name }
+    }
+
+    pub fn stop(&self) {
+        self.0.stopping.store(true, Ordering::Relaxed);
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
+        self.0.waits_for.lock().expect("no code that holds this lock panics")
+    }
+}
+
+impl Drop for BlockReady {
+    fn drop(&mut self) {
+        self.readiness.waits().remove(self.name);
+        tracing::info!(part = self.name, "ready");
+    }
+}
+
+/// Routes of the admin listener.
+pub fn admin(service: Data<AdminService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
+    move |app| {
+        app.app_data(service);
+        app.route("/livez", web::get().to(live));
+        app.route("/readyz", web::get().to(ready));
+        app.route("/metrics", web::get().to(metrics));
+    }
+}
+
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+async fn ready(service: Data<AdminService>) -> HttpResponse {
+    let text = |response: &mut actix_web::HttpResponseBuilder, body: String| {
+        response.content_type("text/plain; charset=utf-8").body(body)
+    };
+    if service.readiness.0.stopping.load(Ordering::Relaxed) {
+        return text(&mut HttpResponse::ServiceUnavailable(), "stopping\n".into());
+    }
+    let waits: Vec<&str> = service.readiness.waits().iter().copied().collect();
+    match waits.as_slice() {
+        [] => text(&mut HttpResponse::Ok(), "ok\n".into()),
+        waits => text(&mut HttpResponse::ServiceUnavailable(), format!("waiting for: {}\n", waits.join(", "))),
+    }
+}
+
+async fn metrics(service: Data<AdminService>) -> HttpResponse {
+    service.principals.report();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(service.metrics.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_waits_for_every_block_by_name() {
+        let readiness = Readiness::default();
+        let (store, other) = (readiness.block("store"), readiness.block("other"));
+        assert_eq!(readiness.waits().iter().copied().collect::<Vec<_>>(), ["other", "store"]);
+        drop(other);
+        drop(store);
+        assert!(readiness.waits().is_empty());
+    }
+}

@@ -1,0 +1,150 @@
+//! `/auth/nginx`: one check from nginx or ingress-nginx, answered in their terms.
+//!
+//! The hot path: no middleware, no log line unless something is wrong, no store command for what is cached.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderName, HeaderValue},
+    },
+    web::{self, Data, ServiceConfig},
+};
+
+use url::form_urlencoded;
+
+use super::{RETURN_PARAMETER, error};
+use crate::{
+    check::{CheckRequest, Checker, Credential, Decision, Narrowing},
+    clock::Clock,
+    gateway::nginx,
+    metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
+    principal::Judged,
+};
+
+const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
+const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
+
+/// Longer targets would make the answer's headers larger than nginx reads.
+const LONGEST_TARGET: usize = 1024;
+const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
+
+const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
+const EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
+const PREFERRED_USERNAME: HeaderName = HeaderName::from_static("x-auth-request-preferred-username");
+const GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
+const ROLE: HeaderName = HeaderName::from_static("x-auth-request-role");
+const KEY: HeaderName = HeaderName::from_static("x-auth-request-key");
+
+/// What a check needs.
+pub struct CheckService {
+    pub checker: Arc<Checker>,
+    pub session_cookie: &'static str,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Routes of the check listener. Every method and every suffix of the path is taken: gateways differ.
+pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
+    move |app| {
+        app.app_data(service);
+        app.service(web::resource(["/auth/nginx", "/auth/nginx/{suffix:.*}"]).to(answer));
+        app.default_service(web::to(nowhere));
+    }
+}
+
+async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
+    let began = service.clock.monotonic();
+    let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
+    let credential = Credential::find(service.session_cookie, values);
+    let label = CredentialLabel::from(&credential);
+    let understood = nginx::parse_original(values("x-original-url"), values("x-original-method"));
+    let narrowing = Narrowing::parse(request.query_string());
+    let (outcome, response) = match (understood, narrowing) {
+        (Err(malformed), _) => misconfigured(&malformed.to_string()),
+        (_, Err(malformed)) => misconfigured(&malformed.to_string()),
+        (Ok(original), Ok(narrowing)) => {
+            let (outcome, mut response) = respond(&service.checker.decide(credential, &narrowing).await);
+            if outcome == CheckOutcome::Unauthenticated {
+                point_to_sign_in(&mut response, &original);
+            }
+            (outcome, response)
+        }
+    };
+    let took = service.clock.monotonic().saturating_duration_since(began);
+    service.metrics.check(GatewayLabel::Nginx, outcome, label, took);
+    response
+}
+
+/// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.
+fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
+    let text = decision.description();
+    match decision {
+        Decision::Allow(judged) => (CheckOutcome::Allowed, allow(judged)),
+        Decision::Unauthenticated(why) => {
+            let (challenge, code) = match why {
+                crate::check::Unauthenticated::NoCredential => (CHALLENGE, "login_required"),
+                _ => (CHALLENGE_INVALID, "invalid_token"),
+            };
+            let mut response = error::json(StatusCode::UNAUTHORIZED, code, text);
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            (CheckOutcome::Unauthenticated, response)
+        }
+        Decision::Forbidden(_) => (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text)),
+        Decision::Unavailable(cause) => {
+            tracing::debug!(%cause, "a check can't be answered");
+            (CheckOutcome::Unavailable, error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text))
+        }
+    }
+}
+
+/// Where a browser signs in and comes back from. Plain nginx has no way to escape an address for a query,
+/// so it takes this one; ingress-nginx makes its own.
+fn point_to_sign_in(response: &mut HttpResponse, original: &CheckRequest<'_>) {
+    let mut target = original.path.to_owned();
+    if let Some(query) = original.query {
+        target.push('?');
+        target.push_str(query);
+    }
+    if target.len() > LONGEST_TARGET {
+        return;
+    }
+    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(RETURN_PARAMETER, &target).finish();
+    if let Ok(value) = HeaderValue::from_str(&format!("/sso/login?{query}")) {
+        response.headers_mut().insert(SIGN_IN, value);
+    }
+}
+
+fn misconfigured(reason: &str) -> (CheckOutcome, HttpResponse) {
+    tracing::warn!(reason, "a check can't be understood; see the gateway's configuration");
+    (
+        CheckOutcome::Malformed,
+        error::json(StatusCode::FORBIDDEN, "invalid_request", "The gateway's question can't be understood."),
+    )
+}
+
+/// Every identity header, always: one that is left out would let the client's own through.
+fn allow(judged: &Judged) -> HttpResponse {
+    let identity = &judged.identity;
+    let mut response = HttpResponse::Ok();
+    for (name, value) in [
+        (USER, &identity.user),
+        (EMAIL, &identity.email),
+        (PREFERRED_USERNAME, &identity.preferred_username),
+        (GROUPS, &identity.groups),
+        (ROLE, &identity.role),
+        (KEY, &identity.key),
+    ] {
+        // What no header can carry was left out when the identity was made; empty is the safe rest.
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(HeaderValue::from_static(""));
+        response.insert_header((name, value));
+    }
+    response.finish()
+}
+
+async fn nowhere() -> HttpResponse {
+    tracing::warn!("a check came on a path that no gateway family has; /auth/nginx is nginx'");
+    error::json(StatusCode::FORBIDDEN, "invalid_request", "No gateway family has this path.")
+}

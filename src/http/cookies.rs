@@ -1,0 +1,94 @@
+//! Our two cookies: the session's, and the one that binds logins in flight to their browser.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest,
+    cookie::{Cookie, SameSite, time},
+};
+
+use crate::{oidc::Binding, origin::PublicUrl};
+
+/// The names by which browsers know our cookies, and whether they are for https alone.
+#[derive(Debug, Clone)]
+pub struct CookieNames {
+    pub session: &'static str,
+    pub login: &'static str,
+    secure: Secure,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Secure {
+    Yes,
+    /// A plain-HTTP origin on loopback: browsers refuse the `__Host-` prefix there.
+    Loopback,
+}
+
+impl CookieNames {
+    pub fn of(public_url: &PublicUrl) -> Self {
+        if public_url.is_secure() {
+            Self { session: "__Host-vestibule", login: "__Host-vestibule-login", secure: Secure::Yes }
+        } else {
+            Self { session: "vestibule", login: "vestibule-login", secure: Secure::Loopback }
+        }
+    }
+
+    /// The session's cookie. It stays as long as the session can; the session may end before.
+    pub(super) fn session_cookie(&self, value: &str, life: Duration) -> Cookie<'static> {
+        let life = time::Duration::try_from(life).unwrap_or(time::Duration::MAX);
+        self.cookie(self.session, value).max_age(life).finish()
+    }
+
+    /// Binds logins to the browser until it is closed.
+    pub(super) fn login_cookie(&self, value: &str) -> Cookie<'static> {
+        self.cookie(self.login, value).finish()
+    }
+
+    pub(super) fn no_session(&self) -> Cookie<'static> {
+        self.cookie(self.session, "").max_age(time::Duration::ZERO).finish()
+    }
+
+    pub(super) fn session_in(&self, request: &HttpRequest) -> Option<String> {
+        request.cookie(self.session).map(|cookie| cookie.value().to_owned())
+    }
+
+    pub(super) fn binding_in(&self, request: &HttpRequest) -> Option<Binding> {
+        Binding::of_cookie(request.cookie(self.login)?.value())
+    }
+
+    fn cookie(&self, name: &'static str, value: &str) -> actix_web::cookie::CookieBuilder<'static> {
+        Cookie::build(name, value.to_owned())
+            .path("/")
+            .http_only(true)
+            .secure(self.secure == Secure::Yes)
+            .same_site(SameSite::Lax)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Handle;
+
+    fn names(url: &str) -> CookieNames {
+        CookieNames::of(&PublicUrl::parse(url).unwrap())
+    }
+
+    #[test]
+    fn over_https_cookies_are_host_bound_and_small() {
+        let cookie = names("https://llm.example.com").session_cookie(&"a".repeat(Handle::TEXT_LEN), Duration::from_secs(604_800));
+        let text = cookie.to_string();
+        assert!(text.starts_with("__Host-vestibule=aaa"));
+        for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age=604800"] {
+            assert!(text.contains(attribute), "{text}");
+        }
+        assert!(!text.contains("Domain"));
+        assert!(text.len() < 200, "{}", text.len());
+    }
+
+    #[test]
+    fn on_a_plain_loopback_origin_the_prefix_and_secure_are_dropped() {
+        let cookie = names("http://127.0.0.1:4180").login_cookie("x").to_string();
+        assert!(cookie.starts_with("vestibule-login=x") && !cookie.contains("Secure") && !cookie.contains("Max-Age"), "{cookie}");
+    }
+}

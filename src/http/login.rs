@@ -1,0 +1,157 @@
+//! `/sso/login` and `/sso/callback`: out to the provider, and back.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{Data, Path, Query},
+};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::{
+    Site, error, page,
+    pages::{self, NotConfigured, ProviderLink, SignIn},
+    redirect,
+};
+use crate::{
+    login::{Callback, Login},
+    oidc::{Binding, Continuation, Provider},
+    return_to::ReturnTo,
+};
+
+/// The query parameter that says where to return to, as the gateways name it.
+pub const RETURN_PARAMETER: &str = "rd";
+
+#[derive(Deserialize)]
+pub(super) struct BeginQuery {
+    rd: Option<String>,
+    provider: Option<String>,
+}
+
+/// A parameter that comes twice is refused by the extractor (RFC 6749, section 3.1).
+#[derive(Deserialize)]
+pub(super) struct CallbackQuery {
+    state: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+    error_description: Option<String>,
+    iss: Option<String>,
+}
+
+pub(super) async fn begin(request: HttpRequest, site: Data<Site>, login: Data<Login>, query: Query<BeginQuery>) -> HttpResponse {
+    let target = match query.rd.as_deref().map(|rd| ReturnTo::parse(rd, site.public_url.host())) {
+        None => ReturnTo::root(),
+        Some(Ok(target)) => target,
+        Some(Err(refused)) => {
+            tracing::warn!(reason = %refused, "login refused");
+            return error::return_refused(&refused.to_string()).respond(&request);
+        }
+    };
+    let provider = match query.provider.as_deref() {
+        None => login.providers().only(),
+        Some(id) => match login.providers().get(id) {
+            None => return error::unknown_provider().respond(&request),
+            found => found,
+        },
+    };
+    match provider {
+        Some(provider) => to_provider(&request, &site, &login, provider, target).await,
+        None => choose(&site, &login, &target),
+    }
+}
+
+/// The sign-in page: a choice of providers, or what to configure when there is none.
+fn choose(site: &Site, login: &Login, target: &ReturnTo) -> HttpResponse {
+    if login.providers().is_empty() {
+        let redirect_uri = site.public_url.join("/sso/callback");
+        return page(StatusCode::OK, pages::render(&NotConfigured { facts: site.facts.clone(), redirect_uri }));
+    }
+    let link = |provider: &std::sync::Arc<Provider>| ProviderLink {
+        name: provider.name().to_owned(),
+        href: login_href(target, Some(provider.id())),
+    };
+    page(StatusCode::OK, pages::render(&SignIn { providers: login.providers().iter().map(link).collect(), notice: None }))
+}
+
+async fn to_provider(request: &HttpRequest, site: &Site, login: &Login, provider: &Provider, target: ReturnTo) -> HttpResponse {
+    let again = login_href(&target, Some(provider.id()));
+    let (binding, new_cookie) = binding(request, site);
+    match login.begin(provider, &binding, Continuation::ReturnTo(target)).await {
+        Ok(url) => {
+            let mut response = redirect(StatusCode::FOUND, url.as_str());
+            if let Some(value) = new_cookie {
+                // Adding fails only for values that can't stand in a header; ours is base64url.
+                let _ = response.add_cookie(&site.cookies.login_cookie(&value));
+            }
+            response
+        }
+        Err(failed) => {
+            tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
+            failed.failure(provider.name(), &again).respond(request)
+        }
+    }
+}
+
+pub(super) async fn callback(
+    request: HttpRequest,
+    site: Data<Site>,
+    login: Data<Login>,
+    path: Option<Path<String>>,
+    query: Query<CallbackQuery>,
+) -> HttpResponse {
+    let Some(provider) = login.providers().of_callback(path.as_deref().map(String::as_str)) else {
+        return error::unknown_provider().respond(&request);
+    };
+    let callback = query.into_inner().into();
+    let binding = site.cookies.binding_in(&request);
+    match login.finish(provider, &callback, binding.as_ref()).await {
+        Ok(finished) => {
+            let Continuation::ReturnTo(target) = &finished.continuation;
+            let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
+            let cookie = site.cookies.session_cookie(finished.handle.expose(), site.limits.absolute);
+            // As above: a handle is base64url.
+            let _ = response.add_cookie(&cookie);
+            response
+        }
+        Err(failed) => failed.failure(&request.uri().to_string()).respond(&request),
+    }
+}
+
+/// The address that begins a login.
+pub(super) fn login_href(target: &ReturnTo, provider: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if *target != ReturnTo::root() {
+        query.append_pair(RETURN_PARAMETER, target.as_str());
+    }
+    if let Some(provider) = provider {
+        query.append_pair("provider", provider);
+    }
+    match query.finish() {
+        query if query.is_empty() => "/sso/login".to_owned(),
+        query => format!("/sso/login?{query}"),
+    }
+}
+
+/// The browser's binding, and a cookie for it if it has none: one for all its tabs.
+fn binding(request: &HttpRequest, site: &Site) -> (Binding, Option<String>) {
+    if let Some(known) = site.cookies.binding_in(request) {
+        return (known, None);
+    }
+    let value = Binding::new_cookie();
+    let binding = Binding::of_cookie(&value).expect("a new cookie has our form");
+    (binding, Some(value))
+}
+
+/// Parameters without a value are treated as if they were omitted (RFC 6749, section 3.1).
+impl From<CallbackQuery> for Callback {
+    fn from(query: CallbackQuery) -> Self {
+        let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+        Self {
+            state: given(query.state),
+            code: given(query.code),
+            error: given(query.error),
+            error_description: given(query.error_description),
+            iss: given(query.iss),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! `/sso/logout`: asks, ends the session on every pod, and goes on to the provider.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{StatusCode, header},
+    web::{Data, Form},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use url::Url;
+
+use super::{
+    FormTargets, Site,
+    error::{self, Failure},
+    home::account,
+    page, page_with_forms,
+    pages::{self, SignOut, SignedOut},
+    redirect,
+};
+use crate::{
+    check::Checker,
+    login::Login,
+    metrics::{Metrics, Outcome},
+    oidc::Provider,
+    principals::{Principals, SignedIn},
+    secret::{Digest, KeyRing, MacPurpose},
+    session::Session,
+    users::Users,
+};
+
+const PATH: &str = "/sso/logout";
+
+#[derive(Deserialize)]
+pub(super) struct Confirmation {
+    #[serde(default)]
+    csrf: String,
+}
+
+pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Checker>, login: Data<Login>) -> HttpResponse {
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out() };
+    let (signed_in, judged) = match checker.who(&cookie).await {
+        Ok(Some(who)) => who,
+        Ok(None) => return signed_out(),
+        Err(unanswered) => return unavailable(&request, &unanswered.to_string()),
+    };
+    let provider = login.providers().get(&signed_in.session.provider);
+    let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
+    let body = pages::render(&SignOut {
+        csrf: csrf_token(&site.ring, &Digest::of(cookie.as_bytes())),
+        account: account(&signed_in, &judged),
+        provider_name: elsewhere.as_ref().map(|(provider, _)| provider.name().to_owned()),
+        action: PATH.to_owned(),
+        stay_href: "/vestibule/".to_owned(),
+    });
+    let targets = elsewhere.map(|(_, endpoint)| exact(&endpoint));
+    page_with_forms(StatusCode::OK, body, targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And))
+}
+
+/// The services that ending a session touches.
+#[derive(Clone)]
+struct Ending {
+    users: Data<Users>,
+    principals: Data<Principals>,
+    metrics: Data<Metrics>,
+}
+
+pub(super) async fn act(
+    request: HttpRequest,
+    form: Form<Confirmation>,
+    site: Data<Site>,
+    login: Data<Login>,
+    (users, principals, metrics): (Data<Users>, Data<Principals>, Data<Metrics>),
+) -> HttpResponse {
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out() };
+    let digest = Digest::of(cookie.as_bytes());
+    if !same_origin(&request, &site) || !csrf_matches(&site.ring, &digest, &form.csrf) {
+        tracing::warn!(reason = "not from our own page", "logout refused");
+        return refused().respond(&request);
+    }
+    let ending = Ending { users, principals, metrics };
+    match ending.end(&cookie, &digest).await {
+        Err(cause) => unavailable(&request, &cause),
+        Ok(ended) => {
+            let next = ended.and_then(|session| provider_logout(&login, &site, &session));
+            let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
+            // An empty value can always stand in a header.
+            let _ = response.add_cookie(&site.cookies.no_session());
+            response
+        }
+    }
+}
+
+impl Ending {
+    /// Ends the session here at once and on every other pod by the notice of the commit.
+    async fn end(&self, cookie: &str, digest: &Digest) -> Result<Option<Session>, String> {
+        let Some(SignedIn { session: known, .. }) = self.principals.session(cookie).await.map_err(|error| error.to_string())?
+        else {
+            return Ok(None);
+        };
+        let session = self.users.session(&known.user, digest).await.map_err(|error| error.to_string())?;
+        if let Err(error) = self.users.end_session(&known.user, digest).await {
+            self.metrics.logout(Outcome::Error);
+            return Err(error.to_string());
+        }
+        self.principals.forget_session(&known.user, digest);
+        self.metrics.logout(Outcome::Ok);
+        tracing::info!(user = known.user, provider = known.provider, "logout");
+        Ok(session)
+    }
+}
+
+/// RP-Initiated Logout 1.0. By default without the id_token: it would stand in a URL.
+fn provider_logout(login: &Login, site: &Site, session: &Session) -> Option<Url> {
+    let provider: &Provider = login.providers().get(&session.provider)?;
+    let mut url = provider.end_session_endpoint()?;
+    url.query_pairs_mut()
+        .append_pair("client_id", &provider.config().client_id)
+        .append_pair("post_logout_redirect_uri", &site.public_url.join(PATH));
+    if let Some(hint) = &session.logout.hint {
+        url.query_pairs_mut().append_pair("logout_hint", hint);
+    }
+    if let Some(id_token) = &session.logout.id_token {
+        url.query_pairs_mut().append_pair("id_token_hint", id_token);
+    }
+    Some(url)
+}
+
+fn signed_out() -> HttpResponse {
+    page(StatusCode::OK, pages::render(&SignedOut { sign_in_href: "/sso/login".to_owned(), provider_note: None }))
+}
+
+fn unavailable(request: &HttpRequest, cause: &str) -> HttpResponse {
+    tracing::error!(cause, "logout is not possible");
+    error::store_unavailable(PATH).respond(request)
+}
+
+fn refused() -> Failure {
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "You are still signed in",
+        "The request to sign out did not come from this site's own page, so it was not followed.",
+        "If you want to sign out, do it here.",
+    )
+    .action("Sign out", PATH)
+}
+
+/// What browsers themselves say of where a request came from. Those that say nothing have the token alone.
+fn same_origin(request: &HttpRequest, site: &Site) -> bool {
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    let by_site = header("sec-fetch-site").is_none_or(|from| from == "same-origin");
+    let by_origin = header(header::ORIGIN.as_str()).is_none_or(|origin| origin == site.public_url.origin());
+    by_site && by_origin
+}
+
+fn csrf_token(ring: &KeyRing, session: &Digest) -> String {
+    URL_SAFE_NO_PAD.encode(ring.mac(MacPurpose::Csrf, &[b"logout", session.as_bytes()]))
+}
+
+fn csrf_matches(ring: &KeyRing, session: &Digest, token: &str) -> bool {
+    let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return false };
+    ring.verify_mac(MacPurpose::Csrf, &[b"logout", session.as_bytes()], &token)
+}
+
+/// An address as a policy's source: scheme, host, port and path. Characters that end a source never stand in a parsed URL.
+fn exact(url: &Url) -> String {
+    let mut source = url.clone();
+    source.set_query(None);
+    source.set_fragment(None);
+    source.as_str().replace([';', ','], "")
+}

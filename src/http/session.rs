@@ -1,0 +1,31 @@
+//! `/sso/session`: who am I, for programs.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use serde_json::json;
+
+use super::{Site, error};
+use crate::check::{Checker, Credential};
+
+pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<Checker>) -> HttpResponse {
+    let header = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
+    let cookie = match Credential::find(site.cookies.session, header) {
+        Ok(Credential::Session(cookie)) => cookie,
+        Ok(Credential::None) => return error::json(StatusCode::UNAUTHORIZED, "login_required", "Nobody is signed in."),
+        _ => return error::json(StatusCode::UNAUTHORIZED, "invalid_token", "The credential is not known here."),
+    };
+    match checker.who(cookie).await {
+        Ok(None) => error::json(StatusCode::UNAUTHORIZED, "login_required", "The session has ended."),
+        Err(unanswered) => {
+            tracing::error!(cause = %unanswered, "who is signed in can't be looked up");
+            error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Sessions can't be looked up at the moment.")
+        }
+        Ok(Some((signed_in, judged))) => HttpResponse::Ok().json(json!({
+            "user_id": judged.identity.user,
+            "user_email": judged.identity.email,
+            "user_role": judged.identity.role,
+            "teams": judged.grant.teams,
+            "provider": signed_in.session.provider,
+            "expires": signed_in.session.created + site.limits.absolute,
+        })),
+    }
+}

@@ -1,0 +1,104 @@
+//! Counts and times every command to a store.
+
+use std::{sync::Arc, time::Instant};
+
+use async_trait::async_trait;
+use tokio::sync::broadcast;
+
+use super::{
+    Commit, Conflict, Cursor, Failed, Index, Key, Kind, Notice, Quota, ScanPage, Sequence, Spent, Store, Unavailable, Versioned,
+};
+use crate::{
+    clock::Clock,
+    metrics::{Metrics, StoreOperation, StoreOutcome},
+};
+
+pub struct Metered {
+    store: Arc<dyn Store>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Metered {
+    pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, metrics, clock }
+    }
+
+    fn count(&self, operation: StoreOperation, outcome: StoreOutcome, began: Instant) {
+        self.metrics.store(operation, outcome, self.clock.monotonic().saturating_duration_since(began));
+    }
+
+    async fn read<T>(
+        &self,
+        operation: StoreOperation,
+        read: impl Future<Output = Result<T, Unavailable>>,
+    ) -> Result<T, Unavailable> {
+        let began = self.clock.monotonic();
+        let answer = read.await;
+        self.count(operation, if answer.is_ok() { StoreOutcome::Ok } else { StoreOutcome::Unavailable }, began);
+        answer
+    }
+}
+
+impl From<&Failed> for StoreOutcome {
+    fn from(failed: &Failed) -> Self {
+        match failed {
+            Failed::Unavailable(_) => Self::Unavailable,
+            Failed::Unknown(_) => Self::Unknown,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Metered {
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
+        self.read(StoreOperation::Get, self.store.get(key)).await
+    }
+
+    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+        let began = self.clock.monotonic();
+        let answer = self.store.commit(commit).await;
+        let outcome = match &answer {
+            Ok(Ok(_)) => StoreOutcome::Ok,
+            Ok(Err(Conflict)) => StoreOutcome::Conflict,
+            Err(failed) => failed.into(),
+        };
+        self.count(StoreOperation::Commit, outcome, began);
+        answer
+    }
+
+    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Unavailable> {
+        self.read(StoreOperation::List, self.store.list(index, after, limit)).await
+    }
+
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
+        let began = self.clock.monotonic();
+        let answer = self.store.spend(key, quota).await;
+        self.count(StoreOperation::Spend, answer.as_ref().map_or_else(StoreOutcome::from, |_| StoreOutcome::Ok), began);
+        answer
+    }
+
+    async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>> {
+        let began = self.clock.monotonic();
+        let answers = self.store.sequences().await;
+        let outcome = if answers.iter().all(Result::is_ok) { StoreOutcome::Ok } else { StoreOutcome::Unavailable };
+        self.count(StoreOperation::Sequences, outcome, began);
+        answers
+    }
+
+    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
+        self.read(StoreOperation::Scan, self.store.scan(kind, cursor)).await
+    }
+
+    fn notices(&self) -> broadcast::Receiver<Notice> {
+        self.store.notices()
+    }
+
+    fn resubscribe(&self) {
+        self.store.resubscribe();
+    }
+
+    async fn ready(&self) {
+        self.store.ready().await;
+    }
+}

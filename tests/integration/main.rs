@@ -1,0 +1,3 @@
+//! Everything that is shown on real peers, in one binary.
+
+mod support;
