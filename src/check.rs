@@ -26,7 +26,10 @@ pub enum Decision {
     /// Nobody is signed in by what was presented.
     Unauthenticated(Unauthenticated),
     /// Somebody is, and may not.
-    Forbidden(Forbidden),
+    Forbidden {
+        user: String,
+        why: Forbidden,
+    },
     /// Nobody can say at the moment. Never to be taken for "not signed in".
     Unavailable(Unanswered),
 }
@@ -137,19 +140,20 @@ impl Decision {
             Self::Unauthenticated(Unauthenticated::UnknownSession) => "The session has ended. Sign in again.",
             Self::Unauthenticated(Unauthenticated::UnknownCredential) => "The credential is not known here.",
             Self::Unauthenticated(Unauthenticated::Ambiguous) => "Several different credentials were sent. Send one.",
-            Self::Forbidden(Forbidden::NoRole) => "No role is granted to this person.",
-            Self::Forbidden(Forbidden::Narrowed) => "This route is for other roles or teams.",
+            Self::Forbidden { why: Forbidden::NoRole, .. } => "No role is granted to this person.",
+            Self::Forbidden { why: Forbidden::Narrowed, .. } => "This route is for other roles or teams.",
             Self::Unavailable(_) => "Sessions can't be looked up at the moment. Try again soon.",
         }
     }
 }
 
 fn permit(judged: Arc<Judged>, narrowing: &Narrowing) -> Decision {
+    let forbidden = |why| Decision::Forbidden { user: judged.identity.user.clone(), why };
     if judged.grant.role.is_none() {
-        return Decision::Forbidden(Forbidden::NoRole);
+        return forbidden(Forbidden::NoRole);
     }
     if !narrowing.allows(&judged.grant) {
-        return Decision::Forbidden(Forbidden::Narrowed);
+        return forbidden(Forbidden::Narrowed);
     }
     Decision::Allow(judged)
 }

@@ -18,7 +18,7 @@ pub use request::ProxyTrust;
 use std::sync::Arc;
 
 use actix_web::{
-    HttpResponse,
+    HttpResponse, Route, guard,
     http::{StatusCode, header},
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
@@ -62,18 +62,23 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
         app.app_data(web::FormConfig::default().limit(LARGEST_FORM).error_handler(|_, request| error::unreadable(request)));
         let pages = web::scope("")
             .wrap(from_fn(request::observe))
-            .route("/", web::get().to(home::to_home))
-            .route("/sso/login", web::get().to(login::begin))
-            .route("/sso/callback", web::get().to(login::callback))
-            .route("/sso/callback/{provider}", web::get().to(login::callback))
-            .service(web::resource("/sso/logout").get(logout::ask).post(logout::act))
-            .route("/sso/session", web::get().to(session::show))
-            .route("/vestibule", web::get().to(home::to_home))
-            .route("/vestibule/", web::get().to(home::show))
-            .route("/vestibule/assets/{name}", web::get().to(asset))
+            .route("/", get().to(home::to_home))
+            .route("/sso/login", get().to(login::begin))
+            .route("/sso/callback", get().to(login::callback))
+            .route("/sso/callback/{provider}", get().to(login::callback))
+            .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
+            .route("/sso/session", get().to(session::show))
+            .route("/vestibule", get().to(home::to_home))
+            .route("/vestibule/", get().to(home::show))
+            .route("/vestibule/assets/{name}", get().to(asset))
             .default_service(web::to(error::not_found));
         app.service(pages);
     }
+}
+
+/// Whoever may GET may ask for the head alone.
+fn get() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn asset(name: web::Path<String>) -> HttpResponse {

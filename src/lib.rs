@@ -18,6 +18,7 @@ pub mod config;
 pub mod http;
 
 pub mod check;
+pub mod continuation;
 pub mod gateway;
 pub mod login;
 

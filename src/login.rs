@@ -8,8 +8,9 @@ use url::Url;
 use crate::{
     check::RoleMapInForce,
     clock::Clock,
+    continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
-    oidc::{Binding, Continuation, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken},
+    oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken},
     principal::Grant,
     return_to::ReturnTo,
     secret::Handle,
@@ -137,9 +138,8 @@ impl Login {
             return Err((Why::NoCode, self.flows.again(state)));
         }
         let taken = self.flows.take(state, provider.id(), browser).await.map_err(|error| self.not_taken(error, state))?;
-        let Continuation::ReturnTo(again) = &taken.continuation;
-        let again = Some(again.clone());
-        let handle = self.sign_in(provider, callback, &taken).await.map_err(|why| (why, again))?;
+        let signed_in = self.sign_in(provider, callback, &taken).await;
+        let handle = signed_in.map_err(|why| (why, Some(taken.continuation.again().clone())))?;
         Ok(Finished { handle, continuation: taken.continuation })
     }
 
@@ -165,7 +165,7 @@ impl Login {
     }
 
     fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTo>) {
-        let place = |Continuation::ReturnTo(target)| Some(target);
+        let place = |continuation: Continuation| Some(continuation.again().clone());
         match error {
             TakeError::Unknown { again } => (Why::Unknown, again),
             TakeError::Finished { continuation } => (Why::Finished, place(continuation)),

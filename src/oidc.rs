@@ -8,7 +8,7 @@ mod http;
 mod provider;
 
 pub use exchange::{ExchangeError, Verified};
-pub use flow::{Binding, Continuation, Flows, Started, TakeError, Taken};
+pub use flow::{Binding, Flows, Started, TakeError, Taken};
 pub use http::HttpClientError;
 pub use provider::{NotReady, Provider};
 

@@ -24,6 +24,9 @@ use crate::{
     users::Users,
 };
 
+/// The store that everybody uses and, where it is Redis, the same once more, to look at its servers.
+type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
+
 pub(super) struct Parts {
     pub site: Arc<Site>,
     pub login: Arc<Login>,
@@ -150,7 +153,7 @@ fn store(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
-) -> anyhow::Result<(Option<Arc<RedisStore>>, Arc<dyn Store>)> {
+) -> anyhow::Result<Stores> {
     match config {
         config::Store::Memory => {
             let store = Arc::new(MemoryStore::new(Arc::clone(clock)));

@@ -10,9 +10,10 @@ use std::{
 
 use actix_web::{
     HttpResponse,
-    web::{self, Data, ServiceConfig},
+    web::{Data, ServiceConfig},
 };
 
+use super::get;
 use crate::{metrics::Metrics, principals::Principals};
 
 /// Ready when nothing blocks it any more, and until the process is told to stop.
@@ -64,9 +65,9 @@ impl Drop for BlockReady {
 pub fn admin(service: Data<AdminService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(service);
-        app.route("/livez", web::get().to(live));
-        app.route("/readyz", web::get().to(ready));
-        app.route("/metrics", web::get().to(metrics));
+        app.route("/livez", get().to(live));
+        app.route("/readyz", get().to(ready));
+        app.route("/metrics", get().to(metrics));
     }
 }
 

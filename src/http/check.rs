@@ -92,7 +92,10 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             (CheckOutcome::Unauthenticated, response)
         }
-        Decision::Forbidden(_) => (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text)),
+        Decision::Forbidden { user, why } => {
+            tracing::info!(user, reason = ?why, "check refused");
+            (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
+        }
         Decision::Unavailable(cause) => {
             tracing::debug!(%cause, "a check can't be answered");
             (CheckOutcome::Unavailable, error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text))

@@ -14,8 +14,9 @@ use super::{
     redirect,
 };
 use crate::{
+    continuation::Continuation,
     login::{Callback, Login},
-    oidc::{Binding, Continuation, Provider},
+    oidc::{Binding, Provider},
     return_to::ReturnTo,
 };
 
@@ -106,14 +107,20 @@ pub(super) async fn callback(
     let binding = site.cookies.binding_in(&request);
     match login.finish(provider, &callback, binding.as_ref()).await {
         Ok(finished) => {
-            let Continuation::ReturnTo(target) = &finished.continuation;
-            let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
+            let mut response = go_on(&site, &finished.continuation);
             let cookie = site.cookies.session_cookie(finished.handle.expose(), site.limits.absolute);
             // As above: a handle is base64url.
             let _ = response.add_cookie(&cookie);
             response
         }
         Err(failed) => failed.failure(&request.uri().to_string()).respond(&request),
+    }
+}
+
+/// What a finished login leads to.
+fn go_on(site: &Site, continuation: &Continuation) -> HttpResponse {
+    match continuation {
+        Continuation::ReturnTo(target) => redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str())),
     }
 }
 

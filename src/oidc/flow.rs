@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Clock,
+    continuation::Continuation,
     return_to::ReturnTo,
     secret::{Digest, Handle, HandleKind, SealPurpose, random_bytes},
     store::{Failed, Key, Kind, ReadError, Record, Records, Shard, Ttl},
@@ -18,14 +19,6 @@ pub const LIFE: Duration = Duration::from_secs(600);
 
 /// Longer targets are left out of `state`: some providers bound its length.
 const LONGEST_HINT: usize = 256;
-
-/// What a login is for: where it goes on when the person is signed in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Continuation {
-    /// Back to the page that asked for it.
-    ReturnTo(ReturnTo),
-}
 
 /// The browser that began a login: the digest of the cookie that all its tabs share.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,7 +141,7 @@ impl Flows {
     fn state(&self, continuation: &Continuation) -> String {
         // The record is found by the digest of the whole, so the handle's own shard is not used.
         let handle = Handle::mint(self.records.ring(), HandleKind::Flow, 0);
-        let Continuation::ReturnTo(target) = continuation;
+        let target = continuation.again();
         if target.as_str().len() > LONGEST_HINT {
             return handle.expose().to_owned();
         }

@@ -127,10 +127,8 @@ impl Cache {
     }
 
     pub(super) fn find(&self, digest: &Digest, now: Instant) -> Found {
-        if let Some(since) = self.maps.unknown.get(digest) {
-            if now.duration_since(since) <= PROVEN_FOR {
-                return Found::Unknown;
-            }
+        if self.maps.unknown.get(digest).is_some_and(|since| now.duration_since(since) <= PROVEN_FOR) {
+            return Found::Unknown;
         }
         let Some(session) = self.maps.sessions.get(digest) else { return Found::Nothing };
         let Some(user) = self.maps.users.get(&session.user) else { return Found::Nothing };

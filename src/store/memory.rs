@@ -178,16 +178,13 @@ impl Inner {
 
     fn forget_expired(&mut self, now: Timestamp) {
         while self.expiries.first().is_some_and(|(at, _)| *at <= now) {
-            match self.expiries.pop_first() {
-                Some((at, Expiring::Record(key))) => {
-                    // A record that was deleted and written again has another expiry, or none.
-                    if self.records.get(&key).is_some_and(|entry| entry.expires == Some(at)) {
-                        self.records.remove(&key);
-                    }
-                }
-                Some((_, Expiring::Counter(key))) => drop(self.counters.remove(&key)),
-                Some((_, Expiring::Operation(id))) => drop(self.operations.remove(&id)),
-                None => {}
+            let Some((at, expiring)) = self.expiries.pop_first() else { return };
+            match expiring {
+                // A record that was deleted and written again has another expiry, or none.
+                Expiring::Record(key) if self.records.get(&key).is_none_or(|entry| entry.expires != Some(at)) => {}
+                Expiring::Record(key) => drop(self.records.remove(&key)),
+                Expiring::Counter(key) => drop(self.counters.remove(&key)),
+                Expiring::Operation(id) => drop(self.operations.remove(&id)),
             }
         }
     }
