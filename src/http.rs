@@ -5,14 +5,16 @@ pub mod check;
 mod cookies;
 mod error;
 mod home;
+mod links;
 mod login;
 mod logout;
 pub mod pages;
 mod request;
+mod request_id;
 mod session;
 
 pub use cookies::CookieNames;
-pub use login::RETURN_PARAMETER;
+pub use links::RETURN_PARAMETER;
 pub use request::ProxyTrust;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 //!
 //! The hot path: no middleware, no log line unless something is wrong, no store command for what is cached.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -13,11 +13,12 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
+use futures::FutureExt;
 use url::form_urlencoded;
 
 use super::{RETURN_PARAMETER, error};
 use crate::{
-    check::{CheckRequest, Checker, Credential, Decision, Narrowing},
+    check::{Ambiguous, CheckRequest, Checker, Credential, Decision, Narrowing},
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
@@ -55,27 +56,44 @@ pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + C
     }
 }
 
+/// A panic is an answer too; nginx makes a refusal of it.
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let began = service.clock.monotonic();
     let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
     let credential = Credential::find(service.session_cookie, values);
     let label = CredentialLabel::from(&credential);
-    let understood = nginx::parse_original(values("x-original-url"), values("x-original-method"));
-    let narrowing = Narrowing::parse(request.query_string());
-    let (outcome, response) = match (understood, narrowing) {
-        (Err(malformed), _) => misconfigured(&malformed.to_string()),
-        (_, Err(malformed)) => misconfigured(&malformed.to_string()),
-        (Ok(original), Ok(narrowing)) => {
-            let (outcome, mut response) = respond(&service.checker.decide(credential, &narrowing).await);
-            if outcome == CheckOutcome::Unauthenticated {
-                point_to_sign_in(&mut response, &original);
-            }
-            (outcome, response)
-        }
-    };
+    let answered = AssertUnwindSafe(judge(&request, &service.checker, credential)).catch_unwind().await;
+    let (outcome, response) = answered.unwrap_or_else(|_| {
+        service.metrics.panics.inc();
+        (
+            CheckOutcome::Unavailable,
+            error::json(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "An unexpected error occurred."),
+        )
+    });
     let took = service.clock.monotonic().saturating_duration_since(began);
     service.metrics.check(GatewayLabel::Nginx, outcome, label, took);
     response
+}
+
+async fn judge(
+    request: &HttpRequest,
+    checker: &Checker,
+    credential: Result<Credential<'_>, Ambiguous>,
+) -> (CheckOutcome, HttpResponse) {
+    let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
+    let original = match nginx::parse_original(values("x-original-url"), values("x-original-method")) {
+        Ok(original) => original,
+        Err(malformed) => return misconfigured(&malformed.to_string()),
+    };
+    let narrowing = match Narrowing::parse(request.query_string()) {
+        Ok(narrowing) => narrowing,
+        Err(malformed) => return misconfigured(&malformed.to_string()),
+    };
+    let (outcome, mut response) = respond(&checker.decide(credential, &narrowing).await);
+    if outcome == CheckOutcome::Unauthenticated {
+        point_to_sign_in(&mut response, &original);
+    }
+    (outcome, response)
 }
 
 /// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.

@@ -4,10 +4,10 @@ use actix_web::{HttpRequest, HttpResponse, error::InternalError, http::StatusCod
 use serde_json::json;
 
 use super::{
-    login::login_href,
+    links::login_href,
     page,
     pages::{self, Action, ErrorPage, Quote},
-    request::RequestId,
+    request_id::RequestId,
 };
 use crate::{
     login::{BeginError, LoginFailed, Why},

@@ -6,10 +6,11 @@ use actix_web::{
     web::{Data, Path, Query},
 };
 use serde::Deserialize;
-use url::form_urlencoded;
 
 use super::{
-    Site, error, page,
+    Site, error,
+    links::login_href,
+    page,
     pages::{self, NotConfigured, ProviderLink, SignIn},
     redirect,
 };
@@ -19,9 +20,6 @@ use crate::{
     oidc::{Binding, Provider},
     return_to::ReturnTo,
 };
-
-/// The query parameter that says where to return to, as the gateways name it.
-pub const RETURN_PARAMETER: &str = "rd";
 
 #[derive(Deserialize)]
 pub(super) struct BeginQuery {
@@ -121,21 +119,6 @@ pub(super) async fn callback(
 fn go_on(site: &Site, continuation: &Continuation) -> HttpResponse {
     match continuation {
         Continuation::ReturnTo(target) => redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str())),
-    }
-}
-
-/// The address that begins a login.
-pub(super) fn login_href(target: &ReturnTo, provider: Option<&str>) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if *target != ReturnTo::root() {
-        query.append_pair(RETURN_PARAMETER, target.as_str());
-    }
-    if let Some(provider) = provider {
-        query.append_pair("provider", provider);
-    }
-    match query.finish() {
-        query if query.is_empty() => "/sso/login".to_owned(),
-        query => format!("/sso/login?{query}"),
     }
 }
 

@@ -1,9 +1,9 @@
 //! What every request to the pages goes through: an id, a log span, a guard against panics, safe headers.
 
-use std::{fmt, net::IpAddr, panic::AssertUnwindSafe};
+use std::{net::IpAddr, panic::AssertUnwindSafe};
 
 use actix_web::{
-    HttpMessage, HttpRequest,
+    HttpMessage,
     body::MessageBody,
     dev::{ServiceRequest, ServiceResponse},
     error::InternalError,
@@ -11,46 +11,19 @@ use actix_web::{
     middleware::Next,
     web::Data,
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::FutureExt;
 use ipnet::IpNet;
 use tracing::Instrument;
 
-use super::{Site, error};
-use crate::{metrics::Metrics, secret::random_bytes};
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const LONGEST_REQUEST_ID: usize = 64;
-
-/// Names a request in the log and on its page.
-#[derive(Clone)]
-pub(super) struct RequestId(String);
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use super::{
+    Site, error,
+    request_id::{REQUEST_ID, RequestId},
+};
+use crate::metrics::Metrics;
 
 /// Whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyTrust(Vec<IpNet>);
-
-impl RequestId {
-    pub(super) fn of(request: &HttpRequest) -> Self {
-        request.extensions().get::<Self>().cloned().unwrap_or_else(|| Self::take_or_make(request.headers()))
-    }
-
-    /// The gateway's own id where it is sane, so that its log and ours can be read together.
-    fn take_or_make(headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let sane = |id: &&str| {
-            (8..=LONGEST_REQUEST_ID).contains(&id.len())
-                && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        Self(given.filter(sane).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>()), str::to_owned))
-    }
-}
 
 impl ProxyTrust {
     pub fn new(networks: Vec<IpNet>) -> Self {
@@ -86,8 +59,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         let peer = request.peer_addr().map(|address| address.ip());
         site.proxies.client(peer, request.headers())
     });
-    let span =
-        tracing::info_span!("request", request_id = id.0, method = %request.method(), path = request.path(), client = ?client);
+    let span = tracing::info_span!("request", request_id = id.as_str(), method = %request.method(), path = request.path(), client = ?client);
     request.extensions_mut().insert(id.clone());
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span).await;
@@ -121,7 +93,7 @@ fn secure(headers: &mut HeaderMap, id: &RequestId) {
     if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     }
-    if let Ok(value) = HeaderValue::from_str(&id.0) {
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, value);
     }
 }
@@ -151,17 +123,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(forwarded).unwrap());
         assert_eq!(trust.client(peer.parse().ok(), &headers), client.parse().ok());
-    }
-
-    #[rstest]
-    #[case::sane("0a1b2c3d-4e5f", true)]
-    #[case::short("abc", false)]
-    #[case::long(&"a".repeat(65), false)]
-    #[case::odd("abc\"def<script>", false)]
-    fn a_sane_request_id_is_taken(#[case] given: &str, #[case] taken: bool) {
-        let mut headers = HeaderMap::new();
-        headers.insert(REQUEST_ID, HeaderValue::from_str(given).unwrap());
-        assert_eq!(RequestId::take_or_make(&headers).0 == given, taken);
     }
 
     #[actix_web::test]

@@ -1,0 +1,23 @@
+//! Addresses of our own pages.
+
+use url::form_urlencoded;
+
+use crate::return_to::ReturnTo;
+
+/// The query parameter that says where to return to, as the gateways name it.
+pub const RETURN_PARAMETER: &str = "rd";
+
+/// The address that begins a login.
+pub(super) fn login_href(target: &ReturnTo, provider: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if *target != ReturnTo::root() {
+        query.append_pair(RETURN_PARAMETER, target.as_str());
+    }
+    if let Some(provider) = provider {
+        query.append_pair("provider", provider);
+    }
+    match query.finish() {
+        query if query.is_empty() => "/sso/login".to_owned(),
+        query => format!("/sso/login?{query}"),
+    }
+}
