@@ -5,7 +5,7 @@
 mod credential;
 mod request;
 
-pub use credential::{Ambiguous, Credential};
+pub use credential::{Ambiguous, Credential, cookies};
 pub use request::{CheckRequest, Narrowing, NarrowingError};
 
 use std::{collections::HashMap, sync::Arc};

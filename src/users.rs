@@ -142,7 +142,11 @@ impl Users {
         let key = Session::key(shard, handle);
         let Some(Stored { value: mut session, version }) = self.records.get::<Session>(&key).await? else { return Ok(None) };
         let now = self.clock.now();
-        session.last_seen = session.last_seen.max(now);
+        // Another pod may have written it down a moment ago.
+        if !self.limits.wants_touch(session.last_seen, now) {
+            return Ok(Some(session.last_seen));
+        }
+        session.last_seen = now;
         let ttl = session.ttl(self.limits, now);
         let touched = self.records.change(shard).expect_version(&key, version).put(&key, &session, ttl).commit().await?;
         Ok(touched.is_ok().then_some(session.last_seen))

@@ -80,7 +80,7 @@ fn text(value: &[u8]) -> Result<&str, Ambiguous> {
 
 /// The values of every cookie of this name (RFC 6265, section 4.2). Bytes that are no text are skipped:
 /// they belong to somebody else's cookie.
-fn cookies<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+pub fn cookies<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
     header.split(|byte| *byte == b';').filter_map(move |pair| {
         let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
         rest.strip_prefix(b"=")

@@ -5,9 +5,10 @@ use std::time::Duration;
 use actix_web::{
     HttpRequest,
     cookie::{Cookie, SameSite, time},
+    http::header,
 };
 
-use crate::{oidc::Binding, origin::PublicUrl};
+use crate::{check::cookies, oidc::Binding, origin::PublicUrl};
 
 /// The names by which browsers know our cookies, and whether they are for https alone.
 #[derive(Debug, Clone)]
@@ -49,11 +50,11 @@ impl CookieNames {
     }
 
     pub(super) fn session_in(&self, request: &HttpRequest) -> Option<String> {
-        request.cookie(self.session).map(|cookie| cookie.value().to_owned())
+        find(request, self.session).map(str::to_owned)
     }
 
     pub(super) fn binding_in(&self, request: &HttpRequest) -> Option<Binding> {
-        Binding::of_cookie(request.cookie(self.login)?.value())
+        Binding::of_cookie(find(request, self.login)?)
     }
 
     fn cookie(&self, name: &'static str, value: &str) -> actix_web::cookie::CookieBuilder<'static> {
@@ -63,6 +64,12 @@ impl CookieNames {
             .secure(self.secure == Secure::Yes)
             .same_site(SameSite::Lax)
     }
+}
+
+/// Found as the check finds it: what stands in other cookies does not matter.
+fn find<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
+    let mut headers = request.headers().get_all(header::COOKIE);
+    headers.find_map(|header| cookies(header.as_bytes(), name).find_map(|value| std::str::from_utf8(value).ok()))
 }
 
 #[cfg(test)]

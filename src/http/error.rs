@@ -15,6 +15,9 @@ use crate::{
     return_to::ReturnTo,
 };
 
+/// The page's own address (RFC 3986, section 4.4), which is not repeated in it: it may hold a code.
+const THIS_ADDRESS: &str = "";
+
 /// Longer words of an identity provider are cut.
 const LONGEST_QUOTE: usize = 500;
 
@@ -152,8 +155,7 @@ impl BeginError {
 }
 
 impl LoginFailed {
-    /// `retry` is the callback's own address, for where asking again may help.
-    pub(super) fn failure(&self, retry: &str) -> Failure {
+    pub(super) fn failure(&self) -> Failure {
         let name = self.provider.name();
         let target = self.again.clone().unwrap_or_else(ReturnTo::root);
         let again = login_href(&target, Some(self.provider.id()));
@@ -167,7 +169,7 @@ impl LoginFailed {
             Why::Denied { error, description } => start(denied(name, error, description.as_deref())),
             Why::NoRole => no_role(name).action("Sign in with another account", again),
             Why::Exchange(error) => start(exchange(name, error)),
-            Why::StoreBefore(_) => store_before().action("Try again", retry).action("Start again", again),
+            Why::StoreBefore(_) => store_before().action("Try again", THIS_ADDRESS).action("Start again", again),
             Why::StoreAfter(_) => start(store_after()),
         }
     }
