@@ -18,12 +18,16 @@ use crate::{
         self, Public,
         admin::{AdminService, Readiness},
         check::CheckService,
+        drain::Drain,
     },
 };
 use parts::Parts;
 
 /// Longer than the gateways keep an idle connection: whoever closes first should not be us.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long answers may take to leave, once nothing is under way any more.
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// How long a client may take to send a request's head.
 const REQUEST_HEAD: Duration = Duration::from_secs(5);
@@ -35,6 +39,7 @@ pub struct Bound {
     pub admin: SocketAddr,
     servers: Servers,
     readiness: Readiness,
+    drain: Drain,
     shutdown: Shutdown,
     tasks: Tasks,
     _parts: Parts,
@@ -59,8 +64,9 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
     let readiness = Readiness::default();
     let parts = Parts::make(&config, &clock)?;
     let tasks = Tasks(parts.start_tasks(&readiness));
-    let public = bind(Public::from(&parts), &config)?;
-    let check = bind_check(&parts, &config, &clock)?;
+    let drain = Drain::default();
+    let public = bind(pages(&parts, &drain), &config)?;
+    let check = bind_check(&parts, &config, &clock, &drain)?;
     let admin = bind_admin(&parts, &config, &readiness)?;
     let bound = Bound {
         public: public.1,
@@ -68,6 +74,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
         admin: admin.1,
         servers: Servers { pages: vec![public.0, check.0], admin: admin.0 },
         readiness,
+        drain,
         shutdown: config.shutdown,
         tasks,
         _parts: parts,
@@ -85,7 +92,7 @@ impl Bound {
     /// Serves until `stop` is done, then fails readiness, goes on for a while, drains and ends: at the
     /// deadline in any case.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Self { servers, readiness, shutdown, tasks, .. } = self;
+        let Self { servers, readiness, drain, shutdown, tasks, .. } = self;
         let handles: Vec<ServerHandle> = servers.pages.iter().map(Server::handle).collect();
         let admin = servers.admin.handle();
         let mut serving: Vec<JoinHandle<std::io::Result<()>>> = servers.pages.into_iter().map(tokio::spawn).collect();
@@ -95,8 +102,12 @@ impl Bound {
         readiness.stop();
         let orderly = async {
             tokio::time::sleep(shutdown.delay).await;
-            futures::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
-            admin.stop(true).await;
+            drain.begin();
+            drain.idle().await;
+            // Connections that gateways keep without using them are not worth waiting for.
+            let stop = futures::future::join_all(handles.iter().map(|handle| handle.stop(true)));
+            let _ = tokio::time::timeout(LAST_BYTES, stop).await;
+            admin.stop(false).await;
         };
         if tokio::time::timeout(shutdown.deadline, orderly).await.is_err() {
             tracing::warn!("the deadline has come; what is still running is cut off");
@@ -107,16 +118,15 @@ impl Bound {
     }
 }
 
-impl From<&Parts> for Public {
-    fn from(parts: &Parts) -> Self {
-        Self {
-            site: Data::from(Arc::clone(&parts.site)),
-            login: Data::from(Arc::clone(&parts.login)),
-            checker: Data::from(Arc::clone(&parts.checker)),
-            users: Data::from(Arc::clone(&parts.users)),
-            principals: Data::from(Arc::clone(&parts.principals)),
-            metrics: Data::from(Arc::clone(&parts.metrics)),
-        }
+fn pages(parts: &Parts, drain: &Drain) -> Public {
+    Public {
+        site: Data::from(Arc::clone(&parts.site)),
+        login: Data::from(Arc::clone(&parts.login)),
+        checker: Data::from(Arc::clone(&parts.checker)),
+        users: Data::from(Arc::clone(&parts.users)),
+        principals: Data::from(Arc::clone(&parts.principals)),
+        metrics: Data::from(Arc::clone(&parts.metrics)),
+        drain: drain.clone(),
     }
 }
 
@@ -125,12 +135,13 @@ fn bind(public: Public, config: &Config) -> anyhow::Result<(Server, SocketAddr)>
     serve(config.listen.public, config.workers, config, move |app| routes.clone()(app))
 }
 
-fn bind_check(parts: &Parts, config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<(Server, SocketAddr)> {
+fn bind_check(parts: &Parts, config: &Config, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
     let service = CheckService {
         checker: Arc::clone(&parts.checker),
         session_cookie: parts.site.cookies.session,
         metrics: Arc::clone(&parts.metrics),
         clock: Arc::clone(clock),
+        drain: drain.clone(),
     };
     let routes = http::check::check(Data::new(service));
     serve(config.listen.check, config.workers, config, move |app| routes.clone()(app))

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod check;
 mod cookies;
+pub mod drain;
 mod error;
 mod home;
 mod links;
@@ -26,6 +27,8 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
+use drain::Drain;
+
 use crate::{
     check::Checker, login::Login, metrics::Metrics, origin::PublicUrl, principals::Principals, session::Limits, users::Users,
 };
@@ -42,6 +45,7 @@ pub struct Public {
     pub users: Data<Users>,
     pub principals: Data<Principals>,
     pub metrics: Data<Metrics>,
+    pub drain: Drain,
 }
 
 /// What is the same for every page.
@@ -60,6 +64,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(public.site).app_data(public.login).app_data(public.checker);
         app.app_data(public.users).app_data(public.principals).app_data(public.metrics);
+        app.app_data(Data::new(public.drain));
         app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
         app.app_data(web::FormConfig::default().limit(LARGEST_FORM).error_handler(|_, request| error::unreadable(request)));
         let pages = web::scope("")

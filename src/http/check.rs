@@ -16,7 +16,7 @@ use actix_web::{
 use futures::FutureExt;
 use url::form_urlencoded;
 
-use super::{RETURN_PARAMETER, error};
+use super::{RETURN_PARAMETER, drain::Drain, error};
 use crate::{
     check::{Ambiguous, CheckRequest, Checker, Credential, Decision, Narrowing},
     clock::Clock,
@@ -45,6 +45,7 @@ pub struct CheckService {
     pub session_cookie: &'static str,
     pub metrics: Arc<Metrics>,
     pub clock: Arc<dyn Clock>,
+    pub drain: Drain,
 }
 
 /// Routes of the check listener. Every method and every suffix of the path is taken: gateways differ.
@@ -59,17 +60,19 @@ pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + C
 /// A panic is an answer too; nginx makes a refusal of it.
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let began = service.clock.monotonic();
+    let under_way = service.drain.enter();
     let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
     let credential = Credential::find(service.session_cookie, values);
     let label = CredentialLabel::from(&credential);
     let answered = AssertUnwindSafe(judge(&request, &service.checker, credential)).catch_unwind().await;
-    let (outcome, response) = answered.unwrap_or_else(|_| {
+    let (outcome, mut response) = answered.unwrap_or_else(|_| {
         service.metrics.panics.inc();
         (
             CheckOutcome::Unavailable,
             error::json(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "An unexpected error occurred."),
         )
     });
+    under_way.close_if_draining(&mut response);
     let took = service.clock.monotonic().saturating_duration_since(began);
     service.metrics.check(GatewayLabel::Nginx, outcome, label, took);
     response

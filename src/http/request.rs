@@ -16,7 +16,9 @@ use ipnet::IpNet;
 use tracing::Instrument;
 
 use super::{
-    Site, error,
+    Site,
+    drain::Drain,
+    error,
     request_id::{REQUEST_ID, RequestId},
 };
 use crate::metrics::Metrics;
@@ -62,6 +64,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let span = tracing::info_span!("request", request_id = id.as_str(), method = %request.method(), path = request.path(), client = ?client);
     request.extensions_mut().insert(id.clone());
     let metrics = request.app_data::<Data<Metrics>>().cloned();
+    let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span).await;
     let Ok(response) = outcome else {
         if let Some(metrics) = metrics {
@@ -74,6 +77,9 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     };
     let mut response = response?;
     secure(response.headers_mut(), &id);
+    if let Some(under_way) = under_way {
+        under_way.close_if_draining(response.response_mut());
+    }
     Ok(response)
 }
 
