@@ -10,13 +10,11 @@ pub use request::{CheckRequest, Narrowing, NarrowingError};
 
 use std::{collections::HashMap, sync::Arc};
 
-use arc_swap::ArcSwap;
-
 use crate::{
     metrics::{CredentialLabel, Metrics},
     principal::{EmailTrust, Grant, Identity, Judged},
     principals::{CachedUser, Principals, SignedIn, Unanswered},
-    roles::RoleMap,
+    roles::RoleMaps,
 };
 
 /// What a gateway is to be told.
@@ -50,16 +48,10 @@ pub enum Forbidden {
     Narrowed,
 }
 
-/// A role map and its place in the order of edits.
-pub struct RoleMapInForce {
-    pub map: RoleMap,
-    pub version: u64,
-}
-
 /// Answers checks, and everybody's question who is signed in.
 pub struct Checker {
     principals: Arc<Principals>,
-    role_map: Arc<ArcSwap<RoleMapInForce>>,
+    role_maps: Arc<RoleMaps>,
     email_trust: HashMap<String, EmailTrust>,
     metrics: Arc<Metrics>,
 }
@@ -68,11 +60,11 @@ impl Checker {
     /// `email_trust` says of each configured provider whether its word about an address is taken.
     pub fn new(
         principals: Arc<Principals>,
-        role_map: Arc<ArcSwap<RoleMapInForce>>,
+        role_maps: Arc<RoleMaps>,
         email_trust: HashMap<String, EmailTrust>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { principals, role_map, email_trust, metrics }
+        Self { principals, role_maps, email_trust, metrics }
     }
 
     /// Decides by what was presented and what the route is narrowed to.
@@ -103,7 +95,7 @@ impl Checker {
 
     /// What the role map in force says of a user; remembered until either changes.
     fn judge(&self, user: &CachedUser) -> Arc<Judged> {
-        let in_force = self.role_map.load();
+        let in_force = self.role_maps.current();
         if let Some(judged) = user.judged.load_full().filter(|judged| judged.map_version == in_force.version) {
             return judged;
         }

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use url::Url;
 
 use crate::{
-    check::RoleMapInForce,
     clock::Clock,
     continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
     oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken},
     principal::Grant,
     return_to::ReturnTo,
+    roles::RoleMaps,
     secret::Handle,
     store::Failed,
     users::{Admission, SignIn, SignedIn, Users, UsersError},
@@ -22,7 +21,7 @@ pub struct Login {
     providers: Arc<Providers>,
     flows: Flows,
     users: Arc<Users>,
-    role_map: Arc<ArcSwap<RoleMapInForce>>,
+    role_maps: Arc<RoleMaps>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -93,11 +92,11 @@ impl Login {
         providers: Arc<Providers>,
         flows: Flows,
         users: Arc<Users>,
-        role_map: Arc<ArcSwap<RoleMapInForce>>,
+        role_maps: Arc<RoleMaps>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { providers, flows, users, role_map, clock, metrics }
+        Self { providers, flows, users, role_maps, clock, metrics }
     }
 
     pub fn providers(&self) -> &Providers {
@@ -148,7 +147,7 @@ impl Login {
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         let sign_in = SignIn { identity: verified.identity, sid: verified.sid, logout: verified.logout };
-        let judge = |identities: &[_]| self.role_map.load().map.judge(identities);
+        let judge = |identities: &[_]| self.role_maps.current().map.judge(identities);
         let admit = |user: &crate::users::User| match judge(&user.identities).role {
             Some(_) => Admission::Admitted,
             None => Admission::Refused,

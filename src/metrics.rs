@@ -119,6 +119,10 @@ pub struct Metrics {
     cache_flushes: IntCounterVec,
     notices: IntCounterVec,
     pub dropped_claim_values: IntCounter,
+    role_map_edits: IntCounterVec,
+    role_map_version: IntGaugeVec,
+    role_map_rules: IntGaugeVec,
+    role_map_since: IntGaugeVec,
     pub panics: IntCounter,
 }
 
@@ -193,6 +197,22 @@ impl Metrics {
                 "dropped_claim_values_total",
                 "Teams dropped because a comma or a control character can't stand in a header.",
             ),
+            role_map_edits: make.counters(
+                "role_map_edits_total",
+                "Role maps that were read: put in force (ok), or refused with the one before it kept (error).",
+                &["outcome"],
+            ),
+            role_map_version: make.gauges(
+                "role_map_version",
+                "Good role maps since the process started, the one in force included.",
+                &[],
+            ),
+            role_map_rules: make.gauges("role_map_rules", "Rules of the role map in force.", &[]),
+            role_map_since: make.gauges(
+                "role_map_in_force_since_seconds",
+                "When the role map in force was read, in Unix time.",
+                &[],
+            ),
             panics: make.counter("panics_total", "Requests that ended in a panic, answered with 500."),
             registry: make.registry.clone(),
             entries: make.entries,
@@ -248,6 +268,17 @@ impl Metrics {
 
     pub fn notice(&self, outcome: NoticeOutcome) {
         self.notices.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub fn role_map_edited(&self, outcome: Outcome) {
+        self.role_map_edits.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub fn role_map_in_force(&self, version: u64, rules: usize, since: i64) {
+        let none: &[&str] = &[];
+        self.role_map_version.with_label_values(none).set(i64::try_from(version).unwrap_or(i64::MAX));
+        self.role_map_rules.with_label_values(none).set(i64::try_from(rules).unwrap_or(i64::MAX));
+        self.role_map_since.with_label_values(none).set(since);
     }
 
     /// The registry in Prometheus' text format.

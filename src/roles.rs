@@ -3,11 +3,13 @@
 mod claim;
 mod document;
 mod glob;
+mod in_force;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 pub use document::{Mistake, RoleMapError, What};
+pub use in_force::{InForce, RoleMaps, compile};
 
 use crate::principal::{Grant, IdentityClaims, Role, RuleName, Team};
 use claim::ClaimPath;

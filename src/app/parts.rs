@@ -3,12 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::{
-    check::{Checker, RoleMapInForce},
+    check::Checker,
     clock::Clock,
     config::{self, Config, Secret, read_secret_file},
     files::FileWatch,
@@ -17,7 +16,7 @@ use crate::{
     metrics::Metrics,
     oidc::{Flows, Provider, Providers},
     principals::{Principals, Settings},
-    roles::RoleMap,
+    roles::{self, RoleMaps},
     secret::{KeyRing, RingKeys, SecretCell},
     session::Limits,
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
@@ -47,7 +46,7 @@ impl Parts {
         let ring = key_ring(config.key_ring.as_ref(), clock, &mut watches)?;
         let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
         let providers = Arc::new(providers(config, clock, &metrics, &mut watches)?);
-        let role_map = Arc::new(ArcSwap::from_pointee(role_map(config)?));
+        let role_maps = role_maps(config, clock, &metrics, &mut watches)?;
 
         let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
@@ -57,10 +56,10 @@ impl Parts {
             Principals::start(records.clone(), Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics), settings);
         let principals = Arc::new(principals);
         let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust())).collect();
-        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&role_map), trust, Arc::clone(&metrics)));
+        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&role_maps), trust, Arc::clone(&metrics)));
         let flows = Flows::new(records, Arc::clone(clock));
         let login =
-            Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_map, Arc::clone(clock), Arc::clone(&metrics));
+            Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_maps, Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
         Ok(Self { site, login: Arc::new(login), checker, users, principals, metrics, providers, store, redis, _watches: watches })
     }
@@ -87,7 +86,10 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
     if let config::Store::Redis(redis) = &config.store {
         redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?;
     }
-    role_map(config).map(drop)
+    if let Some(document) = role_map_document(config)? {
+        roles::compile(&document, &provider_ids(config)).with_context(|| role_map_name(config))?;
+    }
+    Ok(())
 }
 
 fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
@@ -234,14 +236,34 @@ fn providers(
     Ok(Providers::new(made))
 }
 
-fn role_map(config: &Config) -> anyhow::Result<RoleMapInForce> {
-    let Some(path) = &config.role_map else { return Ok(RoleMapInForce { map: RoleMap::default(), version: 1 }) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("role_map.file {} can't be read", path.display()))?;
-    let in_file = || format!("role_map.file {}", path.display());
-    let map = RoleMap::parse(&text).with_context(in_file)?;
-    let ids: Vec<&str> = config.providers.iter().map(|provider| provider.id.as_str()).collect();
-    map.check_providers(&ids).with_context(in_file)?;
-    Ok(RoleMapInForce { map, version: 1 })
+fn role_maps(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Arc<RoleMaps>> {
+    let document = role_map_document(config)?;
+    let maps = RoleMaps::new(document.as_deref(), provider_ids(config), Arc::clone(clock), Arc::clone(metrics));
+    let maps = Arc::new(maps.with_context(|| role_map_name(config))?);
+    if let (Some(path), Some(document)) = (&config.role_map, document) {
+        let edited = Arc::clone(&maps);
+        watches.push(FileWatch::start(path, document, |path| std::fs::read_to_string(path), move |text| edited.edit(text)));
+    }
+    Ok(maps)
+}
+
+fn role_map_document(config: &Config) -> anyhow::Result<Option<String>> {
+    let Some(path) = &config.role_map else { return Ok(None) };
+    std::fs::read_to_string(path).map(Some).with_context(|| format!("{} can't be read", role_map_name(config)))
+}
+
+fn role_map_name(config: &Config) -> String {
+    let path = config.role_map.as_deref().map(Path::display);
+    path.map_or_else(|| "role_map".to_owned(), |path| format!("role_map.file {path}"))
+}
+
+fn provider_ids(config: &Config) -> Vec<String> {
+    config.providers.iter().map(|provider| provider.id.clone()).collect()
 }
 
 fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {

@@ -1,0 +1,112 @@
+//! The role map in force: replaced as a whole by a good edit, kept through a bad one.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::{RoleMap, RoleMapError};
+use crate::{
+    clock::Clock,
+    metrics::{Metrics, Outcome},
+};
+
+/// A role map and its place in the order of edits.
+pub struct InForce {
+    pub map: RoleMap,
+    pub version: u64,
+}
+
+/// Where a source puts its documents and everybody else finds the last good one.
+pub struct RoleMaps {
+    current: ArcSwap<InForce>,
+    /// The ids of the configured providers, which rules may name.
+    providers: Vec<String>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+impl RoleMaps {
+    /// Begins with `document`, or with the default map where none is configured.
+    pub fn new(
+        document: Option<&str>,
+        providers: Vec<String>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, RoleMapError> {
+        let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &providers))?;
+        let current = ArcSwap::from_pointee(InForce { map, version: 1 });
+        let maps = Self { current, providers, clock, metrics };
+        maps.report();
+        Ok(maps)
+    }
+
+    pub fn current(&self) -> arc_swap::Guard<Arc<InForce>> {
+        self.current.load()
+    }
+
+    /// Puts an edited document in force, or refuses it whole: the map before it then stays.
+    pub fn edit(&self, document: &str) {
+        match compile(document, &self.providers) {
+            Ok(map) => {
+                let version = self.current.load().version + 1;
+                let rules = map.rule_count();
+                self.current.store(Arc::new(InForce { map, version }));
+                self.report();
+                tracing::info!(version, rules, "the edited role map is in force");
+            }
+            Err(error) => {
+                self.metrics.role_map_edited(Outcome::Error);
+                tracing::error!(%error, "the edited role map is refused; the one before it stays in force");
+            }
+        }
+    }
+
+    fn report(&self) {
+        let current = self.current.load();
+        self.metrics.role_map_edited(Outcome::Ok);
+        self.metrics.role_map_in_force(current.version, current.map.rule_count(), self.clock.now().as_second());
+    }
+}
+
+/// Reads and judges a document, with the providers that its rules may name.
+pub fn compile(document: &str, providers: &[String]) -> Result<RoleMap, RoleMapError> {
+    let map = RoleMap::parse(document)?;
+    let ids: Vec<&str> = providers.iter().map(String::as_str).collect();
+    map.check_providers(&ids)?;
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    fn maps(document: Option<&str>) -> RoleMaps {
+        RoleMaps::new(document, vec!["corp".into()], Arc::new(SystemClock), Arc::new(Metrics::new())).unwrap()
+    }
+
+    fn default_role(maps: &RoleMaps) -> Option<String> {
+        maps.current().map.judge(&[]).role.map(|role| role.to_string())
+    }
+
+    #[test]
+    fn a_good_edit_is_in_force_at_once_under_the_next_version() {
+        let maps = maps(Some("{version: 1, default_role: customer}"));
+        maps.edit("{version: 1, default_role: internal_user}");
+        assert_eq!((maps.current().version, default_role(&maps).as_deref()), (2, Some("internal_user")));
+    }
+
+    #[test]
+    fn a_bad_edit_changes_nothing() {
+        let maps = maps(Some("{version: 1, default_role: customer}"));
+        for bad in [
+            "",
+            "{version: 2}",
+            "{version: 1, rules: [{claim: a, match: b, role: king}]}",
+            "{version: 1, rules: [{provider: other, claim: a, match: b, role: customer}]}",
+        ] {
+            maps.edit(bad);
+            assert_eq!((maps.current().version, default_role(&maps).as_deref()), (1, Some("customer")), "{bad}");
+        }
+    }
+}
