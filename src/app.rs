@@ -97,7 +97,12 @@ impl Bound {
         let admin = servers.admin.handle();
         let mut serving: Vec<JoinHandle<std::io::Result<()>>> = servers.pages.into_iter().map(tokio::spawn).collect();
         serving.push(tokio::spawn(servers.admin));
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            (ended, ..) = futures::future::select_all(&mut serving) => {
+                anyhow::bail!("a listener ended by itself: {ended:?}");
+            }
+        }
         tracing::info!(delay = ?shutdown.delay, deadline = ?shutdown.deadline, "stopping: no longer ready");
         readiness.stop();
         let orderly = async {
@@ -136,13 +141,8 @@ fn bind(public: Public, config: &Config) -> anyhow::Result<(Server, SocketAddr)>
 }
 
 fn bind_check(parts: &Parts, config: &Config, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
-    let service = CheckService {
-        checker: Arc::clone(&parts.checker),
-        session_cookie: parts.site.cookies.session,
-        metrics: Arc::clone(&parts.metrics),
-        clock: Arc::clone(clock),
-        drain: drain.clone(),
-    };
+    let (checker, metrics) = (Arc::clone(&parts.checker), Arc::clone(&parts.metrics));
+    let service = CheckService::new(checker, parts.site.cookies.session, metrics, Arc::clone(clock), drain.clone());
     let routes = http::check::check(Data::new(service));
     serve(config.listen.check, config.workers, config, move |app| routes.clone()(app))
 }

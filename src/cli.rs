@@ -1,6 +1,6 @@
 //! The command line: serve, or help the operator before it.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -67,6 +67,9 @@ fn check_config(path: Option<PathBuf>) -> ExitCode {
         Err(code) => return code,
     };
     loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    if let Err(code) = filter(&loaded.config.log) {
+        return code;
+    }
     match app::check(&loaded.config) {
         Ok(()) => {
             println!("the configuration is valid");
@@ -84,9 +87,9 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    if let Err(error) = log_to_stderr(&config.log) {
-        eprintln!("log.level: {error}");
-        return ExitCode::from(2);
+    match filter(&config.log) {
+        Ok(filter) => log_to_stderr(filter, config.log.format),
+        Err(code) => return code,
     }
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     match run(config) {
@@ -121,13 +124,18 @@ pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-fn log_to_stderr(log: &config::Log) -> Result<(), tracing_subscriber::filter::ParseError> {
-    // Libraries speak up for what is wrong; their own directives in the level come later and win.
-    let filter = EnvFilter::try_new(format!("actix_server=warn,fred=error,{}", log.level))?;
+/// Libraries speak up for what is wrong; their own directives in the level come later and win.
+fn filter(log: &config::Log) -> Result<EnvFilter, ExitCode> {
+    EnvFilter::try_new(format!("actix_server=warn,fred=error,{}", log.level)).map_err(|error| {
+        eprintln!("log.level: {error}");
+        ExitCode::from(2)
+    })
+}
+
+fn log_to_stderr(filter: EnvFilter, format: Format) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match log.format {
-        Format::Text => lines.with_target(false).init(),
+    match format {
+        Format::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
         Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
     }
-    Ok(())
 }

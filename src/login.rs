@@ -17,6 +17,9 @@ use crate::{
     users::{Admission, SignIn, SignedIn, Users, UsersError},
 };
 
+/// Error codes are short words (RFC 6749, section 4.1.2.1).
+const LONGEST_ERROR_CODE: usize = 64;
+
 pub struct Login {
     providers: Arc<Providers>,
     flows: Flows,
@@ -75,7 +78,7 @@ pub enum Why {
     OtherProvider,
     #[error("the callback's iss is missing or another issuer's")]
     Issuer,
-    #[error("the provider refused: {error}")]
+    #[error("the provider refused: {error:?}")]
     Denied { error: String, description: Option<String> },
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
@@ -199,7 +202,9 @@ fn check_issuer(provider: &Provider, iss: Option<&str>) -> Result<(), Why> {
 
 fn accepted_code(callback: &Callback) -> Result<&str, Why> {
     if let Some(error) = &callback.error {
-        return Err(Why::Denied { error: error.clone(), description: callback.error_description.clone() });
+        // From the browser's address, and on its way to a log: a bound, and no control characters.
+        let error = error.chars().filter(|c| !c.is_control()).take(LONGEST_ERROR_CODE).collect();
+        return Err(Why::Denied { error, description: callback.error_description.clone() });
     }
     callback.code.as_deref().ok_or(Why::NoCode)
 }

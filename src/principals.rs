@@ -161,7 +161,9 @@ impl Inner {
         let within = |signed_in: &SignedIn| {
             self.cache.unproven_for(signed_in, now) <= self.settings.grace && self.standing(signed_in) == Standing::Live
         };
-        match stale.filter(within) {
+        // A record that can't be read is an answer, and no reason to go on with what was.
+        let unreadable = matches!(failure, Some(Unanswered::Store(ReadError::Unreadable { .. })));
+        match stale.filter(|stale| !unreadable && within(stale)) {
             Some(signed_in) => {
                 self.metrics.cache_lookup(CacheResult::Stale);
                 Ok(Some(signed_in))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     secret::Digest,
-    store::{Index, Key, Kind, Record, Shard, Ttl},
+    store::{Key, Kind, Record, Shard, Ttl},
 };
 
 /// What the store keeps of a session, under the digest of its handle in its user's shard.
@@ -59,11 +59,6 @@ impl Record for Session {
 impl Session {
     pub fn key(shard: Shard, handle: &Digest) -> Key {
         Key::new(shard, Kind::Session, handle.to_hex())
-    }
-
-    /// The ids of a user's sessions.
-    pub fn index(shard: Shard, user: &str) -> Index {
-        Index::new(shard, format!("sessions:{user}"))
     }
 
     /// How long the store has to keep the record.

@@ -125,7 +125,7 @@ impl Users {
     pub async fn end_session(&self, user: &str, handle: &Digest) -> Result<(), Failed> {
         let shard = shard_of(user);
         let change = self.records.change(shard).delete(&Session::key(shard, handle)).revoke_credential(handle);
-        let ended = change.index_remove(&Session::index(shard, user), &handle.to_hex()).commit().await?;
+        let ended = change.commit().await?;
         debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
         Ok(())
     }
@@ -225,9 +225,7 @@ impl Users {
             sid: sign_in.sid.clone(),
             logout: sign_in.logout.clone(),
         };
-        let change = change
-            .put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now))
-            .index_add(&Session::index(shard, id), &digest.to_hex());
+        let change = change.put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now));
         (handle, change)
     }
 }

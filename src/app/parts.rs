@@ -1,6 +1,6 @@
 //! Makes the parts from their sections of the configuration, and keeps what must be kept.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::task::JoinHandle;
@@ -22,6 +22,9 @@ use crate::{
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
     users::Users,
 };
+
+/// How often a process that waits for its store says so.
+const SAY_AGAIN: Duration = Duration::from_secs(5);
 
 /// The store that everybody uses and, where it is Redis, the same once more, to look at its servers.
 type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
@@ -67,8 +70,8 @@ impl Parts {
     pub(super) fn start_tasks(&self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
         let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
         let ready = tokio::spawn(async move {
-            store.ready().await;
-            drop(block);
+            wait_for(store.as_ref()).await;
+            block.done();
             if let Some(redis) = redis {
                 redis.hazards().await.iter().for_each(|hazard| tracing::warn!("{hazard}"));
             }
@@ -90,6 +93,15 @@ pub(super) fn check(config: &Config) -> anyhow::Result<()> {
         roles::compile(&document, &provider_ids(config)).with_context(|| role_map_name(config))?;
     }
     Ok(())
+}
+
+/// Waits for the store, and says now and then that it does and why.
+async fn wait_for(store: &dyn Store) {
+    while tokio::time::timeout(SAY_AGAIN, store.ready()).await.is_err() {
+        let why = store.sequences().await.into_iter().find_map(Result::err);
+        let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
+        tracing::error!(why, "waiting for the store; this pod is not ready");
+    }
 }
 
 fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
@@ -178,14 +190,13 @@ fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Re
     let topology = match &redis.url.topology {
         config::Topology::Standalone => Topology::Standalone,
         config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => Topology::Sentinel {
-            service: service.clone(),
-            username: redis.sentinel_username.clone(),
-            password: sentinel_password,
-        },
+        config::Topology::Sentinel { service } => {
+            let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
+            Topology::Sentinel { service: service.clone(), credentials }
+        }
     };
     Ok(Connection {
-        database: (topology != Topology::Cluster && redis.url.database != 0).then_some(redis.url.database),
+        database: (redis.url.database != 0).then_some(redis.url.database),
         topology,
         hosts: redis.url.hosts.clone(),
         tls: redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?.map(Arc::new),

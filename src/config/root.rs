@@ -216,7 +216,7 @@ const GRACE: Kind<Duration> = Kind {
 
 fn read_role_map(section: &mut Section<'_>) -> Option<Option<PathBuf>> {
     let file = section.optional(
-        field("file", "The role map; watched. While it is not there, nobody is granted anything.").unset("a default map"),
+        field("file", "The role map; watched. It must be there at the start; a later edit that is bad, or a file that is gone, leaves the last good one in force.").unset("a default map"),
         &values::FILE,
     );
     let config_map =

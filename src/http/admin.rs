@@ -26,7 +26,7 @@ struct State {
     stopping: AtomicBool,
 }
 
-/// Blocks readiness until it is dropped: its owner then has what it waited for.
+/// Blocks readiness until its owner has what it waits for, and says so.
 pub struct BlockReady {
     readiness: Readiness,
     name: &'static str,
@@ -54,8 +54,8 @@ impl Readiness {
     }
 }
 
-impl Drop for BlockReady {
-    fn drop(&mut self) {
+impl BlockReady {
+    pub fn done(self) {
         self.readiness.waits().remove(self.name);
         tracing::info!(part = self.name, "ready");
     }
@@ -103,8 +103,8 @@ mod tests {
         let readiness = Readiness::default();
         let (store, other) = (readiness.block("store"), readiness.block("other"));
         assert_eq!(readiness.waits().iter().copied().collect::<Vec<_>>(), ["other", "store"]);
-        drop(other);
-        drop(store);
+        other.done();
+        store.done();
         assert!(readiness.waits().is_empty());
     }
 }

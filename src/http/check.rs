@@ -2,7 +2,11 @@
 //!
 //! The hot path: no middleware, no log line unless something is wrong, no store command for what is cached.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -28,6 +32,9 @@ use crate::{
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
 const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
 
+/// How long a check that can't be understood is not mentioned again.
+const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
+
 /// Longer targets would make the answer's headers larger than nginx reads.
 const LONGEST_TARGET: usize = 1024;
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
@@ -41,11 +48,12 @@ const KEY: HeaderName = HeaderName::from_static("x-auth-request-key");
 
 /// What a check needs.
 pub struct CheckService {
-    pub checker: Arc<Checker>,
-    pub session_cookie: &'static str,
-    pub metrics: Arc<Metrics>,
-    pub clock: Arc<dyn Clock>,
-    pub drain: Drain,
+    checker: Arc<Checker>,
+    session_cookie: &'static str,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    drain: Drain,
+    complained: Mutex<Option<Instant>>,
 }
 
 /// Routes of the check listener. Every method and every suffix of the path is taken: gateways differ.
@@ -64,7 +72,7 @@ async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpRespon
     let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
     let credential = Credential::find(service.session_cookie, values);
     let label = CredentialLabel::from(&credential);
-    let answered = AssertUnwindSafe(judge(&request, &service.checker, credential)).catch_unwind().await;
+    let answered = AssertUnwindSafe(judge(&request, &service, credential)).catch_unwind().await;
     let (outcome, mut response) = answered.unwrap_or_else(|_| {
         service.metrics.panics.inc();
         (
@@ -80,19 +88,19 @@ async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpRespon
 
 async fn judge(
     request: &HttpRequest,
-    checker: &Checker,
+    service: &CheckService,
     credential: Result<Credential<'_>, Ambiguous>,
 ) -> (CheckOutcome, HttpResponse) {
     let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
     let original = match nginx::parse_original(values("x-original-url"), values("x-original-method")) {
         Ok(original) => original,
-        Err(malformed) => return misconfigured(&malformed.to_string()),
+        Err(malformed) => return service.misconfigured(&malformed.to_string()),
     };
     let narrowing = match Narrowing::parse(request.query_string()) {
         Ok(narrowing) => narrowing,
-        Err(malformed) => return misconfigured(&malformed.to_string()),
+        Err(malformed) => return service.misconfigured(&malformed.to_string()),
     };
-    let (outcome, mut response) = respond(&checker.decide(credential, &narrowing).await);
+    let (outcome, mut response) = respond(&service.checker.decide(credential, &narrowing).await);
     if outcome == CheckOutcome::Unauthenticated {
         point_to_sign_in(&mut response, &original);
     }
@@ -141,12 +149,31 @@ fn point_to_sign_in(response: &mut HttpResponse, original: &CheckRequest<'_>) {
     }
 }
 
-fn misconfigured(reason: &str) -> (CheckOutcome, HttpResponse) {
-    tracing::warn!(reason, "a check can't be understood; see the gateway's configuration");
-    (
-        CheckOutcome::Malformed,
-        error::json(StatusCode::FORBIDDEN, "invalid_request", "The gateway's question can't be understood."),
-    )
+impl CheckService {
+    pub fn new(
+        checker: Arc<Checker>,
+        session_cookie: &'static str,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        drain: Drain,
+    ) -> Self {
+        Self { checker, session_cookie, metrics, clock, drain, complained: Mutex::default() }
+    }
+
+    /// Said now and then only: odd requests are the clients' to send, and the log is not theirs to fill.
+    fn misconfigured(&self, reason: &str) -> (CheckOutcome, HttpResponse) {
+        let now = self.clock.monotonic();
+        let mut complained = self.complained.lock().expect("no code that holds this lock panics");
+        if complained.is_none_or(|last| now.duration_since(last) >= COMPLAIN_AGAIN) {
+            *complained = Some(now);
+            tracing::warn!(reason, "a check can't be understood; if it goes on, see the gateway's configuration");
+        }
+        drop(complained);
+        (
+            CheckOutcome::Malformed,
+            error::json(StatusCode::FORBIDDEN, "invalid_request", "The gateway's question can't be understood."),
+        )
+    }
 }
 
 /// Every identity header, always: one that is left out would let the client's own through.
@@ -168,7 +195,6 @@ fn allow(judged: &Judged) -> HttpResponse {
     response.finish()
 }
 
-async fn nowhere() -> HttpResponse {
-    tracing::warn!("a check came on a path that no gateway family has; /auth/nginx is nginx'");
-    error::json(StatusCode::FORBIDDEN, "invalid_request", "No gateway family has this path.")
+async fn nowhere(service: Data<CheckService>) -> HttpResponse {
+    service.misconfigured("no gateway family has its path; /auth/nginx is the one of nginx").1
 }

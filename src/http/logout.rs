@@ -61,7 +61,6 @@ pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Ch
 struct Ending {
     users: Data<Users>,
     principals: Data<Principals>,
-    metrics: Data<Metrics>,
 }
 
 pub(super) async fn act(
@@ -77,10 +76,15 @@ pub(super) async fn act(
         tracing::warn!(reason = "not from our own page", "logout refused");
         return refused().respond(&request);
     }
-    let ending = Ending { users, principals, metrics };
+    let ending = Ending { users, principals };
     match ending.end(&cookie, &digest).await {
-        Err(cause) => unavailable(&request, &cause),
+        Err(cause) => {
+            metrics.logout(Outcome::Error);
+            tracing::error!(cause, "logout is not certain");
+            uncertain().respond(&request)
+        }
         Ok(ended) => {
+            metrics.logout(Outcome::Ok);
             let next = ended.and_then(|session| provider_logout(&login, &site, &session));
             let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
             // An empty value can always stand in a header.
@@ -98,12 +102,8 @@ impl Ending {
             return Ok(None);
         };
         let session = self.users.session(&known.user, digest).await.map_err(|error| error.to_string())?;
-        if let Err(error) = self.users.end_session(&known.user, digest).await {
-            self.metrics.logout(Outcome::Error);
-            return Err(error.to_string());
-        }
+        self.users.end_session(&known.user, digest).await.map_err(|error| error.to_string())?;
         self.principals.forget_session(&known.user, digest);
-        self.metrics.logout(Outcome::Ok);
         tracing::info!(user = known.user, provider = known.provider, "logout");
         Ok(session)
     }
@@ -132,6 +132,16 @@ fn signed_out() -> HttpResponse {
 fn unavailable(request: &HttpRequest, cause: &str) -> HttpResponse {
     tracing::error!(cause, "logout is not possible");
     error::store_unavailable(PATH).respond(request)
+}
+
+fn uncertain() -> Failure {
+    Failure::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Perhaps not signed out",
+        "The place where sign-ins are kept did not answer, so it is not certain that your session has ended.",
+        "Wait a moment and sign out again.",
+    )
+    .action("Try again", PATH)
 }
 
 fn refused() -> Failure {

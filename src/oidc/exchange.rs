@@ -3,9 +3,9 @@
 use chrono::{DateTime, Utc};
 use openidconnect::{
     AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, PkceCodeVerifier, RequestTokenError, Scope, SignatureVerificationError, SubjectIdentifier, TokenResponse,
-    UserInfoClaims,
-    core::{CoreAuthenticationFlow, CoreGenderClaim, CoreIdToken, CoreTokenResponse},
+    PkceCodeChallenge, PkceCodeVerifier, RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse,
+    SubjectIdentifier, TokenResponse, UserInfoClaims,
+    core::{CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim, CoreIdToken, CoreTokenResponse},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -154,7 +154,7 @@ impl Provider {
             Ok(claims) => Some(claims),
             Err(access_token::Unusable::Opaque) => None,
             Err(reason) => {
-                tracing::warn!(provider = self.id(), %reason, "the access token's claims are left out");
+                tracing::info!(provider = self.id(), %reason, "the access token's claims are left out");
                 None
             }
         }
@@ -263,10 +263,10 @@ fn now(clock: &dyn Clock) -> DateTime<Utc> {
     DateTime::from_timestamp(clock.now().as_second(), 0).unwrap_or_default()
 }
 
-/// What the endpoint said, without what it was sent and without what may hold a token.
-fn describe<E: std::error::Error, T: openidconnect::ErrorResponse>(error: RequestTokenError<E, T>) -> String {
+/// What the endpoint said: its error code alone, since a description may name the person.
+fn describe<E: std::error::Error>(error: RequestTokenError<E, StandardErrorResponse<CoreErrorResponseType>>) -> String {
     match error {
-        RequestTokenError::ServerResponse(response) => format!("it refused: {response:?}"),
+        RequestTokenError::ServerResponse(response) => format!("it refused: {:?}", response.error().as_ref()),
         RequestTokenError::Request(error) => error.to_string(),
         RequestTokenError::Parse(error, _) => format!("its answer can't be read at {}", error.path()),
         RequestTokenError::Other(text) => text,

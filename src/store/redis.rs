@@ -27,7 +27,7 @@ use tokio::sync::broadcast;
 
 use super::{
     Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
-    Spent, Store, Ttl, Unavailable, Versioned,
+    Spent, Store, Ttl, Unavailable, Urgency, Versioned,
 };
 use crate::{clock::Clock, metrics::Metrics};
 
@@ -137,8 +137,12 @@ impl RedisStore {
         let (keys, args) = self.script_input(commit);
         let slot = ClusterHash::Custom(fred::util::redis_keyslot(keys[0].as_bytes()));
         let reply = match commit.urgency {
-            super::Urgency::Revocation if self.may_wait_for_replica() => self.evaluate_and_wait(slot, keys, args).await,
-            _ => self.evaluate(slot, keys, args).await,
+            Urgency::Ordinary => self.evaluate(slot, keys, args).await,
+            Urgency::Revocation if self.may_wait_for_replica() => self.evaluate_and_wait(slot, keys, args).await,
+            Urgency::Revocation => {
+                self.metrics.unreplicated_revocations.inc();
+                self.evaluate(slot, keys, args).await
+            }
         };
         outcome(self.noted(reply).map_err(|error| failed(&error))?)
     }

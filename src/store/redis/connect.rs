@@ -27,10 +27,14 @@ pub struct Connection {
     pub command_timeout: Duration,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Topology {
     Standalone,
-    Sentinel { service: String, username: Option<String>, password: Option<Arc<SecretCell>> },
+    /// The hosts are Sentinels, which have credentials of their own.
+    Sentinel {
+        service: String,
+        credentials: Credentials,
+    },
     Cluster,
 }
 
@@ -41,18 +45,32 @@ pub struct Credentials {
     pub password: Option<Arc<SecretCell>>,
 }
 
-impl PartialEq for SecretCell {
-    fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self, other)
+impl Credentials {
+    fn are_given(&self) -> bool {
+        self.username.is_some() || self.password.is_some()
+    }
+
+    /// A user without a password (`nopass`) is authenticated with any.
+    fn now(&self) -> (Option<String>, Option<String>) {
+        let password = self.password.as_ref().map(|password| password.expose());
+        (self.username.clone(), password.or_else(|| self.username.as_ref().map(|_| String::new())))
     }
 }
 
-impl Eq for SecretCell {}
+/// Tells each server the credentials that it knows.
+#[derive(Debug)]
+struct ByServer {
+    redis: Credentials,
+    sentinel: Credentials,
+    /// Sentinels that are discovered may have other names than the configured ones, but not other ports.
+    sentinel_ports: Vec<u16>,
+}
 
 #[async_trait]
-impl CredentialProvider for Credentials {
-    async fn fetch(&self, _: Option<&Server>) -> Result<(Option<String>, Option<String>), Error> {
-        Ok((self.username.clone(), self.password.as_ref().map(|password| password.expose())))
+impl CredentialProvider for ByServer {
+    async fn fetch(&self, server: Option<&Server>) -> Result<(Option<String>, Option<String>), Error> {
+        let of_sentinel = server.is_some_and(|server| self.sentinel_ports.contains(&server.port));
+        Ok(if of_sentinel { self.sentinel.now() } else { self.redis.now() })
     }
 }
 
@@ -66,7 +84,7 @@ impl Connection {
             // The first connection is as patient as every later one.
             fail_fast: false,
             tls: self.tls.as_ref().map(|tls| TlsConfig::from(rustls::ClientConfig::clone(tls))),
-            credential_provider: self.credentials.password.is_some().then(|| Arc::new(self.credentials.clone()) as Arc<_>),
+            credential_provider: self.credential_provider(),
             ..Config::default()
         };
         Builder::from_config(config)
@@ -94,17 +112,23 @@ impl Connection {
             .build()
     }
 
+    fn credential_provider(&self) -> Option<Arc<dyn CredentialProvider>> {
+        let (sentinel, sentinel_ports) = match &self.topology {
+            Topology::Sentinel { credentials, .. } => (credentials.clone(), self.hosts.iter().map(|(_, port)| *port).collect()),
+            _ => (Credentials::default(), Vec::new()),
+        };
+        let given = self.credentials.are_given() || sentinel.are_given();
+        given.then(|| Arc::new(ByServer { redis: self.credentials.clone(), sentinel, sentinel_ports }) as Arc<_>)
+    }
+
     fn server(&self) -> ServerConfig {
         let mut hosts: Vec<Server> = self.hosts.iter().map(|(host, port)| Server::new(host.as_str(), *port)).collect();
         match &self.topology {
             Topology::Standalone => ServerConfig::Centralized { server: hosts.swap_remove(0) },
             Topology::Cluster => ServerConfig::Clustered { hosts, policy: ClusterDiscoveryPolicy::UseCache },
-            Topology::Sentinel { service, username, password } => ServerConfig::Sentinel {
-                hosts,
-                service_name: service.clone(),
-                username: username.clone(),
-                password: password.as_ref().map(|password| password.expose()),
-            },
+            Topology::Sentinel { service, .. } => {
+                ServerConfig::Sentinel { hosts, service_name: service.clone(), username: None, password: None }
+            }
         }
     }
 }
