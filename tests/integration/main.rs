@@ -1,3 +1,4 @@
 //! Everything that is shown on real peers, in one binary.
 
+mod store;
 mod support;

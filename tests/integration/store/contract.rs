@@ -1,0 +1,506 @@
+//! What every store promises: one suite, run on each of them.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::sync::broadcast::Receiver;
+use uuid::Uuid;
+use vestibule::secret::random_bytes;
+use vestibule::store::{
+    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Store, Token, Ttl, Version,
+};
+
+use crate::support::wait::{timed, until};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+type Shared = Arc<dyn Store>;
+
+macro_rules! statements {
+    ($store:expr, $($name:ident),+ $(,)?) => {$(
+        statement(stringify!($name), $name(Arc::clone(&$store))).await;
+    )+};
+}
+
+/// Shows every statement on this store, one after the other: a shard then hears of nobody else's commits.
+pub async fn holds(store: Shared) {
+    within("the store to be ready", store.ready()).await;
+    statements!(
+        store,
+        what_was_never_written_is_absent,
+        a_record_is_read_back_with_the_version_of_its_commit,
+        a_large_record_is_read_back,
+        a_commit_whose_expectations_hold_writes_all_of_it,
+        a_conflict_writes_nothing_and_tells_nobody,
+        a_version_with_another_number_or_token_is_a_conflict,
+        what_was_deleted_is_absent,
+        a_record_is_gone_when_its_time_is_over_and_not_before,
+        writing_again_ends_the_old_life,
+        a_retried_operation_has_the_first_outcome_and_runs_once,
+        there_are_64_sequences_and_a_commit_moves_its_own_by_one,
+        notices_come_in_order_and_chained_in_every_shard,
+        an_index_is_listed_in_order_and_page_by_page,
+        indices_and_members_keep_apart,
+        a_quota_is_shared_and_says_when_to_come_back,
+        a_quota_begins_anew_after_its_window,
+        a_scan_finds_every_key_of_its_kind_and_nothing_else,
+        of_50_commits_that_expect_the_same_version_one_wins,
+        of_50_who_take_a_record_once_one_gets_it,
+        versions_make_concurrent_counting_exact,
+    );
+}
+
+async fn statement(name: &str, shown: impl Future<Output = ()>) {
+    eprintln!("  {name}");
+    let ((), took) = timed(within(name, shown)).await;
+    if took > Duration::from_secs(1) {
+        eprintln!("    took {took:?}");
+    }
+}
+
+async fn what_was_never_written_is_absent(store: Shared) {
+    for kind in [Kind::Flow, Kind::User, Kind::Identity, Kind::Session] {
+        assert_eq!(value(&store, &fresh(kind)).await, None);
+    }
+}
+
+async fn a_record_is_read_back_with_the_version_of_its_commit(store: Shared) {
+    let every_byte: Vec<u8> = (0..=255).collect();
+    for text in [&b""[..], b":", b"1:0011223344556677:x", b"\0\r\n$5\r\n", &every_byte] {
+        let key = fresh(Kind::User);
+        let commit = putting(&key, text);
+        let sequence = done(&store, &commit).await;
+        assert_eq!(sequence.token, commit.token);
+        let found = store.get(&key).await.unwrap().expect("it was just written");
+        assert_eq!((found.sealed.as_slice(), found.version), (text, sequence));
+    }
+}
+
+async fn a_large_record_is_read_back(store: Shared) {
+    let (key, large) = (fresh(Kind::User), vec![0xA5; 100 * 1024]);
+    let mut notices = store.notices();
+    let mut commit = putting(&key, &large);
+    commit.notice.clone_from(&large);
+    done(&store, &commit).await;
+    assert!(value(&store, &key).await == Some(large.clone()));
+    assert!(hear(&mut notices, &[commit.token]).await[0].body == large);
+}
+
+async fn a_commit_whose_expectations_hold_writes_all_of_it(store: Shared) {
+    let shard = any_shard();
+    let [known, gone, new, other] = [0; 4].map(|_| fresh_in(shard, Kind::Session));
+    let version = put(&store, &known, b"one").await;
+    put(&store, &gone, b"two").await;
+    let index = Index::new(shard, fresh_id());
+    let mut commit = Commit::new(shard);
+    commit.expect = vec![(known.clone(), Expected::Version(version)), (new.clone(), Expected::Absent)];
+    commit.put = [&known, &new, &other].map(|key| (key.clone(), key.id.clone().into_bytes(), Ttl::Forever)).to_vec();
+    commit.delete = vec![gone.clone()];
+    commit.index_add = vec![(index.clone(), "a".into()), (index.clone(), "b".into())];
+    let sequence = done(&store, &commit).await;
+    for key in [&known, &new, &other] {
+        let found = store.get(key).await.unwrap().expect("the commit wrote it");
+        assert_eq!((found.sealed.as_slice(), found.version), (key.id.as_bytes(), sequence));
+    }
+    assert_eq!(value(&store, &gone).await, None);
+    assert_eq!(store.list(&index, None, 10).await.unwrap(), ["a", "b"]);
+}
+
+async fn a_conflict_writes_nothing_and_tells_nobody(store: Shared) {
+    let shard = any_shard();
+    let [known, absent, kept, unwritten] = [0; 4].map(|_| fresh_in(shard, Kind::User));
+    let version = put(&store, &known, b"known").await;
+    put(&store, &kept, b"kept").await;
+    let (index, before, mut notices) = (Index::new(shard, fresh_id()), sequence(&store, shard).await, store.notices());
+    let broken = [
+        vec![(known.clone(), Expected::Absent)],
+        vec![(absent.clone(), Expected::Version(version))],
+        vec![(known.clone(), Expected::Version(version)), (absent.clone(), Expected::Absent), (kept.clone(), Expected::Absent)],
+    ];
+    for expect in broken {
+        let mut commit = Commit::new(shard);
+        commit.expect = expect;
+        commit.put = [&known, &unwritten].map(|key| (key.clone(), b"new".to_vec(), Ttl::Forever)).to_vec();
+        commit.delete = vec![kept.clone()];
+        commit.index_add = vec![(index.clone(), "a".into())];
+        assert_eq!(store.commit(&commit).await, Ok(Err(Conflict)));
+    }
+    assert_eq!(value(&store, &known).await.as_deref(), Some(&b"known"[..]));
+    assert_eq!(value(&store, &kept).await.as_deref(), Some(&b"kept"[..]));
+    assert_eq!(value(&store, &unwritten).await, None);
+    assert!(store.list(&index, None, 10).await.unwrap().is_empty());
+    assert_eq!(sequence(&store, shard).await, before);
+    let next = putting(&absent, b"");
+    let after = done(&store, &next).await;
+    assert_eq!(after.number, before.number + 1);
+    assert_eq!(first_after(&mut notices, shard, before).await.sequence, after);
+}
+
+async fn a_version_with_another_number_or_token_is_a_conflict(store: Shared) {
+    let key = fresh(Kind::User);
+    let right = put(&store, &key, b"value").await;
+    let wrong = [
+        Version { number: right.number + 1, ..right },
+        Version { number: right.number * 10, ..right },
+        Version { token: Token::random(), ..right },
+        Version::default(),
+    ];
+    for version in wrong {
+        assert_eq!(store.commit(&replacing(&key, version, b"new")).await, Ok(Err(Conflict)), "{version}");
+    }
+    done(&store, &replacing(&key, right, b"new")).await;
+    // The same expectation a second time: the version has moved on.
+    assert_eq!(store.commit(&replacing(&key, right, b"newer")).await, Ok(Err(Conflict)));
+    assert_eq!(value(&store, &key).await.as_deref(), Some(&b"new"[..]));
+}
+
+async fn what_was_deleted_is_absent(store: Shared) {
+    let key = fresh(Kind::Session);
+    put(&store, &key, b"value").await;
+    for _ in 0..2 {
+        let mut commit = Commit::new(key.shard);
+        commit.delete = vec![key.clone()];
+        done(&store, &commit).await;
+        assert_eq!(value(&store, &key).await, None);
+    }
+    let mut again = putting(&key, b"again");
+    again.expect = vec![(key.clone(), Expected::Absent)];
+    done(&store, &again).await;
+}
+
+async fn a_record_is_gone_when_its_time_is_over_and_not_before(store: Shared) {
+    const LIFE: Duration = Duration::from_millis(400);
+    let shard = any_shard();
+    let [short, lasting] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
+    let mut commit = putting(&lasting, b"lasting");
+    commit.put.push((short.clone(), b"short".to_vec(), Ttl::For(LIFE)));
+    let lived = async {
+        done(&store, &commit).await;
+        until_absent(&store, &short).await;
+    };
+    let ((), lived) = timed(lived).await;
+    // Redis counts in whole milliseconds.
+    assert!(lived + Duration::from_millis(2) >= LIFE, "gone after {lived:?}");
+    assert!(value(&store, &lasting).await.is_some());
+    // What has expired is absent to a commit as well.
+    let mut again = putting(&short, b"again");
+    again.expect = vec![(short.clone(), Expected::Absent)];
+    done(&store, &again).await;
+}
+
+async fn writing_again_ends_the_old_life(store: Shared) {
+    const LIFE: Duration = Duration::from_millis(200);
+    let shard = any_shard();
+    let [kept, recreated, clock] = [0; 3].map(|_| fresh_in(shard, Kind::Flow));
+    let mut commit = Commit::new(shard);
+    commit.put = [&kept, &recreated].map(|key| (key.clone(), b"old".to_vec(), Ttl::For(LIFE))).to_vec();
+    done(&store, &commit).await;
+    let mut again = putting(&kept, b"new");
+    again.put.push((clock.clone(), Vec::new(), Ttl::For(LIFE)));
+    again.delete = vec![recreated.clone()];
+    done(&store, &again).await;
+    put(&store, &recreated, b"new").await;
+    // It was written after both, with the same life.
+    until_absent(&store, &clock).await;
+    for key in [&kept, &recreated] {
+        assert_eq!(value(&store, key).await.as_deref(), Some(&b"new"[..]));
+    }
+}
+
+async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) {
+    let key = fresh(Kind::User);
+    let mut notices = store.notices();
+    let mut commit = putting(&key, b"first");
+    commit.expect = vec![(key.clone(), Expected::Absent)];
+    let first = done(&store, &commit).await;
+    let later = put(&store, &key, b"later").await;
+    // A retry sends the same operation; whatever else it carries, it has run.
+    assert_eq!(done(&store, &commit).await, first);
+    commit.token = Token::random();
+    assert_eq!(done(&store, &commit).await, first);
+    assert_eq!(value(&store, &key).await.as_deref(), Some(&b"later"[..]));
+    assert_eq!(sequence(&store, key.shard).await, later);
+    commit.operation = Uuid::from_bytes(random_bytes());
+    assert_eq!(store.commit(&commit).await, Ok(Err(Conflict)), "another operation is judged afresh");
+    let last = put(&store, &key, b"last").await;
+    let heard = hear(&mut notices, &[first.token, later.token, last.token]).await;
+    assert_eq!(heard.iter().map(|notice| notice.sequence).collect::<Vec<_>>(), [first, later, last]);
+}
+
+async fn there_are_64_sequences_and_a_commit_moves_its_own_by_one(store: Shared) {
+    let before = sequences(&store).await;
+    assert_eq!(before.len(), 64);
+    let mut expected = before.clone();
+    for (shard, expected) in Shard::all().zip(&mut expected).skip(1) {
+        let commit = putting(&fresh_in(shard, Kind::User), b"");
+        *expected = Sequence { number: expected.number + 1, token: commit.token };
+        assert_eq!(done(&store, &commit).await, *expected);
+    }
+    assert_eq!(sequences(&store).await, expected);
+    assert_eq!(expected[0], before[0]);
+}
+
+async fn notices_come_in_order_and_chained_in_every_shard(store: Shared) {
+    const EACH: usize = 20;
+    let shards: Vec<Shard> = Shard::all().step_by(9).collect();
+    let before = sequences(&store).await;
+    let mut notices = store.notices();
+    let bodies = join_all(shards.iter().map(|shard| announce(Arc::clone(&store), *shard, EACH))).await;
+    let sent: HashMap<Token, Vec<u8>> = bodies.into_iter().flatten().collect();
+    let heard = hear(&mut notices, &sent.keys().copied().collect::<Vec<_>>()).await;
+    for shard in shards {
+        let mut end = before[shard.index()];
+        for notice in heard.iter().filter(|notice| notice.shard == shard) {
+            assert_eq!((notice.previous, notice.sequence.number), (end.token, end.number + 1));
+            assert!(sent[&notice.sequence.token] == notice.body);
+            end = notice.sequence;
+        }
+        assert_eq!(end, sequence(&store, shard).await);
+        assert_eq!(end.number, before[shard.index()].number + u64::try_from(EACH).unwrap());
+    }
+}
+
+/// Commits with binary notices; which body went with which token.
+async fn announce(store: Shared, shard: Shard, times: usize) -> Vec<(Token, Vec<u8>)> {
+    let mut sent = Vec::new();
+    for _ in 0..times {
+        let mut commit = putting(&fresh_in(shard, Kind::User), b"");
+        commit.notice = [&b"\0:\xff\r\n:"[..], &random_bytes::<64>()].concat();
+        done(&store, &commit).await;
+        sent.push((commit.token, commit.notice));
+    }
+    sent
+}
+
+async fn an_index_is_listed_in_order_and_page_by_page(store: Shared) {
+    let (index, mut ids) = (Index::new(any_shard(), fresh_id()), Vec::new());
+    assert!(store.list(&index, None, 10).await.unwrap().is_empty());
+    for number in 0..25 {
+        ids.push(format!("{:03}-{}", (number * 7) % 25, fresh_id()));
+        let mut commit = Commit::new(index.shard);
+        commit.index_add = vec![(index.clone(), ids[number].clone())];
+        done(&store, &commit).await;
+    }
+    ids.sort();
+    let mut listed: Vec<String> = Vec::new();
+    loop {
+        let page = store.list(&index, listed.last().map(String::as_str), 10).await.unwrap();
+        assert!(page.len() <= 10);
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page);
+    }
+    assert_eq!(listed, ids);
+    // A page goes on from an id that is not there any more.
+    let mut commit = Commit::new(index.shard);
+    commit.index_remove = vec![(index.clone(), ids[4].clone())];
+    done(&store, &commit).await;
+    assert_eq!(store.list(&index, Some(&ids[4]), 3).await.unwrap(), ids[5..8]);
+    assert_eq!(store.list(&index, None, 5).await.unwrap(), [&ids[..4], &ids[5..6]].concat());
+}
+
+async fn indices_and_members_keep_apart(store: Shared) {
+    let shard = any_shard();
+    let [one, other] = [0; 2].map(|_| Index::new(shard, fresh_id()));
+    let mut commit = Commit::new(shard);
+    commit.index_add = vec![(one.clone(), "a".into()), (one.clone(), "a".into()), (other.clone(), "b".into())];
+    commit.index_remove = vec![(other.clone(), "never there".into())];
+    done(&store, &commit).await;
+    let mut last = Commit::new(shard);
+    last.index_remove = vec![(other.clone(), "b".into())];
+    done(&store, &last).await;
+    assert_eq!(store.list(&one, None, 10).await.unwrap(), ["a"]);
+    assert!(store.list(&other, None, 10).await.unwrap().is_empty());
+}
+
+async fn a_quota_is_shared_and_says_when_to_come_back(store: Shared) {
+    let quota = Quota { limit: 10, window: Duration::from_secs(60) };
+    let (key, other) = (fresh(Kind::Counter), fresh(Kind::Counter));
+    let spent = join_all((0..30).map(|_| store.spend(&key, quota))).await;
+    let mut left = Vec::new();
+    for spent in spent {
+        match spent.unwrap() {
+            Spent::Within { left: still } => left.push(still),
+            Spent::Exceeded { retry_after } => assert!(!retry_after.is_zero() && retry_after <= quota.window, "{retry_after:?}"),
+        }
+    }
+    left.sort_unstable();
+    assert_eq!(left, (0..10).collect::<Vec<_>>());
+    assert_eq!(store.spend(&other, quota).await, Ok(Spent::Within { left: 9 }));
+}
+
+async fn a_quota_begins_anew_after_its_window(store: Shared) {
+    let quota = Quota { limit: 1, window: Duration::from_millis(300) };
+    let key = fresh(Kind::Counter);
+    assert_eq!(store.spend(&key, quota).await, Ok(Spent::Within { left: 0 }));
+    until("the window to pass", DEADLINE, async || match store.spend(&key, quota).await.unwrap() {
+        Spent::Within { left } => Some(assert_eq!(left, 0)),
+        Spent::Exceeded { retry_after } => {
+            assert!(retry_after <= quota.window, "{retry_after:?}");
+            None
+        }
+    })
+    .await;
+}
+
+async fn a_scan_finds_every_key_of_its_kind_and_nothing_else(store: Shared) {
+    // No other statement writes identities that last.
+    let expected: BTreeSet<Key> = Shard::all().flat_map(|shard| (0..10).map(move |_| fresh_in(shard, Kind::Identity))).collect();
+    for shard in Shard::all() {
+        let mut commit = Commit::new(shard);
+        commit.put = expected.iter().filter(|key| key.shard == shard).map(|key| (key.clone(), vec![1], Ttl::Forever)).collect();
+        let lookalike = Key::new(shard, Kind::User, format!("}}:identity:{}", fresh_id()));
+        commit.put.push((lookalike, vec![1], Ttl::Forever));
+        commit.index_add = vec![(Index::new(shard, format!("}}:identity:{}", fresh_id())), "a".into())];
+        done(&store, &commit).await;
+    }
+    assert_eq!(scan(&store, Kind::Identity).await, expected);
+    let users = scan(&store, Kind::User).await;
+    assert!(users.iter().filter(|key| key.id.starts_with("}:identity:")).count() == 64);
+}
+
+async fn scan(store: &Shared, kind: Kind) -> BTreeSet<Key> {
+    let (mut found, mut cursor) = (BTreeSet::new(), Cursor::default());
+    loop {
+        let page = store.scan(kind, cursor).await.unwrap();
+        assert!(page.keys.iter().all(|key| key.kind == kind));
+        found.extend(page.keys);
+        let Some(next) = page.next else { return found };
+        cursor = next;
+    }
+}
+
+async fn of_50_commits_that_expect_the_same_version_one_wins(store: Shared) {
+    let key = fresh(Kind::User);
+    let start = put(&store, &key, b"start").await;
+    let commits: Vec<Commit> = (0..50u8).map(|number| replacing(&key, start, &[number])).collect();
+    let outcomes = concurrently(&store, &commits).await;
+    let won: Vec<usize> = (0..50).filter(|number| matches!(outcomes[*number], Ok(Ok(_)))).collect();
+    assert_eq!(won.len(), 1, "{outcomes:?}");
+    assert!(outcomes.iter().filter(|outcome| **outcome == Ok(Err(Conflict))).count() == 49, "{outcomes:?}");
+    assert_eq!(value(&store, &key).await, Some(vec![u8::try_from(won[0]).unwrap()]));
+    assert_eq!(sequence(&store, key.shard).await.number, start.number + 1);
+}
+
+async fn of_50_who_take_a_record_once_one_gets_it(store: Shared) {
+    let key = fresh(Kind::Flow);
+    put(&store, &key, b"waiting").await;
+    let take = async |store: Shared| {
+        let found = store.get(&key).await.unwrap().expect("a tombstone stays");
+        let taken = found.sealed == b"waiting" && store.commit(&replacing(&key, found.version, b"taken")).await.unwrap().is_ok();
+        usize::from(taken)
+    };
+    let takers = join_all((0..50).map(|_| take(Arc::clone(&store)))).await;
+    assert_eq!(takers.iter().sum::<usize>(), 1);
+    assert_eq!(value(&store, &key).await.as_deref(), Some(&b"taken"[..]));
+}
+
+async fn versions_make_concurrent_counting_exact(store: Shared) {
+    let key = fresh(Kind::User);
+    put(&store, &key, &[0]).await;
+    let count = async |store: Shared| {
+        for _ in 0..10 {
+            while !add_one(&store, &key).await {}
+        }
+    };
+    join_all((0..8).map(|_| count(Arc::clone(&store)))).await;
+    assert_eq!(value(&store, &key).await, Some(vec![80]));
+}
+
+async fn add_one(store: &Shared, key: &Key) -> bool {
+    let found = store.get(key).await.unwrap().expect("nobody deletes it");
+    store.commit(&replacing(key, found.version, &[found.sealed[0] + 1])).await.unwrap().is_ok()
+}
+
+/// Every commit in a task of its own.
+async fn concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<Sequence, Conflict>, Failed>> {
+    let tasks = commits.iter().cloned().map(|commit| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.commit(&commit).await })
+    });
+    join_all(tasks.collect::<Vec<_>>()).await.into_iter().map(Result::unwrap).collect()
+}
+
+/// The first notice of each of these commits, in the order of their arrival. Copies may come through
+/// every primary, and later.
+pub async fn hear(notices: &mut Receiver<Notice>, wanted: &[Token]) -> Vec<Notice> {
+    let (mut heard, mut known) = (Vec::new(), HashSet::new());
+    while heard.len() < wanted.len() {
+        let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
+        if wanted.contains(&notice.sequence.token) && known.insert(notice.sequence.token) {
+            heard.push(notice);
+        }
+    }
+    heard
+}
+
+/// The first notice that is news to who knows the shard as of `known`; copies of older ones may come late.
+async fn first_after(notices: &mut Receiver<Notice>, shard: Shard, known: Sequence) -> Notice {
+    loop {
+        let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
+        if notice.shard == shard && notice.sequence.number > known.number {
+            return notice;
+        }
+    }
+}
+
+async fn until_absent(store: &Shared, key: &Key) {
+    until("the record to expire", DEADLINE, async || value(store, key).await.is_none().then_some(())).await;
+}
+
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let deadline = 3 * DEADLINE;
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| panic!("waited {deadline:?} in vain for {what}"))
+}
+
+pub async fn value(store: &Shared, key: &Key) -> Option<Vec<u8>> {
+    store.get(key).await.unwrap().map(|found| found.sealed)
+}
+
+pub async fn done(store: &Shared, commit: &Commit) -> Sequence {
+    store.commit(commit).await.expect("the store is there").expect("what is expected holds")
+}
+
+pub async fn put(store: &Shared, key: &Key, text: &[u8]) -> Sequence {
+    done(store, &putting(key, text)).await
+}
+
+pub async fn sequence(store: &Shared, shard: Shard) -> Sequence {
+    sequences(store).await[shard.index()]
+}
+
+async fn sequences(store: &Shared) -> Vec<Sequence> {
+    store.sequences().await.into_iter().map(Result::unwrap).collect()
+}
+
+pub fn putting(key: &Key, text: &[u8]) -> Commit {
+    let mut commit = Commit::new(key.shard);
+    commit.put = vec![(key.clone(), text.to_vec(), Ttl::Forever)];
+    commit
+}
+
+pub fn replacing(key: &Key, version: Version, text: &[u8]) -> Commit {
+    let mut commit = putting(key, text);
+    commit.expect = vec![(key.clone(), Expected::Version(version))];
+    commit
+}
+
+pub fn fresh(kind: Kind) -> Key {
+    fresh_in(any_shard(), kind)
+}
+
+pub fn fresh_in(shard: Shard, kind: Kind) -> Key {
+    Key::new(shard, kind, fresh_id())
+}
+
+pub fn any_shard() -> Shard {
+    let [byte] = random_bytes::<1>();
+    Shard::new(byte % Shard::COUNT).expect("smaller than the count")
+}
+
+fn fresh_id() -> String {
+    Token::random().to_string()
+}

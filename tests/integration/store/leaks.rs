@@ -1,0 +1,1 @@
+//! Nothing secret stands in Redis.
