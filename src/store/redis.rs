@@ -43,8 +43,10 @@ const TRIES: [Duration; 5] = [
     Duration::from_millis(300),
 ];
 
-/// Pauses before the tries of a read that is known not to have been sent.
-const READ_TRIES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(25), Duration::from_millis(75)];
+/// Pauses before the tries of a read: together a graceful failover's 100 ms and some, and less than a
+/// command's own deadline. A read that ran into that is not tried again.
+const READ_TRIES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(25), Duration::from_millis(75), Duration::from_millis(150)];
 
 /// How long a revocation waits for one replica to have it.
 const REPLICA_WAIT: Duration = Duration::from_millis(100);
@@ -119,15 +121,16 @@ impl RedisStore {
         self.commands.with_options(&self.options())
     }
 
-    /// Reads, again after a moment when the command is known not to have been sent.
+    /// Reads, again after a moment when the connection failed: a primary that hands over closes it or
+    /// sends us elsewhere, and a read may be repeated.
     async fn read<T, F: Future<Output = Result<T, Error>>>(&self, read: impl Fn() -> F) -> Result<T, Unavailable> {
         let mut last = String::new();
         for pause in READ_TRIES {
             rest(pause).await;
             match self.noted(read().await) {
                 Ok(value) => return Ok(value),
-                Err(error) if *error.kind() == ErrorKind::Canceled => last = describe(&error),
-                Err(error) => return Err(Unavailable(describe(&error))),
+                Err(error) if *error.kind() == ErrorKind::Timeout => return Err(Unavailable(describe(&error))),
+                Err(error) => last = describe(&error),
             }
         }
         Err(Unavailable(last))
@@ -220,9 +223,8 @@ impl RedisStore {
     }
 
     async fn sequence(&self, shard: Shard) -> Result<Sequence, Unavailable> {
-        let name = self.sequence_name(shard);
-        let found = self.noted(self.client().get::<Option<String>, _>(name).await);
-        match found.map_err(|error| Unavailable(describe(&error)))? {
+        let (name, client) = (self.sequence_name(shard), self.client());
+        match self.read(|| client.get::<Option<String>, _>(name.clone())).await? {
             None => Ok(Sequence::default()),
             Some(text) => Sequence::parse(&text).ok_or_else(|| Unavailable("a shard's sequence is malformed".into())),
         }
