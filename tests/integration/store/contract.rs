@@ -9,7 +9,8 @@ use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 use vestibule::secret::random_bytes;
 use vestibule::store::{
-    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Store, Token, Ttl, Version,
+    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Store, Token, Ttl,
+    Version,
 };
 
 use crate::support::wait::{timed, until};
