@@ -99,7 +99,10 @@ fn debug_of_a_connection_shows_no_password() {
     let secret = |text: &str| Some(Arc::new(SecretCell::new(text)));
     let mut shown = connection("redis-sentinel://127.0.0.1:1/vestibule");
     shown.credentials = Credentials { username: Some("vestibule".into()), password: secret("hidden-one") };
-    shown.topology = Topology::Sentinel { service: "main".into(), username: None, password: secret("hidden-two") };
+    shown.topology = Topology::Sentinel {
+        service: "main".into(),
+        credentials: Credentials { username: None, password: secret("hidden-two") },
+    };
     let text = format!("{shown:?} {shown:#?} {:?}", shown.credentials);
     assert!(text.contains("127.0.0.1") && !text.contains("hidden"), "{text}");
 }
@@ -147,7 +150,7 @@ fn connection(url: &str) -> Connection {
     let topology = match url.topology {
         config::Topology::Standalone => Topology::Standalone,
         config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => Topology::Sentinel { service, username: None, password: None },
+        config::Topology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
     };
     Connection {
         topology,

@@ -337,14 +337,15 @@ async fn a_quota_begins_anew_after_its_window(store: Shared) {
     let quota = Quota { limit: 1, window: Duration::from_millis(300) };
     let key = fresh(Kind::Counter);
     assert_eq!(store.spend(&key, quota).await, Ok(Spent::Within { left: 0 }));
-    until("the window to pass", DEADLINE, async || match store.spend(&key, quota).await.unwrap() {
-        Spent::Within { left } => Some(assert_eq!(left, 0)),
+    let left = until("the window to pass", DEADLINE, async || match store.spend(&key, quota).await.unwrap() {
+        Spent::Within { left } => Some(left),
         Spent::Exceeded { retry_after } => {
             assert!(retry_after <= quota.window, "{retry_after:?}");
             None
         }
     })
     .await;
+    assert_eq!(left, 0);
 }
 
 async fn a_scan_finds_every_key_of_its_kind_and_nothing_else(store: Shared) {
