@@ -1,0 +1,124 @@
+//! While the store is away: what is served for the grace, what is not, and that nobody is logged out.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::site::{Answer, Browser, DEADLINE, Site};
+use crate::support::proxy::FaultProxy;
+use crate::support::redis::{Options, Standalone};
+use crate::support::wait::until;
+
+const GRACE: Duration = Duration::from_secs(6);
+const CONFIG: &str = "cache: {revocation_grace: 6s}\n";
+
+/// Losing a primary stops a cluster's client for so long; the grace has to cover it.
+const COVERED: Duration = Duration::from_millis(3500);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_redis_logs_nobody_out() {
+    let arguments = ["--appendonly", "yes"].map(str::to_owned).to_vec();
+    let mut redis = Standalone::start(Options { arguments, ..Options::default() }).await;
+    let people = People::arrive(&redis.url()).await;
+    redis.node.kill9();
+    people.are_served_for_the_grace("killed Redis").await;
+    redis.node.restart().await;
+    people.are_served_again().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_redis_logs_nobody_out() {
+    let mut redis = Standalone::start(Options::default()).await;
+    let people = People::arrive(&redis.url()).await;
+    redis.node.stop();
+    people.are_served_for_the_grace("silent Redis").await;
+    redis.node.cont();
+    people.are_served_again().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_the_network_cuts_off_logs_nobody_out() {
+    let redis = Standalone::start(Options::default()).await;
+    let proxy = FaultProxy::start(redis.node.port()).await;
+    let people = People::arrive(&proxy.url()).await;
+    proxy.refuse();
+    people.are_served_for_the_grace("refused connections").await;
+    proxy.resume();
+    people.are_served_again().await;
+}
+
+/// Two pods; the second knows one of two sessions.
+struct People {
+    site: Site,
+    known: Browser,
+    /// Genuine, and never seen by the second pod.
+    unknown: Browser,
+}
+
+impl People {
+    async fn arrive(url: &str) -> Self {
+        let site = Site::start(&[url.to_owned(), url.to_owned()], CONFIG).await;
+        let (known, unknown) = (site.sign_in(0).await, site.sign_in(0).await);
+        assert_eq!(site.status(1, &known.cookie).await, 200);
+        Self { site, known, unknown }
+    }
+
+    /// The outage begins now.
+    async fn are_served_for_the_grace(&self, what: &str) {
+        let since = Instant::now();
+        let (known, unknown) = tokio::join!(self.ask(&self.known, since), self.ask(&self.unknown, since));
+        let passed = known.iter().filter(|answer| answer.status == 200).map(|answer| answer.began - since).max();
+        let slowest = known.iter().chain(&unknown).map(|answer| answer.ended - answer.began).max();
+        eprintln!("{what}: {} checks, the last one passed after {passed:?}, the slowest took {slowest:?}", known.len());
+        for answer in &known {
+            assert!([200, 503].contains(&answer.status), "{}", answer.status);
+            assert!(answer.ended - since > COVERED || answer.status == 200, "{:?} after it began", answer.ended - since);
+            assert!(answer.began - since <= GRACE || answer.status == 503, "{:?} after it began", answer.began - since);
+        }
+        assert!(unknown.iter().all(|answer| answer.status == 503), "unknown is not unauthenticated");
+        assert!(known.iter().chain(&unknown).all(|answer| !answer.sets_cookie), "a cookie was touched");
+        assert!(self.site.lookups(1, "stale").await > 0.0);
+        assert!(self.site.pods[1].is_ready().await, "readiness followed the store");
+        assert!(self.site.pods[1].log().contains("the store does not answer"));
+        self.pages_say_so().await;
+    }
+
+    /// Until the grace is well over.
+    async fn ask(&self, browser: &Browser, since: Instant) -> Vec<Answer> {
+        let mut answers = Vec::new();
+        while since.elapsed() < GRACE + Duration::from_secs(1) {
+            answers.push(self.site.check(1, &browser.cookie).await);
+        }
+        answers
+    }
+
+    async fn pages_say_so(&self) {
+        for browser in [&self.known, &self.unknown] {
+            for path in ["/sso/session", "/sso/logout", "/vestibule/", "/sso/login"] {
+                let page = browser.agent.get(&self.site.pods[1].public(path)).await;
+                assert_eq!(page.status, 503, "{path}: {}", page.body);
+                let cleared = page.set_cookies().iter().any(|line| line.starts_with("vestibule="));
+                assert!(!cleared, "{path} touched the session's cookie");
+            }
+        }
+    }
+
+    async fn are_served_again(&self) {
+        let since = Instant::now();
+        until("both to be served again", DEADLINE, async || {
+            let statuses = join_all([&self.known, &self.unknown].map(|browser| self.site.status(1, &browser.cookie))).await;
+            assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+            (statuses == [200, 200]).then_some(())
+        })
+        .await;
+        eprintln!("served again after {:?}", since.elapsed());
+        let page = || async { self.known.agent.get(&self.site.pods[0].public("/sso/login")).await.status };
+        until("logins to begin again", DEADLINE, async || (page().await == 302).then_some(())).await;
+        let newcomer = self.site.sign_in(0).await;
+        assert_eq!(self.site.status(1, &newcomer.cookie).await, 200);
+        self.site.sign_out(0, &newcomer).await;
+        let refusal = self.site.refused(1, &newcomer.cookie, Instant::now()).await;
+        refusal.assert_within_bound("after the outage");
+    }
+}
