@@ -7,15 +7,18 @@
 pub mod agent;
 pub mod browser;
 pub mod deployment;
+pub mod dice;
 pub mod idp;
 pub mod nginx;
 pub mod pod;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod raw;
 pub mod redis;
 pub mod resp;
 pub mod scratch;
+pub mod steps;
 pub mod upstream;
 pub mod wait;
 
@@ -30,6 +33,17 @@ pub fn http_client() -> reqwest::Client {
         // Reading the system's certificates takes longer than a whole login.
         .tls_certs_only([])
         .redirect(reqwest::redirect::Policy::none())
+        .timeout(std::time::Duration::from_secs(30))
+        .build()
+        .expect("a client without TLS roots of its own can be built")
+}
+
+/// The client of a peer's owner, for its side door. Tests that share a peer have a runtime each, and a
+/// connection ends with the runtime that opened it: so none is kept.
+pub fn owner_client() -> reqwest::Client {
+    install_crypto();
+    let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
+    builder
         .timeout(std::time::Duration::from_secs(30))
         .build()
         .expect("a client without TLS roots of its own can be built")

@@ -240,6 +240,13 @@ impl Page {
         self.try_form().unwrap_or_else(|| panic!("{}: no form: {}", self.url, self.body))
     }
 
+    /// Where the page's links lead, in their order; addresses of other schemes than HTTP are left out.
+    pub fn links(&self) -> Vec<Url> {
+        let anchors = self.body.split("<a ").skip(1);
+        let targets = anchors.filter_map(|tag| self.url.join(&attribute(&format!("<a {tag}"), "href")?).ok());
+        targets.filter(|url| url.scheme().starts_with("http")).collect()
+    }
+
     fn try_form(&self) -> Option<Form> {
         let start = self.body.find("<form")?;
         let rest = &self.body[start..];

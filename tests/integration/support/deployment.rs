@@ -3,8 +3,10 @@
 
 use std::path::PathBuf;
 
+use tokio::sync::OnceCell;
+
 use super::agent::{Agent, Page};
-use super::idp::{Idp, IdpOptions, client};
+use super::idp::{self, Idp, IdpOptions, client};
 use super::nginx::Nginx;
 use super::pod::{Pod, PodOptions, ProviderSection, key_ring, random_key};
 use super::ports;
@@ -40,7 +42,31 @@ pub struct Deployment {
     pub redis: Cluster,
     pub idp: Idp,
     pub key_ring_file: PathBuf,
+    recipe: Recipe,
     _key_ring: Scratch,
+}
+
+/// What the pods of a deployment have in common.
+struct Recipe {
+    binary: Option<PathBuf>,
+    public_url: String,
+    redis_url: String,
+    key_ring_file: PathBuf,
+    provider: ProviderSection,
+    replicas: usize,
+}
+
+/// The deployment that tests share who break none of its parts: three pods, and a fourth person,
+/// dora, whose claims are larger than `max_claims` allows.
+pub async fn shared() -> &'static Deployment {
+    static SHARED: OnceCell<Deployment> = OnceCell::const_new();
+    SHARED
+        .get_or_init(async || {
+            let mut options = DeploymentOptions::default();
+            options.idp.accounts.push(idp::person_with_much_to_tell());
+            Deployment::start(options).await
+        })
+        .await
 }
 
 impl Default for DeploymentOptions {
@@ -57,23 +83,28 @@ impl Deployment {
         options.idp.clients.push(vestibule_client(&public_url, &secret));
         let (idp, redis, upstream) = tokio::join!(Idp::start(options.idp), Cluster::start(), Upstream::start());
         let (ring, key_ring_file) = key_ring();
+        let recipe = Recipe {
+            binary: options.binary,
+            public_url,
+            redis_url: redis.url(),
+            key_ring_file: key_ring_file.clone(),
+            provider: provider(&idp, &secret),
+            replicas: options.pods,
+        };
         let mut pods = Vec::new();
         for number in 1..=options.pods {
-            let mut pod = PodOptions::new();
-            pod.binary = options.binary.clone().unwrap_or(pod.binary);
-            pod.name = format!("pod-{number}");
-            pod.public_url.clone_from(&public_url);
-            pod.store = vec![format!("url: {}", redis.url())];
-            pod.key_ring_file = Some(key_ring_file.clone());
-            pod.providers = vec![provider(&idp, &secret)];
-            pod.role_map = Some(ROLE_MAP.to_owned());
-            pod.further = format!("replicas: {}\n", options.pods);
+            let mut pod = recipe.pod(&format!("pod-{number}"));
             (options.adjust)(&mut pod);
             pods.push(Pod::start(pod).await);
         }
         let ports: Vec<_> = pods.iter().map(|pod| (pod.public_port(), pod.check_port())).collect();
         let nginx = Nginx::start(port, &ports, upstream.port()).await;
-        Self { nginx, pods, upstream, redis, idp, key_ring_file, _key_ring: ring }
+        Self { nginx, pods, upstream, redis, idp, key_ring_file, recipe, _key_ring: ring }
+    }
+
+    /// A further pod of this deployment, not yet started and not known to nginx.
+    pub fn further_pod(&self, name: &str) -> PodOptions {
+        self.recipe.pod(name)
     }
 
     /// The public address of a path, through nginx.
@@ -89,6 +120,21 @@ impl Deployment {
         let page = agent.follow_until(page, |to| to.as_str().starts_with(&issuer)).await;
         let callback = self.idp.sign_in(agent, page, user, password).await;
         agent.follow(callback).await
+    }
+}
+
+impl Recipe {
+    fn pod(&self, name: &str) -> PodOptions {
+        let mut pod = PodOptions::new();
+        pod.binary = self.binary.clone().unwrap_or(pod.binary);
+        pod.name = name.to_owned();
+        pod.public_url.clone_from(&self.public_url);
+        pod.store = vec![format!("url: {}", self.redis_url)];
+        pod.key_ring_file = Some(self.key_ring_file.clone());
+        pod.providers = vec![self.provider.clone()];
+        pod.role_map = Some(ROLE_MAP.to_owned());
+        pod.further = format!("replicas: {}\n", self.replicas);
+        pod
     }
 }
 

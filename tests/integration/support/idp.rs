@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::agent::{Agent, Page};
 use super::process::{Child, OnFailure};
 use super::scratch::Scratch;
-use super::{http_client, peer_file, ports};
+use super::{owner_client, peer_file, ports};
 
 const START: Duration = Duration::from_secs(20);
 
@@ -93,6 +93,18 @@ pub fn accounts() -> Vec<Account> {
     ]
 }
 
+/// Somebody with 4,000 groups: more than 64 KiB of claims in each token.
+pub fn person_with_much_to_tell() -> Account {
+    let groups: Vec<String> = (0..4000).map(|number| format!("/everything/{number:04}")).collect();
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    Account {
+        username: "dora",
+        password: "dora-the-explorer",
+        claims: person("Dora Dunn", "dora", true, &groups),
+        access_token_claims: json!({}),
+    }
+}
+
 /// A confidential client. `origin` is the public URL: it comes back to `/sso/callback` and, after
 /// a logout, to anywhere in `after_logout`.
 pub fn client(id: &str, secret: &str, redirect_uris: &[String], after_logout: &[String]) -> Value {
@@ -127,7 +139,7 @@ impl Idp {
             issuer: text("issuer").expect("the provider prints its issuer"),
             admin: port(&ready, "admin"),
             settings,
-            http: http_client(),
+            http: owner_client(),
             scratch,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::process::{Child, OnFailure};
 use super::scratch::Scratch;
-use super::{http_client, ports, wait};
+use super::{owner_client, ports, wait};
 
 const START: Duration = Duration::from_secs(20);
 
@@ -130,7 +130,7 @@ impl Pod {
         let role_map = options.role_map.as_ref().map(|text| scratch.write("roles.yaml", text));
         let config = scratch.write("config.yaml", &options.yaml(role_map.as_ref()));
         let child = spawn(&options, &config, &scratch);
-        let mut pod = Self { child, options, config, http: http_client(), scratch };
+        let mut pod = Self { child, options, config, http: owner_client(), scratch };
         if pod.options.ready == Ready::Wait {
             pod.wait_ready().await;
         }

@@ -1,0 +1,129 @@
+//! What people and gateways do, step by step, so that a test can send each step to another pod.
+
+use url::Url;
+
+use super::agent::{Agent, Page};
+use super::deployment::Deployment;
+use super::idp::Idp;
+use super::pod::Pod;
+
+/// The session cookie's name on a plain loopback origin.
+pub const SESSION: &str = "vestibule";
+/// The cookie that binds logins in flight to their browser.
+pub const BINDING: &str = "vestibule-login";
+
+pub const ALICE: Person = Person { name: "alice", password: "alice-in-wonderland" };
+pub const BOB: Person = Person { name: "bob", password: "bob-the-builder" };
+pub const CAROL: Person = Person { name: "carol", password: "carol-sings-well" };
+pub const DORA: Person = Person { name: "dora", password: "dora-the-explorer" };
+
+pub const IDENTITY_HEADERS: [&str; 6] = [
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-auth-request-preferred-username",
+    "x-auth-request-groups",
+    "x-auth-request-role",
+    "x-auth-request-key",
+];
+
+#[derive(Debug, Clone, Copy)]
+pub struct Person {
+    pub name: &'static str,
+    pub password: &'static str,
+}
+
+/// Path and query of an address, at a pod's own listener: what nginx would hand to that pod.
+pub fn at(pod: &Pod, address: &Url) -> String {
+    let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
+    pod.public(&format!("{}{query}", address.path()))
+}
+
+/// Begins a login for `/path` at this pod and gives the redirect to the provider.
+pub async fn begin(agent: &Agent, pod: &Pod, rd: &str) -> Page {
+    let page = agent.get(&login_address(pod, rd)).await;
+    assert_eq!(page.status, 302, "{}: {}", page.url, page.body);
+    page
+}
+
+pub fn login_address(pod: &Pod, rd: &str) -> String {
+    let query: String = url::form_urlencoded::Serializer::new(String::new()).append_pair("rd", rd).finish();
+    pod.public(&format!("/sso/login?{query}"))
+}
+
+/// The person signs in at the provider, and the provider sends them back: to the address that is
+/// returned and not opened.
+pub async fn at_provider(idp: &Idp, agent: &Agent, page: Page, person: Person) -> Url {
+    let page = idp.sign_in(agent, page, person.name, person.password).await;
+    page.location().unwrap_or_else(|| panic!("{}: no callback: {}", page.url, page.body))
+}
+
+/// A login as far as the callback's address.
+pub async fn until_callback(idp: &Idp, agent: &Agent, pod: &Pod, rd: &str, person: Person) -> Url {
+    let page = begin(agent, pod, rd).await;
+    at_provider(idp, agent, page, person).await
+}
+
+/// A whole login at one pod.
+pub async fn sign_in(idp: &Idp, agent: &Agent, pod: &Pod, person: Person) -> String {
+    let callback = until_callback(idp, agent, pod, "/", person).await;
+    let page = agent.get(&at(pod, &callback)).await;
+    assert_signed_in(&page);
+    session_of(agent)
+}
+
+/// The value of the session cookie.
+pub fn session_of(agent: &Agent) -> String {
+    agent.cookie("localhost", SESSION).expect("a session cookie").value
+}
+
+#[track_caller]
+pub fn assert_signed_in(page: &Page) {
+    assert_eq!(page.status, 303, "{}: {}", page.url, page.body);
+    let cookies = page.set_cookies();
+    assert!(cookies.iter().any(|line| line.starts_with(&format!("{SESSION}="))), "{cookies:?}");
+}
+
+/// No session, whatever else happened.
+#[track_caller]
+pub fn assert_not_signed_in(page: &Page) {
+    let cookies = page.set_cookies();
+    assert!(!cookies.iter().any(|line| line.starts_with(&format!("{SESSION}="))), "{cookies:?}");
+    assert!(page.location().is_none(), "a redirect to {:?}", page.location());
+}
+
+/// What nginx asks when a browser with this session opens a page.
+pub async fn check(agent: &Agent, pod: &Pod, session: &str) -> Page {
+    let cookie = format!("{SESSION}={session}");
+    check_with(agent, pod, "", &[("cookie", &cookie)]).await
+}
+
+/// A check of nginx with further headers, and with a query of its own.
+pub async fn check_with(agent: &Agent, pod: &Pod, query: &str, headers: &[(&str, &str)]) -> Page {
+    let original = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET")];
+    agent.get_with(&pod.check(&format!("/auth/nginx{query}")), &[&original, headers].concat()).await
+}
+
+/// What the upstream received, as seen through nginx by a program that has this agent's cookies.
+pub async fn at_upstream(deployment: &Deployment, agent: &Agent, path: &str) -> serde_json::Value {
+    let page = agent.get_with(&deployment.url(path), &[("accept", "application/json")]).await;
+    assert_eq!(page.status, 200, "{}: {}", page.url, page.body);
+    page.json()
+}
+
+/// Where the page offers to begin the login again: the `rd` of its link to the sign-in.
+#[track_caller]
+pub fn starts_again_at(page: &Page) -> String {
+    let links = page.links();
+    let link = links.iter().find(|link| link.path() == "/sso/login");
+    let link = link.unwrap_or_else(|| panic!("{}: no link to the sign-in: {}", page.url, page.body));
+    link.query_pairs().find(|(name, _)| name == "rd").map_or_else(|| "/".to_owned(), |(_, value)| value.into_owned())
+}
+
+/// A page for people that says in its title what happened.
+#[track_caller]
+pub fn assert_page(page: &Page, status: u16, title: &str) {
+    let expected = (status, true);
+    let found = (page.status, page.body.contains(&format!("<title>{title} ")));
+    assert_eq!(found, expected, "{title}: {}: {}", page.url, page.body);
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+}
