@@ -2,5 +2,7 @@
 
 mod cache;
 mod login;
+mod nginx;
+mod shared;
 mod store;
 mod support;

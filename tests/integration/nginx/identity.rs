@@ -1,0 +1,144 @@
+//! What the upstream learns: who is signed in, by us alone, and nothing that it could misuse.
+
+use serde_json::Value;
+
+use super::{ALICE, BOB, CAROL, CREDENTIALS, IDENTITY, cookie_of, deployment, raw};
+use crate::support::agent::Agent;
+use crate::support::deployment::Deployment;
+
+const FORGED: &str = "forged-by-the-client";
+
+/// What the upstream received, through nginx.
+async fn received(deployment: &Deployment, headers: &[(&str, &str)]) -> Value {
+    let mut all = vec![("Accept", "application/json")];
+    all.extend_from_slice(headers);
+    let answer = raw::send(deployment.nginx.port(), "GET", "/ui/", &all).await;
+    assert_eq!(answer.status, 200, "{headers:?}: {answer:?}");
+    answer.json()
+}
+
+/// The values of every header that some server might take for this one: letter case doesn't count,
+/// and to CGI and its heirs an underscore is a dash.
+fn values_of(received: &Value, name: &str) -> Vec<String> {
+    let raw: Vec<&str> = received["rawHeaders"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    let pairs = raw.chunks(2).filter(|pair| pair[0].to_ascii_lowercase().replace(['_', '.'], "-") == name);
+    pairs.map(|pair| pair[1].to_owned()).collect()
+}
+
+/// The ways in which a client may write a header's name.
+fn spellings(name: &str) -> Vec<String> {
+    let title: Vec<String> = name.split('-').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
+    vec![
+        name.to_owned(),
+        name.to_ascii_uppercase(),
+        title.join("-"),
+        name.replace('-', "_"),
+        name.to_ascii_uppercase().replace('-', "_"),
+        name.replacen('-', "_", 1),
+        title.join("_"),
+        name.replace('-', "."),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identity_headers_of_a_client_never_reach_the_upstream() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, CAROL).await;
+    let honest = received(deployment, &[("Cookie", &cookie)]).await;
+    for name in IDENTITY {
+        for spelling in spellings(name) {
+            let seen = received(deployment, &[("Cookie", &cookie), (&spelling, FORGED), (&spelling, FORGED)]).await;
+            assert!(!seen.to_string().contains(FORGED), "{spelling}: {seen}");
+            assert_eq!(values_of(&seen, name), values_of(&honest, name), "{spelling}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_forged_headers_at_once_change_nothing_either() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, CAROL).await;
+    let spellings: Vec<String> = IDENTITY.iter().flat_map(|name| spellings(name)).collect();
+    let mut headers: Vec<(&str, &str)> = spellings.iter().map(|spelling| (spelling.as_str(), FORGED)).collect();
+    headers.push(("Cookie", &cookie));
+    let (seen, honest) = (received(deployment, &headers).await, received(deployment, &[("Cookie", &cookie)]).await);
+    assert!(!seen.to_string().contains(FORGED), "{seen}");
+    for name in IDENTITY {
+        assert_eq!(values_of(&seen, name), values_of(&honest, name), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upstream_learns_who_is_signed_in() {
+    let deployment = deployment().await;
+    let people = [
+        (ALICE, ["alice@example.com", "alice", "research", "proxy_admin"]),
+        (BOB, ["bob@example.com", "bob", "data,research", "internal_user"]),
+        // Nobody verified carol's address.
+        (CAROL, ["", "carol", "", "internal_user_viewer"]),
+    ];
+    for ((user, password), expected) in people {
+        let agent = Agent::new();
+        deployment.sign_in(&agent, "/", user, password).await;
+        let page = agent.get_with(&deployment.url("/ui/"), &[("accept", "application/json")]).await;
+        let (seen, header) = (page.json(), |name: &str| values_of(&page.json(), &format!("x-auth-request-{name}")).concat());
+        let teams = |text: &str| {
+            let mut teams: Vec<&str> = text.split(',').collect();
+            teams.sort_unstable();
+            teams.join(",")
+        };
+        let found = [header("email"), header("preferred-username"), teams(&header("groups")), header("role")];
+        assert_eq!(found, expected, "{seen}");
+        let session = agent.get(&deployment.url("/sso/session")).await.json();
+        assert_eq!(session["user_id"], header("user"), "{session}");
+        assert_eq!(header("key"), "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_never_reaches_the_upstream() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, ALICE).await;
+    let seen = received(deployment, &[("Cookie", &cookie)]).await;
+    for name in CREDENTIALS {
+        for spelling in spellings(name) {
+            let headers = [("Accept", "application/json"), ("Cookie", cookie.as_str()), (spelling.as_str(), "sk-of-somebody")];
+            let answer = raw::send(deployment.nginx.port(), "GET", "/ui/", &headers).await;
+            // Either the check sees it and refuses it, or nginx drops what is no header's name.
+            assert!([200, 401].contains(&answer.status), "{spelling}: {answer:?}");
+            assert!(!answer.body.contains("sk-of-somebody"), "{spelling}: {answer:?}");
+        }
+        assert_eq!(values_of(&seen, name), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_cookies_are_taken_out_and_all_others_are_left() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, ALICE).await;
+    let table = [
+        ("{}", ""),
+        ("a=1; {}; b=2", "a=1; b=2"),
+        ("a=1;{};b=2", "a=1;b=2"),
+        ("{}; {}; a=1", "a=1"),
+        ("a=1; vestibule-login=x; {}", "a=1"),
+        ("__Host-vestibule=x; {}; __Host-vestibule-login=y; a=1; vestibule-login=z", "a=1"),
+        ("myvestibule=1; {}; vestibule-x=2; Vestibule=3", "myvestibule=1; vestibule-x=2; Vestibule=3"),
+        ("a=vestibule=1; {}", "a=vestibule=1"),
+        ("{}; {}; {}; {}; {}; {}; a=1", ""),
+    ];
+    for (sent, expected) in table {
+        let sent = sent.replace("{}", &cookie);
+        let seen = received(deployment, &[("Cookie", &sent)]).await;
+        assert_eq!(values_of(&seen, "cookie").join("; "), expected, "{sent}");
+        assert!(!seen.to_string().contains(&cookie), "{seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn our_cookies_are_found_in_several_cookie_headers() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, ALICE).await;
+    let seen = received(deployment, &[("Cookie", "a=1"), ("Cookie", &cookie), ("Cookie", "b=2")]).await;
+    assert_eq!(values_of(&seen, "cookie").join("; "), "a=1; b=2");
+}

@@ -1,0 +1,147 @@
+//! The check listener by itself: what it takes for a question, and the form of its answers.
+
+use std::collections::HashMap;
+
+use url::Url;
+
+use super::{ALICE, CAROL, CREDENTIALS, IDENTITY, assert_allowed, assert_denied, check, check_at, cookie_of, deployment, raw};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_credential_in_a_header_never_falls_through_to_the_cookie() {
+    let deployment = deployment().await;
+    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    for name in CREDENTIALS {
+        for value in ["sk-wrong", "Bearer sk-wrong", "Basic YTpi", "Bearer", ""] {
+            let answer = check(pod, &[(name, value), ("cookie", &cookie)]).await;
+            assert_denied(&answer, 401, "invalid_token");
+        }
+    }
+    assert_allowed(&check(pod, &[("cookie", &cookie)]).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_different_credentials_are_refused() {
+    let deployment = deployment().await;
+    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    for first in CREDENTIALS {
+        for second in CREDENTIALS {
+            let answer = check(pod, &[(first, "sk-one"), (second, "sk-two"), ("cookie", &cookie)]).await;
+            assert_denied(&answer, 401, "invalid_token");
+        }
+    }
+    let two = format!("{cookie}; vestibule=another");
+    assert_denied(&check(pod, &[("cookie", &two)]).await, 401, "invalid_token");
+    assert_denied(&check(pod, &[("cookie", &cookie), ("cookie", "vestibule=another")]).await, 401, "invalid_token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_method_and_any_suffix_of_the_path_is_a_check() {
+    let deployment = deployment().await;
+    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    let suffixes = ["", "/", "//a/../b/%2e%2e/c%2Fd", "/v1/chat", "/%00", "/%ff", "/a;b=c", "/../../metrics", "/..", "/*"];
+    for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE", "BREW"] {
+        for suffix in suffixes {
+            let target = format!("/auth/nginx{suffix}");
+            let answer = check_at(pod, method, &target, &[("cookie", &cookie)]).await;
+            assert_allowed(&answer);
+            let denied = check_at(pod, method, &target, &[]).await;
+            assert_eq!(denied.status, 401, "{method} {target}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_path_is_no_check() {
+    let deployment = deployment().await;
+    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    for target in
+        ["/", "/auth", "/auth/", "/auth/nginxx", "/auth/traefik", "/AUTH/NGINX", "/metrics", "/sso/login", "//auth/nginx"]
+    {
+        assert_denied(&check_at(pod, "GET", target, &[("cookie", &cookie)]).await, 403, "invalid_request");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgrade_is_answered_in_plain_http() {
+    let deployment = deployment().await;
+    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    let upgrade = [
+        ("connection", "Upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-version", "13"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+    for connection in ["Upgrade", "upgrade", "keep-alive, Upgrade"] {
+        let headers = [&[("connection", connection)], &upgrade[1..], &[("cookie", cookie.as_str())]].concat();
+        assert_allowed(&check(pod, &headers).await);
+        assert_denied(&check(pod, &headers[..4]).await, 401, "login_required");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_allow_carries_every_identity_header_even_an_empty_one() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, CAROL).await;
+    for pod in &deployment.pods {
+        let answer = check(pod, &[("cookie", &cookie)]).await;
+        assert_allowed(&answer);
+        let found = IDENTITY.map(|name| answer.one(name));
+        assert_eq!(found[1..], ["", "carol", "", "internal_user_viewer", ""]);
+        assert_eq!(answer.all("set-cookie"), Vec::<&str>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_challenges_and_names_no_one() {
+    let deployment = deployment().await;
+    let pod = &deployment.pods[0];
+    let nobody = check(pod, &[]).await;
+    assert_denied(&nobody, 401, "login_required");
+    assert_eq!(nobody.one("www-authenticate"), r#"Bearer realm="vestibule""#);
+    assert_eq!(nobody.one("content-type"), "application/json");
+    let unknown = check(pod, &[("cookie", "vestibule=nobody")]).await;
+    assert_denied(&unknown, 401, "invalid_token");
+    assert_eq!(unknown.one("www-authenticate"), r#"Bearer realm="vestibule", error="invalid_token""#);
+    let size: usize = unknown.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    assert!(size < 4096, "nginx reads 4 KiB: {size}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_says_where_to_sign_in_and_come_back_to_the_very_same_target() {
+    let pod = &deployment().await.pods[0];
+    let targets =
+        ["/", "/ui/?a=1&b=2", "/a%2Fb?c=%26&d=%2f", "/x?rd=/y&provider=z", "/a+b?c=d+e", "/?", "/a?b?c", "//x", "/;a=b&c", "/%"];
+    for target in targets {
+        let headers = [("x-original-url", format!("http://localhost{target}")), ("x-original-method", "GET".to_owned())];
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await;
+        assert_denied(&answer, 401, "login_required");
+        let sign_in = Url::parse("http://localhost").unwrap().join(answer.one("x-vestibule-sign-in")).unwrap();
+        assert_eq!((sign_in.host_str(), sign_in.path()), (Some("localhost"), "/sso/login"));
+        let query: HashMap<String, String> = sign_in.query_pairs().into_owned().collect();
+        assert_eq!(query, HashMap::from([("rd".to_owned(), target.to_owned())]), "{sign_in}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_cookies_dont_matter_whatever_they_hold() {
+    let deployment = deployment().await;
+    let (port, cookie) = (deployment.pods[0].check_port(), cookie_of(deployment, ALICE).await);
+    let beside: [&[u8]; 8] = [
+        b"theme=dark",
+        b"caf\xe9=\xff\xfe",
+        "größe=ü".as_bytes(),
+        b"broken",
+        b"=nameless",
+        b"a=\"quoted; b=1\"",
+        b"a={\"json\":[1,2]}, b",
+        b";;; ;",
+    ];
+    for other in beside {
+        for line in [[other, b"; ", cookie.as_bytes()].concat(), [cookie.as_bytes(), b"; ", other].concat()] {
+            let head = b"GET /auth/nginx HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Original-URL: http://localhost/\r\nX-Original-Method: GET\r\nCookie: ";
+            let answer = raw::send_bytes(port, &[head, line.as_slice(), b"\r\n\r\n"].concat()).await;
+            assert_allowed(&answer.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&line))));
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! HTTP/1.1 as it is written, byte by byte: requests that no client library would send.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// An answer as it came; header names in lower case.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
+    }
+
+    /// The value of a header that has to be there, once.
+    #[track_caller]
+    pub fn one(&self, name: &str) -> &str {
+        match self.all(name)[..] {
+            [value] => value,
+            _ => panic!("not one {name}: {self:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// A request with these headers, each as it stands. `Host` is `localhost`, and the connection is
+/// closed by the answer unless the headers say otherwise.
+pub async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = format!("{method} {target} HTTP/1.1\r\n");
+    for (name, value) in [("Host", "localhost"), ("Connection", "close")] {
+        if !headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+            write!(request, "{name}: {value}\r\n").expect("writing to a String can't fail");
+        }
+    }
+    for (name, value) in headers {
+        write!(request, "{name}: {value}\r\n").expect("writing to a String can't fail");
+    }
+    request.push_str("\r\n");
+    send_bytes(port, request.as_bytes()).await.unwrap_or_else(|| panic!("no answer to {request:?}"))
+}
+
+/// Any bytes; `None` when the connection is closed without an answer.
+pub async fn send_bytes(port: u16, request: &[u8]) -> Option<Answer> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is listened on");
+        stream.write_all(request).await.expect("a small request fits the socket's buffer");
+        let mut received = Vec::new();
+        while !is_whole(request.starts_with(b"HEAD "), &received) {
+            // A refusal may come with a reset right behind it.
+            if !matches!(stream.read_buf(&mut received).await, Ok(1..)) {
+                break;
+            }
+        }
+        parse(&received)
+    };
+    let answered = tokio::time::timeout(DEADLINE, exchange).await;
+    answered.unwrap_or_else(|_| panic!("not answered in {DEADLINE:?}: {:?}", String::from_utf8_lossy(request)))
+}
+
+/// What has neither a length nor chunks ends with its connection.
+fn is_whole(head_only: bool, received: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(received);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    let chunked = head.contains("transfer-encoding: chunked") && body.ends_with("0\r\n\r\n");
+    head_only || chunked || length.is_some_and(|length: usize| body.len() >= length)
+}
+
+fn parse(received: &[u8]) -> Option<Answer> {
+    let text = String::from_utf8_lossy(received);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let headers: Vec<_> = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned())).collect();
+    let chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
+    let body = if chunked { unchunked(body) } else { body.to_owned() };
+    Some(Answer { status, headers, body })
+}
+
+fn unchunked(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a chunk begins with its size");
+        let (chunk, end) = after.split_at(size);
+        body.push_str(chunk);
+        rest = end.strip_prefix("\r\n").unwrap_or_default();
+    }
+    body
+}
