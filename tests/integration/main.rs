@@ -2,6 +2,7 @@
 
 mod cache;
 mod login;
+mod logout;
 mod nginx;
 mod shared;
 mod store;

@@ -1,0 +1,58 @@
+//! Signing out: asked for on a page, done on every pod, carried on to the identity provider.
+
+mod alone;
+mod everywhere;
+mod forged;
+mod provider;
+mod store_away;
+
+use crate::support::agent::{Agent, Form, Page};
+use crate::support::pod::Pod;
+
+/// The form of the page that asks, at this origin: nginx's or a pod's own.
+async fn sign_out_form(agent: &Agent, origin: &str) -> Form {
+    let page = agent.get(&format!("{origin}/sso/logout")).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    assert!(page.body.contains("<title>Sign out "), "{}", page.body);
+    page.form()
+}
+
+/// Asks and confirms; gives the answer, a redirect as a rule.
+async fn sign_out(agent: &Agent, origin: &str) -> Page {
+    let form = sign_out_form(agent, origin).await;
+    agent.submit(&form, &[]).await
+}
+
+fn origin_of(pod: &Pod) -> String {
+    pod.public("")
+}
+
+async fn session_status(agent: &Agent, origin: &str) -> u16 {
+    agent.get(&format!("{origin}/sso/session")).await.status
+}
+
+/// What a check on this pod says of the cookie line.
+async fn check_status(agent: &Agent, pod: &Pod, cookie: &str) -> u16 {
+    let headers = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), ("cookie", cookie)];
+    agent.get_with(&pod.check("/auth/nginx"), &headers).await.status
+}
+
+/// The values that the answer sets the session cookie to.
+fn session_cookies(page: &Page) -> Vec<&str> {
+    page.set_cookies().into_iter().filter(|line| line.starts_with("vestibule=")).collect()
+}
+
+#[track_caller]
+fn assert_removes_the_session_cookie(page: &Page) {
+    let [line] = session_cookies(page)[..] else { panic!("not one session cookie: {:?}", page.headers) };
+    for part in ["vestibule=;", "Path=/", "Max-Age=0", "HttpOnly", "SameSite=Lax"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+}
+
+#[track_caller]
+fn assert_refused(page: &Page, status: u16) {
+    assert_eq!(page.status, status, "{}", page.body);
+    assert_eq!(session_cookies(page), Vec::<&str>::new());
+    assert!(page.location().is_none());
+}

@@ -1,0 +1,62 @@
+//! A session that one pod ends is ended on all of them.
+
+use std::time::Duration;
+
+use super::{check_status, origin_of, sign_out};
+use crate::shared::{CAROL, deployment, session_line, signed_in};
+use crate::support::agent::Agent;
+use crate::support::deployment::Deployment;
+use crate::support::pod::Pod;
+use crate::support::wait;
+
+const ROUNDS: usize = 20;
+/// What is promised.
+const BOUND: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_on_one_pod_is_seen_by_checks_on_a_pod_that_had_the_session_cached() {
+    let deployment = deployment().await;
+    let agent = signed_in(deployment, CAROL).await;
+    let mut took = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        if round > 0 {
+            // The provider still knows carol.
+            agent.browse(&deployment.url("/ui/")).await;
+        }
+        let (here, there) = (&deployment.pods[round % 3], &deployment.pods[(round + 1) % 3]);
+        took.push(end_here_and_see_there(&agent, here, there).await);
+    }
+    took.sort();
+    println!(
+        "a logout was seen elsewhere after {:?} (least), {:?} (median), {:?} (most)",
+        took[0],
+        took[ROUNDS / 2],
+        took[ROUNDS - 1]
+    );
+    assert!(took[ROUNDS - 1] < BOUND, "{took:?}");
+}
+
+/// From the answer of the pod that ended the session to the first 401 of the other.
+async fn end_here_and_see_there(agent: &Agent, here: &Pod, there: &Pod) -> Duration {
+    let cookie = session_line(agent);
+    assert_eq!(check_status(agent, there, &cookie).await, 200);
+    let hits = async || there.metric("vestibule_cache_lookups_total", &[r#"result="hit""#]).await;
+    let before = hits().await;
+    assert_eq!(check_status(agent, there, &cookie).await, 200);
+    assert!(hits().await > before, "the session was not cached");
+
+    let page = sign_out(agent, &origin_of(here)).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    let refused = async || (check_status(agent, there, &cookie).await == 401).then_some(());
+    let ((), took) = wait::timed(wait::until("the other pod to refuse the session", PATIENCE, refused)).await;
+    assert_eq!(check_status(agent, here, &cookie).await, 401, "the pod that ended it");
+    took
+}
+
+pub async fn assert_refused_everywhere_soon(deployment: &Deployment, agent: &Agent, cookie: &str) {
+    for pod in &deployment.pods {
+        let refused = async || (check_status(agent, pod, cookie).await == 401).then_some(());
+        wait::until("a pod to refuse the session", PATIENCE, refused).await;
+    }
+}

@@ -1,0 +1,110 @@
+//! Nobody is signed out but by the form of our own page.
+
+use super::{assert_refused, assert_removes_the_session_cookie, check_status, session_status, sign_out, sign_out_form};
+use crate::shared::{ALICE, BOB, deployment, session_line, signed_in};
+use crate::support::agent::Agent;
+use crate::support::deployment::Deployment;
+
+const SAME_ORIGIN: (&str, &str) = ("sec-fetch-site", "same-origin");
+
+async fn assert_still_signed_in(deployment: &Deployment, agent: &Agent) {
+    let cookie = session_line(agent);
+    for pod in &deployment.pods {
+        assert_eq!(check_status(agent, pod, &cookie).await, 200);
+    }
+    assert_eq!(session_status(agent, &deployment.url("")).await, 200);
+}
+
+/// The token in the form of the page that asks.
+async fn token(deployment: &Deployment, agent: &Agent) -> String {
+    let form = sign_out_form(agent, &deployment.url("")).await;
+    let [(name, token)] = &form.fields[..] else { panic!("{form:?}") };
+    assert_eq!(name, "csrf");
+    token.clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_get_asks_and_never_signs_out() {
+    let deployment = deployment().await;
+    let agent = signed_in(deployment, ALICE).await;
+    let form = sign_out_form(&agent, &deployment.url("")).await;
+    assert_eq!(form.action.as_str(), deployment.url("/sso/logout"));
+    let token = token(deployment, &agent).await;
+    for query in ["", "?confirm=1", &format!("?csrf={token}"), "?logout=yes&rd=/"] {
+        let page = agent.get(&deployment.url(&format!("/sso/logout{query}"))).await;
+        assert_refused(&page, 200);
+        assert_still_signed_in(deployment, &agent).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_without_the_sessions_own_token_is_refused() {
+    let deployment = deployment().await;
+    let (agent, other) = (signed_in(deployment, ALICE).await, signed_in(deployment, BOB).await);
+    let (right, of_another) = (token(deployment, &agent).await, token(deployment, &other).await);
+    let (longer, other_case) = (format!("{right}A"), right.to_ascii_uppercase());
+    let url = deployment.url("/sso/logout");
+    for wrong in ["", "x", "AAAA", &of_another, &right[1..], &longer, &other_case] {
+        assert_refused(&agent.post_with(&url, &[("csrf", wrong)], &[SAME_ORIGIN]).await, 403);
+    }
+    assert_refused(&agent.post_with(&url, &[], &[SAME_ORIGIN]).await, 403);
+    assert_refused(&agent.post_with(&url, &[("CSRF", &right)], &[SAME_ORIGIN]).await, 403);
+    assert_refused(&agent.post_with(&format!("{url}?csrf={right}"), &[], &[SAME_ORIGIN]).await, 403);
+    assert_refused(&agent.post_with(&url, &[("csrf", &right), ("csrf", "x")], &[SAME_ORIGIN]).await, 400);
+    assert_still_signed_in(deployment, &agent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_from_another_site_is_refused_even_with_the_right_token() {
+    let deployment = deployment().await;
+    let agent = signed_in(deployment, ALICE).await;
+    let (token, own) = (token(deployment, &agent).await, deployment.url(""));
+    let longer = format!("{own}.evil.example");
+    let foreign: [&[(&str, &str)]; 9] = [
+        &[("sec-fetch-site", "cross-site")],
+        &[("sec-fetch-site", "same-site")],
+        &[("sec-fetch-site", "none")],
+        &[("sec-fetch-site", "")],
+        &[("sec-fetch-site", "cross-site"), ("origin", &own)],
+        &[("origin", "http://evil.example")],
+        &[("origin", "http://localhost")],
+        &[("origin", "null")],
+        &[("origin", &longer)],
+    ];
+    for headers in foreign {
+        let page = agent.post_with(&deployment.url("/sso/logout"), &[("csrf", &token)], headers).await;
+        assert_refused(&page, 403);
+        assert!(page.body.contains("You are still signed in"), "{}", page.body);
+    }
+    assert_still_signed_in(deployment, &agent).await;
+}
+
+/// Browsers without `Sec-Fetch-Site`, and those without `Origin` too, have the token.
+#[tokio::test(flavor = "multi_thread")]
+async fn older_browsers_can_sign_out() {
+    let deployment = deployment().await;
+    let own = deployment.url("");
+    let older: [&[(&str, &str)]; 2] = [&[("origin", &own)], &[]];
+    for headers in older {
+        let agent = signed_in(deployment, ALICE).await;
+        let token = token(deployment, &agent).await;
+        let page = agent.post_with(&deployment.url("/sso/logout"), &[("csrf", &token)], headers).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        assert_removes_the_session_cookie(&page);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_one_browsers_session_and_no_other() {
+    let deployment = deployment().await;
+    let (one, other) = (signed_in(deployment, ALICE).await, signed_in(deployment, ALICE).await);
+    let cookie = session_line(&one);
+    let page = sign_out(&one, &deployment.url("")).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    assert_removes_the_session_cookie(&page);
+    assert_still_signed_in(deployment, &other).await;
+    assert_eq!(session_status(&one, &deployment.url("")).await, 401);
+    let again = one.post(&deployment.url("/sso/logout"), &[]).await;
+    assert!(again.status == 200 && again.body.contains("You are signed out"), "{}", again.body);
+    super::everywhere::assert_refused_everywhere_soon(deployment, &one, &cookie).await;
+}
