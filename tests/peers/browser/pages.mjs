@@ -1,0 +1,65 @@
+// Each of our pages, in light and in dark, on a desktop and on a narrow phone: a screenshot, and
+// what axe-core finds to complain of.
+//
+//   node pages.mjs <base-url> <base-url-without-providers> <provider> <user> <password> <artifacts-dir>
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+
+import { DESKTOP, expect, run } from './chromium.mjs';
+
+const [base, bare, provider, user, password, artifacts] = process.argv.slice(2);
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const WIDTHS = [DESKTOP.width, 360];
+const SCHEMES = ['light', 'dark'];
+
+const heading = (page, name) => page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
+const toProvider = (page) => page.goto(`${base}/sso/login?provider=${provider}&rd=/vestibule/`);
+
+/** How to come to each page; the last ones follow from those before. */
+const PAGES = [
+  ['choice', 'Sign in', (page) => page.goto(`${base}/sso/login`)],
+  ['not-configured', 'No identity provider yet', (page) => page.goto(`${bare}/sso/login`)],
+  ['error', 'This link leads elsewhere', (page) => page.goto(`${base}/sso/login?rd=https://evil.example/`)],
+  ['denied', 'You were not signed in', async (page) => {
+    await toProvider(page);
+    await page.locator('button[value="cancel"]').click();
+  }],
+  ['home', 'Your account', async (page) => {
+    await toProvider(page);
+    await page.locator('#username').fill(user);
+    await page.locator('#password').fill(password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+  }],
+  ['sign-out', 'Sign out?', (page) => page.goto(`${base}/sso/logout`)],
+  ['signed-out', 'You are signed out', (page) => page.getByRole('button', { name: 'Sign out' }).click()],
+];
+
+/** In the page's own world by the debugger, which its content security policy does not concern. */
+async function violations(page) {
+  await page.evaluate(axe);
+  const result = await page.evaluate(() => globalThis.axe.run(document, { preload: false }));
+  // Rules that looked at nothing would find nothing.
+  expect(result.passes.some(({ id }) => id === 'color-contrast'), 'axe-core to have judged the contrast');
+  return result.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`);
+}
+
+const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+
+await run(artifacts, {}, async ({ page, seen, shoot }) => {
+  seen.views = [];
+  for (const [name, title, open] of PAGES) {
+    await open(page);
+    await heading(page, title);
+    expect(await page.locator('html[lang]').count(), `${name} to say its language`);
+    for (const width of WIDTHS) {
+      for (const scheme of SCHEMES) {
+        await page.setViewportSize({ width, height: DESKTOP.height });
+        await page.emulateMedia({ colorScheme: scheme });
+        const shot = `${name}-${scheme}-${width}`;
+        await shoot(shot);
+        seen.views.push({ name, scheme, width, shot, overflow: await overflow(page), violations: await violations(page) });
+      }
+    }
+  }
+});
