@@ -58,6 +58,9 @@ pub struct Pod {
     scratch: Scratch,
 }
 
+/// Longer than the default, because on two busy cores a process may wait that long for its turn.
+const COMMAND_TIMEOUT: &str = "1s";
+
 impl PodOptions {
     /// The memory store, no provider, ports of its own; its public URL is its own public port.
     pub fn new() -> Self {
@@ -86,6 +89,9 @@ impl PodOptions {
         );
         for line in &self.store {
             push(&mut yaml, format_args!("  {line}"));
+        }
+        if !self.store.iter().any(|line| line.contains("memory") || line.starts_with("command_timeout")) {
+            push(&mut yaml, format_args!("  command_timeout: {COMMAND_TIMEOUT}"));
         }
         if let Some(file) = &self.key_ring_file {
             push(&mut yaml, format_args!("key_ring_file: {}", quoted(&file.to_string_lossy())));
