@@ -43,10 +43,7 @@ pub fn http_client() -> reqwest::Client {
 pub fn owner_client() -> reqwest::Client {
     install_crypto();
     let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
-    builder
-        .timeout(std::time::Duration::from_secs(30))
-        .build()
-        .expect("a client without TLS roots of its own can be built")
+    builder.timeout(std::time::Duration::from_secs(30)).build().expect("a client without TLS roots of its own can be built")
 }
 
 /// Names the TLS implementation; harmless when somebody did so already.

@@ -12,8 +12,8 @@ use crate::support::deployment::{Deployment, shared};
 use crate::support::dice::Dice;
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::steps::{
-    ALICE, BINDING, BOB, CAROL, Person, SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check,
-    session_of, starts_again_at, until_callback,
+    ALICE, BINDING, BOB, CAROL, Person, SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin,
+    check, session_of, starts_again_at, until_callback,
 };
 use crate::support::wait;
 
@@ -55,7 +55,9 @@ async fn login_over_random_pods(deployment: &Deployment, dice: &Dice, person: Pe
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_login_succeeds_on_one_pod_with_the_memory_store() {
     let deployment = shared().await;
-    let pod = Pod::start(PodOptions { store: vec!["url: memory".into()], further: String::new(), ..deployment.further_pod("memory") }).await;
+    let pod =
+        Pod::start(PodOptions { store: vec!["url: memory".into()], further: String::new(), ..deployment.further_pod("memory") })
+            .await;
     let agent = Agent::new();
     let callback = until_callback(&deployment.idp, &agent, &pod, "/ui/?a=b", BOB).await;
     let page = agent.get(&at(&pod, &callback)).await;
@@ -182,7 +184,9 @@ async fn life_of_flow(deployment: &Deployment, state: &str) -> Option<Duration> 
         let keys = node.keys().await.into_iter().map(|key| String::from_utf8(key).expect("our keys are text"));
         if let Some(key) = keys.into_iter().find(|key| key.ends_with(&ending)) {
             let millis: i64 = node.call(&["PTTL", &key]).await.text().parse().expect("PTTL answers a number");
-            return Some(Duration::from_millis(u64::try_from(millis).unwrap_or_else(|_| panic!("{key} never expires: {millis}"))));
+            return Some(Duration::from_millis(
+                u64::try_from(millis).unwrap_or_else(|_| panic!("{key} never expires: {millis}")),
+            ));
         }
     }
     None
