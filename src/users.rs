@@ -113,7 +113,7 @@ impl Users {
     pub async fn sign_in(&self, sign_in: &SignIn, admit: impl Fn(&User) -> Admission) -> Result<SignedIn, UsersError> {
         let id = self.user_of(&sign_in.identity).await?;
         for _ in 0..TRIES {
-            let stored = self.records.get::<User>(&User::key(&id)).await?;
+            let stored = self.records.get_patiently::<User>(&User::key(&id)).await?;
             if let Ok(signed_in) = self.commit_sign_in(&id, stored, sign_in, &admit).await? {
                 return Ok(signed_in);
             }
@@ -159,7 +159,7 @@ impl Users {
     async fn user_of(&self, identity: &IdentityClaims) -> Result<String, UsersError> {
         let key = Key::of_digest(Kind::Identity, &Digest::of_parts(&[&identity.issuer, &identity.subject]));
         for _ in 0..TRIES {
-            if let Some(found) = self.records.get::<Identity>(&key).await? {
+            if let Some(found) = self.records.get_patiently::<Identity>(&key).await? {
                 return Ok(found.value.user);
             }
             let entry = Identity { user: new_user_id(self.clock.now()) };

@@ -76,8 +76,13 @@ impl Parts {
                 redis.hazards().await.iter().for_each(|hazard| tracing::warn!("{hazard}"));
             }
         });
+        let (providers, block) = (Arc::clone(&self.providers), readiness.block("identity providers"));
+        let attempted = tokio::spawn(async move {
+            futures::future::join_all(providers.iter().map(|provider| provider.attempted())).await;
+            block.done();
+        });
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh()));
-        refresh.chain([ready]).collect()
+        refresh.chain([ready, attempted]).collect()
     }
 }
 

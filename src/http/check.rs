@@ -35,8 +35,8 @@ const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm=
 /// How long a check that can't be understood is not mentioned again.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 
-/// Longer targets would make the answer's headers larger than nginx reads.
-const LONGEST_TARGET: usize = 1024;
+/// With a longer one the answer's headers could be more than nginx reads.
+const LONGEST_SIGN_IN: usize = 2048;
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 
 const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
@@ -135,18 +135,19 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
 /// Where a browser signs in and comes back from. Plain nginx has no way to escape an address for a query,
 /// so it takes this one; ingress-nginx makes its own.
 fn point_to_sign_in(response: &mut HttpResponse, original: &CheckRequest<'_>) {
-    let mut target = original.path.to_owned();
-    if let Some(query) = original.query {
-        target.push('?');
-        target.push_str(query);
-    }
-    if target.len() > LONGEST_TARGET {
-        return;
-    }
-    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(RETURN_PARAMETER, &target).finish();
-    if let Ok(value) = HeaderValue::from_str(&format!("/sso/login?{query}")) {
+    let whole = original.query.map(|query| format!("{}?{query}", original.path));
+    let targets = [whole.as_deref(), Some(original.path), None].into_iter();
+    // What is too long to come back to is left out as a whole, and not cut somewhere.
+    let mut addresses = targets.map(sign_in_address).filter(|address| address.len() <= LONGEST_SIGN_IN);
+    if let Some(value) = addresses.next().and_then(|address| HeaderValue::try_from(address).ok()) {
         response.headers_mut().insert(SIGN_IN, value);
     }
+}
+
+fn sign_in_address(target: Option<&str>) -> String {
+    let Some(target) = target else { return "/sso/login".to_owned() };
+    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(RETURN_PARAMETER, target).finish();
+    format!("/sso/login?{query}")
 }
 
 impl CheckService {
@@ -197,4 +198,27 @@ fn allow(judged: &Judged) -> HttpResponse {
 
 async fn nowhere(service: Data<CheckService>) -> HttpResponse {
     service.misconfigured("no gateway family has its path; /auth/nginx is the one of nginx").1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sign_in_for(path: &str, query: Option<&str>) -> String {
+        let mut response = HttpResponse::Unauthorized().finish();
+        point_to_sign_in(&mut response, &CheckRequest { method: "GET", scheme: "http", host: "a", path, query });
+        response.headers()[SIGN_IN].to_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_sign_in_comes_back_to_the_whole_target_escaped() {
+        assert_eq!(sign_in_for("/a%2Fb", Some("x=1&y=%26")), "/sso/login?rd=%2Fa%252Fb%3Fx%3D1%26y%3D%2526");
+    }
+
+    #[test]
+    fn a_long_query_is_left_out_whole_and_a_long_path_too() {
+        let long = "a".repeat(LONGEST_SIGN_IN);
+        assert_eq!(sign_in_for("/a", Some(&long)), "/sso/login?rd=%2Fa");
+        assert_eq!(sign_in_for(&format!("/{long}"), None), "/sso/login");
+    }
 }

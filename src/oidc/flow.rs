@@ -110,7 +110,7 @@ impl Flows {
             return Err(unknown());
         }
         let key = key(state);
-        let stored = self.records.get::<Flow>(&key).await?.ok_or_else(unknown)?;
+        let stored = self.records.get_patiently::<Flow>(&key).await?.ok_or_else(unknown)?;
         let Flow { begun, continuation, waiting } = stored.value;
         let Some(waiting) = waiting else { return Err(TakeError::Finished { continuation }) };
         if browser.is_none_or(|browser| !browser.is(&waiting.browser)) {

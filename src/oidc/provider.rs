@@ -87,6 +87,7 @@ pub struct Provider {
     known: watch::Sender<Option<Arc<Known>>>,
     wanted: Notify,
     last_attempt: Mutex<Option<Instant>>,
+    attempted: watch::Sender<bool>,
 }
 
 /// A provider's endpoints and keys as they were last fetched.
@@ -124,7 +125,8 @@ impl Provider {
         let redirect_uri = RedirectUrl::new(redirect_uri).map_err(|error| HttpClientError::Client(error.to_string()))?;
         metrics.provider_ready(&config.id, Outcome::Error);
         let (known, wanted, last_attempt) = (watch::Sender::new(None), Notify::new(), Mutex::default());
-        Ok(Self { config, secret, redirect_uri, http, clock, metrics, known, wanted, last_attempt })
+        let attempted = watch::Sender::new(false);
+        Ok(Self { config, secret, redirect_uri, http, clock, metrics, known, wanted, last_attempt, attempted })
     }
 
     pub fn id(&self) -> &str {
@@ -148,7 +150,8 @@ impl Provider {
     pub async fn keep_fresh(self: Arc<Self>) {
         let mut retry = FIRST_RETRY;
         loop {
-            let wait = match self.fetch().await {
+            let fetched = self.fetch().await;
+            let wait = match fetched {
                 Ok(known) => {
                     self.learn(known);
                     retry = FIRST_RETRY;
@@ -162,11 +165,18 @@ impl Provider {
                     wait
                 }
             };
+            self.attempted.send_replace(true);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.wanted.notified() => {}
             }
         }
+    }
+
+    /// Waits until the first fetch has ended, whichever way: a pod is then as ready as it can be.
+    pub async fn attempted(&self) {
+        // The sender lives as long as this provider.
+        let _ = self.attempted.subscribe().wait_for(|attempted| *attempted).await;
     }
 
     /// Where people are sent to end their session at the provider too.

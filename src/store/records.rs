@@ -1,6 +1,6 @@
 //! Typed, sealed records over a [`Store`]: what is read back is opened, what is written is sealed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -58,6 +58,9 @@ pub struct Change<'a> {
     dropped: Vec<Dropped>,
 }
 
+/// Between the tries of a patient read.
+const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+
 #[derive(Serialize, Deserialize)]
 struct NoticeBody {
     dropped: Vec<Dropped>,
@@ -88,6 +91,18 @@ impl Records {
         let value =
             serde_json::from_slice(&plain).map_err(|error| unreadable(format!("{:?} error in its JSON", error.classify())))?;
         Ok(Some(Stored { value, version: found.version }))
+    }
+
+    /// As [`Records::get`], with a commit's patience. A check is better refused at once than late; a
+    /// person who is signing in is better let wait, since an authorization code can't be redeemed twice.
+    pub async fn get_patiently<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, ReadError> {
+        for pause in PAUSES {
+            match self.get(key).await {
+                Err(ReadError::Unavailable(_)) => tokio::time::sleep(pause).await,
+                read => return read,
+            }
+        }
+        self.get(key).await
     }
 
     pub fn change(&self, shard: Shard) -> Change<'_> {
