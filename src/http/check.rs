@@ -207,7 +207,7 @@ mod tests {
     fn sign_in_for(path: &str, query: Option<&str>) -> String {
         let mut response = HttpResponse::Unauthorized().finish();
         point_to_sign_in(&mut response, &CheckRequest { method: "GET", scheme: "http", host: "a", path, query });
-        response.headers()[SIGN_IN].to_str().unwrap().to_owned()
+        response.headers().get(SIGN_IN).unwrap().to_str().unwrap().to_owned()
     }
 
     #[test]
