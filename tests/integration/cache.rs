@@ -21,7 +21,7 @@ async fn in_steady_state_a_thousand_checks_cause_no_store_command() {
     let site = Site::start(&[redis.url(), redis.url()], "").await;
     let browser = site.sign_in(0).await;
     for pod in [0, 1] {
-        assert_eq!(site.status(pod, &browser.cookie).await, 200);
+        site.warm(pod, &browser.cookie).await;
         let (before, hits) = (site.commands(pod).await, site.lookups(pod, "hit").await);
         let ask = async || {
             for _ in 0..100 {
@@ -42,7 +42,7 @@ async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
     let (mut whole, mut after_answer) = (Vec::new(), Vec::new());
     for _ in 0..50 {
         let browser = site.sign_in(0).await;
-        assert_eq!(site.status(1, &browser.cookie).await, 200);
+        site.warm(1, &browser.cookie).await;
         let form = site.logout_form(0, &browser).await;
         let sent = Instant::now();
         let logout = async {
@@ -72,7 +72,7 @@ async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_an
     // The same person's sessions lie in one shard: a second time in a row its notices stay away.
     for round in ["first", "second"] {
         let browser = site.sign_in(0).await;
-        assert_eq!(site.status(1, &browser.cookie).await, 200);
+        site.warm(1, &browser.cookie).await;
         site.sign_out(0, &browser).await;
         site.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut bus, {round} logout"));
     }
@@ -91,7 +91,7 @@ async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_an
     })
     .await;
     let browser = site.sign_in(0).await;
-    assert_eq!(site.status(1, &browser.cookie).await, 200);
+    site.warm(1, &browser.cookie).await;
     site.sign_out(0, &browser).await;
     site.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound("healed bus");
 }
@@ -105,7 +105,7 @@ async fn a_dropped_notice_is_a_gap_that_the_next_one_shows() {
     for attempt in 1.. {
         let (revoked, next) = (site.sign_in(0).await, site.sign_in(0).await);
         let form = site.logout_form(0, &next).await;
-        assert_eq!(site.status(1, &revoked.cookie).await, 200);
+        site.warm(1, &revoked.cookie).await;
         let (gaps, lost) = (site.notices(1, "gap").await, proxy.lost());
         proxy.drop_next_notice("notices");
         site.sign_out(0, &revoked).await;
@@ -128,7 +128,7 @@ async fn a_pod_that_dies_right_after_a_revocations_commit_has_told_the_others() 
     let mut site = Site::start(&[redis.url(), redis.url()], "").await;
     for _ in 0..3 {
         let browser = site.sign_in(0).await;
-        assert_eq!(site.status(1, &browser.cookie).await, 200);
+        site.warm(1, &browser.cookie).await;
         let form = site.logout_form(0, &browser).await;
         let key = session_key(&browser.cookie);
         assert_eq!(redis.node.call(&["EXISTS", &key]).await, Reply::Int(1));
@@ -151,7 +151,7 @@ async fn an_emptied_store_ends_every_session_within_the_bound_and_serves_new_one
     let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
     let browser = site.sign_in(0).await;
     for pod in 0..3 {
-        assert_eq!(site.status(pod, &browser.cookie).await, 200);
+        site.warm(pod, &browser.cookie).await;
     }
     redis.flush().await;
     let since = Instant::now();
@@ -176,7 +176,7 @@ async fn notices_of_somebody_without_the_key_change_nothing() {
     let redis = Standalone::start(Options::default()).await;
     let site = Site::start(&[redis.url()], "").await;
     let browser = site.sign_in(0).await;
-    assert_eq!(site.status(0, &browser.cookie).await, 200);
+    site.warm(0, &browser.cookie).await;
     let (before, unreadable) = (site.commands(0).await, site.notices(0, "unreadable").await);
     for shard in 0..64 {
         let forged = format!("{shard}:0000000000000000:1:1111111111111111:{{\"dropped\":[]}}");

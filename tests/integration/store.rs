@@ -1,9 +1,10 @@
 //! The store on real servers: the contract on every shape of Redis and in memory, and what an operator is told.
 
-pub mod contract;
+mod contract;
 mod faults;
 mod leaks;
 mod sealing;
+mod steps;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,9 +20,7 @@ use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, Redis
 use crate::support::install_crypto;
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
 use crate::support::wait::until;
-use contract::{any_shard, fresh, fresh_in, hear, putting, value, within};
-
-const DEADLINE: Duration = Duration::from_secs(30);
+use steps::{DEADLINE, any_shard, fresh, fresh_in, hear, putting, value, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds_in_memory() {

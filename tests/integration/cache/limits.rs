@@ -20,7 +20,7 @@ async fn use_on_one_pod_keeps_a_session_alive_on_another_until_the_absolute_limi
     let before_login = Instant::now();
     let browser = site.sign_in(0).await;
     let after_login = Instant::now();
-    assert_eq!(site.status(1, &browser.cookie).await, 200);
+    site.warm(1, &browser.cookie).await;
 
     // The second pod's copy becomes idle, while the person is at work on the first.
     let used_until = after_login + IDLE + IDLE / 3;
@@ -55,7 +55,7 @@ async fn a_session_that_nobody_uses_ends() {
     let redis = Standalone::start(Options::default()).await;
     let site = Site::start(&[redis.url(), redis.url()], LIMITS).await;
     let browser = site.sign_in(0).await;
-    assert_eq!(site.status(1, &browser.cookie).await, 200);
+    site.warm(1, &browser.cookie).await;
     let key = session_key(&browser.cookie);
     let unused = Instant::now();
     until("the record to expire", DEADLINE, async || (redis.node.call(&["EXISTS", &key]).await == Reply::Int(0)).then_some(()))

@@ -60,7 +60,7 @@ impl People {
     async fn arrive(url: &str) -> Self {
         let site = Site::start(&[url.to_owned(), url.to_owned()], CONFIG).await;
         let (known, unknown) = (site.sign_in(0).await, site.sign_in(0).await);
-        assert_eq!(site.status(1, &known.cookie).await, 200);
+        site.warm(1, &known.cookie).await;
         Self { site, known, unknown }
     }
 

@@ -162,11 +162,23 @@ impl Site {
         }
     }
 
-    /// Commands that pod has sent to its store because somebody asked something. The rounds that prove
-    /// the cache are not among them.
+    /// Asks until the pod answers from its cache: what it read while the shard changed is not kept.
+    pub async fn warm(&self, pod: usize, cookie: &str) {
+        until("the session to be cached", DEADLINE, async || {
+            let hits = self.lookups(pod, "hit").await;
+            assert_eq!(self.status(pod, cookie).await, 200);
+            (self.lookups(pod, "hit").await > hits).then_some(())
+        })
+        .await;
+    }
+
+    /// Commands that the pod has sent to its store because somebody asked something. The rounds that
+    /// prove the cache are not among them.
     pub async fn commands(&self, pod: usize) -> f64 {
-        let metric = "vestibule_store_commands_total";
-        self.pods[pod].metric(metric, &[]).await - self.pods[pod].metric(metric, &["operation=\"sequences\""]).await
+        let text = self.pods[pod].metrics().await;
+        let commands = text.lines().filter(|line| line.starts_with("vestibule_store_commands_total{"));
+        let asked = commands.filter(|line| !line.contains("operation=\"sequences\""));
+        asked.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
     pub async fn lookups(&self, pod: usize, result: &str) -> f64 {

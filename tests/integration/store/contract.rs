@@ -1,6 +1,6 @@
 //! What every store promises: one suite, run on each of them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +9,14 @@ use tokio::sync::broadcast::Receiver;
 use uuid::Uuid;
 use vestibule::secret::random_bytes;
 use vestibule::store::{
-    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Store, Token, Ttl,
-    Version,
+    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Token, Ttl, Version,
 };
 
+use super::steps::{
+    DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, hear, put, putting, replacing, sequence, sequences, value,
+    within,
+};
 use crate::support::wait::{timed, until};
-
-const DEADLINE: Duration = Duration::from_secs(20);
-
-type Shared = Arc<dyn Store>;
 
 macro_rules! statements {
     ($store:expr, $($name:ident),+ $(,)?) => {$(
@@ -426,19 +425,6 @@ async fn concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<S
     join_all(tasks.collect::<Vec<_>>()).await.into_iter().map(Result::unwrap).collect()
 }
 
-/// The first notice of each of these commits, in the order of their arrival. Copies may come through
-/// every primary, and later.
-pub async fn hear(notices: &mut Receiver<Notice>, wanted: &[Token]) -> Vec<Notice> {
-    let (mut heard, mut known) = (Vec::new(), HashSet::new());
-    while heard.len() < wanted.len() {
-        let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
-        if wanted.contains(&notice.sequence.token) && known.insert(notice.sequence.token) {
-            heard.push(notice);
-        }
-    }
-    heard
-}
-
 /// The first notice that is news to who knows the shard as of `known`; copies of older ones may come late.
 async fn first_after(notices: &mut Receiver<Notice>, shard: Shard, known: Sequence) -> Notice {
     loop {
@@ -451,58 +437,4 @@ async fn first_after(notices: &mut Receiver<Notice>, shard: Shard, known: Sequen
 
 async fn until_absent(store: &Shared, key: &Key) {
     until("the record to expire", DEADLINE, async || value(store, key).await.is_none().then_some(())).await;
-}
-
-pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
-    let deadline = 3 * DEADLINE;
-    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| panic!("waited {deadline:?} in vain for {what}"))
-}
-
-pub async fn value(store: &Shared, key: &Key) -> Option<Vec<u8>> {
-    store.get(key).await.unwrap().map(|found| found.sealed)
-}
-
-pub async fn done(store: &Shared, commit: &Commit) -> Sequence {
-    store.commit(commit).await.expect("the store is there").expect("what is expected holds")
-}
-
-pub async fn put(store: &Shared, key: &Key, text: &[u8]) -> Sequence {
-    done(store, &putting(key, text)).await
-}
-
-pub async fn sequence(store: &Shared, shard: Shard) -> Sequence {
-    sequences(store).await[shard.index()]
-}
-
-async fn sequences(store: &Shared) -> Vec<Sequence> {
-    store.sequences().await.into_iter().map(Result::unwrap).collect()
-}
-
-pub fn putting(key: &Key, text: &[u8]) -> Commit {
-    let mut commit = Commit::new(key.shard);
-    commit.put = vec![(key.clone(), text.to_vec(), Ttl::Forever)];
-    commit
-}
-
-pub fn replacing(key: &Key, version: Version, text: &[u8]) -> Commit {
-    let mut commit = putting(key, text);
-    commit.expect = vec![(key.clone(), Expected::Version(version))];
-    commit
-}
-
-pub fn fresh(kind: Kind) -> Key {
-    fresh_in(any_shard(), kind)
-}
-
-pub fn fresh_in(shard: Shard, kind: Kind) -> Key {
-    Key::new(shard, kind, fresh_id())
-}
-
-pub fn any_shard() -> Shard {
-    let [byte] = random_bytes::<1>();
-    Shard::new(byte % Shard::COUNT).expect("smaller than the count")
-}
-
-fn fresh_id() -> String {
-    Token::random().to_string()
 }

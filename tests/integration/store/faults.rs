@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vestibule::store::{Commit, Conflict, Failed, Key, Kind, Sequence, Shard, Store, Unavailable};
 
-use super::contract::{done, fresh, fresh_in, hear, put, putting, replacing, sequence, value, within};
-use super::{DEADLINE, connection, is_heard, start, works_again};
+use super::steps::{DEADLINE, done, fresh, fresh_in, hear, put, putting, replacing, sequence, value, within};
+use super::{connection, is_heard, start, works_again};
 use crate::support::ports;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Cluster, Options, Sentinel, Standalone};

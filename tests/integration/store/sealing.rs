@@ -7,7 +7,7 @@ use vestibule::clock::SystemClock;
 use vestibule::secret::{Digest, KeyRing, RingKeys, new_key};
 use vestibule::store::{Key, Kind, ReadError, Record, Records, Sequence, Shard, Store, Token, Ttl};
 
-use super::contract::{fresh_in, hear, within};
+use super::steps::{fresh_in, hear, within};
 use super::{PREFIX, connection, start};
 use crate::support::redis::{Cluster, Node, Options, Standalone};
 use crate::support::resp::Reply;

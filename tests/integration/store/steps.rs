@@ -1,0 +1,80 @@
+//! What tests of the store do again and again: write, read, hear, wait.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::Receiver;
+use vestibule::secret::random_bytes;
+use vestibule::store::{Commit, Expected, Key, Kind, Notice, Sequence, Shard, Store, Token, Ttl, Version};
+
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+pub type Shared = Arc<dyn Store>;
+
+/// The first notice of each of these commits, in the order of their arrival. Copies may come through
+/// every primary, and later.
+pub async fn hear(notices: &mut Receiver<Notice>, wanted: &[Token]) -> Vec<Notice> {
+    let (mut heard, mut known) = (Vec::new(), HashSet::new());
+    while heard.len() < wanted.len() {
+        let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
+        if wanted.contains(&notice.sequence.token) && known.insert(notice.sequence.token) {
+            heard.push(notice);
+        }
+    }
+    heard
+}
+
+pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let deadline = 2 * DEADLINE;
+    tokio::time::timeout(deadline, work).await.unwrap_or_else(|_| panic!("waited {deadline:?} in vain for {what}"))
+}
+
+pub async fn value(store: &Shared, key: &Key) -> Option<Vec<u8>> {
+    store.get(key).await.unwrap().map(|found| found.sealed)
+}
+
+pub async fn done(store: &Shared, commit: &Commit) -> Sequence {
+    store.commit(commit).await.expect("the store is there").expect("what is expected holds")
+}
+
+pub async fn put(store: &Shared, key: &Key, text: &[u8]) -> Sequence {
+    done(store, &putting(key, text)).await
+}
+
+pub async fn sequence(store: &Shared, shard: Shard) -> Sequence {
+    sequences(store).await[shard.index()]
+}
+
+pub async fn sequences(store: &Shared) -> Vec<Sequence> {
+    store.sequences().await.into_iter().map(Result::unwrap).collect()
+}
+
+pub fn putting(key: &Key, text: &[u8]) -> Commit {
+    let mut commit = Commit::new(key.shard);
+    commit.put = vec![(key.clone(), text.to_vec(), Ttl::Forever)];
+    commit
+}
+
+pub fn replacing(key: &Key, version: Version, text: &[u8]) -> Commit {
+    let mut commit = putting(key, text);
+    commit.expect = vec![(key.clone(), Expected::Version(version))];
+    commit
+}
+
+pub fn fresh(kind: Kind) -> Key {
+    fresh_in(any_shard(), kind)
+}
+
+pub fn fresh_in(shard: Shard, kind: Kind) -> Key {
+    Key::new(shard, kind, fresh_id())
+}
+
+pub fn any_shard() -> Shard {
+    let [byte] = random_bytes::<1>();
+    Shard::new(byte % Shard::COUNT).expect("smaller than the count")
+}
+
+pub fn fresh_id() -> String {
+    Token::random().to_string()
+}
