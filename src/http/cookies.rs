@@ -66,10 +66,13 @@ impl CookieNames {
     }
 }
 
-/// Found as the check finds it: what stands in other cookies does not matter.
+/// Found as the check finds it: what stands in other cookies does not matter, and of two different values
+/// nobody can say which is meant.
 fn find<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
-    let mut headers = request.headers().get_all(header::COOKIE);
-    headers.find_map(|header| cookies(header.as_bytes(), name).find_map(|value| std::str::from_utf8(value).ok()))
+    let headers = request.headers().get_all(header::COOKIE);
+    let mut values = headers.flat_map(|header| cookies(header.as_bytes(), name));
+    let first = values.next()?;
+    values.all(|value| value == first).then(|| std::str::from_utf8(first).ok())?
 }
 
 #[cfg(test)]

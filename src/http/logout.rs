@@ -160,8 +160,8 @@ fn same_origin(request: &HttpRequest, site: &Site) -> bool {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     match (header("sec-fetch-site"), header(header::ORIGIN.as_str())) {
         (Some(from), _) => from == "same-origin",
+        (None, None | Some("null")) => true,
         (None, Some(origin)) => origin == site.public_url.origin(),
-        (None, None) => true,
     }
 }
 

@@ -1,5 +1,7 @@
 //! From an authorization code to verified claims.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use openidconnect::{
     AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, Nonce, OAuth2TokenResponse,
@@ -79,15 +81,15 @@ impl Provider {
         let id_token = tokens.id_token().ok_or(ExchangeError::NoIdToken)?;
         // Keys may have been rotated since they were fetched; once is enough to find out.
         let (known, claims) = match self.verify_id_token(&known, id_token, &tokens, &taken.nonce, clock) {
-            Err(IdTokenError::UnknownKey(_)) if self.refresh_keys().await => {
-                let known = self.known()?;
+            Err(IdTokenError::UnknownKey(text)) => {
+                let known = self.newer_than(&known).await.ok_or(ExchangeError::IdToken(text))?;
                 let claims = self.verify_id_token(&known, id_token, &tokens, &taken.nonce, clock)?;
                 (known, claims)
             }
             outcome => (known, outcome?),
         };
         let subject = text(&claims, "sub").ok_or_else(|| ExchangeError::IdToken("sub is missing".into()))?;
-        let access_token = self.access_token_claims(&known, tokens.access_token(), &subject, clock);
+        let access_token = self.access_token_claims(&known, tokens.access_token(), &subject, clock).await;
         let userinfo = self.userinfo_claims(&known, tokens.access_token(), &subject).await?;
         let verified = self.verified(id_token, &subject, claims, access_token, userinfo);
         let size = size(&verified.identity);
@@ -140,24 +142,33 @@ impl Provider {
     }
 
     /// Absent when the token is opaque, or does not verify: nothing stands in for its claims.
-    fn access_token_claims(&self, known: &Known, token: &AccessToken, subject: &str, clock: &dyn Clock) -> Option<Claims> {
+    async fn access_token_claims(
+        &self,
+        known: &Arc<Known>,
+        token: &AccessToken,
+        subject: &str,
+        clock: &dyn Clock,
+    ) -> Option<Claims> {
         let algorithms = self.algorithms();
-        let expected = self.access_token_expectations(known, &algorithms);
-        match access_token::verify(token.secret(), &expected, clock.now()) {
-            Ok(claims) if text(&claims, "sub").is_some_and(|sub| sub != subject) => {
-                tracing::warn!(
-                    provider = self.id(),
-                    "the access token is of another subject than the id_token; its claims are left out"
-                );
-                None
-            }
-            Ok(claims) => Some(claims),
-            Err(access_token::Unusable::Opaque) => None,
-            Err(reason) => {
-                tracing::info!(provider = self.id(), %reason, "the access token's claims are left out");
-                None
-            }
-        }
+        let verify = |known: &Known| {
+            access_token::verify(token.secret(), &self.access_token_expectations(known, &algorithms), clock.now())
+        };
+        let verified = match verify(known) {
+            // It may be signed with another key than the id_token, and that one be the new one.
+            Err(access_token::Unusable::NoMatchingKey) => match self.newer_than(known).await {
+                Some(known) => verify(&known),
+                None => Err(access_token::Unusable::NoMatchingKey),
+            },
+            verified => verified,
+        };
+        let reason = match verified {
+            Ok(claims) if text(&claims, "sub").is_none_or(|sub| sub == subject) => return Some(claims),
+            Ok(_) => "it is of another subject than the id_token".to_owned(),
+            Err(access_token::Unusable::Opaque) => return None,
+            Err(reason) => reason.to_string(),
+        };
+        tracing::info!(provider = self.id(), reason, "the access token's claims are left out");
+        None
     }
 
     async fn userinfo_claims(&self, known: &Known, token: &AccessToken, subject: &str) -> Result<Option<Claims>, ExchangeError> {
@@ -268,7 +279,9 @@ fn describe<E: std::error::Error>(error: RequestTokenError<E, StandardErrorRespo
     match error {
         RequestTokenError::ServerResponse(response) => format!("it refused: {:?}", response.error().as_ref()),
         RequestTokenError::Request(error) => error.to_string(),
-        RequestTokenError::Parse(error, _) => format!("its answer can't be read at {}", error.path()),
+        RequestTokenError::Parse(error, _) => {
+            format!("its answer, or the id_token in it, can't be read at {:?}", error.path().to_string())
+        }
         RequestTokenError::Other(text) => text,
     }
 }

@@ -1,7 +1,10 @@
 //! One identity provider: its endpoints and keys, fetched in the background and kept fresh.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -87,7 +90,10 @@ pub struct Provider {
     known: watch::Sender<Option<Arc<Known>>>,
     wanted: Notify,
     last_attempt: Mutex<Option<Instant>>,
-    attempted: watch::Sender<bool>,
+    /// Fetches that have ended, whichever way.
+    attempts: watch::Sender<u64>,
+    /// A fetch is under way or has been asked for.
+    fetching: AtomicBool,
 }
 
 /// A provider's endpoints and keys as they were last fetched.
@@ -125,8 +131,8 @@ impl Provider {
         let redirect_uri = RedirectUrl::new(redirect_uri).map_err(|error| HttpClientError::Client(error.to_string()))?;
         metrics.provider_ready(&config.id, Outcome::Error);
         let (known, wanted, last_attempt) = (watch::Sender::new(None), Notify::new(), Mutex::default());
-        let attempted = watch::Sender::new(false);
-        Ok(Self { config, secret, redirect_uri, http, clock, metrics, known, wanted, last_attempt, attempted })
+        let (attempts, fetching) = (watch::Sender::new(0), AtomicBool::new(false));
+        Ok(Self { config, secret, redirect_uri, http, clock, metrics, known, wanted, last_attempt, attempts, fetching })
     }
 
     pub fn id(&self) -> &str {
@@ -150,6 +156,7 @@ impl Provider {
     pub async fn keep_fresh(self: Arc<Self>) {
         let mut retry = FIRST_RETRY;
         loop {
+            self.fetching.store(true, Ordering::Relaxed);
             let fetched = self.fetch().await;
             let wait = match fetched {
                 Ok(known) => {
@@ -165,7 +172,8 @@ impl Provider {
                     wait
                 }
             };
-            self.attempted.send_replace(true);
+            self.fetching.store(false, Ordering::Relaxed);
+            self.attempts.send_modify(|ended| *ended += 1);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.wanted.notified() => {}
@@ -176,7 +184,7 @@ impl Provider {
     /// Waits until the first fetch has ended, whichever way: a pod is then as ready as it can be.
     pub async fn attempted(&self) {
         // The sender lives as long as this provider.
-        let _ = self.attempted.subscribe().wait_for(|attempted| *attempted).await;
+        let _ = self.attempts.subscribe().wait_for(|ended| *ended > 0).await;
     }
 
     /// Where people are sent to end their session at the provider too.
@@ -226,16 +234,31 @@ impl Provider {
         known.metadata.userinfo_endpoint().is_some()
     }
 
-    /// Fetches the keys anew, unless that was tried a moment ago. Tells whether there are newer ones.
-    pub(super) async fn refresh_keys(&self) -> bool {
+    /// Keys that were fetched after `used`: those that are there already, or those of one more fetch.
+    /// However many logins ask at once, they share it; and it begins only so often.
+    pub(super) async fn newer_than(&self, used: &Arc<Known>) -> Option<Arc<Known>> {
+        let newer = || self.known().ok().filter(|known| !Arc::ptr_eq(known, used));
+        let mut attempts = self.attempts.subscribe();
+        if newer().is_none() && self.ask_for_keys() {
+            // Late or failed, the answer is the same: there are no newer keys.
+            let _ = tokio::time::timeout(DEMAND_WAIT, attempts.changed()).await;
+        }
+        newer()
+    }
+
+    /// Tells whether a fetch is under way or has just been asked for.
+    fn ask_for_keys(&self) -> bool {
+        if self.fetching.swap(true, Ordering::Relaxed) {
+            return true;
+        }
         let now = self.clock.monotonic();
         let lately = self.last_attempt().is_some_and(|last| now.duration_since(last) < REFRESH_ON_DEMAND);
         if lately {
+            self.fetching.store(false, Ordering::Relaxed);
             return false;
         }
-        let mut known = self.known.subscribe();
         self.wanted.notify_one();
-        tokio::time::timeout(DEMAND_WAIT, known.changed()).await.is_ok_and(|changed| changed.is_ok())
+        true
     }
 
     fn learn(&self, known: Known) {
