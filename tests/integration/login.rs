@@ -3,6 +3,7 @@
 
 mod anywhere;
 mod identity;
+mod one_pod;
 mod providers;
 mod refused;
 mod store_away;

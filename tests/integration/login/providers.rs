@@ -1,1 +1,130 @@
-//! To come.
+//! Several providers, and providers that are away, change their keys, or are described by hand.
+
+use std::time::Duration;
+
+use super::one_pod::OnePod;
+use crate::support::agent::Agent;
+use crate::support::idp::IdpOptions;
+use crate::support::steps::{ALICE, BOB, CAROL, assert_page, assert_signed_in, at, at_provider, begin, until_callback};
+use crate::support::wait;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_choice_there_is_a_page_and_a_named_provider_skips_it() {
+    let site = OnePod::with_a_choice().await;
+    let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/")).await;
+    assert_page(&page, 200, "Sign in");
+    let links: Vec<String> = page.links().iter().filter_map(|link| link.query().map(str::to_owned)).collect();
+    assert!(
+        links.iter().any(|query| query.contains("provider=corp")) && links.iter().any(|query| query.contains("provider=partner"))
+    );
+    let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/&provider=partner")).await;
+    let issuer = site.other_idp.as_ref().unwrap().issuer();
+    assert!(page.status == 302 && page.location().unwrap().as_str().starts_with(issuer));
+    let page = Agent::new().get(&site.pod.public("/sso/login?provider=nobody")).await;
+    assert_page(&page, 404, "Unknown identity provider");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_second_provider_signs_in_on_its_own_callback_and_on_no_other() {
+    let site = OnePod::with_a_choice().await;
+    let partner = site.other_idp.as_ref().unwrap();
+    let agent = Agent::new();
+    let page = agent.get(&site.pod.public("/sso/login?rd=/ui/p&provider=partner")).await;
+    let callback = at_provider(partner, &agent, page, BOB).await;
+    assert_eq!(callback.path(), "/sso/callback/partner");
+    let query = callback.query().unwrap();
+    for (path, status) in [("/sso/callback", 400), ("/sso/callback/corp", 404), ("/sso/callback/other", 404)] {
+        let page = agent.get(&site.pod.public(&format!("{path}?{query}"))).await;
+        assert_eq!(page.status, status, "{path}: {}", page.body);
+    }
+    assert_eq!(site.idp.stats().await["token"], 0, "no code of one provider is sent to another");
+    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_are_replaced_between_login_and_callback_are_found_by_all_logins_at_once() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let people = [ALICE, BOB, CAROL, ALICE, BOB];
+    // A fetch on demand begins at most every 10 s, counted from the one at the start.
+    wait::until("a fetch to be allowed again", PATIENCE, async || (wait_since_start(&site).await >= 11.0).then_some(())).await;
+    let agents: Vec<Agent> = people.iter().map(|_| Agent::new()).collect();
+    let mut begun = Vec::new();
+    for (agent, person) in agents.iter().zip(people) {
+        let page = begin(agent, &site.pod, "/ui/").await;
+        begun.push((agent, person, page));
+    }
+    site.idp.replace_keys().await;
+    let mut callbacks = Vec::new();
+    for (agent, person, page) in begun {
+        callbacks.push((agent, at(&site.pod, &at_provider(&site.idp, agent, page, person).await)));
+    }
+    let answers = futures::future::join_all(callbacks.iter().map(|(agent, callback)| agent.get(callback))).await;
+    for page in &answers {
+        assert_signed_in(page);
+    }
+    let fetches = site.pod.metric("vestibule_provider_refreshes_total", &["outcome=\"ok\""]).await;
+    assert!(fetches <= 3.0, "{fetches} fetches for {} logins", answers.len());
+}
+
+/// Seconds that the pod has run.
+async fn wait_since_start(site: &OnePod) -> f64 {
+    seconds_now() - site.pod.metric("process_start_time_seconds", &[]).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "compared with a metric of another process")]
+fn seconds_now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |passed| passed.as_secs_f64())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_down_at_the_start_stops_nothing_and_is_found_when_it_comes() {
+    let mut site = OnePod::start(|_| (), |_| ()).await;
+    site.idp.kill9();
+    site.pod.restart().await;
+    let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/")).await;
+    assert_page(&page, 503, "Sign-in is not possible right now");
+    assert!(site.pod.is_ready().await);
+    site.idp.restart().await;
+    wait::until("the provider to be found", PATIENCE, async || {
+        (site.pod.metric("vestibule_provider_ready", &[]).await == 1.0).then_some(())
+    })
+    .await;
+    let agent = Agent::new();
+    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
+    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_given_by_hand_take_the_place_of_discovery() {
+    let by_hand = |pod: &mut crate::support::pod::PodOptions| {
+        let provider = &mut pod.providers[0];
+        let issuer = provider.issuer.clone();
+        provider.further = vec![
+            format!("authorization_endpoint: {issuer}/protocol/openid-connect/auth"),
+            format!("token_endpoint: {issuer}/protocol/openid-connect/token"),
+            format!("jwks_uri: {issuer}/protocol/openid-connect/certs"),
+        ];
+    };
+    let site = OnePod::start(|_: &mut IdpOptions| (), by_hand).await;
+    let agent = Agent::new();
+    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
+    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+    assert_eq!(site.idp.stats().await["discovery"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_login_sends_pkce_s256_and_a_state_and_nonce_of_its_own() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    for person in [ALICE, BOB, CAROL] {
+        let agent = Agent::new();
+        let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", person).await;
+        assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+    }
+    let stats = site.idp.stats().await;
+    assert!(stats["codeChallengeMethods"].as_array().unwrap().iter().all(|method| method == "S256"), "{stats}");
+    let lengths = stats["codeVerifierLengths"].as_array().unwrap();
+    assert!(lengths.len() == 3 && lengths.iter().all(|length| (43..=128).contains(&length.as_u64().unwrap())), "{stats}");
+    assert_eq!((stats["codeVerifiersOutsideAlphabet"].as_u64(), stats["statesAndNoncesSeenTwice"].as_u64()), (Some(0), Some(0)));
+}
