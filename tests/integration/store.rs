@@ -143,7 +143,12 @@ fn redis_store(connection: &Connection) -> Arc<RedisStore> {
     Arc::new(store.expect("the connection is well-formed"))
 }
 
-/// What the process makes of a configured URL.
+/// With the deadline that the process has unless it is told another.
+fn hasty_connection(url: &str) -> Connection {
+    Connection { command_timeout: Duration::from_millis(300), ..connection(url) }
+}
+
+/// What the process makes of a configured URL, but patient: no command fails because the machine is busy.
 fn connection(url: &str) -> Connection {
     let url = RedisUrl::parse(url).expect("a URL of the peers");
     let topology = match url.topology {
@@ -158,7 +163,7 @@ fn connection(url: &str) -> Connection {
         tls: None,
         credentials: Credentials::default(),
         prefix: PREFIX.to_owned(),
-        command_timeout: Duration::from_millis(300),
+        command_timeout: Duration::from_secs(3),
     }
 }
 

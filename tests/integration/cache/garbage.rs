@@ -15,6 +15,7 @@ use vestibule::principals::PROVEN_FOR;
 use vestibule::secret::{Handle, HandleKind, KeyRing, RingKeys, random_bytes};
 
 use super::site::{COOKIE, DEADLINE, Site};
+use crate::support::pod::PodOptions;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
 use crate::support::wait::{timed, until};
@@ -111,7 +112,7 @@ async fn more_misses_than_a_pod_takes_on_are_told_to_come_back_and_never_refused
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     // So patient that all of them wait at the same time.
-    let patient = |pod: &mut crate::support::pod::PodOptions, _: &str| pod.store.push("command_timeout: 10s".to_owned());
+    let patient = |pod: &mut PodOptions, _: &str| pod.store[1] = "command_timeout: 10s".to_owned();
     let site = Site::start_with(&[proxy.url()], patient).await;
     let browser = site.sign_in(0).await;
     site.warm(0, &browser.cookie).await;

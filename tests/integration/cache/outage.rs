@@ -58,7 +58,11 @@ struct People {
 
 impl People {
     async fn arrive(url: &str) -> Self {
-        let site = Site::start(&[url.to_owned(), url.to_owned()], CONFIG).await;
+        let site = Site::start_with(&[url.to_owned(), url.to_owned()], |pod, _| {
+            pod.further.push_str(CONFIG);
+            pod.store = vec![format!("url: {url}")];
+        })
+        .await;
         let (known, unknown) = (site.sign_in(0).await, site.sign_in(0).await);
         site.warm(1, &known.cookie).await;
         Self { site, known, unknown }

@@ -214,7 +214,8 @@ pub fn session_key(cookie: &str) -> String {
 
 fn pod_options(url: &str, key_ring_file: &std::path::Path) -> PodOptions {
     let mut pod = PodOptions::new();
-    pod.store = vec![format!("url: {url}")];
+    // Patient, so that no answer is a 503 because the machine is busy.
+    pod.store = vec![format!("url: {url}"), "command_timeout: 3s".to_owned()];
     pod.key_ring_file = Some(key_ring_file.to_owned());
     pod.role_map = Some(ROLE_MAP.to_owned());
     pod

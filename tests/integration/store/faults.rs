@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use vestibule::store::{Commit, Conflict, Failed, Key, Kind, Sequence, Shard, Store, Unavailable};
 
 use super::steps::{DEADLINE, done, fresh, fresh_in, hear, put, putting, replacing, sequence, value, within};
-use super::{connection, is_heard, start, works_again};
+use super::{connection, hasty_connection, is_heard, start, works_again};
 use crate::support::ports;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Cluster, Options, Sentinel, Standalone};
@@ -20,7 +20,7 @@ use crate::support::wait::{timed, until};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_starts_while_redis_is_away_is_ready_when_redis_comes() {
     let port = ports::free();
-    let store = start(&connection(&format!("redis://127.0.0.1:{port}")));
+    let store = start(&hasty_connection(&format!("redis://127.0.0.1:{port}")));
     let key = fresh(Kind::User);
     assert!(matches!(store.get(&key).await, Err(Unavailable(_))));
     assert!(store.commit(&putting(&key, b"early")).await.is_err());
@@ -36,7 +36,7 @@ async fn a_store_that_starts_while_redis_is_away_is_ready_when_redis_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_redis_is_unavailable_and_never_empty() {
     let mut redis = Standalone::start(Options::default()).await;
-    let store = start(&connection(&redis.url()));
+    let store = start(&hasty_connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let key = fresh(Kind::User);
     put(&store, &key, b"here").await;
@@ -56,7 +56,7 @@ async fn a_killed_redis_is_unavailable_and_never_empty() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_silent_redis_may_have_written_is_unknown_and_a_retry_settles_it() {
     let mut redis = Standalone::start(Options::default()).await;
-    let store = start(&connection(&redis.url()));
+    let store = start(&hasty_connection(&redis.url()));
     let key = fresh(Kind::User);
     within("the store to be ready", store.ready()).await;
     let before = put(&store, &key, b"before").await;
@@ -120,7 +120,7 @@ async fn a_commit_whose_every_reply_is_lost_is_unknown_and_another_pod_can_settl
 #[tokio::test(flavor = "multi_thread")]
 async fn commits_in_flight_are_applied_once_when_a_primary_is_killed() {
     let mut redis = Cluster::start().await;
-    let store = start(&connection(&redis.url()));
+    let store = start(&hasty_connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let workers = Workers::start(&store).await;
     workers.until_each_has_done(20).await;
@@ -166,7 +166,7 @@ async fn a_graceful_failover_disturbs_no_commit_and_no_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_is_killed() {
     let mut redis = Sentinel::start().await;
-    let store = start(&connection(&redis.url()));
+    let store = start(&hasty_connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let old = redis.kill_primary().await;
     redis.wait_for_failover(old).await;
@@ -177,7 +177,7 @@ async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_is_killed
 #[tokio::test(flavor = "multi_thread")]
 async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_hangs() {
     let mut redis = Sentinel::start().await;
-    let store = start(&connection(&redis.url()));
+    let store = start(&hasty_connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let old = redis.stop_primary().await;
     redis.wait_for_failover(old).await;
