@@ -26,7 +26,7 @@ async fn roles_that_stand_only_in_the_access_token_are_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opaque_access_token_has_no_claims_and_nothing_stands_in_for_them() {
     let site = OnePod::start(|idp| idp.token_format = TokenFormat::Opaque, |_| ()).await;
-    assert_eq!(header(&site, ALICE, "x-auth-request-role").await, "internal_user_viewer");
+    assert_eq!(header(&site, ALICE, "x-auth-request-role").await, "internal_user", "by her groups alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,9 +79,9 @@ async fn other_claims_at_the_next_login_change_what_a_living_session_may_do() {
     let session = sign_in(&site.idp, &agent, &site.pod, ALICE).await;
     assert_eq!(check(&agent, &site.pod, &session).await.header("x-auth-request-role"), Some("proxy_admin"));
     site.idp.set_access_token_claims("alice", json!({})).await;
-    assert_eq!(header(&site, ALICE, "x-auth-request-role").await, "internal_user_viewer");
-    assert_eq!(check(&agent, &site.pod, &session).await.header("x-auth-request-role"), Some("internal_user_viewer"));
+    assert_eq!(header(&site, ALICE, "x-auth-request-role").await, "internal_user", "by her groups alone");
+    assert_eq!(check(&agent, &site.pod, &session).await.header("x-auth-request-role"), Some("internal_user"));
     let log = site.pod.log();
-    assert!(log.contains("rules[0]") && log.contains("default_role"), "each login's line names its rule: {log}");
+    assert!(log.contains("rules[0]") && log.contains("rules[1]"), "each login's line names its rule: {log}");
     assert!(!log.contains("alice@example.com"));
 }

@@ -102,9 +102,9 @@ async fn endpoints_given_by_hand_take_the_place_of_discovery() {
         let provider = &mut pod.providers[0];
         let issuer = provider.issuer.clone();
         provider.further = vec![
-            format!("authorization_endpoint: {issuer}/protocol/openid-connect/auth"),
-            format!("token_endpoint: {issuer}/protocol/openid-connect/token"),
-            format!("jwks_uri: {issuer}/protocol/openid-connect/certs"),
+            format!("authorization_endpoint: {issuer}/auth"),
+            format!("token_endpoint: {issuer}/token"),
+            format!("jwks_uri: {issuer}/jwks"),
         ];
     };
     let site = OnePod::start(|_: &mut IdpOptions| (), by_hand).await;

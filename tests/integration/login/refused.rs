@@ -47,8 +47,12 @@ async fn an_expired_login_starts_again_at_the_same_place() {
     let name = vestibule::secret::Digest::of(state.as_bytes()).to_hex();
     // Time that passes in Redis: the flow's record is gone, as after its 600 s.
     for node in deployment.redis.primaries().await {
-        for key in node.keys().await.iter().filter(|key| key.ends_with(&name)) {
-            node.call(&["DEL", key]).await;
+        let node = &deployment.redis.nodes[node];
+        for key in node.keys().await {
+            let key = String::from_utf8(key).expect("our keys are text");
+            if key.ends_with(&name) {
+                node.call(&["DEL", &key]).await;
+            }
         }
     }
     let page = agent.get(&at(pod, &callback)).await;
