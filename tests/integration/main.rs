@@ -2,6 +2,7 @@
 
 mod browser;
 mod cache;
+mod cli;
 mod login;
 mod logout;
 mod nginx;

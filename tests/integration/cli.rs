@@ -1,0 +1,74 @@
+//! The command line, as an operator runs it.
+
+use std::process::{Command, Output};
+
+use vestibule::secret::RingKeys;
+
+use crate::support::agent::Agent;
+use crate::support::pod::{Pod, PodOptions};
+use crate::support::scratch::Scratch;
+
+/// Runs the binary with nothing of our own environment that could configure it.
+fn vestibule(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_vestibule")).args(arguments).env_clear().output().expect("the binary was built")
+}
+
+fn check_config(yaml: &str) -> Output {
+    let scratch = Scratch::new("cli");
+    let file = scratch.write("vestibule.yaml", yaml);
+    vestibule(&["check-config", "--config", &file.to_string_lossy()])
+}
+
+#[test]
+fn a_new_key_is_one_that_a_key_ring_takes() {
+    let (first, second) = (vestibule(&["key-ring", "new"]), vestibule(&["key-ring", "new"]));
+    assert!(first.status.success() && first.stdout != second.stdout);
+    let text = String::from_utf8([first.stdout, second.stdout].concat()).unwrap();
+    assert_eq!(text.lines().count(), 2);
+    RingKeys::parse(&text).expect("both are keys");
+}
+
+#[test]
+fn a_valid_configuration_is_said_to_be_valid() {
+    let output = check_config("public_url: https://llm.example.com\n");
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "the configuration is valid\n");
+}
+
+#[test]
+fn all_mistakes_come_at_once_with_their_places_and_no_secret() {
+    let yaml =
+        "public_url: http://llm.example.com\nreplicas: 3\nproviders:\n  - id: a\n    isuer: x\n    client_secret: hunter2\n";
+    let output = check_config(yaml);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for part in ["public_url (line 1)", "replicas (line 2)", "providers[0].isuer (line 5)"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn what_only_the_parts_can_judge_is_found_too() {
+    let scratch = Scratch::new("cli");
+    let map = scratch.write("roles.yaml", "{version: 1, rules: [{claim: a, match: b, role: king}]}");
+    let output = check_config(&format!("role_map: {{file: {}}}\n", map.display()));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && told.contains("king"), "{told}");
+    let output = check_config("log: {level: 'foo=nolevel'}\n");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sane_request_id_is_taken_over_and_named_in_the_log() {
+    let pod = Pod::start(PodOptions::new()).await;
+    let agent = Agent::new();
+    let refused = pod.public("/sso/login?rd=//evil.example.com");
+    let page = agent.get_with(&refused, &[("x-request-id", "0a1b2c3d4e5f6071")]).await;
+    assert_eq!((page.status, page.header("x-request-id")), (400, Some("0a1b2c3d4e5f6071")));
+    assert!(page.body.contains("0a1b2c3d4e5f6071"));
+    let page = agent.get_with(&refused, &[("x-request-id", "no\"t sane")]).await;
+    assert!(page.header("x-request-id").is_some_and(|id| id != "no\"t sane" && id.len() >= 8));
+    let log = pod.log();
+    assert!(log.contains("login refused") && log.contains("0a1b2c3d4e5f6071"), "{log}");
+}
