@@ -135,8 +135,8 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
 /// Where a browser signs in and comes back from. Plain nginx has no way to escape an address for a query,
 /// so it takes this one; ingress-nginx makes its own.
 fn point_to_sign_in(response: &mut HttpResponse, original: &CheckRequest<'_>) {
-    let whole = original.query.map(|query| format!("{}?{query}", original.path));
-    let targets = [whole.as_deref(), Some(original.path), None].into_iter();
+    let whole = original.query.map_or_else(|| original.path.to_owned(), |query| format!("{}?{query}", original.path));
+    let targets = [Some(whole.as_str()), Some(original.path), None].into_iter();
     // What is too long to come back to is left out as a whole, and not cut somewhere.
     let mut addresses = targets.map(sign_in_address).filter(|address| address.len() <= LONGEST_SIGN_IN);
     if let Some(value) = addresses.next().and_then(|address| HeaderValue::try_from(address).ok()) {
@@ -212,6 +212,7 @@ mod tests {
 
     #[test]
     fn the_sign_in_comes_back_to_the_whole_target_escaped() {
+        assert_eq!(sign_in_for("/a", None), "/sso/login?rd=%2Fa");
         assert_eq!(sign_in_for("/a%2Fb", Some("x=1&y=%26")), "/sso/login?rd=%2Fa%252Fb%3Fx%3D1%26y%3D%2526");
     }
 
