@@ -1,10 +1,7 @@
 //! One identity provider: its endpoints and keys, fetched in the background and kept fresh.
 
 use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -89,11 +86,17 @@ pub struct Provider {
     metrics: Arc<Metrics>,
     known: watch::Sender<Option<Arc<Known>>>,
     wanted: Notify,
-    last_attempt: Mutex<Option<Instant>>,
+    demand: Mutex<Demand>,
     /// Fetches that have ended, whichever way.
     attempts: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Demand {
+    /// When a login last had the keys fetched.
+    last: Option<Instant>,
     /// A fetch is under way or has been asked for.
-    fetching: AtomicBool,
+    fetching: bool,
 }
 
 /// A provider's endpoints and keys as they were last fetched.
@@ -130,9 +133,9 @@ impl Provider {
         let http = HttpClient::new(config.ca_file.as_deref())?;
         let redirect_uri = RedirectUrl::new(redirect_uri).map_err(|error| HttpClientError::Client(error.to_string()))?;
         metrics.provider_ready(&config.id, Outcome::Error);
-        let (known, wanted, last_attempt) = (watch::Sender::new(None), Notify::new(), Mutex::default());
-        let (attempts, fetching) = (watch::Sender::new(0), AtomicBool::new(false));
-        Ok(Self { config, secret, redirect_uri, http, clock, metrics, known, wanted, last_attempt, attempts, fetching })
+        let (known, attempts) = (watch::Sender::new(None), watch::Sender::new(0));
+        let (wanted, demand) = (Notify::new(), Mutex::default());
+        Ok(Self { config, secret, redirect_uri, http, clock, metrics, known, wanted, demand, attempts })
     }
 
     pub fn id(&self) -> &str {
@@ -156,7 +159,7 @@ impl Provider {
     pub async fn keep_fresh(self: Arc<Self>) {
         let mut retry = FIRST_RETRY;
         loop {
-            self.fetching.store(true, Ordering::Relaxed);
+            self.demand().fetching = true;
             let fetched = self.fetch().await;
             let wait = match fetched {
                 Ok(known) => {
@@ -172,7 +175,7 @@ impl Provider {
                     wait
                 }
             };
-            self.fetching.store(false, Ordering::Relaxed);
+            self.demand().fetching = false;
             self.attempts.send_modify(|ended| *ended += 1);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -246,19 +249,17 @@ impl Provider {
         newer()
     }
 
-    /// Tells whether a fetch is under way or has just been asked for.
+    /// Tells whether a fetch is under way or has just been asked for. The first fetch and the hourly ones
+    /// don't count for how often: keys may well be rotated a moment after them.
     fn ask_for_keys(&self) -> bool {
-        if self.fetching.swap(true, Ordering::Relaxed) {
-            return true;
-        }
         let now = self.clock.monotonic();
-        let lately = self.last_attempt().is_some_and(|last| now.duration_since(last) < REFRESH_ON_DEMAND);
-        if lately {
-            self.fetching.store(false, Ordering::Relaxed);
-            return false;
+        let mut demand = self.demand();
+        let lately = demand.last.is_some_and(|last| now.duration_since(last) < REFRESH_ON_DEMAND);
+        if !demand.fetching && !lately {
+            *demand = Demand { last: Some(now), fetching: true };
+            self.wanted.notify_one();
         }
-        self.wanted.notify_one();
-        true
+        demand.fetching
     }
 
     fn learn(&self, known: Known) {
@@ -276,7 +277,6 @@ impl Provider {
     }
 
     async fn fetch(&self) -> Result<Known, FetchError> {
-        *self.last_attempt() = Some(self.clock.monotonic());
         let metadata = match &self.config.endpoints {
             Some(endpoints) => self.metadata_by_hand(endpoints)?,
             None => self.discover().await?,
@@ -334,8 +334,8 @@ impl Provider {
         }
     }
 
-    fn last_attempt(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
-        self.last_attempt.lock().expect("no code that holds this lock panics")
+    fn demand(&self) -> std::sync::MutexGuard<'_, Demand> {
+        self.demand.lock().expect("no code that holds this lock panics")
     }
 }
 

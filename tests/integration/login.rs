@@ -2,8 +2,19 @@
 //! when it fails.
 
 mod anywhere;
+mod cookies;
 mod identity;
+mod misused;
 mod one_pod;
 mod providers;
 mod refused;
 mod store_away;
+
+use url::Url;
+
+/// The value of a query parameter that is there.
+#[track_caller]
+fn parameter(address: &Url, name: &str) -> String {
+    let found = address.query_pairs().find(|(known, _)| known == name);
+    found.unwrap_or_else(|| panic!("no {name} in {address}")).1.into_owned()
+}

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::sync::OnceCell;
-
 use crate::support::agent::Agent;
-use crate::support::deployment::{Deployment, DeploymentOptions};
+use crate::support::deployment::Deployment;
 use crate::support::pod::Pod;
 use crate::support::wait;
 
@@ -16,16 +14,7 @@ pub const BOB: (&str, &str) = ("bob", "bob-the-builder");
 pub const CAROL: (&str, &str) = ("carol", "carol-sings-well");
 
 pub async fn deployment() -> &'static Deployment {
-    static SHARED: OnceCell<Deployment> = OnceCell::const_new();
-    SHARED.get_or_init(started).await
-}
-
-async fn started() -> Deployment {
-    let deployment = Deployment::start(DeploymentOptions::default()).await;
-    for pod in &deployment.pods {
-        providers_reached(pod, 1).await;
-    }
-    deployment
+    crate::support::deployment::shared().await
 }
 
 /// A pod is ready without its providers: one that is down must not keep a pod from starting.

@@ -14,7 +14,6 @@ pub mod pod;
 pub mod ports;
 pub mod process;
 pub mod proxy;
-pub mod raw;
 pub mod redis;
 pub mod resp;
 pub mod scratch;

@@ -1,11 +1,15 @@
 //! Several providers, and providers that are away, change their keys, or are described by hand.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::one_pod::OnePod;
 use crate::support::agent::Agent;
 use crate::support::idp::IdpOptions;
-use crate::support::steps::{ALICE, BOB, CAROL, assert_page, assert_signed_in, at, at_provider, begin, until_callback};
+use crate::support::steps::{
+    ALICE, BOB, CAROL, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, starts_again_at,
+    until_callback,
+};
 use crate::support::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -47,8 +51,6 @@ async fn the_second_provider_signs_in_on_its_own_callback_and_on_no_other() {
 async fn keys_that_are_replaced_between_login_and_callback_are_found_by_all_logins_at_once() {
     let site = OnePod::start(|_| (), |_| ()).await;
     let people = [ALICE, BOB, CAROL, ALICE, BOB];
-    // A fetch on demand begins at most every 10 s, counted from the one at the start.
-    wait::until("a fetch to be allowed again", PATIENCE, async || (wait_since_start(&site).await >= 11.0).then_some(())).await;
     let agents: Vec<Agent> = people.iter().map(|_| Agent::new()).collect();
     let mut begun = Vec::new();
     for (agent, person) in agents.iter().zip(people) {
@@ -65,17 +67,7 @@ async fn keys_that_are_replaced_between_login_and_callback_are_found_by_all_logi
         assert_signed_in(page);
     }
     let fetches = site.pod.metric("vestibule_provider_refreshes_total", &["outcome=\"ok\""]).await;
-    assert!(fetches <= 3.0, "{fetches} fetches for {} logins", answers.len());
-}
-
-/// Seconds that the pod has run.
-async fn wait_since_start(site: &OnePod) -> f64 {
-    seconds_now() - site.pod.metric("process_start_time_seconds", &[]).await
-}
-
-#[expect(clippy::disallowed_methods, reason = "compared with a metric of another process")]
-fn seconds_now() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0.0, |passed| passed.as_secs_f64())
+    assert_eq!(fetches, 2.0, "the one at the start, and one for all {} logins", answers.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -127,4 +119,34 @@ async fn every_login_sends_pkce_s256_and_a_state_and_nonce_of_its_own() {
     let lengths = stats["codeVerifierLengths"].as_array().unwrap();
     assert!(lengths.len() == 3 && lengths.iter().all(|length| (43..=128).contains(&length.as_u64().unwrap())), "{stats}");
     assert_eq!((stats["codeVerifiersOutsideAlphabet"].as_u64(), stats["statesAndNoncesSeenTwice"].as_u64()), (Some(0), Some(0)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_fails_during_the_callback_is_a_page_that_starts_again() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let agent = Agent::new();
+    let callback = at(&site.pod, &until_callback(&site.idp, &agent, &site.pod, "/ui/again", ALICE).await);
+    site.idp.fail().await;
+    let page = agent.get(&callback).await;
+    assert_page(&page, 502, "Sign-in could not be confirmed");
+    assert_not_signed_in(&page);
+    assert_eq!(starts_again_at(&page), "/ui/again");
+    assert_eq!(site.logins("provider_failed").await, 1.0);
+    site.idp.resume().await;
+    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/again", ALICE).await;
+    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_to_the_provider_has_256_random_bits_and_stays_short() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let long = format!("/ui/{}", "a".repeat(3000));
+    for target in ["/", "/ui/?tab=keys", &long] {
+        let question = begin(&Agent::new(), &site.pod, target).await.location().expect("begin gives a redirect");
+        let values: HashMap<String, String> = question.query_pairs().into_owned().collect();
+        assert_eq!((values["response_type"].as_str(), values["scope"].as_str()), ("code", "openid profile email"));
+        for name in ["state", "nonce", "code_challenge"] {
+            assert!((43..=512).contains(&values[name].len()), "{name}={}", values[name]);
+        }
+    }
 }

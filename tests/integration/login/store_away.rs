@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use super::one_pod::OnePod;
-use crate::support::agent::Agent;
+use crate::support::agent::{Agent, Page};
 use crate::support::pod::key_ring;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
-use crate::support::steps::{ALICE, assert_not_signed_in, assert_page, assert_signed_in, at, until_callback};
+use crate::support::scratch::Scratch;
+use crate::support::steps::{
+    ALICE, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, starts_again_at, until_callback,
+};
 use crate::support::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -43,4 +46,96 @@ async fn a_callback_without_the_store_says_so_and_succeeds_when_tried_again() {
         assert_signed_in(&page);
         assert!(page.location().is_some_and(|to| to.as_str().ends_with("/ui/?a=b")));
     }
+}
+
+const PLACE: &str = "/ui/place?x=1";
+
+/// A pod whose Redis can be stopped.
+struct Fragile {
+    site: OnePod,
+    redis: Standalone,
+    _key_ring: Scratch,
+}
+
+impl Fragile {
+    async fn start() -> Self {
+        let redis = Standalone::start(Options::default()).await;
+        let (ring, file) = key_ring();
+        let with_redis = |pod: &mut crate::support::pod::PodOptions| {
+            pod.store = vec![format!("url: {}", redis.url())];
+            pod.key_ring_file = Some(file);
+        };
+        let site = OnePod::start(|_| (), with_redis).await;
+        Self { site, redis, _key_ring: ring }
+    }
+
+    async fn commits(&self) -> f64 {
+        self.site.pod.metric("vestibule_store_commands_total", &["operation=\"commit\""]).await
+    }
+
+    /// The callback again, until the pod has found its store back.
+    async fn once_the_store_is_back(&self, agent: &Agent, callback: &str) -> Page {
+        wait::until("the store to be found back", PATIENCE, async || {
+            let page = agent.get(callback).await;
+            (page.status != 503).then_some(page)
+        })
+        .await
+    }
+
+    /// Takes the page's offer to start again; the provider may still know the person.
+    async fn start_again_from(&self, page: &Page, agent: &Agent) {
+        assert_eq!(starts_again_at(page), PLACE);
+        let link = page.links().into_iter().find(|link| link.path() == "/sso/login").expect("asserted above");
+        let to_provider = agent.get(link.as_str()).await;
+        let callback = at_provider(&self.site.idp, agent, to_provider, ALICE).await;
+        let page = agent.get(&at(&self.site.pod, &callback)).await;
+        assert_signed_in(&page);
+        assert_eq!(page.location().map(String::from), Some(self.site.pod.public(PLACE)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_comes_back_empty_starts_the_login_again_at_its_place() {
+    let mut fragile = Fragile::start().await;
+    let agent = Agent::new();
+    let callback = until_callback(&fragile.site.idp, &agent, &fragile.site.pod, PLACE, ALICE).await;
+    fragile.redis.node.kill9();
+    let page = agent.get(&at(&fragile.site.pod, &callback)).await;
+    assert_page(&page, 503, "Not possible right now");
+    let links = page.links();
+    assert!(links.iter().any(|link| link.query() == callback.query()), "a link to the very same: {links:?}");
+    fragile.redis.node.restart().await;
+    let page = fragile.once_the_store_is_back(&agent, &at(&fragile.site.pod, &callback)).await;
+    assert_page(&page, 400, "This sign-in has expired");
+    fragile.start_again_from(&page, &agent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_goes_after_the_login_was_taken_starts_it_again() {
+    let mut fragile = Fragile::start().await;
+    let agent = Agent::new();
+    let callback = until_callback(&fragile.site.idp, &agent, &fragile.site.pod, PLACE, ALICE).await;
+    let callback = at(&fragile.site.pod, &callback);
+    let before = fragile.commits().await;
+    // The code is redeemed when the provider goes on: Redis is silent by then.
+    fragile.site.idp.pause().await;
+    let page = {
+        let coming_back = agent.get(&callback);
+        tokio::pin!(coming_back);
+        let taken = wait::until("the login to be taken", PATIENCE, async || (fragile.commits().await > before).then_some(()));
+        tokio::select! {
+            page = &mut coming_back => panic!("answered without the provider: {}", page.body),
+            () = taken => (),
+        }
+        fragile.redis.node.stop();
+        fragile.site.idp.resume().await;
+        coming_back.await
+    };
+    assert_page(&page, 503, "Almost there");
+    assert_not_signed_in(&page);
+    assert_eq!(fragile.site.idp.stats().await["token"], 1);
+    fragile.redis.node.cont();
+    let again = fragile.once_the_store_is_back(&agent, &callback).await;
+    assert_page(&again, 400, "This sign-in was finished before");
+    fragile.start_again_from(&page, &agent).await;
 }
