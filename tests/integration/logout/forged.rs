@@ -68,7 +68,7 @@ async fn a_post_from_another_site_is_refused_even_with_the_right_token() {
         &[("sec-fetch-site", "cross-site"), ("origin", &own)],
         &[("origin", "http://evil.example")],
         &[("origin", "http://localhost")],
-        &[("origin", "null")],
+        &[("sec-fetch-site", "cross-site"), ("origin", "null")],
         &[("origin", &longer)],
     ];
     for headers in foreign {
@@ -79,12 +79,13 @@ async fn a_post_from_another_site_is_refused_even_with_the_right_token() {
     assert_still_signed_in(deployment, &agent).await;
 }
 
-/// Browsers without `Sec-Fetch-Site`, and those without `Origin` too, have the token.
+/// Browsers without `Sec-Fetch-Site`, and those without `Origin` too, have the token. So have those that send
+/// `Origin: null` from a page without a referrer, which ours is.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_browsers_can_sign_out() {
     let deployment = deployment().await;
     let own = deployment.url("");
-    let older: [&[(&str, &str)]; 2] = [&[("origin", &own)], &[]];
+    let older: [&[(&str, &str)]; 3] = [&[("origin", &own)], &[("origin", "null")], &[]];
     for headers in older {
         let agent = signed_in(deployment, ALICE).await;
         let token = token(deployment, &agent).await;
