@@ -26,6 +26,9 @@ use crate::{
 /// How often a process that waits for its store says so.
 const SAY_AGAIN: Duration = Duration::from_secs(5);
 
+/// How long readiness waits for providers that don't answer: who is signed in already needs none of them.
+const PROVIDER_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The store that everybody uses and, where it is Redis, the same once more, to look at its servers.
 type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
 
@@ -78,7 +81,9 @@ impl Parts {
         });
         let (providers, block) = (Arc::clone(&self.providers), readiness.block("identity providers"));
         let attempted = tokio::spawn(async move {
-            futures::future::join_all(providers.iter().map(|provider| provider.attempted())).await;
+            let attempted = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
+            // Attempted or not, the pod is of use.
+            let _ = tokio::time::timeout(PROVIDER_PATIENCE, attempted).await;
             block.done();
         });
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh()));

@@ -13,6 +13,8 @@ use crate::support::steps::{
 use crate::support::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A request to a provider is given up after 10 s; readiness waits for 3 s, on a busy machine some more.
+const HANG: Duration = Duration::from_secs(9);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_choice_there_is_a_page_and_a_named_provider_skips_it() {
@@ -86,6 +88,21 @@ async fn a_provider_that_is_down_at_the_start_stops_nothing_and_is_found_when_it
     let agent = Agent::new();
     let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
     assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_at_the_start_delays_a_pod_by_three_seconds_at_most() {
+    let mut site = OnePod::start(|_| (), |_| ()).await;
+    site.idp.pause().await;
+    let ((), took) = wait::timed(site.pod.restart()).await;
+    println!("ready {took:.1?} after the start, with a provider that hangs");
+    assert!(took < HANG, "{took:?}");
+    assert_eq!(site.pod.metric("vestibule_provider_ready", &[]).await, 0.0);
+    site.idp.resume().await;
+    wait::until("the provider to be found", PATIENCE, async || {
+        (site.pod.metric("vestibule_provider_ready", &[]).await == 1.0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
