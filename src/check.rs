@@ -3,31 +3,38 @@
 //! Plain decisions but for one look-up: who the credential stands for.
 
 mod credential;
-mod request;
+mod narrowing;
 
+pub use crate::access::CheckRequest;
 pub use credential::{Ambiguous, Credential, cookies};
-pub use request::{CheckRequest, Narrowing, NarrowingError};
+pub use narrowing::{Narrowing, NarrowingError};
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    access::{Places, Refused, Requirement, Selected, Unmet, Unreadable},
     metrics::{CredentialLabel, Metrics},
-    principal::{EmailTrust, Grant, Identity, Judged},
+    principal::{CredentialKind, EmailTrust, Grant, Identity, Judged, RuleName},
     principals::{CachedUser, Principals, SignedIn, Unanswered},
-    roles::RoleMaps,
+    roles::{InForce, RoleMaps},
 };
 
 /// What a gateway is to be told.
 #[derive(Debug)]
 pub enum Decision {
-    Allow(Arc<Judged>),
+    Allow {
+        judged: Arc<Judged>,
+        /// Where a credential was looked for; what stands elsewhere is the upstream's to judge.
+        read: Places,
+    },
+    /// Whoever it is: nothing was read and nobody looked up.
+    AllowAnyone,
     /// Nobody is signed in by what was presented.
     Unauthenticated(Unauthenticated),
     /// Somebody is, and may not.
-    Forbidden {
-        user: String,
-        why: Forbidden,
-    },
+    Forbidden { user: String, why: Forbidden },
+    /// Nobody may, whoever it is.
+    Closed(Closed),
     /// Nobody can say at the moment. Never to be taken for "not signed in".
     Unavailable(Unanswered),
 }
@@ -40,12 +47,27 @@ pub enum Unauthenticated {
     Ambiguous,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Forbidden {
     /// The role map names nobody with these claims.
     NoRole,
+    /// The role map relies on a source that says nothing of this person.
+    MissingSource,
+    /// The access rule wants another role, team or kind of credential.
+    Unmet { rule: RuleName, wanted: Requirement },
     /// The route is narrowed to other roles or teams.
     Narrowed,
+}
+
+/// Why a request is refused before anybody is looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closed {
+    /// An access rule lets nobody pass.
+    Nobody {
+        rule: RuleName,
+    },
+    NoRule,
+    Unreadable(Unreadable),
 }
 
 /// Answers checks, and everybody's question who is signed in.
@@ -67,9 +89,27 @@ impl Checker {
         Self { principals, role_maps, email_trust, metrics }
     }
 
-    /// Decides by what was presented and what the route is narrowed to.
-    pub async fn decide(&self, credential: Result<Credential<'_>, Ambiguous>, narrowing: &Narrowing) -> Decision {
-        let cookie = match credential {
+    /// Decides about a request. `credential` finds what was presented in the places that are to be read.
+    pub async fn decide<'a>(
+        &self,
+        request: &CheckRequest<'_>,
+        narrowing: &Narrowing,
+        credential: impl FnOnce(Places) -> Result<Credential<'a>, Ambiguous>,
+    ) -> Decision {
+        let in_force = self.role_maps.current();
+        let rules = match in_force.map.access().map(|access| access.select(request)).transpose() {
+            Ok(rules) => rules,
+            Err(Refused::NoRule) => return Decision::Closed(Closed::NoRule),
+            Err(Refused::Unreadable(why)) => return Decision::Closed(Closed::Unreadable(why)),
+        };
+        if let Some(rule) = rules.as_ref().and_then(Selected::closed_to_all) {
+            return Decision::Closed(Closed::Nobody { rule: rule.clone() });
+        }
+        if rules.as_ref().is_some_and(Selected::is_open_to_anyone) && *narrowing == Narrowing::default() {
+            return Decision::AllowAnyone;
+        }
+        let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
+        let cookie = match credential(read) {
             Err(Ambiguous) => return Decision::Unauthenticated(Unauthenticated::Ambiguous),
             Ok(Credential::None) => return Decision::Unauthenticated(Unauthenticated::NoCredential),
             // Neither keys nor tokens are issued yet, so a credential in a header is nobody's. It never
@@ -77,10 +117,14 @@ impl Checker {
             Ok(Credential::Header(_)) => return Decision::Unauthenticated(Unauthenticated::UnknownCredential),
             Ok(Credential::Session(cookie)) => cookie,
         };
-        match self.principals.session(cookie).await {
-            Err(unanswered) => Decision::Unavailable(unanswered),
-            Ok(None) => Decision::Unauthenticated(Unauthenticated::UnknownSession),
-            Ok(Some(signed_in)) => permit(self.judge(&signed_in.user), narrowing),
+        let judged = match self.principals.session(cookie).await {
+            Err(unanswered) => return Decision::Unavailable(unanswered),
+            Ok(None) => return Decision::Unauthenticated(Unauthenticated::UnknownSession),
+            Ok(Some(signed_in)) => self.judge(&in_force, &signed_in.user),
+        };
+        match permit(&judged.grant, CredentialKind::Session, rules.as_ref(), narrowing) {
+            Ok(()) => Decision::Allow { judged, read },
+            Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), why },
         }
     }
 
@@ -88,18 +132,17 @@ impl Checker {
     pub async fn who(&self, cookie: &str) -> Result<Option<(SignedIn, Arc<Judged>)>, Unanswered> {
         let signed_in = self.principals.session(cookie).await?;
         Ok(signed_in.map(|signed_in| {
-            let judged = self.judge(&signed_in.user);
+            let judged = self.judge(&self.role_maps.current(), &signed_in.user);
             (signed_in, judged)
         }))
     }
 
     /// What the role map in force says of a user; remembered until either changes.
-    fn judge(&self, user: &CachedUser) -> Arc<Judged> {
-        let in_force = self.role_maps.current();
+    fn judge(&self, in_force: &InForce, user: &CachedUser) -> Arc<Judged> {
         if let Some(judged) = user.judged.load_full().filter(|judged| judged.map_version == in_force.version) {
             return judged;
         }
-        let grant = in_force.map.judge(&user.identities);
+        let grant = in_force.map.grant(&user.identities, user.pinned.as_ref());
         self.metrics.dropped_claim_values.inc_by(u64::from(grant.dropped));
         let identity = self.identity(user, &grant);
         let judged = Arc::new(Judged { map_version: in_force.version, grant, identity });
@@ -127,27 +170,35 @@ impl Decision {
     /// A sentence that a program can be told.
     pub fn description(&self) -> &'static str {
         match self {
-            Self::Allow(_) => "The request may pass.",
+            Self::Allow { .. } | Self::AllowAnyone => "The request may pass.",
             Self::Unauthenticated(Unauthenticated::NoCredential) => "Sign in, or send a credential.",
             Self::Unauthenticated(Unauthenticated::UnknownSession) => "The session has ended. Sign in again.",
             Self::Unauthenticated(Unauthenticated::UnknownCredential) => "The credential is not known here.",
             Self::Unauthenticated(Unauthenticated::Ambiguous) => "Several different credentials were sent. Send one.",
             Self::Forbidden { why: Forbidden::NoRole, .. } => "No role is granted to this person.",
+            Self::Forbidden { why: Forbidden::MissingSource, .. } => "Too little is known of this person to grant a role.",
+            Self::Forbidden { why: Forbidden::Unmet { wanted, .. }, .. } => match wanted {
+                Requirement::Nobody => "Nobody may use this path.",
+                Requirement::Role => "This path is for other roles.",
+                Requirement::Team => "This path is for other teams.",
+                Requirement::Credential => "This path wants another kind of credential.",
+            },
+            Self::Closed(Closed::Unreadable(_)) => "The path is ambiguous. Write it plainly.",
+            Self::Closed(_) => "Nobody may use this path.",
             Self::Forbidden { why: Forbidden::Narrowed, .. } => "This route is for other roles or teams.",
             Self::Unavailable(_) => "Sessions can't be looked up at the moment. Try again soon.",
         }
     }
 }
 
-fn permit(judged: Arc<Judged>, narrowing: &Narrowing) -> Decision {
-    let forbidden = |why| Decision::Forbidden { user: judged.identity.user.clone(), why };
-    if judged.grant.role.is_none() {
-        return forbidden(Forbidden::NoRole);
+fn permit(grant: &Grant, by: CredentialKind, rules: Option<&Selected<'_>>, narrowing: &Narrowing) -> Result<(), Forbidden> {
+    if grant.role.is_none() {
+        return Err(if grant.missing_source.is_some() { Forbidden::MissingSource } else { Forbidden::NoRole });
     }
-    if !narrowing.allows(&judged.grant) {
-        return forbidden(Forbidden::Narrowed);
+    if let Some(Err(Unmet { rule, what: wanted })) = rules.map(|rules| rules.permits(grant, by)) {
+        return Err(Forbidden::Unmet { rule: rule.clone(), wanted });
     }
-    Decision::Allow(judged)
+    if narrowing.allows(grant) { Ok(()) } else { Err(Forbidden::Narrowed) }
 }
 
 impl From<&Result<Credential<'_>, Ambiguous>> for CredentialLabel {

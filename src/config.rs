@@ -37,6 +37,8 @@ use crate::origin::PublicUrl;
 pub struct Config {
     pub public_url: PublicUrl,
     pub listen: Listen,
+    /// Whom people ask for access, in words that fit "Ask …".
+    pub contact: String,
     pub replicas: u32,
     /// HTTP worker threads of each listener.
     pub workers: usize,

@@ -55,6 +55,8 @@ pub struct Site {
     pub limits: Limits,
     pub proxies: ProxyTrust,
     pub ring: Arc<crate::secret::KeyRing>,
+    /// Whom people ask for access.
+    pub contact: String,
     /// What is on, for the operator who has configured nothing yet: one plain sentence each.
     pub facts: Vec<String>,
 }

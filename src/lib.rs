@@ -22,6 +22,7 @@ pub mod continuation;
 pub mod gateway;
 pub mod login;
 
+pub mod access;
 pub mod oidc;
 pub mod principals;
 pub mod roles;

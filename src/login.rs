@@ -9,12 +9,12 @@ use crate::{
     continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
     oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken},
-    principal::Grant,
+    principal::{Grant, IdentityClaims, Role, RuleName, Source},
     return_to::ReturnTo,
-    roles::RoleMaps,
+    roles::{RoleMap, RoleMaps},
     secret::Handle,
     store::Failed,
-    users::{Admission, SignIn, SignedIn, Users, UsersError},
+    users::{Admission, SignIn, SignedIn, User, Users, UsersError},
 };
 
 /// Error codes are short words (RFC 6749, section 4.1.2.1).
@@ -84,6 +84,8 @@ pub enum Why {
     Exchange(#[from] ExchangeError),
     #[error("the role map grants no role")]
     NoRole,
+    #[error("there are no claims from the {0}, which the role map relies on")]
+    MissingSource(Source),
     #[error("the store, before anything was used up: {0}")]
     StoreBefore(String),
     #[error("the store, after the code was redeemed: {0}")]
@@ -150,19 +152,38 @@ impl Login {
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         let sign_in = SignIn { identity: verified.identity, sid: verified.sid, logout: verified.logout };
-        let judge = |identities: &[_]| self.role_maps.current().map.judge(identities);
-        let admit = |user: &crate::users::User| match judge(&user.identities).role {
-            Some(_) => Admission::Admitted,
-            None => Admission::Refused,
+        // One map for the whole sign-in: an edit that comes in between counts at the next check.
+        let in_force = self.role_maps.current();
+        let map = &in_force.map;
+        self.tell_absent_sources(map, &sign_in.identity);
+        let grant = |user: &User| map.grant(&user.identities, user.pinned.as_ref());
+        let admit = |user: &User| match grant(user) {
+            grant if grant.role.is_some() => Admission::Admitted { pin: map.pin(&grant) },
+            _ => Admission::Refused,
         };
         match self.users.sign_in(&sign_in, admit).await.map_err(store_after)? {
-            SignedIn::Refused { .. } => Err(Why::NoRole),
+            SignedIn::Refused { user } => Err(grant(&user).missing_source.map_or(Why::NoRole, Why::MissingSource)),
             SignedIn::Admitted { user, handle } => {
-                let Grant { role, rule, .. } = judge(&user.identities);
-                let (role, rule) = (role.map(|role| role.to_string()), rule.map(|rule| rule.to_string()));
-                tracing::info!(provider = provider.id(), user = user.id, role, rule, "login");
+                self.tell_login(provider, &user, &grant(&user));
                 Ok(handle)
             }
+        }
+    }
+
+    fn tell_login(&self, provider: &Provider, user: &User, grant: &Grant) {
+        let (role, rule) = (grant.role.as_ref().map(Role::as_str), grant.rule.as_ref().map(RuleName::as_str));
+        self.metrics.login_with_role(provider.id(), role.unwrap_or_default());
+        tracing::info!(provider = provider.id(), user = user.id, role, rule, "login");
+    }
+
+    /// Nothing stands in for a source that is absent, so whoever wonders about a role is told.
+    fn tell_absent_sources(&self, map: &RoleMap, identity: &IdentityClaims) {
+        let provider = identity.provider.as_str();
+        let absent = Source::ALL.into_iter().filter(|source| identity.source(*source).is_none());
+        absent.for_each(|source| self.metrics.source_absent(provider, source));
+        for source in map.missing_sources(identity) {
+            let source = source.as_str();
+            tracing::warn!(provider, source, "a login has no claims from a source that the role map names");
         }
     }
 
@@ -185,6 +206,7 @@ impl Why {
             Self::Denied { .. } => LoginOutcome::Denied,
             Self::Exchange(_) => LoginOutcome::ProviderFailed,
             Self::NoRole => LoginOutcome::NoRole,
+            Self::MissingSource(_) => LoginOutcome::MissingSource,
             Self::StoreBefore(_) | Self::StoreAfter(_) => LoginOutcome::StoreFailed,
             _ => LoginOutcome::Refused,
         }

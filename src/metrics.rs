@@ -8,6 +8,8 @@ use prometheus::{
     core::{Collector, Desc},
 };
 
+use crate::principal::Source;
+
 /// Upper bounds in seconds, from a cached check to a slow one that waited for the store.
 const CHECK_BUCKETS: [f64; 12] = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0];
 const STORE_BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1.0];
@@ -53,6 +55,7 @@ label!(
         Denied => "denied_by_provider",
         Refused => "refused",
         NoRole => "no_role",
+        MissingSource => "missing_source",
         ProviderFailed => "provider_failed",
         StoreFailed => "store_failed",
     }
@@ -107,6 +110,8 @@ pub struct Metrics {
     checks: Vec<IntCounter>,
     check_duration: Vec<Histogram>,
     logins: IntCounterVec,
+    logins_by_role: IntCounterVec,
+    absent_sources: IntCounterVec,
     logouts: IntCounterVec,
     provider_refreshes: IntCounterVec,
     provider_ready: IntGaugeVec,
@@ -166,6 +171,16 @@ impl Metrics {
                 "Logins that came back from a provider, by how they ended.",
                 &["provider", "outcome"],
             ),
+            logins_by_role: make.counters(
+                "logins_by_role_total",
+                "Logins that succeeded, by the role that was granted.",
+                &["provider", "role"],
+            ),
+            absent_sources: make.counters(
+                "login_absent_sources_total",
+                "Logins without claims from a source: an opaque or unusable access token, no userinfo endpoint.",
+                &["provider", "source"],
+            ),
             logouts: make.counters("logouts_total", "Sessions ended by the person.", &["outcome"]),
             provider_refreshes: make.counters(
                 "provider_refreshes_total",
@@ -195,7 +210,7 @@ impl Metrics {
             notices: make.counters("notices_total", "Notices heard on the bus.", &["outcome"]),
             dropped_claim_values: make.counter(
                 "dropped_claim_values_total",
-                "Teams dropped because a comma or a control character can't stand in a header.",
+                "Teams dropped because a header can't carry them (a comma, a control character, blanks at the ends) or there were too many.",
             ),
             role_map_edits: make.counters(
                 "role_map_edits_total",
@@ -229,6 +244,16 @@ impl Metrics {
     /// `provider` is a configured id.
     pub fn login(&self, provider: &str, outcome: LoginOutcome) {
         self.logins.with_label_values(&[provider, outcome.as_str()]).inc();
+    }
+
+    /// `provider` is a configured id, `role` one of the role map's.
+    pub fn login_with_role(&self, provider: &str, role: &str) {
+        self.logins_by_role.with_label_values(&[provider, role]).inc();
+    }
+
+    /// `provider` is a configured id.
+    pub fn source_absent(&self, provider: &str, source: Source) {
+        self.absent_sources.with_label_values(&[provider, source.as_str()]).inc();
     }
 
     pub fn logout(&self, outcome: Outcome) {

@@ -35,6 +35,25 @@ pub struct Grant {
     pub rule: Option<RuleName>,
     /// How many team values were left out, because a header can't carry them or there were too many.
     pub dropped: u32,
+    /// Claims that a rule relies on were not there, and the role map refuses such a person.
+    pub missing_source: Option<Source>,
+}
+
+/// A grant that was kept from a person's first sign-in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    pub role: Role,
+    pub rule: RuleName,
+    pub teams: Vec<Team>,
+}
+
+/// Where verified claims come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    IdToken,
+    AccessToken,
+    Userinfo,
 }
 
 /// What one identity provider has verified about a person, source by source.
@@ -74,6 +93,17 @@ pub struct Judged {
     pub identity: Identity,
 }
 
+/// By what somebody was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CredentialKind {
+    /// A browser's cookie.
+    Session,
+    /// A virtual API key.
+    Key,
+    /// A token that a provider issued.
+    Token,
+}
+
 /// When a provider's word about an email address is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmailTrust {
@@ -92,6 +122,15 @@ impl IdentityClaims {
         std::iter::once(&self.id_token).chain(&self.access_token).chain(&self.userinfo)
     }
 
+    /// The claims of one source; `None` when the provider gave none that can be believed.
+    pub fn source(&self, source: Source) -> Option<&Claims> {
+        match source {
+            Source::IdToken => Some(&self.id_token),
+            Source::AccessToken => self.access_token.as_ref(),
+            Source::Userinfo => self.userinfo.as_ref(),
+        }
+    }
+
     /// The first email that `trust` lets us repeat to the upstream.
     pub fn email(&self, trust: EmailTrust) -> Option<&str> {
         self.sources()
@@ -101,6 +140,40 @@ impl IdentityClaims {
 
     pub fn preferred_username(&self) -> Option<&str> {
         self.sources().find_map(|claims| identifier(claims, "preferred_username"))
+    }
+}
+
+impl CredentialKind {
+    pub const ALL: [Self; 3] = [Self::Session, Self::Key, Self::Token];
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Key => "key",
+            Self::Token => "token",
+        }
+    }
+}
+
+impl Source {
+    pub const ALL: [Self; 3] = [Self::IdToken, Self::AccessToken, Self::Userinfo];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IdToken => "id_token",
+            Self::AccessToken => "access_token",
+            Self::Userinfo => "userinfo",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,49 +1,62 @@
 //! The role map: what the claims of a person's identities grant. Plain functions, no I/O.
+//!
+//! A document is read and judged whole ([`document`]), and compiled: rules that grant roles ([`rules`]),
+//! rules that name teams ([`teams`]), LiteLLM's own mappings ([`litellm`]), and the access rules.
 
 mod claim;
+mod condition;
 mod document;
+mod explain;
 mod glob;
 mod in_force;
+mod index;
+mod litellm;
+mod rules;
+mod teams;
 
-use std::borrow::Cow;
-use std::collections::BTreeSet;
-
-pub use document::{Mistake, RoleMapError, What};
+pub use claim::{ClaimPath, ClaimPathError};
+pub use document::{Mistake, RoleMapError, What, schema};
+pub use explain::{Explanation, Given, NearMiss};
 pub use in_force::{InForce, RoleMaps, compile};
 
-use crate::principal::{Grant, IdentityClaims, Role, RuleName, Team};
-use claim::ClaimPath;
-use glob::Glob;
+use crate::{
+    access::AccessRules,
+    principal::{Grant, IdentityClaims, Pinned, Role, RuleName, Source},
+};
+use litellm::Mappings;
+use rules::{Rule, Rules};
+use teams::TeamRules;
+
+/// A role's place in the list of roles: 0 is the highest privilege.
+type Rank = usize;
 
 /// A compiled document. `Default` is the map without a document: no rules, the default role.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RoleMap {
-    default_role: Option<(Role, RuleName)>,
-    rules: Vec<Rule>,
-    teams: Vec<TeamRule>,
+    roles: Vec<Role>,
+    default_role: Option<Role>,
+    rules: Rules,
+    teams: TeamRules,
+    mappings: Option<Mappings>,
+    access: Option<AccessRules>,
+    missing_source: MissingSource,
+    grants: Grants,
+    /// Sources that rules name, each with the provider that the rule is about.
+    named_sources: Vec<(Option<Box<str>>, Source)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
-    selector: Selector,
-    role: Role,
-    /// The role's place in the list of roles: 0 is the highest privilege.
-    rank: usize,
+/// What becomes of a person while a source that a rule names says nothing of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MissingSource {
+    Ignored,
+    Refused,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct TeamRule {
-    selector: Selector,
-    /// Taken off the front of a value that has it.
-    strip: Box<str>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Selector {
-    provider: Option<Box<str>>,
-    claim: ClaimPath,
-    glob: Glob,
-    origin: Origin,
+/// Whether a person's grant follows their claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grants {
+    FollowClaims,
+    StayAsFirstGiven,
 }
 
 /// Where in the document a rule stands.
@@ -53,11 +66,7 @@ struct Origin {
     line: u64,
 }
 
-const MOST_TEAMS: usize = 128;
-
-/// nginx takes 4 KB of response headers by default and answers 500 beyond; the other identity
-/// headers and a cookie need up to a third of it.
-const TEAMS_BYTES: usize = 2560;
+const DEFAULT_ROLE_RULE: &str = "default_role";
 
 impl RoleMap {
     /// Reads and compiles a document; all mistakes of meaning are reported at once.
@@ -72,39 +81,79 @@ impl RoleMap {
     }
 
     pub fn rule_count(&self) -> usize {
-        self.rules.len() + self.teams.len()
+        let mappings = self.mappings.as_ref().map_or(0, |mappings| mappings.mappings.len());
+        let access = self.access.as_ref().map_or(0, |access| access.rules().len());
+        self.rules.iter().count() + self.teams.iter().count() + mappings + access
     }
 
-    /// What a person with these identities gets: of all rules over all identities the one with the
-    /// highest privilege (the first of equals), else the default role.
+    /// What requests need; `None`: every signed-in person may do everything.
+    pub fn access(&self) -> Option<&AccessRules> {
+        self.access.as_ref()
+    }
+
+    /// What a person gets: what was pinned at their first sign-in, if grants are to stay so, else what
+    /// their claims say now.
+    pub fn grant(&self, identities: &[IdentityClaims], pinned: Option<&Pinned>) -> Grant {
+        // A role that is no longer listed is none any more.
+        let pinned = pinned.filter(|pinned| self.grants == Grants::StayAsFirstGiven && self.roles.contains(&pinned.role));
+        match pinned {
+            None => self.judge(identities),
+            Some(Pinned { role, rule, teams }) => {
+                Grant { role: Some(role.clone()), rule: Some(rule.clone()), teams: teams.clone(), ..Grant::default() }
+            }
+        }
+    }
+
+    /// What is to be kept of a grant for good.
+    pub fn pin(&self, grant: &Grant) -> Option<Pinned> {
+        let (role, rule) = (grant.role.clone()?, grant.rule.clone()?);
+        (self.grants == Grants::StayAsFirstGiven).then(|| Pinned { role, rule, teams: grant.teams.clone() })
+    }
+
+    /// What these claims say: of all rules over all identities the one with the highest privilege
+    /// (the first of equals), else the default role.
     pub fn judge(&self, identities: &[IdentityClaims]) -> Grant {
-        let best = self
-            .rules
-            .iter()
-            .filter(|rule| rule.selector.selects(identities))
-            .min_by_key(|rule| rule.rank)
-            .map(|rule| (rule.role.clone(), rule.selector.origin.name.clone()));
-        let (role, rule) = best.or_else(|| self.default_role.clone()).unzip();
-        let (teams, dropped) = self.teams_of(identities);
-        Grant { role, teams, rule, dropped }
+        if let Some(source) = self.refused_for(identities) {
+            return Grant { missing_source: Some(source), ..Grant::default() };
+        }
+        let (role, rule) = self.best_of(self.rules.best(identities), identities).or_else(|| self.by_default()).unzip();
+        let (teams, dropped) = self.teams.of(identities);
+        Grant { role, teams, rule, dropped, missing_source: None }
     }
 
-    fn teams_of(&self, identities: &[IdentityClaims]) -> (Vec<Team>, u32) {
-        let values: BTreeSet<Cow<'_, str>> = self.teams.iter().flat_map(|rule| rule.values(identities)).collect();
-        let found = values.len();
-        let mut bytes = 0;
-        let teams: Vec<Team> = values
-            .into_iter()
-            .filter(|value| fits_a_list(value))
-            .take_while(|value| {
-                bytes += value.len() + 1;
-                bytes <= TEAMS_BYTES
-            })
-            .take(MOST_TEAMS)
-            .map(Team::new)
-            .collect();
-        let dropped = u32::try_from(found - teams.len()).unwrap_or(u32::MAX);
-        (teams, dropped)
+    /// What [`Self::judge`] must agree with: every rule tried, one after the other. For tests and benchmarks.
+    #[doc(hidden)]
+    pub fn judge_by_trying(&self, identities: &[IdentityClaims]) -> Grant {
+        let best = self.best_of(self.rules.best_by_trying(identities), identities);
+        let (role, rule) = best.or_else(|| self.by_default()).unzip();
+        let (teams, dropped) = self.teams.of_by_trying(identities);
+        Grant { role, teams, rule, dropped, missing_source: None }
+    }
+
+    /// The sources that a rule names for this identity and that say nothing.
+    pub fn missing_sources(&self, identity: &IdentityClaims) -> impl Iterator<Item = Source> {
+        let named = move |source: Source| {
+            let about = |provider: &Option<Box<str>>| provider.as_deref().is_none_or(|id| id == identity.provider);
+            self.named_sources.iter().any(|(provider, named)| *named == source && about(provider))
+        };
+        Source::ALL.into_iter().filter(move |source| identity.source(*source).is_none() && named(*source))
+    }
+
+    fn refused_for(&self, identities: &[IdentityClaims]) -> Option<Source> {
+        let refused = self.missing_source == MissingSource::Refused;
+        identities.iter().filter(|_| refused).find_map(|identity| self.missing_sources(identity).next())
+    }
+
+    fn best_of(&self, rule: Option<&Rule>, identities: &[IdentityClaims]) -> Option<(Role, RuleName)> {
+        let rule = rule.map(|rule| (rule.rank, &rule.role, &rule.origin));
+        let mapping = self.mappings.as_ref().and_then(|mappings| mappings.best(identities));
+        let mapping = mapping.map(|mapping| (mapping.rank, &mapping.role, &mapping.origin));
+        let best = rule.into_iter().chain(mapping).min_by_key(|(rank, ..)| *rank);
+        best.map(|(_, role, origin)| (role.clone(), origin.name.clone()))
+    }
+
+    fn by_default(&self) -> Option<(Role, RuleName)> {
+        self.default_role.clone().map(|role| (role, RuleName::new(DEFAULT_ROLE_RULE)))
     }
 }
 
@@ -112,46 +161,6 @@ impl Default for RoleMap {
     fn default() -> Self {
         document::default_map()
     }
-}
-
-impl TeamRule {
-    fn values<'a>(&'a self, identities: &'a [IdentityClaims]) -> impl Iterator<Item = Cow<'a, str>> {
-        let values = self.selector.values(identities);
-        values.map(|value| without_prefix(value, &self.strip))
-    }
-}
-
-impl Selector {
-    fn selects(&self, identities: &[IdentityClaims]) -> bool {
-        self.values(identities).next().is_some()
-    }
-
-    /// The matching values in every source of every identity that the rule is about.
-    fn values<'a>(&'a self, identities: &'a [IdentityClaims]) -> impl Iterator<Item = Cow<'a, str>> {
-        identities
-            .iter()
-            .filter(|identity| self.is_about(identity))
-            .flat_map(IdentityClaims::sources)
-            .flat_map(|claims| self.claim.values(claims))
-            .filter(|value| self.glob.matches(value))
-    }
-
-    fn is_about(&self, identity: &IdentityClaims) -> bool {
-        self.provider.as_deref().is_none_or(|provider| provider == identity.provider)
-    }
-}
-
-fn without_prefix<'a>(value: Cow<'a, str>, prefix: &str) -> Cow<'a, str> {
-    match value {
-        Cow::Borrowed(value) => Cow::Borrowed(value.strip_prefix(prefix).unwrap_or(value)),
-        Cow::Owned(value) => Cow::Owned(value.strip_prefix(prefix).unwrap_or(&value).to_owned()),
-    }
-}
-
-/// Teams travel in one header, separated by commas, and a reader trims blanks: a value that would
-/// arrive as another one, or as several, is left out.
-fn fits_a_list(value: &str) -> bool {
-    !value.is_empty() && value.trim() == value && !value.chars().any(|c| c == ',' || c.is_control())
 }
 
 #[cfg(test)]

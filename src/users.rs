@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Clock,
-    principal::IdentityClaims,
+    principal::{IdentityClaims, Pinned},
     secret::{Digest, Handle, HandleKind, random_bytes},
     session::{Limits, Logout, Session},
     store::{Change, Conflict, Failed, Key, Kind, ReadError, Record, Records, Shard, Stored, Ttl},
@@ -17,11 +17,14 @@ use crate::{
 const TRIES: usize = 8;
 
 /// A person, with every identity that was linked to them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
     pub id: String,
     pub created: Timestamp,
     pub identities: Vec<IdentityClaims>,
+    /// What was granted at the first sign-in, where the role map says that it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
 }
 
 /// Which user an (issuer, subject) is.
@@ -38,9 +41,12 @@ pub struct SignIn {
 }
 
 /// Whether a person may have a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Admission {
-    Admitted,
+    /// What is pinned is kept for good, unless something was before.
+    Admitted {
+        pin: Option<Pinned>,
+    },
     Refused,
 }
 
@@ -90,15 +96,14 @@ impl User {
         Key::new(shard_of(id), Kind::User, id)
     }
 
-    /// Takes in what was just verified. `None` when nothing is new, so that nothing is written.
-    fn with_identity(&self, identity: &IdentityClaims) -> Option<Self> {
+    /// Takes in what was just verified.
+    fn with_identity(&self, identity: &IdentityClaims) -> Self {
         let mut user = self.clone();
         match user.identities.iter_mut().find(|known| known.issuer == identity.issuer && known.subject == identity.subject) {
-            Some(known) if known == identity => return None,
             Some(known) => *known = identity.clone(),
             None => user.identities.push(identity.clone()),
         }
-        Some(user)
+        user
     }
 }
 
@@ -178,38 +183,26 @@ impl Users {
         sign_in: &SignIn,
         admit: impl Fn(&User) -> Admission,
     ) -> Result<Result<SignedIn, Conflict>, Failed> {
-        let change = self.records.change(shard_of(id));
-        let (user, change) = self.bring_up_to_date(change, id, stored, &sign_in.identity);
-        match admit(&user) {
+        let mut user = self.brought_up_to_date(id, stored.as_ref(), &sign_in.identity);
+        let admission = admit(&user);
+        if let Admission::Admitted { pin } = &admission {
+            user.pinned = user.pinned.or_else(|| pin.clone());
+        }
+        let change = write_if_new(self.records.change(shard_of(id)), stored, &user);
+        match admission {
             Admission::Refused => Ok(change.commit().await?.map(|_| SignedIn::Refused { user })),
-            Admission::Admitted => {
+            Admission::Admitted { .. } => {
                 let (handle, change) = self.open_session(change, id, sign_in);
                 Ok(change.commit().await?.map(|_| SignedIn::Admitted { user, handle }))
             }
         }
     }
 
-    /// The user with what was just verified; written only where that is new.
-    fn bring_up_to_date<'a>(
-        &self,
-        change: Change<'a>,
-        id: &str,
-        stored: Option<Stored<User>>,
-        identity: &IdentityClaims,
-    ) -> (User, Change<'a>) {
-        let key = User::key(id);
-        let Some(Stored { value: known, version }) = stored else {
-            let user = User { id: id.to_owned(), created: self.clock.now(), identities: vec![identity.clone()] };
-            let change = change.expect_absent(&key).put(&key, &user, Ttl::Forever);
-            return (user, change);
-        };
-        let change = change.expect_version(&key, version);
-        match known.with_identity(identity) {
-            None => (known, change),
-            Some(user) => {
-                let change = change.put(&key, &user, Ttl::Forever).drop_user(id);
-                (user, change)
-            }
+    /// The user with what was just verified.
+    fn brought_up_to_date(&self, id: &str, stored: Option<&Stored<User>>, identity: &IdentityClaims) -> User {
+        match stored {
+            Some(stored) => stored.value.with_identity(identity),
+            None => User { id: id.to_owned(), created: self.clock.now(), identities: vec![identity.clone()], pinned: None },
         }
     }
 
@@ -227,6 +220,16 @@ impl Users {
         };
         let change = change.put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now));
         (handle, change)
+    }
+}
+
+/// Writes the user over what is stored; where nothing is new, nothing is written.
+fn write_if_new<'a>(change: Change<'a>, stored: Option<Stored<User>>, user: &User) -> Change<'a> {
+    let key = User::key(&user.id);
+    match stored {
+        None => change.expect_absent(&key).put(&key, user, Ttl::Forever),
+        Some(stored) if stored.value == *user => change.expect_version(&key, stored.version),
+        Some(stored) => change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever).drop_user(&user.id),
     }
 }
 

@@ -125,6 +125,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         tracing::info!("nobody can sign in yet: configure an identity provider under `providers`, see docs/configuration.md");
     }
     Site {
+        contact: config.contact.clone(),
         public_url: config.public_url.clone(),
         cookies,
         limits,

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::access::{Place, Places};
+
 /// Where programs put a key or token, beside `Authorization`.
-const KEY_HEADERS: [&str; 4] = ["x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
+const KEY_HEADERS: [Place; 4] = [Place::XApiKey, Place::XLitellmApiKey, Place::ApiKey, Place::XGoogApiKey];
 
 /// What was presented. A credential in a header is taken alone: when it is wrong, the cookie does not help.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,22 +20,28 @@ pub enum Credential<'a> {
 pub struct Ambiguous;
 
 impl<'a> Credential<'a> {
-    /// `header` gives every value of a header, by its lower-case name.
-    pub fn find<I>(cookie_name: &str, mut header: impl FnMut(&'static str) -> I) -> Result<Self, Ambiguous>
+    /// Looks into the places that are to be read. `header` gives every value of a header, by its
+    /// lower-case name.
+    pub fn find<I>(places: Places, cookie_name: &str, mut header: impl FnMut(&'static str) -> I) -> Result<Self, Ambiguous>
     where
         I: Iterator<Item = &'a [u8]>,
     {
         let mut found = Single::None;
-        for value in header("authorization") {
-            found.add(bearer(value)?)?;
+        if places.contains(Place::Authorization) {
+            for value in header(Place::Authorization.as_str()) {
+                found.add(bearer(value)?)?;
+            }
         }
-        for name in KEY_HEADERS {
-            for value in header(name) {
+        for place in KEY_HEADERS.into_iter().filter(|place| places.contains(*place)) {
+            for value in header(place.as_str()) {
                 found.add(text(value)?)?;
             }
         }
         if let Single::One(credential) = found {
             return Ok(Self::Header(credential));
+        }
+        if !places.contains(Place::Session) {
+            return Ok(Self::None);
         }
         for value in header("cookie") {
             for cookie in cookies(value, cookie_name) {
@@ -104,7 +112,9 @@ mod tests {
     use super::*;
 
     fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Result<Credential<'a>, Ambiguous> {
-        Credential::find("__Host-vestibule", |name| headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value))
+        Credential::find(Places::ALL, "__Host-vestibule", |name| {
+            headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value)
+        })
     }
 
     #[rstest]
@@ -136,6 +146,21 @@ mod tests {
     fn exactly_one_credential_is_found(#[case] headers: &[(&str, &str)], #[case] expected: Result<Credential<'_>, Ambiguous>) {
         let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         assert!(find(&headers) == expected, "{:?}", find(&headers));
+    }
+
+    #[test]
+    fn a_place_that_is_not_read_holds_no_credential() {
+        let headers: &[(&str, &[u8])] =
+            &[("authorization", b"Bearer upstream's"), ("x-api-key", b"sk-1"), ("cookie", b"__Host-vestibule=c")];
+        let find = |places: &[Place]| {
+            let values = |name| headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value);
+            Credential::find(places.iter().copied().collect(), "__Host-vestibule", values)
+        };
+        assert!(find(&[Place::Session]) == Ok(Credential::Session("c")));
+        assert!(find(&[Place::XApiKey, Place::Session]) == Ok(Credential::Header("sk-1")));
+        assert!(find(&[Place::ApiKey, Place::Session]) == Ok(Credential::Session("c")));
+        assert!(find(&[Place::ApiKey]) == Ok(Credential::None));
+        assert!(find(&Place::ALL) == Err(Ambiguous));
     }
 
     #[test]

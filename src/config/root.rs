@@ -14,6 +14,7 @@ use crate::origin::PublicUrl;
 /// Every section is read before any is asked for, so that all mistakes are found.
 pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let public_url = root.optional(PUBLIC_URL, &values::PUBLIC_URL);
+    let contact = root.or_default(CONTACT, &values::NAME, "your administrator");
     let replicas = root.or_default(REPLICAS, &REPLICA_COUNT, "1");
     let workers = root.optional(WORKERS, &WORKER_COUNT);
     let trusted_proxies = root.list(TRUSTED_PROXIES, &values::NETWORK, &[]);
@@ -34,6 +35,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     Some(Config {
         public_url: public_url?,
         listen: listen?,
+        contact: contact?,
         replicas: replicas?,
         workers: workers?.unwrap_or_else(cores),
         trusted_proxies: trusted_proxies?,
@@ -54,6 +56,8 @@ const PUBLIC_URL: Field = field(
      for loopback hosts.",
 )
 .unset("`http://` and `listen.public`");
+
+const CONTACT: Field = field("contact", "Whom people ask for access, as the pages say it: a team, an email address, a channel.");
 
 const REPLICAS: Field = field("replicas", "How many copies run; only to refuse a memory store that they would not share.");
 

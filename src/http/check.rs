@@ -22,11 +22,12 @@ use url::form_urlencoded;
 
 use super::{RETURN_PARAMETER, drain::Drain, error};
 use crate::{
-    check::{Ambiguous, CheckRequest, Checker, Credential, Decision, Narrowing},
+    access::{Place, Places},
+    check::{CheckRequest, Checker, Credential, Decision, Narrowing},
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
-    principal::Judged,
+    principal::Identity,
 };
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
@@ -38,6 +39,8 @@ const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 /// With a longer one the answer's headers could be more than nginx reads.
 const LONGEST_SIGN_IN: usize = 2048;
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
+
+const UNTOUCHED: HeaderName = HeaderName::from_static("x-vestibule-untouched");
 
 const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
 const EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
@@ -69,10 +72,8 @@ pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + C
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let began = service.clock.monotonic();
     let under_way = service.drain.enter();
-    let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
-    let credential = Credential::find(service.session_cookie, values);
-    let label = CredentialLabel::from(&credential);
-    let answered = AssertUnwindSafe(judge(&request, &service, credential)).catch_unwind().await;
+    let mut label = CredentialLabel::None;
+    let answered = AssertUnwindSafe(judge(&request, &service, &mut label)).catch_unwind().await;
     let (outcome, mut response) = answered.unwrap_or_else(|_| {
         service.metrics.panics.inc();
         (
@@ -86,11 +87,7 @@ async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpRespon
     response
 }
 
-async fn judge(
-    request: &HttpRequest,
-    service: &CheckService,
-    credential: Result<Credential<'_>, Ambiguous>,
-) -> (CheckOutcome, HttpResponse) {
+async fn judge(request: &HttpRequest, service: &CheckService, label: &mut CredentialLabel) -> (CheckOutcome, HttpResponse) {
     let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
     let original = match nginx::parse_original(values("x-original-url"), values("x-original-method")) {
         Ok(original) => original,
@@ -100,7 +97,12 @@ async fn judge(
         Ok(narrowing) => narrowing,
         Err(malformed) => return service.misconfigured(&malformed.to_string()),
     };
-    let (outcome, mut response) = respond(&service.checker.decide(credential, &narrowing).await);
+    let credential = |places| {
+        let credential = Credential::find(places, service.session_cookie, values);
+        *label = CredentialLabel::from(&credential);
+        credential
+    };
+    let (outcome, mut response) = respond(&service.checker.decide(&original, &narrowing, credential).await);
     if outcome == CheckOutcome::Unauthenticated {
         point_to_sign_in(&mut response, &original);
     }
@@ -111,7 +113,8 @@ async fn judge(
 fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
-        Decision::Allow(judged) => (CheckOutcome::Allowed, allow(judged)),
+        Decision::Allow { judged, read } => (CheckOutcome::Allowed, allow(&judged.identity, *read)),
+        Decision::AllowAnyone => (CheckOutcome::Allowed, allow(&Identity::default(), Places::NONE)),
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
                 crate::check::Unauthenticated::NoCredential => (CHALLENGE, "login_required"),
@@ -123,6 +126,10 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
         }
         Decision::Forbidden { user, why } => {
             tracing::info!(user, reason = ?why, "check refused");
+            (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
+        }
+        Decision::Closed(why) => {
+            tracing::debug!(reason = ?why, "check refused");
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }
         Decision::Unavailable(cause) => {
@@ -178,8 +185,7 @@ impl CheckService {
 }
 
 /// Every identity header, always: one that is left out would let the client's own through.
-fn allow(judged: &Judged) -> HttpResponse {
-    let identity = &judged.identity;
+fn allow(identity: &Identity, read: Places) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     for (name, value) in [
         (USER, &identity.user),
@@ -193,7 +199,17 @@ fn allow(judged: &Judged) -> HttpResponse {
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(HeaderValue::from_static(""));
         response.insert_header((name, value));
     }
+    if let Some(headers) = headers_beside(read) {
+        response.insert_header((UNTOUCHED, headers));
+    }
     response.finish()
+}
+
+/// The credential headers that the gateway is to leave as they are; all others are not the upstream's to see.
+fn headers_beside(read: Places) -> Option<HeaderValue> {
+    let headers = Place::ALL.into_iter().filter(|place| *place != Place::Session && !read.contains(*place));
+    let names: Vec<_> = headers.map(Place::as_str).collect();
+    if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
 }
 
 async fn nowhere(service: Data<CheckService>) -> HttpResponse {

@@ -26,15 +26,15 @@ pub(super) struct Failure {
     status: StatusCode,
     title: &'static str,
     happened: String,
-    next: &'static str,
+    next: String,
     quote: Option<Quote>,
     action: Option<Action>,
     second: Option<Action>,
 }
 
 impl Failure {
-    pub(super) fn new(status: StatusCode, title: &'static str, happened: impl Into<String>, next: &'static str) -> Self {
-        Self { status, title, happened: happened.into(), next, quote: None, action: None, second: None }
+    pub(super) fn new(status: StatusCode, title: &'static str, happened: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { status, title, happened: happened.into(), next: next.into(), quote: None, action: None, second: None }
     }
 
     pub(super) fn action(mut self, label: &str, href: impl Into<String>) -> Self {
@@ -61,7 +61,7 @@ impl Failure {
             status: self.status.as_u16(),
             title: self.title.to_owned(),
             what_happened: self.happened,
-            what_next: self.next.to_owned(),
+            what_next: self.next,
             quote: self.quote,
             action: self.action,
             second_action: self.second,
@@ -155,7 +155,8 @@ impl BeginError {
 }
 
 impl LoginFailed {
-    pub(super) fn failure(&self) -> Failure {
+    /// `contact` is whom people ask for access.
+    pub(super) fn failure(&self, contact: &str) -> Failure {
         let name = self.provider.name();
         let target = self.again.clone().unwrap_or_else(ReturnTo::root);
         let again = login_href(&target, Some(self.provider.id()));
@@ -167,7 +168,8 @@ impl LoginFailed {
             Why::OtherProvider | Why::Issuer => start(mixed_up()),
             Why::NoState | Why::NoCode => start(incomplete(name)),
             Why::Denied { error, description } => start(denied(name, error, description.as_deref())),
-            Why::NoRole => no_role(name).action("Sign in with another account", again),
+            Why::NoRole => no_role(name, contact).action("Sign in with another account", again),
+            Why::MissingSource(_) => start(missing_source(name, contact)),
             Why::Exchange(error) => start(exchange(name, error)),
             Why::StoreBefore(_) => store_before().action("Try again", THIS_ADDRESS).action("Start again", again),
             Why::StoreAfter(_) => start(store_after()),
@@ -238,12 +240,21 @@ fn denied(name: &str, error: &str, description: Option<&str>) -> Failure {
     failure.quote(name, description.unwrap_or(error))
 }
 
-fn no_role(name: &str) -> Failure {
+fn no_role(name: &str, contact: &str) -> Failure {
     Failure::new(
         StatusCode::FORBIDDEN,
         "You have no access yet",
         format!("You are signed in at {name}, but no role is granted to your account here."),
-        "Ask your administrator to grant you one, then sign in again.",
+        format!("Ask {contact} to grant you one, then sign in again."),
+    )
+}
+
+fn missing_source(name: &str, contact: &str) -> Failure {
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "Your roles could not be read",
+        format!("{name} confirmed who you are, but sent less about your account than this site needs to know your role."),
+        format!("Start again. If it happens again, tell {contact} the request id below."),
     )
 }
 

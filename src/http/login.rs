@@ -111,7 +111,7 @@ pub(super) async fn callback(
             let _ = response.add_cookie(&cookie);
             response
         }
-        Err(failed) => failed.failure().respond(&request),
+        Err(failed) => failed.failure(&site.contact).respond(&request),
     }
 }
 

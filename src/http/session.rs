@@ -4,11 +4,14 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use serde_json::json;
 
 use super::{Site, error};
-use crate::check::{Checker, Credential};
+use crate::{
+    access::Places,
+    check::{Checker, Credential},
+};
 
 pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<Checker>) -> HttpResponse {
     let header = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
-    let cookie = match Credential::find(site.cookies.session, header) {
+    let cookie = match Credential::find(Places::ALL, site.cookies.session, header) {
         Ok(Credential::Session(cookie)) => cookie,
         Ok(Credential::None) => return error::json(StatusCode::UNAUTHORIZED, "login_required", "Nobody is signed in."),
         _ => return error::json(StatusCode::UNAUTHORIZED, "invalid_token", "The credential is not known here."),

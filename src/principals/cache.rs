@@ -15,7 +15,7 @@ use moka::sync::Cache as Map;
 use super::{PROVEN_FOR, SignedIn, chain::Chain};
 use crate::{
     metrics::{CacheMap, Metrics},
-    principal::{IdentityClaims, Judged},
+    principal::{IdentityClaims, Judged, Pinned},
     secret::Digest,
     session::Session,
     store::{Dropped, Shard},
@@ -44,6 +44,7 @@ pub struct CachedSession {
 pub struct CachedUser {
     pub id: String,
     pub identities: Vec<IdentityClaims>,
+    pub pinned: Option<Pinned>,
     /// What the role map said of these very claims.
     pub judged: ArcSwapOption<Judged>,
     generation: u64,
@@ -116,7 +117,8 @@ impl CachedSession {
 
 impl CachedUser {
     pub(super) fn new(user: User, generation: u64, read: Instant) -> Self {
-        Self { id: user.id, identities: user.identities, judged: ArcSwapOption::empty(), generation, read }
+        let User { id, identities, pinned, .. } = user;
+        Self { id, identities, pinned, judged: ArcSwapOption::empty(), generation, read }
     }
 }
 

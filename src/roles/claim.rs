@@ -1,18 +1,25 @@
 //! Where a claim stands among the claims of a source, and its values as text.
 
 use std::borrow::Cow;
-use std::slice;
+use std::fmt;
 
 use serde_json::Value;
 
 use crate::principal::Claims;
 
-/// A dot path into nested claims: `resource_access.litellm.roles`. A backslash takes the meaning
-/// from a dot, a square bracket and itself: `https://example\.com/roles`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name stands for each
+/// entry of a list of objects: `groups[].name`. A backslash takes the meaning from a dot, a square
+/// bracket and itself: `https://example\.com/roles`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath {
     first: Box<str>,
-    nested: Box<[Box<str>]>,
+    further: Box<[Step]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Step {
+    Field(Box<str>),
+    Each,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +30,10 @@ pub enum ClaimPathError {
     EmptyStep,
     #[error("has a backslash that is not followed by a dot, a square bracket or a backslash")]
     Escape,
-    #[error("has a square bracket, which is kept for lists; one that belongs to a name is written \\[ or \\]")]
+    #[error(
+        "has a square bracket out of place: each entry of a list is written name[].field, and a bracket that belongs to \
+         a name \\[ or \\]"
+    )]
     Bracket,
 }
 
@@ -32,40 +42,106 @@ impl ClaimPath {
         if text.is_empty() {
             return Err(ClaimPathError::Empty);
         }
-        let mut steps = vec![String::new()];
-        let mut characters = text.chars();
-        while let Some(character) = characters.next() {
-            let literal = match character {
-                '.' => {
-                    steps.push(String::new());
-                    continue;
-                }
-                '[' | ']' => return Err(ClaimPathError::Bracket),
-                '\\' => escaped(characters.next())?,
-                other => other,
-            };
-            steps.last_mut().expect("there is always a step").push(literal);
+        let mut steps = Vec::new();
+        let mut rest = text;
+        loop {
+            let (name, each, after) = take_name(rest)?;
+            steps.push(Step::Field(name));
+            steps.extend(each);
+            match after {
+                Some(after) => rest = after,
+                None => break,
+            }
         }
-        if steps.iter().any(String::is_empty) {
-            return Err(ClaimPathError::EmptyStep);
-        }
-        let mut steps = steps.into_iter().map(Box::from);
-        Ok(Self { first: steps.next().expect("there is always a step"), nested: steps.collect() })
+        // A list's own entries are what a list stands for anyway.
+        steps.pop_if(|last| *last == Step::Each);
+        let mut steps = steps.into_iter();
+        let Some(Step::Field(first)) = steps.next() else { unreachable!("a path begins with a name") };
+        Ok(Self { first, further: steps.collect() })
     }
 
     /// The claim's values as text: a text, number or boolean is one value, a list is each of its
     /// own. Empty texts, nulls, objects and lists within lists are no values.
-    pub fn values<'a>(&self, claims: &'a Claims) -> impl Iterator<Item = Cow<'a, str>> {
-        let values = match self.find(claims) {
-            None => &[],
-            Some(Value::Array(values)) => values.as_slice(),
-            Some(single) => slice::from_ref(single),
-        };
-        values.iter().filter_map(text)
+    pub fn values<'a>(&self, claims: &'a Claims) -> Vec<Cow<'a, str>> {
+        let mut found = Vec::new();
+        if let Some(value) = claims.get(&*self.first) {
+            collect(value, &self.further, &mut found);
+        }
+        found
     }
 
-    fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
-        self.nested.iter().try_fold(claims.get(&*self.first)?, |value, step| value.get(&**step))
+    /// Whether the claims have anything at this place, even if it is no value.
+    pub fn is_in(&self, claims: &Claims) -> bool {
+        claims.get(&*self.first).is_some_and(|value| reaches(value, &self.further))
+    }
+}
+
+impl fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_name(f, &self.first)?;
+        for step in &self.further {
+            match step {
+                Step::Each => f.write_str("[]")?,
+                Step::Field(name) => {
+                    f.write_str(".")?;
+                    write_name(f, name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_name(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    for character in name.chars() {
+        if matches!(character, '.' | '[' | ']' | '\\') {
+            f.write_str("\\")?;
+        }
+        write!(f, "{character}")?;
+    }
+    Ok(())
+}
+
+fn collect<'a>(value: &'a Value, steps: &[Step], found: &mut Vec<Cow<'a, str>>) {
+    match (steps, value) {
+        ([], Value::Array(values)) => found.extend(values.iter().filter_map(text)),
+        ([], single) => found.extend(text(single)),
+        ([Step::Field(name), rest @ ..], value) => value.get(&**name).into_iter().for_each(|value| collect(value, rest, found)),
+        ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().for_each(|value| collect(value, rest, found)),
+        ([Step::Each, ..], _) => {}
+    }
+}
+
+fn reaches(value: &Value, steps: &[Step]) -> bool {
+    match (steps, value) {
+        ([], value) => !value.is_null(),
+        ([Step::Field(name), rest @ ..], value) => value.get(&**name).is_some_and(|value| reaches(value, rest)),
+        ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().any(|value| reaches(value, rest)),
+        ([Step::Each, ..], _) => false,
+    }
+}
+
+/// A name, the `[]` after it, and what follows the dot behind them.
+fn take_name(text: &str) -> Result<(Box<str>, Option<Step>, Option<&str>), ClaimPathError> {
+    let mut name = String::new();
+    let mut characters = text.chars();
+    let (each, after) = loop {
+        match characters.next() {
+            None => break (None, None),
+            Some('.') => break (None, Some(characters.as_str())),
+            Some('[') => break (Some(Step::Each), after_brackets(characters.as_str())?),
+            Some(']') => return Err(ClaimPathError::Bracket),
+            Some('\\') => name.push(escaped(characters.next())?),
+            Some(other) => name.push(other),
+        }
+    };
+    if name.is_empty() { Err(ClaimPathError::EmptyStep) } else { Ok((name.into(), each, after)) }
+}
+
+fn after_brackets(text: &str) -> Result<Option<&str>, ClaimPathError> {
+    match text.strip_prefix(']').ok_or(ClaimPathError::Bracket)? {
+        "" => Ok(None),
+        rest => rest.strip_prefix('.').map(Some).ok_or(ClaimPathError::Bracket),
     }
 }
 
@@ -104,6 +180,14 @@ mod tests {
             "a": {"b.c": {"d": "dotted"}},
             "a.b": "flat",
             "list[0]": "bracketed",
+            "teams": [
+                {"name": "red", "org": {"name": "o1"}, "labels": ["l1", "l2"], "members": [{"id": "m1"}, {"id": "m2"}]},
+                {"name": "blue", "labels": "l3"},
+                {"name": 3},
+                "text",
+                {"other": "name"},
+            ],
+            "single": {"name": "alone"},
             "back\\slash": "escaped",
             " ": "blank",
         });
@@ -132,11 +216,21 @@ mod tests {
             (r"back\\slash", &["escaped"]),
             (" ", &["blank"]),
             ("Role", &[]),
+            ("groups[]", &["a", "b", "7", "true"]),
+            ("groups[].name", &["x"]),
+            ("teams[].name", &["red", "blue", "3"]),
+            ("teams[].org.name", &["o1"]),
+            ("teams[].labels", &["l1", "l2", "l3"]),
+            ("teams[].members[].id", &["m1", "m2"]),
+            ("teams.name", &[]),
+            ("single[].name", &[]),
+            ("role[].name", &[]),
         ];
         for (path, expected) in table {
+            let text = path;
             let path = ClaimPath::parse(path).unwrap();
-            let found: Vec<_> = path.values(claims.as_object().unwrap()).collect();
-            assert_eq!(found, *expected, "{path:?}");
+            assert_eq!(path.to_string(), text.strip_suffix("[]").unwrap_or(text));
+            assert_eq!(path.values(claims.as_object().unwrap()), *expected, "{path:?}");
         }
     }
 
@@ -150,8 +244,13 @@ mod tests {
             ("a..b", ClaimPathError::EmptyStep),
             ("a\\", ClaimPathError::Escape),
             (r"a\b", ClaimPathError::Escape),
-            ("groups[].name", ClaimPathError::Bracket),
             ("groups[0]", ClaimPathError::Bracket),
+            ("groups[", ClaimPathError::Bracket),
+            ("groups]", ClaimPathError::Bracket),
+            ("groups[]name", ClaimPathError::Bracket),
+            ("groups[][].name", ClaimPathError::Bracket),
+            ("[].name", ClaimPathError::EmptyStep),
+            ("groups[].", ClaimPathError::EmptyStep),
         ];
         for (path, expected) in table {
             assert_eq!(ClaimPath::parse(path), Err(expected), "{path}");

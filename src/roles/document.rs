@@ -1,62 +1,25 @@
 //! The role map's document: read from YAML, judged whole, compiled.
 
+mod access;
+mod litellm;
+mod mistakes;
+mod rules;
+
 use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
 use serde_saphyr::options::MergeKeyPolicy;
-use serde_saphyr::{Spanned, UserMessageFormatter};
 
-use super::claim::{ClaimPath, ClaimPathError};
-use super::glob::{Glob, GlobError};
-use super::{Origin, RoleMap, Rule, Selector, TeamRule};
-use crate::principal::{Role, RuleName};
+use self::access::RawAccessRule;
+use self::litellm::{Compiled, RawLitellm};
+use self::mistakes::{Mistakes, line, shape_error};
+use self::rules::{RawRule, RawTeamRule};
+use super::rules::Rules;
+use super::teams::TeamRules;
+use super::{Grants, MissingSource, Origin, Rank, RoleMap};
+use crate::access::AccessRules;
+use crate::principal::{Role, RuleName, Source};
 
-/// Why a document was refused. It is refused whole: half a role map grants the wrong things.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RoleMapError {
-    /// It is no YAML, or not of the document's shape.
-    #[error("{message}")]
-    Document { line: Option<u64>, message: String },
-    /// Its shape is right and what it says isn't: every mistake, in the document's order.
-    #[error("{}", one_a_line(.0))]
-    Mistakes(Vec<Mistake>),
-}
-
-/// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{field} (line {line}): {what}")]
-pub struct Mistake {
-    /// The field's path: `rules[2].role`.
-    pub field: String,
-    pub line: u64,
-    pub what: What,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum What {
-    #[error("version {0} is unknown to this release; write 1")]
-    Version(u64),
-    #[error("names no role; leave it out for the default list")]
-    NoRoles,
-    #[error("{0:?} can't be a role's name: 1 to 64 visible ASCII characters without a comma, and not \"none\"")]
-    RoleName(String),
-    #[error("role {0:?} is listed twice; its place in the list is its privilege")]
-    RoleTwice(String),
-    #[error("role {role:?} is not in the list of roles: {known}")]
-    UnknownRole { role: String, known: String },
-    #[error("the list of roles lacks {DEFAULT_ROLE}, so say which one is the default, or none")]
-    DefaultRole,
-    #[error("the claim's path {0}")]
-    Claim(#[from] ClaimPathError),
-    #[error("the pattern {0}")]
-    Match(#[from] GlobError),
-    #[error("is empty; name a provider's id, or leave it out")]
-    EmptyProvider,
-    #[error("is empty; leave it out to keep values as they are")]
-    EmptyStrip,
-    #[error("provider {0:?} is not configured")]
-    UnknownProvider(String),
-    #[error("with several providers a rule must name its own: anybody's claims would count")]
-    NoProvider,
-}
+pub use self::mistakes::{Mistake, RoleMapError, What};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,31 +29,17 @@ struct Document {
     roles: Option<Spanned<Vec<Spanned<String>>>>,
     #[serde(default, deserialize_with = "said")]
     default_role: Option<Spanned<String>>,
+    #[serde(default, deserialize_with = "said")]
+    missing_source: Option<Spanned<String>>,
     #[serde(default)]
     rules: Vec<Spanned<RawRule>>,
     #[serde(default)]
     teams: Vec<Spanned<RawTeamRule>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRule {
+    /// An empty list is a list: nothing is selected, and so everything is refused.
     #[serde(default, deserialize_with = "said")]
-    provider: Option<Spanned<String>>,
-    claim: Spanned<String>,
-    r#match: Spanned<String>,
-    role: Spanned<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTeamRule {
+    access: Option<Vec<Spanned<RawAccessRule>>>,
     #[serde(default, deserialize_with = "said")]
-    provider: Option<Spanned<String>>,
-    claim: Spanned<String>,
-    r#match: Spanned<String>,
-    #[serde(default, deserialize_with = "said")]
-    strip: Option<Spanned<String>>,
+    litellm_jwtauth: Option<Spanned<RawLitellm>>,
 }
 
 /// A field that is there has a value. To a plain `Option`, `default_role: null` or `provider: ~`
@@ -99,9 +48,8 @@ fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Opti
     T::deserialize(value).map(Some)
 }
 
-/// Collects mistakes, so that an operator sees all of them at once.
-#[derive(Default)]
-struct Mistakes(Vec<Mistake>);
+/// The roles of a document, the highest privilege first.
+struct RoleList(Vec<Role>);
 
 const VERSION: u64 = 1;
 const NO_ROLE: &str = "none";
@@ -109,6 +57,11 @@ const DEFAULT_ROLE: &str = "internal_user_viewer";
 const DEFAULT_ROLES: [&str; 7] =
     ["proxy_admin", "proxy_admin_viewer", "org_admin", "team", "internal_user", "internal_user_viewer", "customer"];
 const LONGEST_ROLE: usize = 64;
+
+/// The document's JSON Schema, for editors.
+pub fn schema() -> &'static str {
+    include_str!("document/schema.json")
+}
 
 pub(super) fn parse(text: &str) -> Result<RoleMap, RoleMapError> {
     let document: Document = serde_saphyr::from_str_with_options(text, yaml()).map_err(|error| shape_error(&error))?;
@@ -129,21 +82,25 @@ fn yaml() -> serde_saphyr::Options {
 
 /// What holds where nothing is configured: everybody who signs in gets the default role.
 pub(super) fn default_map() -> RoleMap {
-    RoleMap { default_role: Some((Role::new(DEFAULT_ROLE), RuleName::new("default_role"))), rules: Vec::new(), teams: Vec::new() }
+    parse("version: 1").expect("the smallest document is a document")
 }
 
 /// The rules that don't fit the configured providers.
 pub(super) fn check_providers(map: &RoleMap, configured: &[&str]) -> Result<(), RoleMapError> {
     let mut mistakes = Mistakes::default();
-    let rules = map.rules.iter().map(|rule| &rule.selector);
-    for selector in rules.chain(map.teams.iter().map(|team| &team.selector)) {
-        let what = match &selector.provider {
-            Some(id) if !configured.contains(&&**id) => What::UnknownProvider(id.to_string()),
+    let rules = map.rules.iter().map(|rule| (rule.provider.as_deref(), rule.origin.name.as_str(), rule.origin.line));
+    let teams = map.teams.iter().map(|rule| (rule.provider.as_deref(), rule.origin.name.as_str(), rule.origin.line));
+    // LiteLLM's fields share their section's provider.
+    let teams =
+        teams.map(|(id, name, line)| (id, if name.starts_with(litellm::SECTION) { litellm::SECTION } else { name }, line));
+    let mappings = map.mappings.iter().map(|mappings| (mappings.provider.as_deref(), litellm::SECTION, mappings.line));
+    for (provider, name, line) in rules.chain(mappings).chain(teams) {
+        let what = match provider {
+            Some(id) if !configured.contains(&id) => What::UnknownProvider(id.to_owned()),
             None if configured.len() > 1 => What::NoProvider,
             _ => continue,
         };
-        let Origin { name, line } = &selector.origin;
-        mistakes.add(format!("{name}.provider"), *line, what);
+        mistakes.add(format!("{name}.provider"), line, what);
     }
     mistakes.into_result()
 }
@@ -151,27 +108,43 @@ pub(super) fn check_providers(map: &RoleMap, configured: &[&str]) -> Result<(), 
 fn compile(document: Document, mistakes: &mut Mistakes) -> RoleMap {
     if document.version.value != VERSION {
         let what = What::Version(document.version.value);
-        mistakes.add("version".into(), line(&document.version), what);
+        mistakes.add("version", line(&document.version), what);
     }
     let roles = compile_roles(document.roles, mistakes);
+    let Compiled { mappings, teams: litellm_teams, grants } = match document.litellm_jwtauth {
+        None => Compiled { mappings: None, teams: None, grants: Grants::FollowClaims },
+        Some(section) => litellm::compile(section, &roles, mistakes),
+    };
+    let rules = compile_each("rules", document.rules, |raw, origin| rules::compile_rule(raw, origin, &roles, mistakes));
+    let mut teams = compile_each("teams", document.teams, |raw, origin| rules::compile_team_rule(raw, origin, mistakes));
+    teams.extend(litellm_teams);
+    let (rules, teams) = (Rules::new(rules), TeamRules::new(teams));
+    let access = document
+        .access
+        .map(|access| compile_each("access", access, |raw, origin| access::compile(raw, &origin, &roles, mistakes)));
+    let named_sources = named_sources(&rules, &teams);
     RoleMap {
         default_role: compile_default(document.default_role, &roles, mistakes),
-        rules: compile_each("rules", document.rules, mistakes, |rule, origin, mistakes| {
-            compile_rule(rule, origin, &roles, mistakes)
-        }),
-        teams: compile_each("teams", document.teams, mistakes, compile_team_rule),
+        missing_source: compile_missing_source(document.missing_source, &named_sources, mistakes),
+        access: access.map(AccessRules::new),
+        roles: roles.0,
+        rules,
+        teams,
+        mappings,
+        grants,
+        named_sources,
     }
 }
 
 /// Where the list is no list, the default one stands in, so that the rest is judged all the same.
-fn compile_roles(listed: Option<Spanned<Vec<Spanned<String>>>>, mistakes: &mut Mistakes) -> Vec<Role> {
+fn compile_roles(listed: Option<Spanned<Vec<Spanned<String>>>>, mistakes: &mut Mistakes) -> RoleList {
     if let Some(empty) = listed.as_ref().filter(|listed| listed.value.is_empty()) {
-        mistakes.add("roles".into(), line(empty), What::NoRoles);
+        mistakes.add("roles", line(empty), What::NoRoles);
     }
-    match listed {
+    RoleList(match listed {
         Some(listed) if !listed.value.is_empty() => listed_roles(listed.value, mistakes),
         _ => DEFAULT_ROLES.into_iter().map(Role::new).collect(),
-    }
+    })
 }
 
 fn listed_roles(names: Vec<Spanned<String>>, mistakes: &mut Mistakes) -> Vec<Role> {
@@ -196,114 +169,82 @@ fn is_role_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
 }
 
-fn compile_default(said: Option<Spanned<String>>, roles: &[Role], mistakes: &mut Mistakes) -> Option<(Role, RuleName)> {
-    let field = "default_role".to_owned();
+fn compile_default(said: Option<Spanned<String>>, roles: &RoleList, mistakes: &mut Mistakes) -> Option<Role> {
     let rank = match said {
         Some(name) if name.value == NO_ROLE => return None,
-        Some(name) => rank(&name, field, roles, mistakes)?,
-        None => default_rank(field, roles, mistakes)?,
+        Some(name) => roles.rank(&name, "default_role".to_owned(), mistakes)?,
+        None => {
+            let found = roles.position(DEFAULT_ROLE);
+            mistakes.judge(found.ok_or(What::DefaultRole), "default_role", 1)?
+        }
     };
-    Some((roles[rank].clone(), RuleName::new("default_role")))
+    Some(roles.at(rank))
 }
 
-fn default_rank(field: String, roles: &[Role], mistakes: &mut Mistakes) -> Option<usize> {
-    let position = position(DEFAULT_ROLE, roles);
-    if position.is_none() {
-        mistakes.add(field, 1, What::DefaultRole);
+fn compile_missing_source(
+    said: Option<Spanned<String>>,
+    named: &[(Option<Box<str>>, Source)],
+    mistakes: &mut Mistakes,
+) -> MissingSource {
+    let Some(said) = said else { return MissingSource::Ignored };
+    let what = match said.value.as_str() {
+        "ignore" => return MissingSource::Ignored,
+        "refuse" if !named.is_empty() => return MissingSource::Refused,
+        "refuse" => What::NoNamedSource,
+        _ => What::Choice { expected: "ignore or refuse", found: said.value.clone() },
+    };
+    mistakes.add("missing_source", line(&said), what);
+    MissingSource::Refused
+}
+
+fn named_sources(rules: &Rules, teams: &TeamRules) -> Vec<(Option<Box<str>>, Source)> {
+    let by_rules = rules.iter().flat_map(|rule| rule.conditions.iter().map(|condition| (&rule.provider, condition)));
+    let by_teams = teams.iter().map(|rule| (&rule.provider, &rule.condition));
+    let mut named = Vec::new();
+    for (provider, condition) in by_rules.chain(by_teams) {
+        let Some(source) = condition.place.source else { continue };
+        if !named.iter().any(|(known, name)| known == provider && *name == source) {
+            named.push((provider.clone(), source));
+        }
     }
-    position
+    named
 }
 
 fn compile_each<Raw, Compiled>(
     section: &str,
     raw: Vec<Spanned<Raw>>,
-    mistakes: &mut Mistakes,
-    compile: impl Fn(Raw, Origin, &mut Mistakes) -> Option<Compiled>,
+    mut compile: impl FnMut(Raw, Origin) -> Option<Compiled>,
 ) -> Vec<Compiled> {
     let numbered = raw.into_iter().enumerate();
     numbered
         .filter_map(|(index, rule)| {
             let origin = Origin { name: RuleName::new(format!("{section}[{index}]")), line: line(&rule) };
-            compile(rule.value, origin, mistakes)
+            compile(rule.value, origin)
         })
         .collect()
 }
 
-fn compile_rule(raw: RawRule, origin: Origin, roles: &[Role], mistakes: &mut Mistakes) -> Option<Rule> {
-    let field = format!("{}.role", origin.name);
-    let rank = rank(&raw.role, field, roles, mistakes);
-    let selector = compile_selector(raw.provider, &raw.claim, &raw.r#match, origin, mistakes);
-    let (rank, selector) = (rank?, selector?);
-    Some(Rule { rank, role: roles[rank].clone(), selector })
-}
-
-fn compile_team_rule(raw: RawTeamRule, origin: Origin, mistakes: &mut Mistakes) -> Option<TeamRule> {
-    if let Some(strip) = raw.strip.as_ref().filter(|strip| strip.value.is_empty()) {
-        mistakes.add(format!("{}.strip", origin.name), line(strip), What::EmptyStrip);
-    }
-    let selector = compile_selector(raw.provider, &raw.claim, &raw.r#match, origin, mistakes)?;
-    Some(TeamRule { selector, strip: raw.strip.map(|strip| strip.value.into()).unwrap_or_default() })
-}
-
-fn compile_selector(
-    provider: Option<Spanned<String>>,
-    claim: &Spanned<String>,
-    pattern: &Spanned<String>,
-    origin: Origin,
-    mistakes: &mut Mistakes,
-) -> Option<Selector> {
-    let name = &origin.name;
-    if let Some(empty) = provider.as_ref().filter(|id| id.value.is_empty()) {
-        mistakes.add(format!("{name}.provider"), line(empty), What::EmptyProvider);
-    }
-    let path = ClaimPath::parse(&claim.value).map_err(|error| mistakes.add(format!("{name}.claim"), line(claim), error.into()));
-    let glob = Glob::parse(&pattern.value).map_err(|error| mistakes.add(format!("{name}.match"), line(pattern), error.into()));
-    Some(Selector { provider: provider.map(|id| id.value.into()), claim: path.ok()?, glob: glob.ok()?, origin })
-}
-
-/// A role's place in the list: the smaller, the more it may do.
-fn rank(name: &Spanned<String>, field: String, roles: &[Role], mistakes: &mut Mistakes) -> Option<usize> {
-    let position = position(&name.value, roles);
-    if position.is_none() {
-        let known: Vec<_> = roles.iter().map(Role::as_str).collect();
-        let what = What::UnknownRole { role: name.value.clone(), known: known.join(", ") };
-        mistakes.add(field, line(name), what);
-    }
-    position
-}
-
-fn position(name: &str, roles: &[Role]) -> Option<usize> {
-    roles.iter().position(|role| role.as_str() == name)
-}
-
-impl Mistakes {
-    fn add(&mut self, field: String, line: u64, what: What) {
-        self.0.push(Mistake { field, line, what });
+impl RoleList {
+    fn position(&self, name: &str) -> Option<Rank> {
+        self.0.iter().position(|role| role.as_str() == name)
     }
 
-    fn into_result(mut self) -> Result<(), RoleMapError> {
-        if self.0.is_empty() {
-            return Ok(());
-        }
-        self.0.sort_by_key(|mistake| mistake.line);
-        Err(RoleMapError::Mistakes(self.0))
+    fn at(&self, rank: Rank) -> Role {
+        self.0[rank].clone()
     }
-}
 
-fn line<T>(spanned: &Spanned<T>) -> u64 {
-    spanned.referenced.line()
-}
-
-/// The parser's own picture of the place spans lines; a log line wants one.
-fn shape_error(error: &serde_saphyr::Error) -> RoleMapError {
-    let message = error.without_snippet().render_with_formatter(&UserMessageFormatter);
-    RoleMapError::Document {
-        line: error.location().map(|location| location.line()),
-        message: message.split_whitespace().collect::<Vec<_>>().join(" "),
+    fn find(&self, name: &str) -> Result<Role, What> {
+        self.position(name).map(|rank| self.at(rank)).ok_or_else(|| self.unknown(name))
     }
-}
 
-fn one_a_line(mistakes: &[Mistake]) -> String {
-    let lines: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
-    lines.join("\n")
+    /// A role's place in the list: the smaller, the more it may do.
+    fn rank(&self, name: &Spanned<String>, field: String, mistakes: &mut Mistakes) -> Option<Rank> {
+        let found = self.position(&name.value).ok_or_else(|| self.unknown(&name.value));
+        mistakes.judge(found, field, line(name))
+    }
+
+    fn unknown(&self, name: &str) -> What {
+        let known: Vec<_> = self.0.iter().map(Role::as_str).collect();
+        What::UnknownRole { role: name.to_owned(), known: known.join(", ") }
+    }
 }

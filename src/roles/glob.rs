@@ -1,5 +1,16 @@
 //! Globs over claim values: `*` stands for any run of characters, `?` for one.
 
+use std::fmt;
+
+/// How a pattern can be found without trying it: by the value itself, by its beginning, by its end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shape {
+    Other,
+    EndsWith(String),
+    BeginsWith(String),
+    Exactly(String),
+}
+
 /// A compiled pattern. A backslash takes the meaning from `*`, `?` and itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob(Box<[Piece]>);
@@ -45,6 +56,25 @@ impl Glob {
         Ok(Self(pieces.into()))
     }
 
+    /// The pattern that matches what this one would, if letters had no case.
+    pub fn in_lower_case(&self) -> Self {
+        let lower = |piece: &Piece| match piece {
+            Piece::Literal(literal) => literal.to_lowercase().map(Piece::Literal).collect(),
+            other => vec![*other],
+        };
+        Self(self.0.iter().flat_map(lower).collect())
+    }
+
+    pub fn shape(&self) -> Shape {
+        let text = |pieces: &[Piece]| pieces.iter().map(|piece| piece.literal()).collect::<Option<String>>();
+        let other = || Shape::Other;
+        match &*self.0 {
+            [start @ .., Piece::Run] if !start.is_empty() => text(start).map_or_else(other, Shape::BeginsWith),
+            [Piece::Run, end @ ..] => text(end).map_or_else(other, Shape::EndsWith),
+            whole => text(whole).map_or_else(other, Shape::Exactly),
+        }
+    }
+
     /// Whether the whole value matches. Only the last run seen is ever lengthened, which is enough
     /// and keeps hostile values from costing more than the product of the two lengths.
     pub fn matches(&self, value: &str) -> bool {
@@ -75,7 +105,26 @@ impl Glob {
     }
 }
 
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("\"")?;
+        for piece in &self.0 {
+            match piece {
+                Piece::Literal(literal @ ('*' | '?' | '\\')) => write!(f, "\\{literal}")?,
+                Piece::Literal(literal) => write!(f, "{}", literal.escape_debug())?,
+                Piece::One => f.write_str("?")?,
+                Piece::Run => f.write_str("*")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
 impl Piece {
+    fn literal(self) -> Option<char> {
+        if let Self::Literal(literal) = self { Some(literal) } else { None }
+    }
+
     fn accepts(self, character: char) -> bool {
         match self {
             Self::Literal(literal) => literal == character,
@@ -99,6 +148,24 @@ fn first_and_rest(text: &str) -> Option<(char, &str)> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_shape_says_what_the_pattern_says() {
+        let table = [
+            ("admin", Shape::Exactly("admin".into())),
+            (r"a\*b", Shape::Exactly("a*b".into())),
+            ("admin*", Shape::BeginsWith("admin".into())),
+            ("*admin", Shape::EndsWith("admin".into())),
+            ("*", Shape::EndsWith(String::new())),
+            ("a*b", Shape::Other),
+            ("*a*", Shape::Other),
+            ("a?", Shape::Other),
+            ("a?*", Shape::Other),
+        ];
+        for (pattern, expected) in table {
+            assert_eq!(Glob::parse(pattern).unwrap().shape(), expected, "{pattern}");
+        }
+    }
 
     #[test]
     fn a_glob_matches_whole_values() {

@@ -1,25 +1,10 @@
-//! What a check is about: the original request, and the check's own
-//! query, which narrows what one route of the gateway lets through.
+//! The check's own query, which narrows what one route of the gateway lets through.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
 use crate::principal::Grant;
-
-/// The original request, as the gateway's dialect tells it; nothing here is decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CheckRequest<'a> {
-    pub method: &'a str,
-    /// `http` or `https`, in lower case. What the gateway saw, not what the browser used.
-    pub scheme: &'a str,
-    /// Without port, in the client's case of letters; an IPv6 address keeps its brackets.
-    pub host: &'a str,
-    /// Raw, with its leading slash.
-    pub path: &'a str,
-    /// What follows the first question mark.
-    pub query: Option<&'a str>,
-}
 
 /// `allow_roles` and `allow_teams` of the check's own URL. They only ever narrow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

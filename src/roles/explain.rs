@@ -1,0 +1,174 @@
+//! Why somebody got what they got: the rules that gave it, and those that came close.
+
+use serde::Serialize;
+
+use super::condition::{Case, Condition, Place};
+use super::rules::Rule;
+use super::teams::fits_a_list;
+use super::{Origin, RoleMap};
+use crate::principal::{Grant, IdentityClaims, Role, RuleName, Source};
+
+/// What the role map says of some claims, with its reasons. For the operator who has the claims: it tells them.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    pub role: Option<Role>,
+    /// What gave the role.
+    pub rule: Option<RuleName>,
+    /// A source that a rule relies on is missing, and the role map refuses such a person.
+    pub refused_for_missing: Option<Source>,
+    pub teams: Vec<Given>,
+    /// Values that matched and name no team: no header can carry them, or there were too many.
+    pub dropped_teams: Vec<Given>,
+    /// Rules that held and gave less, or no more, than the one that won.
+    pub outranked: Vec<Given>,
+    pub near_misses: Vec<NearMiss>,
+    /// Sources that rules name and that say nothing.
+    pub missing_sources: Vec<Source>,
+}
+
+/// What a rule gave: a role, or a team.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Given {
+    pub what: String,
+    pub rule: RuleName,
+    pub line: u64,
+}
+
+/// A rule that did not hold, though it was about something that these claims have.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct NearMiss {
+    pub rule: RuleName,
+    pub line: u64,
+    pub role: Role,
+    pub why: String,
+    #[serde(skip)]
+    distance: Distance,
+}
+
+/// How far a rule was from holding; the nearest are told first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Distance {
+    SomeConditions,
+    Case,
+    OtherSource,
+    OtherProvider,
+    SourceAbsent,
+    Value,
+}
+
+impl RoleMap {
+    pub fn explain(&self, identities: &[IdentityClaims]) -> Explanation {
+        let grant = self.judge(identities);
+        let (teams, dropped_teams) = self.teams_given(identities, &grant);
+        let mut missing_sources: Vec<_> = identities.iter().flat_map(|identity| self.missing_sources(identity)).collect();
+        missing_sources.dedup();
+        Explanation {
+            outranked: self.outranked(identities, &grant),
+            near_misses: self.near_misses(identities),
+            refused_for_missing: grant.missing_source,
+            role: grant.role,
+            rule: grant.rule,
+            teams,
+            dropped_teams,
+            missing_sources,
+        }
+    }
+
+    fn outranked(&self, identities: &[IdentityClaims], grant: &Grant) -> Vec<Given> {
+        let rules = self.rules.iter().filter(|rule| identities.iter().any(|identity| rule.holds(identity)));
+        let rules = rules.map(|rule| given(rule.role.as_str(), &rule.origin));
+        let mapping = self.mappings.as_ref().and_then(|mappings| mappings.best(identities));
+        let mapping = mapping.map(|mapping| given(mapping.role.as_str(), &mapping.origin));
+        rules.chain(mapping).filter(|held| Some(&held.rule) != grant.rule.as_ref()).collect()
+    }
+
+    /// The teams with the rules that named them, and what named none.
+    fn teams_given(&self, identities: &[IdentityClaims], grant: &Grant) -> (Vec<Given>, Vec<Given>) {
+        let mut named = Vec::new();
+        for rule in self.teams.iter() {
+            let about = identities.iter().filter(|identity| rule.is_about(identity));
+            for value in about.flat_map(|identity| rule.condition.matching(identity)) {
+                named.extend(rule.name(&value).map(|name| given(&name, &rule.origin)));
+            }
+        }
+        named.sort_by(|a, b| (&a.what, a.line).cmp(&(&b.what, b.line)));
+        named.dedup();
+        named.into_iter().partition(|name| fits_a_list(&name.what) && grant.teams.iter().any(|team| team.as_str() == name.what))
+    }
+
+    fn near_misses(&self, identities: &[IdentityClaims]) -> Vec<NearMiss> {
+        let missed = self.rules.iter().filter(|rule| !identities.iter().any(|identity| rule.holds(identity)));
+        let mut near: Vec<_> = missed
+            .filter_map(|rule| {
+                let reasons = identities.iter().filter_map(|identity| why_not(rule, identity));
+                let (distance, why) = reasons.min_by_key(|(distance, _)| *distance)?;
+                let Origin { name, line } = &rule.origin;
+                Some(NearMiss { rule: name.clone(), line: *line, role: rule.role.clone(), why, distance })
+            })
+            .collect();
+        near.sort_by_key(|miss| (miss.distance, miss.line));
+        near
+    }
+}
+
+fn given(what: &str, origin: &Origin) -> Given {
+    Given { what: what.to_owned(), rule: origin.name.clone(), line: origin.line }
+}
+
+/// Why a rule does not hold for an identity; `None` where the two have nothing in common.
+fn why_not(rule: &Rule, identity: &IdentityClaims) -> Option<(Distance, String)> {
+    let failing: Vec<_> = rule.conditions.iter().filter(|condition| !condition.holds(identity)).collect();
+    if !rule.is_about(identity) {
+        let provider = rule.provider.as_deref().unwrap_or_default();
+        let text = format!("it is about provider {provider:?}, and these claims are of {:?}", identity.provider);
+        return failing.is_empty().then_some((Distance::OtherProvider, text));
+    }
+    let first = failing.first()?;
+    let reason = why_condition_not(first, identity);
+    let (held, all) = (rule.conditions.len() - failing.len(), rule.conditions.len());
+    if held == 0 {
+        return reason;
+    }
+    let why = reason.map_or_else(|| format!("the claim {} is absent", first.place.claim), |(_, why)| why);
+    Some((Distance::SomeConditions, format!("{held} of its {all} conditions hold, but {why}")))
+}
+
+fn why_condition_not(condition: &Condition, identity: &IdentityClaims) -> Option<(Distance, String)> {
+    let Condition { place, pattern } = condition;
+    let claim = &place.claim;
+    if let Some(source) = place.source.filter(|source| identity.source(*source).is_none()) {
+        return Some((Distance::SourceAbsent, format!("there are no claims from the {source}, which it names as its source")));
+    }
+    if let Some(value) = matching_but_for_case(condition, identity) {
+        let text = format!("{claim} has {value:?}, which {pattern} matches only with `ignore_case: true`");
+        return Some((Distance::Case, text));
+    }
+    let anywhere = Condition { place: Place { source: None, ..place.clone() }, pattern: pattern.clone() };
+    if anywhere.holds(identity) {
+        let source = place.source.map_or("", Source::as_str);
+        let text = format!("{claim} matches {pattern} in another source than the {source}, which it names");
+        return Some((Distance::OtherSource, text));
+    }
+    let values = place.values(identity);
+    let present = Source::ALL.into_iter().filter_map(|source| identity.source(source)).any(|claims| claim.is_in(claims));
+    match values.as_slice() {
+        [] if present => Some((Distance::Value, format!("{claim} is there, but holds no text, number or boolean"))),
+        [] => None,
+        values => Some((Distance::Value, format!("{claim} has {}, and none matches {pattern}", listed(values)))),
+    }
+}
+
+fn matching_but_for_case<'a>(condition: &Condition, identity: &'a IdentityClaims) -> Option<std::borrow::Cow<'a, str>> {
+    let pattern = condition.pattern.in_lower_case();
+    let mut values = condition.place.values(identity).into_iter();
+    values.find(|value| pattern.matches(&Case::Ignored.fold(value)))
+}
+
+/// The first few, which are enough to see what is wrong.
+fn listed(values: &[std::borrow::Cow<'_, str>]) -> String {
+    const TOLD: usize = 5;
+    let told: Vec<_> = values.iter().take(TOLD).map(|value| format!("{value:?}")).collect();
+    let rest = values.len().saturating_sub(TOLD);
+    let more = if rest > 0 { format!(" and {rest} more") } else { String::new() };
+    format!("{}{more}", told.join(", "))
+}

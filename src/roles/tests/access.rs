@@ -1,0 +1,80 @@
+//! The document's access section: read, judged, and what it lets through.
+
+use rstest::rstest;
+
+use super::*;
+use crate::access::{CheckRequest, Place, Refused};
+use crate::principal::CredentialKind;
+
+const DOCUMENT: &str = r#"
+version: 1
+access:
+  - {paths: [/health/**], allow: anyone}
+  - {paths: [/internal/**], allow: nobody}
+  - {hosts: ["*.example.com"], paths: [/ui/**], methods: [GET], credentials: [session], roles: [proxy_admin]}
+  - {paths: [/v1/**], teams: [research], read: [x-api-key, session]}
+  - {hosts: [llm.example.com], allow: signed_in}
+"#;
+
+fn request<'a>(method: &'a str, host: &'a str, path: &'a str) -> CheckRequest<'a> {
+    CheckRequest { method, scheme: "https", host, path, query: None }
+}
+
+fn grant(role: &str, teams: &[&str]) -> Grant {
+    Grant { role: Some(Role::new(role)), teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() }
+}
+
+#[rstest]
+#[case::role("GET", "/ui/x", "proxy_admin", CredentialKind::Session, Ok(true))]
+#[case::other_role("GET", "/ui/x", "team", CredentialKind::Session, Ok(false))]
+#[case::other_credential("GET", "/ui/x", "proxy_admin", CredentialKind::Key, Ok(false))]
+#[case::other_method("POST", "/ui/x", "team", CredentialKind::Session, Ok(true))]
+#[case::team("POST", "/v1/x", "customer", CredentialKind::Key, Ok(false))]
+#[case::nobody("GET", "/internal/x", "proxy_admin", CredentialKind::Session, Ok(false))]
+fn a_section_is_compiled(
+    #[case] method: &str,
+    #[case] path: &str,
+    #[case] role: &str,
+    #[case] by: CredentialKind,
+    #[case] expected: Result<bool, Refused>,
+) {
+    let map = RoleMap::parse(DOCUMENT).unwrap();
+    let selected = map.access().unwrap().select(&request(method, "llm.example.com", path));
+    assert_eq!(selected.map(|selected| selected.permits(&grant(role, &[]), by).is_ok()), expected);
+}
+
+#[test]
+fn what_is_read_and_whom_it_is_open_to_come_from_the_rule() {
+    let map = RoleMap::parse(DOCUMENT).unwrap();
+    let select = |path| map.access().unwrap().select(&request("GET", "llm.example.com", path)).unwrap();
+    let places = select("/v1/x").reads();
+    assert!(places.contains(Place::XApiKey) && places.contains(Place::Session) && !places.contains(Place::Authorization));
+    assert!(select("/health/live").is_open_to_anyone());
+    assert!(!select("/v1/x").is_open_to_anyone());
+    assert_eq!(select("/internal").closed_to_all().map(RuleName::as_str), Some("access[1]"));
+    assert!(select("/v1/x").permits(&grant("customer", &["research"]), CredentialKind::Token).is_ok());
+}
+
+#[test]
+fn a_section_that_selects_nothing_refuses_everything() {
+    let map = RoleMap::parse("{version: 1, access: []}").unwrap();
+    assert!(matches!(map.access().unwrap().select(&request("GET", "a", "/")), Err(Refused::NoRule)));
+    assert!(RoleMap::parse("version: 1").unwrap().access().is_none());
+}
+
+#[rstest]
+#[case::path("{paths: [ui/**]}", "access[0].paths[0] (line 2): the pattern ")]
+#[case::host("{hosts: ['https://x/']}", "access[0].hosts[0] (line 2): the pattern ")]
+#[case::method("{methods: [get]}", "access[0].methods[0] (line 2): ")]
+#[case::allow("{allow: everyone}", "access[0].allow (line 2): must be anyone, signed_in or nobody, not \"everyone\"")]
+#[case::role("{roles: [king]}", "access[0].roles[0] (line 2): role \"king\" is not in the list")]
+#[case::credential("{credentials: [cookie]}", "access[0].credentials[0] (line 2): must be session, key or token")]
+#[case::place("{read: [cookie]}", "access[0].read[0] (line 2): must be authorization, ")]
+#[case::empty_paths("{paths: []}", "access[0].paths (line 2): is empty, and so nothing would ever do")]
+#[case::empty_roles("{roles: []}", "access[0].roles (line 2): is empty, and so nothing would ever do")]
+#[case::beside_anyone("{allow: anyone, roles: [team]}", "access[0].roles (line 2): has no effect beside `allow: anyone`")]
+#[case::beside_nobody("{allow: nobody, teams: [x]}", "access[0].teams (line 2): has no effect beside `allow: nobody`")]
+fn mistakes_are_named(#[case] rule: &str, #[case] expected: &str) {
+    let Err(error) = RoleMap::parse(&format!("version: 1\naccess: [{rule}]")) else { panic!("it is a mistake") };
+    assert!(error.to_string().starts_with(expected), "{error}");
+}

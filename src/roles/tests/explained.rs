@@ -1,0 +1,81 @@
+//! Explanations name the rule that gave, those that gave less, and those that came close.
+
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+
+const DOCUMENT: &str = r#"
+version: 1
+rules:
+  - {claim: groups, match: staff, role: internal_user}
+  - {claim: groups, match: "admins*", role: proxy_admin}
+  - {provider: partner, claim: groups, match: staff, role: org_admin}
+  - {source: access_token, claim: level, match: 9, role: org_admin}
+  - {role: team, all: [{claim: groups, match: staff}, {claim: site, match: HQ}]}
+  - {claim: nowhere, match: x, role: team}
+teams:
+  - {claim: groups, match: "s*"}
+  - {claim: groups, match: "st*"}
+  - {claim: squads, match: "*"}
+"#;
+
+fn explain(id_token: Value) -> Explanation {
+    RoleMap::parse(DOCUMENT).unwrap().explain(&[person("corp", id_token)])
+}
+
+fn why(explanation: &Explanation, rule: &str) -> String {
+    let miss = explanation.near_misses.iter().find(|miss| miss.rule.as_str() == rule);
+    miss.map(|miss| miss.why.clone()).unwrap_or_default()
+}
+
+#[rstest]
+#[case::value(json!({"groups": ["staff", "x"]}), "rules[1]", r#"groups has "staff", "x", and none matches "admins*""#)]
+#[case::case(json!({"groups": ["Admins-1"]}), "rules[1]", r#"groups has "Admins-1", which "admins*" matches only with `ignore_case: true`"#)]
+#[case::provider(json!({"groups": ["staff"]}), "rules[2]", r#"it is about provider "partner", and these claims are of "corp""#)]
+#[case::absent_source(json!({"level": 9}), "rules[3]", "there are no claims from the access_token, which it names as its source")]
+#[case::some_conditions(json!({"groups": "staff", "site": "hq"}), "rules[4]", r#"1 of its 2 conditions hold, but site has "hq", which "HQ" matches only with `ignore_case: true`"#)]
+#[case::no_condition_has_a_claim(json!({"groups": "staff"}), "rules[4]", "1 of its 2 conditions hold, but the claim site is absent")]
+#[case::no_value(json!({"groups": {"a": 1}}), "rules[1]", "groups is there, but holds no text, number or boolean")]
+#[case::nothing_in_common(json!({"groups": "staff"}), "rules[5]", "")]
+fn a_near_miss_says_what_was_lacking(#[case] id_token: Value, #[case] rule: &str, #[case] expected: &str) {
+    let explanation = explain(id_token);
+    assert_eq!(why(&explanation, rule), expected, "{explanation:?}");
+}
+
+#[test]
+fn a_value_in_another_source_is_a_near_miss() {
+    let mut identity = person("corp", json!({"level": 9}));
+    identity.access_token = Some(Claims::new());
+    let explanation = RoleMap::parse(DOCUMENT).unwrap().explain(&[identity]);
+    assert_eq!(why(&explanation, "rules[3]"), "level matches \"9\" in another source than the access_token, which it names");
+}
+
+#[test]
+fn what_gave_and_what_gave_less_are_named_with_their_lines() {
+    let explanation = explain(json!({"groups": ["staff", "admins"], "squads": ["a,b", "z"]}));
+    assert_eq!((explanation.role.unwrap().as_str(), explanation.rule.unwrap().as_str()), ("proxy_admin", "rules[1]"));
+    let outranked: Vec<_> =
+        explanation.outranked.iter().map(|given| (given.rule.as_str(), given.what.as_str(), given.line)).collect();
+    assert_eq!(outranked, [("rules[0]", "internal_user", 4)]);
+    let teams: Vec<_> = explanation.teams.iter().map(|given| (given.what.as_str(), given.rule.as_str())).collect();
+    assert_eq!(teams, [("staff", "teams[0]"), ("staff", "teams[1]"), ("z", "teams[2]")]);
+    assert_eq!(explanation.dropped_teams.iter().map(|given| given.what.as_str()).collect::<Vec<_>>(), ["a,b"]);
+    assert_eq!(explanation.missing_sources, [Source::AccessToken]);
+}
+
+#[test]
+fn the_nearest_come_first_and_rules_that_hold_are_no_misses() {
+    let explanation = explain(json!({"groups": ["staff", "ADMINS"], "level": 3}));
+    let rules: Vec<_> = explanation.near_misses.iter().map(|miss| miss.rule.as_str()).collect();
+    assert_eq!(rules, ["rules[4]", "rules[1]", "rules[2]", "rules[3]"]);
+}
+
+#[test]
+fn an_explanation_is_json_too() {
+    let shown = serde_json::to_value(explain(json!({"groups": "staff"}))).unwrap();
+    assert_eq!(shown["role"], "internal_user");
+    assert_eq!(shown["rule"], "rules[0]");
+    assert_eq!(shown["near_misses"][0]["rule"], "rules[4]");
+    assert_eq!(shown["near_misses"][0]["line"], 8);
+}
