@@ -8,7 +8,10 @@ use jsonwebtoken::{
     jwk::{Jwk, JwkSet},
 };
 
-use super::{LEEWAY, claims::text};
+use super::{
+    LEEWAY,
+    claims::{NotATime, text, time},
+};
 use crate::principal::Claims;
 
 /// What is known of the issuer that the token must come from.
@@ -35,6 +38,12 @@ pub(super) enum Unusable {
     Expired,
     #[error("it was issued to another client")]
     OtherClient,
+}
+
+impl From<NotATime> for Unusable {
+    fn from(error: NotATime) -> Self {
+        Self::Invalid(error.to_string())
+    }
 }
 
 /// The claims of a verified access token.
@@ -76,13 +85,11 @@ fn matching_key<'a>(keys: &'a JwkSet, kid: Option<&str>) -> Option<&'a Jwk> {
 }
 
 fn check_time(claims: &Claims, now: Timestamp) -> Result<(), Unusable> {
-    let seconds = |name: &str| claims.get(name).and_then(serde_json::Value::as_f64);
     let (now, leeway) = (now.as_second() as f64, LEEWAY.as_secs_f64());
-    let expires = seconds("exp").ok_or_else(|| Unusable::Invalid("exp is not a number".into()))?;
-    if expires + leeway <= now {
+    if time(claims, "exp")?.is_none_or(|expires| expires + leeway <= now) {
         return Err(Unusable::Expired);
     }
-    match seconds("nbf") {
+    match time(claims, "nbf")? {
         Some(from) if from - leeway > now => Err(Unusable::Invalid("it is not valid yet".into())),
         _ => Ok(()),
     }

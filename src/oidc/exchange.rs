@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{
     LEEWAY, NotReady, Provider, Started, Taken, access_token,
-    claims::{of_verified_token, size, text, without_token_claims},
+    claims::{NotATime, of_verified_token, size, text, time, without_token_claims},
     for_openidconnect,
     provider::{Known, OidcClient},
 };
@@ -123,10 +123,7 @@ impl Provider {
             .id_token_verifier()
             .set_allowed_algs(self.config().algorithms.iter().copied().map(for_openidconnect))
             // The library knows no leeway: what expires is compared with a clock that is as much behind.
-            .set_time_fn(move || now - leeway)
-            .set_issue_time_verifier_fn(
-                move |issued| if issued > now + leeway { Err("iat lies in the future".into()) } else { Ok(()) },
-            );
+            .set_time_fn(move || now - leeway);
         let claims = id_token.claims(&verifier, &Nonce::new(nonce.to_owned()))?;
         if let Some(hash) = claims.access_token_hash() {
             let (algorithm, key) = (id_token.signing_alg().map_err(IdTokenError::from)?, id_token.signing_key(&verifier)?);
@@ -234,6 +231,8 @@ impl From<ClaimsVerificationError> for IdTokenError {
     fn from(error: ClaimsVerificationError) -> Self {
         match error {
             ClaimsVerificationError::SignatureVerification(error) => error.into(),
+            // The library's own words name a time that is ours less the leeway.
+            ClaimsVerificationError::Expired(_) => Self::Other("it has expired".into()),
             error => Self::Other(error.to_string()),
         }
     }
@@ -250,6 +249,12 @@ impl From<SignatureVerificationError> for IdTokenError {
     }
 }
 
+impl From<NotATime> for IdTokenError {
+    fn from(error: NotATime) -> Self {
+        Self::Other(error.to_string())
+    }
+}
+
 impl From<IdTokenError> for ExchangeError {
     fn from(error: IdTokenError) -> Self {
         match error {
@@ -258,16 +263,17 @@ impl From<IdTokenError> for ExchangeError {
     }
 }
 
-/// OpenID Connect Core, section 3.1.3.7: `azp`, and `nbf` of RFC 7519, which the library leaves alone.
+/// OpenID Connect Core, section 3.1.3.7: `azp` and `iat`, and `nbf` of RFC 7519, which the library leaves alone.
 fn check_unverified_by_library(claims: &Claims, client_id: &str, now: i64) -> Result<(), IdTokenError> {
+    let other = |text: &str| Err(IdTokenError::Other(text.to_owned()));
     if text(claims, "azp").is_some_and(|azp| azp != client_id) {
-        return Err(IdTokenError::Other("azp names another client".into()));
+        return other("azp names another client");
     }
-    let leeway = i64::try_from(LEEWAY.as_secs()).unwrap_or(i64::MAX);
-    match claims.get("nbf").and_then(serde_json::Value::as_i64) {
-        Some(from) if from > now + leeway => Err(IdTokenError::Other("it is not valid yet".into())),
-        _ => Ok(()),
+    let future = now as f64 + LEEWAY.as_secs_f64();
+    if time(claims, "iat")?.is_some_and(|issued| issued > future) {
+        return other("iat lies in the future");
     }
+    if time(claims, "nbf")?.is_some_and(|from| from > future) { other("it is not valid yet") } else { Ok(()) }
 }
 
 fn now(clock: &dyn Clock) -> DateTime<Utc> {
