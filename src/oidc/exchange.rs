@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use openidconnect::{
     AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, Nonce, OAuth2TokenResponse,
     PkceCodeChallenge, PkceCodeVerifier, RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse,
-    SubjectIdentifier, TokenResponse, UserInfoClaims,
+    SubjectIdentifier, TokenResponse, UserInfoClaims, UserInfoError,
     core::{CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim, CoreIdToken, CoreTokenResponse},
 };
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use super::{
     LEEWAY, NotReady, Provider, Started, Taken, access_token,
     claims::{NotATime, of_verified_token, size, text, time, without_token_claims},
     for_openidconnect,
+    http::{HttpClientError, causes},
     provider::{Known, OidcClient},
 };
 use crate::{
@@ -98,7 +99,7 @@ impl Provider {
     }
 
     async fn exchange(&self, client: &OidcClient, code: &str, taken: &Taken) -> Result<CoreTokenResponse, ExchangeError> {
-        let call = |request| self.http.call(request);
+        let call = |request| self.http.call_for_tokens(request);
         client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .map_err(|error| ExchangeError::Token(error.to_string()))?
@@ -184,7 +185,7 @@ impl Provider {
             .map_err(|error| failed(error.to_string()))?
             .request_async(&call)
             .await
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(describe_userinfo(error)))?;
         match serde_json::to_value(&answer) {
             Ok(serde_json::Value::Object(claims)) => Ok(Some(claims)),
             _ => Err(failed("its answer is not an object".into())),
@@ -285,9 +286,29 @@ fn describe<E: std::error::Error>(error: RequestTokenError<E, StandardErrorRespo
     match error {
         RequestTokenError::ServerResponse(response) => format!("it refused: {:?}", response.error().as_ref()),
         RequestTokenError::Request(error) => error.to_string(),
-        RequestTokenError::Parse(error, _) => {
-            format!("its answer, or the id_token in it, can't be read at {:?}", error.path().to_string())
-        }
+        RequestTokenError::Parse(error, _) => unreadable(error.inner()).into(),
         RequestTokenError::Other(text) => text,
+    }
+}
+
+/// The same of userinfo. The subjects are left out: some providers have addresses there.
+fn describe_userinfo(error: UserInfoError<HttpClientError>) -> String {
+    match error {
+        UserInfoError::ClaimsVerification(ClaimsVerificationError::InvalidSubject(_)) => {
+            "its answer is of another subject than the id_token".into()
+        }
+        UserInfoError::ClaimsVerification(error) => format!("its answer does not verify: {}", causes(&error)),
+        UserInfoError::Parse(error) => unreadable(error.inner()).into(),
+        UserInfoError::Request(error) => error.to_string(),
+        UserInfoError::Response(status, ..) if status.as_u16() != 200 => format!("it answered with status {}", status.as_u16()),
+        error => error.to_string(),
+    }
+}
+
+/// The parser's own words may quote a value, and it knows no place inside a token.
+fn unreadable(error: &serde_json::Error) -> &'static str {
+    match error.classify() {
+        serde_json::error::Category::Data => "its answer, or a token in it, lacks something or has it in the wrong form",
+        _ => "its answer is not JSON",
     }
 }

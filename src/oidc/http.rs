@@ -3,6 +3,7 @@
 use std::{path::Path, time::Duration};
 
 use openidconnect::{HttpRequest, HttpResponse};
+use serde::de::IgnoredAny;
 use url::Url;
 
 use crate::origin::is_loopback;
@@ -55,6 +56,18 @@ impl HttpClient {
         }
     }
 
+    /// Endpoints for tokens say in JSON what is wrong (RFC 6749, section 5.2); of one that doesn't, such as a
+    /// proxy in front of it, the status is all that is worth telling.
+    pub(super) async fn call_for_tokens(&self, request: HttpRequest) -> Result<HttpResponse, HttpClientError> {
+        let host = request.uri().host().unwrap_or_default().to_owned();
+        let answer = self.call(request).await?;
+        match answer.status().as_u16() {
+            200 => Ok(answer),
+            _ if serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok() => Ok(answer),
+            status => Err(HttpClientError::Status { host, status }),
+        }
+    }
+
     pub(super) async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpClientError> {
         let request = reqwest::Request::try_from(request).map_err(|error| HttpClientError::Client(causes(&error)))?;
         let url = request.url().clone();
@@ -88,7 +101,7 @@ fn host(url: &Url) -> String {
 }
 
 /// An error with what it came from, which `Display` alone often hides.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     sources.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
