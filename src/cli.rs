@@ -1,10 +1,14 @@
 //! The command line: serve, or help the operator before it.
 
+mod one_line;
+
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+use one_line::OneLine;
 
 use crate::{
     app,
@@ -135,7 +139,7 @@ fn filter(log: &config::Log) -> Result<EnvFilter, ExitCode> {
 fn log_to_stderr(filter: EnvFilter, format: Format) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        Format::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
+        Format::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).fmt_fields(OneLine).init(),
         Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
     }
 }
