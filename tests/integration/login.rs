@@ -3,6 +3,7 @@
 
 mod anywhere;
 mod cookies;
+mod faulty;
 mod identity;
 mod misused;
 mod one_pod;

@@ -1,5 +1,5 @@
 //! Starts the real peers of a deployment on loopback, for the tests and for the demo: Redis in its
-//! three shapes, an OpenID Provider, nginx, pods of ours, an upstream, a browser.
+//! three shapes, an OpenID Provider and a faulty one, nginx, pods of ours, an upstream, a browser.
 //!
 //! A peer that isn't installed is a panic that names `make peers`. Every process dies with ours.
 #![allow(dead_code, unused_imports, reason = "the tests and the demo each use a part of it")]
@@ -8,6 +8,7 @@ pub mod agent;
 pub mod browser;
 pub mod deployment;
 pub mod dice;
+pub mod faulty_idp;
 pub mod idp;
 pub mod nginx;
 pub mod pod;

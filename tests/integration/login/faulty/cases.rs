@@ -1,0 +1,107 @@
+//! What may be wrong with a provider's tokens and answers, one thing at a time.
+
+use serde_json::{Value, json};
+
+/// What is wrong, how the provider is told, and words of the reason that the log gives.
+pub struct Case(pub &'static str, pub Value, pub &'static str);
+
+/// What must end a login. All of it is the provider's failure, and none of it the person's.
+pub fn refused() -> Vec<Case> {
+    vec![
+        Case("nobody signed it", id_token_by("nobody"), "No signature"),
+        Case("HS256 with the public key", id_token_by("public key as PEM"), "HS256"),
+        Case("HS256 with the key's modulus", id_token_by("public key as modulus"), "HS256"),
+        Case("HS256 with the client secret", id_token_by("client secret"), "HS256"),
+        Case("another key under the same id", id_token_by("stranger"), "bad signature"),
+        Case("another issuer", id_token(json!({"iss": "https://evil.example.com"})), "Invalid issuer"),
+        Case("no issuer", id_token(json!({"iss": null})), "wrong form"),
+        Case("another audience", id_token(json!({"aud": "other"})), "audience"),
+        Case("no audience", id_token(json!({"aud": null})), "audience"),
+        Case("an empty audience", id_token(json!({"aud": []})), "audience"),
+        Case("several audiences without azp", id_token(json!({"aud": ["vestibule", "other"]})), "audience"),
+        Case("several audiences and another azp", id_token(json!({"aud": ["vestibule", "other"], "azp": "other"})), "audience"),
+        Case("several audiences and our azp", id_token(json!({"aud": ["vestibule", "other"], "azp": "vestibule"})), "audience"),
+        Case("another client's", id_token(json!({"azp": "other"})), "azp names another client"),
+        Case("no nonce", id_token(json!({"nonce": null})), "missing nonce"),
+        Case("another nonce", id_token(json!({"nonce": "n"})), "nonce mismatch"),
+        Case("an empty nonce", id_token(json!({"nonce": ""})), "nonce mismatch"),
+        Case("expired", id_token(json!({"exp": {"in": -600}})), "it has expired"),
+        Case("no expiry", id_token(json!({"exp": null})), "wrong form"),
+        Case("an expiry that is text", id_token(json!({"exp": "never"})), "wrong form"),
+        Case("an expiry beyond all time", id_token(json!({"exp": 1e300})), "wrong form"),
+        Case("issued in the future", id_token(json!({"iat": {"in": 600}})), "iat lies in the future"),
+        Case("not valid yet", id_token(json!({"nbf": {"in": 600}})), "not valid yet"),
+        Case("not valid for long", id_token(json!({"nbf": 1e300})), "not valid yet"),
+        Case("not valid before a time with a fraction", id_token(json!({"nbf": 99_999_999_999.5})), "not valid yet"),
+        Case("valid from a time that is text", id_token(json!({"nbf": "tomorrow"})), "nbf is not a number"),
+        Case("another access token's hash", id_token(json!({"at_hash": "AAAAAAAAAAAAAAAAAAAAAA"})), "at_hash"),
+        Case("no subject", id_token(json!({"sub": null})), "wrong form"),
+        Case("an empty subject", id_token(json!({"sub": ""})), "sub is missing"),
+        Case("a subject that is a number", id_token(json!({"sub": 7})), "wrong form"),
+        Case("words that end a line of the log", id_token(json!({"aud": "other\n2026-01-01 INFO login user=eve"})), "audience"),
+        Case("no id_token", json!({"idToken": "absent"}), "no id_token"),
+        Case("an id_token that is none", json!({"idToken": {"text": "id"}}), "wrong form"),
+        Case("critical headers", json!({"idToken": {"header": {"crit": ["exp"]}}}), "critical"),
+        Case("userinfo of another person", json!({"userinfo": {"claims": {"sub": "eve"}}}), "another subject"),
+        Case("userinfo of nobody", json!({"userinfo": {"claims": {"sub": null}}}), "wrong form"),
+        Case("userinfo that nobody signed", json!({"userinfo": {"signedBy": "nobody"}}), "No signature"),
+        Case("userinfo that a stranger signed", json!({"userinfo": {"signedBy": "stranger"}}), "bad signature"),
+        Case("userinfo by the public key", json!({"userinfo": {"signedBy": "public key as PEM"}}), "HS256"),
+        Case("userinfo for another", json!({"userinfo": {"signedBy": "provider", "claims": {"aud": "other"}}}), "audience"),
+        Case(
+            "userinfo of eve, signed",
+            json!({"userinfo": {"signedBy": "provider", "claims": {"sub": "eve"}}}),
+            "another subject",
+        ),
+        Case("userinfo in HTML", json!({"userinfo": {"type": "text/html", "body": "<h1>Hello</h1>"}}), "text/html"),
+        Case("userinfo that is not JSON", json!({"userinfo": {"body": "Hello"}}), "not JSON"),
+        Case("userinfo refused", json!({"userinfo": {"status": 500, "body": "{}"}}), "status 500"),
+        Case("userinfo elsewhere", json!({"userinfo": {"status": 307, "location": "/elsewhere", "body": ""}}), "status 307"),
+        Case("much userinfo", json!({"userinfo": {"padding": 1_572_864}}), "more than 1 MiB"),
+        Case("an access token for no header", json!({"accessToken": {"text": "a\nb"}}), "no header can carry"),
+        Case(
+            "an error",
+            json!({"token": {"status": 400, "body": r#"{"error": "invalid_grant", "error_description": "j@example.com"}"#}}),
+            "invalid_grant",
+        ),
+        Case("HTML that is called JSON", json!({"token": {"body": "<h1>Hello</h1>"}}), "not JSON"),
+        Case("HTML", json!({"token": {"type": "text/html", "body": "<h1>Hello</h1>"}}), "text/html"),
+        Case("a failure in HTML", json!({"token": {"status": 503, "type": "text/html", "body": "<h1>Hello</h1>"}}), "status 503"),
+        Case("nothing", json!({"token": {"body": ""}}), "empty response body"),
+        Case("a large answer", json!({"token": {"padding": 1_572_864}}), "more than 1 MiB"),
+        Case("an answer elsewhere", json!({"token": {"status": 307, "location": "/elsewhere", "body": ""}}), "status 307"),
+    ]
+}
+
+/// Access tokens that say nothing and spoil nothing. One without a reason is not worth a line.
+pub fn left_out() -> Vec<Case> {
+    vec![
+        Case("an opaque one", json!({"accessToken": {"text": "opaque"}}), ""),
+        Case("another client's", access_token(json!({"azp": "other"})), "another client"),
+        Case("another client's by RFC 9068", access_token(json!({"azp": null, "client_id": "other"})), "another client"),
+        Case("another issuer's", access_token(json!({"iss": "https://evil.example.com"})), "InvalidIssuer"),
+        Case("of no issuer", access_token(json!({"iss": null})), "required claim: iss"),
+        Case("another person's", access_token(json!({"sub": "eve"})), "another subject"),
+        Case("expired", access_token(json!({"exp": {"in": -600}})), "expired"),
+        Case("without expiry", access_token(json!({"exp": null})), "required claim: exp"),
+        Case("not valid yet", access_token(json!({"nbf": {"in": 600}})), "not valid yet"),
+        Case("signed by another key", json!({"accessToken": {"signedBy": "stranger"}}), "InvalidSignature"),
+        Case("signed by nobody", json!({"accessToken": {"signedBy": "nobody"}}), ""),
+        Case("HS256 with the public key", json!({"accessToken": {"signedBy": "public key as PEM"}}), "not allowed"),
+        Case("HS256 with the client secret", json!({"accessToken": {"signedBy": "client secret"}}), "not allowed"),
+        Case("of an unknown key", json!({"accessToken": {"header": {"kid": "other"}}}), "no key"),
+    ]
+}
+
+/// An id_token with other claims.
+pub fn id_token(claims: Value) -> Value {
+    json!({"idToken": {"claims": claims}})
+}
+
+fn id_token_by(signer: &str) -> Value {
+    json!({"idToken": {"signedBy": signer}})
+}
+
+fn access_token(claims: Value) -> Value {
+    json!({"accessToken": {"claims": claims}})
+}
