@@ -12,7 +12,7 @@ pub use narrowing::{Narrowing, NarrowingError};
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    access::{Places, Refused, Requirement, Selected, Unmet, Unreadable},
+    access::{AccessRules, Places, Refused, Requirement, Selected, Unmet},
     metrics::{CredentialLabel, Metrics},
     principal::{CredentialKind, EmailTrust, Grant, Identity, Judged, RuleName},
     principals::{CachedUser, Principals, SignedIn, Unanswered},
@@ -47,27 +47,42 @@ pub enum Unauthenticated {
     Ambiguous,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// The role map names nobody with these claims.
+    #[error("no role is granted")]
     NoRole,
-    /// The role map relies on a source that says nothing of this person.
+    #[error("the role map relies on claims that are missing")]
     MissingSource,
-    /// The access rule wants another role, team or kind of credential.
+    #[error("{rule} asks for another {}", .wanted.as_str())]
     Unmet { rule: RuleName, wanted: Requirement },
     /// The route is narrowed to other roles or teams.
+    #[error("the route is narrowed to other roles or teams")]
     Narrowed,
 }
 
 /// Why a request is refused before anybody is looked up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Closed {
-    /// An access rule lets nobody pass.
-    Nobody {
-        rule: RuleName,
-    },
-    NoRule,
-    Unreadable(Unreadable),
+    #[error("{rule} lets nobody pass")]
+    Nobody { rule: RuleName },
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// Who may pass, as an explanation says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Permitted {
+    Anyone,
+    ThisPerson,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotPermitted {
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
 }
 
 /// Answers checks, and everybody's question who is signed in.
@@ -97,17 +112,11 @@ impl Checker {
         credential: impl FnOnce(Places) -> Result<Credential<'a>, Ambiguous>,
     ) -> Decision {
         let in_force = self.role_maps.current();
-        let rules = match in_force.map.access().map(|access| access.select(request)).transpose() {
-            Ok(rules) => rules,
-            Err(Refused::NoRule) => return Decision::Closed(Closed::NoRule),
-            Err(Refused::Unreadable(why)) => return Decision::Closed(Closed::Unreadable(why)),
+        let rules = match gate(in_force.map.access(), request, narrowing) {
+            Ok(Gate::Open) => return Decision::AllowAnyone,
+            Ok(Gate::For(rules)) => rules,
+            Err(closed) => return Decision::Closed(closed),
         };
-        if let Some(rule) = rules.as_ref().and_then(Selected::closed_to_all) {
-            return Decision::Closed(Closed::Nobody { rule: rule.clone() });
-        }
-        if rules.as_ref().is_some_and(Selected::is_open_to_anyone) && *narrowing == Narrowing::default() {
-            return Decision::AllowAnyone;
-        }
         let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
         let cookie = match credential(read) {
             Err(Ambiguous) => return Decision::Unauthenticated(Unauthenticated::Ambiguous),
@@ -183,12 +192,44 @@ impl Decision {
                 Requirement::Team => "This path is for other teams.",
                 Requirement::Credential => "This path wants another kind of credential.",
             },
-            Self::Closed(Closed::Unreadable(_)) => "The path is ambiguous. Write it plainly.",
+            Self::Closed(Closed::Refused(Refused::Unreadable(_))) => "The path is ambiguous. Write it plainly.",
             Self::Closed(_) => "Nobody may use this path.",
             Self::Forbidden { why: Forbidden::Narrowed, .. } => "This route is for other roles or teams.",
             Self::Unavailable(_) => "Sessions can't be looked up at the moment. Try again soon.",
         }
     }
+}
+
+/// What a check says of somebody with this grant who was recognised in this way: the decision without its
+/// look-ups, for explanations.
+pub fn judge(
+    access: Option<&AccessRules>,
+    request: &CheckRequest<'_>,
+    grant: &Grant,
+    by: CredentialKind,
+) -> Result<Permitted, NotPermitted> {
+    let narrowing = Narrowing::default();
+    match gate(access, request, &narrowing)? {
+        Gate::Open => Ok(Permitted::Anyone),
+        Gate::For(rules) => Ok(permit(grant, by, rules.as_ref(), &narrowing).map(|()| Permitted::ThisPerson)?),
+    }
+}
+
+/// What the access rules say before anybody is looked up.
+enum Gate<'a> {
+    Open,
+    /// For whom these rules permit; without any, for everybody who is signed in.
+    For(Option<Selected<'a>>),
+}
+
+fn gate<'a>(access: Option<&'a AccessRules>, request: &CheckRequest<'_>, narrowing: &Narrowing) -> Result<Gate<'a>, Closed> {
+    let Some(rules) = access.map(|access| access.select(request)).transpose()? else { return Ok(Gate::For(None)) };
+    if let Some(rule) = rules.closed_to_all() {
+        return Err(Closed::Nobody { rule: rule.clone() });
+    }
+    // Who narrows a route to roles or teams wants to know who comes.
+    let open = rules.is_open_to_anyone() && *narrowing == Narrowing::default();
+    Ok(if open { Gate::Open } else { Gate::For(Some(rules)) })
 }
 
 fn permit(grant: &Grant, by: CredentialKind, rules: Option<&Selected<'_>>, narrowing: &Narrowing) -> Result<(), Forbidden> {
@@ -199,6 +240,15 @@ fn permit(grant: &Grant, by: CredentialKind, rules: Option<&Selected<'_>>, narro
         return Err(Forbidden::Unmet { rule: rule.clone(), wanted });
     }
     if narrowing.allows(grant) { Ok(()) } else { Err(Forbidden::Narrowed) }
+}
+
+impl std::fmt::Display for Permitted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Anyone => "whoever it is",
+            Self::ThisPerson => "since every rule that a reading selects permits it",
+        })
+    }
 }
 
 impl From<&Result<Credential<'_>, Ambiguous>> for CredentialLabel {

@@ -1,5 +1,7 @@
 //! The command line: serve, or help the operator before it.
 
+mod role_map;
+
 mod one_line;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
@@ -35,6 +37,9 @@ enum Command {
     /// Makes keys for the key ring.
     #[command(subcommand)]
     KeyRing(KeyRingCommand),
+    /// Judges and explains role maps.
+    #[command(subcommand)]
+    RoleMap(role_map::RoleMapCommand),
 }
 
 #[derive(Subcommand)]
@@ -50,6 +55,7 @@ impl Cli {
                 println!("{}", secret::new_key());
                 ExitCode::SUCCESS
             }
+            Some(Command::RoleMap(command)) => command.run(),
             Some(Command::CheckConfig) => check_config(self.config),
             None => serve(self.config),
         }

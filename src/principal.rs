@@ -162,6 +162,10 @@ impl CredentialKind {
 impl Source {
     pub const ALL: [Self; 3] = [Self::IdToken, Self::AccessToken, Self::Userinfo];
 
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.as_str() == name)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::IdToken => "id_token",

@@ -19,6 +19,8 @@ pub use document::{Mistake, RoleMapError, What, schema};
 pub use explain::{Explanation, Given, NearMiss};
 pub use in_force::{InForce, RoleMaps, compile};
 
+use std::collections::BTreeSet;
+
 use crate::{
     access::AccessRules,
     principal::{Grant, IdentityClaims, Pinned, Role, RuleName, Source},
@@ -84,6 +86,15 @@ impl RoleMap {
         let mappings = self.mappings.as_ref().map_or(0, |mappings| mappings.mappings.len());
         let access = self.access.as_ref().map_or(0, |access| access.rules().len());
         self.rules.iter().count() + self.teams.iter().count() + mappings + access
+    }
+
+    /// The ids of the providers that rules name, each once.
+    pub fn named_providers(&self) -> Vec<&str> {
+        let mappings = self.mappings.iter().map(|mappings| &mappings.provider);
+        let teams = self.teams.iter().map(|rule| &rule.provider);
+        let all = self.rules.iter().map(|rule| &rule.provider).chain(teams).chain(mappings);
+        let ids: BTreeSet<_> = all.filter_map(Option::as_deref).collect();
+        ids.into_iter().collect()
     }
 
     /// What requests need; `None`: every signed-in person may do everything.

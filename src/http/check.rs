@@ -125,11 +125,11 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
             (CheckOutcome::Unauthenticated, response)
         }
         Decision::Forbidden { user, why } => {
-            tracing::info!(user, reason = ?why, "check refused");
+            tracing::info!(user, reason = %why, "check refused");
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }
         Decision::Closed(why) => {
-            tracing::debug!(reason = ?why, "check refused");
+            tracing::debug!(reason = %why, "check refused");
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }
         Decision::Unavailable(cause) => {

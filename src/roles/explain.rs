@@ -14,6 +14,8 @@ pub struct Explanation {
     pub role: Option<Role>,
     /// What gave the role.
     pub rule: Option<RuleName>,
+    /// Where it stands; `None` for the default role.
+    pub line: Option<u64>,
     /// A source that a rule relies on is missing, and the role map refuses such a person.
     pub refused_for_missing: Option<Source>,
     pub teams: Vec<Given>,
@@ -66,12 +68,19 @@ impl RoleMap {
             outranked: self.outranked(identities, &grant),
             near_misses: self.near_misses(identities),
             refused_for_missing: grant.missing_source,
+            line: grant.rule.as_ref().and_then(|rule| self.line_of(rule)),
             role: grant.role,
             rule: grant.rule,
             teams,
             dropped_teams,
             missing_sources,
         }
+    }
+
+    fn line_of(&self, rule: &RuleName) -> Option<u64> {
+        let mappings = self.mappings.iter().flat_map(|mappings| &mappings.mappings);
+        let mut origins = self.rules.iter().map(|rule| &rule.origin).chain(mappings.map(|mapping| &mapping.origin));
+        origins.find(|origin| origin.name == *rule).map(|origin| origin.line)
     }
 
     fn outranked(&self, identities: &[IdentityClaims], grant: &Grant) -> Vec<Given> {

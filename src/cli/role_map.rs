@@ -1,0 +1,254 @@
+//! `vestibule role-map`: judge a role map, and say why somebody gets what they get, before it is in force.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    access::{AccessRules, CheckRequest},
+    check,
+    gateway::nginx,
+    principal::{Claims, CredentialKind, Grant, IdentityClaims},
+    roles::{self, Explanation, Given, RoleMap},
+};
+
+#[derive(Subcommand)]
+pub enum RoleMapCommand {
+    /// Names every mistake of a role map, with field and line. Exit code 2 when there is one.
+    Check(CheckArgs),
+    /// Says what some claims get, by which rule, and what came close. Exit code 1 when it is no role, or no access.
+    Explain(ExplainArgs),
+    /// Prints the JSON Schema of the document, for editors.
+    Schema,
+}
+
+#[derive(Args)]
+pub struct CheckArgs {
+    file: PathBuf,
+    /// A configured provider's id; say all of them, and rules are judged by them too.
+    #[arg(long, value_name = "ID")]
+    provider: Vec<String>,
+}
+
+#[derive(Args)]
+pub struct ExplainArgs {
+    file: PathBuf,
+    /// JSON: the claims of an id_token, or an object with `id_token`, `access_token` and `userinfo`.
+    #[arg(long, value_name = "FILE")]
+    claims: PathBuf,
+    /// The provider that the claims are from. Needed where rules name more than one.
+    #[arg(long, value_name = "ID")]
+    provider: Option<String>,
+    /// Also says whether this may be requested: `https://llm.example.com/v1/models`.
+    #[arg(long)]
+    url: Option<String>,
+    #[arg(long, default_value = "GET", requires = "url")]
+    method: String,
+    /// By what the request is to be made.
+    #[arg(long, default_value = "session", requires = "url")]
+    credential: Kind,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Kind {
+    Session,
+    Key,
+    Token,
+}
+
+/// Everything that is told; its form is the JSON's.
+#[derive(Serialize)]
+struct Answer {
+    #[serde(flatten)]
+    grant: Explanation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<Access>,
+}
+
+#[derive(Serialize)]
+struct Access {
+    allowed: bool,
+    reason: String,
+    /// Every reading of the path, with the rule that it selects.
+    readings: Vec<ReadingOf>,
+}
+
+#[derive(Serialize)]
+struct ReadingOf {
+    how: String,
+    path: String,
+    rule: Option<String>,
+}
+
+/// Near misses beyond these are rarely what was looked for; the JSON has them all.
+const NEAR_MISSES_TOLD: usize = 20;
+
+const REFUSED: u8 = 1;
+const MISTAKEN: u8 = 2;
+
+impl RoleMapCommand {
+    pub fn run(self) -> ExitCode {
+        let done = match self {
+            Self::Check(args) => args.run(),
+            Self::Explain(args) => args.run(),
+            Self::Schema => {
+                print!("{}", roles::schema());
+                Ok(ExitCode::SUCCESS)
+            }
+        };
+        done.unwrap_or_else(|mistake| {
+            eprintln!("{mistake}");
+            ExitCode::from(MISTAKEN)
+        })
+    }
+}
+
+impl CheckArgs {
+    fn run(self) -> Result<ExitCode, String> {
+        let map = read_map(&self.file)?;
+        let ids: Vec<_> = self.provider.iter().map(String::as_str).collect();
+        if !ids.is_empty() {
+            map.check_providers(&ids).map_err(|error| error.to_string())?;
+        }
+        println!("the role map is valid; it has {} rules", map.rule_count());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl ExplainArgs {
+    fn run(self) -> Result<ExitCode, String> {
+        let map = read_map(&self.file)?;
+        let provider = self.provider_of(&map)?;
+        let identities = [read_claims(&self.claims, provider)?];
+        let access = self.url.as_deref().map(|url| self.access(&map, &map.judge(&identities), url)).transpose()?;
+        let answer = Answer { grant: map.explain(&identities), access };
+        let granted = answer.access.as_ref().map_or(answer.grant.role.is_some(), |access| access.allowed);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&answer).expect("texts and numbers are JSON"));
+        } else {
+            print!("{answer}");
+        }
+        Ok(if granted { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+    }
+
+    /// The one said; else the one that rules name, which may be none.
+    fn provider_of(&self, map: &RoleMap) -> Result<String, String> {
+        let named = map.named_providers();
+        match (&self.provider, named.as_slice()) {
+            (Some(said), _) => Ok(said.clone()),
+            (None, []) => Ok("any".to_owned()),
+            (None, [only]) => Ok((*only).to_owned()),
+            (None, several) => Err(format!("--provider: say which one the claims are from; rules name {}", several.join(", "))),
+        }
+    }
+
+    fn access(&self, map: &RoleMap, grant: &Grant, url: &str) -> Result<Access, String> {
+        let (url, method) = ([url.as_bytes()], [self.method.as_bytes()]);
+        let request =
+            nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| format!("--url or --method: {error}"))?;
+        let kind = match self.credential {
+            Kind::Session => CredentialKind::Session,
+            Kind::Key => CredentialKind::Key,
+            Kind::Token => CredentialKind::Token,
+        };
+        let decided = check::judge(map.access(), &request, grant, kind);
+        let reason = match &decided {
+            Ok(reason) => reason.to_string(),
+            Err(reason) => reason.to_string(),
+        };
+        Ok(Access { allowed: decided.is_ok(), reason, readings: readings(map.access(), &request) })
+    }
+}
+
+fn readings(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<ReadingOf> {
+    let explained = access.and_then(|access| access.explain(request).ok()).unwrap_or_default();
+    let reading = |reading: crate::access::Explained<'_>| ReadingOf {
+        how: reading.how.to_string(),
+        path: reading.path,
+        rule: reading.rule.map(|rule| rule.name.to_string()),
+    };
+    explained.into_iter().map(reading).collect()
+}
+
+fn read_map(path: &Path) -> Result<RoleMap, String> {
+    RoleMap::parse(&read(path)?).map_err(|error| error.to_string())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn read_claims(path: &Path, provider: String) -> Result<IdentityClaims, String> {
+    let mistaken = |what: &str| format!("{}: {what}", path.display());
+    let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| mistaken(&error.to_string()))?;
+    let by_source = !claims.is_empty() && claims.keys().all(|name| crate::principal::Source::parse(name).is_some());
+    let source = |name: &str| match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(claims)) => Ok(Some(claims.clone())),
+        Some(_) => Err(mistaken(&format!("{name} must be an object of claims"))),
+    };
+    let (id_token, access_token, userinfo) = match by_source {
+        true => (source("id_token")?.unwrap_or_default(), source("access_token")?, source("userinfo")?),
+        false => (claims, None, None),
+    };
+    let issuer = provider.clone();
+    Ok(IdentityClaims { provider, issuer, subject: String::new(), id_token, access_token, userinfo })
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Explanation { role, rule, line, teams, .. } = &self.grant;
+        match (role, rule) {
+            (Some(role), Some(rule)) => writeln!(f, "role: {role}, by {rule}{}", at(*line))?,
+            _ => writeln!(f, "role: none{}", self.why_none())?,
+        }
+        for source in &self.grant.missing_sources {
+            writeln!(f, "missing: {source}, which a rule names as its source")?;
+        }
+        tell(f, "team", teams, "")?;
+        tell(f, "dropped team", &self.grant.dropped_teams, ": no header can carry it, or there were too many")?;
+        tell(f, "outranked", &self.grant.outranked, "")?;
+        let misses = &self.grant.near_misses;
+        for miss in misses.iter().take(NEAR_MISSES_TOLD) {
+            writeln!(f, "near miss: {} would give {}{}: {}", miss.rule, miss.role, at(Some(miss.line)), miss.why)?;
+        }
+        if misses.len() > NEAR_MISSES_TOLD {
+            writeln!(f, "near misses: {} more, which --json lists", misses.len() - NEAR_MISSES_TOLD)?;
+        }
+        self.access.iter().try_for_each(|access| write!(f, "{access}"))
+    }
+}
+
+impl Answer {
+    fn why_none(&self) -> String {
+        match self.grant.refused_for_missing {
+            Some(source) => format!(", since there are no claims from the {source} and missing_source is refuse"),
+            None => ", since no rule holds and default_role is none".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "access: {}, {}", if self.allowed { "allowed" } else { "refused" }, self.reason)?;
+        for ReadingOf { how, path, rule } in &self.readings {
+            writeln!(f, "  {path:?} ({how}) selects {}", rule.as_deref().unwrap_or("no rule"))?;
+        }
+        Ok(())
+    }
+}
+
+fn tell(f: &mut fmt::Formatter<'_>, label: &str, all: &[Given], end: &str) -> fmt::Result {
+    all.iter().try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {what}, by {rule}{}{end}", at(Some(*line))))
+}
+
+fn at(line: Option<u64>) -> String {
+    line.map(|line| format!(" (line {line})")).unwrap_or_default()
+}
