@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers fmt lint test demo docs audit
+.PHONY: help peers fmt lint test bench demo docs audit
 CARGO ?= cargo
 
 help: ## list the targets
@@ -19,6 +19,9 @@ lint: ## formatting and clippy, warnings denied
 
 test: peers lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
+
+bench: ## measure against baselines of the same run
+	$(CARGO) bench --locked --bench role_map
 
 demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream on loopback
 	$(CARGO) build --locked --bin vestibule --example demo

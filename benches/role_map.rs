@@ -1,0 +1,56 @@
+//! What judging a person costs with 10, 1,000 and 10,000 rules: by the index, and by trying every rule.
+//!
+//! `cargo bench --bench role_map`. The two stand side by side; only their ratio is of interest.
+
+use divan::{Bencher, black_box};
+use serde_json::json;
+use vestibule::principal::IdentityClaims;
+use vestibule::roles::RoleMap;
+
+const RULES: [usize; 3] = [10, 1_000, 10_000];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = RULES)]
+fn by_the_index(bencher: Bencher<'_, '_>, rules: usize) {
+    let (map, person) = (role_map(rules), [person(rules)]);
+    bencher.bench(|| black_box(&map).judge(black_box(&person)));
+}
+
+#[divan::bench(args = RULES)]
+fn by_trying_every_rule(bencher: Bencher<'_, '_>, rules: usize) {
+    let (map, person) = (role_map(rules), [person(rules)]);
+    bencher.bench(|| black_box(&map).judge_by_trying(black_box(&person)));
+}
+
+/// As in a company: mostly groups by name, some by prefix, a few with two conditions.
+fn role_map(rules: usize) -> RoleMap {
+    let rule = |number: usize| match number % 10 {
+        0 => json!({"claim": "groups", "match": format!("/division-{number}/*"), "role": "internal_user"}),
+        1 => json!({"role": "team", "all": [
+            {"claim": "groups", "match": format!("/team-{number}")},
+            {"claim": "site", "match": "H*"},
+        ]}),
+        _ => json!({"claim": "resource_access.litellm.roles", "match": format!("role-{number}"), "role": "internal_user"}),
+    };
+    let rules: Vec<_> = (0..rules).map(rule).collect();
+    let teams = json!([{"claim": "groups", "match": "/team-*", "strip": "/"}]);
+    RoleMap::parse(&json!({"version": 1, "rules": rules, "teams": teams}).to_string()).expect("the rules are valid")
+}
+
+/// Somebody with 40 groups that no rule names, and a role that only the last rule does.
+fn person(rules: usize) -> IdentityClaims {
+    let groups: Vec<_> = (0..40).map(|number| format!("/elsewhere/{number}")).collect();
+    let roles = ["reader".to_owned(), format!("role-{}", rules - 1)];
+    let claims = json!({"groups": groups, "site": "HQ", "resource_access": {"litellm": {"roles": roles}}});
+    IdentityClaims {
+        provider: "corp".into(),
+        issuer: "https://idp.example.com".into(),
+        subject: "s".into(),
+        id_token: claims.as_object().expect("it is written as an object").clone(),
+        access_token: None,
+        userinfo: None,
+    }
+}
