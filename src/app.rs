@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     config::{Config, Shutdown},
     http::{
-        self, Public,
+        self, BodyDeadline, Public,
         admin::{AdminService, Readiness},
         check::CheckService,
         drain::Drain,
@@ -31,6 +31,18 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// How long a client may take to send a request's head.
 const REQUEST_HEAD: Duration = Duration::from_secs(5);
+
+/// The same for a request's body: forms are small.
+const REQUEST_BODY: BodyDeadline = BodyDeadline(Duration::from_secs(30));
+
+/// That the process is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// SIGTERM: whoever routes requests here needs a while to see it.
+    Orderly,
+    /// SIGINT, from a terminal: nobody routes requests here.
+    Interrupt,
+}
 
 /// A process that listens, and is run by [`Bound::run`].
 pub struct Bound {
@@ -89,37 +101,56 @@ pub fn check(config: &Config) -> anyhow::Result<()> {
 }
 
 impl Bound {
-    /// Serves until `stop` is done, then fails readiness, goes on for a while, drains and ends: at the
-    /// deadline in any case.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    /// Serves until the first `stop`, then fails readiness, goes on for a while, drains and ends: at the
+    /// deadline or at another `stop` in any case.
+    pub async fn run(self, mut stop: impl AsyncFnMut() -> Stop) -> anyhow::Result<()> {
         let Self { servers, readiness, drain, shutdown, tasks, .. } = self;
         let handles: Vec<ServerHandle> = servers.pages.iter().map(Server::handle).collect();
         let admin = servers.admin.handle();
         let mut serving: Vec<JoinHandle<std::io::Result<()>>> = servers.pages.into_iter().map(tokio::spawn).collect();
         serving.push(tokio::spawn(servers.admin));
-        tokio::select! {
-            () = stop => {}
+        let asked = tokio::select! {
+            asked = stop() => asked,
             (ended, ..) = futures::future::select_all(&mut serving) => {
                 anyhow::bail!("a listener ended by itself: {ended:?}");
             }
-        }
-        tracing::info!(delay = ?shutdown.delay, deadline = ?shutdown.deadline, "stopping: no longer ready");
+        };
+        let delay = match asked {
+            Stop::Orderly => shutdown.delay,
+            Stop::Interrupt => Duration::ZERO,
+        };
+        tracing::info!(?delay, deadline = ?shutdown.deadline, "stopping: no longer ready");
         readiness.stop();
         let orderly = async {
-            tokio::time::sleep(shutdown.delay).await;
+            tokio::time::sleep(delay).await;
             drain.begin();
             drain.idle().await;
-            // Connections that gateways keep without using them are not worth waiting for.
-            let stop = futures::future::join_all(handles.iter().map(|handle| handle.stop(true)));
-            let _ = tokio::time::timeout(LAST_BYTES, stop).await;
+            close(&handles, &drain).await;
             admin.stop(false).await;
         };
-        if tokio::time::timeout(shutdown.deadline, orderly).await.is_err() {
-            tracing::warn!("the deadline has come; what is still running is cut off");
+        tokio::select! {
+            ended = tokio::time::timeout(shutdown.deadline, orderly) => if ended.is_err() {
+                tracing::warn!("the deadline has come; what is still running is cut off");
+            },
+            _ = stop() => tracing::warn!("asked again; what is still running is cut off"),
         }
         drop(tasks);
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Takes no more connections, and answers what came last on those that there are.
+async fn close(listeners: &[ServerHandle], drain: &Drain) {
+    let closed = futures::future::join_all(listeners.iter().map(|listener| listener.stop(true)));
+    // Connections that gateways keep without using them are not worth waiting for.
+    let answered = async {
+        drain.idle().await;
+        tokio::time::sleep(LAST_BYTES).await;
+    };
+    tokio::select! {
+        _ = closed => {}
+        () = answered => {}
     }
 }
 
@@ -132,6 +163,7 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
         principals: Data::from(Arc::clone(&parts.principals)),
         metrics: Data::from(Arc::clone(&parts.metrics)),
         drain: drain.clone(),
+        body_deadline: REQUEST_BODY,
     }
 }
 

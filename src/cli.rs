@@ -7,13 +7,13 @@ mod one_line;
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
 use clap::{Parser, Subcommand};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use one_line::OneLine;
 
 use crate::{
-    app,
+    app::{self, Stop},
     clock::SystemClock,
     config::{self, Format, Loaded},
     secret,
@@ -116,17 +116,19 @@ fn run(config: config::Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let ended = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let stop = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
+        let stop = async || stop(&mut terminate, &mut interrupt).await;
         app::build(config, Arc::new(SystemClock)).await?.run(stop).await
     });
     // What is still running after the deadline is not waited for.
     runtime.shutdown_background();
     ended
+}
+
+async fn stop(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+    tokio::select! {
+        _ = terminate.recv() => Stop::Orderly,
+        _ = interrupt.recv() => Stop::Interrupt,
+    }
 }
 
 /// One TLS and crypto library for everything. A second call, as from several tests, changes nothing.

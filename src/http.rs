@@ -16,15 +16,17 @@ mod session;
 
 pub use cookies::CookieNames;
 pub use links::RETURN_PARAMETER;
-pub use request::ProxyTrust;
+pub use request::{BodyDeadline, ProxyTrust};
 
-use std::sync::Arc;
+use std::{io::ErrorKind, sync::Arc};
 
 use actix_web::{
-    HttpResponse, Route, guard,
+    HttpResponse, Route,
+    error::{PayloadError, UrlencodedError},
+    guard,
     http::{StatusCode, header},
     middleware::from_fn,
-    web::{self, Data, ServiceConfig},
+    web::{self, Data, FormConfig, ServiceConfig},
 };
 
 use drain::Drain;
@@ -46,6 +48,7 @@ pub struct Public {
     pub principals: Data<Principals>,
     pub metrics: Data<Metrics>,
     pub drain: Drain,
+    pub body_deadline: BodyDeadline,
 }
 
 /// What is the same for every page.
@@ -66,9 +69,8 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(public.site).app_data(public.login).app_data(public.checker);
         app.app_data(public.users).app_data(public.principals).app_data(public.metrics);
-        app.app_data(Data::new(public.drain));
+        app.app_data(Data::new(public.drain)).app_data(public.body_deadline).app_data(forms());
         app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
-        app.app_data(web::FormConfig::default().limit(LARGEST_FORM).error_handler(|_, request| error::unreadable(request)));
         let pages = web::scope("")
             .wrap(from_fn(request::observe))
             .route("/", get().to(home::to_home))
@@ -83,6 +85,13 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .default_service(web::to(error::not_found));
         app.service(pages);
     }
+}
+
+fn forms() -> FormConfig {
+    FormConfig::default().limit(LARGEST_FORM).error_handler(|cause, request| match cause {
+        UrlencodedError::Payload(PayloadError::Io(cause)) if cause.kind() == ErrorKind::TimedOut => error::slow(request),
+        _ => error::unreadable(request),
+    })
 }
 
 /// Whoever may GET may ask for the head alone.

@@ -1,16 +1,12 @@
 //! The orderly end of a listener: what is under way is answered, and connections are not kept.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use actix_web::{HttpResponse, http::ConnectionType};
-
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+use tokio::sync::Notify;
 
 /// Shared by everything that answers requests.
 #[derive(Clone, Default)]
@@ -20,6 +16,7 @@ pub struct Drain(Arc<State>);
 struct State {
     under_way: AtomicUsize,
     begun: AtomicBool,
+    idle: Notify,
 }
 
 /// A request that is being answered.
@@ -28,18 +25,23 @@ pub(super) struct UnderWay(Arc<State>);
 impl Drain {
     /// From now on every answer closes its connection, so that gateways go elsewhere.
     pub fn begin(&self) {
-        self.0.begun.store(true, Ordering::Relaxed);
+        self.0.begun.store(true, Ordering::SeqCst);
     }
 
-    /// Waits until no request is under way.
+    /// Waits for a moment without a request under way, however short: others may follow it at once. Only
+    /// after [`Drain::begin`] are such moments noticed.
     pub async fn idle(&self) {
-        while self.0.under_way.load(Ordering::Relaxed) > 0 {
-            tokio::time::sleep(LOOK_AGAIN).await;
+        let idle = self.0.idle.notified();
+        tokio::pin!(idle);
+        // Listened for before the look, so that no moment falls between the two.
+        idle.as_mut().enable();
+        if self.0.under_way.load(Ordering::SeqCst) > 0 {
+            idle.await;
         }
     }
 
     pub(super) fn enter(&self) -> UnderWay {
-        self.0.under_way.fetch_add(1, Ordering::Relaxed);
+        self.0.under_way.fetch_add(1, Ordering::SeqCst);
         UnderWay(Arc::clone(&self.0))
     }
 }
@@ -54,17 +56,40 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        let was_last = self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1;
+        // Until the end begins nobody waits, and a check takes no lock for it.
+        if was_last && self.0.begun.load(Ordering::SeqCst) {
+            self.0.idle.notify_waiters();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_moment_between_two_requests_is_noticed() {
+        let drain = Drain::default();
+        drain.begin();
+        let first = drain.enter();
+        let idle = drain.idle();
+        tokio::pin!(idle);
+        assert!(futures::poll!(&mut idle).is_pending());
+        drop(first);
+        let _next = drain.enter();
+        assert!(futures::poll!(&mut idle).is_ready());
+        let again = drain.idle();
+        tokio::pin!(again);
+        assert!(futures::poll!(again).is_pending());
+    }
 
     #[tokio::test]
     async fn idle_waits_for_what_is_under_way() {
         let drain = Drain::default();
+        drain.begin();
         let first = drain.enter();
         let waits = tokio::spawn({
             let drain = drain.clone();

@@ -99,6 +99,18 @@ pub(super) fn unreadable(request: &HttpRequest) -> actix_web::Error {
     InternalError::from_response("a malformed query or form", response).into()
 }
 
+/// A body that did not come in time.
+pub(super) fn slow(request: &HttpRequest) -> actix_web::Error {
+    let failure = Failure::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "Your browser took too long",
+        "The request did not arrive in full.",
+        "Go back and try again, or start from your account.",
+    );
+    let response = failure.action("Go to your account", "/vestibule/").respond(request);
+    InternalError::from_response("a slow body", response).into()
+}
+
 pub(super) fn internal(id: &RequestId) -> HttpResponse {
     Failure::new(
         StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,17 +1,18 @@
-//! What every request to the pages goes through: an id, a log span, a guard against panics, safe headers.
+//! What every request to the pages goes through: an id, a log span, a deadline for its body, a guard against panics,
+//! safe headers.
 
-use std::{net::IpAddr, panic::AssertUnwindSafe};
+use std::{io, net::IpAddr, panic::AssertUnwindSafe, time::Duration};
 
 use actix_web::{
     HttpMessage,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
-    error::InternalError,
+    dev::{Payload, ServiceRequest, ServiceResponse},
+    error::{InternalError, PayloadError},
     http::header::{self, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
     web::Data,
 };
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream};
 use ipnet::IpNet;
 use tracing::Instrument;
 
@@ -52,8 +53,12 @@ impl ProxyTrust {
     }
 }
 
+/// How long a client may take to send a request's body.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyDeadline(pub Duration);
+
 pub(super) async fn observe<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let id = RequestId::take_or_make(request.headers());
@@ -63,6 +68,10 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     });
     let span = tracing::info_span!("request", request_id = id.as_str(), method = %request.method(), path = request.path(), client = ?client);
     request.extensions_mut().insert(id.clone());
+    if let Some(BodyDeadline(deadline)) = request.app_data().copied() {
+        let body = request.take_payload();
+        request.set_payload(ending_at(deadline, body));
+    }
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span).await;
@@ -81,6 +90,23 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         under_way.close_if_draining(response.response_mut());
     }
     Ok(response)
+}
+
+/// The same body, which fails when it is late. The handlers' own work is not cut short by it.
+fn ending_at(deadline: Duration, body: Payload) -> Payload {
+    if matches!(body, Payload::None) {
+        return body;
+    }
+    let late = Box::pin(tokio::time::sleep(deadline));
+    let chunks = stream::unfold((body, late), |(mut body, mut late)| async move {
+        let chunk = tokio::select! {
+            biased;
+            chunk = body.next() => chunk?,
+            () = &mut late => Err(PayloadError::Io(io::ErrorKind::TimedOut.into())),
+        };
+        Some((chunk, (body, late)))
+    });
+    Payload::Stream { payload: Box::pin(chunks) }
 }
 
 fn secure(headers: &mut HeaderMap, id: &RequestId) {
@@ -148,5 +174,34 @@ mod tests {
             assert!(response.headers().contains_key("x-request-id"));
             assert_eq!(metrics.panics.get(), panics);
         }
+    }
+
+    #[actix_web::test]
+    async fn a_body_that_never_comes_in_full_is_answered_408_and_its_connection_closed() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let server = actix_web::HttpServer::new(|| {
+            App::new()
+                .app_data(BodyDeadline(Duration::from_millis(50)))
+                .app_data(super::super::forms())
+                .wrap(from_fn(observe))
+                .route("/", web::post().to(|_: web::Form<Vec<(String, String)>>| async { "" }))
+        });
+        let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+        let address = server.addrs()[0];
+        let serving = actix_web::rt::spawn(server.run());
+        let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 3\r\n\r\n";
+        for (body, status) in [("a=", "HTTP/1.1 408 "), ("a=b", "HTTP/1.1 200 ")] {
+            let mut connection = tokio::net::TcpStream::connect(address).await.unwrap();
+            connection.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            let mut answer = [0; 13];
+            tokio::time::timeout(Duration::from_secs(10), connection.read_exact(&mut answer)).await.unwrap().unwrap();
+            assert_eq!(String::from_utf8_lossy(&answer), status);
+            if status.contains("408") {
+                let mut rest = Vec::new();
+                tokio::time::timeout(Duration::from_secs(10), connection.read_to_end(&mut rest)).await.unwrap().unwrap();
+                assert!(String::from_utf8_lossy(&rest).contains("<title>"));
+            }
+        }
+        serving.abort();
     }
 }

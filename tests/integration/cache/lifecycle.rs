@@ -10,10 +10,14 @@ use vestibule::secret::{Handle, HandleKind, KeyRing, RingKeys};
 
 use super::site::{DEADLINE, Site, admin};
 use crate::support::agent::{Agent, Page};
-use crate::support::pod::{PodOptions, Ready, key_ring, random_key};
+use crate::support::pod::{Pod, PodOptions, Ready, key_ring, random_key};
 use crate::support::ports;
+use crate::support::process::Child;
 use crate::support::redis::{Options, Standalone};
 use crate::support::wait::{timed, until};
+
+/// Longer than these tests wait for anything.
+const LONG_DELAY: &str = "shutdown: {delay: 100s, deadline: 120s}\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_store_a_pod_starts_waits_and_is_ready_when_it_comes() {
@@ -78,6 +82,29 @@ async fn the_deadline_ends_a_pod_whatever_is_in_flight() {
     assert!(began.elapsed() < Duration::from_secs(7));
     assert_eq!(status.code(), Some(0));
     login.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_ends_a_pod_without_the_delay() {
+    let mut pod = Pod::start(PodOptions { further: LONG_DELAY.to_owned(), ..PodOptions::new() }).await;
+    pod.process().interrupt();
+    let status = pod.process().wait_exit(DEADLINE).await;
+    assert_eq!(status.code(), Some(0));
+    assert!(!pod.log().contains("cut off"), "{}", pod.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_of_either_kind_ends_a_pod_at_once() {
+    for second in [Child::term, Child::interrupt] {
+        let mut pod = Pod::start(PodOptions { further: LONG_DELAY.to_owned(), ..PodOptions::new() }).await;
+        pod.process().term();
+        until("readiness to fail", DEADLINE, async || (admin(&pod, "/readyz").await?.0 == 503).then_some(())).await;
+        assert!(pod.process().has_exited().is_none());
+        second(pod.process());
+        let status = pod.process().wait_exit(DEADLINE).await;
+        assert_eq!(status.code(), Some(0));
+        assert!(pod.log().contains("asked again"), "{}", pod.log());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,11 @@ impl Child {
         self.signal(libc::SIGTERM);
     }
 
+    /// SIGINT: what ctrl-C in its terminal would send.
+    pub fn interrupt(&mut self) {
+        self.signal(libc::SIGINT);
+    }
+
     /// SIGSTOP: it stays connected and answers nothing.
     pub fn stop(&mut self) {
         self.signal(libc::SIGSTOP);
