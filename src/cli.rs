@@ -136,9 +136,10 @@ pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// Libraries speak up for what is wrong; their own directives in the level come later and win.
+/// Libraries speak up for what is wrong; their own directives in the level come later and win. The one
+/// that is off makes an error of each malformed request, which are the clients' to send.
 fn filter(log: &config::Log) -> Result<EnvFilter, ExitCode> {
-    EnvFilter::try_new(format!("actix_server=warn,fred=error,{}", log.level)).map_err(|error| {
+    EnvFilter::try_new(format!("actix_server=warn,actix_http::h1::dispatcher=off,fred=error,{}", log.level)).map_err(|error| {
         eprintln!("log.level: {error}");
         ExitCode::from(2)
     })

@@ -231,7 +231,11 @@ fn read_role_map(section: &mut Section<'_>) -> Option<Option<PathBuf>> {
 fn read_log(section: &mut Section<'_>) -> Option<Log> {
     let format = section.or_default(field("format", "For people, or for machines."), &FORMAT, "text");
     let level = section.or_default(
-        field("level", "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `vestibule=debug,info`."),
+        field(
+            "level",
+            "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `vestibule=debug,info`. \
+         `info,actix_http::h1::dispatcher=error` also shows each malformed request.",
+        ),
         &values::NAME,
         "info",
     );

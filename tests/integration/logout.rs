@@ -1,6 +1,6 @@
 //! Signing out: asked for on a page, done on every pod, carried on to the identity provider.
 
-mod alone;
+pub mod alone;
 mod everywhere;
 mod forged;
 mod provider;
@@ -18,7 +18,7 @@ async fn sign_out_form(agent: &Agent, origin: &str) -> Form {
 }
 
 /// Asks and confirms; gives the answer, a redirect as a rule.
-async fn sign_out(agent: &Agent, origin: &str) -> Page {
+pub async fn sign_out(agent: &Agent, origin: &str) -> Page {
     let form = sign_out_form(agent, origin).await;
     agent.submit(&form, &[]).await
 }

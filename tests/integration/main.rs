@@ -3,6 +3,7 @@
 mod browser;
 mod cache;
 mod cli;
+mod log;
 mod login;
 mod logout;
 mod nginx;

@@ -5,7 +5,7 @@ mod listener;
 mod narrowing;
 mod odd_requests;
 mod original;
-mod raw;
+pub mod raw;
 mod role_map;
 mod sign_in;
 

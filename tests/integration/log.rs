@@ -1,0 +1,71 @@
+//! What a pod writes to its log: one event in both formats, and what isn't worth a line.
+
+use std::time::Duration;
+
+use crate::logout::alone::Alone;
+use crate::nginx::raw;
+use crate::shared::session_line;
+use crate::support::agent::Agent;
+use crate::support::pod::{Pod, PodOptions};
+use crate::support::wait::until;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_and_logout_are_a_line_of_text_each_with_the_user_and_no_cookie() {
+    let (log, user, cookie) = log_of_a_visit("text").await;
+    for (event, further) in [("login", "role=\"internal_user_viewer\""), ("logout", "provider=\"corp\"")] {
+        let line = the_line(&log, |line| line.contains(&format!(" {event} ")));
+        assert!(line.contains(" INFO ") && line.contains("request_id=") && line.contains(further), "{line}");
+        assert!(line.contains(&format!("user=\"{user}\"")), "{user}: {line}");
+    }
+    assert!(!log.contains(&cookie) && !log.contains("alice"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_lines_as_json_have_the_same_fields() {
+    let (log, user, cookie) = log_of_a_visit("json").await;
+    let lines: Vec<serde_json::Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
+    for event in ["login", "logout"] {
+        let found: Vec<_> = lines.iter().filter(|line| line["message"] == event).collect();
+        let [line] = found[..] else { panic!("not one {event}: {log}") };
+        assert_eq!((&line["level"], &line["user"], &line["provider"]), (&"INFO".into(), &user.as_str().into(), &"corp".into()));
+        assert!(line["span"]["request_id"].is_string() && line["timestamp"].is_string(), "{line}");
+    }
+    assert!(!log.contains(&cookie) && !log.contains("alice"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_requests_are_in_the_log_only_where_it_is_asked_for() {
+    let quiet = Pod::start(PodOptions::new()).await;
+    let further = "log: {level: 'info,actix_http::h1::dispatcher=error'}\n".to_owned();
+    let told = Pod::start(PodOptions { further, ..PodOptions::new() }).await;
+    for pod in [&quiet, &told] {
+        for port in [pod.public_port(), pod.check_port(), pod.admin_port()] {
+            let answer = raw::send_bytes(port, b"GET / HTTP/1.1\r\nno header at all\r\n\r\n").await;
+            assert_eq!(answer.map(|answer| answer.status), Some(400));
+        }
+    }
+    let three = async || (told.log().matches("stream error").count() == 3).then_some(());
+    until("a line for each", DEADLINE, three).await;
+    assert!(!quiet.log().contains("ERROR"), "{}", quiet.log());
+}
+
+/// Somebody signs in and out: the log, their id, and their cookie's value.
+async fn log_of_a_visit(format: &str) -> (String, String, String) {
+    let site = Alone::start(&[], |pod| pod.further.push_str(&format!("log: {{format: {format}}}\n"))).await;
+    let agent: Agent = site.signed_in().await;
+    let session = agent.get(&site.pod.public("/sso/session")).await.json();
+    let line = session_line(&agent);
+    let cookie = line.strip_prefix("vestibule=").expect("the cookie's name").to_owned();
+    super::logout::sign_out(&agent, &site.origin()).await;
+    let log = site.pod.log();
+    (log, session["user_id"].as_str().expect("an id").to_owned(), cookie)
+}
+
+fn the_line(log: &str, is: impl Fn(&str) -> bool) -> &str {
+    let found: Vec<&str> = log.lines().filter(|line| is(line)).collect();
+    let [line] = found[..] else { panic!("not one line but {}: {log}", found.len()) };
+    line
+}
