@@ -107,7 +107,7 @@ pub type Version = Sequence;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Token([u8; 8]);
 
-/// A sealed value and the version that it has.
+/// A sealed value and the version that it has; without a byte where it is none that a commit wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Versioned {
     pub sealed: Vec<u8>,

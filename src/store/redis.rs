@@ -268,7 +268,7 @@ impl Store for RedisStore {
         let name = self.name(&key.name());
         let client = self.client();
         let found: Option<Bytes> = self.read(|| client.get(name.clone())).await?;
-        found.map(|value| parse_value(&value).ok_or_else(|| Unavailable("a record has no version".into()))).transpose()
+        Ok(found.map(|value| parse_value(&value).unwrap_or_else(written_by_nobody)))
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
@@ -393,6 +393,11 @@ fn parse_value(value: &[u8]) -> Option<Versioned> {
     let second = first + 1 + colon(&value[first + 1..])?;
     let version = Sequence::parse(std::str::from_utf8(&value[..second]).ok()?)?;
     Some(Versioned { sealed: value[second + 1..].to_vec(), version })
+}
+
+/// Something that no commit wrote is there all the same: nothing opens it, and no commit's expectation holds.
+fn written_by_nobody() -> Versioned {
+    Versioned { sealed: Vec::new(), version: Sequence::default() }
 }
 
 /// Only what the client itself never sent, and what a server refused before running it, surely did not run.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vestibule::clock::SystemClock;
 use vestibule::secret::{Digest, KeyRing, RingKeys, new_key};
-use vestibule::store::{Key, Kind, ReadError, Record, Records, Sequence, Shard, Store, Token, Ttl};
+use vestibule::store::{Conflict, Expected, Key, Kind, ReadError, Record, Records, Sequence, Shard, Store, Token, Ttl};
 
-use super::steps::{fresh_in, hear, within};
+use super::steps::{fresh_in, hear, putting, within};
 use super::{PREFIX, connection, start};
 use crate::support::redis::{Cluster, Node, Options, Standalone};
 use crate::support::resp::Reply;
@@ -84,8 +84,7 @@ async fn a_shortened_or_altered_record_is_an_error_and_never_absent() {
     for length in 0..whole.len() {
         raw_set(&redis.node, PREFIX, &key, &whole[..length]).await;
         let read = records.get::<Person>(&key).await;
-        let unreadable = matches!(read, Err(ReadError::Unreadable { .. }));
-        assert!(if length < sealed_from { read.is_err() } else { unreadable }, "{length} bytes: {read:?}");
+        assert!(matches!(read, Err(ReadError::Unreadable { .. })), "{length} bytes: {read:?}");
     }
     for at in sealed_from..whole.len() {
         let mut altered = whole.clone();
@@ -93,6 +92,31 @@ async fn a_shortened_or_altered_record_is_an_error_and_never_absent() {
         raw_set(&redis.node, PREFIX, &key, &altered).await;
         let read = records.get::<Person>(&key).await;
         assert!(matches!(read, Err(ReadError::Unreadable { .. })), "byte {at}: {read:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_commit_wrote_is_unreadable_and_is_not_written_over() {
+    let redis = Standalone::start(Options::default()).await;
+    let store = start(&connection(&redis.url()));
+    within("the store to be ready", store.ready()).await;
+    let records = records(&store, &new_key(), PREFIX);
+    let key = fresh_in(shard(5), Kind::User);
+    put(&records, &key, "alice").await;
+    let whole = raw_get(&redis.node, PREFIX, &key).await;
+    let sealed_from = whole.splitn(3, |byte| *byte == b':').take(2).map(|part| part.len() + 1).sum::<usize>();
+    let strange: [&[u8]; 6] = [b"", b"alice", b"::", b"1:xyz:", &whole[sealed_from..], &[b"x", &whole[..]].concat()];
+    for value in strange {
+        raw_set(&redis.node, PREFIX, &key, value).await;
+        let read = records.get::<Person>(&key).await;
+        assert!(matches!(read, Err(ReadError::Unreadable { kind: Kind::User, .. })), "{read:?}");
+        let version = store.get(&key).await.unwrap().expect("something is there").version;
+        for expected in [Expected::Absent, Expected::Version(version)] {
+            let mut commit = putting(&key, b"bob");
+            commit.expect = vec![(key.clone(), expected)];
+            assert_eq!(store.commit(&commit).await.unwrap(), Err(Conflict), "{expected:?}");
+        }
+        assert_eq!(raw_get(&redis.node, PREFIX, &key).await, value);
     }
 }
 
