@@ -96,7 +96,7 @@ label!(
 );
 label!(
     /// Why a shard of the cache was emptied.
-    FlushReason { Gap => "gap", Behind => "behind", Replaced => "replaced", Lagged => "lagged" }
+    FlushReason { Gap => "gap", Behind => "behind", Replaced => "replaced", Lagged => "lagged", KeyRing => "key_ring" }
 );
 label!(
     /// What became of a notice.

@@ -91,7 +91,12 @@ impl Principals {
         // Heard from the beginning, so that the first round finds nothing missing.
         let notices = inner.records.store().notices();
         let listen = proof::listen(Arc::clone(&inner), notices);
-        let tasks = vec![tokio::spawn(listen), tokio::spawn(proof::compare_each_second(Arc::clone(&inner)))];
+        let removals = inner.records.ring().removals();
+        let tasks = vec![
+            tokio::spawn(listen),
+            tokio::spawn(proof::compare_each_second(Arc::clone(&inner))),
+            tokio::spawn(proof::mind_the_key_ring(Arc::clone(&inner), removals)),
+        ];
         Self { inner, tasks }
     }
 

@@ -1,9 +1,13 @@
-//! What keeps the cache proven: notices from the bus, and a round of comparing each second.
+//! What keeps the cache proven: notices from the bus, and a round of comparing each second; and what a key
+//! opened that is gone from the ring.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::broadcast::{Receiver, error::RecvError},
+    sync::{
+        broadcast::{Receiver, error::RecvError},
+        watch,
+    },
     time::{MissedTickBehavior, interval},
 };
 
@@ -29,6 +33,15 @@ pub(super) async fn listen(inner: Arc<Inner>, mut notices: Receiver<Notice>) {
             }
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+/// Drops everything when a key is taken out of the ring: what it opened, and the handles that it signed,
+/// count no longer.
+pub(super) async fn mind_the_key_ring(inner: Arc<Inner>, mut removals: watch::Receiver<u64>) {
+    while removals.changed().await.is_ok() {
+        tracing::info!("a key is gone from the key ring; the cache is emptied");
+        inner.forget_everything();
     }
 }
 
@@ -136,6 +149,17 @@ impl Inner {
             self.metrics.cache_flush(reason);
         }
         deaf
+    }
+
+    /// What was heard of the shards still holds.
+    fn forget_everything(&self) {
+        for shard in Shard::all() {
+            self.cache.with_chain(shard, |chain, view| {
+                chain.outdate();
+                view.flush();
+            });
+        }
+        self.metrics.cache_flush(FlushReason::KeyRing);
     }
 
     fn lose_everything(&self) {

@@ -12,6 +12,7 @@ use aws_lc_rs::{
     hkdf, hmac,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use super::random_bytes;
@@ -77,6 +78,8 @@ pub fn new_key() -> String {
 pub struct KeyRing {
     ring: ArcSwap<Vec<Arc<RingKey>>>,
     clock: Arc<dyn Clock>,
+    /// How often an edit took a key away.
+    removals: watch::Sender<u64>,
 }
 
 /// The parsed lines of a key ring, not in force yet.
@@ -122,7 +125,7 @@ fn decode(line: &str) -> Option<RingKey> {
 
 impl KeyRing {
     pub fn new(keys: RingKeys, clock: Arc<dyn Clock>) -> Self {
-        let ring = Self { ring: ArcSwap::from_pointee(Vec::new()), clock };
+        let ring = Self { ring: ArcSwap::from_pointee(Vec::new()), clock, removals: watch::Sender::new(0) };
         ring.replace(keys);
         ring
     }
@@ -133,7 +136,8 @@ impl KeyRing {
         Self::new(RingKeys(vec![key]), clock)
     }
 
-    /// Puts an edited ring in force. Keys that were there keep their age.
+    /// Puts an edited ring in force. Keys that were there keep their age; whoever remembers what one of
+    /// them opened is told when it is no longer there.
     pub fn replace(&self, keys: RingKeys) {
         let now = self.clock.monotonic();
         let old = self.ring.load();
@@ -142,7 +146,17 @@ impl KeyRing {
             key.since = Some(known.and_then(|known| known.since).unwrap_or(now));
             Arc::new(key)
         });
-        self.ring.store(Arc::new(ring.collect()));
+        let ring: Vec<Arc<RingKey>> = ring.collect();
+        let taken_away = old.iter().any(|known| ring.iter().all(|key| key.id != known.id));
+        self.ring.store(Arc::new(ring));
+        if taken_away {
+            self.removals.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// Changes after each edit that takes a key away.
+    pub fn removals(&self) -> watch::Receiver<u64> {
+        self.removals.subscribe()
     }
 
     /// Seals `plaintext` so that it opens only with the same purpose and the same associated data.
@@ -310,6 +324,19 @@ mod tests {
         let late = pod.seal(SealPurpose::Record, b"k", b"v");
         assert_eq!(old_pod.open(SealPurpose::Record, b"k", &late), Err(OpenError::UnknownKey));
         assert!(pod.open(SealPurpose::Record, b"k", &early).is_ok());
+    }
+
+    #[test]
+    fn only_an_edit_that_takes_a_key_away_is_a_removal() {
+        let (old_key, new_key) = (new_key(), new_key());
+        let ring = ring(&[&old_key], &ManualClock::new());
+        let removals = ring.removals();
+        for lines in [format!("{new_key}\n{old_key}"), format!("{old_key}\n{new_key}")] {
+            ring.replace(RingKeys::parse(&lines).unwrap());
+            assert!(!removals.has_changed().unwrap());
+        }
+        ring.replace(RingKeys::parse(&new_key).unwrap());
+        assert!(removals.has_changed().unwrap());
     }
 
     #[test]

@@ -145,6 +145,28 @@ async fn a_key_ring_that_is_rotated_logs_nobody_out() {
     assert_eq!(site.status(1, &after.cookie).await, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_key_sealed_that_is_taken_out_of_the_ring_is_served_no_longer() {
+    let redis = Standalone::start(Options::default()).await;
+    let site = Site::start(&[redis.url()], "").await;
+    let browser = site.sign_in(0).await;
+    site.warm(0, &browser.cookie).await;
+    let old = std::fs::read_to_string(&site.key_ring_file).expect("the file is ours");
+    let new = random_key();
+    let ring_of = |text: String| std::fs::write(&site.key_ring_file, text).expect("the file is ours");
+    let flushes = async || site.pods[0].metric("vestibule_cache_flushes_total", &["reason=\"key_ring\""]).await;
+
+    ring_of(format!("{new}\n{old}"));
+    until("it to be read", DEADLINE, async || site.pods[0].log().contains("the key ring was read again").then_some(())).await;
+    assert_eq!((site.status(0, &browser.cookie).await, flushes().await), (200, 0.0), "a key that is added takes nothing away");
+
+    ring_of(format!("{new}\n"));
+    until("the session to end", DEADLINE, async || (site.status(0, &browser.cookie).await == 401).then_some(())).await;
+    assert_eq!(flushes().await, 1.0);
+    ring_of(format!("{new}\n{old}"));
+    until("the session to count again", DEADLINE, async || (site.status(0, &browser.cookie).await == 200).then_some(())).await;
+}
+
 /// A callback that waits for the provider's token endpoint.
 async fn login_in_flight(site: &Site) -> JoinHandle<Page> {
     let agent = Agent::new();
