@@ -111,7 +111,7 @@ impl Login {
     /// Writes a login down and says where to send the browser.
     pub async fn begin(&self, provider: &Provider, browser: &Binding, continuation: Continuation) -> Result<Url, BeginError> {
         // Nothing is written for a provider that nobody can be sent to.
-        provider.ready()?;
+        provider.reached().await?;
         let started = self.flows.begin(provider.id(), browser, continuation).await?;
         Ok(provider.authorization_url(&started)?)
     }
@@ -148,6 +148,8 @@ impl Login {
     }
 
     async fn sign_in(&self, provider: &Provider, callback: &Callback, taken: &Taken) -> Result<Handle, Why> {
+        // A pod that has just started may not know the provider yet. What is missing is said below.
+        let _ = provider.reached().await;
         check_issuer(provider, callback.iss.as_deref())?;
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;

@@ -34,7 +34,8 @@ const REFRESH: Duration = Duration::from_secs(3600);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// An unknown key id leads to a fetch at most this often, whoever sends such tokens.
+/// An unknown key id, or a sign-in while nothing is known, leads to a fetch at most this often, whoever
+/// sends such tokens and requests.
 const REFRESH_ON_DEMAND: Duration = Duration::from_secs(10);
 
 /// How long a login waits for such a fetch.
@@ -93,7 +94,7 @@ pub struct Provider {
 
 #[derive(Default)]
 struct Demand {
-    /// When a login last had the keys fetched.
+    /// When a login last had a fetch made.
     last: Option<Instant>,
     /// A fetch is under way or has been asked for.
     fetching: bool,
@@ -154,7 +155,7 @@ impl Provider {
         if self.config.trust_email { EmailTrust::Always } else { EmailTrust::WhenVerified }
     }
 
-    /// Fetches endpoints and keys now, each hour, and when a login finds a key that is not known.
+    /// Fetches endpoints and keys now, each hour, and when a login finds a key that is not known, or nothing.
     /// What was fetched stays in use while a later fetch fails.
     pub async fn keep_fresh(self: Arc<Self>) {
         let mut retry = FIRST_RETRY;
@@ -204,8 +205,17 @@ impl Provider {
         self.known().is_ok_and(|known| known.metadata.additional_metadata().authorization_response_iss_parameter_supported)
     }
 
-    /// Whether people can be sent there.
-    pub fn ready(&self) -> Result<(), NotReady> {
+    /// Whether people can be sent there. Where nothing is known yet, that is asked for now and waited for a
+    /// while: the next attempt of the back-off may be a minute away.
+    pub async fn reached(&self) -> Result<(), NotReady> {
+        let asked = async {
+            let mut attempts = self.attempts.subscribe();
+            // The attempt that is under way may have begun before the provider came back: then one more.
+            while self.known().is_err() && self.ask_for_fetch() {
+                let _ = attempts.changed().await;
+            }
+        };
+        let _ = tokio::time::timeout(DEMAND_WAIT, asked).await;
         self.known().map(drop)
     }
 
@@ -242,7 +252,7 @@ impl Provider {
     pub(super) async fn newer_than(&self, used: &Arc<Known>) -> Option<Arc<Known>> {
         let newer = || self.known().ok().filter(|known| !Arc::ptr_eq(known, used));
         let mut attempts = self.attempts.subscribe();
-        if newer().is_none() && self.ask_for_keys() {
+        if newer().is_none() && self.ask_for_fetch() {
             // Late or failed, the answer is the same: there are no newer keys.
             let _ = tokio::time::timeout(DEMAND_WAIT, attempts.changed()).await;
         }
@@ -251,7 +261,7 @@ impl Provider {
 
     /// Tells whether a fetch is under way or has just been asked for. The first fetch and the hourly ones
     /// don't count for how often: keys may well be rotated a moment after them.
-    fn ask_for_keys(&self) -> bool {
+    fn ask_for_fetch(&self) -> bool {
         let now = self.clock.monotonic();
         let mut demand = self.demand();
         let lately = demand.last.is_some_and(|last| now.duration_since(last) < REFRESH_ON_DEMAND);

@@ -106,6 +106,40 @@ async fn a_provider_that_hangs_at_the_start_delays_a_pod_by_three_seconds_at_mos
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_after_an_outage_does_not_wait_for_the_back_off() {
+    let mut site = OnePod::start(|_| (), |_| ()).await;
+    site.idp.fail().await;
+    site.pod.restart().await;
+    // The next attempt is eight seconds away.
+    let grown = async || site.pod.log().contains("retry_in=8s").then_some(());
+    wait::until("the back-off to grow", PATIENCE, grown).await;
+    site.idp.resume().await;
+    let agents: Vec<Agent> = (0..5).map(|_| Agent::new()).collect();
+    let begun = futures::future::join_all(agents.iter().map(|agent| begin(agent, &site.pod, "/ui/"))).await;
+    let fetches = site.pod.metric("vestibule_provider_refreshes_total", &["outcome=\"ok\""]).await;
+    assert_eq!(fetches, 1.0, "one for all {} logins", begun.len());
+    let callback = at_provider(&site.idp, &agents[0], begun[0].clone(), ALICE).await;
+    assert_signed_in(&agents[0].get(&at(&site.pod, &callback)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ins_during_an_outage_ask_the_provider_now_and_then_only() {
+    let mut site = OnePod::start(|_| (), |_| ()).await;
+    site.idp.fail().await;
+    site.pod.restart().await;
+    let grown = async || site.pod.log().contains("retry_in=8s").then_some(());
+    wait::until("the back-off to grow", PATIENCE, grown).await;
+    let failures = async || site.pod.metric("vestibule_provider_refreshes_total", &["outcome=\"error\""]).await;
+    let before = failures().await;
+    for _ in 0..20 {
+        let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/")).await;
+        assert_page(&page, 503, "Sign-in is not possible right now");
+    }
+    let asked = failures().await - before;
+    assert!((1.0..10.0).contains(&asked), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn endpoints_given_by_hand_take_the_place_of_discovery() {
     let by_hand = |pod: &mut crate::support::pod::PodOptions| {
         let provider = &mut pod.providers[0];
