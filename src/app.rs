@@ -95,11 +95,6 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
     Ok(bound)
 }
 
-/// Finds what a validated configuration can still get wrong: the files that it names.
-pub fn check(config: &Config) -> anyhow::Result<()> {
-    parts::check(config)
-}
-
 impl Bound {
     /// Serves until the first `stop`, then fails readiness, goes on for a while, drains and ends: at the
     /// deadline or at another `stop` in any case.

@@ -110,7 +110,7 @@ pub enum LoadError {
 }
 
 /// Reads the file, if one is named, lays the variables over it and validates the whole. The files of
-/// secrets and certificates are read too, so that their mistakes come with all the others.
+/// secrets, certificates and the role map are read too, so that their mistakes come with all the others.
 pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, LoadError> {
     let text = match path {
         Some(path) => read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?,

@@ -16,7 +16,7 @@ use crate::{
     metrics::Metrics,
     oidc::{Flows, Provider, Providers},
     principals::{Principals, Settings},
-    roles::{self, RoleMaps},
+    roles::RoleMaps,
     secret::{KeyRing, RingKeys, SecretCell},
     session::Limits,
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
@@ -89,20 +89,6 @@ impl Parts {
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh()));
         refresh.chain([ready, attempted]).collect()
     }
-}
-
-/// What only the parts themselves can judge: key ring, role map and certificates.
-pub(super) fn check(config: &Config) -> anyhow::Result<()> {
-    if let Some(ring) = &config.key_ring {
-        RingKeys::parse(ring.expose_initial()).context("key_ring")?;
-    }
-    if let config::Store::Redis(redis) = &config.store {
-        redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?;
-    }
-    if let Some(document) = role_map_document(config)? {
-        roles::compile(&document, &provider_ids(config)).with_context(|| role_map_name(config))?;
-    }
-    Ok(())
 }
 
 /// Waits for the store, and says now and then that it does and why.

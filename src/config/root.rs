@@ -1,15 +1,17 @@
 //! The top level of the configuration and its small sections, and the rules between sections.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use super::decode::{Field, Kind, Section, field};
+use super::mistakes::shown;
 use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::{Cache, Config, Format, Listen, Log, Provider, Sessions, Shutdown, provider, store, values};
 use crate::origin::PublicUrl;
+use crate::roles::{RoleMap, RoleMapError};
 
 /// Every section is read before any is asked for, so that all mistakes are found.
 pub fn read(root: &mut Section<'_>) -> Option<Config> {
@@ -27,7 +29,9 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let providers = read_providers(root);
     let sessions = root.section("sessions", "How long people stay signed in.", read_sessions);
     let cache = root.section("cache", "What a check may answer without asking the store.", read_cache);
-    let role_map = root.section("role_map", "The document that turns claims into roles.", read_role_map);
+    let role_map = root.section("role_map", "The document that turns claims into roles.", |section| {
+        read_role_map(section, providers.as_deref())
+    });
     let log = root.section("log", "The log, on standard error.", read_log);
     let shutdown = root.section("shutdown", "What happens after SIGTERM. Both are counted from the signal.", read_shutdown);
     let public_url = public_url.and_then(|url| default_public_url(root, url, public));
@@ -218,14 +222,35 @@ const GRACE: Kind<Duration> = Kind {
     },
 };
 
-fn read_role_map(section: &mut Section<'_>) -> Option<Option<PathBuf>> {
+/// The document is judged here, so that its mistakes come with all the others.
+fn read_role_map(section: &mut Section<'_>, providers: Option<&[Provider]>) -> Option<Option<PathBuf>> {
     let file = section.optional(
         field("file", "The role map; watched. It must be there at the start; a later edit that is bad, or a file that is gone, leaves the last good one in force.").unset("a default map"),
         &values::FILE,
     );
     let config_map =
         section.refuse("config_map", "is not in this version; mount the ConfigMap and name its file in `role_map.file`");
+    if let Some(Some(path)) = &file {
+        let wrong = role_map_mistakes(path, providers);
+        wrong.into_iter().for_each(|wrong| section.complain("file", wrong));
+    }
     config_map.and(file)
+}
+
+/// Whether rules name configured providers can be said only when those are without mistakes.
+fn role_map_mistakes(path: &Path, providers: Option<&[Provider]>) -> Vec<String> {
+    let judged = match std::fs::read_to_string(path) {
+        Err(error) => return vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))],
+        Ok(text) => RoleMap::parse(&text).and_then(|map| match providers {
+            None => Ok(()),
+            Some(providers) => map.check_providers(&providers.iter().map(|provider| provider.id.as_str()).collect::<Vec<_>>()),
+        }),
+    };
+    match judged {
+        Ok(()) => Vec::new(),
+        Err(RoleMapError::Mistakes(mistakes)) => mistakes.iter().map(ToString::to_string).collect(),
+        Err(document @ RoleMapError::Document { .. }) => vec![document.to_string()],
+    }
 }
 
 fn read_log(section: &mut Section<'_>) -> Option<Log> {
@@ -236,11 +261,20 @@ fn read_log(section: &mut Section<'_>) -> Option<Log> {
             "`error`, `warn`, `info`, `debug`, `trace`, or a filter such as `vestibule=debug,info`. \
          `info,actix_http::h1::dispatcher=error` also shows each malformed request.",
         ),
-        &values::NAME,
+        &LEVEL,
         "info",
     );
     Some(Log { format: format?, level: level? })
 }
+
+const LEVEL: Kind<String> = Kind {
+    name: values::NAME.name,
+    parse: |text| {
+        (values::NAME.parse)(text)?;
+        let filter = tracing_subscriber::EnvFilter::try_new(text);
+        filter.map(|_| text.to_owned()).map_err(|error| format!("is no filter: {error}"))
+    },
+};
 
 const FORMAT: Kind<Format> =
     Kind { name: "`text` or `json`", parse: |text| values::choice(text, &[("text", Format::Text), ("json", Format::Json)]) };

@@ -9,6 +9,20 @@ use super::{Config, Loaded, Mistakes, parse};
 
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// A certificate that nobody has the key of.
+const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBmjCCAT+gAwIBAgIUfd3O6CjLOB/9cq8gng+YI7to25owCgYIKoZIzj0EAwIw\n\
+ITEfMB0GA1UEAwwWYSB0ZXN0J3Mgb3duIGF1dGhvcml0eTAgFw0yNjExMjIwNjEw\n\
+MzFaGA8yMTI2MTAyOTA2MTAzMVowITEfMB0GA1UEAwwWYSB0ZXN0J3Mgb3duIGF1\n\
+dGhvcml0eTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABBJcW3pnev99yJWubrAt\n\
+9IcXi4fIW/HLLkhPv9qwkPUvx5RcW+QV1iq19lM/AydmuTm2AMOMEJgl6KzUrVLL\n\
+7UWjUzBRMB0GA1UdDgQWBBSFkQzmhth0ZvKjHcTwIS41hWhhwDAfBgNVHSMEGDAW\n\
+gBSFkQzmhth0ZvKjHcTwIS41hWhhwDAPBgNVHRMBAf8EBTADAQH/MAoGCCqGSM49\n\
+BAMCA0kAMEYCIQCNHzivmLr08CLk8kNwz6Nc1CurteO591YsuYbRSphXeAIhAJvW\n\
+RxsV20XvXEPMRbPzqMMLRocdv9FTaqwJ7FbfaNN+\n\
+-----END CERTIFICATE-----\n";
+
 fn parsed(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
     parse(text, env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
 }

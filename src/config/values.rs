@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use url::Url;
 
 use super::decode::Kind;
@@ -108,14 +109,19 @@ fn file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Whether the certificates themselves are good is for TLS to say; that there are any is said here,
-/// together with all other mistakes.
+/// Each certificate has to be one that TLS can use.
 fn ca_file(text: &str) -> Result<PathBuf, String> {
     let path = file(text)?;
     let pem = std::fs::read(&path).map_err(|error| format!("{} can't be read: {error}", shown(text)))?;
     let begin = b"-----BEGIN CERTIFICATE-----";
     if !pem.windows(begin.len()).any(|window| window == begin) {
         return Err(format!("{} must hold certificates in PEM form (-----BEGIN CERTIFICATE-----)", shown(text)));
+    }
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| rustls::RootCertStore::empty().add(certificate).map_err(|error| error.to_string()));
+        added.map_err(|error| format!("{} holds a certificate that can't be used: {error}", shown(text)))?;
     }
     Ok(path)
 }

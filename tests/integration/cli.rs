@@ -49,14 +49,32 @@ fn all_mistakes_come_at_once_with_their_places_and_no_secret() {
 }
 
 #[test]
-fn what_only_the_parts_can_judge_is_found_too() {
+fn mistakes_in_the_files_that_are_named_come_with_all_the_others() {
     let scratch = Scratch::new("cli");
-    let map = scratch.write("roles.yaml", "{version: 1, rules: [{claim: a, match: b, role: king}]}");
-    let output = check_config(&format!("role_map: {{file: {}}}\n", map.display()));
+    let map =
+        scratch.write("roles.yaml", "{version: 1, rules: [{claim: a, match: b, role: king}, {claim: '', match: b, role: team}]}");
+    let ring = scratch.write("ring", "hunter2");
+    let ca = scratch.write("ca.pem", "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n");
+    let output = check_config(&format!(
+        "replicas: many\nrole_map: {{file: {}}}\nkey_ring_file: {}\nstore: {{url: 'rediss://a', ca_file: {}}}\nlog: {{level: 'foo=nolevel'}}\n",
+        map.display(),
+        ring.display(),
+        ca.display()
+    ));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.code() == Some(2) && told.contains("king"), "{told}");
-    let output = check_config("log: {level: 'foo=nolevel'}\n");
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    let wanted = [
+        "replicas (line 1): ",
+        "role_map.file (line 2): rules[0].role (line 1): role \"king\"",
+        "role_map.file (line 2): rules[1].claim (line 1): ",
+        "key_ring_file (line 3): ",
+        "store.ca_file (line 4): ",
+        "log.level (line 5): ",
+    ];
+    for part in wanted {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(told.lines().count() == wanted.len() && !told.contains("hunter2"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

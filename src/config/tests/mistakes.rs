@@ -143,6 +143,7 @@ fn mistakes_in_the_store(#[case] text: &str, #[case] expected: &[&str]) {
 #[case("cache: {revocation_grace: 2h}", &["cache.revocation_grace (line 1): must be from 6s to 1h: losing one primary stops a cluster's client for about 3.5s, which must not refuse everybody; and so long a revoked session may be served in an outage"])]
 #[case("cache: {entries: 1}", &["cache.entries (line 1): must be a whole number from 100 to 10000000, not `1`"])]
 #[case("role_map:\n  config_map: {name: x}", &["role_map.config_map (line 2): is not in this version; mount the ConfigMap and name its file in `role_map.file`"])]
+#[case("role_map: {file: /no/such/map}", &["role_map.file (line 1): `/no/such/map` can't be read: No such file or directory (os error 2)"])]
 #[case("role_map: {file: ''}", &["role_map.file (line 1): must not be empty"])]
 #[case("role_map: /etc/roles.yaml", &["role_map (line 1): must be a map of fields, such as `{name: value}`"])]
 #[case("log:\n  format: yaml\n  level: ''", &["log.format (line 2): must be text or json, not `yaml`", "log.level (line 3): must not be empty"])]

@@ -1,9 +1,9 @@
 //! What a correct configuration comes to.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::{KEY, config, mistakes, parsed};
+use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{AuthMethod, Cache, Endpoints, Format, LoadError, Redis, RpLogout, SigningAlgorithm, Store, Topology, load};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -54,7 +54,7 @@ fn a_minimal_provider_has_safe_defaults() {
 fn every_field_of_a_provider_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, "# ours\n-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n").unwrap();
+    std::fs::write(&ca, format!("# ours\n{CERTIFICATE}")).unwrap();
     let text = format!(
         "
 providers:
@@ -214,8 +214,11 @@ fn listeners_may_share_port_zero_and_a_check_listener_may_be_anywhere() {
 }
 
 #[test]
-fn a_role_map_is_named_and_not_opened() {
-    assert_eq!(config("role_map: {file: /etc/roles.yaml}", &[]).role_map, Some(PathBuf::from("/etc/roles.yaml")));
+fn a_role_map_that_can_be_read_is_named() {
+    let map = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(map.path(), "version: 1").unwrap();
+    let text = format!("role_map: {{file: {}}}", map.path().display());
+    assert_eq!(config(&text, &[]).role_map.as_deref(), Some(map.path()));
 }
 
 #[test]
