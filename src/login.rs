@@ -39,6 +39,14 @@ pub struct Callback {
     pub iss: Option<String>,
 }
 
+/// What the browser that comes back brings with it.
+#[derive(Default)]
+pub struct Browser {
+    pub binding: Option<Binding>,
+    /// The session cookie's value, from an earlier sign-in.
+    pub session: Option<String>,
+}
+
 /// A login that succeeded.
 pub struct Finished {
     pub handle: Handle,
@@ -121,7 +129,7 @@ impl Login {
         &self,
         provider: &Arc<Provider>,
         callback: &Callback,
-        browser: Option<&Binding>,
+        browser: &Browser,
     ) -> Result<Finished, LoginFailed> {
         let outcome = self.try_finish(provider, callback, browser).await;
         self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
@@ -135,25 +143,27 @@ impl Login {
         &self,
         provider: &Arc<Provider>,
         callback: &Callback,
-        browser: Option<&Binding>,
+        browser: &Browser,
     ) -> Result<Finished, (Why, Option<ReturnTo>)> {
         let state = callback.state.as_deref().ok_or((Why::NoState, None))?;
         if callback.code.is_none() && callback.error.is_none() {
             return Err((Why::NoCode, self.flows.again(state)));
         }
-        let taken = self.flows.take(state, provider.id(), browser).await.map_err(|error| self.not_taken(error, state))?;
-        let signed_in = self.sign_in(provider, callback, &taken).await;
+        let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
+        let taken = taken.map_err(|error| self.not_taken(error, state))?;
+        let signed_in = self.sign_in(provider, callback, browser, &taken).await;
         let handle = signed_in.map_err(|why| (why, Some(taken.continuation.again().clone())))?;
         Ok(Finished { handle, continuation: taken.continuation })
     }
 
-    async fn sign_in(&self, provider: &Provider, callback: &Callback, taken: &Taken) -> Result<Handle, Why> {
+    async fn sign_in(&self, provider: &Provider, callback: &Callback, browser: &Browser, taken: &Taken) -> Result<Handle, Why> {
         // A pod that has just started may not know the provider yet. What is missing is said below.
         let _ = provider.reached().await;
         check_issuer(provider, callback.iss.as_deref())?;
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
-        let sign_in = SignIn { identity: verified.identity, sid: verified.sid, logout: verified.logout };
+        let replaces = browser.session.as_deref().and_then(|cookie| self.users.session_handle(cookie));
+        let sign_in = SignIn { identity: verified.identity, sid: verified.sid, logout: verified.logout, replaces };
         // One map for the whole sign-in: an edit that comes in between counts at the next check.
         let in_force = self.role_maps.current();
         let map = &in_force.map;

@@ -38,6 +38,8 @@ pub struct SignIn {
     pub identity: IdentityClaims,
     pub sid: Option<String>,
     pub logout: Logout,
+    /// The session that the browser had before, whoever's it is: it ends with this sign-in.
+    pub replaces: Option<Handle>,
 }
 
 /// Whether a person may have a session.
@@ -120,6 +122,9 @@ impl Users {
         for _ in 0..TRIES {
             let stored = self.records.get_patiently::<User>(&User::key(&id)).await?;
             if let Ok(signed_in) = self.commit_sign_in(&id, stored, sign_in, &admit).await? {
+                if let SignedIn::Admitted { .. } = signed_in {
+                    self.end_in_another_shard(sign_in.replaces.as_ref(), shard_of(&id)).await;
+                }
                 return Ok(signed_in);
             }
         }
@@ -128,11 +133,12 @@ impl Users {
 
     /// Ends a session on every pod.
     pub async fn end_session(&self, user: &str, handle: &Digest) -> Result<(), Failed> {
-        let shard = shard_of(user);
-        let change = self.records.change(shard).delete(&Session::key(shard, handle)).revoke_credential(handle);
-        let ended = change.commit().await?;
-        debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
-        Ok(())
+        self.end_session_in(shard_of(user), handle).await
+    }
+
+    /// The handle that a cookie's value is, if one of our pods made it.
+    pub fn session_handle(&self, cookie: &str) -> Option<Handle> {
+        Handle::parse(self.records.ring(), HandleKind::Session, cookie).ok()
     }
 
     /// A session as the store has it, with what its end needs.
@@ -155,6 +161,24 @@ impl Users {
         let ttl = session.ttl(self.limits, now);
         let touched = self.records.change(shard).expect_version(&key, version).put(&key, &session, ttl).commit().await?;
         Ok(touched.is_ok().then_some(session.last_seen))
+    }
+
+    async fn end_session_in(&self, shard: Shard, handle: &Digest) -> Result<(), Failed> {
+        let ended = end(self.records.change(shard), shard, handle).commit().await?;
+        debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
+        Ok(())
+    }
+
+    /// Ends what the sign-in's own commit could not reach. The new session is there by now, so a failure
+    /// is no reason to refuse it.
+    async fn end_in_another_shard(&self, replaced: Option<&Handle>, own: Shard) {
+        let Some((handle, shard)) = replaced.and_then(|handle| Some((handle, Shard::new(handle.shard())?))) else { return };
+        if shard == own {
+            return;
+        }
+        if let Err(error) = self.end_session_in(shard, &handle.digest()).await {
+            tracing::warn!(%error, "the session that this browser had before could not be ended");
+        }
     }
 
     /// The user that an identity belongs to, a new one if it is seen for the first time.
@@ -219,6 +243,11 @@ impl Users {
             logout: sign_in.logout.clone(),
         };
         let change = change.put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now));
+        let replaced = sign_in.replaces.as_ref().filter(|replaced| replaced.shard() == shard.number());
+        let change = match replaced {
+            Some(replaced) => end(change, shard, &replaced.digest()),
+            None => change,
+        };
         (handle, change)
     }
 }
@@ -231,6 +260,10 @@ fn write_if_new<'a>(change: Change<'a>, stored: Option<Stored<User>>, user: &Use
         Some(stored) if stored.value == *user => change.expect_version(&key, stored.version),
         Some(stored) => change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever).drop_user(&user.id),
     }
+}
+
+fn end<'a>(change: Change<'a>, shard: Shard, handle: &Digest) -> Change<'a> {
+    change.delete(&Session::key(shard, handle)).revoke_credential(handle)
 }
 
 /// A UUIDv7, so that ids sort by the time of the first sign-in.

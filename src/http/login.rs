@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     continuation::Continuation,
-    login::{Callback, Login},
+    login::{Browser, Callback, Login},
     oidc::{Binding, Provider},
     return_to::ReturnTo,
 };
@@ -102,8 +102,8 @@ pub(super) async fn callback(
         return error::unknown_provider().respond(&request);
     };
     let callback = query.into_inner().into();
-    let binding = site.cookies.binding_in(&request);
-    match login.finish(provider, &callback, binding.as_ref()).await {
+    let browser = Browser { binding: site.cookies.binding_in(&request), session: site.cookies.session_in(&request) };
+    match login.finish(provider, &callback, &browser).await {
         Ok(finished) => {
             let mut response = go_on(&site, &finished.continuation);
             let cookie = site.cookies.session_cookie(finished.handle.expose(), site.limits.absolute);

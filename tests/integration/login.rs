@@ -1,6 +1,7 @@
 //! Signing in, over any pods: that it succeeds, what it leaves behind, and what people are told
 //! when it fails.
 
+mod again;
 mod anywhere;
 mod cookies;
 mod faulty;

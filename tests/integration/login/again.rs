@@ -1,0 +1,58 @@
+//! Who signs in a second time in the same browser has one session, the new one.
+
+use std::time::Duration;
+
+use super::one_pod::OnePod;
+use crate::shared::{ALICE as ALICE_AT_NGINX, deployment, session_line, signed_in};
+use crate::support::agent::Agent;
+use crate::support::steps::{ALICE, BOB, CAROL, assert_signed_in, at, check, session_of, sign_in, until_callback};
+use crate::support::wait;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
+    let deployment = deployment().await;
+    let (first, second) = (&deployment.pods[0], &deployment.pods[1]);
+    let elsewhere = session_line(&signed_in(deployment, ALICE_AT_NGINX).await);
+    // The same person, whose sessions share a shard, and others, whose may not.
+    for person in [ALICE, BOB, CAROL] {
+        let agent = Agent::new();
+        let old = sign_in(&deployment.idp, &agent, first, ALICE).await;
+        assert_eq!(check(&agent, second, &old).await.status, 200);
+        forget_the_provider(&agent);
+        let new = sign_in(&deployment.idp, &agent, second, person).await;
+        for pod in [first, second] {
+            let ended = async || (check(&agent, pod, &old).await.status == 401).then_some(());
+            wait::until("the old session to end", PATIENCE, ended).await;
+            assert_eq!(check(&agent, pod, &new).await.status, 200);
+        }
+    }
+    let other = elsewhere.strip_prefix("vestibule=").expect("the cookie's name");
+    assert_eq!(check(&Agent::new(), first, other).await.status, 200, "another browser's session stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_that_fails_ends_nothing_and_a_forged_cookie_hinders_none() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let agent = Agent::new();
+    let old = sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    let callback = at(&site.pod, &until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await);
+    site.idp.fail().await;
+    assert_eq!(agent.get(&callback).await.status, 502);
+    assert_eq!(check(&agent, &site.pod, &old).await.status, 200);
+    site.idp.resume().await;
+    let forged = "A".repeat(old.len());
+    agent.set_cookie("localhost", &format!("vestibule={forged}; Path=/"));
+    let callback = at(&site.pod, &until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await);
+    assert_signed_in(&agent.get(&callback).await);
+    assert_ne!(session_of(&agent), forged);
+    assert_eq!(check(&agent, &site.pod, &old).await.status, 200, "its cookie was not what this browser brought");
+}
+
+/// So that the provider asks who is there.
+fn forget_the_provider(agent: &Agent) {
+    let kept = agent.cookies("localhost");
+    agent.clear_cookies();
+    kept.iter().for_each(|cookie| agent.set_cookie("localhost", &cookie.line));
+}
