@@ -3,6 +3,7 @@
 mod browser;
 mod cache;
 mod cli;
+mod commands;
 mod log;
 mod login;
 mod logout;

@@ -85,6 +85,7 @@ impl People {
         assert!(self.site.lookups(1, "stale").await > 0.0);
         assert!(self.site.pods[1].is_ready().await, "readiness followed the store");
         assert!(self.site.pods[1].log().contains("the store does not answer"));
+        self.metrics_show_it().await;
         self.pages_say_so().await;
     }
 
@@ -95,6 +96,16 @@ impl People {
             answers.push(self.site.check(1, &browser.cookie).await);
         }
         answers
+    }
+
+    async fn metrics_show_it(&self) {
+        let pod = &self.site.pods[1];
+        assert!(pod.metric("vestibule_checks_total", &["outcome=\"unavailable\""]).await > 0.0);
+        assert!(
+            pod.metric("vestibule_store_commands_total", &["operation=\"sequences\"", "outcome=\"unavailable\""]).await > 0.0
+        );
+        let age = pod.metric("vestibule_cache_proof_age_seconds", &[]).await;
+        assert!(age > GRACE.as_secs_f64(), "{age}");
     }
 
     async fn pages_say_so(&self) {

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::one_pod::OnePod;
 use crate::support::agent::Agent;
 use crate::support::idp::IdpOptions;
+use crate::support::pod::random_key;
+use crate::support::scratch::Scratch;
 use crate::support::steps::{
-    ALICE, BOB, CAROL, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, starts_again_at,
+    ALICE, BOB, CAROL, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, sign_in, starts_again_at,
     until_callback,
 };
 use crate::support::wait;
@@ -200,4 +202,32 @@ async fn what_is_sent_to_the_provider_has_256_random_bits_and_stays_short() {
             assert!((43..=512).contains(&values[name].len()), "{name}={}", values[name]);
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_secret_that_is_replaced_is_used_without_a_restart() {
+    let scratch = Scratch::new("client-secret");
+    let file = scratch.path().join("secret");
+    let mut site = OnePod::start(
+        |_| (),
+        |pod| {
+            let provider = &mut pod.providers[0];
+            scratch.write("secret", &std::mem::take(&mut provider.client_secret));
+            provider.further.push(format!("client_secret_file: {}", file.display()));
+        },
+    )
+    .await;
+    sign_in(&site.idp, &Agent::new(), &site.pod, ALICE).await;
+    let fresh = random_key();
+    site.idp.restart_with_client_secret("vestibule", &fresh).await;
+    let agent = Agent::new();
+    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
+    assert_page(&agent.get(&at(&site.pod, &callback)).await, 502, "Sign-in could not be confirmed");
+
+    // Renamed into place, as Kubernetes replaces a mounted secret.
+    std::fs::rename(scratch.write("secret.new", &format!("{fresh}\n")), &file).expect("the directory is ours");
+    let read = async || site.pod.log().contains("a secret was read again").then_some(());
+    wait::until("the file to be read again", PATIENCE, read).await;
+    sign_in(&site.idp, &Agent::new(), &site.pod, BOB).await;
+    assert!(!site.pod.log().contains(&fresh));
 }

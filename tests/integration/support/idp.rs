@@ -166,6 +166,17 @@ impl Idp {
         self.admin = port(&ready, "admin");
     }
 
+    /// The same, and the client has another secret.
+    pub async fn restart_with_client_secret(&mut self, client: &str, secret: &str) {
+        let text = std::fs::read_to_string(&self.settings).expect("the settings are there");
+        let mut settings: Value = serde_json::from_str(&text).expect("the settings are JSON");
+        let clients = settings["clients"].as_array_mut().expect("clients are a list");
+        let client = clients.iter_mut().find(|known| known["client_id"] == client).expect("the client is known");
+        client["client_secret"] = json!(secret);
+        self.scratch.write("settings.json", &settings.to_string());
+        self.restart().await;
+    }
+
     /// Signs with new keys from now on; the old ones stay in the JWKS.
     pub async fn rotate_keys(&self) {
         self.post("/keys/rotate", json!({"old": "keep"})).await;

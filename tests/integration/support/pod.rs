@@ -25,6 +25,7 @@ pub struct ProviderSection {
     pub name: String,
     pub issuer: String,
     pub client_id: String,
+    /// Left out when empty: `further` may name a file.
     pub client_secret: String,
     /// Further lines of the section: `logout: id_token_hint`.
     pub further: Vec<String>,
@@ -120,7 +121,7 @@ impl ProviderSection {
             ("client_secret", &self.client_secret),
         ];
         push(&mut yaml, format_args!("  - id: {}", self.id));
-        for (name, value) in fields {
+        for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             push(&mut yaml, format_args!("    {name}: {}", quoted(value)));
         }
         for line in &self.further {
