@@ -122,7 +122,9 @@ fn reaches(value: &Value, steps: &[Step]) -> bool {
 }
 
 /// A name, the `[]` after it, and what follows the dot behind them.
-fn take_name(text: &str) -> Result<(Box<str>, Option<Step>, Option<&str>), ClaimPathError> {
+type Taken<'a> = (Box<str>, Option<Step>, Option<&'a str>);
+
+fn take_name(text: &str) -> Result<Taken<'_>, ClaimPathError> {
     let mut name = String::new();
     let mut characters = text.chars();
     let (each, after) = loop {
