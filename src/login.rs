@@ -159,7 +159,9 @@ impl Login {
     async fn sign_in(&self, provider: &Provider, callback: &Callback, browser: &Browser, taken: &Taken) -> Result<Handle, Why> {
         // A pod that has just started may not know the provider yet. What is missing is said below.
         let _ = provider.reached().await;
-        check_issuer(provider, callback.iss.as_deref())?;
+        if !provider.accepts_issuer(callback.iss.as_deref()) {
+            return Err(Why::Issuer);
+        }
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         let replaces = browser.session.as_deref().and_then(|cookie| self.users.session_handle(cookie));
@@ -222,15 +224,6 @@ impl Why {
             Self::StoreBefore(_) | Self::StoreAfter(_) => LoginOutcome::StoreFailed,
             _ => LoginOutcome::Refused,
         }
-    }
-}
-
-/// RFC 9207: `iss` must be there when the provider says that it sends it, and must be the provider's own.
-fn check_issuer(provider: &Provider, iss: Option<&str>) -> Result<(), Why> {
-    match iss {
-        Some(iss) if iss == provider.config().issuer => Ok(()),
-        None if !provider.names_itself() => Ok(()),
-        _ => Err(Why::Issuer),
     }
 }
 

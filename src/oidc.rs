@@ -5,12 +5,15 @@ mod claims;
 mod exchange;
 mod flow;
 mod http;
+mod oauth2;
+mod openid_connect;
 mod provider;
 
 pub use exchange::{ExchangeError, Verified};
 pub use flow::{Binding, Flows, Started, TakeError, Taken};
 pub use http::HttpClientError;
-pub use provider::{NotReady, Provider};
+pub use openid_connect::NotReady;
+pub use provider::Provider;
 
 use std::{sync::Arc, time::Duration};
 

@@ -63,6 +63,8 @@ pub struct IdentityClaims {
     pub provider: String,
     pub issuer: String,
     pub subject: String,
+    /// Empty where the provider has none (`kind: oauth2`): every id_token that verifies has a claim.
+    #[serde(default)]
     pub id_token: Claims,
     /// Absent when the access token is opaque: nothing stands in for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -125,7 +127,8 @@ impl IdentityClaims {
     /// The claims of one source; `None` when the provider gave none that can be believed.
     pub fn source(&self, source: Source) -> Option<&Claims> {
         match source {
-            Source::IdToken => Some(&self.id_token),
+            // Without OpenID Connect there is none; with it, there is always a claim.
+            Source::IdToken => Some(&self.id_token).filter(|claims| !claims.is_empty()),
             Source::AccessToken => self.access_token.as_ref(),
             Source::Userinfo => self.userinfo.as_ref(),
         }
@@ -346,5 +349,8 @@ mod tests {
         stored["from_a_later_version"] = json!(1);
         let read: IdentityClaims = serde_json::from_value(stored).unwrap();
         assert!(read == person);
+        let without: IdentityClaims =
+            serde_json::from_value(json!({"provider": "hub", "issuer": "hub", "subject": "7"})).unwrap();
+        assert!(without.id_token.is_empty() && without.sources().all(Claims::is_empty));
     }
 }

@@ -16,7 +16,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ("AUTO_REDIRECT_UI_LOGIN_TO_SSO", "with one entry in `providers` there is no choice to make; leave it out"),
     (
         "GENERIC_AUTHORIZATION_ENDPOINT",
-        "`providers[].issuer` finds it by discovery; by hand it is `providers[].authorization_endpoint`",
+        "`providers[].issuer` finds it by discovery; by hand, or with `kind: oauth2`, it is `providers[].authorization_endpoint`",
     ),
     ("GENERIC_CLIENT_ID", "use `providers[].client_id`"),
     ("GENERIC_CLIENT_SECRET", SECRET),
@@ -31,8 +31,20 @@ const ANSWERS: &[(&str, &str)] = &[
         "GENERIC_SSO_HEADERS",
         "no headers are added to the provider's requests; use `providers[].authorization_params` for its parameters",
     ),
-    ("GENERIC_TOKEN_ENDPOINT", "`providers[].issuer` finds it by discovery; by hand it is `providers[].token_endpoint`"),
-    ("GENERIC_USERINFO_ENDPOINT", "`providers[].issuer` finds it by discovery; by hand it is `providers[].userinfo_endpoint`"),
+    (
+        "GENERIC_TOKEN_ENDPOINT",
+        "`providers[].issuer` finds it by discovery; by hand, or with `kind: oauth2`, it is `providers[].token_endpoint`",
+    ),
+    (
+        "GENERIC_USERINFO_ENDPOINT",
+        "`providers[].issuer` finds it by discovery; by hand, or with `kind: oauth2`, it is `providers[].userinfo_endpoint`",
+    ),
+    (
+        "GENERIC_USER_DISPLAY_NAME_ATTRIBUTE",
+        "OpenID Connect has `preferred_username` for it; with `kind: oauth2` use `providers[].preferred_username_field`",
+    ),
+    ("GENERIC_USER_EMAIL_ATTRIBUTE", "OpenID Connect has `email` for it; with `kind: oauth2` use `providers[].email_field`"),
+    ("GENERIC_USER_ID_ATTRIBUTE", "OpenID Connect names people by `sub`; with `kind: oauth2` use `providers[].subject_field`"),
     ("GOOGLE_CLIENT_ID", "use `providers[].client_id` with `issuer: https://accounts.google.com`"),
     ("GOOGLE_CLIENT_SECRET", SECRET),
     ("MICROSOFT_AUTHORIZATION_ENDPOINT", ISSUER),

@@ -1,23 +1,23 @@
-//! From an authorization code to verified claims.
+//! OpenID Connect: from an authorization code to verified claims.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use openidconnect::{
-    AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, Nonce, OAuth2TokenResponse,
-    PkceCodeChallenge, PkceCodeVerifier, RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse,
-    SubjectIdentifier, TokenResponse, UserInfoClaims, UserInfoError,
-    core::{CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim, CoreIdToken, CoreTokenResponse},
+    AccessToken, AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, ErrorResponseType, Nonce,
+    OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, RequestTokenError, Scope, SignatureVerificationError,
+    StandardErrorResponse, SubjectIdentifier, TokenResponse, UserInfoClaims, UserInfoError,
+    core::{CoreAuthenticationFlow, CoreGenderClaim, CoreIdToken, CoreTokenResponse},
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
-    LEEWAY, NotReady, Provider, Started, Taken, access_token,
-    claims::{NotATime, of_verified_token, size, text, time, without_token_claims},
+    LEEWAY, NotReady, Started, Taken, access_token,
+    claims::{NotATime, of_verified_token, text, time, without_token_claims},
     for_openidconnect,
     http::{HttpClientError, causes},
-    provider::{Known, OidcClient},
+    openid_connect::{Known, OidcClient, OpenIdConnect},
 };
 use crate::{
     clock::Clock,
@@ -33,7 +33,7 @@ pub struct Verified {
     pub logout: Logout,
 }
 
-/// Why a code led to nobody. The texts are for the log and hold no token.
+/// Why a code led to nobody, whatever the provider speaks. The texts are for the log and hold no token.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     #[error(transparent)]
@@ -46,6 +46,8 @@ pub enum ExchangeError {
     IdToken(String),
     #[error("the userinfo endpoint: {0}")]
     UserInfo(String),
+    #[error("the userinfo endpoint: the field that subject_field names {0}")]
+    Subject(&'static str),
     #[error("the claims are {size} bytes large, more than max_claims ({limit}) allows")]
     TooLarge { size: usize, limit: usize },
 }
@@ -56,9 +58,9 @@ struct OtherClaims(Claims);
 
 impl openidconnect::AdditionalClaims for OtherClaims {}
 
-impl Provider {
+impl OpenIdConnect {
     /// Where the browser is sent to sign in: always with PKCE (S256), `state` and `nonce`.
-    pub fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
+    pub(super) fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
         let known = self.known()?;
         let client = self.client(&known);
         let verifier = PkceCodeVerifier::new(started.verifier.clone());
@@ -66,17 +68,17 @@ impl Provider {
         let mut request = client
             .authorize_url(CoreAuthenticationFlow::AuthorizationCode, || state, || nonce)
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier));
-        for scope in self.config().scopes.iter().filter(|scope| *scope != "openid") {
+        for scope in self.registration.config.scopes.iter().filter(|scope| *scope != "openid") {
             request = request.add_scope(Scope::new(scope.clone()));
         }
-        for (name, value) in &self.config().authorization_params {
+        for (name, value) in &self.registration.config.authorization_params {
             request = request.add_extra_param(name.clone(), value.clone());
         }
         Ok(request.url().0)
     }
 
     /// Redeems the code and verifies what comes back.
-    pub async fn redeem(&self, code: &str, taken: &Taken, clock: &dyn Clock) -> Result<Verified, ExchangeError> {
+    pub(super) async fn redeem(&self, code: &str, taken: &Taken, clock: &dyn Clock) -> Result<Verified, ExchangeError> {
         let known = self.known()?;
         let tokens = self.exchange(&self.client(&known), code, taken).await?;
         let id_token = tokens.id_token().ok_or(ExchangeError::NoIdToken)?;
@@ -92,14 +94,11 @@ impl Provider {
         let subject = text(&claims, "sub").ok_or_else(|| ExchangeError::IdToken("sub is missing".into()))?;
         let access_token = self.access_token_claims(&known, tokens.access_token(), &subject, clock).await;
         let userinfo = self.userinfo_claims(&known, tokens.access_token(), &subject).await?;
-        let verified = self.verified(id_token, &subject, claims, access_token, userinfo);
-        let size = size(&verified.identity);
-        let limit = self.config().max_claims;
-        if size > limit { Err(ExchangeError::TooLarge { size, limit }) } else { Ok(verified) }
+        Ok(self.verified(id_token, &subject, claims, access_token, userinfo))
     }
 
     async fn exchange(&self, client: &OidcClient, code: &str, taken: &Taken) -> Result<CoreTokenResponse, ExchangeError> {
-        let call = |request| self.http.call_for_tokens(request);
+        let call = |request| self.registration.http.call_for_tokens(request);
         client
             .exchange_code(AuthorizationCode::new(code.to_owned()))
             .map_err(|error| ExchangeError::Token(error.to_string()))?
@@ -122,7 +121,7 @@ impl Provider {
         let leeway = chrono::TimeDelta::from_std(LEEWAY).unwrap_or_default();
         let verifier = client
             .id_token_verifier()
-            .set_allowed_algs(self.config().algorithms.iter().copied().map(for_openidconnect))
+            .set_allowed_algs(self.settings.algorithms.iter().copied().map(for_openidconnect))
             // The library knows no leeway: what expires is compared with a clock that is as much behind.
             .set_time_fn(move || now - leeway);
         let claims = id_token.claims(&verifier, &Nonce::new(nonce.to_owned()))?;
@@ -135,7 +134,7 @@ impl Provider {
             }
         }
         let all = of_verified_token(&id_token.to_string()).ok_or_else(|| IdTokenError::Other("it can't be read".into()))?;
-        check_unverified_by_library(&all, &self.config().client_id, now.timestamp())?;
+        check_unverified_by_library(&all, &self.registration.config.client_id, now.timestamp())?;
         Ok(all)
     }
 
@@ -175,10 +174,8 @@ impl Provider {
         }
         let failed = |cause: String| ExchangeError::UserInfo(cause);
         // The library would panic over bytes that no header can carry.
-        if !token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(failed("the access token has bytes that no header can carry".into()));
-        }
-        let call = |request| self.http.call(request);
+        check_bearer(token)?;
+        let call = |request| self.registration.http.call(request);
         let client = self.client(known);
         let answer: UserInfoClaims<OtherClaims, CoreGenderClaim> = client
             .user_info(token.clone(), Some(SubjectIdentifier::new(subject.to_owned())))
@@ -201,7 +198,7 @@ impl Provider {
         userinfo: Option<Claims>,
     ) -> Verified {
         let sid = text(&claims, "sid");
-        let logout = match self.config().logout {
+        let logout = match self.settings.logout {
             RpLogout::Off => Logout::default(),
             // Entra ID wants its login_hint claim back; others take their session or the subject.
             RpLogout::Hint => {
@@ -212,7 +209,7 @@ impl Provider {
         };
         let identity = IdentityClaims {
             provider: self.id().to_owned(),
-            issuer: self.config().issuer.clone(),
+            issuer: self.settings.issuer.clone(),
             subject: subject.to_owned(),
             id_token: without_token_claims(claims),
             access_token: access_token.map(without_token_claims),
@@ -281,12 +278,25 @@ fn now(clock: &dyn Clock) -> DateTime<Utc> {
     DateTime::from_timestamp(clock.now().as_second(), 0).unwrap_or_default()
 }
 
+pub(super) fn check_bearer(token: &AccessToken) -> Result<(), ExchangeError> {
+    if token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err(ExchangeError::UserInfo("the access token has bytes that no header can carry".into()))
+}
+
 /// What the endpoint said: its error code alone, since a description may name the person.
-fn describe<E: std::error::Error>(error: RequestTokenError<E, StandardErrorResponse<CoreErrorResponseType>>) -> String {
+pub(super) fn describe<E, C>(error: RequestTokenError<E, StandardErrorResponse<C>>) -> String
+where
+    E: std::error::Error,
+    C: ErrorResponseType + AsRef<str> + std::fmt::Display,
+{
     match error {
-        RequestTokenError::ServerResponse(response) => format!("it refused: {:?}", response.error().as_ref()),
+        RequestTokenError::ServerResponse(response) => refused(response.error().as_ref()),
         RequestTokenError::Request(error) => error.to_string(),
-        RequestTokenError::Parse(error, _) => unreadable(error.inner()).into(),
+        RequestTokenError::Parse(error, answer) => {
+            refusal_in_success(&answer).map_or_else(|| unreadable(error.inner()).into(), |code| refused(&code))
+        }
         RequestTokenError::Other(text) => text,
     }
 }
@@ -311,4 +321,18 @@ fn unreadable(error: &serde_json::Error) -> &'static str {
         serde_json::error::Category::Data => "its answer, or a token in it, lacks something or has it in the wrong form",
         _ => "its answer is not JSON",
     }
+}
+
+/// GitHub refuses with the status of a success.
+fn refusal_in_success(answer: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    serde_json::from_slice(answer).map(|Refusal { error }| error).ok()
+}
+
+fn refused(code: &str) -> String {
+    const LONGEST: usize = 64;
+    format!("it refused: {:?}", code.chars().take(LONGEST).collect::<String>())
 }

@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use openidconnect::{HttpRequest, HttpResponse};
+use openidconnect::{
+    HttpRequest, HttpResponse,
+    http::{Request, request::Builder},
+};
 use serde::de::IgnoredAny;
 use url::Url;
 
@@ -48,7 +51,17 @@ impl HttpClient {
 
     /// Fetches a JSON document.
     pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, HttpClientError> {
-        let request = openidconnect::http::Request::get(url.as_str()).header("accept", "application/json").body(Vec::new());
+        self.json(url, Request::get(url.as_str())).await
+    }
+
+    /// Fetches a JSON document that is shown to the bearer of this token alone (RFC 6750, section 2.1).
+    pub(super) async fn get_as_bearer(&self, url: &Url, token: &str) -> Result<Vec<u8>, HttpClientError> {
+        self.json(url, Request::get(url.as_str()).header("authorization", format!("Bearer {token}"))).await
+    }
+
+    async fn json(&self, url: &Url, request: Builder) -> Result<Vec<u8>, HttpClientError> {
+        // An error of the builder names no header's value.
+        let request = request.header("accept", "application/json").body(Vec::new());
         let answer = self.call(request.map_err(|error| HttpClientError::Client(error.to_string()))?).await?;
         match answer.status().as_u16() {
             200 => Ok(answer.into_body()),

@@ -1,126 +1,46 @@
-//! One identity provider: its endpoints and keys, fetched in the background and kept fresh.
+//! One identity provider, whatever it speaks: where people are sent, and what becomes of the code they bring.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc};
 
-use openidconnect::{
-    AdditionalProviderMetadata, AuthType, ClientId, ClientSecret, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl,
-    JsonWebKeySetUrl, ProviderMetadata, RedirectUrl, ResponseTypes, TokenUrl, UserInfoUrl,
-    core::{
-        CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey,
-        CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
-        CoreSubjectIdentifierType,
-    },
-};
-use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, watch};
+use openidconnect::{AuthType, ClientSecret, RedirectUrl};
 use url::Url;
 
 use super::{
-    access_token, for_jsonwebtoken, for_openidconnect,
+    ExchangeError, Started, Taken, Verified, claims,
     http::{HttpClient, HttpClientError},
+    oauth2::OAuth2,
+    openid_connect::{NotReady, OpenIdConnect},
 };
 use crate::{
     clock::Clock,
-    config::{self, AuthMethod, RpLogout},
+    config::{self, AuthMethod},
     metrics::{Metrics, Outcome},
     principal::EmailTrust,
     secret::SecretCell,
 };
 
-const REFRESH: Duration = Duration::from_secs(3600);
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_secs(60);
-
-/// An unknown key id, or a sign-in while nothing is known, leads to a fetch at most this often, whoever
-/// sends such tokens and requests.
-const REFRESH_ON_DEMAND: Duration = Duration::from_secs(10);
-
-/// How long a login waits for such a fetch.
-const DEMAND_WAIT: Duration = Duration::from_secs(5);
-
-pub(super) type OidcClient =
-    CoreClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointMaybeSet, EndpointMaybeSet>;
-
-type Metadata = ProviderMetadata<
-    More,
-    CoreAuthDisplay,
-    CoreClientAuthMethod,
-    CoreClaimName,
-    CoreClaimType,
-    CoreGrantType,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm,
-    CoreJsonWebKey,
-    CoreResponseMode,
-    CoreResponseType,
-    CoreSubjectIdentifierType,
->;
-
-/// What else of the discovery document is used.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct More {
-    /// RFC 9207: the provider names itself in the callback.
-    #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
-    /// RP-Initiated Logout 1.0.
-    #[serde(default)]
-    end_session_endpoint: Option<Url>,
-}
-
-impl AdditionalProviderMetadata for More {}
-
-impl std::fmt::Debug for Provider {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Provider").field("id", &self.config.id).finish_non_exhaustive()
-    }
-}
-
 pub struct Provider {
-    config: config::Provider,
+    registration: Arc<Registration>,
+    protocol: Protocol,
+}
+
+enum Protocol {
+    OpenIdConnect(Box<OpenIdConnect>),
+    OAuth2(Box<OAuth2>),
+}
+
+/// Who we are to a provider, and how we speak to it.
+pub(super) struct Registration {
+    pub config: config::Provider,
+    pub redirect_uri: RedirectUrl,
+    pub http: HttpClient,
     secret: Option<Arc<SecretCell>>,
-    redirect_uri: RedirectUrl,
-    pub(super) http: HttpClient,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-    known: watch::Sender<Option<Arc<Known>>>,
-    wanted: Notify,
-    demand: Mutex<Demand>,
-    /// Fetches that have ended, whichever way.
-    attempts: watch::Sender<u64>,
 }
 
-#[derive(Default)]
-struct Demand {
-    /// When a login last had a fetch made.
-    last: Option<Instant>,
-    /// A fetch is under way or has been asked for.
-    fetching: bool,
-}
-
-/// A provider's endpoints and keys as they were last fetched.
-pub(super) struct Known {
-    metadata: Metadata,
-    keys: jsonwebtoken::jwk::JwkSet,
-}
-
-/// The provider has not answered yet since this process started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the identity provider has not been reached yet")]
-pub struct NotReady;
-
-#[derive(Debug, thiserror::Error)]
-enum FetchError {
-    #[error(transparent)]
-    Http(#[from] HttpClientError),
-    #[error("{document} can't be read: {cause}")]
-    Malformed { document: &'static str, cause: String },
-    #[error("the discovery document is of issuer {found}, not of {expected}: issuers must be the same letter by letter")]
-    OtherIssuer { found: String, expected: String },
-    #[error("{0} is not a URL that can be used")]
-    Url(String),
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").field("id", &self.id()).finish_non_exhaustive()
+    }
 }
 
 impl Provider {
@@ -133,235 +53,115 @@ impl Provider {
     ) -> Result<Self, HttpClientError> {
         let http = HttpClient::new(config.ca_file.as_deref())?;
         let redirect_uri = RedirectUrl::new(redirect_uri).map_err(|error| HttpClientError::Client(error.to_string()))?;
-        metrics.provider_ready(&config.id, Outcome::Error);
-        let (known, attempts) = (watch::Sender::new(None), watch::Sender::new(0));
-        let (wanted, demand) = (Notify::new(), Mutex::default());
-        Ok(Self { config, secret, redirect_uri, http, clock, metrics, known, wanted, demand, attempts })
+        let registration = Arc::new(Registration { config, redirect_uri, http, secret });
+        let protocol = match registration.config.protocol.clone() {
+            config::Protocol::OpenIdConnect(settings) => {
+                Protocol::OpenIdConnect(Box::new(OpenIdConnect::new(Arc::clone(&registration), settings, clock, metrics)))
+            }
+            config::Protocol::OAuth2(settings) => {
+                // Nothing has to be fetched first.
+                metrics.provider_ready(registration.id(), Outcome::Ok);
+                Protocol::OAuth2(Box::new(OAuth2::new(Arc::clone(&registration), settings)))
+            }
+        };
+        Ok(Self { registration, protocol })
     }
 
     pub fn id(&self) -> &str {
-        &self.config.id
+        self.registration.id()
     }
 
     pub fn name(&self) -> &str {
-        &self.config.name
+        &self.config().name
     }
 
     pub fn config(&self) -> &config::Provider {
-        &self.config
+        &self.registration.config
     }
 
     pub fn email_trust(&self) -> EmailTrust {
-        if self.config.trust_email { EmailTrust::Always } else { EmailTrust::WhenVerified }
+        if self.config().trust_email { EmailTrust::Always } else { EmailTrust::WhenVerified }
     }
 
-    /// Fetches endpoints and keys now, each hour, and when a login finds a key that is not known, or nothing.
-    /// What was fetched stays in use while a later fetch fails.
+    /// Keeps what is known of the provider fresh, for as long as the process runs; returns at once where
+    /// there is nothing that could grow old.
     pub async fn keep_fresh(self: Arc<Self>) {
-        let mut retry = FIRST_RETRY;
-        loop {
-            self.demand().fetching = true;
-            let fetched = self.fetch().await;
-            let wait = match fetched {
-                Ok(known) => {
-                    self.learn(known);
-                    retry = FIRST_RETRY;
-                    REFRESH
-                }
-                Err(error) => {
-                    self.metrics.provider_refreshed(self.id(), Outcome::Error);
-                    tracing::warn!(provider = self.id(), %error, retry_in = ?retry, "the identity provider's metadata can't be fetched");
-                    let wait = retry;
-                    retry = (retry * 2).min(LAST_RETRY);
-                    wait
-                }
-            };
-            self.demand().fetching = false;
-            self.attempts.send_modify(|ended| *ended += 1);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.wanted.notified() => {}
-            }
+        match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.keep_fresh().await,
+            Protocol::OAuth2(_) => {}
         }
     }
 
     /// Waits until the first fetch has ended, whichever way: a pod is then as ready as it can be.
     pub async fn attempted(&self) {
-        // The sender lives as long as this provider.
-        let _ = self.attempts.subscribe().wait_for(|ended| *ended > 0).await;
+        match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.attempted().await,
+            Protocol::OAuth2(_) => {}
+        }
+    }
+
+    /// Whether people can be sent there. Where nothing is known yet, that is asked for now and waited for a while.
+    pub async fn reached(&self) -> Result<(), NotReady> {
+        match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.reached().await,
+            Protocol::OAuth2(_) => Ok(()),
+        }
     }
 
     /// Where people are sent to end their session at the provider too.
     pub fn end_session_endpoint(&self) -> Option<Url> {
-        if self.config.logout == RpLogout::Off {
-            return None;
-        }
-        let configured = self.config.end_session_endpoint.clone();
-        configured.or_else(|| self.known().ok()?.metadata.additional_metadata().end_session_endpoint.clone())
-    }
-
-    /// Whether the provider says that it names itself in every callback.
-    pub fn names_itself(&self) -> bool {
-        self.known().is_ok_and(|known| known.metadata.additional_metadata().authorization_response_iss_parameter_supported)
-    }
-
-    /// Whether people can be sent there. Where nothing is known yet, that is asked for now and waited for a
-    /// while: the next attempt of the back-off may be a minute away.
-    pub async fn reached(&self) -> Result<(), NotReady> {
-        let asked = async {
-            let mut attempts = self.attempts.subscribe();
-            // The attempt that is under way may have begun before the provider came back: then one more.
-            while self.known().is_err() && self.ask_for_fetch() {
-                let _ = attempts.changed().await;
-            }
-        };
-        let _ = tokio::time::timeout(DEMAND_WAIT, asked).await;
-        self.known().map(drop)
-    }
-
-    pub(super) fn known(&self) -> Result<Arc<Known>, NotReady> {
-        self.known.borrow().clone().ok_or(NotReady)
-    }
-
-    /// A client with the secret in force and the keys that are known now.
-    pub(super) fn client(&self, known: &Known) -> OidcClient {
-        let secret = self.secret.as_ref().map(|secret| ClientSecret::new(secret.expose()));
-        CoreClient::from_provider_metadata(known.metadata.clone(), ClientId::new(self.config.client_id.clone()), secret)
-            .set_redirect_uri(self.redirect_uri.clone())
-            .set_auth_type(self.auth_type(known))
-    }
-
-    pub(super) fn access_token_expectations<'a>(
-        &'a self,
-        known: &'a Known,
-        algorithms: &'a [jsonwebtoken::Algorithm],
-    ) -> access_token::Expected<'a> {
-        access_token::Expected { issuer: &self.config.issuer, client_id: &self.config.client_id, algorithms, keys: &known.keys }
-    }
-
-    pub(super) fn algorithms(&self) -> Vec<jsonwebtoken::Algorithm> {
-        self.config.algorithms.iter().copied().map(for_jsonwebtoken).collect()
-    }
-
-    pub(super) fn has_userinfo(&self, known: &Known) -> bool {
-        known.metadata.userinfo_endpoint().is_some()
-    }
-
-    /// Keys that were fetched after `used`: those that are there already, or those of one more fetch.
-    /// However many logins ask at once, they share it; and it begins only so often.
-    pub(super) async fn newer_than(&self, used: &Arc<Known>) -> Option<Arc<Known>> {
-        let newer = || self.known().ok().filter(|known| !Arc::ptr_eq(known, used));
-        let mut attempts = self.attempts.subscribe();
-        if newer().is_none() && self.ask_for_fetch() {
-            // Late or failed, the answer is the same: there are no newer keys.
-            let _ = tokio::time::timeout(DEMAND_WAIT, attempts.changed()).await;
-        }
-        newer()
-    }
-
-    /// Tells whether a fetch is under way or has just been asked for. The first fetch and the hourly ones
-    /// don't count for how often: keys may well be rotated a moment after them.
-    fn ask_for_fetch(&self) -> bool {
-        let now = self.clock.monotonic();
-        let mut demand = self.demand();
-        let lately = demand.last.is_some_and(|last| now.duration_since(last) < REFRESH_ON_DEMAND);
-        if !demand.fetching && !lately {
-            *demand = Demand { last: Some(now), fetching: true };
-            self.wanted.notify_one();
-        }
-        demand.fetching
-    }
-
-    fn learn(&self, known: Known) {
-        if self.known.borrow().is_none() {
-            tracing::info!(
-                provider = self.id(),
-                issuer = self.config.issuer,
-                keys = known.keys.keys.len(),
-                "the identity provider is ready"
-            );
-        }
-        self.metrics.provider_refreshed(self.id(), Outcome::Ok);
-        self.metrics.provider_ready(self.id(), Outcome::Ok);
-        self.known.send_replace(Some(Arc::new(known)));
-    }
-
-    async fn fetch(&self) -> Result<Known, FetchError> {
-        let metadata = match &self.config.endpoints {
-            Some(endpoints) => self.metadata_by_hand(endpoints)?,
-            None => self.discover().await?,
-        };
-        let keys = self.http.get(metadata.jwks_uri().url()).await?;
-        let (for_id_tokens, keys) = parse_keys(&keys)?;
-        let mut metadata = metadata.set_jwks(for_id_tokens);
-        if let Some(userinfo) = &self.config.userinfo_endpoint {
-            metadata = metadata.set_userinfo_endpoint(Some(UserInfoUrl::from_url(userinfo.clone())));
-        }
-        Ok(Known { metadata, keys })
-    }
-
-    /// OpenID Connect Discovery 1.0, section 4.
-    async fn discover(&self) -> Result<Metadata, FetchError> {
-        let issuer = self.config.issuer.trim_end_matches('/');
-        let address = format!("{issuer}/.well-known/openid-configuration");
-        let url = Url::parse(&address).map_err(|_| FetchError::Url(address))?;
-        let document = self.http.get(&url).await?;
-        let metadata: Metadata = serde_json::from_slice(&document)
-            .map_err(|error| FetchError::Malformed { document: "the discovery document", cause: error.to_string() })?;
-        if metadata.issuer().as_str() != self.config.issuer {
-            return Err(FetchError::OtherIssuer { found: metadata.issuer().to_string(), expected: self.config.issuer.clone() });
-        }
-        Ok(metadata)
-    }
-
-    fn metadata_by_hand(&self, endpoints: &config::Endpoints) -> Result<Metadata, FetchError> {
-        let issuer = IssuerUrl::new(self.config.issuer.clone()).map_err(|_| FetchError::Url(self.config.issuer.clone()))?;
-        let algorithms = self.config.algorithms.iter().copied().map(for_openidconnect).collect();
-        let metadata = Metadata::new(
-            issuer,
-            openidconnect::AuthUrl::from_url(endpoints.authorization.clone()),
-            JsonWebKeySetUrl::from_url(endpoints.jwks.clone()),
-            vec![ResponseTypes::new(vec![CoreResponseType::Code])],
-            vec![CoreSubjectIdentifierType::Public],
-            algorithms,
-            More::default(),
-        );
-        Ok(metadata.set_token_endpoint(Some(TokenUrl::from_url(endpoints.token.clone()))))
-    }
-
-    /// Basic unless the provider offers only the other way (RFC 6749, section 2.3.1).
-    fn auth_type(&self, known: &Known) -> AuthType {
-        let offered = known.metadata.token_endpoint_auth_methods_supported();
-        let offers = |method: &CoreClientAuthMethod| offered.is_some_and(|methods| methods.contains(method));
-        match self.config.token_endpoint_auth_method {
-            AuthMethod::ClientSecretBasic => AuthType::BasicAuth,
-            AuthMethod::ClientSecretPost | AuthMethod::None => AuthType::RequestBody,
-            AuthMethod::Auto => {
-                let only_post =
-                    offers(&CoreClientAuthMethod::ClientSecretPost) && !offers(&CoreClientAuthMethod::ClientSecretBasic);
-                if only_post || self.secret.is_none() { AuthType::RequestBody } else { AuthType::BasicAuth }
-            }
+        match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.end_session_endpoint(),
+            Protocol::OAuth2(_) => None,
         }
     }
 
-    fn demand(&self) -> std::sync::MutexGuard<'_, Demand> {
-        self.demand.lock().expect("no code that holds this lock panics")
+    /// RFC 9207: `iss` must be in the callback when the provider says that it sends it, and must be the
+    /// provider's own. Where no issuer is known there is nothing to compare; the callback's path, which is
+    /// every provider's own, still keeps providers apart.
+    pub fn accepts_issuer(&self, iss: Option<&str>) -> bool {
+        match (&self.protocol, iss) {
+            (Protocol::OpenIdConnect(protocol), Some(iss)) => iss == protocol.settings.issuer,
+            (Protocol::OpenIdConnect(protocol), None) => !protocol.names_itself(),
+            (Protocol::OAuth2(_), _) => true,
+        }
+    }
+
+    /// Where the browser is sent to sign in: always with `state` and PKCE (S256).
+    pub fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
+        match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.authorization_url(started),
+            Protocol::OAuth2(protocol) => Ok(protocol.authorization_url(started)),
+        }
+    }
+
+    /// Redeems the code and finds out who it stands for.
+    pub async fn redeem(&self, code: &str, taken: &Taken, clock: &dyn Clock) -> Result<Verified, ExchangeError> {
+        let verified = match &self.protocol {
+            Protocol::OpenIdConnect(protocol) => protocol.redeem(code, taken, clock).await,
+            Protocol::OAuth2(protocol) => protocol.redeem(code, taken).await,
+        }?;
+        let (size, limit) = (claims::size(&verified.identity), self.config().max_claims);
+        if size > limit { Err(ExchangeError::TooLarge { size, limit }) } else { Ok(verified) }
     }
 }
 
-/// Reads a key set for both libraries. A key of a kind that one does not know is skipped, as RFC 7517 asks.
-fn parse_keys(document: &[u8]) -> Result<(CoreJsonWebKeySet, jsonwebtoken::jwk::JwkSet), FetchError> {
-    #[derive(Deserialize)]
-    struct Document {
-        keys: Vec<serde_json::Value>,
+impl Registration {
+    pub fn id(&self) -> &str {
+        &self.config.id
     }
-    let malformed = |cause: String| FetchError::Malformed { document: "the key set", cause };
-    let document: Document = serde_json::from_slice(document).map_err(|error| malformed(error.to_string()))?;
-    let read = |key: &serde_json::Value| serde_json::from_value::<CoreJsonWebKey>(key.clone()).ok();
-    let for_id_tokens: Vec<_> = document.keys.iter().filter_map(read).collect();
-    let keys: Vec<_> = document.keys.iter().filter_map(|key| serde_json::from_value(key.clone()).ok()).collect();
-    if for_id_tokens.is_empty() {
-        return Err(malformed("it holds no key that can be used".into()));
+
+    /// The secret that is in force now.
+    pub fn secret(&self) -> Option<ClientSecret> {
+        self.secret.as_ref().map(|secret| ClientSecret::new(secret.expose()))
     }
-    Ok((CoreJsonWebKeySet::new(for_id_tokens), jsonwebtoken::jwk::JwkSet { keys }))
+
+    /// How the secret is sent; `auto` is what that comes to when nothing else is configured.
+    pub fn auth_type(&self, auto: AuthType) -> AuthType {
+        match (self.config.token_endpoint_auth_method, &self.secret) {
+            (AuthMethod::ClientSecretBasic, _) => AuthType::BasicAuth,
+            (AuthMethod::Auto, Some(_)) => auto,
+            (AuthMethod::Auto, None) | (AuthMethod::ClientSecretPost | AuthMethod::None, _) => AuthType::RequestBody,
+        }
+    }
 }

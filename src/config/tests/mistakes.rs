@@ -33,8 +33,8 @@ log: text
         "line 5 listen.public",
         "line 6 key_ring_file",
         "line 8 providers[0].client_id",
-        "line 10 providers[1].issuer",
         "line 10 providers[1].id",
+        "line 10 providers[1].issuer",
         "line 12 providers[1].logout",
         "line 14 sessions.idle",
         "line 15 sessions.idle",
@@ -204,6 +204,33 @@ fn mistakes_in_the_list_of_providers(#[case] text: &str, #[case] expected: &[&st
 fn mistakes_in_a_provider(#[case] fields: &str, #[case] expected: &[&str]) {
     let provider = "providers:\n  - id: corp\n    issuer: https://idp.example.com\n    client_id: vestibule\n    ";
     assert_eq!(mistakes(&format!("{provider}{fields}"), &[]), expected);
+}
+
+/// The fields are added to a correct provider without OpenID Connect, from line 8 on.
+#[rstest]
+#[case("issuer: https://hub.example.com", &["providers[0].issuer (line 8): is OpenID Connect's: with `kind: oauth2` the provider's `id` takes its place; take it out"])]
+#[case("jwks_uri: https://hub.example.com/keys\n    algorithms: [RS256]", &["providers[0].jwks_uri (line 8): is OpenID Connect's: with `kind: oauth2` there is no id_token whose signature it would verify; take it out", "providers[0].algorithms (line 9): is OpenID Connect's: with `kind: oauth2` there is no id_token that would be signed; take it out"])]
+#[case("logout: 'off'\n    end_session_endpoint: https://hub.example.com/end", &["providers[0].logout (line 8): is OpenID Connect's: with `kind: oauth2` signing out ends our own session alone; take it out", "providers[0].end_session_endpoint (line 9): is OpenID Connect's: with `kind: oauth2` signing out ends our own session alone; take it out"])]
+#[case("subject_field: ''", &["providers[0].subject_field (line 8): must not be empty"])]
+#[case("subject_field: .id", &["providers[0].subject_field (line 8): must not have an empty step between its dots; a dot that belongs to a name is written \\."])]
+#[case("email_field: 'emails[].email'", &["providers[0].email_field (line 8): must not have a square bracket, since a list is no single value; one that belongs to a name is written \\[ or \\]"])]
+#[case("preferred_username_field: 'a\\b'", &["providers[0].preferred_username_field (line 8): must have a dot, a square bracket or a backslash after each backslash"])]
+#[case("subject_field: [id]", &["providers[0].subject_field (line 8): must be a single value, not a list"])]
+#[case("scopes: [read:user]\n    token_endpoint_auth_method: client_secret_post", &["providers[0].token_endpoint_auth_method (line 9): needs `client_secret_file`"])]
+fn mistakes_in_a_provider_without_openid_connect(#[case] fields: &str, #[case] expected: &[&str]) {
+    let provider = "providers:\n  - id: hub\n    kind: oauth2\n    client_id: vestibule\n    \
+                    authorization_endpoint: https://hub.example.com/auth\n    token_endpoint: https://hub.example.com/token\n    \
+                    userinfo_endpoint: https://hub.example.com/user\n    ";
+    assert_eq!(mistakes(&format!("{provider}{fields}"), &[]), expected);
+}
+
+#[rstest]
+#[case("kind: saml\n    issuer: https://a.example", &["providers[0].kind (line 3): must be oidc or oauth2, not `saml`"])]
+#[case("kind: oauth2", &["providers[0].authorization_endpoint (line 2): is required with `kind: oauth2`, which has no discovery", "providers[0].token_endpoint (line 2): is required with `kind: oauth2`, which has no discovery", "providers[0].userinfo_endpoint (line 2): is required with `kind: oauth2`, which has no discovery"])]
+#[case("kind: oauth2\n    issuer: https://a.example\n    token_endpoint: http://a.example/token", &["providers[0].authorization_endpoint (line 2): is required with `kind: oauth2`, which has no discovery", "providers[0].userinfo_endpoint (line 2): is required with `kind: oauth2`, which has no discovery", "providers[0].issuer (line 4): is OpenID Connect's: with `kind: oauth2` the provider's `id` takes its place; take it out", "providers[0].token_endpoint (line 5): must be an https:// URL; http is accepted for loopback hosts only"])]
+#[case("subject_field: id\n    email_field: mail\n    preferred_username_field: login", &["providers[0].issuer (line 2): is required", "providers[0].subject_field (line 3): is for `kind: oauth2`: OpenID Connect names people by `sub`; take it out", "providers[0].email_field (line 4): is for `kind: oauth2`: OpenID Connect has `email` for it; take it out", "providers[0].preferred_username_field (line 5): is for `kind: oauth2`: OpenID Connect has `preferred_username` for it; take it out"])]
+fn mistakes_in_the_kind_of_a_provider(#[case] fields: &str, #[case] expected: &[&str]) {
+    assert_eq!(mistakes(&format!("providers:\n  - id: a\n    {fields}\n    client_id: x"), &[]), expected);
 }
 
 #[rstest]

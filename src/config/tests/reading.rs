@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
-use crate::config::{AuthMethod, Cache, Endpoints, Format, LoadError, Redis, RpLogout, SigningAlgorithm, Store, Topology, load};
+use crate::config::{
+    AuthMethod, Cache, Endpoints, FieldPath, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis, RpLogout,
+    SigningAlgorithm, Store, Topology, load,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -12,6 +15,20 @@ fn redis(text: &str, env: &[(&str, &str)]) -> Redis {
     match config(&format!("key_ring: {KEY}\n{text}"), env).store {
         Store::Redis(redis) => redis,
         Store::Memory => panic!("the store is memory"),
+    }
+}
+
+fn open_id_connect(provider: &Provider) -> &OpenIdConnect {
+    match &provider.protocol {
+        Protocol::OpenIdConnect(protocol) => protocol,
+        Protocol::OAuth2(_) => panic!("the provider is of kind oauth2"),
+    }
+}
+
+fn oauth2(provider: &Provider) -> &OAuth2 {
+    match &provider.protocol {
+        Protocol::OAuth2(protocol) => protocol,
+        Protocol::OpenIdConnect(_) => panic!("the provider is of kind oidc"),
     }
 }
 
@@ -43,11 +60,12 @@ fn a_minimal_provider_has_safe_defaults() {
     assert_eq!(provider.token_endpoint_auth_method, AuthMethod::Auto);
     assert_eq!(provider.scopes, ["openid", "profile", "email"]);
     let algorithms = [SigningAlgorithm::Rs256, SigningAlgorithm::Es256, SigningAlgorithm::Ps256, SigningAlgorithm::EdDsa];
-    assert_eq!(provider.algorithms, algorithms);
-    assert!(provider.client_secret.is_none() && provider.endpoints.is_none() && provider.ca_file.is_none());
-    assert!(provider.userinfo_endpoint.is_none() && provider.end_session_endpoint.is_none());
+    let protocol = open_id_connect(provider);
+    assert_eq!(protocol.algorithms, algorithms);
+    assert!(provider.client_secret.is_none() && protocol.endpoints.is_none() && provider.ca_file.is_none());
+    assert!(protocol.userinfo_endpoint.is_none() && protocol.end_session_endpoint.is_none());
     assert!(!provider.trust_email && provider.authorization_params.is_empty());
-    assert_eq!((provider.logout, provider.max_claims), (RpLogout::Hint, 64 << 10));
+    assert_eq!((protocol.logout, provider.max_claims), (RpLogout::Hint, 64 << 10));
 }
 
 #[test]
@@ -59,6 +77,7 @@ fn every_field_of_a_provider_is_read() {
         "
 providers:
   - id: corp-2
+    kind: oidc
     name: Corp SSO
     issuer: https://IDP.example.com/realms/a/
     client_id: vestibule
@@ -81,24 +100,76 @@ providers:
     );
     let provider = config(&text, &[]).providers.remove(0);
     assert_eq!((provider.id.as_str(), provider.name.as_str()), ("corp-2", "Corp SSO"));
-    assert_eq!(provider.issuer, "https://IDP.example.com/realms/a/", "issuers are compared letter by letter");
+    let protocol = open_id_connect(&provider);
+    assert_eq!(protocol.issuer, "https://IDP.example.com/realms/a/", "issuers are compared letter by letter");
     assert_eq!(provider.client_secret.as_ref().unwrap().expose_initial(), "hunter2");
     assert_eq!(provider.token_endpoint_auth_method, AuthMethod::ClientSecretPost);
     assert_eq!(provider.scopes, ["openid", "groups"]);
-    assert_eq!(provider.algorithms, [SigningAlgorithm::Ps512, SigningAlgorithm::Es384]);
+    assert_eq!(protocol.algorithms, [SigningAlgorithm::Ps512, SigningAlgorithm::Es384]);
     let endpoints = Endpoints {
         authorization: "https://idp.example.com/auth?p=policy".parse().unwrap(),
         token: "https://idp.example.com/token".parse().unwrap(),
         jwks: "https://idp.example.com/jwks".parse().unwrap(),
     };
-    assert_eq!(provider.endpoints, Some(endpoints));
-    assert_eq!(provider.userinfo_endpoint.unwrap().path(), "/userinfo");
-    assert_eq!(provider.end_session_endpoint.unwrap().path(), "/logout");
+    assert_eq!(protocol.endpoints, Some(endpoints));
+    assert_eq!(protocol.userinfo_endpoint.as_ref().unwrap().path(), "/userinfo");
+    assert_eq!(protocol.end_session_endpoint.as_ref().unwrap().path(), "/logout");
     assert!(provider.trust_email);
     assert_eq!(provider.ca_file, Some(ca));
-    assert_eq!((provider.logout, provider.max_claims), (RpLogout::IdTokenHint, 128 << 10));
+    assert_eq!((protocol.logout, provider.max_claims), (RpLogout::IdTokenHint, 128 << 10));
     let params = [("prompt", "select_account"), ("hd", "example.com")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     assert_eq!(provider.authorization_params, params);
+}
+
+#[test]
+fn a_minimal_provider_without_openid_connect_has_safe_defaults() {
+    let endpoints = "authorization_endpoint: https://h.example/a, token_endpoint: https://h.example/t, userinfo_endpoint: https://h.example/u";
+    let config = config(&format!("providers: [{{id: hub, kind: oauth2, client_id: x, {endpoints}}}]"), &[]);
+    let provider = &config.providers[0];
+    assert!(provider.scopes.is_empty(), "{:?}", provider.scopes);
+    assert!(!provider.trust_email && provider.client_secret.is_none());
+    assert_eq!((provider.issuer(), provider.token_endpoint_auth_method), ("hub", AuthMethod::Auto));
+    let protocol = oauth2(provider);
+    assert_eq!(protocol.subject_field, path("sub"));
+    assert_eq!(protocol.email_field, path("email"));
+    assert_eq!(protocol.preferred_username_field, path("preferred_username"));
+}
+
+#[test]
+fn every_field_of_a_provider_without_openid_connect_is_read() {
+    let text = "
+providers:
+  - id: github
+    kind: oauth2
+    client_id: vestibule
+    client_secret: hunter2
+    token_endpoint_auth_method: client_secret_post
+    scopes: [read:user]
+    authorization_endpoint: https://github.example/login/oauth/authorize
+    token_endpoint: https://github.example/login/oauth/access_token
+    userinfo_endpoint: https://api.github.example/user
+    subject_field: id
+    email_field: contact.mail
+    preferred_username_field: login
+    trust_email: true
+    max_claims: 128KiB
+    authorization_params: {allow_signup: 'false'}
+";
+    let config = config(text, &[]);
+    let provider = &config.providers[0];
+    assert_eq!((provider.scopes.as_slice(), provider.trust_email), (&["read:user".to_owned()][..], true));
+    assert_eq!((provider.token_endpoint_auth_method, provider.max_claims), (AuthMethod::ClientSecretPost, 128 << 10));
+    assert_eq!(provider.authorization_params, [("allow_signup".to_owned(), "false".to_owned())]);
+    let protocol = oauth2(provider);
+    assert_eq!(protocol.authorization_endpoint.path(), "/login/oauth/authorize");
+    assert_eq!(protocol.token_endpoint.path(), "/login/oauth/access_token");
+    assert_eq!(protocol.userinfo_endpoint.as_str(), "https://api.github.example/user");
+    assert_eq!(protocol.subject_field, path("id"));
+    assert_eq!((&protocol.email_field, &protocol.preferred_username_field), (&path("contact.mail"), &path("login")));
+}
+
+fn path(text: &str) -> FieldPath {
+    FieldPath::parse(text).unwrap()
 }
 
 #[test]
@@ -226,9 +297,10 @@ fn endpoints_at_a_sign_out_may_be_given_beside_discovery() {
     let text = "providers: [{id: a, issuer: 'https://a.example', client_id: x, logout: off, \
                 end_session_endpoint: 'https://a.example/out', userinfo_endpoint: 'http://localhost:1/me'}]";
     let provider = config(text, &[]).providers.remove(0);
-    assert!(provider.endpoints.is_none());
-    assert_eq!(provider.end_session_endpoint.unwrap().as_str(), "https://a.example/out");
-    assert_eq!(provider.userinfo_endpoint.unwrap().as_str(), "http://localhost:1/me");
+    let protocol = open_id_connect(&provider);
+    assert!(protocol.endpoints.is_none());
+    assert_eq!(protocol.end_session_endpoint.as_ref().unwrap().as_str(), "https://a.example/out");
+    assert_eq!(protocol.userinfo_endpoint.as_ref().unwrap().as_str(), "http://localhost:1/me");
 }
 
 #[test]

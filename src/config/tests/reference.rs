@@ -34,6 +34,7 @@ fn the_examples_are_valid() {
     std::fs::write(folder.path().join("redis-password"), "hunter2\n").unwrap();
     std::fs::write(folder.path().join("corp-secret"), "hunter3\n").unwrap();
     std::fs::write(folder.path().join("roles.yaml"), "version: 1\n").unwrap();
+    std::fs::write(folder.path().join("github-secret"), "hunter4\n").unwrap();
     let text = std::fs::read_to_string(page()).unwrap();
     let examples: Vec<_> = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!examples.is_empty());

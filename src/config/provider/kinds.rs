@@ -1,0 +1,129 @@
+//! The single values of a provider: each parser takes the text as written and says what is wrong.
+
+use super::protocol::ProtocolKind;
+use super::{AuthMethod, FieldPath, RpLogout, SigningAlgorithm};
+use crate::config::decode::Kind;
+use crate::config::mistakes::shown;
+use crate::config::{units, values};
+
+pub const ID: Kind<String> = Kind { name: "text", parse: id };
+pub const ISSUER: Kind<String> = Kind { name: "URL", parse: issuer };
+pub const SCOPE: Kind<String> = Kind { name: "text", parse: scope };
+pub const ALGORITHM: Kind<SigningAlgorithm> = Kind { name: "algorithm", parse: algorithm };
+pub const PARAMETER: Kind<String> = Kind { name: "text", parse: values::name };
+
+pub const FIELD_PATH: Kind<FieldPath> =
+    Kind { name: "dot path", parse: |text| FieldPath::parse(text).map_err(|error| error.to_string()) };
+
+pub const KIND: Kind<ProtocolKind> = Kind {
+    name: "`oidc` or `oauth2`",
+    parse: |text| values::choice(text, &[("oidc", ProtocolKind::OpenIdConnect), ("oauth2", ProtocolKind::OAuth2)]),
+};
+
+pub const AUTH_METHOD: Kind<AuthMethod> = Kind {
+    name: "`auto`, `client_secret_basic`, `client_secret_post` or `none`",
+    parse: |text| {
+        let choices = [
+            ("auto", AuthMethod::Auto),
+            ("client_secret_basic", AuthMethod::ClientSecretBasic),
+            ("client_secret_post", AuthMethod::ClientSecretPost),
+            ("none", AuthMethod::None),
+        ];
+        values::choice(text, &choices)
+    },
+};
+
+pub const LOGOUT: Kind<RpLogout> = Kind {
+    name: "`hint`, `id_token_hint` or `off`",
+    parse: |text| {
+        let choices = [("hint", RpLogout::Hint), ("id_token_hint", RpLogout::IdTokenHint), ("off", RpLogout::Off)];
+        values::choice(text, &choices)
+    },
+};
+
+pub const MAX_CLAIMS: Kind<usize> = Kind {
+    name: "size",
+    parse: |text| match units::size(text)? {
+        size @ 0x400..=0x10_0000 => Ok(size),
+        _ => Err("must be from 1KiB to 1MiB: less refuses ordinary people, more fills the store".to_owned()),
+    },
+};
+
+fn id(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.is_empty() || text.len() > 32 || !text.bytes().all(allowed) {
+        return Err(format!("must be 1 to 32 of the letters a-z, 0-9 and -, not {}", shown(text)));
+    }
+    if text == "local" {
+        return Err("must not be `local`: that names the accounts that live here".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn issuer(text: &str) -> Result<String, String> {
+    let url = values::endpoint(text)?;
+    if url.query().is_some() {
+        return Err("must not have a query (`?…`): no issuer has one".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// A scope-token of RFC 6749: the list is sent with spaces between.
+fn scope(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
+    if text.is_empty() || !text.bytes().all(allowed) {
+        return Err(format!("must be one scope without white space or quotes, not {}", shown(text)));
+    }
+    Ok(text.to_owned())
+}
+
+fn algorithm(text: &str) -> Result<SigningAlgorithm, String> {
+    match text {
+        "RS256" => Ok(SigningAlgorithm::Rs256),
+        "RS384" => Ok(SigningAlgorithm::Rs384),
+        "RS512" => Ok(SigningAlgorithm::Rs512),
+        "ES256" => Ok(SigningAlgorithm::Es256),
+        "ES384" => Ok(SigningAlgorithm::Es384),
+        "PS256" => Ok(SigningAlgorithm::Ps256),
+        "PS384" => Ok(SigningAlgorithm::Ps384),
+        "PS512" => Ok(SigningAlgorithm::Ps512),
+        "EdDSA" => Ok(SigningAlgorithm::EdDsa),
+        _ => Err(refused_algorithm(text)),
+    }
+}
+
+fn refused_algorithm(text: &str) -> String {
+    match text.to_ascii_uppercase().as_str() {
+        "NONE" => "must not be `none`: anybody could write such a token".to_owned(),
+        "HS256" | "HS384" | "HS512" => {
+            "must not be an HS algorithm: its key is shared, and a public key taken for one lets anybody sign".to_owned()
+        }
+        _ => format!("must be RS256, RS384, RS512, ES256, ES384, PS256, PS384, PS512 or EdDSA, not {}", shown(text)),
+    }
+}
+
+/// The protocol's own parameters are ours to set: state, nonce and PKCE protect the login.
+pub fn own_parameter(name: &str) -> Result<(), String> {
+    const OURS: [&str; 13] = [
+        "state",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "redirect_uri",
+        "response_type",
+        "response_mode",
+        "client_id",
+        "client_secret",
+        "scope",
+        "request",
+        "request_uri",
+        "id_token_hint",
+    ];
+    if OURS.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err("is the protocol's own and is set by Vestibule; take it out".to_owned());
+    }
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':')) {
+        return Err("is no parameter's name: use letters, digits and _ - . :".to_owned());
+    }
+    Ok(())
+}

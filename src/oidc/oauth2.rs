@@ -1,0 +1,225 @@
+//! A provider without OpenID Connect: from an authorization code to what its userinfo endpoint says.
+//! Nothing of it is signed: the answer is believed because it comes over TLS from the configured address.
+
+use std::sync::Arc;
+
+use oauth2::{
+    AccessToken, AuthType, AuthUrl, AuthorizationCode, ClientId, CsrfToken, EndpointNotSet, EndpointSet, PkceCodeChallenge,
+    PkceCodeVerifier, Scope, TokenResponse, TokenUrl,
+    basic::{BasicClient, BasicTokenType},
+};
+use serde_json::Value;
+use url::Url;
+
+use super::{
+    ExchangeError, Started, Taken, Verified,
+    claims::without_token_claims,
+    exchange::{check_bearer, describe},
+    provider::Registration,
+};
+use crate::{
+    config::{self, FieldPath},
+    principal::{Claims, IdentityClaims},
+    session::Logout,
+};
+
+/// OpenID Connect's bound on `sub`.
+const LONGEST_SUBJECT: usize = 255;
+
+type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+
+pub(super) struct OAuth2 {
+    registration: Arc<Registration>,
+    settings: config::OAuth2,
+}
+
+impl OAuth2 {
+    pub(super) fn new(registration: Arc<Registration>, settings: config::OAuth2) -> Self {
+        Self { registration, settings }
+    }
+
+    pub(super) fn authorization_url(&self, started: &Started) -> Url {
+        let (client, config) = (self.client(), &self.registration.config);
+        let verifier = PkceCodeVerifier::new(started.verifier.clone());
+        let state = CsrfToken::new(started.state.clone());
+        let mut request = client
+            .authorize_url(|| state)
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+            .add_scopes(config.scopes.iter().cloned().map(Scope::new));
+        for (name, value) in &config.authorization_params {
+            request = request.add_extra_param(name, value);
+        }
+        request.url().0
+    }
+
+    /// Redeems the code and asks whose access token that gives.
+    pub(super) async fn redeem(&self, code: &str, taken: &Taken) -> Result<Verified, ExchangeError> {
+        let token = self.exchange(code, taken).await?;
+        let answer = self.userinfo(&token).await?;
+        let subject = subject(&answer, &self.settings.subject_field)?;
+        let claims = under_standard_names(answer, &self.settings.email_field, &self.settings.preferred_username_field);
+        let identity = IdentityClaims {
+            provider: self.registration.id().to_owned(),
+            issuer: self.registration.config.issuer().to_owned(),
+            subject,
+            id_token: Claims::new(),
+            access_token: None,
+            userinfo: Some(without_token_claims(claims)),
+        };
+        Ok(Verified { identity, sid: None, logout: Logout::default() })
+    }
+
+    fn client(&self) -> Client {
+        let registration = &self.registration;
+        let client = BasicClient::new(ClientId::new(registration.config.client_id.clone()))
+            .set_auth_uri(AuthUrl::from_url(self.settings.authorization_endpoint.clone()))
+            .set_token_uri(TokenUrl::from_url(self.settings.token_endpoint.clone()))
+            .set_redirect_uri(registration.redirect_uri.clone())
+            // The one way that every server must know (RFC 6749, section 2.3.1).
+            .set_auth_type(registration.auth_type(AuthType::BasicAuth));
+        match registration.secret() {
+            Some(secret) => client.set_client_secret(secret),
+            None => client,
+        }
+    }
+
+    async fn exchange(&self, code: &str, taken: &Taken) -> Result<AccessToken, ExchangeError> {
+        let call = |request| self.registration.http.call(request);
+        let answer = self
+            .client()
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(taken.verifier.clone()))
+            .request_async(&call)
+            .await
+            .map_err(|error| ExchangeError::Token(describe(error)))?;
+        match answer.token_type() {
+            BasicTokenType::Bearer => Ok(answer.access_token().clone()),
+            _ => Err(ExchangeError::Token("its access token is not of the type bearer".into())),
+        }
+    }
+
+    async fn userinfo(&self, token: &AccessToken) -> Result<Claims, ExchangeError> {
+        check_bearer(token)?;
+        let answer = self.registration.http.get_as_bearer(&self.settings.userinfo_endpoint, token.secret()).await;
+        let answer = answer.map_err(|error| ExchangeError::UserInfo(error.to_string()))?;
+        serde_json::from_slice(&answer).map_err(|_| ExchangeError::UserInfo("its answer is not a JSON object".into()))
+    }
+}
+
+/// Email and user name under the names that they have in OpenID Connect. A field that is named and holds
+/// no text leaves the standard name empty: nothing stands in for it.
+fn under_standard_names(mut claims: Claims, email: &FieldPath, preferred_username: &FieldPath) -> Claims {
+    let email = text(&claims, email);
+    let preferred_username = text(&claims, preferred_username);
+    // The flag speaks of the answer's own `email`, and says nothing of an address from another field.
+    if claims.get("email").is_some_and(|own| !own.is_null() && Some(own) != email.as_ref()) {
+        claims.remove("email_verified");
+    }
+    put(&mut claims, "email", email);
+    put(&mut claims, "preferred_username", preferred_username);
+    claims
+}
+
+/// Who the answer is about. A number is its decimal text; one that this would not tell from its
+/// neighbours, as a fraction or beyond 64 bits, is nobody's.
+fn subject(answer: &Claims, field: &FieldPath) -> Result<String, ExchangeError> {
+    let subject = match field.find(answer) {
+        None | Some(Value::Null) => Err("is missing"),
+        Some(Value::String(text)) => checked(text),
+        Some(Value::Number(number)) if number.is_u64() || number.is_i64() => Ok(number.to_string()),
+        Some(_) => Err("is neither a text nor a whole number"),
+    };
+    subject.map_err(ExchangeError::Subject)
+}
+
+fn checked(subject: &str) -> Result<String, &'static str> {
+    match subject {
+        _ if subject.trim().is_empty() => Err("is empty"),
+        _ if subject.len() > LONGEST_SUBJECT => Err("is longer than 255 bytes"),
+        _ if subject.chars().any(char::is_control) => Err("has control characters"),
+        _ => Ok(subject.to_owned()),
+    }
+}
+
+fn text(claims: &Claims, field: &FieldPath) -> Option<Value> {
+    field.find(claims).filter(|value| value.is_string()).cloned()
+}
+
+fn put(claims: &mut Claims, name: &str, value: Option<Value>) {
+    match value {
+        Some(value) => claims.insert(name.to_owned(), value),
+        None => claims.remove(name),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use serde_json::json;
+
+    fn path(text: &str) -> FieldPath {
+        FieldPath::parse(text).unwrap()
+    }
+
+    fn claims(value: Value) -> Claims {
+        value.as_object().unwrap().clone()
+    }
+
+    #[rstest]
+    #[case::text(json!({"id": "u-1"}), "id", "u-1")]
+    #[case::number(json!({"id": 583231}), "id", "583231")]
+    #[case::largest(json!({"id": u64::MAX}), "id", "18446744073709551615")]
+    #[case::nested(json!({"data": {"user": {"id": 7}}}), "data.user.id", "7")]
+    #[case::longest(json!({"id": "x".repeat(255)}), "id", &"x".repeat(255))]
+    fn a_subject_is_a_text_or_a_whole_number(#[case] answer: Value, #[case] field: &str, #[case] expected: &str) {
+        assert_eq!(subject(&claims(answer), &path(field)).unwrap(), expected);
+    }
+
+    #[rstest]
+    #[case::absent(json!({"sub": "u-1"}), "is missing")]
+    #[case::null(json!({"id": null}), "is missing")]
+    #[case::empty(json!({"id": ""}), "is empty")]
+    #[case::blank(json!({"id": " \t"}), "is empty")]
+    #[case::too_long(json!({"id": "x".repeat(256)}), "is longer than 255 bytes")]
+    #[case::line_break(json!({"id": "a\nb"}), "has control characters")]
+    #[case::boolean(json!({"id": true}), "is neither a text nor a whole number")]
+    #[case::list(json!({"id": ["u-1"]}), "is neither a text nor a whole number")]
+    #[case::object(json!({"id": {"id": 1}}), "is neither a text nor a whole number")]
+    #[case::fraction(json!({"id": 1.5}), "is neither a text nor a whole number")]
+    fn anything_else_is_nobody(#[case] answer: Value, #[case] expected: &str) {
+        let refused = subject(&claims(answer), &path("id")).unwrap_err();
+        assert!(matches!(refused, ExchangeError::Subject(wrong) if wrong == expected), "{refused}");
+    }
+
+    #[test]
+    fn numbers_that_json_readers_round_are_nobody() {
+        let answer: Claims = serde_json::from_str(r#"{"id": 99999999999999999999}"#).unwrap();
+        assert!(subject(&answer, &path("id")).is_err());
+    }
+
+    const NONE: Value = Value::Null;
+
+    #[rstest]
+    #[case::own_names(json!({"email": "a@x", "email_verified": true, "preferred_username": "ada"}), "email", "preferred_username",
+        json!({"email": "a@x", "email_verified": true, "preferred_username": "ada"}))]
+    #[case::other_names(json!({"mail": "a@x", "login": "ada"}), "mail", "login",
+        json!({"mail": "a@x", "login": "ada", "email": "a@x", "preferred_username": "ada"}))]
+    #[case::verified_by_another_name(json!({"mail": "a@x", "email_verified": true}), "mail", "login",
+        json!({"mail": "a@x", "email_verified": true, "email": "a@x"}))]
+    #[case::no_address_of_its_own(json!({"mail": "a@x", "email": NONE, "email_verified": true}), "mail", "login",
+        json!({"mail": "a@x", "email_verified": true, "email": "a@x"}))]
+    #[case::the_flag_of_another_address(json!({"mail": "a@x", "email": "b@x", "email_verified": true}), "mail", "login",
+        json!({"mail": "a@x", "email": "a@x"}))]
+    #[case::nothing_stands_in(json!({"email": "b@x", "email_verified": true, "preferred_username": "bob"}), "mail", "login",
+        json!({}))]
+    #[case::no_text(json!({"email": NONE, "login": 7}), "email", "login", json!({"login": 7}))]
+    fn email_and_name_stand_under_their_standard_names(
+        #[case] answer: Value,
+        #[case] email: &str,
+        #[case] name: &str,
+        #[case] expected: Value,
+    ) {
+        assert_eq!(under_standard_names(claims(answer), &path(email), &path(name)), claims(expected));
+    }
+}
