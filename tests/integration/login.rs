@@ -7,6 +7,7 @@ mod cookies;
 mod faulty;
 mod identity;
 mod misused;
+mod oauth2;
 mod one_pod;
 mod providers;
 mod refused;

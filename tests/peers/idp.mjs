@@ -5,7 +5,8 @@
 // Prints one line `{"listening":port,"admin":port}` when it answers. The second port is the tests'
 // side door: POST /keys/rotate, /pause, /resume, /account and GET /stats. Settings are described in
 // idp/settings.mjs. Everything it does as a provider is the npm package `oidc-provider`; this file
-// only starts it, renders the sign-in form and watches the traffic.
+// only starts it, renders the sign-in form and watches the traffic. Beside its own userinfo endpoint
+// it has `GET /user` in GitHub's shape, for clients without OpenID Connect: idp/github.mjs.
 
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';

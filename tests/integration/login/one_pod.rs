@@ -21,12 +21,21 @@ impl OnePod {
 
     /// With two, `corp` and `partner`.
     pub async fn with_a_choice() -> Self {
+        Self::with_two(|_| (), |_| ()).await
+    }
+
+    /// The same, and the second provider may be varied.
+    pub async fn with_two(other: impl FnOnce(&mut IdpOptions), adjust: impl FnOnce(&mut PodOptions)) -> Self {
         let mut options = pod_options();
         let url = options.public_url.clone();
         let first = provider(&url, "corp", "/sso/callback", |_| ());
-        let second = provider(&url, "partner", "/sso/callback/partner", |idp| idp.issuer_path = "/realms/partner".to_owned());
+        let second = provider(&url, "partner", "/sso/callback/partner", |idp| {
+            idp.issuer_path = "/realms/partner".to_owned();
+            other(idp);
+        });
         let ((idp, corp), (other, partner)) = tokio::join!(first, second);
         options.providers = vec![corp, partner];
+        adjust(&mut options);
         Self { pod: Pod::start(options).await, idp, other_idp: Some(other) }
     }
 

@@ -218,6 +218,11 @@ impl Idp {
         self.post("/account", json!({"sub": user, "claims": claims})).await;
     }
 
+    /// What `GET /user` answers from now on; `null` is a token that was taken back.
+    pub async fn set_github_user(&self, user: &str, answer: Value) {
+        self.post("/account", json!({"sub": user, "user": answer})).await;
+    }
+
     pub async fn set_access_token_claims(&self, user: &str, claims: Value) {
         self.post("/account", json!({"sub": user, "accessTokenClaims": claims})).await;
     }

@@ -23,6 +23,7 @@ pub enum Ready {
 pub struct ProviderSection {
     pub id: String,
     pub name: String,
+    /// Empty for `kind: oauth2`, which has none.
     pub issuer: String,
     pub client_id: String,
     /// Left out when empty: `further` may name a file.

@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import Provider from 'oidc-provider';
 
+import { tokenAnswers, userEndpoint } from './github.mjs';
 import { renderFailure, renderLogout, renderSignedOut } from './pages.mjs';
 import { claimsByScope } from './settings.mjs';
 
@@ -55,7 +56,8 @@ function configuration(world) {
     clients: settings.clients,
     jwks: world.keys.jwks(),
     claims: claimsByScope(settings),
-    scopes: ['openid', 'profile', 'email'],
+    // The last is for clients without OpenID Connect: this provider grants nothing to who asks for nothing.
+    scopes: ['openid', 'profile', 'email', 'read:user'],
     conformIdTokenClaims: settings.idTokenClaims !== 'all',
     cookies: { keys: [COOKIE_KEY] },
     enabledJWA: { idTokenSigningAlgValues: algorithms, userinfoSigningAlgValues: algorithms },
@@ -134,7 +136,9 @@ async function verified(world, jwt) {
 export function createProvider(world) {
   const provider = new Provider(world.settings.issuer, configuration(world));
   if (world.settings.sid === 'always') provider.Client.prototype.includeSid = () => true;
+  provider.use(tokenAnswers(world));
   provider.use(world.stats.watch);
+  provider.use(userEndpoint(world, provider));
   provider.use(acceptJwtAtUserinfo(world, provider));
   provider.on('server_error', (_ctx, error) => console.error(error));
   return provider;

@@ -4,10 +4,13 @@
 //   "port": 0,                                  0 takes a free one
 //   "issuer": "http://127.0.0.1:{port}/realms/x",  {port} is filled in; default has no path
 //   "clients": [{"client_id": …}],              oidc-provider's client metadata
-//   "accounts": [{"sub", "username", "password", "claims": {}, "accessTokenClaims": {}}],
+//   "accounts": [{"sub", "username", "password", "claims": {}, "accessTokenClaims": {}, "user": {}}],
+//                                               `user` is what GET /user answers: idp/github.mjs
 //   "accessTokenFormat": "jwt" | "opaque",
 //   "accessTokenAudience": "litellm",
 //   "ttl": {"AccessToken": 300, …},             seconds, oidc-provider's names
+//   "tokenErrors": "as-error" | "as-success",   GitHub sends them with status 200
+//   "tokenType": "mac",                         in place of Bearer
 //   "idTokenClaims": "all" | "userinfo-only",   where a scope's claims stand
 //   "sid": "always" | "on-request",             Keycloak has it in every id_token
 //   "autoLogin": "alice",                       skips the form: for logins in masses
@@ -22,6 +25,8 @@ const DEFAULTS = {
   accessTokenFormat: 'jwt',
   accessTokenAudience: 'litellm',
   ttl: {},
+  tokenErrors: 'as-error',
+  tokenType: undefined,
   idTokenClaims: 'all',
   sid: 'always',
   autoLogin: undefined,
@@ -43,6 +48,7 @@ export function readSettings(given) {
     username: account.sub,
     claims: {},
     accessTokenClaims: {},
+    user: null,
     ...account,
   }));
   return settings;

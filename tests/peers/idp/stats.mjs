@@ -13,6 +13,8 @@ export function createStats() {
     token: 0,
     tokenErrors: [],
     userinfo: 0,
+    user: 0,
+    userAgents: [],
     jwks: 0,
     discovery: 0,
     endSession: 0,
@@ -23,6 +25,9 @@ export function createStats() {
     codeVerifiersOutsideAlphabet: 0,
     statesAndNoncesSeenTwice: 0,
     clientAuthentication: [],
+    tokenAccept: [],
+    scopes: [],
+    nonces: 0,
   });
   let counts = empty();
   let seen = new Set();
@@ -39,6 +44,8 @@ export function createStats() {
       counts.authorization += 1;
       remember(counts.codeChallengeMethods, params.code_challenge_method ?? null);
       remember(counts.codeChallengeLengths, params.code_challenge?.length ?? 0);
+      remember(counts.scopes, params.scope ?? null);
+      if (params.nonce) counts.nonces += 1;
       once('state', params.state);
       once('nonce', params.nonce);
     },
@@ -47,6 +54,7 @@ export function createStats() {
       counts.token += 1;
       remember(counts.codeVerifierLengths, verifier?.length ?? 0);
       if (verifier && !/^[A-Za-z0-9\-._~]+$/.test(verifier)) counts.codeVerifiersOutsideAlphabet += 1;
+      remember(counts.tokenAccept, ctx.headers.accept ?? null);
       remember(counts.clientAuthentication, ctx.headers.authorization ? 'basic' : 'body');
       if (ctx.status >= 400) remember(counts.tokenErrors, ctx.body?.error ?? String(ctx.status));
     },
@@ -64,6 +72,10 @@ export function createStats() {
     reset() {
       counts = empty();
       seen = new Set();
+    },
+    user(ctx) {
+      counts.user += 1;
+      remember(counts.userAgents, ctx.get('user-agent'));
     },
     /** A koa middleware in front of the provider's own. */
     async watch(ctx, next) {
