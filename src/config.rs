@@ -26,9 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::mistakes::{Mistake, Mistakes, Place};
-pub use self::provider::{
-    AuthMethod, Endpoints, FieldPath, OAuth2, OpenIdConnect, Protocol, Provider, RpLogout, SigningAlgorithm,
-};
+pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol, Provider, RpLogout, SigningAlgorithm};
 pub use self::redis_url::{RedisUrl, Topology};
 pub use self::secrets::{Secret, SecretFileError, read_secret_file};
 pub use self::store::{Redis, Store};

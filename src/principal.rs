@@ -1,10 +1,14 @@
 //! Who a credential stands for, as plain data: the vocabulary that every other module shares.
 
+mod claim_path;
+
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use claim_path::{ClaimPath, ClaimPathError};
 
 /// The claims of one token or of one userinfo answer.
 pub type Claims = Map<String, Value>;

@@ -3,7 +3,6 @@
 //! A document is read and judged whole ([`document`]), and compiled: rules that grant roles ([`rules`]),
 //! rules that name teams ([`teams`]), LiteLLM's own mappings ([`litellm`]), and the access rules.
 
-mod claim;
 mod condition;
 mod document;
 mod explain;
@@ -14,7 +13,6 @@ mod litellm;
 mod rules;
 mod teams;
 
-pub use claim::{ClaimPath, ClaimPathError};
 pub use document::{Mistake, RoleMapError, What, schema};
 pub use explain::{Explanation, Given, NearMiss};
 pub use in_force::{InForce, RoleMaps, compile};

@@ -1,6 +1,5 @@
 //! The `providers` section: the identity providers that people sign in with.
 
-mod field_path;
 mod kinds;
 mod protocol;
 
@@ -8,14 +7,13 @@ use std::path::PathBuf;
 
 use url::Url;
 
-pub use self::field_path::FieldPath;
-
 use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, own_parameter};
 use self::protocol::ProtocolKind;
 use super::decode::{Section, field};
 use super::mistakes::shown;
 use super::secrets::{Secret, SecretFields, one_line};
 use super::values;
+use crate::principal::ClaimPath;
 
 #[derive(Clone, Debug)]
 pub struct Provider {
@@ -60,9 +58,9 @@ pub struct OAuth2 {
     pub authorization_endpoint: Url,
     pub token_endpoint: Url,
     pub userinfo_endpoint: Url,
-    pub subject_field: FieldPath,
-    pub email_field: FieldPath,
-    pub preferred_username_field: FieldPath,
+    pub subject_field: ClaimPath,
+    pub email_field: ClaimPath,
+    pub preferred_username_field: ClaimPath,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use super::{
     provider::Registration,
 };
 use crate::{
-    config::{self, FieldPath},
-    principal::{Claims, IdentityClaims},
+    config,
+    principal::{ClaimPath, Claims, IdentityClaims},
     session::Logout,
 };
 
@@ -108,7 +108,7 @@ impl OAuth2 {
 
 /// Email and user name under the names that they have in OpenID Connect. A field that is named and holds
 /// no text leaves the standard name empty: nothing stands in for it.
-fn under_standard_names(mut claims: Claims, email: &FieldPath, preferred_username: &FieldPath) -> Claims {
+fn under_standard_names(mut claims: Claims, email: &ClaimPath, preferred_username: &ClaimPath) -> Claims {
     let email = text(&claims, email);
     let preferred_username = text(&claims, preferred_username);
     // The flag speaks of the answer's own `email`, and says nothing of an address from another field.
@@ -122,7 +122,7 @@ fn under_standard_names(mut claims: Claims, email: &FieldPath, preferred_usernam
 
 /// Who the answer is about. A number is its decimal text; one that this would not tell from its
 /// neighbours, as a fraction or beyond 64 bits, is nobody's.
-fn subject(answer: &Claims, field: &FieldPath) -> Result<String, ExchangeError> {
+fn subject(answer: &Claims, field: &ClaimPath) -> Result<String, ExchangeError> {
     let subject = match field.find(answer) {
         None | Some(Value::Null) => Err("is missing"),
         Some(Value::String(text)) => checked(text),
@@ -141,7 +141,7 @@ fn checked(subject: &str) -> Result<String, &'static str> {
     }
 }
 
-fn text(claims: &Claims, field: &FieldPath) -> Option<Value> {
+fn text(claims: &Claims, field: &ClaimPath) -> Option<Value> {
     field.find(claims).filter(|value| value.is_string()).cloned()
 }
 
@@ -158,8 +158,8 @@ mod tests {
     use rstest::rstest;
     use serde_json::json;
 
-    fn path(text: &str) -> FieldPath {
-        FieldPath::parse(text).unwrap()
+    fn path(text: &str) -> ClaimPath {
+        ClaimPath::parse(text).unwrap()
     }
 
     fn claims(value: Value) -> Claims {

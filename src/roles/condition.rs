@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::claim::ClaimPath;
 use super::glob::{Glob, GlobError};
-use crate::principal::{IdentityClaims, Source};
+use crate::principal::{ClaimPath, IdentityClaims, Source};
 
 /// Where values stand, and how they are read and compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,10 +1,11 @@
 //! The single values of a provider: each parser takes the text as written and says what is wrong.
 
 use super::protocol::ProtocolKind;
-use super::{AuthMethod, FieldPath, RpLogout, SigningAlgorithm};
+use super::{AuthMethod, RpLogout, SigningAlgorithm};
 use crate::config::decode::Kind;
 use crate::config::mistakes::shown;
 use crate::config::{units, values};
+use crate::principal::ClaimPath;
 
 pub const ID: Kind<String> = Kind { name: "text", parse: id };
 pub const ISSUER: Kind<String> = Kind { name: "URL", parse: issuer };
@@ -12,8 +13,13 @@ pub const SCOPE: Kind<String> = Kind { name: "text", parse: scope };
 pub const ALGORITHM: Kind<SigningAlgorithm> = Kind { name: "algorithm", parse: algorithm };
 pub const PARAMETER: Kind<String> = Kind { name: "text", parse: values::name };
 
-pub const FIELD_PATH: Kind<FieldPath> =
-    Kind { name: "dot path", parse: |text| FieldPath::parse(text).map_err(|error| error.to_string()) };
+pub const FIELD_PATH: Kind<ClaimPath> = Kind {
+    name: "dot path",
+    parse: |text| match ClaimPath::parse(text) {
+        Ok(path) if path.has_lists() => Err("must lead to a single value, not into a list (`[]`)".to_owned()),
+        path => path.map_err(|error| format!("{error}; it must be a dot path, such as `id` or `data.user.mail`")),
+    },
+};
 
 pub const KIND: Kind<ProtocolKind> = Kind {
     name: "`oidc` or `oauth2`",

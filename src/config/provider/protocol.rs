@@ -3,9 +3,10 @@
 use url::Url;
 
 use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT};
-use super::{Endpoints, FieldPath, OAuth2, OpenIdConnect, Protocol, RpLogout, SigningAlgorithm};
+use super::{Endpoints, OAuth2, OpenIdConnect, Protocol, RpLogout, SigningAlgorithm};
 use crate::config::decode::{Section, field};
 use crate::config::values;
+use crate::principal::ClaimPath;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolKind {
@@ -30,9 +31,9 @@ struct Written {
     userinfo: Option<Option<Url>>,
     end_session: Option<Option<Url>>,
     logout: Option<RpLogout>,
-    subject_field: Option<FieldPath>,
-    email_field: Option<FieldPath>,
-    preferred_username_field: Option<FieldPath>,
+    subject_field: Option<ClaimPath>,
+    email_field: Option<ClaimPath>,
+    preferred_username_field: Option<ClaimPath>,
 }
 
 /// The three that take the place of discovery; only together can a login work with them.
@@ -155,7 +156,7 @@ fn read_logout(section: &mut Section<'_>) -> Option<RpLogout> {
     )
 }
 
-fn read_fields(section: &mut Section<'_>) -> [Option<FieldPath>; 3] {
+fn read_fields(section: &mut Section<'_>) -> [Option<ClaimPath>; 3] {
     let mut path = |name, doc, default| section.or_default(field(name, doc), &FIELD_PATH, default);
     [
         path(

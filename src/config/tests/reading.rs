@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::principal::ClaimPath;
+
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{
-    AuthMethod, Cache, Endpoints, FieldPath, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis, RpLogout,
+    AuthMethod, Cache, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis, RpLogout,
     SigningAlgorithm, Store, Topology, load,
 };
 
@@ -168,8 +170,8 @@ providers:
     assert_eq!((&protocol.email_field, &protocol.preferred_username_field), (&path("contact.mail"), &path("login")));
 }
 
-fn path(text: &str) -> FieldPath {
-    FieldPath::parse(text).unwrap()
+fn path(text: &str) -> ClaimPath {
+    ClaimPath::parse(text).unwrap()
 }
 
 #[test]

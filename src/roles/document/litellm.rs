@@ -5,8 +5,7 @@ use serde_saphyr::Spanned;
 
 use super::mistakes::{Mistakes, What, line};
 use super::{RoleList, said};
-use crate::principal::RuleName;
-use crate::roles::claim::ClaimPath;
+use crate::principal::{ClaimPath, RuleName};
 use crate::roles::condition::{Case, Condition, Place};
 use crate::roles::litellm::{self, Mapping, Mappings};
 use crate::roles::teams::TeamRule;

@@ -4,7 +4,7 @@ use serde_saphyr::{Spanned, UserMessageFormatter};
 
 use super::DEFAULT_ROLE;
 use crate::access;
-use crate::roles::claim::ClaimPathError;
+use crate::principal::ClaimPathError;
 use crate::roles::glob::GlobError;
 use crate::roles::litellm::FnmatchError;
 

@@ -7,9 +7,8 @@ use serde_saphyr::Spanned;
 
 use super::mistakes::{Mistakes, What, line};
 use super::{RoleList, said};
-use crate::principal::Source;
+use crate::principal::{ClaimPath, Source};
 use crate::roles::Origin;
-use crate::roles::claim::ClaimPath;
 use crate::roles::condition::{Case, Condition, Place, Split};
 use crate::roles::rules::Rule;
 use crate::roles::teams::{TeamRule, fits_a_list};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::principal::Claims;
+use super::Claims;
 
 /// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name stands for each
 /// entry of a list of objects: `groups[].name`. A backslash takes the meaning from a dot, a square
@@ -68,6 +68,19 @@ impl ClaimPath {
             collect(value, &self.further, &mut found);
         }
         found
+    }
+
+    /// The one value at this place, if the path leads to one: without `[]` it always does.
+    pub fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
+        self.further.iter().try_fold(claims.get(&*self.first)?, |value, step| match step {
+            Step::Field(name) => value.as_object()?.get(&**name),
+            Step::Each => None,
+        })
+    }
+
+    /// Whether it stands for several values, each entry of a list.
+    pub fn has_lists(&self) -> bool {
+        self.further.contains(&Step::Each)
     }
 
     /// Whether the claims have anything at this place, even if it is no value.
