@@ -17,7 +17,7 @@ pub const FIELD_PATH: Kind<ClaimPath> = Kind {
     name: "dot path",
     parse: |text| match ClaimPath::parse(text) {
         Ok(path) if path.has_lists() => Err("must lead to a single value, not into a list (`[]`)".to_owned()),
-        path => path.map_err(|error| format!("{error}; it must be a dot path, such as `id` or `data.user.mail`")),
+        path => path.map_err(|error| format!("the dot path {error}")),
     },
 };
 

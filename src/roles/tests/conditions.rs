@@ -98,7 +98,7 @@ teams:
 ",
     )
     .unwrap();
-    let missing = |provider: &str| map.missing_sources(&person(provider, json!({}))).collect::<Vec<_>>();
+    let missing = |provider: &str| map.missing_sources(&person(provider, json!({"sub": "s"}))).collect::<Vec<_>>();
     assert_eq!(missing("corp"), [Source::AccessToken]);
     assert_eq!(missing("partner"), [Source::Userinfo]);
     assert_eq!(missing("other"), []);
