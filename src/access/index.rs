@@ -47,13 +47,13 @@ impl Index {
 
     /// The first rule that has a pattern for this path and is also `wanted`.
     pub(super) fn first(&self, path: &str, wanted: impl Fn(RuleNumber) -> bool) -> Option<RuleNumber> {
-        let (path, with_slash) = match path.strip_prefix('/')? {
-            "" => ("", true),
-            path => path.strip_suffix('/').map_or((path, false), |path| (path, true)),
+        let (segments, with_slash) = match path.strip_prefix('/')? {
+            "" => (None, true),
+            rest => rest.strip_suffix('/').map_or((Some(rest), false), |rest| (Some(rest), true)),
         };
         let mut at: Nodes = smallvec![ROOT];
         self.enter_deep(&mut at);
-        for segment in path.split('/').filter(|_| !path.is_empty()) {
+        for segment in segments.into_iter().flat_map(|segments| segments.split('/')) {
             at = self.step(&at, segment);
         }
         let mut first = self.first_of(&at, None, &wanted);

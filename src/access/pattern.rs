@@ -78,10 +78,12 @@ impl PathPattern {
     pub fn parse(text: &str) -> Result<Self, PathPatternError> {
         require_path_characters(text)?;
         let path = text.strip_prefix('/').ok_or(PathPatternError::NoSlash)?;
+        if text.contains("//") {
+            return Err(PathPatternError::EmptySegment);
+        }
         let path = path.strip_suffix('/').unwrap_or(path);
-        for segment in path.split('/').filter(|_| !path.is_empty()) {
+        for segment in path.split('/') {
             match segment {
-                "" => return Err(PathPatternError::EmptySegment),
                 "." | ".." => return Err(PathPatternError::DotSegment),
                 DEEP => {}
                 _ if segment.contains(DEEP) => return Err(PathPatternError::PartOfSegment),

@@ -1,1 +1,106 @@
-//! .
+use proptest::collection::vec;
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+
+fn pattern(text: &str) -> PathPattern {
+    PathPattern::parse(text).unwrap()
+}
+
+fn selects(text: &str, path: &str) -> bool {
+    Index::new([(0, &pattern(text))]).first(path, |_| true).is_some()
+}
+
+#[rstest]
+#[case("/", "/", true)]
+#[case("/", "/a", false)]
+#[case("/ui", "/ui", true)]
+#[case("/ui", "/ui/", true)]
+#[case("/ui/", "/ui", true)]
+#[case("/ui", "/uix", false)]
+#[case("/ui", "/ui/x", false)]
+#[case("/ui", "/UI", false)]
+#[case("/ui/**", "/ui", true)]
+#[case("/ui/**", "/ui/", true)]
+#[case("/ui/**", "/ui/x", true)]
+#[case("/ui/**", "/ui/x/y/z", true)]
+#[case("/ui/**", "/uix", false)]
+#[case("/**", "/", true)]
+#[case("/**", "/a/b", true)]
+#[case("/**", "//", true)]
+#[case("/**/admin", "/admin", true)]
+#[case("/**/admin", "/a/b/admin", true)]
+#[case("/**/admin", "/a/b/admins", false)]
+#[case("/a/**/b", "/a/b", true)]
+#[case("/a/**/b", "/a/x/y/b", true)]
+#[case("/a/**/b", "/a/x/y", false)]
+#[case("/a/**/**/b", "/a/b", true)]
+#[case("/a/**/b/**/c", "/a/b/b/x/c", true)]
+#[case("/files/*/private", "/files/7/private", true)]
+#[case("/files/*/private", "/files/7/8/private", false)]
+#[case("/files/*/private", "/files/private", false)]
+#[case("/files/*/private", "/files//private", true)]
+#[case("/files/*", "/files/", true)]
+#[case("/files/*", "/files", false)]
+#[case("/files/a*z", "/files/abcz", true)]
+#[case("/files/a*z", "/files/abc", false)]
+#[case("/files/?", "/files/\u{e9}", true)]
+#[case("/files/?", "/files/", false)]
+#[case("/a", "a", false)]
+#[case("/a", "", false)]
+#[case("/a", "//a", false)]
+fn a_pattern_selects_whole_paths(#[case] pattern: &str, #[case] path: &str, #[case] expected: bool) {
+    assert_eq!(selects(pattern, path), expected);
+}
+
+#[test]
+fn the_first_rule_wins_whatever_its_pattern_looks_like() {
+    let patterns: Vec<_> = ["/a/b", "/a/*", "/**", "/a/b"].map(pattern).into();
+    for order in [[0, 1, 2, 3], [2, 1, 0, 3], [1, 3, 2, 0]] {
+        let index = Index::new(order.iter().map(|which| &patterns[*which]).enumerate());
+        assert_eq!(index.first("/a/b", |_| true), Some(0));
+        assert_eq!(index.first("/a/b", |rule| rule > 1), Some(2));
+        assert_eq!(index.first("/a/b", |_| false), None);
+    }
+}
+
+/// The definition of a match, exponential and obviously right.
+fn matches_naively(pattern: &[&str], path: &[&str]) -> bool {
+    match (pattern, path) {
+        ([], [] | [""]) => true,
+        (["**", after @ ..], _) => (0..=path.len()).any(|taken| matches_naively(after, &path[taken..])),
+        ([wanted, after @ ..], [found, rest @ ..]) => matches(wanted, found) && matches_naively(after, rest),
+        _ => false,
+    }
+}
+
+fn segments(text: &str) -> Vec<&str> {
+    text.split('/').skip(1).collect()
+}
+
+proptest! {
+    #[test]
+    fn the_index_finds_what_trying_one_by_one_finds(
+        texts in vec("(/(a|b|ab|\\*|a\\*|\\?|\\*\\*)){1,5}", 1..12),
+        paths in vec("(/(a|b|ab|)){1,6}", 1..12),
+        unwanted in 0_usize..12,
+    ) {
+        let patterns: Vec<_> = texts.iter().map(|text| pattern(text)).collect();
+        let index = Index::new(patterns.iter().enumerate());
+        for path in &paths {
+            let naively = (0..texts.len()).find(|rule| {
+                *rule != unwanted && matches_naively(&segments(&texts[*rule]), &segments(path))
+            });
+            prop_assert_eq!(index.first(path, |rule| rule != unwanted), naively, "{}", path);
+        }
+    }
+}
+
+/// Many `**` and a path made to keep all of them busy: a search that goes back and forth would never end.
+#[test]
+fn hostile_paths_take_no_longer_than_their_length() {
+    let index = Index::new([(0, &pattern(&"/**/a".repeat(60)))]);
+    assert_eq!(index.first(&"/a".repeat(4000), |_| true), Some(0));
+    assert_eq!(index.first(&format!("{}/b", "/a".repeat(4000)), |_| true), None);
+}

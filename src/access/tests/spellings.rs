@@ -1,0 +1,426 @@
+//! No spelling of a refused path gets through, whatever an upstream makes of it.
+
+use std::cell::Cell;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+
+use super::*;
+
+fn rules() -> AccessRules {
+    let for_admins = |path| Rule { roles: vec![Role::new("admin")], ..rule(&[path], Allow::SignedIn) };
+    AccessRules::new(vec![
+        for_admins("/admin/**"),
+        for_admins("/v1/admin"),
+        for_admins("/files/*/private"),
+        rule(&["/public/**"], Allow::Anyone),
+        rule(&["/**"], Allow::SignedIn),
+    ])
+}
+
+fn passes(rules: &AccessRules, path: &str) -> bool {
+    rules.select(&get(path)).is_ok_and(|selected| selected.permits(&grant("user", &[]), CredentialKind::Session).is_ok())
+}
+
+const REFUSED: &[&str] = &[
+    // As it is meant, and with more behind it.
+    "/admin",
+    "/admin/",
+    "/admin/x",
+    "/admin/x/../y",
+    "/v1/admin",
+    "/v1/admin/",
+    "/files/7/private",
+    "/files/7/private/",
+    "/files/a%20b/private",
+    // Letters.
+    "/Admin",
+    "/ADMIN/x",
+    "/aDmIn/",
+    "/V1/Admin",
+    "/FILES/7/Private",
+    "/%61dmin",
+    "/%61%64%6D%69%6e/x",
+    "/%41DMIN",
+    "/admi%6E/x",
+    "/v%31/admin",
+    "/files/7/%70rivate",
+    // Encoded twice and more.
+    "/%2561dmin",
+    "/%252561dmin",
+    "/%25252561dmin",
+    "/%2525252561dmin",
+    "/%25%36%31dmin",
+    "/admin%252Fx",
+    "/v1%252fadmin",
+    // Slashes.
+    "//admin",
+    "///admin//x",
+    "/v1//admin",
+    "/files//7//private",
+    "/files//private",
+    "/admin%2Fx",
+    "/admin%2f",
+    "/%2Fadmin",
+    "/v1%2Fadmin",
+    "/v1%2F%2Fadmin",
+    "/files%2F7%2Fprivate",
+    "/files/7%2Fprivate",
+    // Dot segments.
+    "/./admin",
+    "/x/../admin",
+    "/x/y/../../admin/z",
+    "/public/../admin",
+    "/public/./../admin/x",
+    "/public/x/../../admin",
+    "/admin/.",
+    "/admin/x/..",
+    "/v1/./admin",
+    "/v1/x/../admin",
+    "/v1/admin/x/..",
+    "/v1/admin/.",
+    "/files/x/../7/private",
+    "/files/7/x/../private",
+    "/public//../admin",
+    "/public/..//admin",
+    "/public/%2e%2e/admin",
+    "/public/%2E%2E/admin",
+    "/public/.%2e/admin",
+    "/public/%2e./admin",
+    "/public/..%2fadmin",
+    "/public%2f..%2fadmin",
+    "/public/%2e%2e%2fadmin",
+    "/public%2F%2e%2e%2Fadmin",
+    "/public/%252e%252e/admin",
+    "/public/%252e%252e%252fadmin",
+    "/public/..%252fadmin",
+    "/%2e/admin",
+    "/%2e%2fadmin",
+    // Out of the root.
+    "/..",
+    "/../admin",
+    "/public/../../admin",
+    "/%2e%2e/admin",
+    "/public/..%2f..%2fadmin",
+    "/x/..;/..;/admin",
+    // Parameters.
+    "/admin;",
+    "/admin;x=1",
+    "/admin;x=1/y",
+    "/;x/admin",
+    "/v1;a=b/admin;c=d",
+    "/public/..;/admin",
+    "/public/..;x=1/admin",
+    "/public/..%3b/admin",
+    "/public/%2e%2e;/admin",
+    "/public/%2e%2e%3b/admin",
+    "/public/;/../../admin",
+    "/admin%3Bx",
+    "/admin%253Bx/y",
+    "/files/7/private;v=1",
+    // Backslashes.
+    "/admin\\x",
+    "\\admin",
+    "/\\admin",
+    "/public\\..\\admin",
+    "/public/..\\admin",
+    "/public/..%5cadmin",
+    "/public/%2e%2e%5cadmin",
+    "/public%5C..%5Cadmin",
+    "/public/..%255cadmin",
+    "/v1\\admin",
+    "/v1%5Cadmin",
+    // Question marks, number signs.
+    "/admin%3Fx",
+    "/admin%3f",
+    "/v1/admin%3Fx=/y",
+    "/v1/admin%23",
+    "/v1/admin#x",
+    "/admin#",
+    "/admin%23/../public",
+    "/public/../admin%3F",
+    "/v1/admin%253F",
+    "/files/7/private%23x",
+    // What can't be read.
+    "/admin%",
+    "/admin%zz",
+    "/public/%",
+    "/public/%2",
+    "/%u0061dmin",
+    "/public/%c0%ae%c0%ae/admin",
+    "/public/..%c0%afadmin",
+    "/public/%e0%80%ae./admin",
+    "/admin%00",
+    "/admin%00.html",
+    "/public/%00/../../admin",
+    "/public/x%0a",
+    "/public/\u{1}",
+    "/public/%ff",
+    "/public/%252525252561",
+    "admin",
+    "",
+    "*",
+    "http://localhost/admin",
+];
+
+const PASSING: &[&str] = &[
+    "/",
+    "/public",
+    "/public/",
+    "/public/x.css",
+    "/public//x",
+    "/public/a/../b",
+    "/public/a;v=1/b",
+    "/public/%7Euser",
+    "/v1/chat/completions",
+    "/v1/models/meta-llama%2FLlama-3",
+    "/v1/models/meta-llama%2FLlama-3/",
+    "/v1/models/meta-llama%252FLlama-3",
+    "/V1/Models/Qwen",
+    "/v1/models/gpt-4o:free@2024",
+    "/v1//chat",
+    "/v1/./chat",
+    "/v1/admins",
+    "/v1/admin/x",
+    "/v1/administrator",
+    "/administrator",
+    "/admin-guide",
+    "/xadmin/x",
+    "/x/admin",
+    "/files/7/public",
+    "/files/7/8/private",
+    "/files/caf%C3%A9.txt",
+    "/files/a%20b.txt",
+    "/files/100%25.txt",
+    "/files/a+b,c=(d)!.txt",
+    "/files/C%23.txt",
+    "/files/why%3F.txt",
+    "/files/what%3Fadmin%23x",
+    "/files/..hidden",
+    "/files/...",
+    "/public/%2e/x",
+    "/x/%2e%2e/public",
+];
+
+#[test]
+fn every_spelling_of_a_refused_path_is_refused() {
+    assert!(REFUSED.len() >= 80);
+    let rules = rules();
+    let through: Vec<_> = REFUSED.iter().filter(|path| passes(&rules, path)).collect();
+    assert_eq!(through, Vec::<&&str>::new());
+}
+
+#[test]
+fn honest_spellings_pass() {
+    let rules = rules();
+    let stopped: Vec<_> = PASSING.iter().filter(|path| !passes(&rules, path)).collect();
+    assert_eq!(stopped, Vec::<&&str>::new());
+}
+
+#[test]
+fn an_administrator_passes_by_every_spelling_that_can_be_read() {
+    let rules = rules();
+    let stopped = REFUSED.iter().filter(|path| {
+        let selected = rules.select(&get(path));
+        selected.is_ok_and(|selected| selected.permits(&grant("admin", &[]), CredentialKind::Session).is_err())
+    });
+    assert_eq!(stopped.count(), 0);
+}
+
+/// Something that servers do to a path before they look what is there. Told byte by byte, in
+/// another way than the module does.
+#[derive(Clone, Copy, Debug)]
+enum Habit {
+    Decode,
+    DecodeUnreserved,
+    DecodeButSlashes,
+    /// Walks the segments and forgets empty ones.
+    Walk,
+    /// Walks the segments, and an empty one is a segment.
+    WalkStrictly,
+    WalkEncodedDots,
+    MergeSlashes,
+    DropParameters,
+    TurnBackslashes,
+    CutQuery,
+    CutFragment,
+    TrimSlash,
+}
+
+const HABITS: [Habit; 12] = [
+    Habit::Decode,
+    Habit::DecodeUnreserved,
+    Habit::DecodeButSlashes,
+    Habit::Walk,
+    Habit::WalkStrictly,
+    Habit::WalkEncodedDots,
+    Habit::MergeSlashes,
+    Habit::DropParameters,
+    Habit::TurnBackslashes,
+    Habit::CutQuery,
+    Habit::CutFragment,
+    Habit::TrimSlash,
+];
+
+/// The most common ones, for a test that comes to something.
+const OFTEN: [Habit; 6] = [Habit::Decode, Habit::Decode, Habit::Walk, Habit::Walk, Habit::DropParameters, Habit::CutQuery];
+
+impl Habit {
+    fn apply(self, path: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Decode => decode(&path, |_| true),
+            Self::DecodeUnreserved => decode(&path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)),
+            Self::DecodeButSlashes => decode(&path, |byte| byte != b'/'),
+            Self::Walk => walk(&path, |segment| segment.is_empty(), |segment| segment.to_vec()),
+            Self::WalkStrictly => walk(&path, |_| false, |segment| segment.to_vec()),
+            Self::WalkEncodedDots => walk(&path, |_| false, |segment| decode(segment, |byte| byte == b'.')),
+            Self::MergeSlashes => {
+                let mut path = path;
+                path.dedup_by(|a, b| *a == b'/' && *b == b'/');
+                path
+            }
+            Self::DropParameters => {
+                let mut within = false;
+                let keep = |byte: &u8| {
+                    within = *byte != b'/' && (within || *byte == b';');
+                    !within
+                };
+                path.into_iter().filter(keep).collect()
+            }
+            Self::TurnBackslashes => path.into_iter().map(|byte| if byte == b'\\' { b'/' } else { byte }).collect(),
+            Self::CutQuery => path.into_iter().take_while(|byte| *byte != b'?').collect(),
+            Self::CutFragment => path.into_iter().take_while(|byte| *byte != b'#').collect(),
+            Self::TrimSlash => {
+                let end = if path.len() > 1 && path.ends_with(b"/") { path.len() - 1 } else { path.len() };
+                path[..end].to_vec()
+            }
+        }
+    }
+}
+
+/// A lenient decoder: what is broken stays.
+fn decode(path: &[u8], which: impl Fn(u8) -> bool) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut at = 0;
+    while at < path.len() {
+        let digits = path.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let byte = digits.filter(|_| path[at] == b'%').and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match byte.filter(|byte| which(*byte)) {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(path[at]);
+                at += 1;
+            }
+        }
+    }
+    decoded
+}
+
+/// Above the root there is the root, as for most servers.
+fn walk(path: &[u8], skips: impl Fn(&[u8]) -> bool, name: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let mut place: Vec<&[u8]> = Vec::new();
+    let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').skip(1).collect();
+    for (index, segment) in segments.iter().enumerate() {
+        let is_last = index + 1 == segments.len();
+        match name(segment).as_slice() {
+            b"." | b".." if is_last => {
+                if name(segment) == b".." {
+                    place.pop();
+                }
+                place.push(b"");
+            }
+            b"." => {}
+            b".." => drop(place.pop()),
+            _ if skips(segment) && !is_last => {}
+            _ => place.push(segment),
+        }
+    }
+    [b"/", place.join(&b'/').as_slice()].concat()
+}
+
+/// Whether this is a place that the rules keep for administrators, in any case of letters.
+fn is_kept(place: &[u8]) -> bool {
+    let place = String::from_utf8_lossy(place).to_lowercase();
+    let place = place.strip_suffix('/').unwrap_or(&place);
+    let segments: Vec<&str> = place.split('/').skip(1).collect();
+    matches!(segments[..], ["admin", ..] | ["v1", "admin"] | ["files", _, "private"])
+}
+
+/// Paths that lead to such a place after some of the habits, far more often than chance would.
+fn spelled() -> impl Strategy<Value = String> {
+    let noise = select(vec![
+        "",
+        "",
+        "",
+        "",
+        "/x/..",
+        "/.",
+        "/",
+        "/public/..",
+        ";p=1",
+        "/;/..",
+        "/x/%2e%2e",
+        "/x%2F..",
+        "\\",
+        "/y\\..",
+        "/..",
+        "%2F",
+        "/x/..;q",
+    ]);
+    let name = select(vec![
+        ("admin", ""),
+        ("admin", "x"),
+        ("v1", "admin"),
+        ("files/7", "private"),
+        ("public", "x"),
+        ("v1", "chat"),
+        ("AdMin", "y"),
+    ]);
+    let end = select(vec!["", "", "", "/", "?x", "#x", ";v", "/.", "/x/..", "\\", "//"]);
+    (noise.clone(), name, noise, end, vec(select(vec![0_u8, 0, 0, 0, 0, 0, 3, 4]), 40)).prop_map(
+        |(before, (first, second), between, end, levels)| {
+            let plain = format!("{before}/{first}{between}/{second}{end}");
+            let spelled: String = plain.chars().zip(levels.into_iter().cycle()).map(|(c, level)| respelled(c, level)).collect();
+            format!("/{}", spelled.strip_prefix('/').unwrap_or(&spelled))
+        },
+    )
+}
+
+/// A character, sometimes encoded, sometimes twice.
+fn respelled(character: char, level: u8) -> String {
+    let code = u32::from(character);
+    let must = matches!(character, '?' | '#');
+    match level {
+        3 => format!("%{code:02x}"),
+        4 => format!("%25{code:02X}"),
+        _ if must => format!("%{code:02X}"),
+        _ => character.to_string(),
+    }
+}
+
+#[test]
+fn whatever_an_upstream_does_to_a_path_it_comes_to_no_refused_place() {
+    let rules = rules();
+    let (came_there, passed) = (Cell::new(0), Cell::new(0));
+    let config = Config { cases: 4_000, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let cases = (spelled(), vec(select([HABITS.as_slice(), &OFTEN].concat()), 0..9));
+    let outcome = runner.run(&cases, |(path, habits)| {
+        let place = habits.iter().fold(path.clone().into_bytes(), |path, habit| habit.apply(path));
+        let passes = passes(&rules, &path);
+        passed.set(passed.get() + u32::from(passes));
+        if is_kept(&place) {
+            came_there.set(came_there.get() + 1);
+            prop_assert!(!passes, "{} becomes {}", path, String::from_utf8_lossy(&place));
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(came_there.get() > 200, "{} came to a refused place", came_there.get());
+    assert!(passed.get() > 500, "{} passed", passed.get());
+}
