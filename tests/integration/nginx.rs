@@ -8,6 +8,7 @@ mod original;
 pub mod raw;
 mod role_map;
 mod sign_in;
+mod spellings;
 
 use crate::shared::{ALICE, BOB, CAROL, deployment, session_line, signed_in};
 use crate::support::deployment::Deployment;
