@@ -202,10 +202,17 @@ impl Rule {
         if !self.teams.is_empty() && !self.teams.iter().any(|team| holds(team)) {
             return Err(Requirement::Team);
         }
-        if !self.credentials.is_empty() && !self.credentials.contains(&by) {
+        if !self.reads(by) || (!self.credentials.is_empty() && !self.credentials.contains(&by)) {
             return Err(Requirement::Credential);
         }
         Ok(())
+    }
+
+    /// Where another reading's rule looks further, a credential may be found that this one would not
+    /// have: a cookie must not do for a path that is for keys in headers.
+    fn reads(&self, by: CredentialKind) -> bool {
+        let holds = |place| (place == Place::Session) == (by == CredentialKind::Session);
+        Place::ALL.into_iter().any(|place| holds(place) && self.read.contains(place))
     }
 }
 

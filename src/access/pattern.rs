@@ -173,11 +173,11 @@ impl HostPattern {
         }
         let host = text.strip_suffix('.').unwrap_or(text);
         match host {
-            "*" | DEEP => return Err(HostPatternError::Everything),
-            _ if host.contains(DEEP) => return Err(HostPatternError::Doubled),
-            _ if host.contains([':', '/']) => return Err(HostPatternError::MoreThanHost),
-            _ if host.split('.').any(str::is_empty) => return Err(HostPatternError::EmptyLabel),
-            _ if !host.bytes().all(is_host_byte) => return Err(HostPatternError::Character),
+            "*" | DEEP => Err(HostPatternError::Everything),
+            _ if host.contains(DEEP) => Err(HostPatternError::Doubled),
+            _ if host.contains([':', '/']) => Err(HostPatternError::MoreThanHost),
+            _ if host.split('.').any(str::is_empty) => Err(HostPatternError::EmptyLabel),
+            _ if !host.bytes().all(is_host_byte) => Err(HostPatternError::Character),
             _ => Ok(Self(host.to_ascii_lowercase().into())),
         }
     }

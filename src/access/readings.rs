@@ -58,7 +58,7 @@ pub enum Unreadable {
     AboveRoot,
     #[error("is percent-encoded more than {MOST_LEVELS} times over")]
     TooDeep,
-    #[error("can be read in more than {MOST_READINGS} ways")]
+    #[error("can be read in too many ways")]
     TooMany,
 }
 
@@ -68,12 +68,16 @@ const MOST_LEVELS: usize = 4;
 /// the end doubles them.
 const MOST_READINGS: usize = 64;
 
+/// Of all readings together: who isn't signed in may ask too, so a long path must not cost much.
+const MOST_BYTES: usize = 64 * 1024;
+
 impl<'a> Readings<'a> {
     pub(super) fn of(path: &'a str) -> Result<Self, Unreadable> {
         if is_plain(path) {
             return Ok(Self::Plain(path));
         }
         require_readable(path)?;
+        let most = MOST_READINGS.min(MOST_BYTES / path.len());
         let mut readings = vec![Reading { text: path.to_owned(), how: How::default() }];
         let mut next = 0;
         while let Some(reading) = readings.get(next) {
@@ -81,7 +85,7 @@ impl<'a> Readings<'a> {
                 if readings.iter().any(|known| known.text == found.text) {
                     continue;
                 }
-                if readings.len() == MOST_READINGS {
+                if readings.len() >= most {
                     return Err(Unreadable::TooMany);
                 }
                 readings.push(found);

@@ -118,6 +118,17 @@ fn a_credential_is_looked_for_wherever_one_of_the_rules_does() {
     assert_eq!(reads("/b/../a"), [Place::Session, Place::XApiKey].into_iter().collect());
 }
 
+#[test]
+fn what_one_rule_reads_does_not_do_for_another() {
+    let reading = |path, place| Rule { read: [place].into_iter().collect(), ..rule(&[path], Allow::SignedIn) };
+    let rules = AccessRules::new(vec![reading("/a", Place::XApiKey), reading("/b/**", Place::Session)]);
+    let unmet = |path, by| rules.select(&get(path)).unwrap().permits(&grant("user", &[]), by).map_err(|unmet| unmet.what);
+    assert_eq!(unmet("/a", CredentialKind::Key), Ok(()));
+    assert_eq!(unmet("/b/x", CredentialKind::Session), Ok(()));
+    assert_eq!(unmet("/b/../a", CredentialKind::Session), Err(Requirement::Credential));
+    assert_eq!(unmet("/b/../a", CredentialKind::Key), Err(Requirement::Credential));
+}
+
 #[rstest]
 #[case("/admin/x", &["/admin/**"])]
 #[case("/Admin/x", &["/**", "/admin/**"])]

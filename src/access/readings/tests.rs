@@ -98,6 +98,15 @@ fn a_path_with_too_many_readings_is_refused() {
 }
 
 #[test]
+fn a_long_path_may_have_fewer_readings() {
+    let long = format!("/{}", "%61/".repeat(2_000));
+    assert_eq!(texts(&long).len(), 4);
+    let path = |segment: &str| format!("/{segment};x//%253b/\\{}", "a".repeat(8_000));
+    assert!(texts(&path("a")[..40]).len() > 8);
+    assert_eq!(Readings::of(&path("a")).err(), Some(Unreadable::TooMany));
+}
+
+#[test]
 fn how_a_reading_came_about_is_said_in_words() {
     let readings = Readings::of("/a/%2e%2e/b").unwrap().explained();
     let said: Vec<_> = readings.iter().map(|reading| (reading.text.as_str(), reading.how.to_string())).collect();
