@@ -74,7 +74,7 @@ impl Drop for Tasks {
 /// Builds everything and binds the listeners. The store and the providers are connected to meanwhile.
 pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Bound> {
     let readiness = Readiness::default();
-    let parts = Parts::make(&config, &clock)?;
+    let mut parts = Parts::make(&config, &clock).await?;
     let tasks = Tasks(parts.start_tasks(&readiness));
     let drain = Drain::default();
     let public = bind(pages(&parts, &drain), &config)?;

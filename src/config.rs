@@ -48,9 +48,30 @@ pub struct Config {
     pub providers: Vec<Provider>,
     pub sessions: Sessions,
     pub cache: Cache,
-    pub role_map: Option<PathBuf>,
+    pub role_map: RoleMapSource,
     pub log: Log,
     pub shutdown: Shutdown,
+}
+
+/// Where the role map comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleMapSource {
+    /// The built-in map: everybody who signs in gets the default role.
+    BuiltIn,
+    File(PathBuf),
+    ConfigMap(ConfigMapSource),
+}
+
+/// A role map in watched ConfigMaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigMapSource {
+    pub name: String,
+    /// `None`: the pod's own, or the kubeconfig's.
+    pub namespace: Option<String>,
+    /// The key of the document in the ConfigMap, and in those of fragments.
+    pub key: String,
+    /// Selects by labels the ConfigMaps that are merged into it.
+    pub fragments: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

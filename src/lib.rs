@@ -20,6 +20,7 @@ pub mod http;
 pub mod check;
 pub mod continuation;
 pub mod gateway;
+pub mod kubernetes;
 pub mod login;
 
 pub mod access;

@@ -128,6 +128,7 @@ pub struct Metrics {
     role_map_version: IntGaugeVec,
     role_map_rules: IntGaugeVec,
     role_map_since: IntGaugeVec,
+    role_map_watch_up: IntGaugeVec,
     pub panics: IntCounter,
 }
 
@@ -228,6 +229,11 @@ impl Metrics {
                 "When the role map in force was read, in Unix time.",
                 &[],
             ),
+            role_map_watch_up: make.gauges(
+                "role_map_watch_up",
+                "1 while the API server that the role map's ConfigMaps are watched on is in reach; absent where none are.",
+                &[],
+            ),
             panics: make.counter("panics_total", "Requests that ended in a panic, answered with 500."),
             registry: make.registry.clone(),
             entries: make.entries,
@@ -304,6 +310,10 @@ impl Metrics {
         self.role_map_version.with_label_values(none).set(i64::try_from(version).unwrap_or(i64::MAX));
         self.role_map_rules.with_label_values(none).set(i64::try_from(rules).unwrap_or(i64::MAX));
         self.role_map_since.with_label_values(none).set(since);
+    }
+
+    pub fn role_map_watch_up(&self, up: Outcome) {
+        self.role_map_watch_up.with_label_values::<&str>(&[]).set(i64::from(up == Outcome::Ok));
     }
 
     /// The registry in Prometheus' text format.

@@ -5,6 +5,7 @@
 
 mod condition;
 mod document;
+mod documents;
 mod explain;
 mod glob;
 mod in_force;
@@ -14,6 +15,7 @@ mod rules;
 mod teams;
 
 pub use document::{Mistake, RoleMapError, What, schema};
+pub use documents::{Documents, Verdict};
 pub use explain::{Explanation, Given, NearMiss};
 pub use in_force::{InForce, RoleMaps, compile};
 
@@ -71,7 +73,21 @@ const DEFAULT_ROLE_RULE: &str = "default_role";
 impl RoleMap {
     /// Reads and compiles a document; all mistakes of meaning are reported at once.
     pub fn parse(text: &str) -> Result<Self, RoleMapError> {
-        document::parse(text)
+        document::parse(text, std::iter::empty())
+    }
+
+    /// The same with fragments, each with the name of where it comes from: rules and teams that others than the
+    /// document's owner may add, as far as it delegates roles to them.
+    pub fn parse_with_fragments<'a>(
+        text: &str,
+        fragments: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, RoleMapError> {
+        document::parse(text, fragments)
+    }
+
+    /// What holds while there ought to be a document and is none: nothing is granted to anybody.
+    pub fn closed() -> Self {
+        document::closed_map()
     }
 
     /// Whether every rule fits the configured providers: it names one of them, and it names one at

@@ -9,9 +9,10 @@ use zeroize::Zeroizing;
 use crate::{
     check::Checker,
     clock::Clock,
-    config::{self, Config, Secret, read_secret_file},
+    config::{self, Config, RoleMapSource, Secret, read_secret_file},
     files::FileWatch,
     http::{CookieNames, ProxyTrust, Site, admin::Readiness},
+    kubernetes::RoleMapWatch,
     login::Login,
     metrics::Metrics,
     oidc::{Flows, Provider, Providers},
@@ -42,17 +43,19 @@ pub(super) struct Parts {
     providers: Arc<Providers>,
     store: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
+    /// Until it is started.
+    role_map_watch: Option<RoleMapWatch>,
     _watches: Vec<FileWatch>,
 }
 
 impl Parts {
-    pub(super) fn make(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+    pub(super) async fn make(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new());
         let mut watches = Vec::new();
         let ring = key_ring(config.key_ring.as_ref(), clock, &mut watches)?;
         let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
         let providers = Arc::new(providers(config, clock, &metrics, &mut watches)?);
-        let role_maps = role_maps(config, clock, &metrics, &mut watches)?;
+        let (role_maps, role_map_watch) = role_maps(config, clock, &metrics, &mut watches).await?;
 
         let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
@@ -67,10 +70,11 @@ impl Parts {
         let login =
             Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_maps, Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
-        Ok(Self { site, login: Arc::new(login), checker, users, principals, metrics, providers, store, redis, _watches: watches })
+        let login = Arc::new(login);
+        Ok(Self { site, login, checker, users, principals, metrics, providers, store, redis, role_map_watch, _watches: watches })
     }
 
-    pub(super) fn start_tasks(&self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
+    pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
         let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
         let ready = tokio::spawn(async move {
             wait_for(store.as_ref()).await;
@@ -87,7 +91,11 @@ impl Parts {
             block.done();
         });
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh()));
-        refresh.chain([ready, attempted]).collect()
+        let role_map = self.role_map_watch.take().map(|watch| {
+            let block = readiness.block("role map");
+            tokio::spawn(watch.follow(|| block.done()))
+        });
+        refresh.chain([ready, attempted]).chain(role_map).collect()
     }
 }
 
@@ -130,8 +138,11 @@ fn facts(config: &Config) -> Vec<String> {
         config::Store::Redis(_) => "Sessions are kept in Redis, shared by all replicas.".to_owned(),
     };
     let role_map = match &config.role_map {
-        None => "No role map is configured: everybody who signs in gets the role internal_user_viewer.".to_owned(),
-        Some(path) => format!("Roles are granted by the role map in {}.", path.display()),
+        RoleMapSource::BuiltIn => {
+            "No role map is configured: everybody who signs in gets the role internal_user_viewer.".to_owned()
+        }
+        RoleMapSource::File(path) => format!("Roles are granted by the role map in {}.", path.display()),
+        RoleMapSource::ConfigMap(source) => format!("Roles are granted by the role map in the ConfigMap {}.", source.name),
     };
     let providers = match config.providers.as_slice() {
         [] => "No identity provider is configured.".to_owned(),
@@ -244,30 +255,32 @@ fn providers(
     Ok(Providers::new(made))
 }
 
-fn role_maps(
+/// The role map in force and, where it is in ConfigMaps, what follows them.
+async fn role_maps(
     config: &Config,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
-) -> anyhow::Result<Arc<RoleMaps>> {
-    let document = role_map_document(config)?;
-    let maps = RoleMaps::new(document.as_deref(), provider_ids(config), Arc::clone(clock), Arc::clone(metrics));
-    let maps = Arc::new(maps.with_context(|| role_map_name(config))?);
-    if let (Some(path), Some(document)) = (&config.role_map, document) {
-        let edited = Arc::clone(&maps);
-        watches.push(FileWatch::start(path, document, |path| std::fs::read_to_string(path), move |text| edited.edit(text)));
+) -> anyhow::Result<(Arc<RoleMaps>, Option<RoleMapWatch>)> {
+    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+    match &config.role_map {
+        RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, provider_ids(config), clock, metrics)?), None)),
+        RoleMapSource::File(path) => {
+            let name = || format!("role_map.file {}", path.display());
+            let document = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", name()))?;
+            let maps = RoleMaps::new(Some(&document), provider_ids(config), clock, metrics).with_context(name)?;
+            let maps = Arc::new(maps);
+            let edited = Arc::clone(&maps);
+            let read = |path: &Path| std::fs::read_to_string(path);
+            watches.push(FileWatch::start(path, document, read, move |text| edited.edit(text)));
+            Ok((maps, None))
+        }
+        RoleMapSource::ConfigMap(source) => {
+            let maps = Arc::new(RoleMaps::closed(Arc::clone(&clock), Arc::clone(&metrics)));
+            let watch = RoleMapWatch::new(source.clone(), provider_ids(config), Arc::clone(&maps), clock, metrics);
+            Ok((maps, Some(watch.await.context("role_map.config_map")?)))
+        }
     }
-    Ok(maps)
-}
-
-fn role_map_document(config: &Config) -> anyhow::Result<Option<String>> {
-    let Some(path) = &config.role_map else { return Ok(None) };
-    std::fs::read_to_string(path).map(Some).with_context(|| format!("{} can't be read", role_map_name(config)))
-}
-
-fn role_map_name(config: &Config) -> String {
-    let path = config.role_map.as_deref().map(Path::display);
-    path.map_or_else(|| "role_map".to_owned(), |path| format!("role_map.file {path}"))
 }
 
 fn provider_ids(config: &Config) -> Vec<String> {

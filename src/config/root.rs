@@ -1,7 +1,7 @@
 //! The top level of the configuration and its small sections, and the rules between sections.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +9,9 @@ use super::decode::{Field, Kind, Section, field};
 use super::mistakes::shown;
 use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
-use super::{Cache, Config, Format, Listen, Log, Provider, Sessions, Shutdown, provider, store, values};
+use super::{
+    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, provider, store, values,
+};
 use crate::origin::PublicUrl;
 use crate::roles::{RoleMap, RoleMapError};
 
@@ -223,19 +225,65 @@ const GRACE: Kind<Duration> = Kind {
 };
 
 /// The document is judged here, so that its mistakes come with all the others.
-fn read_role_map(section: &mut Section<'_>, providers: Option<&[Provider]>) -> Option<Option<PathBuf>> {
+fn read_role_map(section: &mut Section<'_>, providers: Option<&[Provider]>) -> Option<RoleMapSource> {
     let file = section.optional(
         field("file", "The role map; watched. It must be there at the start; a later edit that is bad, or a file that is gone, leaves the last good one in force.").unset("a default map"),
         &values::FILE,
     );
-    let config_map =
-        section.refuse("config_map", "is not in this version; mount the ConfigMap and name its file in `role_map.file`");
+    let config_map = section.section("config_map", "A ConfigMap with the role map, watched; instead of `file`.", read_config_map);
+    let fragments = section.section("fragments", "ConfigMaps that are merged into `config_map`'s.", |section| {
+        section.optional(
+            field("selector", "Selects them by labels, in the same namespace: `vestibule/role-map=fragment`.").unset("none"),
+            &values::NAME,
+        )
+    });
     if let Some(Some(path)) = &file {
         let wrong = role_map_mistakes(path, providers);
         wrong.into_iter().for_each(|wrong| section.complain("file", wrong));
     }
-    config_map.and(file)
+    match (file?, config_map?, fragments?) {
+        (Some(_), Some(_), _) => {
+            section.complain("config_map", "stands beside `file`; take one of them out");
+            None
+        }
+        (_, None, Some(_)) => {
+            section.complain("fragments", "needs `config_map`, into which they are merged");
+            None
+        }
+        (_, Some((name, namespace, key)), fragments) => {
+            Some(RoleMapSource::ConfigMap(ConfigMapSource { name, namespace, key, fragments }))
+        }
+        (Some(path), None, None) => Some(RoleMapSource::File(path)),
+        (None, None, None) => Some(RoleMapSource::BuiltIn),
+    }
 }
+
+type ConfigMapPlace = (String, Option<String>, String);
+
+/// `None` inside where no ConfigMap is named.
+fn read_config_map(section: &mut Section<'_>) -> Option<Option<ConfigMapPlace>> {
+    let name = section.optional(field("name", "Its name.").unset("no ConfigMap"), &OBJECT_NAME);
+    let namespace = section.optional(field("namespace", "Its namespace.").unset("the pod's own"), &OBJECT_NAME);
+    let key = section.or_default(field("key", "The key of the document in it."), &values::NAME, "roles.yaml");
+    let (name, namespace, key) = (name?, namespace?, key?);
+    if name.is_none() && (namespace.is_some() || section.is_given("key")) {
+        section.complain("name", "is required");
+        return None;
+    }
+    Some(name.map(|name| (name, namespace, key)))
+}
+
+/// A DNS subdomain name, as Kubernetes wants it.
+const OBJECT_NAME: Kind<String> = Kind {
+    name: "name",
+    parse: |text| {
+        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+        let ends = |edge: Option<&u8>| edge.is_some_and(u8::is_ascii_alphanumeric);
+        let good =
+            text.len() <= 253 && text.bytes().all(allowed) && ends(text.as_bytes().first()) && ends(text.as_bytes().last());
+        if good { Ok(text.to_owned()) } else { Err("must be a name of Kubernetes: up to 253 of a-z, 0-9, - and .".to_owned()) }
+    },
+};
 
 /// Whether rules name configured providers can be said only when those are without mistakes.
 fn role_map_mistakes(path: &Path, providers: Option<&[Provider]>) -> Vec<String> {

@@ -5,6 +5,8 @@ mod litellm;
 mod mistakes;
 mod rules;
 
+use std::iter;
+
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 use serde_saphyr::options::MergeKeyPolicy;
@@ -40,6 +42,18 @@ struct Document {
     access: Option<Vec<Spanned<RawAccessRule>>>,
     #[serde(default, deserialize_with = "said")]
     litellm_jwtauth: Option<Spanned<RawLitellm>>,
+    #[serde(default, deserialize_with = "said")]
+    delegate: Option<Vec<Spanned<String>>>,
+}
+
+/// What others than the document's owner add to it. It holds nothing that could widen what it may do.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fragment {
+    #[serde(default)]
+    rules: Vec<Spanned<RawRule>>,
+    #[serde(default)]
+    teams: Vec<Spanned<RawTeamRule>>,
 }
 
 /// A field that is there has a value. To a plain `Option`, `default_role: null` or `provider: ~`
@@ -49,7 +63,12 @@ fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Opti
 }
 
 /// The roles of a document, the highest privilege first.
-struct RoleList(Vec<Role>);
+#[derive(Clone)]
+struct RoleList {
+    roles: Vec<Role>,
+    /// What a fragment's rules may give; in the document itself, all of them.
+    delegated: Option<Vec<Role>>,
+}
 
 const VERSION: u64 = 1;
 const NO_ROLE: &str = "none";
@@ -63,12 +82,18 @@ pub fn schema() -> &'static str {
     include_str!("document/schema.json")
 }
 
-pub(super) fn parse(text: &str) -> Result<RoleMap, RoleMapError> {
-    let document: Document = serde_saphyr::from_str_with_options(text, yaml()).map_err(|error| shape_error(&error))?;
+/// The document with fragments, each under its name. The mistakes of a fragment's rules begin with its name.
+pub(super) fn parse<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'a str)>) -> Result<RoleMap, RoleMapError> {
+    let document: Document = read(text)?;
+    let fragments = fragments.map(|(name, text)| Ok((name, read(text)?))).collect::<Result<Vec<_>, _>>()?;
     let mut mistakes = Mistakes::default();
-    let map = compile(document, &mut mistakes);
+    let map = compile(document, fragments, &mut mistakes);
     mistakes.into_result()?;
     Ok(map)
+}
+
+fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RoleMapError> {
+    serde_saphyr::from_str_with_options(text, yaml()).map_err(|error| shape_error(&error))
 }
 
 /// Merge keys and tags would let a document say other than what it shows.
@@ -82,7 +107,7 @@ fn yaml() -> serde_saphyr::Options {
 
 /// What holds where nothing is configured: everybody who signs in gets the default role.
 pub(super) fn default_map() -> RoleMap {
-    parse("version: 1").expect("the smallest document is a document")
+    parse("version: 1", iter::empty()).expect("the smallest document is a document")
 }
 
 /// The rules that don't fit the configured providers.
@@ -105,7 +130,12 @@ pub(super) fn check_providers(map: &RoleMap, configured: &[&str]) -> Result<(), 
     mistakes.into_result()
 }
 
-fn compile(document: Document, mistakes: &mut Mistakes) -> RoleMap {
+/// What holds while the document that restricts is gone: nobody gets a role, and no path is open to anyone.
+pub(super) fn closed_map() -> RoleMap {
+    parse("{version: 1, default_role: none, access: []}", iter::empty()).expect("a document that grants nothing is a document")
+}
+
+fn compile(document: Document, fragments: Vec<(&str, Fragment)>, mistakes: &mut Mistakes) -> RoleMap {
     if document.version.value != VERSION {
         let what = What::Version(document.version.value);
         mistakes.add("version", line(&document.version), what);
@@ -115,9 +145,17 @@ fn compile(document: Document, mistakes: &mut Mistakes) -> RoleMap {
         None => Compiled { mappings: None, teams: None, grants: Grants::FollowClaims },
         Some(section) => litellm::compile(section, &roles, mistakes),
     };
-    let rules = compile_each("rules", document.rules, |raw, origin| rules::compile_rule(raw, origin, &roles, mistakes));
+    let mut rules = compile_each("rules", document.rules, |raw, origin| rules::compile_rule(raw, origin, &roles, mistakes));
     let mut teams = compile_each("teams", document.teams, |raw, origin| rules::compile_team_rule(raw, origin, mistakes));
     teams.extend(litellm_teams);
+    let delegated = RoleList { delegated: Some(compile_delegated(document.delegate, &roles, mistakes)), ..roles.clone() };
+    for (name, fragment) in fragments {
+        let section = format!("{name}: rules");
+        rules
+            .extend(compile_each(&section, fragment.rules, |raw, origin| rules::compile_rule(raw, origin, &delegated, mistakes)));
+        let section = format!("{name}: teams");
+        teams.extend(compile_each(&section, fragment.teams, |raw, origin| rules::compile_team_rule(raw, origin, mistakes)));
+    }
     let (rules, teams) = (Rules::new(rules), TeamRules::new(teams));
     let access = document
         .access
@@ -127,7 +165,7 @@ fn compile(document: Document, mistakes: &mut Mistakes) -> RoleMap {
         default_role: compile_default(document.default_role, &roles, mistakes),
         missing_source: compile_missing_source(document.missing_source, &named_sources, mistakes),
         access: access.map(AccessRules::new),
-        roles: roles.0,
+        roles: roles.roles,
         rules,
         teams,
         mappings,
@@ -141,10 +179,16 @@ fn compile_roles(listed: Option<Spanned<Vec<Spanned<String>>>>, mistakes: &mut M
     if let Some(empty) = listed.as_ref().filter(|listed| listed.value.is_empty()) {
         mistakes.add("roles", line(empty), What::NoRoles);
     }
-    RoleList(match listed {
+    let roles = match listed {
         Some(listed) if !listed.value.is_empty() => listed_roles(listed.value, mistakes),
         _ => DEFAULT_ROLES.into_iter().map(Role::new).collect(),
-    })
+    };
+    RoleList { roles, delegated: None }
+}
+
+fn compile_delegated(listed: Option<Vec<Spanned<String>>>, roles: &RoleList, mistakes: &mut Mistakes) -> Vec<Role> {
+    let numbered = listed.unwrap_or_default().into_iter().enumerate();
+    numbered.filter_map(|(index, role)| Some(roles.at(roles.rank(&role, format!("delegate[{index}]"), mistakes)?))).collect()
 }
 
 fn listed_roles(names: Vec<Spanned<String>>, mistakes: &mut Mistakes) -> Vec<Role> {
@@ -226,11 +270,11 @@ fn compile_each<Raw, Compiled>(
 
 impl RoleList {
     fn position(&self, name: &str) -> Option<Rank> {
-        self.0.iter().position(|role| role.as_str() == name)
+        self.roles.iter().position(|role| role.as_str() == name)
     }
 
     fn at(&self, rank: Rank) -> Role {
-        self.0[rank].clone()
+        self.roles[rank].clone()
     }
 
     fn find(&self, name: &str) -> Result<Role, What> {
@@ -240,11 +284,16 @@ impl RoleList {
     /// A role's place in the list: the smaller, the more it may do.
     fn rank(&self, name: &Spanned<String>, field: String, mistakes: &mut Mistakes) -> Option<Rank> {
         let found = self.position(&name.value).ok_or_else(|| self.unknown(&name.value));
-        mistakes.judge(found, field, line(name))
+        let rank = mistakes.judge(found, field.as_str(), line(name))?;
+        let withheld = self.delegated.as_ref().is_some_and(|delegated| !delegated.contains(&self.roles[rank]));
+        if withheld {
+            mistakes.add(field, line(name), What::NotDelegated(name.value.clone()));
+        }
+        (!withheld).then_some(rank)
     }
 
     fn unknown(&self, name: &str) -> What {
-        let known: Vec<_> = self.0.iter().map(Role::as_str).collect();
+        let known: Vec<_> = self.roles.iter().map(Role::as_str).collect();
         What::UnknownRole { role: name.to_owned(), known: known.join(", ") }
     }
 }

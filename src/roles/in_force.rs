@@ -36,8 +36,15 @@ impl RoleMaps {
         let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &providers))?;
         let current = ArcSwap::from_pointee(InForce { map, version: 1 });
         let maps = Self { current, providers, clock, metrics };
+        maps.metrics.role_map_edited(Outcome::Ok);
         maps.report();
         Ok(maps)
+    }
+
+    /// Begins with nothing granted to anybody, until a source brings a document.
+    pub fn closed(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        let current = ArcSwap::from_pointee(InForce { map: RoleMap::closed(), version: 0 });
+        Self { current, providers: Vec::new(), clock, metrics }
     }
 
     pub fn current(&self) -> arc_swap::Guard<Arc<InForce>> {
@@ -48,11 +55,8 @@ impl RoleMaps {
     pub fn edit(&self, document: &str) {
         match compile(document, &self.providers) {
             Ok(map) => {
-                let version = self.current.load().version + 1;
-                let rules = map.rule_count();
-                self.current.store(Arc::new(InForce { map, version }));
-                self.report();
-                tracing::info!(version, rules, "the edited role map is in force");
+                self.metrics.role_map_edited(Outcome::Ok);
+                self.put(map);
             }
             Err(error) => {
                 self.metrics.role_map_edited(Outcome::Error);
@@ -61,9 +65,16 @@ impl RoleMaps {
         }
     }
 
+    /// Puts a map in force that its source has judged.
+    pub fn put(&self, map: RoleMap) {
+        let (version, rules) = (self.current.load().version + 1, map.rule_count());
+        self.current.store(Arc::new(InForce { map, version }));
+        self.report();
+        tracing::info!(version, rules, "the edited role map is in force");
+    }
+
     fn report(&self) {
         let current = self.current.load();
-        self.metrics.role_map_edited(Outcome::Ok);
         self.metrics.role_map_in_force(current.version, current.map.rule_count(), self.clock.now().as_second());
     }
 }

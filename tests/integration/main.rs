@@ -4,6 +4,7 @@ mod browser;
 mod cache;
 mod cli;
 mod commands;
+mod kubernetes;
 mod log;
 mod login;
 mod logout;

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, reason = "the tests and the demo each use a part of it")]
 
 pub mod agent;
+pub mod api_server;
 pub mod browser;
 pub mod deployment;
 pub mod dice;
@@ -53,6 +54,13 @@ pub fn install_crypto() {
         // An error means that a provider is installed already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
+}
+
+/// A check as nginx makes it, of an ordinary request with this cookie.
+pub async fn nginx_check(pod: &pod::Pod, cookie: &str) -> reqwest::Response {
+    let request = http_client().get(format!("http://127.0.0.1:{}/auth/nginx", pod.check_port()));
+    let request = request.header("x-original-url", "http://localhost/ui/").header("x-original-method", "GET");
+    request.header("cookie", cookie).send().await.expect("the check listener answers")
 }
 
 /// A file of the repository.

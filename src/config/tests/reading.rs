@@ -7,8 +7,8 @@ use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{
-    AuthMethod, Cache, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis, RpLogout,
-    SigningAlgorithm, Store, Topology, load,
+    AuthMethod, Cache, ConfigMapSource, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis,
+    RoleMapSource, RpLogout, SigningAlgorithm, Store, Topology, load,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -47,7 +47,7 @@ fn nothing_configured_is_a_usable_configuration() {
     assert!(config.workers >= 1);
     assert!(config.trusted_proxies.is_empty() && config.providers.is_empty());
     assert!(matches!(config.store, Store::Memory));
-    assert!(config.key_ring.is_none() && config.role_map.is_none());
+    assert!(config.key_ring.is_none() && config.role_map == RoleMapSource::BuiltIn);
     assert_eq!((config.sessions.idle, config.sessions.absolute), (12 * HOUR, 7 * 24 * HOUR));
     assert_eq!(config.cache, Cache { revocation_grace: Duration::from_secs(60), entries: 100_000 });
     assert_eq!((config.log.format, config.log.level.as_str()), (Format::Text, "info"));
@@ -287,11 +287,26 @@ fn listeners_may_share_port_zero_and_a_check_listener_may_be_anywhere() {
 }
 
 #[test]
+fn a_config_map_is_named_with_its_key_and_fragments() {
+    let text = "role_map:\n  config_map: {name: roles, namespace: llm, key: map.yaml}\n  fragments: {selector: a=b}";
+    let source = |namespace: Option<&str>, key: &str, fragments: Option<&str>| {
+        RoleMapSource::ConfigMap(ConfigMapSource {
+            name: "roles".into(),
+            namespace: namespace.map(str::to_owned),
+            key: key.into(),
+            fragments: fragments.map(str::to_owned),
+        })
+    };
+    assert_eq!(config(text, &[]).role_map, source(Some("llm"), "map.yaml", Some("a=b")));
+    assert_eq!(config("role_map: {config_map: {name: roles}}", &[]).role_map, source(None, "roles.yaml", None));
+}
+
+#[test]
 fn a_role_map_that_can_be_read_is_named() {
     let map = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(map.path(), "version: 1").unwrap();
     let text = format!("role_map: {{file: {}}}", map.path().display());
-    assert_eq!(config(&text, &[]).role_map.as_deref(), Some(map.path()));
+    assert_eq!(config(&text, &[]).role_map, RoleMapSource::File(map.path().to_owned()));
 }
 
 #[test]

@@ -41,6 +41,8 @@ pub enum What {
     RoleTwice(String),
     #[error("role {role:?} is not in the list of roles: {known}")]
     UnknownRole { role: String, known: String },
+    #[error("role {0:?} is not delegated: who may give it is said by `delegate` in the role map")]
+    NotDelegated(String),
     #[error("the list of roles lacks {DEFAULT_ROLE}, so say which one is the default, or none")]
     DefaultRole,
     #[error("the claim's path {0}")]

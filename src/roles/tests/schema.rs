@@ -15,7 +15,7 @@ fn schema_accepts(document: &str) -> bool {
 #[rstest]
 #[case::smallest("{version: 1}")]
 #[case::all_fields(
-    "{version: 1, roles: [a, b], default_role: a, missing_source: refuse, rules: [{provider: p, source: access_token, claim: 'x[].y', split: space, match: 'a*', ignore_case: true, role: b}], teams: [{provider: p, claim: g, match: 'x*', strip: x, map: {a: b}, source: userinfo, split: comma, ignore_case: false}], access: [{hosts: [a.example.com], paths: [/x/**], methods: [GET], allow: signed_in, roles: [a], teams: [t], credentials: [session, key, token], read: [session]}], litellm_jwtauth: {provider: p, roles_jwt_field: r, team_ids_jwt_field: t, sync_user_role_and_teams: false, jwt_litellm_role_map: [{jwt_role: x, litellm_role: a}]}}"
+    "{version: 1, roles: [a, b], default_role: a, delegate: [b], missing_source: refuse, rules: [{provider: p, source: access_token, claim: 'x[].y', split: space, match: 'a*', ignore_case: true, role: b}], teams: [{provider: p, claim: g, match: 'x*', strip: x, map: {a: b}, source: userinfo, split: comma, ignore_case: false}], access: [{hosts: [a.example.com], paths: [/x/**], methods: [GET], allow: signed_in, roles: [a], teams: [t], credentials: [session, key, token], read: [session]}], litellm_jwtauth: {provider: p, roles_jwt_field: r, team_ids_jwt_field: t, sync_user_role_and_teams: false, jwt_litellm_role_map: [{jwt_role: x, litellm_role: a}]}}"
 )]
 #[case::scalars("{version: 1, rules: [{claim: staff, match: true, role: team}, {claim: level, match: 3, role: team}]}")]
 #[case::all("{version: 1, rules: [{role: team, all: [{claim: a, match: b}]}]}")]

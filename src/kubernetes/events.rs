@@ -1,0 +1,98 @@
+//! Events on a ConfigMap, so that `kubectl describe` says what became of an edit.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use kube::{Api, api::PostParams};
+
+use crate::clock::Clock;
+use crate::secret::Digest;
+
+const COMPONENT: &str = "vestibule";
+
+/// Kubernetes' own bound on an Event's message, in characters.
+const LONGEST_MESSAGE: usize = 1024;
+
+/// What became of an edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Refused,
+    Accepted,
+}
+
+#[derive(Clone)]
+pub(super) struct Events {
+    api: Api<Event>,
+    clock: Arc<dyn Clock>,
+    /// Writing Events is a courtesy: without leave to, that is said once.
+    forbidden: Arc<AtomicBool>,
+}
+
+impl Events {
+    pub fn new(api: Api<Event>, clock: Arc<dyn Clock>) -> Self {
+        Self { api, clock, forbidden: Arc::default() }
+    }
+
+    /// Writes an Event unless another pod already has: all of them see the same edit, and one Event tells of it.
+    pub async fn write(&self, about: &ObjectReference, reason: Reason, message: &str) {
+        if self.forbidden.load(Ordering::Relaxed) {
+            return;
+        }
+        match self.api.create(&PostParams::default(), &event(about, reason, message, self.clock.now())).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(kube::Error::Api(status)) if status.is_forbidden() => {
+                if !self.forbidden.swap(true, Ordering::Relaxed) {
+                    tracing::info!("no leave to create Events: what becomes of edits of the role map stands in the log alone");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "an Event about the role map can't be written"),
+        }
+    }
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "RoleMapRefused",
+            Self::Accepted => "RoleMapAccepted",
+        }
+    }
+
+    /// Of the two types that Kubernetes has.
+    fn event_type(self) -> &'static str {
+        match self {
+            Self::Refused => "Warning",
+            Self::Accepted => "Normal",
+        }
+    }
+}
+
+/// Its name is made of what it says, so that it can't be there twice.
+fn event(about: &ObjectReference, reason: Reason, message: &str, now: Timestamp) -> Event {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (name, uid, version) = (text(&about.name), text(&about.uid), text(&about.resource_version));
+    let id = Digest::of_parts(&[&uid, &version, reason.as_str(), message]).to_hex();
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{}", &name[..name.len().min(200)], &id[..16])),
+            namespace: about.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        involved_object: about.clone(),
+        reason: Some(reason.as_str().to_owned()),
+        message: Some(message.chars().take(LONGEST_MESSAGE).collect()),
+        type_: Some(reason.event_type().to_owned()),
+        source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
+        reporting_component: Some(COMPONENT.to_owned()),
+        first_timestamp: Some(Time(now)),
+        last_timestamp: Some(Time(now)),
+        count: Some(1),
+        ..Event::default()
+    }
+}

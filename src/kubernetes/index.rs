@@ -1,0 +1,321 @@
+//! What the watches have told so far. Synchronous and without I/O: apply, delete, reset.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
+use kube::runtime::watcher::Event;
+
+use crate::config::ConfigMapSource;
+use crate::roles::{Documents, RoleMap, RoleMapError, Verdict};
+
+/// Which watch an event is of.
+pub(super) enum Part {
+    Base(Event<ConfigMap>),
+    Fragment(Event<ConfigMap>),
+}
+
+/// What became of an edited ConfigMap.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub about: ObjectReference,
+    pub outcome: Result<(), RoleMapError>,
+    /// The edit before this one was refused.
+    pub after_refusal: bool,
+}
+
+/// What an event leads to.
+#[derive(Debug, Default)]
+pub(super) struct Effect {
+    pub told: Vec<Told>,
+    /// To be put in force; `None` where nothing has changed.
+    pub map: Option<RoleMap>,
+}
+
+pub(super) struct Index {
+    source: ConfigMapSource,
+    documents: Documents,
+    /// By name, as they were last told.
+    objects: HashMap<String, ObjectReference>,
+    refused: BTreeSet<String>,
+    base: Listing,
+    fragments: Listing,
+    put: bool,
+}
+
+/// A watch begins, and begins again, with a list of all there is.
+#[derive(Default)]
+struct Listing {
+    complete: bool,
+    collected: BTreeMap<String, ConfigMap>,
+}
+
+impl Index {
+    pub fn new(source: ConfigMapSource, providers: Vec<String>) -> Self {
+        let fragments = Listing { complete: source.fragments.is_none(), ..Listing::default() };
+        Self {
+            source,
+            documents: Documents::new(providers),
+            objects: HashMap::new(),
+            refused: BTreeSet::new(),
+            base: Listing::default(),
+            fragments,
+            put: false,
+        }
+    }
+
+    /// Whether everything was listed once and there is a role map to go by.
+    pub fn is_ready(&self) -> bool {
+        self.base.complete && self.fragments.complete && self.documents.has_base()
+    }
+
+    pub fn take(&mut self, part: Part) -> Effect {
+        let mut effect = Effect::default();
+        let changed = match part {
+            Part::Base(event) => self.take_base(event, &mut effect.told),
+            Part::Fragment(event) => self.take_fragment(event, &mut effect.told),
+        };
+        let listed = self.base.complete && self.fragments.complete;
+        // Parts that were listed before the others wait for them, so that nothing is in force by halves.
+        if listed && (changed || !self.put) {
+            self.put = true;
+            effect.map = Some(self.documents.compiled());
+        }
+        effect
+    }
+
+    fn take_base(&mut self, event: Event<ConfigMap>, told: &mut Vec<Told>) -> bool {
+        match event {
+            Event::Init => self.base.collected.clear(),
+            Event::InitApply(object) => self.base.collect(object),
+            Event::InitDone => {
+                self.base.complete = true;
+                return match std::mem::take(&mut self.base.collected).into_values().next() {
+                    Some(object) => self.set_base(&object, told),
+                    None => self.remove_base(),
+                };
+            }
+            Event::Apply(object) => return self.set_base(&object, told),
+            Event::Delete(_) => return self.remove_base(),
+        }
+        false
+    }
+
+    fn take_fragment(&mut self, event: Event<ConfigMap>, told: &mut Vec<Told>) -> bool {
+        match event {
+            Event::Init => self.fragments.collected.clear(),
+            Event::InitApply(object) => self.fragments.collect(object),
+            Event::InitDone => {
+                self.fragments.complete = true;
+                let listed = std::mem::take(&mut self.fragments.collected);
+                let gone: Vec<_> =
+                    self.documents.fragments().filter(|name| !listed.contains_key(*name)).map(str::to_owned).collect();
+                let removed = gone.iter().fold(false, |changed, name| self.remove_fragment(name) | changed);
+                return listed.values().fold(removed, |changed, object| self.set_fragment(object, told) | changed);
+            }
+            Event::Apply(object) => return self.set_fragment(&object, told),
+            Event::Delete(object) => return self.remove_fragment(&name_of(&object)),
+        }
+        false
+    }
+
+    fn set_base(&mut self, object: &ConfigMap, told: &mut Vec<Told>) -> bool {
+        if !self.is_news(object) {
+            return false;
+        }
+        let verdicts = match text(object, &self.source.key) {
+            Ok(text) => self.documents.set_base(text),
+            Err(missing) => vec![Verdict { fragment: None, outcome: Err(missing) }],
+        };
+        let changed = verdicts.iter().any(|verdict| verdict.fragment.is_none() && verdict.outcome.is_ok());
+        self.tell(verdicts, told);
+        changed
+    }
+
+    fn remove_base(&mut self) -> bool {
+        let name = self.source.name.clone();
+        self.forget(&name);
+        self.documents.remove_base()
+    }
+
+    fn set_fragment(&mut self, object: &ConfigMap, told: &mut Vec<Told>) -> bool {
+        let name = name_of(object);
+        // Labels may select the base as well; it is no fragment of itself.
+        if name == self.source.name || !self.is_news(object) {
+            return false;
+        }
+        let verdict = match text(object, &self.source.key) {
+            Ok(text) => self.documents.set_fragment(&name, text),
+            Err(missing) => Some(Verdict { fragment: Some(name), outcome: Err(missing) }),
+        };
+        let changed = verdict.as_ref().is_some_and(|verdict| verdict.outcome.is_ok());
+        self.tell(verdict.into_iter().collect(), told);
+        changed
+    }
+
+    fn remove_fragment(&mut self, name: &str) -> bool {
+        self.forget(name);
+        self.documents.remove_fragment(name)
+    }
+
+    fn forget(&mut self, name: &str) {
+        self.objects.remove(name);
+        self.refused.remove(name);
+    }
+
+    /// A list tells again of what is known.
+    fn is_news(&mut self, object: &ConfigMap) -> bool {
+        let reference = reference_of(object);
+        let known = self.objects.insert(name_of(object), reference.clone());
+        known != Some(reference)
+    }
+
+    fn tell(&mut self, verdicts: Vec<Verdict>, told: &mut Vec<Told>) {
+        for Verdict { fragment, outcome } in verdicts {
+            let name = fragment.unwrap_or_else(|| self.source.name.clone());
+            let after_refusal = match &outcome {
+                Ok(()) => self.refused.remove(&name),
+                Err(_) => !self.refused.insert(name.clone()),
+            };
+            let Some(about) = self.objects.get(&name).cloned() else { continue };
+            told.push(Told { about, outcome, after_refusal });
+        }
+    }
+}
+
+impl Listing {
+    fn collect(&mut self, object: ConfigMap) {
+        self.collected.insert(name_of(&object), object);
+    }
+}
+
+fn name_of(object: &ConfigMap) -> String {
+    object.metadata.name.clone().unwrap_or_default()
+}
+
+fn reference_of(object: &ConfigMap) -> ObjectReference {
+    let metadata = &object.metadata;
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("ConfigMap".to_owned()),
+        name: metadata.name.clone(),
+        namespace: metadata.namespace.clone(),
+        uid: metadata.uid.clone(),
+        resource_version: metadata.resource_version.clone(),
+        field_path: None,
+    }
+}
+
+fn text<'a>(object: &'a ConfigMap, key: &str) -> Result<&'a str, RoleMapError> {
+    let text = object.data.as_ref().and_then(|data| data.get(key));
+    text.map(String::as_str).ok_or_else(|| RoleMapError::Document {
+        line: None,
+        message: format!("the ConfigMap has no key {key:?}, which is where the document is looked for"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = "{version: 1, default_role: none, delegate: [team], rules: [{claim: g, match: a, role: customer}]}";
+    const FRAGMENT: &str = "{rules: [{claim: g, match: b, role: team}]}";
+
+    fn config_map(name: &str, version: u32, text: &str) -> ConfigMap {
+        let mut object = ConfigMap { data: Some([("roles.yaml".to_owned(), text.to_owned())].into()), ..ConfigMap::default() };
+        object.metadata.name = Some(name.to_owned());
+        object.metadata.resource_version = Some(version.to_string());
+        object
+    }
+
+    fn index(fragments: Option<&str>) -> Index {
+        let source = ConfigMapSource {
+            name: "roles".into(),
+            namespace: None,
+            key: "roles.yaml".into(),
+            fragments: fragments.map(str::to_owned),
+        };
+        Index::new(source, vec![])
+    }
+
+    fn listed(index: &mut Index, wrap: impl Fn(Event<ConfigMap>) -> Part, objects: Vec<ConfigMap>) -> Effect {
+        index.take(wrap(Event::Init));
+        for object in objects {
+            assert!(index.take(wrap(Event::InitApply(object))).map.is_none());
+        }
+        index.take(wrap(Event::InitDone))
+    }
+
+    fn rules(effect: &Effect) -> Option<usize> {
+        effect.map.as_ref().map(RoleMap::rule_count)
+    }
+
+    #[test]
+    fn nothing_is_in_force_before_both_watches_have_listed() {
+        let mut index = index(Some("x=y"));
+        assert_eq!(rules(&listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)])), None);
+        assert!(!index.is_ready());
+        let fragments = listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        assert_eq!(rules(&fragments), Some(2));
+        assert!(index.is_ready());
+    }
+
+    #[test]
+    fn the_order_of_the_lists_makes_no_difference() {
+        let mut index = index(Some("x=y"));
+        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        assert_eq!(rules(&listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)])), Some(2));
+    }
+
+    #[test]
+    fn a_list_again_tells_of_nothing_and_takes_away_what_is_gone() {
+        let mut index = index(Some("x=y"));
+        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 2, FRAGMENT)]);
+        let again = listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        assert!(again.map.is_none() && again.told.is_empty());
+        assert_eq!(rules(&listed(&mut index, Part::Fragment, vec![config_map("c", 2, FRAGMENT)])), Some(2));
+        assert_eq!(rules(&index.take(Part::Fragment(Event::Delete(config_map("c", 2, FRAGMENT))))), Some(1));
+    }
+
+    #[test]
+    fn a_deleted_base_closes_everything_and_a_new_one_opens_it_again() {
+        let mut index = index(None);
+        assert_eq!(rules(&listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)])), Some(1));
+        let gone = index.take(Part::Base(Event::Delete(config_map("roles", 1, BASE))));
+        assert!(gone.map.is_some_and(|map| map.access().is_some_and(|access| access.rules().is_empty())));
+        assert_eq!(rules(&index.take(Part::Base(Event::Apply(config_map("roles", 3, BASE))))), Some(1));
+        assert!(listed(&mut index, Part::Base, vec![]).map.is_some());
+        assert!(!index.is_ready());
+    }
+
+    #[test]
+    fn a_refused_edit_is_told_and_changes_nothing_and_the_good_one_after_it_says_so() {
+        let mut index = index(None);
+        let first = listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        assert!(matches!(first.told.as_slice(), [Told { outcome: Ok(()), after_refusal: false, .. }]));
+        let bad = index.take(Part::Base(Event::Apply(config_map("roles", 2, "version: 2"))));
+        assert!(bad.map.is_none() && matches!(bad.told.as_slice(), [Told { outcome: Err(_), after_refusal: false, .. }]));
+        let good = index.take(Part::Base(Event::Apply(config_map("roles", 3, &BASE.replace("match: a", "match: z")))));
+        assert!(good.map.is_some() && matches!(good.told.as_slice(), [Told { outcome: Ok(()), after_refusal: true, .. }]));
+    }
+
+    #[test]
+    fn a_missing_key_is_a_refused_edit() {
+        let mut index = index(None);
+        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        let mut object = config_map("roles", 2, BASE);
+        object.data = None;
+        let effect = index.take(Part::Base(Event::Apply(object)));
+        assert!(effect.map.is_none());
+        assert!(effect.told[0].outcome.as_ref().unwrap_err().to_string().contains("no key \"roles.yaml\""));
+    }
+
+    #[test]
+    fn the_base_is_no_fragment_of_itself() {
+        let mut index = index(Some("x=y"));
+        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        let effect = listed(&mut index, Part::Fragment, vec![config_map("roles", 1, BASE)]);
+        assert!(effect.told.is_empty());
+        assert_eq!(rules(&effect), Some(1));
+    }
+}

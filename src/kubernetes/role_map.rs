@@ -1,0 +1,164 @@
+//! The watch of the role map's ConfigMaps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
+use kube::api::ListParams;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Client};
+
+use super::events::{Events, Reason};
+use super::index::{Effect, Index, Part, Told};
+use crate::clock::Clock;
+use crate::config::ConfigMapSource;
+use crate::metrics::{Metrics, Outcome};
+use crate::roles::RoleMaps;
+
+/// How long one watch request lasts, in seconds: so late is a connection noticed that died without a word.
+const WATCH: u32 = 60;
+
+/// How often an API server that was lost is asked whether it is back. The watch itself says nothing until
+/// something changes.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Why there is no way to the API server.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("there is neither a ServiceAccount's token in this pod nor a kubeconfig: {0}")]
+    Config(#[from] kube::config::InferConfigError),
+    #[error("no client for the API server can be made: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// Follows ConfigMaps and puts into force what they hold.
+pub struct RoleMapWatch {
+    config_maps: Api<ConfigMap>,
+    events: Events,
+    source: ConfigMapSource,
+    index: Index,
+    maps: Arc<RoleMaps>,
+    metrics: Arc<Metrics>,
+    /// Whether the API server was in reach when last heard of.
+    in_reach: bool,
+}
+
+impl RoleMapWatch {
+    /// Reads how the API server is reached; it is not asked yet.
+    pub async fn new(
+        source: ConfigMapSource,
+        providers: Vec<String>,
+        maps: Arc<RoleMaps>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, ConnectError> {
+        let client = Client::try_from(kube::Config::infer().await?)?;
+        let namespace = source.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+        let events = Events::new(Api::namespaced(client.clone(), &namespace), clock);
+        let config_maps = Api::namespaced(client, &namespace);
+        let index = Index::new(source.clone(), providers);
+        metrics.role_map_watch_up(Outcome::Error);
+        Ok(Self { config_maps, events, source, index, maps, metrics, in_reach: false })
+    }
+
+    /// Follows them for ever, and calls `ready` when everything was listed and there is a good role map.
+    pub async fn follow(mut self, ready: impl FnOnce() + Send) {
+        let mut ready = Some(ready);
+        let mut told = Box::pin(self.watches());
+        loop {
+            let next = tokio::select! {
+                next = told.next() => next,
+                () = tokio::time::sleep(ASK_AGAIN), if !self.in_reach && self.index.is_ready() => {
+                    self.ask().await;
+                    continue;
+                }
+            };
+            match next {
+                None => return,
+                Some(Err(error)) => self.lost(&error),
+                Some(Ok(part)) => {
+                    self.reached();
+                    let effect = self.index.take(part);
+                    self.put(effect);
+                    if self.index.is_ready() {
+                        ready.take().into_iter().for_each(|ready| ready());
+                    }
+                }
+            }
+        }
+    }
+
+    fn watches(&self) -> impl Stream<Item = watcher::Result<Part>> + Send + use<> {
+        let base = watcher::Config::default().fields(&self.base_field()).timeout(WATCH);
+        let base = watcher(self.config_maps.clone(), base).default_backoff().map_ok(Part::Base);
+        let fragments = match &self.source.fragments {
+            None => stream::pending().left_stream(),
+            Some(selector) => {
+                let selected = watcher::Config::default().labels(selector).timeout(WATCH);
+                watcher(self.config_maps.clone(), selected).default_backoff().map_ok(Part::Fragment).right_stream()
+            }
+        };
+        stream::select(base, fragments)
+    }
+
+    /// Leave to list and watch may be for this name alone.
+    fn base_field(&self) -> String {
+        format!("metadata.name={}", self.source.name)
+    }
+
+    fn put(&self, effect: Effect) {
+        for Told { about, outcome, after_refusal } in effect.told {
+            let config_map = about.name.clone().unwrap_or_default();
+            self.metrics.role_map_edited(if outcome.is_ok() { Outcome::Ok } else { Outcome::Error });
+            match outcome {
+                Ok(()) if after_refusal => {
+                    tracing::info!(config_map, "the role map's ConfigMap is good again");
+                    self.write(about, Reason::Accepted, "The edit is in force.".to_owned());
+                }
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(config_map, %error, "the edited role map is refused; the last good one of this ConfigMap stays");
+                    self.write(about, Reason::Refused, format!("The edit is refused, the last good one stays in force. {error}"));
+                }
+            }
+        }
+        if let Some(map) = effect.map {
+            self.maps.put(map);
+        }
+    }
+
+    /// Beside the watch, which must not wait for it.
+    fn write(&self, about: ObjectReference, reason: Reason, message: String) {
+        let events = self.events.clone();
+        tokio::spawn(async move { events.write(&about, reason, &message).await });
+    }
+
+    async fn ask(&mut self) {
+        let one = ListParams::default().fields(&self.base_field()).limit(1);
+        if self.config_maps.list_metadata(&one).await.is_ok() {
+            self.reached();
+        }
+    }
+
+    fn reached(&mut self) {
+        if !self.in_reach {
+            tracing::info!("the API server is in reach; the role map is watched");
+        }
+        self.in_reach = true;
+        self.metrics.role_map_watch_up(Outcome::Ok);
+    }
+
+    /// What is in force stays. The watch tries again by itself, more and more slowly.
+    fn lost(&mut self, error: &watcher::Error) {
+        let error = crate::kubernetes::causes(error);
+        if self.in_reach {
+            tracing::warn!(error, "the watch of the role map is interrupted; the last good one stays in force");
+        } else if !self.index.is_ready() {
+            tracing::warn!(error, "the role map can't be read yet");
+        }
+        self.in_reach = false;
+        self.metrics.role_map_watch_up(Outcome::Error);
+    }
+}

@@ -1,0 +1,175 @@
+//! Role maps in ConfigMaps, on a real API server, with three pods that a person is signed in at.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::shared::{BOB, deployment, session_line, signed_in};
+use crate::support::api_server::{ApiServer, MayWriteEvents};
+use crate::support::deployment::Deployment;
+use crate::support::pod::{Pod, PodOptions, Ready};
+use crate::support::{nginx_check, wait};
+
+/// One second is promised; what is more is this machine's load.
+const BOUND: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const BASE: &str = "
+version: 1
+default_role: customer
+delegate: [internal_user]
+rules:
+  - {claim: preferred_username, match: nobody, role: proxy_admin}
+";
+
+fn with_role(role: &str) -> String {
+    BASE.replace("match: nobody, role: proxy_admin", &format!("match: bob, role: {role}"))
+}
+
+/// Further pods of the shared deployment, so that its people are signed in at them too.
+fn pod_options(deployment: &Deployment, server: &ApiServer, number: usize) -> PodOptions {
+    let mut options = deployment.further_pod(&format!("watching-{number}"));
+    options.role_map = None;
+    options.further += "role_map:\n  config_map: {name: roles}\n  fragments: {selector: vestibule/role-map=fragment}\n";
+    options.environment.push(("KUBECONFIG".to_owned(), server.pod_kubeconfig().to_string_lossy().into_owned()));
+    options
+}
+
+async fn pods(deployment: &Deployment, server: &ApiServer, count: usize) -> Vec<Pod> {
+    futures::future::join_all((0..count).map(|number| Pod::start(pod_options(deployment, server, number)))).await
+}
+
+async fn bob(deployment: &Deployment) -> String {
+    session_line(&signed_in(deployment, BOB).await)
+}
+
+/// The role that a check tells, or the status that it refuses with.
+async fn role(pod: &Pod, cookie: &str) -> String {
+    let answer = nginx_check(pod, cookie).await;
+    if answer.status() == 200 {
+        answer.headers()["x-auth-request-role"].to_str().expect("a role is text").to_owned()
+    } else {
+        answer.status().as_u16().to_string()
+    }
+}
+
+async fn until_everywhere(pods: &[Pod], cookie: &str, expected: &str) -> Duration {
+    let what = format!("{expected} on every pod");
+    let everywhere = wait::until(&what, PATIENCE, async || {
+        for pod in pods {
+            if role(pod, cookie).await != expected {
+                return None;
+            }
+        }
+        Some(())
+    });
+    wait::timed(everywhere).await.1
+}
+
+fn fragment() -> serde_json::Value {
+    json!({"vestibule/role-map": "fragment"})
+}
+
+async fn refused(pod: &Pod) -> f64 {
+    pod.metric("vestibule_role_map_edits_total", &[r#"outcome="error""#]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
+    let deployment = deployment().await;
+    let server = ApiServer::start(MayWriteEvents::Yes).await;
+    server.apply("roles", json!({}), BASE).await;
+    let pods = pods(deployment, &server, 3).await;
+    let cookie = bob(deployment).await;
+    until_everywhere(&pods, &cookie, "customer").await;
+
+    server.apply("roles", json!({}), &with_role("org_admin")).await;
+    let took = until_everywhere(&pods, &cookie, "org_admin").await;
+    println!("an edited ConfigMap is in force on three pods after {took:?}");
+    assert!(took < BOUND, "{took:?}");
+
+    server.apply("roles", json!({}), &with_role("king")).await;
+    for pod in &pods {
+        wait::until("a refused edit", PATIENCE, async || (refused(pod).await >= 1.0).then_some(())).await;
+        assert_eq!(role(pod, &cookie).await, "org_admin");
+        assert!(pod.log().contains("rules[0].role (line 6): role \\\"king\\\" is not in the list"), "{}", pod.log());
+    }
+    server.apply("roles", json!({}), BASE).await;
+    until_everywhere(&pods, &cookie, "customer").await;
+    let events = events(&server, "roles", 2).await;
+    let reasons: Vec<_> = events.iter().map(|(reason, _)| reason.as_str()).collect();
+    assert_eq!(reasons, ["RoleMapRefused", "RoleMapAccepted"], "one Event each, though three pods saw it");
+    assert!(events[0].1.contains("line 6"), "{events:?}");
+
+    server.apply("team-b", fragment(), "rules: [{claim: preferred_username, match: bob, role: internal_user}]").await;
+    until_everywhere(&pods, &cookie, "internal_user").await;
+    server.apply("team-c", fragment(), "rules: [{claim: preferred_username, match: bob, role: proxy_admin}]").await;
+    for pod in &pods {
+        wait::until("a refused fragment", PATIENCE, async || (refused(pod).await >= 2.0).then_some(())).await;
+        assert_eq!(role(pod, &cookie).await, "internal_user");
+    }
+    assert!(self::events(&server, "team-c", 1).await[0].1.contains("not delegated"));
+
+    server.delete("team-b").await;
+    let took = until_everywhere(&pods, &cookie, "customer").await;
+    println!("a deleted fragment is gone from three pods after {took:?}");
+    assert!(took < BOUND, "{took:?}");
+
+    server.delete("roles").await;
+    until_everywhere(&pods, &cookie, "403").await;
+    server.apply("roles", json!({}), &with_role("team")).await;
+    until_everywhere(&pods, &cookie, "team").await;
+}
+
+async fn events(server: &ApiServer, name: &str, count: usize) -> Vec<(String, String)> {
+    wait::until("the Events", PATIENCE, async || {
+        let events = server.events_about(name).await;
+        (events.len() >= count).then_some(events)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back() {
+    let deployment = deployment().await;
+    let mut server = ApiServer::start(MayWriteEvents::No).await;
+    server.apply("roles", json!({}), &with_role("org_admin")).await;
+    let pods = pods(deployment, &server, 1).await;
+    let cookie = bob(deployment).await;
+    until_everywhere(&pods, &cookie, "org_admin").await;
+    let up = async || pods[0].metric("vestibule_role_map_watch_up", &[]).await;
+    assert_eq!(up().await, 1.0);
+
+    server.kill();
+    wait::until("the loss to be seen", PATIENCE, async || (up().await == 0.0).then_some(())).await;
+    assert_eq!(role(&pods[0], &cookie).await, "org_admin");
+    server.restart().await;
+    wait::until("the watch to go on", PATIENCE, async || (up().await == 1.0).then_some(())).await;
+    server.apply("roles", json!({}), &with_role("team")).await;
+    until_everywhere(&pods, &cookie, "team").await;
+
+    // Without leave to write Events that is said once, and all else goes on.
+    server.apply("roles", json!({}), "version: 2").await;
+    wait::until("a refused edit", PATIENCE, async || (refused(&pods[0]).await >= 1.0).then_some(())).await;
+    server.apply("roles", json!({}), "version: 3").await;
+    let said = || pods[0].log().matches("no leave to create Events").count();
+    wait::until("it to be said", PATIENCE, async || (said() > 0).then_some(())).await;
+    wait::until("another refused edit", PATIENCE, async || (refused(&pods[0]).await >= 2.0).then_some(())).await;
+    server.apply("roles", json!({}), &with_role("org_admin")).await;
+    until_everywhere(&pods, &cookie, "org_admin").await;
+    assert_eq!(said(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_is_ready_only_with_a_good_role_map() {
+    let deployment = deployment().await;
+    let server = ApiServer::start(MayWriteEvents::Yes).await;
+    let mut options = pod_options(deployment, &server, 9);
+    options.ready = Ready::DontWait;
+    let mut pod = Pod::start(options).await;
+    server.apply("roles", json!({}), "version: 2").await;
+    wait::until("a refused role map", PATIENCE, async || (refused(&pod).await >= 1.0).then_some(())).await;
+    assert!(!pod.is_ready().await);
+    server.apply("roles", json!({}), BASE).await;
+    pod.wait_ready().await;
+}

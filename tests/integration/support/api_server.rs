@@ -1,0 +1,218 @@
+//! A real Kubernetes API server with its etcd, and nothing else of a cluster. Needs no root.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+
+use super::process::{Child, OnFailure};
+use super::scratch::Scratch;
+use super::{ports, wait};
+
+const START: Duration = Duration::from_secs(60);
+const NAMESPACE: &str = "llm";
+const ACCOUNT: &str = "vestibule";
+
+pub struct ApiServer {
+    server: Child,
+    client: Client,
+    admin: PathBuf,
+    pod: PathBuf,
+    etcd_port: u16,
+    port: u16,
+    scratch: Scratch,
+    // Dropped last: the server asks it.
+    _etcd: Child,
+}
+
+/// Whether the ServiceAccount of the pods may write Events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayWriteEvents {
+    Yes,
+    No,
+}
+
+impl ApiServer {
+    /// With a namespace `llm`, and in it a ServiceAccount that may do what the documentation says it must.
+    pub async fn start(events: MayWriteEvents) -> Self {
+        let scratch = Scratch::new("api-server");
+        let (etcd_port, port) = (ports::free(), ports::free());
+        let token = super::pod::random_key();
+        write(&scratch, "tokens.csv", &format!("{token},admin,admin,\"system:masters\"\n"));
+        make_key(&scratch.path().join("sa.key"));
+        let etcd = start_etcd(&scratch, etcd_port);
+        let server = start_server(&scratch, etcd_port, port);
+        let admin = write(&scratch, "admin.kubeconfig", &kubeconfig(&scratch, port, &token));
+        // The certificate is made when the server starts.
+        let certificate = scratch.path().join("certs/apiserver.crt");
+        wait::until("the API server's certificate", START, async || certificate.exists().then_some(())).await;
+        let client = client(&admin).await;
+        let pod = scratch.path().join("pod.kubeconfig");
+        let this = Self { server, client, admin, pod, etcd_port, port, scratch, _etcd: etcd };
+        this.answers().await;
+        this.prepare(events).await;
+        this
+    }
+
+    /// The kubeconfig of the pods' ServiceAccount.
+    pub fn pod_kubeconfig(&self) -> &Path {
+        &self.pod
+    }
+
+    pub fn kill(&mut self) {
+        self.server.kill9();
+    }
+
+    pub async fn restart(&mut self) {
+        self.server = start_server(&self.scratch, self.etcd_port, self.port);
+        self.client = client(&self.admin).await;
+        self.answers().await;
+    }
+
+    /// Creates the ConfigMap, or replaces its document.
+    pub async fn apply(&self, name: &str, labels: Value, text: &str) {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": labels},
+            "data": {"roles.yaml": text},
+        });
+        let params = PatchParams::apply("tests").force();
+        self.config_maps().patch(name, &params, &Patch::Apply(object)).await.expect("the ConfigMap is taken");
+    }
+
+    pub async fn delete(&self, name: &str) {
+        self.config_maps().delete(name, &DeleteParams::default()).await.expect("the ConfigMap is deleted");
+    }
+
+    /// Reasons and messages of the Events about a ConfigMap, the oldest first.
+    pub async fn events_about(&self, name: &str) -> Vec<(String, String)> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
+        let mut found = events.list(&about).await.expect("Events are listed").items;
+        found.sort_by_key(|event| event.resource_version());
+        found.into_iter().map(|event| (event.reason.unwrap_or_default(), event.message.unwrap_or_default())).collect()
+    }
+
+    fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), NAMESPACE)
+    }
+
+    async fn answers(&self) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let roles: Api<Role> = Api::namespaced(self.client.clone(), "kube-system");
+        // Its own roles are the last that it makes.
+        let ready = async || {
+            let listed = namespaces.get("default").await.is_ok() && roles.list(&ListParams::default()).await.is_ok();
+            listed.then_some(())
+        };
+        wait::until("the API server", START, ready).await;
+    }
+
+    async fn prepare(&self, events: MayWriteEvents) {
+        let client = &self.client;
+        create(&Api::<Namespace>::all(client.clone()), json!({"metadata": {"name": NAMESPACE}}), "Namespace").await;
+        let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
+        create(&accounts, json!({"metadata": {"name": ACCOUNT}}), "ServiceAccount").await;
+        let mut rules = vec![json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]})];
+        if events == MayWriteEvents::Yes {
+            rules.push(json!({"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]}));
+        }
+        let roles: Api<Role> = Api::namespaced(client.clone(), NAMESPACE);
+        create(&roles, json!({"metadata": {"name": ACCOUNT}, "rules": rules}), "Role").await;
+        let binding = json!({
+            "metadata": {"name": ACCOUNT},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT},
+            "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+        });
+        create(&Api::<RoleBinding>::namespaced(client.clone(), NAMESPACE), binding, "RoleBinding").await;
+        let request = TokenRequest {
+            spec: TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() },
+            ..TokenRequest::default()
+        };
+        let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
+        let token = answer.expect("a ServiceAccount has tokens").status.expect("a token that was made is told").token;
+        write(&self.scratch, "pod.kubeconfig", &kubeconfig(&self.scratch, self.port, &token));
+    }
+}
+
+async fn create<K>(api: &Api<K>, object: Value, kind: &str)
+where
+    K: serde::Serialize + serde::de::DeserializeOwned + Clone + std::fmt::Debug,
+{
+    let object = serde_json::from_value(object).expect("the object has its kind's fields");
+    api.create(&PostParams::default(), &object).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+}
+
+async fn client(kubeconfig: &Path) -> Client {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig was written");
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    Client::try_from(config.expect("the kubeconfig is complete")).expect("the client can be made")
+}
+
+fn start_etcd(scratch: &Scratch, port: u16) -> Child {
+    let url = format!("http://127.0.0.1:{port}");
+    let mut command = Command::new(binary("etcd"));
+    command.args(["--unsafe-no-fsync", "--data-dir"]).arg(scratch.path().join("etcd"));
+    command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
+    command.args(["--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error"]);
+    Child::spawn("etcd", command, &scratch.path().join("etcd.log"), OnFailure::Quiet)
+}
+
+fn start_server(scratch: &Scratch, etcd: u16, port: u16) -> Child {
+    let path = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
+    let mut command = Command::new(binary("kube-apiserver"));
+    command.args([
+        format!("--etcd-servers=http://127.0.0.1:{etcd}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--secure-port={port}"),
+        format!("--cert-dir={}", path("certs")),
+        format!("--service-account-key-file={}", path("sa.key")),
+        format!("--service-account-signing-key-file={}", path("sa.key")),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
+        "--authorization-mode=RBAC".to_owned(),
+        format!("--token-auth-file={}", path("tokens.csv")),
+    ]);
+    Child::spawn("kube-apiserver", command, &scratch.path().join("kube-apiserver.log"), OnFailure::ShowLog)
+}
+
+/// Where `tests/cluster/build.sh` puts them.
+fn binary(name: &str) -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    let home = variable("CLUSTER_HOME").or_else(|| Some(cache()?.join("vestibule-cluster")));
+    let path = home.expect("HOME is set").join("bin").join(name);
+    assert!(path.exists(), "{} is missing: run `make peers`", path.display());
+    path
+}
+
+fn kubeconfig(scratch: &Scratch, port: u16, token: &str) -> String {
+    let authority = scratch.path().join("certs/apiserver.crt");
+    json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {"server": format!("https://localhost:{port}"), "certificate-authority": authority}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
+    })
+    .to_string()
+}
+
+/// The server signs tokens with it.
+fn make_key(path: &Path) {
+    let made = Command::new("openssl").args(["genrsa", "-out"]).arg(path).arg("2048").output();
+    let made = made.unwrap_or_else(|error| panic!("openssl doesn't start ({error}): run `make peers`"));
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+fn write(scratch: &Scratch, name: &str, text: &str) -> PathBuf {
+    let path = scratch.path().join(name);
+    std::fs::write(&path, text).expect("the scratch directory is writable");
+    path
+}
