@@ -1,5 +1,7 @@
 //! The command line, as an operator runs it.
 
+mod role_map;
+
 use std::process::{Command, Output};
 
 use vestibule::secret::RingKeys;

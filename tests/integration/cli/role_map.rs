@@ -1,0 +1,208 @@
+//! `vestibule role-map`, as an operator runs it by hand and in a pipeline.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use super::vestibule;
+use crate::support::repository;
+use crate::support::scratch::Scratch;
+
+const MAP: &str = r#"version: 1
+default_role: none
+rules:
+  - {provider: corp, claim: groups, match: "admins*", role: proxy_admin}
+  - {provider: corp, claim: groups, match: staff, role: internal_user}
+  - {provider: corp, source: access_token, claim: scope, match: "*", role: team}
+teams:
+  - {provider: corp, claim: groups, match: "/teams/*", strip: /teams/}
+access:
+  - {paths: [/health/**], allow: anyone}
+  - {paths: [/keys/**], credentials: [key]}
+  - {paths: [/admin/**], methods: [POST], roles: [proxy_admin]}
+  - {paths: [/v1/**], teams: [research]}
+"#;
+
+/// A role map and some claims in files of their own.
+struct Files {
+    _scratch: Scratch,
+    map: String,
+    claims: String,
+}
+
+impl Files {
+    fn new(map: &str, claims: &str) -> Self {
+        let scratch = Scratch::new("role-map");
+        let write = |name: &str, text: &str| scratch.write(name, text).to_string_lossy().into_owned();
+        Self { map: write("roles.yaml", map), claims: write("claims.json", claims), _scratch: scratch }
+    }
+
+    fn check(&self, further: &[&str]) -> (Option<i32>, String, String) {
+        told(&vestibule(&[&["role-map", "check", &self.map], further].concat()))
+    }
+
+    fn explain(&self, further: &[&str]) -> (Option<i32>, String, String) {
+        told(&vestibule(&[&["role-map", "explain", &self.map, "--claims", &self.claims], further].concat()))
+    }
+
+    fn explain_json(&self, further: &[&str]) -> (Option<i32>, Value) {
+        let (code, out, err) = self.explain(&[&["--json"], further].concat());
+        (code, serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}")))
+    }
+}
+
+fn told(output: &Output) -> (Option<i32>, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("what is told is text");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+fn staff() -> String {
+    json!({"groups": ["staff", "Admins-1", "/teams/research", "/teams/a,b"]}).to_string()
+}
+
+#[test]
+fn a_good_map_is_said_to_be_valid() {
+    let files = Files::new(MAP, "{}");
+    for further in [&[][..], &["--provider", "corp"], &["--provider", "corp", "--provider", "partner"]] {
+        let (code, out, err) = files.check(further);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{further:?}: {out}");
+        assert_eq!(out, "the role map is valid; it has 8 rules\n");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_map_is_named_with_its_line() {
+    let bad = MAP.replace("role: team", "role: king").replace("[/v1/**]", "[v1]");
+    let (code, out, err) = Files::new(&bad, "{}").check(&[]);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    for part in ["rules[2].role (line 6): role \"king\"", "access[3].paths[0] (line 13): the pattern doesn't begin with a slash"]
+    {
+        assert!(err.contains(part), "{part}: {err}");
+    }
+    let (code, _, err) = Files::new("version: 1\nruls: []\n", "{}").check(&[]);
+    assert!(code == Some(2) && err.contains("ruls") && err.contains("line 2"), "{err}");
+    let (code, _, err) = told(&vestibule(&["role-map", "check", "/nowhere/roles.yaml"]));
+    assert!(code == Some(2) && err.contains("/nowhere/roles.yaml"), "{err}");
+}
+
+#[test]
+fn a_map_is_judged_by_the_configured_providers_where_they_are_said() {
+    let (code, _, err) = Files::new(MAP, "{}").check(&["--provider", "partner"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("rules[0].provider (line 4): provider \"corp\" is not configured"), "{err}");
+    let anybodys = "version: 1\nrules:\n  - {claim: groups, match: staff, role: internal_user}\n";
+    let (code, _, err) = Files::new(anybodys, "{}").check(&["--provider", "corp", "--provider", "partner"]);
+    assert!(code == Some(2) && err.contains("rules[0].provider (line 3): with several providers"), "{err}");
+}
+
+#[test]
+fn an_explanation_names_what_gave_what_and_what_came_close() {
+    let (code, out, err) = Files::new(MAP, &staff()).explain(&[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for line in [
+        "role: internal_user, by rules[1] (line 5)",
+        "missing: access_token, which a rule names as its source",
+        "team: research, by teams[0] (line 8)",
+        "dropped team: a,b, by teams[0] (line 8): no header can carry it, or there were too many",
+        "near miss: rules[0] would give proxy_admin (line 4): groups has \"Admins-1\", which \"admins*\" matches only with `ignore_case: true`",
+    ] {
+        assert!(out.lines().any(|told| told == line), "{line}: {out}");
+    }
+    assert!(!out.contains("access:"), "nothing was requested: {out}");
+}
+
+#[test]
+fn the_same_explanation_is_there_as_json() {
+    let (code, told) = Files::new(MAP, &staff()).explain_json(&["--url", "https://llm.example.com/v1/models"]);
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!((&told["role"], &told["rule"], &told["line"]), (&json!("internal_user"), &json!("rules[1]"), &json!(5)));
+    assert_eq!(told["teams"], json!([{"what": "research", "rule": "teams[0]", "line": 8}]));
+    assert_eq!(told["dropped_teams"][0]["what"], "a,b");
+    assert_eq!(told["missing_sources"], json!(["access_token"]));
+    assert_eq!(told["near_misses"][0]["rule"], "rules[0]");
+    assert_eq!(told["access"]["allowed"], true);
+    assert_eq!(told["access"]["readings"][0]["path"], "/v1/models");
+    assert_eq!(told["access"]["readings"][0]["rule"], "access[3]");
+}
+
+#[test]
+fn the_exit_code_says_whether_there_is_a_role_and_access() {
+    let table: [(Value, &[&str], i32, &str); 9] = [
+        (json!({"groups": "staff"}), &[], 0, "role: internal_user"),
+        (json!({"groups": "guests"}), &[], 1, "role: none, since no rule holds and default_role is none"),
+        (json!({"groups": "guests"}), &["--url", "https://a/health/x"], 0, "access: allowed, whoever it is"),
+        (json!({"groups": ["staff", "/teams/research"]}), &["--url", "https://a/v1/x"], 0, "access: allowed"),
+        (json!({"groups": "staff"}), &["--url", "https://a/v1/x"], 1, "access: refused, access[3] asks for another team"),
+        (json!({"groups": "staff"}), &["--url", "https://a/x"], 1, "access: refused, no access rule selects the request"),
+        (json!({"groups": "admins"}), &["--url", "https://a/admin/x", "--method", "POST"], 0, "access: allowed"),
+        (json!({"groups": "staff"}), &["--url", "https://a/keys/x"], 1, "access: refused, access[1] asks for another credential"),
+        (json!({"groups": "staff"}), &["--url", "https://a/keys/x", "--credential", "key"], 0, "access: allowed"),
+    ];
+    for (claims, further, expected, said) in table {
+        let files = Files::new(MAP, &claims.to_string());
+        let (code, out, err) = files.explain(further);
+        assert_eq!(code, Some(expected), "{claims} {further:?}: {out}{err}");
+        assert!(out.contains(said), "{claims} {further:?}: {said}: {out}");
+        let (code, told) = files.explain_json(further);
+        assert_eq!(code, Some(expected), "{told}");
+        if !further.is_empty() {
+            assert_eq!(told["access"]["allowed"], expected == 0, "{told}");
+        }
+    }
+}
+
+#[test]
+fn the_reading_that_decided_is_told() {
+    let files = Files::new(MAP, &json!({"groups": "staff"}).to_string());
+    let (code, out, _) = files.explain(&["--url", "https://a/health/%2e%2e/v1/models"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("\"/health/%2e%2e/v1/models\" (as sent) selects access[0]"), "{out}");
+    assert!(
+        out.lines().any(|line| line.trim_start().starts_with("\"/v1/models\"") && line.ends_with("selects access[3]")),
+        "{out}"
+    );
+}
+
+#[test]
+fn claims_may_be_given_source_by_source() {
+    let sources = json!({"id_token": {"groups": []}, "access_token": {"scope": "openid"}, "userinfo": null});
+    let (code, told) = Files::new(MAP, &sources.to_string()).explain_json(&[]);
+    assert_eq!((code, &told["role"], &told["rule"]), (Some(0), &json!("team"), &json!("rules[2]")), "{told}");
+    assert_eq!(told["missing_sources"], json!([]));
+    let refusing = MAP.replace("version: 1\n", "version: 1\nmissing_source: refuse\n");
+    let (code, out, _) = Files::new(&refusing, &staff()).explain(&[]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("role: none, since there are no claims from the access_token and missing_source is refuse"), "{out}");
+}
+
+#[test]
+fn what_can_not_be_explained_is_told_with_the_exit_code_of_a_mistake() {
+    let two = MAP.replacen("provider: corp", "provider: partner", 1);
+    let good = staff();
+    let table: [(&str, &str, &[&str], &str); 7] = [
+        (&two, &good, &[], "--provider: say which one the claims are from; rules name corp, partner"),
+        ("version: 2\n", &good, &[], "version"),
+        (MAP, "[]", &[], "claims.json"),
+        (MAP, "{", &[], "claims.json"),
+        (MAP, r#"{"id_token": 1}"#, &[], "id_token must be an object"),
+        (MAP, &good, &["--url", "ftp://a/x"], "--url"),
+        (MAP, &good, &["--method", "POST"], "--url"),
+    ];
+    for (map, claims, further, said) in table {
+        let (code, out, err) = Files::new(map, claims).explain(further);
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{further:?}: {err}");
+        assert!(err.contains(said), "{said}: {err}");
+    }
+    let (code, _, err) = Files::new(&two, &good).explain(&["--provider", "corp"]);
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn the_schema_is_the_one_of_the_repository() {
+    let (code, out, err) = told(&vestibule(&["role-map", "schema"]));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let printed: Value = serde_json::from_str(&out).expect("the schema is JSON");
+    let kept = std::fs::read_to_string(repository("src/roles/document/schema.json")).expect("the schema is there");
+    assert_eq!(printed, serde_json::from_str::<Value>(&kept).expect("the schema is JSON"));
+    assert_eq!(out, kept, "to the byte, so that a pipeline can compare them");
+}
