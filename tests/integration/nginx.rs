@@ -1,5 +1,6 @@
 //! The check, behind a real nginx that spreads over three pods, and asked by itself.
 
+mod access;
 mod identity;
 mod listener;
 mod narrowing;

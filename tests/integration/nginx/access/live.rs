@@ -1,0 +1,65 @@
+//! The access section is edited while requests come in.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{IDENTITY, ask, role_map, site};
+use crate::nginx::raw;
+use crate::support::deployment::Deployment;
+use crate::support::pod::Pod;
+use crate::support::wait;
+
+/// One second is promised; what is more is this machine's load.
+const BOUND: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Only `/edited/` is touched: other tests rely on the rest.
+fn edit(site: &Deployment, rule: &str) {
+    let old = "{paths: [/edited/**], allow: nobody}";
+    let document = role_map().replace(old, rule);
+    for pod in &site.pods {
+        let file = pod.config_file().with_file_name("roles.yaml");
+        let beside = Path::new(&file).with_extension("new");
+        std::fs::write(&beside, &document).expect("the pod's directory is writable");
+        std::fs::rename(&beside, &file).expect("the pod's directory is writable");
+    }
+}
+
+async fn status_at(pod: &Pod) -> u16 {
+    let headers = [("x-original-url", "http://localhost/edited/x"), ("x-original-method", "GET")];
+    let answer = raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await;
+    assert!(answer.status == 200 || IDENTITY.iter().all(|name| answer.all(name).is_empty()), "{answer:?}");
+    answer.status
+}
+
+async fn until_everywhere(site: &Deployment, expected: u16) -> Duration {
+    let what = format!("{expected} from every pod");
+    let everywhere = wait::until(&what, PATIENCE, async || {
+        for pod in &site.pods {
+            if status_at(pod).await != expected {
+                return None;
+            }
+        }
+        Some(())
+    });
+    wait::timed(everywhere).await.1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_the_access_rules_is_in_force_on_three_pods_within_a_second() {
+    let site = site().await;
+    let steps = [
+        ("{paths: [/edited/**], allow: anyone}", 200, 200),
+        ("{paths: [/edited/**], roles: [proxy_admin]}", 401, 401),
+        ("{paths: [/edited/**], allow: nobody}", 403, 403),
+    ];
+    for (rule, at_the_check, through_nginx) in steps {
+        edit(site, rule);
+        let took = until_everywhere(site, at_the_check).await;
+        println!("{rule}: on three pods after {took:?}");
+        assert!(took < BOUND, "{rule}: {took:?}");
+        for _ in 0..6 {
+            assert_eq!(ask(site, "GET", "/edited/x", &[]).await.status, through_nginx, "{rule}");
+        }
+    }
+}
