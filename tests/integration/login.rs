@@ -8,7 +8,7 @@ mod faulty;
 mod identity;
 mod misused;
 mod oauth2;
-mod one_pod;
+pub mod one_pod;
 mod providers;
 mod refused;
 mod store_away;

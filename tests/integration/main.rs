@@ -9,6 +9,7 @@ mod log;
 mod login;
 mod logout;
 mod nginx;
+mod roles;
 mod shared;
 mod store;
 mod support;

@@ -1,0 +1,74 @@
+//! The role map through real logins: what tokens say, what becomes of it, and edits of the file.
+
+mod claims;
+mod edits;
+mod pinned;
+mod sources;
+mod told;
+mod unchanged;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::login::one_pod::OnePod;
+use crate::support::agent::{Agent, Page};
+use crate::support::idp::IdpOptions;
+use crate::support::pod::{Pod, PodOptions};
+use crate::support::steps::{Person, at, check, sign_in, until_callback};
+use crate::support::wait;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A pod with this role map, and its provider.
+async fn with_map(document: &str, idp: impl FnOnce(&mut IdpOptions)) -> OnePod {
+    OnePod::start(idp, |pod: &mut PodOptions| pod.role_map = Some(document.to_owned())).await
+}
+
+/// The role, and the teams in the order of the alphabet, that a session has now.
+async fn granted(pod: &Pod, session: &str) -> (String, String) {
+    let page = check(&Agent::new(), pod, session).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let header = |name: &str| page.header(name).expect("every identity header is always there").to_owned();
+    let (role, groups) = (header("x-auth-request-role"), header("x-auth-request-groups"));
+    let mut teams: Vec<&str> = groups.split(',').collect();
+    teams.sort_unstable();
+    (role, teams.join(","))
+}
+
+/// What the person has after a login of their own.
+async fn granted_anew(site: &OnePod, person: Person) -> (String, String) {
+    let session = sign_in(&site.idp, &Agent::new(), &site.pod, person).await;
+    granted(&site.pod, &session).await
+}
+
+/// The page on which a login ends, whatever it says.
+async fn end_of_login(site: &OnePod, person: Person) -> Page {
+    let agent = Agent::new();
+    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", person).await;
+    agent.get(&at(&site.pod, &callback)).await
+}
+
+/// Replaces the pod's role map as editors do.
+fn edit(pod: &Pod, document: &str) {
+    let file = pod.config_file().with_file_name("roles.yaml");
+    let beside = Path::new(&file).with_extension("new");
+    std::fs::write(&beside, document).expect("the pod's directory is writable");
+    std::fs::rename(&beside, &file).expect("the pod's directory is writable");
+}
+
+async fn version(pod: &Pod) -> f64 {
+    pod.metric("vestibule_role_map_version", &[]).await
+}
+
+/// Replaces the pod's role map and waits until it is in force.
+async fn edit_and_wait(pod: &Pod, document: &str) {
+    let before = version(pod).await;
+    edit(pod, document);
+    wait::until("the edited map to be in force", PATIENCE, async || (version(pod).await > before).then_some(())).await;
+}
+
+/// The lines of the log that have all of these words.
+fn log_lines(pod: &Pod, words: &[&str]) -> Vec<String> {
+    let log = pod.log();
+    log.lines().filter(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned).collect()
+}

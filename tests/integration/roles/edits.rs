@@ -1,0 +1,133 @@
+//! The map's file as Kubernetes mounts it, and mistakes in it.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::{PATIENCE, granted, log_lines};
+use crate::login::one_pod::OnePod;
+use crate::support::agent::Agent;
+use crate::support::pod::{Pod, PodOptions, Ready};
+use crate::support::scratch::Scratch;
+use crate::support::steps::{BOB, sign_in};
+use crate::support::wait;
+
+/// One second is promised; what is more is this machine's load.
+const BOUND: Duration = Duration::from_secs(3);
+
+const GOOD: &str = "version: 1\nrules:\n  - {claim: groups, match: /engineering/*, role: internal_user}\n";
+const BAD: &str = "version: 1\nrules:\n  - {claim: groups, match: /engineering/*, role: internal_user}\n  - {claim: groups, match: x, role: king}\n";
+const MISTAKE: &str = "rules[1].role (line 4): role \"king\" is not in the list of roles";
+
+/// A volume of a ConfigMap: `roles.yaml` leads through `..data` into a directory that is swapped whole.
+struct Volume {
+    scratch: Scratch,
+    generation: u32,
+}
+
+impl Volume {
+    fn new(document: &str) -> Self {
+        let mut volume = Self { scratch: Scratch::new("configmap"), generation: 0 };
+        volume.swap(document);
+        symlink("..data/roles.yaml", volume.file()).expect("the volume is writable");
+        volume
+    }
+
+    fn file(&self) -> PathBuf {
+        self.scratch.path().join("roles.yaml")
+    }
+
+    /// As the kubelet does it: a new directory, a new link beside the old one, one rename, the old directory away.
+    fn swap(&mut self, document: &str) {
+        let root = self.scratch.path().to_owned();
+        let old = self.directory();
+        self.generation += 1;
+        let new = self.directory();
+        std::fs::create_dir(root.join(&new)).expect("the volume is writable");
+        std::fs::write(root.join(&new).join("roles.yaml"), document).expect("the volume is writable");
+        symlink(&new, root.join("..data_tmp")).expect("the volume is writable");
+        std::fs::rename(root.join("..data_tmp"), root.join("..data")).expect("the volume is writable");
+        if Path::new(&root.join(&old)).exists() {
+            std::fs::remove_dir_all(root.join(&old)).expect("the volume is writable");
+        }
+    }
+
+    fn directory(&self) -> String {
+        format!("..2026_11_22_08_00_{:02}.123456789", self.generation)
+    }
+}
+
+fn role_map_at(file: &Path) -> String {
+    format!("role_map: {{file: '{}'}}\n", file.display())
+}
+
+async fn pod_on(volume: &Volume) -> OnePod {
+    let adjust = |pod: &mut PodOptions| {
+        pod.role_map = None;
+        pod.further = role_map_at(&volume.file());
+    };
+    OnePod::start(|_| (), adjust).await
+}
+
+async fn until_role(site: &OnePod, session: &str, expected: &str) -> Duration {
+    let probe = async || (granted(&site.pod, session).await.0 == expected).then_some(());
+    wait::timed(wait::until(&format!("the role {expected}"), PATIENCE, probe)).await.1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mounted_configmap_is_in_force_within_a_second_of_its_swap_and_a_bad_one_never() {
+    let mut volume = Volume::new(GOOD);
+    let site = pod_on(&volume).await;
+    let session = sign_in(&site.idp, &Agent::new(), &site.pod, BOB).await;
+    assert_eq!(granted(&site.pod, &session).await.0, "internal_user");
+    for role in ["proxy_admin", "customer", "org_admin"] {
+        volume.swap(&GOOD.replace("role: internal_user", &format!("role: {role}")));
+        let took = until_role(&site, &session, role).await;
+        println!("{role} after {took:?}");
+        assert!(took < BOUND, "{role}: {took:?}");
+    }
+
+    volume.swap(BAD);
+    let refused = async || (site.pod.metric("vestibule_role_map_edits_total", &["outcome=\"error\""]).await > 0.0).then_some(());
+    wait::until("the bad edit to be refused", PATIENCE, refused).await;
+    let told = log_lines(&site.pod, &["ERROR", "role map is refused"]);
+    assert!(told.len() == 1 && plain(&told[0]).contains(MISTAKE), "{told:?}");
+    assert_eq!(granted(&site.pod, &session).await.0, "org_admin", "the last good one");
+
+    volume.swap(GOOD);
+    assert!(until_role(&site, &session, "internal_user").await < BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_of_the_wrong_shape_is_refused_with_its_line() {
+    let mut volume = Volume::new(GOOD);
+    let site = pod_on(&volume).await;
+    for (document, line, what) in [
+        ("version: 1\nrules:\n  - {claim: groups, matches: x, role: customer}\n", "line 3", "matches"),
+        ("version: 1\nrules:\n  - {claim: groups\n", "line", ""),
+        ("version: 1\n\n\nversion: 1\n", "line 4", "version"),
+    ] {
+        let told = async || {
+            let lines = log_lines(&site.pod, &["ERROR", "role map is refused", line, what]);
+            (!lines.is_empty()).then_some(())
+        };
+        volume.swap(document);
+        wait::until(&format!("{document:?} to be refused with {line} and {what:?}"), PATIENCE, told).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_map_at_start_is_fatal_with_the_message_of_a_bad_edit() {
+    let volume = Volume::new(BAD);
+    let options = PodOptions { further: role_map_at(&volume.file()), ready: Ready::DontWait, ..PodOptions::new() };
+    let mut pod = Pod::start(options).await;
+    let status = pod.process().wait_exit(PATIENCE).await;
+    let log = plain(&pod.log());
+    assert!(!status.success() && log.contains(MISTAKE), "{status}: {log}");
+    assert!(log.contains("role_map.file"), "it says which file: {log}");
+}
+
+/// The text log escapes quotes in its fields.
+fn plain(text: &str) -> String {
+    text.replace("\\\"", "\"")
+}
