@@ -209,6 +209,12 @@ impl fmt::Display for Answer {
             (Some(role), Some(rule)) => writeln!(f, "role: {role}, by {rule}{}", at(*line))?,
             _ => writeln!(f, "role: none{}", self.why_none())?,
         }
+        if self.grant.first_login_only {
+            writeln!(
+                f,
+                "for a first login: sync_user_role_and_teams is false, and who has signed in before keeps what they have"
+            )?;
+        }
         for source in &self.grant.missing_sources {
             writeln!(f, "missing: {source}, which a rule names as its source")?;
         }

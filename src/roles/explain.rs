@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::condition::{Case, Condition, Place};
 use super::rules::Rule;
 use super::teams::fits_a_list;
-use super::{Origin, RoleMap};
+use super::{Grants, Origin, RoleMap};
 use crate::principal::{Grant, IdentityClaims, Role, RuleName, Source};
 
 /// What the role map says of some claims, with its reasons. For the operator who has the claims: it tells them.
@@ -26,6 +26,8 @@ pub struct Explanation {
     pub near_misses: Vec<NearMiss>,
     /// Sources that rules name and that say nothing.
     pub missing_sources: Vec<Source>,
+    /// Whether this holds for a first login only: who has signed in before keeps what they were given then.
+    pub first_login_only: bool,
 }
 
 /// What a rule gave: a role, or a team.
@@ -74,6 +76,7 @@ impl RoleMap {
             teams,
             dropped_teams,
             missing_sources,
+            first_login_only: self.grants == Grants::StayAsFirstGiven,
         }
     }
 

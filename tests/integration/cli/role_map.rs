@@ -176,6 +176,20 @@ fn claims_may_be_given_source_by_source() {
 }
 
 #[test]
+fn who_has_signed_in_before_is_said_to_keep_what_they_have_where_the_map_says_so() {
+    let said = "for a first login: sync_user_role_and_teams is false";
+    for (sync, expected) in
+        [("", false), ("{sync_user_role_and_teams: true}", false), ("{sync_user_role_and_teams: false}", true)]
+    {
+        let section = if sync.is_empty() { String::new() } else { format!("litellm_jwtauth: {sync}\n") };
+        let files = Files::new(&format!("{MAP}{section}"), &staff());
+        let (code, out, err) = files.explain(&[]);
+        assert_eq!((code, out.contains(said)), (Some(0), expected), "{sync}: {out}{err}");
+        assert_eq!(files.explain_json(&[]).1["first_login_only"], expected, "{sync}");
+    }
+}
+
+#[test]
 fn what_can_not_be_explained_is_told_with_the_exit_code_of_a_mistake() {
     let two = MAP.replacen("provider: corp", "provider: partner", 1);
     let good = staff();
