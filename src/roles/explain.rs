@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::condition::{Case, Condition, Place};
+use super::litellm::{Mapping, Mappings};
 use super::rules::Rule;
 use super::teams::fits_a_list;
 use super::{Grants, Origin, RoleMap};
@@ -52,6 +53,7 @@ pub struct NearMiss {
 /// How far a rule was from holding; the nearest are told first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Distance {
+    Shadowed,
     SomeConditions,
     Case,
     OtherSource,
@@ -110,17 +112,27 @@ impl RoleMap {
 
     fn near_misses(&self, identities: &[IdentityClaims]) -> Vec<NearMiss> {
         let missed = self.rules.iter().filter(|rule| !identities.iter().any(|identity| rule.holds(identity)));
-        let mut near: Vec<_> = missed
-            .filter_map(|rule| {
-                let reasons = identities.iter().filter_map(|identity| why_not(rule, identity));
-                let (distance, why) = reasons.min_by_key(|(distance, _)| *distance)?;
-                let Origin { name, line } = &rule.origin;
-                Some(NearMiss { rule: name.clone(), line: *line, role: rule.role.clone(), why, distance })
-            })
-            .collect();
+        let rules = missed.filter_map(|rule| {
+            let reasons = identities.iter().filter_map(|identity| why_not(rule, identity));
+            near_miss(&rule.origin, &rule.role, reasons)
+        });
+        let mappings = self.mappings.iter().flat_map(|all| all.mappings.iter().map(move |mapping| (all, mapping)));
+        let mappings = mappings.filter_map(|(all, mapping)| {
+            let about = identities.iter().filter(|identity| all.is_about(identity));
+            // One that counted for an identity is no miss.
+            let reasons: Option<Vec<_>> = about.map(|identity| why_mapping_not(all, mapping, identity)).collect();
+            near_miss(&mapping.origin, &mapping.role, reasons?.into_iter().flatten())
+        });
+        let mut near: Vec<_> = rules.chain(mappings).collect();
         near.sort_by_key(|miss| (miss.distance, miss.line));
         near
     }
+}
+
+/// The nearest of the reasons that a rule has for each identity.
+fn near_miss(origin: &Origin, role: &Role, reasons: impl Iterator<Item = (Distance, String)>) -> Option<NearMiss> {
+    let (distance, why) = reasons.min_by_key(|(distance, _)| *distance)?;
+    Some(NearMiss { rule: origin.name.clone(), line: origin.line, role: role.clone(), why, distance })
 }
 
 fn given(what: &str, origin: &Origin) -> Given {
@@ -143,6 +155,26 @@ fn why_not(rule: &Rule, identity: &IdentityClaims) -> Option<(Distance, String)>
     }
     let why = reason.map_or_else(|| format!("the claim {} is absent", first.place.claim), |(_, why)| why);
     Some((Distance::SomeConditions, format!("{held} of its {all} conditions hold, but {why}")))
+}
+
+/// Why one of LiteLLM's mappings does not count for an identity; `None` where it does, `Some(None)` where the
+/// two have nothing in common.
+fn why_mapping_not(all: &Mappings, mapping: &Mapping, identity: &IdentityClaims) -> Option<Option<(Distance, String)>> {
+    match all.first(identity) {
+        Some(first) if first.origin == mapping.origin => None,
+        Some(first) if mapping.condition.holds(identity) => {
+            Some(Some((Distance::Shadowed, format!("{} matches too and stands before it", first.origin.name))))
+        }
+        _ => Some(match matching_but_for_case(&mapping.condition, identity) {
+            // This section has no `ignore_case` to be told of.
+            Some(value) => Some((Distance::Case, but_for_case(&mapping.condition, &value))),
+            None => why_condition_not(&mapping.condition, identity),
+        }),
+    }
+}
+
+fn but_for_case(condition: &Condition, value: &str) -> String {
+    format!("{} has {value:?}, which {} matches but for upper and lower case", condition.place.claim, condition.pattern)
 }
 
 fn why_condition_not(condition: &Condition, identity: &IdentityClaims) -> Option<(Distance, String)> {

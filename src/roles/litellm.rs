@@ -33,9 +33,17 @@ pub enum FnmatchError {
 impl Mappings {
     /// The best of what each identity gets; in an identity the first mapping that matches counts.
     pub fn best(&self, identities: &[IdentityClaims]) -> Option<&Mapping> {
-        let about = |identity: &&IdentityClaims| self.provider.as_deref().is_none_or(|provider| provider == identity.provider);
-        let first = |identity| self.mappings.iter().find(|mapping| mapping.condition.holds(identity));
-        identities.iter().filter(about).filter_map(first).min_by_key(|mapping| mapping.rank)
+        let about = identities.iter().filter(|identity| self.is_about(identity));
+        about.filter_map(|identity| self.first(identity)).min_by_key(|mapping| mapping.rank)
+    }
+
+    pub fn is_about(&self, identity: &IdentityClaims) -> bool {
+        self.provider.as_deref().is_none_or(|provider| provider == identity.provider)
+    }
+
+    /// The mapping that counts for an identity which the section is about.
+    pub fn first(&self, identity: &IdentityClaims) -> Option<&Mapping> {
+        self.mappings.iter().find(|mapping| mapping.condition.holds(identity))
     }
 }
 

@@ -40,6 +40,19 @@ fn the_first_mapping_counts_and_competes_with_the_rules(
     assert_eq!(role_of(&grant), (role, rule));
 }
 
+#[rstest]
+#[case::shadowed(json!(["admin1", "guest"]), 1, "litellm_jwtauth.jwt_litellm_role_map[0] matches too and stands before it")]
+#[case::value(json!("operator"), 1, r#"resource_access.litellm.roles has "operator", and none matches "admin?""#)]
+#[case::case(json!("Admin1"), 1, r#"resource_access.litellm.roles has "Admin1", which "admin?" matches but for upper and lower case"#)]
+#[case::it_counted(json!("admin1"), 1, "")]
+#[case::nothing_in_common(Value::Null, 1, "")]
+fn a_mapping_that_came_close_says_what_was_lacking(#[case] roles: Value, #[case] place: usize, #[case] expected: &str) {
+    let explanation = RoleMap::parse(DOCUMENT).unwrap().explain(&[with_roles(roles, json!([]))]);
+    let name = format!("litellm_jwtauth.jwt_litellm_role_map[{place}]");
+    let miss = explanation.near_misses.iter().find(|miss| miss.rule.as_str() == name);
+    assert_eq!(miss.map_or("", |miss| miss.why.as_str()), expected, "{explanation:?}");
+}
+
 #[test]
 fn every_identity_has_its_own_first_match() {
     let guest = with_roles(json!("guest"), json!(["g1"]));
