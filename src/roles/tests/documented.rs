@@ -1,0 +1,159 @@
+//! The documentation's role maps are valid, and their examples grant what the page says.
+
+use std::collections::{BTreeSet, HashMap};
+use std::{fs, path::Path};
+
+use serde_json::Value;
+
+use super::*;
+use crate::access::CheckRequest;
+use crate::principal::CredentialKind;
+
+/// The parts of a page that are checked, in its order.
+enum Part {
+    /// A fenced block: its info string, its text, the line it begins at.
+    Block { info: String, text: String, line: usize },
+    /// What claims are expected to give, said in an HTML comment that readers don't see.
+    Expectation { words: HashMap<String, String>, line: usize },
+}
+
+/// What the page has said so far.
+#[derive(Default)]
+struct Reader {
+    map: Option<RoleMap>,
+    claims: Option<Value>,
+    /// Whether nothing has been said yet of what these claims give.
+    unsaid: bool,
+    providers: BTreeSet<String>,
+    examples: usize,
+}
+
+const EXPECT: &str = "<!-- expect:";
+const FEWEST_EXAMPLES: usize = 6;
+
+/// Every provider that has a section of its own under "Examples by provider".
+const PROVIDERS: [&str; 6] = ["corp", "dex", "entra", "github", "google", "okta"];
+
+#[test]
+fn the_role_map_page_says_what_is_so() {
+    let read = read_page("docs/role-map.md");
+    assert!(read.examples >= FEWEST_EXAMPLES, "the page has {} examples", read.examples);
+    assert!(PROVIDERS.iter().all(|id| read.providers.contains(*id)), "the page has examples for {:?}", read.providers);
+}
+
+#[test]
+fn the_page_for_those_who_come_from_litellm_says_what_is_so() {
+    assert!(read_page("docs/from-litellm.md").examples > 0);
+}
+
+fn read_page(page: &str) -> Reader {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(page)).unwrap();
+    let mut reader = Reader::default();
+    for part in parts(&text) {
+        match part {
+            Part::Block { info, text, line } => reader.block(&info, &text, &format!("{page}, line {line}")),
+            Part::Expectation { words, line } => reader.expectation(&words, &format!("{page}, line {line}")),
+        }
+    }
+    assert!(!reader.unsaid, "{page}: nothing is expected of the last claims");
+    reader
+}
+
+impl Reader {
+    fn block(&mut self, info: &str, text: &str, place: &str) {
+        assert!(!self.unsaid, "{place}: nothing is expected of the claims before it");
+        match info {
+            "yaml role-map" => self.map = Some(valid(text, place)),
+            "yaml role-map part" => self.map = Some(valid(&format!("version: 1\n{text}"), place)),
+            "json claims" => {
+                self.claims = Some(serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}")));
+                self.unsaid = true;
+            }
+            "yaml configuration" | "yaml litellm" => {
+                let read = serde_saphyr::from_str::<Value>(text);
+                read.unwrap_or_else(|error| panic!("{place}: {error}"));
+            }
+            other => assert!(!other.starts_with("yaml") && !other.starts_with("json"), "{place}: what is a block of {other:?}?"),
+        }
+    }
+
+    fn expectation(&mut self, words: &HashMap<String, String>, place: &str) {
+        let map = self.map.as_ref().unwrap_or_else(|| panic!("{place}: a role map stands before it"));
+        let claims = self.claims.as_ref().unwrap_or_else(|| panic!("{place}: claims stand before it"));
+        let provider = words.get("provider").map_or("corp", String::as_str);
+        let mut configured = map.named_providers();
+        configured.push(provider);
+        assert_eq!(map.check_providers(&configured), Ok(()), "{place}");
+        let grant = map.judge(&[identity(provider, claims)]);
+        assert_eq!(role_of(&grant).0, words["role"], "{place}");
+        assert_eq!(teams_of(&grant).join(","), words.get("teams").map_or("", String::as_str), "{place}");
+        if let Some(request) = words.get("request") {
+            assert_eq!(access(map, request, &grant), words["access"], "{place}");
+        }
+        self.unsaid = false;
+        self.examples += 1;
+        self.providers.insert(provider.to_owned());
+    }
+}
+
+/// Both the parser and the schema for editors take it.
+fn valid(text: &str, place: &str) -> RoleMap {
+    let document: Value = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let schema: Value = serde_json::from_str(schema()).expect("the schema is JSON");
+    let told = jsonschema::validate(&schema, &document);
+    assert!(told.is_ok(), "{place}: {told:?}");
+    RoleMap::parse(text).unwrap_or_else(|error| panic!("{place}: {error}"))
+}
+
+/// In the form that `role-map explain` takes: the id_token's claims, or claims by source.
+fn identity(provider: &str, given: &Value) -> IdentityClaims {
+    let given = claims(given.clone());
+    if !given.keys().all(|name| Source::parse(name).is_some()) {
+        return person(provider, Value::Object(given));
+    }
+    let source = |source: Source| given.get(source.as_str()).map(|given| claims(given.clone()));
+    let id_token = source(Source::IdToken).unwrap_or_default();
+    let (access_token, userinfo) = (source(Source::AccessToken), source(Source::Userinfo));
+    IdentityClaims { access_token, userinfo, ..person(provider, Value::Object(id_token)) }
+}
+
+/// What a request such as `GET:/v1/models` meets, made by somebody who is signed in.
+fn access(map: &RoleMap, request: &str, grant: &Grant) -> &'static str {
+    let (method, path) = request.split_once(':').expect("a request is written METHOD:/path");
+    let request = CheckRequest { method, scheme: "https", host: "llm.example.com", path, query: None };
+    let selected = map.access().expect("the role map has an access section").select(&request);
+    match selected.map(|rules| rules.permits(grant, CredentialKind::Session).is_ok()) {
+        Ok(true) => "allowed",
+        _ => "refused",
+    }
+}
+
+fn parts(page: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut block: Option<(String, String, usize)> = None;
+    for (number, line) in (1..).zip(page.lines()) {
+        block = match (block, line.strip_prefix("```")) {
+            (None, Some(info)) => Some((info.to_owned(), String::new(), number)),
+            (None, None) => {
+                parts.extend(expectation_in(line, number));
+                None
+            }
+            (Some((info, text, line)), Some(_)) => {
+                parts.push(Part::Block { info, text, line });
+                None
+            }
+            (Some((info, text, begin)), None) => Some((info, text + line + "\n", begin)),
+        };
+    }
+    assert!(block.is_none(), "every block has an end");
+    parts
+}
+
+fn expectation_in(text: &str, line: usize) -> Option<Part> {
+    let words = text.strip_prefix(EXPECT)?.strip_suffix("-->").expect("a comment ends on its line");
+    let words = words.split_whitespace().map(|word| word.split_once('=').expect("a word is written name=value"));
+    let known = |name: &str| ["role", "teams", "provider", "request", "access"].contains(&name);
+    let words: HashMap<_, _> = words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    assert!(words.keys().all(|name| known(name)), "line {line}: an expectation has no other words");
+    Some(Part::Expectation { words, line })
+}
