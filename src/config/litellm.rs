@@ -45,6 +45,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
     ("GENERIC_USER_EMAIL_ATTRIBUTE", "OpenID Connect has `email` for it; with `kind: oauth2` use `providers[].email_field`"),
     ("GENERIC_USER_ID_ATTRIBUTE", "OpenID Connect names people by `sub`; with `kind: oauth2` use `providers[].subject_field`"),
+    ("GENERIC_USER_ROLE_MAPPINGS", "use `rules` in the role map (`role_map.file`)"),
     ("GOOGLE_CLIENT_ID", "use `providers[].client_id` with `issuer: https://accounts.google.com`"),
     ("GOOGLE_CLIENT_SECRET", SECRET),
     ("MICROSOFT_AUTHORIZATION_ENDPOINT", ISSUER),
@@ -94,5 +95,13 @@ mod tests {
         let names: std::collections::BTreeSet<_> = ANSWERS.iter().map(|(name, _)| *name).collect();
         assert_eq!(names.len(), ANSWERS.len());
         assert_eq!(warnings(names.into_iter()).len(), ANSWERS.len());
+    }
+
+    #[test]
+    fn every_variable_of_the_table_is_documented() {
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/from-litellm.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let missing: Vec<_> = ANSWERS.iter().filter(|(name, _)| !page.contains(&format!("`{name}`"))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
     }
 }
