@@ -1,14 +1,17 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers fmt lint test bench demo docs audit
+.PHONY: help peers cluster fmt lint test bench demo docs audit
 CARGO ?= cargo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, an OpenID Provider
+peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
+
+cluster: ## build the Kubernetes API server of the tests from Go modules
+	@tests/cluster/build.sh
 
 fmt: ## format the code
 	$(CARGO) fmt
@@ -17,7 +20,7 @@ lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-test: peers lint ## everything that must hold before a change lands
+test: peers cluster lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
 
 bench: ## measure against baselines of the same run

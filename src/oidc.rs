@@ -9,6 +9,7 @@ mod oauth2;
 mod openid_connect;
 mod provider;
 
+pub use claims::without_token_claims;
 pub use exchange::{ExchangeError, Verified};
 pub use flow::{Binding, Flows, Started, TakeError, Taken};
 pub use http::HttpClientError;

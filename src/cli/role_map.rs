@@ -12,6 +12,7 @@ use crate::{
     access::{AccessRules, CheckRequest},
     check,
     gateway::nginx,
+    oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims},
     roles::{self, Explanation, Given, RoleMap},
 };
@@ -198,6 +199,9 @@ fn read_claims(path: &Path, provider: String) -> Result<IdentityClaims, String> 
         true => (source("id_token")?.unwrap_or_default(), source("access_token")?, source("userinfo")?),
         false => (claims, None, None),
     };
+    // As a sign-in does: what changes with every token is not stored, and no rule sees it.
+    let (id_token, access_token, userinfo) =
+        (without_token_claims(id_token), access_token.map(without_token_claims), userinfo.map(without_token_claims));
     let issuer = provider.clone();
     Ok(IdentityClaims { provider, issuer, subject: String::new(), id_token, access_token, userinfo })
 }

@@ -21,7 +21,7 @@ pub(super) fn of_verified_token(token: &str) -> Option<Claims> {
     serde_json::from_slice(&json).ok()
 }
 
-pub(super) fn without_token_claims(mut claims: Claims) -> Claims {
+pub fn without_token_claims(mut claims: Claims) -> Claims {
     claims.retain(|name, _| !ABOUT_THE_TOKEN.contains(&name.as_str()));
     claims
 }

@@ -69,7 +69,7 @@ impl Reader {
                 self.claims = Some(serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}")));
                 self.unsaid = true;
             }
-            "yaml configuration" | "yaml litellm" => {
+            "yaml configuration" | "yaml litellm" | "yaml kubernetes" => {
                 let read = serde_saphyr::from_str::<Value>(text);
                 read.unwrap_or_else(|error| panic!("{place}: {error}"));
             }

@@ -189,7 +189,7 @@ fn binary(name: &str) -> PathBuf {
     let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     let home = variable("CLUSTER_HOME").or_else(|| Some(cache()?.join("vestibule-cluster")));
     let path = home.expect("HOME is set").join("bin").join(name);
-    assert!(path.exists(), "{} is missing: run `make peers`", path.display());
+    assert!(path.exists(), "{} is missing: run `make cluster`", path.display());
     path
 }
 
