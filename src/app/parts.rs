@@ -24,6 +24,9 @@ use crate::{
     users::Users,
 };
 
+/// How often endpoints and keys of a provider are fetched anew without anybody needing them.
+const PROVIDER_REFRESH: Duration = Duration::from_secs(3600);
+
 /// How often a process that waits for its store says so.
 const SAY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -90,7 +93,7 @@ impl Parts {
             let _ = tokio::time::timeout(PROVIDER_PATIENCE, attempted).await;
             block.done();
         });
-        let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh()));
+        let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
         let role_map = self.role_map_watch.take().map(|watch| {
             let block = readiness.block("role map");
             tokio::spawn(watch.follow(|| block.done()))

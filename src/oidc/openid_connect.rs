@@ -25,7 +25,6 @@ use crate::{
     metrics::{Metrics, Outcome},
 };
 
-const REFRESH: Duration = Duration::from_secs(3600);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
@@ -129,7 +128,7 @@ impl OpenIdConnect {
 
     /// Fetches endpoints and keys now, each hour, and when a login finds a key that is not known, or nothing.
     /// What was fetched stays in use while a later fetch fails.
-    pub(super) async fn keep_fresh(&self) {
+    pub(super) async fn keep_fresh(&self, every: Duration) {
         let mut retry = FIRST_RETRY;
         loop {
             self.demand().fetching = true;
@@ -138,7 +137,7 @@ impl OpenIdConnect {
                 Ok(known) => {
                     self.learn(known);
                     retry = FIRST_RETRY;
-                    REFRESH
+                    every
                 }
                 Err(error) => {
                     self.metrics.provider_refreshed(self.id(), Outcome::Error);

@@ -1,6 +1,6 @@
 //! One identity provider, whatever it speaks: where people are sent, and what becomes of the code they bring.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use openidconnect::{AuthType, ClientSecret, RedirectUrl};
 use url::Url;
@@ -83,11 +83,11 @@ impl Provider {
         if self.config().trust_email { EmailTrust::Always } else { EmailTrust::WhenVerified }
     }
 
-    /// Keeps what is known of the provider fresh, for as long as the process runs; returns at once where
-    /// there is nothing that could grow old.
-    pub async fn keep_fresh(self: Arc<Self>) {
+    /// Keeps what is known of the provider fresh by fetching it again and again, for as long as the process
+    /// runs; returns at once where there is nothing that could grow old.
+    pub async fn keep_fresh(self: Arc<Self>, every: Duration) {
         match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.keep_fresh().await,
+            Protocol::OpenIdConnect(protocol) => protocol.keep_fresh(every).await,
             Protocol::OAuth2(_) => {}
         }
     }

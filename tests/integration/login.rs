@@ -10,6 +10,7 @@ mod misused;
 mod oauth2;
 pub mod one_pod;
 mod providers;
+mod refresh;
 mod refused;
 mod store_away;
 
