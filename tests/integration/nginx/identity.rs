@@ -68,6 +68,32 @@ async fn all_forged_headers_at_once_change_nothing_either() {
     }
 }
 
+/// Another protocol would carry requests that no check sees, with identity headers of the client's own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_may_change_to_websocket_and_to_no_other_protocol() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, CAROL).await;
+    let table = [
+        ("websocket", "websocket"),
+        ("WebSocket", "websocket"),
+        ("h2c", ""),
+        ("H2C", ""),
+        ("h2c, websocket", ""),
+        ("websocket, h2c", ""),
+        ("websocketh2c", ""),
+        ("HTTP/2.0", ""),
+        ("TLS/1.0", ""),
+    ];
+    for (asked, passed) in table {
+        let settings = ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA");
+        let connection = ("Connection", "Upgrade, HTTP2-Settings");
+        let seen = received(deployment, &[("Cookie", &cookie), connection, ("Upgrade", asked), settings]).await;
+        assert_eq!(values_of(&seen, "upgrade").concat(), passed, "{asked}");
+        let expected = if passed.is_empty() { "" } else { "upgrade" };
+        assert_eq!(values_of(&seen, "connection").concat().replace("close", "").replace("keep-alive", ""), expected, "{asked}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_learns_who_is_signed_in() {
     let deployment = deployment().await;
