@@ -20,7 +20,7 @@ use actix_web::{
 use futures::FutureExt;
 use url::form_urlencoded;
 
-use super::{RETURN_PARAMETER, drain::Drain, error};
+use super::{RETURN_PARAMETER, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::{Place, Places},
     check::{CheckRequest, Checker, Credential, Decision, Narrowing},
@@ -91,22 +91,36 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
     let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
     let original = match nginx::parse_original(values("x-original-url"), values("x-original-method")) {
         Ok(original) => original,
-        Err(malformed) => return service.misconfigured(&malformed.to_string()),
+        Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
     let narrowing = match Narrowing::parse(request.query_string()) {
         Ok(narrowing) => narrowing,
-        Err(malformed) => return service.misconfigured(&malformed.to_string()),
+        Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
     let credential = |places| {
         let credential = Credential::find(places, service.session_cookie, values);
         *label = CredentialLabel::from(&credential);
         credential
     };
-    let (outcome, mut response) = respond(&service.checker.decide(&original, &narrowing, credential).await);
+    let decision = service.checker.decide(&original, &narrowing, credential).await;
+    tell(&decision, RequestId::given(request.headers()));
+    let (outcome, mut response) = respond(&decision);
     if outcome == CheckOutcome::Unauthenticated {
         point_to_sign_in(&mut response, &original);
     }
     (outcome, response)
+}
+
+/// A line for who is signed in and may not; what anybody can cause as often as they like is told only where
+/// it is asked for. The id is the gateway's, so that its log and this one can be read together.
+fn tell(decision: &Decision, request_id: Option<&str>) {
+    match decision {
+        Decision::Allow { .. } | Decision::AllowAnyone => {}
+        Decision::Forbidden { user, why } => tracing::info!(request_id, user, reason = %why, "check refused"),
+        Decision::Closed(why) => tracing::debug!(request_id, reason = %why, "check refused"),
+        Decision::Unauthenticated(why) => tracing::debug!(request_id, reason = ?why, "check refused"),
+        Decision::Unavailable(cause) => tracing::debug!(request_id, %cause, "a check can't be answered"),
+    }
 }
 
 /// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.
@@ -124,16 +138,10 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             (CheckOutcome::Unauthenticated, response)
         }
-        Decision::Forbidden { user, why } => {
-            tracing::info!(user, reason = %why, "check refused");
+        Decision::Forbidden { .. } | Decision::Closed(_) => {
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }
-        Decision::Closed(why) => {
-            tracing::debug!(reason = %why, "check refused");
-            (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
-        }
-        Decision::Unavailable(cause) => {
-            tracing::debug!(%cause, "a check can't be answered");
+        Decision::Unavailable(_) => {
             (CheckOutcome::Unavailable, error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text))
         }
     }
@@ -169,12 +177,13 @@ impl CheckService {
     }
 
     /// Said now and then only: odd requests are the clients' to send, and the log is not theirs to fill.
-    fn misconfigured(&self, reason: &str) -> (CheckOutcome, HttpResponse) {
+    fn misconfigured(&self, request: &HttpRequest, reason: &str) -> (CheckOutcome, HttpResponse) {
         let now = self.clock.monotonic();
         let mut complained = self.complained.lock().expect("no code that holds this lock panics");
         if complained.is_none_or(|last| now.duration_since(last) >= COMPLAIN_AGAIN) {
             *complained = Some(now);
-            tracing::warn!(reason, "a check can't be understood; if it goes on, see the gateway's configuration");
+            let request_id = RequestId::given(request.headers());
+            tracing::warn!(request_id, reason, "a check can't be understood; if it goes on, see the gateway's configuration");
         }
         drop(complained);
         (
@@ -212,8 +221,8 @@ fn headers_beside(read: Places) -> Option<HeaderValue> {
     if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
 }
 
-async fn nowhere(service: Data<CheckService>) -> HttpResponse {
-    service.misconfigured("no gateway family has its path; /auth/nginx is the one of nginx").1
+async fn nowhere(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
+    service.misconfigured(&request, "no gateway family has its path; /auth/nginx is the one of nginx").1
 }
 
 #[cfg(test)]

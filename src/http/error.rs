@@ -89,6 +89,8 @@ pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
 
 /// A query or form that is broken, too large, or has a parameter twice.
 pub(super) fn unreadable(request: &HttpRequest) -> actix_web::Error {
+    // The library's own words may quote what was sent.
+    tracing::warn!(reason = "a malformed query or form", "request refused");
     let failure = Failure::new(
         StatusCode::BAD_REQUEST,
         "This address is malformed",
@@ -101,6 +103,7 @@ pub(super) fn unreadable(request: &HttpRequest) -> actix_web::Error {
 
 /// A body that did not come in time.
 pub(super) fn slow(request: &HttpRequest) -> actix_web::Error {
+    tracing::warn!(reason = "the body did not arrive in time", "request refused");
     let failure = Failure::new(
         StatusCode::REQUEST_TIMEOUT,
         "Your browser took too long",
@@ -142,6 +145,7 @@ pub(super) fn return_refused(reason: &str) -> Failure {
 }
 
 pub(super) fn unknown_provider() -> Failure {
+    tracing::warn!(reason = "the provider is not configured", "login refused");
     Failure::new(
         StatusCode::NOT_FOUND,
         "Unknown identity provider",

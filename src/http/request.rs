@@ -66,7 +66,8 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         let peer = request.peer_addr().map(|address| address.ip());
         site.proxies.client(peer, request.headers())
     });
-    let span = tracing::info_span!("request", request_id = id.as_str(), method = %request.method(), path = request.path(), client = ?client);
+    // Of the highest level, so that a warning has its request id also where the log leaves out all else.
+    let span = tracing::error_span!("request", request_id = id.as_str(), method = %request.method(), path = request.path(), client = client.map(tracing::field::display));
     request.extensions_mut().insert(id.clone());
     if let Some(BodyDeadline(deadline)) = request.app_data().copied() {
         let body = request.take_payload();
@@ -74,8 +75,10 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     }
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
-    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span).await;
+    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
     let Ok(response) = outcome else {
+        // What it said is in the log already, without the id that the page shows.
+        span.in_scope(|| tracing::error!("a handler panicked"));
         if let Some(metrics) = metrics {
             metrics.panics.inc();
         }

@@ -23,11 +23,16 @@ impl RequestId {
 
     /// The gateway's own id where it is sane, so that its log and ours can be read together.
     pub(super) fn take_or_make(headers: &HeaderMap) -> Self {
+        Self(Self::given(headers).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>()), str::to_owned))
+    }
+
+    /// The gateway's own id, where there is one and it is sane.
+    pub(super) fn given(headers: &HeaderMap) -> Option<&str> {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let sane = |id: &&str| {
             (8..=LONGEST).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
-        Self(given.filter(sane).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>()), str::to_owned))
+        given.filter(sane)
     }
 
     pub(super) fn as_str(&self) -> &str {

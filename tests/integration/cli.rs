@@ -92,3 +92,37 @@ async fn a_sane_request_id_is_taken_over_and_named_in_the_log() {
     let log = pod.log();
     assert!(log.contains("login refused") && log.contains("0a1b2c3d4e5f6071"), "{log}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_is_a_line_with_its_request_id_also_where_only_warnings_are_logged() {
+    let pod = Pod::start(PodOptions { further: "log: {level: warn}\n".to_owned(), ..PodOptions::new() }).await;
+    let (agent, check) = (Agent::new(), format!("http://127.0.0.1:{}/auth/nginx", pod.check_port()));
+    let refusals = [
+        (pod.public("/sso/login?rd=//evil.example.com"), "login refused", 400),
+        (pod.public("/sso/login?provider=nobody"), "login refused", 404),
+        (pod.public("/sso/callback?state=a&state=b"), "request refused", 400),
+        (check, "a check can't be understood", 403),
+    ];
+    for (number, (address, event, status)) in refusals.into_iter().enumerate() {
+        let id = format!("refusal-number-{number}");
+        assert_eq!(agent.get_with(&address, &[("x-request-id", &id)]).await.status, status, "{address}");
+        let log = pod.log();
+        assert!(
+            log.lines().any(|line| line.contains(event) && line.contains(&id) && line.contains("reason=")),
+            "{address}: {log}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_configured_log_and_page_say_what_is_on_and_what_to_do_next() {
+    let pod = Pod::start(PodOptions::new()).await;
+    let page = Agent::new().get(&pod.public("/sso/login")).await;
+    assert_eq!(page.status, 200);
+    let log = pod.log();
+    for told in ["No identity provider is configured.", "kept in this process", "No role map is configured", "/auth/nginx"] {
+        assert!(page.body.contains(told) && log.contains(told), "{told}: {}\n{log}", page.body);
+    }
+    assert!(page.body.contains("client_secret_file") && page.body.contains("check-config"), "{}", page.body);
+    assert!(log.contains("configure an identity provider under `providers`"), "{log}");
+}
