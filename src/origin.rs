@@ -25,6 +25,8 @@ pub enum PublicUrlError {
     Insecure,
     #[error("the host must not end with a dot: to a browser that is another origin")]
     TrailingDot,
+    #[error("the host must be one name of letters, digits, hyphens and dots, or an address")]
+    Host,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,9 @@ impl PublicUrl {
         let host = url.host_str().ok_or(PublicUrlError::NotAUrl)?.to_owned();
         if host.ends_with('.') {
             return Err(PublicUrlError::TrailingDot);
+        }
+        if matches!(url.host(), Some(Host::Domain(name)) if !is_plain_name(name)) {
+            return Err(PublicUrlError::Host);
         }
         let scheme = if url.scheme() == "https" { Scheme::Https } else { Scheme::Http };
         if scheme == Scheme::Http && !is_loopback(&url) {
@@ -106,6 +111,12 @@ pub fn has_credentials(url: &Url, text: &str) -> bool {
     let authority = text.split("://").nth(1).unwrap_or_default();
     let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
     !url.username().is_empty() || url.password().is_some() || authority[..end].contains('@')
+}
+
+/// The URL parser lets more pass, among it the `*` of a wildcard, which is no origin. An underscore is no
+/// part of a host name either, and yet in use.
+fn is_plain_name(name: &str) -> bool {
+    name.split('.').all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
 }
 
 /// Whether the host is this machine by definition: 127.0.0.0/8, `::1` or `localhost`.
@@ -177,6 +188,10 @@ mod tests {
     #[case("http://127.0.0.1.example.com", PublicUrlError::Insecure)]
     #[case("http://localhost.example.com", PublicUrlError::Insecure)]
     #[case("https://llm.example.com.", PublicUrlError::TrailingDot)]
+    #[case("https://*.example.com", PublicUrlError::Host)]
+    #[case("https://llm..example.com", PublicUrlError::Host)]
+    #[case("https://$HOST", PublicUrlError::Host)]
+    #[case("https://{{host}}", PublicUrlError::Host)]
     fn anything_but_a_safe_origin_is_refused(#[case] text: &str, #[case] cause: PublicUrlError) {
         assert_eq!(PublicUrl::parse(text), Err(cause));
     }
