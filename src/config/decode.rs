@@ -210,6 +210,17 @@ impl Section<'_> {
         }
     }
 
+    /// For a field that must not be left out by accident, as by a template whose value is empty: what is then
+    /// in its place would let in more people, or trust more. To be asked before the field is read.
+    pub fn not_without_value(&mut self, name: &'static str) -> Option<()> {
+        let Some(entry) = self.entries.iter().find(|entry| entry.key == name && entry.value.is_null()) else {
+            return Some(());
+        };
+        let mistake = Mistake::new(self.path_of(name), entry.place.clone(), "has no value; write one, or take the field out");
+        self.decoder.mistakes.push(mistake);
+        None
+    }
+
     /// Records a mistake at a field, or at the section where the field is not written.
     pub fn complain(&mut self, name: &'static str, text: impl Into<String>) {
         let place = match self.place_of(name) {

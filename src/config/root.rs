@@ -226,6 +226,7 @@ const GRACE: Kind<Duration> = Kind {
 
 /// The document is judged here, so that its mistakes come with all the others.
 fn read_role_map(section: &mut Section<'_>, providers: Option<&[Provider]>) -> Option<RoleMapSource> {
+    let meant = section.not_without_value("file");
     let file = section.optional(
         field("file", "The role map; watched. It must be there at the start; a later edit that is bad, or a file that is gone, leaves the last good one in force.").unset("a default map"),
         &values::FILE,
@@ -241,6 +242,7 @@ fn read_role_map(section: &mut Section<'_>, providers: Option<&[Provider]>) -> O
         let wrong = role_map_mistakes(path, providers);
         wrong.into_iter().for_each(|wrong| section.complain("file", wrong));
     }
+    meant?;
     match (file?, config_map?, fragments?) {
         (Some(_), Some(_), _) => {
             section.complain("config_map", "stands beside `file`; take one of them out");
@@ -262,9 +264,11 @@ type ConfigMapPlace = (String, Option<String>, String);
 
 /// `None` inside where no ConfigMap is named.
 fn read_config_map(section: &mut Section<'_>) -> Option<Option<ConfigMapPlace>> {
+    let meant = section.not_without_value("name");
     let name = section.optional(field("name", "Its name.").unset("no ConfigMap"), &OBJECT_NAME);
     let namespace = section.optional(field("namespace", "Its namespace.").unset("the pod's own"), &OBJECT_NAME);
     let key = section.or_default(field("key", "The key of the document in it."), &values::NAME, "roles.yaml");
+    meant?;
     let (name, namespace, key) = (name?, namespace?, key?);
     if name.is_none() && (namespace.is_some() || section.is_given("key")) {
         section.complain("name", "is required");

@@ -88,9 +88,12 @@ impl Section<'_> {
     pub fn secret(&mut self, fields: &SecretFields) -> Option<Option<Secret>> {
         self.declare(fields.inline, "secret", "");
         self.declare(fields.file, "path", "");
+        let meant = [fields.inline.name, fields.file.name].map(|name| self.not_without_value(name));
         let inline = self.text(fields.inline.name);
         let file = self.text(fields.file.name);
-        match (inline?, file?) {
+        let (inline, file) = (inline?, file?);
+        meant.into_iter().collect::<Option<Vec<()>>>()?;
+        match (inline, file) {
             (None, None) => Some(None),
             (Some(text), None) => self.inline_secret(fields, &text).map(Some),
             (None, Some(text)) => self.secret_file(fields, &text).map(Some),

@@ -99,6 +99,9 @@ fn mistakes_in_the_top_level(#[case] text: &str, #[case] expected: &[&str]) {
 
 #[rstest]
 #[case("listen: {public: 0.0.0.0:4180}", &["public_url: is required when `listen.public` is no loopback address: write what browsers see"])]
+#[case("role_map:\n  file:", &["role_map.file (line 2): has no value; write one, or take the field out"])]
+#[case("role_map:\n  config_map: {name: null}", &["role_map.config_map.name (line 2): has no value; write one, or take the field out"])]
+#[case("role_map: {file: , config_map: {name: }}\nkey_ring_file: ''", &["role_map.file (line 1): has no value; write one, or take the field out", "role_map.config_map.name (line 1): has no value; write one, or take the field out", "key_ring_file (line 2): can't be read: No such file or directory (os error 2)"])]
 #[case("listen:\n  public: :4180", &["listen.public (line 2): must be an IP address and a port such as 127.0.0.1:4180; for every interface write 0.0.0.0:4180"])]
 #[case("listen:\n  check: localhost:4181", &["listen.check (line 2): must be an IP address and a port such as 127.0.0.1:4180; not `localhost:4181`"])]
 #[case("listen:\n  admin: 127.0.0.1", &["listen.admin (line 2): must be an IP address and a port such as 127.0.0.1:4180; not `127.0.0.1`"])]
@@ -179,6 +182,8 @@ fn mistakes_in_the_list_of_providers(#[case] text: &str, #[case] expected: &[&st
 #[case("client_secret: ''", &["providers[0].client_secret (line 5): must not be empty"])]
 #[case("client_secret_file: /no/such/secret", &["providers[0].client_secret_file (line 5): can't be read: No such file or directory (os error 2)"])]
 #[case("client_secret: a\n    client_secret_file: /no/such/secret", &["providers[0].client_secret_file (line 6): and `client_secret` (line 5) are both given; keep one of them"])]
+#[case("client_secret_file:", &["providers[0].client_secret_file (line 5): has no value; write one, or take the field out"])]
+#[case("client_secret: a\n    client_secret_file: ~", &["providers[0].client_secret_file (line 6): has no value; write one, or take the field out"])]
 #[case("client_secret: {a: b}", &["providers[0].client_secret (line 5): must be a single value, not a map"])]
 #[case("token_endpoint_auth_method: client_secret_basic", &["providers[0].token_endpoint_auth_method (line 5): needs `client_secret_file`"])]
 #[case("token_endpoint_auth_method: basic", &["providers[0].token_endpoint_auth_method (line 5): must be auto, client_secret_basic, client_secret_post or none, not `basic`"])]
