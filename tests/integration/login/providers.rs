@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::one_pod::OnePod;
 use crate::support::agent::Agent;
 use crate::support::idp::IdpOptions;
-use crate::support::pod::random_key;
+use crate::support::pod::{PodOptions, random_key};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{
-    ALICE, BOB, CAROL, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, sign_in, starts_again_at,
-    until_callback,
+    ALICE, BOB, CAROL, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check, sign_in,
+    starts_again_at, until_callback,
 };
 use crate::support::wait;
 
@@ -139,6 +139,27 @@ async fn sign_ins_during_an_outage_ask_the_provider_now_and_then_only() {
     }
     let asked = failures().await - before;
     assert!((1.0..10.0).contains(&asked), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_signature_of_the_default_signs_in_and_none_that_the_configuration_leaves_out() {
+    for (signed, others) in
+        [("RS256", "ES256, PS256, EdDSA"), ("ES256", "RS256"), ("PS256", "RS256, PS384"), ("EdDSA", "RS256, ES256")]
+    {
+        let signing = |idp: &mut IdpOptions| idp.clients[0]["id_token_signed_response_alg"] = signed.into();
+        let site = OnePod::start(signing, |_| ()).await;
+        let session = sign_in(&site.idp, &Agent::new(), &site.pod, ALICE).await;
+        assert_eq!(check(&Agent::new(), &site.pod, &session).await.status, 200, "{signed}");
+
+        let narrowed = |pod: &mut PodOptions| pod.providers[0].further.push(format!("algorithms: [{others}]"));
+        let (site, agent) = (OnePod::start(signing, narrowed).await, Agent::new());
+        let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
+        let page = agent.get(&at(&site.pod, &callback)).await;
+        assert_page(&page, 502, "Sign-in could not be confirmed");
+        assert_not_signed_in(&page);
+        let log = site.pod.log();
+        assert!(log.lines().any(|line| line.contains("login failed") && line.contains("does not verify")), "{signed}: {log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
