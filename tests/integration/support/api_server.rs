@@ -197,7 +197,7 @@ fn kubeconfig(scratch: &Scratch, port: u16, token: &str) -> String {
     let authority = scratch.path().join("certs/apiserver.crt");
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": format!("https://localhost:{port}"), "certificate-authority": authority}}],
+        "clusters": [{"name": "c", "cluster": {"server": format!("https://127.0.0.1:{port}"), "certificate-authority": authority}}],
         "users": [{"name": "u", "user": {"token": token}}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
     })
