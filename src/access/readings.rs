@@ -38,6 +38,10 @@ pub(super) enum Step {
     BackslashesTurned,
     CutAtQuestionMark,
     CutAtNumberSign,
+    /// Some take all that follows the first semicolon for parameters, the further segments too.
+    CutAtSemicolon,
+    /// To a parser of whole URLs, what follows two slashes is a host.
+    HostCut,
     LastSlashCut,
     /// Not a reading of its own: it is compared with patterns in lower case.
     InLowerCase,
@@ -124,7 +128,7 @@ impl Reading {
     }
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step::Decoded,
     Step::DotsResolved,
     Step::SlashesMerged,
@@ -134,6 +138,8 @@ const STEPS: [Step; 10] = [
     Step::BackslashesTurned,
     Step::CutAtQuestionMark,
     Step::CutAtNumberSign,
+    Step::CutAtSemicolon,
+    Step::HostCut,
     Step::LastSlashCut,
 ];
 
@@ -150,6 +156,8 @@ impl Step {
             Self::BackslashesTurned => path.contains('\\').then(|| path.replace('\\', "/")),
             Self::CutAtQuestionMark => path.split_once('?').map(|(path, _)| path.to_owned()),
             Self::CutAtNumberSign => path.split_once('#').map(|(path, _)| path.to_owned()),
+            Self::CutAtSemicolon => path.split_once(';').map(|(path, _)| path.to_owned()),
+            Self::HostCut => path.starts_with("//").then(|| without_host(path)),
             Self::LastSlashCut => path.strip_suffix('/').filter(|path| !path.is_empty()).map(str::to_owned),
             Self::InLowerCase => None,
         })
@@ -189,6 +197,8 @@ impl fmt::Display for Step {
             Self::BackslashesTurned => "backslashes as slashes",
             Self::CutAtQuestionMark => "cut at the question mark",
             Self::CutAtNumberSign => "cut at the number sign",
+            Self::CutAtSemicolon => "cut at the semicolon",
+            Self::HostCut => "without what follows two slashes, as a host",
             Self::LastSlashCut => "without the slash at the end",
             Self::InLowerCase => "in lower case",
         })
@@ -309,6 +319,12 @@ fn merged(path: &str) -> String {
         }
     }
     merged
+}
+
+/// Browsers' and Node's parsers take any number of slashes for two.
+fn without_host(path: &str) -> String {
+    let after_host = path.trim_start_matches('/').split_once('/');
+    format!("/{}", after_host.map_or("", |(_, rest)| rest))
 }
 
 fn without_parameters(path: &str) -> String {

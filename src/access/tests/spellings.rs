@@ -61,6 +61,16 @@ const REFUSED: &[&str] = &[
     "/v1//admin",
     "/files//7//private",
     "/files//private",
+    // What follows two slashes is a host to a parser of whole URLs.
+    "//x/admin",
+    "///x/admin/y",
+    "//x:80/v1/admin",
+    "//user@x/files/7/private",
+    "/%2Fx/admin",
+    "/%2F%2Fx/%61dmin",
+    "/\\x/admin",
+    "/%5c%5cx/admin",
+    "/x/..//y/admin",
     "/admin%2Fx",
     "/admin%2f",
     "/%2Fadmin",
@@ -120,6 +130,12 @@ const REFUSED: &[&str] = &[
     "/admin%3Bx",
     "/admin%253Bx/y",
     "/files/7/private;v=1",
+    // To some, what follows the first semicolon is no path any more.
+    "/v1/admin;x/y",
+    "/v1/admin%3Bx/y/z",
+    "/v1/admin;/../public",
+    "/files/7/private;jsessionid=1/x",
+    "//x/v1/admin;y/z",
     // Backslashes.
     "/admin\\x",
     "\\admin",
@@ -246,10 +262,13 @@ enum Habit {
     TurnBackslashes,
     CutQuery,
     CutFragment,
+    CutParameters,
+    /// Parses the path as if it were a whole URL.
+    TakeHostAway,
     TrimSlash,
 }
 
-const HABITS: [Habit; 12] = [
+const HABITS: [Habit; 14] = [
     Habit::Decode,
     Habit::DecodeUnreserved,
     Habit::DecodeButSlashes,
@@ -261,6 +280,8 @@ const HABITS: [Habit; 12] = [
     Habit::TurnBackslashes,
     Habit::CutQuery,
     Habit::CutFragment,
+    Habit::CutParameters,
+    Habit::TakeHostAway,
     Habit::TrimSlash,
 ];
 
@@ -292,6 +313,15 @@ impl Habit {
             Self::TurnBackslashes => path.into_iter().map(|byte| if byte == b'\\' { b'/' } else { byte }).collect(),
             Self::CutQuery => path.into_iter().take_while(|byte| *byte != b'?').collect(),
             Self::CutFragment => path.into_iter().take_while(|byte| *byte != b'#').collect(),
+            Self::CutParameters => path.into_iter().take_while(|byte| *byte != b';').collect(),
+            Self::TakeHostAway => {
+                let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+                let host = path[slashes..].iter().take_while(|byte| **byte != b'/').count();
+                match slashes {
+                    0 | 1 => path,
+                    _ => [b"/", path[slashes + host..].strip_prefix(b"/").unwrap_or_default()].concat(),
+                }
+            }
             Self::TrimSlash => {
                 let end = if path.len() > 1 && path.ends_with(b"/") { path.len() - 1 } else { path.len() };
                 path[..end].to_vec()
@@ -359,6 +389,7 @@ fn spelled() -> impl Strategy<Value = String> {
         "",
         "",
         "/x/..",
+        "//x",
         "/.",
         "/",
         "/public/..",

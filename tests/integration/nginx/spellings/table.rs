@@ -32,6 +32,11 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"///admin//x",
     b"/v1//admin",
     b"/files//7//private",
+    // To a parser of whole URLs these name a host first.
+    b"//x/admin",
+    b"///x/admin/y",
+    b"/%2Fx/admin",
+    b"/\\x/v1/admin",
     b"/admin%2Fx",
     b"/admin%252Fx",
     b"/%2Fadmin",
@@ -77,6 +82,10 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"/admin%3Bx",
     b"/admin%253Bx/y",
     b"/files/7/private;v=1",
+    // To some, all that follows the first semicolon is parameters.
+    b"/v1/admin;x/y",
+    b"/v1/admin%3Bx/y",
+    b"/files/7/private;x/../y",
     // Backslashes.
     b"/admin\\x",
     b"/\\admin",
@@ -143,6 +152,20 @@ pub const PASSING: &[&[u8]] = &[
 /// Whether a request target leads to a refused place once it was freed of everything that a server
 /// may free it of.
 pub fn is_kept(target: &[u8]) -> bool {
+    [target.to_vec(), without_host(target), up_to(&decoded(target), b";").to_vec()].iter().any(|target| is_kept_place(target))
+}
+
+/// What is left of the target for who takes it for a URL that begins with a host.
+fn without_host(target: &[u8]) -> Vec<u8> {
+    let slashed: Vec<u8> = decoded(target).into_iter().map(|byte| if byte == b'\\' { b'/' } else { byte }).collect();
+    let slashes = slashed.iter().take_while(|byte| **byte == b'/').count();
+    match slashes {
+        0 | 1 => slashed,
+        _ => slashed[slashes..].iter().copied().skip_while(|byte| *byte != b'/').collect(),
+    }
+}
+
+fn is_kept_place(target: &[u8]) -> bool {
     let place = canonical(target);
     let segments: Vec<&str> = place.split('/').filter(|segment| !segment.is_empty()).collect();
     matches!(segments[..], ["admin" | "closed", ..] | ["v1", "admin"] | ["files", _, "private"])
