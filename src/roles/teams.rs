@@ -83,9 +83,12 @@ fn bounded(names: &BTreeSet<Cow<'_, str>>) -> (Vec<Team>, u32) {
     let teams: Vec<Team> = names
         .iter()
         .filter(|name| fits_a_list(name))
-        .take_while(|name| {
-            bytes += name.len() + 1;
-            bytes <= TEAMS_BYTES
+        // One that is too long must not take those after it along.
+        .filter(|name| {
+            let longer = bytes + name.len() + 1;
+            let fits = longer <= TEAMS_BYTES;
+            bytes = if fits { longer } else { bytes };
+            fits
         })
         .take(MOST_TEAMS)
         .map(|name| Team::new(&**name))

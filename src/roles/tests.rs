@@ -192,6 +192,13 @@ fn teams_are_bounded_in_length() {
     assert_eq!((grant.teams.len(), grant.dropped), (TEAMS_BYTES / 100, 75));
 }
 
+#[test]
+fn a_team_that_is_too_long_takes_no_other_along() {
+    let squads = json!({"squads": ["a".repeat(TEAMS_BYTES), "blue", "red"]});
+    let grant = judge(TEAMS, &[person("corp", squads)]);
+    assert_eq!((teams_of(&grant), grant.dropped), (vec!["blue", "red"], 1));
+}
+
 #[rstest]
 #[case::empty("", 1)]
 #[case::no_yaml("version: 1\nrules: {", 2)]
