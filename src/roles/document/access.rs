@@ -8,6 +8,7 @@ use super::{RoleList, said};
 use crate::access::{Allow, HostPattern, Method, PathPattern, Place, Places, Rule};
 use crate::principal::CredentialKind;
 use crate::roles::Origin;
+use crate::roles::teams::fits_a_list;
 
 type Texts = Option<Spanned<Vec<Spanned<String>>>>;
 
@@ -43,7 +44,7 @@ pub(super) fn compile(raw: RawAccessRule, origin: &Origin, roles: &RoleList, mis
         paths: fields.each("paths", &raw.paths, |text| Ok(PathPattern::parse(text)?)),
         methods: fields.each("methods", &raw.methods, |text| Ok(Method::parse(text)?)),
         roles: fields.each("roles", &raw.roles, |text| roles.find(text)),
-        teams: fields.each("teams", &raw.teams, |text| Ok(text.into())),
+        teams: fields.each("teams", &raw.teams, team),
         credentials: fields.each("credentials", &raw.credentials, |text| choice(CredentialKind::parse(text), KINDS, text)),
         read: match &raw.read {
             None => Places::ALL,
@@ -66,6 +67,11 @@ fn compile_allow(raw: &RawAccessRule, origin: &Origin, mistakes: &mut Mistakes) 
         }
     }
     Some(allow)
+}
+
+/// Nobody is ever in a team of another name.
+fn team(name: &str) -> Result<Box<str>, What> {
+    if fits_a_list(name) { Ok(name.into()) } else { Err(What::TeamName(name.to_owned())) }
 }
 
 fn choice<T>(found: Option<T>, expected: &'static str, text: &str) -> Result<T, What> {

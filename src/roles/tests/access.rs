@@ -68,6 +68,7 @@ fn a_section_that_selects_nothing_refuses_everything() {
 #[case::method("{methods: [get]}", "access[0].methods[0] (line 2): ")]
 #[case::allow("{allow: everyone}", "access[0].allow (line 2): must be anyone, signed_in or nobody, not \"everyone\"")]
 #[case::role("{roles: [king]}", "access[0].roles[0] (line 2): role \"king\" is not in the list")]
+#[case::team("{teams: ['a,b']}", "access[0].teams[0] (line 2): \"a,b\" can't be a team's name")]
 #[case::credential("{credentials: [cookie]}", "access[0].credentials[0] (line 2): must be session, key or token")]
 #[case::place("{read: [cookie]}", "access[0].read[0] (line 2): must be authorization, ")]
 #[case::empty_paths("{paths: []}", "access[0].paths (line 2): is empty, and so nothing would ever do")]
