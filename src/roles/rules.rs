@@ -1,6 +1,10 @@
 //! The rules that grant roles. Every one is tried over every identity; the highest privilege wins.
 
-use super::condition::Condition;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::condition::{Condition, Place};
+use super::glob::Shape;
 use super::index::{Index, Number};
 use super::{Origin, Rank};
 use crate::principal::{IdentityClaims, Role};
@@ -25,9 +29,14 @@ pub(super) struct Rules {
 impl Rules {
     pub fn new(mut rules: Vec<Rule>) -> Self {
         rules.sort_by_key(|rule| rule.rank);
-        // The condition that selects least stands first and finds the rule.
-        for rule in &mut rules {
-            rule.conditions.sort_by_cached_key(|condition| std::cmp::Reverse(condition.pattern.shape()));
+        let shared = shared(&rules);
+        // The condition that selects least stands first and finds the rule: one that can be looked up, and that
+        // few other rules have. `email_verified` is `true` for nearly everybody.
+        for Rule { provider, conditions, .. } in &mut rules {
+            conditions.sort_by_cached_key(|condition| {
+                let shape = condition.pattern.shape();
+                (shape == Shape::Other, shared[&asked(provider.as_deref(), condition)], Reverse(shape))
+            });
         }
         let index = Index::new(rules.iter().map(|rule| (rule.provider.as_deref(), &rule.conditions[0])));
         Self { rules, index }
@@ -53,6 +62,24 @@ impl Rules {
     pub fn best_by_trying(&self, identities: &[IdentityClaims]) -> Option<&Rule> {
         self.rules.iter().find(|rule| identities.iter().any(|identity| rule.holds(identity)))
     }
+}
+
+/// What a condition asks, and of whose claims.
+type Asked = (Option<Box<str>>, Place, String);
+
+fn asked(provider: Option<&str>, condition: &Condition) -> Asked {
+    (provider.map(Box::from), condition.place.clone(), condition.pattern.to_string())
+}
+
+/// How many conditions ask the same.
+fn shared(rules: &[Rule]) -> HashMap<Asked, usize> {
+    let mut shared = HashMap::new();
+    for rule in rules {
+        for condition in &rule.conditions {
+            *shared.entry(asked(rule.provider.as_deref(), condition)).or_default() += 1;
+        }
+    }
+    shared
 }
 
 impl Rule {

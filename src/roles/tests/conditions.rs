@@ -121,3 +121,15 @@ teams:
 ";
     assert_eq!(teams_of(&judge(document, &[person("corp", id_token)])), teams);
 }
+
+#[test]
+fn a_rule_is_found_by_the_condition_that_few_others_have() {
+    let rule = |number: usize| json!({"role": "team", "all": [{"claim": "verified", "match": true}, {"claim": "g", "match": format!("g{number}")}]});
+    let rules: Vec<_> = (0..10).map(rule).collect();
+    let map = RoleMap::parse(&json!({"version": 1, "rules": rules}).to_string()).unwrap();
+    let found_by: BTreeSet<_> = map.rules.iter().map(|rule| rule.conditions[0].place.claim.to_string()).collect();
+    assert_eq!(found_by, BTreeSet::from(["g".to_owned()]));
+    let both = "all: [{claim: a, match: '*x*'}, {claim: b, match: y}]";
+    let map = RoleMap::parse(&format!("version: 1\nrules:\n  - {{{both}, role: team}}\n  - {{claim: b, match: y, role: team}}"));
+    assert_eq!(map.unwrap().rules.iter().next().unwrap().conditions[0].place.claim.to_string(), "b", "it can be looked up");
+}
