@@ -1,6 +1,8 @@
 //! `vestibule role-map`: judge a role map, and say why somebody gets what they get, before it is in force.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -13,7 +15,7 @@ use crate::{
     check,
     gateway::nginx,
     oidc::without_token_claims,
-    principal::{Claims, CredentialKind, Grant, IdentityClaims},
+    principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
     roles::{self, Explanation, Given, RoleMap},
 };
 
@@ -99,10 +101,7 @@ impl RoleMapCommand {
         let done = match self {
             Self::Check(args) => args.run(),
             Self::Explain(args) => args.run(),
-            Self::Schema => {
-                print!("{}", roles::schema());
-                Ok(ExitCode::SUCCESS)
-            }
+            Self::Schema => print(roles::schema()).map(|()| ExitCode::SUCCESS),
         };
         done.unwrap_or_else(|mistake| {
             eprintln!("{mistake}");
@@ -118,7 +117,7 @@ impl CheckArgs {
         if !ids.is_empty() {
             map.check_providers(&ids).map_err(|error| error.to_string())?;
         }
-        println!("the role map is valid; it has {} rules", map.rule_count());
+        print(format_args!("the role map is valid; it has {} rules\n", map.rule_count()))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -132,9 +131,9 @@ impl ExplainArgs {
         let answer = Answer { grant: map.explain(&identities), access };
         let granted = answer.access.as_ref().map_or(answer.grant.role.is_some(), |access| access.allowed);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&answer).expect("texts and numbers are JSON"));
+            print(format_args!("{}\n", serde_json::to_string_pretty(&answer).expect("texts and numbers are JSON")))?;
         } else {
-            print!("{answer}");
+            print(&answer)?;
         }
         Ok(if granted { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
     }
@@ -178,6 +177,15 @@ fn readings(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<Rea
     explained.into_iter().map(reading).collect()
 }
 
+/// Who reads the answer may have seen enough of it, as `head` has.
+fn print(answer: impl fmt::Display) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match write!(out, "{answer}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("the answer can't be written: {error}")),
+        _ => Ok(()),
+    }
+}
+
 fn read_map(path: &Path) -> Result<RoleMap, String> {
     RoleMap::parse(&read(path)?).map_err(|error| error.to_string())
 }
@@ -189,7 +197,12 @@ fn read(path: &Path) -> Result<String, String> {
 fn read_claims(path: &Path, provider: String) -> Result<IdentityClaims, String> {
     let mistaken = |what: &str| format!("{}: {what}", path.display());
     let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| mistaken(&error.to_string()))?;
-    let by_source = !claims.is_empty() && claims.keys().all(|name| crate::principal::Source::parse(name).is_some());
+    let is_source = |name: &String| Source::parse(name).is_some();
+    let by_source = !claims.is_empty() && claims.keys().all(is_source);
+    if let Some((name, _)) = claims.iter().find(|(name, value)| !by_source && is_source(name) && value.is_object()) {
+        let other = claims.keys().find(|name| !is_source(name)).map(String::as_str).unwrap_or_default();
+        return Err(mistaken(&format!("{other:?} stands beside {name}, and is no source of claims")));
+    }
     let source = |name: &str| match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(claims)) => Ok(Some(claims.clone())),
@@ -256,7 +269,16 @@ impl fmt::Display for Access {
 }
 
 fn tell(f: &mut fmt::Formatter<'_>, label: &str, all: &[Given], end: &str) -> fmt::Result {
-    all.iter().try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {what}, by {rule}{}{end}", at(Some(*line))))
+    all.iter()
+        .try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(what), at(Some(*line))))
+}
+
+/// A claim's value, which must not look like a line of ours.
+fn shown(value: &str) -> Cow<'_, str> {
+    match value.contains(char::is_control) {
+        true => Cow::Owned(format!("{value:?}")),
+        false => Cow::Borrowed(value),
+    }
 }
 
 fn at(line: Option<u64>) -> String {

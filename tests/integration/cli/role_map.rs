@@ -1,6 +1,6 @@
 //! `vestibule role-map`, as an operator runs it by hand and in a pipeline.
 
-use std::process::Output;
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
@@ -176,6 +176,28 @@ fn claims_may_be_given_source_by_source() {
 }
 
 #[test]
+fn a_claim_forges_no_line_of_an_explanation() {
+    let claims = json!({"groups": ["staff", "/teams/x\nrole: proxy_admin", "/teams/\u{1b}[2J"]}).to_string();
+    let (code, out, err) = Files::new(MAP, &claims).explain(&[]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(out.lines().filter(|line| line.starts_with("role:")).count(), 1, "{out:?}");
+    assert!(out.contains(r#"dropped team: "x\nrole: proxy_admin", by teams[0]"#), "{out}");
+    assert!(!out.contains('\u{1b}'), "{out:?}");
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let files = Files::new(MAP, &staff());
+    for arguments in [&["check", &files.map][..], &["explain", &files.map, "--claims", &files.claims], &["schema"]] {
+        let (reader, writer) = std::io::pipe().expect("there is a pipe");
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
+        let output = command.arg("role-map").args(arguments).env_clear().stdout(writer).output().expect("the binary was built");
+        assert_eq!(told(&output), (Some(0), String::new(), String::new()), "{arguments:?}");
+    }
+}
+
+#[test]
 fn who_has_signed_in_before_is_said_to_keep_what_they_have_where_the_map_says_so() {
     let said = "for a first login: sync_user_role_and_teams is false";
     for (sync, expected) in
@@ -193,12 +215,13 @@ fn who_has_signed_in_before_is_said_to_keep_what_they_have_where_the_map_says_so
 fn what_can_not_be_explained_is_told_with_the_exit_code_of_a_mistake() {
     let two = MAP.replacen("provider: corp", "provider: partner", 1);
     let good = staff();
-    let table: [(&str, &str, &[&str], &str); 7] = [
+    let table: [(&str, &str, &[&str], &str); 8] = [
         (&two, &good, &[], "--provider: say which one the claims are from; rules name corp, partner"),
         ("version: 2\n", &good, &[], "version"),
         (MAP, "[]", &[], "claims.json"),
         (MAP, "{", &[], "claims.json"),
         (MAP, r#"{"id_token": 1}"#, &[], "id_token must be an object"),
+        (MAP, r#"{"id_token": {}, "acces_token": {}}"#, &[], "\"acces_token\" stands beside id_token"),
         (MAP, &good, &["--url", "ftp://a/x"], "--url"),
         (MAP, &good, &["--method", "POST"], "--url"),
     ];
