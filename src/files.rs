@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use notify::{RecursiveMode, Watcher};
+use notify::{
+    Event, EventKind, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
 use tokio::{sync::mpsc, task::JoinHandle};
 
 /// Several events belong to one edit.
@@ -57,12 +60,24 @@ impl Drop for FileWatch {
 
 fn watcher(path: &Path, tell: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
     // A full channel already says that something has changed.
-    let mut watcher = notify::recommended_watcher(move |_| {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if event.is_ok_and(|event| is_only_a_look(event.kind)) {
+            return;
+        }
         let _ = tell.try_send(());
     })?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     watcher.watch(directory, RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+/// Our own reading is announced too: an answer to that would be to read again, for ever.
+fn is_only_a_look(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+        EventKind::Access(_) => true,
+        _ => false,
+    }
 }
 
 async fn follow<T: PartialEq, E: std::fmt::Display>(
@@ -73,15 +88,8 @@ async fn follow<T: PartialEq, E: std::fmt::Display>(
     mut events: mpsc::Receiver<()>,
 ) {
     let mut reported = false;
+    // At first at once: an edit may have come between the first reading and the watch.
     loop {
-        tokio::select! {
-            event = events.recv() => match event {
-                Some(()) => tokio::time::sleep(SETTLE).await,
-                // Without a watcher there is only the poll.
-                None => tokio::time::sleep(POLL).await,
-            },
-            () = tokio::time::sleep(POLL) => {}
-        }
         match read(&path) {
             Ok(read) if read != current => {
                 current = read;
@@ -94,6 +102,14 @@ async fn follow<T: PartialEq, E: std::fmt::Display>(
                 reported = true;
             }
             Err(_) => {}
+        }
+        tokio::select! {
+            event = events.recv() => match event {
+                Some(()) => tokio::time::sleep(SETTLE).await,
+                // Without a watcher there is only the poll.
+                None => tokio::time::sleep(POLL).await,
+            },
+            () = tokio::time::sleep(POLL) => {}
         }
     }
 }
@@ -157,5 +173,40 @@ mod tests {
         fs::remove_file(&path).unwrap();
         fs::write(&path, "two").unwrap();
         assert_eq!(next(&mut changes).await, "two");
+    }
+
+    #[tokio::test]
+    async fn an_edit_from_before_the_watch_is_seen_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "two").unwrap();
+        let (_watch, mut changes) = start(&path, "one");
+        assert_eq!(next(&mut changes).await, "two");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_is_left_alone_until_something_changes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "one").unwrap();
+        let (tell, mut reads) = mpsc::unbounded_channel();
+        let read = move |path: &Path| {
+            tell.send(()).unwrap();
+            fs::read_to_string(path)
+        };
+        let _watch = FileWatch::start(&path, "one".to_owned(), read, |_| ());
+        fs::write(&path, "two").unwrap();
+        let quiet = async { while tokio::time::timeout(SETTLE * 10, reads.recv()).await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(10), quiet).await.expect("the file is read again and again");
+    }
+
+    #[test]
+    fn a_look_at_a_file_is_no_change_of_it() {
+        for kind in [AccessKind::Open(AccessMode::Any), AccessKind::Close(AccessMode::Read), AccessKind::Read] {
+            assert!(is_only_a_look(EventKind::Access(kind)), "{kind:?}");
+        }
+        for kind in [EventKind::Access(AccessKind::Close(AccessMode::Write)), EventKind::Any, EventKind::Other] {
+            assert!(!is_only_a_look(kind), "{kind:?}");
+        }
     }
 }
