@@ -239,6 +239,10 @@ impl Metrics {
             entries: make.entries,
         };
         metrics.register_process();
+        // Who watches for the first refusal needs the nothing before it.
+        for outcome in [Outcome::Ok, Outcome::Error] {
+            metrics.role_map_edits.with_label_values(&[outcome.as_str()]);
+        }
         metrics
     }
 
@@ -423,6 +427,12 @@ mod tests {
         let text = String::from_utf8(metrics.render()).unwrap();
         assert!(text.contains(r#"vestibule_checks_total{credential="session",gateway="nginx",outcome="forbidden"} 1"#), "{text}");
         assert_eq!(text.lines().filter(|line| line.starts_with("vestibule_checks_total") && line.ends_with(" 1")).count(), 1);
+    }
+
+    #[test]
+    fn refused_role_maps_are_counted_from_nothing() {
+        let text = String::from_utf8(Metrics::new().render()).unwrap();
+        assert!(text.contains(r#"vestibule_role_map_edits_total{outcome="error"} 0"#), "{text}");
     }
 
     #[test]

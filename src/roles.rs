@@ -17,7 +17,7 @@ mod teams;
 pub use document::{Mistake, RoleMapError, What, schema};
 pub use documents::{Documents, Verdict};
 pub use explain::{Explanation, Given, NearMiss};
-pub use in_force::{InForce, RoleMaps, compile};
+pub use in_force::{InForce, RoleMaps, compile, text_of};
 
 use std::collections::BTreeSet;
 

@@ -17,7 +17,7 @@ use crate::{
     metrics::Metrics,
     oidc::{Flows, Provider, Providers},
     principals::{Principals, Settings},
-    roles::RoleMaps,
+    roles::{self, RoleMaps},
     secret::{KeyRing, RingKeys, SecretCell},
     session::Limits,
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
@@ -270,12 +270,13 @@ async fn role_maps(
         RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, provider_ids(config), clock, metrics)?), None)),
         RoleMapSource::File(path) => {
             let name = || format!("role_map.file {}", path.display());
-            let document = std::fs::read_to_string(path).with_context(|| format!("{} can't be read", name()))?;
-            let maps = RoleMaps::new(Some(&document), provider_ids(config), clock, metrics).with_context(name)?;
+            let read = |path: &Path| std::fs::read(path);
+            let document = read(path).with_context(|| format!("{} can't be read", name()))?;
+            let maps = RoleMaps::new(Some(roles::text_of(&document).with_context(name)?), provider_ids(config), clock, metrics)
+                .with_context(name)?;
             let maps = Arc::new(maps);
             let edited = Arc::clone(&maps);
-            let read = |path: &Path| std::fs::read_to_string(path);
-            watches.push(FileWatch::start(path, document, read, move |text| edited.edit(text)));
+            watches.push(FileWatch::start(path, document, read, move |bytes| edited.edit_bytes(bytes)));
             Ok((maps, None))
         }
         RoleMapSource::ConfigMap(source) => {

@@ -53,7 +53,16 @@ impl RoleMaps {
 
     /// Puts an edited document in force, or refuses it whole: the map before it then stays.
     pub fn edit(&self, document: &str) {
-        match compile(document, &self.providers) {
+        self.take(compile(document, &self.providers));
+    }
+
+    /// The same with a file's content, which may be no text at all.
+    pub fn edit_bytes(&self, document: &[u8]) {
+        self.take(text_of(document).and_then(|text| compile(text, &self.providers)));
+    }
+
+    fn take(&self, compiled: Result<RoleMap, RoleMapError>) {
+        match compiled {
             Ok(map) => {
                 self.metrics.role_map_edited(Outcome::Ok);
                 self.put(map);
@@ -77,6 +86,14 @@ impl RoleMaps {
         let current = self.current.load();
         self.metrics.role_map_in_force(current.version, current.map.rule_count(), self.clock.now().as_second());
     }
+}
+
+/// A file's content as a document.
+pub fn text_of(document: &[u8]) -> Result<&str, RoleMapError> {
+    std::str::from_utf8(document).map_err(|error| {
+        let line = 1 + document[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() as u64;
+        RoleMapError::Document { line: Some(line), message: format!("no UTF-8 at line {line}") }
+    })
 }
 
 /// Reads and judges a document, with the providers that its rules may name.
@@ -119,5 +136,10 @@ mod tests {
             maps.edit(bad);
             assert_eq!((maps.current().version, default_role(&maps).as_deref()), (1, Some("customer")), "{bad}");
         }
+        maps.edit_bytes(b"version: 1\n# caf\xe9\n");
+        assert_eq!(maps.current().version, 1);
+        let counted = String::from_utf8(maps.metrics.render()).unwrap();
+        assert!(counted.contains(r#"vestibule_role_map_edits_total{outcome="error"} 5"#), "{counted}");
+        assert_eq!(text_of(b"version: 1\n# caf\xe9\n").unwrap_err().to_string(), "no UTF-8 at line 2");
     }
 }
