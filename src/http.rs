@@ -75,8 +75,9 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .wrap(from_fn(request::observe))
             .route("/", get().to(home::to_home))
             .route("/sso/login", get().to(login::begin))
-            .route("/sso/callback", get().to(login::callback))
-            .route("/sso/callback/{provider}", get().to(login::callback))
+            // A head alone would use the login up and bring the browser nothing.
+            .route("/sso/callback", web::get().to(login::callback))
+            .route("/sso/callback/{provider}", web::get().to(login::callback))
             .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
             .route("/sso/session", get().to(session::show))
             .route("/vestibule", get().to(home::to_home))

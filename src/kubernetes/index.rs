@@ -65,7 +65,12 @@ impl Index {
 
     /// Whether everything was listed once and there is a role map to go by.
     pub fn is_ready(&self) -> bool {
-        self.base.complete && self.fragments.complete && self.documents.has_base()
+        self.base.complete && self.fragments.complete && self.has_base()
+    }
+
+    /// Whether there is a good base; without one everything is closed.
+    pub fn has_base(&self) -> bool {
+        self.documents.has_base()
     }
 
     pub fn take(&mut self, part: Part) -> Effect {

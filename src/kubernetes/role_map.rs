@@ -124,8 +124,10 @@ impl RoleMapWatch {
                 }
             }
         }
-        if let Some(map) = effect.map {
-            self.maps.put(map);
+        match effect.map {
+            Some(map) if self.index.has_base() => self.maps.put(map),
+            Some(_) => self.maps.close(),
+            None => {}
         }
     }
 

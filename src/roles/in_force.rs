@@ -76,10 +76,22 @@ impl RoleMaps {
 
     /// Puts a map in force that its source has judged.
     pub fn put(&self, map: RoleMap) {
-        let (version, rules) = (self.current.load().version + 1, map.rule_count());
+        let rules = map.rule_count();
+        let version = self.replace(map);
+        tracing::info!(version, rules, "the edited role map is in force");
+    }
+
+    /// Grants nothing to anybody: the document is gone, and its restrictions with it.
+    pub fn close(&self) {
+        let version = self.replace(RoleMap::closed());
+        tracing::error!(version, "there is no good role map: nobody has a role, and every request is refused");
+    }
+
+    fn replace(&self, map: RoleMap) -> u64 {
+        let version = self.current.load().version + 1;
         self.current.store(Arc::new(InForce { map, version }));
         self.report();
-        tracing::info!(version, rules, "the edited role map is in force");
+        version
     }
 
     fn report(&self) {
