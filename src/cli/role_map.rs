@@ -240,7 +240,8 @@ impl fmt::Display for Answer {
         tell(f, "outranked", &self.grant.outranked, "")?;
         let misses = &self.grant.near_misses;
         for miss in misses.iter().take(NEAR_MISSES_TOLD) {
-            writeln!(f, "near miss: {} would give {}{}: {}", miss.rule, miss.role, at(Some(miss.line)), miss.why)?;
+            let gift = miss.role.as_ref().map_or_else(|| "name teams".to_owned(), |role| format!("give {role}"));
+            writeln!(f, "near miss: {} would {gift}{}: {}", miss.rule, at(Some(miss.line)), miss.why)?;
         }
         if misses.len() > NEAR_MISSES_TOLD {
             writeln!(f, "near misses: {} more, which --json lists", misses.len() - NEAR_MISSES_TOLD)?;

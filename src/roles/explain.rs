@@ -4,8 +4,7 @@ use serde::Serialize;
 
 use super::condition::{Case, Condition, Place};
 use super::litellm::{Mapping, Mappings};
-use super::rules::Rule;
-use super::teams::fits_a_list;
+use super::teams::{TeamRule, fits_a_list};
 use super::{Grants, Origin, RoleMap};
 use crate::principal::{Grant, IdentityClaims, Role, RuleName, Source};
 
@@ -44,7 +43,8 @@ pub struct Given {
 pub struct NearMiss {
     pub rule: RuleName,
     pub line: u64,
-    pub role: Role,
+    /// What it would give; `None` for a rule that names teams.
+    pub role: Option<Role>,
     pub why: String,
     #[serde(skip)]
     distance: Distance,
@@ -113,26 +113,30 @@ impl RoleMap {
     fn near_misses(&self, identities: &[IdentityClaims]) -> Vec<NearMiss> {
         let missed = self.rules.iter().filter(|rule| !identities.iter().any(|identity| rule.holds(identity)));
         let rules = missed.filter_map(|rule| {
-            let reasons = identities.iter().filter_map(|identity| why_not(rule, identity));
-            near_miss(&rule.origin, &rule.role, reasons)
+            let reasons = identities.iter().filter_map(|identity| why_not(rule.provider.as_deref(), &rule.conditions, identity));
+            near_miss(&rule.origin, Some(&rule.role), reasons)
+        });
+        let teams = self.teams.iter().filter(|rule| !identities.iter().any(|identity| rule.names_any(identity)));
+        let teams = teams.filter_map(|rule| {
+            near_miss(&rule.origin, None, identities.iter().filter_map(|identity| why_no_team(rule, identity)))
         });
         let mappings = self.mappings.iter().flat_map(|all| all.mappings.iter().map(move |mapping| (all, mapping)));
         let mappings = mappings.filter_map(|(all, mapping)| {
             let about = identities.iter().filter(|identity| all.is_about(identity));
             // One that counted for an identity is no miss.
             let reasons: Option<Vec<_>> = about.map(|identity| why_mapping_not(all, mapping, identity)).collect();
-            near_miss(&mapping.origin, &mapping.role, reasons?.into_iter().flatten())
+            near_miss(&mapping.origin, Some(&mapping.role), reasons?.into_iter().flatten())
         });
-        let mut near: Vec<_> = rules.chain(mappings).collect();
+        let mut near: Vec<_> = rules.chain(teams).chain(mappings).collect();
         near.sort_by_key(|miss| (miss.distance, miss.line));
         near
     }
 }
 
 /// The nearest of the reasons that a rule has for each identity.
-fn near_miss(origin: &Origin, role: &Role, reasons: impl Iterator<Item = (Distance, String)>) -> Option<NearMiss> {
+fn near_miss(origin: &Origin, role: Option<&Role>, reasons: impl Iterator<Item = (Distance, String)>) -> Option<NearMiss> {
     let (distance, why) = reasons.min_by_key(|(distance, _)| *distance)?;
-    Some(NearMiss { rule: origin.name.clone(), line: origin.line, role: role.clone(), why, distance })
+    Some(NearMiss { rule: origin.name.clone(), line: origin.line, role: role.cloned(), why, distance })
 }
 
 fn given(what: &str, origin: &Origin) -> Given {
@@ -140,21 +144,29 @@ fn given(what: &str, origin: &Origin) -> Given {
 }
 
 /// Why a rule does not hold for an identity; `None` where the two have nothing in common.
-fn why_not(rule: &Rule, identity: &IdentityClaims) -> Option<(Distance, String)> {
-    let failing: Vec<_> = rule.conditions.iter().filter(|condition| !condition.holds(identity)).collect();
-    if !rule.is_about(identity) {
-        let provider = rule.provider.as_deref().unwrap_or_default();
+fn why_not(provider: Option<&str>, conditions: &[Condition], identity: &IdentityClaims) -> Option<(Distance, String)> {
+    let failing: Vec<_> = conditions.iter().filter(|condition| !condition.holds(identity)).collect();
+    if let Some(provider) = provider.filter(|provider| *provider != identity.provider) {
         let text = format!("it is about provider {provider:?}, and these claims are of {:?}", identity.provider);
         return failing.is_empty().then_some((Distance::OtherProvider, text));
     }
     let first = failing.first()?;
     let reason = why_condition_not(first, identity);
-    let (held, all) = (rule.conditions.len() - failing.len(), rule.conditions.len());
+    let (held, all) = (conditions.len() - failing.len(), conditions.len());
     if held == 0 {
         return reason;
     }
     let why = reason.map_or_else(|| format!("the claim {} is absent", first.place.claim), |(_, why)| why);
     Some((Distance::SomeConditions, format!("{held} of its {all} conditions hold, but {why}")))
+}
+
+/// Why a rule names no team; `None` where it and the identity have nothing in common.
+fn why_no_team(rule: &TeamRule, identity: &IdentityClaims) -> Option<(Distance, String)> {
+    let unlisted = if rule.is_about(identity) { rule.condition.matching(identity) } else { Vec::new() };
+    if unlisted.is_empty() {
+        return why_not(rule.provider.as_deref(), std::slice::from_ref(&rule.condition), identity);
+    }
+    Some((Distance::Value, format!("{} has {}, and its `map` lists none of it", rule.condition.place.claim, listed(&unlisted))))
 }
 
 /// Why one of LiteLLM's mappings does not count for an identity; `None` where it does, `Some(None)` where the

@@ -68,6 +68,10 @@ impl TeamRule {
         self.provider.as_deref().is_none_or(|provider| provider == identity.provider)
     }
 
+    pub fn names_any(&self, identity: &IdentityClaims) -> bool {
+        self.is_about(identity) && self.condition.matching(identity).iter().any(|value| self.name(value).is_some())
+    }
+
     /// The team that a matching value stands for.
     pub fn name<'a>(&'a self, value: &Cow<'a, str>) -> Option<Cow<'a, str>> {
         let left = without_prefix(value, &self.strip);

@@ -71,6 +71,18 @@ fn the_nearest_come_first_and_rules_that_hold_are_no_misses() {
     assert_eq!(rules, ["rules[4]", "rules[1]", "rules[2]", "rules[3]"]);
 }
 
+#[rstest]
+#[case::value("{claim: g, match: 'x*'}", r#"g has "a", "B", and none matches "x*""#)]
+#[case::case("{claim: g, match: b}", r#"g has "B", which "b" matches only with `ignore_case: true`"#)]
+#[case::unlisted("{claim: g, map: {z: Zebra}}", r#"g has "a", "B", and its `map` lists none of it"#)]
+#[case::provider("{provider: partner, claim: g, match: a}", r#"it is about provider "partner", and these claims are of "corp""#)]
+#[case::nothing_in_common("{claim: h, match: a}", "")]
+#[case::named("{claim: g, match: a}", "")]
+fn a_rule_that_names_no_team_says_why(#[case] rule: &str, #[case] expected: &str) {
+    let map = RoleMap::parse(&format!("version: 1\nteams: [{rule}]")).unwrap();
+    assert_eq!(why(&map.explain(&[person("corp", json!({"g": ["a", "B"]}))]), "teams[0]"), expected);
+}
+
 #[test]
 fn an_explanation_is_json_too() {
     let shown = serde_json::to_value(explain(json!({"groups": "staff"}))).unwrap();
