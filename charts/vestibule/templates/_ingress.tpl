@@ -1,0 +1,36 @@
+{{/* One Ingress. Takes root, suffix, annotations and paths, each a (dict "path" "service" "port"). */}}
+
+{{- define "vestibule.ingress" -}}
+{{- $values := .root.Values -}}
+{{- $host := default (include "vestibule.publicHost" .root) $values.ingress.host -}}
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: {{ include "vestibule.fullname" .root }}-{{ .suffix }}
+  namespace: {{ .root.Release.Namespace }}
+  {{- include "vestibule.metadata" (dict "root" .root "annotations" (mergeOverwrite (dict) .annotations $values.ingress.annotations)) | nindent 2 }}
+spec:
+  {{- with $values.ingress.className }}
+  ingressClassName: {{ . }}
+  {{- end }}
+  {{- with $values.ingress.tlsSecret }}
+  tls:
+    - hosts: [{{ $host | quote }}]
+      secretName: {{ . }}
+  {{- end }}
+  rules:
+    - host: {{ $host | quote }}
+      http:
+        paths:
+          {{- range .paths }}
+          - path: {{ .path | quote }}
+            pathType: Prefix
+            backend: {service: {name: {{ .service }}, port: {number: {{ .port }}}}}
+          {{- end }}
+{{- end -}}
+
+{{/* The check, as ingress-nginx is told of it. All six headers: one that isn't listed would be the client's own. */}}
+{{- define "vestibule.ingress.check" -}}
+nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" . }}:{{ .Values.ports.check }}/auth/nginx
+nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-User, X-Auth-Request-Email, X-Auth-Request-Preferred-Username, X-Auth-Request-Groups, X-Auth-Request-Role, X-Auth-Request-Key
+{{- end -}}

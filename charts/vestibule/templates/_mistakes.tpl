@@ -1,0 +1,140 @@
+{{/*
+What the schema can't say: what fields demand of each other. All mistakes are told at once, and nothing is installed with
+one. What the binary would refuse at its start is refused here first.
+*/}}
+
+{{- define "vestibule.mistakes" -}}
+{{- $mistakes := concat
+  (include "vestibule.mistakes.shape" . | fromJsonArray)
+  (include "vestibule.mistakes.store" . | fromJsonArray)
+  (include "vestibule.mistakes.providers" . | fromJsonArray)
+  (include "vestibule.mistakes.times" . | fromJsonArray)
+  (include "vestibule.mistakes.files" . | fromJsonArray)
+  (include "vestibule.mistakes.roleMap" . | fromJsonArray)
+  (include "vestibule.mistakes.gateway" . | fromJsonArray) -}}
+{{- if $mistakes -}}
+{{- fail (printf "\n\nThe values can't be installed:\n  %s\n" (join "\n  " $mistakes)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "vestibule.mistakes.shape" -}}
+{{- $mistakes := list -}}
+{{- $url := .Values.config.public_url -}}
+{{- if not $url }}{{ $mistakes = append $mistakes "config.public_url: is required: the one origin that browsers see, such as https://llm.example.com" }}
+{{- else if not (regexMatch "^(https://|http://(localhost|127\\.[0-9.]+|\\[::1\\])([:/]|$))" $url) }}{{ $mistakes = append $mistakes "config.public_url: must be https://; http:// is accepted for loopback hosts only, since cookies would travel in clear" }}{{ end -}}
+{{- if not .Values.image.repository }}{{ $mistakes = append $mistakes "image.repository: is required: no image is published yet; build one with the repository's Dockerfile" }}{{ end -}}
+{{- if eq .Values.mode "sidecar" -}}
+{{- if not .Values.upstream.image.repository }}{{ $mistakes = append $mistakes "upstream.image.repository: is required with mode: sidecar, which runs it beside Vestibule" }}{{ end -}}
+{{- if .Values.upstream.serviceName }}{{ $mistakes = append $mistakes "upstream.serviceName: means nothing with mode: sidecar, which makes the upstream's Service" }}{{ end -}}
+{{- if has (int .Values.upstream.port) (list (int .Values.ports.public) (int .Values.ports.check) (int .Values.ports.admin)) }}{{ $mistakes = append $mistakes "upstream.port: is one of Vestibule's ports too; containers of a pod share them" }}{{ end -}}
+{{- else if .Values.upstream.image.repository }}{{ $mistakes = append $mistakes "upstream.image.repository: means something with mode: sidecar only" }}{{ end -}}
+{{- if and .Values.autoscaling.enabled (eq .Values.mode "embedded") }}{{ $mistakes = append $mistakes "autoscaling.enabled: the pods of mode: embedded are another chart's to scale" }}{{ end -}}
+{{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}{{ $mistakes = append $mistakes "autoscaling.minReplicas: is above autoscaling.maxReplicas" }}{{ end -}}
+{{- if ne 3 (len (uniq (list (int .Values.ports.public) (int .Values.ports.check) (int .Values.ports.admin)))) }}{{ $mistakes = append $mistakes "ports: each listener needs its own" }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{- define "vestibule.mistakes.store" -}}
+{{- $mistakes := list -}}
+{{- $store := .Values.config.store | default dict -}}
+{{- $url := $store.url | default "memory" -}}
+{{- if eq $url "memory" -}}
+{{- if gt (include "vestibule.mostReplicas" . | int) 1 }}{{ $mistakes = append $mistakes (printf "%s: several pods need a store that all of them share: a login that one began, another could not finish; set config.store.url to a Redis, or run one pod" (.Values.autoscaling.enabled | ternary "autoscaling.maxReplicas" "replicaCount")) }}{{ end -}}
+{{- range $name, $_ := omit $store "url" }}{{ $mistakes = append $mistakes (printf "config.store.%s: means nothing to the memory store; set config.store.url or take it out" $name) }}{{ end -}}
+{{- else -}}
+{{- if not (contains "-sentinel://" $url) }}{{ range $name, $_ := pick $store "sentinel_username" "sentinel_password_file" }}{{ $mistakes = append $mistakes (printf "config.store.%s: means something with a redis-sentinel:// or rediss-sentinel:// URL only" $name) }}{{ end }}{{ end -}}
+{{- if and $store.ca_file (not (hasPrefix "rediss" $url)) }}{{ $mistakes = append $mistakes "config.store.ca_file: means something with TLS only, as in rediss://" }}{{ end -}}
+{{- end -}}
+{{- if and .Values.keyRing.existingSecret .Values.keyRing.value }}{{ $mistakes = append $mistakes "keyRing.value: stands beside keyRing.existingSecret; take one of them out" }}{{ end -}}
+{{- if and .Values.secrets.existingSecret .Values.secrets.values }}{{ $mistakes = append $mistakes "secrets.values: stands beside secrets.existingSecret; take one of them out" }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{- define "vestibule.mistakes.providers" -}}
+{{- $mistakes := list -}}
+{{- $ids := list -}}
+{{- range $index, $provider := .Values.config.providers | default list -}}
+{{- $at := printf "config.providers[%d]" $index -}}
+{{- if has $provider.id $ids }}{{ $mistakes = append $mistakes (printf "%s.id: %s is another provider's too; each needs its own" $at $provider.id) }}{{ end -}}
+{{- $ids = append $ids $provider.id -}}
+{{- if eq ($provider.kind | default "oidc") "oauth2" -}}
+{{- range $name := list "authorization_endpoint" "token_endpoint" "userinfo_endpoint" }}{{ if not (hasKey $provider $name) }}{{ $mistakes = append $mistakes (printf "%s.%s: is required with kind: oauth2, which has no discovery" $at $name) }}{{ end }}{{ end -}}
+{{- range $name := list "issuer" "jwks_uri" "algorithms" "end_session_endpoint" "logout" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: is OpenID Connect's, and this provider has kind: oauth2" $at $name) }}{{ end }}{{ end -}}
+{{- else -}}
+{{- if not $provider.issuer }}{{ $mistakes = append $mistakes (printf "%s.issuer: is required" $at) }}{{ end -}}
+{{- $given := list }}{{ range $name := list "authorization_endpoint" "token_endpoint" "jwks_uri" }}{{ if hasKey $provider $name }}{{ $given = append $given $name }}{{ end }}{{ end -}}
+{{- if and $given (lt (len $given) 3) }}{{ $mistakes = append $mistakes (printf "%s: authorization_endpoint, token_endpoint and jwks_uri go together" $at) }}{{ end -}}
+{{- range $name := list "subject_field" "email_field" "preferred_username_field" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: means something with kind: oauth2 only" $at $name) }}{{ end }}{{ end -}}
+{{- if and (hasKey $provider "scopes") (not (has "openid" $provider.scopes)) }}{{ $mistakes = append $mistakes (printf "%s.scopes: must hold openid: without it there is no id_token" $at) }}{{ end -}}
+{{- end -}}
+{{- $public := eq ($provider.token_endpoint_auth_method | default "auto") "none" -}}
+{{- if and $public (hasKey $provider "client_secret_file") }}{{ $mistakes = append $mistakes (printf "%s.client_secret_file: is not sent with token_endpoint_auth_method: none" $at) }}{{ end -}}
+{{- end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{/* A duration such as 1h30m in milliseconds. */}}
+{{- define "vestibule.milliseconds" -}}
+{{- $total := 0 -}}
+{{- range regexFindAll "[0-9]+(ms|s|m|h|d)" . -1 -}}
+{{- $unit := regexFind "[a-z]+" . -}}
+{{- $total = add $total (mul (regexFind "[0-9]+" . | int64) (get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000) $unit)) -}}
+{{- end -}}
+{{- $total -}}
+{{- end -}}
+
+{{- define "vestibule.mistakes.times" -}}
+{{- $mistakes := list -}}
+{{- $sessions := .Values.config.sessions | default dict -}}
+{{- if gt (include "vestibule.milliseconds" ($sessions.idle | default "12h") | int64) (include "vestibule.milliseconds" ($sessions.absolute | default "7d") | int64) }}{{ $mistakes = append $mistakes "config.sessions.idle: must not be longer than config.sessions.absolute, which ends the session anyway" }}{{ end -}}
+{{- with (.Values.config.cache | default dict).revocation_grace -}}
+{{- $grace := include "vestibule.milliseconds" . | int64 -}}
+{{- if or (lt $grace 6000) (gt $grace 3600000) }}{{ $mistakes = append $mistakes "config.cache.revocation_grace: must be from 6s to 1h" }}{{ end -}}
+{{- end -}}
+{{- if ge (int .Values.shutdown.delaySeconds) (int .Values.shutdown.deadlineSeconds) }}{{ $mistakes = append $mistakes "shutdown.delaySeconds: must be less than shutdown.deadlineSeconds, or nothing has time to finish" }}{{ end -}}
+{{- with .Values.terminationGracePeriodSeconds }}{{ if le (int .) (int $.Values.shutdown.deadlineSeconds) }}{{ $mistakes = append $mistakes "terminationGracePeriodSeconds: must be more than shutdown.deadlineSeconds, or Kubernetes kills the pod before" }}{{ end }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{/* A file that the configuration names in one of the chart's directories must be there. */}}
+{{- define "vestibule.mistakes.files" -}}
+{{- $mistakes := list -}}
+{{- $named := list -}}
+{{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
+{{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
+{{- range $named -}}
+{{- $field := index . 0 }}{{ $path := index . 1 -}}
+{{- if hasPrefix "/etc/vestibule/secrets/" $path -}}
+{{- if not (include "vestibule.secretsName" $) }}{{ $mistakes = append $mistakes (printf "%s: names %s, and there is no Secret: set secrets.existingSecret or secrets.values" $field $path) }}
+{{- else if and (not $.Values.secrets.existingSecret) (not (hasKey $.Values.secrets.values (base $path))) }}{{ $mistakes = append $mistakes (printf "%s: names %s, and secrets.values has no %s" $field $path (base $path)) }}{{ end -}}
+{{- else if hasPrefix "/etc/vestibule/config/" $path -}}
+{{- if not (hasKey $.Values.extraFiles (base $path)) }}{{ $mistakes = append $mistakes (printf "%s: names %s, and extraFiles has no %s" $field $path (base $path)) }}{{ end -}}
+{{- else if not $.Values.extraVolumeMounts }}{{ $mistakes = append $mistakes (printf "%s: names %s, where nothing is mounted: secrets are in /etc/vestibule/secrets, extraFiles in /etc/vestibule/config" $field $path) }}{{ end -}}
+{{- end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{- define "vestibule.mistakes.roleMap" -}}
+{{- $mistakes := list -}}
+{{- $map := .Values.roleMap -}}
+{{- if and $map.document $map.existingConfigMap }}{{ $mistakes = append $mistakes "roleMap.document: stands beside roleMap.existingConfigMap; take one of them out" }}{{ end -}}
+{{- if $map.fragments.selector -}}
+{{- if not (include "vestibule.roleMapName" .) }}{{ $mistakes = append $mistakes "roleMap.fragments.selector: needs roleMap.document or roleMap.existingConfigMap, into which they are merged" }}
+{{- else if not $map.watch }}{{ $mistakes = append $mistakes "roleMap.fragments.selector: needs roleMap.watch; a mounted role map has no fragments" }}{{ end -}}
+{{- end -}}
+{{- if and $map.namespace (not $map.existingConfigMap) }}{{ $mistakes = append $mistakes "roleMap.namespace: means something with roleMap.existingConfigMap only; the chart's own stands in the release's namespace" }}{{ end -}}
+{{- if and $map.namespace (not $map.watch) }}{{ $mistakes = append $mistakes "roleMap.namespace: needs roleMap.watch; a ConfigMap of another namespace can't be mounted" }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{- define "vestibule.mistakes.gateway" -}}
+{{- $mistakes := list -}}
+{{- $upstream := include "vestibule.upstreamService" . -}}
+{{- if and .Values.ingress.enabled (not $upstream) }}{{ $mistakes = append $mistakes "upstream.serviceName: is required with ingress.enabled: where allowed requests go" }}{{ end -}}
+{{- if .Values.httpRoute.enabled -}}
+{{- if not .Values.httpRoute.parentRefs }}{{ $mistakes = append $mistakes "httpRoute.parentRefs: is required: the Gateways that serve the route" }}{{ end -}}
+{{- if and .Values.httpRoute.upstreamFilters (not $upstream) }}{{ $mistakes = append $mistakes "upstream.serviceName: is required with httpRoute.upstreamFilters: where allowed requests go" }}{{ end -}}
+{{- end -}}
+{{- if and .Values.networkPolicy.upstream.podLabels (eq .Values.mode "sidecar") }}{{ $mistakes = append $mistakes "networkPolicy.upstream.podLabels: means nothing with mode: sidecar, whose pods are the upstream's" }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}

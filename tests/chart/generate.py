@@ -1,0 +1,10 @@
+"""Writes what is made from the chart: its README's table, and the manifests in deploy/kubernetes."""
+
+import manifests
+import readme
+
+readme.README.write_text(readme.rendered())
+for name in manifests.stored():
+    (manifests.FOLDER / name).unlink()
+for name, text in manifests.rendered().items():
+    (manifests.FOLDER / name).write_text(text)

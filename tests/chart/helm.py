@@ -1,0 +1,70 @@
+"""Helm: finds it, renders the chart, and reads YAML by it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts/vestibule"
+CI = sorted((CHART / "ci").glob("*-values.yaml"))
+RELEASE, NAMESPACE, KUBERNETES = "door", "llm", "1.34.0"
+
+
+class Refused(Exception):
+    """Helm's own words for why it rendered nothing."""
+
+
+def binary():
+    home = os.environ.get("CLUSTER_HOME", os.path.expanduser("~/.cache/vestibule-cluster"))
+    candidates = [os.environ.get("HELM"), shutil.which("helm"), f"{home}/bin/helm"]
+    found = next((path for path in candidates if path and os.access(path, os.X_OK)), None)
+    if not found:
+        sys.exit("test-chart: needs helm 3; put it on the PATH, or name it by HELM")
+    return found
+
+
+def run(*arguments):
+    # Without a cluster: `lookup` finds nothing, and no kubeconfig of this machine has a say.
+    environment = {**os.environ, "KUBECONFIG": os.devnull}
+    done = subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, env=environment)
+    if done.returncode != 0:
+        raise Refused(done.stdout + done.stderr)
+    return done.stdout
+
+
+def read_yaml(text):
+    """Every document of a YAML text."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        lines = run("template", "json", Path(__file__).parent / "json", "--set-file", f"text={file.name}")
+    return [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+
+
+def text_of(values=None, overrides=None, chart=CHART, release=RELEASE):
+    """What the chart renders from a file of values and, laid over it, a tree of them."""
+    arguments = ["template", release, chart, "--namespace", NAMESPACE, "--kube-version", KUBERNETES]
+    if values:
+        arguments += ["--values", values]
+    if overrides is None:
+        return run(*arguments)
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(overrides, file)
+        file.flush()
+        return run(*arguments, "--values", file.name)
+
+
+def objects_of(values=None, overrides=None, **more):
+    return read_yaml(text_of(values, overrides, **more))
+
+
+def pick(objects, kind, name=None):
+    """The objects of a kind, or the one whose name ends so."""
+    found = [one for one in objects if one["kind"] == kind]
+    if name is None:
+        return found
+    return next(one for one in found if one["metadata"]["name"].endswith(name))

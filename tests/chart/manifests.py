@@ -1,0 +1,54 @@
+"""The kustomize base in deploy/kubernetes: the chart's own output, without what is Helm's alone."""
+
+import re
+
+from helm import ROOT, run
+
+FOLDER = ROOT / "deploy/kubernetes"
+HEADER = "# Generated from the chart by `make chart`; lay an overlay over it instead of editing it.\n"
+CONFIGURATION = "vestibule.yaml"
+
+
+def rendered():
+    """File name to content. Helm's text is kept as it is, so no YAML has to be written here."""
+    text = run("template", "vestibule", ROOT / "charts/vestibule", "--values", FOLDER / "values.yaml", "--skip-tests",
+               "--kube-version", "1.34.0")
+    files = {}
+    for document in re.split(r"(?m)^---\n", text):
+        if not (source := re.match(r"# Source: vestibule/templates/([\w-]+)\.yaml\n", document)):
+            continue
+        name, body = f"{source[1]}.yaml", plain(document[source.end():])
+        if source[1] == "configuration":
+            files[CONFIGURATION] = HEADER + configuration(body)
+        else:
+            files[name] = files[name] + "---\n" + body if name in files else HEADER + body
+    files["kustomization.yaml"] = kustomization(sorted(files))
+    return files
+
+
+def plain(text):
+    """The namespace is the overlay's to name, and an edit rolls the pods by the ConfigMap's new name."""
+    drop = r"^ *(namespace: default|helm\.sh/chart: .*|app\.kubernetes\.io/managed-by: .*|vestibule/(?:configuration|rendered): .*)\n"
+    text = re.sub(drop, "", text, flags=re.M)
+    return re.sub(r"^ *annotations:\n(?= *spec:|data:)", "", text, flags=re.M)
+
+
+def configuration(config_map):
+    lines = config_map.split("  vestibule.yaml: |\n")[1].splitlines()
+    return "".join(f"{line.removeprefix('    ')}\n" for line in lines)
+
+
+def kustomization(names):
+    resources = "".join(f"  - {name}\n" for name in names if name != CONFIGURATION)
+    return f"""{HEADER}apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources:
+{resources}configMapGenerator:
+  - name: vestibule
+    files: [{CONFIGURATION}]
+"""
+
+
+def stored():
+    kept = {"README.md", "values.yaml"}
+    return {path.name: path.read_text() for path in FOLDER.iterdir() if path.name not in kept}

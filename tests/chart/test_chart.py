@@ -1,0 +1,399 @@
+"""The chart without a cluster: it lints, renders what the binary takes, and refuses what it would not."""
+
+import base64
+import hashlib
+import json
+import re
+import tempfile
+import unittest
+from pathlib import Path
+
+import binary
+import restricted
+from helm import CHART, CI, NAMESPACE, RELEASE, ROOT, KUBERNETES, Refused, objects_of, pick, read_yaml, run, text_of
+
+MINIMAL = {"image": {"repository": "localhost/vestibule"}, "config": {"public_url": "https://llm.example.com"}}
+REDIS = {"store": {"url": "redis://redis:6379"}}
+ROLES = {"roleMap": {"document": {"version": 1, "default_role": "none"}}}
+
+
+def over(*trees):
+    """Trees of values, the later over the earlier."""
+    merged = {}
+    for tree in trees:
+        for name, value in tree.items():
+            both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+            merged[name] = over(merged[name], value) if both else value
+    return merged
+
+
+def minimal(*trees):
+    return objects_of(overrides=over(MINIMAL, *trees))
+
+
+def provider(**fields):
+    return {"config": {"providers": [{"id": "corp", "client_id": "vestibule", "issuer": "https://idp.example.com", **fields}]}}
+
+
+def pod(objects):
+    return pick(objects, "Deployment")[0]["spec"]["template"]["spec"]
+
+
+def vestibule(spec):
+    return next(one for one in restricted.containers(spec) if one["name"] == "vestibule")
+
+
+class EveryShape(unittest.TestCase):
+    """For each file in ci/."""
+
+    def each(self):
+        self.assertGreater(len(CI), 4)
+        return CI
+
+    def test_helm_lints_it_strictly(self):
+        run("lint", "--strict", CHART)
+        for values in self.each():
+            with self.subTest(values.name):
+                run("lint", "--strict", CHART, "--values", values, "--kube-version", KUBERNETES)
+
+    def test_the_binary_takes_the_rendered_configuration(self):
+        for values in self.each():
+            with self.subTest(values.name):
+                objects = objects_of(values)
+                status, said = binary.check_config(objects, pick(objects, "ConfigMap", f"{RELEASE}-vestibule"))
+                self.assertEqual((status, said), (0, "the configuration is valid\n"))
+
+    def test_the_binary_takes_the_rendered_role_map(self):
+        judged = 0
+        for values in self.each():
+            with self.subTest(values.name):
+                config_maps = pick(objects_of(values), "ConfigMap")
+                texts = {name: text for one in config_maps for name, text in one["data"].items()}
+                if "roles.yaml" in texts:
+                    judged += 1
+                    providers = [one["id"] for one in read_yaml(texts["vestibule.yaml"])[0]["providers"]]
+                    self.assertEqual(binary.check_role_map(texts["roles.yaml"], providers)[0], 0)
+        self.assertGreater(judged, 1)
+
+    def test_no_pod_is_refused_by_a_restricted_namespace(self):
+        for values in self.each():
+            with self.subTest(values.name):
+                specs = list(restricted.pod_specs(objects_of(values)))
+                self.assertTrue(specs)
+                for spec in specs:
+                    self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
+
+    def test_every_mount_has_its_volume_and_every_volume_its_object(self):
+        given = {"door-secrets", "door-key-ring", "llm-roles", "litellm", "kube-root-ca.crt"}
+        for values in self.each():
+            with self.subTest(values.name):
+                objects = objects_of(values)
+                made = {(one["kind"], one["metadata"]["name"]) for one in objects}
+                for spec in restricted.pod_specs(objects):
+                    volumes = {volume["name"]: volume for volume in spec.get("volumes", [])}
+                    mounted = {mount["name"] for one in restricted.containers(spec) for mount in one.get("volumeMounts", [])}
+                    self.assertEqual(mounted, set(volumes))
+                    for volume in volumes.values():
+                        if name := volume.get("configMap", {}).get("name"):
+                            self.assertTrue(name in given or ("ConfigMap", name) in made, name)
+                        if name := volume.get("secret", {}).get("secretName"):
+                            self.assertTrue(name in given or ("Secret", name) in made, name)
+
+    def test_services_lead_to_the_pods_and_to_ports_that_are_there(self):
+        for values in self.each():
+            with self.subTest(values.name):
+                objects = objects_of(values)
+                listeners = {one["metadata"]["labels"]["vestibule/listener"] for one in pick(objects, "Service")}
+                self.assertLessEqual({"public", "check", "admin"}, listeners)
+                for deployment in pick(objects, "Deployment"):
+                    template = deployment["spec"]["template"]
+                    ports = {port["name"] for one in restricted.containers(template["spec"]) for port in one.get("ports", [])}
+                    for service in pick(objects, "Service"):
+                        self.assertLessEqual(service["spec"]["selector"].items(), template["metadata"]["labels"].items())
+                        self.assertLessEqual({port["targetPort"] for port in service["spec"]["ports"]}, ports)
+
+    def test_no_secret_stands_in_a_config_map_or_a_pod(self):
+        values = json.loads(json.dumps(read_yaml((CHART / "ci/deployment-values.yaml").read_text())[0]))
+        objects = objects_of(CHART / "ci/deployment-values.yaml")
+        others = json.dumps([one for one in objects if one["kind"] != "Secret"])
+        for secret in values["secrets"]["values"].values():
+            self.assertNotIn(secret, others)
+            self.assertNotIn(base64.b64encode(secret.encode()).decode(), others)
+
+
+class Refusals(unittest.TestCase):
+    """What can't be installed, and the words that say why."""
+
+    def refused(self, values, *words):
+        with self.assertRaises(Refused) as caught:
+            text_of(overrides=values)
+        for word in words:
+            self.assertIn(word, str(caught.exception))
+
+    def test_the_schema_says_what_is_wrong_and_where(self):
+        for wrong, *words in [
+            ({"replicas": 3}, "additional properties 'replicas' not allowed"),
+            ({"replicaCount": "3"}, "replicaCount", "got string, want integer"),
+            ({"replicaCount": 0}, "replicaCount", "minimum: got 0, want 1"),
+            ({"mode": "daemonset"}, "mode", "value must be one of 'deployment', 'sidecar', 'embedded'"),
+            ({"image": {"repo": "x"}}, "image", "additional properties 'repo' not allowed"),
+            ({"image": {"repository": "x:1"}}, "image/repository"),
+            ({"config": {"listen": {}}}, "config", "additional properties 'listen' not allowed"),
+            ({"config": {"store": {"password": "x"}}}, "config/store", "additional properties 'password' not allowed"),
+            ({"config": {"store": {"url": "redis://user:x@redis"}}}, "config/store/url"),
+            ({"config": {"public_url": "https://llm.example.com/path"}}, "config/public_url"),
+            ({"config": {"sessions": {"idle": 12}}}, "config/sessions/idle", "got number, want string"),
+            ({"config": {"sessions": {"idle": "12"}}}, "config/sessions/idle"),
+            (provider(client_secret="x"), "config/providers/0", "additional properties 'client_secret' not allowed"),
+            (provider(isuer="x"), "config/providers/0", "additional properties 'isuer' not allowed"),
+            (provider(algorithms=["HS256"]), "config/providers/0/algorithms/0"),
+            (provider(id="Corp"), "config/providers/0/id"),
+            ({"service": {"check": {"type": "LoadBalancer"}}}, "service/check", "additional properties 'type' not allowed"),
+            ({"ports": {"public": 80}}, "ports/public", "minimum: got 80, want 1,024"),
+            ({"roleMap": {"document": ["x"]}}, "roleMap/document", "got array, want"),
+            ({"extraEnv": {"A": "b"}}, "extraEnv", "got object, want array"),
+            ({"podLabels": {"a": 1}}, "podLabels/a", "got number, want string"),
+            ({"ingress": {"programPaths": ["v1"]}}, "ingress/programPaths/0"),
+        ]:
+            with self.subTest(wrong):
+                self.refused(over(MINIMAL, wrong), *words)
+
+    def test_what_fields_demand_of_each_other_is_said_with_its_reason(self):
+        sidecar = {"mode": "sidecar", "upstream": {"image": {"repository": "x"}}}
+        for wrong, *words in [
+            ({"config": {"public_url": ""}}, "config.public_url: is required"),
+            ({"config": {"public_url": "http://llm.example.com"}}, "config.public_url: must be https://"),
+            ({"image": {"repository": ""}}, "image.repository: is required"),
+            ({"replicaCount": 3}, "replicaCount: several pods need a store that all of them share"),
+            ({"autoscaling": {"enabled": True}}, "autoscaling.maxReplicas: several pods need a store"),
+            ({"autoscaling": {"enabled": True, "minReplicas": 20}, "config": REDIS}, "autoscaling.minReplicas: is above"),
+            ({"autoscaling": {"enabled": True}, "mode": "embedded", "config": REDIS}, "another chart's to scale"),
+            ({"config": {"store": {"username": "x"}}}, "config.store.username: means nothing to the memory store"),
+            ({"config": over(REDIS, {"store": {"sentinel_username": "x"}})}, "config.store.sentinel_username: means something with"),
+            ({"config": over(REDIS, {"store": {"ca_file": "/x"}})}, "config.store.ca_file: means something with TLS only"),
+            ({"config": {"sessions": {"idle": "8d"}}}, "config.sessions.idle: must not be longer"),
+            ({"config": {"cache": {"revocation_grace": "5s"}}}, "config.cache.revocation_grace: must be from 6s to 1h"),
+            ({"config": {"providers": provider()["config"]["providers"] * 2}}, "corp is another provider's too"),
+            (provider(kind="oauth2"), "issuer: is OpenID Connect's", "userinfo_endpoint: is required with kind: oauth2"),
+            (provider(issuer=""), "config/providers/0/issuer"),
+            (provider(jwks_uri="https://x"), "authorization_endpoint, token_endpoint and jwks_uri go together"),
+            (provider(subject_field="id"), "subject_field: means something with kind: oauth2 only"),
+            (provider(scopes=["email"]), "scopes: must hold openid"),
+            (provider(client_secret_file="/etc/vestibule/secrets/x"), "there is no Secret"),
+            (over(provider(client_secret_file="/etc/vestibule/secrets/x"), {"secrets": {"values": {"y": "z"}}}), "secrets.values has no x"),
+            (provider(ca_file="/etc/vestibule/config/ca.pem"), "extraFiles has no ca.pem"),
+            (provider(client_secret_file="/run/secret"), "where nothing is mounted"),
+            ({"secrets": {"existingSecret": "a", "values": {"b": "c"}}}, "secrets.values: stands beside"),
+            ({"keyRing": {"existingSecret": "a", "value": "b"}}, "keyRing.value: stands beside"),
+            (over(ROLES, {"roleMap": {"existingConfigMap": "a"}}), "roleMap.document: stands beside"),
+            ({"roleMap": {"fragments": {"selector": "a=b"}}}, "fragments.selector: needs roleMap.document or"),
+            (over(ROLES, {"roleMap": {"fragments": {"selector": "a=b"}, "watch": False}}), "fragments.selector: needs roleMap.watch"),
+            (over(ROLES, {"roleMap": {"namespace": "x"}}), "roleMap.namespace: means something with"),
+            ({"roleMap": {"existingConfigMap": "a", "namespace": "x", "watch": False}}, "another namespace can't be mounted"),
+            ({"mode": "sidecar"}, "upstream.image.repository: is required with mode: sidecar"),
+            ({"upstream": {"image": {"repository": "x"}}}, "means something with mode: sidecar only"),
+            (over(sidecar, {"upstream": {"serviceName": "x"}}), "upstream.serviceName: means nothing"),
+            (over(sidecar, {"upstream": {"port": 4181}}), "upstream.port: is one of Vestibule's ports"),
+            ({"ports": {"public": 4181}}, "ports: each listener needs its own"),
+            ({"shutdown": {"delaySeconds": 30}}, "shutdown.delaySeconds: must be less"),
+            ({"terminationGracePeriodSeconds": 30}, "terminationGracePeriodSeconds: must be more"),
+            ({"ingress": {"enabled": True}}, "upstream.serviceName: is required with ingress.enabled"),
+            ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs: is required"),
+        ]:
+            with self.subTest(wrong):
+                self.refused(over(MINIMAL, wrong), *words)
+
+    def test_all_mistakes_are_told_at_once(self):
+        self.refused({"replicaCount": 2}, "config.public_url:", "image.repository:", "replicaCount:")
+
+
+class Secrets(unittest.TestCase):
+    def test_a_key_ring_is_generated_that_the_binary_takes_and_each_install_has_its_own(self):
+        rings = [pick(minimal({"config": REDIS}), "Secret", "-key-ring")["data"]["keyring"] for _ in range(2)]
+        self.assertNotEqual(*rings)
+        for ring in rings:
+            self.assertRegex(base64.b64decode(ring).decode(), r"^[A-Za-z0-9_-]{43}\n$")
+
+    def test_the_memory_store_needs_none(self):
+        self.assertEqual(pick(minimal(), "Secret"), [])
+
+    def test_a_given_one_stands_as_it_is_and_an_existing_one_is_mounted(self):
+        given = pick(minimal({"config": REDIS, "keyRing": {"value": binary.KEY}}), "Secret", "-key-ring")
+        self.assertEqual(base64.b64decode(given["data"]["keyring"]).decode(), binary.KEY)
+        objects = minimal({"config": REDIS, "keyRing": {"existingSecret": "mine", "key": "ring"}})
+        self.assertEqual(pick(objects, "Secret"), [])
+        self.assertIn({"name": "vestibule-key-ring", "secret": {"secretName": "mine"}}, pod(objects)["volumes"])
+        self.assertIn("key_ring_file: /etc/vestibule/key-ring/ring\n", pick(objects, "ConfigMap")[0]["data"]["vestibule.yaml"])
+
+    def test_only_what_a_process_does_not_read_again_rolls_the_pods(self):
+        def mark(*trees):
+            base = {"config": REDIS, "keyRing": {"value": "a"}, "secrets": {"values": {"a": "b"}}, "extraFiles": {"a": "b"}}
+            template = pick(minimal(base, ROLES, *trees), "Deployment")[0]["spec"]["template"]
+            return template["metadata"]["annotations"]["vestibule/configuration"]
+
+        before = mark()
+        self.assertEqual(before, mark())
+        for live in ({"keyRing": {"value": "c"}}, {"secrets": {"values": {"a": "c"}}}, {"roleMap": {"document": {"default_role": "team"}}}):
+            self.assertEqual(before, mark(live), live)
+        for restart in ({"config": {"contact": "us"}}, {"extraFiles": {"a": "c"}}, {"shutdown": {"delaySeconds": 6}}):
+            self.assertNotEqual(before, mark(restart), restart)
+
+
+class RoleMap(unittest.TestCase):
+    def test_it_carries_the_digest_of_what_was_rendered_so_that_an_edit_is_known(self):
+        for document in ({"version": 1}, "version: 1\n", "version: 1", "# Ours.\nversion: 1\n\n"):
+            config_map = pick(minimal({"roleMap": {"document": document}}), "ConfigMap", "-roles")
+            held = hashlib.sha256(config_map["data"]["roles.yaml"].encode()).hexdigest()
+            self.assertEqual(config_map["metadata"]["annotations"]["vestibule/rendered"], held, document)
+
+    def test_text_is_kept_to_the_letter(self):
+        text = "# Ours.\nversion: 1   # the only one\n"
+        self.assertEqual(pick(minimal({"roleMap": {"document": text}}), "ConfigMap", "-roles")["data"]["roles.yaml"], text)
+
+    def test_a_watched_one_may_be_listed_by_its_name_alone(self):
+        role = pick(minimal(ROLES), "Role")[0]
+        self.assertEqual(role["rules"], [
+            {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["door-vestibule-roles"], "verbs": ["list", "watch"]},
+            {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+        ])
+
+    def test_fragments_widen_that_to_the_namespace_and_nothing_else(self):
+        rules = pick(minimal(ROLES, {"roleMap": {"fragments": {"selector": "a=b"}}}), "Role")[0]["rules"]
+        self.assertEqual(rules[0], {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]})
+
+    def test_one_in_another_namespace_brings_the_role_there(self):
+        objects = minimal({"roleMap": {"existingConfigMap": "llm-roles", "namespace": "policies"}})
+        self.assertEqual({pick(objects, kind)[0]["metadata"]["namespace"] for kind in ("Role", "RoleBinding")}, {"policies"})
+        self.assertEqual(pick(objects, "RoleBinding")[0]["subjects"][0]["namespace"], NAMESPACE)
+
+    def test_rights_and_token_come_with_a_watch_alone(self):
+        for values, watched in [((), False), ((ROLES, {"roleMap": {"watch": False}}), False), ((ROLES,), True)]:
+            objects = minimal(*values)
+            self.assertEqual(bool(pick(objects, "Role")), watched)
+            self.assertEqual(bool(pick(objects, "RoleBinding")), watched)
+            names = {volume["name"] for volume in pod(objects)["volumes"]}
+            self.assertEqual("vestibule-token" in names, watched)
+
+    def test_without_a_watch_it_is_mounted(self):
+        objects = minimal(ROLES, {"roleMap": {"watch": False}})
+        self.assertIn("role_map:\n  file: /etc/vestibule/role-map/roles.yaml\n", pick(objects, "ConfigMap", "door-vestibule")["data"]["vestibule.yaml"])
+        mounts = {mount["mountPath"] for mount in vestibule(pod(objects))["volumeMounts"]}
+        self.assertIn("/etc/vestibule/role-map", mounts)
+
+
+class Pods(unittest.TestCase):
+    def test_a_sidecar_starts_before_the_upstream_and_is_told_to_end_after_it(self):
+        spec = pod(objects_of(CHART / "ci/sidecar-values.yaml"))
+        self.assertEqual([(one["name"], one["restartPolicy"]) for one in spec["initContainers"]], [("vestibule", "Always")])
+        self.assertIn("startupProbe", spec["initContainers"][0])
+        self.assertEqual([one["name"] for one in spec["containers"]], ["upstream"])
+        self.assertEqual(spec["terminationGracePeriodSeconds"], 70)
+        self.assertEqual(spec["containers"][0]["lifecycle"], {"preStop": {"sleep": {"seconds": 5}}})
+
+    def test_two_pods_never_have_a_memory_store_each(self):
+        strategies = [pick(minimal(*more), "Deployment")[0]["spec"]["strategy"]["type"] for more in ((), ({"config": REDIS},))]
+        self.assertEqual(strategies, ["Recreate", "RollingUpdate"])
+
+    def test_several_pods_are_spread_and_not_evicted_together(self):
+        objects = minimal({"replicaCount": 3, "config": REDIS})
+        labels = pick(objects, "Deployment")[0]["spec"]["selector"]["matchLabels"]
+        self.assertEqual(pod(objects)["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"], labels)
+        self.assertEqual(pick(objects, "PodDisruptionBudget")[0]["spec"]["maxUnavailable"], 1)
+        self.assertEqual(pick(minimal(), "PodDisruptionBudget"), [])
+
+    def test_the_autoscaler_alone_says_how_many(self):
+        objects = objects_of(CHART / "ci/autoscaled-values.yaml")
+        self.assertNotIn("replicas", pick(objects, "Deployment")[0]["spec"])
+        self.assertEqual(pick(objects, "HorizontalPodAutoscaler")[0]["spec"]["maxReplicas"], 20)
+        self.assertIn("replicas: 20\n", pick(objects, "ConfigMap", "door-vestibule")["data"]["vestibule.yaml"])
+
+    def test_embedded_makes_everything_but_pods(self):
+        kinds = {one["kind"] for one in objects_of(CHART / "ci/embedded-values.yaml")}
+        self.assertTrue(kinds.isdisjoint({"Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler"}), kinds)
+
+    def test_a_parent_chart_carries_the_sidecar_in_its_own_pods(self):
+        with tempfile.TemporaryDirectory() as folder:
+            chart = copied(ROOT / "deploy/sidecar-example", Path(folder) / "llm")
+            copied(CHART, chart / "charts/vestibule")
+            objects = objects_of(chart=chart)
+        spec = pod(objects)
+        self.assertEqual([one["name"] for one in spec["initContainers"]], ["vestibule"])
+        self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
+        labels = pick(objects, "Deployment")[0]["spec"]["template"]["metadata"]["labels"]
+        for service in pick(objects, "Service"):
+            self.assertLessEqual(service["spec"]["selector"].items(), labels.items())
+        status, said = binary.check_config(objects, pick(objects, "ConfigMap", "-vestibule"))
+        self.assertEqual(status, 0, said)
+
+
+def copied(source, target):
+    for path in source.rglob("*"):
+        if path.is_file() and "ci" not in path.parts:
+            to = target / path.relative_to(source)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(path.read_bytes())
+    return target
+
+
+class Gateway(unittest.TestCase):
+    HEADERS = {"User", "Email", "Preferred-Username", "Groups", "Role", "Key"}
+
+    def ingresses(self):
+        found = pick(objects_of(CHART / "ci/deployment-values.yaml"), "Ingress")
+        return {one["metadata"]["name"].removeprefix("door-vestibule-"): one for one in found}
+
+    def annotation(self, ingress, name):
+        return ingress["metadata"]["annotations"].get(f"nginx.ingress.kubernetes.io/{name}")
+
+    def test_what_leads_to_the_upstream_asks_the_check_and_takes_all_six_headers(self):
+        ingresses = self.ingresses()
+        for name in ("upstream", "programs"):
+            asked = self.annotation(ingresses[name], "auth-url")
+            self.assertEqual(asked, "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx")
+            headers = self.annotation(ingresses[name], "auth-response-headers").split(", ")
+            self.assertEqual(set(headers), {f"X-Auth-Request-{name}" for name in self.HEADERS})
+
+    def test_browsers_are_sent_to_sign_in_and_programs_are_not(self):
+        ingresses = self.ingresses()
+        self.assertEqual(self.annotation(ingresses["upstream"], "auth-signin"), "https://llm.example.com/sso/login")
+        self.assertIsNone(self.annotation(ingresses["programs"], "auth-signin"))
+
+    def test_our_own_pages_are_behind_no_check_and_no_ingress_leads_to_the_check(self):
+        ingresses = self.ingresses()
+        self.assertIsNone(self.annotation(ingresses["public"], "auth-url"))
+        backends = {
+            (path["path"], path["backend"]["service"]["name"])
+            for one in ingresses.values() for path in one["spec"]["rules"][0]["http"]["paths"]
+        }
+        self.assertEqual(backends, {
+            ("/", "litellm"), ("/v1", "litellm"), ("/openai", "litellm"),
+            ("/sso", "door-vestibule-public"), ("/vestibule", "door-vestibule-public"),
+        })
+
+    def test_an_http_route_leads_to_the_upstream_only_when_something_asks_the_check(self):
+        values = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}, "upstream": {"serviceName": "litellm"}}
+        rules = pick(minimal(values), "HTTPRoute")[0]["spec"]["rules"]
+        self.assertEqual([rule["backendRefs"][0]["name"] for rule in rules], ["door-vestibule-public"])
+        filters = {"httpRoute": {"upstreamFilters": [{"type": "ExtensionRef", "extensionRef": {"group": "g", "kind": "k", "name": "n"}}]}}
+        rules = pick(minimal(values, filters), "HTTPRoute")[0]["spec"]["rules"]
+        self.assertEqual([rule["backendRefs"][0]["name"] for rule in rules], ["door-vestibule-public", "litellm"])
+        self.assertEqual(rules[1]["filters"], filters["httpRoute"]["upstreamFilters"])
+
+    def test_the_host_is_the_public_urls(self):
+        self.assertEqual(pick(objects_of(CHART / "ci/autoscaled-values.yaml"), "HTTPRoute")[0]["spec"]["hostnames"], ["llm.example.com"])
+
+    def test_only_the_named_gateway_reaches_check_and_upstream(self):
+        for values in ("deployment", "sidecar"):
+            gateway = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]
+            policies = pick(objects_of(CHART / f"ci/{values}-values.yaml"), "NetworkPolicy")
+            rules = [rule for policy in policies for rule in policy["spec"]["ingress"]]
+            who = [rule["from"] for rule in rules for port in rule["ports"] if port["port"] in ("upstream", 4000)]
+            self.assertEqual(who, [gateway])
+            asks = [rule["from"] for rule in rules for port in rule["ports"] if port["port"] == "check"]
+            test = [{"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "door", "app.kubernetes.io/component": "test"}}}]
+            self.assertEqual(asks, [gateway, test])
+        self.assertEqual(pick(minimal(), "NetworkPolicy"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
