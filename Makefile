@@ -1,11 +1,11 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers cluster fmt lint test bench demo docs audit
+.PHONY: help peers cluster fmt lint test bench demo docs chart test-chart audit
 CARGO ?= cargo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
@@ -32,6 +32,13 @@ demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream 
 
 docs: ## rewrite the generated parts of docs/
 	UPDATE_DOCS=1 $(CARGO) test --locked --lib -- the_reference_is the_documentation_lists
+
+chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
+	@cd tests/chart && python3 -B generate.py
+
+test-chart: ## lint and render the chart, and hold what it makes against the binary and the documentation
+	@[ -n "$$VESTIBULE_BIN" ] || $(CARGO) build --locked --bin vestibule
+	@cd tests/chart && python3 -B -m unittest
 
 audit: ## advisories, licences and sources of the dependencies
 	@command -v cargo-deny >/dev/null || { echo "audit: run 'cargo install --locked cargo-deny' first" >&2; exit 1; }

@@ -254,7 +254,7 @@ class RoleMap(unittest.TestCase):
         role = pick(minimal(ROLES), "Role")[0]
         self.assertEqual(role["rules"], [
             {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["door-vestibule-roles"], "verbs": ["list", "watch"]},
-            {"apiGroups": [""], "resources": ["events"], "verbs": ["create", "patch"]},
+            {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
         ])
 
     def test_fragments_widen_that_to_the_namespace_and_nothing_else(self):

@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+# The image: one binary on distroless, no shell, not root.
+#
+#     docker build --tag registry.example.com/vestibule:0.1.0 .
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ make cmake perl && rm -rf /var/lib/apt/lists/*
+
+# The dependencies are a layer of their own: it is made anew only when they change. What stands for our own sources here
+# is empty, and is replaced below.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src benches \
+ && echo 'fn main() {}' > src/main.rs \
+ && touch src/lib.rs \
+ && echo 'fn main() {}' > benches/role_map.rs \
+ && cargo fetch --locked \
+ && cargo build --release --locked --offline --lib --bin vestibule
+
+COPY src src
+COPY templates templates
+# Cargo goes by the time of the files, and those that were copied may be older than the layer.
+RUN find src templates -type f -exec touch {} + \
+ && cargo build --release --locked --offline --bin vestibule \
+ && ./target/release/vestibule --version
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+LABEL org.opencontainers.image.title="Vestibule" \
+      org.opencontainers.image.description="The front door of an LLM proxy: sign-in and forward-auth checks, shared by all pods" \
+      org.opencontainers.image.source="https://github.com/vestibule-proxy/vestibule" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="0.1.0"
+COPY --from=build /build/target/release/vestibule /usr/bin/vestibule
+COPY LICENSE /usr/share/doc/vestibule/LICENSE
+# By number: Kubernetes can't tell by a name that it isn't root.
+USER 65532:65532
+EXPOSE 4180 4181 4182
+ENTRYPOINT ["/usr/bin/vestibule"]
