@@ -335,6 +335,36 @@ def copied(source, target):
     return target
 
 
+class Notes(unittest.TestCase):
+    """What `helm install` says at its end, rendered as an object, since `helm template` leaves it out."""
+
+    def notes(self, *trees):
+        with tempfile.TemporaryDirectory() as folder:
+            chart = copied(CHART, Path(folder) / "vestibule")
+            (chart / "notes").write_text((chart / "templates/NOTES.txt").read_text())
+            (chart / "templates/notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
+            return pick(objects_of(overrides=over(MINIMAL, *trees), chart=chart), "Notes")[0]["text"]
+
+    def test_they_warn_while_no_gateway_is_named(self):
+        gateway = {"networkPolicy": {"gateway": [{"podSelector": {}}]}}
+        self.assertIn("no gateway is named in networkPolicy.gateway", self.notes())
+        self.assertIn("the upstream's own pods are open", self.notes(gateway))
+        self.assertNotIn("identity headers", self.notes(gateway, {"networkPolicy": {"upstream": {"podLabels": {"app": "llm"}}}}))
+
+    def test_they_warn_of_the_memory_store_and_of_what_is_not_configured(self):
+        self.assertIn("the store is the pod's memory", self.notes())
+        self.assertNotIn("memory", self.notes({"config": REDIS}))
+        self.assertIn("nobody can sign in: set config.providers", self.notes())
+        self.assertIn("There is no role map", self.notes())
+        self.assertIn("kubectl edit configmap door-vestibule-roles", self.notes(ROLES))
+
+    def test_they_say_the_next_step(self):
+        notes = self.notes()
+        for step in ("https://llm.example.com/sso/callback", "https://llm.example.com/sso/logout",
+                     "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx", "helm test door --namespace llm"):
+            self.assertIn(step, notes)
+
+
 class Gateway(unittest.TestCase):
     HEADERS = {"User", "Email", "Preferred-Username", "Groups", "Role", "Key"}
 
