@@ -36,7 +36,7 @@ docs: ## rewrite the generated parts of docs/
 chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
 
-test-chart: ## lint and render the chart, and hold what it makes against the binary and the documentation
+test-chart: cluster ## lint, render and install the chart, and hold it against the binary and the documentation
 	@[ -n "$$VESTIBULE_BIN" ] || $(CARGO) build --locked --bin vestibule
 	@cd tests/chart && python3 -B -m unittest
 

@@ -27,9 +27,9 @@ def binary():
     return found
 
 
-def run(*arguments):
-    # Without a cluster: `lookup` finds nothing, and no kubeconfig of this machine has a say.
-    environment = {**os.environ, "KUBECONFIG": os.devnull}
+def run(*arguments, kubeconfig=os.devnull):
+    # Without a cluster `lookup` finds nothing; no kubeconfig of this machine has a say.
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     done = subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
         raise Refused(done.stdout + done.stderr)

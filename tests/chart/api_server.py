@@ -1,0 +1,134 @@
+"""A real Kubernetes API server with its etcd, and nothing else of a cluster; `make cluster` builds both. Needs no root."""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+START = 120
+PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
+
+
+def binary(name):
+    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    path = Path(os.environ.get("CLUSTER_HOME", f"{cache}/vestibule-cluster")) / "bin" / name
+    if not os.access(path, os.X_OK):
+        sys.exit(f"test-chart: {path} is not there; run `make cluster`")
+    return path
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+class ApiServer:
+    def __init__(self, folder):
+        self.folder, self.port, self.token = Path(folder), free_port(), secrets.token_hex(16)
+        self.processes = []
+        self.kubeconfig = self.folder / "kubeconfig"
+
+    @staticmethod
+    @contextlib.contextmanager
+    def running():
+        with tempfile.TemporaryDirectory(prefix="chart-") as folder:
+            server = ApiServer(folder)
+            try:
+                server.start()
+                yield server
+            finally:
+                server.stop()
+
+    def start(self):
+        (self.folder / "tokens.csv").write_text(f'{self.token},admin,admin,"system:masters"\n')
+        subprocess.run(["openssl", "genrsa", "-out", self.folder / "sa.key", "2048"], check=True, capture_output=True)
+        self.kubeconfig.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "clusters": [{"name": "it", "cluster": {"server": self.url(), "insecure-skip-tls-verify": True}}],
+            "users": [{"name": "it", "user": {"token": self.token}}],
+            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        }))
+        etcd = f"http://127.0.0.1:{free_port()}"
+        self.spawn("etcd", "--unsafe-no-fsync", "--data-dir", self.folder / "etcd", "--log-level", "error",
+                   "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", "http://127.0.0.1:0")
+        # Nobody makes the ServiceAccounts that pods would need here, and no pod ever runs.
+        self.spawn("kube-apiserver", f"--etcd-servers={etcd}", "--bind-address=127.0.0.1", f"--secure-port={self.port}",
+                   f"--cert-dir={self.folder}/certs", f"--service-account-key-file={self.folder}/sa.key",
+                   f"--service-account-signing-key-file={self.folder}/sa.key", "--authorization-mode=RBAC",
+                   "--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=10.96.0.0/16",
+                   f"--token-auth-file={self.folder}/tokens.csv", "--disable-admission-plugins=ServiceAccount")
+        self.wait()
+
+    def spawn(self, name, *arguments):
+        with open(self.folder / f"{name}.log", "w") as log:
+            self.processes.append(subprocess.Popen([binary(name), *map(str, arguments)], stdout=log, stderr=log))
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.kill()
+            process.wait()
+
+    def wait(self):
+        deadline = time.monotonic() + START
+        while True:
+            try:
+                return self.ask("GET", "/readyz")
+            except (OSError, urllib.error.HTTPError) as error:
+                if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes):
+                    log = (self.folder / "kube-apiserver.log").read_text()[-2000:]
+                    raise RuntimeError(f"the API server does not come up: {error}\n{log}") from error
+                time.sleep(0.2)
+
+    def url(self):
+        return f"https://127.0.0.1:{self.port}"
+
+    def ask(self, method, path, body=None):
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+        if method == "PATCH":
+            headers["Content-Type"] = "application/merge-patch+json"
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url() + path, data, headers, method=method)
+        trust = ssl._create_unverified_context()  # its certificate is made when it starts
+        with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
+            return answer.read()
+
+    def namespace(self, name, **labels):
+        labels = {f"pod-security.kubernetes.io/{key}": value for key, value in labels.items()}
+        self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+
+    def try_create(self, one, namespace):
+        """Why it would be refused, or `None`. Fields that it doesn't know are refused too."""
+        try:
+            self.ask("POST", f"{path_of(one, namespace)}?dryRun=All&fieldValidation=Strict", one)
+            return None
+        except urllib.error.HTTPError as error:
+            return json.loads(error.read())["message"]
+
+    def get(self, kind, namespace, name):
+        return json.loads(self.ask("GET", f"{path_of({'apiVersion': 'v1', 'kind': kind}, namespace)}/{name}"))
+
+    def patch(self, kind, namespace, name, body):
+        self.ask("PATCH", f"{path_of({'apiVersion': 'v1', 'kind': kind}, namespace)}/{name}", body)
+
+    def names(self, namespace, *kinds):
+        found = []
+        for version, kind in kinds:
+            path = path_of({"apiVersion": version, "kind": kind}, namespace)
+            found += [f"{kind}/{one['metadata']['name']}" for one in json.loads(self.ask("GET", path))["items"]]
+        return found
+
+
+def path_of(one, namespace):
+    version, kind = one["apiVersion"], one["kind"]
+    prefix = "/api" if version == "v1" else "/apis"
+    return f"{prefix}/{version}/namespaces/{namespace}/{PLURALS.get(kind, kind.lower() + 's')}"

@@ -1,0 +1,140 @@
+"""The chart on a real API server: every object is taken, and what `lookup` keeps is kept."""
+
+import base64
+import json
+import unittest
+
+import helm
+import restricted
+from api_server import ApiServer
+from helm import CHART, CI, NAMESPACE, RELEASE, objects_of, pick
+
+# Their definitions are no part of the API server.
+OF_OTHERS = {"HTTPRoute", "ServiceMonitor", "PrometheusRule"}
+VALUES = CHART / "ci/sidecar-values.yaml"
+ROLES, RING = f"{RELEASE}-vestibule-roles", f"{RELEASE}-vestibule-key-ring"
+
+
+class OnAnApiServer(unittest.TestCase):
+    count = 0
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = cls.enterClassContext(ApiServer.running())
+
+    def helm(self, *arguments, **more):
+        return helm.run(*arguments, "--namespace", self.namespace, kubeconfig=self.server.kubeconfig, **more)
+
+    def install(self, *arguments):
+        return self.helm("install", RELEASE, CHART, "--values", VALUES, *arguments)
+
+    def upgrade(self, *arguments):
+        return self.helm("upgrade", RELEASE, CHART, "--values", VALUES, *arguments)
+
+    def setUp(self):
+        type(self).count += 1
+        self.namespace = f"test-{self.count}"
+        self.server.namespace(self.namespace)
+
+    def roles(self):
+        return self.server.get("ConfigMap", self.namespace, ROLES)["data"]["roles.yaml"]
+
+    def ring(self):
+        return base64.b64decode(self.server.get("Secret", self.namespace, RING)["data"]["keyring"]).decode()
+
+    def edit_roles(self, text):
+        self.server.patch("ConfigMap", self.namespace, ROLES, {"data": {"roles.yaml": text}})
+
+    def test_every_object_of_every_shape_is_taken_with_no_field_unknown(self):
+        for name in (NAMESPACE, "policies"):
+            self.server.namespace(name)
+        for values in CI:
+            for one in objects_of(values):
+                if one["kind"] not in OF_OTHERS:
+                    with self.subTest(values.name, kind=one["kind"], name=one["metadata"]["name"]):
+                        self.assertIsNone(self.server.try_create(one, one["metadata"]["namespace"]))
+
+    def test_a_namespace_that_enforces_restricted_admits_every_pod(self):
+        self.server.namespace("strict", enforce="restricted")
+        for values in CI:
+            for number, spec in enumerate(restricted.pod_specs(objects_of(values))):
+                with self.subTest(values.name, number=number):
+                    # Priorities belong to the cluster, and its own may be used in kube-system alone.
+                    spec.pop("priorityClassName", None)
+                    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec}
+                    self.assertIsNone(self.server.try_create(pod, "strict"))
+
+    def test_it_would_not_admit_a_pod_that_may_be_root(self):
+        self.server.namespace("stricter", enforce="restricted")
+        spec = next(restricted.pod_specs(objects_of(VALUES)))
+        spec["containers"][0]["securityContext"]["runAsNonRoot"] = False
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec}
+        self.assertIn("violates PodSecurity", self.server.try_create(pod, "stricter"))
+
+    def test_a_generated_key_ring_is_kept_with_what_a_rotation_puts_on_top(self):
+        self.install()
+        first = self.ring()
+        self.upgrade()
+        self.assertEqual(self.ring(), first)
+        rotated = f"# new\n{first}"
+        self.server.patch("Secret", self.namespace, RING, {"data": {"keyring": base64.b64encode(rotated.encode()).decode()}})
+        self.upgrade()
+        self.assertEqual(self.ring(), rotated)
+
+    def test_a_role_map_follows_the_values_while_nobody_has_edited_it(self):
+        self.install()
+        notes = self.upgrade("--set-string", "roleMap.document=version: 1")
+        self.assertEqual(self.roles(), "version: 1\n")
+        self.assertNotIn("was edited with kubectl", notes)
+
+    def test_a_role_map_that_was_edited_stays_to_the_letter_until_it_is_overwritten(self):
+        self.install()
+        edited = "# by hand: <&>\nversion: 1   \n\n"
+        self.edit_roles(edited)
+        for document in ("version: 1", "default_role: none"):
+            notes = self.upgrade("--set-string", f"roleMap.document={document}")
+            self.assertEqual(self.roles(), edited)
+            self.assertIn("was edited with kubectl", notes)
+        self.upgrade("--set", "roleMap.overwrite=true")
+        self.assertIn("internal_user_viewer", self.roles())
+        self.upgrade("--set-string", "roleMap.document=version: 1")
+        self.assertEqual(self.roles(), "version: 1\n")
+
+    def test_one_that_was_replaced_without_its_annotations_counts_as_edited(self):
+        self.install()
+        self.server.patch("ConfigMap", self.namespace, ROLES, {"metadata": {"annotations": None, "labels": None}})
+        self.edit_roles("version: 1\n")
+        self.upgrade()
+        self.assertEqual(self.roles(), "version: 1\n")
+
+    def test_an_uninstall_leaves_nothing(self):
+        self.install()
+        self.edit_roles("version: 1\n")
+        self.helm("uninstall", RELEASE, "--cascade", "background")
+        kinds = [("v1", kind) for kind in ("ConfigMap", "Secret", "Service", "ServiceAccount", "Pod")]
+        kinds += [("apps/v1", "Deployment"), ("rbac.authorization.k8s.io/v1", "Role"), ("rbac.authorization.k8s.io/v1", "RoleBinding")]
+        kinds += [("networking.k8s.io/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress")]
+        self.assertEqual(self.server.names(self.namespace, *kinds), [])
+
+    def test_an_install_that_the_chart_refuses_makes_nothing(self):
+        with self.assertRaises(helm.Refused):
+            self.install("--set", "config.store.url=memory")
+        self.assertEqual(self.server.names(self.namespace, ("v1", "ConfigMap"), ("v1", "Secret")), [])
+
+    def test_pods_are_not_rolled_by_secrets_key_ring_or_role_map(self):
+        self.install()
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{RELEASE}-vestibule"
+        def generation():
+            return json.loads(self.server.ask("GET", path))["metadata"]["generation"]
+
+        before = generation()
+        self.upgrade("--set-string", "roleMap.document=version: 1")
+        self.edit_roles("version: 1 \n")
+        self.upgrade()
+        self.assertEqual(generation(), before)
+        self.upgrade("--set", "config.contact=us")
+        self.assertEqual(generation(), before + 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
