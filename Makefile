@@ -10,7 +10,7 @@ help: ## list the targets
 peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
 
-cluster: ## build the Kubernetes API server of the tests from Go modules
+cluster: ## build the Kubernetes API server of the tests, and Helm, from Go modules
 	@tests/cluster/build.sh
 
 fmt: ## format the code

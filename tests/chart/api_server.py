@@ -2,28 +2,20 @@
 
 import contextlib
 import json
-import os
 import secrets
 import socket
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+import cluster
+
 START = 120
 PLURALS = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}
-
-
-def binary(name):
-    cache = os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
-    path = Path(os.environ.get("CLUSTER_HOME", f"{cache}/vestibule-cluster")) / "bin" / name
-    if not os.access(path, os.X_OK):
-        sys.exit(f"test-chart: {path} is not there; run `make cluster`")
-    return path
 
 
 def free_port():
@@ -71,7 +63,7 @@ class ApiServer:
 
     def spawn(self, name, *arguments):
         with open(self.folder / f"{name}.log", "w") as log:
-            self.processes.append(subprocess.Popen([binary(name), *map(str, arguments)], stdout=log, stderr=log))
+            self.processes.append(subprocess.Popen([cluster.binary(name), *map(str, arguments)], stdout=log, stderr=log))
 
     def stop(self):
         for process in reversed(self.processes):

@@ -2,11 +2,12 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import cluster
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts/vestibule"
@@ -19,11 +20,9 @@ class Refused(Exception):
 
 
 def binary():
-    home = os.environ.get("CLUSTER_HOME", os.path.expanduser("~/.cache/vestibule-cluster"))
-    candidates = [os.environ.get("HELM"), shutil.which("helm"), f"{home}/bin/helm"]
-    found = next((path for path in candidates if path and os.access(path, os.X_OK)), None)
-    if not found:
-        sys.exit("test-chart: needs helm 3; put it on the PATH, or name it by HELM")
+    found = os.environ.get("HELM") or cluster.binary("helm")
+    if not os.access(found, os.X_OK):
+        sys.exit(f"test-chart: {found} is not there; HELM names it")
     return found
 
 

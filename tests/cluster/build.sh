@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Kubernetes API server and its etcd from Go modules, for the tests of what is watched there.
+# Builds the Kubernetes API server and its etcd, and Helm, from Go modules, for the tests of what is watched and installed
+# there.
 # Minutes at the first time, at once when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -9,15 +10,15 @@ readonly BIN="${CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/vestibule-cluster}
 
 say() { echo "cluster: $*" >&2; }
 
-# build <package> <binary> <linker flags>
+# build <module> <package> <binary> <linker flags>
 build() {
-  local out="$BIN/$2"
+  local out="$BIN/$3"
   # Its versions are those of go.sum.
-  [ "$out" -nt kubernetes/go.sum ] && return 0
+  [ "$out" -nt "$1/go.sum" ] && return 0
   command -v go >/dev/null || { say "needs Go 1.24 or later"; exit 1; }
-  say "building $2, which takes minutes"
+  say "building $3, which takes minutes"
   # Under another name first: an interrupted build leaves nothing that looks finished.
-  (cd kubernetes && go build -trimpath -ldflags "$3" -o "$out.new" "$1")
+  (cd "$1" && go build -trimpath -ldflags "$4" -o "$out.new" "$2")
   mv "$out.new" "$out"
   touch "$out"
 }
@@ -33,5 +34,14 @@ readonly STAMP="-s -w \
   -X k8s.io/component-base/version.gitMinor=34 \
   -X k8s.io/component-base/version.gitTreeState=clean"
 
-build go.etcd.io/etcd/server/v3 etcd "-s -w"
-build k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$STAMP"
+build kubernetes go.etcd.io/etcd/server/v3 etcd "-s -w"
+build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$STAMP"
+
+# Helm takes a cluster for 1.20 when it renders without one.
+MINOR="${VERSION#*.}"
+readonly MINOR="${MINOR%%.*}"
+HELM_STAMP="-s -w"
+for package in chartutil lint/rules; do
+  HELM_STAMP+=" -X helm.sh/helm/v3/pkg/$package.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$package.k8sVersionMinor=$MINOR"
+done
+build helm helm.sh/helm/v3/cmd/helm helm "$HELM_STAMP"
