@@ -140,10 +140,11 @@ class Refusals(unittest.TestCase):
             ({"image": {"repository": "x:1"}}, "image/repository"),
             ({"config": {"listen": {}}}, "config", "additional properties 'listen' not allowed"),
             ({"config": {"store": {"password": "x"}}}, "config/store", "additional properties 'password' not allowed"),
-            ({"config": {"store": {"url": "redis://user:x@redis"}}}, "config/store/url"),
-            ({"config": {"public_url": "https://llm.example.com/path"}}, "config/public_url"),
             ({"config": {"sessions": {"idle": 12}}}, "config/sessions/idle", "got number, want string"),
             ({"config": {"sessions": {"idle": "12"}}}, "config/sessions/idle"),
+            ({"config": {"sessions": {"idle": "1m1h"}}}, "config/sessions/idle"),
+            ({"config": {"cache": {"entries": 1}}}, "config/cache/entries", "minimum: got 1, want 100"),
+            ({"config": {"contact": " us"}}, "config/contact"),
             (provider(client_secret="x"), "config/providers/0", "additional properties 'client_secret' not allowed"),
             (provider(isuer="x"), "config/providers/0", "additional properties 'isuer' not allowed"),
             (provider(algorithms=["HS256"]), "config/providers/0/algorithms/0"),
@@ -163,6 +164,20 @@ class Refusals(unittest.TestCase):
         for wrong, *words in [
             ({"config": {"public_url": ""}}, "config.public_url: is required"),
             ({"config": {"public_url": "http://llm.example.com"}}, "config.public_url: must be https://"),
+            ({"config": {"public_url": "https://llm.example.com/path"}}, "config.public_url: must be an origin"),
+            ({"config": {"public_url": "https://llm.example.com."}}, "config.public_url: the host must not end with a dot"),
+            ({"config": {"trusted_proxies": ["0.0.0.0/0"]}}, "config.trusted_proxies: /0 would believe everybody's"),
+            ({"config": {"store": {"url": "redis://a,b"}}}, "config.store.url: must be memory, redis://"),
+            ({"config": {"store": {"url": "redis://a/999"}}}, "config.store.url: must be memory, redis://"),
+            ({"config": {"store": {"url": "redis-sentinel://a"}}}, "config.store.url: must be memory, redis://"),
+            ({"config": {"store": {"url": "redis-cluster://a/1"}}}, "config.store.url: must be memory, redis://"),
+            ({"config": over(REDIS, {"store": {"command_timeout": "1m"}})}, "config.store.command_timeout: must be from 10ms to 10s"),
+            ({"config": {"sessions": {"idle": "500ms"}}}, "config.sessions.idle: must be from 1s to 365d"),
+            (provider(id="local"), "config.providers[0].id: must not be local"),
+            (provider(issuer="http://idp.example.com"), "config.providers[0].issuer: must be an https:// URL"),
+            (provider(issuer="https://idp.example.com?a=b"), "config.providers[0].issuer: must not have a query"),
+            (provider(authorization_params={"state": "x"}), "authorization_params.state: is the protocol's own"),
+            (provider(token_endpoint_auth_method="client_secret_post"), "token_endpoint_auth_method: needs client_secret_file"),
             ({"image": {"repository": ""}}, "image.repository: is required"),
             ({"replicaCount": 3}, "replicaCount: several pods need a store that all of them share"),
             ({"autoscaling": {"enabled": True}}, "autoscaling.maxReplicas: several pods need a store"),
@@ -175,7 +190,6 @@ class Refusals(unittest.TestCase):
             ({"config": {"cache": {"revocation_grace": "5s"}}}, "config.cache.revocation_grace: must be from 6s to 1h"),
             ({"config": {"providers": provider()["config"]["providers"] * 2}}, "corp is another provider's too"),
             (provider(kind="oauth2"), "issuer: is OpenID Connect's", "userinfo_endpoint: is required with kind: oauth2"),
-            (provider(issuer=""), "config/providers/0/issuer"),
             (provider(jwks_uri="https://x"), "authorization_endpoint, token_endpoint and jwks_uri go together"),
             (provider(subject_field="id"), "subject_field: means something with kind: oauth2 only"),
             (provider(scopes=["email"]), "scopes: must hold openid"),
@@ -202,6 +216,36 @@ class Refusals(unittest.TestCase):
         ]:
             with self.subTest(wrong):
                 self.refused(over(MINIMAL, wrong), *words)
+
+    def test_what_may_be_a_secret_is_not_repeated(self):
+        for wrong in (
+            {"config": {"store": {"url": "redis://vestibule:hunter2@redis"}}},
+            {"config": {"store": {"url": "hunter2"}}},
+            {"config": {"public_url": "https://me:hunter2@llm.example.com"}},
+            provider(issuer="https://me:hunter2@idp.example.com"),
+            {"keyRing": {"value": "hunter2"}},
+            {"config": {"store": {"password": "hunter2"}}},
+            {"secrets": {"values": {"a": {"b": "hunter2"}}}},
+        ):
+            with self.subTest(wrong), self.assertRaises(Refused) as caught:
+                text_of(overrides=over(MINIMAL, wrong))
+            self.assertNotIn("hunter2", str(caught.exception))
+
+    def test_what_the_binary_takes_is_not_refused(self):
+        for right in (
+            provider(token_endpoint_auth_method="none", authorization_params={"prompt": "login"}, max_claims=4096),
+            provider(issuer="http://localhost:8080/realms/corp"),
+            {"config": {"public_url": "https://LLM.example.com:8443/", "trusted_proxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.1"]}},
+            {"config": {"public_url": "http://localhost:8080"}},
+            {"config": {"store": {"url": "redis://redis:6379/15", "command_timeout": "1s"}}},
+            {"config": {"store": {"url": "rediss://[::1]:6379"}}},
+            {"config": {"store": {"url": "redis-sentinel://a:26379,b/my.master_1"}}},
+            {"config": {"sessions": {"idle": "1h30m", "absolute": "30d"}, "cache": {"revocation_grace": "1m30s"}}},
+            {"config": REDIS, "keyRing": {"value": f"# new\n{binary.KEY}\n"}},
+        ):
+            with self.subTest(right):
+                objects = minimal(right)
+                self.assertEqual(binary.check_config(objects, pick(objects, "ConfigMap", "door-vestibule")), (0, "the configuration is valid\n"))
 
     def test_all_mistakes_are_told_at_once(self):
         self.refused({"replicaCount": 2}, "config.public_url:", "image.repository:", "replicaCount:")

@@ -7,6 +7,7 @@ one. What the binary would refuse at its start is refused here first.
 {{- $mistakes := concat
   (include "vestibule.mistakes.shape" . | fromJsonArray)
   (include "vestibule.mistakes.store" . | fromJsonArray)
+  (include "vestibule.mistakes.urls" . | fromJsonArray)
   (include "vestibule.mistakes.providers" . | fromJsonArray)
   (include "vestibule.mistakes.times" . | fromJsonArray)
   (include "vestibule.mistakes.files" . | fromJsonArray)
@@ -21,7 +22,10 @@ one. What the binary would refuse at its start is refused here first.
 {{- $mistakes := list -}}
 {{- $url := .Values.config.public_url -}}
 {{- if not $url }}{{ $mistakes = append $mistakes "config.public_url: is required: the one origin that browsers see, such as https://llm.example.com" }}
-{{- else if not (regexMatch "^(https://|http://(localhost|127\\.[0-9.]+|\\[::1\\])([:/]|$))" $url) }}{{ $mistakes = append $mistakes "config.public_url: must be https://; http:// is accepted for loopback hosts only, since cookies would travel in clear" }}{{ end -}}
+{{- else if not (regexMatch "^https?://[^/?#@\\s]+/?$" $url) }}{{ $mistakes = append $mistakes "config.public_url: must be an origin such as https://llm.example.com, without user name, path, query or fragment" }}
+{{- else if not (include "vestibule.isEndpoint" $url) }}{{ $mistakes = append $mistakes "config.public_url: must be https://; http:// is accepted for loopback hosts only, since cookies would travel in clear" }}
+{{- else if hasSuffix "." (include "vestibule.publicHost" .) }}{{ $mistakes = append $mistakes "config.public_url: the host must not end with a dot: to a browser that is another origin" }}{{ end -}}
+{{- range .Values.config.trusted_proxies | default list }}{{ if hasSuffix "/0" . }}{{ $mistakes = append $mistakes "config.trusted_proxies: /0 would believe everybody's X-Forwarded-For; name the gateway's own network" }}{{ end }}{{ end -}}
 {{- if not .Values.image.repository }}{{ $mistakes = append $mistakes "image.repository: is required: no image is published yet; build one with the repository's Dockerfile" }}{{ end -}}
 {{- if eq .Values.mode "sidecar" -}}
 {{- if not .Values.upstream.image.repository }}{{ $mistakes = append $mistakes "upstream.image.repository: is required with mode: sidecar, which runs it beside Vestibule" }}{{ end -}}
@@ -50,6 +54,30 @@ one. What the binary would refuse at its start is refused here first.
 {{- toJson $mistakes -}}
 {{- end -}}
 
+{{/* "yes" for an https URL, or an http one on loopback, without credentials and fragment. */}}
+{{- define "vestibule.isEndpoint" -}}
+{{- if regexMatch "^(https://[^/?#@\\s]+|http://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?)([/?][^#\\s]*)?$" . }}yes{{ end -}}
+{{- end -}}
+
+{{/* URLs and key ring may hold a secret by mistake: the schema would repeat them, so they are judged here. */}}
+{{- define "vestibule.mistakes.urls" -}}
+{{- $mistakes := list -}}
+{{- $host := "[^@?#,/\\s]+" -}}
+{{- $forms := list "memory" (printf "rediss?://%s(/([0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|25[0-5])?)?" $host) (printf "rediss?-sentinel://%s(,%s)*/[A-Za-z0-9._-]+" $host $host) (printf "rediss?-cluster://%s(,%s)*/?" $host $host) -}}
+{{- with (.Values.config.store | default dict).url -}}
+{{- if contains "@" . }}{{ $mistakes = append $mistakes "config.store.url: must not hold a user name or password; write them into username and password_file" }}
+{{- else if not (regexMatch (printf "^(%s)$" (join "|" $forms)) .) }}{{ $mistakes = append $mistakes "config.store.url: must be memory, redis://host:port/database, redis-sentinel://host:port,host:port/master or redis-cluster://host:port,host:port; with TLS rediss" }}{{ end -}}
+{{- end -}}
+{{- range $index, $provider := .Values.config.providers | default list -}}
+{{- range $name, $url := pick $provider "issuer" "authorization_endpoint" "token_endpoint" "userinfo_endpoint" "jwks_uri" "end_session_endpoint" -}}
+{{- if not (include "vestibule.isEndpoint" $url) }}{{ $mistakes = append $mistakes (printf "config.providers[%d].%s: must be an https:// URL without user name, password and fragment; http is accepted for loopback hosts only" $index $name) }}
+{{- else if and (eq $name "issuer") (contains "?" $url) }}{{ $mistakes = append $mistakes (printf "config.providers[%d].issuer: must not have a query: no issuer has one" $index) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .Values.keyRing.value (not (regexMatch "^(\\s*(#[^\\n]*|[A-Za-z0-9_-]{43})?\\s*(\\n|$))*$" .Values.keyRing.value)) }}{{ $mistakes = append $mistakes "keyRing.value: must be one key a line, 32 bytes in base64url without padding, as `vestibule key-ring new` prints it" }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
 {{- define "vestibule.mistakes.providers" -}}
 {{- $mistakes := list -}}
 {{- $ids := list -}}
@@ -67,6 +95,9 @@ one. What the binary would refuse at its start is refused here first.
 {{- range $name := list "subject_field" "email_field" "preferred_username_field" }}{{ if hasKey $provider $name }}{{ $mistakes = append $mistakes (printf "%s.%s: means something with kind: oauth2 only" $at $name) }}{{ end }}{{ end -}}
 {{- if and (hasKey $provider "scopes") (not (has "openid" $provider.scopes)) }}{{ $mistakes = append $mistakes (printf "%s.scopes: must hold openid: without it there is no id_token" $at) }}{{ end -}}
 {{- end -}}
+{{- if eq $provider.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local: that names the accounts that live here" $at) }}{{ end -}}
+{{- range $name, $_ := pick ($provider.authorization_params | default dict) "state" "nonce" "code_challenge" "code_challenge_method" "redirect_uri" "response_type" "response_mode" "client_id" "client_secret" "scope" "request" "request_uri" "id_token_hint" }}{{ $mistakes = append $mistakes (printf "%s.authorization_params.%s: is the protocol's own and is set by Vestibule" $at $name) }}{{ end -}}
+{{- if and (hasPrefix "client_secret_" ($provider.token_endpoint_auth_method | default "auto")) (not (hasKey $provider "client_secret_file")) }}{{ $mistakes = append $mistakes (printf "%s.token_endpoint_auth_method: needs client_secret_file" $at) }}{{ end -}}
 {{- $public := eq ($provider.token_endpoint_auth_method | default "auto") "none" -}}
 {{- if and $public (hasKey $provider "client_secret_file") }}{{ $mistakes = append $mistakes (printf "%s.client_secret_file: is not sent with token_endpoint_auth_method: none" $at) }}{{ end -}}
 {{- end -}}
@@ -87,6 +118,8 @@ one. What the binary would refuse at its start is refused here first.
 {{- $mistakes := list -}}
 {{- $sessions := .Values.config.sessions | default dict -}}
 {{- if gt (include "vestibule.milliseconds" ($sessions.idle | default "12h") | int64) (include "vestibule.milliseconds" ($sessions.absolute | default "7d") | int64) }}{{ $mistakes = append $mistakes "config.sessions.idle: must not be longer than config.sessions.absolute, which ends the session anyway" }}{{ end -}}
+{{- range $name, $value := $sessions }}{{ $limit := include "vestibule.milliseconds" $value | int64 }}{{ if or (lt $limit 1000) (gt $limit 31536000000) }}{{ $mistakes = append $mistakes (printf "config.sessions.%s: must be from 1s to 365d" $name) }}{{ end }}{{ end -}}
+{{- with (.Values.config.store | default dict).command_timeout }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 10) (gt $limit 10000) }}{{ $mistakes = append $mistakes "config.store.command_timeout: must be from 10ms to 10s" }}{{ end }}{{ end -}}
 {{- with (.Values.config.cache | default dict).revocation_grace -}}
 {{- $grace := include "vestibule.milliseconds" . | int64 -}}
 {{- if or (lt $grace 6000) (gt $grace 3600000) }}{{ $mistakes = append $mistakes "config.cache.revocation_grace: must be from 6s to 1h" }}{{ end -}}
