@@ -12,15 +12,15 @@ say() { echo "cluster: $*" >&2; }
 
 # build <module> <package> <binary> <linker flags>
 build() {
-  local out="$BIN/$3"
-  # Its versions are those of go.sum.
-  [ "$out" -nt "$1/go.sum" ] && return 0
+  local out="$BIN/$3" made_of
+  made_of="$(cat "$1/go.mod" "$1/go.sum" - <<<"$4" | cksum)"
+  [ -x "$out" ] && [ "$(cat "$out.made-of" 2>/dev/null)" = "$made_of" ] && return 0
   command -v go >/dev/null || { say "needs Go 1.24 or later"; exit 1; }
   say "building $3, which takes minutes"
   # Under another name first: an interrupted build leaves nothing that looks finished.
   (cd "$1" && go build -trimpath -ldflags "$4" -o "$out.new" "$2")
   mv "$out.new" "$out"
-  touch "$out"
+  echo "$made_of" >"$out.made-of"
 }
 
 mkdir -p "$BIN"
