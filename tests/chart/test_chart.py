@@ -271,13 +271,13 @@ class Secrets(unittest.TestCase):
 
     def test_only_what_a_process_does_not_read_again_rolls_the_pods(self):
         def mark(*trees):
-            base = {"config": REDIS, "keyRing": {"value": "a"}, "secrets": {"values": {"a": "b"}}, "extraFiles": {"a": "b"}}
+            base = {"config": REDIS, "keyRing": {"value": binary.KEY}, "secrets": {"values": {"a": "b"}}, "extraFiles": {"a": "b"}}
             template = pick(minimal(base, ROLES, *trees), "Deployment")[0]["spec"]["template"]
             return template["metadata"]["annotations"]["vestibule/configuration"]
 
         before = mark()
         self.assertEqual(before, mark())
-        for live in ({"keyRing": {"value": "c"}}, {"secrets": {"values": {"a": "c"}}}, {"roleMap": {"document": {"default_role": "team"}}}):
+        for live in ({"keyRing": {"value": binary.KEY.lower()}}, {"secrets": {"values": {"a": "c"}}}, {"roleMap": {"document": {"default_role": "team"}}}):
             self.assertEqual(before, mark(live), live)
         for restart in ({"config": {"contact": "us"}}, {"extraFiles": {"a": "c"}}, {"shutdown": {"delaySeconds": 6}}):
             self.assertNotEqual(before, mark(restart), restart)
