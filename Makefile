@@ -10,7 +10,7 @@ help: ## list the targets
 peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
 
-cluster: ## build the Kubernetes API server of the tests, and Helm, from Go modules
+cluster: ## build the Kubernetes API server of the tests from Go modules
 	@tests/cluster/build.sh
 
 fmt: ## format the code
@@ -36,7 +36,8 @@ docs: ## rewrite the generated parts of docs/
 chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
 
-test-chart: cluster ## lint, render and install the chart, and hold it against the binary and the documentation
+test-chart: ## lint, render and install the chart, and hold it against the binary and the documentation
+	@tests/cluster/build.sh helm
 	@[ -n "$$VESTIBULE_BIN" ] || $(CARGO) build --locked --bin vestibule
 	@cd tests/chart && python3 -B -m unittest
 

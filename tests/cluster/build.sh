@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Builds the Kubernetes API server and its etcd, and Helm, from Go modules, for the tests of what is watched and installed
-# there.
-# Minutes at the first time, at once when all is there.
+# Builds the Kubernetes API server and its etcd from Go modules, for the tests of what is watched there; with the argument
+# `helm` Helm too, for the chart's. Minutes at the first time, at once when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -36,6 +35,8 @@ readonly STAMP="-s -w \
 
 build kubernetes go.etcd.io/etcd/server/v3 etcd "-s -w"
 build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$STAMP"
+
+[ "${1:-}" = helm ] || exit 0
 
 # Helm takes a cluster for 1.20 when it renders without one.
 MINOR="${VERSION#*.}"
