@@ -32,6 +32,7 @@ pub mod users;
 
 pub mod store;
 
+pub mod causes;
 pub mod clock;
 pub mod files;
 pub mod metrics;

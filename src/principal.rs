@@ -128,6 +128,11 @@ impl IdentityClaims {
         std::iter::once(&self.id_token).chain(&self.access_token).chain(&self.userinfo)
     }
 
+    /// Whether they are this provider's; anybody's will do where none is named.
+    pub fn is_from(&self, provider: Option<&str>) -> bool {
+        provider.is_none_or(|provider| provider == self.provider)
+    }
+
     /// The claims of one source; `None` when the provider gave none that can be believed.
     pub fn source(&self, source: Source) -> Option<&Claims> {
         match source {

@@ -158,8 +158,7 @@ impl RoleMap {
     /// The sources that a rule names for this identity and that say nothing.
     pub fn missing_sources(&self, identity: &IdentityClaims) -> impl Iterator<Item = Source> {
         let named = move |source: Source| {
-            let about = |provider: &Option<Box<str>>| provider.as_deref().is_none_or(|id| id == identity.provider);
-            self.named_sources.iter().any(|(provider, named)| *named == source && about(provider))
+            self.named_sources.iter().any(|(provider, named)| *named == source && identity.is_from(provider.as_deref()))
         };
         Source::ALL.into_iter().filter(move |source| identity.source(*source).is_none() && named(*source))
     }

@@ -12,6 +12,7 @@ use kube::{Api, Client};
 
 use super::events::{Events, Reason};
 use super::index::{Effect, Index, Part, Told};
+use crate::causes::causes;
 use crate::clock::Clock;
 use crate::config::ConfigMapSource;
 use crate::metrics::{Metrics, Outcome};
@@ -154,7 +155,7 @@ impl RoleMapWatch {
 
     /// What is in force stays. The watch tries again by itself, more and more slowly.
     fn lost(&mut self, error: &watcher::Error) {
-        let error = crate::kubernetes::causes(error);
+        let error = causes(error);
         if self.in_reach {
             tracing::warn!(error, "the watch of the role map is interrupted; the last good one stays in force");
         } else if !self.index.is_ready() {

@@ -16,10 +16,11 @@ use super::{
     LEEWAY, NotReady, Started, Taken, access_token,
     claims::{NotATime, of_verified_token, text, time, without_token_claims},
     for_openidconnect,
-    http::{HttpClientError, causes},
+    http::HttpClientError,
     openid_connect::{Known, OidcClient, OpenIdConnect},
 };
 use crate::{
+    causes::causes,
     clock::Clock,
     config::RpLogout,
     principal::{Claims, IdentityClaims},

@@ -9,7 +9,7 @@ use openidconnect::{
 use serde::de::IgnoredAny;
 use url::Url;
 
-use crate::origin::is_loopback;
+use crate::{causes::causes, origin::is_loopback};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const TOTAL: Duration = Duration::from_secs(10);
@@ -111,10 +111,4 @@ fn certificates(path: &Path) -> Result<Vec<reqwest::Certificate>, HttpClientErro
 
 fn host(url: &Url) -> String {
     url.host_str().unwrap_or_default().to_owned()
-}
-
-/// An error with what it came from, which `Display` alone often hides.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    sources.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

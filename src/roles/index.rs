@@ -44,7 +44,7 @@ impl Index {
     /// Calls `found` with each value of the identity that some rules' condition matches, and with those
     /// rules, in their order. A rule may come several times, with different values.
     pub fn visit<'a>(&self, identity: &'a IdentityClaims, mut found: impl FnMut(&[Number], &Cow<'a, str>)) {
-        let about = |group: &&Group| group.provider.as_deref().is_none_or(|provider| provider == identity.provider);
+        let about = |group: &&Group| identity.is_from(group.provider.as_deref());
         for group in self.0.iter().filter(about) {
             for value in group.place.values(identity) {
                 group.look_up(&group.place.case.fold(&value), |rules| found(rules, &value));

@@ -38,7 +38,7 @@ impl Mappings {
     }
 
     pub fn is_about(&self, identity: &IdentityClaims) -> bool {
-        self.provider.as_deref().is_none_or(|provider| provider == identity.provider)
+        identity.is_from(self.provider.as_deref())
     }
 
     /// The mapping that counts for an identity which the section is about.

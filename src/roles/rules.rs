@@ -84,7 +84,7 @@ fn shared(rules: &[Rule]) -> HashMap<Asked, usize> {
 
 impl Rule {
     pub fn is_about(&self, identity: &IdentityClaims) -> bool {
-        self.provider.as_deref().is_none_or(|provider| provider == identity.provider)
+        identity.is_from(self.provider.as_deref())
     }
 
     pub fn holds(&self, identity: &IdentityClaims) -> bool {

@@ -65,7 +65,7 @@ impl TeamRules {
 
 impl TeamRule {
     pub fn is_about(&self, identity: &IdentityClaims) -> bool {
-        self.provider.as_deref().is_none_or(|provider| provider == identity.provider)
+        identity.is_from(self.provider.as_deref())
     }
 
     pub fn names_any(&self, identity: &IdentityClaims) -> bool {

@@ -271,6 +271,7 @@ fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expect
 )]
 #[case::glob_empty("version: 1\nrules: [{claim: a, match: '', role: team}]", "rules[0].match (line 2): the pattern is empty")]
 #[case::glob_escape("version: 1\nteams: [{claim: a, match: 'CORP\\x'}]", "teams[0].match (line 2): the pattern has a backslash")]
+#[case::team_glob_empty("version: 1\nteams: [{claim: a, match: ''}]", "teams[0].match (line 2): the pattern is empty")]
 #[case::provider_empty(
     "version: 1\nrules: [{claim: a, match: b, role: team, provider: ''}]",
     "rules[0].provider (line 2): is empty"
@@ -331,6 +332,12 @@ default_role: queen
     );
     let shown = RoleMapError::Mistakes(mistakes).to_string();
     assert_eq!(shown.lines().count(), 7);
+}
+
+#[test]
+fn a_team_rule_tells_of_its_claim_and_its_pattern_alike() {
+    let Err(error) = RoleMap::parse("version: 1\nteams: [{claim: a., match: ''}]") else { panic!("both are mistakes") };
+    assert_eq!(error.to_string().matches("teams[0].").count(), 2, "{error}");
 }
 
 #[rstest]

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::nginx::check;
 use crate::shared::{BOB, deployment, session_line, signed_in};
 use crate::support::api_server::{ApiServer, MayWriteEvents};
 use crate::support::deployment::Deployment;
-use crate::support::pod::{Pod, PodOptions, Ready};
-use crate::support::{nginx_check, wait};
+use crate::support::pod::{self, Pod, PodOptions, Ready};
+use crate::support::wait;
 
 /// One second is promised; what is more is this machine's load.
 const BOUND: Duration = Duration::from_secs(3);
@@ -45,33 +46,17 @@ async fn bob(deployment: &Deployment) -> String {
 
 /// The role that a check tells, or the status that it refuses with.
 async fn role(pod: &Pod, cookie: &str) -> String {
-    let answer = nginx_check(pod, cookie).await;
-    if answer.status() == 200 {
-        answer.headers()["x-auth-request-role"].to_str().expect("a role is text").to_owned()
-    } else {
-        answer.status().as_u16().to_string()
-    }
+    let answer = check(pod, &[("cookie", cookie)]).await;
+    if answer.status == 200 { answer.one("x-auth-request-role").to_owned() } else { answer.status.to_string() }
 }
 
 async fn until_everywhere(pods: &[Pod], cookie: &str, expected: &str) -> Duration {
     let what = format!("{expected} on every pod");
-    let everywhere = wait::until(&what, PATIENCE, async || {
-        for pod in pods {
-            if role(pod, cookie).await != expected {
-                return None;
-            }
-        }
-        Some(())
-    });
-    wait::timed(everywhere).await.1
+    pod::until_everywhere(pods, &what, PATIENCE, async |pod| role(pod, cookie).await == expected).await
 }
 
 fn fragment() -> serde_json::Value {
     json!({"vestibule/role-map": "fragment"})
-}
-
-async fn refused(pod: &Pod) -> f64 {
-    pod.metric("vestibule_role_map_edits_total", &[r#"outcome="error""#]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +75,7 @@ async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
 
     server.apply("roles", json!({}), &with_role("king")).await;
     for pod in &pods {
-        wait::until("a refused edit", PATIENCE, async || (refused(pod).await >= 1.0).then_some(())).await;
+        wait::until("a refused edit", PATIENCE, async || (pod.refused_role_maps().await >= 1.0).then_some(())).await;
         assert_eq!(role(pod, &cookie).await, "org_admin");
         assert!(pod.log().contains("rules[0].role (line 6): role \"king\" is not in the list"), "{}", pod.log());
     }
@@ -105,7 +90,7 @@ async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
     until_everywhere(&pods, &cookie, "internal_user").await;
     server.apply("team-c", fragment(), "rules: [{claim: preferred_username, match: bob, role: proxy_admin}]").await;
     for pod in &pods {
-        wait::until("a refused fragment", PATIENCE, async || (refused(pod).await >= 2.0).then_some(())).await;
+        wait::until("a refused fragment", PATIENCE, async || (pod.refused_role_maps().await >= 2.0).then_some(())).await;
         assert_eq!(role(pod, &cookie).await, "internal_user");
     }
     assert!(self::events(&server, "team-c", 1).await[0].1.contains("not delegated"));
@@ -150,11 +135,11 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back
 
     // Without leave to write Events that is said once, and all else goes on.
     server.apply("roles", json!({}), "version: 2").await;
-    wait::until("a refused edit", PATIENCE, async || (refused(&pods[0]).await >= 1.0).then_some(())).await;
+    wait::until("a refused edit", PATIENCE, async || (pods[0].refused_role_maps().await >= 1.0).then_some(())).await;
     server.apply("roles", json!({}), "version: 3").await;
     let said = || pods[0].log().matches("no leave to create Events").count();
     wait::until("it to be said", PATIENCE, async || (said() > 0).then_some(())).await;
-    wait::until("another refused edit", PATIENCE, async || (refused(&pods[0]).await >= 2.0).then_some(())).await;
+    wait::until("another refused edit", PATIENCE, async || (pods[0].refused_role_maps().await >= 2.0).then_some(())).await;
     server.apply("roles", json!({}), &with_role("org_admin")).await;
     until_everywhere(&pods, &cookie, "org_admin").await;
     assert_eq!(said(), 1);

@@ -14,17 +14,9 @@ mod spellings;
 use crate::shared::{ALICE, BOB, CAROL, deployment, session_line, signed_in};
 use crate::support::deployment::Deployment;
 use crate::support::pod::Pod;
-use raw::Answer;
-
 /// What the gateway lets through carries all of them, always.
-const IDENTITY: [&str; 6] = [
-    "x-auth-request-user",
-    "x-auth-request-email",
-    "x-auth-request-preferred-username",
-    "x-auth-request-groups",
-    "x-auth-request-role",
-    "x-auth-request-key",
-];
+use crate::support::steps::IDENTITY_HEADERS as IDENTITY;
+use raw::Answer;
 
 const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
 
@@ -34,7 +26,7 @@ async fn cookie_of(deployment: &Deployment, person: (&str, &str)) -> String {
 }
 
 /// A check as nginx makes it, of an ordinary request, with further headers.
-async fn check(pod: &Pod, headers: &[(&str, &str)]) -> Answer {
+pub async fn check(pod: &Pod, headers: &[(&str, &str)]) -> Answer {
     check_at(pod, "GET", "/auth/nginx", headers).await
 }
 

@@ -56,13 +56,6 @@ pub fn install_crypto() {
     });
 }
 
-/// A check as nginx makes it, of an ordinary request with this cookie.
-pub async fn nginx_check(pod: &pod::Pod, cookie: &str) -> reqwest::Response {
-    let request = http_client().get(format!("http://127.0.0.1:{}/auth/nginx", pod.check_port()));
-    let request = request.header("x-original-url", "http://localhost/ui/").header("x-original-method", "GET");
-    request.header("cookie", cookie).send().await.expect("the check listener answers")
-}
-
 /// A file of the repository.
 pub fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)

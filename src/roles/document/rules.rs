@@ -10,6 +10,7 @@ use super::{RoleList, said};
 use crate::principal::{ClaimPath, Source};
 use crate::roles::Origin;
 use crate::roles::condition::{Case, Condition, Place, Split};
+use crate::roles::glob::Glob;
 use crate::roles::rules::Rule;
 use crate::roles::teams::{TeamRule, fits_a_list};
 
@@ -92,8 +93,7 @@ pub(super) fn compile_team_rule(raw: RawTeamRule, origin: Origin, mistakes: &mut
         return None;
     };
     let place = place(&raw.claim, raw.source, raw.split, raw.ignore_case, name.as_str(), mistakes);
-    let condition = Condition::new(place?, pattern);
-    let condition = mistakes.judge(condition, format!("{name}.match"), pattern_line);
+    let condition = compile_pattern(place, (pattern, pattern_line), name.as_str(), mistakes);
     let strip = raw.strip.map(|strip| strip.value.into()).unwrap_or_default();
     Some(TeamRule { origin, provider: provider?, condition: condition?, strip, map })
 }
@@ -155,12 +155,17 @@ fn all_of(all: &Spanned<Vec<Spanned<RawCondition>>>, name: &str, mistakes: &mut 
 
 fn compile_condition(raw: RawCondition, name: &str, mistakes: &mut Mistakes) -> Option<Condition> {
     let place = place(&raw.claim, raw.source, raw.split, raw.ignore_case, name, mistakes);
-    // Where the path is wrong, any path will do to judge the pattern.
-    let stand_in =
-        || Place { source: None, claim: ClaimPath::parse("x").expect("a name is a path"), split: None, case: Case::Sensitive };
-    let condition = Condition::new(place.clone().unwrap_or_else(stand_in), &raw.r#match.value);
-    let condition = mistakes.judge(condition, format!("{name}.match"), line(&raw.r#match));
-    place.and(condition)
+    compile_pattern(place, (&raw.r#match.value, line(&raw.r#match)), name, mistakes)
+}
+
+/// The pattern is judged where the claim's path is wrong, too, so that both mistakes are told.
+fn compile_pattern(place: Option<Place>, pattern: (&str, u64), name: &str, mistakes: &mut Mistakes) -> Option<Condition> {
+    let (pattern, line) = pattern;
+    let judged = match place {
+        Some(place) => Condition::new(place, pattern).map(Some),
+        None => Glob::parse(pattern).map(|_| None),
+    };
+    mistakes.judge(judged, format!("{name}.match"), line)?
 }
 
 fn place(

@@ -1,11 +1,10 @@
 //! The role map's file is edited while people are signed in.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::{BOB, check, cookie_of, deployment};
 use crate::support::deployment::{Deployment, ROLE_MAP};
-use crate::support::pod::Pod;
+use crate::support::pod::{self, Pod};
 use crate::support::wait;
 
 /// One second is promised; what is more is this machine's load.
@@ -14,12 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Replaces the file as editors do. The map stays the same for everybody but bob: other tests use it.
 fn edit(deployment: &Deployment, document: &str) {
-    for pod in &deployment.pods {
-        let file = pod.config_file().with_file_name("roles.yaml");
-        let beside = Path::new(&file).with_extension("new");
-        std::fs::write(&beside, document).expect("the pod's directory is writable");
-        std::fs::rename(&beside, &file).expect("the pod's directory is writable");
-    }
+    deployment.pods.iter().for_each(|pod| pod.edit_role_map(document));
 }
 
 fn with_rule(rule: &str) -> String {
@@ -32,19 +26,7 @@ async fn role(pod: &Pod, cookie: &str) -> String {
 
 async fn until_everywhere(deployment: &Deployment, cookie: &str, expected: &str) -> Duration {
     let what = format!("the role {expected} on every pod");
-    let everywhere = wait::until(&what, PATIENCE, async || {
-        for pod in &deployment.pods {
-            if role(pod, cookie).await != expected {
-                return None;
-            }
-        }
-        Some(())
-    });
-    wait::timed(everywhere).await.1
-}
-
-async fn refused_edits(pod: &Pod) -> f64 {
-    pod.metric("vestibule_role_map_edits_total", &[r#"outcome="error""#]).await
+    pod::until_everywhere(&deployment.pods, &what, PATIENCE, async |pod| role(pod, cookie).await == expected).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,11 +59,11 @@ async fn an_edit_is_in_force_for_living_sessions_and_a_bad_one_is_not() {
 async fn refused_everywhere(deployment: &Deployment, bad: &str) {
     let mut before = Vec::new();
     for pod in &deployment.pods {
-        before.push(refused_edits(pod).await);
+        before.push(pod.refused_role_maps().await);
     }
     edit(deployment, bad);
     for (pod, before) in deployment.pods.iter().zip(before) {
-        let refused = async || (refused_edits(pod).await > before).then_some(());
+        let refused = async || (pod.refused_role_maps().await > before).then_some(());
         wait::until(&format!("a refusal of {bad:?}"), PATIENCE, refused).await;
     }
 }

@@ -221,6 +221,19 @@ impl Pod {
         answer.expect("the admin listener answers").text().await.expect("metrics are text")
     }
 
+    /// How many role maps were read and refused.
+    pub async fn refused_role_maps(&self) -> f64 {
+        self.metric("vestibule_role_map_edits_total", &[r#"outcome="error""#]).await
+    }
+
+    /// Replaces the role map's file, as editors do.
+    pub fn edit_role_map(&self, document: &str) {
+        let file = self.config_file().with_file_name("roles.yaml");
+        let beside = file.with_extension("new");
+        std::fs::write(&beside, document).expect("the pod's directory is writable");
+        std::fs::rename(&beside, &file).expect("the pod's directory is writable");
+    }
+
     /// The sum of a metric's samples whose line contains every one of the words.
     pub async fn metric(&self, name: &str, words: &[&str]) -> f64 {
         let text = self.metrics().await;
@@ -230,6 +243,19 @@ impl Pod {
         });
         samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
+}
+
+/// Waits until this holds on every pod, and tells how long that took.
+pub async fn until_everywhere(pods: &[Pod], what: &str, patience: Duration, holds: impl AsyncFn(&Pod) -> bool) -> Duration {
+    let everywhere = wait::until(what, patience, async || {
+        for pod in pods {
+            if !holds(pod).await {
+                return None;
+            }
+        }
+        Some(())
+    });
+    wait::timed(everywhere).await.1
 }
 
 /// A key ring file with one fresh key; its directory lives as long as the returned [`Scratch`].

@@ -1,13 +1,11 @@
 //! The access section is edited while requests come in.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::{IDENTITY, ask, role_map, site};
 use crate::nginx::raw;
 use crate::support::deployment::Deployment;
-use crate::support::pod::Pod;
-use crate::support::wait;
+use crate::support::pod::{self, Pod};
 
 /// One second is promised; what is more is this machine's load.
 const BOUND: Duration = Duration::from_secs(3);
@@ -17,12 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn edit(site: &Deployment, rule: &str) {
     let old = "{paths: [/edited/**], allow: nobody}";
     let document = role_map().replace(old, rule);
-    for pod in &site.pods {
-        let file = pod.config_file().with_file_name("roles.yaml");
-        let beside = Path::new(&file).with_extension("new");
-        std::fs::write(&beside, &document).expect("the pod's directory is writable");
-        std::fs::rename(&beside, &file).expect("the pod's directory is writable");
-    }
+    site.pods.iter().for_each(|pod| pod.edit_role_map(&document));
 }
 
 async fn status_at(pod: &Pod) -> u16 {
@@ -34,15 +27,7 @@ async fn status_at(pod: &Pod) -> u16 {
 
 async fn until_everywhere(site: &Deployment, expected: u16) -> Duration {
     let what = format!("{expected} from every pod");
-    let everywhere = wait::until(&what, PATIENCE, async || {
-        for pod in &site.pods {
-            if status_at(pod).await != expected {
-                return None;
-            }
-        }
-        Some(())
-    });
-    wait::timed(everywhere).await.1
+    pod::until_everywhere(&site.pods, &what, PATIENCE, async |pod| status_at(pod).await == expected).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
