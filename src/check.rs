@@ -13,7 +13,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     access::{AccessRules, Places, Refused, Requirement, Selected, Unmet},
-    metrics::{CredentialLabel, Metrics},
+    metrics::CredentialLabel,
     principal::{CredentialKind, EmailTrust, Grant, Identity, Judged, RuleName},
     principals::{CachedUser, Principals, SignedIn, Unanswered},
     roles::{InForce, RoleMaps},
@@ -90,18 +90,12 @@ pub struct Checker {
     principals: Arc<Principals>,
     role_maps: Arc<RoleMaps>,
     email_trust: HashMap<String, EmailTrust>,
-    metrics: Arc<Metrics>,
 }
 
 impl Checker {
     /// `email_trust` says of each configured provider whether its word about an address is taken.
-    pub fn new(
-        principals: Arc<Principals>,
-        role_maps: Arc<RoleMaps>,
-        email_trust: HashMap<String, EmailTrust>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { principals, role_maps, email_trust, metrics }
+    pub fn new(principals: Arc<Principals>, role_maps: Arc<RoleMaps>, email_trust: HashMap<String, EmailTrust>) -> Self {
+        Self { principals, role_maps, email_trust }
     }
 
     /// Decides about a request. `credential` finds what was presented in the places that are to be read.
@@ -152,7 +146,6 @@ impl Checker {
             return judged;
         }
         let grant = in_force.map.grant(&user.identities, user.pinned.as_ref());
-        self.metrics.dropped_claim_values.inc_by(u64::from(grant.dropped));
         let identity = self.identity(user, &grant);
         let judged = Arc::new(Judged { map_version: in_force.version, grant, identity });
         user.judged.store(Some(Arc::clone(&judged)));

@@ -187,6 +187,8 @@ impl Login {
     fn tell_login(&self, provider: &Provider, user: &User, grant: &Grant) {
         let (role, rule) = (grant.role.as_ref().map(Role::as_str), grant.rule.as_ref().map(RuleName::as_str));
         self.metrics.login_with_role(provider.id(), role.unwrap_or_default());
+        // Here and not where a check judges: how often that happens is the cache's affair.
+        self.metrics.dropped_claim_values.inc_by(u64::from(grant.dropped));
         tracing::info!(provider = provider.id(), user = user.id, role, rule, "login");
     }
 

@@ -211,7 +211,7 @@ impl Metrics {
             notices: make.counters("notices_total", "Notices heard on the bus.", &["outcome"]),
             dropped_claim_values: make.counter(
                 "dropped_claim_values_total",
-                "Teams dropped because a header can't carry them (a comma, a control character, blanks at the ends) or there were too many.",
+                "Teams that a login dropped because a header can't carry them (a comma, a control character, blanks at the ends) or there were too many.",
             ),
             role_map_edits: make.counters(
                 "role_map_edits_total",

@@ -68,7 +68,7 @@ impl Parts {
             Principals::start(records.clone(), Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics), settings);
         let principals = Arc::new(principals);
         let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust())).collect();
-        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&role_maps), trust, Arc::clone(&metrics)));
+        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&role_maps), trust));
         let flows = Flows::new(records, Arc::clone(clock));
         let login =
             Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_maps, Arc::clone(clock), Arc::clone(&metrics));
