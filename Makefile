@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers cluster fmt lint test bench demo docs chart test-chart audit
+.PHONY: help peers cluster fmt lint test bench demo docs image chart test-chart audit
 CARGO ?= cargo
 
 help: ## list the targets
@@ -32,6 +32,9 @@ demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream 
 
 docs: ## rewrite the generated parts of docs/
 	UPDATE_DOCS=1 $(CARGO) test --locked --lib -- the_reference_is the_documentation_lists
+
+image: ## make the image as an archive, without a Docker engine; PROFILE=quick for one that is built sooner
+	@deploy/image/build.sh
 
 chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py

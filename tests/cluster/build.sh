@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the Kubernetes API server and its etcd from Go modules, for the tests of what is watched there; with the argument
-# `helm` Helm too, for the chart's. Minutes at the first time, at once when all is there.
+# Builds what the tests need of Kubernetes from Go modules: etcd and the API server; with the argument `helm` Helm too,
+# for the chart's tests; with `node` all of a node, and the Debian packages that it stands on. Minutes at the first time,
+# at once when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -36,7 +37,7 @@ readonly STAMP="-s -w \
 build kubernetes go.etcd.io/etcd/server/v3 etcd "-s -w"
 build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$STAMP"
 
-[ "${1:-}" = helm ] || exit 0
+[ -n "${1:-}" ] || exit 0
 
 # Helm takes a cluster for 1.20 when it renders without one.
 MINOR="${VERSION#*.}"
@@ -46,3 +47,28 @@ for package in chartutil lint/rules; do
   HELM_STAMP+=" -X helm.sh/helm/v3/pkg/$package.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$package.k8sVersionMinor=$MINOR"
 done
 build helm helm.sh/helm/v3/cmd/helm helm "$HELM_STAMP"
+
+[ "$1" = node ] || exit 0
+
+for program in kube-controller-manager kube-scheduler kubelet kube-proxy kubectl; do
+  build kubernetes "k8s.io/kubernetes/cmd/$program" "$program" "$STAMP -X k8s.io/client-go/pkg/version.gitVersion=v$VERSION"
+done
+build coredns github.com/coredns/coredns coredns "-s -w"
+
+readonly NEEDED="containerd runc containernetworking-plugins iptables nftables conntrack kmod ipset ethtool socat iproute2"
+# shellcheck disable=SC2086 # a list of words on purpose
+if ! dpkg -s $NEEDED >/dev/null 2>&1; then
+  command -v apt-get >/dev/null || { say "needs Debian's packages $NEEDED"; exit 1; }
+  [ "$(id -u)" = 0 ] || { say "missing Debian packages; run: sudo apt-get install --no-install-recommends $NEEDED"; exit 1; }
+  say "installing Debian packages"
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $NEEDED >/dev/null
+fi
+
+# The container that holds a pod's namespaces; pid 1 of the cluster's own as well.
+readonly IMAGES="$BIN/../images"
+mkdir -p "$IMAGES"
+if ! [ "$IMAGES/pause.tar" -nt images/pause.c ]; then
+  gcc -Os -static -s -o "$IMAGES/pause" images/pause.c
+  ../../deploy/image/archive.py localhost/pause:1 "$IMAGES/pause.tar" "$IMAGES/pause:/pause" -- /pause
+fi
