@@ -11,6 +11,7 @@ pub mod store;
 pub mod units;
 pub mod yaml;
 
+mod apps;
 mod litellm;
 mod reference;
 mod root;
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::apps::{Apps, Origins};
 pub use self::mistakes::{Mistake, Mistakes, Place};
 pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol, Provider, RpLogout, SigningAlgorithm};
 pub use self::redis_url::{RedisUrl, Topology};
@@ -49,6 +51,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub cache: Cache,
     pub role_map: RoleMapSource,
+    pub apps: Apps,
     pub log: Log,
     pub shutdown: Shutdown,
 }
@@ -147,6 +150,7 @@ pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<
     let mut mistakes = parsed.mistakes;
     let mut tree = parsed.root;
     mistakes.extend(env::overlay(&mut tree, &variables));
+    env::append_lists(&mut tree, &variables);
     match decode::decode(tree, root::read) {
         Ok(config) if mistakes.is_empty() => Ok(Loaded { config, warnings: warnings(&variables) }),
         Ok(_) => Err(mistakes.into()),

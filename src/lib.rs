@@ -24,6 +24,7 @@ pub mod kubernetes;
 pub mod login;
 
 pub mod access;
+pub mod apps;
 pub mod oidc;
 pub mod principals;
 pub mod roles;

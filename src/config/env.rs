@@ -25,6 +25,43 @@ pub fn overlay(root: &mut Node, variables: &[(String, String)]) -> Vec<Mistake> 
     mistakes
 }
 
+/// Variables that other programs have for lists of ours: names separated by commas, which come besides what is configured.
+const LISTS: [(&str, &str, &str); 2] =
+    [("OAUTH_ALLOWED_REDIRECT_SCHEMES", "apps", "redirect_schemes"), ("OAUTH_ALLOWED_ORIGINS", "apps", "origins")];
+
+/// Adds what stands in those variables to the tree's lists.
+pub fn append_lists(root: &mut Node, variables: &[(String, String)]) {
+    for (name, section, field) in LISTS {
+        let Some((_, value)) = variables.iter().find(|(variable, _)| variable == name) else { continue };
+        let place = || Place::Variable(name.to_owned());
+        let Some(list) = child(root, section, place).and_then(|section| child(section, field, place)) else { continue };
+        if list.is_null() {
+            list.value = Value::Seq(Vec::new());
+        }
+        // What is no list is a mistake that is named elsewhere.
+        let Value::Seq(nodes) = &mut list.value else { continue };
+        for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            let there = nodes.iter().any(|node| matches!(&node.value, Value::Scalar(scalar) if scalar.text == item));
+            if !there {
+                nodes.push(Node::raw(place(), item.to_owned()));
+            }
+        }
+    }
+}
+
+/// The value of a field, made where there is none; nothing where the node can't have fields.
+fn child<'n>(node: &'n mut Node, key: &str, place: impl Fn() -> Place) -> Option<&'n mut Node> {
+    if node.is_null() {
+        node.value = Value::Map(Vec::new());
+    }
+    let Value::Map(entries) = &mut node.value else { return None };
+    let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
+        entries.push(Entry { key: key.to_owned(), place: place(), value: Node::null(place()) });
+        entries.len() - 1
+    });
+    Some(&mut entries[index].value)
+}
+
 /// The variable that overrides the field at a path such as `providers[0].issuer`.
 pub fn variable_of(path: &str) -> String {
     let name = path.replace("[]", "[0]").replace('[', "__").replace(']', "").replace('.', "__");

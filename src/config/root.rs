@@ -10,7 +10,8 @@ use super::mistakes::shown;
 use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::{
-    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, provider, store, values,
+    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, apps, provider, store,
+    values,
 };
 use crate::origin::PublicUrl;
 use crate::roles::{RoleMap, RoleMapError};
@@ -34,6 +35,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let role_map = root.section("role_map", "The document that turns claims into roles.", |section| {
         read_role_map(section, providers.as_deref())
     });
+    let apps = root.section("apps", apps::DOC, apps::read);
     let log = root.section("log", "The log, on standard error.", read_log);
     let shutdown = root.section("shutdown", "What happens after SIGTERM. Both are counted from the signal.", read_shutdown);
     let public_url = public_url.and_then(|url| default_public_url(root, url, public));
@@ -51,6 +53,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         sessions: sessions?,
         cache: cache?,
         role_map: role_map?,
+        apps: apps?,
         log: log?,
         shutdown: shutdown?,
     })

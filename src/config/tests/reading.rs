@@ -7,7 +7,7 @@ use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{
-    AuthMethod, Cache, ConfigMapSource, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis,
+    AuthMethod, Cache, ConfigMapSource, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Origins, Protocol, Provider, Redis,
     RoleMapSource, RpLogout, SigningAlgorithm, Store, Topology, load,
 };
 
@@ -364,4 +364,23 @@ fn a_missing_underscore_after_the_prefix_is_noticed() {
     let env = [("VESTIBULE_REPLICAS", "3")];
     let expected = ["VESTIBULE_REPLICAS is not read: fields are separated by two underscores, as in VESTIBULE__REPLICAS"];
     assert_eq!(parsed("", &env).unwrap().warnings, expected);
+}
+
+#[test]
+fn schemes_and_origins_of_apps_add_up_from_file_and_variables() {
+    let text = "apps: {redirect_schemes: [myide], origins: [\"https://a.example.com\"]}";
+    let env = [("OAUTH_ALLOWED_REDIRECT_SCHEMES", " customapp, myide,"), ("OAUTH_ALLOWED_ORIGINS", "https://b.example.com")];
+    let apps = config(text, &env).apps;
+    assert_eq!(apps.redirect_schemes, ["myide", "customapp"]);
+    let origins = ["https://a.example.com", "https://b.example.com"].map(str::to_owned).to_vec();
+    assert_eq!(apps.origins, Origins::Listed(origins));
+    assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, Origins::Any);
+}
+
+#[test]
+fn a_scheme_that_no_app_has_is_a_mistake_wherever_it_stands() {
+    let wrong = mistakes("apps: {redirect_schemes: [javascript]}", &[("OAUTH_ALLOWED_REDIRECT_SCHEMES", "data,my ide")]);
+    assert_eq!(wrong.len(), 3, "{wrong:?}");
+    assert!(wrong[0].contains("line 1") && wrong[0].contains("never allowed"), "{wrong:?}");
+    assert!(wrong[1].contains("OAUTH_ALLOWED_REDIRECT_SCHEMES") && wrong[2].contains("must be a URI scheme"), "{wrong:?}");
 }

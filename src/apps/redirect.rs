@@ -1,0 +1,427 @@
+//! Where an app may get its key: the redirect URIs that are allowed, and what stands in them.
+
+use url::Url;
+
+use crate::origin;
+
+/// Schemes that apps register with the operating system, allowed without being listed.
+pub const DEFAULT_SCHEMES: [&str; 19] = [
+    "vscode",
+    "vscode-insiders",
+    "vscodium",
+    "code-oss",
+    "cursor",
+    "windsurf",
+    "fleet",
+    "jetbrains",
+    "zed",
+    "sublime",
+    "atom",
+    "brackets",
+    "nova",
+    "coderunner",
+    "textmate",
+    "github-desktop",
+    "sourcetree",
+    "tower",
+    "fork",
+];
+
+/// Schemes that a browser itself runs, shows, or hands to something other than one app.
+const NEVER: [&str; 32] = [
+    "about",
+    "blob",
+    "chrome",
+    "chrome-extension",
+    "cid",
+    "content",
+    "data",
+    "edge",
+    "feed",
+    "file",
+    "filesystem",
+    "ftp",
+    "ftps",
+    "gopher",
+    "http",
+    "https",
+    "intent",
+    "jar",
+    "javascript",
+    "livescript",
+    "mailto",
+    "mid",
+    "mocha",
+    "moz-extension",
+    "ms-settings",
+    "resource",
+    "sms",
+    "tel",
+    "vbscript",
+    "view-source",
+    "ws",
+    "wss",
+];
+
+/// No app's redirect is longer, and some browsers cut what is.
+const LONGEST: usize = 2048;
+
+const LONGEST_SCHEME: usize = 64;
+
+/// Which redirect URIs are allowed besides loopback ones.
+#[derive(Debug, Clone)]
+pub struct RedirectPolicy {
+    schemes: Vec<String>,
+    hosts: Vec<String>,
+}
+
+/// A redirect URI that is allowed, as a browser would read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    url: Url,
+    kind: RedirectKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedirectKind {
+    /// An app's own scheme: whoever registered it on the person's machine gets the key.
+    CustomScheme,
+    /// A program on the person's machine (RFC 8252, section 7.3).
+    Loopback,
+    /// A host that the operator has listed.
+    Https,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RedirectError {
+    #[error("redirect_uri is longer than {LONGEST} bytes.")]
+    TooLong,
+    #[error("redirect_uri holds a character that no URI has.")]
+    Characters,
+    #[error("redirect_uri must be an absolute URI with a host, such as vscode://publisher.extension/callback.")]
+    NotAbsolute,
+    #[error("redirect_uri must not hold a user name or password.")]
+    UserInfo,
+    #[error("redirect_uri must not have a fragment.")]
+    Fragment,
+    #[error("redirect_uri's scheme is not allowed here.")]
+    Scheme,
+    #[error("redirect_uri may be http on a loopback host only.")]
+    PlainHttp,
+    #[error("redirect_uri's host is not allowed here.")]
+    Host,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SchemeError {
+    #[error("must be a URI scheme such as `myide`: a letter, then letters, digits, `+`, `-` and `.`; without `:`")]
+    Form,
+    #[error("is a scheme that a browser opens itself, and no app; it is never allowed")]
+    Never,
+}
+
+/// A scheme in lower case, if it may be an app's (RFC 3986, section 3.1).
+pub fn app_scheme(text: &str) -> Result<String, SchemeError> {
+    let scheme = text.to_ascii_lowercase();
+    let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    let begins = scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
+    if !begins || !scheme.bytes().all(part) || scheme.len() > LONGEST_SCHEME {
+        return Err(SchemeError::Form);
+    }
+    if NEVER.contains(&scheme.as_str()) { Err(SchemeError::Never) } else { Ok(scheme) }
+}
+
+impl RedirectPolicy {
+    /// `schemes` come besides the default ones; `hosts` are those of https redirects, `host` or `host:port`.
+    pub fn new(schemes: impl IntoIterator<Item = String>, hosts: Vec<String>) -> Self {
+        let schemes = DEFAULT_SCHEMES.into_iter().map(str::to_owned).chain(schemes).collect();
+        Self { schemes, hosts }
+    }
+
+    /// What is judged is what a browser makes of the text, and that alone is used later.
+    pub fn parse(&self, text: &str) -> Result<Redirect, RedirectError> {
+        if text.len() > LONGEST {
+            return Err(RedirectError::TooLong);
+        }
+        // A browser drops tabs and line breaks, and takes a backslash for a slash.
+        if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+            return Err(RedirectError::Characters);
+        }
+        if text.contains('#') {
+            return Err(RedirectError::Fragment);
+        }
+        let (scheme, rest) = text.split_once(':').ok_or(RedirectError::NotAbsolute)?;
+        let kind = match scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => None,
+            scheme if self.schemes.iter().any(|allowed| allowed == scheme) => Some(RedirectKind::CustomScheme),
+            _ => return Err(RedirectError::Scheme),
+        };
+        let url = with_authority(text, rest)?;
+        let kind = kind.map_or_else(|| self.web(&url), Ok)?;
+        Ok(Redirect { url, kind })
+    }
+
+    fn web(&self, url: &Url) -> Result<RedirectKind, RedirectError> {
+        if origin::is_loopback(url) {
+            return Ok(RedirectKind::Loopback);
+        }
+        if url.scheme() != "https" {
+            return Err(RedirectError::PlainHttp);
+        }
+        let host = url.host_str().unwrap_or_default();
+        let authority = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        if self.hosts.contains(&authority) { Ok(RedirectKind::Https) } else { Err(RedirectError::Host) }
+    }
+}
+
+fn with_authority(text: &str, rest: &str) -> Result<Url, RedirectError> {
+    let authority = rest.strip_prefix("//").ok_or(RedirectError::NotAbsolute)?;
+    let authority = authority.split(['/', '?']).next().unwrap_or_default();
+    let url = Url::parse(text).map_err(|_| RedirectError::NotAbsolute)?;
+    if origin::has_credentials(&url, text) {
+        return Err(RedirectError::UserInfo);
+    }
+    if authority.is_empty() || url.host_str().is_none_or(str::is_empty) {
+        return Err(RedirectError::NotAbsolute);
+    }
+    Ok(url)
+}
+
+impl Redirect {
+    pub fn kind(&self) -> RedirectKind {
+        self.kind
+    }
+
+    /// The app that waits there, whichever port it took and whatever it tells itself in the query.
+    pub fn application(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        if self.kind == RedirectKind::Loopback {
+            // Fails only where there is no host.
+            let _ = url.set_port(None);
+        }
+        url.into()
+    }
+
+    /// What a person is asked to trust: scheme and authority, or the host.
+    pub fn shown(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
+        match self.kind {
+            RedirectKind::CustomScheme => format!("{}://{host}{port}", self.url.scheme()),
+            RedirectKind::Loopback | RedirectKind::Https => format!("{host}{port}"),
+        }
+    }
+
+    /// For a page's `form-action`: a browser applies that to where a form's answer redirects.
+    pub fn form_target(&self) -> String {
+        match self.kind {
+            RedirectKind::CustomScheme => format!("{}:", self.url.scheme()),
+            RedirectKind::Loopback | RedirectKind::Https => self.url.origin().ascii_serialization(),
+        }
+    }
+
+    /// The redirect as it was allowed.
+    pub fn as_str(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// With parameters after those that are in its query already.
+    pub fn with_query(&self, parameters: &[(&str, &str)]) -> String {
+        let mut url = self.url.clone();
+        url.query_pairs_mut().extend_pairs(parameters);
+        url.into()
+    }
+
+    pub fn with_fragment(&self, parameters: &[(&str, &str)]) -> String {
+        let mut url = self.url.clone();
+        let fragment = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        url.set_fragment(Some(&fragment));
+        url.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn policy() -> RedirectPolicy {
+        RedirectPolicy::new(["myide".to_owned()], vec!["app.example.com".to_owned(), "dev.example.com:8443".to_owned()])
+    }
+
+    #[rstest]
+    #[case("vscode://publisher.ext/callback", RedirectKind::CustomScheme, "vscode://publisher.ext")]
+    #[case("VSCode://publisher.ext/callback", RedirectKind::CustomScheme, "vscode://publisher.ext")]
+    #[case("vscode-insiders://publisher.ext", RedirectKind::CustomScheme, "vscode-insiders://publisher.ext")]
+    #[case("vscodium://publisher.ext/", RedirectKind::CustomScheme, "vscodium://publisher.ext")]
+    #[case("code-oss://publisher.ext/cb", RedirectKind::CustomScheme, "code-oss://publisher.ext")]
+    #[case("cursor://publisher.ext/cb?windowId=1", RedirectKind::CustomScheme, "cursor://publisher.ext")]
+    #[case("windsurf://publisher.ext/cb", RedirectKind::CustomScheme, "windsurf://publisher.ext")]
+    #[case("fleet://plugin/cb", RedirectKind::CustomScheme, "fleet://plugin")]
+    #[case("jetbrains://idea/plugin/cb", RedirectKind::CustomScheme, "jetbrains://idea")]
+    #[case("zed://extension/cb", RedirectKind::CustomScheme, "zed://extension")]
+    #[case("sublime://p/cb", RedirectKind::CustomScheme, "sublime://p")]
+    #[case("atom://p/cb", RedirectKind::CustomScheme, "atom://p")]
+    #[case("brackets://p/cb", RedirectKind::CustomScheme, "brackets://p")]
+    #[case("nova://p/cb", RedirectKind::CustomScheme, "nova://p")]
+    #[case("coderunner://p/cb", RedirectKind::CustomScheme, "coderunner://p")]
+    #[case("textmate://p/cb", RedirectKind::CustomScheme, "textmate://p")]
+    #[case("github-desktop://p/cb", RedirectKind::CustomScheme, "github-desktop://p")]
+    #[case("sourcetree://p/cb", RedirectKind::CustomScheme, "sourcetree://p")]
+    #[case("tower://p/cb", RedirectKind::CustomScheme, "tower://p")]
+    #[case("fork://p/cb", RedirectKind::CustomScheme, "fork://p")]
+    #[case("myide://p:1/cb", RedirectKind::CustomScheme, "myide://p:1")]
+    #[case("http://localhost/cb", RedirectKind::Loopback, "localhost")]
+    #[case("http://localhost:51234/cb", RedirectKind::Loopback, "localhost:51234")]
+    #[case("http://LOCALHOST:1/", RedirectKind::Loopback, "localhost:1")]
+    #[case("https://localhost:8443/cb", RedirectKind::Loopback, "localhost:8443")]
+    #[case("http://127.0.0.1:8000/cb?a=b", RedirectKind::Loopback, "127.0.0.1:8000")]
+    #[case("http://127.8.9.1/cb", RedirectKind::Loopback, "127.8.9.1")]
+    #[case("http://127.1:80/cb", RedirectKind::Loopback, "127.0.0.1")]
+    #[case("http://2130706433/cb", RedirectKind::Loopback, "127.0.0.1")]
+    #[case("http://0x7f.1/cb", RedirectKind::Loopback, "127.0.0.1")]
+    #[case("http://[::1]:3000/cb", RedirectKind::Loopback, "[::1]:3000")]
+    #[case("http://[0:0:0:0:0:0:0:1]/cb", RedirectKind::Loopback, "[::1]")]
+    #[case("https://app.example.com/cb", RedirectKind::Https, "app.example.com")]
+    #[case("https://APP.example.com:443/cb?x=1", RedirectKind::Https, "app.example.com")]
+    #[case("https://dev.example.com:8443/cb", RedirectKind::Https, "dev.example.com:8443")]
+    fn what_is_allowed_is_shown_by_whom_it_reaches(#[case] text: &str, #[case] kind: RedirectKind, #[case] shown: &str) {
+        let redirect = policy().parse(text).unwrap();
+        assert_eq!((redirect.kind(), redirect.shown().as_str()), (kind, shown));
+    }
+
+    #[rstest]
+    #[case("", RedirectError::NotAbsolute)]
+    #[case("/callback", RedirectError::NotAbsolute)]
+    #[case("//evil.example/cb", RedirectError::NotAbsolute)]
+    #[case("callback", RedirectError::NotAbsolute)]
+    #[case("vscode:publisher.ext/callback", RedirectError::NotAbsolute)]
+    #[case("vscode:/publisher.ext/callback", RedirectError::NotAbsolute)]
+    #[case("vscode:///callback", RedirectError::NotAbsolute)]
+    #[case("vscode://", RedirectError::NotAbsolute)]
+    #[case("vscode://?x", RedirectError::NotAbsolute)]
+    #[case("http:localhost/cb", RedirectError::NotAbsolute)]
+    #[case("http:///localhost/cb", RedirectError::NotAbsolute)]
+    #[case("http://:80/cb", RedirectError::NotAbsolute)]
+    #[case("http://localhost:99999/cb", RedirectError::NotAbsolute)]
+    #[case("http://[::1/cb", RedirectError::NotAbsolute)]
+    #[case("javascript:alert(1)", RedirectError::Scheme)]
+    #[case("javascript://localhost/%0aalert(1)", RedirectError::Scheme)]
+    #[case("JavaScript://p/x", RedirectError::Scheme)]
+    #[case("data:text/html,x", RedirectError::Scheme)]
+    #[case("data://p/x", RedirectError::Scheme)]
+    #[case("file:///etc/passwd", RedirectError::Scheme)]
+    #[case("file://localhost/etc/passwd", RedirectError::Scheme)]
+    #[case("vbscript://p/x", RedirectError::Scheme)]
+    #[case("blob:https://app.example.com/1", RedirectError::Scheme)]
+    #[case("about://blank", RedirectError::Scheme)]
+    #[case("ftp://localhost/x", RedirectError::Scheme)]
+    #[case("ws://localhost/x", RedirectError::Scheme)]
+    #[case("intent://p/#Intent;end", RedirectError::Fragment)]
+    #[case("intent://p/x", RedirectError::Scheme)]
+    #[case("view-source://app.example.com/", RedirectError::Scheme)]
+    #[case("unknownide://p/cb", RedirectError::Scheme)]
+    #[case("vscodex://p/cb", RedirectError::Scheme)]
+    #[case("my-ide://p/cb", RedirectError::Scheme)]
+    #[case("http://app.example.com/cb", RedirectError::PlainHttp)]
+    #[case("http://localhost.evil.example/cb", RedirectError::PlainHttp)]
+    #[case("http://127.0.0.1.evil.example/cb", RedirectError::PlainHttp)]
+    #[case("http://localhost./cb", RedirectError::PlainHttp)]
+    #[case("http://0.0.0.0/cb", RedirectError::PlainHttp)]
+    #[case("http://128.0.0.1/cb", RedirectError::PlainHttp)]
+    #[case("http://[::ffff:127.0.0.1]/cb", RedirectError::PlainHttp)]
+    #[case("http://10.0.0.1/cb", RedirectError::PlainHttp)]
+    #[case("https://evil.example/cb", RedirectError::Host)]
+    #[case("https://app.example.com.evil.example/cb", RedirectError::Host)]
+    #[case("https://sub.app.example.com/cb", RedirectError::Host)]
+    #[case("https://app.example.com:8443/cb", RedirectError::Host)]
+    #[case("https://dev.example.com/cb", RedirectError::Host)]
+    #[case("https://app.example.com./cb", RedirectError::Host)]
+    #[case("https://app%2eexample.com.evil.example/cb", RedirectError::Host)]
+    #[case("https://app.example.com@evil.example/cb", RedirectError::UserInfo)]
+    #[case("https://user:pass@app.example.com/cb", RedirectError::UserInfo)]
+    #[case("https://@app.example.com/cb", RedirectError::UserInfo)]
+    #[case("http://user@localhost/cb", RedirectError::UserInfo)]
+    #[case("vscode://user@publisher.ext/cb", RedirectError::UserInfo)]
+    #[case("https://app.example.com/cb#token", RedirectError::Fragment)]
+    #[case("https://app.example.com/cb#", RedirectError::Fragment)]
+    #[case("vscode://publisher.ext/cb#x", RedirectError::Fragment)]
+    #[case("http://localhost/cb\r\nSet-Cookie: a=b", RedirectError::Characters)]
+    #[case("http://localhost/cb\n", RedirectError::Characters)]
+    #[case("java\tscript://p/x", RedirectError::Characters)]
+    #[case(" http://localhost/cb", RedirectError::Characters)]
+    #[case("http://localhost/c b", RedirectError::Characters)]
+    #[case("http://localhost\\@evil.example/cb", RedirectError::Characters)]
+    #[case("https:\\\\app.example.com/cb", RedirectError::Characters)]
+    #[case("https://äpp.example.com/cb", RedirectError::Characters)]
+    #[case("http://localhost/\u{0}", RedirectError::Characters)]
+    fn anything_else_is_refused_for_its_own_reason(#[case] text: &str, #[case] expected: RedirectError) {
+        assert_eq!(policy().parse(text), Err(expected));
+    }
+
+    #[test]
+    fn length_is_bounded() {
+        let of = |length: usize| format!("http://localhost/{}", "a".repeat(length - "http://localhost/".len()));
+        assert!(policy().parse(&of(LONGEST)).is_ok());
+        assert_eq!(policy().parse(&of(LONGEST + 1)), Err(RedirectError::TooLong));
+    }
+
+    #[rstest]
+    #[case("vscode://p.ext/cb", "vscode://p.ext/cb?state=a+b%26c&token_type=Bearer")]
+    #[case("vscode://p.ext", "vscode://p.ext?state=a+b%26c&token_type=Bearer")]
+    #[case("http://localhost:1/cb?x=%20y&z", "http://localhost:1/cb?x=%20y&z&state=a+b%26c&token_type=Bearer")]
+    #[case("http://localhost:1?", "http://localhost:1/?state=a+b%26c&token_type=Bearer")]
+    fn parameters_follow_those_that_are_there(#[case] redirect: &str, #[case] expected: &str) {
+        let redirect = policy().parse(redirect).unwrap();
+        assert_eq!(redirect.with_query(&[("state", "a b&c"), ("token_type", "Bearer")]), expected);
+    }
+
+    #[test]
+    fn a_fragment_leaves_the_query_alone() {
+        let redirect = policy().parse("https://app.example.com/cb?x=1").unwrap();
+        assert_eq!(redirect.with_fragment(&[("state", "a b#c")]), "https://app.example.com/cb?x=1#state=a+b%23c");
+    }
+
+    #[rstest]
+    #[case("http://localhost:51234/cb?run=7", "http://localhost/cb")]
+    #[case("http://127.0.0.1:51234/cb", "http://127.0.0.1/cb")]
+    #[case("http://localhost:51234/other", "http://localhost/other")]
+    #[case("vscode://p.ext/cb?windowId=7", "vscode://p.ext/cb")]
+    #[case("https://dev.example.com:8443/cb", "https://dev.example.com:8443/cb")]
+    fn an_application_is_its_redirect_without_what_differs_from_run_to_run(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(policy().parse(text).unwrap().application(), expected);
+    }
+
+    #[rstest]
+    #[case("vscode://p.ext/cb", "vscode:")]
+    #[case("http://localhost:51234/cb", "http://localhost:51234")]
+    #[case("https://app.example.com/cb", "https://app.example.com")]
+    fn a_form_may_lead_to_the_app_alone(#[case] text: &str, #[case] expected: &str) {
+        assert_eq!(policy().parse(text).unwrap().form_target(), expected);
+    }
+
+    #[rstest]
+    #[case("myide", Ok("myide"))]
+    #[case("MyIDE", Ok("myide"))]
+    #[case("com.example.app+x-1", Ok("com.example.app+x-1"))]
+    #[case("", Err(SchemeError::Form))]
+    #[case("1ide", Err(SchemeError::Form))]
+    #[case("my_ide", Err(SchemeError::Form))]
+    #[case("myide:", Err(SchemeError::Form))]
+    #[case("myide://", Err(SchemeError::Form))]
+    #[case("my ide", Err(SchemeError::Form))]
+    #[case("*", Err(SchemeError::Form))]
+    #[case("javascript", Err(SchemeError::Never))]
+    #[case("JavaScript", Err(SchemeError::Never))]
+    #[case("data", Err(SchemeError::Never))]
+    #[case("file", Err(SchemeError::Never))]
+    #[case("http", Err(SchemeError::Never))]
+    #[case("https", Err(SchemeError::Never))]
+    #[case("vbscript", Err(SchemeError::Never))]
+    #[case("about", Err(SchemeError::Never))]
+    #[case("view-source", Err(SchemeError::Never))]
+    fn a_scheme_must_be_an_apps(#[case] text: &str, #[case] expected: Result<&str, SchemeError>) {
+        assert_eq!(app_scheme(text), expected.map(str::to_owned));
+    }
+}

@@ -1,0 +1,242 @@
+//! `/sso/key/generate`: an app's request for a key, and the answer in the form that it asked for.
+
+use url::form_urlencoded;
+
+use super::{Redirect, RedirectError, RedirectPolicy};
+
+pub const PATH: &str = "/sso/key/generate";
+
+const RESPONSE_TYPE: &str = "oauth_token";
+
+/// It comes back in an address, beside all else that stands there.
+const LONGEST_STATE: usize = 1024;
+
+/// What a request to [`PATH`] wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// No `response_type`: a person who wants the page of their keys.
+    Page,
+    Key(KeyRequest),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyRequest {
+    pub redirect: Option<Redirect>,
+    mode: ResponseMode,
+    state: Option<String>,
+}
+
+/// Where in the redirect the answer stands (OAuth 2.0 Multiple Response Type Encoding Practices, section 2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseMode {
+    Query,
+    Fragment,
+}
+
+/// What an app is told.
+#[derive(Clone, Copy)]
+pub enum Outcome<'a> {
+    /// The names are those of RFC 6749, section 5.1.
+    Key { secret: &'a str, expires_in: u64 },
+    /// RFC 6749, section 4.2.2.1.
+    Error { code: &'a str, description: &'a str },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    #[error("response_type must be oauth_token, or left out.")]
+    ResponseType,
+    #[error("response_mode must be query or fragment.")]
+    ResponseMode,
+    #[error("response_mode needs a redirect_uri.")]
+    ModeWithoutRedirect,
+    #[error("state must have at most {LONGEST_STATE} bytes.")]
+    State,
+    #[error("A parameter is there twice.")]
+    Repeated,
+    #[error(transparent)]
+    Redirect(#[from] RedirectError),
+}
+
+#[derive(Default)]
+struct Parameters {
+    response_type: Option<String>,
+    redirect_uri: Option<String>,
+    response_mode: Option<String>,
+    state: Option<String>,
+}
+
+impl Asked {
+    /// Reads a query, or a form of the same fields. Others in it are not ours.
+    pub fn parse(query: &str, policy: &RedirectPolicy) -> Result<Self, RequestError> {
+        let parameters = Parameters::read(query)?;
+        // Looked at first: a wrong one is never led anywhere, whatever else is wrong.
+        let redirect = parameters.redirect_uri.map(|uri| policy.parse(&uri)).transpose()?;
+        match parameters.response_type.as_deref() {
+            None => return Ok(Self::Page),
+            Some(RESPONSE_TYPE) => {}
+            Some(_) => return Err(RequestError::ResponseType),
+        }
+        let mode = match parameters.response_mode.as_deref() {
+            None | Some("query") => ResponseMode::Query,
+            Some("fragment") if redirect.is_none() => return Err(RequestError::ModeWithoutRedirect),
+            Some("fragment") => ResponseMode::Fragment,
+            Some(_) => return Err(RequestError::ResponseMode),
+        };
+        match parameters.state {
+            Some(state) if state.len() > LONGEST_STATE => Err(RequestError::State),
+            state => Ok(Self::Key(KeyRequest { redirect, mode, state })),
+        }
+    }
+}
+
+impl Parameters {
+    fn read(query: &str) -> Result<Self, RequestError> {
+        let mut read = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let field = match &*name {
+                "response_type" => &mut read.response_type,
+                "redirect_uri" => &mut read.redirect_uri,
+                "response_mode" => &mut read.response_mode,
+                "state" => &mut read.state,
+                _ => continue,
+            };
+            if field.replace(value.into_owned()).is_some() {
+                return Err(RequestError::Repeated);
+            }
+        }
+        // Without a value a parameter is as if it were left out (RFC 6749, section 3.1); an empty `state` comes back.
+        let given = |value: Option<String>| value.filter(|value| !value.is_empty());
+        Ok(Self {
+            response_type: given(read.response_type),
+            redirect_uri: given(read.redirect_uri),
+            response_mode: given(read.response_mode),
+            state: read.state,
+        })
+    }
+}
+
+impl KeyRequest {
+    /// The request as a query, to come back with after a sign-in.
+    pub fn to_query(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(self.fields()).finish()
+    }
+
+    /// The request's fields, for a query or a form.
+    pub fn fields(&self) -> Vec<(&'static str, &str)> {
+        let mut fields = vec![("response_type", RESPONSE_TYPE)];
+        fields.extend(self.redirect.as_ref().map(|redirect| ("redirect_uri", redirect.as_str())));
+        if self.mode == ResponseMode::Fragment {
+            fields.push(("response_mode", "fragment"));
+        }
+        fields.extend(self.state.as_deref().map(|state| ("state", state)));
+        fields
+    }
+
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+
+    /// Where the answer goes, with the answer in it; `None` where the app wants it as JSON.
+    pub fn location(&self, outcome: Outcome<'_>) -> Option<String> {
+        let redirect = self.redirect.as_ref()?;
+        let expires_in;
+        let mut fields = match outcome {
+            Outcome::Key { secret, expires_in: seconds } => {
+                expires_in = seconds.to_string();
+                vec![("access_token", secret), ("token_type", "Bearer"), ("expires_in", expires_in.as_str())]
+            }
+            Outcome::Error { code, description } => vec![("error", code), ("error_description", description)],
+        };
+        fields.extend(self.state.as_deref().map(|state| ("state", state)));
+        Some(match self.mode {
+            ResponseMode::Query => redirect.with_query(&fields),
+            ResponseMode::Fragment => redirect.with_fragment(&fields),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn policy() -> RedirectPolicy {
+        RedirectPolicy::new([], Vec::new())
+    }
+
+    fn key(query: &str) -> KeyRequest {
+        match Asked::parse(query, &policy()) {
+            Ok(Asked::Key(request)) => request,
+            other => panic!("{query}: {other:?}"),
+        }
+    }
+
+    const KEY: Outcome<'_> = Outcome::Key { secret: "sk-1", expires_in: 86_400 };
+
+    #[rstest]
+    #[case("")]
+    #[case("response_type=")]
+    #[case("state=x")]
+    #[case("redirect_uri=vscode%3A%2F%2Fp.ext")]
+    fn without_a_response_type_a_person_wants_their_page(#[case] query: &str) {
+        assert_eq!(Asked::parse(query, &policy()), Ok(Asked::Page));
+    }
+
+    #[rstest]
+    #[case("response_type=code", RequestError::ResponseType)]
+    #[case("response_type=token", RequestError::ResponseType)]
+    #[case("response_type=oauth_token&response_type=oauth_token", RequestError::Repeated)]
+    #[case("response_type=oauth_token&state=a&state=b", RequestError::Repeated)]
+    #[case("response_type=oauth_token&redirect_uri=vscode%3A%2F%2Fp&redirect_uri=vscode%3A%2F%2Fq", RequestError::Repeated)]
+    #[case("response_type=oauth_token&response_mode=form_post", RequestError::ResponseMode)]
+    #[case("response_type=oauth_token&response_mode=fragment", RequestError::ModeWithoutRedirect)]
+    #[case("response_type=oauth_token&redirect_uri=javascript:alert(1)", RequestError::Redirect(RedirectError::Scheme))]
+    #[case("response_type=nonsense&redirect_uri=https://evil.example", RequestError::Redirect(RedirectError::Host))]
+    #[case("redirect_uri=https://evil.example", RequestError::Redirect(RedirectError::Host))]
+    fn what_is_wrong_has_its_reason(#[case] query: &str, #[case] expected: RequestError) {
+        assert_eq!(Asked::parse(query, &policy()), Err(expected));
+    }
+
+    #[test]
+    fn the_state_is_bounded() {
+        let query = |length: usize| format!("response_type=oauth_token&state={}", "s".repeat(length));
+        assert!(Asked::parse(&query(LONGEST_STATE), &policy()).is_ok());
+        assert_eq!(Asked::parse(&query(LONGEST_STATE + 1), &policy()), Err(RequestError::State));
+    }
+
+    #[rstest]
+    #[case("response_type=oauth_token")]
+    #[case("response_type=oauth_token&state=")]
+    #[case("response_type=oauth_token&redirect_uri=vscode%3A%2F%2Fp.ext%2Fcb%3Fa%3Db%2526c&state=%C3%A4+%26")]
+    #[case("response_type=oauth_token&redirect_uri=http%3A%2F%2Flocalhost%3A1%2F&response_mode=fragment&state=x")]
+    fn a_request_survives_a_sign_in(#[case] query: &str) {
+        let request = key(query);
+        assert_eq!(request.to_query(), query);
+        assert_eq!(key(&request.to_query()), request);
+    }
+
+    #[rstest]
+    #[case(
+        "response_type=oauth_token&redirect_uri=vscode://p.ext/cb&state=a%26b",
+        "vscode://p.ext/cb?access_token=sk-1&token_type=Bearer&expires_in=86400&state=a%26b"
+    )]
+    #[case(
+        "response_type=oauth_token&redirect_uri=http://localhost:1/cb?x=1&response_mode=fragment",
+        "http://localhost:1/cb?x=1#access_token=sk-1&token_type=Bearer&expires_in=86400"
+    )]
+    fn a_key_stands_where_the_app_looks_for_it(#[case] query: &str, #[case] expected: &str) {
+        assert_eq!(key(query).location(KEY).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn an_error_goes_the_same_way_and_without_a_redirect_there_is_none() {
+        let request = key("response_type=oauth_token&redirect_uri=vscode://p.ext/cb&state=s");
+        let outcome = Outcome::Error { code: "access_denied", description: "The person refused." };
+        assert_eq!(
+            request.location(outcome).unwrap(),
+            "vscode://p.ext/cb?error=access_denied&error_description=The+person+refused.&state=s"
+        );
+        assert_eq!(key("response_type=oauth_token&state=s").location(KEY), None);
+    }
+}
