@@ -4,6 +4,7 @@
 //! path, and every rule that one of them selects has to allow it.
 
 mod index;
+mod path_set;
 mod pattern;
 mod place;
 mod readings;
@@ -12,6 +13,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+pub use path_set::PathSet;
 pub use pattern::{HostPattern, HostPatternError, Method, MethodError, PathPattern, PathPatternError};
 pub use place::{Place, Places};
 pub use readings::{How, Unreadable};

@@ -129,6 +129,18 @@ impl RoleMap {
         }
     }
 
+    /// The role of this name, if it is listed.
+    pub fn role(&self, name: &str) -> Option<Role> {
+        self.roles.iter().find(|role| role.as_str() == name).cloned()
+    }
+
+    /// Whichever of two roles has the lower privilege; none where one of them isn't listed any more.
+    pub fn lower_of(&self, one: &Role, other: &Role) -> Option<Role> {
+        let rank = |wanted: &Role| self.roles.iter().position(|role| role == wanted);
+        let lower = rank(one)?.max(rank(other)?);
+        Some(self.roles[lower].clone())
+    }
+
     /// What is to be kept of a grant for good.
     pub fn pin(&self, grant: &Grant) -> Option<Pinned> {
         let (role, rule) = (grant.role.clone()?, grant.rule.clone()?);
