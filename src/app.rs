@@ -155,6 +155,7 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
         login: Data::from(Arc::clone(&parts.login)),
         checker: Data::from(Arc::clone(&parts.checker)),
         users: Data::from(Arc::clone(&parts.users)),
+        keys: Data::from(Arc::clone(&parts.keys)),
         principals: Data::from(Arc::clone(&parts.principals)),
         metrics: Data::from(Arc::clone(&parts.metrics)),
         drain: drain.clone(),

@@ -13,9 +13,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     access::{AccessRules, Places, Refused, Requirement, Selected, Unmet},
+    keys,
     metrics::CredentialLabel,
-    principal::{CredentialKind, EmailTrust, Grant, Identity, Judged, RuleName},
-    principals::{CachedUser, Principals, SignedIn, Unanswered},
+    principal::{CredentialKind, EmailTrust, Grant, Identity, Judged, Role, RuleName},
+    principals::{ByKey, CachedUser, Narrowed, Principals, SignedIn, Unanswered, WithKey},
     roles::{InForce, RoleMaps},
 };
 
@@ -44,7 +45,29 @@ pub enum Unauthenticated {
     NoCredential,
     UnknownSession,
     UnknownCredential,
+    /// A key whose owner hasn't signed in for too long.
+    Lapsed,
     Ambiguous,
+}
+
+/// Somebody, by what they were recognised, and what the role map in force says of them.
+pub struct Recognised {
+    pub judged: Arc<Judged>,
+    pub by: By,
+}
+
+/// What somebody was recognised by.
+pub enum By {
+    Session(SignedIn),
+    Key(WithKey),
+}
+
+/// Why nobody was recognised.
+#[derive(Debug)]
+pub enum Unrecognised {
+    Unauthenticated(Unauthenticated),
+    /// Nobody can say at the moment.
+    Unavailable(Unanswered),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +82,8 @@ pub enum Forbidden {
     /// The route is narrowed to other roles or teams.
     #[error("the route is narrowed to other roles or teams")]
     Narrowed,
+    #[error("the key is for other paths")]
+    KeyPaths,
 }
 
 /// Why a request is refused before anybody is looked up.
@@ -112,22 +137,57 @@ impl Checker {
             Err(closed) => return Decision::Closed(closed),
         };
         let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
-        let cookie = match credential(read) {
-            Err(Ambiguous) => return Decision::Unauthenticated(Unauthenticated::Ambiguous),
-            Ok(Credential::None) => return Decision::Unauthenticated(Unauthenticated::NoCredential),
-            // Neither keys nor tokens are issued yet, so a credential in a header is nobody's. It never
-            // falls through to the cookie.
-            Ok(Credential::Header(_)) => return Decision::Unauthenticated(Unauthenticated::UnknownCredential),
-            Ok(Credential::Session(cookie)) => cookie,
+        let Recognised { judged, by } = match self.recognise_by(&in_force, credential(read)).await {
+            Ok(recognised) => recognised,
+            Err(Unrecognised::Unauthenticated(why)) => return Decision::Unauthenticated(why),
+            Err(Unrecognised::Unavailable(cause)) => return Decision::Unavailable(cause),
         };
-        let judged = match self.principals.session(cookie).await {
-            Err(unanswered) => return Decision::Unavailable(unanswered),
-            Ok(None) => return Decision::Unauthenticated(Unauthenticated::UnknownSession),
-            Ok(Some(signed_in)) => self.judge(&in_force, &signed_in.user),
-        };
-        match permit(&judged.grant, CredentialKind::Session, rules.as_ref(), narrowing) {
+        let permitted = permit(&judged.grant, by.kind(), rules.as_ref(), narrowing).and_then(|()| by.permits(request.path));
+        match permitted {
             Ok(()) => Decision::Allow { judged, read },
             Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), why },
+        }
+    }
+
+    /// Who presented a credential. One in a header never falls through to the cookie.
+    pub async fn recognise(&self, credential: Result<Credential<'_>, Ambiguous>) -> Result<Recognised, Unrecognised> {
+        self.recognise_by(&self.role_maps.current(), credential).await
+    }
+
+    /// The role of this name, if the role map in force lists it.
+    pub fn role(&self, name: &str) -> Option<Role> {
+        self.role_maps.current().map.role(name)
+    }
+
+    /// The lower of two roles, if the role map in force lists both.
+    pub fn lower_of(&self, one: &Role, other: &Role) -> Option<Role> {
+        self.role_maps.current().map.lower_of(one, other)
+    }
+
+    async fn recognise_by(
+        &self,
+        in_force: &InForce,
+        credential: Result<Credential<'_>, Ambiguous>,
+    ) -> Result<Recognised, Unrecognised> {
+        match credential {
+            Err(Ambiguous) => Err(Unauthenticated::Ambiguous.into()),
+            Ok(Credential::None) => Err(Unauthenticated::NoCredential.into()),
+            Ok(Credential::Session(cookie)) => self.by_session(in_force, cookie).await,
+            Ok(Credential::Header(secret)) if secret.starts_with(keys::PREFIX) => self.by_key(in_force, secret).await,
+            Ok(Credential::Header(_)) => Err(Unauthenticated::UnknownCredential.into()),
+        }
+    }
+
+    async fn by_session(&self, in_force: &InForce, cookie: &str) -> Result<Recognised, Unrecognised> {
+        let signed_in = self.principals.session(cookie).await?.ok_or(Unauthenticated::UnknownSession)?;
+        Ok(Recognised { judged: self.judge(in_force, &signed_in.user), by: By::Session(signed_in) })
+    }
+
+    async fn by_key(&self, in_force: &InForce, secret: &str) -> Result<Recognised, Unrecognised> {
+        match self.principals.key(secret).await? {
+            ByKey::Live(with_key) => Ok(Recognised { judged: self.judge_key(in_force, &with_key), by: By::Key(with_key) }),
+            ByKey::Lapsed => Err(Unauthenticated::Lapsed.into()),
+            ByKey::Nobody => Err(Unauthenticated::UnknownCredential.into()),
         }
     }
 
@@ -152,6 +212,19 @@ impl Checker {
         judged
     }
 
+    /// What a key leaves of what the role map says of its owner; remembered until that says otherwise.
+    fn judge_key(&self, in_force: &InForce, WithKey { key, user }: &WithKey) -> Arc<Judged> {
+        let of = self.judge(in_force, user);
+        if let Some(known) = key.judged.load().as_ref().filter(|known| Arc::ptr_eq(&known.of, &of)) {
+            return Arc::clone(&known.to);
+        }
+        let grant = key.narrow.grant(&in_force.map, &of.grant);
+        let identity = Identity { key: key.key.id.to_string(), ..self.identity(user, &grant) };
+        let to = Arc::new(Judged { map_version: in_force.version, grant, identity });
+        key.judged.store(Some(Arc::new(Narrowed { of, to: Arc::clone(&to) })));
+        to
+    }
+
     fn identity(&self, user: &CachedUser, grant: &Grant) -> Identity {
         let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
         let email = user.identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
@@ -173,10 +246,7 @@ impl Decision {
     pub fn description(&self) -> &'static str {
         match self {
             Self::Allow { .. } | Self::AllowAnyone => "The request may pass.",
-            Self::Unauthenticated(Unauthenticated::NoCredential) => "Sign in, or send a credential.",
-            Self::Unauthenticated(Unauthenticated::UnknownSession) => "The session has ended. Sign in again.",
-            Self::Unauthenticated(Unauthenticated::UnknownCredential) => "The credential is not known here.",
-            Self::Unauthenticated(Unauthenticated::Ambiguous) => "Several different credentials were sent. Send one.",
+            Self::Unauthenticated(why) => why.description(),
             Self::Forbidden { why: Forbidden::NoRole, .. } => "No role is granted to this person.",
             Self::Forbidden { why: Forbidden::MissingSource, .. } => "Too little is known of this person to grant a role.",
             Self::Forbidden { why: Forbidden::Unmet { wanted, .. }, .. } => match wanted {
@@ -188,8 +258,49 @@ impl Decision {
             Self::Closed(Closed::Refused(Refused::Unreadable(_))) => "The path is ambiguous. Write it plainly.",
             Self::Closed(_) => "Nobody may use this path.",
             Self::Forbidden { why: Forbidden::Narrowed, .. } => "This route is for other roles or teams.",
+            Self::Forbidden { why: Forbidden::KeyPaths, .. } => "This key is for other paths.",
             Self::Unavailable(_) => "Sessions can't be looked up at the moment. Try again soon.",
         }
+    }
+}
+
+impl Unauthenticated {
+    pub fn description(self) -> &'static str {
+        match self {
+            Self::NoCredential => "Sign in, or send a credential.",
+            Self::UnknownSession => "The session has ended. Sign in again.",
+            Self::UnknownCredential => "The credential is not known here.",
+            Self::Lapsed => "The key waits until its owner has signed in again.",
+            Self::Ambiguous => "Several different credentials were sent. Send one.",
+        }
+    }
+}
+
+impl By {
+    pub fn kind(&self) -> CredentialKind {
+        match self {
+            Self::Session(_) => CredentialKind::Session,
+            Self::Key(_) => CredentialKind::Key,
+        }
+    }
+
+    fn permits(&self, path: &str) -> Result<(), Forbidden> {
+        match self {
+            Self::Key(WithKey { key, .. }) if !key.narrow.permits(path) => Err(Forbidden::KeyPaths),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<Unauthenticated> for Unrecognised {
+    fn from(why: Unauthenticated) -> Self {
+        Self::Unauthenticated(why)
+    }
+}
+
+impl From<Unanswered> for Unrecognised {
+    fn from(cause: Unanswered) -> Self {
+        Self::Unavailable(cause)
     }
 }
 
@@ -249,6 +360,7 @@ impl From<&Result<Credential<'_>, Ambiguous>> for CredentialLabel {
         match credential {
             Ok(Credential::None) => Self::None,
             Ok(Credential::Session(_)) => Self::Session,
+            Ok(Credential::Header(secret)) if secret.starts_with(keys::PREFIX) => Self::Key,
             Ok(Credential::Header(_)) | Err(Ambiguous) => Self::Header,
         }
     }

@@ -12,6 +12,7 @@ pub mod units;
 pub mod yaml;
 
 mod apps;
+mod keys;
 mod litellm;
 mod reference;
 mod root;
@@ -50,6 +51,7 @@ pub struct Config {
     pub providers: Vec<Provider>,
     pub sessions: Sessions,
     pub cache: Cache,
+    pub keys: crate::keys::Settings,
     pub role_map: RoleMapSource,
     pub apps: Apps,
     pub log: Log,

@@ -1,6 +1,7 @@
 //! The edge: three listeners, their routes, and what every answer carries.
 
 pub mod admin;
+mod api;
 pub mod check;
 mod cookies;
 pub mod drain;
@@ -32,7 +33,8 @@ use actix_web::{
 use drain::Drain;
 
 use crate::{
-    check::Checker, login::Login, metrics::Metrics, origin::PublicUrl, principals::Principals, session::Limits, users::Users,
+    check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, principals::Principals, session::Limits,
+    users::Users,
 };
 
 /// Forms are small; nothing else has a body.
@@ -45,6 +47,7 @@ pub struct Public {
     pub login: Data<Login>,
     pub checker: Data<Checker>,
     pub users: Data<Users>,
+    pub keys: Data<Keys>,
     pub principals: Data<Principals>,
     pub metrics: Data<Metrics>,
     pub drain: Drain,
@@ -68,7 +71,7 @@ pub struct Site {
 pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(public.site).app_data(public.login).app_data(public.checker);
-        app.app_data(public.users).app_data(public.principals).app_data(public.metrics);
+        app.app_data(public.users).app_data(public.keys).app_data(public.principals).app_data(public.metrics);
         app.app_data(Data::new(public.drain)).app_data(public.body_deadline).app_data(forms());
         app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
         let pages = web::scope("")
@@ -83,6 +86,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .route("/vestibule", get().to(home::to_home))
             .route("/vestibule/", get().to(home::show))
             .route("/vestibule/assets/{name}", get().to(asset))
+            .service(api::routes())
             .default_service(web::to(error::not_found));
         app.service(pages);
     }

@@ -25,6 +25,7 @@ pub mod login;
 
 pub mod access;
 pub mod apps;
+pub mod keys;
 pub mod oidc;
 pub mod principals;
 pub mod roles;

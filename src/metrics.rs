@@ -46,7 +46,15 @@ label!(
 );
 label!(
     /// By what a check was to be passed.
-    CredentialLabel { None => "none", Session => "session", Header => "header" }
+    CredentialLabel { None => "none", Session => "session", Key => "key", Header => "header" }
+);
+label!(
+    /// What was looked up in the principal cache.
+    LookUpLabel { Session => "session", Key => "key" }
+);
+label!(
+    /// What became of a key by somebody's will.
+    KeyChange { Made => "made", Regenerated => "regenerated", Revoked => "revoked" }
 );
 label!(
     /// How a login ended.
@@ -113,12 +121,13 @@ pub struct Metrics {
     logins_by_role: IntCounterVec,
     absent_sources: IntCounterVec,
     logouts: IntCounterVec,
+    key_changes: IntCounterVec,
     provider_refreshes: IntCounterVec,
     provider_ready: IntGaugeVec,
     store_commands: IntCounterVec,
     store_duration: HistogramVec,
     pub unreplicated_revocations: IntCounter,
-    cache_lookups: Vec<IntCounter>,
+    cache_lookups: Vec<Vec<IntCounter>>,
     cache_entries: IntGaugeVec,
     cache_proof_age: GaugeVec,
     cache_flushes: IntCounterVec,
@@ -161,8 +170,8 @@ impl Metrics {
         let cache_lookups = make.counters(
             "cache_lookups_total",
             "Look-ups in the principal cache: hit (no store command), miss (read from the store), unknown (remembered as \
-             unknown), forged (refused by its MAC), stale (served in an outage), overloaded (too many misses in flight).",
-            &["result"],
+             unknown), forged (refused by its MAC or checksum), stale (served in an outage), overloaded (too many misses in flight).",
+            &["credential", "result"],
         );
         let metrics = Self {
             checks: each_check(|labels| checks.with_label_values(&labels)),
@@ -183,6 +192,7 @@ impl Metrics {
                 &["provider", "source"],
             ),
             logouts: make.counters("logouts_total", "Sessions ended by the person.", &["outcome"]),
+            key_changes: make.counters("key_changes_total", "API keys that were made, regenerated or revoked.", &["change"]),
             provider_refreshes: make.counters(
                 "provider_refreshes_total",
                 "Fetches of a provider's discovery document and keys.",
@@ -200,7 +210,9 @@ impl Metrics {
                 "store_unreplicated_revocations_total",
                 "Revocations that no replica confirmed in time; a failover could undo them.",
             ),
-            cache_lookups: each(CacheResult::ALL, |result| cache_lookups.with_label_values(&[result.as_str()])),
+            cache_lookups: each(LookUpLabel::ALL, |credential| {
+                each(CacheResult::ALL, |result| cache_lookups.with_label_values(&[credential.as_str(), result.as_str()]))
+            }),
             cache_entries: make.gauges("cache_entries", "Entries in the principal cache.", &["map"]),
             cache_proof_age: make.ages(
                 "cache_proof_age_seconds",
@@ -270,6 +282,10 @@ impl Metrics {
         self.logouts.with_label_values(&[outcome.as_str()]).inc();
     }
 
+    pub fn key_changed(&self, change: KeyChange) {
+        self.key_changes.with_label_values(&[change.as_str()]).inc();
+    }
+
     /// `provider` is a configured id.
     pub fn provider_refreshed(&self, provider: &str, outcome: Outcome) {
         self.provider_refreshes.with_label_values(&[provider, outcome.as_str()]).inc();
@@ -285,8 +301,8 @@ impl Metrics {
         self.store_duration.with_label_values(&[operation.as_str()]).observe(took.as_secs_f64());
     }
 
-    pub fn cache_lookup(&self, result: CacheResult) {
-        self.cache_lookups[result as usize].inc();
+    pub fn cache_lookup(&self, credential: LookUpLabel, result: CacheResult) {
+        self.cache_lookups[credential as usize][result as usize].inc();
     }
 
     pub fn cache_entries(&self, map: CacheMap, entries: u64) {

@@ -6,9 +6,11 @@
 
 mod cache;
 mod chain;
+mod entry;
 mod proof;
 
 pub use cache::{CachedSession, CachedUser};
+pub use entry::{CachedKey, Narrowed, WithKey};
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,18 +25,21 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
     clock::Clock,
-    metrics::{CacheResult, Metrics},
+    keys::{self, Key, KeyId, Keys, Pointer, Presented},
+    metrics::{CacheResult, LookUpLabel, Metrics},
     secret::{Digest, Handle, HandleKind},
     session::{Limits, Session, Standing},
-    store::{Key, ReadError, Records, Shard},
+    store::{self, Kind, ReadError, Records, Shard},
     users::{self, User, Users},
 };
 use cache::{Cache, Found};
+use entry::{Holder, LastUse};
 
 /// How old a proof may be: the longest that a revocation goes unseen while the store answers.
 pub const PROVEN_FOR: Duration = Duration::from_secs(2);
 
-/// Distinct credentials that may be read from the store at once; beyond them the answer is 503.
+/// Distinct credentials of a kind that may be read from the store at once; beyond them the answer is 503.
+/// Anybody can make up keys that look right, and must not keep the sessions from being read by that.
 const MISSES_IN_FLIGHT: usize = 512;
 
 /// After a read that failed, cached entries of the shard are served for so long without trying again.
@@ -45,6 +50,15 @@ const REST_AFTER_FAILURE: Duration = Duration::from_millis(250);
 pub struct SignedIn {
     pub session: Arc<CachedSession>,
     pub user: Arc<CachedUser>,
+}
+
+/// Who a key stands for.
+#[derive(Clone)]
+pub enum ByKey {
+    Live(WithKey),
+    /// The owner's claims are too old to go by: they have to sign in again.
+    Lapsed,
+    Nobody,
 }
 
 /// Why nobody can say who a credential stands for. Never to be taken for "nobody".
@@ -61,6 +75,8 @@ pub struct Settings {
     pub limits: Limits,
     pub grace: Duration,
     pub entries: u64,
+    /// So long after their last sign-in a person's keys count.
+    pub claims_max_age: Duration,
 }
 
 /// The cache, with the tasks that keep it proven.
@@ -69,25 +85,64 @@ pub struct Principals {
     tasks: Vec<JoinHandle<()>>,
 }
 
-type Answer = Result<Option<SignedIn>, Unanswered>;
+/// A credential as it was presented, by the name that the cache has for it.
+struct Asked<'a> {
+    digest: Digest,
+    what: What<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Session(&'a str),
+    /// A key's secret.
+    Secret(Presented),
+    /// A key that made another one.
+    Id(KeyId),
+}
+
+/// What is to be read from the store.
+#[derive(Clone, Copy)]
+struct Miss {
+    shard: Shard,
+    digest: Digest,
+    wanted: Wanted,
+}
+
+#[derive(Clone, Copy)]
+enum Wanted {
+    Session,
+    KeyOfSecret,
+    Key(KeyId),
+}
+
+type Answer = Result<Option<Holder>, Unanswered>;
 type Flight = Shared<BoxFuture<'static, Answer>>;
 
 pub(crate) struct Inner {
     records: Records,
     users: Arc<Users>,
+    keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     settings: Settings,
     cache: Cache,
     /// Reads in flight, each with the shard's epoch when it began: only those of the same epoch share it.
     flights: Mutex<std::collections::HashMap<Digest, (u64, Flight)>>,
-    slots: Arc<Semaphore>,
+    /// For each kind of look-up.
+    slots: [Arc<Semaphore>; LookUpLabel::ALL.len()],
+}
+
+/// The parts that the cache reads from and writes to.
+pub struct Sources {
+    pub records: Records,
+    pub users: Arc<Users>,
+    pub keys: Arc<Keys>,
 }
 
 impl Principals {
     /// Begins to listen to the bus and to compare sequences each second.
-    pub fn start(records: Records, users: Arc<Users>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
-        let inner = Inner::new(records, users, clock, metrics, settings);
+    pub fn start(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
+        let inner = Inner::new(sources, clock, metrics, settings);
         // Heard from the beginning, so that the first round finds nothing missing.
         let notices = inner.records.store().notices();
         let listen = proof::listen(Arc::clone(&inner), notices);
@@ -101,13 +156,23 @@ impl Principals {
     }
 
     /// Whose session a cookie's value is; `None` when it is nobody's.
-    pub async fn session(&self, cookie: &str) -> Answer {
+    pub async fn session(&self, cookie: &str) -> Result<Option<SignedIn>, Unanswered> {
         self.inner.session(cookie).await
+    }
+
+    /// Whose key this is the secret of.
+    pub async fn key(&self, secret: &str) -> Result<ByKey, Unanswered> {
+        self.inner.key(secret).await
     }
 
     /// Drops a session here at once, before the notice of its end comes round.
     pub fn forget_session(&self, user: &str, digest: &Digest) {
         self.inner.cache.forget(users::shard_of(user), |maps| maps.forget_credential(digest));
+    }
+
+    /// The same for a key that has changed or ended.
+    pub fn forget_key(&self, id: KeyId) {
+        self.inner.cache.forget(id.shard(), |maps| maps.forget_key(id));
     }
 
     /// Writes sizes and the age of the oldest proof into the metrics.
@@ -123,55 +188,100 @@ impl Drop for Principals {
 }
 
 impl Inner {
-    fn new(records: Records, users: Arc<Users>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Arc<Self> {
+    fn new(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Arc<Self> {
+        let Sources { records, users, keys } = sources;
         let cache = Cache::new(settings.entries, clock.monotonic());
-        let (flights, slots) = (Mutex::default(), Arc::new(Semaphore::new(MISSES_IN_FLIGHT)));
-        Arc::new(Self { records, users, clock, metrics, settings, cache, flights, slots })
+        let (flights, slots) =
+            (Mutex::default(), [(); LookUpLabel::ALL.len()].map(|()| Arc::new(Semaphore::new(MISSES_IN_FLIGHT))));
+        Arc::new(Self { records, users, keys, clock, metrics, settings, cache, flights, slots })
     }
 
-    async fn session(self: &Arc<Self>, cookie: &str) -> Answer {
-        let digest = Digest::of(cookie.as_bytes());
+    async fn session(self: &Arc<Self>, cookie: &str) -> Result<Option<SignedIn>, Unanswered> {
+        let asked = Asked { digest: Digest::of(cookie.as_bytes()), what: What::Session(cookie) };
+        let Some(Holder::Session(signed_in)) = self.resolve(&asked).await? else { return Ok(None) };
+        if signed_in.user.disabled {
+            return Ok(None);
+        }
+        self.touch_session(&signed_in, asked.digest);
+        Ok(Some(signed_in))
+    }
+
+    async fn key(self: &Arc<Self>, secret: &str) -> Result<ByKey, Unanswered> {
+        let Some(presented) = Presented::read(secret) else {
+            self.metrics.cache_lookup(LookUpLabel::Key, CacheResult::Forged);
+            return Ok(ByKey::Nobody);
+        };
+        let asked = Asked { digest: presented.digest, what: What::Secret(presented) };
+        let Some(Holder::Key(with_key)) = self.resolve(&asked).await? else { return Ok(ByKey::Nobody) };
+        if with_key.user.disabled || !self.ancestors_live(&with_key.key).await? {
+            return Ok(ByKey::Nobody);
+        }
+        if self.has_lapsed(&with_key.user) {
+            return Ok(ByKey::Lapsed);
+        }
+        self.touch_key(&with_key);
+        Ok(ByKey::Live(with_key))
+    }
+
+    /// A key that another one made counts only while all before it do, with their owners.
+    async fn ancestors_live(self: &Arc<Self>, key: &CachedKey) -> Result<bool, Unanswered> {
+        for (id, digest) in &key.ancestors {
+            let asked = Asked { digest: *digest, what: What::Id(*id) };
+            match self.resolve(&asked).await? {
+                Some(ancestor) if !ancestor.user().disabled && !self.has_lapsed(ancestor.user()) => {}
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    fn has_lapsed(&self, owner: &CachedUser) -> bool {
+        let age = self.clock.now().duration_since(owner.verified);
+        Duration::try_from(age).is_ok_and(|age| age >= self.settings.claims_max_age)
+    }
+
+    /// Who is behind a credential: from the cache while that is proven, else from the store.
+    async fn resolve(self: &Arc<Self>, asked: &Asked<'_>) -> Answer {
         let now = self.clock.monotonic();
-        let stale = match self.cache.find(&digest, now) {
-            Found::Proven(signed_in) => match self.standing(&signed_in) {
+        let stale = match self.cache.find(&asked.digest, now) {
+            Found::Proven(holder) => match self.standing(&holder, asked) {
                 Standing::Live => {
-                    self.metrics.cache_lookup(CacheResult::Hit);
-                    self.touch_in_time(&signed_in, digest);
-                    return Ok(Some(signed_in));
+                    self.metrics.cache_lookup(asked.label(), CacheResult::Hit);
+                    return Ok(Some(holder));
                 }
                 Standing::Ended => return Ok(None),
                 // Another pod may have seen the person since.
                 Standing::Idle => None,
             },
             Found::Unknown => {
-                self.metrics.cache_lookup(CacheResult::Unknown);
+                self.metrics.cache_lookup(asked.label(), CacheResult::Unknown);
                 return Ok(None);
             }
-            Found::Unproven(signed_in) => Some(signed_in),
+            Found::Unproven(holder) => Some(holder),
             Found::Nothing => None,
         };
         let answer = match &stale {
-            Some(stale) if self.cache.rests(stale.session.shard, now, REST_AFTER_FAILURE) => Err(None),
-            _ => self.look_up(cookie, digest).await.map_err(Some),
+            Some(stale) if self.cache.rests(stale.shard(), now, REST_AFTER_FAILURE) => Err(None),
+            _ => self.look_up(asked).await.map_err(Some),
         };
         match answer {
-            Ok(found) => Ok(found.filter(|found| self.standing(found) == Standing::Live)),
-            Err(failure) => self.in_outage(stale, failure),
+            Ok(found) => Ok(found.filter(|found| self.standing(found, asked) == Standing::Live)),
+            Err(failure) => self.in_outage(asked, stale, failure),
         }
     }
 
     /// What is known but no longer proven is served for the grace, then not at all.
-    fn in_outage(&self, stale: Option<SignedIn>, failure: Option<Unanswered>) -> Answer {
+    fn in_outage(&self, asked: &Asked<'_>, stale: Option<Holder>, failure: Option<Unanswered>) -> Answer {
         let now = self.clock.monotonic();
-        let within = |signed_in: &SignedIn| {
-            self.cache.unproven_for(signed_in, now) <= self.settings.grace && self.standing(signed_in) == Standing::Live
+        let within = |holder: &Holder| {
+            self.cache.unproven_for(holder, now) <= self.settings.grace && self.standing(holder, asked) == Standing::Live
         };
         // A record that can't be read is an answer, and no reason to go on with what was.
         let unreadable = matches!(failure, Some(Unanswered::Store(ReadError::Unreadable { .. })));
         match stale.filter(|stale| !unreadable && within(stale)) {
-            Some(signed_in) => {
-                self.metrics.cache_lookup(CacheResult::Stale);
-                Ok(Some(signed_in))
+            Some(holder) => {
+                self.metrics.cache_lookup(asked.label(), CacheResult::Stale);
+                Ok(Some(holder))
             }
             None => {
                 Err(failure
@@ -180,37 +290,44 @@ impl Inner {
         }
     }
 
-    async fn look_up(self: &Arc<Self>, cookie: &str, digest: Digest) -> Answer {
-        let handle = Handle::parse(self.records.ring(), HandleKind::Session, cookie);
-        let Some(shard) = handle.ok().and_then(|handle| Shard::new(handle.shard())) else {
-            self.metrics.cache_lookup(CacheResult::Forged);
-            return Ok(None);
+    async fn look_up(self: &Arc<Self>, asked: &Asked<'_>) -> Answer {
+        let (shard, record) = match asked.what {
+            What::Session(cookie) => {
+                let handle = Handle::parse(self.records.ring(), HandleKind::Session, cookie);
+                let Some(shard) = handle.ok().and_then(|handle| Shard::new(handle.shard())) else {
+                    self.metrics.cache_lookup(asked.label(), CacheResult::Forged);
+                    return Ok(None);
+                };
+                (shard, Wanted::Session)
+            }
+            What::Secret(presented) => (presented.shard, Wanted::KeyOfSecret),
+            What::Id(id) => (id.shard(), Wanted::Key(id)),
         };
-        self.flight(shard, digest)?.await
+        self.flight(Miss { shard, digest: asked.digest, wanted: record })?.await
     }
 
     /// Joins the read of this credential that is under way, or begins one.
-    fn flight(self: &Arc<Self>, shard: Shard, digest: Digest) -> Result<Flight, Unanswered> {
-        let epoch = self.cache.epoch(shard);
+    fn flight(self: &Arc<Self>, miss: Miss) -> Result<Flight, Unanswered> {
+        let (label, epoch) = (miss.wanted.label(), self.cache.epoch(miss.shard));
         let mut flights = self.flights.lock().expect("no code that holds this lock panics");
-        if let Some((_, flight)) = flights.get(&digest).filter(|(begun, _)| *begun == epoch) {
+        if let Some((_, flight)) = flights.get(&miss.digest).filter(|(begun, _)| *begun == epoch) {
             return Ok(flight.clone());
         }
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            self.metrics.cache_lookup(CacheResult::Overloaded);
+        let Ok(slot) = Arc::clone(&self.slots[label as usize]).try_acquire_owned() else {
+            self.metrics.cache_lookup(label, CacheResult::Overloaded);
             return Err(Unanswered::Overloaded);
         };
-        self.metrics.cache_lookup(CacheResult::Miss);
+        self.metrics.cache_lookup(label, CacheResult::Miss);
         let inner = Arc::clone(self);
         // A task of its own, so that it ends even when whoever asked first has gone away.
         let read = tokio::spawn(async move {
-            let answer = inner.read(shard, digest, epoch).await;
-            inner.land(&digest, epoch);
+            let answer = inner.read(miss, epoch).await;
+            inner.land(&miss.digest, epoch);
             drop(slot);
             answer
         });
         let flight = read.map(|joined| joined.unwrap_or(Err(Unanswered::Overloaded))).boxed().shared();
-        flights.insert(digest, (epoch, flight.clone()));
+        flights.insert(miss.digest, (epoch, flight.clone()));
         Ok(flight)
     }
 
@@ -221,41 +338,81 @@ impl Inner {
         }
     }
 
-    async fn read(&self, shard: Shard, digest: Digest, epoch: u64) -> Answer {
+    async fn read(&self, miss: Miss, epoch: u64) -> Answer {
+        let Miss { shard, digest, .. } = miss;
         let began = self.clock.monotonic();
-        let answer = self.read_both(shard, &digest, began).await;
+        let answer = self.read_both(miss, began).await;
         match &answer {
             Ok(Some(found)) => self.cache.insert(shard, epoch, |maps| maps.insert(digest, found)),
             Ok(None) => self.cache.insert(shard, epoch, |maps| maps.insert_unknown(digest, began)),
             Err(error) => {
                 self.cache.failed(shard, self.clock.monotonic());
-                tracing::debug!(%error, "a session can't be looked up");
+                tracing::debug!(%error, "a credential can't be looked up");
             }
         }
         answer
     }
 
-    async fn read_both(&self, shard: Shard, digest: &Digest, began: Instant) -> Answer {
-        let Some(session) = self.records.get::<Session>(&Session::key(shard, digest)).await? else { return Ok(None) };
-        let session = session.value;
-        let user_key = Key::new(shard, crate::store::Kind::User, session.user.as_str());
-        let Some(user) = self.records.get::<User>(&user_key).await? else { return Ok(None) };
+    async fn read_both(&self, Miss { shard, digest, wanted }: Miss, began: Instant) -> Answer {
         let generation = self.cache.generation(shard);
-        Ok(Some(SignedIn {
-            session: Arc::new(CachedSession::new(&session, shard, generation, began)),
-            user: Arc::new(CachedUser::new(user.value, generation, began)),
-        }))
+        let id = match wanted {
+            Wanted::Session => {
+                let Some(session) = self.records.get::<Session>(&Session::key(shard, &digest)).await? else { return Ok(None) };
+                let session = Arc::new(CachedSession::new(&session.value, shard, generation, began));
+                let Some(user) = self.read_user(shard, &session.user, (generation, began)).await? else { return Ok(None) };
+                return Ok(Some(Holder::Session(SignedIn { session, user })));
+            }
+            Wanted::Key(id) => id,
+            Wanted::KeyOfSecret => {
+                let pointer = self.records.get::<Pointer>(&Pointer::place(shard, &digest)).await?;
+                let Some(pointer) = pointer else { return Ok(None) };
+                pointer.value.key
+            }
+        };
+        let Some(key) = self.records.get::<Key>(&Key::place(id)).await? else { return Ok(None) };
+        // The key's own record is the truth about its secrets.
+        let unlisted = key.value.standing(&digest, self.clock.now()) == keys::Standing::Unlisted;
+        if unlisted && matches!(wanted, Wanted::KeyOfSecret) {
+            return Ok(None);
+        }
+        let key = Arc::new(CachedKey::new(key.value, generation, began));
+        let Some(user) = self.read_user(shard, &key.key.user, (generation, began)).await? else { return Ok(None) };
+        Ok(Some(Holder::Key(WithKey { key, user })))
     }
 
-    fn standing(&self, signed_in: &SignedIn) -> Standing {
-        let session = &signed_in.session;
-        self.settings.limits.standing(session.created, session.last_seen(), self.clock.now())
+    async fn read_user(
+        &self,
+        shard: Shard,
+        id: &str,
+        (generation, began): (u64, Instant),
+    ) -> Result<Option<Arc<CachedUser>>, ReadError> {
+        let user = self.records.get::<User>(&store::Key::new(shard, Kind::User, id)).await?;
+        Ok(user.map(|user| Arc::new(CachedUser::new(user.value, generation, began))))
+    }
+
+    fn standing(&self, holder: &Holder, asked: &Asked<'_>) -> Standing {
+        let now = self.clock.now();
+        match (holder, asked.what) {
+            (Holder::Session(SignedIn { session, .. }), _) => {
+                self.settings.limits.standing(session.created, session.last_seen(), now)
+            }
+            (Holder::Key(WithKey { key, .. }), What::Secret(presented)) => match key.key.standing(&presented.digest, now) {
+                keys::Standing::Live => Standing::Live,
+                keys::Standing::Ended => Standing::Ended,
+                // A secret that was made a moment ago, and a record from before: read again.
+                keys::Standing::Unlisted => Standing::Idle,
+            },
+            (Holder::Key(WithKey { key, .. }), _) if key.key.has_expired(now) => Standing::Ended,
+            (Holder::Key(_), _) => Standing::Live,
+        }
     }
 
     /// Writes down that the session is used, off the check's path and at most once in a while.
-    fn touch_in_time(self: &Arc<Self>, signed_in: &SignedIn, digest: Digest) {
+    fn touch_session(self: &Arc<Self>, signed_in: &SignedIn, digest: Digest) {
         let session = Arc::clone(&signed_in.session);
-        if !self.settings.limits.wants_touch(session.last_seen(), self.clock.now()) || !session.begin_touch() {
+        if !self.settings.limits.wants_touch(session.last_seen(), self.clock.now())
+            || !self.may_touch(&session.last_use, session.shard)
+        {
             return;
         }
         let inner = Arc::clone(self);
@@ -264,7 +421,47 @@ impl Inner {
             if let Err(error) = &touched {
                 tracing::debug!(%error, "a session's use could not be written down");
             }
-            session.end_touch(touched.ok().flatten());
+            session.last_use.end_writing(touched.ok().flatten());
         });
+    }
+
+    /// The same for a key.
+    fn touch_key(self: &Arc<Self>, with_key: &WithKey) {
+        let key = Arc::clone(&with_key.key);
+        let unused = Duration::try_from(self.clock.now().duration_since(key.last_use.at())).unwrap_or_default();
+        if unused < keys::TOUCH_AFTER || !self.may_touch(&key.last_use, key.key.id.shard()) {
+            return;
+        }
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            let touched = inner.keys.touch(key.key.id).await;
+            if let Err(error) = &touched {
+                tracing::debug!(%error, "a key's use could not be written down");
+            }
+            key.last_use.end_writing(touched.ok().flatten());
+        });
+    }
+
+    /// Not while the store doesn't answer, and not while somebody is at it.
+    fn may_touch(&self, last_use: &LastUse, shard: Shard) -> bool {
+        !self.cache.rests(shard, self.clock.monotonic(), REST_AFTER_FAILURE) && last_use.begin_writing()
+    }
+}
+
+impl Asked<'_> {
+    fn label(&self) -> LookUpLabel {
+        match self.what {
+            What::Session(_) => LookUpLabel::Session,
+            What::Secret(_) | What::Id(_) => LookUpLabel::Key,
+        }
+    }
+}
+
+impl Wanted {
+    fn label(self) -> LookUpLabel {
+        match self {
+            Self::Session => LookUpLabel::Session,
+            Self::KeyOfSecret | Self::Key(_) => LookUpLabel::Key,
+        }
     }
 }

@@ -73,6 +73,12 @@ pub enum Kind {
     Identity,
     /// A signed-in browser, by the digest of its handle.
     Session,
+    /// A virtual API key, by id.
+    Key,
+    /// Which key a secret is of, by the secret's digest.
+    KeySecret,
+    /// What changes with each key that is made for a person.
+    KeysOf,
     /// A shared counter.
     Counter,
 }
@@ -250,6 +256,9 @@ impl Kind {
             Self::User => "user",
             Self::Identity => "identity",
             Self::Session => "session",
+            Self::Key => "key",
+            Self::KeySecret => "key_secret",
+            Self::KeysOf => "keys_of",
             Self::Counter => "counter",
         }
     }

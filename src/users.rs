@@ -1,6 +1,6 @@
 //! People: who an (issuer, subject) is, what was last verified of them, and how they are signed in.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ use crate::{
 /// Two pods may bring the same person up to date at once; a few rounds settle it.
 const TRIES: usize = 8;
 
+/// A sign-in that brings nothing else new is written down when the last one that was is so long ago.
+const SIGNED_IN_TO: Duration = Duration::from_secs(3600);
+
 /// A person, with every identity that was linked to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
@@ -25,6 +28,12 @@ pub struct User {
     /// What was granted at the first sign-in, where the role map says that it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pinned>,
+    /// When the claims were last verified, to the hour: by then the person was still known to a provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_in: Option<Timestamp>,
+    /// Whoever is disabled is nobody's principal: neither sessions nor keys of theirs count.
+    #[serde(default)]
+    pub disabled: bool,
 }
 
 /// Which user an (issuer, subject) is.
@@ -98,9 +107,16 @@ impl User {
         Key::new(shard_of(id), Kind::User, id)
     }
 
+    /// When the claims were last verified, as far as anybody wrote it down.
+    pub fn verified(&self) -> Timestamp {
+        self.signed_in.unwrap_or(self.created)
+    }
+
     /// Takes in what was just verified.
-    fn with_identity(&self, identity: &IdentityClaims) -> Self {
+    fn with_identity(&self, identity: &IdentityClaims, now: Timestamp) -> Self {
         let mut user = self.clone();
+        let written_lately = |at: &Timestamp| Duration::try_from(now.duration_since(*at)).unwrap_or_default() < SIGNED_IN_TO;
+        user.signed_in = user.signed_in.filter(written_lately).or(Some(now));
         match user.identities.iter_mut().find(|known| known.issuer == identity.issuer && known.subject == identity.subject) {
             Some(known) => *known = identity.clone(),
             None => user.identities.push(identity.clone()),
@@ -224,9 +240,17 @@ impl Users {
 
     /// The user with what was just verified.
     fn brought_up_to_date(&self, id: &str, stored: Option<&Stored<User>>, identity: &IdentityClaims) -> User {
+        let now = self.clock.now();
         match stored {
-            Some(stored) => stored.value.with_identity(identity),
-            None => User { id: id.to_owned(), created: self.clock.now(), identities: vec![identity.clone()], pinned: None },
+            Some(stored) => stored.value.with_identity(identity, now),
+            None => User {
+                id: id.to_owned(),
+                created: now,
+                identities: vec![identity.clone()],
+                pinned: None,
+                signed_in: Some(now),
+                disabled: false,
+            },
         }
     }
 

@@ -12,11 +12,12 @@ use crate::{
     config::{self, Config, RoleMapSource, Secret, read_secret_file},
     files::FileWatch,
     http::{CookieNames, ProxyTrust, Site, admin::Readiness},
+    keys::Keys,
     kubernetes::RoleMapWatch,
     login::Login,
     metrics::Metrics,
     oidc::{Flows, Provider, Providers},
-    principals::{Principals, Settings},
+    principals::{Principals, Settings, Sources},
     roles::{self, RoleMaps},
     secret::{KeyRing, RingKeys, SecretCell},
     session::Limits,
@@ -41,6 +42,7 @@ pub(super) struct Parts {
     pub login: Arc<Login>,
     pub checker: Arc<Checker>,
     pub users: Arc<Users>,
+    pub keys: Arc<Keys>,
     pub principals: Arc<Principals>,
     pub metrics: Arc<Metrics>,
     providers: Arc<Providers>,
@@ -63,10 +65,16 @@ impl Parts {
         let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
         let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
-        let settings = Settings { limits, grace: config.cache.revocation_grace, entries: config.cache.entries };
-        let principals =
-            Principals::start(records.clone(), Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics), settings);
-        let principals = Arc::new(principals);
+        let keys = Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone());
+        let keys = Arc::new(keys);
+        let settings = Settings {
+            limits,
+            grace: config.cache.revocation_grace,
+            entries: config.cache.entries,
+            claims_max_age: config.keys.claims_max_age,
+        };
+        let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
+        let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
         let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust())).collect();
         let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&role_maps), trust));
         let flows = Flows::new(records, Arc::clone(clock));
@@ -74,7 +82,8 @@ impl Parts {
             Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_maps, Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
         let login = Arc::new(login);
-        Ok(Self { site, login, checker, users, principals, metrics, providers, store, redis, role_map_watch, _watches: watches })
+        let _watches = watches;
+        Ok(Self { site, login, checker, users, keys, principals, metrics, providers, store, redis, role_map_watch, _watches })
     }
 
     pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {

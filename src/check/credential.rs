@@ -5,7 +5,10 @@ use std::fmt;
 use crate::access::{Place, Places};
 
 /// Where programs put a key or token, beside `Authorization`.
-const KEY_HEADERS: [Place; 4] = [Place::XApiKey, Place::XLitellmApiKey, Place::ApiKey, Place::XGoogApiKey];
+const KEY_HEADERS: [Place; 3] = [Place::XApiKey, Place::ApiKey, Place::XGoogApiKey];
+
+/// Where a scheme may stand before it. LiteLLM takes its own header with or without.
+const WITH_SCHEME: [Place; 2] = [Place::Authorization, Place::XLitellmApiKey];
 
 /// What was presented. A credential in a header is taken alone: when it is wrong, the cookie does not help.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,8 +30,8 @@ impl<'a> Credential<'a> {
         I: Iterator<Item = &'a [u8]>,
     {
         let mut found = Single::None;
-        if places.contains(Place::Authorization) {
-            for value in header(Place::Authorization.as_str()) {
+        for place in WITH_SCHEME.into_iter().filter(|place| places.contains(*place)) {
+            for value in header(place.as_str()) {
                 found.add(bearer(value)?)?;
             }
         }
@@ -73,7 +76,7 @@ impl<'a> Single<'a> {
     }
 }
 
-/// The token of an `Authorization` header. Another scheme is a credential that nobody here knows.
+/// The token behind a scheme. Another scheme is a credential that nobody here knows.
 fn bearer(value: &[u8]) -> Result<&str, Ambiguous> {
     let value = text(value)?;
     match value.split_once(' ') {
@@ -121,6 +124,10 @@ mod tests {
     #[case::nothing(&[], Ok(Credential::None))]
     #[case::bearer(&[("authorization", "Bearer sk-1")], Ok(Credential::Header("sk-1")))]
     #[case::bearer_in_any_case(&[("authorization", "bEARER  sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::litellm_with_scheme(&[("x-litellm-api-key", "Bearer sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::litellm_without_scheme(&[("x-litellm-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::the_same_with_and_without(&[("authorization", "Bearer sk-1"), ("x-litellm-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
+    #[case::another_header_has_no_scheme(&[("x-api-key", "Bearer sk-1")], Ok(Credential::Header("Bearer sk-1")))]
     #[case::basic(&[("authorization", "Basic YTpi")], Ok(Credential::Header("Basic YTpi")))]
     #[case::no_token(&[("authorization", "Bearer")], Ok(Credential::Header("Bearer")))]
     #[case::empty_token(&[("authorization", "Bearer ")], Ok(Credential::Header("")))]

@@ -10,7 +10,7 @@ use super::mistakes::shown;
 use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::{
-    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, apps, provider, store,
+    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, apps, keys, provider, store,
     values,
 };
 use crate::origin::PublicUrl;
@@ -32,6 +32,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let providers = read_providers(root);
     let sessions = root.section("sessions", "How long people stay signed in.", read_sessions);
     let cache = root.section("cache", "What a check may answer without asking the store.", read_cache);
+    let keys = root.section("keys", keys::DOC, keys::read);
     let role_map = root.section("role_map", "The document that turns claims into roles.", |section| {
         read_role_map(section, providers.as_deref())
     });
@@ -52,6 +53,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         providers: providers?,
         sessions: sessions?,
         cache: cache?,
+        keys: keys?,
         role_map: role_map?,
         apps: apps?,
         log: log?,

@@ -1,5 +1,9 @@
 //! The only mapping from what went wrong to what people and programs are told.
 
+mod api;
+
+pub(super) use api::api;
+
 use actix_web::{HttpRequest, HttpResponse, error::InternalError, http::StatusCode};
 use serde_json::json;
 

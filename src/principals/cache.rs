@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,8 +12,13 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use moka::sync::Cache as Map;
 
-use super::{PROVEN_FOR, SignedIn, chain::Chain};
+use super::{
+    PROVEN_FOR, SignedIn,
+    chain::Chain,
+    entry::{CachedKey, Holder, LastUse, WithKey},
+};
 use crate::{
+    keys::KeyId,
     metrics::{CacheMap, Metrics},
     principal::{IdentityClaims, Judged, Pinned},
     secret::Digest,
@@ -34,10 +39,9 @@ pub struct CachedSession {
     pub provider: String,
     pub created: Timestamp,
     pub(super) shard: Shard,
-    generation: u64,
-    read: Instant,
-    last_seen: AtomicI64,
-    touching: AtomicBool,
+    pub(super) generation: u64,
+    pub(super) read: Instant,
+    pub(super) last_use: LastUse,
 }
 
 /// A user as the cache knows them.
@@ -45,16 +49,19 @@ pub struct CachedUser {
     pub id: String,
     pub identities: Vec<IdentityClaims>,
     pub pinned: Option<Pinned>,
+    /// When the claims were last verified, to the hour.
+    pub verified: Timestamp,
+    pub disabled: bool,
     /// What the role map said of these very claims.
     pub judged: ArcSwapOption<Judged>,
-    generation: u64,
-    read: Instant,
+    pub(super) generation: u64,
+    pub(super) read: Instant,
 }
 
 /// What a look-up found.
 pub(super) enum Found {
-    Proven(SignedIn),
-    Unproven(SignedIn),
+    Proven(Holder),
+    Unproven(Holder),
     Unknown,
     Nothing,
 }
@@ -66,11 +73,20 @@ pub(super) struct Cache {
     origin: Instant,
 }
 
-/// Two maps, so that dropping a user is one entry; and a third for what is known to be unknown.
+/// One map for each thing that changes by itself, so that dropping it is one entry; and one for what is
+/// known to be unknown.
 pub(super) struct Maps {
-    sessions: Map<Digest, Arc<CachedSession>>,
+    credentials: Map<Digest, Credential>,
+    keys: Map<KeyId, Arc<CachedKey>>,
     users: Map<String, Arc<CachedUser>>,
     unknown: Map<Digest, Instant>,
+}
+
+/// What a digest is of. Which key a secret leads to never changes, so that this needs no proof.
+#[derive(Clone)]
+enum Credential {
+    Session(Arc<CachedSession>),
+    Key(KeyId),
 }
 
 #[derive(Default)]
@@ -93,32 +109,20 @@ impl CachedSession {
             shard,
             generation,
             read,
-            last_seen: AtomicI64::new(session.last_seen.as_millisecond()),
-            touching: AtomicBool::new(false),
+            last_use: LastUse::new(session.last_seen),
         }
     }
 
     pub fn last_seen(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.last_seen.load(Ordering::Relaxed)).unwrap_or(self.created)
-    }
-
-    /// Whether the caller, and nobody else, is to write down that the session is used.
-    pub(super) fn begin_touch(&self) -> bool {
-        !self.touching.swap(true, Ordering::Relaxed)
-    }
-
-    pub(super) fn end_touch(&self, seen: Option<Timestamp>) {
-        if let Some(seen) = seen {
-            self.last_seen.store(seen.as_millisecond(), Ordering::Relaxed);
-        }
-        self.touching.store(false, Ordering::Relaxed);
+        self.last_use.at()
     }
 }
 
 impl CachedUser {
     pub(super) fn new(user: User, generation: u64, read: Instant) -> Self {
-        let User { id, identities, pinned, .. } = user;
-        Self { id, identities, pinned, judged: ArcSwapOption::empty(), generation, read }
+        let verified = user.verified();
+        let User { id, identities, pinned, disabled, .. } = user;
+        Self { id, identities, pinned, verified, disabled, judged: ArcSwapOption::empty(), generation, read }
     }
 }
 
@@ -132,20 +136,18 @@ impl Cache {
         if self.maps.unknown.get(digest).is_some_and(|since| now.duration_since(since) <= PROVEN_FOR) {
             return Found::Unknown;
         }
-        let Some(session) = self.maps.sessions.get(digest) else { return Found::Nothing };
-        let Some(user) = self.maps.users.get(&session.user) else { return Found::Nothing };
-        let generation = self.generation(session.shard);
-        if session.generation != generation || user.generation != generation {
+        let Some(holder) = self.maps.holder(digest) else { return Found::Nothing };
+        let generation = self.generation(holder.shard());
+        if holder.generations().iter().any(|entry| *entry != generation) {
             return Found::Nothing;
         }
-        let signed_in = SignedIn { session, user };
-        if self.unproven_for(&signed_in, now) <= PROVEN_FOR { Found::Proven(signed_in) } else { Found::Unproven(signed_in) }
+        if self.unproven_for(&holder, now) <= PROVEN_FOR { Found::Proven(holder) } else { Found::Unproven(holder) }
     }
 
     /// How long ago both entries were last known to be what the store holds.
-    pub(super) fn unproven_for(&self, signed_in: &SignedIn, now: Instant) -> Duration {
-        let read = signed_in.session.read.min(signed_in.user.read);
-        let proven = self.proven(signed_in.session.shard).map_or(read, |proven| proven.max(read));
+    pub(super) fn unproven_for(&self, holder: &Holder, now: Instant) -> Duration {
+        let read = holder.read();
+        let proven = self.proven(holder.shard()).map_or(read, |proven| proven.max(read));
         now.saturating_duration_since(proven)
     }
 
@@ -189,7 +191,7 @@ impl Cache {
     }
 
     pub(super) fn report(&self, metrics: &Metrics, now: Instant) {
-        metrics.cache_entries(CacheMap::Credentials, self.maps.sessions.entry_count());
+        metrics.cache_entries(CacheMap::Credentials, self.maps.credentials.entry_count());
         metrics.cache_entries(CacheMap::Users, self.maps.users.entry_count());
         metrics.cache_entries(CacheMap::Unknown, self.maps.unknown.entry_count());
         let oldest = Shard::all().map(|shard| self.proven(shard).unwrap_or(self.origin)).min().unwrap_or(self.origin);
@@ -233,6 +235,11 @@ impl ShardView<'_> {
             match named {
                 Dropped::Credential(digest) => self.cache.maps.forget_credential(&Digest::from_bytes(*digest)),
                 Dropped::User(id) => self.cache.maps.users.invalidate(id),
+                Dropped::Key(id) => {
+                    if let Some(id) = KeyId::parse(id) {
+                        self.cache.maps.forget_key(id);
+                    }
+                }
             }
         }
     }
@@ -241,24 +248,52 @@ impl ShardView<'_> {
 impl Maps {
     fn new(entries: u64) -> Self {
         Self {
-            sessions: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
+            credentials: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
+            keys: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
             users: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
             unknown: Map::builder().max_capacity(UNKNOWN_KEPT).time_to_live(PROVEN_FOR).build(),
         }
     }
 
-    pub(super) fn insert(&self, digest: Digest, found: &SignedIn) {
+    /// Entries are cloned references: nothing is allocated.
+    fn holder(&self, digest: &Digest) -> Option<Holder> {
+        match self.credentials.get(digest)? {
+            Credential::Session(session) => {
+                let user = self.users.get(&session.user)?;
+                Some(Holder::Session(SignedIn { session, user }))
+            }
+            Credential::Key(id) => {
+                let key = self.keys.get(&id)?;
+                let user = self.users.get(&key.key.user)?;
+                Some(Holder::Key(WithKey { key, user }))
+            }
+        }
+    }
+
+    pub(super) fn insert(&self, digest: Digest, found: &Holder) {
         self.unknown.invalidate(&digest);
-        self.users.insert(found.user.id.clone(), Arc::clone(&found.user));
-        self.sessions.insert(digest, Arc::clone(&found.session));
+        let user = found.user();
+        self.users.insert(user.id.clone(), Arc::clone(user));
+        let credential = match found {
+            Holder::Session(signed_in) => Credential::Session(Arc::clone(&signed_in.session)),
+            Holder::Key(WithKey { key, .. }) => {
+                self.keys.insert(key.key.id, Arc::clone(key));
+                Credential::Key(key.key.id)
+            }
+        };
+        self.credentials.insert(digest, credential);
     }
 
     pub(super) fn insert_unknown(&self, digest: Digest, since: Instant) {
-        self.sessions.invalidate(&digest);
+        self.credentials.invalidate(&digest);
         self.unknown.insert(digest, since);
     }
 
     pub(super) fn forget_credential(&self, digest: &Digest) {
-        self.sessions.invalidate(digest);
+        self.credentials.invalidate(digest);
+    }
+
+    pub(super) fn forget_key(&self, id: KeyId) {
+        self.keys.invalidate(&id);
     }
 }

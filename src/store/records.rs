@@ -40,6 +40,8 @@ pub enum Dropped {
     Credential([u8; 32]),
     /// All that is known of a user.
     User(String),
+    /// A key, by its id.
+    Key(String),
 }
 
 /// The store and the key ring that seals for it.
@@ -173,6 +175,13 @@ impl Change<'_> {
     /// Has every pod read a user again.
     pub fn drop_user(mut self, id: &str) -> Self {
         self.dropped.push(Dropped::User(id.to_owned()));
+        self
+    }
+
+    /// Has every pod read a key again, and waits for a replica to have heard: something was taken away.
+    pub fn revoke_key(mut self, id: &str) -> Self {
+        self.dropped.push(Dropped::Key(id.to_owned()));
+        self.commit.urgency = Urgency::Revocation;
         self
     }
 

@@ -124,6 +124,12 @@ one. What the binary would refuse at its start is refused here first.
 {{- $grace := include "vestibule.milliseconds" . | int64 -}}
 {{- if or (lt $grace 6000) (gt $grace 3600000) }}{{ $mistakes = append $mistakes "config.cache.revocation_grace: must be from 6s to 1h" }}{{ end -}}
 {{- end -}}
+{{- $keys := .Values.config.keys | default dict -}}
+{{- if gt (include "vestibule.milliseconds" ($keys.default_duration | default "90d") | int64) (include "vestibule.milliseconds" ($keys.max_duration | default "365d") | int64) }}{{ $mistakes = append $mistakes "config.keys.default_duration: must not be longer than config.keys.max_duration" }}{{ end -}}
+{{- range list "default_duration" "max_duration" "overlap_max" "claims_max_age" "sign_in_within" -}}
+{{- $least := ternary 7200000 1000 (eq . "claims_max_age") -}}
+{{- with get $keys . }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit (int64 $least)) (gt $limit 315360000000) }}{{ $mistakes = append $mistakes "config.keys: a duration is out of its bounds: from 1s, claims_max_age from 2h, to 3650d" }}{{ end }}{{ end -}}
+{{- end -}}
 {{- if ge (int .Values.shutdown.delaySeconds) (int .Values.shutdown.deadlineSeconds) }}{{ $mistakes = append $mistakes "shutdown.delaySeconds: must be less than shutdown.deadlineSeconds, or nothing has time to finish" }}{{ end -}}
 {{- with .Values.terminationGracePeriodSeconds }}{{ if le (int .) (int $.Values.shutdown.deadlineSeconds) }}{{ $mistakes = append $mistakes "terminationGracePeriodSeconds: must be more than shutdown.deadlineSeconds, or Kubernetes kills the pod before" }}{{ end }}{{ end -}}
 {{- toJson $mistakes -}}

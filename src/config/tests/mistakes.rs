@@ -69,8 +69,8 @@ workers: many
 #[case("listen: 127.0.0.1:4180", &["listen (line 1): must be a map of fields, such as `{name: value}`"])]
 #[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; take it out. Known here: public, check, admin, grpc"])]
 #[case("provider: []", &["provider (line 1): is unknown; did you mean `providers`?"])]
-#[case("colour: red", &["colour (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, sessions, cache, role_map, apps, log, shutdown"])]
-#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, sessions, cache, role_map, apps, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, sessions, cache, role_map, log, shutdown"])]
+#[case("colour: red", &["colour (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, sessions, cache, keys, role_map, apps, log, shutdown"])]
+#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, sessions, cache, keys, role_map, apps, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, sessions, cache, keys, role_map, apps, log, shutdown"])]
 fn mistakes_in_the_document_itself(#[case] text: &str, #[case] expected: &[&str]) {
     assert_eq!(mistakes(text, &[]), expected);
 }
@@ -145,6 +145,12 @@ fn mistakes_in_the_store(#[case] text: &str, #[case] expected: &[&str]) {
 #[case("cache: {revocation_grace: 5s}", &["cache.revocation_grace (line 1): must be from 6s to 1h: losing one primary stops a cluster's client for about 3.5s, which must not refuse everybody; and so long a revoked session may be served in an outage"])]
 #[case("cache: {revocation_grace: 2h}", &["cache.revocation_grace (line 1): must be from 6s to 1h: losing one primary stops a cluster's client for about 3.5s, which must not refuse everybody; and so long a revoked session may be served in an outage"])]
 #[case("cache: {entries: 1}", &["cache.entries (line 1): must be a whole number from 100 to 10000000, not `1`"])]
+#[case("keys: {default_duration: 400d}", &["keys.default_duration (line 1): must not be longer than `keys.max_duration`"])]
+#[case("keys: {max_duration: 30d}", &["keys.max_duration (line 1): must not be shorter than `keys.default_duration`, which is 90d unless it is set"])]
+#[case("keys: {overlap_max: 0s}", &["keys.overlap_max (line 1): must be from 1s to 3650d"])]
+#[case("keys: {claims_max_age: 1h}", &["keys.claims_max_age (line 1): must be from 2h to 3650d: when somebody signed in is known to the hour"])]
+#[case("keys: {max_per_user: 0}", &["keys.max_per_user (line 1): must be a whole number from 1 to 10000, not `0`"])]
+#[case("keys: {admin_roles: [a, a]}", &["keys.admin_roles[1] (line 1): is listed twice; keep one of them"])]
 #[case("role_map:\n  config_map: {name: Roles}", &["role_map.config_map.name (line 2): must be a name of Kubernetes: up to 253 of a-z, 0-9, - and ."])]
 #[case("role_map:\n  config_map: {namespace: x}", &["role_map.config_map.name (line 2): is required"])]
 #[case("role_map:\n  fragments: {selector: a=b}", &["role_map.fragments (line 2): needs `config_map`, into which they are merged"])]

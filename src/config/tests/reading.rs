@@ -49,6 +49,10 @@ fn nothing_configured_is_a_usable_configuration() {
     assert!(matches!(config.store, Store::Memory));
     assert!(config.key_ring.is_none() && config.role_map == RoleMapSource::BuiltIn);
     assert_eq!((config.sessions.idle, config.sessions.absolute), (12 * HOUR, 7 * 24 * HOUR));
+    let keys = &config.keys;
+    assert_eq!((keys.max_per_user, keys.default_duration, keys.max_duration), (100, 90 * 24 * HOUR, 365 * 24 * HOUR));
+    assert_eq!((keys.overlap_max, keys.claims_max_age, keys.sign_in_within), (7 * 24 * HOUR, 30 * 24 * HOUR, HOUR));
+    assert_eq!(keys.admin_roles, [crate::principal::Role::new("proxy_admin")]);
     assert_eq!(config.cache, Cache { revocation_grace: Duration::from_secs(60), entries: 100_000 });
     assert_eq!((config.log.format, config.log.level.as_str()), (Format::Text, "info"));
     assert_eq!((config.shutdown.delay, config.shutdown.deadline), (Duration::from_secs(5), Duration::from_secs(30)));

@@ -1,0 +1,168 @@
+//! `/vestibule/api/`: what the pages do, as JSON for programs.
+//!
+//! Somebody is recognised as at a check, by what stands in a header or by the session's cookie. A browser
+//! sends its cookie along whoever makes it ask, so that a change by cookie has to come from our own pages.
+
+mod fields;
+mod keys;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, Scope,
+    error::PayloadError,
+    http::{StatusCode, header},
+    web::{self, Bytes, PayloadConfig},
+};
+
+use super::{Site, error};
+use crate::{
+    access::Places,
+    check::{By, Checker, Credential, Recognised, Unauthenticated, Unrecognised},
+    keys::{Keys, KeysError},
+};
+use fields::{Fields, WrongField};
+
+/// Far more than any call needs.
+const LARGEST_BODY: usize = 16 << 10;
+
+/// What a call is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intent {
+    Look,
+    Change,
+    /// A secret will be shown: by a session it takes a fresh sign-in.
+    ShowSecret,
+}
+
+/// Why a call is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("nobody was recognised")]
+    Unrecognised(Unrecognised),
+    #[error("a change by cookie that is not from our own page")]
+    ForeignOrigin,
+    #[error("the sign-in is not fresh")]
+    StaleSignIn,
+    #[error("the body is not JSON")]
+    NotJson,
+    #[error("the body is too large")]
+    TooLarge,
+    #[error("the body did not arrive in time")]
+    Slow,
+    #[error("the request is malformed")]
+    Malformed,
+    #[error("{0}")]
+    Field(#[from] WrongField),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("there is nothing at this address")]
+    NotFound,
+    #[error("the method is not one of this address")]
+    Method,
+}
+
+pub(super) fn routes() -> Scope {
+    web::scope("/vestibule/api")
+        .app_data(PayloadConfig::new(LARGEST_BODY))
+        .service(keys::all())
+        .service(keys::one())
+        .service(keys::regenerate())
+        .default_service(web::to(async || Refused::NotFound.respond()))
+}
+
+/// An address with the methods that it will be given; all others are refused.
+fn resource(path: &str, allowed: &'static str) -> Resource {
+    web::resource(path.to_owned()).default_service(web::to(move || {
+        let mut response = Refused::Method.respond();
+        response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allowed));
+        std::future::ready(response)
+    }))
+}
+
+/// Who calls, if they may do such a thing in such a way.
+async fn caller(
+    request: &HttpRequest,
+    site: &Site,
+    checker: &Checker,
+    keys: &Keys,
+    intent: Intent,
+) -> Result<Recognised, Refused> {
+    let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
+    let credential = Credential::find(Places::ALL, site.cookies.session, values);
+    let recognised = checker.recognise(credential).await.map_err(Refused::Unrecognised)?;
+    if let By::Session(signed_in) = &recognised.by {
+        if intent != Intent::Look && !is_same_origin(request, site) {
+            return Err(Refused::ForeignOrigin);
+        }
+        if intent == Intent::ShowSecret && !keys.is_fresh(signed_in.session.created) {
+            return Err(Refused::StaleSignIn);
+        }
+    }
+    Ok(recognised)
+}
+
+/// Every browser says where a request comes from that changes something; one that says nothing is none of
+/// those that people use, and a program has keys.
+fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
+    match header("sec-fetch-site") {
+        Some(from) => from == "same-origin",
+        None => header(header::ORIGIN.as_str()) == Some(site.public_url.origin()),
+    }
+}
+
+/// The fields of a body; none of an empty one.
+fn fields(request: &HttpRequest, body: Result<Bytes, actix_web::Error>) -> Result<Fields, Refused> {
+    let body = body.map_err(|error| unread(&error))?;
+    if body.is_empty() {
+        return Ok(Fields::default());
+    }
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Refused::NotJson);
+    }
+    Fields::parse(&body).ok_or(Refused::Malformed)
+}
+
+fn unread(error: &actix_web::Error) -> Refused {
+    match error.as_error::<PayloadError>() {
+        Some(PayloadError::Overflow) => Refused::TooLarge,
+        Some(PayloadError::Io(cause)) if cause.kind() == std::io::ErrorKind::TimedOut => Refused::Slow,
+        _ => Refused::Malformed,
+    }
+}
+
+fn answer(outcome: Result<HttpResponse, Refused>) -> HttpResponse {
+    outcome.unwrap_or_else(|refused| refused.respond())
+}
+
+impl Refused {
+    fn respond(&self) -> HttpResponse {
+        let response = error::api(self);
+        if response.status().is_server_error() {
+            tracing::error!(cause = %self.cause(), "a call can't be answered");
+        } else {
+            tracing::info!(reason = %self.cause(), "call refused");
+        }
+        response
+    }
+
+    /// For the log; nothing in it is anybody's secret.
+    fn cause(&self) -> String {
+        match self {
+            Self::Unrecognised(Unrecognised::Unauthenticated(why)) => format!("{why:?}"),
+            Self::Unrecognised(Unrecognised::Unavailable(cause)) => cause.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it is for want of a credential, and not because one is wrong.
+    pub(super) fn wants_credential(&self) -> bool {
+        matches!(self, Self::Unrecognised(Unrecognised::Unauthenticated(Unauthenticated::NoCredential)))
+    }
+}
+
+/// A plain answer.
+fn json(status: StatusCode, body: serde_json::Value) -> HttpResponse {
+    HttpResponse::build(status).json(body)
+}

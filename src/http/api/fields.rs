@@ -1,0 +1,150 @@
+//! The fields of a JSON body or of a query, taken out one by one; what nobody took is a mistake.
+
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+/// The fields that are left.
+#[derive(Default)]
+pub(super) struct Fields(Map<String, Value>);
+
+/// A field that is not what it ought to be, by a name of ours or one that is bounded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WrongField {
+    #[error("there is no field {0}")]
+    Unknown(String),
+    #[error("{0} {1}")]
+    Value(&'static str, &'static str),
+}
+
+/// Of a name that we don't know, so much is repeated.
+const LONGEST_NAME: usize = 64;
+
+impl Fields {
+    /// `None` for what is no JSON object.
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok().map(Self)
+    }
+
+    /// The parameters of a query, each at most once.
+    pub(super) fn of_query(query: &str) -> Option<Self> {
+        let mut fields = Map::new();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            if fields.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
+                return None;
+            }
+        }
+        Some(Self(fields))
+    }
+
+    /// A text; `null` is as good as nothing.
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, WrongField> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(WrongField::Value(name, "must be a text")),
+        }
+    }
+
+    /// A text that `parse` understands; its error completes the sentence that begins with the name.
+    pub(super) fn parsed<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, WrongField> {
+        let text = self.text(name)?;
+        text.map(|text| parse(&text).map_err(|wrong| WrongField::Value(name, wrong))).transpose()
+    }
+
+    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, WrongField> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(WrongField::Value(name, "must be true or false")),
+        }
+    }
+
+    /// A list of texts that `parse` understands.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &'static str,
+        longest: usize,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Result<Option<Vec<T>>, WrongField> {
+        let wrong = |wrong: &'static str| WrongField::Value(name, wrong);
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Array(values)) if values.len() <= longest => {
+                let texts = values.iter().map(|value| value.as_str().ok_or("must be a list of texts"));
+                texts.map(|text| text.and_then(&parse).map_err(wrong)).collect::<Result<_, _>>().map(Some)
+            }
+            Some(Value::Array(_)) => Err(wrong("has too many entries")),
+            Some(_) => Err(wrong("must be a list of texts")),
+        }
+    }
+
+    /// Says what is left over.
+    pub(super) fn finish(self) -> Result<(), WrongField> {
+        match self.0.into_iter().next() {
+            None => Ok(()),
+            Some((name, _)) => Err(WrongField::Unknown(name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect())),
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name).filter(|value| !value.is_null())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(text: &str) -> Fields {
+        Fields::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn fields_are_taken_out_by_their_type() {
+        let mut all = fields(r#"{"a": "x", "b": true, "c": ["1", "2"], "d": null}"#);
+        assert_eq!(all.text("a"), Ok(Some("x".to_owned())));
+        assert_eq!(all.flag("b"), Ok(true));
+        let number = |text: &str| text.parse::<u8>().map_err(|_| "must be numbers");
+        assert_eq!(all.list("c", 2, number), Ok(Some(vec![1, 2])));
+        assert_eq!((all.text("d"), all.text("e"), all.flag("f")), (Ok(None), Ok(None), Ok(false)));
+        assert_eq!(all.finish(), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_and_not_repeated() {
+        let mut all = fields(r#"{"a": 1, "b": "yes", "c": "x", "d": [1], "e": ["1", "2", "3"], "f": ["x"], "g": "x"}"#);
+        let list = |all: &mut Fields, name| all.list(name, 2, |_| Err::<(), _>("is wrong"));
+        assert_eq!(all.text("a").unwrap_err().to_string(), "a must be a text");
+        assert_eq!(all.flag("b").unwrap_err().to_string(), "b must be true or false");
+        assert_eq!(list(&mut all, "c").unwrap_err().to_string(), "c must be a list of texts");
+        assert_eq!(list(&mut all, "d").unwrap_err().to_string(), "d must be a list of texts");
+        assert_eq!(list(&mut all, "e").unwrap_err().to_string(), "e has too many entries");
+        assert_eq!(list(&mut all, "f").unwrap_err().to_string(), "f is wrong");
+        assert_eq!(all.parsed("g", |_| Err::<(), _>("is wrong")).unwrap_err().to_string(), "g is wrong");
+    }
+
+    #[test]
+    fn what_nobody_takes_is_named_within_bounds() {
+        assert_eq!(fields(r#"{"typo": 1}"#).finish().unwrap_err().to_string(), "there is no field typo");
+        let long = format!(r#"{{"{}\n": 1}}"#, "x".repeat(1000));
+        assert_eq!(fields(&long).finish(), Err(WrongField::Unknown("x".repeat(LONGEST_NAME))));
+    }
+
+    #[test]
+    fn a_query_has_each_parameter_once() {
+        let mut query = Fields::of_query("limit=5&after=a%20b").unwrap();
+        assert_eq!((query.text("limit"), query.text("after")), (Ok(Some("5".into())), Ok(Some("a b".into()))));
+        assert!(Fields::of_query("a=1&a=2").is_none());
+    }
+
+    #[test]
+    fn only_an_object_has_fields() {
+        for text in ["", "[]", "1", "{", "\"x\"", "{} {}"] {
+            assert!(Fields::parse(text.as_bytes()).is_none(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! `/vestibule/api/keys`: making, listing, regenerating and revoking keys.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Bytes, Data, Path},
+};
+use serde_json::{Value, json as value};
+
+use super::{Intent, Refused, answer, caller, fields, fields::Fields, json, resource};
+use crate::{
+    access::PathPattern,
+    check::{By, Checker, Recognised},
+    http::Site,
+    keys::{Key, KeyId, Keys, Lasting, Limits, Made, Manager, Wish},
+    principal::{Role, Team},
+    principals::Principals,
+};
+
+const LONGEST_ALIAS: usize = 128;
+const MOST_TEAMS: usize = 100;
+const LONGEST_TEAM: usize = 256;
+const MOST_PATHS: usize = 32;
+const PAGE: usize = 50;
+const LARGEST_PAGE: usize = 100;
+
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Principals>);
+type Body = Result<Bytes, actix_web::Error>;
+
+pub(super) fn all() -> Resource {
+    resource("/keys", "GET, POST")
+        .route(web::get().to(async |request, services| answer(list(request, services).await)))
+        .route(web::post().to(async |request, body, services| answer(make(request, body, services).await)))
+}
+
+pub(super) fn one() -> Resource {
+    resource("/keys/{id}", "DELETE")
+        .route(web::delete().to(async |request, id, services| answer(revoke(request, id, services).await)))
+}
+
+pub(super) fn regenerate() -> Resource {
+    let answer = async |request, id, body, services| answer(renew(request, id, body, services).await);
+    resource("/keys/{id}/regenerate", "POST").route(web::post().to(answer))
+}
+
+async fn make(request: HttpRequest, body: Body, (site, checker, keys, _): Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
+    let wish = read_wish(fields(&request, body)?, &checker)?;
+    let made = keys.make(&manager(&caller), &wish).await?;
+    Ok(json(StatusCode::CREATED, with_secret(&made, &checker)))
+}
+
+async fn list(request: HttpRequest, (site, checker, keys, _): Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
+    let after = query.parsed("after", |text| KeyId::parse(text).ok_or("must be a token_id"))?;
+    let user = query.text("user_id")?;
+    query.finish()?;
+    let page = keys.list(&manager(&caller), user.as_deref(), after, limit).await?;
+    let listed: Vec<Value> = page.keys.iter().map(|key| shown(key, &checker)).collect();
+    Ok(json(StatusCode::OK, value!({"keys": listed, "next": page.next.map(|id| id.to_string())})))
+}
+
+async fn revoke(
+    request: HttpRequest,
+    id: Path<String>,
+    (site, checker, keys, principals): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
+    let key = keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?).await?;
+    principals.forget_key(key.id);
+    Ok(json(StatusCode::OK, value!({"token_id": key.id.to_string(), "deleted": true})))
+}
+
+async fn renew(
+    request: HttpRequest,
+    id: Path<String>,
+    body: Body,
+    (site, checker, keys, principals): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
+    let mut fields = fields(&request, body)?;
+    let overlap = fields.parsed("overlap", lasting)?;
+    fields.finish()?;
+    let made = keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, overlap).await?;
+    principals.forget_key(made.key.id);
+    Ok(json(StatusCode::OK, with_secret(&made, &checker)))
+}
+
+fn manager(caller: &Recognised) -> Manager<'_> {
+    let key = match &caller.by {
+        By::Session(_) => None,
+        By::Key(with_key) => Some(&with_key.key.key),
+    };
+    Manager { user: &caller.judged.identity.user, role: caller.judged.grant.role.as_ref(), key }
+}
+
+fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
+    let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
+    let limits = Limits {
+        role: fields.parsed("user_role", role)?,
+        teams: fields.list("teams", MOST_TEAMS, team)?,
+        paths: fields.list("paths", MOST_PATHS, path)?.unwrap_or_default(),
+    };
+    let wish = Wish {
+        user: fields.text("user_id")?,
+        alias: fields.parsed("key_alias", alias)?,
+        lasting: fields.parsed("duration", lasting)?,
+        limits,
+        manage_keys: fields.flag("manage_keys")?,
+        application: None,
+    };
+    fields.finish()?;
+    Ok(wish)
+}
+
+fn alias(text: &str) -> Result<String, &'static str> {
+    let printable = !text.chars().any(char::is_control) && text.trim() == text && !text.is_empty();
+    match text.chars().count() <= LONGEST_ALIAS && printable {
+        true => Ok(text.to_owned()),
+        false => Err("must have 1 to 128 characters, no control characters, and no blanks at its ends"),
+    }
+}
+
+fn lasting(text: &str) -> Result<Lasting, &'static str> {
+    Lasting::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
+}
+
+fn team(text: &str) -> Result<Team, &'static str> {
+    let fits = !text.is_empty() && text.len() <= LONGEST_TEAM && !text.contains(|c: char| c == ',' || c.is_control());
+    if fits { Ok(Team::new(text)) } else { Err("must be names of teams, without commas and control characters") }
+}
+
+fn path(text: &str) -> Result<String, &'static str> {
+    let pattern = PathPattern::parse(text).map_err(|_| "must be patterns of paths as in access rules, such as /v1/**")?;
+    Ok(pattern.as_str().to_owned())
+}
+
+fn page_size(text: &str) -> Result<usize, &'static str> {
+    let size = text.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size));
+    size.ok_or("must be a whole number from 1 to 100")
+}
+
+fn with_secret(made: &Made, checker: &Checker) -> Value {
+    let mut body = shown(&made.key, checker);
+    body["key"] = made.secret.expose().into();
+    body
+}
+
+/// A key without its secret, which nobody has any more. What its maker set and what came with the maker is
+/// shown as one, but for paths: those of either have to match.
+fn shown(key: &Key, checker: &Checker) -> Value {
+    let lists = key.limits.iter().filter_map(|limits| limits.teams.as_ref());
+    let teams = lists.cloned().reduce(|kept, list| kept.into_iter().filter(|team| list.contains(team)).collect());
+    let paths: Vec<&Vec<String>> = key.limits.iter().map(|limits| &limits.paths).filter(|paths| !paths.is_empty()).collect();
+    value!({
+        "token_id": key.id.to_string(),
+        "key_alias": key.alias,
+        "user_id": key.user,
+        "user_role": ceiling(key, checker),
+        "teams": teams,
+        "paths": paths.first(),
+        "further_paths": paths.get(1..).unwrap_or_default(),
+        "manage_keys": key.manage_keys,
+        "created_at": key.created,
+        "expires": key.expires,
+        "last_used": key.last_used,
+        "parent": key.parent().map(|id| id.to_string()),
+        "application": key.application,
+    })
+}
+
+fn ceiling(key: &Key, checker: &Checker) -> Option<Role> {
+    let ceilings = key.limits.iter().filter_map(|limits| limits.role.clone());
+    ceilings.reduce(|one, other| checker.lower_of(&one, &other).unwrap_or(one))
+}

@@ -1,0 +1,226 @@
+//! A key as the store keeps it: whose it is, what narrows it, and the digests of its secrets.
+
+use std::{fmt, time::Duration};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Limits;
+use crate::{
+    secret::{Digest, random_bytes},
+    store::{self, Index, Kind, Record, Shard, Ttl},
+    users,
+};
+
+/// A key's public name: a UUIDv7, so that ids sort by age, whose last byte is the owner's shard, so that
+/// the key is found by its id alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(Uuid);
+
+/// A key. Its record is the truth: a secret counts while its digest stands here.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Key {
+    pub id: KeyId,
+    /// The owner. The key gives what they have, and no more.
+    pub user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    pub created: Timestamp,
+    pub expires: Timestamp,
+    /// What its maker set, and what was set for its makers before.
+    #[serde(default)]
+    pub limits: Vec<Limits>,
+    /// Whether it makes and ends keys.
+    #[serde(default)]
+    pub manage_keys: bool,
+    /// The keys that it was made by, the first one first. It counts only while all of them do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<KeyId>,
+    /// The application that it was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<String>,
+    /// To ten minutes or so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used: Option<Timestamp>,
+    pub(super) secrets: Vec<Secret>,
+}
+
+/// A secret by its digest, and until when it counts; without an end it is the one in force.
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct Secret {
+    digest: [u8; 32],
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+}
+
+/// Leads from a secret's digest to its key.
+#[derive(Serialize, Deserialize)]
+pub struct Pointer {
+    pub key: KeyId,
+}
+
+/// Changes whenever a key of a person is made, so that two pods never make the last one that is allowed twice.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct KeysOf {
+    pub made: u64,
+}
+
+/// Whether a secret counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Live,
+    Ended,
+    /// The record doesn't know it. Another version of the record may.
+    Unlisted,
+}
+
+/// More secrets of one key than this never count at once, however often it is regenerated.
+const MOST_SECRETS: usize = 4;
+
+impl KeyId {
+    pub(super) fn new(shard: Shard, now: Timestamp) -> Self {
+        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
+        let mut random: [u8; 10] = random_bytes();
+        random[9] = shard.number();
+        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
+    }
+
+    /// Reads an id as it is written here, and in no other way that a UUID may be.
+    pub fn parse(text: &str) -> Option<Self> {
+        let id = Self(Uuid::try_parse(text).ok()?);
+        let last = id.0.as_bytes()[15];
+        (last < Shard::COUNT && id.to_string() == text).then_some(id)
+    }
+
+    pub fn shard(self) -> Shard {
+        Shard::new(self.0.as_bytes()[15] % Shard::COUNT).expect("a remainder is smaller than the divisor")
+    }
+
+    pub(super) fn place(self) -> store::Key {
+        store::Key::new(self.shard(), Kind::Key, self.to_string())
+    }
+}
+
+impl Key {
+    /// Where the record lies.
+    pub fn place(id: KeyId) -> store::Key {
+        id.place()
+    }
+
+    pub fn parent(&self) -> Option<KeyId> {
+        self.ancestors.last().copied()
+    }
+
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires <= now
+    }
+
+    pub fn standing(&self, secret: &Digest, now: Timestamp) -> Standing {
+        match self.secrets.iter().find(|known| known.digest == *secret.as_bytes()) {
+            None => Standing::Unlisted,
+            Some(_) if self.has_expired(now) => Standing::Ended,
+            Some(known) if known.until.is_some_and(|until| until <= now) => Standing::Ended,
+            Some(_) => Standing::Live,
+        }
+    }
+
+    /// How long the store has to keep the record.
+    pub(super) fn ttl(&self, now: Timestamp) -> Ttl {
+        left(self.expires, now)
+    }
+
+    pub(super) fn pointers(&self) -> impl Iterator<Item = store::Key> {
+        self.secrets.iter().map(|secret| secret.place(self.id.shard()))
+    }
+
+    /// Puts a new secret in force. The one before it counts until `until`, and what is left of earlier
+    /// ones as long as was said then. Returns what is gone at once, and what ends later and when.
+    pub(super) fn renew(&mut self, secret: &Digest, until: Timestamp, now: Timestamp) -> Renewed {
+        let end = until.min(self.expires);
+        for known in &mut self.secrets {
+            known.until = Some(known.until.map_or(end, |earlier| earlier.min(self.expires)));
+        }
+        self.secrets.insert(0, Secret::new(secret));
+        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        for secret in self.secrets.drain(..) {
+            let counts = secret.until.is_none_or(|until| until > now) && kept.len() < MOST_SECRETS;
+            if counts { kept.push(secret) } else { gone.push(secret) }
+        }
+        self.secrets = kept;
+        let shard = self.id.shard();
+        let ending = self.secrets.iter().filter_map(|secret| Some((secret.place(shard), left(secret.until?, now))));
+        Renewed { gone: gone.iter().map(|secret| secret.place(shard)).collect(), ending: ending.collect() }
+    }
+}
+
+/// What becomes of the pointers of earlier secrets.
+pub(super) struct Renewed {
+    pub gone: Vec<store::Key>,
+    pub ending: Vec<(store::Key, Ttl)>,
+}
+
+impl Secret {
+    pub(super) fn new(digest: &Digest) -> Self {
+        Self { digest: *digest.as_bytes(), until: None }
+    }
+
+    fn place(&self, shard: Shard) -> store::Key {
+        Pointer::place(shard, &Digest::from_bytes(self.digest))
+    }
+}
+
+impl Pointer {
+    pub fn place(shard: Shard, secret: &Digest) -> store::Key {
+        store::Key::new(shard, Kind::KeySecret, secret.to_hex())
+    }
+}
+
+impl KeysOf {
+    pub(super) fn place(user: &str) -> store::Key {
+        store::Key::new(users::shard_of(user), Kind::KeysOf, user)
+    }
+}
+
+/// The ids of a person's keys.
+pub(super) fn index_of(user: &str) -> Index {
+    Index::new(users::shard_of(user), format!("keys:{user}"))
+}
+
+fn left(end: Timestamp, now: Timestamp) -> Ttl {
+    // Redis takes no time of zero for one.
+    let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
+    Ttl::For(left.max(Duration::from_millis(1)))
+}
+
+impl Record for Key {
+    const KIND: Kind = Kind::Key;
+}
+
+impl Record for Pointer {
+    const KIND: Kind = Kind::KeySecret;
+}
+
+impl Record for KeysOf {
+    const KIND: Kind = Kind::KeysOf;
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl fmt::Debug for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Which key it is and whose; the alias is a person's own words.
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("id", &self.id).field("user", &self.user).finish_non_exhaustive()
+    }
+}

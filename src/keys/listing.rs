@@ -1,0 +1,150 @@
+//! A person's keys one after another: pages of them, how many there are, and what is dead among them.
+//!
+//! Records expire by themselves, and a key dies with the one that made it. The index learns of either
+//! when somebody reads it.
+
+use std::collections::{HashMap, HashSet};
+
+use futures::future::{join_all, try_join_all};
+use jiff::Timestamp;
+
+use super::{Key, KeyId, KeysError, key::index_of};
+use crate::store::{Change, ReadError, Records, Stored};
+
+/// Records that are read at once.
+const BATCH: usize = 100;
+
+/// Some of a person's keys, and where the next ones begin.
+#[derive(Debug)]
+pub struct Page {
+    pub keys: Vec<Key>,
+    /// `None` at the end.
+    pub next: Option<KeyId>,
+}
+
+/// The index of one person's keys, as of a moment.
+pub(super) struct Roll<'a> {
+    records: &'a Records,
+    user: &'a str,
+    now: Timestamp,
+}
+
+/// What is to be taken out of a person's index.
+#[derive(Default)]
+pub(super) struct Dead {
+    user: String,
+    /// Members without a record.
+    gone: Vec<String>,
+    /// Keys whose maker is gone.
+    orphans: Vec<Key>,
+}
+
+impl<'a> Roll<'a> {
+    pub(super) fn new(records: &'a Records, user: &'a str, now: Timestamp) -> Self {
+        Self { records, user, now }
+    }
+
+    pub(super) async fn page(
+        &self,
+        after: Option<KeyId>,
+        limit: usize,
+        visible: impl Fn(&Key) -> bool,
+    ) -> Result<Page, KeysError> {
+        let (mut keys, mut dead) = (Vec::new(), Dead::of(self.user));
+        let mut after = after.map(|id| id.to_string());
+        while keys.len() <= limit {
+            let ids = self.ids(after.as_deref(), BATCH.min(limit + 1)).await?;
+            let Some(last) = ids.last().cloned() else { break };
+            keys.extend(self.living(ids, &mut dead).await?.into_iter().filter(&visible));
+            after = Some(last);
+        }
+        self.clean(dead).await;
+        let more = keys.len() > limit;
+        keys.truncate(limit);
+        let next = keys.last().filter(|_| more).map(|key| key.id);
+        Ok(Page { keys, next })
+    }
+
+    /// What has to go so that there are fewer than `most`; nothing while there are.
+    pub(super) async fn make_room(&self, most: usize) -> Result<Dead, KeysError> {
+        let mut dead = Dead::of(self.user);
+        if self.ids(None, most).await?.len() < most {
+            return Ok(dead);
+        }
+        let (mut living, mut after) = (0, None);
+        while living < most {
+            let ids = self.ids(after.as_deref(), BATCH).await?;
+            let Some(last) = ids.last().cloned() else { return Ok(dead) };
+            living += self.living(ids, &mut dead).await?.len();
+            after = Some(last);
+        }
+        Err(KeysError::Full)
+    }
+
+    async fn ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ReadError> {
+        Ok(self.records.store().list(&index_of(self.user), after, limit).await?)
+    }
+
+    /// Reads keys; what is none any more is noted as dead.
+    async fn living(&self, ids: Vec<String>, dead: &mut Dead) -> Result<Vec<Key>, ReadError> {
+        let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(Key::place) {
+            Some(place) => (id, self.records.get::<Key>(&place).await),
+            None => (id, Ok(None)),
+        });
+        let (mut found, mut ancestors) = (Vec::new(), HashSet::new());
+        for (id, read) in join_all(reads).await {
+            match read? {
+                None => dead.gone.push(id),
+                // Its record goes when the store says so: our clock may be wrong.
+                Some(Stored { value, .. }) if value.has_expired(self.now) => {}
+                Some(Stored { value, .. }) => {
+                    ancestors.extend(value.ancestors.iter().copied());
+                    found.push(value);
+                }
+            }
+        }
+        let alive = self.alive(ancestors).await?;
+        let (living, orphans) = found.into_iter().partition(|key: &Key| key.ancestors.iter().all(|id| alive[id]));
+        dead.orphans.extend::<Vec<_>>(orphans);
+        Ok(living)
+    }
+
+    async fn alive(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, ReadError> {
+        let reads = ids.into_iter().map(async |id| {
+            let found = self.records.get::<Key>(&Key::place(id)).await?;
+            Ok::<_, ReadError>((id, found.is_some()))
+        });
+        Ok(try_join_all(reads).await?.into_iter().collect())
+    }
+
+    /// Whoever reads next finds the dead again, if they can't be taken out now.
+    async fn clean(&self, dead: Dead) {
+        if dead.is_empty() {
+            return;
+        }
+        let change = self.records.change(crate::users::shard_of(self.user));
+        if let Err(error) = dead.remove_from(change).commit().await {
+            tracing::debug!(%error, "what is dead in an index of keys stays for now");
+        }
+    }
+}
+
+impl Dead {
+    fn of(user: &str) -> Self {
+        Self { user: user.to_owned(), ..Self::default() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.orphans.is_empty()
+    }
+
+    /// Ids are never used again, so that nothing has to be expected.
+    pub(super) fn remove_from(self, change: Change<'_>) -> Change<'_> {
+        let index = index_of(&self.user);
+        let change = self.gone.iter().fold(change, |change, id| change.index_remove(&index, id));
+        self.orphans.iter().fold(change, |change, key| {
+            let change = key.pointers().fold(change, |change, pointer| change.delete(&pointer));
+            change.delete(&Key::place(key.id)).index_remove(&index, &key.id.to_string()).revoke_key(&key.id.to_string())
+        })
+    }
+}

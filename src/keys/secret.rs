@@ -1,0 +1,146 @@
+//! A key's secret: `sk-`, then the owner's shard, 256 random bits and a checksum in base64url.
+//!
+//! No key ring has a part in it, so that no rotation ends a key. The checksum proves nothing: it tells
+//! a cut or mistyped secret from one that is worth a look into the store.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::{
+    secret::{Digest, random_bytes},
+    store::Shard,
+};
+
+/// What every key begins with, as clients of LLM APIs expect it.
+pub const PREFIX: &str = "sk-";
+
+const RANDOM_LEN: usize = 32;
+const CHECKSUM_LEN: usize = 4;
+const BODY_LEN: usize = 1 + RANDOM_LEN;
+const LEN: usize = BODY_LEN + CHECKSUM_LEN;
+
+/// The number of characters of every secret.
+const TEXT_LEN: usize = PREFIX.len() + (LEN * 8).div_ceil(6);
+
+/// The secret itself. It is shown once; only its digest is kept.
+pub struct KeySecret(Zeroizing<String>);
+
+/// What a presented secret says by itself: where to look, and for what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Presented {
+    pub shard: Shard,
+    pub digest: Digest,
+}
+
+impl KeySecret {
+    pub(super) fn mint(shard: Shard) -> Self {
+        let mut bytes = [0; LEN];
+        bytes[0] = shard.number();
+        bytes[1..BODY_LEN].copy_from_slice(&random_bytes::<RANDOM_LEN>());
+        let checksum = checksum(&bytes[..BODY_LEN]);
+        bytes[BODY_LEN..].copy_from_slice(&checksum);
+        let mut text = Zeroizing::new(String::with_capacity(TEXT_LEN));
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        bytes.zeroize();
+        Self(text)
+    }
+
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
+    }
+
+    /// The secret, for the one answer that shows it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KeySecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeySecret([redacted])")
+    }
+}
+
+impl Presented {
+    /// `None` for what was never a key of ours, whatever the store holds.
+    pub fn read(text: &str) -> Option<Self> {
+        if text.len() != TEXT_LEN {
+            return None;
+        }
+        let mut bytes = [0; LEN];
+        let len = URL_SAFE_NO_PAD.decode_slice(text.strip_prefix(PREFIX)?, &mut bytes).ok()?;
+        let (body, given) = bytes.split_at(BODY_LEN);
+        let whole = len == LEN && given == checksum(body);
+        let shard = Shard::new(bytes[0]).filter(|_| whole);
+        bytes.zeroize();
+        Some(Self { shard: shard?, digest: Digest::of(text.as_bytes()) })
+    }
+}
+
+fn checksum(body: &[u8]) -> [u8; CHECKSUM_LEN] {
+    let mut text = Zeroizing::new([0; 16 + BODY_LEN]);
+    text[..16].copy_from_slice(b"vestibule key  1");
+    text[16..].copy_from_slice(body);
+    let digest = Digest::of(&*text);
+    let [a, b, c, d, ..] = *digest.as_bytes();
+    [a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(number: u8) -> Shard {
+        Shard::new(number).unwrap()
+    }
+
+    #[test]
+    fn a_secret_is_read_back_with_its_shard() {
+        for number in [0, 1, 63] {
+            let secret = KeySecret::mint(shard(number));
+            let read = Presented::read(secret.expose()).unwrap();
+            assert_eq!((read.shard, read.digest), (shard(number), secret.digest()));
+            assert_eq!(secret.expose().len(), TEXT_LEN);
+            assert!(secret.expose().starts_with("sk-"));
+        }
+    }
+
+    #[test]
+    fn two_secrets_differ() {
+        assert_ne!(KeySecret::mint(shard(1)).digest(), KeySecret::mint(shard(1)).digest());
+    }
+
+    #[test]
+    fn a_mistyped_cut_or_foreign_secret_is_refused_by_itself() {
+        let secret = KeySecret::mint(shard(7));
+        let text = secret.expose();
+        for at in 0..text.len() {
+            let mut altered = text.as_bytes().to_vec();
+            altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
+            assert_eq!(Presented::read(std::str::from_utf8(&altered).unwrap()), None, "character {at}");
+        }
+        let long = format!("{text}=");
+        for garbage in ["", "sk-", "sk-1234", &text[3..], &text[..text.len() - 1], &long, &text.replacen("sk-", "pk-", 1)] {
+            assert_eq!(Presented::read(garbage), None, "{garbage}");
+        }
+        let accents = format!("sk-{}", "é".repeat(25));
+        assert_eq!((accents.len(), Presented::read(&accents)), (TEXT_LEN, None));
+    }
+
+    #[test]
+    fn a_shard_that_there_is_not_is_refused_although_the_checksum_holds() {
+        let mut bytes = [0; LEN];
+        bytes[0] = Shard::COUNT;
+        let sum = checksum(&bytes[..BODY_LEN]);
+        bytes[BODY_LEN..].copy_from_slice(&sum);
+        assert_eq!(Presented::read(&format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes))), None);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert_eq!(format!("{:?}", KeySecret::mint(shard(1))), "KeySecret([redacted])");
+    }
+}
