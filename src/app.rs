@@ -156,6 +156,7 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
         checker: Data::from(Arc::clone(&parts.checker)),
         users: Data::from(Arc::clone(&parts.users)),
         keys: Data::from(Arc::clone(&parts.keys)),
+        apps: Data::from(Arc::clone(&parts.apps)),
         principals: Data::from(Arc::clone(&parts.principals)),
         metrics: Data::from(Arc::clone(&parts.metrics)),
         drain: drain.clone(),

@@ -2,11 +2,15 @@
 
 pub mod admin;
 mod api;
+mod apps;
 pub mod check;
 mod cookies;
+mod cors;
+mod csrf;
 pub mod drain;
 mod error;
 mod home;
+mod keys;
 mod links;
 mod login;
 mod logout;
@@ -15,6 +19,7 @@ mod request;
 mod request_id;
 mod session;
 
+pub use apps::Apps;
 pub use cookies::CookieNames;
 pub use links::RETURN_PARAMETER;
 pub use request::{BodyDeadline, ProxyTrust};
@@ -25,7 +30,7 @@ use actix_web::{
     HttpResponse, Route,
     error::{PayloadError, UrlencodedError},
     guard,
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::from_fn,
     web::{self, Data, FormConfig, ServiceConfig},
 };
@@ -48,6 +53,7 @@ pub struct Public {
     pub checker: Data<Checker>,
     pub users: Data<Users>,
     pub keys: Data<Keys>,
+    pub apps: Data<Apps>,
     pub principals: Data<Principals>,
     pub metrics: Data<Metrics>,
     pub drain: Drain,
@@ -71,7 +77,11 @@ pub struct Site {
 pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(public.site).app_data(public.login).app_data(public.checker);
-        app.app_data(public.users).app_data(public.keys).app_data(public.principals).app_data(public.metrics);
+        app.app_data(public.users)
+            .app_data(public.keys)
+            .app_data(public.apps)
+            .app_data(public.principals)
+            .app_data(public.metrics);
         app.app_data(Data::new(public.drain)).app_data(public.body_deadline).app_data(forms());
         app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
         let pages = web::scope("")
@@ -83,8 +93,16 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .route("/sso/callback/{provider}", web::get().to(login::callback))
             .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
             .route("/sso/session", get().to(session::show))
+            .service(
+                // A head alone would make a key that nobody sees.
+                web::resource(crate::apps::PATH)
+                    .route(web::get().to(apps::ask))
+                    .route(web::post().to(apps::answer))
+                    .route(web::method(Method::OPTIONS).to(apps::preflight)),
+            )
             .route("/vestibule", get().to(home::to_home))
             .route("/vestibule/", get().to(home::show))
+            .service(web::resource(keys::PATH).route(get().to(keys::show)).post(keys::act))
             .route("/vestibule/assets/{name}", get().to(asset))
             .service(api::routes())
             .default_service(web::to(error::not_found));

@@ -27,11 +27,14 @@ use crate::{
     store::{Change, Conflict, Failed, ReadError, Records, Stored, Version},
     users::{self, User},
 };
-use key::{KeysOf, Secret, index_of};
+use key::{KeysOf, Secret};
 use listing::Roll;
 
 /// Two pods may change a person's keys at once; a few rounds settle it.
 const TRIES: usize = 8;
+
+/// Live keys that a person may have given to one application: one for each of their machines.
+pub const MOST_OF_AN_APPLICATION: usize = 10;
 
 /// How long a line of keys that made each other may be.
 const MOST_ANCESTORS: usize = 4;
@@ -146,13 +149,33 @@ impl Keys {
     /// Makes a key. Once its owner may have no more, nothing is written.
     pub async fn make(&self, manager: &Manager<'_>, wish: &Wish) -> Result<Made, KeysError> {
         manager.require_managing()?;
+        self.make_and_end(manager, wish).await.map(|(made, _)| made)
+    }
+
+    /// Makes a key for the application that the wish names, and ends its oldest ones beyond [`MOST_OF_AN_APPLICATION`].
+    ///
+    /// A key needs no leave to manage keys for it: this one is no wider, no longer-lived, and ends with it.
+    pub async fn make_for_application(&self, manager: &Manager<'_>, wish: &Wish) -> Result<(Made, Vec<KeyId>), KeysError> {
+        self.make_and_end(manager, wish).await
+    }
+
+    /// Whole seconds until the key expires.
+    pub fn remaining(&self, key: &Key) -> u64 {
+        since(self.clock.now(), key.expires).as_secs()
+    }
+
+    async fn make_and_end(&self, manager: &Manager<'_>, wish: &Wish) -> Result<(Made, Vec<KeyId>), KeysError> {
         let owner = self.subject(manager, wish.user.as_deref())?;
         let made = self.draft(manager, owner, wish)?;
         for _ in 0..TRIES {
-            if self.try_make(manager, &made).await?.is_ok() {
+            if let Ok(ended) = self.try_make(manager, &made).await? {
                 self.metrics.key_changed(KeyChange::Made);
                 tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
-                return Ok(made);
+                for id in &ended {
+                    self.metrics.key_changed(KeyChange::Revoked);
+                    tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
+                }
+                return Ok((made, ended));
             }
         }
         Err(KeysError::Contended)
@@ -178,9 +201,7 @@ impl Keys {
         for round in 1..=TRIES {
             let Stored { value: key, version } =
                 self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            let change = self.records.change(id.shard()).delete(&Key::place(id)).revoke_key(&id.to_string());
-            let change = key.pointers().fold(change, |change, pointer| change.delete(&pointer));
-            let change = change.index_remove(&index_of(&key.user), &id.to_string());
+            let change = key.remove_from(self.records.change(id.shard()));
             // Whatever else becomes of the record meanwhile, it ends: a secret without a record counts for nothing.
             let change = if round < TRIES { change.expect_version(&Key::place(id), version) } else { change };
             if change.commit().await?.is_ok() {
@@ -296,7 +317,7 @@ impl Keys {
         Ok((owner != manager.user).then(|| Limits::ceiling(Some(role))))
     }
 
-    async fn try_make(&self, manager: &Manager<'_>, made: &Made) -> Result<Result<(), Conflict>, KeysError> {
+    async fn try_make(&self, manager: &Manager<'_>, made: &Made) -> Result<Result<Vec<KeyId>, Conflict>, KeysError> {
         let (key, now) = (&made.key, self.clock.now());
         let user = self.records.get::<User>(&User::key(&key.user)).await?.ok_or(KeysError::NoSuchUser)?;
         if user.value.disabled {
@@ -304,13 +325,26 @@ impl Keys {
         }
         let turn = self.records.get::<KeysOf>(&KeysOf::place(&key.user)).await?;
         let parent = self.parent(manager, key).await?;
-        let dead = Roll::new(&self.records, &key.user, now).make_room(self.settings.max_per_user).await?;
         let change = self.records.change(key.id.shard()).expect_version(&User::key(&key.user), user.version);
         let change = parent.iter().fold(change, |change, (place, version)| change.expect_version(place, *version));
-        let change = take_turn(change, &key.user, turn);
-        let change =
-            put_key(dead.remove_from(change), key, &made.secret, now).index_add(&index_of(&key.user), &key.id.to_string());
-        Ok(change.commit().await?.map(drop))
+        let (ended, change) = self.make_room(take_turn(change, &key.user, turn), key, now).await?;
+        let change = put_key(change, key, &made.secret, now);
+        let change = key.indices().fold(change, |change, index| change.index_add(&index, &key.id.to_string()));
+        Ok(change.commit().await?.map(|_| ended))
+    }
+
+    /// Takes out what is dead, and what an application has too many of.
+    async fn make_room<'a>(&self, change: Change<'a>, key: &Key, now: Timestamp) -> Result<(Vec<KeyId>, Change<'a>), KeysError> {
+        let (mut ended, mut change) = (Vec::new(), change);
+        if let Some(application) = key.application.as_deref() {
+            let roll = Roll::of_application(&self.records, &key.user, application, now);
+            let (outgrown, dead) = roll.outgrown(MOST_OF_AN_APPLICATION).await?;
+            change = outgrown.iter().fold(dead.remove_from(change), |change, key| key.remove_from(change));
+            ended = outgrown.iter().map(|key| key.id).collect();
+        }
+        let most = self.settings.max_per_user + ended.len();
+        let dead = Roll::new(&self.records, &key.user, now).make_room(most).await?;
+        Ok((ended, dead.remove_from(change)))
     }
 
     /// The key by which another is made has to be there still; in another shard than the new key's it

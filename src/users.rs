@@ -16,6 +16,9 @@ use crate::{
 /// Two pods may bring the same person up to date at once; a few rounds settle it.
 const TRIES: usize = 8;
 
+/// Redirects that are remembered for one person.
+const MOST_TRUSTED: usize = 50;
+
 /// A sign-in that brings nothing else new is written down when the last one that was is so long ago.
 const SIGNED_IN_TO: Duration = Duration::from_secs(3600);
 
@@ -31,6 +34,9 @@ pub struct User {
     /// When the claims were last verified, to the hour: by then the person was still known to a provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in: Option<Timestamp>,
+    /// Where keys went with the person's consent and may go again without being asked; the latest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trusted_redirects: Vec<String>,
     /// Whoever is disabled is nobody's principal: neither sessions nor keys of theirs count.
     #[serde(default)]
     pub disabled: bool,
@@ -179,6 +185,31 @@ impl Users {
         Ok(touched.is_ok().then_some(session.last_seen))
     }
 
+    /// Whether the person has agreed before that keys go there.
+    pub async fn trusts(&self, user: &str, redirect: &str) -> Result<bool, ReadError> {
+        let stored = self.records.get::<User>(&User::key(user)).await?;
+        Ok(stored.is_some_and(|stored| stored.value.trusted_redirects.iter().any(|trusted| trusted == redirect)))
+    }
+
+    /// Remembers that the person agreed, for so many redirects as anybody uses.
+    pub async fn trust(&self, user: &str, redirect: &str) -> Result<(), UsersError> {
+        let key = User::key(user);
+        for _ in 0..TRIES {
+            let Some(mut stored) = self.records.get::<User>(&key).await? else { return Ok(()) };
+            let trusted = &mut stored.value.trusted_redirects;
+            if trusted.iter().any(|known| known == redirect) {
+                return Ok(());
+            }
+            trusted.drain(..(trusted.len() + 1).saturating_sub(MOST_TRUSTED));
+            trusted.push(redirect.to_owned());
+            let change = self.records.change(key.shard).expect_version(&key, stored.version);
+            if change.put(&key, &stored.value, Ttl::Forever).drop_user(user).commit().await?.is_ok() {
+                return Ok(());
+            }
+        }
+        Err(UsersError::Contended)
+    }
+
     async fn end_session_in(&self, shard: Shard, handle: &Digest) -> Result<(), Failed> {
         let ended = end(self.records.change(shard), shard, handle).commit().await?;
         debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
@@ -249,6 +280,7 @@ impl Users {
                 identities: vec![identity.clone()],
                 pinned: None,
                 signed_in: Some(now),
+                trusted_redirects: Vec::new(),
                 disabled: false,
             },
         }

@@ -7,11 +7,12 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::{
+    apps::RedirectPolicy,
     check::Checker,
     clock::Clock,
     config::{self, Config, RoleMapSource, Secret, read_secret_file},
     files::FileWatch,
-    http::{CookieNames, ProxyTrust, Site, admin::Readiness},
+    http::{Apps, CookieNames, ProxyTrust, Site, admin::Readiness},
     keys::Keys,
     kubernetes::RoleMapWatch,
     login::Login,
@@ -43,6 +44,7 @@ pub(super) struct Parts {
     pub checker: Arc<Checker>,
     pub users: Arc<Users>,
     pub keys: Arc<Keys>,
+    pub apps: Arc<Apps>,
     pub principals: Arc<Principals>,
     pub metrics: Arc<Metrics>,
     providers: Arc<Providers>,
@@ -83,7 +85,22 @@ impl Parts {
         let site = Arc::new(site(config, limits, ring));
         let login = Arc::new(login);
         let _watches = watches;
-        Ok(Self { site, login, checker, users, keys, principals, metrics, providers, store, redis, role_map_watch, _watches })
+        let apps = Arc::new(apps(config));
+        Ok(Self {
+            site,
+            login,
+            checker,
+            users,
+            keys,
+            apps,
+            principals,
+            metrics,
+            providers,
+            store,
+            redis,
+            role_map_watch,
+            _watches,
+        })
     }
 
     pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
@@ -117,6 +134,16 @@ async fn wait_for(store: &dyn Store) {
         let why = store.sequences().await.into_iter().find_map(Result::err);
         let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
         tracing::error!(why, "waiting for the store; this pod is not ready");
+    }
+}
+
+/// A key of an application lasts no longer than any key.
+fn apps(config: &Config) -> Apps {
+    let section = &config.apps;
+    Apps {
+        redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
+        origins: section.origins.clone(),
+        life: section.key_duration.min(config.keys.max_duration),
     }
 }
 

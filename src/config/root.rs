@@ -10,8 +10,8 @@ use super::mistakes::shown;
 use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::{
-    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, apps, keys, provider, store,
-    values,
+    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, apps, keys, provider,
+    store, values,
 };
 use crate::origin::PublicUrl;
 use crate::roles::{RoleMap, RoleMapError};

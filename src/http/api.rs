@@ -21,6 +21,8 @@ use crate::{
 };
 use fields::{Fields, WrongField};
 
+pub(super) use keys::manager;
+
 /// Far more than any call needs.
 const LARGEST_BODY: usize = 16 << 10;
 

@@ -138,6 +138,17 @@ pub(super) fn store_unavailable(again: &str) -> Failure {
     .action("Try again", again)
 }
 
+/// A form that did not come from our own page.
+pub(super) fn foreign_form(page: &str, href: &str) -> Failure {
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "Nothing was changed",
+        "The request did not come from this site's own page, so it was not followed.",
+        "If you want the change, make it here.",
+    )
+    .action(page, href)
+}
+
 pub(super) fn return_refused(reason: &str) -> Failure {
     Failure::new(
         StatusCode::BAD_REQUEST,

@@ -8,7 +8,7 @@ use actix_web::{
 use serde::Deserialize;
 
 use super::{
-    Site, error,
+    Apps, Site, apps, error,
     links::login_href,
     page,
     pages::{self, NotConfigured, ProviderLink, SignIn},
@@ -97,6 +97,7 @@ pub(super) async fn callback(
     login: Data<Login>,
     path: Option<Path<String>>,
     query: Query<CallbackQuery>,
+    apps: Data<Apps>,
 ) -> HttpResponse {
     let Some(provider) = login.providers().of_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request);
@@ -111,7 +112,9 @@ pub(super) async fn callback(
             let _ = response.add_cookie(&cookie);
             response
         }
-        Err(failed) => failed.failure(&site.contact).respond(&request),
+        Err(failed) => {
+            apps::login_failed(&failed, &apps, &request).unwrap_or_else(|| failed.failure(&site.contact).respond(&request))
+        }
     }
 }
 

@@ -2,15 +2,14 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header},
+    http::StatusCode,
     web::{Data, Form},
 };
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use url::Url;
 
 use super::{
-    FormTargets, Site,
+    FormTargets, Site, csrf,
     error::{self, Failure},
     home::account,
     page, page_with_forms,
@@ -23,12 +22,15 @@ use crate::{
     metrics::{Metrics, Outcome},
     oidc::Provider,
     principals::{Principals, SignedIn},
-    secret::{Digest, KeyRing, MacPurpose},
+    secret::Digest,
     session::Session,
     users::Users,
 };
 
 const PATH: &str = "/sso/logout";
+
+/// What the form on this page is for.
+const FORM: &str = "logout";
 
 #[derive(Deserialize)]
 pub(super) struct Confirmation {
@@ -46,7 +48,7 @@ pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Ch
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
     let body = pages::render(&SignOut {
-        csrf: csrf_token(&site.ring, &Digest::of(cookie.as_bytes())),
+        csrf: csrf::token(&site.ring, FORM, &cookie),
         account: account(&signed_in, &judged),
         provider_name: elsewhere.as_ref().map(|(provider, _)| provider.name().to_owned()),
         action: PATH.to_owned(),
@@ -72,7 +74,7 @@ pub(super) async fn act(
 ) -> HttpResponse {
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out() };
     let digest = Digest::of(cookie.as_bytes());
-    if !same_origin(&request, &site) || !csrf_matches(&site.ring, &digest, &form.csrf) {
+    if !csrf::same_origin(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "not from our own page", "logout refused");
         return refused().respond(&request);
     }
@@ -152,26 +154,6 @@ fn refused() -> Failure {
         "If you want to sign out, do it here.",
     )
     .action("Sign out", PATH)
-}
-
-/// What browsers themselves say of where a request came from. Those that say nothing have the token alone.
-/// `Origin` is the older way, and is `null` for pages that send no referrer, as ours do.
-fn same_origin(request: &HttpRequest, site: &Site) -> bool {
-    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    match (header("sec-fetch-site"), header(header::ORIGIN.as_str())) {
-        (Some(from), _) => from == "same-origin",
-        (None, None | Some("null")) => true,
-        (None, Some(origin)) => origin == site.public_url.origin(),
-    }
-}
-
-fn csrf_token(ring: &KeyRing, session: &Digest) -> String {
-    URL_SAFE_NO_PAD.encode(ring.mac(MacPurpose::Csrf, &[b"logout", session.as_bytes()]))
-}
-
-fn csrf_matches(ring: &KeyRing, session: &Digest, token: &str) -> bool {
-    let Ok(token) = URL_SAFE_NO_PAD.decode(token) else { return false };
-    ring.verify_mac(MacPurpose::Csrf, &[b"logout", session.as_bytes()], &token)
 }
 
 /// An address as a policy's source: scheme, host, port and path. Characters that end a source never stand in a parsed URL.

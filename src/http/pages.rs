@@ -83,6 +83,53 @@ pub struct SignOut {
     pub stay_href: String,
 }
 
+/// Asks whether an application may have a key.
+#[derive(Template)]
+#[template(path = "app_key.html")]
+pub struct AppKey {
+    /// By what can be known of it: where the key will go.
+    pub application: String,
+    pub account: Account,
+    pub life: Duration,
+    /// What to think of before agreeing: one or two sentences.
+    pub warning: Option<&'static str>,
+    /// The application's request, to come back with the answer.
+    pub fields: Vec<(&'static str, String)>,
+    /// The anti-CSRF token that the form sends back.
+    pub csrf: String,
+    pub action: &'static str,
+}
+
+/// A person's keys.
+#[derive(Template)]
+#[template(path = "keys.html")]
+pub struct KeysPage {
+    pub keys: Vec<KeyLine>,
+    /// The key that was just made: the only time that its secret is seen.
+    pub made: Option<NewKey>,
+    /// Why one was not made: a sentence or two.
+    pub problem: Option<String>,
+    pub next_href: Option<String>,
+    /// The anti-CSRF token that the forms send back.
+    pub csrf: String,
+    pub action: &'static str,
+}
+
+/// A key in a list.
+#[derive(Debug, Clone)]
+pub struct KeyLine {
+    pub id: String,
+    pub name: String,
+    /// When it was made, when it ends, when it was used: a line.
+    pub facts: String,
+}
+
+/// A key that was just made. Without `Debug`, for the secret's sake.
+pub struct NewKey {
+    pub name: String,
+    pub secret: String,
+}
+
 /// Who is signed in.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -155,6 +202,12 @@ impl Home {
 
     fn idle_in_words(&self) -> Option<String> {
         self.idle_limit.map(in_words)
+    }
+}
+
+impl AppKey {
+    fn life_in_words(&self) -> String {
+        in_words(self.life)
     }
 }
 
@@ -251,6 +304,29 @@ mod tests {
         }
     }
 
+    fn app_key() -> String {
+        render(&AppKey {
+            application: hostile(),
+            account: hostile_account(),
+            life: Duration::from_secs(86_400),
+            warning: Some("Agree only if you have just begun this."),
+            fields: vec![("state", hostile())],
+            csrf: hostile(),
+            action: "/sso/key/generate",
+        })
+    }
+
+    fn keys_page() -> String {
+        render(&KeysPage {
+            keys: vec![KeyLine { id: hostile(), name: hostile(), facts: hostile() }],
+            made: Some(NewKey { name: hostile(), secret: hostile() }),
+            problem: Some(hostile()),
+            next_href: Some(hostile()),
+            csrf: hostile(),
+            action: "/vestibule/keys",
+        })
+    }
+
     fn hostile_home() -> String {
         render(&Home {
             account: hostile_account(),
@@ -270,6 +346,8 @@ mod tests {
             not_configured(),
             error(),
             sign_out(),
+            app_key(),
+            keys_page(),
             signed_out(),
             hostile_home(),
         ]

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 use super::Limits;
 use crate::{
     secret::{Digest, random_bytes},
-    store::{self, Index, Kind, Record, Shard, Ttl},
+    store::{self, Change, Index, Kind, Record, Shard, Ttl},
     users,
 };
 
@@ -131,6 +132,20 @@ impl Key {
         left(self.expires, now)
     }
 
+    /// The indices that list the key.
+    pub(super) fn indices(&self) -> impl Iterator<Item = Index> {
+        let application = self.application.as_deref().map(|application| index_of_application(&self.user, application));
+        std::iter::once(index_of(&self.user)).chain(application)
+    }
+
+    /// Ends the key, all of its secrets, and what lists it. Ids are never used again, so that nothing has to be expected.
+    pub(super) fn remove_from<'a>(&self, change: Change<'a>) -> Change<'a> {
+        let id = self.id.to_string();
+        let change = self.pointers().fold(change, |change, pointer| change.delete(&pointer));
+        let change = self.indices().fold(change, |change, index| change.index_remove(&index, &id));
+        change.delete(&Self::place(self.id)).revoke_key(&id)
+    }
+
     pub(super) fn pointers(&self) -> impl Iterator<Item = store::Key> {
         self.secrets.iter().map(|secret| secret.place(self.id.shard()))
     }
@@ -186,6 +201,12 @@ impl KeysOf {
 /// The ids of a person's keys.
 pub(super) fn index_of(user: &str) -> Index {
     Index::new(users::shard_of(user), format!("keys:{user}"))
+}
+
+/// The keys that a person has given to one application.
+pub(super) fn index_of_application(user: &str, application: &str) -> Index {
+    let application = Digest::of(application.as_bytes());
+    Index::new(users::shard_of(user), format!("keys:{user}:{}", URL_SAFE_NO_PAD.encode(application.as_bytes())))
 }
 
 fn left(end: Timestamp, now: Timestamp) -> Ttl {

@@ -36,6 +36,11 @@ impl Lasting {
         seconds.map(Self::Seconds).ok_or(NoDuration)
     }
 
+    /// Whole seconds of a duration.
+    pub fn of(duration: Duration) -> Self {
+        Self::Seconds(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
+    }
+
     /// When what begins at `start` ends; `None` beyond the calendar.
     pub fn after(self, start: Timestamp) -> Option<Timestamp> {
         match self {

@@ -8,8 +8,11 @@ use std::collections::{HashMap, HashSet};
 use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 
-use super::{Key, KeyId, KeysError, key::index_of};
-use crate::store::{Change, ReadError, Records, Stored};
+use super::{
+    Key, KeyId, KeysError,
+    key::{index_of, index_of_application},
+};
+use crate::store::{Change, Index, ReadError, Records, Stored};
 
 /// Records that are read at once.
 const BATCH: usize = 100;
@@ -22,17 +25,16 @@ pub struct Page {
     pub next: Option<KeyId>,
 }
 
-/// The index of one person's keys, as of a moment.
+/// An index of one person's keys, as of a moment.
 pub(super) struct Roll<'a> {
     records: &'a Records,
-    user: &'a str,
+    index: Index,
     now: Timestamp,
 }
 
-/// What is to be taken out of a person's index.
-#[derive(Default)]
+/// What is to be taken out of an index.
 pub(super) struct Dead {
-    user: String,
+    index: Index,
     /// Members without a record.
     gone: Vec<String>,
     /// Keys whose maker is gone.
@@ -40,8 +42,13 @@ pub(super) struct Dead {
 }
 
 impl<'a> Roll<'a> {
-    pub(super) fn new(records: &'a Records, user: &'a str, now: Timestamp) -> Self {
-        Self { records, user, now }
+    pub(super) fn new(records: &'a Records, user: &str, now: Timestamp) -> Self {
+        Self { records, index: index_of(user), now }
+    }
+
+    /// The keys that the person has given to one application.
+    pub(super) fn of_application(records: &'a Records, user: &str, application: &str, now: Timestamp) -> Self {
+        Self { records, index: index_of_application(user, application), now }
     }
 
     pub(super) async fn page(
@@ -50,7 +57,7 @@ impl<'a> Roll<'a> {
         limit: usize,
         visible: impl Fn(&Key) -> bool,
     ) -> Result<Page, KeysError> {
-        let (mut keys, mut dead) = (Vec::new(), Dead::of(self.user));
+        let (mut keys, mut dead) = (Vec::new(), Dead::of(&self.index));
         let mut after = after.map(|id| id.to_string());
         while keys.len() <= limit {
             let ids = self.ids(after.as_deref(), BATCH.min(limit + 1)).await?;
@@ -67,7 +74,7 @@ impl<'a> Roll<'a> {
 
     /// What has to go so that there are fewer than `most`; nothing while there are.
     pub(super) async fn make_room(&self, most: usize) -> Result<Dead, KeysError> {
-        let mut dead = Dead::of(self.user);
+        let mut dead = Dead::of(&self.index);
         if self.ids(None, most).await?.len() < most {
             return Ok(dead);
         }
@@ -81,8 +88,17 @@ impl<'a> Roll<'a> {
         Err(KeysError::Full)
     }
 
+    /// The oldest keys, as many as have to go so that there are fewer than `most`; and what is dead besides.
+    pub(super) async fn outgrown(&self, most: usize) -> Result<(Vec<Key>, Dead), KeysError> {
+        let mut dead = Dead::of(&self.index);
+        let ids = self.ids(None, BATCH).await?;
+        let mut living = self.living(ids, &mut dead).await?;
+        living.truncate((living.len() + 1).saturating_sub(most));
+        Ok((living, dead))
+    }
+
     async fn ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ReadError> {
-        Ok(self.records.store().list(&index_of(self.user), after, limit).await?)
+        Ok(self.records.store().list(&self.index, after, limit).await?)
     }
 
     /// Reads keys; what is none any more is noted as dead.
@@ -122,7 +138,7 @@ impl<'a> Roll<'a> {
         if dead.is_empty() {
             return;
         }
-        let change = self.records.change(crate::users::shard_of(self.user));
+        let change = self.records.change(self.index.shard);
         if let Err(error) = dead.remove_from(change).commit().await {
             tracing::debug!(%error, "what is dead in an index of keys stays for now");
         }
@@ -130,8 +146,8 @@ impl<'a> Roll<'a> {
 }
 
 impl Dead {
-    fn of(user: &str) -> Self {
-        Self { user: user.to_owned(), ..Self::default() }
+    fn of(index: &Index) -> Self {
+        Self { index: index.clone(), gone: Vec::new(), orphans: Vec::new() }
     }
 
     fn is_empty(&self) -> bool {
@@ -140,11 +156,7 @@ impl Dead {
 
     /// Ids are never used again, so that nothing has to be expected.
     pub(super) fn remove_from(self, change: Change<'_>) -> Change<'_> {
-        let index = index_of(&self.user);
-        let change = self.gone.iter().fold(change, |change, id| change.index_remove(&index, id));
-        self.orphans.iter().fold(change, |change, key| {
-            let change = key.pointers().fold(change, |change, pointer| change.delete(&pointer));
-            change.delete(&Key::place(key.id)).index_remove(&index, &key.id.to_string()).revoke_key(&key.id.to_string())
-        })
+        let change = self.gone.iter().fold(change, |change, id| change.index_remove(&self.index, id));
+        self.orphans.iter().fold(change, |change, key| key.remove_from(change))
     }
 }

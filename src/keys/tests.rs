@@ -49,8 +49,15 @@ impl Site {
 
     async fn put_user(&self, id: &str, adjust: impl FnOnce(&mut User)) {
         let now = self.clock.now();
-        let mut user =
-            User { id: id.to_owned(), created: now, identities: Vec::new(), pinned: None, signed_in: None, disabled: false };
+        let mut user = User {
+            id: id.to_owned(),
+            created: now,
+            identities: Vec::new(),
+            pinned: None,
+            signed_in: None,
+            trusted_redirects: Vec::new(),
+            disabled: false,
+        };
         adjust(&mut user);
         let place = User::key(id);
         self.records.change(place.shard).put(&place, &user, Ttl::Forever).commit().await.unwrap().unwrap();

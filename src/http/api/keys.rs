@@ -88,7 +88,7 @@ async fn renew(
     Ok(json(StatusCode::OK, with_secret(&made, &checker)))
 }
 
-fn manager(caller: &Recognised) -> Manager<'_> {
+pub(in crate::http) fn manager(caller: &Recognised) -> Manager<'_> {
     let key = match &caller.by {
         By::Session(_) => None,
         By::Key(with_key) => Some(&with_key.key.key),

@@ -1,0 +1,96 @@
+//! Which other origins' pages may call us, and how they are told (the Fetch standard's CORS protocol).
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{self, HeaderMap, HeaderValue},
+    },
+};
+
+use crate::config::Origins;
+
+/// What a page may send besides the headers that need no leave.
+const HEADERS: HeaderValue = HeaderValue::from_static("authorization, x-litellm-api-key");
+const METHODS: HeaderValue = HeaderValue::from_static("GET");
+
+/// Browsers keep the answer to a preflight for at most two hours.
+const REMEMBERED: HeaderValue = HeaderValue::from_static("7200");
+
+/// Tells the page that asked whether it may read the answer. One that isn't listed gets no header.
+pub(super) fn allow(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
+    // Caches keep the answers for different origins apart.
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    let Some(origin) = request.headers().get(header::ORIGIN) else { return };
+    match origins {
+        Origins::Any => headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        Origins::Listed(listed) if listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes()) => {
+            headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())
+        }
+        Origins::Listed(_) => return,
+    };
+}
+
+/// A preflight is answered in any case; without the headers the browser goes no further.
+pub(super) fn preflight(origins: &Origins, request: &HttpRequest) -> HttpResponse {
+    let mut response = HttpResponse::build(StatusCode::NO_CONTENT).finish();
+    allow(origins, request, response.headers_mut());
+    if response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, REMEMBERED);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+    use rstest::rstest;
+
+    fn listed() -> Origins {
+        Origins::Listed(vec!["https://app.example.com".to_owned(), "vscode-webview://x1".to_owned()])
+    }
+
+    fn answer(origins: &Origins, origin: Option<&str>) -> HttpResponse {
+        let request = TestRequest::default();
+        let request = origin.into_iter().fold(request, |request, origin| request.insert_header((header::ORIGIN, origin)));
+        preflight(origins, &request.to_http_request())
+    }
+
+    fn value(response: &HttpResponse, name: header::HeaderName) -> Option<&str> {
+        response.headers().get(name).and_then(|value| value.to_str().ok())
+    }
+
+    #[rstest]
+    #[case::listed(listed(), Some("https://app.example.com"), Some("https://app.example.com"), true)]
+    #[case::an_editors_own(listed(), Some("vscode-webview://x1"), Some("vscode-webview://x1"), true)]
+    #[case::another_port(listed(), Some("https://app.example.com:8443"), None, false)]
+    #[case::another_scheme(listed(), Some("http://app.example.com"), None, false)]
+    #[case::a_longer_one(listed(), Some("https://app.example.com.evil.example"), None, false)]
+    #[case::a_part_of_it(listed(), Some("https://app.example.co"), None, false)]
+    #[case::capitals(listed(), Some("https://APP.example.com"), None, false)]
+    #[case::no_origin_at_all(listed(), Some("null"), None, false)]
+    #[case::a_list(listed(), Some("https://app.example.com, https://evil.example"), None, false)]
+    #[case::empty(listed(), Some(""), None, false)]
+    #[case::none_sent(listed(), None, None, false)]
+    #[case::nobody_listed(Origins::Listed(Vec::new()), Some("https://app.example.com"), None, false)]
+    #[case::any(Origins::Any, Some("https://evil.example"), Some("*"), false)]
+    #[case::any_and_none_sent(Origins::Any, None, None, false)]
+    fn an_origin_is_told_what_it_may(
+        #[case] origins: Origins,
+        #[case] origin: Option<&str>,
+        #[case] allowed: Option<&str>,
+        #[case] with_cookies: bool,
+    ) {
+        let response = answer(&origins, origin);
+        assert_eq!(response.status(), 204);
+        assert_eq!(value(&response, header::ACCESS_CONTROL_ALLOW_ORIGIN), allowed);
+        assert_eq!(value(&response, header::ACCESS_CONTROL_ALLOW_CREDENTIALS).is_some(), with_cookies);
+        assert_eq!(value(&response, header::ACCESS_CONTROL_ALLOW_METHODS).is_some(), allowed.is_some());
+        assert_eq!(value(&response, header::VARY), Some("Origin"));
+    }
+}
