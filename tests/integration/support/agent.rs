@@ -99,6 +99,13 @@ impl Agent {
         panic!("more than {MOST_REDIRECTS} redirects, the last to {}", page.url);
     }
 
+    /// Follows redirects on the same host and port: to the page there, or to the redirect that leads away.
+    pub async fn browse_until_away(&self, url: &str) -> Page {
+        let page = self.get(url).await;
+        let here = page.url.origin();
+        self.follow_until(page, |to| to.origin() != here).await
+    }
+
     /// The cookies of a host, whatever their path.
     pub fn cookies(&self, host: &str) -> Vec<Cookie> {
         let jar = self.jar.lock().expect("no test panics while it holds the jar");

@@ -1,0 +1,90 @@
+//! Who holds a credential needs no browser; and who is no browser gets JSON.
+
+use super::{EDITOR, address, asked, assert_sealed, decide, fields, for_redirect, key_at_check};
+use crate::login::one_pod::OnePod;
+use crate::support::agent::Agent;
+use crate::support::pod::PodOptions;
+use crate::support::steps::{ALICE, session_of, sign_in};
+
+/// A pod, and a key of alice's.
+async fn with_a_key(adjust: impl FnOnce(&mut PodOptions)) -> (OnePod, String) {
+    let site = OnePod::start(|_| (), adjust).await;
+    let agent = Agent::new();
+    let page = asked(&site, &agent, &address(&[("response_type", "oauth_token")])).await;
+    let told = decide(&agent, &page, "allow").await.json();
+    (site, told["access_token"].as_str().expect("a key").to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_makes_a_child_at_once_that_lasts_no_longer_and_ends_with_it() {
+    let (site, parent) = with_a_key(|_| ()).await;
+    let bearer = format!("Bearer {parent}");
+    for header in [("authorization", bearer.as_str()), ("x-litellm-api-key", parent.as_str())] {
+        let answer = Agent::new().get_with(&site.pod.public(&address(&[("response_type", "oauth_token")])), &[header]).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_sealed(&answer);
+        let told = answer.json();
+        assert!(told["expires_in"].as_u64().unwrap() <= 86_400);
+        let child = told["access_token"].as_str().unwrap().to_owned();
+        assert_ne!(child, parent);
+        assert_eq!(key_at_check(&site.pod, &child).await.0, 200);
+    }
+    let answer = Agent::new().get_with(&site.pod.public(&for_redirect(EDITOR)), &[("authorization", &bearer)]).await;
+    let child = fields(&answer.location().expect("to the application"))["access_token"].clone();
+
+    let agent = Agent::new();
+    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    let page = agent.get(&site.pod.public("/vestibule/keys")).await;
+    // The first form makes a key, the one after it revokes the oldest: the parent.
+    let id = page.body.split("name=\"token_id\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    let revoked = agent.submit(&page.form(), &[("action", "revoke"), ("token_id", &id)]).await;
+    assert_eq!(revoked.status, 303, "{}", revoked.body);
+    assert_eq!(key_at_check(&site.pod, &parent).await.0, 401);
+    assert_eq!(key_at_check(&site.pod, &child).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invalid_credential_is_401_and_never_falls_through_to_the_cookie() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let agent = Agent::new();
+    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    let cookie = format!("vestibule={}", session_of(&agent));
+    let wrong = [
+        ("authorization", "Bearer sk-1234"),
+        ("authorization", "Bearer not.a.token"),
+        ("x-litellm-api-key", "sk-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+    ];
+    for header in wrong {
+        let answer = Agent::new().get_with(&site.pod.public(&for_redirect(EDITOR)), &[header, ("cookie", &cookie)]).await;
+        assert_eq!((answer.status, answer.location()), (401, None), "{header:?}: {}", answer.body);
+        assert_eq!(answer.json()["error"], "invalid_token");
+        assert!(answer.header("www-authenticate").unwrap().contains("invalid_token"));
+        assert_sealed(&answer);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_listed_origins_may_ask_and_others_get_no_header() {
+    let listed = |pod: &mut PodOptions| {
+        pod.environment.push(("OAUTH_ALLOWED_ORIGINS".to_owned(), "https://web.example.com".to_owned()));
+    };
+    let (site, key) = with_a_key(listed).await;
+    let url = site.pod.public(&address(&[("response_type", "oauth_token")]));
+    let bearer = format!("Bearer {key}");
+    for (origin, allowed) in [("https://web.example.com", true), ("https://evil.example", false)] {
+        let answer = Agent::new().get_with(&url, &[("authorization", &bearer), ("origin", origin)]).await;
+        assert_eq!(answer.header("access-control-allow-origin"), allowed.then_some(origin));
+        assert_eq!(answer.header("vary"), Some("Origin"));
+        let preflight = crate::support::http_client()
+            .request(reqwest::Method::OPTIONS, &url)
+            .header("origin", origin)
+            .header("access-control-request-method", "GET")
+            .header("access-control-request-headers", "authorization")
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(preflight.status(), 204);
+        let headers = preflight.headers().get("access-control-allow-headers").map(|value| value.to_str().unwrap());
+        assert_eq!(headers, allowed.then_some("authorization, x-litellm-api-key"));
+    }
+}

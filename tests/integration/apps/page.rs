@@ -1,0 +1,57 @@
+//! The page of one's keys: made, seen once, listed, revoked; by forms alone.
+
+use super::key_at_check;
+use crate::login::one_pod::OnePod;
+use crate::support::agent::Agent;
+use crate::support::steps::{ALICE, BOB, sign_in};
+
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
+    text.split_once(before)?.1.split_once(after).map(|(found, _)| found)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_made_shown_once_and_revoked() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let agent = Agent::new();
+    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    let url = site.pod.public("/vestibule/keys");
+    let page = agent.get(&url).await;
+    assert!(page.body.contains("You have no keys."), "{}", page.body);
+    let made = agent.submit(&page.form(), &[("action", "make"), ("key_alias", "my laptop"), ("duration", "7d")]).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let secret = between(&made.body, "<code class=\"secret\">", "</code>").expect("the key").to_owned();
+    assert_eq!(made.header("cache-control"), Some("no-store"));
+    assert_eq!(key_at_check(&site.pod, &secret).await.0, 200);
+
+    let listed = agent.get(&url).await;
+    assert!(listed.body.contains("my laptop") && !listed.body.contains(&secret), "{}", listed.body);
+    let id = between(&listed.body, "name=\"token_id\" value=\"", "\"").unwrap().to_owned();
+    let stranger = Agent::new();
+    sign_in(&site.idp, &stranger, &site.pod, BOB).await;
+    let theirs = stranger.get(&url).await;
+    stranger.submit(&theirs.form(), &[("action", "revoke"), ("token_id", &id)]).await;
+    assert_eq!(key_at_check(&site.pod, &secret).await.0, 200, "nobody else revokes it");
+
+    assert_eq!(agent.submit(&listed.form(), &[("action", "revoke"), ("token_id", &id)]).await.status, 303);
+    assert_eq!(key_at_check(&site.pod, &secret).await.0, 401);
+    assert!(agent.get(&url).await.body.contains("You have no keys."));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_not_ours_changes_nothing_and_bad_input_is_told() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let agent = Agent::new();
+    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    let url = site.pod.public("/vestibule/keys");
+    let form = agent.get(&url).await.form();
+    let foreign = agent.post(&url, &[("csrf", "AAAA"), ("action", "make"), ("key_alias", "x"), ("duration", "1d")]).await;
+    assert_eq!(foreign.status, 403);
+    for (name, duration) in [("", "1d"), ("x", "forever"), ("a\u{7}b", "1d"), (&"n".repeat(129), "1d")] {
+        let page = agent.submit(&form, &[("action", "make"), ("key_alias", name), ("duration", duration)]).await;
+        assert_eq!(page.status, 400, "{name:?} {duration}: {}", page.body);
+        assert!(page.body.contains("role=\"alert\""));
+    }
+    assert!(agent.get(&url).await.body.contains("You have no keys."));
+    let signed_out = Agent::new().get(&url).await;
+    assert!(signed_out.location().unwrap().as_str().contains("/sso/login?rd=%2Fvestibule%2Fkeys"));
+}
