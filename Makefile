@@ -39,7 +39,7 @@ image: ## make the image as an archive, without a Docker engine; PROFILE=quick f
 chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
 
-test-chart: ## lint, render and install the chart, and hold it against the binary and the documentation
+test-chart: peers ## lint, render and install the chart, and hold it against the binary and the documentation
 	@tests/cluster/build.sh helm
 	@[ -n "$$VESTIBULE_BIN" ] || $(CARGO) build --locked --bin vestibule
 	@cd tests/chart && python3 -B -m unittest

@@ -1,8 +1,9 @@
 """The kustomize base in deploy/kubernetes: the chart's own output, without what is Helm's alone."""
 
 import re
+import subprocess
 
-from helm import ROOT, run
+from helm import ROOT, read_yaml, run
 
 FOLDER = ROOT / "deploy/kubernetes"
 HEADER = "# Generated from the chart by `make chart`; lay an overlay over it instead of editing it.\n"
@@ -52,3 +53,9 @@ resources:
 def stored():
     kept = {"README.md", "values.yaml"}
     return {path.name: path.read_text() for path in FOLDER.iterdir() if path.name not in kept}
+
+
+def kustomized(folder):
+    """The objects that kustomize makes of a folder."""
+    built = subprocess.run(["kubectl", "kustomize", ROOT / folder], capture_output=True, text=True, check=True)
+    return read_yaml(built.stdout)

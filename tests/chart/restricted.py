@@ -8,7 +8,10 @@ def pod_specs(objects):
         if one["kind"] == "Pod":
             yield one["spec"]
         elif one["kind"] in {"Deployment", "StatefulSet", "DaemonSet", "Job"}:
-            yield one["spec"]["template"]["spec"]
+            spec = one["spec"]["template"]["spec"]
+            claims = [claim["metadata"]["name"] for claim in one["spec"].get("volumeClaimTemplates", [])]
+            claimed = [{"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims]
+            yield {**spec, "volumes": spec.get("volumes", []) + claimed}
 
 
 def containers(spec):

@@ -8,6 +8,7 @@ import helm
 import restricted
 from api_server import ApiServer
 from helm import CHART, CI, NAMESPACE, RELEASE, objects_of, pick
+from manifests import kustomized
 
 # Their definitions are no part of the API server.
 OF_OTHERS = {"HTTPRoute", "ServiceMonitor", "PrometheusRule"}
@@ -63,6 +64,15 @@ class OnAnApiServer(unittest.TestCase):
                     spec.pop("priorityClassName", None)
                     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec}
                     self.assertIsNone(self.server.try_create(pod, "strict"))
+
+    def test_the_redis_of_the_manifests_is_taken_and_a_restricted_namespace_admits_its_pods(self):
+        self.server.namespace("redis", enforce="restricted")
+        objects = kustomized("deploy/redis")
+        self.assertGreater(len(objects), 4)
+        pods = [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec} for spec in restricted.pod_specs(objects)]
+        for one in objects + pods:
+            with self.subTest(one["kind"]):
+                self.assertIsNone(self.server.try_create(one, "redis"))
 
     def test_it_would_not_admit_a_pod_that_may_be_root(self):
         self.server.namespace("stricter", enforce="restricted")
