@@ -84,11 +84,27 @@ class ApiServer:
     def url(self):
         return f"https://127.0.0.1:{self.port}"
 
+    def define(self, text):
+        """Takes a definition of others' resources, and waits until they are served."""
+        spec = json.loads(self.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", text))["spec"]
+        for version in (one["name"] for one in spec["versions"] if one["served"]):
+            self.until_served(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}")
+
+    def until_served(self, path):
+        deadline = time.monotonic() + START
+        while True:
+            try:
+                return self.ask("GET", path)
+            except urllib.error.HTTPError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
     def ask(self, method, path, body=None):
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-        if method == "PATCH":
-            headers["Content-Type"] = "application/merge-patch+json"
-        data = None if body is None else json.dumps(body).encode()
+        """A body is an object, or YAML as a text."""
+        kind = "yaml" if isinstance(body, str) else "merge-patch+json" if method == "PATCH" else "json"
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": f"application/{kind}"}
+        data = None if body is None else (body if isinstance(body, str) else json.dumps(body)).encode()
         request = urllib.request.Request(self.url() + path, data, headers, method=method)
         trust = ssl._create_unverified_context()  # its certificate is made when it starts
         with urllib.request.urlopen(request, timeout=30, context=trust) as answer:

@@ -2,16 +2,16 @@
 
 import base64
 import json
+import re
 import unittest
 
+import cluster
 import helm
 import restricted
 from api_server import ApiServer
 from helm import CHART, CI, NAMESPACE, RELEASE, objects_of, pick
 from manifests import kustomized
 
-# Their definitions are no part of the API server.
-OF_OTHERS = {"HTTPRoute", "ServiceMonitor", "PrometheusRule"}
 VALUES = CHART / "ci/sidecar-values.yaml"
 ROLES, RING = f"{RELEASE}-vestibule-roles", f"{RELEASE}-vestibule-key-ring"
 
@@ -49,11 +49,17 @@ class OnAnApiServer(unittest.TestCase):
     def test_every_object_of_every_shape_is_taken_with_no_field_unknown(self):
         for name in (NAMESPACE, "policies"):
             self.server.namespace(name)
+        for text in cluster.definitions():
+            self.server.define(text)
+        taken = set()
         for values in CI:
             for one in objects_of(values):
-                if one["kind"] not in OF_OTHERS:
-                    with self.subTest(values.name, kind=one["kind"], name=one["metadata"]["name"]):
-                        self.assertIsNone(self.server.try_create(one, one["metadata"]["namespace"]))
+                taken.add(one["kind"])
+                with self.subTest(values.name, kind=one["kind"], name=one["metadata"]["name"]):
+                    self.assertIsNone(self.server.try_create(one, one["metadata"]["namespace"]))
+        templates = [path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file()]
+        made = {kind for text in templates for kind in re.findall(r"(?m)^kind: (\w+)$", text)}
+        self.assertEqual(taken, made, "a kind that no file in ci/ makes")
 
     def test_a_namespace_that_enforces_restricted_admits_every_pod(self):
         self.server.namespace("strict", enforce="restricted")

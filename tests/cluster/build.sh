@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds what the tests need of Kubernetes from Go modules: etcd and the API server; with the argument `helm` Helm too,
-# for the chart's tests; with `node` all of a node, and the Debian packages that it stands on. Minutes at the first time,
+# Builds what the tests need of Kubernetes from Go modules: etcd and the API server; with the argument `helm` Helm and the
+# definitions of others' resources too, for the chart's tests; with `node` all of a node, and the Debian packages that it stands on. Minutes at the first time,
 # at once when all is there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -21,6 +21,20 @@ build() {
   (cd "$1" && go build -trimpath -ldflags "$4" -o "$out.new" "$2")
   mv "$out.new" "$out"
   echo "$made_of" >"$out.made-of"
+}
+
+# definitions <file in a module...>: puts them into the folder beside the binaries.
+definitions() {
+  local out="$BIN/../crds" made_of file
+  made_of="$(cat crds/go.mod crds/go.sum - <<<"$*" | cksum)"
+  [ "$(cat "$out/.made-of" 2>/dev/null)" = "$made_of" ] && return 0
+  command -v go >/dev/null || { say "needs Go 1.24 or later"; exit 1; }
+  (cd crds && go mod download)
+  mkdir -p "$out"
+  for file in "$@"; do
+    install -m 644 "$(cd crds && go list -m -f '{{.Dir}}' "${file%%:*}")/${file#*:}" "$out/"
+  done
+  echo "$made_of" >"$out/.made-of"
 }
 
 mkdir -p "$BIN"
@@ -47,6 +61,10 @@ for package in chartutil lint/rules; do
   HELM_STAMP+=" -X helm.sh/helm/v3/pkg/$package.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/$package.k8sVersionMinor=$MINOR"
 done
 build helm helm.sh/helm/v3/cmd/helm helm "$HELM_STAMP"
+
+readonly OPERATOR=github.com/prometheus-operator/prometheus-operator:example/prometheus-operator-crd/monitoring.coreos.com
+definitions sigs.k8s.io/gateway-api:config/crd/standard/gateway.networking.k8s.io_httproutes.yaml \
+  "${OPERATOR}_servicemonitors.yaml" "${OPERATOR}_prometheusrules.yaml"
 
 [ "$1" = node ] || exit 0
 
