@@ -432,6 +432,15 @@ class Gateway(unittest.TestCase):
         self.assertEqual(self.annotation(ingresses["upstream"], "auth-signin"), "https://llm.example.com/sso/login")
         self.assertIsNone(self.annotation(ingresses["programs"], "auth-signin"))
 
+    def test_the_plain_ingresses_are_the_charts(self):
+        folder = ROOT / "deploy/ingress-nginx"
+        made = pick(objects_of(folder / "values.yaml"), "Ingress")
+        plain = read_yaml((folder / "ingress.yaml").read_text())
+        self.assertEqual([one["metadata"]["name"] for one in plain], [one["metadata"]["name"] for one in made])
+        for ours, theirs in zip(plain, made):
+            self.assertEqual(ours["spec"], theirs["spec"])
+            self.assertEqual(ours["metadata"].get("annotations"), theirs["metadata"].get("annotations"))
+
     def test_our_own_pages_are_behind_no_check_and_no_ingress_leads_to_the_check(self):
         ingresses = self.ingresses()
         self.assertIsNone(self.annotation(ingresses["public"], "auth-url"))
