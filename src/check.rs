@@ -38,6 +38,8 @@ pub enum Decision {
     Closed(Closed),
     /// Nobody can say at the moment. Never to be taken for "not signed in".
     Unavailable(Unanswered),
+    /// Nobody can say yet: no role map has been read since the start. Not to be taken for a refusal.
+    NotYet,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,6 +133,9 @@ impl Checker {
         credential: impl FnOnce(Places) -> Result<Credential<'a>, Ambiguous>,
     ) -> Decision {
         let in_force = self.role_maps.current();
+        if !in_force.is_known() {
+            return Decision::NotYet;
+        }
         let rules = match gate(in_force.map.access(), request, narrowing) {
             Ok(Gate::Open) => return Decision::AllowAnyone,
             Ok(Gate::For(rules)) => rules,
@@ -259,6 +264,7 @@ impl Decision {
             Self::Closed(_) => "Nobody may use this path.",
             Self::Forbidden { why: Forbidden::Narrowed, .. } => "This route is for other roles or teams.",
             Self::Forbidden { why: Forbidden::KeyPaths, .. } => "This key is for other paths.",
+            Self::NotYet => "The role map has not been read yet. Try again soon.",
             Self::Unavailable(_) => "Sessions can't be looked up at the moment. Try again soon.",
         }
     }

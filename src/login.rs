@@ -90,6 +90,8 @@ pub enum Why {
     Denied { error: String, description: Option<String> },
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    #[error("no role map has been read yet")]
+    NoRoleMapYet,
     #[error("the role map grants no role")]
     NoRole,
     #[error("there are no claims from the {0}, which the role map relies on")]
@@ -148,6 +150,10 @@ impl Login {
         let state = callback.state.as_deref().ok_or((Why::NoState, None))?;
         if callback.code.is_none() && callback.error.is_none() {
             return Err((Why::NoCode, self.flows.again(state)));
+        }
+        // Before anything is used up.
+        if !self.role_maps.current().is_known() {
+            return Err((Why::NoRoleMapYet, self.flows.again(state)));
         }
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
         let taken = taken.map_err(|error| self.not_taken(error, state))?;

@@ -316,7 +316,7 @@ async fn role_maps(
             Ok((maps, None))
         }
         RoleMapSource::ConfigMap(source) => {
-            let maps = Arc::new(RoleMaps::closed(Arc::clone(&clock), Arc::clone(&metrics)));
+            let maps = Arc::new(RoleMaps::unknown(Arc::clone(&clock), Arc::clone(&metrics)));
             let watch = RoleMapWatch::new(source.clone(), provider_ids(config), Arc::clone(&maps), clock, metrics);
             Ok((maps, Some(watch.await.context("role_map.config_map")?)))
         }

@@ -120,6 +120,7 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
         Decision::Closed(why) => tracing::debug!(request_id, reason = %why, "check refused"),
         Decision::Unauthenticated(why) => tracing::debug!(request_id, reason = ?why, "check refused"),
         Decision::Unavailable(cause) => tracing::debug!(request_id, %cause, "a check can't be answered"),
+        Decision::NotYet => tracing::debug!(request_id, cause = "no role map has been read yet", "a check can't be answered"),
     }
 }
 
@@ -141,7 +142,7 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
         Decision::Forbidden { .. } | Decision::Closed(_) => {
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }
-        Decision::Unavailable(_) => {
+        Decision::Unavailable(_) | Decision::NotYet => {
             (CheckOutcome::Unavailable, error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text))
         }
     }

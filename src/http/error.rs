@@ -199,6 +199,7 @@ impl LoginFailed {
             Why::OtherProvider | Why::Issuer => start(mixed_up()),
             Why::NoState | Why::NoCode => start(incomplete(name)),
             Why::Denied { error, description } => start(denied(name, error, description.as_deref())),
+            Why::NoRoleMapYet => no_role_map_yet().action("Try again", THIS_ADDRESS).action("Start again", again),
             Why::NoRole => no_role(name, contact).action("Sign in with another account", again),
             Why::MissingSource(_) => start(missing_source(name, contact)),
             Why::Exchange(error) => start(exchange(name, error)),
@@ -269,6 +270,15 @@ fn denied(name: &str, error: &str, description: Option<&str>) -> Failure {
         ),
     };
     failure.quote(name, description.unwrap_or(error))
+}
+
+fn no_role_map_yet() -> Failure {
+    Failure::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Not possible right now",
+        "This server has only just started, and has not read yet who may do what.",
+        "Wait a moment and try again; your sign-in is not lost.",
+    )
 }
 
 fn no_role(name: &str, contact: &str) -> Failure {

@@ -16,6 +16,13 @@ pub struct InForce {
     pub version: u64,
 }
 
+impl InForce {
+    /// Whether any source has told yet what is to be in force. Until then nothing can be decided by it.
+    pub fn is_known(&self) -> bool {
+        self.version > 0
+    }
+}
+
 /// Where a source puts its documents and everybody else finds the last good one.
 pub struct RoleMaps {
     current: ArcSwap<InForce>,
@@ -41,8 +48,8 @@ impl RoleMaps {
         Ok(maps)
     }
 
-    /// Begins with nothing granted to anybody, until a source brings a document.
-    pub fn closed(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    /// Begins with nothing known and nothing granted to anybody, until a source tells of its document.
+    pub fn unknown(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let current = ArcSwap::from_pointee(InForce { map: RoleMap::closed(), version: 0 });
         Self { current, providers: Vec::new(), clock, metrics }
     }
