@@ -14,7 +14,7 @@ use one_line::OneLine;
 
 use crate::{
     app::{self, Stop},
-    clock::SystemClock,
+    clock::{Clock, SystemClock},
     config::{self, Format, Loaded},
     secret,
 };
@@ -44,7 +44,7 @@ enum Command {
 
 #[derive(Subcommand)]
 enum KeyRingCommand {
-    /// Prints a fresh key. Put it on the first line of the key ring's file; the first line seals.
+    /// Prints a fresh key and its date. Put both above what the key ring's file holds; the first key seals.
     New,
 }
 
@@ -52,7 +52,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Some(Command::KeyRing(KeyRingCommand::New)) => {
-                println!("{}", secret::new_key());
+                println!("{}", secret::new_dated_key(SystemClock.now()));
                 ExitCode::SUCCESS
             }
             Some(Command::RoleMap(command)) => command.run(),

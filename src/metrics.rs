@@ -138,6 +138,7 @@ pub struct Metrics {
     role_map_rules: IntGaugeVec,
     role_map_since: IntGaugeVec,
     role_map_watch_up: IntGaugeVec,
+    key_ring_created: IntGaugeVec,
     pub panics: IntCounter,
 }
 
@@ -246,6 +247,11 @@ impl Metrics {
                 "1 while the API server that the role map's ConfigMaps are watched on is in reach; absent where none are.",
                 &[],
             ),
+            key_ring_created: make.gauges(
+                "key_ring_created_timestamp_seconds",
+                "When the first key of the key ring was made, in Unix time; absent where the ring doesn't say so.",
+                &[],
+            ),
             panics: make.counter("panics_total", "Requests that ended in a panic, answered with 500."),
             registry: make.registry.clone(),
             entries: make.entries,
@@ -330,6 +336,16 @@ impl Metrics {
         self.role_map_version.with_label_values(none).set(i64::try_from(version).unwrap_or(i64::MAX));
         self.role_map_rules.with_label_values(none).set(i64::try_from(rules).unwrap_or(i64::MAX));
         self.role_map_since.with_label_values(none).set(since);
+    }
+
+    /// `None` where nobody knows.
+    pub fn key_ring_created(&self, created: Option<i64>) {
+        let none: &[&str] = &[];
+        match created {
+            Some(created) => self.key_ring_created.with_label_values(none).set(created),
+            // Of a ring before this one there may be none, and that is as well.
+            None => drop(self.key_ring_created.remove_label_values(none)),
+        }
     }
 
     pub fn role_map_watch_up(&self, up: Outcome) {

@@ -6,7 +6,7 @@ mod ring;
 
 pub use cell::SecretCell;
 pub use handle::{BadHandle, Handle, HandleKind};
-pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_key};
+pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_dated_key, new_key};
 
 use std::fmt;
 

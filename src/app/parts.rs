@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -59,7 +60,7 @@ impl Parts {
     pub(super) async fn make(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new());
         let mut watches = Vec::new();
-        let ring = key_ring(config.key_ring.as_ref(), clock, &mut watches)?;
+        let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
         let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
         let providers = Arc::new(providers(config, clock, &metrics, &mut watches)?);
         let (role_maps, role_map_watch) = role_maps(config, clock, &metrics, &mut watches).await?;
@@ -194,13 +195,21 @@ fn facts(config: &Config) -> Vec<String> {
     vec![providers, store, role_map, check]
 }
 
-fn key_ring(secret: Option<&Secret>, clock: &Arc<dyn Clock>, watches: &mut Vec<FileWatch>) -> anyhow::Result<Arc<KeyRing>> {
+fn key_ring(
+    secret: Option<&Secret>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Arc<KeyRing>> {
     let Some(secret) = secret else { return Ok(Arc::new(KeyRing::ephemeral(Arc::clone(clock)))) };
     let keys = RingKeys::parse(secret.expose_initial()).context("key_ring")?;
+    let report = |metrics: &Metrics, keys: &RingKeys| metrics.key_ring_created(keys.created().map(Timestamp::as_second));
+    report(metrics, &keys);
     let ring = Arc::new(KeyRing::new(keys, Arc::clone(clock)));
-    let edited = Arc::clone(&ring);
+    let (edited, metrics) = (Arc::clone(&ring), Arc::clone(metrics));
     watch(secret, watches, "key_ring", move |text| match RingKeys::parse(text) {
         Ok(keys) => {
+            report(&metrics, &keys);
             edited.replace(keys);
             tracing::info!("the key ring was read again");
         }

@@ -12,6 +12,7 @@ use aws_lc_rs::{
     hkdf, hmac,
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
@@ -23,6 +24,9 @@ const FORMAT: u8 = 1;
 const KEY_ID_LEN: usize = 4;
 const NONCE_LEN: usize = 12;
 const MAC_LEN: usize = 16;
+
+/// Begins the comment with the date of the key below it.
+const CREATED: &str = "# created";
 
 /// How long a key that is new on top of the ring only opens: time for it to reach every pod.
 const SEALS_AFTER: Duration = Duration::from_secs(180);
@@ -74,6 +78,11 @@ pub fn new_key() -> String {
     URL_SAFE_NO_PAD.encode(*Zeroizing::new(random_bytes::<KEY_LEN>()))
 }
 
+/// A fresh key below a comment that says when it was made, so that its age can be told.
+pub fn new_dated_key(now: Timestamp) -> String {
+    format!("{CREATED} {now:.0}\n{}", new_key())
+}
+
 /// The ring in force. It is replaced as a whole when its file changes.
 pub struct KeyRing {
     ring: ArcSwap<Vec<Arc<RingKey>>>,
@@ -83,7 +92,10 @@ pub struct KeyRing {
 }
 
 /// The parsed lines of a key ring, not in force yet.
-pub struct RingKeys(Vec<RingKey>);
+pub struct RingKeys {
+    keys: Vec<RingKey>,
+    created: Option<Timestamp>,
+}
 
 struct RingKey {
     id: [u8; KEY_ID_LEN],
@@ -100,8 +112,11 @@ impl RingKeys {
     /// Reads one base64url key of 32 bytes a line; blank lines and lines that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let mut keys: Vec<(usize, RingKey)> = Vec::new();
+        let mut created = None;
         for (number, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())) {
             if line.is_empty() || line.starts_with('#') {
+                // Only what stands before the first key can be about it.
+                created = line.strip_prefix(CREATED).filter(|_| keys.is_empty()).map_or(created, date);
                 continue;
             }
             let key = decode(line).ok_or(KeyRingError::Malformed { line: number })?;
@@ -113,8 +128,18 @@ impl RingKeys {
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
         }
-        Ok(Self(keys.into_iter().map(|(_, key)| key).collect()))
+        Ok(Self { keys: keys.into_iter().map(|(_, key)| key).collect(), created })
     }
+
+    /// When the first key was made, as far as the comment above it says so.
+    pub fn created(&self) -> Option<Timestamp> {
+        self.created
+    }
+}
+
+/// A comment may say what it likes: one that is no date tells of none.
+fn date(comment: &str) -> Option<Timestamp> {
+    comment.trim_start_matches(':').trim().parse().ok()
 }
 
 fn decode(line: &str) -> Option<RingKey> {
@@ -133,7 +158,7 @@ impl KeyRing {
     /// A ring that lives as long as the process, for a store that does too.
     pub fn ephemeral(clock: Arc<dyn Clock>) -> Self {
         let key = RingKey::derive(&Zeroizing::new(random_bytes::<KEY_LEN>()));
-        Self::new(RingKeys(vec![key]), clock)
+        Self::new(RingKeys { keys: vec![key], created: None }, clock)
     }
 
     /// Puts an edited ring in force. Keys that were there keep their age; whoever remembers what one of
@@ -141,7 +166,7 @@ impl KeyRing {
     pub fn replace(&self, keys: RingKeys) {
         let now = self.clock.monotonic();
         let old = self.ring.load();
-        let ring = keys.0.into_iter().map(|mut key| {
+        let ring = keys.keys.into_iter().map(|mut key| {
             let known = old.iter().find(|known| known.id == key.id);
             key.since = Some(known.and_then(|known| known.since).unwrap_or(now));
             Arc::new(key)
@@ -216,7 +241,7 @@ impl fmt::Debug for KeyRing {
 
 impl fmt::Debug for RingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RingKeys({} keys, [redacted])", self.0.len())
+        write!(f, "RingKeys({} keys, [redacted])", self.keys.len())
     }
 }
 
@@ -324,6 +349,18 @@ mod tests {
         let late = pod.seal(SealPurpose::Record, b"k", b"v");
         assert_eq!(old_pod.open(SealPurpose::Record, b"k", &late), Err(OpenError::UnknownKey));
         assert!(pod.open(SealPurpose::Record, b"k", &early).is_ok());
+    }
+
+    #[test]
+    fn the_age_of_a_ring_is_that_of_its_first_key_where_a_comment_tells_it() {
+        let made: Timestamp = "2026-11-22T09:41:00Z".parse().unwrap();
+        let created = |text: &str| RingKeys::parse(text).unwrap().created();
+        let (first, second) = (new_dated_key(made), new_key());
+        assert_eq!(created(&format!("{first}\n{second}")), Some(made));
+        assert_eq!(created(&format!("# ours\n#created never\n# created: 2026-11-22T10:41:00+01:00\n{second}")), Some(made));
+        for undated in [second.clone(), format!("{second}\n{first}"), format!("# created last summer\n{second}")] {
+            assert_eq!(created(&undated), None, "{undated}");
+        }
     }
 
     #[test]

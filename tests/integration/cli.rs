@@ -26,8 +26,9 @@ fn a_new_key_is_one_that_a_key_ring_takes() {
     let (first, second) = (vestibule(&["key-ring", "new"]), vestibule(&["key-ring", "new"]));
     assert!(first.status.success() && first.stdout != second.stdout);
     let text = String::from_utf8([first.stdout, second.stdout].concat()).unwrap();
-    assert_eq!(text.lines().count(), 2);
-    RingKeys::parse(&text).expect("both are keys");
+    assert_eq!(text.lines().count(), 4, "each with its date");
+    let ring = RingKeys::parse(&text).expect("both are keys");
+    assert!(ring.created().is_some());
 }
 
 #[test]
