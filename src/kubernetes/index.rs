@@ -39,14 +39,18 @@ pub(super) struct Index {
     refused: BTreeSet<String>,
     base: Listing,
     fragments: Listing,
+    /// Something has changed that is not put in force yet.
+    changed: bool,
+    /// Something was put in force.
     put: bool,
 }
 
-/// A watch begins, and begins again, with a list of all there is.
+/// A watch begins, and begins again, with a list of all there is. What was listed is dealt with when the other watch
+/// has listed too: by an old base a fragment would be judged wrongly, and by old fragments a base.
 #[derive(Default)]
 struct Listing {
     complete: bool,
-    collected: BTreeMap<String, ConfigMap>,
+    pending: Option<BTreeMap<String, ConfigMap>>,
 }
 
 impl Index {
@@ -59,13 +63,19 @@ impl Index {
             refused: BTreeSet::new(),
             base: Listing::default(),
             fragments,
+            changed: false,
             put: false,
         }
     }
 
     /// Whether everything was listed once and there is a role map to go by.
     pub fn is_ready(&self) -> bool {
-        self.base.complete && self.fragments.complete && self.has_base()
+        self.put && self.has_base()
+    }
+
+    /// Whether both watches have listed what there is since they last began.
+    pub fn is_listed(&self) -> bool {
+        self.base.complete && self.fragments.complete
     }
 
     /// Whether there is a good base; without one everything is closed.
@@ -74,65 +84,73 @@ impl Index {
     }
 
     pub fn take(&mut self, part: Part) -> Effect {
-        let mut effect = Effect::default();
+        let mut verdicts = Vec::new();
         let changed = match part {
-            Part::Base(event) => self.take_base(event, &mut effect.told),
-            Part::Fragment(event) => self.take_fragment(event, &mut effect.told),
+            Part::Base(event) => match self.base.keep(event) {
+                Some(Event::Delete(_)) => self.remove_base(),
+                Some(Event::Apply(object)) => self.set_base(&object, &mut verdicts),
+                _ => false,
+            },
+            Part::Fragment(event) => match self.fragments.keep(event) {
+                Some(Event::Delete(object)) => self.remove_fragment(&name_of(&object)),
+                Some(Event::Apply(object)) => self.set_fragment(&object, &mut verdicts),
+                _ => false,
+            },
         };
-        let listed = self.base.complete && self.fragments.complete;
-        // Parts that were listed before the others wait for them, so that nothing is in force by halves.
-        if listed && (changed || !self.put) {
-            self.put = true;
-            effect.map = Some(self.documents.compiled());
+        self.changed |= changed;
+        if self.is_listed() {
+            self.changed |= self.take_listed(&mut verdicts);
         }
-        effect
+        self.effect(verdicts)
     }
 
-    fn take_base(&mut self, event: Event<ConfigMap>, told: &mut Vec<Told>) -> bool {
-        match event {
-            Event::Init => self.base.collected.clear(),
-            Event::InitApply(object) => self.base.collect(object),
-            Event::InitDone => {
-                self.base.complete = true;
-                return match std::mem::take(&mut self.base.collected).into_values().next() {
-                    Some(object) => self.set_base(&object, told),
-                    None => self.remove_base(),
-                };
-            }
-            Event::Apply(object) => return self.set_base(&object, told),
-            Event::Delete(_) => return self.remove_base(),
+    /// Both watches begin anew. A base that was listed meanwhile doesn't wait for fragments that could not be: it may
+    /// be there to take something away.
+    pub fn interrupted(&mut self) -> Effect {
+        let mut verdicts = Vec::new();
+        if self.put && self.base.complete {
+            self.changed |= self.take_listed_base(&mut verdicts);
         }
-        false
+        self.effect(verdicts)
     }
 
-    fn take_fragment(&mut self, event: Event<ConfigMap>, told: &mut Vec<Told>) -> bool {
-        match event {
-            Event::Init => self.fragments.collected.clear(),
-            Event::InitApply(object) => self.fragments.collect(object),
-            Event::InitDone => {
-                self.fragments.complete = true;
-                let listed = std::mem::take(&mut self.fragments.collected);
-                let gone: Vec<_> =
-                    self.documents.fragments().filter(|name| !listed.contains_key(*name)).map(str::to_owned).collect();
-                let removed = gone.iter().fold(false, |changed, name| self.remove_fragment(name) | changed);
-                return listed.values().fold(removed, |changed, object| self.set_fragment(object, told) | changed);
-            }
-            Event::Apply(object) => return self.set_fragment(&object, told),
-            Event::Delete(object) => return self.remove_fragment(&name_of(&object)),
-        }
-        false
+    fn effect(&mut self, verdicts: Vec<Verdict>) -> Effect {
+        // Before everything was listed for the first time nothing is in force by halves.
+        self.changed |= !self.put;
+        self.put |= self.is_listed();
+        let map = (self.put && std::mem::take(&mut self.changed)).then(|| self.documents.compiled());
+        Effect { told: self.tell(last_of_each(verdicts)), map }
     }
 
-    fn set_base(&mut self, object: &ConfigMap, told: &mut Vec<Told>) -> bool {
+    fn take_listed(&mut self, verdicts: &mut Vec<Verdict>) -> bool {
+        let fragments = self.fragments.pending.take();
+        let stays = |name: &str| fragments.as_ref().is_none_or(|listed| listed.contains_key(name));
+        let gone: Vec<_> = self.documents.fragments().filter(|name| !stays(name)).map(str::to_owned).collect();
+        // What is gone first, so that no new base judges it.
+        let mut changed = gone.iter().fold(false, |changed, name| self.remove_fragment(name) | changed);
+        changed |= self.take_listed_base(verdicts);
+        let listed = fragments.unwrap_or_default();
+        listed.values().fold(changed, |changed, object| self.set_fragment(object, verdicts) | changed)
+    }
+
+    fn take_listed_base(&mut self, verdicts: &mut Vec<Verdict>) -> bool {
+        let Some(listed) = self.base.pending.take() else { return false };
+        match listed.into_values().next() {
+            Some(object) => self.set_base(&object, verdicts),
+            None => self.remove_base(),
+        }
+    }
+
+    fn set_base(&mut self, object: &ConfigMap, verdicts: &mut Vec<Verdict>) -> bool {
         if !self.is_news(object) {
             return false;
         }
-        let verdicts = match text(object, &self.source.key) {
+        let judged = match text(object, &self.source.key) {
             Ok(text) => self.documents.set_base(text),
             Err(missing) => vec![Verdict { fragment: None, outcome: Err(missing) }],
         };
-        let changed = verdicts.iter().any(|verdict| verdict.fragment.is_none() && verdict.outcome.is_ok());
-        self.tell(verdicts, told);
+        let changed = judged.iter().any(|verdict| verdict.fragment.is_none() && verdict.outcome.is_ok());
+        verdicts.extend(judged);
         changed
     }
 
@@ -142,7 +160,7 @@ impl Index {
         self.documents.remove_base()
     }
 
-    fn set_fragment(&mut self, object: &ConfigMap, told: &mut Vec<Told>) -> bool {
+    fn set_fragment(&mut self, object: &ConfigMap, verdicts: &mut Vec<Verdict>) -> bool {
         let name = name_of(object);
         // Labels may select the base as well; it is no fragment of itself.
         if name == self.source.name || !self.is_news(object) {
@@ -153,7 +171,7 @@ impl Index {
             Err(missing) => Some(Verdict { fragment: Some(name), outcome: Err(missing) }),
         };
         let changed = verdict.as_ref().is_some_and(|verdict| verdict.outcome.is_ok());
-        self.tell(verdict.into_iter().collect(), told);
+        verdicts.extend(verdict);
         changed
     }
 
@@ -174,23 +192,47 @@ impl Index {
         known != Some(reference)
     }
 
-    fn tell(&mut self, verdicts: Vec<Verdict>, told: &mut Vec<Told>) {
-        for Verdict { fragment, outcome } in verdicts {
+    fn tell(&mut self, verdicts: Vec<Verdict>) -> Vec<Told> {
+        let told = verdicts.into_iter().filter_map(|Verdict { fragment, outcome }| {
             let name = fragment.unwrap_or_else(|| self.source.name.clone());
             let after_refusal = match &outcome {
                 Ok(()) => self.refused.remove(&name),
                 Err(_) => !self.refused.insert(name.clone()),
             };
-            let Some(about) = self.objects.get(&name).cloned() else { continue };
-            told.push(Told { about, outcome, after_refusal });
-        }
+            Some(Told { about: self.objects.get(&name).cloned()?, outcome, after_refusal })
+        });
+        told.collect()
     }
 }
 
 impl Listing {
-    fn collect(&mut self, object: ConfigMap) {
-        self.collected.insert(name_of(&object), object);
+    /// Keeps what belongs to a list that is not dealt with yet; gives back what is to be dealt with at once.
+    fn keep(&mut self, event: Event<ConfigMap>) -> Option<Event<ConfigMap>> {
+        match (event, &mut self.pending) {
+            (Event::Init, pending) => {
+                self.complete = false;
+                *pending = Some(BTreeMap::new());
+            }
+            (Event::InitDone, _) => self.complete = true,
+            (Event::InitApply(object) | Event::Apply(object), Some(pending)) => {
+                pending.insert(name_of(&object), object);
+            }
+            (Event::Delete(object), Some(pending)) => {
+                pending.remove(&name_of(&object));
+            }
+            (at_once, None) => return Some(at_once),
+        }
+        None
     }
+}
+
+/// A base judges the fragments that are known; where newer ones were listed with it, those are what counts.
+fn last_of_each(mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    let mut seen = BTreeSet::new();
+    verdicts.reverse();
+    verdicts.retain(|verdict| seen.insert(verdict.fragment.clone()));
+    verdicts.reverse();
+    verdicts
 }
 
 fn name_of(object: &ConfigMap) -> String {
@@ -283,6 +325,47 @@ mod tests {
     }
 
     #[test]
+    fn after_an_interruption_base_and_fragments_are_judged_by_each_other_alone() {
+        let mut index = index(Some("x=y"));
+        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 2, FRAGMENT)]);
+        let other = |text: &str| text.replace("team", "internal_user");
+        // Whichever is listed first, neither "b", which is gone, nor what "c" was or is now is refused.
+        index.take(Part::Base(Event::Init));
+        let fragments = listed(&mut index, Part::Fragment, vec![config_map("c", 4, &other(FRAGMENT))]);
+        assert!(fragments.map.is_none() && fragments.told.is_empty() && !index.is_listed());
+        index.take(Part::Base(Event::InitApply(config_map("roles", 3, &other(BASE)))));
+        let effect = index.take(Part::Base(Event::InitDone));
+        assert_eq!(rules(&effect), Some(2));
+        assert!(effect.told.iter().all(|told| told.outcome.is_ok() && !told.after_refusal), "{effect:?}");
+        assert_eq!(effect.told.len(), 2);
+    }
+
+    #[test]
+    fn what_changes_while_the_other_watch_lists_is_not_lost() {
+        let mut index = index(Some("x=y"));
+        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        index.take(Part::Base(Event::Init));
+        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 3, FRAGMENT)]);
+        index.take(Part::Fragment(Event::Delete(config_map("b", 4, FRAGMENT))));
+        index.take(Part::Fragment(Event::Apply(config_map("d", 5, FRAGMENT))));
+        index.take(Part::Base(Event::InitApply(config_map("roles", 1, BASE))));
+        assert_eq!(rules(&index.take(Part::Base(Event::InitDone))), Some(3));
+    }
+
+    #[test]
+    fn a_base_does_not_wait_for_fragments_that_cannot_be_listed() {
+        let mut index = index(Some("x=y"));
+        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        assert!(index.interrupted().map.is_none(), "not before everything was listed once");
+        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        index.take(Part::Fragment(Event::Init));
+        assert!(listed(&mut index, Part::Base, vec![]).map.is_none());
+        assert!(index.interrupted().map.is_some_and(|map| map.access().is_some_and(|access| access.rules().is_empty())));
+    }
+
+    #[test]
     fn a_deleted_base_closes_everything_and_a_new_one_opens_it_again() {
         let mut index = index(None);
         assert_eq!(rules(&listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)])), Some(1));
@@ -320,7 +403,7 @@ mod tests {
         let mut index = index(Some("x=y"));
         listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
         let effect = listed(&mut index, Part::Fragment, vec![config_map("roles", 1, BASE)]);
-        assert!(effect.told.is_empty());
+        assert_eq!(effect.told.len(), 1, "what became of the base");
         assert_eq!(rules(&effect), Some(1));
     }
 }

@@ -1,14 +1,17 @@
 //! The watch of the role map's ConfigMaps.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, TryStreamExt, stream};
+use futures::future::OptionFuture;
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
-use kube::api::ListParams;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watcher};
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, watcher};
 use kube::{Api, Client};
+use tokio::time::Sleep;
 
 use super::events::{Events, Reason};
 use super::index::{Effect, Index, Part, Told};
@@ -21,9 +24,8 @@ use crate::roles::RoleMaps;
 /// How long one watch request lasts, in seconds: so late is a connection noticed that died without a word.
 const WATCH: u32 = 60;
 
-/// How often an API server that was lost is asked whether it is back. The watch itself says nothing until
-/// something changes.
-const ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How long a lost API server is left alone at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why there is no way to the API server.
 #[derive(Debug, thiserror::Error)]
@@ -65,24 +67,50 @@ impl RoleMapWatch {
     }
 
     /// Follows them for ever, and calls `ready` when everything was listed and there is a good role map.
+    ///
+    /// After an error both watches begin anew, together and with a list: if each went on by itself, base and fragments
+    /// of different times would be judged by each other.
     pub async fn follow(mut self, ready: impl FnOnce() + Send) {
         let mut ready = Some(ready);
-        let mut told = Box::pin(self.watches());
+        let mut backoff = DefaultBackoff::default();
+        loop {
+            let told = self.watches();
+            self.attempt(told, &mut ready, &mut backoff).await;
+            let effect = self.index.interrupted();
+            self.put(effect);
+        }
+    }
+
+    /// Follows until an error, and for a while after it: one watch may still list what the other could not.
+    async fn attempt<R: FnOnce()>(
+        &mut self,
+        told: impl Stream<Item = watcher::Result<Part>>,
+        ready: &mut Option<R>,
+        backoff: &mut DefaultBackoff,
+    ) {
+        let mut told = std::pin::pin!(told);
+        let mut end: Option<Pin<Box<Sleep>>> = None;
         loop {
             let next = tokio::select! {
                 next = told.next() => next,
-                () = tokio::time::sleep(ASK_AGAIN), if !self.in_reach && self.index.is_ready() => {
-                    self.ask().await;
-                    continue;
-                }
+                () = OptionFuture::from(end.as_mut()).map(drop), if end.is_some() => return,
             };
             match next {
                 None => return,
-                Some(Err(error)) => self.lost(&error),
+                Some(Err(error)) => {
+                    self.lost(&error);
+                    if end.is_none() {
+                        let pause = backoff.next().unwrap_or(LONGEST_PAUSE);
+                        end = Some(Box::pin(tokio::time::sleep(pause)));
+                    }
+                }
                 Some(Ok(part)) => {
-                    self.reached();
                     let effect = self.index.take(part);
                     self.put(effect);
+                    if end.is_none() && self.index.is_listed() {
+                        self.reached();
+                        backoff.reset();
+                    }
                     if self.index.is_ready() {
                         ready.take().into_iter().for_each(|ready| ready());
                     }
@@ -136,13 +164,6 @@ impl RoleMapWatch {
     fn write(&self, about: ObjectReference, reason: Reason, message: String) {
         let events = self.events.clone();
         tokio::spawn(async move { events.write(&about, reason, &message).await });
-    }
-
-    async fn ask(&mut self) {
-        let one = ListParams::default().fields(&self.base_field()).limit(1);
-        if self.config_maps.list_metadata(&one).await.is_ok() {
-            self.reached();
-        }
     }
 
     fn reached(&mut self) {

@@ -1,6 +1,6 @@
 //! Role maps in ConfigMaps, on a real API server, with three pods that a person is signed in at.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use serde_json::json;
 
@@ -9,11 +9,14 @@ use crate::shared::{BOB, deployment, session_line, signed_in};
 use crate::support::api_server::{ApiServer, MayWriteEvents};
 use crate::support::deployment::Deployment;
 use crate::support::pod::{self, Pod, PodOptions, Ready};
+use crate::support::proxy::FaultProxy;
 use crate::support::wait;
 
 /// One second is promised; what is more is this machine's load.
 const BOUND: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A token's file is read each minute, and the watch tries each half a minute by then.
+const NEW_TOKEN: Duration = Duration::from_secs(180);
 
 const BASE: &str = "
 version: 1
@@ -29,10 +32,14 @@ fn with_role(role: &str) -> String {
 
 /// Further pods of the shared deployment, so that its people are signed in at them too.
 fn pod_options(deployment: &Deployment, server: &ApiServer, number: usize) -> PodOptions {
+    pod_options_by(deployment, &server.pod_kubeconfig(), number)
+}
+
+fn pod_options_by(deployment: &Deployment, kubeconfig: &Path, number: usize) -> PodOptions {
     let mut options = deployment.further_pod(&format!("watching-{number}"));
     options.role_map = None;
     options.further += "role_map:\n  config_map: {name: roles}\n  fragments: {selector: vestibule/role-map=fragment}\n";
-    options.environment.push(("KUBECONFIG".to_owned(), server.pod_kubeconfig().to_string_lossy().into_owned()));
+    options.environment.push(("KUBECONFIG".to_owned(), kubeconfig.to_string_lossy().into_owned()));
     options
 }
 
@@ -143,6 +150,79 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back
     server.apply("roles", json!({}), &with_role("org_admin")).await;
     until_everywhere(&pods, &cookie, "org_admin").await;
     assert_eq!(said(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edits_whose_history_etcd_has_forgotten_are_in_force_once_the_watch_is_back() {
+    let deployment = deployment().await;
+    let mut server = ApiServer::start(MayWriteEvents::Yes).await;
+    server.apply("roles", json!({}), BASE).await;
+    let bobs = |role: &str| format!("rules: [{{claim: preferred_username, match: bob, role: {role}}}]");
+    server.apply("team-b", fragment(), &bobs("internal_user")).await;
+    let way = FaultProxy::start(server.port()).await;
+    let pod = Pod::start(pod_options_by(deployment, &server.pod_kubeconfig_by(way.port()), 7)).await;
+    let pods = std::slice::from_ref(&pod);
+    let cookie = bob(deployment).await;
+    until_everywhere(pods, &cookie, "internal_user").await;
+
+    way.refuse();
+    let last_heard = server.version().await;
+    server.delete("team-b").await;
+    server.apply("team-c", fragment(), &bobs("internal_user_viewer")).await;
+    server.apply("roles", json!({}), &BASE.replace("[internal_user]", "[internal_user_viewer]")).await;
+    server.restart_compacted().await;
+    assert_eq!(server.refusal_of_watch_from(&last_heard).await, Some(410), "the pod's own watch can't go on either");
+    assert_eq!(role(&pod, &cookie).await, "internal_user");
+
+    way.resume();
+    until_everywhere(pods, &cookie, "internal_user_viewer").await;
+    server.apply("roles", json!({}), &with_role("org_admin")).await;
+    until_everywhere(pods, &cookie, "org_admin").await;
+    // This last base delegates what team-c doesn't give, and that is the one thing refused.
+    wait::until("its fragment", PATIENCE, async || (pod.refused_role_maps().await == 1.0).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watch_goes_on_with_a_rotated_token() {
+    let deployment = deployment().await;
+    let mut server = ApiServer::start(MayWriteEvents::Yes).await;
+    server.apply("roles", json!({}), BASE).await;
+    let pods = pods(deployment, &server, 1).await;
+    let cookie = bob(deployment).await;
+    until_everywhere(&pods, &cookie, "customer").await;
+
+    let old = server.rotate_token().await;
+    // What was taken before is remembered by the server for a while; one that starts anew remembers nothing.
+    server.kill();
+    server.restart().await;
+    assert!(!server.takes(&old).await, "the old token is worth nothing any more");
+    server.apply("roles", json!({}), &with_role("team")).await;
+    let what = "the edit, by the new token";
+    pod::until_everywhere(&pods, what, NEW_TOKEN, async |pod| role(pod, &cookie).await == "team").await;
+    assert_eq!(pods[0].refused_role_maps().await, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn before_the_first_list_nobody_can_say_and_without_a_base_map_everybody_is_refused() {
+    let deployment = deployment().await;
+    let mut server = ApiServer::start(MayWriteEvents::Yes).await;
+    let cookie = bob(deployment).await;
+    server.kill();
+    let pod = Pod::start(PodOptions { ready: Ready::DontWait, ..pod_options(deployment, &server, 8) }).await;
+    wait::until("the pod to have tried", PATIENCE, async || pod.log().contains("the role map can't be read yet").then_some(()))
+        .await;
+    for headers in [vec![], vec![("cookie", cookie.as_str())]] {
+        let answer = check(&pod, &headers).await;
+        assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("temporarily_unavailable")), "{answer:?}");
+    }
+    assert!(!pod.is_ready().await);
+
+    server.restart().await;
+    wait::until("a list without a base", PATIENCE, async || (role(&pod, &cookie).await == "403").then_some(())).await;
+    server.apply("roles", json!({}), &with_role("team")).await;
+    wait::until("the base map", PATIENCE, async || (role(&pod, &cookie).await == "team").then_some(())).await;
+    server.delete("roles").await;
+    wait::until("its deletion", PATIENCE, async || (role(&pod, &cookie).await == "403").then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

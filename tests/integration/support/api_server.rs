@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, ServiceAccount};
+use futures::StreamExt;
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
@@ -24,7 +25,8 @@ pub struct ApiServer {
     server: Child,
     client: Client,
     admin: PathBuf,
-    pod: PathBuf,
+    /// How many tokens the pods' ServiceAccount has had.
+    tokens: u32,
     etcd_port: u16,
     port: u16,
     scratch: Scratch,
@@ -48,22 +50,31 @@ impl ApiServer {
         write(&scratch, "tokens.csv", &format!("{token},admin,admin,\"system:masters\"\n"));
         make_key(&scratch.path().join("sa.key"));
         let etcd = start_etcd(&scratch, etcd_port);
-        let server = start_server(&scratch, etcd_port, port);
-        let admin = write(&scratch, "admin.kubeconfig", &kubeconfig(&scratch, port, &token));
+        let server = start_server(&scratch, etcd_port, port, &[]);
+        let admin = write(&scratch, "admin.kubeconfig", &kubeconfig(&scratch, port, &json!({"token": token})));
         // The certificate is made when the server starts.
         let certificate = scratch.path().join("certs/apiserver.crt");
         wait::until("the API server's certificate", START, async || certificate.exists().then_some(())).await;
         let client = client(&admin).await;
-        let pod = scratch.path().join("pod.kubeconfig");
-        let this = Self { server, client, admin, pod, etcd_port, port, scratch, _etcd: etcd };
+        let mut this = Self { server, client, admin, tokens: 0, etcd_port, port, scratch, _etcd: etcd };
         this.answers().await;
         this.prepare(events).await;
         this
     }
 
     /// The kubeconfig of the pods' ServiceAccount.
-    pub fn pod_kubeconfig(&self) -> &Path {
-        &self.pod
+    pub fn pod_kubeconfig(&self) -> PathBuf {
+        self.pod_kubeconfig_by(self.port)
+    }
+
+    /// The same with another way to the server.
+    pub fn pod_kubeconfig_by(&self, port: u16) -> PathBuf {
+        let user = json!({"tokenFile": self.token_file()});
+        write(&self.scratch, &format!("pod-{port}.kubeconfig"), &kubeconfig(&self.scratch, port, &user))
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub fn kill(&mut self) {
@@ -71,7 +82,27 @@ impl ApiServer {
     }
 
     pub async fn restart(&mut self) {
-        self.server = start_server(&self.scratch, self.etcd_port, self.port);
+        self.start_again(&[]).await;
+    }
+
+    /// Has etcd forget every revision but the last, and starts anew as a server that remembers none itself: whoever goes
+    /// on from an earlier one is told that it is gone.
+    pub async fn restart_compacted(&mut self) {
+        self.kill();
+        let last = self.etcd("kv/range", json!({"key": "AA==", "limit": 1})).await["header"]["revision"].clone();
+        self.etcd("kv/compaction", json!({"revision": last, "physical": true})).await;
+        self.start_again(&["--watch-cache=false"]).await;
+    }
+
+    async fn etcd(&self, call: &str, body: Value) -> Value {
+        let url = format!("http://127.0.0.1:{}/v3/{call}", self.etcd_port);
+        let answer = reqwest::Client::new().post(url).json(&body).send().await.expect("etcd answers");
+        assert!(answer.status().is_success(), "{call}: {answer:?}");
+        answer.json().await.expect("etcd speaks JSON")
+    }
+
+    async fn start_again(&mut self, arguments: &[&str]) {
+        self.server = start_server(&self.scratch, self.etcd_port, self.port, arguments);
         self.client = client(&self.admin).await;
         self.answers().await;
     }
@@ -100,6 +131,73 @@ impl ApiServer {
         found.into_iter().map(|event| (event.reason.unwrap_or_default(), event.message.unwrap_or_default())).collect()
     }
 
+    /// The version that a list of now has.
+    pub async fn version(&self) -> String {
+        let listed = self.config_maps().list(&ListParams::default()).await.expect("ConfigMaps are listed");
+        listed.metadata.resource_version.expect("a list has a version")
+    }
+
+    /// What a watch that goes on from this version is told first, where that is an error.
+    pub async fn refusal_of_watch_from(&self, version: &str) -> Option<u16> {
+        let config_maps = self.config_maps();
+        let watch = config_maps.watch(&WatchParams::default(), version).await;
+        match watch {
+            Ok(events) => match Box::pin(events).next().await {
+                Some(Ok(WatchEvent::Error(status))) => Some(status.code),
+                _ => None,
+            },
+            Err(kube::Error::Api(status)) => Some(status.code),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Puts another token into the pods' file and makes the one before it worthless; gives that one.
+    pub async fn rotate_token(&mut self) -> String {
+        let old = std::fs::read_to_string(self.token_file()).expect("there is a token");
+        let bound_to = self.bound_to();
+        self.make_token().await;
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        secrets.delete(&bound_to, &DeleteParams::default()).await.expect("the Secret is deleted");
+        old
+    }
+
+    /// Whether somebody with this token may list ConfigMaps.
+    pub async fn takes(&self, token: &str) -> bool {
+        let kubeconfig = write(&self.scratch, "by-token.kubeconfig", &kubeconfig(&self.scratch, self.port, &json!({"token": token})));
+        let config_maps: Api<ConfigMap> = Api::namespaced(client(&kubeconfig).await, NAMESPACE);
+        config_maps.list(&ListParams::default()).await.is_ok()
+    }
+
+    fn token_file(&self) -> PathBuf {
+        self.scratch.path().join("token")
+    }
+
+    fn bound_to(&self) -> String {
+        format!("token-{}", self.tokens)
+    }
+
+    /// A token is good for as long as the Secret that it is bound to is there.
+    async fn make_token(&mut self) {
+        self.tokens += 1;
+        let name = self.bound_to();
+        let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
+        create(&secrets, json!({"metadata": {"name": name}}), "Secret").await;
+        let object =
+            BoundObjectReference { kind: Some("Secret".into()), api_version: Some("v1".into()), name: Some(name), uid: None };
+        let spec = TokenRequestSpec {
+            expiration_seconds: Some(3600),
+            bound_object_ref: Some(object),
+            ..TokenRequestSpec::default()
+        };
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), NAMESPACE);
+        let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
+        let token = answer.expect("a ServiceAccount has tokens").status.expect("a token that was made is told").token;
+        // In one step, as the kubelet does it: nobody reads half a token.
+        let new = write(&self.scratch, "token.new", &token);
+        std::fs::rename(new, self.token_file()).expect("a file is renamed");
+    }
+
     fn config_maps(&self) -> Api<ConfigMap> {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
@@ -115,8 +213,8 @@ impl ApiServer {
         wait::until("the API server", START, ready).await;
     }
 
-    async fn prepare(&self, events: MayWriteEvents) {
-        let client = &self.client;
+    async fn prepare(&mut self, events: MayWriteEvents) {
+        let client = self.client.clone();
         create(&Api::<Namespace>::all(client.clone()), json!({"metadata": {"name": NAMESPACE}}), "Namespace").await;
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), NAMESPACE);
         create(&accounts, json!({"metadata": {"name": ACCOUNT}}), "ServiceAccount").await;
@@ -131,14 +229,8 @@ impl ApiServer {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": ACCOUNT},
             "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
         });
-        create(&Api::<RoleBinding>::namespaced(client.clone(), NAMESPACE), binding, "RoleBinding").await;
-        let request = TokenRequest {
-            spec: TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() },
-            ..TokenRequest::default()
-        };
-        let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
-        let token = answer.expect("a ServiceAccount has tokens").status.expect("a token that was made is told").token;
-        write(&self.scratch, "pod.kubeconfig", &kubeconfig(&self.scratch, self.port, &token));
+        create(&Api::<RoleBinding>::namespaced(client, NAMESPACE), binding, "RoleBinding").await;
+        self.make_token().await;
     }
 }
 
@@ -165,7 +257,7 @@ fn start_etcd(scratch: &Scratch, port: u16) -> Child {
     Child::spawn("etcd", command, &scratch.path().join("etcd.log"), OnFailure::Quiet)
 }
 
-fn start_server(scratch: &Scratch, etcd: u16, port: u16) -> Child {
+fn start_server(scratch: &Scratch, etcd: u16, port: u16, arguments: &[&str]) -> Child {
     let path = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
     let mut command = Command::new(binary("kube-apiserver"));
     command.args([
@@ -180,6 +272,7 @@ fn start_server(scratch: &Scratch, etcd: u16, port: u16) -> Child {
         "--authorization-mode=RBAC".to_owned(),
         format!("--token-auth-file={}", path("tokens.csv")),
     ]);
+    command.args(arguments);
     Child::spawn("kube-apiserver", command, &scratch.path().join("kube-apiserver.log"), OnFailure::ShowLog)
 }
 
@@ -193,12 +286,12 @@ fn binary(name: &str) -> PathBuf {
     path
 }
 
-fn kubeconfig(scratch: &Scratch, port: u16, token: &str) -> String {
+fn kubeconfig(scratch: &Scratch, port: u16, user: &Value) -> String {
     let authority = scratch.path().join("certs/apiserver.crt");
     json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
         "clusters": [{"name": "c", "cluster": {"server": format!("https://127.0.0.1:{port}"), "certificate-authority": authority}}],
-        "users": [{"name": "u", "user": {"token": token}}],
+        "users": [{"name": "u", "user": user}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u", "namespace": NAMESPACE}}],
     })
     .to_string()
