@@ -256,7 +256,7 @@ class Secrets(unittest.TestCase):
         rings = [pick(minimal({"config": REDIS}), "Secret", "-key-ring")["data"]["keyring"] for _ in range(2)]
         self.assertNotEqual(*rings)
         for ring in rings:
-            self.assertRegex(base64.b64decode(ring).decode(), r"^[A-Za-z0-9_-]{43}\n$")
+            self.assertRegex(base64.b64decode(ring).decode(), r"^# created 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\n[A-Za-z0-9_-]{43}\n$")
 
     def test_the_memory_store_needs_none(self):
         self.assertEqual(pick(minimal(), "Secret"), [])

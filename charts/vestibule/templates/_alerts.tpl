@@ -1,4 +1,4 @@
-{{/* The alerts. Each names metrics of docs/metrics.md alone. Takes `ours`, the label matchers of this release. */}}
+{{/* The alerts. Each names metrics of docs/metrics.md alone. Takes `ours`, the label matchers of this release, and `keyRingDays`. */}}
 
 {{- define "vestibule.alerts" -}}
 - alert: VestibuleAbsent
@@ -81,6 +81,15 @@
   annotations:
     summary: Sign-outs are on one Redis only
     description: No replica confirmed them in time; a failover could undo them.
+{{- with .keyRingDays }}
+- alert: VestibuleKeyRingOld
+  expr: time() - min(vestibule_key_ring_created_timestamp_seconds{ {{- $.ours -}} }) > {{ mul . 86400 }}
+  for: 1h
+  labels: {severity: info}
+  annotations:
+    summary: The key that seals is old
+    description: "It was made {{ "{{ $value | humanizeDuration }}" }} ago. Put a new one on top of the key ring."
+{{- end }}
 - alert: VestibulePanics
   expr: sum(increase(vestibule_panics_total{ {{- .ours -}} }[15m])) > 0
   labels: {severity: warning}

@@ -172,7 +172,10 @@ priorityClassName: {{ . }}
 {{- with .Values.runtimeClassName }}
 runtimeClassName: {{ . }}
 {{- end }}
-{{- range $name := list "nodeSelector" "tolerations" "affinity" }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- range $name := list "dnsConfig" "hostAliases" "nodeSelector" "tolerations" "affinity" }}
 {{- with get $.Values $name }}
 {{ $name }}:
   {{- toYaml . | nindent 2 }}
