@@ -91,7 +91,7 @@ impl Site {
     }
 
     async fn index(&self, user: &str) -> Vec<String> {
-        self.records.store().list(&index_of(user), None, 100).await.unwrap()
+        self.records.store().list(&key::index_of(user), None, 100).await.unwrap()
     }
 }
 
