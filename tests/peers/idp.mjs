@@ -3,13 +3,14 @@
 //   node idp.mjs <settings.json>
 //
 // Prints one line `{"listening":port,"admin":port}` when it answers. The second port is the tests'
-// side door: POST /keys/rotate, /pause, /resume, /account and GET /stats. Settings are described in
+// side door: POST /keys/rotate, /pause, /resume, /account, /client and GET /stats. Settings are described in
 // idp/settings.mjs. Everything it does as a provider is the npm package `oidc-provider`; this file
 // only starts it, renders the sign-in form and watches the traffic. Beside its own userinfo endpoint
 // it has `GET /user` in GitHub's shape, for clients without OpenID Connect: idp/github.mjs.
 
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 
 import { createGate } from './idp/gate.mjs';
 import { handleInteraction } from './idp/interaction.mjs';
@@ -20,13 +21,16 @@ import { createSideDoor } from './idp/side_door.mjs';
 import { createStats } from './idp/stats.mjs';
 import { createAdapter } from './idp/storage.mjs';
 
-const HOST = '127.0.0.1';
-
-function listen(server, port) {
+function listen(server, port, host) {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(port, HOST, () => resolve(server.address().port));
+    server.listen(port, host, () => resolve(server.address().port));
   });
+}
+
+function serverOf({ tls }, handle) {
+  if (!tls) return createServer(handle);
+  return createTlsServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) }, handle);
 }
 
 /** The part of the issuer's URL after its origin: Keycloak has `/realms/name`, most have none. */
@@ -47,12 +51,12 @@ async function main(file) {
     provider: undefined,
   };
 
-  const server = createServer((req, res) => {
+  const server = serverOf(settings, (req, res) => {
     world.gate.pass(req, res, () => serve(world, req, res));
   });
   // A client's pool must never lose the race against a closing idle connection.
   server.keepAliveTimeout = 120_000;
-  const port = await listen(server, settings.port);
+  const port = await listen(server, settings.port, settings.host);
   settings.issuer = (settings.issuer ?? 'http://127.0.0.1:{port}').replace('{port}', String(port));
   world.base = mountPath(settings.issuer);
   world.renew = () => {
@@ -61,7 +65,7 @@ async function main(file) {
   };
   world.renew();
 
-  const admin = await listen(createSideDoor(world), 0);
+  const admin = await listen(createSideDoor(world), settings.adminPort, settings.host);
   console.log(JSON.stringify({ listening: port, admin, issuer: settings.issuer }));
 }
 

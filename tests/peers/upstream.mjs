@@ -1,6 +1,6 @@
 // The demo's upstream: shows which request reached it and as whom.
 //
-//   node upstream.mjs <port>
+//   node upstream.mjs <port> [<address to listen on>]
 //
 // HTML for people; under `Accept: application/json` every header it received, for tests.
 
@@ -64,6 +64,8 @@ const server = createServer((req, res) => {
   res.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' }).end(method === 'HEAD' ? '' : body);
 });
 server.keepAliveTimeout = 120_000;
-server.listen(Number(process.argv[2] ?? 0), '127.0.0.1', () => {
+server.listen(Number(process.argv[2] ?? 0), process.argv[3] ?? '127.0.0.1', () => {
   console.log(JSON.stringify({ listening: server.address().port }));
 });
+// As process 1 of a container node has no handler of its own. What is being answered is answered first.
+process.once('SIGTERM', () => server.close(() => process.exit(0)));

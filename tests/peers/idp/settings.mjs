@@ -1,7 +1,10 @@
 // The settings file of the provider: what may stand in it, and the defaults.
 //
 // {
+//   "host": "127.0.0.1",                        where it listens
 //   "port": 0,                                  0 takes a free one
+//   "adminPort": 0,                             the side door's, likewise
+//   "tls": {"cert": file, "key": file},         https instead of http, but for the side door
 //   "issuer": "http://127.0.0.1:{port}/realms/x",  {port} is filled in; default has no path
 //   "clients": [{"client_id": …}],              oidc-provider's client metadata
 //   "accounts": [{"sub", "username", "password", "claims": {}, "accessTokenClaims": {}, "user": {}}],
@@ -18,7 +21,10 @@
 // }
 
 const DEFAULTS = {
+  host: '127.0.0.1',
   port: 0,
+  adminPort: 0,
+  tls: undefined,
   issuer: undefined,
   clients: [],
   accounts: [],

@@ -1,4 +1,4 @@
-// The tests' side door, on a port of its own: rotate keys, stop answering, change an account, count.
+// The tests' side door, on a port of its own: rotate keys, stop answering, change an account or a client, count.
 
 import { createServer } from 'node:http';
 
@@ -20,6 +20,13 @@ function changeAccount(world, change) {
   return {};
 }
 
+function changeClient(world, change) {
+  const client = world.settings.clients.find((known) => known.client_id === change.client_id);
+  if (!client) throw new Error(`no client ${change.client_id}`);
+  Object.assign(client, change);
+  world.renew();
+}
+
 const ROUTES = {
   'GET /stats': (world) => world.stats.read(),
   'POST /stats/reset': (world) => world.stats.reset(),
@@ -30,6 +37,7 @@ const ROUTES = {
   'POST /pause': (world, { how }) => world.gate.pause(how),
   'POST /resume': (world) => world.gate.resume(),
   'POST /account': changeAccount,
+  'POST /client': changeClient,
 };
 
 export function createSideDoor(world) {

@@ -1,0 +1,67 @@
+"""What people and gateways do at the door, step by step, so that each step can go to another pod."""
+
+from urllib.parse import urlencode, urlsplit
+
+from browser import Browser, Connections, Strange
+
+PUBLIC, CHECK = 4180, 4181
+SESSION = "__Host-vestibule"
+
+
+class Door:
+    """`origin` is the public URL, `gateway` the Service that ends its TLS, `issuer` the provider's."""
+
+    def __init__(self, origin, gateway, issuer):
+        self.origin, self.gateway, self.issuer = origin, gateway, issuer
+        self.host = urlsplit(origin).hostname
+
+    def browser(self, jar=None):
+        return Browser({self.origin: self.gateway}, jar)
+
+    def at(self, browser, pod):
+        """What follows goes to this pod's own public listener; to the gateway with `None`."""
+        browser.route(self.origin, f"plain:{pod}:{PUBLIC}" if pod else self.gateway)
+        return browser
+
+    def until_callback(self, browser, pod, person, target="/page?a=b"):
+        """A login as far as the callback's address, which isn't opened."""
+        begin = f"{self.origin}/sso/login?{urlencode({'rd': target})}" if pod else self.origin + target
+        page = self.at(browser, pod).get(begin)
+        page = browser.follow_until(page, lambda to: to.startswith(self.issuer))
+        if page.location is None:
+            page.expect(302)
+        page = browser.follow_until(page, lambda to: not to.startswith(self.issuer))
+        if page.location is None:
+            answer = browser.submit(page.expect(200), username=person["user"], password=person["password"], action="login")
+            page = browser.follow_until(answer, lambda to: not to.startswith(self.issuer))
+        if page.location is None:
+            raise Strange(f"the provider doesn't send back: {page.status} {page.body[:300]!r}")
+        return page.location
+
+    def finish(self, browser, pod, callback, target="/page?a=b"):
+        """The callback, which opens a session and leads back to where the login began."""
+        page = self.at(browser, pod).get(callback).expect(303)
+        if page.location != self.origin + target:
+            raise Strange(f"the login leads to {page.location}")
+        session = browser.cookie(self.host, SESSION)
+        if session is None:
+            raise Strange("the callback set no session cookie")
+        return session
+
+    def login(self, person, begin=None, finish=None):
+        browser = self.browser()
+        try:
+            return self.finish(browser, finish, self.until_callback(browser, begin, person))
+        finally:
+            browser.close()
+
+    def check(self, place, session, path="/", method="GET", connections=None):
+        """What nginx asks when a browser with this session opens a page. `place` is a pod's address, or a Service."""
+        own = connections or Connections()
+        headers = [("X-Original-URL", self.origin + path), ("X-Original-Method", method)]
+        headers += [("Cookie", f"{SESSION}={session}")] if session else []
+        try:
+            return own.ask("GET", f"http://{place}:{CHECK}/auth/nginx", None, headers)
+        finally:
+            if connections is None:
+                own.close()

@@ -1,0 +1,126 @@
+"""Makes the tests' traffic, in a pod of the cluster.
+
+    driver.py COMMAND ARGUMENTS      the arguments as JSON; each line that comes out is JSON
+
+What lasts until it is told to end reads its end from stdin, which is then closed. `idle` is what the pod itself runs.
+"""
+
+import json
+import random
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import load
+from browser import FAILURES, Browser
+from door import Door
+
+POLL = 0.02
+
+
+def say(**line):
+    print(json.dumps(line), flush=True)
+
+
+def idle():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    while True:
+        signal.pause()
+
+
+def ask(url, method="GET", headers=None, body=None, routes=None):
+    """One request, to anywhere."""
+    given = {"accept": "*/*", "sec-fetch-mode": "cors", **(headers or {})}
+    answer = Browser(routes).send(method, url, None if body is None else body.encode(), given)
+    say(status=answer.status, headers=[[name.lower(), value] for name, value in answer.headers], body=answer.body)
+
+
+def logins(door, people, pods, count, at_once):
+    """Each request of a login to a pod, or the gateway, that the dice choose; then a check of the session on every pod."""
+    door, dice = Door(**door), random.SystemRandom()
+
+    def one(number):
+        began = time.monotonic()
+        person, begin, finish = people[number % len(people)], dice.choice([None, *pods]), dice.choice([None, *pods])
+        try:
+            session = door.login(person, begin, finish)
+            checks = [[answer.status, answer.header("x-auth-request-preferred-username")]
+                      for answer in (door.check(pod, session) for pod in pods)]
+            wrong = [check for check in checks if check != [200, person["user"]]]
+            say(session=session, user=person["user"], begin=begin, finish=finish, failed=str(wrong) if wrong else None,
+                seconds=time.monotonic() - began)
+        except Exception as error:
+            say(session=None, user=person["user"], begin=begin, finish=finish, failed=repr(error), seconds=0)
+
+    with ThreadPoolExecutor(at_once) as threads:
+        list(threads.map(one, range(count)))
+
+
+def begin(door, person, pod):
+    """A login as far as its callback, which `finish` opens; meanwhile anything may happen."""
+    door = Door(**door)
+    browser = door.browser()
+    say(callback=door.until_callback(browser, pod, person), jar=browser.jar)
+
+
+def finish(door, pod, callback, jar):
+    door = Door(**door)
+    say(session=door.finish(door.browser(jar), pod, callback))
+
+
+def checks(door, questions):
+    """Each question names place, session, path and method."""
+    door = Door(**door)
+    for one in questions:
+        answer = door.check(**one)
+        say(status=answer.status, headers={name.lower(): value for name, value in answer.headers})
+
+
+def follow(door, pods, session, path="/"):
+    """Asks every pod again and again, and tells of each answer that differs from its last one, until stdin ends."""
+    door, ended = Door(**door), end_of_stdin()
+
+    def one(pod):
+        last = None
+        while not ended.is_set():
+            try:
+                answer = door.check(pod, session, path)
+                now = [answer.status, answer.header("x-auth-request-role")]
+            except FAILURES as error:
+                now = [0, type(error).__name__]
+            if now != last:
+                say(pod=pod, status=now[0], role=now[1])
+                last = now
+            ended.wait(POLL)
+
+    with ThreadPoolExecutor(len(pods)) as threads:
+        list(threads.map(one, pods))
+
+
+def under_load(door, **more):
+    load.run(Door(**door), end_of_stdin(), say, **more)
+
+
+def end_of_stdin():
+    ended = threading.Event()
+
+    def wait():
+        sys.stdin.read()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return ended
+
+
+COMMANDS = {"idle": idle, "ask": ask, "logins": logins, "begin": begin, "finish": finish, "checks": checks, "follow": follow,
+            "load": under_load}
+
+
+def main():
+    name, arguments = sys.argv[1], json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
+    COMMANDS[name](**arguments)
+
+
+main()

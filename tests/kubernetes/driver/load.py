@@ -1,0 +1,90 @@
+"""A load of checks and logins, counted by how they ended."""
+
+import collections
+import threading
+import time
+
+from browser import FAILURES, Connections
+
+# Between two requests of one worker, so that the load leaves the pods some of the machine.
+PAUSE = 0.03
+# Failures are told one by one up to so many.
+TOLD = 20
+
+
+class Counts:
+    def __init__(self, say):
+        self.say, self.lock, self.told = say, threading.Lock(), 0
+        self.ends = collections.Counter()
+
+    def add(self, kind, outcome, good, **more):
+        with self.lock:
+            self.ends[f"{kind} {outcome}"] += 1
+            if not good and self.told < TOLD:
+                self.told += 1
+                self.say(failed=kind, outcome=outcome, **more)
+
+
+def run(door, ended, say, sessions, people, service, gateways, directs, logins):
+    """Workers that ask through the gateway on connections that they keep, workers that ask the check's Service on new
+    ones, and workers that sign in through the gateway. Sessions and people go round."""
+    counts, began = Counts(say), time.monotonic()
+    workers = [threading.Thread(target=through_gateway, args=(door, ended, counts, sessions, number)) for number in range(gateways)]
+    workers += [threading.Thread(target=at_service, args=(door, ended, counts, sessions, number, service)) for number in range(directs)]
+    workers += [threading.Thread(target=sign_in, args=(door, ended, counts, people, number, service)) for number in range(logins)]
+    for worker in workers:
+        worker.start()
+    say(started=len(workers))
+    for worker in workers:
+        worker.join()
+    say(counts=dict(counts.ends), seconds=time.monotonic() - began)
+
+
+def rounds(ended, start):
+    number = start
+    while not ended.is_set():
+        yield number
+        number += 1
+        ended.wait(PAUSE)
+
+
+def through_gateway(door, ended, counts, sessions, start):
+    connections = Connections({door.origin: door.gateway})
+    for number in rounds(ended, start):
+        one = sessions[number % len(sessions)]
+        headers = [("Cookie", f"__Host-vestibule={one['session']}"), ("Accept", "application/json")]
+        try:
+            answer = connections.ask("GET", f"{door.origin}/page", None, headers)
+            right = answer.status != 200 or f'"x-auth-request-preferred-username":"{one["user"]}"' in answer.body
+            outcome = answer.status if right else "as another"
+        except FAILURES as error:
+            outcome = type(error).__name__
+        counts.add("gateway", outcome, outcome == 200)
+
+
+def at_service(door, ended, counts, sessions, start, service):
+    for number in rounds(ended, start):
+        one = sessions[number % len(sessions)]
+        try:
+            answer = door.check(service, one["session"])
+            right = answer.status != 200 or answer.header("x-auth-request-preferred-username") == one["user"]
+            outcome = answer.status if right else "as another"
+        except FAILURES as error:
+            outcome = type(error).__name__
+        counts.add("service", outcome, outcome == 200)
+
+
+def sign_in(door, ended, counts, people, start, service):
+    for number in rounds(ended, start):
+        person = people[number % len(people)]
+        try:
+            session = door.login(person)
+        except Exception as error:
+            counts.add("login", type(error).__name__, False, why=str(error))
+            continue
+        counts.add("login", "done", True)
+        try:
+            status = door.check(service, session).status
+        except FAILURES as error:
+            status = type(error).__name__
+        counts.add("check after login", status, status == 200)

@@ -1,0 +1,164 @@
+"""The images that the tests run, packed from what is on this machine, and how they get into the cluster.
+
+    python3 images.py [NAME…]      packs them as archives in target/test-images, each under its own name
+
+Somebody's own cluster takes them from a registry: push them there, and name it by TEST_REGISTRY.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from paths import PEERS, ROOT, TARGET
+
+import cluster
+
+FOLDER = TARGET / "test-images"
+NONROOT = "65532:65532"
+# Of Python's own modules, those that no program of the tests imports.
+LEFT_OUT = {"__pycache__", "config", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests",
+            "tkinter", "turtledemo", "pydoc_data"}
+
+
+class Missing(Exception):
+    """A program that an image is made of isn't on this machine."""
+
+
+def registry():
+    return os.environ.get("TEST_REGISTRY", "localhost").rstrip("/")
+
+
+def version():
+    return re.search(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
+
+
+def repository(name):
+    return f"{registry()}/vestibule" if name == "vestibule" else f"{registry()}/vestibule-test-{name}"
+
+
+def tag(name):
+    return version() if name == "vestibule" else "1"
+
+
+def image(name):
+    return f"{repository(name)}:{tag(name)}"
+
+
+def program(name):
+    found = shutil.which(name)
+    if found is None:
+        raise Missing(f"{name} is not on this machine")
+    return os.path.realpath(found)
+
+
+def node():
+    asked = subprocess.run(["node", "-p", "process.execPath"], capture_output=True, text=True, check=True)
+    modules = [path for path in sorted((PEERS / "node_modules").iterdir())
+               if path.is_dir() and not path.name.startswith(".") and path.name not in {"playwright-core", "axe-core"}]
+    return ["--libs", f"{asked.stdout.strip()}:/usr/bin/node", *(f"{path}:/peers/node_modules/{path.name}" for path in modules),
+            f"{PEERS}/idp:/peers/idp", f"{PEERS}/idp.mjs:/peers/idp.mjs", f"{PEERS}/upstream.mjs:/peers/upstream.mjs",
+            f"{PEERS}/package.json:/peers/package.json", "--", "/usr/bin/node"]
+
+
+def nginx():
+    binary = PEERS / ".venv/peer-nginx"
+    if not binary.exists():
+        raise Missing(f"{binary} is not there; run `make peers`")
+    return ["--libs", f"{binary.resolve()}:/usr/sbin/nginx", "--", "/usr/sbin/nginx"]
+
+
+def redis():
+    return ["--libs", f"{program('redis-server')}:/usr/bin/redis-server", f"{program('redis-cli')}:/usr/bin/redis-cli",
+            f"{program('sh')}:/bin/sh", "--", "/usr/bin/redis-server"]
+
+
+def tools():
+    """What `helm test` runs in."""
+    names = {"sh": "/bin/sh", "curl": "/usr/bin/curl", "grep": "/usr/bin/grep"}
+    return ["--libs", *(f"{program(name)}:{place}" for name, place in names.items()), "--", "/bin/sh"]
+
+
+def driver():
+    return [*python(), "--", "/usr/bin/python3"]
+
+
+def python():
+    """This Python as /usr/bin/python3, and its own modules at the place where they are here."""
+    library, binary = Path(sysconfig.get_path("stdlib")), os.path.realpath(sys.executable)
+    files = [path for path in sorted(library.rglob("*")) if path.is_file() and not left_out(path.relative_to(library))]
+    return ["--libs", "--env", f"PYTHONHOME={sys.base_prefix}", "--env", "PYTHONDONTWRITEBYTECODE=1",
+            f"{binary}:/usr/bin/python3", *(f"{path}:{path}" for path in files)]
+
+
+def left_out(path):
+    return any(part in LEFT_OUT or part.startswith("config-") for part in path.parts)
+
+
+RECIPES = {"node": node, "nginx": nginx, "redis": redis, "tools": tools, "driver": driver}
+
+
+def archive(name):
+    """The archive of an image, packed unless it was packed of the same files already."""
+    if name == "vestibule":
+        return product()
+    words = RECIPES[name]()
+    out, made_of = FOLDER / f"{name}.tar", digest(words)
+    stamp = FOLDER / f"{name}.made-of"
+    if not (out.exists() and stamp.exists() and stamp.read_text() == made_of):
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        print(f"images: packing {name}", file=sys.stderr)
+        pack = [sys.executable, ROOT / "deploy/image/archive.py", f"localhost/vestibule-test-{name}:1", out, "--user", NONROOT, *words]
+        subprocess.run(list(map(str, pack)), check=True)
+        stamp.write_text(made_of)
+    return out
+
+
+def product():
+    """The product's own, which deploy/image/build.sh makes."""
+    out = Path(os.environ.get("VESTIBULE_IMAGE", TARGET / "vestibule-image.tar"))
+    if not out.exists():
+        raise Missing(f"{out} is not there; `make image` makes it, and VESTIBULE_IMAGE names another")
+    return out
+
+
+def digest(words):
+    """Of a recipe and the files that it names, by size and time."""
+    found = hashlib.sha256()
+    for word in words:
+        found.update(word.encode())
+        source = Path(word.partition(":")[0])
+        files = [source] if source.is_file() else sorted(source.rglob("*")) if source.is_absolute() and source.is_dir() else []
+        for path in files:
+            if path.is_file():
+                found.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    return found.hexdigest()
+
+
+def into_cluster(*names):
+    """Imports images into the cluster of this machine, unless these very archives are there."""
+    for name in names:
+        found = archive(name)
+        content = hashlib.file_digest(open(found, "rb"), "sha256").hexdigest()
+        marker = cluster.home() / "run/imported" / name
+        if marker.exists() and marker.read_text() == content:
+            continue
+        marker.parent.mkdir(exist_ok=True)
+        print(f"images: importing {name}", file=sys.stderr)
+        inside = ROOT / "tests/cluster/in"
+        subprocess.run([inside, "ctr", "images", "import", found.resolve()], check=True, stdout=subprocess.DEVNULL)
+        marker.write_text(content)
+
+
+def main():
+    for name in sys.argv[1:] or RECIPES:
+        out = archive(name)
+        print(f"{out}: localhost/vestibule-test-{name}:1, {out.stat().st_size // 1_000_000} MB")
+
+
+if __name__ == "__main__":
+    main()

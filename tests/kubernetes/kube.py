@@ -1,0 +1,135 @@
+"""kubectl and helm, against the cluster that the tests run in."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import time
+
+import paths  # noqa: F401
+
+import cluster
+import helm
+
+# What a step of the cluster may take on a machine with two busy cores.
+PATIENCE = 180
+
+
+class Failed(Exception):
+    """What kubectl said."""
+
+
+def own():
+    """Whether the tests run in somebody's own cluster, which they change nothing of but their namespaces."""
+    return bool(os.environ.get("TEST_KUBECONFIG"))
+
+
+def kubeconfig():
+    return os.environ.get("TEST_KUBECONFIG") or cluster.home() / "run/conf/host.kubeconfig"
+
+
+def kubectl():
+    built = cluster.home() / "bin/kubectl"
+    return str(built) if os.access(built, os.X_OK) else shutil.which("kubectl") or str(built)
+
+
+def command(*arguments):
+    return [kubectl(), "--kubeconfig", str(kubeconfig()), *map(str, arguments)]
+
+
+def run(*arguments, stdin=None):
+    done = subprocess.run(command(*arguments), input=stdin, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed(f"kubectl {' '.join(map(str, arguments))}\n{done.stdout}{done.stderr}".strip())
+    return done.stdout
+
+
+def until(what, ready, patience=PATIENCE, every=0.3):
+    """Asks until the answer is something, and says what was there last when time is over."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            last = ready()
+            if last:
+                return last
+        except Failed as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not in {patience} s: {what}; the last was {last!r}")
+        time.sleep(every)
+
+
+class Namespace:
+    """A namespace, and what is done in it."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def create(self, **labels):
+        labels = {f"pod-security.kubernetes.io/{key}": value for key, value in labels.items()}
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels}})
+        # Pods are refused until it has one.
+        until("the default ServiceAccount", lambda: run("get", "serviceaccount", "default", "-n", self.name))
+
+    def delete(self):
+        run("delete", "namespace", self.name, "--ignore-not-found", f"--timeout={PATIENCE}s")
+
+    def run(self, *arguments, **more):
+        return run("--namespace", self.name, *arguments, **more)
+
+    def apply(self, *objects):
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})
+        self.run("apply", "--server-side", "--force-conflicts", "--filename", "-", stdin=text)
+
+    def get(self, kind, name=None, selector=None):
+        words = [name] if name else ["--selector", selector] if selector else []
+        found = json.loads(self.run("get", kind, *words, "--output", "json"))
+        return found if name else found["items"]
+
+    def patch(self, kind, name, change):
+        self.run("patch", kind, name, "--type", "merge", "--patch", json.dumps(change))
+
+    def secret(self, name, **files):
+        """Files of a Secret: name to content; dots and dashes stand as they are in a `**` of a dict."""
+        data = {file: base64.b64encode(text.encode()).decode() for file, text in files.items()}
+        self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data})
+
+    def config_map(self, name, files, **metadata):
+        self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": files})
+
+    def rolled_out(self, kind, name, patience=PATIENCE):
+        self.run("rollout", "status", f"{kind}/{name}", f"--timeout={patience}s")
+
+    def ready_pods(self, selector):
+        """The pods that serve: ready, and not told to stop."""
+        pods = self.get("pods", selector=selector)
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
+
+    def helm(self, *arguments):
+        return helm.run(*arguments, "--namespace", self.name, kubeconfig=kubeconfig())
+
+    def names(self):
+        """Of everything in it, of whatever kind, but for what tells of the past."""
+        kinds = run("api-resources", "--namespaced", "--verbs=list", "--output=name").split()
+        kinds = [kind for kind in kinds if kind.split(".")[0] not in {"events", "leases"} and "metrics.k8s.io" not in kind]
+        return set(self.run("get", ",".join(kinds), "--ignore-not-found", "--output=name").split())
+
+    def story(self):
+        """Events, pods and the ends of their logs, for who looks at a failed test."""
+        parts = [self.attempt("get", "pods", "--output=wide"), self.attempt("get", "events", "--sort-by=.lastTimestamp")[-6000:]]
+        for name in self.attempt("get", "pods", "--output=name").split():
+            for more in ([], ["--previous"]):
+                log = self.attempt("logs", name, "--all-containers", "--prefix", "--tail=40", *more)
+                parts.append(f"--- {name} {' '.join(more)}\n{log}")
+        return f"=== namespace {self.name}\n" + "\n".join(parts)
+
+    def attempt(self, *arguments):
+        try:
+            return self.run(*arguments)
+        except Failed as error:
+            return "" if "--previous" in arguments else str(error)
+
+
+def is_ready(pod):
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))

@@ -1,0 +1,42 @@
+"""Manifests of the tests' own pods and Services; every pod is what the `restricted` level demands."""
+
+
+def container(name, image, arguments=(), ports=(), mounts=(), ready=None, cpu="20m", memory="256Mi", environment=()):
+    """`mounts` is volume to path, `ready` a probe."""
+    made = {
+        "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "args": list(arguments),
+        "env": [{"name": name, "value": value} for name, value in dict(environment).items()],
+        "ports": [{"containerPort": port} for port in ports],
+        "volumeMounts": [{"name": volume, "mountPath": path} for volume, path in dict(mounts).items()],
+        "resources": {"requests": {"cpu": cpu, "memory": "32Mi"}, "limits": {"memory": memory}},
+        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
+    }
+    return made | ({"readinessProbe": {**ready, "periodSeconds": 1}} if ready else {})
+
+
+def spec(container, volumes=(), grace=1):
+    return {
+        "automountServiceAccountToken": False, "enableServiceLinks": False, "terminationGracePeriodSeconds": grace,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532,
+                            "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container], "volumes": list(volumes),
+    }
+
+
+def pod(name, container, **more):
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec(container, **more)}
+
+
+def deployment(name, container, replicas=1, **more):
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "labels": {"app": name}}, "spec": {
+        "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+        "template": {"metadata": {"labels": {"app": name}}, "spec": spec(container, **more)},
+    }}
+
+
+def service(name, ports):
+    """`ports` is port to the pods' own port."""
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}}, "spec": {
+        "selector": {"app": name},
+        "ports": [{"name": f"port-{port}", "port": port, "targetPort": target} for port, target in ports.items()],
+    }}

@@ -1,0 +1,70 @@
+"""The Redis Cluster of deploy/redis, as it stands there: an overlay names namespace and image, and no more."""
+
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+import images
+import kube
+from paths import ROOT
+
+import cluster
+
+BASE = ROOT / "deploy/redis"
+NODES = 6
+URL = "redis-cluster://redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379"
+USER = "vestibule"
+
+
+class Redis:
+    """Its password stands in the Secret `redis`, which the nodes read, and in `self.password`."""
+
+    def __init__(self, namespace):
+        self.namespace, self.password = namespace, secrets.token_urlsafe(24)
+        self.volumes = None if kube.own() else Volumes(namespace.name)
+        namespace.secret("redis", **{"cluster-password": secrets.token_urlsafe(24), "vestibule-password": self.password})
+        with tempfile.TemporaryDirectory(prefix="redis-", dir=ROOT / "target") as folder:
+            overlay = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": namespace.name,
+                       "resources": [os.path.relpath(BASE, folder)],
+                       "images": [{"name": "redis", "newName": images.repository("redis"), "newTag": images.tag("redis")}]}
+            (Path(folder) / "kustomization.yaml").write_text(json.dumps(overlay))
+            kube.run("apply", "--server-side", "--kustomize", folder)
+
+    def wait(self):
+        self.namespace.rolled_out("statefulset", "redis")
+
+    def close(self):
+        """After its namespace is gone."""
+        if self.volumes:
+            self.volumes.close()
+
+
+class Volumes:
+    """Volumes for the nodes in a cluster that makes none: folders of this machine, each for one claim."""
+
+    def __init__(self, namespace):
+        self.namespace, self.folder = namespace, cluster.home() / "run/volumes" / namespace
+        kube.run("apply", "--server-side", "--filename", "-", stdin=json.dumps({
+            "apiVersion": "v1", "kind": "List", "items": [self.volume(number) for number in range(NODES)]}))
+
+    def name(self, number):
+        return f"{self.namespace}-redis-{number}"
+
+    def volume(self, number):
+        folder = self.folder / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.name(number)}, "spec": {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"namespace": self.namespace, "name": f"data-redis-{number}"},
+            # Unlike a hostPath it gets the pod's fsGroup.
+            "local": {"path": str(folder)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
+                {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]}},
+        }}
+
+    def close(self):
+        kube.run("delete", "persistentvolume", "--ignore-not-found", *(self.name(number) for number in range(NODES)))
+        shutil.rmtree(self.folder, ignore_errors=True)

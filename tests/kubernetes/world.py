@@ -1,0 +1,204 @@
+"""What the tests share: a namespace that enforces `restricted`, and in it the driver, an OpenID Provider behind TLS, the
+Redis Cluster of deploy/redis, an upstream and, once there is something to lead to, the nginx of deploy/nginx."""
+
+import atexit
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+
+import images
+import kube
+import pods
+import redis
+import tls
+from driver_pod import Driver
+from paths import ROOT
+
+TEMPLATE = ROOT / "deploy/nginx/vestibule.conf.template"
+HOST = "door.example.test"
+PUBLIC_URL = f"https://{HOST}"
+CLIENT = "vestibule"
+PROVIDER_PORT, SIDE_DOOR = 8443, 8444
+PARTS = ("node", "nginx", "redis", "tools", "driver", "vestibule")
+
+
+def person(name, password, *groups, **access_token):
+    claims = {"name": name.title(), "preferred_username": name, "email": f"{name}@example.com", "email_verified": True,
+              "groups": list(groups)}
+    return {"sub": name, "username": name, "password": password, "claims": claims, "accessTokenClaims": access_token}
+
+
+ACCOUNTS = [
+    person("alice", "alice-in-wonderland", "/engineering/platform", "/teams/research",
+           resource_access={"litellm": {"roles": ["llm-admins"]}}),
+    person("bob", "bob-the-builder", "/engineering/tools", "/teams/data"),
+    person("carol", "carol-sings-well"),
+]
+PEOPLE = [{"user": one["username"], "password": one["password"]} for one in ACCOUNTS]
+ALICE, BOB, CAROL = PEOPLE
+
+
+class World:
+    def __init__(self, suite):
+        prefix = os.environ.get("TEST_NAMESPACE", "vestibule-test")
+        self.namespace = kube.Namespace(f"{prefix}-{suite}-{secrets.token_hex(3)}")
+        self.client_secret = secrets.token_urlsafe(24)
+        self.redis = None
+
+    def start(self):
+        if not kube.own():
+            images.into_cluster(*PARTS)
+        self.namespace.create(enforce="restricted", warn="restricted")
+        self.authority = tls.Authority()
+        self.redis = redis.Redis(self.namespace)
+        self.driver = Driver(self.namespace, self.authority)
+        self.start_provider()
+        self.start_upstream()
+        for name in ("idp", "upstream"):
+            self.namespace.rolled_out("deployment", name)
+        self.namespace.run("wait", "pod/driver", "--for=condition=Ready", f"--timeout={kube.PATIENCE}s")
+        self.redis.wait()
+
+    def close(self):
+        self.namespace.delete()
+        if self.redis:
+            self.redis.close()
+
+    # The provider.
+
+    @property
+    def issuer(self):
+        return f"https://idp.{self.namespace.name}.svc:{PROVIDER_PORT}/realms/test"
+
+    def start_provider(self):
+        folder = "/etc/idp"
+        settings = {
+            "host": "0.0.0.0", "port": PROVIDER_PORT, "adminPort": SIDE_DOOR, "issuer": self.issuer, "accounts": ACCOUNTS,
+            "tls": {"cert": f"{folder}/tls.crt", "key": f"{folder}/tls.key"},
+            "clients": [{
+                "client_id": CLIENT, "client_secret": self.client_secret,
+                "redirect_uris": [f"{PUBLIC_URL}/sso/callback", f"{PUBLIC_URL}/sso/callback/corp"],
+                "post_logout_redirect_uris": [f"{PUBLIC_URL}/sso/logout"],
+                "token_endpoint_auth_method": "client_secret_basic", "id_token_signed_response_alg": "RS256",
+            }],
+        }
+        host = f"idp.{self.namespace.name}.svc"
+        files = self.authority.issue(host, f"{host}.cluster.local")
+        self.namespace.secret("idp", **files, **{"settings.json": json.dumps(settings)})
+        container = pods.container("idp", images.image("node"), ["/peers/idp.mjs", f"{folder}/settings.json"],
+                                   ports=[PROVIDER_PORT, SIDE_DOOR], mounts={"files": folder}, cpu="100m",
+                                   ready={"tcpSocket": {"port": SIDE_DOOR}})
+        self.namespace.apply(pods.deployment("idp", container, volumes=[{"name": "files", "secret": {"secretName": "idp"}}]),
+                             pods.service("idp", {PROVIDER_PORT: PROVIDER_PORT, SIDE_DOOR: SIDE_DOOR}))
+
+    def at_side_door(self, path, **body):
+        """tests/peers/idp/side_door.mjs has what there is."""
+        answer = self.driver.ask(f"http://idp:{SIDE_DOOR}{path}", method="POST", body=json.dumps(body))
+        if answer["status"] != 200:
+            raise AssertionError(f"{path}: {answer['body']}")
+
+    # The upstream and the gateway.
+
+    def start_upstream(self):
+        container = pods.container("upstream", images.image("node"), ["/peers/upstream.mjs", "4000", "0.0.0.0"], ports=[4000],
+                                   ready={"tcpSocket": {"port": 4000}})
+        self.namespace.apply(pods.deployment("upstream", container), pods.service("upstream", {4000: 4000}))
+
+    def start_gateway(self, release, upstream="upstream:4000", name="gateway"):
+        """The template as it is. nginx looks the Services up when it starts, so they must be there."""
+        values = {
+            "VESTIBULE_LISTEN": "8443 ssl; ssl_certificate /etc/gateway/tls.crt; ssl_certificate_key /etc/gateway/tls.key",
+            "VESTIBULE_SERVER_NAME": HOST,
+            "VESTIBULE_PUBLIC_SERVERS": f"server {release}-public:4180;",
+            "VESTIBULE_CHECK_SERVERS": f"server {release}-check:4181;",
+            "VESTIBULE_UPSTREAM": upstream,
+        }
+        site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
+        self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": site})
+        container = pods.container("nginx", images.image("nginx"), ["-c", "/etc/gateway/nginx.conf", "-e", "stderr"], ports=[8443],
+                                   mounts={"files": "/etc/gateway", "tmp": "/tmp"}, ready={"tcpSocket": {"port": 8443}}, cpu="50m")
+        volumes = [{"name": "files", "secret": {"secretName": name}}, {"name": "tmp", "emptyDir": {}}]
+        self.namespace.apply(pods.deployment(name, container, volumes=volumes), pods.service(name, {443: 8443}))
+        self.namespace.rolled_out("deployment", name)
+
+    def door(self, gateway="gateway"):
+        """What the driver has to know to go through a gateway."""
+        return {"origin": PUBLIC_URL, "gateway": f"{gateway}:443", "issuer": self.issuer}
+
+    # Vestibule.
+
+    def values(self, **more):
+        """The chart's values for this world; `more` goes over them."""
+        return over({
+            "replicaCount": 3,
+            "image": {"repository": images.repository("vestibule"), "tag": images.tag("vestibule")},
+            "tests": {"image": {"repository": images.repository("tools"), "tag": images.tag("tools")}},
+            "config": {
+                "public_url": PUBLIC_URL,
+                "store": {"url": redis.URL, "username": redis.USER, "password_file": "/etc/vestibule/secrets/redis-password"},
+                "providers": [{"id": "corp", "name": "Example Corp", "issuer": self.issuer, "client_id": CLIENT,
+                               "client_secret_file": "/etc/vestibule/secrets/corp-client-secret",
+                               "ca_file": "/etc/vestibule/config/ca.pem"}],
+            },
+            "extraFiles": {"ca.pem": self.authority.certificate},
+            "secrets": {"existingSecret": "door-secrets"},
+            "upstream": {"serviceName": "upstream", "port": 4000},
+            # The driver asks the check as a gateway does.
+            "networkPolicy": {"gateway": [{"podSelector": {"matchExpressions": [
+                                  {"key": "app", "operator": "In", "values": ["gateway", "driver"]}]}}],
+                              "upstream": {"podLabels": {"app": "upstream"}}},
+        }, more)
+
+    def give_secrets(self):
+        """What `values` names."""
+        self.namespace.secret("door-secrets", **{"redis-password": self.redis.password, "corp-client-secret": self.client_secret})
+
+
+NGINX = """\
+worker_processes 1;
+daemon off;
+pid /tmp/nginx.pid;
+error_log stderr notice;
+events { worker_connections 1024; }
+http {
+    access_log off;
+    client_body_temp_path /tmp/body;
+    proxy_temp_path /tmp/proxy;
+    fastcgi_temp_path /tmp/fastcgi;
+    uwsgi_temp_path /tmp/uwsgi;
+    scgi_temp_path /tmp/scgi;
+    include /etc/gateway/vestibule.conf;
+}
+"""
+
+
+def over(under, upper):
+    """Trees of values, one over the other."""
+    merged = dict(under)
+    for name, value in upper.items():
+        both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+        merged[name] = over(merged[name], value) if both else value
+    return merged
+
+
+SHARED = {}
+
+
+def shared(suite="door"):
+    """The world of a suite, made when it is first asked for and taken away when the process ends, however it does."""
+    if suite not in SHARED:
+        SHARED[suite] = world = World(suite)
+        atexit.register(world.close)
+        try:
+            world.start()
+        except BaseException:
+            print(world.namespace.story(), file=sys.stderr)
+            raise
+    return SHARED[suite]
+
+
+# Who ends the tests by a signal gets the same clearing up as by Ctrl-C.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
