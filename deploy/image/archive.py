@@ -4,6 +4,7 @@
     archive.py IMAGE OUT.tar [--libs] [--user ID] [--port PORT]... [--label NAME=VALUE]... [--env NAME=VALUE]...
                SOURCE[:DESTINATION]... -- ENTRYPOINT...
 
+Without a destination a file lies at the root, under its own name.
 --libs adds the shared libraries, and the loader, that the programs among the files are linked with.
 The same files make the same archive: nothing in it tells when or by whom it was made.
 """

@@ -25,6 +25,7 @@ while IFS= read -r label; do labels+=(--label "$label"); done < <(
 )
 deploy/image/archive.py "$IMAGE" "$OUT" --libs --user 65532:65532 --port 4180 --port 4181 --port 4182 "${labels[@]}" \
   --env "SSL_CERT_FILE=$CERTIFICATES" \
-  "$TARGET/$PROFILE/vestibule:/usr/bin/vestibule" LICENSE:/usr/share/doc/vestibule/LICENSE "$CERTIFICATES" \
+  "$TARGET/$PROFILE/vestibule:/usr/bin/vestibule" LICENSE:/usr/share/doc/vestibule/LICENSE \
+  "$CERTIFICATES:$CERTIFICATES" \
   -- /usr/bin/vestibule
 echo "$IMAGE: $OUT, $(($(stat -c %s "$OUT") / 1000000)) MB"
