@@ -17,7 +17,7 @@ class Driver:
         files = {path.name: path.read_text() for path in sorted((HERE / "driver").glob("*.py"))}
         namespace.config_map("driver", files)
         namespace.config_map("driver-authority", {"ca.pem": authority.certificate})
-        container = pods.container("driver", images.image("driver"), ["/driver/driver.py", "idle"], cpu="50m", memory="512Mi",
+        container = pods.container("driver", images.image("driver"), ["/driver/driver.py", "idle"], memory="512Mi",
                                    mounts={"program": "/driver", "authority": "/etc/driver", "tmp": "/tmp"})
         namespace.apply(pods.pod(NAME, container, volumes=[
             {"name": "program", "configMap": {"name": "driver"}},

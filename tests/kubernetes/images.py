@@ -143,7 +143,7 @@ def into_cluster(*names):
     """Imports images into the cluster of this machine, unless these very archives are there."""
     for name in names:
         found = archive(name)
-        content = hashlib.file_digest(open(found, "rb"), "sha256").hexdigest()
+        content = hashlib.sha256(found.read_bytes()).hexdigest()
         marker = cluster.home() / "run/imported" / name
         if marker.exists() and marker.read_text() == content:
             continue

@@ -73,6 +73,8 @@ class Namespace:
         until("the default ServiceAccount", lambda: run("get", "serviceaccount", "default", "-n", self.name))
 
     def delete(self):
+        # Nobody is served any more: no pod has to hand anything over.
+        self.attempt("delete", "pods", "--all", "--grace-period=1", "--wait=false")
         run("delete", "namespace", self.name, "--ignore-not-found", f"--timeout={PATIENCE}s")
 
     def run(self, *arguments, **more):

@@ -1,4 +1,4 @@
-"""The Redis Cluster of deploy/redis, as it stands there: an overlay names namespace and image, and no more."""
+"""The Redis Cluster of deploy/redis, as it stands there but for namespace, image, and what it asks of a small node."""
 
 import json
 import os
@@ -17,6 +17,7 @@ BASE = ROOT / "deploy/redis"
 NODES = 6
 URL = "redis-cluster://redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379"
 USER = "vestibule"
+SMALL = [{"op": "replace", "path": "/spec/template/spec/containers/0/resources/requests", "value": {"cpu": "20m", "memory": "32Mi"}}]
 
 
 class Redis:
@@ -29,6 +30,7 @@ class Redis:
         with tempfile.TemporaryDirectory(prefix="redis-", dir=ROOT / "target") as folder:
             overlay = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": namespace.name,
                        "resources": [os.path.relpath(BASE, folder)],
+                       "patches": [{"target": {"kind": "StatefulSet"}, "patch": json.dumps(SMALL)}],
                        "images": [{"name": "redis", "newName": images.repository("redis"), "newTag": images.tag("redis")}]}
             (Path(folder) / "kustomization.yaml").write_text(json.dumps(overlay))
             kube.run("apply", "--server-side", "--kustomize", folder)

@@ -89,7 +89,7 @@ class World:
         files = self.authority.issue(host, f"{host}.cluster.local")
         self.namespace.secret("idp", **files, **{"settings.json": json.dumps(settings)})
         container = pods.container("idp", images.image("node"), ["/peers/idp.mjs", f"{folder}/settings.json"],
-                                   ports=[PROVIDER_PORT, SIDE_DOOR], mounts={"files": folder}, cpu="100m",
+                                   ports=[PROVIDER_PORT, SIDE_DOOR], mounts={"files": folder},
                                    ready={"tcpSocket": {"port": SIDE_DOOR}})
         self.namespace.apply(pods.deployment("idp", container, volumes=[{"name": "files", "secret": {"secretName": "idp"}}]),
                              pods.service("idp", {PROVIDER_PORT: PROVIDER_PORT, SIDE_DOOR: SIDE_DOOR}))
@@ -119,22 +119,23 @@ class World:
         site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
         self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": site})
         container = pods.container("nginx", images.image("nginx"), ["-c", "/etc/gateway/nginx.conf", "-e", "stderr"], ports=[8443],
-                                   mounts={"files": "/etc/gateway", "tmp": "/tmp"}, ready={"tcpSocket": {"port": 8443}}, cpu="50m")
+                                   mounts={"files": "/etc/gateway", "tmp": "/tmp"}, ready={"tcpSocket": {"port": 8443}})
         volumes = [{"name": "files", "secret": {"secretName": name}}, {"name": "tmp", "emptyDir": {}}]
         self.namespace.apply(pods.deployment(name, container, volumes=volumes), pods.service(name, {443: 8443}))
         self.namespace.rolled_out("deployment", name)
 
-    def door(self, gateway="gateway"):
+    def way(self, gateway="gateway"):
         """What the driver has to know to go through a gateway."""
         return {"origin": PUBLIC_URL, "gateway": f"{gateway}:443", "issuer": self.issuer}
 
     # Vestibule.
 
-    def values(self, **more):
+    def values(self, gateway="gateway", **more):
         """The chart's values for this world; `more` goes over them."""
         return over({
             "replicaCount": 3,
             "image": {"repository": images.repository("vestibule"), "tag": images.tag("vestibule")},
+            "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
             "tests": {"image": {"repository": images.repository("tools"), "tag": images.tag("tools")}},
             "config": {
                 "public_url": PUBLIC_URL,
@@ -148,7 +149,7 @@ class World:
             "upstream": {"serviceName": "upstream", "port": 4000},
             # The driver asks the check as a gateway does.
             "networkPolicy": {"gateway": [{"podSelector": {"matchExpressions": [
-                                  {"key": "app", "operator": "In", "values": ["gateway", "driver"]}]}}],
+                                  {"key": "app", "operator": "In", "values": [gateway, "driver"]}]}}],
                               "upstream": {"podLabels": {"app": "upstream"}}},
         }, more)
 

@@ -46,8 +46,8 @@ class Connections:
     """Connections that are kept, by where they lead. `routes` says where an origin really is: `host:port`, plain HTTP
     where the port is one of Vestibule's own."""
 
-    def __init__(self, routes=None):
-        self.routes, self.kept, self.reopened = routes or {}, {}, 0
+    def __init__(self, routes=None, patience=PATIENCE):
+        self.routes, self.kept, self.reopened, self.patience = routes or {}, {}, 0, patience
 
     def open(self, origin):
         scheme, host = origin
@@ -55,8 +55,8 @@ class Connections:
         plain = scheme == "http" or place.startswith("plain:")
         address, _, port = place.removeprefix("plain:").partition(":")
         if plain:
-            return http.client.HTTPConnection(address, int(port or 80), timeout=PATIENCE)
-        return Tls(host.partition(":")[0], address, int(port or 443))
+            return http.client.HTTPConnection(address, int(port or 80), timeout=self.patience)
+        return Tls(host.partition(":")[0], address, int(port or 443), self.patience)
 
     def ask(self, method, url, body=None, headers=()):
         parts = urlsplit(url)
@@ -96,8 +96,8 @@ class Connections:
 class Tls(http.client.HTTPSConnection):
     """To an address, under the name that the certificate has."""
 
-    def __init__(self, name, address, port):
-        super().__init__(address, port, timeout=PATIENCE, context=trust())
+    def __init__(self, name, address, port, patience):
+        super().__init__(address, port, timeout=patience, context=trust())
         self.name = name
 
     def connect(self):
@@ -162,7 +162,7 @@ class Browser:
     def keep(self, host, line):
         pair, *attributes = [part.strip() for part in line.split(";")]
         name, _, value = pair.partition("=")
-        attributes = dict(part.lower().partition("=")[::2] for part in attributes)
+        attributes = {key.lower(): value for key, _, value in (part.partition("=") for part in attributes)}
         path = attributes.get("path", "/")
         path = path if path.startswith("/") else "/"
         self.jar[:] = [one for one in self.jar if (one["host"], one["path"], one["name"]) != (host, path, name)]

@@ -14,10 +14,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import load
-from browser import FAILURES, Browser
+from browser import FAILURES, Browser, Connections
 from door import Door
 
 POLL = 0.02
+# Seconds without an answer after which a pod has ended.
+QUIET = 6
 
 
 def say(**line):
@@ -35,6 +37,14 @@ def ask(url, method="GET", headers=None, body=None, routes=None):
     given = {"accept": "*/*", "sec-fetch-mode": "cors", **(headers or {})}
     answer = Browser(routes).send(method, url, None if body is None else body.encode(), given)
     say(status=answer.status, headers=[[name.lower(), value] for name, value in answer.headers], body=answer.body)
+
+
+def get(url):
+    connections = Connections(patience=1)
+    try:
+        return connections.ask("GET", url)
+    finally:
+        connections.close()
 
 
 def logins(door, people, pods, count, at_once):
@@ -99,6 +109,23 @@ def follow(door, pods, session, path="/"):
         list(threads.map(one, pods))
 
 
+def endings(door, pod, session, upstream):
+    """Asks a pod's check and its upstream until neither has answered for a while; tells how long each still did."""
+    door, began = Door(**door), time.monotonic()
+    last, wrong = {"check": began, "upstream": began}, []
+    say(started=True)
+    while time.monotonic() - max(last.values()) < QUIET:
+        for name, one in (("check", lambda: door.check(pod, session, connections=Connections(patience=1))), ("upstream", lambda: get(f"http://{pod}:{upstream}/"))):
+            try:
+                status = one().status
+                last[name] = time.monotonic()
+                wrong += [] if status == 200 else [[name, status]]
+            except FAILURES:
+                pass
+        time.sleep(POLL)
+    say(wrong=wrong, **{name: at - began for name, at in last.items()})
+
+
 def under_load(door, **more):
     load.run(Door(**door), end_of_stdin(), say, **more)
 
@@ -115,7 +142,7 @@ def end_of_stdin():
 
 
 COMMANDS = {"idle": idle, "ask": ask, "logins": logins, "begin": begin, "finish": finish, "checks": checks, "follow": follow,
-            "load": under_load}
+            "endings": endings, "load": under_load}
 
 
 def main():

@@ -1,0 +1,64 @@
+"""The test case of all tests here: prints figures, and the story of the namespace when a test fails."""
+
+import json
+import queue
+import sys
+import threading
+import time
+import unittest
+
+import world
+
+
+class Case(unittest.TestCase):
+    def run(self, result=None):
+        before, began = len(result.failures) + len(result.errors), time.monotonic()
+        super().run(result)
+        self.say(f"took {time.monotonic() - began:.0f} s")
+        if len(result.failures) + len(result.errors) > before:
+            for one in world.SHARED.values():
+                print(one.namespace.story(), file=sys.stderr, flush=True)
+
+    def say(self, text):
+        """A figure, beside the test's name."""
+        print(f"\n  {text}", file=sys.stderr, flush=True)
+
+
+class Seen:
+    """What every pod answers to the checks of a session, as the driver tells of it, with the time at which it did."""
+
+    def __init__(self, driver, door, pods, session, path="/"):
+        self.pods, self.now = pods, {}
+        self.stream = driver.until_told("follow", door=door, pods=pods, session=session, path=path)
+        self.lines = queue.Queue()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stream.__exit__()
+
+    def read(self):
+        for text in self.stream.process.stdout:
+            self.lines.put((time.monotonic(), text))
+        self.lines.put(None)
+
+    def until(self, wanted, patience=60):
+        """Waits until every pod answers so, a status or a role; gives the time at which the last of them did."""
+        deadline = time.monotonic() + patience
+        while True:
+            times = [at for at, answer in self.now.values() if wanted in answer]
+            if len(times) == len(self.pods):
+                return max(times)
+            self.take(wanted, deadline - time.monotonic())
+
+    def take(self, wanted, left):
+        try:
+            taken = self.lines.get(timeout=max(left, 0.001))
+        except queue.Empty:
+            raise AssertionError(f"not all pods answer {wanted!r}: {self.now}") from None
+        if taken is None:
+            raise AssertionError(f"the driver has ended; the pods answered {self.now}")
+        at, line = taken[0], json.loads(taken[1])
+        self.now[line["pod"]] = (at, (line["status"], line["role"]))

@@ -1,0 +1,106 @@
+"""The chart, installed into a world, and what tests ask of it."""
+
+import json
+import sys
+import tempfile
+
+import helm
+import kube
+import world
+from world import over
+
+ROLES = {
+    "version": 1,
+    "default_role": "internal_user_viewer",
+    "delegate": ["internal_user"],
+    "rules": [
+        {"claim": "resource_access.litellm.roles", "match": "llm-admin*", "role": "proxy_admin"},
+        {"claim": "groups", "match": "/engineering/*", "role": "internal_user"},
+    ],
+}
+FRAGMENTS = "vestibule/role-map=fragment"
+WAIT = ["--wait", f"--timeout={kube.PATIENCE}s"]
+
+
+class Release:
+    def __init__(self, within, name, gateway="gateway", **values):
+        self.gateway, self.way = gateway, within.way(gateway)
+        self.world, self.namespace, self.name = within, within.namespace, name
+        self.fullname = f"{name}-vestibule"
+        self.selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/component=door"
+        self.values = within.values(gateway, **over({"roleMap": {"document": ROLES, "fragments": {"selector": FRAGMENTS}}}, values))
+
+    def install(self, *arguments):
+        return self.helm("install", {}, *arguments)
+
+    def upgrade(self, *arguments, **change):
+        return self.helm("upgrade", change, *arguments)
+
+    def helm(self, verb, change, *arguments):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(over(self.values, change), file)
+            file.flush()
+            return self.namespace.helm(verb, self.name, helm.CHART, "--values", file.name, *(arguments or WAIT))
+
+    def pods(self):
+        return self.namespace.ready_pods(self.selector)
+
+    def addresses(self):
+        return [pod["status"]["podIP"] for pod in self.pods()]
+
+    def restarts(self):
+        """Of every container of its pods."""
+        return [one["restartCount"] for pod in self.pods() for one in statuses(pod)]
+
+    def names(self):
+        return {pod["metadata"]["name"] for pod in self.namespace.get("pods", selector=self.selector)}
+
+    def until_gone(self, names):
+        """Waits until none of these pods is there any more."""
+        kube.until(f"{sorted(names)} to be gone", lambda: not names & self.names())
+
+    def hurry(self, **annotations):
+        """Has the kubelet look at the pods' volumes now, and not within a minute."""
+        for pod in self.pods():
+            self.namespace.run("annotate", "pod", pod["metadata"]["name"], "--overwrite",
+                               *(f"example.test/{name}={value}" for name, value in annotations.items()))
+
+    def start_gateway(self, upstream="upstream:4000"):
+        self.world.start_gateway(self.fullname, upstream, self.gateway)
+
+    def sessions(self, people, count):
+        """Of people who sign in through the gateway."""
+        lines = self.world.driver.run("logins", door=self.way, people=people, pods=[], count=count, at_once=3)
+        if failed := [line for line in lines if line["failed"]]:
+            raise AssertionError(f"logins failed: {failed}")
+        return [{"session": line["session"], "user": line["user"]} for line in lines]
+
+    def checks(self, sessions, pods=None):
+        """The statuses of the checks of sessions on every pod."""
+        questions = [{"place": pod, "session": one} for pod in pods or self.addresses() for one in sessions]
+        return [line["status"] for line in self.world.driver.run("checks", door=self.way, questions=questions)]
+
+    def logs(self, pod, container="vestibule"):
+        return self.namespace.run("logs", pod["metadata"]["name"], "--container", container)
+
+
+def statuses(pod):
+    return pod["status"].get("initContainerStatuses", []) + pod["status"]["containerStatuses"]
+
+
+KEPT = {}
+
+
+def door():
+    """The release that most tests share: `mode: deployment`, three replicas, behind the gateway."""
+    if "door" not in KEPT:
+        within = world.shared()
+        within.give_secrets()
+        KEPT["door"] = made = Release(within, "door")
+        try:
+            made.notes = made.install()
+            made.start_gateway()
+        except BaseException:
+            print(within.namespace.story(), file=sys.stderr)
+            raise
+    return KEPT["door"]

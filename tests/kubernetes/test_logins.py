@@ -1,0 +1,47 @@
+"""Logins whose every request reaches another pod."""
+
+import unittest
+
+import release
+from case import Case
+from world import ALICE, PEOPLE
+
+COUNT, AT_ONCE = 60, 4
+
+
+class Logins(Case):
+    def setUp(self):
+        self.door = release.door()
+        self.world, self.driver = self.door.world, self.door.world.driver
+
+    def test_logins_over_random_pods_all_succeed_and_every_pod_knows_the_session(self):
+        pods = self.door.addresses()
+        self.assertEqual(len(pods), 3)
+        lines = self.driver.run("logins", door=self.door.way, people=PEOPLE, pods=pods, count=COUNT, at_once=AT_ONCE)
+        failed = [line for line in lines if line["failed"]]
+        crossed = sum(line["begin"] != line["finish"] for line in lines)
+        gateway = sum(None in (line["begin"], line["finish"]) for line in lines)
+        times = sorted(line["seconds"] for line in lines)
+        self.say(f"{len(lines)} logins, {len(failed)} failed; {crossed} ended elsewhere than they began, {gateway} by the gateway; "
+                 f"median {times[len(times) // 2]:.2f} s, longest {times[-1]:.2f} s, with the checks on 3 pods")
+        self.assertEqual(failed, [])
+        self.assertEqual(len(lines), COUNT)
+        self.assertGreater(crossed, COUNT // 3)
+
+    def test_a_login_whose_pod_is_deleted_before_the_callback_ends_on_another(self):
+        pods = self.door.pods()
+        doomed = pods[0]["metadata"]["name"]
+        address = pods[0]["status"]["podIP"]
+        begun = self.driver.one("begin", door=self.door.way, person=ALICE, pod=address)
+        self.door.namespace.run("delete", "pod", doomed)
+        ended = self.driver.one("finish", door=self.door.way, pod=None, **begun)
+        self.door.namespace.rolled_out("deployment", self.door.fullname)
+        others = self.door.addresses()
+        self.assertNotIn(address, others)
+        statuses = self.door.checks([ended["session"]], others)
+        self.say(f"begun on {doomed}, which is gone; ended by the gateway; checks on the others: {statuses}")
+        self.assertEqual(statuses, [200, 200, 200])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,96 @@
+"""The role map in a ConfigMap that people edit with kubectl, watched by three pods."""
+
+import json
+import time
+
+import kube
+import release
+from case import Case, Seen
+from world import BOB, CAROL
+
+# What the product states.
+BOUND = 1.0
+
+
+def document(**change):
+    return json.dumps({**release.ROLES, **change}, indent=1)
+
+
+class RoleMap(Case):
+    def setUp(self):
+        self.door = release.door()
+        self.namespace, self.driver = self.door.namespace, self.door.world.driver
+        self.name = f"{self.door.fullname}-roles"
+
+    def edit(self, text):
+        """By kubectl; gives when it began and when it was done."""
+        return timed(lambda: self.namespace.patch("configmap", self.name, {"data": {"roles.yaml": text}}))
+
+    def restore(self):
+        self.door.upgrade("--set", "roleMap.overwrite=true")
+
+    def seen(self, person):
+        session = self.door.sessions([person], 1)[0]["session"]
+        return self.enterContext(Seen(self.driver, self.door.way, self.door.addresses(), session))
+
+    def in_force(self, what, seen, wanted, times):
+        at, (began, done) = seen.until(wanted), times
+        self.say(f"{what}: on {len(seen.pods)} pods {at - done:.3f} s after kubectl was done ({at - began:.3f} s after it began)")
+        self.assertLess(at - done, BOUND)
+
+    def test_edits_are_in_force_on_every_pod_within_a_second(self):
+        self.addCleanup(self.restore)
+        seen = self.seen(CAROL)
+        self.assertEqual(len(seen.pods), 3)
+        seen.until("internal_user_viewer")
+        for role in ("customer", "org_admin", "team"):
+            self.in_force(f"an edit to {role}", seen, role, self.edit(document(default_role=role)))
+
+    def test_a_bad_edit_leaves_the_last_good_map_and_is_told_by_an_event_without_claims(self):
+        self.addCleanup(self.restore)
+        seen = self.seen(CAROL)
+        self.edit(document(default_role="customer"))
+        seen.until("customer")
+        bad = release.ROLES["rules"] + [{"claim": "groups", "match": "/a-secret-project/*", "role": "king"}]
+        self.edit(document(default_role="team", rules=bad))
+        told = kube.until("an Event", lambda: self.described("RoleMapRefused"))
+        self.say(f"kubectl describe: {told}")
+        self.assertRegex(told, r"rules\[2\]\.role \(line \d+\)")
+        self.assertIn("king", told)
+        self.assertNotIn("secret-project", told)
+        # Every pod has seen it by now, or will: none may follow it.
+        kube.until("every pod to refuse it", lambda: all("role \"king\"" in self.door.logs(pod) for pod in self.door.pods()))
+        self.assertEqual({answer for _, answer in seen.now.values()}, {(200, "customer")})
+        self.edit(document(default_role="team"))
+        seen.until("team")
+        told = kube.until("an Event", lambda: self.described("RoleMapAccepted"))
+        self.say(f"and of the good edit after it: {told}")
+
+    def described(self, reason):
+        lines = self.namespace.run("describe", "configmap", self.name).splitlines()
+        return next((" ".join(line.split()) for line in reversed(lines) if reason in line), None)
+
+    def test_a_deleted_fragment_takes_back_what_it_gave(self):
+        seen = self.seen(CAROL)
+        seen.until("internal_user_viewer")
+        rule = {"claim": "preferred_username", "match": "carol", "role": "internal_user"}
+        self.addCleanup(self.namespace.run, "delete", "configmap", "team-roles", "--ignore-not-found")
+        self.namespace.config_map("team-roles", {"roles.yaml": json.dumps({"rules": [rule]})}, labels=dict([release.FRAGMENTS.split("=")]))
+        seen.until("internal_user")
+        times = timed(lambda: self.namespace.run("delete", "configmap", "team-roles"))
+        self.in_force("a deleted fragment", seen, "internal_user_viewer", times)
+
+    def test_without_its_base_everything_is_refused_until_it_is_back(self):
+        seen = self.seen(BOB)
+        seen.until("internal_user")
+        self.addCleanup(self.restore)
+        times = timed(lambda: self.namespace.run("delete", "configmap", self.name))
+        self.in_force("a deleted base", seen, 403, times)
+        self.restore()
+        seen.until("internal_user")
+
+
+def timed(action):
+    began = time.monotonic()
+    action()
+    return began, time.monotonic()

@@ -1,0 +1,64 @@
+"""`mode: sidecar`: an upstream with Vestibule beside it in each of three pods."""
+
+import images
+import release
+from release import Release
+from rolling import UnderLoad
+from world import BOB
+
+KEPT = {}
+SLEEP = 3
+
+
+def side():
+    """The release, behind a gateway of its own."""
+    if "side" not in KEPT:
+        upstream = {
+            "serviceName": "",
+            "image": {"repository": images.repository("node"), "tag": images.tag("node")},
+            "args": ["/peers/upstream.mjs", "4000", "0.0.0.0"],
+            "readinessProbe": {"tcpSocket": {"port": "upstream"}, "periodSeconds": 1},
+            "securityContext": {"readOnlyRootFilesystem": True},
+            "preStopSleepSeconds": SLEEP,
+        }
+        made = Release(release.door().world, "side", gateway="gateway-side", mode="sidecar", upstream=upstream,
+                       config={"store": {"key_prefix": "vestibule:side:"}}, networkPolicy={"upstream": {"podLabels": None}})
+        made.install()
+        made.start_gateway(f"{made.fullname}-upstream:4000")
+        KEPT["side"] = made
+    return KEPT["side"]
+
+
+class Sidecar(UnderLoad):
+    def setUp(self):
+        self.door = side()
+
+    def test_it_is_a_native_sidecar_with_probes_that_started_before_the_upstream(self):
+        pods = self.door.pods()
+        self.assertEqual(len(pods), 3)
+        for pod in pods:
+            [sidecar], [upstream] = pod["spec"]["initContainers"], pod["spec"]["containers"]
+            self.assertEqual((sidecar["name"], sidecar["restartPolicy"], upstream["name"]), ("vestibule", "Always", "upstream"))
+            self.assertLessEqual({"startupProbe", "readinessProbe", "livenessProbe"}, set(sidecar))
+            [first], [second] = pod["status"]["initContainerStatuses"], pod["status"]["containerStatuses"]
+            for status in (first, second):
+                self.assertEqual((status["ready"], status["started"], status["restartCount"]), (True, True, 0))
+            self.assertLessEqual(first["state"]["running"]["startedAt"], second["state"]["running"]["startedAt"])
+
+    def test_it_goes_on_serving_until_the_upstream_of_a_stopping_pod_has_ended(self):
+        session = self.door.sessions([BOB], 1)[0]["session"]
+        pod = self.door.pods()[0]
+        endings = self.door.world.driver.until_told("endings", door=self.door.way, pod=pod["status"]["podIP"], session=session,
+                                                    upstream=4000)
+        with endings:
+            self.assertIn("started", endings.line())
+            self.door.namespace.run("delete", "pod", pod["metadata"]["name"], "--wait=false")
+            end = endings.line()
+        self.say(f"after the pod was told to stop the upstream answered for {end['upstream']:.1f} s, the sidecar for {end['check']:.1f} s")
+        self.assertEqual(end["wrong"], [])
+        self.assertGreater(end["upstream"], SLEEP)
+        self.assertGreater(end["check"], end["upstream"])
+        self.door.namespace.rolled_out("deployment", self.door.fullname)
+
+    def test_a_roll_of_all_pods(self):
+        self.under_load("kubectl rollout restart of the sidecar's pods", lambda: self.rolled(self.restart))
