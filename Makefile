@@ -1,11 +1,11 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers cluster fmt lint test bench demo docs image chart test-chart audit
+.PHONY: help peers cluster fmt lint test bench demo docs image chart test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
@@ -22,6 +22,7 @@ lint: ## formatting and clippy, warnings denied
 
 test: peers cluster lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
+	@tests/kubernetes/run.py --if-possible
 
 bench: ## measure against baselines of the same run
 	$(CARGO) bench --locked --bench role_map
@@ -43,6 +44,13 @@ test-chart: peers ## lint, render and install the chart, and hold it against the
 	@tests/cluster/build.sh helm
 	@[ -n "$$VESTIBULE_BIN" ] || $(CARGO) build --locked --bin vestibule
 	@cd tests/chart && python3 -B -m unittest
+
+test-kubernetes: peers ## install the chart in a real cluster and hold it under load; TEST_KUBECONFIG for your own
+	@tests/kubernetes/run.py
+
+test-images: peers ## the images of test-kubernetes as archives in target/test-images, to push to your own registry
+	@PROFILE=quick deploy/image/build.sh
+	@python3 -B tests/kubernetes/images.py
 
 audit: ## advisories, licences and sources of the dependencies
 	@command -v cargo-deny >/dev/null || { echo "audit: run 'cargo install --locked cargo-deny' first" >&2; exit 1; }
