@@ -22,7 +22,7 @@ lint: ## formatting and clippy, warnings denied
 
 test: peers cluster lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
-	@tests/kubernetes/run.py --if-possible
+	@python3 -B tests/kubernetes/run.py --if-possible
 
 bench: ## measure against baselines of the same run
 	$(CARGO) bench --locked --bench role_map
@@ -46,7 +46,7 @@ test-chart: peers ## lint, render and install the chart, and hold it against the
 	@cd tests/chart && python3 -B -m unittest
 
 test-kubernetes: peers ## install the chart in a real cluster and hold it under load; TEST_KUBECONFIG for your own
-	@tests/kubernetes/run.py
+	@python3 -B tests/kubernetes/run.py
 
 test-images: peers ## the images of test-kubernetes as archives in target/test-images, to push to your own registry
 	@PROFILE=quick deploy/image/build.sh

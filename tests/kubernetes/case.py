@@ -12,11 +12,12 @@ import world
 
 class Case(unittest.TestCase):
     def run(self, result=None):
+        result = result or self.defaultTestResult()
         before, began = len(result.failures) + len(result.errors), time.monotonic()
         super().run(result)
         self.say(f"took {time.monotonic() - began:.0f} s")
         if len(result.failures) + len(result.errors) > before:
-            for one in world.SHARED.values():
+            for one in world.WORLDS:
                 print(one.namespace.story(), file=sys.stderr, flush=True)
 
     def say(self, text):
@@ -52,6 +53,12 @@ class Seen:
             if len(times) == len(self.pods):
                 return max(times)
             self.take(wanted, deadline - time.monotonic())
+
+    def answers(self):
+        """What the pods answer now, each once."""
+        while not self.lines.empty():
+            self.take("", 0)
+        return {answer for _, answer in self.now.values()}
 
     def take(self, wanted, left):
         try:

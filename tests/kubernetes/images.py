@@ -49,6 +49,16 @@ def image(name):
     return f"{repository(name)}:{tag(name)}"
 
 
+def pull_policy():
+    """In a registry an image of the same name may be another by now."""
+    return "IfNotPresent" if registry() == "localhost" else "Always"
+
+
+def values(name):
+    """As the chart's values name an image."""
+    return {"repository": repository(name), "tag": tag(name), "pullPolicy": pull_policy()}
+
+
 def program(name):
     found = shutil.which(name)
     if found is None:

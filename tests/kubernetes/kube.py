@@ -14,6 +14,7 @@ import helm
 
 # What a step of the cluster may take on a machine with two busy cores.
 PATIENCE = 180
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 class Failed(Exception):
@@ -58,6 +59,12 @@ def until(what, ready, patience=PATIENCE, every=0.3):
         if time.monotonic() > deadline:
             raise AssertionError(f"not in {patience} s: {what}; the last was {last!r}")
         time.sleep(every)
+
+
+def makes_volumes():
+    """Whether there is a default StorageClass."""
+    classes = json.loads(run("get", "storageclasses", "--output=json"))["items"]
+    return any(one["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true" for one in classes)
 
 
 class Namespace:

@@ -1,10 +1,12 @@
 """Manifests of the tests' own pods and Services; every pod is what the `restricted` level demands."""
 
+import images
+
 
 def container(name, image, arguments=(), ports=(), mounts=(), ready=None, cpu="20m", memory="256Mi", environment=()):
     """`mounts` is volume to path, `ready` a probe."""
     made = {
-        "name": name, "image": image, "imagePullPolicy": "IfNotPresent", "args": list(arguments),
+        "name": name, "image": image, "imagePullPolicy": images.pull_policy(), "args": list(arguments),
         "env": [{"name": name, "value": value} for name, value in dict(environment).items()],
         "ports": [{"containerPort": port} for port in ports],
         "volumeMounts": [{"name": volume, "mountPath": path} for volume, path in dict(mounts).items()],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import images
 import kube
-from paths import ROOT
+from paths import ROOT, TARGET
 
 import cluster
 
@@ -17,7 +17,11 @@ BASE = ROOT / "deploy/redis"
 NODES = 6
 URL = "redis-cluster://redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379"
 USER = "vestibule"
-SMALL = [{"op": "replace", "path": "/spec/template/spec/containers/0/resources/requests", "value": {"cpu": "20m", "memory": "32Mi"}}]
+CONTAINER = "/spec/template/spec/containers/0"
+SMALL = {"op": "replace", "path": f"{CONTAINER}/resources/requests", "value": {"cpu": "20m", "memory": "32Mi"}}
+# Where nobody makes volumes and we may not.
+WITHOUT_VOLUMES = [{"op": "remove", "path": "/spec/volumeClaimTemplates"},
+                   {"op": "add", "path": "/spec/template/spec/volumes/-", "value": {"name": "data", "emptyDir": {}}}]
 
 
 class Redis:
@@ -25,12 +29,20 @@ class Redis:
 
     def __init__(self, namespace):
         self.namespace, self.password = namespace, secrets.token_urlsafe(24)
-        self.volumes = None if kube.own() else Volumes(namespace.name)
+        self.volumes, patch = None, [SMALL, {"op": "replace", "path": f"{CONTAINER}/imagePullPolicy", "value": images.pull_policy()}]
+        if not kube.own():
+            self.volumes = Volumes(namespace.name)
+        elif not kube.makes_volumes():
+            patch += WITHOUT_VOLUMES
         namespace.secret("redis", **{"cluster-password": secrets.token_urlsafe(24), "vestibule-password": self.password})
-        with tempfile.TemporaryDirectory(prefix="redis-", dir=ROOT / "target") as folder:
-            overlay = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": namespace.name,
+        self.apply(patch)
+
+    def apply(self, patch):
+        TARGET.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="redis-", dir=TARGET) as folder:
+            overlay = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "namespace": self.namespace.name,
                        "resources": [os.path.relpath(BASE, folder)],
-                       "patches": [{"target": {"kind": "StatefulSet"}, "patch": json.dumps(SMALL)}],
+                       "patches": [{"target": {"kind": "StatefulSet"}, "patch": json.dumps(patch)}],
                        "images": [{"name": "redis", "newName": images.repository("redis"), "newTag": images.tag("redis")}]}
             (Path(folder) / "kustomization.yaml").write_text(json.dumps(overlay))
             kube.run("apply", "--server-side", "--kustomize", folder)

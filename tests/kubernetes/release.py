@@ -1,7 +1,6 @@
 """The chart, installed into a world, and what tests ask of it."""
 
 import json
-import sys
 import tempfile
 
 import helm
@@ -88,19 +87,14 @@ def statuses(pod):
     return pod["status"].get("initContainerStatuses", []) + pod["status"]["containerStatuses"]
 
 
-KEPT = {}
-
-
 def door():
     """The release that most tests share: `mode: deployment`, three replicas, behind the gateway."""
-    if "door" not in KEPT:
+    def make():
         within = world.shared()
         within.give_secrets()
-        KEPT["door"] = made = Release(within, "door")
-        try:
-            made.notes = made.install()
-            made.start_gateway()
-        except BaseException:
-            print(within.namespace.story(), file=sys.stderr)
-            raise
-    return KEPT["door"]
+        made = Release(within, "door")
+        made.notes = made.install()
+        made.start_gateway()
+        return made
+
+    return world.once("door", make)

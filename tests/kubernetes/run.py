@@ -60,7 +60,8 @@ def main():
     if not kube.own():
         bring_up()
     names = [word for word in words if not word.startswith("-")]
-    unittest.main(module=None, argv=["run.py", "--verbose", *(names or ["discover", "--start-directory", str(HERE)])])
+    everything = ["discover", "--start-directory", str(HERE)]
+    unittest.main(module=None, argv=["run.py", *(names or everything), "--verbose"])
 
 
 if __name__ == "__main__":

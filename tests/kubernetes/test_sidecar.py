@@ -4,29 +4,30 @@ import images
 import release
 from release import Release
 from rolling import UnderLoad
-from world import BOB
+from world import BOB, once
 
-KEPT = {}
 SLEEP = 3
 
 
 def side():
     """The release, behind a gateway of its own."""
-    if "side" not in KEPT:
-        upstream = {
-            "serviceName": "",
-            "image": {"repository": images.repository("node"), "tag": images.tag("node")},
-            "args": ["/peers/upstream.mjs", "4000", "0.0.0.0"],
-            "readinessProbe": {"tcpSocket": {"port": "upstream"}, "periodSeconds": 1},
-            "securityContext": {"readOnlyRootFilesystem": True},
-            "preStopSleepSeconds": SLEEP,
-        }
+    upstream = {
+        "serviceName": "",
+        "image": images.values("node"),
+        "args": ["/peers/upstream.mjs", "4000", "0.0.0.0"],
+        "readinessProbe": {"tcpSocket": {"port": "upstream"}, "periodSeconds": 1},
+        "securityContext": {"readOnlyRootFilesystem": True},
+        "preStopSleepSeconds": SLEEP,
+    }
+
+    def make():
         made = Release(release.door().world, "side", gateway="gateway-side", mode="sidecar", upstream=upstream,
                        config={"store": {"key_prefix": "vestibule:side:"}}, networkPolicy={"upstream": {"podLabels": None}})
         made.install()
         made.start_gateway(f"{made.fullname}-upstream:4000")
-        KEPT["side"] = made
-    return KEPT["side"]
+        return made
+
+    return once("side", make)
 
 
 class Sidecar(UnderLoad):

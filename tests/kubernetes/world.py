@@ -134,9 +134,9 @@ class World:
         """The chart's values for this world; `more` goes over them."""
         return over({
             "replicaCount": 3,
-            "image": {"repository": images.repository("vestibule"), "tag": images.tag("vestibule")},
+            "image": images.values("vestibule"),
             "resources": {"requests": {"cpu": "20m", "memory": "32Mi"}},
-            "tests": {"image": {"repository": images.repository("tools"), "tag": images.tag("tools")}},
+            "tests": {"image": images.values("tools")},
             "config": {
                 "public_url": PUBLIC_URL,
                 "store": {"url": redis.URL, "username": redis.USER, "password_file": "/etc/vestibule/secrets/redis-password"},
@@ -185,20 +185,31 @@ def over(under, upper):
     return merged
 
 
-SHARED = {}
+KEPT, WORLDS = {}, []
+
+
+def once(name, make):
+    """What `make` makes, or how it failed, at the first time and ever after."""
+    if name not in KEPT:
+        try:
+            KEPT[name] = make()
+        except Exception as error:
+            KEPT[name] = error
+    if isinstance(KEPT[name], Exception):
+        raise KEPT[name]
+    return KEPT[name]
 
 
 def shared(suite="door"):
     """The world of a suite, made when it is first asked for and taken away when the process ends, however it does."""
-    if suite not in SHARED:
-        SHARED[suite] = world = World(suite)
+    def make():
+        world = World(suite)
         atexit.register(world.close)
-        try:
-            world.start()
-        except BaseException:
-            print(world.namespace.story(), file=sys.stderr)
-            raise
-    return SHARED[suite]
+        WORLDS.append(world)
+        world.start()
+        return world
+
+    return once(f"world {suite}", make)
 
 
 # Who ends the tests by a signal gets the same clearing up as by Ctrl-C.
