@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 
-import paths  # noqa: F401
+import paths  # noqa: F401  it makes those below importable
 
 import cluster
 import helm

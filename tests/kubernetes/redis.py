@@ -29,12 +29,15 @@ class Redis:
 
     def __init__(self, namespace):
         self.namespace, self.password = namespace, secrets.token_urlsafe(24)
-        self.volumes, patch = None, [SMALL, {"op": "replace", "path": f"{CONTAINER}/imagePullPolicy", "value": images.pull_policy()}]
-        if not kube.own():
-            self.volumes = Volumes(namespace.name)
+        self.volumes = None if kube.own() else Volumes(namespace.name)
+
+    def start(self):
+        patch = [SMALL, {"op": "replace", "path": f"{CONTAINER}/imagePullPolicy", "value": images.pull_policy()}]
+        if self.volumes:
+            self.volumes.make()
         elif not kube.makes_volumes():
             patch += WITHOUT_VOLUMES
-        namespace.secret("redis", **{"cluster-password": secrets.token_urlsafe(24), "vestibule-password": self.password})
+        self.namespace.secret("redis", **{"cluster-password": secrets.token_urlsafe(24), "vestibule-password": self.password})
         self.apply(patch)
 
     def apply(self, patch):
@@ -61,6 +64,8 @@ class Volumes:
 
     def __init__(self, namespace):
         self.namespace, self.folder = namespace, cluster.home() / "run/volumes" / namespace
+
+    def make(self):
         kube.run("apply", "--server-side", "--filename", "-", stdin=json.dumps({
             "apiVersion": "v1", "kind": "List", "items": [self.volume(number) for number in range(NODES)]}))
 

@@ -3,10 +3,11 @@
 import json
 import tempfile
 
-import helm
 import kube
 import world
 from world import over
+
+import helm
 
 ROLES = {
     "version": 1,

@@ -4,9 +4,10 @@ import json
 
 import kube
 import release
-import restricted
 from case import Case
 from release import Release
+
+import restricted
 
 LOOK = """
 status = dict(line.split(":\\t", 1) for line in open("/proc/1/status").read().splitlines() if ":\\t" in line)

@@ -1,9 +1,10 @@
 """Rolls of all pods under load: nobody is signed out, and nothing fails."""
 
-import helm
 import kube
 import release
 from rolling import UnderLoad
+
+import helm
 
 
 class Rolls(UnderLoad):
