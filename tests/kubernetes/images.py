@@ -137,15 +137,14 @@ def product():
 
 
 def digest(words):
-    """Of a recipe and the files that it names, by size and time."""
+    """Of a recipe, and of what stands in the files that it names."""
     found = hashlib.sha256()
     for word in words:
-        found.update(word.encode())
         source = Path(word.partition(":")[0])
-        files = [source] if source.is_file() else sorted(source.rglob("*")) if source.is_absolute() and source.is_dir() else []
-        for path in files:
-            if path.is_file():
-                found.update(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+        within = source.rglob("*") if source.is_absolute() and source.is_dir() else [source]
+        found.update(word.encode())
+        for path in sorted(path for path in within if path.is_file()):
+            found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()
 
 

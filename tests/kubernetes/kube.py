@@ -80,8 +80,9 @@ class Namespace:
         until("the default ServiceAccount", lambda: run("get", "serviceaccount", "default", "-n", self.name))
 
     def delete(self):
-        # Nobody is served any more: no pod has to hand anything over.
-        self.attempt("delete", "pods", "--all", "--grace-period=1", "--wait=false")
+        # Nobody is served any more: no pod has to hand anything over. The namespace alone would wait for the longest grace.
+        self.attempt("delete", "deployments,statefulsets,replicasets", "--all", "--cascade=orphan", "--wait=false")
+        self.attempt("delete", "pods", "--all", "--grace-period=1", f"--timeout={PATIENCE}s")
         run("delete", "namespace", self.name, "--ignore-not-found", f"--timeout={PATIENCE}s")
 
     def run(self, *arguments, **more):
