@@ -21,7 +21,7 @@ import cluster
 FOLDER = TARGET / "test-images"
 NONROOT = "65532:65532"
 # Of Python's own modules, those that no program of the tests imports.
-LEFT_OUT = {"__pycache__", "config", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests",
+LEFT_OUT = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests",
             "tkinter", "turtledemo", "pydoc_data"}
 
 
@@ -99,14 +99,12 @@ def driver():
 
 def python():
     """This Python as /usr/bin/python3, and its own modules at the place where they are here."""
-    library, binary = Path(sysconfig.get_path("stdlib")), os.path.realpath(sys.executable)
-    files = [path for path in sorted(library.rglob("*")) if path.is_file() and not left_out(path.relative_to(library))]
+    binary, files = os.path.realpath(sys.executable), []
+    for folder, folders, names in os.walk(sysconfig.get_path("stdlib")):
+        folders[:] = sorted(name for name in folders if name not in LEFT_OUT and not name.startswith("config-"))
+        files += [os.path.join(folder, name) for name in sorted(names)]
     return ["--libs", "--env", f"PYTHONHOME={sys.base_prefix}", "--env", "PYTHONDONTWRITEBYTECODE=1",
             f"{binary}:/usr/bin/python3", *(f"{path}:{path}" for path in files)]
-
-
-def left_out(path):
-    return any(part in LEFT_OUT or part.startswith("config-") for part in path.parts)
 
 
 RECIPES = {"node": node, "nginx": nginx, "redis": redis, "tools": tools, "driver": driver}
@@ -122,7 +120,8 @@ def archive(name):
     if not (out.exists() and stamp.exists() and stamp.read_text() == made_of):
         FOLDER.mkdir(parents=True, exist_ok=True)
         print(f"images: packing {name}", file=sys.stderr)
-        pack = [sys.executable, ROOT / "deploy/image/archive.py", f"localhost/vestibule-test-{name}:1", out, "--user", NONROOT, *words]
+        pack = [sys.executable, ROOT / "deploy/image/archive.py", f"localhost/vestibule-test-{name}:1", out, "--user", NONROOT,
+                *words]
         subprocess.run(list(map(str, pack)), check=True)
         stamp.write_text(made_of)
     return out
@@ -152,7 +151,8 @@ def into_cluster(*names):
     """Imports images into the cluster of this machine, unless these very archives are there."""
     for name in names:
         found = archive(name)
-        content = hashlib.sha256(found.read_bytes()).hexdigest()
+        stamp = FOLDER / f"{name}.made-of"
+        content = hashlib.sha256((stamp if stamp.exists() else found).read_bytes()).hexdigest()
         marker = cluster.home() / "run/imported" / name
         if marker.exists() and marker.read_text() == content:
             continue

@@ -26,7 +26,8 @@ def spec(container, volumes=(), grace=1):
 
 
 def pod(name, container, **more):
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec(container, **more)}
+    metadata = {"name": name, "labels": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec(container, **more)}
 
 
 def deployment(name, container, replicas=1, **more):

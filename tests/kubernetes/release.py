@@ -28,7 +28,8 @@ class Release:
         self.world, self.namespace, self.name = within, within.namespace, name
         self.fullname = f"{name}-vestibule"
         self.selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/component=door"
-        self.values = within.values(gateway, **over({"roleMap": {"document": ROLES, "fragments": {"selector": FRAGMENTS}}}, values))
+        role_map = {"document": ROLES, "fragments": {"selector": FRAGMENTS}}
+        self.values = within.values(gateway, **over({"roleMap": role_map}, values))
 
     def install(self, *arguments):
         return self.helm("install", {}, *arguments)

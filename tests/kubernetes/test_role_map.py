@@ -76,7 +76,8 @@ class RoleMap(Case):
         seen.until("internal_user_viewer")
         rule = {"claim": "preferred_username", "match": "carol", "role": "internal_user"}
         self.addCleanup(self.namespace.run, "delete", "configmap", "team-roles", "--ignore-not-found")
-        self.namespace.config_map("team-roles", {"roles.yaml": json.dumps({"rules": [rule]})}, labels=dict([release.FRAGMENTS.split("=")]))
+        labels = dict([release.FRAGMENTS.split("=")])
+        self.namespace.config_map("team-roles", {"roles.yaml": json.dumps({"rules": [rule]})}, labels=labels)
         seen.until("internal_user")
         times = timed(lambda: self.namespace.run("delete", "configmap", "team-roles"))
         self.in_force("a deleted fragment", seen, "internal_user_viewer", times)

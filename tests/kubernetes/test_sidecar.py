@@ -55,7 +55,8 @@ class Sidecar(UnderLoad):
             self.assertIn("started", endings.line())
             self.door.namespace.run("delete", "pod", pod["metadata"]["name"], "--wait=false")
             end = endings.line()
-        self.say(f"after the pod was told to stop the upstream answered for {end['upstream']:.1f} s, the sidecar for {end['check']:.1f} s")
+        self.say(f"after the pod was told to stop the upstream answered for {end['upstream']:.1f} s, "
+                 f"the sidecar for {end['check']:.1f} s")
         self.assertEqual(end["wrong"], [])
         self.assertGreater(end["upstream"], SLEEP)
         self.assertGreater(end["check"], end["upstream"])

@@ -29,7 +29,8 @@ class Authority:
     def issue(self, *hosts):
         """Certificate and key for hosts, under the names that a TLS Secret has."""
         names = ",".join(f"DNS:{host}" for host in hosts)
-        self.openssl("req", *self.key("leaf"), "-subj", f"/CN={hosts[0][:60]}", "-out", "leaf.csr", "-addext", f"subjectAltName={names}")
+        self.openssl("req", *self.key("leaf"), "-subj", f"/CN={hosts[0][:60]}", "-out", "leaf.csr",
+                     "-addext", f"subjectAltName={names}")
         self.openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
                      "-copy_extensions", "copy", "-out", "leaf.pem")
         return {"tls.crt": self.text("leaf.pem"), "tls.key": self.text("leaf.key")}

@@ -116,7 +116,8 @@ class World:
         }
         site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
         self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": site})
-        container = pods.container("nginx", images.image("nginx"), ["-c", "/etc/gateway/nginx.conf", "-e", "stderr"], ports=[8443],
+        arguments = ["-c", "/etc/gateway/nginx.conf", "-e", "stderr"]
+        container = pods.container("nginx", images.image("nginx"), arguments, ports=[8443],
                                    mounts={"files": "/etc/gateway", "tmp": "/tmp"}, ready={"tcpSocket": {"port": 8443}})
         volumes = [{"name": "files", "secret": {"secretName": name}}, {"name": "tmp", "emptyDir": {}}]
         self.namespace.apply(pods.deployment(name, container, volumes=volumes), pods.service(name, {443: 8443}))

@@ -113,9 +113,11 @@ def endings(door, pod, session, upstream):
     """Asks a pod's check and its upstream until neither has answered for a while; tells how long each still did."""
     door, began = Door(**door), time.monotonic()
     last, wrong = {"check": began, "upstream": began}, []
+    questions = {"check": lambda: door.check(pod, session, connections=Connections(patience=1)),
+                 "upstream": lambda: get(f"http://{pod}:{upstream}/")}
     say(started=True)
     while time.monotonic() - max(last.values()) < QUIET:
-        for name, one in (("check", lambda: door.check(pod, session, connections=Connections(patience=1))), ("upstream", lambda: get(f"http://{pod}:{upstream}/"))):
+        for name, one in questions.items():
             try:
                 status = one().status
                 last[name] = time.monotonic()

@@ -29,9 +29,10 @@ def run(door, ended, say, sessions, people, service, gateways, directs, logins):
     """Workers that ask through the gateway on connections that they keep, workers that ask the check's Service on new
     ones, and workers that sign in through the gateway. Sessions and people go round."""
     counts, began = Counts(say), time.monotonic()
-    workers = [threading.Thread(target=through_gateway, args=(door, ended, counts, sessions, number)) for number in range(gateways)]
-    workers += [threading.Thread(target=at_service, args=(door, ended, counts, sessions, number, service)) for number in range(directs)]
-    workers += [threading.Thread(target=sign_in, args=(door, ended, counts, people, number, service)) for number in range(logins)]
+    calls = [(through_gateway, sessions, number) for number in range(gateways)]
+    calls += [(at_service, sessions, number, service) for number in range(directs)]
+    calls += [(sign_in, people, number, service) for number in range(logins)]
+    workers = [threading.Thread(target=what, args=(door, ended, counts, *more)) for what, *more in calls]
     for worker in workers:
         worker.start()
     say(started=len(workers))
