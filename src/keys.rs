@@ -24,14 +24,15 @@ use crate::{
     clock::Clock,
     metrics::{KeyChange, Metrics},
     principal::Role,
+    secret::random_bytes,
     store::{Change, Conflict, Failed, ReadError, Records, Stored, Version},
     users::{self, User},
 };
 use key::{KeysOf, Secret};
 use listing::Roll;
 
-/// Two pods may change a person's keys at once; a few rounds settle it.
-const TRIES: usize = 8;
+/// Several pods may change a person's keys at once; a few rounds settle it.
+const TRIES: u32 = 16;
 
 /// Live keys that a person may have given to one application: one for each of their machines.
 pub const MOST_OF_AN_APPLICATION: usize = 10;
@@ -167,7 +168,7 @@ impl Keys {
     async fn make_and_end(&self, manager: &Manager<'_>, wish: &Wish) -> Result<(Made, Vec<KeyId>), KeysError> {
         let owner = self.subject(manager, wish.user.as_deref())?;
         let made = self.draft(manager, owner, wish)?;
-        for _ in 0..TRIES {
+        for round in 0..TRIES {
             if let Ok(ended) = self.try_make(manager, &made).await? {
                 self.metrics.key_changed(KeyChange::Made);
                 tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
@@ -177,6 +178,7 @@ impl Keys {
                 }
                 return Ok((made, ended));
             }
+            give_way(round).await;
         }
         Err(KeysError::Contended)
     }
@@ -209,6 +211,7 @@ impl Keys {
                 tracing::info!(token_id = %id, user = key.user, by = manager.user, "key revoked");
                 return Ok(key);
             }
+            give_way(round).await;
         }
         Err(KeysError::Contended)
     }
@@ -221,13 +224,14 @@ impl Keys {
         if until > now + self.settings.overlap_max {
             return Err(KeysError::Overlap);
         }
-        for _ in 0..TRIES {
+        for round in 0..TRIES {
             let stored = self.get(id).await?.filter(|key| self.may_regenerate(manager, &key.value)).ok_or(KeysError::NotFound)?;
             if let Ok(made) = self.try_regenerate(manager, stored, until).await? {
                 self.metrics.key_changed(KeyChange::Regenerated);
                 tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key regenerated");
                 return Ok(made);
             }
+            give_way(round).await;
         }
         Err(KeysError::Contended)
     }
@@ -319,14 +323,16 @@ impl Keys {
 
     async fn try_make(&self, manager: &Manager<'_>, made: &Made) -> Result<Result<Vec<KeyId>, Conflict>, KeysError> {
         let (key, now) = (&made.key, self.clock.now());
-        let user = self.records.get::<User>(&User::key(&key.user)).await?.ok_or(KeysError::NoSuchUser)?;
+        let (owner, turn) = (User::key(&key.user), KeysOf::place(&key.user));
+        let (user, turn, parent) =
+            tokio::join!(self.records.get::<User>(&owner), self.records.get::<KeysOf>(&turn), self.parent(manager, key));
+        let (user, turn, parent) = (user?.ok_or(KeysError::NoSuchUser)?, turn?, parent?);
         if user.value.disabled {
             return Err(KeysError::Disabled);
         }
-        let turn = self.records.get::<KeysOf>(&KeysOf::place(&key.user)).await?;
-        let parent = self.parent(manager, key).await?;
-        let change = self.records.change(key.id.shard()).expect_version(&User::key(&key.user), user.version);
+        let change = self.records.change(key.id.shard()).expect_version(&owner, user.version);
         let change = parent.iter().fold(change, |change, (place, version)| change.expect_version(place, *version));
+        // The turn was known before: whoever makes a key from then on takes it away.
         let (ended, change) = self.make_room(take_turn(change, &key.user, turn), key, now).await?;
         let change = put_key(change, key, &made.secret, now);
         let change = key.indices().fold(change, |change, index| change.index_add(&index, &key.id.to_string()));
@@ -412,6 +418,12 @@ fn put_key<'a>(change: Change<'a>, key: &Key, secret: &KeySecret, now: Timestamp
     let pointer = Pointer::place(key.id.shard(), &secret.digest());
     let ttl = key.ttl(now);
     change.put(&Key::place(key.id), key, ttl).put(&pointer, &Pointer { key: key.id }, ttl)
+}
+
+/// For a random while that grows, up to some 30 ms, so that those who met don't meet again.
+async fn give_way(round: u32) {
+    let [random] = random_bytes::<1>();
+    tokio::time::sleep(Duration::from_micros(u64::from(random) << (2 + round).min(7))).await;
 }
 
 /// Zero when `then` lies in the future, as it may by the clock of another pod.

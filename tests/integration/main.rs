@@ -5,6 +5,7 @@ mod browser;
 mod cache;
 mod cli;
 mod commands;
+mod keys;
 mod kubernetes;
 mod log;
 mod login;

@@ -155,7 +155,7 @@ async fn is_heard(store: &Arc<dyn Store>, shard: Shard) {
     .await;
 }
 
-fn start(connection: &Connection) -> Arc<dyn Store> {
+pub fn start(connection: &Connection) -> Arc<dyn Store> {
     redis_store(connection)
 }
 
@@ -171,7 +171,7 @@ fn hasty_connection(url: &str) -> Connection {
 }
 
 /// What the process makes of a configured URL, but patient: no command fails because the machine is busy.
-fn connection(url: &str) -> Connection {
+pub fn connection(url: &str) -> Connection {
     let url = RedisUrl::parse(url).expect("a URL of the peers");
     let topology = match url.topology {
         config::Topology::Standalone => Topology::Standalone,
@@ -189,7 +189,7 @@ fn connection(url: &str) -> Connection {
     }
 }
 
-const PREFIX: &str = "vestibule:";
+pub const PREFIX: &str = "vestibule:";
 
 fn secured_connection(redis: &Secured, password: Arc<SecretCell>) -> Connection {
     let mut connection = connection(&redis.url());

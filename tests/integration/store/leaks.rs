@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
@@ -14,6 +14,7 @@ use url::Url;
 use super::PREFIX;
 use super::steps::DEADLINE;
 use crate::cache::site::{Browser, COOKIE, Site};
+use crate::keys::{self, By};
 use crate::support::agent::Agent;
 use crate::support::http_client;
 use crate::support::pod::{Pod, PodOptions, key_ring};
@@ -38,10 +39,12 @@ async fn after_logins_and_logouts_redis_holds_nothing_secret_in_clear() {
     for browser in &people[..3] {
         assert_eq!(site.status(1, &browser.cookie).await, 200);
     }
+    secrets.watch_key(&site, &people[0]).await;
     secrets.of_the_wire(&wire.seen());
 
     let dump = redis.dump().await;
-    let (kinds, kept) = (kinds(&dump), ["flow", "identity", "session", "user"].map(str::to_owned));
+    let (kinds, kept) =
+        (kinds(&dump), ["flow", "identity", "session", "user", "key", "key_secret", "keys_of"].map(str::to_owned));
     assert!(kinds.is_superset(&kept.into()), "{kinds:?}");
     eprintln!("{} keys, {} secrets", dump.len(), secrets.0.len());
     let found: Vec<&str> = secrets.found_in(&dump);
@@ -137,6 +140,21 @@ impl Secrets {
         self.add("code", &parameter(&callback, "code"));
         callback.set_port(Some(site.pods[pod].public_port())).expect("http has ports");
         callback
+    }
+
+    /// A key that is made, used, listed and regenerated with an overlap.
+    async fn watch_key(&mut self, site: &Site, browser: &Browser) {
+        let by = By::Page(&browser.cookie);
+        let made = keys::make(&site.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
+        self.add("alias", "Alice's notebook");
+        assert_eq!(keys::status(&site.pods[2], &made.key).await, 200);
+        assert_eq!(keys::status(&site.pods[2], &made.key.to_lowercase()).await, 401);
+        let again = keys::regenerate(&site.pods[2], By::Key(&made.key), &made.id, json!({"overlap": "1h"})).await.made();
+        for key in [made.key, again.key] {
+            let random = key.strip_prefix("sk-").expect("keys begin so");
+            self.add("key", random);
+            self.0.push(("key, decoded", URL_SAFE_NO_PAD.decode(random).expect("it is base64url")[1..].to_vec()));
+        }
     }
 
     /// What went between the pods and the token endpoint.

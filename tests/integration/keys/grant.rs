@@ -1,0 +1,169 @@
+//! What a key gives is what its owner has at this moment, narrowed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use vestibule::clock::SystemClock;
+use vestibule::secret::{KeyRing, RingKeys};
+use vestibule::store::{Records, Ttl};
+use vestibule::users::User;
+
+use super::{By, Made, PATIENCE, check, check_at, make, status, until_status};
+use crate::cache::site::Site;
+use crate::store::{PREFIX, connection, start};
+use crate::support::deployment::ROLE_MAP;
+use crate::support::pod::{Pod, until_everywhere};
+use crate::support::redis::{Options, Standalone};
+
+/// One second is promised for an edit; what is more is this machine's load.
+const BOUND: Duration = Duration::from_secs(3);
+
+/// Two pods, alice in a browser, and a key of hers without limits.
+struct Keyed {
+    site: Site,
+    redis: Standalone,
+    session: String,
+    made: Made,
+}
+
+impl Keyed {
+    async fn start() -> Self {
+        let redis = Standalone::start(Options::default()).await;
+        let site = Site::start(&[redis.url(), redis.url()], "").await;
+        let session = site.sign_in(0).await.cookie;
+        let made = make(&site.pods[0], By::Page(&session), json!({})).await;
+        Self { site, redis, session, made }
+    }
+
+    fn by(&self) -> By<'_> {
+        By::Page(&self.session)
+    }
+
+    async fn until_role(&self, key: &str, expected: &str) -> Duration {
+        let what = format!("the role {expected}");
+        until_everywhere(&self.site.pods, &what, PATIENCE, async |pod| role(pod, key).await == expected).await
+    }
+
+    /// Changes what the store has of alice, as an administrator would.
+    async fn change_user(&self, change: impl Fn(&mut User)) {
+        let store = start(&connection(&self.redis.url()));
+        store.ready().await;
+        let text = std::fs::read_to_string(&self.site.key_ring_file).expect("the key ring is there");
+        let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
+        let records = Records::new(Arc::clone(&store), Arc::new(ring), PREFIX);
+        let id = self.made.body["user_id"].as_str().expect("an owner");
+        let place = User::key(id);
+        let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("alice is there");
+        change(&mut stored.value);
+        let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
+        changed.drop_user(id).commit().await.expect("the store is there").expect("nobody else changes alice");
+    }
+}
+
+async fn role(pod: &Pod, key: &str) -> String {
+    let answer = check(pod, key).await;
+    if answer.status == 200 { answer.one("x-auth-request-role").to_owned() } else { answer.status.to_string() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edit_of_the_role_map_changes_what_keys_give_at_once() {
+    let keyed = Keyed::start().await;
+    let lower = make(&keyed.site.pods[0], keyed.by(), json!({"user_role": "internal_user"})).await;
+    keyed.until_role(&keyed.made.key, "proxy_admin").await;
+    keyed.until_role(&lower.key, "internal_user").await;
+
+    let edit = |document: &str| keyed.site.pods.iter().for_each(|pod| pod.edit_role_map(document));
+    edit(&ROLE_MAP.replace("role: proxy_admin", "role: customer"));
+    for key in [&keyed.made.key, &lower.key] {
+        let took = keyed.until_role(key, "internal_user").await;
+        println!("another rule gives the role after {took:?}");
+        assert!(took < BOUND, "{took:?}");
+    }
+    // The rule for alice's other group gave that; now she is a customer alone.
+    edit(&ROLE_MAP.replace("role: proxy_admin", "role: customer").replace("/engineering/*", "/nobody/*"));
+    for key in [&keyed.made.key, &lower.key] {
+        assert!(keyed.until_role(key, "customer").await < BOUND, "lower than the ceiling");
+    }
+    // The ceiling is no role any more.
+    edit("version: 1\nroles: [proxy_admin, other]\ndefault_role: other\n");
+    assert!(keyed.until_role(&keyed.made.key, "other").await < BOUND);
+    assert!(keyed.until_role(&lower.key, "403").await < BOUND);
+    edit(ROLE_MAP);
+    assert!(keyed.until_role(&keyed.made.key, "proxy_admin").await < BOUND);
+    assert!(keyed.until_role(&lower.key, "internal_user").await < BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_with_other_claims_changes_what_keys_give_on_every_pod() {
+    let keyed = Keyed::start().await;
+    keyed.until_role(&keyed.made.key, "proxy_admin").await;
+    keyed.site.idp.set_access_token_claims("alice", json!({"resource_access": {}})).await;
+    keyed.site.idp.set_claims("alice", json!({"groups": ["/teams/data"]})).await;
+    keyed.site.sign_in(0).await;
+    let took = keyed.until_role(&keyed.made.key, "internal_user_viewer").await;
+    println!("other claims are seen after {took:?}");
+    assert!(took < BOUND, "{took:?}");
+    assert_eq!(check(&keyed.site.pods[1], &keyed.made.key).await.one("x-auth-request-groups"), "data");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_sessions_of_a_disabled_person_count_nowhere() {
+    let keyed = Keyed::start().await;
+    let sessions = async |expected: u16| {
+        for pod in 0..2 {
+            assert_eq!(keyed.site.status(pod, &keyed.session).await, expected);
+        }
+    };
+    for pod in &keyed.site.pods {
+        assert_eq!(status(pod, &keyed.made.key).await, 200);
+    }
+    keyed.change_user(|user| user.disabled = true).await;
+    for pod in &keyed.site.pods {
+        until_status(pod, &keyed.made.key, 401).await;
+    }
+    sessions(401).await;
+    keyed.change_user(|user| user.disabled = false).await;
+    for pod in &keyed.site.pods {
+        until_status(pod, &keyed.made.key, 200).await;
+    }
+    sessions(200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_somebody_who_does_not_sign_in_any_more_wait_until_they_do() {
+    let keyed = Keyed::start().await;
+    let long_ago = Duration::from_secs(31 * 86_400);
+    keyed.change_user(|user| user.signed_in = user.signed_in.map(|at| at - long_ago)).await;
+    for pod in &keyed.site.pods {
+        until_status(pod, &keyed.made.key, 401).await;
+    }
+    let told = check(&keyed.site.pods[0], &keyed.made.key).await.json();
+    let text = told["error_description"].as_str().unwrap_or_default();
+    assert!(told["error"] == "invalid_token" && text.contains("signed in again"), "{told}");
+    assert_eq!(keyed.site.status(0, &keyed.session).await, 200, "sessions have limits of their own");
+    keyed.site.sign_in(1).await;
+    for pod in &keyed.site.pods {
+        until_status(pod, &keyed.made.key, 200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_narrowed_by_role_teams_and_paths() {
+    let keyed = Keyed::start().await;
+    let [pod, other] = &keyed.site.pods[..] else { panic!("two pods") };
+    let all = check(other, &keyed.made.key).await;
+    assert!(all.one("x-auth-request-groups").contains("research"), "{all:?}");
+    assert_eq!(all.one("x-auth-request-key"), keyed.made.id);
+
+    let wish = json!({"user_role": "team", "teams": ["data", "elsewhere"], "paths": ["/v1/**", "/health"], "duration": "1h"});
+    let narrow = make(pod, keyed.by(), wish).await;
+    let answer = check_at(other, &narrow.key, "/v1/chat").await;
+    assert_eq!((answer.one("x-auth-request-role"), answer.one("x-auth-request-groups")), ("team", ""));
+    assert_eq!(answer.one("x-auth-request-user"), keyed.made.body["user_id"]);
+    for (path, status) in
+        [("/v1", 200), ("/health", 200), ("/ui/", 403), ("/v1/../ui", 403), ("/v1/%2e%2e/ui", 403), ("/v10", 403)]
+    {
+        assert_eq!(check_at(other, &narrow.key, path).await.status, status, "{path}");
+    }
+}

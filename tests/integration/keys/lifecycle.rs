@@ -1,0 +1,260 @@
+//! Making, regenerating and revoking over several pods, also at the same time, and with pods that die in between.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use vestibule::principals::PROVEN_FOR;
+
+use super::{By, KEYS, PATIENCE, call, list, listed_ids, make, regenerate, revoke, status, until_status};
+use crate::cache::site::Site;
+use crate::support::http_client;
+use crate::support::pod::Pod;
+use crate::support::redis::{Cluster, Dumped, Options, Standalone};
+use crate::support::wait::until;
+
+const MANY: &str = "keys: {max_per_user: 2000}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_made_on_one_pod_passes_on_all_and_is_refused_on_all_once_it_is_revoked() {
+    let redis = Cluster::start().await;
+    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let session = site.sign_in(0).await.cookie;
+    let mut times = Vec::new();
+    for round in 0..20 {
+        let made = make(&site.pods[round % 3], By::Page(&session), json!({"key_alias": format!("round {round}")})).await;
+        for pod in &site.pods {
+            assert_eq!((status(pod, &made.key).await, status(pod, &made.key).await), (200, 200));
+        }
+        let ends_on = (round + 1) % 3;
+        let revoked = revoke(&site.pods[ends_on], By::Page(&session), &made.id).await;
+        assert_eq!(revoked.status, 200, "{revoked:?}");
+        assert_eq!(status(&site.pods[ends_on], &made.key).await, 401, "on the pod that did it, at once");
+        let since = Instant::now();
+        let refusals = join_all(site.pods.iter().map(|pod| refused(pod, &made.key, since))).await;
+        times.extend(refusals);
+    }
+    times.sort();
+    println!("revoked on one pod, refused on the others: p50 {:?}, worst {:?}", times[times.len() / 2], times[times.len() - 1]);
+    assert!(listed_ids(&site.pods[0], By::Page(&session)).await.is_empty());
+    assert_eq!(site.pods[1].metric("vestibule_key_changes_total", &["revoked"]).await, 7.0);
+}
+
+/// How long after the answer of a revocation a check still passed on this pod.
+async fn refused(pod: &Pod, key: &str, since: Instant) -> Duration {
+    let mut last_passed = Duration::ZERO;
+    loop {
+        let began = since.elapsed();
+        match status(pod, key).await {
+            200 => last_passed = began,
+            401 => break,
+            other => panic!("{other}"),
+        }
+    }
+    assert!(last_passed <= PROVEN_FOR, "{last_passed:?}");
+    since.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_regenerated_keys_old_secret_ends_at_once_or_after_the_overlap() {
+    let redis = Standalone::start(Options::default()).await;
+    let site = Site::start(&[redis.url(), redis.url()], "").await;
+    let session = site.sign_in(0).await.cookie;
+    let first = make(&site.pods[0], By::Page(&session), json!({})).await;
+    assert_eq!(status(&site.pods[1], &first.key).await, 200);
+    let second = regenerate(&site.pods[0], By::Page(&session), &first.id, json!({})).await.made();
+    assert_eq!((&second.id, &second.body["expires"]), (&first.id, &first.body["expires"]));
+    assert_eq!(status(&site.pods[0], &first.key).await, 401);
+    until_status(&site.pods[1], &first.key, 401).await;
+
+    let third = regenerate(&site.pods[1], By::Page(&session), &first.id, json!({"overlap": "20s"})).await.made();
+    let overlapping = Instant::now();
+    let mut both = 0;
+    while overlapping.elapsed() < Duration::from_secs(15) && both < 20 {
+        for pod in &site.pods {
+            let statuses = [status(pod, &second.key).await, status(pod, &third.key).await];
+            assert!(overlapping.elapsed() > Duration::from_secs(15) || statuses == [200, 200], "{statuses:?}");
+        }
+        both += 1;
+    }
+    for pod in &site.pods {
+        until_status(pod, &second.key, 401).await;
+        assert_eq!(status(pod, &third.key).await, 200);
+    }
+    assert_eq!(listed_ids(&site.pods[0], By::Page(&session)).await, [first.id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_expires_on_every_pod_without_anybody_doing_anything() {
+    let redis = Standalone::start(Options::default()).await;
+    let site = Site::start(&[redis.url(), redis.url()], "").await;
+    let session = site.sign_in(0).await.cookie;
+    let made = make(&site.pods[0], By::Page(&session), json!({"duration": "5s"})).await;
+    for pod in &site.pods {
+        until_status(pod, &made.key, 401).await;
+    }
+    assert!(listed_ids(&site.pods[0], By::Page(&session)).await.is_empty());
+    until("records to end with the key", PATIENCE, async || left(&redis.node.dump().await).is_empty().then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn regenerating_revoking_and_checking_at_once_on_three_pods_leaves_nothing_that_passes() {
+    let redis = Cluster::start().await;
+    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let session = site.sign_in(0).await.cookie;
+    let [one, two, three] = [&site.pods[0], &site.pods[1], &site.pods[2]];
+    let (mut renewed, by) = (0, By::Page(&session));
+    for round in 0..30 {
+        let made = make(one, by, json!({})).await;
+        let overlap = if round % 2 == 0 { json!({}) } else { json!({"overlap": "1h"}) };
+        let checks = join_all((0..10).map(|_| status(three, &made.key)));
+        let (regenerated, revoked, checked) =
+            tokio::join!(regenerate(one, by, &made.id, overlap), revoke(two, by, &made.id), checks);
+        assert_eq!(revoked.status, 200, "{revoked:?}");
+        assert!(checked.iter().all(|status| [200, 401].contains(status)), "{checked:?}");
+        let mut secrets = vec![made.key];
+        match regenerated.status {
+            200 => secrets.push(regenerated.made().key),
+            _ => regenerated.assert(404, "not_found"),
+        }
+        renewed += secrets.len() - 1;
+        for pod in &site.pods {
+            for secret in &secrets {
+                until_status(pod, secret, 401).await;
+            }
+        }
+    }
+    println!("of 30 keys {renewed} were regenerated before they were revoked");
+    assert!(left(&redis.dump().await).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_keys_of_one_person_are_listed_in_pages() {
+    let redis = Cluster::start().await;
+    let site = Site::start(&[redis.url(), redis.url(), redis.url()], MANY).await;
+    let session = site.sign_in(0).await.cookie;
+    let by = By::Page(&session);
+    let made: BTreeSet<String> = stream::iter(0..1000)
+        .map(async |number: usize| make_at_last(&site.pods[number % 3], by, json!({"key_alias": format!("no {number}")})).await)
+        .buffer_unordered(3)
+        .collect()
+        .await;
+    assert_eq!(made.len(), 1000);
+    for (pod, size) in [(0, 100), (1, 50), (2, 97)] {
+        let (mut seen, mut next, mut pages) = (Vec::new(), Value::Null, 0);
+        loop {
+            let after = next.as_str().map(|id| format!("&after={id}")).unwrap_or_default();
+            let page = list(&site.pods[pod], by, &format!("?limit={size}{after}")).await;
+            let keys = page["keys"].as_array().expect("a list");
+            assert!(keys.iter().all(|key| key.get("key").is_none() && key["key_alias"].is_string()));
+            seen.extend(keys.iter().map(|key| key["token_id"].as_str().expect("an id").to_owned()));
+            (next, pages) = (page["next"].clone(), pages + 1);
+            if next.is_null() {
+                break;
+            }
+            assert_eq!(keys.len(), size);
+        }
+        assert_eq!(pages, 1000usize.div_ceil(size));
+        assert!(seen.is_sorted(), "in the order of making");
+        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), made);
+    }
+}
+
+/// Whoever met others too often, and was told that nothing was changed, tries again.
+async fn make_at_last(pod: &Pod, by: By<'_>, body: Value) -> String {
+    loop {
+        let reply = call(pod, by, Method::POST, KEYS, Some(body.clone())).await;
+        if reply.status != 503 {
+            return reply.made().id;
+        }
+        reply.assert(503, "temporarily_unavailable");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_three_pods_at_once_no_more_keys_are_made_than_are_allowed() {
+    let redis = Cluster::start().await;
+    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "keys: {max_per_user: 5}\n").await;
+    let session = site.sign_in(0).await.cookie;
+    let by = By::Page(&session);
+    let tries = join_all((0..12).map(|number| call(&site.pods[number % 3], by, Method::POST, KEYS, Some(json!({}))))).await;
+    for reply in tries.iter().filter(|reply| reply.status != 201) {
+        // Whoever met others too often is told to try again.
+        assert!([409, 503].contains(&reply.status), "{reply:?}");
+    }
+    let mut made = tries.iter().filter(|reply| reply.status == 201).count();
+    while made < 5 {
+        made += usize::from(call(&site.pods[0], by, Method::POST, KEYS, Some(json!({}))).await.status == 201);
+    }
+    call(&site.pods[1], by, Method::POST, KEYS, Some(json!({}))).await.assert(409, "limit_reached");
+    let ids = listed_ids(&site.pods[2], by).await;
+    assert_eq!((made, ids.len()), (5, 5));
+    assert_eq!(revoke(&site.pods[0], by, &ids[0]).await.status, 200);
+    make(&site.pods[1], by, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() {
+    let redis = Standalone::start(Options::default()).await;
+    let mut site = Site::start(&[redis.url(), redis.url()], MANY).await;
+    let session = site.sign_in(1).await.cookie;
+    for round in 0..6 {
+        let posts: Vec<_> = (0..8).map(|_| (Method::POST, KEYS.to_owned())).collect();
+        die_meanwhile(&mut site, &redis, &session, posts, round * 12).await;
+        let kept = whole(&redis.node.dump().await);
+        let ids = listed_ids(&site.pods[1], By::Page(&session)).await;
+        assert_eq!(ids.len(), kept, "what is kept is listed");
+
+        let deletes = ids.iter().map(|id| (Method::DELETE, format!("{KEYS}/{id}"))).collect();
+        die_meanwhile(&mut site, &redis, &session, deletes, round * 12).await;
+        println!("round {round}: {kept} of 8 made, {} left", whole(&redis.node.dump().await));
+        for id in listed_ids(&site.pods[1], By::Page(&session)).await {
+            assert_eq!(revoke(&site.pods[1], By::Page(&session), &id).await.status, 200);
+        }
+        assert_eq!(whole(&redis.node.dump().await), 0);
+    }
+}
+
+/// Sends these calls to the first pod, kills it after so many round trips to Redis, and starts it again.
+async fn die_meanwhile(site: &mut Site, redis: &Standalone, session: &str, calls: Vec<(Method, String)>, trips: usize) {
+    let (http, headers) = (http_client(), By::Page(session).headers());
+    let sent: Vec<_> = calls
+        .into_iter()
+        .map(|(method, path)| {
+            let request = http.request(method, site.pods[0].public(&path));
+            let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+            // It may well come to nothing.
+            tokio::spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) })
+        })
+        .collect();
+    for _ in 0..trips {
+        redis.node.call(&["PING"]).await;
+    }
+    site.pods[0].kill9();
+    join_all(sent).await;
+    site.pods[0].restart().await;
+}
+
+/// The names of records that have to do with keys, but for the one that counts how many were made.
+fn left(dump: &[Dumped]) -> Vec<String> {
+    let names = dump.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned());
+    names.filter(|name| [":key:", ":key_secret:"].iter().any(|kind| name.contains(kind))).collect()
+}
+
+/// How many keys there are; each of them has its record, the record of its secret and its place in the index.
+#[track_caller]
+fn whole(dump: &[Dumped]) -> usize {
+    let names = left(dump);
+    let of = |kind: &str| names.iter().filter(|name| name.contains(kind)).count();
+    let index = dump.iter().filter(|(key, _)| String::from_utf8_lossy(key).contains(":index:keys:"));
+    let members: Vec<String> =
+        index.flat_map(|(_, parts)| parts.iter().map(|part| String::from_utf8_lossy(part).into_owned())).collect();
+    let ids = names.iter().filter_map(|name| name.split_once(":key:").map(|(_, id)| id));
+    let listed = ids.filter(|id| members.iter().any(|member| member == id)).count();
+    assert_eq!((of(":key:"), of(":key_secret:")), (listed, listed), "{names:?} {members:?}");
+    listed
+}

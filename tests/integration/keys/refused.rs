@@ -1,0 +1,198 @@
+//! What the API refuses, to whom, and in which words.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{By, KEYS, PATIENCE, Reply, call, list, listed_ids, make, make_manager, regenerate, revoke, send};
+use crate::cache::site::Site;
+use crate::shared::{ALICE, BOB, CAROL, deployment, session_line, signed_in};
+use crate::support::deployment::Deployment;
+use crate::support::pod::Pod;
+use crate::support::redis::{Options, Standalone};
+use crate::support::wait::until;
+
+const NOBODY: &str = "00000000-0000-7000-8000-000000000001";
+
+async fn session(site: &Deployment, person: (&str, &str)) -> String {
+    let line = session_line(&signed_in(site, person).await);
+    line.strip_prefix("vestibule=").expect("a session's cookie").to_owned()
+}
+
+/// A POST to the keys with a session's cookie and these headers.
+async fn post(pod: &Pod, session: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    let cookie = format!("vestibule={session}");
+    let all = [&[("cookie", cookie.as_str())], headers].concat();
+    send(pod, Method::POST, KEYS, &all, Some(body.to_owned())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_cookie_nothing_changes_from_a_foreign_page_or_from_nowhere() {
+    let site = deployment().await;
+    let (pod, session) = (&site.pods[0], session(site, BOB).await);
+    let key = make(pod, By::Page(&session), json!({})).await;
+    let json = ("content-type", "application/json");
+    let origin = site.url("");
+    let foreign: [&[(&str, &str)]; 8] = [
+        &[json],
+        &[json, ("sec-fetch-site", "cross-site")],
+        &[json, ("sec-fetch-site", "same-site")],
+        &[json, ("sec-fetch-site", "none")],
+        &[json, ("origin", "https://evil.example")],
+        &[json, ("origin", "null")],
+        &[json, ("origin", &origin), ("sec-fetch-site", "cross-site")],
+        &[("content-type", "text/plain"), ("sec-fetch-site", "cross-site")],
+    ];
+    for headers in foreign {
+        post(pod, &session, headers, "{}").await.assert(403, "access_denied");
+        let cookie = format!("vestibule={session}");
+        let all = [&[("cookie", cookie.as_str())], headers].concat();
+        let one = format!("{KEYS}/{}", key.id);
+        send(pod, Method::DELETE, &one, &all, None).await.assert(403, "access_denied");
+        send(pod, Method::POST, &format!("{one}/regenerate"), &all, Some("{}".into())).await.assert(403, "access_denied");
+    }
+    assert_eq!(super::status(pod, &key.key).await, 200, "neither ended nor regenerated");
+    let made = post(pod, &session, &[json, ("origin", &origin)], "{}").await.made();
+    assert!(made.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Site");
+    let asked =
+        send(pod, Method::OPTIONS, KEYS, &[("origin", "https://evil.example"), ("access-control-request-method", "POST")], None)
+            .await;
+    assert!(asked.status == 405 && !asked.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{asked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_judged_field_by_field() {
+    let site = deployment().await;
+    let (pod, session) = (&site.pods[1], session(site, BOB).await);
+    let same = ("sec-fetch-site", "same-origin");
+    let json = ("content-type", "application/json; charset=utf-8");
+    for (body, named) in [
+        (r#"{"alias": "x"}"#, "no field alias."),
+        (r#"{"key_alias": ""}"#, "key_alias must"),
+        (r#"{"key_alias": "a\nb"}"#, "key_alias must"),
+        (r#"{"key_alias": 7}"#, "key_alias must be a text"),
+        (r#"{"duration": "forever"}"#, "duration must"),
+        (r#"{"duration": 30}"#, "duration must be a text"),
+        (r#"{"duration": "400d"}"#, "duration must"),
+        (r#"{"duration": "0s"}"#, "duration must"),
+        (r#"{"user_role": "king"}"#, "user_role must"),
+        (r#"{"teams": "research"}"#, "teams must be a list"),
+        (r#"{"teams": ["a,b"]}"#, "teams must"),
+        (r#"{"paths": ["v1"]}"#, "paths must"),
+        (r#"{"manage_keys": "yes"}"#, "manage_keys must be true or false"),
+        ("[]", "one JSON object"),
+        ("{", "one JSON object"),
+    ] {
+        let reply = post(pod, &session, &[same, json], body).await;
+        reply.assert(400, "invalid_request");
+        let told = reply.json()["error_description"].as_str().expect("a sentence").to_owned();
+        assert!(told.contains(named), "{body}: {told}");
+    }
+    post(pod, &session, &[same, ("content-type", "text/plain")], "{}").await.assert(415, "invalid_request");
+    post(pod, &session, &[same], "{}").await.assert(415, "invalid_request");
+    let large = format!(r#"{{"key_alias": "{}"}}"#, "x".repeat(17 << 10));
+    post(pod, &session, &[same, json], &large).await.assert(413, "invalid_request");
+    for query in ["?limit=0", "?limit=101", "?limit=x", "?after=x", "?limit=5&limit=6", "?page=2"] {
+        call(pod, By::Page(&session), Method::GET, &format!("{KEYS}{query}"), None).await.assert(400, "invalid_request");
+    }
+    let overlap = json!({"overlap": "8d"});
+    let key = make(pod, By::Page(&session), json!({"key_alias": "ünïcödé 🔑", "duration": null})).await;
+    assert_eq!(key.body["key_alias"], "ünïcödé 🔑");
+    regenerate(pod, By::Page(&session), &key.id, overlap).await.assert(400, "invalid_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_and_methods_that_there_are_not_are_told_in_json() {
+    let site = deployment().await;
+    let (pod, session) = (&site.pods[2], session(site, BOB).await);
+    for (method, path, status) in [
+        (Method::PUT, KEYS.to_owned(), 405),
+        (Method::GET, format!("{KEYS}/{NOBODY}"), 405),
+        (Method::GET, format!("{KEYS}/{NOBODY}/regenerate"), 405),
+        (Method::GET, "/vestibule/api/nothing".to_owned(), 404),
+        (Method::DELETE, format!("{KEYS}/{NOBODY}"), 404),
+        (Method::DELETE, format!("{KEYS}/not-an-id"), 404),
+        (Method::POST, format!("{KEYS}/{NOBODY}/regenerate"), 404),
+    ] {
+        let reply = call(pod, By::Page(&session), method.clone(), &path, None).await;
+        assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
+        assert!(reply.json()["error"].is_string() && (status != 405 || reply.headers.contains_key("allow")), "{reply:?}");
+        assert_eq!(reply.headers["cache-control"], "no-store", "{reply:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_credential_that_counts_the_api_answers_401() {
+    let site = deployment().await;
+    let (pod, session) = (&site.pods[0], session(site, BOB).await);
+    let reply = send(pod, Method::GET, KEYS, &[], None).await;
+    reply.assert(401, "login_required");
+    assert!(reply.headers.contains_key("www-authenticate"));
+    let cookie = format!("vestibule={session}");
+    for headers in [
+        [("cookie", "vestibule=made-up"), ("accept", "*/*")],
+        [("cookie", &cookie), ("authorization", "Bearer sk-made-up")],
+        [("cookie", &cookie), ("x-api-key", "something")],
+    ] {
+        let reply = send(pod, Method::GET, KEYS, &headers, None).await;
+        reply.assert(401, "invalid_token");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_an_administrator_manages_somebody_elses_keys() {
+    let site = deployment().await;
+    let pod = &site.pods[0];
+    let (alice, bob, carol) = tokio::join!(session(site, ALICE), session(site, BOB), session(site, CAROL));
+    let carols = make(pod, By::Page(&carol), json!({"key_alias": "carol's own"})).await;
+    let user = carols.body["user_id"].as_str().expect("an owner").to_owned();
+    let of_carol = format!("?user_id={user}&limit=100");
+
+    call(pod, By::Page(&bob), Method::GET, &format!("{KEYS}{of_carol}"), None).await.assert(403, "access_denied");
+    call(pod, By::Page(&bob), Method::POST, KEYS, Some(json!({"user_id": user}))).await.assert(403, "access_denied");
+    revoke(pod, By::Page(&bob), &carols.id).await.assert(404, "not_found");
+    regenerate(pod, By::Page(&bob), &carols.id, json!({})).await.assert(404, "not_found");
+
+    let listed = list(&site.pods[1], By::Page(&alice), &of_carol).await;
+    assert!(listed["keys"].as_array().expect("a list").iter().any(|key| key["key_alias"] == "carol's own"), "{listed}");
+    let for_carol = make(&site.pods[1], By::Page(&alice), json!({"user_id": user})).await;
+    assert_eq!(
+        (for_carol.body["user_id"].as_str(), for_carol.body["user_role"].as_str()),
+        (Some(user.as_str()), Some("proxy_admin"))
+    );
+    let passed = super::check(&site.pods[2], &for_carol.key).await;
+    assert_eq!(passed.one("x-auth-request-role"), "internal_user_viewer", "it is carol's, whoever made it");
+    for id in [&carols.id, &for_carol.id] {
+        assert_eq!(revoke(&site.pods[2], By::Page(&alice), id).await.status, 200);
+    }
+    call(pod, By::Page(&alice), Method::POST, KEYS, Some(json!({"user_id": NOBODY}))).await.assert(404, "not_found");
+
+    // By a key, too, and with it goes what it made for others, in whatever shard that lies.
+    let manager = make_manager(pod, By::Page(&alice)).await;
+    let child = make(pod, By::Key(&manager.key), json!({"user_id": user})).await;
+    assert_eq!(super::status(&site.pods[1], &child.key).await, 200);
+    assert_eq!(revoke(pod, By::Page(&alice), &manager.id).await.status, 200);
+    for pod in &site.pods {
+        super::until_status(pod, &child.key, 401).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_shown_only_after_a_fresh_sign_in() {
+    let redis = Standalone::start(Options::default()).await;
+    let site = Site::start(&[redis.url()], "keys: {sign_in_within: 10s}\n").await;
+    let (pod, old) = (&site.pods[0], site.sign_in(0).await.cookie);
+    let manager = make_manager(pod, By::Page(&old)).await;
+    let other = make(pod, By::Page(&old), json!({})).await;
+    let stale = async || {
+        let reply = regenerate(pod, By::Page(&old), &other.id, json!({})).await;
+        (reply.status != 200).then_some(reply)
+    };
+    until("the sign-in to be stale", PATIENCE, stale).await.assert(401, "insufficient_user_authentication");
+    let reply = call(pod, By::Page(&old), Method::POST, KEYS, Some(json!({}))).await;
+    reply.assert(401, "insufficient_user_authentication");
+    assert!(reply.headers["www-authenticate"].to_str().expect("ASCII").contains("insufficient_user_authentication"));
+    assert!(listed_ids(pod, By::Page(&old)).await.contains(&manager.id), "looking takes none");
+    make(pod, By::Key(&manager.key), json!({})).await;
+    assert_eq!(revoke(pod, By::Page(&old), &manager.id).await.status, 200, "ending one doesn't either");
+    make(pod, By::Page(&site.sign_in(0).await.cookie), json!({})).await;
+}
