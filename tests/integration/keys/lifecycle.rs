@@ -204,14 +204,15 @@ async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() 
     let session = site.sign_in(1).await.cookie;
     for round in 0..6 {
         let posts: Vec<_> = (0..8).map(|_| (Method::POST, KEYS.to_owned())).collect();
-        die_meanwhile(&mut site, &redis, &session, posts, round * 12).await;
+        die_meanwhile(&mut site, &redis, &session, posts, |kept| kept > round).await;
         let kept = whole(&redis.node.dump().await);
         let ids = listed_ids(&site.pods[1], By::Page(&session)).await;
         assert_eq!(ids.len(), kept, "what is kept is listed");
 
         let deletes = ids.iter().map(|id| (Method::DELETE, format!("{KEYS}/{id}"))).collect();
-        die_meanwhile(&mut site, &redis, &session, deletes, round * 12).await;
+        die_meanwhile(&mut site, &redis, &session, deletes, |left| left < kept).await;
         println!("round {round}: {kept} of 8 made, {} left", whole(&redis.node.dump().await));
+        assert!(kept > 0, "no key was made before the pod died");
         for id in listed_ids(&site.pods[1], By::Page(&session)).await {
             assert_eq!(revoke(&site.pods[1], By::Page(&session), &id).await.status, 200);
         }
@@ -219,8 +220,14 @@ async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() 
     }
 }
 
-/// Sends these calls to the first pod, kills it after so many round trips to Redis, and starts it again.
-async fn die_meanwhile(site: &mut Site, redis: &Standalone, session: &str, calls: Vec<(Method, String)>, trips: usize) {
+/// Sends these calls to the first pod, kills it when there are so many keys, and starts it again.
+async fn die_meanwhile(
+    site: &mut Site,
+    redis: &Standalone,
+    session: &str,
+    calls: Vec<(Method, String)>,
+    enough: impl Fn(usize) -> bool,
+) {
     let (http, headers) = (http_client(), By::Page(session).headers());
     let sent: Vec<_> = calls
         .into_iter()
@@ -231,8 +238,12 @@ async fn die_meanwhile(site: &mut Site, redis: &Standalone, session: &str, calls
             tokio::spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) })
         })
         .collect();
-    for _ in 0..trips {
-        redis.node.call(&["PING"]).await;
+    // In the middle of it, or when all have been answered.
+    while !sent.iter().all(|call| call.is_finished()) {
+        let kept = redis.node.keys().await.iter().filter(|name| String::from_utf8_lossy(name).contains(":key:")).count();
+        if enough(kept) {
+            break;
+        }
     }
     site.pods[0].kill9();
     join_all(sent).await;
