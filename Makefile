@@ -22,6 +22,7 @@ lint: ## formatting and clippy, warnings denied
 
 test: peers cluster lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
+	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
 
 bench: ## measure against baselines of the same run
