@@ -2,6 +2,7 @@
 //!
 //! Plain decisions but for one look-up: who the credential stands for.
 
+mod bearer;
 mod credential;
 mod narrowing;
 
@@ -15,9 +16,10 @@ use crate::{
     access::{AccessRules, Places, Refused, Requirement, Selected, Unmet},
     keys,
     metrics::CredentialLabel,
-    principal::{CredentialKind, EmailTrust, Grant, Identity, Judged, Role, RuleName},
+    principal::{CredentialKind, EmailTrust, Grant, Identity, IdentityClaims, Judged, Role, RuleName},
     principals::{ByKey, CachedUser, Narrowed, Principals, SignedIn, Unanswered, WithKey},
     roles::{InForce, RoleMaps},
+    tokens::{self, Tokens},
 };
 
 /// What a gateway is to be told.
@@ -37,7 +39,7 @@ pub enum Decision {
     /// Nobody may, whoever it is.
     Closed(Closed),
     /// Nobody can say at the moment. Never to be taken for "not signed in".
-    Unavailable(Unanswered),
+    Unavailable(Unanswerable),
     /// Nobody can say yet: no role map has been read since the start. Not to be taken for a refusal.
     NotYet,
 }
@@ -49,6 +51,8 @@ pub enum Unauthenticated {
     UnknownCredential,
     /// A key whose owner hasn't signed in for too long.
     Lapsed,
+    /// A token that does not verify; why is for the log alone.
+    Token(tokens::Refused),
     Ambiguous,
 }
 
@@ -58,7 +62,7 @@ pub struct Recognised {
     pub by: By,
 }
 
-/// What somebody was recognised by.
+/// What somebody was recognised by. A token is for checks alone: who comes with one manages nothing.
 pub enum By {
     Session(SignedIn),
     Key(WithKey),
@@ -69,7 +73,16 @@ pub enum By {
 pub enum Unrecognised {
     Unauthenticated(Unauthenticated),
     /// Nobody can say at the moment.
-    Unavailable(Unanswered),
+    Unavailable(Unanswerable),
+}
+
+/// Why nobody can say who a credential stands for.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswerable {
+    #[error(transparent)]
+    Store(#[from] Unanswered),
+    #[error(transparent)]
+    Token(#[from] tokens::Unavailable),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,14 +128,20 @@ pub enum NotPermitted {
 /// Answers checks, and everybody's question who is signed in.
 pub struct Checker {
     principals: Arc<Principals>,
+    tokens: Arc<Tokens>,
     role_maps: Arc<RoleMaps>,
     email_trust: HashMap<String, EmailTrust>,
 }
 
 impl Checker {
     /// `email_trust` says of each configured provider whether its word about an address is taken.
-    pub fn new(principals: Arc<Principals>, role_maps: Arc<RoleMaps>, email_trust: HashMap<String, EmailTrust>) -> Self {
-        Self { principals, role_maps, email_trust }
+    pub fn new(
+        principals: Arc<Principals>,
+        tokens: Arc<Tokens>,
+        role_maps: Arc<RoleMaps>,
+        email_trust: HashMap<String, EmailTrust>,
+    ) -> Self {
+        Self { principals, tokens, role_maps, email_trust }
     }
 
     /// Decides about a request. `credential` finds what was presented in the places that are to be read.
@@ -142,19 +161,24 @@ impl Checker {
             Err(closed) => return Decision::Closed(closed),
         };
         let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
-        let Recognised { judged, by } = match self.recognise_by(&in_force, credential(read)).await {
-            Ok(recognised) => recognised,
+        let recognised = match credential(read) {
+            Ok(Credential::Header(token)) if tokens::is_jwt(token) => self.by_token(&in_force, token).await.map(|judged| Caller { judged, by: None }),
+            credential => self.recognise_by(&in_force, credential).await.map(Caller::from),
+        };
+        let Caller { judged, by } = match recognised {
+            Ok(caller) => caller,
             Err(Unrecognised::Unauthenticated(why)) => return Decision::Unauthenticated(why),
             Err(Unrecognised::Unavailable(cause)) => return Decision::Unavailable(cause),
         };
-        let permitted = permit(&judged.grant, by.kind(), rules.as_ref(), narrowing).and_then(|()| by.permits(request.path));
+        let permitted = permit(&judged.grant, by.as_ref().map_or(CredentialKind::Token, By::kind), rules.as_ref(), narrowing)
+            .and_then(|()| by.as_ref().map_or(Ok(()), |by| by.permits(request.path)));
         match permitted {
             Ok(()) => Decision::Allow { judged, read },
             Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), why },
         }
     }
 
-    /// Who presented a credential. One in a header never falls through to the cookie.
+    /// Who presented a credential, other than a token. One in a header never falls through to the cookie.
     pub async fn recognise(&self, credential: Result<Credential<'_>, Ambiguous>) -> Result<Recognised, Unrecognised> {
         self.recognise_by(&self.role_maps.current(), credential).await
     }
@@ -211,7 +235,7 @@ impl Checker {
             return judged;
         }
         let grant = in_force.map.grant(&user.identities, user.pinned.as_ref());
-        let identity = self.identity(user, &grant);
+        let identity = self.identity(&user.id, &user.identities, &grant);
         let judged = Arc::new(Judged { map_version: in_force.version, grant, identity });
         user.judged.store(Some(Arc::clone(&judged)));
         judged
@@ -224,19 +248,19 @@ impl Checker {
             return Arc::clone(&known.to);
         }
         let grant = key.narrow.grant(&in_force.map, &of.grant);
-        let identity = Identity { key: key.key.id.to_string(), ..self.identity(user, &grant) };
+        let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities, &grant) };
         let to = Arc::new(Judged { map_version: in_force.version, grant, identity });
         key.judged.store(Some(Arc::new(Narrowed { of, to: Arc::clone(&to) })));
         to
     }
 
-    fn identity(&self, user: &CachedUser, grant: &Grant) -> Identity {
+    fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> Identity {
         let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
-        let email = user.identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
-        let name = user.identities.iter().find_map(|identity| identity.preferred_username());
+        let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
+        let name = identities.iter().find_map(|identity| identity.preferred_username());
         let teams: Vec<&str> = grant.teams.iter().map(|team| team.as_str()).collect();
         Identity {
-            user: user.id.clone(),
+            user: user.to_owned(),
             email: email.unwrap_or_default().to_owned(),
             preferred_username: name.unwrap_or_default().to_owned(),
             groups: teams.join(","),
@@ -265,7 +289,7 @@ impl Decision {
             Self::Forbidden { why: Forbidden::Narrowed, .. } => "This route is for other roles or teams.",
             Self::Forbidden { why: Forbidden::KeyPaths, .. } => "This key is for other paths.",
             Self::NotYet => "The role map has not been read yet. Try again soon.",
-            Self::Unavailable(_) => "Sessions can't be looked up at the moment. Try again soon.",
+            Self::Unavailable(_) => "Who this is can't be looked up at the moment. Try again soon.",
         }
     }
 }
@@ -277,8 +301,21 @@ impl Unauthenticated {
             Self::UnknownSession => "The session has ended. Sign in again.",
             Self::UnknownCredential => "The credential is not known here.",
             Self::Lapsed => "The key waits until its owner has signed in again.",
+            Self::Token(_) => "The token is not accepted here, or not any more.",
             Self::Ambiguous => "Several different credentials were sent. Send one.",
         }
+    }
+}
+
+/// Whom a check is about; without `by`, one who came with a token.
+struct Caller {
+    judged: Arc<Judged>,
+    by: Option<By>,
+}
+
+impl From<Recognised> for Caller {
+    fn from(Recognised { judged, by }: Recognised) -> Self {
+        Self { judged, by: Some(by) }
     }
 }
 
@@ -306,7 +343,7 @@ impl From<Unauthenticated> for Unrecognised {
 
 impl From<Unanswered> for Unrecognised {
     fn from(cause: Unanswered) -> Self {
-        Self::Unavailable(cause)
+        Self::Unavailable(cause.into())
     }
 }
 

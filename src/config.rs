@@ -8,6 +8,7 @@ pub mod provider;
 pub mod redis_url;
 pub mod secrets;
 pub mod store;
+pub mod token_issuer;
 pub mod units;
 pub mod yaml;
 
@@ -33,6 +34,7 @@ pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol,
 pub use self::redis_url::{RedisUrl, Topology};
 pub use self::secrets::{Secret, SecretFileError, read_secret_file};
 pub use self::store::{Redis, Store};
+pub use self::token_issuer::{IssuerAddress, RequiredClaim, Review, Strangers, TokenIssuer, TokenIssuerKind};
 use crate::origin::PublicUrl;
 
 /// Everything that can be set, validated. `app` hands each part its own section.
@@ -49,6 +51,7 @@ pub struct Config {
     pub store: Store,
     pub key_ring: Option<Secret>,
     pub providers: Vec<Provider>,
+    pub token_issuers: Vec<TokenIssuer>,
     pub sessions: Sessions,
     pub cache: Cache,
     pub keys: crate::keys::Settings,
@@ -56,6 +59,18 @@ pub struct Config {
     pub apps: Apps,
     pub log: Log,
     pub shutdown: Shutdown,
+}
+
+impl Config {
+    /// Whose claims rules of the role map may name: providers, and issuers that stand for none.
+    pub fn claims_of(&self) -> Vec<String> {
+        claims_of(&self.providers, &self.token_issuers)
+    }
+}
+
+fn claims_of(providers: &[Provider], issuers: &[TokenIssuer]) -> Vec<String> {
+    let own = issuers.iter().filter(|issuer| issuer.provider.is_none()).map(|issuer| &issuer.id);
+    providers.iter().map(|provider| &provider.id).chain(own).cloned().collect()
 }
 
 /// Where the role map comes from.

@@ -30,6 +30,7 @@ pub mod oidc;
 pub mod principals;
 pub mod roles;
 pub mod session;
+pub mod tokens;
 pub mod users;
 
 pub mod store;
@@ -37,6 +38,8 @@ pub mod store;
 pub mod causes;
 pub mod clock;
 pub mod files;
+pub mod flights;
+pub mod fresh;
 pub mod metrics;
 pub mod origin;
 pub mod principal;

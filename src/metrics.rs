@@ -50,7 +50,7 @@ label!(
 );
 label!(
     /// What was looked up in the principal cache.
-    LookUpLabel { Session => "session", Key => "key" }
+    LookUpLabel { Session => "session", Key => "key", Person => "person" }
 );
 label!(
     /// What became of a key by somebody's will.
@@ -111,6 +111,15 @@ label!(
     NoticeOutcome { Applied => "applied", Copy => "copy", Gap => "gap", Unreadable => "unreadable" }
 );
 
+label!(
+    /// What became of a token that was presented.
+    TokenResult { Remembered => "remembered", Verified => "verified", Refused => "refused", Unavailable => "unavailable" }
+);
+label!(
+    /// What the API server said of a token.
+    ReviewOutcome { Good => "good", Refused => "refused", Error => "error" }
+);
+
 /// The process's metrics, over a registry of its own.
 pub struct Metrics {
     registry: Registry,
@@ -124,6 +133,11 @@ pub struct Metrics {
     key_changes: IntCounterVec,
     provider_refreshes: IntCounterVec,
     provider_ready: IntGaugeVec,
+    token_checks: IntCounterVec,
+    token_issuer_refreshes: IntCounterVec,
+    token_issuer_keys: IntGaugeVec,
+    token_issuer_fetched: IntGaugeVec,
+    token_reviews: IntCounterVec,
     store_commands: IntCounterVec,
     store_duration: HistogramVec,
     pub unreplicated_revocations: IntCounter,
@@ -200,6 +214,32 @@ impl Metrics {
                 &["provider", "outcome"],
             ),
             provider_ready: make.gauges("provider_ready", "1 when the provider's endpoints and keys are known.", &["provider"]),
+            token_checks: make.counters(
+                "token_checks_total",
+                "Tokens presented: remembered (verified before), verified, refused, unavailable (no keys, or no answer about \
+                 the person or the token). The issuer is empty where none is configured that the token names.",
+                &["issuer", "result"],
+            ),
+            token_issuer_refreshes: make.counters(
+                "token_issuer_refreshes_total",
+                "Fetches of a token issuer's keys.",
+                &["issuer", "outcome"],
+            ),
+            token_issuer_keys: make.gauges(
+                "token_issuer_keys",
+                "Keys of a token issuer that are known; 0 until it has been reached.",
+                &["issuer"],
+            ),
+            token_issuer_fetched: make.gauges(
+                "token_issuer_keys_fetched_seconds",
+                "When a token issuer's keys were last fetched, in Unix time; 0 until then.",
+                &["issuer"],
+            ),
+            token_reviews: make.counters(
+                "token_reviews_total",
+                "Tokens that the API server was asked about.",
+                &["issuer", "outcome"],
+            ),
             store_commands: make.counters("store_commands_total", "Commands to the store.", &["operation", "outcome"]),
             store_duration: make.histograms(
                 "store_command_duration_seconds",
@@ -300,6 +340,28 @@ impl Metrics {
     /// `provider` is a configured id.
     pub fn provider_ready(&self, provider: &str, ready: Outcome) {
         self.provider_ready.with_label_values(&[provider]).set(i64::from(ready == Outcome::Ok));
+    }
+
+    /// A counter for each result; `issuer` is a configured id, or nothing.
+    pub fn token_checks(&self, issuer: &str) -> Vec<IntCounter> {
+        each(TokenResult::ALL, |result| self.token_checks.with_label_values(&[issuer, result.as_str()]))
+    }
+
+    /// `issuer` is a configured id. Without a fetch that succeeded nothing is known.
+    pub fn token_issuer(&self, issuer: &str, fetched: Option<(usize, i64)>) {
+        let (keys, at) = fetched.unwrap_or_default();
+        self.token_issuer_keys.with_label_values(&[issuer]).set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.token_issuer_fetched.with_label_values(&[issuer]).set(at);
+    }
+
+    /// `issuer` is a configured id.
+    pub fn token_issuer_refreshed(&self, issuer: &str, outcome: Outcome) {
+        self.token_issuer_refreshes.with_label_values(&[issuer, outcome.as_str()]).inc();
+    }
+
+    /// `issuer` is a configured id.
+    pub fn token_reviewed(&self, issuer: &str, outcome: ReviewOutcome) {
+        self.token_reviews.with_label_values(&[issuer, outcome.as_str()]).inc();
     }
 
     pub fn store(&self, operation: StoreOperation, outcome: StoreOutcome, took: Duration) {

@@ -5,6 +5,7 @@ mod claims;
 mod exchange;
 mod flow;
 mod http;
+mod keys;
 mod oauth2;
 mod openid_connect;
 mod provider;
@@ -13,6 +14,7 @@ pub use claims::without_token_claims;
 pub use exchange::{ExchangeError, Verified};
 pub use flow::{Binding, Flows, Started, TakeError, Taken};
 pub use http::HttpClientError;
+pub use keys::{FetchError, IssuerKeys, of_document as keys_of_document};
 pub use openid_connect::NotReady;
 pub use provider::Provider;
 
@@ -77,7 +79,7 @@ fn for_openidconnect(algorithm: SigningAlgorithm) -> CoreJwsSigningAlgorithm {
     }
 }
 
-fn for_jsonwebtoken(algorithm: SigningAlgorithm) -> jsonwebtoken::Algorithm {
+pub fn for_jsonwebtoken(algorithm: SigningAlgorithm) -> jsonwebtoken::Algorithm {
     use jsonwebtoken::Algorithm;
     match algorithm {
         SigningAlgorithm::Rs256 => Algorithm::RS256,

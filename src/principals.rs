@@ -7,6 +7,7 @@
 mod cache;
 mod chain;
 mod entry;
+mod people;
 mod proof;
 
 pub use cache::{CachedSession, CachedUser};
@@ -70,6 +71,13 @@ pub enum Unanswered {
     Overloaded,
 }
 
+impl Unanswered {
+    /// The store was not asked, since it failed so lately.
+    fn a_moment_ago() -> Self {
+        Self::Store(crate::store::Unavailable("it did not a moment ago".into()).into())
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     pub limits: Limits,
@@ -130,6 +138,7 @@ pub(crate) struct Inner {
     flights: Mutex<std::collections::HashMap<Digest, (u64, Flight)>>,
     /// For each kind of look-up.
     slots: [Arc<Semaphore>; LookUpLabel::ALL.len()],
+    people: people::People,
 }
 
 /// The parts that the cache reads from and writes to.
@@ -193,7 +202,8 @@ impl Inner {
         let cache = Cache::new(settings.entries, clock.monotonic());
         let (flights, slots) =
             (Mutex::default(), [(); LookUpLabel::ALL.len()].map(|()| Arc::new(Semaphore::new(MISSES_IN_FLIGHT))));
-        Arc::new(Self { records, users, keys, clock, metrics, settings, cache, flights, slots })
+        let people = people::People::default();
+        Arc::new(Self { records, users, keys, clock, metrics, settings, cache, flights, slots, people })
     }
 
     async fn session(self: &Arc<Self>, cookie: &str) -> Result<Option<SignedIn>, Unanswered> {
@@ -283,10 +293,7 @@ impl Inner {
                 self.metrics.cache_lookup(asked.label(), CacheResult::Stale);
                 Ok(Some(holder))
             }
-            None => {
-                Err(failure
-                    .unwrap_or_else(|| Unanswered::Store(crate::store::Unavailable("it did not a moment ago".into()).into())))
-            }
+            None => Err(failure.unwrap_or_else(Unanswered::a_moment_ago)),
         }
     }
 

@@ -150,10 +150,19 @@ impl RoleMap {
     /// What these claims say: of all rules over all identities the one with the highest privilege
     /// (the first of equals), else the default role.
     pub fn judge(&self, identities: &[IdentityClaims]) -> Grant {
+        self.judge_or(identities, || self.by_default())
+    }
+
+    /// The same for a workload: it has a role by a rule, or none. The default role is for people.
+    pub fn judge_workload(&self, identities: &[IdentityClaims]) -> Grant {
+        self.judge_or(identities, || None)
+    }
+
+    fn judge_or(&self, identities: &[IdentityClaims], otherwise: impl FnOnce() -> Option<(Role, RuleName)>) -> Grant {
         if let Some(source) = self.refused_for(identities) {
             return Grant { missing_source: Some(source), ..Grant::default() };
         }
-        let (role, rule) = self.best_of(self.rules.best(identities), identities).or_else(|| self.by_default()).unzip();
+        let (role, rule) = self.best_of(self.rules.best(identities), identities).or_else(otherwise).unzip();
         let (teams, dropped) = self.teams.of(identities);
         Grant { role, teams, rule, dropped, missing_source: None }
     }

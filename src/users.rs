@@ -37,15 +37,15 @@ pub struct User {
     /// Where keys went with the person's consent and may go again without being asked; the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_redirects: Vec<String>,
-    /// Whoever is disabled is nobody's principal: neither sessions nor keys of theirs count.
+    /// Whoever is disabled is nobody's principal: neither sessions nor keys nor tokens of theirs count.
     #[serde(default)]
     pub disabled: bool,
 }
 
 /// Which user an (issuer, subject) is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-struct Identity {
-    user: String,
+pub struct Identity {
+    pub user: String,
 }
 
 /// What a session is to know of the sign-in that it came from.
@@ -106,6 +106,17 @@ pub struct Users {
     records: Records,
     clock: Arc<dyn Clock>,
     limits: Limits,
+}
+
+impl Identity {
+    /// What the record is found by, and what the caches know it by.
+    pub fn digest(issuer: &str, subject: &str) -> Digest {
+        Digest::of_parts(&[issuer, subject])
+    }
+
+    pub fn key(digest: &Digest) -> Key {
+        Key::of_digest(Kind::Identity, digest)
+    }
 }
 
 impl User {
@@ -233,13 +244,16 @@ impl Users {
     /// The index entry comes first and the user's record after it, since they may lie in different
     /// shards: who reads an entry without its record finds a user who has never finished a sign-in.
     async fn user_of(&self, identity: &IdentityClaims) -> Result<String, UsersError> {
-        let key = Key::of_digest(Kind::Identity, &Digest::of_parts(&[&identity.issuer, &identity.subject]));
+        let digest = Identity::digest(&identity.issuer, &identity.subject);
+        let key = Identity::key(&digest);
         for _ in 0..TRIES {
             if let Some(found) = self.records.get_patiently::<Identity>(&key).await? {
                 return Ok(found.value.user);
             }
             let entry = Identity { user: new_user_id(self.clock.now()) };
-            let created = self.records.change(key.shard).expect_absent(&key).put(&key, &entry, Ttl::Forever).commit().await?;
+            // Pods may remember that this is nobody: tokens of it are known before its first sign-in.
+            let change = self.records.change(key.shard).expect_absent(&key).put(&key, &entry, Ttl::Forever);
+            let created = change.drop_credential(&digest).commit().await?;
             if created.is_ok() {
                 return Ok(entry.user);
             }

@@ -15,7 +15,7 @@ use crate::{
     files::FileWatch,
     http::{Apps, CookieNames, ProxyTrust, Site, admin::Readiness},
     keys::Keys,
-    kubernetes::RoleMapWatch,
+    kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
     oidc::{Flows, Provider, Providers},
@@ -24,6 +24,7 @@ use crate::{
     secret::{KeyRing, RingKeys, SecretCell},
     session::Limits,
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
+    tokens::{Issuer, Tokens},
     users::Users,
 };
 
@@ -49,6 +50,7 @@ pub(super) struct Parts {
     pub principals: Arc<Principals>,
     pub metrics: Arc<Metrics>,
     providers: Arc<Providers>,
+    tokens: Arc<Tokens>,
     store: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
     /// Until it is started.
@@ -79,7 +81,9 @@ impl Parts {
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
         let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust())).collect();
-        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&role_maps), trust));
+        let issuers = token_issuers(config, clock, &metrics).await?;
+        let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
+        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&tokens), Arc::clone(&role_maps), trust));
         let flows = Flows::new(records, Arc::clone(clock));
         let login =
             Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_maps, Arc::clone(clock), Arc::clone(&metrics));
@@ -97,6 +101,7 @@ impl Parts {
             principals,
             metrics,
             providers,
+            tokens,
             store,
             redis,
             role_map_watch,
@@ -113,19 +118,22 @@ impl Parts {
                 redis.hazards().await.iter().for_each(|hazard| tracing::warn!("{hazard}"));
             }
         });
-        let (providers, block) = (Arc::clone(&self.providers), readiness.block("identity providers"));
+        let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
+        let block = readiness.block("identity providers");
         let attempted = tokio::spawn(async move {
-            let attempted = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
+            let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
+            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
             // Attempted or not, the pod is of use.
-            let _ = tokio::time::timeout(PROVIDER_PATIENCE, attempted).await;
+            let _ = tokio::time::timeout(PROVIDER_PATIENCE, futures::future::join(providers, issuers)).await;
             block.done();
         });
+        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_fresh(PROVIDER_REFRESH)));
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
         let role_map = self.role_map_watch.take().map(|watch| {
             let block = readiness.block("role map");
             tokio::spawn(watch.follow(|| block.done()))
         });
-        refresh.chain([ready, attempted]).chain(role_map).collect()
+        refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
 }
 
@@ -303,6 +311,24 @@ fn providers(
     Ok(Providers::new(made))
 }
 
+async fn token_issuers(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Vec<Arc<Issuer>>> {
+    let of_api_server = |issuer: &config::TokenIssuer| matches!(issuer.kind, config::TokenIssuerKind::Kubernetes(_));
+    let authority = match config.token_issuers.iter().any(of_api_server) {
+        true => Some(TokenAuthority::new().await.context("token_issuers")?),
+        false => None,
+    };
+    let mut made = Vec::new();
+    for (place, issuer) in config.token_issuers.iter().enumerate() {
+        let made_one = Issuer::new(issuer.clone(), authority.as_ref(), Arc::clone(clock), Arc::clone(metrics));
+        made.push(Arc::new(made_one.with_context(|| format!("token_issuers[{place}]"))?));
+    }
+    Ok(made)
+}
+
 /// The role map in force and, where it is in ConfigMaps, what follows them.
 async fn role_maps(
     config: &Config,
@@ -312,12 +338,12 @@ async fn role_maps(
 ) -> anyhow::Result<(Arc<RoleMaps>, Option<RoleMapWatch>)> {
     let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
     match &config.role_map {
-        RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, provider_ids(config), clock, metrics)?), None)),
+        RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, config.claims_of(), clock, metrics)?), None)),
         RoleMapSource::File(path) => {
             let name = || format!("role_map.file {}", path.display());
             let read = |path: &Path| std::fs::read(path);
             let document = read(path).with_context(|| format!("{} can't be read", name()))?;
-            let maps = RoleMaps::new(Some(roles::text_of(&document).with_context(name)?), provider_ids(config), clock, metrics)
+            let maps = RoleMaps::new(Some(roles::text_of(&document).with_context(name)?), config.claims_of(), clock, metrics)
                 .with_context(name)?;
             let maps = Arc::new(maps);
             let edited = Arc::clone(&maps);
@@ -326,14 +352,10 @@ async fn role_maps(
         }
         RoleMapSource::ConfigMap(source) => {
             let maps = Arc::new(RoleMaps::unknown(Arc::clone(&clock), Arc::clone(&metrics)));
-            let watch = RoleMapWatch::new(source.clone(), provider_ids(config), Arc::clone(&maps), clock, metrics);
+            let watch = RoleMapWatch::new(source.clone(), config.claims_of(), Arc::clone(&maps), clock, metrics);
             Ok((maps, Some(watch.await.context("role_map.config_map")?)))
         }
     }
-}
-
-fn provider_ids(config: &Config) -> Vec<String> {
-    config.providers.iter().map(|provider| provider.id.clone()).collect()
 }
 
 fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {

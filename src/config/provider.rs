@@ -1,6 +1,6 @@
 //! The `providers` section: the identity providers that people sign in with.
 
-mod kinds;
+pub(super) mod kinds;
 mod protocol;
 
 use std::path::PathBuf;

@@ -9,9 +9,10 @@ use super::decode::{Field, Kind, Section, field};
 use super::mistakes::shown;
 use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
+use super::token_issuer::{Before, Surroundings};
 use super::{
-    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, apps, keys, provider,
-    store, values,
+    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer, apps,
+    keys, provider, store, token_issuer, values,
 };
 use crate::origin::PublicUrl;
 use crate::roles::{RoleMap, RoleMapError};
@@ -30,16 +31,17 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let mut reach = None;
     let store = root.section("store", store::DOC, |section| store::read(section, &mut reach));
     let providers = read_providers(root);
+    let public_url = public_url.and_then(|url| default_public_url(root, url, public));
+    let token_issuers = read_token_issuers(root, public_url.as_ref(), providers.as_deref());
     let sessions = root.section("sessions", "How long people stay signed in.", read_sessions);
     let cache = root.section("cache", "What a check may answer without asking the store.", read_cache);
     let keys = root.section("keys", keys::DOC, keys::read);
     let role_map = root.section("role_map", "The document that turns claims into roles.", |section| {
-        read_role_map(section, providers.as_deref())
+        read_role_map(section, claims_of(providers.as_deref(), token_issuers.as_deref()).as_deref())
     });
     let apps = root.section("apps", apps::DOC, apps::read);
     let log = root.section("log", "The log, on standard error.", read_log);
     let shutdown = root.section("shutdown", "What happens after SIGTERM. Both are counted from the signal.", read_shutdown);
-    let public_url = public_url.and_then(|url| default_public_url(root, url, public));
     check_sharing(root, reach, replicas, key_ring.as_ref().map(Option::is_some))?;
     Some(Config {
         public_url: public_url?,
@@ -51,6 +53,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         store: store?,
         key_ring: key_ring?,
         providers: providers?,
+        token_issuers: token_issuers?,
         sessions: sessions?,
         cache: cache?,
         keys: keys?,
@@ -175,6 +178,20 @@ fn read_providers(root: &mut Section<'_>) -> Option<Vec<Provider>> {
     root.sections("providers", provider::DOC, |section| provider::read(section, &mut ids))
 }
 
+fn read_token_issuers(
+    root: &mut Section<'_>,
+    public_url: Option<&PublicUrl>,
+    providers: Option<&[Provider]>,
+) -> Option<Vec<TokenIssuer>> {
+    let (around, mut before) = (Surroundings { public_url, providers }, Before::default());
+    root.sections("token_issuers", token_issuer::DOC, |section| token_issuer::read(section, &around, &mut before))
+}
+
+/// Whose claims rules may name.
+fn claims_of(providers: Option<&[Provider]>, issuers: Option<&[TokenIssuer]>) -> Option<Vec<String>> {
+    Some(super::claims_of(providers?, issuers?))
+}
+
 fn read_sessions(section: &mut Section<'_>) -> Option<Sessions> {
     let idle = section.or_default(field("idle", "Who hasn't been seen for so long signs in again."), &SESSION_LIMIT, "12h");
     let absolute =
@@ -230,7 +247,7 @@ const GRACE: Kind<Duration> = Kind {
 };
 
 /// The document is judged here, so that its mistakes come with all the others.
-fn read_role_map(section: &mut Section<'_>, providers: Option<&[Provider]>) -> Option<RoleMapSource> {
+fn read_role_map(section: &mut Section<'_>, claims_of: Option<&[String]>) -> Option<RoleMapSource> {
     let meant = section.not_without_value("file");
     let file = section.optional(
         field("file", "The role map; watched. It must be there at the start; a later edit that is bad, or a file that is gone, leaves the last good one in force.").unset("a default map"),
@@ -244,7 +261,7 @@ fn read_role_map(section: &mut Section<'_>, providers: Option<&[Provider]>) -> O
         )
     });
     if let Some(Some(path)) = &file {
-        let wrong = role_map_mistakes(path, providers);
+        let wrong = role_map_mistakes(path, claims_of);
         wrong.into_iter().for_each(|wrong| section.complain("file", wrong));
     }
     meant?;
@@ -294,13 +311,13 @@ const OBJECT_NAME: Kind<String> = Kind {
     },
 };
 
-/// Whether rules name configured providers can be said only when those are without mistakes.
-fn role_map_mistakes(path: &Path, providers: Option<&[Provider]>) -> Vec<String> {
+/// Whether rules name configured providers and token issuers can be said only when those are without mistakes.
+fn role_map_mistakes(path: &Path, claims_of: Option<&[String]>) -> Vec<String> {
     let judged = match std::fs::read_to_string(path) {
         Err(error) => return vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))],
-        Ok(text) => RoleMap::parse(&text).and_then(|map| match providers {
+        Ok(text) => RoleMap::parse(&text).and_then(|map| match claims_of {
             None => Ok(()),
-            Some(providers) => map.check_providers(&providers.iter().map(|provider| provider.id.as_str()).collect::<Vec<_>>()),
+            Some(ids) => map.check_providers(&ids.iter().map(String::as_str).collect::<Vec<_>>()),
         }),
     };
     match judged {

@@ -4,6 +4,7 @@ mod mistakes;
 mod reading;
 mod reference;
 mod secrecy;
+mod token_issuers;
 
 use super::{Config, Loaded, Mistakes, parse};
 

@@ -13,6 +13,7 @@ use kube::runtime::watcher::{self, DefaultBackoff, watcher};
 use kube::{Api, Client};
 use tokio::time::Sleep;
 
+use super::connect::ConnectError;
 use super::events::{Events, Reason};
 use super::index::{Effect, Index, Part, Told};
 use crate::causes::causes;
@@ -26,15 +27,6 @@ const WATCH: u32 = 60;
 
 /// How long a lost API server is left alone at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Why there is no way to the API server.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("there is neither a ServiceAccount's token in this pod nor a kubeconfig: {0}")]
-    Config(#[from] kube::config::InferConfigError),
-    #[error("no client for the API server can be made: {0}")]
-    Client(#[from] kube::Error),
-}
 
 /// Follows ConfigMaps and puts into force what they hold.
 pub struct RoleMapWatch {

@@ -1,5 +1,7 @@
 //! The maps of the cache, and for each shard how far they may be believed.
 
+mod people;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -17,6 +19,8 @@ use super::{
     chain::Chain,
     entry::{CachedKey, Holder, LastUse, WithKey},
 };
+pub(super) use people::{CachedIdentity, Remembered};
+
 use crate::{
     keys::KeyId,
     metrics::{CacheMap, Metrics},
@@ -77,6 +81,8 @@ pub(super) struct Cache {
 /// known to be unknown.
 pub(super) struct Maps {
     credentials: Map<Digest, Credential>,
+    /// Which user an issuer and subject are, by their digest.
+    identities: Map<Digest, Arc<CachedIdentity>>,
     keys: Map<KeyId, Arc<CachedKey>>,
     users: Map<String, Arc<CachedUser>>,
     unknown: Map<Digest, Instant>,
@@ -146,9 +152,11 @@ impl Cache {
 
     /// How long ago both entries were last known to be what the store holds.
     pub(super) fn unproven_for(&self, holder: &Holder, now: Instant) -> Duration {
-        let read = holder.read();
-        let proven = self.proven(holder.shard()).map_or(read, |proven| proven.max(read));
-        now.saturating_duration_since(proven)
+        now.saturating_duration_since(self.proven_since(holder.shard(), holder.read()))
+    }
+
+    fn proven_since(&self, shard: Shard, read: Instant) -> Instant {
+        self.proven(shard).map_or(read, |proven| proven.max(read))
     }
 
     pub(super) fn generation(&self, shard: Shard) -> u64 {
@@ -249,6 +257,7 @@ impl Maps {
     fn new(entries: u64) -> Self {
         Self {
             credentials: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
+            identities: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
             keys: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
             users: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
             unknown: Map::builder().max_capacity(UNKNOWN_KEPT).time_to_live(PROVEN_FOR).build(),
@@ -291,6 +300,7 @@ impl Maps {
 
     pub(super) fn forget_credential(&self, digest: &Digest) {
         self.credentials.invalidate(digest);
+        self.identities.invalidate(digest);
     }
 
     pub(super) fn forget_key(&self, id: KeyId) {

@@ -167,8 +167,13 @@ impl Change<'_> {
 
     /// Has every pod drop what it remembers of a credential, and waits for a replica to have heard.
     pub fn revoke_credential(mut self, digest: &Digest) -> Self {
-        self.dropped.push(Dropped::Credential(*digest.as_bytes()));
         self.commit.urgency = Urgency::Revocation;
+        self.drop_credential(digest)
+    }
+
+    /// Has every pod read a credential again, or an identity, which is known by its digest too.
+    pub fn drop_credential(mut self, digest: &Digest) -> Self {
+        self.dropped.push(Dropped::Credential(*digest.as_bytes()));
         self
     }
 

@@ -1,0 +1,30 @@
+//! The single values of a token issuer: each parser takes the text as written and says what is wrong.
+
+use std::time::Duration;
+
+use super::KindName;
+use crate::config::decode::Kind;
+use crate::config::values;
+use crate::principal::ClaimPath;
+
+pub const KIND: Kind<KindName> = Kind {
+    name: "`oidc` or `kubernetes`",
+    parse: |text| values::choice(text, &[("oidc", KindName::OpenIdConnect), ("kubernetes", KindName::Kubernetes)]),
+};
+
+pub const AUDIENCE: Kind<String> = Kind { name: "text", parse: values::name };
+
+pub const REVIEW_CACHE: Kind<Duration> = Kind {
+    name: "duration",
+    parse: |text| {
+        let reason = "must be from 1s to 1h: less asks the API server about every request, more keeps who is gone";
+        values::duration(text, Duration::from_secs(1), Duration::from_secs(3600), reason)
+    },
+};
+
+pub fn claim_path(text: &str) -> Result<(), String> {
+    match ClaimPath::parse(text) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("the claim's path {error}")),
+    }
+}

@@ -1,0 +1,280 @@
+//! What passes and what is refused, token by token.
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+};
+use jsonwebtoken::{EncodingKey, encode};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    clock::{Clock, SystemClock},
+    principal::ClaimPath,
+};
+
+const ISSUER: &str = "https://idp.example.com";
+const AUDIENCE: &str = "https://llm.example.com";
+
+/// A key that signs, with the public half that verifies.
+struct Signer {
+    algorithm: Algorithm,
+    private: EncodingKey,
+    public: Jwk,
+}
+
+impl Signer {
+    fn es256(kid: Option<&str>) -> Self {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        Self::new(Algorithm::ES256, EncodingKey::from_ec_der(pkcs8.as_ref()), kid)
+    }
+
+    fn eddsa(kid: Option<&str>) -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
+        Self::new(Algorithm::EdDSA, EncodingKey::from_ed_der(pkcs8.as_ref()), kid)
+    }
+
+    fn new(algorithm: Algorithm, private: EncodingKey, kid: Option<&str>) -> Self {
+        let mut public = Jwk::from_encoding_key(&private, algorithm).unwrap();
+        public.common.key_id = kid.map(str::to_owned);
+        Self { algorithm, private, public }
+    }
+
+    fn header(&self) -> Header {
+        let mut header = Header::new(self.algorithm);
+        header.kid = self.public.common.key_id.clone();
+        header
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        self.sign_with(&self.header(), claims)
+    }
+
+    fn sign_with(&self, header: &Header, claims: &Value) -> String {
+        encode(header, claims, &self.private).unwrap()
+    }
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+fn seconds_from_now(seconds: i64) -> i64 {
+    now().as_second() + seconds
+}
+
+fn claims() -> Value {
+    json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "ci", "exp": seconds_from_now(300), "iat": seconds_from_now(0), "org": "acme"})
+}
+
+/// Claims with some replaced; null takes one away.
+fn with(changed: Value) -> Value {
+    let mut claims = claims();
+    for (name, value) in changed.as_object().unwrap() {
+        match value {
+            Value::Null => claims.as_object_mut().unwrap().remove(name),
+            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+        };
+    }
+    claims
+}
+
+fn set(signers: &[&Signer]) -> JwkSet {
+    JwkSet { keys: signers.iter().map(|signer| signer.public.clone()).collect() }
+}
+
+fn judge(token: &str, keys: &JwkSet) -> Result<Said, Refused> {
+    judge_requiring(token, keys, &[])
+}
+
+fn judge_requiring(token: &str, keys: &JwkSet, required: &[RequiredClaim]) -> Result<Said, Refused> {
+    let audiences = ["api".to_owned(), AUDIENCE.to_owned()];
+    let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+    verify(token, &Expected { issuer: ISSUER, audiences: &audiences, algorithms: &algorithms, required }, keys, now())
+}
+
+fn refusal(token: &str, keys: &JwkSet) -> Option<Refused> {
+    judge(token, keys).err()
+}
+
+fn base64(json: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(json.to_string())
+}
+
+fn required(claim: &str, value: &str) -> RequiredClaim {
+    RequiredClaim { claim: ClaimPath::parse(claim).unwrap(), value: value.to_owned() }
+}
+
+#[test]
+fn a_token_for_one_of_our_audiences_passes_with_its_claims() {
+    let signer = Signer::es256(Some("k1"));
+    let good = [
+        claims(),
+        with(json!({"aud": ["other", "api"]})),
+        with(json!({"exp": seconds_from_now(-30)})),
+        with(json!({"exp": seconds_from_now(60) as f64 + 0.5})),
+        with(json!({"nbf": seconds_from_now(30)})),
+        with(json!({"azp": "anybody", "client_id": "whoever", "typ": "Bearer"})),
+    ];
+    for claims in good {
+        let said = judge(&signer.sign(&claims), &set(&[&signer])).unwrap();
+        assert_eq!((said.subject.as_str(), &said.claims["org"]), ("ci", &json!("acme")), "{claims}");
+    }
+}
+
+#[test]
+fn a_token_is_accepted_until_its_expiry_and_the_leeway_and_no_longer() {
+    let signer = Signer::eddsa(None);
+    let expires = seconds_from_now(100);
+    let said = judge(&signer.sign(&with(json!({"exp": expires}))), &set(&[&signer])).unwrap();
+    assert_eq!(said.until, (expires + 60) as f64);
+}
+
+#[test]
+fn a_token_with_wrong_claims_is_refused() {
+    let signer = Signer::es256(Some("k1"));
+    let keys = set(&[&signer]);
+    let long = "s".repeat(255);
+    let table = [
+        (json!({"iss": "https://idp.example.com/"}), Refused::UnknownIssuer),
+        (json!({"iss": null}), Refused::UnknownIssuer),
+        (json!({"iss": [ISSUER]}), Refused::UnknownIssuer),
+        (json!({"aud": "vestibule"}), Refused::Audience),
+        (json!({"aud": ["vestibule", "other"]}), Refused::Audience),
+        (json!({"aud": []}), Refused::Audience),
+        (json!({"aud": {"api": 1}}), Refused::Audience),
+        (json!({"aud": null}), Refused::Audience),
+        (json!({"aud": format!("{AUDIENCE}/")}), Refused::Audience),
+        (json!({"exp": seconds_from_now(-61)}), Refused::Expired),
+        (json!({"exp": null}), Refused::Expired),
+        (json!({"exp": "never"}), Refused::Expired),
+        (json!({"nbf": seconds_from_now(120)}), Refused::NotYet),
+        (json!({"nbf": "soon"}), Refused::NotYet),
+        (json!({"sub": null}), Refused::Subject),
+        (json!({"sub": ""}), Refused::Subject),
+        (json!({"sub": 7}), Refused::Subject),
+        (json!({"sub": "ci "}), Refused::Subject),
+        (json!({"sub": "ci\r\nX-Auth-Request-Role: proxy_admin"}), Refused::Subject),
+        (json!({"sub": long}), Refused::Subject),
+        (json!({"at_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
+        (json!({"c_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
+        (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), Refused::NoAccessToken),
+        (json!({"typ": "ID"}), Refused::NoAccessToken),
+        (json!({"typ": "Refresh"}), Refused::NoAccessToken),
+        (json!({"typ": "Logout"}), Refused::NoAccessToken),
+        (json!({"typ": "Offline"}), Refused::NoAccessToken),
+    ];
+    for (changed, expected) in table {
+        assert_eq!(refusal(&signer.sign(&with(changed.clone())), &keys), Some(expected), "{changed}");
+    }
+}
+
+#[test]
+fn a_token_of_another_type_is_refused() {
+    let signer = Signer::es256(Some("k1"));
+    let judge_typ = |typ: Option<&str>| {
+        let header = Header { typ: typ.map(str::to_owned), ..signer.header() };
+        refusal(&signer.sign_with(&header, &claims()), &set(&[&signer]))
+    };
+    for typ in [None, Some("JWT"), Some("jwt"), Some("at+jwt"), Some("application/at+jwt"), Some("AT+JWT")] {
+        assert_eq!(judge_typ(typ), None, "{typ:?}");
+    }
+    for typ in ["logout+jwt", "dpop+jwt", "id+jwt", "secevent+jwt", "vestibule_onboarding", "", "application/json", "JWT "] {
+        assert_eq!(judge_typ(Some(typ)), Some(Refused::Type), "{typ:?}");
+    }
+}
+
+#[test]
+fn an_algorithm_that_is_not_allowed_is_refused_whatever_it_is_signed_with() {
+    let signer = Signer::es256(Some("k1"));
+    let keys = set(&[&signer]);
+    for name in ["none", "None", "nOnE", "HS1", "ES256K", ""] {
+        let token = format!("{}.{}.", base64(&json!({"alg": name, "kid": "k1"})), base64(&claims()));
+        assert_eq!(refusal(&format!("{token}c2ln"), &keys), Some(Refused::Malformed), "{name}");
+        assert_eq!(refusal(&token, &keys), Some(Refused::Malformed), "{name}");
+    }
+    // The public key taken for a shared one.
+    let public = serde_json::to_string(&signer.public).unwrap();
+    for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
+        let header = Header { kid: Some("k1".into()), ..Header::new(algorithm) };
+        let token = encode(&header, &claims(), &EncodingKey::from_secret(public.as_bytes())).unwrap();
+        assert_eq!(refusal(&token, &keys), Some(Refused::Algorithm));
+    }
+    // An asymmetric one, and yet none that was configured.
+    let other = Header { alg: Algorithm::ES384, ..signer.header() };
+    let token = format!("{}.{}.c2ln", base64(&serde_json::to_value(other).unwrap()), base64(&claims()));
+    assert_eq!(refusal(&token, &keys), Some(Refused::Algorithm));
+    // A configured one, and the key is of another.
+    let other = Header { alg: Algorithm::RS256, ..signer.header() };
+    let token = format!("{}.{}.c2ln", base64(&serde_json::to_value(other).unwrap()), base64(&claims()));
+    assert_eq!(refusal(&token, &keys), Some(Refused::NoMatchingKey));
+}
+
+#[test]
+fn a_key_is_found_by_its_id_or_because_there_is_no_other() {
+    let (first, second, stranger) = (Signer::es256(Some("k1")), Signer::eddsa(Some("k2")), Signer::es256(Some("k3")));
+    let both = set(&[&first, &second]);
+    for signer in [&first, &second] {
+        assert_eq!(refusal(&signer.sign(&claims()), &both), None);
+    }
+    assert_eq!(refusal(&stranger.sign(&claims()), &both), Some(Refused::NoMatchingKey));
+    assert_eq!(refusal(&stranger.sign(&claims()), &set(&[&first])), Some(Refused::NoMatchingKey));
+    let nameless = Header { kid: None, ..first.header() };
+    let token = first.sign_with(&nameless, &claims());
+    assert_eq!(refusal(&token, &set(&[&first])), None);
+    assert_eq!(refusal(&token, &both), Some(Refused::NoMatchingKey));
+    assert_eq!(refusal(&token, &set(&[])), Some(Refused::NoMatchingKey));
+    // Its own id for another's key.
+    let forged = Header { kid: Some("k1".into()), ..stranger.header() };
+    assert_eq!(refusal(&stranger.sign_with(&forged, &claims()), &both), Some(Refused::Signature));
+}
+
+#[test]
+fn a_token_that_was_tampered_with_or_brings_its_own_key_is_refused() {
+    let (signer, stranger) = (Signer::es256(Some("k1")), Signer::es256(Some("k1")));
+    let keys = set(&[&signer]);
+    let token = signer.sign(&claims());
+    let [header, _, signature]: [&str; 3] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
+    let tampered = format!("{header}.{}.{signature}", base64(&with(json!({"sub": "root"}))));
+    assert_eq!(refusal(&tampered, &keys), Some(Refused::Signature));
+    let (unsigned, _) = token.rsplit_once('.').unwrap();
+    assert!(refusal(&format!("{unsigned}."), &keys).is_some());
+    let own_key =
+        Header { jwk: Some(stranger.public.clone()), jku: Some("https://evil.example/keys".into()), ..stranger.header() };
+    assert_eq!(refusal(&stranger.sign_with(&own_key, &claims()), &keys), Some(Refused::Signature));
+    for extension in [json!(["b64"]), json!(["exp"]), json!([])] {
+        let critical = Header { crit: serde_json::from_value(extension).unwrap(), ..signer.header() };
+        assert_eq!(refusal(&signer.sign_with(&critical, &claims()), &keys), Some(Refused::Extensions));
+    }
+    for garbage in ["a.b.c", "e30.e30.e30", "..", "eyJhbGciOiJFUzI1NiJ9.W10.c2ln"] {
+        assert!(refusal(garbage, &keys).is_some(), "{garbage}");
+    }
+}
+
+#[test]
+fn a_required_claim_has_its_value_and_no_other_beside_it() {
+    let signer = Signer::es256(None);
+    let keys = set(&[&signer]);
+    let token = signer.sign(&with(json!({
+        "kubernetes.io": {"namespace": "llm", "pod": {"name": "p"}}, "list": ["acme"], "two": ["acme", "evil"], "flag": true,
+    })));
+    let judge = |claim, value| judge_requiring(&token, &keys, &[required("org", "acme"), required(claim, value)]).err();
+    for (claim, value) in [("org", "acme"), (r"kubernetes\.io.namespace", "llm"), ("list", "acme"), ("flag", "true")] {
+        assert_eq!(judge(claim, value), None, "{claim}");
+    }
+    for (claim, value) in [("org", "Acme"), ("absent", "acme"), ("two", "acme"), (r"kubernetes\.io", "llm"), ("org", "acm")] {
+        assert_eq!(judge(claim, value), Some(Refused::RequiredClaim), "{claim}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_jwt_has_three_parts_and_is_not_too_long() {
+    let of_length = |length: usize| format!("a.b.{}", "c".repeat(length - 4));
+    for jwt in ["a.b.c", "eyJ-_0.eyJ.sig", &of_length(LONGEST)] {
+        assert!(is_jwt(jwt), "{jwt}");
+    }
+    let other = ["", "sk-1", "a.b", "a.b.c.d", "a..c", ".b.c", "a.b.", "a.b.c=", "a b.c.d", "Basic a.b.c", "ü.b.c", "a.b+.c"];
+    for other in other.into_iter().chain([of_length(LONGEST + 1).as_str()]) {
+        assert!(!is_jwt(other), "{other}");
+    }
+}
