@@ -191,6 +191,15 @@ class Refusals(unittest.TestCase):
             ({"config": {"providers": provider()["config"]["providers"] * 2}}, "corp is another provider's too"),
             (provider(kind="oauth2"), "issuer: is OpenID Connect's", "userinfo_endpoint: is required with kind: oauth2"),
             (provider(jwks_uri="https://x"), "authorization_endpoint, token_endpoint and jwks_uri go together"),
+            (issuers({**CLUSTER, "issuer": "https://x"}), "token_issuers[0].issuer: is for kind: oidc"),
+            (issuers(CLUSTER, {"id": "other", "kind": "kubernetes"}), "token_issuers[1].kind: is that of an issuer before it too"),
+            (issuers({"id": "ci", "issuer": "https://x"}), "token_issuers[0].audiences: is required"),
+            (issuers({"id": "ci", "issuer": "http://x", "audiences": ["a"]}), "token_issuers[0].issuer: must be an https:// URL"),
+            (issuers({"id": "ci", "audiences": ["a"]}), "token_issuers[0].issuer: is required"),
+            (issuers({"id": "ci", "provider": "x", "audiences": ["a"]}), "token_issuers[0].provider: x is no provider's id"),
+            (issuers({"id": "ci", "issuer": "https://x", "audiences": ["a"], "review": True}), "review: is for kind: kubernetes"),
+            (over(provider(), issuers({**CLUSTER, "audiences": ["vestibule"]})), "vestibule is a provider's client_id"),
+            (over(provider(), issuers({**CLUSTER, "id": "corp"})), "token_issuers[0].id: corp is a provider's"),
             (provider(subject_field="id"), "subject_field: means something with kind: oauth2 only"),
             (provider(scopes=["email"]), "scopes: must hold openid"),
             (provider(client_secret_file="/etc/vestibule/secrets/x"), "there is no Secret"),
@@ -323,6 +332,58 @@ class RoleMap(unittest.TestCase):
         self.assertIn("role_map:\n  file: /etc/vestibule/role-map/roles.yaml\n", pick(objects, "ConfigMap", "door-vestibule")["data"]["vestibule.yaml"])
         mounts = {mount["mountPath"] for mount in vestibule(pod(objects))["volumeMounts"]}
         self.assertIn("/etc/vestibule/role-map", mounts)
+
+
+def issuers(*given):
+    return {"config": {"token_issuers": list(given)}}
+
+
+CLUSTER = {"id": "cluster", "kind": "kubernetes"}
+
+
+class TokenIssuers(unittest.TestCase):
+    def granted(self, *values):
+        return {one["roleRef"]["name"] for one in pick(minimal(*values), "ClusterRoleBinding")}
+
+    def test_rights_and_token_come_with_an_issuer_that_is_the_api_server(self):
+        ci = {"id": "ci", "issuer": "https://ci.example.com", "audiences": ["llm"]}
+        discovery, review = "system:service-account-issuer-discovery", "system:auth-delegator"
+        for values, granted in [
+            ((), set()),
+            ((ROLES,), set()),
+            ((issuers(ci),), set()),
+            ((issuers(ci, CLUSTER),), {discovery}),
+            ((issuers({**CLUSTER, "review": True}),), {discovery, review}),
+            ((issuers({**CLUSTER, "review": True}), {"rbac": {"create": False}}), set()),
+        ]:
+            with self.subTest(values):
+                self.assertEqual(self.granted(*values), granted)
+                objects = minimal(*values)
+                asks = any(one in values for one in [ROLES]) or "cluster" in json.dumps(values)
+                names = {volume["name"] for volume in pod(objects)["volumes"]}
+                mounts = {mount["name"] for mount in vestibule(pod(objects))["volumeMounts"]}
+                self.assertEqual("vestibule-token" in names, asks)
+                self.assertEqual("vestibule-token" in mounts, asks)
+
+    def test_the_rights_are_the_pods_own_and_of_this_release_alone(self):
+        binding = pick(minimal(issuers(CLUSTER)), "ClusterRoleBinding")[0]
+        self.assertEqual(binding["subjects"], [{"kind": "ServiceAccount", "name": "door-vestibule", "namespace": NAMESPACE}])
+        self.assertIn(NAMESPACE, binding["metadata"]["name"])
+
+    def test_a_mounted_role_map_stays_mounted_beside_the_token(self):
+        volumes = {volume["name"] for volume in pod(minimal(ROLES, {"roleMap": {"watch": False}}, issuers(CLUSTER)))["volumes"]}
+        self.assertLessEqual({"vestibule-token", "vestibule-role-map"}, volumes)
+
+    def test_the_binary_takes_what_is_rendered(self):
+        values = over(provider(token_endpoint_auth_method="none"), issuers(
+            {**CLUSTER, "review": True, "review_cache": "30s", "audiences": ["llm"]},
+            {"id": "staff", "provider": "corp", "audiences": ["api"], "workload": False},
+            {"id": "ci", "issuer": "https://ci.example.com", "jwks_uri": "https://ci.example.com/keys", "audiences": ["llm"],
+             "algorithms": ["RS256"], "required_claims": {"repository_owner": "acme"}},
+        ))
+        objects = minimal(values)
+        status, said = binary.check_config(objects, pick(objects, "ConfigMap", f"{RELEASE}-vestibule"))
+        self.assertEqual((status, said), (0, "the configuration is valid\n"))
 
 
 class Pods(unittest.TestCase):

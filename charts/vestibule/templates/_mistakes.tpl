@@ -9,6 +9,7 @@ one. What the binary would refuse at its start is refused here first.
   (include "vestibule.mistakes.store" . | fromJsonArray)
   (include "vestibule.mistakes.urls" . | fromJsonArray)
   (include "vestibule.mistakes.providers" . | fromJsonArray)
+  (include "vestibule.mistakes.tokenIssuers" . | fromJsonArray)
   (include "vestibule.mistakes.times" . | fromJsonArray)
   (include "vestibule.mistakes.files" . | fromJsonArray)
   (include "vestibule.mistakes.roleMap" . | fromJsonArray)
@@ -104,6 +105,46 @@ one. What the binary would refuse at its start is refused here first.
 {{- toJson $mistakes -}}
 {{- end -}}
 
+{{- define "vestibule.mistakes.tokenIssuers" -}}
+{{- $mistakes := list -}}
+{{- $providers := .Values.config.providers | default list -}}
+{{- $ids := list }}{{ $clients := list }}{{ range $providers }}{{ $ids = append $ids .id }}{{ $clients = append $clients .client_id }}{{ end -}}
+{{- $seen := list }}{{ $names := list }}{{ $clusters := 0 -}}
+{{- range $index, $issuer := .Values.config.token_issuers | default list -}}
+{{- $at := printf "config.token_issuers[%d]" $index -}}
+{{- if has $issuer.id $seen }}{{ $mistakes = append $mistakes (printf "%s.id: %s is another token issuer's too; each needs its own" $at $issuer.id) }}{{ end -}}
+{{- if has $issuer.id $ids }}{{ $mistakes = append $mistakes (printf "%s.id: %s is a provider's, and rules that name it could mean either" $at $issuer.id) }}{{ end -}}
+{{- if eq $issuer.id "local" }}{{ $mistakes = append $mistakes (printf "%s.id: must not be local: that names the accounts that live here" $at) }}{{ end -}}
+{{- $seen = append $seen $issuer.id -}}
+{{- range $issuer.audiences }}{{ if has . $clients }}{{ $mistakes = append $mistakes (printf "%s.audiences: %s is a provider's client_id: its id_tokens would pass" $at .) }}{{ end }}{{ end -}}
+{{- if eq ($issuer.kind | default "oidc") "kubernetes" -}}
+{{- $clusters = add1 $clusters -}}
+{{- if gt (int $clusters) 1 }}{{ $mistakes = append $mistakes (printf "%s.kind: is that of an issuer before it too: there is one API server" $at) }}{{ end -}}
+{{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "workload" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: is for kind: oidc" $at $name) }}{{ end }}{{ end -}}
+{{- if and (hasKey $issuer "review_cache") (not $issuer.review) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: has no effect without review: true" $at) }}{{ end -}}
+{{- else -}}
+{{- if not $issuer.audiences }}{{ $mistakes = append $mistakes (printf "%s.audiences: is required: who the tokens are for" $at) }}{{ end -}}
+{{- range $name := list "review" "review_cache" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: is for kind: kubernetes" $at $name) }}{{ end }}{{ end -}}
+{{- if $issuer.provider -}}
+{{- range $name := list "issuer" "jwks_uri" "ca_file" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: stands beside provider; take one of them out" $at $name) }}{{ end }}{{ end -}}
+{{- if not (has $issuer.provider $ids) }}{{ $mistakes = append $mistakes (printf "%s.provider: %s is no provider's id" $at $issuer.provider) }}{{ end -}}
+{{- $name := printf "provider %s" $issuer.provider -}}
+{{- range $providers }}{{ if eq .id $issuer.provider }}{{ if eq (.kind | default "oidc") "oauth2" }}{{ $mistakes = append $mistakes (printf "%s.provider: is of kind: oauth2, which has no tokens that could be verified" $at) }}{{ else }}{{ $name = .issuer }}{{ end }}{{ end }}{{ end -}}
+{{- if has $name $names }}{{ $mistakes = append $mistakes (printf "%s.provider: has the issuer of another token issuer" $at) }}{{ end -}}
+{{- $names = append $names $name -}}
+{{- else if not $issuer.issuer }}{{ $mistakes = append $mistakes (printf "%s.issuer: is required, unless provider names a configured provider" $at) }}
+{{- else -}}
+{{- if has $issuer.issuer $names }}{{ $mistakes = append $mistakes (printf "%s.issuer: is another token issuer's too" $at) }}{{ end -}}
+{{- $names = append $names $issuer.issuer -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $url := pick $issuer "issuer" "jwks_uri" -}}
+{{- if not (include "vestibule.isEndpoint" $url) }}{{ $mistakes = append $mistakes (printf "%s.%s: must be an https:// URL without user name, password and fragment; http is accepted for loopback hosts only" $at $name) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
 {{/* A duration such as 1h30m in milliseconds. */}}
 {{- define "vestibule.milliseconds" -}}
 {{- $total := 0 -}}
@@ -141,6 +182,7 @@ one. What the binary would refuse at its start is refused here first.
 {{- $named := list -}}
 {{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
 {{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
+{{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ with $issuer.ca_file }}{{ $named = append $named (list (printf "config.token_issuers[%d].ca_file" $index) .) }}{{ end }}{{ end -}}
 {{- range $named -}}
 {{- $field := index . 0 }}{{ $path := index . 1 -}}
 {{- if hasPrefix "/etc/vestibule/secrets/" $path -}}

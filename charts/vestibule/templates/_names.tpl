@@ -119,9 +119,19 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* "yes" where the API server is asked. */}}
+{{/* "yes" where the role map is watched. */}}
 {{- define "vestibule.watches" -}}
 {{- if and .Values.roleMap.watch (include "vestibule.roleMapName" .) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* "yes" where ServiceAccounts' tokens are taken, "review" where the API server is asked about each. */}}
+{{- define "vestibule.workloads" -}}
+{{- range .Values.config.token_issuers }}{{ if eq (.kind | default "oidc") "kubernetes" }}{{ .review | default false | ternary "review" "yes" }}{{ end }}{{ end -}}
+{{- end -}}
+
+{{/* "yes" where the API server is asked, and a token for it needed. */}}
+{{- define "vestibule.asksApiServer" -}}
+{{- if or (include "vestibule.watches" .) (include "vestibule.workloads" .) -}}yes{{- end -}}
 {{- end -}}
 
 {{/* "yes" where the pods are this chart's. */}}

@@ -65,9 +65,10 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
     {{- if include "vestibule.keyRingName" .root }}
     - {name: vestibule-key-ring, mountPath: /etc/vestibule/key-ring, readOnly: true}
     {{- end }}
-    {{- if include "vestibule.watches" .root }}
+    {{- if include "vestibule.asksApiServer" .root }}
     - {name: vestibule-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
-    {{- else if include "vestibule.roleMapName" .root }}
+    {{- end }}
+    {{- if and (include "vestibule.roleMapName" .root) (not (include "vestibule.watches" .root)) }}
     - {name: vestibule-role-map, mountPath: /etc/vestibule/role-map, readOnly: true}
     {{- end }}
     {{- with $values.extraVolumeMounts }}
@@ -86,7 +87,7 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
 - name: vestibule-key-ring
   secret: {secretName: {{ . }}}
 {{- end }}
-{{- if include "vestibule.watches" . }}
+{{- if include "vestibule.asksApiServer" . }}
 # The token of the ServiceAccount, for Vestibule's container alone: what stands beside it in the pod gets none.
 - name: vestibule-token
   projected:
@@ -94,7 +95,8 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
       - serviceAccountToken: {path: token, expirationSeconds: 3607}
       - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
       - downwardAPI: {items: [{path: namespace, fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}]}
-{{- else }}
+{{- end }}
+{{- if not (include "vestibule.watches" .) }}
 {{- with include "vestibule.roleMapName" . }}
 - name: vestibule-role-map
   configMap: {name: {{ . }}}
