@@ -11,7 +11,7 @@ use crate::{
     apps::RedirectPolicy,
     check::Checker,
     clock::Clock,
-    config::{self, Config, RoleMapSource, Secret, read_secret_file},
+    config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
     files::FileWatch,
     http::{Apps, CookieNames, ProxyTrust, Site, admin::Readiness},
     keys::Keys,
@@ -311,20 +311,19 @@ fn providers(
     Ok(Providers::new(made))
 }
 
-async fn token_issuers(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-    metrics: &Arc<Metrics>,
-) -> anyhow::Result<Vec<Arc<Issuer>>> {
-    let of_api_server = |issuer: &config::TokenIssuer| matches!(issuer.kind, config::TokenIssuerKind::Kubernetes(_));
-    let authority = match config.token_issuers.iter().any(of_api_server) {
-        true => Some(TokenAuthority::new().await.context("token_issuers")?),
-        false => None,
-    };
+async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Arc<Issuer>>> {
     let mut made = Vec::new();
     for (place, issuer) in config.token_issuers.iter().enumerate() {
-        let made_one = Issuer::new(issuer.clone(), authority.as_ref(), Arc::clone(clock), Arc::clone(metrics));
-        made.push(Arc::new(made_one.with_context(|| format!("token_issuers[{place}]"))?));
+        let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
+        made.push(Arc::new(match &issuer.kind {
+            TokenIssuerKind::OpenIdConnect(address) => {
+                Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?
+            }
+            TokenIssuerKind::Kubernetes(review) => {
+                let authority = TokenAuthority::new().await.with_context(at)?;
+                Issuer::of_api_server(issuer.clone(), *review, authority, clock, metrics)
+            }
+        }));
     }
     Ok(made)
 }

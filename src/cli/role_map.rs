@@ -40,12 +40,16 @@ pub struct CheckArgs {
 #[derive(Args)]
 pub struct ExplainArgs {
     file: PathBuf,
-    /// JSON: the claims of an id_token, or an object with `id_token`, `access_token` and `userinfo`.
+    /// JSON: the claims of an id_token (with --workload, of the token), or an object with `id_token`,
+    /// `access_token` and `userinfo`.
     #[arg(long, value_name = "FILE")]
     claims: PathBuf,
-    /// The provider that the claims are from. Needed where rules name more than one.
+    /// The provider or token issuer that the claims are from. Needed where rules name more than one.
     #[arg(long, value_name = "ID")]
     provider: Option<String>,
+    /// The claims are a workload's token's: the default role is not for it.
+    #[arg(long)]
+    workload: bool,
     /// Also says whether this may be requested: `https://llm.example.com/v1/models`.
     #[arg(long)]
     url: Option<String>,
@@ -73,6 +77,14 @@ struct Answer {
     grant: Explanation,
     #[serde(skip_serializing_if = "Option::is_none")]
     access: Option<Access>,
+    #[serde(skip)]
+    default_is_for: DefaultIsFor,
+}
+
+/// Whether the default role could have been given.
+enum DefaultIsFor {
+    Them,
+    Others,
 }
 
 #[derive(Serialize)]
@@ -126,9 +138,14 @@ impl ExplainArgs {
     fn run(self) -> Result<ExitCode, String> {
         let map = read_map(&self.file)?;
         let provider = self.provider_of(&map)?;
-        let identities = [read_claims(&self.claims, provider)?];
-        let access = self.url.as_deref().map(|url| self.access(&map, &map.judge(&identities), url)).transpose()?;
-        let answer = Answer { grant: map.explain(&identities), access };
+        let plain = if self.workload { Source::AccessToken } else { Source::IdToken };
+        let identities = [read_claims(&self.claims, provider, plain)?];
+        let (grant, explanation, default_is_for) = match self.workload {
+            true => (map.judge_workload(&identities), map.explain_workload(&identities), DefaultIsFor::Others),
+            false => (map.judge(&identities), map.explain(&identities), DefaultIsFor::Them),
+        };
+        let access = self.url.as_deref().map(|url| self.access(&map, &grant, url)).transpose()?;
+        let answer = Answer { grant: explanation, access, default_is_for };
         let granted = answer.access.as_ref().map_or(answer.grant.role.is_some(), |access| access.allowed);
         if self.json {
             print(format_args!("{}\n", serde_json::to_string_pretty(&answer).expect("texts and numbers are JSON")))?;
@@ -194,7 +211,8 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn read_claims(path: &Path, provider: String) -> Result<IdentityClaims, String> {
+/// `plain` is the source that claims are of which stand by themselves.
+fn read_claims(path: &Path, provider: String, plain: Source) -> Result<IdentityClaims, String> {
     let mistaken = |what: &str| format!("{}: {what}", path.display());
     let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| mistaken(&error.to_string()))?;
     let is_source = |name: &String| Source::parse(name).is_some();
@@ -208,9 +226,10 @@ fn read_claims(path: &Path, provider: String) -> Result<IdentityClaims, String> 
         Some(Value::Object(claims)) => Ok(Some(claims.clone())),
         Some(_) => Err(mistaken(&format!("{name} must be an object of claims"))),
     };
-    let (id_token, access_token, userinfo) = match by_source {
-        true => (source("id_token")?.unwrap_or_default(), source("access_token")?, source("userinfo")?),
-        false => (claims, None, None),
+    let (id_token, access_token, userinfo) = match (by_source, plain) {
+        (true, _) => (source("id_token")?.unwrap_or_default(), source("access_token")?, source("userinfo")?),
+        (false, Source::AccessToken) => (Claims::new(), Some(claims), None),
+        (false, _) => (claims, None, None),
     };
     // As a sign-in does: what changes with every token is not stored, and no rule sees it.
     let (id_token, access_token, userinfo) =
@@ -254,6 +273,9 @@ impl Answer {
     fn why_none(&self) -> String {
         match self.grant.refused_for_missing {
             Some(source) => format!(", since there are no claims from the {source} and missing_source is refuse"),
+            None if matches!(self.default_is_for, DefaultIsFor::Others) => {
+                ", since no rule holds and the default role is not for workloads".to_owned()
+            }
             None => ", since no rule holds and default_role is none".to_owned(),
         }
     }

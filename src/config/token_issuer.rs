@@ -99,6 +99,9 @@ enum KindName {
     Kubernetes,
 }
 
+/// Left out by a template's empty value, they would let more tokens in.
+const NOT_WITHOUT_VALUE: [&str; 3] = ["required_claims", "review", "audiences"];
+
 /// Every field of both kinds as it is written: all are read before it is asked which of them the kind has.
 struct Written {
     id: Option<String>,
@@ -140,12 +143,14 @@ const OF_API_SERVERS: [&str; 3] =
     ["https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "https://kubernetes.default"];
 
 pub fn read(section: &mut Section<'_>, around: &Surroundings<'_>, before: &mut Before) -> Option<TokenIssuer> {
+    let meant = NOT_WITHOUT_VALUE.map(|name| section.not_without_value(name));
     let written = Written::read(section);
     let id = written.id.clone().and_then(|id| check_id(section, id, around, before));
     let issuer = match written.kind? {
         KindName::OpenIdConnect => written.open_id_connect(section, around, before),
         KindName::Kubernetes => written.kubernetes(section, around, before),
     };
+    meant.into_iter().collect::<Option<()>>()?;
     let issuer = issuer?;
     Some(TokenIssuer { id: id?, ..issuer })
 }

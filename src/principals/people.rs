@@ -135,3 +135,6 @@ impl Inner {
         error.into()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,15 @@ enum Distance {
 
 impl RoleMap {
     pub fn explain(&self, identities: &[IdentityClaims]) -> Explanation {
-        let grant = self.judge(identities);
+        self.explain_grant(identities, self.judge(identities))
+    }
+
+    /// The same for a workload, whom the default role is not for.
+    pub fn explain_workload(&self, identities: &[IdentityClaims]) -> Explanation {
+        self.explain_grant(identities, self.judge_workload(identities))
+    }
+
+    fn explain_grant(&self, identities: &[IdentityClaims], grant: Grant) -> Explanation {
         let (teams, dropped_teams) = self.teams_given(identities, &grant);
         let mut missing_sources: Vec<_> = identities.iter().flat_map(|identity| self.missing_sources(identity)).collect();
         missing_sources.dedup();

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{self, Review, Strangers, TokenIssuerKind},
+    config::{self, Review, Strangers},
     flights::Flights,
     fresh::Fresh,
     kubernetes::{Reviewed, TokenAuthority, TokenAuthorityError},
@@ -45,7 +45,7 @@ pub struct Issuer {
 /// Where keys come from.
 enum Source {
     Web { issuer: String, keys: IssuerKeys, strangers: Strangers },
-    ApiServer(TokenAuthority),
+    ApiServer { authority: TokenAuthority, review: Review },
 }
 
 /// An issuer's name and keys as they were last fetched.
@@ -71,24 +71,33 @@ enum KeysError {
 }
 
 impl Issuer {
-    /// `authority` is the API server, which an issuer of `kind: kubernetes` needs.
-    pub fn new(
+    /// One with its keys on the web.
+    pub fn on_the_web(
         config: config::TokenIssuer,
-        authority: Option<&TokenAuthority>,
+        address: &config::IssuerAddress,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpClientError> {
-        let source = match (&config.kind, authority) {
-            (TokenIssuerKind::OpenIdConnect(address), _) => Source::web(address)?,
-            (TokenIssuerKind::Kubernetes(_), Some(authority)) => Source::ApiServer(authority.clone()),
-            (TokenIssuerKind::Kubernetes(_), None) => {
-                return Err(HttpClientError::Client("there is no way to the API server".into()));
-            }
-        };
+        let config::IssuerAddress { issuer, jwks_uri, ca_file, strangers } = address.clone();
+        let keys = IssuerKeys::new(issuer.clone(), jwks_uri, ca_file.as_deref())?;
+        Ok(Self::new(config, Source::Web { issuer, keys, strangers }, clock, metrics))
+    }
+
+    pub fn of_api_server(
+        config: config::TokenIssuer,
+        review: Review,
+        authority: TokenAuthority,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self::new(config, Source::ApiServer { authority, review }, clock, metrics)
+    }
+
+    fn new(config: config::TokenIssuer, source: Source, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let algorithms = config.algorithms.iter().copied().map(for_jsonwebtoken).collect();
         metrics.token_issuer(&config.id, None);
         let (keys, reviews, checks) = (Fresh::new(Arc::clone(&clock)), Reviews::default(), metrics.token_checks(&config.id));
-        Ok(Self { config, source, algorithms, keys, reviews, checks, clock, metrics })
+        Self { config, source, algorithms, keys, reviews, checks, clock, metrics }
     }
 
     pub fn id(&self) -> &str {
@@ -118,14 +127,14 @@ impl Issuer {
     pub(super) fn name(&self) -> Option<&String> {
         match &self.source {
             Source::Web { issuer, .. } => Some(issuer),
-            Source::ApiServer(_) => None,
+            Source::ApiServer { .. } => None,
         }
     }
 
     pub(super) fn strangers(&self) -> Strangers {
         match self.source {
             Source::Web { strangers, .. } => strangers,
-            Source::ApiServer(_) => Strangers::Workloads,
+            Source::ApiServer { .. } => Strangers::Workloads,
         }
     }
 
@@ -166,10 +175,7 @@ impl Issuer {
 
     /// Asks the API server whether a token still counts, where that is wanted and its last answer is too old.
     pub(super) async fn review(&self, token: &Arc<Token>, text: &str, digest: Digest) -> Result<(), NotVerified> {
-        let (Source::ApiServer(authority), TokenIssuerKind::Kubernetes(Review::Every(every))) = (&self.source, &self.config.kind)
-        else {
-            return Ok(());
-        };
+        let Source::ApiServer { authority, review: Review::Every(every) } = &self.source else { return Ok(()) };
         let now = self.clock.monotonic();
         let age = |at| now.saturating_duration_since(at);
         let said = match token.reviewed() {
@@ -215,7 +221,7 @@ impl Issuer {
     async fn fetch(&self) -> Result<Keys, KeysError> {
         let keys = match &self.source {
             Source::Web { issuer, keys, .. } => Keys { issuer: issuer.clone(), set: keys.fetch().await? },
-            Source::ApiServer(authority) => {
+            Source::ApiServer { authority, .. } => {
                 let (issuer, document) = authority.issuer_and_keys().await?;
                 if self.config.audiences.contains(&issuer) {
                     return Err(KeysError::OwnAudience(issuer));
@@ -230,14 +236,6 @@ impl Issuer {
         self.metrics.token_issuer_refreshed(self.id(), Outcome::Ok);
         self.metrics.token_issuer(self.id(), Some((keys.set.keys.len(), self.clock.now().as_second())));
         Ok(keys)
-    }
-}
-
-impl Source {
-    fn web(address: &config::IssuerAddress) -> Result<Self, HttpClientError> {
-        let config::IssuerAddress { issuer, jwks_uri, ca_file, strangers } = address.clone();
-        let keys = IssuerKeys::new(issuer.clone(), jwks_uri, ca_file.as_deref())?;
-        Ok(Self::Web { issuer, keys, strangers })
     }
 }
 

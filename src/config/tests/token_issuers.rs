@@ -95,6 +95,9 @@ fn issuers_are_read_with_safe_defaults() {
 #[case("{id: a, kind: kubernetes, issuer: 'https://a.example'}", "issuer (line 8): is for `kind: oidc`")]
 #[case("{id: a, kind: kubernetes, review_cache: 30s}", "review_cache (line 8): has no effect without `review: true`")]
 #[case("{id: a, kind: kubernetes, review: true, review_cache: 0s}", "review_cache (line 8): must be from 1s to 1h")]
+#[case("{id: a, kind: kubernetes, review: }", "review (line 8): has no value; write one")]
+#[case("{id: a, kind: kubernetes, required_claims: }", "required_claims (line 8): has no value; write one")]
+#[case("{id: a, kind: kubernetes, audiences: }", "audiences (line 8): has no value; write one")]
 #[case("{id: a, kind: jwt, audiences: [api]}", "kind (line 8): must be oidc or kubernetes")]
 fn mistakes_are_told_with_their_remedy(#[case] issuer: &str, #[case] expected: &str) {
     let found = mistakes(&format!("{AROUND}  - {issuer}\n"), &[]);

@@ -42,6 +42,11 @@ fn the_role_map_page_says_what_is_so() {
 }
 
 #[test]
+fn the_page_about_tokens_says_what_is_so() {
+    assert!(read_page("docs/tokens.md").examples >= 3);
+}
+
+#[test]
 fn the_page_for_those_who_come_from_litellm_says_what_is_so() {
     assert!(read_page("docs/from-litellm.md").examples > 0);
 }
@@ -84,11 +89,16 @@ impl Reader {
         let mut configured = map.named_providers();
         configured.push(provider);
         assert_eq!(map.check_providers(&configured), Ok(()), "{place}");
-        let grant = map.judge(&[identity(provider, claims)]);
+        let identities = [identity(provider, claims)];
+        let (grant, by) = match words.get("who").map(String::as_str) {
+            Some("workload") => (map.judge_workload(&identities), CredentialKind::Token),
+            None => (map.judge(&identities), CredentialKind::Session),
+            Some(other) => panic!("{place}: who is {other}?"),
+        };
         assert_eq!(role_of(&grant).0, words["role"], "{place}");
         assert_eq!(teams_of(&grant).join(","), words.get("teams").map_or("", String::as_str), "{place}");
         if let Some(request) = words.get("request") {
-            assert_eq!(access(map, request, &grant), words["access"], "{place}");
+            assert_eq!(access(map, request, &grant, by), words["access"], "{place}");
         }
         self.unsaid = false;
         self.examples += 1;
@@ -118,11 +128,11 @@ fn identity(provider: &str, given: &Value) -> IdentityClaims {
 }
 
 /// What a request such as `GET:/v1/models` meets, made by somebody who is signed in.
-fn access(map: &RoleMap, request: &str, grant: &Grant) -> &'static str {
+fn access(map: &RoleMap, request: &str, grant: &Grant, by: CredentialKind) -> &'static str {
     let (method, path) = request.split_once(':').expect("a request is written METHOD:/path");
     let request = CheckRequest { method, scheme: "https", host: "llm.example.com", path, query: None };
     let selected = map.access().expect("the role map has an access section").select(&request);
-    match selected.map(|rules| rules.permits(grant, CredentialKind::Session).is_ok()) {
+    match selected.map(|rules| rules.permits(grant, by).is_ok()) {
         Ok(true) => "allowed",
         _ => "refused",
     }
@@ -152,7 +162,7 @@ fn parts(page: &str) -> Vec<Part> {
 fn expectation_in(text: &str, line: usize) -> Option<Part> {
     let words = text.strip_prefix(EXPECT)?.strip_suffix("-->").expect("a comment ends on its line");
     let words = words.split_whitespace().map(|word| word.split_once('=').expect("a word is written name=value"));
-    let known = |name: &str| ["role", "teams", "provider", "request", "access"].contains(&name);
+    let known = |name: &str| ["role", "teams", "provider", "request", "access", "who"].contains(&name);
     let words: HashMap<_, _> = words.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     assert!(words.keys().all(|name| known(name)), "line {line}: an expectation has no other words");
     Some(Part::Expectation { words, line })

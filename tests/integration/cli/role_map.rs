@@ -176,6 +176,22 @@ fn claims_may_be_given_source_by_source() {
 }
 
 #[test]
+fn a_workloads_claims_are_those_of_its_token_and_the_default_role_is_not_for_it() {
+    let map = r"version: 1
+rules:
+  - {provider: cluster, source: access_token, claim: kubernetes\.io.namespace, match: batch, role: internal_user}
+";
+    let of_namespace = |namespace: &str| Files::new(map, &json!({"kubernetes.io": {"namespace": namespace}}).to_string());
+    let (code, told) = of_namespace("batch").explain_json(&["--workload"]);
+    assert_eq!((code, &told["role"], &told["rule"]), (Some(0), &json!("internal_user"), &json!("rules[0]")), "{told}");
+    let (code, out, _) = of_namespace("elsewhere").explain(&["--workload"]);
+    assert!(
+        code == Some(1) && out.contains("role: none, since no rule holds and the default role is not for workloads"),
+        "{out}"
+    );
+}
+
+#[test]
 fn a_claim_forges_no_line_of_an_explanation() {
     let claims = json!({"groups": ["staff", "/teams/x\nrole: proxy_admin", "/teams/\u{1b}[2J"]}).to_string();
     let (code, out, err) = Files::new(MAP, &claims).explain(&[]);
