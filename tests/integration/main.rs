@@ -15,3 +15,4 @@ mod roles;
 mod shared;
 mod store;
 mod support;
+mod tokens;

@@ -1,5 +1,6 @@
 //! A real Kubernetes API server with its etcd, and nothing else of a cluster. Needs no root.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, ResourceExt};
@@ -18,6 +19,7 @@ use super::scratch::Scratch;
 use super::{ports, wait};
 
 const START: Duration = Duration::from_secs(60);
+pub const ISSUER: &str = "https://kubernetes.default.svc";
 const NAMESPACE: &str = "llm";
 const ACCOUNT: &str = "vestibule";
 
@@ -29,6 +31,8 @@ pub struct ApiServer {
     tokens: u32,
     etcd_port: u16,
     port: u16,
+    /// Where its discovery document says that its keys are.
+    elsewhere: TcpListener,
     scratch: Scratch,
     // Dropped last: the server asks it.
     _etcd: Child,
@@ -50,13 +54,15 @@ impl ApiServer {
         write(&scratch, "tokens.csv", &format!("{token},admin,admin,\"system:masters\"\n"));
         make_key(&scratch.path().join("sa.key"));
         let etcd = start_etcd(&scratch, etcd_port);
-        let server = start_server(&scratch, etcd_port, port, &[]);
+        let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port of loopback is free");
+        elsewhere.set_nonblocking(true).expect("a listener can be asked without waiting");
+        let server = start_server(&scratch, etcd_port, port, &[&keys_at(&elsewhere)]);
         let admin = write(&scratch, "admin.kubeconfig", &kubeconfig(&scratch, port, &json!({"token": token})));
         // The certificate is made when the server starts.
         let certificate = scratch.path().join("certs/apiserver.crt");
         wait::until("the API server's certificate", START, async || certificate.exists().then_some(())).await;
         let client = client(&admin).await;
-        let mut this = Self { server, client, admin, tokens: 0, etcd_port, port, scratch, _etcd: etcd };
+        let mut this = Self { server, client, admin, tokens: 0, etcd_port, port, elsewhere, scratch, _etcd: etcd };
         this.answers().await;
         this.prepare(events).await;
         this
@@ -102,7 +108,9 @@ impl ApiServer {
     }
 
     async fn start_again(&mut self, arguments: &[&str]) {
-        self.server = start_server(&self.scratch, self.etcd_port, self.port, arguments);
+        let keys_at = keys_at(&self.elsewhere);
+        let arguments = [arguments, &[keys_at.as_str()]].concat();
+        self.server = start_server(&self.scratch, self.etcd_port, self.port, &arguments);
         self.client = client(&self.admin).await;
         self.answers().await;
     }
@@ -189,13 +197,61 @@ impl ApiServer {
             bound_object_ref: Some(object),
             ..TokenRequestSpec::default()
         };
-        let request = TokenRequest { spec, ..TokenRequest::default() };
-        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let answer = accounts.create_token_request(ACCOUNT, &PostParams::default(), &request).await;
-        let token = answer.expect("a ServiceAccount has tokens").status.expect("a token that was made is told").token;
+        let token = self.request_token(NAMESPACE, ACCOUNT, spec).await;
         // In one step, as the kubelet does it: nobody reads half a token.
         let new = write(&self.scratch, "token.new", &token);
         std::fs::rename(new, self.token_file()).expect("a file is renamed");
+    }
+
+    /// Leave for the pods to know whose tokens the server signs, and to ask about them.
+    pub async fn allow_reviews(&self) {
+        let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+        for role in ["system:service-account-issuer-discovery", "system:auth-delegator"] {
+            let binding = json!({
+                "metadata": {"name": role.replace("system:", "vestibule-")},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
+            });
+            create(&bindings, binding, "ClusterRoleBinding").await;
+        }
+    }
+
+    pub async fn add_namespace(&self, name: &str) {
+        create(&Api::<Namespace>::all(self.client.clone()), json!({"metadata": {"name": name}}), "Namespace").await;
+    }
+
+    pub async fn add_account(&self, namespace: &str, name: &str) {
+        create(&self.accounts(namespace), json!({"metadata": {"name": name}}), "ServiceAccount").await;
+    }
+
+    pub async fn delete_account(&self, namespace: &str, name: &str) {
+        self.accounts(namespace).delete(name, &DeleteParams::default()).await.expect("the ServiceAccount is deleted");
+    }
+
+    /// What the kubelet would project into a pod.
+    pub async fn token(&self, namespace: &str, account: &str, audience: &str) -> String {
+        let spec = TokenRequestSpec { audiences: vec![audience.to_owned()], ..TokenRequestSpec::default() };
+        self.request_token(namespace, account, spec).await
+    }
+
+    /// The key that tokens are signed with, as PEM.
+    pub fn signing_key(&self) -> Vec<u8> {
+        std::fs::read(self.scratch.path().join("sa.key")).expect("the server signs with it")
+    }
+
+    /// Whether anybody came to where the discovery document says that the keys are.
+    pub fn was_asked_elsewhere(&self) -> bool {
+        self.elsewhere.accept().is_ok()
+    }
+
+    async fn request_token(&self, namespace: &str, account: &str, spec: TokenRequestSpec) -> String {
+        let request = TokenRequest { spec, ..TokenRequest::default() };
+        let answer = self.accounts(namespace).create_token_request(account, &PostParams::default(), &request).await;
+        answer.expect("a ServiceAccount has tokens").status.expect("a token that was made is told").token
+    }
+
+    fn accounts(&self, namespace: &str) -> Api<ServiceAccount> {
+        Api::namespaced(self.client.clone(), namespace)
     }
 
     fn config_maps(&self) -> Api<ConfigMap> {
@@ -257,6 +313,12 @@ fn start_etcd(scratch: &Scratch, port: u16) -> Child {
     Child::spawn("etcd", command, &scratch.path().join("etcd.log"), OnFailure::Quiet)
 }
 
+/// The argument that has the discovery document name another host.
+fn keys_at(elsewhere: &TcpListener) -> String {
+    let port = elsewhere.local_addr().expect("it is bound").port();
+    format!("--service-account-jwks-uri=https://127.0.0.1:{port}/openid/v1/jwks")
+}
+
 fn start_server(scratch: &Scratch, etcd: u16, port: u16, arguments: &[&str]) -> Child {
     let path = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
     let mut command = Command::new(binary("kube-apiserver"));
@@ -267,7 +329,7 @@ fn start_server(scratch: &Scratch, etcd: u16, port: u16, arguments: &[&str]) -> 
         format!("--cert-dir={}", path("certs")),
         format!("--service-account-key-file={}", path("sa.key")),
         format!("--service-account-signing-key-file={}", path("sa.key")),
-        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!("--service-account-issuer={ISSUER}"),
         "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
         "--authorization-mode=RBAC".to_owned(),
         format!("--token-auth-file={}", path("tokens.csv")),

@@ -74,6 +74,7 @@ function configuration(world) {
     features: {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
+      clientCredentials: { enabled: true },
       resourceIndicators: resourceIndicators(world),
       rpInitiatedLogout: {
         enabled: true,

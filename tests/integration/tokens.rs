@@ -1,0 +1,228 @@
+//! Tokens in place of keys: those of a real OpenID Provider here, those of ServiceAccounts in [`workloads`].
+
+mod workloads;
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use url::Url;
+use vestibule::secret::Digest;
+
+use crate::login::one_pod::OnePod;
+use crate::nginx::check;
+use crate::nginx::raw::Answer;
+use crate::support::agent::Agent;
+use crate::support::idp::client;
+use crate::support::pod::{Pod, PodOptions, random_key};
+use crate::support::steps::{ALICE, Person, sign_in};
+use crate::support::{http_client, wait};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const HEADERS: [&str; 5] = ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
+
+/// Where a command-line tool has its authorization code sent.
+const CLI: &str = "http://localhost:1/callback";
+
+const ROLE_MAP: &str = "
+version: 1
+default_role: customer
+rules:
+  - {claim: azp, match: batch, role: internal_user}
+  - {source: access_token, claim: resource_access.litellm.roles, match: llm-admins, role: proxy_admin}
+teams:
+  - {claim: azp, match: batch}
+access:
+  - {paths: [/ui/**], credentials: [token, session]}
+";
+
+/// A pod that takes the access tokens of its provider, which has a batch job and a command-line tool for clients.
+struct Site {
+    one: OnePod,
+    secret: String,
+}
+
+impl Site {
+    async fn start(issuer: &str) -> Self {
+        let secret = random_key();
+        let batch = json!({
+            "client_id": "batch", "client_secret": secret, "grant_types": ["client_credentials"],
+            "redirect_uris": [], "response_types": [],
+        });
+        let cli = client("cli", &secret, &[CLI.to_owned()], &[]);
+        let section = format!("token_issuers:\n  - {issuer}\n");
+        let one = OnePod::start(
+            |idp| idp.clients.extend([batch, cli]),
+            |pod: &mut PodOptions| {
+                pod.role_map = Some(ROLE_MAP.to_owned());
+                pod.further = section;
+            },
+        );
+        Self { one: one.await, secret }
+    }
+
+    fn pod(&self) -> &Pod {
+        &self.one.pod
+    }
+
+    /// What a batch job gets for its own name and secret.
+    async fn batch_token(&self) -> String {
+        let answer = self.ask_for_tokens("batch", &[("grant_type", "client_credentials")]).await;
+        text(&answer, "access_token")
+    }
+
+    /// Access token and id_token of a person, as a command-line tool gets them.
+    async fn tokens_of(&self, person: Person) -> (String, String) {
+        let verifier = random_key();
+        let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
+        let mut address = Url::parse(&format!("{}/auth", self.one.idp.issuer())).expect("an issuer is a URL");
+        address.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", "cli"),
+            ("redirect_uri", CLI),
+            ("scope", "openid profile email"),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+            ("state", "s"),
+        ]);
+        let agent = Agent::new();
+        let page = agent.get(address.as_str()).await;
+        let page = self.one.idp.sign_in(&agent, page, person.name, person.password).await;
+        let callback = page.location().unwrap_or_else(|| panic!("{}: {}", page.url, page.body));
+        let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+        let form = [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", CLI), ("code_verifier", &*verifier)];
+        let answer = self.ask_for_tokens("cli", &form).await;
+        (text(&answer, "access_token"), text(&answer, "id_token"))
+    }
+
+    async fn ask_for_tokens(&self, client: &str, form: &[(&str, &str)]) -> Value {
+        let url = format!("{}/token", self.one.idp.issuer());
+        let request = http_client().post(url).basic_auth(client, Some(&self.secret)).form(form);
+        request.send().await.expect("the provider answers").json().await.expect("tokens come as JSON")
+    }
+
+    async fn checks(&self, result: &str) -> f64 {
+        self.pod().metric("vestibule_token_checks_total", &[&format!("result=\"{result}\"")]).await
+    }
+}
+
+fn text(answer: &Value, name: &str) -> String {
+    answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_owned()
+}
+
+async fn check_token(pod: &Pod, token: &str) -> Answer {
+    check(pod, &[("authorization", &format!("Bearer {token}"))]).await
+}
+
+#[track_caller]
+fn assert_refused(answer: &Answer) {
+    assert_eq!((answer.status, &answer.json()["error"]), (401, &json!("invalid_token")), "{answer:?}");
+    assert!(answer.one("www-authenticate").contains("invalid_token"), "{answer:?}");
+}
+
+const OF_CORP: &str = "{id: corp-api, provider: corp, audiences: [litellm]}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_jobs_token_passes_in_every_header_and_nothing_leaves_the_process_once_it_is_known() {
+    let site = Site::start(OF_CORP).await;
+    let token = site.batch_token().await;
+    for header in HEADERS {
+        let value = if header == "authorization" { format!("Bearer {token}") } else { token.clone() };
+        let answer = check(site.pod(), &[(header, &value)]).await;
+        assert_eq!(answer.status, 200, "{header}: {answer:?}");
+        assert_eq!(answer.one("x-auth-request-user"), "corp-api:batch");
+        assert_eq!(answer.one("x-auth-request-role"), "internal_user");
+        assert_eq!(answer.one("x-auth-request-groups"), "batch");
+        assert_eq!(answer.one("x-auth-request-key"), "");
+    }
+    let (commands, asked) = (site.one.store_commands().await, site.checks("remembered").await);
+    let fetched = site.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await;
+    for _ in 0..200 {
+        assert_eq!(check_token(site.pod(), &token).await.status, 200);
+    }
+    assert_eq!(site.checks("remembered").await - asked, 200.0);
+    assert_eq!(site.one.store_commands().await - commands, 0.0);
+    assert_eq!(site.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await - fetched, 0.0);
+    assert!(!site.pod().log().contains(&token), "a token stands in the log");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_token_is_theirs_from_their_first_sign_in_on_and_their_id_token_never_is() {
+    let site = Site::start(OF_CORP).await;
+    let (access, id) = site.tokens_of(ALICE).await;
+    assert_refused(&check_token(site.pod(), &id).await);
+
+    // Known to the provider, and to nobody here: what its claims say counts, and the default role does not.
+    let stranger = check_token(site.pod(), &access).await;
+    assert_eq!(stranger.one("x-auth-request-user"), "corp-api:alice");
+    assert_eq!(stranger.one("x-auth-request-role"), "proxy_admin");
+
+    let cookie = sign_in(&site.one.idp, &Agent::new(), site.pod(), ALICE).await;
+    let session = check(site.pod(), &[("cookie", &format!("vestibule={cookie}"))]).await;
+    let user = session.one("x-auth-request-user").to_owned();
+    let known = async || {
+        let answer = check_token(site.pod(), &access).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        (answer.one("x-auth-request-user") == user).then_some(answer)
+    };
+    let answer = wait::until("the token to be the person's", PATIENCE, known).await;
+    assert_eq!(answer.one("x-auth-request-role"), "proxy_admin");
+
+    // The claims that count are the token's own.
+    site.one.idp.set_access_token_claims("alice", json!({})).await;
+    let (lesser, _) = site.tokens_of(ALICE).await;
+    let answer = check_token(site.pod(), &lesser).await;
+    assert_eq!((answer.one("x-auth-request-user"), answer.one("x-auth-request-role")), (&*user, "customer"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_somebody_else_or_from_nobody_known_is_refused_and_is_no_reason_to_take_the_cookie() {
+    let site = Site::start("{id: corp-api, provider: corp, audiences: [another-api]}").await;
+    let cookie = sign_in(&site.one.idp, &Agent::new(), site.pod(), ALICE).await;
+    let cookie = format!("vestibule={cookie}");
+    assert_eq!(check(site.pod(), &[("cookie", &cookie)]).await.status, 200);
+    let batch = site.batch_token().await;
+    let [header, payload, signature]: [&str; 3] = batch.split('.').collect::<Vec<_>>().try_into().expect("three parts");
+    let foreign =
+        URL_SAFE_NO_PAD.encode(json!({"iss": "https://elsewhere.example", "sub": "x", "aud": "another-api"}).to_string());
+    let unsigned = URL_SAFE_NO_PAD.encode(json!({"alg": "none"}).to_string());
+    let tokens = [batch.clone(), format!("{header}.{foreign}.{signature}"), format!("{unsigned}.{payload}.{signature}")];
+    for token in tokens {
+        assert_refused(&check_token(site.pod(), &token).await);
+        assert_refused(&check(site.pod(), &[("authorization", &format!("Bearer {token}")), ("cookie", &cookie)]).await);
+    }
+    assert_eq!(site.checks("refused").await, 6.0);
+    let of_nobody = site.pod().metric("vestibule_token_checks_total", &[r#"issuer="""#, r#"result="refused""#]).await;
+    assert_eq!(of_nobody, 2.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_keys_are_fetched_when_a_token_has_one_and_what_an_old_one_signed_ends_with_it() {
+    let site = Site::start(OF_CORP).await;
+    let old = site.batch_token().await;
+    assert_eq!(check_token(site.pod(), &old).await.status, 200);
+
+    // A provider that does not answer takes nothing away.
+    site.one.idp.fail().await;
+    assert_eq!(check_token(site.pod(), &old).await.status, 200);
+    site.one.idp.resume().await;
+
+    site.one.idp.replace_keys().await;
+    let new = site.batch_token().await;
+    assert_eq!(check_token(site.pod(), &new).await.status, 200);
+    assert_refused(&check_token(site.pod(), &old).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_no_keys_are_known_the_answer_is_that_nobody_can_say() {
+    let issuer = "{id: away, issuer: 'http://127.0.0.1:1', audiences: [litellm]}";
+    let pod = Pod::start(PodOptions { further: format!("token_issuers:\n  - {issuer}\n"), ..PodOptions::new() }).await;
+    let payload = URL_SAFE_NO_PAD.encode(json!({"iss": "http://127.0.0.1:1", "sub": "x", "aud": "litellm"}).to_string());
+    let header = URL_SAFE_NO_PAD.encode(json!({"alg": "RS256", "kid": "k"}).to_string());
+    let answer = check_token(&pod, &format!("{header}.{payload}.c2ln")).await;
+    assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("temporarily_unavailable")), "{answer:?}");
+    assert!(pod.metric("vestibule_token_issuer_refreshes_total", &[r#"outcome="error""#]).await >= 1.0);
+    assert_eq!(pod.metric("vestibule_token_checks_total", &[r#"issuer="away""#, r#"result="unavailable""#]).await, 1.0);
+}

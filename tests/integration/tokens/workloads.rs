@@ -1,0 +1,127 @@
+//! Tokens of ServiceAccounts, from a real API server.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::json;
+
+use super::{HEADERS, PATIENCE, assert_refused, check_token};
+use crate::nginx::check;
+use crate::support::api_server::{ApiServer, ISSUER, MayWriteEvents};
+use crate::support::pod::{Pod, PodOptions};
+use crate::support::wait;
+
+const AUDIENCE: &str = "https://llm.example.com";
+
+const ROLE_MAP: &str = r"
+version: 1
+default_role: customer
+rules:
+  - {provider: cluster, claim: kubernetes\.io.namespace, match: batch, role: internal_user}
+  - {provider: cluster, claim: sub, match: 'system:serviceaccount:batch:operator', role: proxy_admin}
+access:
+  - {paths: [/ui/**], credentials: [token]}
+";
+
+async fn server() -> ApiServer {
+    let server = ApiServer::start(MayWriteEvents::No).await;
+    server.allow_reviews().await;
+    for namespace in ["batch", "elsewhere"] {
+        server.add_namespace(namespace).await;
+        server.add_account(namespace, "job").await;
+    }
+    server
+}
+
+/// A pod that takes ServiceAccounts' tokens, with these further fields of the issuer.
+async fn pod(server: &ApiServer, further: &str) -> Pod {
+    let mut options = PodOptions::new();
+    options.role_map = Some(ROLE_MAP.to_owned());
+    options.further = format!("token_issuers:\n  - {{id: cluster, kind: kubernetes, audiences: ['{AUDIENCE}']{further}}}\n");
+    options.environment.push(("KUBECONFIG".to_owned(), server.pod_kubeconfig().to_string_lossy().into_owned()));
+    Pod::start(options).await
+}
+
+async fn status(pod: &Pod, token: &str) -> u16 {
+    check_token(pod, token).await.status
+}
+
+async fn until_status(pod: &Pod, token: &str, expected: u16) {
+    let what = format!("{expected} for the token");
+    wait::until(&what, PATIENCE, async || (status(pod, token).await == expected).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_projected_token_passes_without_a_key_by_the_rules_for_its_namespace() {
+    let mut server = server().await;
+    server.add_account("batch", "operator").await;
+    let pod = pod(&server, "").await;
+    let token = server.token("batch", "job", AUDIENCE).await;
+    for header in HEADERS {
+        let value = if header == "authorization" { format!("Bearer {token}") } else { token.clone() };
+        let answer = check(&pod, &[(header, &value)]).await;
+        assert_eq!(answer.status, 200, "{header}: {answer:?}");
+        assert_eq!(answer.one("x-auth-request-user"), "cluster:system:serviceaccount:batch:job");
+        assert_eq!(answer.one("x-auth-request-role"), "internal_user");
+    }
+    let operator = check_token(&pod, &server.token("batch", "operator", AUDIENCE).await).await;
+    assert_eq!(operator.one("x-auth-request-role"), "proxy_admin");
+
+    // No rule is for its namespace, and the default role is for people.
+    let elsewhere = check_token(&pod, &server.token("elsewhere", "job", AUDIENCE).await).await;
+    assert_eq!((elsewhere.status, &elsewhere.json()["error"]), (403, &json!("access_denied")));
+
+    for audience in [ISSUER, "https://other.example.com"] {
+        assert_refused(&check_token(&pod, &server.token("batch", "job", audience).await).await);
+    }
+    assert_refused(&check_token(&pod, &expired(&server, &token)).await);
+    assert!(!server.was_asked_elsewhere(), "the keys were looked for at another host than the API server");
+
+    // The keys are known: the API server is needed no more, for tokens that were seen and those that were not.
+    let unseen = server.token("batch", "job", AUDIENCE).await;
+    server.kill();
+    assert_eq!((status(&pod, &token).await, status(&pod, &unseen).await), (200, 200));
+}
+
+/// The same claims, signed by the API server's own key, but from an hour ago.
+fn expired(server: &ApiServer, token: &str) -> String {
+    let header = jsonwebtoken::decode_header(token).expect("a JWT");
+    let mut claims: serde_json::Value = jsonwebtoken::dangerous::insecure_decode_claims(token).expect("a JWT");
+    for name in ["iat", "nbf", "exp"] {
+        claims[name] = json!(claims[name].as_i64().expect("Kubernetes has all three") - 7200);
+    }
+    let header = Header { kid: header.kid, ..Header::new(Algorithm::RS256) };
+    let key = EncodingKey::from_rsa_pem(&server.signing_key()).expect("openssl made it");
+    encode(&header, &claims, &key).expect("it can be signed")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_review_a_deleted_service_account_is_refused_and_a_lost_api_server_is_no_refusal() {
+    let mut server = server().await;
+    server.add_account("batch", "leaver").await;
+    let pod = pod(&server, ", review: true, review_cache: 1s").await;
+    let (leaver, stays) = (server.token("batch", "leaver", AUDIENCE).await, server.token("batch", "job", AUDIENCE).await);
+    assert_eq!((status(&pod, &leaver).await, status(&pod, &stays).await), (200, 200));
+
+    server.delete_account("batch", "leaver").await;
+    until_status(&pod, &leaver, 401).await;
+    assert_eq!(status(&pod, &stays).await, 200);
+    let reviews = async |outcome: &str| pod.metric("vestibule_token_reviews_total", &[&format!("outcome=\"{outcome}\"")]).await;
+    assert!(reviews("good").await >= 2.0 && reviews("refused").await >= 1.0);
+
+    server.kill();
+    until_status(&pod, &stays, 503).await;
+    assert!(reviews("error").await >= 1.0);
+    server.restart().await;
+    until_status(&pod, &stays, 200).await;
+    assert_eq!(status(&pod, &leaver).await, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_starts_without_its_api_server_says_that_it_can_t_say_and_recovers() {
+    let mut server = server().await;
+    let token = server.token("batch", "job", AUDIENCE).await;
+    server.kill();
+    let pod = pod(&server, "").await;
+    assert_eq!(status(&pod, &token).await, 503);
+    server.restart().await;
+    until_status(&pod, &token, 200).await;
+}
