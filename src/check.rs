@@ -162,7 +162,9 @@ impl Checker {
         };
         let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
         let recognised = match credential(read) {
-            Ok(Credential::Header(token)) if tokens::is_jwt(token) => self.by_token(&in_force, token).await.map(|judged| Caller { judged, by: None }),
+            Ok(Credential::Header(token)) if tokens::is_jwt(token) => {
+                self.by_token(&in_force, token).await.map(|judged| Caller { judged, by: None })
+            }
             credential => self.recognise_by(&in_force, credential).await.map(Caller::from),
         };
         let Caller { judged, by } = match recognised {

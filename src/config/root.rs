@@ -11,8 +11,8 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::token_issuer::{Before, Surroundings};
 use super::{
-    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer, apps,
-    keys, provider, store, token_issuer, values,
+    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer, apps, keys,
+    provider, store, token_issuer, values,
 };
 use crate::origin::PublicUrl;
 use crate::roles::{RoleMap, RoleMapError};

@@ -10,7 +10,7 @@ use crate::{
     metrics::{CacheResult, LookUpLabel},
     secret::Digest,
     store::{ReadError, Shard},
-    users::{self, Identity, User},
+    users::{self, Identity},
 };
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl Inner {
                 let slot = Arc::clone(&self.slots[LookUpLabel::Person as usize]).try_acquire_owned().ok()?;
                 Some(async move {
                     let _slot = slot;
-                    inner.read_user(&user, shard, epoch).await
+                    inner.read_person(&user, shard, epoch).await
                 })
             })
         })
@@ -120,13 +120,13 @@ impl Inner {
     }
 
     /// Who has an identity and no record has never finished a sign-in, and is not remembered.
-    async fn read_user(&self, id: &str, shard: Shard, epoch: u64) -> Person {
-        let began = self.clock.monotonic();
-        let found = self.records.get::<User>(&User::key(id)).await;
-        let Some(found) = found.map_err(|error| self.failed_to_read(shard, error))? else { return Ok(None) };
-        let user = Arc::new(CachedUser::new(found.value, self.cache.generation(shard), began));
-        self.cache.insert(shard, epoch, |maps| maps.insert_user(&user));
-        Ok(Some(user))
+    async fn read_person(&self, id: &str, shard: Shard, epoch: u64) -> Person {
+        let entry = (self.cache.generation(shard), self.clock.monotonic());
+        let user = self.read_user(shard, id, entry).await.map_err(|error| self.failed_to_read(shard, error))?;
+        if let Some(user) = &user {
+            self.cache.insert(shard, epoch, |maps| maps.insert_user(user));
+        }
+        Ok(user)
     }
 
     fn failed_to_read(&self, shard: Shard, error: ReadError) -> Unanswered {

@@ -7,18 +7,31 @@ use serde_json::Map;
 use super::*;
 use crate::{
     clock::{Clock, SystemClock},
+    keys::{self, Keys},
     metrics::Metrics,
     principal::IdentityClaims,
-    keys::Keys,
     principals::{Settings, Sources},
     secret::KeyRing,
     session::{Limits, Logout},
     store::{MemoryStore, Records, Ttl},
-    users::{Admission, SignIn, SignedIn, Users},
+    users::{Admission, SignIn, SignedIn, User, Users},
 };
 
 const ISSUER: &str = "https://idp.example.com";
 const PATIENCE: Duration = Duration::from_secs(10);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+fn of_keys() -> keys::Settings {
+    keys::Settings {
+        max_per_user: 5,
+        default_duration: MONTH,
+        max_duration: MONTH,
+        overlap_max: MONTH,
+        claims_max_age: MONTH,
+        sign_in_within: MONTH,
+        admin_roles: Vec::new(),
+    }
+}
 
 struct World {
     records: Records,
@@ -33,8 +46,11 @@ impl World {
         let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
         let limits = Limits { idle: Duration::from_secs(600), absolute: Duration::from_secs(600) };
         let users = Arc::new(Users::new(records.clone(), Arc::clone(&clock), limits));
-        let settings = Settings { limits, grace: Duration::from_secs(60), entries: 100 };
-        let principals = Principals::start(records.clone(), Arc::clone(&users), clock, Arc::new(Metrics::new()), settings);
+        let metrics = Arc::new(Metrics::new());
+        let keys = Arc::new(Keys::new(records.clone(), Arc::clone(&clock), Arc::clone(&metrics), of_keys()));
+        let settings = Settings { limits, grace: Duration::from_secs(60), entries: 100, claims_max_age: MONTH };
+        let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys };
+        let principals = Principals::start(sources, clock, metrics, settings);
         Self { records, users, principals }
     }
 
