@@ -155,6 +155,7 @@ class Refusals(unittest.TestCase):
             ({"extraEnv": {"A": "b"}}, "extraEnv", "got object, want array"),
             ({"podLabels": {"a": 1}}, "podLabels/a", "got number, want string"),
             ({"ingress": {"programPaths": ["v1"]}}, "ingress/programPaths/0"),
+            ({"ingress": {"controller": "nginx"}}, "ingress/controller", "value must be one of 'ingress-nginx', 'traefik'"),
         ]:
             with self.subTest(wrong):
                 self.refused(over(MINIMAL, wrong), *words)
@@ -478,7 +479,7 @@ class Gateway(unittest.TestCase):
         return {one["metadata"]["name"].removeprefix("door-vestibule-"): one for one in found}
 
     def annotation(self, ingress, name):
-        return ingress["metadata"]["annotations"].get(f"nginx.ingress.kubernetes.io/{name}")
+        return ingress["metadata"].get("annotations", {}).get(f"nginx.ingress.kubernetes.io/{name}")
 
     def test_what_leads_to_the_upstream_asks_the_check_and_takes_all_six_headers(self):
         ingresses = self.ingresses()
@@ -487,6 +488,14 @@ class Gateway(unittest.TestCase):
             self.assertEqual(asked, "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx")
             headers = self.annotation(ingresses[name], "auth-response-headers").split(", ")
             self.assertEqual(set(headers), {f"X-Auth-Request-{name}" for name in self.HEADERS})
+
+    def test_traefik_is_made_to_say_which_request_it_is_about_and_ingress_nginx_does_so_itself(self):
+        snippet = {"proxy_set_header X-Original-URL $scheme://$host$request_uri;", "proxy_set_header X-Original-Method $request_method;"}
+        for name, expected in (("traefik", snippet), ("deployment", set())):
+            found = [one for one in pick(objects_of(CHART / f"ci/{name}-values.yaml"), "Ingress") if self.annotation(one, "auth-url")]
+            self.assertEqual(len(found), 2)
+            for one in found:
+                self.assertEqual(set((self.annotation(one, "auth-snippet") or "").splitlines()), expected)
 
     def test_browsers_are_sent_to_sign_in_and_programs_are_not(self):
         ingresses = self.ingresses()

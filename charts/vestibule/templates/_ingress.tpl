@@ -33,4 +33,10 @@ spec:
 {{- define "vestibule.ingress.check" -}}
 nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" . }}:{{ .Values.ports.check }}/auth/nginx
 nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-User, X-Auth-Request-Email, X-Auth-Request-Preferred-Username, X-Auth-Request-Groups, X-Auth-Request-Role, X-Auth-Request-Key
+{{- if eq .Values.ingress.controller "traefik" }}
+{{/* What ingress-nginx sends by itself. Without it a client's own X-Original-URL would reach the check. */}}
+nginx.ingress.kubernetes.io/auth-snippet: |
+  proxy_set_header X-Original-URL $scheme://$host$request_uri;
+  proxy_set_header X-Original-Method $request_method;
+{{- end }}
 {{- end -}}
