@@ -97,6 +97,21 @@ def driver():
     return [*python(), "--", "/usr/bin/python3"]
 
 
+def traefik():
+    return [f"{wheels('traefik')}/bin/traefik:/usr/bin/traefik", "--", "/usr/bin/traefik"]
+
+
+def litellm():
+    folder = wheels("litellm")
+    return [*python(), "--env", "PYTHONPATH=/opt/litellm", f"{folder}:/opt/litellm", "--", "/usr/bin/python3", "/opt/litellm/bin/litellm"]
+
+
+def wheels(name):
+    """The folder of a set of wheels, which is installed unless it is there."""
+    subprocess.run([PEERS / "wheels/install.sh", name], check=True)
+    return PEERS / "wheels" / name
+
+
 def python():
     """This Python as /usr/bin/python3, and its own modules at the place where they are here."""
     binary, files = os.path.realpath(sys.executable), []
@@ -107,7 +122,7 @@ def python():
             f"{binary}:/usr/bin/python3", *(f"{path}:{path}" for path in files)]
 
 
-RECIPES = {"node": node, "nginx": nginx, "redis": redis, "tools": tools, "driver": driver}
+RECIPES = {"node": node, "nginx": nginx, "redis": redis, "tools": tools, "driver": driver, "traefik": traefik, "litellm": litellm}
 
 
 def archive(name):

@@ -2,8 +2,10 @@
 //
 //   node upstream.mjs <port> [<address to listen on>]
 //
-// HTML for people; under `Accept: application/json` every header it received, for tests.
+// HTML for people; under `Accept: application/json` every header it received, for tests. Who changes to WebSocket gets
+// them as the first message, and the connection is closed.
 
+import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 
 const IDENTITY = [
@@ -62,6 +64,17 @@ const server = createServer((req, res) => {
   const { method, url, headers, rawHeaders } = req;
   const body = json ? JSON.stringify({ method, path: url, headers, rawHeaders }) : page(req);
   res.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' }).end(method === 'HEAD' ? '' : body);
+});
+/** One message of text, as a server frames it. */
+function frame(text) {
+  const payload = Buffer.from(text);
+  return Buffer.concat([Buffer.from([0x81, 126, payload.length >> 8, payload.length & 0xff]), payload]);
+}
+
+server.on('upgrade', ({ method, url, headers, rawHeaders }, socket) => {
+  const accept = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+  socket.end(frame(JSON.stringify({ method, path: url, headers, rawHeaders })));
 });
 server.keepAliveTimeout = 120_000;
 server.listen(Number(process.argv[2] ?? 0), process.argv[3] ?? '127.0.0.1', () => {

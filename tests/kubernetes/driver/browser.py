@@ -13,7 +13,7 @@ AUTHORITY = "/etc/driver/ca.pem"
 # How a question can end without an answer.
 FAILURES = (OSError, http.client.HTTPException)
 SIGN_IN = re.compile(r"<form[^>]*action=\"([^\"]*)\"")
-INPUT = re.compile(r"<input[^>]*name=\"([^\"]*)\"[^>]*?(?:value=\"([^\"]*)\")?[^>]*>")
+INPUT = re.compile(r"<input(?=[^>]*\bname=\"([^\"]*)\")(?:(?=[^>]*\bvalue=\"([^\"]*)\")|)")
 
 
 class Strange(Exception):

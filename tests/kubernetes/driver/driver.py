@@ -14,8 +14,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import load
+import websocket
 from browser import FAILURES, Browser, Connections
-from door import Door
+from door import SESSION, Door
 
 POLL = 0.02
 # Seconds without an answer after which a pod has ended.
@@ -128,6 +129,25 @@ def endings(door, pod, session, upstream):
     say(wrong=wrong, **{name: at - began for name, at in last.items()})
 
 
+def asks(questions):
+    """Requests one after the other, each as `ask` takes it."""
+    for one in questions:
+        ask(**one)
+
+
+def sign_out(door, session):
+    door = Door(**door)
+    browser = door.at(door.browser([{"host": door.host, "path": "/", "name": SESSION, "value": session}]), None)
+    page = browser.get(f"{door.origin}/sso/logout").expect(200)
+    browser.submit(page).expect(302, 303)
+    say(cookie=browser.cookie(door.host, SESSION))
+
+
+def upgrade(host, place, path, session=None, headers=None):
+    status, message = websocket.first_message(host, place, path, session, (headers or {}).items())
+    say(status=status, received=json.loads(message) if message else None)
+
+
 def under_load(door, **more):
     load.run(Door(**door), end_of_stdin(), say, **more)
 
@@ -144,7 +164,8 @@ def end_of_stdin():
 
 
 COMMANDS = {"idle": idle, "ask": ask, "logins": logins, "begin": begin, "finish": finish, "checks": checks, "follow": follow,
-            "endings": endings, "load": under_load}
+            "endings": endings, "load": under_load, "upgrade": upgrade,
+            "asks": asks, "sign_out": sign_out}
 
 
 def main():

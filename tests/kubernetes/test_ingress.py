@@ -1,0 +1,201 @@
+"""The chart's Ingresses, served by Traefik, and by nginx with what ingress-nginx makes of them."""
+
+import json
+import secrets
+import sys
+import tempfile
+
+import controllers
+import images
+import kube
+import release
+import world
+from case import Case
+from release import Release
+from world import ALICE, CAROL, HOST, PUBLIC_URL
+
+IDENTITY = ("user", "email", "preferred-username", "groups", "role", "key")
+ROLE_MAP = {
+    "version": 1, "default_role": "internal_user_viewer",
+    "rules": [{"claim": "groups", "match": "/engineering/*", "role": "internal_user"}],
+    "teams": [{"claim": "groups", "match": "/teams/*", "strip": "/teams/"}],
+    "access": [
+        {"paths": ["/open/**"], "allow": "anyone"},
+        {"paths": ["/engineers/**"], "methods": ["GET"], "roles": ["internal_user"]},
+        {"paths": ["/engineers/**"], "roles": ["proxy_admin"]},
+        {"paths": ["/nobody/**"], "allow": "nobody"},
+        {"paths": ["/**"]},
+    ],
+}
+
+
+class Controller:
+    """What both of them do."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.world = world.shared()
+        try:
+            cls.serve()
+        except BaseException:
+            # It is no test's failure, so that nobody else tells of it.
+            print(cls.world.namespace.story(), file=sys.stderr)
+            raise
+
+    @classmethod
+    def serve(cls):
+        if not kube.own():
+            images.into_cluster(*cls.IMAGES)
+        cls.world.give_secrets()
+        controllers.certificate(cls.world)
+        cls.controller = cls.CONTROLLER(cls.world)
+        cls.addClassCleanup(cls.controller.close)
+        cls.addClassCleanup(cls.world.namespace.helm, "uninstall", cls.RELEASE, "--ignore-not-found", "--wait")
+        cls.release = cls.install()
+        cls.controller.start(cls.RELEASE)
+        cls.sessions = {person["user"]: cls.sign_in(person) for person in (ALICE, CAROL)}
+
+    @classmethod
+    def install(cls):
+        made = Release(cls.world, cls.RELEASE, cls.controller.gateway, replicaCount=2, roleMap={"document": ROLE_MAP},
+                       config={"store": {"key_prefix": f"vestibule:{cls.RELEASE}-{secrets.token_hex(3)}:"}})
+        # The values of deploy/, and over them those of this world.
+        over = world.over(made.values, {"ingress": {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE},
+                                        "networkPolicy": {"gateway": [{"podSelector": {}}]}})
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(over, file)
+            file.flush()
+            made.install("--values", cls.controller.folder / "values.yaml", "--values", file.name, *release.WAIT)
+        return made
+
+    @classmethod
+    def sign_in(cls, person):
+        """Through the gateway from the first page on, and back to it: the driver insists on that."""
+        begun = cls.world.driver.one("begin", door=cls.release.way, person=person, pod=None)
+        return cls.world.driver.one("finish", door=cls.release.way, pod=None, **begun)["session"]
+
+    def question(self, path, person=None, method="GET", **headers):
+        headers = {"accept": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        if person:
+            headers["cookie"] = f"other=kept; __Host-vestibule={self.sessions[person['user']]}"
+        return {"url": PUBLIC_URL + path, "method": method, "headers": headers, "routes": {PUBLIC_URL: self.release.way["gateway"]}}
+
+    def ask(self, path, person=None, method="GET", **headers):
+        return self.world.driver.ask(**self.question(path, person, method, **headers))
+
+    def asks(self, *questions):
+        return self.world.driver.run("asks", questions=questions)
+
+    def received(self, answer):
+        """What the upstream was sent, as it stands in its answer: name to all values."""
+        self.assertEqual(answer["status"], 200, answer)
+        return headers_of(json.loads(answer["body"]))
+
+    def header(self, answer, name):
+        return next((value for key, value in answer["headers"] if key == name), None)
+
+    def test_the_upstream_is_told_who_it_is(self):
+        received = self.received(self.ask("/page", ALICE))
+        told = {name: received.get(f"x-auth-request-{name}", [""]) for name in IDENTITY}
+        self.assertRegex(told.pop("user")[0], r"^[0-9a-f-]{36}$")
+        self.assertEqual(told, {"email": ["alice@example.com"], "preferred-username": ["alice"], "groups": ["research"],
+                                "role": ["internal_user"], "key": [""]})
+
+    def test_nobody_else_can_say_who_it_is(self):
+        forged = {f"x-auth-request-{name}": "forged" for name in IDENTITY}
+        people = (("/page", CAROL), ("/v1/models", CAROL), ("/open/page", None))
+        for (path, person), answer in zip(people, self.asks(*(self.question(*one, **forged) for one in people))):
+            with self.subTest(path):
+                received = self.received(answer)
+                self.assertNotIn("forged", json.dumps(received))
+                self.assertEqual(received.get("x-auth-request-groups", [""]), [""])
+                self.assertEqual(received.get("x-auth-request-preferred-username", [""]), ["carol"] if person else [""])
+
+    def test_a_name_that_is_spelt_with_underscores_reaches_no_upstream(self):
+        question = self.question("/open/page")
+        question["headers"]["X_Auth_Request_User"] = "forged"
+        self.assertNotIn("forged", json.dumps(self.received(self.world.driver.ask(**question))))
+
+    def test_a_browser_is_sent_to_the_sign_in_and_a_program_is_not(self):
+        browser, program = self.asks(self.question("/page?a=b&c=%2Fd"), self.question("/v1/chat/completions", method="POST"))
+        self.assertEqual(browser["status"], 302)
+        self.assertEqual(self.header(browser, "location"), f"{PUBLIC_URL}/sso/login?rd=https://{HOST}%2Fpage%3Fa%3Db%26c%3D%252Fd")
+        self.assertEqual((program["status"], self.header(program, "location")), (401, None))
+        self.assertIn("Bearer", self.header(program, "www-authenticate"))
+
+    def test_access_rules_are_about_the_request_that_was_made(self):
+        expected = (
+            ("/engineers/page", ALICE, "GET", 200), ("/engineers/page", ALICE, "DELETE", 403), ("/engineers/page", CAROL, "GET", 403),
+            ("/open/page", None, "GET", 200), ("/nobody/page", ALICE, "GET", 403), ("/open/../nobody/page", ALICE, "GET", 403),
+            ("/open/%2e%2e/nobody/page", None, "GET", 403), ("//nobody/page", ALICE, "GET", 403),
+        )
+        answers = self.asks(*(self.question(path, person, method) for path, person, method, _ in expected))
+        self.assertEqual([answer["status"] for answer in answers], [status for *_, status in expected])
+
+    def test_what_a_client_says_of_the_request_counts_for_nothing(self):
+        """Were it the client's word, each of these would pass as /open/page."""
+        lies = [{"x_original_url": url, "x_original_method": "GET", "x_original_uri": "/open/page", "x_forwarded_uri": "/open/page",
+                 "x_forwarded_method": "GET", "x_forwarded_host": HOST, "x_forwarded_proto": "https", "x_rewrite_url": "/open/page",
+                 "x_auth_request_redirect": "/open/page", "connection": connection}
+                for url in (f"{PUBLIC_URL}/open/page", "/open/page") for connection in ("keep-alive", "x-original-url, x-original-method")]
+        for path, method in (("/engineers/page", "GET"), ("/nobody/page", "GET"), ("/engineers/page", "DELETE")):
+            answers = self.asks(*(self.question(path, CAROL, method, **lie) for lie in lies))
+            self.assertEqual([answer["status"] for answer in answers], [403] * len(lies), path)
+
+    def test_our_own_pages_are_served_without_a_check(self):
+        nobody, alice, page = self.asks(self.question("/sso/session"), self.question("/sso/session", ALICE),
+                                        self.question("/vestibule/", ALICE, accept="text/html"))
+        self.assertEqual((nobody["status"], self.header(nobody, "location")), (401, None))
+        self.assertEqual(json.loads(nobody["body"])["error"], "login_required")
+        self.assertEqual(json.loads(alice["body"])["user_email"], "alice@example.com")
+        self.assertEqual(page["status"], 200)
+        self.assertIn("alice@example.com", page["body"])
+
+    def test_the_check_and_the_metrics_are_reached_by_nobody(self):
+        """These paths are the upstream's, like all others."""
+        paths = ("/auth/nginx", "/metrics", "/readyz", "/livez")
+        for path, nobody, alice in zip(paths, self.asks(*(self.question(path) for path in paths)),
+                                       self.asks(*(self.question(path, ALICE) for path in paths))):
+            with self.subTest(path):
+                self.assertEqual(nobody["status"], 302)
+                self.assertEqual(self.received(alice)["x-auth-request-preferred-username"], ["alice"])
+
+    def test_a_websocket_opens_for_who_is_signed_in(self):
+        where = {"host": HOST, "place": self.release.way["gateway"], "path": "/socket"}
+        self.assertEqual(self.world.driver.one("upgrade", **where)["status"], 302)
+        opened = self.world.driver.one("upgrade", session=self.sessions["alice"], headers={"X-Auth-Request-Role": "forged"}, **where)
+        self.assertEqual(opened["status"], 101)
+        self.assertEqual(headers_of(opened["received"])["x-auth-request-role"], ["internal_user"])
+
+    def test_who_has_signed_out_is_sent_to_the_sign_in(self):
+        session = self.sign_in(CAROL)
+        question = self.question("/page")
+        question["headers"]["cookie"] = f"__Host-vestibule={session}"
+        self.assertEqual(self.world.driver.ask(**question)["status"], 200)
+        self.world.driver.one("sign_out", door=self.release.way, session=session)
+        # Each pod is told of it; the one that is asked next may be the other.
+        kube.until("the session has ended", lambda: self.world.driver.ask(**question)["status"] == 302, patience=10)
+
+
+def headers_of(received):
+    names, values = [name.lower() for name in received["rawHeaders"][::2]], received["rawHeaders"][1::2]
+    return {name: [value for other, value in zip(names, values) if other == name] for name in names}
+
+
+class IngressNginx(Controller, Case):
+    RELEASE, CONTROLLER, IMAGES = "by-nginx", controllers.Nginx, ("nginx",)
+
+
+class Traefik(Controller, Case):
+    RELEASE, CONTROLLER, IMAGES = "by-traefik", controllers.Traefik, ("traefik",)
+
+    def test_without_the_snippet_nobody_comes_in(self):
+        """What becomes of values for ingress-nginx: the check refuses what nobody has told it of."""
+        name = f"{self.RELEASE}-vestibule-upstream"
+        snippet = "nginx.ingress.kubernetes.io/auth-snippet"
+        kept = self.world.namespace.get("ingress", name)["metadata"]["annotations"][snippet]
+        self.addCleanup(lambda: kube.until("it is asked again", lambda: self.ask("/page", ALICE)["status"] == 200))
+        self.addCleanup(self.world.namespace.run, "annotate", "ingress", name, f"{snippet}={kept}")
+        self.world.namespace.run("annotate", "ingress", name, f"{snippet}-")
+        kube.until("Traefik has seen it", lambda: self.ask("/page", ALICE)["status"] == 403)
+
