@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import chat
 import load
 import websocket
 from browser import FAILURES, Browser, Connections
@@ -148,6 +149,19 @@ def upgrade(host, place, path, session=None, headers=None):
     say(status=status, received=json.loads(message) if message else None)
 
 
+def chats(door, questions):
+    """Each question is session, model, stream and headers."""
+    door = Door(**door)
+    connections = Connections({door.origin: door.gateway})
+    for one in questions:
+        status, said = chat.ask(connections, door, **one)
+        say(status=status, said=said)
+
+
+def chats_under_load(door, **more):
+    chat.run(Door(**door), end_of_stdin(), say, **more)
+
+
 def under_load(door, **more):
     load.run(Door(**door), end_of_stdin(), say, **more)
 
@@ -165,7 +179,7 @@ def end_of_stdin():
 
 COMMANDS = {"idle": idle, "ask": ask, "logins": logins, "begin": begin, "finish": finish, "checks": checks, "follow": follow,
             "endings": endings, "load": under_load, "upgrade": upgrade,
-            "asks": asks, "sign_out": sign_out}
+            "asks": asks, "sign_out": sign_out, "chats": chats, "chats_under_load": chats_under_load}
 
 
 def main():

@@ -18,7 +18,10 @@ install() {
   [ -e "$1/.made-of" ] && [ "$(cat "$1/.made-of")" = "$(made_of "$1")" ] && return 0
   echo "wheels: installing $1 from PyPI" >&2
   rm -rf "$1"
-  "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: --target "$1" -r "$1.txt"
+  "$PYTHON" -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: --no-compile \
+    --target "$1" -r "$1.txt"
+  # Nothing in an image has a time, by which Python would otherwise know what it has compiled.
+  "$PYTHON" -m compileall -q --invalidation-mode unchecked-hash "$1"
   made_of "$1" >"$1/.made-of"
 }
 

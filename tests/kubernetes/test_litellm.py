@@ -1,0 +1,144 @@
+"""LiteLLM beside the sidecar, as deploy/litellm has it, behind nginx with the template."""
+
+import json
+import re
+import secrets
+import subprocess
+import tempfile
+
+import images
+import kube
+import release
+import world
+from case import Case
+from paths import ROOT
+from release import Release
+from world import ALICE, BOB, CAROL, PEOPLE, PUBLIC_URL
+
+FOLDER = ROOT / "deploy/litellm"
+MODEL, WORDS = "parrot", "Who is a clever bird?"
+# Starting LiteLLM is two dozen seconds of a processor to itself.
+PATIENCE = 600
+SESSIONS = 6
+
+
+class LiteLlm(Release):
+    def __init__(self, within):
+        super().__init__(within, "llm", gateway="gateway-llm", upstream={"serviceName": ""}, networkPolicy={"upstream": {"podLabels": None}},
+                         roleMap={"document": None, "fragments": {"selector": ""}}, config={"store": {"key_prefix": "vestibule:llm:"}})
+        self.key = f"sk-{secrets.token_hex(32)}"
+
+    def start(self):
+        if not kube.own():
+            images.into_cluster("litellm")
+        self.namespace.secret("litellm", **{"master-key": self.key})
+        self.namespace.run("apply", "--server-side", "--filename", FOLDER / "litellm.yaml")
+        # Of what deploy/litellm says, what this machine has not.
+        image = {"repository": images.repository("litellm"), "tag": images.tag("litellm")}
+        over = {"upstream": {"image": image, "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}}}}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(over, file)
+            file.flush()
+            self.install("--values", FOLDER / "values.yaml", "--values", file.name, "--wait", f"--timeout={PATIENCE}s")
+        self.start_gateway(f"{self.fullname}-upstream:4000", template(self.key))
+        self.signed_in = {person["user"]: self.sessions([person], 1)[0]["session"] for person in (ALICE, BOB, CAROL)}
+
+
+def template(key):
+    """What the README's own command makes of the template, filled in as nginx's image does."""
+    [command] = re.findall(r"^ +(sed .*)$", (FOLDER / "README.md").read_text(), re.M)
+    text = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert text.count("${LITELLM_MASTER_KEY}") == 1, text
+    return text.replace("${LITELLM_MASTER_KEY}", key)
+
+
+def litellm():
+    def make():
+        within = world.shared()
+        within.give_secrets()
+        made = LiteLlm(within)
+        made.start()
+        return made
+
+    return world.once("litellm", make)
+
+
+class BesideLiteLlm(Case):
+    def setUp(self):
+        self.door = litellm()
+
+    def chat(self, person, stream=False, **headers):
+        session = self.door.signed_in[person["user"]] if person else None
+        return {"session": session, "model": MODEL, "stream": stream, "headers": list(headers.items())}
+
+    def chats(self, *questions):
+        lines = self.door.world.driver.run("chats", door=self.door.way, questions=questions)
+        return [(line["status"], line["said"]) for line in lines]
+
+    def ask(self, path, person=None, method="GET", body=None):
+        headers = {"accept": "application/json", "content-type": "application/json"}
+        if person:
+            headers["cookie"] = f"__Host-vestibule={self.door.signed_in[person['user']]}"
+        return self.door.world.driver.ask(PUBLIC_URL + path, method=method, headers=headers, body=body,
+                                          routes={PUBLIC_URL: self.door.way["gateway"]})
+
+    def test_it_needs_no_root_and_writes_nothing_but_its_own_folder(self):
+        pods = self.door.pods()
+        self.assertEqual(len(pods), 3)
+        for pod in pods:
+            [upstream] = pod["spec"]["containers"]
+            self.assertTrue(upstream["securityContext"]["readOnlyRootFilesystem"])
+            self.assertEqual(upstream["securityContext"]["runAsUser"], 65532)
+            self.assertEqual([one["restartCount"] for one in release.statuses(pod)], [0, 0])
+
+    def test_who_is_signed_in_chats_without_knowing_its_key(self):
+        questions = [self.chat(person, stream) for person in (ALICE, BOB) for stream in (False, True)]
+        self.assertEqual(self.chats(*questions), [(200, WORDS)] * len(questions))
+
+    def test_nobody_else_does(self):
+        (nobody, _), (no_role, _) = self.chats(self.chat(None), self.chat(CAROL, stream=True))
+        self.assertEqual((nobody, no_role), (401, 403))
+
+    def test_its_key_opens_nothing_from_outside(self):
+        own = f"Bearer {self.door.key}"
+        answers = self.chats(self.chat(None, Authorization=own), self.chat(BOB, Authorization=own), self.chat(BOB, **{"x-api-key": self.door.key}))
+        self.assertEqual([status for status, _ in answers], [401] * 3)
+
+    def test_people_may_ask_models_and_administrators_the_rest(self):
+        self.assertEqual(self.ask("/v1/models", BOB)["status"], 200)
+        for path, method in (("/model/info", "GET"), ("/key/generate", "POST"), ("/v1/models/../../model/info", "GET"), ("/v1/files", "GET")):
+            with self.subTest(path):
+                self.assertEqual(self.ask(path, BOB, method)["status"], 403)
+        models = self.ask("/model/info", ALICE)
+        self.assertEqual((models["status"], [one["model_name"] for one in json.loads(models["body"])["data"]]), (200, [MODEL]))
+
+    def test_who_goes_around_the_gateway_needs_its_key(self):
+        body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": WORDS}]})
+        address = self.door.addresses()[0]
+        answer = self.door.world.driver.ask(f"http://{address}:4000/v1/chat/completions", method="POST", body=body, headers={
+            "content-type": "application/json", "x-auth-request-user": "forged", "x-auth-request-role": "proxy_admin"})
+        self.assertGreaterEqual(answer["status"], 400)
+        self.assertNotIn("choices", answer["body"])
+
+    def test_a_roll_of_all_pods_signs_nobody_out_and_loses_no_login(self):
+        sessions = self.door.sessions([ALICE, BOB], SESSIONS)
+        # Of people, only administrators may open the page that is checked after a login.
+        load = self.door.world.driver.until_told("chats_under_load", door=self.door.way, sessions=sessions, people=[ALICE], model=MODEL,
+                                                 words=WORDS, service=f"{self.door.fullname}-check", chats=2, streams=2, logins=1)
+        before = self.door.names()
+        with load:
+            self.assertIn("started", load.line())
+            self.door.namespace.run("rollout", "restart", f"deployment/{self.door.fullname}")
+            self.door.namespace.rolled_out("deployment", self.door.fullname, PATIENCE)
+            self.door.until_gone(before)
+            *failed, end = load.end()
+        self.say(f"a roll of LiteLLM's pods: {end['counts']} in {end['seconds']:.0f} s")
+        self.judge(end["counts"], failed)
+        self.assertEqual(len(self.door.pods()), 3)
+
+    def judge(self, counts, failed):
+        good = {"chat 200", "stream 200", "login done", "check after login 200"}
+        self.assertLessEqual(good, set(counts))
+        # Three starts of LiteLLM leave little of a small machine to anybody else: what then came too late says so by 503.
+        self.assertLessEqual(set(counts) - good, {"chat 503", "stream 503", "check after login 503"}, failed)
+        self.assertLess(sum(counts[name] for name in set(counts) - good), sum(counts.values()) / 100, failed)
