@@ -103,7 +103,8 @@ def traefik():
 
 def litellm():
     folder = wheels("litellm")
-    return [*python(), "--env", "PYTHONPATH=/opt/litellm", f"{folder}:/opt/litellm", "--", "/usr/bin/python3", "/opt/litellm/bin/litellm"]
+    return [*python(), "--env", "PYTHONPATH=/opt/litellm", f"{folder}:/opt/litellm",
+            "--", "/usr/bin/python3", "/opt/litellm/bin/litellm"]
 
 
 def wheels(name):

@@ -121,8 +121,10 @@ def locations_of(ingress, path, number):
         raise AssertionError(f"ingress-nginx takes no snippets by default: {unknown}")
     service, check = path["backend"]["service"], f"/_external-auth-{number}"
     backend = f"http://{service['name']}.{ingress['metadata']['namespace']}.svc.cluster.local:{service['port']['number']}"
-    more = {"number": number, "check": check, "body": told.get("proxy-body-size", "1m"), "timeout": told.get("proxy-read-timeout", "60"),
-            "backend": backend, "auth_url": told.get("auth-url"), "sign_in": told.get("auth-signin")}
+    more = {
+        "number": number, "check": check, "backend": backend, "auth_url": told.get("auth-url"), "sign_in": told.get("auth-signin"),
+        "body": told.get("proxy-body-size", "1m"), "timeout": told.get("proxy-read-timeout", "60"),
+    }
     text, asked = "", ""
     if more["auth_url"]:
         text += CHECK.format(check_host=urlsplit(more["auth_url"]).hostname, **more)
@@ -135,7 +137,8 @@ def locations_of(ingress, path, number):
 
 def response_headers(listed):
     names = [name.strip() for name in listed.split(",") if name.strip()]
-    return "".join(HEADER.format(index=index, name=name, variable=name.lower().replace("-", "_")) for index, name in enumerate(names))
+    return "".join(HEADER.format(index=index, name=name, variable=name.lower().replace("-", "_"))
+                   for index, name in enumerate(names))
 
 
 def prefixes(path):

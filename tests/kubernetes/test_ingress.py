@@ -60,8 +60,8 @@ class Controller:
         made = Release(cls.world, cls.RELEASE, cls.controller.gateway, replicaCount=2, roleMap={"document": ROLE_MAP},
                        config={"store": {"key_prefix": f"vestibule:{cls.RELEASE}-{secrets.token_hex(3)}:"}})
         # The values of deploy/, and over them those of this world.
-        over = world.over(made.values, {"ingress": {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE},
-                                        "networkPolicy": {"gateway": [{"podSelector": {}}]}})
+        ingress = {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE}
+        over = world.over(made.values, {"ingress": ingress, "networkPolicy": {"gateway": [{"podSelector": {}}]}})
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(over, file)
             file.flush()
@@ -78,7 +78,8 @@ class Controller:
         headers = {"accept": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
         if person:
             headers["cookie"] = f"other=kept; __Host-vestibule={self.sessions[person['user']]}"
-        return {"url": PUBLIC_URL + path, "method": method, "headers": headers, "routes": {PUBLIC_URL: self.release.way["gateway"]}}
+        routes = {PUBLIC_URL: self.release.way["gateway"]}
+        return {"url": PUBLIC_URL + path, "method": method, "headers": headers, "routes": routes}
 
     def ask(self, path, person=None, method="GET", **headers):
         return self.world.driver.ask(**self.question(path, person, method, **headers))
@@ -119,14 +120,16 @@ class Controller:
     def test_a_browser_is_sent_to_the_sign_in_and_a_program_is_not(self):
         browser, program = self.asks(self.question("/page?a=b&c=%2Fd"), self.question("/v1/chat/completions", method="POST"))
         self.assertEqual(browser["status"], 302)
-        self.assertEqual(self.header(browser, "location"), f"{PUBLIC_URL}/sso/login?rd=https://{HOST}%2Fpage%3Fa%3Db%26c%3D%252Fd")
+        back = f"https://{HOST}%2Fpage%3Fa%3Db%26c%3D%252Fd"
+        self.assertEqual(self.header(browser, "location"), f"{PUBLIC_URL}/sso/login?rd={back}")
         self.assertEqual((program["status"], self.header(program, "location")), (401, None))
         self.assertIn("Bearer", self.header(program, "www-authenticate"))
 
     def test_access_rules_are_about_the_request_that_was_made(self):
         expected = (
-            ("/engineers/page", ALICE, "GET", 200), ("/engineers/page", ALICE, "DELETE", 403), ("/engineers/page", CAROL, "GET", 403),
-            ("/open/page", None, "GET", 200), ("/nobody/page", ALICE, "GET", 403), ("/open/../nobody/page", ALICE, "GET", 403),
+            ("/engineers/page", ALICE, "GET", 200), ("/engineers/page", ALICE, "DELETE", 403),
+            ("/engineers/page", CAROL, "GET", 403), ("/open/page", None, "GET", 200),
+            ("/nobody/page", ALICE, "GET", 403), ("/open/../nobody/page", ALICE, "GET", 403),
             ("/open/%2e%2e/nobody/page", None, "GET", 403), ("//nobody/page", ALICE, "GET", 403),
         )
         answers = self.asks(*(self.question(path, person, method) for path, person, method, _ in expected))
@@ -134,10 +137,12 @@ class Controller:
 
     def test_what_a_client_says_of_the_request_counts_for_nothing(self):
         """Were it the client's word, each of these would pass as /open/page."""
-        lies = [{"x_original_url": url, "x_original_method": "GET", "x_original_uri": "/open/page", "x_forwarded_uri": "/open/page",
-                 "x_forwarded_method": "GET", "x_forwarded_host": HOST, "x_forwarded_proto": "https", "x_rewrite_url": "/open/page",
-                 "x_auth_request_redirect": "/open/page", "connection": connection}
-                for url in (f"{PUBLIC_URL}/open/page", "/open/page") for connection in ("keep-alive", "x-original-url, x-original-method")]
+        hops = ("keep-alive", "x-original-url, x-original-method")
+        lies = [{
+            "x_original_url": url, "x_original_method": "GET", "x_original_uri": "/open/page", "x_rewrite_url": "/open/page",
+            "x_forwarded_uri": "/open/page", "x_forwarded_method": "GET", "x_forwarded_host": HOST, "x_forwarded_proto": "https",
+            "x_auth_request_redirect": "/open/page", "connection": connection,
+        } for url in (f"{PUBLIC_URL}/open/page", "/open/page") for connection in hops]
         for path, method in (("/engineers/page", "GET"), ("/nobody/page", "GET"), ("/engineers/page", "DELETE")):
             answers = self.asks(*(self.question(path, CAROL, method, **lie) for lie in lies))
             self.assertEqual([answer["status"] for answer in answers], [403] * len(lies), path)
@@ -163,7 +168,8 @@ class Controller:
     def test_a_websocket_opens_for_who_is_signed_in(self):
         where = {"host": HOST, "place": self.release.way["gateway"], "path": "/socket"}
         self.assertEqual(self.world.driver.one("upgrade", **where)["status"], 302)
-        opened = self.world.driver.one("upgrade", session=self.sessions["alice"], headers={"X-Auth-Request-Role": "forged"}, **where)
+        opened = self.world.driver.one("upgrade", session=self.sessions["alice"], headers={"X-Auth-Request-Role": "forged"},
+                                       **where)
         self.assertEqual(opened["status"], 101)
         self.assertEqual(headers_of(opened["received"])["x-auth-request-role"], ["internal_user"])
 

@@ -24,8 +24,9 @@ SESSIONS = 6
 
 class LiteLlm(Release):
     def __init__(self, within):
-        super().__init__(within, "llm", gateway="gateway-llm", upstream={"serviceName": ""}, networkPolicy={"upstream": {"podLabels": None}},
-                         roleMap={"document": None, "fragments": {"selector": ""}}, config={"store": {"key_prefix": "vestibule:llm:"}})
+        super().__init__(within, "llm", gateway="gateway-llm", upstream={"serviceName": ""},
+                         networkPolicy={"upstream": {"podLabels": None}}, config={"store": {"key_prefix": "vestibule:llm:"}},
+                         roleMap={"document": None, "fragments": {"selector": ""}})
         self.key = f"sk-{secrets.token_hex(32)}"
 
     def start(self):
@@ -101,12 +102,14 @@ class BesideLiteLlm(Case):
 
     def test_its_key_opens_nothing_from_outside(self):
         own = f"Bearer {self.door.key}"
-        answers = self.chats(self.chat(None, Authorization=own), self.chat(BOB, Authorization=own), self.chat(BOB, **{"x-api-key": self.door.key}))
+        answers = self.chats(self.chat(None, Authorization=own), self.chat(BOB, Authorization=own),
+                             self.chat(BOB, **{"x-api-key": self.door.key}))
         self.assertEqual([status for status, _ in answers], [401] * 3)
 
     def test_people_may_ask_models_and_administrators_the_rest(self):
         self.assertEqual(self.ask("/v1/models", BOB)["status"], 200)
-        for path, method in (("/model/info", "GET"), ("/key/generate", "POST"), ("/v1/models/../../model/info", "GET"), ("/v1/files", "GET")):
+        for path, method in (("/model/info", "GET"), ("/key/generate", "POST"), ("/v1/models/../../model/info", "GET"),
+                             ("/v1/files", "GET")):
             with self.subTest(path):
                 self.assertEqual(self.ask(path, BOB, method)["status"], 403)
         models = self.ask("/model/info", ALICE)
@@ -123,8 +126,9 @@ class BesideLiteLlm(Case):
     def test_a_roll_of_all_pods_signs_nobody_out_and_loses_no_login(self):
         sessions = self.door.sessions([ALICE, BOB], SESSIONS)
         # Of people, only administrators may open the page that is checked after a login.
-        load = self.door.world.driver.until_told("chats_under_load", door=self.door.way, sessions=sessions, people=[ALICE], model=MODEL,
-                                                 words=WORDS, service=f"{self.door.fullname}-check", chats=2, streams=2, logins=1)
+        load = self.door.world.driver.until_told(
+            "chats_under_load", door=self.door.way, sessions=sessions, people=[ALICE], model=MODEL, words=WORDS,
+            service=f"{self.door.fullname}-check", chats=2, streams=2, logins=1)
         before = self.door.names()
         with load:
             self.assertIn("started", load.line())
