@@ -25,6 +25,9 @@ use crate::roles::RoleMaps;
 /// How long one watch request lasts, in seconds: so late is a connection noticed that died without a word.
 const WATCH: u32 = 60;
 
+/// How long one watch may still list after the other has failed.
+const MOMENT: Duration = Duration::from_secs(1);
+
 /// How long a lost API server is left alone at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -70,10 +73,11 @@ impl RoleMapWatch {
             self.attempt(told, &mut ready, &mut backoff).await;
             let effect = self.index.interrupted();
             self.put(effect);
+            tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     }
 
-    /// Follows until an error, and for a while after it: one watch may still list what the other could not.
+    /// Follows until an error, and for a moment after it: one watch may still list what the other could not.
     async fn attempt<R: FnOnce()>(
         &mut self,
         told: impl Stream<Item = watcher::Result<Part>>,
@@ -91,10 +95,7 @@ impl RoleMapWatch {
                 None => return,
                 Some(Err(error)) => {
                     self.lost(&error);
-                    if end.is_none() {
-                        let pause = backoff.next().unwrap_or(LONGEST_PAUSE);
-                        end = Some(Box::pin(tokio::time::sleep(pause)));
-                    }
+                    end.get_or_insert_with(|| Box::pin(tokio::time::sleep(MOMENT)));
                 }
                 Some(Ok(part)) => {
                     let effect = self.index.take(part);

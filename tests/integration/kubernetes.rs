@@ -166,6 +166,7 @@ async fn edits_whose_history_etcd_has_forgotten_are_in_force_once_the_watch_is_b
     until_everywhere(pods, &cookie, "internal_user").await;
 
     way.refuse();
+    wait::until("both watches to be cut", PATIENCE, async || way.is_idle().then_some(())).await;
     let last_heard = server.version().await;
     server.delete("team-b").await;
     server.apply("team-c", fragment(), &bobs("internal_user_viewer")).await;
@@ -209,8 +210,11 @@ async fn before_the_first_list_nobody_can_say_and_without_a_base_map_everybody_i
     let cookie = bob(deployment).await;
     server.kill();
     let pod = Pod::start(PodOptions { ready: Ready::DontWait, ..pod_options(deployment, &server, 8) }).await;
-    wait::until("the pod to have tried", PATIENCE, async || pod.log().contains("the role map can't be read yet").then_some(()))
-        .await;
+    wait::until("the pod to have tried", PATIENCE, async || {
+        let log = pod.log();
+        (log.contains("the role map can't be read yet") && log.contains("listening")).then_some(())
+    })
+    .await;
     for headers in [vec![], vec![("cookie", cookie.as_str())]] {
         let answer = check(&pod, &headers).await;
         assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("temporarily_unavailable")), "{answer:?}");

@@ -171,7 +171,8 @@ impl ApiServer {
 
     /// Whether somebody with this token may list ConfigMaps.
     pub async fn takes(&self, token: &str) -> bool {
-        let kubeconfig = write(&self.scratch, "by-token.kubeconfig", &kubeconfig(&self.scratch, self.port, &json!({"token": token})));
+        let kubeconfig =
+            write(&self.scratch, "by-token.kubeconfig", &kubeconfig(&self.scratch, self.port, &json!({"token": token})));
         let config_maps: Api<ConfigMap> = Api::namespaced(client(&kubeconfig).await, NAMESPACE);
         config_maps.list(&ListParams::default()).await.is_ok()
     }
@@ -192,11 +193,8 @@ impl ApiServer {
         create(&secrets, json!({"metadata": {"name": name}}), "Secret").await;
         let object =
             BoundObjectReference { kind: Some("Secret".into()), api_version: Some("v1".into()), name: Some(name), uid: None };
-        let spec = TokenRequestSpec {
-            expiration_seconds: Some(3600),
-            bound_object_ref: Some(object),
-            ..TokenRequestSpec::default()
-        };
+        let spec =
+            TokenRequestSpec { expiration_seconds: Some(3600), bound_object_ref: Some(object), ..TokenRequestSpec::default() };
         let token = self.request_token(NAMESPACE, ACCOUNT, spec).await;
         // In one step, as the kubelet does it: nobody reads half a token.
         let new = write(&self.scratch, "token.new", &token);

@@ -120,6 +120,12 @@ impl FaultProxy {
         });
     }
 
+    /// Whether no connection is left, which is so a moment after [`FaultProxy::refuse`].
+    pub fn is_idle(&self) -> bool {
+        // Each connection looks at the state; so does who accepts them.
+        self.state.receiver_count() <= 1
+    }
+
     /// Ends `stall`, `refuse` and `delay`.
     pub fn resume(&self) {
         self.state.send_modify(|state| {
