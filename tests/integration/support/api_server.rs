@@ -102,7 +102,7 @@ impl ApiServer {
 
     async fn etcd(&self, call: &str, body: Value) -> Value {
         let url = format!("http://127.0.0.1:{}/v3/{call}", self.etcd_port);
-        let answer = reqwest::Client::new().post(url).json(&body).send().await.expect("etcd answers");
+        let answer = super::owner_client().post(url).json(&body).send().await.expect("etcd answers");
         assert!(answer.status().is_success(), "{call}: {answer:?}");
         answer.json().await.expect("etcd speaks JSON")
     }
