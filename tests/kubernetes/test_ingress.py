@@ -1,5 +1,6 @@
 """The chart's Ingresses, served by Traefik, and by nginx with what ingress-nginx makes of them."""
 
+import atexit
 import json
 import secrets
 import sys
@@ -49,11 +50,18 @@ class Controller:
         cls.world.give_secrets()
         controllers.certificate(cls.world)
         cls.controller = cls.CONTROLLER(cls.world)
-        cls.addClassCleanup(cls.controller.close)
-        cls.addClassCleanup(cls.world.namespace.helm, "uninstall", cls.RELEASE, "--ignore-not-found", "--wait")
+        # Traefik's class and rights are no part of the namespace, so they go however the tests end.
+        atexit.register(cls.stop)
+        cls.addClassCleanup(cls.stop)
         cls.release = cls.install()
         cls.controller.start(cls.RELEASE)
         cls.sessions = {person["user"]: cls.sign_in(person) for person in (ALICE, CAROL)}
+
+    @classmethod
+    def stop(cls):
+        atexit.unregister(cls.stop)
+        cls.world.namespace.helm("uninstall", cls.RELEASE, "--ignore-not-found", "--wait")
+        cls.controller.close()
 
     @classmethod
     def install(cls):
