@@ -7,6 +7,9 @@ use crate::support::agent::Agent;
 use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, BOB, at, at_provider, session_of, sign_in};
 
+/// A field, or a header.
+type Pair<'a> = (&'a str, &'a str);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_editor_gets_a_key_that_counts_on_every_pod_over_three_pods() {
     let deployment = deployment().await;
@@ -103,7 +106,7 @@ async fn an_answer_that_is_not_from_our_own_page_makes_no_key() {
     };
     let whole: Vec<(&str, &str)> = own.iter().copied().chain([("decision", "allow")]).collect();
     let here = ("sec-fetch-site", "same-origin");
-    let cases: [(&str, Vec<(&str, &str)>, Vec<(&str, &str)>); 5] = [
+    let cases: [(&str, Vec<Pair>, Vec<Pair>); 5] = [
         ("another site", whole.clone(), vec![("sec-fetch-site", "cross-site")]),
         ("a sibling", whole.clone(), vec![("sec-fetch-site", "same-site")]),
         ("another origin", whole.clone(), vec![("origin", "https://evil.example")]),
