@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use futures::StreamExt;
-use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::authentication::v1::{BoundObjectReference, TokenRequest, TokenRequestSpec, TokenReview, TokenReviewSpec};
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
@@ -212,6 +212,15 @@ impl ApiServer {
             });
             create(&bindings, binding, "ClusterRoleBinding").await;
         }
+        // The server makes its own roles after it has begun to answer, and judges by them a moment later.
+        let pods = client(&self.pod_kubeconfig()).await;
+        let reviews: Api<TokenReview> = Api::all(pods.clone());
+        let (discovery, review) = ("/.well-known/openid-configuration", of_no_token());
+        let allowed = async || {
+            let discovered = pods.request_text(http::Request::get(discovery).body(Vec::new()).expect("a path")).await.is_ok();
+            (discovered && reviews.create(&PostParams::default(), &review).await.is_ok()).then_some(())
+        };
+        wait::until("leave for the pods", START, allowed).await;
     }
 
     pub async fn add_namespace(&self, name: &str) {
@@ -286,6 +295,11 @@ impl ApiServer {
         create(&Api::<RoleBinding>::namespaced(client, NAMESPACE), binding, "RoleBinding").await;
         self.make_token().await;
     }
+}
+
+fn of_no_token() -> TokenReview {
+    let spec = TokenReviewSpec { token: Some("none".to_owned()), audiences: None };
+    TokenReview { spec, ..TokenReview::default() }
 }
 
 async fn create<K>(api: &Api<K>, object: Value, kind: &str)
