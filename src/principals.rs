@@ -10,8 +10,7 @@ mod entry;
 mod people;
 mod proof;
 
-pub use cache::{CachedSession, CachedUser};
-pub use entry::{CachedKey, Narrowed, WithKey};
+pub use entry::{CachedKey, CachedSession, CachedUser, Narrowed, WithKey};
 
 use std::{
     sync::{Arc, Mutex},

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use self::kinds::ProtocolKind;
 use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, own_parameter};
-use self::protocol::ProtocolKind;
 use super::decode::{Section, field};
 use super::mistakes::shown;
 use super::secrets::{Secret, SecretFields, one_line};

@@ -5,6 +5,7 @@
 
 mod fields;
 mod keys;
+pub(super) mod refused;
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, Scope,
@@ -16,10 +17,11 @@ use actix_web::{
 use super::{Site, error};
 use crate::{
     access::Places,
-    check::{By, Checker, Credential, Recognised, Unauthenticated, Unrecognised},
-    keys::{Keys, KeysError},
+    check::{By, Checker, Credential, Recognised},
+    keys::Keys,
 };
-use fields::{Fields, WrongField};
+use fields::Fields;
+use refused::Refused;
 
 pub(super) use keys::manager;
 
@@ -33,33 +35,6 @@ enum Intent {
     Change,
     /// A secret will be shown: by a session it takes a fresh sign-in.
     ShowSecret,
-}
-
-/// Why a call is refused.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Refused {
-    #[error("nobody was recognised")]
-    Unrecognised(Unrecognised),
-    #[error("a change by cookie that is not from our own page")]
-    ForeignOrigin,
-    #[error("the sign-in is not fresh")]
-    StaleSignIn,
-    #[error("the body is not JSON")]
-    NotJson,
-    #[error("the body is too large")]
-    TooLarge,
-    #[error("the body did not arrive in time")]
-    Slow,
-    #[error("the request is malformed")]
-    Malformed,
-    #[error("{0}")]
-    Field(#[from] WrongField),
-    #[error(transparent)]
-    Keys(#[from] KeysError),
-    #[error("there is nothing at this address")]
-    NotFound,
-    #[error("the method is not one of this address")]
-    Method,
 }
 
 pub(super) fn routes() -> Scope {
@@ -147,20 +122,6 @@ impl Refused {
             tracing::info!(reason = %self.cause(), "call refused");
         }
         response
-    }
-
-    /// For the log; nothing in it is anybody's secret.
-    fn cause(&self) -> String {
-        match self {
-            Self::Unrecognised(Unrecognised::Unauthenticated(why)) => format!("{why:?}"),
-            Self::Unrecognised(Unrecognised::Unavailable(cause)) => cause.to_string(),
-            other => other.to_string(),
-        }
-    }
-
-    /// Whether it is for want of a credential, and not because one is wrong.
-    pub(super) fn wants_credential(&self) -> bool {
-        matches!(self, Self::Unrecognised(Unrecognised::Unauthenticated(Unauthenticated::NoCredential)))
     }
 }
 

@@ -10,25 +10,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwapOption;
-use jiff::Timestamp;
 use moka::sync::Cache as Map;
 
 use super::{
     PROVEN_FOR, SignedIn,
     chain::Chain,
-    entry::{CachedKey, Holder, LastUse, WithKey},
+    entry::{CachedKey, CachedSession, CachedUser, Holder, WithKey},
 };
 pub(super) use people::{CachedIdentity, Remembered};
 
 use crate::{
     keys::KeyId,
     metrics::{CacheMap, Metrics},
-    principal::{IdentityClaims, Judged, Pinned},
     secret::Digest,
-    session::Session,
     store::{Dropped, Shard},
-    users::User,
 };
 
 /// How long an entry that nobody asks for is kept.
@@ -36,31 +31,6 @@ const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 
 /// Credentials that are known to be unknown: few, and for a short time.
 const UNKNOWN_KEPT: u64 = 10_000;
-
-/// A session as the cache knows it: without the provider's hints, which only a logout needs.
-pub struct CachedSession {
-    pub user: String,
-    pub provider: String,
-    pub created: Timestamp,
-    pub(super) shard: Shard,
-    pub(super) generation: u64,
-    pub(super) read: Instant,
-    pub(super) last_use: LastUse,
-}
-
-/// A user as the cache knows them.
-pub struct CachedUser {
-    pub id: String,
-    pub identities: Vec<IdentityClaims>,
-    pub pinned: Option<Pinned>,
-    /// When the claims were last verified, to the hour.
-    pub verified: Timestamp,
-    pub disabled: bool,
-    /// What the role map said of these very claims.
-    pub judged: ArcSwapOption<Judged>,
-    pub(super) generation: u64,
-    pub(super) read: Instant,
-}
 
 /// What a look-up found.
 pub(super) enum Found {
@@ -104,32 +74,6 @@ struct ShardState {
     /// When a read last failed, likewise.
     failed: AtomicU64,
     chain: Mutex<Chain>,
-}
-
-impl CachedSession {
-    pub(super) fn new(session: &Session, shard: Shard, generation: u64, read: Instant) -> Self {
-        Self {
-            user: session.user.clone(),
-            provider: session.provider.clone(),
-            created: session.created,
-            shard,
-            generation,
-            read,
-            last_use: LastUse::new(session.last_seen),
-        }
-    }
-
-    pub fn last_seen(&self) -> Timestamp {
-        self.last_use.at()
-    }
-}
-
-impl CachedUser {
-    pub(super) fn new(user: User, generation: u64, read: Instant) -> Self {
-        let verified = user.verified();
-        let User { id, identities, pinned, disabled, .. } = user;
-        Self { id, identities, pinned, verified, disabled, judged: ArcSwapOption::empty(), generation, read }
-    }
 }
 
 impl Cache {

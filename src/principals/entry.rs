@@ -11,13 +11,40 @@ use std::{
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
-use super::{SignedIn, cache::CachedUser};
+use super::SignedIn;
 use crate::{
     keys::{Key, KeyId, Narrow},
-    principal::Judged,
+    principal::{IdentityClaims, Judged, Pinned},
     secret::Digest,
+    session::Session,
     store::Shard,
+    users::User,
 };
+
+/// A session as the cache knows it: without the provider's hints, which only a logout needs.
+pub struct CachedSession {
+    pub user: String,
+    pub provider: String,
+    pub created: Timestamp,
+    pub(super) shard: Shard,
+    pub(super) generation: u64,
+    pub(super) read: Instant,
+    pub(super) last_use: LastUse,
+}
+
+/// A user as the cache knows them.
+pub struct CachedUser {
+    pub id: String,
+    pub identities: Vec<IdentityClaims>,
+    pub pinned: Option<Pinned>,
+    /// When the claims were last verified, to the hour.
+    pub verified: Timestamp,
+    pub disabled: bool,
+    /// What the role map said of these very claims.
+    pub judged: ArcSwapOption<Judged>,
+    pub(super) generation: u64,
+    pub(super) read: Instant,
+}
 
 /// A key and the person whose it is.
 #[derive(Clone)]
@@ -57,6 +84,32 @@ pub(super) struct LastUse {
     /// In milliseconds since the epoch.
     at: AtomicI64,
     writing: AtomicBool,
+}
+
+impl CachedSession {
+    pub(super) fn new(session: &Session, shard: Shard, generation: u64, read: Instant) -> Self {
+        Self {
+            user: session.user.clone(),
+            provider: session.provider.clone(),
+            created: session.created,
+            shard,
+            generation,
+            read,
+            last_use: LastUse::new(session.last_seen),
+        }
+    }
+
+    pub fn last_seen(&self) -> Timestamp {
+        self.last_use.at()
+    }
+}
+
+impl CachedUser {
+    pub(super) fn new(user: User, generation: u64, read: Instant) -> Self {
+        let verified = user.verified();
+        let User { id, identities, pinned, disabled, .. } = user;
+        Self { id, identities, pinned, verified, disabled, judged: ArcSwapOption::empty(), generation, read }
+    }
 }
 
 impl CachedKey {

@@ -3,7 +3,8 @@
 
 use super::{
     Inner, PROVEN_FOR, Principals, REST_AFTER_FAILURE, Unanswered,
-    cache::{CachedIdentity, CachedUser, Remembered},
+    cache::{CachedIdentity, Remembered},
+    entry::CachedUser,
 };
 use crate::{
     flights::{Flight, Flights},

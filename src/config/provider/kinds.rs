@@ -1,11 +1,17 @@
 //! The single values of a provider: each parser takes the text as written and says what is wrong.
 
-use super::protocol::ProtocolKind;
 use super::{AuthMethod, RpLogout, SigningAlgorithm};
 use crate::config::decode::Kind;
 use crate::config::mistakes::shown;
 use crate::config::{units, values};
 use crate::principal::ClaimPath;
+
+/// What `kind` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProtocolKind {
+    OpenIdConnect,
+    OAuth2,
+}
 
 pub const ID: Kind<String> = Kind { name: "text", parse: id };
 pub const ISSUER: Kind<String> = Kind { name: "URL", parse: issuer };

@@ -11,7 +11,7 @@ use actix_web::{
 use super::json;
 use crate::{
     check::Unrecognised,
-    http::api::Refused,
+    http::api::refused::Refused,
     keys::KeysError,
     store::{Failed, ReadError},
 };
