@@ -72,9 +72,17 @@ function frame(text) {
 }
 
 server.on('upgrade', ({ method, url, headers, rawHeaders }, socket) => {
-  const accept = createHash('sha1').update(`${headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+  const seen = JSON.stringify({ method, path: url, headers, rawHeaders });
+  const key = headers['sec-websocket-key'];
+  if (key === undefined) {
+    // No handshake of WebSocket (RFC 6455, section 4.2.1): answered as any other request.
+    const length = Buffer.byteLength(seen);
+    socket.end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${seen}`);
+    return;
+  }
+  const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
-  socket.end(frame(JSON.stringify({ method, path: url, headers, rawHeaders })));
+  socket.end(frame(seen));
 });
 server.keepAliveTimeout = 120_000;
 server.listen(Number(process.argv[2] ?? 0), process.argv[3] ?? '127.0.0.1', () => {
