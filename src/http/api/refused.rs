@@ -1,0 +1,49 @@
+//! Why a call of the JSON API is refused.
+
+use super::fields::WrongField;
+use crate::{
+    check::{Unauthenticated, Unrecognised},
+    keys::KeysError,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub(in crate::http) enum Refused {
+    #[error("nobody was recognised")]
+    Unrecognised(Unrecognised),
+    #[error("a change by cookie that is not from our own page")]
+    ForeignOrigin,
+    #[error("the sign-in is not fresh")]
+    StaleSignIn,
+    #[error("the body is not JSON")]
+    NotJson,
+    #[error("the body is too large")]
+    TooLarge,
+    #[error("the body did not arrive in time")]
+    Slow,
+    #[error("the request is malformed")]
+    Malformed,
+    #[error("{0}")]
+    Field(#[from] WrongField),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error("there is nothing at this address")]
+    NotFound,
+    #[error("the method is not one of this address")]
+    Method,
+}
+
+impl Refused {
+    /// For the log; nothing in it is anybody's secret.
+    pub(super) fn cause(&self) -> String {
+        match self {
+            Self::Unrecognised(Unrecognised::Unauthenticated(why)) => format!("{why:?}"),
+            Self::Unrecognised(Unrecognised::Unavailable(cause)) => cause.to_string(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it is for want of a credential, and not because one is wrong.
+    pub(in crate::http) fn wants_credential(&self) -> bool {
+        matches!(self, Self::Unrecognised(Unrecognised::Unauthenticated(Unauthenticated::NoCredential)))
+    }
+}
