@@ -137,6 +137,8 @@ class ApiServer:
 
 
 def path_of(one, namespace):
+    """Without a namespace, of an object that belongs to the cluster."""
     version, kind = one["apiVersion"], one["kind"]
     prefix = "/api" if version == "v1" else "/apis"
-    return f"{prefix}/{version}/namespaces/{namespace}/{PLURALS.get(kind, kind.lower() + 's')}"
+    place = f"namespaces/{namespace}/" if namespace else ""
+    return f"{prefix}/{version}/{place}{PLURALS.get(kind, kind.lower() + 's')}"

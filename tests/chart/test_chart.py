@@ -434,8 +434,9 @@ class Pods(unittest.TestCase):
 
 def copied(source, target):
     for path in source.rglob("*"):
-        if path.is_file() and "ci" not in path.parts:
-            to = target / path.relative_to(source)
+        within = path.relative_to(source)
+        if path.is_file() and "ci" not in within.parts:
+            to = target / within
             to.parent.mkdir(parents=True, exist_ok=True)
             to.write_bytes(path.read_bytes())
     return target
