@@ -333,18 +333,24 @@ impl Keys {
         let change = self.records.change(key.id.shard()).expect_version(&owner, user.version);
         let change = parent.iter().fold(change, |change, (place, version)| change.expect_version(place, *version));
         // The turn was known before: whoever makes a key from then on takes it away.
-        let (ended, change) = self.make_room(take_turn(change, &key.user, turn), key, now).await?;
+        let (ended, change) = self.make_room(manager, take_turn(change, &key.user, turn), key, now).await?;
         let change = put_key(change, key, &made.secret, now);
         let change = key.indices().fold(change, |change, index| change.index_add(&index, &key.id.to_string()));
         Ok(change.commit().await?.map(|_| ended))
     }
 
     /// Takes out what is dead, and what an application has too many of.
-    async fn make_room<'a>(&self, change: Change<'a>, key: &Key, now: Timestamp) -> Result<(Vec<KeyId>, Change<'a>), KeysError> {
+    async fn make_room<'a>(
+        &self,
+        manager: &Manager<'_>,
+        change: Change<'a>,
+        key: &Key,
+        now: Timestamp,
+    ) -> Result<(Vec<KeyId>, Change<'a>), KeysError> {
         let (mut ended, mut change) = (Vec::new(), change);
         if let Some(application) = key.application.as_deref() {
             let roll = Roll::of_application(&self.records, &key.user, application, now);
-            let (outgrown, dead) = roll.outgrown(MOST_OF_AN_APPLICATION).await?;
+            let (outgrown, dead) = roll.outgrown(MOST_OF_AN_APPLICATION, |old| manager.may_replace(old)).await?;
             change = outgrown.iter().fold(dead.remove_from(change), |change, key| key.remove_from(change));
             ended = outgrown.iter().map(|key| key.id).collect();
         }
@@ -385,6 +391,12 @@ impl Keys {
 impl Manager<'_> {
     fn require_managing(&self) -> Result<(), KeysError> {
         if self.key.is_none_or(|key| key.manage_keys) { Ok(()) } else { Err(KeysError::NotManaging) }
+    }
+
+    /// Whether a key may go so that there is room for a new one. By a key only what it has made goes: never the key
+    /// itself or what made it, with which the new one would be dead at once, and never what the person gave elsewhere.
+    fn may_replace(&self, old: &Key) -> bool {
+        self.key.is_none_or(|own| old.ancestors.contains(&own.id))
     }
 
     /// Whether a key is theirs, or their key's.

@@ -88,13 +88,19 @@ impl<'a> Roll<'a> {
         Err(KeysError::Full)
     }
 
-    /// The oldest keys, as many as have to go so that there are fewer than `most`; and what is dead besides.
-    pub(super) async fn outgrown(&self, most: usize) -> Result<(Vec<Key>, Dead), KeysError> {
+    /// The oldest keys of those that may go, as many as have to go so that there are fewer than `most`; and what is
+    /// dead besides.
+    pub(super) async fn outgrown(
+        &self,
+        most: usize,
+        may_go: impl Fn(&Key) -> bool,
+    ) -> Result<(Vec<Key>, Dead), KeysError> {
         let mut dead = Dead::of(&self.index);
         let ids = self.ids(None, BATCH).await?;
-        let mut living = self.living(ids, &mut dead).await?;
-        living.truncate((living.len() + 1).saturating_sub(most));
-        Ok((living, dead))
+        let living = self.living(ids, &mut dead).await?;
+        let too_many = (living.len() + 1).saturating_sub(most);
+        let outgrown: Vec<Key> = living.into_iter().filter(may_go).take(too_many).collect();
+        if outgrown.len() < too_many { Err(KeysError::Full) } else { Ok((outgrown, dead)) }
     }
 
     async fn ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ReadError> {
