@@ -151,11 +151,12 @@ impl Key {
     }
 
     /// Puts a new secret in force. The one before it counts until `until`, and what is left of earlier
-    /// ones as long as was said then. Returns what is gone at once, and what ends later and when.
+    /// ones as long as was said then; without an overlap none of them counts, since one may have got out.
+    /// Returns what is gone at once, and what ends later and when.
     pub(super) fn renew(&mut self, secret: &Digest, until: Timestamp, now: Timestamp) -> Renewed {
         let end = until.min(self.expires);
         for known in &mut self.secrets {
-            known.until = Some(known.until.map_or(end, |earlier| earlier.min(self.expires)));
+            known.until = Some(known.until.filter(|_| until > now).map_or(end, |earlier| earlier.min(self.expires)));
         }
         self.secrets.insert(0, Secret::new(secret));
         let (mut kept, mut gone) = (Vec::new(), Vec::new());
