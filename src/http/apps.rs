@@ -310,7 +310,12 @@ fn unauthorised(why: Unauthenticated) -> HttpResponse {
 
 /// What every answer of this address carries (RFC 6749, section 5.1), errors and pages too.
 fn seal(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
-    cors::allow(origins, request, headers);
+    // A page has the person's name and the token that its form is known by: no other origin is to read it.
+    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    match is_page {
+        true => headers.append(header::VARY, HeaderValue::from_static("Origin")),
+        false => cors::allow(origins, request, headers),
+    }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
