@@ -200,6 +200,8 @@ impl Desk<'_> {
                 ended.into_iter().for_each(|id| principals.forget_key(id));
                 given(wanted, &made, service.remaining(&made.key))
             }
+            // It was good a moment ago, and has been revoked since.
+            Err(KeysError::Ended) => unauthorised(Unauthenticated::UnknownCredential),
             Err(KeysError::NoRole) => told(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person."),
             Err(KeysError::Full) => {
                 told(wanted, StatusCode::FORBIDDEN, "access_denied", "The person has as many keys as are allowed.")
