@@ -90,11 +90,7 @@ impl<'a> Roll<'a> {
 
     /// The oldest keys of those that may go, as many as have to go so that there are fewer than `most`; and what is
     /// dead besides.
-    pub(super) async fn outgrown(
-        &self,
-        most: usize,
-        may_go: impl Fn(&Key) -> bool,
-    ) -> Result<(Vec<Key>, Dead), KeysError> {
+    pub(super) async fn outgrown(&self, most: usize, may_go: impl Fn(&Key) -> bool) -> Result<(Vec<Key>, Dead), KeysError> {
         let mut dead = Dead::of(&self.index);
         let ids = self.ids(None, BATCH).await?;
         let living = self.living(ids, &mut dead).await?;

@@ -267,6 +267,36 @@ async fn however_often_a_key_is_regenerated_few_secrets_count() {
 }
 
 #[tokio::test]
+async fn without_an_overlap_no_secret_of_an_earlier_one_counts() {
+    let site = Site::new().await;
+    let first = site.make(&Wish::default()).await;
+    let id = first.key.id;
+    let second = site.keys.regenerate(&in_person(), id, lasting("1h")).await.unwrap();
+    let third = site.keys.regenerate(&in_person(), id, None).await.unwrap();
+    for gone in [&first.secret, &second.secret] {
+        assert!(!site.counts(id, gone).await);
+    }
+    assert!(site.counts(id, &third.secret).await);
+}
+
+#[tokio::test]
+async fn a_key_that_asks_for_an_application_ends_nothing_but_what_it_has_made() {
+    let site = Site::with(|settings| settings.max_per_user = 100).await;
+    let wish = Wish { application: Some("app".to_owned()), ..Wish::default() };
+    let (own, _) = site.keys.make_for_application(&in_person(), &wish).await.unwrap();
+    let elsewhere = site.make(&Wish::default()).await;
+    for _ in 0..MOST_OF_AN_APPLICATION + 2 {
+        site.clock.advance(Duration::from_millis(2));
+        let (child, _) = site.keys.make_for_application(&by(&own.key), &wish).await.unwrap();
+        assert!(site.ids("alice").await.contains(&child.key.id), "what made it is still there");
+        assert!(site.counts(own.key.id, &own.secret).await);
+    }
+    let by_another = site.keys.make_for_application(&by(&elsewhere.key), &wish).await;
+    assert!(matches!(by_another, Err(KeysError::Full)), "there is nothing of its own that could go");
+    assert_eq!(site.ids("alice").await.len(), MOST_OF_AN_APPLICATION + 1);
+}
+
+#[tokio::test]
 async fn an_old_secret_outlives_no_key() {
     let site = Site::new().await;
     let made = site.make(&Wish { lasting: lasting("30m"), ..Wish::default() }).await;
