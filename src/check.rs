@@ -83,6 +83,8 @@ pub enum Unanswerable {
     Store(#[from] Unanswered),
     #[error(transparent)]
     Token(#[from] tokens::Unavailable),
+    #[error("no role map has been read yet")]
+    NoRoleMapYet,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -182,7 +184,12 @@ impl Checker {
 
     /// Who presented a credential, other than a token. One in a header never falls through to the cookie.
     pub async fn recognise(&self, credential: Result<Credential<'_>, Ambiguous>) -> Result<Recognised, Unrecognised> {
-        self.recognise_by(&self.role_maps.current(), credential).await
+        let in_force = self.role_maps.current();
+        // Before the first map everybody would seem to be without a role.
+        if !in_force.is_known() {
+            return Err(Unrecognised::Unavailable(Unanswerable::NoRoleMapYet));
+        }
+        self.recognise_by(&in_force, credential).await
     }
 
     /// The role of this name, if the role map in force lists it.
