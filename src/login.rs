@@ -94,6 +94,8 @@ pub enum Why {
     NoRoleMapYet,
     #[error("the role map grants no role")]
     NoRole,
+    #[error("the person is disabled")]
+    Disabled,
     #[error("there are no claims from the {0}, which the role map relies on")]
     MissingSource(Source),
     #[error("the store, before anything was used up: {0}")]
@@ -178,10 +180,12 @@ impl Login {
         self.tell_absent_sources(map, &sign_in.identity);
         let grant = |user: &User| map.grant(&user.identities, user.pinned.as_ref());
         let admit = |user: &User| match grant(user) {
+            _ if user.disabled => Admission::Refused,
             grant if grant.role.is_some() => Admission::Admitted { pin: map.pin(&grant) },
             _ => Admission::Refused,
         };
         match self.users.sign_in(&sign_in, admit).await.map_err(store_after)? {
+            SignedIn::Refused { user } if user.disabled => Err(Why::Disabled),
             SignedIn::Refused { user } => Err(grant(&user).missing_source.map_or(Why::NoRole, Why::MissingSource)),
             SignedIn::Admitted { user, handle } => {
                 self.tell_login(provider, &user, &grant(&user));

@@ -88,6 +88,7 @@ pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequ
     let (code, description) = match &failed.why {
         Why::Denied { .. } => ("access_denied", "The identity provider did not sign the person in."),
         Why::NoRole => ("access_denied", "No role is granted to the person."),
+        Why::Disabled => ("access_denied", "The person is disabled."),
         Why::MissingSource(_) => ("access_denied", "Too little is known of the person to grant a role."),
         Why::Unknown => ("invalid_request", "The sign-in has expired. Begin again."),
         Why::Exchange(_) => ("server_error", "The sign-in could not be confirmed."),

@@ -201,6 +201,7 @@ impl LoginFailed {
             Why::Denied { error, description } => start(denied(name, error, description.as_deref())),
             Why::NoRoleMapYet => no_role_map_yet().action("Try again", THIS_ADDRESS).action("Start again", again),
             Why::NoRole => no_role(name, contact).action("Sign in with another account", again),
+            Why::Disabled => disabled(contact).action("Sign in with another account", again),
             Why::MissingSource(_) => start(missing_source(name, contact)),
             Why::Exchange(error) => start(exchange(name, error)),
             Why::StoreBefore(_) => store_before().action("Try again", THIS_ADDRESS).action("Start again", again),
@@ -287,6 +288,15 @@ fn no_role(name: &str, contact: &str) -> Failure {
         "You have no access yet",
         format!("You are signed in at {name}, but no role is granted to your account here."),
         format!("Ask {contact} to grant you one, then sign in again."),
+    )
+}
+
+fn disabled(contact: &str) -> Failure {
+    Failure::new(
+        StatusCode::FORBIDDEN,
+        "Your account is disabled",
+        "You are known here, but your account may not be used at the moment.",
+        format!("Ask {contact} to enable it again."),
     )
 }
 
