@@ -116,12 +116,30 @@ class OnAnApiServer(unittest.TestCase):
         self.upgrade("--set-string", "roleMap.document=version: 1")
         self.assertEqual(self.roles(), "version: 1\n")
 
+    def test_an_edit_that_the_values_have_taken_over_is_none_any_more(self):
+        self.install()
+        self.edit_roles("version: 1\ndefault_role: customer\n")
+        notes = self.upgrade("--set-string", "roleMap.document=version: 1\ndefault_role: customer")
+        self.assertNotIn("was edited with kubectl", notes)
+        self.upgrade("--set-string", "roleMap.document=version: 1")
+        self.assertEqual(self.roles(), "version: 1\n")
+
     def test_one_that_was_replaced_without_its_annotations_counts_as_edited(self):
         self.install()
         self.server.patch("ConfigMap", self.namespace, ROLES, {"metadata": {"annotations": None, "labels": None}})
         self.edit_roles("version: 1\n")
         self.upgrade()
         self.assertEqual(self.roles(), "version: 1\n")
+
+    def test_what_the_release_made_can_not_go_on_as_one_that_exists_unless_it_is_kept(self):
+        self.install()
+        taken = ["--set", "roleMap.document=null", "--set", f"roleMap.existingConfigMap={ROLES}"]
+        with self.assertRaisesRegex(helm.Refused, "roleMap.existingConfigMap: .* was made by this release"):
+            self.upgrade(*taken)
+        self.server.patch("ConfigMap", self.namespace, ROLES, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
+        self.upgrade(*taken)
+        self.upgrade(*taken)
+        self.assertIn("internal_user_viewer", self.roles())
 
     def test_an_uninstall_leaves_nothing(self):
         self.install()

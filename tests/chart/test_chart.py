@@ -31,6 +31,13 @@ def minimal(*trees):
     return objects_of(overrides=over(MINIMAL, *trees))
 
 
+AUTH_URL = "nginx.ingress.kubernetes.io/auth-url"
+
+
+def ingress(**fields):
+    return {"ingress": {"enabled": True, **fields}, "upstream": {"serviceName": "litellm"}}
+
+
 def provider(**fields):
     return {"config": {"providers": [{"id": "corp", "client_id": "vestibule", "issuer": "https://idp.example.com", **fields}]}}
 
@@ -156,6 +163,8 @@ class Refusals(unittest.TestCase):
             ({"extraEnv": {"A": "b"}}, "extraEnv", "got object, want array"),
             ({"podLabels": {"a": 1}}, "podLabels/a", "got number, want string"),
             ({"ingress": {"programPaths": ["v1"]}}, "ingress/programPaths/0"),
+            ({"listenAddress": "999.0.0.1"}, "listenAddress"),
+            ({"listenAddress": "1:2"}, "listenAddress"),
             ({"ingress": {"controller": "nginx"}}, "ingress/controller", "value must be one of 'ingress-nginx', 'traefik'"),
         ]:
             with self.subTest(wrong):
@@ -223,6 +232,17 @@ class Refusals(unittest.TestCase):
             ({"shutdown": {"delaySeconds": 30}}, "shutdown.delaySeconds: must be less"),
             ({"terminationGracePeriodSeconds": 30}, "terminationGracePeriodSeconds: must be more"),
             ({"ingress": {"enabled": True}}, "upstream.serviceName: is required with ingress.enabled"),
+            ({"upstream": {"serviceName": "door-vestibule-check"}}, "no gateway may lead to it"),
+            (ingress(annotations={AUTH_URL: "http://x"}), f"ingress.annotations.{AUTH_URL}: is the chart's own"),
+            (ingress(upstreamAnnotations={AUTH_URL: ""}), f"ingress.upstreamAnnotations.{AUTH_URL}: is the chart's own"),
+            (ingress(programPaths=["/"]), "ingress.programPaths: / has an Ingress already"),
+            (ingress(programPaths=["/sso/"]), "ingress.programPaths: /sso/ has an Ingress already"),
+            ({"fullnameOverride": "a.b"}, "fullnameOverride: the objects would be named a.b"),
+            ({"commonLabels": {"app.kubernetes.io/instance": "x"}}, "commonLabels.app.kubernetes.io/instance: is the chart's own"),
+            ({"podLabels": {"app.kubernetes.io/name": "x"}}, "podLabels.app.kubernetes.io/name: is the chart's own"),
+            ({"podAnnotations": {"vestibule/configuration": "x"}}, "podAnnotations.vestibule/configuration: is the chart's own"),
+            ({"extraFiles": {"vestibule.yaml": "x"}}, "extraFiles.vestibule.yaml: is the configuration itself"),
+            (over(ROLES, {"serviceAccount": {"create": False}}), "serviceAccount.name: is required with serviceAccount.create"),
             ({"httpRoute": {"enabled": True}}, "httpRoute.parentRefs: is required"),
         ]:
             with self.subTest(wrong):
@@ -320,6 +340,7 @@ class RoleMap(unittest.TestCase):
         objects = minimal({"roleMap": {"existingConfigMap": "llm-roles", "namespace": "policies"}})
         self.assertEqual({pick(objects, kind)[0]["metadata"]["namespace"] for kind in ("Role", "RoleBinding")}, {"policies"})
         self.assertEqual(pick(objects, "RoleBinding")[0]["subjects"][0]["namespace"], NAMESPACE)
+        self.assertEqual({pick(objects, kind)[0]["metadata"]["name"] for kind in ("Role", "RoleBinding")}, {f"{NAMESPACE}:door-vestibule"})
 
     def test_rights_and_token_come_with_a_watch_alone(self):
         for values, watched in [((), False), ((ROLES, {"roleMap": {"watch": False}}), False), ((ROLES,), True)]:
@@ -370,7 +391,7 @@ class TokenIssuers(unittest.TestCase):
     def test_the_rights_are_the_pods_own_and_of_this_release_alone(self):
         binding = pick(minimal(issuers(CLUSTER)), "ClusterRoleBinding")[0]
         self.assertEqual(binding["subjects"], [{"kind": "ServiceAccount", "name": "door-vestibule", "namespace": NAMESPACE}])
-        self.assertIn(NAMESPACE, binding["metadata"]["name"])
+        self.assertEqual(binding["metadata"]["name"], f"{NAMESPACE}:door-vestibule:service-account-issuer-discovery")
 
     def test_a_mounted_role_map_stays_mounted_beside_the_token(self):
         volumes = {volume["name"] for volume in pod(minimal(ROLES, {"roleMap": {"watch": False}}, issuers(CLUSTER)))["volumes"]}
@@ -466,6 +487,13 @@ class Notes(unittest.TestCase):
         self.assertIn("There is no role map", self.notes())
         self.assertIn("kubectl edit configmap door-vestibule-roles", self.notes(ROLES))
 
+    def test_they_warn_where_no_prometheus_may_come_to_the_service_monitor(self):
+        gateway = {"networkPolicy": {"gateway": [{"podSelector": {}}]}}
+        monitor = {"serviceMonitor": {"enabled": True}}
+        self.assertIn("networkPolicy.monitoring", self.notes(gateway, monitor))
+        for enough in (({}, monitor), (gateway,), (gateway, monitor, {"networkPolicy": {"monitoring": [{"podSelector": {}}]}})):
+            self.assertNotIn("networkPolicy.monitoring", self.notes(*enough))
+
     def test_they_say_the_next_step(self):
         notes = self.notes()
         for step in ("https://llm.example.com/sso/callback", "https://llm.example.com/sso/logout",
@@ -503,6 +531,11 @@ class Gateway(unittest.TestCase):
         ingresses = self.ingresses()
         self.assertEqual(self.annotation(ingresses["upstream"], "auth-signin"), "https://llm.example.com/sso/login")
         self.assertIsNone(self.annotation(ingresses["programs"], "auth-signin"))
+
+    def test_the_checks_url_may_be_given_a_query(self):
+        url = "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx?allow_roles=proxy_admin"
+        made = pick(minimal(ingress(upstreamAnnotations={AUTH_URL: url})), "Ingress", "-upstream")
+        self.assertEqual(made["metadata"]["annotations"][AUTH_URL], url)
 
     def test_the_plain_ingresses_are_the_charts(self):
         folder = ROOT / "deploy/ingress-nginx"

@@ -43,7 +43,8 @@ made of; `edited`, whether somebody has edited it since, which is then what stay
 {{- if and $live (not .Values.roleMap.overwrite) -}}
 {{- $held := get ($live.data | default dict) .Values.roleMap.key | default "" -}}
 {{- $rendered := get ($live.metadata.annotations | default dict) "vestibule/rendered" | default "" -}}
-{{- if ne (sha256sum $held) $rendered }}{{ $state = dict "text" $held "rendered" $rendered "edited" true }}{{ end -}}
+{{- /* An edit that the values have taken over is none any more. */}}
+{{- if and (ne (sha256sum $held) $rendered) (ne $held $text) }}{{ $state = dict "text" $held "rendered" $rendered "edited" true }}{{ end -}}
 {{- end -}}
 {{- toJson $state -}}
 {{- end -}}

@@ -6,12 +6,14 @@ one. What the binary would refuse at its start is refused here first.
 {{- define "vestibule.mistakes" -}}
 {{- $mistakes := concat
   (include "vestibule.mistakes.shape" . | fromJsonArray)
+  (include "vestibule.mistakes.names" . | fromJsonArray)
   (include "vestibule.mistakes.store" . | fromJsonArray)
   (include "vestibule.mistakes.urls" . | fromJsonArray)
   (include "vestibule.mistakes.providers" . | fromJsonArray)
   (include "vestibule.mistakes.tokenIssuers" . | fromJsonArray)
   (include "vestibule.mistakes.times" . | fromJsonArray)
   (include "vestibule.mistakes.files" . | fromJsonArray)
+  (include "vestibule.mistakes.deleted" . | fromJsonArray)
   (include "vestibule.mistakes.roleMap" . | fromJsonArray)
   (include "vestibule.mistakes.gateway" . | fromJsonArray) -}}
 {{- if $mistakes -}}
@@ -36,6 +38,22 @@ one. What the binary would refuse at its start is refused here first.
 {{- if and .Values.autoscaling.enabled (eq .Values.mode "embedded") }}{{ $mistakes = append $mistakes "autoscaling.enabled: the pods of mode: embedded are another chart's to scale" }}{{ end -}}
 {{- if and .Values.autoscaling.enabled (gt (int .Values.autoscaling.minReplicas) (int .Values.autoscaling.maxReplicas)) }}{{ $mistakes = append $mistakes "autoscaling.minReplicas: is above autoscaling.maxReplicas" }}{{ end -}}
 {{- if ne 3 (len (uniq (list (int .Values.ports.public) (int .Values.ports.check) (int .Values.ports.admin)))) }}{{ $mistakes = append $mistakes "ports: each listener needs its own" }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{/* What the chart writes itself and may not be written twice, and names that the API server would refuse half-way. */}}
+{{- define "vestibule.mistakes.names" -}}
+{{- $mistakes := list -}}
+{{- $name := include "vestibule.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $name) }}{{ $mistakes = append $mistakes (printf "fullnameOverride: the objects would be named %s, and a Service's name has letters, digits and hyphens only and begins with a letter" $name) }}{{ end -}}
+{{- range $field := list "commonLabels" "podLabels" -}}
+{{- range $label := list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart" "vestibule/listener" -}}
+{{- if hasKey (get $.Values $field) $label }}{{ $mistakes = append $mistakes (printf "%s.%s: is the chart's own" $field $label) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- if hasKey .Values.podAnnotations "vestibule/configuration" }}{{ $mistakes = append $mistakes "podAnnotations.vestibule/configuration: is the chart's own" }}{{ end -}}
+{{- if hasKey .Values.extraFiles "vestibule.yaml" }}{{ $mistakes = append $mistakes "extraFiles.vestibule.yaml: is the configuration itself, which is made of config" }}{{ end -}}
+{{- if and .Values.rbac.create (not .Values.serviceAccount.create) (has .Values.serviceAccount.name (list "" "default")) (include "vestibule.asksApiServer" .) }}{{ $mistakes = append $mistakes "serviceAccount.name: is required with serviceAccount.create: false: what the role map's watch and workloads need would be given to the namespace's default ServiceAccount, which is every pod's" }}{{ end -}}
 {{- toJson $mistakes -}}
 {{- end -}}
 
@@ -176,6 +194,19 @@ one. What the binary would refuse at its start is refused here first.
 {{- toJson $mistakes -}}
 {{- end -}}
 
+{{/* Helm deletes what it made once the chart doesn't render it any more: it can't go on as one that exists. */}}
+{{- define "vestibule.mistakes.deleted" -}}
+{{- $mistakes := list -}}
+{{- range $field, $object := dict "secrets.existingSecret" (list "Secret" .Values.secrets.existingSecret) "roleMap.existingConfigMap" (list "ConfigMap" .Values.roleMap.existingConfigMap) -}}
+{{- $kind := index $object 0 }}{{ $name := index $object 1 -}}
+{{- if and $name (hasPrefix (include "vestibule.fullname" $) $name) -}}
+{{- $annotations := (lookup "v1" $kind $.Release.Namespace $name | default dict).metadata | default dict | dig "annotations" dict -}}
+{{- if and (eq (get $annotations "meta.helm.sh/release-name") $.Release.Name) (ne (get $annotations "helm.sh/resource-policy") "keep") }}{{ $mistakes = append $mistakes (printf "%s: %s was made by this release, which would delete it now; annotate it with helm.sh/resource-policy=keep before, or name a copy" $field $name) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
 {{/* A file that the configuration names in one of the chart's directories must be there. */}}
 {{- define "vestibule.mistakes.files" -}}
 {{- $mistakes := list -}}
@@ -212,6 +243,20 @@ one. What the binary would refuse at its start is refused here first.
 {{- $mistakes := list -}}
 {{- $upstream := include "vestibule.upstreamService" . -}}
 {{- if and .Values.ingress.enabled (not $upstream) }}{{ $mistakes = append $mistakes "upstream.serviceName: is required with ingress.enabled: where allowed requests go" }}{{ end -}}
+{{- if and (ne .Values.mode "sidecar") (has $upstream (list (printf "%s-check" (include "vestibule.fullname" .)) (printf "%s-admin" (include "vestibule.fullname" .)))) }}{{ $mistakes = append $mistakes (printf "upstream.serviceName: %s is one of Vestibule's own Services, and no gateway may lead to it" $upstream) }}{{ end -}}
+{{- if .Values.ingress.enabled -}}
+{{- $own := "nginx.ingress.kubernetes.io/" -}}
+{{- $check := include "vestibule.ingress.check" . | fromYaml -}}
+{{- range $field := list "annotations" "upstreamAnnotations" -}}
+{{- range $name, $value := pick (get $.Values.ingress $field) (printf "%sauth-url" $own) (printf "%sauth-response-headers" $own) (printf "%sauth-signin" $own) (printf "%sauth-snippet" $own) -}}
+{{- $asks := and (eq $field "upstreamAnnotations") (eq $name (printf "%sauth-url" $own)) (hasPrefix (printf "%s?" (get $check $name)) $value) -}}
+{{- if not $asks }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is the chart's own; of it, upstreamAnnotations may add a query to auth-url: %s?allow_roles=…" $field $name (get $check (printf "%sauth-url" $own))) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- range .Values.ingress.programPaths -}}
+{{- if has (trimSuffix "/" .) (list "" "/sso" "/vestibule") }}{{ $mistakes = append $mistakes (printf "ingress.programPaths: %s has an Ingress already" .) }}{{ end -}}
+{{- end -}}
+{{- end -}}
 {{- if .Values.httpRoute.enabled -}}
 {{- if not .Values.httpRoute.parentRefs }}{{ $mistakes = append $mistakes "httpRoute.parentRefs: is required: the Gateways that serve the route" }}{{ end -}}
 {{- if and .Values.httpRoute.upstreamFilters (not $upstream) }}{{ $mistakes = append $mistakes "upstream.serviceName: is required with httpRoute.upstreamFilters: where allowed requests go" }}{{ end -}}
