@@ -194,15 +194,20 @@ one. What the binary would refuse at its start is refused here first.
 {{- toJson $mistakes -}}
 {{- end -}}
 
-{{/* Helm deletes what it made once the chart doesn't render it any more: it can't go on as one that exists. */}}
+{{/* Helm deletes what is part of a release once the chart doesn't render it any more: it can't go on as one that exists. And a
+key ring must not be lost. */}}
 {{- define "vestibule.mistakes.deleted" -}}
 {{- $mistakes := list -}}
-{{- range $field, $object := dict "secrets.existingSecret" (list "Secret" .Values.secrets.existingSecret) "roleMap.existingConfigMap" (list "ConfigMap" .Values.roleMap.existingConfigMap) -}}
+{{- range $field, $object := dict "secrets.existingSecret" (list "Secret" .Values.secrets.existingSecret) "roleMap.existingConfigMap" (list "ConfigMap" .Values.roleMap.existingConfigMap) "keyRing" (list "Secret" (include "vestibule.keyRingName" .)) -}}
 {{- $kind := index $object 0 }}{{ $name := index $object 1 -}}
 {{- if and $name (hasPrefix (include "vestibule.fullname" $) $name) -}}
 {{- $annotations := (lookup "v1" $kind $.Release.Namespace $name | default dict).metadata | default dict | dig "annotations" dict -}}
 {{- if and (eq (get $annotations "meta.helm.sh/release-name") $.Release.Name) (ne (get $annotations "helm.sh/resource-policy") "keep") }}{{ $mistakes = append $mistakes (printf "%s: %s was made by this release, which would delete it now; annotate it with helm.sh/resource-policy=keep before, or name a copy" $field $name) }}{{ end -}}
 {{- end -}}
+{{- end -}}
+{{- if and (include "vestibule.keyRingName" .) (not .Values.keyRing.existingSecret) (not .Values.keyRing.value) -}}
+{{- $held := include "vestibule.heldKeyRing" . | fromJson -}}
+{{- if and $held (not (hasKey $held .Values.keyRing.key)) }}{{ $mistakes = append $mistakes (printf "keyRing.key: the key ring that is there has %s and no %s, and a new one would open nothing; leave the key as it was" (keys $held | sortAlpha | join ", ") .Values.keyRing.key) }}{{ end -}}
 {{- end -}}
 {{- toJson $mistakes -}}
 {{- end -}}

@@ -110,6 +110,11 @@ annotations:
 {{- end -}}
 {{- end -}}
 
+{{/* What the chart's own key ring holds in the cluster, as JSON: names to base64. */}}
+{{- define "vestibule.heldKeyRing" -}}
+{{- (lookup "v1" "Secret" .Release.Namespace (include "vestibule.keyRingName" .) | default dict).data | default dict | toJson -}}
+{{- end -}}
+
 {{/* Empty where there is no role map. */}}
 {{- define "vestibule.roleMapName" -}}
 {{- if .Values.roleMap.existingConfigMap -}}
