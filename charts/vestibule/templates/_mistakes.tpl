@@ -26,9 +26,12 @@ one. What the binary would refuse at its start is refused here first.
 {{- $url := .Values.config.public_url -}}
 {{- if not $url }}{{ $mistakes = append $mistakes "config.public_url: is required: the one origin that browsers see, such as https://llm.example.com" }}
 {{- else if not (regexMatch "^https?://[^/?#@\\s]+/?$" $url) }}{{ $mistakes = append $mistakes "config.public_url: must be an origin such as https://llm.example.com, without user name, path, query or fragment" }}
+{{- else if and (hasPrefix "https://" $url) (not (include "vestibule.isEndpoint" $url)) }}{{ $mistakes = append $mistakes "config.public_url: must be an origin such as https://llm.example.com; its host or port is none" }}
 {{- else if not (include "vestibule.isEndpoint" $url) }}{{ $mistakes = append $mistakes "config.public_url: must be https://; http:// is accepted for loopback hosts only, since cookies would travel in clear" }}
 {{- else if hasSuffix "." (include "vestibule.publicHost" .) }}{{ $mistakes = append $mistakes "config.public_url: the host must not end with a dot: to a browser that is another origin" }}{{ end -}}
-{{- range .Values.config.trusted_proxies | default list }}{{ if hasSuffix "/0" . }}{{ $mistakes = append $mistakes "config.trusted_proxies: /0 would believe everybody's X-Forwarded-For; name the gateway's own network" }}{{ end }}{{ end -}}
+{{- $octet := "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])" -}}
+{{- $network := printf "^(%s(\\.%s){3}(/(3[0-2]|[12]?[0-9]))?|[0-9a-fA-F:]*:[0-9a-fA-F:.]*(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$" $octet $octet -}}
+{{- range .Values.config.trusted_proxies | default list }}{{ if not (regexMatch $network .) }}{{ $mistakes = append $mistakes (printf "config.trusted_proxies: %s is no address or network such as 10.0.0.0/8" .) }}{{ else if hasSuffix "/0" . }}{{ $mistakes = append $mistakes "config.trusted_proxies: /0 would believe everybody's X-Forwarded-For; name the gateway's own network" }}{{ end }}{{ end -}}
 {{- if not .Values.image.repository }}{{ $mistakes = append $mistakes "image.repository: is required: no image is published yet; build one with the repository's Dockerfile" }}{{ end -}}
 {{- if eq .Values.mode "sidecar" -}}
 {{- if not .Values.upstream.image.repository }}{{ $mistakes = append $mistakes "upstream.image.repository: is required with mode: sidecar, which runs it beside Vestibule" }}{{ end -}}
@@ -73,15 +76,20 @@ one. What the binary would refuse at its start is refused here first.
 {{- toJson $mistakes -}}
 {{- end -}}
 
+{{/* Nothing, or a colon and a port from 1 to 65535. */}}
+{{- define "vestibule.portPattern" -}}
+(:0*([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?
+{{- end -}}
+
 {{/* "yes" for an https URL, or an http one on loopback, without credentials and fragment. */}}
 {{- define "vestibule.isEndpoint" -}}
-{{- if regexMatch "^(https://[^/?#@\\s]+|http://(localhost|127\\.[0-9.]+|\\[::1\\])(:[0-9]+)?)([/?][^#\\s]*)?$" . }}yes{{ end -}}
+{{- if regexMatch (printf "^(https://(\\[[0-9a-fA-F:.]+\\]|[^][/?#@:*\\s]+)|http://(localhost|127\\.[0-9.]+|\\[::1\\]))%s([/?][^#\\s]*)?$" (include "vestibule.portPattern" .)) . }}yes{{ end -}}
 {{- end -}}
 
 {{/* URLs and key ring may hold a secret by mistake: the schema would repeat them, so they are judged here. */}}
 {{- define "vestibule.mistakes.urls" -}}
 {{- $mistakes := list -}}
-{{- $host := "[^@?#,/\\s]+" -}}
+{{- $host := printf "(\\[[0-9a-fA-F:.]+\\]|[^][@?#,/:\\s]+)%s" (include "vestibule.portPattern" .) -}}
 {{- $forms := list "memory" (printf "rediss?://%s(/([0-9]{1,2}|1[0-9]{2}|2[0-4][0-9]|25[0-5])?)?" $host) (printf "rediss?-sentinel://%s(,%s)*/[A-Za-z0-9._-]+" $host $host) (printf "rediss?-cluster://%s(,%s)*/?" $host $host) -}}
 {{- with (.Values.config.store | default dict).url -}}
 {{- if contains "@" . }}{{ $mistakes = append $mistakes "config.store.url: must not hold a user name or password; write them into username and password_file" }}
@@ -93,7 +101,12 @@ one. What the binary would refuse at its start is refused here first.
 {{- else if and (eq $name "issuer") (contains "?" $url) }}{{ $mistakes = append $mistakes (printf "config.providers[%d].issuer: must not have a query: no issuer has one" $index) }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- if and .Values.keyRing.value (not (regexMatch "^(\\s*(#[^\\n]*|[A-Za-z0-9_-]{43})?\\s*(\\n|$))*$" .Values.keyRing.value)) }}{{ $mistakes = append $mistakes "keyRing.value: must be one key a line, 32 bytes in base64url without padding, as `vestibule key-ring new` prints it" }}{{ end -}}
+{{- if and .Values.keyRing.value (not (regexMatch "^(\\s*(#[^\\n]*|[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048])?\\s*(\\n|$))*$" .Values.keyRing.value)) }}{{ $mistakes = append $mistakes "keyRing.value: must be one key a line, 32 bytes in base64url without padding, as `vestibule key-ring new` prints it" }}{{ end -}}
+{{- with .Values.keyRing.value -}}
+{{- $keys := regexFindAll "(?m)^\\s*[A-Za-z0-9_-]{43}\\s*$" . -1 -}}
+{{- $trimmed := list }}{{ range $keys }}{{ $trimmed = append $trimmed (trim .) }}{{ end -}}
+{{- if or (not $trimmed) (ne (len $trimmed) (len (uniq $trimmed))) }}{{ $mistakes = append $mistakes "keyRing.value: must hold at least one key, and each once" }}{{ end -}}
+{{- end -}}
 {{- toJson $mistakes -}}
 {{- end -}}
 
@@ -139,6 +152,7 @@ one. What the binary would refuse at its start is refused here first.
 {{- $clusters = add1 $clusters -}}
 {{- if gt (int $clusters) 1 }}{{ $mistakes = append $mistakes (printf "%s.kind: is that of an issuer before it too: there is one API server" $at) }}{{ end -}}
 {{- range $name := list "issuer" "provider" "jwks_uri" "ca_file" "workload" }}{{ if hasKey $issuer $name }}{{ $mistakes = append $mistakes (printf "%s.%s: is for kind: oidc" $at $name) }}{{ end }}{{ end -}}
+{{- with $issuer.review_cache }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 1000) (gt $limit 3600000) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: must be from 1s to 1h" $at) }}{{ end }}{{ end -}}
 {{- if and (hasKey $issuer "review_cache") (not $issuer.review) }}{{ $mistakes = append $mistakes (printf "%s.review_cache: has no effect without review: true" $at) }}{{ end -}}
 {{- else -}}
 {{- if not $issuer.audiences }}{{ $mistakes = append $mistakes (printf "%s.audiences: is required: who the tokens are for" $at) }}{{ end -}}
@@ -188,6 +202,9 @@ one. What the binary would refuse at its start is refused here first.
 {{- range list "default_duration" "max_duration" "overlap_max" "claims_max_age" "sign_in_within" -}}
 {{- $least := ternary 7200000 1000 (eq . "claims_max_age") -}}
 {{- with get $keys . }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit (int64 $least)) (gt $limit 315360000000) }}{{ $mistakes = append $mistakes "config.keys: a duration is out of its bounds: from 1s, claims_max_age from 2h, to 3650d" }}{{ end }}{{ end -}}
+{{- end -}}
+{{- range (.Values.config.log | default dict).level | default "" | splitList "," -}}
+{{- if and (contains "=" .) (not (regexMatch "(?i)=\\s*(off|error|warn|info|debug|trace|[0-5])\\s*$" .)) }}{{ $mistakes = append $mistakes "config.log.level: is no filter: after = stands off, error, warn, info, debug or trace" }}{{ end -}}
 {{- end -}}
 {{- if ge (int .Values.shutdown.delaySeconds) (int .Values.shutdown.deadlineSeconds) }}{{ $mistakes = append $mistakes "shutdown.delaySeconds: must be less than shutdown.deadlineSeconds, or nothing has time to finish" }}{{ end -}}
 {{- with .Values.terminationGracePeriodSeconds }}{{ if le (int .) (int $.Values.shutdown.deadlineSeconds) }}{{ $mistakes = append $mistakes "terminationGracePeriodSeconds: must be more than shutdown.deadlineSeconds, or Kubernetes kills the pod before" }}{{ end }}{{ end -}}
