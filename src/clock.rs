@@ -1,6 +1,6 @@
 //! Time, passed in: nothing else in the crate reads a clock.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -11,6 +11,11 @@ use jiff::Timestamp;
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     fn monotonic(&self) -> Instant;
+}
+
+/// How long ago that was. Zero when `then` lies in the future, as it may by the clock of another pod.
+pub fn since(then: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
 /// The machine's clocks.

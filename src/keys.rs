@@ -12,7 +12,7 @@ mod secret;
 
 pub use key::{Key, KeyId, Pointer, Standing};
 pub use lasting::{Lasting, NoDuration};
-pub use limits::{Limits, Narrow};
+pub use limits::{Limits, Narrow, is_alias};
 pub use listing::Page;
 pub use secret::{KeySecret, PREFIX, Presented};
 
@@ -21,7 +21,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    clock::Clock,
+    clock::{Clock, since},
     metrics::{KeyChange, Metrics},
     principal::Role,
     secret::random_bytes,
@@ -436,11 +436,6 @@ fn put_key<'a>(change: Change<'a>, key: &Key, secret: &KeySecret, now: Timestamp
 async fn give_way(round: u32) {
     let [random] = random_bytes::<1>();
     tokio::time::sleep(Duration::from_micros(u64::from(random) << (2 + round).min(7))).await;
-}
-
-/// Zero when `then` lies in the future, as it may by the clock of another pod.
-fn since(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -13,18 +13,15 @@ mod proof;
 pub use entry::{CachedKey, CachedSession, CachedUser, Narrowed, WithKey};
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Shared},
-};
 use tokio::{sync::Semaphore, task::JoinHandle};
 
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
+    flights::{Flight, Flights},
     keys::{self, Key, KeyId, Keys, Pointer, Presented},
     metrics::{CacheResult, LookUpLabel, Metrics},
     secret::{Digest, Handle, HandleKind},
@@ -123,7 +120,6 @@ enum Wanted {
 }
 
 type Answer = Result<Option<Holder>, Unanswered>;
-type Flight = Shared<BoxFuture<'static, Answer>>;
 
 pub(crate) struct Inner {
     records: Records,
@@ -133,8 +129,8 @@ pub(crate) struct Inner {
     metrics: Arc<Metrics>,
     settings: Settings,
     cache: Cache,
-    /// Reads in flight, each with the shard's epoch when it began: only those of the same epoch share it.
-    flights: Mutex<std::collections::HashMap<Digest, (u64, Flight)>>,
+    /// Reads in flight, shared within an epoch of their shard.
+    flights: Arc<Flights<Answer>>,
     /// For each kind of look-up.
     slots: [Arc<Semaphore>; LookUpLabel::ALL.len()],
     people: people::People,
@@ -199,8 +195,8 @@ impl Inner {
     fn new(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Arc<Self> {
         let Sources { records, users, keys } = sources;
         let cache = Cache::new(settings.entries, clock.monotonic());
-        let (flights, slots) =
-            (Mutex::default(), [(); LookUpLabel::ALL.len()].map(|()| Arc::new(Semaphore::new(MISSES_IN_FLIGHT))));
+        let flights = Arc::new(Flights::default());
+        let slots = [(); LookUpLabel::ALL.len()].map(|()| Arc::new(Semaphore::new(MISSES_IN_FLIGHT)));
         let people = people::People::default();
         Arc::new(Self { records, users, keys, clock, metrics, settings, cache, flights, slots, people })
     }
@@ -309,39 +305,25 @@ impl Inner {
             What::Secret(presented) => (presented.shard, Wanted::KeyOfSecret),
             What::Id(id) => (id.shard(), Wanted::Key(id)),
         };
-        self.flight(Miss { shard, digest: asked.digest, wanted: record })?.await
+        self.flight(Miss { shard, digest: asked.digest, wanted: record })?.await.unwrap_or(Err(Unanswered::Overloaded))
     }
 
     /// Joins the read of this credential that is under way, or begins one.
-    fn flight(self: &Arc<Self>, miss: Miss) -> Result<Flight, Unanswered> {
+    fn flight(self: &Arc<Self>, miss: Miss) -> Result<Flight<Answer>, Unanswered> {
         let (label, epoch) = (miss.wanted.label(), self.cache.epoch(miss.shard));
-        let mut flights = self.flights.lock().expect("no code that holds this lock panics");
-        if let Some((_, flight)) = flights.get(&miss.digest).filter(|(begun, _)| *begun == epoch) {
-            return Ok(flight.clone());
-        }
-        let Ok(slot) = Arc::clone(&self.slots[label as usize]).try_acquire_owned() else {
-            self.metrics.cache_lookup(label, CacheResult::Overloaded);
-            return Err(Unanswered::Overloaded);
-        };
-        self.metrics.cache_lookup(label, CacheResult::Miss);
-        let inner = Arc::clone(self);
-        // A task of its own, so that it ends even when whoever asked first has gone away.
-        let read = tokio::spawn(async move {
-            let answer = inner.read(miss, epoch).await;
-            inner.land(&miss.digest, epoch);
-            drop(slot);
-            answer
+        let flight = self.flights.share(miss.digest, epoch, || {
+            let slot = Arc::clone(&self.slots[label as usize]).try_acquire_owned().ok()?;
+            self.metrics.cache_lookup(label, CacheResult::Miss);
+            let inner = Arc::clone(self);
+            Some(async move {
+                let _slot = slot;
+                inner.read(miss, epoch).await
+            })
         });
-        let flight = read.map(|joined| joined.unwrap_or(Err(Unanswered::Overloaded))).boxed().shared();
-        flights.insert(miss.digest, (epoch, flight.clone()));
-        Ok(flight)
-    }
-
-    fn land(&self, digest: &Digest, epoch: u64) {
-        let mut flights = self.flights.lock().expect("no code that holds this lock panics");
-        if flights.get(digest).is_some_and(|(begun, _)| *begun == epoch) {
-            flights.remove(digest);
-        }
+        flight.ok_or_else(|| {
+            self.metrics.cache_lookup(label, CacheResult::Overloaded);
+            Unanswered::Overloaded
+        })
     }
 
     async fn read(&self, miss: Miss, epoch: u64) -> Answer {
@@ -434,7 +416,7 @@ impl Inner {
     /// The same for a key.
     fn touch_key(self: &Arc<Self>, with_key: &WithKey) {
         let key = Arc::clone(&with_key.key);
-        let unused = Duration::try_from(self.clock.now().duration_since(key.last_use.at())).unwrap_or_default();
+        let unused = clock::since(key.last_use.at(), self.clock.now());
         if unused < keys::TOUCH_AFTER || !self.may_touch(&key.last_use, key.key.id.shard()) {
             return;
         }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::since,
     secret::Digest,
     store::{Key, Kind, Record, Shard, Ttl},
 };
@@ -98,11 +99,6 @@ impl Limits {
     pub fn wants_touch(&self, last_seen: Timestamp, now: Timestamp) -> bool {
         since(last_seen, now) >= self.touch_after()
     }
-}
-
-/// Zero when `then` lies in the future, as it may by the clock of another pod.
-fn since(then: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
 
 /// Whose session it is, and when; nothing of the handle or the provider's hints.

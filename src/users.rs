@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     principal::{IdentityClaims, Pinned},
     secret::{Digest, Handle, HandleKind, random_bytes},
     session::{Limits, Logout, Session},
@@ -132,7 +132,7 @@ impl User {
     /// Takes in what was just verified.
     fn with_identity(&self, identity: &IdentityClaims, now: Timestamp) -> Self {
         let mut user = self.clone();
-        let written_lately = |at: &Timestamp| Duration::try_from(now.duration_since(*at)).unwrap_or_default() < SIGNED_IN_TO;
+        let written_lately = |at: &Timestamp| clock::since(*at, now) < SIGNED_IN_TO;
         user.signed_in = user.signed_in.filter(written_lately).or(Some(now));
         match user.identities.iter_mut().find(|known| known.issuer == identity.issuer && known.subject == identity.subject) {
             Some(known) => *known = identity.clone(),

@@ -14,7 +14,7 @@ use actix_web::{
     web::{self, Bytes, PayloadConfig},
 };
 
-use super::{Site, error};
+use super::{Site, csrf, error};
 use crate::{
     access::Places,
     check::{By, Checker, Credential, Recognised},
@@ -80,11 +80,7 @@ async fn caller(
 /// Every browser says where a request comes from that changes something; one that says nothing is none of
 /// those that people use, and a program has keys.
 fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
-    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    match header("sec-fetch-site") {
-        Some(from) => from == "same-origin",
-        None => header(header::ORIGIN.as_str()) == Some(site.public_url.origin()),
-    }
+    csrf::came_from(request, site) == csrf::CameFrom::Ourselves
 }
 
 /// The fields of a body; none of an empty one.

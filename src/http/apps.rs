@@ -305,10 +305,7 @@ fn refused(wrong: RequestError) -> HttpResponse {
 }
 
 fn unauthorised(why: Unauthenticated) -> HttpResponse {
-    let mut response = error::json(StatusCode::UNAUTHORIZED, "invalid_token", why.description());
-    let challenge = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    response
+    error::challenged("invalid_token", why.description(), error::CHALLENGE_INVALID)
 }
 
 /// What every answer of this address carries (RFC 6749, section 5.1), errors and pages too.

@@ -12,7 +12,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{HeaderName, HeaderValue},
     },
     web::{self, Data, ServiceConfig},
 };
@@ -29,9 +29,6 @@ use crate::{
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
     principal::Identity,
 };
-
-const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
-const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
 
 /// How long a check that can't be understood is not mentioned again.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
@@ -132,12 +129,10 @@ fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
         Decision::AllowAnyone => (CheckOutcome::Allowed, allow(&Identity::default(), Places::NONE)),
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
-                crate::check::Unauthenticated::NoCredential => (CHALLENGE, "login_required"),
-                _ => (CHALLENGE_INVALID, "invalid_token"),
+                crate::check::Unauthenticated::NoCredential => (error::CHALLENGE, "login_required"),
+                _ => (error::CHALLENGE_INVALID, "invalid_token"),
             };
-            let mut response = error::json(StatusCode::UNAUTHORIZED, code, text);
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            (CheckOutcome::Unauthenticated, response)
+            (CheckOutcome::Unauthenticated, error::challenged(code, text, challenge))
         }
         Decision::Forbidden { .. } | Decision::Closed(_) => {
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))

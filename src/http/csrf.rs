@@ -6,15 +6,28 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::Site;
 use crate::secret::{Digest, KeyRing, MacPurpose};
 
-/// What browsers themselves say of where a request came from. Those that say nothing have the token alone.
+/// What a browser itself says of where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CameFrom {
+    Ourselves,
+    Elsewhere,
+    Unsaid,
+}
+
 /// `Origin` is the older way, and is `null` for pages that send no referrer, as ours do.
-pub(super) fn same_origin(request: &HttpRequest, site: &Site) -> bool {
+pub(super) fn came_from(request: &HttpRequest, site: &Site) -> CameFrom {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
-    match (header("sec-fetch-site"), header(header::ORIGIN.as_str())) {
+    let ours = match (header("sec-fetch-site"), header(header::ORIGIN.as_str())) {
         (Some(from), _) => from == "same-origin",
-        (None, None | Some("null")) => true,
+        (None, None | Some("null")) => return CameFrom::Unsaid,
         (None, Some(origin)) => origin == site.public_url.origin(),
-    }
+    };
+    if ours { CameFrom::Ourselves } else { CameFrom::Elsewhere }
+}
+
+/// For forms: browsers that say nothing have the token alone.
+pub(super) fn same_origin(request: &HttpRequest, site: &Site) -> bool {
+    came_from(request, site) != CameFrom::Elsewhere
 }
 
 /// What a form carries: bound to the session, and to what the form is for.

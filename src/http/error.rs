@@ -4,7 +4,14 @@ mod api;
 
 pub(super) use api::api;
 
-use actix_web::{HttpRequest, HttpResponse, error::InternalError, http::StatusCode};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    error::InternalError,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
 use serde_json::json;
 
 use super::{
@@ -73,6 +80,18 @@ impl Failure {
         });
         page(self.status, body)
     }
+}
+
+/// Nothing was presented (RFC 6750, section 3).
+pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
+/// What was presented is no good.
+pub(super) const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
+
+/// 401 with what is asked for.
+pub(super) fn challenged(code: &str, description: &str, challenge: HeaderValue) -> HttpResponse {
+    let mut response = json(StatusCode::UNAUTHORIZED, code, description);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
 }
 
 /// JSON for programs, with the codes of RFC 6749 and 6750 where one fits.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     check::{By, Checker, Credential, Recognised, Unrecognised},
-    keys::{Key, KeyId, Keys, KeysError, Lasting, Wish},
+    keys::{Key, KeyId, Keys, KeysError, Lasting, Wish, is_alias},
     principals::Principals,
     return_to::ReturnTo,
 };
@@ -31,7 +31,6 @@ pub(super) const PATH: &str = "/vestibule/keys";
 const FORM: &str = "keys";
 
 const ON_A_PAGE: usize = 50;
-const LONGEST_NAME: usize = 128;
 
 #[derive(Deserialize)]
 pub(super) struct Which {
@@ -117,7 +116,7 @@ impl Desk<'_> {
             let here = ReturnTo::parse(PATH, "").unwrap_or_else(|_| ReturnTo::root());
             return Ok(redirect(StatusCode::SEE_OTHER, &login_href(&here, None)));
         }
-        let name = form.key_alias.as_deref().map(str::trim).filter(|name| is_name(name));
+        let name = form.key_alias.as_deref().map(str::trim).filter(|name| is_alias(name));
         let lasting = form.duration.as_deref().and_then(|text| Lasting::parse(text).ok());
         let (Some(name), Some(lasting)) = (name, lasting) else {
             let problem = Some("The name has 1 to 128 characters, and a duration is chosen from the list.".to_owned());
@@ -170,10 +169,6 @@ async fn person(request: &HttpRequest, site: &Site, checker: &Checker) -> Result
 fn unavailable(request: &HttpRequest, cause: &KeysError) -> HttpResponse {
     tracing::error!(%cause, "keys can't be looked up or changed");
     error::store_unavailable(PATH).respond(request)
-}
-
-fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.chars().count() <= LONGEST_NAME && !name.chars().any(char::is_control)
 }
 
 fn in_words(refused: &KeysError) -> &'static str {

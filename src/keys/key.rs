@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::Limits;
 use crate::{
+    clock,
     secret::{Digest, random_bytes},
     store::{self, Change, Index, Kind, Record, Shard, Ttl},
     users,
@@ -212,8 +213,7 @@ pub(super) fn index_of_application(user: &str, application: &str) -> Index {
 
 fn left(end: Timestamp, now: Timestamp) -> Ttl {
     // Redis takes no time of zero for one.
-    let left = Duration::try_from(end.duration_since(now)).unwrap_or_default();
-    Ttl::For(left.max(Duration::from_millis(1)))
+    Ttl::For(clock::since(now, end).max(Duration::from_millis(1)))
 }
 
 impl Record for Key {

@@ -22,6 +22,15 @@ pub struct Limits {
     pub paths: Vec<String>,
 }
 
+/// Characters of a key's alias.
+const LONGEST_ALIAS: usize = 128;
+
+/// Whether a person may call a key so.
+pub fn is_alias(text: &str) -> bool {
+    let printable = !text.chars().any(char::is_control) && text.trim() == text && !text.is_empty();
+    printable && text.chars().count() <= LONGEST_ALIAS
+}
+
 /// All limits of a key together, made ready for checks.
 #[derive(Debug)]
 pub struct Narrow {

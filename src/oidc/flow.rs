@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     continuation::Continuation,
     return_to::ReturnTo,
     secret::{Digest, Handle, HandleKind, SealPurpose, random_bytes},
@@ -156,8 +156,7 @@ impl Flows {
     }
 
     fn rest(&self, begun: Timestamp) -> Duration {
-        let passed = Duration::try_from(self.clock.now().duration_since(begun)).unwrap_or_default();
-        LIFE.saturating_sub(passed)
+        LIFE.saturating_sub(clock::since(begun, self.clock.now()))
     }
 }
 

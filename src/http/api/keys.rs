@@ -12,12 +12,11 @@ use crate::{
     access::PathPattern,
     check::{By, Checker, Recognised},
     http::Site,
-    keys::{Key, KeyId, Keys, Lasting, Limits, Made, Manager, Wish},
+    keys::{Key, KeyId, Keys, Lasting, Limits, Made, Manager, Wish, is_alias},
     principal::{Role, Team},
     principals::Principals,
 };
 
-const LONGEST_ALIAS: usize = 128;
 const MOST_TEAMS: usize = 100;
 const LONGEST_TEAM: usize = 256;
 const MOST_PATHS: usize = 32;
@@ -116,8 +115,7 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
 }
 
 fn alias(text: &str) -> Result<String, &'static str> {
-    let printable = !text.chars().any(char::is_control) && text.trim() == text && !text.is_empty();
-    match text.chars().count() <= LONGEST_ALIAS && printable {
+    match is_alias(text) {
         true => Ok(text.to_owned()),
         false => Err("must have 1 to 128 characters, no control characters, and no blanks at its ends"),
     }

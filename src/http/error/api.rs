@@ -2,13 +2,10 @@
 
 use actix_web::{
     HttpResponse,
-    http::{
-        StatusCode,
-        header::{self, HeaderValue},
-    },
+    http::{StatusCode, header::HeaderValue},
 };
 
-use super::json;
+use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json};
 use crate::{
     check::Unrecognised,
     http::api::refused::Refused,
@@ -16,8 +13,6 @@ use crate::{
     store::{Failed, ReadError},
 };
 
-const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
-const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
 /// RFC 9470.
 const CHALLENGE_FRESH: HeaderValue =
     HeaderValue::from_static(r#"Bearer realm="vestibule", error="insufficient_user_authentication""#);
@@ -98,10 +93,4 @@ fn keys(error: &KeysError) -> HttpResponse {
         ),
     };
     json(status, code, text)
-}
-
-fn challenged(code: &str, text: &str, challenge: HeaderValue) -> HttpResponse {
-    let mut response = json(StatusCode::UNAUTHORIZED, code, text);
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    response
 }
