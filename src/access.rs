@@ -8,6 +8,7 @@ mod path_set;
 mod pattern;
 mod place;
 mod readings;
+mod upstream_credential;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ pub use path_set::PathSet;
 pub use pattern::{HostPattern, HostPatternError, Method, MethodError, PathPattern, PathPatternError};
 pub use place::{Place, Places};
 pub use readings::{How, Unreadable};
+pub use upstream_credential::{UpstreamCredential, UpstreamCredentialError};
 
 use crate::principal::{CredentialKind, Grant, Role, RuleName};
 use index::Index;
@@ -41,6 +43,8 @@ pub struct CheckRequest<'a> {
 pub struct Rule {
     /// Its place in the document: `access[2]`.
     pub name: RuleName,
+    /// The line on which it begins there.
+    pub line: u64,
     pub hosts: Vec<HostPattern>,
     pub paths: Vec<PathPattern>,
     pub methods: Vec<Method>,
@@ -50,6 +54,7 @@ pub struct Rule {
     pub credentials: Vec<CredentialKind>,
     /// Where a credential is looked for.
     pub read: Places,
+    pub upstream_credential: Option<UpstreamCredential>,
 }
 
 /// Whom a rule is for, before it asks for roles, teams and credentials.
@@ -73,6 +78,9 @@ pub struct AccessRules {
 /// The rules that decide about a request: one, or one for each way to read its path.
 #[derive(Clone, Debug)]
 pub struct Selected<'a>(SmallVec<[&'a Rule; 4]>);
+
+static NOTHING: UpstreamCredential = UpstreamCredential::Nothing;
+static CLIENTS_OWN: UpstreamCredential = UpstreamCredential::ClientsOwn;
 
 /// Why no rule decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -210,6 +218,19 @@ impl Rule {
         Ok(())
     }
 
+    /// Where the rule says nothing, `default` does, which is for who is signed in; and without one, what the rule does
+    /// not read is left as it is.
+    fn upstream_credential<'a>(&'a self, default: Option<&'a UpstreamCredential>) -> &'a UpstreamCredential {
+        match (&self.upstream_credential, self.allow) {
+            (Some(said), _) => said,
+            (None, Allow::Anyone) => &CLIENTS_OWN,
+            (None, _) => default.unwrap_or(match self.read.contains(Place::Authorization) {
+                true => &NOTHING,
+                false => &CLIENTS_OWN,
+            }),
+        }
+    }
+
     /// Where another reading's rule looks further, a credential may be found that this one would not
     /// have: a cookie must not do for a path that is for keys in headers.
     fn reads(&self, by: CredentialKind) -> bool {
@@ -251,6 +272,13 @@ impl<'a> Selected<'a> {
     /// Where a credential is looked for: wherever one of the rules does.
     pub fn reads(&self) -> Places {
         self.0.iter().fold(Places::NONE, |places, rule| places.union(rule.read))
+    }
+
+    /// What the upstream receives: nothing where the rules disagree, since one of them may be about another upstream.
+    pub fn upstream_credential<'b>(&'b self, default: Option<&'b UpstreamCredential>) -> &'b UpstreamCredential {
+        let mut said = self.0.iter().map(|rule| rule.upstream_credential(default));
+        let first = said.next().unwrap_or(&NOTHING);
+        if said.all(|other| other == first) { first } else { &NOTHING }
     }
 
     /// Whether every rule allows who has this grant and was recognised in this way.

@@ -157,6 +157,7 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
         users: Data::from(Arc::clone(&parts.users)),
         keys: Data::from(Arc::clone(&parts.keys)),
         apps: Data::from(Arc::clone(&parts.apps)),
+        upstream: Data::from(Arc::clone(&parts.upstream)),
         principals: Data::from(Arc::clone(&parts.principals)),
         metrics: Data::from(Arc::clone(&parts.metrics)),
         drain: drain.clone(),

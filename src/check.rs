@@ -20,6 +20,7 @@ use crate::{
     principals::{ByKey, CachedUser, Narrowed, Principals, SignedIn, Unanswered, WithKey},
     roles::{InForce, RoleMaps},
     tokens::{self, Tokens},
+    upstream::{Sent, Upstream},
 };
 
 /// What a gateway is to be told.
@@ -29,9 +30,10 @@ pub enum Decision {
         judged: Arc<Judged>,
         /// Where a credential was looked for; what stands elsewhere is the upstream's to judge.
         read: Places,
+        sent: Sent,
     },
     /// Whoever it is: nothing was read and nobody looked up.
-    AllowAnyone,
+    AllowAnyone { sent: Sent },
     /// Nobody is signed in by what was presented.
     Unauthenticated(Unauthenticated),
     /// Somebody is, and may not.
@@ -132,6 +134,7 @@ pub struct Checker {
     principals: Arc<Principals>,
     tokens: Arc<Tokens>,
     role_maps: Arc<RoleMaps>,
+    upstream: Arc<Upstream>,
     email_trust: HashMap<String, EmailTrust>,
 }
 
@@ -141,9 +144,10 @@ impl Checker {
         principals: Arc<Principals>,
         tokens: Arc<Tokens>,
         role_maps: Arc<RoleMaps>,
+        upstream: Arc<Upstream>,
         email_trust: HashMap<String, EmailTrust>,
     ) -> Self {
-        Self { principals, tokens, role_maps, email_trust }
+        Self { principals, tokens, role_maps, upstream, email_trust }
     }
 
     /// Decides about a request. `credential` finds what was presented in the places that are to be read.
@@ -158,7 +162,7 @@ impl Checker {
             return Decision::NotYet;
         }
         let rules = match gate(in_force.map.access(), request, narrowing) {
-            Ok(Gate::Open) => return Decision::AllowAnyone,
+            Ok(Gate::Open(rules)) => return Decision::AllowAnyone { sent: self.upstream.sends(Some(&rules), None) },
             Ok(Gate::For(rules)) => rules,
             Err(closed) => return Decision::Closed(closed),
         };
@@ -177,7 +181,7 @@ impl Checker {
         let permitted = permit(&judged.grant, by.as_ref().map_or(CredentialKind::Token, By::kind), rules.as_ref(), narrowing)
             .and_then(|()| by.as_ref().map_or(Ok(()), |by| by.permits(request.path)));
         match permitted {
-            Ok(()) => Decision::Allow { judged, read },
+            Ok(()) => Decision::Allow { sent: self.upstream.sends(rules.as_ref(), Some(&judged)), judged, read },
             Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), why },
         }
     }
@@ -245,7 +249,7 @@ impl Checker {
         }
         let grant = in_force.map.grant(&user.identities, user.pinned.as_ref());
         let identity = self.identity(&user.id, &user.identities, &grant);
-        let judged = Arc::new(Judged { map_version: in_force.version, grant, identity });
+        let judged = Arc::new(Judged::new(in_force.version, grant, identity));
         user.judged.store(Some(Arc::clone(&judged)));
         judged
     }
@@ -258,7 +262,7 @@ impl Checker {
         }
         let grant = key.narrow.grant(&in_force.map, &of.grant);
         let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities, &grant) };
-        let to = Arc::new(Judged { map_version: in_force.version, grant, identity });
+        let to = Arc::new(Judged::new(in_force.version, grant, identity));
         key.judged.store(Some(Arc::new(Narrowed { of, to: Arc::clone(&to) })));
         to
     }
@@ -283,7 +287,7 @@ impl Decision {
     /// A sentence that a program can be told.
     pub fn description(&self) -> &'static str {
         match self {
-            Self::Allow { .. } | Self::AllowAnyone => "The request may pass.",
+            Self::Allow { .. } | Self::AllowAnyone { .. } => "The request may pass.",
             Self::Unauthenticated(why) => why.description(),
             Self::Forbidden { why: Forbidden::NoRole, .. } => "No role is granted to this person.",
             Self::Forbidden { why: Forbidden::MissingSource, .. } => "Too little is known of this person to grant a role.",
@@ -366,14 +370,14 @@ pub fn judge(
 ) -> Result<Permitted, NotPermitted> {
     let narrowing = Narrowing::default();
     match gate(access, request, &narrowing)? {
-        Gate::Open => Ok(Permitted::Anyone),
+        Gate::Open(_) => Ok(Permitted::Anyone),
         Gate::For(rules) => Ok(permit(grant, by, rules.as_ref(), &narrowing).map(|()| Permitted::ThisPerson)?),
     }
 }
 
 /// What the access rules say before anybody is looked up.
 enum Gate<'a> {
-    Open,
+    Open(Selected<'a>),
     /// For whom these rules permit; without any, for everybody who is signed in.
     For(Option<Selected<'a>>),
 }
@@ -385,7 +389,7 @@ fn gate<'a>(access: Option<&'a AccessRules>, request: &CheckRequest<'_>, narrowi
     }
     // Who narrows a route to roles or teams wants to know who comes.
     let open = rules.is_open_to_anyone() && *narrowing == Narrowing::default();
-    Ok(if open { Gate::Open } else { Gate::For(Some(rules)) })
+    Ok(if open { Gate::Open(rules) } else { Gate::For(Some(rules)) })
 }
 
 fn permit(grant: &Grant, by: CredentialKind, rules: Option<&Selected<'_>>, narrowing: &Narrowing) -> Result<(), Forbidden> {

@@ -6,7 +6,7 @@ mod one_line;
 
 use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -16,7 +16,7 @@ use crate::{
     app::{self, Stop},
     clock::{Clock, SystemClock},
     config::{self, Format, Loaded},
-    secret,
+    secret::{self, SigningAlgorithm},
 };
 
 /// The front door of an LLM proxy on Kubernetes. Without a command it serves.
@@ -37,6 +37,9 @@ enum Command {
     /// Makes keys for the key ring.
     #[command(subcommand)]
     KeyRing(KeyRingCommand),
+    /// Makes keys that sign what the upstream is told of a person.
+    #[command(subcommand)]
+    AssertionKey(AssertionKeyCommand),
     /// Judges and explains role maps.
     #[command(subcommand)]
     RoleMap(role_map::RoleMapCommand),
@@ -48,6 +51,24 @@ enum KeyRingCommand {
     New,
 }
 
+#[derive(Subcommand)]
+enum AssertionKeyCommand {
+    /// Prints a fresh private key in PEM form. Put it above what the keys' file holds; the first key signs.
+    New {
+        /// What upstreams can verify: nearly all know ES256, fewer EdDSA.
+        #[arg(long, default_value = "eddsa")]
+        algorithm: Algorithm,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Algorithm {
+    /// Ed25519.
+    Eddsa,
+    /// ECDSA with P-256.
+    Es256,
+}
+
 impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
@@ -55,9 +76,22 @@ impl Cli {
                 println!("{}", secret::new_dated_key(SystemClock.now()));
                 ExitCode::SUCCESS
             }
+            Some(Command::AssertionKey(AssertionKeyCommand::New { algorithm })) => {
+                print!("{}", secret::new_signing_key(algorithm.into()));
+                ExitCode::SUCCESS
+            }
             Some(Command::RoleMap(command)) => command.run(),
             Some(Command::CheckConfig) => check_config(self.config),
             None => serve(self.config),
+        }
+    }
+}
+
+impl From<Algorithm> for SigningAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Eddsa => Self::EdDsa,
+            Algorithm::Es256 => Self::Es256,
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod secrets;
 pub mod store;
 pub mod token_issuer;
 pub mod units;
+pub mod upstream_credential;
 pub mod yaml;
 
 mod apps;
@@ -35,7 +36,9 @@ pub use self::redis_url::{RedisUrl, Topology};
 pub use self::secrets::{Secret, SecretFileError, read_secret_file};
 pub use self::store::{Redis, Store};
 pub use self::token_issuer::{IssuerAddress, RequiredClaim, Review, Strangers, TokenIssuer, TokenIssuerKind};
+pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
 use crate::origin::PublicUrl;
+use crate::roles::Configured;
 
 /// Everything that can be set, validated. `app` hands each part its own section.
 #[derive(Clone, Debug)]
@@ -56,12 +59,18 @@ pub struct Config {
     pub cache: Cache,
     pub keys: crate::keys::Settings,
     pub role_map: RoleMapSource,
+    pub upstream_credential: UpstreamCredentials,
     pub apps: Apps,
     pub log: Log,
     pub shutdown: Shutdown,
 }
 
 impl Config {
+    /// What a role map may name.
+    pub fn configured(&self) -> Configured {
+        Configured { providers: Some(self.claims_of()), upstream_credentials: Some(self.upstream_credential.names()) }
+    }
+
     /// Whose claims rules of the role map may name: providers, and issuers that stand for none.
     pub fn claims_of(&self) -> Vec<String> {
         claims_of(&self.providers, &self.token_issuers)

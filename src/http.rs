@@ -10,6 +10,7 @@ mod csrf;
 pub mod drain;
 mod error;
 mod home;
+mod jwks;
 mod keys;
 mod links;
 mod login;
@@ -39,7 +40,7 @@ use drain::Drain;
 
 use crate::{
     check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, principals::Principals, session::Limits,
-    users::Users,
+    upstream::Upstream, users::Users,
 };
 
 /// Forms are small; nothing else has a body.
@@ -54,6 +55,7 @@ pub struct Public {
     pub users: Data<Users>,
     pub keys: Data<Keys>,
     pub apps: Data<Apps>,
+    pub upstream: Data<Upstream>,
     pub principals: Data<Principals>,
     pub metrics: Data<Metrics>,
     pub drain: Drain,
@@ -80,6 +82,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
         app.app_data(public.users)
             .app_data(public.keys)
             .app_data(public.apps)
+            .app_data(public.upstream)
             .app_data(public.principals)
             .app_data(public.metrics);
         app.app_data(Data::new(public.drain)).app_data(public.body_deadline).app_data(forms());
@@ -103,6 +106,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .route("/vestibule", get().to(home::to_home))
             .route("/vestibule/", get().to(home::show))
             .service(web::resource(keys::PATH).route(get().to(keys::show)).post(keys::act))
+            .route(jwks::PATH, get().to(jwks::show))
             .route("/vestibule/assets/{name}", get().to(asset))
             .service(api::routes())
             .default_service(web::to(error::not_found));

@@ -31,6 +31,7 @@ pub mod principals;
 pub mod roles;
 pub mod session;
 pub mod tokens;
+pub mod upstream;
 pub mod users;
 
 pub mod store;

@@ -119,6 +119,16 @@ label!(
     /// What the API server said of a token.
     ReviewOutcome { Good => "good", Refused => "refused", Error => "error" }
 );
+label!(
+    /// What was sent to the upstream in the place of the client's credential.
+    UpstreamCredentialLabel {
+        None => "none",
+        Pass => "pass",
+        Static => "static",
+        Assertion => "assertion",
+        Unmatched => "unmatched",
+    }
+);
 
 /// The process's metrics, over a registry of its own.
 pub struct Metrics {
@@ -153,6 +163,8 @@ pub struct Metrics {
     role_map_since: IntGaugeVec,
     role_map_watch_up: IntGaugeVec,
     key_ring_created: IntGaugeVec,
+    upstream_credentials: Vec<IntCounter>,
+    pub assertions_signed: IntCounter,
     pub panics: IntCounter,
 }
 
@@ -187,6 +199,12 @@ impl Metrics {
             "Look-ups in the principal cache: hit (no store command), miss (read from the store), unknown (remembered as \
              unknown), forged (refused by its MAC or checksum), stale (served in an outage), overloaded (too many misses in flight).",
             &["credential", "result"],
+        );
+        let upstream_credentials = make.counters(
+            "upstream_credentials_total",
+            "Requests that were allowed, by what was sent to the upstream: none, pass (what the client sent), static, \
+             assertion, unmatched (a static credential that has no entry for the person's role and teams, so nothing).",
+            &["sent"],
         );
         let metrics = Self {
             checks: each_check(|labels| checks.with_label_values(&labels)),
@@ -292,6 +310,13 @@ impl Metrics {
                 "When the first key of the key ring was made, in Unix time; absent where the ring doesn't say so.",
                 &[],
             ),
+            upstream_credentials: each(UpstreamCredentialLabel::ALL, |sent| {
+                upstream_credentials.with_label_values(&[sent.as_str()])
+            }),
+            assertions_signed: make.counter(
+                "assertions_signed_total",
+                "Assertions that were signed; those that are still good are sent again without.",
+            ),
             panics: make.counter("panics_total", "Requests that ended in a panic, answered with 500."),
             registry: make.registry.clone(),
             entries: make.entries,
@@ -307,6 +332,10 @@ impl Metrics {
     pub fn check(&self, gateway: GatewayLabel, outcome: CheckOutcome, credential: CredentialLabel, took: Duration) {
         self.checks[check_index(gateway, outcome, credential)].inc();
         self.check_duration[gateway as usize].observe(took.as_secs_f64());
+    }
+
+    pub fn upstream_credential(&self, sent: UpstreamCredentialLabel) {
+        self.upstream_credentials[sent as usize].inc();
     }
 
     /// `provider` is a configured id.

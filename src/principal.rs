@@ -4,7 +4,9 @@ mod claim_path;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::ArcSwapOption;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -91,12 +93,22 @@ pub struct Identity {
 }
 
 /// What a role map said of a user's claims, and what follows from it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Judged {
     /// The map that said so; a later one may say otherwise.
     pub map_version: u64,
     pub grant: Grant,
     pub identity: Identity,
+    /// What was last signed about it.
+    pub vouched: ArcSwapOption<Vouched>,
+}
+
+/// A signed statement about somebody.
+pub struct Vouched {
+    pub jwt: Box<str>,
+    /// The id of the key that signed it.
+    pub kid: Box<str>,
+    pub signed: Instant,
 }
 
 /// By what somebody was recognised.
@@ -152,6 +164,12 @@ impl IdentityClaims {
 
     pub fn preferred_username(&self) -> Option<&str> {
         self.sources().find_map(|claims| identifier(claims, "preferred_username"))
+    }
+}
+
+impl Judged {
+    pub fn new(map_version: u64, grant: Grant, identity: Identity) -> Self {
+        Self { map_version, grant, identity, vouched: ArcSwapOption::empty() }
     }
 }
 
@@ -230,6 +248,13 @@ impl fmt::Debug for IdentityClaims {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("user", &self.user).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// It is a credential.
+impl fmt::Debug for Vouched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vouched").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 

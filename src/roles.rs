@@ -14,7 +14,7 @@ mod litellm;
 mod rules;
 mod teams;
 
-pub use document::{Mistake, RoleMapError, What, schema};
+pub use document::{Configured, Mistake, RoleMapError, What, schema};
 pub use documents::{Documents, Verdict};
 pub use explain::{Explanation, Given, NearMiss};
 pub use in_force::{InForce, RoleMaps, compile, text_of};
@@ -90,10 +90,9 @@ impl RoleMap {
         document::closed_map()
     }
 
-    /// Whether every rule fits the configured providers: it names one of them, and it names one at
-    /// all when there are several, since otherwise any of them could grant what one was meant to.
-    pub fn check_providers(&self, configured: &[&str]) -> Result<(), RoleMapError> {
-        document::check_providers(self, configured)
+    /// Whether every rule fits what is configured elsewhere.
+    pub fn check_configured(&self, configured: &Configured) -> Result<(), RoleMapError> {
+        document::check(self, configured)
     }
 
     pub fn rule_count(&self) -> usize {

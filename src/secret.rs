@@ -1,12 +1,16 @@
-//! The key ring: what seals records, signs handles and forms, and hashes what is only looked up.
+//! The key ring: what seals records, signs handles and forms, and hashes what is only looked up. And the keys that sign
+//! what others verify.
 
 mod cell;
 mod handle;
 mod ring;
+mod rotation;
+mod signing;
 
 pub use cell::SecretCell;
 pub use handle::{BadHandle, Handle, HandleKind};
 pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_dated_key, new_key};
+pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
 
 use std::fmt;
 

@@ -8,6 +8,7 @@ use crate::principal::Team;
 fn rule(paths: &[&str], allow: Allow) -> Rule {
     Rule {
         name: RuleName::new(paths.join(" ")),
+        line: 1,
         hosts: Vec::new(),
         paths: paths.iter().map(|path| PathPattern::parse(path).unwrap()).collect(),
         methods: Vec::new(),
@@ -16,6 +17,7 @@ fn rule(paths: &[&str], allow: Allow) -> Rule {
         teams: Vec::new(),
         credentials: Vec::new(),
         read: Places::ALL,
+        upstream_credential: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Makes the parts from their sections of the configuration, and keeps what must be kept.
 
+mod upstream;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -25,6 +27,7 @@ use crate::{
     session::Limits,
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
     tokens::{Issuer, Tokens},
+    upstream::Upstream,
     users::Users,
 };
 
@@ -47,6 +50,7 @@ pub(super) struct Parts {
     pub users: Arc<Users>,
     pub keys: Arc<Keys>,
     pub apps: Arc<Apps>,
+    pub upstream: Arc<Upstream>,
     pub principals: Arc<Principals>,
     pub metrics: Arc<Metrics>,
     providers: Arc<Providers>,
@@ -83,7 +87,10 @@ impl Parts {
         let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust())).collect();
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
-        let checker = Arc::new(Checker::new(Arc::clone(&principals), Arc::clone(&tokens), Arc::clone(&role_maps), trust));
+        let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
+        let checker =
+            Checker::new(Arc::clone(&principals), Arc::clone(&tokens), Arc::clone(&role_maps), Arc::clone(&upstream), trust);
+        let checker = Arc::new(checker);
         let flows = Flows::new(records, Arc::clone(clock));
         let login =
             Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_maps, Arc::clone(clock), Arc::clone(&metrics));
@@ -98,6 +105,7 @@ impl Parts {
             users,
             keys,
             apps,
+            upstream,
             principals,
             metrics,
             providers,
@@ -337,12 +345,12 @@ async fn role_maps(
 ) -> anyhow::Result<(Arc<RoleMaps>, Option<RoleMapWatch>)> {
     let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
     match &config.role_map {
-        RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, config.claims_of(), clock, metrics)?), None)),
+        RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, config.configured(), clock, metrics)?), None)),
         RoleMapSource::File(path) => {
             let name = || format!("role_map.file {}", path.display());
             let read = |path: &Path| std::fs::read(path);
             let document = read(path).with_context(|| format!("{} can't be read", name()))?;
-            let maps = RoleMaps::new(Some(roles::text_of(&document).with_context(name)?), config.claims_of(), clock, metrics)
+            let maps = RoleMaps::new(Some(roles::text_of(&document).with_context(name)?), config.configured(), clock, metrics)
                 .with_context(name)?;
             let maps = Arc::new(maps);
             let edited = Arc::clone(&maps);
@@ -351,7 +359,7 @@ async fn role_maps(
         }
         RoleMapSource::ConfigMap(source) => {
             let maps = Arc::new(RoleMaps::unknown(Arc::clone(&clock), Arc::clone(&metrics)));
-            let watch = RoleMapWatch::new(source.clone(), config.claims_of(), Arc::clone(&maps), clock, metrics);
+            let watch = RoleMapWatch::new(source.clone(), config.configured(), Arc::clone(&maps), clock, metrics);
             Ok((maps, Some(watch.await.context("role_map.config_map")?)))
         }
     }

@@ -30,7 +30,7 @@ impl Checker {
             false => in_force.map.grant(identities, bearer.pinned()),
         };
         let identity = self.identity(bearer.user(), identities, &grant);
-        let judged = Arc::new(Judged { map_version: in_force.version, grant, identity });
+        let judged = Arc::new(Judged::new(in_force.version, grant, identity));
         bearer.remember(&judged);
         judged
     }

@@ -16,7 +16,7 @@ use crate::{
     gateway::nginx,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
-    roles::{self, Explanation, Given, RoleMap},
+    roles::{self, Configured, Explanation, Given, RoleMap},
 };
 
 #[derive(Subcommand)]
@@ -35,6 +35,9 @@ pub struct CheckArgs {
     /// A configured provider's id; say all of them, and rules are judged by them too.
     #[arg(long, value_name = "ID")]
     provider: Vec<String>,
+    /// A name that access rules may give as `upstream_credential`; say all of them, and rules are judged by them too.
+    #[arg(long, value_name = "NAME")]
+    upstream_credential: Vec<String>,
 }
 
 #[derive(Args)]
@@ -100,6 +103,9 @@ struct ReadingOf {
     how: String,
     path: String,
     rule: Option<String>,
+    /// What the rule says of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_credential: Option<String>,
 }
 
 /// Near misses beyond these are rarely what was looked for; the JSON has them all.
@@ -125,10 +131,9 @@ impl RoleMapCommand {
 impl CheckArgs {
     fn run(self) -> Result<ExitCode, String> {
         let map = read_map(&self.file)?;
-        let ids: Vec<_> = self.provider.iter().map(String::as_str).collect();
-        if !ids.is_empty() {
-            map.check_providers(&ids).map_err(|error| error.to_string())?;
-        }
+        let said = |names: Vec<String>| Some(names).filter(|names| !names.is_empty());
+        let configured = Configured { providers: said(self.provider), upstream_credentials: said(self.upstream_credential) };
+        map.check_configured(&configured).map_err(|error| error.to_string())?;
         print(format_args!("the role map is valid; it has {} rules\n", map.rule_count()))?;
         Ok(ExitCode::SUCCESS)
     }
@@ -190,6 +195,7 @@ fn readings(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<Rea
         how: reading.how.to_string(),
         path: reading.path,
         rule: reading.rule.map(|rule| rule.name.to_string()),
+        upstream_credential: reading.rule.and_then(|rule| Some(rule.upstream_credential.as_ref()?.as_str().to_owned())),
     };
     explained.into_iter().map(reading).collect()
 }
@@ -284,8 +290,9 @@ impl Answer {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "access: {}, {}", if self.allowed { "allowed" } else { "refused" }, self.reason)?;
-        for ReadingOf { how, path, rule } in &self.readings {
-            writeln!(f, "  {path:?} ({how}) selects {}", rule.as_deref().unwrap_or("no rule"))?;
+        for ReadingOf { how, path, rule, upstream_credential } in &self.readings {
+            let sends = upstream_credential.as_ref().map(|name| format!(", which sends {name}")).unwrap_or_default();
+            writeln!(f, "  {path:?} ({how}) selects {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
         }
         Ok(())
     }

@@ -11,11 +11,11 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::token_issuer::{Before, Surroundings};
 use super::{
-    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer, apps, keys,
-    provider, store, token_issuer, values,
+    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer,
+    UpstreamCredentials, apps, keys, provider, store, token_issuer, upstream_credential, values,
 };
 use crate::origin::PublicUrl;
-use crate::roles::{RoleMap, RoleMapError};
+use crate::roles::{Configured, RoleMap, RoleMapError};
 
 /// Every section is read before any is asked for, so that all mistakes are found.
 pub fn read(root: &mut Section<'_>) -> Option<Config> {
@@ -36,8 +36,16 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let sessions = root.section("sessions", "How long people stay signed in.", read_sessions);
     let cache = root.section("cache", "What a check may answer without asking the store.", read_cache);
     let keys = root.section("keys", keys::DOC, keys::read);
+    let upstream_credential = root.section("upstream_credential", upstream_credential::DOC, |section| {
+        upstream_credential::read(section, public_url.as_ref())
+    });
     let role_map = root.section("role_map", "The document that turns claims into roles.", |section| {
-        read_role_map(section, claims_of(providers.as_deref(), token_issuers.as_deref()).as_deref())
+        // What has mistakes of its own is not known.
+        let configured = Configured {
+            providers: claims_of(providers.as_deref(), token_issuers.as_deref()),
+            upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
+        };
+        read_role_map(section, &configured)
     });
     let apps = root.section("apps", apps::DOC, apps::read);
     let log = root.section("log", "The log, on standard error.", read_log);
@@ -58,6 +66,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         cache: cache?,
         keys: keys?,
         role_map: role_map?,
+        upstream_credential: upstream_credential?,
         apps: apps?,
         log: log?,
         shutdown: shutdown?,
@@ -247,7 +256,7 @@ const GRACE: Kind<Duration> = Kind {
 };
 
 /// The document is judged here, so that its mistakes come with all the others.
-fn read_role_map(section: &mut Section<'_>, claims_of: Option<&[String]>) -> Option<RoleMapSource> {
+fn read_role_map(section: &mut Section<'_>, configured: &Configured) -> Option<RoleMapSource> {
     let meant = section.not_without_value("file");
     let file = section.optional(
         field("file", "The role map; watched. It must be there at the start; a later edit that is bad, or a file that is gone, leaves the last good one in force.").unset("a default map"),
@@ -261,7 +270,7 @@ fn read_role_map(section: &mut Section<'_>, claims_of: Option<&[String]>) -> Opt
         )
     });
     if let Some(Some(path)) = &file {
-        let wrong = role_map_mistakes(path, claims_of);
+        let wrong = role_map_mistakes(path, configured);
         wrong.into_iter().for_each(|wrong| section.complain("file", wrong));
     }
     meant?;
@@ -311,19 +320,18 @@ const OBJECT_NAME: Kind<String> = Kind {
     },
 };
 
-/// Whether rules name configured providers and token issuers can be said only when those are without mistakes.
-fn role_map_mistakes(path: &Path, claims_of: Option<&[String]>) -> Vec<String> {
+fn role_map_mistakes(path: &Path, configured: &Configured) -> Vec<String> {
     let judged = match std::fs::read_to_string(path) {
         Err(error) => return vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))],
-        Ok(text) => RoleMap::parse(&text).and_then(|map| match claims_of {
-            None => Ok(()),
-            Some(ids) => map.check_providers(&ids.iter().map(String::as_str).collect::<Vec<_>>()),
-        }),
+        Ok(text) => RoleMap::parse(&text).and_then(|map| map.check_configured(configured)),
     };
-    match judged {
-        Ok(()) => Vec::new(),
-        Err(RoleMapError::Mistakes(mistakes)) => mistakes.iter().map(ToString::to_string).collect(),
-        Err(document @ RoleMapError::Document { .. }) => vec![document.to_string()],
+    judged.err().map(one_by_one).unwrap_or_default()
+}
+
+fn one_by_one(error: RoleMapError) -> Vec<String> {
+    match error {
+        RoleMapError::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+        document @ RoleMapError::Document { .. } => vec![document.to_string()],
     }
 }
 

@@ -5,6 +5,7 @@ mod reading;
 mod reference;
 mod secrecy;
 mod token_issuers;
+mod upstream_credential;
 
 use super::{Config, Loaded, Mistakes, parse};
 

@@ -12,7 +12,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{HeaderName, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     web::{self, Data, ServiceConfig},
 };
@@ -28,7 +28,10 @@ use crate::{
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
     principal::Identity,
+    upstream::{Authorization, Sent},
 };
+
+const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// How long a check that can't be understood is not mentioned again.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
@@ -38,6 +41,7 @@ const LONGEST_SIGN_IN: usize = 2048;
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 
 const UNTOUCHED: HeaderName = HeaderName::from_static("x-vestibule-untouched");
+const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
 
 const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
 const EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
@@ -101,7 +105,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
     };
     let decision = service.checker.decide(&original, &narrowing, credential).await;
     tell(&decision, RequestId::given(request.headers()));
-    let (outcome, mut response) = respond(&decision);
+    let (outcome, mut response) = respond(&decision, request.headers());
     if outcome == CheckOutcome::Unauthenticated {
         point_to_sign_in(&mut response, &original);
     }
@@ -112,7 +116,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
 /// it is asked for. The id is the gateway's, so that its log and this one can be read together.
 fn tell(decision: &Decision, request_id: Option<&str>) {
     match decision {
-        Decision::Allow { .. } | Decision::AllowAnyone => {}
+        Decision::Allow { .. } | Decision::AllowAnyone { .. } => {}
         Decision::Forbidden { user, why } => tracing::info!(request_id, user, reason = %why, "check refused"),
         Decision::Closed(why) => tracing::debug!(request_id, reason = %why, "check refused"),
         Decision::Unauthenticated(why) => tracing::debug!(request_id, reason = ?why, "check refused"),
@@ -122,11 +126,11 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
 }
 
 /// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.
-fn respond(decision: &Decision) -> (CheckOutcome, HttpResponse) {
+fn respond(decision: &Decision, asked: &HeaderMap) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
-        Decision::Allow { judged, read } => (CheckOutcome::Allowed, allow(&judged.identity, *read)),
-        Decision::AllowAnyone => (CheckOutcome::Allowed, allow(&Identity::default(), Places::NONE)),
+        Decision::Allow { judged, read, sent } => (CheckOutcome::Allowed, allow(&judged.identity, *read, sent, asked)),
+        Decision::AllowAnyone { sent } => (CheckOutcome::Allowed, allow(&Identity::default(), Places::NONE, sent, asked)),
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
                 crate::check::Unauthenticated::NoCredential => (error::CHALLENGE, "login_required"),
@@ -189,8 +193,8 @@ impl CheckService {
     }
 }
 
-/// Every identity header, always: one that is left out would let the client's own through.
-fn allow(identity: &Identity, read: Places) -> HttpResponse {
+/// Every identity header and every credential of ours, always: one that is left out would let the client's own through.
+fn allow(identity: &Identity, read: Places, sent: &Sent, asked: &HeaderMap) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     for (name, value) in [
         (USER, &identity.user),
@@ -201,18 +205,39 @@ fn allow(identity: &Identity, read: Places) -> HttpResponse {
         (KEY, &identity.key),
     ] {
         // What no header can carry was left out when the identity was made; empty is the safe rest.
-        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(HeaderValue::from_static(""));
+        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(EMPTY);
         response.insert_header((name, value));
     }
-    if let Some(headers) = headers_beside(read) {
+    response.insert_header((header::AUTHORIZATION, authorization(&sent.authorization, asked)));
+    let assertion = sent.assertion.as_ref().map_or("", |vouched| &vouched.jwt);
+    response.insert_header((ASSERTION, HeaderValue::from_str(assertion).unwrap_or(EMPTY)));
+    if let Some(headers) = untouched(read, &sent.authorization) {
         response.insert_header((UNTOUCHED, headers));
     }
     response.finish()
 }
 
+/// A gateway that copies headers of the answer has to find the client's own there, where that is to go on. Of two
+/// that differ nobody can say which one is meant.
+fn authorization(sent: &Authorization, asked: &HeaderMap) -> HeaderValue {
+    match sent {
+        Authorization::Nothing => EMPTY,
+        Authorization::Value(value) => HeaderValue::from_str(value).unwrap_or(EMPTY),
+        Authorization::ClientsOwn => {
+            let mut own = asked.get_all(header::AUTHORIZATION);
+            own.next().filter(|first| own.all(|other| other == *first)).cloned().unwrap_or(EMPTY)
+        }
+    }
+}
+
 /// The credential headers that the gateway is to leave as they are; all others are not the upstream's to see.
-fn headers_beside(read: Places) -> Option<HeaderValue> {
-    let headers = Place::ALL.into_iter().filter(|place| *place != Place::Session && !read.contains(*place));
+fn untouched(read: Places, authorization: &Authorization) -> Option<HeaderValue> {
+    let is_left = |place: &Place| match place {
+        Place::Session => false,
+        Place::Authorization => *authorization == Authorization::ClientsOwn,
+        other => !read.contains(*other),
+    };
+    let headers = Place::ALL.into_iter().filter(is_left);
     let names: Vec<_> = headers.map(Place::as_str).collect();
     if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
 }

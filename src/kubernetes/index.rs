@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::watcher::Event;
 
 use crate::config::ConfigMapSource;
-use crate::roles::{Documents, RoleMap, RoleMapError, Verdict};
+use crate::roles::{Configured, Documents, RoleMap, RoleMapError, Verdict};
 
 /// Which watch an event is of.
 pub(super) enum Part {
@@ -54,11 +54,11 @@ struct Listing {
 }
 
 impl Index {
-    pub fn new(source: ConfigMapSource, providers: Vec<String>) -> Self {
+    pub fn new(source: ConfigMapSource, configured: Configured) -> Self {
         let fragments = Listing { complete: source.fragments.is_none(), ..Listing::default() };
         Self {
             source,
-            documents: Documents::new(providers),
+            documents: Documents::new(configured),
             objects: HashMap::new(),
             refused: BTreeSet::new(),
             base: Listing::default(),
@@ -281,7 +281,7 @@ mod tests {
             key: "roles.yaml".into(),
             fragments: fragments.map(str::to_owned),
         };
-        Index::new(source, vec![])
+        Index::new(source, Configured::default())
     }
 
     fn listed(index: &mut Index, wrap: impl Fn(Event<ConfigMap>) -> Part, objects: Vec<ConfigMap>) -> Effect {

@@ -20,7 +20,7 @@ use crate::causes::causes;
 use crate::clock::Clock;
 use crate::config::ConfigMapSource;
 use crate::metrics::{Metrics, Outcome};
-use crate::roles::RoleMaps;
+use crate::roles::{Configured, RoleMaps};
 
 /// How long one watch request lasts, in seconds: so late is a connection noticed that died without a word.
 const WATCH: u32 = 60;
@@ -47,7 +47,7 @@ impl RoleMapWatch {
     /// Reads how the API server is reached; it is not asked yet.
     pub async fn new(
         source: ConfigMapSource,
-        providers: Vec<String>,
+        configured: Configured,
         maps: Arc<RoleMaps>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
@@ -56,7 +56,7 @@ impl RoleMapWatch {
         let namespace = source.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let events = Events::new(Api::namespaced(client.clone(), &namespace), clock);
         let config_maps = Api::namespaced(client, &namespace);
-        let index = Index::new(source.clone(), providers);
+        let index = Index::new(source.clone(), configured);
         metrics.role_map_watch_up(Outcome::Error);
         Ok(Self { config_maps, events, source, index, maps, metrics, in_reach: false })
     }

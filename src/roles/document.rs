@@ -1,6 +1,7 @@
 //! The role map's document: read from YAML, judged whole, compiled.
 
 mod access;
+mod configured;
 mod litellm;
 mod mistakes;
 mod rules;
@@ -21,6 +22,8 @@ use super::{Grants, MissingSource, Origin, Rank, RoleMap};
 use crate::access::AccessRules;
 use crate::principal::{Role, RuleName, Source};
 
+pub use self::configured::Configured;
+pub(super) use self::configured::check;
 pub use self::mistakes::{Mistake, RoleMapError, What};
 
 #[derive(Deserialize)]
@@ -108,26 +111,6 @@ fn yaml() -> serde_saphyr::Options {
 /// What holds where nothing is configured: everybody who signs in gets the default role.
 pub(super) fn default_map() -> RoleMap {
     parse("version: 1", iter::empty()).expect("the smallest document is a document")
-}
-
-/// The rules that don't fit the configured providers.
-pub(super) fn check_providers(map: &RoleMap, configured: &[&str]) -> Result<(), RoleMapError> {
-    let mut mistakes = Mistakes::default();
-    let rules = map.rules.iter().map(|rule| (rule.provider.as_deref(), rule.origin.name.as_str(), rule.origin.line));
-    let teams = map.teams.iter().map(|rule| (rule.provider.as_deref(), rule.origin.name.as_str(), rule.origin.line));
-    // LiteLLM's fields share their section's provider.
-    let teams =
-        teams.map(|(id, name, line)| (id, if name.starts_with(litellm::SECTION) { litellm::SECTION } else { name }, line));
-    let mappings = map.mappings.iter().map(|mappings| (mappings.provider.as_deref(), litellm::SECTION, mappings.line));
-    for (provider, name, line) in rules.chain(mappings).chain(teams) {
-        let what = match provider {
-            Some(id) if !configured.contains(&id) => What::UnknownProvider(id.to_owned()),
-            None if configured.len() > 1 => What::NoProvider,
-            _ => continue,
-        };
-        mistakes.add(format!("{name}.provider"), line, what);
-    }
-    mistakes.into_result()
 }
 
 /// What holds while the document that restricts is gone: nobody gets a role, and no path is open to anyone.

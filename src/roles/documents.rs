@@ -5,13 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{RoleMap, RoleMapError};
+use super::{Configured, RoleMap, RoleMapError};
 
 /// The parts as they were last told, and the last good ones of them.
 #[derive(Debug, Default)]
 pub struct Documents {
-    /// The ids of the configured providers, which rules may name.
-    providers: Vec<String>,
+    /// What a part may name.
+    configured: Configured,
     base_told: Option<String>,
     base: Option<String>,
     /// By name: the order in which they are merged.
@@ -34,8 +34,8 @@ pub struct Verdict {
 }
 
 impl Documents {
-    pub fn new(providers: Vec<String>) -> Self {
-        Self { providers, ..Self::default() }
+    pub fn new(configured: Configured) -> Self {
+        Self { configured, ..Self::default() }
     }
 
     /// Takes a base, and judges the fragments anew by it. The same text again is no edit.
@@ -44,7 +44,7 @@ impl Documents {
             return Vec::new();
         }
         self.base_told = Some(text.to_owned());
-        let outcome = judge(text, None, &self.providers).map(drop);
+        let outcome = judge(text, None, &self.configured).map(drop);
         let refused = outcome.is_err();
         let mut verdicts = vec![Verdict { fragment: None, outcome }];
         if !refused {
@@ -72,7 +72,7 @@ impl Documents {
             return None;
         }
         fragment.told = Some(text.to_owned());
-        let outcome = judge(self.base.as_deref()?, Some((name, text)), &self.providers).map(drop);
+        let outcome = judge(self.base.as_deref()?, Some((name, text)), &self.configured).map(drop);
         if outcome.is_ok() {
             fragment.good = fragment.told.clone();
         }
@@ -101,7 +101,7 @@ impl Documents {
         let Some(base) = self.base.as_deref() else { return Vec::new() };
         let mut refused = Vec::new();
         for (name, fragment) in &mut self.fragments {
-            let judge = |text: &String| judge(base, Some((name, text)), &self.providers);
+            let judge = |text: &String| judge(base, Some((name, text)), &self.configured);
             match fragment.told.as_ref().map(judge) {
                 Some(Ok(_)) => fragment.good = fragment.told.clone(),
                 Some(Err(error)) => {
@@ -115,10 +115,9 @@ impl Documents {
     }
 }
 
-fn judge(base: &str, fragment: Option<(&str, &str)>, providers: &[String]) -> Result<RoleMap, RoleMapError> {
+fn judge(base: &str, fragment: Option<(&str, &str)>, configured: &Configured) -> Result<RoleMap, RoleMapError> {
     let map = RoleMap::parse_with_fragments(base, fragment.into_iter())?;
-    let ids: Vec<&str> = providers.iter().map(String::as_str).collect();
-    map.check_providers(&ids)?;
+    map.check_configured(configured)?;
     Ok(map)
 }
 
@@ -138,8 +137,12 @@ rules:
 ";
     const RED: &str = "rules: [{claim: groups, match: red, role: internal_user}]\nteams: [{claim: groups, match: red}]";
 
+    fn configured(providers: &[&str]) -> Configured {
+        Configured { providers: Some(providers.iter().map(|id| (*id).to_owned()).collect()), ..Configured::default() }
+    }
+
     fn documents() -> Documents {
-        let mut documents = Documents::new(vec!["corp".into()]);
+        let mut documents = Documents::new(configured(&["corp"]));
         assert_eq!(documents.set_base(BASE), [Verdict { fragment: None, outcome: Ok(()) }]);
         documents
     }
@@ -207,7 +210,7 @@ rules:
 
     #[test]
     fn without_a_base_nobody_gets_anything_and_fragments_wait() {
-        let mut documents = Documents::new(vec![]);
+        let mut documents = Documents::new(Configured::default());
         assert_eq!(documents.set_fragment("red", RED), None);
         assert_eq!(role_of(&documents, "red"), "-");
         documents.set_base(BASE);
@@ -219,7 +222,7 @@ rules:
 
     #[test]
     fn fragments_name_their_provider_where_there_are_several() {
-        let mut documents = Documents::new(vec!["corp".into(), "partner".into()]);
+        let mut documents = Documents::new(configured(&["corp", "partner"]));
         documents.set_base("{version: 1, delegate: [internal_user]}");
         assert!(refusal(documents.set_fragment("red", RED)).contains("red: rules[0].provider (line 1): with several providers"));
     }

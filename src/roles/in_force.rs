@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::{RoleMap, RoleMapError};
+use super::{Configured, RoleMap, RoleMapError};
 use crate::{
     clock::Clock,
     metrics::{Metrics, Outcome},
@@ -26,8 +26,8 @@ impl InForce {
 /// Where a source puts its documents and everybody else finds the last good one.
 pub struct RoleMaps {
     current: ArcSwap<InForce>,
-    /// The ids of the configured providers, which rules may name.
-    providers: Vec<String>,
+    /// What a document may name.
+    configured: Configured,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -36,13 +36,13 @@ impl RoleMaps {
     /// Begins with `document`, or with the default map where none is configured.
     pub fn new(
         document: Option<&str>,
-        providers: Vec<String>,
+        configured: Configured,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, RoleMapError> {
-        let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &providers))?;
+        let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &configured))?;
         let current = ArcSwap::from_pointee(InForce { map, version: 1 });
-        let maps = Self { current, providers, clock, metrics };
+        let maps = Self { current, configured, clock, metrics };
         maps.metrics.role_map_edited(Outcome::Ok);
         maps.report();
         Ok(maps)
@@ -51,7 +51,7 @@ impl RoleMaps {
     /// Begins with nothing known and nothing granted to anybody, until a source tells of its document.
     pub fn unknown(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let current = ArcSwap::from_pointee(InForce { map: RoleMap::closed(), version: 0 });
-        Self { current, providers: Vec::new(), clock, metrics }
+        Self { current, configured: Configured::default(), clock, metrics }
     }
 
     pub fn current(&self) -> arc_swap::Guard<Arc<InForce>> {
@@ -60,12 +60,12 @@ impl RoleMaps {
 
     /// Puts an edited document in force, or refuses it whole: the map before it then stays.
     pub fn edit(&self, document: &str) {
-        self.take(compile(document, &self.providers));
+        self.take(compile(document, &self.configured));
     }
 
     /// The same with a file's content, which may be no text at all.
     pub fn edit_bytes(&self, document: &[u8]) {
-        self.take(text_of(document).and_then(|text| compile(text, &self.providers)));
+        self.take(text_of(document).and_then(|text| compile(text, &self.configured)));
     }
 
     fn take(&self, compiled: Result<RoleMap, RoleMapError>) {
@@ -115,11 +115,10 @@ pub fn text_of(document: &[u8]) -> Result<&str, RoleMapError> {
     })
 }
 
-/// Reads and judges a document, with the providers that its rules may name.
-pub fn compile(document: &str, providers: &[String]) -> Result<RoleMap, RoleMapError> {
+/// Reads and judges a document, with what it may name.
+pub fn compile(document: &str, configured: &Configured) -> Result<RoleMap, RoleMapError> {
     let map = RoleMap::parse(document)?;
-    let ids: Vec<&str> = providers.iter().map(String::as_str).collect();
-    map.check_providers(&ids)?;
+    map.check_configured(configured)?;
     Ok(map)
 }
 
@@ -129,7 +128,8 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn maps(document: Option<&str>) -> RoleMaps {
-        RoleMaps::new(document, vec!["corp".into()], Arc::new(SystemClock), Arc::new(Metrics::new())).unwrap()
+        let configured = Configured { providers: Some(vec!["corp".into()]), ..Configured::default() };
+        RoleMaps::new(document, configured, Arc::new(SystemClock), Arc::new(Metrics::new())).unwrap()
     }
 
     fn default_role(maps: &RoleMaps) -> Option<String> {

@@ -349,7 +349,7 @@ fn a_team_rule_tells_of_its_claim_and_its_pattern_alike() {
 #[case::unsaid_of_two(&["corp", "partner"], "{claim: a, match: b, role: team}", Some(What::NoProvider))]
 fn rules_fit_the_configured_providers(#[case] configured: &[&str], #[case] rule: &str, #[case] expected: Option<What>) {
     let map = RoleMap::parse(&format!("version: 1\nrules:\n  - {rule}")).unwrap();
-    let mistakes = match map.check_providers(configured) {
+    let mistakes = match map.check_configured(&providers(configured)) {
         Ok(()) => Vec::new(),
         Err(RoleMapError::Mistakes(mistakes)) => mistakes,
         Err(other) => panic!("{other:?}"),
@@ -357,6 +357,11 @@ fn rules_fit_the_configured_providers(#[case] configured: &[&str], #[case] rule:
     let found: Vec<_> = mistakes.iter().map(|mistake| mistake.what.clone()).collect();
     assert_eq!(found, Vec::from_iter(expected));
     assert!(mistakes.iter().all(|m| m.field == "rules[0].provider" && m.line == 3));
+}
+
+/// These providers, and whatever else.
+fn providers(ids: &[&str]) -> Configured {
+    Configured { providers: Some(ids.iter().map(|id| (*id).to_owned()).collect()), ..Configured::default() }
 }
 
 #[test]

@@ -1,12 +1,7 @@
 //! Keys and what is derived from them: one 32-byte secret per line, an own key for every purpose.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
 use aws_lc_rs::{
     aead::{AES_256_GCM_SIV, Aad, Nonce, RandomizedNonceKey},
     hkdf, hmac,
@@ -16,7 +11,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use super::random_bytes;
+use super::{
+    random_bytes,
+    rotation::{Edit, Identified, Rotation},
+};
 use crate::clock::Clock;
 
 const KEY_LEN: usize = 32;
@@ -83,10 +81,9 @@ pub fn new_dated_key(now: Timestamp) -> String {
     format!("{CREATED} {now:.0}\n{}", new_key())
 }
 
-/// The ring in force. It is replaced as a whole when its file changes.
+/// The ring in force. It is replaced as a whole when its file changes, and a key that is new on top of it only opens at first.
 pub struct KeyRing {
-    ring: ArcSwap<Vec<Arc<RingKey>>>,
-    clock: Arc<dyn Clock>,
+    keys: Rotation<RingKey>,
     /// How often an edit took a key away.
     removals: watch::Sender<u64>,
 }
@@ -104,8 +101,6 @@ struct RingKey {
     state: RandomizedNonceKey,
     handle: hmac::Key,
     csrf: hmac::Key,
-    /// When this process first had the key.
-    since: Option<Instant>,
 }
 
 impl RingKeys {
@@ -150,9 +145,7 @@ fn decode(line: &str) -> Option<RingKey> {
 
 impl KeyRing {
     pub fn new(keys: RingKeys, clock: Arc<dyn Clock>) -> Self {
-        let ring = Self { ring: ArcSwap::from_pointee(Vec::new()), clock, removals: watch::Sender::new(0) };
-        ring.replace(keys);
-        ring
+        Self { keys: Rotation::new(keys.keys, SEALS_AFTER, clock), removals: watch::Sender::new(0) }
     }
 
     /// A ring that lives as long as the process, for a store that does too.
@@ -164,17 +157,7 @@ impl KeyRing {
     /// Puts an edited ring in force. Keys that were there keep their age; whoever remembers what one of
     /// them opened is told when it is no longer there.
     pub fn replace(&self, keys: RingKeys) {
-        let now = self.clock.monotonic();
-        let old = self.ring.load();
-        let ring = keys.keys.into_iter().map(|mut key| {
-            let known = old.iter().find(|known| known.id == key.id);
-            key.since = Some(known.and_then(|known| known.since).unwrap_or(now));
-            Arc::new(key)
-        });
-        let ring: Vec<Arc<RingKey>> = ring.collect();
-        let taken_away = old.iter().any(|known| ring.iter().all(|key| key.id != known.id));
-        self.ring.store(Arc::new(ring));
-        if taken_away {
+        if self.keys.replace(keys.keys) == Edit::TookAway {
             self.removals.send_modify(|count| *count += 1);
         }
     }
@@ -186,7 +169,7 @@ impl KeyRing {
 
     /// Seals `plaintext` so that it opens only with the same purpose and the same associated data.
     pub fn seal(&self, purpose: SealPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let key = self.sealing_key();
+        let key = self.keys.in_use();
         let mut body = plaintext.to_vec();
         let nonce = key
             .aead(purpose)
@@ -203,8 +186,8 @@ impl KeyRing {
     /// Opens what [`KeyRing::seal`] made, with whichever key of the ring sealed it.
     pub fn open(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         let (id, nonce, body) = split(sealed).ok_or(OpenError::Tampered)?;
-        let ring = self.ring.load();
-        let key = ring.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey)?;
+        let keys = self.keys.all();
+        let key = keys.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey)?;
         let mut body = body.to_vec();
         let plain = key.aead(purpose).open_in_place(nonce, Aad::from(associated), &mut body).map_err(|_| OpenError::Tampered)?;
         let len = plain.len();
@@ -213,35 +196,32 @@ impl KeyRing {
     }
 
     pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
-        self.sealing_key().mac(purpose, parts)
+        self.keys.in_use().mac(purpose, parts)
     }
 
     /// Whether any key of the ring made this MAC.
     pub fn verify_mac(&self, purpose: MacPurpose, parts: &[&[u8]], mac: &[u8]) -> bool {
         use subtle::ConstantTimeEq;
-        self.ring.load().iter().any(|key| key.mac(purpose, parts).ct_eq(mac).into())
-    }
-
-    /// The first key, unless it is so new that other pods may not have it yet; then the one after it.
-    fn sealing_key(&self) -> Arc<RingKey> {
-        let ring = self.ring.load();
-        let now = self.clock.monotonic();
-        let settled = |key: &&Arc<RingKey>| key.since.is_some_and(|since| now.duration_since(since) >= SEALS_AFTER);
-        let key = ring.first().filter(settled).or_else(|| ring.get(1)).or_else(|| ring.first());
-        Arc::clone(key.expect("a key ring is never empty: RingKeys::parse refuses it"))
+        self.keys.all().iter().any(|key| key.mac(purpose, parts).ct_eq(mac).into())
     }
 }
 
 /// Prints nothing of the keys.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyRing({} keys, [redacted])", self.ring.load().len())
+        write!(f, "KeyRing({} keys, [redacted])", self.keys.all().len())
     }
 }
 
 impl fmt::Debug for RingKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RingKeys({} keys, [redacted])", self.keys.len())
+    }
+}
+
+impl Identified for RingKey {
+    fn id(&self) -> &[u8] {
+        &self.id
     }
 }
 
@@ -260,7 +240,6 @@ impl RingKey {
             state: aead("seal state"),
             handle: mac("mac handle"),
             csrf: mac("mac csrf"),
-            since: None,
         }
     }
 

@@ -16,3 +16,4 @@ mod shared;
 mod store;
 mod support;
 mod tokens;
+mod upstream;

@@ -69,8 +69,8 @@ workers: many
 #[case("listen: 127.0.0.1:4180", &["listen (line 1): must be a map of fields, such as `{name: value}`"])]
 #[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; take it out. Known here: public, check, admin, grpc"])]
 #[case("provider: []", &["provider (line 1): is unknown; did you mean `providers`?"])]
-#[case("colour: red", &["colour (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, role_map, apps, log, shutdown"])]
-#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, role_map, apps, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, role_map, apps, log, shutdown"])]
+#[case("colour: red", &["colour (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, upstream_credential, role_map, apps, log, shutdown"])]
+#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, upstream_credential, role_map, apps, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, upstream_credential, role_map, apps, log, shutdown"])]
 fn mistakes_in_the_document_itself(#[case] text: &str, #[case] expected: &[&str]) {
     assert_eq!(mistakes(text, &[]), expected);
 }

@@ -5,7 +5,7 @@ use serde_saphyr::Spanned;
 
 use super::mistakes::{Mistakes, What, line};
 use super::{RoleList, said};
-use crate::access::{Allow, HostPattern, Method, PathPattern, Place, Places, Rule};
+use crate::access::{Allow, HostPattern, Method, PathPattern, Place, Places, Rule, UpstreamCredential};
 use crate::principal::CredentialKind;
 use crate::roles::Origin;
 use crate::roles::teams::fits_a_list;
@@ -31,6 +31,8 @@ pub(super) struct RawAccessRule {
     credentials: Texts,
     #[serde(default, deserialize_with = "said")]
     read: Texts,
+    #[serde(default, deserialize_with = "said")]
+    upstream_credential: Option<Spanned<String>>,
 }
 
 const KINDS: &str = "session, key or token";
@@ -38,6 +40,7 @@ const PLACES: &str = "authorization, x-api-key, x-litellm-api-key, api-key, x-go
 
 pub(super) fn compile(raw: RawAccessRule, origin: &Origin, roles: &RoleList, mistakes: &mut Mistakes) -> Option<Rule> {
     let allow = compile_allow(&raw, origin, mistakes);
+    let upstream_credential = compile_upstream_credential(&raw, allow, origin, mistakes);
     let mut fields = Fields { origin, mistakes };
     Some(Rule {
         hosts: fields.each("hosts", &raw.hosts, |text| Ok(HostPattern::parse(text)?)),
@@ -51,7 +54,9 @@ pub(super) fn compile(raw: RawAccessRule, origin: &Origin, roles: &RoleList, mis
             read => fields.each("read", read, |text| choice(Place::parse(text), PLACES, text)).into_iter().collect(),
         },
         name: origin.name.clone(),
+        line: origin.line,
         allow: allow?,
+        upstream_credential,
     })
 }
 
@@ -67,6 +72,24 @@ fn compile_allow(raw: &RawAccessRule, origin: &Origin, mistakes: &mut Mistakes) 
         }
     }
     Some(allow)
+}
+
+/// Whether it is configured is for [`super::check_names`] to say, since the document alone can't.
+fn compile_upstream_credential(
+    raw: &RawAccessRule,
+    allow: Option<Allow>,
+    origin: &Origin,
+    mistakes: &mut Mistakes,
+) -> Option<UpstreamCredential> {
+    let said = raw.upstream_credential.as_ref()?;
+    let field = format!("{}.upstream_credential", origin.name);
+    let credential = mistakes.judge(UpstreamCredential::parse(&said.value), field.as_str(), line(said))?;
+    match (allow, &credential) {
+        (Some(Allow::Nobody), _) => mistakes.add(field, line(said), What::BesideAllow(Allow::Nobody.as_str())),
+        (Some(Allow::Anyone), UpstreamCredential::Assertion) => mistakes.add(field, line(said), What::AssertsNobody),
+        _ => {}
+    }
+    Some(credential)
 }
 
 /// Nobody is ever in a team of another name.

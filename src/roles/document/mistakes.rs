@@ -85,6 +85,12 @@ pub enum What {
     Host(#[from] access::HostPatternError),
     #[error("{0}")]
     Method(#[from] access::MethodError),
+    #[error(transparent)]
+    UpstreamCredential(#[from] access::UpstreamCredentialError),
+    #[error("assertion says who somebody is, and beside `allow: anyone` nobody is looked up")]
+    AssertsNobody,
+    #[error("{0:?} is not configured under `upstream_credential`")]
+    UnknownUpstreamCredential(String),
     #[error("needs `{0}` beside it")]
     Needs(&'static str),
 }

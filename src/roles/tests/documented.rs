@@ -88,7 +88,7 @@ impl Reader {
         let provider = words.get("provider").map_or("corp", String::as_str);
         let mut configured = map.named_providers();
         configured.push(provider);
-        assert_eq!(map.check_providers(&configured), Ok(()), "{place}");
+        assert_eq!(map.check_configured(&providers(&configured)), Ok(()), "{place}");
         let identities = [identity(provider, claims)];
         let (grant, by) = match words.get("who").map(String::as_str) {
             Some("workload") => (map.judge_workload(&identities), CredentialKind::Token),

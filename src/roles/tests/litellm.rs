@@ -86,8 +86,8 @@ fn mistakes_are_named(#[case] section: &str, #[case] expected: &str) {
 #[test]
 fn the_section_names_its_provider_where_there_are_several() {
     let map = RoleMap::parse(DOCUMENT).unwrap();
-    assert!(map.check_providers(&["corp"]).is_ok());
-    let shown = map.check_providers(&["corp", "partner"]).unwrap_err().to_string();
+    assert!(map.check_configured(&providers(&["corp"])).is_ok());
+    let shown = map.check_configured(&providers(&["corp", "partner"])).unwrap_err().to_string();
     let names: Vec<_> = shown.lines().filter_map(|line| line.split(" (line").next()).collect();
     assert_eq!(names, ["rules[0].provider", "litellm_jwtauth.provider"], "{shown}");
 }

@@ -18,10 +18,19 @@ pub struct Upstream {
 
 impl Upstream {
     pub async fn start() -> Self {
+        Self::spawn("upstream.mjs", &[]).await
+    }
+
+    /// One that verifies the assertion that comes with each request, by the keys at this address.
+    pub async fn verifying(keys_at: &str, issuer: &str, audience: &str) -> Self {
+        Self::spawn("verifying-upstream.mjs", &[keys_at, issuer, audience]).await
+    }
+
+    async fn spawn(program: &str, arguments: &[&str]) -> Self {
         let scratch = Scratch::new("upstream");
         let port = ports::free();
         let mut command = Command::new("node");
-        command.arg(peer_file("upstream.mjs")).arg(port.to_string());
+        command.arg(peer_file(program)).arg(port.to_string()).args(arguments);
         let log = scratch.path().join("upstream.log");
         let mut child = Child::spawn("upstream", command, &log, OnFailure::Quiet);
         child.wait_for_line(START, |line| line.contains("listening").then_some(())).await;

@@ -1,0 +1,65 @@
+//! Makes what the upstream receives, from its section of the configuration.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::watch;
+use crate::{
+    clock::Clock,
+    config::{self, Config, StaticCredential, upstream_credential::authorization},
+    files::FileWatch,
+    metrics::Metrics,
+    secret::{NewSigningKeys, SecretCell, SigningKeys},
+    upstream::{Assertions, Fixed, Settings, Upstream, with_scheme},
+};
+
+pub(super) fn upstream(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Upstream> {
+    let section = &config.upstream_credential;
+    let fixed = section.fixed.iter().map(|credential| fixed(credential, watches)).collect();
+    let assertions = section.assertion.as_ref().map(|assertion| assertions(assertion, clock, metrics, watches)).transpose()?;
+    Ok(Upstream::new(section.default.clone(), fixed, assertions, Arc::clone(metrics)))
+}
+
+fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> Fixed {
+    let StaticCredential { name, roles, teams, authorization: secret } = credential;
+    let cell = Arc::new(SecretCell::new(&with_scheme(secret.expose_initial())));
+    let edited = Arc::clone(&cell);
+    watch(secret, watches, "upstream_credential.static", move |text| match authorization(text) {
+        Ok(()) => {
+            edited.replace(&with_scheme(text));
+            tracing::info!(secret = "upstream_credential.static", "a secret was read again");
+        }
+        Err(error) => tracing::error!(error, "the edited upstream credential is refused; the old one stays in force"),
+    });
+    Fixed { name: name.as_str().into(), roles: roles.clone(), teams: teams.clone(), authorization: cell }
+}
+
+fn assertions(
+    section: &config::Assertion,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Assertions> {
+    let keys = NewSigningKeys::parse(section.keys.expose_initial()).context("upstream_credential.assertion.keys")?;
+    let keys = Arc::new(SigningKeys::new(keys, Arc::clone(clock)));
+    let edited = Arc::clone(&keys);
+    watch(&section.keys, watches, "upstream_credential.assertion.keys", move |text| match NewSigningKeys::parse(text) {
+        Ok(keys) => {
+            edited.replace(keys);
+            tracing::info!("the assertions' keys were read again");
+        }
+        Err(error) => tracing::error!(%error, "the edited keys of assertions are refused; the old ones stay in force"),
+    });
+    let settings = Settings {
+        issuer: section.issuer.clone(),
+        audience: section.audience.clone(),
+        as_authorization: section.as_authorization,
+    };
+    Ok(Assertions::new(settings, keys, Arc::clone(clock), Arc::clone(metrics)))
+}

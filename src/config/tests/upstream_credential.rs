@@ -1,0 +1,85 @@
+//! The `upstream_credential` section: what is read, and a table of mistakes.
+
+use rstest::rstest;
+
+use super::{config, mistakes};
+use crate::access::UpstreamCredential;
+use crate::secret::{SigningAlgorithm, new_signing_key};
+
+const URL: &str = "public_url: https://llm.example.com\n";
+
+#[test]
+fn nothing_is_sent_unless_it_is_configured() {
+    let read = config(URL, &[]).upstream_credential;
+    assert_eq!(read.default, None);
+    assert!(read.fixed.is_empty() && read.assertion.is_none() && read.names().is_empty());
+}
+
+#[test]
+fn credentials_are_read_in_their_order() {
+    let text = format!(
+        "{URL}upstream_credential:
+  default: litellm
+  static:
+    - {{name: litellm, roles: [proxy_admin], teams: [research], authorization: Bearer sk-1}}
+    - {{name: litellm, authorization: sk-2}}
+    - {{authorization: Basic YTpi}}
+"
+    );
+    let read = config(&text, &[]).upstream_credential;
+    assert_eq!(read.default, Some(UpstreamCredential::Static("litellm".into())));
+    assert_eq!(read.names(), ["litellm", "static"]);
+    assert_eq!((read.fixed[0].roles.len(), read.fixed[0].teams.len()), (1, 1));
+    assert_eq!(read.fixed[2].authorization.expose_initial(), "Basic YTpi");
+    assert!(!format!("{read:?}").contains("sk-1"));
+}
+
+#[test]
+fn an_assertion_is_of_the_public_url_and_for_who_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.pem");
+    std::fs::write(&path, new_signing_key(SigningAlgorithm::EdDsa) + &new_signing_key(SigningAlgorithm::Es256)).unwrap();
+    let text = format!(
+        "{URL}upstream_credential: {{default: assertion, assertion: {{audience: litellm, authorization: true, keys_file: {}}}}}",
+        path.display()
+    );
+    let read = config(&text, &[]).upstream_credential;
+    assert_eq!(read.names(), ["assertion"]);
+    let assertion = read.assertion.unwrap();
+    assert_eq!((assertion.issuer.as_str(), assertion.audience.as_str()), ("https://llm.example.com", "litellm"));
+    assert!(assertion.as_authorization);
+}
+
+#[rstest]
+#[case("{default: }", "upstream_credential.default (line 2): has no value")]
+#[case("{default: Bearer sk-hidden}", "upstream_credential.default (line 2): must be none, pass, assertion")]
+#[case("{default: litellm}", "upstream_credential.default (line 2): `litellm` is no `name` of")]
+#[case("{default: assertion}", "upstream_credential.default (line 2): `assertion` needs")]
+#[case("{static: [{name: litellm}]}", "upstream_credential.static[0].authorization_file (line 2): is required")]
+#[case("{static: [{name: pass, authorization: sk-hidden}]}", "static[0].name (line 2): must not be none, pass or assertion")]
+#[case("{static: [{roles: [], authorization: sk-hidden}]}", "static[0].roles (line 2): is empty")]
+#[case("{static: [{teams: , authorization: sk-hidden}]}", "static[0].teams (line 2): has no value")]
+#[case("{static: [{authorization: sk-hidden}, {authorization: sk-hidden}]}", "static[1].name (line 2): `static` has an entry")]
+#[case("{static: [{authorization: \"sk-hidden\\nX: y\"}]}", "static[0].authorization (line 2): must be one line")]
+#[case("{static: [{authorization_file: /nope}]}", "static[0].authorization_file (line 2): can't be read")]
+#[case("{assertion: {audience: litellm}}", "assertion.audience (line 2): means nothing without `keys_file`")]
+#[case("{assertion: {keys: sk-hidden}}", "assertion.keys (line 2): holds no PEM block")]
+fn mistakes_name_their_field_and_no_secret(#[case] section: &str, #[case] expected: &str) {
+    let found = mistakes(&format!("{URL}upstream_credential: {section}"), &[]);
+    assert!(found.iter().any(|mistake| mistake.contains(expected)), "{found:?}");
+    assert!(!found.concat().contains("sk-hidden"), "{found:?}");
+}
+
+#[test]
+fn a_role_map_names_what_is_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("roles.yaml");
+    let rules = "version: 1\naccess:\n  - {paths: [/a], upstream_credential: litellm}\n  - {paths: [/b], upstream_credential: assertion}\n";
+    std::fs::write(&path, rules).unwrap();
+    let text = format!("{URL}role_map: {{file: {}}}\n", path.display());
+    let found = mistakes(&text, &[]);
+    assert!(found[0].contains("access[0].upstream_credential (line 3): \"litellm\" is not configured"), "{found:?}");
+    assert!(found[1].contains("access[1].upstream_credential (line 4): \"assertion\" is not configured"), "{found:?}");
+    let with = format!("{text}upstream_credential: {{static: [{{name: litellm, authorization: sk-1}}]}}");
+    assert_eq!(mistakes(&with, &[]).len(), 1);
+}

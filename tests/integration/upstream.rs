@@ -1,0 +1,110 @@
+//! What the upstream receives in the place of the client's credential, through nginx from three pods.
+
+mod assertion;
+mod fixed;
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::nginx::raw::{self, Answer};
+use crate::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
+use crate::support::pod::PodOptions;
+use crate::support::scratch::Scratch;
+
+const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
+
+const AUDIENCE: &str = "upstream-under-test";
+
+/// alice is a proxy_admin of the team research, bob an internal_user of research and data, carol has the
+/// default role and no team.
+const ACCESS: &str = r#"access:
+  - {paths: [/open/**], allow: anyone}
+  - {paths: [/open-with-key/**], allow: anyone, upstream_credential: litellm}
+  - {paths: [/none/**], upstream_credential: none}
+  - {paths: [/pass/**], upstream_credential: pass}
+  - {paths: [/data/**], upstream_credential: data}
+  - {paths: [/vouched/**], upstream_credential: assertion}
+  - {paths: [/theirs/**], read: [session], upstream_credential: pass}
+  - {paths: [/closed/**], allow: nobody}
+  - {paths: [/**]}
+"#;
+
+/// The files that all pods of the shared site read.
+struct Files {
+    scratch: Scratch,
+}
+
+impl Files {
+    fn shared() -> &'static Self {
+        static FILES: OnceLock<Files> = OnceLock::new();
+        FILES.get_or_init(|| {
+            let files = Self { scratch: Scratch::new("upstream-credentials") };
+            files.write("for-admins", "Bearer sk-upstream-for-admins\n");
+            files.write("for-all", "sk-upstream-for-all\n");
+            files.write("for-data", "Basic ZGF0YTp1cHN0cmVhbQ==\n");
+            files.write("keys.pem", &new_key("es256"));
+            files
+        })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let beside = self.path(&format!("{name}.new"));
+        std::fs::write(&beside, text).expect("the directory is writable");
+        std::fs::rename(beside, self.path(name)).expect("the directory is writable");
+    }
+
+    fn section(&self) -> String {
+        let [admins, all, data, keys] =
+            ["for-admins", "for-all", "for-data", "keys.pem"].map(|name| self.path(name).display().to_string());
+        format!(
+            "upstream_credential:
+  default: litellm
+  static:
+    - {{name: litellm, roles: [proxy_admin], authorization_file: {admins}}}
+    - {{name: litellm, authorization_file: {all}}}
+    - {{name: data, teams: [data], authorization_file: {data}}}
+  assertion: {{audience: {AUDIENCE}, keys_file: {keys}}}
+"
+        )
+    }
+}
+
+/// As `vestibule assertion-key new` prints it.
+fn new_key(algorithm: &str) -> String {
+    let mut command = std::process::Command::new(PodOptions::new().binary);
+    command.args(["assertion-key", "new", "--algorithm", algorithm]);
+    let output = command.output().expect("the binary runs");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("PEM is text")
+}
+
+async fn site() -> &'static Deployment {
+    static SITE: OnceCell<Deployment> = OnceCell::const_new();
+    let adjust = |pod: &mut PodOptions| {
+        pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}"));
+        pod.further += &Files::shared().section();
+    };
+    SITE.get_or_init(|| Deployment::start(DeploymentOptions { adjust, ..DeploymentOptions::default() })).await
+}
+
+/// A program's request through nginx.
+async fn ask(port: u16, path: &str, headers: &[(&str, &str)]) -> Answer {
+    raw::send(port, "GET", path, &[&[("Accept", "application/json")], headers].concat()).await
+}
+
+/// The headers that reached the upstream.
+async fn received(site: &Deployment, path: &str, headers: &[(&str, &str)]) -> Value {
+    let answer = ask(site.nginx.port(), path, headers).await;
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    for secret in ["authorization", "x-vestibule-assertion"] {
+        assert!(answer.all(secret).is_empty(), "the client got what is the upstream's: {answer:?}");
+    }
+    answer.json()["headers"].clone()
+}

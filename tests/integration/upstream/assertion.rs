@@ -1,0 +1,149 @@
+//! Assertions, verified by another library at an upstream that believes nothing else.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use super::{AUDIENCE, Files, ask, new_key, received, site};
+use crate::keys::{By, make};
+use crate::nginx::raw;
+use crate::shared::{ALICE, BOB, CAROL, session_line, signed_in};
+use crate::support::agent::Agent;
+use crate::support::deployment::Deployment;
+use crate::support::nginx::Nginx;
+use crate::support::pod::{Pod, until_everywhere};
+use crate::support::ports;
+use crate::support::upstream::Upstream;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The upstream, and the same pods behind another nginx that leads to it.
+async fn verifying(site: &Deployment) -> &'static (Upstream, Nginx) {
+    static VERIFYING: OnceCell<(Upstream, Nginx)> = OnceCell::const_new();
+    let start = async || {
+        let upstream = Upstream::verifying(&site.url("/vestibule/jwks.json"), site.url("").trim_end_matches('/'), AUDIENCE).await;
+        let pods: Vec<_> = site.pods.iter().map(|pod| (pod.public_port(), pod.check_port())).collect();
+        let nginx = Nginx::start(ports::free(), &pods, upstream.port()).await;
+        (upstream, nginx)
+    };
+    VERIFYING.get_or_init(start).await
+}
+
+async fn published(pod: &Pod) -> Value {
+    Agent::new().get(&pod.public("/vestibule/jwks.json")).await.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_around_the_gateway() {
+    let site = site().await;
+    let (upstream, nginx) = verifying(site).await;
+    let (alice, bob, carol) = (signed_in(site, ALICE).await, signed_in(site, BOB).await, signed_in(site, CAROL).await);
+    let people = [
+        (
+            alice,
+            json!({"role": "proxy_admin", "teams": ["research"], "email": "alice@example.com", "preferred_username": "alice"}),
+        ),
+        (
+            bob,
+            json!({"role": "internal_user", "teams": ["data", "research"], "email": "bob@example.com", "preferred_username": "bob"}),
+        ),
+        // Nobody verified carol's address.
+        (carol, json!({"role": "internal_user_viewer", "teams": [], "preferred_username": "carol"})),
+    ];
+    for (agent, mut expected) in people {
+        let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &session_line(&agent))]).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let (seen, session) = (answer.json(), agent.get(&site.url("/sso/session")).await.json());
+        let mut claims = seen["payload"].clone();
+        let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
+        // By ten seconds at most it was signed before this.
+        assert_eq!(exp - iat, 330, "{claims}");
+        for name in ["iat", "exp"] {
+            claims.as_object_mut().unwrap().remove(name);
+        }
+        claims["teams"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
+        expected["iss"] = json!(site.url("").trim_end_matches('/'));
+        expected["aud"] = json!(AUDIENCE);
+        expected["sub"] = session["user_id"].clone();
+        assert_eq!(claims, expected);
+        assert_eq!(seen["protectedHeader"]["alg"], "ES256");
+        assert_eq!(seen["headers"]["authorization"], Value::Null, "it is wanted in its own header alone: {seen}");
+    }
+    let forged = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.";
+    for headers in [&[][..], &[("x-vestibule-assertion", forged)]] {
+        assert_eq!(ask(upstream.port(), "/vouched/x", headers).await.status, 401, "around the gateway");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assertion_names_the_key_that_was_used_and_dies_with_nothing_but_time() {
+    let site = site().await;
+    let (_, nginx) = verifying(site).await;
+    let cookie = session_line(&signed_in(site, BOB).await);
+    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({"user_role": "customer"})).await;
+    let answer = ask(nginx.port(), "/vouched/x", &[("x-api-key", &made.key)]).await;
+    let claims = answer.json()["payload"].clone();
+    assert_eq!((&claims["key_id"], &claims["role"]), (&json!(made.id), &json!("customer")), "{claims}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clients_own_assertion_never_reaches_the_upstream() {
+    let site = site().await;
+    let cookie = session_line(&signed_in(site, CAROL).await);
+    for path in ["/v1/x", "/open/x", "/pass/x", "/none/x"] {
+        for name in ["X-Vestibule-Assertion", "x_vestibule_assertion", "X-VESTIBULE-ASSERTION"] {
+            let seen = received(site, path, &[("Cookie", &cookie), (name, "forged")]).await;
+            assert!(!seen.to_string().contains("forged"), "{path}: {seen}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_assertion_is_signed_once_for_many_checks() {
+    let site = site().await;
+    let (cookie, pod) = (session_line(&signed_in(site, CAROL).await), &site.pods[1]);
+    let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
+    let ask = async || raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned();
+    let signed = pod.metric("vestibule_assertions_signed_total", &[]).await;
+    for _ in 0..200 {
+        assert_eq!(ask().await.split('.').count(), 3);
+    }
+    // Other tests use this pod too, and a person who signs in again is judged anew.
+    let signed = pod.metric("vestibule_assertions_signed_total", &[]).await - signed;
+    assert!((1.0..50.0).contains(&signed), "{signed} were signed for 200 checks");
+}
+
+/// In a deployment of its own: the keys of the shared one stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_are_published_on_every_pod_and_a_rotation_needs_no_restart() {
+    let site = site().await;
+    let files = Files::shared();
+    let at_start = published(&site.pods[0]).await;
+    assert_eq!(at_start["keys"].as_array().map(Vec::len), Some(1));
+    assert_eq!((&at_start["keys"][0]["kty"], &at_start["keys"][0]["d"]), (&json!("EC"), &Value::Null));
+    let page = Agent::new().get(&site.url("/vestibule/jwks.json")).await;
+    assert_eq!((page.json(), page.header("cache-control")), (at_start.clone(), Some("public, max-age=60")));
+
+    let old = std::fs::read_to_string(files.path("keys.pem")).unwrap();
+    files.write("keys.pem", "no key at all");
+    until_everywhere(&site.pods, "the refusal in the log", PATIENCE, async |pod| {
+        pod.log().contains("the edited keys of assertions are refused")
+    })
+    .await;
+    files.write("keys.pem", &format!("{}{old}", new_key("eddsa")));
+    until_everywhere(&site.pods, "the new key", PATIENCE, async |pod| {
+        published(pod).await["keys"].as_array().is_some_and(|keys| keys.len() == 2)
+    })
+    .await;
+    let set = published(&site.pods[2]).await;
+    assert_eq!((&set["keys"][0]["crv"], &set["keys"][1]), (&json!("Ed25519"), &at_start["keys"][0]));
+    // It signs once every pod can have published it, which other tests show by a clock of theirs.
+    let cookie = session_line(&signed_in(site, ALICE).await);
+    let (_, nginx) = verifying(site).await;
+    let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &cookie)]).await;
+    assert_eq!(answer.json()["protectedHeader"]["kid"], at_start["keys"][0]["kid"], "{answer:?}");
+    for pod in &site.pods {
+        assert!(!pod.log().contains("PRIVATE"), "a key is told");
+    }
+}

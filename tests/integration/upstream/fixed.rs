@@ -1,0 +1,156 @@
+//! Credentials of the upstream's own, by role and team; what the client sent, and nothing.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{CREDENTIALS, Files, ask, received, site};
+use crate::keys::{By, make};
+use crate::nginx::raw;
+use crate::shared::{ALICE, BOB, CAROL, session_line, signed_in};
+use crate::support::deployment::Deployment;
+use crate::support::pod::until_everywhere;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn cookie_of(site: &Deployment, person: (&str, &str)) -> String {
+    session_line(&signed_in(site, person).await)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_upstream_gets_its_own_credential_by_role_and_team() {
+    let site = site().await;
+    let people = [cookie_of(site, ALICE).await, cookie_of(site, BOB).await, cookie_of(site, CAROL).await];
+    let (admins, all, data) =
+        (json!("Bearer sk-upstream-for-admins"), json!("Bearer sk-upstream-for-all"), json!("Basic ZGF0YTp1cHN0cmVhbQ=="));
+    let table = [
+        ("/v1/models", [&admins, &all, &all]),
+        ("/data/x", [&Value::Null, &data, &Value::Null]),
+        ("/none/x", [&Value::Null; 3]),
+        ("/pass/x", [&Value::Null; 3]),
+        ("/open/x", [&Value::Null; 3]),
+        ("/open-with-key/x", [&all; 3]),
+        // Two readings, which select rules that disagree.
+        ("/none/../data/x", [&Value::Null; 3]),
+    ];
+    for (path, expected) in table {
+        for (cookie, expected) in people.iter().zip(expected) {
+            let seen = received(site, path, &[("Cookie", cookie)]).await;
+            assert_eq!(&seen["authorization"], expected, "{path}: {seen}");
+            assert_eq!(seen["cookie"], Value::Null, "{seen}");
+        }
+    }
+    let seen = received(site, "/open-with-key/x", &[]).await;
+    assert_eq!(seen["authorization"], all, "nobody has to be signed in: {seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_any_header_ends_at_the_gateway_and_the_upstreams_own_goes_on() {
+    let site = site().await;
+    let cookie = cookie_of(site, BOB).await;
+    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
+    for name in CREDENTIALS {
+        let value = if name == "authorization" { format!("Bearer {}", made.key) } else { made.key.clone() };
+        let seen = received(site, "/v1/models", &[(name, &value), ("Cookie", "a=1")]).await;
+        assert_eq!(seen["authorization"], "Bearer sk-upstream-for-all", "{seen}");
+        assert!(!seen.to_string().contains(&made.key), "by {name}: {seen}");
+        for other in CREDENTIALS.into_iter().filter(|other| *other != "authorization") {
+            assert_eq!(seen[other], Value::Null, "by {name}: {seen}");
+        }
+        assert_eq!((&seen["x-auth-request-key"], &seen["cookie"]), (&json!(made.id), &json!("a=1")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_rule_that_says_so_passes_what_the_client_sent() {
+    let site = site().await;
+    let cookie = cookie_of(site, BOB).await;
+    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
+    let bearer = format!("Bearer {}", made.key);
+    for (path, expected) in [("/pass/x", json!(bearer)), ("/none/x", Value::Null), ("/v1/x", json!("Bearer sk-upstream-for-all"))]
+    {
+        let seen = received(site, path, &[("Authorization", &bearer)]).await;
+        assert_eq!(seen["authorization"], expected, "{path}: {seen}");
+    }
+    let seen = received(site, "/pass/x", &[("x-api-key", &made.key)]).await;
+    assert_eq!((&seen["authorization"], &seen["x-api-key"]), (&Value::Null, &Value::Null), "only Authorization: {seen}");
+    let theirs = [("Authorization", "Bearer of-the-upstream"), ("x-api-key", "theirs"), ("Cookie", cookie.as_str())];
+    let seen = received(site, "/theirs/x", &theirs).await;
+    assert_eq!((&seen["authorization"], &seen["x-api-key"]), (&json!("Bearer of-the-upstream"), &json!("theirs")), "{seen}");
+    let seen = received(site, "/open/x", &[("Authorization", "Basic c29tZWJvZHk6dGhlaXJz")]).await;
+    assert_eq!(seen["authorization"], "Basic c29tZWJvZHk6dGhlaXJz", "{seen}");
+    let seen = received(site, "/open-with-key/x", &[("Authorization", "Basic c29tZWJvZHk6dGhlaXJz")]).await;
+    assert_eq!(seen["authorization"], "Bearer sk-upstream-for-all", "{seen}");
+}
+
+/// A gateway that copies headers of the answer finds the client's own there, and nothing where nothing is meant.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_answer_always_says_what_authorization_is_to_be_and_a_refusal_never_does() {
+    let site = site().await;
+    let cookie = cookie_of(site, ALICE).await;
+    let check = async |path: &str, headers: &[(&str, &str)]| {
+        let url = format!("http://localhost{path}");
+        let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
+        raw::send(site.pods[0].check_port(), "GET", "/auth/nginx", &all).await
+    };
+    let own = ("authorization", "Bearer own");
+    let long = "a".repeat(7000);
+    for (path, headers, expected) in [
+        ("/x", &[("cookie", cookie.as_str())][..], "Bearer sk-upstream-for-admins"),
+        ("/none/x", &[("cookie", &cookie)], ""),
+        ("/pass/x", &[("cookie", &cookie)], ""),
+        ("/open/x", &[own], "Bearer own"),
+        ("/open/x", &[("authorization", &long)], &long),
+        ("/open/x", &[own, own], "Bearer own"),
+        ("/open/x", &[own, ("authorization", "Bearer other")], ""),
+        ("/open/x", &[], ""),
+        ("/theirs/x", &[own, ("cookie", &cookie)], "Bearer own"),
+    ] {
+        let answer = check(path, headers).await;
+        assert_eq!((answer.status, answer.one("authorization")), (200, expected), "{path} {headers:?}");
+        assert_eq!(answer.one("x-vestibule-assertion"), "", "{path}");
+    }
+    for (path, headers, status) in
+        [("/x", &[][..], 401), ("/x", &[own], 401), ("/closed/x", &[("cookie", cookie.as_str())], 403), ("/vouched/x", &[], 401)]
+    {
+        let answer = check(path, headers).await;
+        assert_eq!(answer.status, status, "{path}");
+        for name in ["authorization", "x-vestibule-assertion", "x-vestibule-untouched"] {
+            assert!(answer.all(name).is_empty(), "{answer:?}");
+        }
+    }
+    let answer = ask(site.nginx.port(), "/open/x", &[("Authorization", &long)]).await;
+    assert_eq!(answer.json()["headers"]["authorization"], json!(long), "a long token gets through nginx");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_file_is_sent_without_a_restart_and_a_bad_edit_keeps_the_old_one() {
+    let site = site().await;
+    let (cookie, files) = (cookie_of(site, BOB).await, Files::shared());
+    let sent = async |pod: &crate::support::pod::Pod| {
+        let headers = [("x-original-url", "http://localhost/data/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
+        raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("authorization").to_owned()
+    };
+    let old = "Basic ZGF0YTp1cHN0cmVhbQ==";
+    files.write("for-data", "two\nlines\n");
+    until_everywhere(&site.pods, "the refusal in the log", PATIENCE, async |pod| {
+        pod.log().contains("the edited upstream credential is refused")
+    })
+    .await;
+    for pod in &site.pods {
+        assert_eq!(sent(pod).await, old);
+    }
+    files.write("for-data", "rotated-upstream-secret");
+    let took =
+        until_everywhere(&site.pods, "the new one", PATIENCE, async |pod| sent(pod).await == "Bearer rotated-upstream-secret")
+            .await;
+    println!("sent by three pods {took:?} after the edit");
+    files.write("for-data", old);
+    until_everywhere(&site.pods, "the old one again", PATIENCE, async |pod| sent(pod).await == old).await;
+    for pod in &site.pods {
+        let told = pod.log() + &pod.metrics().await;
+        for secret in ["sk-upstream", "ZGF0YTp1cHN0cmVhbQ", "rotated-upstream-secret"] {
+            assert!(!told.contains(secret), "{secret} is told");
+        }
+    }
+}
