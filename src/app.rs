@@ -172,7 +172,7 @@ fn bind(public: Public, config: &Config) -> anyhow::Result<(Server, SocketAddr)>
 
 fn bind_check(parts: &Parts, config: &Config, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
     let (checker, metrics) = (Arc::clone(&parts.checker), Arc::clone(&parts.metrics));
-    let service = CheckService::new(checker, parts.site.cookies.session, metrics, Arc::clone(clock), drain.clone());
+    let service = CheckService::new(checker, &parts.site.cookies, metrics, Arc::clone(clock), drain.clone());
     let routes = http::check::check(Data::new(service));
     serve(config.listen.check, config.workers, config, move |app| routes.clone()(app))
 }

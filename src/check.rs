@@ -4,11 +4,11 @@
 
 mod bearer;
 mod credential;
-mod narrowing;
+mod query;
 
 pub use crate::access::CheckRequest;
-pub use credential::{Ambiguous, Credential, cookies};
-pub use narrowing::{Narrowing, NarrowingError};
+pub use credential::{Ambiguous, Credential, cookies, cookies_without};
+pub use query::{CheckQuery, CheckQueryError, Echo, Narrowing};
 
 use std::{collections::HashMap, sync::Arc};
 

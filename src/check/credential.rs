@@ -98,6 +98,17 @@ pub fn cookies<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8
     })
 }
 
+/// All cookies but those of these names, as one header.
+pub fn cookies_without<'a>(headers: impl Iterator<Item = &'a [u8]>, names: &[&str]) -> Vec<u8> {
+    let pairs = headers.flat_map(|header| header.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    let is_named = |pair: &[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii_end();
+        names.iter().any(|known| known.as_bytes() == name)
+    };
+    let kept: Vec<&[u8]> = pairs.filter(|pair| !pair.is_empty() && !is_named(pair)).collect();
+    kept.join(&b"; "[..])
+}
+
 impl fmt::Debug for Credential<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -175,6 +186,19 @@ mod tests {
         assert!(find(&[("authorization", b"Bearer \xff")]) == Err(Ambiguous));
         assert!(find(&[("cookie", b"__Host-vestibule=\xff")]) == Err(Ambiguous));
         assert!(find(&[("cookie", b"a=\xff\xfe; __Host-vestibule=c")]) == Ok(Credential::Session("c")));
+    }
+
+    #[rstest]
+    #[case(&["a=1; vestibule=s; b=2"], "a=1; b=2")]
+    #[case(&["vestibule=s"], "")]
+    #[case(&["vestibule=s; vestibule-login=l", "vestibule=t;a=1"], "a=1")]
+    #[case(&["a=1", "b=2; vestibule =s"], "a=1; b=2")]
+    #[case(&["myvestibule=1; vestibule-x=2; Vestibule=3; a=vestibule=1"], "myvestibule=1; vestibule-x=2; Vestibule=3; a=vestibule=1")]
+    #[case(&["vestibule; a"], "a")]
+    #[case(&[], "")]
+    fn our_cookies_are_taken_out_of_all(#[case] headers: &[&str], #[case] expected: &str) {
+        let kept = cookies_without(headers.iter().map(|header| header.as_bytes()), &["vestibule", "vestibule-login"]);
+        assert_eq!(String::from_utf8(kept).unwrap(), expected);
     }
 
     #[test]

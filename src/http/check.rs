@@ -2,6 +2,8 @@
 //!
 //! The hot path: no middleware, no log line unless something is wrong, no store command for what is cached.
 
+mod allowed;
+
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
@@ -12,7 +14,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{self, HeaderMap, HeaderName, HeaderValue},
+        header::{HeaderName, HeaderValue},
     },
     web::{self, Data, ServiceConfig},
 };
@@ -20,18 +22,17 @@ use actix_web::{
 use futures::FutureExt;
 use url::form_urlencoded;
 
-use super::{RETURN_PARAMETER, drain::Drain, error, request_id::RequestId};
+use allowed::{ClientsOwn, allow};
+
+use super::{CookieNames, RETURN_PARAMETER, drain::Drain, error, request_id::RequestId};
 use crate::{
-    access::{Place, Places},
-    check::{CheckRequest, Checker, Credential, Decision, Narrowing},
+    access::Places,
+    check::{CheckQuery, CheckRequest, Checker, Credential, Decision},
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
     principal::Identity,
-    upstream::{Authorization, Sent},
 };
-
-const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// How long a check that can't be understood is not mentioned again.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
@@ -40,20 +41,12 @@ const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 const LONGEST_SIGN_IN: usize = 2048;
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 
-const UNTOUCHED: HeaderName = HeaderName::from_static("x-vestibule-untouched");
-const ASSERTION: HeaderName = HeaderName::from_static("x-vestibule-assertion");
-
-const USER: HeaderName = HeaderName::from_static("x-auth-request-user");
-const EMAIL: HeaderName = HeaderName::from_static("x-auth-request-email");
-const PREFERRED_USERNAME: HeaderName = HeaderName::from_static("x-auth-request-preferred-username");
-const GROUPS: HeaderName = HeaderName::from_static("x-auth-request-groups");
-const ROLE: HeaderName = HeaderName::from_static("x-auth-request-role");
-const KEY: HeaderName = HeaderName::from_static("x-auth-request-key");
-
 /// What a check needs.
 pub struct CheckService {
     checker: Arc<Checker>,
     session_cookie: &'static str,
+    /// The names of all cookies that are none of the upstream's.
+    our_cookies: [&'static str; 2],
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     drain: Drain,
@@ -94,8 +87,8 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         Ok(original) => original,
         Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
-    let narrowing = match Narrowing::parse(request.query_string()) {
-        Ok(narrowing) => narrowing,
+    let query = match CheckQuery::parse(request.query_string()) {
+        Ok(query) => query,
         Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
     let credential = |places| {
@@ -103,9 +96,10 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         *label = CredentialLabel::from(&credential);
         credential
     };
-    let decision = service.checker.decide(&original, &narrowing, credential).await;
+    let decision = service.checker.decide(&original, &query.narrowing, credential).await;
     tell(&decision, RequestId::given(request.headers()));
-    let (outcome, mut response) = respond(&decision, request.headers());
+    let (outcome, mut response) =
+        respond(&decision, &ClientsOwn { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
     if outcome == CheckOutcome::Unauthenticated {
         point_to_sign_in(&mut response, &original);
     }
@@ -126,11 +120,11 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
 }
 
 /// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.
-fn respond(decision: &Decision, asked: &HeaderMap) -> (CheckOutcome, HttpResponse) {
+fn respond(decision: &Decision, own: &ClientsOwn<'_>) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
-        Decision::Allow { judged, read, sent } => (CheckOutcome::Allowed, allow(&judged.identity, *read, sent, asked)),
-        Decision::AllowAnyone { sent } => (CheckOutcome::Allowed, allow(&Identity::default(), Places::NONE, sent, asked)),
+        Decision::Allow { judged, read, sent } => (CheckOutcome::Allowed, allow(&judged.identity, *read, sent, own)),
+        Decision::AllowAnyone { sent } => (CheckOutcome::Allowed, allow(&Identity::default(), Places::NONE, sent, own)),
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
                 crate::check::Unauthenticated::NoCredential => (error::CHALLENGE, "login_required"),
@@ -166,14 +160,9 @@ fn sign_in_address(target: Option<&str>) -> String {
 }
 
 impl CheckService {
-    pub fn new(
-        checker: Arc<Checker>,
-        session_cookie: &'static str,
-        metrics: Arc<Metrics>,
-        clock: Arc<dyn Clock>,
-        drain: Drain,
-    ) -> Self {
-        Self { checker, session_cookie, metrics, clock, drain, complained: Mutex::default() }
+    pub fn new(checker: Arc<Checker>, cookies: &CookieNames, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, drain: Drain) -> Self {
+        let our_cookies = [cookies.session, cookies.login];
+        Self { checker, session_cookie: cookies.session, our_cookies, metrics, clock, drain, complained: Mutex::default() }
     }
 
     /// Said now and then only: odd requests are the clients' to send, and the log is not theirs to fill.
@@ -191,55 +180,6 @@ impl CheckService {
             error::json(StatusCode::FORBIDDEN, "invalid_request", "The gateway's question can't be understood."),
         )
     }
-}
-
-/// Every identity header and every credential of ours, always: one that is left out would let the client's own through.
-fn allow(identity: &Identity, read: Places, sent: &Sent, asked: &HeaderMap) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    for (name, value) in [
-        (USER, &identity.user),
-        (EMAIL, &identity.email),
-        (PREFERRED_USERNAME, &identity.preferred_username),
-        (GROUPS, &identity.groups),
-        (ROLE, &identity.role),
-        (KEY, &identity.key),
-    ] {
-        // What no header can carry was left out when the identity was made; empty is the safe rest.
-        let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(EMPTY);
-        response.insert_header((name, value));
-    }
-    response.insert_header((header::AUTHORIZATION, authorization(&sent.authorization, asked)));
-    let assertion = sent.assertion.as_ref().map_or("", |vouched| &vouched.jwt);
-    response.insert_header((ASSERTION, HeaderValue::from_str(assertion).unwrap_or(EMPTY)));
-    if let Some(headers) = untouched(read, &sent.authorization) {
-        response.insert_header((UNTOUCHED, headers));
-    }
-    response.finish()
-}
-
-/// A gateway that copies headers of the answer has to find the client's own there, where that is to go on. Of two
-/// that differ nobody can say which one is meant.
-fn authorization(sent: &Authorization, asked: &HeaderMap) -> HeaderValue {
-    match sent {
-        Authorization::Nothing => EMPTY,
-        Authorization::Value(value) => HeaderValue::from_str(value).unwrap_or(EMPTY),
-        Authorization::ClientsOwn => {
-            let mut own = asked.get_all(header::AUTHORIZATION);
-            own.next().filter(|first| own.all(|other| other == *first)).cloned().unwrap_or(EMPTY)
-        }
-    }
-}
-
-/// The credential headers that the gateway is to leave as they are; all others are not the upstream's to see.
-fn untouched(read: Places, authorization: &Authorization) -> Option<HeaderValue> {
-    let is_left = |place: &Place| match place {
-        Place::Session => false,
-        Place::Authorization => *authorization == Authorization::ClientsOwn,
-        other => !read.contains(*other),
-    };
-    let headers = Place::ALL.into_iter().filter(is_left);
-    let names: Vec<_> = headers.map(Place::as_str).collect();
-    if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
 }
 
 async fn nowhere(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {

@@ -83,42 +83,71 @@ async fn only_a_rule_that_says_so_passes_what_the_client_sent() {
     assert_eq!(seen["authorization"], "Bearer sk-upstream-for-all", "{seen}");
 }
 
-/// A gateway that copies headers of the answer finds the client's own there, and nothing where nothing is meant.
+/// A check at a pod's own listener.
+async fn check(site: &Deployment, query: &str, path: &str, headers: &[(&str, &str)]) -> raw::Answer {
+    let url = format!("http://localhost{path}");
+    let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
+    raw::send(site.pods[0].check_port(), "GET", &format!("/auth/nginx{query}"), &all).await
+}
+
+const OWN: (&str, &str) = ("authorization", "Bearer own");
+
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_always_says_what_authorization_is_to_be_and_a_refusal_never_does() {
+async fn authorization_stands_in_the_answer_and_is_empty_unless_something_is_sent_or_passed() {
     let site = site().await;
-    let cookie = cookie_of(site, ALICE).await;
-    let check = async |path: &str, headers: &[(&str, &str)]| {
-        let url = format!("http://localhost{path}");
-        let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
-        raw::send(site.pods[0].check_port(), "GET", "/auth/nginx", &all).await
-    };
-    let own = ("authorization", "Bearer own");
-    let long = "a".repeat(7000);
+    let cookie = session_line(&signed_in(site, ALICE).await);
+    let signed_in = ("cookie", cookie.as_str());
     for (path, headers, expected) in [
-        ("/x", &[("cookie", cookie.as_str())][..], "Bearer sk-upstream-for-admins"),
-        ("/none/x", &[("cookie", &cookie)], ""),
-        ("/pass/x", &[("cookie", &cookie)], ""),
-        ("/open/x", &[own], "Bearer own"),
-        ("/open/x", &[("authorization", &long)], &long),
-        ("/open/x", &[own, own], "Bearer own"),
-        ("/open/x", &[own, ("authorization", "Bearer other")], ""),
-        ("/open/x", &[], ""),
-        ("/theirs/x", &[own, ("cookie", &cookie)], "Bearer own"),
+        ("/x", &[signed_in][..], &["Bearer sk-upstream-for-admins"][..]),
+        ("/none/x", &[signed_in], &[""]),
+        ("/data/x", &[signed_in], &[""]),
+        ("/open-with-key/x", &[OWN], &["Bearer sk-upstream-for-all"]),
+        ("/pass/x", &[signed_in], &[]),
+        ("/open/x", &[OWN], &[]),
     ] {
-        let answer = check(path, headers).await;
-        assert_eq!((answer.status, answer.one("authorization")), (200, expected), "{path} {headers:?}");
+        let answer = check(site, "", path, headers).await;
+        assert_eq!((answer.status, &answer.all("authorization")[..]), (200, expected), "{path}: {answer:?}");
         assert_eq!(answer.one("x-vestibule-assertion"), "", "{path}");
+        let passed = answer.all("x-vestibule-untouched").concat().contains("authorization");
+        assert_eq!(passed, expected.is_empty(), "{path}: {answer:?}");
     }
     for (path, headers, status) in
-        [("/x", &[][..], 401), ("/x", &[own], 401), ("/closed/x", &[("cookie", cookie.as_str())], 403), ("/vouched/x", &[], 401)]
+        [("/x", &[][..], 401), ("/x", &[OWN], 401), ("/closed/x", &[signed_in], 403), ("/vouched/x", &[], 401)]
     {
-        let answer = check(path, headers).await;
+        let answer = check(site, "?echo=true", path, headers).await;
         assert_eq!(answer.status, status, "{path}");
-        for name in ["authorization", "x-vestibule-assertion", "x-vestibule-untouched"] {
+        for name in ["authorization", "x-vestibule-assertion", "x-vestibule-untouched", "cookie"] {
             assert!(answer.all(name).is_empty(), "{answer:?}");
         }
     }
+}
+
+/// A gateway that sets headers by the answer alone finds the client's own there, where they are left.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_may_echo_what_is_left_to_the_upstream_and_nothing_else() {
+    let site = site().await;
+    let cookie = session_line(&signed_in(site, ALICE).await);
+    let cookies = format!("a=1; {cookie}; vestibule-login=x; b=2");
+    let signed_in = ("cookie", cookies.as_str());
+    let long = "a".repeat(7000);
+    for (path, headers, authorization, api_key) in [
+        ("/x", &[signed_in][..], &["Bearer sk-upstream-for-admins"][..], &[][..]),
+        ("/none/x", &[signed_in], &[""], &[]),
+        ("/pass/x", &[signed_in], &[""], &[]),
+        ("/theirs/x", &[OWN, ("x-api-key", "k"), signed_in], &["Bearer own"], &["k"]),
+        ("/open/x", &[OWN, ("x-api-key", "k"), signed_in], &["Bearer own"], &["k"]),
+        ("/open/x", &[("authorization", &long), signed_in], &[&long], &[""]),
+        ("/open/x", &[OWN, OWN, signed_in], &["Bearer own"], &[""]),
+        ("/open/x", &[OWN, ("authorization", "Bearer other"), signed_in], &[""], &[""]),
+        ("/open-with-key/x", &[OWN, ("x-api-key", "k"), signed_in], &["Bearer sk-upstream-for-all"], &["k"]),
+    ] {
+        let answer = check(site, "?echo=true", path, headers).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        assert_eq!(answer.all("authorization"), authorization, "{path} {headers:?}");
+        assert_eq!(answer.all("x-api-key"), api_key, "{path} {headers:?}");
+        assert_eq!(answer.one("cookie"), "a=1; b=2", "{path}");
+    }
+    assert_eq!(check(site, "?echo=true", "/x", &[("cookie", &cookie)]).await.one("cookie"), "");
     let answer = ask(site.nginx.port(), "/open/x", &[("Authorization", &long)]).await;
     assert_eq!(answer.json()["headers"]["authorization"], json!(long), "a long token gets through nginx");
 }

@@ -1,4 +1,4 @@
-//! The check's own query, which narrows what one route of the gateway lets through.
+//! The check's own query: what it narrows for one route of the gateway, and what its answer is to hold.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,23 @@ use percent_encoding::percent_decode_str;
 
 use crate::principal::Grant;
 
-/// `allow_roles` and `allow_teams` of the check's own URL. They only ever narrow.
+/// What the check's own URL asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckQuery {
+    pub narrowing: Narrowing,
+    pub echo: Echo,
+}
+
+/// Whether the answer holds what the upstream is to have of the client's own cookies and credentials: `echo=true`, for
+/// gateways that set headers by the answer alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Echo {
+    #[default]
+    Nothing,
+    ClientsOwn,
+}
+
+/// `allow_roles` and `allow_teams`. They only ever narrow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrowing {
     /// `None`: any role, or no role at all, will do. An empty list lets nobody through.
@@ -16,34 +32,42 @@ pub struct Narrowing {
 
 /// Why a check's query was refused: whatever isn't understood could have been meant to narrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NarrowingError {
-    #[error("the check's URL has a parameter other than allow_roles and allow_teams")]
+pub enum CheckQueryError {
+    #[error("the check's URL has a parameter other than allow_roles, allow_teams and echo")]
     UnknownParameter,
+    #[error("the check's URL has an echo that is neither true nor false")]
+    Echo,
     #[error("the check's URL has a plus sign: write %20 for a blank, %2B for a plus")]
     Plus,
     #[error("the check's URL has a broken percent-encoding")]
     Encoding,
 }
 
-impl Narrowing {
-    /// Reads the check's own query, without its question mark. Values are separated by commas,
-    /// parameters may be repeated. An empty query is the common case and allocates nothing.
-    pub fn parse(query: &str) -> Result<Self, NarrowingError> {
-        let mut narrowing = Self::default();
+impl CheckQuery {
+    /// Reads the check's own query, without its question mark. Values are separated by commas, lists may be
+    /// repeated. An empty query is the common case and allocates nothing.
+    pub fn parse(query: &str) -> Result<Self, CheckQueryError> {
+        let mut asked = Self::default();
         for parameter in query.split('&').filter(|text| !text.is_empty()) {
             let (name, values) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let list = match &*decoded(name)? {
-                "allow_roles" => &mut narrowing.roles,
-                "allow_teams" => &mut narrowing.teams,
-                _ => return Err(NarrowingError::UnknownParameter),
+            let (name, values) = (decoded(name)?, decoded(values)?);
+            let list = match &*name {
+                "allow_roles" => &mut asked.narrowing.roles,
+                "allow_teams" => &mut asked.narrowing.teams,
+                "echo" => {
+                    asked.echo = echo(&values)?;
+                    continue;
+                }
+                _ => return Err(CheckQueryError::UnknownParameter),
             };
-            let values = decoded(values)?;
             let named = values.split(',').map(str::trim).filter(|v| !v.is_empty());
             list.get_or_insert_default().extend(named.map(str::to_owned));
         }
-        Ok(narrowing)
+        Ok(asked)
     }
+}
 
+impl Narrowing {
     /// Whether the grant has one of the roles and one of the teams, where any are asked for.
     pub fn allows(&self, grant: &Grant) -> bool {
         let by_role = self.roles.as_ref().is_none_or(|roles| {
@@ -58,16 +82,24 @@ impl Narrowing {
     }
 }
 
+fn echo(value: &str) -> Result<Echo, CheckQueryError> {
+    match value {
+        "true" => Ok(Echo::ClientsOwn),
+        "false" => Ok(Echo::Nothing),
+        _ => Err(CheckQueryError::Echo),
+    }
+}
+
 /// A plus is refused because some write it for a blank and some for itself: read the other way,
 /// one team's name would become another's.
-fn decoded(text: &str) -> Result<Cow<'_, str>, NarrowingError> {
+fn decoded(text: &str) -> Result<Cow<'_, str>, CheckQueryError> {
     if text.contains('+') {
-        return Err(NarrowingError::Plus);
+        return Err(CheckQueryError::Plus);
     }
     if !every_percent_has_its_digits(text) {
-        return Err(NarrowingError::Encoding);
+        return Err(CheckQueryError::Encoding);
     }
-    percent_decode_str(text).decode_utf8().map_err(|_| NarrowingError::Encoding)
+    percent_decode_str(text).decode_utf8().map_err(|_| CheckQueryError::Encoding)
 }
 
 fn every_percent_has_its_digits(text: &str) -> bool {
@@ -110,27 +142,31 @@ mod tests {
         #[case] roles: Option<Vec<String>>,
         #[case] teams: Option<Vec<String>>,
     ) {
-        let narrowing = Narrowing::parse(query);
-        assert_eq!(narrowing, Ok(Narrowing { roles, teams }));
+        let narrowing = Narrowing { roles, teams };
+        assert_eq!(CheckQuery::parse(query), Ok(CheckQuery { narrowing: narrowing.clone(), echo: Echo::Nothing }));
+        let with_echo = format!("{query}&echo=true");
+        assert_eq!(CheckQuery::parse(&with_echo), Ok(CheckQuery { narrowing, echo: Echo::ClientsOwn }));
     }
 
     #[rstest]
-    #[case::typo("allow_role=a", NarrowingError::UnknownParameter)]
-    #[case::case("Allow_Roles=a", NarrowingError::UnknownParameter)]
-    #[case::other("rd=/", NarrowingError::UnknownParameter)]
-    #[case::no_name("=a", NarrowingError::UnknownParameter)]
-    #[case::one_good("allow_roles=a&allow_team=x", NarrowingError::UnknownParameter)]
-    #[case::semicolon("allow_roles;allow_teams=x", NarrowingError::UnknownParameter)]
-    #[case::second_question_mark("?allow_roles=a", NarrowingError::UnknownParameter)]
-    #[case::blank_in_name("allow_roles%20=a", NarrowingError::UnknownParameter)]
-    #[case::plus("allow_teams=C++", NarrowingError::Plus)]
-    #[case::half_encoded("allow_roles=a%2", NarrowingError::Encoding)]
-    #[case::not_encoded("allow_roles=100%", NarrowingError::Encoding)]
-    #[case::bad_digits("allow_roles=%zz", NarrowingError::Encoding)]
-    #[case::percent_percent("allow_roles=%%41", NarrowingError::Encoding)]
-    #[case::no_text("allow_teams=%ff", NarrowingError::Encoding)]
-    fn what_is_not_understood_is_refused(#[case] query: &str, #[case] expected: NarrowingError) {
-        assert_eq!(Narrowing::parse(query), Err(expected));
+    #[case::typo("allow_role=a", CheckQueryError::UnknownParameter)]
+    #[case::case("Allow_Roles=a", CheckQueryError::UnknownParameter)]
+    #[case::other("rd=/", CheckQueryError::UnknownParameter)]
+    #[case::no_name("=a", CheckQueryError::UnknownParameter)]
+    #[case::one_good("allow_roles=a&allow_team=x", CheckQueryError::UnknownParameter)]
+    #[case::semicolon("allow_roles;allow_teams=x", CheckQueryError::UnknownParameter)]
+    #[case::second_question_mark("?allow_roles=a", CheckQueryError::UnknownParameter)]
+    #[case::blank_in_name("allow_roles%20=a", CheckQueryError::UnknownParameter)]
+    #[case::echo("echo", CheckQueryError::Echo)]
+    #[case::echo_in_capitals("echo=True", CheckQueryError::Echo)]
+    #[case::plus("allow_teams=C++", CheckQueryError::Plus)]
+    #[case::half_encoded("allow_roles=a%2", CheckQueryError::Encoding)]
+    #[case::not_encoded("allow_roles=100%", CheckQueryError::Encoding)]
+    #[case::bad_digits("allow_roles=%zz", CheckQueryError::Encoding)]
+    #[case::percent_percent("allow_roles=%%41", CheckQueryError::Encoding)]
+    #[case::no_text("allow_teams=%ff", CheckQueryError::Encoding)]
+    fn what_is_not_understood_is_refused(#[case] query: &str, #[case] expected: CheckQueryError) {
+        assert_eq!(CheckQuery::parse(query), Err(expected));
     }
 
     #[rstest]
@@ -153,14 +189,14 @@ mod tests {
     fn a_grant_is_narrowed(#[case] query: &str, #[case] role: Option<&str>, #[case] teams: &[&str], #[case] expected: bool) {
         let grant =
             Grant { role: role.map(Role::new), teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() };
-        let narrowing = Narrowing::parse(query).unwrap();
+        let narrowing = CheckQuery::parse(query).unwrap().narrowing;
         assert_eq!(narrowing.allows(&grant), expected);
     }
 
     proptest! {
         #[test]
         fn any_parameter_narrows(query in "(allow_roles=|allow_teams|=|&|a|,|%2C){0,7}") {
-            if let Ok(narrowing) = Narrowing::parse(&query) {
+            if let Ok(CheckQuery { narrowing, .. }) = CheckQuery::parse(&query) {
                 let asked = query.bytes().any(|byte| byte != b'&');
                 prop_assert_eq!(narrowing != Narrowing::default(), asked);
                 prop_assert_eq!(narrowing.allows(&Grant::default()), !asked);
