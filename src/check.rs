@@ -19,7 +19,7 @@ use crate::{
     principal::{CredentialKind, EmailTrust, Grant, Identity, IdentityClaims, Judged, Role, RuleName},
     principals::{ByKey, CachedUser, Narrowed, Principals, SignedIn, Unanswered, WithKey},
     roles::{InForce, RoleMaps},
-    tokens::{self, Tokens},
+    tokens::{self, Bearer, Tokens},
     upstream::{Sent, Upstream},
 };
 
@@ -64,10 +64,11 @@ pub struct Recognised {
     pub by: By,
 }
 
-/// What somebody was recognised by. A token is for checks alone: who comes with one manages nothing.
+/// What somebody was recognised by.
 pub enum By {
     Session(SignedIn),
     Key(WithKey),
+    Token(Bearer),
 }
 
 /// Why nobody was recognised.
@@ -167,26 +168,19 @@ impl Checker {
             Err(closed) => return Decision::Closed(closed),
         };
         let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
-        let recognised = match credential(read) {
-            Ok(Credential::Header(token)) if tokens::is_jwt(token) => {
-                self.by_token(&in_force, token).await.map(|judged| Caller { judged, by: None })
-            }
-            credential => self.recognise_by(&in_force, credential).await.map(Caller::from),
-        };
-        let Caller { judged, by } = match recognised {
-            Ok(caller) => caller,
+        let Recognised { judged, by } = match self.recognise_by(&in_force, credential(read)).await {
+            Ok(recognised) => recognised,
             Err(Unrecognised::Unauthenticated(why)) => return Decision::Unauthenticated(why),
             Err(Unrecognised::Unavailable(cause)) => return Decision::Unavailable(cause),
         };
-        let permitted = permit(&judged.grant, by.as_ref().map_or(CredentialKind::Token, By::kind), rules.as_ref(), narrowing)
-            .and_then(|()| by.as_ref().map_or(Ok(()), |by| by.permits(request.path)));
+        let permitted = permit(&judged.grant, by.kind(), rules.as_ref(), narrowing).and_then(|()| by.permits(request.path));
         match permitted {
             Ok(()) => Decision::Allow { sent: self.upstream.sends(rules.as_ref(), Some(&judged)), judged, read },
             Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), why },
         }
     }
 
-    /// Who presented a credential, other than a token. One in a header never falls through to the cookie.
+    /// Who presented a credential. One in a header never falls through to the cookie.
     pub async fn recognise(&self, credential: Result<Credential<'_>, Ambiguous>) -> Result<Recognised, Unrecognised> {
         let in_force = self.role_maps.current();
         // Before the first map everybody would seem to be without a role.
@@ -216,6 +210,7 @@ impl Checker {
             Ok(Credential::None) => Err(Unauthenticated::NoCredential.into()),
             Ok(Credential::Session(cookie)) => self.by_session(in_force, cookie).await,
             Ok(Credential::Header(secret)) if secret.starts_with(keys::PREFIX) => self.by_key(in_force, secret).await,
+            Ok(Credential::Header(token)) if tokens::is_jwt(token) => self.by_token(in_force, token).await,
             Ok(Credential::Header(_)) => Err(Unauthenticated::UnknownCredential.into()),
         }
     }
@@ -320,23 +315,12 @@ impl Unauthenticated {
     }
 }
 
-/// Whom a check is about; without `by`, one who came with a token.
-struct Caller {
-    judged: Arc<Judged>,
-    by: Option<By>,
-}
-
-impl From<Recognised> for Caller {
-    fn from(Recognised { judged, by }: Recognised) -> Self {
-        Self { judged, by: Some(by) }
-    }
-}
-
 impl By {
     pub fn kind(&self) -> CredentialKind {
         match self {
             Self::Session(_) => CredentialKind::Session,
             Self::Key(_) => CredentialKind::Key,
+            Self::Token(_) => CredentialKind::Token,
         }
     }
 

@@ -48,12 +48,28 @@ impl<T> Fresh<T> {
     where
         F: Future<Output = Result<T, E>>,
     {
+        self.keep_unless_same(every, fetch, |_, _| false, failed).await;
+    }
+
+    /// The same; what is fetched and is the `same` as before is nothing newer.
+    pub async fn keep_unless_same<E, F>(
+        &self,
+        every: Duration,
+        fetch: impl Fn() -> F,
+        same: impl Fn(&T, &T) -> bool,
+        failed: impl Fn(E, Duration),
+    ) where
+        F: Future<Output = Result<T, E>>,
+    {
         let mut retry = FIRST_RETRY;
         loop {
             self.demand().fetching = true;
             let wait = match fetch().await {
                 Ok(fetched) => {
-                    self.known.send_replace(Some(Arc::new(fetched)));
+                    let is_new = !self.known.borrow().as_ref().is_some_and(|known| same(known, &fetched));
+                    if is_new {
+                        self.known.send_replace(Some(Arc::new(fetched)));
+                    }
                     retry = FIRST_RETRY;
                     every
                 }
@@ -177,6 +193,23 @@ mod tests {
         assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
         clock.advance(ON_DEMAND);
         assert_eq!(source.fresh.newer_than(&second).await.as_deref(), Some(&3));
+    }
+
+    #[tokio::test]
+    async fn what_is_the_same_as_before_is_nothing_newer() {
+        let source = source(&ManualClock::new());
+        let kept = Arc::clone(&source);
+        let same = |known: &u64, fetched: &u64| known.div_ceil(2) == fetched.div_ceil(2);
+        tokio::spawn(async move {
+            kept.fresh.keep_unless_same(Duration::from_millis(1), || kept.fetch(), same, |(), _| {}).await;
+        });
+        let mut known = source.fresh.known.subscribe();
+        let mut seen = Vec::new();
+        while seen.len() < 3 {
+            known.changed().await.unwrap();
+            seen.push(**known.borrow_and_update().as_ref().unwrap());
+        }
+        assert!(seen.iter().all(|number| number % 2 == 1), "every second one replaces nothing: {seen:?}");
     }
 
     #[tokio::test]

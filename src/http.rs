@@ -99,6 +99,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .service(
                 // A head alone would make a key that nobody sees.
                 web::resource(crate::apps::PATH)
+                    .wrap(from_fn(apps::seal))
                     .route(web::get().to(apps::ask))
                     .route(web::post().to(apps::answer))
                     .route(web::method(Method::OPTIONS).to(apps::preflight)),
@@ -142,17 +143,29 @@ enum FormTargets<'a> {
     And(&'a str),
 }
 
-fn page(status: StatusCode, body: String) -> HttpResponse {
-    page_with_forms(status, body, FormTargets::OwnOnly)
+/// Whether a page runs our own files of script.
+enum Scripts<'a> {
+    None,
+    /// Those below this origin's assets, and nothing else that the origin may serve.
+    Of(&'a PublicUrl),
 }
 
-fn page_with_forms(status: StatusCode, body: String, targets: FormTargets<'_>) -> HttpResponse {
+fn page(status: StatusCode, body: String) -> HttpResponse {
+    page_with(status, body, &FormTargets::OwnOnly, &Scripts::None)
+}
+
+fn page_with(status: StatusCode, body: String, targets: &FormTargets<'_>, scripts: &Scripts<'_>) -> HttpResponse {
     let targets = match targets {
         FormTargets::OwnOnly => "'self'".to_owned(),
         FormTargets::And(other) => format!("'self' {other}"),
     };
+    let scripts = match scripts {
+        Scripts::None => String::new(),
+        Scripts::Of(public_url) => format!("script-src {}; ", public_url.join(pages::ASSETS)),
+    };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action {targets}; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; {scripts}style-src 'self'; img-src 'self'; form-action {targets}; frame-ancestors 'none'; \
+         base-uri 'none'"
     );
     HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")

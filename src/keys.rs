@@ -62,13 +62,25 @@ pub struct Settings {
 }
 
 /// Who manages keys, and by what they were recognised.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Manager<'a> {
     pub user: &'a str,
     /// What the role map, and the key if there is one, leave them at this moment.
     pub role: Option<&'a Role>,
-    /// The key that they presented; without one they are there in person.
-    pub key: Option<&'a Key>,
+    pub by: ManagedBy<'a>,
+}
+
+/// What a manager presented.
+#[derive(Debug, Clone)]
+pub enum ManagedBy<'a> {
+    /// A session: they are there in person.
+    Person,
+    Key(&'a Key),
+    /// A token of an issuer's: when it ends, and what it gives, which nothing may exceed that is made by it.
+    Token {
+        expires: Timestamp,
+        limits: Limits,
+    },
 }
 
 /// What a key is to be like. What it may not be it doesn't become: limits of its maker's come on top.
@@ -273,21 +285,24 @@ impl Keys {
         self.is_administrator(manager) || manager.holds(key)
     }
 
-    /// A key's new secret is shown to who asks, so that by a key no other is to be had that gives more.
+    /// A key's new secret is shown to who asks, so that by a key no other is to be had that gives more; and what an
+    /// administrator's key made for somebody else is theirs as long as they are an administrator.
     fn may_regenerate(&self, manager: &Manager<'_>, key: &Key) -> bool {
-        manager.holds(key) || (manager.key.is_none() && self.is_administrator(manager))
+        match manager.by {
+            ManagedBy::Person => manager.holds(key) || self.is_administrator(manager),
+            _ => manager.holds(key) && (key.user == manager.user || self.is_administrator(manager)),
+        }
     }
 
     fn draft(&self, manager: &Manager<'_>, owner: &str, wish: &Wish) -> Result<Made, KeysError> {
         let now = self.clock.now();
         let shard = users::shard_of(owner);
-        let ancestors = manager.key.map(Key::with_ancestors).unwrap_or_default();
+        let ancestors = manager.key().map(Key::with_ancestors).unwrap_or_default();
         if ancestors.len() > MOST_ANCESTORS {
             return Err(KeysError::TooDeep);
         }
         let (secret, expires) = (KeySecret::mint(shard), self.expiry(manager, wish.lasting, now)?);
-        let inherited = manager.key.map(|key| key.limits.clone()).unwrap_or_default();
-        let limits = std::iter::once(wish.limits.clone()).chain(self.ceiling_for(manager, owner)?).chain(inherited);
+        let limits = std::iter::once(wish.limits.clone()).chain(self.ceiling_for(manager, owner)?).chain(manager.limits());
         let key = Key {
             id: KeyId::new(shard, now),
             user: owner.to_owned(),
@@ -297,6 +312,7 @@ impl Keys {
             limits: limits.filter(|limits| *limits != Limits::default()).collect(),
             manage_keys: wish.manage_keys,
             ancestors,
+            by_token: matches!(manager.by, ManagedBy::Token { .. }),
             application: wish.application.clone(),
             last_used: None,
             secrets: vec![Secret::new(&secret.digest())],
@@ -312,7 +328,7 @@ impl Keys {
         if wanted <= now || wanted > now + self.settings.max_duration {
             return Err(KeysError::Duration);
         }
-        Ok(manager.key.map_or(wanted, |key| wanted.min(key.expires)))
+        Ok(manager.expires().map_or(wanted, |end| wanted.min(end)))
     }
 
     /// Who gets the secret of somebody else's key gets no higher role by it than their own.
@@ -335,7 +351,8 @@ impl Keys {
         // The turn was known before: whoever makes a key from then on takes it away.
         let (ended, change) = self.make_room(manager, take_turn(change, &key.user, turn), key, now).await?;
         let change = put_key(change, key, &made.secret, now);
-        let change = key.indices().fold(change, |change, index| change.index_add(&index, &key.id.to_string()));
+        let (id, ttl) = (key.id.to_string(), key.ttl(now));
+        let change = key.indices().fold(change, |change, index| change.index_add(&index, &id, ttl));
         Ok(change.commit().await?.map(|_| ended))
     }
 
@@ -362,7 +379,7 @@ impl Keys {
     /// The key by which another is made has to be there still; in another shard than the new key's it
     /// can't be expected, and is looked at again at each use.
     async fn parent(&self, manager: &Manager<'_>, key: &Key) -> Result<Parent, KeysError> {
-        let Some(parent) = manager.key else { return Ok(None) };
+        let Some(parent) = manager.key() else { return Ok(None) };
         let stored = self.get(parent.id).await?.ok_or(KeysError::Ended)?;
         Ok((parent.id.shard() == key.id.shard()).then(|| (Key::place(parent.id), stored.version)))
     }
@@ -390,20 +407,56 @@ impl Keys {
 
 impl Manager<'_> {
     fn require_managing(&self) -> Result<(), KeysError> {
-        if self.key.is_none_or(|key| key.manage_keys) { Ok(()) } else { Err(KeysError::NotManaging) }
+        match self.by {
+            ManagedBy::Person => Ok(()),
+            ManagedBy::Key(key) if key.manage_keys => Ok(()),
+            ManagedBy::Key(_) | ManagedBy::Token { .. } => Err(KeysError::NotManaging),
+        }
     }
 
-    /// Whether a key may go so that there is room for a new one. By a key only what it has made goes: never the key
-    /// itself or what made it, with which the new one would be dead at once, and never what the person gave elsewhere.
+    /// The key by which others are made or ended.
+    fn key(&self) -> Option<&Key> {
+        match self.by {
+            ManagedBy::Key(key) => Some(key),
+            ManagedBy::Person | ManagedBy::Token { .. } => None,
+        }
+    }
+
+    /// When what is made ends at the latest.
+    fn expires(&self) -> Option<Timestamp> {
+        match &self.by {
+            ManagedBy::Person => None,
+            ManagedBy::Key(key) => Some(key.expires),
+            ManagedBy::Token { expires, .. } => Some(*expires),
+        }
+    }
+
+    /// What narrows everything that is made.
+    fn limits(&self) -> Vec<Limits> {
+        match &self.by {
+            ManagedBy::Person => Vec::new(),
+            ManagedBy::Key(key) => key.limits.clone(),
+            ManagedBy::Token { limits, .. } => vec![limits.clone()],
+        }
+    }
+
+    /// Whether a key may go so that there is room for a new one. Not in person only what was made in the same way goes:
+    /// by a key never the key itself or what made it, with which the new one would be dead at once, and never what the
+    /// person gave elsewhere.
     fn may_replace(&self, old: &Key) -> bool {
-        self.key.is_none_or(|own| old.ancestors.contains(&own.id))
+        match self.by {
+            ManagedBy::Person => true,
+            ManagedBy::Key(own) => old.ancestors.contains(&own.id),
+            ManagedBy::Token { .. } => old.by_token,
+        }
     }
 
     /// Whether a key is theirs, or their key's.
     fn holds(&self, key: &Key) -> bool {
-        match self.key {
-            None => key.user == self.user,
-            Some(own) => key.id == own.id || key.ancestors.contains(&own.id),
+        match self.by {
+            ManagedBy::Person => key.user == self.user,
+            ManagedBy::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),
+            ManagedBy::Token { .. } => false,
         }
     }
 }

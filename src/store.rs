@@ -92,7 +92,7 @@ pub struct Key {
 }
 
 /// Names an ordered set of ids, such as a user's sessions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Index {
     pub shard: Shard,
     pub name: String,
@@ -153,7 +153,8 @@ pub struct Commit {
     pub expect: Vec<(Key, Expected)>,
     pub put: Vec<(Key, Vec<u8>, Ttl)>,
     pub delete: Vec<Key>,
-    pub index_add: Vec<(Index, String)>,
+    /// An index is kept as long as the member that is kept longest.
+    pub index_add: Vec<(Index, String, Ttl)>,
     pub index_remove: Vec<(Index, String)>,
     /// Sealed; empty when no cache needs to know.
     pub notice: Vec<u8>,
@@ -357,7 +358,8 @@ impl Commit {
     /// All keys and indices must lie in the commit's shard: Redis Cluster refuses anything else.
     fn assert_one_shard(&self) {
         let keys = self.expect.iter().map(|(key, _)| key).chain(self.put.iter().map(|(key, ..)| key)).chain(&self.delete);
-        let indices = self.index_add.iter().chain(&self.index_remove).map(|(index, _)| index.shard);
+        let added = self.index_add.iter().map(|(index, ..)| index.shard);
+        let indices = added.chain(self.index_remove.iter().map(|(index, _)| index.shard));
         let one = keys.map(|key| key.shard).chain(indices).all(|shard| shard == self.shard);
         assert!(one, "a commit spans shards");
     }

@@ -11,6 +11,7 @@ pub use remembered::Token;
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use prometheus::IntCounter;
 
 use crate::{
@@ -147,6 +148,11 @@ impl Bearer {
     /// What a known person was granted for good.
     pub fn pinned(&self) -> Option<&Pinned> {
         self.person.as_ref()?.pinned.as_ref()
+    }
+
+    /// When the token says that it ends; beyond it only clocks may differ.
+    pub fn expires(&self) -> Timestamp {
+        self.token.expires()
     }
 
     /// Whether it is a person's, whom the default role is for.

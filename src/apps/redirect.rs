@@ -28,35 +28,66 @@ pub const DEFAULT_SCHEMES: [&str; 19] = [
 ];
 
 /// Schemes that a browser itself runs, shows, or hands to something other than one app.
-const NEVER: [&str; 32] = [
+const NEVER: [&str; 63] = [
     "about",
+    "acap",
+    "afp",
     "blob",
     "chrome",
+    "chrome-error",
     "chrome-extension",
+    "chrome-search",
+    "chrome-untrusted",
     "cid",
     "content",
     "data",
+    "devtools",
+    "dict",
     "edge",
+    "extension",
+    "facetime",
     "feed",
     "file",
     "filesystem",
     "ftp",
     "ftps",
     "gopher",
+    "help",
+    "hcp",
     "http",
     "https",
+    "imap",
     "intent",
+    "irc",
+    "itms-services",
     "jar",
     "javascript",
+    "ldap",
     "livescript",
     "mailto",
+    "mhtml",
     "mid",
+    "mms",
     "mocha",
     "moz-extension",
+    "ms-appinstaller",
+    "ms-msdt",
+    "ms-officecmd",
     "ms-settings",
+    "news",
+    "nfs",
+    "pop",
+    "res",
     "resource",
+    "safari-extension",
+    "search-ms",
+    "shell",
+    "sip",
+    "smb",
     "sms",
+    "ssh",
     "tel",
+    "telnet",
     "vbscript",
     "view-source",
     "ws",
@@ -213,11 +244,14 @@ impl Redirect {
         }
     }
 
-    /// For a page's `form-action`: a browser applies that to where a form's answer redirects.
+    /// For a page's `form-action`: a browser applies that to where a form's answer redirects, and to where that redirects
+    /// in turn, as a program on loopback does that sends the person to a page which says that it is done.
     pub fn form_target(&self) -> String {
         match self.kind {
             RedirectKind::CustomScheme => format!("{}:", self.url.scheme()),
-            RedirectKind::Loopback | RedirectKind::Https => self.url.origin().ascii_serialization(),
+            // Of an IPv6 address CSP knows the scheme alone.
+            RedirectKind::Loopback => "http: https:".to_owned(),
+            RedirectKind::Https => "https:".to_owned(),
         }
     }
 
@@ -395,9 +429,10 @@ mod tests {
 
     #[rstest]
     #[case("vscode://p.ext/cb", "vscode:")]
-    #[case("http://localhost:51234/cb", "http://localhost:51234")]
-    #[case("https://app.example.com/cb", "https://app.example.com")]
-    fn a_form_may_lead_to_the_app_alone(#[case] text: &str, #[case] expected: &str) {
+    #[case("http://localhost:51234/cb", "http: https:")]
+    #[case("http://[::1]:51234/cb", "http: https:")]
+    #[case("https://app.example.com/cb", "https:")]
+    fn a_form_may_lead_to_the_app_and_where_it_goes_on_to(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(policy().parse(text).unwrap().form_target(), expected);
     }
 

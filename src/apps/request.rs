@@ -3,6 +3,7 @@
 use url::form_urlencoded;
 
 use super::{Redirect, RedirectError, RedirectPolicy};
+use crate::return_to::ReturnTo;
 
 pub const PATH: &str = "/sso/key/generate";
 
@@ -54,6 +55,8 @@ pub enum RequestError {
     State,
     #[error("A parameter is there twice.")]
     Repeated,
+    #[error("redirect_uri and state are too long together.")]
+    TooLong,
     #[error(transparent)]
     Redirect(#[from] RedirectError),
 }
@@ -83,10 +86,12 @@ impl Asked {
             Some("fragment") => ResponseMode::Fragment,
             Some(_) => return Err(RequestError::ResponseMode),
         };
-        match parameters.state {
-            Some(state) if state.len() > LONGEST_STATE => Err(RequestError::State),
-            state => Ok(Self::Key(KeyRequest { redirect, mode, state })),
+        if parameters.state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
+            return Err(RequestError::State);
         }
+        let request = KeyRequest { redirect, mode, state: parameters.state };
+        // What a sign-in can't come back to would be lost on the way.
+        request.address().map_or(Err(RequestError::TooLong), |_| Ok(Self::Key(request)))
     }
 }
 
@@ -117,8 +122,12 @@ impl Parameters {
 }
 
 impl KeyRequest {
-    /// The request as a query, to come back with after a sign-in.
-    pub fn to_query(&self) -> String {
+    /// The request as an address, to come back to after a sign-in.
+    pub fn address(&self) -> Option<ReturnTo> {
+        ReturnTo::parse(&format!("{PATH}?{}", self.to_query()), "").ok()
+    }
+
+    fn to_query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(self.fields()).finish()
     }
 
@@ -203,6 +212,15 @@ mod tests {
         let query = |length: usize| format!("response_type=oauth_token&state={}", "s".repeat(length));
         assert!(Asked::parse(&query(LONGEST_STATE), &policy()).is_ok());
         assert_eq!(Asked::parse(&query(LONGEST_STATE + 1), &policy()), Err(RequestError::State));
+    }
+
+    #[test]
+    fn what_no_sign_in_could_come_back_to_is_refused_at_once() {
+        let query = |redirect: usize, state: &str| {
+            format!("response_type=oauth_token&redirect_uri=vscode://p.ext/{}&state={}", "a".repeat(redirect), state.repeat(1024))
+        };
+        assert!(Asked::parse(&query(2000, "s"), &policy()).is_ok());
+        assert_eq!(Asked::parse(&query(2000, "%2F"), &policy()), Err(RequestError::TooLong));
     }
 
     #[rstest]

@@ -2,7 +2,7 @@
 
 use std::{slice, sync::Arc};
 
-use super::{Checker, Unauthenticated, Unrecognised};
+use super::{By, Checker, Recognised, Unauthenticated, Unrecognised};
 use crate::{
     principal::Judged,
     roles::InForce,
@@ -10,9 +10,9 @@ use crate::{
 };
 
 impl Checker {
-    pub(super) async fn by_token(&self, in_force: &InForce, token: &str) -> Result<Arc<Judged>, Unrecognised> {
+    pub(super) async fn by_token(&self, in_force: &InForce, token: &str) -> Result<Recognised, Unrecognised> {
         match self.tokens.bearer(token).await {
-            Ok(bearer) => Ok(self.judge_bearer(in_force, &bearer)),
+            Ok(bearer) => Ok(Recognised { judged: self.judge_bearer(in_force, &bearer), by: By::Token(bearer) }),
             Err(NotVerified::Refused(why)) => Err(Unauthenticated::Token(why).into()),
             Err(NotVerified::Unavailable(why)) => Err(Unrecognised::Unavailable(why.into())),
         }

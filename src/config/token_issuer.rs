@@ -23,6 +23,8 @@ pub struct TokenIssuer {
     pub audiences: Vec<String>,
     pub algorithms: Vec<SigningAlgorithm>,
     pub required_claims: Vec<RequiredClaim>,
+    /// The `client_id`s of all providers: a token that is for one of them is an id_token.
+    pub login_clients: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -152,7 +154,8 @@ pub fn read(section: &mut Section<'_>, around: &Surroundings<'_>, before: &mut B
     };
     meant.into_iter().collect::<Option<()>>()?;
     let issuer = issuer?;
-    Some(TokenIssuer { id: id?, ..issuer })
+    let login_clients = around.providers.unwrap_or_default().iter().map(|provider| provider.client_id.clone()).collect();
+    Some(TokenIssuer { id: id?, login_clients, ..issuer })
 }
 
 impl Written {
@@ -245,6 +248,7 @@ impl Written {
             audiences: self.audiences?,
             algorithms,
             required_claims: self.required_claims?,
+            login_clients: Vec::new(),
         })
     }
 
@@ -280,6 +284,7 @@ impl Written {
             audiences,
             algorithms,
             required_claims: self.required_claims?,
+            login_clients: Vec::new(),
         })
     }
 }

@@ -83,10 +83,11 @@ fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
     csrf::came_from(request, site) == csrf::CameFrom::Ourselves
 }
 
-/// The fields of a body; none of an empty one.
-fn fields(request: &HttpRequest, body: Result<Bytes, actix_web::Error>) -> Result<Fields, Refused> {
+/// The fields of a body; none of an empty one. By a session it has to be said of that one too that it is JSON, since a page
+/// of another origin can't say so without asking first.
+fn fields(request: &HttpRequest, body: Result<Bytes, actix_web::Error>, caller: &Recognised) -> Result<Fields, Refused> {
     let body = body.map_err(|error| unread(&error))?;
-    if body.is_empty() {
+    if body.is_empty() && !matches!(caller.by, By::Session(_)) {
         return Ok(Fields::default());
     }
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -94,7 +95,7 @@ fn fields(request: &HttpRequest, body: Result<Bytes, actix_web::Error>) -> Resul
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Refused::NotJson);
     }
-    Fields::parse(&body).ok_or(Refused::Malformed)
+    if body.is_empty() { Ok(Fields::default()) } else { Fields::parse(&body).ok_or(Refused::Malformed) }
 }
 
 fn unread(error: &actix_web::Error) -> Refused {

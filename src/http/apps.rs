@@ -4,24 +4,27 @@ use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        Method, StatusCode,
         header::{self, HeaderMap, HeaderValue},
     },
+    middleware::Next,
     web::{Data, Form},
 };
 use serde_json::json;
 use url::form_urlencoded;
 
 use super::{
-    FormTargets, Site,
+    FormTargets, Scripts, Site,
     api::manager,
     cors, csrf, error,
     home::account,
     keys,
     links::login_href,
-    page_with_forms,
-    pages::{self, AppKey},
+    page_with,
+    pages::{self, AppKey, Consent},
     redirect,
 };
 use crate::{
@@ -51,12 +54,11 @@ type Fields = Vec<(String, String)>;
 
 pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Checker>, services: Services) -> HttpResponse {
     let desk = Desk { request: &request, site: &site, checker: &checker, services: &services };
-    let response = match Asked::parse(request.query_string(), &services.0.redirects) {
+    match Asked::parse(request.query_string(), &services.0.redirects) {
         Err(wrong) => refused(wrong),
         Ok(Asked::Page) => redirect(StatusCode::FOUND, keys::PATH),
         Ok(Asked::Key(wanted)) => desk.asked(&wanted).await,
-    };
-    desk.finish(response)
+    }
 }
 
 /// The person has answered the page that [`ask`] showed.
@@ -69,34 +71,61 @@ pub(super) async fn answer(
 ) -> HttpResponse {
     let desk = Desk { request: &request, site: &site, checker: &checker, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
-    let response = match Asked::parse(&query, &services.0.redirects) {
+    match Asked::parse(&query, &services.0.redirects) {
         Err(wrong) => refused(wrong),
         Ok(Asked::Page) => refused(RequestError::ResponseType),
         Ok(Asked::Key(wanted)) => desk.answered(&wanted, &form).await,
-    };
-    desk.finish(response)
+    }
 }
 
 pub(super) async fn preflight(request: HttpRequest, apps: Data<Apps>) -> HttpResponse {
     cors::preflight(&apps.origins, &request)
 }
 
-/// A login that an application began and that failed, told to the application; `None` where it is the person's to mend.
+/// A login that an application began and that can't begin or failed, told to the application; `None` where it is the
+/// person's to mend.
 pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
-    let query = failed.again.as_ref()?.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
-    let Ok(Asked::Key(wanted)) = Asked::parse(query, &apps.redirects) else { return None };
     let (code, description) = match &failed.why {
-        Why::Denied { .. } => ("access_denied", "The identity provider did not sign the person in."),
+        Why::Denied { error, .. } => (code_of(error), "The identity provider did not sign the person in."),
         Why::NoRole => ("access_denied", "No role is granted to the person."),
         Why::Disabled => ("access_denied", "The person is disabled."),
         Why::MissingSource(_) => ("access_denied", "Too little is known of the person to grant a role."),
         Why::Unknown => ("invalid_request", "The sign-in has expired. Begin again."),
-        Why::Exchange(_) => ("server_error", "The sign-in could not be confirmed."),
-        _ => return None,
+        Why::Exchange(_) | Why::Issuer => ("server_error", "The sign-in could not be confirmed."),
+        Why::NoRoleMapYet | Why::StoreBefore(_) | Why::StoreAfter(_) => UNAVAILABLE,
+        Why::NoState | Why::NoCode | Why::Finished | Why::OtherBrowser | Why::OtherProvider => return None,
     };
+    tell_login(failed.again.as_ref()?, code, description, apps, request)
+}
+
+/// The same for a login that can't begin.
+pub(super) fn login_unavailable(target: &ReturnTo, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+    let (code, description) = UNAVAILABLE;
+    tell_login(target, code, description, apps, request)
+}
+
+const UNAVAILABLE: (&str, &str) = ("temporarily_unavailable", "Nobody can be signed in at the moment. Try again soon.");
+
+fn tell_login(target: &ReturnTo, code: &str, description: &str, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+    let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
+    let Ok(Asked::Key(wanted)) = Asked::parse(query, &apps.redirects) else { return None };
     let mut response = told(&wanted, StatusCode::BAD_REQUEST, code, description);
-    seal(&apps.origins, request, response.headers_mut());
+    mark(&apps.origins, request, response.headers_mut());
     Some(response)
+}
+
+/// The provider's own word, where it is one that an application can do something with (RFC 6749, section 4.2.2.1; OpenID
+/// Connect Core, section 3.1.2.6). What else it says is about our request, not the application's.
+fn code_of(error: &str) -> &'static str {
+    const KNOWN: [&str; 6] = [
+        "access_denied",
+        "temporarily_unavailable",
+        "interaction_required",
+        "login_required",
+        "account_selection_required",
+        "consent_required",
+    ];
+    KNOWN.into_iter().find(|known| *known == error).unwrap_or("server_error")
 }
 
 /// One request, and what it takes to answer it.
@@ -122,27 +151,28 @@ impl Desk<'_> {
     }
 
     async fn in_person(&self, wanted: &KeyRequest, cookie: &str) -> HttpResponse {
-        let recognised = match self.person(wanted, cookie).await {
+        let recognised = match self.person(cookie).await {
             Ok(recognised) => recognised,
-            Err(response) => return response,
+            Err(NobodyThere::SignInFirst) => return sign_in(wanted),
+            Err(NobodyThere::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
-        match self.is_remembered(wanted, &recognised).await {
-            Ok(true) => self.give(wanted, &recognised).await,
-            Ok(false) => self.consent(wanted, &recognised, cookie),
+        match self.consent(wanted, &recognised).await {
+            Ok(consent) => self.page(wanted, &recognised, cookie, consent),
             Err(cause) => unavailable(wanted, &cause),
         }
     }
 
     async fn answered(&self, wanted: &KeyRequest, form: &Fields) -> HttpResponse {
         let field = |name: &str| form.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value);
-        let Some(cookie) = self.site.cookies.session_in(self.request) else { return sign_in(wanted) };
-        if !csrf::same_origin(self.request, self.site) || !csrf::matches(&self.site.ring, FORM, &cookie, field("csrf")) {
+        let Some(cookie) = self.site.cookies.session_in(self.request) else { return self.sign_in_again(wanted) };
+        if !csrf::is_own_form(self.request, self.site) || !csrf::matches(&self.site.ring, FORM, &cookie, field("csrf")) {
             tracing::warn!(reason = "not from our own page", "a key for an application refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
-        let recognised = match self.person(wanted, &cookie).await {
+        let recognised = match self.person(&cookie).await {
             Ok(recognised) => recognised,
-            Err(response) => return response,
+            Err(NobodyThere::SignInFirst) => return self.sign_in_again(wanted),
+            Err(NobodyThere::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
             tracing::info!(user = recognised.judged.identity.user, "a key for an application refused by the person");
@@ -155,16 +185,20 @@ impl Desk<'_> {
         response
     }
 
-    /// Whose session it is, if they have signed in lately; otherwise what to answer.
-    async fn person(&self, wanted: &KeyRequest, cookie: &str) -> Result<Recognised, HttpResponse> {
+    /// Whose session it is, if they have signed in lately.
+    async fn person(&self, cookie: &str) -> Result<Recognised, NobodyThere> {
         match self.checker.recognise(Ok(Credential::Session(cookie))).await {
-            Err(Unrecognised::Unauthenticated(_)) => Err(sign_in(wanted)),
-            Err(Unrecognised::Unavailable(cause)) => Err(unavailable(wanted, &cause.to_string())),
+            Err(Unrecognised::Unauthenticated(_)) => Err(NobodyThere::SignInFirst),
+            Err(Unrecognised::Unavailable(cause)) => Err(NobodyThere::Unavailable(cause.to_string())),
             Ok(recognised) => match &recognised.by {
                 By::Session(signed_in) if self.services.1.is_fresh(signed_in.session.created) => Ok(recognised),
-                _ => Err(sign_in(wanted)),
+                _ => Err(NobodyThere::SignInFirst),
             },
         }
+    }
+
+    fn sign_in_again(&self, wanted: &KeyRequest) -> HttpResponse {
+        error::sign_in_again(&login_href(&again(wanted), None)).respond(self.request)
     }
 
     fn credential(&self) -> Result<Credential<'_>, crate::check::Ambiguous> {
@@ -172,19 +206,23 @@ impl Desk<'_> {
         Credential::find(Places::ALL, self.site.cookies.session, values)
     }
 
-    fn consent(&self, wanted: &KeyRequest, recognised: &Recognised, cookie: &str) -> HttpResponse {
+    fn page(&self, wanted: &KeyRequest, recognised: &Recognised, cookie: &str, consent: Consent) -> HttpResponse {
         let By::Session(signed_in) = &recognised.by else { return sign_in(wanted) };
         let body = pages::render(&AppKey {
             application: wanted.redirect.as_ref().map_or_else(|| "your command line".to_owned(), |redirect| redirect.shown()),
             account: account(signed_in, &recognised.judged),
             life: self.services.0.life,
-            warning: warning(wanted),
+            consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
             csrf: csrf::token(&self.site.ring, FORM, cookie),
             action: PATH,
         });
+        let scripts = match consent {
+            Consent::Asked { .. } => Scripts::None,
+            Consent::GivenBefore => Scripts::Of(&self.site.public_url),
+        };
         let target = wanted.redirect.as_ref().map(|redirect| redirect.form_target());
-        page_with_forms(StatusCode::OK, body, target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And))
+        page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
     }
 
     async fn give(&self, wanted: &KeyRequest, recognised: &Recognised) -> HttpResponse {
@@ -217,11 +255,14 @@ impl Desk<'_> {
         }
     }
 
-    /// Only for hosts that the operator has listed: on the person's own machine anything may wait at an address.
-    async fn is_remembered(&self, wanted: &KeyRequest, recognised: &Recognised) -> Result<bool, String> {
-        let Some(redirect) = listed(wanted) else { return Ok(false) };
-        let users = &self.services.3;
-        users.trusts(&recognised.judged.identity.user, redirect).await.map_err(|error| error.to_string())
+    /// Consent is remembered only for hosts that the operator has listed: on the person's own machine anything may wait at
+    /// an address. And a page that leads here by itself, without the person's click, doesn't get to use it.
+    async fn consent(&self, wanted: &KeyRequest, recognised: &Recognised) -> Result<Consent, String> {
+        let asked = Consent::Asked { warning: warning(wanted) };
+        let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
+        let Some(redirect) = listed(wanted).filter(|_| by_click) else { return Ok(asked) };
+        let trusted = self.services.3.trusted(&recognised.judged.identity.user).await.map_err(|error| error.to_string())?;
+        Ok(if trusted.iter().any(|known| known == redirect) { Consent::GivenBefore } else { asked })
     }
 
     async fn remember(&self, wanted: &KeyRequest, recognised: &Recognised) {
@@ -230,11 +271,12 @@ impl Desk<'_> {
             tracing::warn!(%error, "an answer is not remembered");
         }
     }
+}
 
-    fn finish(&self, mut response: HttpResponse) -> HttpResponse {
-        seal(&self.services.0.origins, self.request, response.headers_mut());
-        response
-    }
+/// Why nobody is there to ask.
+enum NobodyThere {
+    SignInFirst,
+    Unavailable(String),
 }
 
 fn listed(wanted: &KeyRequest) -> Option<&str> {
@@ -258,8 +300,7 @@ fn sign_in(wanted: &KeyRequest) -> HttpResponse {
 }
 
 fn again(wanted: &KeyRequest) -> ReturnTo {
-    let target = format!("{PATH}?{}", wanted.to_query());
-    ReturnTo::parse(&target, "").unwrap_or_else(|_| ReturnTo::root())
+    wanted.address().unwrap_or_else(ReturnTo::root)
 }
 
 fn given(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
@@ -308,13 +349,25 @@ fn unauthorised(why: Unauthenticated) -> HttpResponse {
     error::challenged("invalid_token", why.description(), error::CHALLENGE_INVALID)
 }
 
+/// Every answer of this address goes through it, also those that no handler of it makes.
+pub(super) async fn seal<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let apps = request.app_data::<Data<Apps>>().cloned();
+    let mut response = next.call(request).await?;
+    if let Some(apps) = apps {
+        let asked = response.request().clone();
+        mark(&apps.origins, &asked, response.headers_mut());
+    }
+    Ok(response)
+}
+
 /// What every answer of this address carries (RFC 6749, section 5.1), errors and pages too.
-fn seal(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
+fn mark(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
     // A page has the person's name and the token that its form is known by: no other origin is to read it.
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match is_page {
         true => headers.append(header::VARY, HeaderValue::from_static("Origin")),
-        false => cors::allow(origins, request, headers),
+        false if request.method() != Method::OPTIONS => cors::allow(origins, request, headers),
+        false => {}
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));

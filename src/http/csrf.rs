@@ -25,9 +25,11 @@ pub(super) fn came_from(request: &HttpRequest, site: &Site) -> CameFrom {
     if ours { CameFrom::Ourselves } else { CameFrom::Elsewhere }
 }
 
-/// For forms: browsers that say nothing have the token alone.
-pub(super) fn same_origin(request: &HttpRequest, site: &Site) -> bool {
-    came_from(request, site) != CameFrom::Elsewhere
+/// For forms: browsers that say nothing have the token alone. A script of our origin, which an upstream may have too, sends no
+/// form as a page does, but for into a frame or by a page of ours that it opens.
+pub(super) fn is_own_form(request: &HttpRequest, site: &Site) -> bool {
+    let said = |name: &str, expected: &str| request.headers().get(name).is_none_or(|value| value == expected);
+    came_from(request, site) != CameFrom::Elsewhere && said("sec-fetch-mode", "navigate") && said("sec-fetch-dest", "document")
 }
 
 /// What a form carries: bound to the session, and to what the form is for.

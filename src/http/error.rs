@@ -168,6 +168,18 @@ pub(super) fn foreign_form(page: &str, href: &str) -> Failure {
     .action(page, href)
 }
 
+/// A form whose session has ended, or was opened too long ago for it. A form can't lead to the identity provider itself:
+/// browsers refuse redirects of forms to other sites.
+pub(super) fn sign_in_again(href: &str) -> Failure {
+    Failure::new(
+        StatusCode::UNAUTHORIZED,
+        "Sign in once more",
+        "This takes a sign-in of the last while, and yours has ended or is too long ago.",
+        "Sign in, and you come back to where you were.",
+    )
+    .action("Sign in", href)
+}
+
 pub(super) fn return_refused(reason: &str) -> Failure {
     Failure::new(
         StatusCode::BAD_REQUEST,

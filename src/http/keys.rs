@@ -23,6 +23,7 @@ use crate::{
     keys::{Key, KeyId, Keys, KeysError, Lasting, Wish, is_alias},
     principals::Principals,
     return_to::ReturnTo,
+    users::{Users, UsersError},
 };
 
 pub(super) const PATH: &str = "/vestibule/keys";
@@ -45,9 +46,10 @@ pub(super) struct Answer {
     key_alias: Option<String>,
     duration: Option<String>,
     token_id: Option<String>,
+    redirect_uri: Option<String>,
 }
 
-type Services = (Data<Checker>, Data<Keys>, Data<Principals>);
+type Services = (Data<Checker>, Data<Keys>, Data<Principals>, Data<Users>);
 
 pub(super) async fn show(request: HttpRequest, site: Data<Site>, which: Query<Which>, services: Services) -> HttpResponse {
     let (cookie, caller) = match person(&request, &site, &services.0).await {
@@ -55,7 +57,7 @@ pub(super) async fn show(request: HttpRequest, site: Data<Site>, which: Query<Wh
         Err(response) => return response,
     };
     let after = which.after.as_deref().and_then(KeyId::parse);
-    let desk = Desk { site: &site, keys: &services.1, caller: &caller, cookie: &cookie };
+    let desk = Desk { site: &site, keys: &services.1, users: &services.3, caller: &caller, cookie: &cookie };
     desk.page(StatusCode::OK, after, Notes::default()).await.unwrap_or_else(|cause| unavailable(&request, &cause))
 }
 
@@ -64,13 +66,14 @@ pub(super) async fn act(request: HttpRequest, form: Form<Answer>, site: Data<Sit
         Ok(found) => found,
         Err(response) => return response,
     };
-    if !csrf::same_origin(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
+    if !csrf::is_own_form(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "not from our own page", "a change of keys refused");
         return error::foreign_form("Your keys", PATH).respond(&request);
     }
-    let desk = Desk { site: &site, keys: &services.1, caller: &caller, cookie: &cookie };
+    let desk = Desk { site: &site, keys: &services.1, users: &services.3, caller: &caller, cookie: &cookie };
     let outcome = match form.action.as_str() {
-        "make" => desk.make(&form).await,
+        "make" => desk.make(&request, &form).await,
+        "forget" => desk.forget(&form).await,
         _ => desk.revoke(&form, &services.2).await,
     };
     outcome.unwrap_or_else(|cause| unavailable(&request, &cause))
@@ -80,6 +83,7 @@ pub(super) async fn act(request: HttpRequest, form: Form<Answer>, site: Data<Sit
 struct Desk<'a> {
     site: &'a Site,
     keys: &'a Keys,
+    users: &'a Users,
     caller: &'a Recognised,
     cookie: &'a str,
 }
@@ -98,7 +102,10 @@ impl Desk<'_> {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id.to_string()).finish();
             format!("{PATH}?{query}")
         });
+        let trusted = self.users.trusted(&self.caller.judged.identity.user).await?;
         let page_of_keys = KeysPage {
+            sign_in_href: (!self.is_fresh()).then(sign_in_href),
+            trusted,
             keys: listed.keys.iter().map(line).collect(),
             made: notes.made,
             problem: notes.problem,
@@ -109,12 +116,14 @@ impl Desk<'_> {
         Ok(page(status, pages::render(&page_of_keys)))
     }
 
-    async fn make(&self, form: &Answer) -> Result<HttpResponse, KeysError> {
-        if let By::Session(signed_in) = &self.caller.by
-            && !self.keys.is_fresh(signed_in.session.created)
-        {
-            let here = ReturnTo::parse(PATH, "").unwrap_or_else(|_| ReturnTo::root());
-            return Ok(redirect(StatusCode::SEE_OTHER, &login_href(&here, None)));
+    fn is_fresh(&self) -> bool {
+        matches!(&self.caller.by, By::Session(signed_in) if self.keys.is_fresh(signed_in.session.created))
+    }
+
+    async fn make(&self, request: &HttpRequest, form: &Answer) -> Result<HttpResponse, KeysError> {
+        // The page was opened while the sign-in was fresh still.
+        if !self.is_fresh() {
+            return Ok(error::sign_in_again(&sign_in_href()).respond(request));
         }
         let name = form.key_alias.as_deref().map(str::trim).filter(|name| is_alias(name));
         let lasting = form.duration.as_deref().and_then(|text| Lasting::parse(text).ok());
@@ -138,6 +147,20 @@ impl Desk<'_> {
         }
     }
 
+    /// The application is asked about again.
+    async fn forget(&self, form: &Answer) -> Result<HttpResponse, KeysError> {
+        if let Some(redirect_uri) = form.redirect_uri.as_deref() {
+            let user = &self.caller.judged.identity.user;
+            match self.users.distrust(user, redirect_uri).await {
+                Ok(()) => tracing::info!(user, "an application is asked about again"),
+                Err(UsersError::Read(error)) => return Err(error.into()),
+                Err(UsersError::Write(error)) => return Err(error.into()),
+                Err(UsersError::Contended) => return Err(KeysError::Contended),
+            }
+        }
+        Ok(redirect(StatusCode::SEE_OTHER, PATH))
+    }
+
     /// One that is gone already is gone: the page says what there is.
     async fn revoke(&self, form: &Answer, principals: &Principals) -> Result<HttpResponse, KeysError> {
         if let Some(id) = form.token_id.as_deref().and_then(KeyId::parse) {
@@ -151,10 +174,14 @@ impl Desk<'_> {
     }
 }
 
+/// A sign-in that leads back here.
+fn sign_in_href() -> String {
+    login_href(&ReturnTo::parse(PATH, "").unwrap_or_else(|_| ReturnTo::root()), None)
+}
+
 /// Whose browser it is, and the session's cookie; otherwise what to answer.
 async fn person(request: &HttpRequest, site: &Site, checker: &Checker) -> Result<(String, Recognised), HttpResponse> {
-    let here = ReturnTo::parse(PATH, "").unwrap_or_else(|_| ReturnTo::root());
-    let sign_in = || redirect(StatusCode::FOUND, &login_href(&here, None));
+    let sign_in = || redirect(StatusCode::FOUND, &sign_in_href());
     let cookie = site.cookies.session_in(request).ok_or_else(sign_in)?;
     match checker.recognise(Ok(Credential::Session(&cookie))).await {
         Ok(recognised) => Ok((cookie, recognised)),

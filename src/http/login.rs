@@ -37,7 +37,13 @@ pub(super) struct CallbackQuery {
     iss: Option<String>,
 }
 
-pub(super) async fn begin(request: HttpRequest, site: Data<Site>, login: Data<Login>, query: Query<BeginQuery>) -> HttpResponse {
+pub(super) async fn begin(
+    request: HttpRequest,
+    site: Data<Site>,
+    login: Data<Login>,
+    query: Query<BeginQuery>,
+    apps: Data<Apps>,
+) -> HttpResponse {
     let target = match query.rd.as_deref().map(|rd| ReturnTo::parse(rd, site.public_url.host())) {
         None => ReturnTo::root(),
         Some(Ok(target)) => target,
@@ -54,7 +60,7 @@ pub(super) async fn begin(request: HttpRequest, site: Data<Site>, login: Data<Lo
         },
     };
     match provider {
-        Some(provider) => to_provider(&request, &site, &login, provider, target).await,
+        Some(provider) => to_provider(&request, &site, &login, &apps, provider, target).await,
         None => choose(&site, &login, &target),
     }
 }
@@ -72,10 +78,17 @@ fn choose(site: &Site, login: &Login, target: &ReturnTo) -> HttpResponse {
     page(StatusCode::OK, pages::render(&SignIn { providers: login.providers().iter().map(link).collect(), notice: None }))
 }
 
-async fn to_provider(request: &HttpRequest, site: &Site, login: &Login, provider: &Provider, target: ReturnTo) -> HttpResponse {
+async fn to_provider(
+    request: &HttpRequest,
+    site: &Site,
+    login: &Login,
+    apps: &Apps,
+    provider: &Provider,
+    target: ReturnTo,
+) -> HttpResponse {
     let again = login_href(&target, Some(provider.id()));
     let (binding, new_cookie) = binding(request, site);
-    match login.begin(provider, &binding, Continuation::ReturnTo(target)).await {
+    match login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
         Ok(url) => {
             let mut response = redirect(StatusCode::FOUND, url.as_str());
             if let Some(value) = new_cookie {
@@ -86,7 +99,8 @@ async fn to_provider(request: &HttpRequest, site: &Site, login: &Login, provider
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
-            failed.failure(provider.name(), &again).respond(request)
+            apps::login_unavailable(&target, apps, request)
+                .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request))
         }
     }
 }

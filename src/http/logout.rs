@@ -9,10 +9,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    FormTargets, Site, csrf,
+    FormTargets, Scripts, Site, csrf,
     error::{self, Failure},
     home::account,
-    page, page_with_forms,
+    page, page_with,
     pages::{self, SignOut, SignedOut},
     redirect,
 };
@@ -55,7 +55,7 @@ pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Ch
         stay_href: "/vestibule/".to_owned(),
     });
     let targets = elsewhere.map(|(_, endpoint)| exact(&endpoint));
-    page_with_forms(StatusCode::OK, body, targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And))
+    page_with(StatusCode::OK, body, &targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &Scripts::None)
 }
 
 /// The services that ending a session touches.
@@ -74,7 +74,7 @@ pub(super) async fn act(
 ) -> HttpResponse {
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out() };
     let digest = Digest::of(cookie.as_bytes());
-    if !csrf::same_origin(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
+    if !csrf::is_own_form(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "not from our own page", "logout refused");
         return refused().respond(&request);
     }

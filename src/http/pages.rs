@@ -10,8 +10,13 @@ pub const EXAMPLE_CONFIG: &str = include_str!("../../templates/example.yaml");
 
 const STYLE: &str = include_str!("../../templates/style.css");
 const ICON: &str = include_str!("../../templates/icon.svg");
+const CONTINUE: &str = include_str!("../../templates/continue.js");
 const STYLE_TAG: u64 = content_tag(STYLE.as_bytes());
 const ICON_TAG: u64 = content_tag(ICON.as_bytes());
+const CONTINUE_TAG: u64 = content_tag(CONTINUE.as_bytes());
+
+/// Where the files are that the pages refer to.
+pub const ASSETS: &str = "/vestibule/assets/";
 
 /// The choice between providers, or the one button where there is no choice.
 #[derive(Debug, Template)]
@@ -83,7 +88,7 @@ pub struct SignOut {
     pub stay_href: String,
 }
 
-/// Asks whether an application may have a key.
+/// Asks whether an application may have a key, or goes on by itself.
 #[derive(Template)]
 #[template(path = "app_key.html")]
 pub struct AppKey {
@@ -91,13 +96,21 @@ pub struct AppKey {
     pub application: String,
     pub account: Account,
     pub life: Duration,
-    /// What to think of before agreeing: one or two sentences.
-    pub warning: Option<&'static str>,
+    pub consent: Consent,
     /// The application's request, to come back with the answer.
     pub fields: Vec<(&'static str, String)>,
     /// The anti-CSRF token that the form sends back.
     pub csrf: String,
     pub action: &'static str,
+}
+
+/// Whether the person is asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Consent {
+    /// `warning`: what to think of before agreeing, one or two sentences.
+    Asked { warning: Option<&'static str> },
+    /// They have agreed before: a script goes on, or they press the button.
+    GivenBefore,
 }
 
 /// A person's keys.
@@ -110,6 +123,10 @@ pub struct KeysPage {
     /// Why one was not made: a sentence or two.
     pub problem: Option<String>,
     pub next_href: Option<String>,
+    /// Where to sign in before a key can be made; none where that was done lately.
+    pub sign_in_href: Option<String>,
+    /// Where keys go without asking, since the person agreed to it.
+    pub trusted: Vec<String>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
     pub action: &'static str,
@@ -189,6 +206,7 @@ pub fn asset(name: &str) -> Option<Asset> {
     let (content_type, body, current) = match (stem, extension) {
         ("style", "css") => ("text/css; charset=utf-8", STYLE, STYLE_TAG),
         ("icon", "svg") => ("image/svg+xml", ICON, ICON_TAG),
+        ("continue", "js") => ("text/javascript; charset=utf-8", CONTINUE, CONTINUE_TAG),
         _ => return None,
     };
     let cache_control = if tag == format!("{current:016x}") { "public, max-age=31536000, immutable" } else { "no-store" };
@@ -304,12 +322,12 @@ mod tests {
         }
     }
 
-    fn app_key() -> String {
+    fn app_key(consent: Consent) -> String {
         render(&AppKey {
             application: hostile(),
             account: hostile_account(),
             life: Duration::from_secs(86_400),
-            warning: Some("Agree only if you have just begun this."),
+            consent,
             fields: vec![("state", hostile())],
             csrf: hostile(),
             action: "/sso/key/generate",
@@ -322,6 +340,8 @@ mod tests {
             made: Some(NewKey { name: hostile(), secret: hostile() }),
             problem: Some(hostile()),
             next_href: Some(hostile()),
+            sign_in_href: None,
+            trusted: vec![hostile()],
             csrf: hostile(),
             action: "/vestibule/keys",
         })
@@ -346,7 +366,8 @@ mod tests {
             not_configured(),
             error(),
             sign_out(),
-            app_key(),
+            app_key(Consent::Asked { warning: Some("Agree only if you have just begun this.") }),
+            app_key(Consent::GivenBefore),
             keys_page(),
             signed_out(),
             hostile_home(),
@@ -357,7 +378,7 @@ mod tests {
     fn hostile_text_is_escaped_everywhere() {
         for page in every_page() {
             assert!(page.contains("&#60;script&#62;alert(1)"), "{page}");
-            for raw in ["<script", "<img", "\" onfocus", "'><", " & </title"] {
+            for raw in ["<script>", "<img", "\" onfocus", "'><", " & </title"] {
                 assert!(!page.contains(raw), "{raw} in {page}");
             }
             assert_eq!(page.matches("</title>").count(), 1, "{page}");
@@ -367,8 +388,11 @@ mod tests {
     #[test]
     fn no_page_needs_inline_style_or_script() {
         for page in every_page() {
-            for inline in ["style=", "<style", "<script", "javascript:", "data:"] {
+            for inline in ["style=", "<style", "<script>", "javascript:", "data:"] {
                 assert!(!page.contains(inline), "{inline} in {page}");
+            }
+            for script in page.split("<script ").skip(1) {
+                assert!(script.starts_with("src=\"/vestibule/assets/") && script.contains("defer></script>"), "{script}");
             }
         }
     }
@@ -385,9 +409,9 @@ mod tests {
 
     #[test]
     fn what_a_page_refers_to_is_served_for_good() {
-        let page = not_configured();
-        let names: Vec<&str> = page.split("/vestibule/assets/").skip(1).filter_map(|rest| rest.split('"').next()).collect();
-        assert_eq!(names.len(), 2);
+        let page = app_key(Consent::GivenBefore);
+        let names: Vec<&str> = page.split(ASSETS).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert_eq!(names.len(), 3);
         for name in names {
             let asset = asset(name).expect("the page refers to it");
             assert!(asset.cache_control.contains("immutable"));

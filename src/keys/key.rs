@@ -40,6 +40,9 @@ pub struct Key {
     /// The keys that it was made by, the first one first. It counts only while all of them do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<KeyId>,
+    /// Whether a token made it, of which no key is kept that it could end with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_token: bool,
     /// The application that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,

@@ -107,15 +107,15 @@ fn role(name: &'static str) -> &'static Role {
 }
 
 fn in_person() -> Manager<'static> {
-    Manager { user: "alice", role: Some(role("internal_user")), key: None }
+    Manager { user: "alice", role: Some(role("internal_user")), by: ManagedBy::Person }
 }
 
 fn administrator() -> Manager<'static> {
-    Manager { user: "carol", role: Some(role("proxy_admin")), key: None }
+    Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagedBy::Person }
 }
 
 fn by(key: &Key) -> Manager<'_> {
-    Manager { user: &key.user, role: Some(role("internal_user")), key: Some(key) }
+    Manager { user: &key.user, role: Some(role("internal_user")), by: ManagedBy::Key(key) }
 }
 
 fn lasting(text: &str) -> Option<Lasting> {
@@ -373,10 +373,13 @@ async fn an_administrators_key_shows_nobody_elses_secret() {
     let own = site.make(&Wish::default()).await.key;
     site.put_user("carol", |_| ()).await;
     let key = site.keys.make(&administrator(), &Wish { manage_keys: true, ..Wish::default() }).await.unwrap().key;
-    let by_key = Manager { key: Some(&key), ..administrator() };
+    let by_key = Manager { by: ManagedBy::Key(&key), ..administrator() };
     assert!(matches!(site.keys.regenerate(&by_key, own.id, None).await, Err(KeysError::NotFound)));
     let made = site.keys.make(&by_key, &for_user("alice")).await.unwrap();
     assert_eq!(made.key.ancestors, [key.id], "it dies with the administrator's key, in whatever shard");
+    let demoted = Manager { role: Some(role("customer")), ..by_key.clone() };
+    assert!(matches!(site.keys.regenerate(&demoted, made.key.id, None).await, Err(KeysError::NotFound)));
+    site.keys.regenerate(&by_key, made.key.id, None).await.unwrap();
     site.keys.revoke(&by_key, own.id).await.unwrap();
 }
 
@@ -391,6 +394,31 @@ async fn what_a_key_makes_never_exceeds_it() {
     let child = site.keys.make(&by(&manager), &wish).await.unwrap().key;
     assert_eq!(child.limits, [wider, of_manager], "all of them narrow it");
     assert_eq!((child.expires, child.parent()), (manager.expires, Some(manager.id)));
+}
+
+#[tokio::test]
+async fn what_a_token_makes_never_exceeds_it_and_it_manages_nothing() {
+    let site = Site::with(|settings| settings.max_per_user = 100).await;
+    let of_person = site.make(&Wish { application: Some("app".into()), ..Wish::default() }).await.key;
+    let limits = Limits { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: Vec::new() };
+    let expires = site.clock.now() + Duration::from_secs(600);
+    let by_token = Manager { by: ManagedBy::Token { expires, limits: limits.clone() }, ..in_person() };
+    let wish = Wish { application: Some("app".into()), lasting: lasting("1d"), ..Wish::default() };
+    let (made, ended) = site.keys.make_for_application(&by_token, &wish).await.unwrap();
+    assert_eq!((made.key.expires, &made.key.limits[..], ended.len()), (expires, &[limits][..], 0));
+    for _ in 0..MOST_OF_AN_APPLICATION - 2 {
+        site.clock.advance(Duration::from_millis(2));
+        site.keys.make_for_application(&by_token, &wish).await.unwrap();
+    }
+    let (_, ended) = site.keys.make_for_application(&by_token, &wish).await.unwrap();
+    assert_eq!(ended, [made.key.id], "what a token made goes, and never what the person gave");
+    assert!(site.ids("alice").await.contains(&of_person.id));
+    assert!(matches!(site.keys.make(&by_token, &wish).await, Err(KeysError::NotManaging)));
+    assert!(matches!(site.keys.list(&by_token, None, None, 5).await, Err(KeysError::NotManaging)));
+    assert!(matches!(site.keys.revoke(&by_token, of_person.id).await, Err(KeysError::NotManaging)));
+    assert!(matches!(site.keys.regenerate(&by_token, of_person.id, None).await, Err(KeysError::NotManaging)));
+    let workload = Manager { user: "ci:batch", ..by_token.clone() };
+    assert!(matches!(site.keys.make_for_application(&workload, &wish).await, Err(KeysError::NoSuchUser)));
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 --
 -- KEYS: sequence, operation, then those of expect, put, delete, index_add, index_remove
 -- ARGV: token, operation's memory in ms, channel, shard, notice, the five counts,
---       then expected versions ('' for absent), (value, ttl in ms or 0)*, members added, members removed
+--       then expected versions ('' for absent), (value, ttl in ms or 0)*, (member added, ttl in ms or 0)*,
+--       members removed
 -- Answers {1, sequence} when done (also when this operation was done before), {0} on a conflict.
 local done = redis.call('GET', KEYS[2])
 if done then
@@ -46,8 +47,15 @@ for _ = 1, tonumber(ARGV[8]) do
   k = k + 1
 end
 for _ = 1, tonumber(ARGV[9]) do
+  -- An index lives as long as the member that lives longest.
+  local left, ttl = redis.call('PTTL', KEYS[k]), tonumber(ARGV[a + 1])
   redis.call('ZADD', KEYS[k], 0, ARGV[a])
-  k, a = k + 1, a + 1
+  if ttl == 0 then
+    redis.call('PERSIST', KEYS[k])
+  elseif left ~= -1 and left < ttl then
+    redis.call('PEXPIRE', KEYS[k], ARGV[a + 1])
+  end
+  k, a = k + 1, a + 2
 end
 for _ = 1, tonumber(ARGV[10]) do
   redis.call('ZREM', KEYS[k], ARGV[a])

@@ -28,7 +28,7 @@ pub struct MemoryStore {
 
 struct Inner {
     records: HashMap<Key, Entry>,
-    indices: HashMap<Index, BTreeSet<String>>,
+    indices: HashMap<Index, Members>,
     sequences: [Sequence; Shard::COUNT as usize],
     operations: HashMap<Uuid, Sequence>,
     counters: HashMap<Key, (u64, Timestamp)>,
@@ -40,7 +40,14 @@ struct Inner {
 enum Expiring {
     Record(Key),
     Counter(Key),
+    Index(Index),
     Operation(Uuid),
+}
+
+struct Members {
+    ids: BTreeSet<String>,
+    /// When the last of them does; `None`: never.
+    expires: Option<Timestamp>,
 }
 
 struct Entry {
@@ -95,7 +102,7 @@ impl Store for MemoryStore {
         let inner = self.lock();
         let Some(members) = inner.indices.get(index) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        Ok(members.range::<str, _>((from, Bound::Unbounded)).take(limit).cloned().collect())
+        Ok(members.ids.range::<str, _>((from, Bound::Unbounded)).take(limit).cloned().collect())
     }
 
     async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
@@ -145,8 +152,8 @@ impl Inner {
         for key in &commit.delete {
             self.records.remove(key);
         }
-        for (index, id) in &commit.index_add {
-            self.indices.entry(index.clone()).or_default().insert(id.clone());
+        for (index, id, ttl) in &commit.index_add {
+            self.add_member(index, id, ttl.from(now));
         }
         for (index, id) in &commit.index_remove {
             self.remove_member(index, id);
@@ -167,10 +174,20 @@ impl Inner {
         }
     }
 
+    fn add_member(&mut self, index: &Index, id: &str, expires: Option<Timestamp>) {
+        let new = Members { ids: BTreeSet::new(), expires };
+        let members = self.indices.entry(index.clone()).or_insert(new);
+        members.ids.insert(id.to_owned());
+        members.expires = members.expires.zip(expires).map(|(known, new)| known.max(new));
+        if let Some(expires) = members.expires {
+            self.expiries.insert((expires, Expiring::Index(index.clone())));
+        }
+    }
+
     fn remove_member(&mut self, index: &Index, id: &str) {
         if let Some(members) = self.indices.get_mut(index) {
-            members.remove(id);
-            if members.is_empty() {
+            members.ids.remove(id);
+            if members.ids.is_empty() {
                 self.indices.remove(index);
             }
         }
@@ -183,6 +200,9 @@ impl Inner {
                 // A record that was deleted and written again has another expiry, or none.
                 Expiring::Record(key) if self.records.get(&key).is_none_or(|entry| entry.expires != Some(at)) => {}
                 Expiring::Record(key) => drop(self.records.remove(&key)),
+                // Other members may have come that live longer.
+                Expiring::Index(index) if self.indices.get(&index).is_none_or(|members| members.expires != Some(at)) => {}
+                Expiring::Index(index) => drop(self.indices.remove(&index)),
                 Expiring::Counter(key) => drop(self.counters.remove(&key)),
                 Expiring::Operation(id) => drop(self.operations.remove(&id)),
             }

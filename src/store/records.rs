@@ -155,8 +155,8 @@ impl Change<'_> {
         self
     }
 
-    pub fn index_add(mut self, index: &Index, id: &str) -> Self {
-        self.commit.index_add.push((index.clone(), id.to_owned()));
+    pub fn index_add(mut self, index: &Index, id: &str, ttl: Ttl) -> Self {
+        self.commit.index_add.push((index.clone(), id.to_owned(), ttl));
         self
     }
 

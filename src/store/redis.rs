@@ -194,7 +194,8 @@ impl RedisStore {
         keys.extend(commit.expect.iter().map(|(key, _)| self.name(&key.name())));
         keys.extend(commit.put.iter().map(|(key, ..)| self.name(&key.name())));
         keys.extend(commit.delete.iter().map(|key| self.name(&key.name())));
-        keys.extend(commit.index_add.iter().chain(&commit.index_remove).map(|(index, _)| self.name(&index.name())));
+        let indices = commit.index_add.iter().map(|(index, ..)| index).chain(commit.index_remove.iter().map(|(index, _)| index));
+        keys.extend(indices.map(|index| self.name(&index.name())));
 
         let counts =
             [commit.expect.len(), commit.put.len(), commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
@@ -214,7 +215,11 @@ impl RedisStore {
             args.push(Bytes::copy_from_slice(sealed).into());
             args.push(ttl.millis().into());
         }
-        args.extend(commit.index_add.iter().chain(&commit.index_remove).map(|(_, id)| Value::from(id.clone())));
+        for (_, id, ttl) in &commit.index_add {
+            args.push(id.clone().into());
+            args.push(ttl.millis().into());
+        }
+        args.extend(commit.index_remove.iter().map(|(_, id)| Value::from(id.clone())));
         (keys, args)
     }
 

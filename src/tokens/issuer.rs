@@ -49,6 +49,7 @@ enum Source {
 }
 
 /// An issuer's name and keys as they were last fetched.
+#[derive(PartialEq)]
 pub(super) struct Keys {
     pub issuer: String,
     set: JwkSet,
@@ -111,7 +112,9 @@ impl Issuer {
             self.metrics.token_issuer_refreshed(self.id(), Outcome::Error);
             tracing::warn!(issuer = self.id(), %error, ?retry_in, "the token issuer's keys can't be fetched");
         };
-        self.keys.keep(every, || self.fetch(), failed).await;
+        // With the same keys, what they verified stays verified.
+        let same = |known: &Keys, fetched: &Keys| known == fetched;
+        self.keys.keep_unless_same(every, || self.fetch(), same, failed).await;
     }
 
     /// Waits until the first fetch has ended, whichever way.
@@ -214,6 +217,7 @@ impl Issuer {
             audiences: &self.config.audiences,
             algorithms: &self.algorithms,
             required: &self.config.required_claims,
+            login_clients: &self.config.login_clients,
         };
         jwt::verify(token, &expected, &keys.set, now)
     }

@@ -27,6 +27,8 @@ pub(super) struct Expected<'a> {
     pub audiences: &'a [String],
     pub algorithms: &'a [Algorithm],
     pub required: &'a [RequiredClaim],
+    /// The clients as which people sign in here: what is for one of them is an id_token.
+    pub login_clients: &'a [String],
 }
 
 /// What a token says that was verified.
@@ -46,6 +48,8 @@ pub enum Refused {
     Type,
     #[error("it is an id_token, or a token for signing out or for more tokens")]
     NoAccessToken,
+    #[error("it counts only together with a proof that nobody here asks for")]
+    Bound,
     #[error("it is from an issuer that is not configured")]
     UnknownIssuer,
     #[error("its algorithm is not one that is accepted")]
@@ -174,8 +178,12 @@ fn check_claims(claims: &Claims, expected: &Expected<'_>) -> Result<(), Refused>
     if !audiences(claims).any(|audience| expected.audiences.iter().any(|ours| ours == audience)) {
         return Err(Refused::Audience);
     }
-    if is_for_something_else(claims) {
+    if is_for_something_else(claims) || audiences(claims).any(|audience| expected.login_clients.iter().any(|id| id == audience)) {
         return Err(Refused::NoAccessToken);
+    }
+    // RFC 7800: whoever merely has it is not its owner. Of DPoP (RFC 9449) or mutual TLS (RFC 8705).
+    if claims.contains_key("cnf") {
+        return Err(Refused::Bound);
     }
     if expected.required.iter().all(|required| required.holds(claims)) { Ok(()) } else { Err(Refused::RequiredClaim) }
 }

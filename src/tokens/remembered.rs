@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use moka::sync::Cache;
 
-use super::{Issuer, Keys, jwt::Said};
+use super::{Issuer, Keys, LEEWAY, jwt::Said};
 use crate::{
     kubernetes::Reviewed,
     oidc::without_token_claims,
@@ -20,6 +20,9 @@ use crate::{
 
 /// How much text of tokens is remembered, in bytes. Their claims take a few times as much.
 const MOST: u64 = 16 << 20;
+
+/// What each takes besides, however short it is.
+const BESIDES: u32 = 1024;
 
 /// How long a token that nobody presents is remembered.
 const KEPT_UNUSED: Duration = Duration::from_secs(3600);
@@ -47,7 +50,7 @@ pub(super) struct Remembered(Cache<Digest, Arc<Token>>);
 
 impl Remembered {
     pub fn new() -> Self {
-        let by_length = |_: &Digest, token: &Arc<Token>| token.length;
+        let by_length = |_: &Digest, token: &Arc<Token>| token.length.saturating_add(BESIDES);
         Self(Cache::builder().max_capacity(MOST).weigher(by_length).time_to_idle(KEPT_UNUSED).build())
     }
 
@@ -88,6 +91,11 @@ impl Token {
 
     pub(super) fn identity(&self) -> &IdentityClaims {
         &self.identity
+    }
+
+    pub(super) fn expires(&self) -> Timestamp {
+        // Whole seconds; what is beyond the calendar never ends.
+        Timestamp::from_second((self.until - LEEWAY.as_secs_f64()) as i64).unwrap_or(Timestamp::MAX)
     }
 
     pub(super) fn user(&self) -> &str {

@@ -4,6 +4,7 @@ mod asking;
 mod credential;
 mod failing;
 mod page;
+mod pods;
 
 use std::collections::HashMap;
 

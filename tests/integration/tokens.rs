@@ -35,7 +35,7 @@ rules:
 teams:
   - {claim: azp, match: batch}
 access:
-  - {paths: [/ui/**], credentials: [token, session]}
+  - {paths: [/ui/**], credentials: [token, session, key]}
 ";
 
 /// A pod that takes the access tokens of its provider, which has a batch job and a command-line tool for clients.
@@ -225,4 +225,39 @@ async fn while_no_keys_are_known_the_answer_is_that_nobody_can_say() {
     assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("temporarily_unavailable")), "{answer:?}");
     assert!(pod.metric("vestibule_token_issuer_refreshes_total", &[r#"outcome="error""#]).await >= 1.0);
     assert_eq!(pod.metric("vestibule_token_checks_total", &[r#"issuer="away""#, r#"result="unavailable""#]).await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_persons_token_gets_an_application_a_key_that_ends_with_it_and_manages_none() {
+    let site = Site::start(OF_CORP).await;
+    let agent = Agent::new();
+    let (token, _) = site.tokens_of(ALICE).await;
+    let bearer = format!("Bearer {token}");
+    let url = site.pod().public("/sso/key/generate?response_type=oauth_token");
+    // Nobody here has ever signed in with its issuer and subject, so there is nobody to own a key.
+    let stranger = agent.get_with(&url, &[("authorization", &bearer)]).await;
+    assert_eq!((stranger.status, stranger.json()["error"].as_str()), (403, Some("access_denied")), "{}", stranger.body);
+
+    sign_in(&site.one.idp, &agent, site.pod(), ALICE).await;
+    let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await;
+    assert_eq!(told.status, 200, "{}", told.body);
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
+    let life = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    let left = told.json()["expires_in"].as_u64().unwrap();
+    assert!(left <= life && left + 60 >= life, "{left} of {life}");
+    let key = told.json()["access_token"].as_str().unwrap().to_owned();
+    let (by_key, by_token) = (check_token(site.pod(), &key).await, check_token(site.pod(), &token).await);
+    for header in ["x-auth-request-user", "x-auth-request-role", "x-auth-request-groups"] {
+        assert_eq!(by_key.one(header), by_token.one(header), "{header}");
+    }
+    assert_eq!(by_key.one("x-auth-request-role"), "proxy_admin");
+
+    let job = format!("Bearer {}", site.batch_token().await);
+    let refused = Agent::new().get_with(&url, &[("authorization", &job)]).await;
+    assert_eq!((refused.status, refused.json()["error"].as_str()), (403, Some("access_denied")), "{}", refused.body);
+    for credential in [&bearer, &job] {
+        let api = site.pod().public("/vestibule/api/keys");
+        let answer = Agent::new().get_with(&api, &[("authorization", credential)]).await;
+        assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("access_denied")), "{}", answer.body);
+    }
 }

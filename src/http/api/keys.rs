@@ -12,8 +12,8 @@ use crate::{
     access::PathPattern,
     check::{By, Checker, Recognised},
     http::Site,
-    keys::{Key, KeyId, Keys, Lasting, Limits, Made, Manager, Wish, is_alias},
-    principal::{Role, Team},
+    keys::{Key, KeyId, Keys, Lasting, Limits, Made, ManagedBy, Manager, Wish, is_alias},
+    principal::{Judged, Role, Team},
     principals::Principals,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn regenerate() -> Resource {
 
 async fn make(request: HttpRequest, body: Body, (site, checker, keys, _): Services) -> Result<HttpResponse, Refused> {
     let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
-    let wish = read_wish(fields(&request, body)?, &checker)?;
+    let wish = read_wish(fields(&request, body, &caller)?, &checker)?;
     let made = keys.make(&manager(&caller), &wish).await?;
     Ok(json(StatusCode::CREATED, with_secret(&made, &checker)))
 }
@@ -79,7 +79,7 @@ async fn renew(
     (site, checker, keys, principals): Services,
 ) -> Result<HttpResponse, Refused> {
     let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
-    let mut fields = fields(&request, body)?;
+    let mut fields = fields(&request, body, &caller)?;
     let overlap = fields.parsed("overlap", lasting)?;
     fields.finish()?;
     let made = keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, overlap).await?;
@@ -88,11 +88,16 @@ async fn renew(
 }
 
 pub(in crate::http) fn manager(caller: &Recognised) -> Manager<'_> {
-    let key = match &caller.by {
-        By::Session(_) => None,
-        By::Key(with_key) => Some(&with_key.key.key),
+    let Judged { grant, identity, .. } = &*caller.judged;
+    let by = match &caller.by {
+        By::Session(_) => ManagedBy::Person,
+        By::Key(with_key) => ManagedBy::Key(&with_key.key.key),
+        By::Token(bearer) => {
+            let limits = Limits { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };
+            ManagedBy::Token { expires: bearer.expires(), limits }
+        }
     };
-    Manager { user: &caller.judged.identity.user, role: caller.judged.grant.role.as_ref(), key }
+    Manager { user: &identity.user, role: grant.role.as_ref(), by }
 }
 
 fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {

@@ -90,7 +90,10 @@ fn judge(token: &str, keys: &JwkSet) -> Result<Said, Refused> {
 fn judge_requiring(token: &str, keys: &JwkSet, required: &[RequiredClaim]) -> Result<Said, Refused> {
     let audiences = ["api".to_owned(), AUDIENCE.to_owned()];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
-    verify(token, &Expected { issuer: ISSUER, audiences: &audiences, algorithms: &algorithms, required }, keys, now())
+    let login_clients = ["vestibule".to_owned()];
+    let expected =
+        Expected { issuer: ISSUER, audiences: &audiences, algorithms: &algorithms, required, login_clients: &login_clients };
+    verify(token, &expected, keys, now())
 }
 
 fn refusal(token: &str, keys: &JwkSet) -> Option<Refused> {
@@ -159,6 +162,8 @@ fn a_token_with_wrong_claims_is_refused() {
         (json!({"at_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
         (json!({"c_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
         (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), Refused::NoAccessToken),
+        (json!({"aud": [AUDIENCE, "vestibule"]}), Refused::NoAccessToken),
+        (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), Refused::Bound),
         (json!({"typ": "ID"}), Refused::NoAccessToken),
         (json!({"typ": "Refresh"}), Refused::NoAccessToken),
         (json!({"typ": "Logout"}), Refused::NoAccessToken),

@@ -5,7 +5,10 @@ use crate::login::one_pod::OnePod;
 use crate::shared::deployment;
 use crate::support::agent::Agent;
 use crate::support::pod::PodOptions;
-use crate::support::steps::{ALICE, BOB, at, at_provider, session_of, sign_in};
+use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, session_of, sign_in, starts_again_at};
+use crate::support::wait::until;
+
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// A field, or a header.
 type Pair<'a> = (&'a str, &'a str);
@@ -82,13 +85,60 @@ async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_al
     let page = asked(&site, &agent, &path).await;
     assert!(decide(&agent, &page, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
 
-    let at_once = agent.get(&site.pod.public(&path)).await;
-    assert!(at_once.location().unwrap().as_str().starts_with("https://app.example.com/cb?access_token=sk-"), "{}", at_once.body);
-    let elsewhere = agent.get(&site.pod.public(&for_redirect("https://app.example.com/cb2"))).await;
-    assert_eq!(elsewhere.status, 200, "another address asks again");
+    let made = keys_made(&site).await;
+    let by_click = [("sec-fetch-user", "?1"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+    let on = agent.get_with(&site.pod.public(&path), &by_click).await;
+    assert!(on.body.contains("On to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
+    assert_eq!(keys_made(&site).await, made, "a GET makes no key");
+    let policy = on.header("content-security-policy").unwrap();
+    assert!(policy.contains(&format!("script-src {};", site.pod.public("/vestibule/assets/"))), "{policy}");
+    // What its script does, or the person.
+    assert!(decide(&agent, &on, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
+
+    let asks = async |agent: &Agent, path: &str, headers: &[(&str, &str)]| {
+        let page = agent.get_with(&site.pod.public(path), headers).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        page.body.contains("Give it a key") && !page.body.contains("<script")
+    };
+    assert!(asks(&agent, &path, &[]).await, "who was led here without a click is asked");
+    assert!(asks(&agent, &for_redirect("https://app.example.com/cb2"), &by_click).await, "another address asks");
     let other = Agent::new();
     sign_in(&site.idp, &other, &site.pod, BOB).await;
-    assert_eq!(other.get(&site.pod.public(&path)).await.status, 200, "another person is asked");
+    assert!(asks(&other, &path, &by_click).await, "another person is asked");
+
+    let keys = agent.get(&site.pod.public("/vestibule/keys")).await;
+    assert!(keys.body.contains("name=\"redirect_uri\" value=\"https://app.example.com/cb\""), "{}", keys.body);
+    let forget = [("action", "forget"), ("redirect_uri", "https://app.example.com/cb")];
+    assert_eq!(agent.submit(&keys.form(), &forget).await.status, 303);
+    assert!(asks(&agent, &path, &by_click).await, "it is taken back");
+    assert!(!agent.get(&site.pod.public("/vestibule/keys")).await.body.contains("name=\"redirect_uri\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_may_lead_away() {
+    let soon = |pod: &mut PodOptions| pod.further = "keys: {sign_in_within: 3s}\n".to_owned();
+    let site = OnePod::start(|_| (), soon).await;
+    let agent = Agent::new();
+    let page = asked(&site, &agent, &for_redirect(EDITOR)).await;
+    let keys_url = site.pod.public("/vestibule/keys");
+    let keys = agent.get(&keys_url).await;
+    let stale = until("the sign-in to be too long ago", PATIENCE, async || {
+        let page = agent.get(&keys_url).await;
+        page.body.contains("your sign-in is too long ago").then_some(page)
+    })
+    .await;
+    assert!(!stale.body.contains("value=\"make\""), "{}", stale.body);
+    let answers = [
+        (decide(&agent, &page, "allow").await, "/sso/key/generate"),
+        (agent.submit(&keys.form(), &[("action", "make"), ("key_alias", "x"), ("duration", "1d")]).await, "/vestibule/keys"),
+    ];
+    for (answer, back_to) in answers {
+        assert_page(&answer, 401, "Sign in once more");
+        assert!(starts_again_at(&answer).starts_with(back_to), "{}", answer.body);
+    }
+    assert_eq!(keys_made(&site).await, 0.0);
+    let again = agent.get(&site.pod.public(&for_redirect(EDITOR))).await;
+    assert_eq!(again.location().expect("to sign in").path(), "/sso/login");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,10 +156,12 @@ async fn an_answer_that_is_not_from_our_own_page_makes_no_key() {
     };
     let whole: Vec<(&str, &str)> = own.iter().copied().chain([("decision", "allow")]).collect();
     let here = ("sec-fetch-site", "same-origin");
-    let cases: [(&str, Vec<Pair>, Vec<Pair>); 5] = [
+    let cases: [(&str, Vec<Pair>, Vec<Pair>); 7] = [
         ("another site", whole.clone(), vec![("sec-fetch-site", "cross-site")]),
         ("a sibling", whole.clone(), vec![("sec-fetch-site", "same-site")]),
         ("another origin", whole.clone(), vec![("origin", "https://evil.example")]),
+        ("a script of our origin", whole.clone(), vec![here, ("sec-fetch-mode", "cors")]),
+        ("a frame of our origin", whole.clone(), vec![here, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]),
         ("no token", with(""), vec![here]),
         ("a wrong token", with("AAAA"), vec![here]),
     ];

@@ -1,10 +1,13 @@
 //! Who holds a credential needs no browser; and who is no browser gets JSON.
 
+use serde_json::json;
+
 use super::{EDITOR, address, asked, assert_sealed, decide, fields, for_redirect, key_at_check};
+use crate::keys::{By, make};
 use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
 use crate::support::pod::PodOptions;
-use crate::support::steps::{ALICE, session_of, sign_in};
+use crate::support::steps::{ALICE, IDENTITY_HEADERS, session_of, sign_in};
 
 /// A pod, and a key of alice's.
 async fn with_a_key(adjust: impl FnOnce(&mut PodOptions)) -> (OnePod, String) {
@@ -41,6 +44,30 @@ async fn a_key_makes_a_child_at_once_that_lasts_no_longer_and_ends_with_it() {
     assert_eq!(revoked.status, 303, "{}", revoked.body);
     assert_eq!(key_at_check(&site.pod, &parent).await.0, 401);
     assert_eq!(key_at_check(&site.pod, &child).await.0, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_is_no_wider_and_no_longer_lived_than_what_made_it() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let agent = Agent::new();
+    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    let narrow = json!({"user_role": "customer", "teams": [], "paths": ["/v1/**"], "duration": "1h"});
+    let parent = make(&site.pod, By::Page(&session_of(&agent)), narrow).await;
+    let bearer = format!("Bearer {}", parent.key);
+    let url = site.pod.public(&address(&[("response_type", "oauth_token")]));
+    let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await.json();
+    let left = told["expires_in"].as_u64().unwrap();
+    assert!((3_000..=3_600).contains(&left), "{told}");
+    let child = format!("Bearer {}", told["access_token"].as_str().unwrap());
+    for (path, status) in [("/v1/models", 200), ("/ui/", 403)] {
+        let original = format!("http://localhost{path}");
+        let headers = [("x-original-url", original.as_str()), ("x-original-method", "GET"), ("authorization", &child)];
+        let answer = Agent::new().get_with(&site.pod.check("/auth/nginx"), &headers).await;
+        assert_eq!(answer.status, status, "{path}");
+        if status == 200 {
+            assert_eq!((answer.header(IDENTITY_HEADERS[4]), answer.header(IDENTITY_HEADERS[3])), (Some("customer"), Some("")));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

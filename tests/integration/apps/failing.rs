@@ -3,7 +3,10 @@
 use super::{EDITOR, address, assert_sealed, fields, for_redirect};
 use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
-use crate::support::pod::PodOptions;
+use crate::support::http_client;
+use crate::support::pod::{PodOptions, key_ring};
+use crate::support::proxy::FaultProxy;
+use crate::support::redis::{Options, Standalone};
 use crate::support::steps::{ALICE, BOB, at, at_provider, sign_in};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,6 +69,101 @@ async fn that_no_role_is_granted_and_that_a_sign_in_failed_go_there_too() {
     let answer = agent.get(&at(&site.pod, &callback)).await;
     assert_eq!((answer.status, answer.json()["error"].as_str()), (400, Some("server_error")), "{}", answer.body);
     site.idp.resume().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_providers_own_word_goes_there_where_an_application_can_use_it() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    for (said, told) in [
+        ("temporarily_unavailable", "temporarily_unavailable"),
+        ("login_required", "login_required"),
+        ("consent_required", "consent_required"),
+        ("invalid_scope", "server_error"),
+        ("no_such_word", "server_error"),
+    ] {
+        let agent = Agent::new();
+        let page = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
+        let state = page
+            .location()
+            .expect("to the provider")
+            .query_pairs()
+            .find(|(name, _)| name == "state")
+            .expect("a state")
+            .1
+            .into_owned();
+        let query = [("error", said), ("state", &state), ("iss", site.idp.issuer())];
+        let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let answer = agent.get(&site.pod.public(&format!("/sso/callback?{query}"))).await;
+        let target = answer.location().unwrap_or_else(|| panic!("{said}: {}", answer.body));
+        assert_eq!((fields(&target)["error"].as_str(), fields(&target)["state"].as_str()), (told, "s t&1"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_sign_in_goes_there_too_as_far_as_state_can_tell() {
+    let (_scratch, ring) = key_ring();
+    let mut site = OnePod::start(|_| (), |pod| pod.key_ring_file = Some(ring)).await;
+    let long = for_redirect(&format!("vscode://publisher.ext/{}", "a".repeat(250)));
+    for (path, told) in [(for_redirect(EDITOR), true), (long, false)] {
+        let agent = Agent::new();
+        let page = agent.browse_until_away(&site.pod.public(&path)).await;
+        let callback = at_provider(&site.idp, &agent, page, ALICE).await;
+        // What was in its memory is gone, as after ten minutes.
+        site.pod.restart().await;
+        let answer = agent.get(&at(&site.pod, &callback)).await;
+        match answer.location() {
+            Some(target) => {
+                assert!(told && target.as_str().starts_with("vscode://publisher.ext/callback?window=1&error="), "{target}");
+                assert_eq!((&*fields(&target)["error"], &*fields(&target)["state"]), ("invalid_request", "s t&1"));
+            }
+            None => assert!(!told && answer.body.contains("This sign-in has expired"), "{}", answer.body),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_away_is_told_before_and_after_the_provider() {
+    let redis = Standalone::start(Options::default()).await;
+    let proxy = FaultProxy::start(redis.node.port()).await;
+    let (_scratch, ring) = key_ring();
+    let with_redis = |pod: &mut PodOptions| {
+        pod.store = vec![format!("url: {}", proxy.url())];
+        pod.key_ring_file = Some(ring);
+    };
+    let site = OnePod::start(|_| (), with_redis).await;
+    let agent = Agent::new();
+    let page = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
+    let callback = at(&site.pod, &at_provider(&site.idp, &agent, page, ALICE).await);
+    proxy.refuse();
+    let begun = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
+    let finished = agent.get(&callback).await;
+    for answer in [begun, finished] {
+        let target = answer.location().unwrap_or_else(|| panic!("{}: {}", answer.url, answer.body));
+        assert_eq!(fields(&target)["error"], "temporarily_unavailable", "{target}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_no_handler_makes_are_sealed_too() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let url = site.pod.public("/sso/key/generate");
+    let http = http_client();
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    for (method, header, body, status) in [
+        ("PUT", form, "", 405),
+        ("OPTIONS", ("origin", "https://evil.example"), "", 204),
+        ("POST", form, "%", 401),
+        ("POST", ("content-type", "text/plain"), "x", 400),
+    ] {
+        let request = http.request(method.parse().unwrap(), &url).header(header.0, header.1).body(body);
+        let answer = request.send().await.unwrap();
+        for (name, value) in [("cache-control", "no-store"), ("pragma", "no-cache"), ("referrer-policy", "no-referrer")] {
+            let found = answer.headers().get(name).map(|value| value.to_str().unwrap());
+            assert_eq!(found, Some(value), "{name} of {method}");
+        }
+        assert!([status, 400].contains(&answer.status().as_u16()), "{method}: {}", answer.status());
+        assert_eq!(answer.headers().get_all("vary").iter().filter(|value| *value == "Origin").count(), 1, "{method}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

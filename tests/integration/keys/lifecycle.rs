@@ -228,7 +228,8 @@ async fn die_meanwhile(
     calls: Vec<(Method, String)>,
     enough: impl Fn(usize) -> bool,
 ) {
-    let (http, headers) = (http_client(), By::Page(session).headers());
+    let (http, mut headers) = (http_client(), By::Page(session).headers());
+    headers.push(("content-type", "application/json".to_owned()));
     let sent: Vec<_> = calls
         .into_iter()
         .map(|(method, path)| {

@@ -112,8 +112,10 @@ async fn addresses_and_methods_that_there_are_not_are_told_in_json() {
         (Method::DELETE, format!("{KEYS}/{NOBODY}"), 404),
         (Method::DELETE, format!("{KEYS}/not-an-id"), 404),
         (Method::POST, format!("{KEYS}/{NOBODY}/regenerate"), 404),
+        (Method::POST, format!("{KEYS}/{NOBODY}/regenerate"), 415),
     ] {
-        let reply = call(pod, By::Page(&session), method.clone(), &path, None).await;
+        let body = (status == 404 && method == Method::POST).then(|| json!({}));
+        let reply = call(pod, By::Page(&session), method.clone(), &path, body).await;
         assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
         assert!(reply.json()["error"].is_string() && (status != 405 || reply.headers.contains_key("allow")), "{reply:?}");
         assert_eq!(reply.headers["cache-control"], "no-store", "{reply:?}");

@@ -42,6 +42,7 @@ pub async fn holds(store: Shared) {
         there_are_64_sequences_and_a_commit_moves_its_own_by_one,
         notices_come_in_order_and_chained_in_every_shard,
         an_index_is_listed_in_order_and_page_by_page,
+        an_index_is_kept_as_long_as_its_longest_lived_member,
         indices_and_members_keep_apart,
         a_quota_is_shared_and_says_when_to_come_back,
         a_quota_begins_anew_after_its_window,
@@ -98,7 +99,7 @@ async fn a_commit_whose_expectations_hold_writes_all_of_it(store: Shared) {
     commit.expect = vec![(known.clone(), Expected::Version(version)), (new.clone(), Expected::Absent)];
     commit.put = [&known, &new, &other].map(|key| (key.clone(), key.id.clone().into_bytes(), Ttl::Forever)).to_vec();
     commit.delete = vec![gone.clone()];
-    commit.index_add = vec![(index.clone(), "a".into()), (index.clone(), "b".into())];
+    commit.index_add = vec![(index.clone(), "a".into(), Ttl::Forever), (index.clone(), "b".into(), Ttl::Forever)];
     let sequence = done(&store, &commit).await;
     for key in [&known, &new, &other] {
         let found = store.get(key).await.unwrap().expect("the commit wrote it");
@@ -124,7 +125,7 @@ async fn a_conflict_writes_nothing_and_tells_nobody(store: Shared) {
         commit.expect = expect;
         commit.put = [&known, &unwritten].map(|key| (key.clone(), b"new".to_vec(), Ttl::Forever)).to_vec();
         commit.delete = vec![kept.clone()];
-        commit.index_add = vec![(index.clone(), "a".into())];
+        commit.index_add = vec![(index.clone(), "a".into(), Ttl::Forever)];
         assert_eq!(store.commit(&commit).await, Ok(Err(Conflict)));
     }
     assert_eq!(value(&store, &known).await.as_deref(), Some(&b"known"[..]));
@@ -280,7 +281,7 @@ async fn an_index_is_listed_in_order_and_page_by_page(store: Shared) {
     for number in 0..25 {
         ids.push(format!("{:03}-{}", (number * 7) % 25, fresh_id()));
         let mut commit = Commit::new(index.shard);
-        commit.index_add = vec![(index.clone(), ids[number].clone())];
+        commit.index_add = vec![(index.clone(), ids[number].clone(), Ttl::Forever)];
         done(&store, &commit).await;
     }
     ids.sort();
@@ -302,11 +303,36 @@ async fn an_index_is_listed_in_order_and_page_by_page(store: Shared) {
     assert_eq!(store.list(&index, None, 5).await.unwrap(), [&ids[..4], &ids[5..6]].concat());
 }
 
+async fn an_index_is_kept_as_long_as_its_longest_lived_member(store: Shared) {
+    let shard = any_shard();
+    let (mixed, lasting) = (Index::new(shard, fresh_id()), Index::new(shard, fresh_id()));
+    let (short, long) = (Ttl::For(Duration::from_millis(100)), Ttl::For(Duration::from_millis(900)));
+    let add = async |index: &Index, id: &str, ttl| {
+        let mut commit = Commit::new(shard);
+        commit.index_add = vec![(index.clone(), id.to_owned(), ttl)];
+        done(&store, &commit).await;
+    };
+    for (index, members) in [(&mixed, [("a", long), ("b", short)]), (&lasting, [("a", short), ("b", Ttl::Forever)])] {
+        for (id, ttl) in members {
+            add(index, id, ttl).await;
+        }
+    }
+    add(&lasting, "c", short).await;
+    let gone = async || store.list(&mixed, None, 9).await.unwrap().is_empty().then_some(());
+    let ((), took) = timed(until("the index to be gone", DEADLINE, gone)).await;
+    assert!(took > Duration::from_millis(500), "a short-lived member ended it: {took:?}");
+    assert_eq!(store.list(&lasting, None, 9).await.unwrap(), ["a", "b", "c"]);
+}
+
 async fn indices_and_members_keep_apart(store: Shared) {
     let shard = any_shard();
     let [one, other] = [0; 2].map(|_| Index::new(shard, fresh_id()));
     let mut commit = Commit::new(shard);
-    commit.index_add = vec![(one.clone(), "a".into()), (one.clone(), "a".into()), (other.clone(), "b".into())];
+    commit.index_add = vec![
+        (one.clone(), "a".into(), Ttl::Forever),
+        (one.clone(), "a".into(), Ttl::Forever),
+        (other.clone(), "b".into(), Ttl::Forever),
+    ];
     commit.index_remove = vec![(other.clone(), "never there".into())];
     done(&store, &commit).await;
     let mut last = Commit::new(shard);
@@ -355,7 +381,7 @@ async fn a_scan_finds_every_key_of_its_kind_and_nothing_else(store: Shared) {
         commit.put = expected.iter().filter(|key| key.shard == shard).map(|key| (key.clone(), vec![1], Ttl::Forever)).collect();
         let lookalike = Key::new(shard, Kind::User, format!("}}:identity:{}", fresh_id()));
         commit.put.push((lookalike, vec![1], Ttl::Forever));
-        commit.index_add = vec![(Index::new(shard, format!("}}:identity:{}", fresh_id())), "a".into())];
+        commit.index_add = vec![(Index::new(shard, format!("}}:identity:{}", fresh_id())), "a".into(), Ttl::Forever)];
         done(&store, &commit).await;
     }
     assert_eq!(scan(&store, Kind::Identity).await, expected);
