@@ -1,5 +1,6 @@
 //! What a person sees: Chromium signs in and out through nginx, and looks at each of our pages.
 
+mod ide;
 mod pages;
 
 use std::path::Path;

@@ -8,7 +8,7 @@ use crate::support::idp::{Idp, IdpOptions, client};
 use crate::support::pod::{Pod, PodOptions, ProviderSection, random_key};
 use crate::support::{artifacts, browser};
 
-const PAGES: usize = 7;
+const PAGES: usize = 9;
 
 struct Choice {
     pod: Pod,

@@ -33,6 +33,14 @@ const PAGES = [
     await page.locator('#password').fill(password);
     await page.getByRole('button', { name: 'Sign in' }).click();
   }],
+  ['app-key', 'Give vscode://publisher.ext a key?', (page) => page.goto(
+    `${base}/sso/key/generate?response_type=oauth_token&redirect_uri=vscode%3A%2F%2Fpublisher.ext%2Fcallback`)],
+  ['keys', 'Your keys', async (page) => {
+    await page.goto(`${base}/vestibule/keys`);
+    await page.getByLabel('Name').fill('A laptop with a name that is rather long');
+    await page.getByRole('button', { name: 'Make a key' }).click();
+    await page.getByText('It is shown this once only.').waitFor();
+  }],
   ['sign-out', 'Sign out?', (page) => page.goto(`${base}/sso/logout`)],
   ['signed-out', 'You are signed out', (page) => page.getByRole('button', { name: 'Sign out' }).click()],
 ];
@@ -59,7 +67,8 @@ await run(artifacts, {}, async ({ page, seen, shoot }) => {
     for (const width of WIDTHS) {
       for (const scheme of SCHEMES) {
         await page.setViewportSize({ width, height: DESKTOP.height });
-        await page.emulateMedia({ colorScheme: scheme });
+        // A colour that is on its way to another has a contrast of its own.
+        await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
         const shot = `${name}-${scheme}-${width}`;
         await shoot(shot);
         seen.views.push({ name, scheme, width, shot, overflow: await overflow(page), violations: await violations(page) });

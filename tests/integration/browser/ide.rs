@@ -1,0 +1,86 @@
+//! Chromium gives keys to applications on loopback, to an editor and to a web application; and other origins try.
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::shared::ALICE;
+use crate::support::agent::Agent;
+use crate::support::deployment::{Deployment, DeploymentOptions};
+use crate::support::steps::check_with;
+use crate::support::{artifacts, browser};
+
+fn fields(address: &str) -> std::collections::HashMap<String, String> {
+    let url = Url::parse("http://localhost/").unwrap().join(address).unwrap();
+    url.query_pairs().into_owned().collect()
+}
+
+async fn status(deployment: &Deployment, key: &str) -> u16 {
+    let bearer = format!("Bearer {key}");
+    check_with(&Agent::new(), &deployment.pods[2], "", &[("authorization", &bearer)]).await.status
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap_or_else(|| panic!("{list}")).iter().filter_map(Value::as_str).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_gives_keys_to_applications_and_no_other_origin_gets_one() {
+    let options = DeploymentOptions {
+        adjust: |pod| pod.further += "apps: {redirect_hosts: [app.example.com]}\n",
+        ..DeploymentOptions::default()
+    };
+    let site = Deployment::start(options).await;
+    let directory = artifacts("browser").join("ide");
+    let (user, password) = ALICE;
+    let seen = browser::run("ide.mjs", &[&site.url(""), user, password, &directory.to_string_lossy()]).await;
+
+    let [callback] = texts(&seen["loopback"])[..] else { panic!("one visit: {seen}") };
+    assert!(callback.starts_with("/callback?run=7&access_token=sk-"), "{callback}");
+    let told = fields(callback);
+    assert_eq!((told["state"].as_str(), told["token_type"].as_str()), ("s t&1", "Bearer"));
+    assert_eq!(status(&site, &told["access_token"]).await, 200);
+
+    assert_eq!(seen["anotherPath"], json!([]), "another application gets nothing unasked");
+    let [refused] = texts(&seen["refused"])[..] else { panic!("{seen}") };
+    assert_eq!(fields(refused)["error"], "access_denied");
+    let [ipv6] = texts(&seen["ipv6"])[..] else { panic!("{seen}") };
+    assert_eq!(status(&site, &fields(ipv6)["access_token"]).await, 200);
+
+    let location = seen["editor"]["location"].as_str().expect("a redirect");
+    assert!(location.starts_with("vscode://publisher.ext/callback?access_token=sk-"), "{location}");
+    assert_eq!(fields(location)["state"], "editor");
+
+    let web = texts(&seen["web"]);
+    assert_eq!(web.len(), 2, "once asked and once not: {seen}");
+    assert_ne!(fields(web[0])["access_token"], fields(web[1])["access_token"]);
+    assert_eq!(seen["ledByScript"], 2, "a page that leads there by itself gets no further key");
+
+    assert_foreign(&site, &seen);
+    let made: f64 = futures::future::join_all(
+        site.pods.iter().map(async |pod| pod.metric("vestibule_key_changes_total", &[r#"change="made""#]).await),
+    )
+    .await
+    .iter()
+    .sum();
+    assert_eq!(made, 5.0, "two on loopback, an editor's, two of the web application: {seen}");
+}
+
+/// Every one of them was sent with the session's cookie, and refused.
+fn assert_foreign(site: &Deployment, seen: &Value) {
+    let answers = seen["foreign"].as_array().unwrap();
+    for (method, path, status) in
+        [("POST", "/sso/key/generate", 403), ("POST", "/vestibule/keys", 403), ("GET", "/sso/key/generate", 200)]
+    {
+        let found = answers.iter().find(|answer| answer["method"] == method && answer["path"] == path);
+        let found = found.unwrap_or_else(|| panic!("no {method} {path}: {seen}"));
+        assert!(found["cookie"] == true && found["status"] == status, "{found}");
+    }
+    // What a page's script sends shows in nginx' log alone: without the cookie it would be 401.
+    let log = site.nginx.access_log();
+    let count = |line: &str| log.lines().filter(|logged| logged.starts_with(line)).count();
+    assert_eq!((count("POST /vestibule/api/keys 403"), count("GET /vestibule/api/keys 200")), (2, 1), "{log}");
+    assert_eq!((count("POST /vestibule/api/keys"), count("DELETE ")), (2, 0), "a preflight stops the others: {log}");
+    // The browser lets the page read none of it.
+    assert_eq!(texts(&seen["read"]), ["TypeError"; 6], "{seen}");
+    assert!(seen["frames"].as_array().unwrap().iter().all(|shown| *shown == json!(false)), "{seen}");
+}
