@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers cluster fmt lint test bench demo docs image chart test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint test bench demo docs image chart test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 
 help: ## list the targets
@@ -9,6 +9,9 @@ help: ## list the targets
 
 peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
+
+llm: peers ## install LiteLLM and OpenAI's clients, for the tests alone: 100 MB to download, 530 MB on the disk
+	@tests/peers/wheels/install.sh litellm
 
 cluster: ## build the Kubernetes API server of the tests from Go modules
 	@tests/cluster/build.sh
@@ -20,7 +23,7 @@ lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-test: peers cluster lint ## everything that must hold before a change lands
+test: peers llm cluster lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible

@@ -12,6 +12,12 @@ from helm import ROOT, pick
 
 FOLDER = "/etc/vestibule"
 KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
+# Of assertions, for tests alone; what `vestibule assertion-key new` once printed.
+ASSERTION_KEY = """\
+-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIMk2UUJoV+9Qp7B29zcJ5p8Rz02W0Gb7Jl13b5J4JXIG
+-----END PRIVATE KEY-----
+"""
 
 
 def path():
@@ -34,11 +40,16 @@ def check_config(objects, config_map):
         return run("check-config", "--config", config, environment=environment(objects))
 
 
-def check_role_map(text, providers):
+def check_role_map(text, config):
+    """Of a role map, beside the configuration whose providers and credentials it may name."""
+    upstream = config.get("upstream_credential", {})
+    known = [("--provider", one["id"]) for one in config.get("providers", []) + config.get("token_issuers", [])]
+    known += [("--upstream-credential", one.get("name", "static")) for one in upstream.get("static", [])]
+    known += [("--upstream-credential", "assertion")] if "assertion" in upstream else []
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
-        return run("role-map", "check", file.name, *(word for one in providers for word in ("--provider", one)))
+        return run("role-map", "check", file.name, *(word for pair in known for word in pair))
 
 
 def place(objects, config_map, folder):
@@ -56,6 +67,8 @@ def place(objects, config_map, folder):
 
 def stand_in(name):
     """For what stands in a Secret or ConfigMap that exists already."""
+    if name.endswith(".pem"):
+        return ASSERTION_KEY
     return {"key-ring": KEY, "role-map": "version: 1\n"}.get(name.split("/")[0], "a-secret")
 
 

@@ -32,6 +32,7 @@ def minimal(*trees):
 
 
 AUTH_URL = "nginx.ingress.kubernetes.io/auth-url"
+CHECK_URL = "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx?echo=true"
 
 
 def ingress(**fields):
@@ -40,6 +41,19 @@ def ingress(**fields):
 
 def provider(**fields):
     return {"config": {"providers": [{"id": "corp", "client_id": "vestibule", "issuer": "https://idp.example.com", **fields}]}}
+
+
+def upstream_credential(**fields):
+    return {"config": {"upstream_credential": fields}}
+
+
+def static(**fields):
+    """A credential whose file is there, in a Secret."""
+    return {"authorization_file": "/etc/vestibule/secrets/upstream", **fields}
+
+
+KEYS = {"keys_file": "/etc/vestibule/secrets/keys.pem"}
+SECRETS = {"secrets": {"existingSecret": "door-secrets"}}
 
 
 def pod(objects):
@@ -78,9 +92,8 @@ class EveryShape(unittest.TestCase):
                 texts = {name: text for one in config_maps for name, text in one["data"].items()}
                 if "roles.yaml" in texts:
                     judged += 1
-                    config = read_yaml(texts["vestibule.yaml"])[0]
-                    providers = [one["id"] for one in config.get("providers", []) + config.get("token_issuers", [])]
-                    self.assertEqual(binary.check_role_map(texts["roles.yaml"], providers)[0], 0)
+                    status, said = binary.check_role_map(texts["roles.yaml"], read_yaml(texts["vestibule.yaml"])[0])
+                    self.assertEqual(status, 0, said)
         self.assertGreater(judged, 1)
 
     def test_no_pod_is_refused_by_a_restricted_namespace(self):
@@ -165,6 +178,13 @@ class Refusals(unittest.TestCase):
             ({"ingress": {"programPaths": ["v1"]}}, "ingress/programPaths/0"),
             ({"listenAddress": "999.0.0.1"}, "listenAddress"),
             ({"listenAddress": "1:2"}, "listenAddress"),
+            (upstream_credential(static=[static(authorization="x")]), "upstream_credential/static/0", "'authorization' not allowed"),
+            (upstream_credential(static=[{"authorization_file": "upstream"}]), "static/0/authorization_file"),
+            (upstream_credential(static=[static(roles=["a", "a"])]), "static/0/roles"),
+            (upstream_credential(static=static()), "upstream_credential/static", "got object, want array"),
+            (upstream_credential(assertion={"keys": "x"}), "upstream_credential/assertion", "'keys' not allowed"),
+            (upstream_credential(assertion={"authorization": "true"}), "assertion/authorization", "got string, want boolean"),
+            (upstream_credential(assertion={"audience": ""}), "assertion/audience"),
             ({"ingress": {"controller": "nginx"}}, "ingress/controller", "value must be one of 'ingress-nginx', 'traefik'"),
         ]:
             with self.subTest(wrong):
@@ -227,6 +247,25 @@ class Refusals(unittest.TestCase):
             (over(provider(client_secret_file="/etc/vestibule/secrets/x"), {"secrets": {"values": {"y": "z"}}}), "secrets.values has no x"),
             (provider(ca_file="/etc/vestibule/config/ca.pem"), "extraFiles has no ca.pem"),
             (provider(client_secret_file="/run/secret"), "where nothing is mounted"),
+            (upstream_credential(default="litellm"), "upstream_credential.default: litellm is no name of"),
+            (upstream_credential(default=""), "upstream_credential.default: must be none, pass, assertion, or a name"),
+            (upstream_credential(default="assertion"), "upstream_credential.default: assertion needs", "assertion.keys_file"),
+            (upstream_credential(static=[{"name": "a"}]), "upstream_credential.static[0].authorization_file: is required"),
+            (upstream_credential(static=[static(name="A")]), "static[0].name: must be 1 to 32 of the letters a-z"),
+            (upstream_credential(static=[static(name="pass")]), "static[0].name: must not be none, pass or assertion"),
+            (upstream_credential(static=[static(roles=[])]), "static[0].roles: is empty, and so it would be for nobody"),
+            (upstream_credential(static=[static(teams=[], roles=["a"])]), "static[0].teams: is empty"),
+            (upstream_credential(static=[static(), static(name="static", roles=["a"])]), "static[1].name: static has an entry for everybody"),
+            (upstream_credential(static=[static()]), "static[0].authorization_file: names /etc/vestibule/secrets/upstream, and there is no Secret"),
+            (over(upstream_credential(static=[static()]), {"secrets": {"values": {"y": "z"}}}), "secrets.values has no upstream"),
+            (upstream_credential(static=[{"authorization_file": "/run/upstream"}]), "where nothing is mounted"),
+            (upstream_credential(assertion={"audience": "a"}), "upstream_credential.assertion.audience: means nothing without keys_file"),
+            (upstream_credential(assertion={"authorization": False}), "assertion.authorization: means nothing without keys_file"),
+            (over(SECRETS, upstream_credential(assertion=KEYS)), "upstream_credential.assertion.audience: is required"),
+            (upstream_credential(assertion={**KEYS, "audience": "a"}), "assertion.keys_file: names /etc/vestibule/secrets/keys.pem"),
+            *(({"roleMap": {"document": document}}, "roleMap.document: access[1].upstream_credential must be none, pass or what") for document in (
+                {"access": [{"upstream_credential": "pass"}, {"upstream_credential": "litellm"}]},
+                "access: [{}, {upstream_credential: assertion}]")),
             ({"secrets": {"existingSecret": "a", "values": {"b": "c"}}}, "secrets.values: stands beside"),
             ({"keyRing": {"existingSecret": "a", "value": "b"}}, "keyRing.value: stands beside"),
             (over(ROLES, {"roleMap": {"existingConfigMap": "a"}}), "roleMap.document: stands beside"),
@@ -244,7 +283,9 @@ class Refusals(unittest.TestCase):
             ({"ingress": {"enabled": True}}, "upstream.serviceName: is required with ingress.enabled"),
             ({"upstream": {"serviceName": "door-vestibule-check"}}, "no gateway may lead to it"),
             (ingress(annotations={AUTH_URL: "http://x"}), f"ingress.annotations.{AUTH_URL}: is the chart's own"),
-            (ingress(upstreamAnnotations={AUTH_URL: ""}), f"ingress.upstreamAnnotations.{AUTH_URL}: is the chart's own"),
+            *((ingress(upstreamAnnotations={AUTH_URL: wrong}), f"ingress.upstreamAnnotations.{AUTH_URL}: is the chart's own") for wrong in (
+                "", CHECK_URL, CHECK_URL.removesuffix("?echo=true"), CHECK_URL.replace("echo=true", "allow_roles=a"),
+                f"{CHECK_URL}&echo=false", f"{CHECK_URL}&allow_role=a", f"{CHECK_URL}&allow_teams=a+b", f"{CHECK_URL}?allow_roles=a")),
             (ingress(programPaths=["/"]), "ingress.programPaths: / has an Ingress already"),
             (ingress(programPaths=["/sso/"]), "ingress.programPaths: /sso/ has an Ingress already"),
             ({"fullnameOverride": "a.b"}, "fullnameOverride: the objects would be named a.b"),
@@ -266,6 +307,9 @@ class Refusals(unittest.TestCase):
             provider(issuer="https://me:hunter2@idp.example.com"),
             {"keyRing": {"value": "hunter2"}},
             {"config": {"store": {"password": "hunter2"}}},
+            upstream_credential(default="Bearer hunter2"),
+            upstream_credential(static=[static(name="Bearer hunter2")]),
+            upstream_credential(static=[static(authorization="Bearer hunter2")]),
             {"secrets": {"values": {"a": {"b": "hunter2"}}}},
         ):
             with self.subTest(wrong), self.assertRaises(Refused) as caught:
@@ -287,6 +331,14 @@ class Refusals(unittest.TestCase):
             {"config": {"store": {"url": "redis-sentinel://a:26379,b/my.master_1"}}},
             {"config": {"sessions": {"idle": "1h30m", "absolute": "30d"}, "cache": {"revocation_grace": "1m30s"}}},
             {"config": REDIS, "keyRing": {"value": f"# new\n{binary.KEY}\n"}},
+            over(SECRETS, upstream_credential(default="pass", static=[
+                static(roles=["a"]), static(teams=["b"]), static(name="static"), static(name="other")])),
+            over(SECRETS, upstream_credential(default="other", static=[static(name="other", roles=["a"], teams=["b"])])),
+            over(SECRETS, upstream_credential(default="assertion", assertion={
+                **KEYS, "audience": "a", "issuer": "https://door.example.com", "authorization": True})),
+            {"config": {"upstream_credential": {"static": [], "assertion": {}}}},
+            {"config": {"upstream_credential": {"static": [{"authorization_file": "/etc/vestibule/own/upstream"}]}},
+             "extraVolumeMounts": [{"name": "own", "mountPath": "/etc/vestibule/own"}]},
         ):
             with self.subTest(right):
                 objects = minimal(right)
@@ -467,6 +519,21 @@ class Pods(unittest.TestCase):
         status, said = binary.check_config(objects, pick(objects, "ConfigMap", "-vestibule"))
         self.assertEqual(status, 0, said)
 
+    def test_litellms_key_is_read_by_litellm_and_by_vestibule_from_one_secret(self):
+        objects = objects_of(ROOT / "deploy/litellm/values.yaml", over(MINIMAL, {"config": REDIS}))
+        config_map = pick(objects, "ConfigMap", "door-vestibule")
+        self.assertEqual(binary.check_config(objects, config_map), (0, "the configuration is valid\n"))
+        config = read_yaml(config_map["data"]["vestibule.yaml"])[0]
+        self.assertEqual(binary.check_role_map(pick(objects, "ConfigMap", "-roles")["data"]["roles.yaml"], config)[0], 0)
+        (credential,) = config["upstream_credential"]["static"]
+        folder, _, name = credential["authorization_file"].rpartition("/")
+        spec = pod(objects)
+        mounted = {mount["name"] for mount in vestibule(spec)["volumeMounts"] if mount["mountPath"] == folder}
+        (secret,) = [volume["secret"] for volume in spec["volumes"] if volume["name"] in mounted]
+        litellm = {one["name"]: one for one in spec["containers"][0]["env"]}["LITELLM_MASTER_KEY"]["valueFrom"]["secretKeyRef"]
+        self.assertEqual(secret, {"secretName": litellm["name"], "items": [{"key": litellm["key"], "path": name}]})
+        self.assertTrue(mounted.isdisjoint(mount["name"] for mount in spec["containers"][0]["volumeMounts"]))
+
 
 def copied(source, target):
     for path in source.rglob("*"):
@@ -517,6 +584,7 @@ class Notes(unittest.TestCase):
 
 class Gateway(unittest.TestCase):
     HEADERS = {"User", "Email", "Preferred-Username", "Groups", "Role", "Key"}
+    CREDENTIALS = {"Authorization", "X-Vestibule-Assertion", "X-Api-Key", "X-Litellm-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"}
 
     def ingresses(self):
         found = pick(objects_of(CHART / "ci/deployment-values.yaml"), "Ingress")
@@ -525,13 +593,14 @@ class Gateway(unittest.TestCase):
     def annotation(self, ingress, name):
         return ingress["metadata"].get("annotations", {}).get(f"nginx.ingress.kubernetes.io/{name}")
 
-    def test_what_leads_to_the_upstream_asks_the_check_and_takes_all_six_headers(self):
+    def test_what_leads_to_the_upstream_asks_the_check_and_takes_every_header_that_it_may_answer(self):
         ingresses = self.ingresses()
         for name in ("upstream", "programs"):
-            asked = self.annotation(ingresses[name], "auth-url")
-            self.assertEqual(asked, "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx")
+            self.assertEqual(self.annotation(ingresses[name], "auth-url"), CHECK_URL)
             headers = self.annotation(ingresses[name], "auth-response-headers").split(", ")
-            self.assertEqual(set(headers), {f"X-Auth-Request-{name}" for name in self.HEADERS})
+            self.assertEqual(len(headers), len(set(headers)))
+            self.assertEqual(set(headers), {f"X-Auth-Request-{name}" for name in self.HEADERS} | self.CREDENTIALS)
+            self.assertEqual(self.annotation(ingresses[name], "proxy-buffer-size"), "16k")
 
     def test_traefik_is_made_to_say_which_request_it_is_about_and_ingress_nginx_does_so_itself(self):
         snippet = {"proxy_set_header X-Original-URL $scheme://$host$request_uri;", "proxy_set_header X-Original-Method $request_method;"}
@@ -546,10 +615,15 @@ class Gateway(unittest.TestCase):
         self.assertEqual(self.annotation(ingresses["upstream"], "auth-signin"), "https://llm.example.com/sso/login")
         self.assertIsNone(self.annotation(ingresses["programs"], "auth-signin"))
 
-    def test_the_checks_url_may_be_given_a_query(self):
-        url = "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx?allow_roles=proxy_admin"
-        made = pick(minimal(ingress(upstreamAnnotations={AUTH_URL: url})), "Ingress", "-upstream")
-        self.assertEqual(made["metadata"]["annotations"][AUTH_URL], url)
+    def test_the_checks_url_may_be_narrowed(self):
+        for more in ("&allow_roles=proxy_admin", "&allow_teams=research,data&allow_roles=proxy_admin,%C3%A9t%C3%A9"):
+            made = pick(minimal(ingress(upstreamAnnotations={AUTH_URL: CHECK_URL + more})), "Ingress", "-upstream")
+            self.assertEqual(made["metadata"]["annotations"][AUTH_URL], CHECK_URL + more)
+
+    def test_the_answer_may_be_given_more_room(self):
+        name = "nginx.ingress.kubernetes.io/proxy-buffer-size"
+        made = pick(minimal(ingress(upstreamAnnotations={name: "32k"})), "Ingress", "-upstream")
+        self.assertEqual(made["metadata"]["annotations"][name], "32k")
 
     def test_the_plain_ingresses_are_the_charts(self):
         folder = ROOT / "deploy/ingress-nginx"

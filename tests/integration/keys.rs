@@ -54,6 +54,10 @@ impl By<'_> {
 }
 
 impl Reply {
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     #[track_caller]
     fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
@@ -104,7 +108,7 @@ async fn make_manager(pod: &Pod, by: By<'_>) -> Made {
     make(pod, by, json!({"manage_keys": true})).await
 }
 
-async fn revoke(pod: &Pod, by: By<'_>, id: &str) -> Reply {
+pub async fn revoke(pod: &Pod, by: By<'_>, id: &str) -> Reply {
     call(pod, by, Method::DELETE, &format!("{KEYS}/{id}"), None).await
 }
 

@@ -11,6 +11,7 @@ pub mod deployment;
 pub mod dice;
 pub mod faulty_idp;
 pub mod idp;
+pub mod litellm;
 pub mod nginx;
 pub mod pod;
 pub mod ports;

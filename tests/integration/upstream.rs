@@ -2,6 +2,7 @@
 
 mod assertion;
 mod fixed;
+mod litellm;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -51,8 +51,8 @@ CHECK = """\
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Auth-Request-Redirect $request_uri;
             proxy_buffering off;
-            proxy_buffer_size 4k;
-            proxy_buffers 4 4k;
+            proxy_buffer_size {buffer};
+            proxy_buffers 4 {buffer};
             client_max_body_size {body};
             proxy_http_version 1.1;
             proxy_pass {auth_url};
@@ -97,6 +97,8 @@ LOCATION = """\
             proxy_set_header Proxy "";
             proxy_read_timeout {timeout}s;
             proxy_buffering off;
+            proxy_buffer_size {buffer};
+            proxy_buffers 4 {buffer};
             proxy_http_version 1.1;
             proxy_next_upstream error timeout;
             proxy_next_upstream_tries 3;
@@ -124,6 +126,7 @@ def locations_of(ingress, path, number):
     more = {
         "number": number, "check": check, "backend": backend, "auth_url": told.get("auth-url"), "sign_in": told.get("auth-signin"),
         "body": told.get("proxy-body-size", "1m"), "timeout": told.get("proxy-read-timeout", "60"),
+        "buffer": told.get("proxy-buffer-size", "4k"),
     }
     text, asked = "", ""
     if more["auth_url"]:

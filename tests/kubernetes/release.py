@@ -66,8 +66,8 @@ class Release:
             self.namespace.run("annotate", "pod", pod["metadata"]["name"], "--overwrite",
                                *(f"example.test/{name}={value}" for name, value in annotations.items()))
 
-    def start_gateway(self, upstream="upstream:4000", template=None):
-        self.world.start_gateway(self.fullname, upstream, self.gateway, template)
+    def start_gateway(self, upstream="upstream:4000"):
+        self.world.start_gateway(self.fullname, upstream, self.gateway)
 
     def sessions(self, people, count):
         """Of people who sign in through the gateway."""

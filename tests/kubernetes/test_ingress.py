@@ -1,6 +1,7 @@
 """The chart's Ingresses, served by Traefik, and by nginx with what ingress-nginx makes of them."""
 
 import atexit
+import base64
 import json
 import secrets
 import sys
@@ -25,8 +26,22 @@ ROLE_MAP = {
         {"paths": ["/engineers/**"], "methods": ["GET"], "roles": ["internal_user"]},
         {"paths": ["/engineers/**"], "roles": ["proxy_admin"]},
         {"paths": ["/nobody/**"], "allow": "nobody"},
+        {"paths": ["/theirs/**"], "read": ["session"], "upstream_credential": "pass"},
+        {"paths": ["/vouched/**"], "upstream_credential": "assertion"},
         {"paths": ["/**"]},
     ],
+}
+CREDENTIALS = ("authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key")
+# What the upstream knows: a Secret, where it is mounted, and for whom which file is.
+OWN, OWN_FOLDER = "upstream-credentials", "/etc/vestibule/upstream"
+FOR_ENGINEERS, FOR_OTHERS = "Basic ZW5naW5lZXJzOnVwc3RyZWFt", "Bearer sk-of-the-upstream-for-others"
+UPSTREAM_CREDENTIAL = {
+    "default": "upstream",
+    "static": [
+        {"name": "upstream", "roles": ["internal_user"], "authorization_file": f"{OWN_FOLDER}/engineers"},
+        {"name": "upstream", "authorization_file": f"{OWN_FOLDER}/others"},
+    ],
+    "assertion": {"audience": "the-upstream", "keys_file": f"{OWN_FOLDER}/assertion-keys.pem"},
 }
 
 
@@ -48,6 +63,8 @@ class Controller:
         if not kube.own():
             images.into_cluster(*cls.IMAGES)
         cls.world.give_secrets()
+        cls.world.namespace.secret(OWN, engineers=FOR_ENGINEERS, others=FOR_OTHERS.removeprefix("Bearer "),
+                                   **{"assertion-keys.pem": cls.world.authority.signing_key()})
         controllers.certificate(cls.world)
         cls.controller = cls.CONTROLLER(cls.world)
         # Traefik's class and rights are no part of the namespace, so they go however the tests end.
@@ -56,6 +73,7 @@ class Controller:
         cls.release = cls.install()
         cls.controller.start(cls.RELEASE)
         cls.sessions = {person["user"]: cls.sign_in(person) for person in (ALICE, CAROL)}
+        cls.key = cls.make_key(ALICE)
 
     @classmethod
     def stop(cls):
@@ -66,7 +84,10 @@ class Controller:
     @classmethod
     def install(cls):
         made = Release(cls.world, cls.RELEASE, cls.controller.gateway, replicaCount=2, roleMap={"document": ROLE_MAP},
-                       config={"store": {"key_prefix": f"vestibule:{cls.RELEASE}-{secrets.token_hex(3)}:"}})
+                       config={"store": {"key_prefix": f"vestibule:{cls.RELEASE}-{secrets.token_hex(3)}:"},
+                               "upstream_credential": UPSTREAM_CREDENTIAL},
+                       extraVolumes=[{"name": "upstream", "secret": {"secretName": OWN}}],
+                       extraVolumeMounts=[{"name": "upstream", "mountPath": OWN_FOLDER, "readOnly": True}])
         # The values of deploy/, and over them those of this world.
         ingress = {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE}
         over = world.over(made.values, {"ingress": ingress, "networkPolicy": {"gateway": [{"podSelector": {}}]}})
@@ -81,6 +102,17 @@ class Controller:
         """Through the gateway from the first page on, and back to it: the driver insists on that."""
         begun = cls.world.driver.one("begin", door=cls.release.way, person=person, pod=None)
         return cls.world.driver.one("finish", door=cls.release.way, pod=None, **begun)["session"]
+
+    @classmethod
+    def make_key(cls, person):
+        """An API key, by the person's session."""
+        headers = {"cookie": f"__Host-vestibule={cls.sessions[person['user']]}", "content-type": "application/json",
+                   "origin": PUBLIC_URL, "sec-fetch-site": "same-origin"}
+        made = cls.world.driver.ask(f"{PUBLIC_URL}/vestibule/api/keys", method="POST", headers=headers, body="{}",
+                                    routes={PUBLIC_URL: cls.release.way["gateway"]})
+        if made["status"] != 201:
+            raise AssertionError(f"no key was made: {made}")
+        return json.loads(made["body"])["key"]
 
     def question(self, path, person=None, method="GET", **headers):
         headers = {"accept": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
@@ -121,9 +153,66 @@ class Controller:
                 self.assertEqual(received.get("x-auth-request-preferred-username", [""]), ["carol"] if person else [""])
 
     def test_a_name_that_is_spelt_with_underscores_reaches_no_upstream(self):
-        question = self.question("/open/page")
-        question["headers"]["X_Auth_Request_User"] = "forged"
-        self.assertNotIn("forged", json.dumps(self.received(self.world.driver.ask(**question))))
+        for path, person in (("/open/page", None), ("/page", CAROL)):
+            question = self.question(path, person)
+            for name in ("X_Auth_Request_User", "X_Vestibule_Assertion", "X_Api_Key", "API_KEY"):
+                question["headers"][name] = "forged"
+            self.assertNotIn("forged", json.dumps(self.received(self.world.driver.ask(**question))))
+
+    def test_the_upstream_gets_its_own_credential_by_role_and_no_session(self):
+        for person, own in ((ALICE, FOR_ENGINEERS), (CAROL, FOR_OTHERS)):
+            received = self.received(self.ask("/page", person))
+            self.assertEqual(credentials_of(received), {"authorization": [own]})
+            self.assertEqual(received["cookie"], ["other=kept"])
+            self.assertNotIn(self.sessions[person["user"]], json.dumps(received))
+
+    def test_a_key_in_any_header_ends_at_the_gateway_and_so_do_our_cookies(self):
+        cookie = "__Host-vestibule=ours; other=kept; __Host-vestibule-login=ours; last=kept"
+        sent = [{name: f"Bearer {self.key}" if name == "authorization" else self.key, "cookie": cookie} for name in CREDENTIALS]
+        for headers, answer in zip(sent, self.asks(*(self.question("/v1/models", **headers) for headers in sent))):
+            received = self.received(answer)
+            self.assertNotIn(self.key, json.dumps(received))
+            self.assertEqual(credentials_of(received), {"authorization": [FOR_ENGINEERS]}, headers)
+            self.assertEqual(received["cookie"], ["other=kept; last=kept"])
+            self.assertRegex(received["x-auth-request-key"][0], r"^[0-9a-f-]{36}$")
+
+    def test_a_header_that_a_client_calls_its_connections_is_no_way_around(self):
+        """Traefik keeps such a header from the check; where it sees one, the check refuses what it doesn't know."""
+        smuggled = [{name: "smuggled", "connection": f"keep-alive, {name}"} for name in (*CREDENTIALS, "x-vestibule-assertion")]
+        for answer in self.asks(*(self.question("/v1/models", CAROL, **headers) for headers in smuggled)):
+            self.assertIn(answer["status"], (200, 401))
+            self.assertNotIn("smuggled", answer["body"])
+            if answer["status"] == 200:
+                received = self.received(answer)
+                self.assertEqual(credentials_of(received), {"authorization": [FOR_OTHERS]})
+                self.assertEqual(received["x-auth-request-preferred-username"], ["carol"])
+
+    def test_what_the_rules_leave_to_the_upstream_reaches_it_without_our_cookies(self):
+        theirs = {name: f"{name} of the upstream" for name in CREDENTIALS}
+        for path, person in (("/open/page", None), ("/open/page", ALICE), ("/theirs/page", ALICE)):
+            received = self.received(self.ask(path, person, **theirs))
+            self.assertEqual(credentials_of(received), {name: [value] for name, value in theirs.items()}, path)
+            self.assertEqual([value for value in received.get("cookie", []) if value], ["other=kept"] if person else [])
+
+    def test_an_assertion_is_vestibules_own(self):
+        received = self.received(self.ask("/vouched/page", ALICE, x_vestibule_assertion="forged"))
+        (assertion,) = received["x-vestibule-assertion"]
+        header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in assertion.split(".")[:2])
+        self.assertEqual((claims["iss"], claims["aud"], claims["preferred_username"], claims["role"], claims["teams"]),
+                         (PUBLIC_URL, "the-upstream", "alice", "internal_user", ["research"]))
+        self.assertEqual(credentials_of(received), {})
+        published = json.loads(self.ask("/vestibule/jwks.json")["body"])
+        self.assertEqual([key["kid"] for key in published["keys"]], [header["kid"]])
+        for path, person in (("/page", ALICE), ("/open/page", None), ("/theirs/page", ALICE)):
+            received = self.received(self.ask(path, person, x_vestibule_assertion="forged"))
+            self.assertEqual(received.get("x-vestibule-assertion", [""]), [""])
+
+    def test_a_clients_long_cookie_reaches_the_upstream(self):
+        """It stands in the check's answer, which then is larger than ingress-nginx has room for by default."""
+        question = self.question("/page", ALICE)
+        long = f"long={'a' * 6000}"
+        question["headers"]["cookie"] += f"; {long}"
+        self.assertEqual(self.received(self.world.driver.ask(**question))["cookie"], [f"other=kept; {long}"])
 
     def test_a_browser_is_sent_to_the_sign_in_and_a_program_is_not(self):
         browser, program = self.asks(self.question("/page?a=b&c=%2Fd"), self.question("/v1/chat/completions", method="POST"))
@@ -179,7 +268,10 @@ class Controller:
         opened = self.world.driver.one("upgrade", session=self.sessions["alice"], headers={"X-Auth-Request-Role": "forged"},
                                        **where)
         self.assertEqual(opened["status"], 101)
-        self.assertEqual(headers_of(opened["received"])["x-auth-request-role"], ["internal_user"])
+        received = headers_of(opened["received"])
+        self.assertEqual(received["x-auth-request-role"], ["internal_user"])
+        self.assertEqual(received["authorization"], [FOR_ENGINEERS])
+        self.assertNotIn(self.sessions["alice"], json.dumps(received))
 
     def test_who_has_signed_out_is_sent_to_the_sign_in(self):
         session = self.sign_in(CAROL)
@@ -194,6 +286,11 @@ class Controller:
 def headers_of(received):
     names, values = [name.lower() for name in received["rawHeaders"][::2]], received["rawHeaders"][1::2]
     return {name: [value for other, value in zip(names, values) if other == name] for name in names}
+
+
+def credentials_of(received):
+    """Those that are not empty."""
+    return {name: received[name] for name in CREDENTIALS if any(received.get(name, []))}
 
 
 class IngressNginx(Controller, Case):

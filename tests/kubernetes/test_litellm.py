@@ -1,9 +1,7 @@
 """LiteLLM beside the sidecar, as deploy/litellm has it, behind nginx with the template."""
 
 import json
-import re
 import secrets
-import subprocess
 import tempfile
 
 import images
@@ -41,16 +39,8 @@ class LiteLlm(Release):
             json.dump(over, file)
             file.flush()
             self.install("--values", FOLDER / "values.yaml", "--values", file.name, "--wait", f"--timeout={PATIENCE}s")
-        self.start_gateway(f"{self.fullname}-upstream:4000", template(self.key))
+        self.start_gateway(f"{self.fullname}-upstream:4000")
         self.signed_in = {person["user"]: self.sessions([person], 1)[0]["session"] for person in (ALICE, BOB, CAROL)}
-
-
-def template(key):
-    """What the README's own command makes of the template, filled in as nginx's image does."""
-    [command] = re.findall(r"^ +(sed .*)$", (FOLDER / "README.md").read_text(), re.M)
-    text = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert text.count("${LITELLM_MASTER_KEY}") == 1, text
-    return text.replace("${LITELLM_MASTER_KEY}", key)
 
 
 def litellm():

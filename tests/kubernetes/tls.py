@@ -34,3 +34,8 @@ class Authority:
         self.openssl("x509", "-req", "-in", "leaf.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
                      "-copy_extensions", "copy", "-out", "leaf.pem")
         return {"tls.crt": self.text("leaf.pem"), "tls.key": self.text("leaf.key")}
+
+    def signing_key(self):
+        """What signs assertions."""
+        self.openssl("genpkey", "-algorithm", "ed25519", "-out", "signing.key")
+        return self.text("signing.key")

@@ -105,8 +105,8 @@ class World:
                                    ready={"tcpSocket": {"port": 4000}})
         self.namespace.apply(pods.deployment("upstream", container), pods.service("upstream", {4000: 4000}))
 
-    def start_gateway(self, release, upstream="upstream:4000", name="gateway", template=None):
-        """The template as it is, unless another text is given. nginx looks the Services up when it starts, so they must be there."""
+    def start_gateway(self, release, upstream="upstream:4000", name="gateway"):
+        """The template as it is. nginx looks the Services up when it starts, so they must be there."""
         values = {
             "VESTIBULE_LISTEN": "8443 ssl; ssl_certificate /etc/gateway/tls.crt; ssl_certificate_key /etc/gateway/tls.key",
             "VESTIBULE_SERVER_NAME": HOST,
@@ -114,7 +114,7 @@ class World:
             "VESTIBULE_CHECK_SERVERS": f"server {release}-check:4181;",
             "VESTIBULE_UPSTREAM": upstream,
         }
-        site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], template or TEMPLATE.read_text())
+        site = re.sub(r"\$\{(VESTIBULE_\w+)\}", lambda found: values[found[1]], TEMPLATE.read_text())
         self.namespace.secret(name, **self.authority.issue(HOST), **{"nginx.conf": NGINX, "vestibule.conf": site})
         arguments = ["-c", "/etc/gateway/nginx.conf", "-e", "stderr"]
         container = pods.container("nginx", images.image("nginx"), arguments, ports=[8443],

@@ -29,10 +29,17 @@ spec:
           {{- end }}
 {{- end -}}
 
-{{/* The check, as ingress-nginx is told of it. All six headers: one that isn't listed would be the client's own. */}}
+{{/*
+The check, as ingress-nginx is told of it. A header that isn't listed would be the client's own, so every one is that the answer
+may have: who it is, and what the upstream gets of credentials and cookies, which `echo` puts there. All of it must fit into
+the buffer.
+*/}}
 {{- define "vestibule.ingress.check" -}}
-nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" . }}:{{ .Values.ports.check }}/auth/nginx
-nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-User, X-Auth-Request-Email, X-Auth-Request-Preferred-Username, X-Auth-Request-Groups, X-Auth-Request-Role, X-Auth-Request-Key
+{{- $identity := list "User" "Email" "Preferred-Username" "Groups" "Role" "Key" -}}
+{{- $credentials := list "Authorization" "X-Vestibule-Assertion" "X-Api-Key" "X-Litellm-Api-Key" "Api-Key" "X-Goog-Api-Key" "Cookie" -}}
+nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" . }}:{{ .Values.ports.check }}/auth/nginx?echo=true
+nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-{{ join ", X-Auth-Request-" $identity }}, {{ join ", " $credentials }}
+nginx.ingress.kubernetes.io/proxy-buffer-size: 16k
 {{- if eq .Values.ingress.controller "traefik" }}
 {{/* What ingress-nginx sends by itself. Without it a client's own X-Original-URL would reach the check. */}}
 nginx.ingress.kubernetes.io/auth-snippet: |

@@ -11,6 +11,7 @@ one. What the binary would refuse at its start is refused here first.
   (include "vestibule.mistakes.urls" . | fromJsonArray)
   (include "vestibule.mistakes.providers" . | fromJsonArray)
   (include "vestibule.mistakes.tokenIssuers" . | fromJsonArray)
+  (include "vestibule.mistakes.upstreamCredential" . | fromJsonArray)
   (include "vestibule.mistakes.times" . | fromJsonArray)
   (include "vestibule.mistakes.files" . | fromJsonArray)
   (include "vestibule.mistakes.deleted" . | fromJsonArray)
@@ -177,6 +178,41 @@ one. What the binary would refuse at its start is refused here first.
 {{- toJson $mistakes -}}
 {{- end -}}
 
+{{/* A credential may stand where a name belongs, by mistake: the schema would repeat it, so names are judged here. */}}
+{{- define "vestibule.mistakes.upstreamCredential" -}}
+{{- $mistakes := list -}}
+{{- $section := .Values.config.upstream_credential | default dict -}}
+{{- $assertion := $section.assertion | default dict -}}
+{{- $own := list "none" "pass" "assertion" -}}
+{{- $names := list }}{{ $forEverybody := list -}}
+{{- range $index, $one := $section.static | default list -}}
+{{- $at := printf "config.upstream_credential.static[%d]" $index -}}
+{{- $name := hasKey $one "name" | ternary $one.name "static" -}}
+{{- if not (regexMatch "^[a-z0-9-]{1,32}$" $name) }}{{ $mistakes = append $mistakes (printf "%s.name: must be 1 to 32 of the letters a-z, digits and -" $at) }}
+{{- else if has $name $own }}{{ $mistakes = append $mistakes (printf "%s.name: must not be none, pass or assertion, which mean something else" $at) }}
+{{- else if has $name $forEverybody }}{{ $mistakes = append $mistakes (printf "%s.name: %s has an entry for everybody before this one, which is never reached" $at $name) }}{{ end -}}
+{{- if not $one.authorization_file }}{{ $mistakes = append $mistakes (printf "%s.authorization_file: is required: what the upstream is to receive" $at) }}{{ end -}}
+{{- range $list := list "roles" "teams" }}{{ if and (hasKey $one $list) (not (get $one $list)) }}{{ $mistakes = append $mistakes (printf "%s.%s: is empty, and so it would be for nobody; leave it out for everybody" $at $list) }}{{ end }}{{ end -}}
+{{- if not (or (hasKey $one "roles") (hasKey $one "teams")) }}{{ $forEverybody = append $forEverybody $name }}{{ end -}}
+{{- $names = append $names $name -}}
+{{- end -}}
+{{- if $assertion.keys_file -}}
+{{- if not $assertion.audience }}{{ $mistakes = append $mistakes "config.upstream_credential.assertion.audience: is required: whom the assertions are for" }}{{ end -}}
+{{- else -}}
+{{- range $name, $_ := $assertion }}{{ $mistakes = append $mistakes (printf "config.upstream_credential.assertion.%s: means nothing without keys_file, which signs it" $name) }}{{ end -}}
+{{- end -}}
+{{- if hasKey $section "default" -}}
+{{- if not (regexMatch "^[a-z0-9-]{1,32}$" $section.default) }}{{ $mistakes = append $mistakes "config.upstream_credential.default: must be none, pass, assertion, or a name of config.upstream_credential.static" }}
+{{- else if and (eq $section.default "assertion") (not $assertion.keys_file) }}{{ $mistakes = append $mistakes "config.upstream_credential.default: assertion needs config.upstream_credential.assertion.keys_file" }}
+{{- else if not (has $section.default (concat $own $names)) }}{{ $mistakes = append $mistakes (printf "config.upstream_credential.default: %s is no name of config.upstream_credential.static" $section.default) }}{{ end -}}
+{{- end -}}
+{{- $known := concat (list "none" "pass") $names (empty $assertion.keys_file | ternary list (list "assertion")) -}}
+{{- $document := .Values.roleMap.document }}{{ if kindIs "string" $document }}{{ $document = fromYaml $document }}{{ end -}}
+{{- $rules := get ($document | default dict) "access" }}{{ if not (kindIs "slice" $rules) }}{{ $rules = list }}{{ end -}}
+{{- range $index, $rule := $rules }}{{ if and (kindIs "map" $rule) (hasKey $rule "upstream_credential") }}{{ if not (has $rule.upstream_credential $known) }}{{ $mistakes = append $mistakes (printf "roleMap.document: access[%d].upstream_credential must be none, pass or what config.upstream_credential has" $index) }}{{ end }}{{ end }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
 {{/* A duration such as 1h30m in milliseconds. */}}
 {{- define "vestibule.milliseconds" -}}
 {{- $total := 0 -}}
@@ -236,6 +272,9 @@ key ring must not be lost. */}}
 {{- range $name, $value := pick (.Values.config.store | default dict) "password_file" "sentinel_password_file" "ca_file" }}{{ $named = append $named (list (printf "config.store.%s" $name) $value) }}{{ end -}}
 {{- range $index, $provider := .Values.config.providers | default list }}{{ range $name, $value := pick $provider "client_secret_file" "ca_file" }}{{ $named = append $named (list (printf "config.providers[%d].%s" $index $name) $value) }}{{ end }}{{ end -}}
 {{- range $index, $issuer := .Values.config.token_issuers | default list }}{{ with $issuer.ca_file }}{{ $named = append $named (list (printf "config.token_issuers[%d].ca_file" $index) .) }}{{ end }}{{ end -}}
+{{- $upstream := .Values.config.upstream_credential | default dict -}}
+{{- range $index, $one := $upstream.static | default list }}{{ with $one.authorization_file }}{{ $named = append $named (list (printf "config.upstream_credential.static[%d].authorization_file" $index) .) }}{{ end }}{{ end -}}
+{{- with ($upstream.assertion | default dict).keys_file }}{{ $named = append $named (list "config.upstream_credential.assertion.keys_file" .) }}{{ end -}}
 {{- range $named -}}
 {{- $field := index . 0 }}{{ $path := index . 1 -}}
 {{- if hasPrefix "/etc/vestibule/secrets/" $path -}}
@@ -271,8 +310,9 @@ key ring must not be lost. */}}
 {{- $check := include "vestibule.ingress.check" . | fromYaml -}}
 {{- range $field := list "annotations" "upstreamAnnotations" -}}
 {{- range $name, $value := pick (get $.Values.ingress $field) (printf "%sauth-url" $own) (printf "%sauth-response-headers" $own) (printf "%sauth-signin" $own) (printf "%sauth-snippet" $own) -}}
-{{- $asks := and (eq $field "upstreamAnnotations") (eq $name (printf "%sauth-url" $own)) (hasPrefix (printf "%s?" (get $check $name)) $value) -}}
-{{- if not $asks }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is the chart's own; of it, upstreamAnnotations may add a query to auth-url: %s?allow_roles=…" $field $name (get $check (printf "%sauth-url" $own))) }}{{ end -}}
+{{- $url := get $check (printf "%sauth-url" $own) -}}
+{{- $narrows := and (eq $field "upstreamAnnotations") (eq $name (printf "%sauth-url" $own)) (hasPrefix $url $value) (regexMatch "^(&allow_(roles|teams)=[^&+#\\s]*)+$" (trimPrefix $url $value)) -}}
+{{- if not $narrows }}{{ $mistakes = append $mistakes (printf "ingress.%s.%s: is the chart's own; of it, upstreamAnnotations may add allow_roles and allow_teams to auth-url: %s&allow_roles=…" $field $name $url) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.ingress.programPaths -}}

@@ -1,0 +1,80 @@
+//! A real LiteLLM, which knows its own key and nobody else's, with a model's provider that answers slowly.
+
+use std::process::Command;
+use std::time::Duration;
+
+use super::process::{Child, OnFailure};
+use super::scratch::Scratch;
+use super::{http_client, peer_file, ports, wait};
+
+/// It reads half a gigabyte of Python first, beside everything else that runs.
+const START: Duration = Duration::from_secs(300);
+
+const START_MODEL: Duration = Duration::from_secs(10);
+
+/// The model that answers by itself, and what it says.
+pub const PARROT: &str = "parrot";
+pub const PARROT_SAYS: &str = "Who is a clever bird?";
+
+/// The model that says as many words as it is asked for, ten in a second.
+pub const COUNTER: &str = "counter";
+
+pub struct LiteLlm {
+    port: u16,
+    _children: [Child; 2],
+    _scratch: Scratch,
+}
+
+impl LiteLlm {
+    /// `key` is its master key.
+    pub async fn start(key: &str) -> Self {
+        let scratch = Scratch::new("litellm");
+        let (model, model_port) = model(&scratch).await;
+        let config = scratch.write("config.yaml", &config(key, model_port));
+        let port = ports::free();
+        let mut command = python();
+        command.arg(peer_file("wheels/litellm/bin/litellm")).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
+        command.arg("--config").arg(config).env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        let log = scratch.path().join("litellm.log");
+        let mut child = Child::spawn("litellm", command, &log, OnFailure::ShowLog);
+        let (http, health) = (http_client(), format!("http://127.0.0.1:{port}/health/liveliness"));
+        wait::until("LiteLLM to answer", START, async || {
+            let exited = child.has_exited();
+            assert!(exited.is_none(), "LiteLLM ended:\n{}", child.log());
+            http.get(&health).send().await.ok().filter(|answer| answer.status() == 200)
+        })
+        .await;
+        Self { port, _children: [child, model], _scratch: scratch }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// Python with LiteLLM's wheels, OpenAI's client among them.
+pub fn python() -> Command {
+    let mut command = Command::new(peer_file(".venv/bin/python"));
+    command.env("PYTHONPATH", peer_file("wheels/litellm")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+async fn model(scratch: &Scratch) -> (Child, u16) {
+    let port = ports::free();
+    let mut command = Command::new("node");
+    command.arg(peer_file("model.mjs")).arg(port.to_string());
+    let mut child = Child::spawn("model", command, &scratch.path().join("model.log"), OnFailure::Quiet);
+    child.wait_for_line(START_MODEL, |line| line.contains("listening").then_some(())).await;
+    (child, port)
+}
+
+fn config(key: &str, model: u16) -> String {
+    format!(
+        "model_list:
+  - {{model_name: {PARROT}, litellm_params: {{model: openai/parrot, api_key: none, mock_response: \"{PARROT_SAYS}\"}}}}
+  - {{model_name: {COUNTER}, litellm_params: {{model: openai/counter, api_key: none, api_base: \"http://127.0.0.1:{model}/v1\"}}}}
+general_settings: {{master_key: {key}}}
+litellm_settings: {{telemetry: false}}
+"
+    )
+}
