@@ -85,6 +85,15 @@ class Schema(unittest.TestCase):
         self.assertEqual({path.removeprefix("config.") for path in leaves(SCHEMA) if path.startswith("config.")}, wanted)
 
 
+class Rights(unittest.TestCase):
+    def test_redis_gives_the_rights_that_the_documentation_lists(self):
+        page, script = (ROOT / "docs/store.md").read_text(), (ROOT / "deploy/redis/node.sh").read_text()
+        listed = set(re.search(r"(?m)^user vestibule on (.+)$", page)[1].split()) | {"+cluster|info", "+cluster|slots"}
+        given = re.search(r"vestibule_commands\(\) \{(.+?)\}", script, re.S)[1]
+        commands = {word for word in listed if word.startswith(("+", "-"))}
+        self.assertEqual(set(re.findall(r"[+-][@\w|]+", given)), commands)
+
+
 class Metrics(unittest.TestCase):
     """Nobody is alerted by, or looks at, a metric that isn't there."""
 

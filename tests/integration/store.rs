@@ -17,7 +17,7 @@ use vestibule::metrics::Metrics;
 use vestibule::secret::SecretCell;
 use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, RedisStore, Shard, Store, Topology};
 
-use crate::support::install_crypto;
+use crate::support::{install_crypto, repository};
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
 use crate::support::wait::until;
 use steps::{DEADLINE, any_shard, fresh, fresh_in, hear, putting, value, within};
@@ -31,6 +31,20 @@ async fn the_contract_holds_in_memory() {
 async fn the_contract_holds_on_one_redis() {
     let redis = Standalone::start(Options::default()).await;
     contract::holds(start(&connection(&redis.url()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rights_that_the_documentation_lists_are_enough() {
+    let page = std::fs::read_to_string(repository("docs/store.md")).expect("the page is there");
+    let user = page.lines().find(|line| line.starts_with("user vestibule on ")).expect("the page lists the rights");
+    // Two of the contract's statements are about what nothing calls yet.
+    let rights = format!("{} +scan +incr", user.replace("PASSWORD", "the-password"));
+    let mut arguments = vec!["--user".to_owned()];
+    arguments.extend(rights.split_whitespace().skip(1).map(str::to_owned));
+    let redis = Standalone::start(Options { arguments, ..Options::default() }).await;
+    let password = Some(Arc::new(SecretCell::new("the-password")));
+    let credentials = Credentials { username: Some("vestibule".to_owned()), password };
+    contract::holds(start(&Connection { credentials, ..connection(&redis.url()) })).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
