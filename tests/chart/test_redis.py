@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -69,6 +70,13 @@ class Node:
     def role(self):
         return self.cli("role").split("\n")[0]
 
+    def is_replicated(self):
+        """Whether a replica has acknowledged all that this primary has written."""
+        lines = self.cli("info", "replication").splitlines()
+        known = dict(line.split(":", 1) for line in lines if ":" in line)
+        acknowledged = re.findall(r"state=online,offset=(\d+)", known.get("slave0", ""))
+        return known["role"] != "master" or acknowledged == [known["master_repl_offset"]]
+
 
 class Cluster:
     def __init__(self, folder):
@@ -123,6 +131,8 @@ class RedisCluster(unittest.TestCase):
     def setUp(self):
         for part in range(20):
             self.assertEqual(self.cluster.set(part, f"{self.id()} {part}"), "OK")
+        # Redis loses in a failover what no replica has heard of yet.
+        until("replicas to have all of it", lambda: all(node.is_replicated() for node in self.cluster.nodes))
 
     def assertKept(self):
         for part in range(20):
