@@ -28,8 +28,9 @@ test: peers llm cluster lint ## everything that must hold before a change lands
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
 
-bench: ## measure against baselines of the same run
-	$(CARGO) bench --locked --bench role_map
+bench: peers ## measure against baselines of the same run
+	@PEERS_OF_BENCH=1 tests/peers/install.sh
+	$(CARGO) bench --locked --bench role_map --bench check
 
 demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream on loopback
 	$(CARGO) build --locked --bin vestibule --example demo

@@ -17,9 +17,9 @@ use vestibule::metrics::Metrics;
 use vestibule::secret::SecretCell;
 use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, RedisStore, Shard, Store, Topology};
 
-use crate::support::{install_crypto, repository};
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
 use crate::support::wait::until;
+use crate::support::{install_crypto, repository};
 use steps::{DEADLINE, any_shard, fresh, fresh_in, hear, putting, value, within};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ const AUDIENCE: &str = "upstream-under-test";
 /// alice is a proxy_admin of the team research, bob an internal_user of research and data, carol has the
 /// default role and no team.
 const ACCESS: &str = r#"access:
+  - {hosts: [vouched.example.com], upstream_credential: assertion}
   - {paths: [/open/**], allow: anyone}
   - {paths: [/open-with-key/**], allow: anyone, upstream_credential: litellm}
   - {paths: [/none/**], upstream_credential: none}

@@ -47,6 +47,11 @@ fn the_page_about_tokens_says_what_is_so() {
 }
 
 #[test]
+fn the_page_about_upstreams_has_role_maps_that_are_valid() {
+    assert!(read_page("docs/upstream.md").map.is_some());
+}
+
+#[test]
 fn the_page_for_those_who_come_from_litellm_says_what_is_so() {
     assert!(read_page("docs/from-litellm.md").examples > 0);
 }

@@ -25,16 +25,33 @@ pub struct LiteLlm {
     _scratch: Scratch,
 }
 
+/// A handler of its own that says who sends a request, in Python, and the variables that it reads.
+pub struct Handler<'a> {
+    pub module: &'a str,
+    pub environment: &'a [(&'a str, &'a str)],
+}
+
 impl LiteLlm {
     /// `key` is its master key.
     pub async fn start(key: &str) -> Self {
+        Self::start_with(key, None).await
+    }
+
+    /// The same, with a handler in `vestibule_auth.py` in the place of the key.
+    pub async fn start_with(key: &str, handler: Option<Handler<'_>>) -> Self {
         let scratch = Scratch::new("litellm");
         let (model, model_port) = model(&scratch).await;
-        let config = scratch.write("config.yaml", &config(key, model_port));
+        let mut settings = format!("general_settings:\n  master_key: {key}\n");
+        if let Some(handler) = &handler {
+            scratch.write("vestibule_auth.py", handler.module);
+            settings += "  custom_auth: vestibule_auth.user_api_key_auth\n  custom_auth_run_common_checks: true\n";
+        }
+        let config = scratch.write("config.yaml", &(models(model_port) + &settings));
         let port = ports::free();
         let mut command = python();
         command.arg(peer_file("wheels/litellm/bin/litellm")).args(["--host", "127.0.0.1", "--port", &port.to_string()]);
         command.arg("--config").arg(config).env("LITELLM_LOCAL_MODEL_COST_MAP", "True");
+        command.envs(handler.iter().flat_map(|handler| handler.environment.iter().copied()));
         let log = scratch.path().join("litellm.log");
         let mut child = Child::spawn("litellm", command, &log, OnFailure::ShowLog);
         let (http, health) = (http_client(), format!("http://127.0.0.1:{port}/health/liveliness"));
@@ -68,12 +85,11 @@ async fn model(scratch: &Scratch) -> (Child, u16) {
     (child, port)
 }
 
-fn config(key: &str, model: u16) -> String {
+fn models(model: u16) -> String {
     format!(
         "model_list:
   - {{model_name: {PARROT}, litellm_params: {{model: openai/parrot, api_key: none, mock_response: \"{PARROT_SAYS}\"}}}}
   - {{model_name: {COUNTER}, litellm_params: {{model: openai/counter, api_key: none, api_base: \"http://127.0.0.1:{model}/v1\"}}}}
-general_settings: {{master_key: {key}}}
 litellm_settings: {{telemetry: false}}
 "
     )

@@ -11,12 +11,12 @@ use crate::keys::{By, Made, make, revoke, status};
 use crate::nginx::raw;
 use crate::shared::{BOB, session_line, signed_in};
 use crate::support::deployment::{Deployment, DeploymentOptions};
-use crate::support::litellm::{COUNTER, LiteLlm, PARROT, PARROT_SAYS, python};
+use crate::support::litellm::{COUNTER, Handler, LiteLlm, PARROT, PARROT_SAYS, python};
 use crate::support::nginx::Nginx;
 use crate::support::pod::{random_key, until_everywhere};
 use crate::support::process::{Child, OnFailure};
 use crate::support::scratch::Scratch;
-use crate::support::{peer_file, ports};
+use crate::support::{peer_file, ports, repository};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -135,6 +135,51 @@ async fn no_header_of_a_clients_reaches_it_in_the_place_of_its_own_key() {
         let names: Vec<_> = answer.json()["data"].as_array().unwrap().iter().map(|model| model["id"].clone()).collect();
         assert!(names.contains(&json!(PARROT)), "{names:?}");
     }
+}
+
+/// The Python of the documentation that defines LiteLLM's handler.
+fn documented_handler() -> String {
+    let page = std::fs::read_to_string(repository("docs/upstream.md")).expect("the page is there");
+    let block = page.split("```python\n").skip(1).find(|block| block.contains("async def user_api_key_auth"));
+    block.and_then(|block| block.split("```").next()).expect("the page has the handler").to_owned()
+}
+
+/// The site of the other tests of upstream credentials has the keys.
+#[tokio::test(flavor = "multi_thread")]
+async fn litellm_verifies_assertions_by_the_documented_handler_and_believes_nobody_else() {
+    let site = super::site().await;
+    let (keys_at, issuer) = (site.url("/vestibule/jwks.json"), site.url(""));
+    let environment =
+        [("VESTIBULE_JWKS_URL", keys_at.as_str()), ("VESTIBULE_ISSUER", &issuer), ("VESTIBULE_AUDIENCE", super::AUDIENCE)];
+    let handler = Handler { module: &documented_handler(), environment: &environment };
+    let litellm = LiteLlm::start_with(own_key(), Some(handler)).await;
+    let pods: Vec<_> = site.pods.iter().map(|pod| (pod.public_port(), pod.check_port())).collect();
+    let nginx = Nginx::start(ports::free(), &pods, litellm.port()).await;
+    let session = session_line(&signed_in(site, BOB).await)["vestibule=".len()..].to_owned();
+    let made = make(&site.pods[0], By::Page(&session), json!({})).await;
+    let ask = async |port: u16, name: &str, value: &str| {
+        let headers = [("Host", "vouched.example.com"), ("Accept", "application/json"), (name, value)];
+        raw::send(port, "GET", "/v1/models", &headers).await.status
+    };
+    assert_eq!(ask(nginx.port(), "x-api-key", &made.key).await, 200);
+    assert_eq!(ask(nginx.port(), "x-api-key", "sk-foreign").await, 401);
+    let assertion = checked(&site.pods[0], &made.key).await;
+    assert_eq!(ask(litellm.port(), "x-vestibule-assertion", &assertion).await, 200);
+    let forged = format!("{}AAAA", &assertion[..assertion.len() - 4]);
+    for (name, value) in [
+        ("x-vestibule-assertion", forged.as_str()),
+        ("x-vestibule-assertion", ""),
+        ("authorization", &format!("Bearer {}", own_key())),
+        ("x-auth-request-user", "forged"),
+    ] {
+        assert_eq!(ask(litellm.port(), name, value).await, 401, "{name}");
+    }
+}
+
+/// The assertion that a pod sends for a key.
+async fn checked(pod: &crate::support::pod::Pod, key: &str) -> String {
+    let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("x-api-key", key)];
+    raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
