@@ -109,10 +109,8 @@ impl Site {
         let mut options = DeploymentOptions {
             pods: 1,
             adjust: |pod| {
-                pod.role_map = Some(
-                    format!("{ROLE_MAP}  - {{claim: azp, match: batch}}\n{ACCESS}")
-                        .replace("rules:\n", "rules:\n  - {claim: azp, match: batch, role: internal_user}\n"),
-                );
+                let rules = ROLE_MAP.replace("rules:\n", "rules:\n  - {claim: azp, match: batch, role: internal_user}\n");
+                pod.role_map = Some(rules + ACCESS);
                 let key = assertion_key();
                 let assertion = json!({"assertion": {"audience": "bench", "keys": key}});
                 pod.further += &format!(
