@@ -2,7 +2,7 @@
 
 mod children;
 mod gateway;
-mod grant;
+pub mod grant;
 mod lifecycle;
 mod outage;
 mod refused;

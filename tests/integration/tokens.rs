@@ -1,5 +1,6 @@
 //! Tokens in place of keys: those of a real OpenID Provider here, those of ServiceAccounts in [`workloads`].
 
+mod pods;
 mod workloads;
 
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::login::one_pod::OnePod;
 use crate::nginx::check;
 use crate::nginx::raw::Answer;
 use crate::support::agent::Agent;
-use crate::support::idp::client;
+use crate::support::idp::{Idp, client};
 use crate::support::pod::{Pod, PodOptions, random_key};
 use crate::support::steps::{ALICE, Person, sign_in};
 use crate::support::{http_client, wait};
@@ -73,39 +74,46 @@ impl Site {
         text(&answer, "access_token")
     }
 
-    /// Access token and id_token of a person, as a command-line tool gets them.
     async fn tokens_of(&self, person: Person) -> (String, String) {
-        let verifier = random_key();
-        let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
-        let mut address = Url::parse(&format!("{}/auth", self.one.idp.issuer())).expect("an issuer is a URL");
-        address.query_pairs_mut().extend_pairs([
-            ("response_type", "code"),
-            ("client_id", "cli"),
-            ("redirect_uri", CLI),
-            ("scope", "openid profile email"),
-            ("code_challenge", &challenge),
-            ("code_challenge_method", "S256"),
-            ("state", "s"),
-        ]);
-        let agent = Agent::new();
-        let page = agent.get(address.as_str()).await;
-        let page = self.one.idp.sign_in(&agent, page, person.name, person.password).await;
-        let callback = page.location().unwrap_or_else(|| panic!("{}: {}", page.url, page.body));
-        let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
-        let form = [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", CLI), ("code_verifier", &*verifier)];
-        let answer = self.ask_for_tokens("cli", &form).await;
-        (text(&answer, "access_token"), text(&answer, "id_token"))
+        tokens_of(&self.one.idp, &self.secret, person).await
     }
 
     async fn ask_for_tokens(&self, client: &str, form: &[(&str, &str)]) -> Value {
-        let url = format!("{}/token", self.one.idp.issuer());
-        let request = http_client().post(url).basic_auth(client, Some(&self.secret)).form(form);
-        request.send().await.expect("the provider answers").json().await.expect("tokens come as JSON")
+        ask_for_tokens(self.one.idp.issuer(), (client, &self.secret), form).await
     }
 
     async fn checks(&self, result: &str) -> f64 {
         self.pod().metric("vestibule_token_checks_total", &[&format!("result=\"{result}\"")]).await
     }
+}
+
+/// Access token and id_token of a person, as a command-line tool with this secret gets them.
+async fn tokens_of(idp: &Idp, secret: &str, person: Person) -> (String, String) {
+    let verifier = random_key();
+    let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
+    let mut address = Url::parse(&format!("{}/auth", idp.issuer())).expect("an issuer is a URL");
+    address.query_pairs_mut().extend_pairs([
+        ("response_type", "code"),
+        ("client_id", "cli"),
+        ("redirect_uri", CLI),
+        ("scope", "openid profile email"),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("state", "s"),
+    ]);
+    let agent = Agent::new();
+    let page = agent.get(address.as_str()).await;
+    let page = idp.sign_in(&agent, page, person.name, person.password).await;
+    let callback = page.location().unwrap_or_else(|| panic!("{}: {}", page.url, page.body));
+    let code = callback.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+    let form = [("grant_type", "authorization_code"), ("code", &*code), ("redirect_uri", CLI), ("code_verifier", &*verifier)];
+    let answer = ask_for_tokens(idp.issuer(), ("cli", secret), &form).await;
+    (text(&answer, "access_token"), text(&answer, "id_token"))
+}
+
+async fn ask_for_tokens(issuer: &str, (client, secret): (&str, &str), form: &[(&str, &str)]) -> Value {
+    let request = http_client().post(format!("{issuer}/token")).basic_auth(client, Some(secret)).form(form);
+    request.send().await.expect("the provider answers").json().await.expect("tokens come as JSON")
 }
 
 fn text(answer: &Value, name: &str) -> String {

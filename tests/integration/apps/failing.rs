@@ -181,12 +181,13 @@ async fn another_browsers_callback_is_the_persons_to_mend_and_tells_the_applicat
 async fn the_request_survives_the_choice_of_a_provider() {
     let site = OnePod::with_a_choice().await;
     let agent = Agent::new();
-    let choice = agent.browse(&site.pod.public(&for_redirect(EDITOR))).await;
+    let path = format!("{}&response_mode=fragment", for_redirect(EDITOR));
+    let choice = agent.browse(&site.pod.public(&path)).await;
     let link = choice.links().into_iter().find(|link| link.as_str().contains("provider=partner")).expect("a choice");
     let page = agent.get(link.as_str()).await;
     let callback = at_provider(site.other_idp.as_ref().unwrap(), &agent, page, ALICE).await;
     let page = agent.follow(agent.get(&at(&site.pod, &callback)).await).await;
     let target = super::decide(&agent, &page, "allow").await.location().expect("to the application");
     assert_eq!(fields(&target)["state"], "s t&1");
-    assert!(target.as_str().starts_with("vscode://publisher.ext/callback?window=1&access_token=sk-"), "{target}");
+    assert!(target.as_str().starts_with("vscode://publisher.ext/callback?window=1#access_token=sk-"), "{target}");
 }

@@ -1,9 +1,12 @@
 //! The page of one's keys: made, seen once, listed, revoked; by forms alone.
 
+use serde_json::json;
+
 use super::key_at_check;
+use crate::keys::{By, make};
 use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
-use crate::support::steps::{ALICE, BOB, sign_in};
+use crate::support::steps::{ALICE, BOB, session_of, sign_in};
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
     text.split_once(before)?.1.split_once(after).map(|(found, _)| found)
@@ -54,4 +57,21 @@ async fn a_form_that_is_not_ours_changes_nothing_and_bad_input_is_told() {
     assert!(agent.get(&url).await.body.contains("You have no keys."));
     let signed_out = Agent::new().get(&url).await;
     assert!(signed_out.location().unwrap().as_str().contains("/sso/login?rd=%2Fvestibule%2Fkeys"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_keys_come_in_pages() {
+    let site = OnePod::start(|_| (), |_| ()).await;
+    let agent = Agent::new();
+    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    let session = session_of(&agent);
+    for number in 0..53 {
+        make(&site.pod, By::Page(&session), json!({"key_alias": format!("no {number}.")})).await;
+    }
+    let first = agent.get(&site.pod.public("/vestibule/keys")).await;
+    let next = first.links().into_iter().find(|link| link.query().is_some_and(|query| query.starts_with("after=")));
+    let second = agent.get(next.expect("a link to further keys").as_str()).await;
+    assert!(!second.body.contains("Further keys"), "{}", second.body);
+    let on = |page: &str| (0..53).filter(|number| page.contains(&format!(">no {number}.<"))).count();
+    assert_eq!((on(&first.body), on(&second.body)), (50, 3));
 }

@@ -1,10 +1,11 @@
 //! What a key gives is what its owner has at this moment, narrowed.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use vestibule::clock::SystemClock;
+use vestibule::clock::{Clock, SystemClock};
 use vestibule::secret::{KeyRing, RingKeys};
 use vestibule::store::{Records, Ttl};
 use vestibule::users::User;
@@ -29,8 +30,13 @@ struct Keyed {
 
 impl Keyed {
     async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// `further` is top-level YAML of both pods.
+    async fn start_with(further: &str) -> Self {
         let redis = Standalone::start(Options::default()).await;
-        let site = Site::start(&[redis.url(), redis.url()], "").await;
+        let site = Site::start(&[redis.url(), redis.url()], further).await;
         let session = site.sign_in(0).await.cookie;
         let made = make(&site.pods[0], By::Page(&session), json!({})).await;
         Self { site, redis, session, made }
@@ -47,18 +53,23 @@ impl Keyed {
 
     /// Changes what the store has of alice, as an administrator would.
     async fn change_user(&self, change: impl Fn(&mut User)) {
-        let store = start(&connection(&self.redis.url()));
-        store.ready().await;
-        let text = std::fs::read_to_string(&self.site.key_ring_file).expect("the key ring is there");
-        let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
-        let records = Records::new(Arc::clone(&store), Arc::new(ring), PREFIX);
         let id = self.made.body["user_id"].as_str().expect("an owner");
-        let place = User::key(id);
-        let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("alice is there");
-        change(&mut stored.value);
-        let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
-        changed.drop_user(id).commit().await.expect("the store is there").expect("nobody else changes alice");
+        change_user(&self.redis.url(), &self.site.key_ring_file, id, change).await;
     }
+}
+
+/// Changes what a store has of somebody, as an administrator would.
+pub async fn change_user(store: &str, key_ring: &Path, id: &str, change: impl Fn(&mut User)) {
+    let store = start(&connection(store));
+    store.ready().await;
+    let text = std::fs::read_to_string(key_ring).expect("the key ring is there");
+    let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
+    let records = Records::new(Arc::clone(&store), Arc::new(ring), PREFIX);
+    let place = User::key(id);
+    let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("they are there");
+    change(&mut stored.value);
+    let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
+    changed.drop_user(id).commit().await.expect("the store is there").expect("nobody else changes them");
 }
 
 async fn role(pod: &Pod, key: &str) -> String {
@@ -145,6 +156,18 @@ async fn keys_of_somebody_who_does_not_sign_in_any_more_wait_until_they_do() {
     keyed.site.sign_in(1).await;
     for pod in &keyed.site.pods {
         until_status(pod, &keyed.made.key, 200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_long_they_may_stay_away_is_configured() {
+    let keyed = Keyed::start_with("keys: {claims_max_age: 3h}\n").await;
+    for (hours, expected) in [(2, 200), (4, 401)] {
+        let ago = Duration::from_secs(hours * 3600);
+        keyed.change_user(|user| user.signed_in = Some(SystemClock.now() - ago)).await;
+        for pod in &keyed.site.pods {
+            until_status(pod, &keyed.made.key, expected).await;
+        }
     }
 }
 

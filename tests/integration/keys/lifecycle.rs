@@ -209,6 +209,17 @@ async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() 
         let ids = listed_ids(&site.pods[1], By::Page(&session)).await;
         assert_eq!(ids.len(), kept, "what is kept is listed");
 
+        // One that is killed before it regenerates leaves the old secret, and after it the new one; each with its pointer.
+        let before: BTreeSet<_> = left(&redis.node.dump().await).into_iter().collect();
+        let renewals = ids.iter().map(|id| (Method::POST, format!("{KEYS}/{id}/regenerate"))).collect();
+        let redis_of = &redis;
+        die_when(&mut site, &session, renewals, async || {
+            let now = left(&redis_of.node.dump().await);
+            now.iter().filter(|name| !before.contains(*name)).count() > round
+        })
+        .await;
+        assert_eq!(whole(&redis.node.dump().await), kept, "no key is lost, and none has two secrets");
+
         let deletes = ids.iter().map(|id| (Method::DELETE, format!("{KEYS}/{id}"))).collect();
         die_meanwhile(&mut site, &redis, &session, deletes, |left| left < kept).await;
         println!("round {round}: {kept} of 8 made, {} left", whole(&redis.node.dump().await));
@@ -228,6 +239,15 @@ async fn die_meanwhile(
     calls: Vec<(Method, String)>,
     enough: impl Fn(usize) -> bool,
 ) {
+    die_when(site, session, calls, async || {
+        let names = redis.node.keys().await;
+        enough(names.iter().filter(|name| String::from_utf8_lossy(name).contains(":key:")).count())
+    })
+    .await;
+}
+
+/// Sends these calls to the first pod, kills it when that holds, and starts it again.
+async fn die_when(site: &mut Site, session: &str, calls: Vec<(Method, String)>, enough: impl AsyncFn() -> bool) {
     let (http, mut headers) = (http_client(), By::Page(session).headers());
     headers.push(("content-type", "application/json".to_owned()));
     let sent: Vec<_> = calls
@@ -241,8 +261,7 @@ async fn die_meanwhile(
         .collect();
     // In the middle of it, or when all have been answered.
     while !sent.iter().all(|call| call.is_finished()) {
-        let kept = redis.node.keys().await.iter().filter(|name| String::from_utf8_lossy(name).contains(":key:")).count();
-        if enough(kept) {
+        if enough().await {
             break;
         }
     }
@@ -269,4 +288,34 @@ fn whole(dump: &[Dumped]) -> usize {
     let listed = ids.filter(|id| members.iter().any(|member| member == id)).count();
     assert_eq!((of(":key:"), of(":key_secret:")), (listed, listed), "{names:?} {members:?}");
     listed
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_three_pods_that_use_a_key_one_writes_it_down_and_for_ten_minutes_none_does_again() {
+    let redis = Standalone::start(Options::default()).await;
+    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let session = site.sign_in(0).await.cookie;
+    let made = make(&site.pods[0], By::Page(&session), json!({})).await;
+    let record = async || {
+        let dump = redis.node.dump().await;
+        dump.into_iter().find(|(name, _)| String::from_utf8_lossy(name).contains(":key:")).expect("the key's record")
+    };
+    let unused = record().await;
+    let use_it = async |times: usize| {
+        let statuses = join_all((0..times).map(|number| status(&site.pods[number % 3], &made.key))).await;
+        assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    };
+    use_it(60).await;
+    let used = until("its use to be written down", PATIENCE, async || {
+        let now = record().await;
+        (now != unused).then_some(now)
+    })
+    .await;
+    // A pod that has read the key before that asks once more whether to write, and finds that it was.
+    for _ in 0..5 {
+        use_it(60).await;
+        assert!(record().await == used, "it was written down again");
+    }
+    let listed = list(&site.pods[1], By::Page(&session), "").await;
+    assert!(listed["keys"][0]["last_used"].is_string(), "{listed}");
 }

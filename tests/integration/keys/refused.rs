@@ -5,10 +5,13 @@ use serde_json::json;
 
 use super::{By, KEYS, PATIENCE, Reply, call, list, listed_ids, make, make_manager, regenerate, revoke, send};
 use crate::cache::site::Site;
+use crate::login::one_pod::OnePod;
 use crate::shared::{ALICE, BOB, CAROL, deployment, session_line, signed_in};
+use crate::support::agent::Agent;
 use crate::support::deployment::Deployment;
 use crate::support::pod::Pod;
 use crate::support::redis::{Options, Standalone};
+use crate::support::steps::{self, session_of};
 use crate::support::wait::until;
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000001";
@@ -197,4 +200,28 @@ async fn a_secret_is_shown_only_after_a_fresh_sign_in() {
     make(pod, By::Key(&manager.key), json!({})).await;
     assert_eq!(revoke(pod, By::Page(&old), &manager.id).await.status, 200, "ending one doesn't either");
     make(pod, By::Page(&site.sign_in(0).await.cookie), json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_administers_and_how_long_secrets_overlap_is_configured() {
+    let keys = "keys: {admin_roles: [internal_user], overlap_max: 1h, default_duration: 2h, max_duration: 3h}\n";
+    let site = OnePod::start(|_| (), |pod| pod.further = keys.to_owned()).await;
+    let [alice, bob] = [(); 2].map(|()| Agent::new());
+    steps::sign_in(&site.idp, &alice, &site.pod, steps::ALICE).await;
+    steps::sign_in(&site.idp, &bob, &site.pod, steps::BOB).await;
+    let (alice, bob) = (session_of(&alice), session_of(&bob));
+    let (pod, of_alice) = (&site.pod, make(&site.pod, By::Page(&alice), json!({})).await);
+    let user = of_alice.body["user_id"].as_str().expect("an owner");
+    let by_bob = call(pod, By::Page(&bob), Method::GET, &format!("{KEYS}?user_id={user}"), None).await;
+    assert_eq!(by_bob.json()["keys"].as_array().map(Vec::len), Some(1), "internal_user administers here: {by_bob:?}");
+    let of_bob = make(pod, By::Page(&bob), json!({})).await;
+    let bobs = of_bob.body["user_id"].as_str().expect("an owner");
+    call(pod, By::Page(&alice), Method::GET, &format!("{KEYS}?user_id={bobs}"), None).await.assert(403, "access_denied");
+    for (overlap, status) in [("61m", 400), ("60m", 200)] {
+        let reply = regenerate(pod, By::Page(&bob), &of_alice.id, json!({"overlap": overlap})).await;
+        assert_eq!(reply.status, status, "{overlap}: {reply:?}");
+    }
+    let again = make(pod, By::Page(&bob), json!({"duration": "3h"})).await;
+    assert!(again.body["expires"].as_str() > of_bob.body["expires"].as_str());
+    call(pod, By::Page(&bob), Method::POST, KEYS, Some(json!({"duration": "181m"}))).await.assert(400, "invalid_request");
 }

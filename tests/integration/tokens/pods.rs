@@ -1,0 +1,73 @@
+//! Tokens of people on several pods that share a Redis cluster, and tokens that end.
+
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::{CLI, PATIENCE, ask_for_tokens, check_token, text, tokens_of};
+use crate::keys::grant::change_user;
+use crate::nginx::check;
+use crate::shared::{ALICE, session_line, signed_in};
+use crate::support::deployment::{Deployment, DeploymentOptions};
+use crate::support::faulty_idp::FaultyIdp;
+use crate::support::idp::client;
+use crate::support::pod::{Pod, PodOptions, random_key, until_everywhere};
+use crate::support::steps::Person;
+use crate::support::wait::until;
+
+const PERSON: Person = Person { name: ALICE.0, password: ALICE.1 };
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_becomes_the_persons_on_every_pod_and_ends_on_every_pod_when_they_are_disabled() {
+    let secret = random_key();
+    let mut options = DeploymentOptions {
+        adjust: |pod| pod.further += "token_issuers:\n  - {id: corp-api, provider: corp, audiences: [litellm]}\n",
+        ..DeploymentOptions::default()
+    };
+    options.idp.clients.push(client("cli", &secret, &[CLI.to_owned()], &[]));
+    let site = Deployment::start(options).await;
+    let (token, _) = tokens_of(&site.idp, &secret, PERSON).await;
+    let user = async |pod: &Pod| {
+        let answer = check_token(pod, &token).await;
+        if answer.status == 200 { answer.one("x-auth-request-user").to_owned() } else { answer.status.to_string() }
+    };
+    for pod in &site.pods {
+        assert_eq!(user(pod).await, "corp-api:alice", "nobody has signed in here yet");
+    }
+    let cookie = session_line(&signed_in(&site, ALICE).await);
+    let alice = check(&site.pods[0], &[("cookie", &cookie)]).await.one("x-auth-request-user").to_owned();
+    let took = until_everywhere(&site.pods, "the token to be alice's", PATIENCE, async |pod| user(pod).await == alice).await;
+    println!("known on three pods {took:?} after the sign-in");
+    for (disabled, expected) in [(true, "401"), (false, alice.as_str())] {
+        change_user(&site.redis.url(), &site.key_ring_file, &alice, |person| person.disabled = disabled).await;
+        let took = until_everywhere(&site.pods, expected, PATIENCE, async |pod| user(pod).await == expected).await;
+        println!("disabled {disabled}: seen on three pods after {took:?}");
+    }
+}
+
+/// Clocks may be a minute apart, so one that ended 50 s ago counts for ten more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_remembered_ends_when_it_expires_and_one_without_a_required_claim_never_counts() {
+    let idp = FaultyIdp::start().await;
+    let issuer = json!({
+        "id": "faulty", "issuer": idp.issuer(), "audiences": ["litellm"], "workload": false,
+        "jwks_uri": format!("{}/jwks", idp.issuer()), "required_claims": {"repository_owner": "acme"},
+    });
+    let pod = Pod::start(PodOptions { further: format!("token_issuers: [{issuer}]\n"), ..PodOptions::new() }).await;
+    let token = async |code: &str, claims: serde_json::Value| {
+        idp.fault(code, &json!({"accessToken": {"claims": claims}})).await;
+        let form = [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", CLI)];
+        text(&ask_for_tokens(idp.issuer(), ("cli", "secret"), &form).await, "access_token")
+    };
+    for (code, owner) in [("of-another", json!("evil")), ("of-several", json!(["acme", "evil"])), ("of-nobody", json!(null))] {
+        let wrong = token(code, json!({"repository_owner": owner, "exp": {"in": 300}})).await;
+        assert_eq!(check_token(&pod, &wrong).await.status, 401, "{code}");
+    }
+    let short = token("short", json!({"repository_owner": "acme", "exp": {"in": -50}})).await;
+    let began = Instant::now();
+    let statuses = async || check_token(&pod, &short).await.status;
+    assert_eq!((statuses().await, statuses().await), (200, 200));
+    assert_eq!(pod.metric("vestibule_token_checks_total", &[r#"result="remembered""#]).await, 1.0);
+    until("it to expire", PATIENCE, async || (statuses().await == 401).then_some(())).await;
+    assert!(began.elapsed().as_secs() >= 5, "it ended before its time: {:?}", began.elapsed());
+    assert_eq!(idp.requests("/jwks").await, 1, "nobody was asked again");
+}
