@@ -9,6 +9,7 @@ mod keys;
 mod oauth2;
 mod openid_connect;
 mod provider;
+mod registration;
 
 pub use claims::without_token_claims;
 pub use exchange::{ExchangeError, Verified};

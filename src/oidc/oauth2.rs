@@ -15,7 +15,7 @@ use super::{
     ExchangeError, Started, Taken, Verified,
     claims::without_token_claims,
     exchange::{check_bearer, describe},
-    provider::Registration,
+    registration::Registration,
 };
 use crate::{
     config,

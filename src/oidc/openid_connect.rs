@@ -17,7 +17,7 @@ use url::Url;
 use super::{
     access_token, for_jsonwebtoken, for_openidconnect,
     keys::{self, FetchError},
-    provider::Registration,
+    registration::Registration,
 };
 use crate::{
     clock::Clock,

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use openidconnect::{AuthType, ClientSecret, RedirectUrl};
+use openidconnect::RedirectUrl;
 use url::Url;
 
 use super::{
@@ -10,10 +10,11 @@ use super::{
     http::{HttpClient, HttpClientError},
     oauth2::OAuth2,
     openid_connect::{NotReady, OpenIdConnect},
+    registration::Registration,
 };
 use crate::{
     clock::Clock,
-    config::{self, AuthMethod},
+    config,
     metrics::{Metrics, Outcome},
     principal::EmailTrust,
     secret::SecretCell,
@@ -27,14 +28,6 @@ pub struct Provider {
 enum Protocol {
     OpenIdConnect(Box<OpenIdConnect>),
     OAuth2(Box<OAuth2>),
-}
-
-/// Who we are to a provider, and how we speak to it.
-pub(super) struct Registration {
-    pub config: config::Provider,
-    pub redirect_uri: RedirectUrl,
-    pub http: HttpClient,
-    secret: Option<Arc<SecretCell>>,
 }
 
 impl fmt::Debug for Provider {
@@ -53,7 +46,7 @@ impl Provider {
     ) -> Result<Self, HttpClientError> {
         let http = HttpClient::new(config.ca_file.as_deref())?;
         let redirect_uri = RedirectUrl::new(redirect_uri).map_err(|error| HttpClientError::Client(error.to_string()))?;
-        let registration = Arc::new(Registration { config, redirect_uri, http, secret });
+        let registration = Arc::new(Registration::new(config, redirect_uri, http, secret));
         let protocol = match registration.config.protocol.clone() {
             config::Protocol::OpenIdConnect(settings) => {
                 Protocol::OpenIdConnect(Box::new(OpenIdConnect::new(Arc::clone(&registration), settings, clock, metrics)))
@@ -143,25 +136,5 @@ impl Provider {
         }?;
         let (size, limit) = (claims::size(&verified.identity), self.config().max_claims);
         if size > limit { Err(ExchangeError::TooLarge { size, limit }) } else { Ok(verified) }
-    }
-}
-
-impl Registration {
-    pub fn id(&self) -> &str {
-        &self.config.id
-    }
-
-    /// The secret that is in force now.
-    pub fn secret(&self) -> Option<ClientSecret> {
-        self.secret.as_ref().map(|secret| ClientSecret::new(secret.expose()))
-    }
-
-    /// How the secret is sent; `auto` is what that comes to when nothing else is configured.
-    pub fn auth_type(&self, auto: AuthType) -> AuthType {
-        match (self.config.token_endpoint_auth_method, &self.secret) {
-            (AuthMethod::ClientSecretBasic, _) => AuthType::BasicAuth,
-            (AuthMethod::Auto, Some(_)) => auto,
-            (AuthMethod::Auto, None) | (AuthMethod::ClientSecretPost | AuthMethod::None, _) => AuthType::RequestBody,
-        }
     }
 }
