@@ -8,12 +8,16 @@ mod key;
 mod lasting;
 mod limits;
 mod listing;
+mod making;
+mod manager;
 mod secret;
 
 pub use key::{Key, KeyId, Pointer, Standing};
 pub use lasting::{Lasting, NoDuration};
 pub use limits::{Limits, Narrow, is_alias};
 pub use listing::Page;
+pub use making::Draft;
+pub use manager::{ManagedBy, Manager};
 pub use secret::{KeySecret, PREFIX, Presented};
 
 use std::{sync::Arc, time::Duration};
@@ -25,11 +29,10 @@ use crate::{
     metrics::{KeyChange, Metrics},
     principal::Role,
     secret::random_bytes,
-    store::{Change, Conflict, Failed, ReadError, Records, Stored, Version},
-    users::{self, User},
+    store::{Conflict, Failed, ReadError, Records, Stored},
 };
-use key::{KeysOf, Secret};
 use listing::Roll;
+use making::put_key;
 
 /// Several pods may change a person's keys at once; a few rounds settle it.
 const TRIES: u32 = 16;
@@ -59,28 +62,6 @@ pub struct Settings {
     pub sign_in_within: Duration,
     /// Who with one of these roles manages anybody's keys.
     pub admin_roles: Vec<Role>,
-}
-
-/// Who manages keys, and by what they were recognised.
-#[derive(Debug, Clone)]
-pub struct Manager<'a> {
-    pub user: &'a str,
-    /// What the role map, and the key if there is one, leave them at this moment.
-    pub role: Option<&'a Role>,
-    pub by: ManagedBy<'a>,
-}
-
-/// What a manager presented.
-#[derive(Debug, Clone)]
-pub enum ManagedBy<'a> {
-    /// A session: they are there in person.
-    Person,
-    Key(&'a Key),
-    /// A token of an issuer's: when it ends, and what it gives, which nothing may exceed that is made by it.
-    Token {
-        expires: Timestamp,
-        limits: Limits,
-    },
 }
 
 /// What a key is to be like. What it may not be it doesn't become: limits of its maker's come on top.
@@ -142,9 +123,6 @@ pub struct Keys {
     settings: Settings,
 }
 
-/// What a commit expects of the key by which another is made.
-type Parent = Option<(crate::store::Key, Version)>;
-
 impl Keys {
     pub fn new(records: Records, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
         Self { records, clock, metrics, settings }
@@ -159,40 +137,9 @@ impl Keys {
         since(signed_in, self.clock.now()) < self.settings.sign_in_within
     }
 
-    /// Makes a key. Once its owner may have no more, nothing is written.
-    pub async fn make(&self, manager: &Manager<'_>, wish: &Wish) -> Result<Made, KeysError> {
-        manager.require_managing()?;
-        self.make_and_end(manager, wish).await.map(|(made, _)| made)
-    }
-
-    /// Makes a key for the application that the wish names, and ends its oldest ones beyond [`MOST_OF_AN_APPLICATION`].
-    ///
-    /// A key needs no leave to manage keys for it: this one is no wider, no longer-lived, and ends with it.
-    pub async fn make_for_application(&self, manager: &Manager<'_>, wish: &Wish) -> Result<(Made, Vec<KeyId>), KeysError> {
-        self.make_and_end(manager, wish).await
-    }
-
     /// Whole seconds until the key expires.
     pub fn remaining(&self, key: &Key) -> u64 {
         since(self.clock.now(), key.expires).as_secs()
-    }
-
-    async fn make_and_end(&self, manager: &Manager<'_>, wish: &Wish) -> Result<(Made, Vec<KeyId>), KeysError> {
-        let owner = self.subject(manager, wish.user.as_deref())?;
-        let made = self.draft(manager, owner, wish)?;
-        for round in 0..TRIES {
-            if let Ok(ended) = self.try_make(manager, &made).await? {
-                self.metrics.key_changed(KeyChange::Made);
-                tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
-                for id in &ended {
-                    self.metrics.key_changed(KeyChange::Revoked);
-                    tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
-                }
-                return Ok((made, ended));
-            }
-            give_way(round).await;
-        }
-        Err(KeysError::Contended)
     }
 
     /// A person's live keys after `after`, in the order in which they were made.
@@ -294,96 +241,6 @@ impl Keys {
         }
     }
 
-    fn draft(&self, manager: &Manager<'_>, owner: &str, wish: &Wish) -> Result<Made, KeysError> {
-        let now = self.clock.now();
-        let shard = users::shard_of(owner);
-        let ancestors = manager.key().map(Key::with_ancestors).unwrap_or_default();
-        if ancestors.len() > MOST_ANCESTORS {
-            return Err(KeysError::TooDeep);
-        }
-        let (secret, expires) = (KeySecret::mint(shard), self.expiry(manager, wish.lasting, now)?);
-        let limits = std::iter::once(wish.limits.clone()).chain(self.ceiling_for(manager, owner)?).chain(manager.limits());
-        let key = Key {
-            id: KeyId::new(shard, now),
-            user: owner.to_owned(),
-            alias: wish.alias.clone(),
-            created: now,
-            expires,
-            limits: limits.filter(|limits| *limits != Limits::default()).collect(),
-            manage_keys: wish.manage_keys,
-            ancestors,
-            by_token: matches!(manager.by, ManagedBy::Token { .. }),
-            application: wish.application.clone(),
-            last_used: None,
-            secrets: vec![Secret::new(&secret.digest())],
-        };
-        Ok(Made { key, secret })
-    }
-
-    fn expiry(&self, manager: &Manager<'_>, lasting: Option<Lasting>, now: Timestamp) -> Result<Timestamp, KeysError> {
-        let wanted = match lasting {
-            None => now + self.settings.default_duration.min(self.settings.max_duration),
-            Some(lasting) => lasting.after(now).ok_or(KeysError::Duration)?,
-        };
-        if wanted <= now || wanted > now + self.settings.max_duration {
-            return Err(KeysError::Duration);
-        }
-        Ok(manager.expires().map_or(wanted, |end| wanted.min(end)))
-    }
-
-    /// Who gets the secret of somebody else's key gets no higher role by it than their own.
-    fn ceiling_for(&self, manager: &Manager<'_>, owner: &str) -> Result<Option<Limits>, KeysError> {
-        let role = manager.role.ok_or(KeysError::NoRole)?;
-        Ok((owner != manager.user).then(|| Limits::ceiling(Some(role))))
-    }
-
-    async fn try_make(&self, manager: &Manager<'_>, made: &Made) -> Result<Result<Vec<KeyId>, Conflict>, KeysError> {
-        let (key, now) = (&made.key, self.clock.now());
-        let (owner, turn) = (User::key(&key.user), KeysOf::place(&key.user));
-        let (user, turn, parent) =
-            tokio::join!(self.records.get::<User>(&owner), self.records.get::<KeysOf>(&turn), self.parent(manager, key));
-        let (user, turn, parent) = (user?.ok_or(KeysError::NoSuchUser)?, turn?, parent?);
-        if user.value.disabled {
-            return Err(KeysError::Disabled);
-        }
-        let change = self.records.change(key.id.shard()).expect_version(&owner, user.version);
-        let change = parent.iter().fold(change, |change, (place, version)| change.expect_version(place, *version));
-        // The turn was known before: whoever makes a key from then on takes it away.
-        let (ended, change) = self.make_room(manager, take_turn(change, &key.user, turn), key, now).await?;
-        let change = put_key(change, key, &made.secret, now);
-        let (id, ttl) = (key.id.to_string(), key.ttl(now));
-        let change = key.indices().fold(change, |change, index| change.index_add(&index, &id, ttl));
-        Ok(change.commit().await?.map(|_| ended))
-    }
-
-    /// Takes out what is dead, and what an application has too many of.
-    async fn make_room<'a>(
-        &self,
-        manager: &Manager<'_>,
-        change: Change<'a>,
-        key: &Key,
-        now: Timestamp,
-    ) -> Result<(Vec<KeyId>, Change<'a>), KeysError> {
-        let (mut ended, mut change) = (Vec::new(), change);
-        if let Some(application) = key.application.as_deref() {
-            let roll = Roll::of_application(&self.records, &key.user, application, now);
-            let (outgrown, dead) = roll.outgrown(MOST_OF_AN_APPLICATION, |old| manager.may_replace(old)).await?;
-            change = outgrown.iter().fold(dead.remove_from(change), |change, key| key.remove_from(change));
-            ended = outgrown.iter().map(|key| key.id).collect();
-        }
-        let most = self.settings.max_per_user + ended.len();
-        let dead = Roll::new(&self.records, &key.user, now).make_room(most).await?;
-        Ok((ended, dead.remove_from(change)))
-    }
-
-    /// The key by which another is made has to be there still; in another shard than the new key's it
-    /// can't be expected, and is looked at again at each use.
-    async fn parent(&self, manager: &Manager<'_>, key: &Key) -> Result<Parent, KeysError> {
-        let Some(parent) = manager.key() else { return Ok(None) };
-        let stored = self.get(parent.id).await?.ok_or(KeysError::Ended)?;
-        Ok((parent.id.shard() == key.id.shard()).then(|| (Key::place(parent.id), stored.version)))
-    }
-
     async fn try_regenerate(
         &self,
         manager: &Manager<'_>,
@@ -403,86 +260,6 @@ impl Keys {
         let change = put_key(change, &key, &secret, now).revoke_key(&key.id.to_string());
         Ok(change.commit().await?.map(|_| Made { key, secret }))
     }
-}
-
-impl Manager<'_> {
-    fn require_managing(&self) -> Result<(), KeysError> {
-        match self.by {
-            ManagedBy::Person => Ok(()),
-            ManagedBy::Key(key) if key.manage_keys => Ok(()),
-            ManagedBy::Key(_) | ManagedBy::Token { .. } => Err(KeysError::NotManaging),
-        }
-    }
-
-    /// The key by which others are made or ended.
-    fn key(&self) -> Option<&Key> {
-        match self.by {
-            ManagedBy::Key(key) => Some(key),
-            ManagedBy::Person | ManagedBy::Token { .. } => None,
-        }
-    }
-
-    /// When what is made ends at the latest.
-    fn expires(&self) -> Option<Timestamp> {
-        match &self.by {
-            ManagedBy::Person => None,
-            ManagedBy::Key(key) => Some(key.expires),
-            ManagedBy::Token { expires, .. } => Some(*expires),
-        }
-    }
-
-    /// What narrows everything that is made.
-    fn limits(&self) -> Vec<Limits> {
-        match &self.by {
-            ManagedBy::Person => Vec::new(),
-            ManagedBy::Key(key) => key.limits.clone(),
-            ManagedBy::Token { limits, .. } => vec![limits.clone()],
-        }
-    }
-
-    /// Whether a key may go so that there is room for a new one. Not in person only what was made in the same way goes:
-    /// by a key never the key itself or what made it, with which the new one would be dead at once, and never what the
-    /// person gave elsewhere.
-    fn may_replace(&self, old: &Key) -> bool {
-        match self.by {
-            ManagedBy::Person => true,
-            ManagedBy::Key(own) => old.ancestors.contains(&own.id),
-            ManagedBy::Token { .. } => old.by_token,
-        }
-    }
-
-    /// Whether a key is theirs, or their key's.
-    fn holds(&self, key: &Key) -> bool {
-        match self.by {
-            ManagedBy::Person => key.user == self.user,
-            ManagedBy::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),
-            ManagedBy::Token { .. } => false,
-        }
-    }
-}
-
-impl Key {
-    /// The line of a key that this one makes.
-    fn with_ancestors(&self) -> Vec<KeyId> {
-        self.ancestors.iter().copied().chain([self.id]).collect()
-    }
-}
-
-/// Whoever makes a key of the same person at the same time finds that it isn't their turn any more.
-fn take_turn<'a>(change: Change<'a>, user: &str, turn: Option<Stored<KeysOf>>) -> Change<'a> {
-    let place = KeysOf::place(user);
-    let made = turn.as_ref().map_or(0, |turn| turn.value.made) + 1;
-    let change = match turn {
-        None => change.expect_absent(&place),
-        Some(turn) => change.expect_version(&place, turn.version),
-    };
-    change.put(&place, &KeysOf { made }, crate::store::Ttl::Forever)
-}
-
-fn put_key<'a>(change: Change<'a>, key: &Key, secret: &KeySecret, now: Timestamp) -> Change<'a> {
-    let pointer = Pointer::place(key.id.shard(), &secret.digest());
-    let ttl = key.ttl(now);
-    change.put(&Key::place(key.id), key, ttl).put(&pointer, &Pointer { key: key.id }, ttl)
 }
 
 /// For a random while that grows, up to some 30 ms, so that those who met don't meet again.

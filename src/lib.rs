@@ -30,6 +30,7 @@ pub mod oidc;
 pub mod principals;
 pub mod roles;
 pub mod session;
+pub mod sign_ins;
 pub mod tokens;
 pub mod upstream;
 pub mod users;
@@ -38,6 +39,7 @@ pub mod store;
 
 pub mod causes;
 pub mod clock;
+pub mod epoch;
 pub mod files;
 pub mod flights;
 pub mod fresh;

@@ -8,13 +8,13 @@ use crate::{
     clock::Clock,
     continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
-    oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken},
-    principal::{Grant, IdentityClaims, Role, RuleName, Source},
+    oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken, Verified},
+    principal::Source,
     return_to::ReturnTo,
-    roles::{RoleMap, RoleMaps},
     secret::Handle,
+    sign_ins::{Refused, SignIns},
     store::Failed,
-    users::{Admission, SignIn, SignedIn, User, Users, UsersError},
+    users::{self, Before, SignIn},
 };
 
 /// Error codes are short words (RFC 6749, section 4.1.2.1).
@@ -23,8 +23,7 @@ const LONGEST_ERROR_CODE: usize = 64;
 pub struct Login {
     providers: Arc<Providers>,
     flows: Flows,
-    users: Arc<Users>,
-    role_maps: Arc<RoleMaps>,
+    sign_ins: Arc<SignIns>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -45,6 +44,8 @@ pub struct Browser {
     pub binding: Option<Binding>,
     /// The session cookie's value, from an earlier sign-in.
     pub session: Option<String>,
+    /// What it says that it is.
+    pub agent: Option<String>,
 }
 
 /// A login that succeeded.
@@ -108,12 +109,11 @@ impl Login {
     pub fn new(
         providers: Arc<Providers>,
         flows: Flows,
-        users: Arc<Users>,
-        role_maps: Arc<RoleMaps>,
+        sign_ins: Arc<SignIns>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { providers, flows, users, role_maps, clock, metrics }
+        Self { providers, flows, sign_ins, clock, metrics }
     }
 
     pub fn providers(&self) -> &Providers {
@@ -154,7 +154,7 @@ impl Login {
             return Err((Why::NoCode, self.flows.again(state)));
         }
         // Before anything is used up.
-        if !self.role_maps.current().is_known() {
+        if !self.sign_ins.may_begin() {
             return Err((Why::NoRoleMapYet, self.flows.again(state)));
         }
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
@@ -172,45 +172,11 @@ impl Login {
         }
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
-        let replaces = browser.session.as_deref().and_then(|cookie| self.users.session_handle(cookie));
-        let sign_in = SignIn { identity: verified.identity, sid: verified.sid, logout: verified.logout, replaces };
-        // One map for the whole sign-in: an edit that comes in between counts at the next check.
-        let in_force = self.role_maps.current();
-        let map = &in_force.map;
-        self.tell_absent_sources(map, &sign_in.identity);
-        let grant = |user: &User| map.grant(&user.identities, user.pinned.as_ref());
-        let admit = |user: &User| match grant(user) {
-            _ if user.disabled => Admission::Refused,
-            grant if grant.role.is_some() => Admission::Admitted { pin: map.pin(&grant) },
-            _ => Admission::Refused,
-        };
-        match self.users.sign_in(&sign_in, admit).await.map_err(store_after)? {
-            SignedIn::Refused { user } if user.disabled => Err(Why::Disabled),
-            SignedIn::Refused { user } => Err(grant(&user).missing_source.map_or(Why::NoRole, Why::MissingSource)),
-            SignedIn::Admitted { user, handle } => {
-                self.tell_login(provider, &user, &grant(&user));
-                Ok(handle)
-            }
-        }
-    }
-
-    fn tell_login(&self, provider: &Provider, user: &User, grant: &Grant) {
-        let (role, rule) = (grant.role.as_ref().map(Role::as_str), grant.rule.as_ref().map(RuleName::as_str));
-        self.metrics.login_with_role(provider.id(), role.unwrap_or_default());
-        // Here and not where a check judges: how often that happens is the cache's affair.
-        self.metrics.dropped_claim_values.inc_by(u64::from(grant.dropped));
-        tracing::info!(provider = provider.id(), user = user.id, role, rule, "login");
-    }
-
-    /// Nothing stands in for a source that is absent, so whoever wonders about a role is told.
-    fn tell_absent_sources(&self, map: &RoleMap, identity: &IdentityClaims) {
-        let provider = identity.provider.as_str();
-        let absent = Source::ALL.into_iter().filter(|source| identity.source(*source).is_none());
-        absent.for_each(|source| self.metrics.source_absent(provider, source));
-        for source in map.missing_sources(identity) {
-            let source = source.as_str();
-            tracing::warn!(provider, source, "a login has no claims from a source that the role map names");
-        }
+        let replaces = browser.session.as_deref().and_then(|cookie| self.sign_ins.users().session_handle(cookie));
+        let Verified { identity, sid, logout } = verified;
+        let browser = users::Browser { replaces, agent: browser.agent.clone() };
+        let sign_in = SignIn { identity, sid, logout, browser, before: Before::Stays };
+        Ok(self.sign_ins.enter(&sign_in).await?.handle)
     }
 
     fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTo>) {
@@ -248,6 +214,13 @@ fn accepted_code(callback: &Callback) -> Result<&str, Why> {
     callback.code.as_deref().ok_or(Why::NoCode)
 }
 
-fn store_after(error: UsersError) -> Why {
-    Why::StoreAfter(error.to_string())
+impl From<Refused> for Why {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Disabled => Self::Disabled,
+            Refused::NoRole => Self::NoRole,
+            Refused::MissingSource(source) => Self::MissingSource(source),
+            Refused::Store(error) => Self::StoreAfter(error.to_string()),
+        }
+    }
 }

@@ -131,6 +131,13 @@ pub enum EmailTrust {
     Always,
 }
 
+/// The provider, and the issuer, of accounts that have a password here. No other provider may be called so.
+pub const LOCAL: &str = "local";
+
+/// The claims of a local account: what its invitation granted.
+pub const ROLE_CLAIM: &str = "user_role";
+pub const TEAMS_CLAIM: &str = "teams";
+
 /// RFC 5321's bound on an address; a preferred user name is held to the same.
 const LONGEST_IDENTIFIER: usize = 254;
 

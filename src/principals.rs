@@ -381,6 +381,8 @@ impl Inner {
     fn standing(&self, holder: &Holder, asked: &Asked<'_>) -> Standing {
         let now = self.clock.now();
         match (holder, asked.what) {
+            (Holder::Session(SignedIn { session, user }), _) if session.epoch != user.session_epoch => Standing::Ended,
+            (Holder::Key(WithKey { key, user }), _) if key.key.epoch != user.key_epoch => Standing::Ended,
             (Holder::Session(SignedIn { session, .. }), _) => {
                 self.settings.limits.standing(session.created, session.last_seen(), now)
             }

@@ -11,6 +11,7 @@ mod glob;
 mod in_force;
 mod index;
 mod litellm;
+mod local;
 mod rules;
 mod teams;
 
@@ -26,6 +27,7 @@ use crate::{
     principal::{Grant, IdentityClaims, Pinned, Role, RuleName, Source},
 };
 use litellm::Mappings;
+use local::Local;
 use rules::{Rule, Rules};
 use teams::TeamRules;
 
@@ -43,6 +45,7 @@ pub struct RoleMap {
     access: Option<AccessRules>,
     missing_source: MissingSource,
     grants: Grants,
+    local: Local,
     /// Sources that rules name, each with the provider that the rule is about.
     named_sources: Vec<(Option<Box<str>>, Source)>,
 }
@@ -162,7 +165,7 @@ impl RoleMap {
             return Grant { missing_source: Some(source), ..Grant::default() };
         }
         let (role, rule) = self.best_of(self.rules.best(identities), identities).or_else(otherwise).unzip();
-        let (teams, dropped) = self.teams.of(identities);
+        let (teams, dropped) = self.teams.of(identities, self.local_teams(identities));
         Grant { role, teams, rule, dropped, missing_source: None }
     }
 
@@ -171,7 +174,7 @@ impl RoleMap {
     pub fn judge_by_trying(&self, identities: &[IdentityClaims]) -> Grant {
         let best = self.best_of(self.rules.best_by_trying(identities), identities);
         let (role, rule) = best.or_else(|| self.by_default()).unzip();
-        let (teams, dropped) = self.teams.of_by_trying(identities);
+        let (teams, dropped) = self.teams.of_by_trying(identities, self.local_teams(identities));
         Grant { role, teams, rule, dropped, missing_source: None }
     }
 
@@ -189,11 +192,11 @@ impl RoleMap {
     }
 
     fn best_of(&self, rule: Option<&Rule>, identities: &[IdentityClaims]) -> Option<(Role, RuleName)> {
-        let rule = rule.map(|rule| (rule.rank, &rule.role, &rule.origin));
+        let rule = rule.map(|rule| (rule.rank, rule.role.clone(), rule.origin.name.clone()));
         let mapping = self.mappings.as_ref().and_then(|mappings| mappings.best(identities));
-        let mapping = mapping.map(|mapping| (mapping.rank, &mapping.role, &mapping.origin));
-        let best = rule.into_iter().chain(mapping).min_by_key(|(rank, ..)| *rank);
-        best.map(|(_, role, origin)| (role.clone(), origin.name.clone()))
+        let mapping = mapping.map(|mapping| (mapping.rank, mapping.role.clone(), mapping.origin.name.clone()));
+        let all = rule.into_iter().chain(mapping).chain(self.local_role(identities));
+        all.min_by_key(|(rank, ..)| *rank).map(|(_, role, rule)| (role, rule))
     }
 
     fn by_default(&self) -> Option<(Role, RuleName)> {

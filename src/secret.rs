@@ -44,6 +44,17 @@ impl Digest {
         &self.0
     }
 
+    /// Reads back what [`Digest::to_hex`] made, and nothing else.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase()).map(|digit| digit as u8);
+        let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
+            [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
+            _ => None,
+        });
+        let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
+        bytes.try_into().ok().map(Self)
+    }
+
     pub fn to_hex(self) -> String {
         use fmt::Write;
         self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::since,
+    epoch::Epoch,
     secret::Digest,
     store::{Key, Kind, Record, Shard, Ttl},
 };
@@ -25,6 +26,12 @@ pub struct Session {
     pub sid: Option<String>,
     #[serde(default, skip_serializing_if = "Logout::is_empty")]
     pub logout: Logout,
+    /// Its user's when it was begun: it lasts no longer than that.
+    #[serde(default)]
+    pub epoch: Epoch,
+    /// What the browser said that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
 }
 
 /// What the provider will want to hear when the session ends there too (RP-Initiated Logout 1.0).
@@ -149,8 +156,16 @@ mod tests {
     fn debug_shows_no_hint() {
         let now = SystemClock.now();
         let logout = Logout { hint: Some("hidden".into()), id_token: Some("hidden".into()) };
-        let session =
-            Session { user: "u".into(), created: now, last_seen: now, provider: "p".into(), sid: Some("hidden".into()), logout };
+        let session = Session {
+            user: "u".into(),
+            created: now,
+            last_seen: now,
+            provider: "p".into(),
+            sid: Some("hidden".into()),
+            logout,
+            epoch: Epoch::begin(),
+            agent: Some("hidden".into()),
+        };
         assert!(!format!("{session:?}").contains("hidden"));
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     roles::{self, RoleMaps},
     secret::{KeyRing, RingKeys, SecretCell},
     session::Limits,
+    sign_ins::SignIns,
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
     tokens::{Issuer, Tokens},
     upstream::Upstream,
@@ -92,8 +93,8 @@ impl Parts {
             Checker::new(Arc::clone(&principals), Arc::clone(&tokens), Arc::clone(&role_maps), Arc::clone(&upstream), trust);
         let checker = Arc::new(checker);
         let flows = Flows::new(records, Arc::clone(clock));
-        let login =
-            Login::new(Arc::clone(&providers), flows, Arc::clone(&users), role_maps, Arc::clone(clock), Arc::clone(&metrics));
+        let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), role_maps, Arc::clone(&metrics)));
+        let login = Login::new(Arc::clone(&providers), flows, sign_ins, Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
         let login = Arc::new(login);
         let _watches = watches;

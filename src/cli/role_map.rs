@@ -300,7 +300,7 @@ impl fmt::Display for Access {
 
 fn tell(f: &mut fmt::Formatter<'_>, label: &str, all: &[Given], end: &str) -> fmt::Result {
     all.iter()
-        .try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(what), at(Some(*line))))
+        .try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(what), at(*line)))
 }
 
 /// A claim's value, which must not look like a line of ours.

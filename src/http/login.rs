@@ -13,6 +13,7 @@ use super::{
     page,
     pages::{self, NotConfigured, ProviderLink, SignIn},
     redirect,
+    request::user_agent,
 };
 use crate::{
     continuation::Continuation,
@@ -117,7 +118,11 @@ pub(super) async fn callback(
         return error::unknown_provider().respond(&request);
     };
     let callback = query.into_inner().into();
-    let browser = Browser { binding: site.cookies.binding_in(&request), session: site.cookies.session_in(&request) };
+    let browser = Browser {
+        binding: site.cookies.binding_in(&request),
+        session: site.cookies.session_in(&request),
+        agent: user_agent(&request),
+    };
     match login.finish(provider, &callback, &browser).await {
         Ok(finished) => {
             let mut response = go_on(&site, &finished.continuation);

@@ -4,7 +4,7 @@
 use std::{io, net::IpAddr, panic::AssertUnwindSafe, time::Duration};
 
 use actix_web::{
-    HttpMessage,
+    HttpMessage, HttpRequest,
     body::MessageBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::{InternalError, PayloadError},
@@ -23,6 +23,8 @@ use super::{
     request_id::{REQUEST_ID, RequestId},
 };
 use crate::metrics::Metrics;
+
+const LONGEST_AGENT: usize = 256;
 
 /// Whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +53,12 @@ impl ProxyTrust {
         }
         Some(client)
     }
+}
+
+/// What a browser says that it is, as far as a list of sessions shows it.
+pub(super) fn user_agent(request: &HttpRequest) -> Option<String> {
+    let said = request.headers().get(header::USER_AGENT)?.to_str().ok()?;
+    Some(said.chars().take(LONGEST_AGENT).collect()).filter(|agent: &String| !agent.is_empty())
 }
 
 /// How long a client may take to send a request's body.

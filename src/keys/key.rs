@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Limits;
 use crate::{
     clock,
+    epoch::Epoch,
     secret::{Digest, random_bytes},
     store::{self, Change, Index, Kind, Record, Shard, Ttl},
     users,
@@ -46,6 +47,9 @@ pub struct Key {
     /// The application that it was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
+    /// Its owner's when it was made: it lasts no longer than that.
+    #[serde(default)]
+    pub epoch: Epoch,
     /// To ten minutes or so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,

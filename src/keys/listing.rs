@@ -152,6 +152,11 @@ impl Dead {
         Self { index: index.clone(), gone: Vec::new(), orphans: Vec::new() }
     }
 
+    /// Living ones that are to end.
+    pub(super) fn of_keys(user: &str, keys: Vec<Key>) -> Self {
+        Self { index: index_of(user), gone: Vec::new(), orphans: keys }
+    }
+
     fn is_empty(&self) -> bool {
         self.gone.is_empty() && self.orphans.is_empty()
     }

@@ -9,6 +9,7 @@ use crate::{
     principal::Team,
     secret::KeyRing,
     store::{self, Dropped, Kind, MemoryStore, Record, Store, Ttl},
+    users::{self, User},
 };
 
 const DAY: u64 = 86_400;
@@ -48,16 +49,7 @@ impl Site {
     }
 
     async fn put_user(&self, id: &str, adjust: impl FnOnce(&mut User)) {
-        let now = self.clock.now();
-        let mut user = User {
-            id: id.to_owned(),
-            created: now,
-            identities: Vec::new(),
-            pinned: None,
-            signed_in: None,
-            trusted_redirects: Vec::new(),
-            disabled: false,
-        };
+        let mut user = User::new(id, self.clock.now());
         adjust(&mut user);
         let place = User::key(id);
         self.records.change(place.shard).put(&place, &user, Ttl::Forever).commit().await.unwrap().unwrap();

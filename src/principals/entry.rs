@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::SignedIn;
 use crate::{
+    epoch::Epoch,
     keys::{Key, KeyId, Narrow},
     principal::{IdentityClaims, Judged, Pinned},
     secret::Digest,
@@ -26,6 +27,7 @@ pub struct CachedSession {
     pub user: String,
     pub provider: String,
     pub created: Timestamp,
+    pub(super) epoch: Epoch,
     pub(super) shard: Shard,
     pub(super) generation: u64,
     pub(super) read: Instant,
@@ -40,6 +42,8 @@ pub struct CachedUser {
     /// When the claims were last verified, to the hour.
     pub verified: Timestamp,
     pub disabled: bool,
+    pub(super) session_epoch: Epoch,
+    pub(super) key_epoch: Epoch,
     /// What the role map said of these very claims.
     pub judged: ArcSwapOption<Judged>,
     pub(super) generation: u64,
@@ -92,6 +96,7 @@ impl CachedSession {
             user: session.user.clone(),
             provider: session.provider.clone(),
             created: session.created,
+            epoch: session.epoch,
             shard,
             generation,
             read,
@@ -107,8 +112,9 @@ impl CachedSession {
 impl CachedUser {
     pub(super) fn new(user: User, generation: u64, read: Instant) -> Self {
         let verified = user.verified();
-        let User { id, identities, pinned, disabled, .. } = user;
-        Self { id, identities, pinned, verified, disabled, judged: ArcSwapOption::empty(), generation, read }
+        let User { id, identities, pinned, disabled, session_epoch, key_epoch, .. } = user;
+        let judged = ArcSwapOption::empty();
+        Self { id, identities, pinned, verified, disabled, session_epoch, key_epoch, judged, generation, read }
     }
 }
 

@@ -16,6 +16,7 @@ use self::access::RawAccessRule;
 use self::litellm::{Compiled, RawLitellm};
 use self::mistakes::{Mistakes, line, shape_error};
 use self::rules::{RawRule, RawTeamRule};
+use super::local::Local;
 use super::rules::Rules;
 use super::teams::TeamRules;
 use super::{Grants, MissingSource, Origin, Rank, RoleMap};
@@ -115,7 +116,8 @@ pub(super) fn default_map() -> RoleMap {
 
 /// What holds while the document that restricts is gone: nobody gets a role, and no path is open to anyone.
 pub(super) fn closed_map() -> RoleMap {
-    parse("{version: 1, default_role: none, access: []}", iter::empty()).expect("a document that grants nothing is a document")
+    let map = parse("{version: 1, default_role: none, access: []}", iter::empty());
+    RoleMap { local: Local::Ignored, ..map.expect("a document that grants nothing is a document") }
 }
 
 fn compile(document: Document, fragments: Vec<(&str, Fragment)>, mistakes: &mut Mistakes) -> RoleMap {
@@ -153,6 +155,7 @@ fn compile(document: Document, fragments: Vec<(&str, Fragment)>, mistakes: &mut 
         teams,
         mappings,
         grants,
+        local: Local::Counts,
         named_sources,
     }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::condition::{Case, Condition, Place};
 use super::litellm::{Mapping, Mappings};
+use super::local::TEAMS_RULE;
 use super::teams::{TeamRule, fits_a_list};
 use super::{Grants, Origin, RoleMap};
 use crate::principal::{Grant, IdentityClaims, Role, RuleName, Source};
@@ -35,7 +36,8 @@ pub struct Explanation {
 pub struct Given {
     pub what: String,
     pub rule: RuleName,
-    pub line: u64,
+    /// `None` for what an invitation gave.
+    pub line: Option<u64>,
 }
 
 /// A rule that did not hold, though it was about something that these claims have.
@@ -101,7 +103,8 @@ impl RoleMap {
         let rules = rules.map(|rule| given(rule.role.as_str(), &rule.origin));
         let mapping = self.mappings.as_ref().and_then(|mappings| mappings.best(identities));
         let mapping = mapping.map(|mapping| given(mapping.role.as_str(), &mapping.origin));
-        rules.chain(mapping).filter(|held| Some(&held.rule) != grant.rule.as_ref()).collect()
+        let local = self.local_role(identities).map(|(_, role, rule)| Given { what: role.to_string(), rule, line: None });
+        rules.chain(mapping).chain(local).filter(|held| Some(&held.rule) != grant.rule.as_ref()).collect()
     }
 
     /// The teams with the rules that named them, and what named none.
@@ -113,6 +116,8 @@ impl RoleMap {
                 named.extend(rule.name(&value).map(|name| given(&name, &rule.origin)));
             }
         }
+        let local = |team: std::borrow::Cow<'_, str>| Given { what: team.into_owned(), rule: RuleName::new(TEAMS_RULE), line: None };
+        named.extend(self.local_teams(identities).map(local));
         named.sort_by(|a, b| (&a.what, a.line).cmp(&(&b.what, b.line)));
         named.dedup();
         named.into_iter().partition(|name| fits_a_list(&name.what) && grant.teams.iter().any(|team| team.as_str() == name.what))
@@ -148,7 +153,7 @@ fn near_miss(origin: &Origin, role: Option<&Role>, reasons: impl Iterator<Item =
 }
 
 fn given(what: &str, origin: &Origin) -> Given {
-    Given { what: what.to_owned(), rule: origin.name.clone(), line: origin.line }
+    Given { what: what.to_owned(), rule: origin.name.clone(), line: Some(origin.line) }
 }
 
 /// Why a rule does not hold for an identity; `None` where the two have nothing in common.

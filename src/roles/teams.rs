@@ -41,9 +41,9 @@ impl TeamRules {
         self.rules.iter()
     }
 
-    /// The teams, sorted, and how many values were left out.
-    pub fn of(&self, identities: &[IdentityClaims]) -> (Vec<Team>, u32) {
-        let mut names = BTreeSet::new();
+    /// The teams, sorted, with `more` besides what the rules name, and how many values were left out.
+    pub fn of<'a>(&'a self, identities: &'a [IdentityClaims], more: impl Iterator<Item = Cow<'a, str>>) -> (Vec<Team>, u32) {
+        let mut names: BTreeSet<_> = more.collect();
         for identity in identities {
             self.index.visit(identity, |rules, value| {
                 names.extend(rules.iter().filter_map(|number| self.rules[*number as usize].name(value)));
@@ -53,8 +53,12 @@ impl TeamRules {
     }
 
     /// What [`Self::of`] must agree with: every rule tried, one after the other.
-    pub fn of_by_trying(&self, identities: &[IdentityClaims]) -> (Vec<Team>, u32) {
-        let mut names = BTreeSet::new();
+    pub fn of_by_trying<'a>(
+        &'a self,
+        identities: &'a [IdentityClaims],
+        more: impl Iterator<Item = Cow<'a, str>>,
+    ) -> (Vec<Team>, u32) {
+        let mut names: BTreeSet<_> = more.collect();
         for rule in &self.rules {
             let about = identities.iter().filter(|identity| rule.is_about(identity));
             names.extend(about.flat_map(|identity| rule.condition.matching(identity)).filter_map(|value| rule.name(&value)));

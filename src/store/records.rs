@@ -183,6 +183,12 @@ impl Change<'_> {
         self
     }
 
+    /// The same, and waits for a replica to have heard: something was taken away.
+    pub fn revoke_user(mut self, id: &str) -> Self {
+        self.commit.urgency = Urgency::Revocation;
+        self.drop_user(id)
+    }
+
     /// Has every pod read a key again, and waits for a replica to have heard: something was taken away.
     pub fn revoke_key(mut self, id: &str) -> Self {
         self.dropped.push(Dropped::Key(id.to_owned()));

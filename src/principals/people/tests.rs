@@ -14,7 +14,7 @@ use crate::{
     secret::KeyRing,
     session::{Limits, Logout},
     store::{MemoryStore, Records, Ttl},
-    users::{Admission, SignIn, SignedIn, User, Users},
+    users::{Admission, Before, Browser, SignIn, SignedIn, User, Users},
 };
 
 const ISSUER: &str = "https://idp.example.com";
@@ -67,7 +67,8 @@ impl World {
             access_token: None,
             userinfo: None,
         };
-        let sign_in = SignIn { identity, sid: None, logout: Logout::default(), replaces: None };
+        let (logout, browser) = (Logout::default(), Browser::default());
+        let sign_in = SignIn { identity, sid: None, logout, browser, before: Before::Stays };
         match self.users.sign_in(&sign_in, |_| Admission::Admitted { pin: None }).await.expect("the store answers") {
             SignedIn::Admitted { user, .. } => user,
             SignedIn::Refused { .. } => unreachable!("everybody is admitted"),

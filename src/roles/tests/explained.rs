@@ -57,7 +57,7 @@ fn what_gave_and_what_gave_less_are_named_with_their_lines() {
     assert_eq!((explanation.role.unwrap().as_str(), explanation.rule.unwrap().as_str()), ("proxy_admin", "rules[1]"));
     let outranked: Vec<_> =
         explanation.outranked.iter().map(|given| (given.rule.as_str(), given.what.as_str(), given.line)).collect();
-    assert_eq!(outranked, [("rules[0]", "internal_user", 4)]);
+    assert_eq!(outranked, [("rules[0]", "internal_user", Some(4))]);
     let teams: Vec<_> = explanation.teams.iter().map(|given| (given.what.as_str(), given.rule.as_str())).collect();
     assert_eq!(teams, [("staff", "teams[0]"), ("staff", "teams[1]"), ("z", "teams[2]")]);
     assert_eq!(explanation.dropped_teams.iter().map(|given| given.what.as_str()).collect::<Vec<_>>(), ["a,b"]);
