@@ -82,6 +82,24 @@ pub struct Selected<'a>(SmallVec<[&'a Rule; 4]>);
 static NOTHING: UpstreamCredential = UpstreamCredential::Nothing;
 static CLIENTS_OWN: UpstreamCredential = UpstreamCredential::ClientsOwn;
 
+/// What the rules that decide say of what the upstream receives, before what holds where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Said<'a> {
+    Nothing,
+    All(&'a UpstreamCredential),
+    /// The others leave it open.
+    Some(&'a UpstreamCredential),
+    /// One of them may be about another upstream.
+    Disagree,
+}
+
+/// Whether somebody was looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Anyone,
+    Somebody,
+}
+
 /// Why no rule decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -218,19 +236,6 @@ impl Rule {
         Ok(())
     }
 
-    /// Where the rule says nothing, `default` does, which is for who is signed in; and without one, what the rule does
-    /// not read is left as it is.
-    fn upstream_credential<'a>(&'a self, default: Option<&'a UpstreamCredential>) -> &'a UpstreamCredential {
-        match (&self.upstream_credential, self.allow) {
-            (Some(said), _) => said,
-            (None, Allow::Anyone) => &CLIENTS_OWN,
-            (None, _) => default.unwrap_or(match self.read.contains(Place::Authorization) {
-                true => &NOTHING,
-                false => &CLIENTS_OWN,
-            }),
-        }
-    }
-
     /// Where another reading's rule looks further, a credential may be found that this one would not
     /// have: a cookie must not do for a path that is for keys in headers.
     fn reads(&self, by: CredentialKind) -> bool {
@@ -274,11 +279,27 @@ impl<'a> Selected<'a> {
         self.0.iter().fold(Places::NONE, |places, rule| places.union(rule.read))
     }
 
-    /// What the upstream receives: nothing where the rules disagree, since one of them may be about another upstream.
-    pub fn upstream_credential<'b>(&'b self, default: Option<&'b UpstreamCredential>) -> &'b UpstreamCredential {
-        let mut said = self.0.iter().map(|rule| rule.upstream_credential(default));
-        let first = said.next().unwrap_or(&NOTHING);
-        if said.all(|other| other == first) { first } else { &NOTHING }
+    /// What the rules say of what the upstream receives.
+    pub fn upstream_credential(&self) -> Said<'a> {
+        let mut said = self.0.iter().filter_map(|rule| rule.upstream_credential.as_ref());
+        let all = said.clone().count() == self.0.len();
+        match said.next() {
+            None => Said::Nothing,
+            Some(first) if said.any(|other| other != first) => Said::Disagree,
+            Some(first) if all => Said::All(first),
+            Some(first) => Said::Some(first),
+        }
+    }
+
+    /// What holds for the rules that say nothing. The client's own is left as it is where it was not read, for anybody's sake:
+    /// what was, is what a key of ours stands in.
+    pub fn unsaid<'b>(&self, who: Who, default: Option<&'b UpstreamCredential>) -> &'b UpstreamCredential {
+        match (who, default) {
+            (Who::Anyone, _) => &CLIENTS_OWN,
+            (Who::Somebody, Some(default)) => default,
+            (Who::Somebody, None) if self.reads().contains(Place::Authorization) => &NOTHING,
+            (Who::Somebody, None) => &CLIENTS_OWN,
+        }
     }
 
     /// Whether every rule allows who has this grant and was recognised in this way.
@@ -289,6 +310,18 @@ impl<'a> Selected<'a> {
     fn add(&mut self, rule: &'a Rule) {
         if !self.0.iter().any(|known| std::ptr::eq(*known, rule)) {
             self.0.push(rule);
+        }
+    }
+}
+
+impl<'a> Said<'a> {
+    /// What the upstream receives, with `unsaid` where a rule leaves it open; nothing where they disagree.
+    pub fn or(self, unsaid: &'a UpstreamCredential) -> &'a UpstreamCredential {
+        match self {
+            Self::Nothing => unsaid,
+            Self::All(said) => said,
+            Self::Some(said) if said == unsaid => said,
+            Self::Some(_) | Self::Disagree => &NOTHING,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt, sync::Arc};
 use jsonwebtoken::jwk::JwkSet;
 
 use crate::{
-    access::{Selected, UpstreamCredential},
+    access::{Selected, UpstreamCredential, Who},
     metrics::{Metrics, UpstreamCredentialLabel},
     principal::{Grant, Judged, Role, Team, Vouched},
     secret::SecretCell,
@@ -61,8 +61,9 @@ impl Upstream {
     /// What is sent by these rules for somebody, or for who wasn't looked up.
     pub fn sends(&self, rules: Option<&Selected<'_>>, judged: Option<&Judged>) -> Sent {
         let default = self.default.as_ref();
+        let who = if judged.is_some() { Who::Somebody } else { Who::Anyone };
         let wanted = match rules {
-            Some(rules) => rules.upstream_credential(default),
+            Some(rules) => rules.upstream_credential().or(rules.unsaid(who, default)),
             None => default.unwrap_or(&UpstreamCredential::Nothing),
         };
         let (sent, label) = match wanted {

@@ -65,6 +65,7 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) async fn make(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        warn_of_an_open_check(config);
         let metrics = Arc::new(Metrics::new());
         let mut watches = Vec::new();
         let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
@@ -152,6 +153,16 @@ async fn wait_for(store: &dyn Store) {
         let why = store.sequences().await.into_iter().find_map(Result::err);
         let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
         tracing::error!(why, "waiting for the store; this pod is not ready");
+    }
+}
+
+/// What the check's listener answers may hold the upstream's credential, for whoever asks in the right way.
+fn warn_of_an_open_check(config: &Config) {
+    if !config.upstream_credential.fixed.is_empty() && !config.listen.check.ip().is_loopback() {
+        tracing::warn!(
+            listener = %config.listen.check,
+            "the check's listener is no loopback address, and its answers carry the upstream's credential: let nobody but the gateway reach it"
+        );
     }
 }
 

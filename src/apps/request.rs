@@ -51,6 +51,8 @@ pub enum RequestError {
     ResponseMode,
     #[error("response_mode needs a redirect_uri.")]
     ModeWithoutRedirect,
+    #[error("The parameters must be UTF-8.")]
+    NoText,
     #[error("state must have at most {LONGEST_STATE} bytes.")]
     State,
     #[error("A parameter is there twice.")]
@@ -97,6 +99,10 @@ impl Asked {
 
 impl Parameters {
     fn read(query: &str) -> Result<Self, RequestError> {
+        // What is no text would come back as another one.
+        if percent_encoding::percent_decode_str(query).decode_utf8().is_err() {
+            return Err(RequestError::NoText);
+        }
         let mut read = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let field = match &*name {
@@ -198,6 +204,7 @@ mod tests {
     #[case("response_type=oauth_token&response_type=oauth_token", RequestError::Repeated)]
     #[case("response_type=oauth_token&state=a&state=b", RequestError::Repeated)]
     #[case("response_type=oauth_token&redirect_uri=vscode%3A%2F%2Fp&redirect_uri=vscode%3A%2F%2Fq", RequestError::Repeated)]
+    #[case("response_type=oauth_token&state=%ff", RequestError::NoText)]
     #[case("response_type=oauth_token&response_mode=form_post", RequestError::ResponseMode)]
     #[case("response_type=oauth_token&response_mode=fragment", RequestError::ModeWithoutRedirect)]
     #[case("response_type=oauth_token&redirect_uri=javascript:alert(1)", RequestError::Redirect(RedirectError::Scheme))]

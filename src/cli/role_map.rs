@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    access::{AccessRules, CheckRequest},
-    check,
+    access::{AccessRules, CheckRequest, Said, Who},
+    check::{self, Permitted},
     gateway::nginx,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
@@ -94,6 +94,9 @@ enum DefaultIsFor {
 struct Access {
     allowed: bool,
     reason: String,
+    /// What the upstream receives of a credential, where it may pass.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream_credential: Option<String>,
     /// Every reading of the path, with the rule that it selects.
     readings: Vec<ReadingOf>,
 }
@@ -185,7 +188,32 @@ impl ExplainArgs {
             Ok(reason) => reason.to_string(),
             Err(reason) => reason.to_string(),
         };
-        Ok(Access { allowed: decided.is_ok(), reason, readings: readings(map.access(), &request) })
+        let upstream_credential = decided.as_ref().ok().map(|permitted| upstream_credential(map.access(), &request, *permitted));
+        Ok(Access { allowed: decided.is_ok(), reason, upstream_credential, readings: readings(map.access(), &request) })
+    }
+}
+
+/// The outcome as the check has it. The default is in the configuration, which isn't read here.
+fn upstream_credential(access: Option<&AccessRules>, request: &CheckRequest<'_>, permitted: Permitted) -> String {
+    const DEFAULT: &str = "upstream_credential.default";
+    let selected = access.and_then(|access| access.select(request).ok());
+    let Some(selected) = selected else { return format!("what {DEFAULT} says, else none") };
+    let who = match permitted {
+        Permitted::Anyone => Who::Anyone,
+        Permitted::ThisPerson => Who::Somebody,
+    };
+    let unsaid = selected.unsaid(who, None);
+    match (selected.upstream_credential(), who) {
+        (Said::Disagree, _) => "none, since the readings disagree".to_owned(),
+        (Said::All(said), _) => said.as_str().to_owned(),
+        (said, Who::Anyone) => said.or(unsaid).as_str().to_owned(),
+        (Said::Nothing, Who::Somebody) => format!("what {DEFAULT} says, else {}", unsaid.as_str()),
+        (Said::Some(said), Who::Somebody) if said == unsaid => {
+            format!("{} where {DEFAULT} says the same or is not set, else none, since the readings disagree", said.as_str())
+        }
+        (Said::Some(said), Who::Somebody) => {
+            format!("{} where {DEFAULT} says the same, else none, since the readings disagree", said.as_str())
+        }
     }
 }
 
@@ -291,16 +319,18 @@ impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "access: {}, {}", if self.allowed { "allowed" } else { "refused" }, self.reason)?;
         for ReadingOf { how, path, rule, upstream_credential } in &self.readings {
-            let sends = upstream_credential.as_ref().map(|name| format!(", which sends {name}")).unwrap_or_default();
+            let sends = upstream_credential.as_ref().map(|name| format!(", which says {name}")).unwrap_or_default();
             writeln!(f, "  {path:?} ({how}) selects {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
+        }
+        if let Some(outcome) = &self.upstream_credential {
+            writeln!(f, "the upstream receives: {outcome}")?;
         }
         Ok(())
     }
 }
 
 fn tell(f: &mut fmt::Formatter<'_>, label: &str, all: &[Given], end: &str) -> fmt::Result {
-    all.iter()
-        .try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(what), at(*line)))
+    all.iter().try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(what), at(*line)))
 }
 
 /// A claim's value, which must not look like a line of ours.

@@ -125,7 +125,7 @@ impl Section<'_> {
         let path = PathBuf::from(&text.text);
         let checked = read_secret_file(&path).map_err(|error| error.to_string()).and_then(|secret| {
             let checked = (fields.check)(secret.expose_secret());
-            checked.map(|()| secret).map_err(|wrong| format!("what the file holds {wrong}"))
+            checked.map(|()| secret).map_err(|wrong| format!("what it holds {wrong}"))
         });
         match checked {
             Ok(initial) => Some(Secret::File { path, initial }),

@@ -1,5 +1,7 @@
 //! The `upstream_credential` section: what the upstream receives in the place of the client's credential.
 
+use std::collections::BTreeSet;
+
 use super::decode::{Kind, Section, field};
 use super::secrets::{Secret, SecretFields};
 use super::values;
@@ -67,10 +69,7 @@ const KEYS: SecretFields = SecretFields {
 impl UpstreamCredentials {
     /// What an access rule may name.
     pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.fixed.iter().map(|one| one.name.clone()).collect();
-        names.dedup();
-        names.extend(self.assertion.as_ref().map(|_| UpstreamCredential::Assertion.as_str().to_owned()));
-        names
+        names(&self.fixed, self.assertion.as_ref())
     }
 }
 
@@ -85,28 +84,49 @@ pub fn read(section: &mut Section<'_>, public_url: Option<&PublicUrl>) -> Option
         .unset("`none`, and `pass` where the rule doesn't read `authorization`"),
         &CREDENTIAL,
     );
-    let mut before = Vec::new();
-    let fixed = section.sections("static", STATIC, |section| read_static(section, &mut before));
+    let (mut before, mut known) = (Vec::new(), Vec::new());
+    let fixed = section.sections("static", STATIC, |section| read_static(section, &mut before, &mut known));
     let assertion = section.section("assertion", ASSERTION, |section| read_assertion(section, public_url));
     meant?;
+    let judged = judge_default(section, default.as_ref(), &known, assertion.as_ref());
     let read = UpstreamCredentials { default: default?, fixed: fixed?, assertion: assertion? };
-    let named =
-        read.default.as_ref().filter(|named| !matches!(named, UpstreamCredential::Nothing | UpstreamCredential::ClientsOwn));
-    if let Some(named) = named.filter(|named| !read.names().iter().any(|name| name == named.as_str())) {
-        let missing = match named {
-            UpstreamCredential::Assertion => "`assertion` needs `upstream_credential.assertion.keys_file`".to_owned(),
-            other => format!("`{}` is no `name` of `upstream_credential.static`", other.as_str()),
-        };
-        section.complain("default", missing);
-        return None;
-    }
-    Some(read)
+    judged.map(|()| read)
 }
 
-/// `before`: the names that an earlier entry already sends something for to everybody.
-fn read_static(section: &mut Section<'_>, before: &mut Vec<String>) -> Option<StaticCredential> {
+/// The default against what there is, as far as that could be read: what has a mistake of its own may have been meant.
+fn judge_default(
+    section: &mut Section<'_>,
+    default: Option<&Option<UpstreamCredential>>,
+    known: &[String],
+    assertion: Option<&Option<Assertion>>,
+) -> Option<()> {
+    let wrong = match default?.as_ref() {
+        Some(UpstreamCredential::Assertion) if matches!(assertion, Some(None)) => {
+            "`assertion` needs `upstream_credential.assertion.keys_file`".to_owned()
+        }
+        // What it says may be a credential, written down in the wrong place.
+        Some(UpstreamCredential::Static(name)) if !known.iter().any(|known| **known == **name) => match known {
+            [] => "is no `name` of `upstream_credential.static`, which has none".to_owned(),
+            known => format!("is no `name` of `upstream_credential.static`: there is {}", known.join(", ")),
+        },
+        _ => return Some(()),
+    };
+    section.complain("default", wrong);
+    None
+}
+
+/// Each once, and `assertion` where it can be signed.
+fn names(fixed: &[StaticCredential], assertion: Option<&Assertion>) -> Vec<String> {
+    let names: BTreeSet<&str> = fixed.iter().map(|one| one.name.as_str()).collect();
+    let assertion = assertion.map(|_| UpstreamCredential::Assertion.as_str());
+    names.into_iter().chain(assertion).map(str::to_owned).collect()
+}
+
+/// `before`: the names that an earlier entry already sends something for to everybody. `known`: all names.
+fn read_static(section: &mut Section<'_>, before: &mut Vec<String>, known: &mut Vec<String>) -> Option<StaticCredential> {
     let meant = ["roles", "teams"].map(|name| section.not_without_value(name));
     let name = section.or_default(field("name", "What `default` and access rules call it."), &NAME, "static");
+    known.extend(name.clone().filter(|name| !known.contains(name)));
     let roles = section.list(field("roles", "Only for who has one of these roles.").unset("all"), &ROLE, &[]);
     let teams = section.list(field("teams", "Only for who is in one of these teams.").unset("all"), &TEAM, &[]);
     let authorization = section.secret(&AUTHORIZATION);
@@ -189,6 +209,9 @@ pub fn authorization(text: &str) -> Result<(), String> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') || text.trim() != text {
         return Err("must be one line of visible ASCII characters, as a header carries it".to_owned());
     }
+    if ["Bearer", "Basic"].iter().any(|scheme| text.eq_ignore_ascii_case(scheme)) {
+        return Err("is a scheme without a credential".to_owned());
+    }
     Ok(())
 }
 
@@ -199,6 +222,7 @@ mod tests {
 
     #[rstest]
     #[case("sk-1", true)]
+    #[case("bearer", false)]
     #[case("Bearer sk-1", true)]
     #[case("Basic YTpi", true)]
     #[case("", true)]

@@ -25,8 +25,8 @@ pub(super) fn came_from(request: &HttpRequest, site: &Site) -> CameFrom {
     if ours { CameFrom::Ourselves } else { CameFrom::Elsewhere }
 }
 
-/// For forms: browsers that say nothing have the token alone. A script of our origin, which an upstream may have too, sends no
-/// form as a page does, but for into a frame or by a page of ours that it opens.
+/// For forms: browsers that say nothing have the token alone. What a script sends by itself is told from a form; a form that a
+/// script of our own origin submits is not, and an upstream on the same host has such scripts.
 pub(super) fn is_own_form(request: &HttpRequest, site: &Site) -> bool {
     let said = |name: &str, expected: &str| request.headers().get(name).is_none_or(|value| value == expected);
     came_from(request, site) != CameFrom::Elsewhere && said("sec-fetch-mode", "navigate") && said("sec-fetch-dest", "document")

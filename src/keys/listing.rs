@@ -88,14 +88,22 @@ impl<'a> Roll<'a> {
         Err(KeysError::Full)
     }
 
-    /// The oldest keys of those that may go, as many as have to go so that there are fewer than `most`; and what is
-    /// dead besides.
-    pub(super) async fn outgrown(&self, most: usize, may_go: impl Fn(&Key) -> bool) -> Result<(Vec<Key>, Dead), KeysError> {
-        let mut dead = Dead::of(&self.index);
-        let ids = self.ids(None, BATCH).await?;
-        let living = self.living(ids, &mut dead).await?;
-        let too_many = (living.len() + 1).saturating_sub(most);
-        let outgrown: Vec<Key> = living.into_iter().filter(may_go).take(too_many).collect();
+    /// The oldest keys of those that may go, as many as have to go so that fewer than `most` count; and what is dead besides.
+    pub(super) async fn outgrown(
+        &self,
+        most: usize,
+        counts: impl Fn(&Key) -> bool,
+        may_go: impl Fn(&Key) -> bool,
+    ) -> Result<(Vec<Key>, Dead), KeysError> {
+        let (mut dead, mut counted, mut after) = (Dead::of(&self.index), Vec::new(), None);
+        loop {
+            let ids = self.ids(after.as_deref(), BATCH).await?;
+            let Some(last) = ids.last().cloned() else { break };
+            counted.extend(self.living(ids, &mut dead).await?.into_iter().filter(&counts));
+            after = Some(last);
+        }
+        let too_many = (counted.len() + 1).saturating_sub(most);
+        let outgrown: Vec<Key> = counted.into_iter().filter(may_go).take(too_many).collect();
         if outgrown.len() < too_many { Err(KeysError::Full) } else { Ok((outgrown, dead)) }
     }
 

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Key, KeyId, KeySecret, Keys, KeysError, Lasting, Limits, MOST_ANCESTORS, MOST_OF_AN_APPLICATION, Made, ManagedBy, Manager, Pointer, TRIES, Wish, give_way,
+    Key, KeyId, KeySecret, Keys, KeysError, Lasting, Limits, MOST_ANCESTORS, MOST_OF_AN_APPLICATION, Made, ManagedBy, Manager,
+    Pointer, TRIES, Wish, give_way,
     key::{KeysOf, Secret},
     listing::{Dead, Roll},
 };
@@ -144,14 +145,22 @@ impl Keys {
         Ok(put_new(change, made, now).commit().await?.map(|_| ended))
     }
 
-    /// What has to go for the new key: what is dead, and what an application has too many of.
+    /// What has to go for the new key: what is dead, what an application has too many of, and what a key or a token has made
+    /// too many of for whatever application, lest it use up what its owner may have.
     async fn make_room(&self, manager: &Manager<'_>, key: &Key, now: Timestamp) -> Result<(Vec<KeyId>, Vec<Dead>), KeysError> {
         let (mut ended, mut room) = (Vec::new(), Vec::new());
         if let Some(application) = key.application.as_deref() {
             let roll = Roll::of_application(&self.records, &key.user, application, now);
-            let (outgrown, dead) = roll.outgrown(MOST_OF_AN_APPLICATION, |old| manager.may_replace(old)).await?;
+            let (outgrown, dead) = roll.outgrown(MOST_OF_AN_APPLICATION, |_| true, |old| manager.may_replace(old)).await?;
             ended = outgrown.iter().map(|key| key.id).collect();
             room.extend([dead, Dead::of_keys(&key.user, outgrown)]);
+            if !matches!(manager.by, ManagedBy::Person) {
+                let of_others = |old: &Key| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
+                let roll = Roll::new(&self.records, &key.user, now);
+                let (outgrown, dead) = roll.outgrown(MOST_OF_AN_APPLICATION, of_others, |_| true).await?;
+                ended.extend(outgrown.iter().map(|key| key.id));
+                room.extend([dead, Dead::of_keys(&key.user, outgrown)]);
+            }
         }
         let most = self.settings.max_per_user + ended.len();
         room.push(Roll::new(&self.records, &key.user, now).make_room(most).await?);

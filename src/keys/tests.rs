@@ -414,6 +414,24 @@ async fn what_a_token_makes_never_exceeds_it_and_it_manages_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_not_a_person_uses_up_nobodys_allowance_however_many_applications_it_names() {
+    let site = Site::with(|settings| settings.max_per_user = 30).await;
+    let own = site.make(&Wish::default()).await.key;
+    let expires = site.clock.now() + Duration::from_secs(3600);
+    let by_token = Manager { by: ManagedBy::Token { expires, limits: Limits::default() }, ..in_person() };
+    for manager in [by(&own), by_token] {
+        for number in 0..MOST_OF_AN_APPLICATION + 3 {
+            site.clock.advance(Duration::from_millis(2));
+            let wish = Wish { application: Some(format!("http://127.0.0.1/{number}")), ..Wish::default() };
+            let (made, ended) = site.keys.make_for_application(&manager, &wish).await.unwrap();
+            assert_eq!(ended.len(), usize::from(number >= MOST_OF_AN_APPLICATION));
+            assert!(!ended.contains(&own.id) && site.ids("alice").await.contains(&made.key.id));
+        }
+    }
+    assert_eq!(site.ids("alice").await.len(), 1 + 2 * MOST_OF_AN_APPLICATION);
+}
+
+#[tokio::test]
 async fn a_line_of_keys_ends() {
     let site = Site::new().await;
     let mut last = site.managing(Limits::default()).await.key;

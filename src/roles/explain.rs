@@ -116,7 +116,8 @@ impl RoleMap {
                 named.extend(rule.name(&value).map(|name| given(&name, &rule.origin)));
             }
         }
-        let local = |team: std::borrow::Cow<'_, str>| Given { what: team.into_owned(), rule: RuleName::new(TEAMS_RULE), line: None };
+        let local =
+            |team: std::borrow::Cow<'_, str>| Given { what: team.into_owned(), rule: RuleName::new(TEAMS_RULE), line: None };
         named.extend(self.local_teams(identities).map(local));
         named.sort_by(|a, b| (&a.what, a.line).cmp(&(&b.what, b.line)));
         named.dedup();

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::{Rank, RoleMap};
-use crate::principal::{IdentityClaims, LOCAL, Role, ROLE_CLAIM, RuleName, TEAMS_CLAIM};
+use crate::principal::{IdentityClaims, LOCAL, ROLE_CLAIM, Role, RuleName, TEAMS_CLAIM};
 
 /// Stands for the rule that an invitation is.
 const ROLE_RULE: &str = "local.user_role";

@@ -35,17 +35,17 @@ pub enum SigningAlgorithm {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SigningKeysError {
-    #[error("holds no PEM block; `vestibule assertion-key new` prints one")]
+    #[error("has no PEM block; `vestibule assertion-key new` prints one")]
     Empty,
     #[error("is no PEM text")]
     NotPem,
     #[error(
-        "its block {place} is not `{TAG}` in PKCS #8; `vestibule assertion-key new` prints one, `openssl pkcs8 -topk8 -nocrypt` makes one of yours"
+        "has as block {place} something else than `{TAG}` in PKCS #8; `vestibule assertion-key new` prints one, `openssl pkcs8 -topk8 -nocrypt` makes one of yours"
     )]
     Form { place: usize },
-    #[error("its block {place} is no Ed25519 or P-256 key; `vestibule assertion-key new` prints one")]
+    #[error("has as block {place} no Ed25519 or P-256 key; `vestibule assertion-key new` prints one")]
     Kind { place: usize },
-    #[error("its block {place} repeats block {first}")]
+    #[error("has in block {place} the key of block {first} again")]
     Repeated { place: usize, first: usize },
 }
 

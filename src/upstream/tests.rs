@@ -100,19 +100,22 @@ const RULES: &str = "
   - {paths: [/none/**], upstream_credential: none}
   - {paths: [/pass/**], upstream_credential: pass}
   - {paths: [/vllm/**], upstream_credential: vllm}
-  - {paths: [/theirs/**], read: [session]}
+  - {paths: [/theirs/**, /theirs-too/**], read: [session]}
   - {paths: [/**]}
 ";
 
 #[rstest]
 #[case::unsaid("/x", ["nothing", "nothing", "Bearer for-admins"])]
-#[case::open("/open/x", ["the client's own"; 3])]
+#[case::open_and_narrowed("/open/x", ["nothing", "nothing", "Bearer for-admins"])]
 #[case::open_with_key("/open-with-key/x", ["Bearer for-admins"; 3])]
 #[case::open_and_empty("/open-and-empty/x", ["nothing"; 3])]
 #[case::none("/none/x", ["nothing"; 3])]
 #[case::pass("/pass/x", ["the client's own"; 3])]
 #[case::another("/vllm/x", ["Bearer for-data"; 3])]
 #[case::not_read("/theirs/x", ["the client's own", "nothing", "Bearer for-admins"])]
+#[case::not_read_but_by_another_reading("/open/../theirs/x", ["nothing", "nothing", "Bearer for-admins"])]
+#[case::read_by_neither("/theirs/../theirs-too/x", ["the client's own", "nothing", "Bearer for-admins"])]
+#[case::passed_but_read("/pass/../theirs/x", ["nothing"; 3])]
 #[case::readings_that_differ("/pass/../vllm/x", ["nothing"; 3])]
 #[case::readings_that_agree("/none/../none/x", ["nothing"; 3])]
 fn the_rule_says_what_is_sent_and_else_the_default(#[case] path: &str, #[case] expected: [&str; 3]) {
@@ -120,6 +123,14 @@ fn the_rule_says_what_is_sent_and_else_the_default(#[case] path: &str, #[case] e
     let person = judged("proxy_admin", &["data"]);
     for (default, expected) in [None, Some("none"), Some("litellm")].into_iter().zip(expected) {
         assert_eq!(sent(&upstream(default, None), map.access().unwrap(), path, Some(&person)), expected, "{default:?}");
+    }
+}
+
+#[test]
+fn who_was_not_looked_up_keeps_what_they_sent() {
+    let map = access(RULES);
+    for default in [None, Some("none"), Some("litellm")] {
+        assert_eq!(sent(&upstream(default, None), map.access().unwrap(), "/open/x", None), "the client's own", "{default:?}");
     }
 }
 

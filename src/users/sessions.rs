@@ -73,7 +73,12 @@ impl Users {
     }
 
     /// Takes a session along into the epoch that begins.
-    pub(super) async fn keep<'a>(&self, change: Change<'a>, kept: Option<&Digest>, person: &User) -> Result<Change<'a>, ReadError> {
+    pub(super) async fn keep<'a>(
+        &self,
+        change: Change<'a>,
+        kept: Option<&Digest>,
+        person: &User,
+    ) -> Result<Change<'a>, ReadError> {
         let Some(handle) = kept else { return Ok(change) };
         let key = Session::key(shard_of(&person.id), handle);
         let Some(Stored { value: mut session, version }) = self.records.get::<Session>(&key).await? else { return Ok(change) };
@@ -177,4 +182,3 @@ pub(super) fn index_of(user: &str) -> Index {
 fn end<'a>(change: Change<'a>, shard: Shard, handle: &Digest) -> Change<'a> {
     change.delete(&Session::key(shard, handle)).revoke_credential(handle)
 }
-

@@ -30,6 +30,7 @@ const ACCESS: &str = r#"access:
   - {paths: [/data/**], upstream_credential: data}
   - {paths: [/vouched/**], upstream_credential: assertion}
   - {paths: [/theirs/**], read: [session], upstream_credential: pass}
+  - {paths: [/some/**], read: [x-api-key, session]}
   - {paths: [/closed/**], allow: nobody}
   - {paths: [/**]}
 "#;

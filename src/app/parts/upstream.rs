@@ -30,12 +30,15 @@ fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> Fixed {
     let StaticCredential { name, roles, teams, authorization: secret } = credential;
     let cell = Arc::new(SecretCell::new(&with_scheme(secret.expose_initial())));
     let edited = Arc::clone(&cell);
+    let (entry, path) = (name.clone(), secret.path().map(|path| path.display().to_string()));
     watch(secret, watches, "upstream_credential.static", move |text| match authorization(text) {
         Ok(()) => {
             edited.replace(&with_scheme(text));
-            tracing::info!(secret = "upstream_credential.static", "a secret was read again");
+            tracing::info!(entry, path, "an upstream credential was read again");
         }
-        Err(error) => tracing::error!(error, "the edited upstream credential is refused; the old one stays in force"),
+        Err(error) => {
+            tracing::error!(entry, path, error, "the edited upstream credential is refused; the old one stays in force");
+        }
     });
     Fixed { name: name.as_str().into(), roles: roles.clone(), teams: teams.clone(), authorization: cell }
 }

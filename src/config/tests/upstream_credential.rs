@@ -53,7 +53,14 @@ fn an_assertion_is_of_the_public_url_and_for_who_is_named() {
 #[rstest]
 #[case("{default: }", "upstream_credential.default (line 2): has no value")]
 #[case("{default: Bearer sk-hidden}", "upstream_credential.default (line 2): must be none, pass, assertion")]
-#[case("{default: litellm}", "upstream_credential.default (line 2): `litellm` is no `name` of")]
+#[case(
+    "{default: sk-hidden}",
+    "upstream_credential.default (line 2): is no `name` of `upstream_credential.static`, which has none"
+)]
+#[case(
+    "{default: sk-hidden, static: [{authorization: x}]}",
+    "default (line 2): is no `name` of `upstream_credential.static`: there is static"
+)]
 #[case("{default: assertion}", "upstream_credential.default (line 2): `assertion` needs")]
 #[case("{static: [{name: litellm}]}", "upstream_credential.static[0].authorization_file (line 2): is required")]
 #[case("{static: [{name: pass, authorization: sk-hidden}]}", "static[0].name (line 2): must not be none, pass or assertion")]
@@ -63,11 +70,20 @@ fn an_assertion_is_of_the_public_url_and_for_who_is_named() {
 #[case("{static: [{authorization: \"sk-hidden\\nX: y\"}]}", "static[0].authorization (line 2): must be one line")]
 #[case("{static: [{authorization_file: /nope}]}", "static[0].authorization_file (line 2): can't be read")]
 #[case("{assertion: {audience: litellm}}", "assertion.audience (line 2): means nothing without `keys_file`")]
-#[case("{assertion: {keys: sk-hidden}}", "assertion.keys (line 2): holds no PEM block")]
+#[case("{assertion: {keys: sk-hidden}}", "assertion.keys (line 2): has no PEM block")]
 fn mistakes_name_their_field_and_no_secret(#[case] section: &str, #[case] expected: &str) {
     let found = mistakes(&format!("{URL}upstream_credential: {section}"), &[]);
     assert!(found.iter().any(|mistake| mistake.contains(expected)), "{found:?}");
     assert!(!found.concat().contains("sk-hidden"), "{found:?}");
+}
+
+#[test]
+fn what_is_wrong_in_one_place_hides_nothing_in_another() {
+    let text =
+        format!("{URL}upstream_credential: {{default: nosuch, assertion: {{audience: x}}, static: [{{authorization: y}}]}}");
+    let found = mistakes(&text, &[]);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|mistake| mistake.contains("upstream_credential.default (line 2): is no `name`")), "{found:?}");
 }
 
 #[test]
@@ -78,8 +94,8 @@ fn a_role_map_names_what_is_configured() {
     std::fs::write(&path, rules).unwrap();
     let text = format!("{URL}role_map: {{file: {}}}\n", path.display());
     let found = mistakes(&text, &[]);
-    assert!(found[0].contains("access[0].upstream_credential (line 3): \"litellm\" is not configured"), "{found:?}");
-    assert!(found[1].contains("access[1].upstream_credential (line 4): \"assertion\" is not configured"), "{found:?}");
+    assert!(found[0].contains("access[0].upstream_credential (line 3): names nothing that is configured"), "{found:?}");
+    assert!(found[1].contains("access[1].upstream_credential (line 4): names nothing that is configured"), "{found:?}");
     let with = format!("{text}upstream_credential: {{static: [{{name: litellm, authorization: sk-1}}]}}");
     assert_eq!(mistakes(&with, &[]).len(), 1);
 }

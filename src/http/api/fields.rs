@@ -1,5 +1,11 @@
 //! The fields of a JSON body or of a query, taken out one by one; what nobody took is a mistake.
 
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
@@ -16,13 +22,41 @@ pub enum WrongField {
     Value(&'static str, &'static str),
 }
 
+/// A JSON object with each name once: readers differ in which of two they take (RFC 8259, section 4).
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Once;
+        impl<'de> Visitor<'de> for Once {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields = Map::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if fields.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a name comes twice"));
+                    }
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Once)
+    }
+}
+
 /// Of a name that we don't know, so much is repeated.
 const LONGEST_NAME: usize = 64;
 
 impl Fields {
     /// `None` for what is no JSON object.
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
-        serde_json::from_slice(body).ok().map(Self)
+        let Object(fields) = serde_json::from_slice(body).ok()?;
+        Some(Self(fields))
     }
 
     /// The parameters of a query, each at most once.
@@ -82,6 +116,19 @@ impl Fields {
         }
     }
 
+    /// A list that is left out rather than empty: an empty one would read as none and count as all.
+    pub(super) fn some_of<T>(
+        &mut self,
+        name: &'static str,
+        longest: usize,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Result<Option<Vec<T>>, WrongField> {
+        match self.list(name, longest, parse)? {
+            Some(list) if list.is_empty() => Err(WrongField::Value(name, "must not be empty; leave it out for all")),
+            list => Ok(list),
+        }
+    }
+
     /// Says what is left over.
     pub(super) fn finish(self) -> Result<(), WrongField> {
         match self.0.into_iter().next() {
@@ -128,6 +175,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_is_not_all() {
+        let some_of = |text| fields(text).some_of("a", 2, |text| Ok(text.to_owned()));
+        assert_eq!(some_of(r#"{"a": []}"#).unwrap_err().to_string(), "a must not be empty; leave it out for all");
+        assert_eq!((some_of("{}"), some_of(r#"{"a": ["x"]}"#)), (Ok(None), Ok(Some(vec!["x".to_owned()]))));
+    }
+
+    #[test]
     fn what_nobody_takes_is_named_within_bounds() {
         assert_eq!(fields(r#"{"typo": 1}"#).finish().unwrap_err().to_string(), "there is no field typo");
         let long = format!(r#"{{"{}\n": 1}}"#, "x".repeat(1000));
@@ -143,7 +197,7 @@ mod tests {
 
     #[test]
     fn only_an_object_has_fields() {
-        for text in ["", "[]", "1", "{", "\"x\"", "{} {}"] {
+        for text in ["", "[]", "1", "{", "\"x\"", "{} {}", r#"{"a": 1, "a": 1}"#] {
             assert!(Fields::parse(text.as_bytes()).is_none(), "{text}");
         }
     }

@@ -105,7 +105,7 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
     let limits = Limits {
         role: fields.parsed("user_role", role)?,
         teams: fields.list("teams", MOST_TEAMS, team)?,
-        paths: fields.list("paths", MOST_PATHS, path)?.unwrap_or_default(),
+        paths: fields.some_of("paths", MOST_PATHS, path)?.unwrap_or_default(),
     };
     let wish = Wish {
         user: fields.text("user_id")?,

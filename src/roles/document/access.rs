@@ -74,7 +74,7 @@ fn compile_allow(raw: &RawAccessRule, origin: &Origin, mistakes: &mut Mistakes) 
     Some(allow)
 }
 
-/// Whether it is configured is for [`super::check_names`] to say, since the document alone can't.
+/// Whether it is configured is for [`super::check`] to say, since the document alone can't.
 fn compile_upstream_credential(
     raw: &RawAccessRule,
     allow: Option<Allow>,

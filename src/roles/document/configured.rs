@@ -51,7 +51,8 @@ fn check_upstream_credentials(map: &RoleMap, configured: &[String], mistakes: &m
             _ => continue,
         };
         if !configured.iter().any(|known| known == named) {
-            let what = What::UnknownUpstreamCredential(named.to_owned());
+            let known = if configured.is_empty() { "nothing".to_owned() } else { configured.join(", ") };
+            let what = What::UnknownUpstreamCredential(known);
             mistakes.add(format!("{}.upstream_credential", rule.name), rule.line, what);
         }
     }

@@ -89,7 +89,8 @@ pub enum What {
     UpstreamCredential(#[from] access::UpstreamCredentialError),
     #[error("assertion says who somebody is, and beside `allow: anyone` nobody is looked up")]
     AssertsNobody,
-    #[error("{0:?} is not configured under `upstream_credential`")]
+    /// With what is. What was written may be a credential in the wrong place.
+    #[error("names nothing that is configured under `upstream_credential`: there is {0}")]
     UnknownUpstreamCredential(String),
     #[error("needs `{0}` beside it")]
     Needs(&'static str),

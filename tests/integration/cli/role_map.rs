@@ -112,6 +112,31 @@ fn an_explanation_names_what_gave_what_and_what_came_close() {
 }
 
 #[test]
+fn what_the_upstream_receives_is_told_as_the_check_has_it() {
+    let map = r#"version: 1
+access:
+  - {paths: [/open/**], allow: anyone}
+  - {paths: [/c/**], upstream_credential: litellm}
+  - {paths: [/d/**], read: [session]}
+  - {paths: [/**], upstream_credential: none}
+"#;
+    let files = Files::new(map, &staff());
+    for (path, told) in [
+        ("/open/x", "pass"),
+        ("/c/x", "litellm"),
+        ("/a/x", "none"),
+        ("/c/../a/x", "none, since the readings disagree"),
+        ("/d/x", "what upstream_credential.default says, else pass"),
+        ("/open/../d/x", "what upstream_credential.default says, else none"),
+        ("/c/../d/x", "litellm where upstream_credential.default says the same, else none, since the readings disagree"),
+    ] {
+        let (code, out, err) = files.explain(&["--url", &format!("https://llm.example.com{path}")]);
+        assert_eq!(code, Some(0), "{path}: {out}{err}");
+        assert!(out.ends_with(&format!("the upstream receives: {told}\n")), "{path}: {out}");
+    }
+}
+
+#[test]
 fn the_same_explanation_is_there_as_json() {
     let (code, told) = Files::new(MAP, &staff()).explain_json(&["--url", "https://llm.example.com/v1/models"]);
     assert_eq!(code, Some(0), "{told}");

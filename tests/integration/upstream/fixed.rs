@@ -83,6 +83,27 @@ async fn only_a_rule_that_says_so_passes_what_the_client_sent() {
     assert_eq!(seen["authorization"], "Bearer sk-upstream-for-all", "{seen}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_that_was_read_goes_on_by_no_way_around() {
+    let site = site().await;
+    let cookie = cookie_of(site, BOB).await;
+    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
+    let bearer = format!("Bearer {}", made.key);
+    for (query, path) in [("?allow_roles=internal_user", "/open/x"), ("", "/open/../some/x"), ("", "/pass/../some/x")] {
+        let echo = if query.is_empty() { "?echo=true".to_owned() } else { format!("{query}&echo=true") };
+        for query in [query, &echo] {
+            let answer = check(site, query, path, &[("authorization", &bearer)]).await;
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+            assert_eq!(answer.all("authorization").len(), 1, "{path}: {answer:?}");
+            assert!(!format!("{answer:?}").contains(&made.key), "{path}: {answer:?}");
+            assert!(
+                answer.all("x-vestibule-untouched").iter().all(|names| !names.contains("authorization")),
+                "{path}: {answer:?}"
+            );
+        }
+    }
+}
+
 /// A check at a pod's own listener.
 async fn check(site: &Deployment, query: &str, path: &str, headers: &[(&str, &str)]) -> raw::Answer {
     let url = format!("http://localhost{path}");
