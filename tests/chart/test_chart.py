@@ -54,6 +54,8 @@ def static(**fields):
 
 KEYS = {"keys_file": "/etc/vestibule/secrets/keys.pem"}
 SECRETS = {"secrets": {"existingSecret": "door-secrets"}}
+GATEWAY = {"networkPolicy": {"gateway": [{"podSelector": {"matchLabels": {"app": "gateway"}}}]}}
+OPEN = {"networkPolicy": {"leaveCheckOpen": True}}
 
 
 def pod(objects):
@@ -299,6 +301,23 @@ class Refusals(unittest.TestCase):
             with self.subTest(wrong):
                 self.refused(over(MINIMAL, wrong), *words)
 
+    def test_the_upstreams_credential_is_not_given_to_every_pod_of_the_cluster(self):
+        """The check hands it out, and listens on the pod's address in every mode."""
+        given = over(SECRETS, upstream_credential(static=[static()]))
+        by_environment = {"extraEnv": [{"name": "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__0__AUTHORIZATION", "value": "x"}]}
+        sidecar = {"mode": "sidecar", "upstream": {"image": {"repository": "x"}}}
+        why = ("the check gives the upstream's credential to whoever asks", "networkPolicy.leaveCheckOpen: true")
+        for shape in ({}, sidecar, {"mode": "embedded"}):
+            for gives in (given, by_environment):
+                with self.subTest(shape=shape, gives=gives):
+                    self.refused(over(MINIMAL, shape, gives), "networkPolicy.gateway: is required", *why)
+                    off = over(GATEWAY, {"networkPolicy": {"enabled": False}})
+                    self.refused(over(MINIMAL, shape, gives, off), "networkPolicy.enabled: must be true", *why)
+                    self.assertEqual(pick(minimal(shape, gives, OPEN), "NetworkPolicy"), [])
+                    self.assertEqual(len(pick(minimal(shape, gives, GATEWAY), "NetworkPolicy")), 1)
+        self.refused(over(MINIMAL, given, GATEWAY, OPEN), "networkPolicy.leaveCheckOpen: stands beside networkPolicy.gateway")
+        self.refused(over(MINIMAL, {"networkPolicy": {"leaveCheckOpen": "true"}}), "networkPolicy/leaveCheckOpen", "want boolean")
+
     def test_what_may_be_a_secret_is_not_repeated(self):
         for wrong in (
             {"config": {"store": {"url": "redis://vestibule:hunter2@redis"}}},
@@ -331,13 +350,13 @@ class Refusals(unittest.TestCase):
             {"config": {"store": {"url": "redis-sentinel://a:26379,b/my.master_1"}}},
             {"config": {"sessions": {"idle": "1h30m", "absolute": "30d"}, "cache": {"revocation_grace": "1m30s"}}},
             {"config": REDIS, "keyRing": {"value": f"# new\n{binary.KEY}\n"}},
-            over(SECRETS, upstream_credential(default="pass", static=[
+            over(GATEWAY, SECRETS, upstream_credential(default="pass", static=[
                 static(roles=["a"]), static(teams=["b"]), static(name="static"), static(name="other")])),
-            over(SECRETS, upstream_credential(default="other", static=[static(name="other", roles=["a"], teams=["b"])])),
+            over(GATEWAY, SECRETS, upstream_credential(default="other", static=[static(name="other", roles=["a"], teams=["b"])])),
             over(SECRETS, upstream_credential(default="assertion", assertion={
                 **KEYS, "audience": "a", "issuer": "https://door.example.com", "authorization": True})),
             {"config": {"upstream_credential": {"static": [], "assertion": {}}}},
-            {"config": {"upstream_credential": {"static": [{"authorization_file": "/etc/vestibule/own/upstream"}]}},
+            {"config": {"upstream_credential": {"static": [{"authorization_file": "/etc/vestibule/own/upstream"}]}}, **OPEN,
              "extraVolumeMounts": [{"name": "own", "mountPath": "/etc/vestibule/own"}]},
         ):
             with self.subTest(right):
@@ -520,7 +539,7 @@ class Pods(unittest.TestCase):
         self.assertEqual(status, 0, said)
 
     def test_litellms_key_is_read_by_litellm_and_by_vestibule_from_one_secret(self):
-        objects = objects_of(ROOT / "deploy/litellm/values.yaml", over(MINIMAL, {"config": REDIS}))
+        objects = objects_of(ROOT / "deploy/litellm/values.yaml", over(MINIMAL, GATEWAY, {"config": REDIS}))
         config_map = pick(objects, "ConfigMap", "door-vestibule")
         self.assertEqual(binary.check_config(objects, config_map), (0, "the configuration is valid\n"))
         config = read_yaml(config_map["data"]["vestibule.yaml"])[0]
@@ -556,10 +575,17 @@ class Notes(unittest.TestCase):
             return pick(objects_of(overrides=over(MINIMAL, *trees), chart=chart), "Notes")[0]["text"]
 
     def test_they_warn_while_no_gateway_is_named(self):
-        gateway = {"networkPolicy": {"gateway": [{"podSelector": {}}]}}
         self.assertIn("no gateway is named in networkPolicy.gateway", self.notes())
-        self.assertIn("the upstream's own pods are open", self.notes(gateway))
-        self.assertNotIn("identity headers", self.notes(gateway, {"networkPolicy": {"upstream": {"podLabels": {"app": "llm"}}}}))
+        self.assertIn("networkPolicy.enabled is false", self.notes(GATEWAY, {"networkPolicy": {"enabled": False}}))
+        self.assertIn("the upstream's own pods are open", self.notes(GATEWAY))
+        self.assertNotIn("identity headers", self.notes(GATEWAY, {"networkPolicy": {"upstream": {"podLabels": {"app": "llm"}}}}))
+
+    def test_they_warn_of_a_check_that_is_open_and_of_what_it_gives(self):
+        given = over(SECRETS, upstream_credential(static=[static()]))
+        self.assertIn("Whoever reaches the check", self.notes())
+        self.assertNotIn("upstream's own credential", self.notes())
+        self.assertIn("That is the upstream's own credential here", self.notes(given, OPEN))
+        self.assertNotIn("Whoever reaches the check", self.notes(given, GATEWAY))
 
     def test_they_warn_of_the_memory_store_and_of_what_is_not_configured(self):
         self.assertIn("the store is the pod's memory", self.notes())
@@ -569,10 +595,9 @@ class Notes(unittest.TestCase):
         self.assertIn("kubectl edit configmap door-vestibule-roles", self.notes(ROLES))
 
     def test_they_warn_where_no_prometheus_may_come_to_the_service_monitor(self):
-        gateway = {"networkPolicy": {"gateway": [{"podSelector": {}}]}}
         monitor = {"serviceMonitor": {"enabled": True}}
-        self.assertIn("networkPolicy.monitoring", self.notes(gateway, monitor))
-        for enough in (({}, monitor), (gateway,), (gateway, monitor, {"networkPolicy": {"monitoring": [{"podSelector": {}}]}})):
+        self.assertIn("networkPolicy.monitoring", self.notes(GATEWAY, monitor))
+        for enough in (({}, monitor), (GATEWAY,), (GATEWAY, monitor, {"networkPolicy": {"monitoring": [{"podSelector": {}}]}})):
             self.assertNotIn("networkPolicy.monitoring", self.notes(*enough))
 
     def test_they_say_the_next_step(self):

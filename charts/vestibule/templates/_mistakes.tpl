@@ -16,7 +16,8 @@ one. What the binary would refuse at its start is refused here first.
   (include "vestibule.mistakes.files" . | fromJsonArray)
   (include "vestibule.mistakes.deleted" . | fromJsonArray)
   (include "vestibule.mistakes.roleMap" . | fromJsonArray)
-  (include "vestibule.mistakes.gateway" . | fromJsonArray) -}}
+  (include "vestibule.mistakes.gateway" . | fromJsonArray)
+  (include "vestibule.mistakes.network" . | fromJsonArray) -}}
 {{- if $mistakes -}}
 {{- fail (printf "\n\nThe values can't be installed:\n  %s\n" (join "\n  " $mistakes)) -}}
 {{- end -}}
@@ -323,6 +324,19 @@ key ring must not be lost. */}}
 {{- if not .Values.httpRoute.parentRefs }}{{ $mistakes = append $mistakes "httpRoute.parentRefs: is required: the Gateways that serve the route" }}{{ end -}}
 {{- if and .Values.httpRoute.upstreamFilters (not $upstream) }}{{ $mistakes = append $mistakes "upstream.serviceName: is required with httpRoute.upstreamFilters: where allowed requests go" }}{{ end -}}
 {{- end -}}
-{{- if and .Values.networkPolicy.upstream.podLabels (eq .Values.mode "sidecar") }}{{ $mistakes = append $mistakes "networkPolicy.upstream.podLabels: means nothing with mode: sidecar, whose pods are the upstream's" }}{{ end -}}
+{{- toJson $mistakes -}}
+{{- end -}}
+
+{{/* The check listens on the pod's address in every mode, beside an upstream too: gateway and kubelet come from outside. */}}
+{{- define "vestibule.mistakes.network" -}}
+{{- $mistakes := list -}}
+{{- $policy := .Values.networkPolicy -}}
+{{- if include "vestibule.guarded" . -}}
+{{- if $policy.leaveCheckOpen }}{{ $mistakes = append $mistakes "networkPolicy.leaveCheckOpen: stands beside networkPolicy.gateway, to which the chart closes the check; take one of them out" }}{{ end -}}
+{{- else if and (include "vestibule.givesCredentials" .) (not $policy.leaveCheckOpen) -}}
+{{- $field := $policy.enabled | ternary "networkPolicy.gateway: is required" "networkPolicy.enabled: must be true" -}}
+{{- $mistakes = append $mistakes (printf "%s with config.upstream_credential.static: the check gives the upstream's credential to whoever asks, and without a NetworkPolicy every pod of the cluster can; name the gateway, or set networkPolicy.leaveCheckOpen: true if something else keeps all others away" $field) -}}
+{{- end -}}
+{{- if and $policy.upstream.podLabels (eq .Values.mode "sidecar") }}{{ $mistakes = append $mistakes "networkPolicy.upstream.podLabels: means nothing with mode: sidecar, whose pods are the upstream's" }}{{ end -}}
 {{- toJson $mistakes -}}
 {{- end -}}

@@ -139,6 +139,18 @@ annotations:
 {{- if or (include "vestibule.watches" .) (include "vestibule.workloads" .) -}}yes{{- end -}}
 {{- end -}}
 
+{{/* "yes" where the check gives out a credential that the upstream knows. */}}
+{{- define "vestibule.givesCredentials" -}}
+{{- $gives := (.Values.config.upstream_credential | default dict).static -}}
+{{- range .Values.extraEnv }}{{ if hasPrefix "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__" (.name | default "" | upper) }}{{ $gives = true }}{{ end }}{{ end -}}
+{{- if $gives -}}yes{{- end -}}
+{{- end -}}
+
+{{/* "yes" where a NetworkPolicy of the chart's admits the gateway alone. */}}
+{{- define "vestibule.guarded" -}}
+{{- if and .Values.networkPolicy.enabled .Values.networkPolicy.gateway -}}yes{{- end -}}
+{{- end -}}
+
 {{/* "yes" where the pods are this chart's. */}}
 {{- define "vestibule.hasPods" -}}
 {{- if ne .Values.mode "embedded" -}}yes{{- end -}}
