@@ -146,7 +146,7 @@ fn read_listen(section: &mut Section<'_>, known: &mut Option<SocketAddr>) -> Opt
     let public =
         section.or_default(field("public", "Browsers and programs, through the gateway."), &values::ADDRESS, "127.0.0.1:4180");
     let check = section.or_default(
-        field("check", "The gateway's questions. Only the gateway may reach it: no ingress routes to it."),
+        field("check", "The gateway's questions. Only the gateway may reach it: an answer holds the upstream's credential."),
         &values::ADDRESS,
         "127.0.0.1:4181",
     );
