@@ -152,6 +152,13 @@ class Controller:
                 self.assertEqual(received.get("x-auth-request-groups", [""]), [""])
                 self.assertEqual(received.get("x-auth-request-preferred-username", [""]), ["carol"] if person else [""])
 
+    def test_what_a_client_says_to_gateways_ends_there(self):
+        """Some frameworks route by it, whatever path was judged."""
+        names = ("x_original_url", "x_original_method", "x_rewrite_url", "x_vestibule_untouched", "proxy_authorization")
+        forged = {name: "forged" for name in names}
+        for path, person in (("/page", CAROL), ("/v1/models", CAROL), ("/open/page", None)):
+            self.assertNotIn("forged", json.dumps(self.received(self.ask(path, person, **forged))))
+
     def test_a_name_that_is_spelt_with_underscores_reaches_no_upstream(self):
         for path, person in (("/open/page", None), ("/page", CAROL)):
             question = self.question(path, person)

@@ -138,6 +138,23 @@ async fn a_credential_never_reaches_the_upstream() {
     }
 }
 
+/// What a client says to gateways: some frameworks route by it, whatever path was judged.
+const OF_GATEWAYS: [&str; 5] =
+    ["x-original-url", "x-original-method", "x-rewrite-url", "x-vestibule-untouched", "proxy-authorization"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_says_to_gateways_never_reaches_the_upstream() {
+    let deployment = deployment().await;
+    let cookie = cookie_of(deployment, CAROL).await;
+    for name in OF_GATEWAYS {
+        for spelling in spellings(name) {
+            let seen = received(deployment, &[("Cookie", &cookie), (&spelling, FORGED), (&spelling, FORGED)]).await;
+            assert!(!seen.to_string().contains(FORGED), "{spelling}: {seen}");
+            assert_eq!(values_of(&seen, name), Vec::<String>::new(), "{spelling}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn our_cookies_are_taken_out_and_all_others_are_left() {
     let deployment = deployment().await;
