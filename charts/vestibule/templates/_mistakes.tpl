@@ -334,7 +334,7 @@ key ring must not be lost. */}}
 {{- if include "vestibule.guarded" . -}}
 {{- if $policy.leaveCheckOpen }}{{ $mistakes = append $mistakes "networkPolicy.leaveCheckOpen: stands beside networkPolicy.gateway, to which the chart closes the check; take one of them out" }}{{ end -}}
 {{- else if and (include "vestibule.givesCredentials" .) (not $policy.leaveCheckOpen) -}}
-{{- $field := $policy.enabled | ternary "networkPolicy.gateway: is required" "networkPolicy.enabled: must be true" -}}
+{{- $field := empty $policy.enabled | ternary "networkPolicy.enabled: must be true" "networkPolicy.gateway: is required" -}}
 {{- $mistakes = append $mistakes (printf "%s with config.upstream_credential.static: the check gives the upstream's credential to whoever asks, and without a NetworkPolicy every pod of the cluster can; name the gateway, or set networkPolicy.leaveCheckOpen: true if something else keeps all others away" $field) -}}
 {{- end -}}
 {{- if and $policy.upstream.podLabels (eq .Values.mode "sidecar") }}{{ $mistakes = append $mistakes "networkPolicy.upstream.podLabels: means nothing with mode: sidecar, whose pods are the upstream's" }}{{ end -}}
