@@ -1,6 +1,9 @@
 //! The composition root: from a configuration to a running process, and to its orderly end.
 
+mod invite;
 mod parts;
+
+pub use invite::{Invite, invite};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -54,7 +57,7 @@ pub struct Bound {
     drain: Drain,
     shutdown: Shutdown,
     tasks: Tasks,
-    _parts: Parts,
+    parts: Parts,
 }
 
 struct Servers {
@@ -89,8 +92,9 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
         drain,
         shutdown: config.shutdown,
         tasks,
-        _parts: parts,
+        parts,
     };
+    bound.parts.print_first_link(&config).await?;
     tracing::info!(public = %bound.public, check = %bound.check, admin = %bound.admin, public_url = %config.public_url, "listening");
     Ok(bound)
 }
@@ -99,7 +103,8 @@ impl Bound {
     /// Serves until the first `stop`, then fails readiness, goes on for a while, drains and ends: at the
     /// deadline or at another `stop` in any case.
     pub async fn run(self, mut stop: impl AsyncFnMut() -> Stop) -> anyhow::Result<()> {
-        let Self { servers, readiness, drain, shutdown, tasks, .. } = self;
+        // The parts live as long as anything is served.
+        let Self { servers, readiness, drain, shutdown, tasks, parts: _parts, .. } = self;
         let handles: Vec<ServerHandle> = servers.pages.iter().map(Server::handle).collect();
         let admin = servers.admin.handle();
         let mut serving: Vec<JoinHandle<std::io::Result<()>>> = servers.pages.into_iter().map(tokio::spawn).collect();
@@ -157,6 +162,8 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
         users: Data::from(Arc::clone(&parts.users)),
         keys: Data::from(Arc::clone(&parts.keys)),
         apps: Data::from(Arc::clone(&parts.apps)),
+        people: Data::from(Arc::clone(&parts.people)),
+        local: Data::from(Arc::clone(&parts.local)),
         upstream: Data::from(Arc::clone(&parts.upstream)),
         principals: Data::from(Arc::clone(&parts.principals)),
         metrics: Data::from(Arc::clone(&parts.metrics)),

@@ -262,7 +262,8 @@ impl Checker {
         to
     }
 
-    fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> Identity {
+    /// What the upstream, and an administrator, is told of somebody.
+    pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> Identity {
         let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
         let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
         let name = identities.iter().find_map(|identity| identity.preferred_username());

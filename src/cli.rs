@@ -4,9 +4,9 @@ mod role_map;
 
 mod one_line;
 
-use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::IsTerminal, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +15,7 @@ use one_line::OneLine;
 use crate::{
     app::{self, Stop},
     clock::{Clock, SystemClock},
-    config::{self, Format, Loaded},
+    config::{self, Format, Loaded, units},
     secret::{self, SigningAlgorithm},
 };
 
@@ -40,9 +40,24 @@ enum Command {
     /// Makes keys that sign what the upstream is told of a person.
     #[command(subcommand)]
     AssertionKey(AssertionKeyCommand),
+    /// Prints a link by which somebody sets a password: for the first administrator, and for one who has lost theirs.
+    Invite(InviteArgs),
     /// Judges and explains role maps.
     #[command(subcommand)]
     RoleMap(role_map::RoleMapCommand),
+}
+
+#[derive(Args)]
+struct InviteArgs {
+    /// What the person becomes, by the role map's list.
+    #[arg(long)]
+    role: String,
+    /// Whom the link is for; by default `admin@localhost`. Who has an account of this address gets another password.
+    #[arg(long)]
+    email: Option<String>,
+    /// How long the link is good: 1h, 7d. By default as `local_accounts.invitation_duration` says.
+    #[arg(long, value_parser = units::duration)]
+    duration: Option<Duration>,
 }
 
 #[derive(Subcommand)]
@@ -80,6 +95,7 @@ impl Cli {
                 print!("{}", secret::new_signing_key(algorithm.into()));
                 ExitCode::SUCCESS
             }
+            Some(Command::Invite(args)) => invite(self.config, args),
             Some(Command::RoleMap(command)) => command.run(),
             Some(Command::CheckConfig) => check_config(self.config),
             None => serve(self.config),
@@ -115,6 +131,29 @@ fn check_config(path: Option<PathBuf>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn invite(path: Option<PathBuf>, args: InviteArgs) -> ExitCode {
+    let config = match load(path) {
+        Ok(loaded) => loaded.config,
+        Err(code) => return code,
+    };
+    log_to_stderr(EnvFilter::new("warn,fred=off"), Format::Text);
+    let InviteArgs { role, email, duration: lasting } = args;
+    let invited = on_a_runtime(async || {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        app::invite(&config, &clock, app::Invite { role, email, lasting }).await
+    });
+    match invited {
+        Ok(address) => {
+            println!("{}", *address);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn serve(path: Option<PathBuf>) -> ExitCode {
     let Loaded { config, warnings } = match load(path) {
         Ok(loaded) => loaded,
@@ -132,13 +171,17 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
 }
 
 fn run(config: config::Config) -> anyhow::Result<()> {
-    install_crypto();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(async {
+    on_a_runtime(async || {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let stop = async || stop(&mut terminate, &mut interrupt).await;
         app::build(config, Arc::new(SystemClock)).await?.run(stop).await
-    });
+    })
+}
+
+fn on_a_runtime<T>(work: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    install_crypto();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(work());
     // What is still running after the deadline is not waited for.
     runtime.shutdown_background();
     ended

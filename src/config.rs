@@ -16,6 +16,7 @@ pub mod yaml;
 mod apps;
 mod keys;
 mod litellm;
+mod local_accounts;
 mod reference;
 mod root;
 mod suggest;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::apps::{Apps, Origins};
+pub use self::local_accounts::LocalAccounts;
 pub use self::mistakes::{Mistake, Mistakes, Place};
 pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol, Provider, RpLogout, SigningAlgorithm};
 pub use self::redis_url::{RedisUrl, Topology};
@@ -38,6 +40,7 @@ pub use self::store::{Redis, Store};
 pub use self::token_issuer::{IssuerAddress, RequiredClaim, Review, Strangers, TokenIssuer, TokenIssuerKind};
 pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
 use crate::origin::PublicUrl;
+use crate::principal::{LOCAL, Role};
 use crate::roles::Configured;
 
 /// Everything that can be set, validated. `app` hands each part its own section.
@@ -58,6 +61,9 @@ pub struct Config {
     pub sessions: Sessions,
     pub cache: Cache,
     pub keys: crate::keys::Settings,
+    /// Whoever has one of these roles manages other people's keys, and people.
+    pub admin_roles: Vec<Role>,
+    pub local_accounts: LocalAccounts,
     pub role_map: RoleMapSource,
     pub upstream_credential: UpstreamCredentials,
     pub apps: Apps,
@@ -71,15 +77,16 @@ impl Config {
         Configured { providers: Some(self.claims_of()), upstream_credentials: Some(self.upstream_credential.names()) }
     }
 
-    /// Whose claims rules of the role map may name: providers, and issuers that stand for none.
+    /// Whose claims rules of the role map may name: providers, issuers that stand for none, and local accounts.
     pub fn claims_of(&self) -> Vec<String> {
-        claims_of(&self.providers, &self.token_issuers)
+        claims_of(&self.providers, &self.token_issuers, self.local_accounts.enabled)
     }
 }
 
-fn claims_of(providers: &[Provider], issuers: &[TokenIssuer]) -> Vec<String> {
+fn claims_of(providers: &[Provider], issuers: &[TokenIssuer], has_local_accounts: bool) -> Vec<String> {
     let own = issuers.iter().filter(|issuer| issuer.provider.is_none()).map(|issuer| &issuer.id);
-    providers.iter().map(|provider| &provider.id).chain(own).cloned().collect()
+    let local = has_local_accounts.then(|| LOCAL.to_owned());
+    providers.iter().map(|provider| &provider.id).chain(own).cloned().chain(local).collect()
 }
 
 /// Where the role map comes from.

@@ -1,8 +1,7 @@
 //! What a login is for: where it goes on when the person is signed in.
 //!
 //! A flow carries its continuation from pod to pod and asks nothing of it but where the person may start
-//! again. What else there is to come (a key for an app, linking an identity) becomes a variant here and a
-//! way to go on in `http::login`, and leaves flows and logins as they are.
+//! again; what is done with who comes back is `login`'s.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,13 +12,15 @@ use crate::return_to::ReturnTo;
 pub enum Continuation {
     /// Back to the page that asked for it.
     ReturnTo(ReturnTo),
+    /// The identity becomes another one of a person who is signed in.
+    Link { user: String, again: ReturnTo },
 }
 
 impl Continuation {
-    /// Where a login that failed is begun again.
+    /// Where the browser goes afterwards, and where a login that failed is begun again.
     pub fn again(&self) -> &ReturnTo {
         match self {
-            Self::ReturnTo(target) => target,
+            Self::ReturnTo(target) | Self::Link { again: target, .. } => target,
         }
     }
 }

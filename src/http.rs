@@ -15,6 +15,7 @@ mod keys;
 mod links;
 mod login;
 mod logout;
+mod onboarding;
 pub mod pages;
 mod request;
 mod request_id;
@@ -39,12 +40,15 @@ use actix_web::{
 use drain::Drain;
 
 use crate::{
-    check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, principals::Principals, session::Limits,
-    upstream::Upstream, users::Users,
+    accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, people::People,
+    principal::Role, principals::Principals, secret::Handle, session::Limits, upstream::Upstream, users::Users,
 };
 
 /// Forms are small; nothing else has a body.
 const LARGEST_FORM: usize = 16 << 10;
+
+/// Local accounts, where there are any.
+pub type Local = Data<Option<Accounts>>;
 
 /// What the pages need, one service each.
 #[derive(Clone)]
@@ -55,6 +59,8 @@ pub struct Public {
     pub users: Data<Users>,
     pub keys: Data<Keys>,
     pub apps: Data<Apps>,
+    pub people: Data<People>,
+    pub local: Local,
     pub upstream: Data<Upstream>,
     pub principals: Data<Principals>,
     pub metrics: Data<Metrics>,
@@ -69,10 +75,23 @@ pub struct Site {
     pub limits: Limits,
     pub proxies: ProxyTrust,
     pub ring: Arc<crate::secret::KeyRing>,
+    /// Who manages people.
+    pub admin_roles: Vec<Role>,
     /// Whom people ask for access.
     pub contact: String,
     /// What is on, for the operator who has configured nothing yet: one plain sentence each.
     pub facts: Vec<String>,
+}
+
+impl Site {
+    /// Gives the browser the cookies of who has signed in with a password.
+    fn admit(&self, response: &mut HttpResponse, session: &Handle, device: &str) {
+        let session = self.cookies.session_cookie(session.expose(), self.limits.absolute);
+        for cookie in [session, self.cookies.device_cookie(device)] {
+            // Adding fails only for values that can't stand in a header; ours are base64url.
+            let _ = response.add_cookie(&cookie);
+        }
+    }
 }
 
 /// Routes of the public listener.
@@ -82,6 +101,8 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
         app.app_data(public.users)
             .app_data(public.keys)
             .app_data(public.apps)
+            .app_data(public.people)
+            .app_data(public.local)
             .app_data(public.upstream)
             .app_data(public.principals)
             .app_data(public.metrics);
@@ -104,6 +125,9 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
                     .route(web::post().to(apps::answer))
                     .route(web::method(Method::OPTIONS).to(apps::preflight)),
             )
+            // A head alone would be no worse, and nobody needs it.
+            .route("/onboarding/get_token", web::get().to(onboarding::get_token))
+            .route("/onboarding/claim_token", web::post().to(onboarding::claim_token))
             .route("/vestibule", get().to(home::to_home))
             .route("/vestibule/", get().to(home::show))
             .service(web::resource(keys::PATH).route(get().to(keys::show)).post(keys::act))

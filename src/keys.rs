@@ -12,7 +12,8 @@ mod making;
 mod manager;
 mod secret;
 
-pub use key::{Key, KeyId, Pointer, Standing};
+pub use crate::store::ShardedId as KeyId;
+pub use key::{Key, Pointer, Standing};
 pub use lasting::{Lasting, NoDuration};
 pub use limits::{Limits, Narrow, is_alias};
 pub use listing::Page;
@@ -42,6 +43,12 @@ pub const MOST_OF_AN_APPLICATION: usize = 10;
 
 /// How long a line of keys that made each other may be.
 const MOST_ANCESTORS: usize = 4;
+
+/// What narrows one key, by its makers and since.
+const MOST_LIMITS: usize = 16;
+
+/// Keys of one person that end in one commit.
+const ENDED_AT_ONCE: usize = 50;
 
 /// Use is written down only when so much time has passed since it last was.
 pub const TOUCH_AFTER: Duration = Duration::from_secs(600);
@@ -73,6 +80,7 @@ pub struct Wish {
     pub lasting: Option<Lasting>,
     pub limits: Limits,
     pub manage_keys: bool,
+    pub manage_people: bool,
     pub application: Option<String>,
 }
 
@@ -112,6 +120,8 @@ pub enum KeysError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Write(#[from] Failed),
+    #[error("the key was narrowed too often")]
+    TooOften,
     #[error("the person's keys kept changing")]
     Contended,
 }
@@ -173,6 +183,41 @@ impl Keys {
             give_way(round).await;
         }
         Err(KeysError::Contended)
+    }
+
+    /// Takes away from what a key gives: its limits so far go on to hold beside these.
+    pub async fn narrow(&self, manager: &Manager<'_>, id: KeyId, limits: &Limits) -> Result<Key, KeysError> {
+        manager.require_managing()?;
+        for round in 0..TRIES {
+            let Stored { value: mut key, version } =
+                self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
+            if key.limits.contains(limits) {
+                return Ok(key);
+            }
+            if key.limits.len() >= MOST_LIMITS {
+                return Err(KeysError::TooOften);
+            }
+            key.limits.push(limits.clone());
+            let (place, ttl) = (Key::place(id), key.ttl(self.clock.now()));
+            let change = self.records.change(id.shard()).expect_version(&place, version).put(&place, &key, ttl);
+            if change.revoke_key(&id.to_string()).commit().await?.is_ok() {
+                tracing::info!(token_id = %id, user = key.user, by = manager.user, "key narrowed");
+                return Ok(key);
+            }
+            give_way(round).await;
+        }
+        Err(KeysError::Contended)
+    }
+
+    /// Takes out all keys of a person who must not have any.
+    pub async fn end_all(&self, user: &str) -> Result<(), KeysError> {
+        loop {
+            let page = Roll::new(&self.records, user, self.clock.now()).page(None, ENDED_AT_ONCE, |_| true).await?;
+            let Some(first) = page.keys.first() else { return Ok(()) };
+            let change = page.keys.iter().fold(self.records.change(first.id.shard()), |change, key| key.remove_from(change));
+            let _ = change.commit().await?;
+            page.keys.iter().for_each(|_| self.metrics.key_changed(KeyChange::Revoked));
+        }
     }
 
     /// Gives a key another secret. The one before it counts for the overlap that is asked for, or no longer.

@@ -24,9 +24,11 @@ pub mod kubernetes;
 pub mod login;
 
 pub mod access;
+pub mod accounts;
 pub mod apps;
 pub mod keys;
 pub mod oidc;
+pub mod people;
 pub mod principals;
 pub mod roles;
 pub mod session;

@@ -9,12 +9,12 @@ use crate::{
     continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
     oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken, Verified},
-    principal::Source,
+    principal::{IdentityClaims, Source},
     return_to::ReturnTo,
     secret::Handle,
     sign_ins::{Refused, SignIns},
     store::Failed,
-    users::{self, Before, SignIn},
+    users::{self, Before, Linked, SignIn, Users},
 };
 
 /// Error codes are short words (RFC 6749, section 4.1.2.1).
@@ -50,8 +50,15 @@ pub struct Browser {
 
 /// A login that succeeded.
 pub struct Finished {
-    pub handle: Handle,
+    pub outcome: Outcome,
     pub continuation: Continuation,
+}
+
+/// What a login led to.
+pub enum Outcome {
+    SignedIn(Handle),
+    /// The identity is another one of who is signed in.
+    Linked,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +106,10 @@ pub enum Why {
     Disabled,
     #[error("there are no claims from the {0}, which the role map relies on")]
     MissingSource(Source),
+    #[error("the person who wanted to link an identity is not signed in any more")]
+    NotSignedIn,
+    #[error("the identity is somebody else's")]
+    Taken,
     #[error("the store, before anything was used up: {0}")]
     StoreBefore(String),
     #[error("the store, after the code was redeemed: {0}")]
@@ -159,12 +170,12 @@ impl Login {
         }
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
         let taken = taken.map_err(|error| self.not_taken(error, state))?;
-        let signed_in = self.sign_in(provider, callback, browser, &taken).await;
-        let handle = signed_in.map_err(|why| (why, Some(taken.continuation.again().clone())))?;
-        Ok(Finished { handle, continuation: taken.continuation })
+        let outcome = self.take_in(provider, callback, browser, &taken).await;
+        let outcome = outcome.map_err(|why| (why, Some(taken.continuation.again().clone())))?;
+        Ok(Finished { outcome, continuation: taken.continuation })
     }
 
-    async fn sign_in(&self, provider: &Provider, callback: &Callback, browser: &Browser, taken: &Taken) -> Result<Handle, Why> {
+    async fn take_in(&self, provider: &Provider, callback: &Callback, browser: &Browser, taken: &Taken) -> Result<Outcome, Why> {
         // A pod that has just started may not know the provider yet. What is missing is said below.
         let _ = provider.reached().await;
         if !provider.accepts_issuer(callback.iss.as_deref()) {
@@ -172,11 +183,41 @@ impl Login {
         }
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
-        let replaces = browser.session.as_deref().and_then(|cookie| self.sign_ins.users().session_handle(cookie));
+        match &taken.continuation {
+            Continuation::ReturnTo(_) => self.sign_in(verified, browser).await.map(Outcome::SignedIn),
+            Continuation::Link { user, .. } => self.link(user, &verified.identity, browser).await.map(|()| Outcome::Linked),
+        }
+    }
+
+    async fn sign_in(&self, verified: Verified, browser: &Browser) -> Result<Handle, Why> {
+        let replaces = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
         let Verified { identity, sid, logout } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
         let sign_in = SignIn { identity, sid, logout, browser, before: Before::Stays };
         Ok(self.sign_ins.enter(&sign_in).await?.handle)
+    }
+
+    /// Both have been proven by then: the identity by the provider, the person by their session.
+    async fn link(&self, user: &str, identity: &IdentityClaims, browser: &Browser) -> Result<(), Why> {
+        let handle = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
+        let signed_in = match handle {
+            Some(handle) => {
+                self.users().has_session(user, &handle.digest()).await.map_err(|error| Why::StoreAfter(error.to_string()))?
+            }
+            None => false,
+        };
+        if !signed_in {
+            return Err(Why::NotSignedIn);
+        }
+        match self.users().link(user, identity).await.map_err(|error| Why::StoreAfter(error.to_string()))? {
+            Linked::Linked => Ok(()),
+            Linked::Taken => Err(Why::Taken),
+            Linked::NobodyThere => Err(Why::NotSignedIn),
+        }
+    }
+
+    fn users(&self) -> &Users {
+        self.sign_ins.users()
     }
 
     fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTo>) {

@@ -174,6 +174,11 @@ impl Principals {
         self.inner.cache.forget(users::shard_of(user), |maps| maps.forget_credential(digest));
     }
 
+    /// The same for a person of whom something has changed.
+    pub fn forget_person(&self, user: &str) {
+        self.inner.cache.forget(users::shard_of(user), |maps| maps.forget_user(user));
+    }
+
     /// The same for a key that has changed or ended.
     pub fn forget_key(&self, id: KeyId) {
         self.inner.cache.forget(id.shard(), |maps| maps.forget_key(id));

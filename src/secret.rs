@@ -3,12 +3,14 @@
 
 mod cell;
 mod handle;
+mod onboarding;
 mod ring;
 mod rotation;
 mod signing;
 
 pub use cell::SecretCell;
 pub use handle::{BadHandle, Handle, HandleKind};
+pub use onboarding::{OnboardingClaims, sign_onboarding, verify_onboarding};
 pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_dated_key, new_key};
 pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
 

@@ -24,6 +24,15 @@ pub struct Entered {
     pub handle: Handle,
 }
 
+/// Which of two roles has more privilege.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Above {
+    Yes,
+    No,
+    /// The role map doesn't list both.
+    Unknown,
+}
+
 /// Why somebody who has proved who they are has no session.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
@@ -54,6 +63,20 @@ impl SignIns {
     /// What the role map in force grants a person.
     pub fn grant(&self, user: &User) -> Grant {
         self.role_maps.current().map.grant(&user.identities, user.pinned.as_ref())
+    }
+
+    /// Whether the role map in force lists a role.
+    pub fn lists(&self, role: &Role) -> bool {
+        self.role_maps.current().map.role(role.as_str()).is_some()
+    }
+
+    /// Whether a role has more privilege than another one.
+    pub fn is_above(&self, role: &Role, other: &Role) -> Above {
+        match self.role_maps.current().map.lower_of(role, other) {
+            None => Above::Unknown,
+            Some(lower) if lower == *role => Above::No,
+            Some(_) => Above::Yes,
+        }
     }
 
     pub async fn enter(&self, sign_in: &SignIn) -> Result<Entered, Refused> {

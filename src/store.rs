@@ -10,11 +10,13 @@ mod memory;
 mod metered;
 mod records;
 mod redis;
+mod sharded_id;
 
 pub use memory::MemoryStore;
 pub use metered::Metered;
 pub use records::{Change, Dropped, ReadError, Record, Records, Stored};
 pub use redis::{Connection, Credentials, Hazard, RedisStore, Topology};
+pub use sharded_id::ShardedId;
 
 use std::{fmt, time::Duration};
 
@@ -79,6 +81,10 @@ pub enum Kind {
     KeySecret,
     /// What changes with each key that is made for a person.
     KeysOf,
+    /// What a person signs in with who has no provider, by the person's id.
+    Password,
+    /// A link by which somebody sets a password, by its id.
+    Invitation,
     /// A shared counter.
     Counter,
 }
@@ -260,6 +266,8 @@ impl Kind {
             Self::Key => "key",
             Self::KeySecret => "key_secret",
             Self::KeysOf => "keys_of",
+            Self::Password => "password",
+            Self::Invitation => "invitation",
             Self::Counter => "counter",
         }
     }

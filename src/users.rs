@@ -1,9 +1,13 @@
 //! People: who an (issuer, subject) is, what was last verified of them, and how they are signed in.
 
+mod linking;
+mod managing;
 mod record;
 mod redirects;
 mod sessions;
 
+pub use linking::{Linked, Unlinked};
+pub use managing::Page;
 pub use record::{Identity, User, shard_of};
 pub use sessions::Listed;
 
@@ -110,7 +114,6 @@ impl Users {
     }
 
     /// One round of [`Users::sign_in`] for a person who is known, with more in its commit: all of it is done or nothing.
-    /// What is added for who is not admitted is added too.
     pub async fn try_sign_in<'a>(
         &'a self,
         id: &str,
@@ -126,6 +129,8 @@ impl Users {
         }
         let change = with(write_if_new(self.records.change(shard_of(id)), stored, &user), &user);
         match admission {
+            // What was to begin anew is left as it is.
+            Admission::Refused if sign_in.before == Before::Ends => Ok(Ok(SignedIn::Refused { user })),
             Admission::Refused => Ok(change.commit().await?.map(|_| SignedIn::Refused { user })),
             Admission::Admitted { .. } => {
                 let (handle, change) = self.open_session(change, &user, sign_in);

@@ -1,5 +1,6 @@
 //! Makes the parts from their sections of the configuration, and keeps what must be kept.
 
+mod accounts;
 mod upstream;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::{
+    accounts::Accounts,
     apps::RedirectPolicy,
     check::Checker,
     clock::Clock,
@@ -21,6 +23,8 @@ use crate::{
     login::Login,
     metrics::Metrics,
     oidc::{Flows, Provider, Providers},
+    people::People,
+    principal::{EmailTrust, LOCAL},
     principals::{Principals, Settings, Sources},
     roles::{self, RoleMaps},
     secret::{KeyRing, RingKeys, SecretCell},
@@ -31,6 +35,9 @@ use crate::{
     upstream::Upstream,
     users::Users,
 };
+
+pub(super) use accounts::FIRST_ADMINISTRATOR;
+use accounts::FirstWay;
 
 /// How often endpoints and keys of a provider are fetched anew without anybody needing them.
 const PROVIDER_REFRESH: Duration = Duration::from_secs(3600);
@@ -51,6 +58,9 @@ pub(super) struct Parts {
     pub users: Arc<Users>,
     pub keys: Arc<Keys>,
     pub apps: Arc<Apps>,
+    pub people: Arc<People>,
+    pub local: Arc<Option<Accounts>>,
+    first_way: FirstWay,
     pub upstream: Arc<Upstream>,
     pub principals: Arc<Principals>,
     pub metrics: Arc<Metrics>,
@@ -86,15 +96,22 @@ impl Parts {
         };
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
-        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust())).collect();
+        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
+        // Whom an administrator invites, the administrator knows.
+        let trust = trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect();
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
         let checker =
             Checker::new(Arc::clone(&principals), Arc::clone(&tokens), Arc::clone(&role_maps), Arc::clone(&upstream), trust);
         let checker = Arc::new(checker);
-        let flows = Flows::new(records, Arc::clone(clock));
+        let flows = Flows::new(records.clone(), Arc::clone(clock));
         let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), role_maps, Arc::clone(&metrics)));
+        let local = match config.local_accounts.enabled {
+            true => Some(accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
+            false => None,
+        };
+        let people = Arc::new(People::new(Arc::clone(&sign_ins), Arc::clone(&keys)));
         let login = Login::new(Arc::clone(&providers), flows, sign_ins, Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
         let login = Arc::new(login);
@@ -107,6 +124,9 @@ impl Parts {
             users,
             keys,
             apps,
+            people,
+            local: Arc::new(local),
+            first_way: FirstWay::of(config),
             upstream,
             principals,
             metrics,
@@ -119,11 +139,25 @@ impl Parts {
         })
     }
 
+    /// Where nothing is configured, whoever has started the process gets in by what it prints.
+    pub(super) async fn print_first_link(&self, config: &Config) -> anyhow::Result<()> {
+        match (self.local.as_ref(), &self.first_way) {
+            (Some(accounts), FirstWay::Printed(role)) => {
+                accounts::print_first_link(accounts, role.clone(), config).await.context("the first administrator's link")
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
         let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
+        let first = (self.first_way == FirstWay::Invited).then(|| Arc::clone(&self.users));
         let ready = tokio::spawn(async move {
             wait_for(store.as_ref()).await;
             block.done();
+            if let Some(users) = first {
+                accounts::tell_how_to_begin(&users).await;
+            }
             if let Some(redis) = redis {
                 redis.hazards().await.iter().for_each(|hazard| tracing::warn!("{hazard}"));
             }
@@ -145,6 +179,29 @@ impl Parts {
         });
         refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
+}
+
+/// What inviting somebody takes, beside processes that run: no listeners, and no role map that would have to be watched.
+pub(super) fn for_inviting(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Accounts, Arc<dyn Store>, Vec<FileWatch>)> {
+    let metrics = Arc::new(Metrics::new());
+    let mut watches = Vec::new();
+    let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
+    let (_, store) = store(&config.store, clock, &metrics, &mut watches)?;
+    let role_maps = match &config.role_map {
+        RoleMapSource::ConfigMap(_) => RoleMaps::unknown(Arc::clone(clock), Arc::clone(&metrics)),
+        RoleMapSource::BuiltIn => RoleMaps::new(None, config.configured(), Arc::clone(clock), Arc::clone(&metrics))?,
+        RoleMapSource::File(path) => role_map_of(path, config, clock, &metrics)?.0,
+    };
+    let records = Records::new(Arc::clone(&store), ring, key_prefix(&config.store));
+    let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
+    let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
+    let keys = Arc::new(Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone()));
+    let sign_ins = Arc::new(SignIns::new(users, Arc::new(role_maps), Arc::clone(&metrics)));
+    let accounts = accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?;
+    Ok((accounts, store, watches))
 }
 
 /// Waits for the store, and says now and then that it does and why.
@@ -183,11 +240,12 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     }
     let facts = facts(config);
     facts.iter().for_each(|fact| tracing::info!("{fact}"));
-    if config.providers.is_empty() {
-        tracing::info!("nobody can sign in yet: configure an identity provider under `providers`, see docs/configuration.md");
+    if config.providers.is_empty() && !config.local_accounts.enabled {
+        tracing::info!("nobody can sign in: configure an identity provider under `providers`, or enable `local_accounts`");
     }
     Site {
         contact: config.contact.clone(),
+        admin_roles: config.admin_roles.clone(),
         public_url: config.public_url.clone(),
         cookies,
         limits,
@@ -359,13 +417,10 @@ async fn role_maps(
     match &config.role_map {
         RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, config.configured(), clock, metrics)?), None)),
         RoleMapSource::File(path) => {
-            let name = || format!("role_map.file {}", path.display());
-            let read = |path: &Path| std::fs::read(path);
-            let document = read(path).with_context(|| format!("{} can't be read", name()))?;
-            let maps = RoleMaps::new(Some(roles::text_of(&document).with_context(name)?), config.configured(), clock, metrics)
-                .with_context(name)?;
+            let (maps, document) = role_map_of(path, config, &clock, &metrics)?;
             let maps = Arc::new(maps);
             let edited = Arc::clone(&maps);
+            let read = |path: &Path| std::fs::read(path);
             watches.push(FileWatch::start(path, document, read, move |bytes| edited.edit_bytes(bytes)));
             Ok((maps, None))
         }
@@ -375,6 +430,20 @@ async fn role_maps(
             Ok((maps, Some(watch.await.context("role_map.config_map")?)))
         }
     }
+}
+
+/// A file's role map, and what the file held.
+fn role_map_of(
+    path: &Path,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(RoleMaps, Vec<u8>)> {
+    let name = || format!("role_map.file {}", path.display());
+    let document = std::fs::read(path).with_context(|| format!("{} can't be read", name()))?;
+    let text = roles::text_of(&document).with_context(name)?;
+    let maps = RoleMaps::new(Some(text), config.configured(), Arc::clone(clock), Arc::clone(metrics)).with_context(name)?;
+    Ok((maps, document))
 }
 
 fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {

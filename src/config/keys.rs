@@ -9,7 +9,7 @@ use crate::principal::Role;
 
 pub const DOC: &str = "Virtual API keys.";
 
-pub fn read(section: &mut Section<'_>) -> Option<Settings> {
+pub fn read(section: &mut Section<'_>, admin_roles: Option<&[Role]>) -> Option<Settings> {
     let max_per_user = section.or_default(field("max_per_user", "How many live keys a person may have."), &COUNT, "100");
     let default_duration =
         section.or_default(field("default_duration", "How long a key lasts whose maker doesn't say."), &DURATION, "90d");
@@ -32,11 +32,6 @@ pub fn read(section: &mut Section<'_>) -> Option<Settings> {
         &DURATION,
         "1h",
     );
-    let admin_roles = section.list(
-        field("admin_roles", "Roles whose holders manage everybody's keys.").unset("nobody's"),
-        &ROLE,
-        &["proxy_admin"],
-    );
     let (default_duration, max_duration) = (default_duration?, max_duration?);
     if default_duration > max_duration {
         let (name, text) = if section.is_given("default_duration") {
@@ -54,7 +49,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Settings> {
         overlap_max: overlap_max?,
         claims_max_age: claims_max_age?,
         sign_in_within: sign_in_within?,
-        admin_roles: admin_roles?,
+        admin_roles: admin_roles?.to_vec(),
     })
 }
 
@@ -76,5 +71,3 @@ const CLAIMS_AGE: Kind<Duration> = Kind {
         values::duration(text, least, most, "must be from 2h to 3650d: when somebody signed in is known to the hour")
     },
 };
-
-const ROLE: Kind<Role> = Kind { name: "role", parse: |text| values::name(text).map(Role::new) };

@@ -11,10 +11,11 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::token_issuer::{Before, Surroundings};
 use super::{
-    Cache, Config, ConfigMapSource, Format, Listen, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer,
-    UpstreamCredentials, apps, keys, provider, store, token_issuer, upstream_credential, values,
+    Cache, Config, ConfigMapSource, Format, Listen, LocalAccounts, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer,
+    UpstreamCredentials, apps, keys, local_accounts, provider, store, token_issuer, upstream_credential, values,
 };
 use crate::origin::PublicUrl;
+use crate::principal::Role;
 use crate::roles::{Configured, RoleMap, RoleMapError};
 
 /// Every section is read before any is asked for, so that all mistakes are found.
@@ -35,14 +36,18 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let token_issuers = read_token_issuers(root, public_url.as_ref(), providers.as_deref());
     let sessions = root.section("sessions", "How long people stay signed in.", read_sessions);
     let cache = root.section("cache", "What a check may answer without asking the store.", read_cache);
-    let keys = root.section("keys", keys::DOC, keys::read);
+    let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
+    let keys = root.section("keys", keys::DOC, |section| keys::read(section, admin_roles.as_deref()));
+    let local_accounts = root.section("local_accounts", local_accounts::DOC, |section| {
+        local_accounts::read(section, providers.as_ref().map(|providers| !providers.is_empty()))
+    });
     let upstream_credential = root.section("upstream_credential", upstream_credential::DOC, |section| {
         upstream_credential::read(section, public_url.as_ref())
     });
     let role_map = root.section("role_map", "The document that turns claims into roles.", |section| {
         // What has mistakes of its own is not known.
         let configured = Configured {
-            providers: claims_of(providers.as_deref(), token_issuers.as_deref()),
+            providers: claims_of(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref()),
             upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
         };
         read_role_map(section, &configured)
@@ -65,6 +70,8 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         sessions: sessions?,
         cache: cache?,
         keys: keys?,
+        admin_roles: admin_roles?,
+        local_accounts: local_accounts?,
         role_map: role_map?,
         upstream_credential: upstream_credential?,
         apps: apps?,
@@ -81,6 +88,11 @@ const PUBLIC_URL: Field = field(
 .unset("`http://` and `listen.public`");
 
 const CONTACT: Field = field("contact", "Whom people ask for access, as the pages say it: a team, an email address, a channel.");
+
+const ADMIN_ROLES: Field =
+    field("admin_roles", "Roles whose holders manage people, their invitations and everybody's keys.").unset("nobody's");
+
+const ROLE: Kind<Role> = Kind { name: "role", parse: |text| values::name(text).map(Role::new) };
 
 const REPLICAS: Field = field("replicas", "How many copies run; only to refuse a memory store that they would not share.");
 
@@ -197,8 +209,12 @@ fn read_token_issuers(
 }
 
 /// Whose claims rules may name.
-fn claims_of(providers: Option<&[Provider]>, issuers: Option<&[TokenIssuer]>) -> Option<Vec<String>> {
-    Some(super::claims_of(providers?, issuers?))
+fn claims_of(
+    providers: Option<&[Provider]>,
+    issuers: Option<&[TokenIssuer]>,
+    local: Option<&LocalAccounts>,
+) -> Option<Vec<String>> {
+    Some(super::claims_of(providers?, issuers?, local?.enabled))
 }
 
 fn read_sessions(section: &mut Section<'_>) -> Option<Sessions> {

@@ -3,9 +3,15 @@
 //! Somebody is recognised as at a check, by what stands in a header or by the session's cookie. A browser
 //! sends its cookie along whoever makes it ask, so that a change by cookie has to come from our own pages.
 
-mod fields;
+pub(super) mod fields;
+mod identities;
+pub(super) mod invitations;
 mod keys;
+mod password;
+mod people;
 pub(super) mod refused;
+mod sessions;
+mod sign_in;
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, Scope,
@@ -19,6 +25,8 @@ use crate::{
     access::Places,
     check::{By, Checker, Credential, Recognised},
     keys::Keys,
+    people::Administrator,
+    principal::Judged,
 };
 use fields::Fields;
 use refused::Refused;
@@ -43,6 +51,19 @@ pub(super) fn routes() -> Scope {
         .service(keys::all())
         .service(keys::one())
         .service(keys::regenerate())
+        .service(sessions::all())
+        .service(sessions::one())
+        .service(identities::all())
+        .service(identities::unlink())
+        .service(password::change())
+        .service(sign_in::sign_in())
+        .service(invitations::all())
+        .service(invitations::one())
+        .service(people::all())
+        .service(people::one())
+        .service(people::disable())
+        .service(people::enable())
+        .service(people::sessions())
         .default_service(web::to(async || Refused::NotFound.respond()))
 }
 
@@ -77,6 +98,16 @@ async fn caller(
     Ok(recognised)
 }
 
+/// The caller as an administrator, in person or by a key that is for that.
+fn administrator<'a>(site: &Site, caller: &'a Recognised) -> Result<Administrator<'a>, Refused> {
+    let Judged { grant, identity, .. } = &*caller.judged;
+    let role = grant.role.as_ref().filter(|role| site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
+    match manager(caller).may_manage_people() {
+        true => Ok(Administrator { user: &identity.user, role }),
+        false => Err(Refused::NotManagingPeople),
+    }
+}
+
 /// Every browser says where a request comes from that changes something; one that says nothing is none of
 /// those that people use, and a program has keys.
 fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
@@ -90,15 +121,20 @@ fn fields(request: &HttpRequest, body: Result<Bytes, actix_web::Error>, caller: 
     if body.is_empty() && !matches!(caller.by, By::Session(_)) {
         return Ok(Fields::default());
     }
+    json_fields(request, &body)
+}
+
+/// The fields of a body that is said to be JSON.
+pub(super) fn json_fields(request: &HttpRequest, body: &Bytes) -> Result<Fields, Refused> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Refused::NotJson);
     }
-    if body.is_empty() { Ok(Fields::default()) } else { Fields::parse(&body).ok_or(Refused::Malformed) }
+    if body.is_empty() { Ok(Fields::default()) } else { Fields::parse(body).ok_or(Refused::Malformed) }
 }
 
-fn unread(error: &actix_web::Error) -> Refused {
+pub(super) fn unread(error: &actix_web::Error) -> Refused {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => Refused::TooLarge,
         Some(PayloadError::Io(cause)) if cause.kind() == std::io::ErrorKind::TimedOut => Refused::Slow,
@@ -106,7 +142,7 @@ fn unread(error: &actix_web::Error) -> Refused {
     }
 }
 
-fn answer(outcome: Result<HttpResponse, Refused>) -> HttpResponse {
+pub(super) fn answer(outcome: Result<HttpResponse, Refused>) -> HttpResponse {
     outcome.unwrap_or_else(|refused| refused.respond())
 }
 

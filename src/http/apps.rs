@@ -94,6 +94,7 @@ pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequ
         Why::Exchange(_) | Why::Issuer => ("server_error", "The sign-in could not be confirmed."),
         Why::NoRoleMapYet | Why::StoreBefore(_) | Why::StoreAfter(_) => UNAVAILABLE,
         Why::NoState | Why::NoCode | Why::Finished | Why::OtherBrowser | Why::OtherProvider => return None,
+        Why::NotSignedIn | Why::Taken => return None,
     };
     tell_login(failed.again.as_ref()?, code, description, apps, request)
 }

@@ -46,7 +46,7 @@ pub struct CheckService {
     checker: Arc<Checker>,
     session_cookie: &'static str,
     /// The names of all cookies that are none of the upstream's.
-    our_cookies: [&'static str; 2],
+    our_cookies: [&'static str; 3],
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     drain: Drain,
@@ -161,7 +161,7 @@ fn sign_in_address(target: Option<&str>) -> String {
 
 impl CheckService {
     pub fn new(checker: Arc<Checker>, cookies: &CookieNames, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, drain: Drain) -> Self {
-        let our_cookies = [cookies.session, cookies.login];
+        let our_cookies = [cookies.session, cookies.login, cookies.device];
         Self { checker, session_cookie: cookies.session, our_cookies, metrics, clock, drain, complained: Mutex::default() }
     }
 

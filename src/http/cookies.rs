@@ -1,4 +1,5 @@
-//! Our two cookies: the session's, and the one that binds logins in flight to their browser.
+//! Our cookies: the session's, the one that binds logins in flight to their browser, and the one by which a browser is known
+//! that somebody has signed in with by a password.
 
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::{check::cookies, oidc::Binding, origin::PublicUrl};
 pub struct CookieNames {
     pub session: &'static str,
     pub login: &'static str,
+    pub device: &'static str,
     secure: Secure,
 }
 
@@ -28,9 +30,11 @@ enum Secure {
 impl CookieNames {
     pub fn of(public_url: &PublicUrl) -> Self {
         if public_url.is_secure() {
-            Self { session: "__Host-vestibule", login: "__Host-vestibule-login", secure: Secure::Yes }
+            let (session, login, device) = ("__Host-vestibule", "__Host-vestibule-login", "__Host-vestibule-device");
+            Self { session, login, device, secure: Secure::Yes }
         } else {
-            Self { session: "vestibule", login: "vestibule-login", secure: Secure::Loopback }
+            let (session, login, device) = ("vestibule", "vestibule-login", "vestibule-device");
+            Self { session, login, device, secure: Secure::Loopback }
         }
     }
 
@@ -43,6 +47,15 @@ impl CookieNames {
     /// Binds logins to the browser until it is closed.
     pub(super) fn login_cookie(&self, value: &str) -> Cookie<'static> {
         self.cookie(self.login, value).finish()
+    }
+
+    /// Says for a year that somebody has signed in with this browser; it lets nobody in.
+    pub(super) fn device_cookie(&self, value: &str) -> Cookie<'static> {
+        self.cookie(self.device, value).max_age(time::Duration::days(365)).finish()
+    }
+
+    pub(super) fn device_in(&self, request: &HttpRequest) -> Option<String> {
+        find(request, self.device).map(str::to_owned)
     }
 
     pub(super) fn no_session(&self) -> Cookie<'static> {

@@ -25,6 +25,11 @@ pub(super) fn came_from(request: &HttpRequest, site: &Site) -> CameFrom {
     if ours { CameFrom::Ourselves } else { CameFrom::Elsewhere }
 }
 
+/// Whether the request says that it comes from a page at all.
+pub(super) fn is_browser(request: &HttpRequest) -> bool {
+    request.headers().contains_key("sec-fetch-site") || request.headers().contains_key(header::ORIGIN)
+}
+
 /// For forms: browsers that say nothing have the token alone. What a script sends by itself is told from a form; a form that a
 /// script of our own origin submits is not, and an upstream on the same host has such scripts.
 pub(super) fn is_own_form(request: &HttpRequest, site: &Site) -> bool {

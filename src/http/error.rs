@@ -235,6 +235,8 @@ impl LoginFailed {
             Why::Disabled => disabled(contact).action("Sign in with another account", again),
             Why::MissingSource(_) => start(missing_source(name, contact)),
             Why::Exchange(error) => start(exchange(name, error)),
+            Why::NotSignedIn => not_signed_in().action("Sign in", "/sso/login"),
+            Why::Taken => taken(name).action("Your sign-in", "/vestibule/sign-in"),
             Why::StoreBefore(_) => store_before().action("Try again", THIS_ADDRESS).action("Start again", again),
             Why::StoreAfter(_) => start(store_after()),
         }
@@ -302,6 +304,24 @@ fn denied(name: &str, error: &str, description: Option<&str>) -> Failure {
         ),
     };
     failure.quote(name, description.unwrap_or(error))
+}
+
+fn not_signed_in() -> Failure {
+    Failure::new(
+        StatusCode::UNAUTHORIZED,
+        "Sign in first",
+        "The account was proven to be yours, but you are no longer signed in here, so it was not linked.",
+        "Sign in as before, and link it again.",
+    )
+}
+
+fn taken(name: &str) -> Failure {
+    Failure::new(
+        StatusCode::CONFLICT,
+        "This account belongs to somebody else here",
+        format!("Your account at {name} is already known here, as another person."),
+        "Sign in with it instead, or ask your administrator to delete the other person first.",
+    )
 }
 
 fn no_role_map_yet() -> Failure {

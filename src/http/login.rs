@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     continuation::Continuation,
-    login::{Browser, Callback, Login},
+    login::{Browser, Callback, Login, Outcome},
     oidc::{Binding, Provider},
     return_to::ReturnTo,
 };
@@ -126,9 +126,10 @@ pub(super) async fn callback(
     match login.finish(provider, &callback, &browser).await {
         Ok(finished) => {
             let mut response = go_on(&site, &finished.continuation);
-            let cookie = site.cookies.session_cookie(finished.handle.expose(), site.limits.absolute);
-            // As above: a handle is base64url.
-            let _ = response.add_cookie(&cookie);
+            if let Outcome::SignedIn(handle) = &finished.outcome {
+                // As above: a handle is base64url.
+                let _ = response.add_cookie(&site.cookies.session_cookie(handle.expose(), site.limits.absolute));
+            }
             response
         }
         Err(failed) => {
@@ -139,13 +140,11 @@ pub(super) async fn callback(
 
 /// What a finished login leads to.
 fn go_on(site: &Site, continuation: &Continuation) -> HttpResponse {
-    match continuation {
-        Continuation::ReturnTo(target) => redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str())),
-    }
+    redirect(StatusCode::SEE_OTHER, &site.public_url.join(continuation.again().as_str()))
 }
 
 /// The browser's binding, and a cookie for it if it has none: one for all its tabs.
-fn binding(request: &HttpRequest, site: &Site) -> (Binding, Option<String>) {
+pub(super) fn binding(request: &HttpRequest, site: &Site) -> (Binding, Option<String>) {
     if let Some(known) = site.cookies.binding_in(request) {
         return (known, None);
     }

@@ -22,7 +22,10 @@ use super::{
     error,
     request_id::{REQUEST_ID, RequestId},
 };
-use crate::metrics::Metrics;
+use crate::{
+    metrics::Metrics,
+    users::{Browser, Users},
+};
 
 const LONGEST_AGENT: usize = 256;
 
@@ -33,6 +36,12 @@ pub struct ProxyTrust(Vec<IpNet>);
 impl ProxyTrust {
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
+    }
+
+    /// The client's address where proxies tell it whose word is taken; all others seem to be the proxy.
+    pub(super) fn told(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let peer = request.peer_addr().map(|address| address.ip());
+        if self.0.is_empty() { None } else { self.client(peer, request.headers()) }
     }
 
     /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy has, if the peer is one.
@@ -59,6 +68,12 @@ impl ProxyTrust {
 pub(super) fn user_agent(request: &HttpRequest) -> Option<String> {
     let said = request.headers().get(header::USER_AGENT)?.to_str().ok()?;
     Some(said.chars().take(LONGEST_AGENT).collect()).filter(|agent: &String| !agent.is_empty())
+}
+
+/// The browser that somebody signs in with.
+pub(super) fn browser(request: &HttpRequest, site: &Site, users: &Users) -> Browser {
+    let replaces = site.cookies.session_in(request).and_then(|cookie| users.session_handle(&cookie));
+    Browser { replaces, agent: user_agent(request) }
 }
 
 /// How long a client may take to send a request's body.

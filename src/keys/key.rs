@@ -5,22 +5,15 @@ use std::{fmt, time::Duration};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::Limits;
 use crate::{
     clock,
     epoch::Epoch,
-    secret::{Digest, random_bytes},
-    store::{self, Change, Index, Kind, Record, Shard, Ttl},
+    secret::Digest,
+    store::{self, Change, Index, Kind, Record, Shard, ShardedId as KeyId, Ttl},
     users,
 };
-
-/// A key's public name: a UUIDv7, so that ids sort by age, whose last byte is the owner's shard, so that
-/// the key is found by its id alone.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KeyId(Uuid);
 
 /// A key. Its record is the truth: a secret counts while its digest stands here.
 #[derive(Clone, Serialize, Deserialize)]
@@ -38,6 +31,9 @@ pub struct Key {
     /// Whether it makes and ends keys.
     #[serde(default)]
     pub manage_keys: bool,
+    /// Whether it invites and manages people as its owner may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub manage_people: bool,
     /// The keys that it was made by, the first one first. It counts only while all of them do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<KeyId>,
@@ -88,34 +84,10 @@ pub enum Standing {
 /// More secrets of one key than this never count at once, however often it is regenerated.
 const MOST_SECRETS: usize = 4;
 
-impl KeyId {
-    pub(super) fn new(shard: Shard, now: Timestamp) -> Self {
-        let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
-        let mut random: [u8; 10] = random_bytes();
-        random[9] = shard.number();
-        Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
-    }
-
-    /// Reads an id as it is written here, and in no other way that a UUID may be.
-    pub fn parse(text: &str) -> Option<Self> {
-        let id = Self(Uuid::try_parse(text).ok()?);
-        let last = id.0.as_bytes()[15];
-        (last < Shard::COUNT && id.to_string() == text).then_some(id)
-    }
-
-    pub fn shard(self) -> Shard {
-        Shard::new(self.0.as_bytes()[15] % Shard::COUNT).expect("a remainder is smaller than the divisor")
-    }
-
-    pub(super) fn place(self) -> store::Key {
-        store::Key::new(self.shard(), Kind::Key, self.to_string())
-    }
-}
-
 impl Key {
     /// Where the record lies.
     pub fn place(id: KeyId) -> store::Key {
-        id.place()
+        store::Key::new(id.shard(), Kind::Key, id.to_string())
     }
 
     pub fn parent(&self) -> Option<KeyId> {
@@ -233,18 +205,6 @@ impl Record for Pointer {
 
 impl Record for KeysOf {
     const KIND: Kind = Kind::KeysOf;
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
 }
 
 /// Which key it is and whose; the alias is a person's own words.

@@ -41,6 +41,14 @@ impl Lasting {
         Self::Seconds(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
     }
 
+    /// As a length of time; `None` for months, which differ in theirs.
+    pub fn as_duration(self) -> Option<Duration> {
+        match self {
+            Self::Seconds(seconds) => Some(Duration::from_secs(seconds.into())),
+            Self::Months(_) => None,
+        }
+    }
+
     /// When what begins at `start` ends; `None` beyond the calendar.
     pub fn after(self, start: Timestamp) -> Option<Timestamp> {
         match self {

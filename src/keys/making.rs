@@ -84,6 +84,7 @@ impl Keys {
             expires,
             limits: limits.filter(|limits| *limits != Limits::default()).collect(),
             manage_keys: wish.manage_keys,
+            manage_people: wish.manage_people && manager.may_manage_people(),
             ancestors,
             by_token: matches!(manager.by, ManagedBy::Token { .. }),
             application: wish.application.clone(),

@@ -36,6 +36,15 @@ impl Manager<'_> {
         }
     }
 
+    /// Whether what they presented is for managing people at all.
+    pub fn may_manage_people(&self) -> bool {
+        match self.by {
+            ManagedBy::Person => true,
+            ManagedBy::Key(key) => key.manage_people,
+            ManagedBy::Token { .. } => false,
+        }
+    }
+
     /// The key by which others are made or ended.
     pub(super) fn key(&self) -> Option<&Key> {
         match self.by {

@@ -247,6 +247,10 @@ impl Maps {
         self.identities.invalidate(digest);
     }
 
+    pub(super) fn forget_user(&self, id: &str) {
+        self.users.invalidate(id);
+    }
+
     pub(super) fn forget_key(&self, id: KeyId) {
         self.keys.invalidate(&id);
     }

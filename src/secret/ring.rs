@@ -50,6 +50,8 @@ pub enum MacPurpose {
     Handle,
     /// That a form was made for this session.
     Csrf,
+    /// That somebody has signed in with this browser before.
+    Device,
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -101,6 +103,8 @@ struct RingKey {
     state: RandomizedNonceKey,
     handle: hmac::Key,
     csrf: hmac::Key,
+    device: hmac::Key,
+    onboarding: Zeroizing<[u8; KEY_LEN]>,
 }
 
 impl RingKeys {
@@ -195,6 +199,17 @@ impl KeyRing {
         Ok(body)
     }
 
+    /// The key that signs onboarding tokens now, with the name that finds it again.
+    pub(super) fn onboarding_key(&self) -> (String, Zeroizing<[u8; KEY_LEN]>) {
+        let key = self.keys.in_use();
+        (URL_SAFE_NO_PAD.encode(key.id), key.onboarding.clone())
+    }
+
+    pub(super) fn onboarding_key_of(&self, name: &str) -> Option<Zeroizing<[u8; KEY_LEN]>> {
+        let keys = self.keys.all();
+        keys.iter().find(|key| URL_SAFE_NO_PAD.encode(key.id) == name).map(|key| key.onboarding.clone())
+    }
+
     pub fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
         self.keys.in_use().mac(purpose, parts)
     }
@@ -240,6 +255,8 @@ impl RingKey {
             state: aead("seal state"),
             handle: mac("mac handle"),
             csrf: mac("mac csrf"),
+            device: mac("mac device"),
+            onboarding: expand(&root, "jwt onboarding"),
         }
     }
 
@@ -255,6 +272,7 @@ impl RingKey {
         let key = match purpose {
             MacPurpose::Handle => &self.handle,
             MacPurpose::Csrf => &self.csrf,
+            MacPurpose::Device => &self.device,
         };
         let mut context = hmac::Context::with_key(key);
         for part in parts {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
@@ -105,6 +106,15 @@ impl Records {
             }
         }
         self.get(key).await
+    }
+
+    /// At most `limit` members after `after` of the indices that bear one name in every shard, in the order of their ids.
+    pub async fn list_everywhere(&self, name: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, ReadError> {
+        let lists = Shard::all().map(async |shard| self.store.list(&Index::new(shard, name), after, limit).await);
+        let mut all = try_join_all(lists).await?.concat();
+        all.sort_unstable();
+        all.truncate(limit);
+        Ok(all)
     }
 
     pub fn change(&self, shard: Shard) -> Change<'_> {

@@ -63,8 +63,10 @@ pub fn shard_of(user: &str) -> Shard {
 
 /// The people of one shard.
 pub(super) fn index_of_people(shard: Shard) -> Index {
-    Index::new(shard, "people")
+    Index::new(shard, INDEX)
 }
+
+pub(super) const INDEX: &str = "people";
 
 /// A UUIDv7, so that ids sort by the time of the first sign-in.
 pub(super) fn new_user_id(now: Timestamp) -> String {

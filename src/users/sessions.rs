@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Members of an index that are read at once.
-const BATCH: usize = 100;
+pub(super) const BATCH: usize = 100;
 
 /// More sessions of one person are not listed. They end with the others all the same.
 const MOST_LISTED: usize = 500;
@@ -59,12 +59,22 @@ impl Users {
 
     /// Ends all sessions of a person on every pod, but the one that is kept: all or none.
     pub async fn end_sessions(&self, user: &str, kept: Option<&Digest>) -> Result<(), UsersError> {
+        self.end_sessions_with(user, kept, |change| change).await
+    }
+
+    /// The same with more in the commit.
+    pub async fn end_sessions_with(
+        &self,
+        user: &str,
+        kept: Option<&Digest>,
+        with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
+    ) -> Result<(), UsersError> {
         let (shard, key) = (shard_of(user), User::key(user));
         for _ in 0..TRIES {
             let Some(Stored { value: mut person, version }) = self.records.get::<User>(&key).await? else { return Ok(()) };
             person.session_epoch = Epoch::begin();
             let change = self.records.change(shard).expect_version(&key, version).put(&key, &person, Ttl::Forever);
-            let change = self.keep(change, kept, &person).await?;
+            let change = with(self.keep(change, kept, &person).await?);
             if change.revoke_user(user).commit().await?.is_ok() {
                 return Ok(());
             }
@@ -96,6 +106,14 @@ impl Users {
     pub async fn session(&self, user: &str, handle: &Digest) -> Result<Option<Session>, ReadError> {
         let stored = self.records.get::<Session>(&Session::key(shard_of(user), handle)).await?;
         Ok(stored.map(|stored| stored.value))
+    }
+
+    /// Whether a session of the person's goes on still, as the store has it.
+    pub async fn has_session(&self, user: &str, handle: &Digest) -> Result<bool, ReadError> {
+        let (person, session) = tokio::join!(self.get(user), self.session(user, handle));
+        let (Some(Stored { value: person, .. }), Some(session)) = (person?, session?) else { return Ok(false) };
+        let standing = self.limits.standing(session.created, session.last_seen, self.clock.now());
+        Ok(session.user == user && session.epoch == person.session_epoch && !person.disabled && standing == Standing::Live)
     }
 
     /// Writes down that a session was used, unless it has changed or ended meanwhile.

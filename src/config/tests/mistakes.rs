@@ -69,8 +69,8 @@ workers: many
 #[case("listen: 127.0.0.1:4180", &["listen (line 1): must be a map of fields, such as `{name: value}`"])]
 #[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; take it out. Known here: public, check, admin, grpc"])]
 #[case("provider: []", &["provider (line 1): is unknown; did you mean `providers`?"])]
-#[case("colour: red", &["colour (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, upstream_credential, role_map, apps, log, shutdown"])]
-#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, upstream_credential, role_map, apps, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, keys, upstream_credential, role_map, apps, log, shutdown"])]
+#[case("colour: red", &["colour (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, log, shutdown"])]
+#[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; take it out. Known here: public_url, contact, replicas, workers, trusted_proxies, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, log, shutdown"])]
 fn mistakes_in_the_document_itself(#[case] text: &str, #[case] expected: &[&str]) {
     assert_eq!(mistakes(text, &[]), expected);
 }
@@ -150,7 +150,7 @@ fn mistakes_in_the_store(#[case] text: &str, #[case] expected: &[&str]) {
 #[case("keys: {overlap_max: 0s}", &["keys.overlap_max (line 1): must be from 1s to 3650d"])]
 #[case("keys: {claims_max_age: 1h}", &["keys.claims_max_age (line 1): must be from 2h to 3650d: when somebody signed in is known to the hour"])]
 #[case("keys: {max_per_user: 0}", &["keys.max_per_user (line 1): must be a whole number from 1 to 10000, not `0`"])]
-#[case("keys: {admin_roles: [a, a]}", &["keys.admin_roles[1] (line 1): is listed twice; keep one of them"])]
+#[case("admin_roles: [a, a]", &["admin_roles[1] (line 1): is listed twice; keep one of them"])]
 #[case("role_map:\n  config_map: {name: Roles}", &["role_map.config_map.name (line 2): must be a name of Kubernetes: up to 253 of a-z, 0-9, - and ."])]
 #[case("role_map:\n  config_map: {namespace: x}", &["role_map.config_map.name (line 2): is required"])]
 #[case("role_map:\n  fragments: {selector: a=b}", &["role_map.fragments (line 2): needs `config_map`, into which they are merged"])]

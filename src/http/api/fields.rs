@@ -11,7 +11,7 @@ use url::form_urlencoded;
 
 /// The fields that are left.
 #[derive(Default)]
-pub(super) struct Fields(Map<String, Value>);
+pub(in crate::http) struct Fields(Map<String, Value>);
 
 /// A field that is not what it ought to be, by a name of ours or one that is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -89,7 +89,7 @@ impl Fields {
         text.map(|text| parse(&text).map_err(|wrong| WrongField::Value(name, wrong))).transpose()
     }
 
-    pub(super) fn flag(&mut self, name: &'static str) -> Result<bool, WrongField> {
+    pub(in crate::http) fn flag(&mut self, name: &'static str) -> Result<bool, WrongField> {
         match self.take(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
@@ -130,7 +130,7 @@ impl Fields {
     }
 
     /// Says what is left over.
-    pub(super) fn finish(self) -> Result<(), WrongField> {
+    pub(in crate::http) fn finish(self) -> Result<(), WrongField> {
         match self.0.into_iter().next() {
             None => Ok(()),
             Some((name, _)) => Err(WrongField::Unknown(name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect())),
@@ -140,6 +140,11 @@ impl Fields {
     fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())
     }
+}
+
+/// A text that has to be there.
+pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) -> Result<String, WrongField> {
+    fields.text(name)?.ok_or(WrongField::Value(name, "is required"))
 }
 
 #[cfg(test)]

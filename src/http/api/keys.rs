@@ -17,10 +17,10 @@ use crate::{
     principals::Principals,
 };
 
-const MOST_TEAMS: usize = 100;
+pub(super) const MOST_TEAMS: usize = 100;
 const LONGEST_TEAM: usize = 256;
 const MOST_PATHS: usize = 32;
-const PAGE: usize = 50;
+pub(super) const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 100;
 
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Principals>);
@@ -113,6 +113,7 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
         lasting: fields.parsed("duration", lasting)?,
         limits,
         manage_keys: fields.flag("manage_keys")?,
+        manage_people: fields.flag("manage_people")?,
         application: None,
     };
     fields.finish()?;
@@ -126,11 +127,11 @@ fn alias(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn lasting(text: &str) -> Result<Lasting, &'static str> {
+pub(super) fn lasting(text: &str) -> Result<Lasting, &'static str> {
     Lasting::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
 }
 
-fn team(text: &str) -> Result<Team, &'static str> {
+pub(super) fn team(text: &str) -> Result<Team, &'static str> {
     let fits = !text.is_empty() && text.len() <= LONGEST_TEAM && !text.contains(|c: char| c == ',' || c.is_control());
     if fits { Ok(Team::new(text)) } else { Err("must be names of teams, without commas and control characters") }
 }
@@ -140,7 +141,7 @@ fn path(text: &str) -> Result<String, &'static str> {
     Ok(pattern.as_str().to_owned())
 }
 
-fn page_size(text: &str) -> Result<usize, &'static str> {
+pub(super) fn page_size(text: &str) -> Result<usize, &'static str> {
     let size = text.parse().ok().filter(|size| (1..=LARGEST_PAGE).contains(size));
     size.ok_or("must be a whole number from 1 to 100")
 }
@@ -166,6 +167,7 @@ fn shown(key: &Key, checker: &Checker) -> Value {
         "paths": paths.first(),
         "further_paths": paths.get(1..).unwrap_or_default(),
         "manage_keys": key.manage_keys,
+        "manage_people": key.manage_people,
         "created_at": key.created,
         "expires": key.expires,
         "last_used": key.last_used,

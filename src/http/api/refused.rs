@@ -2,8 +2,12 @@
 
 use super::fields::WrongField;
 use crate::{
+    accounts::{ChangeError, ClaimError, InviteError, SignInError},
     check::{Unauthenticated, Unrecognised},
     keys::KeysError,
+    login::BeginError,
+    people::PeopleError,
+    users::UsersError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +30,36 @@ pub(in crate::http) enum Refused {
     Field(#[from] WrongField),
     #[error(transparent)]
     Keys(#[from] KeysError),
+    #[error("not an administrator")]
+    NotAdministrator,
+    #[error("the key is not for managing people")]
+    NotManagingPeople,
+    #[error("only in person")]
+    NotInPerson,
+    #[error("there are no local accounts")]
+    NoLocalAccounts,
+    #[error(transparent)]
+    Invite(#[from] InviteError),
+    #[error(transparent)]
+    People(#[from] PeopleError),
+    #[error(transparent)]
+    SignIn(#[from] SignInError),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    #[error(transparent)]
+    Password(#[from] ChangeError),
+    #[error(transparent)]
+    Users(#[from] UsersError),
+    #[error("there is no such session")]
+    NoSession,
+    #[error("no such provider is configured")]
+    NoProvider,
+    #[error("there is no such identity")]
+    NoIdentity,
+    #[error("it is the only identity")]
+    LastIdentity,
+    #[error("a login can't begin: {0}")]
+    Begin(#[from] BeginError),
     #[error("there is nothing at this address")]
     NotFound,
     #[error("the method is not one of this address")]
@@ -33,6 +67,10 @@ pub(in crate::http) enum Refused {
 }
 
 impl Refused {
+    pub(super) fn missing(field: &'static str) -> Self {
+        Self::Field(WrongField::Value(field, "is required"))
+    }
+
     /// For the log; nothing in it is anybody's secret.
     pub(super) fn cause(&self) -> String {
         match self {

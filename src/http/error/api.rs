@@ -5,12 +5,16 @@ use actix_web::{
     http::{StatusCode, header::HeaderValue},
 };
 
+mod people;
+
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json};
 use crate::{
     check::Unrecognised,
     http::api::refused::Refused,
     keys::KeysError,
+    login::BeginError,
     store::{Failed, ReadError},
+    users::UsersError,
 };
 
 /// RFC 9470.
@@ -18,7 +22,8 @@ const CHALLENGE_FRESH: HeaderValue =
     HeaderValue::from_static(r#"Bearer realm="vestibule", error="insufficient_user_authentication""#);
 
 const AWAY: &str = "The store does not answer at the moment; nothing was changed. Try again soon.";
-const UNCERTAIN: &str = "The store broke off; the change may or may not have been made. List your keys before you try again.";
+const UNCERTAIN: &str =
+    "The store broke off; the change may or may not have been made. Look at what there is before you try again.";
 
 pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
     let plain = |status, code, text| json(status, code, text);
@@ -52,8 +57,59 @@ pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
         Refused::Field(wrong) => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),
         Refused::NotFound => plain(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address."),
         Refused::Method => plain(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods."),
+        Refused::NotAdministrator => plain(StatusCode::FORBIDDEN, "access_denied", "This is for administrators."),
+        Refused::NotManagingPeople => {
+            plain(StatusCode::FORBIDDEN, "access_denied", "This credential was not made to manage people.")
+        }
+        Refused::NotInPerson => plain(StatusCode::FORBIDDEN, "access_denied", "This takes a session, not a key or a token."),
+        Refused::NoLocalAccounts => {
+            plain(StatusCode::NOT_FOUND, "not_found", "There are no local accounts here (local_accounts.enabled).")
+        }
+        Refused::NoSession => plain(StatusCode::NOT_FOUND, "not_found", "There is no such session."),
+        Refused::NoProvider => plain(StatusCode::NOT_FOUND, "not_found", "There is no such provider."),
+        Refused::NoIdentity => plain(StatusCode::NOT_FOUND, "not_found", "There is no such identity."),
+        Refused::LastIdentity => plain(StatusCode::CONFLICT, "limit_reached", "It is the only way in. Link another one first."),
+        Refused::Begin(BeginError::NotReady(_)) => {
+            plain(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "The provider can't be reached at the moment.")
+        }
+        Refused::Begin(BeginError::Store(error)) => failed(error),
+        Refused::Users(error) => users(error),
         Refused::Keys(error) => keys(error),
+        Refused::Invite(error) => people::invite(error),
+        Refused::People(error) => people::people(error),
+        Refused::SignIn(error) => people::sign_in(error),
+        Refused::Claim(error) => people::claim(error),
+        Refused::Password(error) => people::password(error),
     }
+}
+
+fn users(error: &UsersError) -> HttpResponse {
+    match error {
+        UsersError::Read(error) => read(error),
+        UsersError::Write(error) => failed(error),
+        UsersError::Contended => contended(),
+    }
+}
+
+fn read(error: &ReadError) -> HttpResponse {
+    match error {
+        ReadError::Unreadable { .. } => {
+            json(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "A record can't be read. Tell your administrator.")
+        }
+        ReadError::Unavailable(_) => json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", AWAY),
+    }
+}
+
+fn failed(error: &Failed) -> HttpResponse {
+    match error {
+        Failed::Unavailable(_) => json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", AWAY),
+        Failed::Unknown(_) => json(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNCERTAIN),
+    }
+}
+
+fn contended() -> HttpResponse {
+    let text = "Too many changes at once; nothing was changed. Try again.";
+    json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text)
 }
 
 fn keys(error: &KeysError) -> HttpResponse {
@@ -70,6 +126,9 @@ fn keys(error: &KeysError) -> HttpResponse {
             (StatusCode::FORBIDDEN, "access_denied", "This key was made by too many others in a row to make another.")
         }
         KeysError::Ended => return challenged("invalid_token", "The key that was sent has ended.", CHALLENGE_INVALID),
+        KeysError::TooOften => {
+            (StatusCode::CONFLICT, "limit_reached", "This key was narrowed too often. Make another one that gives less.")
+        }
         KeysError::Full => {
             (StatusCode::CONFLICT, "limit_reached", "There are as many keys as one person may have. Revoke one first.")
         }
@@ -79,18 +138,9 @@ fn keys(error: &KeysError) -> HttpResponse {
             "duration must be longer than nothing, and not longer than keys.max_duration.",
         ),
         KeysError::Overlap => (StatusCode::BAD_REQUEST, "invalid_request", "overlap must not be longer than keys.overlap_max."),
-        KeysError::Read(ReadError::Unreadable { .. }) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "A record can't be read. Tell your administrator.")
-        }
-        KeysError::Read(ReadError::Unavailable(_)) | KeysError::Write(Failed::Unavailable(_)) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", AWAY)
-        }
-        KeysError::Write(Failed::Unknown(_)) => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNCERTAIN),
-        KeysError::Contended => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "temporarily_unavailable",
-            "Too many changes at once; nothing was changed. Try again.",
-        ),
+        KeysError::Read(error) => return read(error),
+        KeysError::Write(error) => return failed(error),
+        KeysError::Contended => return contended(),
     };
     json(status, code, text)
 }

@@ -204,7 +204,7 @@ async fn a_secret_is_shown_only_after_a_fresh_sign_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_administers_and_how_long_secrets_overlap_is_configured() {
-    let keys = "keys: {admin_roles: [internal_user], overlap_max: 1h, default_duration: 2h, max_duration: 3h}\n";
+    let keys = "admin_roles: [internal_user]\nkeys: {overlap_max: 1h, default_duration: 2h, max_duration: 3h}\n";
     let site = OnePod::start(|_| (), |pod| pod.further = keys.to_owned()).await;
     let [alice, bob] = [(); 2].map(|()| Agent::new());
     steps::sign_in(&site.idp, &alice, &site.pod, steps::ALICE).await;

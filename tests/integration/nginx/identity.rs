@@ -165,6 +165,7 @@ async fn our_cookies_are_taken_out_and_all_others_are_left() {
         ("a=1;{};b=2", "a=1;b=2"),
         ("{}; {}; a=1", "a=1"),
         ("a=1; vestibule-login=x; {}", "a=1"),
+        ("vestibule-device=x; {}; a=1", "a=1"),
         ("__Host-vestibule=x; {}; __Host-vestibule-login=y; a=1; vestibule-login=z", "a=1"),
         ("myvestibule=1; {}; vestibule-x=2; Vestibule=3", "myvestibule=1; vestibule-x=2; Vestibule=3"),
         ("a=vestibule=1; {}", "a=vestibule=1"),

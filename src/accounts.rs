@@ -1,0 +1,88 @@
+//! Local accounts: people who are invited, set a password, and sign in with it.
+//!
+//! An account is an identity like any provider's, of the issuer `local`, with the claims that its invitation granted. Its
+//! password and its invitations lie in its person's shard, so that what belongs together changes in one commit.
+
+mod email;
+mod guesses;
+mod invitation;
+mod inviting;
+mod onboarding;
+mod password;
+mod sign_in;
+
+pub use email::normal as normal_email;
+pub use guesses::Origin;
+pub use invitation::{Invitation, InvitationId, Link, Standing};
+pub use inviting::{InviteError, Inviter, Made, Page, Wanted};
+pub use onboarding::{Claim, ClaimError, Claimed, Token};
+pub use password::{Busy, Cost, LONGEST as LONGEST_PASSWORD, Password, PasswordRules, Unfit};
+pub use sign_in::{Attempt, ChangeError, SignInError, SignedIn};
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{clock::Clock, keys::Keys, metrics::Metrics, secret::KeyRing, sign_ins::SignIns, store::Records, users::Users};
+use password::Hasher;
+
+/// A link lies around for so long at most.
+pub const LONGEST_INVITATION: Duration = Duration::from_secs(30 * 86_400);
+
+/// Several pods may change a person's record at once; a few rounds settle it.
+const TRIES: usize = 8;
+
+pub struct Accounts {
+    records: Records,
+    sign_ins: Arc<SignIns>,
+    keys: Arc<Keys>,
+    hasher: Hasher,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub passwords: PasswordRules,
+    pub cost: Cost,
+    /// How many processors hashing may keep busy.
+    pub hashes_at_once: usize,
+    /// How long an invitation can be taken up whose maker doesn't say.
+    pub invitation_duration: Duration,
+    /// `iss` of onboarding tokens; with a path of its own it is their `aud`.
+    pub issuer: String,
+}
+
+/// That the configured cost of a hash is none that argon2 takes.
+#[derive(Debug, thiserror::Error)]
+#[error("local_accounts.argon2: {0}")]
+pub struct BadCost(String);
+
+impl Accounts {
+    pub fn new(
+        records: Records,
+        sign_ins: Arc<SignIns>,
+        keys: Arc<Keys>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, BadCost> {
+        let hasher =
+            Hasher::new(settings.cost, settings.hashes_at_once, clock.now()).map_err(|error| BadCost(error.to_string()))?;
+        Ok(Self { records, sign_ins, keys, hasher, settings, clock, metrics })
+    }
+
+    pub fn passwords(&self) -> PasswordRules {
+        self.settings.passwords
+    }
+
+    fn users(&self) -> &Users {
+        self.sign_ins.users()
+    }
+
+    fn ring(&self) -> &KeyRing {
+        self.records.ring()
+    }
+}
+
+#[cfg(test)]
+mod tests;

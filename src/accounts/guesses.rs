@@ -1,0 +1,149 @@
+//! Guessing at passwords is slowed by quotas that all pods share, without letting a stranger lock a person out: a browser that
+//! somebody has signed in with before has a quota of its own (OWASP's device cookies).
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use crate::{
+    secret::{Digest, KeyRing, MacPurpose, random_bytes},
+    store::{Failed, Key, Kind, Quota, Records, Shard, Spent},
+};
+
+const MINUTE: u64 = 60;
+
+/// Tries of one browser that is known, for one account.
+const OF_A_DEVICE: Quota = Quota { limit: 10, window: Duration::from_secs(15 * MINUTE) };
+
+/// Tries of all other browsers together, for one account.
+const OF_STRANGERS: Quota = Quota { limit: 20, window: Duration::from_secs(60 * MINUTE) };
+
+/// Tries from one address, for whatever accounts: an office may share it.
+const OF_AN_ADDRESS: Quota = Quota { limit: 100, window: Duration::from_secs(15 * MINUTE) };
+
+const NONCE_LEN: usize = 16;
+
+/// Who tries, as far as that is known.
+pub struct Origin<'a> {
+    /// The device cookie's value.
+    pub device: Option<&'a str>,
+    /// The client's address, where proxies say so whose word is taken.
+    pub address: Option<IpAddr>,
+}
+
+/// Whether one more try is let through.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Allowance {
+    Granted,
+    Exceeded { retry_after: Duration },
+}
+
+/// A value for the cookie by which a browser is known again that has signed in to an account.
+pub fn device_cookie(ring: &KeyRing, account: &Digest) -> String {
+    let mut value = random_bytes::<NONCE_LEN>().to_vec();
+    value.extend(ring.mac(MacPurpose::Device, &[&value, account.as_bytes()]));
+    URL_SAFE_NO_PAD.encode(value)
+}
+
+/// Counts a try before it is made.
+pub async fn spend(records: &Records, account: &Digest, origin: &Origin<'_>) -> Result<Allowance, Failed> {
+    if let Some(device) = origin.device.and_then(|cookie| known_device(records.ring(), account, cookie)) {
+        let key = counter(account, format!("guess:device:{device}"));
+        if let Spent::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {
+            return Ok(Allowance::Granted);
+        }
+        // What is left to it is what any browser has.
+    }
+    if let Some(address) = origin.address {
+        let network = network_of(address).to_string();
+        let key = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
+        if let Spent::Exceeded { retry_after } = records.store().spend(&key, OF_AN_ADDRESS).await? {
+            return Ok(Allowance::Exceeded { retry_after });
+        }
+    }
+    let key = counter(account, format!("guess:account:{}", account.to_hex()));
+    Ok(match records.store().spend(&key, OF_STRANGERS).await? {
+        Spent::Within { .. } => Allowance::Granted,
+        Spent::Exceeded { retry_after } => Allowance::Exceeded { retry_after },
+    })
+}
+
+/// The nonce of a cookie that one of our pods made for this account.
+fn known_device(ring: &KeyRing, account: &Digest, cookie: &str) -> Option<String> {
+    let value = URL_SAFE_NO_PAD.decode(cookie).ok()?;
+    let (nonce, mac) = value.split_at_checked(NONCE_LEN)?;
+    ring.verify_mac(MacPurpose::Device, &[nonce, account.as_bytes()], mac).then(|| URL_SAFE_NO_PAD.encode(nonce))
+}
+
+fn counter(place: &Digest, id: String) -> Key {
+    Key::new(Shard::of(place), Kind::Counter, id)
+}
+
+/// Whoever has one IPv6 address has 2^64 of them.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::{Clock, manual::ManualClock},
+        store::MemoryStore,
+    };
+
+    fn records(clock: &ManualClock) -> Records {
+        let clock: Arc<dyn Clock> = Arc::new(clock.clone());
+        Records::new(Arc::new(MemoryStore::new(Arc::clone(&clock))), Arc::new(KeyRing::ephemeral(clock)), "")
+    }
+
+    async fn granted(records: &Records, account: &Digest, device: Option<&str>, address: Option<&str>) -> bool {
+        let address = address.map(|address| address.parse().unwrap());
+        spend(records, account, &Origin { device, address }).await.unwrap() == Allowance::Granted
+    }
+
+    #[tokio::test]
+    async fn strangers_use_up_what_they_share_and_not_what_a_known_browser_has() {
+        let clock = ManualClock::new();
+        let records = records(&clock);
+        let (ada, bob) = (Digest::of(b"ada"), Digest::of(b"bob"));
+        let device = device_cookie(records.ring(), &ada);
+        for _ in 0..OF_STRANGERS.limit {
+            assert!(granted(&records, &ada, None, None).await);
+        }
+        assert!(!granted(&records, &ada, None, None).await);
+        let of_another = device_cookie(records.ring(), &bob);
+        for forged in ["", "x", &of_another, &device[1..]] {
+            assert!(!granted(&records, &ada, Some(forged), None).await);
+        }
+        for _ in 0..OF_A_DEVICE.limit {
+            assert!(granted(&records, &ada, Some(&device), None).await);
+        }
+        assert!(!granted(&records, &ada, Some(&device), None).await, "then it is a stranger");
+        assert!(granted(&records, &bob, None, None).await);
+        clock.advance(OF_STRANGERS.window);
+        assert!(granted(&records, &ada, None, None).await);
+    }
+
+    #[tokio::test]
+    async fn an_address_has_its_own_quota_over_all_accounts() {
+        let records = records(&ManualClock::new());
+        for number in 0..OF_AN_ADDRESS.limit {
+            let account = Digest::of(&number.to_be_bytes());
+            assert!(granted(&records, &account, None, Some("2001:db8::1")).await);
+        }
+        let next = Digest::of(b"next");
+        assert!(!granted(&records, &next, None, Some("2001:db8::ffff:1")).await, "the same network");
+        for other in [Some("2001:db8:0:1::1"), Some("192.0.2.1"), Some("::ffff:192.0.2.1"), None] {
+            assert!(granted(&records, &next, None, other).await);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Invitations: links by which somebody sets a password, once. The store has the hash of a link's secret only.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::{
+    clock,
+    principal::{Claims, IdentityClaims, LOCAL, ROLE_CLAIM, Role, TEAMS_CLAIM, Team},
+    secret::{Digest, random_bytes},
+    store::{Index, Key, Kind, Record, Shard, ShardedId, Ttl},
+};
+
+pub use crate::store::ShardedId as InvitationId;
+
+const SECRET_LEN: usize = 32;
+
+/// So long after its end an invitation is still listed.
+const LISTED_FOR: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
+
+/// What the store keeps, in the shard of the person who is invited.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Invitation {
+    pub id: InvitationId,
+    pub user: String,
+    /// In its normal form.
+    pub email: String,
+    pub role: Role,
+    pub teams: Vec<Team>,
+    pub created: Timestamp,
+    pub expires: Timestamp,
+    /// Who made it; nobody where the process or its operator did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The role of who made it: whoever has a higher one by now is not theirs to let in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ceiling: Option<Role>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Timestamp>,
+    secret: [u8; 32],
+}
+
+/// What stands behind `invite_link=`: the id and the secret.
+pub struct Link {
+    pub id: InvitationId,
+    secret: Zeroizing<String>,
+}
+
+/// Where an invitation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Open,
+    Accepted,
+    Expired,
+}
+
+/// Who is invited, as what and by whom.
+pub(super) struct Terms {
+    pub email: String,
+    pub role: Role,
+    pub teams: Vec<Team>,
+    pub expires: Timestamp,
+    pub by: Option<String>,
+    pub ceiling: Option<Role>,
+}
+
+impl Record for Invitation {
+    const KIND: Kind = Kind::Invitation;
+}
+
+/// The invitations of one shard.
+pub(super) fn index_of(shard: Shard) -> Index {
+    Index::new(shard, INDEX)
+}
+
+pub(super) const INDEX: &str = "invitations";
+
+impl Invitation {
+    pub(super) fn new(user: &str, terms: Terms, now: Timestamp) -> (Self, Link) {
+        let id = ShardedId::new(crate::users::shard_of(user), now);
+        let link = Link { id, secret: Zeroizing::new(URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_LEN>())) };
+        let Terms { email, role, teams, expires, by, ceiling } = terms;
+        let secret = *link.digest().as_bytes();
+        let invitation =
+            Self { id, user: user.to_owned(), email, role, teams, created: now, expires, by, ceiling, accepted: None, secret };
+        (invitation, link)
+    }
+
+    pub fn place(id: InvitationId) -> Key {
+        Key::new(id.shard(), Kind::Invitation, id.to_string())
+    }
+
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        match self.accepted {
+            Some(_) => Standing::Accepted,
+            None if self.expires <= now => Standing::Expired,
+            None => Standing::Open,
+        }
+    }
+
+    pub(super) fn opens_by(&self, link: &Link) -> bool {
+        self.secret.ct_eq(link.digest().as_bytes()).into()
+    }
+
+    pub(super) fn ttl(&self, now: Timestamp) -> Ttl {
+        Ttl::For(clock::since(now, self.expires + LISTED_FOR))
+    }
+
+    /// The account's claims, as the invitation grants them.
+    pub(super) fn claims(&self) -> IdentityClaims {
+        let mut claims = Claims::new();
+        claims.insert("email".into(), self.email.as_str().into());
+        claims.insert(ROLE_CLAIM.into(), self.role.as_str().into());
+        claims.insert(TEAMS_CLAIM.into(), self.teams.iter().map(Team::as_str).collect());
+        IdentityClaims {
+            provider: LOCAL.into(),
+            issuer: LOCAL.into(),
+            subject: self.email.clone(),
+            id_token: claims,
+            access_token: None,
+            userinfo: None,
+        }
+    }
+}
+
+impl Link {
+    pub fn parse(text: &str) -> Option<Self> {
+        let (id, secret) = text.split_once('.')?;
+        let id = InvitationId::parse(id)?;
+        (secret.len() <= 64).then(|| Self { id, secret: Zeroizing::new(secret.to_owned()) })
+    }
+
+    /// The secret with its id, for the link alone.
+    pub fn expose(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("{}.{}", self.id, *self.secret))
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(self.secret.as_bytes())
+    }
+}
+
+/// Which one it is, and nothing by which it opens.
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Invitation").field("id", &self.id).field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    fn invitation() -> (Invitation, Link) {
+        let now = SystemClock.now();
+        let terms = Terms {
+            email: "ada@example.com".into(),
+            role: Role::new("internal_user"),
+            teams: vec![Team::new("research")],
+            expires: now + Duration::from_secs(60),
+            by: None,
+            ceiling: None,
+        };
+        Invitation::new("u-1", terms, now)
+    }
+
+    #[test]
+    fn only_its_own_link_opens_it() {
+        let (invitation, link) = invitation();
+        let read = Link::parse(&link.expose()).unwrap();
+        assert_eq!(read.id, invitation.id);
+        assert!(invitation.opens_by(&read));
+        let (_, of_another) = self::invitation();
+        assert!(!invitation.opens_by(&of_another));
+        for text in ["", ".", &invitation.id.to_string(), &format!("{}.", invitation.id), &format!("{}.x", invitation.id)] {
+            assert!(Link::parse(text).is_none_or(|link| !invitation.opens_by(&link)), "{text}");
+        }
+    }
+
+    #[test]
+    fn it_is_open_until_it_is_accepted_or_expires() {
+        let (mut invitation, _) = invitation();
+        assert_eq!(invitation.standing(invitation.created), Standing::Open);
+        assert_eq!(invitation.standing(invitation.expires), Standing::Expired);
+        invitation.accepted = Some(invitation.created);
+        assert_eq!(invitation.standing(invitation.expires), Standing::Accepted);
+    }
+
+    #[test]
+    fn neither_what_is_stored_nor_what_is_shown_has_the_secret() {
+        let (invitation, link) = invitation();
+        let secret = link.expose()[invitation.id.to_string().len() + 1..].to_owned();
+        let shown = format!("{invitation:?} {link:?} {}", serde_json::to_string(&invitation).unwrap());
+        assert!(!shown.contains(&secret), "{shown}");
+    }
+}

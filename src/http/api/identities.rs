@@ -1,0 +1,93 @@
+//! `/vestibule/api/identities`: the identities that a person signs in with.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Bytes, Data},
+};
+use serde_json::{Value, json as value};
+
+use super::{
+    Intent, Refused, answer, caller, fields,
+    fields::required_text,
+    json, resource,
+    sessions::{in_person, own_session},
+};
+use crate::{
+    check::{By, Checker},
+    continuation::Continuation,
+    http::{Site, login::binding},
+    keys::Keys,
+    login::Login,
+    principals::Principals,
+    return_to::ReturnTo,
+    users::{Unlinked, Users},
+};
+
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>, Data<Principals>, Data<Login>);
+type Body = Result<Bytes, actix_web::Error>;
+
+pub(super) fn all() -> Resource {
+    resource("/identities", "GET, POST")
+        .route(web::get().to(async |request, services| answer(list(request, services).await)))
+        .route(web::post().to(async |request, body, services| answer(link(request, body, services).await)))
+}
+
+pub(super) fn unlink() -> Resource {
+    resource("/identities/unlink", "POST")
+        .route(web::post().to(async |request, body, services| answer(take_off(request, body, services).await)))
+}
+
+async fn list(request: HttpRequest, (site, checker, keys, ..): Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Look).await?)?;
+    let By::Session(signed_in) = &caller.by else { return Err(Refused::NotInPerson) };
+    let listed: Vec<Value> = signed_in
+        .user
+        .identities
+        .iter()
+        .map(|identity| value!({"provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject}))
+        .collect();
+    Ok(json(StatusCode::OK, value!({ "identities": listed })))
+}
+
+/// Begins to link one: where to send the browser, whose person has signed in lately.
+async fn link(request: HttpRequest, body: Body, (site, checker, keys, _, _, login): Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?)?;
+    let mut fields = fields(&request, body, &caller)?;
+    let provider = required_text(&mut fields, "provider")?;
+    fields.finish()?;
+    let provider = login.providers().get(&provider).ok_or(Refused::NoProvider)?;
+    let (binding, new_cookie) = binding(&request, &site);
+    let (user, again) = (caller.judged.identity.user.clone(), page_of_methods());
+    let continuation = Continuation::Link { user, again };
+    let location = login.begin(provider, &binding, continuation).await?;
+    let mut response = json(StatusCode::OK, value!({"location": location}));
+    if let Some(value) = new_cookie {
+        let _ = response.add_cookie(&site.cookies.login_cookie(&value));
+    }
+    Ok(response)
+}
+
+/// The person's page that lists how they sign in.
+fn page_of_methods() -> ReturnTo {
+    ReturnTo::parse("/vestibule/sign-in", "").unwrap_or_else(|_| ReturnTo::root())
+}
+
+async fn take_off(
+    request: HttpRequest,
+    body: Body,
+    (site, checker, keys, users, principals, _): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?)?;
+    let mut fields = fields(&request, body, &caller)?;
+    let issuer = required_text(&mut fields, "issuer")?;
+    let subject = required_text(&mut fields, "subject")?;
+    fields.finish()?;
+    let user = &caller.judged.identity.user;
+    match users.unlink(user, (&issuer, &subject), own_session(&request, &site).as_ref()).await? {
+        Unlinked::Unlinked => principals.forget_person(user),
+        Unlinked::Last => return Err(Refused::LastIdentity),
+        Unlinked::NotTheirs => return Err(Refused::NoIdentity),
+    }
+    Ok(json(StatusCode::OK, value!({"issuer": issuer, "subject": subject, "deleted": true})))
+}

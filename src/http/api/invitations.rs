@@ -1,0 +1,107 @@
+//! `/vestibule/api/invitations`: inviting people who have no identity provider.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Bytes, Data, Path},
+};
+use serde_json::{Value, json as value};
+
+use super::{
+    Intent, Refused, administrator, answer, caller, fields,
+    fields::{Fields, required_text},
+    json,
+    keys::{MOST_TEAMS, PAGE, lasting, page_size, team},
+    resource,
+};
+use crate::{
+    accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
+    check::Checker,
+    http::{Local, Site},
+    keys::{Keys, Lasting},
+};
+
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Local);
+type Body = Result<Bytes, actix_web::Error>;
+
+pub(super) fn all() -> Resource {
+    resource("/invitations", "GET, POST")
+        .route(web::get().to(async |request, services| answer(list(request, services).await)))
+        .route(web::post().to(async |request, body, services| answer(make(request, body, services).await)))
+}
+
+pub(super) fn one() -> Resource {
+    resource("/invitations/{id}", "DELETE")
+        .route(web::delete().to(async |request, id, services| answer(withdraw(request, id, services).await)))
+}
+
+async fn make(request: HttpRequest, body: Body, (site, checker, keys, local): Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
+    let by = administrator(&site, &caller)?;
+    let wanted = read_wanted(fields(&request, body, &caller)?, &checker)?;
+    let accounts = on(&local)?;
+    let made = accounts.invite(Inviter::Administrator { user: by.user, role: by.role }, &wanted).await?;
+    Ok(json(StatusCode::CREATED, with_link(&made, &site, accounts)))
+}
+
+async fn list(request: HttpRequest, (site, checker, keys, local): Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
+    administrator(&site, &caller)?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
+    let after = query.parsed("after", |text| InvitationId::parse(text).ok_or("must be the id of an invitation"))?;
+    query.finish()?;
+    let accounts = on(&local)?;
+    let page = accounts.invitations(after, limit).await?;
+    let listed: Vec<Value> = page.invitations.iter().map(|invitation| shown(invitation, accounts)).collect();
+    Ok(json(StatusCode::OK, value!({"invitations": listed, "next": page.next.map(|id| id.to_string())})))
+}
+
+async fn withdraw(
+    request: HttpRequest,
+    id: Path<String>,
+    (site, checker, keys, local): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
+    let by = administrator(&site, &caller)?;
+    let id = InvitationId::parse(&id).ok_or(InviteError::NotFound)?;
+    on(&local)?.withdraw(id, by.user).await?;
+    Ok(json(StatusCode::OK, value!({"id": id.to_string(), "deleted": true})))
+}
+
+pub(in crate::http) fn on(local: &Local) -> Result<&Accounts, Refused> {
+    local.as_ref().as_ref().ok_or(Refused::NoLocalAccounts)
+}
+
+fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<Wanted, Refused> {
+    let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
+    let email = required_text(&mut fields, "user_email")?;
+    let wanted_role = fields.parsed("user_role", role)?;
+    let teams = fields.list("teams", MOST_TEAMS, team)?.unwrap_or_default();
+    let lasting = fields.parsed("duration", lasting)?;
+    fields.finish()?;
+    let lasting = lasting.map(Lasting::as_duration).map(|lasting| lasting.ok_or(InviteError::Duration)).transpose()?;
+    Ok(Wanted { email, role: wanted_role.ok_or_else(|| Refused::missing("user_role"))?, teams, lasting })
+}
+
+fn with_link(made: &Made, site: &Site, accounts: &Accounts) -> Value {
+    let mut body = shown(&made.invitation, accounts);
+    body["invitation_link"] = made.address(&site.public_url).as_str().into();
+    body
+}
+
+/// An invitation without its secret, which nobody has any more.
+fn shown(invitation: &Invitation, accounts: &Accounts) -> Value {
+    value!({
+        "id": invitation.id.to_string(),
+        "user_id": invitation.user,
+        "user_email": invitation.email,
+        "user_role": invitation.role,
+        "teams": invitation.teams,
+        "created_at": invitation.created,
+        "created_by": invitation.by,
+        "expires_at": invitation.expires,
+        "is_accepted": accounts.standing(invitation) == Standing::Accepted,
+        "accepted_at": invitation.accepted,
+    })
+}

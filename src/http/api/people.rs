@@ -1,0 +1,138 @@
+//! `/vestibule/api/people`: what administrators see of people, and do with them.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Data, Path},
+};
+use serde_json::{Value, json as value};
+
+use super::{
+    Intent, Refused, administrator, answer, caller,
+    fields::Fields,
+    json,
+    keys::{PAGE, page_size},
+    resource,
+};
+use crate::{
+    accounts,
+    check::Checker,
+    http::Site,
+    keys::Keys,
+    people::{Known, People, PeopleError},
+    principal::LOCAL,
+    principals::Principals,
+};
+
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<People>, Data<Principals>);
+
+/// What is done to one person.
+#[derive(Clone, Copy)]
+enum Deed {
+    Disable,
+    Enable,
+    EndSessions,
+    Delete,
+}
+
+pub(super) fn all() -> Resource {
+    resource("/people", "GET").route(web::get().to(async |request, services| answer(list(request, services).await)))
+}
+
+pub(super) fn one() -> Resource {
+    resource("/people/{id}", "GET, DELETE")
+        .route(web::get().to(async |request, id, services| answer(show(request, id, services).await)))
+        .route(web::delete().to(async |request, id, services| answer(act(request, id, Deed::Delete, services).await)))
+}
+
+pub(super) fn disable() -> Resource {
+    let answer = async |request, id, services| answer(act(request, id, Deed::Disable, services).await);
+    resource("/people/{id}/disable", "POST").route(web::post().to(answer))
+}
+
+pub(super) fn enable() -> Resource {
+    let answer = async |request, id, services| answer(act(request, id, Deed::Enable, services).await);
+    resource("/people/{id}/enable", "POST").route(web::post().to(answer))
+}
+
+pub(super) fn sessions() -> Resource {
+    let answer = async |request, id, services| answer(act(request, id, Deed::EndSessions, services).await);
+    resource("/people/{id}/sessions", "DELETE").route(web::delete().to(answer))
+}
+
+async fn list(request: HttpRequest, (site, checker, keys, people, _): Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
+    administrator(&site, &caller)?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
+    let after = query.text("after")?;
+    let email = query.parsed("user_email", |text| accounts::normal_email(text).ok_or("must be an email address"))?;
+    query.finish()?;
+    let (found, next) = match email {
+        None => people.list(after.as_deref(), limit).await?,
+        Some(email) => match people.find(LOCAL, &email).await {
+            Ok(known) => (vec![known], None),
+            Err(PeopleError::NotFound) => (Vec::new(), None),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let listed: Vec<Value> = found.iter().map(|known| shown(known, &checker)).collect();
+    Ok(json(StatusCode::OK, value!({"people": listed, "next": next})))
+}
+
+async fn show(
+    request: HttpRequest,
+    id: Path<String>,
+    (site, checker, keys, people, _): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
+    administrator(&site, &caller)?;
+    Ok(json(StatusCode::OK, shown(&people.get(&id).await?, &checker)))
+}
+
+async fn act(
+    request: HttpRequest,
+    id: Path<String>,
+    deed: Deed,
+    (site, checker, keys, people, principals): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
+    let by = administrator(&site, &caller)?;
+    let body = match deed {
+        Deed::Disable => shown(&people.disable(by, &id).await?, &checker),
+        Deed::Enable => shown(&people.enable(by, &id).await?, &checker),
+        Deed::EndSessions => {
+            people.end_sessions(by, &id).await?;
+            value!({"user_id": *id, "sessions": 0})
+        }
+        Deed::Delete => {
+            people.delete(by, &id).await?;
+            value!({"user_id": *id, "deleted": true})
+        }
+    };
+    principals.forget_person(&id);
+    Ok(json(StatusCode::OK, body))
+}
+
+/// A person, as an administrator sees them.
+fn shown(Known { user, grant }: &Known, checker: &Checker) -> Value {
+    let identity = checker.identity(&user.id, &user.identities, grant);
+    let identities: Vec<Value> = user
+        .identities
+        .iter()
+        .map(|identity| value!({"provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject}))
+        .collect();
+    value!({
+        "user_id": user.id,
+        "user_email": identity.email,
+        "preferred_username": identity.preferred_username,
+        "user_role": grant.role,
+        "rule": grant.rule,
+        "teams": grant.teams,
+        "created_at": user.created,
+        "last_sign_in": user.signed_in,
+        "identities": identities,
+        "disabled": user.disabled,
+        "pinned": user.pinned.is_some(),
+    })
+}

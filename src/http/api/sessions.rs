@@ -1,0 +1,90 @@
+//! `/vestibule/api/sessions`: a person's own sessions.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Data, Path},
+};
+use serde_json::{Value, json as value};
+
+use super::{Intent, Refused, answer, caller, json, resource};
+use crate::{
+    check::{By, Checker, Recognised},
+    http::Site,
+    keys::Keys,
+    principals::Principals,
+    secret::Digest,
+    users::{Listed, Users},
+};
+
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>, Data<Principals>);
+
+pub(super) fn all() -> Resource {
+    resource("/sessions", "GET, DELETE")
+        .route(web::get().to(async |request, services| answer(list(request, services).await)))
+        .route(web::delete().to(async |request, services| answer(end_others(request, services).await)))
+}
+
+pub(super) fn one() -> Resource {
+    resource("/sessions/{id}", "DELETE")
+        .route(web::delete().to(async |request, id, services| answer(end(request, id, services).await)))
+}
+
+async fn list(request: HttpRequest, (site, checker, keys, users, _): Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Look).await?)?;
+    let own = own_session(&request, &site);
+    let sessions = users.sessions(&caller.judged.identity.user).await.map_err(crate::users::UsersError::from)?;
+    let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &site)).collect();
+    Ok(json(StatusCode::OK, value!({ "sessions": listed })))
+}
+
+async fn end(
+    request: HttpRequest,
+    id: Path<String>,
+    (site, checker, keys, users, principals): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Change).await?)?;
+    let user = &caller.judged.identity.user;
+    let handle = Digest::from_hex(&id).ok_or(Refused::NoSession)?;
+    end_one(&users, &principals, user, &handle).await?;
+    Ok(json(StatusCode::OK, value!({"session_id": *id, "deleted": true})))
+}
+
+async fn end_others(request: HttpRequest, (site, checker, keys, users, principals): Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Change).await?)?;
+    let user = &caller.judged.identity.user;
+    users.end_sessions(user, own_session(&request, &site).as_ref()).await?;
+    principals.forget_person(user);
+    Ok(json(StatusCode::OK, value!({"deleted": true})))
+}
+
+/// Ends a session that is the person's.
+pub(in crate::http) async fn end_one(users: &Users, principals: &Principals, user: &str, handle: &Digest) -> Result<(), Refused> {
+    let session = users.session(user, handle).await.map_err(crate::users::UsersError::from)?;
+    session.filter(|session| session.user == user).ok_or(Refused::NoSession)?;
+    users.end_session(user, handle).await.map_err(crate::users::UsersError::from)?;
+    principals.forget_session(user, handle);
+    Ok(())
+}
+
+/// Sessions are a browser's affair.
+pub(super) fn in_person(caller: Recognised) -> Result<Recognised, Refused> {
+    if matches!(caller.by, By::Session(_)) { Ok(caller) } else { Err(Refused::NotInPerson) }
+}
+
+/// The id of the session that the request was made by.
+pub(in crate::http) fn own_session(request: &HttpRequest, site: &Site) -> Option<Digest> {
+    site.cookies.session_in(request).map(|cookie| Digest::of(cookie.as_bytes()))
+}
+
+fn shown(Listed { id, session }: &Listed, own: Option<&Digest>, site: &Site) -> Value {
+    value!({
+        "session_id": id.to_hex(),
+        "current": own == Some(id),
+        "provider": session.provider,
+        "user_agent": session.agent,
+        "created_at": session.created,
+        "last_seen": session.last_seen,
+        "expires": session.created + site.limits.absolute,
+    })
+}

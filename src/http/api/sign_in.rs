@@ -1,0 +1,53 @@
+//! `/vestibule/api/sign-in`: signing in with a password, for programs that show a form of their own.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Bytes, Data},
+};
+use serde_json::json as value;
+use zeroize::Zeroizing;
+
+use super::{Refused, answer, fields::required_text, invitations::on, is_same_origin, json, json_fields, resource, unread};
+use crate::{
+    accounts::{Attempt, Origin},
+    http::{Local, Site, request::browser},
+    users::Users,
+};
+
+type Services = (Data<Site>, Local, Data<Users>);
+type Body = Result<Bytes, actix_web::Error>;
+
+pub(super) fn sign_in() -> Resource {
+    resource("/sign-in", "POST").route(web::post().to(async |request, body, services| answer(act(request, body, services).await)))
+}
+
+/// A page of another origin would sign somebody in as somebody else: it can't say that a body is JSON without asking first, and
+/// what a browser says of itself is heard too.
+async fn act(request: HttpRequest, body: Body, (site, local, users): Services) -> Result<HttpResponse, Refused> {
+    let accounts = on(&local)?;
+    let body = body.map_err(|error| unread(&error))?;
+    let mut fields = json_fields(&request, &body)?;
+    if !is_same_origin(&request, &site) && crate::http::csrf::is_browser(&request) {
+        return Err(Refused::ForeignOrigin);
+    }
+    let email = required_text(&mut fields, "user_email")?;
+    let password = required_text(&mut fields, "password")?;
+    fields.finish()?;
+    let device = site.cookies.device_in(&request);
+    let origin = Origin { device: device.as_deref(), address: site.proxies.told(&request) };
+    let attempt =
+        Attempt { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &site, &users) };
+    let signed_in = accounts.sign_in(attempt).await?;
+    let entered = &signed_in.entered;
+    let mut response = json(
+        StatusCode::OK,
+        value!({
+            "user_id": entered.user.id,
+            "user_email": entered.user.local_account().map(|account| &account.subject),
+            "user_role": entered.grant.role,
+        }),
+    );
+    site.admit(&mut response, &entered.handle, &signed_in.device);
+    Ok(response)
+}

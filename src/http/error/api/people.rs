@@ -1,0 +1,124 @@
+//! The same of invitations, people and passwords.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+};
+
+use super::{CHALLENGE_INVALID, challenged, contended, failed, json, keys, read};
+use crate::{
+    accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
+    people::PeopleError,
+    sign_ins,
+};
+
+/// The only words for every invitation and token that is no good, whatever is wrong with it.
+const NO_INVITATION: &str = "This invitation is not valid any more, or never was. Ask whoever invited you for a new one.";
+
+pub(super) fn invite(error: &InviteError) -> HttpResponse {
+    let (status, code, text) = match error {
+        InviteError::Email => (StatusCode::BAD_REQUEST, "invalid_request", "user_email must be an email address."),
+        InviteError::UnknownRole => (StatusCode::BAD_REQUEST, "invalid_request", "user_role must be a role of the role map."),
+        InviteError::Duration => {
+            (StatusCode::BAD_REQUEST, "invalid_request", "duration must be from 60s to 30d, and not in months.")
+        }
+        InviteError::Above => {
+            (StatusCode::FORBIDDEN, "access_denied", "Nobody invites above themselves, nor somebody who has a higher role.")
+        }
+        InviteError::Disabled => (StatusCode::CONFLICT, "access_denied", "The person is disabled. Enable them first."),
+        InviteError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such invitation."),
+        InviteError::Read(error) => return read(error),
+        InviteError::Write(error) => return failed(error),
+        InviteError::Contended => return contended(),
+    };
+    json(status, code, text)
+}
+
+pub(super) fn people(error: &PeopleError) -> HttpResponse {
+    let (status, code, text) = match error {
+        PeopleError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        PeopleError::Above => (StatusCode::FORBIDDEN, "access_denied", "The person has a higher role than yours."),
+        PeopleError::Oneself => (StatusCode::FORBIDDEN, "access_denied", "Administrators don't do that to themselves."),
+        PeopleError::Read(error) => return read(error),
+        PeopleError::Write(error) => return failed(error),
+        PeopleError::Contended => return contended(),
+    };
+    json(status, code, text)
+}
+
+pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
+    match error {
+        SignInError::Wrong => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE_INVALID),
+        SignInError::TooMany { retry_after } => too_many(*retry_after),
+        SignInError::Busy => busy(),
+        SignInError::NoRoleMapYet => not_yet(),
+        SignInError::Refused(sign_ins::Refused::Disabled) => {
+            json(StatusCode::FORBIDDEN, "access_denied", "The account is disabled.")
+        }
+        SignInError::Refused(sign_ins::Refused::NoRole | sign_ins::Refused::MissingSource(_)) => {
+            json(StatusCode::FORBIDDEN, "access_denied", "No role is granted to the account.")
+        }
+        SignInError::Refused(sign_ins::Refused::Store(_)) | SignInError::Store(_) => away(),
+    }
+}
+
+pub(super) fn claim(error: &ClaimError) -> HttpResponse {
+    match error {
+        ClaimError::Invalid(_) => challenged("invalid_token", NO_INVITATION, CHALLENGE_INVALID),
+        ClaimError::Unfit(unfit) => weak("password", unfit),
+        ClaimError::Key(error) => keys(error),
+        ClaimError::Busy => busy(),
+        ClaimError::NoRoleMapYet => not_yet(),
+        ClaimError::Store(_) => away(),
+    }
+}
+
+pub(super) fn password(error: &ChangeError) -> HttpResponse {
+    match error {
+        ChangeError::NoPassword => json(StatusCode::CONFLICT, "not_found", "You have no password here."),
+        ChangeError::Wrong => json(StatusCode::FORBIDDEN, "invalid_grant", "current_password is wrong."),
+        ChangeError::TooMany { retry_after } => too_many(*retry_after),
+        ChangeError::Unfit(unfit) => weak("new_password", unfit),
+        ChangeError::Busy => busy(),
+        ChangeError::Store(_) => away(),
+    }
+}
+
+fn weak(field: &str, unfit: &Unfit) -> HttpResponse {
+    let text = match unfit {
+        Unfit::TooShort { min } => format!("{field} must have at least {min} characters."),
+        Unfit::TooLong => format!("{field} must have at most 128 bytes."),
+        Unfit::Weak(Some(feedback)) => {
+            let said = feedback.warning().map(|warning| warning.to_string());
+            let better = feedback.suggestions().iter().map(|suggestion| suggestion.to_string());
+            let all: Vec<String> = std::iter::once(format!("{field} is too easy to guess.")).chain(said).chain(better).collect();
+            all.join(" ")
+        }
+        Unfit::Weak(None) => format!("{field} is too easy to guess."),
+    };
+    json(StatusCode::BAD_REQUEST, "weak_password", &text)
+}
+
+fn too_many(retry_after: Duration) -> HttpResponse {
+    let text = "There were too many tries. Wait, or ask an administrator for a new invitation.";
+    let mut response = json(StatusCode::TOO_MANY_REQUESTS, "slow_down", text);
+    response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
+    response
+}
+
+fn busy() -> HttpResponse {
+    let text = "Too many passwords are being checked at the moment. Try again soon.";
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text);
+    response.headers_mut().insert(header::RETRY_AFTER, 2.into());
+    response
+}
+
+fn not_yet() -> HttpResponse {
+    json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "The role map has not been read yet. Try again soon.")
+}
+
+fn away() -> HttpResponse {
+    json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", super::UNCERTAIN)
+}

@@ -1,0 +1,97 @@
+//! `/onboarding`: taking an invitation up, by the page that its link leads to or by programs.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header,
+    web::{Bytes, Data, Query},
+};
+use serde::Deserialize;
+use serde_json::json as value;
+use zeroize::Zeroizing;
+
+use super::{
+    Local, Site,
+    api::{self, fields::required_text, invitations::on, refused::Refused},
+    request::browser,
+};
+use crate::{
+    accounts::{Claim, ClaimError, Claimed},
+    keys::Wish,
+    users::Users,
+};
+
+/// As LiteLLM's links have it, and as older ones do.
+#[derive(Deserialize)]
+pub(super) struct LinkQuery {
+    invite_link: Option<String>,
+    id: Option<String>,
+}
+
+type Body = Result<Bytes, actix_web::Error>;
+
+/// A token for who has the link: nothing is used up by it, and no key or session exists yet.
+pub(super) async fn get_token(query: Query<LinkQuery>, site: Data<Site>, local: Local) -> HttpResponse {
+    api::answer(token(query.link(), &site, &local).await)
+}
+
+/// Sets the password and signs in, once.
+pub(super) async fn claim_token(
+    request: HttpRequest,
+    body: Body,
+    (site, local, users): (Data<Site>, Local, Data<Users>),
+) -> HttpResponse {
+    api::answer(claim(&request, body, &site, &local, &users).await)
+}
+
+async fn token(link: &str, site: &Site, local: &Local) -> Result<HttpResponse, Refused> {
+    let token = on(local)?.onboarding_token(link).await?;
+    let body = value!({
+        "login_url": site.public_url.join("/sso/login"),
+        "token": *token.token,
+        "user_email": token.invitation.email,
+    });
+    Ok(HttpResponse::Ok().json(body))
+}
+
+async fn claim(request: &HttpRequest, body: Body, site: &Site, local: &Local, users: &Users) -> Result<HttpResponse, Refused> {
+    let accounts = on(local)?;
+    let token = bearer(request).ok_or(ClaimError::Invalid("there is no bearer token"))?;
+    let mut fields = api::json_fields(request, &body.map_err(|error| api::unread(&error))?)?;
+    let link = required_text(&mut fields, "invitation_link")?;
+    let user = required_text(&mut fields, "user_id")?;
+    let password = Zeroizing::new(required_text(&mut fields, "password")?);
+    let key = fields.flag("key")?.then(Wish::default);
+    fields.finish()?;
+    let browser = browser(request, site, users);
+    let claimed = accounts.claim(Claim { token, link: &link, user: &user, password, key, browser }).await?;
+    let mut response = HttpResponse::Ok().json(told(&claimed, site));
+    site.admit(&mut response, &claimed.entered.handle, &claimed.device);
+    Ok(response)
+}
+
+fn told(claimed: &Claimed, site: &Site) -> serde_json::Value {
+    let mut body = value!({
+        "user_id": claimed.entered.user.id,
+        "user_email": claimed.email,
+        "user_role": claimed.entered.grant.role,
+        "redirect_url": site.public_url.join("/vestibule/"),
+    });
+    if let Some(made) = &claimed.key {
+        body["key"] = made.secret.expose().into();
+        body["token_id"] = made.key.id.to_string().into();
+        body["expires"] = value!(made.key.expires);
+    }
+    body
+}
+
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+impl LinkQuery {
+    pub(super) fn link(&self) -> &str {
+        self.invite_link.as_deref().or(self.id.as_deref()).unwrap_or_default()
+    }
+}
