@@ -164,6 +164,7 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
         apps: Data::from(Arc::clone(&parts.apps)),
         people: Data::from(Arc::clone(&parts.people)),
         local: Data::from(Arc::clone(&parts.local)),
+        role_maps: Data::from(Arc::clone(&parts.role_maps)),
         upstream: Data::from(Arc::clone(&parts.upstream)),
         principals: Data::from(Arc::clone(&parts.principals)),
         metrics: Data::from(Arc::clone(&parts.metrics)),

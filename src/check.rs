@@ -195,6 +195,11 @@ impl Checker {
         self.role_maps.current().map.role(name)
     }
 
+    /// The roles of the role map in force, from this one downwards.
+    pub fn roles_from(&self, highest: Option<&Role>) -> Vec<Role> {
+        self.role_maps.current().map.roles_from(highest).to_vec()
+    }
+
     /// The lower of two roles, if the role map in force lists both.
     pub fn lower_of(&self, one: &Role, other: &Role) -> Option<Role> {
         self.role_maps.current().map.lower_of(one, other)

@@ -20,6 +20,7 @@ mod local_accounts;
 mod reference;
 mod root;
 mod suggest;
+mod ui;
 mod values;
 
 #[cfg(test)]
@@ -30,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use self::apps::{Apps, Origins};
+pub use self::apps::Apps;
 pub use self::local_accounts::LocalAccounts;
 pub use self::mistakes::{Mistake, Mistakes, Place};
 pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol, Provider, RpLogout, SigningAlgorithm};
@@ -38,6 +39,7 @@ pub use self::redis_url::{RedisUrl, Topology};
 pub use self::secrets::{Secret, SecretFileError, read_secret_file};
 pub use self::store::{Redis, Store};
 pub use self::token_issuer::{IssuerAddress, RequiredClaim, Review, Strangers, TokenIssuer, TokenIssuerKind};
+pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
 use crate::origin::PublicUrl;
 use crate::principal::{LOCAL, Role};
@@ -67,6 +69,7 @@ pub struct Config {
     pub role_map: RoleMapSource,
     pub upstream_credential: UpstreamCredentials,
     pub apps: Apps,
+    pub ui: Ui,
     pub log: Log,
     pub shutdown: Shutdown,
 }
@@ -108,6 +111,15 @@ pub struct ConfigMapSource {
     pub key: String,
     /// Selects by labels the ConfigMaps that are merged into it.
     pub fragments: Option<String>,
+}
+
+impl ConfigMapSource {
+    /// As an administrator reads it.
+    pub fn in_words(&self) -> String {
+        let namespace = self.namespace.as_deref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        let fragments = self.fragments.as_deref().map(|labels| format!(", with fragments {labels}")).unwrap_or_default();
+        format!("ConfigMap {namespace}{}, key {}{fragments}", self.name, self.key)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,16 +10,23 @@ mod csrf;
 pub mod drain;
 mod error;
 mod home;
+mod invitations;
 mod jwks;
 mod keys;
 mod links;
 mod login;
 mod logout;
+mod methods;
 mod onboarding;
 pub mod pages;
+mod passwords;
+mod people;
 mod request;
 mod request_id;
+mod role_map;
 mod session;
+mod sessions;
+mod visit;
 
 pub use apps::Apps;
 pub use cookies::CookieNames;
@@ -41,7 +48,7 @@ use drain::Drain;
 
 use crate::{
     accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, people::People,
-    principal::Role, principals::Principals, secret::Handle, session::Limits, upstream::Upstream, users::Users,
+    principal::Role, principals::Principals, roles::RoleMaps, secret::Handle, session::Limits, upstream::Upstream, users::Users,
 };
 
 /// Forms are small; nothing else has a body.
@@ -61,6 +68,7 @@ pub struct Public {
     pub apps: Data<Apps>,
     pub people: Data<People>,
     pub local: Local,
+    pub role_maps: Data<RoleMaps>,
     pub upstream: Data<Upstream>,
     pub principals: Data<Principals>,
     pub metrics: Data<Metrics>,
@@ -81,6 +89,8 @@ pub struct Site {
     pub contact: String,
     /// What is on, for the operator who has configured nothing yet: one plain sentence each.
     pub facts: Vec<String>,
+    /// Whose pages these are.
+    pub brand: Arc<pages::Brand>,
 }
 
 impl Site {
@@ -103,6 +113,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .app_data(public.apps)
             .app_data(public.people)
             .app_data(public.local)
+            .app_data(public.role_maps)
             .app_data(public.upstream)
             .app_data(public.principals)
             .app_data(public.metrics);
@@ -111,7 +122,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
         let pages = web::scope("")
             .wrap(from_fn(request::observe))
             .route("/", get().to(home::to_home))
-            .route("/sso/login", get().to(login::begin))
+            .service(web::resource("/sso/login").route(get().to(login::begin)).post(passwords::sign_in))
             // A head alone would use the login up and bring the browser nothing.
             .route("/sso/callback", web::get().to(login::callback))
             .route("/sso/callback/{provider}", web::get().to(login::callback))
@@ -125,12 +136,18 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
                     .route(web::post().to(apps::answer))
                     .route(web::method(Method::OPTIONS).to(apps::preflight)),
             )
-            // A head alone would be no worse, and nobody needs it.
+            .service(web::resource("/onboarding").route(get().to(onboarding::show)).post(onboarding::act))
             .route("/onboarding/get_token", web::get().to(onboarding::get_token))
             .route("/onboarding/claim_token", web::post().to(onboarding::claim_token))
             .route("/vestibule", get().to(home::to_home))
             .route("/vestibule/", get().to(home::show))
             .service(web::resource(keys::PATH).route(get().to(keys::show)).post(keys::act))
+            .service(web::resource("/vestibule/sessions").route(get().to(sessions::show)).post(sessions::act))
+            .service(web::resource("/vestibule/sign-in").route(get().to(methods::show)).post(methods::act))
+            .route("/vestibule/people", get().to(people::list))
+            .service(web::resource("/vestibule/people/{id}").route(get().to(people::show)).post(people::act))
+            .service(web::resource("/vestibule/invitations").route(get().to(invitations::show)).post(invitations::act))
+            .service(web::resource("/vestibule/role-map").route(get().to(role_map::show)).post(role_map::act))
             .route(jwks::PATH, get().to(jwks::show))
             .route("/vestibule/assets/{name}", get().to(asset))
             .service(api::routes())
@@ -151,14 +168,16 @@ fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-async fn asset(name: web::Path<String>) -> HttpResponse {
-    match pages::asset(&name) {
-        None => HttpResponse::NotFound().insert_header((header::CACHE_CONTROL, "no-store")).finish(),
-        Some(asset) => HttpResponse::Ok()
-            .content_type(asset.content_type)
-            .insert_header((header::CACHE_CONTROL, asset.cache_control))
-            .body(asset.body),
+async fn asset(name: web::Path<String>, site: Data<Site>) -> HttpResponse {
+    let Some(asset) = pages::asset(&site.brand, &name) else {
+        return HttpResponse::NotFound().insert_header((header::CACHE_CONTROL, "no-store")).finish();
+    };
+    let mut response = HttpResponse::Ok();
+    response.content_type(asset.content_type).insert_header((header::CACHE_CONTROL, asset.cache_control));
+    if let Some(policy) = asset.policy {
+        response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
     }
+    response.body(asset.body)
 }
 
 /// Which addresses besides our own a page's forms may lead to. Browsers apply this to redirects too.

@@ -19,6 +19,7 @@ pub mod http;
 
 pub mod check;
 pub mod continuation;
+pub mod explain;
 pub mod gateway;
 pub mod kubernetes;
 pub mod login;

@@ -174,6 +174,14 @@ impl IdentityClaims {
     }
 }
 
+impl Identity {
+    /// The best name that is known.
+    pub fn name(&self) -> &str {
+        let known = [&self.preferred_username, &self.email].into_iter().find(|name| !name.is_empty());
+        known.unwrap_or(&self.user)
+    }
+}
+
 impl Judged {
     pub fn new(map_version: u64, grant: Grant, identity: Identity) -> Self {
         Self { map_version, grant, identity, vouched: ArcSwapOption::empty() }

@@ -36,7 +36,7 @@ pub enum RefusedReturnTo {
 
 /// Longest target in bytes, before and after percent-encoding: it is kept in the flow's record and
 /// comes back in a header.
-const LONGEST: usize = 4096;
+pub const LONGEST: usize = 4096;
 
 impl ReturnTo {
     /// Reads `raw`, the `rd` parameter after one percent-decoding, as a path or as an address on

@@ -18,7 +18,7 @@ mod teams;
 pub use document::{Configured, Mistake, RoleMapError, What, schema};
 pub use documents::{Documents, Verdict};
 pub use explain::{Explanation, Given, NearMiss};
-pub use in_force::{InForce, RoleMaps, compile, text_of};
+pub use in_force::{InForce, RefusedEdit, RoleMaps, compile, text_of};
 
 use std::collections::BTreeSet;
 
@@ -129,6 +129,17 @@ impl RoleMap {
                 Grant { role: Some(role.clone()), rule: Some(rule.clone()), teams: teams.clone(), ..Grant::default() }
             }
         }
+    }
+
+    /// The roles from this one downwards; all of them where it is none.
+    pub fn roles_from(&self, highest: Option<&Role>) -> &[Role] {
+        let first = highest.and_then(|highest| self.roles.iter().position(|role| role == highest));
+        &self.roles[first.unwrap_or(0)..]
+    }
+
+    /// What people get whom no rule names.
+    pub fn default_role(&self) -> Option<&Role> {
+        self.default_role.as_ref()
     }
 
     /// The role of this name, if it is listed.

@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Site, admin::Readiness},
+    http::{Apps, CookieNames, ProxyTrust, Site, admin::Readiness, pages},
     keys::Keys,
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
@@ -61,6 +61,7 @@ pub(super) struct Parts {
     pub people: Arc<People>,
     pub local: Arc<Option<Accounts>>,
     first_way: FirstWay,
+    pub role_maps: Arc<RoleMaps>,
     pub upstream: Arc<Upstream>,
     pub principals: Arc<Principals>,
     pub metrics: Arc<Metrics>,
@@ -76,6 +77,9 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) async fn make(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
         warn_of_an_open_check(config);
+        if let Some(translation) = &config.ui.text {
+            pages::text::translate(translation.clone()).context("ui.text_file")?;
+        }
         let metrics = Arc::new(Metrics::new());
         let mut watches = Vec::new();
         let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
@@ -106,7 +110,7 @@ impl Parts {
             Checker::new(Arc::clone(&principals), Arc::clone(&tokens), Arc::clone(&role_maps), Arc::clone(&upstream), trust);
         let checker = Arc::new(checker);
         let flows = Flows::new(records.clone(), Arc::clone(clock));
-        let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), role_maps, Arc::clone(&metrics)));
+        let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
         let local = match config.local_accounts.enabled {
             true => Some(accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
             false => None,
@@ -127,6 +131,7 @@ impl Parts {
             people,
             local: Arc::new(local),
             first_way: FirstWay::of(config),
+            role_maps: Arc::clone(&role_maps),
             upstream,
             principals,
             metrics,
@@ -252,6 +257,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         proxies: ProxyTrust::new(config.trusted_proxies.clone()),
         ring,
         facts,
+        brand: Arc::new(config.ui.brand.clone()),
     }
 }
 
@@ -265,17 +271,18 @@ fn facts(config: &Config) -> Vec<String> {
     };
     let role_map = match &config.role_map {
         RoleMapSource::BuiltIn => {
-            "No role map is configured: everybody who signs in gets the role internal_user_viewer.".to_owned()
+            "No role map is configured: everybody who signs in gets the role internal_user_viewer, or what their invitation says."
+                .to_owned()
         }
         RoleMapSource::File(path) => format!("Roles are granted by the role map in {}.", path.display()),
         RoleMapSource::ConfigMap(source) => format!("Roles are granted by the role map in the ConfigMap {}.", source.name),
     };
-    let providers = match config.providers.as_slice() {
-        [] => "No identity provider is configured.".to_owned(),
-        providers => {
-            let names: Vec<&str> = providers.iter().map(|provider| provider.name.as_str()).collect();
-            format!("People sign in with {}.", names.join(", "))
-        }
+    let names: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let providers = match (names.as_slice(), config.local_accounts.enabled) {
+        ([], true) => "No identity provider is configured: people are invited, and sign in with a password.".to_owned(),
+        ([], false) => "No identity provider is configured.".to_owned(),
+        (names, true) => format!("People sign in with {}, or with a password that they have here.", names.join(", ")),
+        (names, false) => format!("People sign in with {}.", names.join(", ")),
     };
     let check = format!("nginx asks http://{}/auth/nginx about each request.", config.listen.check);
     vec![providers, store, role_map, check]
@@ -418,14 +425,15 @@ async fn role_maps(
         RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, config.configured(), clock, metrics)?), None)),
         RoleMapSource::File(path) => {
             let (maps, document) = role_map_of(path, config, &clock, &metrics)?;
-            let maps = Arc::new(maps);
+            let maps = Arc::new(maps.with_source(path.display().to_string()));
             let edited = Arc::clone(&maps);
             let read = |path: &Path| std::fs::read(path);
             watches.push(FileWatch::start(path, document, read, move |bytes| edited.edit_bytes(bytes)));
             Ok((maps, None))
         }
         RoleMapSource::ConfigMap(source) => {
-            let maps = Arc::new(RoleMaps::unknown(Arc::clone(&clock), Arc::clone(&metrics)));
+            let maps = RoleMaps::unknown(Arc::clone(&clock), Arc::clone(&metrics)).with_source(source.in_words());
+            let maps = Arc::new(maps);
             let watch = RoleMapWatch::new(source.clone(), config.configured(), Arc::clone(&maps), clock, metrics);
             Ok((maps, Some(watch.await.context("role_map.config_map")?)))
         }

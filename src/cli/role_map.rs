@@ -8,14 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
-    access::{AccessRules, CheckRequest, Said, Who},
-    check::{self, Permitted},
-    gateway::nginx,
-    oidc::without_token_claims,
-    principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
+    explain::{self, Access, Reading},
+    principal::{Claims, CredentialKind, IdentityClaims, Source},
     roles::{self, Configured, Explanation, Given, RoleMap},
 };
 
@@ -73,6 +69,16 @@ enum Kind {
     Token,
 }
 
+impl From<Kind> for CredentialKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Session => Self::Session,
+            Kind::Key => Self::Key,
+            Kind::Token => Self::Token,
+        }
+    }
+}
+
 /// Everything that is told; its form is the JSON's.
 #[derive(Serialize)]
 struct Answer {
@@ -88,27 +94,6 @@ struct Answer {
 enum DefaultIsFor {
     Them,
     Others,
-}
-
-#[derive(Serialize)]
-struct Access {
-    allowed: bool,
-    reason: String,
-    /// What the upstream receives of a credential, where it may pass.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_credential: Option<String>,
-    /// Every reading of the path, with the rule that it selects.
-    readings: Vec<ReadingOf>,
-}
-
-#[derive(Serialize)]
-struct ReadingOf {
-    how: String,
-    path: String,
-    rule: Option<String>,
-    /// What the rule says of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    upstream_credential: Option<String>,
 }
 
 /// Near misses beyond these are rarely what was looked for; the JSON has them all.
@@ -152,7 +137,10 @@ impl ExplainArgs {
             true => (map.judge_workload(&identities), map.explain_workload(&identities), DefaultIsFor::Others),
             false => (map.judge(&identities), map.explain(&identities), DefaultIsFor::Them),
         };
-        let access = self.url.as_deref().map(|url| self.access(&map, &grant, url)).transpose()?;
+        let asked =
+            self.url.as_deref().map(|url| explain::Request { url, method: &self.method, credential: self.credential.into() });
+        let access = asked.map(|asked| explain::access(&map, &grant, &asked)).transpose();
+        let access = access.map_err(|error| format!("--url or --method: {error}"))?;
         let answer = Answer { grant: explanation, access, default_is_for };
         let granted = answer.access.as_ref().map_or(answer.grant.role.is_some(), |access| access.allowed);
         if self.json {
@@ -173,59 +161,6 @@ impl ExplainArgs {
             (None, several) => Err(format!("--provider: say which one the claims are from; rules name {}", several.join(", "))),
         }
     }
-
-    fn access(&self, map: &RoleMap, grant: &Grant, url: &str) -> Result<Access, String> {
-        let (url, method) = ([url.as_bytes()], [self.method.as_bytes()]);
-        let request =
-            nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| format!("--url or --method: {error}"))?;
-        let kind = match self.credential {
-            Kind::Session => CredentialKind::Session,
-            Kind::Key => CredentialKind::Key,
-            Kind::Token => CredentialKind::Token,
-        };
-        let decided = check::judge(map.access(), &request, grant, kind);
-        let reason = match &decided {
-            Ok(reason) => reason.to_string(),
-            Err(reason) => reason.to_string(),
-        };
-        let upstream_credential = decided.as_ref().ok().map(|permitted| upstream_credential(map.access(), &request, *permitted));
-        Ok(Access { allowed: decided.is_ok(), reason, upstream_credential, readings: readings(map.access(), &request) })
-    }
-}
-
-/// The outcome as the check has it. The default is in the configuration, which isn't read here.
-fn upstream_credential(access: Option<&AccessRules>, request: &CheckRequest<'_>, permitted: Permitted) -> String {
-    const DEFAULT: &str = "upstream_credential.default";
-    let selected = access.and_then(|access| access.select(request).ok());
-    let Some(selected) = selected else { return format!("what {DEFAULT} says, else none") };
-    let who = match permitted {
-        Permitted::Anyone => Who::Anyone,
-        Permitted::ThisPerson => Who::Somebody,
-    };
-    let unsaid = selected.unsaid(who, None);
-    match (selected.upstream_credential(), who) {
-        (Said::Disagree, _) => "none, since the readings disagree".to_owned(),
-        (Said::All(said), _) => said.as_str().to_owned(),
-        (said, Who::Anyone) => said.or(unsaid).as_str().to_owned(),
-        (Said::Nothing, Who::Somebody) => format!("what {DEFAULT} says, else {}", unsaid.as_str()),
-        (Said::Some(said), Who::Somebody) if said == unsaid => {
-            format!("{} where {DEFAULT} says the same or is not set, else none, since the readings disagree", said.as_str())
-        }
-        (Said::Some(said), Who::Somebody) => {
-            format!("{} where {DEFAULT} says the same, else none, since the readings disagree", said.as_str())
-        }
-    }
-}
-
-fn readings(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<ReadingOf> {
-    let explained = access.and_then(|access| access.explain(request).ok()).unwrap_or_default();
-    let reading = |reading: crate::access::Explained<'_>| ReadingOf {
-        how: reading.how.to_string(),
-        path: reading.path,
-        rule: reading.rule.map(|rule| rule.name.to_string()),
-        upstream_credential: reading.rule.and_then(|rule| Some(rule.upstream_credential.as_ref()?.as_str().to_owned())),
-    };
-    explained.into_iter().map(reading).collect()
 }
 
 /// Who reads the answer may have seen enough of it, as `head` has.
@@ -245,31 +180,10 @@ fn read(path: &Path) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-/// `plain` is the source that claims are of which stand by themselves.
 fn read_claims(path: &Path, provider: String, plain: Source) -> Result<IdentityClaims, String> {
-    let mistaken = |what: &str| format!("{}: {what}", path.display());
-    let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| mistaken(&error.to_string()))?;
-    let is_source = |name: &String| Source::parse(name).is_some();
-    let by_source = !claims.is_empty() && claims.keys().all(is_source);
-    if let Some((name, _)) = claims.iter().find(|(name, value)| !by_source && is_source(name) && value.is_object()) {
-        let other = claims.keys().find(|name| !is_source(name)).map(String::as_str).unwrap_or_default();
-        return Err(mistaken(&format!("{other:?} stands beside {name}, and is no source of claims")));
-    }
-    let source = |name: &str| match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(claims)) => Ok(Some(claims.clone())),
-        Some(_) => Err(mistaken(&format!("{name} must be an object of claims"))),
-    };
-    let (id_token, access_token, userinfo) = match (by_source, plain) {
-        (true, _) => (source("id_token")?.unwrap_or_default(), source("access_token")?, source("userinfo")?),
-        (false, Source::AccessToken) => (Claims::new(), Some(claims), None),
-        (false, _) => (claims, None, None),
-    };
-    // As a sign-in does: what changes with every token is not stored, and no rule sees it.
-    let (id_token, access_token, userinfo) =
-        (without_token_claims(id_token), access_token.map(without_token_claims), userinfo.map(without_token_claims));
-    let issuer = provider.clone();
-    Ok(IdentityClaims { provider, issuer, subject: String::new(), id_token, access_token, userinfo })
+    let mistaken = |what: String| format!("{}: {what}", path.display());
+    let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| mistaken(error.to_string()))?;
+    explain::identity(claims, provider, plain).map_err(mistaken)
 }
 
 impl fmt::Display for Answer {
@@ -318,7 +232,7 @@ impl Answer {
 impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "access: {}, {}", if self.allowed { "allowed" } else { "refused" }, self.reason)?;
-        for ReadingOf { how, path, rule, upstream_credential } in &self.readings {
+        for Reading { how, path, rule, upstream_credential } in &self.readings {
             let sends = upstream_credential.as_ref().map(|name| format!(", which says {name}")).unwrap_or_default();
             writeln!(f, "  {path:?} ({how}) selects {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
         }

@@ -6,7 +6,10 @@ use url::Url;
 
 use super::decode::{Kind, Section, field};
 use super::values;
-use crate::{apps::app_scheme, origin};
+use crate::{
+    apps::{Origins, app_scheme},
+    origin,
+};
 
 pub const DOC: &str = "Applications that obtain a key through the browser, at `/sso/key/generate`.";
 
@@ -18,14 +21,6 @@ pub struct Apps {
     pub redirect_hosts: Vec<String>,
     pub origins: Origins,
     pub key_duration: Duration,
-}
-
-/// Which web pages may ask by themselves (CORS).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origins {
-    Listed(Vec<String>),
-    /// Any, but without the person's cookies.
-    Any,
 }
 
 pub fn read(section: &mut Section<'_>) -> Option<Apps> {

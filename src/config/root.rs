@@ -12,11 +12,11 @@ use super::store::Reach;
 use super::token_issuer::{Before, Surroundings};
 use super::{
     Cache, Config, ConfigMapSource, Format, Listen, LocalAccounts, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer,
-    UpstreamCredentials, apps, keys, local_accounts, provider, store, token_issuer, upstream_credential, values,
+    UpstreamCredentials, apps, keys, local_accounts, provider, store, token_issuer, ui, upstream_credential, values,
 };
 use crate::origin::PublicUrl;
 use crate::principal::Role;
-use crate::roles::{Configured, RoleMap, RoleMapError};
+use crate::roles::{Configured, RoleMap};
 
 /// Every section is read before any is asked for, so that all mistakes are found.
 pub fn read(root: &mut Section<'_>) -> Option<Config> {
@@ -53,6 +53,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         read_role_map(section, &configured)
     });
     let apps = root.section("apps", apps::DOC, apps::read);
+    let ui = root.section("ui", ui::DOC, ui::read);
     let log = root.section("log", "The log, on standard error.", read_log);
     let shutdown = root.section("shutdown", "What happens after SIGTERM. Both are counted from the signal.", read_shutdown);
     check_sharing(root, reach, replicas, key_ring.as_ref().map(Option::is_some))?;
@@ -75,6 +76,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         role_map: role_map?,
         upstream_credential: upstream_credential?,
         apps: apps?,
+        ui: ui?,
         log: log?,
         shutdown: shutdown?,
     })
@@ -341,14 +343,7 @@ fn role_map_mistakes(path: &Path, configured: &Configured) -> Vec<String> {
         Err(error) => return vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))],
         Ok(text) => RoleMap::parse(&text).and_then(|map| map.check_configured(configured)),
     };
-    judged.err().map(one_by_one).unwrap_or_default()
-}
-
-fn one_by_one(error: RoleMapError) -> Vec<String> {
-    match error {
-        RoleMapError::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
-        document @ RoleMapError::Document { .. } => vec![document.to_string()],
-    }
+    judged.err().map(|error| error.one_by_one()).unwrap_or_default()
 }
 
 fn read_log(section: &mut Section<'_>) -> Option<Log> {

@@ -6,11 +6,12 @@
 pub(super) mod fields;
 mod identities;
 pub(super) mod invitations;
-mod keys;
+pub(super) mod keys;
 mod password;
 mod people;
 pub(super) mod refused;
-mod sessions;
+pub(super) mod role_map;
+pub(super) mod sessions;
 mod sign_in;
 
 use actix_web::{
@@ -64,6 +65,8 @@ pub(super) fn routes() -> Scope {
         .service(people::disable())
         .service(people::enable())
         .service(people::sessions())
+        .service(role_map::in_force())
+        .service(role_map::explain())
         .default_service(web::to(async || Refused::NotFound.respond()))
 }
 

@@ -24,14 +24,13 @@ use super::{
     keys,
     links::login_href,
     page_with,
-    pages::{self, AppKey, Consent},
+    pages::{self, AppKey, Consent, Frame, Warning},
     redirect,
 };
 use crate::{
     access::Places,
-    apps::{Asked, KeyRequest, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
+    apps::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{By, Checker, Credential, Recognised, Unauthenticated, Unrecognised},
-    config::Origins,
     keys::{Keys, KeysError, Lasting, Made, Wish},
     login::{LoginFailed, Why},
     principals::Principals,
@@ -208,10 +207,11 @@ impl Desk<'_> {
     }
 
     fn page(&self, wanted: &KeyRequest, recognised: &Recognised, cookie: &str, consent: Consent) -> HttpResponse {
-        let By::Session(signed_in) = &recognised.by else { return sign_in(wanted) };
+        let By::Session(_) = &recognised.by else { return sign_in(wanted) };
         let body = pages::render(&AppKey {
-            application: wanted.redirect.as_ref().map_or_else(|| "your command line".to_owned(), |redirect| redirect.shown()),
-            account: account(signed_in, &recognised.judged),
+            frame: Frame::of(&self.site.brand),
+            application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
+            account: account(&recognised.judged),
             life: self.services.0.life,
             consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
@@ -285,12 +285,10 @@ fn listed(wanted: &KeyRequest) -> Option<&str> {
 }
 
 /// What the person should know before they agree.
-fn warning(wanted: &KeyRequest) -> Option<&'static str> {
+fn warning(wanted: &KeyRequest) -> Option<Warning> {
     match wanted.redirect.as_ref().map(|redirect| redirect.kind()) {
-        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => {
-            Some("Agree only if you have just begun this in a program on your own machine.")
-        }
-        None => Some("The key is shown in this window. Agree only if you have just asked for it."),
+        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Warning::OwnMachine),
+        None => Some(Warning::ShownHere),
         Some(RedirectKind::Https) => None,
     }
 }

@@ -8,7 +8,7 @@ use actix_web::{
     },
 };
 
-use crate::config::Origins;
+use crate::apps::Origins;
 
 /// What a page may send besides the headers that need no leave.
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, x-litellm-api-key");

@@ -3,50 +3,52 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 
 use super::{
-    Site, error, page,
-    pages::{self, Account, Home},
+    Site,
+    pages::{Account, Home, Place, Rule},
     redirect,
+    visit::Visit,
 };
-use crate::{check::Checker, login::Login, principal::Judged, principals::SignedIn};
-
-const PATH: &str = "/vestibule/";
+use crate::{
+    check::Checker,
+    login::Login,
+    principal::{Judged, LOCAL},
+};
 
 pub(super) async fn to_home() -> HttpResponse {
-    redirect(StatusCode::FOUND, PATH)
+    redirect(StatusCode::FOUND, Place::Account.href())
 }
 
 pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<Checker>, login: Data<Login>) -> HttpResponse {
-    let sign_in = || redirect(StatusCode::FOUND, "/sso/login?rd=%2Fvestibule%2F");
-    let Some(cookie) = site.cookies.session_in(&request) else { return sign_in() };
-    match checker.who(&cookie).await {
-        Ok(None) => sign_in(),
-        Ok(Some((signed_in, judged))) => page(StatusCode::OK, pages::render(&home(&site, &login, &signed_in, &judged))),
-        Err(unanswered) => {
-            tracing::error!(cause = %unanswered, "who is signed in can't be looked up");
-            error::store_unavailable(PATH).respond(&request)
-        }
+    match Visit::begin(&request, &site, &checker, Place::Account).await {
+        Ok(visit) => visit.show(StatusCode::OK, &home(&visit, &login)),
+        Err(response) => response,
     }
 }
 
-fn home(site: &Site, login: &Login, signed_in: &SignedIn, judged: &Judged) -> Home {
-    let account = account(signed_in, judged);
+fn home(visit: &Visit<'_>, login: &Login) -> Home {
+    let (judged, session) = (&visit.caller.judged, &visit.signed_in().session);
+    let account = account(judged);
     let email = Some(judged.identity.email.clone()).filter(|email| !email.is_empty() && *email != account.name);
-    let provider = &signed_in.session.provider;
     Home {
+        frame: visit.frame(),
         account,
         email,
-        rule: judged.grant.rule.as_ref().map(|rule| rule.to_string()).filter(|rule| rule != "default_role"),
+        rule: judged.grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
         teams: judged.grant.teams.iter().map(|team| team.to_string()).collect(),
-        provider: login.providers().get(provider).map_or_else(|| provider.clone(), |known| known.name().to_owned()),
-        session_ends: signed_in.session.created + site.limits.absolute,
-        idle_limit: Some(site.limits.idle),
-        sign_out_href: "/sso/logout".to_owned(),
+        provider: provider_name(login, &session.provider),
+        session_ends: session.created + visit.site.limits.absolute,
+        idle_limit: Some(visit.site.limits.idle),
     }
+}
+
+/// What people call a provider; none for a password. One that is not configured any more has its id alone.
+pub(super) fn provider_name(login: &Login, id: &str) -> Option<String> {
+    let name = || login.providers().get(id).map_or_else(|| id.to_owned(), |known| known.name().to_owned());
+    (id != LOCAL).then(name)
 }
 
 /// The person, by the best name that is known.
-pub(super) fn account(signed_in: &SignedIn, judged: &Judged) -> Account {
-    let identity = &judged.identity;
-    let known = [&identity.preferred_username, &identity.email].into_iter().find(|name| !name.is_empty());
-    Account { name: known.unwrap_or(&signed_in.user.id).clone(), role: judged.grant.role.as_ref().map(|role| role.to_string()) }
+pub(super) fn account(judged: &Judged) -> Account {
+    let role = judged.grant.role.as_ref().map(|role| role.to_string());
+    Account { name: judged.identity.name().to_owned(), role }
 }

@@ -1,156 +1,233 @@
 //! `/vestibule/keys`: a person's own keys, as a page.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
     web::{Data, Form, Query},
 };
-use jiff::Timestamp;
 use serde::Deserialize;
 use url::form_urlencoded;
 
 use super::{
     Site,
     api::manager,
-    csrf, error,
-    links::login_href,
-    page,
-    pages::{self, KeyLine, KeysPage, NewKey},
-    redirect,
+    pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
+    visit::{Posted, Visit},
 };
 use crate::{
-    check::{By, Checker, Credential, Recognised, Unrecognised},
-    keys::{Key, KeyId, Keys, KeysError, Lasting, Wish, is_alias},
+    access::PathPattern,
+    check::Checker,
+    keys::{Key, KeyId, Keys, KeysError, Lasting, Limits, Manager, Wish, is_alias},
     principals::Principals,
-    return_to::ReturnTo,
     users::{Users, UsersError},
 };
 
 pub(super) const PATH: &str = "/vestibule/keys";
 
-/// What the forms on this page are for.
-const FORM: &str = "keys";
-
 const ON_A_PAGE: usize = 50;
+
+/// Patterns of paths that a key may be narrowed to, as by the JSON call.
+const MOST_PATHS: usize = 32;
+
+/// How long a key may be made to last here, in days: those that the configuration allows are offered.
+const LASTINGS: [u64; 5] = [1, 7, 30, 90, 365];
+const USUAL_LASTING: &str = "30d";
 
 #[derive(Deserialize)]
 pub(super) struct Which {
     after: Option<String>,
 }
 
-#[derive(Deserialize)]
-pub(super) struct Answer {
-    #[serde(default)]
-    csrf: String,
-    action: String,
-    key_alias: Option<String>,
-    duration: Option<String>,
-    token_id: Option<String>,
-    redirect_uri: Option<String>,
-}
-
 type Services = (Data<Checker>, Data<Keys>, Data<Principals>, Data<Users>);
 
 pub(super) async fn show(request: HttpRequest, site: Data<Site>, which: Query<Which>, services: Services) -> HttpResponse {
-    let (cookie, caller) = match person(&request, &site, &services.0).await {
-        Ok(found) => found,
+    let visit = match Visit::begin(&request, &site, &services.0, Place::Keys).await {
+        Ok(visit) => visit,
         Err(response) => return response,
     };
     let after = which.after.as_deref().and_then(KeyId::parse);
-    let desk = Desk { site: &site, keys: &services.1, users: &services.3, caller: &caller, cookie: &cookie };
-    desk.page(StatusCode::OK, after, Notes::default()).await.unwrap_or_else(|cause| unavailable(&request, &cause))
+    let desk = Desk::new(&visit, &services);
+    desk.page(StatusCode::OK, after, Notes::default()).await.unwrap_or_else(|cause| visit.unavailable(&cause))
 }
 
-pub(super) async fn act(request: HttpRequest, form: Form<Answer>, site: Data<Site>, services: Services) -> HttpResponse {
-    let (cookie, caller) = match person(&request, &site, &services.0).await {
-        Ok(found) => found,
+pub(super) async fn act(request: HttpRequest, form: Form<Posted>, site: Data<Site>, services: Services) -> HttpResponse {
+    let visit = match Visit::begin(&request, &site, &services.0, Place::Keys).await {
+        Ok(visit) => visit,
         Err(response) => return response,
     };
-    if !csrf::is_own_form(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
-        tracing::warn!(reason = "not from our own page", "a change of keys refused");
-        return error::foreign_form("Your keys", PATH).respond(&request);
+    if let Some(response) = visit.refuse(&form) {
+        return response;
     }
-    let desk = Desk { site: &site, keys: &services.1, users: &services.3, caller: &caller, cookie: &cookie };
-    let outcome = match form.action.as_str() {
-        "make" => desk.make(&request, &form).await,
-        "forget" => desk.forget(&form).await,
-        _ => desk.revoke(&form, &services.2).await,
+    let desk = Desk::new(&visit, &services);
+    let outcome = match form.one("action") {
+        Some("make") => desk.make(&form).await,
+        Some("narrow") => desk.narrow(&form, &services.2).await,
+        Some("forget") => desk.forget(&form).await,
+        Some("revoke") => desk.revoke(&form, &services.2).await,
+        _ => return visit.foreign_form(),
     };
-    outcome.unwrap_or_else(|cause| unavailable(&request, &cause))
+    outcome.unwrap_or_else(|cause| visit.unavailable(&cause))
 }
 
 /// One person's visit.
 struct Desk<'a> {
-    site: &'a Site,
+    visit: &'a Visit<'a>,
+    checker: &'a Checker,
     keys: &'a Keys,
     users: &'a Users,
-    caller: &'a Recognised,
-    cookie: &'a str,
 }
 
 /// What stands above the list.
 #[derive(Default)]
-struct Notes {
+struct Notes<'a> {
     made: Option<NewKey>,
-    problem: Option<String>,
+    problem: Option<KeyProblem>,
+    /// What was typed before, where that is to be mended.
+    typed: Option<&'a Posted>,
 }
 
-impl Desk<'_> {
-    async fn page(&self, status: StatusCode, after: Option<KeyId>, notes: Notes) -> Result<HttpResponse, KeysError> {
-        let listed = self.keys.list(&manager(self.caller), None, after, ON_A_PAGE).await?;
+impl<'a> Desk<'a> {
+    fn new(visit: &'a Visit<'a>, services: &'a Services) -> Self {
+        Self { visit, checker: &services.0, keys: &services.1, users: &services.3 }
+    }
+
+    fn manager(&self) -> Manager<'_> {
+        manager(&self.visit.caller)
+    }
+
+    async fn page(&self, status: StatusCode, after: Option<KeyId>, notes: Notes<'_>) -> Result<HttpResponse, KeysError> {
+        let listed = self.keys.list(&self.manager(), None, after, ON_A_PAGE).await?;
         let next_href = listed.next.map(|id| {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id.to_string()).finish();
             format!("{PATH}?{query}")
         });
-        let trusted = self.users.trusted(&self.caller.judged.identity.user).await?;
+        let trusted = self.users.trusted(&self.visit.caller.judged.identity.user).await?;
         let page_of_keys = KeysPage {
-            sign_in_href: (!self.is_fresh()).then(sign_in_href),
+            frame: self.visit.frame(),
+            sign_in_href: self.visit.sign_in_first(self.keys),
             trusted,
-            keys: listed.keys.iter().map(line).collect(),
+            keys: listed.keys.iter().map(|key| line(key, self.checker)).collect(),
             made: notes.made,
             problem: notes.problem,
             next_href,
-            csrf: csrf::token(&self.site.ring, FORM, self.cookie),
+            form: self.form(notes.typed),
+            csrf: self.visit.csrf(),
             action: PATH,
         };
-        Ok(page(status, pages::render(&page_of_keys)))
+        Ok(self.visit.show(status, &page_of_keys))
     }
 
-    fn is_fresh(&self) -> bool {
-        matches!(&self.caller.by, By::Session(signed_in) if self.keys.is_fresh(signed_in.session.created))
-    }
-
-    async fn make(&self, request: &HttpRequest, form: &Answer) -> Result<HttpResponse, KeysError> {
-        // The page was opened while the sign-in was fresh still.
-        if !self.is_fresh() {
-            return Ok(error::sign_in_again(&sign_in_href()).respond(request));
+    /// The form that makes a key, with what was typed into it before.
+    fn form(&self, typed: Option<&Posted>) -> KeyForm {
+        let one = |name: &str| typed.and_then(|typed| typed.one(name));
+        let ticked = |team: &str| typed.is_some_and(|typed| typed.all("teams").any(|ticked| ticked == team));
+        let team = |name: &str| Choice { name: name.to_owned(), selected: ticked(name) };
+        KeyForm {
+            name: one("key_alias").unwrap_or_default().to_owned(),
+            lasting: lastings(self.keys.settings().max_duration, one("duration").unwrap_or(USUAL_LASTING)),
+            roles: self.roles(one("user_role")),
+            teams: self.visit.caller.judged.grant.teams.iter().map(|name| team(name.as_str())).collect(),
+            paths: one("paths").unwrap_or_default().to_owned(),
+            manages_keys: one("manage_keys").is_some(),
         }
-        let name = form.key_alias.as_deref().map(str::trim).filter(|name| is_alias(name));
-        let lasting = form.duration.as_deref().and_then(|text| Lasting::parse(text).ok());
-        let (Some(name), Some(lasting)) = (name, lasting) else {
-            let problem = Some("The name has 1 to 128 characters, and a duration is chosen from the list.".to_owned());
-            return self.page(StatusCode::BAD_REQUEST, None, Notes { problem, ..Notes::default() }).await;
+    }
+
+    /// The person's own role and those below it.
+    fn roles(&self, chosen: Option<&str>) -> Vec<Choice> {
+        let own = self.visit.caller.judged.grant.role.as_ref();
+        let roles = self.checker.roles_from(own);
+        roles.iter().map(|role| Choice { name: role.to_string(), selected: Some(role.as_str()) == chosen }).collect()
+    }
+
+    /// What is taken away from a key is gone for good.
+    async fn narrow(&self, form: &Posted, principals: &Principals) -> Result<HttpResponse, KeysError> {
+        let Some(id) = form.one("token_id").and_then(KeyId::parse) else { return Ok(self.visit.back()) };
+        let limits = match self.limits(form) {
+            Ok(limits) if limits == Limits::default() => return Ok(self.visit.back()),
+            Ok(limits) => limits,
+            Err(problem) => {
+                return self.page(StatusCode::BAD_REQUEST, None, Notes { problem: Some(problem), ..Notes::default() }).await;
+            }
         };
-        let wish = Wish { alias: Some(name.to_owned()), lasting: Some(lasting), ..Wish::default() };
-        match self.keys.make(&manager(self.caller), &wish).await {
+        match self.keys.narrow(&self.manager(), id, &limits).await {
+            Ok(key) => {
+                principals.forget_key(key.id);
+                Ok(self.visit.back())
+            }
+            Err(KeysError::NotFound) => Ok(self.visit.back()),
+            Err(refused @ KeysError::TooOften) => {
+                let problem = Some(problem(&refused));
+                self.page(StatusCode::CONFLICT, None, Notes { problem, ..Notes::default() }).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn make(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
+        if let Some(response) = self.visit.refuse_stale(self.keys) {
+            return Ok(response);
+        }
+        let wish = match self.wish(form) {
+            Ok(wish) => wish,
+            Err(problem) => return self.refused(StatusCode::BAD_REQUEST, problem, form).await,
+        };
+        match self.keys.make(&self.manager(), &wish).await {
             Ok(made) => {
-                let made = NewKey { name: name.to_owned(), secret: made.secret.expose().to_owned() };
-                self.page(StatusCode::OK, None, Notes { made: Some(made), problem: None }).await
+                let name = made.key.alias.clone().unwrap_or_default();
+                let made = NewKey { name, secret: made.secret.expose().to_owned() };
+                self.page(StatusCode::OK, None, Notes { made: Some(made), ..Notes::default() }).await
             }
             Err(KeysError::Read(error)) => Err(error.into()),
             Err(KeysError::Write(error)) => Err(error.into()),
             Err(refused) => {
                 tracing::info!(reason = %refused, "a key refused");
-                let problem = Some(in_words(&refused).to_owned());
-                self.page(StatusCode::FORBIDDEN, None, Notes { problem, ..Notes::default() }).await
+                self.refused(StatusCode::FORBIDDEN, problem(&refused), form).await
             }
         }
     }
 
+    async fn refused(&self, status: StatusCode, problem: KeyProblem, form: &Posted) -> Result<HttpResponse, KeysError> {
+        self.page(status, None, Notes { problem: Some(problem), typed: Some(form), made: None }).await
+    }
+
+    fn wish(&self, form: &Posted) -> Result<Wish, KeyProblem> {
+        let name = form.one("key_alias").map(str::trim).filter(|name| is_alias(name));
+        let lasting = form.one("duration").and_then(|text| Lasting::parse(text).ok());
+        let (Some(name), Some(lasting)) = (name, lasting) else { return Err(KeyProblem::NameOrDuration) };
+        Ok(Wish {
+            alias: Some(name.to_owned()),
+            lasting: Some(lasting),
+            limits: self.limits(form)?,
+            manage_keys: form.one("manage_keys").is_some(),
+            ..Wish::default()
+        })
+    }
+
+    /// What the form narrows; nothing chosen narrows nothing.
+    fn limits(&self, form: &Posted) -> Result<Limits, KeyProblem> {
+        let role = match form.all("user_role").filter(|name| !name.is_empty()).collect::<Vec<_>>().as_slice() {
+            [] => None,
+            [name] => Some(self.checker.role(name).ok_or(KeyProblem::Role)?),
+            _ => return Err(KeyProblem::Role),
+        };
+        let own = &self.visit.caller.judged.grant.teams;
+        let team = |name: &str| own.iter().find(|team| team.as_str() == name).cloned().ok_or(KeyProblem::Teams);
+        let teams = form.all("teams").map(team).collect::<Result<Vec<_>, _>>()?;
+        let lines = form.all("paths").flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty());
+        let pattern = |line: &str| PathPattern::parse(line).map(|pattern| pattern.as_str().to_owned());
+        let paths = lines.map(pattern).collect::<Result<Vec<_>, _>>().map_err(|_| KeyProblem::Paths)?;
+        if paths.len() > MOST_PATHS {
+            return Err(KeyProblem::Paths);
+        }
+        Ok(Limits { role, teams: Some(teams).filter(|teams| !teams.is_empty()), paths })
+    }
+
     /// The application is asked about again.
-    async fn forget(&self, form: &Answer) -> Result<HttpResponse, KeysError> {
-        if let Some(redirect_uri) = form.redirect_uri.as_deref() {
-            let user = &self.caller.judged.identity.user;
+    async fn forget(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
+        if let Some(redirect_uri) = form.one("redirect_uri") {
+            let user = &self.visit.caller.judged.identity.user;
             match self.users.distrust(user, redirect_uri).await {
                 Ok(()) => tracing::info!(user, "an application is asked about again"),
                 Err(UsersError::Read(error)) => return Err(error.into()),
@@ -158,62 +235,60 @@ impl Desk<'_> {
                 Err(UsersError::Contended) => return Err(KeysError::Contended),
             }
         }
-        Ok(redirect(StatusCode::SEE_OTHER, PATH))
+        Ok(self.visit.back())
     }
 
     /// One that is gone already is gone: the page says what there is.
-    async fn revoke(&self, form: &Answer, principals: &Principals) -> Result<HttpResponse, KeysError> {
-        if let Some(id) = form.token_id.as_deref().and_then(KeyId::parse) {
-            match self.keys.revoke(&manager(self.caller), id).await {
+    async fn revoke(&self, form: &Posted, principals: &Principals) -> Result<HttpResponse, KeysError> {
+        if let Some(id) = form.one("token_id").and_then(KeyId::parse) {
+            match self.keys.revoke(&self.manager(), id).await {
                 Ok(key) => principals.forget_key(key.id),
                 Err(KeysError::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(redirect(StatusCode::SEE_OTHER, PATH))
+        Ok(self.visit.back())
     }
 }
 
-/// A sign-in that leads back here.
-fn sign_in_href() -> String {
-    login_href(&ReturnTo::parse(PATH, "").unwrap_or_else(|_| ReturnTo::root()), None)
-}
-
-/// Whose browser it is, and the session's cookie; otherwise what to answer.
-async fn person(request: &HttpRequest, site: &Site, checker: &Checker) -> Result<(String, Recognised), HttpResponse> {
-    let sign_in = || redirect(StatusCode::FOUND, &sign_in_href());
-    let cookie = site.cookies.session_in(request).ok_or_else(sign_in)?;
-    match checker.recognise(Ok(Credential::Session(&cookie))).await {
-        Ok(recognised) => Ok((cookie, recognised)),
-        Err(Unrecognised::Unauthenticated(_)) => Err(sign_in()),
-        Err(Unrecognised::Unavailable(cause)) => {
-            tracing::error!(%cause, "who is signed in can't be looked up");
-            Err(error::store_unavailable(PATH).respond(request))
-        }
-    }
-}
-
-fn unavailable(request: &HttpRequest, cause: &KeysError) -> HttpResponse {
-    tracing::error!(%cause, "keys can't be looked up or changed");
-    error::store_unavailable(PATH).respond(request)
-}
-
-fn in_words(refused: &KeysError) -> &'static str {
+fn problem(refused: &KeysError) -> KeyProblem {
     match refused {
-        KeysError::Full => "You have as many keys as are allowed. Revoke one first.",
-        KeysError::NoRole => "No role is granted to you, so a key would give nothing.",
-        KeysError::Duration => "A key may not last that long here. Choose a shorter time.",
-        _ => "The key could not be made. Try again.",
+        KeysError::Full => KeyProblem::Full,
+        KeysError::NoRole => KeyProblem::NoRole,
+        KeysError::Duration => KeyProblem::TooLong,
+        _ => KeyProblem::Failed,
     }
 }
 
-fn line(key: &Key) -> KeyLine {
-    let named = key.alias.clone().or_else(|| key.application.clone());
-    let day = |at: Timestamp| at.strftime("%-d %B %Y").to_string();
-    let used = key.last_used.map_or_else(|| "not used yet".to_owned(), |at| format!("last used on {}", day(at)));
+fn lastings(max: Duration, chosen: &str) -> Vec<pages::Lasting> {
+    let lasting = |days: u64| {
+        let value = format!("{days}d");
+        pages::Lasting { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
+    };
+    LASTINGS.map(lasting).into_iter().filter(|lasting| lasting.duration <= max).collect()
+}
+
+fn line(key: &Key, checker: &Checker) -> KeyLine {
     KeyLine {
         id: key.id.to_string(),
-        name: named.unwrap_or_else(|| "Without a name".to_owned()),
-        facts: format!("Made on {}, ends on {}, {used}", day(key.created), day(key.expires)),
+        name: key.alias.clone().or_else(|| key.application.clone()),
+        made: key.created,
+        ends: key.expires,
+        last_used: key.last_used,
+        narrowed: narrowed(key, checker),
+        manages_keys: key.manage_keys,
+    }
+}
+
+/// What its maker set and what came with the maker, as one. Of paths all have to match, and all are shown.
+fn narrowed(key: &Key, checker: &Checker) -> Narrowed {
+    let ceilings = key.limits.iter().filter_map(|limits| limits.role.clone());
+    let role = ceilings.reduce(|one, other| checker.lower_of(&one, &other).unwrap_or(one));
+    let lists = key.limits.iter().filter_map(|limits| limits.teams.clone());
+    let teams = lists.reduce(|kept, list| kept.into_iter().filter(|team| list.contains(team)).collect());
+    Narrowed {
+        role: role.map(|role| role.to_string()),
+        teams: teams.map(|teams| teams.iter().map(|team| team.to_string()).collect()),
+        paths: key.limits.iter().flat_map(|limits| limits.paths.iter().cloned()).collect(),
     }
 }

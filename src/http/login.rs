@@ -8,10 +8,11 @@ use actix_web::{
 use serde::Deserialize;
 
 use super::{
-    Apps, Site, apps, error,
+    Apps, Local, Site, apps, error,
     links::login_href,
     page,
-    pages::{self, NotConfigured, ProviderLink, SignIn},
+    pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
+    passwords::new_form_token,
     redirect,
     request::user_agent,
 };
@@ -19,7 +20,7 @@ use crate::{
     continuation::Continuation,
     login::{Browser, Callback, Login, Outcome},
     oidc::{Binding, Provider},
-    return_to::ReturnTo,
+    return_to::{RefusedReturnTo, ReturnTo},
 };
 
 #[derive(Deserialize)]
@@ -43,17 +44,14 @@ pub(super) async fn begin(
     site: Data<Site>,
     login: Data<Login>,
     query: Query<BeginQuery>,
-    apps: Data<Apps>,
+    (apps, local): (Data<Apps>, Local),
 ) -> HttpResponse {
-    let target = match query.rd.as_deref().map(|rd| ReturnTo::parse(rd, site.public_url.host())) {
-        None => ReturnTo::root(),
-        Some(Ok(target)) => target,
-        Some(Err(refused)) => {
-            tracing::warn!(reason = %refused, "login refused");
-            return error::return_refused(&refused.to_string()).respond(&request);
-        }
+    let target = match target_of(query.rd.as_deref(), &site) {
+        Ok(target) => target,
+        Err(refused) => return error::return_refused(refused).respond(&request),
     };
     let provider = match query.provider.as_deref() {
+        None if local.is_some() => None,
         None => login.providers().only(),
         Some(id) => match login.providers().get(id) {
             None => return error::unknown_provider().respond(&request),
@@ -62,21 +60,51 @@ pub(super) async fn begin(
     };
     match provider {
         Some(provider) => to_provider(&request, &site, &login, &apps, provider, target).await,
-        None => choose(&site, &login, &target),
+        None => sign_in_page(&request, &site, &login, &local, &target, StatusCode::OK, None),
     }
 }
 
-/// The sign-in page: a choice of providers, or what to configure when there is none.
-fn choose(site: &Site, login: &Login, target: &ReturnTo) -> HttpResponse {
-    if login.providers().is_empty() {
+/// Where somebody wants to go on to.
+pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTo, RefusedReturnTo> {
+    let target = rd.map_or_else(|| Ok(ReturnTo::root()), |rd| ReturnTo::parse(rd, site.public_url.host()));
+    target.inspect_err(|refused| tracing::warn!(reason = %refused, "login refused"))
+}
+
+/// The sign-in page: a choice of providers and the form for a password, or what to configure when there is neither.
+pub(super) fn sign_in_page(
+    request: &HttpRequest,
+    site: &Site,
+    login: &Login,
+    local: &Local,
+    target: &ReturnTo,
+    status: StatusCode,
+    tried: Option<(&str, SignInProblem)>,
+) -> HttpResponse {
+    let frame = Frame::of(&site.brand);
+    if login.providers().is_empty() && local.is_none() {
         let redirect_uri = site.public_url.join("/sso/callback");
-        return page(StatusCode::OK, pages::render(&NotConfigured { facts: site.facts.clone(), redirect_uri }));
+        return page(StatusCode::OK, pages::render(&NotConfigured { frame, facts: site.facts.clone(), redirect_uri }));
     }
     let link = |provider: &std::sync::Arc<Provider>| ProviderLink {
         name: provider.name().to_owned(),
         href: login_href(target, Some(provider.id())),
     };
-    page(StatusCode::OK, pages::render(&SignIn { providers: login.providers().iter().map(link).collect(), notice: None }))
+    let (csrf, new_cookie) = new_form_token(request, site);
+    let password = local.is_some().then(|| PasswordForm {
+        csrf,
+        rd: (*target != ReturnTo::root()).then(|| target.as_str().to_owned()),
+        email: tried.map(|(email, _)| email.to_owned()).unwrap_or_default(),
+        problem: tried.map(|(_, problem)| problem),
+        contact: site.contact.clone(),
+    });
+    let has_form = password.is_some();
+    let providers = login.providers().iter().map(link).collect();
+    let mut response = page(status, pages::render(&SignIn { frame, providers, password, notice: None }));
+    if let Some(cookie) = new_cookie.filter(|_| has_form) {
+        // As below.
+        let _ = response.add_cookie(&site.cookies.login_cookie(&cookie));
+    }
+    response
 }
 
 async fn to_provider(

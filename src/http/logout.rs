@@ -13,7 +13,7 @@ use super::{
     error::{self, Failure},
     home::account,
     page, page_with,
-    pages::{self, SignOut, SignedOut},
+    pages::{self, AtProvider, Frame, SignOut, SignedOut},
     redirect,
 };
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     login::Login,
     metrics::{Metrics, Outcome},
     oidc::Provider,
+    principal::LOCAL,
     principals::{Principals, SignedIn},
     secret::Digest,
     session::Session,
@@ -39,18 +40,24 @@ pub(super) struct Confirmation {
 }
 
 pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Checker>, login: Data<Login>) -> HttpResponse {
-    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out() };
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(&site) };
     let (signed_in, judged) = match checker.who(&cookie).await {
         Ok(Some(who)) => who,
-        Ok(None) => return signed_out(),
+        Ok(None) => return signed_out(&site),
         Err(unanswered) => return unavailable(&request, &unanswered.to_string()),
     };
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
+    let at_provider = match &elsewhere {
+        Some((provider, _)) => AtProvider::Ends { provider: provider.name().to_owned() },
+        None if signed_in.session.provider == LOCAL => AtProvider::NoProvider,
+        None => AtProvider::Stays,
+    };
     let body = pages::render(&SignOut {
+        frame: Frame::of(&site.brand),
         csrf: csrf::token(&site.ring, FORM, &cookie),
-        account: account(&signed_in, &judged),
-        provider_name: elsewhere.as_ref().map(|(provider, _)| provider.name().to_owned()),
+        account: account(&judged),
+        at_provider,
         action: PATH.to_owned(),
         stay_href: "/vestibule/".to_owned(),
     });
@@ -72,7 +79,7 @@ pub(super) async fn act(
     login: Data<Login>,
     (users, principals, metrics): (Data<Users>, Data<Principals>, Data<Metrics>),
 ) -> HttpResponse {
-    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out() };
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(&site) };
     let digest = Digest::of(cookie.as_bytes());
     if !csrf::is_own_form(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "not from our own page", "logout refused");
@@ -127,8 +134,9 @@ fn provider_logout(login: &Login, site: &Site, session: &Session) -> Option<Url>
     Some(url)
 }
 
-fn signed_out() -> HttpResponse {
-    page(StatusCode::OK, pages::render(&SignedOut { sign_in_href: "/sso/login".to_owned(), provider_note: None }))
+fn signed_out(site: &Site) -> HttpResponse {
+    let sign_in_href = "/sso/login".to_owned();
+    page(StatusCode::OK, pages::render(&SignedOut { frame: Frame::of(&site.brand), sign_in_href, provider_note: None }))
 }
 
 fn unavailable(request: &HttpRequest, cause: &str) -> HttpResponse {
@@ -137,23 +145,11 @@ fn unavailable(request: &HttpRequest, cause: &str) -> HttpResponse {
 }
 
 fn uncertain() -> Failure {
-    Failure::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "Perhaps not signed out",
-        "The place where sign-ins are kept did not answer, so it is not certain that your session has ended.",
-        "Wait a moment and sign out again.",
-    )
-    .action("Try again", PATH)
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-perhaps-signed-out").action("action-again", PATH)
 }
 
 fn refused() -> Failure {
-    Failure::new(
-        StatusCode::FORBIDDEN,
-        "You are still signed in",
-        "The request to sign out did not come from this site's own page, so it was not followed.",
-        "If you want to sign out, do it here.",
-    )
-    .action("Sign out", PATH)
+    Failure::new(StatusCode::FORBIDDEN, "error-still-signed-in").action("action-sign-out", PATH)
 }
 
 /// An address as a policy's source: scheme, host, port and path. Characters that end a source never stand in a parsed URL.

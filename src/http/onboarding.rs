@@ -1,5 +1,9 @@
 //! `/onboarding`: taking an invitation up, by the page that its link leads to or by programs.
 
+mod page;
+
+pub(super) use page::{act, show};
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header,

@@ -20,6 +20,7 @@ use super::{
     Site,
     drain::Drain,
     error,
+    pages::Frame,
     request_id::{REQUEST_ID, RequestId},
 };
 use crate::{
@@ -97,6 +98,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
         request.set_payload(ending_at(deadline, body));
     }
     let metrics = request.app_data::<Data<Metrics>>().cloned();
+    let frame = request.app_data::<Data<Site>>().map(|site| Frame::of(&site.brand)).unwrap_or_default();
     let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
     let Ok(response) = outcome else {
@@ -106,7 +108,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
             metrics.panics.inc();
         }
         // The request itself went with the handler; an error needs none to become an answer.
-        let mut response = error::internal(&id);
+        let mut response = error::internal(frame, &id);
         secure(response.headers_mut(), &id);
         return Err(InternalError::from_response("a handler panicked", response).into());
     };

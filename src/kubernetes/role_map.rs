@@ -136,11 +136,13 @@ impl RoleMapWatch {
             self.metrics.role_map_edited(if outcome.is_ok() { Outcome::Ok } else { Outcome::Error });
             match outcome {
                 Ok(()) if after_refusal => {
+                    self.maps.mended(&config_map);
                     tracing::info!(config_map, "the role map's ConfigMap is good again");
                     self.write(about, Reason::Accepted, "The edit is in force.".to_owned());
                 }
                 Ok(()) => {}
                 Err(error) => {
+                    self.maps.refuse(&config_map, &error);
                     tracing::error!(config_map, %error, "the edited role map is refused; the last good one of this ConfigMap stays");
                     self.write(about, Reason::Refused, format!("The edit is refused, the last good one stays in force. {error}"));
                 }

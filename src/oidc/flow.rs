@@ -176,6 +176,11 @@ impl Binding {
         form.then(|| Self(Digest::of(value.as_bytes())))
     }
 
+    /// What else may be bound to the browser by.
+    pub fn fingerprint(&self) -> String {
+        self.0.to_hex()
+    }
+
     fn is(&self, digest: &[u8; 32]) -> bool {
         use subtle::ConstantTimeEq;
         self.0.as_bytes().ct_eq(digest).into()

@@ -92,7 +92,8 @@ impl RoleMap {
         }
     }
 
-    fn line_of(&self, rule: &RuleName) -> Option<u64> {
+    /// Where in the document a rule stands.
+    pub fn line_of(&self, rule: &RuleName) -> Option<u64> {
         let mappings = self.mappings.iter().flat_map(|mappings| &mappings.mappings);
         let mut origins = self.rules.iter().map(|rule| &rule.origin).chain(mappings.map(|mapping| &mapping.origin));
         origins.find(|origin| origin.name == *rule).map(|origin| origin.line)

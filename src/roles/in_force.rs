@@ -1,8 +1,12 @@
 //! The role map in force: replaced as a whole by a good edit, kept through a bad one.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 
 use super::{Configured, RoleMap, RoleMapError};
 use crate::{
@@ -14,6 +18,16 @@ use crate::{
 pub struct InForce {
     pub map: RoleMap,
     pub version: u64,
+    /// When it was put in force, by this process.
+    pub since: Timestamp,
+}
+
+/// An edit that was not put in force.
+#[derive(Clone, Debug)]
+pub struct RefusedEdit {
+    pub at: Timestamp,
+    /// Each with where it is.
+    pub mistakes: Vec<String>,
 }
 
 impl InForce {
@@ -26,6 +40,10 @@ impl InForce {
 /// Where a source puts its documents and everybody else finds the last good one.
 pub struct RoleMaps {
     current: ArcSwap<InForce>,
+    /// Where documents come from, in words.
+    source: String,
+    /// Edits that were refused and not mended since, by where they were made.
+    refused: Mutex<BTreeMap<String, RefusedEdit>>,
     /// What a document may name.
     configured: Configured,
     clock: Arc<dyn Clock>,
@@ -41,8 +59,9 @@ impl RoleMaps {
         metrics: Arc<Metrics>,
     ) -> Result<Self, RoleMapError> {
         let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &configured))?;
-        let current = ArcSwap::from_pointee(InForce { map, version: 1 });
-        let maps = Self { current, configured, clock, metrics };
+        let current = ArcSwap::from_pointee(InForce { map, version: 1, since: clock.now() });
+        let (source, refused) = ("built in".to_owned(), Mutex::default());
+        let maps = Self { current, source, refused, configured, clock, metrics };
         maps.metrics.role_map_edited(Outcome::Ok);
         maps.report();
         Ok(maps)
@@ -50,8 +69,44 @@ impl RoleMaps {
 
     /// Begins with nothing known and nothing granted to anybody, until a source tells of its document.
     pub fn unknown(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        let current = ArcSwap::from_pointee(InForce { map: RoleMap::closed(), version: 0 });
-        Self { current, configured: Configured::default(), clock, metrics }
+        let current = ArcSwap::from_pointee(InForce { map: RoleMap::closed(), version: 0, since: clock.now() });
+        let (source, refused) = ("built in".to_owned(), Mutex::default());
+        Self { current, source, refused, configured: Configured::default(), clock, metrics }
+    }
+
+    /// Says where the documents come from.
+    #[must_use]
+    pub fn with_source(self, source: String) -> Self {
+        Self { source, ..self }
+    }
+
+    /// Whose claims documents may name, as far as that is known.
+    pub fn providers(&self) -> &[String] {
+        self.configured.providers.as_deref().unwrap_or_default()
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The latest edit that was refused and not mended since.
+    pub fn refused(&self) -> Option<RefusedEdit> {
+        self.refused_edits().values().max_by_key(|edit| edit.at).cloned()
+    }
+
+    /// Remembers that an edit was refused; `place` is where it was made.
+    pub fn refuse(&self, place: &str, error: &RoleMapError) {
+        let edit = RefusedEdit { at: self.clock.now(), mistakes: error.one_by_one() };
+        self.refused_edits().insert(place.to_owned(), edit);
+    }
+
+    /// That what was refused there has been mended, or is gone.
+    pub fn mended(&self, place: &str) {
+        self.refused_edits().remove(place);
+    }
+
+    fn refused_edits(&self) -> MutexGuard<'_, BTreeMap<String, RefusedEdit>> {
+        self.refused.lock().expect("no code that holds this lock panics")
     }
 
     pub fn current(&self) -> arc_swap::Guard<Arc<InForce>> {
@@ -72,10 +127,12 @@ impl RoleMaps {
         match compiled {
             Ok(map) => {
                 self.metrics.role_map_edited(Outcome::Ok);
+                self.mended("");
                 self.put(map);
             }
             Err(error) => {
                 self.metrics.role_map_edited(Outcome::Error);
+                self.refuse("", &error);
                 tracing::error!(%error, "the edited role map is refused; the one before it stays in force");
             }
         }
@@ -96,7 +153,7 @@ impl RoleMaps {
 
     fn replace(&self, map: RoleMap) -> u64 {
         let version = self.current.load().version + 1;
-        self.current.store(Arc::new(InForce { map, version }));
+        self.current.store(Arc::new(InForce { map, version, since: self.clock.now() }));
         self.report();
         version
     }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::apps::Origins;
 use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{
-    AuthMethod, Cache, ConfigMapSource, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Origins, Protocol, Provider, Redis,
+    AuthMethod, Cache, ConfigMapSource, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis,
     RoleMapSource, RpLogout, SigningAlgorithm, Store, Topology, load,
 };
 

@@ -79,6 +79,14 @@ impl Fields {
         }
     }
 
+    pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, WrongField> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Object(object)) => Ok(Some(object)),
+            Some(_) => Err(WrongField::Value(name, "must be an object")),
+        }
+    }
+
     /// A text that `parse` understands; its error completes the sentence that begins with the name.
     pub(super) fn parsed<T>(
         &mut self,

@@ -17,7 +17,7 @@ use crate::{
     principals::Principals,
 };
 
-pub(super) const MOST_TEAMS: usize = 100;
+pub(in crate::http) const MOST_TEAMS: usize = 100;
 const LONGEST_TEAM: usize = 256;
 const MOST_PATHS: usize = 32;
 pub(super) const PAGE: usize = 50;
@@ -131,7 +131,7 @@ pub(super) fn lasting(text: &str) -> Result<Lasting, &'static str> {
     Lasting::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
 }
 
-pub(super) fn team(text: &str) -> Result<Team, &'static str> {
+pub(in crate::http) fn team(text: &str) -> Result<Team, &'static str> {
     let fits = !text.is_empty() && text.len() <= LONGEST_TEAM && !text.contains(|c: char| c == ',' || c.is_control());
     if fits { Ok(Team::new(text)) } else { Err("must be names of teams, without commas and control characters") }
 }

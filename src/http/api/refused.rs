@@ -1,6 +1,6 @@
 //! Why a call of the JSON API is refused.
 
-use super::fields::WrongField;
+use super::{fields::WrongField, role_map::AskError};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError},
     check::{Unauthenticated, Unrecognised},
@@ -50,6 +50,8 @@ pub(in crate::http) enum Refused {
     Password(#[from] ChangeError),
     #[error(transparent)]
     Users(#[from] UsersError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
     #[error("there is no such session")]
     NoSession,
     #[error("no such provider is configured")]

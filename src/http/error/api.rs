@@ -76,6 +76,7 @@ pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
         Refused::Users(error) => users(error),
         Refused::Keys(error) => keys(error),
         Refused::Invite(error) => people::invite(error),
+        Refused::Ask(error) => people::ask(error),
         Refused::People(error) => people::people(error),
         Refused::SignIn(error) => people::sign_in(error),
         Refused::Claim(error) => people::claim(error),

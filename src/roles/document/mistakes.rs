@@ -19,6 +19,16 @@ pub enum RoleMapError {
     Mistakes(Vec<Mistake>),
 }
 
+impl RoleMapError {
+    /// Each mistake by itself.
+    pub fn one_by_one(&self) -> Vec<String> {
+        match self {
+            Self::Mistakes(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+            document @ Self::Document { .. } => vec![document.to_string()],
+        }
+    }
+}
+
 /// One thing that is wrong, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} (line {line}): {what}")]

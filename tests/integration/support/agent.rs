@@ -259,7 +259,12 @@ impl Page {
         let rest = &self.body[start..];
         let form = &rest[..rest.find("</form>").unwrap_or(rest.len())];
         let action = attribute(form, "action").unwrap_or_default();
-        let inputs = form.split("<input").skip(1);
+        // A box that isn't ticked sends nothing.
+        let is_sent = |input: &&str| {
+            attribute(input, "type").as_deref() != Some("checkbox")
+                || input.split('>').next().is_some_and(|tag| tag.ends_with(" checked"))
+        };
+        let inputs = form.split("<input").skip(1).filter(is_sent);
         let fields = inputs.filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value").unwrap_or_default())));
         Some(Form { action: self.url.join(&action).ok()?, fields: fields.collect() })
     }

@@ -10,6 +10,7 @@ use actix_web::{
 use super::{CHALLENGE_INVALID, challenged, contended, failed, json, keys, read};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
+    http::api::role_map::AskError,
     people::PeopleError,
     sign_ins,
 };
@@ -46,6 +47,18 @@ pub(super) fn people(error: &PeopleError) -> HttpResponse {
         PeopleError::Contended => return contended(),
     };
     json(status, code, text)
+}
+
+pub(super) fn ask(error: &AskError) -> HttpResponse {
+    match error {
+        AskError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        AskError::NoRoleMapYet => not_yet(),
+        AskError::People(error) => people(error),
+        AskError::OneOfTwo => {
+            json(StatusCode::BAD_REQUEST, "invalid_request", "Give either user_id or user_email, or claims with their provider.")
+        }
+        wrong => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),
+    }
 }
 
 pub(super) fn sign_in(error: &SignInError) -> HttpResponse {

@@ -1,0 +1,178 @@
+//! `/vestibule/api/role-map`: what is in force, and why somebody gets what they get.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Bytes, Data},
+};
+use serde_json::json as value;
+
+use super::{Intent, Refused, administrator, answer, caller, fields, json, resource};
+use crate::{
+    accounts,
+    check::Checker,
+    explain::{self, Access},
+    http::Site,
+    keys::Keys,
+    people::{Known, People, PeopleError},
+    principal::{Claims, CredentialKind, LOCAL, Source},
+    roles::{Explanation, RoleMaps},
+};
+
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<RoleMaps>, Data<People>);
+type Body = Result<Bytes, actix_web::Error>;
+
+/// Of whom and of what an explanation is asked.
+#[derive(Debug, Default, Clone, Copy)]
+pub(in crate::http) struct Asked<'a> {
+    /// An id, or the address of a local account.
+    pub person: Option<&'a str>,
+    /// JSON.
+    pub claims: Option<&'a str>,
+    pub provider: Option<&'a str>,
+    pub workload: bool,
+    pub url: Option<&'a str>,
+    pub method: Option<&'a str>,
+    pub credential: Option<&'a str>,
+}
+
+/// What the role map says.
+pub(in crate::http) struct Told {
+    pub person: Option<Known>,
+    pub grant: Explanation,
+    pub access: Option<Access>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(in crate::http) enum AskError {
+    #[error("give either a person or claims")]
+    OneOfTwo,
+    #[error("there is no such person")]
+    NoSuchPerson,
+    #[error("claims: {0}")]
+    Claims(String),
+    #[error("provider must be one that is configured")]
+    Provider,
+    #[error("url or method: {0}")]
+    Address(String),
+    #[error("credential must be session, key or token")]
+    Credential,
+    #[error("no role map has been read yet")]
+    NoRoleMapYet,
+    #[error(transparent)]
+    People(PeopleError),
+}
+
+pub(super) fn in_force() -> Resource {
+    resource("/role-map", "GET").route(web::get().to(async |request, services| answer(show(request, services).await)))
+}
+
+pub(super) fn explain() -> Resource {
+    resource("/role-map/explain", "POST")
+        .route(web::post().to(async |request, body, services| answer(explain_one(request, body, services).await)))
+}
+
+async fn show(request: HttpRequest, (site, checker, keys, role_maps, _): Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
+    administrator(&site, &caller)?;
+    let current = role_maps.current();
+    let map = &current.map;
+    let refused = role_maps.refused().map(|edit| value!({"at": edit.at, "mistakes": edit.mistakes}));
+    Ok(json(
+        StatusCode::OK,
+        value!({
+            "version": current.version,
+            "source": role_maps.source(),
+            "since": current.since,
+            "rules": map.rule_count(),
+            "roles": map.roles_from(None),
+            "default_role": map.default_role(),
+            "refused": refused,
+        }),
+    ))
+}
+
+async fn explain_one(
+    request: HttpRequest,
+    body: Body,
+    (site, checker, keys, role_maps, people): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
+    administrator(&site, &caller)?;
+    let mut fields = fields(&request, body, &caller)?;
+    let person = fields.text("user_id")?.or(fields.text("user_email")?);
+    let claims = fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string());
+    let (provider, url, method) = (fields.text("provider")?, fields.text("url")?, fields.text("method")?);
+    let (credential, workload) = (fields.text("credential")?, fields.flag("workload")?);
+    fields.finish()?;
+    let asked = Asked {
+        person: person.as_deref(),
+        claims: claims.as_deref(),
+        provider: provider.as_deref(),
+        workload,
+        url: url.as_deref(),
+        method: method.as_deref(),
+        credential: credential.as_deref(),
+    };
+    let Told { person, grant, access } = tell(&asked, &role_maps, &people).await?;
+    let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
+    body["user_id"] = value!(person.map(|known| known.user.id));
+    body["access"] = value!(access);
+    Ok(json(StatusCode::OK, body))
+}
+
+/// Explains what a person, or some claims, get by the map in force.
+pub(in crate::http) async fn tell(asked: &Asked<'_>, role_maps: &RoleMaps, people: &People) -> Result<Told, AskError> {
+    if !role_maps.current().is_known() {
+        return Err(AskError::NoRoleMapYet);
+    }
+    let (person, identities) = match (asked.person, asked.claims) {
+        (Some(person), None) => {
+            let known = find(person, people).await?;
+            let identities = known.user.identities.clone();
+            (Some(known), identities)
+        }
+        (None, Some(claims)) => {
+            let known = role_maps.providers();
+            let provider = match asked.provider {
+                Some(id) => known.iter().find(|known| *known == id).cloned(),
+                None if known.len() <= 1 => Some(known.first().cloned().unwrap_or_else(|| "any".to_owned())),
+                None => None,
+            };
+            let claims: Claims = serde_json::from_str(claims).map_err(|error| AskError::Claims(error.to_string()))?;
+            let plain = if asked.workload { Source::AccessToken } else { Source::IdToken };
+            let provider = provider.ok_or(AskError::Provider)?;
+            (None, vec![explain::identity(claims, provider, plain).map_err(AskError::Claims)?])
+        }
+        _ => return Err(AskError::OneOfTwo),
+    };
+    let current = role_maps.current();
+    let map = &current.map;
+    let explanation = if asked.workload { map.explain_workload(&identities) } else { map.explain(&identities) };
+    let grant = match &person {
+        Some(known) => known.grant.clone(),
+        None if asked.workload => map.judge_workload(&identities),
+        None => map.judge(&identities),
+    };
+    let credential = match asked.credential {
+        None => CredentialKind::Session,
+        Some(name) => CredentialKind::parse(name).ok_or(AskError::Credential)?,
+    };
+    let request = asked.url.map(|url| explain::Request { url, method: asked.method.unwrap_or("GET"), credential });
+    let access = request.map(|request| explain::access(map, &grant, &request)).transpose().map_err(AskError::Address)?;
+    Ok(Told { person, grant: explanation, access })
+}
+
+async fn find(person: &str, people: &People) -> Result<Known, AskError> {
+    let found = match people.get(person).await {
+        Err(PeopleError::NotFound) => match accounts::normal_email(person) {
+            Some(email) => people.find(LOCAL, &email).await,
+            None => Err(PeopleError::NotFound),
+        },
+        found => found,
+    };
+    found.map_err(|error| match error {
+        PeopleError::NotFound => AskError::NoSuchPerson,
+        error => AskError::People(error),
+    })
+}

@@ -1,0 +1,233 @@
+//! `/vestibule/invitations`: inviting people, as a page.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{Data, Form, Query},
+};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::{
+    Local, Site,
+    api::keys::{MOST_TEAMS, team},
+    error,
+    pages::{
+        Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
+        Place,
+    },
+    visit::{Posted, Visit},
+};
+use crate::{
+    accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
+    check::Checker,
+    keys::{self, Keys},
+    people::{Administrator, People},
+    principal::Role,
+    roles::RoleMaps,
+};
+
+const PLACE: Place = Place::Invitations;
+const ON_A_PAGE: usize = 50;
+
+/// How long a link may be made to last here, in days.
+const LASTINGS: [u64; 4] = [1, 7, 14, 30];
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    after: Option<String>,
+    user_email: Option<String>,
+}
+
+type Services = (Data<Checker>, Local, Data<Keys>, Data<RoleMaps>, Data<People>);
+
+struct Desk<'a> {
+    accounts: &'a Accounts,
+    keys: &'a Keys,
+    role_maps: &'a RoleMaps,
+    people: &'a People,
+    checker: &'a Checker,
+}
+
+/// What stands above the list, and in the form.
+#[derive(Default)]
+struct Notes<'a> {
+    made: Option<NewInvitation>,
+    problem: Option<InvitationProblem>,
+    /// What was typed before, where that is to be mended.
+    typed: Option<&'a Posted>,
+    /// Whom the page was opened to invite.
+    email: Option<&'a str>,
+    after: Option<InvitationId>,
+}
+
+pub(super) async fn show(request: HttpRequest, which: Query<Which>, site: Data<Site>, services: Services) -> HttpResponse {
+    let (checker, local, ..) = &services;
+    let visit = match Visit::of_administrator(&request, &site, checker, PLACE).await {
+        Ok(visit) => visit,
+        Err(response) => return response,
+    };
+    let Some(accounts) = local.as_ref().as_ref() else { return error::no_local_accounts().respond(&request) };
+    let after = which.after.as_deref().and_then(InvitationId::parse);
+    let notes = Notes { after, email: which.user_email.as_deref(), ..Notes::default() };
+    Desk::new(accounts, &services).page(&visit, StatusCode::OK, notes).await
+}
+
+pub(super) async fn act(request: HttpRequest, form: Form<Posted>, site: Data<Site>, services: Services) -> HttpResponse {
+    let (checker, local, ..) = &services;
+    let visit = match Visit::of_administrator(&request, &site, checker, PLACE).await {
+        Ok(visit) => visit,
+        Err(response) => return response,
+    };
+    let Some(accounts) = local.as_ref().as_ref() else { return error::no_local_accounts().respond(&request) };
+    if let Some(response) = visit.refuse(&form) {
+        return response;
+    }
+    let desk = Desk::new(accounts, &services);
+    match form.one("action") {
+        Some("make") => desk.make(&visit, &form).await,
+        Some("withdraw") => desk.withdraw(&visit, &form).await,
+        _ => visit.foreign_form(),
+    }
+}
+
+impl<'a> Desk<'a> {
+    fn new(accounts: &'a Accounts, (checker, _, keys, role_maps, people): &'a Services) -> Self {
+        Self { accounts, keys, role_maps, people, checker }
+    }
+
+    async fn page(&self, visit: &Visit<'_>, status: StatusCode, notes: Notes<'_>) -> HttpResponse {
+        let page = match self.accounts.invitations(notes.after, ON_A_PAGE).await {
+            Ok(page) => page,
+            Err(cause) => return visit.unavailable(&cause),
+        };
+        let next_href = page.next.map(|id| {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id.to_string()).finish();
+            format!("{}?{query}", PLACE.href())
+        });
+        let lines = page.invitations.into_iter().map(async |invitation| self.line(invitation).await);
+        let page = InvitationsPage {
+            frame: visit.frame(),
+            form: self.form(visit, &notes),
+            made: notes.made,
+            problem: notes.problem,
+            sign_in_href: visit.sign_in_first(self.keys),
+            invitations: futures::future::join_all(lines).await,
+            next_href,
+            csrf: visit.csrf(),
+        };
+        visit.show(status, &page)
+    }
+
+    /// Roles are offered from the inviter's own downwards.
+    fn form(&self, visit: &Visit<'_>, notes: &Notes<'_>) -> InvitationForm {
+        let one = |name: &str| notes.typed.and_then(|typed| typed.one(name));
+        let own = visit.administrator().map(|by| by.role.clone());
+        let roles = self.checker.roles_from(own.as_ref());
+        let chosen = one("user_role").map(str::to_owned);
+        let usual =
+            chosen.unwrap_or_else(|| self.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default());
+        let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
+        let lasting = one("duration").unwrap_or("7d");
+        InvitationForm {
+            email: one("user_email").or(notes.email).unwrap_or_default().to_owned(),
+            roles: roles.iter().map(choice).collect(),
+            teams: one("teams").unwrap_or_default().to_owned(),
+            lasting: LASTINGS.map(|days| lasting_of(days, lasting)).into(),
+        }
+    }
+
+    async fn make(&self, visit: &Visit<'_>, form: &Posted) -> HttpResponse {
+        if let Some(response) = visit.refuse_stale(self.keys) {
+            return response;
+        }
+        let Some(by) = visit.administrator() else { return visit.foreign_form() };
+        let outcome = match self.wanted(form) {
+            Ok(wanted) => self.invite(by, &wanted).await,
+            Err(problem) => Err(Ok(problem)),
+        };
+        match outcome {
+            Ok(made) => {
+                let made = NewInvitation {
+                    email: made.invitation.email.clone(),
+                    link: made.address(&visit.site.public_url).to_string(),
+                    expires: made.invitation.expires,
+                };
+                self.page(visit, StatusCode::OK, Notes { made: Some(made), ..Notes::default() }).await
+            }
+            Err(Ok(problem)) => {
+                let notes = Notes { problem: Some(problem), typed: Some(form), ..Notes::default() };
+                self.page(visit, StatusCode::BAD_REQUEST, notes).await
+            }
+            Err(Err(cause)) => visit.unavailable(&cause),
+        }
+    }
+
+    /// What can't be mended by typing something else comes as the error that it is.
+    async fn invite(&self, by: Administrator<'_>, wanted: &Wanted) -> Result<Made, Result<InvitationProblem, InviteError>> {
+        let inviter = Inviter::Administrator { user: by.user, role: by.role };
+        self.accounts.invite(inviter, wanted).await.map_err(|error| match error {
+            InviteError::Email => Ok(InvitationProblem::Email),
+            InviteError::UnknownRole => Ok(InvitationProblem::Role),
+            InviteError::Above => Ok(InvitationProblem::AboveYou),
+            InviteError::Duration => Ok(InvitationProblem::Duration),
+            InviteError::Disabled => Ok(InvitationProblem::Disabled),
+            error => Err(error),
+        })
+    }
+
+    fn wanted(&self, form: &Posted) -> Result<Wanted, InvitationProblem> {
+        let role = form.one("user_role").and_then(|name| self.checker.role(name)).ok_or(InvitationProblem::Role)?;
+        let teams: Result<Vec<_>, _> = form.listed("teams").map(team).collect();
+        let teams = teams.ok().filter(|teams| teams.len() <= MOST_TEAMS).ok_or(InvitationProblem::Teams)?;
+        let lasting = form.one("duration").and_then(|text| keys::Lasting::parse(text).ok());
+        let lasting = lasting.and_then(keys::Lasting::as_duration).ok_or(InvitationProblem::Duration)?;
+        let email = form.one("user_email").unwrap_or_default().to_owned();
+        Ok(Wanted { email, role, teams, lasting: Some(lasting) })
+    }
+
+    /// One that is gone already is gone: the page says what there is.
+    async fn withdraw(&self, visit: &Visit<'_>, form: &Posted) -> HttpResponse {
+        let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return visit.back() };
+        match self.accounts.withdraw(id, visit.user()).await {
+            Ok(_) | Err(InviteError::NotFound) => visit.back(),
+            Err(cause) => visit.unavailable(&cause),
+        }
+    }
+
+    async fn line(&self, invitation: Invitation) -> InvitationLine {
+        let state = match self.accounts.standing(&invitation) {
+            Standing::Open => InvitationState::Open,
+            Standing::Accepted => InvitationState::Accepted,
+            Standing::Expired => InvitationState::Expired,
+        };
+        InvitationLine {
+            id: invitation.id.to_string(),
+            email: invitation.email,
+            role: invitation.role.to_string(),
+            teams: invitation.teams.iter().map(ToString::to_string).collect(),
+            made: invitation.created,
+            made_by: match &invitation.by {
+                Some(by) => Some(self.name_of(by).await),
+                None => None,
+            },
+            expires: invitation.expires,
+            state,
+        }
+    }
+
+    /// Whoever is gone has left their id.
+    async fn name_of(&self, user: &str) -> String {
+        match self.people.get(user).await {
+            Ok(known) => self.checker.identity(user, &known.user.identities, &known.grant).name().to_owned(),
+            Err(_) => user.to_owned(),
+        }
+    }
+}
+
+fn lasting_of(days: u64, chosen: &str) -> Lasting {
+    let value = format!("{days}d");
+    Lasting { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
+}

@@ -1,0 +1,134 @@
+//! Whose pages these are: a name, a logo and a colour that the operator chooses.
+
+use std::fmt;
+
+use super::{
+    assets::{File, ICON, Kind},
+    theme::{self, BadColor},
+};
+
+/// Characters of a site's name: it stands in one line with the person's.
+const LONGEST_NAME: usize = 40;
+
+/// It is sent with each page's first visit.
+const LARGEST_LOGO: usize = 256 << 10;
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// What the operator chose, made once and shared by all pages.
+#[derive(Debug, Clone)]
+pub struct Brand {
+    pub name: String,
+    pub logo: Option<File>,
+    /// A stylesheet after the common one; `None` for the usual colours.
+    pub theme: Option<File>,
+}
+
+/// What a brand can't be made of.
+#[derive(Debug, PartialEq, Eq)]
+pub enum BadBrand {
+    Name,
+    LogoTooLarge,
+    LogoFormat,
+    Accent(BadColor),
+}
+
+impl Brand {
+    /// `logo` is an SVG or PNG file's content, `accent` a colour as `#rrggbb`.
+    pub fn new(name: &str, logo: Option<Vec<u8>>, accent: Option<&str>) -> Result<Self, BadBrand> {
+        let fits = (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        if !fits || name.trim() != name {
+            return Err(BadBrand::Name);
+        }
+        let logo = logo.map(|content| Ok(File::new(logo_kind(&content)?, content))).transpose()?;
+        let theme = accent.map(theme::css).transpose().map_err(BadBrand::Accent)?;
+        let theme = theme.map(|css| File::new(Kind::Theme, css.into_bytes()));
+        Ok(Self { name: name.to_owned(), logo, theme })
+    }
+
+    /// What browsers show beside the page's title.
+    pub fn icon(&self) -> &File {
+        self.logo.as_ref().unwrap_or(&ICON)
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = &File> {
+        self.logo.iter().chain(&self.theme)
+    }
+}
+
+/// By what stands in it, since a browser trusts the type that it is told.
+fn logo_kind(content: &[u8]) -> Result<Kind, BadBrand> {
+    if content.len() > LARGEST_LOGO {
+        return Err(BadBrand::LogoTooLarge);
+    }
+    if content.starts_with(PNG) {
+        return Ok(Kind::PngLogo);
+    }
+    let text = std::str::from_utf8(content).map_err(|_| BadBrand::LogoFormat)?;
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let is_svg = text.starts_with("<svg") || (text.starts_with("<?xml") || text.starts_with("<!")) && text.contains("<svg");
+    if is_svg { Ok(Kind::SvgLogo) } else { Err(BadBrand::LogoFormat) }
+}
+
+impl Default for Brand {
+    fn default() -> Self {
+        Self { name: "Vestibule".to_owned(), logo: None, theme: None }
+    }
+}
+
+impl fmt::Display for BadBrand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name => {
+                write!(f, "the name must have 1 to {LONGEST_NAME} characters, no control characters, and no blanks at its ends")
+            }
+            Self::LogoTooLarge => write!(f, "the logo must not be larger than {} KiB", LARGEST_LOGO >> 10),
+            Self::LogoFormat => f.write_str("the logo must be an SVG or a PNG file"),
+            Self::Accent(error) => write!(f, "the accent colour {error}"),
+        }
+    }
+}
+
+impl std::error::Error for BadBrand {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_logo(content: &[u8]) -> Result<Kind, BadBrand> {
+        logo_kind(content)
+    }
+
+    #[test]
+    fn a_logo_is_known_by_its_content() {
+        assert_eq!(with_logo(b"\x89PNG\r\n\x1a\nrest"), Ok(Kind::PngLogo));
+        for svg in ["<svg/>", "\u{feff} <svg></svg>", "<?xml version=\"1.0\"?><svg/>", "<!-- mine --><svg/>"] {
+            assert_eq!(with_logo(svg.as_bytes()), Ok(Kind::SvgLogo), "{svg}");
+        }
+        for other in ["", "GIF89a", "<html></html>", "<!doctype html><p>x"] {
+            assert_eq!(with_logo(other.as_bytes()), Err(BadBrand::LogoFormat), "{other}");
+        }
+        assert_eq!(with_logo(&vec![b' '; LARGEST_LOGO + 1]), Err(BadBrand::LogoTooLarge));
+    }
+
+    #[test]
+    fn a_name_fits_into_a_line() {
+        for name in ["", " Acme", "a\nb", &"n".repeat(41)] {
+            assert_eq!(Brand::new(name, None, None).err(), Some(BadBrand::Name), "{name:?}");
+        }
+        assert_eq!(Brand::new("Acme 社", None, None).expect("a name").name, "Acme 社");
+    }
+
+    #[test]
+    fn a_colour_that_is_none_is_told() {
+        let told = Brand::new("Acme", None, Some("red")).expect_err("no colour").to_string();
+        assert_eq!(told, "the accent colour must be written as #rrggbb, such as #4353c9");
+    }
+
+    #[test]
+    fn a_logo_is_the_icon_too() {
+        let brand = Brand::new("Acme", Some(b"<svg/>".to_vec()), None).expect("a brand");
+        assert!(brand.icon().href().contains("/logo."));
+        assert!(Brand::default().icon().href().contains("/icon."));
+    }
+}

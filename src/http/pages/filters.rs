@@ -1,0 +1,52 @@
+//! What templates say their words with: `{{ "keys-made"|t|with("name", name) }}`.
+
+use std::fmt::Display;
+
+use askama::{Result, Values, filter_fn, filters::Safe};
+use jiff::Timestamp;
+
+use super::text::{self, Text};
+
+/// The message of this id.
+#[filter_fn]
+pub fn t<I: AsRef<str>>(id: I, _: &dyn Values) -> Result<Text> {
+    Ok(Text::of(id.as_ref()))
+}
+
+/// Fills a place that the message leaves open.
+#[filter_fn]
+pub fn with<V: Display>(text: Text, _: &dyn Values, name: &'static str, value: V) -> Result<Text> {
+    Ok(text.with(name, value.to_string()))
+}
+
+/// The same with a number, by which the message chooses singular or plural.
+#[filter_fn]
+pub fn count(text: Text, _: &dyn Values, name: &'static str, count: &u64) -> Result<Text> {
+    Ok(text.with(name, *count))
+}
+
+/// For messages that are a piece of HTML.
+#[filter_fn]
+pub fn rich(text: Text, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(text.as_html()))
+}
+
+#[filter_fn]
+pub fn date(at: &Timestamp, _: &dyn Values) -> Result<String> {
+    Ok(text::date(*at))
+}
+
+#[filter_fn]
+pub fn date_time(at: &Timestamp, _: &dyn Values) -> Result<String> {
+    Ok(text::date_time(*at))
+}
+
+#[filter_fn]
+pub fn duration(duration: &std::time::Duration, _: &dyn Values) -> Result<String> {
+    Ok(text::duration(*duration))
+}
+
+#[filter_fn]
+pub fn wait(duration: &std::time::Duration, _: &dyn Values) -> Result<String> {
+    Ok(text::wait(*duration))
+}

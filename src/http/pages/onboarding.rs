@@ -1,0 +1,32 @@
+//! The page that an invited person sets their password on.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::{Frame, PasswordProblem, Place, filters};
+
+/// Why there is no such page: always the same two sentences, which don't tell who was invited. For `Failure::new`.
+pub const ONBOARDING_REFUSED: &str = "error-onboarding";
+
+/// Asks for a password twice, posted to `/onboarding` as `new_password` and `repeat_password`.
+#[derive(Template)]
+#[template(path = "onboarding.html")]
+pub struct Onboarding {
+    pub frame: Frame,
+    pub email: String,
+    pub role: Option<String>,
+    /// Until when the link is good.
+    pub expires: Timestamp,
+    /// Characters of the shortest password that is taken.
+    pub minimum: u64,
+    pub problem: Option<PasswordProblem>,
+    /// Sent back: what the link holds, and the anti-CSRF token.
+    pub invite_link: String,
+    pub csrf: String,
+}
+
+impl Onboarding {
+    fn is_new_refused(&self) -> bool {
+        self.problem.as_ref().is_some_and(PasswordProblem::is_about_the_new_one)
+    }
+}

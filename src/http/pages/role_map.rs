@@ -1,0 +1,138 @@
+//! The administrators' page about the role map: what is in force, and why somebody gets what they get.
+
+use askama::Template;
+use jiff::Timestamp;
+
+use super::{Choice, Frame, Place, Rule, filters};
+
+/// The role map in force, its last refused edit, and a form that explains a person's role.
+#[derive(Template)]
+#[template(path = "role_map.html")]
+pub struct RoleMapPage {
+    pub frame: Frame,
+    /// None until its source has told of one.
+    pub in_force: Option<InForce>,
+    pub refused: Option<RefusedEdit>,
+    pub form: ExplainForm,
+    pub problem: Option<ExplainProblem>,
+    pub explained: Option<Explained>,
+    /// The anti-CSRF token that the form sends back.
+    pub csrf: String,
+}
+
+/// The role map in force.
+#[derive(Debug, Clone)]
+pub struct InForce {
+    pub version: u64,
+    /// Where it comes from: a file, a ConfigMap, the built-in one.
+    pub source: String,
+    pub since: Timestamp,
+    pub rules: u64,
+    /// Highest privilege first.
+    pub roles: Vec<String>,
+    pub default_role: Option<String>,
+}
+
+/// An edit that was refused, so that what was before it stayed.
+#[derive(Debug, Clone)]
+pub struct RefusedEdit {
+    pub at: Timestamp,
+    pub mistakes: Vec<String>,
+}
+
+/// What is to be explained: `explain` with `person`, or with `claims` and `provider`; and, where access is asked about,
+/// `url`, `method` and `credential`.
+#[derive(Debug, Clone, Default)]
+pub struct ExplainForm {
+    /// An id or an email.
+    pub person: String,
+    /// As JSON.
+    pub claims: String,
+    pub providers: Vec<Choice>,
+    pub url: String,
+    pub method: String,
+    pub credentials: Vec<Choice>,
+}
+
+/// Why nothing was explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExplainProblem {
+    /// Neither a person nor claims, or both.
+    OneOfTwo,
+    NoSuchPerson,
+    /// What is wrong with the claims.
+    Claims(String),
+    Provider,
+    /// What is wrong with address or method.
+    Address(String),
+    NoRoleMapYet,
+}
+
+/// What the role map says, with its reasons.
+#[derive(Debug, Clone, Default)]
+pub struct Explained {
+    /// Of whom; none for claims that were pasted.
+    pub person: Option<String>,
+    pub role: Option<String>,
+    pub rule: Option<Rule>,
+    pub line: Option<u64>,
+    /// A source that is missing, for which the role map refuses such a person.
+    pub refused_for_missing: Option<String>,
+    pub teams: Vec<GivenTeam>,
+    /// Values that matched and name no team.
+    pub dropped_teams: Vec<GivenTeam>,
+    pub outranked: Vec<HeldRule>,
+    pub near_misses: Vec<NearMiss>,
+    pub missing_sources: Vec<String>,
+    /// Who has signed in before keeps what they were given then.
+    pub first_login_only: bool,
+    pub access: Option<Access>,
+}
+
+/// A team, and the rule that gave it.
+#[derive(Debug, Clone)]
+pub struct GivenTeam {
+    pub team: String,
+    pub rule: Rule,
+    pub line: Option<u64>,
+}
+
+/// A rule that held and gave less than the one that won.
+#[derive(Debug, Clone)]
+pub struct HeldRule {
+    pub role: String,
+    pub rule: Rule,
+    pub line: Option<u64>,
+}
+
+/// A rule that did not hold, and why.
+#[derive(Debug, Clone)]
+pub struct NearMiss {
+    pub rule: String,
+    pub line: u64,
+    /// What it would give; none for a rule that names teams.
+    pub role: Option<String>,
+    pub why: String,
+}
+
+/// Whether the request that was asked about may pass.
+#[derive(Debug, Clone)]
+pub struct Access {
+    pub allowed: bool,
+    pub reason: String,
+    pub readings: Vec<Reading>,
+}
+
+/// A way to read the path, and the rule that it selects.
+#[derive(Debug, Clone)]
+pub struct Reading {
+    pub how: String,
+    pub path: String,
+    pub rule: Option<String>,
+}
+
+impl ExplainForm {
+    fn has_claims(&self) -> bool {
+        !self.claims.is_empty()
+    }
+}

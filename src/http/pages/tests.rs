@@ -1,0 +1,257 @@
+//! What holds for every page in every state: nothing hostile gets through, nothing is inline, everything has its name.
+
+mod catalogue;
+mod every_page;
+mod html;
+mod samples;
+
+use std::collections::HashSet;
+
+use super::*;
+use every_page::{Sample, every_page};
+use html::{attribute, inner_of, tags};
+use samples::{account, frame, home, password_form, provider};
+
+#[test]
+fn hostile_text_is_escaped_everywhere() {
+    for Sample { name, html } in every_page() {
+        assert!(html.contains("&#60;script&#62;alert(1)"), "{name}: {html}");
+        for raw in ["<script>", "<img src=x", "\" onfocus", "'><", " & </title", "&#38;#"] {
+            assert!(!html.contains(raw), "{name}: {raw} in {html}");
+        }
+        assert_eq!(html.matches("</title>").count(), 1, "{name}: {html}");
+    }
+}
+
+#[test]
+fn no_page_needs_inline_style_or_script() {
+    for Sample { name, html } in every_page() {
+        for inline in ["style=", "<style", "<script>", "javascript:", "data:"] {
+            assert!(!html.contains(inline), "{name}: {inline} in {html}");
+        }
+        for tag in tags(&html) {
+            let handler = tag.split_whitespace().find(|part| part.starts_with("on") && part.contains("=\""));
+            assert_eq!(handler, None, "{name}: {tag}");
+        }
+        for script in html.split("<script ").skip(1) {
+            assert!(script.starts_with("src=\"/vestibule/assets/") && script.contains("defer></script>"), "{name}: {script}");
+        }
+    }
+}
+
+#[test]
+fn every_page_has_a_language_a_title_one_heading_and_a_main_landmark() {
+    for Sample { name, html } in every_page() {
+        for once in ["<html lang=\"en\" dir=\"ltr\">", "<title>", "<h1>", "<main id=\"main\"", "<header ", "class=\"skip\""] {
+            assert_eq!(html.matches(once).count(), 1, "{name}: {once} in {html}");
+        }
+        assert!(html.starts_with("<!DOCTYPE html>"), "{name}: {html}");
+        let title = inner_of(&html, "title").expect("a title");
+        assert!(title.contains(" · ") && !title.starts_with(" ·"), "{name}: {title}");
+    }
+}
+
+#[test]
+fn every_page_closes_what_it_opens_and_refers_to_what_is_there() {
+    for Sample { name, html } in every_page() {
+        html::assert_balanced(&name, &html);
+        let ids: Vec<String> = tags(&html).filter_map(|tag| attribute(tag, "id")).collect();
+        let known: HashSet<&String> = ids.iter().collect();
+        assert_eq!(known.len(), ids.len(), "{name}: an id stands twice in {ids:?}");
+        for reference in ["aria-labelledby", "aria-describedby"] {
+            for named in tags(&html).filter_map(|tag| attribute(tag, reference)) {
+                assert!(named.split(' ').all(|id| known.contains(&id.to_owned())), "{name}: {reference} {named}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_form_is_a_post_with_the_token_but_the_search() {
+    for Sample { name, html } in every_page() {
+        for form in html.split("<form").skip(1).map(|rest| rest.split("</form>").next().expect("a beginning")) {
+            let is_search = form.contains("role=\"search\"");
+            assert_ne!(is_search, form.contains("method=\"post\""), "{name}: {form}");
+            assert_ne!(is_search, form.contains("name=\"csrf\""), "{name}: {form}");
+        }
+    }
+}
+
+#[test]
+fn every_field_is_named_by_its_label() {
+    for Sample { name, html } in every_page() {
+        let outside: String =
+            html.split("<label").map(|part| part.split_once("</label>").map_or(part, |(_, rest)| rest)).collect();
+        for tag in tags(&outside) {
+            let field = ["<input", "<select", "<textarea"].iter().any(|field| tag.starts_with(field));
+            let hidden = attribute(tag, "type").as_deref() == Some("hidden") || tag.contains(" hidden");
+            assert!(!field || hidden, "{name}: {tag}");
+        }
+    }
+}
+
+#[test]
+fn what_destroys_much_is_opened_first_and_one_button_stands_out() {
+    for Sample { name, html } in every_page() {
+        let outside: String =
+            html.split("<details").map(|part| part.split_once("</details>").map_or(part, |(_, rest)| rest)).collect();
+        assert!(!outside.contains("button danger"), "{name}: {outside}");
+        assert!(html.matches("button primary").count() <= 1, "{name}: {html}");
+    }
+}
+
+#[test]
+fn what_a_page_refers_to_is_served_for_good() {
+    let brand = Brand::new("Acme", Some(b"<svg/>".to_vec()), Some("#aa3300")).expect("a brand");
+    let frame = Frame::of(&std::sync::Arc::new(brand.clone()));
+    let keys = KeysPage { frame: frame.clone(), ..samples::keys_page() };
+    let page = render(&keys) + &render(&Home { frame, ..home() });
+    let names: HashSet<&str> = page.split(ASSETS).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(names.len(), 4, "style, theme, logo, script: {names:?}");
+    for name in names {
+        let asset = asset(&brand, name).expect("the page refers to it");
+        assert!(asset.cache_control.contains("immutable"), "{name}");
+        assert!(!asset.body.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn scripts_run_only_where_they_are_of_use() {
+    for Sample { name, html } in every_page() {
+        let expected = ["keys", "invitations", "app-key-given-before"].iter().any(|page| name.starts_with(page));
+        assert_eq!(html.contains("<script "), expected, "{name}");
+        assert!(expected || !html.contains("data-copied"), "{name}: a copy button needs the script");
+    }
+}
+
+#[test]
+fn the_navigation_says_where_one_is_and_hides_what_is_not_ones_own() {
+    let at = |administrator| {
+        let nav = Nav { name: "Ada".to_owned(), administrator, current: Some(Place::Keys) };
+        render(&Home { frame: Frame::default().with_nav(nav), ..home() })
+    };
+    for page in [at(true), at(false)] {
+        assert_eq!(page.matches("aria-current=\"page\"").count(), 1, "{page}");
+        assert!(page.contains("<a href=\"/vestibule/keys\" aria-current=\"page\">Keys</a>"), "{page}");
+        assert!(page.contains("<a href=\"/sso/logout\">Sign out</a>"), "{page}");
+    }
+    assert!(at(true).contains("/vestibule/role-map") && !at(false).contains("/vestibule/role-map"));
+    assert!(!render(&Home { frame: Frame::default(), ..home() }).contains("<nav"));
+}
+
+#[test]
+fn one_provider_is_a_button_and_several_are_a_list() {
+    let one = render(&SignIn { frame: frame(), providers: vec![provider()], password: None, notice: None });
+    assert!(one.contains("Continue with <bdi>Corp SSO</bdi>"), "{one}");
+    let providers = vec![provider(), provider()];
+    let two = render(&SignIn { frame: frame(), providers, password: None, notice: None });
+    assert!(!two.contains("Continue with"), "{two}");
+    assert_eq!(two.matches("provider=corp&#38;rd=%2F").count(), 2, "{two}");
+}
+
+#[test]
+fn a_password_stands_out_only_where_it_is_the_only_way() {
+    let page = |providers: Vec<ProviderLink>| {
+        render(&SignIn { frame: frame(), providers, password: Some(password_form(None)), notice: None })
+    };
+    let alone = page(Vec::new());
+    assert!(alone.contains("<button class=\"button primary\" type=\"submit\">Sign in</button>"), "{alone}");
+    let beside = page(vec![provider()]);
+    let (before, form) = beside.split_once("class=\"or\"").expect("a divider");
+    assert!(before.contains("Continue with") && form.contains("name=\"password\"") && !form.contains("primary"), "{beside}");
+}
+
+#[test]
+fn a_refused_sign_in_keeps_the_email_and_never_the_password() {
+    let form = PasswordForm { email: "ada@example.com".to_owned(), ..password_form(Some(SignInProblem::WrongCredentials)) };
+    let page = render(&SignIn { frame: frame(), providers: Vec::new(), password: Some(form), notice: None });
+    assert!(page.contains("name=\"user_email\" value=\"ada@example.com\""), "{page}");
+    let password = tags(&page).find(|tag| tag.contains("type=\"password\"")).expect("a field");
+    assert_eq!(attribute(password, "value"), None);
+    assert!(page.contains("role=\"alert\""), "{page}");
+}
+
+#[test]
+fn signing_out_is_a_post_with_the_token() {
+    let page = render(&SignOut {
+        frame: frame(),
+        csrf: "token".to_owned(),
+        account: account(),
+        at_provider: AtProvider::Stays,
+        action: "/sso/logout".to_owned(),
+        stay_href: "/vestibule/".to_owned(),
+    });
+    assert!(page.contains(r#"method="post" action="/sso/logout""#), "{page}");
+    assert!(page.contains(r#"type="hidden" name="csrf" value="token""#), "{page}");
+    assert!(page.contains(r#"href="/vestibule/""#), "{page}");
+}
+
+#[test]
+fn home_says_where_the_role_comes_from() {
+    let page = |role: Option<&str>, rule: Option<&str>| {
+        let account = Account { name: "Ada".to_owned(), role: role.map(str::to_owned) };
+        render(&Home { account, rule: rule.map(Rule::of), ..home() })
+    };
+    assert!(page(Some("customer"), Some("default_role")).contains("The default role"));
+    assert!(page(Some("customer"), Some("local.user_role")).contains("Given by your invitation"));
+    let ruled = page(Some("customer"), Some("rules[2]"));
+    assert!(ruled.contains("Given by the rule <code><bdi>rules[2]</bdi></code>"), "{ruled}");
+    assert!(page(None, None).contains("No rule of the role map matches you"));
+}
+
+#[test]
+fn home_says_when_the_session_ends() {
+    let page = render(&Home {
+        session_ends: "2026-11-30T14:05:59Z".parse().expect("a timestamp"),
+        idle_limit: Some(Duration::from_secs(12 * 3_600)),
+        ..home()
+    });
+    assert!(page.contains("<time datetime=\"2026-11-30T14:05:59Z\">30 November 2026, 14:05\u{a0}UTC</time>"), "{page}");
+    assert!(page.contains("after 12 hours without use"), "{page}");
+}
+
+#[test]
+fn a_key_that_was_just_made_is_text_that_a_script_copies() {
+    let made = NewKey { name: "batch".to_owned(), secret: "sk-x".to_owned() };
+    let page = render(&KeysPage { made: Some(made), ..samples::keys_page() });
+    assert!(page.contains("<code class=\"secret\">sk-x</code><button class=\"button\" type=\"button\" hidden"), "{page}");
+}
+
+#[test]
+fn what_an_administrator_may_not_do_is_said_and_not_offered() {
+    for (power, told) in [(Power::Yourself, "This is your own account"), (Power::Above, "role is above yours")] {
+        let page = render(&PersonPage { power, ..samples::person() });
+        assert!(page.contains(told) && !page.contains("<form"), "{page}");
+    }
+    let may = render(&PersonPage { power: Power::May, ..samples::person() });
+    for action in ["disable", "end_sessions", "delete"] {
+        assert!(may.contains(&format!("name=\"action\" value=\"{action}\"")), "{action}: {may}");
+    }
+}
+
+#[test]
+fn only_open_invitations_are_withdrawn() {
+    for (state, offered) in [(InvitationState::Open, 1), (InvitationState::Accepted, 0), (InvitationState::Expired, 0)] {
+        let invitations = vec![InvitationLine { state, ..samples::invitation() }];
+        let page = render(&InvitationsPage { invitations, ..samples::invitations_page() });
+        assert_eq!(page.matches("value=\"withdraw\"").count(), offered, "{state:?}");
+    }
+}
+
+#[test]
+fn a_persons_address_holds_nothing_but_their_id() {
+    let page = render(&PeoplePage { frame: frame(), people: samples::people(), query: String::new(), next_href: None });
+    let links: Vec<String> =
+        tags(&page).filter_map(|tag| attribute(tag, "href")).filter(|href| href.contains("/people/")).collect();
+    assert!(!links.is_empty());
+    for link in links {
+        let id = link.strip_prefix("/vestibule/people/").expect("a person's page");
+        assert!(id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.%".contains(c)), "{link}");
+    }
+}
+
+#[test]
+fn the_command_line_is_an_application_too() {
+    let page = render(&AppKey { application: None, ..samples::app_key(Consent::GivenBefore) });
+    assert!(page.contains("On to <bdi>your command line</bdi>"), "{page}");
+}

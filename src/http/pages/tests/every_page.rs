@@ -1,0 +1,200 @@
+//! Every page in every state.
+
+use jiff::Timestamp;
+
+use super::super::*;
+use super::samples::*;
+
+/// A page and the state that it is in.
+pub struct Sample {
+    pub name: String,
+    pub html: String,
+}
+
+pub fn every_page() -> Vec<Sample> {
+    let pages = [before_a_session(), accounts(), keys(), administration(), explanations()];
+    pages.into_iter().flatten().map(|(name, html)| Sample { name: name.to_owned(), html }).collect()
+}
+
+type Pages = Vec<(&'static str, String)>;
+
+fn before_a_session() -> Pages {
+    let hostile_provider = || ProviderLink { name: hostile(), href: hostile() };
+    let wait = Duration::from_secs(30);
+    let problems = [
+        None,
+        Some(SignInProblem::WrongCredentials),
+        Some(SignInProblem::TooMany { retry_after: wait }),
+        Some(SignInProblem::Busy),
+        Some(SignInProblem::CookiesNeeded),
+    ];
+    let mut pages = Pages::new();
+    for providers in [vec![hostile_provider()], vec![hostile_provider(), hostile_provider()], Vec::new()] {
+        for problem in problems {
+            let (providers, password) = (providers.clone(), Some(password_form(problem)));
+            pages.push(("sign-in with a password", render(&SignIn { frame: frame(), providers, password, notice: maybe() })));
+        }
+        pages.push(("sign-in", render(&SignIn { frame: frame(), providers, password: None, notice: maybe() })));
+    }
+    let not_configured = NotConfigured { frame: frame(), facts: vec![hostile()], redirect_uri: hostile() };
+    pages.push(("not-configured", render(&not_configured)));
+    for at_provider in [AtProvider::Ends { provider: hostile() }, AtProvider::Stays, AtProvider::NoProvider] {
+        let (csrf, account, action, stay_href) = (hostile(), account(), hostile(), hostile());
+        pages.push(("sign-out", render(&SignOut { frame: frame(), csrf, account, at_provider, action, stay_href })));
+    }
+    pages.push(("signed-out", render(&SignedOut { frame: frame(), sign_in_href: hostile(), provider_note: maybe() })));
+    let action = || Some(Action { label: hostile(), href: hostile() });
+    let error = ErrorPage {
+        frame: frame(),
+        status: 400,
+        title: hostile(),
+        what_happened: hostile(),
+        what_next: hostile(),
+        quote: Some(Quote { speaker: hostile(), text: hostile() }),
+        action: action(),
+        second_action: action(),
+        request_id: hostile(),
+    };
+    pages.push(("error", render(&error)));
+    let problems = std::iter::once(None).chain(password_problems().into_iter().map(Some));
+    for (problem, role) in problems.zip([maybe(), None].into_iter().cycle()) {
+        let (email, expires) = (hostile(), Timestamp::UNIX_EPOCH);
+        let (invite_link, csrf) = (hostile(), hostile());
+        let page = Onboarding { frame: frame(), email, role, expires, minimum: 12, problem, invite_link, csrf };
+        pages.push(("onboarding", render(&page)));
+    }
+    pages
+}
+
+fn accounts() -> Pages {
+    let mut pages = Pages::new();
+    for rule in [None, Some(Rule::Default), Some(Rule::Invitation), Some(Rule::Named(hostile()))] {
+        let idle_limit = Some(Duration::from_secs(60));
+        pages.push(("home", render(&Home { rule, idle_limit, ..home() })));
+    }
+    let nobody = Account { name: hostile(), role: None };
+    pages.push(("home", render(&Home { account: nobody, provider: None, teams: Vec::new(), ..home() })));
+    let session = |is_this_browser, provider| SessionLine {
+        id: hostile(),
+        browser: maybe(),
+        provider,
+        begun: Timestamp::UNIX_EPOCH,
+        last_used: Timestamp::UNIX_EPOCH,
+        is_this_browser,
+    };
+    let unknown = SessionLine { browser: None, ..session(false, None) };
+    let sessions = vec![session(true, maybe()), session(false, maybe()), unknown];
+    pages.push(("sessions", render(&SessionsPage { frame: frame(), sessions, csrf: hostile() })));
+    let sessions = vec![session(true, maybe())];
+    pages.push(("sessions", render(&SessionsPage { frame: frame(), sessions, csrf: hostile() })));
+    pages.push(("methods", render(&methods())));
+    pages.push(("methods", render(&SignInMethods { sign_in_href: maybe(), password: None, ..methods() })));
+    for notice in [
+        MethodsNotice::PasswordChanged,
+        MethodsNotice::Linked { provider: hostile() },
+        MethodsNotice::Unlinked { provider: hostile() },
+    ] {
+        pages.push(("methods", render(&SignInMethods { notice: Some(notice), ..methods() })));
+    }
+    for problem in password_problems() {
+        let password = Some(ChangePassword { email: hostile(), minimum: 1, problem: Some(problem) });
+        pages.push(("methods", render(&SignInMethods { password, ..methods() })));
+    }
+    let (provider, href, cancel_href) = (hostile(), hostile(), hostile());
+    pages.push(("link-away", render(&LinkAway { frame: frame(), provider, href, cancel_href })));
+    pages
+}
+
+fn keys() -> Pages {
+    let mut pages = Pages::new();
+    pages.push(("keys", render(&keys_page())));
+    pages.push(("keys", render(&KeysPage { keys: Vec::new(), sign_in_href: maybe(), ..keys_page() })));
+    let made = Some(NewKey { name: hostile(), secret: hostile() });
+    pages.push(("keys", render(&KeysPage { made, form: KeyForm::default(), ..keys_page() })));
+    let narrowed = |teams| Narrowed { role: maybe(), teams, paths: vec![hostile()] };
+    let unused = KeyLine { last_used: None, name: None, ..key(narrowed(Some(Vec::new()))) };
+    let keys = vec![key(narrowed(Some(vec![hostile()]))), key(narrowed(None)), unused];
+    pages.push(("keys", render(&KeysPage { keys, ..keys_page() })));
+    for problem in [
+        KeyProblem::NameOrDuration,
+        KeyProblem::TooLong,
+        KeyProblem::Role,
+        KeyProblem::Teams,
+        KeyProblem::Paths,
+        KeyProblem::Full,
+        KeyProblem::NoRole,
+        KeyProblem::Failed,
+    ] {
+        pages.push(("keys", render(&KeysPage { problem: Some(problem), ..keys_page() })));
+    }
+    for warning in [None, Some(Warning::OwnMachine), Some(Warning::ShownHere)] {
+        pages.push(("app-key", render(&app_key(Consent::Asked { warning }))));
+    }
+    pages.push(("app-key-given-before", render(&app_key(Consent::GivenBefore))));
+    pages
+}
+
+fn administration() -> Pages {
+    let mut pages = Pages::new();
+    let page = |people, query| PeoplePage { frame: frame(), people, query, next_href: maybe() };
+    pages.push(("people", render(&page(people(), hostile()))));
+    pages.push(("people", render(&page(Vec::new(), hostile()))));
+    pages.push(("people", render(&page(Vec::new(), String::new()))));
+    for power in [Power::May, Power::Yourself, Power::Above] {
+        pages.push(("person", render(&PersonPage { power, ..person() })));
+    }
+    let enabled = PersonPage { disabled: true, last_sign_in: Some(Timestamp::UNIX_EPOCH), line: None, ..person() };
+    pages.push(("person", render(&enabled)));
+    for rule in [None, Some(Rule::Default), Some(Rule::Invitation)] {
+        pages.push(("person", render(&PersonPage { rule, email: None, identities: Vec::new(), invite_href: None, ..person() })));
+    }
+    pages.push(("person", render(&PersonPage { role: None, rule: None, teams: Vec::new(), ..person() })));
+    pages.push(("invitations", render(&invitations_page())));
+    pages
+        .push(("invitations", render(&InvitationsPage { sign_in_href: maybe(), invitations: Vec::new(), ..invitations_page() })));
+    let made = Some(NewInvitation { email: hostile(), link: hostile(), expires: Timestamp::UNIX_EPOCH });
+    pages.push(("invitations", render(&InvitationsPage { made, ..invitations_page() })));
+    for state in [InvitationState::Accepted, InvitationState::Expired] {
+        let invitations = vec![InvitationLine { state, ..invitation() }];
+        pages.push(("invitations", render(&InvitationsPage { invitations, ..invitations_page() })));
+    }
+    for problem in [
+        InvitationProblem::Email,
+        InvitationProblem::Role,
+        InvitationProblem::AboveYou,
+        InvitationProblem::Teams,
+        InvitationProblem::Duration,
+        InvitationProblem::Disabled,
+        InvitationProblem::Failed,
+    ] {
+        pages.push(("invitations", render(&InvitationsPage { problem: Some(problem), ..invitations_page() })));
+    }
+    pages
+}
+
+fn explanations() -> Pages {
+    let mut pages = Pages::new();
+    pages.push(("role-map", render(&role_map())));
+    pages.push(("role-map", render(&RoleMapPage { in_force: None, refused: None, form: ExplainForm::default(), ..role_map() })));
+    for problem in [
+        ExplainProblem::OneOfTwo,
+        ExplainProblem::NoSuchPerson,
+        ExplainProblem::Claims(hostile()),
+        ExplainProblem::Provider,
+        ExplainProblem::Address(hostile()),
+        ExplainProblem::NoRoleMapYet,
+    ] {
+        pages.push(("role-map", render(&RoleMapPage { problem: Some(problem), ..role_map() })));
+    }
+    let rules = [Rule::Default, Rule::Invitation, Rule::Named(hostile())].map(Some);
+    let explanations = rules.into_iter().map(|rule| explained(rule, Some(4))).chain([
+        explained(Some(Rule::Named(hostile())), None),
+        Explained { role: None, ..explained(None, None) },
+        Explained { refused_for_missing: maybe(), ..Explained::default() },
+        Explained::default(),
+    ]);
+    for explained in explanations {
+        pages.push(("role-map", render(&RoleMapPage { explained: Some(explained), ..role_map() })));
+    }
+    pages
+}

@@ -1,0 +1,248 @@
+//! Pages filled with text that means harm, and their parts.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::*;
+
+pub const HOSTILE: &str = r#"<script>alert(1)</script>" onfocus="x" '><img src=x> & </title>"#;
+
+pub fn hostile() -> String {
+    HOSTILE.to_owned()
+}
+
+pub fn maybe() -> Option<String> {
+    Some(hostile())
+}
+
+pub fn lasting() -> Vec<Lasting> {
+    vec![Lasting { value: hostile(), duration: Duration::from_secs(86_400), selected: true }]
+}
+
+pub fn choices() -> Vec<Choice> {
+    [true, false].map(|selected| Choice { name: hostile(), selected }).into()
+}
+
+/// Somebody is signed in, with all pages in reach.
+pub fn frame() -> Frame {
+    let brand = Brand { name: hostile(), ..Brand::default() };
+    Frame::of(&Arc::new(brand)).with_nav(Nav { name: hostile(), administrator: true, current: None })
+}
+
+pub fn account() -> Account {
+    Account { name: hostile(), role: maybe() }
+}
+
+pub fn provider() -> ProviderLink {
+    ProviderLink { name: "Corp SSO".to_owned(), href: "/sso/login?provider=corp&rd=%2F".to_owned() }
+}
+
+pub fn password_form(problem: Option<SignInProblem>) -> PasswordForm {
+    PasswordForm { csrf: hostile(), rd: maybe(), email: hostile(), problem, contact: hostile() }
+}
+
+pub fn home() -> Home {
+    Home {
+        frame: frame(),
+        account: account(),
+        email: maybe(),
+        rule: None,
+        teams: vec![hostile()],
+        provider: maybe(),
+        session_ends: Timestamp::UNIX_EPOCH,
+        idle_limit: None,
+    }
+}
+
+pub fn app_key(consent: Consent) -> AppKey {
+    AppKey {
+        frame: frame(),
+        application: maybe(),
+        account: account(),
+        life: Duration::from_secs(86_400),
+        consent,
+        fields: vec![("state", hostile())],
+        csrf: hostile(),
+        action: "/sso/key/generate",
+    }
+}
+
+pub fn keys_page() -> KeysPage {
+    KeysPage {
+        frame: frame(),
+        keys: vec![key(Narrowed::default())],
+        made: None,
+        problem: None,
+        next_href: maybe(),
+        sign_in_href: None,
+        trusted: vec![hostile()],
+        form: KeyForm {
+            name: hostile(),
+            lasting: lasting(),
+            roles: choices(),
+            teams: choices(),
+            paths: hostile(),
+            manages_keys: true,
+        },
+        csrf: hostile(),
+        action: "/vestibule/keys",
+    }
+}
+
+pub fn key(narrowed: Narrowed) -> KeyLine {
+    KeyLine {
+        id: hostile(),
+        name: maybe(),
+        made: Timestamp::UNIX_EPOCH,
+        ends: Timestamp::UNIX_EPOCH,
+        last_used: Some(Timestamp::UNIX_EPOCH),
+        narrowed,
+        manages_keys: true,
+    }
+}
+
+pub fn identity(provider: Option<String>, verified: Option<Timestamp>) -> LinkedIdentity {
+    LinkedIdentity { issuer: hostile(), subject: hostile(), provider, account: hostile(), verified, may_be_unlinked: true }
+}
+
+pub fn identities() -> Vec<LinkedIdentity> {
+    vec![identity(maybe(), Some(Timestamp::UNIX_EPOCH)), identity(None, None)]
+}
+
+pub fn people() -> Vec<PersonLine> {
+    let person = PersonLine {
+        id: hostile(),
+        name: hostile(),
+        email: maybe(),
+        role: maybe(),
+        teams: vec![hostile()],
+        last_sign_in: Some(Timestamp::UNIX_EPOCH),
+        methods: vec![hostile(), hostile()],
+        disabled: true,
+        is_you: true,
+    };
+    vec![PersonLine { role: None, last_sign_in: None, ..person.clone() }, person]
+}
+
+pub fn person() -> PersonPage {
+    PersonPage {
+        frame: frame(),
+        id: hostile(),
+        name: hostile(),
+        email: maybe(),
+        role: maybe(),
+        rule: Some(Rule::Named(hostile())),
+        line: Some(3),
+        teams: vec![hostile()],
+        first_seen: Timestamp::UNIX_EPOCH,
+        last_sign_in: None,
+        identities: identities(),
+        pinned: true,
+        disabled: false,
+        sessions: 0,
+        keys: 2,
+        power: Power::May,
+        invite_href: maybe(),
+        csrf: hostile(),
+    }
+}
+
+pub fn invitation() -> InvitationLine {
+    InvitationLine {
+        id: hostile(),
+        email: hostile(),
+        role: hostile(),
+        teams: vec![hostile()],
+        made: Timestamp::UNIX_EPOCH,
+        made_by: maybe(),
+        expires: Timestamp::UNIX_EPOCH,
+        state: InvitationState::Open,
+    }
+}
+
+pub fn invitations_page() -> InvitationsPage {
+    InvitationsPage {
+        frame: frame(),
+        form: InvitationForm { email: hostile(), roles: choices(), teams: hostile(), lasting: lasting() },
+        made: None,
+        problem: None,
+        sign_in_href: None,
+        invitations: vec![invitation(), InvitationLine { made_by: None, ..invitation() }],
+        next_href: maybe(),
+        csrf: hostile(),
+    }
+}
+
+pub fn methods() -> SignInMethods {
+    SignInMethods {
+        frame: frame(),
+        identities: identities(),
+        linkable: vec![LinkableProvider { id: hostile(), name: hostile() }],
+        password: Some(ChangePassword { email: hostile(), minimum: 12, problem: None }),
+        notice: None,
+        sign_in_href: None,
+        csrf: hostile(),
+    }
+}
+
+pub fn role_map() -> RoleMapPage {
+    let in_force = InForce {
+        version: 7,
+        source: hostile(),
+        since: Timestamp::UNIX_EPOCH,
+        rules: 3,
+        roles: vec![hostile()],
+        default_role: maybe(),
+    };
+    let form = ExplainForm {
+        person: hostile(),
+        claims: hostile(),
+        providers: choices(),
+        url: hostile(),
+        method: hostile(),
+        credentials: choices(),
+    };
+    RoleMapPage {
+        frame: frame(),
+        in_force: Some(in_force),
+        refused: Some(RefusedEdit { at: Timestamp::UNIX_EPOCH, mistakes: vec![hostile()] }),
+        form,
+        problem: None,
+        explained: None,
+        csrf: hostile(),
+    }
+}
+
+pub fn explained(rule: Option<Rule>, line: Option<u64>) -> Explained {
+    let team = || vec![GivenTeam { team: hostile(), rule: Rule::Named(hostile()), line }];
+    let miss = |role| NearMiss { rule: hostile(), line: 1, role, why: hostile() };
+    let reading = |rule| Reading { how: hostile(), path: hostile(), rule };
+    Explained {
+        person: maybe(),
+        role: maybe(),
+        rule,
+        line,
+        refused_for_missing: None,
+        teams: team(),
+        dropped_teams: team(),
+        outranked: vec![HeldRule { role: hostile(), rule: Rule::Invitation, line: None }],
+        near_misses: vec![miss(maybe()), miss(None)],
+        missing_sources: vec![hostile(), hostile()],
+        first_login_only: true,
+        access: Some(Access { allowed: line.is_some(), reason: hostile(), readings: vec![reading(maybe()), reading(None)] }),
+    }
+}
+
+pub fn password_problems() -> Vec<PasswordProblem> {
+    vec![
+        PasswordProblem::Wrong,
+        PasswordProblem::TooShort { minimum: 12 },
+        PasswordProblem::TooLong,
+        PasswordProblem::Weak { warning: maybe(), suggestions: vec![hostile()] },
+        PasswordProblem::Weak { warning: None, suggestions: Vec::new() },
+        PasswordProblem::Mismatch,
+        PasswordProblem::TooMany { retry_after: Duration::from_secs(30) },
+        PasswordProblem::Busy,
+    ]
+}

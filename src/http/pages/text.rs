@@ -1,0 +1,303 @@
+//! Every word that a person reads on a page, by its id; the words themselves stand in `templates/text/en.ftl`.
+//!
+//! A translation is one more such file. It begins with its own `language`, which also decides what is a plural; what it
+//! leaves out is said in English.
+
+use std::{
+    fmt,
+    sync::{LazyLock, OnceLock},
+    time::Duration,
+};
+
+use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentBundle};
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+use unic_langid::LanguageIdentifier;
+
+const ENGLISH_SOURCE: &str = include_str!("../../../templates/text/en.ftl");
+
+static ENGLISH: LazyLock<Catalogue> =
+    LazyLock::new(|| Catalogue::parse(ENGLISH_SOURCE.to_owned()).expect("a test reads the same file"));
+static TRANSLATION: OnceLock<Catalogue> = OnceLock::new();
+
+/// What a message says in a place that it leaves open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Text(String),
+    /// A number, by which a message may choose between singular and plural.
+    Count(u64),
+}
+
+/// A message with what stands in its open places, said when it is shown.
+#[derive(Debug, Clone)]
+pub struct Text {
+    id: String,
+    values: Vec<(&'static str, Value)>,
+}
+
+/// The messages of one language.
+struct Catalogue {
+    bundle: FluentBundle<FluentResource>,
+    ids: Vec<String>,
+}
+
+/// What is wrong with a translation: one sentence each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BadCatalogue(pub Vec<String>);
+
+/// The message of this id in the language of the pages.
+pub fn text(id: &str, values: &[(&'static str, Value)]) -> String {
+    let mut args = FluentArgs::with_capacity(values.len());
+    for (name, value) in values {
+        args.set(*name, value);
+    }
+    let translated = TRANSLATION.get().and_then(|catalogue| catalogue.say(id, &args).ok().flatten());
+    translated.unwrap_or_else(|| in_english(id, &args))
+}
+
+/// Puts a translation in force, for good. Only the first call has an effect, so it comes before the first page.
+pub fn translate(source: String) -> Result<(), BadCatalogue> {
+    let _ = TRANSLATION.set(read(source)?);
+    Ok(())
+}
+
+/// Whether a text is a translation.
+pub fn check(source: String) -> Result<(), BadCatalogue> {
+    read(source).map(drop)
+}
+
+fn read(source: String) -> Result<Catalogue, BadCatalogue> {
+    let catalogue = Catalogue::parse(source)?;
+    let unknown = catalogue.ids.iter().filter(|id| !ENGLISH.bundle.has_message(id));
+    let unknown: Vec<String> = unknown.map(|id| format!("{id}: no page says this.")).collect();
+    if unknown.is_empty() { Ok(catalogue) } else { Err(BadCatalogue(unknown)) }
+}
+
+/// A day as it stands in a sentence. Whose days they are is not known, so they are UTC's.
+pub fn date(at: Timestamp) -> String {
+    text("date", &date_values(&at.to_zoned(TimeZone::UTC)))
+}
+
+/// A day and a time of it.
+pub fn date_time(at: Timestamp) -> String {
+    let at = at.to_zoned(TimeZone::UTC);
+    let mut values = date_values(&at);
+    values.extend([("hour", two_digits(at.hour())), ("minute", two_digits(at.minute()))]);
+    text("date-time", &values)
+}
+
+/// A duration in its largest unit that leaves no rest; whatever is below a second is dropped.
+pub fn duration(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(86_400, "duration-days"), (3_600, "duration-hours"), (60, "duration-minutes"), (1, "duration-seconds")];
+    let seconds = duration.as_secs();
+    let (size, unit) =
+        UNITS.into_iter().find(|(size, _)| seconds >= *size && seconds.is_multiple_of(*size)).unwrap_or((1, "duration-seconds"));
+    text(unit, &[("count", Value::Count(seconds / size))])
+}
+
+/// How long to wait: never too short, and no more exact than it helps.
+pub fn wait(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let step = match seconds {
+        0..=120 => 1,
+        121..=7_200 => 60,
+        _ => 3_600,
+    };
+    duration(Duration::from_secs(seconds.max(1).div_ceil(step) * step))
+}
+
+fn in_english(id: &str, args: &FluentArgs<'_>) -> String {
+    let said = ENGLISH.say(id, args);
+    debug_assert!(matches!(said, Ok(Some(_))), "{id}: {said:?}");
+    said.ok().flatten().unwrap_or_else(|| id.to_owned())
+}
+
+fn date_values(at: &Zoned) -> Vec<(&'static str, Value)> {
+    let number = |part: i16| Value::Count(part.unsigned_abs().into());
+    vec![("day", number(at.day().into())), ("month", number(at.month().into())), ("year", number(at.year()))]
+}
+
+fn two_digits(part: i8) -> Value {
+    Value::Text(format!("{part:02}"))
+}
+
+impl Text {
+    pub fn of(id: impl Into<String>) -> Self {
+        Self { id: id.into(), values: Vec::new() }
+    }
+
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.values.push((name, value.into()));
+        self
+    }
+
+    /// For a message that is a piece of HTML: what stands in its open places is escaped, the message itself is not.
+    pub fn as_html(&self) -> String {
+        let escaped: Vec<_> = self.values.iter().map(|(name, value)| (*name, value.escaped())).collect();
+        text(&self.id, &escaped)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&text(&self.id, &self.values))
+    }
+}
+
+impl Value {
+    fn escaped(&self) -> Self {
+        let Self::Text(text) = self else { return self.clone() };
+        let mut escaped = String::with_capacity(text.len());
+        for character in text.chars() {
+            match character {
+                '&' | '<' | '>' | '"' | '\'' => escaped.push_str(&format!("&#{};", u32::from(character))),
+                _ => escaped.push(character),
+            }
+        }
+        Self::Text(escaped)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u64> for Value {
+    fn from(count: u64) -> Self {
+        Self::Count(count)
+    }
+}
+
+impl<'a> From<&'a Value> for FluentValue<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Text(text) => Self::from(text.as_str()),
+            Value::Count(count) => Self::from(*count),
+        }
+    }
+}
+
+impl Catalogue {
+    fn parse(source: String) -> Result<Self, BadCatalogue> {
+        let language = language_of(&source)?;
+        let ids = ids_of(&source).map(str::to_owned).collect();
+        let resource = FluentResource::try_new(source).map_err(|(_, errors)| BadCatalogue::of(&errors))?;
+        let mut bundle = FluentBundle::new_concurrent(vec![language]);
+        bundle.set_use_isolating(false);
+        bundle.add_resource(resource).map_err(|errors| BadCatalogue::of(&errors))?;
+        Ok(Self { bundle, ids })
+    }
+
+    /// `Ok(None)` where there is no such message, an error where it names something that isn't there.
+    fn say(&self, id: &str, args: &FluentArgs<'_>) -> Result<Option<String>, BadCatalogue> {
+        let message = self.bundle.get_message(id);
+        let Some(pattern) = message.and_then(|message| message.value()) else { return Ok(None) };
+        let mut errors = Vec::new();
+        let said = self.bundle.format_pattern(pattern, Some(args), &mut errors).into_owned();
+        if errors.is_empty() { Ok(Some(said)) } else { Err(BadCatalogue::of(&errors)) }
+    }
+}
+
+/// A message begins with its id at the beginning of a line; nothing else of the syntax does.
+fn ids_of(source: &str) -> impl Iterator<Item = &str> {
+    source.lines().filter_map(|line| {
+        let id = line.split_once('=')?.0.trim_end();
+        let is_id = id.starts_with(|c: char| c.is_ascii_alphabetic()) && !id.contains(|c: char| c.is_whitespace());
+        is_id.then_some(id)
+    })
+}
+
+fn language_of(source: &str) -> Result<LanguageIdentifier, BadCatalogue> {
+    let says = |line: &str| Some(line.strip_prefix("language")?.trim_start().strip_prefix('=')?.trim().to_owned());
+    let language = source.lines().find_map(says).and_then(|language| language.parse().ok());
+    language.ok_or_else(|| BadCatalogue(vec!["language: must say the language of the messages, such as en".to_owned()]))
+}
+
+impl BadCatalogue {
+    fn of(errors: &[impl fmt::Display]) -> Self {
+        Self(errors.iter().map(|error| format!("{error}.")).collect())
+    }
+}
+
+impl fmt::Display for BadCatalogue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+impl std::error::Error for BadCatalogue {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_said_in_their_largest_whole_unit() {
+        for (seconds, words) in
+            [(0, "0 seconds"), (1, "1 second"), (60, "1 minute"), (5_400, "90 minutes"), (86_400, "1 day"), (604_800, "7 days")]
+        {
+            assert_eq!(duration(Duration::from_secs(seconds)), words);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_never_too_short_and_no_more_exact_than_it_helps() {
+        for (milliseconds, words) in
+            [(0, "1 second"), (400, "1 second"), (47_000, "47 seconds"), (121_000, "3 minutes"), (7_201_000, "3 hours")]
+        {
+            assert_eq!(wait(Duration::from_millis(milliseconds)), words, "{milliseconds}");
+        }
+    }
+
+    #[test]
+    fn days_and_times_are_said_as_in_a_letter() {
+        let at = "2026-01-09T08:05:00Z".parse().expect("a timestamp");
+        assert_eq!(date(at), "9 January 2026");
+        assert_eq!(date_time(at), "9 January 2026, 08:05\u{a0}UTC");
+    }
+
+    #[test]
+    fn what_fills_a_piece_of_html_is_escaped_and_the_message_is_not() {
+        let html = Text::of("rule-named").with("rule", "<a href='x'>&\"").as_html();
+        assert_eq!(html, "Given by the rule <code><bdi>&#60;a href=&#39;x&#39;&#62;&#38;&#34;</bdi></code>");
+    }
+
+    #[test]
+    fn a_translation_has_its_own_plural_and_leaves_the_rest_to_english() {
+        let polish = "language = pl\nperson-keys = { $count ->\n    [one] klucz\n    [few] klucze\n   *[many] kluczy\n}\n";
+        let catalogue = Catalogue::parse(polish.to_owned()).expect("a catalogue");
+        for (count, words) in [(1_u64, "klucz"), (3, "klucze"), (5, "kluczy")] {
+            let mut args = FluentArgs::new();
+            args.set("count", count);
+            assert_eq!(catalogue.say("person-keys", &args), Ok(Some(words.to_owned())));
+        }
+        assert_eq!(catalogue.say("email", &FluentArgs::new()), Ok(None));
+    }
+
+    #[test]
+    fn a_translation_that_says_what_no_page_says_is_refused() {
+        for (source, told) in [
+            ("email = E-Mail\n", "language: must say"),
+            ("language = de\nemial = E-Mail\n", "emial: no page says this."),
+            ("language = de\nemail = { $\n", "."),
+            ("language = de\nemail = x\nemail = y\n", "."),
+        ] {
+            let refused = translate(source.to_owned()).expect_err(source).to_string();
+            assert!(refused.contains(told), "{source}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_translated_message_that_can_not_be_filled_is_no_answer() {
+        let catalogue = Catalogue::parse("language = de\nemail = { $email }\n".to_owned()).expect("a catalogue");
+        assert!(catalogue.say("email", &FluentArgs::new()).is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! Signing in with a password by the page's form, and what else the pages say of passwords.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{Data, Form},
+};
+use zeroize::Zeroizing;
+
+use super::{
+    Local, Site, csrf, error,
+    login::{binding, sign_in_page, target_of},
+    pages::{PasswordProblem, SignInProblem},
+    redirect,
+    request::browser,
+    visit::Posted,
+};
+use crate::{
+    accounts::{Attempt, ChangeError, Origin, SignInError, Unfit},
+    login::Login,
+    oidc::Binding,
+    sign_ins::Refused,
+    users::Users,
+};
+
+/// What the sign-in page's form is for.
+const FORM: &str = "sign-in";
+
+/// `POST /sso/login`.
+pub(super) async fn sign_in(
+    request: HttpRequest,
+    form: Form<Posted>,
+    site: Data<Site>,
+    (login, local, users): (Data<Login>, Local, Data<Users>),
+) -> HttpResponse {
+    let target = match target_of(form.one("rd"), &site) {
+        Ok(target) => target,
+        Err(refused) => return error::return_refused(refused).respond(&request),
+    };
+    let Some(accounts) = local.as_ref().as_ref() else { return error::not_found(request).await };
+    let email = form.one("user_email").unwrap_or_default();
+    let again = |status, problem| sign_in_page(&request, &site, &login, &local, &target, status, Some((email, problem)));
+    if !is_ours(&request, &site, form.one("csrf").unwrap_or_default()) {
+        tracing::warn!(reason = "not from our own page", "login refused");
+        return again(StatusCode::FORBIDDEN, SignInProblem::CookiesNeeded);
+    }
+    let device = site.cookies.device_in(&request);
+    let attempt = Attempt {
+        email,
+        password: Zeroizing::new(form.all("password").next().unwrap_or_default().to_owned()),
+        origin: origin(&request, &site, device.as_deref()),
+        browser: browser(&request, &site, &users),
+    };
+    match accounts.sign_in(attempt).await {
+        Ok(signed_in) => {
+            let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
+            site.admit(&mut response, &signed_in.entered.handle, &signed_in.device);
+            response
+        }
+        Err(SignInError::Wrong) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
+        Err(SignInError::TooMany { retry_after }) => again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooMany { retry_after }),
+        Err(SignInError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, SignInProblem::Busy),
+        Err(SignInError::NoRoleMapYet) => error::no_role_map_yet().respond(&request),
+        Err(SignInError::Refused(Refused::Disabled)) => error::disabled(&site.contact).respond(&request),
+        Err(SignInError::Refused(Refused::NoRole | Refused::MissingSource(_))) => {
+            error::no_role_here(&site.contact).respond(&request)
+        }
+        Err(SignInError::Refused(Refused::Store(_)) | SignInError::Store(_)) => {
+            error::store_unavailable("/sso/login").respond(&request)
+        }
+    }
+}
+
+/// The token of a form that nobody is signed in for: bound to the browser by the cookie that binds its logins.
+pub(super) fn form_token(site: &Site, binding: &Binding) -> String {
+    csrf::token(&site.ring, FORM, &binding.fingerprint())
+}
+
+/// Whether a form comes from a page that this browser was shown.
+pub(super) fn is_ours(request: &HttpRequest, site: &Site, token: &str) -> bool {
+    let bound = site.cookies.binding_in(request).map(|binding| binding.fingerprint());
+    let matches = bound.is_some_and(|bound| csrf::matches(&site.ring, FORM, &bound, token));
+    matches && csrf::is_own_form(request, site)
+}
+
+/// A token, and the cookie that goes with it where the browser has none.
+pub(super) fn new_form_token(request: &HttpRequest, site: &Site) -> (String, Option<String>) {
+    let (binding, cookie) = binding(request, site);
+    (form_token(site, &binding), cookie)
+}
+
+/// Who tries a password, as far as that is known.
+pub(super) fn origin<'a>(request: &HttpRequest, site: &Site, device: Option<&'a str>) -> Origin<'a> {
+    Origin { device, address: site.proxies.told(request) }
+}
+
+/// What the pages say of a password that was not changed; [`ChangeError::Store`] and [`ChangeError::NoPassword`] are not its.
+pub(super) fn problem_of(refused: ChangeError) -> (StatusCode, PasswordProblem) {
+    match refused {
+        ChangeError::Wrong | ChangeError::NoPassword => (StatusCode::FORBIDDEN, PasswordProblem::Wrong),
+        ChangeError::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, PasswordProblem::TooMany { retry_after }),
+        ChangeError::Unfit(unfit) => (StatusCode::BAD_REQUEST, unfit_problem(unfit)),
+        ChangeError::Busy | ChangeError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy),
+    }
+}
+
+pub(super) fn unfit_problem(unfit: Unfit) -> PasswordProblem {
+    match unfit {
+        Unfit::TooShort { min } => PasswordProblem::TooShort { minimum: min as u64 },
+        Unfit::TooLong => PasswordProblem::TooLong,
+        Unfit::Weak(feedback) => {
+            let warning = feedback.as_ref().and_then(|feedback| feedback.warning()).map(|warning| warning.to_string());
+            let suggestions = feedback.iter().flat_map(|feedback| feedback.suggestions()).map(ToString::to_string).collect();
+            PasswordProblem::Weak { warning, suggestions }
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! `/vestibule/people`: who is known here and what administrators do with them, as pages.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{Data, Form, Path, Query},
+};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::{
+    Local, Site, error,
+    home::provider_name,
+    methods::linked_identity,
+    pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
+    redirect,
+    visit::{Posted, Visit},
+};
+use crate::{
+    accounts,
+    check::Checker,
+    keys::{Keys, ManagedBy, Manager},
+    login::Login,
+    people::{Administrator, Known, People, PeopleError},
+    principal::LOCAL,
+    principals::Principals,
+    roles::RoleMaps,
+    users::Users,
+};
+
+const PLACE: Place = Place::People;
+const ON_A_PAGE: usize = 50;
+
+/// People that a search looks at. Beyond them an id or an address finds whoever it is.
+const MOST_SEARCHED: usize = 2000;
+
+#[derive(Deserialize)]
+pub(super) struct Which {
+    after: Option<String>,
+    q: Option<String>,
+}
+
+type Services = (Data<Checker>, Data<People>, Data<Users>, Data<Keys>, Data<Login>, Data<Principals>, Local, Data<RoleMaps>);
+
+struct Desk {
+    checker: Data<Checker>,
+    people: Data<People>,
+    users: Data<Users>,
+    keys: Data<Keys>,
+    login: Data<Login>,
+    principals: Data<Principals>,
+    local: Local,
+    role_maps: Data<RoleMaps>,
+}
+
+pub(super) async fn list(request: HttpRequest, which: Query<Which>, site: Data<Site>, services: Services) -> HttpResponse {
+    let desk = Desk::of(services);
+    match Visit::of_administrator(&request, &site, &desk.checker, PLACE).await {
+        Ok(visit) => desk.list(&visit, &which).await.unwrap_or_else(|cause| visit.unavailable(&cause)),
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn show(request: HttpRequest, id: Path<String>, site: Data<Site>, services: Services) -> HttpResponse {
+    let desk = Desk::of(services);
+    match Visit::of_administrator(&request, &site, &desk.checker, PLACE).await {
+        Ok(visit) => match desk.show(&visit, &id).await {
+            Ok(page) => page,
+            Err(error) => desk.told(&visit, &error),
+        },
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn act(
+    request: HttpRequest,
+    id: Path<String>,
+    form: Form<Posted>,
+    site: Data<Site>,
+    services: Services,
+) -> HttpResponse {
+    let desk = Desk::of(services);
+    let visit = match Visit::of_administrator(&request, &site, &desk.checker, PLACE).await {
+        Ok(visit) => visit,
+        Err(response) => return response,
+    };
+    if let Some(response) = visit.refuse(&form) {
+        return response;
+    }
+    match desk.act(&visit, &id, form.one("action").unwrap_or_default()).await {
+        Ok(response) => response,
+        Err(error) => desk.told(&visit, &error),
+    }
+}
+
+impl Desk {
+    fn of((checker, people, users, keys, login, principals, local, role_maps): Services) -> Self {
+        Self { checker, people, users, keys, login, principals, local, role_maps }
+    }
+
+    async fn list(&self, visit: &Visit<'_>, which: &Which) -> Result<HttpResponse, PeopleError> {
+        let query = which.q.as_deref().map(str::trim).unwrap_or_default();
+        let (found, next) = match query {
+            "" => self.people.list(which.after.as_deref(), ON_A_PAGE).await?,
+            query => (self.search(query).await?, None),
+        };
+        let next_href = next.map(|id| {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id).finish();
+            format!("{}?{query}", PLACE.href())
+        });
+        let people = found.iter().map(|known| self.line(visit, known)).collect();
+        let page = PeoplePage { frame: visit.frame(), people, query: query.to_owned(), next_href };
+        Ok(visit.show(StatusCode::OK, &page))
+    }
+
+    /// By id, by the address of a local account, and by what stands in name, address or role of the first people.
+    async fn search(&self, query: &str) -> Result<Vec<Known>, PeopleError> {
+        match self.people.get(query).await {
+            Err(PeopleError::NotFound) => {}
+            found => return found.map(|known| vec![known]),
+        }
+        let wanted = query.to_lowercase();
+        let (mut found, mut after, mut seen) = (Vec::new(), None::<String>, 0);
+        if let Some(email) = accounts::normal_email(query) {
+            match self.people.find(LOCAL, &email).await {
+                Err(PeopleError::NotFound) => {}
+                known => found.push(known?),
+            }
+        }
+        while seen < MOST_SEARCHED && found.len() < ON_A_PAGE {
+            let (people, next) = self.people.list(after.as_deref(), 2 * ON_A_PAGE).await?;
+            seen += people.len();
+            let fits = |known: &Known| self.words(known).to_lowercase().contains(&wanted);
+            let known_before: Vec<String> = found.iter().map(|known| known.user.id.clone()).collect();
+            found.extend(people.into_iter().filter(|known| fits(known) && !known_before.contains(&known.user.id)));
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
+    fn words(&self, Known { user, grant }: &Known) -> String {
+        let identity = self.checker.identity(&user.id, &user.identities, grant);
+        let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
+        format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "))
+    }
+
+    fn line(&self, visit: &Visit<'_>, Known { user, grant }: &Known) -> PersonLine {
+        let identity = self.checker.identity(&user.id, &user.identities, grant);
+        let name = identity.name().to_owned();
+        PersonLine {
+            email: Some(identity.email.clone()).filter(|email| !email.is_empty() && *email != name),
+            name,
+            role: grant.role.as_ref().map(ToString::to_string),
+            teams: grant.teams.iter().map(ToString::to_string).collect(),
+            last_sign_in: user.signed_in,
+            methods: user.identities.iter().map(|identity| self.method(&identity.provider)).collect(),
+            disabled: user.disabled,
+            is_you: user.id == visit.user(),
+            id: user.id.clone(),
+        }
+    }
+
+    fn method(&self, provider: &str) -> String {
+        provider_name(&self.login, provider).unwrap_or_else(|| text("methods-password", &[]))
+    }
+
+    async fn show(&self, visit: &Visit<'_>, id: &str) -> Result<HttpResponse, PeopleError> {
+        let known = self.people.get(id).await?;
+        let Some(by) = visit.administrator() else { return Err(PeopleError::NotFound) };
+        let sessions = self.users.sessions(id).await?.len() as u64;
+        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
+        let keys = self.keys.list(&manager, Some(id), None, self.keys.settings().max_per_user).await?.keys.len() as u64;
+        let power = match self.people.judge(by, &known) {
+            Ok(()) => Power::May,
+            Err(PeopleError::Oneself) => Power::Yourself,
+            Err(_) => Power::Above,
+        };
+        let Known { user, grant } = known;
+        let identity = self.checker.identity(&user.id, &user.identities, &grant);
+        let name = identity.name().to_owned();
+        let invite_href = user.local_account().filter(|_| self.local.is_some() && !user.disabled).map(|account| {
+            let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
+            format!("{}?{query}", Place::Invitations.href())
+        });
+        let page = PersonPage {
+            frame: visit.frame(),
+            email: Some(identity.email).filter(|email| !email.is_empty()),
+            name,
+            role: grant.role.as_ref().map(ToString::to_string),
+            line: grant.rule.as_ref().and_then(|rule| self.role_maps.current().map.line_of(rule)),
+            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            teams: grant.teams.iter().map(ToString::to_string).collect(),
+            first_seen: user.created,
+            last_sign_in: user.signed_in,
+            identities: user.identities.iter().map(|identity| linked_identity(identity, &self.login, false)).collect(),
+            pinned: user.pinned.is_some(),
+            disabled: user.disabled,
+            sessions,
+            keys,
+            power,
+            invite_href,
+            csrf: visit.csrf(),
+            id: user.id,
+        };
+        Ok(visit.show(StatusCode::OK, &page))
+    }
+
+    async fn act(&self, visit: &Visit<'_>, id: &str, action: &str) -> Result<HttpResponse, PeopleError> {
+        let Some(by) = visit.administrator() else { return Ok(visit.foreign_form()) };
+        let to = match action {
+            "delete" => self.people.delete(by, id).await.map(|_| PLACE.href().to_owned())?,
+            action => self.change(by, id, action).await?.map_or_else(|| PLACE.href().to_owned(), |()| address_of(id)),
+        };
+        self.principals.forget_person(id);
+        Ok(redirect(StatusCode::SEE_OTHER, &to))
+    }
+
+    /// `None` for what is no action of the page's.
+    async fn change(&self, by: Administrator<'_>, id: &str, action: &str) -> Result<Option<()>, PeopleError> {
+        match action {
+            "disable" => self.people.disable(by, id).await.map(drop)?,
+            "enable" => self.people.enable(by, id).await.map(drop)?,
+            "end_sessions" => self.people.end_sessions(by, id).await?,
+            _ => return Ok(None),
+        }
+        Ok(Some(()))
+    }
+
+    fn told(&self, visit: &Visit<'_>, error: &PeopleError) -> HttpResponse {
+        match error {
+            PeopleError::NotFound => error::no_such_person().respond(visit.request),
+            PeopleError::Above | PeopleError::Oneself => error::not_yours_to_change().respond(visit.request),
+            PeopleError::Read(_) | PeopleError::Write(_) | PeopleError::Contended => visit.unavailable(error),
+        }
+    }
+}
+
+fn address_of(id: &str) -> String {
+    format!("{}/{id}", PLACE.href())
+}

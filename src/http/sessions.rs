@@ -1,0 +1,93 @@
+//! `/vestibule/sessions`: a person's own sessions, as a page.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{Data, Form},
+};
+
+use super::{
+    Site,
+    api::{refused::Refused, sessions::end_one},
+    home::provider_name,
+    pages::{Place, SessionLine, SessionsPage, browser},
+    visit::{Posted, Visit},
+};
+use crate::{
+    check::Checker,
+    login::Login,
+    principals::Principals,
+    secret::Digest,
+    store::ReadError,
+    users::{Listed, Users, UsersError},
+};
+
+const PLACE: Place = Place::Sessions;
+
+type Services = (Data<Checker>, Data<Users>, Data<Login>, Data<Principals>);
+
+pub(super) async fn show(request: HttpRequest, site: Data<Site>, (checker, users, login, _): Services) -> HttpResponse {
+    match Visit::begin(&request, &site, &checker, PLACE).await {
+        Ok(visit) => page(&visit, &users, &login).await.unwrap_or_else(|cause| visit.unavailable(&cause)),
+        Err(response) => response,
+    }
+}
+
+pub(super) async fn act(
+    request: HttpRequest,
+    form: Form<Posted>,
+    site: Data<Site>,
+    (checker, users, _, principals): Services,
+) -> HttpResponse {
+    let visit = match Visit::begin(&request, &site, &checker, PLACE).await {
+        Ok(visit) => visit,
+        Err(response) => return response,
+    };
+    if let Some(response) = visit.refuse(&form) {
+        return response;
+    }
+    let ended = match form.one("action") {
+        Some("end") => end(&visit, &form, &users, &principals).await,
+        Some("end_others") => end_others(&visit, &users, &principals).await,
+        _ => return visit.foreign_form(),
+    };
+    match ended {
+        Ok(()) => visit.back(),
+        Err(cause) => visit.unavailable(&cause),
+    }
+}
+
+async fn page(visit: &Visit<'_>, users: &Users, login: &Login) -> Result<HttpResponse, ReadError> {
+    let sessions = users.sessions(visit.user()).await?;
+    let own = visit.session();
+    let (own_first, others): (Vec<_>, Vec<_>) = sessions.iter().partition(|session| session.id == own);
+    let lines = own_first.into_iter().chain(others).map(|session| line(session, &own, login)).collect();
+    let page = SessionsPage { frame: visit.frame(), sessions: lines, csrf: visit.csrf() };
+    Ok(visit.show(StatusCode::OK, &page))
+}
+
+/// One that has ended already has ended: the page says what there is.
+async fn end(visit: &Visit<'_>, form: &Posted, users: &Users, principals: &Principals) -> Result<(), UsersError> {
+    let Some(handle) = form.one("session_id").and_then(Digest::from_hex) else { return Ok(()) };
+    match end_one(users, principals, visit.user(), &handle).await {
+        Err(Refused::Users(error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn end_others(visit: &Visit<'_>, users: &Users, principals: &Principals) -> Result<(), UsersError> {
+    users.end_sessions(visit.user(), Some(&visit.session())).await?;
+    principals.forget_person(visit.user());
+    Ok(())
+}
+
+fn line(Listed { id, session }: &Listed, own: &Digest, login: &Login) -> SessionLine {
+    SessionLine {
+        id: id.to_hex(),
+        browser: session.agent.as_deref().and_then(browser),
+        provider: provider_name(login, &session.provider),
+        begun: session.created,
+        last_used: session.last_seen,
+        is_this_browser: id == own,
+    }
+}

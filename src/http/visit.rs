@@ -1,0 +1,164 @@
+//! A visit to one of our own pages: who is signed in, what is round their page, and whether a form is theirs.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
+use serde::Deserialize;
+
+use super::{
+    FormTargets, Scripts, Site, csrf, error,
+    home::account,
+    links::login_href,
+    page_with,
+    pages::{self, Account, Frame, Nav, Place},
+    redirect,
+};
+use crate::{
+    check::{By, Checker, Credential, Recognised, Unrecognised},
+    keys::Keys,
+    people::Administrator,
+    principals::SignedIn,
+    return_to::ReturnTo,
+    secret::Digest,
+};
+
+/// The fields of a form, some of which may stand in it several times.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Posted(Vec<(String, String)>);
+
+/// Somebody who is signed in, at one of the pages.
+pub(super) struct Visit<'a> {
+    pub site: &'a Site,
+    pub request: &'a HttpRequest,
+    pub place: Place,
+    pub caller: Recognised,
+    cookie: String,
+}
+
+impl Posted {
+    /// What stands in a field; nothing where it is empty, or where it is not clear which one counts.
+    pub fn one(&self, name: &str) -> Option<&str> {
+        let mut values = self.all(name);
+        let value = values.next().filter(|value| !value.is_empty())?;
+        values.next().is_none().then_some(value)
+    }
+
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A field with a value a line, or with commas between them.
+    pub fn listed(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.all(name).flat_map(|text| text.split(['\n', ','])).map(str::trim).filter(|text| !text.is_empty())
+    }
+}
+
+impl<'a> Visit<'a> {
+    /// Whoever visits; otherwise what to answer: nobody who is signed in is sent to sign in, and comes back here.
+    pub async fn begin(request: &'a HttpRequest, site: &'a Site, checker: &Checker, place: Place) -> Result<Self, HttpResponse> {
+        let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(place));
+        let cookie = site.cookies.session_in(request).ok_or_else(sign_in)?;
+        match checker.recognise(Ok(Credential::Session(&cookie))).await {
+            Ok(caller) => Ok(Self { site, request, place, caller, cookie }),
+            Err(Unrecognised::Unauthenticated(_)) => Err(sign_in()),
+            Err(Unrecognised::Unavailable(cause)) => {
+                tracing::error!(%cause, "who is signed in can't be looked up");
+                Err(error::store_unavailable(place.href()).respond(request))
+            }
+        }
+    }
+
+    /// The same for a page that is for administrators.
+    pub async fn of_administrator(
+        request: &'a HttpRequest,
+        site: &'a Site,
+        checker: &Checker,
+        place: Place,
+    ) -> Result<Self, HttpResponse> {
+        let visit = Self::begin(request, site, checker, place).await?;
+        if visit.administrator().is_some() { Ok(visit) } else { Err(error::for_administrators().respond(request)) }
+    }
+
+    /// What to answer to a form that is none of this page's own.
+    pub fn refuse(&self, form: &Posted) -> Option<HttpResponse> {
+        let token = form.one("csrf").unwrap_or_default();
+        let ours =
+            csrf::is_own_form(self.request, self.site) && csrf::matches(&self.site.ring, self.place.href(), &self.cookie, token);
+        if ours {
+            return None;
+        }
+        tracing::warn!(reason = "not from our own page", page = self.place.href(), "a form refused");
+        Some(self.foreign_form())
+    }
+
+    pub fn foreign_form(&self) -> HttpResponse {
+        error::foreign_form(self.place.label(), self.place.href()).respond(self.request)
+    }
+
+    /// What this page's forms carry.
+    pub fn csrf(&self) -> String {
+        csrf::token(&self.site.ring, self.place.href(), &self.cookie)
+    }
+
+    /// The id of the session that the visit is made by.
+    pub fn session(&self) -> Digest {
+        Digest::of(self.cookie.as_bytes())
+    }
+
+    pub fn user(&self) -> &str {
+        &self.caller.judged.identity.user
+    }
+
+    pub fn signed_in(&self) -> &SignedIn {
+        match &self.caller.by {
+            By::Session(signed_in) => signed_in,
+            By::Key(_) | By::Token(_) => unreachable!("a visit begins with a session's cookie"),
+        }
+    }
+
+    /// Whether the sign-in is fresh enough for what can't be taken back; otherwise where to sign in.
+    pub fn sign_in_first(&self, keys: &Keys) -> Option<String> {
+        (!keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.place))
+    }
+
+    /// What to answer to a form that takes a fresh sign-in, and was opened while it was one still.
+    pub fn refuse_stale(&self, keys: &Keys) -> Option<HttpResponse> {
+        self.sign_in_first(keys).map(|href| error::sign_in_again(&href).respond(self.request))
+    }
+
+    pub fn administrator(&self) -> Option<Administrator<'_>> {
+        let judged = &self.caller.judged;
+        let role = judged.grant.role.as_ref().filter(|role| self.site.admin_roles.contains(role))?;
+        Some(Administrator { user: &judged.identity.user, role })
+    }
+
+    /// The person, by the best name that is known.
+    pub fn account(&self) -> Account {
+        account(&self.caller.judged)
+    }
+
+    pub fn frame(&self) -> Frame {
+        let (name, administrator) = (self.account().name, self.administrator().is_some());
+        Frame::of(&self.site.brand).with_nav(Nav { name, administrator, current: Some(self.place) })
+    }
+
+    /// The page as an answer; our own script may run on it.
+    pub fn show(&self, status: StatusCode, page: &impl askama::Template) -> HttpResponse {
+        page_with(status, pages::render(page), &FormTargets::OwnOnly, &Scripts::Of(&self.site.public_url))
+    }
+
+    /// Back to the page, after a form that has done what it is for.
+    pub fn back(&self) -> HttpResponse {
+        redirect(StatusCode::SEE_OTHER, self.place.href())
+    }
+
+    /// What could not be looked up or changed.
+    pub fn unavailable(&self, cause: &impl std::fmt::Display) -> HttpResponse {
+        tracing::error!(%cause, page = self.place.href(), "a page can't be shown, or not be followed");
+        error::store_unavailable(self.place.href()).respond(self.request)
+    }
+}
+
+/// A sign-in that leads back to a page.
+fn sign_in_href(place: Place) -> String {
+    login_href(&ReturnTo::parse(place.href(), "").unwrap_or_else(|_| ReturnTo::root()), None)
+}

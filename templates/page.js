@@ -1,0 +1,19 @@
+// Copy buttons: they appear only where copying works, and say that they have copied.
+for (const button of document.querySelectorAll("button[data-copied]")) {
+  const box = button.closest(".copyable");
+  const status = box.querySelector("[role=status]");
+  const text = box.querySelector("code");
+  const copy = async () => {
+    status.textContent = "";
+    try {
+      await navigator.clipboard.writeText(text.textContent);
+      status.textContent = button.dataset.copied;
+      button.textContent = button.dataset.copied;
+    } catch {
+      // The browser refused: selected text is copied by hand.
+      getSelection().selectAllChildren(text);
+    }
+  };
+  button.addEventListener("click", copy);
+  button.hidden = !navigator.clipboard;
+}
