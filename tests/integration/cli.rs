@@ -11,7 +11,7 @@ use crate::support::pod::{Pod, PodOptions};
 use crate::support::scratch::Scratch;
 
 /// Runs the binary with nothing of our own environment that could configure it.
-fn vestibule(arguments: &[&str]) -> Output {
+pub fn vestibule(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vestibule")).args(arguments).env_clear().output().expect("the binary was built")
 }
 
@@ -116,8 +116,9 @@ async fn every_refusal_is_a_line_with_its_request_id_also_where_only_warnings_ar
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_nothing_configured_log_and_page_say_what_is_on_and_what_to_do_next() {
-    let pod = Pod::start(PodOptions::new()).await;
+async fn where_nobody_can_sign_in_log_and_page_say_what_is_on_and_what_to_do_next() {
+    let nobody = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
+    let pod = Pod::start(nobody).await;
     let page = Agent::new().get(&pod.public("/sso/login")).await;
     assert_eq!(page.status, 200);
     let log = pod.log();

@@ -58,13 +58,20 @@ impl Reply {
         self.status
     }
 
+    /// The value of a cookie that the answer sets.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.headers.get_all("set-cookie").iter().filter_map(|line| line.to_str().ok());
+        let mut values = lines.filter_map(|line| line.split(';').next()?.strip_prefix(&format!("{name}=")));
+        values.next().map(str::to_owned)
+    }
+
     #[track_caller]
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     #[track_caller]
-    fn assert(&self, status: u16, code: &str) {
+    pub fn assert(&self, status: u16, code: &str) {
         assert_eq!((self.status, self.json()["error"].as_str()), (status, Some(code)), "{self:?}");
         assert!(self.json()["error_description"].as_str().is_some_and(|text| text.ends_with('.')), "{self:?}");
     }
@@ -79,7 +86,7 @@ impl Reply {
 }
 
 /// Any call, with headers as they stand.
-async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Reply {
+pub async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Reply {
     let mut request = http_client().request(method, pod.public(path));
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -92,7 +99,7 @@ async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)], b
     Reply { status, headers, text: answer.text().await.expect("the answer comes whole") }
 }
 
-async fn call(pod: &Pod, by: By<'_>, method: Method, path: &str, body: Option<Value>) -> Reply {
+pub async fn call(pod: &Pod, by: By<'_>, method: Method, path: &str, body: Option<Value>) -> Reply {
     let mut headers = by.headers();
     headers.extend(body.is_some().then(|| ("content-type", "application/json".to_owned())));
     let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -143,6 +150,6 @@ pub async fn status(pod: &Pod, key: &str) -> u16 {
     check(pod, key).await.status
 }
 
-async fn until_status(pod: &Pod, key: &str, expected: u16) {
+pub async fn until_status(pod: &Pod, key: &str, expected: u16) {
     until(&format!("{expected} for the key"), PATIENCE, async || (status(pod, key).await == expected).then_some(())).await;
 }

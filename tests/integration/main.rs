@@ -1,5 +1,6 @@
 //! Everything that is shown on real peers, in one binary.
 
+mod accounts;
 mod apps;
 mod browser;
 mod cache;

@@ -43,7 +43,8 @@ async fn provider(id: &str, name: &str, pod: &PodOptions) -> (Idp, ProviderSecti
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_and_fits_in_light_and_dark_and_at_phone_width() {
-    let (choice, bare) = tokio::join!(choice(), Pod::start(PodOptions::new()));
+    let nobody = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
+    let (choice, bare) = tokio::join!(choice(), Pod::start(nobody));
     let directory = artifacts("browser").join("pages");
     let (user, password) = ALICE;
     let arguments = [&choice.pod.public(""), &bare.public(""), "corp", user, password, &directory.to_string_lossy()];

@@ -105,7 +105,7 @@ impl Site {
 
     /// A login as far as the address on this pod that finishes it.
     pub async fn callback(&self, pod: usize, agent: &Agent) -> String {
-        let page = agent.get(&self.pods[pod].public("/sso/login?rd=%2F")).await;
+        let page = agent.get(&self.pods[pod].public("/sso/login?provider=corp&rd=%2F")).await;
         let back = agent.follow_until(page, |target| target.path().starts_with("/sso/callback")).await;
         let mut callback = back.location().unwrap_or_else(|| panic!("no callback: {}", back.body));
         callback.set_port(Some(self.pods[pod].public_port())).expect("http has ports");

@@ -254,10 +254,18 @@ impl Page {
         targets.filter(|url| url.scheme().starts_with("http")).collect()
     }
 
+    /// All forms of the page, in their order.
+    pub fn forms(&self) -> Vec<Form> {
+        let forms = self.body.split("<form").skip(1);
+        forms.filter_map(|rest| self.form_of(&rest[..rest.find("</form>").unwrap_or(rest.len())])).collect()
+    }
+
     fn try_form(&self) -> Option<Form> {
-        let start = self.body.find("<form")?;
-        let rest = &self.body[start..];
-        let form = &rest[..rest.find("</form>").unwrap_or(rest.len())];
+        self.forms().into_iter().next()
+    }
+
+    /// What stands between a form's tags.
+    fn form_of(&self, form: &str) -> Option<Form> {
         let action = attribute(form, "action").unwrap_or_default();
         // A box that isn't ticked sends nothing.
         let is_sent = |input: &&str| {

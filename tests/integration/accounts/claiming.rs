@@ -1,0 +1,219 @@
+//! Taking an invitation up: once, whole, and by nobody else.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{ANOTHER, PASSWORD, Village, claim, claim_with, claims_of, get, get_token, post, sign_in_by_json};
+use crate::keys::{By, call, send, status};
+use crate::support::http_client;
+
+const NO_INVITATION: &str = "This invitation is not valid any more, or never was. Ask whoever invited you for a new one.";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_goes_from_pod_to_pod_and_is_taken_up_once() {
+    let village = Village::new().await;
+    let admin = village.resident("admin@example.com", "proxy_admin").await;
+    let wanted = json!({"user_email": "Ada@Example.com", "user_role": "internal_user", "teams": ["research"], "duration": "2d"});
+    let made = post(village.pod(0), admin.by(), "/vestibule/api/invitations", wanted).await;
+    assert_eq!(made.status(), 201, "{made:?}");
+    let (made, id) = (made.json(), made.json()["id"].as_str().unwrap().to_owned());
+    let link = super::link_in(made["invitation_link"].as_str().expect("a link"));
+    let secret = link.split('.').nth(1).expect("a link has a secret").to_owned();
+    assert_eq!((&made["user_email"], &made["is_accepted"]), (&json!("ada@example.com"), &json!(false)));
+
+    let listed = get(village.pod(2), admin.by(), "/vestibule/api/invitations").await;
+    assert!(!listed.to_string().contains(&secret), "a list shows the id alone");
+    for number in 0..4 {
+        let opened = get_token(village.pod(number), &link).await;
+        assert_eq!((opened.status(), &opened.json()["user_email"]), (200, &json!("ada@example.com")));
+        assert!(opened.json()["login_url"].as_str().unwrap().ends_with("/sso/login"), "{opened:?}");
+        assert_eq!(opened.cookie("vestibule"), None);
+    }
+    let people = get(village.pod(2), admin.by(), "/vestibule/api/people").await;
+    assert_eq!(people["people"].as_array().unwrap().len(), 1, "opening it makes nobody: {people}");
+
+    let token = get_token(village.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
+    let user = claims_of(&token)["user_id"].clone();
+    let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD, "key": true});
+    let claimed = claim_with(village.pod(1), &token, body.clone()).await;
+    assert_eq!(claimed.status(), 200, "{claimed:?}");
+    let told = claimed.json();
+    assert_eq!((&told["user_id"], &told["user_role"]), (&user, &json!("internal_user")));
+    let cookie = claimed.cookie("vestibule").expect("a session");
+    assert_eq!(village.passing(&cookie).await, 3);
+    for pod in &village.site.pods {
+        assert_eq!(status(pod, told["key"].as_str().expect("a key")).await, 200);
+    }
+    let me = get(village.pod(2), By::Page(&cookie), "/sso/session").await;
+    assert_eq!((&me["teams"], &me["provider"]), (&json!(["research"]), &json!("local")));
+
+    let again = claim_with(village.pod(2), &token, body).await;
+    again.assert(401, "invalid_token");
+    assert_eq!(again.cookie("vestibule"), None);
+    let listed = get(village.pod(2), admin.by(), "/vestibule/api/invitations").await;
+    let ours = listed["invitations"].as_array().unwrap().iter().find(|one| one["id"] == json!(id)).expect("it is listed");
+    assert_eq!(ours["is_accepted"], json!(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_hundred_claims_at_once_over_three_pods_one_succeeds() {
+    let village = Village::new().await;
+    let link = village.invite("ada@example.com", "internal_user");
+    let token = get_token(village.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
+    let user = claims_of(&token)["user_id"].clone();
+    let claims = (0..100).map(|number| {
+        let (pod, token) = (village.pod(number), token.as_str());
+        let password = format!("{PASSWORD}-{number}");
+        let body = json!({"invitation_link": link, "user_id": user, "password": password});
+        async move { (claim_with(pod, token, body).await, password) }
+    });
+    let (mut won, mut lost) = (Vec::new(), 0);
+    for (reply, password) in join_all(claims).await {
+        match reply.status() {
+            200 => won.push((reply.cookie("vestibule").expect("a session"), password)),
+            401 => lost += 1,
+            other => panic!("{other}: {reply:?}"),
+        }
+        assert_eq!(reply.cookie("vestibule").is_some(), reply.status() == 200, "no failed claim sets a cookie");
+    }
+    assert_eq!((won.len(), lost), (1, 99));
+    let (cookie, password) = &won[0];
+    assert_eq!(village.passing(cookie).await, 3);
+    assert_eq!(sign_in_by_json(village.pod(2), "ada@example.com", password, &[]).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_wrong_with_a_claim_the_same_two_sentences_tell_it() {
+    let village = Village::new().await;
+    let (link, other) = (village.invite("ada@example.com", "team"), village.invite("bob@example.com", "team"));
+    let token_of = async |link: &str| get_token(village.pod(0), link).await.json()["token"].as_str().unwrap().to_owned();
+    let (token, other_token) = (token_of(&link).await, token_of(&other).await);
+    let user_of = |token: &str| claims_of(token)["user_id"].as_str().unwrap().to_owned();
+    let (user, other_user) = (user_of(&token), user_of(&other_token));
+    let altered = format!("{}A", &token[..token.len() - 1]);
+    let unknown = format!("{}.{}", "01a220c6-1a6a-7cf0-b9ec-6f5616152820", "x".repeat(43));
+    let id = link.split('.').next().expect("a link has an id").to_owned();
+    let wrong_secret = format!("{id}.{}", "x".repeat(43));
+    let key = "sk-IC2twwxlIe2uz7dubuIYKTv27VFRMUax8Cbc76U27Cd9mBvizw".to_owned();
+    let mut told = Vec::new();
+    for (token, link, user) in [
+        (&other_token, &link, &user),
+        (&token, &other, &user),
+        (&token, &link, &other_user),
+        (&token, &id, &user),
+        (&token, &wrong_secret, &user),
+        (&token, &unknown, &user),
+        (&altered, &link, &user),
+        (&key, &link, &user),
+        (&String::new(), &link, &user),
+    ] {
+        told.push(
+            claim_with(village.pod(1), token, json!({"invitation_link": link, "user_id": user, "password": PASSWORD})).await,
+        );
+    }
+    for link in [&unknown, &wrong_secret, &id, &String::new(), &"%ff".to_owned()] {
+        told.push(get_token(village.pod(2), link).await);
+        told.push(send(village.pod(2), Method::GET, &format!("/onboarding/get_token?id={link}"), &[], None).await);
+    }
+    for reply in &told {
+        reply.assert(401, "invalid_token");
+        assert_eq!(reply.json()["error_description"], NO_INVITATION);
+        assert_eq!(reply.cookie("vestibule"), None);
+    }
+    let page =
+        crate::support::agent::Agent::new().get(&village.pod(0).public(&format!("/onboarding?invite_link={unknown}"))).await;
+    assert_eq!(page.status, 401);
+    assert!(page.body.contains("Ask whoever invited you for a new one."), "{}", page.body);
+    assert_eq!(claim(village.pod(0), &link, PASSWORD).await.status(), 200, "nothing of this has used it up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_onboarding_token_opens_nothing_else() {
+    let village = Village::new().await;
+    let link = village.invite("ada@example.com", "proxy_admin");
+    let token = get_token(village.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
+    let bearer = format!("Bearer {token}");
+    assert_eq!(village.site.ask(1, ("authorization", &bearer)).await.status, 401);
+    for path in ["/vestibule/api/keys", "/vestibule/api/people", "/vestibule/api/invitations", "/sso/session"] {
+        let reply = send(village.pod(1), Method::GET, path, &[("authorization", &bearer)], None).await;
+        assert_eq!(reply.status(), 401, "{path}: {reply:?}");
+    }
+    let application = "/sso/key/generate?response_type=oauth_token";
+    assert_eq!(send(village.pod(1), Method::GET, application, &[("authorization", &bearer)], None).await.status(), 401);
+    let cookie = format!("vestibule={token}");
+    assert_eq!(village.site.ask(1, ("cookie", &cookie)).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_finished_claim() {
+    let mut village = Village::new().await;
+    let email = "ada@example.com";
+    village.resident(email, "team").await;
+    let (mut finished, mut open) = (0, 0);
+    let mut password = PASSWORD.to_owned();
+    for round in 0..12_u64 {
+        let link = village.invite(email, "team");
+        let token = get_token(village.pod(1), &link).await.json()["token"].as_str().unwrap().to_owned();
+        let body =
+            json!({"invitation_link": link, "user_id": claims_of(&token)["user_id"], "password": format!("{ANOTHER}-{round}")});
+        let request = http_client().post(village.pod(0).public("/onboarding/claim_token"));
+        let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
+        let sent = tokio::spawn(request.body(body.to_string()).send());
+        // From before anything is read until after everything is written.
+        tokio::time::sleep(Duration::from_millis(round * 40)).await;
+        village.site.pods[0].kill9();
+        let answered = sent.await.expect("the request ends").is_ok();
+        village.site.restart(0).await;
+        let before = sign_in_by_json(village.pod(1), email, &password, &[]).await.status();
+        let after = sign_in_by_json(village.pod(2), email, &format!("{ANOTHER}-{round}"), &[]).await.status();
+        let is_open = get_token(village.pod(1), &link).await.status() == 200;
+        match (before, after, is_open) {
+            (200, 401, true) => open += 1,
+            (401, 200, false) => {
+                finished += 1;
+                password = format!("{ANOTHER}-{round}");
+            }
+            half => panic!("round {round}: {half:?}"),
+        }
+        assert!(!answered || !is_open, "what was answered was done");
+        forget_guesses(&village).await;
+    }
+    println!("{finished} claims were finished, {open} invitations stayed open");
+    assert!(finished > 0 && open > 0, "{finished} finished, {open} open");
+}
+
+/// The rounds take more tries than strangers have.
+async fn forget_guesses(village: &Village) {
+    for node in &village.redis.nodes {
+        for name in node.keys().await {
+            let name = String::from_utf8(name).expect("our keys are text");
+            if name.contains(":counter:guess:") {
+                // A replica refuses, and follows.
+                let _ = node.try_call(&["DEL", &name]).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_makes_a_password_weak_is_told_and_changes_nothing() {
+    let village = Village::new().await;
+    let link = village.invite("ada@example.com", "team");
+    for (password, told) in [
+        ("short", "at least 12 characters"),
+        ("password1234", "too easy to guess"),
+        ("ada@example.com", "too easy to guess"),
+        (&"long-".repeat(30), "at most 128 bytes"),
+    ] {
+        let reply = claim(village.pod(0), &link, password).await;
+        reply.assert(400, "weak_password");
+        let said: Value = reply.json();
+        assert!(said["error_description"].as_str().unwrap().contains(told), "{said}");
+    }
+    assert_eq!(claim(village.pod(0), &link, PASSWORD).await.status(), 200);
+    let reply = call(village.pod(0), By::Key("sk-1"), Method::GET, "/vestibule/api/invitations", None).await;
+    assert_eq!(reply.status(), 401);
+}

@@ -1,0 +1,174 @@
+//! Signing in with a password, and not by guessing; changing it.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{ANOTHER, LOCAL, PASSWORD, Village, get, post, sign_in, sign_in_by_json};
+use crate::keys::By;
+use crate::support::agent::Agent;
+use crate::support::pod::{Pod, PodOptions};
+use crate::support::steps::session_of;
+
+const ADA: &str = "ada@example.com";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_signs_in_on_any_pod_and_leads_where_the_person_wanted_to_go() {
+    let village = Village::new().await;
+    let ada = village.resident(ADA, "internal_user").await;
+    let agent = Agent::new();
+    let page = sign_in(village.pod(0), &agent, "/sso/login?rd=%2Fui%2F%3Fa%3D1", ADA, ANOTHER).await;
+    assert_eq!(page.status, 401, "{}", page.body);
+    assert!(page.body.contains(ADA) && !page.body.contains(ANOTHER), "{}", page.body);
+    let page = agent.submit(&page.form(), &[("user_email", "ADA@example.com"), ("password", PASSWORD)]).await;
+    assert_eq!(page.status, 303, "{}", page.body);
+    assert_eq!(page.location().expect("a way on").path(), "/ui/");
+    let first = session_of(&agent);
+    assert_eq!(village.passing(&first).await, 3);
+    let page = sign_in(village.pod(0), &agent, "/sso/login", ADA, PASSWORD).await;
+    assert_eq!(page.status, 303);
+    let second = session_of(&agent);
+    assert_ne!(first, second, "a new handle after each sign-in");
+    assert_eq!((village.passing(&first).await, village.passing(&second).await), (0, 3), "it replaces the one before");
+    assert_eq!(village.passing(&ada.cookie).await, 3, "another browser's stays");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_of_another_browser_or_page_signs_nobody_in() {
+    let village = Village::new().await;
+    village.resident(ADA, "team").await;
+    let pod = village.pod(0);
+    let page = Agent::new().get(&pod.public("/sso/login")).await;
+    let form = page.form();
+    let filled = [("user_email", ADA), ("password", PASSWORD)];
+    let elsewhere = Agent::new();
+    assert_eq!(elsewhere.submit(&form, &filled).await.status, 403, "without the cookie");
+    elsewhere.get(&pod.public("/sso/login")).await;
+    assert_eq!(elsewhere.submit(&form, &filled).await.status, 403, "with another browser's");
+    let own = elsewhere.get(&pod.public("/sso/login")).await.form();
+    let fields: Vec<(&str, &str)> = own.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let fields = [&fields[..], &filled].concat();
+    let foreign = elsewhere.post_with(own.action.as_str(), &fields, &[("sec-fetch-site", "cross-site")]).await;
+    assert_eq!(foreign.status, 403);
+    let by_json = sign_in_by_json(pod, ADA, PASSWORD, &[("origin", "https://evil.example.com")]).await;
+    by_json.assert(403, "access_denied");
+    assert_eq!(sign_in_by_json(pod, ADA, PASSWORD, &[]).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_finishes_an_applications_flow() {
+    let village = Village::new().await;
+    village.resident(ADA, "internal_user").await;
+    let (pod, agent) = (village.pod(0), Agent::new());
+    let wanted = "/sso/key/generate?response_type=oauth_token&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fcb&state=s-1";
+    let page = agent.get(&pod.public(wanted)).await;
+    assert_eq!(page.status, 302);
+    let at_sign_in = agent.get(&crate::support::steps::at(pod, &page.location().expect("the sign-in"))).await;
+    let page = agent.submit(&at_sign_in.form(), &[("user_email", ADA), ("password", PASSWORD)]).await;
+    let consent = agent.get(&crate::support::steps::at(pod, &page.location().expect("back to the application's request"))).await;
+    assert_eq!(consent.status, 200, "{}", consent.body);
+    let given = agent.submit(&consent.form(), &[("decision", "allow")]).await;
+    let back = given.location().unwrap_or_else(|| panic!("{}: {}", given.status, given.body));
+    let parameter = |name: &str| back.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    assert_eq!(parameter("state").as_deref(), Some("s-1"));
+    assert_eq!(crate::keys::status(village.pod(2), &parameter("access_token").expect("a key")).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_is_slowed_over_all_pods_and_nobody_is_locked_out_who_has_been_there() {
+    let village = Village::new().await;
+    let ada = village.resident(ADA, "team").await;
+    let mut tries = 0;
+    let slowed = loop {
+        let reply = sign_in_by_json(village.pod(tries), ADA, ANOTHER, &[]).await;
+        match reply.status() {
+            401 => tries += 1,
+            429 => break reply,
+            other => panic!("{other}: {reply:?}"),
+        }
+        assert!(tries <= 40, "nobody is slowed");
+    };
+    slowed.assert(429, "slow_down");
+    assert_eq!(tries, 20, "the pods count together");
+    assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 429, "a stranger, even with the password");
+    let device = format!("vestibule-device={}", ada.device);
+    assert_eq!(sign_in_by_json(village.pod(2), ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200);
+    // Whoever it is that doesn't exist is slowed alike.
+    for number in 0..20 {
+        assert_eq!(sign_in_by_json(village.pod(number), "nobody@example.com", ANOTHER, &[]).await.status(), 401);
+    }
+    sign_in_by_json(village.pod(0), "nobody@example.com", ANOTHER, &[]).await.assert(429, "slow_down");
+    let page = sign_in(village.pod(0), &Agent::new(), "/sso/login", ADA, PASSWORD).await;
+    assert_eq!(page.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_trusted_proxy_an_address_is_slowed_for_all_accounts_together() {
+    let options = PodOptions { further: format!("{LOCAL}trusted_proxies: [127.0.0.0/8]\n"), ..PodOptions::new() };
+    let pod = Pod::start(options).await;
+    let from = |address: &'static str| [("x-forwarded-for", address)];
+    let mut tries = 0;
+    while sign_in_by_json(&pod, &format!("p{tries}@example.com"), ANOTHER, &from("192.0.2.7")).await.status() == 401 {
+        tries += 1;
+        assert!(tries <= 200, "nobody is slowed");
+    }
+    assert_eq!(tries, 100);
+    assert_eq!(sign_in_by_json(&pod, "other@example.com", ANOTHER, &from("192.0.2.7")).await.status(), 429);
+    assert_eq!(sign_in_by_json(&pod, "other@example.com", ANOTHER, &from("192.0.2.8")).await.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_password_ends_every_other_session_on_every_pod() {
+    let village = Village::new().await;
+    let ada = village.resident(ADA, "team").await;
+    let other = sign_in_by_json(village.pod(2), ADA, PASSWORD, &[]).await.cookie("vestibule").expect("a session");
+    assert_eq!(village.passing(&other).await, 3);
+    let change = async |current: &str, new: &str| {
+        let body = json!({"current_password": current, "new_password": new});
+        post(village.pod(0), ada.by(), "/vestibule/api/password", body).await
+    };
+    change(ANOTHER, ANOTHER).await.assert(403, "invalid_grant");
+    change(PASSWORD, "password1234").await.assert(400, "weak_password");
+    assert_eq!(village.passing(&other).await, 3);
+    assert_eq!(change(PASSWORD, ANOTHER).await.status(), 200);
+    let gone = async || (village.passing(&other).await == 0).then_some(());
+    crate::support::wait::until("the other session to end everywhere", std::time::Duration::from_secs(2), gone).await;
+    assert_eq!(village.passing(&ada.cookie).await, 3, "the one by which it was changed goes on");
+    assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
+    assert_eq!(sign_in_by_json(village.pod(1), ADA, ANOTHER, &[]).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others() {
+    let village = Village::new().await;
+    let ada = village.resident(ADA, "team").await;
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0";
+    let mut others = Vec::new();
+    for number in 0..3 {
+        let reply = sign_in_by_json(village.pod(number), ADA, PASSWORD, &[("user-agent", agent)]).await;
+        others.push(reply.cookie("vestibule").expect("a session"));
+    }
+    let sessions =
+        async || get(village.pod(1), ada.by(), "/vestibule/api/sessions").await["sessions"].as_array().unwrap().clone();
+    let listed = sessions().await;
+    assert_eq!(listed.len(), 4);
+    assert_eq!(listed.iter().filter(|session| session["current"] == json!(true)).count(), 1);
+    assert_eq!(listed.iter().filter(|session| session["user_agent"] == json!(agent)).count(), 3);
+    for cookie in &others {
+        assert!(!serde_json::to_string(&listed).unwrap().contains(cookie.as_str()), "a list holds no cookie");
+    }
+    let digest = vestibule::secret::Digest::of(others[0].as_bytes()).to_hex();
+    let end = async |id: &str, by: By<'_>| {
+        crate::keys::call(village.pod(2), by, Method::DELETE, &format!("/vestibule/api/sessions/{id}"), None).await
+    };
+    let bob = village.resident("bob@example.com", "team").await;
+    end(&digest, bob.by()).await.assert(404, "not_found");
+    assert_eq!(end(&digest, ada.by()).await.status(), 200);
+    let gone = async || (village.passing(&others[0]).await == 0).then_some(());
+    crate::support::wait::until("one session to end everywhere", std::time::Duration::from_secs(2), gone).await;
+    assert_eq!(sessions().await.len(), 3);
+    let rest = crate::keys::call(village.pod(0), ada.by(), Method::DELETE, "/vestibule/api/sessions", None).await;
+    assert_eq!(rest.status(), 200, "{rest:?}");
+    let gone = async || (village.passing(&others[1]).await + village.passing(&others[2]).await == 0).then_some(());
+    crate::support::wait::until("all others to end everywhere", std::time::Duration::from_secs(2), gone).await;
+    assert_eq!((village.passing(&ada.cookie).await, sessions().await.len()), (3, 1));
+}

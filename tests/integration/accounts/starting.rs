@@ -1,0 +1,79 @@
+//! How the first person gets in: by the link that is printed, or by one that the operator makes.
+
+use super::{LOCAL, PASSWORD, Village, claim, get, get_token, invite, link_in};
+use crate::keys::By;
+use crate::support::pod::{Pod, PodOptions};
+
+const PRINTED: &str = "sets a password here, once and within an hour";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_nothing_configured_the_printed_link_makes_the_first_administrator_once() {
+    let pod = Pod::start(PodOptions::new()).await;
+    let printed = pod.log();
+    assert_eq!(printed.matches(PRINTED).count(), 1, "{printed}");
+    let link = link_in(&printed);
+    let claimed = claim(&pod, &link, PASSWORD).await;
+    assert_eq!((claimed.status(), &claimed.json()["user_role"]), (200, &"proxy_admin".into()), "{claimed:?}");
+    let cookie = claimed.cookie("vestibule").expect("a session");
+    let people = get(&pod, By::Page(&cookie), "/vestibule/api/people").await;
+    assert_eq!(people["people"][0]["user_email"], "admin@localhost", "{people}");
+    assert_eq!(claim(&pod, &link, PASSWORD).await.status(), 401);
+    let later = pod.log();
+    let in_the_log = later.lines().filter(|line| line.contains("INFO") || line.contains("WARN"));
+    let secret = link.split('.').nth(1).expect("a link has a secret");
+    assert!(in_the_log.clone().count() > 5 && in_the_log.clone().all(|line| !line.contains(secret)), "{later}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_another_way_in_nothing_is_printed() {
+    let off = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
+    let mut elsewhere = PodOptions { further: LOCAL.to_owned(), ..PodOptions::new() };
+    // Not a loopback address, and nobody's: whoever reaches the machine could read what a pod prints there.
+    elsewhere.further.push_str("admin_roles: []\n");
+    for options in [off, elsewhere] {
+        let pod = Pod::start(options).await;
+        assert!(!pod.log().contains("invite_link="), "{}", pod.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_redis_the_log_says_how_to_begin_and_the_command_lets_anybody_in_again() {
+    let redis = crate::support::redis::Standalone::start(crate::support::redis::Options::default()).await;
+    let (_ring, ring_file) = crate::support::pod::key_ring();
+    let mut options = PodOptions::new();
+    options.store = vec![format!("url: {}", redis.url())];
+    options.key_ring_file = Some(ring_file);
+    options.further = LOCAL.to_owned();
+    let mut pod = Pod::start(options).await;
+    let how = "`vestibule invite --role proxy_admin --config …` prints a link";
+    let told = async || pod.log().contains(how).then_some(());
+    crate::support::wait::until("the log to say how to begin", std::time::Duration::from_secs(10), told).await;
+    assert!(!pod.log().contains("invite_link="), "{}", pod.log());
+    for _ in 0..2 {
+        let output = invite(&pod, &["--role", "proxy_admin"]);
+        assert!(output.status.success(), "{output:?}");
+        let link = link_in(&String::from_utf8_lossy(&output.stdout));
+        assert_eq!(get_token(&pod, &link).await.json()["user_email"], "admin@localhost");
+        assert_eq!(claim(&pod, &link, PASSWORD).await.status(), 200);
+    }
+    pod.restart().await;
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    assert_eq!(pod.log().matches(how).count(), 1, "there is somebody by now: {}", pod.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_that_the_command_can_not_make_is_told_with_what_to_do() {
+    let village = Village::new().await;
+    let told = |arguments: &[&str]| {
+        let output = invite(village.pod(0), arguments);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    assert!(told(&["--role", "king"]).contains("the role map doesn't list the role"));
+    assert!(told(&["--role", "team", "--email", "nobody"]).contains("it is no email address"));
+    assert!(told(&["--role", "team", "--duration", "31d"]).contains("from a minute to 30 days"));
+    let memory = Pod::start(PodOptions::new()).await;
+    let output = invite(&memory, &["--role", "proxy_admin"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && told.contains("start it anew, and it prints a link"), "{told}");
+}
