@@ -9,6 +9,7 @@ pub(super) mod invitations;
 pub(super) mod keys;
 mod password;
 mod people;
+mod redirects;
 pub(super) mod refused;
 pub(super) mod role_map;
 pub(super) mod sessions;
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Scope {
         .service(keys::all())
         .service(keys::one())
         .service(keys::regenerate())
+        .service(redirects::all())
         .service(sessions::all())
         .service(sessions::one())
         .service(identities::all())

@@ -33,7 +33,8 @@ pub(super) fn all() -> Resource {
 }
 
 pub(super) fn one() -> Resource {
-    resource("/keys/{id}", "DELETE")
+    resource("/keys/{id}", "PATCH, DELETE")
+        .route(web::patch().to(async |request, id, body, services| answer(narrow(request, id, body, services).await)))
         .route(web::delete().to(async |request, id, services| answer(revoke(request, id, services).await)))
 }
 
@@ -59,6 +60,22 @@ async fn list(request: HttpRequest, (site, checker, keys, _): Services) -> Resul
     let page = keys.list(&manager(&caller), user.as_deref(), after, limit).await?;
     let listed: Vec<Value> = page.keys.iter().map(|key| shown(key, &checker)).collect();
     Ok(json(StatusCode::OK, value!({"keys": listed, "next": page.next.map(|id| id.to_string())})))
+}
+
+/// Takes away from what a key gives (RFC 5789); nothing that is sent ever adds to it.
+async fn narrow(
+    request: HttpRequest,
+    id: Path<String>,
+    body: Body,
+    (site, checker, keys, principals): Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
+    let mut fields = fields(&request, body, &caller)?;
+    let limits = read_limits(&mut fields, &checker)?;
+    fields.finish()?;
+    let key = keys.narrow(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, &limits).await?;
+    principals.forget_key(key.id);
+    Ok(json(StatusCode::OK, shown(&key, &checker)))
 }
 
 async fn revoke(
@@ -101,12 +118,7 @@ pub(in crate::http) fn manager(caller: &Recognised) -> Manager<'_> {
 }
 
 fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
-    let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
-    let limits = Limits {
-        role: fields.parsed("user_role", role)?,
-        teams: fields.list("teams", MOST_TEAMS, team)?,
-        paths: fields.some_of("paths", MOST_PATHS, path)?.unwrap_or_default(),
-    };
+    let limits = read_limits(&mut fields, checker)?;
     let wish = Wish {
         user: fields.text("user_id")?,
         alias: fields.parsed("key_alias", alias)?,
@@ -118,6 +130,15 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
     };
     fields.finish()?;
     Ok(wish)
+}
+
+fn read_limits(fields: &mut Fields, checker: &Checker) -> Result<Limits, Refused> {
+    let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
+    Ok(Limits {
+        role: fields.parsed("user_role", role)?,
+        teams: fields.list("teams", MOST_TEAMS, team)?,
+        paths: fields.some_of("paths", MOST_PATHS, path)?.unwrap_or_default(),
+    })
 }
 
 fn alias(text: &str) -> Result<String, &'static str> {

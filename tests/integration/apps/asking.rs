@@ -1,6 +1,10 @@
 //! A person is asked, agrees or doesn't, and the application learns of it where it said.
 
+use reqwest::Method;
+use serde_json::json;
+
 use super::{EDITOR, address, asked, assert_sealed, decide, fields, for_redirect, key_at_check};
+use crate::keys::{self, By};
 use crate::login::one_pod::OnePod;
 use crate::shared::deployment;
 use crate::support::agent::Agent;
@@ -112,6 +116,16 @@ async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_al
     assert_eq!(agent.submit(&keys.form(), &forget).await.status, 303);
     assert!(asks(&agent, &path, &by_click).await, "it is taken back");
     assert!(!agent.get(&site.pod.public("/vestibule/keys")).await.body.contains("name=\"redirect_uri\""));
+
+    // The same by JSON.
+    decide(&agent, &agent.get(&site.pod.public(&path)).await, "allow").await;
+    let session = session_of(&agent);
+    let redirects = "/vestibule/api/redirects";
+    let listed = async || keys::call(&site.pod, By::Page(&session), Method::GET, redirects, None).await.json();
+    assert_eq!(listed().await["redirect_uris"], json!(["https://app.example.com/cb"]));
+    let one = format!("{redirects}?redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb");
+    assert_eq!(keys::call(&site.pod, By::Page(&session), Method::DELETE, &one, None).await.status(), 200);
+    assert_eq!(listed().await["redirect_uris"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use reqwest::Method;
+use serde_json::{Value, json};
 use vestibule::clock::{Clock, SystemClock};
 use vestibule::secret::{KeyRing, RingKeys};
 use vestibule::store::{Records, Ttl};
 use vestibule::users::User;
 
-use super::{By, Made, PATIENCE, check, check_at, make, status, until_status};
+use super::{By, KEYS, Made, PATIENCE, call, check, check_at, make, status, until_status};
 use crate::cache::site::Site;
 use crate::store::{PREFIX, connection, start};
 use crate::support::deployment::ROLE_MAP;
@@ -75,6 +76,29 @@ pub async fn change_user(store: &str, key_ring: &Path, id: &str, change: impl Fn
 async fn role(pod: &Pod, key: &str) -> String {
     let answer = check(pod, key).await;
     if answer.status == 200 { answer.one("x-auth-request-role").to_owned() } else { answer.status.to_string() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_narrowed_later_too_and_never_widened() {
+    let keyed = Keyed::start().await;
+    let narrow = async |pod: usize, by: By<'_>, body: Value| {
+        let path = format!("{KEYS}/{}", keyed.made.id);
+        call(&keyed.site.pods[pod], by, Method::PATCH, &path, Some(body)).await
+    };
+    assert_eq!(role(&keyed.site.pods[1], &keyed.made.key).await, "proxy_admin");
+    let narrowed = narrow(0, keyed.by(), json!({"user_role": "team", "paths": ["/ui/**"]})).await;
+    assert_eq!((narrowed.status(), &narrowed.json()["user_role"]), (200, &json!("team")), "{narrowed:?}");
+    keyed.until_role(&keyed.made.key, "team").await;
+    assert_eq!(check_at(&keyed.site.pods[1], &keyed.made.key, "/v1/models").await.status, 403);
+
+    for wider in [json!({"user_role": "proxy_admin"}), json!({"paths": ["/**"]}), json!({}), json!({"teams": ["research"]})] {
+        assert_eq!(narrow(1, keyed.by(), wider).await.status(), 200);
+    }
+    keyed.until_role(&keyed.made.key, "team").await;
+    assert_eq!(check_at(&keyed.site.pods[0], &keyed.made.key, "/v1/models").await.status, 403);
+    narrow(0, keyed.by(), json!({"paths": []})).await.assert(400, "invalid_request");
+    narrow(0, keyed.by(), json!({"duration": "1d"})).await.assert(400, "invalid_request");
+    narrow(0, By::Key(&keyed.made.key), json!({"user_role": "customer"})).await.assert(403, "access_denied");
 }
 
 #[tokio::test(flavor = "multi_thread")]

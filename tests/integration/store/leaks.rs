@@ -13,6 +13,7 @@ use url::Url;
 
 use super::PREFIX;
 use super::steps::DEADLINE;
+use crate::accounts::{self, Village};
 use crate::cache::site::{Browser, COOKIE, Site};
 use crate::keys::{self, By};
 use crate::support::agent::Agent;
@@ -50,6 +51,39 @@ async fn after_logins_and_logouts_redis_holds_nothing_secret_in_clear() {
     let found: Vec<&str> = secrets.found_in(&dump);
     assert!(found.is_empty(), "in clear in Redis: {found:?}");
     for pod in &site.pods {
+        let found = secrets.found_in(&[(Vec::new(), vec![pod.log().into_bytes()])]);
+        assert!(found.is_empty(), "in clear in the log: {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_invitations_and_passwords_redis_holds_nothing_secret_in_clear() {
+    let village = Village::new().await;
+    let mut secrets = Secrets(Vec::new());
+    let link = village.invite("ada@example.com", "internal_user");
+    secrets.add("invitation", link.split('.').nth(1).expect("a link has a secret"));
+    let open = village.invite("bob@example.com", "team");
+    secrets.add("open invitation", open.split('.').nth(1).expect("a link has a secret"));
+    let token = accounts::get_token(village.pod(0), &open).await.json()["token"].as_str().expect("a token").to_owned();
+    secrets.add("onboarding token", token.rsplit('.').next().expect("a JWT has a signature"));
+    let claimed = accounts::claim(village.pod(1), &link, accounts::PASSWORD).await;
+    for name in ["vestibule", "vestibule-device"] {
+        secrets.add(name, &claimed.cookie(name).expect("who has claimed has the cookie"));
+    }
+    let wrong = "a wrong password that somebody typed";
+    for (number, password) in [accounts::PASSWORD, accounts::ANOTHER, wrong].into_iter().enumerate() {
+        accounts::sign_in_by_json(village.pod(number), "ada@example.com", password, &[]).await;
+        secrets.add("password", password);
+    }
+    for personal in ["ada@example.com", "bob@example.com", "$argon2id$"] {
+        secrets.add("personal", personal);
+    }
+    let dump = village.redis.dump().await;
+    let (kinds, kept) = (kinds(&dump), ["identity", "session", "user", "password", "invitation", "counter"].map(str::to_owned));
+    assert!(kinds.is_superset(&kept.into()), "{kinds:?}");
+    let found = secrets.found_in(&dump);
+    assert!(found.is_empty(), "in clear in Redis: {found:?}");
+    for pod in &village.site.pods {
         let found = secrets.found_in(&[(Vec::new(), vec![pod.log().into_bytes()])]);
         assert!(found.is_empty(), "in clear in the log: {found:?}");
     }

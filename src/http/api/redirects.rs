@@ -1,0 +1,45 @@
+//! `/vestibule/api/redirects`: where a person's keys go without their being asked again.
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource,
+    http::StatusCode,
+    web::{self, Data},
+};
+use serde_json::json as value;
+
+use super::{
+    Intent, Refused, answer, caller,
+    fields::{Fields, required_text},
+    json, resource,
+    sessions::in_person,
+};
+use crate::{
+    check::Checker,
+    http::Site,
+    keys::Keys,
+    users::{Users, UsersError},
+};
+
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>);
+
+pub(super) fn all() -> Resource {
+    resource("/redirects", "GET, DELETE")
+        .route(web::get().to(async |request, services| answer(list(request, services).await)))
+        .route(web::delete().to(async |request, services| answer(forget(request, services).await)))
+}
+
+async fn list(request: HttpRequest, (site, checker, keys, users): Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Look).await?)?;
+    let trusted = users.trusted(&caller.judged.identity.user).await.map_err(UsersError::from)?;
+    Ok(json(StatusCode::OK, value!({ "redirect_uris": trusted })))
+}
+
+/// The person is asked again before a key goes there. One that is not remembered need not be forgotten.
+async fn forget(request: HttpRequest, (site, checker, keys, users): Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Change).await?)?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let redirect_uri = required_text(&mut query, "redirect_uri")?;
+    query.finish()?;
+    users.distrust(&caller.judged.identity.user, &redirect_uri).await?;
+    Ok(json(StatusCode::OK, value!({"redirect_uri": redirect_uri, "deleted": true})))
+}
