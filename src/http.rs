@@ -3,6 +3,7 @@
 pub mod admin;
 mod api;
 mod apps;
+mod binding;
 pub mod check;
 mod cookies;
 mod cors;

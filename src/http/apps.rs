@@ -19,13 +19,12 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Site,
     api::manager,
-    cors, csrf, error,
-    home::account,
-    keys,
+    cors, csrf, error, keys,
     links::login_href,
     page_with,
     pages::{self, AppKey, Consent, Frame, Warning},
     redirect,
+    visit::account,
 };
 use crate::{
     access::Places,

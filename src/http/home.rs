@@ -4,15 +4,11 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 
 use super::{
     Site,
-    pages::{Account, Home, Place, Rule},
+    pages::{Home, Place, Rule},
     redirect,
     visit::Visit,
 };
-use crate::{
-    check::Checker,
-    login::Login,
-    principal::{Judged, LOCAL},
-};
+use crate::{check::Checker, login::Login, principal::LOCAL};
 
 pub(super) async fn to_home() -> HttpResponse {
     redirect(StatusCode::FOUND, Place::Account.href())
@@ -27,7 +23,7 @@ pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<C
 
 fn home(visit: &Visit<'_>, login: &Login) -> Home {
     let (judged, session) = (&visit.caller.judged, &visit.signed_in().session);
-    let account = account(judged);
+    let account = visit.account();
     let email = Some(judged.identity.email.clone()).filter(|email| !email.is_empty() && *email != account.name);
     Home {
         frame: visit.frame(),
@@ -45,10 +41,4 @@ fn home(visit: &Visit<'_>, login: &Login) -> Home {
 pub(super) fn provider_name(login: &Login, id: &str) -> Option<String> {
     let name = || login.providers().get(id).map_or_else(|| id.to_owned(), |known| known.name().to_owned());
     (id != LOCAL).then(name)
-}
-
-/// The person, by the best name that is known.
-pub(super) fn account(judged: &Judged) -> Account {
-    let role = judged.grant.role.as_ref().map(|role| role.to_string());
-    Account { name: judged.identity.name().to_owned(), role }
 }

@@ -8,18 +8,19 @@ use actix_web::{
 use serde::Deserialize;
 
 use super::{
-    Apps, Local, Site, apps, error,
+    Apps, Local, Site, apps,
+    binding::{binding, new_form_token},
+    error,
     links::login_href,
     page,
     pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
-    passwords::new_form_token,
     redirect,
     request::user_agent,
 };
 use crate::{
     continuation::Continuation,
     login::{Browser, Callback, Login, Outcome},
-    oidc::{Binding, Provider},
+    oidc::Provider,
     return_to::{RefusedReturnTo, ReturnTo},
 };
 
@@ -169,16 +170,6 @@ pub(super) async fn callback(
 /// What a finished login leads to.
 fn go_on(site: &Site, continuation: &Continuation) -> HttpResponse {
     redirect(StatusCode::SEE_OTHER, &site.public_url.join(continuation.again().as_str()))
-}
-
-/// The browser's binding, and a cookie for it if it has none: one for all its tabs.
-pub(super) fn binding(request: &HttpRequest, site: &Site) -> (Binding, Option<String>) {
-    if let Some(known) = site.cookies.binding_in(request) {
-        return (known, None);
-    }
-    let value = Binding::new_cookie();
-    let binding = Binding::of_cookie(&value).expect("a new cookie has our form");
-    (binding, Some(value))
 }
 
 /// Parameters without a value are treated as if they were omitted (RFC 6749, section 3.1).

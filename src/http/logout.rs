@@ -11,10 +11,10 @@ use url::Url;
 use super::{
     FormTargets, Scripts, Site, csrf,
     error::{self, Failure},
-    home::account,
     page, page_with,
     pages::{self, AtProvider, Frame, SignOut, SignedOut},
     redirect,
+    visit::account,
 };
 use crate::{
     check::Checker,

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use super::{
     Local, Site,
+    binding::binding,
     home::provider_name,
-    login::binding,
     page,
     pages::{
         self, ChangePassword, LinkAway, LinkableProvider, LinkedIdentity, MethodsNotice, PasswordProblem, Place, SignInMethods,

@@ -8,8 +8,10 @@ use actix_web::{
 use zeroize::Zeroizing;
 
 use super::{
-    Local, Site, csrf, error,
-    login::{binding, sign_in_page, target_of},
+    Local, Site,
+    binding::is_ours,
+    error,
+    login::{sign_in_page, target_of},
     pages::{PasswordProblem, SignInProblem},
     redirect,
     request::browser,
@@ -18,13 +20,9 @@ use super::{
 use crate::{
     accounts::{Attempt, ChangeError, Origin, SignInError, Unfit},
     login::Login,
-    oidc::Binding,
     sign_ins::Refused,
     users::Users,
 };
-
-/// What the sign-in page's form is for.
-const FORM: &str = "sign-in";
 
 /// `POST /sso/login`.
 pub(super) async fn sign_in(
@@ -69,24 +67,6 @@ pub(super) async fn sign_in(
             error::store_unavailable("/sso/login").respond(&request)
         }
     }
-}
-
-/// The token of a form that nobody is signed in for: bound to the browser by the cookie that binds its logins.
-pub(super) fn form_token(site: &Site, binding: &Binding) -> String {
-    csrf::token(&site.ring, FORM, &binding.fingerprint())
-}
-
-/// Whether a form comes from a page that this browser was shown.
-pub(super) fn is_ours(request: &HttpRequest, site: &Site, token: &str) -> bool {
-    let bound = site.cookies.binding_in(request).map(|binding| binding.fingerprint());
-    let matches = bound.is_some_and(|bound| csrf::matches(&site.ring, FORM, &bound, token));
-    matches && csrf::is_own_form(request, site)
-}
-
-/// A token, and the cookie that goes with it where the browser has none.
-pub(super) fn new_form_token(request: &HttpRequest, site: &Site) -> (String, Option<String>) {
-    let (binding, cookie) = binding(request, site);
-    (form_token(site, &binding), cookie)
 }
 
 /// Who tries a password, as far as that is known.

@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use super::{
     FormTargets, Scripts, Site, csrf, error,
-    home::account,
     links::login_href,
     page_with,
     pages::{self, Account, Frame, Nav, Place},
@@ -15,6 +14,7 @@ use crate::{
     check::{By, Checker, Credential, Recognised, Unrecognised},
     keys::Keys,
     people::Administrator,
+    principal::Judged,
     principals::SignedIn,
     return_to::ReturnTo,
     secret::Digest,
@@ -131,7 +131,6 @@ impl<'a> Visit<'a> {
         Some(Administrator { user: &judged.identity.user, role })
     }
 
-    /// The person, by the best name that is known.
     pub fn account(&self) -> Account {
         account(&self.caller.judged)
     }
@@ -161,4 +160,10 @@ impl<'a> Visit<'a> {
 /// A sign-in that leads back to a page.
 fn sign_in_href(place: Place) -> String {
     login_href(&ReturnTo::parse(place.href(), "").unwrap_or_else(|_| ReturnTo::root()), None)
+}
+
+/// The person, by the best name that is known.
+pub(super) fn account(judged: &Judged) -> Account {
+    let role = judged.grant.role.as_ref().map(|role| role.to_string());
+    Account { name: judged.identity.name().to_owned(), role }
 }

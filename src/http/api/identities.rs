@@ -16,7 +16,7 @@ use super::{
 use crate::{
     check::{By, Checker},
     continuation::Continuation,
-    http::{Site, login::binding},
+    http::{Site, binding::binding},
     keys::Keys,
     login::Login,
     principals::Principals,

@@ -11,9 +11,11 @@ use super::LinkQuery;
 use crate::{
     accounts::{Accounts, Claim, ClaimError, Token},
     http::{
-        Local, Site, error, page,
+        Local, Site,
+        binding::{is_ours, new_form_token},
+        error, page,
         pages::{self, Frame, ONBOARDING_REFUSED, Onboarding, PasswordProblem},
-        passwords::{is_ours, new_form_token, unfit_problem},
+        passwords::unfit_problem,
         redirect,
         request::browser,
         visit::Posted,
