@@ -19,7 +19,6 @@ mod login;
 mod logout;
 mod methods;
 mod onboarding;
-pub mod pages;
 mod passwords;
 mod people;
 mod request;
@@ -48,7 +47,7 @@ use actix_web::{
 use drain::Drain;
 
 use crate::{
-    accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, people::People,
+    accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, pages, people::People,
     principal::Role, principals::Principals, roles::RoleMaps, secret::Handle, session::Limits, upstream::Upstream, users::Users,
 };
 

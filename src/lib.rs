@@ -16,6 +16,7 @@ pub mod app;
 pub mod config;
 
 pub mod http;
+pub mod pages;
 
 pub mod check;
 pub mod continuation;

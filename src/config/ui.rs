@@ -5,7 +5,7 @@ use std::fs;
 use super::decode::{Kind, Section, field};
 use super::mistakes::shown;
 use super::values;
-use crate::http::pages::{Brand, text};
+use crate::pages::{Brand, text};
 
 /// How the pages look, and what they say.
 #[derive(Clone, Debug)]

@@ -183,7 +183,7 @@ impl std::error::Error for BadColor {}
 mod tests {
     use super::*;
 
-    const STYLE: &str = include_str!("../../../templates/style.css");
+    const STYLE: &str = include_str!("../../templates/style.css");
 
     /// Every colour of a grid fine enough to have all hues, shades and greys.
     fn colors() -> impl Iterator<Item = Color> {

@@ -13,7 +13,7 @@ use fluent_bundle::{FluentArgs, FluentResource, FluentValue, concurrent::FluentB
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 use unic_langid::LanguageIdentifier;
 
-const ENGLISH_SOURCE: &str = include_str!("../../../templates/text/en.ftl");
+const ENGLISH_SOURCE: &str = include_str!("../../templates/text/en.ftl");
 
 static ENGLISH: LazyLock<Catalogue> =
     LazyLock::new(|| Catalogue::parse(ENGLISH_SOURCE.to_owned()).expect("a test reads the same file"));

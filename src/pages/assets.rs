@@ -37,10 +37,10 @@ pub enum Kind {
     PngLogo,
 }
 
-pub(super) static STYLE: File = File::built_in(Kind::Style, include_bytes!("../../../templates/style.css"));
-pub(super) static ICON: File = File::built_in(Kind::Icon, include_bytes!("../../../templates/icon.svg"));
-pub(super) static PAGE_SCRIPT: File = File::built_in(Kind::PageScript, include_bytes!("../../../templates/page.js"));
-pub(super) static CONTINUE_SCRIPT: File = File::built_in(Kind::ContinueScript, include_bytes!("../../../templates/continue.js"));
+pub(super) static STYLE: File = File::built_in(Kind::Style, include_bytes!("../../templates/style.css"));
+pub(super) static ICON: File = File::built_in(Kind::Icon, include_bytes!("../../templates/icon.svg"));
+pub(super) static PAGE_SCRIPT: File = File::built_in(Kind::PageScript, include_bytes!("../../templates/page.js"));
+pub(super) static CONTINUE_SCRIPT: File = File::built_in(Kind::ContinueScript, include_bytes!("../../templates/continue.js"));
 
 /// An SVG may bring styles of its own, and as a page of its own it must not run scripts.
 const SVG_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";

@@ -7,7 +7,7 @@ use askama::Template;
 use super::{Account, Frame, Place, filters};
 
 /// The configuration that [`NotConfigured`] shows as the next step.
-pub const EXAMPLE_CONFIG: &str = include_str!("../../../templates/example.yaml");
+pub const EXAMPLE_CONFIG: &str = include_str!("../../templates/example.yaml");
 
 /// The commands that it shows for that file.
 const EXAMPLE_COMMANDS: &str = "vestibule check-config --config vestibule.yaml\nvestibule --config vestibule.yaml";

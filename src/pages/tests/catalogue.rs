@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-const CATALOGUE: &str = include_str!("../../../../templates/text/en.ftl");
+const CATALOGUE: &str = include_str!("../../../templates/text/en.ftl");
 
 /// What the page of a failure says, each a message of its own.
 const OF_A_FAILURE: [&str; 3] = ["-title", "-happened", "-next"];
@@ -43,7 +43,8 @@ fn templates() -> Vec<(String, String)> {
 fn code() -> Vec<(String, String)> {
     let cut =
         |(name, text): (String, String)| (name, text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned());
-    files("src/http", "rs").into_iter().filter(|(name, _)| !name.contains("tests")).map(cut).collect()
+    let all = files("src/http", "rs").into_iter().chain(files("src/pages", "rs"));
+    all.filter(|(name, _)| !name.contains("tests")).map(cut).collect()
 }
 
 /// Messages with what stands in them.
