@@ -1,5 +1,7 @@
 //! Signing in with a password by the page's form, and what else the pages say of passwords.
 
+mod weakness;
+
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
@@ -12,7 +14,7 @@ use super::{
     binding::is_ours,
     error,
     login::{sign_in_page, target_of},
-    pages::{PasswordProblem, SignInProblem},
+    pages::{PasswordProblem, SignInProblem, text::text},
     redirect,
     request::browser,
     visit::Posted,
@@ -89,9 +91,11 @@ pub(super) fn unfit_problem(unfit: Unfit) -> PasswordProblem {
         Unfit::TooShort { min } => PasswordProblem::TooShort { minimum: min as u64 },
         Unfit::TooLong => PasswordProblem::TooLong,
         Unfit::Weak(feedback) => {
-            let warning = feedback.as_ref().and_then(|feedback| feedback.warning()).map(|warning| warning.to_string());
-            let suggestions = feedback.iter().flat_map(|feedback| feedback.suggestions()).map(ToString::to_string).collect();
-            PasswordProblem::Weak { warning, suggestions }
+            let warning = feedback.as_ref().and_then(|feedback| feedback.warning()).map(weakness::warning);
+            let suggestions = feedback.iter().flat_map(|feedback| feedback.suggestions());
+            let say = |id: &'static str| text(id, &[]);
+            let suggestions = suggestions.map(|suggestion| say(weakness::suggestion(*suggestion))).collect();
+            PasswordProblem::Weak { warning: warning.map(say), suggestions }
         }
     }
 }

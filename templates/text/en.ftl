@@ -123,6 +123,35 @@ password-problem-mismatch = The two passwords differ. Type the same one twice.
 password-problem-many = That was tried too often. Wait { $time }, then try again.
 password-problem-busy = Too many people are signing in right now. Wait a moment and try again.
 
+# What a strength check says of a weak password, and how it gets better.
+password-weak-rows = A row of keys is easy to guess.
+password-weak-keyboard = A short pattern on the keyboard is easy to guess.
+password-weak-repeats = Repeats such as “aaa” are easy to guess.
+password-weak-repeated-words = Repeats such as “abcabcabc” are hardly harder to guess than “abc”.
+password-weak-top-10 = It is one of the ten commonest passwords.
+password-weak-top-100 = It is one of the hundred commonest passwords.
+password-weak-common = It is a very common password.
+password-weak-similar = It is much like a common password.
+password-weak-sequences = Sequences such as abc or 6543 are easy to guess.
+password-weak-years = A recent year is easy to guess.
+password-weak-word = A word by itself is easy to guess.
+password-weak-dates = Dates are often easy to guess.
+password-weak-names = A name by itself is easy to guess.
+password-weak-common-names = Common names are easy to guess.
+password-better-few-words = Take a few words that don’t belong together.
+password-better-no-symbols = It needs no symbols, digits or capital letters.
+password-better-another-word = Add another word or two, uncommon ones.
+password-better-capitals = Capital letters don’t help much.
+password-better-all-uppercase = All capitals are almost as easy to guess as none.
+password-better-reversed = Words written backwards are hardly harder to guess.
+password-better-substitutions = Replacements such as “@” for “a” don’t help much.
+password-better-longer-keyboard = Take a longer pattern on the keyboard, with more turns.
+password-better-no-repeats = Avoid repeated words and letters.
+password-better-no-sequences = Avoid sequences.
+password-better-no-years = Avoid recent years.
+password-better-no-own-years = Avoid years that have to do with you.
+password-better-no-own-dates = Avoid dates and years that have to do with you.
+
 onboarding-title = Set your password
 onboarding-lead = You were invited to <bdi>{ $site }</bdi>.
 onboarding-lead-role = You were invited to <bdi>{ $site }</bdi>, with the role <bdi>{ $role }</bdi>.
