@@ -14,7 +14,7 @@ use crate::{
     session::Logout,
     sign_ins::{Above, Entered, Refused},
     store::Stored,
-    users::{self, Before, Identity, SignIn},
+    users::{self, Before, Identity, SignIn, UsersError},
 };
 
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -58,8 +58,8 @@ pub enum ClaimError {
     Busy,
     #[error("no role map has been read yet")]
     NoRoleMapYet,
-    #[error("the store: {0}")]
-    Store(String),
+    #[error(transparent)]
+    Store(UsersError),
 }
 
 impl Accounts {
@@ -120,7 +120,7 @@ impl Accounts {
                 return Ok(Claimed { entered, email: sign_in.identity.subject, key, device });
             }
         }
-        Err(ClaimError::Store("the person's records kept changing".into()))
+        Err(ClaimError::Store(UsersError::Contended))
     }
 
     /// One round; `None` when something has changed meanwhile.
@@ -218,14 +218,14 @@ impl From<Busy> for ClaimError {
 
 impl From<crate::store::ReadError> for ClaimError {
     fn from(error: crate::store::ReadError) -> Self {
-        Self::Store(error.to_string())
+        Self::Store(error.into())
     }
 }
 
 impl From<Refused> for ClaimError {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Store(error) => Self::Store(error.to_string()),
+            Refused::Store(error) => Self::Store(error),
             Refused::Disabled => Self::Invalid("the person is disabled"),
             Refused::NoRole | Refused::MissingSource(_) => Self::Invalid("the role map grants the person no role"),
         }

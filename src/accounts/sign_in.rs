@@ -47,8 +47,8 @@ pub enum SignInError {
     NoRoleMapYet,
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("the store: {0}")]
-    Store(String),
+    #[error(transparent)]
+    Store(UsersError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +63,8 @@ pub enum ChangeError {
     Unfit(#[from] Unfit),
     #[error("too many passwords are being checked at once")]
     Busy,
-    #[error("the store: {0}")]
-    Store(String),
+    #[error(transparent)]
+    Store(UsersError),
 }
 
 impl Accounts {
@@ -157,7 +157,7 @@ impl Accounts {
                 return Err(SignInError::Wrong);
             }
         }
-        Err(SignInError::Store("the person's record kept changing".into()))
+        Err(SignInError::Store(UsersError::Contended))
     }
 }
 
@@ -184,13 +184,13 @@ macro_rules! from_below {
 
         impl From<ReadError> for $error {
             fn from(error: ReadError) -> Self {
-                Self::Store(error.to_string())
+                Self::Store(error.into())
             }
         }
 
         impl From<Failed> for $error {
             fn from(error: Failed) -> Self {
-                Self::Store(error.to_string())
+                Self::Store(error.into())
             }
         }
     )+};
@@ -200,6 +200,6 @@ from_below!(SignInError, ChangeError);
 
 impl From<UsersError> for ChangeError {
     fn from(error: UsersError) -> Self {
-        Self::Store(error.to_string())
+        Self::Store(error)
     }
 }

@@ -102,6 +102,20 @@ async fn guessing_is_slowed_over_all_pods_and_nobody_is_locked_out_who_has_been_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_exist_costs_the_same_as_who_does() {
+    let village = Village::new().await;
+    village.resident(ADA, "team").await;
+    let mut cost = Vec::new();
+    for email in [ADA, "nobody@example.com", "no address", ADA] {
+        let before = village.site.commands(2).await;
+        let reply = sign_in_by_json(village.pod(2), email, ANOTHER, &[]).await;
+        reply.assert(401, "invalid_grant");
+        cost.push((village.site.commands(2).await - before, reply.json()));
+    }
+    assert!(cost[0].0 > 0.0 && cost.iter().all(|one| *one == cost[0]), "{cost:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn behind_a_trusted_proxy_an_address_is_slowed_for_all_accounts_together() {
     let options = PodOptions { further: format!("{LOCAL}trusted_proxies: [127.0.0.0/8]\n"), ..PodOptions::new() };
     let pod = Pod::start(options).await;
@@ -171,4 +185,29 @@ async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others
     let gone = async || (village.passing(&others[1]).await + village.passing(&others[2]).await == 0).then_some(());
     crate::support::wait::until("all others to end everywhere", std::time::Duration::from_secs(2), gone).await;
     assert_eq!((village.passing(&ada.cookie).await, sessions().await.len()), (3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_redis_is_away_nobody_is_told_that_a_password_is_wrong_and_nothing_is_used_up() {
+    let mut village = Village::new().await;
+    let ada = village.resident(ADA, "team").await;
+    let link = village.invite("bob@example.com", "team");
+    let token = super::get_token(village.pod(0), &link).await.json()["token"].as_str().expect("a token").to_owned();
+    let user = super::claims_of(&token)["user_id"].clone();
+    assert_eq!(village.passing(&ada.cookie).await, 3);
+    village.redis.nodes.iter_mut().for_each(crate::support::redis::Node::stop);
+    for password in [PASSWORD, ANOTHER] {
+        let reply = sign_in_by_json(village.pod(0), ADA, password, &[]).await;
+        assert_eq!((reply.status(), reply.cookie("vestibule")), (503, None), "{reply:?}");
+    }
+    let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD});
+    let claimed = super::claim_with(village.pod(1), &token, body).await;
+    assert_eq!((claimed.status(), claimed.cookie("vestibule")), (503, None), "{claimed:?}");
+    assert_eq!(super::get_token(village.pod(2), &link).await.status(), 503);
+    assert_eq!(village.passing(&ada.cookie).await, 3, "who is signed in stays so");
+    village.redis.nodes.iter_mut().for_each(crate::support::redis::Node::cont);
+    let back = async || (super::get_token(village.pod(0), &link).await.status() == 200).then_some(());
+    crate::support::wait::until("Redis to be back", std::time::Duration::from_secs(30), back).await;
+    assert_eq!(super::claim(village.pod(2), &link, PASSWORD).await.status(), 200);
+    assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 200);
 }

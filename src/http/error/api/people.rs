@@ -7,7 +7,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{CHALLENGE_INVALID, challenged, contended, failed, json, keys, read};
+use super::{CHALLENGE_INVALID, challenged, contended, failed, json, keys, read, users};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     http::api::role_map::AskError,
@@ -73,7 +73,7 @@ pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
         SignInError::Refused(sign_ins::Refused::NoRole | sign_ins::Refused::MissingSource(_)) => {
             json(StatusCode::FORBIDDEN, "access_denied", "No role is granted to the account.")
         }
-        SignInError::Refused(sign_ins::Refused::Store(_)) | SignInError::Store(_) => away(),
+        SignInError::Refused(sign_ins::Refused::Store(error)) | SignInError::Store(error) => users(error),
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn claim(error: &ClaimError) -> HttpResponse {
         ClaimError::Key(error) => keys(error),
         ClaimError::Busy => busy(),
         ClaimError::NoRoleMapYet => not_yet(),
-        ClaimError::Store(_) => away(),
+        ClaimError::Store(error) => users(error),
     }
 }
 
@@ -95,7 +95,7 @@ pub(super) fn password(error: &ChangeError) -> HttpResponse {
         ChangeError::TooMany { retry_after } => too_many(*retry_after),
         ChangeError::Unfit(unfit) => weak("new_password", unfit),
         ChangeError::Busy => busy(),
-        ChangeError::Store(_) => away(),
+        ChangeError::Store(error) => users(error),
     }
 }
 
@@ -130,8 +130,4 @@ fn busy() -> HttpResponse {
 
 fn not_yet() -> HttpResponse {
     json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "The role map has not been read yet. Try again soon.")
-}
-
-fn away() -> HttpResponse {
-    json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", super::UNCERTAIN)
 }
