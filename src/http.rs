@@ -1,6 +1,7 @@
 //! The edge: three listeners, their routes, and what every answer carries.
 
 pub mod admin;
+mod administration;
 mod api;
 mod apps;
 mod binding;
@@ -10,22 +11,15 @@ mod cors;
 mod csrf;
 pub mod drain;
 mod error;
-mod home;
-mod invitations;
 mod jwks;
-mod keys;
 mod links;
-mod login;
-mod logout;
-mod methods;
-mod onboarding;
+mod names;
+mod own;
 mod passwords;
-mod people;
 mod request;
 mod request_id;
-mod role_map;
 mod session;
-mod sessions;
+mod signing_in;
 mod visit;
 
 pub use apps::Apps;
@@ -121,12 +115,9 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
         app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
         let pages = web::scope("")
             .wrap(from_fn(request::observe))
-            .route("/", get().to(home::to_home))
-            .service(web::resource("/sso/login").route(get().to(login::begin)).post(passwords::sign_in))
-            // A head alone would use the login up and bring the browser nothing.
-            .route("/sso/callback", web::get().to(login::callback))
-            .route("/sso/callback/{provider}", web::get().to(login::callback))
-            .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
+            .configure(signing_in::routes)
+            .configure(own::routes)
+            .configure(administration::routes)
             .route("/sso/session", get().to(session::show))
             .service(
                 // A head alone would make a key that nobody sees.
@@ -136,18 +127,6 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
                     .route(web::post().to(apps::answer))
                     .route(web::method(Method::OPTIONS).to(apps::preflight)),
             )
-            .service(web::resource("/onboarding").route(get().to(onboarding::show)).post(onboarding::act))
-            .route("/onboarding/get_token", web::get().to(onboarding::get_token))
-            .route("/onboarding/claim_token", web::post().to(onboarding::claim_token))
-            .route("/vestibule", get().to(home::to_home))
-            .route("/vestibule/", get().to(home::show))
-            .service(web::resource(keys::PATH).route(get().to(keys::show)).post(keys::act))
-            .service(web::resource("/vestibule/sessions").route(get().to(sessions::show)).post(sessions::act))
-            .service(web::resource("/vestibule/sign-in").route(get().to(methods::show)).post(methods::act))
-            .route("/vestibule/people", get().to(people::list))
-            .service(web::resource("/vestibule/people/{id}").route(get().to(people::show)).post(people::act))
-            .service(web::resource("/vestibule/invitations").route(get().to(invitations::show)).post(invitations::act))
-            .service(web::resource("/vestibule/role-map").route(get().to(role_map::show)).post(role_map::act))
             .route(jwks::PATH, get().to(jwks::show))
             .route("/vestibule/assets/{name}", get().to(asset))
             .service(api::routes())

@@ -19,10 +19,10 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Site,
     api::manager,
-    cors, csrf, error, keys,
+    cors, csrf, error,
     links::login_href,
     page_with,
-    pages::{self, AppKey, Consent, Frame, Warning},
+    pages::{self, AppKey, Consent, Frame, Place, Warning},
     redirect,
     visit::account,
 };
@@ -54,7 +54,7 @@ pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Ch
     let desk = Desk { request: &request, site: &site, checker: &checker, services: &services };
     match Asked::parse(request.query_string(), &services.0.redirects) {
         Err(wrong) => refused(wrong),
-        Ok(Asked::Page) => redirect(StatusCode::FOUND, keys::PATH),
+        Ok(Asked::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
         Ok(Asked::Key(wanted)) => desk.asked(&wanted).await,
     }
 }

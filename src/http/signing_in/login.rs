@@ -7,20 +7,19 @@ use actix_web::{
 };
 use serde::Deserialize;
 
-use super::{
-    Apps, Local, Site, apps,
-    binding::{binding, new_form_token},
-    error,
-    links::login_href,
-    page,
-    pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
-    redirect,
-    request::user_agent,
-};
 use crate::{
     continuation::Continuation,
+    http::{
+        Apps, Local, Site, apps,
+        binding::{binding, new_form_token},
+        error,
+        links::login_href,
+        page, redirect,
+        request::user_agent,
+    },
     login::{Browser, Callback, Login, Outcome},
     oidc::Provider,
+    pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
     return_to::{RefusedReturnTo, ReturnTo},
 };
 

@@ -6,16 +6,16 @@ use actix_web::{
     web::{Data, Form},
 };
 
-use super::{
-    Site,
-    api::{refused::Refused, sessions::end_one},
-    home::provider_name,
-    pages::{Place, SessionLine, SessionsPage, browser},
-    visit::{Posted, Visit},
-};
 use crate::{
     check::Checker,
+    http::{
+        Site,
+        api::{refused::Refused, sessions::end_one},
+        names::provider_name,
+        visit::{Posted, Visit},
+    },
     login::Login,
+    pages::{Place, SessionLine, SessionsPage, browser},
     principals::Principals,
     secret::Digest,
     store::ReadError,

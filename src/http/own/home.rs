@@ -2,13 +2,12 @@
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 
-use super::{
-    Site,
+use crate::{
+    check::Checker,
+    http::{Site, names::provider_name, redirect, visit::Visit},
+    login::Login,
     pages::{Home, Place, Rule},
-    redirect,
-    visit::Visit,
 };
-use crate::{check::Checker, login::Login, principal::LOCAL};
 
 pub(super) async fn to_home() -> HttpResponse {
     redirect(StatusCode::FOUND, Place::Account.href())
@@ -35,10 +34,4 @@ fn home(visit: &Visit<'_>, login: &Login) -> Home {
         session_ends: session.created + visit.site.limits.absolute,
         idle_limit: Some(visit.site.limits.idle),
     }
-}
-
-/// What people call a provider; none for a password. One that is not configured any more has its id alone.
-pub(super) fn provider_name(login: &Login, id: &str) -> Option<String> {
-    let name = || login.providers().get(id).map_or_else(|| id.to_owned(), |known| known.name().to_owned());
-    (id != LOCAL).then(name)
 }

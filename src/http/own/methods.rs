@@ -7,23 +7,23 @@ use actix_web::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    Local, Site,
-    binding::binding,
-    home::provider_name,
-    page,
-    pages::{
-        self, ChangePassword, LinkAway, LinkableProvider, LinkedIdentity, MethodsNotice, PasswordProblem, Place, SignInMethods,
-    },
-    passwords::{origin, problem_of},
-    visit::{Posted, Visit},
-};
 use crate::{
     accounts::ChangeError,
     check::Checker,
     continuation::Continuation,
+    http::{
+        Local, Site,
+        binding::binding,
+        names::{linked_identity, provider_name},
+        page,
+        passwords::{origin, problem_of},
+        visit::{Posted, Visit},
+    },
     keys::Keys,
     login::Login,
+    pages::{
+        self, ChangePassword, LinkAway, LinkableProvider, LinkedIdentity, MethodsNotice, PasswordProblem, Place, SignInMethods,
+    },
     principal::{IdentityClaims, LOCAL},
     principals::Principals,
     return_to::ReturnTo,
@@ -195,19 +195,5 @@ impl Desk {
             Ok(Unlinked::Last | Unlinked::NotTheirs) => visit.back(),
             Err(cause @ (UsersError::Read(_) | UsersError::Write(_) | UsersError::Contended)) => visit.unavailable(&cause),
         }
-    }
-}
-
-/// An identity, as the pages list it.
-pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_unlinked: bool) -> LinkedIdentity {
-    let trust = crate::principal::EmailTrust::Always;
-    let account = identity.email(trust).or(identity.preferred_username()).unwrap_or(&identity.subject);
-    LinkedIdentity {
-        issuer: identity.issuer.clone(),
-        subject: identity.subject.clone(),
-        provider: provider_name(login, &identity.provider),
-        account: account.to_owned(),
-        verified: None,
-        may_be_unlinked,
     }
 }

@@ -13,13 +13,13 @@ use serde::Deserialize;
 use serde_json::json as value;
 use zeroize::Zeroizing;
 
-use super::{
-    Local, Site,
-    api::{self, fields::required_text, invitations::on, refused::Refused},
-    request::browser,
-};
 use crate::{
     accounts::{Claim, ClaimError, Claimed},
+    http::{
+        Local, Site,
+        api::{self, fields::required_text, invitations::on, refused::Refused},
+        request::browser,
+    },
     keys::Wish,
     users::Users,
 };

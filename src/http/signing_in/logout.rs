@@ -8,19 +8,18 @@ use actix_web::{
 use serde::Deserialize;
 use url::Url;
 
-use super::{
-    FormTargets, Scripts, Site, csrf,
-    error::{self, Failure},
-    page, page_with,
-    pages::{self, AtProvider, Frame, SignOut, SignedOut},
-    redirect,
-    visit::account,
-};
 use crate::{
     check::Checker,
+    http::{
+        FormTargets, Scripts, Site, csrf,
+        error::{self, Failure},
+        page, page_with, redirect,
+        visit::account,
+    },
     login::Login,
     metrics::{Metrics, Outcome},
     oidc::Provider,
+    pages::{self, AtProvider, Frame, SignOut, SignedOut},
     principal::LOCAL,
     principals::{Principals, SignedIn},
     secret::Digest,

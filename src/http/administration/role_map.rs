@@ -6,17 +6,17 @@ use actix_web::{
     web::{Data, Form},
 };
 
-use super::{
-    Site,
-    api::role_map::{AskError, Asked, Told, tell},
+use crate::{
+    check::Checker,
+    http::{
+        Site,
+        api::role_map::{AskError, Asked, Told, tell},
+        visit::{Posted, Visit},
+    },
     pages::{
         Access, Choice, ExplainForm, ExplainProblem, Explained, GivenTeam, HeldRule, InForce, NearMiss, Place, Reading,
         RefusedEdit, RoleMapPage, Rule,
     },
-    visit::{Posted, Visit},
-};
-use crate::{
-    check::Checker,
     people::People,
     principal::CredentialKind,
     roles::{Given, RoleMaps},

@@ -8,19 +8,18 @@ use actix_web::{
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{
-    Local, Site, error,
-    home::provider_name,
-    methods::linked_identity,
-    pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
-    redirect,
-    visit::{Posted, Visit},
-};
 use crate::{
     accounts,
     check::Checker,
+    http::{
+        Local, Site, error,
+        names::{linked_identity, provider_name},
+        redirect,
+        visit::{Posted, Visit},
+    },
     keys::{Keys, ManagedBy, Manager},
     login::Login,
+    pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
     people::{Administrator, Known, People, PeopleError},
     principal::LOCAL,
     principals::Principals,

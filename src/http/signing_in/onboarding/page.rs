@@ -14,17 +14,17 @@ use crate::{
         Local, Site,
         binding::{is_ours, new_form_token},
         error, page,
-        pages::{self, Frame, ONBOARDING_REFUSED, Onboarding, PasswordProblem},
         passwords::unfit_problem,
         redirect,
         request::browser,
         visit::Posted,
     },
+    pages::{self, Frame, ONBOARDING_REFUSED, Onboarding, PasswordProblem},
     users::Users,
 };
 
 /// A look at the page uses nothing up, however often and by whomever it is opened.
-pub(in crate::http) async fn show(
+pub(in crate::http::signing_in) async fn show(
     request: HttpRequest,
     query: Query<LinkQuery>,
     (site, local): (Data<Site>, Local),
@@ -33,7 +33,7 @@ pub(in crate::http) async fn show(
     form(&request, &site, accounts, query.link(), StatusCode::OK, None).await
 }
 
-pub(in crate::http) async fn act(
+pub(in crate::http::signing_in) async fn act(
     request: HttpRequest,
     posted: Form<Posted>,
     (site, local, users): (Data<Site>, Local, Data<Users>),

@@ -10,21 +10,19 @@ use actix_web::{
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{
-    Site,
-    api::manager,
-    pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
-    visit::{Posted, Visit},
-};
 use crate::{
     access::PathPattern,
     check::Checker,
+    http::{
+        Site,
+        api::manager,
+        visit::{Posted, Visit},
+    },
     keys::{Key, KeyId, Keys, KeysError, Lasting, Limits, Manager, Wish, is_alias},
+    pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
     principals::Principals,
     users::{Users, UsersError},
 };
-
-pub(super) const PATH: &str = "/vestibule/keys";
 
 const ON_A_PAGE: usize = 50;
 
@@ -101,7 +99,7 @@ impl<'a> Desk<'a> {
         let listed = self.keys.list(&self.manager(), None, after, ON_A_PAGE).await?;
         let next_href = listed.next.map(|id| {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id.to_string()).finish();
-            format!("{PATH}?{query}")
+            format!("{}?{query}", Place::Keys.href())
         });
         let trusted = self.users.trusted(&self.visit.caller.judged.identity.user).await?;
         let page_of_keys = KeysPage {
@@ -114,7 +112,7 @@ impl<'a> Desk<'a> {
             next_href,
             form: self.form(notes.typed),
             csrf: self.visit.csrf(),
-            action: PATH,
+            action: Place::Keys.href(),
         };
         Ok(self.visit.show(status, &page_of_keys))
     }

@@ -10,20 +10,20 @@ use actix_web::{
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{
-    Local, Site,
-    api::keys::{MOST_TEAMS, team},
-    error,
+use crate::{
+    accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
+    check::Checker,
+    http::{
+        Local, Site,
+        api::keys::{MOST_TEAMS, team},
+        error,
+        visit::{Posted, Visit},
+    },
+    keys::{self, Keys},
     pages::{
         Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
         Place,
     },
-    visit::{Posted, Visit},
-};
-use crate::{
-    accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
-    check::Checker,
-    keys::{self, Keys},
     people::{Administrator, People},
     principal::Role,
     roles::RoleMaps,
