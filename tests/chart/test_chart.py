@@ -187,6 +187,14 @@ class Refusals(unittest.TestCase):
             (upstream_credential(assertion={"keys": "x"}), "upstream_credential/assertion", "'keys' not allowed"),
             (upstream_credential(assertion={"authorization": "true"}), "assertion/authorization", "got string, want boolean"),
             (upstream_credential(assertion={"audience": ""}), "assertion/audience"),
+            ({"config": {"keys": {"admin_roles": ["a"]}}}, "config/keys", "additional properties 'admin_roles' not allowed"),
+            ({"config": {"admin_roles": ["a", "a"]}}, "config/admin_roles"),
+            ({"config": {"local_accounts": {"enabled": "yes"}}}, "config/local_accounts/enabled", "got string, want boolean"),
+            ({"config": {"local_accounts": {"password_min_length": 7}}}, "config/local_accounts/password_min_length", "minimum: got 7, want 8"),
+            ({"config": {"local_accounts": {"argon2": {"memory": "19MB"}}}}, "config/local_accounts/argon2/memory"),
+            ({"config": {"ui": {"name": "x" * 41}}}, "config/ui/name"),
+            ({"config": {"ui": {"accent": "red"}}}, "config/ui/accent"),
+            ({"config": {"ui": {"logo_file": "logo.svg"}}}, "config/ui/logo_file"),
             ({"ingress": {"controller": "nginx"}}, "ingress/controller", "value must be one of 'ingress-nginx', 'traefik'"),
         ]:
             with self.subTest(wrong):
@@ -249,6 +257,11 @@ class Refusals(unittest.TestCase):
             (over(provider(client_secret_file="/etc/vestibule/secrets/x"), {"secrets": {"values": {"y": "z"}}}), "secrets.values has no x"),
             (provider(ca_file="/etc/vestibule/config/ca.pem"), "extraFiles has no ca.pem"),
             (provider(client_secret_file="/run/secret"), "where nothing is mounted"),
+            ({"config": {"ui": {"logo_file": "/etc/vestibule/config/logo.svg"}}}, "config.ui.logo_file", "extraFiles has no logo.svg"),
+            ({"config": {"ui": {"text_file": "/srv/de.ftl"}}}, "config.ui.text_file: names /srv/de.ftl, where nothing is mounted"),
+            ({"config": {"local_accounts": {"invitation_duration": "31d"}}}, "config.local_accounts.invitation_duration: must be from 1m to 30d"),
+            *(({"config": {"local_accounts": {"argon2": {"memory": wrong}}}}, "config.local_accounts.argon2.memory: must be from 8MiB to 1GiB")
+              for wrong in ("7MiB", 8388607, "2GiB", 0)),
             (upstream_credential(default="litellm"), "upstream_credential.default: litellm is no name of"),
             (upstream_credential(default=""), "upstream_credential.default: must be none, pass, assertion, or a name"),
             (upstream_credential(default="assertion"), "upstream_credential.default: assertion needs", "assertion.keys_file"),
@@ -289,6 +302,7 @@ class Refusals(unittest.TestCase):
                 "", CHECK_URL, CHECK_URL.removesuffix("?echo=true"), CHECK_URL.replace("echo=true", "allow_roles=a"),
                 f"{CHECK_URL}&echo=false", f"{CHECK_URL}&allow_role=a", f"{CHECK_URL}&allow_teams=a+b", f"{CHECK_URL}?allow_roles=a")),
             (ingress(programPaths=["/"]), "ingress.programPaths: / has an Ingress already"),
+            (ingress(programPaths=["/onboarding"]), "ingress.programPaths: /onboarding has an Ingress already"),
             (ingress(programPaths=["/sso/"]), "ingress.programPaths: /sso/ has an Ingress already"),
             ({"fullnameOverride": "a.b"}, "fullnameOverride: the objects would be named a.b"),
             ({"commonLabels": {"app.kubernetes.io/instance": "x"}}, "commonLabels.app.kubernetes.io/instance: is the chart's own"),
@@ -345,6 +359,8 @@ class Refusals(unittest.TestCase):
             issuers({**CLUSTER, "review": True, "review_cache": "1h"}),
             {"config": {"public_url": "https://LLM.example.com:8443/", "trusted_proxies": ["10.0.0.0/8", "fd00::/8", "192.0.2.1"]}},
             {"config": {"public_url": "http://localhost:8080"}},
+            *({"config": {"local_accounts": {"invitation_duration": "1m", "argon2": {"memory": right}}}} for right in ("8MiB", 8388608, "1GiB")),
+            {"config": {"admin_roles": [], "local_accounts": {"enabled": False}, "ui": {"name": "Ä" * 40, "accent": "#ABCDEF"}}},
             {"config": {"store": {"url": "redis://redis:6379/15", "command_timeout": "1s"}}},
             {"config": {"store": {"url": "rediss://[::1]:6379"}}},
             {"config": {"store": {"url": "redis-sentinel://a:26379,b/my.master_1"}}},
@@ -591,8 +607,20 @@ class Notes(unittest.TestCase):
         self.assertIn("the store is the pod's memory", self.notes())
         self.assertNotIn("memory", self.notes({"config": REDIS}))
         self.assertIn("nobody can sign in: set config.providers", self.notes())
+        self.assertIn("nobody can sign in: set config.providers", self.notes({"config": over(REDIS, {"local_accounts": {"enabled": False}})}))
         self.assertIn("There is no role map", self.notes())
         self.assertIn("kubectl edit configmap door-vestibule-roles", self.notes(ROLES))
+
+    def test_they_say_how_the_first_administrator_gets_in(self):
+        invited = self.notes({"config": REDIS})
+        self.assertIn("kubectl --namespace llm exec deployment/door-vestibule --container vestibule --", invited)
+        self.assertIn("vestibule invite --role proxy_admin --email YOUR-ADDRESS --config /etc/vestibule/config/vestibule.yaml", invited)
+        self.assertNotIn("nobody can sign in", invited)
+        self.assertIn("--role org_admin ", self.notes({"config": {**REDIS, "admin_roles": ["org_admin"]}}))
+        self.assertIn("exec POD --container vestibule", self.notes({"config": REDIS, "mode": "embedded"}))
+        beside = self.notes(provider(), {"config": over(REDIS, {"local_accounts": {"enabled": True}})})
+        self.assertIn("https://llm.example.com/vestibule/invitations", beside)
+        self.assertNotIn("vestibule invite", beside + self.notes(provider(), {"config": REDIS}) + self.notes())
 
     def test_they_warn_where_no_prometheus_may_come_to_the_service_monitor(self):
         monitor = {"serviceMonitor": {"enabled": True}}
@@ -670,7 +698,7 @@ class Gateway(unittest.TestCase):
         }
         self.assertEqual(backends, {
             ("/", "litellm"), ("/v1", "litellm"), ("/openai", "litellm"),
-            ("/sso", "door-vestibule-public"), ("/vestibule", "door-vestibule-public"),
+            ("/sso", "door-vestibule-public"), ("/vestibule", "door-vestibule-public"), ("/onboarding", "door-vestibule-public"),
         })
 
     def test_an_http_route_leads_to_the_upstream_only_when_something_asks_the_check(self):

@@ -224,6 +224,15 @@ one. What the binary would refuse at its start is refused here first.
 {{- $total -}}
 {{- end -}}
 
+{{/* A size such as 19MiB, or a number, in bytes. */}}
+{{- define "vestibule.bytes" -}}
+{{- if kindIs "string" . -}}
+{{- mul (regexFind "[0-9]+" . | int64) (get (dict "" 1 "B" 1 "KiB" 1024 "MiB" 1048576 "GiB" 1073741824) (regexFind "[A-Za-z]+" .)) -}}
+{{- else -}}
+{{- int64 . -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "vestibule.mistakes.times" -}}
 {{- $mistakes := list -}}
 {{- $sessions := .Values.config.sessions | default dict -}}
@@ -240,6 +249,9 @@ one. What the binary would refuse at its start is refused here first.
 {{- $least := ternary 7200000 1000 (eq . "claims_max_age") -}}
 {{- with get $keys . }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit (int64 $least)) (gt $limit 315360000000) }}{{ $mistakes = append $mistakes "config.keys: a duration is out of its bounds: from 1s, claims_max_age from 2h, to 3650d" }}{{ end }}{{ end -}}
 {{- end -}}
+{{- $accounts := .Values.config.local_accounts | default dict -}}
+{{- with $accounts.invitation_duration }}{{ $limit := include "vestibule.milliseconds" . | int64 }}{{ if or (lt $limit 60000) (gt $limit 2592000000) }}{{ $mistakes = append $mistakes "config.local_accounts.invitation_duration: must be from 1m to 30d" }}{{ end }}{{ end -}}
+{{- if hasKey ($accounts.argon2 | default dict) "memory" }}{{ $bytes := include "vestibule.bytes" $accounts.argon2.memory | int64 }}{{ if or (lt $bytes 8388608) (ge $bytes 1073742848) }}{{ $mistakes = append $mistakes "config.local_accounts.argon2.memory: must be from 8MiB to 1GiB" }}{{ end }}{{ end -}}
 {{- range (.Values.config.log | default dict).level | default "" | splitList "," -}}
 {{- if and (contains "=" .) (not (regexMatch "(?i)=\\s*(off|error|warn|info|debug|trace|[0-5])\\s*$" .)) }}{{ $mistakes = append $mistakes "config.log.level: is no filter: after = stands off, error, warn, info, debug or trace" }}{{ end -}}
 {{- end -}}
@@ -276,6 +288,7 @@ key ring must not be lost. */}}
 {{- $upstream := .Values.config.upstream_credential | default dict -}}
 {{- range $index, $one := $upstream.static | default list }}{{ with $one.authorization_file }}{{ $named = append $named (list (printf "config.upstream_credential.static[%d].authorization_file" $index) .) }}{{ end }}{{ end -}}
 {{- with ($upstream.assertion | default dict).keys_file }}{{ $named = append $named (list "config.upstream_credential.assertion.keys_file" .) }}{{ end -}}
+{{- range $name, $value := pick (.Values.config.ui | default dict) "logo_file" "text_file" }}{{ $named = append $named (list (printf "config.ui.%s" $name) $value) }}{{ end -}}
 {{- range $named -}}
 {{- $field := index . 0 }}{{ $path := index . 1 -}}
 {{- if hasPrefix "/etc/vestibule/secrets/" $path -}}
@@ -317,7 +330,7 @@ key ring must not be lost. */}}
 {{- end -}}
 {{- end -}}
 {{- range .Values.ingress.programPaths -}}
-{{- if has (trimSuffix "/" .) (list "" "/sso" "/vestibule") }}{{ $mistakes = append $mistakes (printf "ingress.programPaths: %s has an Ingress already" .) }}{{ end -}}
+{{- if has (trimSuffix "/" .) (list "" "/sso" "/vestibule" "/onboarding") }}{{ $mistakes = append $mistakes (printf "ingress.programPaths: %s has an Ingress already" .) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- if .Values.httpRoute.enabled -}}
