@@ -21,7 +21,16 @@ pub use sign_in::{Attempt, ChangeError, SignInError, SignedIn};
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{clock::Clock, keys::Keys, metrics::Metrics, secret::KeyRing, sign_ins::SignIns, store::Records, users::Users};
+use crate::{
+    clock::Clock,
+    keys::Keys,
+    metrics::Metrics,
+    principal::Role,
+    secret::KeyRing,
+    sign_ins::SignIns,
+    store::{Change, ReadError, Records},
+    users::Users,
+};
 use password::Hasher;
 
 /// A link lies around for so long at most.
@@ -46,6 +55,8 @@ pub struct Settings {
     pub cost: Cost,
     /// How many processors hashing may keep busy.
     pub hashes_at_once: usize,
+    /// Who may invite.
+    pub admin_roles: Vec<Role>,
     /// How long an invitation can be taken up whose maker doesn't say.
     pub invitation_duration: Duration,
     /// `iss` of onboarding tokens; with a path of its own it is their `aud`.
@@ -71,6 +82,11 @@ impl Accounts {
         Ok(Self { records, sign_ins, keys, hasher, settings, clock, metrics })
     }
 
+    /// How long an invitation can be taken up whose maker doesn't say.
+    pub fn invitation_duration(&self) -> Duration {
+        self.settings.invitation_duration
+    }
+
     pub fn passwords(&self) -> PasswordRules {
         self.settings.passwords
     }
@@ -81,6 +97,23 @@ impl Accounts {
 
     fn ring(&self) -> &KeyRing {
         self.records.ring()
+    }
+}
+
+/// What a person has here besides their record: a password and invitations, found out so that they can go in one commit.
+pub struct Belongings {
+    user: String,
+    invitations: Vec<String>,
+}
+
+impl Belongings {
+    pub async fn of(records: &Records, user: &str) -> Result<Self, ReadError> {
+        Ok(Self { user: user.to_owned(), invitations: Invitation::all_of(records, user).await? })
+    }
+
+    pub fn remove_from<'a>(&self, change: Change<'a>) -> Change<'a> {
+        let change = change.delete(&Password::key(&self.user));
+        self.invitations.iter().fold(change, |change, id| Invitation::remove_from(id, &self.user, change))
     }
 }
 

@@ -23,6 +23,7 @@ pub use secret::{KeySecret, PREFIX, Presented};
 
 use std::{sync::Arc, time::Duration};
 
+use futures::future::join_all;
 use jiff::Timestamp;
 
 use crate::{
@@ -185,28 +186,40 @@ impl Keys {
         Err(KeysError::Contended)
     }
 
-    /// Takes away from what a key gives: its limits so far go on to hold beside these.
+    /// Takes away from what a key gives, and what its owner's keys give that it has made: what held so far goes on to hold.
     pub async fn narrow(&self, manager: &Manager<'_>, id: KeyId, limits: &Limits) -> Result<Key, KeysError> {
         manager.require_managing()?;
         for round in 0..TRIES {
-            let Stored { value: mut key, version } =
-                self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            if *limits == Limits::default() || key.limits.contains(limits) {
-                return Ok(key);
+            let stored = self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
+            if *limits == Limits::default() || stored.value.limits.contains(limits) {
+                return Ok(stored.value);
             }
-            if key.limits.len() >= MOST_LIMITS {
-                return Err(KeysError::TooOften);
-            }
-            key.limits.push(limits.clone());
-            let (place, ttl) = (Key::place(id), key.ttl(self.clock.now()));
-            let change = self.records.change(id.shard()).expect_version(&place, version).put(&place, &key, ttl);
-            if change.revoke_key(&id.to_string()).commit().await?.is_ok() {
+            if let Ok(key) = self.try_narrow(stored, limits).await? {
                 tracing::info!(token_id = %id, user = key.user, by = manager.user, "key narrowed");
                 return Ok(key);
             }
             give_way(round).await;
         }
         Err(KeysError::Contended)
+    }
+
+    async fn try_narrow(&self, stored: Stored<Key>, limits: &Limits) -> Result<Result<Key, Conflict>, KeysError> {
+        let now = self.clock.now();
+        let made = Roll::new(&self.records, &stored.value.user, now);
+        let made = made.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
+        let made = join_all(made.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut change = self.records.change(stored.value.id.shard());
+        let mut narrowed = Vec::new();
+        for Stored { value: mut key, version } in std::iter::once(stored).chain(made.into_iter().flatten()) {
+            if key.limits.len() >= MOST_LIMITS {
+                return Err(KeysError::TooOften);
+            }
+            key.limits.push(limits.clone());
+            let place = Key::place(key.id);
+            change = change.expect_version(&place, version).put(&place, &key, key.ttl(now)).revoke_key(&key.id.to_string());
+            narrowed.push(key);
+        }
+        Ok(change.commit().await?.map(|_| narrowed.swap_remove(0)))
     }
 
     /// Takes out all keys of a person who must not have any.

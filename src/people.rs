@@ -1,26 +1,32 @@
-//! What administrators do with people, and whom they may do it to: nobody above themselves, and not themselves.
+//! What is done with people: by administrators to others, who are not above them and not themselves, and by people to their own
+//! identities.
 
 use std::sync::Arc;
 
 use crate::{
-    accounts::Password,
-    keys::{Keys, KeysError},
-    principal::{Grant, Role},
-    sign_ins::{Above, SignIns},
-    store::{Failed, ReadError},
-    users::{Page, User, Users, UsersError},
+    accounts::{self, Belongings},
+    keys::{Keys, KeysError, ManagedBy, Manager},
+    principal::{Grant, LOCAL},
+    secret::Digest,
+    sign_ins::{Above, Administrator, SignIns},
+    store::{Failed, ReadError, Records},
+    users::{Page, Unlinked, User, Users, UsersError},
 };
 
+/// People that a search looks at. Beyond them an id, or the address of a local account, finds whoever it is.
+const MOST_SEARCHED: usize = 2000;
+
 pub struct People {
+    records: Records,
     sign_ins: Arc<SignIns>,
     keys: Arc<Keys>,
 }
 
-/// Who manages people.
-#[derive(Debug, Clone, Copy)]
-pub struct Administrator<'a> {
-    pub user: &'a str,
-    pub role: &'a Role,
+/// How much of a person's is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InUse {
+    pub sessions: usize,
+    pub keys: usize,
 }
 
 /// A person, and what the role map in force grants them.
@@ -47,8 +53,8 @@ pub enum PeopleError {
 }
 
 impl People {
-    pub fn new(sign_ins: Arc<SignIns>, keys: Arc<Keys>) -> Self {
-        Self { sign_ins, keys }
+    pub fn new(records: Records, sign_ins: Arc<SignIns>, keys: Arc<Keys>) -> Self {
+        Self { records, sign_ins, keys }
     }
 
     /// People after `after`, in the order in which they were first seen.
@@ -66,6 +72,52 @@ impl People {
     pub async fn find(&self, issuer: &str, subject: &str) -> Result<Known, PeopleError> {
         let user = self.users().find(issuer, subject).await?.ok_or(PeopleError::NotFound)?;
         self.get(&user).await
+    }
+
+    /// The people whose words hold a text: those with this id or this local account, and of the first [`MOST_SEARCHED`] those
+    /// of whom `words` has it.
+    pub async fn search(&self, text: &str, limit: usize, words: impl Fn(&Known) -> String) -> Result<Vec<Known>, PeopleError> {
+        match self.get(text).await {
+            Err(PeopleError::NotFound) => {}
+            found => return found.map(|known| vec![known]),
+        }
+        let mut found: Vec<Known> = Vec::new();
+        if let Some(email) = accounts::normal_email(text) {
+            match self.find(LOCAL, &email).await {
+                Err(PeopleError::NotFound) => {}
+                known => found.push(known?),
+            }
+        }
+        let wanted = text.to_lowercase();
+        let (mut after, mut seen) = (None::<String>, 0);
+        while seen < MOST_SEARCHED && found.len() < limit {
+            let (people, next) = self.list(after.as_deref(), limit.max(50)).await?;
+            seen += people.len();
+            for known in people {
+                let is_new = found.iter().all(|before| before.user.id != known.user.id);
+                if is_new && words(&known).to_lowercase().contains(&wanted) {
+                    found.push(known);
+                }
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// How many sessions and keys of a person are alive.
+    pub async fn in_use(&self, by: Administrator<'_>, user: &str) -> Result<InUse, PeopleError> {
+        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
+        let most = self.keys.settings().max_per_user;
+        let keys = self.keys.list(&manager, Some(user), None, most).await.map_err(|error| match error {
+            KeysError::Read(error) => PeopleError::Read(error),
+            KeysError::Write(error) => PeopleError::Write(error),
+            _ => PeopleError::Contended,
+        })?;
+        Ok(InUse { sessions: self.users().sessions(user).await?.len(), keys: keys.keys.len() })
     }
 
     /// Whether an administrator may do something to a person.
@@ -108,10 +160,20 @@ impl People {
         self.judge(by, &self.get(user).await?)?;
         // While their record can still be told from a new one's.
         self.take_out_keys(user).await;
-        let password = Password::key(user);
-        let person = self.users().delete(user, |change| change.delete(&password)).await?.ok_or(PeopleError::NotFound)?;
+        let belongings = Belongings::of(&self.records, user).await?;
+        let person = self.users().delete(user, |change| belongings.remove_from(change)).await?.ok_or(PeopleError::NotFound)?;
         tracing::info!(user, by = by.user, "person deleted");
         Ok(person)
+    }
+
+    /// Takes an identity off a person; with that of the local account go its password and its invitations.
+    pub async fn unlink(&self, user: &str, issuer: &str, subject: &str, kept: Option<&Digest>) -> Result<Unlinked, PeopleError> {
+        let belongings = Belongings::of(&self.records, user).await?;
+        let unlinked = self.users().unlink(user, (issuer, subject), kept, |change| match issuer {
+            LOCAL => belongings.remove_from(change),
+            _ => change,
+        });
+        Ok(unlinked.await?)
     }
 
     pub fn known(&self, user: User) -> Known {
@@ -136,16 +198,6 @@ impl From<UsersError> for PeopleError {
             UsersError::Read(error) => Self::Read(error),
             UsersError::Write(error) => Self::Write(error),
             UsersError::Contended => Self::Contended,
-        }
-    }
-}
-
-impl From<KeysError> for PeopleError {
-    fn from(error: KeysError) -> Self {
-        match error {
-            KeysError::Read(error) => Self::Read(error),
-            KeysError::Write(error) => Self::Write(error),
-            _ => Self::Contended,
         }
     }
 }

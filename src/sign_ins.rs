@@ -24,6 +24,13 @@ pub struct Entered {
     pub handle: Handle,
 }
 
+/// Who manages people.
+#[derive(Debug, Clone, Copy)]
+pub struct Administrator<'a> {
+    pub user: &'a str,
+    pub role: &'a Role,
+}
+
 /// Which of two roles has more privilege.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Above {

@@ -199,6 +199,8 @@ fn write_if_new<'a>(change: Change<'a>, stored: Option<Stored<User>>, user: &Use
         Some(stored) => {
             let ends_sessions = stored.value.session_epoch != user.session_epoch;
             let change = change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever);
+            // Also whoever came before there was a list.
+            let change = change.index_add(&index_of_people(key.shard), &user.id, Ttl::Forever);
             if ends_sessions { change.revoke_user(&user.id) } else { change.drop_user(&user.id) }
         }
     }

@@ -12,12 +12,15 @@ use crate::{
     clock,
     principal::{Claims, IdentityClaims, LOCAL, ROLE_CLAIM, Role, TEAMS_CLAIM, Team},
     secret::{Digest, random_bytes},
-    store::{Index, Key, Kind, Record, Shard, ShardedId, Ttl},
+    store::{Change, Index, Key, Kind, ReadError, Record, Records, Shard, ShardedId, Ttl},
 };
 
 pub use crate::store::ShardedId as InvitationId;
 
 const SECRET_LEN: usize = 32;
+
+/// More invitations of one person are not looked for.
+const MOST_OF_A_PERSON: usize = 1000;
 
 /// So long after its end an invitation is still listed.
 const LISTED_FOR: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
@@ -33,12 +36,10 @@ pub struct Invitation {
     pub teams: Vec<Team>,
     pub created: Timestamp,
     pub expires: Timestamp,
-    /// Who made it; nobody where the process or its operator did.
+    /// Who made it; nobody where the process or its operator did. By the time it is taken up they have to be an administrator
+    /// still, and not below the person or the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// The role of who made it: whoever has a higher one by now is not theirs to let in.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ceiling: Option<Role>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Timestamp>,
     secret: [u8; 32],
@@ -65,7 +66,6 @@ pub(super) struct Terms {
     pub teams: Vec<Team>,
     pub expires: Timestamp,
     pub by: Option<String>,
-    pub ceiling: Option<Role>,
 }
 
 impl Record for Invitation {
@@ -79,14 +79,19 @@ pub(super) fn index_of(shard: Shard) -> Index {
 
 pub(super) const INDEX: &str = "invitations";
 
+/// The invitations of one person.
+pub(super) fn index_of_person(user: &str) -> Index {
+    Index::new(crate::users::shard_of(user), format!("invitations:{user}"))
+}
+
 impl Invitation {
     pub(super) fn new(user: &str, terms: Terms, now: Timestamp) -> (Self, Link) {
         let id = ShardedId::new(crate::users::shard_of(user), now);
         let link = Link { id, secret: Zeroizing::new(URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_LEN>())) };
-        let Terms { email, role, teams, expires, by, ceiling } = terms;
+        let Terms { email, role, teams, expires, by } = terms;
         let secret = *link.digest().as_bytes();
         let invitation =
-            Self { id, user: user.to_owned(), email, role, teams, created: now, expires, by, ceiling, accepted: None, secret };
+            Self { id, user: user.to_owned(), email, role, teams, created: now, expires, by, accepted: None, secret };
         (invitation, link)
     }
 
@@ -100,6 +105,18 @@ impl Invitation {
             None if self.expires <= now => Standing::Expired,
             None => Standing::Open,
         }
+    }
+
+    /// The ids of all invitations of a person.
+    pub(super) async fn all_of(records: &Records, user: &str) -> Result<Vec<String>, ReadError> {
+        Ok(records.store().list(&index_of_person(user), None, MOST_OF_A_PERSON).await?)
+    }
+
+    /// Takes an invitation out, with what lists it.
+    pub(super) fn remove_from<'a>(id: &str, user: &str, change: Change<'a>) -> Change<'a> {
+        let shard = crate::users::shard_of(user);
+        let change = change.delete(&Key::new(shard, Kind::Invitation, id));
+        change.index_remove(&index_of(shard), id).index_remove(&index_of_person(user), id)
     }
 
     pub(super) fn opens_by(&self, link: &Link) -> bool {
@@ -128,7 +145,9 @@ impl Invitation {
 }
 
 impl Link {
+    /// Reads what stands behind `invite_link=`, or the whole address.
     pub fn parse(text: &str) -> Option<Self> {
+        let text = text.rsplit_once("invite_link=").map_or(text, |(_, link)| link);
         let (id, secret) = text.split_once('.')?;
         let id = InvitationId::parse(id)?;
         (secret.len() <= 64).then(|| Self { id, secret: Zeroizing::new(secret.to_owned()) })
@@ -172,7 +191,6 @@ mod tests {
             teams: vec![Team::new("research")],
             expires: now + Duration::from_secs(60),
             by: None,
-            ceiling: None,
         };
         Invitation::new("u-1", terms, now)
     }
@@ -183,6 +201,8 @@ mod tests {
         let read = Link::parse(&link.expose()).unwrap();
         assert_eq!(read.id, invitation.id);
         assert!(invitation.opens_by(&read));
+        let address = format!("https://llm.example.com/onboarding?invite_link={}", *link.expose());
+        assert!(invitation.opens_by(&Link::parse(&address).unwrap()));
         let (_, of_another) = self::invitation();
         assert!(!invitation.opens_by(&of_another));
         for text in ["", ".", &invitation.id.to_string(), &format!("{}.", invitation.id), &format!("{}.x", invitation.id)] {

@@ -7,11 +7,11 @@ use zeroize::Zeroizing;
 
 use super::{
     Accounts, LONGEST_INVITATION, TRIES, email,
-    invitation::{INDEX, Invitation, InvitationId, Link, Standing, Terms, index_of},
+    invitation::{INDEX, Invitation, InvitationId, Link, Standing, Terms, index_of, index_of_person},
 };
 use crate::{
     principal::{LOCAL, Role, Team},
-    sign_ins::Above,
+    sign_ins::{Above, Administrator},
     store::{Failed, ReadError, Stored},
     users::UsersError,
 };
@@ -19,7 +19,7 @@ use crate::{
 /// Who invites: an administrator, or nobody but the process itself and its operator.
 #[derive(Debug, Clone, Copy)]
 pub enum Inviter<'a> {
-    Administrator { user: &'a str, role: &'a Role },
+    Administrator(Administrator<'a>),
     Operator,
 }
 
@@ -82,15 +82,16 @@ impl Accounts {
         let user = self.users().find_or_name(LOCAL, &email).await?;
         self.judge_person(inviter, &user).await?;
         let now = self.clock.now();
-        let (by, ceiling) = match inviter {
-            Inviter::Administrator { user, role } => (Some(user.to_owned()), Some(role.clone())),
-            Inviter::Operator => (None, None),
+        let by = match inviter {
+            Inviter::Administrator(by) => Some(by.user.to_owned()),
+            Inviter::Operator => None,
         };
-        let terms = Terms { email, role: wanted.role.clone(), teams: wanted.teams.clone(), expires: now + lasting, by, ceiling };
+        let terms = Terms { email, role: wanted.role.clone(), teams: wanted.teams.clone(), expires: now + lasting, by };
         let (invitation, link) = Invitation::new(&user, terms, now);
         let (place, ttl) = (Invitation::place(invitation.id), invitation.ttl(now));
         let change = self.records.change(place.shard).expect_absent(&place).put(&place, &invitation, ttl);
-        let change = change.index_add(&index_of(place.shard), &invitation.id.to_string(), ttl);
+        let lists = [index_of(place.shard), index_of_person(&user)];
+        let change = lists.iter().fold(change, |change, list| change.index_add(list, &invitation.id.to_string(), ttl));
         change.commit().await?.map_err(|_| InviteError::Contended)?;
         tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invited");
         Ok(Made { invitation, link })
@@ -107,13 +108,17 @@ impl Accounts {
     }
 
     /// Takes an invitation back, or one that is over out of the list.
-    pub async fn withdraw(&self, id: InvitationId, by: &str) -> Result<Invitation, InviteError> {
+    pub async fn withdraw(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InviteError> {
         for _ in 0..TRIES {
             let Stored { value: invitation, version } = self.read(id).await?.ok_or(InviteError::NotFound)?;
+            if self.sign_ins.is_above(&invitation.role, by.role) == Above::Yes {
+                return Err(InviteError::Above);
+            }
             let place = Invitation::place(id);
-            let change = self.records.change(place.shard).expect_version(&place, version).delete(&place);
-            if change.index_remove(&index_of(place.shard), &id.to_string()).commit().await?.is_ok() {
-                tracing::info!(invitation = %id, user = invitation.user, by, "invitation withdrawn");
+            let change = self.records.change(place.shard).expect_version(&place, version);
+            let change = Invitation::remove_from(&id.to_string(), &invitation.user, change);
+            if change.commit().await?.is_ok() {
+                tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation withdrawn");
                 return Ok(invitation);
             }
         }
@@ -135,7 +140,7 @@ impl Accounts {
             // The operator may do so where no role map can be read.
             Inviter::Operator if !self.sign_ins.may_begin() => Ok(()),
             _ if !known => Err(InviteError::UnknownRole),
-            Inviter::Administrator { role, .. } if self.sign_ins.is_above(wanted, role) != Above::No => Err(InviteError::Above),
+            Inviter::Administrator(by) if self.sign_ins.is_above(wanted, by.role) != Above::No => Err(InviteError::Above),
             _ => Ok(()),
         }
     }
@@ -147,7 +152,7 @@ impl Accounts {
             return Err(InviteError::Disabled);
         }
         match (inviter, self.sign_ins.grant(&person).role) {
-            (Inviter::Administrator { role, .. }, Some(theirs)) if self.sign_ins.is_above(&theirs, role) != Above::No => {
+            (Inviter::Administrator(by), Some(theirs)) if self.sign_ins.is_above(&theirs, by.role) != Above::No => {
                 Err(InviteError::Above)
             }
             _ => Ok(()),

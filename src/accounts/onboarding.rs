@@ -14,7 +14,7 @@ use crate::{
     session::Logout,
     sign_ins::{Above, Entered, Refused},
     store::Stored,
-    users::{self, Before, Identity, SignIn, UsersError},
+    users::{self, Before, Identity, SignIn, User, UsersError},
 };
 
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -132,7 +132,13 @@ impl Accounts {
         password: &Password,
     ) -> Result<Option<(Entered, Option<keys::Made>)>, ClaimError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
-        self.judge_person_now(&user, &invitation).await?;
+        self.judge_maker(&invitation).await?;
+        // Whom somebody has deleted meanwhile gets their address back by it.
+        if !self.users().take_identity(&user, &sign_in.identity).await.map_err(ClaimError::Store)? {
+            return Err(ClaimError::Invalid("the address is another person's by now"));
+        }
+        let others = Invitation::all_of(&self.records, &user).await?;
+        let others = others.into_iter().filter(|id| *id != invitation.id.to_string());
         let (place, password_place) = (Invitation::place(invitation.id), Password::key(&user));
         let before = self.records.get_patiently::<Password>(&password_place).await?;
         let mut draft = match &claim.key {
@@ -147,6 +153,8 @@ impl Accounts {
                 Some(before) => change.expect_version(&password_place, before.version),
             };
             let change = change.put(&password_place, password, crate::store::Ttl::Forever);
+            // One is enough: whoever has an older link would set another password by it.
+            let change = others.fold(change, |change, id| Invitation::remove_from(&id, &user, change));
             match &mut draft {
                 Some(draft) => draft.add_to(change, person, now),
                 None => change,
@@ -185,15 +193,20 @@ impl Accounts {
         if agree { Ok(found) } else { Err(ClaimError::Invalid("token, invitation and user do not agree")) }
     }
 
-    /// Whoever has risen above who invited them is not theirs to let in any more.
-    async fn judge_person_now(&self, user: &str, invitation: &Invitation) -> Result<(), ClaimError> {
-        let person = self.users().get(user).await?.map(|stored| self.sign_ins.grant(&stored.value).role);
-        match (&invitation.ceiling, person.flatten()) {
-            (Some(ceiling), Some(role)) if self.sign_ins.is_above(&role, ceiling) != Above::No => {
-                Err(ClaimError::Invalid("the person has a higher role by now than who invited them"))
-            }
-            _ => Ok(()),
+    /// Whoever made the invitation has to be somebody still who could make it now.
+    async fn judge_maker(&self, invitation: &Invitation) -> Result<(), ClaimError> {
+        let Some(by) = &invitation.by else { return Ok(()) };
+        let (maker, person) = tokio::join!(self.users().get(by), self.users().get(&invitation.user));
+        let role_of = |user: &User| self.sign_ins.grant(user).role;
+        let maker = maker?.filter(|maker| !maker.value.disabled).and_then(|maker| role_of(&maker.value));
+        let maker = maker.filter(|role| self.settings.admin_roles.contains(role));
+        let maker = maker.ok_or(ClaimError::Invalid("who made the invitation is no administrator any more"))?;
+        let person = person?.and_then(|person| role_of(&person.value));
+        let mut roles = person.iter().chain([&invitation.role]);
+        if roles.any(|role| self.sign_ins.is_above(role, &maker) != Above::No) {
+            return Err(ClaimError::Invalid("the person, or the role, is above who made the invitation by now"));
         }
+        Ok(())
     }
 
     fn audience(&self) -> String {

@@ -11,6 +11,7 @@ use crate::{
     roles::{Configured, RoleMaps},
     secret::Digest,
     session::Limits,
+    sign_ins::Administrator,
     store::{MemoryStore, Store},
     users::Browser,
 };
@@ -64,6 +65,7 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
         passwords: PasswordRules { min_length: 12 },
         cost,
         hashes_at_once: 4,
+        admin_roles: vec![Role::new("proxy_admin"), Role::new("org_admin")],
         invitation_duration: 7 * DAY,
         issuer: "https://llm.example.com".into(),
     };
@@ -91,6 +93,10 @@ impl Site {
         let link = made.link.expose();
         let token = self.accounts.onboarding_token(&link).await?.token;
         self.accounts.claim(claim(&token, &link, &made.invitation.user, password)).await
+    }
+
+    async fn open(&self, made: &Made) -> bool {
+        self.accounts.onboarding_token(&made.link.expose()).await.is_ok()
     }
 
     async fn account(&self, email: &str, role: &str) -> String {
@@ -188,7 +194,8 @@ async fn whatever_is_wrong_with_a_claim_it_is_told_alike() {
     site.clock.advance(Duration::from_secs(901));
     let late = site.accounts.claim(claim(&token, &link, user, PASSWORD)).await;
     assert!(matches!(late, Err(ClaimError::Invalid(_))), "the token has expired");
-    site.accounts.withdraw(bob.invitation.id, "an administrator").await.unwrap();
+    let role = Role::new("proxy_admin");
+    site.accounts.withdraw(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
     assert!(matches!(site.claim(&bob, PASSWORD).await, Err(ClaimError::Invalid(_))), "it was withdrawn");
     site.clock.advance(7 * DAY);
     assert!(matches!(site.claim(&ada, PASSWORD).await, Err(ClaimError::Invalid(_))), "the invitation has expired");
@@ -250,7 +257,7 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
 async fn nobody_invites_above_themselves(#[case] own: &str, #[case] role: &str, #[case] allowed: bool) {
     let site = Site::new();
     let own = Role::new(own);
-    let inviter = Inviter::Administrator { user: "u-1", role: &own };
+    let inviter = Inviter::Administrator(Administrator { user: "u-1", role: &own });
     let made = site.accounts.invite(inviter, &wanted(ADA, role)).await;
     assert_eq!(made.is_ok(), allowed);
     assert!(allowed || matches!(made, Err(InviteError::Above)));
@@ -259,14 +266,57 @@ async fn nobody_invites_above_themselves(#[case] own: &str, #[case] role: &str, 
 #[tokio::test]
 async fn nobody_resets_who_is_above_them_not_even_by_an_older_invitation() {
     let site = Site::new();
+    let boss = site.account("boss@example.com", "org_admin").await;
     let own = Role::new("org_admin");
-    let inviter = Inviter::Administrator { user: "u-1", role: &own };
+    let inviter = Inviter::Administrator(Administrator { user: &boss, role: &own });
     let early = site.accounts.invite(inviter, &wanted(ADA, "team")).await.unwrap();
-    site.account(ADA, "proxy_admin").await;
-    let late = site.accounts.invite(inviter, &wanted(ADA, "team")).await;
-    assert!(matches!(late, Err(InviteError::Above)));
-    assert!(matches!(site.claim(&early, ANOTHER).await, Err(ClaimError::Invalid(_))));
+    let later = site.accounts.invite(Inviter::Operator, &wanted(ADA, "proxy_admin")).await.unwrap();
+    let by_then = site.open(&early).await;
+    site.claim(&later, PASSWORD).await.unwrap();
+    assert!(matches!(site.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InviteError::Above)));
+    assert!(by_then && !site.open(&early).await, "one invitation is enough");
     site.sign_in(ADA, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_invitation_counts_no_more_than_who_made_it() {
+    let site = Site::new();
+    let own = Role::new("org_admin");
+    for (name, after) in [("demoted", Some("team")), ("disabled", None)] {
+        let boss = site.account(&format!("{name}@example.com"), "org_admin").await;
+        let inviter = Inviter::Administrator(Administrator { user: &boss, role: &own });
+        let made = site.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
+        match after {
+            Some(role) => _ = site.account(&format!("{name}@example.com"), role).await,
+            None => _ = site.accounts.users().set_disabled(&boss, true).await.unwrap(),
+        }
+        assert!(matches!(site.claim(&made, PASSWORD).await, Err(ClaimError::Invalid(_))), "{name}");
+        if after.is_none() {
+            site.accounts.users().set_disabled(&boss, false).await.unwrap();
+            site.claim(&made, PASSWORD).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_withdraws_what_is_above_them() {
+    let site = Site::new();
+    let made = site.invite(ADA, "proxy_admin").await;
+    let role = Role::new("org_admin");
+    let withdrawn = site.accounts.withdraw(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
+    assert!(matches!(withdrawn, Err(InviteError::Above)));
+    site.claim(&made, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_was_deleted_while_they_were_invited_gets_their_address_back_by_a_claim() {
+    let site = Site::new();
+    let user = site.account(ADA, "team").await;
+    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
+    let late = site.invite(ADA, "team").await;
+    site.accounts.users().delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    site.claim(&late, ANOTHER).await.unwrap();
+    site.sign_in(ADA, ANOTHER).await.unwrap();
 }
 
 #[tokio::test]
@@ -387,8 +437,10 @@ async fn who_is_deleted_is_nobody_and_comes_back_as_somebody_new() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
     let session = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
-    let place = Password::key(&user);
-    site.accounts.users().delete(&user, |change| change.delete(&place)).await.unwrap().unwrap();
+    let open = site.invite(ADA, "proxy_admin").await;
+    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
+    site.accounts.users().delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))), "what was open went with her");
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong)));
     assert!(!site.has_session(&user, &session).await);
     assert_eq!(site.accounts.users().find(LOCAL, ADA).await.unwrap(), None);

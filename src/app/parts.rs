@@ -116,7 +116,7 @@ impl Parts {
             true => Some(accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
             false => None,
         };
-        let people = Arc::new(People::new(Arc::clone(&sign_ins), Arc::clone(&keys)));
+        let people = Arc::new(People::new(records.clone(), Arc::clone(&sign_ins), Arc::clone(&keys)));
         let login = Login::new(Arc::clone(&providers), flows, sign_ins, Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
         let login = Arc::new(login);
@@ -151,18 +151,25 @@ impl Parts {
             (Some(accounts), FirstWay::Printed(role)) => {
                 accounts::print_first_link(accounts, role.clone(), config).await.context("the first administrator's link")
             }
+            (_, FirstWay::Closed) => {
+                accounts::tell_that_it_is_closed();
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
 
     pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
         let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
-        let first = (self.first_way == FirstWay::Invited).then(|| Arc::clone(&self.users));
+        let first = match &self.first_way {
+            FirstWay::Invited(role) => Some((Arc::clone(&self.users), role.clone())),
+            _ => None,
+        };
         let ready = tokio::spawn(async move {
             wait_for(store.as_ref()).await;
             block.done();
-            if let Some(users) = first {
-                accounts::tell_how_to_begin(&users).await;
+            if let Some((users, role)) = first {
+                accounts::tell_how_to_begin(&users, &role).await;
             }
             if let Some(redis) = redis {
                 redis.hazards().await.iter().for_each(|hazard| tracing::warn!("{hazard}"));

@@ -10,6 +10,8 @@ use crate::accounts::{Cost, PasswordRules};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAccounts {
     pub enabled: bool,
+    /// Whether a start without providers and with the memory store prints the first administrator's link.
+    pub print_first_link: Option<bool>,
     /// How long an invitation can be taken up whose maker doesn't say.
     pub invitation_duration: Duration,
     pub passwords: PasswordRules,
@@ -21,6 +23,15 @@ pub const DOC: &str = "People without an identity provider: they are invited, an
 pub fn read(section: &mut Section<'_>, has_providers: Option<bool>) -> Option<LocalAccounts> {
     let enabled = section.optional(
         field("enabled", "Whether there are any.").unset("`true` where no provider is configured, else `false`"),
+        &values::BOOLEAN,
+    );
+    let print_first_link = section.optional(
+        field(
+            "print_first_link",
+            "Whether a start with the memory store and without a provider prints a link for the first administrator, good for an \
+             hour. Whoever reads what the process prints may become it.",
+        )
+        .unset("`true` where all listeners are on loopback"),
         &values::BOOLEAN,
     );
     let invitation_duration = section.or_default(
@@ -38,6 +49,7 @@ pub fn read(section: &mut Section<'_>, has_providers: Option<bool>) -> Option<Lo
     let enabled = enabled?.or_else(|| has_providers.map(|has| !has));
     Some(LocalAccounts {
         enabled: enabled?,
+        print_first_link: print_first_link?,
         invitation_duration: invitation_duration?,
         passwords: PasswordRules { min_length: min_length? },
         cost: cost?,

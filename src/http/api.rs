@@ -27,8 +27,8 @@ use crate::{
     access::Places,
     check::{By, Checker, Credential, Recognised},
     keys::Keys,
-    people::Administrator,
     principal::Judged,
+    sign_ins::Administrator,
 };
 use fields::Fields;
 use refused::Refused;

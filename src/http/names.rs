@@ -1,8 +1,10 @@
 //! What people and administrators call things.
 
 use crate::{
+    check::Checker,
     login::Login,
     pages::LinkedIdentity,
+    people::Known,
     principal::{EmailTrust, IdentityClaims, LOCAL},
 };
 
@@ -23,4 +25,11 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
         verified: None,
         may_be_unlinked,
     }
+}
+
+/// What an administrator may search a person by.
+pub(super) fn words(Known { user, grant }: &Known, checker: &Checker) -> String {
+    let identity = checker.identity(&user.id, &user.identities, grant);
+    let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
+    format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "))
 }

@@ -13,11 +13,11 @@ use super::{
 use crate::{
     check::{By, Checker, Credential, Recognised, Unrecognised},
     keys::Keys,
-    people::Administrator,
     principal::Judged,
     principals::SignedIn,
     return_to::ReturnTo,
     secret::Digest,
+    sign_ins::Administrator,
 };
 
 /// The fields of a form, some of which may stand in it several times.

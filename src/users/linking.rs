@@ -4,7 +4,8 @@ use super::{Identity, TRIES, User, Users, UsersError};
 use crate::{
     epoch::Epoch,
     principal::IdentityClaims,
-    store::{Stored, Ttl},
+    secret::Digest,
+    store::{Change, Stored, Ttl},
 };
 
 /// What became of linking an identity.
@@ -50,14 +51,15 @@ impl Users {
         Err(UsersError::Contended)
     }
 
-    /// Takes an identity off a person. Their sessions by it end, but for the one that is theirs at the moment.
+    /// Takes an identity off a person, with what `with` adds from their shard. Their sessions by it end, but for the one that is theirs at the moment.
     ///
     /// The index entry goes first: who dies in between finds the identity in the list still, and unlinks it again.
     pub async fn unlink(
         &self,
         user: &str,
         (issuer, subject): (&str, &str),
-        kept: Option<&crate::secret::Digest>,
+        kept: Option<&Digest>,
+        with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
     ) -> Result<Unlinked, UsersError> {
         let key = User::key(user);
         for _ in 0..TRIES {
@@ -71,11 +73,7 @@ impl Users {
             self.forget_identity(user, &identity).await?;
             person.session_epoch = Epoch::begin();
             let change = self.records.change(key.shard).expect_version(&key, version).put(&key, &person, Ttl::Forever);
-            let change = self.keep(change, kept, &person).await?;
-            let change = match identity.provider == crate::principal::LOCAL {
-                true => change.delete(&crate::store::Key::new(key.shard, crate::store::Kind::Password, user)),
-                false => change,
-            };
+            let change = with(self.keep(change, kept, &person).await?);
             if change.revoke_user(user).commit().await?.is_ok() {
                 tracing::info!(user, provider = identity.provider, "an identity was unlinked");
                 return Ok(Unlinked::Unlinked);
@@ -86,7 +84,7 @@ impl Users {
 
     /// Whether the identity leads to the person now. One that led to somebody who has never finished a sign-in, or was
     /// deleted, is free.
-    async fn take_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, UsersError> {
+    pub async fn take_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, UsersError> {
         let digest = Identity::digest(&identity.issuer, &identity.subject);
         let key = Identity::key(&digest);
         let entry = Identity { user: user.to_owned() };

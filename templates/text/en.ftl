@@ -543,7 +543,7 @@ error-link-signed-out-next = Sign in as before, and link it again.
 
 error-link-taken-title = This account belongs to somebody else here
 error-link-taken-happened = Your account at { $provider } is already known here, as another person, so it was not linked.
-error-link-taken-next = Sign in with it and unlink it there, or ask your administrator to delete the other person.
+error-link-taken-next = Sign in with it instead. To have one account of the two, ask your administrator to delete the other one.
 
 error-perhaps-signed-out-title = Perhaps not signed out
 error-perhaps-signed-out-happened = The place where sign-ins are kept did not answer, so it is not certain that your session has ended.

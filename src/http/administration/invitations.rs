@@ -24,9 +24,10 @@ use crate::{
         Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
         Place,
     },
-    people::{Administrator, People},
+    people::People,
     principal::Role,
     roles::RoleMaps,
+    sign_ins::Administrator,
 };
 
 const PLACE: Place = Place::Invitations;
@@ -34,6 +35,7 @@ const ON_A_PAGE: usize = 50;
 
 /// How long a link may be made to last here, in days.
 const LASTINGS: [u64; 4] = [1, 7, 14, 30];
+const DAY: u64 = 86_400;
 
 #[derive(Deserialize)]
 pub(super) struct Which {
@@ -130,12 +132,16 @@ impl<'a> Desk<'a> {
         let usual =
             chosen.unwrap_or_else(|| self.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default());
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
-        let lasting = one("duration").unwrap_or("7d");
+        let usual_life = self.accounts.invitation_duration();
+        let chosen_life = one("duration").and_then(|text| keys::Lasting::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
+        let mut lives: Vec<Duration> = LASTINGS.map(|days| Duration::from_secs(days * DAY)).into();
+        lives.extend([usual_life].iter().filter(|life| !lives.contains(life)).copied().collect::<Vec<_>>());
+        lives.sort_unstable();
         InvitationForm {
             email: one("user_email").or(notes.email).unwrap_or_default().to_owned(),
             roles: roles.iter().map(choice).collect(),
             teams: one("teams").unwrap_or_default().to_owned(),
-            lasting: LASTINGS.map(|days| lasting_of(days, lasting)).into(),
+            lasting: lives.into_iter().map(|life| lasting_of(life, chosen_life)).collect(),
         }
     }
 
@@ -167,7 +173,7 @@ impl<'a> Desk<'a> {
 
     /// What can't be mended by typing something else comes as the error that it is.
     async fn invite(&self, by: Administrator<'_>, wanted: &Wanted) -> Result<Made, Result<InvitationProblem, InviteError>> {
-        let inviter = Inviter::Administrator { user: by.user, role: by.role };
+        let inviter = Inviter::Administrator(by);
         self.accounts.invite(inviter, wanted).await.map_err(|error| match error {
             InviteError::Email => Ok(InvitationProblem::Email),
             InviteError::UnknownRole => Ok(InvitationProblem::Role),
@@ -191,8 +197,10 @@ impl<'a> Desk<'a> {
     /// One that is gone already is gone: the page says what there is.
     async fn withdraw(&self, visit: &Visit<'_>, form: &Posted) -> HttpResponse {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return visit.back() };
-        match self.accounts.withdraw(id, visit.user()).await {
+        let Some(by) = visit.administrator() else { return visit.foreign_form() };
+        match self.accounts.withdraw(id, by).await {
             Ok(_) | Err(InviteError::NotFound) => visit.back(),
+            Err(InviteError::Above) => error::not_yours_to_change().respond(visit.request),
             Err(cause) => visit.unavailable(&cause),
         }
     }
@@ -227,7 +235,6 @@ impl<'a> Desk<'a> {
     }
 }
 
-fn lasting_of(days: u64, chosen: &str) -> Lasting {
-    let value = format!("{days}d");
-    Lasting { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
+fn lasting_of(life: Duration, chosen: Duration) -> Lasting {
+    Lasting { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
 }

@@ -9,29 +9,23 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
-    accounts,
     check::Checker,
     http::{
         Local, Site, error,
-        names::{linked_identity, provider_name},
+        names::{linked_identity, provider_name, words},
         redirect,
         visit::{Posted, Visit},
     },
-    keys::{Keys, ManagedBy, Manager},
     login::Login,
     pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
-    people::{Administrator, Known, People, PeopleError},
-    principal::LOCAL,
+    people::{Known, People, PeopleError},
     principals::Principals,
     roles::RoleMaps,
-    users::Users,
+    sign_ins::Administrator,
 };
 
 const PLACE: Place = Place::People;
 const ON_A_PAGE: usize = 50;
-
-/// People that a search looks at. Beyond them an id or an address finds whoever it is.
-const MOST_SEARCHED: usize = 2000;
 
 #[derive(Deserialize)]
 pub(super) struct Which {
@@ -39,13 +33,11 @@ pub(super) struct Which {
     q: Option<String>,
 }
 
-type Services = (Data<Checker>, Data<People>, Data<Users>, Data<Keys>, Data<Login>, Data<Principals>, Local, Data<RoleMaps>);
+type Services = (Data<Checker>, Data<People>, Data<Login>, Data<Principals>, Local, Data<RoleMaps>);
 
 struct Desk {
     checker: Data<Checker>,
     people: Data<People>,
-    users: Data<Users>,
-    keys: Data<Keys>,
     login: Data<Login>,
     principals: Data<Principals>,
     local: Local,
@@ -93,15 +85,15 @@ pub(super) async fn act(
 }
 
 impl Desk {
-    fn of((checker, people, users, keys, login, principals, local, role_maps): Services) -> Self {
-        Self { checker, people, users, keys, login, principals, local, role_maps }
+    fn of((checker, people, login, principals, local, role_maps): Services) -> Self {
+        Self { checker, people, login, principals, local, role_maps }
     }
 
     async fn list(&self, visit: &Visit<'_>, which: &Which) -> Result<HttpResponse, PeopleError> {
         let query = which.q.as_deref().map(str::trim).unwrap_or_default();
         let (found, next) = match query {
             "" => self.people.list(which.after.as_deref(), ON_A_PAGE).await?,
-            query => (self.search(query).await?, None),
+            query => (self.people.search(query, ON_A_PAGE, |known| words(known, &self.checker)).await?, None),
         };
         let next_href = next.map(|id| {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id).finish();
@@ -110,40 +102,6 @@ impl Desk {
         let people = found.iter().map(|known| self.line(visit, known)).collect();
         let page = PeoplePage { frame: visit.frame(), people, query: query.to_owned(), next_href };
         Ok(visit.show(StatusCode::OK, &page))
-    }
-
-    /// By id, by the address of a local account, and by what stands in name, address or role of the first people.
-    async fn search(&self, query: &str) -> Result<Vec<Known>, PeopleError> {
-        match self.people.get(query).await {
-            Err(PeopleError::NotFound) => {}
-            found => return found.map(|known| vec![known]),
-        }
-        let wanted = query.to_lowercase();
-        let (mut found, mut after, mut seen) = (Vec::new(), None::<String>, 0);
-        if let Some(email) = accounts::normal_email(query) {
-            match self.people.find(LOCAL, &email).await {
-                Err(PeopleError::NotFound) => {}
-                known => found.push(known?),
-            }
-        }
-        while seen < MOST_SEARCHED && found.len() < ON_A_PAGE {
-            let (people, next) = self.people.list(after.as_deref(), 2 * ON_A_PAGE).await?;
-            seen += people.len();
-            let fits = |known: &Known| self.words(known).to_lowercase().contains(&wanted);
-            let known_before: Vec<String> = found.iter().map(|known| known.user.id.clone()).collect();
-            found.extend(people.into_iter().filter(|known| fits(known) && !known_before.contains(&known.user.id)));
-            match next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        Ok(found)
-    }
-
-    fn words(&self, Known { user, grant }: &Known) -> String {
-        let identity = self.checker.identity(&user.id, &user.identities, grant);
-        let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
-        format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "))
     }
 
     fn line(&self, visit: &Visit<'_>, Known { user, grant }: &Known) -> PersonLine {
@@ -169,9 +127,7 @@ impl Desk {
     async fn show(&self, visit: &Visit<'_>, id: &str) -> Result<HttpResponse, PeopleError> {
         let known = self.people.get(id).await?;
         let Some(by) = visit.administrator() else { return Err(PeopleError::NotFound) };
-        let sessions = self.users.sessions(id).await?.len() as u64;
-        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
-        let keys = self.keys.list(&manager, Some(id), None, self.keys.settings().max_per_user).await?.keys.len() as u64;
+        let in_use = self.people.in_use(by, id).await?;
         let power = match self.people.judge(by, &known) {
             Ok(()) => Power::May,
             Err(PeopleError::Oneself) => Power::Yourself,
@@ -197,8 +153,8 @@ impl Desk {
             identities: user.identities.iter().map(|identity| linked_identity(identity, &self.login, false)).collect(),
             pinned: user.pinned.is_some(),
             disabled: user.disabled,
-            sessions,
-            keys,
+            sessions: in_use.sessions as u64,
+            keys: in_use.keys as u64,
             power,
             invite_href,
             csrf: visit.csrf(),

@@ -19,12 +19,13 @@ use crate::{
     http::{Site, binding::binding},
     keys::Keys,
     login::Login,
+    people::People,
     principals::Principals,
     return_to::ReturnTo,
-    users::{Unlinked, Users},
+    users::Unlinked,
 };
 
-type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>, Data<Principals>, Data<Login>);
+type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<People>, Data<Principals>, Data<Login>);
 type Body = Result<Bytes, actix_web::Error>;
 
 pub(super) fn all() -> Resource {
@@ -76,7 +77,7 @@ fn page_of_methods() -> ReturnTo {
 async fn take_off(
     request: HttpRequest,
     body: Body,
-    (site, checker, keys, users, principals, _): Services,
+    (site, checker, keys, people, principals, _): Services,
 ) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?)?;
     let mut fields = fields(&request, body, &caller)?;
@@ -84,7 +85,7 @@ async fn take_off(
     let subject = required_text(&mut fields, "subject")?;
     fields.finish()?;
     let user = &caller.judged.identity.user;
-    match users.unlink(user, (&issuer, &subject), own_session(&request, &site).as_ref()).await? {
+    match people.unlink(user, &issuer, &subject, own_session(&request, &site).as_ref()).await? {
         Unlinked::Unlinked => principals.forget_person(user),
         Unlinked::Last => return Err(Refused::LastIdentity),
         Unlinked::NotTheirs => return Err(Refused::NoIdentity),

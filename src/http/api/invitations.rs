@@ -40,7 +40,7 @@ async fn make(request: HttpRequest, body: Body, (site, checker, keys, local): Se
     let by = administrator(&site, &caller)?;
     let wanted = read_wanted(fields(&request, body, &caller)?, &checker)?;
     let accounts = on(&local)?;
-    let made = accounts.invite(Inviter::Administrator { user: by.user, role: by.role }, &wanted).await?;
+    let made = accounts.invite(Inviter::Administrator(by), &wanted).await?;
     Ok(json(StatusCode::CREATED, with_link(&made, &site, accounts)))
 }
 
@@ -65,7 +65,7 @@ async fn withdraw(
     let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
     let by = administrator(&site, &caller)?;
     let id = InvitationId::parse(&id).ok_or(InviteError::NotFound)?;
-    on(&local)?.withdraw(id, by.user).await?;
+    on(&local)?.withdraw(id, by).await?;
     Ok(json(StatusCode::OK, value!({"id": id.to_string(), "deleted": true})))
 }
 

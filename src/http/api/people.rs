@@ -3,28 +3,28 @@
 use actix_web::{
     HttpRequest, HttpResponse, Resource,
     http::StatusCode,
-    web::{self, Data, Path},
+    web::{self, Bytes, Data, Path},
 };
 use serde_json::{Value, json as value};
 
 use super::{
-    Intent, Refused, administrator, answer, caller,
+    Intent, Refused, administrator, answer, caller, fields,
     fields::Fields,
     json,
     keys::{PAGE, page_size},
     resource,
 };
 use crate::{
-    accounts,
     check::Checker,
-    http::Site,
+    http::{Site, names::words},
     keys::Keys,
-    people::{Known, People, PeopleError},
-    principal::LOCAL,
+    people::{Known, People},
     principals::Principals,
 };
 
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<People>, Data<Principals>);
+
+type Body = Result<Bytes, actix_web::Error>;
 
 /// What is done to one person.
 #[derive(Clone, Copy)]
@@ -46,12 +46,12 @@ pub(super) fn one() -> Resource {
 }
 
 pub(super) fn disable() -> Resource {
-    let answer = async |request, id, services| answer(act(request, id, Deed::Disable, services).await);
+    let answer = async |request, id, body, services| answer(post(request, id, body, Deed::Disable, services).await);
     resource("/people/{id}/disable", "POST").route(web::post().to(answer))
 }
 
 pub(super) fn enable() -> Resource {
-    let answer = async |request, id, services| answer(act(request, id, Deed::Enable, services).await);
+    let answer = async |request, id, body, services| answer(post(request, id, body, Deed::Enable, services).await);
     resource("/people/{id}/enable", "POST").route(web::post().to(answer))
 }
 
@@ -66,15 +66,11 @@ async fn list(request: HttpRequest, (site, checker, keys, people, _): Services) 
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
     let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
     let after = query.text("after")?;
-    let email = query.parsed("user_email", |text| accounts::normal_email(text).ok_or("must be an email address"))?;
+    let wanted = query.text("q")?;
     query.finish()?;
-    let (found, next) = match email {
-        None => people.list(after.as_deref(), limit).await?,
-        Some(email) => match people.find(LOCAL, &email).await {
-            Ok(known) => (vec![known], None),
-            Err(PeopleError::NotFound) => (Vec::new(), None),
-            Err(error) => return Err(error.into()),
-        },
+    let (found, next) = match wanted.as_deref().map(str::trim) {
+        None | Some("") => people.list(after.as_deref(), limit).await?,
+        Some(text) => (people.search(text, limit, |known| words(known, &checker)).await?, None),
     };
     let listed: Vec<Value> = found.iter().map(|known| shown(known, &checker)).collect();
     Ok(json(StatusCode::OK, value!({"people": listed, "next": next})))
@@ -86,8 +82,25 @@ async fn show(
     (site, checker, keys, people, _): Services,
 ) -> Result<HttpResponse, Refused> {
     let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
-    administrator(&site, &caller)?;
-    Ok(json(StatusCode::OK, shown(&people.get(&id).await?, &checker)))
+    let by = administrator(&site, &caller)?;
+    let mut body = shown(&people.get(&id).await?, &checker);
+    let in_use = people.in_use(by, &id).await?;
+    (body["sessions"], body["keys"]) = (in_use.sessions.into(), in_use.keys.into());
+    Ok(json(StatusCode::OK, body))
+}
+
+/// A call without fields, which by a session has to be said to be JSON all the same.
+async fn post(
+    request: HttpRequest,
+    id: Path<String>,
+    body: Body,
+    deed: Deed,
+    services: Services,
+) -> Result<HttpResponse, Refused> {
+    let (site, checker, keys, ..) = &services;
+    let caller = caller(&request, site, checker, keys, Intent::Change).await?;
+    fields(&request, body, &caller)?.finish()?;
+    act(request, id, deed, services).await
 }
 
 async fn act(

@@ -24,10 +24,11 @@ use crate::{
     pages::{
         self, ChangePassword, LinkAway, LinkableProvider, LinkedIdentity, MethodsNotice, PasswordProblem, Place, SignInMethods,
     },
+    people::People,
     principal::{IdentityClaims, LOCAL},
     principals::Principals,
     return_to::ReturnTo,
-    users::{Unlinked, Users, UsersError},
+    users::{Unlinked, Users},
 };
 
 const PLACE: Place = Place::SignIn;
@@ -41,9 +42,10 @@ pub(super) struct Desk {
     login: Data<Login>,
     local: Local,
     principals: Data<Principals>,
+    people: Data<People>,
 }
 
-type Services = (Data<Checker>, Data<Users>, Data<Keys>, Data<Login>, Local, Data<Principals>);
+type Services = (Data<Checker>, Data<Users>, Data<Keys>, Data<Login>, Local, Data<Principals>, Data<People>);
 
 /// What stands above the lists, and in the password's form.
 #[derive(Default)]
@@ -78,8 +80,8 @@ pub(super) async fn act(request: HttpRequest, form: Form<Posted>, site: Data<Sit
 }
 
 impl Desk {
-    fn of((checker, users, keys, login, local, principals): Services) -> Self {
-        Self { checker, users, keys, login, local, principals }
+    fn of((checker, users, keys, login, local, principals, people): Services) -> Self {
+        Self { checker, users, keys, login, local, principals, people }
     }
 
     async fn page(&self, visit: &Visit<'_>, status: StatusCode, notes: Notes) -> HttpResponse {
@@ -184,7 +186,7 @@ impl Desk {
         let is_wanted =
             |known: &&IdentityClaims| Some(&*known.issuer) == form.one("issuer") && Some(&*known.subject) == form.one("subject");
         let Some(identity) = identities.iter().find(is_wanted) else { return visit.back() };
-        match self.users.unlink(visit.user(), (&identity.issuer, &identity.subject), Some(&visit.session())).await {
+        match self.people.unlink(visit.user(), &identity.issuer, &identity.subject, Some(&visit.session())).await {
             Ok(Unlinked::Unlinked) => {
                 self.principals.forget_person(visit.user());
                 let provider =
@@ -193,7 +195,7 @@ impl Desk {
                 self.page(visit, StatusCode::OK, Notes { notice, ..Notes::default() }).await
             }
             Ok(Unlinked::Last | Unlinked::NotTheirs) => visit.back(),
-            Err(cause @ (UsersError::Read(_) | UsersError::Write(_) | UsersError::Contended)) => visit.unavailable(&cause),
+            Err(cause) => visit.unavailable(&cause),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{ANOTHER, PASSWORD, Village, claim, claim_with, claims_of, get, get_t
 use crate::keys::{By, call, send, status};
 use crate::support::http_client;
 
-const NO_INVITATION: &str = "This invitation is not valid any more, or never was. Ask whoever invited you for a new one.";
+const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_goes_from_pod_to_pod_and_is_taken_up_once() {

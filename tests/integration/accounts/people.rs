@@ -23,7 +23,8 @@ async fn with_people() -> (Village, Resident, Resident) {
 }
 
 async fn act(village: &Village, by: By<'_>, method: Method, path: &str) -> Reply {
-    call(village.pod(0), by, method, &format!("/vestibule/api/people/{path}"), None).await
+    let body = (method == Method::POST).then(|| json!({}));
+    call(village.pod(0), by, method, &format!("/vestibule/api/people/{path}"), body).await
 }
 
 async fn person(village: &Village, by: By<'_>, id: &str) -> Value {
@@ -161,7 +162,7 @@ async fn people_are_listed_page_by_page_with_role_rule_and_last_sign_in() {
     let (admin_line, ada_line) = (of(&admin.id), of(&ada.id));
     assert_eq!((&admin_line["user_role"], &ada_line["rule"]), (&json!("proxy_admin"), &json!("local.user_role")));
     assert!(seen.iter().all(|one| one["last_sign_in"].is_string()), "{seen:?}");
-    let by_email = get(village.pod(2), admin.by(), "/vestibule/api/people?user_email=ADA%40example.com").await;
+    let by_email = get(village.pod(2), admin.by(), "/vestibule/api/people?q=ADA%40example.com").await;
     assert_eq!(by_email["people"][0]["user_id"], json!(ada.id));
     let explained = post(village.pod(0), admin.by(), "/vestibule/api/role-map/explain", json!({"user_email": ADA})).await;
     assert_eq!((&explained.json()["role"], &explained.json()["rule"]), (&json!("internal_user"), &json!("local.user_role")));

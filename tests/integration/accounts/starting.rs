@@ -30,9 +30,13 @@ async fn where_there_is_another_way_in_nothing_is_printed() {
     let mut elsewhere = PodOptions { further: LOCAL.to_owned(), ..PodOptions::new() };
     // Not a loopback address, and nobody's: whoever reaches the machine could read what a pod prints there.
     elsewhere.further.push_str("admin_roles: []\n");
-    for options in [off, elsewhere] {
+    let mut open = PodOptions::new();
+    open.further = format!("{LOCAL}").replace("enabled: true", "print_first_link: false");
+    for (options, told) in
+        [(off, "nobody can sign in"), (elsewhere, "listening"), (open, "nobody can sign in: the store is this")]
+    {
         let pod = Pod::start(options).await;
-        assert!(!pod.log().contains("invite_link="), "{}", pod.log());
+        assert!(!pod.log().contains("invite_link=") && pod.log().contains(told), "{told}: {}", pod.log());
     }
 }
 

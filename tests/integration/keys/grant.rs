@@ -96,6 +96,13 @@ async fn a_key_is_narrowed_later_too_and_never_widened() {
     }
     keyed.until_role(&keyed.made.key, "team").await;
     assert_eq!(check_at(&keyed.site.pods[0], &keyed.made.key, "/v1/models").await.status, 403);
+    let manager = make(&keyed.site.pods[0], keyed.by(), json!({"manage_keys": true})).await;
+    let child = make(&keyed.site.pods[1], By::Key(&manager.key), json!({})).await;
+    assert_eq!(role(&keyed.site.pods[0], &child.key).await, "proxy_admin");
+    let path = format!("{KEYS}/{}", manager.id);
+    let narrowed = call(&keyed.site.pods[0], keyed.by(), Method::PATCH, &path, Some(json!({"user_role": "customer"}))).await;
+    assert_eq!(narrowed.status(), 200, "{narrowed:?}");
+    keyed.until_role(&child.key, "customer").await;
     narrow(0, keyed.by(), json!({"paths": []})).await.assert(400, "invalid_request");
     narrow(0, keyed.by(), json!({"duration": "1d"})).await.assert(400, "invalid_request");
     narrow(0, By::Key(&keyed.made.key), json!({"user_role": "customer"})).await.assert(403, "access_denied");

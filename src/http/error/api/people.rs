@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The only words for every invitation and token that is no good, whatever is wrong with it.
-const NO_INVITATION: &str = "This invitation is not valid any more, or never was. Ask whoever invited you for a new one.";
+const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
 
 pub(super) fn invite(error: &InviteError) -> HttpResponse {
     let (status, code, text) = match error {
