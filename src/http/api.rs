@@ -8,6 +8,7 @@ pub(super) mod fields;
 mod identities;
 pub(super) mod invitations;
 pub(super) mod keys;
+mod openapi;
 mod password;
 mod people;
 mod redirects;
@@ -20,7 +21,7 @@ use actix_web::{
     HttpRequest, HttpResponse, Scope,
     error::PayloadError,
     http::{StatusCode, header},
-    web::{self, Bytes, PayloadConfig},
+    web::{self, Bytes, Data, PayloadConfig},
 };
 
 use super::{Site, csrf, error};
@@ -73,11 +74,12 @@ fn addresses() -> Vec<Address> {
         people::sessions(),
         role_map::in_force(),
         role_map::explain(),
+        openapi::document(),
     ]
 }
 
 pub(super) fn routes() -> Scope {
-    let scope = web::scope(PATH).app_data(PayloadConfig::new(LARGEST_BODY));
+    let scope = web::scope(PATH).app_data(PayloadConfig::new(LARGEST_BODY)).app_data(Data::new(openapi::Served::default()));
     let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
     scope.default_service(web::to(async || Refused::NotFound.respond()))
 }
