@@ -3,10 +3,12 @@
 //! Somebody is recognised as at a check, by what stands in a header or by the session's cookie. A browser
 //! sends its cookie along whoever makes it ask, so that a change by cookie has to come from our own pages.
 
+mod address;
 pub(super) mod fields;
 mod identities;
 pub(super) mod invitations;
 pub(super) mod keys;
+mod openapi;
 mod password;
 mod people;
 mod redirects;
@@ -16,10 +18,10 @@ pub(super) mod sessions;
 mod sign_in;
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource, Scope,
+    HttpRequest, HttpResponse, Scope,
     error::PayloadError,
     http::{StatusCode, header},
-    web::{self, Bytes, PayloadConfig},
+    web::{self, Bytes, Data, PayloadConfig},
 };
 
 use super::{Site, csrf, error};
@@ -30,10 +32,13 @@ use crate::{
     principal::Judged,
     sign_ins::Administrator,
 };
+use address::Address;
 use fields::Fields;
 use refused::Refused;
 
 pub(super) use keys::manager;
+
+const PATH: &str = "/vestibule/api";
 
 /// Far more than any call needs.
 const LARGEST_BODY: usize = 16 << 10;
@@ -47,38 +52,36 @@ enum Intent {
     ShowSecret,
 }
 
-pub(super) fn routes() -> Scope {
-    web::scope("/vestibule/api")
-        .app_data(PayloadConfig::new(LARGEST_BODY))
-        .service(keys::all())
-        .service(keys::one())
-        .service(keys::regenerate())
-        .service(redirects::all())
-        .service(sessions::all())
-        .service(sessions::one())
-        .service(identities::all())
-        .service(identities::unlink())
-        .service(password::change())
-        .service(sign_in::sign_in())
-        .service(invitations::all())
-        .service(invitations::one())
-        .service(people::all())
-        .service(people::one())
-        .service(people::disable())
-        .service(people::enable())
-        .service(people::sessions())
-        .service(role_map::in_force())
-        .service(role_map::explain())
-        .default_service(web::to(async || Refused::NotFound.respond()))
+/// Every address of the API.
+fn addresses() -> Vec<Address> {
+    vec![
+        keys::all(),
+        keys::one(),
+        keys::regenerate(),
+        redirects::all(),
+        sessions::all(),
+        sessions::one(),
+        identities::all(),
+        identities::unlink(),
+        password::change(),
+        sign_in::sign_in(),
+        invitations::all(),
+        invitations::one(),
+        people::all(),
+        people::one(),
+        people::disable(),
+        people::enable(),
+        people::sessions(),
+        role_map::in_force(),
+        role_map::explain(),
+        openapi::document(),
+    ]
 }
 
-/// An address with the methods that it will be given; all others are refused.
-fn resource(path: &str, allowed: &'static str) -> Resource {
-    web::resource(path.to_owned()).default_service(web::to(move || {
-        let mut response = Refused::Method.respond();
-        response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allowed));
-        std::future::ready(response)
-    }))
+pub(super) fn routes() -> Scope {
+    let scope = web::scope(PATH).app_data(PayloadConfig::new(LARGEST_BODY)).app_data(Data::new(openapi::Served::default()));
+    let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
+    scope.default_service(web::to(async || Refused::NotFound.respond()))
 }
 
 /// Who calls, if they may do such a thing in such a way.

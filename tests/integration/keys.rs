@@ -13,9 +13,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::nginx::raw::{self, Answer};
-use crate::support::http_client;
 use crate::support::pod::Pod;
 use crate::support::wait::until;
+use crate::support::{http_client, openapi};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const KEYS: &str = "/vestibule/api/keys";
@@ -26,6 +26,7 @@ pub enum By<'a> {
     /// A session's cookie, in a page of ours.
     Page(&'a str),
     Key(&'a str),
+    Nobody,
 }
 
 /// What the API said.
@@ -49,6 +50,7 @@ impl By<'_> {
         match self {
             Self::Page(cookie) => vec![("cookie", format!("vestibule={cookie}")), ("sec-fetch-site", "same-origin".into())],
             Self::Key(key) => vec![("authorization", format!("Bearer {key}"))],
+            Self::Nobody => Vec::new(),
         }
     }
 }
@@ -85,18 +87,23 @@ impl Reply {
     }
 }
 
-/// Any call, with headers as they stand.
+/// Any call, with headers as they stand. What is sent and answered is as the document has it.
 pub async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> Reply {
-    let mut request = http_client().request(method, pod.public(path));
+    let mut request = http_client().request(method.clone(), pod.public(path));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    if let Some(body) = body {
-        request = request.body(body);
+    if let Some(body) = &body {
+        request = request.body(body.clone());
     }
     let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-    Reply { status, headers, text: answer.text().await.expect("the answer comes whole") }
+    let text = answer.text().await.expect("the answer comes whole");
+    openapi::answered(method.as_str(), path, status, &headers, &text);
+    if (200..300).contains(&status) {
+        openapi::accepts(method.as_str(), path, body.and_then(|body| serde_json::from_str(&body).ok()).as_ref());
+    }
+    Reply { status, headers, text }
 }
 
 pub async fn call(pod: &Pod, by: By<'_>, method: Method, path: &str, body: Option<Value>) -> Reply {

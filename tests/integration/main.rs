@@ -1,6 +1,7 @@
 //! Everything that is shown on real peers, in one binary.
 
 mod accounts;
+mod api;
 mod apps;
 mod browser;
 mod cache;

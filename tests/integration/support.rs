@@ -13,6 +13,7 @@ pub mod faulty_idp;
 pub mod idp;
 pub mod litellm;
 pub mod nginx;
+pub mod openapi;
 pub mod pod;
 pub mod ports;
 pub mod process;

@@ -1,16 +1,16 @@
 //! `/vestibule/api/identities`: the identities that a person signs in with.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Bytes, Data},
+    web::{Bytes, Data},
 };
 use serde_json::{Value, json as value};
 
 use super::{
-    Intent, Refused, answer, caller, fields,
+    Address, Intent, Refused, answer, caller, fields,
     fields::required_text,
-    json, resource,
+    json,
     sessions::{in_person, own_session},
 };
 use crate::{
@@ -28,15 +28,14 @@ use crate::{
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<People>, Data<Principals>, Data<Login>);
 type Body = Result<Bytes, actix_web::Error>;
 
-pub(super) fn all() -> Resource {
-    resource("/identities", "GET, POST")
-        .route(web::get().to(async |request, services| answer(list(request, services).await)))
-        .route(web::post().to(async |request, body, services| answer(link(request, body, services).await)))
+pub(super) fn all() -> Address {
+    Address::new("/identities")
+        .get(async |request, services| answer(list(request, services).await))
+        .post(async |request, body, services| answer(link(request, body, services).await))
 }
 
-pub(super) fn unlink() -> Resource {
-    resource("/identities/unlink", "POST")
-        .route(web::post().to(async |request, body, services| answer(take_off(request, body, services).await)))
+pub(super) fn unlink() -> Address {
+    Address::new("/identities/unlink").post(async |request, body, services| answer(take_off(request, body, services).await))
 }
 
 async fn list(request: HttpRequest, (site, checker, keys, ..): Services) -> Result<HttpResponse, Refused> {

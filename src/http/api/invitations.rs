@@ -1,18 +1,17 @@
 //! `/vestibule/api/invitations`: inviting people who have no identity provider.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Bytes, Data, Path},
+    web::{Bytes, Data, Path},
 };
 use serde_json::{Value, json as value};
 
 use super::{
-    Intent, Refused, administrator, answer, caller, fields,
+    Address, Intent, Refused, administrator, answer, caller, fields,
     fields::{Fields, required_text},
     json,
     keys::{MOST_TEAMS, PAGE, lasting, page_size, team},
-    resource,
 };
 use crate::{
     accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
@@ -24,15 +23,14 @@ use crate::{
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Local);
 type Body = Result<Bytes, actix_web::Error>;
 
-pub(super) fn all() -> Resource {
-    resource("/invitations", "GET, POST")
-        .route(web::get().to(async |request, services| answer(list(request, services).await)))
-        .route(web::post().to(async |request, body, services| answer(make(request, body, services).await)))
+pub(super) fn all() -> Address {
+    Address::new("/invitations")
+        .get(async |request, services| answer(list(request, services).await))
+        .post(async |request, body, services| answer(make(request, body, services).await))
 }
 
-pub(super) fn one() -> Resource {
-    resource("/invitations/{id}", "DELETE")
-        .route(web::delete().to(async |request, id, services| answer(withdraw(request, id, services).await)))
+pub(super) fn one() -> Address {
+    Address::new("/invitations/{id}").delete(async |request, id, services| answer(withdraw(request, id, services).await))
 }
 
 async fn make(request: HttpRequest, body: Body, (site, checker, keys, local): Services) -> Result<HttpResponse, Refused> {

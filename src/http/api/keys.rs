@@ -1,13 +1,13 @@
 //! `/vestibule/api/keys`: making, listing, regenerating and revoking keys.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Bytes, Data, Path},
+    web::{Bytes, Data, Path},
 };
 use serde_json::{Value, json as value};
 
-use super::{Intent, Refused, answer, caller, fields, fields::Fields, json, resource};
+use super::{Address, Intent, Refused, answer, caller, fields, fields::Fields, json};
 use crate::{
     access::PathPattern,
     check::{By, Checker, Recognised},
@@ -26,21 +26,21 @@ const LARGEST_PAGE: usize = 100;
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Principals>);
 type Body = Result<Bytes, actix_web::Error>;
 
-pub(super) fn all() -> Resource {
-    resource("/keys", "GET, POST")
-        .route(web::get().to(async |request, services| answer(list(request, services).await)))
-        .route(web::post().to(async |request, body, services| answer(make(request, body, services).await)))
+pub(super) fn all() -> Address {
+    Address::new("/keys")
+        .get(async |request, services| answer(list(request, services).await))
+        .post(async |request, body, services| answer(make(request, body, services).await))
 }
 
-pub(super) fn one() -> Resource {
-    resource("/keys/{id}", "PATCH, DELETE")
-        .route(web::patch().to(async |request, id, body, services| answer(narrow(request, id, body, services).await)))
-        .route(web::delete().to(async |request, id, services| answer(revoke(request, id, services).await)))
+pub(super) fn one() -> Address {
+    Address::new("/keys/{id}")
+        .patch(async |request, id, body, services| answer(narrow(request, id, body, services).await))
+        .delete(async |request, id, services| answer(revoke(request, id, services).await))
 }
 
-pub(super) fn regenerate() -> Resource {
+pub(super) fn regenerate() -> Address {
     let answer = async |request, id, body, services| answer(renew(request, id, body, services).await);
-    resource("/keys/{id}/regenerate", "POST").route(web::post().to(answer))
+    Address::new("/keys/{id}/regenerate").post(answer)
 }
 
 async fn make(request: HttpRequest, body: Body, (site, checker, keys, _): Services) -> Result<HttpResponse, Refused> {

@@ -1,18 +1,18 @@
 //! `/vestibule/api/password`: a person changes their password.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Bytes, Data},
+    web::{Bytes, Data},
 };
 use serde_json::json as value;
 use zeroize::Zeroizing;
 
 use super::{
-    Intent, Refused, answer, caller, fields,
+    Address, Intent, Refused, answer, caller, fields,
     fields::required_text,
     invitations::on,
-    json, resource,
+    json,
     sessions::{in_person, own_session},
 };
 use crate::{
@@ -26,9 +26,8 @@ use crate::{
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Local, Data<Principals>);
 type Body = Result<Bytes, actix_web::Error>;
 
-pub(super) fn change() -> Resource {
-    resource("/password", "POST")
-        .route(web::post().to(async |request, body, services| answer(act(request, body, services).await)))
+pub(super) fn change() -> Address {
+    Address::new("/password").post(async |request, body, services| answer(act(request, body, services).await))
 }
 
 async fn act(

@@ -1,18 +1,17 @@
 //! `/vestibule/api/people`: what administrators see of people, and do with them.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Bytes, Data, Path},
+    web::{Bytes, Data, Path},
 };
 use serde_json::{Value, json as value};
 
 use super::{
-    Intent, Refused, administrator, answer, caller, fields,
+    Address, Intent, Refused, administrator, answer, caller, fields,
     fields::Fields,
     json,
     keys::{PAGE, page_size},
-    resource,
 };
 use crate::{
     check::Checker,
@@ -35,29 +34,29 @@ enum Deed {
     Delete,
 }
 
-pub(super) fn all() -> Resource {
-    resource("/people", "GET").route(web::get().to(async |request, services| answer(list(request, services).await)))
+pub(super) fn all() -> Address {
+    Address::new("/people").get(async |request, services| answer(list(request, services).await))
 }
 
-pub(super) fn one() -> Resource {
-    resource("/people/{id}", "GET, DELETE")
-        .route(web::get().to(async |request, id, services| answer(show(request, id, services).await)))
-        .route(web::delete().to(async |request, id, services| answer(act(request, id, Deed::Delete, services).await)))
+pub(super) fn one() -> Address {
+    Address::new("/people/{id}")
+        .get(async |request, id, services| answer(show(request, id, services).await))
+        .delete(async |request, id, services| answer(act(request, id, Deed::Delete, services).await))
 }
 
-pub(super) fn disable() -> Resource {
+pub(super) fn disable() -> Address {
     let answer = async |request, id, body, services| answer(post(request, id, body, Deed::Disable, services).await);
-    resource("/people/{id}/disable", "POST").route(web::post().to(answer))
+    Address::new("/people/{id}/disable").post(answer)
 }
 
-pub(super) fn enable() -> Resource {
+pub(super) fn enable() -> Address {
     let answer = async |request, id, body, services| answer(post(request, id, body, Deed::Enable, services).await);
-    resource("/people/{id}/enable", "POST").route(web::post().to(answer))
+    Address::new("/people/{id}/enable").post(answer)
 }
 
-pub(super) fn sessions() -> Resource {
+pub(super) fn sessions() -> Address {
     let answer = async |request, id, services| answer(act(request, id, Deed::EndSessions, services).await);
-    resource("/people/{id}/sessions", "DELETE").route(web::delete().to(answer))
+    Address::new("/people/{id}/sessions").delete(answer)
 }
 
 async fn list(request: HttpRequest, (site, checker, keys, people, _): Services) -> Result<HttpResponse, Refused> {

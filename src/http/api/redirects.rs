@@ -1,16 +1,12 @@
 //! `/vestibule/api/redirects`: where a person's keys go without their being asked again.
 
-use actix_web::{
-    HttpRequest, HttpResponse, Resource,
-    http::StatusCode,
-    web::{self, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use serde_json::json as value;
 
 use super::{
-    Intent, Refused, answer, caller,
+    Address, Intent, Refused, answer, caller,
     fields::{Fields, required_text},
-    json, resource,
+    json,
     sessions::in_person,
 };
 use crate::{
@@ -22,10 +18,10 @@ use crate::{
 
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>);
 
-pub(super) fn all() -> Resource {
-    resource("/redirects", "GET, DELETE")
-        .route(web::get().to(async |request, services| answer(list(request, services).await)))
-        .route(web::delete().to(async |request, services| answer(forget(request, services).await)))
+pub(super) fn all() -> Address {
+    Address::new("/redirects")
+        .get(async |request, services| answer(list(request, services).await))
+        .delete(async |request, services| answer(forget(request, services).await))
 }
 
 async fn list(request: HttpRequest, (site, checker, keys, users): Services) -> Result<HttpResponse, Refused> {

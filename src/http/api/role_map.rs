@@ -1,13 +1,13 @@
 //! `/vestibule/api/role-map`: what is in force, and why somebody gets what they get.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Bytes, Data},
+    web::{Bytes, Data},
 };
 use serde_json::json as value;
 
-use super::{Intent, Refused, administrator, answer, caller, fields, json, resource};
+use super::{Address, Intent, Refused, administrator, answer, caller, fields, json};
 use crate::{
     accounts,
     check::Checker,
@@ -63,13 +63,12 @@ pub(in crate::http) enum AskError {
     People(PeopleError),
 }
 
-pub(super) fn in_force() -> Resource {
-    resource("/role-map", "GET").route(web::get().to(async |request, services| answer(show(request, services).await)))
+pub(super) fn in_force() -> Address {
+    Address::new("/role-map").get(async |request, services| answer(show(request, services).await))
 }
 
-pub(super) fn explain() -> Resource {
-    resource("/role-map/explain", "POST")
-        .route(web::post().to(async |request, body, services| answer(explain_one(request, body, services).await)))
+pub(super) fn explain() -> Address {
+    Address::new("/role-map/explain").post(async |request, body, services| answer(explain_one(request, body, services).await))
 }
 
 async fn show(request: HttpRequest, (site, checker, keys, role_maps, _): Services) -> Result<HttpResponse, Refused> {

@@ -1,13 +1,13 @@
 //! `/vestibule/api/sessions`: a person's own sessions.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Data, Path},
+    web::{Data, Path},
 };
 use serde_json::{Value, json as value};
 
-use super::{Intent, Refused, answer, caller, json, resource};
+use super::{Address, Intent, Refused, answer, caller, json};
 use crate::{
     check::{By, Checker, Recognised},
     http::Site,
@@ -19,15 +19,14 @@ use crate::{
 
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>, Data<Principals>);
 
-pub(super) fn all() -> Resource {
-    resource("/sessions", "GET, DELETE")
-        .route(web::get().to(async |request, services| answer(list(request, services).await)))
-        .route(web::delete().to(async |request, services| answer(end_others(request, services).await)))
+pub(super) fn all() -> Address {
+    Address::new("/sessions")
+        .get(async |request, services| answer(list(request, services).await))
+        .delete(async |request, services| answer(end_others(request, services).await))
 }
 
-pub(super) fn one() -> Resource {
-    resource("/sessions/{id}", "DELETE")
-        .route(web::delete().to(async |request, id, services| answer(end(request, id, services).await)))
+pub(super) fn one() -> Address {
+    Address::new("/sessions/{id}").delete(async |request, id, services| answer(end(request, id, services).await))
 }
 
 async fn list(request: HttpRequest, (site, checker, keys, users, _): Services) -> Result<HttpResponse, Refused> {

@@ -1,14 +1,14 @@
 //! `/vestibule/api/sign-in`: signing in with a password, for programs that show a form of their own.
 
 use actix_web::{
-    HttpRequest, HttpResponse, Resource,
+    HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{self, Bytes, Data},
+    web::{Bytes, Data},
 };
 use serde_json::json as value;
 use zeroize::Zeroizing;
 
-use super::{Refused, answer, fields::required_text, invitations::on, is_same_origin, json, json_fields, resource, unread};
+use super::{Address, Refused, answer, fields::required_text, invitations::on, is_same_origin, json, json_fields, unread};
 use crate::{
     accounts::{Attempt, Origin},
     http::{Local, Site, request::browser},
@@ -18,8 +18,8 @@ use crate::{
 type Services = (Data<Site>, Local, Data<Users>);
 type Body = Result<Bytes, actix_web::Error>;
 
-pub(super) fn sign_in() -> Resource {
-    resource("/sign-in", "POST").route(web::post().to(async |request, body, services| answer(act(request, body, services).await)))
+pub(super) fn sign_in() -> Address {
+    Address::new("/sign-in").post(async |request, body, services| answer(act(request, body, services).await))
 }
 
 /// A page of another origin would sign somebody in as somebody else: it can't say that a body is JSON without asking first, and

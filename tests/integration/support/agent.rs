@@ -3,7 +3,9 @@
 use std::sync::Mutex;
 
 use reqwest::header::{ACCEPT, COOKIE, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE};
-use url::Url;
+use url::{Position, Url};
+
+use super::openapi;
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const MOST_REDIRECTS: usize = 20;
@@ -127,17 +129,17 @@ impl Agent {
         self.jar.lock().expect("no test panics while it holds the jar").clear();
     }
 
+    /// Where the JSON API answers, it is as its document has it.
     async fn send(&self, request: reqwest::RequestBuilder, url: &str, headers: &[(&str, &str)]) -> Page {
         let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-        let request = request.headers(self.headers(&url, headers));
-        let response = request.send().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let request = request.headers(self.headers(&url, headers)).build().unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let method = request.method().clone();
+        let response = self.http.execute(request).await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
         self.keep_all(&url, response.headers());
-        Page {
-            status: response.status().as_u16(),
-            headers: response.headers().clone(),
-            body: response.text().await.unwrap_or_else(|error| panic!("{url}: {error:?}")),
-            url,
-        }
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.text().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        openapi::answered(method.as_str(), &url[Position::BeforePath..Position::AfterQuery], status, &headers, &body);
+        Page { url, status, headers, body }
     }
 
     /// The agent's own headers, unless the test gives others, and the test's, repeated ones too.

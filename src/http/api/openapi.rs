@@ -1,0 +1,44 @@
+//! `/vestibule/api/openapi.json`: all calls of this API and of what belongs to it, for programs that read OpenAPI 3.1.
+
+use std::sync::{LazyLock, OnceLock};
+
+use actix_web::{
+    HttpResponse,
+    http::header::{self, ContentType},
+    web::{Bytes, Data},
+};
+use serde_json::{Value, json};
+
+use super::Address;
+use crate::http::Site;
+
+const SOURCE: &str = include_str!("openapi.yaml");
+
+/// Another release has another one.
+const CACHE_CONTROL: &str = "public, max-age=300";
+
+/// The document as it was served before.
+#[derive(Default)]
+pub(super) struct Served(OnceLock<Bytes>);
+
+pub(super) fn document() -> Address {
+    Address::new("/openapi.json").get(show)
+}
+
+async fn show(site: Data<Site>, served: Data<Served>) -> HttpResponse {
+    let text = served.0.get_or_init(|| written(site.public_url.origin()).to_string().into());
+    HttpResponse::Ok().insert_header(ContentType::json()).insert_header((header::CACHE_CONTROL, CACHE_CONTROL)).body(text.clone())
+}
+
+/// The document, with what the source can't know.
+fn written(origin: &str) -> Value {
+    static READ: LazyLock<Value> =
+        LazyLock::new(|| serde_saphyr::from_str(SOURCE).expect("the document is YAML, as its tests found"));
+    let mut document = READ.clone();
+    document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
+    document["servers"] = json!([{ "url": origin }]);
+    document
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,253 @@
+//! Holds calls of the JSON API and their answers against its document, for every test that makes any.
+//!
+//! The document lets answers have further fields, since later releases may add some. Here they have exactly those that are listed.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use jsonschema::Validator;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use serde_json::{Map, Value, json};
+use url::form_urlencoded;
+
+const API: &str = "/vestibule/api/";
+
+static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../src/http/api/openapi.yaml")).expect("the document is YAML"));
+
+/// What the document has for a call.
+enum Found {
+    Operation(&'static Value),
+    /// The address, for other methods.
+    OtherMethod,
+    Nothing,
+}
+
+/// Panics unless the document says that this call may be answered so, with these fields and no others.
+#[track_caller]
+pub fn conforms(method: &str, path: &str, status: u16, body: &Value) {
+    let call = format!("{method} {path} -> {status}");
+    let schema = &response(&call, method, path, status)["content"]["application/json"]["schema"];
+    assert!(!schema.is_null(), "{call}: the document has no JSON there: {body}");
+    hold(&call, &validator(sealed(inlined(schema))), body);
+}
+
+/// Panics unless the document lets this call be made, which the API has taken: its query and its body.
+#[track_caller]
+pub fn accepts(method: &str, path: &str, body: Option<&Value>) {
+    let call = format!("{method} {path}");
+    let Found::Operation(operation) = find(method, path) else { panic!("{call}: not in the document") };
+    for (name, _) in form_urlencoded::parse(path.split_once('?').map_or("", |(_, query)| query).as_bytes()) {
+        let parameters = operation["parameters"].as_array().into_iter().flatten().map(resolved);
+        let known = parameters.filter(|parameter| parameter["in"] == "query").any(|parameter| parameter["name"] == *name);
+        assert!(known, "{call}: the document has no parameter {name}");
+    }
+    match (&operation["requestBody"], body) {
+        (Value::Null, None) => {}
+        (documented, None) => assert!(documented["required"] != true, "{call}: the document wants a body"),
+        (documented, Some(body)) => {
+            let schema = &documented["content"]["application/json"]["schema"];
+            assert!(!schema.is_null(), "{call}: the document has no JSON to be sent there: {body}");
+            hold(&call, &validator(inlined(schema)), body);
+        }
+    }
+}
+
+/// The same of an answer as it came, whatever its type, where the document is about that address.
+#[track_caller]
+pub fn answered(method: &str, path: &str, status: u16, headers: &HeaderMap, text: &str) {
+    // What no pod has answered.
+    let of_a_gateway = [502, 504].contains(&status);
+    let is_operation = matches!(find(method, path), Found::Operation(_));
+    if of_a_gateway || !(is_operation || path.starts_with(API)) || ["HEAD", "OPTIONS"].contains(&method) {
+        return;
+    }
+    let kind = headers.get(CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap_or_default());
+    let kind = kind.split(';').next().unwrap_or_default();
+    let call = format!("{method} {path} -> {status}");
+    if kind == "application/json" {
+        let body = serde_json::from_str(text).unwrap_or_else(|error| panic!("{call}: {error}: {text}"));
+        return conforms(method, path, status, &body);
+    }
+    let documented = response(&call, method, path, status);
+    let fits = if kind.is_empty() { documented["content"].is_null() } else { !documented["content"][kind].is_null() };
+    assert!(fits, "{call}: the document has nothing of type {kind:?} there: {text}");
+}
+
+/// The ids of all operations.
+pub fn operations() -> BTreeSet<&'static str> {
+    let items = DOCUMENT["paths"].as_object().expect("the document has paths").values();
+    items.filter_map(Value::as_object).flat_map(Map::values).filter_map(|operation| operation["operationId"].as_str()).collect()
+}
+
+/// The id of one.
+#[track_caller]
+pub fn operation(method: &str, path: &str) -> &'static str {
+    let Found::Operation(operation) = find(method, path) else { panic!("{method} {path}: not in the document") };
+    operation["operationId"].as_str().expect("an operation has an id")
+}
+
+#[track_caller]
+fn response(call: &str, method: &str, path: &str, status: u16) -> &'static Value {
+    let named = |name: &str| &DOCUMENT["components"]["responses"][name];
+    match (find(method, path), status) {
+        (Found::Operation(operation), status) => {
+            let documented = resolved(&operation["responses"][status.to_string()]);
+            let known: Vec<_> = operation["responses"].as_object().into_iter().flat_map(Map::keys).collect();
+            assert!(!documented.is_null(), "{call}: the document has only {known:?}");
+            documented
+        }
+        (Found::OtherMethod, 405) => named("OtherMethod"),
+        (Found::Nothing, 404) => named("NotFound"),
+        _ => panic!("{call}: not in the document"),
+    }
+}
+
+/// An address to the letter comes before one with a place for anything.
+fn find(method: &str, path: &str) -> Found {
+    let path = path.split('?').next().unwrap_or_default();
+    let paths = DOCUMENT["paths"].as_object().expect("the document has paths");
+    let item = paths.get(path).or_else(|| paths.iter().find(|(template, _)| fits(template, path)).map(|(_, item)| item));
+    match item.map(|item| &item[method.to_lowercase()]) {
+        None => Found::Nothing,
+        Some(Value::Null) => Found::OtherMethod,
+        Some(operation) => Found::Operation(operation),
+    }
+}
+
+fn fits(template: &str, path: &str) -> bool {
+    let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
+    let is_place = |segment: &str| segment.starts_with('{');
+    template.len() == path.len()
+        && template.iter().zip(&path).all(|(segment, given)| segment == given || is_place(segment) && !given.is_empty())
+}
+
+fn resolved(value: &'static Value) -> &'static Value {
+    let Some(reference) = value["$ref"].as_str() else { return value };
+    DOCUMENT.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+}
+
+/// A schema without references: what they lead to stands in their places.
+fn inlined(schema: &'static Value) -> Value {
+    match schema {
+        Value::Object(fields) if fields.contains_key("$ref") => inlined(resolved(schema)),
+        Value::Object(fields) if fields.contains_key("allOf") => {
+            let parts = fields["allOf"].as_array().into_iter().flatten();
+            parts.map(inlined).reduce(together).expect("allOf lists something")
+        }
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), inlined(value))).collect(),
+        Value::Array(values) => values.iter().map(inlined).collect(),
+        plain => plain.clone(),
+    }
+}
+
+/// An object that has the fields of both.
+fn together(mut one: Value, mut other: Value) -> Value {
+    if let (Some(fields), Some(others)) = (one["properties"].as_object_mut(), other["properties"].as_object_mut()) {
+        fields.append(others);
+    }
+    if let (Some(required), Some(others)) = (one["required"].as_array_mut(), other["required"].as_array_mut()) {
+        required.append(others);
+    }
+    one
+}
+
+/// The same schema, but that no object has further fields.
+fn sealed(mut schema: Value) -> Value {
+    match &mut schema {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(|value| *value = sealed(value.take()));
+            if fields.get("properties").is_some_and(Value::is_object) {
+                fields.entry("additionalProperties").or_insert(json!(false));
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| *value = sealed(value.take())),
+        _ => {}
+    }
+    schema
+}
+
+fn validator(schema: Value) -> Validator {
+    let options = jsonschema::draft202012::options().should_validate_formats(true);
+    options.build(&schema).unwrap_or_else(|error| panic!("{error}: {schema}"))
+}
+
+#[track_caller]
+fn hold(call: &str, validator: &Validator, value: &Value) {
+    let wrong: Vec<String> = validator.iter_errors(value).map(|error| format!("  {}: {error}", error.instance_path())).collect();
+    assert!(wrong.is_empty(), "{call}: not as the document has it:\n{}\n{value:#}", wrong.join("\n"));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    const ID: &str = "019aab4e-54b1-7c3e-8a52-3f1f0f6b2a11";
+
+    fn is_refused(call: impl FnOnce() + std::panic::UnwindSafe) -> bool {
+        catch_unwind(call).is_err()
+    }
+
+    #[test]
+    fn an_answer_has_the_fields_of_its_schema_and_no_others() {
+        let revoked = |body: &Value| conforms("DELETE", &format!("{API}keys/{ID}"), 200, body);
+        revoked(&json!({"token_id": ID, "deleted": true}));
+        for wrong in [
+            json!({"token_id": ID}),
+            json!({"token_id": ID, "deleted": false}),
+            json!({"token_id": "x", "deleted": true}),
+            json!({"token_id": ID, "deleted": true, "more": 1}),
+            json!([]),
+        ] {
+            assert!(is_refused(|| revoked(&wrong)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn fields_of_several_schemas_are_those_of_one_object() {
+        let mut key = json!({
+            "token_id": ID, "key_alias": null, "user_id": ID, "user_role": null, "teams": null, "paths": null, "further_paths": [],
+            "manage_keys": false, "manage_people": false, "created_at": "2026-11-22T10:00:00Z", "expires": "2026-11-22T10:00:00Z",
+            "last_used": null, "parent": null, "application": null, "key": "sk-x",
+        });
+        conforms("POST", &format!("{API}keys"), 201, &key);
+        key["created_at"] = json!("yesterday");
+        assert!(is_refused(|| conforms("POST", &format!("{API}keys"), 201, &key)));
+    }
+
+    #[test]
+    fn status_and_code_are_those_of_the_call() {
+        let error = |code: &str| json!({"error": code, "error_description": "A sentence."});
+        conforms("GET", &format!("{API}keys?limit=0"), 400, &error("invalid_request"));
+        assert!(is_refused(|| conforms("GET", &format!("{API}keys"), 400, &error("slow_down"))));
+        assert!(is_refused(|| conforms("GET", &format!("{API}keys"), 418, &error("invalid_request"))));
+        conforms("PUT", &format!("{API}keys"), 405, &error("invalid_request"));
+        conforms("GET", &format!("{API}nothing"), 404, &error("not_found"));
+        assert!(is_refused(|| conforms("GET", &format!("{API}nothing"), 200, &json!({}))));
+    }
+
+    #[test]
+    fn what_is_sent_is_documented_too() {
+        accepts("GET", &format!("{API}keys?limit=5"), None);
+        assert!(is_refused(|| accepts("GET", &format!("{API}keys?page=5"), None)));
+        let keys = format!("{API}keys");
+        accepts("POST", &keys, None);
+        accepts("POST", &keys, Some(&json!({"key_alias": "ünïcödé 🔑", "duration": null, "teams": []})));
+        for wrong in [json!({"alias": "x"}), json!({"duration": 30}), json!({"paths": []}), json!([])] {
+            assert!(is_refused(|| accepts("POST", &keys, Some(&wrong))), "{wrong}");
+        }
+        assert!(is_refused(|| accepts("POST", &format!("{API}password"), None)));
+    }
+
+    #[test]
+    fn what_is_no_json_is_documented_as_such() {
+        let html = HeaderMap::from_iter([(CONTENT_TYPE, "text/html; charset=utf-8".parse().unwrap())]);
+        answered("GET", "/sso/key/generate?response_type=oauth_token", 200, &html, "<p>");
+        answered("GET", "/sso/key/generate", 302, &HeaderMap::new(), "");
+        answered("GET", "/vestibule/keys", 200, &html, "<p>");
+        assert!(is_refused(|| answered("GET", "/sso/session", 500, &html, "<p>")));
+        assert!(is_refused(|| answered("GET", "/sso/session", 401, &html, "<p>")));
+    }
+}
