@@ -46,7 +46,7 @@ pub struct Request<'a> {
 /// What the access rules say of a request by somebody with this grant; an error where it is no request.
 pub fn access(map: &RoleMap, grant: &Grant, asked: &Request<'_>) -> Result<Access, String> {
     let (url, method) = ([asked.url.as_bytes()], [asked.method.as_bytes()]);
-    let request = nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| error.to_string())?;
+    let request = nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| in_words(&error))?;
     let decided = check::judge(map.access(), &request, grant, asked.credential);
     let reason = match &decided {
         Ok(reason) => reason.to_string(),
@@ -80,6 +80,11 @@ pub fn identity(claims: Claims, provider: String, plain: Source) -> Result<Ident
         (without_token_claims(id_token), access_token.map(without_token_claims), userinfo.map(without_token_claims));
     let issuer = provider.clone();
     Ok(IdentityClaims { provider, issuer, subject: String::new(), id_token, access_token, userinfo })
+}
+
+/// The gateway's names of both are nothing to who asks here.
+fn in_words(error: &nginx::Malformed) -> String {
+    error.to_string().replace("X-Original-URL", "the address").replace("X-Original-Method", "the method")
 }
 
 /// The outcome as the check has it. The default is in the configuration, which isn't read here.

@@ -38,6 +38,7 @@ use actix_web::{
     web::{self, Data, FormConfig, ServiceConfig},
 };
 
+use api::address::Address;
 use drain::Drain;
 
 use crate::{
@@ -118,7 +119,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .configure(signing_in::routes)
             .configure(own::routes)
             .configure(administration::routes)
-            .route("/sso/session", get().to(session::show))
+            .service(Address::new("/sso/session").with_query().get(session::show).into_resource())
             .service(
                 // A head alone would make a key that nobody sees.
                 web::resource(crate::apps::PATH)
@@ -127,7 +128,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
                     .route(web::post().to(apps::answer))
                     .route(web::method(Method::OPTIONS).to(apps::preflight)),
             )
-            .route(jwks::PATH, get().to(jwks::show))
+            .service(Address::new(jwks::PATH).with_query().get(jwks::show).into_resource())
             .route("/vestibule/assets/{name}", get().to(asset))
             .service(api::routes())
             .default_service(web::to(error::not_found));

@@ -3,7 +3,7 @@
 //! Somebody is recognised as at a check, by what stands in a header or by the session's cookie. A browser
 //! sends its cookie along whoever makes it ask, so that a change by cookie has to come from our own pages.
 
-mod address;
+pub(super) mod address;
 pub(super) mod fields;
 mod identities;
 pub(super) mod invitations;
@@ -21,7 +21,7 @@ use actix_web::{
     HttpRequest, HttpResponse, Scope,
     error::PayloadError,
     http::{StatusCode, header},
-    web::{self, Bytes, Data, PayloadConfig},
+    web::{self, Bytes, Data},
 };
 
 use super::{Site, csrf, error};
@@ -39,9 +39,6 @@ use refused::Refused;
 pub(super) use keys::manager;
 
 const PATH: &str = "/vestibule/api";
-
-/// Far more than any call needs.
-const LARGEST_BODY: usize = 16 << 10;
 
 /// What a call is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +75,12 @@ fn addresses() -> Vec<Address> {
     ]
 }
 
+pub(super) fn is_at(path: &str) -> bool {
+    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 pub(super) fn routes() -> Scope {
-    let scope = web::scope(PATH).app_data(PayloadConfig::new(LARGEST_BODY)).app_data(Data::new(openapi::Served::default()));
+    let scope = web::scope(PATH).app_data(Data::new(openapi::Served::default()));
     let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
     scope.default_service(web::to(async || Refused::NotFound.respond()))
 }

@@ -18,6 +18,7 @@ use tracing::Instrument;
 
 use super::{
     Site,
+    api::{self, refused::Refused},
     drain::Drain,
     error,
     pages::Frame,
@@ -99,6 +100,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     }
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     let frame = request.app_data::<Data<Site>>().map(|site| Frame::of(&site.brand)).unwrap_or_default();
+    let by_a_program = api::is_at(request.path());
     let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
     let Ok(response) = outcome else {
@@ -108,7 +110,10 @@ pub(super) async fn observe<B: MessageBody + 'static>(
             metrics.panics.inc();
         }
         // The request itself went with the handler; an error needs none to become an answer.
-        let mut response = error::internal(frame, &id);
+        let mut response = match by_a_program {
+            true => error::api(&Refused::Panicked),
+            false => error::internal(frame, &id),
+        };
         secure(response.headers_mut(), &id);
         return Err(InternalError::from_response("a handler panicked", response).into());
     };
@@ -186,19 +191,27 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_panic_is_a_500_with_a_page_and_is_counted() {
+    async fn a_panic_is_a_500_with_a_page_or_json_and_is_counted() {
         let metrics = Data::new(Metrics::new());
         let app = actix::init_service(
             App::new()
                 .app_data(metrics.clone())
                 .wrap(from_fn(observe))
-                .route("/", web::get().to(|| async { panic!("a handler's panic") as HttpResponse })),
+                .default_service(web::to(|| async { panic!("a handler's panic") as HttpResponse })),
         )
         .await;
-        for panics in 1..=2 {
-            let error = actix::try_call_service(&app, actix::TestRequest::get().uri("/").to_request()).await.err().unwrap();
+        let asked = [
+            ("/", "text/html; charset=utf-8"),
+            ("/vestibule/api/keys", "application/json"),
+            ("/vestibule/apis", "text/html; charset=utf-8"),
+        ];
+        for (panics, (path, kind)) in (1..).zip(asked) {
+            let error = actix::try_call_service(&app, actix::TestRequest::get().uri(path).to_request()).await.err().unwrap();
             let response = error.error_response();
-            assert_eq!(response.status(), 500);
+            assert_eq!(
+                (response.status().as_u16(), response.headers().get("content-type").unwrap().as_bytes()),
+                (500, kind.as_bytes())
+            );
             assert!(response.headers().contains_key("x-request-id"));
             assert_eq!(metrics.panics.get(), panics);
         }

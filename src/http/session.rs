@@ -13,11 +13,13 @@ pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<C
     let header = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
     let cookie = match Credential::find(Places::ALL, site.cookies.session, header) {
         Ok(Credential::Session(cookie)) => cookie,
-        Ok(Credential::None) => return error::json(StatusCode::UNAUTHORIZED, "login_required", "Nobody is signed in."),
-        _ => return error::json(StatusCode::UNAUTHORIZED, "invalid_token", "The credential is not known here."),
+        Ok(Credential::None) => return error::challenged("login_required", "Nobody is signed in.", error::CHALLENGE),
+        _ => {
+            return error::challenged("invalid_token", "This address is for a session's cookie alone.", error::CHALLENGE_INVALID);
+        }
     };
     match checker.who(cookie).await {
-        Ok(None) => error::json(StatusCode::UNAUTHORIZED, "login_required", "The session has ended."),
+        Ok(None) => error::challenged("login_required", "The session has ended.", error::CHALLENGE),
         Err(unanswered) => {
             tracing::error!(cause = %unanswered, "who is signed in can't be looked up");
             error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Sessions can't be looked up at the moment.")
@@ -26,6 +28,7 @@ pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<C
             "user_id": judged.identity.user,
             "user_email": judged.identity.email,
             "user_role": judged.identity.role,
+            "rule": judged.grant.rule,
             "teams": judged.grant.teams,
             "provider": signed_in.session.provider,
             "expires": signed_in.session.created + site.limits.absolute,

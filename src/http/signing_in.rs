@@ -7,7 +7,7 @@ mod password;
 
 use actix_web::web::{self, ServiceConfig};
 
-use super::get;
+use super::{api::address::Address, get};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
     app.service(web::resource("/sso/login").route(get().to(login::begin)).post(password::sign_in))
@@ -16,6 +16,6 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         .route("/sso/callback/{provider}", web::get().to(login::callback))
         .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
         .service(web::resource("/onboarding").route(get().to(onboarding::show)).post(onboarding::act))
-        .route("/onboarding/get_token", web::get().to(onboarding::get_token))
-        .route("/onboarding/claim_token", web::post().to(onboarding::claim_token));
+        .service(Address::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
+        .service(Address::new("/onboarding/claim_token").post(onboarding::claim_token).into_resource());
 }

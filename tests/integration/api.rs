@@ -179,7 +179,7 @@ async fn identities(walk: &mut Walk<'_>, ada: &Agent, site: &OnePod) {
 async fn people(walk: &mut Walk<'_>, admin: By<'_>, user: &str) {
     let people = format!("{API}/people");
     walk.get(admin, &format!("{people}?limit=1")).await;
-    let found = walk.get(admin, &format!("{people}?user_email={ADA}")).await;
+    let found = walk.get(admin, &format!("{people}?q={ADA}")).await;
     assert_eq!(found["people"][0]["user_id"], user);
     let one = format!("{people}/{user}");
     walk.get(admin, &one).await;

@@ -1,46 +1,68 @@
-//! An address of the API with its methods: any other is refused, and told of these (RFC 9110, section 15.5.6).
+//! An address for programs with its methods: any other is refused, and told of these (RFC 9110, section 15.5.6), and so is a
+//! query where none is read.
 
 use std::future::ready;
 
 use actix_web::{
     FromRequest, Handler, Resource, Responder, Route,
+    body::BoxBody,
+    dev::{HttpServiceFactory, ServiceRequest},
+    guard,
     http::{
         Method,
         header::{self, HeaderValue},
     },
-    web,
+    middleware::{Next, from_fn},
+    web::{self, PayloadConfig},
 };
 
 use super::Refused;
 
+/// Far more than any call needs.
+const LARGEST_BODY: usize = 16 << 10;
+
 /// A path below the API's own, and what answers there. The document in `openapi.yaml` has the same ones, which a test sees to.
-pub(super) struct Address {
+pub(in crate::http) struct Address {
     path: &'static str,
     methods: Vec<Method>,
     routes: Vec<Route>,
+    query: Query,
+}
+
+/// Whether an address reads a query. Whoever sends one that nobody reads means something by it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Query {
+    Read,
+    Refused,
 }
 
 impl Address {
-    pub(super) fn new(path: &'static str) -> Self {
-        Self { path, methods: Vec::new(), routes: Vec::new() }
+    pub(in crate::http) fn new(path: &'static str) -> Self {
+        Self { path, methods: Vec::new(), routes: Vec::new(), query: Query::Refused }
     }
 
-    pub(super) fn get<F, Args>(self, handler: F) -> Self
+    pub(in crate::http) fn with_query(self) -> Self {
+        Self { query: Query::Read, ..self }
+    }
+
+    pub(in crate::http) fn get<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(Method::GET, handler)
+        // Whoever may GET may ask for the head alone.
+        let route = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
+        self.on(Method::GET, route, handler)
     }
 
-    pub(super) fn post<F, Args>(self, handler: F) -> Self
+    pub(in crate::http) fn post<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(Method::POST, handler)
+        self.on(Method::POST, web::method(Method::POST), handler)
     }
 
     pub(super) fn patch<F, Args>(self, handler: F) -> Self
@@ -49,7 +71,7 @@ impl Address {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(Method::PATCH, handler)
+        self.on(Method::PATCH, web::method(Method::PATCH), handler)
     }
 
     pub(super) fn delete<F, Args>(self, handler: F) -> Self
@@ -58,28 +80,37 @@ impl Address {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(Method::DELETE, handler)
+        self.on(Method::DELETE, web::method(Method::DELETE), handler)
     }
 
-    fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    fn on<F, Args>(mut self, method: Method, route: Route, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.routes.push(web::method(method.clone()).to(handler));
+        self.routes.push(route.to(handler));
         self.methods.push(method);
         self
     }
 
-    pub(super) fn into_resource(self) -> Resource {
-        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+    pub(in crate::http) fn into_resource(self) -> impl HttpServiceFactory + use<> {
+        let head = self.methods.contains(&Method::GET).then_some("HEAD");
+        let allowed: Vec<&str> = self.methods.iter().map(Method::as_str).chain(head).collect();
         let allowed = HeaderValue::from_str(&allowed.join(", ")).expect("methods are tokens");
-        let resource = self.routes.into_iter().fold(web::resource(self.path), Resource::route);
-        resource.default_service(web::to(move || {
+        let query = self.query;
+        let resource = web::resource(self.path).app_data(PayloadConfig::new(LARGEST_BODY));
+        let resource = self.routes.into_iter().fold(resource, Resource::route);
+        let resource = resource.default_service(web::to(move || {
             let mut response = Refused::Method.respond();
             response.headers_mut().insert(header::ALLOW, allowed.clone());
             ready(response)
+        }));
+        resource.wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| async move {
+            if query == Query::Refused && !request.query_string().is_empty() {
+                return Ok(request.into_response(Refused::Query.respond()));
+            }
+            next.call(request).await
         }))
     }
 

@@ -38,7 +38,7 @@ pub(super) fn unlink() -> Address {
     Address::new("/identities/unlink").post(async |request, body, services| answer(take_off(request, body, services).await))
 }
 
-async fn list(request: HttpRequest, (site, checker, keys, ..): Services) -> Result<HttpResponse, Refused> {
+async fn list(request: HttpRequest, (site, checker, keys, _, _, login): Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Look).await?)?;
     let By::Session(signed_in) = &caller.by else { return Err(Refused::NotInPerson) };
     let listed: Vec<Value> = signed_in
@@ -47,7 +47,10 @@ async fn list(request: HttpRequest, (site, checker, keys, ..): Services) -> Resu
         .iter()
         .map(|identity| value!({"provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject}))
         .collect();
-    Ok(json(StatusCode::OK, value!({ "identities": listed })))
+    let is_linked = |id: &str| signed_in.user.identities.iter().any(|identity| identity.provider == id);
+    let open = login.providers().iter().filter(|provider| !is_linked(provider.id()));
+    let linkable: Vec<Value> = open.map(|provider| value!({"provider": provider.id(), "name": provider.name()})).collect();
+    Ok(json(StatusCode::OK, value!({"identities": listed, "linkable": linkable})))
 }
 
 /// Begins to link one: where to send the browser, whose person has signed in lately.

@@ -28,6 +28,7 @@ type Body = Result<Bytes, actix_web::Error>;
 
 pub(super) fn all() -> Address {
     Address::new("/keys")
+        .with_query()
         .get(async |request, services| answer(list(request, services).await))
         .post(async |request, body, services| answer(make(request, body, services).await))
 }

@@ -14,11 +14,12 @@ use super::{
     keys::{PAGE, page_size},
 };
 use crate::{
-    check::Checker,
+    check::{Checker, Recognised},
     http::{Site, names::words},
     keys::Keys,
     people::{Known, People},
     principals::Principals,
+    roles::RoleMaps,
 };
 
 type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<People>, Data<Principals>);
@@ -35,13 +36,13 @@ enum Deed {
 }
 
 pub(super) fn all() -> Address {
-    Address::new("/people").get(async |request, services| answer(list(request, services).await))
+    Address::new("/people").with_query().get(async |request, services| answer(list(request, services).await))
 }
 
 pub(super) fn one() -> Address {
     Address::new("/people/{id}")
-        .get(async |request, id, services| answer(show(request, id, services).await))
-        .delete(async |request, id, services| answer(act(request, id, Deed::Delete, services).await))
+        .get(async |request, id, services, role_maps| answer(show(request, id, services, role_maps).await))
+        .delete(async |request, id, services| answer(delete(request, id, Deed::Delete, services).await))
 }
 
 pub(super) fn disable() -> Address {
@@ -55,7 +56,7 @@ pub(super) fn enable() -> Address {
 }
 
 pub(super) fn sessions() -> Address {
-    let answer = async |request, id, services| answer(act(request, id, Deed::EndSessions, services).await);
+    let answer = async |request, id, services| answer(delete(request, id, Deed::EndSessions, services).await);
     Address::new("/people/{id}/sessions").delete(answer)
 }
 
@@ -79,10 +80,13 @@ async fn show(
     request: HttpRequest,
     id: Path<String>,
     (site, checker, keys, people, _): Services,
+    role_maps: Data<RoleMaps>,
 ) -> Result<HttpResponse, Refused> {
     let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
     let by = administrator(&site, &caller)?;
-    let mut body = shown(&people.get(&id).await?, &checker);
+    let known = people.get(&id).await?;
+    let mut body = shown(&known, &checker);
+    body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| role_maps.current().map.line_of(rule)));
     let in_use = people.in_use(by, &id).await?;
     (body["sessions"], body["keys"]) = (in_use.sessions.into(), in_use.keys.into());
     Ok(json(StatusCode::OK, body))
@@ -99,20 +103,25 @@ async fn post(
     let (site, checker, keys, ..) = &services;
     let caller = caller(&request, site, checker, keys, Intent::Change).await?;
     fields(&request, body, &caller)?.finish()?;
-    act(request, id, deed, services).await
+    act(&caller, id, deed, &services).await
+}
+
+async fn delete(request: HttpRequest, id: Path<String>, deed: Deed, services: Services) -> Result<HttpResponse, Refused> {
+    let (site, checker, keys, ..) = &services;
+    let caller = caller(&request, site, checker, keys, Intent::Change).await?;
+    act(&caller, id, deed, &services).await
 }
 
 async fn act(
-    request: HttpRequest,
+    caller: &Recognised,
     id: Path<String>,
     deed: Deed,
-    (site, checker, keys, people, principals): Services,
+    (site, checker, _, people, principals): &Services,
 ) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
-    let by = administrator(&site, &caller)?;
+    let by = administrator(site, caller)?;
     let body = match deed {
-        Deed::Disable => shown(&people.disable(by, &id).await?, &checker),
-        Deed::Enable => shown(&people.enable(by, &id).await?, &checker),
+        Deed::Disable => shown(&people.disable(by, &id).await?, checker),
+        Deed::Enable => shown(&people.enable(by, &id).await?, checker),
         Deed::EndSessions => {
             people.end_sessions(by, &id).await?;
             value!({"user_id": *id, "sessions": 0})

@@ -20,6 +20,7 @@ type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>);
 
 pub(super) fn all() -> Address {
     Address::new("/redirects")
+        .with_query()
         .get(async |request, services| answer(list(request, services).await))
         .delete(async |request, services| answer(forget(request, services).await))
 }

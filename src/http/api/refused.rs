@@ -62,10 +62,14 @@ pub(in crate::http) enum Refused {
     LastIdentity,
     #[error("a login can't begin: {0}")]
     Begin(#[from] BeginError),
+    #[error("a query where none is read")]
+    Query,
     #[error("there is nothing at this address")]
     NotFound,
     #[error("the method is not one of this address")]
     Method,
+    #[error("a handler panicked")]
+    Panicked,
 }
 
 impl Refused {

@@ -99,7 +99,11 @@ async fn explain_one(
     let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
     administrator(&site, &caller)?;
     let mut fields = fields(&request, body, &caller)?;
-    let person = fields.text("user_id")?.or(fields.text("user_email")?);
+    let (id, email) = (fields.text("user_id")?, fields.text("user_email")?);
+    if id.is_some() && email.is_some() {
+        return Err(AskError::OneOfTwo.into());
+    }
+    let person = id.or(email);
     let claims = fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string());
     let (provider, url, method) = (fields.text("provider")?, fields.text("url")?, fields.text("method")?);
     let (credential, workload) = (fields.text("credential")?, fields.flag("workload")?);
@@ -126,6 +130,7 @@ pub(in crate::http) async fn tell(asked: &Asked<'_>, role_maps: &RoleMaps, peopl
         return Err(AskError::NoRoleMapYet);
     }
     let (person, identities) = match (asked.person, asked.claims) {
+        (Some(_), None) if asked.workload => return Err(AskError::OneOfTwo),
         (Some(person), None) => {
             let known = find(person, people).await?;
             let identities = known.user.identities.clone();

@@ -35,14 +35,16 @@ pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
             };
             challenged(code, why.description(), challenge)
         }
-        Refused::Unrecognised(Unrecognised::Unavailable(_)) => {
-            plain(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", AWAY)
-        }
+        Refused::Unrecognised(Unrecognised::Unavailable(_)) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "temporarily_unavailable",
+            "Who this is can't be looked up at the moment. Try again soon.",
+        ),
         Refused::StaleSignIn => {
             challenged("insufficient_user_authentication", "This takes a fresh sign-in. Sign in again.", CHALLENGE_FRESH)
         }
         Refused::ForeignOrigin => {
-            plain(StatusCode::FORBIDDEN, "access_denied", "With a session, changes are made from this site's own pages only.")
+            plain(StatusCode::FORBIDDEN, "access_denied", "In a browser, this is for this site's own pages only.")
         }
         Refused::NotJson => {
             plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", "The body must be of type application/json.")
@@ -54,7 +56,13 @@ pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
             "invalid_request",
             "The body must be one JSON object, and a query must have each parameter once.",
         ),
+        Refused::Query => plain(StatusCode::BAD_REQUEST, "invalid_request", "This address takes no query."),
         Refused::Field(wrong) => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),
+        Refused::Panicked => plain(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "server_error",
+            "Something went wrong here. Give your administrator the X-Request-Id.",
+        ),
         Refused::NotFound => plain(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address."),
         Refused::Method => plain(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods."),
         Refused::NotAdministrator => plain(StatusCode::FORBIDDEN, "access_denied", "This is for administrators."),

@@ -34,8 +34,8 @@ pub(super) struct LinkQuery {
 type Body = Result<Bytes, actix_web::Error>;
 
 /// A token for who has the link: nothing is used up by it, and no key or session exists yet.
-pub(super) async fn get_token(query: Query<LinkQuery>, site: Data<Site>, local: Local) -> HttpResponse {
-    api::answer(token(query.link(), &site, &local).await)
+pub(super) async fn get_token(request: HttpRequest, site: Data<Site>, local: Local) -> HttpResponse {
+    api::answer(token(&request, &site, &local).await)
 }
 
 /// Sets the password and signs in, once.
@@ -47,8 +47,9 @@ pub(super) async fn claim_token(
     api::answer(claim(&request, body, &site, &local, &users).await)
 }
 
-async fn token(link: &str, site: &Site, local: &Local) -> Result<HttpResponse, Refused> {
-    let token = on(local)?.onboarding_token(link).await?;
+async fn token(request: &HttpRequest, site: &Site, local: &Local) -> Result<HttpResponse, Refused> {
+    let query = Query::<LinkQuery>::from_query(request.query_string()).map_err(|_| Refused::Malformed)?;
+    let token = on(local)?.onboarding_token(query.link()).await?;
     let body = value!({
         "login_url": site.public_url.join("/sso/login"),
         "token": *token.token,

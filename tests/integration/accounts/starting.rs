@@ -31,7 +31,7 @@ async fn where_there_is_another_way_in_nothing_is_printed() {
     // Not a loopback address, and nobody's: whoever reaches the machine could read what a pod prints there.
     elsewhere.further.push_str("admin_roles: []\n");
     let mut open = PodOptions::new();
-    open.further = format!("{LOCAL}").replace("enabled: true", "print_first_link: false");
+    open.further = LOCAL.replace("enabled: true", "print_first_link: false");
     for (options, told) in
         [(off, "nobody can sign in"), (elsewhere, "listening"), (open, "nobody can sign in: the store is this")]
     {

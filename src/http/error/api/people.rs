@@ -7,7 +7,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{CHALLENGE_INVALID, challenged, contended, failed, json, keys, read, users};
+use super::{CHALLENGE, CHALLENGE_INVALID, challenged, contended, failed, json, keys, read, users};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     http::api::role_map::AskError,
@@ -63,7 +63,7 @@ pub(super) fn ask(error: &AskError) -> HttpResponse {
 
 pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
     match error {
-        SignInError::Wrong => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE_INVALID),
+        SignInError::Wrong => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE),
         SignInError::TooMany { retry_after } => too_many(*retry_after),
         SignInError::Busy => busy(),
         SignInError::NoRoleMapYet => not_yet(),
