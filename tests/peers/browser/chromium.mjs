@@ -22,46 +22,59 @@ export const DESKTOP = { width: 1120, height: 760 };
 export const PHONE = { width: 390, height: 844 };
 
 /**
- * Runs `script({ context, page, seen, shoot })` in a browser of its own, prints `seen` as one line
- * of JSON and ends with 0; a script that throws prints why and ends with 1.
+ * Runs `script({ context, page, seen, shoot, another })` in a browser of its own, prints `seen` as one
+ * line of JSON and ends with 0; a script that throws prints why and ends with 1.
  *
- * Everything that a content security policy blocked and every error of a page is in
- * `seen.complaints`.
+ * `another()` is a second person: a page that shares no cookie with any other. Everything that a content
+ * security policy blocked and every error of a page is in `seen.complaints`.
  */
 export async function run(artifacts, options, script) {
   const profile = mkdtempSync(join(tmpdir(), `vestibule-${process.pid}-chromium-`));
   const seen = { complaints: [] };
+  const { args = FLAGS, ...look } = options;
   let context;
   let page;
   const shoot = async (name) => page.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true });
+  const prepare = async (own) => {
+    own.setDefaultTimeout(PATIENCE);
+    const first = own.pages()[0] ?? await own.newPage();
+    listen(first, seen);
+    return first;
+  };
+  const another = async (given = {}) => prepare(await context.browser().newContext({ viewport: DESKTOP, ...look, ...given }));
   mkdirSync(artifacts, { recursive: true });
   try {
     expect(existsSync(EXECUTABLE), `${EXECUTABLE} to be there: run \`make peers\``);
     context = await chromium.launchPersistentContext(profile, {
       executablePath: EXECUTABLE,
       headless: true,
-      args: FLAGS,
+      args,
       viewport: DESKTOP,
-      ...options,
+      ...look,
     });
-    context.setDefaultTimeout(PATIENCE);
-    page = context.pages()[0] ?? await context.newPage();
-    page.on('pageerror', (error) => seen.complaints.push(String(error)));
-    page.on('console', (message) => {
-      if (message.type() === 'error') seen.complaints.push(message.text());
-    });
-    await script({ context, page, seen, shoot });
+    page = await prepare(context);
+    await script({ context, page, seen, shoot, another });
     console.log(JSON.stringify(seen));
   } catch (error) {
     process.exitCode = 1;
     console.error(error);
-    console.error(`at ${page?.url()}: ${await page?.title().catch(() => '?')}`);
-    await shoot('failure').catch(() => {});
+    const pages = context?.browser()?.contexts().flatMap((own) => own.pages()) ?? [];
+    for (const [index, open] of pages.entries()) {
+      console.error(`window ${index} at ${open.url()}: ${await open.title().catch(() => '?')}`);
+      await open.screenshot({ path: join(artifacts, `failure-${index}.png`), fullPage: true }).catch(() => {});
+    }
     console.log(JSON.stringify(seen));
   } finally {
     await context?.close();
     rmSync(profile, { recursive: true, force: true });
   }
+}
+
+function listen(page, seen) {
+  page.on('pageerror', (error) => seen.complaints.push(String(error)));
+  page.on('console', (message) => {
+    if (message.type() === 'error') seen.complaints.push(message.text());
+  });
 }
 
 export function expect(condition, what) {

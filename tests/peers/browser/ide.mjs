@@ -6,31 +6,16 @@
 // Each application is a server of this script.
 
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { FLAGS, expect, run } from './chromium.mjs';
+import { html, listen } from './server.mjs';
 
 const [base, user, password, artifacts] = process.argv.slice(2);
 const WEB_APP = 'https://app.example.com';
 const DONE = 'https://elsewhere.example/done';
-
-/** A server on loopback that keeps what it is asked for, and answers with `answer(request, response)`. */
-async function listen(host, answer, tls) {
-  const requests = [];
-  const take = (request, response) => {
-    if (!request.url.startsWith('/favicon')) requests.push(request.url);
-    answer(request, response);
-  };
-  const server = tls ? createSecureServer(tls, take) : createServer(take);
-  server.listen(0, host);
-  await once(server, 'listening');
-  return { port: server.address().port, requests, close: () => { server.close(); server.closeAllConnections(); } };
-}
 
 /** A certificate that nobody trusts, and its key. */
 function certificate() {
@@ -43,7 +28,6 @@ function certificate() {
   return tls;
 }
 
-const html = (response, body) => response.writeHead(200, { 'content-type': 'text/html' }).end(body);
 const asking = (redirect, state) => {
   const query = new URLSearchParams({ response_type: 'oauth_token', state, ...(redirect && { redirect_uri: redirect }) });
   return `${base}/sso/key/generate?${query}`;

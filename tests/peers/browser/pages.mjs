@@ -3,17 +3,11 @@
 //
 //   node pages.mjs <base-url> <base-url-without-providers> <provider> <user> <password> <artifacts-dir>
 
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-
 import { DESKTOP, expect, run } from './chromium.mjs';
+import { SCHEMES, overflow, violations } from './inspect.mjs';
 
 const [base, bare, provider, user, password, artifacts] = process.argv.slice(2);
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WIDTHS = [DESKTOP.width, 360];
-const SCHEMES = ['light', 'dark'];
-/** What colours and width can change; all other rules judge the document, which stays the same. */
-const BY_LOOK = { type: 'rule', values: ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'target-size'] };
 
 const heading = (page, name) => page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
 const toProvider = (page) => page.goto(`${base}/sso/login?provider=${provider}&rd=/vestibule/`);
@@ -44,19 +38,6 @@ const PAGES = [
   ['sign-out', 'Sign out?', (page) => page.goto(`${base}/sso/logout`)],
   ['signed-out', 'You are signed out', (page) => page.getByRole('button', { name: 'Sign out' }).click()],
 ];
-
-/** In the page's own world by the debugger, which its content security policy does not concern. */
-async function violations(page) {
-  const again = await page.evaluate(() => 'axe' in globalThis);
-  if (!again) await page.evaluate(axe);
-  const options = { preload: false, resultTypes: ['violations'], ...(again && { runOnly: BY_LOOK }) };
-  const result = await page.evaluate((given) => globalThis.axe.run(document, given), options);
-  // Rules that looked at nothing would find nothing.
-  expect(result.passes.some(({ id }) => id === 'color-contrast'), 'axe-core to have judged the contrast');
-  return result.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`);
-}
-
-const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
 await run(artifacts, {}, async ({ page, seen, shoot }) => {
   seen.views = [];

@@ -1,0 +1,46 @@
+// The role map in force, and why somebody gets what they get: a person, and pasted claims.
+
+import { ADMINISTRATOR } from './first.mjs';
+
+const CLAIMS = JSON.stringify({ user_role: 'internal_user', teams: ['research', 'data'] }, undefined, 1);
+
+export async function roleMap(administrator) {
+  await administrator.go('Role map');
+  await administrator.sees('internal_user_viewer');
+  await administrator.inspect('role-map');
+  await mistakes(administrator);
+
+  await administrator.go('Role map');
+  await administrator.fill('Person (id or email)', ADMINISTRATOR.email);
+  await administrator.unfold('Ask about a request too');
+  await administrator.fill('Address', `${administrator.site.base}/v1/models`);
+  await administrator.choose('Credential', 'key');
+  await administrator.submit('Explain');
+  await administrator.sees(`What ${ADMINISTRATOR.email} gets`);
+  await administrator.sees('Given by the invitation.');
+  await administrator.sees('Allowed');
+  await administrator.inspect('role-map-person');
+
+  await administrator.go('Role map');
+  await administrator.unfold('Or paste claims');
+  await administrator.fill('Claims as JSON', CLAIMS);
+  await administrator.choose('Provider that the claims are from', 'local');
+  await administrator.submit('Explain');
+  await administrator.sees('What these claims get');
+  await administrator.inspect('role-map-claims');
+}
+
+async function mistakes(administrator) {
+  await administrator.submit('Explain');
+  await administrator.sees('Name a person or paste claims: one of the two.');
+  await administrator.inspect('role-map-neither');
+  await administrator.fill('Person (id or email)', 'nobody@example.com');
+  await administrator.submit('Explain');
+  await administrator.sees('There is no such person.');
+  await administrator.go('Role map');
+  await administrator.unfold('Or paste claims');
+  await administrator.fill('Claims as JSON', '{"groups": [');
+  await administrator.submit('Explain');
+  await administrator.sees('The claims can\'t be read');
+  await administrator.inspect('role-map-malformed');
+}
