@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint test bench demo docs image chart test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint test bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 
 help: ## list the targets
@@ -25,6 +25,7 @@ lint: ## formatting and clippy, warnings denied
 
 test: peers llm cluster lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
+	@$(MAKE) --no-print-directory test-readme
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
 
@@ -39,11 +40,15 @@ demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream 
 docs: ## rewrite the generated parts of docs/
 	UPDATE_DOCS=1 $(CARGO) test --locked --lib -- the_reference_is the_documentation_lists
 
-image: ## make the image as an archive, without a Docker engine; PROFILE=quick for one that is built sooner
+image: ## make the image as an archive, without a Docker engine
 	@deploy/image/build.sh
 
 chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
+
+test-readme: peers ## run README's first example as it stands, with what is shipped
+	$(CARGO) build --locked --release
+	$(CARGO) test --locked --test integration -- --ignored --exact browser::readme::the_readmes_first_example_runs_as_it_stands
 
 test-chart: peers ## lint, render and install the chart, and hold it against the binary and the documentation
 	@tests/cluster/build.sh helm
@@ -54,7 +59,7 @@ test-kubernetes: peers ## install the chart in a real cluster and hold it under 
 	@python3 -B tests/kubernetes/run.py
 
 test-images: peers ## the images of test-kubernetes as archives in target/test-images, to push to your own registry
-	@PROFILE=quick deploy/image/build.sh
+	@deploy/image/build.sh
 	@python3 -B tests/kubernetes/images.py
 
 audit: ## advisories, licences and sources of the dependencies

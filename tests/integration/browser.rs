@@ -1,19 +1,24 @@
 //! What a person sees: Chromium signs in and out through nginx, and looks at each of our pages.
 
+mod accounts;
 mod ide;
 mod pages;
+mod readme;
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::shared::{ALICE, deployment};
+use crate::support::idp::{Account, Idp, IdpOptions, client};
+use crate::support::pod::{PodOptions, ProviderSection, random_key};
 use crate::support::{artifacts, browser, repository};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const DEMO: &str = "docs/images/demo.png";
 /// It is part of every clone.
-const LARGEST_DEMO: usize = 150 << 10;
+const LARGEST_PICTURE: usize = 150 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_signs_in_sees_the_upstream_signs_out_and_is_asked_again() {
@@ -25,7 +30,6 @@ async fn a_person_signs_in_sees_the_upstream_signs_out_and_is_asked_again() {
     }
     assert_ne!(shots[0], shots[1], "light and dark look alike");
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        assert!(shots[0].len() < LARGEST_DEMO, "{} bytes", shots[0].len());
         std::fs::create_dir_all(repository("docs/images")).expect("the repository is writable");
         std::fs::write(repository(DEMO), &shots[0]).expect("the repository is writable");
     }
@@ -64,6 +68,45 @@ fn is_ours(cookie: &Value) -> bool {
     cookie["name"].as_str().is_some_and(|name| name.starts_with("vestibule"))
 }
 
+/// A provider of this id and name for one pod, and its section there.
+async fn provider((id, name): (&str, &str), pod: &PodOptions, accounts: Vec<Account>) -> (Idp, ProviderSection) {
+    let secret = random_key();
+    let callbacks = ["/sso/callback".to_owned(), format!("/sso/callback/{id}")].map(|path| format!("{}{path}", pod.public_url));
+    let client = client("vestibule", &secret, &callbacks, &[]);
+    let idp = Idp::start(IdpOptions { clients: vec![client], accounts, ..IdpOptions::default() }).await;
+    let section = ProviderSection {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        issuer: idp.issuer().to_owned(),
+        client_id: "vestibule".to_owned(),
+        client_secret: secret,
+        further: vec!["logout: off".to_owned()],
+    };
+    (idp, section)
+}
+
+async fn corp(pod: &PodOptions, accounts: Vec<Account>) -> (Idp, ProviderSection) {
+    provider(("corp", "Example Corp"), pod, accounts).await
+}
+
+/// That so many pages were looked at, no two of which look alike, and that nothing is to be said against any.
+fn assert_views(seen: &Value, directory: &Path, count: usize) {
+    let views = seen["views"].as_array().unwrap();
+    assert_eq!(views.len(), count, "{seen}");
+    let mut pictures = HashMap::new();
+    for view in views {
+        assert_eq!(view["violations"], serde_json::json!([]), "{view}");
+        assert!(view["overflow"].as_i64().is_some_and(|pixels| pixels <= 0), "scrolls sideways: {view}");
+        assert!(view["order"].as_array().is_none_or(Vec::is_empty), "the keyboard leads astray: {view}");
+        let picture = screenshot(&directory.join(format!("{}.png", view["shot"].as_str().unwrap())));
+        assert!(pictures.insert(picture, view).is_none(), "looks like another view: {view}");
+    }
+    // Chromium itself reports every page whose status isn't 200.
+    let complaints = seen["complaints"].as_array().unwrap().iter();
+    let of_ours: Vec<_> = complaints.filter(|text| !text.as_str().unwrap().contains("responded with a status of 4")).collect();
+    assert!(of_ours.is_empty(), "{of_ours:?}");
+}
+
 /// The bytes of a picture that has to be there.
 fn screenshot(file: &Path) -> Vec<u8> {
     let bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -71,7 +114,13 @@ fn screenshot(file: &Path) -> Vec<u8> {
     bytes
 }
 
+/// A picture that README shows: it is there, and small.
+fn assert_small(shown: &str) {
+    let length = screenshot(&repository(shown)).len();
+    assert!(length < LARGEST_PICTURE, "{shown}: {length} bytes");
+}
+
 #[test]
 fn the_readme_shows_a_picture_that_is_there_and_small() {
-    assert!(screenshot(&repository(DEMO)).len() < LARGEST_DEMO);
+    assert_small(DEMO);
 }

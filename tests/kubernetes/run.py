@@ -56,7 +56,7 @@ def main():
         sys.exit(0 if if_possible else 1)
     step(CLUSTER / "build.sh", "helm" if kube.own() else "node")
     if "VESTIBULE_IMAGE" not in os.environ:
-        step(ROOT / "deploy/image/build.sh", TARGET / "vestibule-image.tar", PROFILE="quick")
+        step(ROOT / "deploy/image/build.sh", TARGET / "vestibule-image.tar")
     if not kube.own():
         bring_up()
     names = [word for word in words if not word.startswith("-")]

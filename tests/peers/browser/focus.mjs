@@ -27,28 +27,33 @@ const focused = (page) => page.evaluate(async () => {
     }
     return 'rgb(255, 255, 255)';
   };
-  const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(element);
+  const { outlineStyle, outlineWidth, outlineOffset, outlineColor } = getComputedStyle(element);
   // The ring lies outside of what it is round.
   const lights = [luminance(outlineColor), luminance(ground(element.parentElement))].sort((one, other) => other - one);
+  const ring = Math.max(0, Number.parseFloat(outlineWidth) + Number.parseFloat(outlineOffset));
   const box = element.getBoundingClientRect();
-  // Of a textarea browsers bring the caret into view, and not all the rest.
-  const below = box.bottom - (element.tagName === 'TEXTAREA' ? box.height / 2 : 0);
+  // Of a textarea browsers bring the line of the caret into view, and not all the rest.
+  const below = element.tagName === 'TEXTAREA' ? box.top + Number.parseFloat(getComputedStyle(element).lineHeight) : box.bottom + ring;
   const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
   return {
     what: element.outerHTML.slice(0, 160),
+    place: element.dataset.place,
+    box: { top: box.top + scrollY, bottom: box.bottom + scrollY, left: box.left, right: box.right },
     style: outlineStyle,
     width: Number.parseFloat(outlineWidth),
     contrast: (lights[0] + 0.05) / (lights[1] + 0.05),
-    inView: box.width > 0 && box.height > 0 && box.top > -1 && box.left > -1 && below < innerHeight + 1 && box.right < innerWidth + 1,
+    inView: box.width > 0 && box.height > 0 && box.top - ring > -1 && box.left - ring > -1 && below < innerHeight + 1 && box.right + ring < innerWidth + 1,
     covered: top !== null && !element.contains(top) && !top.contains(element),
   };
 });
 
+/** Gives what has the focus, after it has been seen to. */
 export async function assertFocusShows(page) {
   const at = await focused(page);
-  if (!at) return;
+  if (!at) return undefined;
   const isRing = at.style !== 'none' && at.width >= LEAST_WIDTH && at.contrast >= LEAST_CONTRAST;
   expect(isRing && at.inView && !at.covered, `the focus to be seen: ${JSON.stringify(at)}`);
+  return at;
 }
 
 /**
@@ -67,13 +72,8 @@ export async function orderMistakes(page) {
   // The focus may begin anywhere; beyond the last it begins anew.
   for (let tabs = 0; tabs < 2 * expected.length + 4 && places.length < expected.length; tabs += 1) {
     await page.keyboard.press('Tab');
-    const at = await page.evaluate(() => {
-      const { dataset, tagName } = document.activeElement;
-      const { top, bottom, left, right } = document.activeElement.getBoundingClientRect();
-      return tagName === 'BODY' ? undefined : [dataset.place, { top: top + scrollY, bottom: bottom + scrollY, left, right }];
-    });
-    await assertFocusShows(page);
-    if (at && !isThere(at[0])) places.push(at);
+    const at = await assertFocusShows(page);
+    if (at && !isThere(at.place)) places.push([at.place, at.box]);
   }
   await page.evaluate(() => document.querySelectorAll('[data-place]').forEach((element) => delete element.dataset.place));
   const missing = expected.filter((_, place) => !isThere(String(place)));

@@ -51,7 +51,8 @@ export class Visitor {
   /** A field by the words of its label. Passwords have no role; of others the label's text holds what was typed. */
   field(label, within = this.page) {
     const named = (role) => within.getByRole(role, { name: label, exact: true });
-    return within.getByLabel(label, { exact: true }).or(named('textbox')).or(named('combobox'));
+    const labelled = within.getByLabel(label, { exact: true }).or(named('textbox')).or(named('combobox'));
+    return labelled.and(within.locator('input, select, textarea'));
   }
 
   fill(label, text, within = this.page) {
@@ -79,7 +80,8 @@ export class Visitor {
 
   /** Presses what leads to another page, or to the same anew. */
   async submit(target, within = this.page) {
-    const place = typeof target === 'string' ? within.getByRole('button', { name: target, exact: true }) : target;
+    const isName = typeof target === 'string' || target instanceof RegExp;
+    const place = isName ? within.getByRole('button', { name: target, exact: true }) : target;
     await Promise.all([this.page.waitForEvent('domcontentloaded'), this.site.hand.press(place)]);
     await this.page.waitForLoadState();
   }
@@ -129,7 +131,7 @@ export class Visitor {
       const shot = `${name}-${scheme}`;
       await page.screenshot({ path: join(site.artifacts, `${shot}.png`), fullPage: true });
       const view = { name, scheme, shot, overflow: await overflow(page), violations: await this.judge(scheme) };
-      if (site.hand === keyboard && scheme === SCHEMES[0]) view.order = await orderMistakes(page);
+      if (site.hand === keyboard) view.order = await orderMistakes(page);
       site.seen.views.push(view);
     }
     await page.emulateMedia({ colorScheme: SCHEMES[0], reducedMotion: 'reduce' });

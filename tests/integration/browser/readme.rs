@@ -1,0 +1,89 @@
+//! README's first example as it stands, and the pictures that README shows.
+
+use serde_json::{Value, json};
+
+use super::{assert_small, corp, screenshot};
+use crate::shared::providers_reached;
+use crate::support::deployment::ROLE_MAP;
+use crate::support::idp::Account;
+use crate::support::pod::{Pod, PodOptions};
+use crate::support::{artifacts, browser, repository};
+
+const PICTURES: [&str; 3] = ["keys", "people", "role-map"];
+const SCHEMES: [&str; 2] = ["light", "dark"];
+
+/// The shell commands of README's first section that has any.
+fn first_example() -> Vec<String> {
+    let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
+    let (_, section) = readme.split_once("\n## Five minutes\n").expect("README begins with an example");
+    let (section, _) = section.split_once("\nEverything is in the process's memory").expect("which ends");
+    let blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    blocks.map(|(commands, _)| commands.to_owned()).collect()
+}
+
+/// On the default ports, as a newcomer's would be.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "builds what is shipped, which takes minutes: `make test-readme`"]
+async fn the_readmes_first_example_runs_as_it_stands() {
+    let commands = first_example();
+    let [serve, key, ask] = &commands[..] else { panic!("three steps: {commands:?}") };
+    let directory = artifacts("browser").join("readme");
+    std::fs::create_dir_all(&directory).expect("artifacts can be written");
+    let file = directory.join("commands.json");
+    std::fs::write(&file, json!([serve, format!("{key}{ask}")]).to_string()).expect("artifacts can be written");
+    let seen = browser::run("readme.mjs", &[&file.to_string_lossy(), &directory.to_string_lossy()]).await;
+    let answer = seen["answer"].as_str().expect("what curl printed");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    for told in ["user: ", "email: admin@localhost", "role: proxy_admin", "key: "] {
+        assert!(answer.contains(&format!("x-auth-request-{told}")), "{answer}");
+    }
+}
+
+/// A site where some people have been at work.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_readme_shows_these_pages_in_light_and_in_dark() {
+    let people = people();
+    let mut options = PodOptions::new();
+    let (_idp, section) = corp(&options, people.clone()).await;
+    options.providers = vec![section];
+    options.further = "local_accounts: {enabled: true}\n".to_owned();
+    options.role_map = Some(ROLE_MAP.replace("{claim:", "{provider: corp, claim:"));
+    let pod = Pod::start(options).await;
+    providers_reached(&pod, 1).await;
+    let directory = artifacts("browser").join("readme-pictures");
+    std::fs::create_dir_all(&directory).expect("artifacts can be written");
+    let file = directory.join("people.json");
+    let known: Vec<Value> = people.iter().map(|person| json!({"user": person.username, "password": person.password})).collect();
+    std::fs::write(&file, json!(known).to_string()).expect("artifacts can be written");
+    let arguments = [&pod.public(""), &pod.check(""), "Example Corp", &file.to_string_lossy(), &directory.to_string_lossy()];
+    browser::run("screenshots.mjs", &arguments).await;
+    let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
+    for name in PICTURES.iter().flat_map(|page| SCHEMES.map(|scheme| format!("{page}-{scheme}.png"))) {
+        let shot = screenshot(&directory.join(&name));
+        let shown = format!("docs/images/{name}");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(repository(&shown), &shot).expect("the repository is writable");
+        }
+        assert!(readme.contains(&shown), "README doesn't show {shown}");
+        assert_small(&shown);
+    }
+}
+
+/// By the role map the first is an administrator; the last one is disabled in the picture.
+fn people() -> Vec<Account> {
+    let person = |name: &'static str, password, roles: &[&str], groups: &[&str]| Account {
+        username: name,
+        password,
+        claims: json!({
+            "name": name, "preferred_username": name, "email": format!("{name}@example.com"), "email_verified": true,
+            "groups": groups,
+        }),
+        access_token_claims: json!({"resource_access": {"litellm": {"roles": roles}}}),
+    };
+    vec![
+        person("mira", "mira-has-a-map", &["llm-admins"], &["/engineering/platform", "/teams/research"]),
+        person("jonas", "jonas-reads-much", &["llm-users"], &["/engineering/search", "/teams/research", "/teams/data"]),
+        person("priya", "priya-paints-well", &[], &["/engineering/tools", "/teams/data"]),
+        person("tomasz", "tomasz-was-here", &[], &[]),
+    ]
+}
