@@ -74,9 +74,9 @@ impl People {
         self.get(&user).await
     }
 
-    /// The people whose words hold a text: those with this id or this local account, and of the first [`MOST_SEARCHED`] those
-    /// of whom `words` has it.
-    pub async fn search(&self, text: &str, limit: usize, words: impl Fn(&Known) -> String) -> Result<Vec<Known>, PeopleError> {
+    /// The people that a text is about: who has this id or this local account, and of the first [`MOST_SEARCHED`] those whom
+    /// `is_meant` has so.
+    pub async fn search(&self, text: &str, limit: usize, is_meant: impl Fn(&Known) -> bool) -> Result<Vec<Known>, PeopleError> {
         match self.get(text).await {
             Err(PeopleError::NotFound) => {}
             found => return found.map(|known| vec![known]),
@@ -88,14 +88,13 @@ impl People {
                 known => found.push(known?),
             }
         }
-        let wanted = text.to_lowercase();
         let (mut after, mut seen) = (None::<String>, 0);
         while seen < MOST_SEARCHED && found.len() < limit {
             let (people, next) = self.list(after.as_deref(), limit.max(50)).await?;
             seen += people.len();
             for known in people {
                 let is_new = found.iter().all(|before| before.user.id != known.user.id);
-                if is_new && words(&known).to_lowercase().contains(&wanted) {
+                if is_new && is_meant(&known) {
                     found.push(known);
                 }
             }

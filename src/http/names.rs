@@ -28,8 +28,9 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
 }
 
 /// What an administrator may search a person by.
-pub(super) fn words(Known { user, grant }: &Known, checker: &Checker) -> String {
+pub(super) fn mentions(Known { user, grant }: &Known, checker: &Checker, text: &str) -> bool {
     let identity = checker.identity(&user.id, &user.identities, grant);
     let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
-    format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "))
+    let words = format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "));
+    words.to_lowercase().contains(&text.to_lowercase())
 }

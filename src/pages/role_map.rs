@@ -60,6 +60,7 @@ pub enum ExplainProblem {
     /// Neither a person nor claims, or both.
     OneOfTwo,
     NoSuchPerson,
+    SeveralPeople,
     /// What is wrong with the claims.
     Claims(String),
     Provider,

@@ -376,6 +376,7 @@ explain-credential = Credential
 explain-button = Explain
 explain-problem-one = Name a person or paste claims: one of the two.
 explain-problem-person = There is no such person. Write the id, or the email in full.
+explain-problem-several = Several people have this email. Write the id of one, which is on their page.
 explain-problem-claims = The claims can't be read: { $why }
 explain-problem-provider = There is no such provider. Choose one from the list.
 explain-problem-address = Address or method can't be read: { $why }

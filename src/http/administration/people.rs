@@ -12,7 +12,7 @@ use crate::{
     check::Checker,
     http::{
         Local, Site, error,
-        names::{linked_identity, provider_name, words},
+        names::{linked_identity, mentions, provider_name},
         redirect,
         visit::{Posted, Visit},
     },
@@ -93,7 +93,7 @@ impl Desk {
         let query = which.q.as_deref().map(str::trim).unwrap_or_default();
         let (found, next) = match query {
             "" => self.people.list(which.after.as_deref(), ON_A_PAGE).await?,
-            query => (self.people.search(query, ON_A_PAGE, |known| words(known, &self.checker)).await?, None),
+            query => (self.people.search(query, ON_A_PAGE, |known| mentions(known, &self.checker, query)).await?, None),
         };
         let next_href = next.map(|id| {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id).finish();

@@ -47,7 +47,7 @@ pub(super) async fn act(
         return response;
     }
     let form = form(Some(&posted), &role_maps);
-    match tell(&asked(&posted), &role_maps, &people).await {
+    match tell(&asked(&posted), &role_maps, (&people, &checker)).await {
         Ok(told) => page(&visit, &role_maps, StatusCode::OK, form, None, Some(explained(told, &checker))),
         Err(AskError::People(cause)) => visit.unavailable(&cause),
         Err(error) => page(&visit, &role_maps, StatusCode::BAD_REQUEST, form, Some(problem(error)), None),
@@ -106,6 +106,7 @@ fn form(posted: Option<&Posted>, role_maps: &RoleMaps) -> ExplainForm {
 fn problem(error: AskError) -> ExplainProblem {
     match error {
         AskError::OneOfTwo => ExplainProblem::OneOfTwo,
+        AskError::SeveralPeople => ExplainProblem::SeveralPeople,
         AskError::NoSuchPerson | AskError::People(_) => ExplainProblem::NoSuchPerson,
         AskError::Claims(why) => ExplainProblem::Claims(why),
         AskError::Provider => ExplainProblem::Provider,

@@ -9,13 +9,12 @@ use serde_json::json as value;
 
 use super::{Address, Intent, Refused, administrator, answer, caller, fields, json};
 use crate::{
-    accounts,
     check::Checker,
     explain::{self, Access},
     http::Site,
     keys::Keys,
     people::{Known, People, PeopleError},
-    principal::{Claims, CredentialKind, LOCAL, Source},
+    principal::{Claims, CredentialKind, Source},
     roles::{Explanation, RoleMaps},
 };
 
@@ -25,7 +24,7 @@ type Body = Result<Bytes, actix_web::Error>;
 /// Of whom and of what an explanation is asked.
 #[derive(Debug, Default, Clone, Copy)]
 pub(in crate::http) struct Asked<'a> {
-    /// An id, or the address of a local account.
+    /// An id, or the email that the check gives of them.
     pub person: Option<&'a str>,
     /// JSON.
     pub claims: Option<&'a str>,
@@ -49,6 +48,8 @@ pub(in crate::http) enum AskError {
     OneOfTwo,
     #[error("there is no such person")]
     NoSuchPerson,
+    #[error("several people have this email")]
+    SeveralPeople,
     #[error("claims: {0}")]
     Claims(String),
     #[error("provider must be one that is configured")]
@@ -117,7 +118,7 @@ async fn explain_one(
         method: method.as_deref(),
         credential: credential.as_deref(),
     };
-    let Told { person, grant, access } = tell(&asked, &role_maps, &people).await?;
+    let Told { person, grant, access } = tell(&asked, &role_maps, (&people, &checker)).await?;
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
     body["access"] = value!(access);
@@ -125,14 +126,18 @@ async fn explain_one(
 }
 
 /// Explains what a person, or some claims, get by the map in force.
-pub(in crate::http) async fn tell(asked: &Asked<'_>, role_maps: &RoleMaps, people: &People) -> Result<Told, AskError> {
+pub(in crate::http) async fn tell(
+    asked: &Asked<'_>,
+    role_maps: &RoleMaps,
+    (people, checker): (&People, &Checker),
+) -> Result<Told, AskError> {
     if !role_maps.current().is_known() {
         return Err(AskError::NoRoleMapYet);
     }
     let (person, identities) = match (asked.person, asked.claims) {
         (Some(_), None) if asked.workload => return Err(AskError::OneOfTwo),
         (Some(person), None) => {
-            let known = find(person, people).await?;
+            let known = find(person, people, checker).await?;
             let identities = known.user.identities.clone();
             (Some(known), identities)
         }
@@ -167,16 +172,13 @@ pub(in crate::http) async fn tell(asked: &Asked<'_>, role_maps: &RoleMaps, peopl
     Ok(Told { person, grant: explanation, access })
 }
 
-async fn find(person: &str, people: &People) -> Result<Known, AskError> {
-    let found = match people.get(person).await {
-        Err(PeopleError::NotFound) => match accounts::normal_email(person) {
-            Some(email) => people.find(LOCAL, &email).await,
-            None => Err(PeopleError::NotFound),
-        },
-        found => found,
-    };
-    found.map_err(|error| match error {
-        PeopleError::NotFound => AskError::NoSuchPerson,
-        error => AskError::People(error),
-    })
+async fn find(person: &str, people: &People, checker: &Checker) -> Result<Known, AskError> {
+    let has_this_email =
+        |Known { user, grant }: &Known| checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person);
+    let mut found = people.search(person, 2, has_this_email).await.map_err(AskError::People)?;
+    match (found.pop(), found.is_empty()) {
+        (Some(known), true) => Ok(known),
+        (Some(_), false) => Err(AskError::SeveralPeople),
+        (None, _) => Err(AskError::NoSuchPerson),
+    }
 }

@@ -179,6 +179,7 @@ fn explanations() -> Pages {
     for problem in [
         ExplainProblem::OneOfTwo,
         ExplainProblem::NoSuchPerson,
+        ExplainProblem::SeveralPeople,
         ExplainProblem::Claims(hostile()),
         ExplainProblem::Provider,
         ExplainProblem::Address(hostile()),

@@ -166,6 +166,11 @@ async fn people_are_listed_page_by_page_with_role_rule_and_last_sign_in() {
     assert_eq!(by_email["people"][0]["user_id"], json!(ada.id));
     let explained = post(village.pod(0), admin.by(), "/vestibule/api/role-map/explain", json!({"user_email": ADA})).await;
     assert_eq!((&explained.json()["role"], &explained.json()["rule"]), (&json!("internal_user"), &json!("local.user_role")));
+    let by_provider = json!({"user_email": "Alice@example.com"});
+    let explain = async || post(village.pod(0), admin.by(), "/vestibule/api/role-map/explain", by_provider.clone()).await;
+    assert_eq!(explain().await.json()["role"], json!("proxy_admin"));
+    village.resident("alice@example.com", "team").await;
+    explain().await.assert(400, "invalid_request");
 }
 
 #[tokio::test(flavor = "multi_thread")]

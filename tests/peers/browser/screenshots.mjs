@@ -22,15 +22,15 @@ const INVITED = [
   { email: 'auditor@example.com', role: 'proxy_admin_viewer', teams: '' },
 ];
 
-/** The page as wide as a window, and no higher than what stands on it. */
-async function shoot({ page }, name) {
+/** What stands on the page, or a part of it, as wide as a window. */
+async function shoot({ page }, name, parts = '.brand, main, nav') {
   await page.setViewportSize({ width: WIDTH, height: 800 });
   await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
   await page.mouse.move(1, 1);
-  const [top, bottom] = await page.evaluate(() => {
-    const boxes = [...document.querySelectorAll('.brand, main, nav')].map((part) => part.getBoundingClientRect());
+  const [top, bottom] = await page.evaluate((shown) => {
+    const boxes = [...document.querySelectorAll(shown)].map((part) => part.getBoundingClientRect());
     return [Math.min(...boxes.map((box) => box.top)), Math.max(...boxes.map((box) => box.bottom))];
-  });
+  }, parts);
   const y = Math.max(0, Math.floor(top) - MARGIN);
   const clip = { x: 0, y, width: WIDTH, height: Math.ceil(bottom) + MARGIN - y };
   for (const colorScheme of SCHEMES) {
@@ -108,6 +108,6 @@ await begin('mouse', { base, check, artifacts: directory }, run, async (site) =>
   await administrator.go('Role map');
   await administrator.fill('Person (id or email)', `${people[1].user}@example.com`);
   await administrator.submit('Explain');
-  await administrator.heading('Role map');
-  await shoot(administrator, 'role-map');
+  await administrator.sees(`What ${people[1].user} gets`);
+  await shoot(administrator, 'role-map', 'form.panel, form.panel ~ *');
 });

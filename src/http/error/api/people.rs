@@ -52,6 +52,9 @@ pub(super) fn people(error: &PeopleError) -> HttpResponse {
 pub(super) fn ask(error: &AskError) -> HttpResponse {
     match error {
         AskError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        AskError::SeveralPeople => {
+            json(StatusCode::BAD_REQUEST, "invalid_request", "Several people have this email. Give the user_id of one.")
+        }
         AskError::NoRoleMapYet => not_yet(),
         AskError::People(error) => people(error),
         AskError::OneOfTwo => {
