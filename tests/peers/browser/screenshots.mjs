@@ -109,5 +109,5 @@ await begin('mouse', { base, check, artifacts: directory }, run, async (site) =>
   await administrator.fill('Person (id or email)', `${people[1].user}@example.com`);
   await administrator.submit('Explain');
   await administrator.sees(`What ${people[1].user} gets`);
-  await shoot(administrator, 'role-map', 'form.panel, form.panel ~ *');
+  await shoot(administrator, 'role-map', '[aria-labelledby="explain"]');
 });
