@@ -15,7 +15,7 @@ import { SCHEMES } from './inspect.mjs';
 const [base, check, provider, file, directory] = process.argv.slice(2);
 const people = JSON.parse(readFileSync(file, 'utf8'));
 const WIDTH = 1280;
-const MARGIN = 40;
+const MARGIN = 24;
 
 const INVITED = [
   { email: 'ines@contractor.example', role: 'internal_user', teams: 'research' },
