@@ -167,6 +167,7 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
         role_maps: Data::from(Arc::clone(&parts.role_maps)),
         upstream: Data::from(Arc::clone(&parts.upstream)),
         principals: Data::from(Arc::clone(&parts.principals)),
+        rate_limits: Data::from(Arc::clone(&parts.rate_limits)),
         metrics: Data::from(Arc::clone(&parts.metrics)),
         drain: drain.clone(),
         body_deadline: REQUEST_BODY,
@@ -204,6 +205,7 @@ fn serve(
     let drain = config.shutdown.deadline.saturating_sub(config.shutdown.delay);
     let server = HttpServer::new(move || App::new().configure(routes.clone()))
         .workers(workers)
+        .max_connections(config.max_connections)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(REQUEST_HEAD)
         .shutdown_timeout(drain.as_secs())

@@ -17,6 +17,7 @@ mod apps;
 mod keys;
 mod litellm;
 mod local_accounts;
+mod rate_limits;
 mod reference;
 mod root;
 mod suggest;
@@ -55,7 +56,10 @@ pub struct Config {
     pub replicas: u32,
     /// HTTP worker threads of each listener.
     pub workers: usize,
+    /// Open connections of one worker of a listener.
+    pub max_connections: usize,
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    pub rate_limits: crate::rate_limits::PerMinute,
     pub store: Store,
     pub key_ring: Option<Secret>,
     pub providers: Vec<Provider>,

@@ -16,6 +16,7 @@ mod links;
 mod names;
 mod own;
 mod passwords;
+mod rate;
 mod request;
 mod request_id;
 mod session;
@@ -43,7 +44,8 @@ use drain::Drain;
 
 use crate::{
     accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, pages, people::People,
-    principal::Role, principals::Principals, roles::RoleMaps, secret::Handle, session::Limits, upstream::Upstream, users::Users,
+    principal::Role, principals::Principals, rate_limits::RateLimits, roles::RoleMaps, secret::Handle, session::Limits,
+    upstream::Upstream, users::Users,
 };
 
 /// Forms are small; nothing else has a body.
@@ -66,6 +68,7 @@ pub struct Public {
     pub role_maps: Data<RoleMaps>,
     pub upstream: Data<Upstream>,
     pub principals: Data<Principals>,
+    pub rate_limits: Data<RateLimits>,
     pub metrics: Data<Metrics>,
     pub drain: Drain,
     pub body_deadline: BodyDeadline,
@@ -111,6 +114,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .app_data(public.role_maps)
             .app_data(public.upstream)
             .app_data(public.principals)
+            .app_data(public.rate_limits)
             .app_data(public.metrics);
         app.app_data(Data::new(public.drain)).app_data(public.body_deadline).app_data(forms());
         app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
@@ -123,6 +127,7 @@ pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
             .service(
                 // A head alone would make a key that nobody sees.
                 web::resource(crate::apps::PATH)
+                    .wrap(from_fn(rate::unknown_credentials))
                     .wrap(from_fn(apps::seal))
                     .route(web::get().to(apps::ask))
                     .route(web::post().to(apps::answer))

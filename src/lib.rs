@@ -50,6 +50,7 @@ pub mod fresh;
 pub mod metrics;
 pub mod origin;
 pub mod principal;
+pub mod rate_limits;
 pub mod return_to;
 pub mod secret;
 

@@ -8,7 +8,7 @@ use prometheus::{
     core::{Collector, Desc},
 };
 
-use crate::principal::Source;
+use crate::{principal::Source, rate_limits::Activity};
 
 /// Upper bounds in seconds, from a cached check to a slow one that waited for the store.
 const CHECK_BUCKETS: [f64; 12] = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0];
@@ -165,6 +165,7 @@ pub struct Metrics {
     key_ring_created: IntGaugeVec,
     upstream_credentials: Vec<IntCounter>,
     pub assertions_signed: IntCounter,
+    rate_limited: IntCounterVec,
     pub panics: IntCounter,
 }
 
@@ -317,6 +318,11 @@ impl Metrics {
                 "assertions_signed_total",
                 "Assertions that were signed; those that are still good are sent again without.",
             ),
+            rate_limited: make.counters(
+                "rate_limited_total",
+                "Requests that were answered with 429, because their client address had made too many of the kind.",
+                &["activity"],
+            ),
             panics: make.counter("panics_total", "Requests that ended in a panic, answered with 500."),
             registry: make.registry.clone(),
             entries: make.entries,
@@ -336,6 +342,10 @@ impl Metrics {
 
     pub fn upstream_credential(&self, sent: UpstreamCredentialLabel) {
         self.upstream_credentials[sent as usize].inc();
+    }
+
+    pub fn rate_limited(&self, activity: Activity) {
+        self.rate_limited.with_label_values(&[activity.as_str()]).inc();
     }
 
     /// `provider` is a configured id.

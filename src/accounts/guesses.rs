@@ -1,14 +1,12 @@
 //! Guessing at passwords is slowed by quotas that all pods share, without letting a stranger lock a person out: a browser that
 //! somebody has signed in with before has a quota of its own (OWASP's device cookies).
 
-use std::{
-    net::{IpAddr, Ipv6Addr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{
+    rate_limits::network_of,
     secret::{Digest, KeyRing, MacPurpose, random_bytes},
     store::{Failed, Key, Kind, Quota, Records, Shard, Spent},
 };
@@ -80,14 +78,6 @@ fn known_device(ring: &KeyRing, account: &Digest, cookie: &str) -> Option<String
 
 fn counter(place: &Digest, id: String) -> Key {
     Key::new(Shard::of(place), Kind::Counter, id)
-}
-
-/// Whoever has one IPv6 address has 2^64 of them.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-        address => address,
-    }
 }
 
 #[cfg(test)]

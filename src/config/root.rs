@@ -12,7 +12,7 @@ use super::store::Reach;
 use super::token_issuer::{Before, Surroundings};
 use super::{
     Cache, Config, ConfigMapSource, Format, Listen, LocalAccounts, Log, Provider, RoleMapSource, Sessions, Shutdown, TokenIssuer,
-    UpstreamCredentials, apps, keys, local_accounts, provider, store, token_issuer, ui, upstream_credential, values,
+    UpstreamCredentials, apps, keys, local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
 };
 use crate::origin::PublicUrl;
 use crate::principal::Role;
@@ -24,7 +24,9 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let contact = root.or_default(CONTACT, &values::NAME, "your administrator");
     let replicas = root.or_default(REPLICAS, &REPLICA_COUNT, "1");
     let workers = root.optional(WORKERS, &WORKER_COUNT);
+    let max_connections = root.or_default(MAX_CONNECTIONS, &CONNECTION_COUNT, "4096");
     let trusted_proxies = root.list(TRUSTED_PROXIES, &values::NETWORK, &[]);
+    let rate_limits = root.section("rate_limits", rate_limits::DOC, rate_limits::read);
     let key_ring = root.secret(&KEY_RING);
     let mut public = None;
     let listen =
@@ -63,7 +65,9 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         contact: contact?,
         replicas: replicas?,
         workers: workers?.unwrap_or_else(cores),
+        max_connections: max_connections?,
         trusted_proxies: trusted_proxies?,
+        rate_limits: rate_limits?,
         store: store?,
         key_ring: key_ring?,
         providers: providers?,
@@ -99,6 +103,11 @@ const ROLE: Kind<Role> = Kind { name: "role", parse: |text| values::name(text).m
 const REPLICAS: Field = field("replicas", "How many copies run; only to refuse a memory store that they would not share.");
 
 const WORKERS: Field = field("workers", "HTTP worker threads of each listener.").unset("the cores");
+
+const MAX_CONNECTIONS: Field =
+    field("max_connections", "Open connections of one worker of a listener; further ones wait until one ends.");
+
+const CONNECTION_COUNT: Kind<usize> = Kind { name: "number", parse: |text| values::count(text, 1..=1_000_000) };
 
 const TRUSTED_PROXIES: Field =
     field("trusted_proxies", "Whose `X-Forwarded-For` is believed: the gateway's addresses, such as `[10.0.0.0/8]`.")

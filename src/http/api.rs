@@ -18,13 +18,15 @@ pub(super) mod sessions;
 mod sign_in;
 
 use actix_web::{
-    HttpRequest, HttpResponse, Scope,
+    HttpRequest, HttpResponse,
+    dev::HttpServiceFactory,
     error::PayloadError,
     http::{StatusCode, header},
+    middleware::from_fn,
     web::{self, Bytes, Data},
 };
 
-use super::{Site, csrf, error};
+use super::{Site, csrf, error, rate};
 use crate::{
     access::Places,
     check::{By, Checker, Credential, Recognised},
@@ -79,10 +81,10 @@ pub(super) fn is_at(path: &str) -> bool {
     path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-pub(super) fn routes() -> Scope {
+pub(super) fn routes() -> impl HttpServiceFactory {
     let scope = web::scope(PATH).app_data(Data::new(openapi::Served::default()));
     let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
-    scope.default_service(web::to(async || Refused::NotFound.respond()))
+    scope.default_service(web::to(async || Refused::NotFound.respond())).wrap(from_fn(rate::unknown_credentials))
 }
 
 /// Who calls, if they may do such a thing in such a way.

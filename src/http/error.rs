@@ -2,7 +2,9 @@
 
 mod api;
 
-pub(super) use api::api;
+pub(super) use api::{api, rate_limited};
+
+use std::time::Duration;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -28,6 +30,7 @@ use super::{
 use crate::{
     login::{BeginError, LoginFailed, Why},
     oidc::ExchangeError,
+    rate_limits::Exceeded,
     return_to::{self, RefusedReturnTo, ReturnTo},
 };
 
@@ -132,6 +135,24 @@ pub(super) fn slow(request: &HttpRequest) -> actix_web::Error {
     let failure = Failure::new(StatusCode::REQUEST_TIMEOUT, "error-slow");
     let response = failure.action("action-account", "/vestibule/").respond(request);
     InternalError::from_response("a slow body", response).into()
+}
+
+/// A client address that has opened a page of this kind too often.
+pub(super) fn too_often(exceeded: Exceeded, request: &HttpRequest) -> HttpResponse {
+    let seconds = whole_seconds(exceeded.retry_after);
+    let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "error-too-often").with("seconds", Value::Count(seconds));
+    let mut response = failure.respond(request);
+    wait(&mut response, exceeded.retry_after);
+    response
+}
+
+fn wait(response: &mut HttpResponse, retry_after: Duration) {
+    response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(retry_after).into());
+}
+
+/// Rounded up: whoever comes back after them is not too early.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 pub(super) fn internal(frame: Frame, id: &RequestId) -> HttpResponse {

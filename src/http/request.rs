@@ -40,21 +40,24 @@ impl ProxyTrust {
         Self(networks)
     }
 
-    /// The client's address where proxies tell it whose word is taken; all others seem to be the proxy.
+    /// The client's address where proxies tell it whose word is taken: everybody else would share the proxy's.
     pub(super) fn told(&self, request: &HttpRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr().map(|address| address.ip());
-        if self.0.is_empty() { None } else { self.client(peer, request.headers()) }
+        let peer = request.peer_addr().map(|address| address.ip()).filter(|_| !self.0.is_empty());
+        self.client(peer, request.headers()).filter(|client| !self.trusts(client))
+    }
+
+    fn trusts(&self, address: &IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
     }
 
     /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy has, if the peer is one.
     pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer?;
-        let trusted = |address: &IpAddr| self.0.iter().any(|network| network.contains(address));
         let mut client = peer;
         let mut hops: Vec<&str> = headers.get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
         hops.reverse();
         for hop in hops.iter().flat_map(|value| value.rsplit(',')) {
-            if !trusted(&client) {
+            if !self.trusts(&client) {
                 return Some(client);
             }
             match hop.trim().parse() {

@@ -5,17 +5,25 @@ mod logout;
 mod onboarding;
 mod password;
 
-use actix_web::web::{self, ServiceConfig};
+use actix_web::{
+    middleware::from_fn,
+    web::{self, ServiceConfig},
+};
 
-use super::{api::address::Address, get};
+use super::{api::address::Address, get, rate};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
-    app.service(web::resource("/sso/login").route(get().to(login::begin)).post(password::sign_in))
-        // A head alone would use the login up and bring the browser nothing.
-        .route("/sso/callback", web::get().to(login::callback))
-        .route("/sso/callback/{provider}", web::get().to(login::callback))
-        .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
-        .service(web::resource("/onboarding").route(get().to(onboarding::show)).post(onboarding::act))
-        .service(Address::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
-        .service(Address::new("/onboarding/claim_token").post(onboarding::claim_token).into_resource());
+    app.service(
+        web::resource("/sso/login").wrap(from_fn(rate::login_starts)).route(get().to(login::begin)).post(password::sign_in),
+    )
+    // A head alone would use the login up and bring the browser nothing.
+    .service(
+        web::resource(["/sso/callback", "/sso/callback/{provider}"])
+            .wrap(from_fn(rate::callbacks))
+            .route(web::get().to(login::callback)),
+    )
+    .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
+    .service(web::resource("/onboarding").wrap(from_fn(rate::claims)).route(get().to(onboarding::show)).post(onboarding::act))
+    .service(Address::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
+    .service(Address::new("/onboarding/claim_token").post(onboarding::claim_token).into_resource());
 }

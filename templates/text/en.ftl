@@ -430,6 +430,13 @@ error-slow-title = Your browser took too long
 error-slow-happened = The request did not arrive in full.
 error-slow-next = Go back and try again, or start from your account.
 
+error-too-often-title = Too many tries from your address
+error-too-often-happened = Many people may share it. Nothing is lost.
+error-too-often-next = { $seconds ->
+    [one] Wait a second, then reload this page.
+   *[other] Wait { $seconds } seconds, then reload this page.
+}
+
 error-internal-title = Something went wrong
 error-internal-happened = An unexpected error stopped this request.
 error-internal-next = Try again. If it happens again, tell your administrator the request id below.

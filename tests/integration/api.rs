@@ -185,7 +185,7 @@ async fn people(walk: &mut Walk<'_>, admin: By<'_>, user: &str) {
     walk.get(admin, &one).await;
     walk.delete(admin, &format!("{one}/sessions")).await;
     for deed in ["disable", "enable"] {
-        walk.reply(admin, Method::POST, &format!("{one}/{deed}"), None).await;
+        walk.reply(admin, Method::POST, &format!("{one}/{deed}"), Some(json!({}))).await;
     }
     walk.delete(admin, &one).await;
 }

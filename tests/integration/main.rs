@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod keys;
 mod kubernetes;
+mod limits;
 mod log;
 mod login;
 mod logout;

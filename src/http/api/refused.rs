@@ -7,6 +7,7 @@ use crate::{
     keys::KeysError,
     login::BeginError,
     people::PeopleError,
+    rate_limits::Exceeded,
     users::UsersError,
 };
 
@@ -64,6 +65,8 @@ pub(in crate::http) enum Refused {
     Begin(#[from] BeginError),
     #[error("a query where none is read")]
     Query,
+    #[error("too many requests from one address")]
+    RateLimited(Exceeded),
     #[error("there is nothing at this address")]
     NotFound,
     #[error("the method is not one of this address")]

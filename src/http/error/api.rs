@@ -1,5 +1,7 @@
 //! What callers of the JSON API are told: a code, one fixed sentence, the right status.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse,
     http::{StatusCode, header::HeaderValue},
@@ -7,12 +9,13 @@ use actix_web::{
 
 mod people;
 
-use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json};
+use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, wait};
 use crate::{
     check::Unrecognised,
     http::api::refused::Refused,
     keys::KeysError,
     login::BeginError,
+    rate_limits::Exceeded,
     store::{Failed, ReadError},
     users::UsersError,
 };
@@ -24,6 +27,17 @@ const CHALLENGE_FRESH: HeaderValue =
 const AWAY: &str = "The store does not answer at the moment; nothing was changed. Try again soon.";
 const UNCERTAIN: &str =
     "The store broke off; the change may or may not have been made. Look at what there is before you try again.";
+
+/// A client address that has made too many requests of a kind.
+pub(in crate::http) fn rate_limited(exceeded: Exceeded) -> HttpResponse {
+    slow_down("Too many requests of this kind have come from your address. Wait before the next one.", exceeded.retry_after)
+}
+
+fn slow_down(text: &str, retry_after: Duration) -> HttpResponse {
+    let mut response = json(StatusCode::TOO_MANY_REQUESTS, "slow_down", text);
+    wait(&mut response, retry_after);
+    response
+}
 
 pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
     let plain = |status, code, text| json(status, code, text);
@@ -56,6 +70,7 @@ pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
             "invalid_request",
             "The body must be one JSON object, and a query must have each parameter once.",
         ),
+        Refused::RateLimited(exceeded) => rate_limited(*exceeded),
         Refused::Query => plain(StatusCode::BAD_REQUEST, "invalid_request", "This address takes no query."),
         Refused::Field(wrong) => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),
         Refused::Panicked => plain(

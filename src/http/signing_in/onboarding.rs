@@ -18,6 +18,7 @@ use crate::{
     http::{
         Local, Site,
         api::{self, fields::required_text, invitations::on, refused::Refused},
+        rate,
         request::browser,
     },
     keys::Wish,
@@ -48,6 +49,7 @@ pub(super) async fn claim_token(
 }
 
 async fn token(request: &HttpRequest, site: &Site, local: &Local) -> Result<HttpResponse, Refused> {
+    rate::claim_by_program(request)?;
     let query = Query::<LinkQuery>::from_query(request.query_string()).map_err(|_| Refused::Malformed)?;
     let token = on(local)?.onboarding_token(query.link()).await?;
     let body = value!({
@@ -59,6 +61,7 @@ async fn token(request: &HttpRequest, site: &Site, local: &Local) -> Result<Http
 }
 
 async fn claim(request: &HttpRequest, body: Body, site: &Site, local: &Local, users: &Users) -> Result<HttpResponse, Refused> {
+    rate::claim_by_program(request)?;
     let accounts = on(local)?;
     let token = bearer(request).ok_or(ClaimError::Invalid("there is no bearer token"))?;
     let mut fields = api::json_fields(request, &body.map_err(|error| api::unread(&error))?)?;

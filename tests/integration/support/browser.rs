@@ -9,7 +9,7 @@ use super::peer_file;
 use super::process::{Child, OnFailure};
 use super::scratch::Scratch;
 
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Runs `tests/peers/browser/<script>` and gives the JSON that it printed last; a script that fails
 /// is a panic with what it wrote.

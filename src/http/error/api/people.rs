@@ -1,19 +1,19 @@
 //! The same of invitations, people and passwords.
 
-use std::time::Duration;
-
 use actix_web::{
     HttpResponse,
     http::{StatusCode, header},
 };
 
-use super::{CHALLENGE, CHALLENGE_INVALID, challenged, contended, failed, json, keys, read, users};
+use super::{CHALLENGE, CHALLENGE_INVALID, challenged, contended, failed, json, keys, read, slow_down, users};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     http::api::role_map::AskError,
     people::PeopleError,
     sign_ins,
 };
+
+const TRIES: &str = "There were too many tries. Wait, or ask an administrator for a new invitation.";
 
 /// The only words for every invitation and token that is no good, whatever is wrong with it.
 const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
@@ -67,7 +67,7 @@ pub(super) fn ask(error: &AskError) -> HttpResponse {
 pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
     match error {
         SignInError::Wrong => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE),
-        SignInError::TooMany { retry_after } => too_many(*retry_after),
+        SignInError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
         SignInError::Busy => busy(),
         SignInError::NoRoleMapYet => not_yet(),
         SignInError::Refused(sign_ins::Refused::Disabled) => {
@@ -95,7 +95,7 @@ pub(super) fn password(error: &ChangeError) -> HttpResponse {
     match error {
         ChangeError::NoPassword => json(StatusCode::CONFLICT, "not_found", "You have no password here."),
         ChangeError::Wrong => json(StatusCode::FORBIDDEN, "invalid_grant", "current_password is wrong."),
-        ChangeError::TooMany { retry_after } => too_many(*retry_after),
+        ChangeError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
         ChangeError::Unfit(unfit) => weak("new_password", unfit),
         ChangeError::Busy => busy(),
         ChangeError::Store(error) => users(error),
@@ -115,13 +115,6 @@ fn weak(field: &str, unfit: &Unfit) -> HttpResponse {
         Unfit::Weak(None) => format!("{field} is too easy to guess."),
     };
     json(StatusCode::BAD_REQUEST, "weak_password", &text)
-}
-
-fn too_many(retry_after: Duration) -> HttpResponse {
-    let text = "There were too many tries. Wait, or ask an administrator for a new invitation.";
-    let mut response = json(StatusCode::TOO_MANY_REQUESTS, "slow_down", text);
-    response.headers_mut().insert(header::RETRY_AFTER, retry_after.as_secs().max(1).into());
-    response
 }
 
 fn busy() -> HttpResponse {
