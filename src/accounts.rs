@@ -5,6 +5,7 @@
 
 mod email;
 mod guesses;
+mod hasher;
 mod invitation;
 mod inviting;
 mod onboarding;
@@ -13,10 +14,11 @@ mod sign_in;
 
 pub use email::normal as normal_email;
 pub use guesses::Origin;
-pub use invitation::{Invitation, InvitationId, Link, Standing};
+pub use hasher::{Busy, Cost};
+pub use invitation::{Granted, Invitation, InvitationId, Link, Standing};
 pub use inviting::{InviteError, Inviter, Made, Page, Wanted};
 pub use onboarding::{Claim, ClaimError, Claimed, Token};
-pub use password::{Busy, Cost, LONGEST as LONGEST_PASSWORD, Password, PasswordRules, Unfit};
+pub use password::{LONGEST as LONGEST_PASSWORD, Password, PasswordRules, Unfit};
 pub use sign_in::{Attempt, ChangeError, SignInError, SignedIn};
 
 use std::{sync::Arc, time::Duration};
@@ -31,7 +33,7 @@ use crate::{
     store::{Change, ReadError, Records},
     users::Users,
 };
-use password::Hasher;
+use hasher::Hasher;
 
 /// A link lies around for so long at most.
 pub const LONGEST_INVITATION: Duration = Duration::from_secs(30 * 86_400);

@@ -85,6 +85,12 @@ pub struct Wish {
     pub application: Option<String>,
 }
 
+impl Wish {
+    pub fn may_manage_people(&self) -> bool {
+        self.manage_people && self.limits.leave_people()
+    }
+}
+
 /// A key and its secret, which nobody sees again.
 #[derive(Debug)]
 pub struct Made {

@@ -68,9 +68,9 @@ impl People {
         Ok(self.known(found.value))
     }
 
-    /// The person with this local account.
-    pub async fn find(&self, issuer: &str, subject: &str) -> Result<Known, PeopleError> {
-        let user = self.users().find(issuer, subject).await?.ok_or(PeopleError::NotFound)?;
+    /// The person with the local account of this address.
+    pub async fn of_account(&self, email: &str) -> Result<Known, PeopleError> {
+        let user = self.users().find(LOCAL, email).await?.ok_or(PeopleError::NotFound)?;
         self.get(&user).await
     }
 
@@ -83,7 +83,7 @@ impl People {
         }
         let mut found: Vec<Known> = Vec::new();
         if let Some(email) = accounts::normal_email(text) {
-            match self.find(LOCAL, &email).await {
+            match self.of_account(&email).await {
                 Err(PeopleError::NotFound) => {}
                 known => found.push(known?),
             }

@@ -1,16 +1,28 @@
 //! Addresses by which people are invited and sign in.
 
+use url::Host;
+
 /// RFC 5321, section 4.5.3.1.3.
 const LONGEST: usize = 254;
 
-/// An address in the form by which it is found again: what people write in upper case and what in lower makes no difference.
-/// `None` for what is none.
+/// An address in the form by which it is found again: what people write in upper case and what in lower makes no difference,
+/// nor does it how an international domain is written. `None` for what is none, or none that the form of a browser sends
+/// (HTML, `input type=email`): whoever is invited has to be able to type it.
 pub fn normal(text: &str) -> Option<String> {
-    let email = text.trim().to_lowercase();
-    let (name, domain) = email.rsplit_once('@')?;
-    let fits = !name.is_empty() && !domain.is_empty() && email.len() <= LONGEST;
-    let clean = !email.chars().any(|c| c.is_control() || c.is_whitespace() || c == ',');
-    (fits && clean && !name.contains('@')).then_some(email)
+    let (name, domain) = text.trim().rsplit_once('@')?;
+    let name = name.to_ascii_lowercase();
+    let is_sent = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
+    if name.is_empty() || !name.chars().all(is_sent) {
+        return None;
+    }
+    // Among those that are no name is `user@[192.0.2.1]`.
+    let Host::Domain(domain) = Host::parse(domain).ok()? else { return None };
+    let is_label =
+        |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') && !label.contains('_');
+    let email = format!("{name}@{domain}");
+    (domain.split('.').all(is_label) && domain.chars().all(|c| c.is_ascii_alphanumeric() || ".-".contains(c)))
+        .then_some(email)
+        .filter(|email| email.len() <= LONGEST)
 }
 
 #[cfg(test)]
@@ -22,10 +34,34 @@ mod tests {
         for text in ["ada@example.com", " Ada@Example.COM\n"] {
             assert_eq!(normal(text).as_deref(), Some("ada@example.com"));
         }
-        assert_eq!(normal("admin@localhost").as_deref(), Some("admin@localhost"));
-        assert_eq!(normal("ädä@exämple.com").as_deref(), Some("ädä@exämple.com"));
+        for text in ["bob@exämple.com", "bob@EXÄMPLE.com", "bob@xn--exmple-cua.com"] {
+            assert_eq!(normal(text).as_deref(), Some("bob@xn--exmple-cua.com"));
+        }
+        for same in ["admin@localhost", "o'brien+llm@mail.example", "a{b}@x-y.example"] {
+            assert_eq!(normal(same).as_deref(), Some(same));
+        }
+    }
+
+    #[test]
+    fn what_a_form_does_not_send_is_none() {
         let long = format!("{}@x", "a".repeat(LONGEST));
-        for text in ["", "ada", "@x", "ada@", "a@b@c", "a b@x", "a,b@x", "a\u{7}@x", &long] {
+        let odd = ["ädä@example.com", "a\u{200b}@example.com", "ad\u{202e}a@example.com", "a\u{7}@x", "<script>@x", "\"a b\"@x"];
+        let broken = [
+            "",
+            "ada",
+            "@x",
+            "ada@",
+            "a@b@c",
+            "a b@x",
+            "a,b@x",
+            "a@[192.0.2.1]",
+            "a@192.0.2.1",
+            "a@x..y",
+            "a@-x",
+            "a@x_y",
+            &long,
+        ];
+        for text in odd.into_iter().chain(broken) {
             assert_eq!(normal(text), None, "{text}");
         }
     }

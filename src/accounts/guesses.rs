@@ -19,6 +19,9 @@ const OF_A_DEVICE: Quota = Quota { limit: 10, window: Duration::from_secs(15 * M
 /// Tries of all other browsers together, for one account.
 const OF_STRANGERS: Quota = Quota { limit: 20, window: Duration::from_secs(60 * MINUTE) };
 
+/// Tries from one address for one account, so that one address can't use up what all others have.
+const OF_AN_ADDRESS_FOR_AN_ACCOUNT: Quota = Quota { limit: 10, window: Duration::from_secs(60 * MINUTE) };
+
 /// Tries from one address, for whatever accounts: an office may share it.
 const OF_AN_ADDRESS: Quota = Quota { limit: 100, window: Duration::from_secs(15 * MINUTE) };
 
@@ -46,6 +49,11 @@ pub fn device_cookie(ring: &KeyRing, account: &Digest) -> String {
     URL_SAFE_NO_PAD.encode(value)
 }
 
+/// Whether it is a browser that has signed in to the account before.
+pub fn is_known(ring: &KeyRing, account: &Digest, origin: &Origin<'_>) -> bool {
+    origin.device.is_some_and(|cookie| known_device(ring, account, cookie).is_some())
+}
+
 /// Counts a try before it is made.
 pub async fn spend(records: &Records, account: &Digest, origin: &Origin<'_>) -> Result<Allowance, Failed> {
     if let Some(device) = origin.device.and_then(|cookie| known_device(records.ring(), account, cookie)) {
@@ -57,9 +65,12 @@ pub async fn spend(records: &Records, account: &Digest, origin: &Origin<'_>) -> 
     }
     if let Some(address) = origin.address {
         let network = network_of(address).to_string();
-        let key = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
-        if let Spent::Exceeded { retry_after } = records.store().spend(&key, OF_AN_ADDRESS).await? {
-            return Ok(Allowance::Exceeded { retry_after });
+        let of_network = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
+        let of_both = counter(account, format!("guess:account:{}:{network}", account.to_hex()));
+        for (key, quota) in [(of_network, OF_AN_ADDRESS), (of_both, OF_AN_ADDRESS_FOR_AN_ACCOUNT)] {
+            if let Spent::Exceeded { retry_after } = records.store().spend(&key, quota).await? {
+                return Ok(Allowance::Exceeded { retry_after });
+            }
         }
     }
     let key = counter(account, format!("guess:account:{}", account.to_hex()));
@@ -135,5 +146,18 @@ mod tests {
         for other in [Some("2001:db8:0:1::1"), Some("192.0.2.1"), Some("::ffff:192.0.2.1"), None] {
             assert!(granted(&records, &next, None, other).await);
         }
+    }
+
+    #[tokio::test]
+    async fn one_address_does_not_use_up_what_all_others_have() {
+        let records = records(&ManualClock::new());
+        let ada = Digest::of(b"ada");
+        for _ in 0..OF_AN_ADDRESS_FOR_AN_ACCOUNT.limit {
+            assert!(granted(&records, &ada, None, Some("192.0.2.1")).await);
+        }
+        for _ in 0..2 * OF_STRANGERS.limit {
+            assert!(!granted(&records, &ada, None, Some("192.0.2.1")).await);
+        }
+        assert!(granted(&records, &ada, None, Some("192.0.2.2")).await);
     }
 }

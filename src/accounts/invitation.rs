@@ -5,6 +5,7 @@ use std::fmt;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -82,6 +83,24 @@ pub(super) const INDEX: &str = "invitations";
 /// The invitations of one person.
 pub(super) fn index_of_person(user: &str) -> Index {
     Index::new(crate::users::shard_of(user), format!("invitations:{user}"))
+}
+
+/// What an account has by its last invitation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Granted {
+    pub role: Option<String>,
+    /// With commas between them.
+    pub teams: String,
+}
+
+impl Granted {
+    pub fn of(account: &IdentityClaims) -> Self {
+        let teams = account.id_token.get(TEAMS_CLAIM).and_then(Value::as_array).into_iter().flatten();
+        Self {
+            role: account.id_token.get(ROLE_CLAIM).and_then(Value::as_str).map(str::to_owned),
+            teams: teams.filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        }
+    }
 }
 
 impl Invitation {

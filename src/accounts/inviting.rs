@@ -56,7 +56,7 @@ pub enum InviteError {
     UnknownRole,
     #[error("the role, or the person's own, is above the inviter's")]
     Above,
-    #[error("the person is disabled")]
+    #[error("the person is disabled: an administrator has to enable them first; invite another address to have one")]
     Disabled,
     #[error("an invitation lasts from a minute to 30 days")]
     Duration,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Accounts, Busy, Invitation, Link, Standing, TRIES, Unfit, guesses, password::Password};
+use super::{Accounts, Busy, Invitation, Link, Standing, TRIES, Unfit, guesses, hasher::Lane, password::Password};
 use crate::{
     keys::{self, KeysError, Wish},
     metrics::LoginOutcome,
@@ -65,7 +65,8 @@ pub enum ClaimError {
 impl Accounts {
     /// A token for who has a link to an open invitation. Nothing is written, and nothing used up.
     pub async fn onboarding_token(&self, link: &str) -> Result<Token, ClaimError> {
-        let Stored { value: invitation, .. } = self.open(link).await?;
+        let opened = self.open(link).await.inspect_err(|why| tracing::info!(reason = %why, "an invitation's link is refused"));
+        let Stored { value: invitation, .. } = opened?;
         let now = self.clock.now();
         let expires = invitation.expires.min(now + TOKEN_LIFE);
         let claims = OnboardingClaims {
@@ -104,7 +105,7 @@ impl Accounts {
         let Stored { value: invitation, .. } = self.agreed(&claim, &token).await?;
         self.settings.passwords.judge(&claim.password, &[&invitation.email])?;
         let password = std::mem::take(&mut claim.password);
-        let password = self.hasher.hash(password, self.clock.now()).await?;
+        let password = self.hasher.place(Lane::Known)?.hash(password, self.clock.now()).await?;
         let sign_in = SignIn {
             identity: invitation.claims(),
             sid: None,

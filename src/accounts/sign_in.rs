@@ -7,7 +7,8 @@ use zeroize::Zeroizing;
 use super::{
     Accounts, Busy, Unfit, email,
     guesses::{self, Allowance, Origin},
-    password::{Password, Verdict},
+    hasher::{Lane, Verdict},
+    password::Password,
 };
 use crate::{
     metrics::LoginOutcome,
@@ -38,7 +39,10 @@ pub struct SignedIn {
 pub enum SignInError {
     /// Nobody is told which of both it is.
     #[error("address or password is wrong")]
-    Wrong,
+    Wrong {
+        /// Whose password it isn't, for the log.
+        user: Option<String>,
+    },
     #[error("there were too many tries; the next one is let through in {retry_after:?}")]
     TooMany { retry_after: Duration },
     #[error("too many passwords are being checked at once")]
@@ -72,7 +76,7 @@ impl Accounts {
     pub async fn sign_in(&self, attempt: Attempt<'_>) -> Result<SignedIn, SignInError> {
         let outcome = self.try_sign_in(attempt).await;
         self.metrics.login(LOCAL, outcome.as_ref().map_or_else(SignInError::outcome, |_| LoginOutcome::Success));
-        outcome.inspect_err(|why| tracing::warn!(provider = LOCAL, reason = %why, "login failed"))
+        outcome.inspect_err(|why| tracing::warn!(provider = LOCAL, user = why.user(), reason = %why, "login failed"))
     }
 
     async fn try_sign_in(&self, attempt: Attempt<'_>) -> Result<SignedIn, SignInError> {
@@ -83,16 +87,19 @@ impl Accounts {
         // What is no address is nobody's, and takes its time too.
         let email = email::normal(email).unwrap_or_default();
         let account = Identity::digest(LOCAL, &email);
+        let lane = if guesses::is_known(self.ring(), &account, &origin) { Lane::Known } else { Lane::Stranger };
+        let place = self.hasher.place(lane)?;
         if let Allowance::Exceeded { retry_after } = guesses::spend(&self.records, &account, &origin).await? {
             return Err(SignInError::TooMany { retry_after });
         }
-        let user = self.users().find(LOCAL, &email).await?.unwrap_or_else(|| account.to_hex());
+        let known = self.users().find(LOCAL, &email).await?;
+        let user = known.clone().unwrap_or_else(|| account.to_hex());
         let (identity, stored) = self.account(&user).await?;
-        let verdict = self.hasher.verify(password.clone(), stored.as_ref().map(|stored| &stored.value)).await?;
+        let verdict = place.verify(password.clone(), stored.as_ref().map(|stored| &stored.value)).await?;
         let (Some(identity), Some(stored), Verdict::Right { outdated }) = (identity, stored, verdict) else {
-            return Err(SignInError::Wrong);
+            return Err(SignInError::Wrong { user: known });
         };
-        let renewed = if outdated { Some(self.hasher.hash(password, stored.value.set).await?) } else { None };
+        let renewed = if outdated { Some(place.hash(password, stored.value.set).await?) } else { None };
         let sign_in = SignIn { identity, sid: None, logout: Logout::default(), browser, before: Before::Stays };
         let entered = self.enter(&user, &sign_in, &stored, renewed.as_ref()).await?;
         Ok(SignedIn { entered, device: guesses::device_cookie(self.ring(), &account) })
@@ -110,18 +117,19 @@ impl Accounts {
         let (identity, stored) = self.account(user).await?;
         let (Some(identity), Some(stored)) = (identity, stored) else { return Err(ChangeError::NoPassword) };
         let account = Identity::digest(LOCAL, &identity.subject);
+        let place = self.hasher.place(Lane::Known)?;
         if let Allowance::Exceeded { retry_after } = guesses::spend(&self.records, &account, origin).await? {
             return Err(ChangeError::TooMany { retry_after });
         }
-        if self.hasher.verify(current, Some(&stored.value)).await? == Verdict::Wrong {
+        if place.verify(current, Some(&stored.value)).await? == Verdict::Wrong {
             return Err(ChangeError::Wrong);
         }
         self.settings.passwords.judge(&new, &[&identity.subject])?;
-        let password = self.hasher.hash(new, self.clock.now()).await?;
-        let place = Password::key(user);
-        let set = self.users().end_sessions_with(user, kept, |change| {
-            change.expect_version(&place, stored.version).put(&place, &password, Ttl::Forever)
-        });
+        let password = place.hash(new, self.clock.now()).await?;
+        let at = Password::key(user);
+        let set = self
+            .users()
+            .end_sessions_with(user, kept, |change| change.expect_version(&at, stored.version).put(&at, &password, Ttl::Forever));
         set.await?;
         tracing::info!(user, "a password was changed; all other sessions have ended");
         Ok(())
@@ -154,7 +162,7 @@ impl Accounts {
             }
             let now = self.records.get_patiently::<Password>(&place).await?;
             if now.is_none_or(|now| now.version != verified.version) {
-                return Err(SignInError::Wrong);
+                return Err(SignInError::Wrong { user: Some(user.to_owned()) });
             }
         }
         Err(SignInError::Store(UsersError::Contended))
@@ -162,9 +170,16 @@ impl Accounts {
 }
 
 impl SignInError {
+    fn user(&self) -> Option<&str> {
+        match self {
+            Self::Wrong { user } => user.as_deref(),
+            _ => None,
+        }
+    }
+
     fn outcome(&self) -> LoginOutcome {
         match self {
-            Self::Wrong => LoginOutcome::Denied,
+            Self::Wrong { .. } => LoginOutcome::Denied,
             Self::Refused(Refused::NoRole) => LoginOutcome::NoRole,
             Self::Refused(Refused::MissingSource(_)) => LoginOutcome::MissingSource,
             Self::Refused(Refused::Store(_)) | Self::Store(_) => LoginOutcome::StoreFailed,

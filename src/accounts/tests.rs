@@ -243,7 +243,7 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     assert_eq!(claimed.entered.grant.role.unwrap().as_str(), "team");
     assert!(!site.has_session(&user, &before).await);
     assert!(site.has_session(&user, &claimed.entered.handle.digest()).await);
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong)));
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
 
@@ -356,7 +356,7 @@ async fn a_wrong_password_and_nobody_at_all_are_told_alike() {
     let site = Site::new();
     site.account(ADA, "team").await;
     for (email, password) in [(ADA, ANOTHER), (ADA, ""), ("nobody@example.com", PASSWORD), ("no address", PASSWORD), ("", "")] {
-        assert!(matches!(site.sign_in(email, password).await, Err(SignInError::Wrong)), "{email}");
+        assert!(matches!(site.sign_in(email, password).await, Err(SignInError::Wrong { .. })), "{email}");
     }
 }
 
@@ -367,7 +367,7 @@ async fn guessing_is_slowed_and_locks_out_nobody_who_has_been_there() {
     let device = site.sign_in(ADA, PASSWORD).await.unwrap().device;
     let retry = loop {
         match site.sign_in(ADA, ANOTHER).await {
-            Err(SignInError::Wrong) => {}
+            Err(SignInError::Wrong { .. }) => {}
             Err(SignInError::TooMany { retry_after }) => break retry_after,
             _ => panic!("it lets in whoever guesses"),
         }
@@ -395,7 +395,7 @@ async fn a_changed_password_ends_all_other_sessions() {
     assert!(site.has_session(&user, &other).await);
     change(PASSWORD, ANOTHER).await.unwrap();
     assert!(site.has_session(&user, &own).await && !site.has_session(&user, &other).await);
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong)));
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
     let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &stranger()).await;
     assert!(matches!(nobody, Err(ChangeError::NoPassword)));
@@ -424,7 +424,10 @@ async fn who_is_disabled_neither_signs_in_nor_claims() {
     let open = site.invite(ADA, "team").await;
     site.accounts.users().set_disabled(&user, true).await.unwrap();
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Refused(crate::sign_ins::Refused::Disabled))));
-    assert!(matches!(site.sign_in(ADA, ANOTHER).await, Err(SignInError::Wrong)), "and only who knows the password is told");
+    assert!(
+        matches!(site.sign_in(ADA, ANOTHER).await, Err(SignInError::Wrong { .. })),
+        "and only who knows the password is told"
+    );
     assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))));
     let late = site.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
     assert!(matches!(late, Err(InviteError::Disabled)));
@@ -441,7 +444,7 @@ async fn who_is_deleted_is_nobody_and_comes_back_as_somebody_new() {
     let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
     site.accounts.users().delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
     assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))), "what was open went with her");
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong)));
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);
     assert_eq!(site.accounts.users().find(LOCAL, ADA).await.unwrap(), None);
     assert!(site.accounts.users().is_empty().await.unwrap());

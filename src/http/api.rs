@@ -160,6 +160,9 @@ pub(super) fn answer(outcome: Result<HttpResponse, Refused>) -> HttpResponse {
 impl Refused {
     fn respond(&self) -> HttpResponse {
         let response = error::api(self);
+        if self.is_logged() {
+            return response;
+        }
         if response.status().is_server_error() {
             tracing::error!(cause = %self.cause(), "a call can't be answered");
         } else {

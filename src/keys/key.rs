@@ -94,6 +94,11 @@ impl Key {
         self.ancestors.last().copied()
     }
 
+    /// Whether it manages people now.
+    pub fn may_manage_people(&self) -> bool {
+        self.manage_people && self.limits.iter().all(Limits::leave_people)
+    }
+
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires <= now
     }

@@ -43,6 +43,11 @@ impl Limits {
     pub(super) fn ceiling(role: Option<&Role>) -> Self {
         Self { role: role.cloned(), ..Self::default() }
     }
+
+    /// Whether people can be managed by what is left: they have more than some teams and paths, and a role says who is above.
+    pub(super) fn leave_people(&self) -> bool {
+        self.teams.is_none() && self.paths.is_empty()
+    }
 }
 
 impl Narrow {

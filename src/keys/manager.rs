@@ -40,7 +40,7 @@ impl Manager<'_> {
     pub fn may_manage_people(&self) -> bool {
         match self.by {
             ManagedBy::Person => true,
-            ManagedBy::Key(key) => key.manage_people,
+            ManagedBy::Key(key) => key.may_manage_people(),
             ManagedBy::Token { .. } => false,
         }
     }

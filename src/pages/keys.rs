@@ -30,7 +30,7 @@ pub struct KeysPage {
 }
 
 /// The form that makes a key: `make` with `key_alias`, `duration` and, to narrow it, `user_role`, any number of `teams`,
-/// `paths` with a pattern a line, and `manage_keys`. Nothing chosen means as much as the person has.
+/// `paths` with a pattern a line, `manage_keys` and `manage_people`. Nothing chosen means as much as the person has.
 #[derive(Debug, Clone, Default)]
 pub struct KeyForm {
     pub name: String,
@@ -41,6 +41,8 @@ pub struct KeyForm {
     pub teams: Vec<Choice>,
     pub paths: String,
     pub manages_keys: bool,
+    /// Offered to administrators alone.
+    pub manages_people: Option<bool>,
 }
 
 /// A key in a list. `narrow` with `token_id` and the fields that narrow one takes more away; `revoke` ends it.
@@ -53,6 +55,7 @@ pub struct KeyLine {
     pub last_used: Option<Timestamp>,
     pub narrowed: Narrowed,
     pub manages_keys: bool,
+    pub manages_people: bool,
 }
 
 /// What a key is narrowed to. The default narrows nothing.
@@ -82,6 +85,8 @@ pub enum KeyProblem {
     Teams,
     Paths,
     /// The person has as many as are allowed.
+    /// It would manage people and be narrowed to teams or paths.
+    ManagesPeople,
     Full,
     NoRole,
     Failed,
@@ -127,7 +132,11 @@ impl KeyForm {
     /// Whether something was chosen in the part that narrows, so that it is seen.
     fn narrows(&self) -> bool {
         let chosen = |choices: &[Choice]| choices.iter().any(|choice| choice.selected);
-        chosen(&self.roles) || chosen(&self.teams) || !self.paths.is_empty() || self.manages_keys
+        chosen(&self.roles)
+            || chosen(&self.teams)
+            || !self.paths.is_empty()
+            || self.manages_keys
+            || self.manages_people == Some(true)
     }
 }
 

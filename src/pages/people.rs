@@ -25,6 +25,9 @@ pub struct PersonLine {
     /// Shown below the name, so leave it out where it is the name.
     pub email: Option<String>,
     pub role: Option<String>,
+    /// By what the role is given, and its line in the role map.
+    pub rule: Option<Rule>,
+    pub line: Option<u64>,
     pub teams: Vec<String>,
     pub last_sign_in: Option<Timestamp>,
     /// The names of the providers that they are known at, and a password's if there is one.
@@ -96,6 +99,8 @@ pub struct InvitationForm {
     pub roles: Vec<Choice>,
     /// As they were typed: commas or lines between them.
     pub teams: String,
+    /// Whether it is for somebody who has an account, whose role and teams are filled in.
+    pub again: bool,
     pub lasting: Vec<Lasting>,
 }
 
@@ -117,7 +122,6 @@ pub enum InvitationProblem {
     Duration,
     /// The person is known already, and disabled.
     Disabled,
-    Failed,
 }
 
 /// An invitation in a list. `withdraw` with its `invitation_id` takes it back.

@@ -226,9 +226,12 @@ keys-only-paths = Only these paths
 keys-only-paths-hint = One pattern a line, such as <code>/v1/**</code>. Leave it empty for all.
 keys-may-manage = May manage keys
 keys-may-manage-hint = The program can make, list and revoke keys below this one, never wider ones.
+keys-may-manage-people = May manage people
+keys-may-manage-people-hint = The program can invite, disable and delete people as you can. It can't be narrowed to teams or paths.
 keys-none = You have no keys.
 keys-without-name = Without a name
 keys-manages = Manages keys
+keys-manages-people = Manages people
 keys-facts = Made { $made }, ends { $ends }, last used { $used }
 keys-facts-unused = Made { $made }, ends { $ends }, not used yet
 keys-narrowed-to = Narrowed to
@@ -251,6 +254,7 @@ keys-problem-duration = A key may not last that long here. Choose a shorter time
 keys-problem-role = There is no such role. Choose one from the list.
 keys-problem-teams = One of the teams is not yours. Choose from the list.
 keys-problem-paths = One of the paths is no pattern. Write one a line, each beginning with a slash, such as <code>/v1/**</code>.
+keys-problem-manages-people = A key that manages people can't be narrowed to teams or paths. Choose one of the two.
 keys-problem-full = You have as many keys as are allowed. Revoke one first.
 keys-problem-no-role = No role is granted to you, so a key would give nothing.
 keys-problem-failed = The key could not be made. Try again.
@@ -326,6 +330,7 @@ invitations-title = Invitations
 invitations-lead = An invitation is a link, good once, by which somebody sets a password and has an account.
 invitations-copy-now = Copy the link for <bdi>{ $email }</bdi> now
 invitations-shown-once = It is shown this once only, and good until { $time }. Whoever has it can take the account, so send it to nobody else.
+invitations-again = This person has an account. Whoever takes the invitation up sets its password anew, and it has this role and these teams from then on.
 invitations-stale = To invite somebody, sign in once more: your sign-in is too long ago. <a href="{ $href }">Sign in</a>
 invitations-teams-hint = Teams stand one a line, or with commas between them. Leave them out for none.
 invitations-make = Make an invitation
@@ -345,7 +350,6 @@ invitations-problem-above = Nobody invites above their own role. Choose one from
 invitations-problem-teams = A team's name has no control characters and at most 256 characters. Check the teams and try again.
 invitations-problem-duration = An invitation may not last that long here. Choose a shorter time.
 invitations-problem-disabled = This person's account is disabled. Enable it first.
-invitations-problem-failed = The invitation could not be made. Try again.
 
 ## The role map
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
-    accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
+    accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted, normal_email},
     check::Checker,
     http::{
         Local, Site,
@@ -24,7 +24,7 @@ use crate::{
         Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
         Place,
     },
-    people::People,
+    people::{People, PeopleError},
     principal::Role,
     roles::RoleMaps,
     sign_ins::Administrator,
@@ -63,6 +63,13 @@ struct Notes<'a> {
     /// Whom the page was opened to invite.
     email: Option<&'a str>,
     after: Option<InvitationId>,
+}
+
+/// Why nobody was invited.
+enum NotMade {
+    /// By what was typed.
+    Problem(InvitationProblem),
+    Failed(InviteError),
 }
 
 pub(super) async fn show(request: HttpRequest, which: Query<Which>, site: Data<Site>, services: Services) -> HttpResponse {
@@ -105,6 +112,10 @@ impl<'a> Desk<'a> {
             Ok(page) => page,
             Err(cause) => return visit.unavailable(&cause),
         };
+        let again = match self.granted(notes.email).await {
+            Ok(again) => again,
+            Err(cause) => return visit.unavailable(&cause),
+        };
         let next_href = page.next.map(|id| {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id.to_string()).finish();
             format!("{}?{query}", PLACE.href())
@@ -112,7 +123,7 @@ impl<'a> Desk<'a> {
         let lines = page.invitations.into_iter().map(async |invitation| self.line(invitation).await);
         let page = InvitationsPage {
             frame: visit.frame(),
-            form: self.form(visit, &notes),
+            form: self.form(visit, &notes, again),
             made: notes.made,
             problem: notes.problem,
             sign_in_href: visit.sign_in_first(self.keys),
@@ -123,12 +134,24 @@ impl<'a> Desk<'a> {
         visit.show(status, &page)
     }
 
+    /// What the account has by its last invitation, of whom the page was opened to invite again.
+    async fn granted(&self, email: Option<&str>) -> Result<Option<Granted>, PeopleError> {
+        let Some(email) = email.and_then(normal_email) else { return Ok(None) };
+        match self.people.of_account(&email).await {
+            Ok(known) => Ok(known.user.local_account().map(Granted::of)),
+            Err(PeopleError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Roles are offered from the inviter's own downwards.
-    fn form(&self, visit: &Visit<'_>, notes: &Notes<'_>) -> InvitationForm {
+    fn form(&self, visit: &Visit<'_>, notes: &Notes<'_>, again: Option<Granted>) -> InvitationForm {
+        let is_again = again.is_some();
+        let Granted { role: role_before, teams } = again.unwrap_or_default();
         let one = |name: &str| notes.typed.and_then(|typed| typed.one(name));
         let own = visit.administrator().map(|by| by.role.clone());
         let roles = self.checker.roles_from(own.as_ref());
-        let chosen = one("user_role").map(str::to_owned);
+        let chosen = one("user_role").map(str::to_owned).or(role_before);
         let usual =
             chosen.unwrap_or_else(|| self.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default());
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
@@ -140,7 +163,8 @@ impl<'a> Desk<'a> {
         InvitationForm {
             email: one("user_email").or(notes.email).unwrap_or_default().to_owned(),
             roles: roles.iter().map(choice).collect(),
-            teams: one("teams").unwrap_or_default().to_owned(),
+            teams: one("teams").map_or(teams, str::to_owned),
+            again: is_again,
             lasting: lives.into_iter().map(|life| lasting_of(life, chosen_life)).collect(),
         }
     }
@@ -152,7 +176,7 @@ impl<'a> Desk<'a> {
         let Some(by) = visit.administrator() else { return visit.foreign_form() };
         let outcome = match self.wanted(form) {
             Ok(wanted) => self.invite(by, &wanted).await,
-            Err(problem) => Err(Ok(problem)),
+            Err(problem) => Err(NotMade::Problem(problem)),
         };
         match outcome {
             Ok(made) => {
@@ -163,24 +187,23 @@ impl<'a> Desk<'a> {
                 };
                 self.page(visit, StatusCode::OK, Notes { made: Some(made), ..Notes::default() }).await
             }
-            Err(Ok(problem)) => {
+            Err(NotMade::Problem(problem)) => {
                 let notes = Notes { problem: Some(problem), typed: Some(form), ..Notes::default() };
                 self.page(visit, StatusCode::BAD_REQUEST, notes).await
             }
-            Err(Err(cause)) => visit.unavailable(&cause),
+            Err(NotMade::Failed(cause)) => visit.unavailable(&cause),
         }
     }
 
-    /// What can't be mended by typing something else comes as the error that it is.
-    async fn invite(&self, by: Administrator<'_>, wanted: &Wanted) -> Result<Made, Result<InvitationProblem, InviteError>> {
+    async fn invite(&self, by: Administrator<'_>, wanted: &Wanted) -> Result<Made, NotMade> {
         let inviter = Inviter::Administrator(by);
         self.accounts.invite(inviter, wanted).await.map_err(|error| match error {
-            InviteError::Email => Ok(InvitationProblem::Email),
-            InviteError::UnknownRole => Ok(InvitationProblem::Role),
-            InviteError::Above => Ok(InvitationProblem::AboveYou),
-            InviteError::Duration => Ok(InvitationProblem::Duration),
-            InviteError::Disabled => Ok(InvitationProblem::Disabled),
-            error => Err(error),
+            InviteError::Email => NotMade::Problem(InvitationProblem::Email),
+            InviteError::UnknownRole => NotMade::Problem(InvitationProblem::Role),
+            InviteError::Above => NotMade::Problem(InvitationProblem::AboveYou),
+            InviteError::Duration => NotMade::Problem(InvitationProblem::Duration),
+            InviteError::Disabled => NotMade::Problem(InvitationProblem::Disabled),
+            error => NotMade::Failed(error),
         })
     }
 

@@ -111,6 +111,8 @@ impl Desk {
             email: Some(identity.email.clone()).filter(|email| !email.is_empty() && *email != name),
             name,
             role: grant.role.as_ref().map(ToString::to_string),
+            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            line: grant.rule.as_ref().and_then(|rule| self.role_maps.current().map.line_of(rule)),
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             last_sign_in: user.signed_in,
             methods: user.identities.iter().map(|identity| self.method(&identity.provider)).collect(),

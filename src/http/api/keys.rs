@@ -7,7 +7,11 @@ use actix_web::{
 };
 use serde_json::{Value, json as value};
 
-use super::{Address, Intent, Refused, answer, caller, fields, fields::Fields, json};
+use super::{
+    Address, Intent, Refused, answer, caller, fields,
+    fields::{Fields, WrongField},
+    json,
+};
 use crate::{
     access::PathPattern,
     check::{By, Checker, Recognised},
@@ -130,6 +134,9 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
         application: None,
     };
     fields.finish()?;
+    if wish.manage_people && !wish.may_manage_people() {
+        return Err(WrongField::Value("manage_people", "goes with no teams and no paths: it is for everybody").into());
+    }
     Ok(wish)
 }
 
@@ -189,7 +196,7 @@ fn shown(key: &Key, checker: &Checker) -> Value {
         "paths": paths.first(),
         "further_paths": paths.get(1..).unwrap_or_default(),
         "manage_keys": key.manage_keys,
-        "manage_people": key.manage_people,
+        "manage_people": key.may_manage_people(),
         "created_at": key.created,
         "expires": key.expires,
         "last_used": key.last_used,

@@ -89,6 +89,11 @@ impl Refused {
         }
     }
 
+    /// Whether whoever refused it has said so in the log, with more than is known here.
+    pub(super) fn is_logged(&self) -> bool {
+        matches!(self, Self::SignIn(_) | Self::Claim(_) | Self::RateLimited(_))
+    }
+
     /// Whether it is for want of a credential, and not because one is wrong.
     pub(in crate::http) fn wants_credential(&self) -> bool {
         matches!(self, Self::Unrecognised(Unrecognised::Unauthenticated(Unauthenticated::NoCredential)))

@@ -129,6 +129,7 @@ impl<'a> Desk<'a> {
             teams: self.visit.caller.judged.grant.teams.iter().map(|name| team(name.as_str())).collect(),
             paths: one("paths").unwrap_or_default().to_owned(),
             manages_keys: one("manage_keys").is_some(),
+            manages_people: self.visit.administrator().map(|_| one("manage_people").is_some()),
         }
     }
 
@@ -194,13 +195,15 @@ impl<'a> Desk<'a> {
         let name = form.one("key_alias").map(str::trim).filter(|name| is_alias(name));
         let lasting = form.one("duration").and_then(|text| Lasting::parse(text).ok());
         let (Some(name), Some(lasting)) = (name, lasting) else { return Err(KeyProblem::NameOrDuration) };
-        Ok(Wish {
+        let wish = Wish {
             alias: Some(name.to_owned()),
             lasting: Some(lasting),
             limits: self.limits(form)?,
             manage_keys: form.one("manage_keys").is_some(),
+            manage_people: form.one("manage_people").is_some(),
             ..Wish::default()
-        })
+        };
+        if wish.manage_people && !wish.may_manage_people() { Err(KeyProblem::ManagesPeople) } else { Ok(wish) }
     }
 
     /// What the form narrows; nothing chosen narrows nothing.
@@ -275,6 +278,7 @@ fn line(key: &Key, checker: &Checker) -> KeyLine {
         last_used: key.last_used,
         narrowed: narrowed(key, checker),
         manages_keys: key.manage_keys,
+        manages_people: key.may_manage_people(),
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn sign_in(
             site.admit(&mut response, &signed_in.entered.handle, &signed_in.device);
             response
         }
-        Err(SignInError::Wrong) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
+        Err(SignInError::Wrong { .. }) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
         Err(SignInError::TooMany { retry_after }) => again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooMany { retry_after }),
         Err(SignInError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, SignInProblem::Busy),
         Err(SignInError::NoRoleMapYet) => error::no_role_map_yet().respond(&request),

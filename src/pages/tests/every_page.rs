@@ -121,6 +121,7 @@ fn keys() -> Pages {
         KeyProblem::Role,
         KeyProblem::Teams,
         KeyProblem::Paths,
+        KeyProblem::ManagesPeople,
         KeyProblem::Full,
         KeyProblem::NoRole,
         KeyProblem::Failed,
@@ -165,7 +166,6 @@ fn administration() -> Pages {
         InvitationProblem::Teams,
         InvitationProblem::Duration,
         InvitationProblem::Disabled,
-        InvitationProblem::Failed,
     ] {
         pages.push(("invitations", render(&InvitationsPage { problem: Some(problem), ..invitations_page() })));
     }

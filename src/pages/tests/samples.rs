@@ -84,6 +84,7 @@ pub fn keys_page() -> KeysPage {
             teams: choices(),
             paths: hostile(),
             manages_keys: true,
+            manages_people: Some(true),
         },
         csrf: hostile(),
         action: "/vestibule/keys",
@@ -99,6 +100,7 @@ pub fn key(narrowed: Narrowed) -> KeyLine {
         last_used: Some(Timestamp::UNIX_EPOCH),
         narrowed,
         manages_keys: true,
+        manages_people: true,
     }
 }
 
@@ -116,6 +118,8 @@ pub fn people() -> Vec<PersonLine> {
         name: hostile(),
         email: maybe(),
         role: maybe(),
+        rule: Some(Rule::Named(hostile())),
+        line: Some(7),
         teams: vec![hostile()],
         last_sign_in: Some(Timestamp::UNIX_EPOCH),
         methods: vec![hostile(), hostile()],
@@ -164,7 +168,7 @@ pub fn invitation() -> InvitationLine {
 pub fn invitations_page() -> InvitationsPage {
     InvitationsPage {
         frame: frame(),
-        form: InvitationForm { email: hostile(), roles: choices(), teams: hostile(), lasting: lasting() },
+        form: InvitationForm { email: hostile(), roles: choices(), teams: hostile(), again: true, lasting: lasting() },
         made: None,
         problem: None,
         sign_in_href: None,

@@ -67,21 +67,23 @@ async fn of_a_hundred_claims_at_once_over_three_pods_one_succeeds() {
     let claims = (0..100).map(|number| {
         let (pod, token) = (village.pod(number), token.as_str());
         let password = format!("{PASSWORD}-{number}");
-        let body = json!({"invitation_link": link, "user_id": user, "password": password});
+        let body = json!({"invitation_link": link, "user_id": user, "password": password, "key": true});
         async move { (claim_with(pod, token, body).await, password) }
     });
     let (mut won, mut lost) = (Vec::new(), 0);
     for (reply, password) in join_all(claims).await {
         match reply.status() {
-            200 => won.push((reply.cookie("vestibule").expect("a session"), password)),
+            200 => won.push((reply.cookie("vestibule").expect("a session"), password, reply.json()["key"].clone())),
             401 => lost += 1,
             other => panic!("{other}: {reply:?}"),
         }
         assert_eq!(reply.cookie("vestibule").is_some(), reply.status() == 200, "no failed claim sets a cookie");
     }
     assert_eq!((won.len(), lost), (1, 99));
-    let (cookie, password) = &won[0];
+    let (cookie, password, key) = &won[0];
     assert_eq!(village.passing(cookie).await, 3);
+    assert_eq!(status(village.pod(1), key.as_str().expect("a key")).await, 200);
+    assert_eq!(keys_of(&village, cookie).await, 1, "and no other one was made");
     assert_eq!(sign_in_by_json(village.pod(2), "ada@example.com", password, &[]).await.status(), 200);
 }
 
@@ -157,8 +159,8 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
     for round in 0..12_u64 {
         let link = village.invite(email, "team");
         let token = get_token(village.pod(1), &link).await.json()["token"].as_str().unwrap().to_owned();
-        let body =
-            json!({"invitation_link": link, "user_id": claims_of(&token)["user_id"], "password": format!("{ANOTHER}-{round}")});
+        let (user, chosen) = (claims_of(&token)["user_id"].clone(), format!("{ANOTHER}-{round}"));
+        let body = json!({"invitation_link": link, "user_id": user, "password": chosen, "key": true});
         let request = http_client().post(village.pod(0).public("/onboarding/claim_token"));
         let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
         let sent = tokio::spawn(request.body(body.to_string()).send());
@@ -167,22 +169,28 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
         village.site.pods[0].kill9();
         let answered = sent.await.expect("the request ends").is_ok();
         village.site.restart(0).await;
-        let before = sign_in_by_json(village.pod(1), email, &password, &[]).await.status();
-        let after = sign_in_by_json(village.pod(2), email, &format!("{ANOTHER}-{round}"), &[]).await.status();
+        let before = sign_in_by_json(village.pod(1), email, &password, &[]).await;
+        let after = sign_in_by_json(village.pod(2), email, &chosen, &[]).await;
+        let session = before.cookie("vestibule").or(after.cookie("vestibule")).expect("one of the two passwords counts");
         let is_open = get_token(village.pod(1), &link).await.status() == 200;
-        match (before, after, is_open) {
+        match (before.status(), after.status(), is_open) {
             (200, 401, true) => open += 1,
             (401, 200, false) => {
                 finished += 1;
-                password = format!("{ANOTHER}-{round}");
+                password = chosen;
             }
             half => panic!("round {round}: {half:?}"),
         }
         assert!(!answered || !is_open, "what was answered was done");
+        assert_eq!(keys_of(&village, &session).await, finished, "a key with each claim that was finished");
         forget_guesses(&village).await;
     }
     println!("{finished} claims were finished, {open} invitations stayed open");
     assert!(finished > 0 && open > 0, "{finished} finished, {open} open");
+}
+
+async fn keys_of(village: &Village, session: &str) -> usize {
+    get(village.pod(1), By::Page(session), "/vestibule/api/keys").await["keys"].as_array().expect("a list").len()
 }
 
 /// The rounds take more tries than strangers have.

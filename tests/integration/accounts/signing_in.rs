@@ -1,13 +1,18 @@
 //! Signing in with a password, and not by guessing; changing it.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{ANOTHER, LOCAL, PASSWORD, Village, get, post, sign_in, sign_in_by_json};
+use super::{ANOTHER, LOCAL, PASSWORD, Village, claim, get, post, sign_in, sign_in_by_json};
 use crate::keys::By;
 use crate::support::agent::Agent;
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::steps::session_of;
+use crate::support::wait::until;
 
 const ADA: &str = "ada@example.com";
 
@@ -113,6 +118,43 @@ async fn who_does_not_exist_costs_the_same_as_who_does() {
         cost.push((village.site.commands(2).await - before, reply.json()));
     }
     assert!(cost[0].0 > 0.0 && cost.iter().all(|one| *one == cost[0]), "{cost:?}");
+}
+
+/// More at once than there are places in the queue.
+const STRANGERS: usize = 150;
+
+const AT_ONCE: Duration = Duration::from_secs(30);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_of_strangers_keeps_nobody_out_who_has_proven_something() {
+    let village = Village::new().await;
+    let ada = village.resident(ADA, "team").await;
+    let link = village.invite("bob@example.com", "team");
+    let pod = village.pod(0);
+    let (done, mut turned_away) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let stranger = async |number: usize| {
+        for attempt in 0.. {
+            if done.load(Ordering::Relaxed) {
+                return;
+            }
+            let reply = sign_in_by_json(pod, &format!("nobody-{number}-{attempt}@example.com"), PASSWORD, &[]).await;
+            assert!([401, 503].contains(&reply.status()), "{reply:?}");
+            turned_away.fetch_add(usize::from(reply.status() == 503), Ordering::Relaxed);
+        }
+    };
+    let residents = async {
+        let device = format!("vestibule-device={}", ada.device);
+        until("the queue to be full", AT_ONCE, async || (turned_away.load(Ordering::Relaxed) > STRANGERS).then_some(())).await;
+        for _ in 0..5 {
+            assert_eq!(sign_in_by_json(pod, ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200, "a known browser");
+        }
+        assert_eq!(claim(pod, &link, PASSWORD).await.status(), 200, "who was invited");
+        let change = json!({"current_password": PASSWORD, "new_password": ANOTHER});
+        assert_eq!(post(pod, ada.by(), "/vestibule/api/password", change).await.status(), 200, "who is signed in");
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(residents, join_all((0..STRANGERS).map(stranger)));
+    println!("{} strangers were turned away", turned_away.get_mut());
 }
 
 #[tokio::test(flavor = "multi_thread")]

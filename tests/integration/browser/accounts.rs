@@ -12,7 +12,7 @@ use crate::support::pod::{Pod, PodOptions};
 use crate::support::{artifacts, browser};
 
 /// What the stories look at, each in light and in dark.
-const ACCOUNT_PAGES: usize = 45;
+const ACCOUNT_PAGES: usize = 48;
 const LINKING_PAGES: usize = 11;
 const STATES: usize = 11;
 

@@ -66,7 +66,7 @@ pub(super) fn ask(error: &AskError) -> HttpResponse {
 
 pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
     match error {
-        SignInError::Wrong => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE),
+        SignInError::Wrong { .. } => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE),
         SignInError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
         SignInError::Busy => busy(),
         SignInError::NoRoleMapYet => not_yet(),

@@ -100,7 +100,6 @@ async fn form(
 }
 
 fn told(request: &HttpRequest, refused: &ClaimError) -> HttpResponse {
-    tracing::info!(reason = %refused, "an invitation's page is not shown");
     match refused {
         ClaimError::Invalid(_) | ClaimError::Key(_) | ClaimError::Unfit(_) => {
             error::Failure::new(StatusCode::UNAUTHORIZED, ONBOARDING_REFUSED).respond(request)

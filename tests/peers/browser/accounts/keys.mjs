@@ -29,6 +29,29 @@ export async function keys(visitor) {
   await visitor.submit('Revoke Laptop');
   await visitor.sees('You have no keys.');
   expect((await checkOf('/v1/models', bearer(key))).status === 401, 'a revoked key to be refused at once');
+  await forPeople(visitor);
+}
+
+/** An administrator's key that manages people: by JSON it does, and the list tells it from others. */
+async function forPeople(visitor) {
+  await visitor.fill('Name', 'Onboarding');
+  await visitor.unfold('Narrow it');
+  await visitor.tick('May manage people');
+  await visitor.fill('Only these paths', '/v1/**');
+  await visitor.submit('Make a key');
+  await visitor.sees('can\'t be narrowed to teams or paths');
+  await visitor.inspect('keys-not-for-people');
+  await visitor.fill('Only these paths', '');
+  await visitor.submit('Make a key');
+  const key = await visitor.page.locator('.copyable code').textContent();
+  const people = await fetch(new URL('/vestibule/api/people', visitor.site.base), { headers: bearer(key) });
+  expect(people.status === 200, `the key to list people: ${people.status}`);
+  await visitor.go('Keys', 'Your keys');
+  await visitor.row('Onboarding').getByText('Manages people').waitFor();
+  await visitor.inspect('keys-for-people');
+  await visitor.unfold('Change Onboarding');
+  await visitor.submit('Revoke Onboarding');
+  await visitor.sees('You have no keys.');
 }
 
 async function mistakes(visitor) {

@@ -95,6 +95,10 @@ async function invitedAgain(administrator) {
   await administrator.follow('Invite them again');
   await administrator.heading('Invitations');
   expect(await administrator.field('Email').inputValue() === ADA.email, 'the address to be filled in');
+  expect(await administrator.field('Role').inputValue() === 'internal_user', 'her role to be kept');
+  expect(await administrator.field('Teams').inputValue() === 'research, data', 'her teams to be kept');
+  await administrator.sees('This person has an account.');
+  await administrator.inspect('invitations-again');
 }
 
 async function deleted(administrator, ada) {

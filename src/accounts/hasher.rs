@@ -1,0 +1,231 @@
+//! Hashing passwords by argon2id (RFC 9106), a few at once and behind bounded queues.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use jiff::Timestamp;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use zeroize::Zeroizing;
+
+use super::password::{LONGEST, Password};
+
+/// So many may wait for their turn in each queue; beyond them nobody is served in good time.
+const MOST_WAITING: usize = 64;
+
+/// What one hash costs (RFC 9106, section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+}
+
+/// Who waits in which queue: strangers, of whom there may be any number, take no place and no turn of those who have proven
+/// something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// A browser that has signed in to the account before, whoever was invited, or who is signed in.
+    Known,
+    Stranger,
+}
+
+/// All who may wait do so already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many passwords are being checked at once")]
+pub struct Busy;
+
+/// What became of a password that was presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Right {
+        /// The hash was made by other parameters than those in force.
+        outdated: bool,
+    },
+    Wrong,
+}
+
+/// Hashes at most so many passwords at once as leave the checks their processors.
+pub struct Hasher {
+    argon2: Argon2<'static>,
+    cost: Cost,
+    known: Queue,
+    strangers: Queue,
+    /// What the password of somebody is compared with who has none, so that it takes as long.
+    nobodys: Password,
+}
+
+struct Queue {
+    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
+}
+
+/// A place in a queue, kept for all that one request has to have hashed.
+pub struct Place<'a> {
+    hasher: &'a Hasher,
+    turns: Arc<Semaphore>,
+    held: Arc<OwnedSemaphorePermit>,
+}
+
+impl Queue {
+    fn new(turns: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(turns + MOST_WAITING)), turns: Arc::new(Semaphore::new(turns)) }
+    }
+}
+
+impl Hasher {
+    /// `at_once`: how many processors strangers may keep busy; those who are known have one more.
+    pub fn new(cost: Cost, at_once: usize, now: Timestamp) -> Result<Self, argon2::Error> {
+        let argon2 = argon2(cost)?;
+        let nobodys = Password { hash: hash(&argon2, "nobody's"), set: now };
+        Ok(Self { argon2, cost, known: Queue::new(1), strangers: Queue::new(at_once), nobodys })
+    }
+
+    /// Before anything else is done for who has a password hashed: that costs as much as they like.
+    pub fn place(&self, lane: Lane) -> Result<Place<'_>, Busy> {
+        let queue = match lane {
+            Lane::Known => &self.known,
+            Lane::Stranger => &self.strangers,
+        };
+        let held = Arc::clone(&queue.places).try_acquire_owned().map_err(|_| Busy)?;
+        Ok(Place { hasher: self, turns: Arc::clone(&queue.turns), held: Arc::new(held) })
+    }
+}
+
+impl Place<'_> {
+    pub async fn hash(&self, password: Zeroizing<String>, now: Timestamp) -> Result<Password, Busy> {
+        let argon2 = self.hasher.argon2.clone();
+        let hash = self.in_turn(move || hash(&argon2, &password)).await?;
+        Ok(Password { hash, set: now })
+    }
+
+    /// Whether it is the password. To say no takes as long without one to compare it with, and with one that was hashed by
+    /// less than what is in force.
+    pub async fn verify(&self, password: Zeroizing<String>, stored: Option<&Password>) -> Result<Verdict, Busy> {
+        let Hasher { argon2, cost, nobodys, .. } = self.hasher;
+        let (argon2, cost, compared) = (argon2.clone(), *cost, stored.unwrap_or(nobodys).hash.clone());
+        let made_by = cost_of(&compared);
+        let holds = self.in_turn(move || {
+            let holds = holds(&argon2, &password, &compared);
+            if let Some(rest) = made_by.filter(|_| !holds).and_then(|made_by| cost.beyond(made_by)) {
+                hash(&rest, &password);
+            }
+            holds
+        });
+        // What is nobody's is never right.
+        let is_right = holds.await? && stored.is_some();
+        Ok(if is_right { Verdict::Right { outdated: made_by != Some(self.hasher.cost) } } else { Verdict::Wrong })
+    }
+
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
+        let place = Arc::clone(&self.held);
+        // Whoever goes away while it is being hashed does not make room before that has ended.
+        let work = tokio::task::spawn_blocking(move || {
+            let _held = (place, turn);
+            work()
+        });
+        work.await.map_err(|_| Busy)
+    }
+}
+
+impl Cost {
+    /// A hash that costs what this one does and the other doesn't; none where the other costs as much or more.
+    fn beyond(self, other: Self) -> Option<Argon2<'static>> {
+        let blocks = |cost: Self| u64::from(cost.memory_kib) * u64::from(cost.iterations);
+        let missing = blocks(self).checked_sub(blocks(other)).filter(|missing| *missing > 0)?;
+        let memory = (missing / u64::from(self.iterations)).max(8 * u64::from(self.parallelism));
+        argon2(Self { memory_kib: u32::try_from(memory).ok()?, ..self }).ok()
+    }
+}
+
+fn argon2(cost: Cost) -> Result<Argon2<'static>, argon2::Error> {
+    let params = Params::new(cost.memory_kib, cost.iterations, cost.parallelism, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// By what a hash was made.
+fn cost_of(hash: &str) -> Option<Cost> {
+    let params = Params::try_from(&PasswordHash::new(hash).ok()?).ok()?;
+    Some(Cost { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() })
+}
+
+fn hash(argon2: &Argon2<'_>, password: &str) -> String {
+    argon2.hash_password(password.as_bytes()).expect("a bounded text and a fresh salt can be hashed").to_string()
+}
+
+fn holds(argon2: &Argon2<'_>, password: &str, hash: &str) -> bool {
+    password.len() <= LONGEST
+        && PasswordHash::new(hash).is_ok_and(|hash| argon2.verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    const COST: Cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
+
+    fn hasher(cost: Cost) -> Hasher {
+        Hasher::new(cost, 1, SystemClock.now()).unwrap()
+    }
+
+    fn text(password: &str) -> Zeroizing<String> {
+        Zeroizing::new(password.to_owned())
+    }
+
+    async fn stored(hasher: &Hasher, password: &str) -> Password {
+        hasher.place(Lane::Known).unwrap().hash(text(password), SystemClock.now()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_password_is_known_again_and_no_other_is() {
+        let hasher = hasher(COST);
+        let stored = stored(&hasher, "correct horse").await;
+        assert!(stored.hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", stored.hash);
+        let place = hasher.place(Lane::Stranger).unwrap();
+        let right = place.verify(text("correct horse"), Some(&stored)).await.unwrap();
+        assert_eq!(right, Verdict::Right { outdated: false });
+        for wrong in ["", "correct hors", "Correct horse", &"x".repeat(LONGEST + 1)] {
+            assert_eq!(place.verify(text(wrong), Some(&stored)).await.unwrap(), Verdict::Wrong);
+        }
+        assert_eq!(place.verify(text("nobody's"), None).await.unwrap(), Verdict::Wrong, "it is nobody's");
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_other_parameters_counts_and_is_outdated() {
+        let stored = stored(&hasher(COST), "x").await;
+        for changed in [Cost { memory_kib: 128, ..COST }, Cost { iterations: 2, ..COST }] {
+            let hasher = hasher(changed);
+            let place = hasher.place(Lane::Stranger).unwrap();
+            assert_eq!(place.verify(text("x"), Some(&stored)).await.unwrap(), Verdict::Right { outdated: true });
+            assert_eq!(place.verify(text("y"), Some(&stored)).await.unwrap(), Verdict::Wrong);
+        }
+    }
+
+    #[test]
+    fn what_an_older_hash_saves_is_made_up_for() {
+        let cost = Cost { memory_kib: 1024, iterations: 2, parallelism: 1 };
+        let beyond = |memory_kib, iterations| {
+            let rest = cost.beyond(Cost { memory_kib, iterations, parallelism: 1 })?;
+            Some((rest.params().m_cost(), rest.params().t_cost()))
+        };
+        assert_eq!(beyond(256, 2), Some((768, 2)));
+        assert_eq!(beyond(1024, 1), Some((512, 2)));
+        assert_eq!(beyond(1023, 2), Some((8, 2)), "no hash takes less memory");
+        assert_eq!((beyond(1024, 2), beyond(4096, 2)), (None, None));
+    }
+
+    #[tokio::test]
+    async fn who_finds_the_queue_full_is_told_at_once_and_others_are_not_held_up() {
+        let hasher = hasher(COST);
+        let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.place(Lane::Stranger).unwrap()).collect();
+        let _turn = hasher.strangers.turns.clone().acquire_owned().await.unwrap();
+        assert_eq!(hasher.place(Lane::Stranger).err(), Some(Busy));
+        stored(&hasher, "a known one's").await;
+        drop(all);
+        assert!(hasher.place(Lane::Stranger).is_ok());
+    }
+}
