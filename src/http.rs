@@ -81,6 +81,8 @@ pub struct Site {
     pub limits: Limits,
     pub proxies: ProxyTrust,
     pub ring: Arc<crate::secret::KeyRing>,
+    /// Whether people sign in with a password that they have here.
+    pub local_accounts: bool,
     /// Who manages people.
     pub admin_roles: Vec<Role>,
     /// Whom people ask for access.

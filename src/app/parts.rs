@@ -262,6 +262,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     Site {
         contact: config.contact.clone(),
         admin_roles: config.admin_roles.clone(),
+        local_accounts: config.local_accounts.enabled,
         public_url: config.public_url.clone(),
         cookies,
         limits,

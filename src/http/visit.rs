@@ -137,7 +137,12 @@ impl<'a> Visit<'a> {
 
     pub fn frame(&self) -> Frame {
         let (name, administrator) = (self.account().name, self.administrator().is_some());
-        Frame::of(&self.site.brand).with_nav(Nav { name, administrator, current: Some(self.place) })
+        Frame::of(&self.site.brand).with_nav(Nav {
+            name,
+            administrator,
+            invites: self.site.local_accounts,
+            current: Some(self.place),
+        })
     }
 
     /// The page as an answer; our own script may run on it.

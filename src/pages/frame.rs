@@ -22,6 +22,8 @@ pub struct Nav {
     pub name: String,
     /// Whether they get to see the administrators' pages.
     pub administrator: bool,
+    /// Whether there is a page of invitations for them: without local accounts there is none.
+    pub invites: bool,
     /// None on pages that stand in no list.
     pub current: Option<Place>,
 }
@@ -52,6 +54,10 @@ impl Frame {
         STYLE.href()
     }
 
+    pub(super) fn invites(&self) -> bool {
+        self.nav.as_ref().is_some_and(|nav| nav.invites)
+    }
+
     pub(super) fn page_script(&self) -> String {
         PAGE_SCRIPT.href()
     }
@@ -62,6 +68,13 @@ impl Frame {
 }
 
 impl Nav {
+    /// What administrators have besides their own.
+    pub(super) fn administration(&self) -> impl Iterator<Item = Place> {
+        [Place::People, Place::Invitations, Place::RoleMap]
+            .into_iter()
+            .filter(|place| self.invites || *place != Place::Invitations)
+    }
+
     pub(super) fn is_at(&self, place: &Place) -> bool {
         self.current.as_ref() == Some(place)
     }
@@ -70,8 +83,6 @@ impl Nav {
 impl Place {
     /// What everybody has.
     pub const OWN: [Self; 4] = [Self::Account, Self::Keys, Self::Sessions, Self::SignIn];
-    /// What administrators have besides.
-    pub const ADMINISTRATION: [Self; 3] = [Self::People, Self::Invitations, Self::RoleMap];
 
     /// The page's address, which its forms are posted to as well.
     pub const fn href(self) -> &'static str {

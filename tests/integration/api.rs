@@ -102,9 +102,10 @@ async fn keys(walk: &mut Walk<'_>, admin: By<'_>) {
     let keys = format!("{API}/keys");
     let everything = json!({
         "key_alias": "everything", "duration": "1mo", "user_role": "internal_user", "teams": ["research"], "paths": ["/v1/**"],
-        "manage_keys": true, "manage_people": true, "user_id": null,
+        "manage_keys": true, "user_id": null,
     });
     let made = walk.post(admin, &keys, everything).await;
+    walk.post(admin, &keys, json!({"manage_people": true, "user_role": "proxy_admin"})).await;
     let child = walk.post(By::Key(text(&made["key"])), &keys, json!({"paths": ["/v1/models"]})).await;
     assert_eq!((&child["parent"], &child["further_paths"]), (&made["token_id"], &json!([["/v1/**"]])));
     walk.get(admin, &format!("{keys}?limit=1&user_id={}", text(&made["user_id"]))).await;

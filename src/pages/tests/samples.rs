@@ -27,7 +27,7 @@ pub fn choices() -> Vec<Choice> {
 /// Somebody is signed in, with all pages in reach.
 pub fn frame() -> Frame {
     let brand = Brand { name: hostile(), ..Brand::default() };
-    Frame::of(&Arc::new(brand)).with_nav(Nav { name: hostile(), administrator: true, current: None })
+    Frame::of(&Arc::new(brand)).with_nav(Nav { name: hostile(), administrator: true, invites: true, current: None })
 }
 
 pub fn account() -> Account {
