@@ -36,6 +36,14 @@ pub struct Known {
     pub grant: Grant,
 }
 
+/// Whom a search has found.
+#[derive(Debug)]
+pub struct Found {
+    pub people: Vec<Known>,
+    /// Whether not everybody was looked at.
+    pub is_cut: bool,
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum PeopleError {
     #[error("there is no such person")]
@@ -76,10 +84,10 @@ impl People {
 
     /// The people that a text is about: who has this id or this local account, and of the first [`MOST_SEARCHED`] those whom
     /// `is_meant` has so.
-    pub async fn search(&self, text: &str, limit: usize, is_meant: impl Fn(&Known) -> bool) -> Result<Vec<Known>, PeopleError> {
+    pub async fn search(&self, text: &str, limit: usize, is_meant: impl Fn(&Known) -> bool) -> Result<Found, PeopleError> {
         match self.get(text).await {
             Err(PeopleError::NotFound) => {}
-            found => return found.map(|known| vec![known]),
+            found => return found.map(|known| Found { people: vec![known], is_cut: false }),
         }
         let mut found: Vec<Known> = Vec::new();
         if let Some(email) = accounts::normal_email(text) {
@@ -100,11 +108,15 @@ impl People {
             }
             match next {
                 Some(next) => after = Some(next),
-                None => break,
+                None => {
+                    after = None;
+                    break;
+                }
             }
         }
+        let is_cut = after.is_some() || found.len() > limit;
         found.truncate(limit);
-        Ok(found)
+        Ok(Found { people: found, is_cut })
     }
 
     /// How many sessions and keys of a person are alive.

@@ -13,6 +13,8 @@ pub struct PeoplePage {
     pub people: Vec<PersonLine>,
     /// What was searched for, sent as `q`.
     pub query: String,
+    /// Whether not everybody was looked at.
+    pub is_cut: bool,
     pub next_href: Option<String>,
 }
 

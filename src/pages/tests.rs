@@ -240,7 +240,8 @@ fn only_open_invitations_are_withdrawn() {
 
 #[test]
 fn a_persons_address_holds_nothing_but_their_id() {
-    let page = render(&PeoplePage { frame: frame(), people: samples::people(), query: String::new(), next_href: None });
+    let page =
+        render(&PeoplePage { frame: frame(), people: samples::people(), query: String::new(), is_cut: false, next_href: None });
     let links: Vec<String> =
         tags(&page).filter_map(|tag| attribute(tag, "href")).filter(|href| href.contains("/people/")).collect();
     assert!(!links.is_empty());

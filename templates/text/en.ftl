@@ -278,6 +278,7 @@ people-invite = Invite somebody
 people-search = Email or id
 people-search-button = Search
 people-none = Nobody has signed in yet.
+people-cut = There are more people than were looked through. Say more of whom you search for; an id, or the whole email of who has a password here, finds everybody.
 people-none-found = Nobody is found by <bdi>{ $query }</bdi>.
 people-all = Show everybody
 people-you = You

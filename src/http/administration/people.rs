@@ -91,16 +91,22 @@ impl Desk {
 
     async fn list(&self, visit: &Visit<'_>, which: &Which) -> Result<HttpResponse, PeopleError> {
         let query = which.q.as_deref().map(str::trim).unwrap_or_default();
-        let (found, next) = match query {
-            "" => self.people.list(which.after.as_deref(), ON_A_PAGE).await?,
-            query => (self.people.search(query, ON_A_PAGE, |known| mentions(known, &self.checker, query)).await?, None),
+        let (found, next, is_cut) = match query {
+            "" => {
+                let (people, next) = self.people.list(which.after.as_deref(), ON_A_PAGE).await?;
+                (people, next, false)
+            }
+            query => {
+                let found = self.people.search(query, ON_A_PAGE, |known| mentions(known, &self.checker, query)).await?;
+                (found.people, None, found.is_cut)
+            }
         };
         let next_href = next.map(|id| {
             let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id).finish();
             format!("{}?{query}", PLACE.href())
         });
         let people = found.iter().map(|known| self.line(visit, known)).collect();
-        let page = PeoplePage { frame: visit.frame(), people, query: query.to_owned(), next_href };
+        let page = PeoplePage { frame: visit.frame(), people, query: query.to_owned(), is_cut, next_href };
         Ok(visit.show(StatusCode::OK, &page))
     }
 

@@ -70,7 +70,7 @@ async fn list(request: HttpRequest, (site, checker, keys, people, _): Services) 
     query.finish()?;
     let (found, next) = match wanted.as_deref().map(str::trim) {
         None | Some("") => people.list(after.as_deref(), limit).await?,
-        Some(text) => (people.search(text, limit, |known| mentions(known, &checker, text)).await?, None),
+        Some(text) => (people.search(text, limit, |known| mentions(known, &checker, text)).await?.people, None),
     };
     let listed: Vec<Value> = found.iter().map(|known| shown(known, &checker)).collect();
     Ok(json(StatusCode::OK, value!({"people": listed, "next": next})))

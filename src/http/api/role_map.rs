@@ -175,7 +175,7 @@ pub(in crate::http) async fn tell(
 async fn find(person: &str, people: &People, checker: &Checker) -> Result<Known, AskError> {
     let has_this_email =
         |Known { user, grant }: &Known| checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person);
-    let mut found = people.search(person, 2, has_this_email).await.map_err(AskError::People)?;
+    let mut found = people.search(person, 2, has_this_email).await.map_err(AskError::People)?.people;
     match (found.pop(), found.is_empty()) {
         (Some(known), true) => Ok(known),
         (Some(_), false) => Err(AskError::SeveralPeople),

@@ -137,7 +137,7 @@ fn keys() -> Pages {
 
 fn administration() -> Pages {
     let mut pages = Pages::new();
-    let page = |people, query| PeoplePage { frame: frame(), people, query, next_href: maybe() };
+    let page = |people, query| PeoplePage { frame: frame(), people, query, is_cut: true, next_href: maybe() };
     pages.push(("people", render(&page(people(), hostile()))));
     pages.push(("people", render(&page(Vec::new(), hostile()))));
     pages.push(("people", render(&page(Vec::new(), String::new()))));
