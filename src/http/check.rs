@@ -57,7 +57,9 @@ pub struct CheckService {
 pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(service);
-        app.service(web::resource(["/auth/nginx", "/auth/nginx/{suffix:.*}"]).to(answer));
+        // Apart, since two patterns in one resource are a regular expression for each request.
+        app.service(web::resource("/auth/nginx").to(answer));
+        app.service(web::resource("/auth/nginx/{suffix:.*}").to(answer));
         app.default_service(web::to(nowhere));
     }
 }
