@@ -29,9 +29,9 @@ test: peers llm cluster lint ## everything that must hold before a change lands
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
 
-bench: peers ## measure against baselines of the same run
+bench: peers ## measure what it costs, against baselines of the same run
 	@PEERS_OF_BENCH=1 tests/peers/install.sh
-	$(CARGO) bench --locked --bench role_map --bench check
+	$(CARGO) bench --locked --bench role_map --bench figures
 
 demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream on loopback
 	$(CARGO) build --locked --bin vestibule --example demo

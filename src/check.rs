@@ -247,8 +247,9 @@ impl Checker {
         if let Some(judged) = user.judged.load_full().filter(|judged| judged.map_version == in_force.version) {
             return judged;
         }
-        let grant = in_force.map.grant(&user.identities, user.pinned.as_ref());
-        let identity = self.identity(&user.id, &user.identities, &grant);
+        let identities = user.identities();
+        let grant = in_force.map.grant(&identities, user.pinned.as_ref());
+        let identity = self.identity(&user.id, &identities, &grant);
         let judged = Arc::new(Judged::new(in_force.version, grant, identity));
         user.judged.store(Some(Arc::clone(&judged)));
         judged
@@ -261,7 +262,7 @@ impl Checker {
             return Arc::clone(&known.to);
         }
         let grant = key.narrow.grant(&in_force.map, &of.grant);
-        let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities, &grant) };
+        let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
         let to = Arc::new(Judged::new(in_force.version, grant, identity));
         key.judged.store(Some(Arc::new(Narrowed { of, to: Arc::clone(&to) })));
         to

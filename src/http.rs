@@ -8,6 +8,7 @@ mod binding;
 pub mod check;
 mod cookies;
 mod cors;
+mod credential;
 mod csrf;
 pub mod drain;
 mod error;

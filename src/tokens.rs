@@ -109,8 +109,7 @@ impl Tokens {
     async fn stands_for(&self, token: &Arc<Token>, text: &str, digest: Digest) -> Result<Bearer, NotVerified> {
         token.issuer().review(token, text, digest).await?;
         let person = if token.issuer().knows_people() {
-            let identity = token.identity();
-            self.principals.person(&identity.issuer, &identity.subject).await.map_err(Unavailable::from)?
+            self.principals.person(token.identity_digest()).await.map_err(Unavailable::from)?
         } else {
             None
         };

@@ -23,7 +23,7 @@ impl Place {
         Self::ALL.into_iter().find(|place| place.as_str() == name)
     }
 
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Authorization => "authorization",
             Self::XApiKey => "x-api-key",

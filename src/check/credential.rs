@@ -23,20 +23,20 @@ pub enum Credential<'a> {
 pub struct Ambiguous;
 
 impl<'a> Credential<'a> {
-    /// Looks into the places that are to be read. `header` gives every value of a header, by its
-    /// lower-case name.
-    pub fn find<I>(places: Places, cookie_name: &str, mut header: impl FnMut(&'static str) -> I) -> Result<Self, Ambiguous>
+    /// Looks into the places that are to be read. `values` gives every value of a place's header: of the
+    /// session, all headers with cookies.
+    pub fn find<I>(places: Places, cookie_name: &str, mut values: impl FnMut(Place) -> I) -> Result<Self, Ambiguous>
     where
         I: Iterator<Item = &'a [u8]>,
     {
         let mut found = Single::None;
         for place in WITH_SCHEME.into_iter().filter(|place| places.contains(*place)) {
-            for value in header(place.as_str()) {
+            for value in values(place) {
                 found.add(bearer(value)?)?;
             }
         }
         for place in KEY_HEADERS.into_iter().filter(|place| places.contains(*place)) {
-            for value in header(place.as_str()) {
+            for value in values(place) {
                 found.add(text(value)?)?;
             }
         }
@@ -46,7 +46,7 @@ impl<'a> Credential<'a> {
         if !places.contains(Place::Session) {
             return Ok(Self::None);
         }
-        for value in header("cookie") {
+        for value in values(Place::Session) {
             for cookie in cookies(value, cookie_name) {
                 found.add(text(cookie)?)?;
             }
@@ -126,9 +126,12 @@ mod tests {
     use super::*;
 
     fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Result<Credential<'a>, Ambiguous> {
-        Credential::find(Places::ALL, "__Host-vestibule", |name| {
-            headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value)
-        })
+        Credential::find(Places::ALL, "__Host-vestibule", |place| values(headers, place))
+    }
+
+    fn values<'a>(headers: &'a [(&'a str, &'a [u8])], place: Place) -> impl Iterator<Item = &'a [u8]> {
+        let name = if place == Place::Session { "cookie" } else { place.as_str() };
+        headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value)
     }
 
     #[rstest]
@@ -171,8 +174,7 @@ mod tests {
         let headers: &[(&str, &[u8])] =
             &[("authorization", b"Bearer upstream's"), ("x-api-key", b"sk-1"), ("cookie", b"__Host-vestibule=c")];
         let find = |places: &[Place]| {
-            let values = |name| headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value);
-            Credential::find(places.iter().copied().collect(), "__Host-vestibule", values)
+            Credential::find(places.iter().copied().collect(), "__Host-vestibule", |place| values(headers, place))
         };
         assert!(find(&[Place::Session]) == Ok(Credential::Session("c")));
         assert!(find(&[Place::XApiKey, Place::Session]) == Ok(Credential::Header("sk-1")));

@@ -265,7 +265,7 @@ fn read_cache(section: &mut Section<'_>) -> Option<Cache> {
         "60s",
     );
     let entries = section.or_default(
-        field("entries", "How many credentials are remembered."),
+        field("entries", "How many credentials are remembered. A session and its person take 2.5 KB, more with larger claims."),
         &Kind { name: "number", parse: |text| values::count(text, 100..=10_000_000) },
         "100000",
     );

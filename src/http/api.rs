@@ -26,7 +26,7 @@ use actix_web::{
     web::{self, Bytes, Data},
 };
 
-use super::{Site, csrf, error, rate};
+use super::{Site, credential, csrf, error, rate};
 use crate::{
     access::Places,
     check::{By, Checker, Credential, Recognised},
@@ -95,7 +95,7 @@ async fn caller(
     keys: &Keys,
     intent: Intent,
 ) -> Result<Recognised, Refused> {
-    let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
+    let values = |place| credential::values(request.headers(), place);
     let credential = Credential::find(Places::ALL, site.cookies.session, values);
     let recognised = checker.recognise(credential).await.map_err(Refused::Unrecognised)?;
     if let By::Session(signed_in) = &recognised.by {

@@ -19,7 +19,7 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Site,
     api::manager,
-    cors, csrf, error,
+    cors, credential, csrf, error,
     links::login_href,
     page_with,
     pages::{self, AppKey, Consent, Frame, Place, Warning},
@@ -201,8 +201,8 @@ impl Desk<'_> {
     }
 
     fn credential(&self) -> Result<Credential<'_>, crate::check::Ambiguous> {
-        let values = |name: &'static str| self.request.headers().get_all(name).map(|value| value.as_bytes());
-        Credential::find(Places::ALL, self.site.cookies.session, values)
+        let headers = self.request.headers();
+        Credential::find(Places::ALL, self.site.cookies.session, |place| credential::values(headers, place))
     }
 
     fn page(&self, wanted: &KeyRequest, recognised: &Recognised, cookie: &str, consent: Consent) -> HttpResponse {

@@ -24,7 +24,7 @@ use url::form_urlencoded;
 
 use allowed::{ClientsOwn, allow};
 
-use super::{CookieNames, RETURN_PARAMETER, drain::Drain, error, request_id::RequestId};
+use super::{CookieNames, RETURN_PARAMETER, credential, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::Places,
     check::{CheckQuery, CheckRequest, Checker, Credential, Decision},
@@ -39,6 +39,8 @@ const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
 
 /// With a longer one the answer's headers could be more than nginx reads.
 const LONGEST_SIGN_IN: usize = 2048;
+const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 
 /// What a check needs.
@@ -57,7 +59,9 @@ pub struct CheckService {
 pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(service);
-        app.service(web::resource(["/auth/nginx", "/auth/nginx/{suffix:.*}"]).to(answer));
+        // Apart, since two patterns in one resource are a regular expression for each request.
+        app.service(web::resource("/auth/nginx").to(answer));
+        app.service(web::resource("/auth/nginx/{suffix:.*}").to(answer));
         app.default_service(web::to(nowhere));
     }
 }
@@ -82,8 +86,8 @@ async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpRespon
 }
 
 async fn judge(request: &HttpRequest, service: &CheckService, label: &mut CredentialLabel) -> (CheckOutcome, HttpResponse) {
-    let values = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
-    let original = match nginx::parse_original(values("x-original-url"), values("x-original-method")) {
+    let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
+    let original = match nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD)) {
         Ok(original) => original,
         Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
@@ -91,12 +95,12 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         Ok(query) => query,
         Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
-    let credential = |places| {
-        let credential = Credential::find(places, service.session_cookie, values);
-        *label = CredentialLabel::from(&credential);
-        credential
+    let find = |places| {
+        let found = Credential::find(places, service.session_cookie, |place| credential::values(request.headers(), place));
+        *label = CredentialLabel::from(&found);
+        found
     };
-    let decision = service.checker.decide(&original, &query.narrowing, credential).await;
+    let decision = service.checker.decide(&original, &query.narrowing, find).await;
     tell(&decision, RequestId::given(request.headers()));
     let (outcome, mut response) =
         respond(&decision, &ClientsOwn { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });

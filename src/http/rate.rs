@@ -9,7 +9,7 @@ use actix_web::{
     web::Data,
 };
 
-use super::{Site, api::refused::Refused, error};
+use super::{Site, api::refused::Refused, credential, error};
 use crate::{
     access::Places,
     check::Credential,
@@ -62,7 +62,7 @@ pub(super) async fn unknown_credentials<B: MessageBody>(request: ServiceRequest,
 
 /// In a header: a cookie that is none of ours is told by its MAC and costs nothing.
 fn presents_a_credential(headers: &HeaderMap) -> bool {
-    let values = |name: &'static str| headers.get_all(name).map(|value| value.as_bytes());
+    let values = |place| credential::values(headers, place);
     matches!(Credential::find(Places::ALL, "", values), Ok(Credential::Header(_)) | Err(_))
 }
 

@@ -3,15 +3,15 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
 use serde_json::json;
 
-use super::{Site, error};
+use super::{Site, credential, error};
 use crate::{
     access::Places,
     check::{Checker, Credential},
 };
 
 pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<Checker>) -> HttpResponse {
-    let header = |name: &'static str| request.headers().get_all(name).map(|value| value.as_bytes());
-    let cookie = match Credential::find(Places::ALL, site.cookies.session, header) {
+    let values = |place| credential::values(request.headers(), place);
+    let cookie = match Credential::find(Places::ALL, site.cookies.session, values) {
         Ok(Credential::Session(cookie)) => cookie,
         Ok(Credential::None) => return error::challenged("login_required", "Nobody is signed in.", error::CHALLENGE),
         _ => {

@@ -83,15 +83,20 @@ impl Cache {
     }
 
     pub(super) fn find(&self, digest: &Digest, now: Instant) -> Found {
-        if self.maps.unknown.get(digest).is_some_and(|since| now.duration_since(since) <= PROVEN_FOR) {
-            return Found::Unknown;
-        }
-        let Some(holder) = self.maps.holder(digest) else { return Found::Nothing };
+        let Some(holder) = self.maps.holder(digest) else { return self.find_unknown(digest, now) };
         let generation = self.generation(holder.shard());
         if holder.generations().iter().any(|entry| *entry != generation) {
             return Found::Nothing;
         }
         if self.unproven_for(&holder, now) <= PROVEN_FOR { Found::Proven(holder) } else { Found::Unproven(holder) }
+    }
+
+    /// A digest is in one map or in the other; what is known comes first, since that is what most checks ask for.
+    fn find_unknown(&self, digest: &Digest, now: Instant) -> Found {
+        match self.maps.unknown.get(digest) {
+            Some(since) if now.duration_since(since) <= PROVEN_FOR => Found::Unknown,
+            _ => Found::Nothing,
+        }
     }
 
     /// How long ago both entries were last known to be what the store holds.

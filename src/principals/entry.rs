@@ -37,7 +37,8 @@ pub struct CachedSession {
 /// A user as the cache knows them.
 pub struct CachedUser {
     pub id: String,
-    pub identities: Vec<IdentityClaims>,
+    /// As JSON. Values take eight times the memory, and only a role map that has not judged them yet looks at them.
+    identities: Box<str>,
     pub pinned: Option<Pinned>,
     /// When the claims were last verified, to the hour.
     pub verified: Timestamp,
@@ -114,7 +115,13 @@ impl CachedUser {
         let verified = user.verified();
         let User { id, identities, pinned, disabled, session_epoch, key_epoch, .. } = user;
         let judged = ArcSwapOption::empty();
+        let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
         Self { id, identities, pinned, verified, disabled, session_epoch, key_epoch, judged, generation, read }
+    }
+
+    /// What providers have verified of the person.
+    pub fn identities(&self) -> Vec<IdentityClaims> {
+        serde_json::from_str(&self.identities).expect("it was written from the same type")
     }
 }
 

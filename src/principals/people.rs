@@ -26,9 +26,9 @@ pub(super) struct People {
 }
 
 impl Principals {
-    /// The user that an identity is; `None` when nobody has signed in with it.
-    pub async fn person(&self, issuer: &str, subject: &str) -> Person {
-        match self.inner.identity(Identity::digest(issuer, subject)).await? {
+    /// The user that the identity of this digest is; `None` when nobody has signed in with it.
+    pub async fn person(&self, identity: Digest) -> Person {
+        match self.inner.identity(identity).await? {
             Some(user) => self.inner.user(&user).await,
             None => Ok(None),
         }

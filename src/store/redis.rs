@@ -54,6 +54,9 @@ const REPLICA_WAIT: Duration = Duration::from_millis(100);
 /// How long waiting is left out after no replica answered.
 const REPLICA_PAUSE: Duration = Duration::from_secs(10);
 
+/// Of a client that only sends commands: nobody listens to its events but while it connects.
+const EVENTS_KEPT: usize = 32;
+
 /// So many time-outs in a row mean a connection that will not come back by itself.
 const STALLED_AFTER: u32 = 3;
 const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
@@ -83,10 +86,10 @@ struct Rests {
 impl RedisStore {
     /// Begins to connect, and goes on trying for as long as it lives. Nothing is awaited here.
     pub fn start(connection: &Connection, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let commands = connection.client()?;
-        let revocations = connection.client()?;
+        let commands = connection.client(EVENTS_KEPT)?;
+        let revocations = connection.client(EVENTS_KEPT)?;
         let channel = format!("{}notices", connection.prefix);
-        let bus = bus::Bus::start(connection.client()?, channel.clone());
+        let bus = bus::Bus::start(connection.client(bus::NOTICES_KEPT)?, channel.clone());
         commands.connect();
         revocations.connect();
         Ok(Self {

@@ -16,6 +16,7 @@ use crate::{
     principal::{IdentityClaims, Judged},
     principals::CachedUser,
     secret::Digest,
+    users::Identity,
 };
 
 /// How much text of tokens is remembered, in bytes. Their claims take a few times as much.
@@ -33,6 +34,8 @@ pub struct Token {
     /// The keys that verified it.
     keys: Arc<Keys>,
     identity: IdentityClaims,
+    /// Of issuer and subject; made once, since each check asks by it who that is.
+    identity_digest: Digest,
     user: String,
     until: f64,
     length: u32,
@@ -73,6 +76,7 @@ impl Token {
     pub(super) fn new(issuer: Arc<Issuer>, keys: Arc<Keys>, said: Said, length: usize) -> Self {
         let Said { subject, claims, until } = said;
         let user = format!("{}:{subject}", issuer.id());
+        let identity_digest = Identity::digest(&keys.issuer, &subject);
         let identity = IdentityClaims {
             provider: issuer.claims_of().to_owned(),
             issuer: keys.issuer.clone(),
@@ -82,7 +86,8 @@ impl Token {
             userinfo: None,
         };
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        Self { issuer, keys, identity, user, until, length, reviewed: Mutex::default(), judged: ArcSwapOption::empty() }
+        let (reviewed, judged) = (Mutex::default(), ArcSwapOption::empty());
+        Self { issuer, keys, identity, identity_digest, user, until, length, reviewed, judged }
     }
 
     pub(super) fn issuer(&self) -> &Arc<Issuer> {
@@ -91,6 +96,10 @@ impl Token {
 
     pub(super) fn identity(&self) -> &IdentityClaims {
         &self.identity
+    }
+
+    pub(super) fn identity_digest(&self) -> Digest {
+        self.identity_digest
     }
 
     pub(super) fn expires(&self) -> Timestamp {

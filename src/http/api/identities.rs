@@ -41,13 +41,12 @@ pub(super) fn unlink() -> Address {
 async fn list(request: HttpRequest, (site, checker, keys, _, _, login): Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Look).await?)?;
     let By::Session(signed_in) = &caller.by else { return Err(Refused::NotInPerson) };
-    let listed: Vec<Value> = signed_in
-        .user
-        .identities
+    let identities = signed_in.user.identities();
+    let listed: Vec<Value> = identities
         .iter()
         .map(|identity| value!({"provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject}))
         .collect();
-    let is_linked = |id: &str| signed_in.user.identities.iter().any(|identity| identity.provider == id);
+    let is_linked = |id: &str| identities.iter().any(|identity| identity.provider == id);
     let open = login.providers().iter().filter(|provider| !is_linked(provider.id()));
     let linkable: Vec<Value> = open.map(|provider| value!({"provider": provider.id(), "name": provider.name()})).collect();
     Ok(json(StatusCode::OK, value!({"identities": listed, "linkable": linkable})))

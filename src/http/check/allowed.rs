@@ -5,6 +5,7 @@ use actix_web::{
     http::header::{self, HeaderMap, HeaderName, HeaderValue},
 };
 
+use super::super::credential::header_of;
 use crate::{
     access::{Place, Places},
     check::{Echo, cookies_without},
@@ -68,7 +69,7 @@ pub(super) fn allow(identity: &Identity, read: Places, sent: &Sent, own: &Client
 
 impl ClientsOwn<'_> {
     fn echo(&self, left: &Left<'_>, response: &mut HttpResponseBuilder) {
-        for name in left.headers().map(|place| HeaderName::from_static(place.as_str())) {
+        for name in left.headers().map(header_of) {
             let value = self.only(&name);
             response.insert_header((name, value));
         }

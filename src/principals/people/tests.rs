@@ -55,7 +55,7 @@ impl World {
     }
 
     async fn person(&self, subject: &str) -> Option<Arc<CachedUser>> {
-        self.principals.person(ISSUER, subject).await.expect("the store answers")
+        self.principals.person(Identity::digest(ISSUER, subject)).await.expect("the store answers")
     }
 
     async fn sign_in(&self, subject: &str) -> User {

@@ -17,7 +17,8 @@ use tokio::{
 use super::connect::primaries;
 use crate::store::{Notice, Sequence, Shard, Token};
 
-const NOTICES_KEPT: usize = 16_384;
+/// Far more than come while nobody has a moment to hear them. If there are more after all, what they were about is read anew.
+pub(super) const NOTICES_KEPT: usize = 1024;
 const RETRY: Duration = Duration::from_millis(250);
 
 pub(super) struct Bus {

@@ -75,8 +75,9 @@ impl CredentialProvider for ByServer {
 }
 
 impl Connection {
-    /// A client that is not connected yet.
-    pub(super) fn client(&self) -> Result<Client, Error> {
+    /// A client that is not connected yet. So many events of each kind are kept for who is slow to hear them; room for all
+    /// of them is made at once.
+    pub(super) fn client(&self, events_kept: usize) -> Result<Client, Error> {
         let config = Config {
             server: self.server(),
             version: RespVersion::RESP3,
@@ -91,7 +92,7 @@ impl Connection {
             .set_policy(ReconnectPolicy::new_exponential(0, 50, 250, 2))
             .with_performance_config(|performance| {
                 performance.default_command_timeout = self.command_timeout;
-                performance.broadcast_channel_capacity = 16_384;
+                performance.broadcast_channel_capacity = events_kept;
             })
             .with_connection_config(|connection| {
                 connection.connection_timeout = Duration::from_secs(1);

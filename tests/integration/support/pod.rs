@@ -184,6 +184,10 @@ impl Pod {
         self.child.log_file()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// The process, to signal it or to wait for it.
     pub fn process(&mut self) -> &mut Child {
         &mut self.child

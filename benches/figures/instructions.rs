@@ -1,0 +1,106 @@
+//! The instructions that one check takes, by valgrind's callgrind: the same in each run, whatever else the machine does.
+//!
+//! `cargo bench --bench figures -- instructions`. What the kernel does for a check is not counted. Where `BENCH_PROFILE` names a
+//! directory, the profile of each kind of check is left there, for `callgrind_annotate`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::integration::support::pod::PodOptions;
+use super::integration::support::scratch::Scratch;
+use super::site::{Site, binary, measured};
+use super::wrk::Case;
+
+const CHECKS: u32 = 1000;
+const WARM: u32 = 50;
+
+pub async fn measure() {
+    let site = Site::with(|pod| *pod = under_callgrind(measured(pod.clone()))).await;
+    println!("Instructions of each check, {CHECKS} of each kind over one connection\n");
+    for case in site.cases().await {
+        let mut connection = TcpStream::connect(("127.0.0.1", case.port)).await.expect("the pod listens");
+        ask(&mut connection, &case, WARM).await;
+        control(site.pod().pid(), &["--zero"]);
+        control(site.pod().pid(), &["--instr=on"]);
+        ask(&mut connection, &case, CHECKS).await;
+        control(site.pod().pid(), &["--instr=off"]);
+        let profile = dump(site.pod().pid(), case.name);
+        println!("{:34} {:>10}", case.name, total(&profile) / u64::from(CHECKS));
+    }
+}
+
+/// A program that runs the pod's by callgrind, and a place for its profiles.
+fn under_callgrind(mut pod: PodOptions) -> PodOptions {
+    use std::os::unix::fs::PermissionsExt;
+    let script = profiles().join("pod.sh");
+    let (program, profile) = (binary(), profiles().join("profile"));
+    let valgrind = format!("valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file={}", profile.display());
+    let text = format!("#!/bin/sh\nexec {valgrind} {} \"$@\"\n", program.display());
+    std::fs::write(&script, text).expect("the directory is writable");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).expect("the file is ours");
+    pod.binary = script;
+    // The rounds by which the cache of a shared store is proven would be counted too.
+    pod.store = vec!["url: memory".to_owned()];
+    pod
+}
+
+fn profiles() -> &'static Path {
+    static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("BENCH_PROFILE") {
+        Some(directory) => PathBuf::from(directory),
+        // The next run sweeps what this one leaves.
+        None => std::mem::ManuallyDrop::new(Scratch::new("callgrind")).path().to_owned(),
+    });
+    &DIRECTORY
+}
+
+/// One request after the other, each answered in full before the next.
+async fn ask(connection: &mut TcpStream, case: &Case, times: u32) {
+    let headers: String = case.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!("GET /auth/nginx HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n");
+    for _ in 0..times {
+        connection.write_all(request.as_bytes()).await.expect("the pod reads");
+        let (mut answer, mut read) = (vec![0; 16 * 1024], 0);
+        while !is_whole(&answer[..read]) {
+            let more = connection.read(&mut answer[read..]).await.expect("the pod answers");
+            assert!(more > 0, "{}: the pod ends the connection", case.name);
+            read += more;
+        }
+        assert_eq!(answer.starts_with(b"HTTP/1.1 200 "), case.passes, "{}", case.name);
+    }
+}
+
+/// Whether it has a head, and as much of a body as that says.
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+    body.len() >= length.unwrap_or_default()
+}
+
+/// Tells callgrind something. It finds the process by the environment, of which pods have as little.
+fn control(pid: u32, arguments: &[&str]) {
+    let mut command = Command::new("callgrind_control");
+    command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+    let output = command.args(arguments).arg(pid.to_string()).output();
+    let output = output.unwrap_or_else(|error| panic!("callgrind_control doesn't start ({error}): install valgrind"));
+    assert!(output.status.success(), "callgrind_control {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Writes what was counted since the last time, and gives the file.
+fn dump(pid: u32, name: &str) -> PathBuf {
+    control(pid, &["--dump"]);
+    let written = (1..).map(|number| profiles().join(format!("profile.{number}"))).find(|file| file.exists());
+    let file = profiles().join(name.replace(' ', "-")).with_extension("callgrind");
+    std::fs::rename(written.expect("numbers do not end"), &file).expect("callgrind has written a profile");
+    file
+}
+
+fn total(profile: &Path) -> u64 {
+    let text = std::fs::read_to_string(profile).expect("the profile is there");
+    let line = text.lines().find_map(|line| line.strip_prefix("totals: "));
+    line.and_then(|total| total.trim().parse().ok()).expect("a profile has a total")
+}

@@ -1,0 +1,111 @@
+//! People who are signed in without a provider: the product's own library writes their records, as a pod would.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use vestibule::clock::SystemClock;
+use vestibule::config::RedisUrl;
+use vestibule::metrics::Metrics;
+use vestibule::principal::IdentityClaims;
+use vestibule::secret::{KeyRing, RingKeys};
+use vestibule::session::{Limits, Logout};
+use vestibule::store::{Connection, Credentials, Records, RedisStore, Store, Topology};
+use vestibule::users::{Admission, Before, Browser, SignIn, SignedIn, Users};
+
+use super::integration::support::deployment::Deployment;
+use super::integration::support::pod::Pod;
+use super::integration::support::{http_client, install_crypto};
+use super::site::{check, cookie};
+
+const PREFIX: &str = "vestibule:";
+const AT_ONCE: usize = 64;
+
+/// The defaults of a pod.
+const LIMITS: Limits = Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600) };
+
+pub struct People(Users);
+
+impl People {
+    /// Of a deployment that keeps its records in a cluster.
+    pub async fn of(deployment: &Deployment) -> Self {
+        install_crypto();
+        let url = RedisUrl::parse(&deployment.redis.url()).expect("a URL of the peers");
+        let connection = Connection {
+            topology: Topology::Cluster,
+            hosts: url.hosts,
+            database: None,
+            tls: None,
+            credentials: Credentials::default(),
+            prefix: PREFIX.to_owned(),
+            command_timeout: Duration::from_secs(5),
+        };
+        let store = RedisStore::start(&connection, Arc::new(SystemClock), Arc::new(Metrics::new())).expect("a good connection");
+        store.ready().await;
+        let ring = std::fs::read_to_string(&deployment.key_ring_file).expect("the key ring is there");
+        let ring = KeyRing::new(RingKeys::parse(&ring).expect("a key ring"), Arc::new(SystemClock));
+        let records = Records::new(Arc::new(store), Arc::new(ring), PREFIX);
+        Self(Users::new(records, Arc::new(SystemClock), LIMITS))
+    }
+
+    /// Signs in so many people, each once, and gives the values of their session cookies.
+    pub async fn sign_in(&self, provider: &str, people: usize) -> Vec<String> {
+        let sign_ins = stream::iter(0..people).map(|number| self.sign_in_one(provider, number));
+        sign_ins.buffer_unordered(AT_ONCE).collect().await
+    }
+
+    async fn sign_in_one(&self, provider: &str, number: usize) -> String {
+        let sign_in = SignIn {
+            identity: identity(provider, number),
+            sid: Some(format!("8f14e45f-ceea-467f-ab43-{number:012}")),
+            logout: Logout { hint: Some(format!("person-{number}")), id_token: None },
+            browser: Browser { replaces: None, agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".to_owned()) },
+            before: Before::Stays,
+        };
+        let signed_in = self.0.sign_in(&sign_in, |_| Admission::Admitted { pin: None }).await.expect("the store answers");
+        let SignedIn::Admitted { handle, .. } = signed_in else { panic!("everybody is admitted") };
+        handle.expose().to_owned()
+    }
+}
+
+/// As a company's Keycloak says it: a profile in the id_token, roles and groups in the access token.
+pub fn identity(provider: &str, number: usize) -> IdentityClaims {
+    let id_token = json!({
+        "sub": subject(number), "email": format!("person-{number}@example.com"), "email_verified": true,
+        "name": format!("Person {number}"), "given_name": "Person", "family_name": number.to_string(),
+        "preferred_username": format!("person-{number}"), "acr": "1", "azp": "vestibule",
+    });
+    let groups: Vec<String> = (0..6).map(|group| format!("/engineering/group-{}", (number + group * 7) % 40)).collect();
+    let access_token = json!({
+        "sub": subject(number), "azp": "vestibule", "scope": "openid profile email", "groups": groups,
+        "realm_access": {"roles": ["offline_access", "uma_authorization", "default-roles-corp"]},
+        "resource_access": {"litellm": {"roles": ["llm-user"]}, "account": {"roles": ["manage-account", "view-profile"]}},
+    });
+    let claims = |value: Value| value.as_object().expect("it is written as an object").clone();
+    IdentityClaims {
+        provider: provider.to_owned(),
+        issuer: "https://idp.example.com/realms/corp".to_owned(),
+        subject: subject(number),
+        id_token: claims(id_token),
+        access_token: Some(claims(access_token)),
+        userinfo: None,
+    }
+}
+
+fn subject(number: usize) -> String {
+    format!("3c59dc04-8e88-4024-b98e-{number:012}")
+}
+
+/// Asks the pod about each of them once.
+pub async fn check_each(pod: &Pod, sessions: &[String]) {
+    let http = http_client();
+    let checks = stream::iter(sessions).map(|session| {
+        let request = http.get(pod.check("/auth/nginx"));
+        let headers = check(pod, "/v1/models", vec![cookie(session)]).headers;
+        let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+        async move { request.send().await.expect("the pod answers").status().as_u16() }
+    });
+    let refused = checks.buffer_unordered(AT_ONCE).filter(|status| std::future::ready(*status != 200)).count().await;
+    assert_eq!(refused, 0, "of {} sessions", sessions.len());
+}

@@ -1,0 +1,65 @@
+//! From the answer to a sign-out to the first refusal on the other pods, which have the session cached.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::integration::support::agent::{Agent, Page};
+use super::integration::support::http_client;
+use super::integration::support::pod::Pod;
+use super::people::{People, check_each};
+use super::setting;
+use super::site::{Site, check, cookie};
+use super::times::Times;
+
+const PODS: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub async fn measure(site: &Site) {
+    let rounds = setting("BENCH_REVOCATIONS", 500);
+    let mut pods = Vec::new();
+    for number in 0..PODS {
+        pods.push(site.further(&format!("revocations-{number}"), |pod| pod.further += "workers: 1\n").await);
+    }
+    let sessions = People::of(&site.deployment).await.sign_in("corp", rounds).await;
+    let http = http_client();
+    let mut times = Vec::new();
+    for (round, session) in sessions.iter().enumerate() {
+        let (here, others) = (&pods[round % PODS], [&pods[(round + 1) % PODS], &pods[(round + 2) % PODS]]);
+        for pod in others {
+            // What is read while its shard changes is not kept; the second look is served from the cache.
+            check_each(pod, std::slice::from_ref(session)).await;
+            check_each(pod, std::slice::from_ref(session)).await;
+        }
+        let answered = sign_out(here, session).await;
+        times.extend(join_all(others.map(|pod| refused(&http, pod, session, answered))).await);
+    }
+    println!("Revocation: from a sign-out's answer to the answer that refuses, on the two other pods of {PODS}, warm caches\n");
+    println!("{}", Times::new(times));
+}
+
+/// Gives the moment of the answer.
+async fn sign_out(pod: &Pod, session: &str) -> Instant {
+    let agent = Agent::new();
+    agent.set_cookie("localhost", &format!("vestibule={session}; Path=/"));
+    let form = agent.get(&pod.public("/sso/logout")).await.form();
+    let page: Page = agent.submit(&form, &[]).await;
+    let answered = Instant::now();
+    assert_eq!(page.status, 303, "{}", page.body);
+    answered
+}
+
+/// Asks without pause until the session is refused.
+async fn refused(http: &reqwest::Client, pod: &Pod, session: &str, since: Instant) -> Duration {
+    let headers = check(pod, "/v1/models", vec![cookie(session)]).headers;
+    loop {
+        let request =
+            headers.iter().fold(http.get(pod.check("/auth/nginx")), |request, (name, value)| request.header(*name, value));
+        match request.send().await.expect("the pod answers").status().as_u16() {
+            200 => assert!(since.elapsed() < PATIENCE, "a session that has ended is served for ever"),
+            401 => return since.elapsed(),
+            other => panic!("the pod said {other}"),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What is measured: a pod over a Redis cluster with a real provider, further pods beside it, and what people and programs
+//! present to them.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use super::integration::support::agent::Agent;
+use super::integration::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
+use super::integration::support::http_client;
+use super::integration::support::pod::{Pod, PodOptions, random_key};
+use super::integration::support::steps::{ALICE, session_of};
+use super::wrk::Case;
+
+const ACCESS: &str = "access:
+  - {paths: [/open/**], allow: anyone}
+  - {paths: [/vouched/**], upstream_credential: assertion}
+  - {paths: [/**]}
+";
+
+pub struct Site {
+    pub deployment: Deployment,
+    batch_secret: String,
+}
+
+impl Site {
+    pub async fn start() -> Self {
+        Self::with(|pod| *pod = measured(pod.clone())).await
+    }
+
+    /// With the last word on the pod that checks are asked of.
+    pub async fn with(adjust: fn(&mut PodOptions)) -> Self {
+        let batch_secret = random_key();
+        let mut options = DeploymentOptions { pods: 1, adjust, binary: Some(binary()), ..DeploymentOptions::default() };
+        options.idp.clients.push(json!({
+            "client_id": "batch", "client_secret": batch_secret, "grant_types": ["client_credentials"],
+            "redirect_uris": [], "response_types": [],
+        }));
+        Self { deployment: Deployment::start(options).await, batch_secret }
+    }
+
+    /// The one that checks are asked of.
+    pub fn pod(&self) -> &Pod {
+        &self.deployment.pods[0]
+    }
+
+    /// A further pod, ready.
+    pub async fn further(&self, name: &str, adjust: impl FnOnce(&mut PodOptions)) -> Pod {
+        let mut options = self.deployment.further_pod(name);
+        adjust(&mut options);
+        Pod::start(options).await
+    }
+
+    /// A check of each kind, each with a credential that was made for it.
+    pub async fn cases(&self) -> Vec<Case> {
+        let agent = Agent::new();
+        self.deployment.sign_in(&agent, "/", ALICE.name, ALICE.password).await;
+        let cookie = cookie(&session_of(&agent));
+        let key = self.make_key(&[&cookie, &("sec-fetch-site", "same-origin".to_owned())], json!({"manage_keys": true})).await;
+        let child = self.make_key(&[&bearer(&key)], json!({})).await;
+        let token = self.token().await;
+        let ask = |name, path, headers, passes| Case { name, passes, ..check(self.pod(), path, headers) };
+        vec![
+            ask("a session", "/v1/models", vec![cookie.clone()], true),
+            ask("a key", "/v1/models", vec![bearer(&key)], true),
+            ask("a key that a key made", "/v1/models", vec![bearer(&child)], true),
+            ask("a JWT", "/v1/models", vec![bearer(&token)], true),
+            ask("a session, with an assertion", "/vouched/x", vec![cookie.clone()], true),
+            ask("a path that is open to anyone", "/open/x", vec![], true),
+            ask("nothing presented", "/v1/models", vec![], false),
+            ask("an unknown key", "/v1/models", vec![bearer(&unknown_key())], false),
+        ]
+    }
+
+    async fn make_key(&self, headers: &[&(&'static str, String)], body: Value) -> String {
+        let request = http_client().post(self.pod().public("/vestibule/api/keys")).json(&body);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        let made: Value = request.send().await.expect("the pod answers").json().await.expect("JSON");
+        made["key"].as_str().unwrap_or_else(|| panic!("no key: {made}")).to_owned()
+    }
+
+    async fn token(&self) -> String {
+        let request = http_client().post(format!("{}/token", self.deployment.idp.issuer()));
+        let request = request.basic_auth("batch", Some(&self.batch_secret)).form(&[("grant_type", "client_credentials")]);
+        let answer: Value = request.send().await.expect("the provider answers").json().await.expect("JSON");
+        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+    }
+}
+
+/// One worker, as the empty handler has, and all that the cases need.
+pub fn measured(mut pod: PodOptions) -> PodOptions {
+    let rules = ROLE_MAP.replace("rules:\n", "rules:\n  - {claim: azp, match: batch, role: internal_user}\n");
+    pod.role_map = Some(rules + ACCESS);
+    let assertion = json!({"assertion": {"audience": "bench", "keys": assertion_key()}});
+    pod.further += &format!(
+        "workers: 1\ntoken_issuers:\n  - {{id: corp-api, provider: corp, audiences: [litellm]}}\nupstream_credential: {assertion}\n"
+    );
+    pod
+}
+
+/// A check on this pod.
+pub fn check(pod: &Pod, path: &str, headers: Vec<(&'static str, String)>) -> Case {
+    let original = vec![("x-original-url", format!("http://localhost{path}")), ("x-original-method", "GET".to_owned())];
+    Case { name: "a check", port: pod.check_port(), headers: [original, headers].concat(), passes: true }
+}
+
+pub fn cookie(session: &str) -> (&'static str, String) {
+    ("cookie", format!("vestibule={session}"))
+}
+
+fn bearer(secret: &str) -> (&'static str, String) {
+    ("authorization", format!("Bearer {secret}"))
+}
+
+/// Commands that a pod has sent to its store, but for the round of each second, which is there without any request.
+pub async fn commands(pod: &Pod) -> f64 {
+    let all = pod.metric("vestibule_store_commands_total", &[]).await;
+    all - pod.metric("vestibule_store_commands_total", &["operation=\"sequences\""]).await
+}
+
+/// It has the form of one and the checksum of none.
+fn unknown_key() -> String {
+    format!("sk-{}", random_key())
+}
+
+/// The one that is shipped, or another of `BENCH_BINARY`.
+pub fn binary() -> PathBuf {
+    std::env::var_os("BENCH_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_vestibule")), PathBuf::from)
+}
+
+fn assertion_key() -> String {
+    let output = Command::new(binary()).args(["assertion-key", "new"]).output().expect("the binary runs");
+    String::from_utf8(output.stdout).expect("PEM is text")
+}

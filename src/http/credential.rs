@@ -1,0 +1,41 @@
+//! Where a request's headers hold credentials.
+
+use actix_web::http::header::{self, HeaderMap, HeaderName};
+
+use crate::access::Place;
+
+// Made once: a name that is given as text is parsed, and copied, for each request.
+const X_API_KEY: HeaderName = HeaderName::from_static(Place::XApiKey.as_str());
+const X_LITELLM_API_KEY: HeaderName = HeaderName::from_static(Place::XLitellmApiKey.as_str());
+const API_KEY: HeaderName = HeaderName::from_static(Place::ApiKey.as_str());
+const X_GOOG_API_KEY: HeaderName = HeaderName::from_static(Place::XGoogApiKey.as_str());
+
+/// The header that a place is, or is in.
+pub(super) const fn header_of(place: Place) -> HeaderName {
+    match place {
+        Place::Authorization => header::AUTHORIZATION,
+        Place::XApiKey => X_API_KEY,
+        Place::XLitellmApiKey => X_LITELLM_API_KEY,
+        Place::ApiKey => API_KEY,
+        Place::XGoogApiKey => X_GOOG_API_KEY,
+        Place::Session => header::COOKIE,
+    }
+}
+
+/// Every value of that header.
+pub(super) fn values(headers: &HeaderMap, place: Place) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(header_of(place)).map(|value| value.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_is_found_by_its_name() {
+        for place in Place::ALL.into_iter().filter(|place| *place != Place::Session) {
+            assert_eq!(header_of(place).as_str(), place.as_str());
+        }
+        assert_eq!(header_of(Place::Session), "cookie");
+    }
+}
