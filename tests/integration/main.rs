@@ -13,6 +13,7 @@ mod log;
 mod login;
 mod logout;
 mod nginx;
+mod requests;
 mod roles;
 mod shared;
 mod store;
