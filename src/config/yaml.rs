@@ -125,15 +125,17 @@ impl<'t> Builder<'t> {
     }
 
     fn document(mut self) -> Parsed {
-        let root = self.refuse_nul().and_then(|()| self.first_document()).unwrap_or_else(|Stop| Node::broken(Place::Nowhere));
+        let root =
+            self.refuse_unprintable().and_then(|()| self.first_document()).unwrap_or_else(|Stop| Node::broken(Place::Nowhere));
         Parsed { mistakes: self.mistakes, root }
     }
 
-    /// The parser takes one for the end of the text, so that what follows would go unread.
-    fn refuse_nul(&mut self) -> Result<(), Stop> {
-        let Some((before, _)) = self.text.split_once('\0') else { return Ok(()) };
+    /// The parser takes a NUL character for the end of the text, so that what follows would go unread; and those that YAML
+    /// forbids besides, it reads in some places.
+    fn refuse_unprintable(&mut self) -> Result<(), Stop> {
+        let Some((before, _)) = self.text.split_once(|character| !is_printable(character)) else { return Ok(()) };
         let place = self.place_in_line(before.matches('\n').count() + 1);
-        self.complain(place, "is not valid YAML: it has a NUL character");
+        self.complain(place, "is not valid YAML: it has a control character");
         Err(Stop)
     }
 
@@ -286,6 +288,15 @@ impl<'t> Builder<'t> {
     }
 }
 
+/// YAML 1.2, production 1.
+fn is_printable(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' | '\u{85}' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        other => !other.is_control(),
+    }
+}
+
 fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Scalar {
     let style = if style == ScalarStyle::Plain { Style::Plain } else { Style::Quoted };
     Scalar { text: text.into_owned(), style }
@@ -352,7 +363,8 @@ mod tests {
     #[case("a: !!int 1", "a (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value")]
     #[case("? [a, b]\n: 1", "line 1: a key must be a single word")]
     #[case("a: 1\n---\nb: 2", "line 2: a second document begins here; only one is read, so take the `---` out")]
-    #[case("a: 1\nb: 2\0\nc: 3", "line 2: is not valid YAML: it has a NUL character")]
+    #[case("a: 1\nb: 2\0\nc: 3", "line 2: is not valid YAML: it has a control character")]
+    #[case("a: 1 # \u{1b}[31m", "line 1: is not valid YAML: it has a control character")]
     #[case("a: 1\nb: @x", "line 2: is not valid YAML: a value begins with a character that needs quotes")]
     fn what_is_beyond_plain_yaml_is_a_mistake(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(lines(text), [expected]);
