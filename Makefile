@@ -1,8 +1,10 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint test bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint test fuzz bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
 CARGO ?= cargo
+TARGET ?= return_to
+FUZZ_SECONDS ?= 60
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +30,12 @@ test: peers llm cluster lint ## everything that must hold before a change lands
 	@$(MAKE) --no-print-directory test-readme
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
+
+fuzz: ## give one target of tests/properties to libFuzzer: TARGET=return_to FUZZ_SECONDS=60; needs cargo-fuzz
+	@command -v cargo-fuzz >/dev/null || { echo "fuzz: run 'cargo install --locked cargo-fuzz' first" >&2; exit 1; }
+	@mkdir -p target/fuzz/found/$(TARGET)
+	FUZZ_TARGET=$(TARGET) $(CARGO) fuzz run --sanitizer none --target-dir target/fuzz properties \
+	  target/fuzz/found/$(TARGET) tests/corpus/$(TARGET) -- -max_total_time=$(FUZZ_SECONDS)
 
 bench: peers ## measure what it costs, against baselines of the same run
 	@PEERS_OF_BENCH=1 tests/peers/install.sh

@@ -43,6 +43,8 @@ pub(super) enum Step {
     /// To a parser of whole URLs, what follows two slashes is a host.
     HostCut,
     LastSlashCut,
+    /// To a parser of whole URLs, blanks at the end are not a part of it.
+    BlanksCut,
     /// Not a reading of its own: it is compared with patterns in lower case.
     InLowerCase,
 }
@@ -128,7 +130,7 @@ impl Reading {
     }
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step::Decoded,
     Step::DotsResolved,
     Step::SlashesMerged,
@@ -141,6 +143,7 @@ const STEPS: [Step; 12] = [
     Step::CutAtSemicolon,
     Step::HostCut,
     Step::LastSlashCut,
+    Step::BlanksCut,
 ];
 
 impl Step {
@@ -159,6 +162,7 @@ impl Step {
             Self::CutAtSemicolon => path.split_once(';').map(|(path, _)| path.to_owned()),
             Self::HostCut => path.starts_with("//").then(|| without_host(path)),
             Self::LastSlashCut => path.strip_suffix('/').filter(|path| !path.is_empty()).map(str::to_owned),
+            Self::BlanksCut => path.ends_with(' ').then(|| path.trim_end_matches(' ').to_owned()),
             Self::InLowerCase => None,
         })
     }
@@ -200,6 +204,7 @@ impl fmt::Display for Step {
             Self::CutAtSemicolon => "cut at the semicolon",
             Self::HostCut => "without what follows two slashes, as a host",
             Self::LastSlashCut => "without the slash at the end",
+            Self::BlanksCut => "without the blanks at the end",
             Self::InLowerCase => "in lower case",
         })
     }

@@ -106,6 +106,7 @@ impl fmt::Debug for Scalar {
 const MAX_DEPTH: usize = 32;
 
 struct Builder<'t> {
+    text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     variable: Option<&'t str>,
     /// The path of the text's root: a syntax error belongs to no field within.
@@ -120,12 +121,22 @@ struct Stop;
 impl<'t> Builder<'t> {
     fn new(text: &'t str, base: &'t str, variable: Option<&'t str>) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self { parser: Parser::new_from_str(text), variable, base, path: base.to_owned(), mistakes: Vec::new() }
+        Self { text, parser: Parser::new_from_str(text), variable, base, path: base.to_owned(), mistakes: Vec::new() }
     }
 
     fn document(mut self) -> Parsed {
-        let root = self.first_document().unwrap_or_else(|Stop| Node::broken(Place::Nowhere));
+        let root =
+            self.refuse_unprintable().and_then(|()| self.first_document()).unwrap_or_else(|Stop| Node::broken(Place::Nowhere));
         Parsed { mistakes: self.mistakes, root }
+    }
+
+    /// The parser takes a NUL character for the end of the text, so that what follows would go unread; and those that YAML
+    /// forbids besides, it reads in some places.
+    fn refuse_unprintable(&mut self) -> Result<(), Stop> {
+        let Some((before, _)) = self.text.split_once(|character| !is_printable(character)) else { return Ok(()) };
+        let place = self.place_in_line(before.matches('\n').count() + 1);
+        self.complain(place, "is not valid YAML: it has a control character");
+        Err(Stop)
     }
 
     fn first_document(&mut self) -> Result<Node, Stop> {
@@ -257,17 +268,15 @@ impl<'t> Builder<'t> {
     }
 
     fn place(&self, span: Span) -> Place {
-        match self.variable {
-            Some(name) => Place::Variable(name.to_owned()),
-            None => Place::Line(span.start.line()),
-        }
+        self.place_in_line(span.start.line())
+    }
+
+    fn place_in_line(&self, line: usize) -> Place {
+        self.variable.map_or(Place::Line(line), |name| Place::Variable(name.to_owned()))
     }
 
     fn syntax(&mut self, error: &ScanError) -> Stop {
-        let place = match self.variable {
-            Some(name) => Place::Variable(name.to_owned()),
-            None => Place::Line(error.marker().line()),
-        };
+        let place = self.place_in_line(error.marker().line());
         let text = format!("is not valid YAML: {}", cause(error.info()));
         self.path = self.base.to_owned();
         self.complain(place, text);
@@ -276,6 +285,15 @@ impl<'t> Builder<'t> {
 
     fn complain(&mut self, place: Place, text: impl Into<String>) {
         self.mistakes.push(Mistake::new(self.path.clone(), place, text));
+    }
+}
+
+/// YAML 1.2, production 1.
+fn is_printable(character: char) -> bool {
+    match character {
+        '\t' | '\n' | '\r' | '\u{85}' => true,
+        '\u{fffe}' | '\u{ffff}' => false,
+        other => !other.is_control(),
     }
 }
 
@@ -345,6 +363,8 @@ mod tests {
     #[case("a: !!int 1", "a (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value")]
     #[case("? [a, b]\n: 1", "line 1: a key must be a single word")]
     #[case("a: 1\n---\nb: 2", "line 2: a second document begins here; only one is read, so take the `---` out")]
+    #[case("a: 1\nb: 2\0\nc: 3", "line 2: is not valid YAML: it has a control character")]
+    #[case("a: 1 # \u{1b}[31m", "line 1: is not valid YAML: it has a control character")]
     #[case("a: 1\nb: @x", "line 2: is not valid YAML: a value begins with a character that needs quotes")]
     fn what_is_beyond_plain_yaml_is_a_mistake(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(lines(text), [expected]);

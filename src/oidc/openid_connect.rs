@@ -3,12 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use openidconnect::{
-    AdditionalProviderMetadata, AuthType, ClientId, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, JsonWebKeySetUrl,
-    ProviderMetadata, ResponseTypes, TokenUrl, UserInfoUrl,
+    AdditionalProviderMetadata, AuthType, ClientId, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, JsonWebKey as _,
+    JsonWebKeySetUrl, ProviderMetadata, ResponseTypes, TokenUrl, UserInfoUrl,
     core::{
         CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClient, CoreClientAuthMethod, CoreGrantType, CoreJsonWebKey,
-        CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreResponseMode, CoreResponseType,
-        CoreSubjectIdentifierType,
+        CoreJsonWebKeySet, CoreJsonWebKeyType, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
+        CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -220,8 +220,9 @@ impl OpenIdConnect {
     }
 }
 
-/// The same key set for the library that verifies id_tokens.
+/// The same key set for the library that verifies id_tokens: its public keys, as far as they are of a kind that is known.
 fn keys_for_id_tokens(document: &[u8]) -> Result<CoreJsonWebKeySet, FetchError> {
-    let keys: Vec<CoreJsonWebKey> = keys::each_of_document(document)?;
+    let mut keys: Vec<CoreJsonWebKey> = keys::each_of_document(document)?;
+    keys.retain(|key| *key.key_type() != CoreJsonWebKeyType::Symmetric);
     if keys.is_empty() { Err(FetchError::NoKey) } else { Ok(CoreJsonWebKeySet::new(keys)) }
 }

@@ -14,6 +14,7 @@ mod log;
 mod login;
 mod logout;
 mod nginx;
+mod requests;
 mod roles;
 mod shared;
 mod store;

@@ -5,6 +5,7 @@ mod faults;
 mod leaks;
 mod sealing;
 mod steps;
+mod tampering;
 
 use std::path::Path;
 use std::sync::Arc;

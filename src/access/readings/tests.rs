@@ -42,6 +42,8 @@ fn a_plain_path_has_one_reading_and_is_not_copied(#[case] path: &str) {
 #[case::backslashes("/a\\..\\b", &["/a/../b", "/b"])]
 #[case::encoded_question_mark("/a%3Fb", &["/a?b", "/a"])]
 #[case::encoded_number_sign("/a%23b", &["/a#b", "/a"])]
+#[case::blanks_at_the_end("/a%20%20", &["/a  ", "/a"])]
+#[case::blanks_within("/a%20/b", &["/a /b"])]
 #[case::other_scripts("/caf%C3%A9", &["/caf\u{e9}"])]
 #[case::nothing_to_do("/a\"b{c}", &[])]
 fn a_path_has_these_readings(#[case] path: &str, #[case] further: &[&str]) {

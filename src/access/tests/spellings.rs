@@ -73,6 +73,9 @@ const REFUSED: &[&str] = &[
     "/x/..//y/admin",
     "/admin%2Fx",
     "/admin%2f",
+    "/admin%20",
+    "/admin/%20%20",
+    "/admin%2520",
     "/%2Fadmin",
     "/v1%2Fadmin",
     "/v1%2F%2Fadmin",
@@ -266,9 +269,10 @@ enum Habit {
     /// Parses the path as if it were a whole URL.
     TakeHostAway,
     TrimSlash,
+    TrimBlanks,
 }
 
-const HABITS: [Habit; 14] = [
+const HABITS: [Habit; 15] = [
     Habit::Decode,
     Habit::DecodeUnreserved,
     Habit::DecodeButSlashes,
@@ -283,6 +287,7 @@ const HABITS: [Habit; 14] = [
     Habit::CutParameters,
     Habit::TakeHostAway,
     Habit::TrimSlash,
+    Habit::TrimBlanks,
 ];
 
 /// The most common ones, for a test that comes to something.
@@ -326,6 +331,7 @@ impl Habit {
                 let end = if path.len() > 1 && path.ends_with(b"/") { path.len() - 1 } else { path.len() };
                 path[..end].to_vec()
             }
+            Self::TrimBlanks => path.trim_ascii_end().to_vec(),
         }
     }
 }
@@ -412,7 +418,7 @@ fn spelled() -> impl Strategy<Value = String> {
         ("v1", "chat"),
         ("AdMin", "y"),
     ]);
-    let end = select(vec!["", "", "", "/", "?x", "#x", ";v", "/.", "/x/..", "\\", "//"]);
+    let end = select(vec!["", "", "", "/", "?x", "#x", ";v", "/.", "/x/..", "\\", "//", " "]);
     (noise.clone(), name, noise, end, vec(select(vec![0_u8, 0, 0, 0, 0, 0, 3, 4]), 40)).prop_map(
         |(before, (first, second), between, end, levels)| {
             let plain = format!("{before}/{first}{between}/{second}{end}");
@@ -425,7 +431,7 @@ fn spelled() -> impl Strategy<Value = String> {
 /// A character, sometimes encoded, sometimes twice.
 fn respelled(character: char, level: u8) -> String {
     let code = u32::from(character);
-    let must = matches!(character, '?' | '#');
+    let must = matches!(character, '?' | '#' | ' ');
     match level {
         3 => format!("%{code:02x}"),
         4 => format!("%25{code:02X}"),

@@ -2,6 +2,7 @@
 //! opens a session that it shouldn't or writes a token to the log.
 
 mod cases;
+mod metadata;
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::support::steps::{
 };
 use crate::support::wait;
 use cases::{Case, id_token, left_out, refused};
+use metadata::large_key_set;
 
 /// Keys are fetched on demand at most this often.
 const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
@@ -32,7 +34,13 @@ struct Site {
 
 impl Site {
     async fn start() -> Self {
+        Self::start_with(async |_| ()).await
+    }
+
+    /// The provider may be wrong before a pod has asked it anything.
+    async fn start_with(spoil: impl AsyncFn(&FaultyIdp)) -> Self {
         let idp = FaultyIdp::start().await;
+        spoil(&idp).await;
         let provider = ProviderSection {
             id: "corp".to_owned(),
             name: "Example Corp".to_owned(),
@@ -114,9 +122,13 @@ impl Site {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_and_answers_that_are_wrong_open_no_session() {
     let site = Site::start().await;
-    for right in
-        [json!({}), json!({"userinfo": {"signedBy": "provider"}}), id_token(json!({"aud": ["vestibule"], "azp": "vestibule"}))]
-    {
+    for right in [
+        json!({}),
+        json!({"userinfo": {"signedBy": "provider"}}),
+        id_token(json!({"aud": ["vestibule"], "azp": "vestibule"})),
+        // There is one key only, so nothing needs to say which.
+        json!({"idToken": {"header": {"kid": null}}, "accessToken": {"header": {"kid": null}}}),
+    ] {
         assert_eq!(site.role(&right).await, "proxy_admin", "{right}");
     }
     for case in refused() {
@@ -168,7 +180,12 @@ async fn keys_that_cannot_be_used_leave_the_known_ones_in_force() {
     let site = Site::start().await;
     let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "No matching key");
     let fetched = async |outcome| site.pod.metric("vestibule_provider_refreshes_total", &[outcome]).await;
-    let wrong = [json!({"body": r#"{"keys": []}"#}), json!({"status": 307, "location": "/elsewhere", "body": ""})];
+    let wrong = [
+        json!({"body": r#"{"keys": []}"#}),
+        json!({"body": r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#}),
+        json!({"status": 307, "location": "/elsewhere", "body": ""}),
+        large_key_set(&site.idp).await,
+    ];
     for (number, answer) in wrong.iter().enumerate() {
         site.idp.spoil("/jwks", answer).await;
         if number == 0 {
@@ -178,7 +195,7 @@ async fn keys_that_cannot_be_used_leave_the_known_ones_in_force() {
         let before = fetched("outcome=\"error\"").await;
         wait::until("another fetch to fail", PATIENCE, async || (fetched("outcome=\"error\"").await > before).then_some(()))
             .await;
-        assert_eq!(site.role(&json!({})).await, "proxy_admin", "{answer}");
+        assert_eq!(site.role(&json!({})).await, "proxy_admin", "{number}");
     }
     site.idp.spoil("/jwks", &Value::Null).await;
     wait::until("a fetch to succeed", PATIENCE, async || (fetched("outcome=\"ok\"").await == 2.0).then_some(())).await;

@@ -52,6 +52,34 @@ async fn the_second_provider_signs_in_on_its_own_callback_and_on_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
+    let site = OnePod::with_a_choice().await;
+    let partner = site.other_idp.as_ref().unwrap();
+    let agent = Agent::new();
+    let page = agent.get(&site.pod.public("/sso/login?rd=/ui/p&provider=partner")).await;
+    let foreign = at_provider(partner, &agent, page, BOB).await;
+    let foreign: HashMap<String, String> = foreign.query_pairs().into_owned().collect();
+    for (name, status, title, reason) in [
+        ("iss", 400, "The answer does not match the question", "iss is missing or another issuer's"),
+        ("code", 502, "Sign-in could not be confirmed", "invalid_grant"),
+    ] {
+        let agent = Agent::new();
+        let page = agent.get(&site.pod.public("/sso/login?rd=/ui/c&provider=corp")).await;
+        let mut callback = at_provider(&site.idp, &agent, page, ALICE).await;
+        let mut answer: HashMap<String, String> = callback.query_pairs().into_owned().collect();
+        answer.insert(name.to_owned(), foreign[name].clone());
+        callback.query_pairs_mut().clear().extend_pairs(answer);
+        let page = agent.get(&at(&site.pod, &callback)).await;
+        assert_page(&page, status, title);
+        assert_not_signed_in(&page);
+        assert_eq!(starts_again_at(&page), "/ui/c");
+        let log = site.pod.log();
+        assert!(log.lines().any(|line| line.contains("login failed") && line.contains(reason)), "{name}: {log}");
+    }
+    assert_eq!(partner.stats().await["token"], 0, "and neither is sent to the other");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_replaced_between_login_and_callback_are_found_by_all_logins_at_once() {
     let site = OnePod::start(|_| (), |_| ()).await;
     let people = [ALICE, BOB, CAROL, ALICE, BOB];

@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const DEADLINE: Duration = Duration::from_secs(30);
+/// A body may take 30 s.
+const CLOSED: Duration = Duration::from_secs(60);
 
 /// An answer as it came; header names in lower case.
 #[derive(Debug)]
@@ -68,6 +70,47 @@ pub async fn send_bytes(port: u16, request: &[u8]) -> Option<Answer> {
     };
     let answered = tokio::time::timeout(DEADLINE, exchange).await;
     answered.unwrap_or_else(|_| panic!("not answered in {DEADLINE:?}: {:?}", String::from_utf8_lossy(request)))
+}
+
+/// Sends each part when those before it have gone, and gives every answer until the connection is closed, as the last
+/// one is bound to say if nothing before it does.
+pub async fn until_closed(port: u16, parts: &[&[u8]]) -> Vec<Answer> {
+    let exchange = async {
+        let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is listened on");
+        let (mut from, mut to) = stream.into_split();
+        let sending = async {
+            for part in parts {
+                // A refusal may close the connection before all of it is sent.
+                if to.write_all(part).await.is_err() {
+                    break;
+                }
+            }
+            to
+        };
+        let receiving = async {
+            let mut received = Vec::new();
+            while matches!(from.read_buf(&mut received).await, Ok(1..)) {}
+            received
+        };
+        answers(&tokio::join!(sending, receiving).1)
+    };
+    let answered = tokio::time::timeout(CLOSED, exchange).await;
+    answered.unwrap_or_else(|_| panic!("not closed in {CLOSED:?}: {}", parts.concat().escape_ascii()))
+}
+
+/// Each has a length or none of a body: that of a question for the head alone would not be told from the next.
+fn answers(mut received: &[u8]) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    while let Some(head) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+        let mut answer = parse(&received[..head + 4]).unwrap_or_else(|| panic!("no answer: {}", received.escape_ascii()));
+        let length = answer.all("content-length").first().map_or(0, |length| length.parse().expect("a length"));
+        let end = received.len().min(head + 4 + length);
+        answer.body = String::from_utf8_lossy(&received[head + 4..end]).into_owned();
+        answers.push(answer);
+        received = &received[end..];
+    }
+    assert!(received.is_empty(), "what is no answer: {}", received.escape_ascii());
+    answers
 }
 
 /// What has neither a length nor chunks ends with its connection.

@@ -1,106 +1,262 @@
-//! Nothing secret stands in Redis or in a log.
+//! With secrets everywhere, none stands in a record, a line of the log, a metric or an answer that refuses.
+
+mod secrets;
+mod wire;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use regex::Regex;
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
+use serde_json::json;
 use url::Url;
+use vestibule::secret::{SigningAlgorithm, new_signing_key};
 
 use super::PREFIX;
 use super::steps::DEADLINE;
-use crate::accounts::{self, Village};
+use crate::accounts::{self, ANOTHER, LOCAL, PASSWORD};
 use crate::cache::site::{Browser, COOKIE, Site};
-use crate::keys::{self, By};
-use crate::support::agent::Agent;
-use crate::support::http_client;
+use crate::keys::{self, By, Made, Reply};
+use crate::support::agent::{Agent, Page};
 use crate::support::pod::{Pod, PodOptions, key_ring};
-use crate::support::redis::{Cluster, Dumped, Secured, secured};
+use crate::support::redis::{Dumped, Options, Secured, Standalone, secured};
+use crate::support::scratch::Scratch;
 use crate::support::wait::until;
+use secrets::Secrets;
+use wire::Wire;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn after_logins_and_logouts_redis_holds_nothing_secret_in_clear() {
-    let redis = Cluster::start().await;
-    let wire = Wire::listen().await;
-    let site = Site::start_with(&[redis.url(), redis.url(), redis.url()], |pod, issuer| wire.put_between(pod, issuer)).await;
-    wire.lead_to(&site).await;
+/// As talkative as an operator may make it who looks for a fault.
+const TRACE: &str = "log: {level: \"trace,notify=warn,inotify=warn,mio=warn\"}\n";
+const REDIS_PASSWORD: &str = "redis-p%40ss:w/rd";
+const UPSTREAM: [&str; 2] = ["sk-upstream-of-everybody", "Basic dXBzdHJlYW06cGFzc3dvcmQtb2YtYWRtaW5z"];
+const WRONG: &str = "a wrong password/that somebody typed";
+const ADA: &str = "ada@example.com";
 
-    let mut secrets = Secrets::of_configuration(&site);
-    let mut people = Vec::new();
-    for pod in [0, 1, 2, 0] {
-        people.push(secrets.watch_login(&site, pod).await);
+/// Everything that a pod can be told in secret: on the first in its own configuration, on the second in files.
+struct Configured {
+    files: Scratch,
+    assertion: String,
+}
+
+impl Configured {
+    fn new() -> Self {
+        let (files, assertion) = (Scratch::new("secrets"), new_signing_key(SigningAlgorithm::Es256));
+        files.write("redis", REDIS_PASSWORD);
+        files.write("upstream", UPSTREAM[1]);
+        files.write("assertion", &assertion);
+        Self { files, assertion }
     }
-    // One login is left in flight, one session is ended.
-    secrets.watch_beginning(&site, 1, &Agent::new()).await;
-    site.sign_out(2, &people[3]).await;
-    for browser in &people[..3] {
-        assert_eq!(site.status(1, &browser.cookie).await, 200);
-    }
-    secrets.watch_key(&site, &people[0]).await;
-    secrets.of_the_wire(&wire.seen());
 
-    let dump = redis.dump().await;
-    let (kinds, kept) =
-        (kinds(&dump), ["flow", "identity", "session", "user", "key", "key_secret", "keys_of"].map(str::to_owned));
-    assert!(kinds.is_superset(&kept.into()), "{kinds:?}");
-    eprintln!("{} keys, {} secrets", dump.len(), secrets.0.len());
-    let found: Vec<&str> = secrets.found_in(&dump);
-    assert!(found.is_empty(), "in clear in Redis: {found:?}");
-    for pod in &site.pods {
-        let found = secrets.found_in(&[(Vec::new(), vec![pod.log().into_bytes()])]);
-        assert!(found.is_empty(), "in clear in the log: {found:?}");
+    fn give(&self, pod: &mut PodOptions) {
+        let inline = pod.name == "pod-0";
+        let field = |name: &str, file: &str, value: &str| match inline {
+            true => format!("{name}: {}", json!(value)),
+            false => format!("{name}_file: {}", json!(self.files.path().join(file))),
+        };
+        pod.store.extend(["username: vestibule".to_owned(), field("password", "redis", REDIS_PASSWORD)]);
+        let (upstream, keys) =
+            (field("authorization", "upstream", UPSTREAM[usize::from(!inline)]), field("keys", "assertion", &self.assertion));
+        pod.further = format!(
+            "{TRACE}{LOCAL}upstream_credential: {{default: litellm, static: [{{name: litellm, {upstream}}}], assertion: {{audience: a, {keys}}}}}\n"
+        );
+        let map = pod.role_map.take().expect("there is a role map");
+        pod.role_map = Some(map.replace("{claim:", "{provider: corp, claim:"));
+    }
+
+    fn secrets(&self, site: &Site) -> Secrets {
+        let mut secrets = Secrets::default();
+        secrets.add("Redis password", REDIS_PASSWORD);
+        UPSTREAM.iter().for_each(|credential| secrets.add("upstream credential", credential));
+        secrets.add_all("assertion key", &self.assertion, "(?m)^([A-Za-z0-9+/=]{20,})$");
+        let ring = std::fs::read_to_string(&site.key_ring_file).expect("the key ring is there");
+        secrets.add("key ring", ring.trim());
+        secrets.add_bytes("key ring, decoded", &URL_SAFE_NO_PAD.decode(ring.trim()).expect("it is base64url"));
+        let config = std::fs::read_to_string(site.pods[0].config_file()).expect("the configuration is there");
+        secrets.add_all("client secret", &config, r#"client_secret: "([^"]+)""#);
+        for personal in
+            ["alice@example.com", "Alice Adams", "/engineering/platform", "/teams/research", "llm-admins", ADA, "$argon2id$"]
+        {
+            secrets.add("personal", personal);
+        }
+        // As it would stand in a record: the name alone is too common a word.
+        secrets.add("subject", r#""alice""#);
+        secrets
+    }
+}
+
+/// What was refused, as it was answered.
+#[derive(Default)]
+struct Refusals(Vec<Vec<u8>>);
+
+impl Refusals {
+    fn page(&mut self, page: Page) {
+        assert!(page.status >= 400, "{}: {}", page.status, page.url);
+        self.0.push(format!("{:?}\n{}", page.headers, page.body).into_bytes());
+    }
+
+    fn reply(&mut self, reply: &Reply) {
+        assert!(reply.status() >= 400, "{reply:?}");
+        self.0.push(format!("{reply:?}").into_bytes());
+        self.0.push(reply.json().to_string().into_bytes());
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_invitations_and_passwords_redis_holds_nothing_secret_in_clear() {
-    let village = Village::new().await;
-    let mut secrets = Secrets(Vec::new());
-    let link = village.invite("ada@example.com", "internal_user");
-    secrets.add("invitation", link.split('.').nth(1).expect("a link has a secret"));
-    let open = village.invite("bob@example.com", "team");
-    secrets.add("open invitation", open.split('.').nth(1).expect("a link has a secret"));
-    let token = accounts::get_token(village.pod(0), &open).await.json()["token"].as_str().expect("a token").to_owned();
+async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
+    let configured = Configured::new();
+    let user = format!("--user vestibule on >{REDIS_PASSWORD} ~* &* +@all");
+    let redis =
+        Standalone::start(Options { arguments: user.split(' ').map(str::to_owned).collect(), ..Options::default() }).await;
+    let wire = Wire::listen().await;
+    let site = Site::start_with(&[redis.url(), redis.url()], |pod, issuer| {
+        configured.give(pod);
+        wire.put_between(pod, issuer);
+    })
+    .await;
+    wire.lead_to(&site).await;
+
+    let (mut secrets, mut refusals) = (configured.secrets(&site), Refusals::default());
+    watch_logins(&site, &mut secrets, &mut refusals).await;
+    watch_accounts(&site, &mut secrets, &mut refusals).await;
+    secrets.add_all("verifier", &wire.seen(), "code_verifier=([A-Za-z0-9._~-]+)");
+    secrets.add_all("token", &wire.seen(), r#""(?:access_token|id_token|refresh_token)":"([^"]+)""#);
+    secrets.add_all("token's signature", &wire.seen(), r#""(?:access_token|id_token)":"[^".]+\.[^".]+\.([^"]+)""#);
+    secrets.add_all("client credentials", &wire.seen(), "(?i)authorization: Basic ([A-Za-z0-9+/=]+)");
+
+    let dump = redis.node.dump().await;
+    let kept = ["flow", "identity", "session", "user", "key", "key_secret", "keys_of", "password", "invitation", "counter"];
+    assert!(kinds(&dump).is_superset(&kept.map(str::to_owned).into()), "{:?}", kinds(&dump));
+    let found = secrets.found_in(dump.iter().flat_map(|(key, parts)| parts.iter().chain([key])).map(Vec::as_slice));
+    assert!(found.is_empty(), "in Redis: {found:#?}");
+    for pod in &site.pods {
+        let (log, metrics) = (pod.log(), pod.metrics().await);
+        assert!(log.contains("TRACE"), "it is not at its most talkative");
+        println!("{} secrets, {} keys, {} refusals, {} KiB of log", secrets.len(), dump.len(), refusals.0.len(), log.len() >> 10);
+        let found = secrets.found_in([log.as_bytes(), metrics.as_bytes()]);
+        assert!(found.is_empty(), "in the log or a metric: {found:#?}");
+    }
+    let found = secrets.found_in(refusals.0.iter().map(Vec::as_slice));
+    assert!(found.is_empty(), "in an answer: {found:#?}");
+}
+
+/// Logins on both pods, one of them left in flight and one ended, and every way to be refused on the way.
+async fn watch_logins(site: &Site, secrets: &mut Secrets, refusals: &mut Refusals) {
+    let mut people = Vec::new();
+    for pod in [0, 1, 0] {
+        let agent = Agent::new();
+        let callback = watch_beginning(site, pod, &agent, secrets).await;
+        refusals.page(Agent::new().get(callback.as_str()).await);
+        refusals.page(agent.get(&without(&callback, "code")).await);
+        refusals.page(agent.get(&format!("{}&iss=https%3A%2F%2Fevil.example.com", without(&callback, "iss"))).await);
+        let callback = watch_beginning(site, pod, &agent, secrets).await;
+        let page = agent.get(callback.as_str()).await;
+        assert_eq!(page.status, 303, "{}", page.body);
+        refusals.page(agent.get(callback.as_str()).await);
+        let cookie = agent.cookie("localhost", COOKIE).expect("a session's cookie").value;
+        secrets.add("session cookie", &cookie);
+        people.push(Browser { agent, cookie });
+    }
+    let left = watch_beginning(site, 1, &Agent::new(), secrets).await;
+    refusals.page(Agent::new().get(&left.as_str().replace("state=", "state=x")).await);
+    site.sign_out(1, &people[2]).await;
+    refusals.page(people[2].agent.get_with(&site.pods[0].check("/auth/nginx"), &as_nginx(&people[2].cookie)).await);
+    refusals.page(people[0].agent.post(&site.pods[0].public("/sso/logout"), &[("csrf", &people[0].cookie)]).await);
+    watch_keys(site, &people[0], secrets, refusals).await;
+}
+
+async fn watch_beginning(site: &Site, pod: usize, agent: &Agent, secrets: &mut Secrets) -> Url {
+    let page = agent.get(&site.pods[pod].public("/sso/login?provider=corp&rd=%2Fapp%2Fsecret-page")).await;
+    let provider = page.location().expect("a redirect to the provider");
+    for name in ["state", "nonce"] {
+        secrets.add("state or nonce", &parameter(&provider, name));
+    }
+    let login = agent.cookies("localhost").into_iter().find(|cookie| cookie.name == "vestibule-login");
+    secrets.add("login cookie", &login.expect("a login's cookie").value);
+    let back = agent.follow_until(page, |target| target.path().starts_with("/sso/callback")).await;
+    let mut callback = back.location().expect("a redirect back");
+    secrets.add("code", &parameter(&callback, "code"));
+    callback.set_port(Some(site.pods[pod].public_port())).expect("http has ports");
+    callback
+}
+
+/// A key that is made, used, listed and regenerated with an overlap.
+async fn watch_keys(site: &Site, browser: &Browser, secrets: &mut Secrets, refusals: &mut Refusals) {
+    let by = By::Page(&browser.cookie);
+    let made = keys::make(&site.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
+    secrets.add("alias", "Alice's notebook");
+    assert_eq!(keys::status(&site.pods[0], &made.key).await, 200);
+    assert_eq!(keys::status(&site.pods[0], &made.key.to_lowercase()).await, 401);
+    let again = keys::regenerate(&site.pods[0], By::Key(&made.key), &made.id, json!({"overlap": "1h"})).await.made();
+    let ended = keys::make(&site.pods[0], by, json!({})).await;
+    assert_eq!(keys::revoke(&site.pods[0], by, &ended.id).await.status(), 200);
+    for Made { key, .. } in [&made, &again, &ended] {
+        let random = key.strip_prefix("sk-").expect("keys begin so");
+        secrets.add("key", random);
+        secrets.add_bytes("key, decoded", &URL_SAFE_NO_PAD.decode(random).expect("it is base64url")[1..]);
+    }
+    refusals.reply(&keys::call(&site.pods[1], By::Key(&ended.key), Method::GET, "/vestibule/api/keys", None).await);
+    refusals.reply(
+        &keys::call(&site.pods[0], By::Key(&again.key), Method::GET, &format!("/vestibule/api/keys?{}", again.key), None).await,
+    );
+    refusals.reply(
+        &keys::call(&site.pods[0], by, Method::POST, "/vestibule/api/keys", Some(json!({again.key.clone(): again.key}))).await,
+    );
+    refusals.reply(&keys::revoke(&site.pods[0], by, &again.key).await);
+    let page = Agent::new().get_with(&site.pods[1].public(&format!("/nowhere/{}", made.id)), &[("x-api-key", &again.key)]).await;
+    refusals.page(page);
+}
+
+/// An invitation that is taken up, one that isn't, and passwords that are right and wrong.
+async fn watch_accounts(site: &Site, secrets: &mut Secrets, refusals: &mut Refusals) {
+    let pod = |number: usize| &site.pods[number % 2];
+    let link = |email: &str| {
+        let output = accounts::invite(pod(0), &["--email", email, "--role", "internal_user"]);
+        assert!(output.status.success(), "{output:?}");
+        accounts::link_in(&String::from_utf8(output.stdout).expect("an address is text"))
+    };
+    let (taken, open) = (link(ADA), link("bob@example.com"));
+    for link in [&taken, &open] {
+        secrets.add("invitation", link.split('.').nth(1).expect("a link has a secret"));
+    }
+    let token = accounts::get_token(pod(1), &open).await.json()["token"].as_str().expect("a token").to_owned();
     secrets.add("onboarding token", token.rsplit('.').next().expect("a JWT has a signature"));
-    let claimed = accounts::claim(village.pod(1), &link, accounts::PASSWORD).await;
+    for password in [PASSWORD, ANOTHER, WRONG] {
+        secrets.add("password", password);
+    }
+    let claim = json!({"invitation_link": open, "user_id": accounts::claims_of(&token)["user_id"], "password": "password1"});
+    refusals.reply(&accounts::claim_with(pod(0), &token, claim).await);
+    refusals.reply(&accounts::claim_with(pod(0), &format!("{token}x"), json!({"password": PASSWORD})).await);
+    let claimed = accounts::claim(pod(1), &taken, PASSWORD).await;
     for name in ["vestibule", "vestibule-device"] {
         secrets.add(name, &claimed.cookie(name).expect("who has claimed has the cookie"));
     }
-    let wrong = "a wrong password that somebody typed";
-    for (number, password) in [accounts::PASSWORD, accounts::ANOTHER, wrong].into_iter().enumerate() {
-        accounts::sign_in_by_json(village.pod(number), "ada@example.com", password, &[]).await;
-        secrets.add("password", password);
+    refusals.reply(&accounts::get_token(pod(0), &taken).await);
+    refusals.reply(&accounts::get_token(pod(0), &open.replace('.', ".x")).await);
+    refusals.page(Agent::new().get(&pod(0).public(&format!("/onboarding?invite_link={taken}"))).await);
+    assert_eq!(accounts::sign_in_by_json(pod(0), ADA, PASSWORD, &[]).await.status(), 200);
+    for (number, password) in [ANOTHER, WRONG].into_iter().enumerate() {
+        refusals.reply(&accounts::sign_in_by_json(pod(number), ADA, password, &[]).await);
+        refusals.page(accounts::sign_in(pod(number), &Agent::new(), "/sso/login", "nobody@example.com", password).await);
     }
-    for personal in ["ada@example.com", "bob@example.com", "$argon2id$"] {
-        secrets.add("personal", personal);
-    }
-    let dump = village.redis.dump().await;
-    let (kinds, kept) = (kinds(&dump), ["identity", "session", "user", "password", "invitation", "counter"].map(str::to_owned));
-    assert!(kinds.is_superset(&kept.into()), "{kinds:?}");
-    let found = secrets.found_in(&dump);
-    assert!(found.is_empty(), "in clear in Redis: {found:?}");
-    for pod in &village.site.pods {
-        let found = secrets.found_in(&[(Vec::new(), vec![pod.log().into_bytes()])]);
-        assert!(found.is_empty(), "in clear in the log: {found:?}");
-    }
+    let broken = format!("{{\"user_email\": \"{ADA}\", \"password\": \"{PASSWORD}");
+    let headers = [("content-type", "application/json")];
+    refusals.reply(&keys::send(pod(0), Method::POST, "/vestibule/api/sign-in", &headers, Some(broken)).await);
 }
 
-#[test]
-fn the_scan_finds_a_secret_in_every_form_that_it_looks_for() {
-    let secrets = Secrets(vec![("code", "a secret of some length".into())]);
-    let hex: String = b"a secret of some length".iter().map(|byte| format!("{byte:02x}")).collect();
-    let in_base64 =
-        ["xa secret of some lengthx", "xxa secret of some length", "a secret of some length"].map(|text| STANDARD.encode(text));
-    let shown = [vec!["..a secret of some length..".to_owned(), hex.clone(), hex.to_uppercase()], in_base64.to_vec()].concat();
-    for text in shown {
-        assert_eq!(secrets.found_in(&[(text.clone().into_bytes(), Vec::new())]), ["code"], "{text}");
-        assert_eq!(secrets.found_in(&[(Vec::new(), vec![Vec::new(), text.clone().into_bytes()])]), ["code"], "{text}");
-    }
-    assert!(secrets.found_in(&[(b"a secret".to_vec(), vec![])]).is_empty());
+fn as_nginx(cookie: &str) -> [(&'static str, &str); 3] {
+    [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), ("authorization", cookie)]
+}
+
+fn without(url: &Url, name: &str) -> String {
+    let kept: Vec<(String, String)> = url.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
+    let mut url = url.clone();
+    url.query_pairs_mut().clear().extend_pairs(kept);
+    url.into()
+}
+
+fn parameter(url: &Url, name: &str) -> String {
+    let found = url.query_pairs().find(|(key, _)| key == name);
+    found.unwrap_or_else(|| panic!("no {name} in {url}")).1.into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,119 +289,6 @@ async fn at_its_most_talkative_a_pod_logs_no_password() {
     }
 }
 
-/// What must not be seen anywhere, each with what it is.
-struct Secrets(Vec<(&'static str, Vec<u8>)>);
-
-impl Secrets {
-    fn of_configuration(site: &Site) -> Self {
-        let mut secrets = Self(Vec::new());
-        let ring = std::fs::read_to_string(&site.key_ring_file).expect("the key ring is there");
-        secrets.add("key ring", ring.trim());
-        secrets.0.push(("key ring, decoded", URL_SAFE_NO_PAD.decode(ring.trim()).expect("it is base64url")));
-        let config = std::fs::read_to_string(site.pods[0].config_file()).expect("the configuration is there");
-        secrets.add_all("client secret", &config, r#"client_secret: "([^"]+)""#);
-        let personal = ["alice@example.com", "Alice Adams", "/engineering/platform", "/teams/research", "llm-admins"];
-        personal.iter().for_each(|text| secrets.add("claim", text));
-        // As it would stand in a record: the name alone is too common a word.
-        secrets.add("subject", r#""alice""#);
-        secrets
-    }
-
-    async fn watch_login(&mut self, site: &Site, pod: usize) -> Browser {
-        let agent = Agent::new();
-        let callback = self.watch_beginning(site, pod, &agent).await;
-        let page = agent.get(callback.as_str()).await;
-        assert_eq!(page.status, 303, "{}", page.body);
-        let cookie = agent.cookie("localhost", COOKIE).expect("a session's cookie").value;
-        self.add("session cookie", &cookie);
-        Browser { agent, cookie }
-    }
-
-    async fn watch_beginning(&mut self, site: &Site, pod: usize, agent: &Agent) -> Url {
-        let page = agent.get(&site.pods[pod].public("/sso/login?rd=%2Fapp%2Fsecret-page")).await;
-        let provider = page.location().expect("a redirect to the provider");
-        for name in ["state", "nonce"] {
-            self.add("state or nonce", &parameter(&provider, name));
-        }
-        let login = agent.cookies("localhost").into_iter().find(|cookie| cookie.name == "vestibule-login");
-        self.add("login cookie", &login.expect("a login's cookie").value);
-        let back = agent.follow_until(page, |target| target.path().starts_with("/sso/callback")).await;
-        let mut callback = back.location().expect("a redirect back");
-        self.add("code", &parameter(&callback, "code"));
-        callback.set_port(Some(site.pods[pod].public_port())).expect("http has ports");
-        callback
-    }
-
-    /// A key that is made, used, listed and regenerated with an overlap.
-    async fn watch_key(&mut self, site: &Site, browser: &Browser) {
-        let by = By::Page(&browser.cookie);
-        let made = keys::make(&site.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
-        self.add("alias", "Alice's notebook");
-        assert_eq!(keys::status(&site.pods[2], &made.key).await, 200);
-        assert_eq!(keys::status(&site.pods[2], &made.key.to_lowercase()).await, 401);
-        let again = keys::regenerate(&site.pods[2], By::Key(&made.key), &made.id, json!({"overlap": "1h"})).await.made();
-        for key in [made.key, again.key] {
-            let random = key.strip_prefix("sk-").expect("keys begin so");
-            self.add("key", random);
-            self.0.push(("key, decoded", URL_SAFE_NO_PAD.decode(random).expect("it is base64url")[1..].to_vec()));
-        }
-    }
-
-    /// What went between the pods and the token endpoint.
-    fn of_the_wire(&mut self, seen: &str) {
-        self.add_all("verifier", seen, "code_verifier=([A-Za-z0-9._~-]+)");
-        self.add_all("token", seen, r#""(?:access_token|id_token|refresh_token)":"([^"]+)""#);
-        self.add_all("client credentials", seen, "(?i)authorization: Basic ([A-Za-z0-9+/=]+)");
-    }
-
-    fn add(&mut self, what: &'static str, secret: &str) {
-        assert!(secret.len() >= 6, "a short {what} would be found by chance");
-        self.0.push((what, secret.as_bytes().to_vec()));
-    }
-
-    fn add_all(&mut self, what: &'static str, text: &str, pattern: &str) {
-        let pattern = Regex::new(pattern).expect("a pattern");
-        let found: BTreeSet<&str> =
-            pattern.captures_iter(text).map(|found| found.get(1).expect("the pattern has a group").as_str()).collect();
-        assert!(!found.is_empty(), "no {what} was seen");
-        found.iter().for_each(|secret| self.add(what, secret));
-    }
-
-    /// What of them stands in a key or value: as it is, in hex or in base64.
-    fn found_in(&self, dump: &[Dumped]) -> Vec<&'static str> {
-        let texts: Vec<&[u8]> = dump.iter().flat_map(|(key, parts)| parts.iter().chain([key])).map(Vec::as_slice).collect();
-        let found = |secret: &[u8]| forms(secret).iter().any(|form| texts.iter().any(|text| contains(text, form)));
-        self.0.iter().filter(|(_, secret)| found(secret)).map(|(what, _)| *what).collect()
-    }
-}
-
-/// How a secret may be written, whatever stands around it.
-fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
-    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut forms = vec![secret.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
-    for before in 0..3 {
-        // In base64 the characters at both ends also depend on the neighbours.
-        let shifted = [&vec![0; before][..], secret].concat();
-        let whole = (shifted.len() / 3) * 3;
-        for encoded in [STANDARD.encode(&shifted[..whole]), URL_SAFE_NO_PAD.encode(&shifted[..whole])] {
-            forms.push(encoded.as_bytes()[if before == 0 { 0 } else { 4 }..].to_vec());
-        }
-    }
-    forms
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    let Some(first) = part.first() else { return false };
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| byte == first) {
-        if rest[at..].starts_with(part) {
-            return true;
-        }
-        rest = &rest[at + 1..];
-    }
-    false
-}
-
 /// The kinds of keys, `session` of `vestibule:{3}:session:…`.
 fn kinds(dump: &[Dumped]) -> BTreeSet<String> {
     let kind = |key: &[u8]| {
@@ -254,84 +297,4 @@ fn kinds(dump: &[Dumped]) -> BTreeSet<String> {
         rest.split(':').nth(1).expect("shard, kind, id").to_owned()
     };
     dump.iter().map(|(key, _)| kind(key)).collect()
-}
-
-fn parameter(url: &Url, name: &str) -> String {
-    let found = url.query_pairs().find(|(key, _)| key == name);
-    found.unwrap_or_else(|| panic!("no {name} in {url}")).1.into_owned()
-}
-
-/// Stands in front of the provider's token endpoint and keeps what goes by.
-struct Wire {
-    port: u16,
-    target: tokio::sync::watch::Sender<Option<u16>>,
-    seen: Arc<Mutex<Vec<u8>>>,
-}
-
-impl Wire {
-    async fn listen() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = listener.local_addr().expect("it is bound").port();
-        let (target, targets) = tokio::sync::watch::channel(None);
-        let seen = Arc::<Mutex<Vec<u8>>>::default();
-        let kept = Arc::clone(&seen);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (mut targets, kept) = (targets.clone(), Arc::clone(&kept));
-                tokio::spawn(async move {
-                    let port = targets.wait_for(Option::is_some).await.ok()?.expect("waited for it");
-                    let server = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
-                    let (from_client, to_client) = client.into_split();
-                    let (from_server, to_server) = server.into_split();
-                    tokio::join!(copy(from_client, to_server, &kept), copy(from_server, to_client, &kept));
-                    Some(())
-                });
-            }
-        });
-        Self { port, target, seen }
-    }
-
-    /// Names this port for the token endpoint; the rest of what discovery would say is said by hand too.
-    fn put_between(&self, pod: &mut PodOptions, issuer: &str) {
-        let provider = &mut pod.providers[0];
-        provider.further = vec![
-            format!("authorization_endpoint: {issuer}/auth"),
-            format!("token_endpoint: {}", self.instead_of(&format!("{issuer}/token"))),
-            format!("jwks_uri: {issuer}/jwks"),
-            format!("userinfo_endpoint: {}", self.instead_of(&format!("{issuer}/me"))),
-        ];
-    }
-
-    fn instead_of(&self, address: &str) -> Url {
-        let mut url = Url::parse(address).expect("an address");
-        url.set_port(Some(self.port)).expect("http has ports");
-        url
-    }
-
-    /// Where it leads, after making sure that the provider's addresses are the ones that pods were told.
-    async fn lead_to(&self, site: &Site) {
-        let issuer = site.idp.issuer();
-        let discovery = http_client().get(format!("{issuer}/.well-known/openid-configuration")).send().await;
-        let discovery: Value = discovery.expect("the provider is there").json().await.expect("JSON");
-        let told =
-            ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"].map(|name| discovery[name].as_str());
-        assert_eq!(
-            told,
-            ["auth", "token", "jwks", "me"].map(|path| format!("{issuer}/{path}")).each_ref().map(|url| Some(url.as_str()))
-        );
-        self.target.send_replace(Url::parse(issuer).expect("an address").port());
-    }
-
-    fn seen(&self) -> String {
-        String::from_utf8_lossy(&self.seen.lock().expect("no holder panics")).into_owned()
-    }
-}
-
-async fn copy(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, kept: &Mutex<Vec<u8>>) -> Option<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let length = from.read(&mut buffer).await.ok().filter(|length| *length > 0)?;
-        kept.lock().expect("no holder panics").extend_from_slice(&buffer[..length]);
-        to.write_all(&buffer[..length]).await.ok()?;
-    }
 }

@@ -29,6 +29,7 @@ pub fn refused() -> Vec<Case> {
         Case("no expiry", id_token(json!({"exp": null})), "wrong form"),
         Case("an expiry that is text", id_token(json!({"exp": "never"})), "wrong form"),
         Case("an expiry beyond all time", id_token(json!({"exp": 1e300})), "wrong form"),
+        Case("no time of issue", id_token(json!({"iat": null})), "wrong form"),
         Case("issued in the future", id_token(json!({"iat": {"in": 600}})), "iat lies in the future"),
         Case("not valid yet", id_token(json!({"nbf": {"in": 600}})), "not valid yet"),
         Case("not valid for long", id_token(json!({"nbf": 1e300})), "not valid yet"),

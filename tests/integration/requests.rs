@@ -1,0 +1,74 @@
+//! Requests that no client library sends, at the listeners of one pod: each is answered or its connection closed,
+//! none is a failure of ours, none leaves anything in the log, and the pod goes on.
+
+mod framing;
+mod odd;
+mod slow;
+
+use crate::nginx::raw::{self, Answer};
+use crate::support::pod::{Pod, PodOptions, ProviderSection};
+
+/// What stands in them for a secret.
+const HUSH: &str = "hush-hush-hush";
+
+#[derive(Debug, Clone, Copy)]
+enum Listener {
+    Public,
+    Check,
+}
+
+impl Listener {
+    fn port(self, pod: &Pod) -> u16 {
+        match self {
+            Self::Public => pod.public_port(),
+            Self::Check => pod.check_port(),
+        }
+    }
+
+    /// What anybody may ask there, and is told that they aren't signed in.
+    fn question(self, further: &str) -> String {
+        match self {
+            Self::Public => format!("GET /sso/session HTTP/1.1\r\nHost: localhost\r\n{further}\r\n"),
+            Self::Check => format!(
+                "GET /auth/nginx HTTP/1.1\r\nHost: check\r\nX-Original-URL: http://localhost/ui/\r\nX-Original-Method: GET\r\n\
+                 {further}\r\n"
+            ),
+        }
+    }
+
+    fn last_question(self) -> String {
+        self.question("Connection: close\r\n")
+    }
+}
+
+/// A pod at its most talkative. Its provider is away, which nothing here needs.
+async fn pod() -> Pod {
+    let provider = ProviderSection {
+        id: "corp".to_owned(),
+        name: "Example Corp".to_owned(),
+        issuer: "http://127.0.0.1:1".to_owned(),
+        client_id: "vestibule".to_owned(),
+        client_secret: HUSH.to_owned(),
+        further: Vec::new(),
+    };
+    let further = "log: {level: \"trace,notify=warn,inotify=warn,mio=warn\"}\n".to_owned();
+    Pod::start(PodOptions { providers: vec![provider], further, ..PodOptions::new() }).await
+}
+
+async fn assert_it_goes_on(pod: &Pod) {
+    for listener in [Listener::Public, Listener::Check] {
+        let answers = raw::until_closed(listener.port(pod), &[listener.last_question().as_bytes()]).await;
+        assert_eq!(statuses(&answers), [401], "{listener:?}: {answers:?}");
+    }
+    assert_eq!(pod.metric("vestibule_panics_total", &[]).await, 0.0);
+    let log = pod.log();
+    assert!(log.contains("TRACE"));
+    for unwanted in [HUSH, "panicked", "ERROR", "\nforged"] {
+        let line = log.lines().find(|line| line.contains(unwanted.trim_start()));
+        assert!(!log.contains(unwanted), "{unwanted:?} in the log: {line:?}");
+    }
+}
+
+fn statuses(answers: &[Answer]) -> Vec<u16> {
+    answers.iter().map(|answer| answer.status).collect()
+}

@@ -1,0 +1,92 @@
+//! Requests that never come in full: their connections end, and nobody else waits for them.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::{Listener, assert_it_goes_on, pod};
+use crate::nginx::raw;
+use crate::support::pod::Pod;
+use crate::support::wait::timed;
+
+const CONNECTIONS: usize = 100;
+const BETWEEN_BYTES: Duration = Duration::from_millis(100);
+/// What is left of a busy machine's patience, behind the 5 s for a head or the 30 s for a body.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heads_and_bodies_that_trickle_in_end_and_keep_nobody_waiting() {
+    let pod = pod().await;
+    let form = "Host: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9999\r\n\r\n";
+    let mut trickles = Vec::new();
+    for listener in [Listener::Public, Listener::Check] {
+        for number in 0..CONNECTIONS {
+            trickles.push((listener, format!("GET /{number} HTTP/1.1\r\nHost: localhost\r\nX: ")));
+        }
+    }
+    trickles.extend((0..10).map(|_| (Listener::Public, format!("POST /sso/logout HTTP/1.1\r\n{form}a="))));
+    let ended = join_all(trickles.iter().map(|(listener, start)| trickle(&pod, *listener, start)));
+    let others = async {
+        for _ in 0..20 {
+            for listener in [Listener::Public, Listener::Check] {
+                let question = listener.last_question();
+                let (answers, took) = timed(raw::until_closed(listener.port(&pod), &[question.as_bytes()])).await;
+                assert!(answers.len() == 1 && took < Duration::from_secs(4), "{listener:?} took {took:?}: {answers:?}");
+            }
+        }
+    };
+    let (ended, ()) = tokio::join!(ended, others);
+    let longest = ended.iter().map(|(took, _)| *took).max().expect("there are some");
+    println!("{} connections trickled, the last was closed after {longest:.1?}", ended.len());
+    for ((_, received), (listener, start)) in ended.iter().zip(&trickles) {
+        let received = String::from_utf8_lossy(received);
+        assert!(
+            received.starts_with("HTTP/1.1 408 ") && received.matches("HTTP/1.1").count() == 1,
+            "{listener:?} {start:?}: {received}"
+        );
+    }
+    assert_it_goes_on(&pod).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_is_not_acted_on() {
+    let pod = pod().await;
+    for listener in [Listener::Public, Listener::Check] {
+        let question = listener.last_question();
+        for length in 0..question.len() {
+            let mut stream = TcpStream::connect(("127.0.0.1", listener.port(&pod))).await.expect("it listens");
+            stream.write_all(&question.as_bytes()[..length]).await.expect("it is taken");
+            stream.shutdown().await.expect("it can be half closed");
+            let mut received = Vec::new();
+            // A reset is an end too.
+            let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("the connection ends");
+            assert!(!received.starts_with(b"HTTP/1.1 5") && !received.starts_with(b"HTTP/1.1 2"), "{listener:?} {length}");
+        }
+    }
+    assert_it_goes_on(&pod).await;
+}
+
+/// Sends a byte now and then until the connection is closed; how long that took, and what came.
+async fn trickle(pod: &Pod, listener: Listener, start: &str) -> (Duration, Vec<u8>) {
+    let exchange = async {
+        let stream = TcpStream::connect(("127.0.0.1", listener.port(pod))).await.expect("it listens");
+        let (mut from, mut to) = stream.into_split();
+        let mut received = Vec::new();
+        let reading = async { while matches!(from.read_buf(&mut received).await, Ok(1..)) {} };
+        let writing = async {
+            let mut ok = to.write_all(start.as_bytes()).await.is_ok();
+            while ok {
+                tokio::time::sleep(BETWEEN_BYTES).await;
+                ok = to.write_all(b"a").await.is_ok();
+            }
+            // The answer may still be on its way.
+            std::future::pending::<()>().await;
+        };
+        tokio::select! { () = reading => {}, () = writing => {} }
+        received
+    };
+    let (ended, took) = timed(tokio::time::timeout(PATIENCE, exchange)).await;
+    (took, ended.unwrap_or_else(|_| panic!("{listener:?} is still open after {PATIENCE:?}: {start:?}")))
+}

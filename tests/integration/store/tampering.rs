@@ -1,0 +1,165 @@
+//! Who can write in Redis and has no key: what whole pods make of records that were swapped, cut, put under another
+//! name or put back, and of notices that nobody of ours sent.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use vestibule::principals::PROVEN_FOR;
+
+use super::PREFIX;
+use super::steps::DEADLINE;
+use crate::accounts::{Resident, Village};
+use crate::keys::{self, Made, call, make};
+use crate::support::resp::Reply;
+use crate::support::wait::until;
+
+type Written = BTreeMap<String, Vec<u8>>;
+
+/// The pod that is started anew where it should have nothing cached.
+const FRESH: usize = 2;
+
+struct House {
+    village: Village,
+    admin: Resident,
+    ada: Resident,
+    key: Made,
+}
+
+impl House {
+    async fn new() -> Self {
+        let village = Village::new().await;
+        let admin = village.resident("root@example.com", "proxy_admin").await;
+        let ada = village.resident("ada@example.com", "internal_user").await;
+        let key = make(village.pod(0), ada.by(), serde_json::json!({})).await;
+        make(village.pod(0), admin.by(), serde_json::json!({})).await;
+        Self { village, admin, ada, key }
+    }
+
+    /// What a pod that has nothing cached says to ada's session and to her key.
+    async fn seen_afresh(&mut self) -> (u16, u16) {
+        self.village.site.restart(FRESH).await;
+        (self.village.site.status(FRESH, &self.ada.cookie).await, keys::status(self.village.pod(FRESH), &self.key.key).await)
+    }
+
+    /// What an administrator does to ada.
+    async fn administer(&self, method: Method, what: &str) {
+        let path = format!("/vestibule/api/people/{}{what}", self.ada.id);
+        let body = (method == Method::POST).then(|| serde_json::json!({}));
+        let reply = call(self.village.pod(0), self.admin.by(), method, &path, body).await;
+        assert_eq!(reply.status(), 200, "{reply:?}");
+    }
+
+    /// Every record of these kinds, by its name.
+    async fn written(&self, kinds: &[&str]) -> Written {
+        let mut written = Written::new();
+        for number in self.village.redis.primaries().await {
+            let node = &self.village.redis.nodes[number];
+            for name in node.keys().await {
+                let name = String::from_utf8(name).expect("our keys are text");
+                let kind = name.strip_prefix(PREFIX).and_then(|rest| rest.split(':').nth(1));
+                if kind.is_some_and(|kind| kinds.contains(&kind)) {
+                    let value = node.call(&["GET", &name]).await.bytes();
+                    written.insert(name, value);
+                }
+            }
+        }
+        assert!(written.len() >= 2, "{kinds:?}: {written:?}");
+        written
+    }
+
+    async fn write(&self, written: &Written) {
+        for (name, value) in written {
+            let node = &self.village.redis.nodes[self.village.redis.owner_of(name).await];
+            let reply = node.call_bytes(&[b"SET", name.as_bytes(), value]).await;
+            assert_eq!(reply, Reply::Bytes(b"OK".to_vec()));
+        }
+    }
+}
+
+/// Each record under the next one's name.
+fn swapped(written: &Written) -> Written {
+    let values = written.values().cycle().skip(1).cloned();
+    written.keys().cloned().zip(values).collect()
+}
+
+fn cut(written: &Written) -> Written {
+    written.iter().map(|(name, value)| (name.clone(), value[..value.len() / 2].to_vec())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn swapped_and_cut_records_are_nobodys_and_never_taken_for_absent() {
+    let mut house = House::new().await;
+    // The kinds, and whether the session and the key are read by them.
+    let kinds: [(&[&str], bool, bool); 4] =
+        [(&["session"], true, false), (&["user"], true, true), (&["key"], false, true), (&["key_secret"], false, true)];
+    for alter in [swapped, cut] {
+        for (kinds, of_session, of_key) in kinds {
+            let before = house.written(kinds).await;
+            house.write(&alter(&before)).await;
+            let expected = [of_session, of_key].map(|read| if read { 503 } else { 200 });
+            assert_eq!(house.seen_afresh().await, expected.into(), "{kinds:?}");
+            house.write(&before).await;
+        }
+    }
+    assert_eq!(house.seen_afresh().await, (200, 200));
+    let all = house.written(&["session", "user", "key", "key_secret"]).await;
+    house.write(&swapped(&all)).await;
+    assert_eq!(house.seen_afresh().await, (503, 503), "each under a name of another kind too");
+}
+
+/// What docs/store.md says can be done, and what it doesn't.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_put_back_undoes_what_was_written_in_it_and_nothing_else() {
+    let mut house = House::new().await;
+    let alice = house.village.site.sign_in(0).await;
+    let session = house.written(&["session"]).await;
+    house.village.site.sign_out(0, &alice).await;
+    house.write(&session).await;
+    house.village.site.restart(FRESH).await;
+    assert_eq!(house.village.site.status(FRESH, &alice.cookie).await, 200, "a sign-out is undone");
+
+    let key = house.written(&["key", "key_secret"]).await;
+    assert_eq!(keys::revoke(house.village.pod(0), house.ada.by(), &house.key.id).await.status(), 200);
+    assert_eq!(house.seen_afresh().await, (200, 401));
+    house.write(&key).await;
+    assert_eq!(house.seen_afresh().await, (200, 200), "a revocation is undone");
+
+    let (session, user) = (house.written(&["session"]).await, house.written(&["user"]).await);
+    house.administer(Method::DELETE, "/sessions").await;
+    house.write(&session).await;
+    assert_eq!(house.seen_afresh().await, (401, 200), "her own record still says that all sessions have ended");
+    house.write(&user).await;
+    assert_eq!(house.seen_afresh().await, (200, 200), "with it, that is undone too");
+
+    let (hers, user) = (house.written(&["session", "key", "key_secret"]).await, house.written(&["user"]).await);
+    house.administer(Method::POST, "/disable").await;
+    house.write(&hers).await;
+    let seen = house.seen_afresh().await;
+    assert!(seen.0 != 200 && seen.1 != 200, "her own record still says that she is disabled: {seen:?}");
+    house.write(&user).await;
+    assert_eq!(house.seen_afresh().await, (200, 200), "with it, that is undone too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_notices_end_no_session_and_hide_no_revocation() {
+    let house = House::new().await;
+    let site = &house.village.site;
+    let node = &house.village.redis.nodes[house.village.redis.primaries().await[0]];
+    let unreadable = async |pod| site.notices(pod, "unreadable").await;
+    let before = [unreadable(0).await, unreadable(1).await, unreadable(2).await];
+    for shard in 0..64 {
+        let token = vestibule::store::Token::random();
+        for body in ["", "forged", "{\"dropped\": []}"] {
+            let message = format!("{shard}:{token}:9{shard}:{token}:{body}");
+            node.call(&["PUBLISH", &format!("{PREFIX}notices"), &message]).await;
+        }
+    }
+    node.call(&["PUBLISH", &format!("{PREFIX}notices"), "no notice at all"]).await;
+    for (pod, before) in before.into_iter().enumerate() {
+        until("the forged notices", DEADLINE, async || (unreadable(pod).await > before).then_some(())).await;
+    }
+    assert_eq!(house.village.passing(&house.ada.cookie).await, 3);
+    house.administer(Method::DELETE, "/sessions").await;
+    let gone = async || (house.village.passing(&house.ada.cookie).await == 0).then_some(());
+    until("her session to end everywhere", PROVEN_FOR * 5, gone).await;
+}

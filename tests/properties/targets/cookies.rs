@@ -1,0 +1,48 @@
+//! The scanner of cookies. Each line of the input is the value of one `Cookie` header.
+
+use std::collections::BTreeSet;
+
+use vestibule::access::{Place, Places};
+use vestibule::check::{Ambiguous, Credential, cookies, cookies_without};
+
+const NAME: &str = "__Host-vestibule";
+
+pub fn holds(input: &[u8]) {
+    let headers: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
+    let found: Vec<&[u8]> = headers.iter().flat_map(|header| cookies(header, NAME)).collect();
+    let slow: Vec<Vec<u8>> = headers.iter().flat_map(|header| slowly(header, NAME)).collect();
+    assert_eq!(found, slow, "{}", input.escape_ascii());
+    the_credential_is_the_one_cookie(&headers, &slow);
+    nothing_is_left_but_the_others(&headers);
+}
+
+/// RFC 6265, section 5.2, over characters of one byte.
+fn slowly(header: &[u8], name: &str) -> Vec<Vec<u8>> {
+    let text: String = header.iter().copied().map(char::from).collect();
+    let blank = |character: char| character.is_ascii_whitespace();
+    let pairs = text.split(';').filter_map(|pair| pair.trim_matches(blank).split_once('='));
+    let bytes = |value: &str| value.chars().map(|character| u8::try_from(character).expect("it was a byte")).collect();
+    pairs.filter(|(known, _)| *known == name).map(|(_, value)| bytes(value)).collect()
+}
+
+fn the_credential_is_the_one_cookie(headers: &[&[u8]], cookies: &[Vec<u8>]) {
+    let credential =
+        Credential::find(Places::ALL, NAME, |place| headers.iter().copied().filter(move |_| place == Place::Session));
+    let distinct: BTreeSet<&Vec<u8>> = cookies.iter().collect();
+    let readable = distinct.iter().all(|value| std::str::from_utf8(value).is_ok());
+    match (distinct.len(), credential) {
+        (0, Ok(Credential::None)) => {}
+        (1, Ok(Credential::Session(cookie))) => assert_eq!(cookie.as_bytes(), cookies[0]),
+        (1, Err(Ambiguous)) => assert!(!readable),
+        (2.., Err(Ambiguous)) => {}
+        (count, credential) => panic!("{count} cookies are taken for {credential:?}"),
+    }
+}
+
+fn nothing_is_left_but_the_others(headers: &[&[u8]]) {
+    let kept = cookies_without(headers.iter().copied(), &[NAME]);
+    assert_eq!(cookies(&kept, NAME).count(), 0, "{}", kept.escape_ascii());
+    assert_eq!(cookies_without(std::iter::once(&kept[..]), &[NAME]), kept, "{}", kept.escape_ascii());
+    let others: Vec<&[u8]> = headers.iter().flat_map(|header| cookies(header, "a")).collect();
+    assert_eq!(cookies(&kept, "a").collect::<Vec<_>>(), others, "{}", kept.escape_ascii());
+}

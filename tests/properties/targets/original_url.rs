@@ -1,0 +1,48 @@
+//! nginx's `X-Original-URL`: what is accepted is all of what was sent, and means to others what it means to us.
+
+use url::{Host, Url};
+use vestibule::check::CheckRequest;
+use vestibule::gateway::nginx::parse_original;
+
+pub fn holds(input: &[u8]) {
+    let parse = || parse_original(std::iter::once(input), std::iter::once(&b"GET"[..]));
+    let Ok(request) = parse() else { return };
+    let text = std::str::from_utf8(input).expect("what is accepted is ASCII");
+    assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'), "{text:?}");
+    it_is_put_together_again(text, &request);
+    others_read_the_same_host(text, &request);
+    assert!(parse_original([input, input].into_iter(), std::iter::once(&b"GET"[..])).is_err());
+}
+
+fn it_is_put_together_again(text: &str, request: &CheckRequest<'_>) {
+    let CheckRequest { method, scheme, host, path, query } = request;
+    let start = format!("{scheme}://{host}");
+    let end = format!("{path}{}", query.map(|query| format!("?{query}")).unwrap_or_default());
+    assert!(text.starts_with(&start) && text.ends_with(&end) && start.len() + end.len() <= text.len(), "{text:?}");
+    let port = &text[start.len()..text.len() - end.len()];
+    assert!(port.is_empty() || port.strip_prefix(':').is_some_and(|digits| digits.parse::<u16>().is_ok()), "{text:?}");
+    assert!(*method == "GET" && path.starts_with('/') && !path.contains('?') && !host.is_empty(), "{text:?}");
+}
+
+/// Where a parser of whole URLs finds a name or an address of version 6. Digits that it takes for one of version 4 in
+/// another notation reach no other server than the name does that nginx was told.
+fn others_read_the_same_host(text: &str, request: &CheckRequest<'_>) {
+    let Ok(read) = Url::parse(text) else { return };
+    assert_eq!((read.username(), read.password()), ("", None), "{text:?}");
+    match read.host() {
+        Some(Host::Domain(name)) => assert!(name.eq_ignore_ascii_case(request.host), "{text:?}: {name}"),
+        Some(Host::Ipv6(address)) => assert_eq!(request.host.trim_matches(['[', ']']).parse(), Ok(address), "{text:?}"),
+        Some(Host::Ipv4(_)) => {
+            assert!(request.host.bytes().all(|byte| byte.is_ascii_hexdigit() || b".xX".contains(&byte)), "{text:?}")
+        }
+        None => panic!("{text:?} has no host for others"),
+    }
+    assert_eq!(
+        read.query(),
+        request
+            .query
+            .map(|query| Url::parse(&format!("http://a/?{query}")).expect("a URL").query().unwrap_or("").to_owned())
+            .as_deref(),
+        "{text:?}"
+    );
+}

@@ -1,0 +1,43 @@
+//! The role map: a document is compiled or refused with a reason, and what is compiled agrees with trying every rule.
+
+use std::sync::LazyLock;
+
+use serde_json::json;
+use vestibule::principal::IdentityClaims;
+use vestibule::roles::RoleMap;
+
+static PEOPLE: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
+    let claims = json!({
+        "groups": ["/engineering/tools", "/teams/research", "a,b", "", 7, null],
+        "resource_access": {"litellm": {"roles": ["llm-admin-1"]}},
+        "email": "ada@example.com",
+        "department": "Research and development",
+    });
+    let claims = claims.as_object().expect("it is an object").clone();
+    ["corp", "partner"].map(|provider| IdentityClaims {
+        provider: provider.to_owned(),
+        issuer: format!("https://{provider}.example.com"),
+        subject: "ada".to_owned(),
+        id_token: claims.clone(),
+        access_token: (provider == "corp").then(|| claims.clone()),
+        userinfo: None,
+    })
+});
+
+pub fn holds(input: &[u8]) {
+    let text = String::from_utf8_lossy(input);
+    let map = match RoleMap::parse(&text) {
+        Ok(map) => map,
+        Err(error) => return assert!(!error.to_string().trim().is_empty(), "{text:?}"),
+    };
+    let again = RoleMap::parse(&text).expect("what was read once is read again");
+    assert_eq!(again.rule_count(), map.rule_count());
+    for people in [&PEOPLE[..], &PEOPLE[..1], &PEOPLE[1..], &[]] {
+        let grant = map.judge(people);
+        assert_eq!(grant, again.judge(people), "{text:?}");
+        if grant.missing_source.is_none() {
+            assert_eq!(grant, map.judge_by_trying(people), "{text:?}");
+        }
+        assert!(grant.role.is_none_or(|role| map.role(role.as_str()).is_some()), "{text:?} gives a role that it doesn't have");
+    }
+}
