@@ -23,7 +23,7 @@ use fred::{
     types::{ClusterHash, CustomCommand, config::Options},
 };
 use futures::future::join_all;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, task::JoinHandle};
 
 use super::{
     Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
@@ -62,6 +62,7 @@ pub struct RedisStore {
     commands: Client,
     /// WAIT blocks the connection that it is sent on, so revocations have their own.
     revocations: Client,
+    tasks: [JoinHandle<()>; 2],
     bus: bus::Bus,
     prefix: String,
     channel: String,
@@ -87,11 +88,11 @@ impl RedisStore {
         let revocations = connection.client()?;
         let channel = format!("{}notices", connection.prefix);
         let bus = bus::Bus::start(connection.client()?, channel.clone());
-        commands.connect();
-        revocations.connect();
+        let tasks = [&commands, &revocations].map(connect::keep_connected);
         Ok(Self {
             commands,
             revocations,
+            tasks,
             bus,
             prefix: connection.prefix.clone(),
             channel,
@@ -113,6 +114,9 @@ impl RedisStore {
         format!("{}{name}", self.prefix)
     }
 
+    /// One attempt, so that fred follows no redirection to a slot that is being moved: it would take the reply of
+    /// another command for that to its ASKING, and hand all that follow to the wrong callers. Now it gives up its
+    /// connections instead, which [`connect::keep_connected`] makes anew.
     fn options(&self) -> Options {
         Options { max_attempts: Some(1), fail_fast: true, timeout: Some(self.command_timeout), ..Options::default() }
     }
@@ -347,6 +351,7 @@ impl Store for RedisStore {
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             for client in [self.commands.clone(), self.revocations.clone()] {
                 runtime.spawn(async move { client.quit().await });
@@ -407,10 +412,12 @@ fn written_by_nobody() -> Versioned {
 
 /// Only what the client itself never sent, and what a server refused before running it, surely did not run.
 fn failed(error: &Error) -> Failed {
-    const REFUSED: [&str; 8] = ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "NOPERM"];
+    const REFUSED: [&str; 9] =
+        ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM"];
     let refused = REFUSED.iter().any(|code| error.details().starts_with(code));
     match error.kind() {
-        ErrorKind::Canceled | ErrorKind::Backpressure => Failed::Unavailable(Unavailable(describe(error))),
+        // The last is a slot that is being moved.
+        ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing => Failed::Unavailable(Unavailable(describe(error))),
         _ if refused => Failed::Unavailable(Unavailable(describe(error))),
         _ => Failed::Unknown(describe(error)),
     }

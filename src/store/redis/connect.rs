@@ -12,7 +12,12 @@ use fred::{
     },
 };
 
+use tokio::task::JoinHandle;
+
 use crate::secret::SecretCell;
+
+/// Between a client that fred has given up and the next.
+const BEFORE_ANOTHER: Duration = Duration::from_millis(50);
 
 /// Everything that a client needs to know.
 #[derive(Clone)]
@@ -137,6 +142,21 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("topology", &self.topology).field("hosts", &self.hosts).finish_non_exhaustive()
     }
+}
+
+/// Connects the client, and again should fred give up its task: from then on every command would time out.
+pub(super) fn keep_connected(client: &Client) -> JoinHandle<()> {
+    let client = client.clone();
+    tokio::spawn(async move {
+        loop {
+            match client.connect().await {
+                Ok(Err(error)) => tracing::warn!(%error, "the store's client has given up; connecting afresh"),
+                // It was asked to quit.
+                Ok(Ok(())) | Err(_) => return,
+            }
+            tokio::time::sleep(BEFORE_ANOTHER).await;
+        }
+    })
 }
 
 /// Every primary of a cluster; one `None` where there is only one server to talk to.
