@@ -23,8 +23,9 @@ use fred::{
     types::{ClusterHash, CustomCommand, config::Options},
 };
 use futures::future::join_all;
-use tokio::{sync::broadcast, task::JoinHandle};
+use tokio::sync::broadcast;
 
+use self::connect::LastingClient;
 use super::{
     Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
     Spent, Store, Ttl, Unavailable, Urgency, Versioned,
@@ -59,10 +60,9 @@ const STALLED_AFTER: u32 = 3;
 const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 
 pub struct RedisStore {
-    commands: Client,
+    commands: LastingClient,
     /// WAIT blocks the connection that it is sent on, so revocations have their own.
-    revocations: Client,
-    tasks: [JoinHandle<()>; 2],
+    revocations: LastingClient,
     bus: bus::Bus,
     prefix: String,
     channel: String,
@@ -84,15 +84,11 @@ struct Rests {
 impl RedisStore {
     /// Begins to connect, and goes on trying for as long as it lives. Nothing is awaited here.
     pub fn start(connection: &Connection, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let commands = connection.client()?;
-        let revocations = connection.client()?;
         let channel = format!("{}notices", connection.prefix);
         let bus = bus::Bus::start(connection.client()?, channel.clone());
-        let tasks = [&commands, &revocations].map(connect::keep_connected);
         Ok(Self {
-            commands,
-            revocations,
-            tasks,
+            commands: LastingClient::start(connection)?,
+            revocations: LastingClient::start(connection)?,
             bus,
             prefix: connection.prefix.clone(),
             channel,
@@ -107,7 +103,7 @@ impl RedisStore {
 
     /// What in the servers' configuration could lose records, as far as they tell.
     pub async fn hazards(&self) -> Vec<Hazard> {
-        hazards::look(&self.commands).await
+        hazards::look(&self.commands.now()).await
     }
 
     fn name(&self, name: &str) -> String {
@@ -116,22 +112,25 @@ impl RedisStore {
 
     /// One attempt, so that fred follows no redirection to a slot that is being moved: it would take the reply of
     /// another command for that to its ASKING, and hand all that follow to the wrong callers. Now it gives up its
-    /// connections instead, which [`connect::keep_connected`] makes anew.
+    /// connections instead, and a [`LastingClient`] makes them anew.
     fn options(&self) -> Options {
         Options { max_attempts: Some(1), fail_fast: true, timeout: Some(self.command_timeout), ..Options::default() }
     }
 
     fn client(&self) -> WithOptions<Client> {
-        self.commands.with_options(&self.options())
+        self.commands.now().with_options(&self.options())
     }
 
     /// Reads, again after a moment when the connection failed: a primary that hands over closes it or
     /// sends us elsewhere, and a read may be repeated.
-    async fn read<T, F: Future<Output = Result<T, Error>>>(&self, read: impl Fn() -> F) -> Result<T, Unavailable> {
+    async fn read<T, F>(&self, options: &Options, read: impl Fn(WithOptions<Client>) -> F) -> Result<T, Unavailable>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let mut last = String::new();
         for pause in READ_TRIES {
             rest(pause).await;
-            match self.noted(read().await) {
+            match self.noted(read(self.commands.now().with_options(options)).await) {
                 Ok(value) => return Ok(value),
                 Err(error) if *error.kind() == ErrorKind::Timeout => return Err(Unavailable(describe(&error))),
                 Err(error) => last = describe(&error),
@@ -169,7 +168,7 @@ impl RedisStore {
     }
 
     async fn evaluate_and_wait(&self, slot: ClusterHash, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
-        let pipeline = self.revocations.pipeline();
+        let pipeline = self.revocations.now().pipeline();
         let mut options = self.options();
         options.timeout = Some(self.command_timeout + REPLICA_WAIT);
         let queue = pipeline.with_options(&options);
@@ -231,9 +230,16 @@ impl RedisStore {
         self.name(&format!("{{{}}}:sequence", shard.number()))
     }
 
+    async fn value<T: FromValue>(&self, name: String) -> Result<T, Unavailable> {
+        let get = |client: WithOptions<Client>| {
+            let name = name.clone();
+            async move { client.get(name).await }
+        };
+        self.read(&self.options(), get).await
+    }
+
     async fn sequence(&self, shard: Shard) -> Result<Sequence, Unavailable> {
-        let (name, client) = (self.sequence_name(shard), self.client());
-        match self.read(|| client.get::<Option<String>, _>(name.clone())).await? {
+        match self.value::<Option<String>>(self.sequence_name(shard)).await? {
             None => Ok(Sequence::default()),
             Some(text) => Sequence::parse(&text).ok_or_else(|| Unavailable("a shard's sequence is malformed".into())),
         }
@@ -260,7 +266,7 @@ impl RedisStore {
         }
         rests.reconnect = Some(now + RECONNECT_PAUSE);
         tracing::warn!("the store has stopped answering; connecting afresh");
-        for client in [self.commands.clone(), self.revocations.clone()] {
+        for client in [self.commands.now(), self.revocations.now()] {
             tokio::spawn(async move { client.force_reconnection().await });
         }
         self.bus.reconnect();
@@ -274,9 +280,7 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
-        let name = self.name(&key.name());
-        let client = self.client();
-        let found: Option<Bytes> = self.read(|| client.get(name.clone())).await?;
+        let found: Option<Bytes> = self.value(self.name(&key.name())).await?;
         Ok(found.map(|value| parse_value(&value).unwrap_or_else(written_by_nobody)))
     }
 
@@ -299,8 +303,11 @@ impl Store for RedisStore {
         let name = self.name(&index.name());
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let client = self.client();
-        self.read(|| client.zrangebylex(name.clone(), from.clone(), "+", Some((0, limit)))).await
+        let list = |client: WithOptions<Client>| {
+            let (name, from) = (name.clone(), from.clone());
+            async move { client.zrangebylex(name, from, "+", Some((0, limit))).await }
+        };
+        self.read(&self.options(), list).await
     }
 
     async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
@@ -317,14 +324,16 @@ impl Store for RedisStore {
     }
 
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
-        let nodes = connect::primaries(&self.commands);
+        let nodes = connect::primaries(&self.commands.now());
         let Some(node) = nodes.get(cursor.node) else { return Ok(ScanPage { keys: Vec::new(), next: None }) };
         let options = Options { cluster_node: node.clone(), ..self.options() };
         let position = if cursor.position.is_empty() { "0".to_owned() } else { cursor.position };
         let pattern = self.name(&format!("{{*}}:{}:*", kind.label()));
-        let client = self.commands.with_options(&options);
-        let (position, names): (String, Vec<String>) =
-            self.read(|| client.scan_page(position.clone(), pattern.clone(), Some(500), None)).await?;
+        let scan = |client: WithOptions<Client>| {
+            let (position, pattern) = (position.clone(), pattern.clone());
+            async move { client.scan_page(position, pattern, Some(500), None).await }
+        };
+        let (position, names): (String, Vec<String>) = self.read(&options, scan).await?;
         let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
         let next = match position.as_str() {
             "0" => Cursor { node: cursor.node + 1, position: String::new() },
@@ -345,17 +354,6 @@ impl Store for RedisStore {
         self.bus.subscribed().await;
         while self.sequences().await.iter().any(Result::is_err) {
             tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-impl Drop for RedisStore {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            for client in [self.commands.clone(), self.revocations.clone()] {
-                runtime.spawn(async move { client.quit().await });
-            }
         }
     }
 }

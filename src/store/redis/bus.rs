@@ -14,7 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::connect::{keep_connected, primaries};
+use super::connect::primaries;
 use crate::store::{Notice, Sequence, Shard, Token};
 
 const NOTICES_KEPT: usize = 16_384;
@@ -25,7 +25,7 @@ pub(super) struct Bus {
     notices: broadcast::Sender<Notice>,
     again: Arc<Notify>,
     subscribed: watch::Receiver<bool>,
-    tasks: [JoinHandle<()>; 4],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl Bus {
@@ -37,8 +37,8 @@ impl Bus {
         let forward = forward(client.message_rx(), channel.clone(), notices.clone());
         let events = wake_on_change(client.reconnect_rx(), client.cluster_change_rx(), Arc::clone(&again));
         let subscribe = keep_subscribed(client.clone(), channel, Arc::clone(&again), tell);
-        let connected = keep_connected(&client);
-        let tasks = [tokio::spawn(forward), tokio::spawn(events), tokio::spawn(subscribe), connected];
+        client.connect();
+        let tasks = [tokio::spawn(forward), tokio::spawn(events), tokio::spawn(subscribe)];
         Self { client, notices, again, subscribed, tasks }
     }
 

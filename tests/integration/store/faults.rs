@@ -170,6 +170,8 @@ async fn slots_that_move_to_another_primary_while_they_are_used_are_found_there(
     within("the store to be ready", store.ready()).await;
     let workers = Workers::start(&store).await;
     workers.until_each_has_done(20).await;
+    // As pods do: what waits for its turn when the connections are given up must not hold back what comes later.
+    let rounds = tokio::spawn(rounds(Arc::clone(&store)));
     let (moved, took) = timed(redis.reshard()).await;
     let ((), went_on) = timed(workers.until_each_has_done(50)).await;
 
@@ -183,6 +185,11 @@ async fn slots_that_move_to_another_primary_while_they_are_used_are_found_there(
     );
     eprintln!("{} tries failed, such as {:?}", failures.len(), failures.first());
     assert!(worked.iter().all(|worked| worked.lost == 0 && worked.end.number == worked.start.number + worked.done));
+    rounds.abort();
+    for _ in 0..20 {
+        assert!(store.sequences().await.iter().all(Result::is_ok), "commands are held back");
+        put(&store, &fresh(Kind::User), b"gone on").await;
+    }
     hears_all_shards(&store).await;
 }
 
@@ -206,6 +213,12 @@ async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_hangs() {
     redis.wait_for_failover(old).await;
     let ((), took) = timed(works_again(&store)).await;
     eprintln!("{took:?} after the failover");
+}
+
+async fn rounds(store: Arc<dyn Store>) {
+    loop {
+        store.sequences().await;
+    }
 }
 
 /// Reads a record without end: it is there or nobody can say, and never absent.
