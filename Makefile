@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint test bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint test soak bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 
 help: ## list the targets
@@ -28,6 +28,9 @@ test: peers llm cluster lint ## everything that must hold before a change lands
 	@$(MAKE) --no-print-directory test-readme
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
+
+soak: peers ## faults under load at full size, some 40 minutes; `make test` runs a tenth
+	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture soak::
 
 bench: peers ## measure against baselines of the same run
 	@PEERS_OF_BENCH=1 tests/peers/install.sh

@@ -15,6 +15,7 @@ mod logout;
 mod nginx;
 mod roles;
 mod shared;
+mod soak;
 mod store;
 mod support;
 mod tokens;
