@@ -29,7 +29,7 @@ test: peers llm cluster lint ## everything that must hold before a change lands
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
 
-soak: peers ## faults under load at full size, some 40 minutes; `make test` runs a tenth
+soak: peers ## faults under load at full size, some 25 minutes; `make test` runs a tenth
 	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture soak::
 
 bench: peers ## measure against baselines of the same run
