@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint test fuzz bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint test soak fuzz bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 TARGET ?= return_to
 FUZZ_SECONDS ?= 60
@@ -30,6 +30,9 @@ test: peers llm cluster lint ## everything that must hold before a change lands
 	@$(MAKE) --no-print-directory test-readme
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
+
+soak: peers ## faults under load at full size, some 25 minutes; `make test` runs a tenth
+	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture soak::
 
 fuzz: ## give one target of tests/properties to libFuzzer: TARGET=return_to FUZZ_SECONDS=60; needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo "fuzz: run 'cargo install --locked cargo-fuzz' first" >&2; exit 1; }

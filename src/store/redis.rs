@@ -25,6 +25,7 @@ use fred::{
 use futures::future::join_all;
 use tokio::sync::broadcast;
 
+use self::connect::LastingClient;
 use super::{
     Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
     Spent, Store, Ttl, Unavailable, Urgency, Versioned,
@@ -54,17 +55,14 @@ const REPLICA_WAIT: Duration = Duration::from_millis(100);
 /// How long waiting is left out after no replica answered.
 const REPLICA_PAUSE: Duration = Duration::from_secs(10);
 
-/// Of a client that only sends commands: nobody listens to its events but while it connects.
-const EVENTS_KEPT: usize = 32;
-
 /// So many time-outs in a row mean a connection that will not come back by itself.
 const STALLED_AFTER: u32 = 3;
 const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 
 pub struct RedisStore {
-    commands: Client,
+    commands: LastingClient,
     /// WAIT blocks the connection that it is sent on, so revocations have their own.
-    revocations: Client,
+    revocations: LastingClient,
     bus: bus::Bus,
     prefix: String,
     channel: String,
@@ -86,15 +84,11 @@ struct Rests {
 impl RedisStore {
     /// Begins to connect, and goes on trying for as long as it lives. Nothing is awaited here.
     pub fn start(connection: &Connection, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let commands = connection.client(EVENTS_KEPT)?;
-        let revocations = connection.client(EVENTS_KEPT)?;
         let channel = format!("{}notices", connection.prefix);
         let bus = bus::Bus::start(connection.client(bus::NOTICES_KEPT)?, channel.clone());
-        commands.connect();
-        revocations.connect();
         Ok(Self {
-            commands,
-            revocations,
+            commands: LastingClient::start(connection)?,
+            revocations: LastingClient::start(connection)?,
             bus,
             prefix: connection.prefix.clone(),
             channel,
@@ -109,28 +103,34 @@ impl RedisStore {
 
     /// What in the servers' configuration could lose records, as far as they tell.
     pub async fn hazards(&self) -> Vec<Hazard> {
-        hazards::look(&self.commands).await
+        hazards::look(&self.commands.now()).await
     }
 
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
+    /// One attempt, so that fred follows no redirection to a slot that is being moved: it would take the reply of
+    /// another command for that to its ASKING, and hand all that follow to the wrong callers. Now it gives up its
+    /// connections instead, and a [`LastingClient`] makes them anew.
     fn options(&self) -> Options {
         Options { max_attempts: Some(1), fail_fast: true, timeout: Some(self.command_timeout), ..Options::default() }
     }
 
     fn client(&self) -> WithOptions<Client> {
-        self.commands.with_options(&self.options())
+        self.commands.now().with_options(&self.options())
     }
 
     /// Reads, again after a moment when the connection failed: a primary that hands over closes it or
     /// sends us elsewhere, and a read may be repeated.
-    async fn read<T, F: Future<Output = Result<T, Error>>>(&self, read: impl Fn() -> F) -> Result<T, Unavailable> {
+    async fn read<T, F>(&self, options: &Options, read: impl Fn(WithOptions<Client>) -> F) -> Result<T, Unavailable>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
         let mut last = String::new();
         for pause in READ_TRIES {
             rest(pause).await;
-            match self.noted(read().await) {
+            match self.noted(read(self.commands.now().with_options(options)).await) {
                 Ok(value) => return Ok(value),
                 Err(error) if *error.kind() == ErrorKind::Timeout => return Err(Unavailable(describe(&error))),
                 Err(error) => last = describe(&error),
@@ -168,7 +168,7 @@ impl RedisStore {
     }
 
     async fn evaluate_and_wait(&self, slot: ClusterHash, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
-        let pipeline = self.revocations.pipeline();
+        let pipeline = self.revocations.now().pipeline();
         let mut options = self.options();
         options.timeout = Some(self.command_timeout + REPLICA_WAIT);
         let queue = pipeline.with_options(&options);
@@ -230,9 +230,16 @@ impl RedisStore {
         self.name(&format!("{{{}}}:sequence", shard.number()))
     }
 
+    async fn value<T: FromValue>(&self, name: String) -> Result<T, Unavailable> {
+        let get = |client: WithOptions<Client>| {
+            let name = name.clone();
+            async move { client.get(name).await }
+        };
+        self.read(&self.options(), get).await
+    }
+
     async fn sequence(&self, shard: Shard) -> Result<Sequence, Unavailable> {
-        let (name, client) = (self.sequence_name(shard), self.client());
-        match self.read(|| client.get::<Option<String>, _>(name.clone())).await? {
+        match self.value::<Option<String>>(self.sequence_name(shard)).await? {
             None => Ok(Sequence::default()),
             Some(text) => Sequence::parse(&text).ok_or_else(|| Unavailable("a shard's sequence is malformed".into())),
         }
@@ -259,7 +266,7 @@ impl RedisStore {
         }
         rests.reconnect = Some(now + RECONNECT_PAUSE);
         tracing::warn!("the store has stopped answering; connecting afresh");
-        for client in [self.commands.clone(), self.revocations.clone()] {
+        for client in [self.commands.now(), self.revocations.now()] {
             tokio::spawn(async move { client.force_reconnection().await });
         }
         self.bus.reconnect();
@@ -273,9 +280,7 @@ impl RedisStore {
 #[async_trait]
 impl Store for RedisStore {
     async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
-        let name = self.name(&key.name());
-        let client = self.client();
-        let found: Option<Bytes> = self.read(|| client.get(name.clone())).await?;
+        let found: Option<Bytes> = self.value(self.name(&key.name())).await?;
         Ok(found.map(|value| parse_value(&value).unwrap_or_else(written_by_nobody)))
     }
 
@@ -298,8 +303,11 @@ impl Store for RedisStore {
         let name = self.name(&index.name());
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let client = self.client();
-        self.read(|| client.zrangebylex(name.clone(), from.clone(), "+", Some((0, limit)))).await
+        let list = |client: WithOptions<Client>| {
+            let (name, from) = (name.clone(), from.clone());
+            async move { client.zrangebylex(name, from, "+", Some((0, limit))).await }
+        };
+        self.read(&self.options(), list).await
     }
 
     async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
@@ -316,14 +324,16 @@ impl Store for RedisStore {
     }
 
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
-        let nodes = connect::primaries(&self.commands);
+        let nodes = connect::primaries(&self.commands.now());
         let Some(node) = nodes.get(cursor.node) else { return Ok(ScanPage { keys: Vec::new(), next: None }) };
         let options = Options { cluster_node: node.clone(), ..self.options() };
         let position = if cursor.position.is_empty() { "0".to_owned() } else { cursor.position };
         let pattern = self.name(&format!("{{*}}:{}:*", kind.label()));
-        let client = self.commands.with_options(&options);
-        let (position, names): (String, Vec<String>) =
-            self.read(|| client.scan_page(position.clone(), pattern.clone(), Some(500), None)).await?;
+        let scan = |client: WithOptions<Client>| {
+            let (position, pattern) = (position.clone(), pattern.clone());
+            async move { client.scan_page(position, pattern, Some(500), None).await }
+        };
+        let (position, names): (String, Vec<String>) = self.read(&options, scan).await?;
         let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
         let next = match position.as_str() {
             "0" => Cursor { node: cursor.node + 1, position: String::new() },
@@ -344,16 +354,6 @@ impl Store for RedisStore {
         self.bus.subscribed().await;
         while self.sequences().await.iter().any(Result::is_err) {
             tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-}
-
-impl Drop for RedisStore {
-    fn drop(&mut self) {
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            for client in [self.commands.clone(), self.revocations.clone()] {
-                runtime.spawn(async move { client.quit().await });
-            }
         }
     }
 }
@@ -410,10 +410,12 @@ fn written_by_nobody() -> Versioned {
 
 /// Only what the client itself never sent, and what a server refused before running it, surely did not run.
 fn failed(error: &Error) -> Failed {
-    const REFUSED: [&str; 8] = ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "NOPERM"];
+    const REFUSED: [&str; 9] =
+        ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM"];
     let refused = REFUSED.iter().any(|code| error.details().starts_with(code));
     match error.kind() {
-        ErrorKind::Canceled | ErrorKind::Backpressure => Failed::Unavailable(Unavailable(describe(error))),
+        // The last is a slot that is being moved.
+        ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing => Failed::Unavailable(Unavailable(describe(error))),
         _ if refused => Failed::Unavailable(Unavailable(describe(error))),
         _ => Failed::Unknown(describe(error)),
     }

@@ -17,6 +17,7 @@ mod nginx;
 mod requests;
 mod roles;
 mod shared;
+mod soak;
 mod store;
 mod support;
 mod tokens;

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use fred::{
     prelude::*,
@@ -12,7 +13,15 @@ use fred::{
     },
 };
 
+use tokio::task::JoinHandle;
+
 use crate::secret::SecretCell;
+
+/// Of a client that only sends commands: nobody listens to its events but while it connects.
+const EVENTS_KEPT: usize = 32;
+
+/// Before another client connects in the place of one that fred has given up.
+const BEFORE_ANOTHER: Duration = Duration::from_millis(50);
 
 /// Everything that a client needs to know.
 #[derive(Clone)]
@@ -131,6 +140,51 @@ impl Connection {
                 ServerConfig::Sentinel { hosts, service_name: service.clone(), username: None, password: None }
             }
         }
+    }
+}
+
+/// A client in whose place another comes when fred has given it up. The same one, connected again, would hold commands
+/// back: its count of those that wait is wrong from then on.
+pub(super) struct LastingClient {
+    current: Arc<ArcSwap<Client>>,
+    task: JoinHandle<()>,
+}
+
+impl LastingClient {
+    /// Begins to connect.
+    pub(super) fn start(connection: &Connection) -> Result<Self, Error> {
+        let current = Arc::new(ArcSwap::from_pointee(connection.client(EVENTS_KEPT)?));
+        let task = tokio::spawn(keep_connected(connection.clone(), Arc::clone(&current)));
+        Ok(Self { current, task })
+    }
+
+    pub(super) fn now(&self) -> Client {
+        Client::clone(&self.current.load())
+    }
+}
+
+impl Drop for LastingClient {
+    fn drop(&mut self) {
+        self.task.abort();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let client = self.now();
+            runtime.spawn(async move { client.quit().await });
+        }
+    }
+}
+
+async fn keep_connected(connection: Connection, current: Arc<ArcSwap<Client>>) {
+    loop {
+        let client = Client::clone(&current.load());
+        // It ends well only when it is asked to.
+        let Ok(Err(error)) = client.connect().await else { return };
+        tracing::warn!(%error, "the store's client has given up; another one connects");
+        // At once, since what is asked of the old one from now on is answered with a time-out.
+        match connection.client(EVENTS_KEPT) {
+            Ok(another) => current.store(Arc::new(another)),
+            Err(error) => tracing::error!(%error, "there is no other client of the store"),
+        }
+        tokio::time::sleep(BEFORE_ANOTHER).await;
     }
 }
 

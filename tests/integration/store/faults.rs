@@ -164,6 +164,36 @@ async fn a_graceful_failover_disturbs_no_commit_and_no_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn slots_that_move_to_another_primary_while_they_are_used_are_found_there() {
+    let redis = Cluster::start().await;
+    let store = start(&connection(&redis.url()));
+    within("the store to be ready", store.ready()).await;
+    let workers = Workers::start(&store).await;
+    workers.until_each_has_done(20).await;
+    // As pods do: what waits for its turn when the connections are given up must not hold back what comes later.
+    let rounds = tokio::spawn(rounds(Arc::clone(&store)));
+    let (moved, took) = timed(redis.reshard()).await;
+    let ((), went_on) = timed(workers.until_each_has_done(50)).await;
+
+    let worked = workers.end().await;
+
+    let failures: Vec<&String> = worked.iter().flat_map(|worked| &worked.failures).collect();
+    let longest = worked.iter().map(|worked| worked.longest).max();
+    eprintln!(
+        "{moved} records moved in {took:?}, and gone on {went_on:?} after; {} commits, the longest took {longest:?}",
+        total(&worked)
+    );
+    eprintln!("{} tries failed, such as {:?}", failures.len(), failures.first());
+    assert!(worked.iter().all(|worked| worked.lost == 0 && worked.end.number == worked.start.number + worked.done));
+    rounds.abort();
+    for _ in 0..20 {
+        assert!(store.sequences().await.iter().all(Result::is_ok), "commands are held back");
+        put(&store, &fresh(Kind::User), b"gone on").await;
+    }
+    hears_all_shards(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_is_killed() {
     let mut redis = Sentinel::start().await;
     let store = start(&hasty_connection(&redis.url()));
@@ -183,6 +213,12 @@ async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_hangs() {
     redis.wait_for_failover(old).await;
     let ((), took) = timed(works_again(&store)).await;
     eprintln!("{took:?} after the failover");
+}
+
+async fn rounds(store: Arc<dyn Store>) {
+    loop {
+        store.sequences().await;
+    }
 }
 
 /// Reads a record without end: it is there or nobody can say, and never absent.

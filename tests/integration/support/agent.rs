@@ -53,6 +53,11 @@ impl Agent {
         self.get_with(url, &[]).await
     }
 
+    /// The same where a connection that fails is no mistake of the test.
+    pub async fn try_get(&self, url: &str) -> Result<Page, reqwest::Error> {
+        self.try_send(self.http.get(url), url, &[]).await
+    }
+
     /// The same with further headers; they replace the agent's own of that name.
     pub async fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Page {
         self.send(self.http.get(url), url, headers).await
@@ -61,6 +66,11 @@ impl Agent {
     /// Sends a form as a click on this page's own button does.
     pub async fn post(&self, url: &str, fields: &[(&str, &str)]) -> Page {
         self.post_with(url, fields, &[("sec-fetch-site", "same-origin")]).await
+    }
+
+    /// The same where a connection that fails is no mistake of the test.
+    pub async fn try_post(&self, url: &str, fields: &[(&str, &str)]) -> Result<Page, reqwest::Error> {
+        self.try_send(self.http.post(url).form(fields), url, &[("sec-fetch-site", "same-origin")]).await
     }
 
     /// The same with headers of the test's choice and no `Sec-Fetch-Site` of our own.
@@ -129,17 +139,26 @@ impl Agent {
         self.jar.lock().expect("no test panics while it holds the jar").clear();
     }
 
-    /// Where the JSON API answers, it is as its document has it.
     async fn send(&self, request: reqwest::RequestBuilder, url: &str, headers: &[(&str, &str)]) -> Page {
+        self.try_send(request, url, headers).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
+    }
+
+    /// Where the JSON API answers, it is as its document has it.
+    async fn try_send(
+        &self,
+        request: reqwest::RequestBuilder,
+        url: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Page, reqwest::Error> {
         let url = Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"));
-        let request = request.headers(self.headers(&url, headers)).build().unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let request = request.headers(self.headers(&url, headers)).build()?;
         let method = request.method().clone();
-        let response = self.http.execute(request).await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let response = self.http.execute(request).await?;
         self.keep_all(&url, response.headers());
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = response.text().await.unwrap_or_else(|error| panic!("{url}: {error:?}"));
+        let body = response.text().await?;
         openapi::answered(method.as_str(), &url[Position::BeforePath..Position::AfterQuery], status, &headers, &body);
-        Page { url, status, headers, body }
+        Ok(Page { url, status, headers, body })
     }
 
     /// The agent's own headers, unless the test gives others, and the test's, repeated ones too.

@@ -46,6 +46,8 @@ enum Traffic {
     #[default]
     Flowing,
     Stalled,
+    /// Of what the server says next a half passes, and then nothing.
+    Halved,
     Refused,
 }
 
@@ -112,6 +114,11 @@ impl FaultProxy {
         self.state.send_modify(|state| state.traffic = Traffic::Stalled);
     }
 
+    /// On every connection the next reply stops half-way, and nothing follows; see [`FaultProxy::resume`].
+    pub fn stop_half_way(&self) {
+        self.state.send_modify(|state| state.traffic = Traffic::Halved);
+    }
+
     /// Ends every connection and refuses new ones until [`FaultProxy::resume`].
     pub fn refuse(&self) {
         self.state.send_modify(|state| {
@@ -126,7 +133,7 @@ impl FaultProxy {
         self.state.receiver_count() <= 1
     }
 
-    /// Ends `stall`, `refuse` and `delay`.
+    /// Ends `stall`, `stop_half_way`, `refuse` and `delay`.
     pub fn resume(&self) {
         self.state.send_modify(|state| {
             state.traffic = Traffic::Flowing;
@@ -248,8 +255,10 @@ impl Wires {
     }
 
     async fn downward(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: watch::Receiver<Seen>) -> Option<()> {
-        let mut pending = Vec::with_capacity(CHUNK);
+        let mut pending = Vec::new();
         loop {
+            // Else a delay would hold back each few bytes by themselves.
+            pending.reserve(CHUNK);
             if from.read_buf(&mut pending).await.ok()? == 0 {
                 return None;
             }
@@ -267,8 +276,18 @@ impl Wires {
                     return None;
                 }
             };
-            to.write_all(&passed).await.ok()?;
+            let (first, rest) = passed.split_at(self.passes_now(passed.len()));
+            to.write_all(first).await.ok()?;
+            if !rest.is_empty() {
+                self.outwait(Traffic::Halved).await?;
+                to.write_all(rest).await.ok()?;
+            }
         }
+    }
+
+    /// How much of a reply of this length.
+    fn passes_now(&self, length: usize) -> usize {
+        if self.state.borrow().traffic == Traffic::Halved { length / 2 } else { length }
     }
 
     /// Takes the complete frames out of `pending`; what is left is the beginning of the next.
@@ -306,10 +325,14 @@ impl Wires {
         wanted.and_then(|at| losses.replies.remove(at)).is_some()
     }
 
-    /// Nothing when the proxy is gone.
     async fn while_stalled(&self) -> Option<()> {
+        self.outwait(Traffic::Stalled).await
+    }
+
+    /// Nothing when the proxy is gone.
+    async fn outwait(&self, traffic: Traffic) -> Option<()> {
         let mut state = self.state.clone();
-        state.wait_for(|state| state.traffic != Traffic::Stalled).await.ok()?;
+        state.wait_for(|state| state.traffic != traffic).await.ok()?;
         Some(())
     }
 

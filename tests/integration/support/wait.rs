@@ -22,6 +22,11 @@ pub async fn within<T>(deadline: Duration, mut probe: impl AsyncFnMut() -> Optio
     tokio::time::timeout(deadline, attempts).await.ok()
 }
 
+/// Lets time pass: for a fault that lasts, and for somebody who waits before they try again.
+pub async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
 /// How long the work took, beside its result: for the figures that a test prints.
 pub async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     let began = tokio::time::Instant::now();

@@ -1,5 +1,6 @@
 //! A cluster of three primaries with a replica each.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::resp::Reply;
@@ -10,6 +11,9 @@ use super::{Dumped, Node};
 const FORMING: Duration = Duration::from_secs(30);
 const PRIMARIES: usize = 3;
 const NODES: usize = 6;
+/// Each node has a name of its own for it.
+const PER_NODE: &str = "per-node";
+const MOVED_AT_ONCE: &str = "100";
 const SLOTS: [(&str, &str); PRIMARIES] = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
 
 pub struct Cluster {
@@ -29,10 +33,20 @@ struct Member {
 
 impl Cluster {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// One that has all its records again after its nodes were killed and started.
+    pub async fn start_persistent() -> Self {
+        Self::start_with(&["--appendonly", "yes", "--appenddirname", PER_NODE]).await
+    }
+
+    /// With further arguments for each node.
+    async fn start_with(further: &[&str]) -> Self {
         let scratch = Scratch::new("cluster");
         let mut nodes = Vec::with_capacity(NODES);
         for index in 0..NODES {
-            nodes.push(start_node(index, &scratch).await);
+            nodes.push(start_node(index, &scratch, further).await);
         }
         let cluster = Self { nodes, _scratch: scratch };
         cluster.form().await;
@@ -79,6 +93,19 @@ impl Cluster {
         index
     }
 
+    /// SIGKILLs all of it.
+    pub fn kill_all(&mut self) {
+        self.nodes.iter_mut().for_each(Node::kill9);
+    }
+
+    /// Starts all of it again, and waits until it is whole.
+    pub async fn restart_all(&mut self) {
+        for node in &mut self.nodes {
+            node.restart().await;
+        }
+        self.wait_ok().await;
+    }
+
     /// Waits until every running node says that the cluster is whole and every replica is linked.
     pub async fn wait_ok(&self) {
         wait::until("the cluster to be whole", FORMING, async || {
@@ -105,6 +132,60 @@ impl Cluster {
             Some(())
         })
         .await;
+    }
+
+    /// The index in `nodes` of a replica that runs.
+    pub async fn a_replica(&self) -> usize {
+        let members = self.view().await;
+        let follows = |node: &Node| members.iter().any(|m| m.port == node.port && m.is_replica());
+        self.nodes.iter().position(follows).expect("each primary has a replica")
+    }
+
+    /// Moves all slots that hold anything from the first primary to the second, key by key and while they are used, as
+    /// `redis-cli --cluster reshard` does; tells how many keys that were.
+    pub async fn reshard(&self) -> usize {
+        let members = self.view().await;
+        let primaries = self.primaries().await;
+        let [from, to] = [0, 1].map(|nth| {
+            let port = self.nodes[primaries[nth]].port;
+            members.iter().find(|member| member.port == port).expect("the view has all primaries")
+        });
+        let mut moved = 0;
+        for slot in occupied_slots(&self.nodes[primaries[0]]).await {
+            moved += self.move_slot(slot, from, to).await;
+        }
+        moved
+    }
+
+    async fn move_slot(&self, slot: u16, from: &Member, to: &Member) -> usize {
+        let slot = slot.to_string();
+        let [source, target] = [from, to].map(|member| self.node_at(member.port));
+        target.call(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from.id]).await;
+        source.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to.id]).await;
+        let mut moved = 0;
+        loop {
+            let keys = source.call(&["CLUSTER", "GETKEYSINSLOT", &slot, MOVED_AT_ONCE]).await.array();
+            if keys.is_empty() {
+                break;
+            }
+            moved += keys.len();
+            let port = to.port.to_string();
+            let mut migrate =
+                ["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"].map(|word| word.as_bytes().to_vec()).to_vec();
+            migrate.extend(keys.into_iter().map(Reply::bytes));
+            let migrate: Vec<&[u8]> = migrate.iter().map(Vec::as_slice).collect();
+            let reply = source.call_bytes(&migrate).await;
+            assert!(!matches!(reply, Reply::Error(_)), "slot {slot}: {reply:?}");
+        }
+        // Both first, then everybody: a node that learns of it from the bus alone redirects a while longer.
+        for node in [target, source].into_iter().chain(self.primaries().await.into_iter().map(|index| &self.nodes[index])) {
+            node.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &to.id]).await;
+        }
+        moved
+    }
+
+    fn node_at(&self, port: u16) -> &Node {
+        self.nodes.iter().find(|node| node.port == port).expect("the cluster has no others")
     }
 
     /// Every key of every primary with its value.
@@ -181,6 +262,10 @@ impl Member {
         self.flags.contains("master") && !self.flags.contains("fail")
     }
 
+    fn is_replica(&self) -> bool {
+        self.flags.contains("slave") && !self.flags.contains("fail")
+    }
+
     fn has_slot(&self, slot: u16) -> bool {
         self.slots.iter().any(|(first, last)| (*first..=*last).contains(&slot))
     }
@@ -191,7 +276,7 @@ fn parse_range(word: &str) -> Option<(u16, u16)> {
     Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-async fn start_node(index: usize, scratch: &Scratch) -> Node {
+async fn start_node(index: usize, scratch: &Scratch, further: &[&str]) -> Node {
     let name = format!("node-{index}");
     let bus = ports::free().to_string();
     let config_file = format!("{name}.nodes");
@@ -202,7 +287,8 @@ async fn start_node(index: usize, scratch: &Scratch) -> Node {
         ["--cluster-port", &bus],
         ["--cluster-announce-bus-port", &bus],
     ];
-    let arguments = arguments.concat().iter().map(ToString::to_string).collect();
+    let further = further.iter().map(|word| word.replace(PER_NODE, &format!("{name}.aof")));
+    let arguments = arguments.concat().iter().map(ToString::to_string).chain(further).collect();
     Node::start(&name, ports::free(), scratch.path(), arguments).await
 }
 
@@ -216,6 +302,15 @@ async fn members(node: &Node) -> Option<Vec<Member>> {
         return None;
     };
     Some(String::from_utf8_lossy(&text).lines().filter_map(Member::parse).collect())
+}
+
+async fn occupied_slots(node: &Node) -> BTreeSet<u16> {
+    let mut slots = BTreeSet::new();
+    for key in node.keys().await {
+        let slot = node.call_bytes(&[b"CLUSTER", b"KEYSLOT", &key]).await.text();
+        slots.insert(slot.parse().expect("a slot is a small number"));
+    }
+    slots
 }
 
 async fn is_ok(node: &Node) -> Option<bool> {

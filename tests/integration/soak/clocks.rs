@@ -1,0 +1,65 @@
+//! Pods whose clocks are off, one ahead and one behind: nobody is logged out, and what has ended has ended.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, fmt::rfc2822};
+use reqwest::header::DATE;
+use vestibule::clock::{Clock, SystemClock};
+
+use super::Size;
+use super::ledger::Ledger;
+use super::load::Load;
+use super::world::World;
+use crate::support::pod::Pod;
+use crate::support::redis::{Options, Standalone};
+
+const LOGINS: usize = 600;
+const OFF_BY: i64 = 90;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clocks_that_are_90_seconds_off_log_nobody_out_and_let_nobody_in() {
+    let redis = Standalone::start(Options::default()).await;
+    let library = faketime();
+    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
+        let off_by = match pod.name.as_str() {
+            "pod-1" => format!("+{OFF_BY}s"),
+            "pod-2" => format!("-{OFF_BY}s"),
+            _ => return,
+        };
+        let variables = [
+            ("LD_PRELOAD", library.display().to_string()),
+            ("FAKETIME", off_by),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ];
+        pod.environment.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+    })
+    .await;
+    for (pod, expected) in world.pods.iter().zip([0, OFF_BY, -OFF_BY]) {
+        let off_by = off_by(&world.http, pod).await;
+        assert!((off_by.as_secs() - expected).abs() <= 5, "{off_by:?} in the place of {expected} s");
+    }
+    let ledger = Arc::new(Ledger::new("clocks 90 s ahead and 90 s behind"));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(Size::wanted().of(LOGINS)).await;
+    load.end().await;
+    world.tell().await;
+    assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
+    ledger.settle();
+}
+
+/// By what it writes as the date of an answer.
+async fn off_by(http: &reqwest::Client, pod: &Pod) -> SignedDuration {
+    let answer = http.get(pod.check("/auth/nginx")).send().await.expect("the pod answers");
+    let date = answer.headers()[DATE].to_str().expect("a date is ASCII");
+    let date = rfc2822::DateTimeParser::new().parse_timestamp(date).expect("HTTP's dates are such");
+    date.duration_since(SystemClock.now())
+}
+
+/// Debian's `faketime`; other systems have it elsewhere.
+fn faketime() -> PathBuf {
+    let directories = std::fs::read_dir("/usr/lib").expect("there is /usr/lib").flatten().map(|entry| entry.path());
+    let files = directories.map(|directory| directory.join("faketime/libfaketimeMT.so.1"));
+    files.into_iter().find(|file| file.exists()).expect("libfaketime is missing: run `make peers`")
+}

@@ -1,0 +1,103 @@
+//! A key ring that is rotated while pods are used, and reaches them one after another; and a key that is taken away too early.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Size;
+use super::ledger::Ledger;
+use super::load::Load;
+use super::visitor::Visitor;
+use super::world::{PATIENCE, Resident, World};
+use crate::support::pod::{Pod, key_ring, random_key};
+use crate::support::redis::Cluster;
+use crate::support::wait::{pass, until};
+
+const LOGINS: usize = 600;
+/// The first key of a ring seals once a process has had it for so long.
+const SEALS_AFTER: Duration = Duration::from_secs(180);
+const READ_AGAIN: &str = "the key ring was read again";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
+    let size = Size::wanted();
+    let (apart, share) = (size.lasting(Duration::from_secs(60), Duration::from_secs(2)), size.of(LOGINS) / 4);
+    let (old, new) = (random_key(), random_key());
+    let rings = [(); 3].map(|()| key_ring());
+    rings.iter().for_each(|(_, file)| write(file, &[&old]));
+    let redis = Cluster::start().await;
+    let mut world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
+        let number: usize = pod.name["pod-".len()..].parse().expect("pods are numbered");
+        pod.key_ring_file = Some(rings[number].1.clone());
+    })
+    .await;
+    let ledger = Arc::new(Ledger::new("a key ring rotated while it is used"));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(share).await;
+    for (number, (_, file)) in rings.iter().enumerate() {
+        ledger.phase(&format!("pod {number} has the new key"));
+        write(file, &[&new, &old]);
+        until_logged(&world.pods[number], READ_AGAIN, 1).await;
+        pass(apart).await;
+    }
+    load.go_on_for(share).await;
+    if size == Size::Full {
+        ledger.phase("the new key seals");
+        pass(SEALS_AFTER).await;
+        load.go_on_for(share).await;
+    }
+    ledger.phase("a pod started with the new ring");
+    world.pods[0].restart().await;
+    load.go_on_for(share).await;
+    load.end().await;
+    world.tell().await;
+    assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
+    ledger.settle();
+
+    rings.iter().for_each(|(_, file)| write(file, &[&new]));
+    for (number, pod) in world.pods.iter().enumerate() {
+        // The pod that was started anew has read the last one at its start.
+        until_logged(pod, READ_AGAIN, if number == 0 { 1 } else { 2 }).await;
+    }
+    nobody_is_taken_for_new(&world, &residents).await;
+    rings.iter().for_each(|(_, file)| write(file, &[&new, &old]));
+    for resident in residents.iter() {
+        until("the old key to be back on every pod", PATIENCE, async || {
+            for pod in &world.pods {
+                for credential in [&resident.session, &resident.key] {
+                    (credential.status_on(&world.http, pod).await == 200).then_some(())?;
+                }
+            }
+            Some(())
+        })
+        .await;
+    }
+}
+
+/// What the missing key sealed is an error with its cause, and never as if it weren't there.
+async fn nobody_is_taken_for_new(world: &World, residents: &[Resident]) {
+    for pod in &world.pods {
+        for resident in residents {
+            assert_eq!(resident.session.status_on(&world.http, pod).await, 401, "its handle is no key's of ours");
+            assert_eq!(resident.key.status_on(&world.http, pod).await, 503, "whose key it is can't be read");
+        }
+    }
+    let ledger = Ledger::new("sign-ins without the key");
+    let visitor = Visitor::new(&world.site, &ledger);
+    let back = visitor.until_callback(&residents[0].name).await;
+    let callback = back.location().expect("the provider sends them back");
+    let page = visitor.agent.get(callback.as_str()).await;
+    assert!(page.status >= 500, "{}: {}", page.status, page.body);
+    assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "signed in as somebody new");
+    let named = |pod: &Pod| pod.log().lines().any(|line| line.contains("login failed") && line.contains("key"));
+    assert!(world.pods.iter().any(named), "no log names the cause");
+}
+
+fn write(file: &Path, keys: &[&str]) {
+    std::fs::write(file, keys.iter().map(|key| format!("{key}\n")).collect::<String>()).expect("the file is ours");
+}
+
+async fn until_logged(pod: &Pod, words: &str, times: usize) {
+    until(words, PATIENCE, async || (pod.log().matches(words).count() >= times).then_some(())).await;
+}

@@ -1,0 +1,307 @@
+//! What was asked while something broke, how it was answered, and whether that was right.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vestibule::principals::PROVEN_FOR;
+
+const SHOWN: usize = 5;
+/// An answer that takes longer than this is noticed by who waits for it.
+const LATE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// From the click to the session's cookie.
+    Login,
+    /// Somebody who was there before the fault, and whom every pod knows.
+    Session,
+    /// Such a person's key.
+    Key,
+    /// The first page of somebody who has just signed in.
+    Newcomer,
+    Logout,
+    /// A page with a session that was ended longer ago than the stated bound.
+    Ended,
+    /// What was never a credential of ours.
+    Forged,
+    /// What looks like a key, and is nobody's.
+    UnknownKey,
+}
+
+#[derive(Debug)]
+pub enum Outcome {
+    Right,
+    /// 503: nobody can say at the moment. It is tried again.
+    Unavailable,
+    /// The connection ended before the answer, here or behind nginx. It is tried again.
+    Cut,
+    Wrong(String),
+}
+
+/// Why an answer may be other than usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excuse {
+    /// The pods can't ask the store, or some shard of it.
+    StoreAway,
+    /// The same, for longer than what is remembered may be served.
+    GraceOver,
+}
+
+/// A session whose state in the store has to be looked at: Redis may have lost the last write about it.
+#[derive(Debug, Clone)]
+pub struct Suspect {
+    pub cookie: String,
+    pub loss: Loss,
+    /// When the write was acknowledged.
+    pub written: Instant,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Its opening.
+    Opened,
+    /// Its end.
+    Ended,
+}
+
+pub struct Ledger {
+    name: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tallies: BTreeMap<Kind, Tally>,
+    phases: Vec<Phase>,
+    excuses: Vec<Window>,
+    disturbances: Vec<Disturbance>,
+    suspects: Vec<Suspect>,
+    wrong: Vec<String>,
+}
+
+#[derive(Default)]
+struct Tally {
+    right: usize,
+    unavailable: usize,
+    cut: usize,
+    stale: usize,
+    late: usize,
+    times: Vec<Duration>,
+}
+
+struct Phase {
+    name: String,
+    since: Instant,
+}
+
+struct Window {
+    excuse: Excuse,
+    since: Instant,
+    until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    Late,
+    Unavailable,
+    Cut,
+    Stale,
+}
+
+struct Disturbance {
+    kind: Kind,
+    trouble: Trouble,
+    began: Instant,
+    ended: Instant,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Login => "logins",
+            Self::Session => "checks of sessions",
+            Self::Key => "checks of keys",
+            Self::Newcomer => "first pages",
+            Self::Logout => "logouts",
+            Self::Ended => "ended sessions",
+            Self::Forged => "forged credentials",
+            Self::UnknownKey => "unknown keys",
+        }
+    }
+
+    /// What alone excuses a 503.
+    fn may_be_unavailable(self) -> Option<Excuse> {
+        match self {
+            Self::Session | Self::Key => Some(Excuse::GraceOver),
+            Self::Login | Self::Newcomer | Self::Logout | Self::Ended | Self::UnknownKey => Some(Excuse::StoreAway),
+            Self::Forged => None,
+        }
+    }
+}
+
+impl Ledger {
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), state: Mutex::default() }
+    }
+
+    /// What is disturbed from now on is told under this name.
+    pub fn phase(&self, name: &str) {
+        self.lock().phases.push(Phase { name: name.to_owned(), since: Instant::now() });
+    }
+
+    /// From now until [`Ledger::no_longer`].
+    pub fn excuse(&self, excuse: Excuse) {
+        self.lock().excuses.push(Window { excuse, since: Instant::now(), until: None });
+    }
+
+    pub fn no_longer(&self, excuse: Excuse) {
+        let mut state = self.lock();
+        let open = state.excuses.iter_mut().filter(|window| window.excuse == excuse && window.until.is_none());
+        open.for_each(|window| window.until = Some(Instant::now()));
+    }
+
+    pub fn note(&self, kind: Kind, began: Instant, outcome: Outcome) {
+        let ended = Instant::now();
+        let mut state = self.lock();
+        let tally = state.tallies.entry(kind).or_default();
+        let (count, trouble) = match outcome {
+            Outcome::Right => {
+                tally.right += 1;
+                tally.times.push(ended - began);
+                if ended - began < LATE {
+                    return;
+                }
+                (&mut tally.late, Trouble::Late)
+            }
+            Outcome::Wrong(what) => return state.wrong.push(format!("{}: {what}", kind.name())),
+            Outcome::Unavailable => (&mut tally.unavailable, Trouble::Unavailable),
+            Outcome::Cut => (&mut tally.cut, Trouble::Cut),
+        };
+        *count += 1;
+        state.disturbances.push(Disturbance { kind, trouble, began, ended });
+    }
+
+    /// An ended session passed. Tells whether that may be, since nobody can ask the store, and goes by.
+    pub fn note_stale(&self, suspect: Suspect, began: Instant) -> bool {
+        let mut state = self.lock();
+        let stale = Disturbance { kind: Kind::Ended, trouble: Trouble::Stale, began, ended: Instant::now() };
+        let excused = state.excuses(&stale);
+        state.tallies.entry(Kind::Ended).or_default().stale += 1;
+        if excused {
+            state.disturbances.push(stale);
+        } else {
+            state.suspects.push(suspect);
+        }
+        excused
+    }
+
+    pub fn suspect(&self, suspect: Suspect) {
+        self.lock().suspects.push(suspect);
+    }
+
+    pub fn suspects(&self) -> Vec<Suspect> {
+        self.lock().suspects.clone()
+    }
+
+    /// How often this was answered rightly.
+    pub fn right(&self, kind: Kind) -> usize {
+        self.lock().tallies.get(&kind).map_or(0, |tally| tally.right)
+    }
+
+    pub fn unavailable(&self, kind: Kind) -> usize {
+        self.lock().tallies.get(&kind).map_or(0, |tally| tally.unavailable)
+    }
+
+    /// Prints the table, and panics with what was not right.
+    pub fn settle(&self) {
+        let state = self.lock();
+        println!("{}", state.table(&self.name));
+        let unexcused = state.disturbances.iter().filter(|disturbance| !state.excuses(disturbance));
+        let unexcused = unexcused.map(|disturbance| state.tell(disturbance));
+        let wrong: Vec<String> = state.wrong.iter().cloned().chain(unexcused).collect();
+        assert!(wrong.is_empty(), "{}: {} wrong answers, such as\n{}", self.name, wrong.len(), first(&wrong));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|broken| broken.into_inner())
+    }
+}
+
+impl State {
+    fn excuses(&self, disturbance: &Disturbance) -> bool {
+        let (needed, lasting) = match disturbance.trouble {
+            Trouble::Cut | Trouble::Late => return true,
+            Trouble::Unavailable => (disturbance.kind.may_be_unavailable(), Duration::ZERO),
+            // What is remembered is compared with the store once that is back.
+            Trouble::Stale => (Some(Excuse::StoreAway), PROVEN_FOR),
+        };
+        self.excuses.iter().any(|window| {
+            let over = window.until.is_some_and(|until| until + lasting < disturbance.began);
+            needed == Some(window.excuse) && window.since <= disturbance.ended && !over
+        })
+    }
+
+    fn tell(&self, disturbance: &Disturbance) -> String {
+        let what = match disturbance.trouble {
+            Trouble::Unavailable => "503",
+            Trouble::Cut => "cut",
+            Trouble::Late => "late",
+            Trouble::Stale => "served after its end",
+        };
+        let phase = self.phases.iter().rfind(|phase| phase.since <= disturbance.ended);
+        let when = phase.map(|phase| format!("{:.1?} after: {}", disturbance.ended - phase.since, phase.name));
+        format!("{}: {what}, {}", disturbance.kind.name(), when.unwrap_or_else(|| "before anything broke".to_owned()))
+    }
+
+    fn table(&self, name: &str) -> String {
+        let mut text = format!("\n{name}\n");
+        line(
+            &mut text,
+            format_args!(
+                "  {:20}{:>8}{:>8}{:>8}{:>8}{:>8}{:>10}{:>10}",
+                "", "right", "late", "503", "cut", "stale", "p50", "slowest"
+            ),
+        );
+        for (kind, tally) in &self.tallies {
+            let mut times = tally.times.clone();
+            times.sort();
+            let median = times.get(times.len() / 2).copied().unwrap_or_default();
+            let slowest = times.last().copied().unwrap_or_default();
+            let Tally { right, late, unavailable, cut, stale, .. } = tally;
+            let (median, slowest) = (format!("{median:.1?}"), format!("{slowest:.1?}"));
+            line(
+                &mut text,
+                format_args!(
+                    "  {:20}{right:>8}{late:>8}{unavailable:>8}{cut:>8}{stale:>8}{median:>10}{slowest:>10}",
+                    kind.name()
+                ),
+            );
+        }
+        for (index, phase) in self.phases.iter().enumerate() {
+            let until = self.phases.get(index + 1).map(|next| next.since);
+            line(&mut text, format_args!("  {}", self.tell_phase(phase, until)));
+        }
+        text
+    }
+
+    fn tell_phase(&self, phase: &Phase, until: Option<Instant>) -> String {
+        let within = |at: Instant| at >= phase.since && until.is_none_or(|until| at < until);
+        let of = |trouble| self.disturbances.iter().filter(move |found| found.trouble == trouble && within(found.ended));
+        let last = self.disturbances.iter().filter(|found| within(found.ended)).map(|found| found.ended - phase.since).max();
+        let [late, unavailable, cut] = [Trouble::Late, Trouble::Unavailable, Trouble::Cut].map(|trouble| of(trouble).count());
+        let told = |last| format!("{late} late, {unavailable} × 503, {cut} cut, for {last:.1?}");
+        let last = last.map_or_else(|| "undisturbed".to_owned(), told);
+        format!("{}: {last}", phase.name)
+    }
+}
+
+fn first(wrong: &[String]) -> String {
+    wrong[..wrong.len().min(SHOWN)].join("\n")
+}
+
+fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("writing to a String can't fail");
+}

@@ -1,0 +1,132 @@
+//! The whole of Redis away: known people are served for the grace, then nobody can say; and all works again when it is back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+use vestibule::principals::PROVEN_FOR;
+
+use super::Size;
+use super::ledger::{Excuse, Kind, Ledger};
+use super::load::Load;
+use super::visitor::Credential;
+use super::world::{PATIENCE, Resident, World};
+use crate::support::pod::Pod;
+use crate::support::redis::Cluster;
+use crate::support::wait::{pass, until};
+
+const LOGINS: usize = 400;
+
+/// Of an outage: how long it is, and how long known people are served in it.
+fn outage() -> (Duration, Duration) {
+    let seconds = Duration::from_secs;
+    let size = Size::wanted();
+    (size.lasting(seconds(60), seconds(9)), size.lasting(seconds(30), seconds(6)))
+}
+
+fn settings(grace: Duration) -> String {
+    format!("cache: {{revocation_grace: {}s}}\n", grace.as_secs())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
+    let ((away, grace), share) = (outage(), Size::wanted().of(LOGINS) / 2);
+    let mut redis = Cluster::start_persistent().await;
+    let world = World::start(&[redis.url(), redis.url(), redis.url()], &settings(grace)).await;
+    let ledger = Arc::new(Ledger::new(&format!("Redis away for {away:?}, served for {grace:?}")));
+    let residents = world.residents().await;
+    let known = residents[0].session.clone();
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(share).await;
+
+    ledger.phase("Redis away");
+    ledger.excuse(Excuse::StoreAway);
+    let since = Instant::now();
+    redis.kill_all();
+    pass((grace - PROVEN_FOR).saturating_sub(since.elapsed())).await;
+    ledger.phase("the grace nearly over");
+    ledger.excuse(Excuse::GraceOver);
+    pass(grace.saturating_sub(since.elapsed())).await;
+    for pod in &world.pods {
+        assert_eq!(
+            known.status_on(&world.http, pod).await,
+            503,
+            "{:?} after Redis went, known people are served no longer",
+            since.elapsed()
+        );
+        assert!(pod.is_ready().await, "readiness followed the store");
+    }
+    pass(away.saturating_sub(since.elapsed())).await;
+
+    ledger.phase("Redis back");
+    redis.restart_all().await;
+    println!("every pod proven {:.1?} after Redis was whole", world.until_proven().await);
+    ledger.no_longer(Excuse::StoreAway);
+    ledger.no_longer(Excuse::GraceOver);
+    load.go_on_for(share).await;
+    load.end().await;
+    world.tell().await;
+
+    assert!(ledger.unavailable(Kind::Session) > 0, "nobody was refused for an outage longer than the grace");
+    assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
+    ledger.settle();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn redis_back_empty_logs_everybody_out_and_lets_everybody_in_again() {
+    let ((away, grace), share) = (outage(), Size::wanted().of(LOGINS) / 2);
+    let mut redis = Cluster::start().await;
+    let world = World::start(&[redis.url(), redis.url(), redis.url()], &settings(grace)).await;
+    let ledger = Arc::new(Ledger::new("before Redis is emptied"));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(share).await;
+    load.end().await;
+    ledger.settle();
+
+    redis.kill_all();
+    pass(away).await;
+    redis.restart_all().await;
+    let back = Instant::now();
+    let served = join_all(world.pods.iter().map(|pod| until_nobody_is_known(&world.http, pod, &residents, back))).await;
+    println!("emptied: every pod refuses everybody {:.1?} after Redis was whole", back.elapsed());
+    println!("checks that passed after that, of each pod: {served:?}");
+
+    world.until_proven().await;
+    let ledger = Arc::new(Ledger::new("after Redis was emptied"));
+    let load = Load::start(&world, &ledger, &world.residents().await);
+    load.go_on_for(share).await;
+    load.end().await;
+    world.tell().await;
+    ledger.settle();
+    for pod in &world.pods {
+        for credential in residents.iter().flat_map(|resident| [&resident.session, &resident.key]) {
+            assert_eq!(credential.status_on(&world.http, pod).await, 401, "somebody of before came back");
+        }
+    }
+}
+
+/// How many checks of this pod passed that began after Redis was back; later than the bound there is none.
+async fn until_nobody_is_known(http: &reqwest::Client, pod: &Pod, residents: &[Resident], back: Instant) -> usize {
+    let mut served = 0;
+    until("everybody to be refused", PATIENCE, async || {
+        let mut refused = 0;
+        let credentials: Vec<&Credential> = residents.iter().flat_map(|resident| [&resident.session, &resident.key]).collect();
+        for credential in &credentials {
+            let began = back.elapsed();
+            match credential.status_on(http, pod).await {
+                200 => {
+                    assert!(began <= PROVEN_FOR, "served {began:?} after the store was back, and empty");
+                    served += 1;
+                }
+                401 => refused += 1,
+                503 => {}
+                other => panic!("{other}"),
+            }
+        }
+        (refused == credentials.len()).then_some(())
+    })
+    .await;
+    served
+}

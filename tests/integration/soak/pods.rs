@@ -1,0 +1,56 @@
+//! Pods that are killed, stopped, restarted and replaced one by one: no login is lost, and nobody is logged out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Size;
+use super::ledger::{Kind, Ledger};
+use super::load::Load;
+use super::world::{PATIENCE, World};
+use crate::support::redis::Cluster;
+use crate::support::wait::pass;
+
+/// Of them a part is spent in each fault.
+const LOGINS: usize = 2000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_that_are_killed_stopped_and_replaced_lose_no_login_and_log_nobody_out() {
+    let size = Size::wanted();
+    let redis = Cluster::start().await;
+    let mut world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let ledger = Arc::new(Ledger::new("pods killed, stopped and replaced"));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    let share = size.of(LOGINS) / 8;
+    load.go_on_for(share).await;
+
+    ledger.phase("a pod killed");
+    world.pods[0].kill9();
+    load.go_on_for(share).await;
+    ledger.phase("and started again");
+    world.pods[0].restart().await;
+    load.go_on_for(share).await;
+
+    ledger.phase("a pod stopped");
+    world.pods[1].process().stop();
+    pass(size.lasting(Duration::from_secs(15), Duration::from_secs(6))).await;
+    ledger.phase("and continued");
+    world.pods[1].process().cont();
+    load.go_on_for(share).await;
+
+    for pod in 0..world.pods.len() {
+        ledger.phase(&format!("pod {pod} replaced"));
+        world.pods[pod].process().term();
+        let status = world.pods[pod].process().wait_exit(PATIENCE).await;
+        assert_eq!(status.code(), Some(0), "{}", world.pods[pod].log());
+        world.pods[pod].restart().await;
+        load.go_on_for(share).await;
+    }
+    load.go_on_for(size.of(LOGINS).saturating_sub(load.logins())).await;
+    load.end().await;
+    world.tell().await;
+
+    assert!(ledger.right(Kind::Login) >= size.of(LOGINS), "{} logins", ledger.right(Kind::Login));
+    assert!(ledger.suspects().is_empty(), "logged out: {:?}", ledger.suspects());
+    ledger.settle();
+}

@@ -1,0 +1,223 @@
+//! An identity provider that is down, slow, half-open or fails, and logins that nobody finishes: the others don't notice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use reqwest::header::LOCATION;
+use serde_json::json;
+
+use super::Size;
+use super::ledger::Ledger;
+use super::load::Load;
+use super::world::{PATIENCE, World, name_of};
+use crate::support::agent::{Agent, Page};
+use crate::support::deployment::ROLE_MAP;
+use crate::support::idp::{Account, Idp, IdpOptions, client};
+use crate::support::pod::{ProviderSection, random_key, until_everywhere};
+use crate::support::ports;
+use crate::support::proxy::FaultProxy;
+use crate::support::redis::{Cluster, Options, Standalone};
+use crate::support::wait::{timed, until};
+
+const LOGINS: usize = 600;
+const ABANDONED: usize = 10_000;
+const AT_ONCE: usize = 8;
+/// Logins that are under way at the sick provider when it falls ill.
+const UNDER_WAY: usize = 6;
+/// A record of a login, and what Redis and its replica need for it.
+const EACH_IN_STORE: f64 = 4096.0;
+const EACH_IN_A_POD: f64 = 4096.0;
+/// Buffers of connections, and what the allocator keeps.
+const FOR_THE_LOAD: f64 = 48.0 * 1024.0 * 1024.0;
+
+/// A provider behind a network that fails.
+struct Sick {
+    idp: Idp,
+    proxy: FaultProxy,
+    origin: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
+    let share = Size::wanted().of(LOGINS) / 6;
+    let redis = Standalone::start(Options::default()).await;
+    let port = ports::free();
+    let (sick, section) = Sick::start(port).await;
+    let stores = [redis.url(), redis.url(), redis.url()];
+    let world = World::start_at(port, &stores, |pod| {
+        pod.providers.push(section.clone());
+        pod.role_map = Some(ROLE_MAP.replace("{claim", "{provider: corp, claim"));
+    })
+    .await;
+    let known = async |pod: &crate::support::pod::Pod| pod.metric("vestibule_provider_ready", &[]).await == 2.0;
+    until_everywhere(&world.pods, "both providers to be known", PATIENCE, known).await;
+    let ledger = Arc::new(Ledger::new("a provider that fails, beside one that doesn't"));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(share).await;
+
+    for (what, fault) in [
+        ("down", FaultProxy::refuse as fn(&FaultProxy)),
+        ("half-open", FaultProxy::stall),
+        ("stopping half-way through its answers", FaultProxy::stop_half_way),
+        ("slower than it is waited for", |proxy| proxy.delay(Duration::from_secs(12))),
+    ] {
+        ledger.phase(&format!("the other provider {what}"));
+        let under_way = sick.under_way().await;
+        fault(&sick.proxy);
+        sick.are_told(what, under_way).await;
+        load.go_on_for(share).await;
+        sick.proxy.resume();
+        sick.is_well().await;
+    }
+    ledger.phase("the other provider answers 503");
+    let under_way = sick.under_way().await;
+    sick.idp.fail().await;
+    sick.are_told("answers 503", under_way).await;
+    sick.idp.resume().await;
+
+    ledger.phase("the other provider has replaced its keys");
+    let under_way = sick.under_way().await;
+    sick.idp.replace_keys().await;
+    for (agent, callback) in under_way {
+        assert_eq!(agent.get(&callback).await.status, 303, "keys that were replaced on the way");
+    }
+    load.go_on_for(share).await;
+    load.end().await;
+    world.tell().await;
+    ledger.settle();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_that_nobody_finishes_are_bounded_and_disturb_nobody() {
+    let (size, started) = (Size::wanted(), Size::wanted().of(ABANDONED));
+    let redis = Cluster::start().await;
+    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let ledger = Arc::new(Ledger::new(&format!("{started} logins that nobody finishes")));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(size.of(LOGINS) / 4).await;
+    let (memory, store) = (memory_of_pods(&world).await, memory_of(&redis).await);
+
+    ledger.phase("logins begun and left");
+    let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", world.site.origin);
+    let all = stream::iter(0..started).for_each_concurrent(AT_ONCE, async |_| {
+        let answer = world.http.get(&begin).send().await.expect("nginx answers");
+        assert!(answer.status() == 302 && answer.headers().contains_key(LOCATION), "{}", answer.status());
+    });
+    let ((), took) = timed(all).await;
+    load.go_on_for(size.of(LOGINS) / 4).await;
+
+    let (memory, store) = (memory_of_pods(&world).await - memory, memory_of(&redis).await - store);
+    let mebibytes = |bytes: f64| bytes / 1_048_576.0;
+    println!("{started} begun in {took:.1?}; pods grew by {:.1} MiB, Redis by {:.1} MiB", mebibytes(memory), mebibytes(store));
+    load.end().await;
+    world.tell().await;
+    ledger.settle();
+    let many = f64::from(u32::try_from(started).expect("not that many"));
+    assert!(memory < many * EACH_IN_A_POD + FOR_THE_LOAD, "{memory} bytes more");
+    assert!(store < many * EACH_IN_STORE + FOR_THE_LOAD, "{store} bytes more");
+    let lives = lives_of_flows(&redis).await;
+    assert!(lives.len() >= started, "{} records of logins", lives.len());
+    assert!(lives.iter().all(|life| (1..=600_000).contains(life)), "a login is kept for ever, or too long");
+}
+
+impl Sick {
+    /// The section says how the pods reach it.
+    async fn start(nginx: u16) -> (Self, ProviderSection) {
+        let (port, secret) = (ports::free(), random_key());
+        let proxy = FaultProxy::start(port).await;
+        let origin = format!("http://localhost:{nginx}");
+        let idp = Idp::start(IdpOptions {
+            port: Some(port),
+            clients: vec![client("vestibule", &secret, &[format!("{origin}/sso/callback/sick")], &[])],
+            accounts: vec![Account {
+                username: "person-0",
+                password: "",
+                claims: json!({"preferred_username": "somebody-else"}),
+                access_token_claims: json!({}),
+            }],
+            auto_login: Some(name_of(0)),
+            further: json!({"issuer": format!("http://127.0.0.1:{}/realms/sick", proxy.port())}),
+            ..IdpOptions::default()
+        })
+        .await;
+        let section = ProviderSection {
+            id: "sick".to_owned(),
+            name: "Sick".to_owned(),
+            issuer: idp.issuer().to_owned(),
+            client_id: "vestibule".to_owned(),
+            client_secret: secret,
+            further: Vec::new(),
+        };
+        (Self { idp, proxy, origin }, section)
+    }
+
+    /// Browsers that are about to come back from it.
+    async fn under_way(&self) -> Vec<(Agent, String)> {
+        let mut under_way = Vec::new();
+        for _ in 0..UNDER_WAY {
+            let agent = Agent::new();
+            let back = self.until_callback(&agent).await;
+            let callback = back.location().unwrap_or_else(|| panic!("{}: {}", back.status, back.body)).to_string();
+            under_way.push((agent, callback));
+        }
+        under_way
+    }
+
+    async fn until_callback(&self, agent: &Agent) -> Page {
+        let page = agent.get(&format!("{}/sso/login?provider=sick&rd=%2Fui%2F", self.origin)).await;
+        agent.follow_until(page, |to| to.path().starts_with("/sso/callback")).await
+    }
+
+    /// Who comes back learns that it didn't work, before they would give up by themselves, and isn't signed in.
+    async fn are_told(&self, what: &str, under_way: Vec<(Agent, String)>) {
+        let answers = join_all(under_way.iter().map(|(agent, callback)| timed(agent.get(callback)))).await;
+        for (page, _) in &answers {
+            assert!([502, 503].contains(&page.status), "{what}: {}: {}", page.status, page.body);
+            assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "{what}: signed in");
+        }
+        println!(
+            "a provider {what}: told so after {:.1?} at the most",
+            answers.iter().map(|(_, took)| *took).max().expect("some")
+        );
+    }
+
+    /// Without a restart.
+    async fn is_well(&self) {
+        until("the provider to be well", PATIENCE, async || {
+            let agent = Agent::new();
+            let callback = self.until_callback(&agent).await.location()?;
+            (agent.get(callback.as_str()).await.status == 303).then_some(())
+        })
+        .await;
+    }
+}
+
+/// In bytes.
+async fn memory_of_pods(world: &World) -> f64 {
+    world.metric("process_resident_memory_bytes", &[]).await
+}
+
+async fn memory_of(redis: &Cluster) -> f64 {
+    let mut used = 0.0;
+    for index in redis.primaries().await {
+        let bytes = redis.nodes[index].info("used_memory").await.expect("INFO tells it");
+        used += bytes.parse::<f64>().expect("a number");
+    }
+    used
+}
+
+/// How long each record of a login is kept still, in milliseconds.
+async fn lives_of_flows(redis: &Cluster) -> Vec<i64> {
+    let mut lives = Vec::new();
+    for index in redis.primaries().await {
+        let node = &redis.nodes[index];
+        for key in node.keys().await.iter().filter(|key| key.windows(6).any(|part| part == b":flow:")) {
+            lives.push(node.call_bytes(&[b"PTTL", key]).await.text().parse().expect("a number"));
+        }
+    }
+    lives
+}

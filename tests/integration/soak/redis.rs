@@ -1,0 +1,90 @@
+//! Redis loses primaries, hands over, moves slots, goes away and comes back, once empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::Instant;
+
+use super::Size;
+use super::ledger::{Excuse, Ledger, Loss, Suspect};
+use super::load::Load;
+use super::world::{PATIENCE, World};
+use crate::cache::site::session_key;
+use crate::support::redis::Cluster;
+use crate::support::resp::Reply;
+use crate::support::wait::{timed, until};
+
+const LOGINS: usize = 2000;
+/// A replica is behind by what was under way when its primary was killed, on a busy machine by some more.
+const BEHIND: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn primaries_that_fail_and_slots_that_move_log_nobody_out_whose_session_redis_kept() {
+    let size = Size::wanted();
+    let mut redis = Cluster::start().await;
+    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let ledger = Arc::new(Ledger::new("primaries killed, handed over and resharded"));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    let share = size.of(LOGINS) / 6;
+    load.go_on_for(share).await;
+    let mut killed = Vec::new();
+
+    for primary in redis.primaries().await {
+        world.see_again(&residents).await;
+        ledger.phase(&format!("the primary of shard {} killed", killed.len()));
+        ledger.excuse(Excuse::StoreAway);
+        killed.push(Instant::now());
+        redis.nodes[primary].kill9();
+        redis.wait_for_failover(primary).await;
+        let failed_over = killed[killed.len() - 1].elapsed();
+        println!("failed over in {failed_over:.1?}, every pod proven {:.1?} later", world.until_proven().await);
+        ledger.no_longer(Excuse::StoreAway);
+        load.go_on_for(share).await;
+        redis.nodes[primary].restart().await;
+        redis.wait_ok().await;
+    }
+
+    ledger.phase("a graceful failover");
+    let replica = redis.a_replica().await;
+    redis.nodes[replica].call(&["CLUSTER", "FAILOVER"]).await;
+    until("the replica to be primary", PATIENCE, async || redis.primaries().await.contains(&replica).then_some(())).await;
+    load.go_on_for(share).await;
+
+    ledger.phase("slots moved to another primary");
+    ledger.excuse(Excuse::StoreAway);
+    let (moved, took) = timed(redis.reshard()).await;
+    println!("{moved} records moved in {took:.1?}, every pod proven {:.1?} later", world.until_proven().await);
+    ledger.no_longer(Excuse::StoreAway);
+    load.go_on_for(share).await;
+    load.go_on_for(size.of(LOGINS).saturating_sub(load.logins())).await;
+    load.end().await;
+    world.tell().await;
+
+    let is_there = async |key: &str| redis.nodes[redis.owner_of(key).await].call(&["EXISTS", key]).await == Reply::Int(1);
+    assert_lost_by_redis(&world, &ledger, &killed, is_there).await;
+    ledger.settle();
+}
+
+/// Who was refused though signed in, or passed though signed out, was so because a promoted replica never had the
+/// last write of then. Counts them.
+pub async fn assert_lost_by_redis(world: &World, ledger: &Ledger, failed: &[Instant], is_there: impl AsyncFn(&str) -> bool) {
+    let mut lost = BTreeMap::new();
+    for Suspect { cookie, loss, written } in ledger.suspects() {
+        let around = failed.iter().any(|failed| written + BEHIND >= *failed && written <= *failed + BEHIND);
+        assert!(around, "{loss:?}: not at a time when a primary failed");
+        assert_eq!(is_there(&session_key(&cookie)).await, loss == Loss::Ended, "{loss:?}: the store says otherwise");
+        lost.entry(loss).or_insert_with(BTreeSet::new).insert(cookie);
+    }
+    let of = |loss| lost.get(&loss).map_or(0, BTreeSet::len);
+    let counted = join_all(world.pods.iter().map(|pod| pod.metric("vestibule_store_unreplicated_revocations_total", &[]))).await;
+    let counted: f64 = counted.iter().sum();
+    println!(
+        "lost by Redis: {} sign-ins, {} sign-outs of {counted} that no replica confirmed",
+        of(Loss::Opened),
+        of(Loss::Ended)
+    );
+    assert!(u32::try_from(of(Loss::Ended)).is_ok_and(|ended| f64::from(ended) <= counted), "{lost:?}");
+}

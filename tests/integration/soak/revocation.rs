@@ -1,0 +1,169 @@
+//! Revocations that race with checks: once one was answered, no check on any pod that begins later than the bound passes.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use reqwest::Method;
+use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use vestibule::principals::PROVEN_FOR;
+
+use super::Size;
+use super::ledger::Ledger;
+use super::visitor::{Credential, Visitor};
+use super::world::{WARDEN, World, name_of};
+use crate::keys::{By, Made, call, make, revoke};
+use crate::support::pod::Pod;
+use crate::support::redis::Cluster;
+use crate::support::wait::timed;
+
+const ROUNDS: usize = 10_000;
+const AT_ONCE: usize = 6;
+/// Of each worker, so that nobody's sessions end in another's round.
+const PEOPLE_EACH: usize = 10;
+/// Refusals in a row after which a credential has ended on a pod.
+const CONVINCED: usize = 3;
+
+#[derive(Clone, Copy)]
+enum Way {
+    KeyRevoked,
+    SignedOut,
+    SessionsEnded,
+}
+
+/// How long after the answer the last check began that still passed; zero when none did. By pod: the one that ended it first.
+type Measured = [Duration; 3];
+
+struct Race<'a> {
+    world: &'a World,
+    ledger: &'a Ledger,
+    warden: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was_answered() {
+    let rounds = Size::wanted().of(ROUNDS) / AT_ONCE;
+    let redis = Cluster::start().await;
+    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let ledger = Ledger::new("logins of the races");
+    let warden = Visitor::new(&world.site, &ledger).sign_in(WARDEN).await.expect("nothing is broken");
+    let race = Race { world: &world, ledger: &ledger, warden };
+    let workers = stream::iter(0..AT_ONCE).map(|worker| race.run(worker, rounds)).buffer_unordered(AT_ONCE);
+    let (measured, took) = timed(workers.collect::<Vec<_>>()).await;
+    let measured: Vec<Measured> = measured.into_iter().flatten().collect();
+
+    println!("{} revocations on three pods with warm caches in {took:.0?}", measured.len());
+    print("on the pod that ended it", measured.iter().map(|times| times[0]).collect());
+    print("on the two others", measured.iter().flat_map(|times| [times[1], times[2]]).collect());
+    let applied: f64 =
+        join_all(world.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["applied"]))).await.iter().sum();
+    let gaps: f64 = join_all(world.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["gap"]))).await.iter().sum();
+    println!("{applied} notices were applied, {gaps} showed a gap");
+    ledger.settle();
+    assert!(measured.len() >= rounds * AT_ONCE);
+    assert!(measured.iter().all(|times| times[0].is_zero()), "the pod that ended it sees it at once");
+    let last = measured.iter().flatten().max().expect("there were rounds");
+    assert!(*last <= PROVEN_FOR, "a check passed that began {last:?} after the answer");
+}
+
+impl Race<'_> {
+    async fn run(&self, worker: usize, rounds: usize) -> Vec<Measured> {
+        let owner = self.visitor().sign_in(&name_of(worker * PEOPLE_EACH)).await.expect("nothing is broken");
+        let mut measured = Vec::with_capacity(rounds);
+        for round in 0..rounds {
+            let way = match round % 20 {
+                0 => Way::SessionsEnded,
+                7 | 14 => Way::SignedOut,
+                _ => Way::KeyRevoked,
+            };
+            let guest = name_of(worker * PEOPLE_EACH + 1 + round % (PEOPLE_EACH - 1));
+            let by = &self.world.pods[round % 3];
+            measured.push(match way {
+                Way::KeyRevoked => self.revoke_a_key(&owner, round, by).await,
+                Way::SignedOut => self.sign_out(&guest, by).await,
+                Way::SessionsEnded => self.end_sessions(&guest, by).await,
+            });
+        }
+        measured
+    }
+
+    async fn revoke_a_key(&self, owner: &str, round: usize, by: &Pod) -> Measured {
+        let Made { key, id, .. } = make(&self.world.pods[round / 3 % 3], By::Page(owner), json!({})).await;
+        self.measure(&Credential::Key(key), by, async || {
+            assert_eq!(revoke(by, By::Page(owner), &id).await.status(), 200);
+        })
+        .await
+    }
+
+    async fn sign_out(&self, name: &str, by: &Pod) -> Measured {
+        let visitor = self.visitor();
+        let cookie = visitor.sign_in(name).await.expect("nothing is broken");
+        let form = visitor.agent.get(&by.public("/sso/logout")).await.form();
+        let fields: Vec<(&str, &str)> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.measure(&Credential::Session(cookie), by, async || {
+            assert_eq!(visitor.agent.post(&by.public("/sso/logout"), &fields).await.status, 303);
+        })
+        .await
+    }
+
+    async fn end_sessions(&self, name: &str, by: &Pod) -> Measured {
+        let visitor = self.visitor();
+        let cookie = visitor.sign_in(name).await.expect("nothing is broken");
+        let who = visitor.agent.get(&by.public("/sso/session")).await.json();
+        let path = format!("/vestibule/api/people/{}/sessions", who["user_id"].as_str().expect("an id"));
+        self.measure(&Credential::Session(cookie), by, async || {
+            let reply = call(by, By::Page(&self.warden), Method::DELETE, &path, None).await;
+            assert_eq!(reply.status(), 200, "{reply:?}");
+        })
+        .await
+    }
+
+    /// Asks all pods without pause, before, while and after the credential is ended on one of them.
+    async fn measure(&self, credential: &Credential, by: &Pod, end: impl AsyncFn()) -> Measured {
+        self.world.warm(&[credential]).await;
+        let (answered, answer) = watch::channel(None);
+        let others = self.world.pods.iter().filter(|pod| pod.check_port() != by.check_port());
+        let asked = std::iter::once(by).chain(others).map(|pod| self.until_refused(credential, pod, answer.clone()));
+        let ended = async {
+            end().await;
+            answered.send_replace(Some(Instant::now()));
+        };
+        let (last_passed, ()) = tokio::join!(join_all(asked), ended);
+        let answered = answered.borrow().expect("it has ended");
+        let late = last_passed.into_iter().map(|began| began.saturating_duration_since(answered)).collect::<Vec<_>>();
+        late.try_into().expect("there are three pods")
+    }
+
+    /// When the last check began that passed.
+    async fn until_refused(&self, credential: &Credential, pod: &Pod, answered: watch::Receiver<Option<Instant>>) -> Instant {
+        let (mut last_passed, mut refused) = (Instant::now(), 0);
+        while refused < CONVINCED || answered.borrow().is_none() {
+            let began = Instant::now();
+            match credential.status_on(&self.world.http, pod).await {
+                200 => (last_passed, refused) = (began, 0),
+                401 => refused += 1,
+                other => panic!("{other}"),
+            }
+        }
+        last_passed
+    }
+
+    fn visitor(&self) -> Visitor<'_> {
+        Visitor::new(&self.world.site, self.ledger)
+    }
+}
+
+fn print(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let at = |share: usize| times[(times.len() - 1) * share / 100];
+    let none = times.iter().filter(|time| time.is_zero()).count();
+    println!(
+        "{what}: p50 {:.1?}, p99 {:.1?}, max {:.1?}; after {none} of {} no check passed at all",
+        at(50),
+        at(99),
+        at(100),
+        times.len()
+    );
+}

@@ -1,0 +1,57 @@
+//! A primary behind Sentinel that is killed or hangs: nobody is logged out, and the pods find the new one.
+
+use std::sync::Arc;
+
+use rstest::rstest;
+use tokio::time::Instant;
+
+use super::Size;
+use super::ledger::{Excuse, Ledger};
+use super::load::Load;
+use super::redis::assert_lost_by_redis;
+use super::world::World;
+use crate::support::redis::{Node, Sentinel};
+use crate::support::resp::Reply;
+
+const LOGINS: usize = 600;
+
+#[rstest]
+#[case::killed("the primary killed", Node::kill9)]
+#[case::stopped("the primary stopped", Node::stop)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_behind_sentinel_that_fails_logs_nobody_out(#[case] what: &str, #[case] fault: fn(&mut Node)) {
+    let share = Size::wanted().of(LOGINS) / 3;
+    let mut redis = Sentinel::start().await;
+    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
+        // A primary that hangs is left after three commands that it doesn't answer.
+        pod.store.retain(|line| !line.starts_with("command_timeout"));
+    })
+    .await;
+    let ledger = Arc::new(Ledger::new(&format!("Sentinel: {what}")));
+    let residents = world.residents().await;
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(share).await;
+
+    ledger.phase(what);
+    ledger.excuse(Excuse::StoreAway);
+    let (old, since) = (redis.primary().await, Instant::now());
+    fault(&mut redis.nodes[old]);
+    let new = redis.wait_for_failover(old).await;
+    let failed_over = since.elapsed();
+    println!("{what}: failed over in {failed_over:.1?}, every pod proven {:.1?} later", world.until_proven().await);
+    ledger.no_longer(Excuse::StoreAway);
+    load.go_on_for(share).await;
+
+    ledger.phase("the old primary back");
+    redis.nodes[old].cont();
+    if !redis.nodes[old].is_running() {
+        redis.nodes[old].restart().await;
+    }
+    load.go_on_for(share).await;
+    load.end().await;
+    world.tell().await;
+
+    let is_there = async |key: &str| redis.nodes[new].call(&["EXISTS", key]).await == Reply::Int(1);
+    assert_lost_by_redis(&world, &ledger, &[since], is_there).await;
+    ledger.settle();
+}
