@@ -10,10 +10,9 @@ RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ make
 # The dependencies are a layer of their own: it is made anew only when they change. What stands for our own sources here
 # is empty, and is replaced below.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches \
- && echo 'fn main() {}' > src/main.rs \
+RUN mkdir -p src benches/figures \
+ && echo 'fn main() {}' | tee src/main.rs benches/role_map.rs benches/figures/main.rs \
  && touch src/lib.rs \
- && echo 'fn main() {}' > benches/role_map.rs \
  && cargo fetch --locked \
  && cargo build --release --locked --offline --lib --bin vestibule
 

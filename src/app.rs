@@ -2,8 +2,10 @@
 
 mod invite;
 mod parts;
+mod rewrap;
 
 pub use invite::{Invite, invite};
+pub use rewrap::{Rewrapped, rewrap};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

@@ -64,6 +64,9 @@ struct InviteArgs {
 enum KeyRingCommand {
     /// Prints a fresh key and its date. Put both above what the key ring's file holds; the first key seals.
     New,
+    /// Seals with the first key, in the configured Redis, all that others have sealed, so that these can be taken out. Do it when
+    /// every pod has had the first key for three minutes; again, as often as you like.
+    Rewrap,
 }
 
 #[derive(Subcommand)]
@@ -91,6 +94,7 @@ impl Cli {
                 println!("{}", secret::new_dated_key(SystemClock.now()));
                 ExitCode::SUCCESS
             }
+            Some(Command::KeyRing(KeyRingCommand::Rewrap)) => rewrap(self.config),
             Some(Command::AssertionKey(AssertionKeyCommand::New { algorithm })) => {
                 print!("{}", secret::new_signing_key(algorithm.into()));
                 ExitCode::SUCCESS
@@ -129,6 +133,35 @@ fn check_config(path: Option<PathBuf>) -> ExitCode {
     loaded.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     println!("the configuration is valid");
     ExitCode::SUCCESS
+}
+
+fn rewrap(path: Option<PathBuf>) -> ExitCode {
+    let config = match load(path) {
+        Ok(loaded) => loaded.config,
+        Err(code) => return code,
+    };
+    log_to_stderr(EnvFilter::new("warn,fred=off"), Format::Text);
+    let done = on_a_runtime(async || {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        app::rewrap(&config, &clock).await
+    });
+    match done {
+        Ok(done) => {
+            println!("sealed anew: {}; sealed by the first key before: {}", done.anew, done.before);
+            done.failed.iter().for_each(|failed| eprintln!("{failed}"));
+            match done.failed.len() {
+                0 => ExitCode::SUCCESS,
+                failed => {
+                    eprintln!("{failed} records are as they were: leave the old keys in");
+                    ExitCode::FAILURE
+                }
+            }
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn invite(path: Option<PathBuf>, args: InviteArgs) -> ExitCode {

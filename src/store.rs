@@ -14,7 +14,7 @@ mod sharded_id;
 
 pub use memory::MemoryStore;
 pub use metered::Metered;
-pub use records::{Change, Dropped, ReadError, Record, Records, Stored};
+pub use records::{Change, Dropped, ReadError, Record, Records, Resealed, Stored};
 pub use redis::{Connection, Credentials, Hazard, RedisStore, Topology};
 pub use sharded_id::ShardedId;
 
@@ -138,6 +138,8 @@ pub enum Expected {
 pub enum Ttl {
     Forever,
     For(Duration),
+    /// As long as before, for what is written over.
+    Kept,
 }
 
 /// Whether a commit takes something away from somebody.
@@ -257,6 +259,19 @@ impl fmt::Debug for Shard {
 }
 
 impl Kind {
+    /// Those whose values [`Records`] seals.
+    pub const SEALED: [Self; 9] = [
+        Self::Flow,
+        Self::User,
+        Self::Identity,
+        Self::Session,
+        Self::Key,
+        Self::KeySecret,
+        Self::KeysOf,
+        Self::Password,
+        Self::Invitation,
+    ];
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Flow => "flow",

@@ -13,9 +13,6 @@ use crate::{
     principal::Role,
 };
 
-/// How long the store may take to answer for the first time.
-const PATIENCE: Duration = Duration::from_secs(15);
-
 /// Whom to invite, as what.
 pub struct Invite {
     pub role: String,
@@ -31,11 +28,7 @@ pub async fn invite(config: &Config, clock: &Arc<dyn Clock>, invite: Invite) -> 
     if !config.local_accounts.enabled {
         bail!("there are no local accounts: set local_accounts.enabled to true, here and for the running processes");
     }
-    let (accounts, store, _watches) = parts::for_inviting(config, clock)?;
-    if tokio::time::timeout(PATIENCE, store.ready()).await.is_err() {
-        let why = store.sequences().await.into_iter().find_map(Result::err).map(|why| why.to_string());
-        bail!("the store does not answer: {}", why.unwrap_or_else(|| "its notices can't be subscribed to".to_owned()));
-    }
+    let (accounts, _watches) = parts::for_inviting(config, clock).await?;
     let wanted = Wanted {
         email: invite.email.unwrap_or_else(|| parts::FIRST_ADMINISTRATOR.to_owned()),
         role: Role::new(invite.role),

@@ -1,6 +1,7 @@
 //! Makes the parts from their sections of the configuration, and keeps what must be kept.
 
 mod accounts;
+mod alone;
 mod upstream;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -40,6 +41,7 @@ use crate::{
 
 pub(super) use accounts::FIRST_ADMINISTRATOR;
 use accounts::FirstWay;
+pub(super) use alone::{Alone, for_inviting};
 
 /// How often endpoints and keys of a provider are fetched anew without anybody needing them.
 const PROVIDER_REFRESH: Duration = Duration::from_secs(3600);
@@ -195,29 +197,6 @@ impl Parts {
         });
         refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
-}
-
-/// What inviting somebody takes, beside processes that run: no listeners, and no role map that would have to be watched.
-pub(super) fn for_inviting(
-    config: &Config,
-    clock: &Arc<dyn Clock>,
-) -> anyhow::Result<(Accounts, Arc<dyn Store>, Vec<FileWatch>)> {
-    let metrics = Arc::new(Metrics::new());
-    let mut watches = Vec::new();
-    let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
-    let (_, store) = store(&config.store, clock, &metrics, &mut watches)?;
-    let role_maps = match &config.role_map {
-        RoleMapSource::ConfigMap(_) => RoleMaps::unknown(Arc::clone(clock), Arc::clone(&metrics)),
-        RoleMapSource::BuiltIn => RoleMaps::new(None, config.configured(), Arc::clone(clock), Arc::clone(&metrics))?,
-        RoleMapSource::File(path) => role_map_of(path, config, clock, &metrics)?.0,
-    };
-    let records = Records::new(Arc::clone(&store), ring, key_prefix(&config.store));
-    let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
-    let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
-    let keys = Arc::new(Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone()));
-    let sign_ins = Arc::new(SignIns::new(users, Arc::new(role_maps), Arc::clone(&metrics)));
-    let accounts = accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?;
-    Ok((accounts, store, watches))
 }
 
 /// Waits for the store, and says now and then that it does and why.

@@ -173,18 +173,7 @@ impl KeyRing {
 
     /// Seals `plaintext` so that it opens only with the same purpose and the same associated data.
     pub fn seal(&self, purpose: SealPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let key = self.keys.in_use();
-        let mut body = plaintext.to_vec();
-        let nonce = key
-            .aead(purpose)
-            .seal_in_place_append_tag(Aad::from(associated), &mut body)
-            .expect("sealing fails only for texts of gigabytes");
-        let mut sealed = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + body.len());
-        sealed.push(FORMAT);
-        sealed.extend_from_slice(&key.id);
-        sealed.extend_from_slice(nonce.as_ref());
-        sealed.append(&mut body);
-        sealed
+        self.keys.in_use().seal(purpose, associated, plaintext)
     }
 
     /// Opens what [`KeyRing::seal`] made, with whichever key of the ring sealed it.
@@ -197,6 +186,16 @@ impl KeyRing {
         let len = plain.len();
         body.truncate(len);
         Ok(body)
+    }
+
+    /// Seals with the first key what another one has sealed; `None` for what the first has sealed. Whoever asks for it knows
+    /// that every pod has that key.
+    pub fn reseal(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError> {
+        let (id, ..) = split(sealed).ok_or(OpenError::Tampered)?;
+        let keys = self.keys.all();
+        let first = keys.first().filter(|first| first.id != id);
+        let plain = Zeroizing::new(self.open(purpose, associated, sealed)?);
+        Ok(first.map(|first| first.seal(purpose, associated, &plain)))
     }
 
     /// The key that signs onboarding tokens now, with the name that finds it again.
@@ -258,6 +257,20 @@ impl RingKey {
             device: mac("mac device"),
             onboarding: expand(&root, "jwt onboarding"),
         }
+    }
+
+    fn seal(&self, purpose: SealPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let mut body = plaintext.to_vec();
+        let nonce = self
+            .aead(purpose)
+            .seal_in_place_append_tag(Aad::from(associated), &mut body)
+            .expect("sealing fails only for texts of gigabytes");
+        let mut sealed = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + body.len());
+        sealed.push(FORMAT);
+        sealed.extend_from_slice(&self.id);
+        sealed.extend_from_slice(nonce.as_ref());
+        sealed.append(&mut body);
+        sealed
     }
 
     fn aead(&self, purpose: SealPurpose) -> &RandomizedNonceKey {

@@ -34,6 +34,16 @@ pub enum ReadError {
     Unreadable { kind: Kind, reason: String },
 }
 
+/// What became of a record that is to be sealed by the first key of the ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resealed {
+    Anew,
+    /// The first key had sealed it.
+    Before,
+    /// It has been deleted, or its life has ended.
+    Gone,
+}
+
 /// What a notice tells the caches to drop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Dropped {
@@ -106,6 +116,24 @@ impl Records {
             }
         }
         self.get(key).await
+    }
+
+    /// Seals a record with the first key of the ring, if another one did; what it says and how long it lives stay.
+    pub async fn reseal(&self, key: &Key) -> Result<Resealed, ReadError> {
+        for pause in PAUSES {
+            let Some(found) = self.store.get(key).await? else { return Ok(Resealed::Gone) };
+            let resealed = self.ring.reseal(SealPurpose::Record, &self.associated(key), &found.sealed);
+            let resealed = resealed.map_err(|error| ReadError::Unreadable { kind: key.kind, reason: error.to_string() })?;
+            let Some(sealed) = resealed else { return Ok(Resealed::Before) };
+            let mut change = self.change(key.shard).expect_version(key, found.version);
+            change.commit.put.push((key.clone(), sealed, Ttl::Kept));
+            if let Ok(Ok(_)) = change.commit().await {
+                return Ok(Resealed::Anew);
+            }
+            // Somebody has written it meanwhile, or nobody knows whether it was written: it is looked at again.
+            tokio::time::sleep(pause).await;
+        }
+        Err(Unavailable("it was changed, or could not be written, several times in a row".to_owned()).into())
     }
 
     /// At most `limit` members after `after` of the indices that bear one name in every shard, in the order of their ids.

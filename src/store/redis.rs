@@ -362,6 +362,7 @@ impl Ttl {
     fn millis(self) -> String {
         match self {
             Self::Forever => "0".to_owned(),
+            Self::Kept => "kept".to_owned(),
             // A life that has just ended must not become one without end.
             Self::For(time) => millis(time.max(Duration::from_millis(1))),
         }

@@ -38,6 +38,7 @@ pub async fn holds(store: Shared) {
         what_was_deleted_is_absent,
         a_record_is_gone_when_its_time_is_over_and_not_before,
         writing_again_ends_the_old_life,
+        writing_over_may_keep_the_old_life,
         a_retried_operation_has_the_first_outcome_and_runs_once,
         there_are_64_sequences_and_a_commit_moves_its_own_by_one,
         notices_come_in_order_and_chained_in_every_shard,
@@ -208,6 +209,20 @@ async fn writing_again_ends_the_old_life(store: Shared) {
     for key in [&kept, &recreated] {
         assert_eq!(value(&store, key).await.as_deref(), Some(&b"new"[..]));
     }
+}
+
+async fn writing_over_may_keep_the_old_life(store: Shared) {
+    const LIFE: Duration = Duration::from_millis(300);
+    let shard = any_shard();
+    let [short, lasting] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
+    let mut commit = Commit::new(shard);
+    commit.put = vec![(short.clone(), b"old".to_vec(), Ttl::For(LIFE)), (lasting.clone(), b"old".to_vec(), Ttl::Forever)];
+    done(&store, &commit).await;
+    let mut again = Commit::new(shard);
+    again.put = [&short, &lasting].map(|key| (key.clone(), b"new".to_vec(), Ttl::Kept)).to_vec();
+    done(&store, &again).await;
+    until_absent(&store, &short).await;
+    assert_eq!(value(&store, &lasting).await.as_deref(), Some(&b"new"[..]));
 }
 
 async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) {

@@ -1,0 +1,60 @@
+//! `vestibule key-ring rewrap`: everything that older keys have sealed is sealed by the first one, beside the running processes.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use futures::{StreamExt, stream};
+
+use super::parts;
+use crate::{
+    clock::Clock,
+    config::{Config, Store},
+    store::{Cursor, Key, Kind, ReadError, Records, Resealed},
+};
+
+/// Records at once: enough to keep Redis busy, few enough for others to be served.
+const AT_ONCE: usize = 16;
+
+/// What was found, in records.
+#[derive(Debug, Default)]
+pub struct Rewrapped {
+    pub anew: u64,
+    /// The first key had sealed them.
+    pub before: u64,
+    /// Those that can't be opened or written, with the reason.
+    pub failed: Vec<String>,
+}
+
+/// Seals the store's records with the first key of the configured ring. It may be done again, and broken off.
+pub async fn rewrap(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Rewrapped> {
+    if matches!(config.store, Store::Memory) {
+        bail!("the store is memory, whose key ring ends with the process: there is nothing to seal anew");
+    }
+    let alone = parts::Alone::reach(config, clock).await?;
+    let records = &alone.records;
+    let mut done = Rewrapped::default();
+    for kind in Kind::SEALED {
+        let mut at = Some(Cursor::default());
+        while let Some(cursor) = at {
+            let page = records.store().scan(kind, cursor).await?;
+            done.take(records, page.keys).await;
+            at = page.next;
+        }
+    }
+    Ok(done)
+}
+
+impl Rewrapped {
+    async fn take(&mut self, records: &Records, keys: Vec<Key>) {
+        let outcomes = stream::iter(keys).map(async |key| (records.reseal(&key).await, key)).buffer_unordered(AT_ONCE);
+        let outcomes: Vec<(Result<Resealed, ReadError>, Key)> = outcomes.collect().await;
+        for (outcome, key) in outcomes {
+            match outcome {
+                Ok(Resealed::Anew) => self.anew += 1,
+                Ok(Resealed::Before) => self.before += 1,
+                Ok(Resealed::Gone) => {}
+                Err(error) => self.failed.push(format!("{}: {error}", key.name())),
+            }
+        }
+    }
+}
