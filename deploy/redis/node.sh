@@ -37,7 +37,7 @@ start() {
 # docs/store.md has them, and what each is for.
 vestibule_commands() {
   echo "-@all +hello +client|id +ping +info +role +get +set +del +exists +getrange +pexpire +pttl +persist" \
-    "+zadd +zrem +zrangebylex +incr +eval +evalsha +publish +subscribe +wait +config|get +cluster|info +cluster|slots"
+    "+zadd +zrem +zrangebylex +scan +incr +eval +evalsha +publish +subscribe +wait +config|get +cluster|info +cluster|slots"
 }
 
 # All of a file, one a line, as an ACL has them; the first is the one that nodes themselves use.
