@@ -6,9 +6,14 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ANOTHER, PASSWORD, Village, claim, claim_with, claims_of, get, get_token, post, sign_in_by_json};
+use super::{
+    ANOTHER, LOCAL, PASSWORD, Village, claim, claim_with, claims_of, get, get_token, invite, link_in, post, sign_in_by_json,
+};
+use crate::cache::site::Site;
 use crate::keys::{By, call, send, status};
 use crate::support::http_client;
+use crate::support::proxy::{FaultProxy, When};
+use crate::support::redis::{Options, Standalone};
 
 const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
 
@@ -20,7 +25,7 @@ async fn an_invitation_goes_from_pod_to_pod_and_is_taken_up_once() {
     let made = post(village.pod(0), admin.by(), "/vestibule/api/invitations", wanted).await;
     assert_eq!(made.status(), 201, "{made:?}");
     let (made, id) = (made.json(), made.json()["id"].as_str().unwrap().to_owned());
-    let link = super::link_in(made["invitation_link"].as_str().expect("a link"));
+    let link = link_in(made["invitation_link"].as_str().expect("a link"));
     let secret = link.split('.').nth(1).expect("a link has a secret").to_owned();
     assert_eq!((&made["user_email"], &made["is_accepted"]), (&json!("ada@example.com"), &json!(false)));
 
@@ -187,6 +192,62 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
     }
     println!("{finished} claims were finished, {open} invitations stayed open");
     assert!(finished > 0 && open > 0, "{finished} finished, {open} open");
+}
+
+/// Before each request to the store that is about the person, and after each: however far it came.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_whatever_step_a_pod_dies_a_claim_is_whole_or_nothing() {
+    let redis = Standalone::start(Options::default()).await;
+    let proxy = FaultProxy::start(redis.node.port()).await;
+    let mut site = Site::start_with(&[proxy.url(), redis.url()], |pod, _| {
+        pod.further.push_str(LOCAL);
+        pod.role_map = None;
+    })
+    .await;
+    let (mut finished, mut open) = (0, 0);
+    for step in 0.. {
+        let mut reached = false;
+        for when in [When::Before, When::After] {
+            let invited = invite(&site.pods[1], &["--email", &format!("{when:?}-{step}@example.com"), "--role", "team"]);
+            let link = link_in(&String::from_utf8(invited.stdout).expect("text"));
+            let token = get_token(&site.pods[1], &link).await.json()["token"].as_str().unwrap().to_owned();
+            let user = claims_of(&token)["user_id"].as_str().unwrap().to_owned();
+            let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD, "key": true}).to_string();
+            proxy.end_at(&user, step, when);
+            let request = http_client().post(site.pods[0].public("/onboarding/claim_token"));
+            let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
+            let mut sent = tokio::spawn(request.body(body).send());
+            let answered = tokio::time::timeout(Duration::from_millis(1500), &mut sent).await;
+            let answered = answered.is_ok_and(|sent| sent.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status() == 200)));
+            site.pods[0].kill9();
+            reached |= proxy.has_ended();
+            proxy.resume();
+
+            let email = format!("{when:?}-{step}@example.com");
+            let entered = sign_in_by_json(&site.pods[1], &email, PASSWORD, &[]).await;
+            let is_open = get_token(&site.pods[1], &link).await.status() == 200;
+            assert_eq!(entered.status() == 200, !is_open, "{when:?} request {step}: {entered:?}");
+            assert!(!answered || !is_open, "what was answered was done");
+            let session = match is_open {
+                true => claim(&site.pods[1], &link, PASSWORD).await,
+                false => entered,
+            };
+            let session = session.cookie("vestibule").expect("a session, by now at least");
+            let keys = get(&site.pods[1], By::Page(&session), "/vestibule/api/keys").await["keys"].as_array().unwrap().len();
+            assert_eq!(keys, usize::from(!is_open), "{when:?} request {step}: a key with the claim, or none");
+            if is_open {
+                open += 1
+            } else {
+                finished += 1
+            }
+            site.restart(0).await;
+        }
+        if !reached {
+            println!("{step} requests; {finished} claims were finished, {open} invitations stayed open");
+            assert!(step >= 4 && finished > 0 && open > 0, "{step}: {finished} finished, {open} open");
+            return;
+        }
+    }
 }
 
 async fn keys_of(village: &Village, session: &str) -> usize {

@@ -20,7 +20,7 @@ const CHUNK: usize = 64 * 1024;
 /// connection; the bus faults concern those alone.
 pub struct FaultProxy {
     port: u16,
-    state: watch::Sender<State>,
+    state: Arc<watch::Sender<State>>,
     losses: Arc<Mutex<Losses>>,
     accepting: JoinHandle<()>,
 }
@@ -56,16 +56,31 @@ enum Traffic {
 struct Losses {
     notices: VecDeque<Vec<u8>>,
     replies: VecDeque<Vec<u8>>,
+    end: Option<End>,
     dropped: usize,
+}
+
+/// After so many requests with these words everything ends.
+struct End {
+    words: Vec<u8>,
+    left: usize,
+    when: When,
+}
+
+/// When everything ends: before a request reaches the server, or after the server has carried it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
 }
 
 impl FaultProxy {
     pub async fn start(server: u16) -> Self {
         let port = ports::free();
         let (state, watched) = watch::channel(State::default());
-        let losses = Arc::new(Mutex::new(Losses::default()));
+        let (state, losses) = (Arc::new(state), Arc::new(Mutex::new(Losses::default())));
         let listener = bind(port).await;
-        let gate = Gate { port, server, state: watched, losses: Arc::clone(&losses) };
+        let gate = Gate { port, server, state: watched, switch: Arc::clone(&state), losses: Arc::clone(&losses) };
         let accepting = tokio::spawn(gate.run(listener));
         Self { port, state, losses, accepting }
     }
@@ -99,6 +114,16 @@ impl FaultProxy {
         self.lock().replies.push_back(words.as_bytes().to_vec());
     }
 
+    /// Lets so many requests that contain `words` through; at the next one everything ends as by [`FaultProxy::refuse`].
+    pub fn end_at(&self, words: &str, left: usize, when: When) {
+        self.lock().end = Some(End { words: words.as_bytes().to_vec(), left, when });
+    }
+
+    /// Whether the end that was asked for has come; it doesn't any more.
+    pub fn has_ended(&self) -> bool {
+        self.lock().end.take().is_none()
+    }
+
     /// How many notices and replies were lost so far.
     pub fn lost(&self) -> usize {
         self.lock().dropped
@@ -121,10 +146,7 @@ impl FaultProxy {
 
     /// Ends every connection and refuses new ones until [`FaultProxy::resume`].
     pub fn refuse(&self) {
-        self.state.send_modify(|state| {
-            state.traffic = Traffic::Refused;
-            state.generation += 1;
-        });
+        refuse(&self.state);
     }
 
     /// Whether no connection is left, which is so a moment after [`FaultProxy::refuse`].
@@ -163,7 +185,15 @@ struct Gate {
     port: u16,
     server: u16,
     state: watch::Receiver<State>,
+    switch: Arc<watch::Sender<State>>,
     losses: Arc<Mutex<Losses>>,
+}
+
+fn refuse(switch: &watch::Sender<State>) {
+    switch.send_modify(|state| {
+        state.traffic = Traffic::Refused;
+        state.generation += 1;
+    });
 }
 
 impl Gate {
@@ -195,10 +225,10 @@ impl Gate {
 
     fn serve(&self, client: TcpStream) {
         let (server, mut state) = (self.server, self.state.clone());
-        let losses = Arc::clone(&self.losses);
+        let (switch, losses) = (Arc::clone(&self.switch), Arc::clone(&self.losses));
         tokio::spawn(async move {
             let generation = state.borrow().generation;
-            let wires = Wires { state: state.clone(), losses };
+            let wires = Wires { state: state.clone(), switch, losses };
             tokio::select! {
                 () = wires.connect(client, server) => (),
                 _ = state.wait_for(|state| state.generation != generation) => (),
@@ -210,6 +240,7 @@ impl Gate {
 /// One connection's two directions.
 struct Wires {
     state: watch::Receiver<State>,
+    switch: Arc<watch::Sender<State>>,
     losses: Arc<Mutex<Losses>>,
 }
 
@@ -221,6 +252,8 @@ enum Seen {
     Subscription,
     /// The reply to what was sent last is to be lost.
     DoomedRequest,
+    /// The same, and then everything ends.
+    LastRequest,
 }
 
 impl Wires {
@@ -250,6 +283,14 @@ impl Wires {
             } else if self.is_doomed(chunk) {
                 seen.send_replace(Seen::DoomedRequest);
             }
+            match self.end_of(chunk) {
+                Some(When::Before) => {
+                    refuse(&self.switch);
+                    return None;
+                }
+                Some(When::After) => drop(seen.send_replace(Seen::LastRequest)),
+                None => {}
+            }
             to.write_all(chunk).await.ok()?;
         }
     }
@@ -273,6 +314,10 @@ impl Wires {
                 Seen::Subscription => self.bus_frames(&mut pending),
                 Seen::DoomedRequest => {
                     self.lock().dropped += 1;
+                    return None;
+                }
+                Seen::LastRequest => {
+                    refuse(&self.switch);
                     return None;
                 }
             };
@@ -323,6 +368,19 @@ impl Wires {
         let mut losses = self.lock();
         let wanted = losses.replies.iter().position(|words| contains(chunk, words));
         wanted.and_then(|at| losses.replies.remove(at)).is_some()
+    }
+
+    /// Whether everything ends at this request.
+    fn end_of(&self, chunk: &[u8]) -> Option<When> {
+        let mut losses = self.lock();
+        let end = losses.end.as_mut().filter(|end| contains(chunk, &end.words))?;
+        match end.left.checked_sub(1) {
+            Some(left) => {
+                end.left = left;
+                None
+            }
+            None => losses.end.take().map(|end| end.when),
+        }
     }
 
     async fn while_stalled(&self) -> Option<()> {
