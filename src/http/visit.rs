@@ -55,7 +55,7 @@ impl Posted {
 impl<'a> Visit<'a> {
     /// Whoever visits; otherwise what to answer: nobody who is signed in is sent to sign in, and comes back here.
     pub async fn begin(request: &'a HttpRequest, site: &'a Site, checker: &Checker, place: Place) -> Result<Self, HttpResponse> {
-        let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(place));
+        let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
         let cookie = site.cookies.session_in(request).ok_or_else(sign_in)?;
         match checker.recognise(Ok(Credential::Session(&cookie))).await {
             Ok(caller) => Ok(Self { site, request, place, caller, cookie }),
@@ -117,7 +117,7 @@ impl<'a> Visit<'a> {
 
     /// Whether the sign-in is fresh enough for what can't be taken back; otherwise where to sign in.
     pub fn sign_in_first(&self, keys: &Keys) -> Option<String> {
-        (!keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.place))
+        (!keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.request, self.place))
     }
 
     /// What to answer to a form that takes a fresh sign-in, and was opened while it was one still.
@@ -162,9 +162,12 @@ impl<'a> Visit<'a> {
     }
 }
 
-/// A sign-in that leads back to a page.
-fn sign_in_href(place: Place) -> String {
-    login_href(&ReturnTo::parse(place.href(), "").unwrap_or_else(|_| ReturnTo::root()), None)
+/// A sign-in that leads back to what was asked for; after a form to its page, since the form itself is gone.
+fn sign_in_href(request: &HttpRequest, place: Place) -> String {
+    let asked =
+        request.uri().path_and_query().filter(|_| request.method().is_safe()).map_or(place.href(), |asked| asked.as_str());
+    let target = ReturnTo::parse(asked, "").or_else(|_| ReturnTo::parse(place.href(), ""));
+    login_href(&target.unwrap_or_else(|_| ReturnTo::root()), None)
 }
 
 /// The person, by the best name that is known.

@@ -35,6 +35,9 @@ async fn a_password_signs_in_on_any_pod_and_leads_where_the_person_wanted_to_go(
     assert_ne!(first, second, "a new handle after each sign-in");
     assert_eq!((village.passing(&first).await, village.passing(&second).await), (0, 3), "it replaces the one before");
     assert_eq!(village.passing(&ada.cookie).await, 3, "another browser's stays");
+    let asked = Agent::new().get(&village.pod(1).public("/vestibule/invitations?user_email=bob%40example.com")).await;
+    let to = asked.location().expect("whoever isn't signed in is sent to sign in");
+    assert!(to.as_str().ends_with("/sso/login?rd=%2Fvestibule%2Finvitations%3Fuser_email%3Dbob%2540example.com"), "{to}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
