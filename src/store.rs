@@ -47,7 +47,8 @@ pub trait Store: Send + Sync + 'static {
     /// The sequence of every shard; one that does not answer leaves the others' answers alone.
     async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>>;
 
-    /// Keys of one kind over all shards, a page at a time. A key may come twice.
+    /// Keys of one kind over all shards, a page at a time. A key may come twice. It has to begin anew when the store says that
+    /// what it consists of has changed.
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable>;
 
     /// What commits of every pod announce. A receiver that lags has missed some.
@@ -195,6 +196,8 @@ pub enum Spent {
 /// Where a scan goes on. The default is the beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor {
+    /// Which server has what, as far as there are several: what moves in between could be missed.
+    layout: String,
     node: usize,
     position: String,
 }

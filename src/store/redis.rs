@@ -324,7 +324,11 @@ impl Store for RedisStore {
     }
 
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
-        let nodes = connect::primaries(&self.commands.now());
+        let client = self.commands.now();
+        let (nodes, layout) = (connect::primaries(&client), connect::layout(&client)?);
+        if cursor != Cursor::default() && cursor.layout != layout {
+            return Err(Unavailable("slots or primaries have changed while keys were listed; begin anew".to_owned()));
+        }
         let Some(node) = nodes.get(cursor.node) else { return Ok(ScanPage { keys: Vec::new(), next: None }) };
         let options = Options { cluster_node: node.clone(), ..self.options() };
         let position = if cursor.position.is_empty() { "0".to_owned() } else { cursor.position };
@@ -336,8 +340,8 @@ impl Store for RedisStore {
         let (position, names): (String, Vec<String>) = self.read(&options, scan).await?;
         let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
         let next = match position.as_str() {
-            "0" => Cursor { node: cursor.node + 1, position: String::new() },
-            _ => Cursor { node: cursor.node, position },
+            "0" => Cursor { layout, node: cursor.node + 1, position: String::new() },
+            _ => Cursor { layout, node: cursor.node, position },
         };
         Ok(ScanPage { keys, next: (next.node < nodes.len()).then_some(next) })
     }

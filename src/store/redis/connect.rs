@@ -15,6 +15,7 @@ use fred::{
 
 use tokio::task::JoinHandle;
 
+use super::super::Unavailable;
 use crate::secret::SecretCell;
 
 /// Of a client that only sends commands: nobody listens to its events but while it connects.
@@ -176,9 +177,10 @@ impl Drop for LastingClient {
 async fn keep_connected(connection: Connection, current: Arc<ArcSwap<Client>>) {
     loop {
         let client = Client::clone(&current.load());
-        // It ends well only when it is asked to.
-        let Ok(Err(error)) = client.connect().await else { return };
-        tracing::warn!(%error, "the store's client has given up; another one connects");
+        // Who asks it to end ends this too, so that another is wanted whatever it ended by.
+        let ended = client.connect().await.map_err(|error| error.to_string());
+        let why = ended.and_then(|ended| ended.map_err(|error| error.to_string())).err();
+        tracing::warn!(error = why, "the store's client has given up; another one connects");
         // At once, since what is asked of the old one from now on is answered with a time-out.
         match connection.client(EVENTS_KEPT) {
             Ok(another) => current.store(Arc::new(another)),
@@ -192,6 +194,18 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("topology", &self.topology).field("hosts", &self.hosts).finish_non_exhaustive()
     }
+}
+
+/// Which primary of a cluster has which slots; empty where there is only one server to talk to.
+pub(super) fn layout(client: &Client) -> Result<String, Unavailable> {
+    let Some(routing) = client.cached_cluster_state() else {
+        return match client.is_clustered() {
+            true => Err(Unavailable("the cluster's layout is not known yet".to_owned())),
+            false => Ok(String::new()),
+        };
+    };
+    let ranges = routing.slots().iter();
+    Ok(ranges.map(|range| format!("{}-{} {}\n", range.start, range.end, range.primary)).collect())
 }
 
 /// Every primary of a cluster; one `None` where there is only one server to talk to.
