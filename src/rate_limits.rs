@@ -13,12 +13,12 @@ use governor::{
     middleware::NoOpMiddleware,
     state::{InMemoryState, NotKeyed},
 };
-use moka::sync::Cache;
+use moka::{policy::EvictionPolicy, sync::Cache};
 
 use crate::clock::Clock;
 
-/// Addresses that are counted at once; the one that was heard of the longest ago is forgotten for another.
-const MOST_ADDRESSES: u64 = 50_000;
+/// Addresses, each with an activity, that are counted at once; the one that was heard of the longest ago is forgotten for another.
+const MOST_COUNTED: u64 = 50_000;
 
 /// After so long without a request all that may be saved up is there again.
 const FULL_AFTER: Duration = Duration::from_secs(60);
@@ -68,7 +68,8 @@ type Bucket = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Instant
 
 impl RateLimits {
     pub fn new(per_minute: PerMinute, clock: Arc<dyn Clock>) -> Self {
-        let buckets = Cache::builder().max_capacity(MOST_ADDRESSES).time_to_idle(FULL_AFTER).build();
+        let buckets =
+            Cache::builder().max_capacity(MOST_COUNTED).eviction_policy(EvictionPolicy::lru()).time_to_idle(FULL_AFTER).build();
         Self { per_minute, clock: Ticks(clock), buckets }
     }
 
@@ -161,12 +162,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
+    fn what_is_remembered_is_bounded_and_who_comes_then_is_counted_all_the_same() {
         let limits = limits(&ManualClock::new());
-        for number in 0..2 * u32::try_from(MOST_ADDRESSES).unwrap() {
+        let most = u32::try_from(MOST_COUNTED).unwrap();
+        for number in (0..most).chain(0..2 * most) {
             let _ = limits.spend(Activity::Callback, IpAddr::from(number.to_be_bytes()));
         }
         limits.buckets.run_pending_tasks();
-        assert!(limits.buckets.entry_count() <= MOST_ADDRESSES, "{}", limits.buckets.entry_count());
+        assert!(limits.buckets.entry_count() <= MOST_COUNTED, "{}", limits.buckets.entry_count());
+        assert_eq!(let_through(&limits, Activity::Callback, "203.0.113.1"), 2);
     }
 }

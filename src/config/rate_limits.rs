@@ -9,7 +9,11 @@ pub const DOC: &str = "Times a minute, and as many at once, that one client addr
                        without it there is no limit, since everybody would share the gateway's.";
 
 pub fn read(section: &mut Section<'_>) -> Option<PerMinute> {
-    let login_starts = section.or_default(field("login_starts", "Requests to `/sso/login`."), &TIMES, "120");
+    let login_starts = section.or_default(
+        field("login_starts", "`GET /sso/login`; passwords that are sent there have quotas of their own."),
+        &TIMES,
+        "120",
+    );
     let callbacks = section.or_default(field("callbacks", "Requests to `/sso/callback`."), &TIMES, "120");
     let claims = section.or_default(field("claims", "Requests to `/onboarding` and below."), &TIMES, "60");
     let unknown_credentials = section.or_default(

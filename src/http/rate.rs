@@ -19,7 +19,11 @@ use crate::{
 
 type Answered<B> = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>;
 
+/// A password that is sent there has quotas of its own, and is not refused for what others have begun.
 pub(super) async fn login_starts<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Answered<B> {
+    if !request.method().is_safe() {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    }
     before(Activity::LoginStart, request, next).await
 }
 
@@ -71,7 +75,7 @@ fn spend(activity: Activity, request: &HttpRequest) -> Result<(), Exceeded> {
     let (Some(site), Some(limits)) = services else { return Ok(()) };
     let Some(address) = site.proxies.told(request) else { return Ok(()) };
     limits.spend(activity, address).inspect_err(|_| {
-        tracing::warn!(activity = activity.as_str(), "rate limited");
+        tracing::info!(activity = activity.as_str(), "rate limited");
         if let Some(metrics) = request.app_data::<Data<Metrics>>() {
             metrics.rate_limited(activity);
         }

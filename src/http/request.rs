@@ -1,7 +1,13 @@
 //! What every request to the pages goes through: an id, a log span, a deadline for its body, a guard against panics,
 //! safe headers.
 
-use std::{borrow::Cow, io, net::IpAddr, panic::AssertUnwindSafe, time::Duration};
+use std::{
+    borrow::Cow,
+    io,
+    net::{IpAddr, SocketAddr},
+    panic::AssertUnwindSafe,
+    time::Duration,
+};
 
 use actix_web::{
     HttpMessage, HttpRequest,
@@ -60,13 +66,20 @@ impl ProxyTrust {
             if !self.trusts(&client) {
                 return Some(client);
             }
-            match hop.trim().parse() {
-                Ok(address) => client = address,
-                Err(_) => return Some(client),
+            match address_in(hop.trim()) {
+                Some(address) => client = address,
+                None => return Some(client),
             }
         }
         Some(client)
     }
+}
+
+/// Some gateways write a port too, and brackets round an IPv6 address.
+fn address_in(hop: &str) -> Option<IpAddr> {
+    let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    hop.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 /// What a browser says that it is, as far as a list of sessions shows it.
@@ -186,6 +199,8 @@ mod tests {
     #[case::one_proxy(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4", "1.2.3.4")]
     #[case::two_proxies(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4, 10.9.9.9", "1.2.3.4")]
     #[case::forged_front(&["10.0.0.0/8"], "10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4")]
+    #[case::with_a_port(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4:5678", "1.2.3.4")]
+    #[case::in_brackets(&["10.0.0.0/8"], "10.0.0.1", "[2001:db8::1]:443, [2001:db8::2]", "2001:db8::2")]
     #[case::garbage(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4, x", "10.0.0.1")]
     #[case::untrusted_peer(&["10.0.0.0/8"], "9.9.9.9", "1.2.3.4", "9.9.9.9")]
     #[case::all_trusted(&["10.0.0.0/8"], "10.0.0.1", "10.0.0.3", "10.0.0.3")]
