@@ -65,7 +65,10 @@ pub enum ClaimError {
 impl Accounts {
     /// A token for who has a link to an open invitation. Nothing is written, and nothing used up.
     pub async fn onboarding_token(&self, link: &str) -> Result<Token, ClaimError> {
-        let opened = self.open(link).await.inspect_err(|why| tracing::info!(reason = %why, "an invitation's link is refused"));
+        let opened = self.open(link).await.inspect_err(|why| match why {
+            ClaimError::Store(cause) => tracing::error!(%cause, "an invitation can't be looked up"),
+            refused => tracing::info!(reason = %refused, "an invitation's link is refused"),
+        });
         let Stored { value: invitation, .. } = opened?;
         let now = self.clock.now();
         let expires = invitation.expires.min(now + TOKEN_LIFE);
