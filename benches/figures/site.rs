@@ -69,7 +69,7 @@ impl Site {
             ask("a session, with an assertion", "/vouched/x", vec![cookie.clone()], true),
             ask("a path that is open to anyone", "/open/x", vec![], true),
             ask("nothing presented", "/v1/models", vec![], false),
-            ask("an unknown key", "/v1/models", vec![bearer(&unknown_key())], false),
+            ask("a malformed key", "/v1/models", vec![bearer(&malformed_key())], false),
         ]
     }
 
@@ -119,8 +119,8 @@ pub async fn commands(pod: &Pod) -> f64 {
     all - pod.metric("vestibule_store_commands_total", &["operation=\"sequences\""]).await
 }
 
-/// It has the form of one and the checksum of none.
-fn unknown_key() -> String {
+/// It begins as one does.
+fn malformed_key() -> String {
     format!("sk-{}", random_key())
 }
 

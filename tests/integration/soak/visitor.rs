@@ -168,7 +168,8 @@ impl<'a> Visitor<'a> {
     fn trouble(&self, kind: Kind, sent: Instant, status: u16, body: impl Fn() -> String) {
         let outcome = match status {
             503 => Outcome::Unavailable,
-            502 | 504 => Outcome::Cut,
+            // In nginx' own words: a pod says 502 too, when a sign-in could not be confirmed.
+            502 | 504 if body().contains("<center>nginx") => Outcome::Cut,
             other => Outcome::Wrong(format!("{other}: {}", body())),
         };
         self.ledger.note(kind, sent, outcome);
