@@ -26,7 +26,7 @@ use actix_web::{
     web::{self, Bytes, Data},
 };
 
-use super::{Site, credential, csrf, error, rate};
+use super::{Site, credential, csrf, error, links::API, rate};
 use crate::{
     access::Places,
     check::{By, Checker, Credential, Recognised},
@@ -39,8 +39,6 @@ use fields::Fields;
 use refused::Refused;
 
 pub(super) use keys::manager;
-
-const PATH: &str = "/vestibule/api";
 
 /// What a call is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,12 +75,8 @@ fn addresses() -> Vec<Address> {
     ]
 }
 
-pub(super) fn is_at(path: &str) -> bool {
-    path.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
 pub(super) fn routes() -> impl HttpServiceFactory {
-    let scope = web::scope(PATH).app_data(Data::new(openapi::Served::default()));
+    let scope = web::scope(API).app_data(Data::new(openapi::Served::default()));
     let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
     scope.default_service(web::to(async || Refused::NotFound.respond())).wrap(from_fn(rate::unknown_credentials))
 }

@@ -1,4 +1,4 @@
-//! Addresses of our own pages.
+//! Addresses of our own.
 
 use url::form_urlencoded;
 
@@ -6,6 +6,13 @@ use crate::return_to::ReturnTo;
 
 /// The query parameter that says where to return to, as the gateways name it.
 pub const RETURN_PARAMETER: &str = "rd";
+
+/// Below it is the JSON API.
+pub(super) const API: &str = "/vestibule/api";
+
+pub(super) fn is_of_the_api(path: &str) -> bool {
+    path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// The address that begins a login.
 pub(super) fn login_href(target: &ReturnTo, provider: Option<&str>) -> String {

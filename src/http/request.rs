@@ -24,9 +24,9 @@ use tracing::Instrument;
 
 use super::{
     Site,
-    api::{self, refused::Refused},
+    api::refused::Refused,
     drain::Drain,
-    error,
+    error, links,
     pages::Frame,
     request_id::{REQUEST_ID, RequestId},
 };
@@ -116,7 +116,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     }
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     let frame = request.app_data::<Data<Site>>().map(|site| Frame::of(&site.brand)).unwrap_or_default();
-    let by_a_program = api::is_at(request.path());
+    let by_a_program = links::is_of_the_api(request.path());
     let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
     let Ok(response) = outcome else {

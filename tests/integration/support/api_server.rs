@@ -18,7 +18,7 @@ use super::process::{Child, OnFailure};
 use super::scratch::Scratch;
 use super::{ports, wait};
 
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 pub const ISSUER: &str = "https://kubernetes.default.svc";
 const NAMESPACE: &str = "llm";
 const ACCOUNT: &str = "vestibule";

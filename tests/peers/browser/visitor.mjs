@@ -8,6 +8,8 @@ import { isFocused, orderMistakes } from './focus.mjs';
 import { keyboard } from './hands.mjs';
 import { SCHEMES, mirror, overflow, violations } from './inspect.mjs';
 
+const PATIENCE = 5000;
+
 export class Visitor {
   /**
    * `site` has what is the same for everybody: where Vestibule is, by which hand pages are worked, a window for
@@ -90,8 +92,14 @@ export class Visitor {
     return this.submit(within.getByRole('link', { name, exact: true }));
   }
 
+  /** Browsers move the focus to what asks for it with a frame of its own, after the page is there. */
   async hasFocus(label) {
-    return isFocused(this.field(label));
+    const deadline = Date.now() + PATIENCE;
+    while (!await isFocused(this.field(label))) {
+      if (Date.now() > deadline) return false;
+      await this.page.waitForTimeout(50);
+    }
+    return true;
   }
 
   /** What the browser says of a field that it doesn't send. */

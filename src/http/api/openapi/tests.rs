@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 
 use super::*;
-use crate::http::api::{PATH, addresses};
+use crate::http::{api::addresses, links::API};
 
 /// As OpenAPI has them; what else stands beside them is about all of them.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
@@ -91,11 +91,11 @@ fn it_has_every_address_and_method_of_the_api_and_no_others() {
     let routed: BTreeSet<_> = addresses()
         .iter()
         .flat_map(|address| address.methods().iter().map(move |method| (address.path(), method)))
-        .map(|(path, method)| (format!("{PATH}{path}"), method.as_str().to_lowercase()))
+        .map(|(path, method)| (format!("{API}{path}"), method.as_str().to_lowercase()))
         .collect();
     let document = served();
     let all = operations(&document).into_iter().map(|(path, method, _)| (path.to_owned(), method.to_owned()));
-    let (documented, further): (BTreeSet<_>, BTreeSet<_>) = all.partition(|(path, _)| path.starts_with(PATH));
+    let (documented, further): (BTreeSet<_>, BTreeSet<_>) = all.partition(|(path, _)| path.starts_with(API));
     assert_eq!(documented, routed);
     assert_eq!(further.into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>(), FURTHER.map(str::to_owned).into());
 }
