@@ -8,7 +8,6 @@ use actix_web::{
     web::{Data, Form, Query},
 };
 use serde::Deserialize;
-use url::form_urlencoded;
 
 use crate::{
     accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted, normal_email},
@@ -17,6 +16,7 @@ use crate::{
         Local, Site,
         api::keys::{MOST_TEAMS, team},
         error,
+        links::further_href,
         visit::{Posted, Visit},
     },
     keys::{self, Keys},
@@ -116,10 +116,7 @@ impl<'a> Desk<'a> {
             Ok(again) => again,
             Err(cause) => return visit.unavailable(&cause),
         };
-        let next_href = page.next.map(|id| {
-            let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id.to_string()).finish();
-            format!("{}?{query}", PLACE.href())
-        });
+        let next_href = page.next.map(|id| further_href(PLACE, &id.to_string()));
         let lines = page.invitations.into_iter().map(async |invitation| self.line(invitation).await);
         let page = InvitationsPage {
             frame: visit.frame(),

@@ -12,6 +12,7 @@ use crate::{
     check::Checker,
     http::{
         Local, Site, error,
+        links::further_href,
         names::{linked_identity, mentions, provider_name},
         redirect,
         visit::{Posted, Visit},
@@ -101,10 +102,7 @@ impl Desk {
                 (found.people, None, found.is_cut)
             }
         };
-        let next_href = next.map(|id| {
-            let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id).finish();
-            format!("{}?{query}", PLACE.href())
-        });
+        let next_href = next.map(|id| further_href(PLACE, &id));
         let people = found.iter().map(|known| self.line(visit, known)).collect();
         let page = PeoplePage { frame: visit.frame(), people, query: query.to_owned(), is_cut, next_href };
         Ok(visit.show(StatusCode::OK, &page))

@@ -8,7 +8,6 @@ use actix_web::{
     web::{Data, Form, Query},
 };
 use serde::Deserialize;
-use url::form_urlencoded;
 
 use crate::{
     access::PathPattern,
@@ -16,6 +15,7 @@ use crate::{
     http::{
         Site,
         api::manager,
+        links::further_href,
         visit::{Posted, Visit},
     },
     keys::{Key, KeyId, Keys, KeysError, Lasting, Limits, Manager, Wish, is_alias},
@@ -97,10 +97,7 @@ impl<'a> Desk<'a> {
 
     async fn page(&self, status: StatusCode, after: Option<KeyId>, notes: Notes<'_>) -> Result<HttpResponse, KeysError> {
         let listed = self.keys.list(&self.manager(), None, after, ON_A_PAGE).await?;
-        let next_href = listed.next.map(|id| {
-            let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", &id.to_string()).finish();
-            format!("{}?{query}", Place::Keys.href())
-        });
+        let next_href = listed.next.map(|id| further_href(Place::Keys, &id.to_string()));
         let trusted = self.users.trusted(&self.visit.caller.judged.identity.user).await?;
         let page_of_keys = KeysPage {
             frame: self.visit.frame(),
