@@ -43,14 +43,7 @@ impl Listener {
 
 /// A pod at its most talkative. Its provider is away, which nothing here needs.
 async fn pod() -> Pod {
-    let provider = ProviderSection {
-        id: "corp".to_owned(),
-        name: "Example Corp".to_owned(),
-        issuer: "http://127.0.0.1:1".to_owned(),
-        client_id: "vestibule".to_owned(),
-        client_secret: HUSH.to_owned(),
-        further: Vec::new(),
-    };
+    let provider = ProviderSection::corp("http://127.0.0.1:1", HUSH);
     let further = "log: {level: \"trace,notify=warn,inotify=warn,mio=warn\"}\n".to_owned();
     Pod::start(PodOptions { providers: vec![provider], further, ..PodOptions::new() }).await
 }

@@ -229,12 +229,5 @@ fn idp_options(public_url: &str, secret: &str) -> IdpOptions {
 }
 
 fn provider(idp: &Idp, secret: &str) -> ProviderSection {
-    ProviderSection {
-        id: "corp".to_owned(),
-        name: "Example Corp".to_owned(),
-        issuer: idp.issuer().to_owned(),
-        client_id: "vestibule".to_owned(),
-        client_secret: secret.to_owned(),
-        further: Vec::new(),
-    }
+    ProviderSection::corp(idp.issuer(), secret)
 }

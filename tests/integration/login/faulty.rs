@@ -41,14 +41,7 @@ impl Site {
     async fn start_with(spoil: impl AsyncFn(&FaultyIdp)) -> Self {
         let idp = FaultyIdp::start().await;
         spoil(&idp).await;
-        let provider = ProviderSection {
-            id: "corp".to_owned(),
-            name: "Example Corp".to_owned(),
-            issuer: idp.issuer().to_owned(),
-            client_id: "vestibule".to_owned(),
-            client_secret: random_key(),
-            further: Vec::new(),
-        };
+        let provider = ProviderSection::corp(idp.issuer(), random_key());
         let pod = PodOptions {
             providers: vec![provider],
             role_map: Some(ROLE_MAP.to_owned()),

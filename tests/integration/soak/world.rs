@@ -204,12 +204,5 @@ fn warden() -> Account {
 }
 
 fn section(idp: &Idp, secret: &str) -> ProviderSection {
-    ProviderSection {
-        id: "corp".to_owned(),
-        name: "Example Corp".to_owned(),
-        issuer: idp.issuer().to_owned(),
-        client_id: "vestibule".to_owned(),
-        client_secret: secret.to_owned(),
-        further: Vec::new(),
-    }
+    ProviderSection::corp(idp.issuer(), secret)
 }

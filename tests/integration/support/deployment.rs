@@ -147,12 +147,5 @@ fn vestibule_client(public_url: &str, secret: &str) -> serde_json::Value {
 }
 
 fn provider(idp: &Idp, secret: &str) -> ProviderSection {
-    ProviderSection {
-        id: "corp".to_owned(),
-        name: "Example Corp".to_owned(),
-        issuer: idp.issuer().to_owned(),
-        client_id: "vestibule".to_owned(),
-        client_secret: secret.to_owned(),
-        further: Vec::new(),
-    }
+    ProviderSection::corp(idp.issuer(), secret)
 }

@@ -113,6 +113,18 @@ impl PodOptions {
 }
 
 impl ProviderSection {
+    /// The one that most pods have, known as `corp`.
+    pub fn corp(issuer: &str, client_secret: impl Into<String>) -> Self {
+        Self {
+            id: "corp".to_owned(),
+            name: "Example Corp".to_owned(),
+            issuer: issuer.to_owned(),
+            client_id: "vestibule".to_owned(),
+            client_secret: client_secret.into(),
+            further: Vec::new(),
+        }
+    }
+
     fn yaml(&self) -> String {
         let mut yaml = String::new();
         let fields = [
