@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import subprocess
 import tempfile
 
 import images
@@ -18,6 +19,8 @@ MODEL, WORDS = "parrot", "Who is a clever bird?"
 # Starting LiteLLM is two dozen seconds of a processor to itself.
 PATIENCE = 600
 SESSIONS = 6
+# What LiteLLM's server answers by itself to a request that its application dropped, and what it logs of each.
+DROPPED, DROPPED_LOG = "Internal Server Error", ("Exception in ASGI application", "ASGI callable returned without")
 
 
 class LiteLlm(Release):
@@ -52,6 +55,29 @@ def litellm():
         return made
 
     return world.once("litellm", make)
+
+
+class Logs:
+    """What LiteLLM logs in these pods until they are gone."""
+
+    def __init__(self, door, names):
+        self.file = tempfile.TemporaryFile("w+")
+        words = ("--namespace", door.namespace.name, "logs", "--follow", "--tail=0", "--container", "upstream")
+        self.following = [subprocess.Popen(kube.command(*words, name), stdout=self.file, stderr=self.file) for name in names]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for one in self.following:
+            one.kill()
+            one.wait()
+
+    def text(self):
+        for one in self.following:
+            one.wait(timeout=PATIENCE)
+        self.file.seek(0)
+        return self.file.read()
 
 
 class BesideLiteLlm(Case):
@@ -120,19 +146,29 @@ class BesideLiteLlm(Case):
             "chats_under_load", door=self.door.way, sessions=sessions, people=[ALICE], model=MODEL, words=WORDS,
             service=f"{self.door.fullname}-check", chats=2, streams=2, logins=1)
         before = self.door.names()
-        with load:
+        with Logs(self.door, before) as logs, load:
             self.assertIn("started", load.line())
             self.door.namespace.run("rollout", "restart", f"deployment/{self.door.fullname}")
             self.door.namespace.rolled_out("deployment", self.door.fullname, PATIENCE)
             self.door.until_gone(before)
             *failed, end = load.end()
+            logged = logs.text() + "".join(self.door.logs(pod, "upstream") for pod in self.door.pods())
         self.say(f"a roll of LiteLLM's pods: {end['counts']} in {end['seconds']:.0f} s")
-        self.judge(end["counts"], failed)
+        self.judge(end["counts"], failed, logged)
         self.assertEqual(len(self.door.pods()), 3)
 
-    def judge(self, counts, failed):
+    def judge(self, counts, failed, logged):
         good = {"chat 200", "stream 200", "login done", "check after login 200"}
         self.assertLessEqual(good, set(counts))
         # Three starts of LiteLLM leave little of a small machine to anybody else: what then came too late says so by 503.
-        self.assertLessEqual(set(counts) - good, {"chat 503", "stream 503", "check after login 503"}, failed)
+        excused = {"chat 503", "stream 503", "check after login 503"} | self.dropped(failed, logged)
+        self.assertLessEqual(set(counts) - good, excused, f"{failed}\n{logged}")
         self.assertLess(sum(counts[name] for name in set(counts) - good), sum(counts.values()) / 100, failed)
+
+    def dropped(self, failed, logged):
+        """The answers of 500 that are LiteLLM's own by what they say, where it logged as many."""
+        answers = [one for one in failed if one["outcome"] == 500]
+        confessed = sum(logged.count(words) for words in DROPPED_LOG)
+        if any(one["said"] != DROPPED for one in answers) or len(answers) > confessed:
+            return set()
+        return {f"{one['failed']} 500" for one in answers}
