@@ -12,14 +12,14 @@ use super::ledger::Ledger;
 use super::load::Load;
 use super::world::World;
 use crate::support::pod::Pod;
-use crate::support::redis::{Options, Standalone};
+use crate::support::redis::Cluster;
 
 const LOGINS: usize = 600;
 const OFF_BY: i64 = 90;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clocks_that_are_90_seconds_off_log_nobody_out_and_let_nobody_in() {
-    let redis = Standalone::start(Options::default()).await;
+    let redis = Cluster::start().await;
     let library = faketime();
     let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
         let off_by = match pod.name.as_str() {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Size;
-use super::ledger::Ledger;
+use super::ledger::{Excuse, Ledger};
 use super::load::Load;
 use super::visitor::Visitor;
 use super::world::{PATIENCE, Resident, World};
+use crate::cli::vestibule;
 use crate::support::pod::{Pod, key_ring, random_key};
 use crate::support::redis::Cluster;
 use crate::support::wait::{pass, until};
@@ -48,7 +49,9 @@ async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
         load.go_on_for(share).await;
     }
     ledger.phase("a pod started with the new ring");
+    ledger.excuse(Excuse::PodGone);
     world.pods[0].restart().await;
+    ledger.no_longer(Excuse::PodGone);
     load.go_on_for(share).await;
     load.end().await;
     world.tell().await;
@@ -75,6 +78,65 @@ async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but_sessions() {
+    let (size, share) = (Size::wanted(), Size::wanted().of(LOGINS) / 4);
+    let (old, new) = (random_key(), random_key());
+    let (_ring, file) = key_ring();
+    write(&file, &[&old]);
+    let redis = Cluster::start().await;
+    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| pod.key_ring_file = Some(file.clone())).await;
+    let ledger = Arc::new(Ledger::new("everything sealed anew while it is used"));
+    let residents = world.residents().await;
+    let known = user_id(&world, &residents[0].name).await;
+    let load = Load::start(&world, &ledger, &residents);
+    load.go_on_for(share).await;
+    ledger.phase("every pod has the new key");
+    write(&file, &[&new, &old]);
+    until_read(&world, 1).await;
+    if size == Size::Full {
+        ledger.phase("the new key seals");
+        pass(SEALS_AFTER).await;
+    }
+    load.go_on_for(share).await;
+    ledger.phase("sealed anew");
+    println!("{}", rewrap(&world.pods[0]));
+    load.go_on_for(share).await;
+    load.end().await;
+    world.tell().await;
+    assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
+    ledger.settle();
+
+    // Before the new key seals, what was written since is the old key's again.
+    println!("and what was written since: {}", rewrap(&world.pods[1]));
+    assert!(rewrap(&world.pods[2]).starts_with("sealed anew: 0; "), "something was left");
+    write(&file, &[&new]);
+    until_read(&world, 2).await;
+    for pod in &world.pods {
+        for resident in residents.iter() {
+            assert_eq!(resident.key.status_on(&world.http, pod).await, 200, "a key was lost");
+            assert_eq!(resident.session.status_on(&world.http, pod).await, 401, "its handle is the old key's");
+        }
+    }
+    assert_eq!(user_id(&world, &residents[0].name).await, known, "somebody was taken for new");
+}
+
+/// What the command says when all went well.
+fn rewrap(pod: &Pod) -> String {
+    let output = vestibule(&["key-ring", "rewrap", "--config", &pod.config_file().to_string_lossy()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+}
+
+/// Who somebody is to us, by a login.
+async fn user_id(world: &World, name: &str) -> String {
+    let ledger = Ledger::new("one login");
+    let visitor = Visitor::new(&world.site, &ledger);
+    visitor.sign_in(name).await.expect("nothing is broken");
+    let who = visitor.agent.get(&format!("{}/sso/session", world.site.origin)).await.json();
+    who["user_id"].as_str().expect("an id").to_owned()
+}
+
 /// What the missing key sealed is an error with its cause, and never as if it weren't there.
 async fn nobody_is_taken_for_new(world: &World, residents: &[Resident]) {
     for pod in &world.pods {
@@ -96,6 +158,13 @@ async fn nobody_is_taken_for_new(world: &World, residents: &[Resident]) {
 
 fn write(file: &Path, keys: &[&str]) {
     std::fs::write(file, keys.iter().map(|key| format!("{key}\n")).collect::<String>()).expect("the file is ours");
+}
+
+/// Until every pod has read so many edits of the ring.
+async fn until_read(world: &World, times: usize) {
+    for pod in &world.pods {
+        until_logged(pod, READ_AGAIN, times).await;
+    }
 }
 
 async fn until_logged(pod: &Pod, words: &str, times: usize) {

@@ -34,10 +34,14 @@ pub enum Kind {
 #[derive(Debug)]
 pub enum Outcome {
     Right,
-    /// 503: nobody can say at the moment. It is tried again.
-    Unavailable,
+    /// As it had to be, in these words.
+    Refused(String),
+    /// 503: nobody can say at the moment, in these words. It is tried again.
+    Unavailable(String),
     /// The connection ended before the answer, here or behind nginx. It is tried again.
-    Cut,
+    Cut(String),
+    /// A login whose first try was used up, without an answer that says so.
+    BegunAgain,
     Wrong(String),
 }
 
@@ -48,6 +52,8 @@ pub enum Excuse {
     StoreAway,
     /// The same, for longer than what is remembered may be served.
     GraceOver,
+    /// A pod ends, hangs or starts.
+    PodGone,
 }
 
 /// A session whose state in the store has to be looked at: Redis may have lost the last write about it.
@@ -85,10 +91,9 @@ struct State {
 #[derive(Default)]
 struct Tally {
     right: usize,
-    unavailable: usize,
-    cut: usize,
-    stale: usize,
-    late: usize,
+    troubles: BTreeMap<Trouble, usize>,
+    /// How often there were these words for what was not allowed.
+    said: BTreeMap<String, usize>,
     times: Vec<Duration>,
 }
 
@@ -103,11 +108,13 @@ struct Window {
     until: Option<Instant>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trouble {
     Late,
     Unavailable,
     Cut,
+    BegunAgain,
+    /// An ended session that was served.
     Stale,
 }
 
@@ -133,11 +140,11 @@ impl Kind {
     }
 
     /// What alone excuses a 503.
-    fn may_be_unavailable(self) -> Option<Excuse> {
+    fn may_be_unavailable(self) -> &'static [Excuse] {
         match self {
-            Self::Session | Self::Key => Some(Excuse::GraceOver),
-            Self::Login | Self::Newcomer | Self::Logout | Self::Ended | Self::UnknownKey => Some(Excuse::StoreAway),
-            Self::Forged => None,
+            Self::Session | Self::Key => &[Excuse::GraceOver],
+            Self::Login | Self::Newcomer | Self::Logout | Self::Ended | Self::UnknownKey => &[Excuse::StoreAway],
+            Self::Forged => &[],
         }
     }
 }
@@ -166,22 +173,27 @@ impl Ledger {
     pub fn note(&self, kind: Kind, began: Instant, outcome: Outcome) {
         let ended = Instant::now();
         let mut state = self.lock();
-        let tally = state.tallies.entry(kind).or_default();
-        let (count, trouble) = match outcome {
-            Outcome::Right => {
-                tally.right += 1;
-                tally.times.push(ended - began);
-                if ended - began < LATE {
-                    return;
-                }
-                (&mut tally.late, Trouble::Late)
-            }
+        let late = (ended - began >= LATE).then_some(Trouble::Late);
+        let (trouble, said) = match outcome {
+            Outcome::Right => (late, None),
+            Outcome::Refused(said) => (late, Some(said)),
+            Outcome::Unavailable(said) => (Some(Trouble::Unavailable), Some(said)),
+            Outcome::Cut(said) => (Some(Trouble::Cut), Some(said)),
+            Outcome::BegunAgain => (Some(Trouble::BegunAgain), None),
             Outcome::Wrong(what) => return state.wrong.push(format!("{}: {what}", kind.name())),
-            Outcome::Unavailable => (&mut tally.unavailable, Trouble::Unavailable),
-            Outcome::Cut => (&mut tally.cut, Trouble::Cut),
         };
-        *count += 1;
-        state.disturbances.push(Disturbance { kind, trouble, began, ended });
+        let tally = state.tallies.entry(kind).or_default();
+        if trouble == late {
+            tally.right += 1;
+            tally.times.push(ended - began);
+        }
+        if let Some(said) = said {
+            *tally.said.entry(said).or_default() += 1;
+        }
+        if let Some(trouble) = trouble {
+            *tally.troubles.entry(trouble).or_default() += 1;
+            state.disturbances.push(Disturbance { kind, trouble, began, ended });
+        }
     }
 
     /// An ended session passed. Tells whether that may be, since nobody can ask the store, and goes by.
@@ -189,7 +201,7 @@ impl Ledger {
         let mut state = self.lock();
         let stale = Disturbance { kind: Kind::Ended, trouble: Trouble::Stale, began, ended: Instant::now() };
         let excused = state.excuses(&stale);
-        state.tallies.entry(Kind::Ended).or_default().stale += 1;
+        *state.tallies.entry(Kind::Ended).or_default().troubles.entry(Trouble::Stale).or_default() += 1;
         if excused {
             state.disturbances.push(stale);
         } else {
@@ -212,7 +224,7 @@ impl Ledger {
     }
 
     pub fn unavailable(&self, kind: Kind) -> usize {
-        self.lock().tallies.get(&kind).map_or(0, |tally| tally.unavailable)
+        self.lock().tallies.get(&kind).map_or(0, |tally| tally.count(Trouble::Unavailable))
     }
 
     /// Prints the table, and panics with what was not right.
@@ -230,17 +242,26 @@ impl Ledger {
     }
 }
 
+impl Tally {
+    fn count(&self, trouble: Trouble) -> usize {
+        self.troubles.get(&trouble).copied().unwrap_or_default()
+    }
+}
+
 impl State {
     fn excuses(&self, disturbance: &Disturbance) -> bool {
-        let (needed, lasting) = match disturbance.trouble {
-            Trouble::Cut | Trouble::Late => return true,
+        let (excuses, lasting): (&[Excuse], _) = match disturbance.trouble {
+            // How long an answer takes is told, and not judged.
+            Trouble::Late => return true,
+            Trouble::Cut => (&[Excuse::PodGone], Duration::ZERO),
+            Trouble::BegunAgain => (&[Excuse::PodGone, Excuse::StoreAway], Duration::ZERO),
             Trouble::Unavailable => (disturbance.kind.may_be_unavailable(), Duration::ZERO),
             // What is remembered is compared with the store once that is back.
-            Trouble::Stale => (Some(Excuse::StoreAway), PROVEN_FOR),
+            Trouble::Stale => (&[Excuse::StoreAway], PROVEN_FOR),
         };
         self.excuses.iter().any(|window| {
             let over = window.until.is_some_and(|until| until + lasting < disturbance.began);
-            needed == Some(window.excuse) && window.since <= disturbance.ended && !over
+            excuses.contains(&window.excuse) && window.since <= disturbance.ended && !over
         })
     }
 
@@ -248,6 +269,7 @@ impl State {
         let what = match disturbance.trouble {
             Trouble::Unavailable => "503",
             Trouble::Cut => "cut",
+            Trouble::BegunAgain => "begun again",
             Trouble::Late => "late",
             Trouble::Stale => "served after its end",
         };
@@ -261,8 +283,8 @@ impl State {
         line(
             &mut text,
             format_args!(
-                "  {:20}{:>8}{:>8}{:>8}{:>8}{:>8}{:>10}{:>10}",
-                "", "right", "late", "503", "cut", "stale", "p50", "slowest"
+                "  {:20}{:>8}{:>8}{:>8}{:>8}{:>8}{:>8}{:>10}{:>10}",
+                "", "right", "late", "503", "cut", "again", "stale", "p50", "slowest"
             ),
         );
         for (kind, tally) in &self.tallies {
@@ -270,15 +292,23 @@ impl State {
             times.sort();
             let median = times.get(times.len() / 2).copied().unwrap_or_default();
             let slowest = times.last().copied().unwrap_or_default();
-            let Tally { right, late, unavailable, cut, stale, .. } = tally;
+            let [late, unavailable, cut, again, stale] =
+                [Trouble::Late, Trouble::Unavailable, Trouble::Cut, Trouble::BegunAgain, Trouble::Stale]
+                    .map(|trouble| tally.count(trouble));
+            let right = tally.right;
             let (median, slowest) = (format!("{median:.1?}"), format!("{slowest:.1?}"));
             line(
                 &mut text,
                 format_args!(
-                    "  {:20}{right:>8}{late:>8}{unavailable:>8}{cut:>8}{stale:>8}{median:>10}{slowest:>10}",
+                    "  {:20}{right:>8}{late:>8}{unavailable:>8}{cut:>8}{again:>8}{stale:>8}{median:>10}{slowest:>10}",
                     kind.name()
                 ),
             );
+        }
+        for (kind, tally) in &self.tallies {
+            for (said, count) in &tally.said {
+                line(&mut text, format_args!("  {}, {count} times: {said}", kind.name()));
+            }
         }
         for (index, phase) in self.phases.iter().enumerate() {
             let until = self.phases.get(index + 1).map(|next| next.since);

@@ -139,15 +139,15 @@ impl Shared {
         let outcome = match (ask(http, &self.site, credential).await, credential, written) {
             (Checked::Allowed(told), ..) if told == name => Outcome::Right,
             (Checked::Allowed(told), ..) => Outcome::Wrong(format!("{name} was taken for {told:?}")),
-            (Checked::Refused(503), ..) => Outcome::Unavailable,
-            (Checked::Refused(401), Credential::Session(cookie), Some(written)) => {
+            (Checked::Refused(503, said), ..) => Outcome::Unavailable(said),
+            (Checked::Refused(401, _), Credential::Session(cookie), Some(written)) => {
                 self.ledger.suspect(Suspect { cookie: cookie.clone(), loss: Loss::Opened, written });
                 return true;
             }
-            (Checked::Refused(status), ..) => Outcome::Wrong(format!("{status} for {name}, who is signed in")),
-            (Checked::Cut, ..) => Outcome::Cut,
+            (Checked::Refused(_, said), ..) => Outcome::Wrong(format!("{said} for {name}, who is signed in")),
+            (Checked::Cut(said), ..) => Outcome::Cut(said),
         };
-        let answered = !matches!(outcome, Outcome::Unavailable | Outcome::Cut);
+        let answered = !matches!(outcome, Outcome::Unavailable(_) | Outcome::Cut(_));
         self.ledger.note(kind, began, outcome);
         answered
     }
@@ -174,16 +174,16 @@ impl Shared {
     async fn ask_ended(&self, http: &reqwest::Client, cookie: &str, at: Instant) -> bool {
         let began = Instant::now();
         let outcome = match ask(http, &self.site, &Credential::Session(cookie.to_owned())).await {
-            Checked::Refused(401) => Outcome::Right,
-            Checked::Refused(503) => Outcome::Unavailable,
+            Checked::Refused(401, said) => Outcome::Refused(said),
+            Checked::Refused(503, said) => Outcome::Unavailable(said),
             Checked::Allowed(_) => {
                 let suspect = Suspect { cookie: cookie.to_owned(), loss: Loss::Ended, written: at };
                 return !self.ledger.note_stale(suspect, began);
             }
-            Checked::Refused(status) => Outcome::Wrong(status.to_string()),
-            Checked::Cut => Outcome::Cut,
+            Checked::Refused(_, said) => Outcome::Wrong(said),
+            Checked::Cut(said) => Outcome::Cut(said),
         };
-        let answered = matches!(outcome, Outcome::Right);
+        let answered = matches!(outcome, Outcome::Refused(_));
         self.ledger.note(Kind::Ended, began, outcome);
         answered
     }
@@ -199,11 +199,11 @@ impl Shared {
                 ticks.tick().await;
                 let began = Instant::now();
                 let outcome = match ask(&http, &self.site, &credential).await {
-                    Checked::Refused(401) => Outcome::Right,
-                    Checked::Refused(503) => Outcome::Unavailable,
-                    Checked::Refused(status) => Outcome::Wrong(status.to_string()),
+                    Checked::Refused(401, said) => Outcome::Refused(said),
+                    Checked::Refused(503, said) => Outcome::Unavailable(said),
+                    Checked::Refused(_, said) => Outcome::Wrong(said),
                     Checked::Allowed(name) => Outcome::Wrong(format!("taken for {name:?}")),
-                    Checked::Cut => Outcome::Cut,
+                    Checked::Cut(said) => Outcome::Cut(said),
                 };
                 self.ledger.note(kind, began, outcome);
             }

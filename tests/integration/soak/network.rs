@@ -1,57 +1,63 @@
-//! A network and clocks that go wrong between pods and Redis: slow replies, half replies, a bus that is heard no more.
+//! A network that goes wrong between the pods and each node of the cluster: slow replies, half replies, a bus that is heard no
+//! more.
 
 use std::sync::Arc;
 use std::time::Duration;
+
+use rstest::rstest;
 
 use super::Size;
 use super::ledger::{Excuse, Ledger};
 use super::load::Load;
 use super::world::World;
 use crate::support::proxy::FaultProxy;
-use crate::support::redis::{Options, Standalone};
+use crate::support::redis::Cluster;
 use crate::support::wait::pass;
 
 const LOGINS: usize = 400;
 const SLOW: Duration = Duration::from_millis(200);
-/// Longer than a command is waited for.
-const TOO_SLOW: Duration = Duration::from_secs(2);
-const COMMAND_TIMEOUT: &str = "command_timeout: 1s";
+const SLOWER: Duration = Duration::from_secs(2);
 
+/// What is slower than a command is waited for is away; what isn't, is slow.
+#[rstest]
+#[case::not_waited_for("replies 2 s late", "command_timeout: 1s", |proxy: &FaultProxy| proxy.delay(SLOWER), Some(Excuse::StoreAway))]
+#[case::waited_for("replies 2 s late, that are waited for", "command_timeout: 5s", |proxy: &FaultProxy| proxy.delay(SLOWER), None)]
+#[case::half("half replies", "command_timeout: 1s", FaultProxy::stop_half_way, Some(Excuse::StoreAway))]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out() {
+async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
+    #[case] what: &str,
+    #[case] command_timeout: &str,
+    #[case] fault: fn(&FaultProxy),
+    #[case] excuse: Option<Excuse>,
+) {
     let size = Size::wanted();
     let (lasts, share) = (size.lasting(Duration::from_secs(20), Duration::from_secs(5)), size.of(LOGINS) / 4);
-    let redis = Standalone::start(Options::default()).await;
-    let proxy = FaultProxy::start(redis.node.port()).await;
-    let world = World::start_with(&[proxy.url(), proxy.url(), proxy.url()], |pod| {
-        pod.store = vec![format!("url: {}", proxy.url()), COMMAND_TIMEOUT.to_owned()];
+    let redis = Cluster::start_behind_proxies().await;
+    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
+        pod.store = vec![format!("url: {}", redis.url()), command_timeout.to_owned()];
     })
     .await;
-    let ledger = Arc::new(Ledger::new("a slow Redis, and half replies"));
+    let ledger = Arc::new(Ledger::new(&format!("{what}, {command_timeout}")));
     let residents = world.residents().await;
     let load = Load::start(&world, &ledger, &residents);
     load.go_on_for(share).await;
 
     ledger.phase("replies 200 ms late");
-    proxy.delay(SLOW);
+    redis.proxies.iter().for_each(|proxy| proxy.delay(SLOW));
     load.go_on_for(share).await;
+    redis.proxies.iter().for_each(FaultProxy::resume);
+    world.until_proven().await;
+    world.see_again(&residents).await;
 
-    for (what, fault) in
-        [("replies 2 s late", (|proxy| proxy.delay(TOO_SLOW)) as fn(&FaultProxy)), ("half replies", FaultProxy::stop_half_way)]
-    {
-        proxy.resume();
-        world.until_proven().await;
-        world.see_again(&residents).await;
-        ledger.phase(what);
-        ledger.excuse(Excuse::StoreAway);
-        fault(&proxy);
-        pass(lasts).await;
-        ledger.phase(&format!("{what} no longer"));
-        proxy.resume();
-        println!("{what}: every pod proven {:.1?} after the end", world.until_proven().await);
-        ledger.no_longer(Excuse::StoreAway);
-        load.go_on_for(share).await;
-    }
+    ledger.phase(what);
+    excuse.into_iter().for_each(|excuse| ledger.excuse(excuse));
+    redis.proxies.iter().for_each(fault);
+    pass(lasts).await;
+    ledger.phase(&format!("{what} no longer"));
+    redis.proxies.iter().for_each(FaultProxy::resume);
+    println!("{what}: every pod proven {:.1?} after the end", world.until_proven().await);
+    excuse.into_iter().for_each(|excuse| ledger.no_longer(excuse));
+    load.go_on_for(share).await;
     load.end().await;
     world.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
@@ -59,25 +65,26 @@ async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_hears_no_notices_refuses_ended_sessions_within_the_bound() {
+async fn pods_that_hear_no_notices_refuse_ended_sessions_within_the_bound() {
     let share = Size::wanted().of(LOGINS);
-    let redis = Standalone::start(Options::default()).await;
-    let proxy = FaultProxy::start(redis.node.port()).await;
-    let world = World::start(&[redis.url(), redis.url(), proxy.url()], "").await;
-    let ledger = Arc::new(Ledger::new("a pod that hears no notices"));
+    let redis = Cluster::start_behind_proxies().await;
+    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let ledger = Arc::new(Ledger::new("pods that hear no notices"));
     let residents = world.residents().await;
     let load = Load::start(&world, &ledger, &residents);
     load.go_on_for(share / 4).await;
-    ledger.phase("the bus cut towards one pod");
-    proxy.cut_bus_to_client();
+    ledger.phase("the bus cut towards every pod");
+    redis.proxies.iter().for_each(FaultProxy::cut_bus_to_client);
     load.go_on_for(share / 2).await;
     ledger.phase("the bus whole");
-    proxy.heal_bus();
+    redis.proxies.iter().for_each(FaultProxy::heal_bus);
     load.go_on_for(share / 4).await;
     load.end().await;
     world.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
-    let lost = world.pods[2].metric("vestibule_cache_flushes_total", &[]).await;
-    assert!(lost > 0.0, "the pod never noticed that it missed something");
+    for pod in &world.pods {
+        let lost = pod.metric("vestibule_cache_flushes_total", &[]).await;
+        assert!(lost > 0.0, "{} never noticed that it missed something", pod.log());
+    }
     ledger.settle();
 }

@@ -17,6 +17,7 @@ use crate::support::redis::Cluster;
 use crate::support::wait::{pass, until};
 
 const LOGINS: usize = 400;
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(200);
 
 /// Of an outage: how long it is, and how long known people are served in it.
 fn outage() -> (Duration, Duration) {
@@ -85,8 +86,9 @@ async fn redis_back_empty_logs_everybody_out_and_lets_everybody_in_again() {
     load.end().await;
     ledger.settle();
 
+    let since = Instant::now();
     redis.kill_all();
-    pass(away).await;
+    while_away(&world, &residents, since, grace, away).await;
     redis.restart_all().await;
     let back = Instant::now();
     let served = join_all(world.pods.iter().map(|pod| until_nobody_is_known(&world.http, pod, &residents, back))).await;
@@ -105,6 +107,26 @@ async fn redis_back_empty_logs_everybody_out_and_lets_everybody_in_again() {
             assert_eq!(credential.status_on(&world.http, pod).await, 401, "somebody of before came back");
         }
     }
+}
+
+/// Known people are served within the grace, and nobody can say of them after it; at no time are they signed out.
+async fn while_away(world: &World, residents: &[Resident], since: Instant, grace: Duration, away: Duration) {
+    let (mut served, mut unavailable) = (0, 0);
+    while since.elapsed() < away {
+        for (pod, resident) in world.pods.iter().flat_map(|pod| residents.iter().map(move |resident| (pod, resident))) {
+            for credential in [&resident.session, &resident.key] {
+                let began = since.elapsed();
+                match credential.status_on(&world.http, pod).await {
+                    200 if began <= grace => served += 1,
+                    503 if since.elapsed() + PROVEN_FOR >= grace => unavailable += 1,
+                    other => panic!("{other}, {began:?} after Redis went"),
+                }
+            }
+        }
+        pass(BETWEEN_ROUNDS).await;
+    }
+    println!("Redis away: {served} checks were served within {grace:?}, then {unavailable} times nobody could say");
+    assert!(served > 0 && unavailable > 0);
 }
 
 /// How many checks of this pod passed that began after Redis was back; later than the bound there is none.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Size;
-use super::ledger::{Kind, Ledger};
+use super::ledger::{Excuse, Kind, Ledger};
 use super::load::Load;
 use super::world::{PATIENCE, World};
 use crate::support::redis::Cluster;
@@ -25,25 +25,31 @@ async fn pods_that_are_killed_stopped_and_replaced_lose_no_login_and_log_nobody_
     load.go_on_for(share).await;
 
     ledger.phase("a pod killed");
+    ledger.excuse(Excuse::PodGone);
     world.pods[0].kill9();
     load.go_on_for(share).await;
     ledger.phase("and started again");
     world.pods[0].restart().await;
+    ledger.no_longer(Excuse::PodGone);
     load.go_on_for(share).await;
 
     ledger.phase("a pod stopped");
+    ledger.excuse(Excuse::PodGone);
     world.pods[1].process().stop();
     pass(size.lasting(Duration::from_secs(15), Duration::from_secs(6))).await;
     ledger.phase("and continued");
     world.pods[1].process().cont();
+    ledger.no_longer(Excuse::PodGone);
     load.go_on_for(share).await;
 
     for pod in 0..world.pods.len() {
         ledger.phase(&format!("pod {pod} replaced"));
+        ledger.excuse(Excuse::PodGone);
         world.pods[pod].process().term();
         let status = world.pods[pod].process().wait_exit(PATIENCE).await;
         assert_eq!(status.code(), Some(0), "{}", world.pods[pod].log());
         world.pods[pod].restart().await;
+        ledger.no_longer(Excuse::PodGone);
         load.go_on_for(share).await;
     }
     load.go_on_for(size.of(LOGINS).saturating_sub(load.logins())).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::{StreamExt, stream};
 use reqwest::header::LOCATION;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Size;
 use super::ledger::Ledger;
@@ -14,11 +14,12 @@ use super::load::Load;
 use super::world::{PATIENCE, World, name_of};
 use crate::support::agent::{Agent, Page};
 use crate::support::deployment::ROLE_MAP;
+use crate::support::faulty_idp::FaultyIdp;
 use crate::support::idp::{Account, Idp, IdpOptions, client};
-use crate::support::pod::{ProviderSection, random_key, until_everywhere};
+use crate::support::pod::{Pod, ProviderSection, random_key, until_everywhere};
 use crate::support::ports;
 use crate::support::proxy::FaultProxy;
-use crate::support::redis::{Cluster, Options, Standalone};
+use crate::support::redis::Cluster;
 use crate::support::wait::{timed, until};
 
 const LOGINS: usize = 600;
@@ -36,23 +37,31 @@ const FOR_THE_LOAD: f64 = 48.0 * 1024.0 * 1024.0;
 struct Sick {
     idp: Idp,
     proxy: FaultProxy,
+}
+
+/// The way to a provider that fails.
+struct Way {
+    id: &'static str,
+    /// nginx's.
     origin: String,
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
-    let share = Size::wanted().of(LOGINS) / 6;
-    let redis = Standalone::start(Options::default()).await;
+    let share = Size::wanted().of(LOGINS) / 12;
+    let redis = Cluster::start().await;
     let port = ports::free();
-    let (sick, section) = Sick::start(port).await;
+    let [way, way_to_faulty] = ["sick", "faulty"].map(|id| Way { id, origin: format!("http://localhost:{port}") });
+    let (sick, section) = Sick::start(&way).await;
+    let faulty = FaultyIdp::start().await;
     let stores = [redis.url(), redis.url(), redis.url()];
     let world = World::start_at(port, &stores, |pod| {
-        pod.providers.push(section.clone());
+        pod.providers.extend([section.clone(), way_to_faulty.section(faulty.issuer(), random_key())]);
         pod.role_map = Some(ROLE_MAP.replace("{claim", "{provider: corp, claim"));
     })
     .await;
-    let known = async |pod: &crate::support::pod::Pod| pod.metric("vestibule_provider_ready", &[]).await == 2.0;
-    until_everywhere(&world.pods, "both providers to be known", PATIENCE, known).await;
+    let known = async |pod: &Pod| pod.metric("vestibule_provider_ready", &[]).await == 3.0;
+    until_everywhere(&world.pods, "all providers to be known", PATIENCE, known).await;
     let ledger = Arc::new(Ledger::new("a provider that fails, beside one that doesn't"));
     let residents = world.residents().await;
     let load = Load::start(&world, &ledger, &residents);
@@ -65,21 +74,32 @@ async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
         ("slower than it is waited for", |proxy| proxy.delay(Duration::from_secs(12))),
     ] {
         ledger.phase(&format!("the other provider {what}"));
-        let under_way = sick.under_way().await;
+        let under_way = way.under_way().await;
         fault(&sick.proxy);
-        sick.are_told(what, under_way).await;
+        are_told(what, under_way).await;
         load.go_on_for(share).await;
         sick.proxy.resume();
-        sick.is_well().await;
+        way.is_well().await;
     }
     ledger.phase("the other provider answers 503");
-    let under_way = sick.under_way().await;
+    let under_way = way.under_way().await;
     sick.idp.fail().await;
-    sick.are_told("answers 503", under_way).await;
+    are_told("answers 503", under_way).await;
+    load.go_on_for(share).await;
     sick.idp.resume().await;
 
+    for (what, path, fault) in wrong_answers() {
+        ledger.phase(&format!("the third provider: {what}"));
+        let under_way = way_to_faulty.under_way().await;
+        faulty.spoil(path, &fault).await;
+        are_told(what, under_way).await;
+        load.go_on_for(share).await;
+        faulty.spoil(path, &Value::Null).await;
+        way_to_faulty.is_well().await;
+    }
+
     ledger.phase("the other provider has replaced its keys");
-    let under_way = sick.under_way().await;
+    let under_way = way.under_way().await;
     sick.idp.replace_keys().await;
     for (agent, callback) in under_way {
         assert_eq!(agent.get(&callback).await.status, 303, "keys that were replaced on the way");
@@ -124,15 +144,25 @@ async fn logins_that_nobody_finishes_are_bounded_and_disturb_nobody() {
     assert!(lives.iter().all(|life| (1..=600_000).contains(life)), "a login is kept for ever, or too long");
 }
 
+fn wrong_answers() -> [(&'static str, &'static str, Value); 5] {
+    let (html, refusal) = ("<h1>Hello</h1>", json!({"error": "invalid_grant"}).to_string());
+    [
+        ("500 from the token endpoint", "/token", json!({"status": 500, "body": "{}"})),
+        ("garbage from the token endpoint", "/token", json!({"type": "text/html", "body": html})),
+        ("an error of the token endpoint", "/token", json!({"status": 400, "body": refusal})),
+        ("500 from userinfo", "/userinfo", json!({"status": 500, "body": "{}"})),
+        ("garbage from userinfo", "/userinfo", json!({"body": html})),
+    ]
+}
+
 impl Sick {
     /// The section says how the pods reach it.
-    async fn start(nginx: u16) -> (Self, ProviderSection) {
+    async fn start(way: &Way) -> (Self, ProviderSection) {
         let (port, secret) = (ports::free(), random_key());
         let proxy = FaultProxy::start(port).await;
-        let origin = format!("http://localhost:{nginx}");
         let idp = Idp::start(IdpOptions {
             port: Some(port),
-            clients: vec![client("vestibule", &secret, &[format!("{origin}/sso/callback/sick")], &[])],
+            clients: vec![client("vestibule", &secret, &[format!("{}/sso/callback/{}", way.origin, way.id)], &[])],
             accounts: vec![Account {
                 username: "person-0",
                 password: "",
@@ -144,15 +174,14 @@ impl Sick {
             ..IdpOptions::default()
         })
         .await;
-        let section = ProviderSection {
-            id: "sick".to_owned(),
-            name: "Sick".to_owned(),
-            issuer: idp.issuer().to_owned(),
-            client_id: "vestibule".to_owned(),
-            client_secret: secret,
-            further: Vec::new(),
-        };
-        (Self { idp, proxy, origin }, section)
+        let section = way.section(idp.issuer(), secret);
+        (Self { idp, proxy }, section)
+    }
+}
+
+impl Way {
+    fn section(&self, issuer: &str, client_secret: String) -> ProviderSection {
+        ProviderSection { id: self.id.to_owned(), name: self.id.to_owned(), ..ProviderSection::corp(issuer, client_secret) }
     }
 
     /// Browsers that are about to come back from it.
@@ -168,21 +197,8 @@ impl Sick {
     }
 
     async fn until_callback(&self, agent: &Agent) -> Page {
-        let page = agent.get(&format!("{}/sso/login?provider=sick&rd=%2Fui%2F", self.origin)).await;
+        let page = agent.get(&format!("{}/sso/login?provider={}&rd=%2Fui%2F", self.origin, self.id)).await;
         agent.follow_until(page, |to| to.path().starts_with("/sso/callback")).await
-    }
-
-    /// Who comes back learns that it didn't work, before they would give up by themselves, and isn't signed in.
-    async fn are_told(&self, what: &str, under_way: Vec<(Agent, String)>) {
-        let answers = join_all(under_way.iter().map(|(agent, callback)| timed(agent.get(callback)))).await;
-        for (page, _) in &answers {
-            assert!([502, 503].contains(&page.status), "{what}: {}: {}", page.status, page.body);
-            assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "{what}: signed in");
-        }
-        println!(
-            "a provider {what}: told so after {:.1?} at the most",
-            answers.iter().map(|(_, took)| *took).max().expect("some")
-        );
     }
 
     /// Without a restart.
@@ -194,6 +210,16 @@ impl Sick {
         })
         .await;
     }
+}
+
+/// Who comes back learns that it didn't work, before they would give up by themselves, and isn't signed in.
+async fn are_told(what: &str, under_way: Vec<(Agent, String)>) {
+    let answers = join_all(under_way.iter().map(|(agent, callback)| timed(agent.get(callback)))).await;
+    for (page, _) in &answers {
+        assert!([502, 503].contains(&page.status), "{what}: {}: {}", page.status, page.body);
+        assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "{what}: signed in");
+    }
+    println!("a provider {what}: told so after {:.1?} at the most", answers.iter().map(|(_, took)| *took).max().expect("some"));
 }
 
 /// In bytes.

@@ -39,8 +39,9 @@ struct Opened {
 pub enum Checked {
     /// By the name that the upstream was told.
     Allowed(String),
-    Refused(u16),
-    Cut,
+    /// With the words of the answer.
+    Refused(u16, String),
+    Cut(String),
 }
 
 impl Credential {
@@ -64,14 +65,27 @@ impl Credential {
 pub async fn ask(http: &reqwest::Client, site: &Site, credential: &Credential) -> Checked {
     let (name, value) = credential.header();
     let request = http.get(format!("{}/v1/models", site.origin)).header(name, value).header("accept", "application/json");
-    let Ok(answer) = request.send().await else { return Checked::Cut };
-    let status = answer.status().as_u16();
+    let received = async {
+        let answer = request.send().await?;
+        Ok::<_, reqwest::Error>((answer.status().as_u16(), answer.text().await?))
+    };
+    let (status, body) = match received.await {
+        Ok(received) => received,
+        Err(error) => return Checked::Cut(error.without_url().to_string()),
+    };
     if status != 200 {
-        return Checked::Refused(status);
+        return Checked::Refused(status, in_brief(status, &body));
     }
-    let Ok(received) = answer.json::<serde_json::Value>().await else { return Checked::Cut };
+    let received: serde_json::Value = serde_json::from_str(&body).expect("the upstream answers JSON");
     let told = received["headers"]["x-auth-request-preferred-username"].as_str();
     Checked::Allowed(told.unwrap_or_default().to_owned())
+}
+
+/// The status, and the title of a page or the error of a program's answer.
+fn in_brief(status: u16, body: &str) -> String {
+    let between = |from: &str, to: &str| body.split_once(from)?.1.split_once(to).map(|(words, _)| words);
+    let words = between("\"error\":\"", "\"").or_else(|| between("<title>", "</title>")).unwrap_or_default();
+    format!("{status} {words}")
 }
 
 impl<'a> Visitor<'a> {
@@ -98,7 +112,7 @@ impl<'a> Visitor<'a> {
                 return None;
             }
             // The first try got as far as using the login up, and nobody heard the answer. The person starts again.
-            self.ledger.note(Kind::Login, began, Outcome::Cut);
+            self.ledger.note(Kind::Login, began, Outcome::BegunAgain);
         }
         self.ledger.note(Kind::Login, began, Outcome::Wrong("lost".to_owned()));
         None
@@ -131,7 +145,7 @@ impl<'a> Visitor<'a> {
                     return true;
                 }
                 Ok(page) => self.trouble(Kind::Logout, sent, page.status, || page.body.clone()),
-                Err(_) => self.ledger.note(Kind::Logout, sent, Outcome::Cut),
+                Err(error) => self.ledger.note(Kind::Logout, sent, Outcome::Cut(error.without_url().to_string())),
             }
             pass(BEFORE_TRYING_AGAIN).await;
         }
@@ -157,7 +171,7 @@ impl<'a> Visitor<'a> {
                 Ok(page) => self.trouble(kind, sent, page.status, || page.body.clone()),
                 Err(error) => {
                     assert!(began.elapsed() < GIVES_UP, "{url}: {error:?}");
-                    self.ledger.note(kind, sent, Outcome::Cut);
+                    self.ledger.note(kind, sent, Outcome::Cut(error.without_url().to_string()));
                 }
             }
             undisturbed = false;
@@ -167,9 +181,9 @@ impl<'a> Visitor<'a> {
 
     fn trouble(&self, kind: Kind, sent: Instant, status: u16, body: impl Fn() -> String) {
         let outcome = match status {
-            503 => Outcome::Unavailable,
+            503 => Outcome::Unavailable(in_brief(status, &body())),
             // In nginx' own words: a pod says 502 too, when a sign-in could not be confirmed.
-            502 | 504 if body().contains("<center>nginx") => Outcome::Cut,
+            502 | 504 if body().contains("<center>nginx") => Outcome::Cut(in_brief(status, &body())),
             other => Outcome::Wrong(format!("{other}: {}", body())),
         };
         self.ledger.note(kind, sent, outcome);

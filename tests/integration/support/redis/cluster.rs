@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::proxy::FaultProxy;
 use super::super::resp::Reply;
 use super::super::scratch::Scratch;
 use super::super::{ports, wait};
@@ -19,6 +20,8 @@ const SLOTS: [(&str, &str); PRIMARIES] = [("0", "5460"), ("5461", "10922"), ("10
 pub struct Cluster {
     /// The first three began as primaries; [`Cluster::primaries`] says who they are now.
     pub nodes: Vec<Node>,
+    /// In front of each node, where clients and replicas are to come that way.
+    pub proxies: Vec<FaultProxy>,
     _scratch: Scratch,
 }
 
@@ -33,29 +36,45 @@ struct Member {
 
 impl Cluster {
     pub async fn start() -> Self {
-        Self::start_with(&[]).await
+        Self::start_with(&[], false).await
+    }
+
+    /// One whose nodes are reached through proxies alone, but for their bus.
+    pub async fn start_behind_proxies() -> Self {
+        Self::start_with(&[], true).await
     }
 
     /// One that has all its records again after its nodes were killed and started.
     pub async fn start_persistent() -> Self {
-        Self::start_with(&["--appendonly", "yes", "--appenddirname", PER_NODE]).await
+        Self::start_with(&["--appendonly", "yes", "--appenddirname", PER_NODE], false).await
     }
 
     /// With further arguments for each node.
-    async fn start_with(further: &[&str]) -> Self {
+    async fn start_with(further: &[&str], behind_proxies: bool) -> Self {
         let scratch = Scratch::new("cluster");
-        let mut nodes = Vec::with_capacity(NODES);
+        let (mut nodes, mut proxies) = (Vec::with_capacity(NODES), Vec::new());
         for index in 0..NODES {
-            nodes.push(start_node(index, &scratch, further).await);
+            let (port, mut further) = (ports::free(), further.to_vec());
+            if behind_proxies {
+                proxies.push(FaultProxy::start(port).await);
+            }
+            let announced = proxies.last().map(|proxy| proxy.port().to_string());
+            further.extend(announced.iter().flat_map(|announced| ["--cluster-announce-port", announced]));
+            nodes.push(start_node(index, port, &scratch, &further).await);
         }
-        let cluster = Self { nodes, _scratch: scratch };
+        let cluster = Self { nodes, proxies, _scratch: scratch };
         cluster.form().await;
         cluster.wait_ok().await;
         cluster
     }
 
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self.nodes[..PRIMARIES].iter().map(Node::address).collect();
+        let ports: Vec<u16> = if self.proxies.is_empty() {
+            self.nodes[..PRIMARIES].iter().map(|node| node.port).collect()
+        } else {
+            self.proxies[..PRIMARIES].iter().map(FaultProxy::port).collect()
+        };
+        let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         format!("redis-cluster://{}", hosts.join(","))
     }
 
@@ -110,7 +129,7 @@ impl Cluster {
     pub async fn wait_ok(&self) {
         wait::until("the cluster to be whole", FORMING, async || {
             for node in &self.nodes {
-                is_ok(node).await?.then_some(())?;
+                self.is_ok(node).await?.then_some(())?;
             }
             Some(())
         })
@@ -123,7 +142,7 @@ impl Cluster {
         wait::until("a failover", FORMING, async || {
             let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != old);
             for (_, node) in others {
-                let view = members(node).await?;
+                let view = self.members(node).await?;
                 let primaries = view.iter().filter(|m| m.is_primary() && !m.slots.is_empty());
                 let healthy = primaries.filter(|m| m.port != self.nodes[old].port).count();
                 let ok = node.call(&["CLUSTER", "INFO"]).await.text();
@@ -225,7 +244,7 @@ impl Cluster {
 
     async fn all_met(&self) -> Option<()> {
         for node in &self.nodes {
-            let members = members(node).await?;
+            let members = self.members(node).await?;
             let met = members.iter().filter(|m| m.linked && !m.flags.contains("handshake"));
             (met.count() == NODES).then_some(())?;
         }
@@ -243,7 +262,36 @@ impl Cluster {
 
     async fn view(&self) -> Vec<Member> {
         let node = self.first_running().await.expect("a node of the cluster answers");
-        members(node).await.expect("a node that answers knows the others")
+        self.members(node).await.expect("a node that answers knows the others")
+    }
+
+    /// What this node says of all, by the nodes' own ports.
+    async fn members(&self, node: &Node) -> Option<Vec<Member>> {
+        let Reply::Bytes(text) = node.try_call(&["CLUSTER", "NODES"]).await.ok()? else {
+            return None;
+        };
+        let mut members: Vec<Member> = String::from_utf8_lossy(&text).lines().filter_map(Member::parse).collect();
+        for member in &mut members {
+            if let Some(index) = self.proxies.iter().position(|proxy| proxy.port() == member.port) {
+                member.port = self.nodes[index].port;
+            }
+        }
+        Some(members)
+    }
+
+    async fn is_ok(&self, node: &Node) -> Option<bool> {
+        let info = node.try_call(&["CLUSTER", "INFO"]).await.ok()?.text();
+        let members = self.members(node).await?;
+        let primaries = members.iter().filter(|m| m.is_primary() && !m.slots.is_empty()).count();
+        let replicas = members.iter().filter(|m| m.flags.contains("slave")).count();
+        let synced = node.info("role").await? == "master" || node.info("master_link_status").await? == "up";
+        Some(
+            info.contains("cluster_state:ok")
+                && primaries == PRIMARIES
+                && replicas == NODES - PRIMARIES
+                && members.iter().all(|m| m.linked && !m.flags.contains("fail"))
+                && synced,
+        )
     }
 }
 
@@ -276,7 +324,7 @@ fn parse_range(word: &str) -> Option<(u16, u16)> {
     Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-async fn start_node(index: usize, scratch: &Scratch, further: &[&str]) -> Node {
+async fn start_node(index: usize, port: u16, scratch: &Scratch, further: &[&str]) -> Node {
     let name = format!("node-{index}");
     let bus = ports::free().to_string();
     let config_file = format!("{name}.nodes");
@@ -289,19 +337,12 @@ async fn start_node(index: usize, scratch: &Scratch, further: &[&str]) -> Node {
     ];
     let further = further.iter().map(|word| word.replace(PER_NODE, &format!("{name}.aof")));
     let arguments = arguments.concat().iter().map(ToString::to_string).chain(further).collect();
-    Node::start(&name, ports::free(), scratch.path(), arguments).await
+    Node::start(&name, port, scratch.path(), arguments).await
 }
 
 fn bus_port(node: &Node) -> String {
     let at = node.arguments.iter().position(|word| word == "--cluster-port");
     node.arguments[at.expect("start_node gives every node one") + 1].clone()
-}
-
-async fn members(node: &Node) -> Option<Vec<Member>> {
-    let Reply::Bytes(text) = node.try_call(&["CLUSTER", "NODES"]).await.ok()? else {
-        return None;
-    };
-    Some(String::from_utf8_lossy(&text).lines().filter_map(Member::parse).collect())
 }
 
 async fn occupied_slots(node: &Node) -> BTreeSet<u16> {
@@ -311,19 +352,4 @@ async fn occupied_slots(node: &Node) -> BTreeSet<u16> {
         slots.insert(slot.parse().expect("a slot is a small number"));
     }
     slots
-}
-
-async fn is_ok(node: &Node) -> Option<bool> {
-    let info = node.try_call(&["CLUSTER", "INFO"]).await.ok()?.text();
-    let members = members(node).await?;
-    let primaries = members.iter().filter(|m| m.is_primary() && !m.slots.is_empty()).count();
-    let replicas = members.iter().filter(|m| m.flags.contains("slave")).count();
-    let synced = node.info("role").await? == "master" || node.info("master_link_status").await? == "up";
-    Some(
-        info.contains("cluster_state:ok")
-            && primaries == PRIMARIES
-            && replicas == NODES - PRIMARIES
-            && members.iter().all(|m| m.linked && !m.flags.contains("fail"))
-            && synced,
-    )
 }
