@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # The image: one binary on distroless, no shell, not root.
 #
-#     docker build --tag registry.example.com/vestibule:0.1.0 .
+#     docker build --tag registry.example.com/vestibule:0.2.0 .
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.description="The front door of an LLM proxy: sign-in and forward-auth checks, shared by all pods" \
       org.opencontainers.image.source="https://github.com/vestibule-proxy/vestibule" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="0.1.0"
+      org.opencontainers.image.version="0.2.0"
 COPY --from=build /build/target/release/vestibule /usr/bin/vestibule
 COPY LICENSE /usr/share/doc/vestibule/LICENSE
 # By number: Kubernetes can't tell by a name that it isn't root.

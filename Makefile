@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint test soak fuzz bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster first-version fmt lint test soak fuzz bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 TARGET ?= return_to
 FUZZ_SECONDS ?= 60
@@ -18,6 +18,9 @@ llm: peers ## install LiteLLM and OpenAI's clients, for the tests alone: 100 MB 
 cluster: ## build the Kubernetes API server of the tests from Go modules
 	@tests/cluster/build.sh
 
+first-version: ## build the first tagged version, which the tests run beside the present one
+	@tests/versions/build.sh
+
 fmt: ## format the code
 	$(CARGO) fmt
 
@@ -25,13 +28,13 @@ lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-test: peers llm cluster lint ## everything that must hold before a change lands
+test: peers llm cluster lint first-version ## everything that must hold before a change lands
 	$(CARGO) test --locked
 	@$(MAKE) --no-print-directory test-readme
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
 
-soak: peers ## faults under load at full size, some 25 minutes; `make test` runs a tenth
+soak: peers first-version ## faults under load at full size, some 25 minutes; `make test` runs a tenth
 	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture soak::
 
 fuzz: ## give one target of tests/properties to libFuzzer: TARGET=return_to FUZZ_SECONDS=60; needs cargo-fuzz

@@ -14,7 +14,7 @@ use crate::cache::site::Site;
 use crate::cli::vestibule;
 use crate::keys::{By, Reply, call, send};
 use crate::support::agent::{Agent, Page};
-use crate::support::pod::Pod;
+use crate::support::pod::{Pod, PodOptions};
 use crate::support::redis::Cluster;
 
 pub const PASSWORD: &str = "violin-otter-97-gravel";
@@ -43,14 +43,19 @@ impl Village {
 
     /// `further` is top-level YAML of every pod.
     pub async fn with(further: &str) -> Self {
+        Self::adjusted(|pod| pod.further.push_str(further)).await
+    }
+
+    /// `adjust` has the last word on a pod's options.
+    pub async fn adjusted(adjust: impl Fn(&mut PodOptions)) -> Self {
         let redis = Cluster::start().await;
         let urls = [redis.url(), redis.url(), redis.url()];
         let site = Site::start_with(&urls, |pod, _| {
             pod.further.push_str(LOCAL);
-            pod.further.push_str(further);
             let map = pod.role_map.take().expect("there is a role map");
             // With local accounts a rule has to say whose claims it is about.
             pod.role_map = Some(map.replace("{claim:", "{provider: corp, claim:"));
+            adjust(pod);
         });
         Self { site: site.await, redis }
     }

@@ -23,3 +23,4 @@ mod store;
 mod support;
 mod tokens;
 mod upstream;
+mod versions;

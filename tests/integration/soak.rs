@@ -14,6 +14,7 @@ mod provider;
 mod redis;
 mod revocation;
 mod sentinel;
+mod versions;
 mod visitor;
 mod world;
 

@@ -23,6 +23,7 @@ pub mod resp;
 pub mod scratch;
 pub mod steps;
 pub mod upstream;
+pub mod versions;
 pub mod wait;
 
 use std::path::PathBuf;

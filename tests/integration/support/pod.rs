@@ -216,6 +216,11 @@ impl Pod {
         self.wait_ready().await;
     }
 
+    /// What [`Pod::restart`] starts from now on.
+    pub fn run(&mut self, binary: &std::path::Path) {
+        self.options.binary = binary.to_owned();
+    }
+
     pub async fn is_ready(&self) -> bool {
         let answer = self.http.get(self.admin("/readyz")).send().await;
         answer.is_ok_and(|answer| answer.status() == 200)
@@ -292,7 +297,8 @@ pub fn random_key() -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn built_binary() -> PathBuf {
+/// The one that cargo built for the tests.
+pub fn built_binary() -> PathBuf {
     option_env!("CARGO_BIN_EXE_vestibule").map_or_else(PathBuf::new, PathBuf::from)
 }
 
