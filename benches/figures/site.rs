@@ -10,7 +10,7 @@ use super::integration::support::agent::Agent;
 use super::integration::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
 use super::integration::support::http_client;
 use super::integration::support::pod::{Pod, PodOptions, random_key};
-use super::integration::support::steps::{ALICE, session_of};
+use super::integration::support::steps::{ALICE, session_of, unknown_key};
 use super::wrk::Case;
 
 const ACCESS: &str = "access:
@@ -69,6 +69,7 @@ impl Site {
             ask("a session, with an assertion", "/vouched/x", vec![cookie.clone()], true),
             ask("a path that is open to anyone", "/open/x", vec![], true),
             ask("nothing presented", "/v1/models", vec![], false),
+            ask("a key that is nobody's", "/v1/models", vec![bearer(&unknown_key())], false),
             ask("a malformed key", "/v1/models", vec![bearer(&malformed_key())], false),
         ]
     }

@@ -1,5 +1,7 @@
 //! A visit to one of our own pages: who is signed in, what is round their page, and whether a form is theirs.
 
+use std::ops::Deref;
+
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde::Deserialize;
 
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     check::{By, Checker, Credential, Recognised, Unrecognised},
     keys::Keys,
-    principal::Judged,
+    principal::{Judged, Role},
     principals::SignedIn,
     return_to::ReturnTo,
     secret::Digest,
@@ -32,6 +34,12 @@ pub(super) struct Visit<'a> {
     pub place: Place,
     pub caller: Recognised,
     cookie: String,
+}
+
+/// A visit by an administrator.
+pub(super) struct AdministratorVisit<'a> {
+    visit: Visit<'a>,
+    role: Role,
 }
 
 impl Posted {
@@ -73,9 +81,12 @@ impl<'a> Visit<'a> {
         site: &'a Site,
         checker: &Checker,
         place: Place,
-    ) -> Result<Self, HttpResponse> {
+    ) -> Result<AdministratorVisit<'a>, HttpResponse> {
         let visit = Self::begin(request, site, checker, place).await?;
-        if visit.administrator().is_some() { Ok(visit) } else { Err(error::for_administrators().respond(request)) }
+        match visit.administrator().map(|by| by.role.clone()) {
+            Some(role) => Ok(AdministratorVisit { visit, role }),
+            None => Err(error::for_administrators().respond(request)),
+        }
     }
 
     /// What to answer to a form that is none of this page's own.
@@ -159,6 +170,20 @@ impl<'a> Visit<'a> {
     pub fn unavailable(&self, cause: &impl std::fmt::Display) -> HttpResponse {
         tracing::error!(%cause, page = self.place.href(), "a page can't be shown, or not be followed");
         error::store_unavailable(self.place.href()).respond(self.request)
+    }
+}
+
+impl AdministratorVisit<'_> {
+    pub fn by(&self) -> Administrator<'_> {
+        Administrator { user: &self.visit.caller.judged.identity.user, role: &self.role }
+    }
+}
+
+impl<'a> Deref for AdministratorVisit<'a> {
+    type Target = Visit<'a>;
+
+    fn deref(&self) -> &Visit<'a> {
+        &self.visit
     }
 }
 

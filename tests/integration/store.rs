@@ -15,8 +15,8 @@ use vestibule::clock::SystemClock;
 use vestibule::config::{self, RedisUrl, read_secret_file};
 use vestibule::files::FileWatch;
 use vestibule::metrics::Metrics;
-use vestibule::secret::SecretCell;
-use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, RedisStore, Shard, Store, Topology};
+use vestibule::secret::{KeyRing, RingKeys, SecretCell};
+use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, Records, RedisStore, Shard, Store, Topology};
 
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
 use crate::support::wait::until;
@@ -171,6 +171,15 @@ async fn is_heard(store: &Arc<dyn Store>, shard: Shard) {
 
 pub fn start(connection: &Connection) -> Arc<dyn Store> {
     redis_store(connection)
+}
+
+/// What pods with this key ring have in the store at this URL.
+pub async fn records(url: &str, key_ring: &Path) -> Records {
+    let store = start(&connection(url));
+    store.ready().await;
+    let text = std::fs::read_to_string(key_ring).expect("the key ring is there");
+    let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
+    Records::new(store, Arc::new(ring), PREFIX)
 }
 
 fn redis_store(connection: &Connection) -> Arc<RedisStore> {

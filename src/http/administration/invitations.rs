@@ -17,7 +17,7 @@ use crate::{
         api::keys::{MOST_TEAMS, team},
         error,
         links::further_href,
-        visit::{Posted, Visit},
+        visit::{AdministratorVisit, Posted, Visit},
     },
     keys::{self, Keys},
     pages::{
@@ -107,7 +107,7 @@ impl<'a> Desk<'a> {
         Self { accounts, keys, role_maps, people, checker }
     }
 
-    async fn page(&self, visit: &Visit<'_>, status: StatusCode, notes: Notes<'_>) -> HttpResponse {
+    async fn page(&self, visit: &AdministratorVisit<'_>, status: StatusCode, notes: Notes<'_>) -> HttpResponse {
         let page = match self.accounts.invitations(notes.after, ON_A_PAGE).await {
             Ok(page) => page,
             Err(cause) => return visit.unavailable(&cause),
@@ -142,12 +142,11 @@ impl<'a> Desk<'a> {
     }
 
     /// Roles are offered from the inviter's own downwards.
-    fn form(&self, visit: &Visit<'_>, notes: &Notes<'_>, again: Option<Granted>) -> InvitationForm {
+    fn form(&self, visit: &AdministratorVisit<'_>, notes: &Notes<'_>, again: Option<Granted>) -> InvitationForm {
         let is_again = again.is_some();
         let Granted { role: role_before, teams } = again.unwrap_or_default();
         let one = |name: &str| notes.typed.and_then(|typed| typed.one(name));
-        let own = visit.administrator().map(|by| by.role.clone());
-        let roles = self.checker.roles_from(own.as_ref());
+        let roles = self.checker.roles_from(Some(visit.by().role));
         let chosen = one("user_role").map(str::to_owned).or(role_before);
         let usual =
             chosen.unwrap_or_else(|| self.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default());
@@ -166,13 +165,12 @@ impl<'a> Desk<'a> {
         }
     }
 
-    async fn make(&self, visit: &Visit<'_>, form: &Posted) -> HttpResponse {
+    async fn make(&self, visit: &AdministratorVisit<'_>, form: &Posted) -> HttpResponse {
         if let Some(response) = visit.refuse_stale(self.keys) {
             return response;
         }
-        let Some(by) = visit.administrator() else { return visit.foreign_form() };
         let outcome = match self.wanted(form) {
-            Ok(wanted) => self.invite(by, &wanted).await,
+            Ok(wanted) => self.invite(visit.by(), &wanted).await,
             Err(problem) => Err(NotMade::Problem(problem)),
         };
         match outcome {
@@ -215,10 +213,9 @@ impl<'a> Desk<'a> {
     }
 
     /// One that is gone already is gone: the page says what there is.
-    async fn withdraw(&self, visit: &Visit<'_>, form: &Posted) -> HttpResponse {
+    async fn withdraw(&self, visit: &AdministratorVisit<'_>, form: &Posted) -> HttpResponse {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return visit.back() };
-        let Some(by) = visit.administrator() else { return visit.foreign_form() };
-        match self.accounts.withdraw(id, by).await {
+        match self.accounts.withdraw(id, visit.by()).await {
             Ok(_) | Err(InviteError::NotFound) => visit.back(),
             Err(InviteError::Above) => error::not_yours_to_change().respond(visit.request),
             Err(cause) => visit.unavailable(&cause),

@@ -15,7 +15,7 @@ use crate::{
         links::further_href,
         names::{linked_identity, mentions, provider_name},
         redirect,
-        visit::{Posted, Visit},
+        visit::{AdministratorVisit, Posted, Visit},
     },
     login::Login,
     pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
@@ -90,7 +90,7 @@ impl Desk {
         Self { checker, people, login, principals, local, role_maps }
     }
 
-    async fn list(&self, visit: &Visit<'_>, which: &Which) -> Result<HttpResponse, PeopleError> {
+    async fn list(&self, visit: &AdministratorVisit<'_>, which: &Which) -> Result<HttpResponse, PeopleError> {
         let query = which.q.as_deref().map(str::trim).unwrap_or_default();
         let (found, next, is_cut) = match query {
             "" => {
@@ -108,7 +108,7 @@ impl Desk {
         Ok(visit.show(StatusCode::OK, &page))
     }
 
-    fn line(&self, visit: &Visit<'_>, Known { user, grant }: &Known) -> PersonLine {
+    fn line(&self, visit: &AdministratorVisit<'_>, Known { user, grant }: &Known) -> PersonLine {
         let identity = self.checker.identity(&user.id, &user.identities, grant);
         let name = identity.name().to_owned();
         PersonLine {
@@ -130,9 +130,9 @@ impl Desk {
         provider_name(&self.login, provider).unwrap_or_else(|| text("methods-password", &[]))
     }
 
-    async fn show(&self, visit: &Visit<'_>, id: &str) -> Result<HttpResponse, PeopleError> {
+    async fn show(&self, visit: &AdministratorVisit<'_>, id: &str) -> Result<HttpResponse, PeopleError> {
         let known = self.people.get(id).await?;
-        let Some(by) = visit.administrator() else { return Err(PeopleError::NotFound) };
+        let by = visit.by();
         let in_use = self.people.in_use(by, id).await?;
         let power = match self.people.judge(by, &known) {
             Ok(()) => Power::May,
@@ -169,8 +169,8 @@ impl Desk {
         Ok(visit.show(StatusCode::OK, &page))
     }
 
-    async fn act(&self, visit: &Visit<'_>, id: &str, action: &str) -> Result<HttpResponse, PeopleError> {
-        let Some(by) = visit.administrator() else { return Ok(visit.foreign_form()) };
+    async fn act(&self, visit: &AdministratorVisit<'_>, id: &str, action: &str) -> Result<HttpResponse, PeopleError> {
+        let by = visit.by();
         let to = match action {
             "delete" => self.people.delete(by, id).await.map(|_| PLACE.href().to_owned())?,
             action => self.change(by, id, action).await?.map_or_else(|| PLACE.href().to_owned(), |()| address_of(id)),
@@ -190,7 +190,7 @@ impl Desk {
         Ok(Some(()))
     }
 
-    fn told(&self, visit: &Visit<'_>, error: &PeopleError) -> HttpResponse {
+    fn told(&self, visit: &AdministratorVisit<'_>, error: &PeopleError) -> HttpResponse {
         match error {
             PeopleError::NotFound => error::no_such_person().respond(visit.request),
             PeopleError::Above | PeopleError::Oneself => error::not_yours_to_change().respond(visit.request),

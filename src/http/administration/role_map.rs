@@ -11,7 +11,7 @@ use crate::{
     http::{
         Site,
         api::role_map::{AskError, Asked, Told, tell},
-        visit::{Posted, Visit},
+        visit::{AdministratorVisit, Posted, Visit},
     },
     pages::{
         Access, Choice, ExplainForm, ExplainProblem, Explained, GivenTeam, HeldRule, InForce, NearMiss, Place, Reading,
@@ -55,7 +55,7 @@ pub(super) async fn act(
 }
 
 fn page(
-    visit: &Visit<'_>,
+    visit: &AdministratorVisit<'_>,
     role_maps: &RoleMaps,
     status: StatusCode,
     form: ExplainForm,

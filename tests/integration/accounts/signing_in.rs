@@ -5,10 +5,14 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
+use vestibule::accounts::Password;
+use vestibule::store::{Kind, Record};
 
 use super::{ANOTHER, LOCAL, PASSWORD, Village, claim, get, post, sign_in, sign_in_by_json};
 use crate::keys::By;
+use crate::store::records;
 use crate::support::agent::Agent;
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::steps::session_of;
@@ -194,6 +198,42 @@ async fn a_changed_password_ends_every_other_session_on_every_pod() {
     assert_eq!(village.passing(&ada.cookie).await, 3, "the one by which it was changed goes on");
     assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
     assert_eq!(sign_in_by_json(village.pod(1), ADA, ANOTHER, &[]).await.status(), 200);
+}
+
+/// The hash of somebody's password, as the store has it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    hash: String,
+}
+
+impl Record for Kept {
+    const KIND: Kind = Kind::Password;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_hashes_anew_what_other_parameters_made_and_a_wrong_password_does_not() {
+    // As after an edit that has reached one pod alone.
+    let village = Village::adjusted(|pod| {
+        if pod.name == "pod-1" {
+            pod.further = pod.further.replace("iterations: 1", "iterations: 2");
+        }
+    })
+    .await;
+    let ada = village.resident(ADA, "team").await;
+    let records = records(&village.redis.url(), &village.site.key_ring_file).await;
+    let place = Password::key(&ada.id);
+    let made_with = async |iterations: u32| {
+        let kept = records.get::<Kept>(&place).await.expect("it can be read").expect("she has a password").value;
+        assert!(kept.hash.starts_with(&format!("$argon2id$v=19$m=8192,t={iterations},p=")), "{}", kept.hash);
+    };
+    made_with(2).await;
+    assert_eq!(sign_in_by_json(village.pod(0), ADA, ANOTHER, &[]).await.status(), 401);
+    made_with(2).await;
+    for (pod, iterations) in [(0, 1), (2, 1), (1, 2)] {
+        assert_eq!(sign_in_by_json(village.pod(pod), ADA, PASSWORD, &[]).await.status(), 200);
+        made_with(iterations).await;
+    }
+    assert_eq!(village.passing(&ada.cookie).await, 3, "nobody is signed out by it");
 }
 
 #[tokio::test(flavor = "multi_thread")]

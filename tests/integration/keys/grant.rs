@@ -1,19 +1,17 @@
 //! What a key gives is what its owner has at this moment, narrowed.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use vestibule::clock::{Clock, SystemClock};
-use vestibule::secret::{KeyRing, RingKeys};
-use vestibule::store::{Records, Ttl};
+use vestibule::store::Ttl;
 use vestibule::users::User;
 
 use super::{By, KEYS, Made, PATIENCE, call, check, check_at, make, status, until_status};
 use crate::cache::site::Site;
-use crate::store::{PREFIX, connection, start};
+use crate::store::records;
 use crate::support::deployment::ROLE_MAP;
 use crate::support::pod::{Pod, until_everywhere};
 use crate::support::redis::{Options, Standalone};
@@ -61,11 +59,7 @@ impl Keyed {
 
 /// Changes what a store has of somebody, as an administrator would.
 pub async fn change_user(store: &str, key_ring: &Path, id: &str, change: impl Fn(&mut User)) {
-    let store = start(&connection(store));
-    store.ready().await;
-    let text = std::fs::read_to_string(key_ring).expect("the key ring is there");
-    let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
-    let records = Records::new(Arc::clone(&store), Arc::new(ring), PREFIX);
+    let records = records(store, key_ring).await;
     let place = User::key(id);
     let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("they are there");
     change(&mut stored.value);

@@ -9,12 +9,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use vestibule::principals::PROVEN_FOR;
-use vestibule::secret::{Digest, random_bytes};
+use vestibule::secret::random_bytes;
 
 use super::ledger::{Kind, Ledger, Loss, Outcome, Suspect};
 use super::visitor::{Checked, Credential, Visitor, ask};
 use super::world::{Resident, Site, World, name_of};
 use crate::support::http_client;
+use crate::support::steps::unknown_key;
 use crate::support::wait::{pass, until};
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -228,15 +229,6 @@ impl Shared {
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
-}
-
-/// What looks like a key: anybody can make one up.
-fn unknown_key() -> String {
-    let mut bytes = random_bytes::<33>().to_vec();
-    bytes[0] %= 64;
-    let checksum = Digest::of(&[b"vestibule key  1", bytes.as_slice()].concat());
-    bytes.extend_from_slice(&checksum.as_bytes()[..4]);
-    format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
 fn pace() -> tokio::time::Interval {

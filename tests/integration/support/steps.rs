@@ -1,6 +1,8 @@
 //! What people and gateways do, step by step, so that a test can send each step to another pod.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::Url;
+use vestibule::secret::{Digest, random_bytes};
 
 use super::agent::{Agent, Page};
 use super::deployment::Deployment;
@@ -126,4 +128,13 @@ pub fn assert_page(page: &Page, status: u16, title: &str) {
     let found = (page.status, page.body.contains(&format!("<title>{title} ")));
     assert_eq!(found, expected, "{title}: {}: {}", page.url, page.body);
     assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+}
+
+/// What looks like a key: anybody can make one up.
+pub fn unknown_key() -> String {
+    let mut bytes = random_bytes::<33>().to_vec();
+    bytes[0] %= 64;
+    let checksum = Digest::of(&[b"vestibule key  1", bytes.as_slice()].concat());
+    bytes.extend_from_slice(&checksum.as_bytes()[..4]);
+    format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes))
 }
