@@ -21,8 +21,9 @@ cluster: ## build the Kubernetes API server of the tests from Go modules
 fmt: ## format the code
 	$(CARGO) fmt
 
-lint: ## formatting and clippy, warnings denied
+lint: ## formatting and clippy, warnings denied; fuzz/ is compiled by tests/properties, its lock is looked at here
 	$(CARGO) fmt --check
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
 test: peers llm cluster lint ## everything that must hold before a change lands
