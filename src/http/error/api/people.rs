@@ -48,6 +48,11 @@ pub(super) fn people(error: &PeopleError) -> HttpResponse {
 pub(super) fn ask(error: &AskError) -> HttpResponse {
     match error {
         AskError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        AskError::NobodyLookedAt => json(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Nobody of the people who were looked through has this email, and there are more. Give the user_id.",
+        ),
         AskError::SeveralPeople => {
             json(StatusCode::BAD_REQUEST, "invalid_request", "Several people have this email. Give the user_id of one.")
         }
