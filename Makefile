@@ -24,8 +24,9 @@ first-version: ## build the first tagged version, which the tests run beside the
 fmt: ## format the code
 	$(CARGO) fmt
 
-lint: ## formatting and clippy, warnings denied
+lint: ## formatting and clippy, warnings denied; fuzz/ is compiled by tests/properties, its lock is looked at here
 	$(CARGO) fmt --check
+	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
 test: peers llm cluster lint first-version ## everything that must hold before a change lands

@@ -22,6 +22,7 @@ mod request;
 mod request_id;
 mod session;
 mod signing_in;
+mod told_path;
 mod visit;
 
 pub use apps::Apps;

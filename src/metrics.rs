@@ -1,134 +1,20 @@
 //! Every metric: its name, its labels, its buckets. Label values are enums or configured ids, never text from outside.
 
+mod labels;
+mod maker;
+
+pub use labels::*;
+
 use std::time::Duration;
 
-use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-    core::{Collector, Desc},
-};
+use prometheus::{Encoder, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 use crate::{principal::Source, rate_limits::Activity};
+use maker::{Entry, Maker};
 
 /// Upper bounds in seconds, from a cached check to a slow one that waited for the store.
 const CHECK_BUCKETS: [f64; 12] = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0];
 const STORE_BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1.0];
-
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($variant:ident => $value:literal),+ $(,)? }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($variant),+ }
-
-        impl $name {
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $value),+ }
-            }
-        }
-    };
-}
-
-label!(
-    /// The dialect that a check came in.
-    GatewayLabel { Nginx => "nginx" }
-);
-label!(
-    /// How a check was answered.
-    CheckOutcome {
-        Allowed => "allowed",
-        Unauthenticated => "unauthenticated",
-        Forbidden => "forbidden",
-        Malformed => "malformed",
-        Unavailable => "unavailable",
-    }
-);
-label!(
-    /// By what a check was to be passed.
-    CredentialLabel { None => "none", Session => "session", Key => "key", Header => "header" }
-);
-label!(
-    /// What was looked up in the principal cache.
-    LookUpLabel { Session => "session", Key => "key", Person => "person" }
-);
-label!(
-    /// What became of a key by somebody's will.
-    KeyChange { Made => "made", Regenerated => "regenerated", Revoked => "revoked" }
-);
-label!(
-    /// How a login ended.
-    LoginOutcome {
-        Success => "success",
-        Denied => "denied_by_provider",
-        Refused => "refused",
-        NoRole => "no_role",
-        MissingSource => "missing_source",
-        ProviderFailed => "provider_failed",
-        StoreFailed => "store_failed",
-    }
-);
-label!(
-    /// Whether an attempt succeeded.
-    Outcome { Ok => "ok", Error => "error" }
-);
-label!(
-    /// How a command to the store ended.
-    StoreOutcome { Ok => "ok", Conflict => "conflict", Unavailable => "unavailable", Unknown => "unknown" }
-);
-label!(
-    /// A command to the store.
-    StoreOperation {
-        Get => "get",
-        Commit => "commit",
-        List => "list",
-        Spend => "spend",
-        Sequences => "sequences",
-        Scan => "scan",
-    }
-);
-label!(
-    /// Where the answer to a look-up came from.
-    CacheResult {
-        Hit => "hit",
-        Miss => "miss",
-        Unknown => "unknown",
-        Forged => "forged",
-        Stale => "stale",
-        Overloaded => "overloaded",
-    }
-);
-label!(
-    /// A map of the principal cache.
-    CacheMap { Credentials => "credentials", Users => "users", Unknown => "unknown" }
-);
-label!(
-    /// Why a shard of the cache was emptied.
-    FlushReason { Gap => "gap", Behind => "behind", Replaced => "replaced", Lagged => "lagged", KeyRing => "key_ring" }
-);
-label!(
-    /// What became of a notice.
-    NoticeOutcome { Applied => "applied", Copy => "copy", Gap => "gap", Unreadable => "unreadable" }
-);
-
-label!(
-    /// What became of a token that was presented.
-    TokenResult { Remembered => "remembered", Verified => "verified", Refused => "refused", Unavailable => "unavailable" }
-);
-label!(
-    /// What the API server said of a token.
-    ReviewOutcome { Good => "good", Refused => "refused", Error => "error" }
-);
-label!(
-    /// What was sent to the upstream in the place of the client's credential.
-    UpstreamCredentialLabel {
-        None => "none",
-        Pass => "pass",
-        Static => "static",
-        Assertion => "assertion",
-        Unmatched => "unmatched",
-    }
-);
 
 /// The process's metrics, over a registry of its own.
 pub struct Metrics {
@@ -169,23 +55,9 @@ pub struct Metrics {
     pub panics: IntCounter,
 }
 
-/// One line of the reference.
-struct Entry {
-    name: String,
-    kind: &'static str,
-    labels: Vec<String>,
-    help: String,
-}
-
-/// Registers metrics and keeps what the reference says of them.
-struct Maker {
-    registry: Registry,
-    entries: Vec<Entry>,
-}
-
 impl Metrics {
     pub fn new() -> Self {
-        let mut make = Maker { registry: Registry::new(), entries: Vec::new() };
+        let mut make = Maker::default();
         let build = make.gauges("build_info", "Always 1; the label tells the version.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let checks = make.counters("checks_total", "Checks answered.", &["gateway", "outcome", "credential"]);
@@ -483,49 +355,6 @@ impl Default for Metrics {
     fn default() -> Self {
         Self::new()
     }
-}
-
-impl Maker {
-    fn counter(&mut self, name: &str, help: &str) -> IntCounter {
-        let counter = IntCounter::with_opts(opts(name, help)).expect("the metric's name is valid");
-        self.keep(counter, "counter")
-    }
-
-    fn counters(&mut self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        let counters = IntCounterVec::new(opts(name, help), labels).expect("the metric's name is valid");
-        self.keep(counters, "counter")
-    }
-
-    fn gauges(&mut self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        let gauges = IntGaugeVec::new(opts(name, help), labels).expect("the metric's name is valid");
-        self.keep(gauges, "gauge")
-    }
-
-    fn ages(&mut self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        let gauges = GaugeVec::new(opts(name, help), labels).expect("the metric's name is valid");
-        self.keep(gauges, "gauge")
-    }
-
-    fn histograms(&mut self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
-        let opts = HistogramOpts { common_opts: opts(name, help), buckets: buckets.to_vec() };
-        let histograms = HistogramVec::new(opts, labels).expect("the metric's name is valid");
-        self.keep(histograms, "histogram")
-    }
-
-    fn keep<C: Collector + Clone + 'static>(&mut self, collector: C, kind: &'static str) -> C {
-        self.entries.extend(collector.desc().into_iter().map(|desc: &Desc| Entry {
-            name: desc.fq_name.clone(),
-            kind,
-            labels: desc.variable_labels.clone(),
-            help: desc.help.clone(),
-        }));
-        self.registry.register(Box::new(collector.clone())).expect("every metric has a name of its own");
-        collector
-    }
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("vestibule")
 }
 
 fn each<L: Copy, T>(labels: &[L], make: impl Fn(L) -> T) -> Vec<T> {

@@ -9,8 +9,8 @@ use crate::{
     principal::{Grant, LOCAL},
     secret::Digest,
     sign_ins::{Above, Administrator, SignIns},
-    store::{Failed, ReadError, Records},
-    users::{Page, Unlinked, User, Users, UsersError},
+    store::Records,
+    users::{Page, Unlinked, User, Users, UsersError, from_the_store},
 };
 
 /// People that a search looks at. Beyond them an id, or the address of a local account, finds whoever it is.
@@ -53,12 +53,10 @@ pub enum PeopleError {
     #[error("administrators don't do that to themselves")]
     Oneself,
     #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] Failed),
-    #[error("the person's record kept changing")]
-    Contended,
+    Store(#[from] UsersError),
 }
+
+from_the_store!(PeopleError);
 
 impl People {
     pub fn new(records: Records, sign_ins: Arc<SignIns>, keys: Arc<Keys>) -> Self {
@@ -124,9 +122,9 @@ impl People {
         let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
         let most = self.keys.settings().max_per_user;
         let keys = self.keys.list(&manager, Some(user), None, most).await.map_err(|error| match error {
-            KeysError::Read(error) => PeopleError::Read(error),
-            KeysError::Write(error) => PeopleError::Write(error),
-            _ => PeopleError::Contended,
+            KeysError::Read(error) => error.into(),
+            KeysError::Write(error) => error.into(),
+            _ => PeopleError::Store(UsersError::Contended),
         })?;
         Ok(InUse { sessions: self.users().sessions(user).await?.len(), keys: keys.keys.len() })
     }
@@ -199,16 +197,6 @@ impl People {
     async fn take_out_keys(&self, user: &str) {
         if let Err(error) = self.keys.end_all(user).await {
             tracing::warn!(%error, user, "keys that have ended stay in the list for now");
-        }
-    }
-}
-
-impl From<UsersError> for PeopleError {
-    fn from(error: UsersError) -> Self {
-        match error {
-            UsersError::Read(error) => Self::Read(error),
-            UsersError::Write(error) => Self::Write(error),
-            UsersError::Contended => Self::Contended,
         }
     }
 }

@@ -139,8 +139,6 @@ pub enum Expected {
 pub enum Ttl {
     Forever,
     For(Duration),
-    /// As long as before, for what is written over.
-    Kept,
 }
 
 /// Whether a commit takes something away from somebody.
@@ -161,6 +159,8 @@ pub struct Commit {
     pub urgency: Urgency,
     pub expect: Vec<(Key, Expected)>,
     pub put: Vec<(Key, Vec<u8>, Ttl)>,
+    /// What is written over and stays as long as it would have; it has to be there.
+    pub reseal: Vec<(Key, Vec<u8>)>,
     pub delete: Vec<Key>,
     /// An index is kept as long as the member that is kept longest.
     pub index_add: Vec<(Index, String, Ttl)>,
@@ -374,6 +374,7 @@ impl Commit {
             urgency: Urgency::Ordinary,
             expect: Vec::new(),
             put: Vec::new(),
+            reseal: Vec::new(),
             delete: Vec::new(),
             index_add: Vec::new(),
             index_remove: Vec::new(),
@@ -383,7 +384,8 @@ impl Commit {
 
     /// All keys and indices must lie in the commit's shard: Redis Cluster refuses anything else.
     fn assert_one_shard(&self) {
-        let keys = self.expect.iter().map(|(key, _)| key).chain(self.put.iter().map(|(key, ..)| key)).chain(&self.delete);
+        let written = self.put.iter().map(|(key, ..)| key).chain(self.reseal.iter().map(|(key, _)| key));
+        let keys = self.expect.iter().map(|(key, _)| key).chain(written).chain(&self.delete);
         let added = self.index_add.iter().map(|(index, ..)| index.shard);
         let indices = added.chain(self.index_remove.iter().map(|(index, _)| index.shard));
         let one = keys.map(|key| key.shard).chain(indices).all(|shard| shard == self.shard);

@@ -84,6 +84,25 @@ pub enum UsersError {
     Contended,
 }
 
+/// For errors whose variant `Store` has what the store said.
+macro_rules! from_the_store {
+    ($($error:ty),+) => {$(
+        impl From<$crate::store::ReadError> for $error {
+            fn from(error: $crate::store::ReadError) -> Self {
+                Self::Store(error.into())
+            }
+        }
+
+        impl From<$crate::store::Failed> for $error {
+            fn from(error: $crate::store::Failed) -> Self {
+                Self::Store(error.into())
+            }
+        }
+    )+};
+}
+
+pub(crate) use from_the_store;
+
 pub struct Users {
     records: Records,
     clock: Arc<dyn Clock>,

@@ -35,6 +35,14 @@ pub struct Origin<'a> {
     pub address: Option<IpAddr>,
 }
 
+/// One try at an account's password.
+pub struct Try {
+    account: Digest,
+    /// The nonce of the cookie, where it is one of ours for this account.
+    device: Option<String>,
+    address: Option<IpAddr>,
+}
+
 /// Whether one more try is let through.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Allowance {
@@ -49,21 +57,28 @@ pub fn device_cookie(ring: &KeyRing, account: &Digest) -> String {
     URL_SAFE_NO_PAD.encode(value)
 }
 
-/// Whether it is a browser that has signed in to the account before.
-pub fn is_known(ring: &KeyRing, account: &Digest, origin: &Origin<'_>) -> bool {
-    origin.device.is_some_and(|cookie| known_device(ring, account, cookie).is_some())
+impl Try {
+    pub fn new(ring: &KeyRing, account: Digest, origin: &Origin<'_>) -> Self {
+        let device = origin.device.and_then(|cookie| known_device(ring, &account, cookie));
+        Self { account, device, address: origin.address }
+    }
+
+    /// Whether it is a browser that has signed in to the account before.
+    pub fn is_by_a_known_browser(&self) -> bool {
+        self.device.is_some()
+    }
 }
 
 /// Counts a try before it is made.
-pub async fn spend(records: &Records, account: &Digest, origin: &Origin<'_>) -> Result<Allowance, Failed> {
-    if let Some(device) = origin.device.and_then(|cookie| known_device(records.ring(), account, cookie)) {
+pub async fn spend(records: &Records, Try { account, device, address }: &Try) -> Result<Allowance, Failed> {
+    if let Some(device) = device {
         let key = counter(account, format!("guess:device:{device}"));
         if let Spent::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {
             return Ok(Allowance::Granted);
         }
         // What is left to it is what any browser has.
     }
-    if let Some(address) = origin.address {
+    if let Some(address) = *address {
         let network = network_of(address).to_string();
         let of_network = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
         let of_both = counter(account, format!("guess:account:{}:{network}", account.to_hex()));
@@ -108,7 +123,8 @@ mod tests {
 
     async fn granted(records: &Records, account: &Digest, device: Option<&str>, address: Option<&str>) -> bool {
         let address = address.map(|address| address.parse().unwrap());
-        spend(records, account, &Origin { device, address }).await.unwrap() == Allowance::Granted
+        let tried = Try::new(records.ring(), *account, &Origin { device, address });
+        spend(records, &tried).await.unwrap() == Allowance::Granted
     }
 
     #[tokio::test]

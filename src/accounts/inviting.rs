@@ -12,8 +12,8 @@ use super::{
 use crate::{
     principal::{LOCAL, Role, Team},
     sign_ins::{Above, Administrator},
-    store::{Failed, ReadError, Stored},
-    users::UsersError,
+    store::{ReadError, Stored},
+    users::{UsersError, from_the_store},
 };
 
 /// Who invites: an administrator, or nobody but the process itself and its operator.
@@ -63,12 +63,10 @@ pub enum InviteError {
     #[error("there is no such invitation")]
     NotFound,
     #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] Failed),
-    #[error("the record kept changing")]
-    Contended,
+    Store(#[from] UsersError),
 }
+
+from_the_store!(InviteError);
 
 impl Accounts {
     /// Writes an invitation down. The person's old password, if they have one, counts until the invitation is taken up.
@@ -92,7 +90,7 @@ impl Accounts {
         let change = self.records.change(place.shard).expect_absent(&place).put(&place, &invitation, ttl);
         let lists = [index_of(place.shard), index_of_person(&user)];
         let change = lists.iter().fold(change, |change, list| change.index_add(list, &invitation.id.to_string(), ttl));
-        change.commit().await?.map_err(|_| InviteError::Contended)?;
+        change.commit().await?.map_err(|_| UsersError::Contended)?;
         tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invited");
         Ok(Made { invitation, link })
     }
@@ -122,7 +120,7 @@ impl Accounts {
                 return Ok(invitation);
             }
         }
-        Err(InviteError::Contended)
+        Err(UsersError::Contended.into())
     }
 
     /// Where an invitation stands at this moment.
@@ -164,15 +162,5 @@ impl Made {
     /// The address to hand to who is invited.
     pub fn address(&self, public_url: &crate::origin::PublicUrl) -> Zeroizing<String> {
         Zeroizing::new(public_url.join(&format!("/onboarding?invite_link={}", *self.link.expose())))
-    }
-}
-
-impl From<UsersError> for InviteError {
-    fn from(error: UsersError) -> Self {
-        match error {
-            UsersError::Read(error) => Self::Read(error),
-            UsersError::Write(error) => Self::Write(error),
-            UsersError::Contended => Self::Contended,
-        }
     }
 }

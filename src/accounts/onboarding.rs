@@ -14,7 +14,7 @@ use crate::{
     session::Logout,
     sign_ins::{Above, Entered, Refused},
     store::Stored,
-    users::{self, Before, Identity, SignIn, User, UsersError},
+    users::{self, Before, Identity, SignIn, User, UsersError, from_the_store},
 };
 
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -233,11 +233,7 @@ impl From<Busy> for ClaimError {
     }
 }
 
-impl From<crate::store::ReadError> for ClaimError {
-    fn from(error: crate::store::ReadError) -> Self {
-        Self::Store(error.into())
-    }
-}
+from_the_store!(ClaimError);
 
 impl From<Refused> for ClaimError {
     fn from(refused: Refused) -> Self {

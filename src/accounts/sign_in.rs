@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Accounts, Busy, Unfit, email,
-    guesses::{self, Allowance, Origin},
+    guesses::{self, Allowance, Origin, Try},
     hasher::{Lane, Verdict},
     password::Password,
 };
@@ -16,8 +16,8 @@ use crate::{
     secret::Digest,
     session::Logout,
     sign_ins::{Entered, Refused},
-    store::{Failed, ReadError, Stored, Ttl},
-    users::{self, Before, Identity, SignIn, UsersError},
+    store::{ReadError, Stored, Ttl},
+    users::{self, Before, Identity, SignIn, UsersError, from_the_store},
 };
 
 /// What somebody signs in with.
@@ -68,7 +68,7 @@ pub enum ChangeError {
     #[error("too many passwords are being checked at once")]
     Busy,
     #[error(transparent)]
-    Store(UsersError),
+    Store(#[from] UsersError),
 }
 
 impl Accounts {
@@ -87,9 +87,10 @@ impl Accounts {
         // What is no address is nobody's, and takes its time too.
         let email = email::normal(email).unwrap_or_default();
         let account = Identity::digest(LOCAL, &email);
-        let lane = if guesses::is_known(self.ring(), &account, &origin) { Lane::Known } else { Lane::Stranger };
+        let tried = Try::new(self.ring(), account, &origin);
+        let lane = if tried.is_by_a_known_browser() { Lane::Known } else { Lane::Stranger };
         let place = self.hasher.place(lane)?;
-        if let Allowance::Exceeded { retry_after } = guesses::spend(&self.records, &account, &origin).await? {
+        if let Allowance::Exceeded { retry_after } = guesses::spend(&self.records, &tried).await? {
             return Err(SignInError::TooMany { retry_after });
         }
         let known = self.users().find(LOCAL, &email).await?;
@@ -118,7 +119,9 @@ impl Accounts {
         let (Some(identity), Some(stored)) = (identity, stored) else { return Err(ChangeError::NoPassword) };
         let account = Identity::digest(LOCAL, &identity.subject);
         let place = self.hasher.place(Lane::Known)?;
-        if let Allowance::Exceeded { retry_after } = guesses::spend(&self.records, &account, origin).await? {
+        if let Allowance::Exceeded { retry_after } =
+            guesses::spend(&self.records, &Try::new(self.ring(), account, origin)).await?
+        {
             return Err(ChangeError::TooMany { retry_after });
         }
         if place.verify(current, Some(&stored.value)).await? == Verdict::Wrong {
@@ -188,33 +191,16 @@ impl SignInError {
     }
 }
 
-/// Both may be busy, and both need the store.
-macro_rules! from_below {
-    ($($error:ty),+) => {$(
-        impl From<Busy> for $error {
-            fn from(_: Busy) -> Self {
-                Self::Busy
-            }
-        }
+from_the_store!(SignInError, ChangeError);
 
-        impl From<ReadError> for $error {
-            fn from(error: ReadError) -> Self {
-                Self::Store(error.into())
-            }
-        }
-
-        impl From<Failed> for $error {
-            fn from(error: Failed) -> Self {
-                Self::Store(error.into())
-            }
-        }
-    )+};
+impl From<Busy> for SignInError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
 }
 
-from_below!(SignInError, ChangeError);
-
-impl From<UsersError> for ChangeError {
-    fn from(error: UsersError) -> Self {
-        Self::Store(error)
+impl From<Busy> for ChangeError {
+    fn from(_: Busy) -> Self {
+        Self::Busy
     }
 }

@@ -60,6 +60,8 @@ pub enum ExplainProblem {
     /// Neither a person nor claims, or both.
     OneOfTwo,
     NoSuchPerson,
+    /// Nor was everybody looked at.
+    NobodyLookedAt,
     SeveralPeople,
     /// What is wrong with the claims.
     Claims(String),
@@ -74,6 +76,8 @@ pub enum ExplainProblem {
 pub struct Explained {
     /// Of whom; none for claims that were pasted.
     pub person: Option<String>,
+    /// Whether not everybody was looked at who might have the same email.
+    pub is_cut: bool,
     pub role: Option<String>,
     pub rule: Option<Rule>,
     pub line: Option<u64>,

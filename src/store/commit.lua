@@ -3,7 +3,7 @@
 --
 -- KEYS: sequence, operation, then those of expect, put, delete, index_add, index_remove
 -- ARGV: token, operation's memory in ms, channel, shard, notice, the five counts,
---       then expected versions ('' for absent), (value, ttl in ms, 0 or kept)*, (member added, the same)*,
+--       then expected versions ('' for absent), (value, ttl in ms, 0 or kept)*, (member added, ttl in ms or 0)*,
 --       members removed
 -- Answers {1, sequence} when done (also when this operation was done before), {0} on a conflict.
 local done = redis.call('GET', KEYS[2])
@@ -54,7 +54,7 @@ for _ = 1, tonumber(ARGV[9]) do
   redis.call('ZADD', KEYS[k], 0, ARGV[a])
   if ttl == 0 then
     redis.call('PERSIST', KEYS[k])
-  elseif ttl and left ~= -1 and left < ttl then
+  elseif left ~= -1 and left < ttl then
     redis.call('PEXPIRE', KEYS[k], ARGV[a + 1])
   end
   k, a = k + 1, a + 2

@@ -147,17 +147,17 @@ impl Inner {
         let previous = self.sequences[commit.shard.index()];
         let sequence = Sequence { number: previous.number + 1, token: commit.token };
         for (key, sealed, ttl) in &commit.put {
-            let before = || self.records.get(key).and_then(|entry| entry.expires);
-            let expires = ttl.from(now, before);
+            self.put(key, Versioned { sealed: sealed.clone(), version: sequence }, ttl.from(now));
+        }
+        for (key, sealed) in &commit.reseal {
+            let expires = self.records.get(key).and_then(|entry| entry.expires);
             self.put(key, Versioned { sealed: sealed.clone(), version: sequence }, expires);
         }
         for key in &commit.delete {
             self.records.remove(key);
         }
         for (index, id, ttl) in &commit.index_add {
-            let before = || self.indices.get(index).and_then(|members| members.expires);
-            let expires = ttl.from(now, before);
-            self.add_member(index, id, expires);
+            self.add_member(index, id, ttl.from(now));
         }
         for (index, id) in &commit.index_remove {
             self.remove_member(index, id);
@@ -215,11 +215,10 @@ impl Inner {
 }
 
 impl Ttl {
-    fn from(self, now: Timestamp, before: impl FnOnce() -> Option<Timestamp>) -> Option<Timestamp> {
+    fn from(self, now: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Forever => None,
             Self::For(time) => Some(now + time),
-            Self::Kept => before(),
         }
     }
 }

@@ -126,7 +126,7 @@ impl Records {
             let resealed = resealed.map_err(|error| ReadError::Unreadable { kind: key.kind, reason: error.to_string() })?;
             let Some(sealed) = resealed else { return Ok(Resealed::Before) };
             let mut change = self.change(key.shard).expect_version(key, found.version);
-            change.commit.put.push((key.clone(), sealed, Ttl::Kept));
+            change.commit.reseal.push((key.clone(), sealed));
             if let Ok(Ok(_)) = change.commit().await {
                 return Ok(Resealed::Anew);
             }

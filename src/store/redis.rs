@@ -196,12 +196,13 @@ impl RedisStore {
         let mut keys = vec![self.sequence_name(commit.shard), self.name(&format!("{{{shard}}}:op:{}", commit.operation))];
         keys.extend(commit.expect.iter().map(|(key, _)| self.name(&key.name())));
         keys.extend(commit.put.iter().map(|(key, ..)| self.name(&key.name())));
+        keys.extend(commit.reseal.iter().map(|(key, _)| self.name(&key.name())));
         keys.extend(commit.delete.iter().map(|key| self.name(&key.name())));
         let indices = commit.index_add.iter().map(|(index, ..)| index).chain(commit.index_remove.iter().map(|(index, _)| index));
         keys.extend(indices.map(|index| self.name(&index.name())));
 
-        let counts =
-            [commit.expect.len(), commit.put.len(), commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
+        let written = commit.put.len() + commit.reseal.len();
+        let counts = [commit.expect.len(), written, commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
         let mut args: Vec<Value> = vec![
             commit.token.to_string().into(),
             millis(OPERATION_MEMORY).into(),
@@ -217,6 +218,10 @@ impl RedisStore {
         for (_, sealed, ttl) in &commit.put {
             args.push(Bytes::copy_from_slice(sealed).into());
             args.push(ttl.millis().into());
+        }
+        for (_, sealed) in &commit.reseal {
+            args.push(Bytes::copy_from_slice(sealed).into());
+            args.push("kept".into());
         }
         for (_, id, ttl) in &commit.index_add {
             args.push(id.clone().into());
@@ -366,7 +371,6 @@ impl Ttl {
     fn millis(self) -> String {
         match self {
             Self::Forever => "0".to_owned(),
-            Self::Kept => "kept".to_owned(),
             // A life that has just ended must not become one without end.
             Self::For(time) => millis(time.max(Duration::from_millis(1))),
         }

@@ -1,6 +1,7 @@
 //! People without an identity provider, over three pods that share a Redis Cluster.
 
 mod claiming;
+mod many;
 mod people;
 mod signing_in;
 mod starting;

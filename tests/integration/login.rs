@@ -8,6 +8,7 @@ mod faulty;
 mod identity;
 mod misused;
 mod oauth2;
+mod odd_targets;
 pub mod one_pod;
 mod providers;
 mod refresh;

@@ -1,6 +1,7 @@
 //! Requests that no client library sends, at the listeners of one pod: each is answered or its connection closed,
 //! none is a failure of ours, none leaves anything in the log, and the pod goes on.
 
+mod bounds;
 mod framing;
 mod odd;
 mod slow;
@@ -43,8 +44,13 @@ impl Listener {
 
 /// A pod at its most talkative. Its provider is away, which nothing here needs.
 async fn pod() -> Pod {
+    pod_with("").await
+}
+
+/// `further` is top-level YAML.
+async fn pod_with(further: &str) -> Pod {
     let provider = ProviderSection::corp("http://127.0.0.1:1", HUSH);
-    let further = "log: {level: \"trace,notify=warn,inotify=warn,mio=warn\"}\n".to_owned();
+    let further = format!("log: {{level: \"trace,notify=warn,inotify=warn,mio=warn\"}}\n{further}");
     Pod::start(PodOptions { providers: vec![provider], further, ..PodOptions::new() }).await
 }
 

@@ -3,18 +3,37 @@
 //!
 //! `PROPTEST_CASES` says how many inputs each target is to get. An input that was found belongs into the corpus.
 
+/// `fuzz/` itself, as it stands: libFuzzer would have to be built for it, and everything a second time.
+#[path = "../../fuzz/properties.rs"]
+#[expect(unused_attributes, reason = "`no_main` is for the program that it is in `fuzz/`")]
+mod fuzz;
 mod targets;
 
+extern crate self as libfuzzer_sys;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
+use regex::Regex;
 use rstest::rstest;
 
 use targets::ALL;
+
+/// What libFuzzer's own makes of a target, as far as types are concerned.
+#[macro_export]
+macro_rules! fuzz_target {
+    (|$input:ident: &[u8]| $run:expr) => {
+        pub fn run($input: &[u8]) {
+            $run
+        }
+    };
+}
 
 /// In a short run.
 const CASES: u32 = 4_000;
@@ -93,4 +112,37 @@ fn every_target_has_a_corpus_and_every_corpus_a_target() {
     let mut names: Vec<_> = files.map(|file| file.expect("it can be listed").file_name().into_string().expect("text")).collect();
     names.sort();
     assert_eq!(names, ALL.map(|(name, _)| name));
+}
+
+/// In a process of its own, since it is told its target by the environment.
+#[test]
+fn what_is_given_to_libfuzzer_runs_the_target_that_it_is_told() {
+    const TARGET: &str = "FUZZ_TARGET";
+    if std::env::var_os(TARGET).is_some() {
+        return fuzz::run(b"/ui/");
+    }
+    let itself = std::env::current_exe().expect("a test is a file");
+    let with = |target: &str| {
+        let mut run = Command::new(&itself);
+        run.args(["--exact", "what_is_given_to_libfuzzer_runs_the_target_that_it_is_told"]).env(TARGET, target);
+        run.output().expect("it can be started").status.success()
+    };
+    assert!(ALL.iter().all(|(target, _)| with(target)));
+    assert!(!with("no target"));
+}
+
+#[test]
+fn the_package_for_libfuzzer_has_every_crate_that_targets_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let dependencies = |manifest: &str| -> BTreeSet<String> {
+        let line = Regex::new(r#"(?m)^([a-z0-9_-]+) = (?:"|\{ *(?:version|path))"#).expect("a pattern");
+        line.captures_iter(&read(&root.join(manifest))).map(|found| found[1].to_owned()).collect()
+    };
+    let (ours, theirs) = (dependencies("Cargo.toml"), dependencies("fuzz/Cargo.toml"));
+    let files = fs::read_dir(root.join("tests/properties/targets")).expect("there are targets");
+    let text: String = files.map(|file| read(&file.expect("it can be listed").path())).collect();
+    let named = ours.into_iter().filter(|name| text.contains(&format!("{}::", name.replace('-', "_"))));
+    let missing: Vec<String> = named.filter(|name| !theirs.contains(name)).collect();
+    assert!(theirs.contains("vestibule") && missing.is_empty(), "missing in fuzz/Cargo.toml: {missing:?}");
 }

@@ -194,7 +194,7 @@ impl Desk {
         match error {
             PeopleError::NotFound => error::no_such_person().respond(visit.request),
             PeopleError::Above | PeopleError::Oneself => error::not_yours_to_change().respond(visit.request),
-            PeopleError::Read(_) | PeopleError::Write(_) | PeopleError::Contended => visit.unavailable(error),
+            PeopleError::Store(_) => visit.unavailable(error),
         }
     }
 }

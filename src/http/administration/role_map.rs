@@ -108,6 +108,7 @@ fn problem(error: AskError) -> ExplainProblem {
         AskError::OneOfTwo => ExplainProblem::OneOfTwo,
         AskError::SeveralPeople => ExplainProblem::SeveralPeople,
         AskError::NoSuchPerson | AskError::People(_) => ExplainProblem::NoSuchPerson,
+        AskError::NobodyLookedAt => ExplainProblem::NobodyLookedAt,
         AskError::Claims(why) => ExplainProblem::Claims(why),
         AskError::Provider => ExplainProblem::Provider,
         AskError::Address(why) => ExplainProblem::Address(why),
@@ -116,13 +117,14 @@ fn problem(error: AskError) -> ExplainProblem {
     }
 }
 
-fn explained(Told { person, grant, access }: Told, checker: &Checker) -> Explained {
+fn explained(Told { person, is_cut, grant, access }: Told, checker: &Checker) -> Explained {
     let rule = |name: &crate::principal::RuleName| Rule::of(name.as_str());
     let team = |given: Given| GivenTeam { team: given.what, rule: rule(&given.rule), line: given.line };
     let held = |given: Given| HeldRule { role: given.what, rule: rule(&given.rule), line: given.line };
     let person = person.map(|known| checker.identity(&known.user.id, &known.user.identities, &known.grant).name().to_owned());
     Explained {
         person,
+        is_cut,
         role: grant.role.map(|role| role.to_string()),
         rule: grant.rule.as_ref().map(rule),
         line: grant.line,

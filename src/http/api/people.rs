@@ -17,7 +17,7 @@ use crate::{
     check::{Checker, Recognised},
     http::{Site, names::mentions},
     keys::Keys,
-    people::{Known, People},
+    people::{Found, Known, People},
     principals::Principals,
     roles::RoleMaps,
 };
@@ -69,11 +69,14 @@ async fn list(request: HttpRequest, (site, checker, keys, people, _): Services) 
     let wanted = query.text("q")?;
     query.finish()?;
     let (found, next) = match wanted.as_deref().map(str::trim) {
-        None | Some("") => people.list(after.as_deref(), limit).await?,
-        Some(text) => (people.search(text, limit, |known| mentions(known, &checker, text)).await?.people, None),
+        None | Some("") => {
+            let (people, next) = people.list(after.as_deref(), limit).await?;
+            (Found { people, is_cut: false }, next)
+        }
+        Some(text) => (people.search(text, limit, |known| mentions(known, &checker, text)).await?, None),
     };
-    let listed: Vec<Value> = found.iter().map(|known| shown(known, &checker)).collect();
-    Ok(json(StatusCode::OK, value!({"people": listed, "next": next})))
+    let listed: Vec<Value> = found.people.iter().map(|known| shown(known, &checker)).collect();
+    Ok(json(StatusCode::OK, value!({"people": listed, "next": next, "is_cut": found.is_cut})))
 }
 
 async fn show(

@@ -13,7 +13,7 @@ use crate::{
     explain::{self, Access},
     http::Site,
     keys::Keys,
-    people::{Known, People, PeopleError},
+    people::{Found, Known, People, PeopleError},
     principal::{Claims, CredentialKind, Source},
     roles::{Explanation, RoleMaps},
 };
@@ -38,6 +38,8 @@ pub(in crate::http) struct Asked<'a> {
 /// What the role map says.
 pub(in crate::http) struct Told {
     pub person: Option<Known>,
+    /// Whether somebody else may have the same email, since not everybody was looked at.
+    pub is_cut: bool,
     pub grant: Explanation,
     pub access: Option<Access>,
 }
@@ -48,6 +50,8 @@ pub(in crate::http) enum AskError {
     OneOfTwo,
     #[error("there is no such person")]
     NoSuchPerson,
+    #[error("nobody of those who were looked at has this email")]
+    NobodyLookedAt,
     #[error("several people have this email")]
     SeveralPeople,
     #[error("claims: {0}")]
@@ -118,9 +122,10 @@ async fn explain_one(
         method: method.as_deref(),
         credential: credential.as_deref(),
     };
-    let Told { person, grant, access } = tell(&asked, &role_maps, (&people, &checker)).await?;
+    let Told { person, is_cut, grant, access } = tell(&asked, &role_maps, (&people, &checker)).await?;
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
+    body["is_cut"] = value!(is_cut);
     body["access"] = value!(access);
     Ok(json(StatusCode::OK, body))
 }
@@ -134,12 +139,12 @@ pub(in crate::http) async fn tell(
     if !role_maps.current().is_known() {
         return Err(AskError::NoRoleMapYet);
     }
-    let (person, identities) = match (asked.person, asked.claims) {
+    let (person, is_cut, identities) = match (asked.person, asked.claims) {
         (Some(_), None) if asked.workload => return Err(AskError::OneOfTwo),
         (Some(person), None) => {
-            let known = find(person, people, checker).await?;
+            let (known, is_cut) = find(person, people, checker).await?;
             let identities = known.user.identities.clone();
-            (Some(known), identities)
+            (Some(known), is_cut, identities)
         }
         (None, Some(claims)) => {
             let known = role_maps.providers();
@@ -151,7 +156,7 @@ pub(in crate::http) async fn tell(
             let claims: Claims = serde_json::from_str(claims).map_err(|error| AskError::Claims(error.to_string()))?;
             let plain = if asked.workload { Source::AccessToken } else { Source::IdToken };
             let provider = provider.ok_or(AskError::Provider)?;
-            (None, vec![explain::identity(claims, provider, plain).map_err(AskError::Claims)?])
+            (None, false, vec![explain::identity(claims, provider, plain).map_err(AskError::Claims)?])
         }
         _ => return Err(AskError::OneOfTwo),
     };
@@ -169,16 +174,18 @@ pub(in crate::http) async fn tell(
     };
     let request = asked.url.map(|url| explain::Request { url, method: asked.method.unwrap_or("GET"), credential });
     let access = request.map(|request| explain::access(map, &grant, &request)).transpose().map_err(AskError::Address)?;
-    Ok(Told { person, grant: explanation, access })
+    Ok(Told { person, is_cut, grant: explanation, access })
 }
 
-async fn find(person: &str, people: &People, checker: &Checker) -> Result<Known, AskError> {
+/// Who is meant, and whether not everybody was looked at who might be.
+async fn find(person: &str, people: &People, checker: &Checker) -> Result<(Known, bool), AskError> {
     let has_this_email =
         |Known { user, grant }: &Known| checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person);
-    let mut found = people.search(person, 2, has_this_email).await.map_err(AskError::People)?.people;
+    let Found { people: mut found, is_cut } = people.search(person, 2, has_this_email).await.map_err(AskError::People)?;
     match (found.pop(), found.is_empty()) {
-        (Some(known), true) => Ok(known),
+        (Some(known), true) => Ok((known, is_cut)),
         (Some(_), false) => Err(AskError::SeveralPeople),
+        (None, _) if is_cut => Err(AskError::NobodyLookedAt),
         (None, _) => Err(AskError::NoSuchPerson),
     }
 }

@@ -179,6 +179,7 @@ fn explanations() -> Pages {
     for problem in [
         ExplainProblem::OneOfTwo,
         ExplainProblem::NoSuchPerson,
+        ExplainProblem::NobodyLookedAt,
         ExplainProblem::SeveralPeople,
         ExplainProblem::Claims(hostile()),
         ExplainProblem::Provider,
@@ -191,7 +192,7 @@ fn explanations() -> Pages {
     let explanations = rules.into_iter().map(|rule| explained(rule, Some(4))).chain([
         explained(Some(Rule::Named(hostile())), None),
         Explained { role: None, ..explained(None, None) },
-        Explained { refused_for_missing: maybe(), ..Explained::default() },
+        Explained { refused_for_missing: maybe(), is_cut: true, ..Explained::default() },
         Explained::default(),
     ]);
     for explained in explanations {

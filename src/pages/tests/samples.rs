@@ -223,6 +223,7 @@ pub fn explained(rule: Option<Rule>, line: Option<u64>) -> Explained {
     let miss = |role| NearMiss { rule: hostile(), line: 1, role, why: hostile() };
     let reading = |rule| Reading { how: hostile(), path: hostile(), rule };
     Explained {
+        is_cut: false,
         person: maybe(),
         role: maybe(),
         rule,

@@ -58,7 +58,15 @@ impl Site {
         let question = page.location().expect("begin gives a redirect");
         let callback = agent.get(question.as_str()).await.location().expect("the provider asks nobody");
         self.idp.fault(&parameter(&callback, "code"), fault).await;
-        agent.get(&at(&self.pod, &callback)).await
+        let page = agent.get(&at(&self.pod, &callback)).await;
+        self.assert_no_panic(&fault.to_string()).await;
+        page
+    }
+
+    /// Neither in a handler, which is counted, nor anywhere else.
+    async fn assert_no_panic(&self, after: &str) {
+        assert_eq!(self.pod.metric("vestibule_panics_total", &[]).await, 0.0, "after {after:.300}");
+        assert_eq!(self.lines("panicked"), Vec::<String>::new(), "after {after:.300}");
     }
 
     /// The lines of the log that have these words.

@@ -16,8 +16,14 @@ const BETWEEN_BYTES: Duration = Duration::from_millis(100);
 /// What is left of a busy machine's patience, behind the 5 s for a head or the 30 s for a body.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long a connection is kept that has had its answer.
+const KEPT: Duration = Duration::from_secs(75);
+const BETWEEN_REQUESTS: Duration = Duration::from_secs(25);
+/// No timer is that exact.
+const LEEWAY: Duration = Duration::from_secs(5);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_and_bodies_that_trickle_in_end_and_keep_nobody_waiting() {
+async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobody_waiting() {
     let pod = pod().await;
     let form = "Host: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9999\r\n\r\n";
     let mut trickles = Vec::new();
@@ -37,7 +43,15 @@ async fn heads_and_bodies_that_trickle_in_end_and_keep_nobody_waiting() {
             }
         }
     };
-    let (ended, ()) = tokio::join!(ended, others);
+    let all = [Listener::Public, Listener::Check];
+    let asked_once = join_all(all.map(|listener| idle(&pod, listener, &[Duration::ZERO])));
+    // One that is used now and then is kept for as long again.
+    let asked_twice = join_all(all.map(|listener| idle(&pod, listener, &[Duration::ZERO, BETWEEN_REQUESTS])));
+    let (ended, (), once, twice) = tokio::join!(ended, others, asked_once, asked_twice);
+    println!("idle connections were closed after {once:.1?}, and {twice:.1?} after the last of two requests");
+    for kept in once.iter().chain(&twice) {
+        assert!(*kept > KEPT - LEEWAY, "closed after {kept:?}");
+    }
     let longest = ended.iter().map(|(took, _)| *took).max().expect("there are some");
     println!("{} connections trickled, the last was closed after {longest:.1?}", ended.len());
     for ((_, received), (listener, start)) in ended.iter().zip(&trickles) {
@@ -66,6 +80,25 @@ async fn half_a_request_is_not_acted_on() {
         }
     }
     assert_it_goes_on(&pod).await;
+}
+
+/// Asks after each of these waits and then no more: how long the connection stays, until it is closed without a word.
+async fn idle(pod: &Pod, listener: Listener, waits: &[Duration]) -> Duration {
+    let mut stream = TcpStream::connect(("127.0.0.1", listener.port(pod))).await.expect("it listens");
+    for wait in waits {
+        tokio::time::sleep(*wait).await;
+        stream.write_all(listener.question("").as_bytes()).await.expect("it is open");
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            assert!(matches!(stream.read_buf(&mut answer).await, Ok(1..)), "{listener:?}: no answer: {answer:?}");
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 401 "), "{listener:?}: {}", answer.escape_ascii());
+    }
+    let mut received = Vec::new();
+    let (end, took) = timed(tokio::time::timeout(KEPT + PATIENCE, stream.read_to_end(&mut received))).await;
+    let end = end.unwrap_or_else(|_| panic!("{listener:?} is still open after {took:?}"));
+    assert!(end.is_ok() && received.is_empty(), "{listener:?}: {end:?}, {}", received.escape_ascii());
+    took
 }
 
 /// Sends a byte now and then until the connection is closed; how long that took, and what came.

@@ -219,7 +219,7 @@ async fn writing_over_may_keep_the_old_life(store: Shared) {
     commit.put = vec![(short.clone(), b"old".to_vec(), Ttl::For(LIFE)), (lasting.clone(), b"old".to_vec(), Ttl::Forever)];
     done(&store, &commit).await;
     let mut again = Commit::new(shard);
-    again.put = [&short, &lasting].map(|key| (key.clone(), b"new".to_vec(), Ttl::Kept)).to_vec();
+    again.reseal = [&short, &lasting].map(|key| (key.clone(), b"new".to_vec())).to_vec();
     done(&store, &again).await;
     until_absent(&store, &short).await;
     assert_eq!(value(&store, &lasting).await.as_deref(), Some(&b"new"[..]));

@@ -161,6 +161,9 @@ async fn watch_logins(site: &Site, secrets: &mut Secrets, refusals: &mut Refusal
     site.sign_out(1, &people[2]).await;
     refusals.page(people[2].agent.get_with(&site.pods[0].check("/auth/nginx"), &as_nginx(&people[2].cookie)).await);
     refusals.page(people[0].agent.post(&site.pods[0].public("/sso/logout"), &[("csrf", &people[0].cookie)]).await);
+    for secret in [parameter(&left, "state"), parameter(&left, "code"), people[0].cookie.clone()] {
+        misplace(&site.pods[1], &secret, refusals).await;
+    }
     watch_keys(site, &people[0], secrets, refusals).await;
 }
 
@@ -204,6 +207,7 @@ async fn watch_keys(site: &Site, browser: &Browser, secrets: &mut Secrets, refus
     refusals.reply(&keys::revoke(&site.pods[0], by, &again.key).await);
     let page = Agent::new().get_with(&site.pods[1].public(&format!("/nowhere/{}", made.id)), &[("x-api-key", &again.key)]).await;
     refusals.page(page);
+    misplace(&site.pods[0], &again.key, refusals).await;
 }
 
 /// An invitation that is taken up, one that isn't, and passwords that are right and wrong.
@@ -238,9 +242,39 @@ async fn watch_accounts(site: &Site, secrets: &mut Secrets, refusals: &mut Refus
         refusals.reply(&accounts::sign_in_by_json(pod(number), ADA, password, &[]).await);
         refusals.page(accounts::sign_in(pod(number), &Agent::new(), "/sso/login", "nobody@example.com", password).await);
     }
+    for secret in [&open, &token] {
+        misplace(pod(0), secret, refusals).await;
+    }
     let broken = format!("{{\"user_email\": \"{ADA}\", \"password\": \"{PASSWORD}");
     let headers = [("content-type", "application/json")];
     refusals.reply(&keys::send(pod(0), Method::POST, "/vestibule/api/sign-in", &headers, Some(broken)).await);
+}
+
+/// A secret where none belongs: in the place of an id, in one spelling or another, and in a query.
+async fn misplace(pod: &Pod, secret: &str, refusals: &mut Refusals) {
+    let agent = Agent::new();
+    let escaped = format!("%{:02x}{}", secret.as_bytes()[0], &secret[1..]);
+    let spellings =
+        [escaped, secret.replacen(['-', '.'], "%2D", 1), format!("invite_link={secret}"), format!("Bearer%20{secret}")];
+    for spelt in spellings.iter().map(String::as_str).chain([secret]) {
+        for before in [
+            "/",
+            "/nowhere/",
+            "/sso/callback/",
+            "/vestibule/api/keys/",
+            "/nowhere?code=",
+            "/nowhere?",
+            "/vestibule/api/keys?state=",
+        ] {
+            refusals.page(agent.get(&pod.public(&format!("{before}{spelt}"))).await);
+        }
+        // The address that leads to the sign-in and back has all of it, and nothing else may.
+        let asked = format!("http://localhost/ui/{spelt}?token={spelt}");
+        let question = [("x-original-url", asked.as_str()), ("x-original-method", "GET")];
+        assert_eq!(agent.get_with(&pod.check("/auth/nginx"), &question).await.status, 401);
+        let narrowed = agent.get_with(&pod.check(&format!("/auth/nginx?allow_roles={spelt}")), &as_nginx("")).await;
+        assert!([401, 403].contains(&narrowed.status), "{}", narrowed.status);
+    }
 }
 
 fn as_nginx(cookie: &str) -> [(&'static str, &str); 3] {

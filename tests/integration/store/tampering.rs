@@ -1,6 +1,8 @@
 //! Who can write in Redis and has no key: what whole pods make of records that were swapped, cut, put under another
 //! name or put back, and of notices that nobody of ours sent.
 
+mod ways_in;
+
 use std::collections::BTreeMap;
 
 use reqwest::Method;
@@ -10,7 +12,7 @@ use super::PREFIX;
 use super::steps::DEADLINE;
 use crate::accounts::{Resident, Village};
 use crate::keys::{self, Made, call, make};
-use crate::support::resp::Reply;
+use crate::support::resp::{Reply, Subscription};
 use crate::support::wait::until;
 
 type Written = BTreeMap<String, Vec<u8>>;
@@ -138,6 +140,48 @@ async fn a_record_put_back_undoes_what_was_written_in_it_and_nothing_else() {
     assert!(seen.0 != 200 && seen.1 != 200, "her own record still says that she is disabled: {seen:?}");
     house.write(&user).await;
     assert_eq!(house.seen_afresh().await, (200, 200), "with it, that is undone too");
+}
+
+/// Who may only listen and publish says again, to everybody, what our own pods have said.
+#[tokio::test(flavor = "multi_thread")]
+async fn notices_that_are_said_again_end_no_session_and_open_none() {
+    let house = House::new().await;
+    let site = &house.village.site;
+    let channel = format!("{PREFIX}notices");
+    let node = &house.village.redis.nodes[house.village.redis.primaries().await[0]];
+    let mut heard = Subscription::to(node.port(), &channel).await;
+    let bob = house.village.resident("bob@example.com", "internal_user").await;
+    house.administer(Method::DELETE, "/sessions").await;
+    assert_eq!(keys::revoke(house.village.pod(0), house.admin.by(), &house.key.id).await.status(), 200);
+    let gone = async || (house.village.passing(&house.ada.cookie).await == 0).then_some(());
+    until("her session to end everywhere", PROVEN_FOR * 5, gone).await;
+
+    let genuine = heard.so_far().await;
+    println!("{} genuine notices", genuine.len());
+    assert!(genuine.len() >= 3, "a session ended, a key was revoked, somebody was signed in");
+    let copies =
+        async |pod| site.notices(pod, "copy").await + site.notices(pod, "gap").await + site.notices(pod, "unreadable").await;
+    let before = [copies(0).await, copies(1).await, copies(2).await];
+    for _ in 0..3 {
+        // In another order too: what was said first comes last.
+        for notice in genuine.iter().chain(genuine.iter().rev()) {
+            node.call_bytes(&[b"PUBLISH", channel.as_bytes(), notice]).await;
+        }
+    }
+    for (pod, before) in before.into_iter().enumerate() {
+        until("what is said again", DEADLINE, async || (copies(pod).await > before).then_some(())).await;
+    }
+    for _ in 0..2 {
+        assert_eq!(house.village.passing(&bob.cookie).await, 3, "nobody's session has ended");
+        assert_eq!(house.village.passing(&house.ada.cookie).await, 0, "hers is none again");
+        for pod in 0..3 {
+            assert_eq!(keys::status(house.village.pod(pod), &house.key.key).await, 401);
+        }
+    }
+    let path = format!("/vestibule/api/people/{}/sessions", bob.id);
+    assert_eq!(call(house.village.pod(1), house.admin.by(), Method::DELETE, &path, None).await.status(), 200);
+    let gone = async || (house.village.passing(&bob.cookie).await == 0).then_some(());
+    until("a revocation to be heard after all of it", PROVEN_FOR * 5, gone).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,6 +113,43 @@ fn items(bytes: &[u8], start: usize, count: i64) -> Option<(Reply, usize)> {
     Some((Reply::Array(replies), at))
 }
 
+/// What is published on a channel.
+pub struct Subscription {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Subscription {
+    pub async fn to(port: u16, channel: &str) -> Self {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
+        stream.write_all(&encode(&[b"SUBSCRIBE", channel.as_bytes()])).await.expect("it is written");
+        let mut subscription = Self { stream, received: Vec::new() };
+        assert_eq!(subscription.next().await.expect("an answer")[0], Reply::Bytes(b"subscribe".to_vec()));
+        subscription
+    }
+
+    /// Every message that has come, until none comes for a while.
+    pub async fn so_far(&mut self) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        while let Some(mut message) = self.next().await {
+            messages.push(message.pop().expect("a message has a payload").bytes());
+        }
+        messages
+    }
+
+    async fn next(&mut self) -> Option<Vec<Reply>> {
+        const QUIET: Duration = Duration::from_millis(500);
+        loop {
+            if let Some((reply, length)) = parse(&self.received) {
+                self.received.drain(..length);
+                return Some(reply.array());
+            }
+            let read = tokio::time::timeout(QUIET, self.stream.read_buf(&mut self.received)).await.ok()?;
+            assert!(read.is_ok_and(|length| length > 0), "the subscription ended");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Reply, parse};

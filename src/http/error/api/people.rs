@@ -5,7 +5,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{CHALLENGE, CHALLENGE_INVALID, challenged, contended, failed, json, keys, read, slow_down, users};
+use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, keys, slow_down, users};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     http::api::role_map::AskError,
@@ -30,9 +30,7 @@ pub(super) fn invite(error: &InviteError) -> HttpResponse {
         }
         InviteError::Disabled => (StatusCode::CONFLICT, "access_denied", "The person is disabled. Enable them first."),
         InviteError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such invitation."),
-        InviteError::Read(error) => return read(error),
-        InviteError::Write(error) => return failed(error),
-        InviteError::Contended => return contended(),
+        InviteError::Store(error) => return users(error),
     };
     json(status, code, text)
 }
@@ -42,9 +40,7 @@ pub(super) fn people(error: &PeopleError) -> HttpResponse {
         PeopleError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such person."),
         PeopleError::Above => (StatusCode::FORBIDDEN, "access_denied", "The person has a higher role than yours."),
         PeopleError::Oneself => (StatusCode::FORBIDDEN, "access_denied", "Administrators don't do that to themselves."),
-        PeopleError::Read(error) => return read(error),
-        PeopleError::Write(error) => return failed(error),
-        PeopleError::Contended => return contended(),
+        PeopleError::Store(error) => return users(error),
     };
     json(status, code, text)
 }
@@ -52,6 +48,11 @@ pub(super) fn people(error: &PeopleError) -> HttpResponse {
 pub(super) fn ask(error: &AskError) -> HttpResponse {
     match error {
         AskError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        AskError::NobodyLookedAt => json(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "Nobody of the people who were looked through has this email, and there are more. Give the user_id.",
+        ),
         AskError::SeveralPeople => {
             json(StatusCode::BAD_REQUEST, "invalid_request", "Several people have this email. Give the user_id of one.")
         }

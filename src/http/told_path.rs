@@ -1,0 +1,74 @@
+//! What the log may have of a request's path. Its query it never has.
+
+use std::borrow::Cow;
+
+/// Ids and digests of ours are no longer.
+const LONGEST: usize = 64;
+
+/// From this length on, capital letters are those of base64: a handle, a code, a token, an invitation's secret.
+const LONG: usize = 20;
+
+const REDACTED: &str = "[redacted]";
+
+/// The path without the segments that may be a secret: what no address of ours has is not told, rather than what is known to be
+/// a secret, since somebody may have put anything there.
+pub(super) fn told_path(path: &str) -> Cow<'_, str> {
+    if path.split('/').all(may_be_told) {
+        return Cow::Borrowed(path);
+    }
+    let told = |segment| if may_be_told(segment) { segment } else { REDACTED };
+    Cow::Owned(path.split('/').map(told).collect::<Vec<_>>().join("/"))
+}
+
+/// An escape or a `=` hides a secret from whoever looks for its beginning.
+fn may_be_told(segment: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let begins = |mark: &str| segment.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
+    let looks_random = segment.len() >= LONG && segment.bytes().any(|byte| byte.is_ascii_uppercase());
+    segment.len() <= LONGEST && segment.bytes().all(is_plain) && !looks_random && !begins("sk-") && !begins("eyJ")
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::nothing("")]
+    #[case::root("/")]
+    #[case::own("/sso/callback/corp")]
+    #[case::api("/vestibule/api/openapi.json")]
+    #[case::id("/vestibule/api/keys/0193f3f1-7d6a-7cc3-98c4-dc0c0c07398f/regenerate")]
+    #[case::digest("/vestibule/api/sessions/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    #[case::asset("/vestibule/assets/style.17446744073709551615.css")]
+    #[case::of_others("/v1/Chat/completions//.well-known/x~y_z")]
+    fn an_address_of_ours_is_told_as_it_is(#[case] path: &str) {
+        assert_eq!(told_path(path), path);
+    }
+
+    #[rstest]
+    #[case::key("sk-Zm9v")]
+    #[case::key_in_capitals("SK-ZM9V")]
+    #[case::key_escaped("%73k-Zm9v")]
+    #[case::key_escaped_behind("sk%2DZm9v")]
+    #[case::key_escaped_twice("%2573k-Zm9v")]
+    #[case::key_behind_a_scheme("Bearer%20sk-Zm9v")]
+    #[case::key_without_its_beginning("EQq2Yt9Lr0mJd5v8Xb3nKc7wPz1aSe6fGh4uTi-oRyV_WlMxNk")]
+    #[case::token("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl")]
+    #[case::token_cut("eyJhbGci")]
+    #[case::handle("EQq2Yt9Lr0mJd5v8Xb3nKc7wPz1aSe6fGh4uTi-oRyV_WlMxNkEQq2Yt9Lr0mJd5v8")]
+    #[case::invitation("0193f3f1-7d6a-7cc3-98c4-dc0c0c07398f.EQq2Yt9Lr0mJd5v8Xb3nKc7wPz1aSe6fGh4uTi-oRyV")]
+    #[case::query("invite_link=abc")]
+    #[case::query_escaped("callback%3Fcode%3Dabc")]
+    #[case::two_parameters("code=abc&state=def")]
+    #[case::parameter_of_a_path("session;vestibule=abc")]
+    #[case::user_and_password("ada:secret@host")]
+    #[case::quote("\"abc\"")]
+    #[case::longer_than_any("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0")]
+    fn what_may_be_a_secret_is_left_out_wherever_it_stands(#[case] secret: &str) {
+        assert_eq!(told_path(&format!("/{secret}")), "/[redacted]");
+        assert_eq!(told_path(&format!("/vestibule/api/keys/{secret}/regenerate")), "/vestibule/api/keys/[redacted]/regenerate");
+        assert_eq!(told_path(&format!("{secret}/a/{secret}")), "[redacted]/a/[redacted]");
+    }
+}

@@ -1,0 +1,107 @@
+//! More people than a search looks through: who is asked is told so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use vestibule::clock::SystemClock;
+use vestibule::principal::IdentityClaims;
+use vestibule::secret::{KeyRing, RingKeys};
+use vestibule::session::{Limits, Logout};
+use vestibule::store::Records;
+use vestibule::users::{Admission, Before, Browser, SignIn, Users};
+
+use super::{get, post};
+use crate::cache::site::Site;
+use crate::keys::By;
+use crate::store::{PREFIX, connection, start};
+use crate::support::agent::Agent;
+use crate::support::redis::{Options, Standalone};
+use crate::support::wait::timed;
+
+/// As many as a search looks at, by the documentation.
+const MOST: usize = 2000;
+const AT_ONCE: usize = 32;
+const EXPLAIN: &str = "/vestibule/api/role-map/explain";
+const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(7200) };
+
+/// Writes people as a pod's sign-ins would, since so many would take their time there.
+async fn settle(redis: &Standalone, site: &Site, numbers: std::ops::Range<usize>) {
+    let store = start(&connection(&redis.url()));
+    store.ready().await;
+    let ring = std::fs::read_to_string(&site.key_ring_file).expect("the key ring is there");
+    let ring = KeyRing::new(RingKeys::parse(&ring).expect("a key ring"), Arc::new(SystemClock));
+    let users = Users::new(Records::new(store, Arc::new(ring), PREFIX), Arc::new(SystemClock), LIMITS);
+    let sign_ins = stream::iter(numbers).map(|number| {
+        let claims = json!({"sub": format!("sub-{number}"), "email": email(number), "email_verified": true});
+        let identity = IdentityClaims {
+            provider: "corp".to_owned(),
+            issuer: site.idp.issuer().to_owned(),
+            subject: format!("sub-{number}"),
+            id_token: claims.as_object().expect("an object").clone(),
+            access_token: None,
+            userinfo: None,
+        };
+        let (logout, browser) = (Logout::default(), Browser::default());
+        let sign_in = SignIn { identity, sid: None, logout, browser, before: Before::Stays };
+        let users = &users;
+        async move { users.sign_in(&sign_in, |_| Admission::Admitted { pin: None }).await.map(drop).expect("the store answers") }
+    });
+    sign_ins.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
+}
+
+fn email(number: usize) -> String {
+    format!("person-{number}@example.com")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_says_whether_everybody_was_looked_at() {
+    let redis = Standalone::start(Options::default()).await;
+    let site = Site::start(&[redis.url()], "").await;
+    let alice = site.sign_in(0).await;
+    let (pod, admin) = (&site.pods[0], By::Page(&alice.cookie));
+    let search = async |query: &str| get(pod, admin, &format!("/vestibule/api/people?{query}")).await;
+    let said = |found: &Value| (found["people"].as_array().expect("a list").len(), found["is_cut"].clone());
+    let explain = async |number: usize| post(pod, admin, EXPLAIN, json!({"user_email": email(number)})).await;
+
+    settle(&redis, &site, 0..3).await;
+    assert_eq!(said(&search("q=person-").await), (3, json!(false)));
+    assert_eq!(said(&search("q=person-&limit=3").await), (3, json!(false)));
+    assert_eq!(said(&search("q=person-&limit=2").await), (2, json!(true)), "there is no room for the third");
+    assert_eq!(said(&search("limit=2").await), (2, json!(false)), "`next` says so");
+    let told = explain(1).await;
+    assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(false)), "{told:?}");
+    explain(MOST + 60).await.assert(404, "not_found");
+
+    let ((), took) = timed(settle(&redis, &site, 3..MOST + 61)).await;
+    println!("{} people were written in {took:.1?}", MOST + 58);
+    // The last to be seen is the last in the list, since ids sort by age.
+    settle(&redis, &site, MOST + 61..MOST + 62).await;
+    assert_eq!(said(&search(&format!("q={}", email(1))).await), (1, json!(true)));
+    let beyond = search(&format!("q={}", email(MOST + 61))).await;
+    assert_eq!(said(&beyond), (0, json!(true)));
+    let told = explain(1).await;
+    assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(true)), "somebody else may have it too: {told:?}");
+    let told = explain(MOST + 61).await;
+    told.assert(404, "not_found");
+    assert!(told.json()["error_description"].as_str().is_some_and(|text| text.contains("there are more")), "{told:?}");
+    let by_id = post(pod, admin, EXPLAIN, json!({"user_id": told_id(&search(&format!("q={}", email(1))).await)})).await;
+    assert_eq!((by_id.status(), &by_id.json()["is_cut"]), (200, &json!(false)), "there is one of an id");
+
+    on_the_page(&site, &alice.agent).await;
+}
+
+/// The same questions by the form.
+async fn on_the_page(site: &Site, admin: &Agent) {
+    let address = site.pods[0].public("/vestibule/role-map");
+    for (number, words) in [(1, "somebody else may have this email too"), (MOST + 61, "there are more people. Write the id.")] {
+        let form = admin.get(&address).await.form();
+        let page = admin.submit(&form, &[("person", &email(number))]).await;
+        assert!(page.body.contains(words), "{number}: {}", page.body);
+    }
+}
+
+fn told_id(found: &Value) -> Value {
+    found["people"][0]["user_id"].clone()
+}
