@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster first-version fmt lint test soak fuzz bench demo docs image chart test-readme test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint test soak fuzz bench demo docs image chart test-versions test-readme test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 TARGET ?= return_to
 FUZZ_SECONDS ?= 60
@@ -18,9 +18,6 @@ llm: peers ## install LiteLLM and OpenAI's clients, for the tests alone: 100 MB 
 cluster: ## build the Kubernetes API server of the tests from Go modules
 	@tests/cluster/build.sh
 
-first-version: ## build the first tagged version, which the tests run beside the present one
-	@tests/versions/build.sh
-
 fmt: ## format the code
 	$(CARGO) fmt
 
@@ -29,14 +26,16 @@ lint: ## formatting and clippy, warnings denied; fuzz/ is compiled by tests/prop
 	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-test: peers llm cluster lint first-version ## everything that must hold before a change lands
+test: peers llm cluster lint ## everything that must hold before a change lands
 	$(CARGO) test --locked
+	@tests/versions/run.sh --if-possible
 	@$(MAKE) --no-print-directory test-readme
 	@$(MAKE) --no-print-directory test-chart
 	@python3 -B tests/kubernetes/run.py --if-possible
 
-soak: peers first-version ## faults under load at full size, some 25 minutes; `make test` runs a tenth
-	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture soak::
+soak: peers ## faults under load at full size, some 30 minutes; `make test` runs a tenth
+	@tests/versions/build.sh
+	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture --include-ignored soak::
 
 fuzz: ## give one target of tests/properties to libFuzzer: TARGET=return_to FUZZ_SECONDS=60; needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo "fuzz: run 'cargo install --locked cargo-fuzz' first" >&2; exit 1; }
@@ -60,6 +59,9 @@ image: ## make the image as an archive, without a Docker engine
 
 chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
+
+test-versions: peers ## run the first tagged version beside the present one on one store
+	@tests/versions/run.sh
 
 test-readme: peers ## run README's first example as it stands, with what is shipped
 	$(CARGO) build --locked --release

@@ -88,6 +88,8 @@ pub enum Unanswerable {
     Token(#[from] tokens::Unavailable),
     #[error("no role map has been read yet")]
     NoRoleMapYet,
+    #[error("whoever has to be asked takes too long")]
+    TooSlow,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

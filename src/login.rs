@@ -228,7 +228,9 @@ impl Login {
             TakeError::OtherBrowser { continuation } => (Why::OtherBrowser, place(continuation)),
             TakeError::OtherProvider { continuation } => (Why::OtherProvider, place(continuation)),
             TakeError::Read(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
-            TakeError::Write(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
+            TakeError::Write(Failed::Unavailable(error)) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
+            // It may have been taken.
+            TakeError::Write(error) => (Why::StoreAfter(error.to_string()), self.flows.again(state)),
         }
     }
 }

@@ -42,6 +42,9 @@ const MISSES_IN_FLIGHT: usize = 512;
 /// After a read that failed, cached entries of the shard are served for so long without trying again.
 const REST_AFTER_FAILURE: Duration = Duration::from_millis(250);
 
+/// How long a read is waited for where something is known that may be served in its place.
+const KNOWN_WAITS: Duration = Duration::from_millis(500);
+
 /// A signed-in browser and the person behind it.
 #[derive(Clone)]
 pub struct SignedIn {
@@ -65,6 +68,8 @@ pub enum Unanswered {
     Store(#[from] ReadError),
     #[error("too many unknown credentials are being looked up")]
     Overloaded,
+    #[error("the store takes too long to answer")]
+    TooSlow,
 }
 
 impl Unanswered {
@@ -272,12 +277,21 @@ impl Inner {
         };
         let answer = match &stale {
             Some(stale) if self.cache.rests(stale.shard(), now, REST_AFTER_FAILURE) => Err(None),
-            _ => self.look_up(asked).await.map_err(Some),
+            Some(stale) => self.unless_slow(stale.shard(), self.look_up(asked)).await.map_err(Some),
+            None => self.look_up(asked).await.map_err(Some),
         };
         match answer {
             Ok(found) => Ok(found.filter(|found| self.standing(found, asked) == Standing::Live)),
             Err(failure) => self.in_outage(asked, stale, failure),
         }
+    }
+
+    /// A read that goes on by itself, and is waited for no longer.
+    async fn unless_slow<T>(&self, shard: Shard, read: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
+        tokio::time::timeout(KNOWN_WAITS, read).await.unwrap_or_else(|_| {
+            self.cache.failed(shard, self.clock.monotonic());
+            Err(Unanswered::TooSlow)
+        })
     }
 
     /// What is known but no longer proven is served for the grace, then not at all.

@@ -159,8 +159,8 @@ pub struct Commit {
     pub urgency: Urgency,
     pub expect: Vec<(Key, Expected)>,
     pub put: Vec<(Key, Vec<u8>, Ttl)>,
-    /// What is written over and stays as long as it would have; it has to be there.
-    pub reseal: Vec<(Key, Vec<u8>)>,
+    /// What says the same as before, sealed anew: it has to be there in this version, and keeps that and its life.
+    pub reseal: Vec<(Key, Versioned)>,
     pub delete: Vec<Key>,
     /// An index is kept as long as the member that is kept longest.
     pub index_add: Vec<(Index, String, Ttl)>,
@@ -199,6 +199,8 @@ pub struct Cursor {
     /// Which server has what, as far as there are several: what moves in between could be missed.
     layout: String,
     node: usize,
+    /// Which run of the server gave the position: it means nothing to another.
+    run: String,
     position: String,
 }
 
@@ -380,6 +382,12 @@ impl Commit {
             index_remove: Vec::new(),
             notice: Vec::new(),
         }
+    }
+
+    /// What has to hold for any of it to be written.
+    fn expected(&self) -> impl Iterator<Item = (&Key, Expected)> {
+        let resealed = self.reseal.iter().map(|(key, value)| (key, Expected::Version(value.version)));
+        self.expect.iter().map(|(key, expected)| (key, *expected)).chain(resealed)
     }
 
     /// All keys and indices must lie in the commit's shard: Redis Cluster refuses anything else.

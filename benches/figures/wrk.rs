@@ -27,6 +27,7 @@ pub fn ask(case: &Case, seconds: usize) -> Measured {
     let output = output.unwrap_or_else(|error| panic!("wrk doesn't start ({error}): run `make bench`"));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}: {text}", case.name);
+    assert!(!text.contains("Socket errors"), "{}: {text}", case.name);
     let refused = text.contains("Non-2xx or 3xx responses");
     assert_eq!(refused, !case.passes, "{}: {text}", case.name);
     let value = |label: &str| {

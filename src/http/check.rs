@@ -6,7 +6,9 @@ mod allowed;
 
 use std::{
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::{Arc, Mutex},
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -27,12 +29,16 @@ use allowed::{ClientsOwn, allow};
 use super::{CookieNames, RETURN_PARAMETER, credential, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::Places,
-    check::{CheckQuery, CheckRequest, Checker, Credential, Decision},
+    check::{CheckQuery, CheckRequest, Checker, Credential, Decision, Unanswerable},
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
     principal::Identity,
 };
+
+/// Later ones are 503. nginx waits for 5 s by the template, and leaves out a pod that was too late: a slow store would take all
+/// of them away, also from those whom no store has to be asked about.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
 
 /// How long a check that can't be understood is not mentioned again.
 const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
@@ -100,7 +106,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         *label = CredentialLabel::from(&found);
         found
     };
-    let decision = service.checker.decide(&original, &query.narrowing, find).await;
+    let decision = in_time(service.checker.decide(&original, &query.narrowing, find)).await;
     tell(&decision, RequestId::given(request.headers()));
     let (outcome, mut response) =
         respond(&decision, &ClientsOwn { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
@@ -108,6 +114,18 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         point_to_sign_in(&mut response, &original);
     }
     (outcome, response)
+}
+
+/// Most are decided at once, and need no timer.
+async fn in_time(decide: impl Future<Output = Decision>) -> Decision {
+    let mut decide = pin!(decide);
+    match futures::poll!(decide.as_mut()) {
+        Poll::Ready(decision) => decision,
+        Poll::Pending => {
+            let decided = tokio::time::timeout(ANSWERED_WITHIN, decide).await;
+            decided.unwrap_or(Decision::Unavailable(Unanswerable::TooSlow))
+        }
+    }
 }
 
 /// A line for who is signed in and may not; what anybody can cause as often as they like is told only where

@@ -185,6 +185,7 @@ impl KeyRing {
         let plain = key.aead(purpose).open_in_place(nonce, Aad::from(associated), &mut body).map_err(|_| OpenError::Tampered)?;
         let len = plain.len();
         body.truncate(len);
+        key.note_use();
         Ok(body)
     }
 
@@ -359,6 +360,12 @@ mod tests {
         let late = pod.seal(SealPurpose::Record, b"k", b"v");
         assert_eq!(old_pod.open(SealPurpose::Record, b"k", &late), Err(OpenError::UnknownKey));
         assert!(pod.open(SealPurpose::Record, b"k", &early).is_ok());
+
+        let fresh_pod = ring(&[&new_key, &old_key], &clock);
+        assert!(old_pod.open(SealPurpose::Record, b"k", &fresh_pod.seal(SealPurpose::Record, b"k", b"v")).is_ok());
+        assert!(fresh_pod.open(SealPurpose::Record, b"k", &late).is_ok());
+        let sealed = fresh_pod.seal(SealPurpose::Record, b"k", b"v");
+        assert_eq!(old_pod.open(SealPurpose::Record, b"k", &sealed), Err(OpenError::UnknownKey), "by the key that others use");
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{
     ops::Deref,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,10 +26,11 @@ pub(super) struct Rotation<K> {
     clock: Arc<dyn Clock>,
 }
 
-/// A key, and when this process first had it.
+/// A key, when this process first had it, and whether another was seen to use it.
 pub(super) struct Held<K> {
     key: K,
     since: Instant,
+    seen_in_use: AtomicBool,
 }
 
 /// Whether an edit took a key away.
@@ -49,8 +53,8 @@ impl<K: Identified> Rotation<K> {
         let now = self.clock.monotonic();
         let old = self.keys.load();
         let held = keys.into_iter().map(|key| {
-            let known = old.iter().find(|known| known.id() == key.id());
-            Arc::new(Held { since: known.map_or(now, |known| known.since), key })
+            let known = old.iter().find(|known| known.id() == key.id()).map(Arc::clone);
+            known.unwrap_or_else(|| Arc::new(Held { key, since: now, seen_in_use: AtomicBool::new(false) }))
         });
         let held: Vec<_> = held.collect();
         let took_away = old.iter().any(|known| held.iter().all(|key| key.id() != known.id()));
@@ -67,9 +71,19 @@ impl<K: Identified> Rotation<K> {
     pub fn in_use(&self) -> Arc<Held<K>> {
         let keys = self.keys.load();
         let now = self.clock.monotonic();
-        let settled = |key: &&Arc<Held<K>>| now.duration_since(key.since) >= self.used_after;
+        let settled =
+            |key: &&Arc<Held<K>>| key.seen_in_use.load(Ordering::Relaxed) || now.duration_since(key.since) >= self.used_after;
         let key = keys.first().filter(settled).or_else(|| keys.get(1)).or_else(|| keys.first());
         Arc::clone(key.expect("there is always a key: `new` and `replace` are given one at least"))
+    }
+}
+
+impl<K> Held<K> {
+    /// Somebody uses it, and did not before every pod had had the time to get it: nor need we wait any longer.
+    pub fn note_use(&self) {
+        if !self.seen_in_use.load(Ordering::Relaxed) {
+            self.seen_in_use.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -110,5 +124,9 @@ mod tests {
         assert_eq!(keys.replace(vec!["d"]), Edit::TookAway);
         assert_eq!(**keys.in_use(), "d", "there is no other");
         assert_eq!(keys.all().len(), 1);
+        keys.replace(vec!["e", "d"]);
+        assert_eq!(**keys.in_use(), "d");
+        keys.all()[0].note_use();
+        assert_eq!(**keys.in_use(), "e", "another uses it");
     }
 }

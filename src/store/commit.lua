@@ -38,7 +38,8 @@ for _ = 1, tonumber(ARGV[7]) do
   if ARGV[a + 1] == '0' then
     redis.call('SET', KEYS[k], value)
   elseif ARGV[a + 1] == 'kept' then
-    redis.call('SET', KEYS[k], value, 'KEEPTTL')
+    -- Whole, with the version that it has: who means to change what it says is not disturbed.
+    redis.call('SET', KEYS[k], ARGV[a], 'KEEPTTL')
   else
     redis.call('SET', KEYS[k], value, 'PX', ARGV[a + 1])
   end

@@ -134,11 +134,11 @@ impl Store for MemoryStore {
 
 impl Inner {
     fn holds(&self, commit: &Commit) -> bool {
-        commit.expect.iter().all(|(key, expected)| {
+        commit.expected().all(|(key, expected)| {
             let version = self.records.get(key).map(|entry| entry.value.version);
             match expected {
                 Expected::Absent => version.is_none(),
-                Expected::Version(wanted) => version == Some(*wanted),
+                Expected::Version(wanted) => version == Some(wanted),
             }
         })
     }
@@ -149,9 +149,9 @@ impl Inner {
         for (key, sealed, ttl) in &commit.put {
             self.put(key, Versioned { sealed: sealed.clone(), version: sequence }, ttl.from(now));
         }
-        for (key, sealed) in &commit.reseal {
+        for (key, value) in &commit.reseal {
             let expires = self.records.get(key).and_then(|entry| entry.expires);
-            self.put(key, Versioned { sealed: sealed.clone(), version: sequence }, expires);
+            self.put(key, value.clone(), expires);
         }
         for key in &commit.delete {
             self.records.remove(key);

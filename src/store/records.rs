@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     Commit, Conflict, Expected, Failed, Index, Key, Kind, Notice, Sequence, Shard, Store, Ttl, Unavailable, Urgency, Version,
+    Versioned,
 };
 use crate::secret::{Digest, KeyRing, OpenError, SealPurpose};
 
@@ -125,8 +126,8 @@ impl Records {
             let resealed = self.ring.reseal(SealPurpose::Record, &self.associated(key), &found.sealed);
             let resealed = resealed.map_err(|error| ReadError::Unreadable { kind: key.kind, reason: error.to_string() })?;
             let Some(sealed) = resealed else { return Ok(Resealed::Before) };
-            let mut change = self.change(key.shard).expect_version(key, found.version);
-            change.commit.reseal.push((key.clone(), sealed));
+            let mut change = self.change(key.shard);
+            change.commit.reseal.push((key.clone(), Versioned { sealed, version: found.version }));
             if let Ok(Ok(_)) = change.commit().await {
                 return Ok(Resealed::Anew);
             }

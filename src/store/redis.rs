@@ -20,7 +20,7 @@ use fred::{
     bytes::Bytes,
     clients::WithOptions,
     prelude::*,
-    types::{ClusterHash, CustomCommand, config::Options},
+    types::{ClusterHash, CustomCommand, InfoKind, config::Options},
 };
 use futures::future::join_all;
 use tokio::sync::broadcast;
@@ -194,7 +194,7 @@ impl RedisStore {
     fn script_input(&self, commit: &Commit) -> (Vec<String>, Vec<Value>) {
         let shard = commit.shard.number();
         let mut keys = vec![self.sequence_name(commit.shard), self.name(&format!("{{{shard}}}:op:{}", commit.operation))];
-        keys.extend(commit.expect.iter().map(|(key, _)| self.name(&key.name())));
+        keys.extend(commit.expected().map(|(key, _)| self.name(&key.name())));
         keys.extend(commit.put.iter().map(|(key, ..)| self.name(&key.name())));
         keys.extend(commit.reseal.iter().map(|(key, _)| self.name(&key.name())));
         keys.extend(commit.delete.iter().map(|key| self.name(&key.name())));
@@ -202,7 +202,7 @@ impl RedisStore {
         keys.extend(indices.map(|index| self.name(&index.name())));
 
         let written = commit.put.len() + commit.reseal.len();
-        let counts = [commit.expect.len(), written, commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
+        let counts = [commit.expected().count(), written, commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
         let mut args: Vec<Value> = vec![
             commit.token.to_string().into(),
             millis(OPERATION_MEMORY).into(),
@@ -211,7 +211,7 @@ impl RedisStore {
             Bytes::copy_from_slice(&commit.notice).into(),
         ];
         args.extend(counts.iter().map(|count| Value::from(count.to_string())));
-        args.extend(commit.expect.iter().map(|(_, expected)| match expected {
+        args.extend(commit.expected().map(|(_, expected)| match expected {
             Expected::Absent => Value::from(String::new()),
             Expected::Version(version) => format!("{version}:").into(),
         }));
@@ -219,8 +219,8 @@ impl RedisStore {
             args.push(Bytes::copy_from_slice(sealed).into());
             args.push(ttl.millis().into());
         }
-        for (_, sealed) in &commit.reseal {
-            args.push(Bytes::copy_from_slice(sealed).into());
+        for (_, Versioned { sealed, version }) in &commit.reseal {
+            args.push(Bytes::from([format!("{version}:").as_bytes(), sealed].concat()).into());
             args.push("kept".into());
         }
         for (_, id, ttl) in &commit.index_add {
@@ -248,6 +248,12 @@ impl RedisStore {
             None => Ok(Sequence::default()),
             Some(text) => Sequence::parse(&text).ok_or_else(|| Unavailable("a shard's sequence is malformed".into())),
         }
+    }
+
+    /// Which run of a server this is; empty where INFO is denied.
+    async fn run(&self, options: &Options) -> String {
+        let info = self.read(options, |client| async move { client.info::<String>(Some(InfoKind::Server)).await }).await;
+        info.ok().and_then(|info| hazards::field(&info, "run_id").map(str::to_owned)).unwrap_or_default()
     }
 
     /// Reconnects after several time-outs in a row: a stopped primary behind Sentinel is never left otherwise.
@@ -330,12 +336,16 @@ impl Store for RedisStore {
 
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
         let client = self.commands.now();
-        let (nodes, layout) = (connect::primaries(&client), connect::layout(&client)?);
+        let (layout, nodes) = (connect::layout(&client).await?, connect::primaries(&client));
         if cursor != Cursor::default() && cursor.layout != layout {
-            return Err(Unavailable("slots or primaries have changed while keys were listed; begin anew".to_owned()));
+            return Err(moved());
         }
         let Some(node) = nodes.get(cursor.node) else { return Ok(ScanPage { keys: Vec::new(), next: None }) };
         let options = Options { cluster_node: node.clone(), ..self.options() };
+        let run = self.run(&options).await;
+        if !cursor.position.is_empty() && cursor.run != run {
+            return Err(moved());
+        }
         let position = if cursor.position.is_empty() { "0".to_owned() } else { cursor.position };
         let pattern = self.name(&format!("{{*}}:{}:*", kind.label()));
         let scan = |client: WithOptions<Client>| {
@@ -344,9 +354,12 @@ impl Store for RedisStore {
         };
         let (position, names): (String, Vec<String>) = self.read(&options, scan).await?;
         let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
+        if connect::layout(&client).await? != layout || self.run(&options).await != run {
+            return Err(moved());
+        }
         let next = match position.as_str() {
-            "0" => Cursor { layout, node: cursor.node + 1, position: String::new() },
-            _ => Cursor { layout, node: cursor.node, position },
+            "0" => Cursor { layout, node: cursor.node + 1, ..Cursor::default() },
+            _ => Cursor { layout, node: cursor.node, run, position },
         };
         Ok(ScanPage { keys, next: (next.node < nodes.len()).then_some(next) })
     }
@@ -375,6 +388,10 @@ impl Ttl {
             Self::For(time) => millis(time.max(Duration::from_millis(1))),
         }
     }
+}
+
+fn moved() -> Unavailable {
+    Unavailable("slots, primaries or servers have changed while keys were listed; begin anew".to_owned())
 }
 
 fn millis(time: Duration) -> String {

@@ -3,11 +3,13 @@
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::accounts::{ANOTHER, PASSWORD, Village, claim, get, link_in, post, sign_in_by_json};
 use crate::keys::{By, call, make, regenerate, revoke, status, until_status};
 use crate::support::agent::Agent;
 use crate::support::pod::{Pod, random_key};
+use crate::support::steps::at;
 use crate::support::versions;
 use crate::support::wait::until;
 
@@ -26,8 +28,9 @@ struct Pair<'a> {
 #[case::old_writes(OLD, NEW)]
 #[case::new_writes(NEW, OLD)]
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs the first version: `make test-versions` builds it"]
 async fn what_one_version_writes_the_other_reads(#[case] writer: usize, #[case] reader: usize) {
-    let Some(first) = versions::first() else { return };
+    let first = versions::first();
     let village = Village::adjusted(|pod| {
         if pod.name == "pod-0" {
             pod.binary.clone_from(&first);
@@ -56,8 +59,8 @@ impl Pair<'_> {
         let site = &self.village.site;
         let agent = Agent::new();
         let begun = site.callback(self.writer, &agent).await;
-        let begun = begun.replace(&self.writes().public_port().to_string(), &self.reads().public_port().to_string());
-        assert_eq!(agent.get(&begun).await.status, 303, "a login begun by one is finished by the other");
+        let callback = at(self.reads(), &Url::parse(&begun).expect("an address"));
+        assert_eq!(agent.get(&callback).await.status, 303, "a login begun by one is finished by the other");
 
         let browser = site.sign_in(self.writer).await;
         let who = async |pod: &Pod| get(pod, By::Page(&browser.cookie), "/sso/session").await;

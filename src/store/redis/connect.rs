@@ -196,8 +196,11 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Which primary of a cluster has which slots; empty where there is only one server to talk to.
-pub(super) fn layout(client: &Client) -> Result<String, Unavailable> {
+/// Which primary of a cluster has which slots, as the cluster says now; empty where there is only one server to talk to.
+pub(super) async fn layout(client: &Client) -> Result<String, Unavailable> {
+    if client.is_clustered() {
+        client.sync_cluster().await.map_err(|error| Unavailable(error.to_string()))?;
+    }
     let Some(routing) = client.cached_cluster_state() else {
         return match client.is_clustered() {
             true => Err(Unavailable("the cluster's layout is not known yet".to_owned())),

@@ -7,17 +7,21 @@ use std::time::Duration;
 use super::Size;
 use super::ledger::{Excuse, Ledger};
 use super::load::Load;
-use super::visitor::Visitor;
+use super::visitor::{Credential, Visitor};
 use super::world::{PATIENCE, Resident, World};
 use crate::cli::vestibule;
 use crate::support::pod::{Pod, key_ring, random_key};
 use crate::support::redis::Cluster;
+use crate::support::steps::SESSION;
 use crate::support::wait::{pass, until};
 
 const LOGINS: usize = 600;
 /// The first key of a ring seals once a process has had it for so long.
 const SEALS_AFTER: Duration = Duration::from_secs(180);
+/// People who sign in between the last rewrap and the removal.
+const SINCE: usize = 6;
 const READ_AGAIN: &str = "the key ring was read again";
+const UNKNOWN_KEY: &str = "it was sealed with a key that is not in the key ring";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
@@ -85,7 +89,8 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
     let (_ring, file) = key_ring();
     write(&file, &[&old]);
     let redis = Cluster::start().await;
-    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| pod.key_ring_file = Some(file.clone())).await;
+    let mut world =
+        World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| pod.key_ring_file = Some(file.clone())).await;
     let ledger = Arc::new(Ledger::new("everything sealed anew while it is used"));
     let residents = world.residents().await;
     let known = user_id(&world, &residents[0].name).await;
@@ -93,7 +98,9 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
     load.go_on_for(share).await;
     ledger.phase("every pod has the new key");
     write(&file, &[&new, &old]);
-    until_read(&world, 1).await;
+    for pod in &world.pods {
+        until_logged(pod, READ_AGAIN, 1).await;
+    }
     if size == Size::Full {
         ledger.phase("the new key seals");
         pass(SEALS_AFTER).await;
@@ -110,9 +117,23 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
     // Before the new key seals, what was written since is the old key's again.
     println!("and what was written since: {}", rewrap(&world.pods[1]));
     assert!(rewrap(&world.pods[2]).starts_with("sealed anew: 0; "), "something was left");
+    // Each pod has read by now what the new key has sealed, or does so when it looks these people up; one has just started.
+    world.pods[2].restart().await;
+    world.until_providers_are_known().await;
+    let mut since = Vec::new();
+    for resident in residents.iter().take(SINCE) {
+        since.push(Credential::Session(sign_in(&world, &resident.name).await));
+    }
+    let edits_read = |pod: &Pod| pod.log().matches(READ_AGAIN).count();
+    let before: Vec<usize> = world.pods.iter().map(edits_read).collect();
     write(&file, &[&new]);
-    until_read(&world, 2).await;
+    for (pod, before) in world.pods.iter().zip(before) {
+        until_logged(pod, READ_AGAIN, before + 1).await;
+    }
     for pod in &world.pods {
+        for session in &since {
+            assert_eq!(session.status_on(&world.http, pod).await, 200, "a session of the new key ended");
+        }
         for resident in residents.iter() {
             assert_eq!(resident.key.status_on(&world.http, pod).await, 200, "a key was lost");
             assert_eq!(resident.session.status_on(&world.http, pod).await, 401, "its handle is the old key's");
@@ -130,11 +151,16 @@ fn rewrap(pod: &Pod) -> String {
 
 /// Who somebody is to us, by a login.
 async fn user_id(world: &World, name: &str) -> String {
-    let ledger = Ledger::new("one login");
-    let visitor = Visitor::new(&world.site, &ledger);
-    visitor.sign_in(name).await.expect("nothing is broken");
-    let who = visitor.agent.get(&format!("{}/sso/session", world.site.origin)).await.json();
+    let session = sign_in(world, name).await;
+    let url = format!("{}/sso/session", world.site.origin);
+    let answer = world.http.get(url).header("cookie", format!("{SESSION}={session}")).send().await;
+    let who: serde_json::Value = answer.expect("nginx answers").json().await.expect("JSON");
     who["user_id"].as_str().expect("an id").to_owned()
+}
+
+async fn sign_in(world: &World, name: &str) -> String {
+    let ledger = Ledger::new("one login");
+    Visitor::new(&world.site, &ledger).sign_in(name).await.expect("nothing is broken")
 }
 
 /// What the missing key sealed is an error with its cause, and never as if it weren't there.
@@ -152,19 +178,12 @@ async fn nobody_is_taken_for_new(world: &World, residents: &[Resident]) {
     let page = visitor.agent.get(callback.as_str()).await;
     assert!(page.status >= 500, "{}: {}", page.status, page.body);
     assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "signed in as somebody new");
-    let named = |pod: &Pod| pod.log().lines().any(|line| line.contains("login failed") && line.contains("key"));
+    let named = |pod: &Pod| pod.log().lines().any(|line| line.contains("login failed") && line.contains(UNKNOWN_KEY));
     assert!(world.pods.iter().any(named), "no log names the cause");
 }
 
 fn write(file: &Path, keys: &[&str]) {
     std::fs::write(file, keys.iter().map(|key| format!("{key}\n")).collect::<String>()).expect("the file is ours");
-}
-
-/// Until every pod has read so many edits of the ring.
-async fn until_read(world: &World, times: usize) {
-    for pod in &world.pods {
-        until_logged(pod, READ_AGAIN, times).await;
-    }
 }
 
 async fn until_logged(pod: &Pod, words: &str, times: usize) {

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 use vestibule::principals::PROVEN_FOR;
 
 const SHOWN: usize = 5;
+/// The default of `cache.revocation_grace`.
+const GRACE: Duration = Duration::from_secs(60);
 /// An answer that takes longer than this is noticed by who waits for it.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -40,7 +42,7 @@ pub enum Outcome {
     Unavailable(String),
     /// The connection ended before the answer, here or behind nginx. It is tried again.
     Cut(String),
-    /// A login whose first try was used up, without an answer that says so.
+    /// A login whose first try came to nothing, or was used up without an answer that says so.
     BegunAgain,
     Wrong(String),
 }
@@ -75,6 +77,8 @@ pub enum Loss {
 
 pub struct Ledger {
     name: String,
+    /// How long what is remembered may be served without the store.
+    grace: Duration,
     state: Mutex<State>,
 }
 
@@ -151,7 +155,11 @@ impl Kind {
 
 impl Ledger {
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), state: Mutex::default() }
+        Self { name: name.to_owned(), grace: GRACE, state: Mutex::default() }
+    }
+
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
     }
 
     /// What is disturbed from now on is told under this name.
@@ -200,7 +208,7 @@ impl Ledger {
     pub fn note_stale(&self, suspect: Suspect, began: Instant) -> bool {
         let mut state = self.lock();
         let stale = Disturbance { kind: Kind::Ended, trouble: Trouble::Stale, began, ended: Instant::now() };
-        let excused = state.excuses(&stale);
+        let excused = state.excuses(&stale) && began - suspect.written <= self.grace + PROVEN_FOR;
         *state.tallies.entry(Kind::Ended).or_default().troubles.entry(Trouble::Stale).or_default() += 1;
         if excused {
             state.disturbances.push(stale);

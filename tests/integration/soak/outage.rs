@@ -35,7 +35,7 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
     let ((away, grace), share) = (outage(), Size::wanted().of(LOGINS) / 2);
     let mut redis = Cluster::start_persistent().await;
     let world = World::start(&[redis.url(), redis.url(), redis.url()], &settings(grace)).await;
-    let ledger = Arc::new(Ledger::new(&format!("Redis away for {away:?}, served for {grace:?}")));
+    let ledger = Arc::new(Ledger::new(&format!("Redis away for {away:?}, served for {grace:?}")).with_grace(grace));
     let residents = world.residents().await;
     let known = residents[0].session.clone();
     let load = Load::start(&world, &ledger, &residents);
@@ -43,22 +43,21 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
 
     ledger.phase("Redis away");
     ledger.excuse(Excuse::StoreAway);
-    let since = Instant::now();
-    redis.kill_all();
-    pass((grace - PROVEN_FOR).saturating_sub(since.elapsed())).await;
+    let gone = kill(&mut redis);
+    pass((grace - PROVEN_FOR).saturating_sub(gone.from.elapsed())).await;
     ledger.phase("the grace nearly over");
     ledger.excuse(Excuse::GraceOver);
-    pass(grace.saturating_sub(since.elapsed())).await;
+    pass(grace.saturating_sub(gone.until.elapsed())).await;
     for pod in &world.pods {
         assert_eq!(
             known.status_on(&world.http, pod).await,
             503,
             "{:?} after Redis went, known people are served no longer",
-            since.elapsed()
+            gone.until.elapsed()
         );
         assert!(pod.is_ready().await, "readiness followed the store");
     }
-    pass(away.saturating_sub(since.elapsed())).await;
+    pass(away.saturating_sub(gone.until.elapsed())).await;
 
     ledger.phase("Redis back");
     redis.restart_all().await;
@@ -86,9 +85,8 @@ async fn redis_back_empty_logs_everybody_out_and_lets_everybody_in_again() {
     load.end().await;
     ledger.settle();
 
-    let since = Instant::now();
-    redis.kill_all();
-    while_away(&world, &residents, since, grace, away).await;
+    let gone = kill(&mut redis);
+    while_away(&world, &residents, &gone, (grace, away)).await;
     redis.restart_all().await;
     let back = Instant::now();
     let served = join_all(world.pods.iter().map(|pod| until_nobody_is_known(&world.http, pod, &residents, back))).await;
@@ -109,16 +107,28 @@ async fn redis_back_empty_logs_everybody_out_and_lets_everybody_in_again() {
     }
 }
 
+/// Redis went between these two: what was asked before the first was answered, and nothing after the second.
+struct Gone {
+    from: Instant,
+    until: Instant,
+}
+
+fn kill(redis: &mut Cluster) -> Gone {
+    let from = Instant::now();
+    redis.kill_all();
+    Gone { from, until: Instant::now() }
+}
+
 /// Known people are served within the grace, and nobody can say of them after it; at no time are they signed out.
-async fn while_away(world: &World, residents: &[Resident], since: Instant, grace: Duration, away: Duration) {
+async fn while_away(world: &World, residents: &[Resident], gone: &Gone, (grace, away): (Duration, Duration)) {
     let (mut served, mut unavailable) = (0, 0);
-    while since.elapsed() < away {
+    while gone.until.elapsed() < away {
         for (pod, resident) in world.pods.iter().flat_map(|pod| residents.iter().map(move |resident| (pod, resident))) {
             for credential in [&resident.session, &resident.key] {
-                let began = since.elapsed();
+                let began = gone.until.elapsed();
                 match credential.status_on(&world.http, pod).await {
                     200 if began <= grace => served += 1,
-                    503 if since.elapsed() + PROVEN_FOR >= grace => unavailable += 1,
+                    503 if gone.from.elapsed() + PROVEN_FOR >= grace => unavailable += 1,
                     other => panic!("{other}, {began:?} after Redis went"),
                 }
             }

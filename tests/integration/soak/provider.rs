@@ -33,7 +33,7 @@ const EACH_IN_STORE: f64 = 3072.0;
 /// What the load itself leaves there: sessions, the log of changes for replicas.
 const OF_THE_LOAD_IN_STORE: f64 = 8.0 * MIB;
 /// Buffers of three pods' connections, and what their allocators keep. They keep nothing of a login that was begun.
-const IN_THE_PODS: f64 = 24.0 * MIB;
+const IN_THE_PODS: f64 = 12.0 * MIB;
 
 /// A provider behind a network that fails.
 struct Sick {

@@ -19,6 +19,15 @@ use crate::support::wait::{timed, until};
 const LOGINS: usize = 2000;
 /// A replica is behind by what was under way when its primary was killed, on a busy machine by some more.
 const BEHIND: Duration = Duration::from_secs(2);
+/// So much later, at the most, somebody hears of what the primary did before it was killed.
+const HEARD_AFTER: Duration = Duration::from_secs(1);
+
+/// A primary, when it failed.
+pub struct Failed {
+    pub at: Instant,
+    /// From and to.
+    pub slots: Vec<(u16, u16)>,
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn primaries_that_fail_and_slots_that_move_log_nobody_out_whose_session_redis_kept() {
@@ -36,10 +45,11 @@ async fn primaries_that_fail_and_slots_that_move_log_nobody_out_whose_session_re
         world.see_again(&residents).await;
         ledger.phase(&format!("the primary of shard {} killed", killed.len()));
         ledger.excuse(Excuse::StoreAway);
-        killed.push(Instant::now());
+        let (slots, at) = (redis.slots_of(primary).await, Instant::now());
         redis.nodes[primary].kill9();
         redis.wait_for_failover(primary).await;
-        let failed_over = killed[killed.len() - 1].elapsed();
+        killed.push(Failed { at, slots });
+        let failed_over = at.elapsed();
         println!("failed over in {failed_over:.1?}, every pod proven {:.1?} later", world.until_proven().await);
         ledger.no_longer(Excuse::StoreAway);
         load.go_on_for(share).await;
@@ -70,11 +80,15 @@ async fn primaries_that_fail_and_slots_that_move_log_nobody_out_whose_session_re
 
 /// Who was refused though signed in, or passed though signed out, was so because a promoted replica never had the
 /// last write of then. Counts them.
-pub async fn assert_lost_by_redis(world: &World, ledger: &Ledger, failed: &[Instant], is_there: impl AsyncFn(&str) -> bool) {
+pub async fn assert_lost_by_redis(world: &World, ledger: &Ledger, failed: &[Failed], is_there: impl AsyncFn(&str) -> bool) {
     let mut lost = BTreeMap::new();
     for Suspect { cookie, loss, written } in ledger.suspects() {
-        let around = failed.iter().any(|failed| written + BEHIND >= *failed && written <= *failed + BEHIND);
-        assert!(around, "{loss:?}: not at a time when a primary failed");
+        let slot = fred::util::redis_keyslot(session_key(&cookie).as_bytes());
+        let lost_it = |Failed { at, slots }: &Failed| {
+            let had_it = slots.iter().any(|(first, last)| (*first..=*last).contains(&slot));
+            had_it && written + BEHIND >= *at && written <= *at + HEARD_AFTER
+        };
+        assert!(failed.iter().any(lost_it), "{loss:?}: not of a primary that failed, or not then");
         assert_eq!(is_there(&session_key(&cookie)).await, loss == Loss::Ended, "{loss:?}: the store says otherwise");
         lost.entry(loss).or_insert_with(BTreeSet::new).insert(cookie);
     }

@@ -1,9 +1,10 @@
 //! Revocations that race with checks: once one was answered, no check on any pod that begins later than the bound passes.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use reqwest::Method;
 use serde_json::json;
 use tokio::sync::watch;
@@ -17,12 +18,14 @@ use super::world::{WARDEN, World, name_of};
 use crate::keys::{By, Made, call, make, revoke};
 use crate::support::pod::Pod;
 use crate::support::redis::Cluster;
-use crate::support::wait::timed;
+use crate::support::wait::{pass, timed};
 
 const ROUNDS: usize = 10_000;
 const AT_ONCE: usize = 6;
 /// Of each worker, so that nobody's sessions end in another's round.
 const PEOPLE_EACH: usize = 10;
+/// Checks that are always under way on each pod, so that one's read may be answered while another is refused.
+const ASKERS: usize = 2;
 /// Refusals in a row after which a credential has ended on a pod.
 const CONVINCED: usize = 3;
 
@@ -40,6 +43,8 @@ struct Race<'a> {
     world: &'a World,
     ledger: &'a Ledger,
     warden: String,
+    /// What has ended: it is tried once more when all is over.
+    ended: Mutex<Vec<Credential>>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,7 +54,7 @@ async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was
     let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
     let ledger = Ledger::new("logins of the races");
     let warden = Visitor::new(&world.site, &ledger).sign_in(WARDEN).await.expect("nothing is broken");
-    let race = Race { world: &world, ledger: &ledger, warden };
+    let race = Race { world: &world, ledger: &ledger, warden, ended: Mutex::default() };
     let workers = stream::iter(0..AT_ONCE).map(|worker| race.run(worker, rounds)).buffer_unordered(AT_ONCE);
     let (measured, took) = timed(workers.collect::<Vec<_>>()).await;
     let measured: Vec<Measured> = measured.into_iter().flatten().collect();
@@ -64,6 +69,8 @@ async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was
     ledger.settle();
     assert!(measured.len() >= Size::wanted().of(ROUNDS));
     assert!(measured.iter().all(|times| times[0].is_zero()), "the pod that ended it sees it at once");
+    pass(PROVEN_FOR).await;
+    race.none_came_back().await;
     let last = measured.iter().flatten().max().expect("there were rounds");
     assert!(*last <= PROVEN_FOR, "a check passed that began {last:?} after the answer");
 }
@@ -125,13 +132,17 @@ impl Race<'_> {
         self.world.warm(&[credential]).await;
         let (answered, answer) = watch::channel(None);
         let others = self.world.pods.iter().filter(|pod| pod.check_port() != by.check_port());
-        let asked = std::iter::once(by).chain(others).map(|pod| self.until_refused(credential, pod, answer.clone()));
+        let asked = std::iter::once(by).chain(others).map(|pod| {
+            let askers = (0..ASKERS).map(|_| self.until_refused(credential, pod, answer.clone()));
+            join_all(askers).map(|last_passed| last_passed.into_iter().max().expect("there are askers"))
+        });
         let ended = async {
             end().await;
             answered.send_replace(Some(Instant::now()));
         };
         let (last_passed, ()) = tokio::join!(join_all(asked), ended);
         let answered = answered.borrow().expect("it has ended");
+        self.ended.lock().expect("nobody panics with it").push(credential.clone());
         let late = last_passed.into_iter().map(|began| began.saturating_duration_since(answered)).collect::<Vec<_>>();
         late.try_into().expect("there are three pods")
     }
@@ -148,6 +159,18 @@ impl Race<'_> {
             }
         }
         last_passed
+    }
+
+    /// Nothing that was read while it ended is remembered.
+    async fn none_came_back(&self) {
+        let ended = std::mem::take(&mut *self.ended.lock().expect("nobody panics with it"));
+        stream::iter(&ended)
+            .for_each_concurrent(AT_ONCE, async |credential| {
+                for pod in &self.world.pods {
+                    assert_eq!(credential.status_on(&self.world.http, pod).await, 401, "it came back");
+                }
+            })
+            .await;
     }
 
     fn visitor(&self) -> Visitor<'_> {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Size;
 use super::ledger::{Excuse, Ledger};
 use super::load::Load;
-use super::redis::assert_lost_by_redis;
+use super::redis::{Failed, assert_lost_by_redis};
 use super::world::World;
 use crate::support::redis::{Node, Sentinel};
 use crate::support::resp::Reply;
@@ -52,6 +52,7 @@ async fn a_primary_behind_sentinel_that_fails_logs_nobody_out(#[case] what: &str
     world.tell().await;
 
     let is_there = async |key: &str| redis.nodes[new].call(&["EXISTS", key]).await == Reply::Int(1);
-    assert_lost_by_redis(&world, &ledger, &[since], is_there).await;
+    let failed = Failed { at: since, slots: vec![(0, u16::MAX)] };
+    assert_lost_by_redis(&world, &ledger, &[failed], is_there).await;
     ledger.settle();
 }

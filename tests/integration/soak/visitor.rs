@@ -184,6 +184,8 @@ impl<'a> Visitor<'a> {
             503 => Outcome::Unavailable(in_brief(status, &body())),
             // In nginx' own words: a pod says 502 too, when a sign-in could not be confirmed.
             502 | 504 if body().contains("<center>nginx") => Outcome::Cut(in_brief(status, &body())),
+            // What the pod had asked the provider came to nothing.
+            502 if kind == Kind::Login => Outcome::BegunAgain,
             other => Outcome::Wrong(format!("{other}: {}", body())),
         };
         self.ledger.note(kind, sent, outcome);

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use vestibule::secret::random_bytes;
 use vestibule::store::{
     Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Token, Ttl, Version,
+    Versioned,
 };
 
 use super::steps::{
@@ -38,7 +39,7 @@ pub async fn holds(store: Shared) {
         what_was_deleted_is_absent,
         a_record_is_gone_when_its_time_is_over_and_not_before,
         writing_again_ends_the_old_life,
-        writing_over_may_keep_the_old_life,
+        what_is_sealed_anew_keeps_its_version_and_its_life,
         a_retried_operation_has_the_first_outcome_and_runs_once,
         there_are_64_sequences_and_a_commit_moves_its_own_by_one,
         notices_come_in_order_and_chained_in_every_shard,
@@ -211,18 +212,32 @@ async fn writing_again_ends_the_old_life(store: Shared) {
     }
 }
 
-async fn writing_over_may_keep_the_old_life(store: Shared) {
+async fn what_is_sealed_anew_keeps_its_version_and_its_life(store: Shared) {
     const LIFE: Duration = Duration::from_millis(300);
     let shard = any_shard();
     let [short, lasting] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
     let mut commit = Commit::new(shard);
     commit.put = vec![(short.clone(), b"old".to_vec(), Ttl::For(LIFE)), (lasting.clone(), b"old".to_vec(), Ttl::Forever)];
-    done(&store, &commit).await;
-    let mut again = Commit::new(shard);
-    again.reseal = [&short, &lasting].map(|key| (key.clone(), b"new".to_vec())).to_vec();
-    done(&store, &again).await;
+    let version = done(&store, &commit).await;
+    let again = |version| {
+        let mut again = Commit::new(shard);
+        again.reseal = [&short, &lasting].map(|key| (key.clone(), Versioned { sealed: b"anew".to_vec(), version })).to_vec();
+        again
+    };
+    let next = done(&store, &again(version)).await;
+    assert_eq!(store.get(&lasting).await.unwrap().map(|found| found.version), Some(version));
     until_absent(&store, &short).await;
-    assert_eq!(value(&store, &lasting).await.as_deref(), Some(&b"new"[..]));
+    assert_eq!(store.commit(&again(version)).await, Ok(Err(Conflict)), "one of them is gone");
+    assert_eq!(value(&store, &lasting).await.as_deref(), Some(&b"anew"[..]));
+
+    // Who had read it before goes on undisturbed.
+    let mut changed = putting(&lasting, b"changed");
+    changed.expect = vec![(lasting.clone(), Expected::Version(version))];
+    let changed = done(&store, &changed).await;
+    assert_eq!(changed.number, next.number + 1);
+    let mut late = Commit::new(shard);
+    late.reseal = vec![(lasting.clone(), Versioned { sealed: b"old".to_vec(), version })];
+    assert_eq!(store.commit(&late).await, Ok(Err(Conflict)), "it says something else by now");
 }
 
 async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) {

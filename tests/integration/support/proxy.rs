@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::ports;
 use super::resp::{self, Reply};
@@ -295,18 +296,38 @@ impl Wires {
         }
     }
 
-    async fn downward(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: watch::Receiver<Seen>) -> Option<()> {
+    async fn downward(&self, mut from: OwnedReadHalf, to: OwnedWriteHalf, seen: watch::Receiver<Seen>) -> Option<()> {
+        let (arrive, arrivals) = mpsc::unbounded_channel();
+        let read = async {
+            let mut buffer = vec![0; CHUNK];
+            while let Some(length) = from.read(&mut buffer).await.ok().filter(|length| *length > 0) {
+                let _ = arrive.send((Instant::now(), buffer[..length].to_vec()));
+            }
+            drop(arrive);
+            // What has arrived is passed on still.
+            std::future::pending().await
+        };
+        tokio::select! {
+            passed = self.pass(arrivals, to, seen) => passed,
+            () = read => None,
+        }
+    }
+
+    /// A delay counts from when something arrived, so that it doesn't add up over what comes bit by bit.
+    async fn pass(
+        &self,
+        mut arrivals: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
+        mut to: OwnedWriteHalf,
+        seen: watch::Receiver<Seen>,
+    ) -> Option<()> {
         let mut pending = Vec::new();
         loop {
-            // Else a delay would hold back each few bytes by themselves.
-            pending.reserve(CHUNK);
-            if from.read_buf(&mut pending).await.ok()? == 0 {
-                return None;
-            }
+            let (arrived, chunk) = arrivals.recv().await?;
             let delay = self.state.borrow().delay;
             if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
+                tokio::time::sleep_until(arrived + delay).await;
             }
+            pending.extend(chunk);
             self.while_stalled().await?;
             let kind = *seen.borrow();
             let passed = match kind {

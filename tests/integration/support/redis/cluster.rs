@@ -98,6 +98,12 @@ impl Cluster {
         self.nodes.iter().position(|node| node.port == port).expect("the cluster has no others")
     }
 
+    /// From and to, of what a primary has.
+    pub async fn slots_of(&self, primary: usize) -> Vec<(u16, u16)> {
+        let port = self.nodes[primary].port;
+        self.view().await.into_iter().find(|member| member.port == port).map(|member| member.slots).unwrap_or_default()
+    }
+
     /// SIGKILLs one of the primaries and gives its index.
     pub async fn kill_a_primary(&mut self) -> usize {
         let index = self.primaries().await[0];
