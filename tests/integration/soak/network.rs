@@ -19,18 +19,21 @@ use crate::support::wait::pass;
 const LOGINS: usize = 400;
 const SLOW: Duration = Duration::from_millis(200);
 const SLOWER: Duration = Duration::from_secs(2);
+const AWAY: Option<Excuse> = Some(Excuse::StoreAway);
 
 /// However long a command is waited for, a check is answered before its gateway takes the pod for dead.
 #[rstest]
-#[case::not_waited_for("replies 2 s late", "command_timeout: 1s", |proxy: &FaultProxy| proxy.delay(SLOWER))]
-#[case::waited_for("replies 2 s late, that are waited for", "command_timeout: 5s", |proxy: &FaultProxy| proxy.delay(SLOWER))]
-#[case::never("no replies, that are waited for", "command_timeout: 10s", FaultProxy::stall)]
-#[case::half("half replies", "command_timeout: 1s", FaultProxy::stop_half_way)]
+#[case::slow("replies 200 ms late", "command_timeout: 1s", |proxy: &FaultProxy| proxy.delay(SLOW), None)]
+#[case::not_waited_for("replies 2 s late", "command_timeout: 1s", |proxy: &FaultProxy| proxy.delay(SLOWER), AWAY)]
+#[case::waited_for("replies 2 s late, that are waited for", "command_timeout: 5s", |proxy: &FaultProxy| proxy.delay(SLOWER), AWAY)]
+#[case::never("no replies, that are waited for", "command_timeout: 10s", FaultProxy::stall, AWAY)]
+#[case::half("half replies", "command_timeout: 1s", FaultProxy::stop_half_way, AWAY)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
     #[case] what: &str,
     #[case] command_timeout: &str,
     #[case] fault: fn(&FaultProxy),
+    #[case] excuse: Option<Excuse>,
 ) {
     let size = Size::wanted();
     let (lasts, share) = (size.lasting(Duration::from_secs(20), Duration::from_secs(8)), size.of(LOGINS) / 4);
@@ -44,21 +47,14 @@ async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
     let load = Load::start(&world, &ledger, &residents);
     load.go_on_for(share).await;
 
-    ledger.phase("replies 200 ms late");
-    redis.proxies.iter().for_each(|proxy| proxy.delay(SLOW));
-    load.go_on_for(share).await;
-    redis.proxies.iter().for_each(FaultProxy::resume);
-    world.until_proven().await;
-    world.see_again(&residents).await;
-
     ledger.phase(what);
-    ledger.excuse(Excuse::StoreAway);
+    excuse.into_iter().for_each(|excuse| ledger.excuse(excuse));
     redis.proxies.iter().for_each(fault);
     pass(lasts).await;
     ledger.phase(&format!("{what} no longer"));
     redis.proxies.iter().for_each(FaultProxy::resume);
     println!("{what}: every pod proven {:.1?} after the end", world.until_proven().await);
-    ledger.no_longer(Excuse::StoreAway);
+    excuse.into_iter().for_each(|excuse| ledger.no_longer(excuse));
     load.go_on_for(share).await;
     load.end().await;
     world.tell().await;
