@@ -2,7 +2,7 @@
 #![no_main]
 
 #[path = "../tests/properties"]
-mod properties {
+pub mod properties {
     pub mod targets;
 }
 

@@ -28,6 +28,7 @@ pub struct Page {
 /// An index of one person's keys, as of a moment.
 pub(super) struct Roll<'a> {
     records: &'a Records,
+    user: &'a str,
     index: Index,
     now: Timestamp,
 }
@@ -42,13 +43,13 @@ pub(super) struct Dead {
 }
 
 impl<'a> Roll<'a> {
-    pub(super) fn new(records: &'a Records, user: &str, now: Timestamp) -> Self {
-        Self { records, index: index_of(user), now }
+    pub(super) fn new(records: &'a Records, user: &'a str, now: Timestamp) -> Self {
+        Self { records, user, index: index_of(user), now }
     }
 
     /// The keys that the person has given to one application.
-    pub(super) fn of_application(records: &'a Records, user: &str, application: &str, now: Timestamp) -> Self {
-        Self { records, index: index_of_application(user, application), now }
+    pub(super) fn of_application(records: &'a Records, user: &'a str, application: &str, now: Timestamp) -> Self {
+        Self { records, user, index: index_of_application(user, application), now }
     }
 
     pub(super) async fn page(
@@ -121,6 +122,8 @@ impl<'a> Roll<'a> {
         for (id, read) in join_all(reads).await {
             match read? {
                 None => dead.gone.push(id),
+                // An index is not sealed: somebody who can write in the store has put it there.
+                Some(Stored { value, .. }) if value.user != self.user => dead.gone.push(id),
                 // Its record goes when the store says so: our clock may be wrong.
                 Some(Stored { value, .. }) if value.has_expired(self.now) => {}
                 Some(Stored { value, .. }) => {

@@ -7,7 +7,6 @@
 #[path = "../../fuzz/properties.rs"]
 #[expect(unused_attributes, reason = "`no_main` is for the program that it is in `fuzz/`")]
 mod fuzz;
-mod targets;
 
 extern crate self as libfuzzer_sys;
 
@@ -23,7 +22,7 @@ use proptest::test_runner::{Config, TestRunner};
 use regex::Regex;
 use rstest::rstest;
 
-use targets::ALL;
+use fuzz::properties::targets::ALL;
 
 /// What libFuzzer's own makes of a target, as far as types are concerned.
 #[macro_export]

@@ -47,7 +47,9 @@ async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobo
     let asked_once = join_all(all.map(|listener| idle(&pod, listener, &[Duration::ZERO])));
     // One that is used now and then is kept for as long again.
     let asked_twice = join_all(all.map(|listener| idle(&pod, listener, &[Duration::ZERO, BETWEEN_REQUESTS])));
-    let (ended, (), once, twice) = tokio::join!(ended, others, asked_once, asked_twice);
+    let silent = join_all(all.map(|listener| silent(&pod, listener)));
+    let (ended, (), once, twice, silent) = tokio::join!(ended, others, asked_once, asked_twice, silent);
+    println!("connections without a word were closed after {silent:.1?}");
     println!("idle connections were closed after {once:.1?}, and {twice:.1?} after the last of two requests");
     for kept in once.iter().chain(&twice) {
         assert!(*kept > KEPT - LEEWAY, "closed after {kept:?}");
@@ -80,6 +82,16 @@ async fn half_a_request_is_not_acted_on() {
         }
     }
     assert_it_goes_on(&pod).await;
+}
+
+/// Sends nothing at all: how long it takes to be told so, and that the connection ends.
+async fn silent(pod: &Pod, listener: Listener) -> Duration {
+    let mut stream = TcpStream::connect(("127.0.0.1", listener.port(pod))).await.expect("it listens");
+    let mut received = Vec::new();
+    let (end, took) = timed(tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received))).await;
+    end.unwrap_or_else(|_| panic!("{listener:?} is still open after {took:?}")).expect("the connection ends");
+    assert!(received.starts_with(b"HTTP/1.1 408 "), "{listener:?}: {}", received.escape_ascii());
+    took
 }
 
 /// Asks after each of these waits and then no more: how long the connection stays, until it is closed without a word.

@@ -1,6 +1,7 @@
 //! Who can write in Redis and has no key: what whole pods make of records that were swapped, cut, put under another
 //! name or put back, and of notices that nobody of ours sent.
 
+mod lists;
 mod ways_in;
 
 use std::collections::BTreeMap;

@@ -210,3 +210,20 @@ async fn who_is_disabled_does_not_come_back_by_any_record_but_their_own() {
     let made = post(house.village.pod(FRESH), house.ada.by(), API_KEYS, json!({})).await;
     assert_eq!(made.status(), 401, "{made:?}");
 }
+
+/// Tries at passwords are counted in plain numbers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_counter_of_tries_that_is_none_lets_nobody_try() {
+    let house = House::new().await;
+    sign_in_by_json(house.village.pod(0), ADA, ANOTHER, &[]).await.assert(401, "invalid_grant");
+    sign_in_by_json(house.village.pod(0), "bob@example.com", ANOTHER, &[]).await.assert(401, "invalid_grant");
+    let before = house.written(&["counter"]).await;
+    for (spoilt, status, code) in [("", 503, "outcome_unknown"), ("many", 503, "outcome_unknown"), ("9999", 429, "slow_down")] {
+        house.write(&before.keys().map(|name| (name.clone(), spoilt.into())).collect()).await;
+        let reply = sign_in_by_json(house.village.pod(FRESH), ADA, PASSWORD, &[]).await;
+        reply.assert(status, code);
+        assert_eq!(reply.cookie(COOKIE), None, "{spoilt:?}");
+    }
+    house.write(&before).await;
+    assert_eq!(sign_in_by_json(house.village.pod(FRESH), ADA, PASSWORD, &[]).await.status(), 200);
+}
