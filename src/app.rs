@@ -23,6 +23,7 @@ use crate::{
         self, BodyDeadline, Public,
         admin::{AdminService, Readiness},
         check::CheckService,
+        connections::Connections,
         drain::Drain,
     },
 };
@@ -80,11 +81,13 @@ impl Drop for Tasks {
 pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Bound> {
     let readiness = Readiness::default();
     let mut parts = Parts::make(&config, &clock).await?;
-    let tasks = Tasks(parts.start_tasks(&readiness));
-    let drain = Drain::default();
-    let public = bind(pages(&parts, &drain), &config)?;
-    let check = bind_check(&parts, &config, &clock, &drain)?;
-    let admin = bind_admin(&parts, &config, &readiness)?;
+    let mut tasks = Tasks(parts.start_tasks(&readiness));
+    let (drain, connections) = (Drain::default(), Connections::new(Arc::clone(&clock)));
+    let listen = Listen { config: &config, connections: &connections };
+    let public = listen.public(pages(&parts, &drain))?;
+    let check = listen.check(&parts, &clock, &drain)?;
+    let admin = listen.admin(&parts, &readiness)?;
+    tasks.0.push(tokio::spawn(connections.end_the_stuck()));
     let bound = Bound {
         public: public.1,
         check: check.1,
@@ -176,44 +179,54 @@ fn pages(parts: &Parts, drain: &Drain) -> Public {
     }
 }
 
-fn bind(public: Public, config: &Config) -> anyhow::Result<(Server, SocketAddr)> {
-    let routes = http::public(public);
-    serve(config.listen.public, config.workers, config, move |app| routes.clone()(app))
+/// What the three listeners have in common.
+struct Listen<'a> {
+    config: &'a Config,
+    connections: &'a Connections,
 }
 
-fn bind_check(parts: &Parts, config: &Config, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
-    let (checker, metrics) = (Arc::clone(&parts.checker), Arc::clone(&parts.metrics));
-    let service = CheckService::new(checker, &parts.site.cookies, metrics, Arc::clone(clock), drain.clone());
-    let routes = http::check::check(Data::new(service));
-    serve(config.listen.check, config.workers, config, move |app| routes.clone()(app))
-}
+impl Listen<'_> {
+    fn public(&self, public: Public) -> anyhow::Result<(Server, SocketAddr)> {
+        let routes = http::public(public);
+        self.serve(self.config.listen.public, self.config.workers, move |app| routes.clone()(app))
+    }
 
-fn bind_admin(parts: &Parts, config: &Config, readiness: &Readiness) -> anyhow::Result<(Server, SocketAddr)> {
-    let service = AdminService {
-        readiness: readiness.clone(),
-        metrics: Arc::clone(&parts.metrics),
-        principals: Arc::clone(&parts.principals),
-    };
-    let routes = http::admin::admin(Data::new(service));
-    serve(config.listen.admin, 1, config, move |app| routes.clone()(app))
-}
+    fn check(&self, parts: &Parts, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
+        let (checker, metrics) = (Arc::clone(&parts.checker), Arc::clone(&parts.metrics));
+        let service = CheckService::new(checker, &parts.site.cookies, metrics, Arc::clone(clock), drain.clone());
+        let routes = http::check::check(Data::new(service));
+        self.serve(self.config.listen.check, self.config.workers, move |app| routes.clone()(app))
+    }
 
-fn serve(
-    address: SocketAddr,
-    workers: usize,
-    config: &Config,
-    routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
-) -> anyhow::Result<(Server, SocketAddr)> {
-    let drain = config.shutdown.deadline.saturating_sub(config.shutdown.delay);
-    let server = HttpServer::new(move || App::new().configure(routes.clone()))
-        .workers(workers)
-        .max_connections(config.max_connections)
-        .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(REQUEST_HEAD)
-        .shutdown_timeout(drain.as_secs())
-        .disable_signals()
-        .bind(address)
-        .map_err(|error| anyhow::anyhow!("{address} can't be listened on: {error}"))?;
-    let bound = server.addrs()[0];
-    Ok((server.run(), bound))
+    fn admin(&self, parts: &Parts, readiness: &Readiness) -> anyhow::Result<(Server, SocketAddr)> {
+        let service = AdminService {
+            readiness: readiness.clone(),
+            metrics: Arc::clone(&parts.metrics),
+            principals: Arc::clone(&parts.principals),
+        };
+        let routes = http::admin::admin(Data::new(service));
+        self.serve(self.config.listen.admin, 1, move |app| routes.clone()(app))
+    }
+
+    fn serve(
+        &self,
+        address: SocketAddr,
+        workers: usize,
+        routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> anyhow::Result<(Server, SocketAddr)> {
+        let shutdown = self.config.shutdown;
+        let (drain, connections) = (shutdown.deadline.saturating_sub(shutdown.delay), self.connections.clone());
+        let server = HttpServer::new(move || App::new().configure(routes.clone()))
+            .on_connect(move |io, extensions| connections.open(io, extensions))
+            .workers(workers)
+            .max_connections(self.config.max_connections)
+            .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(REQUEST_HEAD)
+            .shutdown_timeout(drain.as_secs())
+            .disable_signals()
+            .bind(address)
+            .map_err(|error| anyhow::anyhow!("{address} can't be listened on: {error}"))?;
+        let bound = server.addrs()[0];
+        Ok((server.run(), bound))
+    }
 }

@@ -149,9 +149,12 @@ fn rewrap(path: Option<PathBuf>) -> ExitCode {
         Ok(done) => {
             println!("sealed anew: {}; sealed by the first key before: {}", done.anew, done.before);
             done.failed.iter().for_each(|failed| eprintln!("{failed}"));
-            match done.failed.len() {
-                0 => ExitCode::SUCCESS,
-                failed => {
+            match (done.failed.len(), done.broke_off) {
+                (0, None) => ExitCode::SUCCESS,
+                (failed, broke_off) => {
+                    if let Some(why) = broke_off {
+                        eprintln!("not all were looked at: {why}");
+                    }
                     eprintln!("{failed} records are as they were: leave the old keys in");
                     ExitCode::FAILURE
                 }

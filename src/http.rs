@@ -6,6 +6,7 @@ mod api;
 mod apps;
 mod binding;
 pub mod check;
+pub mod connections;
 mod cookies;
 mod cors;
 mod credential;

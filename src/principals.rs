@@ -277,8 +277,10 @@ impl Inner {
         };
         let answer = match &stale {
             Some(stale) if self.cache.rests(stale.shard(), now, REST_AFTER_FAILURE) => Err(None),
-            Some(stale) => self.unless_slow(stale.shard(), self.look_up(asked)).await.map_err(Some),
-            None => self.look_up(asked).await.map_err(Some),
+            Some(stale) if self.may_be_served(stale, asked) => {
+                self.unless_slow(stale.shard(), self.look_up(asked)).await.map_err(Some)
+            }
+            _ => self.look_up(asked).await.map_err(Some),
         };
         match answer {
             Ok(found) => Ok(found.filter(|found| self.standing(found, asked) == Standing::Live)),
@@ -296,19 +298,21 @@ impl Inner {
 
     /// What is known but no longer proven is served for the grace, then not at all.
     fn in_outage(&self, asked: &Asked<'_>, stale: Option<Holder>, failure: Option<Unanswered>) -> Answer {
-        let now = self.clock.monotonic();
-        let within = |holder: &Holder| {
-            self.cache.unproven_for(holder, now) <= self.settings.grace && self.standing(holder, asked) == Standing::Live
-        };
         // A record that can't be read is an answer, and no reason to go on with what was.
         let unreadable = matches!(failure, Some(Unanswered::Store(ReadError::Unreadable { .. })));
-        match stale.filter(|stale| !unreadable && within(stale)) {
+        match stale.filter(|stale| !unreadable && self.may_be_served(stale, asked)) {
             Some(holder) => {
                 self.metrics.cache_lookup(asked.label(), CacheResult::Stale);
                 Ok(Some(holder))
             }
             None => Err(failure.unwrap_or_else(Unanswered::a_moment_ago)),
         }
+    }
+
+    /// Without proof, that is: within the grace.
+    fn may_be_served(&self, holder: &Holder, asked: &Asked<'_>) -> bool {
+        self.cache.unproven_for(holder, self.clock.monotonic()) <= self.settings.grace
+            && self.standing(holder, asked) == Standing::Live
     }
 
     async fn look_up(self: &Arc<Self>, asked: &Asked<'_>) -> Answer {

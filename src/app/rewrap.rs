@@ -9,7 +9,7 @@ use super::parts;
 use crate::{
     clock::Clock,
     config::{Config, Store},
-    store::{Cursor, Key, Kind, ReadError, Records, Resealed},
+    store::{Cursor, Key, Kind, ReadError, Records, Resealed, Unavailable},
 };
 
 /// Records at once: enough to keep Redis busy, few enough for others to be served.
@@ -23,6 +23,8 @@ pub struct Rewrapped {
     pub before: u64,
     /// Those that can't be opened or written, with the reason.
     pub failed: Vec<String>,
+    /// Why not all were looked at.
+    pub broke_off: Option<Unavailable>,
 }
 
 /// Seals the store's records with the first key of the configured ring. It may be done again, and broken off.
@@ -36,9 +38,13 @@ pub async fn rewrap(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<R
     for kind in Kind::SEALED {
         let mut at = Some(Cursor::default());
         while let Some(cursor) = at {
-            let page = records.store().scan(kind, cursor).await?;
-            done.take(records, page.keys).await;
-            at = page.next;
+            match records.store().scan(kind, cursor).await {
+                Ok(page) => {
+                    done.take(records, page.keys).await;
+                    at = page.next;
+                }
+                Err(error) => return Ok(Rewrapped { broke_off: Some(error), ..done }),
+            }
         }
     }
     Ok(done)

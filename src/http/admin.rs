@@ -10,10 +10,13 @@ use std::{
 
 use actix_web::{
     HttpResponse,
-    web::{Data, ServiceConfig},
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
+    middleware::{Next, from_fn},
+    web::{self, Data, ServiceConfig},
 };
 
-use super::get;
+use super::{connections::Asked, get};
 use crate::{metrics::Metrics, principals::Principals};
 
 /// Ready when nothing blocks it any more, and until the process is told to stop.
@@ -65,10 +68,14 @@ impl BlockReady {
 pub fn admin(service: Data<AdminService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(service);
-        app.route("/livez", get().to(live));
-        app.route("/readyz", get().to(ready));
-        app.route("/metrics", get().to(metrics));
+        let all = web::scope("").wrap(from_fn(observe));
+        app.service(all.route("/livez", get().to(live)).route("/readyz", get().to(ready)).route("/metrics", get().to(metrics)));
     }
+}
+
+async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let _asked = Asked::on(request.request());
+    next.call(request).await
 }
 
 async fn live() -> HttpResponse {

@@ -26,7 +26,7 @@ use url::form_urlencoded;
 
 use allowed::{ClientsOwn, allow};
 
-use super::{CookieNames, RETURN_PARAMETER, credential, drain::Drain, error, request_id::RequestId};
+use super::{CookieNames, RETURN_PARAMETER, connections::Asked, credential, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::Places,
     check::{CheckQuery, CheckRequest, Checker, Credential, Decision, Unanswerable},
@@ -75,7 +75,7 @@ pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + C
 /// A panic is an answer too; nginx makes a refusal of it.
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let began = service.clock.monotonic();
-    let under_way = service.drain.enter();
+    let (under_way, _asked) = (service.drain.enter(), Asked::on(&request));
     let mut label = CredentialLabel::None;
     let answered = AssertUnwindSafe(judge(&request, &service, &mut label)).catch_unwind().await;
     let (outcome, mut response) = answered.unwrap_or_else(|_| {
@@ -205,6 +205,7 @@ impl CheckService {
 }
 
 async fn nowhere(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
+    let _asked = Asked::on(&request);
     service.misconfigured(&request, "no gateway family has its path; /auth/nginx is the one of nginx").1
 }
 

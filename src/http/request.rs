@@ -24,6 +24,7 @@ use tracing::Instrument;
 use super::{
     Site,
     api::refused::Refused,
+    connections::Asked,
     drain::Drain,
     error, links,
     pages::Frame,
@@ -118,6 +119,7 @@ pub(super) async fn observe<B: MessageBody + 'static>(
     let frame = request.app_data::<Data<Site>>().map(|site| Frame::of(&site.brand)).unwrap_or_default();
     let by_a_program = links::is_of_the_api(request.path());
     let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
+    let _asked = Asked::on(request.request());
     let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
     let Ok(response) = outcome else {
         // What it said is in the log already, without the id that the page shows.

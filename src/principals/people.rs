@@ -85,7 +85,12 @@ impl Inner {
         }
         let mut failure = None;
         if !self.cache.rests(shard, self.clock.monotonic(), REST_AFTER_FAILURE) {
-            match self.unless_slow(shard, self.read_shared(read)).await {
+            let read = self.read_shared(read);
+            let answer = match age(&known) > self.settings.grace {
+                true => read.await,
+                false => self.unless_slow(shard, read).await,
+            };
+            match answer {
                 // A record that can't be read is an answer, and no reason to go on with what was.
                 Err(Unanswered::Store(ReadError::Unreadable { kind, reason })) => {
                     return Err(ReadError::Unreadable { kind, reason }.into());

@@ -251,9 +251,15 @@ impl RedisStore {
     }
 
     /// Which run of a server this is; empty where INFO is denied.
-    async fn run(&self, options: &Options) -> String {
-        let info = self.read(options, |client| async move { client.info::<String>(Some(InfoKind::Server)).await }).await;
-        info.ok().and_then(|info| hazards::field(&info, "run_id").map(str::to_owned)).unwrap_or_default()
+    async fn run(&self, options: &Options) -> Result<String, Unavailable> {
+        let info = |client: WithOptions<Client>| async move {
+            match client.info::<String>(Some(InfoKind::Server)).await {
+                Err(error) if error.details().starts_with("NOPERM") => Ok(String::new()),
+                info => info,
+            }
+        };
+        let info: String = self.read(options, info).await?;
+        Ok(hazards::field(&info, "run_id").unwrap_or_default().to_owned())
     }
 
     /// Reconnects after several time-outs in a row: a stopped primary behind Sentinel is never left otherwise.
@@ -336,13 +342,13 @@ impl Store for RedisStore {
 
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
         let client = self.commands.now();
-        let (layout, nodes) = (connect::layout(&client).await?, connect::primaries(&client));
+        let (layout, nodes) = (connect::layout(&client, self.command_timeout).await?, connect::primaries(&client));
         if cursor != Cursor::default() && cursor.layout != layout {
             return Err(moved());
         }
         let Some(node) = nodes.get(cursor.node) else { return Ok(ScanPage { keys: Vec::new(), next: None }) };
         let options = Options { cluster_node: node.clone(), ..self.options() };
-        let run = self.run(&options).await;
+        let run = self.run(&options).await?;
         if !cursor.position.is_empty() && cursor.run != run {
             return Err(moved());
         }
@@ -354,7 +360,7 @@ impl Store for RedisStore {
         };
         let (position, names): (String, Vec<String>) = self.read(&options, scan).await?;
         let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
-        if connect::layout(&client).await? != layout || self.run(&options).await != run {
+        if connect::layout(&client, self.command_timeout).await? != layout || self.run(&options).await? != run {
             return Err(moved());
         }
         let next = match position.as_str() {

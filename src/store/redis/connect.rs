@@ -197,9 +197,13 @@ impl fmt::Debug for Connection {
 }
 
 /// Which primary of a cluster has which slots, as the cluster says now; empty where there is only one server to talk to.
-pub(super) async fn layout(client: &Client) -> Result<String, Unavailable> {
+pub(super) async fn layout(client: &Client, patience: Duration) -> Result<String, Unavailable> {
     if client.is_clustered() {
-        client.sync_cluster().await.map_err(|error| Unavailable(error.to_string()))?;
+        // It would try again for as long as the client reconnects.
+        let asked = tokio::time::timeout(patience, client.sync_cluster()).await;
+        asked
+            .map_err(|_| Unavailable("the cluster's layout was not told in time".to_owned()))?
+            .map_err(|error| Unavailable(error.to_string()))?;
     }
     let Some(routing) = client.cached_cluster_state() else {
         return match client.is_clustered() {

@@ -13,7 +13,8 @@ use crate::support::wait::until;
 
 const ADMIN: &str = "admin@example.com";
 const ADA: &str = "ada@example.com";
-const AT_ONCE: Duration = Duration::from_secs(2);
+/// Notices come within milliseconds; without them it is the bound, and this machine's load comes on top.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 async fn with_people() -> (Village, Resident, Resident) {
     let village = Village::new().await;

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vestibule::accounts::Password;
+use vestibule::principals::PROVEN_FOR;
 use vestibule::store::{Kind, Record};
 
 use super::{ANOTHER, LOCAL, PASSWORD, Village, claim, get, post, sign_in, sign_in_by_json};
@@ -194,7 +195,7 @@ async fn a_changed_password_ends_every_other_session_on_every_pod() {
     assert_eq!(village.passing(&other).await, 3);
     assert_eq!(change(PASSWORD, ANOTHER).await.status(), 200);
     let gone = async || (village.passing(&other).await == 0).then_some(());
-    crate::support::wait::until("the other session to end everywhere", std::time::Duration::from_secs(2), gone).await;
+    crate::support::wait::until("the other session to end everywhere", PROVEN_FOR * 5, gone).await;
     assert_eq!(village.passing(&ada.cookie).await, 3, "the one by which it was changed goes on");
     assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
     assert_eq!(sign_in_by_json(village.pod(1), ADA, ANOTHER, &[]).await.status(), 200);
@@ -263,12 +264,12 @@ async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others
     end(&digest, bob.by()).await.assert(404, "not_found");
     assert_eq!(end(&digest, ada.by()).await.status(), 200);
     let gone = async || (village.passing(&others[0]).await == 0).then_some(());
-    crate::support::wait::until("one session to end everywhere", std::time::Duration::from_secs(2), gone).await;
+    crate::support::wait::until("one session to end everywhere", PROVEN_FOR * 5, gone).await;
     assert_eq!(sessions().await.len(), 3);
     let rest = crate::keys::call(village.pod(0), ada.by(), Method::DELETE, "/vestibule/api/sessions", None).await;
     assert_eq!(rest.status(), 200, "{rest:?}");
     let gone = async || (village.passing(&others[1]).await + village.passing(&others[2]).await == 0).then_some(());
-    crate::support::wait::until("all others to end everywhere", std::time::Duration::from_secs(2), gone).await;
+    crate::support::wait::until("all others to end everywhere", PROVEN_FOR * 5, gone).await;
     assert_eq!((village.passing(&ada.cookie).await, sessions().await.len()), (3, 1));
 }
 

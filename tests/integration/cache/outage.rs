@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
+use vestibule::principals::PROVEN_FOR;
 
 use super::site::{Answer, Browser, DEADLINE, Site};
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
-use crate::support::wait::until;
+use crate::support::wait::{pass, until};
 
 const GRACE: Duration = Duration::from_secs(6);
 const CONFIG: &str = "cache: {revocation_grace: 6s}\n";
@@ -46,6 +47,25 @@ async fn a_pod_that_the_network_cuts_off_logs_nobody_out() {
     people.are_served_for_the_grace("refused connections").await;
     proxy.resume();
     people.are_served_again().await;
+}
+
+/// Gateways take a pod for dead that is later, by the template.
+const GATEWAYS_WAIT: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_waited_for_longer_than_gateways_wait_makes_no_check_that_late() {
+    let redis = Standalone::start(Options::default()).await;
+    let proxy = FaultProxy::start(redis.node.port()).await;
+    let site = Site::start_with(&[redis.url(), proxy.url()], |pod, _| pod.store.push("command_timeout: 10s".to_owned())).await;
+    let (known, unknown) = (site.sign_in(0).await, site.sign_in(0).await);
+    site.warm(1, &known.cookie).await;
+    proxy.stall();
+    pass(PROVEN_FOR + Duration::from_secs(1)).await;
+    let (known, unknown) = tokio::join!(site.check(1, &known.cookie), site.check(1, &unknown.cookie));
+    assert_eq!((known.status, unknown.status), (200, 503));
+    assert!(unknown.ended - unknown.began < GATEWAYS_WAIT, "after {:?}", unknown.ended - unknown.began);
+    assert!(known.ended < unknown.ended, "who is known waits as long as who is not");
+    proxy.resume();
 }
 
 /// Two pods; the second knows one of two sessions.
