@@ -56,7 +56,11 @@ const GATEWAYS_WAIT: Duration = Duration::from_secs(5);
 async fn a_store_that_is_waited_for_longer_than_gateways_wait_makes_no_check_that_late() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let site = Site::start_with(&[redis.url(), proxy.url()], |pod, _| pod.store.push("command_timeout: 10s".to_owned())).await;
+    let site = Site::start_with(&[redis.url(), proxy.url()], |pod, _| {
+        pod.store.retain(|line| !line.starts_with("command_timeout"));
+        pod.store.push("command_timeout: 10s".to_owned());
+    })
+    .await;
     let (known, unknown) = (site.sign_in(0).await, site.sign_in(0).await);
     site.warm(1, &known.cookie).await;
     proxy.stall();
