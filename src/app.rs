@@ -82,7 +82,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
     let readiness = Readiness::default();
     let mut parts = Parts::make(&config, &clock).await?;
     let mut tasks = Tasks(parts.start_tasks(&readiness));
-    let (drain, connections) = (Drain::default(), Connections::new(Arc::clone(&clock)));
+    let (drain, connections) = (Drain::default(), Connections::default());
     let listen = Listen { config: &config, connections: &connections };
     let public = listen.public(pages(&parts, &drain))?;
     let check = listen.check(&parts, &clock, &drain)?;

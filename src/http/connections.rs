@@ -8,87 +8,79 @@ use std::{
     net::{Shutdown, TcpStream},
     os::fd::AsFd,
     sync::{
-        Arc, Mutex, MutexGuard, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use actix_web::{HttpRequest, dev::Extensions, rt::net};
 
-use crate::clock::Clock;
-
-/// Longer than a connection is kept that nobody uses, so that what is ended here is stuck.
-const QUIET_FOR: Duration = Duration::from_secs(90);
-const LOOKED_AT_EVERY: Duration = Duration::from_secs(10);
+const ROUND: Duration = Duration::from_secs(10);
+/// So many rounds, 90 to 100 s, are longer than a connection is kept that nobody uses: what is ended here is stuck.
+const QUIET_ROUNDS: u64 = 10;
+/// In the place of a round: a request is being answered.
+const UNDER_WAY: u64 = u64::MAX;
 
 /// Those of all listeners that are open.
-#[derive(Clone)]
-pub struct Connections {
-    open: Arc<Mutex<Vec<Weak<Connection>>>>,
-    clock: Arc<dyn Clock>,
+#[derive(Clone, Default)]
+pub struct Connections(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    open: Mutex<Vec<Weak<Connection>>>,
+    /// How often they were looked at. A check asks no clock for it.
+    rounds: AtomicU64,
 }
 
 /// A part of what actix keeps of a connection, and gone with it.
 struct Connection {
     /// Another handle of its socket.
     socket: TcpStream,
-    clock: Arc<dyn Clock>,
-    opened: Instant,
-    under_way: AtomicUsize,
-    /// When a request last came to its end, in milliseconds since it was opened.
+    state: Arc<State>,
+    /// The round in which its last request came to an end, or [`UNDER_WAY`].
     quiet_since: AtomicU64,
 }
 
-/// A request of a connection, until its answer is ready.
+/// The request of a connection that is being answered; there is one at a time.
 pub(super) struct Asked(Arc<Connection>);
 
 impl Connections {
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { open: Arc::default(), clock }
-    }
-
     /// For each new connection.
     pub fn open(&self, io: &dyn Any, extensions: &mut Extensions) {
         let socket = io.downcast_ref::<net::TcpStream>().and_then(|stream| stream.as_fd().try_clone_to_owned().ok());
         // With no descriptor left it is served all the same.
         let Some(socket) = socket.map(TcpStream::from) else { return };
-        let connection = Arc::new(Connection {
-            socket,
-            opened: self.clock.monotonic(),
-            clock: Arc::clone(&self.clock),
-            under_way: AtomicUsize::new(0),
-            quiet_since: AtomicU64::new(0),
-        });
-        self.lock().push(Arc::downgrade(&connection));
+        let connection = Connection { socket, state: Arc::clone(&self.0), quiet_since: AtomicU64::new(self.0.round()) };
+        let connection = Arc::new(connection);
+        self.0.open.lock().expect("no code that holds this lock panics").push(Arc::downgrade(&connection));
         extensions.insert(connection);
     }
 
     /// Runs until it is aborted.
     pub async fn end_the_stuck(self) {
-        let mut ticks = tokio::time::interval(LOOKED_AT_EVERY);
+        let mut ticks = tokio::time::interval(ROUND);
         loop {
             ticks.tick().await;
-            self.lock().retain(|connection| connection.upgrade().is_some_and(|connection| connection.end_if_stuck()));
+            let round = self.0.rounds.fetch_add(1, Ordering::Relaxed) + 1;
+            let mut open = self.0.open.lock().expect("no code that holds this lock panics");
+            open.retain(|connection| connection.upgrade().is_some_and(|connection| connection.goes_on(round)));
         }
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Weak<Connection>>> {
-        self.open.lock().expect("no code that holds this lock panics")
+impl State {
+    fn round(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 }
 
 impl Connection {
-    fn age(&self) -> Duration {
-        self.clock.monotonic().saturating_duration_since(self.opened)
-    }
-
-    /// Tells whether it goes on.
-    fn end_if_stuck(&self) -> bool {
-        let quiet_since = Duration::from_millis(self.quiet_since.load(Ordering::Relaxed));
-        let goes_on = self.under_way.load(Ordering::Relaxed) > 0 || self.age() < quiet_since + QUIET_FOR;
+    /// Ends it when it is stuck.
+    fn goes_on(&self, round: u64) -> bool {
+        let goes_on = round.saturating_sub(self.quiet_since.load(Ordering::Relaxed)) < QUIET_ROUNDS;
         if !goes_on {
-            tracing::debug!("a connection is ended: nothing was asked in full, or taken, for {QUIET_FOR:?}");
+            tracing::debug!("a connection is ended: for long nothing was asked in full, or taken");
             // An error means that the client was quicker.
             let _ = self.socket.shutdown(Shutdown::Both);
         }
@@ -98,16 +90,14 @@ impl Connection {
 
 impl Asked {
     pub fn on(request: &HttpRequest) -> Option<Self> {
-        let connection = request.conn_data::<Arc<Connection>>()?;
-        connection.under_way.fetch_add(1, Ordering::Relaxed);
-        Some(Self(Arc::clone(connection)))
+        let connection = Arc::clone(request.conn_data::<Arc<Connection>>()?);
+        connection.quiet_since.store(UNDER_WAY, Ordering::Relaxed);
+        Some(Self(connection))
     }
 }
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        let since = u64::try_from(self.0.age().as_millis()).unwrap_or(u64::MAX);
-        self.0.quiet_since.store(since, Ordering::Relaxed);
-        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.0.quiet_since.store(self.0.state.round(), Ordering::Relaxed);
     }
 }
