@@ -18,7 +18,7 @@ def door():
     def make():
         within = release.door().world
         made = Release(within, "people", replicaCount=2,
-                       config={"store": {"key_prefix": "vestibule:people:"}, "providers": None,
+                       config={"store": {"key_prefix": "vestibule:people:"}, "providers": [],
                                "local_accounts": {"enabled": True}},
                        roleMap={"document": {"version": 1}, "fragments": {"selector": ""}})
         made.install()
