@@ -10,6 +10,7 @@ use super::load::Load;
 use super::visitor::{Credential, Visitor};
 use super::world::{PATIENCE, Resident, World};
 use crate::cli::vestibule;
+use crate::key_ring::UNKNOWN_KEY;
 use crate::support::pod::{Pod, key_ring, random_key};
 use crate::support::redis::Cluster;
 use crate::support::steps::SESSION;
@@ -21,7 +22,6 @@ const SEALS_AFTER: Duration = Duration::from_secs(180);
 /// People who sign in between the last rewrap and the removal.
 const SINCE: usize = 6;
 const READ_AGAIN: &str = "the key ring was read again";
-const UNKNOWN_KEY: &str = "it was sealed with a key that is not in the key ring";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {

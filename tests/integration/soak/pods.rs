@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Size;
 use super::ledger::{Excuse, Kind, Ledger};
 use super::load::Load;
-use super::world::{PATIENCE, World};
+use super::world::World;
 use crate::support::redis::Cluster;
 use crate::support::wait::pass;
 
@@ -45,10 +45,7 @@ async fn pods_that_are_killed_stopped_and_replaced_lose_no_login_and_log_nobody_
     for pod in 0..world.pods.len() {
         ledger.phase(&format!("pod {pod} replaced"));
         ledger.excuse(Excuse::PodGone);
-        world.pods[pod].process().term();
-        let status = world.pods[pod].process().wait_exit(PATIENCE).await;
-        assert_eq!(status.code(), Some(0), "{}", world.pods[pod].log());
-        world.pods[pod].restart().await;
+        world.replace(pod).await;
         ledger.no_longer(Excuse::PodGone);
         load.go_on_for(share).await;
     }

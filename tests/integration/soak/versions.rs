@@ -1,12 +1,11 @@
 //! Pods of the first version that are replaced one by one by the present one, and back: nobody notices.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::Size;
 use super::ledger::{Excuse, Ledger};
 use super::load::Load;
-use super::world::{PATIENCE, World};
+use super::world::World;
 use crate::support::pod::built_binary;
 use crate::support::redis::Cluster;
 use crate::support::versions;
@@ -29,7 +28,8 @@ async fn versions_that_replace_each_other_pod_by_pod_log_nobody_out() {
         for pod in 0..world.pods.len() {
             ledger.phase(&format!("pod {pod} {way}"));
             ledger.excuse(Excuse::PodGone);
-            replace(&mut world, pod, binary).await;
+            world.pods[pod].run(binary);
+            world.replace(pod).await;
             ledger.no_longer(Excuse::PodGone);
             assert_eq!(version(&world, pod).await == old, binary == first, "it is the other one now");
             load.go_on_for(share).await;
@@ -39,14 +39,6 @@ async fn versions_that_replace_each_other_pod_by_pod_log_nobody_out() {
     world.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
     ledger.settle();
-}
-
-async fn replace(world: &mut World, pod: usize, binary: &Path) {
-    let pod = &mut world.pods[pod];
-    pod.process().term();
-    assert_eq!(pod.process().wait_exit(PATIENCE).await.code(), Some(0), "{}", pod.log());
-    pod.run(binary);
-    pod.restart().await;
 }
 
 async fn version(world: &World, pod: usize) -> String {

@@ -81,7 +81,7 @@ impl World {
             // Patient, so that no answer is a 503 because the machine is busy.
             pod.store = vec![format!("url: {store}"), "command_timeout: 3s".to_owned()];
             pod.key_ring_file = Some(key_ring_file.clone());
-            pod.providers = vec![section(&idp, &secret)];
+            pod.providers = vec![ProviderSection::corp(idp.issuer(), secret.as_str())];
             pod.role_map = Some(ROLE_MAP.to_owned());
             adjust(&mut pod);
             pods.push(Pod::start(pod).await);
@@ -93,6 +93,15 @@ impl World {
         let world = Self { nginx, pods, _idp: idp, site, http: http_client(), _upstream: upstream, _key_ring: ring };
         world.until_providers_are_known().await;
         world
+    }
+
+    /// Ends a pod in order, and starts it again.
+    pub async fn replace(&mut self, pod: usize) {
+        let pod = &mut self.pods[pod];
+        pod.process().term();
+        let status = pod.process().wait_exit(PATIENCE).await;
+        assert_eq!(status.code(), Some(0), "{}", pod.log());
+        pod.restart().await;
     }
 
     /// Pods are ready without their provider, and logins are not possible until it is known.
@@ -201,8 +210,4 @@ fn warden() -> Account {
         claims: json!({"preferred_username": WARDEN}),
         access_token_claims: json!({"resource_access": {"litellm": {"roles": ["llm-admins"]}}}),
     }
-}
-
-fn section(idp: &Idp, secret: &str) -> ProviderSection {
-    ProviderSection::corp(idp.issuer(), secret)
 }

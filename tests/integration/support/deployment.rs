@@ -88,7 +88,7 @@ impl Deployment {
             public_url,
             redis_url: redis.url(),
             key_ring_file: key_ring_file.clone(),
-            provider: provider(&idp, &secret),
+            provider: ProviderSection::corp(idp.issuer(), secret.as_str()),
             replicas: options.pods,
         };
         let mut pods = Vec::new();
@@ -144,8 +144,4 @@ fn vestibule_client(public_url: &str, secret: &str) -> serde_json::Value {
     // accepts the places that make sense.
     let after_logout = ["", "/", "/sso/logout", "/sso/signed-out", "/sso/logged-out", "/vestibule/"];
     client("vestibule", secret, &addresses(&["/sso/callback", "/sso/callback/corp"]), &addresses(&after_logout))
-}
-
-fn provider(idp: &Idp, secret: &str) -> ProviderSection {
-    ProviderSection::corp(idp.issuer(), secret)
 }
