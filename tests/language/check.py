@@ -1,0 +1,230 @@
+"""Checks the wording rules of CONTRIBUTING.md: sentence starts, type names, glossary terms and Markdown line lengths.
+
+`python3 -B tests/language/check.py` prints the figures and every violation, and exits with status 1 when a limit is exceeded.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Iterator, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Relative clauses in the place of a subject make a reader look for the noun. Questions may begin with these words.
+FORBIDDEN_START = re.compile(r"(?:What|Whether|Who|Whoever|Whose|Whom|Where|Which)\b")
+MAX_SHARE_OF_SENTENCES = 0.01
+MAX_SHARE_OF_TYPES = 0.01
+MAX_COLUMNS = 120
+
+# Words that end a type's name and name no thing. Words in "ed" and "able" are found by their ending.
+NOT_A_NOUN = frozenset(
+    """Above Absent Alone Asleep Before Below By Dear Deep Few First For Found Free Fresh Full Given Gone Heard Held How In Kept Known Last
+    Lasting Later Left Live Made Many Met More Most New Next None Nobody Of Old On Open Other Own Pending Ready Said Seen Sent Shown So Some Standing
+    Such Taken Them Then They Thing To Told Understood Unknown Was What When Whether Which Who Whole Whom Whose Why With Written Wrong""".split()
+)
+NOUNS_BY_ENDING = frozenset("Bed Embed Feed Need Seed Speed Shed Variable Table Cable".split())
+NOUN_PHRASES = frozenset({"SignIn"})
+
+
+class Violation(NamedTuple):
+    place: str
+    text: str
+
+
+class Term(NamedTuple):
+    pattern: re.Pattern[str]
+    instead: str
+
+
+def tracked(*patterns: str) -> list[Path]:
+    names = subprocess.run(["git", "ls-files", "-z", "--", *patterns], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def comment_blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Rust comments, adjacent lines joined, without code examples."""
+    block: list[str] = []
+    start, fenced = 0, False
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        match = re.match(r"\s*//[/!]?(?: (.*))?$", line)
+        content = (match.group(1) or "") if match else None
+        if content is not None and content.startswith("```"):
+            fenced = not fenced
+            content = ""
+        if content and not fenced:
+            if not block:
+                start = number
+            block.append(content)
+            continue
+        if block:
+            yield start, " ".join(block)
+            block = []
+        if content is None:
+            fenced = False
+    trailing = re.compile(r"[;,{}()\]]\s+// (.+)$")
+    for number, line in enumerate(text.splitlines(), 1):
+        if match := trailing.search(line):
+            yield number, match.group(1)
+
+
+def sentences(text: str) -> list[str]:
+    text = re.sub(r"\b(e\.g|i\.e|etc|cf|vs)\.", r"\1", text)
+    return [part.strip(" *_-") for part in re.split(r"(?<=[.!?])[\s\"')]+(?=[\"'(`*\[]?[A-Z0-9`])", text) if part.strip(" *_-")]
+
+
+def is_bad_start(sentence: str) -> bool:
+    return bool(FORBIDDEN_START.match(sentence.lstrip("\"'(*_["))) and not sentence.rstrip(" )\"'*_").endswith("?")
+
+
+def check_comments() -> tuple[list[Violation], int]:
+    """Violations and the number of sentences in the comments of `src`."""
+    violations, total = [], 0
+    for path in tracked("src/*.rs"):
+        for line, block in comment_blocks(path.read_text()):
+            for sentence in sentences(block):
+                total += 1
+                if is_bad_start(sentence):
+                    violations.append(Violation(f"{relative(path)}:{line}", sentence))
+    return violations, total
+
+
+def last_word(name: str) -> str:
+    return re.findall(r"[A-Z][a-z0-9]*", name)[-1] if re.search(r"[A-Z]", name) else name
+
+
+def names_no_thing(name: str) -> bool:
+    word = last_word(name)
+    if name in NOUN_PHRASES:
+        return False
+    return word in NOT_A_NOUN or word not in NOUNS_BY_ENDING and len(word) > 3 and word.endswith(("ed", "able", "ible"))
+
+
+def check_types() -> tuple[list[Violation], int]:
+    """Type names that are participles, adjectives, pronouns or prepositions, and the number of types in `src`."""
+    declaration = re.compile(r"^\s*(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait|type) ([A-Z]\w*)", re.MULTILINE)
+    violations, total = [], 0
+    for path in tracked("src/*.rs"):
+        text = path.read_text()
+        for match in declaration.finditer(text):
+            # Associated types carry the names of other people's traits.
+            if re.match(r"\s+type ", match.group(0)):
+                continue
+            total += 1
+            if names_no_thing(match.group(1)):
+                line = text.count("\n", 0, match.start(1)) + 1
+                violations.append(Violation(f"{relative(path)}:{line}", match.group(1)))
+    return violations, total
+
+
+def load_glossary() -> list[Term]:
+    terms = []
+    for line in (Path(__file__).parent / "glossary.tsv").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        pattern, instead = line.split("\t")
+        terms.append(Term(re.compile(rf"(?<![\w`/_.-])(?:{pattern})(?![\w`/_-])", re.IGNORECASE), instead))
+    return terms
+
+
+def prose_of_markdown(text: str) -> Iterator[tuple[int, str]]:
+    """Paragraphs, list items and table cells without code, with the line that they begin at."""
+    paragraph: list[str] = []
+    start, fence = 0, None
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        stripped = line.strip()
+        marker = re.match(r"(`{3,}|~{3,})", stripped)
+        if marker and (fence is None or stripped.startswith(fence)):
+            fence = None if fence else marker.group(1)
+            stripped = ""
+        elif fence or stripped.startswith("<"):
+            stripped = ""
+        is_item = re.match(r"(?:[-*+] |\d+\. |#+ |\| ?|> ?)", stripped)
+        if (not stripped or is_item) and paragraph:
+            yield start, " ".join(paragraph)
+            paragraph = []
+        if stripped.startswith("|"):
+            for cell in stripped.strip("|").split("|"):
+                yield number, cell.strip()
+            continue
+        if stripped:
+            if not paragraph:
+                start = number
+            paragraph.append(stripped[is_item.end() :] if is_item else stripped)
+
+
+def prose_of_fluent(text: str) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("#"):
+            yield number, line.lstrip("# ")
+        elif match := re.match(r"(?:[\w-]+ =|\s+(?:\.[\w-]+ =|\*?\[\w+\])?) ?(.*)$", line):
+            yield number, match.group(1)
+
+
+def without_code(text: str) -> str:
+    text = re.sub(r"`[^`]*`", "`code`", text)
+    return re.sub(r"\]\([^)]*\)", "]", text)
+
+
+def check_prose(terms: list[Term]) -> list[Violation]:
+    """Forbidden sentence starts and glossary terms in documents and in the catalogue of messages."""
+    violations = []
+    for path in tracked("*.md", "templates/text/*.ftl"):
+        prose = prose_of_fluent if path.suffix == ".ftl" else prose_of_markdown
+        for line, text in prose(path.read_text()):
+            text = without_code(text)
+            place = f"{relative(path)}:{line}"
+            violations += [Violation(place, sentence) for sentence in sentences(text) if is_bad_start(sentence)]
+            for term in terms:
+                if match := term.pattern.search(text):
+                    violations.append(Violation(place, f'"{match.group(0)}": write {term.instead}'))
+    return violations
+
+
+def check_wrapping() -> list[Violation]:
+    """Lines of Markdown beyond the limit, but for tables, code and what cannot be broken."""
+    violations = []
+    for path in tracked("*.md"):
+        fenced = False
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if line.lstrip().startswith(("```", "~~~")):
+                fenced = not fenced
+            if fenced or len(line) <= MAX_COLUMNS or line.lstrip().startswith(("|", "<")) or " " not in line.strip()[:MAX_COLUMNS].lstrip("-*# "):
+                continue
+            violations.append(Violation(f"{relative(path)}:{number}", f"{len(line)} columns"))
+    return violations
+
+
+def report(title: str, violations: list[Violation]) -> None:
+    print(title)
+    for violation in violations:
+        print(f"  {violation.place}: {violation.text[:160]}")
+
+
+def main() -> int:
+    comments, sentence_count = check_comments()
+    types, type_count = check_types()
+    prose, wrapping = check_prose(load_glossary()), check_wrapping()
+    sentence_share, type_share = len(comments) / max(sentence_count, 1), len(types) / max(type_count, 1)
+    failed = []
+    if sentence_share >= MAX_SHARE_OF_SENTENCES:
+        failed.append(("sentences in comments that begin with What, Whether, Who, Where or Which:", comments))
+    if type_share >= MAX_SHARE_OF_TYPES:
+        failed.append(("types that are named by a participle, an adjective or a pronoun:", types))
+    if prose:
+        failed.append(("wording in documents and messages:", prose))
+    if wrapping:
+        failed.append((f"Markdown lines of more than {MAX_COLUMNS} columns:", wrapping))
+    for title, violations in failed:
+        report(title, violations)
+    print(f"language: {len(comments)} of {sentence_count} comment sentences ({sentence_share:.1%}), {len(types)} of {type_count} types "
+          f"({type_share:.1%}), {len(prose)} places in prose, {len(wrapping)} long Markdown lines")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Holds the wording checker against good and bad examples."""
+
+import unittest
+
+import check
+
+
+class Sentences(unittest.TestCase):
+    def test_relative_clauses_are_found_and_questions_are_not(self):
+        for bad in ["Whether it holds.", "What the map says counts.", '"Who asks" is a name.', "(Where it stands.)", "*Which* one is used."]:
+            self.assertTrue(check.is_bad_start(bad), bad)
+        for good in ["Whether it holds?", "Whatever happens, it ends.", "The keys that it lists.", "Wherever it stands."]:
+            self.assertFalse(check.is_bad_start(good), good)
+
+    def test_text_is_split_into_sentences(self):
+        text = "One, e.g. this. Whether two? `three` is code. Four."
+        self.assertEqual(check.sentences(text), ["One, e.g this.", "Whether two?", "`three` is code.", "Four."])
+
+    def test_comments_are_joined_and_code_is_left_out(self):
+        source = "/// A sentence that\n/// goes on.\n///\n/// ```\n/// What code\n/// ```\nfn x() {} // why it is here\nlet url = \"http://x\";\n"
+        self.assertEqual(list(check.comment_blocks(source)), [(1, "A sentence that goes on."), (7, "why it is here")])
+
+
+class Types(unittest.TestCase):
+    def test_participles_adjectives_and_pronouns_name_no_thing(self):
+        for bad in ["Told", "SignedIn", "Unavailable", "By", "KeysOf", "What", "BlockReady"]:
+            self.assertTrue(check.names_no_thing(bad), bad)
+        for good in ["Session", "KeyRestrictions", "RevocationNotice", "SignIn", "RoutingTable", "Seed", "Metered2Store"]:
+            self.assertFalse(check.names_no_thing(good), good)
+
+
+class Prose(unittest.TestCase):
+    def test_code_fences_and_code_spans_are_no_prose(self):
+        text = "# Title\n\nOne line\nand more.\n\n```sh\nWhat code\n```\n\n| a | Whether cell |\n- an item\n"
+        prose = [content for _, content in check.prose_of_markdown(text)]
+        self.assertEqual(prose, ["Title", "One line and more.", "a", "Whether cell", "an item"])
+        self.assertEqual(check.without_code("see `What` at [it](docs/What.md)"), "see `code` at [it]")
+
+    def test_messages_are_prose_and_their_ids_are_not(self):
+        text = "# A comment\nwhat-id = A text\n    goes on\n    .label = Other\n"
+        self.assertEqual([content for _, content in check.prose_of_fluent(text)], ["A comment", "A text", "goes on", "Other"])
+
+    def test_glossary_terms_are_whole_words_outside_of_names(self):
+        terms = check.load_glossary()
+        found = lambda text: any(term.pattern.search(text) for term in terms)
+        for bad in ["the epoch moves", "Whoever asks", "sealed anew", "a child key"]:
+            self.assertTrue(found(bad), bad)
+        for good in ["session_epoch", "allow-epoch", "a reading list", "grandchildrens"]:
+            self.assertFalse(found(good), good)
+
+
+if __name__ == "__main__":
+    unittest.main()
