@@ -15,7 +15,7 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 /// The shell commands of README's first section that has any.
 fn first_example() -> Vec<String> {
     let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
-    let (_, section) = readme.split_once("\n## Five minutes\n").expect("README begins with an example");
+    let (_, section) = readme.split_once("\n## Quick start\n").expect("README begins with an example");
     let (section, _) = section.split_once("\nEverything is in the process's memory").expect("which ends");
     let blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
     blocks.map(|(commands, _)| commands.to_owned()).collect()
