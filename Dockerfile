@@ -25,7 +25,7 @@ RUN find src templates -type f -exec touch {} + \
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="Vestibule" \
-      org.opencontainers.image.description="The front door of an LLM proxy: sign-in and forward-auth checks, shared by all pods" \
+      org.opencontainers.image.description="Forward-auth and single sign-on (SSO) service for LLM proxies" \
       org.opencontainers.image.source="https://github.com/vestibule-proxy/vestibule" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.2.0"

@@ -598,10 +598,10 @@ class Notes(unittest.TestCase):
 
     def test_they_warn_of_a_check_that_is_open_and_of_what_it_gives(self):
         given = over(SECRETS, upstream_credential(static=[static()]))
-        self.assertIn("Whoever reaches the check", self.notes())
+        self.assertIn("A pod that reaches the check", self.notes())
         self.assertNotIn("upstream's own credential", self.notes())
         self.assertIn("That is the upstream's own credential here", self.notes(given, OPEN))
-        self.assertNotIn("Whoever reaches the check", self.notes(given, GATEWAY))
+        self.assertNotIn("A pod that reaches the check", self.notes(given, GATEWAY))
 
     def test_they_warn_of_the_memory_store_and_of_what_is_not_configured(self):
         self.assertIn("the store is the pod's memory", self.notes())
