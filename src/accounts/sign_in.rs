@@ -182,7 +182,7 @@ impl SignInError {
 
     fn outcome(&self) -> LoginOutcome {
         match self {
-            Self::Wrong { .. } => LoginOutcome::Denied,
+            Self::Wrong { .. } => LoginOutcome::WrongPassword,
             Self::Refused(Refused::NoRole) => LoginOutcome::NoRole,
             Self::Refused(Refused::MissingSource(_)) => LoginOutcome::MissingSource,
             Self::Refused(Refused::Store(_)) | Self::Store(_) => LoginOutcome::StoreFailed,

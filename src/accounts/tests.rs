@@ -361,6 +361,15 @@ async fn a_wrong_password_and_nobody_at_all_are_told_alike() {
 }
 
 #[tokio::test]
+async fn a_wrong_password_has_its_own_outcome_in_the_metrics() {
+    let site = Site::new();
+    site.account(ADA, "team").await;
+    assert!(site.sign_in(ADA, ANOTHER).await.is_err());
+    let metrics = String::from_utf8(site.accounts.metrics.render()).unwrap();
+    assert!(metrics.contains(r#"vestibule_logins_total{outcome="wrong_password",provider="local"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
 async fn guessing_is_slowed_and_locks_out_nobody_who_has_been_there() {
     let site = Site::new();
     site.account(ADA, "team").await;

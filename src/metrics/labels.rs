@@ -1,4 +1,4 @@
-//! The values that labels have.
+//! Label values.
 
 macro_rules! label {
     ($(#[$doc:meta])* $name:ident { $($variant:ident => $value:literal),+ $(,)? }) => {
@@ -17,11 +17,11 @@ macro_rules! label {
 }
 
 label!(
-    /// The dialect that a check came in.
+    /// The dialect of a check request.
     GatewayLabel { Nginx => "nginx" }
 );
 label!(
-    /// How a check was answered.
+    /// The answer to a check.
     CheckOutcome {
         Allowed => "allowed",
         Unauthenticated => "unauthenticated",
@@ -31,22 +31,23 @@ label!(
     }
 );
 label!(
-    /// By what a check was to be passed.
+    /// The kind of credential that a check presented.
     CredentialLabel { None => "none", Session => "session", Key => "key", Header => "header" }
 );
 label!(
-    /// What was looked up in the principal cache.
+    /// The kind of object looked up in the principal cache.
     LookUpLabel { Session => "session", Key => "key", Person => "person" }
 );
 label!(
-    /// What became of a key by somebody's will.
+    /// A change of an API key.
     KeyChange { Made => "made", Regenerated => "regenerated", Revoked => "revoked" }
 );
 label!(
-    /// How a login ended.
+    /// The outcome of a login.
     LoginOutcome {
         Success => "success",
         Denied => "denied_by_provider",
+        WrongPassword => "wrong_password",
         Refused => "refused",
         NoRole => "no_role",
         MissingSource => "missing_source",
@@ -55,11 +56,11 @@ label!(
     }
 );
 label!(
-    /// Whether an attempt succeeded.
+    /// Success or failure.
     Outcome { Ok => "ok", Error => "error" }
 );
 label!(
-    /// How a command to the store ended.
+    /// The outcome of a command to the store.
     StoreOutcome { Ok => "ok", Conflict => "conflict", Unavailable => "unavailable", Unknown => "unknown" }
 );
 label!(
@@ -74,7 +75,7 @@ label!(
     }
 );
 label!(
-    /// Where the answer to a look-up came from.
+    /// The source of the answer to a look-up.
     CacheResult {
         Hit => "hit",
         Miss => "miss",
@@ -89,24 +90,24 @@ label!(
     CacheMap { Credentials => "credentials", Users => "users", Unknown => "unknown" }
 );
 label!(
-    /// Why a shard of the cache was emptied.
+    /// The reason for emptying a shard of the cache.
     FlushReason { Gap => "gap", Behind => "behind", Replaced => "replaced", Lagged => "lagged", KeyRing => "key_ring" }
 );
 label!(
-    /// What became of a notice.
+    /// The outcome of an invalidation message.
     NoticeOutcome { Applied => "applied", Copy => "copy", Gap => "gap", Unreadable => "unreadable" }
 );
 
 label!(
-    /// What became of a token that was presented.
+    /// The outcome for a token that was presented.
     TokenResult { Remembered => "remembered", Verified => "verified", Refused => "refused", Unavailable => "unavailable" }
 );
 label!(
-    /// What the API server said of a token.
+    /// The API server's answer about a token.
     ReviewOutcome { Good => "good", Refused => "refused", Error => "error" }
 );
 label!(
-    /// What was sent to the upstream in the place of the client's credential.
+    /// The credential sent to the upstream in place of the client's.
     UpstreamCredentialLabel {
         None => "none",
         Pass => "pass",

@@ -1,4 +1,4 @@
-//! How metrics are made and registered.
+//! Creates and registers metrics.
 
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -13,7 +13,7 @@ pub(super) struct Entry {
     pub help: String,
 }
 
-/// Registers metrics and keeps what the reference says of them.
+/// Registers metrics and keeps their entries of the reference.
 #[derive(Default)]
 pub(super) struct Maker {
     pub registry: Registry,

@@ -49,7 +49,7 @@ async fn the_map_in_force_is_told_by_version_size_and_age_and_refused_edits_by_n
             async |outcome: &str| pod.metric("vestibule_role_map_edits_total", &[&format!("outcome=\"{outcome}\"")]).await;
         [version(pod).await, pod.metric("vestibule_role_map_rules", &[]).await, edits("ok").await, edits("error").await]
     };
-    let since = async || pod.metric("vestibule_role_map_in_force_since_seconds", &[]).await;
+    let since = async || pod.metric("vestibule_role_map_loaded_timestamp_seconds", &[]).await;
     assert_eq!(seen().await, [1.0, 3.0, 1.0, 0.0]);
     let first = since().await;
     let started = pod.metric("process_start_time_seconds", &[]).await;

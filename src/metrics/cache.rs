@@ -1,0 +1,62 @@
+//! Metrics of the principal cache.
+
+use std::time::Duration;
+
+use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
+
+use super::{CacheMap, CacheResult, FlushReason, LookUpLabel, Maker, Metrics, NoticeOutcome, each};
+
+pub(super) struct Cache {
+    lookups: Vec<Vec<IntCounter>>,
+    entries: IntGaugeVec,
+    proof_age: GaugeVec,
+    flushes: IntCounterVec,
+    notices: IntCounterVec,
+}
+
+impl Cache {
+    pub fn new(make: &mut Maker) -> Self {
+        let lookups = make.counters(
+            "cache_lookups_total",
+            "Look-ups in the principal cache: hit (no store command), miss (read from the store), unknown (remembered as \
+             unknown), forged (refused by its MAC or checksum), stale (served in an outage), overloaded (too many \
+             concurrent misses).",
+            &["credential", "result"],
+        );
+        Self {
+            lookups: each(LookUpLabel::ALL, |credential| {
+                each(CacheResult::ALL, |result| lookups.with_label_values(&[credential.as_str(), result.as_str()]))
+            }),
+            entries: make.gauges("cache_entries", "Entries in the principal cache.", &["map"]),
+            proof_age: make.ages(
+                "cache_proof_age_seconds",
+                "Age of the oldest successful consistency check between cache and store, over all shards.",
+                &[],
+            ),
+            flushes: make.counters("cache_flushes_total", "Cache shards that were emptied.", &["reason"]),
+            notices: make.counters("notices_total", "Invalidation messages received.", &["outcome"]),
+        }
+    }
+}
+
+impl Metrics {
+    pub fn cache_lookup(&self, credential: LookUpLabel, result: CacheResult) {
+        self.cache.lookups[credential as usize][result as usize].inc();
+    }
+
+    pub fn cache_entries(&self, map: CacheMap, entries: u64) {
+        self.cache.entries.with_label_values(&[map.as_str()]).set(i64::try_from(entries).unwrap_or(i64::MAX));
+    }
+
+    pub fn cache_proof_age(&self, age: Duration) {
+        self.cache.proof_age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
+    }
+
+    pub fn cache_flush(&self, reason: FlushReason) {
+        self.cache.flushes.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    pub fn notice(&self, outcome: NoticeOutcome) {
+        self.cache.notices.with_label_values(&[outcome.as_str()]).inc();
+    }
+}

@@ -1,0 +1,75 @@
+//! Metrics of logins, logouts and identity providers.
+
+use prometheus::{IntCounterVec, IntGaugeVec};
+
+use super::{LoginOutcome, Maker, Metrics, Outcome};
+use crate::principal::Source;
+
+pub(super) struct Logins {
+    total: IntCounterVec,
+    by_role: IntCounterVec,
+    absent_sources: IntCounterVec,
+    logouts: IntCounterVec,
+    provider_refreshes: IntCounterVec,
+    provider_ready: IntGaugeVec,
+}
+
+impl Logins {
+    pub fn new(make: &mut Maker) -> Self {
+        Self {
+            total: make.counters(
+                "logins_total",
+                "Logins, by outcome. The provider `local` counts passwords and accepted invitations.",
+                &["provider", "outcome"],
+            ),
+            by_role: make.counters(
+                "logins_by_role_total",
+                "Successful logins, by the role that was granted.",
+                &["provider", "role"],
+            ),
+            absent_sources: make.counters(
+                "login_absent_sources_total",
+                "Logins without claims from a source: an opaque or unusable access token, no userinfo endpoint.",
+                &["provider", "source"],
+            ),
+            logouts: make.counters("logouts_total", "Sessions that their users ended.", &["outcome"]),
+            provider_refreshes: make.counters(
+                "provider_refreshes_total",
+                "Fetches of a provider's discovery document and keys.",
+                &["provider", "outcome"],
+            ),
+            provider_ready: make.gauges("provider_ready", "1 if the provider's endpoints and keys are known.", &["provider"]),
+        }
+    }
+}
+
+impl Metrics {
+    /// `provider` is a configured id.
+    pub fn login(&self, provider: &str, outcome: LoginOutcome) {
+        self.logins.total.with_label_values(&[provider, outcome.as_str()]).inc();
+    }
+
+    /// `provider` is a configured id, `role` one of the role map's.
+    pub fn login_with_role(&self, provider: &str, role: &str) {
+        self.logins.by_role.with_label_values(&[provider, role]).inc();
+    }
+
+    /// `provider` is a configured id.
+    pub fn source_absent(&self, provider: &str, source: Source) {
+        self.logins.absent_sources.with_label_values(&[provider, source.as_str()]).inc();
+    }
+
+    pub fn logout(&self, outcome: Outcome) {
+        self.logins.logouts.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// `provider` is a configured id.
+    pub fn provider_refreshed(&self, provider: &str, outcome: Outcome) {
+        self.logins.provider_refreshes.with_label_values(&[provider, outcome.as_str()]).inc();
+    }
+
+    /// `provider` is a configured id.
+    pub fn provider_ready(&self, provider: &str, ready: Outcome) {
+        self.logins.provider_ready.with_label_values(&[provider]).set(i64::from(ready == Outcome::Ok));
+    }
+}

@@ -1,0 +1,59 @@
+//! Metrics of the role map in force and its edits.
+
+use prometheus::{IntCounterVec, IntGaugeVec};
+
+use super::{Maker, Metrics, Outcome};
+
+pub(super) struct RoleMap {
+    edits: IntCounterVec,
+    version: IntGaugeVec,
+    rules: IntGaugeVec,
+    loaded: IntGaugeVec,
+    watch_up: IntGaugeVec,
+}
+
+impl RoleMap {
+    pub fn new(make: &mut Maker) -> Self {
+        let edits = make.counters(
+            "role_map_edits_total",
+            "Role maps that were read: ok (in force), error (refused; the previous one stays in force).",
+            &["outcome"],
+        );
+        // An alert on the first refusal needs the 0 before it.
+        for outcome in [Outcome::Ok, Outcome::Error] {
+            edits.with_label_values(&[outcome.as_str()]);
+        }
+        Self {
+            edits,
+            version: make.gauges(
+                "role_map_version",
+                "Valid role maps since the process started, including the one in force.",
+                &[],
+            ),
+            rules: make.gauges("role_map_rules", "Rules of the role map in force.", &[]),
+            loaded: make.gauges("role_map_loaded_timestamp_seconds", "Unix time at which the role map in force was read.", &[]),
+            watch_up: make.gauges(
+                "role_map_watch_up",
+                "1 while the API server of the role map's ConfigMaps can be reached; absent if the role map is in no ConfigMap.",
+                &[],
+            ),
+        }
+    }
+}
+
+impl Metrics {
+    pub fn role_map_edited(&self, outcome: Outcome) {
+        self.role_map.edits.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    pub fn role_map_in_force(&self, version: u64, rules: usize, since: i64) {
+        let none: &[&str] = &[];
+        self.role_map.version.with_label_values(none).set(i64::try_from(version).unwrap_or(i64::MAX));
+        self.role_map.rules.with_label_values(none).set(i64::try_from(rules).unwrap_or(i64::MAX));
+        self.role_map.loaded.with_label_values(none).set(since);
+    }
+
+    pub fn role_map_watch_up(&self, up: Outcome) {
+        self.role_map.watch_up.with_label_values::<&str>(&[]).set(i64::from(up == Outcome::Ok));
+    }
+}
