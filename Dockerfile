@@ -14,14 +14,14 @@ RUN mkdir -p src benches/figures \
  && echo 'fn main() {}' | tee src/main.rs benches/role_map.rs benches/figures/main.rs \
  && touch src/lib.rs \
  && cargo fetch --locked \
- && cargo build --release --locked --offline --lib --bin vestibule
+ && cargo build --profile dist --locked --offline --lib --bin vestibule
 
 COPY src src
 COPY templates templates
 # Cargo goes by the time of the files, and those that were copied may be older than the layer.
 RUN find src templates -type f -exec touch {} + \
- && cargo build --release --locked --offline --bin vestibule \
- && ./target/release/vestibule --version
+ && cargo build --profile dist --locked --offline --bin vestibule \
+ && ./target/dist/vestibule --version
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 LABEL org.opencontainers.image.title="Vestibule" \
@@ -29,7 +29,7 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.source="https://github.com/vestibule-proxy/vestibule" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.2.0"
-COPY --from=build /build/target/release/vestibule /usr/bin/vestibule
+COPY --from=build /build/target/dist/vestibule /usr/bin/vestibule
 COPY LICENSE /usr/share/doc/vestibule/LICENSE
 # By number: Kubernetes can't tell by a name that it isn't root.
 USER 65532:65532

@@ -43,7 +43,7 @@ fuzz: ## give one target of tests/properties to libFuzzer: TARGET=return_to FUZZ
 	FUZZ_TARGET=$(TARGET) $(CARGO) fuzz run --sanitizer none --target-dir target/fuzz properties \
 	  target/fuzz/found/$(TARGET) tests/corpus/$(TARGET) -- -max_total_time=$(FUZZ_SECONDS)
 
-bench: peers ## measure what it costs, against baselines of the same run
+bench: peers ## measure the shipped profile's costs, against baselines of the same run
 	@PEERS_OF_BENCH=1 tests/peers/install.sh
 	$(CARGO) bench --locked --bench role_map --bench figures
 
@@ -76,7 +76,7 @@ test-kubernetes: peers ## install the chart in a real cluster and hold it under 
 	@python3 -B tests/kubernetes/run.py
 
 test-images: peers ## the images of test-kubernetes as archives in target/test-images, to push to your own registry
-	@deploy/image/build.sh
+	@IMAGE_PROFILE=release deploy/image/build.sh
 	@python3 -B tests/kubernetes/images.py
 
 audit: ## advisories, licences and sources of the dependencies

@@ -154,7 +154,7 @@ class Image(unittest.TestCase):
     def test_the_entry_point_is_the_binary_and_the_chart_gives_it_arguments_alone(self):
         entry = json.loads(re.search(r"(?m)^ENTRYPOINT (.+)$", self.DOCKERFILE)[1])
         self.assertEqual(entry, ["/usr/bin/vestibule"])
-        self.assertIn(f"/target/release/vestibule {entry[0]}\n", self.DOCKERFILE)
+        self.assertIn(f"/target/dist/vestibule {entry[0]}\n", self.DOCKERFILE)
         container = pick(objects_of(CI[0]), "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
         self.assertNotIn("command", container)
 
