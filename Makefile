@@ -1,7 +1,7 @@
 # Every command of the project. `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help peers llm cluster fmt lint test soak fuzz bench demo docs image chart test-versions test-readme test-chart test-kubernetes test-images audit
+.PHONY: help peers llm cluster fmt lint check test soak fuzz bench demo docs image chart test-versions test-readme test-chart test-kubernetes test-images audit
 CARGO ?= cargo
 TARGET ?= return_to
 FUZZ_SECONDS ?= 60
@@ -26,12 +26,11 @@ lint: ## formatting and clippy, warnings denied; fuzz/ is compiled by tests/prop
 	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-test: peers llm cluster lint ## everything that must hold before a change lands
-	$(CARGO) test --locked
-	@tests/versions/run.sh --if-possible
-	@$(MAKE) --no-print-directory test-readme
-	@$(MAKE) --no-print-directory test-chart
-	@python3 -B tests/kubernetes/run.py --if-possible
+check: lint ## for the inner loop: format, clippy, unit and property tests; needs no peer
+	$(CARGO) test --locked --lib --bins --test properties
+
+test: ## everything that must hold before a change lands; PARTS="unit chart" runs these and what they need
+	@python3 -B tests/run.py $(PARTS)
 
 soak: peers ## faults under load at full size, some 30 minutes; `make test` runs a tenth
 	@tests/versions/build.sh
@@ -63,7 +62,7 @@ chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
 test-versions: peers ## run the first tagged version beside the present one on one store
 	@tests/versions/run.sh
 
-test-readme: peers ## run README's first example as it stands, with what is shipped
+test-readme: peers ## run README's first example as it stands
 	$(CARGO) build --locked --release
 	$(CARGO) test --locked --test integration -- --ignored --exact browser::readme::the_readmes_first_example_runs_as_it_stands
 

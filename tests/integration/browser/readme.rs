@@ -23,7 +23,7 @@ fn first_example() -> Vec<String> {
 
 /// On the default ports, as a newcomer's would be.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "builds what is shipped, which takes minutes: `make test-readme`"]
+#[ignore = "builds the release, which takes minutes: `make test-readme`"]
 async fn the_readmes_first_example_runs_as_it_stands() {
     let commands = first_example();
     let [serve, key, ask] = &commands[..] else { panic!("three steps: {commands:?}") };
