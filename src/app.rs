@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     config::{Config, Shutdown},
     http::{
-        self, BodyDeadline, Public,
+        self, Services,
         admin::{AdminService, Readiness},
         check::CheckService,
         connections::Connections,
@@ -39,7 +39,7 @@ const LAST_BYTES: Duration = Duration::from_secs(1);
 const REQUEST_HEAD: Duration = Duration::from_secs(5);
 
 /// The same for a request's body: forms are small.
-const REQUEST_BODY: BodyDeadline = BodyDeadline(Duration::from_secs(30));
+const REQUEST_BODY: Duration = Duration::from_secs(30);
 
 /// That the process is to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,9 +84,9 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
     let mut tasks = Tasks(parts.start_tasks(&readiness));
     let (drain, connections) = (Drain::default(), Connections::default());
     let listen = Listen { config: &config, connections: &connections };
-    let public = listen.public(pages(&parts, &drain))?;
-    let check = listen.check(&parts, &clock, &drain)?;
-    let admin = listen.admin(&parts, &readiness)?;
+    let public = listen.public(&parts.services, &drain)?;
+    let check = listen.check(&parts.services, &clock, &drain)?;
+    let admin = listen.admin(&parts.services, &readiness)?;
     tasks.0.push(tokio::spawn(connections.end_the_stuck()));
     let bound = Bound {
         public: public.1,
@@ -159,26 +159,6 @@ async fn close(listeners: &[ServerHandle], drain: &Drain) {
     }
 }
 
-fn pages(parts: &Parts, drain: &Drain) -> Public {
-    Public {
-        site: Data::from(Arc::clone(&parts.site)),
-        login: Data::from(Arc::clone(&parts.login)),
-        checker: Data::from(Arc::clone(&parts.checker)),
-        users: Data::from(Arc::clone(&parts.users)),
-        keys: Data::from(Arc::clone(&parts.keys)),
-        apps: Data::from(Arc::clone(&parts.apps)),
-        people: Data::from(Arc::clone(&parts.people)),
-        local: Data::from(Arc::clone(&parts.local)),
-        role_maps: Data::from(Arc::clone(&parts.role_maps)),
-        upstream: Data::from(Arc::clone(&parts.upstream)),
-        principals: Data::from(Arc::clone(&parts.principals)),
-        rate_limits: Data::from(Arc::clone(&parts.rate_limits)),
-        metrics: Data::from(Arc::clone(&parts.metrics)),
-        drain: drain.clone(),
-        body_deadline: REQUEST_BODY,
-    }
-}
-
 /// What the three listeners have in common.
 struct Listen<'a> {
     config: &'a Config,
@@ -186,23 +166,23 @@ struct Listen<'a> {
 }
 
 impl Listen<'_> {
-    fn public(&self, public: Public) -> anyhow::Result<(Server, SocketAddr)> {
-        let routes = http::public(public);
+    fn public(&self, services: &Services, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
+        let routes = http::public(services.clone(), drain.clone(), REQUEST_BODY);
         self.serve(self.config.listen.public, self.config.workers, move |app| routes.clone()(app))
     }
 
-    fn check(&self, parts: &Parts, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
-        let (checker, metrics) = (Arc::clone(&parts.checker), Arc::clone(&parts.metrics));
-        let service = CheckService::new(checker, &parts.site.cookies, metrics, Arc::clone(clock), drain.clone());
+    fn check(&self, services: &Services, clock: &Arc<dyn Clock>, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
+        let (checker, metrics) = (Arc::clone(&services.checker), Arc::clone(&services.metrics));
+        let service = CheckService::new(checker, &services.site.cookies, metrics, Arc::clone(clock), drain.clone());
         let routes = http::check::check(Data::new(service));
         self.serve(self.config.listen.check, self.config.workers, move |app| routes.clone()(app))
     }
 
-    fn admin(&self, parts: &Parts, readiness: &Readiness) -> anyhow::Result<(Server, SocketAddr)> {
+    fn admin(&self, services: &Services, readiness: &Readiness) -> anyhow::Result<(Server, SocketAddr)> {
         let service = AdminService {
             readiness: readiness.clone(),
-            metrics: Arc::clone(&parts.metrics),
-            principals: Arc::clone(&parts.principals),
+            metrics: Arc::clone(&services.metrics),
+            principals: Arc::clone(&services.principals),
         };
         let routes = http::admin::admin(Data::new(service));
         self.serve(self.config.listen.admin, 1, move |app| routes.clone()(app))

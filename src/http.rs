@@ -21,136 +21,79 @@ mod passwords;
 mod rate;
 mod request;
 mod request_id;
+mod services;
 mod session;
 mod signing_in;
+mod site;
 mod told_path;
 mod visit;
 
 pub use apps::Apps;
 pub use cookies::CookieNames;
 pub use links::RETURN_PARAMETER;
-pub use request::{BodyDeadline, ProxyTrust};
+pub use request::ProxyTrust;
+pub use services::Services;
+pub use site::Site;
 
-use std::{io::ErrorKind, sync::Arc};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse, Route,
+    body::BoxBody,
     error::{PayloadError, UrlencodedError},
     guard,
     http::{Method, StatusCode, header},
-    middleware::from_fn,
-    web::{self, Data, FormConfig, ServiceConfig},
+    middleware::{Next, from_fn},
+    web::{self, FormConfig, QueryConfig, ServiceConfig},
 };
 
 use api::address::Address;
 use drain::Drain;
+use request::Observer;
 
-use crate::{
-    accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, origin::PublicUrl, pages, people::People,
-    principal::Role, principals::Principals, rate_limits::RateLimits, roles::RoleMaps, secret::Handle, session::Limits,
-    upstream::Upstream, users::Users,
-};
+use crate::{origin::PublicUrl, pages};
 
 /// Forms are small; nothing else has a body.
 const LARGEST_FORM: usize = 16 << 10;
 
-/// Local accounts, where there are any.
-pub type Local = Data<Option<Accounts>>;
-
-/// What the pages need, one service each.
-#[derive(Clone)]
-pub struct Public {
-    pub site: Data<Site>,
-    pub login: Data<Login>,
-    pub checker: Data<Checker>,
-    pub users: Data<Users>,
-    pub keys: Data<Keys>,
-    pub apps: Data<Apps>,
-    pub people: Data<People>,
-    pub local: Local,
-    pub role_maps: Data<RoleMaps>,
-    pub upstream: Data<Upstream>,
-    pub principals: Data<Principals>,
-    pub rate_limits: Data<RateLimits>,
-    pub metrics: Data<Metrics>,
-    pub drain: Drain,
-    pub body_deadline: BodyDeadline,
-}
-
-/// What is the same for every page.
-pub struct Site {
-    pub public_url: PublicUrl,
-    pub cookies: CookieNames,
-    pub limits: Limits,
-    pub proxies: ProxyTrust,
-    pub ring: Arc<crate::secret::KeyRing>,
-    /// Whether people sign in with a password that they have here.
-    pub local_accounts: bool,
-    /// Who manages people.
-    pub admin_roles: Vec<Role>,
-    /// Whom people ask for access.
-    pub contact: String,
-    /// What is on, for the operator who has configured nothing yet: one plain sentence each.
-    pub facts: Vec<String>,
-    /// Whose pages these are.
-    pub brand: Arc<pages::Brand>,
-}
-
-impl Site {
-    /// Gives the browser the cookies of who has signed in with a password.
-    fn admit(&self, response: &mut HttpResponse, session: &Handle, device: &str) {
-        let session = self.cookies.session_cookie(session.expose(), self.limits.absolute);
-        for cookie in [session, self.cookies.device_cookie(device)] {
-            // Adding fails only for values that can't stand in a header; ours are base64url.
-            let _ = response.add_cookie(&cookie);
-        }
-    }
-}
-
-/// Routes of the public listener.
-pub fn public(public: Public) -> impl FnOnce(&mut ServiceConfig) + Clone {
+/// Routes of the public listener. `body_deadline` is how long a client may take to send a request's body.
+pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
-        app.app_data(public.site).app_data(public.login).app_data(public.checker);
-        app.app_data(public.users)
-            .app_data(public.keys)
-            .app_data(public.apps)
-            .app_data(public.people)
-            .app_data(public.local)
-            .app_data(public.role_maps)
-            .app_data(public.upstream)
-            .app_data(public.principals)
-            .app_data(public.rate_limits)
-            .app_data(public.metrics);
-        app.app_data(Data::new(public.drain)).app_data(public.body_deadline).app_data(forms());
-        app.app_data(web::QueryConfig::default().error_handler(|_, request| error::unreadable(request)));
+        let observer = Observer::new(&services, drain, body_deadline);
         let pages = web::scope("")
-            .wrap(from_fn(request::observe))
-            .configure(signing_in::routes)
+            .wrap(from_fn(move |request, next: Next<BoxBody>| observer.clone().observe(request, next)))
+            .configure(|app| signing_in::routes(app, &services))
             .configure(own::routes)
             .configure(administration::routes)
             .service(Address::new("/sso/session").with_query().get(session::show).into_resource())
             .service(
                 // A head alone would make a key that nobody sees.
                 web::resource(crate::apps::PATH)
-                    .wrap(from_fn(rate::unknown_credentials))
-                    .wrap(from_fn(apps::seal))
+                    .wrap(from_fn(rate::limit_unknown_credentials(&services)))
+                    .wrap(from_fn(apps::seal(&services)))
                     .route(web::get().to(apps::ask))
                     .route(web::post().to(apps::answer))
                     .route(web::method(Method::OPTIONS).to(apps::preflight)),
             )
             .service(Address::new(jwks::PATH).with_query().get(jwks::show).into_resource())
             .route("/vestibule/assets/{name}", get().to(asset))
-            .service(api::routes())
+            .service(api::routes(&services))
             .default_service(web::to(error::not_found));
-        app.service(pages);
+        app.app_data(forms(&services.site)).app_data(queries(&services.site)).app_data(services).service(pages);
     }
 }
 
-fn forms() -> FormConfig {
-    FormConfig::default().limit(LARGEST_FORM).error_handler(|cause, request| match cause {
-        UrlencodedError::Payload(PayloadError::Io(cause)) if cause.kind() == ErrorKind::TimedOut => error::slow(request),
-        _ => error::unreadable(request),
+fn forms(site: &Arc<Site>) -> FormConfig {
+    let site = Arc::clone(site);
+    FormConfig::default().limit(LARGEST_FORM).error_handler(move |cause, request| match cause {
+        UrlencodedError::Payload(PayloadError::Io(cause)) if cause.kind() == ErrorKind::TimedOut => error::slow(request, &site),
+        _ => error::unreadable(request, &site),
     })
+}
+
+fn queries(site: &Arc<Site>) -> QueryConfig {
+    let site = Arc::clone(site);
+    QueryConfig::default().error_handler(move |_, request| error::unreadable(request, &site))
 }
 
 /// Whoever may GET may ask for the head alone.
@@ -158,8 +101,8 @@ fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
-async fn asset(name: web::Path<String>, site: Data<Site>) -> HttpResponse {
-    let Some(asset) = pages::asset(&site.brand, &name) else {
+async fn asset(name: web::Path<String>, services: Services) -> HttpResponse {
+    let Some(asset) = pages::asset(&services.site.brand, &name) else {
         return HttpResponse::NotFound().insert_header((header::CACHE_CONTROL, "no-store")).finish();
     };
     let mut response = HttpResponse::Ok();

@@ -12,13 +12,12 @@ use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
 use crate::{
-    accounts::Accounts,
     apps::RedirectPolicy,
     check::Checker,
     clock::Clock,
     config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Site, admin::Readiness},
+    http::{Apps, CookieNames, ProxyTrust, Services, Site, admin::Readiness},
     keys::Keys,
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
@@ -35,7 +34,6 @@ use crate::{
     sign_ins::SignIns,
     store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
     tokens::{Issuer, Tokens},
-    upstream::Upstream,
     users::Users,
 };
 
@@ -56,20 +54,8 @@ const PROVIDER_PATIENCE: Duration = Duration::from_secs(3);
 type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
 
 pub(super) struct Parts {
-    pub site: Arc<Site>,
-    pub login: Arc<Login>,
-    pub checker: Arc<Checker>,
-    pub users: Arc<Users>,
-    pub keys: Arc<Keys>,
-    pub apps: Arc<Apps>,
-    pub people: Arc<People>,
-    pub local: Arc<Option<Accounts>>,
+    pub services: Services,
     first_way: FirstWay,
-    pub role_maps: Arc<RoleMaps>,
-    pub upstream: Arc<Upstream>,
-    pub principals: Arc<Principals>,
-    pub rate_limits: Arc<RateLimits>,
-    pub metrics: Arc<Metrics>,
     providers: Arc<Providers>,
     tokens: Arc<Tokens>,
     store: Arc<dyn Store>,
@@ -124,35 +110,28 @@ impl Parts {
         let login = Login::new(Arc::clone(&providers), flows, sign_ins, Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
         let login = Arc::new(login);
-        let _watches = watches;
-        let apps = Arc::new(apps(config));
-        Ok(Self {
+        let services = Services {
             site,
             login,
             checker,
             users,
             keys,
-            apps,
+            apps: Arc::new(apps(config)),
             people,
-            local: Arc::new(local),
-            first_way: FirstWay::of(config),
-            role_maps: Arc::clone(&role_maps),
+            local_accounts: local.map(Arc::new),
+            role_maps,
             upstream,
             principals,
             rate_limits: Arc::new(RateLimits::new(config.rate_limits, Arc::clone(clock))),
             metrics,
-            providers,
-            tokens,
-            store,
-            redis,
-            role_map_watch,
-            _watches,
-        })
+        };
+        let first_way = FirstWay::of(config);
+        Ok(Self { services, first_way, providers, tokens, store, redis, role_map_watch, _watches: watches })
     }
 
     /// Where nothing is configured, whoever has started the process gets in by what it prints.
     pub(super) async fn print_first_link(&self, config: &Config) -> anyhow::Result<()> {
-        match (self.local.as_ref(), &self.first_way) {
+        match (&self.services.local_accounts, &self.first_way) {
             (Some(accounts), FirstWay::Printed(role)) => {
                 accounts::print_first_link(accounts, role.clone(), config).await.context("the first administrator's link")
             }
@@ -167,7 +146,7 @@ impl Parts {
     pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
         let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
         let first = match &self.first_way {
-            FirstWay::Invited(role) => Some((Arc::clone(&self.users), role.clone())),
+            FirstWay::Invited(role) => Some((Arc::clone(&self.services.users), role.clone())),
             _ => None,
         };
         let ready = tokio::spawn(async move {

@@ -26,11 +26,11 @@ use actix_web::{
     web::{self, Bytes, Data},
 };
 
-use super::{Site, credential, csrf, error, links::API, rate};
+use super::{Services, Site, credential, csrf, error, links::API, rate};
 use crate::{
     access::Places,
-    check::{By, Checker, Credential, Recognised},
-    keys::Keys,
+    accounts::Accounts,
+    check::{By, Credential, Recognised},
     principal::Judged,
     sign_ins::Administrator,
 };
@@ -75,20 +75,15 @@ fn addresses() -> Vec<Address> {
     ]
 }
 
-pub(super) fn routes() -> impl HttpServiceFactory {
+pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
     let scope = web::scope(API).app_data(Data::new(openapi::Served::default()));
     let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
-    scope.default_service(web::to(async || Refused::NotFound.respond())).wrap(from_fn(rate::unknown_credentials))
+    scope.default_service(web::to(async || Refused::NotFound.respond())).wrap(from_fn(rate::limit_unknown_credentials(services)))
 }
 
 /// Who calls, if they may do such a thing in such a way.
-async fn caller(
-    request: &HttpRequest,
-    site: &Site,
-    checker: &Checker,
-    keys: &Keys,
-    intent: Intent,
-) -> Result<Recognised, Refused> {
+async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> Result<Recognised, Refused> {
+    let Services { site, checker, keys, .. } = services;
     let values = |place| credential::values(request.headers(), place);
     let credential = Credential::find(Places::ALL, site.cookies.session, values);
     let recognised = checker.recognise(credential).await.map_err(Refused::Unrecognised)?;
@@ -104,13 +99,17 @@ async fn caller(
 }
 
 /// The caller as an administrator, in person or by a key that is for that.
-fn administrator<'a>(site: &Site, caller: &'a Recognised) -> Result<Administrator<'a>, Refused> {
+fn administrator<'a>(services: &Services, caller: &'a Recognised) -> Result<Administrator<'a>, Refused> {
     let Judged { grant, identity, .. } = &*caller.judged;
-    let role = grant.role.as_ref().filter(|role| site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
+    let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
     match manager(caller).may_manage_people() {
         true => Ok(Administrator { user: &identity.user, role }),
         false => Err(Refused::NotManagingPeople),
     }
+}
+
+pub(super) fn local_accounts(services: &Services) -> Result<&Accounts, Refused> {
+    services.local_accounts.as_deref().ok_or(Refused::NoLocalAccounts)
 }
 
 /// Every browser says where a request comes from that changes something; one that says nothing is none of

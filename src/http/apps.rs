@@ -1,23 +1,24 @@
 //! `/sso/key/generate`: an application obtains a key through the browser, or by a credential that it has.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    body::MessageBody,
+    body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{
         Method, StatusCode,
         header::{self, HeaderMap, HeaderValue},
     },
     middleware::Next,
-    web::{Data, Form},
+    web::Form,
 };
+use futures::future::{FutureExt, LocalBoxFuture};
 use serde_json::json;
 use url::form_urlencoded;
 
 use super::{
-    FormTargets, Scripts, Site,
+    FormTargets, Scripts, Services,
     api::manager,
     cors, credential, csrf, error,
     links::login_href,
@@ -29,12 +30,10 @@ use super::{
 use crate::{
     access::Places,
     apps::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
-    check::{By, Checker, Credential, Recognised, Unauthenticated, Unrecognised},
-    keys::{Keys, KeysError, Lasting, Made, Wish},
+    check::{By, Credential, Recognised, Unauthenticated, Unrecognised},
+    keys::{KeysError, Lasting, Made, Wish},
     login::{LoginFailed, Why},
-    principals::Principals,
     return_to::ReturnTo,
-    users::Users,
 };
 
 /// What every form of this page is for.
@@ -47,12 +46,11 @@ pub struct Apps {
     pub life: Duration,
 }
 
-type Services = (Data<Apps>, Data<Keys>, Data<Principals>, Data<Users>);
 type Fields = Vec<(String, String)>;
 
-pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Checker>, services: Services) -> HttpResponse {
-    let desk = Desk { request: &request, site: &site, checker: &checker, services: &services };
-    match Asked::parse(request.query_string(), &services.0.redirects) {
+pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
+    let desk = Desk { request: &request, services: &services };
+    match Asked::parse(request.query_string(), &services.apps.redirects) {
         Err(wrong) => refused(wrong),
         Ok(Asked::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
         Ok(Asked::Key(wanted)) => desk.asked(&wanted).await,
@@ -60,24 +58,18 @@ pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Ch
 }
 
 /// The person has answered the page that [`ask`] showed.
-pub(super) async fn answer(
-    request: HttpRequest,
-    form: Form<Fields>,
-    site: Data<Site>,
-    checker: Data<Checker>,
-    services: Services,
-) -> HttpResponse {
-    let desk = Desk { request: &request, site: &site, checker: &checker, services: &services };
+pub(super) async fn answer(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
+    let desk = Desk { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
-    match Asked::parse(&query, &services.0.redirects) {
+    match Asked::parse(&query, &services.apps.redirects) {
         Err(wrong) => refused(wrong),
         Ok(Asked::Page) => refused(RequestError::ResponseType),
         Ok(Asked::Key(wanted)) => desk.answered(&wanted, &form).await,
     }
 }
 
-pub(super) async fn preflight(request: HttpRequest, apps: Data<Apps>) -> HttpResponse {
-    cors::preflight(&apps.origins, &request)
+pub(super) async fn preflight(request: HttpRequest, services: Services) -> HttpResponse {
+    cors::preflight(&services.apps.origins, &request)
 }
 
 /// A login that an application began and that can't begin or failed, told to the application; `None` where it is the
@@ -130,8 +122,6 @@ fn code_of(error: &str) -> &'static str {
 /// One request, and what it takes to answer it.
 struct Desk<'a> {
     request: &'a HttpRequest,
-    site: &'a Site,
-    checker: &'a Checker,
     services: &'a Services,
 }
 
@@ -140,7 +130,7 @@ impl Desk<'_> {
         match self.credential() {
             Ok(Credential::None) => sign_in(wanted),
             Ok(Credential::Session(cookie)) => self.in_person(wanted, cookie).await,
-            credential => match self.checker.recognise(credential).await {
+            credential => match self.services.checker.recognise(credential).await {
                 // A child is no wider than what makes it and goes with it, so nobody has to be asked.
                 Ok(recognised) => self.give(wanted, &recognised).await,
                 Err(Unrecognised::Unauthenticated(why)) => unauthorised(why),
@@ -163,8 +153,10 @@ impl Desk<'_> {
 
     async fn answered(&self, wanted: &KeyRequest, form: &Fields) -> HttpResponse {
         let field = |name: &str| form.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value);
-        let Some(cookie) = self.site.cookies.session_in(self.request) else { return self.sign_in_again(wanted) };
-        if !csrf::is_own_form(self.request, self.site) || !csrf::matches(&self.site.ring, FORM, &cookie, field("csrf")) {
+        let Some(cookie) = self.services.site.cookies.session_in(self.request) else { return self.sign_in_again(wanted) };
+        if !csrf::is_own_form(self.request, &self.services.site)
+            || !csrf::matches(&self.services.site.ring, FORM, &cookie, field("csrf"))
+        {
             tracing::warn!(reason = "not from our own page", "a key for an application refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
@@ -186,47 +178,47 @@ impl Desk<'_> {
 
     /// Whose session it is, if they have signed in lately.
     async fn person(&self, cookie: &str) -> Result<Recognised, NobodyThere> {
-        match self.checker.recognise(Ok(Credential::Session(cookie))).await {
+        match self.services.checker.recognise(Ok(Credential::Session(cookie))).await {
             Err(Unrecognised::Unauthenticated(_)) => Err(NobodyThere::SignInFirst),
             Err(Unrecognised::Unavailable(cause)) => Err(NobodyThere::Unavailable(cause.to_string())),
             Ok(recognised) => match &recognised.by {
-                By::Session(signed_in) if self.services.1.is_fresh(signed_in.session.created) => Ok(recognised),
+                By::Session(signed_in) if self.services.keys.is_fresh(signed_in.session.created) => Ok(recognised),
                 _ => Err(NobodyThere::SignInFirst),
             },
         }
     }
 
     fn sign_in_again(&self, wanted: &KeyRequest) -> HttpResponse {
-        error::sign_in_again(&login_href(&again(wanted), None)).respond(self.request)
+        error::sign_in_again(&login_href(&again(wanted), None)).respond(self.request, &self.services.site)
     }
 
     fn credential(&self) -> Result<Credential<'_>, crate::check::Ambiguous> {
         let headers = self.request.headers();
-        Credential::find(Places::ALL, self.site.cookies.session, |place| credential::values(headers, place))
+        Credential::find(Places::ALL, self.services.site.cookies.session, |place| credential::values(headers, place))
     }
 
     fn page(&self, wanted: &KeyRequest, recognised: &Recognised, cookie: &str, consent: Consent) -> HttpResponse {
         let By::Session(_) = &recognised.by else { return sign_in(wanted) };
         let body = pages::render(&AppKey {
-            frame: Frame::of(&self.site.brand),
+            frame: Frame::of(&self.services.site.brand),
             application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
             account: account(&recognised.judged),
-            life: self.services.0.life,
+            life: self.services.apps.life,
             consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
-            csrf: csrf::token(&self.site.ring, FORM, cookie),
+            csrf: csrf::token(&self.services.site.ring, FORM, cookie),
             action: PATH,
         });
         let scripts = match consent {
             Consent::Asked { .. } => Scripts::None,
-            Consent::GivenBefore => Scripts::Of(&self.site.public_url),
+            Consent::GivenBefore => Scripts::Of(&self.services.site.public_url),
         };
         let target = wanted.redirect.as_ref().map(|redirect| redirect.form_target());
         page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
     }
 
     async fn give(&self, wanted: &KeyRequest, recognised: &Recognised) -> HttpResponse {
-        let (apps, service, principals, _) = self.services;
+        let Services { apps, keys, principals, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
         let wish = Wish {
             lasting: Some(Lasting::of(apps.life)),
@@ -234,10 +226,10 @@ impl Desk<'_> {
             alias: Some(application),
             ..Wish::default()
         };
-        match service.make_for_application(&manager(recognised), &wish).await {
+        match keys.make_for_application(&manager(recognised), &wish).await {
             Ok((made, ended)) => {
                 ended.into_iter().for_each(|id| principals.forget_key(id));
-                given(wanted, &made, service.remaining(&made.key))
+                given(wanted, &made, keys.remaining(&made.key))
             }
             // It was good a moment ago, and has been revoked since.
             Err(KeysError::Ended) => unauthorised(Unauthenticated::UnknownCredential),
@@ -261,13 +253,13 @@ impl Desk<'_> {
         let asked = Consent::Asked { warning: warning(wanted) };
         let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
         let Some(redirect) = listed(wanted).filter(|_| by_click) else { return Ok(asked) };
-        let trusted = self.services.3.trusted(&recognised.judged.identity.user).await.map_err(|error| error.to_string())?;
+        let trusted = self.services.users.trusted(&recognised.judged.identity.user).await.map_err(|error| error.to_string())?;
         Ok(if trusted.iter().any(|known| known == redirect) { Consent::GivenBefore } else { asked })
     }
 
     async fn remember(&self, wanted: &KeyRequest, recognised: &Recognised) {
         let Some(redirect) = listed(wanted) else { return };
-        if let Err(error) = self.services.3.trust(&recognised.judged.identity.user, redirect).await {
+        if let Err(error) = self.services.users.trust(&recognised.judged.identity.user, redirect).await {
             tracing::warn!(%error, "an answer is not remembered");
         }
     }
@@ -348,14 +340,20 @@ fn unauthorised(why: Unauthenticated) -> HttpResponse {
 }
 
 /// Every answer of this address goes through it, also those that no handler of it makes.
-pub(super) async fn seal<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let apps = request.app_data::<Data<Apps>>().cloned();
-    let mut response = next.call(request).await?;
-    if let Some(apps) = apps {
-        let asked = response.request().clone();
-        mark(&apps.origins, &asked, response.headers_mut());
+pub(super) fn seal(
+    services: &Services,
+) -> impl Fn(ServiceRequest, Next<BoxBody>) -> LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>> + use<> {
+    let apps = Arc::clone(&services.apps);
+    move |request, next| {
+        let apps = Arc::clone(&apps);
+        async move {
+            let mut response = next.call(request).await?;
+            let asked = response.request().clone();
+            mark(&apps.origins, &asked, response.headers_mut());
+            Ok(response)
+        }
+        .boxed_local()
     }
-    Ok(response)
 }
 
 /// What every answer of this address carries (RFC 6749, section 5.1), errors and pages too.

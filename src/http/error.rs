@@ -13,12 +13,11 @@ use actix_web::{
         StatusCode,
         header::{self, HeaderValue},
     },
-    web::Data,
 };
 use serde_json::json;
 
 use super::{
-    Site,
+    Services, Site,
     links::login_href,
     page,
     pages::{
@@ -77,15 +76,14 @@ impl Failure {
         self
     }
 
-    pub(super) fn respond(self, request: &HttpRequest) -> HttpResponse {
-        let frame = request.app_data::<Data<Site>>().map(|site| Frame::of(&site.brand));
-        self.render(frame.unwrap_or_default(), &RequestId::of(request))
+    pub(super) fn respond(self, request: &HttpRequest, site: &Site) -> HttpResponse {
+        self.render(site, &RequestId::of(request))
     }
 
-    fn render(self, frame: Frame, id: &RequestId) -> HttpResponse {
+    fn render(self, site: &Site, id: &RequestId) -> HttpResponse {
         let words = |part: &str| text(&format!("{}-{part}", self.id), &self.values);
         let body = pages::render(&ErrorPage {
-            frame,
+            frame: Frame::of(&site.brand),
             status: self.status.as_u16(),
             title: words("title"),
             what_happened: words("happened"),
@@ -116,32 +114,33 @@ pub(super) fn json(status: StatusCode, code: &str, description: &str) -> HttpRes
     HttpResponse::build(status).json(json!({"error": code, "error_description": description}))
 }
 
-pub(super) async fn not_found(request: HttpRequest) -> HttpResponse {
-    Failure::new(StatusCode::NOT_FOUND, "error-not-found").action("action-account", "/vestibule/").respond(&request)
+pub(super) async fn not_found(request: HttpRequest, services: Services) -> HttpResponse {
+    let failure = Failure::new(StatusCode::NOT_FOUND, "error-not-found");
+    failure.action("action-account", "/vestibule/").respond(&request, &services.site)
 }
 
 /// A query or form that is broken, too large, or has a parameter twice.
-pub(super) fn unreadable(request: &HttpRequest) -> actix_web::Error {
+pub(super) fn unreadable(request: &HttpRequest, site: &Site) -> actix_web::Error {
     // The library's own words may quote what was sent.
     tracing::warn!(reason = "a malformed query or form", "request refused");
     let failure = Failure::new(StatusCode::BAD_REQUEST, "error-malformed");
-    let response = failure.action("action-account", "/vestibule/").respond(request);
+    let response = failure.action("action-account", "/vestibule/").respond(request, site);
     InternalError::from_response("a malformed query or form", response).into()
 }
 
 /// A body that did not come in time.
-pub(super) fn slow(request: &HttpRequest) -> actix_web::Error {
+pub(super) fn slow(request: &HttpRequest, site: &Site) -> actix_web::Error {
     tracing::warn!(reason = "the body did not arrive in time", "request refused");
     let failure = Failure::new(StatusCode::REQUEST_TIMEOUT, "error-slow");
-    let response = failure.action("action-account", "/vestibule/").respond(request);
+    let response = failure.action("action-account", "/vestibule/").respond(request, site);
     InternalError::from_response("a slow body", response).into()
 }
 
 /// A client address that has opened a page of this kind too often.
-pub(super) fn too_often(exceeded: Exceeded, request: &HttpRequest) -> HttpResponse {
+pub(super) fn too_often(exceeded: Exceeded, request: &HttpRequest, site: &Site) -> HttpResponse {
     let seconds = whole_seconds(exceeded.retry_after);
     let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "error-too-often").with("seconds", Value::Count(seconds));
-    let mut response = failure.respond(request);
+    let mut response = failure.respond(request, site);
     wait(&mut response, exceeded.retry_after);
     response
 }
@@ -155,8 +154,8 @@ fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
-pub(super) fn internal(frame: Frame, id: &RequestId) -> HttpResponse {
-    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "error-internal").render(frame, id)
+pub(super) fn internal(site: &Site, id: &RequestId) -> HttpResponse {
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "error-internal").render(site, id)
 }
 
 /// A page that is for administrators, and somebody who is none.

@@ -1,83 +1,79 @@
-//! What one client address may not do as often as it likes: 429 before, or for unknown credentials after, it is done.
+//! Rate limits per client address: requests above a limit are answered 429.
 
 use actix_web::{
     HttpRequest,
-    body::{EitherBody, MessageBody},
+    body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
     http::{StatusCode, header::HeaderMap},
     middleware::Next,
-    web::Data,
 };
+use futures::future::{FutureExt, LocalBoxFuture};
 
-use super::{Site, api::refused::Refused, credential, error};
+use super::{Services, api::refused::Refused, credential, error};
 use crate::{
     access::Places,
     check::Credential,
-    metrics::Metrics,
-    rate_limits::{Activity, Exceeded, RateLimits},
+    rate_limits::{Activity, Exceeded},
 };
 
-type Answered<B> = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>;
+type Answer = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
 
-/// A password that is sent there has quotas of its own, and is not refused for what others have begun.
-pub(super) async fn login_starts<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Answered<B> {
-    if !request.method().is_safe() {
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
-    }
-    before(Activity::LoginStart, request, next).await
+/// Middleware that counts requests for pages as `activity`. Form submissions are not counted: the password form has quotas of
+/// its own.
+pub(super) fn limit_page_views(
+    services: &Services,
+    activity: Activity,
+) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Answer + use<> {
+    let limit = limit(services, activity);
+    move |request, next| if request.method().is_safe() { limit(request, next) } else { next.call(request).boxed_local() }
 }
 
-pub(super) async fn callbacks<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Answered<B> {
-    before(Activity::Callback, request, next).await
-}
-
-/// Of invitations, by the page of the link.
-pub(super) async fn claims<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Answered<B> {
-    before(Activity::Claim, request, next).await
-}
-
-/// Of invitations, by programs.
-pub(super) fn claim_by_program(request: &HttpRequest) -> Result<(), Refused> {
-    spend(Activity::Claim, request).map_err(Refused::RateLimited)
-}
-
-async fn before<B: MessageBody>(activity: Activity, request: ServiceRequest, next: Next<B>) -> Answered<B> {
-    match spend(activity, request.request()) {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_left_body),
+/// Middleware that counts every request as `activity`, before it is handled.
+pub(super) fn limit(services: &Services, activity: Activity) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Answer + use<> {
+    let services = services.clone();
+    move |request, next| match spend(&services, activity, request.request()) {
+        Ok(()) => next.call(request).boxed_local(),
         Err(exceeded) => {
-            let response = error::too_often(exceeded, request.request());
-            Ok(request.into_response(response).map_into_right_body())
+            let response = error::too_often(exceeded, request.request(), &services.site);
+            std::future::ready(Ok(request.into_response(response))).boxed_local()
         }
     }
 }
 
-/// A credential is known to be none when it was looked at, so that no valid one is ever refused.
-pub(super) async fn unknown_credentials<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Answered<B> {
-    let is_by_header = presents_a_credential(request.headers());
-    let response = next.call(request).await?;
-    if is_by_header
-        && response.status() == StatusCode::UNAUTHORIZED
-        && let Err(exceeded) = spend(Activity::UnknownCredential, response.request())
-    {
-        return Ok(response.into_response(error::rate_limited(exceeded)).map_into_right_body());
-    }
-    Ok(response.map_into_left_body())
+/// Counts a program's attempt to accept an invitation.
+pub(super) fn limit_acceptance(services: &Services, request: &HttpRequest) -> Result<(), Refused> {
+    spend(services, Activity::Claim, request).map_err(Refused::RateLimited)
 }
 
-/// In a header: a cookie that is none of ours is told by its MAC and costs nothing.
+/// Middleware that counts unknown credentials, after they were looked up: a valid credential is never refused.
+pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Answer + use<> {
+    let services = services.clone();
+    move |request, next| {
+        let (services, is_in_header) = (services.clone(), presents_a_credential(request.headers()));
+        async move {
+            let response = next.call(request).await?;
+            if is_in_header
+                && response.status() == StatusCode::UNAUTHORIZED
+                && let Err(exceeded) = spend(&services, Activity::UnknownCredential, response.request())
+            {
+                return Ok(response.into_response(error::rate_limited(exceeded)));
+            }
+            Ok(response)
+        }
+        .boxed_local()
+    }
+}
+
+/// Only headers count: a forged session cookie is recognized by its MAC and costs nothing.
 fn presents_a_credential(headers: &HeaderMap) -> bool {
     let values = |place| credential::values(headers, place);
     matches!(Credential::find(Places::ALL, "", values), Ok(Credential::Header(_)) | Err(_))
 }
 
-fn spend(activity: Activity, request: &HttpRequest) -> Result<(), Exceeded> {
-    let services = (request.app_data::<Data<Site>>(), request.app_data::<Data<RateLimits>>());
-    let (Some(site), Some(limits)) = services else { return Ok(()) };
-    let Some(address) = site.proxies.told(request) else { return Ok(()) };
-    limits.spend(activity, address).inspect_err(|_| {
+fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), Exceeded> {
+    let Some(address) = services.site.proxies.told(request) else { return Ok(()) };
+    services.rate_limits.spend(activity, address).inspect_err(|_| {
         tracing::info!(activity = activity.as_str(), "rate limited");
-        if let Some(metrics) = request.app_data::<Data<Metrics>>() {
-            metrics.rate_limited(activity);
-        }
+        services.metrics.rate_limited(activity);
     })
 }

@@ -5,36 +5,32 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::Duration,
 };
 
 use actix_web::{
-    HttpMessage, HttpRequest,
-    body::MessageBody,
+    HttpMessage, HttpRequest, HttpResponse,
+    body::BoxBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::{InternalError, PayloadError},
     http::header::{self, HeaderMap, HeaderName, HeaderValue},
     middleware::Next,
-    web::Data,
 };
 use futures::{FutureExt, StreamExt, stream};
 use ipnet::IpNet;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use super::{
-    Site,
+    Services, Site,
     api::refused::Refused,
     connections::Asked,
     drain::Drain,
     error, links,
-    pages::Frame,
     request_id::{REQUEST_ID, RequestId},
     told_path::told_path,
 };
-use crate::{
-    metrics::Metrics,
-    users::{Browser, Users},
-};
+use crate::{metrics::Metrics, users::Browser};
 
 const LONGEST_AGENT: usize = 256;
 
@@ -90,57 +86,66 @@ pub(super) fn user_agent(request: &HttpRequest) -> Option<String> {
 }
 
 /// The browser that somebody signs in with.
-pub(super) fn browser(request: &HttpRequest, site: &Site, users: &Users) -> Browser {
+pub(super) fn browser(request: &HttpRequest, services: &Services) -> Browser {
+    let Services { site, users, .. } = services;
     let replaces = site.cookies.session_in(request).and_then(|cookie| users.session_handle(&cookie));
     Browser { replaces, agent: user_agent(request) }
 }
 
-/// How long a client may take to send a request's body.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyDeadline(pub Duration);
+/// Middleware around every route of the public listener.
+#[derive(Clone)]
+pub(super) struct Observer {
+    site: Arc<Site>,
+    metrics: Arc<Metrics>,
+    drain: Drain,
+    body_deadline: Duration,
+}
 
-pub(super) async fn observe<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let id = RequestId::take_or_make(request.headers());
-    let client = request.app_data::<Data<Site>>().and_then(|site| {
-        let peer = request.peer_addr().map(|address| address.ip());
-        site.proxies.client(peer, request.headers())
-    });
-    // Of the highest level, so that a warning has its request id also where the log leaves out all else.
-    let span = tracing::error_span!("request", request_id = id.as_str(), method = %request.method(), path = &*told_path(request.path()), client = client.map(tracing::field::display));
-    request.extensions_mut().insert(id.clone());
-    if let Some(BodyDeadline(deadline)) = request.app_data().copied() {
+impl Observer {
+    pub fn new(services: &Services, drain: Drain, body_deadline: Duration) -> Self {
+        let Services { site, metrics, .. } = services;
+        Self { site: Arc::clone(site), metrics: Arc::clone(metrics), drain, body_deadline }
+    }
+
+    pub async fn observe(self, mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, actix_web::Error> {
+        let id = RequestId::take_or_make(request.headers());
+        let span = self.span(&request, &id);
+        request.extensions_mut().insert(id.clone());
         let body = request.take_payload();
-        request.set_payload(ending_at(deadline, body));
-    }
-    let metrics = request.app_data::<Data<Metrics>>().cloned();
-    let frame = request.app_data::<Data<Site>>().map(|site| Frame::of(&site.brand)).unwrap_or_default();
-    let by_a_program = links::is_of_the_api(request.path());
-    let under_way = request.app_data::<Data<Drain>>().map(|drain| drain.enter());
-    let _asked = Asked::on(request.request());
-    let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
-    let Ok(response) = outcome else {
-        // What it said is in the log already, without the id that the page shows.
-        span.in_scope(|| tracing::error!("a handler panicked"));
-        if let Some(metrics) = metrics {
-            metrics.panics.inc();
-        }
-        // The request itself went with the handler; an error needs none to become an answer.
-        let mut response = match by_a_program {
-            true => error::api(&Refused::Panicked),
-            false => error::internal(frame, &id),
+        request.set_payload(ending_at(self.body_deadline, body));
+        let is_api = links::is_of_the_api(request.path());
+        let under_way = self.drain.enter();
+        let _asked = Asked::on(request.request());
+        let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
+        let Ok(response) = outcome else {
+            let mut response = span.in_scope(|| self.panicked(is_api, &id));
+            secure(response.headers_mut(), &id);
+            return Err(InternalError::from_response("a handler panicked", response).into());
         };
+        let mut response = response?;
         secure(response.headers_mut(), &id);
-        return Err(InternalError::from_response("a handler panicked", response).into());
-    };
-    let mut response = response?;
-    secure(response.headers_mut(), &id);
-    if let Some(under_way) = under_way {
         under_way.close_if_draining(response.response_mut());
+        Ok(response)
     }
-    Ok(response)
+
+    /// The span has the highest level, so that a warning has its request id even if the log leaves out everything else.
+    fn span(&self, request: &ServiceRequest, id: &RequestId) -> Span {
+        let peer = request.peer_addr().map(|address| address.ip());
+        let client = self.site.proxies.client(peer, request.headers());
+        let (path, client) = (&*told_path(request.path()), client.map(tracing::field::display));
+        tracing::error_span!("request", request_id = id.as_str(), method = %request.method(), path, client)
+    }
+
+    /// The panic's own message is in the log already, without the id that the page shows.
+    fn panicked(&self, is_api: bool, id: &RequestId) -> HttpResponse {
+        tracing::error!("a handler panicked");
+        self.metrics.panics.inc();
+        // The request itself went with the handler; these answers need none.
+        match is_api {
+            true => error::api(&Refused::Panicked),
+            false => error::internal(&self.site, id),
+        }
+    }
 }
 
 /// The same body, which fails when it is late. The handlers' own work is not cut short by it.
@@ -183,10 +188,14 @@ fn secure(headers: &mut HeaderMap, id: &RequestId) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, HttpResponse, middleware::from_fn, test as actix, web};
+    use actix_web::{App, middleware::from_fn, test as actix, web};
     use rstest::rstest;
 
     use super::*;
+
+    fn observer(body_deadline: Duration) -> Observer {
+        Observer { site: Arc::new(Site::for_tests()), metrics: Arc::new(Metrics::new()), drain: Drain::default(), body_deadline }
+    }
 
     #[rstest]
     #[case::nobody_is_trusted(&[], "10.0.0.1", "1.2.3.4", "10.0.0.1")]
@@ -212,11 +221,11 @@ mod tests {
 
     #[actix_web::test]
     async fn a_panic_is_a_500_with_a_page_or_json_and_is_counted() {
-        let metrics = Data::new(Metrics::new());
+        let observer = observer(Duration::from_secs(10));
+        let metrics = Arc::clone(&observer.metrics);
         let app = actix::init_service(
             App::new()
-                .app_data(metrics.clone())
-                .wrap(from_fn(observe))
+                .wrap(from_fn(move |request, next: Next<BoxBody>| observer.clone().observe(request, next)))
                 .default_service(web::to(|| async { panic!("a handler's panic") as HttpResponse })),
         )
         .await;
@@ -240,11 +249,12 @@ mod tests {
     #[actix_web::test]
     async fn a_body_that_never_comes_in_full_is_answered_408_and_its_connection_closed() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let server = actix_web::HttpServer::new(|| {
+        let observer = observer(Duration::from_millis(50));
+        let server = actix_web::HttpServer::new(move || {
+            let observer = observer.clone();
             App::new()
-                .app_data(BodyDeadline(Duration::from_millis(50)))
-                .app_data(super::super::forms())
-                .wrap(from_fn(observe))
+                .app_data(super::super::forms(&observer.site))
+                .wrap(from_fn(move |request, next: Next<BoxBody>| observer.clone().observe(request, next)))
                 .route("/", web::post().to(|_: web::Form<Vec<(String, String)>>| async { "" }))
         });
         let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();

@@ -1,24 +1,21 @@
 //! `/sso/session`: who am I, for programs.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json;
 
-use super::{Site, credential, error};
-use crate::{
-    access::Places,
-    check::{Checker, Credential},
-};
+use super::{Services, credential, error};
+use crate::{access::Places, check::Credential};
 
-pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<Checker>) -> HttpResponse {
+pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
     let values = |place| credential::values(request.headers(), place);
-    let cookie = match Credential::find(Places::ALL, site.cookies.session, values) {
+    let cookie = match Credential::find(Places::ALL, services.site.cookies.session, values) {
         Ok(Credential::Session(cookie)) => cookie,
         Ok(Credential::None) => return error::challenged("login_required", "Nobody is signed in.", error::CHALLENGE),
         _ => {
             return error::challenged("invalid_token", "This address is for a session's cookie alone.", error::CHALLENGE_INVALID);
         }
     };
-    match checker.who(cookie).await {
+    match services.checker.who(cookie).await {
         Ok(None) => error::challenged("login_required", "The session has ended.", error::CHALLENGE),
         Err(unanswered) => {
             tracing::error!(cause = %unanswered, "who is signed in can't be looked up");
@@ -31,7 +28,7 @@ pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<C
             "rule": judged.grant.rule,
             "teams": judged.grant.teams,
             "provider": signed_in.session.provider,
-            "expires": signed_in.session.created + site.limits.absolute,
+            "expires": signed_in.session.created + services.site.limits.absolute,
         })),
     }
 }

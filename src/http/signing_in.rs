@@ -1,4 +1,4 @@
-//! Everybody's ways in and out: at a provider, with a password, by an invitation.
+//! Signing in and out: at a provider, with a password, by an invitation.
 
 mod login;
 mod logout;
@@ -11,22 +11,32 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{api::address::Address, get, rate};
+use super::{Services, api::address::Address, get, rate};
+use crate::rate_limits::Activity;
 
-pub(super) fn routes(app: &mut ServiceConfig) {
+pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     app.service(
-        web::resource("/sso/login").wrap(from_fn(rate::login_starts)).route(get().to(login::begin)).post(password::sign_in),
+        web::resource("/sso/login")
+            .wrap(from_fn(rate::limit_page_views(services, Activity::LoginStart)))
+            .route(get().to(login::begin))
+            .post(password::sign_in),
     )
-    .service(callback("/sso/callback"))
-    .service(callback("/sso/callback/{provider}"))
+    .service(callback("/sso/callback", services))
+    .service(callback("/sso/callback/{provider}", services))
     .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
-    .service(web::resource("/onboarding").wrap(from_fn(rate::claims)).route(get().to(onboarding::show)).post(onboarding::act))
+    .service(
+        web::resource("/onboarding")
+            .wrap(from_fn(rate::limit(services, Activity::Claim)))
+            .route(get().to(onboarding::show))
+            .post(onboarding::act),
+    )
     .service(Address::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
     .service(Address::new("/onboarding/claim_token").post(onboarding::claim_token).into_resource());
 }
 
-/// A resource of two patterns would be a regular expression for each request. A head alone would use the login up and bring the
-/// browser nothing.
-fn callback(path: &'static str) -> impl HttpServiceFactory {
-    web::resource(path).wrap(from_fn(rate::callbacks)).route(web::get().to(login::callback))
+/// A resource of two patterns would be a regular expression for each request. A HEAD request would use up the login flow and
+/// give the browser nothing, so only GET is routed.
+fn callback(path: &'static str, services: &Services) -> impl HttpServiceFactory + use<> {
+    let limit = rate::limit(services, Activity::Callback);
+    web::resource(path).wrap(from_fn(limit)).route(web::get().to(login::callback))
 }

@@ -6,15 +6,14 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde::Deserialize;
 
 use super::{
-    FormTargets, Scripts, Site, csrf, error,
+    FormTargets, Scripts, Services, Site, csrf, error,
     links::login_href,
     page_with,
     pages::{self, Account, Frame, Nav, Place},
     redirect,
 };
 use crate::{
-    check::{By, Checker, Credential, Recognised, Unrecognised},
-    keys::Keys,
+    check::{By, Credential, Recognised, Unrecognised},
     principal::{Judged, Role},
     principals::SignedIn,
     return_to::ReturnTo,
@@ -29,7 +28,7 @@ pub(super) struct Posted(Vec<(String, String)>);
 
 /// Somebody who is signed in, at one of the pages.
 pub(super) struct Visit<'a> {
-    pub site: &'a Site,
+    pub services: &'a Services,
     pub request: &'a HttpRequest,
     pub place: Place,
     pub caller: Recognised,
@@ -62,15 +61,15 @@ impl Posted {
 
 impl<'a> Visit<'a> {
     /// Whoever visits; otherwise what to answer: nobody who is signed in is sent to sign in, and comes back here.
-    pub async fn begin(request: &'a HttpRequest, site: &'a Site, checker: &Checker, place: Place) -> Result<Self, HttpResponse> {
+    pub async fn begin(request: &'a HttpRequest, services: &'a Services, place: Place) -> Result<Self, HttpResponse> {
         let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
-        let cookie = site.cookies.session_in(request).ok_or_else(sign_in)?;
-        match checker.recognise(Ok(Credential::Session(&cookie))).await {
-            Ok(caller) => Ok(Self { site, request, place, caller, cookie }),
+        let cookie = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
+        match services.checker.recognise(Ok(Credential::Session(&cookie))).await {
+            Ok(caller) => Ok(Self { services, request, place, caller, cookie }),
             Err(Unrecognised::Unauthenticated(_)) => Err(sign_in()),
             Err(Unrecognised::Unavailable(cause)) => {
                 tracing::error!(%cause, "who is signed in can't be looked up");
-                Err(error::store_unavailable(place.href()).respond(request))
+                Err(error::store_unavailable(place.href()).respond(request, &services.site))
             }
         }
     }
@@ -78,22 +77,21 @@ impl<'a> Visit<'a> {
     /// The same for a page that is for administrators.
     pub async fn of_administrator(
         request: &'a HttpRequest,
-        site: &'a Site,
-        checker: &Checker,
+        services: &'a Services,
         place: Place,
     ) -> Result<AdministratorVisit<'a>, HttpResponse> {
-        let visit = Self::begin(request, site, checker, place).await?;
+        let visit = Self::begin(request, services, place).await?;
         match visit.administrator().map(|by| by.role.clone()) {
             Some(role) => Ok(AdministratorVisit { visit, role }),
-            None => Err(error::for_administrators().respond(request)),
+            None => Err(error::for_administrators().respond(request, &services.site)),
         }
     }
 
     /// What to answer to a form that is none of this page's own.
     pub fn refuse(&self, form: &Posted) -> Option<HttpResponse> {
         let token = form.one("csrf").unwrap_or_default();
-        let ours =
-            csrf::is_own_form(self.request, self.site) && csrf::matches(&self.site.ring, self.place.href(), &self.cookie, token);
+        let ours = csrf::is_own_form(self.request, self.site())
+            && csrf::matches(&self.site().ring, self.place.href(), &self.cookie, token);
         if ours {
             return None;
         }
@@ -102,17 +100,21 @@ impl<'a> Visit<'a> {
     }
 
     pub fn foreign_form(&self) -> HttpResponse {
-        error::foreign_form(self.place.label(), self.place.href()).respond(self.request)
+        error::foreign_form(self.place.label(), self.place.href()).respond(self.request, self.site())
     }
 
     /// What this page's forms carry.
     pub fn csrf(&self) -> String {
-        csrf::token(&self.site.ring, self.place.href(), &self.cookie)
+        csrf::token(&self.site().ring, self.place.href(), &self.cookie)
     }
 
     /// The id of the session that the visit is made by.
     pub fn session(&self) -> Digest {
         Digest::of(self.cookie.as_bytes())
+    }
+
+    pub fn site(&self) -> &Site {
+        &self.services.site
     }
 
     pub fn user(&self) -> &str {
@@ -127,18 +129,18 @@ impl<'a> Visit<'a> {
     }
 
     /// Whether the sign-in is fresh enough for what can't be taken back; otherwise where to sign in.
-    pub fn sign_in_first(&self, keys: &Keys) -> Option<String> {
-        (!keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.request, self.place))
+    pub fn sign_in_first(&self) -> Option<String> {
+        (!self.services.keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.request, self.place))
     }
 
     /// What to answer to a form that takes a fresh sign-in, and was opened while it was one still.
-    pub fn refuse_stale(&self, keys: &Keys) -> Option<HttpResponse> {
-        self.sign_in_first(keys).map(|href| error::sign_in_again(&href).respond(self.request))
+    pub fn refuse_stale(&self) -> Option<HttpResponse> {
+        self.sign_in_first().map(|href| error::sign_in_again(&href).respond(self.request, self.site()))
     }
 
     pub fn administrator(&self) -> Option<Administrator<'_>> {
         let judged = &self.caller.judged;
-        let role = judged.grant.role.as_ref().filter(|role| self.site.admin_roles.contains(role))?;
+        let role = judged.grant.role.as_ref().filter(|role| self.site().admin_roles.contains(role))?;
         Some(Administrator { user: &judged.identity.user, role })
     }
 
@@ -148,17 +150,17 @@ impl<'a> Visit<'a> {
 
     pub fn frame(&self) -> Frame {
         let (name, administrator) = (self.account().name, self.administrator().is_some());
-        Frame::of(&self.site.brand).with_nav(Nav {
+        Frame::of(&self.site().brand).with_nav(Nav {
             name,
             administrator,
-            invites: self.site.local_accounts,
+            invites: self.site().local_accounts,
             current: Some(self.place),
         })
     }
 
     /// The page as an answer; our own script may run on it.
     pub fn show(&self, status: StatusCode, page: &impl askama::Template) -> HttpResponse {
-        page_with(status, pages::render(page), &FormTargets::OwnOnly, &Scripts::Of(&self.site.public_url))
+        page_with(status, pages::render(page), &FormTargets::OwnOnly, &Scripts::Of(&self.site().public_url))
     }
 
     /// Back to the page, after a form that has done what it is for.
@@ -169,7 +171,7 @@ impl<'a> Visit<'a> {
     /// What could not be looked up or changed.
     pub fn unavailable(&self, cause: &impl std::fmt::Display) -> HttpResponse {
         tracing::error!(%cause, page = self.place.href(), "a page can't be shown, or not be followed");
-        error::store_unavailable(self.place.href()).respond(self.request)
+        error::store_unavailable(self.place.href()).respond(self.request, self.site())
     }
 }
 

@@ -5,28 +5,26 @@ use std::time::Duration;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Data, Form, Query},
+    web::{Form, Query},
 };
 use serde::Deserialize;
 
 use crate::{
     accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted, normal_email},
-    check::Checker,
     http::{
-        Local, Site,
+        Services,
         api::keys::{MOST_TEAMS, team},
         error,
         links::further_href,
         visit::{AdministratorVisit, Posted, Visit},
     },
-    keys::{self, Keys},
+    keys,
     pages::{
         Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
         Place,
     },
-    people::{People, PeopleError},
+    people::PeopleError,
     principal::Role,
-    roles::RoleMaps,
     sign_ins::Administrator,
 };
 
@@ -43,14 +41,9 @@ pub(super) struct Which {
     user_email: Option<String>,
 }
 
-type Services = (Data<Checker>, Local, Data<Keys>, Data<RoleMaps>, Data<People>);
-
 struct Desk<'a> {
     accounts: &'a Accounts,
-    keys: &'a Keys,
-    role_maps: &'a RoleMaps,
-    people: &'a People,
-    checker: &'a Checker,
+    services: &'a Services,
 }
 
 /// What stands above the list, and in the form.
@@ -72,29 +65,31 @@ enum NotMade {
     Failed(InviteError),
 }
 
-pub(super) async fn show(request: HttpRequest, which: Query<Which>, site: Data<Site>, services: Services) -> HttpResponse {
-    let (checker, local, ..) = &services;
-    let visit = match Visit::of_administrator(&request, &site, checker, PLACE).await {
+pub(super) async fn show(request: HttpRequest, which: Query<Which>, services: Services) -> HttpResponse {
+    let visit = match Visit::of_administrator(&request, &services, PLACE).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
-    let Some(accounts) = local.as_ref().as_ref() else { return error::no_local_accounts().respond(&request) };
+    let Some(accounts) = services.local_accounts.as_deref() else {
+        return error::no_local_accounts().respond(&request, &services.site);
+    };
     let after = which.after.as_deref().and_then(InvitationId::parse);
     let notes = Notes { after, email: which.user_email.as_deref(), ..Notes::default() };
-    Desk::new(accounts, &services).page(&visit, StatusCode::OK, notes).await
+    Desk { accounts, services: &services }.page(&visit, StatusCode::OK, notes).await
 }
 
-pub(super) async fn act(request: HttpRequest, form: Form<Posted>, site: Data<Site>, services: Services) -> HttpResponse {
-    let (checker, local, ..) = &services;
-    let visit = match Visit::of_administrator(&request, &site, checker, PLACE).await {
+pub(super) async fn act(request: HttpRequest, form: Form<Posted>, services: Services) -> HttpResponse {
+    let visit = match Visit::of_administrator(&request, &services, PLACE).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
-    let Some(accounts) = local.as_ref().as_ref() else { return error::no_local_accounts().respond(&request) };
+    let Some(accounts) = services.local_accounts.as_deref() else {
+        return error::no_local_accounts().respond(&request, &services.site);
+    };
     if let Some(response) = visit.refuse(&form) {
         return response;
     }
-    let desk = Desk::new(accounts, &services);
+    let desk = Desk { accounts, services: &services };
     match form.one("action") {
         Some("make") => desk.make(&visit, &form).await,
         Some("withdraw") => desk.withdraw(&visit, &form).await,
@@ -102,11 +97,7 @@ pub(super) async fn act(request: HttpRequest, form: Form<Posted>, site: Data<Sit
     }
 }
 
-impl<'a> Desk<'a> {
-    fn new(accounts: &'a Accounts, (checker, _, keys, role_maps, people): &'a Services) -> Self {
-        Self { accounts, keys, role_maps, people, checker }
-    }
-
+impl Desk<'_> {
     async fn page(&self, visit: &AdministratorVisit<'_>, status: StatusCode, notes: Notes<'_>) -> HttpResponse {
         let page = match self.accounts.invitations(notes.after, ON_A_PAGE).await {
             Ok(page) => page,
@@ -123,7 +114,7 @@ impl<'a> Desk<'a> {
             form: self.form(visit, &notes, again),
             made: notes.made,
             problem: notes.problem,
-            sign_in_href: visit.sign_in_first(self.keys),
+            sign_in_href: visit.sign_in_first(),
             invitations: futures::future::join_all(lines).await,
             next_href,
             csrf: visit.csrf(),
@@ -134,7 +125,7 @@ impl<'a> Desk<'a> {
     /// What the account has by its last invitation, of whom the page was opened to invite again.
     async fn granted(&self, email: Option<&str>) -> Result<Option<Granted>, PeopleError> {
         let Some(email) = email.and_then(normal_email) else { return Ok(None) };
-        match self.people.of_account(&email).await {
+        match self.services.people.of_account(&email).await {
             Ok(known) => Ok(known.user.local_account().map(Granted::of)),
             Err(PeopleError::NotFound) => Ok(None),
             Err(error) => Err(error),
@@ -146,10 +137,10 @@ impl<'a> Desk<'a> {
         let is_again = again.is_some();
         let Granted { role: role_before, teams } = again.unwrap_or_default();
         let one = |name: &str| notes.typed.and_then(|typed| typed.one(name));
-        let roles = self.checker.roles_from(Some(visit.by().role));
+        let roles = self.services.checker.roles_from(Some(visit.by().role));
         let chosen = one("user_role").map(str::to_owned).or(role_before);
-        let usual =
-            chosen.unwrap_or_else(|| self.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default());
+        let usual = chosen
+            .unwrap_or_else(|| self.services.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default());
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
         let usual_life = self.accounts.invitation_duration();
         let chosen_life = one("duration").and_then(|text| keys::Lasting::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
@@ -166,7 +157,7 @@ impl<'a> Desk<'a> {
     }
 
     async fn make(&self, visit: &AdministratorVisit<'_>, form: &Posted) -> HttpResponse {
-        if let Some(response) = visit.refuse_stale(self.keys) {
+        if let Some(response) = visit.refuse_stale() {
             return response;
         }
         let outcome = match self.wanted(form) {
@@ -177,7 +168,7 @@ impl<'a> Desk<'a> {
             Ok(made) => {
                 let made = NewInvitation {
                     email: made.invitation.email.clone(),
-                    link: made.address(&visit.site.public_url).to_string(),
+                    link: made.address(&visit.services.site.public_url).to_string(),
                     expires: made.invitation.expires,
                 };
                 self.page(visit, StatusCode::OK, Notes { made: Some(made), ..Notes::default() }).await
@@ -203,7 +194,7 @@ impl<'a> Desk<'a> {
     }
 
     fn wanted(&self, form: &Posted) -> Result<Wanted, InvitationProblem> {
-        let role = form.one("user_role").and_then(|name| self.checker.role(name)).ok_or(InvitationProblem::Role)?;
+        let role = form.one("user_role").and_then(|name| self.services.checker.role(name)).ok_or(InvitationProblem::Role)?;
         let teams: Result<Vec<_>, _> = form.listed("teams").map(team).collect();
         let teams = teams.ok().filter(|teams| teams.len() <= MOST_TEAMS).ok_or(InvitationProblem::Teams)?;
         let lasting = form.one("duration").and_then(|text| keys::Lasting::parse(text).ok());
@@ -217,7 +208,7 @@ impl<'a> Desk<'a> {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return visit.back() };
         match self.accounts.withdraw(id, visit.by()).await {
             Ok(_) | Err(InviteError::NotFound) => visit.back(),
-            Err(InviteError::Above) => error::not_yours_to_change().respond(visit.request),
+            Err(InviteError::Above) => error::not_yours_to_change().respond(visit.request, visit.site()),
             Err(cause) => visit.unavailable(&cause),
         }
     }
@@ -245,8 +236,8 @@ impl<'a> Desk<'a> {
 
     /// Whoever is gone has left their id.
     async fn name_of(&self, user: &str) -> String {
-        match self.people.get(user).await {
-            Ok(known) => self.checker.identity(user, &known.user.identities, &known.grant).name().to_owned(),
+        match self.services.people.get(user).await {
+            Ok(known) => self.services.checker.identity(user, &known.user.identities, &known.grant).name().to_owned(),
             Err(_) => user.to_owned(),
         }
     }

@@ -3,25 +3,21 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Data, Form, Path, Query},
+    web::{Form, Path, Query},
 };
 use serde::Deserialize;
 use url::form_urlencoded;
 
 use crate::{
-    check::Checker,
     http::{
-        Local, Site, error,
+        Services, error,
         links::further_href,
         names::{linked_identity, mentions, provider_name},
         redirect,
         visit::{AdministratorVisit, Posted, Visit},
     },
-    login::Login,
     pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
-    people::{Known, People, PeopleError},
-    principals::Principals,
-    roles::RoleMaps,
+    people::{Known, PeopleError},
     sign_ins::Administrator,
 };
 
@@ -34,28 +30,21 @@ pub(super) struct Which {
     q: Option<String>,
 }
 
-type Services = (Data<Checker>, Data<People>, Data<Login>, Data<Principals>, Local, Data<RoleMaps>);
-
-struct Desk {
-    checker: Data<Checker>,
-    people: Data<People>,
-    login: Data<Login>,
-    principals: Data<Principals>,
-    local: Local,
-    role_maps: Data<RoleMaps>,
+struct Desk<'a> {
+    services: &'a Services,
 }
 
-pub(super) async fn list(request: HttpRequest, which: Query<Which>, site: Data<Site>, services: Services) -> HttpResponse {
-    let desk = Desk::of(services);
-    match Visit::of_administrator(&request, &site, &desk.checker, PLACE).await {
+pub(super) async fn list(request: HttpRequest, which: Query<Which>, services: Services) -> HttpResponse {
+    let desk = Desk { services: &services };
+    match Visit::of_administrator(&request, &services, PLACE).await {
         Ok(visit) => desk.list(&visit, &which).await.unwrap_or_else(|cause| visit.unavailable(&cause)),
         Err(response) => response,
     }
 }
 
-pub(super) async fn show(request: HttpRequest, id: Path<String>, site: Data<Site>, services: Services) -> HttpResponse {
-    let desk = Desk::of(services);
-    match Visit::of_administrator(&request, &site, &desk.checker, PLACE).await {
+pub(super) async fn show(request: HttpRequest, id: Path<String>, services: Services) -> HttpResponse {
+    let desk = Desk { services: &services };
+    match Visit::of_administrator(&request, &services, PLACE).await {
         Ok(visit) => match desk.show(&visit, &id).await {
             Ok(page) => page,
             Err(error) => desk.told(&visit, &error),
@@ -64,15 +53,9 @@ pub(super) async fn show(request: HttpRequest, id: Path<String>, site: Data<Site
     }
 }
 
-pub(super) async fn act(
-    request: HttpRequest,
-    id: Path<String>,
-    form: Form<Posted>,
-    site: Data<Site>,
-    services: Services,
-) -> HttpResponse {
-    let desk = Desk::of(services);
-    let visit = match Visit::of_administrator(&request, &site, &desk.checker, PLACE).await {
+pub(super) async fn act(request: HttpRequest, id: Path<String>, form: Form<Posted>, services: Services) -> HttpResponse {
+    let desk = Desk { services: &services };
+    let visit = match Visit::of_administrator(&request, &services, PLACE).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
@@ -85,20 +68,17 @@ pub(super) async fn act(
     }
 }
 
-impl Desk {
-    fn of((checker, people, login, principals, local, role_maps): Services) -> Self {
-        Self { checker, people, login, principals, local, role_maps }
-    }
-
+impl Desk<'_> {
     async fn list(&self, visit: &AdministratorVisit<'_>, which: &Which) -> Result<HttpResponse, PeopleError> {
         let query = which.q.as_deref().map(str::trim).unwrap_or_default();
         let (found, next, is_cut) = match query {
             "" => {
-                let (people, next) = self.people.list(which.after.as_deref(), ON_A_PAGE).await?;
+                let (people, next) = self.services.people.list(which.after.as_deref(), ON_A_PAGE).await?;
                 (people, next, false)
             }
             query => {
-                let found = self.people.search(query, ON_A_PAGE, |known| mentions(known, &self.checker, query)).await?;
+                let found =
+                    self.services.people.search(query, ON_A_PAGE, |known| mentions(known, &self.services.checker, query)).await?;
                 (found.people, None, found.is_cut)
             }
         };
@@ -109,14 +89,14 @@ impl Desk {
     }
 
     fn line(&self, visit: &AdministratorVisit<'_>, Known { user, grant }: &Known) -> PersonLine {
-        let identity = self.checker.identity(&user.id, &user.identities, grant);
+        let identity = self.services.checker.identity(&user.id, &user.identities, grant);
         let name = identity.name().to_owned();
         PersonLine {
             email: Some(identity.email.clone()).filter(|email| !email.is_empty() && *email != name),
             name,
             role: grant.role.as_ref().map(ToString::to_string),
             rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
-            line: grant.rule.as_ref().and_then(|rule| self.role_maps.current().map.line_of(rule)),
+            line: grant.rule.as_ref().and_then(|rule| self.services.role_maps.current().map.line_of(rule)),
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             last_sign_in: user.signed_in,
             methods: user.identities.iter().map(|identity| self.method(&identity.provider)).collect(),
@@ -127,36 +107,37 @@ impl Desk {
     }
 
     fn method(&self, provider: &str) -> String {
-        provider_name(&self.login, provider).unwrap_or_else(|| text("methods-password", &[]))
+        provider_name(&self.services.login, provider).unwrap_or_else(|| text("methods-password", &[]))
     }
 
     async fn show(&self, visit: &AdministratorVisit<'_>, id: &str) -> Result<HttpResponse, PeopleError> {
-        let known = self.people.get(id).await?;
+        let known = self.services.people.get(id).await?;
         let by = visit.by();
-        let in_use = self.people.in_use(by, id).await?;
-        let power = match self.people.judge(by, &known) {
+        let in_use = self.services.people.in_use(by, id).await?;
+        let power = match self.services.people.judge(by, &known) {
             Ok(()) => Power::May,
             Err(PeopleError::Oneself) => Power::Yourself,
             Err(_) => Power::Above,
         };
         let Known { user, grant } = known;
-        let identity = self.checker.identity(&user.id, &user.identities, &grant);
+        let identity = self.services.checker.identity(&user.id, &user.identities, &grant);
         let name = identity.name().to_owned();
-        let invite_href = user.local_account().filter(|_| self.local.is_some() && !user.disabled).map(|account| {
-            let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
-            format!("{}?{query}", Place::Invitations.href())
-        });
+        let invite_href =
+            user.local_account().filter(|_| self.services.local_accounts.is_some() && !user.disabled).map(|account| {
+                let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
+                format!("{}?{query}", Place::Invitations.href())
+            });
         let page = PersonPage {
             frame: visit.frame(),
             email: Some(identity.email).filter(|email| !email.is_empty()),
             name,
             role: grant.role.as_ref().map(ToString::to_string),
-            line: grant.rule.as_ref().and_then(|rule| self.role_maps.current().map.line_of(rule)),
+            line: grant.rule.as_ref().and_then(|rule| self.services.role_maps.current().map.line_of(rule)),
             rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             first_seen: user.created,
             last_sign_in: user.signed_in,
-            identities: user.identities.iter().map(|identity| linked_identity(identity, &self.login, false)).collect(),
+            identities: user.identities.iter().map(|identity| linked_identity(identity, &self.services.login, false)).collect(),
             pinned: user.pinned.is_some(),
             disabled: user.disabled,
             sessions: in_use.sessions as u64,
@@ -172,19 +153,19 @@ impl Desk {
     async fn act(&self, visit: &AdministratorVisit<'_>, id: &str, action: &str) -> Result<HttpResponse, PeopleError> {
         let by = visit.by();
         let to = match action {
-            "delete" => self.people.delete(by, id).await.map(|_| PLACE.href().to_owned())?,
+            "delete" => self.services.people.delete(by, id).await.map(|_| PLACE.href().to_owned())?,
             action => self.change(by, id, action).await?.map_or_else(|| PLACE.href().to_owned(), |()| address_of(id)),
         };
-        self.principals.forget_person(id);
+        self.services.principals.forget_person(id);
         Ok(redirect(StatusCode::SEE_OTHER, &to))
     }
 
     /// `None` for what is no action of the page's.
     async fn change(&self, by: Administrator<'_>, id: &str, action: &str) -> Result<Option<()>, PeopleError> {
         match action {
-            "disable" => self.people.disable(by, id).await.map(drop)?,
-            "enable" => self.people.enable(by, id).await.map(drop)?,
-            "end_sessions" => self.people.end_sessions(by, id).await?,
+            "disable" => self.services.people.disable(by, id).await.map(drop)?,
+            "enable" => self.services.people.enable(by, id).await.map(drop)?,
+            "end_sessions" => self.services.people.end_sessions(by, id).await?,
             _ => return Ok(None),
         }
         Ok(Some(()))
@@ -192,8 +173,8 @@ impl Desk {
 
     fn told(&self, visit: &AdministratorVisit<'_>, error: &PeopleError) -> HttpResponse {
         match error {
-            PeopleError::NotFound => error::no_such_person().respond(visit.request),
-            PeopleError::Above | PeopleError::Oneself => error::not_yours_to_change().respond(visit.request),
+            PeopleError::NotFound => error::no_such_person().respond(visit.request, visit.site()),
+            PeopleError::Above | PeopleError::Oneself => error::not_yours_to_change().respond(visit.request, visit.site()),
             PeopleError::Store(_) => visit.unavailable(error),
         }
     }

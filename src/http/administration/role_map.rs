@@ -1,15 +1,11 @@
 //! `/vestibule/role-map`: what is in force, and why somebody gets what they get, as a page.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Data, Form},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 
 use crate::{
     check::Checker,
     http::{
-        Site,
+        Services,
         api::role_map::{AskError, Asked, Told, tell},
         visit::{AdministratorVisit, Posted, Visit},
     },
@@ -17,51 +13,43 @@ use crate::{
         Access, Choice, ExplainForm, ExplainProblem, Explained, GivenTeam, HeldRule, InForce, NearMiss, Place, Reading,
         RefusedEdit, RoleMapPage, Rule,
     },
-    people::People,
     principal::CredentialKind,
     roles::{Given, RoleMaps},
 };
 
 const PLACE: Place = Place::RoleMap;
 
-type Services = (Data<Checker>, Data<RoleMaps>, Data<People>);
-
-pub(super) async fn show(request: HttpRequest, site: Data<Site>, (checker, role_maps, _): Services) -> HttpResponse {
-    match Visit::of_administrator(&request, &site, &checker, PLACE).await {
-        Ok(visit) => page(&visit, &role_maps, StatusCode::OK, form(None, &role_maps), None, None),
+pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
+    match Visit::of_administrator(&request, &services, PLACE).await {
+        Ok(visit) => page(&visit, StatusCode::OK, form(None, &services.role_maps), None, None),
         Err(response) => response,
     }
 }
 
-pub(super) async fn act(
-    request: HttpRequest,
-    posted: Form<Posted>,
-    site: Data<Site>,
-    (checker, role_maps, people): Services,
-) -> HttpResponse {
-    let visit = match Visit::of_administrator(&request, &site, &checker, PLACE).await {
+pub(super) async fn act(request: HttpRequest, posted: Form<Posted>, services: Services) -> HttpResponse {
+    let visit = match Visit::of_administrator(&request, &services, PLACE).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
     if let Some(response) = visit.refuse(&posted) {
         return response;
     }
-    let form = form(Some(&posted), &role_maps);
-    match tell(&asked(&posted), &role_maps, (&people, &checker)).await {
-        Ok(told) => page(&visit, &role_maps, StatusCode::OK, form, None, Some(explained(told, &checker))),
+    let form = form(Some(&posted), &services.role_maps);
+    match tell(&asked(&posted), &services).await {
+        Ok(told) => page(&visit, StatusCode::OK, form, None, Some(explained(told, &services.checker))),
         Err(AskError::People(cause)) => visit.unavailable(&cause),
-        Err(error) => page(&visit, &role_maps, StatusCode::BAD_REQUEST, form, Some(problem(error)), None),
+        Err(error) => page(&visit, StatusCode::BAD_REQUEST, form, Some(problem(error)), None),
     }
 }
 
 fn page(
     visit: &AdministratorVisit<'_>,
-    role_maps: &RoleMaps,
     status: StatusCode,
     form: ExplainForm,
     problem: Option<ExplainProblem>,
     explained: Option<Explained>,
 ) -> HttpResponse {
+    let role_maps = &visit.services.role_maps;
     let current = role_maps.current();
     let map = &current.map;
     let in_force = current.is_known().then(|| InForce {

@@ -3,7 +3,7 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Bytes, Data, Path},
+    web::{Bytes, Path},
 };
 use serde_json::{Value, json as value};
 
@@ -12,15 +12,15 @@ use super::{
     fields::{Fields, required_text},
     json,
     keys::{MOST_TEAMS, PAGE, lasting, page_size, team},
+    local_accounts,
 };
 use crate::{
     accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
     check::Checker,
-    http::{Local, Site},
-    keys::{Keys, Lasting},
+    http::{Services, Site},
+    keys::Lasting,
 };
 
-type Services = (Data<Site>, Data<Checker>, Data<Keys>, Local);
 type Body = Result<Bytes, actix_web::Error>;
 
 pub(super) fn all() -> Address {
@@ -34,42 +34,34 @@ pub(super) fn one() -> Address {
     Address::new("/invitations/{id}").delete(async |request, id, services| answer(withdraw(request, id, services).await))
 }
 
-async fn make(request: HttpRequest, body: Body, (site, checker, keys, local): Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
-    let by = administrator(&site, &caller)?;
-    let wanted = read_wanted(fields(&request, body, &caller)?, &checker)?;
-    let accounts = on(&local)?;
+async fn make(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::ShowSecret).await?;
+    let by = administrator(&services, &caller)?;
+    let wanted = read_wanted(fields(&request, body, &caller)?, &services.checker)?;
+    let accounts = local_accounts(&services)?;
     let made = accounts.invite(Inviter::Administrator(by), &wanted).await?;
-    Ok(json(StatusCode::CREATED, with_link(&made, &site, accounts)))
+    Ok(json(StatusCode::CREATED, with_link(&made, &services.site, accounts)))
 }
 
-async fn list(request: HttpRequest, (site, checker, keys, local): Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
-    administrator(&site, &caller)?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    administrator(&services, &caller)?;
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
     let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
     let after = query.parsed("after", |text| InvitationId::parse(text).ok_or("must be the id of an invitation"))?;
     query.finish()?;
-    let accounts = on(&local)?;
+    let accounts = local_accounts(&services)?;
     let page = accounts.invitations(after, limit).await?;
     let listed: Vec<Value> = page.invitations.iter().map(|invitation| shown(invitation, accounts)).collect();
     Ok(json(StatusCode::OK, value!({"invitations": listed, "next": page.next.map(|id| id.to_string())})))
 }
 
-async fn withdraw(
-    request: HttpRequest,
-    id: Path<String>,
-    (site, checker, keys, local): Services,
-) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
-    let by = administrator(&site, &caller)?;
+async fn withdraw(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Change).await?;
+    let by = administrator(&services, &caller)?;
     let id = InvitationId::parse(&id).ok_or(InviteError::NotFound)?;
-    on(&local)?.withdraw(id, by).await?;
+    local_accounts(&services)?.withdraw(id, by).await?;
     Ok(json(StatusCode::OK, value!({"id": id.to_string(), "deleted": true})))
-}
-
-pub(in crate::http) fn on(local: &Local) -> Result<&Accounts, Refused> {
-    local.as_ref().as_ref().ok_or(Refused::NoLocalAccounts)
 }
 
 fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<Wanted, Refused> {

@@ -3,7 +3,7 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Bytes, Data, Path},
+    web::{Bytes, Path},
 };
 use serde_json::{Value, json as value};
 
@@ -15,10 +15,9 @@ use super::{
 use crate::{
     access::PathPattern,
     check::{By, Checker, Recognised},
-    http::Site,
-    keys::{Key, KeyId, Keys, Lasting, Limits, Made, ManagedBy, Manager, Wish, is_alias},
+    http::Services,
+    keys::{Key, KeyId, Lasting, Limits, Made, ManagedBy, Manager, Wish, is_alias},
     principal::{Judged, Role, Team},
-    principals::Principals,
 };
 
 pub(in crate::http) const MOST_TEAMS: usize = 100;
@@ -27,7 +26,6 @@ const MOST_PATHS: usize = 32;
 pub(super) const PAGE: usize = 50;
 const LARGEST_PAGE: usize = 100;
 
-type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Principals>);
 type Body = Result<Bytes, actix_web::Error>;
 
 pub(super) fn all() -> Address {
@@ -48,65 +46,51 @@ pub(super) fn regenerate() -> Address {
     Address::new("/keys/{id}/regenerate").post(answer)
 }
 
-async fn make(request: HttpRequest, body: Body, (site, checker, keys, _): Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
-    let wish = read_wish(fields(&request, body, &caller)?, &checker)?;
-    let made = keys.make(&manager(&caller), &wish).await?;
-    Ok(json(StatusCode::CREATED, with_secret(&made, &checker)))
+async fn make(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::ShowSecret).await?;
+    let wish = read_wish(fields(&request, body, &caller)?, &services.checker)?;
+    let made = services.keys.make(&manager(&caller), &wish).await?;
+    Ok(json(StatusCode::CREATED, with_secret(&made, &services.checker)))
 }
 
-async fn list(request: HttpRequest, (site, checker, keys, _): Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
     let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
     let after = query.parsed("after", |text| KeyId::parse(text).ok_or("must be a token_id"))?;
     let user = query.text("user_id")?;
     query.finish()?;
-    let page = keys.list(&manager(&caller), user.as_deref(), after, limit).await?;
-    let listed: Vec<Value> = page.keys.iter().map(|key| shown(key, &checker)).collect();
+    let page = services.keys.list(&manager(&caller), user.as_deref(), after, limit).await?;
+    let listed: Vec<Value> = page.keys.iter().map(|key| shown(key, &services.checker)).collect();
     Ok(json(StatusCode::OK, value!({"keys": listed, "next": page.next.map(|id| id.to_string())})))
 }
 
 /// Takes away from what a key gives (RFC 5789); nothing that is sent ever adds to it.
-async fn narrow(
-    request: HttpRequest,
-    id: Path<String>,
-    body: Body,
-    (site, checker, keys, principals): Services,
-) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
+async fn narrow(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Change).await?;
     let mut fields = fields(&request, body, &caller)?;
-    let limits = read_limits(&mut fields, &checker)?;
+    let limits = read_limits(&mut fields, &services.checker)?;
     fields.finish()?;
-    let key = keys.narrow(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, &limits).await?;
-    principals.forget_key(key.id);
-    Ok(json(StatusCode::OK, shown(&key, &checker)))
+    let key = services.keys.narrow(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, &limits).await?;
+    services.principals.forget_key(key.id);
+    Ok(json(StatusCode::OK, shown(&key, &services.checker)))
 }
 
-async fn revoke(
-    request: HttpRequest,
-    id: Path<String>,
-    (site, checker, keys, principals): Services,
-) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Change).await?;
-    let key = keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?).await?;
-    principals.forget_key(key.id);
+async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Change).await?;
+    let key = services.keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?).await?;
+    services.principals.forget_key(key.id);
     Ok(json(StatusCode::OK, value!({"token_id": key.id.to_string(), "deleted": true})))
 }
 
-async fn renew(
-    request: HttpRequest,
-    id: Path<String>,
-    body: Body,
-    (site, checker, keys, principals): Services,
-) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::ShowSecret).await?;
+async fn renew(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let mut fields = fields(&request, body, &caller)?;
     let overlap = fields.parsed("overlap", lasting)?;
     fields.finish()?;
-    let made = keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, overlap).await?;
-    principals.forget_key(made.key.id);
-    Ok(json(StatusCode::OK, with_secret(&made, &checker)))
+    let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, overlap).await?;
+    services.principals.forget_key(made.key.id);
+    Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
 }
 
 pub(in crate::http) fn manager(caller: &Recognised) -> Manager<'_> {

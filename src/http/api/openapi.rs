@@ -10,7 +10,7 @@ use actix_web::{
 use serde_json::{Value, json};
 
 use super::Address;
-use crate::http::Site;
+use crate::http::Services;
 
 const SOURCE: &str = include_str!("openapi.yaml");
 
@@ -25,8 +25,8 @@ pub(super) fn document() -> Address {
     Address::new("/openapi.json").get(show)
 }
 
-async fn show(site: Data<Site>, served: Data<Served>) -> HttpResponse {
-    let text = served.0.get_or_init(|| written(site.public_url.origin()).to_string().into());
+async fn show(services: Services, served: Data<Served>) -> HttpResponse {
+    let text = served.0.get_or_init(|| written(services.site.public_url.origin()).to_string().into());
     HttpResponse::Ok().insert_header(ContentType::json()).insert_header((header::CACHE_CONTROL, CACHE_CONTROL)).body(text.clone())
 }
 

@@ -3,7 +3,7 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Bytes, Data, Path},
+    web::{Bytes, Path},
 };
 use serde_json::{Value, json as value};
 
@@ -15,14 +15,9 @@ use super::{
 };
 use crate::{
     check::{Checker, Recognised},
-    http::{Site, names::mentions},
-    keys::Keys,
-    people::{Found, Known, People},
-    principals::Principals,
-    roles::RoleMaps,
+    http::{Services, names::mentions},
+    people::{Found, Known},
 };
-
-type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<People>, Data<Principals>);
 
 type Body = Result<Bytes, actix_web::Error>;
 
@@ -41,7 +36,7 @@ pub(super) fn all() -> Address {
 
 pub(super) fn one() -> Address {
     Address::new("/people/{id}")
-        .get(async |request, id, services, role_maps| answer(show(request, id, services, role_maps).await))
+        .get(async |request, id, services| answer(show(request, id, services).await))
         .delete(async |request, id, services| answer(delete(request, id, Deed::Delete, services).await))
 }
 
@@ -60,9 +55,9 @@ pub(super) fn sessions() -> Address {
     Address::new("/people/{id}/sessions").delete(answer)
 }
 
-async fn list(request: HttpRequest, (site, checker, keys, people, _): Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
-    administrator(&site, &caller)?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    administrator(&services, &caller)?;
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
     let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
     let after = query.text("after")?;
@@ -70,27 +65,22 @@ async fn list(request: HttpRequest, (site, checker, keys, people, _): Services) 
     query.finish()?;
     let (found, next) = match wanted.as_deref().map(str::trim) {
         None | Some("") => {
-            let (people, next) = people.list(after.as_deref(), limit).await?;
+            let (people, next) = services.people.list(after.as_deref(), limit).await?;
             (Found { people, is_cut: false }, next)
         }
-        Some(text) => (people.search(text, limit, |known| mentions(known, &checker, text)).await?, None),
+        Some(text) => (services.people.search(text, limit, |known| mentions(known, &services.checker, text)).await?, None),
     };
-    let listed: Vec<Value> = found.people.iter().map(|known| shown(known, &checker)).collect();
+    let listed: Vec<Value> = found.people.iter().map(|known| shown(known, &services.checker)).collect();
     Ok(json(StatusCode::OK, value!({"people": listed, "next": next, "is_cut": found.is_cut})))
 }
 
-async fn show(
-    request: HttpRequest,
-    id: Path<String>,
-    (site, checker, keys, people, _): Services,
-    role_maps: Data<RoleMaps>,
-) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
-    let by = administrator(&site, &caller)?;
-    let known = people.get(&id).await?;
-    let mut body = shown(&known, &checker);
-    body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| role_maps.current().map.line_of(rule)));
-    let in_use = people.in_use(by, &id).await?;
+async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    let by = administrator(&services, &caller)?;
+    let known = services.people.get(&id).await?;
+    let mut body = shown(&known, &services.checker);
+    body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| services.role_maps.current().map.line_of(rule)));
+    let in_use = services.people.in_use(by, &id).await?;
     (body["sessions"], body["keys"]) = (in_use.sessions.into(), in_use.keys.into());
     Ok(json(StatusCode::OK, body))
 }
@@ -103,38 +93,31 @@ async fn post(
     deed: Deed,
     services: Services,
 ) -> Result<HttpResponse, Refused> {
-    let (site, checker, keys, ..) = &services;
-    let caller = caller(&request, site, checker, keys, Intent::Change).await?;
+    let caller = caller(&request, &services, Intent::Change).await?;
     fields(&request, body, &caller)?.finish()?;
     act(&caller, id, deed, &services).await
 }
 
 async fn delete(request: HttpRequest, id: Path<String>, deed: Deed, services: Services) -> Result<HttpResponse, Refused> {
-    let (site, checker, keys, ..) = &services;
-    let caller = caller(&request, site, checker, keys, Intent::Change).await?;
+    let caller = caller(&request, &services, Intent::Change).await?;
     act(&caller, id, deed, &services).await
 }
 
-async fn act(
-    caller: &Recognised,
-    id: Path<String>,
-    deed: Deed,
-    (site, checker, _, people, principals): &Services,
-) -> Result<HttpResponse, Refused> {
-    let by = administrator(site, caller)?;
+async fn act(caller: &Recognised, id: Path<String>, deed: Deed, services: &Services) -> Result<HttpResponse, Refused> {
+    let by = administrator(&services, caller)?;
     let body = match deed {
-        Deed::Disable => shown(&people.disable(by, &id).await?, checker),
-        Deed::Enable => shown(&people.enable(by, &id).await?, checker),
+        Deed::Disable => shown(&services.people.disable(by, &id).await?, &services.checker),
+        Deed::Enable => shown(&services.people.enable(by, &id).await?, &services.checker),
         Deed::EndSessions => {
-            people.end_sessions(by, &id).await?;
+            services.people.end_sessions(by, &id).await?;
             value!({"user_id": *id, "sessions": 0})
         }
         Deed::Delete => {
-            people.delete(by, &id).await?;
+            services.people.delete(by, &id).await?;
             value!({"user_id": *id, "deleted": true})
         }
     };
-    principals.forget_person(&id);
+    services.principals.forget_person(&id);
     Ok(json(StatusCode::OK, body))
 }
 

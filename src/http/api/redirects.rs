@@ -1,6 +1,6 @@
 //! `/vestibule/api/redirects`: where a person's keys go without their being asked again.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
 
 use super::{
@@ -9,14 +9,7 @@ use super::{
     json,
     sessions::in_person,
 };
-use crate::{
-    check::Checker,
-    http::Site,
-    keys::Keys,
-    users::{Users, UsersError},
-};
-
-type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>);
+use crate::{http::Services, users::UsersError};
 
 pub(super) fn all() -> Address {
     Address::new("/redirects")
@@ -25,18 +18,18 @@ pub(super) fn all() -> Address {
         .delete(async |request, services| answer(forget(request, services).await))
 }
 
-async fn list(request: HttpRequest, (site, checker, keys, users): Services) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Look).await?)?;
-    let trusted = users.trusted(&caller.judged.identity.user).await.map_err(UsersError::from)?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
+    let trusted = services.users.trusted(&caller.judged.identity.user).await.map_err(UsersError::from)?;
     Ok(json(StatusCode::OK, value!({ "redirect_uris": trusted })))
 }
 
 /// The person is asked again before a key goes there. One that is not remembered need not be forgotten.
-async fn forget(request: HttpRequest, (site, checker, keys, users): Services) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Change).await?)?;
+async fn forget(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
     let redirect_uri = required_text(&mut query, "redirect_uri")?;
     query.finish()?;
-    users.distrust(&caller.judged.identity.user, &redirect_uri).await?;
+    services.users.distrust(&caller.judged.identity.user, &redirect_uri).await?;
     Ok(json(StatusCode::OK, value!({"redirect_uri": redirect_uri, "deleted": true})))
 }

@@ -1,24 +1,17 @@
 //! `/vestibule/api/role-map`: what is in force, and why somebody gets what they get.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Bytes, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Bytes};
 use serde_json::json as value;
 
 use super::{Address, Intent, Refused, administrator, answer, caller, fields, json};
 use crate::{
-    check::Checker,
     explain::{self, Access},
-    http::Site,
-    keys::Keys,
-    people::{Found, Known, People, PeopleError},
+    http::Services,
+    people::{Found, Known, PeopleError},
     principal::{Claims, CredentialKind, Source},
-    roles::{Explanation, RoleMaps},
+    roles::Explanation,
 };
 
-type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<RoleMaps>, Data<People>);
 type Body = Result<Bytes, actix_web::Error>;
 
 /// Of whom and of what an explanation is asked.
@@ -76,9 +69,10 @@ pub(super) fn explain() -> Address {
     Address::new("/role-map/explain").post(async |request, body, services| answer(explain_one(request, body, services).await))
 }
 
-async fn show(request: HttpRequest, (site, checker, keys, role_maps, _): Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
-    administrator(&site, &caller)?;
+async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    administrator(&services, &caller)?;
+    let role_maps = &services.role_maps;
     let current = role_maps.current();
     let map = &current.map;
     let refused = role_maps.refused().map(|edit| value!({"at": edit.at, "mistakes": edit.mistakes}));
@@ -96,13 +90,9 @@ async fn show(request: HttpRequest, (site, checker, keys, role_maps, _): Service
     ))
 }
 
-async fn explain_one(
-    request: HttpRequest,
-    body: Body,
-    (site, checker, keys, role_maps, people): Services,
-) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &site, &checker, &keys, Intent::Look).await?;
-    administrator(&site, &caller)?;
+async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    administrator(&services, &caller)?;
     let mut fields = fields(&request, body, &caller)?;
     let (id, email) = (fields.text("user_id")?, fields.text("user_email")?);
     if id.is_some() && email.is_some() {
@@ -122,7 +112,7 @@ async fn explain_one(
         method: method.as_deref(),
         credential: credential.as_deref(),
     };
-    let Told { person, is_cut, grant, access } = tell(&asked, &role_maps, (&people, &checker)).await?;
+    let Told { person, is_cut, grant, access } = tell(&asked, &services).await?;
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
     body["is_cut"] = value!(is_cut);
@@ -131,18 +121,15 @@ async fn explain_one(
 }
 
 /// Explains what a person, or some claims, get by the map in force.
-pub(in crate::http) async fn tell(
-    asked: &Asked<'_>,
-    role_maps: &RoleMaps,
-    (people, checker): (&People, &Checker),
-) -> Result<Told, AskError> {
+pub(in crate::http) async fn tell(asked: &Asked<'_>, services: &Services) -> Result<Told, AskError> {
+    let role_maps = &services.role_maps;
     if !role_maps.current().is_known() {
         return Err(AskError::NoRoleMapYet);
     }
     let (person, is_cut, identities) = match (asked.person, asked.claims) {
         (Some(_), None) if asked.workload => return Err(AskError::OneOfTwo),
         (Some(person), None) => {
-            let (known, is_cut) = find(person, people, checker).await?;
+            let (known, is_cut) = find(person, services).await?;
             let identities = known.user.identities.clone();
             (Some(known), is_cut, identities)
         }
@@ -178,10 +165,12 @@ pub(in crate::http) async fn tell(
 }
 
 /// Who is meant, and whether not everybody was looked at who might be.
-async fn find(person: &str, people: &People, checker: &Checker) -> Result<(Known, bool), AskError> {
-    let has_this_email =
-        |Known { user, grant }: &Known| checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person);
-    let Found { people: mut found, is_cut } = people.search(person, 2, has_this_email).await.map_err(AskError::People)?;
+async fn find(person: &str, services: &Services) -> Result<(Known, bool), AskError> {
+    let has_this_email = |Known { user, grant }: &Known| {
+        services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)
+    };
+    let Found { people: mut found, is_cut } =
+        services.people.search(person, 2, has_this_email).await.map_err(AskError::People)?;
     match (found.pop(), found.is_empty()) {
         (Some(known), true) => Ok((known, is_cut)),
         (Some(_), false) => Err(AskError::SeveralPeople),

@@ -1,23 +1,15 @@
 //! `/vestibule/api/sessions`: a person's own sessions.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Data, Path},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
 use super::{Address, Intent, Refused, answer, caller, json};
 use crate::{
-    check::{By, Checker, Recognised},
-    http::Site,
-    keys::Keys,
-    principals::Principals,
+    check::{By, Recognised},
+    http::{Services, Site},
     secret::Digest,
-    users::{Listed, Users},
+    users::Listed,
 };
-
-type Services = (Data<Site>, Data<Checker>, Data<Keys>, Data<Users>, Data<Principals>);
 
 pub(super) fn all() -> Address {
     Address::new("/sessions")
@@ -29,40 +21,36 @@ pub(super) fn one() -> Address {
     Address::new("/sessions/{id}").delete(async |request, id, services| answer(end(request, id, services).await))
 }
 
-async fn list(request: HttpRequest, (site, checker, keys, users, _): Services) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Look).await?)?;
-    let own = own_session(&request, &site);
-    let sessions = users.sessions(&caller.judged.identity.user).await.map_err(crate::users::UsersError::from)?;
-    let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &site)).collect();
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
+    let own = own_session(&request, &services.site);
+    let sessions = services.users.sessions(&caller.judged.identity.user).await.map_err(crate::users::UsersError::from)?;
+    let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &services.site)).collect();
     Ok(json(StatusCode::OK, value!({ "sessions": listed })))
 }
 
-async fn end(
-    request: HttpRequest,
-    id: Path<String>,
-    (site, checker, keys, users, principals): Services,
-) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Change).await?)?;
+async fn end(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let user = &caller.judged.identity.user;
     let handle = Digest::from_hex(&id).ok_or(Refused::NoSession)?;
-    end_one(&users, &principals, user, &handle).await?;
+    end_one(&services, user, &handle).await?;
     Ok(json(StatusCode::OK, value!({"session_id": *id, "deleted": true})))
 }
 
-async fn end_others(request: HttpRequest, (site, checker, keys, users, principals): Services) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &site, &checker, &keys, Intent::Change).await?)?;
+async fn end_others(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let user = &caller.judged.identity.user;
-    users.end_sessions(user, own_session(&request, &site).as_ref()).await?;
-    principals.forget_person(user);
+    services.users.end_sessions(user, own_session(&request, &services.site).as_ref()).await?;
+    services.principals.forget_person(user);
     Ok(json(StatusCode::OK, value!({"deleted": true})))
 }
 
 /// Ends a session that is the person's.
-pub(in crate::http) async fn end_one(users: &Users, principals: &Principals, user: &str, handle: &Digest) -> Result<(), Refused> {
-    let session = users.session(user, handle).await.map_err(crate::users::UsersError::from)?;
+pub(in crate::http) async fn end_one(services: &Services, user: &str, handle: &Digest) -> Result<(), Refused> {
+    let session = services.users.session(user, handle).await.map_err(crate::users::UsersError::from)?;
     session.filter(|session| session.user == user).ok_or(Refused::NoSession)?;
-    users.end_session(user, handle).await.map_err(crate::users::UsersError::from)?;
-    principals.forget_session(user, handle);
+    services.users.end_session(user, handle).await.map_err(crate::users::UsersError::from)?;
+    services.principals.forget_session(user, handle);
     Ok(())
 }
 

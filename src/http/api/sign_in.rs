@@ -1,21 +1,15 @@
 //! `/vestibule/api/sign-in`: signing in with a password, for programs that show a form of their own.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Bytes, Data},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Bytes};
 use serde_json::json as value;
 use zeroize::Zeroizing;
 
-use super::{Address, Refused, answer, fields::required_text, invitations::on, is_same_origin, json, json_fields, unread};
+use super::{Address, Refused, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread};
 use crate::{
     accounts::{Attempt, Origin},
-    http::{Local, Site, request::browser},
-    users::Users,
+    http::{Services, request::browser},
 };
 
-type Services = (Data<Site>, Local, Data<Users>);
 type Body = Result<Bytes, actix_web::Error>;
 
 pub(super) fn sign_in() -> Address {
@@ -24,20 +18,19 @@ pub(super) fn sign_in() -> Address {
 
 /// A page of another origin would sign somebody in as somebody else: it can't say that a body is JSON without asking first, and
 /// what a browser says of itself is heard too.
-async fn act(request: HttpRequest, body: Body, (site, local, users): Services) -> Result<HttpResponse, Refused> {
-    let accounts = on(&local)?;
+async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let accounts = local_accounts(&services)?;
     let body = body.map_err(|error| unread(&error))?;
     let mut fields = json_fields(&request, &body)?;
-    if !is_same_origin(&request, &site) && crate::http::csrf::is_browser(&request) {
+    if !is_same_origin(&request, &services.site) && crate::http::csrf::is_browser(&request) {
         return Err(Refused::ForeignOrigin);
     }
     let email = required_text(&mut fields, "user_email")?;
     let password = required_text(&mut fields, "password")?;
     fields.finish()?;
-    let device = site.cookies.device_in(&request);
-    let origin = Origin { device: device.as_deref(), address: site.proxies.told(&request) };
-    let attempt =
-        Attempt { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &site, &users) };
+    let device = services.site.cookies.device_in(&request);
+    let origin = Origin { device: device.as_deref(), address: services.site.proxies.told(&request) };
+    let attempt = Attempt { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &services) };
     let signed_in = accounts.sign_in(attempt).await?;
     let entered = &signed_in.entered;
     let mut response = json(
@@ -48,6 +41,6 @@ async fn act(request: HttpRequest, body: Body, (site, local, users): Services) -
             "user_role": entered.grant.role,
         }),
     );
-    site.admit(&mut response, &entered.handle, &signed_in.device);
+    services.site.set_login_cookies(&mut response, &entered.handle, &signed_in.device);
     Ok(response)
 }

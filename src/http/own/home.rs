@@ -1,11 +1,9 @@
 //! `/vestibule/`: who am I.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Data};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 
 use crate::{
-    check::Checker,
-    http::{Site, names::provider_name, redirect, visit::Visit},
-    login::Login,
+    http::{Services, names::provider_name, redirect, visit::Visit},
     pages::{Home, Place, Rule},
 };
 
@@ -13,14 +11,14 @@ pub(super) async fn to_home() -> HttpResponse {
     redirect(StatusCode::FOUND, Place::Account.href())
 }
 
-pub(super) async fn show(request: HttpRequest, site: Data<Site>, checker: Data<Checker>, login: Data<Login>) -> HttpResponse {
-    match Visit::begin(&request, &site, &checker, Place::Account).await {
-        Ok(visit) => visit.show(StatusCode::OK, &home(&visit, &login)),
+pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
+    match Visit::begin(&request, &services, Place::Account).await {
+        Ok(visit) => visit.show(StatusCode::OK, &home(&visit)),
         Err(response) => response,
     }
 }
 
-fn home(visit: &Visit<'_>, login: &Login) -> Home {
+fn home(visit: &Visit<'_>) -> Home {
     let (judged, session) = (&visit.caller.judged, &visit.signed_in().session);
     let account = visit.account();
     let email = Some(judged.identity.email.clone()).filter(|email| !email.is_empty() && *email != account.name);
@@ -30,8 +28,8 @@ fn home(visit: &Visit<'_>, login: &Login) -> Home {
         email,
         rule: judged.grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
         teams: judged.grant.teams.iter().map(|team| team.to_string()).collect(),
-        provider: provider_name(login, &session.provider),
-        session_ends: session.created + visit.site.limits.absolute,
-        idle_limit: Some(visit.site.limits.idle),
+        provider: provider_name(&visit.services.login, &session.provider),
+        session_ends: session.created + visit.services.site.limits.absolute,
+        idle_limit: Some(visit.services.site.limits.idle),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Data, Form, Query},
+    web::{Form, Query},
 };
 use serde::Deserialize;
 
@@ -13,15 +13,14 @@ use crate::{
     access::PathPattern,
     check::Checker,
     http::{
-        Site,
+        Services,
         api::manager,
         links::further_href,
         visit::{Posted, Visit},
     },
-    keys::{Key, KeyId, Keys, KeysError, Lasting, Limits, Manager, Wish, is_alias},
+    keys::{Key, KeyId, KeysError, Lasting, Limits, Manager, Wish, is_alias},
     pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
-    principals::Principals,
-    users::{Users, UsersError},
+    users::UsersError,
 };
 
 const ON_A_PAGE: usize = 50;
@@ -38,32 +37,30 @@ pub(super) struct Which {
     after: Option<String>,
 }
 
-type Services = (Data<Checker>, Data<Keys>, Data<Principals>, Data<Users>);
-
-pub(super) async fn show(request: HttpRequest, site: Data<Site>, which: Query<Which>, services: Services) -> HttpResponse {
-    let visit = match Visit::begin(&request, &site, &services.0, Place::Keys).await {
+pub(super) async fn show(request: HttpRequest, which: Query<Which>, services: Services) -> HttpResponse {
+    let visit = match Visit::begin(&request, &services, Place::Keys).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
     let after = which.after.as_deref().and_then(KeyId::parse);
-    let desk = Desk::new(&visit, &services);
+    let desk = Desk { visit: &visit, services: &services };
     desk.page(StatusCode::OK, after, Notes::default()).await.unwrap_or_else(|cause| visit.unavailable(&cause))
 }
 
-pub(super) async fn act(request: HttpRequest, form: Form<Posted>, site: Data<Site>, services: Services) -> HttpResponse {
-    let visit = match Visit::begin(&request, &site, &services.0, Place::Keys).await {
+pub(super) async fn act(request: HttpRequest, form: Form<Posted>, services: Services) -> HttpResponse {
+    let visit = match Visit::begin(&request, &services, Place::Keys).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
     if let Some(response) = visit.refuse(&form) {
         return response;
     }
-    let desk = Desk::new(&visit, &services);
+    let desk = Desk { visit: &visit, services: &services };
     let outcome = match form.one("action") {
         Some("make") => desk.make(&form).await,
-        Some("narrow") => desk.narrow(&form, &services.2).await,
+        Some("narrow") => desk.narrow(&form).await,
         Some("forget") => desk.forget(&form).await,
-        Some("revoke") => desk.revoke(&form, &services.2).await,
+        Some("revoke") => desk.revoke(&form).await,
         _ => return visit.foreign_form(),
     };
     outcome.unwrap_or_else(|cause| visit.unavailable(&cause))
@@ -72,9 +69,7 @@ pub(super) async fn act(request: HttpRequest, form: Form<Posted>, site: Data<Sit
 /// One person's visit.
 struct Desk<'a> {
     visit: &'a Visit<'a>,
-    checker: &'a Checker,
-    keys: &'a Keys,
-    users: &'a Users,
+    services: &'a Services,
 }
 
 /// What stands above the list.
@@ -86,24 +81,20 @@ struct Notes<'a> {
     typed: Option<&'a Posted>,
 }
 
-impl<'a> Desk<'a> {
-    fn new(visit: &'a Visit<'a>, services: &'a Services) -> Self {
-        Self { visit, checker: &services.0, keys: &services.1, users: &services.3 }
-    }
-
+impl Desk<'_> {
     fn manager(&self) -> Manager<'_> {
         manager(&self.visit.caller)
     }
 
     async fn page(&self, status: StatusCode, after: Option<KeyId>, notes: Notes<'_>) -> Result<HttpResponse, KeysError> {
-        let listed = self.keys.list(&self.manager(), None, after, ON_A_PAGE).await?;
+        let listed = self.services.keys.list(&self.manager(), None, after, ON_A_PAGE).await?;
         let next_href = listed.next.map(|id| further_href(Place::Keys, &id.to_string()));
-        let trusted = self.users.trusted(&self.visit.caller.judged.identity.user).await?;
+        let trusted = self.services.users.trusted(&self.visit.caller.judged.identity.user).await?;
         let page_of_keys = KeysPage {
             frame: self.visit.frame(),
-            sign_in_href: self.visit.sign_in_first(self.keys),
+            sign_in_href: self.visit.sign_in_first(),
             trusted,
-            keys: listed.keys.iter().map(|key| line(key, self.checker)).collect(),
+            keys: listed.keys.iter().map(|key| line(key, &self.services.checker)).collect(),
             made: notes.made,
             problem: notes.problem,
             next_href,
@@ -121,7 +112,7 @@ impl<'a> Desk<'a> {
         let team = |name: &str| Choice { name: name.to_owned(), selected: ticked(name) };
         KeyForm {
             name: one("key_alias").unwrap_or_default().to_owned(),
-            lasting: lastings(self.keys.settings().max_duration, one("duration").unwrap_or(USUAL_LASTING)),
+            lasting: lastings(self.services.keys.settings().max_duration, one("duration").unwrap_or(USUAL_LASTING)),
             roles: self.roles(one("user_role")),
             teams: self.visit.caller.judged.grant.teams.iter().map(|name| team(name.as_str())).collect(),
             paths: one("paths").unwrap_or_default().to_owned(),
@@ -133,12 +124,12 @@ impl<'a> Desk<'a> {
     /// The person's own role and those below it.
     fn roles(&self, chosen: Option<&str>) -> Vec<Choice> {
         let own = self.visit.caller.judged.grant.role.as_ref();
-        let roles = self.checker.roles_from(own);
+        let roles = self.services.checker.roles_from(own);
         roles.iter().map(|role| Choice { name: role.to_string(), selected: Some(role.as_str()) == chosen }).collect()
     }
 
     /// What is taken away from a key is gone for good.
-    async fn narrow(&self, form: &Posted, principals: &Principals) -> Result<HttpResponse, KeysError> {
+    async fn narrow(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
         let Some(id) = form.one("token_id").and_then(KeyId::parse) else { return Ok(self.visit.back()) };
         let limits = match self.limits(form) {
             Ok(limits) if limits == Limits::default() => return Ok(self.visit.back()),
@@ -147,9 +138,9 @@ impl<'a> Desk<'a> {
                 return self.page(StatusCode::BAD_REQUEST, None, Notes { problem: Some(problem), ..Notes::default() }).await;
             }
         };
-        match self.keys.narrow(&self.manager(), id, &limits).await {
+        match self.services.keys.narrow(&self.manager(), id, &limits).await {
             Ok(key) => {
-                principals.forget_key(key.id);
+                self.services.principals.forget_key(key.id);
                 Ok(self.visit.back())
             }
             Err(KeysError::NotFound) => Ok(self.visit.back()),
@@ -162,14 +153,14 @@ impl<'a> Desk<'a> {
     }
 
     async fn make(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
-        if let Some(response) = self.visit.refuse_stale(self.keys) {
+        if let Some(response) = self.visit.refuse_stale() {
             return Ok(response);
         }
         let wish = match self.wish(form) {
             Ok(wish) => wish,
             Err(problem) => return self.refused(StatusCode::BAD_REQUEST, problem, form).await,
         };
-        match self.keys.make(&self.manager(), &wish).await {
+        match self.services.keys.make(&self.manager(), &wish).await {
             Ok(made) => {
                 let name = made.key.alias.clone().unwrap_or_default();
                 let made = NewKey { name, secret: made.secret.expose().to_owned() };
@@ -207,7 +198,7 @@ impl<'a> Desk<'a> {
     fn limits(&self, form: &Posted) -> Result<Limits, KeyProblem> {
         let role = match form.all("user_role").filter(|name| !name.is_empty()).collect::<Vec<_>>().as_slice() {
             [] => None,
-            [name] => Some(self.checker.role(name).ok_or(KeyProblem::Role)?),
+            [name] => Some(self.services.checker.role(name).ok_or(KeyProblem::Role)?),
             _ => return Err(KeyProblem::Role),
         };
         let own = &self.visit.caller.judged.grant.teams;
@@ -226,7 +217,7 @@ impl<'a> Desk<'a> {
     async fn forget(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
         if let Some(redirect_uri) = form.one("redirect_uri") {
             let user = &self.visit.caller.judged.identity.user;
-            match self.users.distrust(user, redirect_uri).await {
+            match self.services.users.distrust(user, redirect_uri).await {
                 Ok(()) => tracing::info!(user, "an application is asked about again"),
                 Err(UsersError::Read(error)) => return Err(error.into()),
                 Err(UsersError::Write(error)) => return Err(error.into()),
@@ -237,10 +228,10 @@ impl<'a> Desk<'a> {
     }
 
     /// One that is gone already is gone: the page says what there is.
-    async fn revoke(&self, form: &Posted, principals: &Principals) -> Result<HttpResponse, KeysError> {
+    async fn revoke(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
         if let Some(id) = form.one("token_id").and_then(KeyId::parse) {
-            match self.keys.revoke(&self.manager(), id).await {
-                Ok(key) => principals.forget_key(key.id),
+            match self.services.keys.revoke(&self.manager(), id).await {
+                Ok(key) => self.services.principals.forget_key(key.id),
                 Err(KeysError::NotFound) => {}
                 Err(error) => return Err(error),
             }

@@ -1,45 +1,32 @@
 //! `/vestibule/sessions`: a person's own sessions, as a page.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Data, Form},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 
 use crate::{
-    check::Checker,
     http::{
-        Site,
+        Services,
         api::{refused::Refused, sessions::end_one},
         names::provider_name,
         visit::{Posted, Visit},
     },
     login::Login,
     pages::{Place, SessionLine, SessionsPage, browser},
-    principals::Principals,
     secret::Digest,
     store::ReadError,
-    users::{Listed, Users, UsersError},
+    users::{Listed, UsersError},
 };
 
 const PLACE: Place = Place::Sessions;
 
-type Services = (Data<Checker>, Data<Users>, Data<Login>, Data<Principals>);
-
-pub(super) async fn show(request: HttpRequest, site: Data<Site>, (checker, users, login, _): Services) -> HttpResponse {
-    match Visit::begin(&request, &site, &checker, PLACE).await {
-        Ok(visit) => page(&visit, &users, &login).await.unwrap_or_else(|cause| visit.unavailable(&cause)),
+pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
+    match Visit::begin(&request, &services, PLACE).await {
+        Ok(visit) => page(&visit).await.unwrap_or_else(|cause| visit.unavailable(&cause)),
         Err(response) => response,
     }
 }
 
-pub(super) async fn act(
-    request: HttpRequest,
-    form: Form<Posted>,
-    site: Data<Site>,
-    (checker, users, _, principals): Services,
-) -> HttpResponse {
-    let visit = match Visit::begin(&request, &site, &checker, PLACE).await {
+pub(super) async fn act(request: HttpRequest, form: Form<Posted>, services: Services) -> HttpResponse {
+    let visit = match Visit::begin(&request, &services, PLACE).await {
         Ok(visit) => visit,
         Err(response) => return response,
     };
@@ -47,8 +34,8 @@ pub(super) async fn act(
         return response;
     }
     let ended = match form.one("action") {
-        Some("end") => end(&visit, &form, &users, &principals).await,
-        Some("end_others") => end_others(&visit, &users, &principals).await,
+        Some("end") => end(&visit, &form).await,
+        Some("end_others") => end_others(&visit).await,
         _ => return visit.foreign_form(),
     };
     match ended {
@@ -57,27 +44,27 @@ pub(super) async fn act(
     }
 }
 
-async fn page(visit: &Visit<'_>, users: &Users, login: &Login) -> Result<HttpResponse, ReadError> {
-    let sessions = users.sessions(visit.user()).await?;
+async fn page(visit: &Visit<'_>) -> Result<HttpResponse, ReadError> {
+    let sessions = visit.services.users.sessions(visit.user()).await?;
     let own = visit.session();
     let (own_first, others): (Vec<_>, Vec<_>) = sessions.iter().partition(|session| session.id == own);
-    let lines = own_first.into_iter().chain(others).map(|session| line(session, &own, login)).collect();
+    let lines = own_first.into_iter().chain(others).map(|session| line(session, &own, &visit.services.login)).collect();
     let page = SessionsPage { frame: visit.frame(), sessions: lines, csrf: visit.csrf() };
     Ok(visit.show(StatusCode::OK, &page))
 }
 
 /// One that has ended already has ended: the page says what there is.
-async fn end(visit: &Visit<'_>, form: &Posted, users: &Users, principals: &Principals) -> Result<(), UsersError> {
+async fn end(visit: &Visit<'_>, form: &Posted) -> Result<(), UsersError> {
     let Some(handle) = form.one("session_id").and_then(Digest::from_hex) else { return Ok(()) };
-    match end_one(users, principals, visit.user(), &handle).await {
+    match end_one(visit.services, visit.user(), &handle).await {
         Err(Refused::Users(error)) => Err(error),
         _ => Ok(()),
     }
 }
 
-async fn end_others(visit: &Visit<'_>, users: &Users, principals: &Principals) -> Result<(), UsersError> {
-    users.end_sessions(visit.user(), Some(&visit.session())).await?;
-    principals.forget_person(visit.user());
+async fn end_others(visit: &Visit<'_>) -> Result<(), UsersError> {
+    visit.services.users.end_sessions(visit.user(), Some(&visit.session())).await?;
+    visit.services.principals.forget_person(visit.user());
     Ok(())
 }
 

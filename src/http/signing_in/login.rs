@@ -3,21 +3,21 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Data, Path, Query},
+    web::{Path, Query},
 };
 use serde::Deserialize;
 
 use crate::{
     continuation::Continuation,
     http::{
-        Apps, Local, Site, apps,
+        Services, Site, apps,
         binding::{binding, new_form_token},
         error,
         links::login_href,
         page, redirect,
         request::user_agent,
     },
-    login::{Browser, Callback, Login, Outcome},
+    login::{Browser, Callback, Outcome},
     oidc::Provider,
     pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
     return_to::{RefusedReturnTo, ReturnTo},
@@ -39,28 +39,22 @@ pub(super) struct CallbackQuery {
     iss: Option<String>,
 }
 
-pub(super) async fn begin(
-    request: HttpRequest,
-    site: Data<Site>,
-    login: Data<Login>,
-    query: Query<BeginQuery>,
-    (apps, local): (Data<Apps>, Local),
-) -> HttpResponse {
-    let target = match target_of(query.rd.as_deref(), &site) {
+pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, services: Services) -> HttpResponse {
+    let target = match target_of(query.rd.as_deref(), &services.site) {
         Ok(target) => target,
-        Err(refused) => return error::return_refused(refused).respond(&request),
+        Err(refused) => return error::return_refused(refused).respond(&request, &services.site),
     };
     let provider = match query.provider.as_deref() {
-        None if local.is_some() => None,
-        None => login.providers().only(),
-        Some(id) => match login.providers().get(id) {
-            None => return error::unknown_provider().respond(&request),
+        None if services.local_accounts.is_some() => None,
+        None => services.login.providers().only(),
+        Some(id) => match services.login.providers().get(id) {
+            None => return error::unknown_provider().respond(&request, &services.site),
             found => found,
         },
     };
     match provider {
-        Some(provider) => to_provider(&request, &site, &login, &apps, provider, target).await,
-        None => sign_in_page(&request, &site, &login, &local, &target, StatusCode::OK, None),
+        Some(provider) => to_provider(&request, &services, provider, target).await,
+        None => sign_in_page(&request, &services, &target, StatusCode::OK, None),
     }
 }
 
@@ -73,96 +67,85 @@ pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTo, Refus
 /// The sign-in page: a choice of providers and the form for a password, or what to configure when there is neither.
 pub(super) fn sign_in_page(
     request: &HttpRequest,
-    site: &Site,
-    login: &Login,
-    local: &Local,
+    services: &Services,
     target: &ReturnTo,
     status: StatusCode,
     tried: Option<(&str, SignInProblem)>,
 ) -> HttpResponse {
-    let frame = Frame::of(&site.brand);
-    if login.providers().is_empty() && local.is_none() {
-        let redirect_uri = site.public_url.join("/sso/callback");
-        return page(StatusCode::OK, pages::render(&NotConfigured { frame, facts: site.facts.clone(), redirect_uri }));
+    let frame = Frame::of(&services.site.brand);
+    if services.login.providers().is_empty() && services.local_accounts.is_none() {
+        let redirect_uri = services.site.public_url.join("/sso/callback");
+        return page(StatusCode::OK, pages::render(&NotConfigured { frame, facts: services.site.facts.clone(), redirect_uri }));
     }
     let link = |provider: &std::sync::Arc<Provider>| ProviderLink {
         name: provider.name().to_owned(),
         href: login_href(target, Some(provider.id())),
     };
-    let (csrf, new_cookie) = new_form_token(request, site);
-    let password = local.is_some().then(|| PasswordForm {
+    let (csrf, new_cookie) = new_form_token(request, &services.site);
+    let password = services.local_accounts.is_some().then(|| PasswordForm {
         csrf,
         rd: (*target != ReturnTo::root()).then(|| target.as_str().to_owned()),
         email: tried.map(|(email, _)| email.to_owned()).unwrap_or_default(),
         problem: tried.map(|(_, problem)| problem),
-        contact: site.contact.clone(),
+        contact: services.site.contact.clone(),
     });
     let has_form = password.is_some();
-    let providers = login.providers().iter().map(link).collect();
+    let providers = services.login.providers().iter().map(link).collect();
     let mut response = page(status, pages::render(&SignIn { frame, providers, password, notice: None }));
     if let Some(cookie) = new_cookie.filter(|_| has_form) {
         // As below.
-        let _ = response.add_cookie(&site.cookies.login_cookie(&cookie));
+        let _ = response.add_cookie(&services.site.cookies.login_cookie(&cookie));
     }
     response
 }
 
-async fn to_provider(
-    request: &HttpRequest,
-    site: &Site,
-    login: &Login,
-    apps: &Apps,
-    provider: &Provider,
-    target: ReturnTo,
-) -> HttpResponse {
+async fn to_provider(request: &HttpRequest, services: &Services, provider: &Provider, target: ReturnTo) -> HttpResponse {
     let again = login_href(&target, Some(provider.id()));
-    let (binding, new_cookie) = binding(request, site);
-    match login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
+    let (binding, new_cookie) = binding(request, &services.site);
+    match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
         Ok(url) => {
             let mut response = redirect(StatusCode::FOUND, url.as_str());
             if let Some(value) = new_cookie {
                 // Adding fails only for values that can't stand in a header; ours is base64url.
-                let _ = response.add_cookie(&site.cookies.login_cookie(&value));
+                let _ = response.add_cookie(&services.site.cookies.login_cookie(&value));
             }
             response
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
-            apps::login_unavailable(&target, apps, request)
-                .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request))
+            apps::login_unavailable(&target, &services.apps, request)
+                .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request, &services.site))
         }
     }
 }
 
 pub(super) async fn callback(
     request: HttpRequest,
-    site: Data<Site>,
-    login: Data<Login>,
     path: Option<Path<String>>,
     query: Query<CallbackQuery>,
-    apps: Data<Apps>,
+    services: Services,
 ) -> HttpResponse {
-    let Some(provider) = login.providers().of_callback(path.as_deref().map(String::as_str)) else {
-        return error::unknown_provider().respond(&request);
+    let Some(provider) = services.login.providers().of_callback(path.as_deref().map(String::as_str)) else {
+        return error::unknown_provider().respond(&request, &services.site);
     };
     let callback = query.into_inner().into();
     let browser = Browser {
-        binding: site.cookies.binding_in(&request),
-        session: site.cookies.session_in(&request),
+        binding: services.site.cookies.binding_in(&request),
+        session: services.site.cookies.session_in(&request),
         agent: user_agent(&request),
     };
-    match login.finish(provider, &callback, &browser).await {
+    match services.login.finish(provider, &callback, &browser).await {
         Ok(finished) => {
-            let mut response = go_on(&site, &finished.continuation);
+            let mut response = go_on(&services.site, &finished.continuation);
             if let Outcome::SignedIn(handle) = &finished.outcome {
                 // As above: a handle is base64url.
-                let _ = response.add_cookie(&site.cookies.session_cookie(handle.expose(), site.limits.absolute));
+                let _ =
+                    response.add_cookie(&services.site.cookies.session_cookie(handle.expose(), services.site.limits.absolute));
             }
             response
         }
-        Err(failed) => {
-            apps::login_failed(&failed, &apps, &request).unwrap_or_else(|| failed.failure(&site.contact).respond(&request))
-        }
+        Err(failed) => apps::login_failed(&failed, &services.apps, &request)
+            .unwrap_or_else(|| failed.failure(&services.site.contact).respond(&request, &services.site)),
     }
 }
 

@@ -1,30 +1,23 @@
 //! `/sso/logout`: asks, ends the session on every pod, and goes on to the provider.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Data, Form},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    check::Checker,
     http::{
-        FormTargets, Scripts, Site, csrf,
+        FormTargets, Scripts, Services, Site, csrf,
         error::{self, Failure},
         page, page_with, redirect,
         visit::account,
     },
-    login::Login,
-    metrics::{Metrics, Outcome},
+    metrics::Outcome,
     oidc::Provider,
     pages::{self, AtProvider, Frame, SignOut, SignedOut},
     principal::LOCAL,
-    principals::{Principals, SignedIn},
+    principals::SignedIn,
     secret::Digest,
     session::Session,
-    users::Users,
 };
 
 const PATH: &str = "/sso/logout";
@@ -38,12 +31,13 @@ pub(super) struct Confirmation {
     csrf: String,
 }
 
-pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Checker>, login: Data<Login>) -> HttpResponse {
-    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(&site) };
+pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
+    let Services { site, checker, login, .. } = &services;
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     let (signed_in, judged) = match checker.who(&cookie).await {
         Ok(Some(who)) => who,
-        Ok(None) => return signed_out(&site),
-        Err(unanswered) => return unavailable(&request, &unanswered.to_string()),
+        Ok(None) => return signed_out(site),
+        Err(unanswered) => return unavailable(&request, site, &unanswered.to_string()),
     };
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
@@ -64,36 +58,23 @@ pub(super) async fn ask(request: HttpRequest, site: Data<Site>, checker: Data<Ch
     page_with(StatusCode::OK, body, &targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &Scripts::None)
 }
 
-/// The services that ending a session touches.
-#[derive(Clone)]
-struct Ending {
-    users: Data<Users>,
-    principals: Data<Principals>,
-}
-
-pub(super) async fn act(
-    request: HttpRequest,
-    form: Form<Confirmation>,
-    site: Data<Site>,
-    login: Data<Login>,
-    (users, principals, metrics): (Data<Users>, Data<Principals>, Data<Metrics>),
-) -> HttpResponse {
-    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(&site) };
+pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
+    let site = &services.site;
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     let digest = Digest::of(cookie.as_bytes());
-    if !csrf::is_own_form(&request, &site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
+    if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "not from our own page", "logout refused");
-        return refused().respond(&request);
+        return refused().respond(&request, site);
     }
-    let ending = Ending { users, principals };
-    match ending.end(&cookie, &digest).await {
+    match end_session(&services, &cookie, &digest).await {
         Err(cause) => {
-            metrics.logout(Outcome::Error);
+            services.metrics.logout(Outcome::Error);
             tracing::error!(cause, "logout is not certain");
-            uncertain().respond(&request)
+            uncertain().respond(&request, site)
         }
         Ok(ended) => {
-            metrics.logout(Outcome::Ok);
-            let next = ended.and_then(|session| provider_logout(&login, &site, &session));
+            services.metrics.logout(Outcome::Ok);
+            let next = ended.and_then(|session| provider_logout(&services, &session));
             let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
             // An empty value can always stand in a header.
             let _ = response.add_cookie(&site.cookies.no_session());
@@ -102,28 +83,26 @@ pub(super) async fn act(
     }
 }
 
-impl Ending {
-    /// Ends the session here at once and on every other pod by the notice of the commit.
-    async fn end(&self, cookie: &str, digest: &Digest) -> Result<Option<Session>, String> {
-        let Some(SignedIn { session: known, .. }) = self.principals.session(cookie).await.map_err(|error| error.to_string())?
-        else {
-            return Ok(None);
-        };
-        let session = self.users.session(&known.user, digest).await.map_err(|error| error.to_string())?;
-        self.users.end_session(&known.user, digest).await.map_err(|error| error.to_string())?;
-        self.principals.forget_session(&known.user, digest);
-        tracing::info!(user = known.user, provider = known.provider, "logout");
-        Ok(session)
-    }
+/// Ends the session here at once and on every other pod by the notice of the commit.
+async fn end_session(services: &Services, cookie: &str, digest: &Digest) -> Result<Option<Session>, String> {
+    let Some(SignedIn { session: known, .. }) = services.principals.session(cookie).await.map_err(|error| error.to_string())?
+    else {
+        return Ok(None);
+    };
+    let session = services.users.session(&known.user, digest).await.map_err(|error| error.to_string())?;
+    services.users.end_session(&known.user, digest).await.map_err(|error| error.to_string())?;
+    services.principals.forget_session(&known.user, digest);
+    tracing::info!(user = known.user, provider = known.provider, "logout");
+    Ok(session)
 }
 
 /// RP-Initiated Logout 1.0. By default without the id_token: it would stand in a URL.
-fn provider_logout(login: &Login, site: &Site, session: &Session) -> Option<Url> {
-    let provider: &Provider = login.providers().get(&session.provider)?;
+fn provider_logout(services: &Services, session: &Session) -> Option<Url> {
+    let provider: &Provider = services.login.providers().get(&session.provider)?;
     let mut url = provider.end_session_endpoint()?;
     url.query_pairs_mut()
         .append_pair("client_id", &provider.config().client_id)
-        .append_pair("post_logout_redirect_uri", &site.public_url.join(PATH));
+        .append_pair("post_logout_redirect_uri", &services.site.public_url.join(PATH));
     if let Some(hint) = &session.logout.hint {
         url.query_pairs_mut().append_pair("logout_hint", hint);
     }
@@ -138,9 +117,9 @@ fn signed_out(site: &Site) -> HttpResponse {
     page(StatusCode::OK, pages::render(&SignedOut { frame: Frame::of(&site.brand), sign_in_href, provider_note: None }))
 }
 
-fn unavailable(request: &HttpRequest, cause: &str) -> HttpResponse {
+fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {
     tracing::error!(cause, "logout is not possible");
-    error::store_unavailable(PATH).respond(request)
+    error::store_unavailable(PATH).respond(request, site)
 }
 
 fn uncertain() -> Failure {

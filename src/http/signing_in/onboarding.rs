@@ -7,7 +7,7 @@ pub(super) use page::{act, show};
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header,
-    web::{Bytes, Data, Query},
+    web::{Bytes, Query},
 };
 use serde::Deserialize;
 use serde_json::json as value;
@@ -16,13 +16,12 @@ use zeroize::Zeroizing;
 use crate::{
     accounts::{Claim, Claimed},
     http::{
-        Local, Site,
-        api::{self, fields::required_text, invitations::on, refused::Refused},
+        Services, Site,
+        api::{self, fields::required_text, local_accounts, refused::Refused},
         rate,
         request::browser,
     },
     keys::Wish,
-    users::Users,
 };
 
 /// As LiteLLM's links have it, and as older ones do.
@@ -35,34 +34,30 @@ pub(super) struct LinkQuery {
 type Body = Result<Bytes, actix_web::Error>;
 
 /// A token for who has the link: nothing is used up by it, and no key or session exists yet.
-pub(super) async fn get_token(request: HttpRequest, site: Data<Site>, local: Local) -> HttpResponse {
-    api::answer(token(&request, &site, &local).await)
+pub(super) async fn get_token(request: HttpRequest, services: Services) -> HttpResponse {
+    api::answer(token(&request, &services).await)
 }
 
 /// Sets the password and signs in, once.
-pub(super) async fn claim_token(
-    request: HttpRequest,
-    body: Body,
-    (site, local, users): (Data<Site>, Local, Data<Users>),
-) -> HttpResponse {
-    api::answer(claim(&request, body, &site, &local, &users).await)
+pub(super) async fn claim_token(request: HttpRequest, body: Body, services: Services) -> HttpResponse {
+    api::answer(claim(&request, body, &services).await)
 }
 
-async fn token(request: &HttpRequest, site: &Site, local: &Local) -> Result<HttpResponse, Refused> {
-    rate::claim_by_program(request)?;
+async fn token(request: &HttpRequest, services: &Services) -> Result<HttpResponse, Refused> {
+    rate::limit_acceptance(services, request)?;
     let query = Query::<LinkQuery>::from_query(request.query_string()).map_err(|_| Refused::Malformed)?;
-    let token = on(local)?.onboarding_token(query.link()).await?;
+    let token = local_accounts(services)?.onboarding_token(query.link()).await?;
     let body = value!({
-        "login_url": site.public_url.join("/sso/login"),
+        "login_url": services.site.public_url.join("/sso/login"),
         "token": *token.token,
         "user_email": token.invitation.email,
     });
     Ok(HttpResponse::Ok().json(body))
 }
 
-async fn claim(request: &HttpRequest, body: Body, site: &Site, local: &Local, users: &Users) -> Result<HttpResponse, Refused> {
-    rate::claim_by_program(request)?;
-    let accounts = on(local)?;
+async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, Refused> {
+    rate::limit_acceptance(services, request)?;
+    let accounts = local_accounts(services)?;
     // One that isn't there is none of ours, as the log says then.
     let token = bearer(request).unwrap_or_default();
     let mut fields = api::json_fields(request, &body.map_err(|error| api::unread(&error))?)?;
@@ -71,10 +66,10 @@ async fn claim(request: &HttpRequest, body: Body, site: &Site, local: &Local, us
     let password = Zeroizing::new(required_text(&mut fields, "password")?);
     let key = fields.flag("key")?.then(Wish::default);
     fields.finish()?;
-    let browser = browser(request, site, users);
+    let browser = browser(request, services);
     let claimed = accounts.claim(Claim { token, link: &link, user: &user, password, key, browser }).await?;
-    let mut response = HttpResponse::Ok().json(told(&claimed, site));
-    site.admit(&mut response, &claimed.entered.handle, &claimed.device);
+    let mut response = HttpResponse::Ok().json(told(&claimed, &services.site));
+    services.site.set_login_cookies(&mut response, &claimed.entered.handle, &claimed.device);
     Ok(response)
 }
 

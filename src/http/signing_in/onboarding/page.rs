@@ -3,7 +3,7 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::StatusCode,
-    web::{Data, Form, Query},
+    web::{Form, Query},
 };
 use zeroize::Zeroizing;
 
@@ -11,7 +11,7 @@ use super::LinkQuery;
 use crate::{
     accounts::{Accounts, Claim, ClaimError, Token},
     http::{
-        Local, Site,
+        Services, Site,
         binding::{is_ours, new_form_token},
         error, page,
         passwords::unfit_problem,
@@ -20,31 +20,23 @@ use crate::{
         visit::Posted,
     },
     pages::{self, Frame, ONBOARDING_REFUSED, Onboarding, PasswordProblem},
-    users::Users,
 };
 
 /// A look at the page uses nothing up, however often and by whomever it is opened.
-pub(in crate::http::signing_in) async fn show(
-    request: HttpRequest,
-    query: Query<LinkQuery>,
-    (site, local): (Data<Site>, Local),
-) -> HttpResponse {
-    let Some(accounts) = local.as_ref().as_ref() else { return error::not_found(request).await };
-    form(&request, &site, accounts, query.link(), StatusCode::OK, None).await
+pub(in crate::http::signing_in) async fn show(request: HttpRequest, query: Query<LinkQuery>, services: Services) -> HttpResponse {
+    let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
+    form(&request, &services.site, accounts, query.link(), StatusCode::OK, None).await
 }
 
-pub(in crate::http::signing_in) async fn act(
-    request: HttpRequest,
-    posted: Form<Posted>,
-    (site, local, users): (Data<Site>, Local, Data<Users>),
-) -> HttpResponse {
-    let Some(accounts) = local.as_ref().as_ref() else { return error::not_found(request).await };
+pub(in crate::http::signing_in) async fn act(request: HttpRequest, posted: Form<Posted>, services: Services) -> HttpResponse {
+    let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
+    let site = &services.site;
     let field = |name| posted.one(name).unwrap_or_default();
     let link = field("invite_link");
-    let again = async |status, problem| form(&request, &site, accounts, link, status, Some(problem)).await;
-    if !is_ours(&request, &site, field("csrf")) {
+    let again = async |status, problem| form(&request, site, accounts, link, status, Some(problem)).await;
+    if !is_ours(&request, site, field("csrf")) {
         tracing::warn!(reason = "not from our own page", "a claim refused");
-        return error::other_browser().respond(&request);
+        return error::other_browser().respond(&request, site);
     }
     let password = Zeroizing::new(field("new_password").to_owned());
     if *password != field("repeat_password") {
@@ -53,19 +45,19 @@ pub(in crate::http::signing_in) async fn act(
     // The page may have lain open for longer than its token counts; who has the link gets another one.
     let opened = match accounts.onboarding_token(link).await {
         Ok(opened) => opened,
-        Err(refused) => return told(&request, &refused),
+        Err(refused) => return told(&request, site, &refused),
     };
     let (token, user) = (opened.token, opened.invitation.user);
-    let browser = browser(&request, &site, &users);
+    let browser = browser(&request, &services);
     match accounts.claim(Claim { token: &token, link, user: &user, password, key: None, browser }).await {
         Ok(claimed) => {
             let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join("/vestibule/"));
-            site.admit(&mut response, &claimed.entered.handle, &claimed.device);
+            site.set_login_cookies(&mut response, &claimed.entered.handle, &claimed.device);
             response
         }
         Err(ClaimError::Unfit(unfit)) => again(StatusCode::BAD_REQUEST, unfit_problem(unfit)).await,
         Err(ClaimError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy).await,
-        Err(refused) => told(&request, &refused),
+        Err(refused) => told(&request, site, &refused),
     }
 }
 
@@ -79,7 +71,7 @@ async fn form(
 ) -> HttpResponse {
     let Token { invitation, .. } = match accounts.onboarding_token(link).await {
         Ok(opened) => opened,
-        Err(refused) => return told(request, &refused),
+        Err(refused) => return told(request, site, &refused),
     };
     let (csrf, cookie) = new_form_token(request, site);
     let body = pages::render(&Onboarding {
@@ -99,12 +91,12 @@ async fn form(
     response
 }
 
-fn told(request: &HttpRequest, refused: &ClaimError) -> HttpResponse {
+fn told(request: &HttpRequest, site: &Site, refused: &ClaimError) -> HttpResponse {
     match refused {
         ClaimError::Invalid(_) | ClaimError::Key(_) | ClaimError::Unfit(_) => {
-            error::Failure::new(StatusCode::UNAUTHORIZED, ONBOARDING_REFUSED).respond(request)
+            error::Failure::new(StatusCode::UNAUTHORIZED, ONBOARDING_REFUSED).respond(request, site)
         }
-        ClaimError::NoRoleMapYet => error::no_role_map_yet().respond(request),
-        ClaimError::Busy | ClaimError::Store(_) => error::store_unavailable("").respond(request),
+        ClaimError::NoRoleMapYet => error::no_role_map_yet().respond(request, site),
+        ClaimError::Busy | ClaimError::Store(_) => error::store_unavailable("").respond(request, site),
     }
 }

@@ -1,0 +1,43 @@
+//! The services that handlers use.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    sync::Arc,
+};
+
+use actix_web::{FromRequest, HttpRequest, dev::Payload};
+
+use super::{Apps, Site};
+use crate::{
+    accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, people::People, principals::Principals,
+    rate_limits::RateLimits, roles::RoleMaps, upstream::Upstream, users::Users,
+};
+
+/// All services of the public listener. Handlers take it as an argument; middleware is made with it.
+#[derive(Clone)]
+pub struct Services {
+    pub site: Arc<Site>,
+    pub login: Arc<Login>,
+    pub checker: Arc<Checker>,
+    pub users: Arc<Users>,
+    pub keys: Arc<Keys>,
+    pub apps: Arc<Apps>,
+    pub people: Arc<People>,
+    /// `None` where local accounts are off.
+    pub local_accounts: Option<Arc<Accounts>>,
+    pub role_maps: Arc<RoleMaps>,
+    pub upstream: Arc<Upstream>,
+    pub principals: Arc<Principals>,
+    pub rate_limits: Arc<RateLimits>,
+    pub metrics: Arc<Metrics>,
+}
+
+impl FromRequest for Services {
+    type Error = Infallible;
+    type Future = Ready<Result<Self, Infallible>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Ok(request.app_data::<Self>().cloned().expect("the routes are registered together with their services")))
+    }
+}

@@ -1,0 +1,60 @@
+//! Settings that all pages share.
+
+use std::sync::Arc;
+
+use actix_web::HttpResponse;
+
+use super::{CookieNames, ProxyTrust};
+use crate::{
+    origin::PublicUrl,
+    pages::Brand,
+    principal::Role,
+    secret::{Handle, KeyRing},
+    session::Limits,
+};
+
+pub struct Site {
+    pub public_url: PublicUrl,
+    pub cookies: CookieNames,
+    pub limits: Limits,
+    pub proxies: ProxyTrust,
+    pub ring: Arc<KeyRing>,
+    /// Users can sign in with a password that is kept here.
+    pub local_accounts: bool,
+    /// The roles of administrators.
+    pub admin_roles: Vec<Role>,
+    /// The contact that pages name for access requests.
+    pub contact: String,
+    /// One plain sentence for each part that is configured, for an operator who has configured nothing yet.
+    pub facts: Vec<String>,
+    pub brand: Arc<Brand>,
+}
+
+impl Site {
+    /// Sets the cookies of a user who has signed in with a password.
+    pub(super) fn set_login_cookies(&self, response: &mut HttpResponse, session: &Handle, device: &str) {
+        let session = self.cookies.session_cookie(session.expose(), self.limits.absolute);
+        for cookie in [session, self.cookies.device_cookie(device)] {
+            // Adding fails only for values that can't stand in a header; ours are base64url.
+            let _ = response.add_cookie(&cookie);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Self {
+        use crate::clock::SystemClock;
+        let public_url = PublicUrl::parse("https://llm.example.com").expect("it is an origin");
+        Self {
+            cookies: CookieNames::of(&public_url),
+            public_url,
+            limits: Limits { idle: std::time::Duration::from_secs(60), absolute: std::time::Duration::from_secs(600) },
+            proxies: ProxyTrust::default(),
+            ring: Arc::new(KeyRing::ephemeral(Arc::new(SystemClock))),
+            local_accounts: false,
+            admin_roles: Vec::new(),
+            contact: String::new(),
+            facts: Vec::new(),
+            brand: Arc::default(),
+        }
+    }
+}
