@@ -7,18 +7,18 @@ mod credential;
 mod query;
 
 pub use crate::access::CheckRequest;
-pub use credential::{Ambiguous, Credential, cookies, cookies_without};
+pub use credential::{Credential, CredentialError, CredentialParser, CredentialText, ParsedCredential, cookies, cookies_without};
 pub use query::{CheckQuery, CheckQueryError, Echo, Narrowing};
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     access::{AccessRules, Places, Refused, Requirement, Selected, Unmet},
-    keys,
-    metrics::CredentialLabel,
+    keys::PresentedKey,
     principal::{CredentialKind, EmailTrust, Grant, Identity, IdentityClaims, Judged, Role, RuleName},
-    principals::{ByKey, CachedUser, Narrowed, Principals, SignedIn, Unanswered, WithKey},
+    principals::{CachedUser, KeyLookup, LookupError, Narrowed, Principals, UserKey, UserSession},
     roles::{InForce, RoleMaps},
+    session::SessionToken,
     tokens::{self, Bearer, Tokens},
     upstream::{Sent, Upstream},
 };
@@ -37,11 +37,11 @@ pub enum Decision {
     /// Nobody is signed in by what was presented.
     Unauthenticated(Unauthenticated),
     /// Somebody is, and may not.
-    Forbidden { user: String, why: Forbidden },
+    Forbidden { user: String, credential: CredentialKind, why: Forbidden },
     /// Nobody may, whoever it is.
     Closed(Closed),
     /// Nobody can say at the moment. Never to be taken for "not signed in".
-    Unavailable(Unanswerable),
+    Unavailable(UnavailableCause),
     /// Nobody can say yet: no role map has been read since the start. Not to be taken for a refusal.
     NotYet,
 }
@@ -49,41 +49,42 @@ pub enum Decision {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unauthenticated {
     NoCredential,
+    /// A credential that is refused by its form alone.
+    Unusable(CredentialError),
     UnknownSession,
     UnknownCredential,
     /// A key whose owner hasn't signed in for too long.
-    Lapsed,
+    Suspended,
     /// A token that does not verify; why is for the log alone.
     Token(tokens::Refused),
-    Ambiguous,
 }
 
-/// Somebody, by what they were recognised, and what the role map in force says of them.
-pub struct Recognised {
+/// An authenticated user or workload, with its grant under the current role map.
+pub struct AuthenticatedPrincipal {
     pub judged: Arc<Judged>,
-    pub by: By,
+    pub credential: AuthenticatedCredential,
 }
 
-/// What somebody was recognised by.
-pub enum By {
-    Session(SignedIn),
-    Key(WithKey),
-    Token(Bearer),
+/// The credential that a principal was authenticated by, with its records.
+pub enum AuthenticatedCredential {
+    Session(UserSession),
+    ApiKey(UserKey),
+    Jwt(Bearer),
 }
 
-/// Why nobody was recognised.
+/// Why a request was not authenticated.
 #[derive(Debug)]
-pub enum Unrecognised {
+pub enum AuthenticationError {
     Unauthenticated(Unauthenticated),
-    /// Nobody can say at the moment.
-    Unavailable(Unanswerable),
+    /// The credential could not be looked up. Never to be taken for "not signed in".
+    Unavailable(UnavailableCause),
 }
 
-/// Why nobody can say who a credential stands for.
+/// Why a credential could not be looked up.
 #[derive(Debug, thiserror::Error)]
-pub enum Unanswerable {
+pub enum UnavailableCause {
     #[error(transparent)]
-    Store(#[from] Unanswered),
+    Store(#[from] LookupError),
     #[error(transparent)]
     Token(#[from] tokens::Unavailable),
     #[error("no role map has been read yet")]
@@ -139,6 +140,7 @@ pub struct Checker {
     role_maps: Arc<RoleMaps>,
     upstream: Arc<Upstream>,
     email_trust: HashMap<String, EmailTrust>,
+    credentials: CredentialParser,
 }
 
 impl Checker {
@@ -149,16 +151,22 @@ impl Checker {
         role_maps: Arc<RoleMaps>,
         upstream: Arc<Upstream>,
         email_trust: HashMap<String, EmailTrust>,
+        credentials: CredentialParser,
     ) -> Self {
-        Self { principals, tokens, role_maps, upstream, email_trust }
+        Self { principals, tokens, role_maps, upstream, email_trust, credentials }
     }
 
-    /// Decides about a request. `credential` finds what was presented in the places that are to be read.
+    /// Parses the credentials that this checker authenticates.
+    pub fn credentials(&self) -> &CredentialParser {
+        &self.credentials
+    }
+
+    /// Decides about a request. `credential` parses the credential in the places that are to be read.
     pub async fn decide<'a>(
         &self,
         request: &CheckRequest<'_>,
         narrowing: &Narrowing,
-        credential: impl FnOnce(Places) -> Result<Credential<'a>, Ambiguous>,
+        credential: impl FnOnce(Places) -> ParsedCredential<'a>,
     ) -> Decision {
         let in_force = self.role_maps.current();
         if !in_force.is_known() {
@@ -170,26 +178,26 @@ impl Checker {
             Err(closed) => return Decision::Closed(closed),
         };
         let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
-        let Recognised { judged, by } = match self.recognise_by(&in_force, credential(read)).await {
-            Ok(recognised) => recognised,
-            Err(Unrecognised::Unauthenticated(why)) => return Decision::Unauthenticated(why),
-            Err(Unrecognised::Unavailable(cause)) => return Decision::Unavailable(cause),
+        let AuthenticatedPrincipal { judged, credential: by } = match self.authenticate_by(&in_force, credential(read)).await {
+            Ok(principal) => principal,
+            Err(AuthenticationError::Unauthenticated(why)) => return Decision::Unauthenticated(why),
+            Err(AuthenticationError::Unavailable(cause)) => return Decision::Unavailable(cause),
         };
         let permitted = permit(&judged.grant, by.kind(), rules.as_ref(), narrowing).and_then(|()| by.permits(request.path));
         match permitted {
             Ok(()) => Decision::Allow { sent: self.upstream.sends(rules.as_ref(), Some(&judged)), judged, read },
-            Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), why },
+            Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), credential: by.kind(), why },
         }
     }
 
-    /// Who presented a credential. One in a header never falls through to the cookie.
-    pub async fn recognise(&self, credential: Result<Credential<'_>, Ambiguous>) -> Result<Recognised, Unrecognised> {
+    /// Authenticates a credential. One in a header never falls through to the cookie.
+    pub async fn authenticate(&self, credential: ParsedCredential<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let in_force = self.role_maps.current();
         // Before the first map everybody would seem to be without a role.
         if !in_force.is_known() {
-            return Err(Unrecognised::Unavailable(Unanswerable::NoRoleMapYet));
+            return Err(AuthenticationError::Unavailable(UnavailableCause::NoRoleMapYet));
         }
-        self.recognise_by(&in_force, credential).await
+        self.authenticate_by(&in_force, credential).await
     }
 
     /// The role of this name, if the role map in force lists it.
@@ -207,37 +215,46 @@ impl Checker {
         self.role_maps.current().map.lower_of(one, other)
     }
 
-    async fn recognise_by(
+    async fn authenticate_by(
         &self,
         in_force: &InForce,
-        credential: Result<Credential<'_>, Ambiguous>,
-    ) -> Result<Recognised, Unrecognised> {
+        credential: ParsedCredential<'_>,
+    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match credential {
-            Err(Ambiguous) => Err(Unauthenticated::Ambiguous.into()),
-            Ok(Credential::None) => Err(Unauthenticated::NoCredential.into()),
-            Ok(Credential::Session(cookie)) => self.by_session(in_force, cookie).await,
-            Ok(Credential::Header(secret)) if secret.starts_with(keys::PREFIX) => self.by_key(in_force, secret).await,
-            Ok(Credential::Header(token)) if tokens::is_jwt(token) => self.by_token(in_force, token).await,
-            Ok(Credential::Header(_)) => Err(Unauthenticated::UnknownCredential.into()),
+            Ok(None) => Err(Unauthenticated::NoCredential.into()),
+            Ok(Some(Credential::Session(token))) => self.by_session(in_force, &token).await,
+            Ok(Some(Credential::ApiKey(key))) => self.by_key(in_force, key).await,
+            Ok(Some(Credential::Jwt(jwt))) => self.by_jwt(in_force, jwt).await,
+            Err(error) => Err(Unauthenticated::Unusable(error).into()),
         }
     }
 
-    async fn by_session(&self, in_force: &InForce, cookie: &str) -> Result<Recognised, Unrecognised> {
-        let signed_in = self.principals.session(cookie).await?.ok_or(Unauthenticated::UnknownSession)?;
-        Ok(Recognised { judged: self.judge(in_force, &signed_in.user), by: By::Session(signed_in) })
+    async fn by_session(
+        &self,
+        in_force: &InForce,
+        token: &SessionToken<'_>,
+    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+        let signed_in = self.principals.session(token).await?.ok_or(Unauthenticated::UnknownSession)?;
+        Ok(AuthenticatedPrincipal {
+            judged: self.judge(in_force, &signed_in.user),
+            credential: AuthenticatedCredential::Session(signed_in),
+        })
     }
 
-    async fn by_key(&self, in_force: &InForce, secret: &str) -> Result<Recognised, Unrecognised> {
-        match self.principals.key(secret).await? {
-            ByKey::Live(with_key) => Ok(Recognised { judged: self.judge_key(in_force, &with_key), by: By::Key(with_key) }),
-            ByKey::Lapsed => Err(Unauthenticated::Lapsed.into()),
-            ByKey::Nobody => Err(Unauthenticated::UnknownCredential.into()),
+    async fn by_key(&self, in_force: &InForce, key: PresentedKey) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+        match self.principals.key(key).await? {
+            KeyLookup::Active(user_key) => Ok(AuthenticatedPrincipal {
+                judged: self.judge_key(in_force, &user_key),
+                credential: AuthenticatedCredential::ApiKey(user_key),
+            }),
+            KeyLookup::Suspended => Err(Unauthenticated::Suspended.into()),
+            KeyLookup::Unknown => Err(Unauthenticated::UnknownCredential.into()),
         }
     }
 
-    /// Who a session cookie's value stands for.
-    pub async fn who(&self, cookie: &str) -> Result<Option<(SignedIn, Arc<Judged>)>, Unanswered> {
-        let signed_in = self.principals.session(cookie).await?;
+    /// Loads a session with its user, who may have no role.
+    pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Judged>)>, LookupError> {
+        let signed_in = self.principals.session(token).await?;
         Ok(signed_in.map(|signed_in| {
             let judged = self.judge(&self.role_maps.current(), &signed_in.user);
             (signed_in, judged)
@@ -258,7 +275,7 @@ impl Checker {
     }
 
     /// What a key leaves of what the role map says of its owner; remembered until that says otherwise.
-    fn judge_key(&self, in_force: &InForce, WithKey { key, user }: &WithKey) -> Arc<Judged> {
+    fn judge_key(&self, in_force: &InForce, UserKey { key, user }: &UserKey) -> Arc<Judged> {
         let of = self.judge(in_force, user);
         if let Some(known) = key.judged.load().as_ref().filter(|known| Arc::ptr_eq(&known.of, &of)) {
             return Arc::clone(&known.to);
@@ -315,45 +332,45 @@ impl Unauthenticated {
     pub fn description(self) -> &'static str {
         match self {
             Self::NoCredential => "Sign in, or send a credential.",
-            Self::UnknownSession => "The session has ended. Sign in again.",
-            Self::UnknownCredential => "The credential is not known here.",
-            Self::Lapsed => "The key waits until its owner has signed in again.",
+            Self::Unusable(CredentialError::Ambiguous) => "Several different credentials were sent. Send one.",
+            Self::UnknownSession | Self::Unusable(CredentialError::MalformedSession) => "The session has ended. Sign in again.",
+            Self::UnknownCredential | Self::Unusable(_) => "The credential is not known here.",
+            Self::Suspended => "The key waits until its owner has signed in again.",
             Self::Token(_) => "The token is not accepted here, or not any more.",
-            Self::Ambiguous => "Several different credentials were sent. Send one.",
         }
     }
 }
 
-impl By {
+impl AuthenticatedCredential {
     pub fn kind(&self) -> CredentialKind {
         match self {
             Self::Session(_) => CredentialKind::Session,
-            Self::Key(_) => CredentialKind::Key,
-            Self::Token(_) => CredentialKind::Token,
+            Self::ApiKey(_) => CredentialKind::Key,
+            Self::Jwt(_) => CredentialKind::Token,
         }
     }
 
     fn permits(&self, path: &str) -> Result<(), Forbidden> {
         match self {
-            Self::Key(WithKey { key, .. }) if !key.narrow.permits(path) => Err(Forbidden::KeyPaths),
+            Self::ApiKey(UserKey { key, .. }) if !key.narrow.permits(path) => Err(Forbidden::KeyPaths),
             _ => Ok(()),
         }
     }
 }
 
-impl From<Unauthenticated> for Unrecognised {
+impl From<Unauthenticated> for AuthenticationError {
     fn from(why: Unauthenticated) -> Self {
         Self::Unauthenticated(why)
     }
 }
 
-impl From<Unanswered> for Unrecognised {
-    fn from(cause: Unanswered) -> Self {
+impl From<LookupError> for AuthenticationError {
+    fn from(cause: LookupError) -> Self {
         Self::Unavailable(cause.into())
     }
 }
 
-/// What a check says of somebody with this grant who was recognised in this way: the decision without its
+/// What a check says of somebody with this grant who authenticated in this way: the decision without its
 /// look-ups, for explanations.
 pub fn judge(
     access: Option<&AccessRules>,
@@ -401,16 +418,5 @@ impl std::fmt::Display for Permitted {
             Self::Anyone => "whoever it is",
             Self::ThisPerson => "since every rule that a reading selects permits it",
         })
-    }
-}
-
-impl From<&Result<Credential<'_>, Ambiguous>> for CredentialLabel {
-    fn from(credential: &Result<Credential<'_>, Ambiguous>) -> Self {
-        match credential {
-            Ok(Credential::None) => Self::None,
-            Ok(Credential::Session(_)) => Self::Session,
-            Ok(Credential::Header(secret)) if secret.starts_with(keys::PREFIX) => Self::Key,
-            Ok(Credential::Header(_)) | Err(Ambiguous) => Self::Header,
-        }
     }
 }

@@ -19,7 +19,7 @@ pub use limits::{Limits, Narrow, is_alias};
 pub use listing::Page;
 pub use making::Draft;
 pub use manager::{ManagedBy, Manager};
-pub use secret::{KeySecret, PREFIX, Presented};
+pub use secret::{KeySecret, PREFIX, PresentedKey};
 
 use std::{sync::Arc, time::Duration};
 

@@ -10,7 +10,7 @@ mod entry;
 mod people;
 mod proof;
 
-pub use entry::{CachedKey, CachedSession, CachedUser, Narrowed, WithKey};
+pub use entry::{CachedKey, CachedSession, CachedUser, Narrowed, UserKey};
 
 use std::{
     sync::Arc,
@@ -22,10 +22,10 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 use crate::{
     clock::{self, Clock},
     flights::{Flight, Flights},
-    keys::{self, Key, KeyId, Keys, Pointer, Presented},
+    keys::{self, Key, KeyId, Keys, Pointer, PresentedKey},
     metrics::{CacheResult, LookUpLabel, Metrics},
-    secret::{Digest, Handle, HandleKind},
-    session::{Limits, Session, Standing},
+    secret::Digest,
+    session::{Limits, Session, SessionToken, Standing},
     store::{self, Kind, ReadError, Records, Shard},
     users::{self, User, Users},
 };
@@ -47,23 +47,23 @@ const KNOWN_WAITS: Duration = Duration::from_millis(500);
 
 /// A signed-in browser and the person behind it.
 #[derive(Clone)]
-pub struct SignedIn {
+pub struct UserSession {
     pub session: Arc<CachedSession>,
     pub user: Arc<CachedUser>,
 }
 
-/// Who a key stands for.
+/// The result of looking up an API key.
 #[derive(Clone)]
-pub enum ByKey {
-    Live(WithKey),
-    /// The owner's claims are too old to go by: they have to sign in again.
-    Lapsed,
-    Nobody,
+pub enum KeyLookup {
+    Active(UserKey),
+    /// The owner's claims were verified too long ago: the key waits for the owner's next sign-in.
+    Suspended,
+    Unknown,
 }
 
-/// Why nobody can say who a credential stands for. Never to be taken for "nobody".
+/// Why a credential could not be looked up. Never to be taken for an unknown credential.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Unanswered {
+pub enum LookupError {
     #[error(transparent)]
     Store(#[from] ReadError),
     #[error("too many unknown credentials are being looked up")]
@@ -72,7 +72,7 @@ pub enum Unanswered {
     TooSlow,
 }
 
-impl Unanswered {
+impl LookupError {
     /// The store was not asked, since it failed so lately.
     fn a_moment_ago() -> Self {
         Self::Store(crate::store::Unavailable("it did not a moment ago".into()).into())
@@ -94,37 +94,24 @@ pub struct Principals {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// A credential as it was presented, by the name that the cache has for it.
-struct Asked<'a> {
-    digest: Digest,
-    what: What<'a>,
-}
-
+/// A look-up in the cache: its target, the target's shard, and the digest that the cache knows it by.
 #[derive(Clone, Copy)]
-enum What<'a> {
-    Session(&'a str),
-    /// A key's secret.
-    Secret(Presented),
-    /// A key that made another one.
-    Id(KeyId),
-}
-
-/// What is to be read from the store.
-#[derive(Clone, Copy)]
-struct Miss {
+struct Lookup {
     shard: Shard,
     digest: Digest,
-    wanted: Wanted,
+    target: LookupTarget,
 }
 
 #[derive(Clone, Copy)]
-enum Wanted {
+enum LookupTarget {
     Session,
-    KeyOfSecret,
-    Key(KeyId),
+    /// A key, by its secret.
+    KeySecret,
+    /// A key that a derived key depends on, by its id.
+    KeyId(KeyId),
 }
 
-type Answer = Result<Option<Holder>, Unanswered>;
+type Answer = Result<Option<Holder>, LookupError>;
 
 pub(crate) struct Inner {
     records: Records,
@@ -164,14 +151,14 @@ impl Principals {
         Self { inner, tasks }
     }
 
-    /// Whose session a cookie's value is; `None` when it is nobody's.
-    pub async fn session(&self, cookie: &str) -> Result<Option<SignedIn>, Unanswered> {
-        self.inner.session(cookie).await
+    /// The session of a token, with its user; `None` if there is no such session.
+    pub async fn session(&self, token: &SessionToken<'_>) -> Result<Option<UserSession>, LookupError> {
+        self.inner.session(token).await
     }
 
-    /// Whose key this is the secret of.
-    pub async fn key(&self, secret: &str) -> Result<ByKey, Unanswered> {
-        self.inner.key(secret).await
+    /// The key of a secret, with its owner.
+    pub async fn key(&self, presented: PresentedKey) -> Result<KeyLookup, LookupError> {
+        self.inner.key(presented).await
     }
 
     /// Drops a session here at once, before the notice of its end comes round.
@@ -211,8 +198,8 @@ impl Inner {
         Arc::new(Self { records, users, keys, clock, metrics, settings, cache, flights, slots, people })
     }
 
-    async fn session(self: &Arc<Self>, cookie: &str) -> Result<Option<SignedIn>, Unanswered> {
-        let asked = Asked { digest: Digest::of(cookie.as_bytes()), what: What::Session(cookie) };
+    async fn session(self: &Arc<Self>, token: &SessionToken<'_>) -> Result<Option<UserSession>, LookupError> {
+        let asked = Lookup { shard: token.shard(), digest: token.digest(), target: LookupTarget::Session };
         let Some(Holder::Session(signed_in)) = self.resolve(&asked).await? else { return Ok(None) };
         if signed_in.user.disabled {
             return Ok(None);
@@ -221,27 +208,24 @@ impl Inner {
         Ok(Some(signed_in))
     }
 
-    async fn key(self: &Arc<Self>, secret: &str) -> Result<ByKey, Unanswered> {
-        let Some(presented) = Presented::read(secret) else {
-            self.metrics.cache_lookup(LookUpLabel::Key, CacheResult::Forged);
-            return Ok(ByKey::Nobody);
-        };
-        let asked = Asked { digest: presented.digest, what: What::Secret(presented) };
-        let Some(Holder::Key(with_key)) = self.resolve(&asked).await? else { return Ok(ByKey::Nobody) };
-        if with_key.user.disabled || !self.ancestors_live(&with_key.key).await? {
-            return Ok(ByKey::Nobody);
+    async fn key(self: &Arc<Self>, presented: PresentedKey) -> Result<KeyLookup, LookupError> {
+        let PresentedKey { shard, digest } = presented;
+        let asked = Lookup { shard, digest, target: LookupTarget::KeySecret };
+        let Some(Holder::Key(user_key)) = self.resolve(&asked).await? else { return Ok(KeyLookup::Unknown) };
+        if user_key.user.disabled || !self.ancestors_live(&user_key.key).await? {
+            return Ok(KeyLookup::Unknown);
         }
-        if self.has_lapsed(&with_key.user) {
-            return Ok(ByKey::Lapsed);
+        if self.has_lapsed(&user_key.user) {
+            return Ok(KeyLookup::Suspended);
         }
-        self.touch_key(&with_key);
-        Ok(ByKey::Live(with_key))
+        self.touch_key(&user_key);
+        Ok(KeyLookup::Active(user_key))
     }
 
     /// A key that another one made counts only while all before it do, with their owners.
-    async fn ancestors_live(self: &Arc<Self>, key: &CachedKey) -> Result<bool, Unanswered> {
+    async fn ancestors_live(self: &Arc<Self>, key: &CachedKey) -> Result<bool, LookupError> {
         for (id, digest) in &key.ancestors {
-            let asked = Asked { digest: *digest, what: What::Id(*id) };
+            let asked = Lookup { shard: id.shard(), digest: *digest, target: LookupTarget::KeyId(*id) };
             match self.resolve(&asked).await? {
                 Some(ancestor) if !ancestor.user().disabled && !self.has_lapsed(ancestor.user()) => {}
                 _ => return Ok(false),
@@ -256,12 +240,12 @@ impl Inner {
     }
 
     /// Who is behind a credential: from the cache while that is proven, else from the store.
-    async fn resolve(self: &Arc<Self>, asked: &Asked<'_>) -> Answer {
+    async fn resolve(self: &Arc<Self>, asked: &Lookup) -> Answer {
         let now = self.clock.monotonic();
         let stale = match self.cache.find(&asked.digest, now) {
             Found::Proven(holder) => match self.standing(&holder, asked) {
                 Standing::Live => {
-                    self.metrics.cache_lookup(asked.label(), CacheResult::Hit);
+                    self.metrics.cache_lookup(asked.target.label(), CacheResult::Hit);
                     return Ok(Some(holder));
                 }
                 Standing::Ended => return Ok(None),
@@ -269,7 +253,7 @@ impl Inner {
                 Standing::Idle => None,
             },
             Found::Unknown => {
-                self.metrics.cache_lookup(asked.label(), CacheResult::Unknown);
+                self.metrics.cache_lookup(asked.target.label(), CacheResult::Unknown);
                 return Ok(None);
             }
             Found::Unproven(holder) => Some(holder),
@@ -289,51 +273,39 @@ impl Inner {
     }
 
     /// A read that goes on by itself, and is waited for no longer.
-    async fn unless_slow<T>(&self, shard: Shard, read: impl Future<Output = Result<T, Unanswered>>) -> Result<T, Unanswered> {
+    async fn unless_slow<T>(&self, shard: Shard, read: impl Future<Output = Result<T, LookupError>>) -> Result<T, LookupError> {
         tokio::time::timeout(KNOWN_WAITS, read).await.unwrap_or_else(|_| {
             self.cache.failed(shard, self.clock.monotonic());
-            Err(Unanswered::TooSlow)
+            Err(LookupError::TooSlow)
         })
     }
 
     /// What is known but no longer proven is served for the grace, then not at all.
-    fn in_outage(&self, asked: &Asked<'_>, stale: Option<Holder>, failure: Option<Unanswered>) -> Answer {
+    fn in_outage(&self, asked: &Lookup, stale: Option<Holder>, failure: Option<LookupError>) -> Answer {
         // A record that can't be read is an answer, and no reason to go on with what was.
-        let unreadable = matches!(failure, Some(Unanswered::Store(ReadError::Unreadable { .. })));
+        let unreadable = matches!(failure, Some(LookupError::Store(ReadError::Unreadable { .. })));
         match stale.filter(|stale| !unreadable && self.may_be_served(stale, asked)) {
             Some(holder) => {
-                self.metrics.cache_lookup(asked.label(), CacheResult::Stale);
+                self.metrics.cache_lookup(asked.target.label(), CacheResult::Stale);
                 Ok(Some(holder))
             }
-            None => Err(failure.unwrap_or_else(Unanswered::a_moment_ago)),
+            None => Err(failure.unwrap_or_else(LookupError::a_moment_ago)),
         }
     }
 
     /// Without proof, that is: within the grace.
-    fn may_be_served(&self, holder: &Holder, asked: &Asked<'_>) -> bool {
+    fn may_be_served(&self, holder: &Holder, asked: &Lookup) -> bool {
         self.cache.unproven_for(holder, self.clock.monotonic()) <= self.settings.grace
             && self.standing(holder, asked) == Standing::Live
     }
 
-    async fn look_up(self: &Arc<Self>, asked: &Asked<'_>) -> Answer {
-        let (shard, record) = match asked.what {
-            What::Session(cookie) => {
-                let handle = Handle::parse(self.records.ring(), HandleKind::Session, cookie);
-                let Some(shard) = handle.ok().and_then(|handle| Shard::new(handle.shard())) else {
-                    self.metrics.cache_lookup(asked.label(), CacheResult::Forged);
-                    return Ok(None);
-                };
-                (shard, Wanted::Session)
-            }
-            What::Secret(presented) => (presented.shard, Wanted::KeyOfSecret),
-            What::Id(id) => (id.shard(), Wanted::Key(id)),
-        };
-        self.flight(Miss { shard, digest: asked.digest, wanted: record })?.await.unwrap_or(Err(Unanswered::Overloaded))
+    async fn look_up(self: &Arc<Self>, asked: &Lookup) -> Answer {
+        self.flight(*asked)?.await.unwrap_or(Err(LookupError::Overloaded))
     }
 
     /// Joins the read of this credential that is under way, or begins one.
-    fn flight(self: &Arc<Self>, miss: Miss) -> Result<Flight<Answer>, Unanswered> {
-        let (label, epoch) = (miss.wanted.label(), self.cache.epoch(miss.shard));
+    fn flight(self: &Arc<Self>, miss: Lookup) -> Result<Flight<Answer>, LookupError> {
+        let (label, epoch) = (miss.target.label(), self.cache.epoch(miss.shard));
         let flight = self.flights.share(miss.digest, epoch, || {
             let slot = Arc::clone(&self.slots[label as usize]).try_acquire_owned().ok()?;
             self.metrics.cache_lookup(label, CacheResult::Miss);
@@ -345,12 +317,12 @@ impl Inner {
         });
         flight.ok_or_else(|| {
             self.metrics.cache_lookup(label, CacheResult::Overloaded);
-            Unanswered::Overloaded
+            LookupError::Overloaded
         })
     }
 
-    async fn read(&self, miss: Miss, epoch: u64) -> Answer {
-        let Miss { shard, digest, .. } = miss;
+    async fn read(&self, miss: Lookup, epoch: u64) -> Answer {
+        let Lookup { shard, digest, .. } = miss;
         let began = self.clock.monotonic();
         let answer = self.read_both(miss, began).await;
         match &answer {
@@ -364,17 +336,17 @@ impl Inner {
         answer
     }
 
-    async fn read_both(&self, Miss { shard, digest, wanted }: Miss, began: Instant) -> Answer {
+    async fn read_both(&self, Lookup { shard, digest, target }: Lookup, began: Instant) -> Answer {
         let generation = self.cache.generation(shard);
-        let id = match wanted {
-            Wanted::Session => {
+        let id = match target {
+            LookupTarget::Session => {
                 let Some(session) = self.records.get::<Session>(&Session::key(shard, &digest)).await? else { return Ok(None) };
                 let session = Arc::new(CachedSession::new(&session.value, shard, generation, began));
                 let Some(user) = self.read_user(shard, &session.user, (generation, began)).await? else { return Ok(None) };
-                return Ok(Some(Holder::Session(SignedIn { session, user })));
+                return Ok(Some(Holder::Session(UserSession { session, user })));
             }
-            Wanted::Key(id) => id,
-            Wanted::KeyOfSecret => {
+            LookupTarget::KeyId(id) => id,
+            LookupTarget::KeySecret => {
                 let pointer = self.records.get::<Pointer>(&Pointer::place(shard, &digest)).await?;
                 let Some(pointer) = pointer else { return Ok(None) };
                 pointer.value.key
@@ -383,12 +355,12 @@ impl Inner {
         let Some(key) = self.records.get::<Key>(&Key::place(id)).await? else { return Ok(None) };
         // The key's own record is the truth about its secrets.
         let unlisted = key.value.standing(&digest, self.clock.now()) == keys::Standing::Unlisted;
-        if unlisted && matches!(wanted, Wanted::KeyOfSecret) {
+        if unlisted && matches!(target, LookupTarget::KeySecret) {
             return Ok(None);
         }
         let key = Arc::new(CachedKey::new(key.value, generation, began));
         let Some(user) = self.read_user(shard, &key.key.user, (generation, began)).await? else { return Ok(None) };
-        Ok(Some(Holder::Key(WithKey { key, user })))
+        Ok(Some(Holder::Key(UserKey { key, user })))
     }
 
     async fn read_user(
@@ -401,27 +373,27 @@ impl Inner {
         Ok(user.map(|user| Arc::new(CachedUser::new(user.value, generation, began))))
     }
 
-    fn standing(&self, holder: &Holder, asked: &Asked<'_>) -> Standing {
+    fn standing(&self, holder: &Holder, asked: &Lookup) -> Standing {
         let now = self.clock.now();
-        match (holder, asked.what) {
-            (Holder::Session(SignedIn { session, user }), _) if session.epoch != user.session_epoch => Standing::Ended,
-            (Holder::Key(WithKey { key, user }), _) if key.key.epoch != user.key_epoch => Standing::Ended,
-            (Holder::Session(SignedIn { session, .. }), _) => {
+        match (holder, asked.target) {
+            (Holder::Session(UserSession { session, user }), _) if session.epoch != user.session_epoch => Standing::Ended,
+            (Holder::Key(UserKey { key, user }), _) if key.key.epoch != user.key_epoch => Standing::Ended,
+            (Holder::Session(UserSession { session, .. }), _) => {
                 self.settings.limits.standing(session.created, session.last_seen(), now)
             }
-            (Holder::Key(WithKey { key, .. }), What::Secret(presented)) => match key.key.standing(&presented.digest, now) {
+            (Holder::Key(UserKey { key, .. }), LookupTarget::KeySecret) => match key.key.standing(&asked.digest, now) {
                 keys::Standing::Live => Standing::Live,
                 keys::Standing::Ended => Standing::Ended,
                 // A secret that was made a moment ago, and a record from before: read again.
                 keys::Standing::Unlisted => Standing::Idle,
             },
-            (Holder::Key(WithKey { key, .. }), _) if key.key.has_expired(now) => Standing::Ended,
+            (Holder::Key(UserKey { key, .. }), _) if key.key.has_expired(now) => Standing::Ended,
             (Holder::Key(_), _) => Standing::Live,
         }
     }
 
     /// Writes down that the session is used, off the check's path and at most once in a while.
-    fn touch_session(self: &Arc<Self>, signed_in: &SignedIn, digest: Digest) {
+    fn touch_session(self: &Arc<Self>, signed_in: &UserSession, digest: Digest) {
         let session = Arc::clone(&signed_in.session);
         if !self.settings.limits.wants_touch(session.last_seen(), self.clock.now())
             || !self.may_touch(&session.last_use, session.shard)
@@ -439,8 +411,8 @@ impl Inner {
     }
 
     /// The same for a key.
-    fn touch_key(self: &Arc<Self>, with_key: &WithKey) {
-        let key = Arc::clone(&with_key.key);
+    fn touch_key(self: &Arc<Self>, user_key: &UserKey) {
+        let key = Arc::clone(&user_key.key);
         let unused = clock::since(key.last_use.at(), self.clock.now());
         if unused < keys::TOUCH_AFTER || !self.may_touch(&key.last_use, key.key.id.shard()) {
             return;
@@ -461,20 +433,11 @@ impl Inner {
     }
 }
 
-impl Asked<'_> {
-    fn label(&self) -> LookUpLabel {
-        match self.what {
-            What::Session(_) => LookUpLabel::Session,
-            What::Secret(_) | What::Id(_) => LookUpLabel::Key,
-        }
-    }
-}
-
-impl Wanted {
+impl LookupTarget {
     fn label(self) -> LookUpLabel {
         match self {
             Self::Session => LookUpLabel::Session,
-            Self::KeyOfSecret | Self::Key(_) => LookUpLabel::Key,
+            Self::KeySecret | Self::KeyId(_) => LookUpLabel::Key,
         }
     }
 }

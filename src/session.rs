@@ -1,5 +1,9 @@
 //! A signed-in browser: what is kept of it, and when it ends.
 
+mod token;
+
+pub use token::SessionToken;
+
 use std::{fmt, time::Duration};
 
 use jiff::Timestamp;

@@ -3,10 +3,12 @@
 
 mod issuer;
 mod jwt;
+mod presented;
 mod remembered;
 
 pub use issuer::Issuer;
-pub use jwt::{Refused, is_jwt};
+pub use jwt::Refused;
+pub use presented::Jwt;
 pub use remembered::Token;
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +22,7 @@ use crate::{
     kubernetes::TokenAuthorityError,
     metrics::{Metrics, TokenResult},
     principal::{IdentityClaims, Judged, Pinned},
-    principals::{CachedUser, Principals, Unanswered},
+    principals::{CachedUser, LookupError, Principals},
     secret::Digest,
 };
 use issuer::Keys;
@@ -55,7 +57,7 @@ pub enum Unavailable {
     #[error("the token can't be reviewed: the API server did not answer a moment ago")]
     ReviewRests,
     #[error("whether the token is a known person's can't be said: {0}")]
-    Person(#[from] Unanswered),
+    Person(#[from] LookupError),
 }
 
 /// The configured issuers, and the tokens of theirs that were verified lately.
@@ -78,7 +80,8 @@ impl Tokens {
     }
 
     /// Who a token stands for.
-    pub async fn bearer(&self, token: &str) -> Result<Bearer, NotVerified> {
+    pub async fn bearer(&self, jwt: Jwt<'_>) -> Result<Bearer, NotVerified> {
+        let token = jwt.expose();
         let digest = Digest::of(token.as_bytes());
         if let Some(known) = self.remembered.get(&digest, self.clock.now()) {
             let bearer = self.stands_for(&known, token, digest).await;

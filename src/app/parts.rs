@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     apps::RedirectPolicy,
-    check::Checker,
+    check::{Checker, CredentialParser},
     clock::Clock,
     config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
     files::FileWatch,
@@ -97,8 +97,16 @@ impl Parts {
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
-        let checker =
-            Checker::new(Arc::clone(&principals), Arc::clone(&tokens), Arc::clone(&role_maps), Arc::clone(&upstream), trust);
+        let credentials =
+            CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics));
+        let checker = Checker::new(
+            Arc::clone(&principals),
+            Arc::clone(&tokens),
+            Arc::clone(&role_maps),
+            Arc::clone(&upstream),
+            trust,
+            credentials,
+        );
         let checker = Arc::new(checker);
         let flows = Flows::new(records.clone(), Arc::clone(clock));
         let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));

@@ -2,19 +2,22 @@
 
 use std::{slice, sync::Arc};
 
-use super::{By, Checker, Recognised, Unauthenticated, Unrecognised};
+use super::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Checker, Unauthenticated};
 use crate::{
     principal::Judged,
     roles::InForce,
-    tokens::{Bearer, NotVerified},
+    tokens::{Bearer, Jwt, NotVerified},
 };
 
 impl Checker {
-    pub(super) async fn by_token(&self, in_force: &InForce, token: &str) -> Result<Recognised, Unrecognised> {
-        match self.tokens.bearer(token).await {
-            Ok(bearer) => Ok(Recognised { judged: self.judge_bearer(in_force, &bearer), by: By::Token(bearer) }),
+    pub(super) async fn by_jwt(&self, in_force: &InForce, jwt: Jwt<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+        match self.tokens.bearer(jwt).await {
+            Ok(bearer) => Ok(AuthenticatedPrincipal {
+                judged: self.judge_bearer(in_force, &bearer),
+                credential: AuthenticatedCredential::Jwt(bearer),
+            }),
             Err(NotVerified::Refused(why)) => Err(Unauthenticated::Token(why).into()),
-            Err(NotVerified::Unavailable(why)) => Err(Unrecognised::Unavailable(why.into())),
+            Err(NotVerified::Unavailable(why)) => Err(AuthenticationError::Unavailable(why.into())),
         }
     }
 

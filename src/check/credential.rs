@@ -1,8 +1,16 @@
-//! Which credential a request presents: one of the headers that programs use, or the session cookie.
+//! Finds and parses the credential of a request: one of the headers that programs use, or the session cookie.
 
-use std::fmt;
+use std::{fmt, str, sync::Arc};
 
-use crate::access::{Place, Places};
+use crate::{
+    access::{Place, Places},
+    keys::{PREFIX, PresentedKey},
+    metrics::{CacheResult, CredentialLabel, LookUpLabel, Metrics},
+    principal::CredentialKind,
+    secret::KeyRing,
+    session::SessionToken,
+    tokens::Jwt,
+};
 
 /// Where programs put a key or token, beside `Authorization`.
 const KEY_HEADERS: [Place; 3] = [Place::XApiKey, Place::ApiKey, Place::XGoogApiKey];
@@ -10,22 +18,105 @@ const KEY_HEADERS: [Place; 3] = [Place::XApiKey, Place::ApiKey, Place::XGoogApiK
 /// Where a scheme may stand before it. LiteLLM takes its own header with or without.
 const WITH_SCHEME: [Place; 2] = [Place::Authorization, Place::XLitellmApiKey];
 
-/// What was presented. A credential in a header is taken alone: when it is wrong, the cookie does not help.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The credential of a request, in the form that it has by itself. The store may know nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
-    None,
-    Header(&'a str),
-    Session(&'a str),
+    Session(SessionToken<'a>),
+    ApiKey(PresentedKey),
+    Jwt(Jwt<'a>),
 }
 
-/// Two different credentials of a kind, or one that can't be read: nobody can say which is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ambiguous;
+/// Why a request's credential cannot be used, whatever the store holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    #[error("several different credentials were sent, or one that is not text")]
+    Ambiguous,
+    #[error("the key ring did not sign the session token")]
+    MalformedSession,
+    #[error("the API key's checksum is wrong")]
+    MalformedApiKey,
+    #[error("the credential has no known form")]
+    UnknownForm,
+}
 
-impl<'a> Credential<'a> {
-    /// Looks into the places that are to be read. `values` gives every value of a place's header: of the
-    /// session, all headers with cookies.
-    pub fn find<I>(places: Places, cookie_name: &str, mut values: impl FnMut(Place) -> I) -> Result<Self, Ambiguous>
+/// `Ok(None)` where a request has no credential.
+pub type ParsedCredential<'a> = Result<Option<Credential<'a>>, CredentialError>;
+
+/// Parses the credentials of requests, and counts those that are malformed.
+pub struct CredentialParser {
+    ring: Arc<KeyRing>,
+    session_cookie: &'static str,
+    metrics: Arc<Metrics>,
+}
+
+/// A credential's text, before it is parsed. One in a header is taken alone: when it is wrong, the cookie does not help.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum CredentialText<'a> {
+    Header(&'a str),
+    Cookie(&'a str),
+}
+
+impl CredentialParser {
+    pub fn new(ring: Arc<KeyRing>, session_cookie: &'static str, metrics: Arc<Metrics>) -> Self {
+        Self { ring, session_cookie, metrics }
+    }
+
+    /// Parses the credential in the places that are to be read. `values` returns every value of a place's header: of
+    /// the session, all headers with cookies.
+    pub fn parse<'a, I>(&self, places: Places, values: impl FnMut(Place) -> I) -> ParsedCredential<'a>
+    where
+        I: Iterator<Item = &'a [u8]>,
+    {
+        match CredentialText::find(places, self.session_cookie, values)? {
+            None => Ok(None),
+            Some(CredentialText::Header(text)) => self.parse_header(text).map(Some),
+            Some(CredentialText::Cookie(text)) => self.parse_session(text).map(|token| Some(Credential::Session(token))),
+        }
+    }
+
+    /// Parses the value of a session cookie.
+    pub fn parse_session<'a>(&self, cookie: &'a str) -> Result<SessionToken<'a>, CredentialError> {
+        SessionToken::parse(&self.ring, cookie).ok_or_else(|| {
+            self.metrics.cache_lookup(LookUpLabel::Session, CacheResult::Forged);
+            CredentialError::MalformedSession
+        })
+    }
+
+    fn parse_header<'a>(&self, text: &'a str) -> Result<Credential<'a>, CredentialError> {
+        if text.starts_with(PREFIX) {
+            return PresentedKey::parse(text).map(Credential::ApiKey).ok_or_else(|| {
+                self.metrics.cache_lookup(LookUpLabel::Key, CacheResult::Forged);
+                CredentialError::MalformedApiKey
+            });
+        }
+        Jwt::parse(text).map(Credential::Jwt).ok_or(CredentialError::UnknownForm)
+    }
+}
+
+impl Credential<'_> {
+    pub fn kind(&self) -> CredentialKind {
+        match self {
+            Self::Session(_) => CredentialKind::Session,
+            Self::ApiKey(_) => CredentialKind::Key,
+            Self::Jwt(_) => CredentialKind::Token,
+        }
+    }
+}
+
+impl From<&ParsedCredential<'_>> for CredentialLabel {
+    fn from(credential: &ParsedCredential<'_>) -> Self {
+        match credential {
+            Ok(None) => Self::None,
+            Ok(Some(Credential::Session(_))) | Err(CredentialError::MalformedSession) => Self::Session,
+            Ok(Some(Credential::ApiKey(_))) | Err(CredentialError::MalformedApiKey) => Self::Key,
+            Ok(Some(Credential::Jwt(_))) | Err(CredentialError::Ambiguous | CredentialError::UnknownForm) => Self::Header,
+        }
+    }
+}
+
+impl<'a> CredentialText<'a> {
+    /// Finds the one credential in the places that are to be read.
+    pub fn find<I>(places: Places, cookie_name: &str, mut values: impl FnMut(Place) -> I) -> Result<Option<Self>, CredentialError>
     where
         I: Iterator<Item = &'a [u8]>,
     {
@@ -41,10 +132,10 @@ impl<'a> Credential<'a> {
             }
         }
         if let Single::One(credential) = found {
-            return Ok(Self::Header(credential));
+            return Ok(Some(Self::Header(credential)));
         }
         if !places.contains(Place::Session) {
-            return Ok(Self::None);
+            return Ok(None);
         }
         for value in values(Place::Session) {
             for cookie in cookies(value, cookie_name) {
@@ -52,8 +143,8 @@ impl<'a> Credential<'a> {
             }
         }
         Ok(match found {
-            Single::None => Self::None,
-            Single::One(cookie) => Self::Session(cookie),
+            Single::None => None,
+            Single::One(cookie) => Some(Self::Cookie(cookie)),
         })
     }
 }
@@ -65,9 +156,9 @@ enum Single<'a> {
 }
 
 impl<'a> Single<'a> {
-    fn add(&mut self, value: &'a str) -> Result<(), Ambiguous> {
+    fn add(&mut self, value: &'a str) -> Result<(), CredentialError> {
         match self {
-            Self::One(known) if *known != value => Err(Ambiguous),
+            Self::One(known) if *known != value => Err(CredentialError::Ambiguous),
             _ => {
                 *self = Self::One(value);
                 Ok(())
@@ -77,7 +168,7 @@ impl<'a> Single<'a> {
 }
 
 /// The token behind a scheme. Another scheme is a credential that nobody here knows.
-fn bearer(value: &[u8]) -> Result<&str, Ambiguous> {
+fn bearer(value: &[u8]) -> Result<&str, CredentialError> {
     let value = text(value)?;
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
@@ -85,8 +176,8 @@ fn bearer(value: &[u8]) -> Result<&str, Ambiguous> {
     }
 }
 
-fn text(value: &[u8]) -> Result<&str, Ambiguous> {
-    std::str::from_utf8(value).map_err(|_| Ambiguous)
+fn text(value: &[u8]) -> Result<&str, CredentialError> {
+    std::str::from_utf8(value).map_err(|_| CredentialError::Ambiguous)
 }
 
 /// The values of every cookie of this name (RFC 6265, section 4.2). Bytes that are no text are skipped:
@@ -109,12 +200,11 @@ pub fn cookies_without<'a>(headers: impl Iterator<Item = &'a [u8]>, names: &[&st
     kept.join(&b"; "[..])
 }
 
-impl fmt::Debug for Credential<'_> {
+impl fmt::Debug for CredentialText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::None => "None",
             Self::Header(_) => "Header([redacted])",
-            Self::Session(_) => "Session([redacted])",
+            Self::Cookie(_) => "Cookie([redacted])",
         })
     }
 }
@@ -124,9 +214,23 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::{
+        clock::SystemClock,
+        secret::{Handle, HandleKind},
+    };
 
-    fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Result<Credential<'a>, Ambiguous> {
-        Credential::find(Places::ALL, "__Host-vestibule", |place| values(headers, place))
+    type Found<'a> = Result<Option<CredentialText<'a>>, CredentialError>;
+
+    fn header(text: &str) -> Found<'_> {
+        Ok(Some(CredentialText::Header(text)))
+    }
+
+    fn cookie(text: &str) -> Found<'_> {
+        Ok(Some(CredentialText::Cookie(text)))
+    }
+
+    fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Found<'a> {
+        CredentialText::find(Places::ALL, "__Host-vestibule", |place| values(headers, place))
     }
 
     fn values<'a>(headers: &'a [(&'a str, &'a [u8])], place: Place) -> impl Iterator<Item = &'a [u8]> {
@@ -135,36 +239,36 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nothing(&[], Ok(Credential::None))]
-    #[case::bearer(&[("authorization", "Bearer sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::bearer_in_any_case(&[("authorization", "bEARER  sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::litellm_with_scheme(&[("x-litellm-api-key", "Bearer sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::litellm_without_scheme(&[("x-litellm-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::the_same_with_and_without(&[("authorization", "Bearer sk-1"), ("x-litellm-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::another_header_has_no_scheme(&[("x-api-key", "Bearer sk-1")], Ok(Credential::Header("Bearer sk-1")))]
-    #[case::basic(&[("authorization", "Basic YTpi")], Ok(Credential::Header("Basic YTpi")))]
-    #[case::no_token(&[("authorization", "Bearer")], Ok(Credential::Header("Bearer")))]
-    #[case::empty_token(&[("authorization", "Bearer ")], Ok(Credential::Header("")))]
-    #[case::empty_header(&[("authorization", "")], Ok(Credential::Header("")))]
-    #[case::x_api_key(&[("x-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::litellm(&[("x-litellm-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::azure(&[("api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::google(&[("x-goog-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::same_twice(&[("authorization", "Bearer sk-1"), ("x-api-key", "sk-1")], Ok(Credential::Header("sk-1")))]
-    #[case::two_headers(&[("authorization", "Bearer sk-1"), ("x-api-key", "sk-2")], Err(Ambiguous))]
-    #[case::repeated_header(&[("authorization", "Bearer sk-1"), ("authorization", "Bearer sk-2")], Err(Ambiguous))]
-    #[case::header_before_cookie(&[("cookie", "__Host-vestibule=c"), ("x-api-key", "k")], Ok(Credential::Header("k")))]
-    #[case::cookie(&[("cookie", "a=1; __Host-vestibule=c; b=2")], Ok(Credential::Session("c")))]
-    #[case::cookie_in_second_header(&[("cookie", "a=1"), ("cookie", "__Host-vestibule=c")], Ok(Credential::Session("c")))]
-    #[case::cookie_without_blanks(&[("cookie", "a=1;__Host-vestibule=c;b=2")], Ok(Credential::Session("c")))]
-    #[case::longer_name(&[("cookie", "__Host-vestibule-login=c")], Ok(Credential::None))]
-    #[case::prefixed_name(&[("cookie", "x__Host-vestibule=c")], Ok(Credential::None))]
-    #[case::other_case(&[("cookie", "__host-vestibule=c")], Ok(Credential::None))]
-    #[case::same_cookie_twice(&[("cookie", "__Host-vestibule=c; __Host-vestibule=c")], Ok(Credential::Session("c")))]
-    #[case::two_cookies(&[("cookie", "__Host-vestibule=c; __Host-vestibule=d")], Err(Ambiguous))]
-    #[case::empty_cookie(&[("cookie", "__Host-vestibule=")], Ok(Credential::Session("")))]
-    #[case::name_alone(&[("cookie", "__Host-vestibule")], Ok(Credential::None))]
-    fn exactly_one_credential_is_found(#[case] headers: &[(&str, &str)], #[case] expected: Result<Credential<'_>, Ambiguous>) {
+    #[case::nothing(&[], Ok(None))]
+    #[case::bearer(&[("authorization", "Bearer sk-1")], header("sk-1"))]
+    #[case::bearer_in_any_case(&[("authorization", "bEARER  sk-1")], header("sk-1"))]
+    #[case::litellm_with_scheme(&[("x-litellm-api-key", "Bearer sk-1")], header("sk-1"))]
+    #[case::litellm_without_scheme(&[("x-litellm-api-key", "sk-1")], header("sk-1"))]
+    #[case::the_same_with_and_without(&[("authorization", "Bearer sk-1"), ("x-litellm-api-key", "sk-1")], header("sk-1"))]
+    #[case::another_header_has_no_scheme(&[("x-api-key", "Bearer sk-1")], header("Bearer sk-1"))]
+    #[case::basic(&[("authorization", "Basic YTpi")], header("Basic YTpi"))]
+    #[case::no_token(&[("authorization", "Bearer")], header("Bearer"))]
+    #[case::empty_token(&[("authorization", "Bearer ")], header(""))]
+    #[case::empty_header(&[("authorization", "")], header(""))]
+    #[case::x_api_key(&[("x-api-key", "sk-1")], header("sk-1"))]
+    #[case::litellm(&[("x-litellm-api-key", "sk-1")], header("sk-1"))]
+    #[case::azure(&[("api-key", "sk-1")], header("sk-1"))]
+    #[case::google(&[("x-goog-api-key", "sk-1")], header("sk-1"))]
+    #[case::same_twice(&[("authorization", "Bearer sk-1"), ("x-api-key", "sk-1")], header("sk-1"))]
+    #[case::two_headers(&[("authorization", "Bearer sk-1"), ("x-api-key", "sk-2")], Err(CredentialError::Ambiguous))]
+    #[case::repeated_header(&[("authorization", "Bearer sk-1"), ("authorization", "Bearer sk-2")], Err(CredentialError::Ambiguous))]
+    #[case::header_before_cookie(&[("cookie", "__Host-vestibule=c"), ("x-api-key", "k")], header("k"))]
+    #[case::cookie(&[("cookie", "a=1; __Host-vestibule=c; b=2")], cookie("c"))]
+    #[case::cookie_in_second_header(&[("cookie", "a=1"), ("cookie", "__Host-vestibule=c")], cookie("c"))]
+    #[case::cookie_without_blanks(&[("cookie", "a=1;__Host-vestibule=c;b=2")], cookie("c"))]
+    #[case::longer_name(&[("cookie", "__Host-vestibule-login=c")], Ok(None))]
+    #[case::prefixed_name(&[("cookie", "x__Host-vestibule=c")], Ok(None))]
+    #[case::other_case(&[("cookie", "__host-vestibule=c")], Ok(None))]
+    #[case::same_cookie_twice(&[("cookie", "__Host-vestibule=c; __Host-vestibule=c")], cookie("c"))]
+    #[case::two_cookies(&[("cookie", "__Host-vestibule=c; __Host-vestibule=d")], Err(CredentialError::Ambiguous))]
+    #[case::empty_cookie(&[("cookie", "__Host-vestibule=")], cookie(""))]
+    #[case::name_alone(&[("cookie", "__Host-vestibule")], Ok(None))]
+    fn exactly_one_credential_is_found(#[case] headers: &[(&str, &str)], #[case] expected: Found<'_>) {
         let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         assert!(find(&headers) == expected, "{:?}", find(&headers));
     }
@@ -174,20 +278,20 @@ mod tests {
         let headers: &[(&str, &[u8])] =
             &[("authorization", b"Bearer upstream's"), ("x-api-key", b"sk-1"), ("cookie", b"__Host-vestibule=c")];
         let find = |places: &[Place]| {
-            Credential::find(places.iter().copied().collect(), "__Host-vestibule", |place| values(headers, place))
+            CredentialText::find(places.iter().copied().collect(), "__Host-vestibule", |place| values(headers, place))
         };
-        assert!(find(&[Place::Session]) == Ok(Credential::Session("c")));
-        assert!(find(&[Place::XApiKey, Place::Session]) == Ok(Credential::Header("sk-1")));
-        assert!(find(&[Place::ApiKey, Place::Session]) == Ok(Credential::Session("c")));
-        assert!(find(&[Place::ApiKey]) == Ok(Credential::None));
-        assert!(find(&Place::ALL) == Err(Ambiguous));
+        assert!(find(&[Place::Session]) == cookie("c"));
+        assert!(find(&[Place::XApiKey, Place::Session]) == header("sk-1"));
+        assert!(find(&[Place::ApiKey, Place::Session]) == cookie("c"));
+        assert!(find(&[Place::ApiKey]) == Ok(None));
+        assert!(find(&Place::ALL) == Err(CredentialError::Ambiguous));
     }
 
     #[test]
     fn bytes_that_are_no_text_are_refused_in_a_credential_and_skipped_beside_it() {
-        assert!(find(&[("authorization", b"Bearer \xff")]) == Err(Ambiguous));
-        assert!(find(&[("cookie", b"__Host-vestibule=\xff")]) == Err(Ambiguous));
-        assert!(find(&[("cookie", b"a=\xff\xfe; __Host-vestibule=c")]) == Ok(Credential::Session("c")));
+        assert!(find(&[("authorization", b"Bearer \xff")]) == Err(CredentialError::Ambiguous));
+        assert!(find(&[("cookie", b"__Host-vestibule=\xff")]) == Err(CredentialError::Ambiguous));
+        assert!(find(&[("cookie", b"a=\xff\xfe; __Host-vestibule=c")]) == cookie("c"));
     }
 
     #[rstest]
@@ -205,6 +309,60 @@ mod tests {
 
     #[test]
     fn debug_shows_no_credential() {
-        assert_eq!(format!("{:?}", Credential::Header("sk-hidden")), "Header([redacted])");
+        assert_eq!(format!("{:?}", CredentialText::Header("sk-hidden")), "Header([redacted])");
+    }
+
+    const KEY: &str = "sk-KgcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH";
+
+    fn parser() -> CredentialParser {
+        let ring = Arc::new(KeyRing::ephemeral(Arc::new(SystemClock)));
+        CredentialParser::new(ring, "__Host-vestibule", Arc::new(Metrics::new()))
+    }
+
+    fn parse<'a>(parser: &CredentialParser, headers: &'a [(&'a str, &'a [u8])]) -> ParsedCredential<'a> {
+        parser.parse(Places::ALL, |place| values(headers, place))
+    }
+
+    #[test]
+    fn each_form_is_parsed_into_its_own_variant() {
+        let parser = parser();
+        let session = Handle::mint(&parser.ring, HandleKind::Session, 7);
+        let cookie = format!("__Host-vestibule={}", session.expose());
+        let headers: &[(&str, &[u8])] = &[("cookie", cookie.as_bytes())];
+        let Ok(Some(Credential::Session(token))) = parse(&parser, headers) else { panic!("a session token is expected") };
+        assert_eq!((token.shard().number(), token.digest()), (7, session.digest()));
+        let headers: &[(&str, &[u8])] = &[("authorization", b"Bearer a.b.c")];
+        assert_eq!(parse(&parser, headers).map(|found| found.map(|found| found.kind())), Ok(Some(CredentialKind::Token)));
+        assert_eq!(parse(&parser, &[]), Ok(None));
+    }
+
+    #[rstest]
+    #[case::session("cookie", "__Host-vestibule=x", CredentialError::MalformedSession, CredentialLabel::Session)]
+    #[case::key("x-api-key", KEY, CredentialError::MalformedApiKey, CredentialLabel::Key)]
+    #[case::other("x-api-key", "pk-1", CredentialError::UnknownForm, CredentialLabel::Header)]
+    #[case::two_parts("authorization", "Bearer a.b", CredentialError::UnknownForm, CredentialLabel::Header)]
+    fn a_malformed_credential_is_refused_with_its_form(
+        #[case] name: &str,
+        #[case] value: &str,
+        #[case] error: CredentialError,
+        #[case] label: CredentialLabel,
+    ) {
+        let headers = [(name, value.as_bytes())];
+        let parser = parser();
+        let parsed = parse(&parser, &headers);
+        assert_eq!((parsed, CredentialLabel::from(&parsed)), (Err(error), label));
+    }
+
+    #[test]
+    fn malformed_session_tokens_and_keys_are_counted_as_forged() {
+        let parser = parser();
+        assert!(parser.parse_session("x").is_err());
+        assert!(parse(&parser, &[("x-api-key", b"sk-1")]).is_err());
+        assert!(parse(&parser, &[("x-api-key", b"pk-1")]).is_err());
+        let text = String::from_utf8(parser.metrics.render()).unwrap();
+        for credential in ["session", "key"] {
+            let line = format!(r#"vestibule_cache_lookups_total{{credential="{credential}",result="forged"}} 1"#);
+            assert!(text.contains(&line), "{text}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! `/vestibule/api/`: what the pages do, as JSON for programs.
 //!
-//! Somebody is recognised as at a check, by what stands in a header or by the session's cookie. A browser
+//! Callers authenticate as at a check, by a credential in a header or by the session's cookie. A browser
 //! sends its cookie along whoever makes it ask, so that a change by cookie has to come from our own pages.
 
 pub(super) mod address;
@@ -30,7 +30,7 @@ use super::{Services, Site, credential, csrf, error, links::API, rate};
 use crate::{
     access::Places,
     accounts::Accounts,
-    check::{By, Credential, Recognised},
+    check::{AuthenticatedCredential, AuthenticatedPrincipal},
     principal::Judged,
     sign_ins::Administrator,
 };
@@ -82,12 +82,12 @@ pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
 }
 
 /// Who calls, if they may do such a thing in such a way.
-async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> Result<Recognised, Refused> {
+async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> Result<AuthenticatedPrincipal, Refused> {
     let Services { site, checker, keys, .. } = services;
     let values = |place| credential::values(request.headers(), place);
-    let credential = Credential::find(Places::ALL, site.cookies.session, values);
-    let recognised = checker.recognise(credential).await.map_err(Refused::Unrecognised)?;
-    if let By::Session(signed_in) = &recognised.by {
+    let credential = checker.credentials().parse(Places::ALL, values);
+    let principal = checker.authenticate(credential).await.map_err(Refused::Authentication)?;
+    if let AuthenticatedCredential::Session(signed_in) = &principal.credential {
         if intent != Intent::Look && !is_same_origin(request, site) {
             return Err(Refused::ForeignOrigin);
         }
@@ -95,11 +95,11 @@ async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> R
             return Err(Refused::StaleSignIn);
         }
     }
-    Ok(recognised)
+    Ok(principal)
 }
 
 /// The caller as an administrator, in person or by a key that is for that.
-fn administrator<'a>(services: &Services, caller: &'a Recognised) -> Result<Administrator<'a>, Refused> {
+fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, Refused> {
     let Judged { grant, identity, .. } = &*caller.judged;
     let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
     match manager(caller).may_manage_people() {
@@ -120,9 +120,13 @@ fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
 
 /// The fields of a body; none of an empty one. By a session it has to be said of that one too that it is JSON, since a page
 /// of another origin can't say so without asking first.
-fn fields(request: &HttpRequest, body: Result<Bytes, actix_web::Error>, caller: &Recognised) -> Result<Fields, Refused> {
+fn fields(
+    request: &HttpRequest,
+    body: Result<Bytes, actix_web::Error>,
+    caller: &AuthenticatedPrincipal,
+) -> Result<Fields, Refused> {
     let body = body.map_err(|error| unread(&error))?;
-    if body.is_empty() && !matches!(caller.by, By::Session(_)) {
+    if body.is_empty() && !matches!(caller.credential, AuthenticatedCredential::Session(_)) {
         return Ok(Fields::default());
     }
     json_fields(request, &body)

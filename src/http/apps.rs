@@ -30,10 +30,14 @@ use super::{
 use crate::{
     access::Places,
     apps::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
-    check::{By, Credential, Recognised, Unauthenticated, Unrecognised},
+    check::{
+        AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Credential, CredentialError, ParsedCredential,
+        Unauthenticated,
+    },
     keys::{KeysError, Lasting, Made, Wish},
     login::{LoginFailed, Why},
     return_to::ReturnTo,
+    session::SessionToken,
 };
 
 /// What every form of this page is for.
@@ -128,25 +132,25 @@ struct Desk<'a> {
 impl Desk<'_> {
     async fn asked(&self, wanted: &KeyRequest) -> HttpResponse {
         match self.credential() {
-            Ok(Credential::None) => sign_in(wanted),
-            Ok(Credential::Session(cookie)) => self.in_person(wanted, cookie).await,
-            credential => match self.services.checker.recognise(credential).await {
+            Ok(None) | Err(CredentialError::MalformedSession) => sign_in(wanted),
+            Ok(Some(Credential::Session(token))) => self.in_person(wanted, token).await,
+            credential => match self.services.checker.authenticate(credential).await {
                 // A child is no wider than what makes it and goes with it, so nobody has to be asked.
-                Ok(recognised) => self.give(wanted, &recognised).await,
-                Err(Unrecognised::Unauthenticated(why)) => unauthorised(why),
-                Err(Unrecognised::Unavailable(cause)) => unavailable(wanted, &cause.to_string()),
+                Ok(principal) => self.give(wanted, &principal).await,
+                Err(AuthenticationError::Unauthenticated(why)) => unauthorised(why),
+                Err(AuthenticationError::Unavailable(cause)) => unavailable(wanted, &cause.to_string()),
             },
         }
     }
 
-    async fn in_person(&self, wanted: &KeyRequest, cookie: &str) -> HttpResponse {
-        let recognised = match self.person(cookie).await {
-            Ok(recognised) => recognised,
+    async fn in_person(&self, wanted: &KeyRequest, token: SessionToken<'_>) -> HttpResponse {
+        let principal = match self.person(token).await {
+            Ok(principal) => principal,
             Err(NobodyThere::SignInFirst) => return sign_in(wanted),
             Err(NobodyThere::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
-        match self.consent(wanted, &recognised).await {
-            Ok(consent) => self.page(wanted, &recognised, cookie, consent),
+        match self.consent(wanted, &principal).await {
+            Ok(consent) => self.page(wanted, &principal, token.expose(), consent),
             Err(cause) => unavailable(wanted, &cause),
         }
     }
@@ -160,29 +164,32 @@ impl Desk<'_> {
             tracing::warn!(reason = "not from our own page", "a key for an application refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
-        let recognised = match self.person(&cookie).await {
-            Ok(recognised) => recognised,
+        let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else { return self.sign_in_again(wanted) };
+        let principal = match self.person(token).await {
+            Ok(principal) => principal,
             Err(NobodyThere::SignInFirst) => return self.sign_in_again(wanted),
             Err(NobodyThere::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
-            tracing::info!(user = recognised.judged.identity.user, "a key for an application refused by the person");
+            tracing::info!(user = principal.judged.identity.user, "a key for an application refused by the person");
             return told(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
         }
-        let response = self.give(wanted, &recognised).await;
+        let response = self.give(wanted, &principal).await;
         if response.status().is_success() || response.status().is_redirection() {
-            self.remember(wanted, &recognised).await;
+            self.remember(wanted, &principal).await;
         }
         response
     }
 
     /// Whose session it is, if they have signed in lately.
-    async fn person(&self, cookie: &str) -> Result<Recognised, NobodyThere> {
-        match self.services.checker.recognise(Ok(Credential::Session(cookie))).await {
-            Err(Unrecognised::Unauthenticated(_)) => Err(NobodyThere::SignInFirst),
-            Err(Unrecognised::Unavailable(cause)) => Err(NobodyThere::Unavailable(cause.to_string())),
-            Ok(recognised) => match &recognised.by {
-                By::Session(signed_in) if self.services.keys.is_fresh(signed_in.session.created) => Ok(recognised),
+    async fn person(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, NobodyThere> {
+        match self.services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
+            Err(AuthenticationError::Unauthenticated(_)) => Err(NobodyThere::SignInFirst),
+            Err(AuthenticationError::Unavailable(cause)) => Err(NobodyThere::Unavailable(cause.to_string())),
+            Ok(principal) => match &principal.credential {
+                AuthenticatedCredential::Session(signed_in) if self.services.keys.is_fresh(signed_in.session.created) => {
+                    Ok(principal)
+                }
                 _ => Err(NobodyThere::SignInFirst),
             },
         }
@@ -192,17 +199,17 @@ impl Desk<'_> {
         error::sign_in_again(&login_href(&again(wanted), None)).respond(self.request, &self.services.site)
     }
 
-    fn credential(&self) -> Result<Credential<'_>, crate::check::Ambiguous> {
+    fn credential(&self) -> ParsedCredential<'_> {
         let headers = self.request.headers();
-        Credential::find(Places::ALL, self.services.site.cookies.session, |place| credential::values(headers, place))
+        self.services.checker.credentials().parse(Places::ALL, |place| credential::values(headers, place))
     }
 
-    fn page(&self, wanted: &KeyRequest, recognised: &Recognised, cookie: &str, consent: Consent) -> HttpResponse {
-        let By::Session(_) = &recognised.by else { return sign_in(wanted) };
+    fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: Consent) -> HttpResponse {
+        let AuthenticatedCredential::Session(_) = &principal.credential else { return sign_in(wanted) };
         let body = pages::render(&AppKey {
             frame: Frame::of(&self.services.site.brand),
             application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
-            account: account(&recognised.judged),
+            account: account(&principal.judged),
             life: self.services.apps.life,
             consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
@@ -217,7 +224,7 @@ impl Desk<'_> {
         page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
     }
 
-    async fn give(&self, wanted: &KeyRequest, recognised: &Recognised) -> HttpResponse {
+    async fn give(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
         let Services { apps, keys, principals, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
         let wish = Wish {
@@ -226,7 +233,7 @@ impl Desk<'_> {
             alias: Some(application),
             ..Wish::default()
         };
-        match keys.make_for_application(&manager(recognised), &wish).await {
+        match keys.make_for_application(&manager(principal), &wish).await {
             Ok((made, ended)) => {
                 ended.into_iter().for_each(|id| principals.forget_key(id));
                 given(wanted, &made, keys.remaining(&made.key))
@@ -249,17 +256,17 @@ impl Desk<'_> {
 
     /// Consent is remembered only for hosts that the operator has listed: on the person's own machine anything may wait at
     /// an address. And a page that leads here by itself, without the person's click, doesn't get to use it.
-    async fn consent(&self, wanted: &KeyRequest, recognised: &Recognised) -> Result<Consent, String> {
+    async fn consent(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> Result<Consent, String> {
         let asked = Consent::Asked { warning: warning(wanted) };
         let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
         let Some(redirect) = listed(wanted).filter(|_| by_click) else { return Ok(asked) };
-        let trusted = self.services.users.trusted(&recognised.judged.identity.user).await.map_err(|error| error.to_string())?;
+        let trusted = self.services.users.trusted(&principal.judged.identity.user).await.map_err(|error| error.to_string())?;
         Ok(if trusted.iter().any(|known| known == redirect) { Consent::GivenBefore } else { asked })
     }
 
-    async fn remember(&self, wanted: &KeyRequest, recognised: &Recognised) {
+    async fn remember(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {
         let Some(redirect) = listed(wanted) else { return };
-        if let Err(error) = self.services.users.trust(&recognised.judged.identity.user, redirect).await {
+        if let Err(error) = self.services.users.trust(&principal.judged.identity.user, redirect).await {
             tracing::warn!(%error, "an answer is not remembered");
         }
     }

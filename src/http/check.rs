@@ -29,7 +29,7 @@ use allowed::{ClientsOwn, allow};
 use super::{CookieNames, RETURN_PARAMETER, connections::Asked, credential, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::Places,
-    check::{CheckQuery, CheckRequest, Checker, Credential, Decision, Unanswerable},
+    check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
@@ -52,7 +52,6 @@ const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 /// What a check needs.
 pub struct CheckService {
     checker: Arc<Checker>,
-    session_cookie: &'static str,
     /// The names of all cookies that are none of the upstream's.
     our_cookies: [&'static str; 3],
     metrics: Arc<Metrics>,
@@ -102,7 +101,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
     let find = |places| {
-        let found = Credential::find(places, service.session_cookie, |place| credential::values(request.headers(), place));
+        let found = service.checker.credentials().parse(places, |place| credential::values(request.headers(), place));
         *label = CredentialLabel::from(&found);
         found
     };
@@ -123,7 +122,7 @@ async fn in_time(decide: impl Future<Output = Decision>) -> Decision {
         Poll::Ready(decision) => decision,
         Poll::Pending => {
             let decided = tokio::time::timeout(ANSWERED_WITHIN, decide).await;
-            decided.unwrap_or(Decision::Unavailable(Unanswerable::TooSlow))
+            decided.unwrap_or(Decision::Unavailable(UnavailableCause::TooSlow))
         }
     }
 }
@@ -133,7 +132,9 @@ async fn in_time(decide: impl Future<Output = Decision>) -> Decision {
 fn tell(decision: &Decision, request_id: Option<&str>) {
     match decision {
         Decision::Allow { .. } | Decision::AllowAnyone { .. } => {}
-        Decision::Forbidden { user, why } => tracing::info!(request_id, user, reason = %why, "check refused"),
+        Decision::Forbidden { user, credential, why } => {
+            tracing::info!(request_id, user, credential = credential.as_str(), reason = %why, "check refused");
+        }
         Decision::Closed(why) => tracing::debug!(request_id, reason = %why, "check refused"),
         Decision::Unauthenticated(why) => tracing::debug!(request_id, reason = ?why, "check refused"),
         Decision::Unavailable(cause) => tracing::debug!(request_id, %cause, "a check can't be answered"),
@@ -184,7 +185,7 @@ fn sign_in_address(target: Option<&str>) -> String {
 impl CheckService {
     pub fn new(checker: Arc<Checker>, cookies: &CookieNames, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, drain: Drain) -> Self {
         let our_cookies = [cookies.session, cookies.login, cookies.device];
-        Self { checker, session_cookie: cookies.session, our_cookies, metrics, clock, drain, complained: Mutex::default() }
+        Self { checker, our_cookies, metrics, clock, drain, complained: Mutex::default() }
     }
 
     /// Said now and then only: odd requests are the clients' to send, and the log is not theirs to fill.

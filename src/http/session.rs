@@ -4,19 +4,25 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json;
 
 use super::{Services, credential, error};
-use crate::{access::Places, check::Credential};
+use crate::{
+    access::Places,
+    check::{Credential, CredentialError},
+};
+
+const ENDED: &str = "The session has ended.";
 
 pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
     let values = |place| credential::values(request.headers(), place);
-    let cookie = match Credential::find(Places::ALL, services.site.cookies.session, values) {
-        Ok(Credential::Session(cookie)) => cookie,
-        Ok(Credential::None) => return error::challenged("login_required", "Nobody is signed in.", error::CHALLENGE),
+    let token = match services.checker.credentials().parse(Places::ALL, values) {
+        Ok(Some(Credential::Session(token))) => token,
+        Err(CredentialError::MalformedSession) => return error::challenged("login_required", ENDED, error::CHALLENGE),
+        Ok(None) => return error::challenged("login_required", "Nobody is signed in.", error::CHALLENGE),
         _ => {
             return error::challenged("invalid_token", "This address is for a session's cookie alone.", error::CHALLENGE_INVALID);
         }
     };
-    match services.checker.who(cookie).await {
-        Ok(None) => error::challenged("login_required", "The session has ended.", error::CHALLENGE),
+    match services.checker.load_session(&token).await {
+        Ok(None) => error::challenged("login_required", ENDED, error::CHALLENGE),
         Err(unanswered) => {
             tracing::error!(cause = %unanswered, "who is signed in can't be looked up");
             error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Sessions can't be looked up at the moment.")

@@ -13,9 +13,9 @@ use super::{
     redirect,
 };
 use crate::{
-    check::{By, Credential, Recognised, Unrecognised},
+    check::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Credential},
     principal::{Judged, Role},
-    principals::SignedIn,
+    principals::UserSession,
     return_to::ReturnTo,
     secret::Digest,
     sign_ins::Administrator,
@@ -31,7 +31,7 @@ pub(super) struct Visit<'a> {
     pub services: &'a Services,
     pub request: &'a HttpRequest,
     pub place: Place,
-    pub caller: Recognised,
+    pub caller: AuthenticatedPrincipal,
     cookie: String,
 }
 
@@ -64,10 +64,11 @@ impl<'a> Visit<'a> {
     pub async fn begin(request: &'a HttpRequest, services: &'a Services, place: Place) -> Result<Self, HttpResponse> {
         let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
         let cookie = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
-        match services.checker.recognise(Ok(Credential::Session(&cookie))).await {
+        let token = services.checker.credentials().parse_session(&cookie).map_err(|_| sign_in())?;
+        match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
             Ok(caller) => Ok(Self { services, request, place, caller, cookie }),
-            Err(Unrecognised::Unauthenticated(_)) => Err(sign_in()),
-            Err(Unrecognised::Unavailable(cause)) => {
+            Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
+            Err(AuthenticationError::Unavailable(cause)) => {
                 tracing::error!(%cause, "who is signed in can't be looked up");
                 Err(error::store_unavailable(place.href()).respond(request, &services.site))
             }
@@ -121,10 +122,12 @@ impl<'a> Visit<'a> {
         &self.caller.judged.identity.user
     }
 
-    pub fn signed_in(&self) -> &SignedIn {
-        match &self.caller.by {
-            By::Session(signed_in) => signed_in,
-            By::Key(_) | By::Token(_) => unreachable!("a visit begins with a session's cookie"),
+    pub fn signed_in(&self) -> &UserSession {
+        match &self.caller.credential {
+            AuthenticatedCredential::Session(signed_in) => signed_in,
+            AuthenticatedCredential::ApiKey(_) | AuthenticatedCredential::Jwt(_) => {
+                unreachable!("a visit begins with a session's cookie")
+            }
         }
     }
 

@@ -27,10 +27,12 @@ const TEXT_LEN: usize = PREFIX.len() + (LEN * 8).div_ceil(6);
 /// The secret itself. It is shown once; only its digest is kept.
 pub struct KeySecret(Zeroizing<String>);
 
-/// What a presented secret says by itself: where to look, and for what.
+/// An API key with a correct checksum, as a request presents it. It does not prove that the key exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presented {
+pub struct PresentedKey {
+    /// The shard of the key's owner.
     pub shard: Shard,
+    /// The digest of the secret, which the store keeps a pointer under.
     pub digest: Digest,
 }
 
@@ -64,9 +66,9 @@ impl fmt::Debug for KeySecret {
     }
 }
 
-impl Presented {
-    /// `None` for what was never a key of ours, whatever the store holds.
-    pub fn read(text: &str) -> Option<Self> {
+impl PresentedKey {
+    /// `None` for a text that was never an API key of ours, whatever the store holds.
+    pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_LEN {
             return None;
         }
@@ -101,7 +103,7 @@ mod tests {
     fn a_secret_is_read_back_with_its_shard() {
         for number in [0, 1, 63] {
             let secret = KeySecret::mint(shard(number));
-            let read = Presented::read(secret.expose()).unwrap();
+            let read = PresentedKey::parse(secret.expose()).unwrap();
             assert_eq!((read.shard, read.digest), (shard(number), secret.digest()));
             assert_eq!(secret.expose().len(), TEXT_LEN);
             assert!(secret.expose().starts_with("sk-"));
@@ -120,14 +122,14 @@ mod tests {
         for at in 0..text.len() {
             let mut altered = text.as_bytes().to_vec();
             altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(Presented::read(std::str::from_utf8(&altered).unwrap()), None, "character {at}");
+            assert_eq!(PresentedKey::parse(std::str::from_utf8(&altered).unwrap()), None, "character {at}");
         }
         let long = format!("{text}=");
         for garbage in ["", "sk-", "sk-1234", &text[3..], &text[..text.len() - 1], &long, &text.replacen("sk-", "pk-", 1)] {
-            assert_eq!(Presented::read(garbage), None, "{garbage}");
+            assert_eq!(PresentedKey::parse(garbage), None, "{garbage}");
         }
         let accents = format!("sk-{}", "é".repeat(25));
-        assert_eq!((accents.len(), Presented::read(&accents)), (TEXT_LEN, None));
+        assert_eq!((accents.len(), PresentedKey::parse(&accents)), (TEXT_LEN, None));
     }
 
     #[test]
@@ -136,7 +138,7 @@ mod tests {
         bytes[0] = Shard::COUNT;
         let sum = checksum(&bytes[..BODY_LEN]);
         bytes[BODY_LEN..].copy_from_slice(&sum);
-        assert_eq!(Presented::read(&format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes))), None);
+        assert_eq!(PresentedKey::parse(&format!("sk-{}", URL_SAFE_NO_PAD.encode(bytes))), None);
     }
 
     #[test]

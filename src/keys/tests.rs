@@ -125,7 +125,7 @@ async fn a_key_is_found_by_its_secret_and_listed_without_it() {
     let site = Site::new().await;
     let made = site.make(&Wish { alias: Some("laptop".into()), ..Wish::default() }).await;
     assert!(site.counts(made.key.id, &made.secret).await);
-    let presented = Presented::read(made.secret.expose()).unwrap();
+    let presented = PresentedKey::parse(made.secret.expose()).unwrap();
     assert_eq!(presented.shard, users::shard_of("alice"));
     assert_eq!(made.key.id.shard(), users::shard_of("alice"));
     assert_eq!(KeyId::parse(&made.key.id.to_string()), Some(made.key.id));

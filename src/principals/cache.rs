@@ -13,9 +13,9 @@ use std::{
 use moka::sync::Cache as Map;
 
 use super::{
-    PROVEN_FOR, SignedIn,
+    PROVEN_FOR, UserSession,
     chain::Chain,
-    entry::{CachedKey, CachedSession, CachedUser, Holder, WithKey},
+    entry::{CachedKey, CachedSession, CachedUser, Holder, UserKey},
 };
 pub(super) use people::{CachedIdentity, Remembered};
 
@@ -218,12 +218,12 @@ impl Maps {
         match self.credentials.get(digest)? {
             Credential::Session(session) => {
                 let user = self.users.get(&session.user)?;
-                Some(Holder::Session(SignedIn { session, user }))
+                Some(Holder::Session(UserSession { session, user }))
             }
             Credential::Key(id) => {
                 let key = self.keys.get(&id)?;
                 let user = self.users.get(&key.key.user)?;
-                Some(Holder::Key(WithKey { key, user }))
+                Some(Holder::Key(UserKey { key, user }))
             }
         }
     }
@@ -234,7 +234,7 @@ impl Maps {
         self.users.insert(user.id.clone(), Arc::clone(user));
         let credential = match found {
             Holder::Session(signed_in) => Credential::Session(Arc::clone(&signed_in.session)),
-            Holder::Key(WithKey { key, .. }) => {
+            Holder::Key(UserKey { key, .. }) => {
                 self.keys.insert(key.key.id, Arc::clone(key));
                 Credential::Key(key.key.id)
             }

@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
-use super::SignedIn;
+use super::UserSession;
 use crate::{
     epoch::Epoch,
     keys::{Key, KeyId, Narrow},
@@ -53,7 +53,7 @@ pub struct CachedUser {
 
 /// A key and the person whose it is.
 #[derive(Clone)]
-pub struct WithKey {
+pub struct UserKey {
     pub key: Arc<CachedKey>,
     pub user: Arc<CachedUser>,
 }
@@ -80,8 +80,8 @@ pub struct Narrowed {
 /// Whoever a credential was found to stand for.
 #[derive(Clone)]
 pub(super) enum Holder {
-    Session(SignedIn),
-    Key(WithKey),
+    Session(UserSession),
+    Key(UserKey),
 }
 
 /// When something was last used, and whether somebody is writing that down.
@@ -143,21 +143,21 @@ impl Holder {
     pub(super) fn user(&self) -> &Arc<CachedUser> {
         match self {
             Self::Session(signed_in) => &signed_in.user,
-            Self::Key(with_key) => &with_key.user,
+            Self::Key(user_key) => &user_key.user,
         }
     }
 
     pub(super) fn shard(&self) -> Shard {
         match self {
             Self::Session(signed_in) => signed_in.session.shard,
-            Self::Key(with_key) => with_key.key.key.id.shard(),
+            Self::Key(user_key) => user_key.key.key.id.shard(),
         }
     }
 
     pub(super) fn generations(&self) -> [u64; 2] {
         let credential = match self {
             Self::Session(signed_in) => signed_in.session.generation,
-            Self::Key(with_key) => with_key.key.generation,
+            Self::Key(user_key) => user_key.key.generation,
         };
         [credential, self.user().generation]
     }
@@ -166,7 +166,7 @@ impl Holder {
     pub(super) fn read(&self) -> Instant {
         let credential = match self {
             Self::Session(signed_in) => signed_in.session.read,
-            Self::Key(with_key) => with_key.key.read,
+            Self::Key(user_key) => user_key.key.read,
         };
         credential.min(self.user().read)
     }

@@ -2,7 +2,7 @@
 //! sessions, in two steps, since the identity and its user may lie in different shards.
 
 use super::{
-    Inner, PROVEN_FOR, Principals, REST_AFTER_FAILURE, Unanswered,
+    Inner, LookupError, PROVEN_FOR, Principals, REST_AFTER_FAILURE,
     cache::{CachedIdentity, Remembered},
     entry::CachedUser,
 };
@@ -15,8 +15,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-type Who = Result<Option<Arc<str>>, Unanswered>;
-type Person = Result<Option<Arc<CachedUser>>, Unanswered>;
+type Who = Result<Option<Arc<str>>, LookupError>;
+type Person = Result<Option<Arc<CachedUser>>, LookupError>;
 
 /// Reads under way.
 #[derive(Default)]
@@ -75,8 +75,8 @@ impl Inner {
         &self,
         shard: Shard,
         known: Option<Remembered<T>>,
-        read: impl FnOnce() -> Option<Flight<Result<T, Unanswered>>>,
-    ) -> Result<T, Unanswered> {
+        read: impl FnOnce() -> Option<Flight<Result<T, LookupError>>>,
+    ) -> Result<T, LookupError> {
         let age = |known: &Remembered<T>| self.clock.monotonic().saturating_duration_since(known.proven);
         let Some(known) = known else { return self.read_shared(read).await };
         if age(&known) <= PROVEN_FOR {
@@ -92,7 +92,7 @@ impl Inner {
             };
             match answer {
                 // A record that can't be read is an answer, and no reason to go on with what was.
-                Err(Unanswered::Store(ReadError::Unreadable { kind, reason })) => {
+                Err(LookupError::Store(ReadError::Unreadable { kind, reason })) => {
                     return Err(ReadError::Unreadable { kind, reason }.into());
                 }
                 Err(outage) => failure = Some(outage),
@@ -100,19 +100,22 @@ impl Inner {
             }
         }
         if age(&known) > self.settings.grace {
-            return Err(failure.unwrap_or_else(Unanswered::a_moment_ago));
+            return Err(failure.unwrap_or_else(LookupError::a_moment_ago));
         }
         self.metrics.cache_lookup(LookUpLabel::Person, CacheResult::Stale);
         Ok(known.value)
     }
 
-    async fn read_shared<T: Clone>(&self, read: impl FnOnce() -> Option<Flight<Result<T, Unanswered>>>) -> Result<T, Unanswered> {
+    async fn read_shared<T: Clone>(
+        &self,
+        read: impl FnOnce() -> Option<Flight<Result<T, LookupError>>>,
+    ) -> Result<T, LookupError> {
         let Some(flight) = read() else {
             self.metrics.cache_lookup(LookUpLabel::Person, CacheResult::Overloaded);
-            return Err(Unanswered::Overloaded);
+            return Err(LookupError::Overloaded);
         };
         self.metrics.cache_lookup(LookUpLabel::Person, CacheResult::Miss);
-        flight.await.unwrap_or(Err(Unanswered::Overloaded))
+        flight.await.unwrap_or(Err(LookupError::Overloaded))
     }
 
     async fn read_identity(&self, digest: Digest, shard: Shard, epoch: u64) -> Who {
@@ -135,7 +138,7 @@ impl Inner {
         Ok(user)
     }
 
-    fn failed_to_read(&self, shard: Shard, error: ReadError) -> Unanswered {
+    fn failed_to_read(&self, shard: Shard, error: ReadError) -> LookupError {
         self.cache.failed(shard, self.clock.monotonic());
         tracing::debug!(%error, "a person can't be looked up");
         error.into()

@@ -77,7 +77,7 @@ pub enum Refused {
 }
 
 /// Whether a credential looks like a JWT: three parts of base64url, and not larger than any should be.
-pub fn is_jwt(credential: &str) -> bool {
+pub(super) fn is_jwt(credential: &str) -> bool {
     let of_base64url =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     credential.len() <= LONGEST && credential.split('.').count() == 3 && credential.split('.').all(of_base64url)

@@ -10,7 +10,7 @@ use super::{
     sessions::{in_person, own_session},
 };
 use crate::{
-    check::By,
+    check::AuthenticatedCredential,
     continuation::Continuation,
     http::{Services, binding::binding},
     return_to::ReturnTo,
@@ -31,7 +31,7 @@ pub(super) fn unlink() -> Address {
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
-    let By::Session(signed_in) = &caller.by else { return Err(Refused::NotInPerson) };
+    let AuthenticatedCredential::Session(signed_in) = &caller.credential else { return Err(Refused::NotInPerson) };
     let identities = signed_in.user.identities();
     let listed: Vec<Value> = identities
         .iter()

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     access::PathPattern,
-    check::{By, Checker, Recognised},
+    check::{AuthenticatedCredential, AuthenticatedPrincipal, Checker},
     http::Services,
     keys::{Key, KeyId, Lasting, Limits, Made, ManagedBy, Manager, Wish, is_alias},
     principal::{Judged, Role, Team},
@@ -93,12 +93,12 @@ async fn renew(request: HttpRequest, id: Path<String>, body: Body, services: Ser
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
 }
 
-pub(in crate::http) fn manager(caller: &Recognised) -> Manager<'_> {
+pub(in crate::http) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
     let Judged { grant, identity, .. } = &*caller.judged;
-    let by = match &caller.by {
-        By::Session(_) => ManagedBy::Person,
-        By::Key(with_key) => ManagedBy::Key(&with_key.key.key),
-        By::Token(bearer) => {
+    let by = match &caller.credential {
+        AuthenticatedCredential::Session(_) => ManagedBy::Person,
+        AuthenticatedCredential::ApiKey(user_key) => ManagedBy::Key(&user_key.key.key),
+        AuthenticatedCredential::Jwt(bearer) => {
             let limits = Limits { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };
             ManagedBy::Token { expires: bearer.expires(), limits }
         }

@@ -14,7 +14,7 @@ use super::{
     keys::{PAGE, page_size},
 };
 use crate::{
-    check::{Checker, Recognised},
+    check::{AuthenticatedPrincipal, Checker},
     http::{Services, names::mentions},
     people::{Found, Known},
 };
@@ -103,7 +103,12 @@ async fn delete(request: HttpRequest, id: Path<String>, deed: Deed, services: Se
     act(&caller, id, deed, &services).await
 }
 
-async fn act(caller: &Recognised, id: Path<String>, deed: Deed, services: &Services) -> Result<HttpResponse, Refused> {
+async fn act(
+    caller: &AuthenticatedPrincipal,
+    id: Path<String>,
+    deed: Deed,
+    services: &Services,
+) -> Result<HttpResponse, Refused> {
     let by = administrator(&services, caller)?;
     let body = match deed {
         Deed::Disable => shown(&services.people.disable(by, &id).await?, &services.checker),

@@ -3,7 +3,7 @@
 use super::{fields::WrongField, role_map::AskError};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError},
-    check::{Unauthenticated, Unrecognised},
+    check::{AuthenticationError, Unauthenticated},
     keys::KeysError,
     login::BeginError,
     people::PeopleError,
@@ -13,8 +13,8 @@ use crate::{
 
 #[derive(Debug, thiserror::Error)]
 pub(in crate::http) enum Refused {
-    #[error("nobody was recognised")]
-    Unrecognised(Unrecognised),
+    #[error("authentication failed")]
+    Authentication(AuthenticationError),
     #[error("a change by cookie that is not from our own page")]
     ForeignOrigin,
     #[error("the sign-in is not fresh")]
@@ -83,8 +83,8 @@ impl Refused {
     /// For the log; nothing in it is anybody's secret.
     pub(super) fn cause(&self) -> String {
         match self {
-            Self::Unrecognised(Unrecognised::Unauthenticated(why)) => format!("{why:?}"),
-            Self::Unrecognised(Unrecognised::Unavailable(cause)) => cause.to_string(),
+            Self::Authentication(AuthenticationError::Unauthenticated(why)) => format!("{why:?}"),
+            Self::Authentication(AuthenticationError::Unavailable(cause)) => cause.to_string(),
             other => other.to_string(),
         }
     }
@@ -96,6 +96,6 @@ impl Refused {
 
     /// Whether it is for want of a credential, and not because one is wrong.
     pub(in crate::http) fn wants_credential(&self) -> bool {
-        matches!(self, Self::Unrecognised(Unrecognised::Unauthenticated(Unauthenticated::NoCredential)))
+        matches!(self, Self::Authentication(AuthenticationError::Unauthenticated(Unauthenticated::NoCredential)))
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json as value};
 
 use super::{Address, Intent, Refused, answer, caller, json};
 use crate::{
-    check::{By, Recognised},
+    check::{AuthenticatedCredential, AuthenticatedPrincipal},
     http::{Services, Site},
     secret::Digest,
     users::Listed,
@@ -55,8 +55,8 @@ pub(in crate::http) async fn end_one(services: &Services, user: &str, handle: &D
 }
 
 /// Sessions are a browser's affair.
-pub(super) fn in_person(caller: Recognised) -> Result<Recognised, Refused> {
-    if matches!(caller.by, By::Session(_)) { Ok(caller) } else { Err(Refused::NotInPerson) }
+pub(super) fn in_person(caller: AuthenticatedPrincipal) -> Result<AuthenticatedPrincipal, Refused> {
+    if matches!(caller.credential, AuthenticatedCredential::Session(_)) { Ok(caller) } else { Err(Refused::NotInPerson) }
 }
 
 /// The id of the session that the request was made by.

@@ -11,7 +11,7 @@ mod people;
 
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, wait};
 use crate::{
-    check::Unrecognised,
+    check::AuthenticationError,
     http::api::refused::Refused,
     keys::KeysError,
     login::BeginError,
@@ -42,14 +42,14 @@ fn slow_down(text: &str, retry_after: Duration) -> HttpResponse {
 pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
     let plain = |status, code, text| json(status, code, text);
     match refused {
-        Refused::Unrecognised(Unrecognised::Unauthenticated(why)) => {
+        Refused::Authentication(AuthenticationError::Unauthenticated(why)) => {
             let (code, challenge) = match refused.wants_credential() {
                 true => ("login_required", CHALLENGE),
                 false => ("invalid_token", CHALLENGE_INVALID),
             };
             challenged(code, why.description(), challenge)
         }
-        Refused::Unrecognised(Unrecognised::Unavailable(_)) => plain(
+        Refused::Authentication(AuthenticationError::Unavailable(_)) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
             "Who this is can't be looked up at the moment. Try again soon.",

@@ -15,9 +15,8 @@ use crate::{
     oidc::Provider,
     pages::{self, AtProvider, Frame, SignOut, SignedOut},
     principal::LOCAL,
-    principals::SignedIn,
-    secret::Digest,
-    session::Session,
+    principals::UserSession,
+    session::{Session, SessionToken},
 };
 
 const PATH: &str = "/sso/logout";
@@ -34,7 +33,8 @@ pub(super) struct Confirmation {
 pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
     let Services { site, checker, login, .. } = &services;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
-    let (signed_in, judged) = match checker.who(&cookie).await {
+    let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
+    let (signed_in, judged) = match checker.load_session(&token).await {
         Ok(Some(who)) => who,
         Ok(None) => return signed_out(site),
         Err(unanswered) => return unavailable(&request, site, &unanswered.to_string()),
@@ -61,12 +61,16 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
 pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
     let site = &services.site;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
-    let digest = Digest::of(cookie.as_bytes());
     if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "not from our own page", "logout refused");
         return refused().respond(&request, site);
     }
-    match end_session(&services, &cookie, &digest).await {
+    // A cookie that the key ring did not sign names no session.
+    let ended = match SessionToken::parse(&site.ring, &cookie) {
+        Some(token) => end_session(&services, &token).await,
+        None => Ok(None),
+    };
+    match ended {
         Err(cause) => {
             services.metrics.logout(Outcome::Error);
             tracing::error!(cause, "logout is not certain");
@@ -84,8 +88,9 @@ pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services
 }
 
 /// Ends the session here at once and on every other pod by the notice of the commit.
-async fn end_session(services: &Services, cookie: &str, digest: &Digest) -> Result<Option<Session>, String> {
-    let Some(SignedIn { session: known, .. }) = services.principals.session(cookie).await.map_err(|error| error.to_string())?
+async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Option<Session>, String> {
+    let digest = &token.digest();
+    let Some(UserSession { session: known, .. }) = services.principals.session(token).await.map_err(|error| error.to_string())?
     else {
         return Ok(None);
     };

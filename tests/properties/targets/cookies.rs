@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use vestibule::access::{Place, Places};
-use vestibule::check::{Ambiguous, Credential, cookies, cookies_without};
+use vestibule::check::{CredentialError, CredentialText, cookies, cookies_without};
 
 const NAME: &str = "__Host-vestibule";
 
@@ -27,14 +27,14 @@ fn slowly(header: &[u8], name: &str) -> Vec<Vec<u8>> {
 
 fn the_credential_is_the_one_cookie(headers: &[&[u8]], cookies: &[Vec<u8>]) {
     let credential =
-        Credential::find(Places::ALL, NAME, |place| headers.iter().copied().filter(move |_| place == Place::Session));
+        CredentialText::find(Places::ALL, NAME, |place| headers.iter().copied().filter(move |_| place == Place::Session));
     let distinct: BTreeSet<&Vec<u8>> = cookies.iter().collect();
     let readable = distinct.iter().all(|value| std::str::from_utf8(value).is_ok());
     match (distinct.len(), credential) {
-        (0, Ok(Credential::None)) => {}
-        (1, Ok(Credential::Session(cookie))) => assert_eq!(cookie.as_bytes(), cookies[0]),
-        (1, Err(Ambiguous)) => assert!(!readable),
-        (2.., Err(Ambiguous)) => {}
+        (0, Ok(None)) => {}
+        (1, Ok(Some(CredentialText::Cookie(cookie)))) => assert_eq!(cookie.as_bytes(), cookies[0]),
+        (1, Err(CredentialError::Ambiguous)) => assert!(!readable),
+        (2.., Err(CredentialError::Ambiguous)) => {}
         (count, credential) => panic!("{count} cookies are taken for {credential:?}"),
     }
 }

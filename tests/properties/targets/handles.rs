@@ -4,8 +4,9 @@ use std::sync::{Arc, LazyLock};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use vestibule::clock::SystemClock;
-use vestibule::keys::Presented;
+use vestibule::keys::PresentedKey;
 use vestibule::secret::{Digest, Handle, HandleKind, KeyRing, OnboardingClaims, sign_onboarding, verify_onboarding};
+use vestibule::session::SessionToken;
 use vestibule::store::Shard;
 
 const AUDIENCE: &str = "https://llm.example.com";
@@ -45,11 +46,12 @@ fn no_handle_is_made_up(text: &str) {
     for kind in [HandleKind::Session, HandleKind::Flow] {
         assert!(Handle::parse(&RING, kind, text).is_err(), "{text:?} as a {kind:?}");
     }
+    assert!(SessionToken::parse(&RING, text).is_none(), "{text:?}");
 }
 
 /// Anybody can compute a key's checksum, so one may be found: there is one way only to write it.
 fn a_key_is_whole(text: &str) {
-    let Some(key) = Presented::read(text) else { return };
+    let Some(key) = PresentedKey::parse(text) else { return };
     let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix("sk-").expect("every key begins so")).expect("it is base64url");
     assert_eq!(key_of(*bytes.first_chunk().expect("it is whole")), text);
     assert_eq!((key.shard, key.digest), (Shard::new(bytes[0]).expect("below 64"), Digest::of(text.as_bytes())));
@@ -73,7 +75,9 @@ fn edited(genuine: &str, edits: &[u8]) -> Option<String> {
 
 fn the_genuine_ones_are_known() {
     assert!(Handle::parse(&RING, HandleKind::Session, GENUINE.session.expose()).is_ok());
-    assert!(Presented::read(&GENUINE.key).is_some());
+    let token = SessionToken::parse(&RING, GENUINE.session.expose()).expect("the key ring signed it");
+    assert_eq!(token.digest(), GENUINE.session.digest());
+    assert!(PresentedKey::parse(&GENUINE.key).is_some());
     assert!(verify_onboarding(&RING, AUDIENCE, &GENUINE.token).is_some());
 }
 

@@ -1,0 +1,71 @@
+//! Parses session tokens, the values of session cookies.
+
+use std::fmt;
+
+use crate::{
+    secret::{Digest, Handle, HandleKind, KeyRing},
+    store::Shard,
+};
+
+/// A session token that the key ring signed. It does not prove that the session still exists.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionToken<'a> {
+    text: &'a str,
+    shard: Shard,
+    digest: Digest,
+}
+
+impl<'a> SessionToken<'a> {
+    /// Parses a cookie's value. `None` if the key ring did not sign it: no store is needed to refuse it.
+    pub fn parse(ring: &KeyRing, text: &'a str) -> Option<Self> {
+        let shard = Handle::verify(ring, HandleKind::Session, text).ok().and_then(Shard::new)?;
+        Some(Self { text, shard, digest: Digest::of(text.as_bytes()) })
+    }
+
+    /// The shard of the session and of its user.
+    pub fn shard(&self) -> Shard {
+        self.shard
+    }
+
+    /// The digest that the store and the cache know the session by.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The token itself, which the tokens of forms are bound to.
+    pub fn expose(&self) -> &'a str {
+        self.text
+    }
+}
+
+impl fmt::Debug for SessionToken<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionToken([redacted])")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[test]
+    fn a_signed_token_is_parsed_with_its_shard_and_digest() {
+        let ring = KeyRing::ephemeral(Arc::new(SystemClock));
+        let handle = Handle::mint(&ring, HandleKind::Session, 63);
+        let token = SessionToken::parse(&ring, handle.expose()).unwrap();
+        assert_eq!((token.shard().number(), token.digest(), token.expose()), (63, handle.digest(), handle.expose()));
+        assert_eq!(format!("{token:?}"), "SessionToken([redacted])");
+    }
+
+    #[test]
+    fn another_ring_kind_or_shard_is_refused() {
+        let (ring, other) = (KeyRing::ephemeral(Arc::new(SystemClock)), KeyRing::ephemeral(Arc::new(SystemClock)));
+        assert!(SessionToken::parse(&other, Handle::mint(&ring, HandleKind::Session, 1).expose()).is_none());
+        assert!(SessionToken::parse(&ring, Handle::mint(&ring, HandleKind::Flow, 1).expose()).is_none());
+        assert!(SessionToken::parse(&ring, Handle::mint(&ring, HandleKind::Session, Shard::COUNT).expose()).is_none());
+        assert!(SessionToken::parse(&ring, "").is_none());
+    }
+}
