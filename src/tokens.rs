@@ -79,7 +79,7 @@ impl Tokens {
         self.issuers.iter()
     }
 
-    /// Who a token stands for.
+    /// Verifies a JWT and finds its user or workload.
     pub async fn bearer(&self, jwt: Jwt<'_>) -> Result<Bearer, NotVerified> {
         let token = jwt.expose();
         let digest = Digest::of(token.as_bytes());

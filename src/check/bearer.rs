@@ -1,4 +1,4 @@
-//! What the role map says of a token's claims.
+//! Authenticates JWTs, and evaluates the role map for their claims.
 
 use std::{slice, sync::Arc};
 

@@ -5,17 +5,17 @@ use std::{fmt, str, sync::Arc};
 use crate::{
     access::{Place, Places},
     keys::{PREFIX, PresentedKey},
-    metrics::{CacheResult, CredentialLabel, LookUpLabel, Metrics},
+    metrics::{CacheResult, CredentialLabel, LookupLabel, Metrics},
     principal::CredentialKind,
     secret::KeyRing,
     session::SessionToken,
     tokens::Jwt,
 };
 
-/// Where programs put a key or token, beside `Authorization`.
+/// The headers in which programs send a key or token, besides those with a scheme.
 const KEY_HEADERS: [Place; 3] = [Place::XApiKey, Place::ApiKey, Place::XGoogApiKey];
 
-/// Where a scheme may stand before it. LiteLLM takes its own header with or without.
+/// The headers in which a scheme may precede the credential. LiteLLM takes its own header with or without.
 const WITH_SCHEME: [Place; 2] = [Place::Authorization, Place::XLitellmApiKey];
 
 /// The credential of a request, in the form that it has by itself. The store may know nothing of it.
@@ -77,7 +77,7 @@ impl CredentialParser {
     /// Parses the value of a session cookie.
     pub fn parse_session<'a>(&self, cookie: &'a str) -> Result<SessionToken<'a>, CredentialError> {
         SessionToken::parse(&self.ring, cookie).ok_or_else(|| {
-            self.metrics.cache_lookup(LookUpLabel::Session, CacheResult::Forged);
+            self.metrics.cache_lookup(LookupLabel::Session, CacheResult::Forged);
             CredentialError::MalformedSession
         })
     }
@@ -85,7 +85,7 @@ impl CredentialParser {
     fn parse_header<'a>(&self, text: &'a str) -> Result<Credential<'a>, CredentialError> {
         if text.starts_with(PREFIX) {
             return PresentedKey::parse(text).map(Credential::ApiKey).ok_or_else(|| {
-                self.metrics.cache_lookup(LookUpLabel::Key, CacheResult::Forged);
+                self.metrics.cache_lookup(LookupLabel::Key, CacheResult::Forged);
                 CredentialError::MalformedApiKey
             });
         }
@@ -219,17 +219,17 @@ mod tests {
         secret::{Handle, HandleKind},
     };
 
-    type Found<'a> = Result<Option<CredentialText<'a>>, CredentialError>;
+    type FoundText<'a> = Result<Option<CredentialText<'a>>, CredentialError>;
 
-    fn header(text: &str) -> Found<'_> {
+    fn header(text: &str) -> FoundText<'_> {
         Ok(Some(CredentialText::Header(text)))
     }
 
-    fn cookie(text: &str) -> Found<'_> {
+    fn cookie(text: &str) -> FoundText<'_> {
         Ok(Some(CredentialText::Cookie(text)))
     }
 
-    fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> Found<'a> {
+    fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> FoundText<'a> {
         CredentialText::find(Places::ALL, "__Host-vestibule", |place| values(headers, place))
     }
 
@@ -268,7 +268,7 @@ mod tests {
     #[case::two_cookies(&[("cookie", "__Host-vestibule=c; __Host-vestibule=d")], Err(CredentialError::Ambiguous))]
     #[case::empty_cookie(&[("cookie", "__Host-vestibule=")], cookie(""))]
     #[case::name_alone(&[("cookie", "__Host-vestibule")], Ok(None))]
-    fn exactly_one_credential_is_found(#[case] headers: &[(&str, &str)], #[case] expected: Found<'_>) {
+    fn exactly_one_credential_is_found(#[case] headers: &[(&str, &str)], #[case] expected: FoundText<'_>) {
         let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         assert!(find(&headers) == expected, "{:?}", find(&headers));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
-use super::{CacheMap, CacheResult, FlushReason, LookUpLabel, Maker, Metrics, NoticeOutcome, each};
+use super::{CacheMap, CacheResult, FlushReason, LookupLabel, Maker, Metrics, NoticeOutcome, each};
 
 pub(super) struct Cache {
     lookups: Vec<Vec<IntCounter>>,
@@ -24,10 +24,15 @@ impl Cache {
             &["credential", "result"],
         );
         Self {
-            lookups: each(LookUpLabel::ALL, |credential| {
+            lookups: each(LookupLabel::ALL, |credential| {
                 each(CacheResult::ALL, |result| lookups.with_label_values(&[credential.as_str(), result.as_str()]))
             }),
-            entries: make.gauges("cache_entries", "Entries in the principal cache.", &["map"]),
+            entries: make.gauges(
+                "cache_entries",
+                "Entries in the principal cache, by map: credentials, identities, keys, users, unknown (credentials that the \
+                 store does not know).",
+                &["map"],
+            ),
             proof_age: make.ages(
                 "cache_proof_age_seconds",
                 "Age of the oldest successful consistency check between cache and store, over all shards.",
@@ -40,7 +45,7 @@ impl Cache {
 }
 
 impl Metrics {
-    pub fn cache_lookup(&self, credential: LookUpLabel, result: CacheResult) {
+    pub fn cache_lookup(&self, credential: LookupLabel, result: CacheResult) {
         self.cache.lookups[credential as usize][result as usize].inc();
     }
 

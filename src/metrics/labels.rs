@@ -36,7 +36,7 @@ label!(
 );
 label!(
     /// The kind of object looked up in the principal cache.
-    LookUpLabel { Session => "session", Key => "key", Person => "person" }
+    LookupLabel { Session => "session", Key => "key", Person => "person" }
 );
 label!(
     /// A change of an API key.
@@ -87,7 +87,13 @@ label!(
 );
 label!(
     /// A map of the principal cache.
-    CacheMap { Credentials => "credentials", Users => "users", Unknown => "unknown" }
+    CacheMap {
+        Credentials => "credentials",
+        Identities => "identities",
+        Keys => "keys",
+        Users => "users",
+        Unknown => "unknown",
+    }
 );
 label!(
     /// The reason for emptying a shard of the cache.

@@ -1,7 +1,5 @@
 //! The maps of the cache, and for each shard how far they may be believed.
 
-mod people;
-
 use std::{
     sync::{
         Arc, Mutex, MutexGuard,
@@ -13,12 +11,11 @@ use std::{
 use moka::sync::Cache as Map;
 
 use super::{
-    PROVEN_FOR, UserSession,
+    PROVEN_FOR,
     chain::Chain,
-    entry::{CachedKey, CachedSession, CachedUser, Holder, UserKey},
+    entry::{CachedKey, CachedSession, CachedUser, ReadTime, UserKey, UserSession},
+    serving::{CachedValue, RETRY_AFTER_FAILURE},
 };
-pub(super) use people::{CachedIdentity, Remembered};
-
 use crate::{
     keys::KeyId,
     metrics::{CacheMap, Metrics},
@@ -32,14 +29,6 @@ const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 /// Credentials that are known to be unknown: few, and for a short time.
 const UNKNOWN_KEPT: u64 = 10_000;
 
-/// What a look-up found.
-pub(super) enum Found {
-    Proven(Holder),
-    Unproven(Holder),
-    Unknown,
-    Nothing,
-}
-
 pub(super) struct Cache {
     maps: Maps,
     shards: Vec<ShardState>,
@@ -50,19 +39,35 @@ pub(super) struct Cache {
 /// One map for each thing that changes by itself, so that dropping it is one entry; and one for what is
 /// known to be unknown.
 pub(super) struct Maps {
-    credentials: Map<Digest, Credential>,
-    /// Which user an issuer and subject are, by their digest.
-    identities: Map<Digest, Arc<CachedIdentity>>,
+    credentials: Map<Digest, CachedCredential>,
+    /// The users of issuers and subjects, by the digest of both.
+    identities: Map<Digest, CachedIdentity>,
     keys: Map<KeyId, Arc<CachedKey>>,
     users: Map<String, Arc<CachedUser>>,
     unknown: Map<Digest, Instant>,
 }
 
-/// What a digest is of. Which key a secret leads to never changes, so that this needs no proof.
+/// The target of a credential's digest. The key of a secret never changes, so that this entry is never stale.
 #[derive(Clone)]
-enum Credential {
+enum CachedCredential {
     Session(Arc<CachedSession>),
     Key(KeyId),
+}
+
+/// The user of an issuer and subject, if they have signed in.
+#[derive(Clone)]
+struct CachedIdentity {
+    user: Option<Arc<str>>,
+    read: ReadTime,
+}
+
+/// A read of the store that begins, with what tells afterwards whether its result may be cached.
+#[derive(Clone, Copy)]
+pub(super) struct ReadStart {
+    pub shard: Shard,
+    /// Grows with everything that could make a read in flight outdated.
+    pub epoch: u64,
+    pub time: ReadTime,
 }
 
 #[derive(Default)]
@@ -82,44 +87,62 @@ impl Cache {
         Self { maps: Maps::new(entries), shards, origin }
     }
 
-    pub(super) fn find(&self, digest: &Digest, now: Instant) -> Found {
-        let Some(holder) = self.maps.holder(digest) else { return self.find_unknown(digest, now) };
-        let generation = self.generation(holder.shard());
-        if holder.generations().iter().any(|entry| *entry != generation) {
-            return Found::Nothing;
+    /// The session of a token, with its user.
+    pub(super) fn session(&self, shard: Shard, digest: &Digest) -> Option<CachedValue<UserSession>> {
+        let CachedCredential::Session(session) = self.maps.credentials.get(digest)? else { return None };
+        let user = self.maps.users.get(&session.user)?;
+        self.cached(shard, [session.read, user.read], Some(UserSession { session, user }))
+    }
+
+    /// The key of a secret, or of its own id, with its owner.
+    pub(super) fn key(&self, shard: Shard, digest: &Digest) -> Option<CachedValue<UserKey>> {
+        let CachedCredential::Key(id) = self.maps.credentials.get(digest)? else { return None };
+        let key = self.maps.keys.get(&id)?;
+        let user = self.maps.users.get(&key.key.user)?;
+        self.cached(shard, [key.read, user.read], Some(UserKey { key, user }))
+    }
+
+    /// The user of an identity.
+    pub(super) fn identity(&self, shard: Shard, digest: &Digest) -> Option<CachedValue<Arc<str>>> {
+        let CachedIdentity { user, read } = self.maps.identities.get(digest)?;
+        self.cached(shard, [read], user)
+    }
+
+    pub(super) fn user(&self, shard: Shard, id: &str) -> Option<CachedValue<Arc<CachedUser>>> {
+        let user = self.maps.users.get(id)?;
+        self.cached(shard, [user.read], Some(user))
+    }
+
+    /// A value made of entries that were read at these times, if no flush has dropped any of them.
+    fn cached<T, const N: usize>(&self, shard: Shard, read: [ReadTime; N], value: Option<T>) -> Option<CachedValue<T>> {
+        let generation = self.generation(shard);
+        if read.iter().any(|read| read.generation != generation) {
+            return None;
         }
-        if self.unproven_for(&holder, now) <= PROVEN_FOR { Found::Proven(holder) } else { Found::Unproven(holder) }
+        let oldest = read.iter().map(|read| read.at).min()?;
+        let confirmed = self.proven(shard).map_or(oldest, |proven| proven.max(oldest));
+        Some(CachedValue { value, confirmed })
     }
 
-    /// A digest is in one map or in the other; what is known comes first, since that is what most checks ask for.
-    fn find_unknown(&self, digest: &Digest, now: Instant) -> Found {
-        match self.maps.unknown.get(digest) {
-            Some(since) if now.duration_since(since) <= PROVEN_FOR => Found::Unknown,
-            _ => Found::Nothing,
-        }
+    /// True if a recent read found no such credential.
+    pub(super) fn is_known_unknown(&self, digest: &Digest, now: Instant) -> bool {
+        self.maps.unknown.get(digest).is_some_and(|since| now.duration_since(since) <= PROVEN_FOR)
     }
 
-    /// How long ago both entries were last known to be what the store holds.
-    pub(super) fn unproven_for(&self, holder: &Holder, now: Instant) -> Duration {
-        now.saturating_duration_since(self.proven_since(holder.shard(), holder.read()))
+    /// Notes the state of a shard before a read of it.
+    pub(super) fn begin_read(&self, shard: Shard, now: Instant) -> ReadStart {
+        let epoch = self.chain(shard).epoch();
+        ReadStart { shard, epoch, time: ReadTime { at: now, generation: self.generation(shard) } }
     }
 
-    fn proven_since(&self, shard: Shard, read: Instant) -> Instant {
-        self.proven(shard).map_or(read, |proven| proven.max(read))
-    }
-
-    pub(super) fn generation(&self, shard: Shard) -> u64 {
+    fn generation(&self, shard: Shard) -> u64 {
         self.shards[shard.index()].generation.load(Ordering::Acquire)
     }
 
-    pub(super) fn epoch(&self, shard: Shard) -> u64 {
-        self.chain(shard).epoch()
-    }
-
-    /// Inserts what was read, unless anything has happened in the shard since the read began.
-    pub(super) fn insert(&self, shard: Shard, epoch: u64, insert: impl FnOnce(&Maps)) {
-        let chain = self.chain(shard);
-        if chain.epoch() == epoch {
+    /// Inserts the result of a read, unless anything has happened in the shard since the read began.
+    pub(super) fn insert(&self, start: ReadStart, insert: impl FnOnce(&Maps)) {
+        let chain = self.chain(start.shard);
+        if chain.epoch() == start.epoch {
             insert(&self.maps);
         }
     }
@@ -137,20 +160,28 @@ impl Cache {
         run(&mut chain, &ShardView { cache: self, shard })
     }
 
-    pub(super) fn failed(&self, shard: Shard, now: Instant) {
+    /// Records that a read of a shard failed.
+    pub(super) fn record_failure(&self, shard: Shard, now: Instant) {
         self.shards[shard.index()].failed.store(self.stamp(now), Ordering::Relaxed);
     }
 
-    /// Whether a read of this shard failed so lately that another would tell nothing new.
-    pub(super) fn rests(&self, shard: Shard, now: Instant, rest: Duration) -> bool {
+    /// True if a read of a shard failed so recently that another is not tried yet.
+    pub(super) fn has_failed_recently(&self, shard: Shard, now: Instant) -> bool {
         let failed = self.instant(self.shards[shard.index()].failed.load(Ordering::Relaxed));
-        failed.is_some_and(|failed| now.saturating_duration_since(failed) < rest)
+        failed.is_some_and(|failed| now.saturating_duration_since(failed) < RETRY_AFTER_FAILURE)
     }
 
     pub(super) fn report(&self, metrics: &Metrics, now: Instant) {
-        metrics.cache_entries(CacheMap::Credentials, self.maps.credentials.entry_count());
-        metrics.cache_entries(CacheMap::Users, self.maps.users.entry_count());
-        metrics.cache_entries(CacheMap::Unknown, self.maps.unknown.entry_count());
+        for map in CacheMap::ALL {
+            let entries = match map {
+                CacheMap::Credentials => self.maps.credentials.entry_count(),
+                CacheMap::Identities => self.maps.identities.entry_count(),
+                CacheMap::Keys => self.maps.keys.entry_count(),
+                CacheMap::Users => self.maps.users.entry_count(),
+                CacheMap::Unknown => self.maps.unknown.entry_count(),
+            };
+            metrics.cache_entries(*map, entries);
+        }
         let oldest = Shard::all().map(|shard| self.proven(shard).unwrap_or(self.origin)).min().unwrap_or(self.origin);
         metrics.cache_proof_age(now.saturating_duration_since(oldest));
     }
@@ -172,7 +203,7 @@ impl Cache {
     }
 }
 
-/// What the bookkeeping of one shard may do to the cache.
+/// The changes that the bookkeeping of one shard can make to the cache.
 pub(super) struct ShardView<'a> {
     cache: &'a Cache,
     shard: Shard,
@@ -213,36 +244,35 @@ impl Maps {
         }
     }
 
-    /// Entries are cloned references: nothing is allocated.
-    fn holder(&self, digest: &Digest) -> Option<Holder> {
-        match self.credentials.get(digest)? {
-            Credential::Session(session) => {
-                let user = self.users.get(&session.user)?;
-                Some(Holder::Session(UserSession { session, user }))
-            }
-            Credential::Key(id) => {
-                let key = self.keys.get(&id)?;
-                let user = self.users.get(&key.key.user)?;
-                Some(Holder::Key(UserKey { key, user }))
-            }
-        }
+    /// Inserts a session and its user, or that there is no such session.
+    pub(super) fn insert_session(&self, digest: Digest, found: Option<&UserSession>, read: ReadTime) {
+        let Some(UserSession { session, user }) = found else { return self.insert_unknown(digest, read.at) };
+        self.insert_user(user);
+        self.insert_credential(digest, CachedCredential::Session(Arc::clone(session)));
     }
 
-    pub(super) fn insert(&self, digest: Digest, found: &Holder) {
-        self.unknown.invalidate(&digest);
-        let user = found.user();
+    /// Inserts a key and its owner, or that there is no such key.
+    pub(super) fn insert_key(&self, digest: Digest, found: Option<&UserKey>, read: ReadTime) {
+        let Some(UserKey { key, user }) = found else { return self.insert_unknown(digest, read.at) };
+        self.insert_user(user);
+        self.keys.insert(key.key.id, Arc::clone(key));
+        self.insert_credential(digest, CachedCredential::Key(key.key.id));
+    }
+
+    pub(super) fn insert_identity(&self, digest: Digest, user: Option<Arc<str>>, read: ReadTime) {
+        self.identities.insert(digest, CachedIdentity { user, read });
+    }
+
+    pub(super) fn insert_user(&self, user: &Arc<CachedUser>) {
         self.users.insert(user.id.clone(), Arc::clone(user));
-        let credential = match found {
-            Holder::Session(signed_in) => Credential::Session(Arc::clone(&signed_in.session)),
-            Holder::Key(UserKey { key, .. }) => {
-                self.keys.insert(key.key.id, Arc::clone(key));
-                Credential::Key(key.key.id)
-            }
-        };
+    }
+
+    fn insert_credential(&self, digest: Digest, credential: CachedCredential) {
+        self.unknown.invalidate(&digest);
         self.credentials.insert(digest, credential);
     }
 
-    pub(super) fn insert_unknown(&self, digest: Digest, since: Instant) {
+    fn insert_unknown(&self, digest: Digest, since: Instant) {
         self.credentials.invalidate(&digest);
         self.unknown.insert(digest, since);
     }

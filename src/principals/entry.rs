@@ -1,4 +1,4 @@
-//! What a credential was found to be: a session or a key, each with the person behind it.
+//! The values in the cache: sessions, keys and users.
 
 use std::{
     sync::{
@@ -11,7 +11,6 @@ use std::{
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
-use super::UserSession;
 use crate::{
     epoch::Epoch,
     keys::{Key, KeyId, Narrow},
@@ -29,9 +28,15 @@ pub struct CachedSession {
     pub created: Timestamp,
     pub(super) epoch: Epoch,
     pub(super) shard: Shard,
-    pub(super) generation: u64,
-    pub(super) read: Instant,
+    pub(super) read: ReadTime,
     pub(super) last_use: LastUse,
+}
+
+/// A session and its user.
+#[derive(Clone)]
+pub struct UserSession {
+    pub session: Arc<CachedSession>,
+    pub user: Arc<CachedUser>,
 }
 
 /// A user as the cache knows them.
@@ -45,13 +50,12 @@ pub struct CachedUser {
     pub disabled: bool,
     pub(super) session_epoch: Epoch,
     pub(super) key_epoch: Epoch,
-    /// What the role map said of these very claims.
+    /// The role map's grant for exactly these claims.
     pub judged: ArcSwapOption<Judged>,
-    pub(super) generation: u64,
-    pub(super) read: Instant,
+    pub(super) read: ReadTime,
 }
 
-/// A key and the person whose it is.
+/// A key and its owner.
 #[derive(Clone)]
 pub struct UserKey {
     pub key: Arc<CachedKey>,
@@ -62,12 +66,11 @@ pub struct UserKey {
 pub struct CachedKey {
     pub key: Key,
     pub narrow: Narrow,
-    /// What is left of the owner's grant by the limits, beside the very judgement that it was made from.
+    /// The owner's grant within the key's restrictions, beside the owner's grant that it was made from.
     pub judged: ArcSwapOption<Narrowed>,
     /// The keys that this one was made by, each with the name that the cache has for it.
     pub(super) ancestors: Box<[(KeyId, Digest)]>,
-    pub(super) generation: u64,
-    pub(super) read: Instant,
+    pub(super) read: ReadTime,
     pub(super) last_use: LastUse,
 }
 
@@ -77,11 +80,11 @@ pub struct Narrowed {
     pub to: Arc<Judged>,
 }
 
-/// Whoever a credential was found to stand for.
-#[derive(Clone)]
-pub(super) enum Holder {
-    Session(UserSession),
-    Key(UserKey),
+/// When a value was read from the store: by the clock, and by the generation of its shard, which grows with each flush.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadTime {
+    pub at: Instant,
+    pub generation: u64,
 }
 
 /// When something was last used, and whether somebody is writing that down.
@@ -92,14 +95,13 @@ pub(super) struct LastUse {
 }
 
 impl CachedSession {
-    pub(super) fn new(session: &Session, shard: Shard, generation: u64, read: Instant) -> Self {
+    pub(super) fn new(session: &Session, shard: Shard, read: ReadTime) -> Self {
         Self {
             user: session.user.clone(),
             provider: session.provider.clone(),
             created: session.created,
             epoch: session.epoch,
             shard,
-            generation,
             read,
             last_use: LastUse::new(session.last_seen),
         }
@@ -111,65 +113,32 @@ impl CachedSession {
 }
 
 impl CachedUser {
-    pub(super) fn new(user: User, generation: u64, read: Instant) -> Self {
+    pub(super) fn new(user: User, read: ReadTime) -> Self {
         let verified = user.verified();
         let User { id, identities, pinned, disabled, session_epoch, key_epoch, .. } = user;
         let judged = ArcSwapOption::empty();
         let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
-        Self { id, identities, pinned, verified, disabled, session_epoch, key_epoch, judged, generation, read }
+        Self { id, identities, pinned, verified, disabled, session_epoch, key_epoch, judged, read }
     }
 
-    /// What providers have verified of the person.
+    /// The claims that identity providers have verified.
     pub fn identities(&self) -> Vec<IdentityClaims> {
         serde_json::from_str(&self.identities).expect("it was written from the same type")
     }
 }
 
 impl CachedKey {
-    pub(super) fn new(key: Key, generation: u64, read: Instant) -> Self {
+    pub(super) fn new(key: Key, read: ReadTime) -> Self {
         let ancestors = key.ancestors.iter().map(|id| (*id, name_of(*id))).collect();
         let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
         let narrow = Narrow::of(&key.limits);
-        Self { key, narrow, judged: ArcSwapOption::empty(), ancestors, generation, read, last_use }
+        Self { key, narrow, judged: ArcSwapOption::empty(), ancestors, read, last_use }
     }
 }
 
 /// The name under which the cache knows a key that was looked up by its id, which is no secret's digest.
 fn name_of(id: KeyId) -> Digest {
     Digest::of_parts(&["key", &id.to_string()])
-}
-
-impl Holder {
-    pub(super) fn user(&self) -> &Arc<CachedUser> {
-        match self {
-            Self::Session(signed_in) => &signed_in.user,
-            Self::Key(user_key) => &user_key.user,
-        }
-    }
-
-    pub(super) fn shard(&self) -> Shard {
-        match self {
-            Self::Session(signed_in) => signed_in.session.shard,
-            Self::Key(user_key) => user_key.key.key.id.shard(),
-        }
-    }
-
-    pub(super) fn generations(&self) -> [u64; 2] {
-        let credential = match self {
-            Self::Session(signed_in) => signed_in.session.generation,
-            Self::Key(user_key) => user_key.key.generation,
-        };
-        [credential, self.user().generation]
-    }
-
-    /// When the older of the two entries was read.
-    pub(super) fn read(&self) -> Instant {
-        let credential = match self {
-            Self::Session(signed_in) => signed_in.session.read,
-            Self::Key(user_key) => user_key.key.read,
-        };
-        credential.min(self.user().read)
-    }
 }
 
 impl LastUse {
@@ -181,7 +150,7 @@ impl LastUse {
         Timestamp::from_millisecond(self.at.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// Whether the caller, and nobody else, is to write it down.
+    /// True for the one caller that must write it to the store.
     pub(super) fn begin_writing(&self) -> bool {
         !self.writing.swap(true, Ordering::Relaxed)
     }

@@ -109,7 +109,7 @@ async fn act(
     deed: Deed,
     services: &Services,
 ) -> Result<HttpResponse, Refused> {
-    let by = administrator(&services, caller)?;
+    let by = administrator(services, caller)?;
     let body = match deed {
         Deed::Disable => shown(&services.people.disable(by, &id).await?, &services.checker),
         Deed::Enable => shown(&services.people.enable(by, &id).await?, &services.checker),
