@@ -83,7 +83,7 @@ pub(crate) struct Inner {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     settings: Settings,
-    cache: Cache,
+    cache: Arc<Cache>,
     reads: Reads,
 }
 
@@ -98,6 +98,8 @@ impl Principals {
     /// Begins to listen to the bus and to compare sequences each second.
     pub fn start(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
         let inner = Inner::new(sources, clock, metrics, settings);
+        let cache = Arc::clone(&inner.cache);
+        inner.records.on_commit(move |shard, stale| cache.invalidate(shard, stale));
         // Heard from the beginning, so that the first round finds nothing missing.
         let notices = inner.records.store().notices();
         let listen = proof::listen(Arc::clone(&inner), notices);
@@ -120,21 +122,6 @@ impl Principals {
         self.inner.key(presented).await
     }
 
-    /// Drops a session here at once, before the notice of its end comes round.
-    pub fn forget_session(&self, user: &str, digest: &Digest) {
-        self.inner.cache.forget(users::shard_of(user), |maps| maps.forget_credential(digest));
-    }
-
-    /// The same for a person of whom something has changed.
-    pub fn forget_person(&self, user: &str) {
-        self.inner.cache.forget(users::shard_of(user), |maps| maps.forget_user(user));
-    }
-
-    /// The same for a key that has changed or ended.
-    pub fn forget_key(&self, id: KeyId) {
-        self.inner.cache.forget(id.shard(), |maps| maps.forget_key(id));
-    }
-
     /// Writes sizes and the age of the oldest proof into the metrics.
     pub fn report(&self) {
         self.inner.cache.report(&self.inner.metrics, self.inner.clock.monotonic());
@@ -150,7 +137,7 @@ impl Drop for Principals {
 impl Inner {
     fn new(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Arc<Self> {
         let Sources { records, users, keys } = sources;
-        let cache = Cache::new(settings.entries, clock.monotonic());
+        let cache = Arc::new(Cache::new(settings.entries, clock.monotonic()));
         Arc::new(Self { records, users, keys, clock, metrics, settings, cache, reads: Reads::default() })
     }
 

@@ -14,7 +14,7 @@ mod sharded_id;
 
 pub use memory::MemoryStore;
 pub use metered::Metered;
-pub use records::{Change, Dropped, ReadError, Record, Records, Resealed, Stored};
+pub use records::{Change, ReadError, Record, Records, Resealed, StaleEntry, Stored};
 pub use redis::{Connection, Credentials, Hazard, RedisStore, Topology};
 pub use sharded_id::ShardedId;
 

@@ -225,7 +225,7 @@ impl Desk<'_> {
     }
 
     async fn give(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
-        let Services { apps, keys, principals, .. } = self.services;
+        let Services { apps, keys, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
         let wish = Wish {
             lasting: Some(Lasting::of(apps.life)),
@@ -234,10 +234,7 @@ impl Desk<'_> {
             ..Wish::default()
         };
         match keys.make_for_application(&manager(principal), &wish).await {
-            Ok((made, ended)) => {
-                ended.into_iter().for_each(|id| principals.forget_key(id));
-                given(wanted, &made, keys.remaining(&made.key))
-            }
+            Ok(made) => given(wanted, &made, keys.remaining(&made.key)),
             // It was good a moment ago, and has been revoked since.
             Err(KeysError::Ended) => unauthorised(Unauthenticated::UnknownCredential),
             Err(KeysError::NoRole) => told(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person."),

@@ -39,17 +39,13 @@ impl Keys {
     /// Makes a key. Once its owner may have no more, nothing is written.
     pub async fn make(&self, manager: &Manager<'_>, wish: &Wish) -> Result<Made, KeysError> {
         manager.require_managing()?;
-        self.make_and_end(manager, wish).await.map(|(made, _)| made)
+        self.make_for_application(manager, wish).await
     }
 
     /// Makes a key for the application that the wish names, and ends its oldest ones beyond [`MOST_OF_AN_APPLICATION`].
     ///
     /// A key needs no leave to manage keys for it: this one is no wider, no longer-lived, and ends with it.
-    pub async fn make_for_application(&self, manager: &Manager<'_>, wish: &Wish) -> Result<(Made, Vec<KeyId>), KeysError> {
-        self.make_and_end(manager, wish).await
-    }
-
-    async fn make_and_end(&self, manager: &Manager<'_>, wish: &Wish) -> Result<(Made, Vec<KeyId>), KeysError> {
+    pub async fn make_for_application(&self, manager: &Manager<'_>, wish: &Wish) -> Result<Made, KeysError> {
         let owner = self.subject(manager, wish.user.as_deref())?;
         let mut made = self.draft(manager, owner, wish)?;
         for round in 0..TRIES {
@@ -60,7 +56,7 @@ impl Keys {
                     self.metrics.key_changed(KeyChange::Revoked);
                     tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
                 }
-                return Ok((made, ended));
+                return Ok(made);
             }
             give_way(round).await;
         }

@@ -10,7 +10,7 @@ use crate::{
     clock::manual::ManualClock,
     principal::Team,
     secret::KeyRing,
-    store::{self, Dropped, Kind, MemoryStore, Record, Store, Ttl},
+    store::{self, Kind, MemoryStore, Record, StaleEntry, Store, Ttl},
     users::{self, User},
 };
 
@@ -59,6 +59,14 @@ impl Site {
 
     async fn make(&self, wish: &Wish) -> Made {
         self.keys.make(&in_person(), wish).await.unwrap()
+    }
+
+    /// Makes a key of alice's for an application, and tells which of her keys ended with that.
+    async fn make_for_application(&self, manager: &Manager<'_>, wish: &Wish) -> (Made, Vec<KeyId>) {
+        let before = self.ids("alice").await;
+        let made = self.keys.make_for_application(manager, wish).await.unwrap();
+        let after = self.ids("alice").await;
+        (made, before.into_iter().filter(|id| !after.contains(id)).collect())
     }
 
     /// A key of alice's that manages keys, with these limits.
@@ -212,7 +220,7 @@ async fn a_revoked_key_leaves_nothing_and_the_notice_names_it() {
     let mut notices = site.records.store().notices();
     site.keys.revoke(&in_person(), made.key.id).await.unwrap();
     let notice = site.records.open_notice(&notices.recv().await.unwrap()).unwrap();
-    assert_eq!(notice, [Dropped::Key(made.key.id.to_string())]);
+    assert_eq!(notice, [StaleEntry::Key(made.key.id.to_string())]);
     for secret in [&made.secret, &again.secret] {
         assert!(!site.is_there::<Pointer>(&Pointer::place(made.key.id.shard(), &secret.digest())).await);
     }

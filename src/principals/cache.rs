@@ -20,7 +20,7 @@ use crate::{
     keys::KeyId,
     metrics::{CacheMap, Metrics},
     secret::Digest,
-    store::{Dropped, Shard},
+    store::{Shard, StaleEntry},
 };
 
 /// How long an entry that nobody asks for is kept.
@@ -147,11 +147,11 @@ impl Cache {
         }
     }
 
-    /// Drops entries for a reason that no notice has brought yet.
-    pub(super) fn forget(&self, shard: Shard, forget: impl FnOnce(&Maps)) {
+    /// Drops entries that a commit of this pod has made stale, before its invalidation message arrives.
+    pub(super) fn invalidate(&self, shard: Shard, stale: &[StaleEntry]) {
         let mut chain = self.chain(shard);
         chain.outdate();
-        forget(&self.maps);
+        self.maps.invalidate(stale);
     }
 
     /// Runs bookkeeping of a shard while nothing is inserted into it.
@@ -218,18 +218,8 @@ impl ShardView<'_> {
         self.cache.shards[self.shard.index()].generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    pub(super) fn drop_named(&self, dropped: &[Dropped]) {
-        for named in dropped {
-            match named {
-                Dropped::Credential(digest) => self.cache.maps.forget_credential(&Digest::from_bytes(*digest)),
-                Dropped::User(id) => self.cache.maps.users.invalidate(id),
-                Dropped::Key(id) => {
-                    if let Some(id) = KeyId::parse(id) {
-                        self.cache.maps.forget_key(id);
-                    }
-                }
-            }
-        }
+    pub(super) fn invalidate(&self, stale: &[StaleEntry]) {
+        self.cache.maps.invalidate(stale);
     }
 }
 
@@ -277,16 +267,21 @@ impl Maps {
         self.unknown.insert(digest, since);
     }
 
-    pub(super) fn forget_credential(&self, digest: &Digest) {
-        self.credentials.invalidate(digest);
-        self.identities.invalidate(digest);
-    }
-
-    pub(super) fn forget_user(&self, id: &str) {
-        self.users.invalidate(id);
-    }
-
-    pub(super) fn forget_key(&self, id: KeyId) {
-        self.keys.invalidate(&id);
+    fn invalidate(&self, stale: &[StaleEntry]) {
+        for entry in stale {
+            match entry {
+                StaleEntry::Credential(digest) => {
+                    let digest = Digest::from_bytes(*digest);
+                    self.credentials.invalidate(&digest);
+                    self.identities.invalidate(&digest);
+                }
+                StaleEntry::User(id) => self.users.invalidate(id),
+                StaleEntry::Key(id) => {
+                    if let Some(id) = KeyId::parse(id) {
+                        self.keys.invalidate(&id);
+                    }
+                }
+            }
+        }
     }
 }

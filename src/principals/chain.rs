@@ -112,7 +112,7 @@ impl Chain {
         self.recent.clear();
     }
 
-    /// Something in the cache was dropped without a notice: reads in flight are outdated.
+    /// Entries were dropped without an invalidation message: reads in flight are outdated.
     pub(super) fn outdate(&mut self) {
         self.epoch += 1;
     }

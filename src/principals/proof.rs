@@ -83,7 +83,7 @@ impl Outage {
 impl Inner {
     pub(super) fn hear(&self, notice: &Notice) {
         // What nobody of us sealed is not believed. If it was ours after all, the chain shows the gap.
-        let Ok(dropped) = self.records.open_notice(notice) else {
+        let Ok(stale) = self.records.open_notice(notice) else {
             self.metrics.notice(NoticeOutcome::Unreadable);
             return;
         };
@@ -93,7 +93,7 @@ impl Inner {
                 Heard::Copy => {}
                 Heard::Gap => shard.flush(),
                 Heard::Next { proven } => {
-                    shard.drop_named(&dropped);
+                    shard.invalidate(&stale);
                     if let Some(since) = proven {
                         shard.prove(since);
                     }

@@ -1,6 +1,9 @@
 //! Typed, sealed records over a [`Store`]: what is read back is opened, what is written is sealed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -45,12 +48,12 @@ pub enum Resealed {
     Gone,
 }
 
-/// What a notice tells the caches to drop.
+/// A cache entry that a commit makes stale.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Dropped {
+pub enum StaleEntry {
     /// A credential, by its digest.
     Credential([u8; 32]),
-    /// All that is known of a user.
+    /// A user's record, by the user's id.
     User(String),
     /// A key, by its id.
     Key(String),
@@ -63,13 +66,17 @@ pub struct Records {
     ring: Arc<KeyRing>,
     /// Part of what records are bound to, so that two deployments' records are not interchangeable.
     prefix: Arc<str>,
+    /// Shared by all clones, so that every writer's commits reach the cache.
+    invalidate: Arc<OnceLock<Box<Invalidate>>>,
 }
+
+type Invalidate = dyn Fn(Shard, &[StaleEntry]) + Send + Sync;
 
 /// A commit in the making.
 pub struct Change<'a> {
     records: &'a Records,
     commit: Commit,
-    dropped: Vec<Dropped>,
+    stale: Vec<StaleEntry>,
 }
 
 /// Between the tries of a patient read.
@@ -77,12 +84,26 @@ const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis
 
 #[derive(Serialize, Deserialize)]
 struct NoticeBody {
-    dropped: Vec<Dropped>,
+    dropped: Vec<StaleEntry>,
+}
+
+/// Invalidates the local cache when it is dropped: also when the caller stops waiting for a commit that may be written.
+struct Invalidation<'a> {
+    records: &'a Records,
+    shard: Shard,
+    stale: Vec<StaleEntry>,
 }
 
 impl Records {
     pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, prefix: &str) -> Self {
-        Self { store, ring, prefix: prefix.into() }
+        Self { store, ring, prefix: prefix.into(), invalidate: Arc::default() }
+    }
+
+    /// Registers the local cache. Every commit that may have been written reports the entries that it made stale before it
+    /// returns; the invalidation message tells the other pods.
+    pub fn on_commit(&self, invalidate: impl Fn(Shard, &[StaleEntry]) + Send + Sync + 'static) {
+        let is_first = self.invalidate.set(Box::new(invalidate)).is_ok();
+        assert!(is_first, "these records have a cache already");
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -147,11 +168,11 @@ impl Records {
     }
 
     pub fn change(&self, shard: Shard) -> Change<'_> {
-        Change { records: self, commit: Commit::new(shard), dropped: Vec::new() }
+        Change { records: self, commit: Commit::new(shard), stale: Vec::new() }
     }
 
     /// What a notice says, if one of our pods sealed it for just this shard and commit.
-    pub fn open_notice(&self, notice: &Notice) -> Result<Vec<Dropped>, OpenError> {
+    pub fn open_notice(&self, notice: &Notice) -> Result<Vec<StaleEntry>, OpenError> {
         if notice.body.is_empty() {
             return Err(OpenError::Tampered);
         }
@@ -212,13 +233,13 @@ impl Change<'_> {
 
     /// Has every pod read a credential again, or an identity, which is known by its digest too.
     pub fn drop_credential(mut self, digest: &Digest) -> Self {
-        self.dropped.push(Dropped::Credential(*digest.as_bytes()));
+        self.stale.push(StaleEntry::Credential(*digest.as_bytes()));
         self
     }
 
     /// Has every pod read a user again.
     pub fn drop_user(mut self, id: &str) -> Self {
-        self.dropped.push(Dropped::User(id.to_owned()));
+        self.stale.push(StaleEntry::User(id.to_owned()));
         self
     }
 
@@ -230,15 +251,30 @@ impl Change<'_> {
 
     /// Has every pod read a key again, and waits for a replica to have heard: something was taken away.
     pub fn revoke_key(mut self, id: &str) -> Self {
-        self.dropped.push(Dropped::Key(id.to_owned()));
+        self.stale.push(StaleEntry::Key(id.to_owned()));
         self.commit.urgency = Urgency::Revocation;
         self
     }
 
     pub async fn commit(mut self) -> Result<Result<Sequence, Conflict>, Failed> {
-        let body = serde_json::to_vec(&NoticeBody { dropped: self.dropped }).expect("a notice is plain data");
+        let body = NoticeBody { dropped: self.stale };
+        let plain = serde_json::to_vec(&body).expect("a notice is plain data");
         let associated = self.records.notice_associated(self.commit.shard, &self.commit.token);
-        self.commit.notice = self.records.ring.seal(SealPurpose::Bus, &associated, &body);
-        self.records.store.commit(&self.commit).await
+        self.commit.notice = self.records.ring.seal(SealPurpose::Bus, &associated, &plain);
+        let mut invalidation = Invalidation { records: self.records, shard: self.commit.shard, stale: body.dropped };
+        let outcome = self.records.store.commit(&self.commit).await;
+        if matches!(outcome, Ok(Err(Conflict)) | Err(Failed::Unavailable(_))) {
+            // Nothing was written, and in an outage the cache is all that there is.
+            invalidation.stale.clear();
+        }
+        outcome
+    }
+}
+
+impl Drop for Invalidation<'_> {
+    fn drop(&mut self) {
+        if let (false, Some(invalidate)) = (self.stale.is_empty(), self.records.invalidate.get()) {
+            invalidate(self.shard, &self.stale);
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::process::Output;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::cache::site::Site;
 use crate::cli::vestibule;
@@ -52,10 +53,7 @@ impl Village {
         let redis = Cluster::start().await;
         let urls = [redis.url(), redis.url(), redis.url()];
         let site = Site::start_with(&urls, |pod, _| {
-            pod.further.push_str(LOCAL);
-            let map = pod.role_map.take().expect("there is a role map");
-            // With local accounts a rule has to say whose claims it is about.
-            pod.role_map = Some(map.replace("{claim:", "{provider: corp, claim:"));
+            with_local_accounts(pod);
             adjust(pod);
         });
         Self { site: site.await, redis }
@@ -67,9 +65,7 @@ impl Village {
 
     /// A link that the operator makes.
     pub fn invite(&self, email: &str, role: &str) -> String {
-        let output = invite(self.pod(0), &["--email", email, "--role", role]);
-        assert!(output.status.success(), "{output:?}");
-        link_in(&String::from_utf8(output.stdout).expect("an address is text"))
+        invitation_link(self.pod(0), email, role)
     }
 
     pub async fn resident(&self, email: &str, role: &str) -> Resident {
@@ -95,6 +91,34 @@ impl Resident {
     pub fn by(&self) -> By<'_> {
         By::Page(&self.cookie)
     }
+}
+
+/// Adds local accounts to a pod whose provider is `corp`.
+pub fn with_local_accounts(pod: &mut PodOptions) {
+    pod.further.push_str(LOCAL);
+    let map = pod.role_map.take().expect("there is a role map");
+    // With local accounts a rule has to say whose claims it is about.
+    pod.role_map = Some(map.replace("{claim:", "{provider: corp, claim:"));
+}
+
+/// A link that the operator makes beside this pod.
+pub fn invitation_link(pod: &Pod, email: &str, role: &str) -> String {
+    let output = invite(pod, &["--email", email, "--role", role]);
+    assert!(output.status.success(), "{output:?}");
+    link_in(&String::from_utf8(output.stdout).expect("an address is text"))
+}
+
+/// Links an identity of the provider, as far as the callback that finishes it.
+pub async fn link_callback(pod: &Pod, agent: &Agent) -> Url {
+    let page = agent.get(&pod.public("/vestibule/sign-in")).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    let form = page.forms().into_iter().find(|form| form.fields.iter().any(|(name, value)| name == "action" && value == "link"));
+    let away = agent.submit(&form.expect("a form that links"), &[("provider", "corp")]).await;
+    assert_eq!(away.status, 200, "{}", away.body);
+    let provider = away.links().into_iter().find(|link| link.query().is_some_and(|query| query.contains("code_challenge")));
+    let page = agent.get(provider.expect("a link to the provider").as_str()).await;
+    let back = agent.follow_until(page, |target| target.path().starts_with("/sso/callback")).await;
+    back.location().expect("a redirect to the callback")
 }
 
 /// `vestibule invite` beside a pod, with its configuration.

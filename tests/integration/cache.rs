@@ -4,6 +4,7 @@ mod garbage;
 mod lifecycle;
 mod limits;
 mod outage;
+mod own_commits;
 pub mod site;
 
 use futures::future::join_all;

@@ -156,7 +156,6 @@ impl Desk<'_> {
             "delete" => self.services.people.delete(by, id).await.map(|_| PLACE.href().to_owned())?,
             action => self.change(by, id, action).await?.map_or_else(|| PLACE.href().to_owned(), |()| address_of(id)),
         };
-        self.services.principals.forget_person(id);
         Ok(redirect(StatusCode::SEE_OTHER, &to))
     }
 

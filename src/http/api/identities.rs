@@ -74,7 +74,7 @@ async fn take_off(request: HttpRequest, body: Body, services: Services) -> Resul
     fields.finish()?;
     let user = &caller.judged.identity.user;
     match services.people.unlink(user, &issuer, &subject, own_session(&request, &services.site).as_ref()).await? {
-        Unlinked::Unlinked => services.principals.forget_person(user),
+        Unlinked::Unlinked => {}
         Unlinked::Last => return Err(Refused::LastIdentity),
         Unlinked::NotTheirs => return Err(Refused::NoIdentity),
     }

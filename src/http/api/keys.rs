@@ -72,14 +72,12 @@ async fn narrow(request: HttpRequest, id: Path<String>, body: Body, services: Se
     let limits = read_limits(&mut fields, &services.checker)?;
     fields.finish()?;
     let key = services.keys.narrow(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, &limits).await?;
-    services.principals.forget_key(key.id);
     Ok(json(StatusCode::OK, shown(&key, &services.checker)))
 }
 
 async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
     let caller = caller(&request, &services, Intent::Change).await?;
     let key = services.keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?).await?;
-    services.principals.forget_key(key.id);
     Ok(json(StatusCode::OK, value!({"token_id": key.id.to_string(), "deleted": true})))
 }
 
@@ -89,7 +87,6 @@ async fn renew(request: HttpRequest, id: Path<String>, body: Body, services: Ser
     let overlap = fields.parsed("overlap", lasting)?;
     fields.finish()?;
     let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, overlap).await?;
-    services.principals.forget_key(made.key.id);
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
 }
 

@@ -30,6 +30,5 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
     local_accounts(&services)?
         .change_password(user, Zeroizing::new(current), Zeroizing::new(new), kept.as_ref(), &origin)
         .await?;
-    services.principals.forget_person(user);
     Ok(json(StatusCode::OK, value!({"user_id": user, "changed": true})))
 }

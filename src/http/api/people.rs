@@ -122,7 +122,6 @@ async fn act(
             value!({"user_id": *id, "deleted": true})
         }
     };
-    services.principals.forget_person(&id);
     Ok(json(StatusCode::OK, body))
 }
 

@@ -41,7 +41,6 @@ async fn end_others(request: HttpRequest, services: Services) -> Result<HttpResp
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let user = &caller.judged.identity.user;
     services.users.end_sessions(user, own_session(&request, &services.site).as_ref()).await?;
-    services.principals.forget_person(user);
     Ok(json(StatusCode::OK, value!({"deleted": true})))
 }
 
@@ -50,7 +49,6 @@ pub(in crate::http) async fn end_one(services: &Services, user: &str, handle: &D
     let session = services.users.session(user, handle).await.map_err(crate::users::UsersError::from)?;
     session.filter(|session| session.user == user).ok_or(Refused::NoSession)?;
     services.users.end_session(user, handle).await.map_err(crate::users::UsersError::from)?;
-    services.principals.forget_session(user, handle);
     Ok(())
 }
 

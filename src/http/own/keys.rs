@@ -139,11 +139,7 @@ impl Desk<'_> {
             }
         };
         match self.services.keys.narrow(&self.manager(), id, &limits).await {
-            Ok(key) => {
-                self.services.principals.forget_key(key.id);
-                Ok(self.visit.back())
-            }
-            Err(KeysError::NotFound) => Ok(self.visit.back()),
+            Ok(_) | Err(KeysError::NotFound) => Ok(self.visit.back()),
             Err(refused @ KeysError::TooOften) => {
                 let problem = Some(problem(&refused));
                 self.page(StatusCode::CONFLICT, None, Notes { problem, ..Notes::default() }).await
@@ -231,8 +227,7 @@ impl Desk<'_> {
     async fn revoke(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
         if let Some(id) = form.one("token_id").and_then(KeyId::parse) {
             match self.services.keys.revoke(&self.manager(), id).await {
-                Ok(key) => self.services.principals.forget_key(key.id),
-                Err(KeysError::NotFound) => {}
+                Ok(_) | Err(KeysError::NotFound) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -111,7 +111,6 @@ impl Desk<'_> {
         let origin = origin(visit.request, &visit.services.site, device.as_deref());
         match accounts.change_password(visit.user(), current, new, Some(&visit.session()), &origin).await {
             Ok(()) => {
-                self.services.principals.forget_person(visit.user());
                 self.page(visit, StatusCode::OK, Notes { notice: Some(MethodsNotice::PasswordChanged), ..Notes::default() }).await
             }
             Err(ChangeError::Store(cause)) => visit.unavailable(&cause),
@@ -166,7 +165,6 @@ impl Desk<'_> {
         let Some(identity) = identities.iter().find(is_wanted) else { return visit.back() };
         match self.services.people.unlink(visit.user(), &identity.issuer, &identity.subject, Some(&visit.session())).await {
             Ok(Unlinked::Unlinked) => {
-                self.services.principals.forget_person(visit.user());
                 let provider =
                     provider_name(&self.services.login, &identity.provider).unwrap_or_else(|| pages::text::text("password", &[]));
                 let notice = Some(MethodsNotice::Unlinked { provider });

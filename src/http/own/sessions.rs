@@ -64,7 +64,6 @@ async fn end(visit: &Visit<'_>, form: &Posted) -> Result<(), UsersError> {
 
 async fn end_others(visit: &Visit<'_>) -> Result<(), UsersError> {
     visit.services.users.end_sessions(visit.user(), Some(&visit.session())).await?;
-    visit.services.principals.forget_person(visit.user());
     Ok(())
 }
 

@@ -96,7 +96,6 @@ async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Op
     };
     let session = services.users.session(&known.user, digest).await.map_err(|error| error.to_string())?;
     services.users.end_session(&known.user, digest).await.map_err(|error| error.to_string())?;
-    services.principals.forget_session(&known.user, digest);
     tracing::info!(user = known.user, provider = known.provider, "logout");
     Ok(session)
 }

@@ -101,13 +101,13 @@ async fn what_a_token_makes_never_exceeds_it_and_it_manages_nothing() {
     let expires = site.clock.now() + Duration::from_secs(600);
     let by_token = Manager { by: ManagedBy::Token { expires, limits: limits.clone() }, ..in_person() };
     let wish = Wish { application: Some("app".into()), lasting: lasting("1d"), ..Wish::default() };
-    let (made, ended) = site.keys.make_for_application(&by_token, &wish).await.unwrap();
+    let (made, ended) = site.make_for_application(&by_token, &wish).await;
     assert_eq!((made.key.expires, &made.key.limits[..], ended.len()), (expires, &[limits][..], 0));
     for _ in 0..MOST_OF_AN_APPLICATION - 2 {
         site.clock.advance(Duration::from_millis(2));
         site.keys.make_for_application(&by_token, &wish).await.unwrap();
     }
-    let (_, ended) = site.keys.make_for_application(&by_token, &wish).await.unwrap();
+    let (_, ended) = site.make_for_application(&by_token, &wish).await;
     assert_eq!(ended, [made.key.id], "what a token made goes, and never what the person gave");
     assert!(site.ids("alice").await.contains(&of_person.id));
     assert!(matches!(site.keys.make(&by_token, &wish).await, Err(KeysError::NotManaging)));
@@ -128,7 +128,7 @@ async fn what_is_not_a_person_uses_up_nobodys_allowance_however_many_application
         for number in 0..MOST_OF_AN_APPLICATION + 3 {
             site.clock.advance(Duration::from_millis(2));
             let wish = Wish { application: Some(format!("http://127.0.0.1/{number}")), ..Wish::default() };
-            let (made, ended) = site.keys.make_for_application(&manager, &wish).await.unwrap();
+            let (made, ended) = site.make_for_application(&manager, &wish).await;
             assert_eq!(ended.len(), usize::from(number >= MOST_OF_AN_APPLICATION));
             assert!(!ended.contains(&own.id) && site.ids("alice").await.contains(&made.key.id));
         }
@@ -179,11 +179,11 @@ async fn the_dead_make_room() {
 async fn a_key_that_asks_for_an_application_ends_nothing_but_what_it_has_made() {
     let site = Site::with(|settings| settings.max_per_user = 100).await;
     let wish = Wish { application: Some("app".to_owned()), ..Wish::default() };
-    let (own, _) = site.keys.make_for_application(&in_person(), &wish).await.unwrap();
+    let own = site.keys.make_for_application(&in_person(), &wish).await.unwrap();
     let elsewhere = site.make(&Wish::default()).await;
     for _ in 0..MOST_OF_AN_APPLICATION + 2 {
         site.clock.advance(Duration::from_millis(2));
-        let (child, _) = site.keys.make_for_application(&by(&own.key), &wish).await.unwrap();
+        let child = site.keys.make_for_application(&by(&own.key), &wish).await.unwrap();
         assert!(site.ids("alice").await.contains(&child.key.id), "what made it is still there");
         assert!(site.counts(own.key.id, &own.secret).await);
     }

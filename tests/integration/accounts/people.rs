@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Resident, Village, claim, get, link_in, post, sign_in_by_json};
+use super::{PASSWORD, Resident, Village, claim, get, link_callback, link_in, post, sign_in_by_json};
 use crate::keys::{By, Reply, call, make, status};
 use crate::support::agent::Agent;
 use crate::support::steps::{at, session_of};
@@ -179,19 +179,7 @@ async fn a_person_links_an_identity_that_both_sides_have_proven_and_nothing_link
     let (village, admin, ada) = with_people().await;
     let agent = Agent::new();
     agent.set_cookie("localhost", &format!("vestibule={}; Path=/", ada.cookie));
-    let link = async |agent: &Agent| {
-        let page = agent.get(&village.pod(0).public("/vestibule/sign-in")).await;
-        assert_eq!(page.status, 200, "{}", page.body);
-        let form =
-            page.forms().into_iter().find(|form| form.fields.iter().any(|(name, value)| name == "action" && value == "link"));
-        let away = agent.submit(&form.expect("a form that links"), &[("provider", "corp")]).await;
-        assert_eq!(away.status, 200, "{}", away.body);
-        let provider = away.links().into_iter().find(|link| link.query().is_some_and(|query| query.contains("code_challenge")));
-        let page = agent.get(provider.expect("a way to the provider").as_str()).await;
-        let back = agent.follow_until(page, |target| target.path().starts_with("/sso/callback")).await;
-        back.location().expect("a way back")
-    };
-    let callback = link(&agent).await;
+    let callback = link_callback(village.pod(0), &agent).await;
     // Somebody else's browser, and one that is not signed in any more, link nothing.
     let stranger = Agent::new();
     assert_eq!(stranger.get(&at(village.pod(1), &callback)).await.status, 400);
@@ -209,7 +197,7 @@ async fn a_person_links_an_identity_that_both_sides_have_proven_and_nothing_link
     // It is hers, so that nobody else links it.
     let other = Agent::new();
     other.set_cookie("localhost", &format!("vestibule={}; Path=/", admin.cookie));
-    let callback = link(&other).await;
+    let callback = link_callback(village.pod(0), &other).await;
     let taken = other.get(&at(village.pod(1), &callback)).await;
     assert_eq!(taken.status, 409, "{}", taken.body);
 
