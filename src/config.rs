@@ -1,9 +1,7 @@
 //! The configuration: a YAML file and environment variables in, a validated [`Config`] or all of
 //! its mistakes at once out.
 
-pub mod decode;
 pub mod env;
-pub mod mistakes;
 pub mod provider;
 pub mod redis_url;
 pub mod secrets;
@@ -11,7 +9,6 @@ pub mod store;
 pub mod token_issuer;
 pub mod units;
 pub mod upstream_credential;
-pub mod yaml;
 
 mod apps;
 mod keys;
@@ -20,7 +17,6 @@ mod local_accounts;
 mod rate_limits;
 mod reference;
 mod root;
-mod suggest;
 mod ui;
 mod values;
 
@@ -34,7 +30,6 @@ use std::time::Duration;
 
 pub use self::apps::Apps;
 pub use self::local_accounts::LocalAccounts;
-pub use self::mistakes::{Mistake, Mistakes, Place};
 pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol, Provider, RpLogout, SigningAlgorithm};
 pub use self::redis_url::{RedisUrl, Topology};
 pub use self::secrets::{Secret, SecretFileError, read_secret_file};
@@ -45,6 +40,7 @@ pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredent
 use crate::origin::PublicUrl;
 use crate::principal::{LOCAL, Role};
 use crate::roles::Configured;
+use crate::yaml::{self, Mistakes, Subset, decode};
 
 /// Everything that can be set, validated. `app` hands each part its own section.
 #[derive(Clone, Debug)]
@@ -195,7 +191,7 @@ pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) ->
 /// [`load`] for a text that is already there.
 pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Mistakes> {
     let variables: Vec<_> = env.collect();
-    let parsed = yaml::parse(text);
+    let parsed = yaml::parse(text, Subset::Plain);
     let mut mistakes = parsed.mistakes;
     let mut tree = parsed.root;
     mistakes.extend(env::overlay(&mut tree, &variables));

@@ -53,6 +53,7 @@ pub mod principal;
 pub mod rate_limits;
 pub mod return_to;
 pub mod secret;
+pub mod yaml;
 
 #[cfg(test)]
 mod docs;

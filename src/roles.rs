@@ -15,13 +15,14 @@ mod local;
 mod rules;
 mod teams;
 
-pub use document::{Configured, Mistake, RoleMapError, What, schema};
+pub use document::{Configured, schema};
 pub use documents::{Documents, Verdict};
 pub use explain::{Explanation, Given, NearMiss};
 pub use in_force::{InForce, RefusedEdit, RoleMaps, compile, text_of};
 
 use std::collections::BTreeSet;
 
+use crate::yaml::Mistakes;
 use crate::{
     access::AccessRules,
     principal::{Grant, IdentityClaims, Pinned, Role, RuleName, Source},
@@ -74,17 +75,14 @@ struct Origin {
 const DEFAULT_ROLE_RULE: &str = "default_role";
 
 impl RoleMap {
-    /// Reads and compiles a document; all mistakes of meaning are reported at once.
-    pub fn parse(text: &str) -> Result<Self, RoleMapError> {
+    /// Reads and compiles a document; all its mistakes are reported at once.
+    pub fn parse(text: &str) -> Result<Self, Mistakes> {
         document::parse(text, std::iter::empty())
     }
 
     /// The same with fragments, each with the name of where it comes from: rules and teams that others than the
     /// document's owner may add, as far as it delegates roles to them.
-    pub fn parse_with_fragments<'a>(
-        text: &str,
-        fragments: impl Iterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Self, RoleMapError> {
+    pub fn parse_with_fragments<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Mistakes> {
         document::parse(text, fragments)
     }
 
@@ -94,7 +92,7 @@ impl RoleMap {
     }
 
     /// Whether every rule fits what is configured elsewhere.
-    pub fn check_configured(&self, configured: &Configured) -> Result<(), RoleMapError> {
+    pub fn check_configured(&self, configured: &Configured) -> Result<(), Mistakes> {
         document::check(self, configured)
     }
 

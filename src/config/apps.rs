@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::decode::{Kind, Section, field};
 use super::values;
+use crate::yaml::decode::{Kind, Section, field};
 use crate::{
     apps::{Origins, app_scheme},
     origin,

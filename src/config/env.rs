@@ -1,8 +1,8 @@
 //! Environment variables laid over the tree: `VESTIBULE__STORE__URL` is `store.url`,
 //! `VESTIBULE__PROVIDERS__0__ISSUER` is `providers[0].issuer`.
 
-use super::mistakes::{Mistake, Place};
-use super::yaml::{Entry, Node, Value};
+use crate::yaml::tree::{Entry, Node, Value};
+use crate::yaml::{Mistake, Place};
 
 pub const PREFIX: &str = "VESTIBULE__";
 
@@ -179,12 +179,12 @@ fn segment(text: &str) -> Result<Segment, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::yaml::parse;
+    use crate::yaml::{Subset, parse};
     use rstest::rstest;
 
     /// Lays the variables over the document and writes what comes out on one line.
     fn overlaid(document: &str, variables: &[(&str, &str)]) -> (String, Vec<String>) {
-        let mut root = parse(document).root;
+        let mut root = parse(document, Subset::Plain).root;
         let variables: Vec<_> = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let mistakes = overlay(&mut root, &variables);
         (outline(&root), mistakes.iter().map(ToString::to_string).collect())

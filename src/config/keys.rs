@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::decode::{Kind, Section, field};
 use super::values;
 use crate::keys::Settings;
 use crate::principal::Role;
+use crate::yaml::decode::{Kind, Section, field};
 
 pub const DOC: &str = "Virtual API keys.";
 

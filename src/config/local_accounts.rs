@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::decode::{Kind, Section, field};
 use super::{units, values};
 use crate::accounts::{Cost, PasswordRules};
+use crate::yaml::decode::{Kind, Section, field};
 
 /// Whether there are accounts with a password here, and how theirs are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use url::Url;
 
 use self::kinds::ProtocolKind;
 use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, own_parameter};
-use super::decode::{Section, field};
-use super::mistakes::shown;
 use super::secrets::{Secret, SecretFields, one_line};
 use super::values;
 use crate::principal::ClaimPath;
+use crate::yaml::decode::{Section, field};
+use crate::yaml::shown;
 
 #[derive(Clone, Debug)]
 pub struct Provider {

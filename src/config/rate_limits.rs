@@ -1,8 +1,8 @@
 //! The `rate_limits` section: what one client address may do on one pod.
 
-use super::decode::{Kind, Section, field};
 use super::values;
 use crate::rate_limits::PerMinute;
+use crate::yaml::decode::{Kind, Section, field};
 
 pub const DOC: &str = "Times a minute, and as many at once, that one client address may do on one pod what anybody may; further ones are \
                        answered with 429. 0 sets no limit. An IPv6 address counts as its /64. Addresses are known by `trusted_proxies`: \

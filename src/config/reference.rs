@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::decode::Declaration;
 use super::env::variable_of;
+use crate::yaml::decode::Declaration;
 
 /// A heading and a table for the top level, then for each section.
 pub fn render(declarations: &[Declaration]) -> String {

@@ -5,8 +5,6 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::decode::{Field, Kind, Section, field};
-use super::mistakes::shown;
 use super::secrets::{SecretFields, key_ring};
 use super::store::Reach;
 use super::token_issuer::{Before, Surroundings};
@@ -17,6 +15,8 @@ use super::{
 use crate::origin::PublicUrl;
 use crate::principal::Role;
 use crate::roles::{Configured, RoleMap};
+use crate::yaml::decode::{Field, Kind, Section, field};
+use crate::yaml::shown;
 
 /// Every section is read before any is asked for, so that all mistakes are found.
 pub fn read(root: &mut Section<'_>) -> Option<Config> {
@@ -352,7 +352,7 @@ fn role_map_mistakes(path: &Path, configured: &Configured) -> Vec<String> {
         Err(error) => return vec![format!("{} can't be read: {error}", shown(&path.to_string_lossy()))],
         Ok(text) => RoleMap::parse(&text).and_then(|map| map.check_configured(configured)),
     };
-    judged.err().map(|error| error.one_by_one()).unwrap_or_default()
+    judged.err().map(|mistakes| mistakes.iter().map(ToString::to_string).collect()).unwrap_or_default()
 }
 
 fn read_log(section: &mut Section<'_>) -> Option<Log> {

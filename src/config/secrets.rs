@@ -11,8 +11,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::decode::{Field, Section, Text};
-use super::mistakes::Place;
+use crate::yaml::Place;
+use crate::yaml::decode::{Field, Section, Text};
 
 /// A secret as the configuration gives it.
 #[derive(Clone)]

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::decode::{Kind, Section, field};
 use super::redis_url::{RedisUrl, Topology};
 use super::secrets::{Secret, SecretFields, one_line};
 use super::values;
+use crate::yaml::decode::{Kind, Section, field};
 
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a process has one of it")]

@@ -7,12 +7,12 @@ use std::{path::PathBuf, time::Duration};
 use url::Url;
 
 use self::kinds::{AUDIENCE, KIND, REVIEW_CACHE, claim_path};
-use super::decode::{Section, field};
-use super::mistakes::shown;
 use super::provider::kinds::{ALGORITHM, ID, ISSUER};
 use super::{Protocol, Provider, SigningAlgorithm, values};
 use crate::origin::PublicUrl;
 use crate::principal::{ClaimPath, Claims};
+use crate::yaml::decode::{Section, field};
+use crate::yaml::shown;
 
 #[derive(Clone, Debug)]
 pub struct TokenIssuer {

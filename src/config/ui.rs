@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use super::decode::{Kind, Section, field};
-use super::mistakes::shown;
 use super::values;
 use crate::pages::{Brand, text};
+use crate::yaml::decode::{Kind, Section, field};
+use crate::yaml::shown;
 
 /// How the pages look, and what they say.
 #[derive(Clone, Debug)]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::decode::{Kind, Section, field};
 use super::secrets::{Secret, SecretFields};
 use super::values;
 use crate::access::UpstreamCredential;
 use crate::origin::PublicUrl;
 use crate::principal::{Role, Team};
 use crate::secret::NewSigningKeys;
+use crate::yaml::decode::{Kind, Section, field};
 
 #[derive(Clone, Debug)]
 pub struct UpstreamCredentials {

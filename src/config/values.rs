@@ -11,10 +11,10 @@ use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use url::Url;
 
-use super::decode::Kind;
-use super::mistakes::shown;
 use super::units;
 use crate::origin::{self, PublicUrl};
+use crate::yaml::decode::Kind;
+use crate::yaml::shown;
 
 pub const PUBLIC_URL: Kind<PublicUrl> =
     Kind { name: "origin", parse: |text| PublicUrl::parse(text).map_err(|error| error.to_string()) };

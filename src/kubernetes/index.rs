@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::watcher::Event;
 
 use crate::config::ConfigMapSource;
-use crate::roles::{Configured, Documents, RoleMap, RoleMapError, Verdict};
+use crate::roles::{Configured, Documents, RoleMap, Verdict};
+use crate::yaml::{Mistake, Mistakes, Place};
 
 /// Which watch an event is of.
 pub(super) enum Part {
@@ -18,7 +19,7 @@ pub(super) enum Part {
 #[derive(Debug)]
 pub(super) struct Told {
     pub about: ObjectReference,
-    pub outcome: Result<(), RoleMapError>,
+    pub outcome: Result<(), Mistakes>,
     /// The edit before this one was refused.
     pub after_refusal: bool,
 }
@@ -252,11 +253,11 @@ fn reference_of(object: &ConfigMap) -> ObjectReference {
     }
 }
 
-fn text<'a>(object: &'a ConfigMap, key: &str) -> Result<&'a str, RoleMapError> {
+fn text<'a>(object: &'a ConfigMap, key: &str) -> Result<&'a str, Mistakes> {
     let text = object.data.as_ref().and_then(|data| data.get(key));
-    text.map(String::as_str).ok_or_else(|| RoleMapError::Document {
-        line: None,
-        message: format!("the ConfigMap has no key {key:?}, which is where the document is looked for"),
+    text.map(String::as_str).ok_or_else(|| {
+        let text = format!("the ConfigMap has no key {key:?}; put the document under it, or change the configured key");
+        Mistake::new("", Place::Nowhere, text).into()
     })
 }
 

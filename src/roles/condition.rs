@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-
 use super::glob::{Glob, GlobError};
 use crate::principal::{ClaimPath, IdentityClaims, Source};
 
@@ -18,8 +16,7 @@ pub(super) struct Place {
 }
 
 /// What stands between the values that a provider has put into one text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Split {
     Space,
     Comma,

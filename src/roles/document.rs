@@ -1,80 +1,54 @@
-//! The role map's document: read from YAML, judged whole, compiled.
+//! The role map's document: read from YAML and compiled, with all its mistakes at once.
 
 mod access;
 mod configured;
 mod litellm;
-mod mistakes;
 mod rules;
 
+use std::fmt::Display;
 use std::iter;
 
-use serde::{Deserialize, Deserializer};
-use serde_saphyr::Spanned;
-use serde_saphyr::options::MergeKeyPolicy;
-
-use self::access::RawAccessRule;
-use self::litellm::{Compiled, RawLitellm};
-use self::mistakes::{Mistakes, line, shape_error};
-use self::rules::{RawRule, RawTeamRule};
+use self::litellm::Litellm;
 use super::local::Local;
-use super::rules::Rules;
-use super::teams::TeamRules;
-use super::{Grants, MissingSource, Origin, Rank, RoleMap};
-use crate::access::AccessRules;
+use super::rules::{Rule, Rules};
+use super::teams::{TeamRule, TeamRules};
+use super::{MissingSource, Origin, Rank, RoleMap};
+use crate::access::{self as path_access, AccessRules};
 use crate::principal::{Role, RuleName, Source};
+use crate::yaml::decode::{Section, decode_strict};
+use crate::yaml::{self, Mistake, Mistakes, Subset, shown};
 
 pub use self::configured::Configured;
 pub(super) use self::configured::check;
-pub use self::mistakes::{Mistake, RoleMapError, What};
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    version: Spanned<u64>,
-    #[serde(default, deserialize_with = "said")]
-    roles: Option<Spanned<Vec<Spanned<String>>>>,
-    #[serde(default, deserialize_with = "said")]
-    default_role: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    missing_source: Option<Spanned<String>>,
-    #[serde(default)]
-    rules: Vec<Spanned<RawRule>>,
-    #[serde(default)]
-    teams: Vec<Spanned<RawTeamRule>>,
-    /// An empty list is a list: nothing is selected, and so everything is refused.
-    #[serde(default, deserialize_with = "said")]
-    access: Option<Vec<Spanned<RawAccessRule>>>,
-    #[serde(default, deserialize_with = "said")]
-    litellm_jwtauth: Option<Spanned<RawLitellm>>,
-    #[serde(default, deserialize_with = "said")]
-    delegate: Option<Vec<Spanned<String>>>,
-}
-
-/// What others than the document's owner add to it. It holds nothing that could widen what it may do.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fragment {
-    #[serde(default)]
-    rules: Vec<Spanned<RawRule>>,
-    #[serde(default)]
-    teams: Vec<Spanned<RawTeamRule>>,
-}
-
-/// A field that is there has a value. To a plain `Option`, `default_role: null` or `provider: ~`
-/// would look like the field's absence, which grants more than the operator meant.
-fn said<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
-}
-
-/// The roles of a document, the highest privilege first.
-#[derive(Clone)]
-struct RoleList {
+/// The document without its fragments.
+struct Base {
     roles: Vec<Role>,
-    /// What a fragment's rules may give; in the document itself, all of them.
-    delegated: Option<Vec<Role>>,
+    delegated: Vec<Role>,
+    default_role: Option<Role>,
+    missing_source: MissingSource,
+    granting: Granting,
+    access: Option<Vec<path_access::Rule>>,
+    litellm: Litellm,
 }
 
-const VERSION: u64 = 1;
+/// The rules that a fragment may have too. It has no field that could widen its own rights.
+struct Granting {
+    rules: Vec<Rule>,
+    teams: Vec<TeamRule>,
+}
+
+/// The roles that rules may name.
+struct RoleList<'a> {
+    /// The highest privilege first.
+    roles: &'a [Role],
+    /// The roles that rules of a fragment may give; `None` for the document itself, whose rules may give all.
+    delegated: Option<&'a [Role]>,
+    /// The fragment's name.
+    fragment: Option<&'a str>,
+}
+
+const VERSION: &str = "1";
 const NO_ROLE: &str = "none";
 const DEFAULT_ROLE: &str = "internal_user_viewer";
 const DEFAULT_ROLES: [&str; 7] =
@@ -86,110 +60,117 @@ pub fn schema() -> &'static str {
     include_str!("document/schema.json")
 }
 
-/// The document with fragments, each under its name. The mistakes of a fragment's rules begin with its name.
-pub(super) fn parse<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'a str)>) -> Result<RoleMap, RoleMapError> {
-    let document: Document = read(text)?;
-    let fragments = fragments.map(|(name, text)| Ok((name, read(text)?))).collect::<Result<Vec<_>, _>>()?;
-    let mut mistakes = Mistakes::default();
-    let map = compile(document, fragments, &mut mistakes);
-    mistakes.into_result()?;
-    Ok(map)
-}
-
-fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, RoleMapError> {
-    serde_saphyr::from_str_with_options(text, yaml()).map_err(|error| shape_error(&error))
-}
-
-/// Merge keys and tags would let a document say other than what it shows.
-fn yaml() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        merge_keys: MergeKeyPolicy::Error,
-        reject_unsupported_tags: true,
-        reject_tagged_field_names: true,
+/// Parses the document with fragments, each under its name. Mistakes of a fragment begin with its name.
+pub(super) fn parse<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'a str)>) -> Result<RoleMap, Mistakes> {
+    let base = read(text, read_base)?;
+    let Granting { mut rules, mut teams } = base.granting;
+    teams.extend(base.litellm.teams);
+    let mut mistakes = Vec::new();
+    for (name, text) in fragments {
+        let roles = RoleList { roles: &base.roles, delegated: Some(&base.delegated), fragment: Some(name) };
+        match read(text, |section| read_granting(section, &roles)) {
+            Ok(granting) => {
+                rules.extend(granting.rules);
+                teams.extend(granting.teams);
+            }
+            Err(wrong) => mistakes.extend(wrong.into_iter().map(|mistake| mistake_of_fragment(name, mistake))),
+        }
     }
+    if !mistakes.is_empty() {
+        return Err(mistakes.into());
+    }
+    let named_sources = named_sources(&rules, &teams);
+    Ok(RoleMap {
+        roles: base.roles,
+        default_role: base.default_role,
+        rules: Rules::new(rules),
+        teams: TeamRules::new(teams),
+        mappings: base.litellm.mappings,
+        access: base.access.map(AccessRules::new),
+        missing_source: base.missing_source,
+        grants: base.litellm.grants,
+        local: Local::Counts,
+        named_sources,
+    })
 }
 
-/// What holds where nothing is configured: everybody who signs in gets the default role.
+/// The map where no document is configured: everybody who signs in gets the default role.
 pub(super) fn default_map() -> RoleMap {
     parse("version: 1", iter::empty()).expect("the smallest document is a document")
 }
 
-/// What holds while the document that restricts is gone: nobody gets a role, and no path is open to anyone.
+/// The map while the document that restricts is gone: nobody gets a role, and no path is open to anyone.
 pub(super) fn closed_map() -> RoleMap {
     let map = parse("{version: 1, default_role: none, access: []}", iter::empty());
     RoleMap { local: Local::Ignored, ..map.expect("a document that grants nothing is a document") }
 }
 
-fn compile(document: Document, fragments: Vec<(&str, Fragment)>, mistakes: &mut Mistakes) -> RoleMap {
-    if document.version.value != VERSION {
-        let what = What::Version(document.version.value);
-        mistakes.add("version", line(&document.version), what);
-    }
-    let roles = compile_roles(document.roles, mistakes);
-    let Compiled { mappings, teams: litellm_teams, grants } = match document.litellm_jwtauth {
-        None => Compiled { mappings: None, teams: None, grants: Grants::FollowClaims },
-        Some(section) => litellm::compile(section, &roles, mistakes),
-    };
-    let mut rules = compile_each("rules", document.rules, |raw, origin| rules::compile_rule(raw, origin, &roles, mistakes));
-    let mut teams = compile_each("teams", document.teams, |raw, origin| rules::compile_team_rule(raw, origin, mistakes));
-    teams.extend(litellm_teams);
-    let delegated = RoleList { delegated: Some(compile_delegated(document.delegate, &roles, mistakes)), ..roles.clone() };
-    for (name, fragment) in fragments {
-        let section = format!("{name}: rules");
-        rules
-            .extend(compile_each(&section, fragment.rules, |raw, origin| rules::compile_rule(raw, origin, &delegated, mistakes)));
-        let section = format!("{name}: teams");
-        teams.extend(compile_each(&section, fragment.teams, |raw, origin| rules::compile_team_rule(raw, origin, mistakes)));
-    }
-    let (rules, teams) = (Rules::new(rules), TeamRules::new(teams));
-    let access = document
-        .access
-        .map(|access| compile_each("access", access, |raw, origin| access::compile(raw, &origin, &roles, mistakes)));
-    let named_sources = named_sources(&rules, &teams);
-    RoleMap {
-        default_role: compile_default(document.default_role, &roles, mistakes),
-        missing_source: compile_missing_source(document.missing_source, &named_sources, mistakes),
-        access: access.map(AccessRules::new),
-        roles: roles.roles,
-        rules,
-        teams,
-        mappings,
-        grants,
-        local: Local::Counts,
-        named_sources,
-    }
-}
-
-/// Where the list is no list, the default one stands in, so that the rest is judged all the same.
-fn compile_roles(listed: Option<Spanned<Vec<Spanned<String>>>>, mistakes: &mut Mistakes) -> RoleList {
-    if let Some(empty) = listed.as_ref().filter(|listed| listed.value.is_empty()) {
-        mistakes.add("roles", line(empty), What::NoRoles);
-    }
-    let roles = match listed {
-        Some(listed) if !listed.value.is_empty() => listed_roles(listed.value, mistakes),
-        _ => DEFAULT_ROLES.into_iter().map(Role::new).collect(),
-    };
-    RoleList { roles, delegated: None }
-}
-
-fn compile_delegated(listed: Option<Vec<Spanned<String>>>, roles: &RoleList, mistakes: &mut Mistakes) -> Vec<Role> {
-    let numbered = listed.unwrap_or_default().into_iter().enumerate();
-    numbered.filter_map(|(index, role)| Some(roles.at(roles.rank(&role, format!("delegate[{index}]"), mistakes)?))).collect()
-}
-
-fn listed_roles(names: Vec<Spanned<String>>, mistakes: &mut Mistakes) -> Vec<Role> {
-    let mut roles: Vec<Role> = Vec::with_capacity(names.len());
-    for (index, name) in names.into_iter().enumerate() {
-        let field = format!("roles[{index}]");
-        if !is_role_name(&name.value) {
-            mistakes.add(field, line(&name), What::RoleName(name.value));
-        } else if roles.iter().any(|role| role.as_str() == name.value) {
-            mistakes.add(field, line(&name), What::RoleTwice(name.value));
-        } else {
-            roles.push(Role::new(name.value));
+fn read<T>(text: &str, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Result<T, Vec<Mistake>> {
+    let parsed = yaml::parse(text, Subset::Core);
+    let mut mistakes = parsed.mistakes;
+    match decode_strict(parsed.root, read) {
+        Ok(value) if mistakes.is_empty() => Ok(value),
+        decoded => {
+            mistakes.extend(decoded.err().unwrap_or_default());
+            Err(mistakes)
         }
     }
-    roles
+}
+
+fn mistake_of_fragment(name: &str, mistake: Mistake) -> Mistake {
+    let path = if mistake.path.is_empty() { name.to_owned() } else { format!("{name}: {}", mistake.path) };
+    Mistake { path, ..mistake }
+}
+
+fn read_base(section: &mut Section<'_>) -> Option<Base> {
+    let version = section.required_value("version", |text| match text {
+        VERSION => Ok(()),
+        _ => Err(format!("{} is unknown to this release; write {VERSION}", shown(text))),
+    });
+    let listed = read_roles(section);
+    let roles = RoleList { roles: &listed, delegated: None, fragment: None };
+    let litellm = section.section(litellm::SECTION, "", |section| litellm::read(section, &roles));
+    let granting = read_granting(section, &roles);
+    let delegated = section.values("delegate", |name| roles.find(name));
+    let access = section.maps("access", |section| access::read(section, &roles));
+    let default_role = read_default_role(section, &roles);
+    let missing_source = read_missing_source(section, granting.as_ref());
+    version?;
+    Some(Base {
+        delegated: delegated?.unwrap_or_default(),
+        default_role: default_role?,
+        missing_source: missing_source?,
+        granting: granting?,
+        access: access?,
+        litellm: litellm?,
+        roles: listed,
+    })
+}
+
+fn read_granting(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Granting> {
+    let rules = section.maps("rules", |section| rules::read_rule(section, roles));
+    let teams = section.maps("teams", |section| rules::read_team_rule(section, roles));
+    Some(Granting { rules: rules?.unwrap_or_default(), teams: teams?.unwrap_or_default() })
+}
+
+/// Without a valid name in the list the default list is used, so that the rest is validated all the same.
+fn read_roles(section: &mut Section<'_>) -> Vec<Role> {
+    let mut roles: Vec<Role> = Vec::new();
+    let listed = section.values("roles", |name| {
+        if !is_role_name(name) {
+            let text = "can't be a role's name: write 1 to 64 visible ASCII characters without a comma, and not `none`";
+            return Err(format!("{} {text}", shown(name)));
+        }
+        if roles.iter().any(|role| role.as_str() == name) {
+            return Err(format!("role {} is listed twice; its place in the list is its privilege", shown(name)));
+        }
+        roles.push(Role::new(name));
+        Ok(())
+    });
+    if listed.is_some_and(|listed| listed.is_some_and(|listed| listed.is_empty())) {
+        section.complain("roles", "names no role; leave it out for the default list");
+    }
+    if roles.is_empty() { DEFAULT_ROLES.into_iter().map(Role::new).collect() } else { roles }
 }
 
 /// A role's name goes into a header as it is.
@@ -199,35 +180,33 @@ fn is_role_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
 }
 
-fn compile_default(said: Option<Spanned<String>>, roles: &RoleList, mistakes: &mut Mistakes) -> Option<Role> {
-    let rank = match said {
-        Some(name) if name.value == NO_ROLE => return None,
-        Some(name) => roles.rank(&name, "default_role".to_owned(), mistakes)?,
-        None => {
-            let found = roles.position(DEFAULT_ROLE);
-            mistakes.judge(found.ok_or(What::DefaultRole), "default_role", 1)?
-        }
-    };
-    Some(roles.at(rank))
+fn read_default_role(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Option<Role>> {
+    let written = section.value("default_role", |name| match name {
+        NO_ROLE => Ok(None),
+        name => roles.find(name).map(Some),
+    })?;
+    if written.is_none() && roles.find(DEFAULT_ROLE).is_err() {
+        let text = format!("the list of roles lacks {DEFAULT_ROLE}, so write which one is the default, or none");
+        section.complain("default_role", text);
+    }
+    Some(written.unwrap_or_else(|| roles.find(DEFAULT_ROLE).ok()))
 }
 
-fn compile_missing_source(
-    said: Option<Spanned<String>>,
-    named: &[(Option<Box<str>>, Source)],
-    mistakes: &mut Mistakes,
-) -> MissingSource {
-    let Some(said) = said else { return MissingSource::Ignored };
-    let what = match said.value.as_str() {
-        "ignore" => return MissingSource::Ignored,
-        "refuse" if !named.is_empty() => return MissingSource::Refused,
-        "refuse" => What::NoNamedSource,
-        _ => What::Choice { expected: "ignore or refuse", found: said.value.clone() },
-    };
-    mistakes.add("missing_source", line(&said), what);
-    MissingSource::Refused
+fn read_missing_source(section: &mut Section<'_>, granting: Option<&Granting>) -> Option<MissingSource> {
+    let written = section.value("missing_source", |text| match text {
+        "ignore" => Ok(MissingSource::Ignored),
+        "refuse" => Ok(MissingSource::Refused),
+        _ => Err(format!("must be ignore or refuse, not {}", shown(text))),
+    })?;
+    let written = written.unwrap_or(MissingSource::Ignored);
+    let has_effect = granting.is_none_or(|granting| !named_sources(&granting.rules, &granting.teams).is_empty());
+    if written == MissingSource::Refused && !has_effect {
+        section.complain("missing_source", "has no effect, since no rule names its `source`");
+    }
+    Some(written)
 }
 
-fn named_sources(rules: &Rules, teams: &TeamRules) -> Vec<(Option<Box<str>>, Source)> {
+fn named_sources(rules: &[Rule], teams: &[TeamRule]) -> Vec<(Option<Box<str>>, Source)> {
     let by_rules = rules.iter().flat_map(|rule| rule.conditions.iter().map(|condition| (&rule.provider, condition)));
     let by_teams = teams.iter().map(|rule| (&rule.provider, &rule.condition));
     let mut named = Vec::new();
@@ -240,46 +219,43 @@ fn named_sources(rules: &Rules, teams: &TeamRules) -> Vec<(Option<Box<str>>, Sou
     named
 }
 
-fn compile_each<Raw, Compiled>(
-    section: &str,
-    raw: Vec<Spanned<Raw>>,
-    mut compile: impl FnMut(Raw, Origin) -> Option<Compiled>,
-) -> Vec<Compiled> {
-    let numbered = raw.into_iter().enumerate();
-    numbered
-        .filter_map(|(index, rule)| {
-            let origin = Origin { name: RuleName::new(format!("{section}[{index}]")), line: line(&rule) };
-            compile(rule.value, origin)
-        })
-        .collect()
+impl RoleList<'_> {
+    fn find(&self, name: &str) -> Result<Role, String> {
+        self.roles.iter().find(|role| role.as_str() == name).cloned().ok_or_else(|| self.unknown(name))
+    }
+
+    /// A role that a rule gives, and its place in the list.
+    fn find_given(&self, name: &str) -> Result<(Rank, Role), String> {
+        let rank = self.roles.iter().position(|role| role.as_str() == name).ok_or_else(|| self.unknown(name))?;
+        let role = &self.roles[rank];
+        if self.delegated.is_some_and(|delegated| !delegated.contains(role)) {
+            return Err(format!("role {} is not delegated; `delegate` in the role map lists who may give it", shown(name)));
+        }
+        Ok((rank, role.clone()))
+    }
+
+    fn unknown(&self, name: &str) -> String {
+        let known: Vec<_> = self.roles.iter().map(Role::as_str).collect();
+        format!("role {} is not in the list of roles: {}", shown(name), known.join(", "))
+    }
+
+    /// The origin of the rule that this section holds.
+    fn origin(&self, section: &Section<'_>) -> Origin {
+        let path = section.path();
+        let name = self.fragment.map_or_else(|| path.to_owned(), |fragment| format!("{fragment}: {path}"));
+        Origin { name: RuleName::new(name), line: section.line() }
+    }
 }
 
-impl RoleList {
-    fn position(&self, name: &str) -> Option<Rank> {
-        self.roles.iter().position(|role| role.as_str() == name)
+/// The list of a field that restricts a rule; none if the field is left out.
+fn restrictions<T>(section: &mut Section<'_>, name: &'static str, parse: impl FnMut(&str) -> Result<T, String>) -> Vec<T> {
+    let values = section.values(name, parse).flatten();
+    if values.as_ref().is_some_and(Vec::is_empty) {
+        section.complain(name, "is empty, so that nothing would match; leave it out for no restriction");
     }
+    values.unwrap_or_default()
+}
 
-    fn at(&self, rank: Rank) -> Role {
-        self.roles[rank].clone()
-    }
-
-    fn find(&self, name: &str) -> Result<Role, What> {
-        self.position(name).map(|rank| self.at(rank)).ok_or_else(|| self.unknown(name))
-    }
-
-    /// A role's place in the list: the smaller, the more it may do.
-    fn rank(&self, name: &Spanned<String>, field: String, mistakes: &mut Mistakes) -> Option<Rank> {
-        let found = self.position(&name.value).ok_or_else(|| self.unknown(&name.value));
-        let rank = mistakes.judge(found, field.as_str(), line(name))?;
-        let withheld = self.delegated.as_ref().is_some_and(|delegated| !delegated.contains(&self.roles[rank]));
-        if withheld {
-            mistakes.add(field, line(name), What::NotDelegated(name.value.clone()));
-        }
-        (!withheld).then_some(rank)
-    }
-
-    fn unknown(&self, name: &str) -> What {
-        let known: Vec<_> = self.roles.iter().map(Role::as_str).collect();
-        What::UnknownRole { role: name.to_owned(), known: known.join(", ") }
-    }
+fn pattern<T>(parsed: Result<T, impl Display>) -> Result<T, String> {
+    parsed.map_err(|error| format!("the pattern {error}"))
 }

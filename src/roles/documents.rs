@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Configured, RoleMap, RoleMapError};
+use super::{Configured, RoleMap};
+use crate::yaml::Mistakes;
 
 /// The parts as they were last told, and the last good ones of them.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ struct Fragment {
 pub struct Verdict {
     /// The fragment's name; `None` is the base.
     pub fragment: Option<String>,
-    pub outcome: Result<(), RoleMapError>,
+    pub outcome: Result<(), Mistakes>,
 }
 
 impl Documents {
@@ -115,7 +116,7 @@ impl Documents {
     }
 }
 
-fn judge(base: &str, fragment: Option<(&str, &str)>, configured: &Configured) -> Result<RoleMap, RoleMapError> {
+fn judge(base: &str, fragment: Option<(&str, &str)>, configured: &Configured) -> Result<RoleMap, Mistakes> {
     let map = RoleMap::parse_with_fragments(base, fragment.into_iter())?;
     map.check_configured(configured)?;
     Ok(map)
@@ -179,9 +180,9 @@ rules:
     fn a_fragment_gives_only_what_is_delegated_and_holds_nothing_but_rules_and_teams() {
         let mut documents = documents();
         let admin = documents.set_fragment("red", "rules: [{claim: groups, match: red, role: proxy_admin}]");
-        assert!(refusal(admin).starts_with("red: rules[0].role (line 1): role \"proxy_admin\" is not delegated"));
+        assert!(refusal(admin).starts_with("red: rules[0].role (line 1): role `proxy_admin` is not delegated"));
         for more in ["version: 1", "default_role: proxy_admin", "delegate: [proxy_admin]", "access: []", "roles: [a]"] {
-            assert!(refusal(documents.set_fragment("red", more)).contains("unknown field"), "{more}");
+            assert!(refusal(documents.set_fragment("red", more)).contains("is unknown"), "{more}");
         }
         assert_eq!(role_of(&documents, "red"), "customer");
     }

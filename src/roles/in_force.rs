@@ -8,10 +8,11 @@ use std::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::{Configured, RoleMap, RoleMapError};
+use super::{Configured, RoleMap};
 use crate::{
     clock::Clock,
     metrics::{Metrics, Outcome},
+    yaml::{Mistake, Mistakes, Place},
 };
 
 /// A role map and its place in the order of edits.
@@ -57,7 +58,7 @@ impl RoleMaps {
         configured: Configured,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, RoleMapError> {
+    ) -> Result<Self, Mistakes> {
         let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &configured))?;
         let current = ArcSwap::from_pointee(InForce { map, version: 1, since: clock.now() });
         let (source, refused) = ("built in".to_owned(), Mutex::default());
@@ -95,8 +96,8 @@ impl RoleMaps {
     }
 
     /// Remembers that an edit was refused; `place` is where it was made.
-    pub fn refuse(&self, place: &str, error: &RoleMapError) {
-        let edit = RefusedEdit { at: self.clock.now(), mistakes: error.one_by_one() };
+    pub fn refuse(&self, place: &str, error: &Mistakes) {
+        let edit = RefusedEdit { at: self.clock.now(), mistakes: error.iter().map(ToString::to_string).collect() };
         self.refused_edits().insert(place.to_owned(), edit);
     }
 
@@ -123,7 +124,7 @@ impl RoleMaps {
         self.take(text_of(document).and_then(|text| compile(text, &self.configured)));
     }
 
-    fn take(&self, compiled: Result<RoleMap, RoleMapError>) {
+    fn take(&self, compiled: Result<RoleMap, Mistakes>) {
         match compiled {
             Ok(map) => {
                 self.metrics.role_map_edited(Outcome::Ok);
@@ -165,15 +166,15 @@ impl RoleMaps {
 }
 
 /// A file's content as a document.
-pub fn text_of(document: &[u8]) -> Result<&str, RoleMapError> {
+pub fn text_of(document: &[u8]) -> Result<&str, Mistakes> {
     std::str::from_utf8(document).map_err(|error| {
         let line = 1 + document[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() as u64;
-        RoleMapError::Document { line: Some(line), message: format!("no UTF-8 at line {line}") }
+        Mistake::new("", Place::Line(line), "is not valid UTF-8").into()
     })
 }
 
 /// Reads and judges a document, with what it may name.
-pub fn compile(document: &str, configured: &Configured) -> Result<RoleMap, RoleMapError> {
+pub fn compile(document: &str, configured: &Configured) -> Result<RoleMap, Mistakes> {
     let map = RoleMap::parse(document)?;
     map.check_configured(configured)?;
     Ok(map)
@@ -216,6 +217,6 @@ mod tests {
         assert_eq!(maps.current().version, 1);
         let counted = String::from_utf8(maps.metrics.render()).unwrap();
         assert!(counted.contains(r#"vestibule_role_map_edits_total{outcome="error"} 5"#), "{counted}");
-        assert_eq!(text_of(b"version: 1\n# caf\xe9\n").unwrap_err().to_string(), "no UTF-8 at line 2");
+        assert_eq!(text_of(b"version: 1\n# caf\xe9\n").unwrap_err().to_string(), "line 2: is not valid UTF-8");
     }
 }

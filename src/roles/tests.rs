@@ -14,6 +14,7 @@ mod schema;
 use super::teams::{MOST_TEAMS, TEAMS_BYTES};
 use super::*;
 use crate::principal::{Claims, Team};
+use crate::yaml::Place;
 
 fn claims(value: Value) -> Claims {
     value.as_object().expect("the tables hold objects").clone()
@@ -206,7 +207,7 @@ fn a_team_that_is_too_long_takes_no_other_along() {
 #[case::version_no_number("version: one", 1)]
 #[case::list("- version: 1", 1)]
 #[case::tab("version: 1\n\tx: y", 1)]
-#[case::two_documents("version: 1\n---\nversion: 1", 3)]
+#[case::two_documents("version: 1\n---\nversion: 1", 2)]
 #[case::unknown_field("version: 1\nrule: []", 2)]
 #[case::access_null("version: 1\n\naccess:", 3)]
 #[case::duplicate_field("version: 1\nrules: []\nrules: []", 3)]
@@ -225,37 +226,40 @@ fn a_team_that_is_too_long_takes_no_other_along() {
 #[case::unquoted_star("version: 1\nrules:\n  - {claim: a, match: *x, role: team}", 3)]
 #[case::merge_key("version: 1\nrules:\n  - &a {claim: a, match: b, role: team}\n  - {<<: *a, role: customer}", 4)]
 #[case::tag("version: 1\ndefault_role: !secret customer", 2)]
+#[case::binary("version: 1\ndefault_role: !!binary Y3VzdG9tZXI=", 2)]
+#[case::alias_of_itself("version: 1\nrules: &r [*r]", 2)]
+#[case::null_in_list("version: 1\nroles: [internal_user_viewer, ~]", 2)]
+#[case::rule_null("version: 1\nrules: [~]", 2)]
+#[case::team_null("version: 1\nteams:\n  - {claim: a, map: {x: }}", 3)]
+#[case::key_null("version: 1\nteams:\n  - {claim: a, map: {~: x}}", 3)]
 #[case::negative_version("version: -1", 1)]
 fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expected: u64) {
-    match RoleMap::parse(document) {
-        Err(RoleMapError::Document { line, message }) => {
-            assert_eq!(line, Some(expected), "{message}");
-            assert!(!message.is_empty() && !message.contains('\n'));
-        }
-        other => panic!("{other:?}"),
-    }
+    let mistakes = RoleMap::parse(document).unwrap_err();
+    let first = mistakes.iter().next().expect("a refused document has a mistake");
+    assert_eq!(first.place.line(), Some(expected), "{mistakes}");
+    assert!(!first.text.is_empty() && !first.text.contains('\n'), "{mistakes}");
 }
 
 #[rstest]
-#[case::version("version: 2", "version (line 1): version 2 is unknown")]
+#[case::version("version: 2", "version (line 1): `2` is unknown to this release; write 1")]
 #[case::no_roles("version: 1\nroles: []", "roles (line 2): names no role")]
-#[case::role_twice("version: 1\nroles: [internal_user_viewer, a, a]", "roles[2] (line 2): role \"a\" is listed twice")]
-#[case::role_none("version: 1\nroles: [internal_user_viewer, none]", "roles[1] (line 2): \"none\" can't be")]
-#[case::role_comma("version: 1\nroles:\n  - internal_user_viewer\n  - 'a,b'", "roles[1] (line 4): \"a,b\" can't be")]
-#[case::role_blank("version: 1\nroles: [internal_user_viewer, a b]", "roles[1] (line 2): \"a b\" can't be")]
-#[case::role_control("version: 1\nroles: [internal_user_viewer, \"a\\r\\nb\"]", "roles[1] (line 2): \"a\\r\\nb\" can't be")]
-#[case::role_empty("version: 1\nroles: [internal_user_viewer, '']", "roles[1] (line 2): \"\" can't be")]
+#[case::role_twice("version: 1\nroles: [internal_user_viewer, a, a]", "roles[2] (line 2): role `a` is listed twice")]
+#[case::role_none("version: 1\nroles: [internal_user_viewer, none]", "roles[1] (line 2): `none` can't be")]
+#[case::role_comma("version: 1\nroles:\n  - internal_user_viewer\n  - 'a,b'", "roles[1] (line 4): `a,b` can't be")]
+#[case::role_blank("version: 1\nroles: [internal_user_viewer, a b]", "roles[1] (line 2): `a b` can't be")]
+#[case::role_control("version: 1\nroles: [internal_user_viewer, \"a\\r\\nb\"]", "roles[1] (line 2): `a\\r\\nb` can't be")]
+#[case::role_empty("version: 1\nroles: [internal_user_viewer, '']", "roles[1] (line 2): `` can't be")]
 #[case::default_unlisted(
     "version: 1\ndefault_role: king",
-    "default_role (line 2): role \"king\" is not in the list of roles: proxy_admin, "
+    "default_role (line 2): role `king` is not in the list of roles: proxy_admin, "
 )]
 #[case::default_list_lacks_it("version: 1\nroles: [a]", "default_role (line 1): the list of roles lacks internal_user_viewer")]
 #[case::rule_role(
     "version: 1\nrules:\n  - claim: a\n    match: b\n    role: king",
-    "rules[0].role (line 5): role \"king\" is not in the list of roles"
+    "rules[0].role (line 5): role `king` is not in the list of roles"
 )]
-#[case::rule_role_none("version: 1\nrules: [{claim: a, match: b, role: none}]", "rules[0].role (line 2): role \"none\" is not")]
-#[case::rule_role_case("version: 1\nrules: [{claim: a, match: b, role: Team}]", "rules[0].role (line 2): role \"Team\" is not")]
+#[case::rule_role_none("version: 1\nrules: [{claim: a, match: b, role: none}]", "rules[0].role (line 2): role `none` is not")]
+#[case::rule_role_case("version: 1\nrules: [{claim: a, match: b, role: Team}]", "rules[0].role (line 2): role `Team` is not")]
 #[case::claim_empty(
     "version: 1\nrules: [{claim: '', match: b, role: team}]",
     "rules[0].claim (line 2): the claim's path is empty"
@@ -289,19 +293,14 @@ fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expect
     "rules[0].all[1].match (line 6): the pattern is empty"
 )]
 #[case::map_empty("version: 1\nteams: [{claim: a, map: {}}]", "teams[0].map (line 2): maps no value")]
-#[case::map_comma("version: 1\nteams: [{claim: a, map: {x: 'a,b'}}]", "teams[0].map (line 2): \"a,b\" can't be a team's name")]
-#[case::missing_source("version: 1\nmissing_source: allow", "missing_source (line 2): must be ignore or refuse, not \"allow\"")]
+#[case::map_comma("version: 1\nteams: [{claim: a, map: {x: 'a,b'}}]", "teams[0].map.x (line 2): `a,b` can't be a team's name")]
+#[case::missing_source("version: 1\nmissing_source: allow", "missing_source (line 2): must be ignore or refuse, not `allow`")]
 #[case::idle_missing_source("version: 1\nmissing_source: refuse", "missing_source (line 2): has no effect")]
 #[case::strip_empty("version: 1\nteams: [{claim: a, match: b, strip: ''}]", "teams[0].strip (line 2): is empty")]
 fn a_mistake_is_named_with_field_and_line(#[case] document: &str, #[case] expected: &str) {
-    match RoleMap::parse(document) {
-        Err(RoleMapError::Mistakes(mistakes)) => {
-            assert_eq!(mistakes.len(), 1, "{mistakes:?}");
-            let shown = mistakes[0].to_string();
-            assert!(shown.starts_with(expected), "{shown}");
-        }
-        other => panic!("{other:?}"),
-    }
+    let mistakes = RoleMap::parse(document).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes}");
+    assert!(mistakes.to_string().starts_with(expected), "{mistakes}");
 }
 
 #[test]
@@ -314,10 +313,8 @@ teams:
   - {claim: a., match: x, strip: ''}
 default_role: queen
 ";
-    let Err(RoleMapError::Mistakes(mistakes)) = RoleMap::parse(document) else {
-        panic!("the document is full of mistakes");
-    };
-    let fields: Vec<_> = mistakes.iter().map(|m| (m.field.as_str(), m.line)).collect();
+    let mistakes = RoleMap::parse(document).unwrap_err();
+    let fields: Vec<_> = mistakes.iter().map(|m| (m.path.as_str(), m.place.line().unwrap_or(0))).collect();
     assert_eq!(
         fields,
         [
@@ -330,8 +327,96 @@ default_role: queen
             ("default_role", 7),
         ]
     );
-    let shown = RoleMapError::Mistakes(mistakes).to_string();
-    assert_eq!(shown.lines().count(), 7);
+    assert_eq!(mistakes.to_string().lines().count(), 7);
+}
+
+#[test]
+fn mistakes_of_shape_and_of_meaning_are_reported_together() {
+    let document = "
+version: one
+rule: []
+rules:
+  - {claim: [a], match: ~, role: king, sauce: x}
+  - claim: a
+  - none
+teams: {}
+teams: []
+litellm_jwtauth: {roles_jwt_field: a, jwt_litellm_role_map: [{jwt_role: b}]}
+";
+    let mistakes = RoleMap::parse(document).unwrap_err();
+    let found: Vec<_> = mistakes.iter().map(|m| (m.path.as_str(), m.place.line().unwrap_or(0))).collect();
+    assert_eq!(
+        found,
+        [
+            ("version", 2),
+            ("rule", 3),
+            ("rules[0].role", 5),
+            ("rules[0].claim", 5),
+            ("rules[0].match", 5),
+            ("rules[0].sauce", 5),
+            ("rules[1].role", 6),
+            ("rules[1].match", 6),
+            ("rules[2]", 7),
+            ("teams", 8),
+            ("teams", 9),
+            ("litellm_jwtauth.jwt_litellm_role_map[0].litellm_role", 10),
+        ],
+        "{mistakes}"
+    );
+}
+
+/// The text of a scalar is compared with claims as it is written, whatever type YAML gives it.
+#[rstest]
+#[case("0x1F", "0x1F")]
+#[case("010", "010")]
+#[case("1_000", "1_000")]
+#[case("1.50", "1.50")]
+#[case("1e3", "1e3")]
+#[case("12345678901234567890123", "12345678901234567890123")]
+#[case("TRUE", "TRUE")]
+#[case("yes", "yes")]
+#[case("2020-01-01", "2020-01-01")]
+#[case("'null'", "null")]
+#[case("!!str null", "null")]
+#[case("! 3", "3")]
+#[case("&anchor 3", "3")]
+fn a_scalar_is_what_is_written(#[case] written: &str, #[case] expected: &str) {
+    let document =
+        format!("version: 1\nrules: [{{claim: g, match: {written}, role: team}}]\nteams: [{{claim: {written}, match: a}}]");
+    let grant = judge(&document, &[person("corp", json!({ "g": expected }))]);
+    assert_eq!(role_of(&grant).0, "team");
+    let map = RoleMap::parse(&document).unwrap();
+    assert_eq!(map.teams.iter().next().unwrap().condition.place.claim.to_string(), expected);
+}
+
+#[test]
+fn anchors_and_aliases_are_read() {
+    let document = "
+version: 1
+roles: &roles [internal_user_viewer, team]
+delegate: *roles
+rules:
+  - &rule {claim: &claim groups, match: a, role: team}
+  - *rule
+  - {claim: *claim, match: b, role: team}
+";
+    let map = RoleMap::parse(document).unwrap();
+    let lines: Vec<_> = map.rules.iter().map(|rule| rule.origin.line).collect();
+    assert_eq!(lines, [6, 7, 8]);
+    assert_eq!(role_of(&map.judge(&[person("corp", json!({"groups": "b"}))])), ("team", "rules[2]"));
+}
+
+#[rstest]
+#[case("yes", true)]
+#[case("On", true)]
+#[case("TRUE", true)]
+#[case("!!bool true", true)]
+#[case("n", false)]
+#[case("Off", false)]
+fn booleans_have_the_words_of_yaml_1_1(#[case] written: &str, #[case] ignored: bool) {
+    let document = format!("{{version: 1, rules: [{{claim: g, match: A, role: team, ignore_case: {written}}}]}}");
+    let grant = judge(&document, &[person("corp", json!({"g": "a"}))]);
+    assert_eq!(role_of(&grant).0 == "team", ignored);
 }
 
 #[test]
@@ -344,19 +429,15 @@ fn a_team_rule_tells_of_its_claim_and_its_pattern_alike() {
 #[case::one_provider(&["corp"], "{claim: a, match: b, role: team}", None)]
 #[case::its_id(&["corp"], "{claim: a, match: b, role: team, provider: corp}", None)]
 #[case::one_of_two(&["corp", "partner"], "{claim: a, match: b, role: team, provider: partner}", None)]
-#[case::unknown(&["corp"], "{claim: a, match: b, role: team, provider: Corp}", Some(What::UnknownProvider("Corp".into())))]
-#[case::none_configured(&[], "{claim: a, match: b, role: team, provider: corp}", Some(What::UnknownProvider("corp".into())))]
-#[case::unsaid_of_two(&["corp", "partner"], "{claim: a, match: b, role: team}", Some(What::NoProvider))]
-fn rules_fit_the_configured_providers(#[case] configured: &[&str], #[case] rule: &str, #[case] expected: Option<What>) {
+#[case::unknown(&["corp"], "{claim: a, match: b, role: team, provider: Corp}", Some("provider `Corp` is not configured"))]
+#[case::none_configured(&[], "{claim: a, match: b, role: team, provider: corp}", Some("provider `corp` is not configured"))]
+#[case::unsaid_of_two(&["corp", "partner"], "{claim: a, match: b, role: team}", Some("with several providers a rule must name its own: anybody's claims would count"))]
+fn rules_fit_the_configured_providers(#[case] configured: &[&str], #[case] rule: &str, #[case] expected: Option<&str>) {
     let map = RoleMap::parse(&format!("version: 1\nrules:\n  - {rule}")).unwrap();
-    let mistakes = match map.check_configured(&providers(configured)) {
-        Ok(()) => Vec::new(),
-        Err(RoleMapError::Mistakes(mistakes)) => mistakes,
-        Err(other) => panic!("{other:?}"),
-    };
-    let found: Vec<_> = mistakes.iter().map(|mistake| mistake.what.clone()).collect();
+    let mistakes = map.check_configured(&providers(configured)).err().unwrap_or_default();
+    let found: Vec<_> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
     assert_eq!(found, Vec::from_iter(expected));
-    assert!(mistakes.iter().all(|m| m.field == "rules[0].provider" && m.line == 3));
+    assert!(mistakes.iter().all(|m| m.path == "rules[0].provider" && m.place == Place::Line(3)));
 }
 
 /// These providers, and whatever else.

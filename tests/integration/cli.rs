@@ -68,7 +68,7 @@ fn mistakes_in_the_files_that_are_named_come_with_all_the_others() {
     assert_eq!(output.status.code(), Some(2), "{told}");
     let wanted = [
         "replicas (line 1): ",
-        "role_map.file (line 2): rules[0].role (line 1): role \"king\"",
+        "role_map.file (line 2): rules[0].role (line 1): role `king`",
         "role_map.file (line 2): rules[1].claim (line 1): ",
         "key_ring_file (line 3): ",
         "store.ca_file (line 4): ",

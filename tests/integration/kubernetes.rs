@@ -84,7 +84,7 @@ async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
     for pod in &pods {
         wait::until("a refused edit", PATIENCE, async || (pod.refused_role_maps().await >= 1.0).then_some(())).await;
         assert_eq!(role(pod, &cookie).await, "org_admin");
-        assert!(pod.log().contains("rules[0].role (line 6): role \"king\" is not in the list"), "{}", pod.log());
+        assert!(pod.log().contains("rules[0].role (line 6): role `king` is not in the list"), "{}", pod.log());
     }
     server.apply("roles", json!({}), BASE).await;
     until_everywhere(&pods, &cookie, "customer").await;
@@ -237,7 +237,7 @@ async fn a_pod_is_ready_only_with_a_good_role_map() {
     options.ready = Ready::DontWait;
     let mut pod = Pod::start(options).await;
     server.apply("roles", json!({}), "version: 2").await;
-    let said = async || pod.log().contains("version (line 1): version 2 is unknown").then_some(());
+    let said = async || pod.log().contains("version (line 1): `2` is unknown").then_some(());
     wait::until("a refused role map", PATIENCE, said).await;
     assert!(!pod.is_ready().await);
     server.apply("roles", json!({}), BASE).await;

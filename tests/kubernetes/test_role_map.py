@@ -60,7 +60,7 @@ class RoleMap(Case):
         self.assertIn("king", told)
         self.assertNotIn("secret-project", told)
         # Every pod has seen it by now, or will: none may follow it.
-        kube.until("every pod to refuse it", lambda: all("role \"king\"" in self.door.logs(pod) for pod in self.door.pods()))
+        kube.until("every pod to refuse it", lambda: all("role `king`" in self.door.logs(pod) for pod in self.door.pods()))
         self.assertEqual(seen.answers(), {(200, "customer")})
         self.edit(document(default_role="team"))
         seen.until("team")

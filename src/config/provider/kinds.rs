@@ -1,10 +1,10 @@
 //! The single values of a provider: each parser takes the text as written and says what is wrong.
 
 use super::{AuthMethod, RpLogout, SigningAlgorithm};
-use crate::config::decode::Kind;
-use crate::config::mistakes::shown;
 use crate::config::{units, values};
 use crate::principal::ClaimPath;
+use crate::yaml::decode::Kind;
+use crate::yaml::shown;
 
 /// What `kind` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

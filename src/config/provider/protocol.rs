@@ -4,9 +4,9 @@ use url::Url;
 
 use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT, ProtocolKind};
 use super::{Endpoints, OAuth2, OpenIdConnect, Protocol, RpLogout, SigningAlgorithm};
-use crate::config::decode::{Section, field};
 use crate::config::values;
 use crate::principal::ClaimPath;
+use crate::yaml::decode::{Section, field};
 
 /// What decides how the other fields are judged. `None` where there is a mistake.
 pub struct Opening {

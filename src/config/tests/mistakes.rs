@@ -65,7 +65,7 @@ workers: many
 #[case("replicas: 1\n---\nreplicas: 2", &["line 2: a second document begins here; only one is read, so take the `---` out"])]
 #[case("replicas: &a 1", &["replicas (line 1): has an anchor (`&name`), which is not read here; take it out, or quote the value"])]
 #[case("replicas: !!int 1", &["replicas (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value"])]
-#[case("listen: {a", &["line 2: is not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'"])]
+#[case("listen: {a", &["line 1: is not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'"])]
 #[case("listen: 127.0.0.1:4180", &["listen (line 1): must be a map of fields, such as `{name: value}`"])]
 #[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; take it out. Known here: public, check, admin, grpc"])]
 #[case("provider: []", &["provider (line 1): is unknown; did you mean `providers`?"])]

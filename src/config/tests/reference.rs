@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{KEY, config, mistakes};
-use crate::config::decode::{Declaration, describe};
 use crate::config::env::variable_of;
 use crate::config::{Store, reference, root};
+use crate::yaml::decode::{Declaration, describe};
 
 const BEGIN: &str = "<!-- reference: begin -->\n";
 const END: &str = "<!-- reference: end -->";

@@ -143,7 +143,7 @@ fn a_rule_may_name_a_token_issuer_and_has_to_where_there_are_several() {
     assert_eq!(judge(r"{provider: cluster, claim: kubernetes\.io.namespace, match: llm, role: internal_user}"), [""; 0]);
     assert!(
         judge("{provider: clutser, claim: sub, match: x, role: internal_user}")[0]
-            .contains("provider \"clutser\" is not configured")
+            .contains("provider `clutser` is not configured")
     );
     assert!(judge("{claim: sub, match: x, role: internal_user}")[0].contains("a rule must name its own"));
 }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::KindName;
-use crate::config::decode::Kind;
 use crate::config::values;
 use crate::principal::ClaimPath;
+use crate::yaml::decode::Kind;
 
 pub const KIND: Kind<KindName> = Kind {
     name: "`oidc` or `kubernetes`",

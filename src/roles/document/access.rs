@@ -1,122 +1,69 @@
-//! `access`: what each path needs.
+//! `access`: the rules about hosts, paths and methods.
 
-use serde::Deserialize;
-use serde_saphyr::Spanned;
-
-use super::mistakes::{Mistakes, What, line};
-use super::{RoleList, said};
+use super::rules::team_name;
+use super::{RoleList, pattern, restrictions};
 use crate::access::{Allow, HostPattern, Method, PathPattern, Place, Places, Rule, UpstreamCredential};
 use crate::principal::CredentialKind;
-use crate::roles::Origin;
-use crate::roles::teams::fits_a_list;
-
-type Texts = Option<Spanned<Vec<Spanned<String>>>>;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawAccessRule {
-    #[serde(default, deserialize_with = "said")]
-    hosts: Texts,
-    #[serde(default, deserialize_with = "said")]
-    paths: Texts,
-    #[serde(default, deserialize_with = "said")]
-    methods: Texts,
-    #[serde(default, deserialize_with = "said")]
-    allow: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    roles: Texts,
-    #[serde(default, deserialize_with = "said")]
-    teams: Texts,
-    #[serde(default, deserialize_with = "said")]
-    credentials: Texts,
-    #[serde(default, deserialize_with = "said")]
-    read: Texts,
-    #[serde(default, deserialize_with = "said")]
-    upstream_credential: Option<Spanned<String>>,
-}
+use crate::yaml::decode::Section;
+use crate::yaml::shown;
 
 const KINDS: &str = "session, key or token";
 const PLACES: &str = "authorization, x-api-key, x-litellm-api-key, api-key, x-goog-api-key or session";
 
-pub(super) fn compile(raw: RawAccessRule, origin: &Origin, roles: &RoleList, mistakes: &mut Mistakes) -> Option<Rule> {
-    let allow = compile_allow(&raw, origin, mistakes);
-    let upstream_credential = compile_upstream_credential(&raw, allow, origin, mistakes);
-    let mut fields = Fields { origin, mistakes };
+pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Rule> {
+    let origin = roles.origin(section);
+    let allow = section.value("allow", |text| choice(Allow::parse(text), "anyone, signed_in or nobody", text));
+    let allow = allow.map(|allow| allow.unwrap_or(Allow::SignedIn));
+    let upstream_credential = read_upstream_credential(section, allow);
+    let hosts = restrictions(section, "hosts", |text| pattern(HostPattern::parse(text)));
+    let paths = restrictions(section, "paths", |text| pattern(PathPattern::parse(text)));
+    let methods = restrictions(section, "methods", |text| Method::parse(text).map_err(|error| error.to_string()));
+    let required_roles = restrictions(section, "roles", |text| roles.find(text));
+    let teams = restrictions(section, "teams", team_name);
+    let credentials = restrictions(section, "credentials", |text| choice(CredentialKind::parse(text), KINDS, text));
+    let read = restrictions(section, "read", |text| choice(Place::parse(text), PLACES, text));
+    let allow = allow?;
+    if allow != Allow::SignedIn {
+        // These have no meaning if all requests or none may pass.
+        for name in
+            ["roles", "teams", "credentials", "read"].into_iter().filter(|name| section.is_given(name)).collect::<Vec<_>>()
+        {
+            section.complain(name, beside_allow(allow));
+        }
+    }
     Some(Rule {
-        hosts: fields.each("hosts", &raw.hosts, |text| Ok(HostPattern::parse(text)?)),
-        paths: fields.each("paths", &raw.paths, |text| Ok(PathPattern::parse(text)?)),
-        methods: fields.each("methods", &raw.methods, |text| Ok(Method::parse(text)?)),
-        roles: fields.each("roles", &raw.roles, |text| roles.find(text)),
-        teams: fields.each("teams", &raw.teams, team),
-        credentials: fields.each("credentials", &raw.credentials, |text| choice(CredentialKind::parse(text), KINDS, text)),
-        read: match &raw.read {
-            None => Places::ALL,
-            read => fields.each("read", read, |text| choice(Place::parse(text), PLACES, text)).into_iter().collect(),
-        },
-        name: origin.name.clone(),
+        name: origin.name,
         line: origin.line,
-        allow: allow?,
-        upstream_credential,
+        hosts,
+        paths,
+        methods,
+        allow,
+        roles: required_roles,
+        teams,
+        credentials,
+        read: if section.is_given("read") { read.into_iter().collect() } else { Places::ALL },
+        upstream_credential: upstream_credential?,
     })
 }
 
-/// Who may pass; what is required beyond that has no meaning where everybody or nobody may.
-fn compile_allow(raw: &RawAccessRule, origin: &Origin, mistakes: &mut Mistakes) -> Option<Allow> {
-    let Some(said) = &raw.allow else { return Some(Allow::SignedIn) };
-    let allow = choice(Allow::parse(&said.value), "anyone, signed_in or nobody", &said.value);
-    let allow = mistakes.judge(allow, format!("{}.allow", origin.name), line(said))?;
-    if allow != Allow::SignedIn {
-        let idle = [("roles", &raw.roles), ("teams", &raw.teams), ("credentials", &raw.credentials), ("read", &raw.read)];
-        for (field, list) in idle.into_iter().filter_map(|(field, list)| Some((field, list.as_ref()?))) {
-            mistakes.add(format!("{}.{field}", origin.name), line(list), What::BesideAllow(allow.as_str()));
-        }
-    }
-    Some(allow)
-}
-
-/// Whether it is configured is for [`super::check`] to say, since the document alone can't.
-fn compile_upstream_credential(
-    raw: &RawAccessRule,
-    allow: Option<Allow>,
-    origin: &Origin,
-    mistakes: &mut Mistakes,
-) -> Option<UpstreamCredential> {
-    let said = raw.upstream_credential.as_ref()?;
-    let field = format!("{}.upstream_credential", origin.name);
-    let credential = mistakes.judge(UpstreamCredential::parse(&said.value), field.as_str(), line(said))?;
+/// [`super::check`] finds whether the credential is configured, since the document alone can't.
+fn read_upstream_credential(section: &mut Section<'_>, allow: Option<Allow>) -> Option<Option<UpstreamCredential>> {
+    const NAME: &str = "upstream_credential";
+    let credential = section.value(NAME, |text| UpstreamCredential::parse(text).map_err(|error| error.to_string()))?;
     match (allow, &credential) {
-        (Some(Allow::Nobody), _) => mistakes.add(field, line(said), What::BesideAllow(Allow::Nobody.as_str())),
-        (Some(Allow::Anyone), UpstreamCredential::Assertion) => mistakes.add(field, line(said), What::AssertsNobody),
+        (Some(Allow::Nobody), Some(_)) => section.complain(NAME, beside_allow(Allow::Nobody)),
+        (Some(Allow::Anyone), Some(UpstreamCredential::Assertion)) => {
+            section.complain(NAME, "assertion says who somebody is, and beside `allow: anyone` nobody is looked up");
+        }
         _ => {}
     }
     Some(credential)
 }
 
-/// Nobody is ever in a team of another name.
-fn team(name: &str) -> Result<Box<str>, What> {
-    if fits_a_list(name) { Ok(name.into()) } else { Err(What::TeamName(name.to_owned())) }
+fn beside_allow(allow: Allow) -> String {
+    format!("has no effect beside `allow: {}`; take one of them out", allow.as_str())
 }
 
-fn choice<T>(found: Option<T>, expected: &'static str, text: &str) -> Result<T, What> {
-    found.ok_or_else(|| What::Choice { expected, found: text.to_owned() })
-}
-
-/// The lists of one rule.
-struct Fields<'a> {
-    origin: &'a Origin,
-    mistakes: &'a mut Mistakes,
-}
-
-impl Fields<'_> {
-    fn each<T>(&mut self, field: &str, texts: &Texts, parse: impl Fn(&str) -> Result<T, What>) -> Vec<T> {
-        let Some(texts) = texts else { return Vec::new() };
-        let name = format!("{}.{field}", self.origin.name);
-        if texts.value.is_empty() {
-            self.mistakes.add(&name, line(texts), What::EmptyList);
-        }
-        let numbered = texts.value.iter().enumerate();
-        let judged =
-            numbered.filter_map(|(index, text)| self.mistakes.judge(parse(&text.value), format!("{name}[{index}]"), line(text)));
-        judged.collect()
-    }
+fn choice<T>(found: Option<T>, expected: &str, text: &str) -> Result<T, String> {
+    found.ok_or_else(|| format!("must be {expected}, not {}", shown(text)))
 }

@@ -1,197 +1,142 @@
-//! `rules` and `teams`: what claims give.
+//! `rules` and `teams`: the roles and teams that claims give.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use serde::Deserialize;
-use serde_saphyr::Spanned;
-
-use super::mistakes::{Mistakes, What, line};
-use super::{RoleList, said};
+use super::{RoleList, pattern};
 use crate::principal::{ClaimPath, Source};
-use crate::roles::Origin;
 use crate::roles::condition::{Case, Condition, Place, Split};
 use crate::roles::glob::Glob;
 use crate::roles::rules::Rule;
 use crate::roles::teams::{TeamRule, fits_a_list};
+use crate::yaml::decode::Section;
+use crate::yaml::shown;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawRule {
-    #[serde(default, deserialize_with = "said")]
-    provider: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    source: Option<Spanned<Source>>,
-    #[serde(default, deserialize_with = "said")]
-    claim: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    split: Option<Spanned<Split>>,
-    #[serde(default, deserialize_with = "said")]
-    r#match: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    ignore_case: Option<Spanned<bool>>,
-    #[serde(default, deserialize_with = "said")]
-    all: Option<Spanned<Vec<Spanned<RawCondition>>>>,
-    role: Spanned<String>,
+const REQUIRED: &str = "is required";
+const REQUIRED_OR_ALL: &str = "is required, unless `all` lists conditions";
+
+pub(super) fn read_rule(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Rule> {
+    let origin = roles.origin(section);
+    let role = section.required_value("role", |name| roles.find_given(name));
+    let provider = read_provider(section);
+    let conditions = read_conditions(section);
+    let (rank, role) = role?;
+    Some(Rule { origin, provider: provider?, conditions: conditions?, rank, role })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTeamRule {
-    #[serde(default, deserialize_with = "said")]
-    provider: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    source: Option<Spanned<Source>>,
-    claim: Spanned<String>,
-    #[serde(default, deserialize_with = "said")]
-    split: Option<Spanned<Split>>,
-    #[serde(default, deserialize_with = "said")]
-    r#match: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    ignore_case: Option<Spanned<bool>>,
-    #[serde(default, deserialize_with = "said")]
-    strip: Option<Spanned<String>>,
-    #[serde(default, deserialize_with = "said")]
-    map: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCondition {
-    #[serde(default, deserialize_with = "said")]
-    source: Option<Spanned<Source>>,
-    claim: Spanned<String>,
-    #[serde(default, deserialize_with = "said")]
-    split: Option<Spanned<Split>>,
-    r#match: Spanned<String>,
-    #[serde(default, deserialize_with = "said")]
-    ignore_case: Option<Spanned<bool>>,
-}
-
-pub(super) fn compile_rule(raw: RawRule, origin: Origin, roles: &RoleList, mistakes: &mut Mistakes) -> Option<Rule> {
-    let rank = roles.rank(&raw.role, format!("{}.role", origin.name), mistakes);
-    let provider = compile_provider(raw.provider.as_ref(), &origin, mistakes);
-    let conditions = conditions_of(raw, &origin, mistakes);
-    let (rank, provider, conditions) = (rank?, provider?, conditions?);
-    Some(Rule { origin, provider, conditions, rank, role: roles.at(rank) })
-}
-
-pub(super) fn compile_team_rule(raw: RawTeamRule, origin: Origin, mistakes: &mut Mistakes) -> Option<TeamRule> {
-    let name = origin.name.clone();
-    let provider = compile_provider(raw.provider.as_ref(), &origin, mistakes);
-    if let Some(strip) = raw.strip.as_ref().filter(|strip| strip.value.is_empty()) {
-        mistakes.add(format!("{name}.strip"), line(strip), What::EmptyStrip);
-    }
-    let map = raw.map.as_ref().map(|map| compile_map(map, &origin, mistakes));
-    // A map selects by itself.
-    let pattern = match (&raw.r#match, &map) {
-        (Some(pattern), _) => Some((pattern.value.as_str(), line(pattern))),
-        (None, Some(_)) => Some(("*", origin.line)),
-        (None, None) => None,
-    };
-    let Some((pattern, pattern_line)) = pattern else {
-        mistakes.add(format!("{name}.match"), origin.line, What::Required);
-        return None;
-    };
-    let place = place(&raw.claim, raw.source, raw.split, raw.ignore_case, name.as_str(), mistakes);
-    let condition = compile_pattern(place, (pattern, pattern_line), name.as_str(), mistakes);
-    let strip = raw.strip.map(|strip| strip.value.into()).unwrap_or_default();
-    Some(TeamRule { origin, provider: provider?, condition: condition?, strip, map })
-}
-
-/// The provider that a rule is about, if it names one.
-fn compile_provider(named: Option<&Spanned<String>>, origin: &Origin, mistakes: &mut Mistakes) -> Option<Option<Box<str>>> {
-    match named {
-        Some(empty) if empty.value.is_empty() => {
-            mistakes.add(format!("{}.provider", origin.name), line(empty), What::EmptyProvider);
+pub(super) fn read_team_rule(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<TeamRule> {
+    let origin = roles.origin(section);
+    let provider = read_provider(section);
+    let strip = section.value("strip", |text| match text {
+        "" => Err("is empty; leave it out to keep values as they are"),
+        text => Ok(Box::from(text)),
+    });
+    let map = read_team_map(section);
+    let has_map = section.is_given("map");
+    let case = read_case(section);
+    let place = read_place(section, case, REQUIRED);
+    let pattern = match read_pattern(section, case)? {
+        // A map selects by itself.
+        None if has_map => Glob::parse("*").ok(),
+        None => {
+            section.complain("match", REQUIRED);
             None
         }
-        named => Some(named.map(|id| id.value.as_str().into())),
-    }
-}
-
-fn conditions_of(raw: RawRule, origin: &Origin, mistakes: &mut Mistakes) -> Option<Vec<Condition>> {
-    let name = origin.name.as_str();
-    if let Some(all) = &raw.all {
-        let beside = [
-            ("claim", raw.claim.as_ref().map(line)),
-            ("match", raw.r#match.as_ref().map(line)),
-            ("source", raw.source.as_ref().map(line)),
-            ("split", raw.split.as_ref().map(line)),
-            ("ignore_case", raw.ignore_case.as_ref().map(line)),
-        ];
-        for (field, line) in beside.into_iter().filter_map(|(field, line)| Some((field, line?))) {
-            mistakes.add(format!("{name}.{field}"), line, What::BesideAll);
-        }
-        return all_of(all, name, mistakes);
-    }
-    let single = RawCondition {
-        claim: required(raw.claim, name, "claim", origin.line, mistakes)?,
-        r#match: required(raw.r#match, name, "match", origin.line, mistakes)?,
-        source: raw.source,
-        split: raw.split,
-        ignore_case: raw.ignore_case,
+        pattern => pattern,
     };
-    Some(vec![compile_condition(single, name, mistakes)?])
+    Some(TeamRule {
+        origin,
+        provider: provider?,
+        condition: Condition { place: place?, pattern: pattern? },
+        strip: strip?.unwrap_or_default(),
+        map: map?,
+    })
 }
 
-fn required<T>(value: Option<T>, name: &str, field: &str, line: u64, mistakes: &mut Mistakes) -> Option<T> {
-    if value.is_none() {
-        mistakes.add(format!("{name}.{field}"), line, What::RequiredOrAll);
+/// The provider that a rule is limited to, if it names one.
+pub(super) fn read_provider(section: &mut Section<'_>) -> Option<Option<Box<str>>> {
+    section.value("provider", |id| match id {
+        "" => Err("is empty; name a provider's id, or leave it out"),
+        id => Ok(Box::from(id)),
+    })
+}
+
+pub(super) fn read_boolean(section: &mut Section<'_>, name: &'static str) -> Option<Option<bool>> {
+    section.value(name, |text| match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "y" | "on" => Ok(true),
+        "false" | "no" | "n" | "off" => Ok(false),
+        _ => Err(format!("must be true or false, not {}", shown(text))),
+    })
+}
+
+pub(super) fn claim_path(text: &str) -> Result<ClaimPath, String> {
+    ClaimPath::parse(text).map_err(|error| format!("the claim's path {error}"))
+}
+
+fn read_conditions(section: &mut Section<'_>) -> Option<Vec<Condition>> {
+    let all = section.maps("all", |section| read_condition(section, REQUIRED));
+    if !section.is_given("all") {
+        return Some(vec![read_condition(section, REQUIRED_OR_ALL)?]);
     }
-    value
-}
-
-fn all_of(all: &Spanned<Vec<Spanned<RawCondition>>>, name: &str, mistakes: &mut Mistakes) -> Option<Vec<Condition>> {
-    if all.value.is_empty() {
-        mistakes.add(format!("{name}.all"), line(all), What::NoCondition);
-        return None;
+    for name in ["claim", "match", "source", "split", "ignore_case"] {
+        section.refuse(name, "stands beside `all`; move it into one of the conditions there");
     }
-    let numbered = all.value.iter().enumerate();
-    // Each is compiled, so that the mistakes of all of them are told.
-    let compiled: Vec<_> =
-        numbered.map(|(index, raw)| compile_condition(raw.value.clone(), &format!("{name}.all[{index}]"), mistakes)).collect();
-    compiled.into_iter().collect()
-}
-
-fn compile_condition(raw: RawCondition, name: &str, mistakes: &mut Mistakes) -> Option<Condition> {
-    let place = place(&raw.claim, raw.source, raw.split, raw.ignore_case, name, mistakes);
-    compile_pattern(place, (&raw.r#match.value, line(&raw.r#match)), name, mistakes)
-}
-
-/// The pattern is judged where the claim's path is wrong, too, so that both mistakes are told.
-fn compile_pattern(place: Option<Place>, pattern: (&str, u64), name: &str, mistakes: &mut Mistakes) -> Option<Condition> {
-    let (pattern, line) = pattern;
-    let judged = match place {
-        Some(place) => Condition::new(place, pattern).map(Some),
-        None => Glob::parse(pattern).map(|_| None),
-    };
-    mistakes.judge(judged, format!("{name}.match"), line)?
-}
-
-fn place(
-    claim: &Spanned<String>,
-    source: Option<Spanned<Source>>,
-    split: Option<Spanned<Split>>,
-    ignore_case: Option<Spanned<bool>>,
-    name: &str,
-    mistakes: &mut Mistakes,
-) -> Option<Place> {
-    let path = mistakes.judge(ClaimPath::parse(&claim.value), format!("{name}.claim"), line(claim))?;
-    let case = if ignore_case.is_some_and(|said| said.value) { Case::Ignored } else { Case::Sensitive };
-    Some(Place { source: source.map(|source| source.value), claim: path, split: split.map(|split| split.value), case })
-}
-
-fn compile_map(
-    map: &Spanned<BTreeMap<String, Spanned<String>>>,
-    origin: &Origin,
-    mistakes: &mut Mistakes,
-) -> HashMap<Box<str>, Box<str>> {
-    let field = format!("{}.map", origin.name);
-    if map.value.is_empty() {
-        mistakes.add(&field, line(map), What::EmptyMap);
+    let all = all?.unwrap_or_default();
+    if all.is_empty() {
+        section.complain("all", "lists no condition, and so would hold for everybody");
     }
-    for name in map.value.values().filter(|name| !fits_a_list(&name.value)) {
-        mistakes.add(&field, line(name), What::TeamName(name.value.clone()));
+    Some(all)
+}
+
+/// All fields are read before the function returns, so that each mistake is reported.
+fn read_condition(section: &mut Section<'_>, missing: &str) -> Option<Condition> {
+    let case = read_case(section);
+    let place = read_place(section, case, missing);
+    let pattern = read_pattern(section, case)?;
+    if pattern.is_none() {
+        section.complain("match", missing);
     }
-    map.value.iter().map(|(value, name)| (value.as_str().into(), name.value.as_str().into())).collect()
+    Some(Condition { place: place?, pattern: pattern? })
+}
+
+fn read_place(section: &mut Section<'_>, case: Case, missing: &str) -> Option<Place> {
+    let claim = section.value("claim", claim_path);
+    let source = section.value("source", |text| {
+        Source::parse(text).ok_or_else(|| format!("must be id_token, access_token or userinfo, not {}", shown(text)))
+    });
+    let split = section.value("split", |text| match text {
+        "space" => Ok(Split::Space),
+        "comma" => Ok(Split::Comma),
+        _ => Err(format!("must be space or comma, not {}", shown(text))),
+    });
+    let claim = claim?;
+    if claim.is_none() {
+        section.complain("claim", missing);
+    }
+    Some(Place { source: source?, claim: claim?, split: split?, case })
+}
+
+fn read_case(section: &mut Section<'_>) -> Case {
+    match read_boolean(section, "ignore_case") {
+        Some(Some(true)) => Case::Ignored,
+        _ => Case::Sensitive,
+    }
+}
+
+/// A pattern is folded to lower case if the condition ignores case.
+fn read_pattern(section: &mut Section<'_>, case: Case) -> Option<Option<Glob>> {
+    section.value("match", |text| pattern(Glob::parse(&case.fold(text))))
+}
+
+fn read_team_map(section: &mut Section<'_>) -> Option<Option<HashMap<Box<str>, Box<str>>>> {
+    let map = section.entries("map", |_| Ok(()), team_name)?;
+    if map.as_ref().is_some_and(Vec::is_empty) {
+        section.complain("map", "maps no value, so that no user would be in a team");
+    }
+    Some(map.map(|map| map.into_iter().map(|(value, name)| (value.into(), name)).collect()))
+}
+
+/// No user is ever in a team whose name a header can't carry.
+pub(super) fn team_name(name: &str) -> Result<Box<str>, String> {
+    let text = "can't be a team's name: write no comma, no control character and no blank at its ends, and something at all";
+    if fits_a_list(name) { Ok(name.into()) } else { Err(format!("{} {text}", shown(name))) }
 }

@@ -70,7 +70,7 @@ fn every_identity_has_its_own_first_match() {
 #[case::field_alone("{roles_jwt_field: a}", "litellm_jwtauth.roles_jwt_field (line 2): needs `jwt_litellm_role_map`")]
 #[case::role(
     "{roles_jwt_field: a, jwt_litellm_role_map: [{jwt_role: a, litellm_role: king}]}",
-    "litellm_jwtauth.jwt_litellm_role_map[0].litellm_role (line 2): role \"king\" is not"
+    "litellm_jwtauth.jwt_litellm_role_map[0].litellm_role (line 2): role `king` is not"
 )]
 #[case::set(
     "{roles_jwt_field: a, jwt_litellm_role_map: [{jwt_role: 'a[bc]', litellm_role: team}]}",

@@ -75,7 +75,7 @@ fn every_mistake_of_a_map_is_named_with_its_line() {
     let bad = MAP.replace("role: team", "role: king").replace("[/v1/**]", "[v1]");
     let (code, out, err) = Files::new(&bad, "{}").check(&[]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
-    for part in ["rules[2].role (line 6): role \"king\"", "access[3].paths[0] (line 13): the pattern doesn't begin with a slash"]
+    for part in ["rules[2].role (line 6): role `king`", "access[3].paths[0] (line 13): the pattern doesn't begin with a slash"]
     {
         assert!(err.contains(part), "{part}: {err}");
     }
@@ -89,7 +89,7 @@ fn every_mistake_of_a_map_is_named_with_its_line() {
 fn a_map_is_judged_by_the_configured_providers_where_they_are_said() {
     let (code, _, err) = Files::new(MAP, "{}").check(&["--provider", "partner"]);
     assert_eq!(code, Some(2), "{err}");
-    assert!(err.contains("rules[0].provider (line 4): provider \"corp\" is not configured"), "{err}");
+    assert!(err.contains("rules[0].provider (line 4): provider `corp` is not configured"), "{err}");
     let anybodys = "version: 1\nrules:\n  - {claim: groups, match: staff, role: internal_user}\n";
     let (code, _, err) = Files::new(anybodys, "{}").check(&["--provider", "corp", "--provider", "partner"]);
     assert!(code == Some(2) && err.contains("rules[0].provider (line 3): with several providers"), "{err}");

@@ -17,7 +17,7 @@ const BOUND: Duration = Duration::from_secs(3);
 
 const GOOD: &str = "version: 1\nrules:\n  - {claim: groups, match: /engineering/*, role: internal_user}\n";
 const BAD: &str = "version: 1\nrules:\n  - {claim: groups, match: /engineering/*, role: internal_user}\n  - {claim: groups, match: x, role: king}\n";
-const MISTAKE: &str = "rules[1].role (line 4): role \"king\" is not in the list of roles";
+const MISTAKE: &str = "rules[1].role (line 4): role `king` is not in the list of roles";
 
 /// A volume of a ConfigMap: `roles.yaml` leads through `..data` into a directory that is swapped whole.
 struct Volume {

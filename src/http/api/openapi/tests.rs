@@ -101,6 +101,18 @@ fn it_has_every_address_and_method_of_the_api_and_no_others() {
 }
 
 #[test]
+fn the_source_is_read_as_another_reader_reads_it() {
+    assert_eq!(yaml::parse(SOURCE, Subset::Plain).mistakes, []);
+    let mut document = served();
+    let mut source = parsed(SOURCE);
+    for known_later in ["servers", "info"] {
+        document[known_later].take();
+        source[known_later].take();
+    }
+    assert_eq!(document, source);
+}
+
+#[test]
 fn what_the_source_cannot_know_is_put_in_when_it_is_served() {
     let document = served();
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));

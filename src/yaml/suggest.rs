@@ -1,4 +1,4 @@
-//! What to say of a field that doesn't exist: the known one that was probably meant.
+//! Suggests the known field that was probably meant by an unknown one.
 
 /// The text of an unknown field's mistake.
 pub fn unknown_field(key: &str, known: &[&str]) -> String {

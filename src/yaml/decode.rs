@@ -1,18 +1,21 @@
-//! Reads typed fields out of a tree and collects every mistake on the way. A field is declared once,
-//! where it is read; the reference in the documentation is made from the same declarations.
+//! Reads typed fields out of a tree and collects every mistake.
+//!
+//! A field of the configuration is declared once, where it is read; its reference is made from the same declarations.
+//! Those of the role map have no declarations and are read by [`Section::value`], [`Section::values`],
+//! [`Section::entries`] and [`Section::maps`], on which the declared ones rest.
 
 use super::mistakes::{Mistake, Place, shown};
 use super::suggest;
-use super::yaml::{Entry, Node, Value};
+use super::tree::{Entry, Node, Value};
 
-/// How a single value is read: its type's name in the reference, and the parser, whose error says
-/// what is wrong and what to write instead.
+/// The type of a single value: its name in the reference, and its parser, whose error says what is wrong and what to
+/// write instead.
 pub struct Kind<T> {
     pub name: &'static str,
     pub parse: fn(&str) -> Result<T, String>,
 }
 
-/// A field's name, what it means, and what the reference says where it has no fixed default.
+/// The declaration of a field: its name, its meaning, and the reference's words where it has no fixed default.
 #[derive(Clone, Copy)]
 pub struct Field {
     pub name: &'static str,
@@ -20,7 +23,7 @@ pub struct Field {
     unset: &'static str,
 }
 
-/// What the reference knows of a document.
+/// An entry of the reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Declaration {
     Section { path: String, doc: &'static str },
@@ -43,19 +46,21 @@ pub struct Text {
     pub place: Place,
 }
 
-/// Reads the root map with `read`; a value comes back only when there is no mistake.
+/// Reads the root map with `read`; a value comes back only when there is no mistake. A field without a value is not set.
 pub fn decode<T>(root: Node, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Result<T, Vec<Mistake>> {
-    let mut decoder = Decoder { purpose: Purpose::Decode, mistakes: Vec::new(), declarations: Vec::new() };
-    let value = decoder.map(root, String::new(), Place::Nowhere, read);
-    match value {
-        Some(value) if decoder.mistakes.is_empty() => Ok(value),
-        _ => Err(decoder.mistakes),
-    }
+    Decoder::new(Purpose::Decode(NullFields::NotSet)).decode(root, Place::Nowhere, read)
 }
 
-/// The declarations of everything that `read` would read.
+/// Like [`decode`], but a field or an element without a value is a mistake, and so is an empty document. A field that
+/// is missing at the top is reported in the document's first line.
+pub fn decode_strict<T>(root: Node, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Result<T, Vec<Mistake>> {
+    let place = root.place.clone();
+    Decoder::new(Purpose::Decode(NullFields::Refused)).decode(root, place, read)
+}
+
+/// Returns the declarations of everything that `read` would read.
 pub fn describe<T>(read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Vec<Declaration> {
-    let mut decoder = Decoder { purpose: Purpose::Describe, mistakes: Vec::new(), declarations: Vec::new() };
+    let mut decoder = Decoder::new(Purpose::Describe);
     decoder.map(empty_map(), String::new(), Place::Nowhere, read);
     decoder.declarations
 }
@@ -65,16 +70,24 @@ pub const fn field(name: &'static str, doc: &'static str) -> Field {
 }
 
 impl Field {
-    /// What the reference says in place of a default.
+    /// Sets the reference's words in place of a default.
     pub const fn unset(self, unset: &'static str) -> Self {
         Self { name: self.name, doc: self.doc, unset }
     }
 }
 
+const NO_VALUE: &str = "has no value; write one, or take the field out";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    Decode,
+    Decode(NullFields),
     Describe,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NullFields {
+    NotSet,
+    Refused,
 }
 
 struct Decoder {
@@ -84,12 +97,29 @@ struct Decoder {
 }
 
 impl Decoder {
+    fn new(purpose: Purpose) -> Self {
+        Self { purpose, mistakes: Vec::new(), declarations: Vec::new() }
+    }
+
+    fn decode<T>(
+        mut self,
+        root: Node,
+        place: Place,
+        read: impl FnOnce(&mut Section<'_>) -> Option<T>,
+    ) -> Result<T, Vec<Mistake>> {
+        match self.map(root, String::new(), place, read) {
+            Some(value) if self.mistakes.is_empty() => Ok(value),
+            _ => Err(self.mistakes),
+        }
+    }
+
     fn map<T>(&mut self, node: Node, path: String, place: Place, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Option<T> {
         let node = self.expanded(node, &path)?;
+        let is_null = node.is_null();
         let entries = match node.value {
             Value::Map(entries) => entries,
             Value::Broken => return None,
-            _ if node.is_null() => Vec::new(),
+            _ if is_null && !self.refuses_null() => Vec::new(),
             _ => {
                 self.mistakes.push(Mistake::new(path, node.place, "must be a map of fields, such as `{name: value}`"));
                 return None;
@@ -99,6 +129,10 @@ impl Decoder {
         let value = read(&mut section);
         section.finish();
         value
+    }
+
+    fn refuses_null(&self) -> bool {
+        self.purpose == Purpose::Decode(NullFields::Refused)
     }
 
     fn expanded(&mut self, node: Node, path: &str) -> Option<Node> {
@@ -112,54 +146,119 @@ impl Decoder {
 impl Section<'_> {
     pub fn required<T>(&mut self, field: Field, kind: &Kind<T>) -> Option<T> {
         self.declare(field, kind.name, "required");
-        match self.text(field.name)? {
-            Some(text) => self.parse(field.name, &text, kind),
-            None => {
-                self.complain(field.name, "is required");
-                None
-            }
-        }
+        self.required_value(field.name, kind.parse)
     }
 
     pub fn or_default<T>(&mut self, field: Field, kind: &Kind<T>, default: &'static str) -> Option<T> {
         self.declare(field, kind.name, &format!("`{default}`"));
-        let written = self.text(field.name)?;
-        let text = written.unwrap_or_else(|| Text { text: default.to_owned(), place: Place::Nowhere });
-        self.parse(field.name, &text, kind)
+        let text = self.text(field.name)?.map_or_else(|| default.to_owned(), |text| text.text);
+        self.parse(field.name, &text, kind.parse)
     }
 
     pub fn optional<T>(&mut self, field: Field, kind: &Kind<T>) -> Option<Option<T>> {
         self.declare(field, kind.name, field.unset);
-        match self.text(field.name)? {
-            Some(text) => self.parse(field.name, &text, kind).map(Some),
-            None => Some(None),
-        }
+        self.value(field.name, kind.parse)
     }
 
     /// A list of single values, none of them twice.
     pub fn list<T: PartialEq>(&mut self, field: Field, kind: &Kind<T>, default: &[&str]) -> Option<Vec<T>> {
         let shown = if default.is_empty() { field.unset.to_owned() } else { format!("`[{}]`", default.join(", ")) };
         self.declare(field, &format!("list of {}s", kind.name), &shown);
-        match self.elements(field.name)? {
-            Some(nodes) => self.distinct(field.name, nodes, kind),
+        let mut distinct = Vec::new();
+        let written = self.values(field.name, |text| {
+            let value = (kind.parse)(text)?;
+            if distinct.contains(&value) {
+                return Err("is listed twice; keep one of them".to_owned());
+            }
+            distinct.push(value);
+            Ok(())
+        })?;
+        match written {
+            Some(_) => Some(distinct),
             None => default.iter().map(|text| (kind.parse)(text).ok()).collect(),
         }
     }
 
-    /// A map whose keys are free; `key` judges them.
+    /// A map whose keys are free; `key` validates them.
     pub fn pairs<T>(&mut self, field: Field, key: fn(&str) -> Result<(), String>, kind: &Kind<T>) -> Option<Vec<(String, T)>> {
         self.declare(field, &format!("map of {}s", kind.name), field.unset);
-        let Some(node) = self.take(field.name)? else {
-            return Some(Vec::new());
-        };
-        let path = self.path_of(field.name);
+        self.entries(field.name, key, kind.parse).map(Option::unwrap_or_default)
+    }
+
+    /// A single value, if the field is written.
+    pub fn value<T, E: Into<String>>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<Option<T>> {
+        match self.text(name)? {
+            Some(text) => self.parse(name, &text.text, parse).map(Some),
+            None => Some(None),
+        }
+    }
+
+    pub fn required_value<T, E: Into<String>>(
+        &mut self,
+        name: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let value = self.value(name, parse)?;
+        if value.is_none() {
+            self.complain(name, "is required");
+        }
+        value
+    }
+
+    /// A list of single values, if the field is written.
+    pub fn values<T, E: Into<String>>(
+        &mut self,
+        name: &'static str,
+        mut parse: impl FnMut(&str) -> Result<T, E>,
+    ) -> Option<Option<Vec<T>>> {
+        let Some(nodes) = self.elements(name)? else { return Some(None) };
+        let path = self.path_of(name);
+        let numbered = nodes.into_iter().enumerate();
+        let values: Vec<_> =
+            numbered.map(|(index, node)| self.parse_node(format!("{path}[{index}]"), node, &mut parse)).collect();
+        values.into_iter().collect::<Option<_>>().map(Some)
+    }
+
+    /// A map whose keys are free, if the field is written; `key` validates them.
+    pub fn entries<T, E: Into<String>>(
+        &mut self,
+        name: &'static str,
+        key: impl Fn(&str) -> Result<(), String>,
+        mut parse: impl FnMut(&str) -> Result<T, E>,
+    ) -> Option<Option<Vec<(String, T)>>> {
+        let Some(node) = self.take(name)? else { return Some(None) };
+        let path = self.path_of(name);
         let node = self.decoder.expanded(node, &path)?;
         let Value::Map(entries) = node.value else {
-            self.complain(field.name, "must be a map, such as `{name: value}`");
+            self.complain(name, "must be a map, such as `{name: value}`");
             return None;
         };
-        let pairs: Vec<_> = entries.into_iter().map(|entry| self.pair(&path, entry, key, kind)).collect();
-        pairs.into_iter().collect()
+        let pairs: Vec<_> = entries
+            .into_iter()
+            .map(|entry| {
+                let path = format!("{path}.{}", shown(&entry.key).trim_matches('`'));
+                let key = key(&entry.key).map_err(|wrong| self.add(path.clone(), entry.place, wrong));
+                let value = self.parse_node(path, entry.value, &mut parse);
+                key.ok().and(value).map(|value| (entry.key, value))
+            })
+            .collect();
+        pairs.into_iter().collect::<Option<_>>().map(Some)
+    }
+
+    /// A list of maps of fields, if the field is written.
+    pub fn maps<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section<'_>) -> Option<T>) -> Option<Option<Vec<T>>> {
+        let Some(nodes) = self.elements(name)? else { return Some(None) };
+        let path = self.path_of(name);
+        let mut values = Vec::new();
+        for (index, node) in nodes.into_iter().enumerate() {
+            let place = node.place.clone();
+            values.push(self.decoder.map(node, format!("{path}[{index}]"), place, &mut read));
+        }
+        values.into_iter().collect::<Option<_>>().map(Some)
     }
 
     /// A nested map of fields. When it isn't written, its fields have their defaults.
@@ -190,16 +289,10 @@ impl Section<'_> {
             self.decoder.map(empty_map(), path, Place::Nowhere, &mut read);
             return Some(Vec::new());
         }
-        let nodes = self.elements(name)?.unwrap_or_default();
-        let mut values = Vec::new();
-        for (index, node) in nodes.into_iter().enumerate() {
-            let place = node.place.clone();
-            values.push(self.decoder.map(node, format!("{path}[{index}]"), place, &mut read));
-        }
-        values.into_iter().collect()
+        self.maps(name, read).map(Option::unwrap_or_default)
     }
 
-    /// A field that another version has: whoever writes it is told what to do instead.
+    /// Refuses a field that has no effect here, if it is written.
     pub fn refuse(&mut self, name: &'static str, text: &str) -> Option<()> {
         match self.take(name)? {
             Some(_) => {
@@ -216,8 +309,8 @@ impl Section<'_> {
         let Some(entry) = self.entries.iter().find(|entry| entry.key == name && entry.value.is_null()) else {
             return Some(());
         };
-        let mistake = Mistake::new(self.path_of(name), entry.place.clone(), "has no value; write one, or take the field out");
-        self.decoder.mistakes.push(mistake);
+        let place = entry.place.clone();
+        self.add(self.path_of(name), place, NO_VALUE);
         None
     }
 
@@ -227,7 +320,7 @@ impl Section<'_> {
             Place::Nowhere => self.place.clone(),
             place => place,
         };
-        self.decoder.mistakes.push(Mistake::new(self.path_of(name), place, text));
+        self.add(self.path_of(name), place, text);
     }
 
     /// The field's single value as it is written, if it is.
@@ -249,62 +342,58 @@ impl Section<'_> {
         });
     }
 
-    /// Whether the field is written at all; only fields that have been read are known.
+    /// Is true for a field that has been read and is written.
     pub fn is_given(&self, name: &str) -> bool {
         self.place_of(name) != Place::Nowhere
     }
 
-    fn parse<T>(&mut self, name: &'static str, text: &Text, kind: &Kind<T>) -> Option<T> {
-        match (kind.parse)(&text.text) {
-            Ok(value) => Some(value),
-            Err(wrong) => {
-                self.complain(name, wrong);
-                None
-            }
-        }
+    /// The section's path, such as `providers[0]`; empty for the root.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
-    fn distinct<T: PartialEq>(&mut self, name: &'static str, nodes: Vec<Node>, kind: &Kind<T>) -> Option<Vec<T>> {
-        let mut values: Vec<Option<T>> = Vec::new();
-        for (index, node) in nodes.into_iter().enumerate() {
-            let path = format!("{}[{index}]", self.path_of(name));
-            let place = node.place.clone();
-            let value = self.single(path.clone(), node).and_then(|text| self.parse_at(&path, &text, kind));
-            if value.is_some() && values.contains(&value) {
-                self.decoder.mistakes.push(Mistake::new(path, place, "is listed twice; keep one of them"));
-            }
-            values.push(value);
-        }
-        values.into_iter().collect()
+    /// The line where the section begins; 0 if it is not written in the document.
+    pub fn line(&self) -> u64 {
+        self.place.line().unwrap_or(0)
     }
 
-    fn pair<T>(&mut self, path: &str, entry: Entry, key: fn(&str) -> Result<(), String>, kind: &Kind<T>) -> Option<(String, T)> {
-        let path = format!("{path}.{}", shown(&entry.key).trim_matches('`'));
-        let allowed = match key(&entry.key) {
-            Ok(()) => Some(()),
-            Err(wrong) => {
-                self.decoder.mistakes.push(Mistake::new(path.clone(), entry.place, wrong));
-                None
-            }
-        };
-        let value = self.single(path.clone(), entry.value).and_then(|text| self.parse_at(&path, &text, kind));
-        allowed.and(value).map(|value| (entry.key, value))
+    /// The line of a field that has been read, else the section's.
+    pub fn line_of(&self, name: &str) -> u64 {
+        self.place_of(name).line().unwrap_or_else(|| self.line())
     }
 
-    fn parse_at<T>(&mut self, path: &str, text: &Text, kind: &Kind<T>) -> Option<T> {
-        (kind.parse)(&text.text).map_err(|wrong| self.decoder.mistakes.push(Mistake::new(path, text.place.clone(), wrong))).ok()
+    fn add(&mut self, path: String, place: Place, text: impl Into<String>) {
+        self.decoder.mistakes.push(Mistake::new(path, place, text));
+    }
+
+    fn parse<T, E: Into<String>>(
+        &mut self,
+        name: &'static str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        parse(text).map_err(|wrong| self.complain(name, wrong)).ok()
+    }
+
+    fn parse_node<T, E: Into<String>>(
+        &mut self,
+        path: String,
+        node: Node,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let Text { text, place } = self.single(path.clone(), node)?;
+        parse(&text).map_err(|wrong| self.add(path, place, wrong)).ok()
     }
 
     fn single(&mut self, path: String, node: Node) -> Option<Text> {
         let wrong = match node.value {
-            Value::Scalar(scalar) => {
-                return Some(Text { text: scalar.text, place: node.place });
-            }
+            Value::Scalar(_) if node.is_null() && self.decoder.refuses_null() => "has no value; write one, or quote it",
+            Value::Scalar(scalar) => return Some(Text { text: scalar.text, place: node.place }),
             Value::Map(_) => "must be a single value, not a map",
             Value::Seq(_) => "must be a single value, not a list",
             Value::Broken => return None,
         };
-        self.decoder.mistakes.push(Mistake::new(path, node.place, wrong));
+        self.add(path, node.place, wrong);
         None
     }
 
@@ -323,18 +412,23 @@ impl Section<'_> {
         }
     }
 
-    /// Takes a field's node out; what nobody has taken at the end is unknown.
+    /// Takes a field's node out; fields that are left at the end are unknown.
     fn take(&mut self, name: &'static str) -> Option<Option<Node>> {
         let Some(index) = self.entries.iter().position(|entry| entry.key == name) else {
             self.seen.push((name, Place::Nowhere));
             return Some(None);
         };
         let entry = self.entries.remove(index);
-        let written = !entry.value.is_null();
-        self.seen.push((name, if written { entry.place } else { Place::Nowhere }));
+        let is_null = entry.value.is_null();
+        if is_null && self.decoder.refuses_null() {
+            self.seen.push((name, entry.place));
+            self.complain(name, NO_VALUE);
+            return None;
+        }
+        self.seen.push((name, if is_null { Place::Nowhere } else { entry.place }));
         match entry.value.value {
             Value::Broken => None,
-            _ => Some(written.then_some(entry.value)),
+            _ => Some((!is_null).then_some(entry.value)),
         }
     }
 

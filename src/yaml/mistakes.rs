@@ -1,12 +1,12 @@
-//! What is wrong with a document: where, what, and what to do, collected so that all of it is said at once.
+//! The mistakes of a document: where each is, what is wrong and what to do.
 
 use std::fmt;
 
-/// Where a value was written.
+/// The place where a value is written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// A line of the document, counted from 1.
-    Line(usize),
+    Line(u64),
     /// An environment variable.
     Variable(String),
     /// Nowhere: the mistake is that something is missing.
@@ -46,10 +46,25 @@ impl Mistakes {
     }
 }
 
+impl From<Mistake> for Mistakes {
+    fn from(mistake: Mistake) -> Self {
+        Self(vec![mistake])
+    }
+}
+
 impl From<Vec<Mistake>> for Mistakes {
     fn from(mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by(|a, b| a.place.cmp(&b.place));
         Self(mistakes)
+    }
+}
+
+impl Place {
+    pub fn line(&self) -> Option<u64> {
+        match self {
+            Self::Line(line) => Some(*line),
+            Self::Variable(_) | Self::Nowhere => None,
+        }
     }
 }
 

@@ -1,12 +1,21 @@
-//! YAML into a tree whose every node knows where it was written. It takes the plain part of YAML:
-//! one document, no anchors, aliases or tags, every key once.
+//! Parses YAML into a tree of nodes with their places: one document, every key once, no merge keys.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::mistakes::{Mistake, Place, shown};
+
+/// The part of YAML that a document may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subset {
+    /// Neither anchors nor aliases nor tags.
+    Plain,
+    /// Anchors, aliases and those core tags that leave a value as it is written, such as `!!str`.
+    Core,
+}
 
 /// A value and the place where it stands.
 #[derive(Clone, Debug)]
@@ -49,19 +58,19 @@ pub struct Entry {
 
 /// The tree as far as it could be read, and everything that YAML itself has against the text.
 #[derive(Debug)]
-pub struct Parsed {
+pub struct ParsedDocument {
     pub mistakes: Vec<Mistake>,
     pub root: Node,
 }
 
-/// Parses a file's text; mistakes name its lines.
-pub fn parse(text: &str) -> Parsed {
-    Builder::new(text, "", None).document()
+/// Parses a document's text; mistakes name its lines.
+pub fn parse(text: &str, subset: Subset) -> ParsedDocument {
+    Builder::new(text, subset, "", None).document()
 }
 
 /// Parses the text of one environment variable, which holds the value at `path`.
-pub fn parse_variable(text: &str, path: &str, variable: &str) -> Parsed {
-    Builder::new(text, path, Some(variable)).document()
+pub fn parse_variable(text: &str, path: &str, variable: &str) -> ParsedDocument {
+    Builder::new(text, Subset::Plain, path, Some(variable)).document()
 }
 
 impl Node {
@@ -74,12 +83,11 @@ impl Node {
         Self { place, value: Value::Scalar(Scalar { text, style: Style::Raw }) }
     }
 
-    /// What a variable's value means where a list or map is wanted: its text read as YAML.
-    /// Any other node is as it is.
-    pub fn expanded(self, path: &str) -> Parsed {
+    /// Parses a variable's text as YAML, for a field that is a list or map. Other nodes stay as they are.
+    pub fn expanded(self, path: &str) -> ParsedDocument {
         match (self.value, self.place) {
             (Value::Scalar(Scalar { text, style: Style::Raw }), Place::Variable(name)) => parse_variable(&text, path, &name),
-            (value, place) => Parsed { mistakes: Vec::new(), root: Self { place, value } },
+            (value, place) => ParsedDocument { mistakes: Vec::new(), root: Self { place, value } },
         }
     }
 
@@ -87,12 +95,28 @@ impl Node {
         Self { place, value: Value::Broken }
     }
 
-    /// Whether the field is named but nothing is said, as in `store:` with everything under it commented out.
+    /// Is true for a field that is named without a value, as in `store:` with everything under it commented out.
     pub fn is_null(&self) -> bool {
-        let Value::Scalar(scalar) = &self.value else {
-            return false;
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
+    }
+
+    /// The number of keys and values from this one down, and of levels below it.
+    fn size_and_height(&self) -> (usize, usize) {
+        let sum = |(size, height): (usize, usize), child: &Self, keys: usize| {
+            let (child_size, child_height) = child.size_and_height();
+            (size + keys + child_size, height.max(1 + child_height))
         };
-        scalar.style == Style::Plain && matches!(scalar.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        match &self.value {
+            Value::Scalar(_) | Value::Broken => (1, 0),
+            Value::Map(entries) => entries.iter().fold((1, 0), |total, entry| sum(total, &entry.value, 1)),
+            Value::Seq(nodes) => nodes.iter().fold((1, 0), |total, node| sum(total, node, 0)),
+        }
+    }
+}
+
+impl Scalar {
+    fn is_null(&self) -> bool {
+        self.style == Style::Plain && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 }
 
@@ -105,9 +129,16 @@ impl fmt::Debug for Scalar {
 /// No sensible document nests deeper; the bound keeps recursion off the stack's end.
 const MAX_DEPTH: usize = 32;
 
+/// Bounds what aliases can make of a short text.
+const MAX_NODES: usize = 250_000;
+
 struct Builder<'t> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
+    subset: Subset,
+    /// The nodes that have an anchor, by the anchor's number.
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
     variable: Option<&'t str>,
     /// The path of the text's root: a syntax error belongs to no field within.
     base: &'t str,
@@ -119,22 +150,32 @@ struct Builder<'t> {
 struct Stop;
 
 impl<'t> Builder<'t> {
-    fn new(text: &'t str, base: &'t str, variable: Option<&'t str>) -> Self {
+    fn new(text: &'t str, subset: Subset, base: &'t str, variable: Option<&'t str>) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Self { text, parser: Parser::new_from_str(text), variable, base, path: base.to_owned(), mistakes: Vec::new() }
+        Self {
+            text,
+            parser: Parser::new_from_str(text),
+            subset,
+            anchors: HashMap::new(),
+            nodes: 0,
+            variable,
+            base,
+            path: base.to_owned(),
+            mistakes: Vec::new(),
+        }
     }
 
-    fn document(mut self) -> Parsed {
+    fn document(mut self) -> ParsedDocument {
         let root =
             self.refuse_unprintable().and_then(|()| self.first_document()).unwrap_or_else(|Stop| Node::broken(Place::Nowhere));
-        Parsed { mistakes: self.mistakes, root }
+        ParsedDocument { mistakes: self.mistakes, root }
     }
 
     /// The parser takes a NUL character for the end of the text, so that what follows would go unread; and those that YAML
     /// forbids besides, it reads in some places.
     fn refuse_unprintable(&mut self) -> Result<(), Stop> {
         let Some((before, _)) = self.text.split_once(|character| !is_printable(character)) else { return Ok(()) };
-        let place = self.place_in_line(before.matches('\n').count() + 1);
+        let place = self.place_in_line(before.matches('\n').count() as u64 + 1);
         self.complain(place, "is not valid YAML: it has a control character");
         Err(Stop)
     }
@@ -164,34 +205,67 @@ impl<'t> Builder<'t> {
     }
 
     fn node(&mut self, event: Event<'t>, place: Place, depth: usize) -> Result<Node, Stop> {
-        if depth > MAX_DEPTH {
-            self.complain(place, format!("is nested more than {MAX_DEPTH} levels deep"));
-            return Err(Stop);
-        }
-        let value = match event {
+        self.refuse_depth(depth, &place)?;
+        self.count(1, &place)?;
+        let (value, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
-                self.refuse_extras(&place, anchor, tag.as_ref());
-                Value::Scalar(scalar(text, style))
+                self.refuse_extras(&place, anchor, tag.as_ref(), &["str", "int", "bool"]);
+                (Value::Scalar(scalar(text, style, tag.is_some())), anchor)
             }
             Event::MappingStart(anchor, tag) => {
-                self.refuse_extras(&place, anchor, tag.as_ref());
-                self.map(depth)?
+                self.refuse_extras(&place, anchor, tag.as_ref(), &["map"]);
+                (self.map(depth)?, anchor)
             }
             Event::SequenceStart(anchor, tag) => {
-                self.refuse_extras(&place, anchor, tag.as_ref());
-                self.seq(depth)?
+                self.refuse_extras(&place, anchor, tag.as_ref(), &["seq"]);
+                (self.seq(depth)?, anchor)
             }
-            Event::Alias(_) => {
-                self.complain(place.clone(), "is an alias (`*name`), which is not read here; write the value out, or quote it");
-                Value::Broken
-            }
-            _ => Value::Broken,
+            Event::Alias(anchor) => (self.alias(anchor, &place, depth)?, 0),
+            _ => (Value::Broken, 0),
         };
-        Ok(Node { place, value })
+        let node = Node { place, value };
+        if anchor != 0 && self.subset == Subset::Core {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, anchor: usize, place: &Place, depth: usize) -> Result<Value, Stop> {
+        if self.subset == Subset::Plain {
+            self.complain(place.clone(), "is an alias (`*name`), which is not read here; write the value out, or quote it");
+            return Ok(Value::Broken);
+        }
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            self.complain(place.clone(), "is an alias of a value that contains it; write the value out");
+            return Ok(Value::Broken);
+        };
+        let (size, height) = node.size_and_height();
+        self.count(size, place)?;
+        self.refuse_depth(depth + height, place)?;
+        Ok(node.value)
+    }
+
+    fn refuse_depth(&mut self, depth: usize, place: &Place) -> Result<(), Stop> {
+        if depth > MAX_DEPTH {
+            self.complain(place.clone(), format!("is nested more than {MAX_DEPTH} levels deep"));
+            return Err(Stop);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, nodes: usize, place: &Place) -> Result<(), Stop> {
+        self.nodes += nodes;
+        if self.nodes > MAX_NODES {
+            self.path = self.base.to_owned();
+            self.complain(place.clone(), format!("has more than {MAX_NODES} keys and values; make the document smaller"));
+            return Err(Stop);
+        }
+        Ok(())
     }
 
     fn map(&mut self, depth: usize) -> Result<Value, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut places: HashMap<String, Place> = HashMap::new();
         loop {
             let (event, place) = self.next()?;
             if event == Event::MappingEnd {
@@ -200,11 +274,12 @@ impl<'t> Builder<'t> {
             let key = self.key(event, &place, depth)?;
             let outer = self.path.len();
             self.descend(key.as_deref().unwrap_or("?"));
-            let repeated = self.is_repeated(&entries, key.as_deref(), &place);
+            let key = key.filter(|key| !self.is_repeated(places.get(key), &place));
             let (event, value_place) = self.next()?;
             let value = self.node(event, value_place, depth + 1)?;
             self.path.truncate(outer);
-            if let Some(key) = key.filter(|_| !repeated) {
+            if let Some(key) = key {
+                places.insert(key.clone(), place.clone());
                 entries.push(Entry { key, place, value });
             }
         }
@@ -212,21 +287,22 @@ impl<'t> Builder<'t> {
 
     fn key(&mut self, event: Event<'t>, place: &Place, depth: usize) -> Result<Option<String>, Stop> {
         let node = self.node(event, place.clone(), depth + 1)?;
-        match node.value {
-            Value::Scalar(scalar) => return Ok(Some(scalar.text)),
-            Value::Broken => {}
-            Value::Map(_) | Value::Seq(_) => {
-                self.complain(place.clone(), "a key must be a single word");
+        let wrong = match node.value {
+            Value::Scalar(scalar) if scalar.is_null() => "a key is missing, or must be quoted",
+            Value::Scalar(Scalar { text, style: Style::Plain }) if text == "<<" => {
+                "a merge key (`<<`) is not read here; write its fields out, or quote it"
             }
-        }
+            Value::Scalar(scalar) => return Ok(Some(scalar.text)),
+            Value::Broken => return Ok(None),
+            Value::Map(_) | Value::Seq(_) => "a key must be a single word",
+        };
+        self.complain(place.clone(), wrong);
         Ok(None)
     }
 
-    fn is_repeated(&mut self, entries: &[Entry], key: Option<&str>, place: &Place) -> bool {
-        let Some(first) = entries.iter().find(|entry| Some(entry.key.as_str()) == key) else {
-            return false;
-        };
-        let text = match &first.place {
+    fn is_repeated(&mut self, first: Option<&Place>, place: &Place) -> bool {
+        let Some(first) = first else { return false };
+        let text = match first {
             Place::Line(line) => format!("is given twice, first in line {line}; keep one of them"),
             _ => "is given twice; keep one of them".to_owned(),
         };
@@ -249,11 +325,15 @@ impl<'t> Builder<'t> {
     }
 
     /// Anchors alone are harmless, but they promise aliases; a tag promises types that nothing here reads.
-    fn refuse_extras(&mut self, place: &Place, anchor: usize, tag: Option<&Cow<'t, Tag>>) {
-        if anchor != 0 {
+    fn refuse_extras(&mut self, place: &Place, anchor: usize, tag: Option<&Cow<'t, Tag>>, core: &[&str]) {
+        if anchor != 0 && self.subset == Subset::Plain {
             self.complain(place.clone(), "has an anchor (`&name`), which is not read here; take it out, or quote the value");
         }
-        if tag.is_some() {
+        let is_read = |tag: &Tag| {
+            self.subset == Subset::Core
+                && (is_non_specific(tag) || tag.is_yaml_core_schema() && core.contains(&tag.suffix.as_str()))
+        };
+        if tag.is_some_and(|tag| !is_read(tag)) {
             self.complain(place.clone(), "has a tag (`!name`), which is not read here; take it out, or quote the value");
         }
     }
@@ -268,15 +348,17 @@ impl<'t> Builder<'t> {
     }
 
     fn place(&self, span: Span) -> Place {
-        self.place_in_line(span.start.line())
+        self.place_in_line(span.start.line() as u64)
     }
 
-    fn place_in_line(&self, line: usize) -> Place {
+    fn place_in_line(&self, line: u64) -> Place {
         self.variable.map_or(Place::Line(line), |name| Place::Variable(name.to_owned()))
     }
 
     fn syntax(&mut self, error: &ScanError) -> Stop {
-        let place = self.place_in_line(error.marker().line());
+        // The scanner counts one line more where the text ends too early.
+        let last = self.text.lines().count().max(1);
+        let place = self.place_in_line(error.marker().line().min(last) as u64);
         let text = format!("is not valid YAML: {}", cause(error.info()));
         self.path = self.base.to_owned();
         self.complain(place, text);
@@ -288,6 +370,11 @@ impl<'t> Builder<'t> {
     }
 }
 
+/// `!` says of a value only that it is a text.
+fn is_non_specific(tag: &Tag) -> bool {
+    matches!((tag.handle.as_str(), tag.suffix.as_str()), ("", "!") | ("!", ""))
+}
+
 /// YAML 1.2, production 1.
 fn is_printable(character: char) -> bool {
     match character {
@@ -297,8 +384,9 @@ fn is_printable(character: char) -> bool {
     }
 }
 
-fn scalar(text: Cow<'_, str>, style: ScalarStyle) -> Scalar {
-    let style = if style == ScalarStyle::Plain { Style::Plain } else { Style::Quoted };
+/// A tag says of a plain scalar what quotes say: that it is a value.
+fn scalar(text: Cow<'_, str>, style: ScalarStyle, is_tagged: bool) -> Scalar {
+    let style = if style == ScalarStyle::Plain && !is_tagged { Style::Plain } else { Style::Quoted };
     Scalar { text: text.into_owned(), style }
 }
 
@@ -313,105 +401,4 @@ fn cause(info: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    fn lines(text: &str) -> Vec<String> {
-        parse(text).mistakes.iter().map(ToString::to_string).collect()
-    }
-
-    fn outline(node: &Node) -> String {
-        match &node.value {
-            Value::Scalar(scalar) => format!("{}@{}", scalar.text, node.place),
-            Value::Map(entries) => {
-                let inner: Vec<_> = entries.iter().map(|e| format!("{}@{}={}", e.key, e.place, outline(&e.value))).collect();
-                format!("{{{}}}", inner.join(", "))
-            }
-            Value::Seq(nodes) => format!("[{}]", nodes.iter().map(outline).collect::<Vec<_>>().join(", ")),
-            Value::Broken => "broken".to_owned(),
-        }
-    }
-
-    #[test]
-    fn every_node_knows_its_line() {
-        let parsed = parse("a: 1\nb:\n  - x\n  - {c: d}\n");
-        assert!(parsed.mistakes.is_empty());
-        assert_eq!(outline(&parsed.root), "{a@line 1=1@line 1, b@line 2=[x@line 3, {c@line 4=d@line 4}]}");
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("# only a comment\n")]
-    #[case("---\n")]
-    #[case("~")]
-    fn an_empty_document_is_null(#[case] text: &str) {
-        let parsed = parse(text);
-        assert!(parsed.mistakes.is_empty() && parsed.root.is_null());
-    }
-
-    #[test]
-    fn a_byte_order_mark_and_windows_lines_are_read() {
-        let parsed = parse("\u{feff}a: 1\r\nb: 2\r\n");
-        assert_eq!(outline(&parsed.root), "{a@line 1=1@line 1, b@line 2=2@line 2}");
-    }
-
-    #[rstest]
-    #[case("a: 1\nb: 2\na: 3", "a (line 3): is given twice, first in line 1; keep one of them")]
-    #[case("p:\n  - x: 1\n    x: 2", "p[0].x (line 3): is given twice, first in line 2; keep one of them")]
-    #[case("a: &s 1", "a (line 1): has an anchor (`&name`), which is not read here; take it out, or quote the value")]
-    #[case("a: !!int 1", "a (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value")]
-    #[case("? [a, b]\n: 1", "line 1: a key must be a single word")]
-    #[case("a: 1\n---\nb: 2", "line 2: a second document begins here; only one is read, so take the `---` out")]
-    #[case("a: 1\nb: 2\0\nc: 3", "line 2: is not valid YAML: it has a control character")]
-    #[case("a: 1 # \u{1b}[31m", "line 1: is not valid YAML: it has a control character")]
-    #[case("a: 1\nb: @x", "line 2: is not valid YAML: a value begins with a character that needs quotes")]
-    fn what_is_beyond_plain_yaml_is_a_mistake(#[case] text: &str, #[case] expected: &str) {
-        assert_eq!(lines(text), [expected]);
-    }
-
-    #[test]
-    fn an_alias_is_a_mistake_and_breaks_only_its_own_value() {
-        let parsed = parse("a: &s 1\nb: *s\nc: 3");
-        assert_eq!(parsed.mistakes.len(), 2);
-        assert_eq!(outline(&parsed.root), "{a@line 1=1@line 1, b@line 2=broken, c@line 3=3@line 3}");
-    }
-
-    #[test]
-    fn syntax_errors_name_the_line() {
-        let found = lines("a: 1\nb: [1, 2\nc: 3\n");
-        assert_eq!(found.len(), 1);
-        assert!(found[0].starts_with("line ") && found[0].contains("is not valid YAML"), "{found:?}");
-    }
-
-    #[test]
-    fn deep_nesting_is_refused_without_recursing() {
-        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(lines(&nested(32)).is_empty());
-        assert!(lines(&nested(34))[0].contains("nested more than 32 levels deep"));
-        assert_eq!(lines(&nested(100_000)).len(), 1);
-        assert_eq!(lines(&"- ".repeat(100_000)).len(), 1);
-    }
-
-    #[test]
-    fn a_variables_mistakes_name_the_variable() {
-        let parsed = parse_variable("[{a: 1, a: 2}]", "list", "VESTIBULE__LIST");
-        let found: Vec<_> = parsed.mistakes.iter().map(ToString::to_string).collect();
-        assert_eq!(found, ["list[0].a (VESTIBULE__LIST): is given twice; keep one of them"]);
-        let parsed = parse_variable("[{", "list", "VESTIBULE__LIST");
-        assert!(parsed.mistakes[0].to_string().starts_with("list (VESTIBULE__LIST): is not valid YAML"));
-    }
-
-    #[test]
-    fn debug_shows_no_value() {
-        let parsed = parse("password: hunter2");
-        assert!(!format!("{parsed:?}").contains("hunter2"));
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_panics(text in "[-\\[\\]{}:,&*!|>'\"%@`#? \na-c~]{0,80}") {
-            let _ = parse(&text);
-        }
-    }
-}
+mod tests;
