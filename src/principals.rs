@@ -20,12 +20,12 @@ use tokio::task::JoinHandle;
 
 use crate::{
     clock::{self, Clock},
-    keys::{self, KeyId, Keys, PresentedKey},
+    keys::{self, Keys, PresentedKey},
     metrics::{LookupLabel, Metrics},
     secret::Digest,
     session::{Limits, SessionToken, Standing},
     store::{ReadError, Records, Shard},
-    users::{self, Users},
+    users::Users,
 };
 use cache::Cache;
 use entry::LastUse;

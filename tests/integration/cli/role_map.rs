@@ -75,8 +75,7 @@ fn every_mistake_of_a_map_is_named_with_its_line() {
     let bad = MAP.replace("role: team", "role: king").replace("[/v1/**]", "[v1]");
     let (code, out, err) = Files::new(&bad, "{}").check(&[]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
-    for part in ["rules[2].role (line 6): role `king`", "access[3].paths[0] (line 13): the pattern doesn't begin with a slash"]
-    {
+    for part in ["rules[2].role (line 6): role `king`", "access[3].paths[0] (line 13): the pattern doesn't begin with a slash"] {
         assert!(err.contains(part), "{part}: {err}");
     }
     let (code, _, err) = Files::new("version: 1\nruls: []\n", "{}").check(&[]);
