@@ -30,16 +30,13 @@ use crate::{
     principal::Role,
     secret::KeyRing,
     sign_ins::SignIns,
-    store::{Change, ReadError, Records},
+    store::{self, Change, Records},
     users::Users,
 };
 use hasher::Hasher;
 
 /// A link lies around for so long at most.
 pub const LONGEST_INVITATION: Duration = Duration::from_secs(30 * 86_400);
-
-/// Several pods may change a person's record at once; a few rounds settle it.
-const TRIES: usize = 8;
 
 pub struct Accounts {
     records: Records,
@@ -109,7 +106,7 @@ pub struct Belongings {
 }
 
 impl Belongings {
-    pub async fn of(records: &Records, user: &str) -> Result<Self, ReadError> {
+    pub async fn of(records: &Records, user: &str) -> Result<Self, store::Error> {
         Ok(Self { user: user.to_owned(), invitations: Invitation::all_of(records, user).await? })
     }
 

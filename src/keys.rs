@@ -30,14 +30,10 @@ use crate::{
     clock::{Clock, since},
     metrics::{KeyChange, Metrics},
     principal::Role,
-    secret::random_bytes,
-    store::{Conflict, Failed, ReadError, Records, Stored},
+    store::{self, Conflict, Records, Stored},
 };
 use listing::Roll;
 use making::put_key;
-
-/// Several pods may change a person's keys at once; a few rounds settle it.
-const TRIES: u32 = 16;
 
 /// Live keys that a person may have given to one application: one for each of their machines.
 pub const MOST_OF_AN_APPLICATION: usize = 10;
@@ -123,14 +119,10 @@ pub enum KeysError {
     Duration,
     #[error("the overlap is longer than is allowed")]
     Overlap,
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] Failed),
     #[error("the key was narrowed too often")]
     TooOften,
-    #[error("the person's keys kept changing")]
-    Contended,
+    #[error(transparent)]
+    Store(#[from] store::Error),
 }
 
 pub struct Keys {
@@ -176,40 +168,41 @@ impl Keys {
     /// Ends a key and all of its secrets on every pod, and with it what it has made.
     pub async fn revoke(&self, manager: &Manager<'_>, id: KeyId) -> Result<Key, KeysError> {
         manager.require_managing()?;
-        for round in 1..=TRIES {
+        let mut tries = 0;
+        let revoked = store::retry(async || {
+            tries += 1;
             let Stored { value: key, version } =
                 self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
             let change = key.remove_from(self.records.change(id.shard()));
-            // Whatever else becomes of the record meanwhile, it ends: a secret without a record counts for nothing.
-            let change = if round < TRIES { change.expect_version(&Key::place(id), version) } else { change };
-            if change.commit().await?.is_ok() {
-                self.metrics.key_changed(KeyChange::Revoked);
-                tracing::info!(token_id = %id, user = key.user, by = manager.user, "key revoked");
-                return Ok(key);
-            }
-            give_way(round).await;
-        }
-        Err(KeysError::Contended)
+            // The last try wins against every other writer: a secret without a record counts for nothing.
+            let change = if tries < store::TRIES { change.expect_version(&Key::place(id), version) } else { change };
+            Ok::<_, KeysError>(change.commit().await?.map(|_| key))
+        });
+        let key = revoked.await?;
+        self.metrics.key_changed(KeyChange::Revoked);
+        tracing::info!(token_id = %id, user = key.user, by = manager.user, "key revoked");
+        Ok(key)
     }
 
     /// Takes away from what a key gives, and what its owner's keys give that it has made: what held so far goes on to hold.
     pub async fn narrow(&self, manager: &Manager<'_>, id: KeyId, limits: &Limits) -> Result<Key, KeysError> {
         manager.require_managing()?;
-        for round in 0..TRIES {
+        let narrowed = store::retry(async || {
             let stored = self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            if *limits == Limits::default() || stored.value.limits.contains(limits) {
-                return Ok(stored.value);
+            match *limits == Limits::default() || stored.value.limits.contains(limits) {
+                true => Ok(Ok(stored.value)),
+                false => self.try_narrow(manager, stored, limits).await,
             }
-            if let Ok(key) = self.try_narrow(stored, limits).await? {
-                tracing::info!(token_id = %id, user = key.user, by = manager.user, "key narrowed");
-                return Ok(key);
-            }
-            give_way(round).await;
-        }
-        Err(KeysError::Contended)
+        });
+        narrowed.await
     }
 
-    async fn try_narrow(&self, stored: Stored<Key>, limits: &Limits) -> Result<Result<Key, Conflict>, KeysError> {
+    async fn try_narrow(
+        &self,
+        manager: &Manager<'_>,
+        stored: Stored<Key>,
+        limits: &Limits,
+    ) -> Result<Result<Key, Conflict>, KeysError> {
         let now = self.clock.now();
         let made = Roll::new(&self.records, &stored.value.user, now);
         let made = made.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
@@ -225,7 +218,11 @@ impl Keys {
             change = change.expect_version(&place, version).put(&place, &key, key.ttl(now)).revoke_key(&key.id.to_string());
             narrowed.push(key);
         }
-        Ok(change.commit().await?.map(|_| narrowed.swap_remove(0)))
+        Ok(change.commit().await?.map(|_| {
+            let key = narrowed.swap_remove(0);
+            tracing::info!(token_id = %key.id, user = key.user, by = manager.user, "key narrowed");
+            key
+        }))
     }
 
     /// Takes out all keys of a person who must not have any.
@@ -247,16 +244,14 @@ impl Keys {
         if until > now + self.settings.overlap_max {
             return Err(KeysError::Overlap);
         }
-        for round in 0..TRIES {
+        let regenerated = store::retry(async || {
             let stored = self.get(id).await?.filter(|key| self.may_regenerate(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            if let Ok(made) = self.try_regenerate(manager, stored, until).await? {
-                self.metrics.key_changed(KeyChange::Regenerated);
-                tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key regenerated");
-                return Ok(made);
-            }
-            give_way(round).await;
-        }
-        Err(KeysError::Contended)
+            self.try_regenerate(manager, stored, until).await
+        });
+        let made = regenerated.await?;
+        self.metrics.key_changed(KeyChange::Regenerated);
+        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key regenerated");
+        Ok(made)
     }
 
     /// Writes down that a key was used, unless it has changed or ended meanwhile.
@@ -273,7 +268,7 @@ impl Keys {
         Ok(change.commit().await?.is_ok().then_some(now))
     }
 
-    async fn get(&self, id: KeyId) -> Result<Option<Stored<Key>>, ReadError> {
+    async fn get(&self, id: KeyId) -> Result<Option<Stored<Key>>, store::Error> {
         let stored = self.records.get::<Key>(&Key::place(id)).await?;
         let now = self.clock.now();
         Ok(stored.filter(|stored| !stored.value.has_expired(now)))
@@ -324,12 +319,6 @@ impl Keys {
         let change = put_key(change, &key, &secret, now).revoke_key(&key.id.to_string());
         Ok(change.commit().await?.map(|_| Made { key, secret }))
     }
-}
-
-/// For a random while that grows, up to some 30 ms, so that those who met don't meet again.
-async fn give_way(round: u32) {
-    let [random] = random_bytes::<1>();
-    tokio::time::sleep(Duration::from_micros(u64::from(random) << (2 + round).min(7))).await;
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     return_to::ReturnTo,
     secret::Handle,
     sign_ins::{Refused, SignIns},
-    store::Failed,
+    store,
     users::{self, Before, Linked, SignIn, Users},
 };
 
@@ -66,7 +66,7 @@ pub enum BeginError {
     #[error(transparent)]
     NotReady(#[from] NotReady),
     #[error(transparent)]
-    Store(#[from] Failed),
+    Store(#[from] store::Error),
 }
 
 /// A login that failed, and where it may be started again.
@@ -227,10 +227,9 @@ impl Login {
             TakeError::Finished { continuation } => (Why::Finished, place(continuation)),
             TakeError::OtherBrowser { continuation } => (Why::OtherBrowser, place(continuation)),
             TakeError::OtherProvider { continuation } => (Why::OtherProvider, place(continuation)),
-            TakeError::Read(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
-            TakeError::Write(Failed::Unavailable(error)) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
             // It may have been taken.
-            TakeError::Write(error) => (Why::StoreAfter(error.to_string()), self.flows.again(state)),
+            TakeError::Store(error @ store::Error::Unknown(_)) => (Why::StoreAfter(error.to_string()), self.flows.again(state)),
+            TakeError::Store(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
         }
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     principal::{Grant, LOCAL},
     secret::Digest,
     sign_ins::{Above, Administrator, SignIns},
-    store::Records,
-    users::{Page, Unlinked, User, Users, UsersError, from_the_store},
+    store::{self, Records},
+    users::{Page, Unlinked, User, Users},
 };
 
 /// People that a search looks at. Beyond them an id, or the address of a local account, finds whoever it is.
@@ -53,10 +53,8 @@ pub enum PeopleError {
     #[error("administrators don't do that to themselves")]
     Oneself,
     #[error(transparent)]
-    Store(#[from] UsersError),
+    Store(#[from] store::Error),
 }
-
-from_the_store!(PeopleError);
 
 impl People {
     pub fn new(records: Records, sign_ins: Arc<SignIns>, keys: Arc<Keys>) -> Self {
@@ -122,9 +120,8 @@ impl People {
         let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
         let most = self.keys.settings().max_per_user;
         let keys = self.keys.list(&manager, Some(user), None, most).await.map_err(|error| match error {
-            KeysError::Read(error) => error.into(),
-            KeysError::Write(error) => error.into(),
-            _ => PeopleError::Store(UsersError::Contended),
+            KeysError::Store(error) => error.into(),
+            _ => PeopleError::Store(store::Error::Contended),
         })?;
         Ok(InUse { sessions: self.users().sessions(user).await?.len(), keys: keys.keys.len() })
     }

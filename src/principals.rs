@@ -24,7 +24,7 @@ use crate::{
     metrics::{LookupLabel, Metrics},
     secret::Digest,
     session::{Limits, SessionToken, Standing},
-    store::{ReadError, Records, Shard},
+    store::{self, Records, Shard},
     users::Users,
 };
 use cache::Cache;
@@ -47,7 +47,7 @@ pub enum KeyLookup {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LookupError {
     #[error(transparent)]
-    Store(#[from] ReadError),
+    Store(#[from] store::Error),
     #[error("too many unknown credentials are being looked up")]
     Overloaded,
     #[error("the store takes too long to answer")]
@@ -57,7 +57,7 @@ pub enum LookupError {
 impl LookupError {
     /// The store was not asked, because a read failed so recently.
     fn failed_recently() -> Self {
-        Self::Store(crate::store::Unavailable("it did not a moment ago".into()).into())
+        Self::Store(store::Error::Unavailable("it did not a moment ago".into()))
     }
 }
 

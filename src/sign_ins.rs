@@ -7,8 +7,8 @@ use crate::{
     principal::{Grant, LOCAL, Role, RuleName, Source},
     roles::{RoleMap, RoleMaps},
     secret::Handle,
-    store::{Change, Conflict},
-    users::{Admission, SignIn, SignedIn, User, Users, UsersError},
+    store::{self, Change, Conflict},
+    users::{Admission, SignIn, SignedIn, User, Users},
 };
 
 pub struct SignIns {
@@ -50,7 +50,7 @@ pub enum Refused {
     #[error("there are no claims from the {0}, which the role map relies on")]
     MissingSource(Source),
     #[error(transparent)]
-    Store(#[from] UsersError),
+    Store(#[from] store::Error),
 }
 
 impl SignIns {

@@ -11,12 +11,14 @@ mod metered;
 mod records;
 mod redis;
 mod sharded_id;
+mod update;
 
 pub use memory::MemoryStore;
 pub use metered::Metered;
-pub use records::{Change, ReadError, Record, Records, Resealed, StaleEntry, Stored};
+pub use records::{Change, Record, Records, Resealed, StaleEntry, Stored};
 pub use redis::{Connection, Credentials, Hazard, RedisStore, Topology};
 pub use sharded_id::ShardedId;
+pub use update::{Edit, TRIES, retry};
 
 use std::{fmt, time::Duration};
 
@@ -33,23 +35,23 @@ const OPERATION_MEMORY: Duration = Duration::from_secs(60);
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Reads one record, from the primary.
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable>;
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Error>;
 
     /// Writes all of a commit or nothing, if everything that it expects holds.
-    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed>;
+    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Error>;
 
     /// At most `limit` members of an index after `after`, in the order of their ids.
-    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Unavailable>;
+    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error>;
 
     /// Counts one use against a quota that all pods share.
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed>;
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Error>;
 
     /// The sequence of every shard; one that does not answer leaves the others' answers alone.
-    async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>>;
+    async fn sequences(&self) -> Vec<Result<Sequence, Error>>;
 
     /// Keys of one kind over all shards, a page at a time. A key may come twice. It has to begin anew when the store says that
     /// what it consists of has changed.
-    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable>;
+    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Error>;
 
     /// What commits of every pod announce. A receiver that lags has missed some.
     fn notices(&self) -> broadcast::Receiver<Notice>;
@@ -211,20 +213,20 @@ pub struct ScanPage {
     pub next: Option<Cursor>,
 }
 
-/// The store did not answer, and nothing was written.
+/// Why there is no answer from the store. None of them means that there is no such record.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("the store does not answer: {0}")]
-pub struct Unavailable(pub String);
-
-/// Why there is no outcome of a commit.
-#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-pub enum Failed {
-    /// It is known not to have run.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    /// It may have run.
+pub enum Error {
+    /// Nothing was written.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    /// A write may have happened.
     #[error("the store broke off, and may have written: {0}")]
     Unknown(String),
+    #[error("a {kind:?} record can't be read: {reason}")]
+    Unreadable { kind: Kind, reason: String },
+    /// Other writers changed the records at each try of an update; nothing was written.
+    #[error("the record kept changing")]
+    Contended,
 }
 
 /// Something that the commit expected does not hold; nothing was written.

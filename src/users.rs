@@ -19,12 +19,9 @@ use crate::{
     principal::{IdentityClaims, Pinned},
     secret::Handle,
     session::{Limits, Logout},
-    store::{Change, Conflict, Failed, ReadError, Records, Stored, Ttl},
+    store::{self, Change, Conflict, Records, Stored, Ttl},
 };
 use record::{index_of_people, new_user_id};
-
-/// Two pods may bring the same person up to date at once; a few rounds settle it.
-const TRIES: usize = 8;
 
 /// What a session is to know of the sign-in that it came from.
 pub struct SignIn {
@@ -74,35 +71,6 @@ pub enum SignedIn {
     },
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum UsersError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] Failed),
-    #[error("the person's record kept changing")]
-    Contended,
-}
-
-/// For errors whose variant `Store` has what the store said.
-macro_rules! from_the_store {
-    ($($error:ty),+) => {$(
-        impl From<$crate::store::ReadError> for $error {
-            fn from(error: $crate::store::ReadError) -> Self {
-                Self::Store(error.into())
-            }
-        }
-
-        impl From<$crate::store::Failed> for $error {
-            fn from(error: $crate::store::Failed) -> Self {
-                Self::Store(error.into())
-            }
-        }
-    )+};
-}
-
-pub(crate) use from_the_store;
-
 pub struct Users {
     records: Records,
     clock: Arc<dyn Clock>,
@@ -115,21 +83,16 @@ impl Users {
     }
 
     /// A person as the store has them.
-    pub async fn get(&self, user: &str) -> Result<Option<Stored<User>>, ReadError> {
+    pub async fn get(&self, user: &str) -> Result<Option<Stored<User>>, store::Error> {
         self.records.get_patiently::<User>(&User::key(user)).await
     }
 
     /// Brings the person's claims up to date and, if they are admitted, opens a session: in one commit.
     ///
     /// Claims are written even for who is not admitted, since they may have taken something away.
-    pub async fn sign_in(&self, sign_in: &SignIn, admit: impl Fn(&User) -> Admission) -> Result<SignedIn, UsersError> {
+    pub async fn sign_in(&self, sign_in: &SignIn, admit: impl Fn(&User) -> Admission) -> Result<SignedIn, store::Error> {
         let id = self.user_of(&sign_in.identity).await?;
-        for _ in 0..TRIES {
-            if let Ok(signed_in) = self.try_sign_in(&id, sign_in, &admit, |change, _| change).await? {
-                return Ok(signed_in);
-            }
-        }
-        Err(UsersError::Contended)
+        store::retry(async || self.try_sign_in(&id, sign_in, &admit, |change, _| change).await).await
     }
 
     /// One round of [`Users::sign_in`] for a person who is known, with more in its commit: all of it is done or nothing.
@@ -139,7 +102,7 @@ impl Users {
         sign_in: &SignIn,
         admit: impl Fn(&User) -> Admission,
         with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
-    ) -> Result<Result<SignedIn, Conflict>, UsersError> {
+    ) -> Result<Result<SignedIn, Conflict>, store::Error> {
         let stored = self.get(id).await?;
         let mut user = self.brought_up_to_date(id, stored.as_ref(), sign_in);
         let admission = admit(&user);
@@ -163,7 +126,7 @@ impl Users {
     }
 
     /// The user that an identity belongs to, if there is one.
-    pub async fn find(&self, issuer: &str, subject: &str) -> Result<Option<String>, ReadError> {
+    pub async fn find(&self, issuer: &str, subject: &str) -> Result<Option<String>, store::Error> {
         let key = Identity::key(&Identity::digest(issuer, subject));
         Ok(self.records.get_patiently::<Identity>(&key).await?.map(|found| found.value.user))
     }
@@ -172,25 +135,22 @@ impl Users {
     ///
     /// The index entry comes first and the user's record after it, since they may lie in different
     /// shards: who reads an entry without its record finds a user who has never finished a sign-in.
-    pub async fn find_or_name(&self, issuer: &str, subject: &str) -> Result<String, UsersError> {
+    pub async fn find_or_name(&self, issuer: &str, subject: &str) -> Result<String, store::Error> {
         let digest = Identity::digest(issuer, subject);
         let key = Identity::key(&digest);
-        for _ in 0..TRIES {
+        store::retry(async || {
             if let Some(found) = self.records.get_patiently::<Identity>(&key).await? {
-                return Ok(found.value.user);
+                return Ok(Ok(found.value.user));
             }
             let entry = Identity { user: new_user_id(self.clock.now()) };
-            // Pods may remember that this is nobody: tokens of it are known before its first sign-in.
+            // Pods may have cached that this is nobody: tokens of it can come before its first sign-in.
             let change = self.records.change(key.shard).expect_absent(&key).put(&key, &entry, Ttl::Forever);
-            let created = change.drop_credential(&digest).commit().await?;
-            if created.is_ok() {
-                return Ok(entry.user);
-            }
-        }
-        Err(UsersError::Contended)
+            Ok(change.drop_credential(&digest).commit().await?.map(|_| entry.user))
+        })
+        .await
     }
 
-    async fn user_of(&self, identity: &IdentityClaims) -> Result<String, UsersError> {
+    async fn user_of(&self, identity: &IdentityClaims) -> Result<String, store::Error> {
         self.find_or_name(&identity.issuer, &identity.subject).await
     }
 

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     rate_limits::network_of,
     secret::{Digest, KeyRing, MacPurpose, random_bytes},
-    store::{Failed, Key, Kind, Quota, Records, Shard, Spent},
+    store::{self, Key, Kind, Quota, Records, Shard, Spent},
 };
 
 const MINUTE: u64 = 60;
@@ -70,7 +70,7 @@ impl Try {
 }
 
 /// Counts a try before it is made.
-pub async fn spend(records: &Records, Try { account, device, address }: &Try) -> Result<Allowance, Failed> {
+pub async fn spend(records: &Records, Try { account, device, address }: &Try) -> Result<Allowance, store::Error> {
     if let Some(device) = device {
         let key = counter(account, format!("guess:device:{device}"));
         if let Spent::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {

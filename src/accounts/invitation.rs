@@ -13,7 +13,7 @@ use crate::{
     clock,
     principal::{Claims, IdentityClaims, LOCAL, ROLE_CLAIM, Role, TEAMS_CLAIM, Team},
     secret::{Digest, random_bytes},
-    store::{Change, Index, Key, Kind, ReadError, Record, Records, Shard, ShardedId, Ttl},
+    store::{self, Change, Index, Key, Kind, Record, Records, Shard, ShardedId, Ttl},
 };
 
 pub use crate::store::ShardedId as InvitationId;
@@ -127,8 +127,8 @@ impl Invitation {
     }
 
     /// The ids of all invitations of a person.
-    pub(super) async fn all_of(records: &Records, user: &str) -> Result<Vec<String>, ReadError> {
-        Ok(records.store().list(&index_of_person(user), None, MOST_OF_A_PERSON).await?)
+    pub(super) async fn all_of(records: &Records, user: &str) -> Result<Vec<String>, store::Error> {
+        records.store().list(&index_of_person(user), None, MOST_OF_A_PERSON).await
     }
 
     /// Takes an invitation out, with what lists it.

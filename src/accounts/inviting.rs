@@ -6,14 +6,13 @@ use futures::future::join_all;
 use zeroize::Zeroizing;
 
 use super::{
-    Accounts, LONGEST_INVITATION, TRIES, email,
+    Accounts, LONGEST_INVITATION, email,
     invitation::{INDEX, Invitation, InvitationId, Link, Standing, Terms, index_of, index_of_person},
 };
 use crate::{
     principal::{LOCAL, Role, Team},
     sign_ins::{Above, Administrator},
-    store::{ReadError, Stored},
-    users::{UsersError, from_the_store},
+    store::{self, Edit, Stored},
 };
 
 /// Who invites: an administrator, or nobody but the process itself and its operator.
@@ -63,10 +62,8 @@ pub enum InviteError {
     #[error("there is no such invitation")]
     NotFound,
     #[error(transparent)]
-    Store(#[from] UsersError),
+    Store(#[from] store::Error),
 }
-
-from_the_store!(InviteError);
 
 impl Accounts {
     /// Writes an invitation down. The person's old password, if they have one, counts until the invitation is taken up.
@@ -90,7 +87,7 @@ impl Accounts {
         let change = self.records.change(place.shard).expect_absent(&place).put(&place, &invitation, ttl);
         let lists = [index_of(place.shard), index_of_person(&user)];
         let change = lists.iter().fold(change, |change, list| change.index_add(list, &invitation.id.to_string(), ttl));
-        change.commit().await?.map_err(|_| UsersError::Contended)?;
+        change.commit().await?.map_err(|_| store::Error::Contended)?;
         tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invited");
         Ok(Made { invitation, link })
     }
@@ -107,20 +104,17 @@ impl Accounts {
 
     /// Takes an invitation back, or one that is over out of the list.
     pub async fn withdraw(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InviteError> {
-        for _ in 0..TRIES {
-            let Stored { value: invitation, version } = self.read(id).await?.ok_or(InviteError::NotFound)?;
+        let place = Invitation::place(id);
+        let withdrawn = self.records.update(&place, async |invitation: Invitation, change| {
             if self.sign_ins.is_above(&invitation.role, by.role) == Above::Yes {
                 return Err(InviteError::Above);
             }
-            let place = Invitation::place(id);
-            let change = self.records.change(place.shard).expect_version(&place, version);
             let change = Invitation::remove_from(&id.to_string(), &invitation.user, change);
-            if change.commit().await?.is_ok() {
-                tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation withdrawn");
-                return Ok(invitation);
-            }
-        }
-        Err(UsersError::Contended.into())
+            Ok(Edit::Commit(change, invitation))
+        });
+        let invitation = withdrawn.await?.ok_or(InviteError::NotFound)?;
+        tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation withdrawn");
+        Ok(invitation)
     }
 
     /// Where an invitation stands at this moment.
@@ -128,7 +122,7 @@ impl Accounts {
         invitation.standing(self.clock.now())
     }
 
-    pub(super) async fn read(&self, id: InvitationId) -> Result<Option<Stored<Invitation>>, ReadError> {
+    pub(super) async fn read(&self, id: InvitationId) -> Result<Option<Stored<Invitation>>, store::Error> {
         self.records.get_patiently::<Invitation>(&Invitation::place(id)).await
     }
 

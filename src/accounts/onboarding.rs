@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Accounts, Busy, Invitation, Link, Standing, TRIES, Unfit, guesses, hasher::Lane, password::Password};
+use super::{Accounts, Busy, Invitation, Link, Standing, Unfit, guesses, hasher::Lane, password::Password};
 use crate::{
     keys::{self, KeysError, Wish},
     metrics::LoginOutcome,
@@ -13,8 +13,8 @@ use crate::{
     secret::{OnboardingClaims, sign_onboarding, verify_onboarding},
     session::Logout,
     sign_ins::{Above, Entered, Refused},
-    store::Stored,
-    users::{self, Before, Identity, SignIn, User, UsersError, from_the_store},
+    store::{self, Conflict, Stored},
+    users::{self, Before, Identity, SignIn, User},
 };
 
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -59,7 +59,7 @@ pub enum ClaimError {
     #[error("no role map has been read yet")]
     NoRoleMapYet,
     #[error(transparent)]
-    Store(UsersError),
+    Store(#[from] store::Error),
 }
 
 impl Accounts {
@@ -116,29 +116,27 @@ impl Accounts {
             browser: std::mem::take(&mut claim.browser),
             before: Before::Ends,
         };
-        for _ in 0..TRIES {
+        let accepted = store::retry(async || {
             let invitation = self.agreed(&claim, &token).await?;
-            if let Some((entered, key)) = self.try_commit(&claim, invitation, &sign_in, &password).await? {
-                let device = guesses::device_cookie(self.ring(), &Identity::digest(LOCAL, &sign_in.identity.subject));
-                tracing::info!(user = entered.user.id, "an invitation was taken up");
-                return Ok(Claimed { entered, email: sign_in.identity.subject, key, device });
-            }
-        }
-        Err(ClaimError::Store(UsersError::Contended))
+            self.try_commit(&claim, invitation, &sign_in, &password).await
+        });
+        let (entered, key) = accepted.await?;
+        let device = guesses::device_cookie(self.ring(), &Identity::digest(LOCAL, &sign_in.identity.subject));
+        tracing::info!(user = entered.user.id, "an invitation was taken up");
+        Ok(Claimed { entered, email: sign_in.identity.subject, key, device })
     }
 
-    /// One round; `None` when something has changed meanwhile.
     async fn try_commit(
         &self,
         claim: &Claim<'_>,
         Stored { value: mut invitation, version }: Stored<Invitation>,
         sign_in: &SignIn,
         password: &Password,
-    ) -> Result<Option<(Entered, Option<keys::Made>)>, ClaimError> {
+    ) -> Result<Result<(Entered, Option<keys::Made>), Conflict>, ClaimError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
         self.judge_maker(&invitation).await?;
         // Whom somebody has deleted meanwhile gets their address back by it.
-        if !self.users().take_identity(&user, &sign_in.identity).await.map_err(ClaimError::Store)? {
+        if !self.users().take_identity(&user, &sign_in.identity).await? {
             return Err(ClaimError::Invalid("the address is another person's by now"));
         }
         let others = Invitation::all_of(&self.records, &user).await?;
@@ -164,7 +162,7 @@ impl Accounts {
                 None => change,
             }
         });
-        Ok(entered.await?.ok().map(|entered| (entered, draft.map(|draft| self.keys.made(draft)))))
+        Ok(entered.await?.map(|entered| (entered, draft.map(|draft| self.keys.made(draft)))))
     }
 
     /// The invitation that a link leads to, while it is open.
@@ -221,7 +219,7 @@ impl Accounts {
 impl ClaimError {
     fn key(error: KeysError) -> Self {
         match error {
-            KeysError::Read(error) => error.into(),
+            KeysError::Store(error) => error.into(),
             error => Self::Key(error),
         }
     }
@@ -232,8 +230,6 @@ impl From<Busy> for ClaimError {
         Self::Busy
     }
 }
-
-from_the_store!(ClaimError);
 
 impl From<Refused> for ClaimError {
     fn from(refused: Refused) -> Self {

@@ -16,8 +16,8 @@ use crate::{
     secret::Digest,
     session::Logout,
     sign_ins::{Entered, Refused},
-    store::{ReadError, Stored, Ttl},
-    users::{self, Before, Identity, SignIn, UsersError, from_the_store},
+    store::{self, Conflict, Stored, Ttl},
+    users::{self, Before, Identity, SignIn},
 };
 
 /// What somebody signs in with.
@@ -52,7 +52,7 @@ pub enum SignInError {
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error(transparent)]
-    Store(UsersError),
+    Store(#[from] store::Error),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ pub enum ChangeError {
     #[error("too many passwords are being checked at once")]
     Busy,
     #[error(transparent)]
-    Store(#[from] UsersError),
+    Store(#[from] store::Error),
 }
 
 impl Accounts {
@@ -139,7 +139,7 @@ impl Accounts {
     }
 
     /// What an account claims, and its password.
-    async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<Stored<Password>>), ReadError> {
+    async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<Stored<Password>>), store::Error> {
         let place = Password::key(user);
         let (person, password) = tokio::join!(self.users().get(user), self.records.get_patiently::<Password>(&place));
         let identity = person?.and_then(|person| person.value.local_account().cloned());
@@ -155,20 +155,21 @@ impl Accounts {
         renewed: Option<&Password>,
     ) -> Result<Entered, SignInError> {
         let place = Password::key(user);
-        for _ in 0..super::TRIES {
+        store::retry(async || {
             let entered = self.sign_ins.try_enter(user, sign_in, |change, _| {
                 let change = change.expect_version(&place, verified.version);
                 renewed.into_iter().fold(change, |change, renewed| change.put(&place, renewed, Ttl::Forever))
             });
             if let Ok(entered) = entered.await? {
-                return Ok(entered);
+                return Ok(Ok(entered));
             }
             let now = self.records.get_patiently::<Password>(&place).await?;
-            if now.is_none_or(|now| now.version != verified.version) {
-                return Err(SignInError::Wrong { user: Some(user.to_owned()) });
+            match now.is_some_and(|now| now.version == verified.version) {
+                true => Ok(Err(Conflict)),
+                false => Err(SignInError::Wrong { user: Some(user.to_owned()) }),
             }
-        }
-        Err(SignInError::Store(UsersError::Contended))
+        })
+        .await
     }
 }
 
@@ -190,8 +191,6 @@ impl SignInError {
         }
     }
 }
-
-from_the_store!(SignInError, ChangeError);
 
 impl From<Busy> for SignInError {
     fn from(_: Busy) -> Self {

@@ -8,8 +8,8 @@ use futures::{StreamExt, stream};
 use super::parts;
 use crate::{
     clock::Clock,
-    config::{Config, Store},
-    store::{Cursor, Key, Kind, ReadError, Records, Resealed, Unavailable},
+    config::{self, Config},
+    store::{self, Cursor, Key, Kind, Records, Resealed},
 };
 
 /// Records at once: enough to keep Redis busy, few enough for others to be served.
@@ -24,12 +24,12 @@ pub struct Rewrapped {
     /// Those that can't be opened or written, with the reason.
     pub failed: Vec<String>,
     /// Why not all were looked at.
-    pub broke_off: Option<Unavailable>,
+    pub broke_off: Option<store::Error>,
 }
 
 /// Seals the store's records with the first key of the configured ring. It may be done again, and broken off.
 pub async fn rewrap(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Rewrapped> {
-    if matches!(config.store, Store::Memory) {
+    if matches!(config.store, config::Store::Memory) {
         bail!("the store is memory, whose key ring ends with the process: there is nothing to seal anew");
     }
     let alone = parts::Alone::reach(config, clock).await?;
@@ -53,7 +53,7 @@ pub async fn rewrap(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<R
 impl Rewrapped {
     async fn take(&mut self, records: &Records, keys: Vec<Key>) {
         let outcomes = stream::iter(keys).map(async |key| (records.reseal(&key).await, key)).buffer_unordered(AT_ONCE);
-        let outcomes: Vec<(Result<Resealed, ReadError>, Key)> = outcomes.collect().await;
+        let outcomes: Vec<(Result<Resealed, store::Error>, Key)> = outcomes.collect().await;
         for (outcome, key) in outcomes {
             match outcome {
                 Ok(Resealed::Anew) => self.anew += 1,

@@ -12,7 +12,7 @@ use super::{
     Key, KeyId, KeysError,
     key::{index_of, index_of_application},
 };
-use crate::store::{Change, Index, ReadError, Records, Stored};
+use crate::store::{self, Change, Index, Records, Stored};
 
 /// Records that are read at once.
 const BATCH: usize = 100;
@@ -108,12 +108,12 @@ impl<'a> Roll<'a> {
         if outgrown.len() < too_many { Err(KeysError::Full) } else { Ok((outgrown, dead)) }
     }
 
-    async fn ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, ReadError> {
-        Ok(self.records.store().list(&self.index, after, limit).await?)
+    async fn ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, store::Error> {
+        self.records.store().list(&self.index, after, limit).await
     }
 
     /// Reads keys; what is none any more is noted as dead.
-    async fn living(&self, ids: Vec<String>, dead: &mut Dead) -> Result<Vec<Key>, ReadError> {
+    async fn living(&self, ids: Vec<String>, dead: &mut Dead) -> Result<Vec<Key>, store::Error> {
         let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(Key::place) {
             Some(place) => (id, self.records.get::<Key>(&place).await),
             None => (id, Ok(None)),
@@ -138,10 +138,10 @@ impl<'a> Roll<'a> {
         Ok(living)
     }
 
-    async fn alive(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, ReadError> {
+    async fn alive(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
         let reads = ids.into_iter().map(async |id| {
             let found = self.records.get::<Key>(&Key::place(id)).await?;
-            Ok::<_, ReadError>((id, found.is_some()))
+            Ok::<_, store::Error>((id, found.is_some()))
         });
         Ok(try_join_all(reads).await?.into_iter().collect())
     }

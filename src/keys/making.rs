@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Key, KeyId, KeySecret, Keys, KeysError, Lasting, Limits, MOST_ANCESTORS, MOST_OF_AN_APPLICATION, Made, ManagedBy, Manager,
-    Pointer, TRIES, Wish, give_way,
+    Pointer, Wish,
     key::{KeysOf, Secret},
     listing::{Dead, Roll},
 };
@@ -12,12 +12,12 @@ use crate::{
     epoch::Epoch,
     metrics::KeyChange,
     principal::Role,
-    store::{Change, Conflict, Stored, Version},
+    store::{self, Change, Conflict, Stored, Version},
     users::{self, User},
 };
 
 /// What a commit expects of the key by which another is made.
-type Parent = Option<(crate::store::Key, Version)>;
+type Parent = Option<(store::Key, Version)>;
 
 /// A key that is made by its owner's own sign-in, in the same commit.
 pub struct Draft {
@@ -48,19 +48,14 @@ impl Keys {
     pub async fn make_for_application(&self, manager: &Manager<'_>, wish: &Wish) -> Result<Made, KeysError> {
         let owner = self.subject(manager, wish.user.as_deref())?;
         let mut made = self.draft(manager, owner, wish)?;
-        for round in 0..TRIES {
-            if let Ok(ended) = self.try_make(manager, &mut made).await? {
-                self.metrics.key_changed(KeyChange::Made);
-                tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
-                for id in &ended {
-                    self.metrics.key_changed(KeyChange::Revoked);
-                    tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
-                }
-                return Ok(made);
-            }
-            give_way(round).await;
+        let ended = store::retry(async || self.try_make(manager, &mut made).await).await?;
+        self.metrics.key_changed(KeyChange::Made);
+        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
+        for id in &ended {
+            self.metrics.key_changed(KeyChange::Revoked);
+            tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
         }
-        Err(KeysError::Contended)
+        Ok(made)
     }
 
     fn draft(&self, manager: &Manager<'_>, owner: &str, wish: &Wish) -> Result<Made, KeysError> {
@@ -188,7 +183,7 @@ fn take_turn<'a>(change: Change<'a>, user: &str, turn: Option<Stored<KeysOf>>) -
         None => change.expect_absent(&place),
         Some(turn) => change.expect_version(&place, turn.version),
     };
-    change.put(&place, &KeysOf { made }, crate::store::Ttl::Forever)
+    change.put(&place, &KeysOf { made }, store::Ttl::Forever)
 }
 
 fn put_new<'a>(change: Change<'a>, made: &Made, now: Timestamp) -> Change<'a> {

@@ -11,7 +11,7 @@ use crate::{
     continuation::Continuation,
     return_to::ReturnTo,
     secret::{Digest, Handle, HandleKind, SealPurpose, random_bytes},
-    store::{Failed, Key, Kind, ReadError, Record, Records, Shard, Ttl},
+    store::{self, Key, Kind, Record, Records, Shard, Ttl},
 };
 
 /// How long a person has to sign in at the provider.
@@ -55,9 +55,7 @@ pub enum TakeError {
     #[error("the login was begun with another provider")]
     OtherProvider { continuation: Continuation },
     #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Write(#[from] Failed),
+    Store(#[from] store::Error),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -87,7 +85,7 @@ impl Flows {
     }
 
     /// Writes a new login down, under the digest of its `state`.
-    pub async fn begin(&self, provider: &str, browser: &Binding, continuation: Continuation) -> Result<Started, Failed> {
+    pub async fn begin(&self, provider: &str, browser: &Binding, continuation: Continuation) -> Result<Started, store::Error> {
         let state = self.state(&continuation);
         let started = Started { state, nonce: random_text(), verifier: random_text() };
         let key = key(&started.state);

@@ -13,7 +13,7 @@ use crate::{
     metrics::LookupLabel,
     secret::Digest,
     session::Standing,
-    store::{ReadError, Shard},
+    store::{self, Shard},
     users::{self, Identity},
 };
 
@@ -43,7 +43,7 @@ impl Inner {
         self.serve(lookup, cached, |_| Standing::Live, &self.reads.users, read).await
     }
 
-    async fn read_identity(&self, digest: Digest, start: ReadStart) -> Result<Option<Arc<str>>, ReadError> {
+    async fn read_identity(&self, digest: Digest, start: ReadStart) -> Result<Option<Arc<str>>, store::Error> {
         let found = self.records.get::<Identity>(&Identity::key(&digest)).await?;
         let user: Option<Arc<str>> = found.map(|found| found.value.user.into());
         self.cache.insert(start, |maps| maps.insert_identity(digest, user.clone(), start.time));
@@ -51,7 +51,7 @@ impl Inner {
     }
 
     /// A user with an identity but without a record has never finished a sign-in, and is not cached.
-    async fn read_known_user(&self, id: &str, start: ReadStart) -> Result<Option<Arc<CachedUser>>, ReadError> {
+    async fn read_known_user(&self, id: &str, start: ReadStart) -> Result<Option<Arc<CachedUser>>, store::Error> {
         let user = self.read_user(start.shard, id, start.time).await?;
         if let Some(user) = &user {
             self.cache.insert(start, |maps| maps.insert_user(user));

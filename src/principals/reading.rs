@@ -16,7 +16,7 @@ use crate::{
     metrics::{CacheResult, LookupLabel},
     secret::Digest,
     session::{Session, Standing},
-    store::{self, Kind, ReadError, Shard},
+    store::{self, Kind, Shard},
     users::User,
 };
 
@@ -86,7 +86,7 @@ impl Inner {
     ) -> Answer<T>
     where
         T: Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Option<T>, ReadError>> + Send + 'static,
+        R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
     {
         if cached.is_none() && self.cache.is_known_unknown(&lookup.digest, self.clock.monotonic()) {
             self.metrics.cache_lookup(lookup.label, CacheResult::Unknown);
@@ -107,7 +107,7 @@ impl Inner {
     ) -> Answer<T>
     where
         T: Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Option<T>, ReadError>> + Send + 'static,
+        R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
     {
         let (clock, grace) = (&*self.clock, self.settings.grace);
         let serving = Serving { cache: &self.cache, clock, grace, shard: lookup.shard };
@@ -127,7 +127,7 @@ impl Inner {
     ) -> Answer<T>
     where
         T: Clone + Send + Sync + 'static,
-        R: Future<Output = Result<Option<T>, ReadError>> + Send + 'static,
+        R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
     {
         let Lookup { label, shard, digest } = lookup;
         let start = self.cache.begin_read(shard, self.clock.monotonic());
@@ -147,13 +147,13 @@ impl Inner {
         flight.await.unwrap_or(Err(LookupError::Overloaded))
     }
 
-    fn read_failed(&self, lookup: Lookup, error: ReadError) -> LookupError {
+    fn read_failed(&self, lookup: Lookup, error: store::Error) -> LookupError {
         self.cache.record_failure(lookup.shard, self.clock.monotonic());
         tracing::debug!(%error, lookup = lookup.label.as_str(), "look-up failed");
         error.into()
     }
 
-    async fn read_session(&self, lookup: Lookup, start: ReadStart) -> Result<Option<UserSession>, ReadError> {
+    async fn read_session(&self, lookup: Lookup, start: ReadStart) -> Result<Option<UserSession>, store::Error> {
         let Lookup { shard, digest, .. } = lookup;
         let found = match self.records.get::<Session>(&Session::key(shard, &digest)).await? {
             Some(session) => {
@@ -167,7 +167,7 @@ impl Inner {
         Ok(found)
     }
 
-    async fn read_key_by_secret(&self, lookup: Lookup, start: ReadStart) -> Result<Option<UserKey>, ReadError> {
+    async fn read_key_by_secret(&self, lookup: Lookup, start: ReadStart) -> Result<Option<UserKey>, store::Error> {
         let Lookup { shard, digest, .. } = lookup;
         let found = match self.records.get::<Pointer>(&Pointer::place(shard, &digest)).await? {
             Some(pointer) => self.read_key(shard, pointer.value.key, start.time).await?,
@@ -179,21 +179,26 @@ impl Inner {
         Ok(found)
     }
 
-    async fn read_key_by_id(&self, lookup: Lookup, id: KeyId, start: ReadStart) -> Result<Option<UserKey>, ReadError> {
+    async fn read_key_by_id(&self, lookup: Lookup, id: KeyId, start: ReadStart) -> Result<Option<UserKey>, store::Error> {
         let Lookup { shard, digest, .. } = lookup;
         let found = self.read_key(shard, id, start.time).await?;
         self.cache.insert(start, |maps| maps.insert_key(digest, found.as_ref(), start.time));
         Ok(found)
     }
 
-    async fn read_key(&self, shard: Shard, id: KeyId, time: ReadTime) -> Result<Option<UserKey>, ReadError> {
+    async fn read_key(&self, shard: Shard, id: KeyId, time: ReadTime) -> Result<Option<UserKey>, store::Error> {
         let Some(key) = self.records.get::<Key>(&Key::place(id)).await? else { return Ok(None) };
         let key = Arc::new(CachedKey::new(key.value, time));
         let user = self.read_user(shard, &key.key.user, time).await?;
         Ok(user.map(|user| UserKey { key, user }))
     }
 
-    pub(super) async fn read_user(&self, shard: Shard, id: &str, time: ReadTime) -> Result<Option<Arc<CachedUser>>, ReadError> {
+    pub(super) async fn read_user(
+        &self,
+        shard: Shard,
+        id: &str,
+        time: ReadTime,
+    ) -> Result<Option<Arc<CachedUser>>, store::Error> {
         let user = self.records.get::<User>(&store::Key::new(shard, Kind::User, id)).await?;
         Ok(user.map(|user| Arc::new(CachedUser::new(user.value, time))))
     }

@@ -7,7 +7,7 @@ use crate::{
     clock::Clock,
     metrics::CacheResult,
     session::Standing,
-    store::{ReadError, Shard},
+    store::{self, Shard},
 };
 
 /// After a read that failed, cached values of the shard are served for this long without another read.
@@ -116,7 +116,7 @@ impl<T> ServedValue<T> {
 
 /// A record that cannot be read is an answer of the store: it ends stale serving.
 fn is_answer(error: &LookupError) -> bool {
-    matches!(error, LookupError::Store(ReadError::Unreadable { .. }))
+    matches!(error, LookupError::Store(store::Error::Unreadable { .. }))
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
-    Spent, Store, Ttl, Unavailable, Versioned,
+    Commit, Conflict, Cursor, Error, Expected, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
+    Spent, Store, Ttl, Versioned,
 };
 use crate::clock::Clock;
 
@@ -78,11 +78,11 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Error> {
         Ok(self.lock().records.get(key).map(|entry| entry.value.clone()))
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Error> {
         commit.assert_one_shard();
         let mut inner = self.lock();
         if let Some(done) = inner.operations.get(&commit.operation) {
@@ -98,14 +98,14 @@ impl Store for MemoryStore {
         Ok(Ok(sequence))
     }
 
-    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Unavailable> {
+    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
         let inner = self.lock();
         let Some(members) = inner.indices.get(index) else { return Ok(Vec::new()) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         Ok(members.ids.range::<str, _>((from, Bound::Unbounded)).take(limit).cloned().collect())
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Error> {
         let now = self.clock.now();
         let mut inner = self.lock();
         let (count, until) =
@@ -114,11 +114,11 @@ impl Store for MemoryStore {
         Ok(quota.judge(count, Duration::try_from(now.until(until).unwrap_or_default()).unwrap_or_default()))
     }
 
-    async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>> {
+    async fn sequences(&self) -> Vec<Result<Sequence, Error>> {
         self.lock().sequences.iter().copied().map(Ok).collect()
     }
 
-    async fn scan(&self, kind: Kind, _: Cursor) -> Result<ScanPage, Unavailable> {
+    async fn scan(&self, kind: Kind, _: Cursor) -> Result<ScanPage, Error> {
         let keys = self.lock().records.keys().filter(|key| key.kind == kind).cloned().collect();
         Ok(ScanPage { keys, next: None })
     }

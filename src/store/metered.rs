@@ -5,9 +5,7 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::{
-    Commit, Conflict, Cursor, Failed, Index, Key, Kind, Notice, Quota, ScanPage, Sequence, Spent, Store, Unavailable, Versioned,
-};
+use super::{Commit, Conflict, Cursor, Error, Index, Key, Kind, Notice, Quota, ScanPage, Sequence, Spent, Store, Versioned};
 use crate::{
     clock::Clock,
     metrics::{Metrics, StoreOperation, StoreOutcome},
@@ -28,11 +26,7 @@ impl Metered {
         self.metrics.store(operation, outcome, self.clock.monotonic().saturating_duration_since(began));
     }
 
-    async fn read<T>(
-        &self,
-        operation: StoreOperation,
-        read: impl Future<Output = Result<T, Unavailable>>,
-    ) -> Result<T, Unavailable> {
+    async fn read<T>(&self, operation: StoreOperation, read: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let began = self.clock.monotonic();
         let answer = read.await;
         self.count(operation, if answer.is_ok() { StoreOutcome::Ok } else { StoreOutcome::Unavailable }, began);
@@ -40,22 +34,22 @@ impl Metered {
     }
 }
 
-impl From<&Failed> for StoreOutcome {
-    fn from(failed: &Failed) -> Self {
+impl From<&Error> for StoreOutcome {
+    fn from(failed: &Error) -> Self {
         match failed {
-            Failed::Unavailable(_) => Self::Unavailable,
-            Failed::Unknown(_) => Self::Unknown,
+            Error::Unavailable(_) | Error::Unreadable { .. } | Error::Contended => Self::Unavailable,
+            Error::Unknown(_) => Self::Unknown,
         }
     }
 }
 
 #[async_trait]
 impl Store for Metered {
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Error> {
         self.read(StoreOperation::Get, self.store.get(key)).await
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Error> {
         let began = self.clock.monotonic();
         let answer = self.store.commit(commit).await;
         let outcome = match &answer {
@@ -67,18 +61,18 @@ impl Store for Metered {
         answer
     }
 
-    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Unavailable> {
+    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
         self.read(StoreOperation::List, self.store.list(index, after, limit)).await
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Error> {
         let began = self.clock.monotonic();
         let answer = self.store.spend(key, quota).await;
         self.count(StoreOperation::Spend, answer.as_ref().map_or_else(StoreOutcome::from, |_| StoreOutcome::Ok), began);
         answer
     }
 
-    async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>> {
+    async fn sequences(&self) -> Vec<Result<Sequence, Error>> {
         let began = self.clock.monotonic();
         let answers = self.store.sequences().await;
         let outcome = if answers.iter().all(Result::is_ok) { StoreOutcome::Ok } else { StoreOutcome::Unavailable };
@@ -86,7 +80,7 @@ impl Store for Metered {
         answers
     }
 
-    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
+    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Error> {
         self.read(StoreOperation::Scan, self.store.scan(kind, cursor)).await
     }
 

@@ -9,8 +9,7 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Commit, Conflict, Expected, Failed, Index, Key, Kind, Notice, Sequence, Shard, Store, Ttl, Unavailable, Urgency, Version,
-    Versioned,
+    Commit, Conflict, Error, Expected, Index, Key, Kind, Notice, Sequence, Shard, Store, Ttl, Urgency, Version, Versioned,
 };
 use crate::secret::{Digest, KeyRing, OpenError, SealPurpose};
 
@@ -27,15 +26,6 @@ pub trait Record: Serialize + DeserializeOwned {
 pub struct Stored<T> {
     pub value: T,
     pub version: Version,
-}
-
-/// Why there is no answer to a read. Neither means "there is no such record".
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ReadError {
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    #[error("a {kind:?} record can't be read: {reason}")]
-    Unreadable { kind: Kind, reason: String },
 }
 
 /// What became of a record that is to be sealed by the first key of the ring.
@@ -114,10 +104,10 @@ impl Records {
         &self.ring
     }
 
-    pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, ReadError> {
+    pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, Error> {
         debug_assert_eq!(key.kind, T::KIND, "a key of another kind");
         let Some(found) = self.store.get(key).await? else { return Ok(None) };
-        let unreadable = |reason: String| ReadError::Unreadable { kind: T::KIND, reason };
+        let unreadable = |reason: String| Error::Unreadable { kind: T::KIND, reason };
         let plain = self
             .ring
             .open(SealPurpose::Record, &self.associated(key), &found.sealed)
@@ -130,10 +120,10 @@ impl Records {
 
     /// As [`Records::get`], with a commit's patience. A check is better refused at once than late; a
     /// person who is signing in is better let wait, since an authorization code can't be redeemed twice.
-    pub async fn get_patiently<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, ReadError> {
+    pub async fn get_patiently<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, Error> {
         for pause in PAUSES {
             match self.get(key).await {
-                Err(ReadError::Unavailable(_)) => tokio::time::sleep(pause).await,
+                Err(Error::Unavailable(_)) => tokio::time::sleep(pause).await,
                 read => return read,
             }
         }
@@ -141,11 +131,11 @@ impl Records {
     }
 
     /// Seals a record with the first key of the ring, if another one did; what it says and how long it lives stay.
-    pub async fn reseal(&self, key: &Key) -> Result<Resealed, ReadError> {
+    pub async fn reseal(&self, key: &Key) -> Result<Resealed, Error> {
         for pause in PAUSES {
             let Some(found) = self.store.get(key).await? else { return Ok(Resealed::Gone) };
             let resealed = self.ring.reseal(SealPurpose::Record, &self.associated(key), &found.sealed);
-            let resealed = resealed.map_err(|error| ReadError::Unreadable { kind: key.kind, reason: error.to_string() })?;
+            let resealed = resealed.map_err(|error| Error::Unreadable { kind: key.kind, reason: error.to_string() })?;
             let Some(sealed) = resealed else { return Ok(Resealed::Before) };
             let mut change = self.change(key.shard);
             change.commit.reseal.push((key.clone(), Versioned { sealed, version: found.version }));
@@ -155,11 +145,11 @@ impl Records {
             // Somebody has written it meanwhile, or nobody knows whether it was written: it is looked at again.
             tokio::time::sleep(pause).await;
         }
-        Err(Unavailable("it was changed, or could not be written, several times in a row".to_owned()).into())
+        Err(Error::Unavailable("it was changed, or could not be written, several times in a row".to_owned()))
     }
 
     /// At most `limit` members after `after` of the indices that bear one name in every shard, in the order of their ids.
-    pub async fn list_everywhere(&self, name: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, ReadError> {
+    pub async fn list_everywhere(&self, name: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
         let lists = Shard::all().map(async |shard| self.store.list(&Index::new(shard, name), after, limit).await);
         let mut all = try_join_all(lists).await?.concat();
         all.sort_unstable();
@@ -256,14 +246,14 @@ impl Change<'_> {
         self
     }
 
-    pub async fn commit(mut self) -> Result<Result<Sequence, Conflict>, Failed> {
+    pub async fn commit(mut self) -> Result<Result<Sequence, Conflict>, Error> {
         let body = NoticeBody { dropped: self.stale };
         let plain = serde_json::to_vec(&body).expect("a notice is plain data");
         let associated = self.records.notice_associated(self.commit.shard, &self.commit.token);
         self.commit.notice = self.records.ring.seal(SealPurpose::Bus, &associated, &plain);
         let mut invalidation = Invalidation { records: self.records, shard: self.commit.shard, stale: body.dropped };
         let outcome = self.records.store.commit(&self.commit).await;
-        if matches!(outcome, Ok(Err(Conflict)) | Err(Failed::Unavailable(_))) {
+        if matches!(outcome, Ok(Err(Conflict)) | Err(Error::Unavailable(_))) {
             // Nothing was written, and in an outage the cache is all that there is.
             invalidation.stale.clear();
         }

@@ -27,8 +27,8 @@ use tokio::sync::broadcast;
 
 use self::connect::LastingClient;
 use super::{
-    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
-    Spent, Store, Ttl, Unavailable, Urgency, Versioned,
+    Commit, Conflict, Cursor, Error as StoreError, Expected, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage,
+    Sequence, Shard, Spent, Store, Ttl, Urgency, Versioned,
 };
 use crate::{clock::Clock, metrics::Metrics};
 
@@ -123,7 +123,7 @@ impl RedisStore {
 
     /// Reads, again after a moment when the connection failed: a primary that hands over closes it or
     /// sends us elsewhere, and a read may be repeated.
-    async fn read<T, F>(&self, options: &Options, read: impl Fn(WithOptions<Client>) -> F) -> Result<T, Unavailable>
+    async fn read<T, F>(&self, options: &Options, read: impl Fn(WithOptions<Client>) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, Error>>,
     {
@@ -132,14 +132,14 @@ impl RedisStore {
             rest(pause).await;
             match self.noted(read(self.commands.now().with_options(options)).await) {
                 Ok(value) => return Ok(value),
-                Err(error) if *error.kind() == ErrorKind::Timeout => return Err(Unavailable(describe(&error))),
+                Err(error) if *error.kind() == ErrorKind::Timeout => return Err(StoreError::Unavailable(describe(&error))),
                 Err(error) => last = describe(&error),
             }
         }
-        Err(Unavailable(last))
+        Err(StoreError::Unavailable(last))
     }
 
-    async fn try_commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+    async fn try_commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, StoreError> {
         let (keys, args) = self.script_input(commit);
         let slot = ClusterHash::Custom(fred::util::redis_keyslot(keys[0].as_bytes()));
         let reply = match commit.urgency {
@@ -235,7 +235,7 @@ impl RedisStore {
         self.name(&format!("{{{}}}:sequence", shard.number()))
     }
 
-    async fn value<T: FromValue>(&self, name: String) -> Result<T, Unavailable> {
+    async fn value<T: FromValue>(&self, name: String) -> Result<T, StoreError> {
         let get = |client: WithOptions<Client>| {
             let name = name.clone();
             async move { client.get(name).await }
@@ -243,15 +243,15 @@ impl RedisStore {
         self.read(&self.options(), get).await
     }
 
-    async fn sequence(&self, shard: Shard) -> Result<Sequence, Unavailable> {
+    async fn sequence(&self, shard: Shard) -> Result<Sequence, StoreError> {
         match self.value::<Option<String>>(self.sequence_name(shard)).await? {
             None => Ok(Sequence::default()),
-            Some(text) => Sequence::parse(&text).ok_or_else(|| Unavailable("a shard's sequence is malformed".into())),
+            Some(text) => Sequence::parse(&text).ok_or_else(|| StoreError::Unavailable("a shard's sequence is malformed".into())),
         }
     }
 
     /// Which run of a server this is; empty where INFO is denied.
-    async fn run(&self, options: &Options) -> Result<String, Unavailable> {
+    async fn run(&self, options: &Options) -> Result<String, StoreError> {
         let info = |client: WithOptions<Client>| async move {
             match client.info::<String>(Some(InfoKind::Server)).await {
                 Err(error) if error.details().starts_with("NOPERM") => Ok(String::new()),
@@ -296,27 +296,27 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Unavailable> {
+    async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
         let found: Option<Bytes> = self.value(self.name(&key.name())).await?;
         Ok(found.map(|value| parse_value(&value).unwrap_or_else(written_by_nobody)))
     }
 
-    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Failed> {
+    async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, StoreError> {
         commit.assert_one_shard();
-        let mut failure = Failed::Unavailable(Unavailable("not tried".into()));
+        let mut failure = StoreError::Unavailable("not tried".into());
         for pause in TRIES {
             rest(pause).await;
             match (self.try_commit(commit).await, &failure) {
                 (Ok(outcome), _) => return Ok(outcome),
                 // Once a try may have written, a later one that surely did not says nothing new.
-                (Err(Failed::Unavailable(_)), Failed::Unknown(_)) => {}
+                (Err(StoreError::Unavailable(_)), StoreError::Unknown(_)) => {}
                 (Err(error), _) => failure = error,
             }
         }
         Err(failure)
     }
 
-    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Unavailable> {
+    async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, StoreError> {
         let name = self.name(&index.name());
         let from = after.map_or_else(|| "-".to_owned(), |id| format!("({id}"));
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -327,7 +327,7 @@ impl Store for RedisStore {
         self.read(&self.options(), list).await
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Failed> {
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, StoreError> {
         let name = self.name(&key.name());
         let slot = ClusterHash::Custom(fred::util::redis_keyslot(name.as_bytes()));
         let args = script_call(SPEND, &[name], &[millis(quota.window).into()]);
@@ -336,11 +336,11 @@ impl Store for RedisStore {
         Ok(quota.judge(count, Duration::from_millis(left.try_into().unwrap_or(0))))
     }
 
-    async fn sequences(&self) -> Vec<Result<Sequence, Unavailable>> {
+    async fn sequences(&self) -> Vec<Result<Sequence, StoreError>> {
         join_all(Shard::all().map(|shard| self.sequence(shard))).await
     }
 
-    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Unavailable> {
+    async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, StoreError> {
         let client = self.commands.now();
         let (layout, nodes) = (connect::layout(&client, self.command_timeout).await?, connect::primaries(&client));
         if cursor != Cursor::default() && cursor.layout != layout {
@@ -396,8 +396,8 @@ impl Ttl {
     }
 }
 
-fn moved() -> Unavailable {
-    Unavailable("slots, primaries or servers have changed while keys were listed; begin anew".to_owned())
+fn moved() -> StoreError {
+    StoreError::Unavailable("slots, primaries or servers have changed while keys were listed; begin anew".to_owned())
 }
 
 fn millis(time: Duration) -> String {
@@ -417,8 +417,8 @@ fn script_call(script: &str, keys: &[String], args: &[Value]) -> Vec<Value> {
     call
 }
 
-fn outcome(reply: Value) -> Result<Result<Sequence, Conflict>, Failed> {
-    let strange = || Failed::Unknown("the commit script gave a strange answer".into());
+fn outcome(reply: Value) -> Result<Result<Sequence, Conflict>, StoreError> {
+    let strange = || StoreError::Unknown("the commit script gave a strange answer".into());
     let mut parts = reply.into_array().into_iter();
     match parts.next().and_then(|first| first.as_i64()) {
         Some(0) => Ok(Err(Conflict)),
@@ -441,15 +441,15 @@ fn written_by_nobody() -> Versioned {
 }
 
 /// Only what the client itself never sent, and what a server refused before running it, surely did not run.
-fn failed(error: &Error) -> Failed {
+fn failed(error: &Error) -> StoreError {
     const REFUSED: [&str; 9] =
         ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM"];
     let refused = REFUSED.iter().any(|code| error.details().starts_with(code));
     match error.kind() {
         // The last is a slot that is being moved.
-        ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing => Failed::Unavailable(Unavailable(describe(error))),
-        _ if refused => Failed::Unavailable(Unavailable(describe(error))),
-        _ => Failed::Unknown(describe(error)),
+        ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing => StoreError::Unavailable(describe(error)),
+        _ if refused => StoreError::Unavailable(describe(error)),
+        _ => StoreError::Unknown(describe(error)),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Further identities of a person: each proven by signing in with it, while the person is signed in. No email links anything.
 
-use super::{Identity, TRIES, User, Users, UsersError};
+use super::{Identity, User, Users};
 use crate::{
     epoch::Epoch,
     principal::IdentityClaims,
     secret::Digest,
-    store::{Change, Stored, Ttl},
+    store::{self, Change, Edit, Ttl},
 };
 
 /// What became of linking an identity.
@@ -31,7 +31,7 @@ impl Users {
     ///
     /// The index entry comes first, as with a sign-in: who dies in between has proven the identity to be the person's, and the next
     /// sign-in with it brings it into the record.
-    pub async fn link(&self, user: &str, identity: &IdentityClaims) -> Result<Linked, UsersError> {
+    pub async fn link(&self, user: &str, identity: &IdentityClaims) -> Result<Linked, store::Error> {
         if self.get(user).await?.is_none() {
             return Ok(Linked::NobodyThere);
         }
@@ -39,16 +39,15 @@ impl Users {
             return Ok(Linked::Taken);
         }
         let (key, now) = (User::key(user), self.clock.now());
-        for _ in 0..TRIES {
-            let Some(Stored { value: mut person, version }) = self.get(user).await? else { return Ok(Linked::NobodyThere) };
+        let updated = self.records.update(&key, async |mut person: User, change| {
             person.take_in(identity, now);
-            let change = self.records.change(key.shard).expect_version(&key, version).put(&key, &person, Ttl::Forever);
-            if change.drop_user(user).commit().await?.is_ok() {
-                tracing::info!(user, provider = identity.provider, "an identity was linked");
-                return Ok(Linked::Linked);
-            }
+            Ok::<_, store::Error>(Edit::Commit(change.put(&key, &person, Ttl::Forever).drop_user(user), ()))
+        });
+        if updated.await?.is_none() {
+            return Ok(Linked::NobodyThere);
         }
-        Err(UsersError::Contended)
+        tracing::info!(user, provider = identity.provider, "an identity was linked");
+        Ok(Linked::Linked)
     }
 
     /// Takes an identity off a person, with what `with` adds from their shard. Their sessions by it end, but for the one that is theirs at the moment.
@@ -60,47 +59,47 @@ impl Users {
         (issuer, subject): (&str, &str),
         kept: Option<&Digest>,
         with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
-    ) -> Result<Unlinked, UsersError> {
+    ) -> Result<Unlinked, store::Error> {
         let key = User::key(user);
-        for _ in 0..TRIES {
-            let Some(Stored { value: mut person, version }) = self.get(user).await? else { return Ok(Unlinked::NotTheirs) };
+        let updated = self.records.update(&key, async |mut person: User, change| {
             let place = person.identities.iter().position(|known| known.issuer == issuer && known.subject == subject);
-            let Some(place) = place else { return Ok(Unlinked::NotTheirs) };
+            let Some(place) = place else { return Ok(Edit::Keep(Err(Unlinked::NotTheirs))) };
             if person.identities.len() == 1 {
-                return Ok(Unlinked::Last);
+                return Ok(Edit::Keep(Err(Unlinked::Last)));
             }
             let identity = person.identities.remove(place);
-            self.forget_identity(user, &identity).await?;
+            self.remove_identity(user, &identity).await?;
             person.session_epoch = Epoch::begin();
-            let change = self.records.change(key.shard).expect_version(&key, version).put(&key, &person, Ttl::Forever);
             let change = with(self.keep(change, kept, &person).await?);
-            if change.revoke_user(user).commit().await?.is_ok() {
-                tracing::info!(user, provider = identity.provider, "an identity was unlinked");
-                return Ok(Unlinked::Unlinked);
+            let change = change.put(&key, &person, Ttl::Forever).revoke_user(user);
+            Ok::<_, store::Error>(Edit::Commit(change, Ok(identity.provider)))
+        });
+        match updated.await?.unwrap_or(Err(Unlinked::NotTheirs)) {
+            Ok(provider) => {
+                tracing::info!(user, provider, "an identity was unlinked");
+                Ok(Unlinked::Unlinked)
             }
+            Err(kept) => Ok(kept),
         }
-        Err(UsersError::Contended)
     }
 
     /// Whether the identity leads to the person now. One that led to somebody who has never finished a sign-in, or was
     /// deleted, is free.
-    pub async fn take_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, UsersError> {
+    pub async fn take_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, store::Error> {
         let digest = Identity::digest(&identity.issuer, &identity.subject);
         let key = Identity::key(&digest);
         let entry = Identity { user: user.to_owned() };
-        for _ in 0..TRIES {
+        store::retry(async || {
             let found = self.records.get::<Identity>(&key).await?;
             let change = self.records.change(key.shard);
             let change = match found {
-                Some(found) if found.value.user == user => return Ok(true),
-                Some(found) if self.get(&found.value.user).await?.is_some() => return Ok(false),
+                Some(found) if found.value.user == user => return Ok(Ok(true)),
+                Some(found) if self.get(&found.value.user).await?.is_some() => return Ok(Ok(false)),
                 Some(found) => change.expect_version(&key, found.version),
                 None => change.expect_absent(&key),
             };
-            if change.put(&key, &entry, Ttl::Forever).drop_credential(&digest).commit().await?.is_ok() {
-                return Ok(true);
-            }
-        }
-        Err(UsersError::Contended)
+            Ok(change.put(&key, &entry, Ttl::Forever).drop_credential(&digest).commit().await?.map(|_| true))
+        })
+        .await
     }
 }

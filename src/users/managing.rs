@@ -2,12 +2,12 @@
 
 use futures::future::join_all;
 
-use super::{Identity, TRIES, User, Users, UsersError, record::INDEX, record::index_of_people, sessions};
+use super::{Identity, User, Users, record::INDEX, record::index_of_people, sessions};
 use crate::{
     epoch::Epoch,
     principal::IdentityClaims,
     session::Session,
-    store::{Change, Failed, ReadError, Stored, Ttl},
+    store::{self, Change, Edit, Ttl},
 };
 
 /// Some people in the order in which they came, and where the next ones begin.
@@ -20,7 +20,7 @@ pub struct Page {
 
 impl Users {
     /// People after `after`, in the order in which they were first seen.
-    pub async fn people(&self, after: Option<&str>, limit: usize) -> Result<Page, ReadError> {
+    pub async fn people(&self, after: Option<&str>, limit: usize) -> Result<Page, store::Error> {
         let ids = self.records.list_everywhere(INDEX, after, limit + 1).await?;
         let next = (ids.len() > limit).then(|| ids[limit - 1].clone());
         let keys: Vec<_> = ids.iter().take(limit).map(|id| User::key(id)).collect();
@@ -30,47 +30,46 @@ impl Users {
     }
 
     /// Whether there is anybody at all.
-    pub async fn is_empty(&self) -> Result<bool, ReadError> {
+    pub async fn is_empty(&self) -> Result<bool, store::Error> {
         Ok(self.records.list_everywhere(INDEX, None, 1).await?.is_empty())
     }
 
     /// Disables or enables a person. Whatever they had ends with being disabled, and does not come back.
-    pub async fn set_disabled(&self, user: &str, disabled: bool) -> Result<Option<User>, UsersError> {
+    pub async fn set_disabled(&self, user: &str, disabled: bool) -> Result<Option<User>, store::Error> {
         let key = User::key(user);
-        for _ in 0..TRIES {
-            let Some(Stored { value: mut person, version }) = self.records.get::<User>(&key).await? else { return Ok(None) };
+        let updated = self.records.update(&key, async |mut person: User, change| {
             person.disabled = disabled;
             if disabled {
                 (person.session_epoch, person.key_epoch) = (Epoch::begin(), Epoch::begin());
             }
-            let change = self.records.change(key.shard).expect_version(&key, version).put(&key, &person, Ttl::Forever);
-            if change.revoke_user(user).commit().await?.is_ok() {
-                return Ok(Some(person));
-            }
-        }
-        Err(UsersError::Contended)
+            Ok(Edit::Commit(change.put(&key, &person, Ttl::Forever).revoke_user(user), person))
+        });
+        updated.await
     }
 
     /// Deletes a person with what `with` adds from their shard. Nothing that is left of them anywhere counts any more, also
     /// where it can't be taken out now: whoever comes back under an identity of theirs is somebody new.
-    pub async fn delete(&self, user: &str, with: impl for<'a> Fn(Change<'a>) -> Change<'a>) -> Result<Option<User>, UsersError> {
+    pub async fn delete(
+        &self,
+        user: &str,
+        with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
+    ) -> Result<Option<User>, store::Error> {
         let key = User::key(user);
-        for _ in 0..TRIES {
-            let Some(Stored { value: person, version }) = self.records.get::<User>(&key).await? else { return Ok(None) };
-            let change = with(self.records.change(key.shard).expect_version(&key, version).delete(&key));
-            let change = change.index_remove(&index_of_people(key.shard), user);
-            if change.revoke_user(user).commit().await?.is_ok() {
-                self.take_out(&person).await;
-                return Ok(Some(person));
-            }
+        let deleted = self.records.update(&key, async |person: User, change| {
+            let change = with(change.delete(&key)).index_remove(&index_of_people(key.shard), user).revoke_user(user);
+            Ok::<_, store::Error>(Edit::Commit(change, person))
+        });
+        let deleted = deleted.await?;
+        if let Some(person) = &deleted {
+            self.take_out(person).await;
         }
-        Err(UsersError::Contended)
+        Ok(deleted)
     }
 
     /// What leads to a person who is gone, and what ended with them.
     async fn take_out(&self, person: &User) {
         for identity in &person.identities {
-            if let Err(error) = self.forget_identity(&person.id, identity).await {
+            if let Err(error) = self.remove_identity(&person.id, identity).await {
                 tracing::warn!(%error, user = person.id, "an identity of a person who was deleted stays for now; it leads nowhere");
             }
         }
@@ -79,21 +78,19 @@ impl Users {
         }
     }
 
-    pub(super) async fn forget_identity(&self, user: &str, identity: &IdentityClaims) -> Result<(), UsersError> {
+    pub(super) async fn remove_identity(&self, user: &str, identity: &IdentityClaims) -> Result<(), store::Error> {
         let digest = Identity::digest(&identity.issuer, &identity.subject);
         let key = Identity::key(&digest);
-        for _ in 0..TRIES {
-            let found = self.records.get::<Identity>(&key).await?.filter(|found| found.value.user == user);
-            let Some(Stored { version, .. }) = found else { return Ok(()) };
-            let change = self.records.change(key.shard).expect_version(&key, version).delete(&key);
-            if change.revoke_credential(&digest).commit().await?.is_ok() {
-                return Ok(());
-            }
-        }
-        Err(UsersError::Contended)
+        let removed = self.records.update(&key, async |found: Identity, change| {
+            Ok(match found.user == user {
+                true => Edit::Commit(change.delete(&key).revoke_credential(&digest), ()),
+                false => Edit::Keep(()),
+            })
+        });
+        removed.await.map(Option::unwrap_or_default)
     }
 
-    async fn take_out_sessions(&self, user: &str) -> Result<(), Failed> {
+    async fn take_out_sessions(&self, user: &str) -> Result<(), store::Error> {
         let index = sessions::index_of(user);
         loop {
             let ids = self.records.store().list(&index, None, sessions::BATCH).await?;

@@ -3,12 +3,12 @@
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::{SignIn, TRIES, User, Users, UsersError, shard_of};
+use super::{SignIn, User, Users, shard_of};
 use crate::{
     epoch::Epoch,
     secret::{Digest, Handle, HandleKind},
     session::{Session, Standing},
-    store::{Change, Failed, Index, ReadError, Shard, Stored, Ttl},
+    store::{self, Change, Edit, Index, Shard, Stored, Ttl},
 };
 
 /// Members of an index that are read at once.
@@ -25,7 +25,7 @@ pub struct Listed {
 
 impl Users {
     /// A person's live sessions, the one that was used last first.
-    pub async fn sessions(&self, user: &str) -> Result<Vec<Listed>, ReadError> {
+    pub async fn sessions(&self, user: &str) -> Result<Vec<Listed>, store::Error> {
         let Some(person) = self.records.get::<User>(&User::key(user)).await? else { return Ok(Vec::new()) };
         let (index, now) = (index_of(user), self.clock.now());
         let (mut found, mut gone, mut after) = (Vec::new(), Vec::new(), None);
@@ -51,14 +51,14 @@ impl Users {
     }
 
     /// Ends a session on every pod.
-    pub async fn end_session(&self, user: &str, handle: &Digest) -> Result<(), Failed> {
+    pub async fn end_session(&self, user: &str, handle: &Digest) -> Result<(), store::Error> {
         let shard = shard_of(user);
         let change = self.records.change(shard).index_remove(&index_of(user), &handle.to_hex());
         self.commit_end(change, shard, handle).await
     }
 
     /// Ends all sessions of a person on every pod, but the one that is kept: all or none.
-    pub async fn end_sessions(&self, user: &str, kept: Option<&Digest>) -> Result<(), UsersError> {
+    pub async fn end_sessions(&self, user: &str, kept: Option<&Digest>) -> Result<(), store::Error> {
         self.end_sessions_with(user, kept, |change| change).await
     }
 
@@ -68,18 +68,14 @@ impl Users {
         user: &str,
         kept: Option<&Digest>,
         with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
-    ) -> Result<(), UsersError> {
-        let (shard, key) = (shard_of(user), User::key(user));
-        for _ in 0..TRIES {
-            let Some(Stored { value: mut person, version }) = self.records.get::<User>(&key).await? else { return Ok(()) };
+    ) -> Result<(), store::Error> {
+        let key = User::key(user);
+        let updated = self.records.update(&key, async |mut person: User, change| {
             person.session_epoch = Epoch::begin();
-            let change = self.records.change(shard).expect_version(&key, version).put(&key, &person, Ttl::Forever);
             let change = with(self.keep(change, kept, &person).await?);
-            if change.revoke_user(user).commit().await?.is_ok() {
-                return Ok(());
-            }
-        }
-        Err(UsersError::Contended)
+            Ok(Edit::Commit(change.put(&key, &person, Ttl::Forever).revoke_user(user), ()))
+        });
+        updated.await.map(Option::unwrap_or_default)
     }
 
     /// Takes a session along into the epoch that begins.
@@ -88,7 +84,7 @@ impl Users {
         change: Change<'a>,
         kept: Option<&Digest>,
         person: &User,
-    ) -> Result<Change<'a>, ReadError> {
+    ) -> Result<Change<'a>, store::Error> {
         let Some(handle) = kept else { return Ok(change) };
         let key = Session::key(shard_of(&person.id), handle);
         let Some(Stored { value: mut session, version }) = self.records.get::<Session>(&key).await? else { return Ok(change) };
@@ -103,13 +99,13 @@ impl Users {
     }
 
     /// A session as the store has it, with what its end needs.
-    pub async fn session(&self, user: &str, handle: &Digest) -> Result<Option<Session>, ReadError> {
+    pub async fn session(&self, user: &str, handle: &Digest) -> Result<Option<Session>, store::Error> {
         let stored = self.records.get::<Session>(&Session::key(shard_of(user), handle)).await?;
         Ok(stored.map(|stored| stored.value))
     }
 
     /// Whether a session of the person's goes on still, as the store has it.
-    pub async fn has_session(&self, user: &str, handle: &Digest) -> Result<bool, ReadError> {
+    pub async fn has_session(&self, user: &str, handle: &Digest) -> Result<bool, store::Error> {
         let (person, session) = tokio::join!(self.get(user), self.session(user, handle));
         let (Some(Stored { value: person, .. }), Some(session)) = (person?, session?) else { return Ok(false) };
         let standing = self.limits.standing(session.created, session.last_seen, self.clock.now());
@@ -117,7 +113,7 @@ impl Users {
     }
 
     /// Writes down that a session was used, unless it has changed or ended meanwhile.
-    pub async fn touch(&self, user: &str, handle: &Digest) -> Result<Option<Timestamp>, UsersError> {
+    pub async fn touch(&self, user: &str, handle: &Digest) -> Result<Option<Timestamp>, store::Error> {
         let shard = shard_of(user);
         let key = Session::key(shard, handle);
         let Some(Stored { value: mut session, version }) = self.records.get::<Session>(&key).await? else { return Ok(None) };
@@ -169,13 +165,13 @@ impl Users {
         }
     }
 
-    async fn commit_end(&self, change: Change<'_>, shard: Shard, handle: &Digest) -> Result<(), Failed> {
+    async fn commit_end(&self, change: Change<'_>, shard: Shard, handle: &Digest) -> Result<(), store::Error> {
         let ended = end(change, shard, handle).commit().await?;
         debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
         Ok(())
     }
 
-    async fn read_listed(&self, user: &str, id: &str) -> Result<Option<Listed>, ReadError> {
+    async fn read_listed(&self, user: &str, id: &str) -> Result<Option<Listed>, store::Error> {
         let Some(id) = Digest::from_hex(id) else { return Ok(None) };
         Ok(self.session(user, &id).await?.filter(|session| session.user == user).map(|session| Listed { id, session }))
     }

@@ -9,7 +9,7 @@ use super::{
     json,
     sessions::in_person,
 };
-use crate::{http::Services, users::UsersError};
+use crate::http::Services;
 
 pub(super) fn all() -> Address {
     Address::new("/redirects")
@@ -20,7 +20,7 @@ pub(super) fn all() -> Address {
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
-    let trusted = services.users.trusted(&caller.judged.identity.user).await.map_err(UsersError::from)?;
+    let trusted = services.users.trusted(&caller.judged.identity.user).await?;
     Ok(json(StatusCode::OK, value!({ "redirect_uris": trusted })))
 }
 

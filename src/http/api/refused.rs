@@ -8,7 +8,7 @@ use crate::{
     login::BeginError,
     people::PeopleError,
     rate_limits::Exceeded,
-    users::UsersError,
+    store,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ pub(in crate::http) enum Refused {
     #[error(transparent)]
     Password(#[from] ChangeError),
     #[error(transparent)]
-    Users(#[from] UsersError),
+    Store(#[from] store::Error),
     #[error(transparent)]
     Ask(#[from] AskError),
     #[error("there is no such session")]

@@ -24,7 +24,7 @@ pub(super) fn one() -> Address {
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
     let own = own_session(&request, &services.site);
-    let sessions = services.users.sessions(&caller.judged.identity.user).await.map_err(crate::users::UsersError::from)?;
+    let sessions = services.users.sessions(&caller.judged.identity.user).await?;
     let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &services.site)).collect();
     Ok(json(StatusCode::OK, value!({ "sessions": listed })))
 }
@@ -46,9 +46,9 @@ async fn end_others(request: HttpRequest, services: Services) -> Result<HttpResp
 
 /// Ends a session that is the person's.
 pub(in crate::http) async fn end_one(services: &Services, user: &str, handle: &Digest) -> Result<(), Refused> {
-    let session = services.users.session(user, handle).await.map_err(crate::users::UsersError::from)?;
+    let session = services.users.session(user, handle).await?;
     session.filter(|session| session.user == user).ok_or(Refused::NoSession)?;
-    services.users.end_session(user, handle).await.map_err(crate::users::UsersError::from)?;
+    services.users.end_session(user, handle).await?;
     Ok(())
 }
 

@@ -11,13 +11,7 @@ mod people;
 
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, wait};
 use crate::{
-    check::AuthenticationError,
-    http::api::refused::Refused,
-    keys::KeysError,
-    login::BeginError,
-    rate_limits::Exceeded,
-    store::{Failed, ReadError},
-    users::UsersError,
+    check::AuthenticationError, http::api::refused::Refused, keys::KeysError, login::BeginError, rate_limits::Exceeded, store,
 };
 
 /// RFC 9470.
@@ -27,6 +21,7 @@ const CHALLENGE_FRESH: HeaderValue =
 const AWAY: &str = "The store does not answer at the moment; nothing was changed. Try again soon.";
 const UNCERTAIN: &str =
     "The store broke off; the change may or may not have been made. Look at what there is before you try again.";
+const CONTENDED: &str = "Too many changes at once; nothing was changed. Try again.";
 
 /// A client address that has made too many requests of a kind.
 pub(in crate::http) fn rate_limited(exceeded: Exceeded) -> HttpResponse {
@@ -95,8 +90,8 @@ pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
         Refused::Begin(BeginError::NotReady(_)) => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "The provider can't be reached at the moment.")
         }
-        Refused::Begin(BeginError::Store(error)) => failed(error),
-        Refused::Users(error) => users(error),
+        Refused::Begin(BeginError::Store(error)) => store_error(error),
+        Refused::Store(error) => store_error(error),
         Refused::Keys(error) => keys(error),
         Refused::Invite(error) => people::invite(error),
         Refused::Ask(error) => people::ask(error),
@@ -107,33 +102,16 @@ pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
     }
 }
 
-fn users(error: &UsersError) -> HttpResponse {
-    match error {
-        UsersError::Read(error) => read(error),
-        UsersError::Write(error) => failed(error),
-        UsersError::Contended => contended(),
-    }
-}
-
-fn read(error: &ReadError) -> HttpResponse {
-    match error {
-        ReadError::Unreadable { .. } => {
-            json(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "A record can't be read. Tell your administrator.")
+fn store_error(error: &store::Error) -> HttpResponse {
+    let (status, code, text) = match error {
+        store::Error::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", AWAY),
+        store::Error::Unknown(_) => (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNCERTAIN),
+        store::Error::Contended => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", CONTENDED),
+        store::Error::Unreadable { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "A record can't be read. Tell your administrator.")
         }
-        ReadError::Unavailable(_) => json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", AWAY),
-    }
-}
-
-fn failed(error: &Failed) -> HttpResponse {
-    match error {
-        Failed::Unavailable(_) => json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", AWAY),
-        Failed::Unknown(_) => json(StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown", UNCERTAIN),
-    }
-}
-
-fn contended() -> HttpResponse {
-    let text = "Too many changes at once; nothing was changed. Try again.";
-    json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text)
+    };
+    json(status, code, text)
 }
 
 fn keys(error: &KeysError) -> HttpResponse {
@@ -162,9 +140,7 @@ fn keys(error: &KeysError) -> HttpResponse {
             "duration must be longer than nothing, and not longer than keys.max_duration.",
         ),
         KeysError::Overlap => (StatusCode::BAD_REQUEST, "invalid_request", "overlap must not be longer than keys.overlap_max."),
-        KeysError::Read(error) => return read(error),
-        KeysError::Write(error) => return failed(error),
-        KeysError::Contended => return contended(),
+        KeysError::Store(error) => return store_error(error),
     };
     json(status, code, text)
 }

@@ -20,7 +20,6 @@ use crate::{
     },
     keys::{Key, KeyId, KeysError, Lasting, Limits, Manager, Wish, is_alias},
     pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
-    users::UsersError,
 };
 
 const ON_A_PAGE: usize = 50;
@@ -162,8 +161,7 @@ impl Desk<'_> {
                 let made = NewKey { name, secret: made.secret.expose().to_owned() };
                 self.page(StatusCode::OK, None, Notes { made: Some(made), ..Notes::default() }).await
             }
-            Err(KeysError::Read(error)) => Err(error.into()),
-            Err(KeysError::Write(error)) => Err(error.into()),
+            Err(KeysError::Store(error)) => Err(error.into()),
             Err(refused) => {
                 tracing::info!(reason = %refused, "a key refused");
                 self.refused(StatusCode::FORBIDDEN, problem(&refused), form).await
@@ -213,12 +211,8 @@ impl Desk<'_> {
     async fn forget(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
         if let Some(redirect_uri) = form.one("redirect_uri") {
             let user = &self.visit.caller.judged.identity.user;
-            match self.services.users.distrust(user, redirect_uri).await {
-                Ok(()) => tracing::info!(user, "an application is asked about again"),
-                Err(UsersError::Read(error)) => return Err(error.into()),
-                Err(UsersError::Write(error)) => return Err(error.into()),
-                Err(UsersError::Contended) => return Err(KeysError::Contended),
-            }
+            self.services.users.distrust(user, redirect_uri).await?;
+            tracing::info!(user, "an application is asked about again");
         }
         Ok(self.visit.back())
     }

@@ -12,8 +12,8 @@ use crate::{
     login::Login,
     pages::{Place, SessionLine, SessionsPage, browser},
     secret::Digest,
-    store::ReadError,
-    users::{Listed, UsersError},
+    store,
+    users::Listed,
 };
 
 const PLACE: Place = Place::Sessions;
@@ -44,7 +44,7 @@ pub(super) async fn act(request: HttpRequest, form: Form<Posted>, services: Serv
     }
 }
 
-async fn page(visit: &Visit<'_>) -> Result<HttpResponse, ReadError> {
+async fn page(visit: &Visit<'_>) -> Result<HttpResponse, store::Error> {
     let sessions = visit.services.users.sessions(visit.user()).await?;
     let own = visit.session();
     let (own_first, others): (Vec<_>, Vec<_>) = sessions.iter().partition(|session| session.id == own);
@@ -54,15 +54,15 @@ async fn page(visit: &Visit<'_>) -> Result<HttpResponse, ReadError> {
 }
 
 /// One that has ended already has ended: the page says what there is.
-async fn end(visit: &Visit<'_>, form: &Posted) -> Result<(), UsersError> {
+async fn end(visit: &Visit<'_>, form: &Posted) -> Result<(), store::Error> {
     let Some(handle) = form.one("session_id").and_then(Digest::from_hex) else { return Ok(()) };
     match end_one(visit.services, visit.user(), &handle).await {
-        Err(Refused::Users(error)) => Err(error),
+        Err(Refused::Store(error)) => Err(error),
         _ => Ok(()),
     }
 }
 
-async fn end_others(visit: &Visit<'_>) -> Result<(), UsersError> {
+async fn end_others(visit: &Visit<'_>) -> Result<(), store::Error> {
     visit.services.users.end_sessions(visit.user(), Some(&visit.session())).await?;
     Ok(())
 }

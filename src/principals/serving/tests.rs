@@ -3,10 +3,7 @@
 use std::future::{pending, ready};
 
 use super::*;
-use crate::{
-    clock::manual::ManualClock,
-    store::{Kind, Unavailable},
-};
+use crate::{clock::manual::ManualClock, store::Kind};
 
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -46,7 +43,7 @@ impl Fixture {
 }
 
 fn outage() -> Answer {
-    Err(LookupError::Store(Unavailable("it is away".into()).into()))
+    Err(LookupError::Store(store::Error::Unavailable("it is away".into())))
 }
 
 async fn never() -> Answer {
@@ -113,7 +110,7 @@ async fn too_many_reads_at_once_are_an_outage_too() {
 async fn an_unreadable_record_is_an_answer_and_ends_stale_serving() {
     let fixture = Fixture::new();
     fixture.clock.advance(PROVEN_FOR * 2);
-    let unreadable = LookupError::Store(ReadError::Unreadable { kind: Kind::User, reason: "it was altered".into() });
+    let unreadable = LookupError::Store(store::Error::Unreadable { kind: Kind::User, reason: "it was altered".into() });
     let served = fixture.serve(fixture.cached(), Standing::Live, ready(Err(unreadable.clone()))).await;
     assert_eq!(served, Err(unreadable.to_string()));
 }

@@ -15,7 +15,7 @@ use fred::{
 
 use tokio::task::JoinHandle;
 
-use super::super::Unavailable;
+use super::super::Error as StoreError;
 use crate::secret::SecretCell;
 
 /// Of a client that only sends commands: nobody listens to its events but while it connects.
@@ -197,17 +197,17 @@ impl fmt::Debug for Connection {
 }
 
 /// Which primary of a cluster has which slots, as the cluster says now; empty where there is only one server to talk to.
-pub(super) async fn layout(client: &Client, patience: Duration) -> Result<String, Unavailable> {
+pub(super) async fn layout(client: &Client, patience: Duration) -> Result<String, StoreError> {
     if client.is_clustered() {
         // It would try again for as long as the client reconnects.
         let asked = tokio::time::timeout(patience, client.sync_cluster()).await;
         asked
-            .map_err(|_| Unavailable("the cluster's layout was not told in time".to_owned()))?
-            .map_err(|error| Unavailable(error.to_string()))?;
+            .map_err(|_| StoreError::Unavailable("the cluster's layout was not told in time".to_owned()))?
+            .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     }
     let Some(routing) = client.cached_cluster_state() else {
         return match client.is_clustered() {
-            true => Err(Unavailable("the cluster's layout is not known yet".to_owned())),
+            true => Err(StoreError::Unavailable("the cluster's layout is not known yet".to_owned())),
             false => Ok(String::new()),
         };
     };

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use vestibule::secret::random_bytes;
 use vestibule::store::{
-    Commit, Conflict, Cursor, Expected, Failed, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Token, Ttl, Version,
+    Commit, Conflict, Cursor, Error, Expected, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Token, Ttl, Version,
     Versioned,
 };
 
@@ -476,7 +476,7 @@ async fn add_one(store: &Shared, key: &Key) -> bool {
 }
 
 /// Every commit in a task of its own.
-async fn concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<Sequence, Conflict>, Failed>> {
+async fn concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<Sequence, Conflict>, Error>> {
     let tasks = commits.iter().cloned().map(|commit| {
         let store = Arc::clone(store);
         tokio::spawn(async move { store.commit(&commit).await })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use vestibule::store::{Commit, Conflict, Failed, Key, Kind, Sequence, Shard, Store, Unavailable};
+use vestibule::store::{Commit, Conflict, Error, Key, Kind, Sequence, Shard, Store};
 
 use super::steps::{DEADLINE, done, fresh, fresh_in, hear, put, putting, replacing, sequence, value, within};
 use super::{connection, hasty_connection, is_heard, start, works_again};
@@ -22,7 +22,7 @@ async fn a_store_that_starts_while_redis_is_away_is_ready_when_redis_comes() {
     let port = ports::free();
     let store = start(&hasty_connection(&format!("redis://127.0.0.1:{port}")));
     let key = fresh(Kind::User);
-    assert!(matches!(store.get(&key).await, Err(Unavailable(_))));
+    assert!(matches!(store.get(&key).await, Err(Error::Unavailable(_))));
     assert!(store.commit(&putting(&key, b"early")).await.is_err());
     assert!(store.sequences().await.iter().all(Result::is_err));
     assert!(futures::poll!(pin!(store.ready())).is_pending());
@@ -44,7 +44,7 @@ async fn a_killed_redis_is_unavailable_and_never_empty() {
     redis.node.kill9();
     watch.until_unavailable().await;
     for _ in 0..10 {
-        assert!(matches!(store.get(&key).await, Err(Unavailable(_))));
+        assert!(matches!(store.get(&key).await, Err(Error::Unavailable(_))));
         assert!(store.commit(&putting(&fresh(Kind::User), b"")).await.is_err());
         assert!(store.sequences().await.iter().all(Result::is_err));
     }
@@ -64,8 +64,8 @@ async fn what_a_silent_redis_may_have_written_is_unknown_and_a_retry_settles_it(
     let commit = replacing(&key, before, b"after");
     let (outcome, took) = timed(store.commit(&commit)).await;
     eprintln!("a commit to a silent Redis was given up after {took:?}");
-    assert!(matches!(outcome, Err(Failed::Unknown(_))), "{outcome:?}");
-    assert!(matches!(store.get(&key).await, Err(Unavailable(_))));
+    assert!(matches!(outcome, Err(Error::Unknown(_))), "{outcome:?}");
+    assert!(matches!(store.get(&key).await, Err(Error::Unavailable(_))));
 
     redis.node.cont();
     let after = until("the retry to be answered", DEADLINE, async || store.commit(&commit).await.ok()).await;
@@ -109,7 +109,7 @@ async fn a_commit_whose_every_reply_is_lost_is_unknown_and_another_pod_can_settl
 
     let outcome = store.commit(&commit).await;
 
-    assert!(matches!(outcome, Err(Failed::Unknown(_))), "{outcome:?}");
+    assert!(matches!(outcome, Err(Error::Unknown(_))), "{outcome:?}");
     let after = sequence(&other, key.shard).await;
     assert_eq!(after, Sequence { number: before.number + 1, token: commit.token });
     assert_eq!(done(&other, &commit).await, after);
@@ -236,7 +236,8 @@ impl Watch {
             while !stopped.load(Ordering::Relaxed) {
                 match store.get(&key).await {
                     Ok(found) => assert!(found.is_some(), "a store that is away looked empty"),
-                    Err(Unavailable(_)) => noted.store(true, Ordering::Relaxed),
+                    Err(Error::Unavailable(_)) => noted.store(true, Ordering::Relaxed),
+                    Err(error) => panic!("a read that fails is unavailable, not: {error}"),
                 }
                 tokio::task::yield_now().await;
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vestibule::clock::SystemClock;
 use vestibule::secret::{Digest, KeyRing, RingKeys, new_key};
-use vestibule::store::{Conflict, Expected, Key, Kind, ReadError, Record, Records, Sequence, Shard, Store, Token, Ttl};
+use vestibule::store::{Conflict, Error, Expected, Key, Kind, Record, Records, Sequence, Shard, Store, Token, Ttl};
 
 use super::steps::{fresh_in, hear, putting, within};
 use super::{PREFIX, connection, start};
@@ -39,7 +39,7 @@ async fn swapped_records_are_unreadable_and_never_somebody_elses() {
         swap(&redis, &near, &other).await;
         for key in [&near, &other] {
             let read = records.get::<Person>(key).await;
-            assert!(matches!(read, Err(ReadError::Unreadable { kind: Kind::User, .. })), "{read:?}");
+            assert!(matches!(read, Err(Error::Unreadable { kind: Kind::User, .. })), "{read:?}");
         }
         swap(&redis, &near, &other).await;
         assert_eq!(records.get::<Person>(&near).await.unwrap().unwrap().value, Person("alice".into()));
@@ -62,12 +62,12 @@ async fn a_record_of_another_kind_deployment_or_key_ring_is_unreadable() {
     let raw = raw_get(&redis.node, PREFIX, &user).await;
 
     raw_set(&redis.node, PREFIX, &session, &raw).await;
-    assert!(matches!(ours.get::<SignedIn>(&session).await, Err(ReadError::Unreadable { kind: Kind::Session, .. })));
+    assert!(matches!(ours.get::<SignedIn>(&session).await, Err(Error::Unreadable { kind: Kind::Session, .. })));
     raw_set(&redis.node, "elsewhere:", &user, &raw).await;
     let theirs = records(&other, &ring, "elsewhere:").get::<Person>(&user).await;
-    assert!(matches!(theirs, Err(ReadError::Unreadable { .. })), "{theirs:?}");
+    assert!(matches!(theirs, Err(Error::Unreadable { .. })), "{theirs:?}");
     let strangers = records(&store, &new_key(), PREFIX).get::<Person>(&user).await;
-    assert!(matches!(strangers, Err(ReadError::Unreadable { .. })), "{strangers:?}");
+    assert!(matches!(strangers, Err(Error::Unreadable { .. })), "{strangers:?}");
     assert!(ours.get::<Person>(&user).await.unwrap().is_some());
 }
 
@@ -84,14 +84,14 @@ async fn a_shortened_or_altered_record_is_an_error_and_never_absent() {
     for length in 0..whole.len() {
         raw_set(&redis.node, PREFIX, &key, &whole[..length]).await;
         let read = records.get::<Person>(&key).await;
-        assert!(matches!(read, Err(ReadError::Unreadable { .. })), "{length} bytes: {read:?}");
+        assert!(matches!(read, Err(Error::Unreadable { .. })), "{length} bytes: {read:?}");
     }
     for at in sealed_from..whole.len() {
         let mut altered = whole.clone();
         altered[at] ^= 0x40;
         raw_set(&redis.node, PREFIX, &key, &altered).await;
         let read = records.get::<Person>(&key).await;
-        assert!(matches!(read, Err(ReadError::Unreadable { .. })), "byte {at}: {read:?}");
+        assert!(matches!(read, Err(Error::Unreadable { .. })), "byte {at}: {read:?}");
     }
 }
 
@@ -109,7 +109,7 @@ async fn what_no_commit_wrote_is_unreadable_and_is_not_written_over() {
     for value in strange {
         raw_set(&redis.node, PREFIX, &key, value).await;
         let read = records.get::<Person>(&key).await;
-        assert!(matches!(read, Err(ReadError::Unreadable { kind: Kind::User, .. })), "{read:?}");
+        assert!(matches!(read, Err(Error::Unreadable { kind: Kind::User, .. })), "{read:?}");
         let version = store.get(&key).await.unwrap().expect("something is there").version;
         for expected in [Expected::Absent, Expected::Version(version)] {
             let mut commit = putting(&key, b"bob");

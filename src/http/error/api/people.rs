@@ -5,7 +5,7 @@ use actix_web::{
     http::{StatusCode, header},
 };
 
-use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, keys, slow_down, users};
+use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, keys, slow_down, store_error};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     http::api::role_map::AskError,
@@ -30,7 +30,7 @@ pub(super) fn invite(error: &InviteError) -> HttpResponse {
         }
         InviteError::Disabled => (StatusCode::CONFLICT, "access_denied", "The person is disabled. Enable them first."),
         InviteError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such invitation."),
-        InviteError::Store(error) => return users(error),
+        InviteError::Store(error) => return store_error(error),
     };
     json(status, code, text)
 }
@@ -40,7 +40,7 @@ pub(super) fn people(error: &PeopleError) -> HttpResponse {
         PeopleError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such person."),
         PeopleError::Above => (StatusCode::FORBIDDEN, "access_denied", "The person has a higher role than yours."),
         PeopleError::Oneself => (StatusCode::FORBIDDEN, "access_denied", "Administrators don't do that to themselves."),
-        PeopleError::Store(error) => return users(error),
+        PeopleError::Store(error) => return store_error(error),
     };
     json(status, code, text)
 }
@@ -77,7 +77,7 @@ pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
         SignInError::Refused(sign_ins::Refused::NoRole | sign_ins::Refused::MissingSource(_)) => {
             json(StatusCode::FORBIDDEN, "access_denied", "No role is granted to the account.")
         }
-        SignInError::Refused(sign_ins::Refused::Store(error)) | SignInError::Store(error) => users(error),
+        SignInError::Refused(sign_ins::Refused::Store(error)) | SignInError::Store(error) => store_error(error),
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn claim(error: &ClaimError) -> HttpResponse {
         ClaimError::Key(error) => keys(error),
         ClaimError::Busy => busy(),
         ClaimError::NoRoleMapYet => not_yet(),
-        ClaimError::Store(error) => users(error),
+        ClaimError::Store(error) => store_error(error),
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn password(error: &ChangeError) -> HttpResponse {
         ChangeError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
         ChangeError::Unfit(unfit) => weak("new_password", unfit),
         ChangeError::Busy => busy(),
-        ChangeError::Store(error) => users(error),
+        ChangeError::Store(error) => store_error(error),
     }
 }
 
