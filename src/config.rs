@@ -196,8 +196,9 @@ pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<
     let mut tree = parsed.root;
     mistakes.extend(env::overlay(&mut tree, &variables));
     env::append_lists(&mut tree, &variables);
-    match decode::decode(tree, root::read) {
-        Ok(config) if mistakes.is_empty() => Ok(Loaded { config, warnings: warnings(&variables) }),
+    let mut warnings = warnings(&variables);
+    match decode::decode(tree, |root| root::read(root, &mut warnings)) {
+        Ok(config) if mistakes.is_empty() => Ok(Loaded { config, warnings }),
         Ok(_) => Err(mistakes.into()),
         Err(more) => {
             mistakes.extend(more);
@@ -208,7 +209,7 @@ pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<
 
 /// The tables of docs/configuration.md.
 pub fn reference() -> String {
-    reference::render(&decode::describe(root::read))
+    reference::render(&root::declarations())
 }
 
 /// A larger file is something else, named by mistake.
@@ -225,7 +226,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 fn warnings(variables: &[(String, String)]) -> Vec<String> {
     let names = || variables.iter().map(|(name, _)| name.as_str());
-    let ours = reference::variables(&decode::describe(root::read));
+    let ours = reference::variables(&root::declarations());
     let mut warnings = misspelt(&ours, names());
     warnings.extend(litellm::warnings(names()));
     warnings

@@ -15,11 +15,11 @@ use super::{
 use crate::origin::PublicUrl;
 use crate::principal::Role;
 use crate::roles::{Configured, RoleMap};
-use crate::yaml::decode::{Field, Kind, Section, field};
+use crate::yaml::decode::{Declaration, Field, Kind, Section, describe, field};
 use crate::yaml::shown;
 
 /// Every section is read before any is asked for, so that all mistakes are found.
-pub fn read(root: &mut Section<'_>) -> Option<Config> {
+pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config> {
     let public_url = root.optional(PUBLIC_URL, &values::PUBLIC_URL);
     let contact = root.or_default(CONTACT, &values::NAME, "your administrator");
     let replicas = root.or_default(REPLICAS, &REPLICA_COUNT, "1");
@@ -29,8 +29,7 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let rate_limits = root.section("rate_limits", rate_limits::DOC, rate_limits::read);
     let key_ring = root.secret(&KEY_RING);
     let mut public = None;
-    let listen =
-        root.section("listen", "Addresses to listen on; port 0 takes a free one.", |section| read_listen(section, &mut public));
+    let listen = root.section("listen", LISTEN, |section| read_listen(section, &mut public, warnings));
     let mut reach = None;
     let store = root.section("store", store::DOC, |section| store::read(section, &mut reach));
     let providers = read_providers(root);
@@ -46,14 +45,12 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
     let upstream_credential = root.section("upstream_credential", upstream_credential::DOC, |section| {
         upstream_credential::read(section, public_url.as_ref())
     });
-    let role_map = root.section("role_map", "The document that turns claims into roles.", |section| {
-        // What has mistakes of its own is not known.
-        let configured = Configured {
-            providers: claims_of(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref()),
-            upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
-        };
-        read_role_map(section, &configured)
-    });
+    // A section with mistakes is not known here.
+    let configured = Configured {
+        providers: claims_of(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref()),
+        upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
+    };
+    let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));
     let apps = root.section("apps", apps::DOC, apps::read);
     let ui = root.section("ui", ui::DOC, ui::read);
     let log = root.section("log", "The log, on standard error.", read_log);
@@ -85,6 +82,14 @@ pub fn read(root: &mut Section<'_>) -> Option<Config> {
         shutdown: shutdown?,
     })
 }
+
+pub fn declarations() -> Vec<Declaration> {
+    describe(|root| read(root, &mut Vec::new()))
+}
+
+const LISTEN: &str = "Addresses to listen on; port 0 takes a free one.";
+
+const ROLE_MAP: &str = "The document that turns claims into roles.";
 
 const PUBLIC_URL: Field = field(
     "public_url",
@@ -165,7 +170,9 @@ fn check_sharing(root: &mut Section<'_>, reach: Option<Reach>, replicas: Option<
     }
 }
 
-fn read_listen(section: &mut Section<'_>, known: &mut Option<SocketAddr>) -> Option<Listen> {
+fn read_listen(section: &mut Section<'_>, known: &mut Option<SocketAddr>, warnings: &mut Vec<String>) -> Option<Listen> {
+    // Remove in 0.3.0.
+    warnings.extend(section.take_obsolete("grpc", "off"));
     let public =
         section.or_default(field("public", "Browsers and programs, through the gateway."), &values::ADDRESS, "127.0.0.1:4180");
     let check = section.or_default(
@@ -174,19 +181,11 @@ fn read_listen(section: &mut Section<'_>, known: &mut Option<SocketAddr>) -> Opt
         "127.0.0.1:4181",
     );
     let admin = section.or_default(field("admin", "`/metrics`, `/livez` and `/readyz`."), &values::ADDRESS, "127.0.0.1:4182");
-    let grpc = section.or_default(field("grpc", "Envoy's gRPC; this version has none."), &GRPC, "off");
     *known = public;
     let (public, check, admin) = (public?, check?, admin?);
-    let apart = check_apart(section, [("public", public), ("check", check), ("admin", admin)]);
-    grpc.and(apart).map(|()| Listen { public, check, admin })
+    check_apart(section, [("public", public), ("check", check), ("admin", admin)])?;
+    Some(Listen { public, check, admin })
 }
-
-const GRPC: Kind<()> = Kind {
-    name: "`off`",
-    parse: |text| {
-        if text == "off" { Ok(()) } else { Err("must be `off`: gRPC is not in this version".to_owned()) }
-    },
-};
 
 /// Two listeners on one port would fail at the start with a message that names neither.
 fn check_apart(section: &mut Section<'_>, listeners: [(&'static str, SocketAddr); 3]) -> Option<()> {

@@ -303,6 +303,17 @@ impl Section<'_> {
         }
     }
 
+    /// Takes out a field of an earlier version if it has the one value that it could have, and returns the warning about it.
+    pub fn take_obsolete(&mut self, name: &str, value: &str) -> Option<String> {
+        let is_obsolete = |entry: &Entry| {
+            let has_value = matches!(&entry.value.value, Value::Scalar(scalar) if scalar.text == value);
+            entry.key == name && (has_value || entry.value.is_null())
+        };
+        let index = self.entries.iter().position(is_obsolete)?;
+        let place = self.entries.remove(index).place;
+        Some(Mistake::new(self.path_of(name), place, "has no effect; remove it, since a later version refuses it").to_string())
+    }
+
     /// For a field that must not be left out by accident, as by a template whose value is empty: what is then
     /// in its place would let in more people, or trust more. To be asked before the field is read.
     pub fn not_without_value(&mut self, name: &'static str) -> Option<()> {

@@ -67,7 +67,7 @@ workers: many
 #[case("replicas: !!int 1", &["replicas (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value"])]
 #[case("listen: {a", &["line 1: is not valid YAML: while parsing a flow mapping, did not find expected ',' or '}'"])]
 #[case("listen: 127.0.0.1:4180", &["listen (line 1): must be a map of fields, such as `{name: value}`"])]
-#[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; take it out. Known here: public, check, admin, grpc"])]
+#[case("listen:\n  metrics: 127.0.0.1:9090", &["listen.metrics (line 2): is unknown; take it out. Known here: public, check, admin"])]
 #[case("provider: []", &["provider (line 1): is unknown; did you mean `providers`?"])]
 #[case("colour: red", &["colour (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown"])]
 #[case("client_id: x\n\"evil\\e[31m\": y", &["client_id (line 1): is unknown; take it out. Known here: public_url, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown", r"evil\u{1b}[31m (line 2): is unknown; take it out. Known here: public_url, contact, replicas, workers, max_connections, trusted_proxies, rate_limits, key_ring, key_ring_file, listen, store, providers, token_issuers, sessions, cache, admin_roles, keys, local_accounts, upstream_credential, role_map, apps, ui, log, shutdown"])]
@@ -107,7 +107,7 @@ fn mistakes_in_the_top_level(#[case] text: &str, #[case] expected: &[&str]) {
 #[case("listen:\n  admin: 127.0.0.1", &["listen.admin (line 2): must be an IP address and a port such as 127.0.0.1:4180; not `127.0.0.1`"])]
 #[case("listen:\n  admin: 127.0.0.1:4180", &["listen.admin (line 2): 127.0.0.1:4180 is `listen.public`'s address too; each needs its own"])]
 #[case("public_url: https://a.example\nlisten:\n  public: 0.0.0.0:4181", &["listen.check (line 2): 127.0.0.1:4181 is `listen.public`'s address too; each needs its own"])]
-#[case("listen:\n  grpc: 127.0.0.1:4183", &["listen.grpc (line 2): must be `off`: gRPC is not in this version"])]
+#[case("listen:\n  grpc: 127.0.0.1:4183", &["listen.grpc (line 2): is unknown; take it out. Known here: public, check, admin"])]
 #[case("listen:\n  public: 127.0.0.1:99999", &["listen.public (line 2): must be an IP address and a port such as 127.0.0.1:4180; not `127.0.0.1:99999`"])]
 fn mistakes_in_listeners(#[case] text: &str, #[case] expected: &[&str]) {
     assert_eq!(mistakes(text, &[]), expected);

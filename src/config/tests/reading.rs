@@ -287,8 +287,17 @@ fn the_public_url_follows_a_loopback_listener() {
 
 #[test]
 fn listeners_may_share_port_zero_and_a_check_listener_may_be_anywhere() {
-    let text = "listen: {public: 127.0.0.1:0, check: 0.0.0.0:0, admin: 127.0.0.1:0, grpc: off}";
+    let text = "listen: {public: 127.0.0.1:0, check: 0.0.0.0:0, admin: 127.0.0.1:0}";
     assert_eq!(config(text, &[]).listen.check.to_string(), "0.0.0.0:0");
+}
+
+#[test]
+fn the_former_grpc_setting_is_accepted_with_a_warning() {
+    let warning = "has no effect; remove it, since a later version refuses it";
+    assert_eq!(parsed("listen: {grpc: off}", &[]).unwrap().warnings, [format!("listen.grpc (line 1): {warning}")]);
+    assert_eq!(parsed("listen:\n  grpc:\n", &[]).unwrap().warnings, [format!("listen.grpc (line 2): {warning}")]);
+    let env = [("VESTIBULE__LISTEN__GRPC", "off")];
+    assert_eq!(parsed("", &env).unwrap().warnings, [format!("listen.grpc (VESTIBULE__LISTEN__GRPC): {warning}")]);
 }
 
 #[test]

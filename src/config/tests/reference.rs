@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{KEY, config, mistakes};
 use crate::config::env::variable_of;
 use crate::config::{Store, reference, root};
-use crate::yaml::decode::{Declaration, describe};
+use crate::yaml::decode::Declaration;
 
 const BEGIN: &str = "<!-- reference: begin -->\n";
 const END: &str = "<!-- reference: end -->";
@@ -56,7 +56,7 @@ fn the_mistakes_of_the_page_are_what_is_said() {
 
 #[test]
 fn every_field_can_be_set_by_its_variable() {
-    for declaration in describe(root::read) {
+    for declaration in root::declarations() {
         let Declaration::Field { section, name, .. } = declaration else { continue };
         let path = if section.is_empty() { name } else { format!("{section}.{name}") };
         let variable = variable_of(&path);
@@ -69,7 +69,7 @@ fn every_field_can_be_set_by_its_variable() {
 
 #[test]
 fn no_text_of_the_reference_breaks_its_table() {
-    for declaration in describe(root::read) {
+    for declaration in root::declarations() {
         let Declaration::Field { name, kind, default, doc, .. } = declaration else { continue };
         assert!(![&name, &kind, &default].iter().any(|cell| cell.contains(['|', '\n'])), "{name}");
         assert!(!doc.contains(['|', '\n']) && doc.ends_with('.'), "{name}: {doc}");
