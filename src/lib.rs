@@ -47,6 +47,7 @@ pub mod epoch;
 pub mod files;
 pub mod flights;
 pub mod fresh;
+pub mod glob;
 pub mod metrics;
 pub mod origin;
 pub mod principal;

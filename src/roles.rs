@@ -7,7 +7,6 @@ mod condition;
 mod document;
 mod documents;
 mod explain;
-mod glob;
 mod in_force;
 mod index;
 mod litellm;

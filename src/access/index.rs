@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use smallvec::{SmallVec, smallvec};
 
-use super::pattern::{PathPattern, Segment, matches};
+use super::pattern::{PathPattern, Segment};
+use crate::glob::Glob;
 
 /// The place of a rule in its list.
 pub(super) type RuleNumber = usize;
@@ -18,7 +19,7 @@ pub(super) struct Index(Vec<Node>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Node {
     literal: HashMap<Box<str>, NodeNumber>,
-    wild: Vec<(Box<str>, NodeNumber)>,
+    wild: Vec<(Glob, NodeNumber)>,
     /// The node behind `**`, which is entered without a segment and left by none.
     deep: Option<NodeNumber>,
     is_deep: bool,
@@ -69,7 +70,7 @@ impl Index {
         for number in at {
             let node = &self.0[*number];
             next.extend(node.literal.get(segment).copied());
-            next.extend(node.wild.iter().filter(|(pattern, _)| matches(pattern, segment)).map(|(_, child)| *child));
+            next.extend(node.wild.iter().filter(|(pattern, _)| pattern.matches(segment)).map(|(_, child)| *child));
             next.extend(node.is_deep.then_some(*number));
         }
         self.enter_deep(&mut next);
@@ -110,7 +111,7 @@ impl<'a> Builder<'a> {
         let parent = &mut self.nodes[parent];
         match segment {
             Segment::Literal(text) => drop(parent.literal.insert(text.into(), child)),
-            Segment::Wild(pattern) => parent.wild.push((pattern.into(), child)),
+            Segment::Wild(pattern) => parent.wild.push((Glob::without_escapes(pattern), child)),
             Segment::Deep => parent.deep = Some(child),
         }
         child

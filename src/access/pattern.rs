@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::glob::Glob;
+
 /// A pattern for paths: `*` stands for any characters within a segment, `?` for one, and a segment
 /// `**` for any number of segments, none included. A slash at the end makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +12,10 @@ pub struct PathPattern(Box<str>);
 
 /// A pattern for hosts: `*` stands for any characters within a label, `?` for one; in any case of letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPattern(Box<str>);
+pub struct HostPattern {
+    text: Box<str>,
+    labels: Box<[Glob]>,
+}
 
 /// A method, in upper case. `GET` is `HEAD` too, which asks for the same thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +174,7 @@ impl HostPattern {
             return Err(HostPatternError::TooLong);
         }
         if is_ipv6_literal(text) {
-            return Ok(Self(text.to_ascii_lowercase().into()));
+            return Ok(Self::new(text));
         }
         let host = text.strip_suffix('.').unwrap_or(text);
         match host {
@@ -178,18 +183,23 @@ impl HostPattern {
             _ if host.contains([':', '/']) => Err(HostPatternError::MoreThanHost),
             _ if host.split('.').any(str::is_empty) => Err(HostPatternError::EmptyLabel),
             _ if !host.bytes().all(is_host_byte) => Err(HostPatternError::Character),
-            _ => Ok(Self(host.to_ascii_lowercase().into())),
+            _ => Ok(Self::new(host)),
         }
     }
 
+    fn new(host: &str) -> Self {
+        let text = host.to_ascii_lowercase();
+        Self { labels: text.split('.').map(Glob::without_escapes).collect(), text: text.into() }
+    }
+
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// `host` is one that [`plain_host`] gave.
     pub(super) fn selects(&self, host: &str) -> bool {
         let mut labels = host.split('.');
-        let all_match = self.0.split('.').all(|wanted| labels.next().is_some_and(|label| matches(wanted, label)));
+        let all_match = self.labels.iter().all(|pattern| labels.next().is_some_and(|label| pattern.matches(label)));
         all_match && labels.next().is_none()
     }
 }
@@ -234,31 +244,6 @@ impl Method {
     }
 }
 
-/// Whether the whole text matches. Only the last `*` is ever lengthened, which is enough and keeps
-/// hostile texts from costing more than the product of the two lengths.
-pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let (mut wanted, mut found) = (pattern.chars(), text.chars());
-    let mut last_star = None;
-    loop {
-        let next = wanted.next();
-        if next == Some('*') {
-            last_star = Some((wanted.clone(), found.clone()));
-            continue;
-        }
-        match (next, found.next()) {
-            (None, None) => return true,
-            (Some(wanted), Some(found)) if wanted == '?' || wanted == found => continue,
-            _ => {}
-        }
-        let Some((after_star, mut longer)) = last_star else { return false };
-        if longer.next().is_none() {
-            return false;
-        }
-        last_star = Some((after_star.clone(), longer.clone()));
-        (wanted, found) = (after_star, longer);
-    }
-}
-
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -267,7 +252,7 @@ impl fmt::Display for PathPattern {
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

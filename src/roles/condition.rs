@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::glob::{Glob, GlobError};
-use crate::principal::{ClaimPath, IdentityClaims, Source};
+use crate::{
+    glob::{Glob, GlobError},
+    principal::{ClaimPath, IdentityClaims, Source},
+};
 
 /// Where values stand, and how they are read and compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

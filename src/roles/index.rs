@@ -8,8 +8,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use super::condition::{Condition, Place};
-use super::glob::{Glob, Shape};
-use crate::principal::IdentityClaims;
+use crate::{
+    glob::{Glob, Shape},
+    principal::IdentityClaims,
+};
 
 /// A rule's number: its place in the list that the index was built from.
 pub(super) type Number = u32;

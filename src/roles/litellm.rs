@@ -1,9 +1,11 @@
 //! LiteLLM's own way to a role: the first mapping that any of a token's roles matches.
 
 use super::condition::{Condition, Place};
-use super::glob::GlobError;
 use super::{Origin, Rank};
-use crate::principal::{IdentityClaims, Role};
+use crate::{
+    glob::GlobError,
+    principal::{IdentityClaims, Role},
+};
 
 #[derive(Clone, Debug)]
 pub(super) struct Mappings {

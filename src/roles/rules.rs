@@ -4,10 +4,12 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::condition::{Condition, Place};
-use super::glob::Shape;
 use super::index::{Index, Number};
 use super::{Origin, Rank};
-use crate::principal::{IdentityClaims, Role};
+use crate::{
+    glob::Shape,
+    principal::{IdentityClaims, Role},
+};
 
 #[derive(Clone, Debug)]
 pub(super) struct Rule {

@@ -70,7 +70,9 @@ fn matches_naively(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
         ([], [] | [""]) => true,
         (["**", after @ ..], _) => (0..=path.len()).any(|taken| matches_naively(after, &path[taken..])),
-        ([wanted, after @ ..], [found, rest @ ..]) => matches(wanted, found) && matches_naively(after, rest),
+        ([wanted, after @ ..], [found, rest @ ..]) => {
+            Glob::without_escapes(wanted).matches(found) && matches_naively(after, rest)
+        }
         _ => false,
     }
 }

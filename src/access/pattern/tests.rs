@@ -1,4 +1,3 @@
-use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
@@ -110,23 +109,4 @@ fn a_method_is_an_upper_case_token(#[case] text: &str, #[case] expected: Result<
 #[case("GET", "GETS", false)]
 fn get_is_head_too_and_case_is_nothing(#[case] rule: &str, #[case] method: &str, #[case] expected: bool) {
     assert_eq!(Method::parse(rule).unwrap().selects(method), expected);
-}
-
-/// The definition of a match, exponential and obviously right.
-fn matches_naively(pattern: &[char], text: &[char]) -> bool {
-    match (pattern, text) {
-        ([], []) => true,
-        (['*', after @ ..], _) => (0..=text.len()).any(|taken| matches_naively(after, &text[taken..])),
-        (['?', after @ ..], [_, rest @ ..]) => matches_naively(after, rest),
-        ([wanted, after @ ..], [found, rest @ ..]) => wanted == found && matches_naively(after, rest),
-        _ => false,
-    }
-}
-
-proptest! {
-    #[test]
-    fn matching_equals_its_definition(pattern in "[ab*?]{0,7}", text in "[ab\u{e9}]{0,8}") {
-        let characters = |text: &str| text.chars().collect::<Vec<_>>();
-        prop_assert_eq!(matches(&pattern, &text), matches_naively(&characters(&pattern), &characters(&text)));
-    }
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::{RoleList, pattern};
+use crate::glob::Glob;
 use crate::principal::{ClaimPath, Source};
 use crate::roles::condition::{Case, Condition, Place, Split};
-use crate::roles::glob::Glob;
 use crate::roles::rules::Rule;
 use crate::roles::teams::{TeamRule, fits_a_list};
 use crate::yaml::decode::Section;
