@@ -17,7 +17,7 @@ pub use guesses::Origin;
 pub use hasher::{Busy, Cost};
 pub use invitation::{Granted, Invitation, InvitationId, Link, Standing};
 pub use inviting::{InviteError, Inviter, Made, Page, Wanted};
-pub use onboarding::{Claim, ClaimError, Claimed, Token};
+pub use onboarding::{Claim, ClaimError, Claimed, OnboardingClaims, Token};
 pub use password::{LONGEST as LONGEST_PASSWORD, Password, PasswordRules, Unfit};
 pub use sign_in::{Attempt, ChangeError, SignInError, SignedIn};
 

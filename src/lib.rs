@@ -48,6 +48,7 @@ pub mod files;
 pub mod flights;
 pub mod fresh;
 pub mod glob;
+pub mod jwt;
 pub mod metrics;
 pub mod origin;
 pub mod principal;

@@ -5,24 +5,27 @@ mod claims;
 mod exchange;
 mod flow;
 mod http;
+mod id_token;
 mod keys;
 mod oauth2;
 mod openid_connect;
 mod provider;
 mod registration;
+mod userinfo;
 
 pub use claims::without_token_claims;
 pub use exchange::{ExchangeError, Verified};
 pub use flow::{Binding, Flows, Started, TakeError, Taken};
 pub use http::HttpClientError;
-pub use keys::{FetchError, IssuerKeys, of_document as keys_of_document};
+pub use id_token::IdTokenError;
+pub use keys::{FetchError, IssuerKeys};
 pub use openid_connect::NotReady;
 pub use provider::Provider;
+pub use userinfo::UserInfoError;
 
 use std::{sync::Arc, time::Duration};
 
-use crate::config::SigningAlgorithm;
-use openidconnect::core::CoreJwsSigningAlgorithm;
+use crate::{config::SigningAlgorithm, jwt::Algorithm};
 
 /// How far the provider's clock and ours may be apart.
 pub const LEEWAY: Duration = Duration::from_secs(120);
@@ -65,23 +68,7 @@ impl Providers {
     }
 }
 
-fn for_openidconnect(algorithm: SigningAlgorithm) -> CoreJwsSigningAlgorithm {
-    use CoreJwsSigningAlgorithm as Core;
-    match algorithm {
-        SigningAlgorithm::Rs256 => Core::RsaSsaPkcs1V15Sha256,
-        SigningAlgorithm::Rs384 => Core::RsaSsaPkcs1V15Sha384,
-        SigningAlgorithm::Rs512 => Core::RsaSsaPkcs1V15Sha512,
-        SigningAlgorithm::Es256 => Core::EcdsaP256Sha256,
-        SigningAlgorithm::Es384 => Core::EcdsaP384Sha384,
-        SigningAlgorithm::Ps256 => Core::RsaSsaPssSha256,
-        SigningAlgorithm::Ps384 => Core::RsaSsaPssSha384,
-        SigningAlgorithm::Ps512 => Core::RsaSsaPssSha512,
-        SigningAlgorithm::EdDsa => Core::EdDsa,
-    }
-}
-
-pub fn for_jsonwebtoken(algorithm: SigningAlgorithm) -> jsonwebtoken::Algorithm {
-    use jsonwebtoken::Algorithm;
+pub fn jwt_algorithm(algorithm: SigningAlgorithm) -> Algorithm {
     match algorithm {
         SigningAlgorithm::Rs256 => Algorithm::RS256,
         SigningAlgorithm::Rs384 => Algorithm::RS384,

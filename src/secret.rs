@@ -10,7 +10,7 @@ mod signing;
 
 pub use cell::SecretCell;
 pub use handle::{BadHandle, Handle, HandleKind};
-pub use onboarding::{OnboardingClaims, sign_onboarding, verify_onboarding};
+pub use onboarding::{sign_onboarding, verify_onboarding};
 pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_dated_key, new_key};
 pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
 

@@ -1,5 +1,9 @@
 //! Taking an invitation up: a token for who has the link, and the claim that sets the password and signs in, all or nothing.
 
+mod token;
+
+pub use token::OnboardingClaims;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +14,6 @@ use crate::{
     keys::{self, KeysError, Wish},
     metrics::LoginOutcome,
     principal::LOCAL,
-    secret::{OnboardingClaims, sign_onboarding, verify_onboarding},
     session::Logout,
     sign_ins::{Above, Entered, Refused},
     store::{self, Conflict, Stored},
@@ -83,7 +86,7 @@ impl Accounts {
             user_id: invitation.user.clone(),
             user_email: invitation.email.clone(),
         };
-        let token = Zeroizing::new(sign_onboarding(self.ring(), &claims));
+        let token = Zeroizing::new(claims.sign(self.ring()));
         Ok(Token { invitation, token })
     }
 
@@ -180,7 +183,7 @@ impl Accounts {
     }
 
     fn verified(&self, token: &str) -> Result<OnboardingClaims, ClaimError> {
-        let claims = verify_onboarding(self.ring(), &self.audience(), token);
+        let claims = OnboardingClaims::verify(self.ring(), &self.audience(), token);
         let claims = claims.filter(|claims| claims.iss == self.settings.issuer);
         let claims = claims.ok_or(ClaimError::Invalid("the token is no onboarding token of ours"))?;
         let alive = Timestamp::from_second(claims.exp).is_ok_and(|expires| expires > self.clock.now());

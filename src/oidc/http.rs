@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use openidconnect::{
+use oauth2::{
     HttpRequest, HttpResponse,
     http::{Request, request::Builder},
 };
@@ -51,20 +51,20 @@ impl HttpClient {
 
     /// Fetches a JSON document.
     pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, HttpClientError> {
-        self.json(url, Request::get(url.as_str())).await
+        Ok(self.json(url, Request::get(url.as_str())).await?.into_body())
     }
 
-    /// Fetches a JSON document that is shown to the bearer of this token alone (RFC 6750, section 2.1).
-    pub(super) async fn get_as_bearer(&self, url: &Url, token: &str) -> Result<Vec<u8>, HttpClientError> {
+    /// Fetches a document that only the bearer of this token may read (RFC 6750, section 2.1).
+    pub(super) async fn get_as_bearer(&self, url: &Url, token: &str) -> Result<HttpResponse, HttpClientError> {
         self.json(url, Request::get(url.as_str()).header("authorization", format!("Bearer {token}"))).await
     }
 
-    async fn json(&self, url: &Url, request: Builder) -> Result<Vec<u8>, HttpClientError> {
+    async fn json(&self, url: &Url, request: Builder) -> Result<HttpResponse, HttpClientError> {
         // An error of the builder names no header's value.
         let request = request.header("accept", "application/json").body(Vec::new());
         let answer = self.call(request.map_err(|error| HttpClientError::Client(error.to_string()))?).await?;
         match answer.status().as_u16() {
-            200 => Ok(answer.into_body()),
+            200 => Ok(answer),
             status => Err(HttpClientError::Status { host: host(url), status }),
         }
     }
@@ -90,7 +90,7 @@ impl HttpClient {
         let unreachable =
             |error: reqwest::Error| HttpClientError::Unreachable { host: host(&url), cause: causes(&error.without_url()) };
         let mut response = self.0.execute(request).await.map_err(unreachable)?;
-        let mut answer = openidconnect::http::Response::new(Vec::new());
+        let mut answer = oauth2::http::Response::new(Vec::new());
         *answer.status_mut() = response.status();
         *answer.headers_mut() = response.headers().clone();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {

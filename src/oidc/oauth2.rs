@@ -3,19 +3,15 @@
 
 use std::sync::Arc;
 
-use oauth2::{
-    AccessToken, AuthType, AuthUrl, AuthorizationCode, ClientId, CsrfToken, EndpointNotSet, EndpointSet, PkceCodeChallenge,
-    PkceCodeVerifier, Scope, TokenResponse, TokenUrl,
-    basic::{BasicClient, BasicTokenType},
-};
+use oauth2::{AccessToken, AuthType, TokenResponse, basic::BasicTokenType};
 use serde_json::Value;
 use url::Url;
 
 use super::{
     ExchangeError, Started, Taken, Verified,
     claims::without_token_claims,
-    exchange::{check_bearer, describe},
-    registration::Registration,
+    registration::{Endpoints, Registration},
+    userinfo,
 };
 use crate::{
     config,
@@ -25,8 +21,6 @@ use crate::{
 
 /// OpenID Connect's bound on `sub`.
 const LONGEST_SUBJECT: usize = 255;
-
-type Client = BasicClient<EndpointSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 
 pub(super) struct OAuth2 {
     registration: Arc<Registration>,
@@ -39,23 +33,13 @@ impl OAuth2 {
     }
 
     pub(super) fn authorization_url(&self, started: &Started) -> Url {
-        let (client, config) = (self.client(), &self.registration.config);
-        let verifier = PkceCodeVerifier::new(started.verifier.clone());
-        let state = CsrfToken::new(started.state.clone());
-        let mut request = client
-            .authorize_url(|| state)
-            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            .add_scopes(config.scopes.iter().cloned().map(Scope::new));
-        for (name, value) in &config.authorization_params {
-            request = request.add_extra_param(name, value);
-        }
-        request.url().0
+        self.registration.authorization_url(self.endpoints(), started, &[])
     }
 
     /// Redeems the code and asks whose access token that gives.
     pub(super) async fn redeem(&self, code: &str, taken: &Taken) -> Result<Verified, ExchangeError> {
         let token = self.exchange(code, taken).await?;
-        let answer = self.userinfo(&token).await?;
+        let answer = userinfo::fetch(&self.registration.http, &self.settings.userinfo_endpoint, &token).await?.json()?;
         let subject = subject(&answer, &self.settings.subject_field)?;
         let claims = under_standard_names(answer, &self.settings.email_field, &self.settings.preferred_username_field);
         let identity = IdentityClaims {
@@ -69,40 +53,21 @@ impl OAuth2 {
         Ok(Verified { identity, sid: None, logout: Logout::default() })
     }
 
-    fn client(&self) -> Client {
-        let registration = &self.registration;
-        let client = BasicClient::new(ClientId::new(registration.config.client_id.clone()))
-            .set_auth_uri(AuthUrl::from_url(self.settings.authorization_endpoint.clone()))
-            .set_token_uri(TokenUrl::from_url(self.settings.token_endpoint.clone()))
-            .set_redirect_uri(registration.redirect_uri.clone())
-            // The one way that every server must know (RFC 6749, section 2.3.1).
-            .set_auth_type(registration.auth_type(AuthType::BasicAuth));
-        match registration.secret() {
-            Some(secret) => client.set_client_secret(secret),
-            None => client,
+    fn endpoints(&self) -> Endpoints<'_> {
+        Endpoints {
+            authorization: &self.settings.authorization_endpoint,
+            token: &self.settings.token_endpoint,
+            // The method that every server must support (RFC 6749, section 2.3.1).
+            auth_type: self.registration.auth_type(AuthType::BasicAuth),
         }
     }
 
     async fn exchange(&self, code: &str, taken: &Taken) -> Result<AccessToken, ExchangeError> {
-        let call = |request| self.registration.http.call(request);
-        let answer = self
-            .client()
-            .exchange_code(AuthorizationCode::new(code.to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(taken.verifier.clone()))
-            .request_async(&call)
-            .await
-            .map_err(|error| ExchangeError::Token(describe(error)))?;
+        let answer = self.registration.exchange(self.endpoints(), code, taken).await?;
         match answer.token_type() {
             BasicTokenType::Bearer => Ok(answer.access_token().clone()),
             _ => Err(ExchangeError::Token("its access token is not of the type bearer".into())),
         }
-    }
-
-    async fn userinfo(&self, token: &AccessToken) -> Result<Claims, ExchangeError> {
-        check_bearer(token)?;
-        let answer = self.registration.http.get_as_bearer(&self.settings.userinfo_endpoint, token.secret()).await;
-        let answer = answer.map_err(|error| ExchangeError::UserInfo(error.to_string()))?;
-        serde_json::from_slice(&answer).map_err(|_| ExchangeError::UserInfo("its answer is not a JSON object".into()))
     }
 }
 

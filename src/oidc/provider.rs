@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use openidconnect::RedirectUrl;
+use oauth2::RedirectUrl;
 use url::Url;
 
 use super::{

@@ -7,7 +7,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use jsonwebtoken::{Algorithm, jwk::JwkSet};
 use prometheus::IntCounter;
 
 use super::{
@@ -19,9 +18,10 @@ use crate::{
     config::{self, Review, Strangers},
     flights::Flights,
     fresh::Fresh,
+    jwt::{Algorithm, KeySet, KeySetError},
     kubernetes::{Reviewed, TokenAuthority, TokenAuthorityError},
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
-    oidc::{FetchError, HttpClientError, IssuerKeys, for_jsonwebtoken, keys_of_document},
+    oidc::{FetchError, HttpClientError, IssuerKeys, jwt_algorithm},
     secret::Digest,
 };
 
@@ -52,7 +52,7 @@ enum Source {
 #[derive(PartialEq)]
 pub(super) struct Keys {
     pub issuer: String,
-    set: JwkSet,
+    set: KeySet,
 }
 
 #[derive(Default)]
@@ -67,6 +67,8 @@ enum KeysError {
     Web(#[from] FetchError),
     #[error(transparent)]
     ApiServer(#[from] TokenAuthorityError),
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
     #[error("the API server's name, {0}, is among `audiences`: every pod's ordinary token is for it")]
     OwnAudience(String),
 }
@@ -95,7 +97,7 @@ impl Issuer {
     }
 
     fn new(config: config::TokenIssuer, source: Source, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        let algorithms = config.algorithms.iter().copied().map(for_jsonwebtoken).collect();
+        let algorithms = config.algorithms.iter().copied().map(jwt_algorithm).collect();
         metrics.token_issuer(&config.id, None);
         let (keys, reviews, checks) = (Fresh::new(Arc::clone(&clock)), Reviews::default(), metrics.token_checks(&config.id));
         Self { config, source, algorithms, keys, reviews, checks, clock, metrics }
@@ -168,9 +170,9 @@ impl Issuer {
         let keys = self.keys().await?;
         match self.verify_by(&keys, token, now) {
             // They may have been rotated since they were fetched, under the old id or without one even.
-            Err(refused @ (Refused::NoMatchingKey | Refused::Signature)) => match self.keys.newer_than(&keys).await {
+            Err(Refused::Jwt(refused)) if refused.suggests_newer_keys() => match self.keys.newer_than(&keys).await {
                 Some(newer) => Ok((Arc::clone(&newer), self.verify_by(&newer, token, now)?)),
-                None => Err(refused.into()),
+                None => Err(Refused::from(refused).into()),
             },
             said => Ok((keys, said?)),
         }
@@ -230,15 +232,15 @@ impl Issuer {
                 if self.config.audiences.contains(&issuer) {
                     return Err(KeysError::OwnAudience(issuer));
                 }
-                Keys { issuer, set: keys_of_document(document.as_bytes())? }
+                Keys { issuer, set: KeySet::parse(document.as_bytes())? }
             }
         };
         if self.keys.known().is_none() {
-            let count = keys.set.keys.len();
+            let count = keys.set.len();
             tracing::info!(issuer = self.id(), name = keys.issuer, keys = count, "the token issuer's keys are known");
         }
         self.metrics.token_issuer_refreshed(self.id(), Outcome::Ok);
-        self.metrics.token_issuer(self.id(), Some((keys.set.keys.len(), self.clock.now().as_second())));
+        self.metrics.token_issuer(self.id(), Some((keys.set.len(), self.clock.now().as_second())));
         Ok(keys)
     }
 }

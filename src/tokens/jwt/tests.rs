@@ -1,59 +1,18 @@
 //! What passes and what is refused, token by token.
 
-use aws_lc_rs::{
-    rand::SystemRandom,
-    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
-};
-use jsonwebtoken::{EncodingKey, encode};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 
 use super::*;
 use crate::{
     clock::{Clock, SystemClock},
+    jwt::test_signer::{Signer, key_set as set},
     principal::ClaimPath,
 };
 
 const ISSUER: &str = "https://idp.example.com";
 const AUDIENCE: &str = "https://llm.example.com";
-
-/// A key that signs, with the public half that verifies.
-struct Signer {
-    algorithm: Algorithm,
-    private: EncodingKey,
-    public: Jwk,
-}
-
-impl Signer {
-    fn es256(kid: Option<&str>) -> Self {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
-        Self::new(Algorithm::ES256, EncodingKey::from_ec_der(pkcs8.as_ref()), kid)
-    }
-
-    fn eddsa(kid: Option<&str>) -> Self {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
-        Self::new(Algorithm::EdDSA, EncodingKey::from_ed_der(pkcs8.as_ref()), kid)
-    }
-
-    fn new(algorithm: Algorithm, private: EncodingKey, kid: Option<&str>) -> Self {
-        let mut public = Jwk::from_encoding_key(&private, algorithm).unwrap();
-        public.common.key_id = kid.map(str::to_owned);
-        Self { algorithm, private, public }
-    }
-
-    fn header(&self) -> Header {
-        let mut header = Header::new(self.algorithm);
-        header.kid = self.public.common.key_id.clone();
-        header
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        self.sign_with(&self.header(), claims)
-    }
-
-    fn sign_with(&self, header: &Header, claims: &Value) -> String {
-        encode(header, claims, &self.private).unwrap()
-    }
-}
 
 fn now() -> Timestamp {
     SystemClock.now()
@@ -79,15 +38,11 @@ fn with(changed: Value) -> Value {
     claims
 }
 
-fn set(signers: &[&Signer]) -> JwkSet {
-    JwkSet { keys: signers.iter().map(|signer| signer.public.clone()).collect() }
-}
-
-fn judge(token: &str, keys: &JwkSet) -> Result<Said, Refused> {
+fn judge(token: &str, keys: &KeySet) -> Result<Said, Refused> {
     judge_requiring(token, keys, &[])
 }
 
-fn judge_requiring(token: &str, keys: &JwkSet, required: &[RequiredClaim]) -> Result<Said, Refused> {
+fn judge_requiring(token: &str, keys: &KeySet, required: &[RequiredClaim]) -> Result<Said, Refused> {
     let audiences = ["api".to_owned(), AUDIENCE.to_owned()];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
     let login_clients = ["vestibule".to_owned()];
@@ -96,7 +51,7 @@ fn judge_requiring(token: &str, keys: &JwkSet, required: &[RequiredClaim]) -> Re
     verify(token, &expected, keys, now())
 }
 
-fn refusal(token: &str, keys: &JwkSet) -> Option<Refused> {
+fn refusal(token: &str, keys: &KeySet) -> Option<Refused> {
     judge(token, keys).err()
 }
 
@@ -139,20 +94,20 @@ fn a_token_with_wrong_claims_is_refused() {
     let keys = set(&[&signer]);
     let long = "s".repeat(255);
     let table = [
-        (json!({"iss": "https://idp.example.com/"}), Refused::UnknownIssuer),
-        (json!({"iss": null}), Refused::UnknownIssuer),
-        (json!({"iss": [ISSUER]}), Refused::UnknownIssuer),
-        (json!({"aud": "vestibule"}), Refused::Audience),
-        (json!({"aud": ["vestibule", "other"]}), Refused::Audience),
-        (json!({"aud": []}), Refused::Audience),
-        (json!({"aud": {"api": 1}}), Refused::Audience),
-        (json!({"aud": null}), Refused::Audience),
-        (json!({"aud": format!("{AUDIENCE}/")}), Refused::Audience),
-        (json!({"exp": seconds_from_now(-61)}), Refused::Expired),
-        (json!({"exp": null}), Refused::Expired),
-        (json!({"exp": "never"}), Refused::Expired),
-        (json!({"nbf": seconds_from_now(120)}), Refused::NotYet),
-        (json!({"nbf": "soon"}), Refused::NotYet),
+        (json!({"iss": "https://idp.example.com/"}), JwtError::Issuer.into()),
+        (json!({"iss": null}), JwtError::Missing("iss").into()),
+        (json!({"iss": [ISSUER]}), JwtError::WrongType { claim: "iss", found: "a list" }.into()),
+        (json!({"aud": "vestibule"}), JwtError::Audience.into()),
+        (json!({"aud": ["vestibule", "other"]}), JwtError::Audience.into()),
+        (json!({"aud": []}), JwtError::Audience.into()),
+        (json!({"aud": {"api": 1}}), JwtError::WrongType { claim: "aud", found: "an object" }.into()),
+        (json!({"aud": null}), JwtError::Missing("aud").into()),
+        (json!({"aud": format!("{AUDIENCE}/")}), JwtError::Audience.into()),
+        (json!({"exp": seconds_from_now(-61)}), JwtError::Expired.into()),
+        (json!({"exp": null}), JwtError::Missing("exp").into()),
+        (json!({"exp": "never"}), JwtError::WrongType { claim: "exp", found: "a text" }.into()),
+        (json!({"nbf": seconds_from_now(120)}), JwtError::NotYetValid.into()),
+        (json!({"nbf": "soon"}), JwtError::WrongType { claim: "nbf", found: "a text" }.into()),
         (json!({"sub": null}), Refused::Subject),
         (json!({"sub": ""}), Refused::Subject),
         (json!({"sub": 7}), Refused::Subject),
@@ -185,7 +140,7 @@ fn a_token_of_another_type_is_refused() {
         assert_eq!(judge_typ(typ), None, "{typ:?}");
     }
     for typ in ["logout+jwt", "dpop+jwt", "id+jwt", "secevent+jwt", "vestibule_onboarding", "", "application/json", "JWT "] {
-        assert_eq!(judge_typ(Some(typ)), Some(Refused::Type), "{typ:?}");
+        assert_eq!(judge_typ(Some(typ)), Some(JwtError::Type.into()), "{typ:?}");
     }
 }
 
@@ -195,24 +150,24 @@ fn an_algorithm_that_is_not_allowed_is_refused_whatever_it_is_signed_with() {
     let keys = set(&[&signer]);
     for name in ["none", "None", "nOnE", "HS1", "ES256K", ""] {
         let token = format!("{}.{}.", base64(&json!({"alg": name, "kid": "k1"})), base64(&claims()));
-        assert_eq!(refusal(&format!("{token}c2ln"), &keys), Some(Refused::Malformed), "{name}");
-        assert_eq!(refusal(&token, &keys), Some(Refused::Malformed), "{name}");
+        assert_eq!(refusal(&format!("{token}c2ln"), &keys), Some(JwtError::Algorithm.into()), "{name}");
+        assert_eq!(refusal(&token, &keys), Some(JwtError::Algorithm.into()), "{name}");
     }
     // The public key taken for a shared one.
     let public = serde_json::to_string(&signer.public).unwrap();
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         let header = Header { kid: Some("k1".into()), ..Header::new(algorithm) };
         let token = encode(&header, &claims(), &EncodingKey::from_secret(public.as_bytes())).unwrap();
-        assert_eq!(refusal(&token, &keys), Some(Refused::Algorithm));
+        assert_eq!(refusal(&token, &keys), Some(JwtError::Algorithm.into()));
     }
     // An asymmetric one, and yet none that was configured.
     let other = Header { alg: Algorithm::ES384, ..signer.header() };
     let token = format!("{}.{}.c2ln", base64(&serde_json::to_value(other).unwrap()), base64(&claims()));
-    assert_eq!(refusal(&token, &keys), Some(Refused::Algorithm));
+    assert_eq!(refusal(&token, &keys), Some(JwtError::Algorithm.into()));
     // A configured one, and the key is of another.
     let other = Header { alg: Algorithm::RS256, ..signer.header() };
     let token = format!("{}.{}.c2ln", base64(&serde_json::to_value(other).unwrap()), base64(&claims()));
-    assert_eq!(refusal(&token, &keys), Some(Refused::NoMatchingKey));
+    assert_eq!(refusal(&token, &keys), Some(JwtError::NoMatchingKey.into()));
 }
 
 #[test]
@@ -222,16 +177,15 @@ fn a_key_is_found_by_its_id_or_because_there_is_no_other() {
     for signer in [&first, &second] {
         assert_eq!(refusal(&signer.sign(&claims()), &both), None);
     }
-    assert_eq!(refusal(&stranger.sign(&claims()), &both), Some(Refused::NoMatchingKey));
-    assert_eq!(refusal(&stranger.sign(&claims()), &set(&[&first])), Some(Refused::NoMatchingKey));
+    assert_eq!(refusal(&stranger.sign(&claims()), &both), Some(JwtError::NoMatchingKey.into()));
+    assert_eq!(refusal(&stranger.sign(&claims()), &set(&[&first])), Some(JwtError::NoMatchingKey.into()));
     let nameless = Header { kid: None, ..first.header() };
     let token = first.sign_with(&nameless, &claims());
     assert_eq!(refusal(&token, &set(&[&first])), None);
-    assert_eq!(refusal(&token, &both), Some(Refused::NoMatchingKey));
-    assert_eq!(refusal(&token, &set(&[])), Some(Refused::NoMatchingKey));
+    assert_eq!(refusal(&token, &both), Some(JwtError::NoMatchingKey.into()));
     // Its own id for another's key.
     let forged = Header { kid: Some("k1".into()), ..stranger.header() };
-    assert_eq!(refusal(&stranger.sign_with(&forged, &claims()), &both), Some(Refused::Signature));
+    assert_eq!(refusal(&stranger.sign_with(&forged, &claims()), &both), Some(JwtError::Signature.into()));
 }
 
 #[test]
@@ -241,15 +195,15 @@ fn a_token_that_was_tampered_with_or_brings_its_own_key_is_refused() {
     let token = signer.sign(&claims());
     let [header, _, signature]: [&str; 3] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
     let tampered = format!("{header}.{}.{signature}", base64(&with(json!({"sub": "root"}))));
-    assert_eq!(refusal(&tampered, &keys), Some(Refused::Signature));
+    assert_eq!(refusal(&tampered, &keys), Some(JwtError::Signature.into()));
     let (unsigned, _) = token.rsplit_once('.').unwrap();
     assert!(refusal(&format!("{unsigned}."), &keys).is_some());
     let own_key =
         Header { jwk: Some(stranger.public.clone()), jku: Some("https://evil.example/keys".into()), ..stranger.header() };
-    assert_eq!(refusal(&stranger.sign_with(&own_key, &claims()), &keys), Some(Refused::Signature));
+    assert_eq!(refusal(&stranger.sign_with(&own_key, &claims()), &keys), Some(JwtError::Signature.into()));
     for extension in [json!(["b64"]), json!(["exp"]), json!([])] {
         let critical = Header { crit: serde_json::from_value(extension).unwrap(), ..signer.header() };
-        assert_eq!(refusal(&signer.sign_with(&critical, &claims()), &keys), Some(Refused::Extensions));
+        assert_eq!(refusal(&signer.sign_with(&critical, &claims()), &keys), Some(JwtError::Extensions.into()));
     }
     for garbage in ["a.b.c", "e30.e30.e30", "..", "eyJhbGciOiJFUzI1NiJ9.W10.c2ln"] {
         assert!(refusal(garbage, &keys).is_some(), "{garbage}");

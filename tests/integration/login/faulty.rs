@@ -127,6 +127,7 @@ async fn tokens_and_answers_that_are_wrong_open_no_session() {
         json!({}),
         json!({"userinfo": {"signedBy": "provider"}}),
         id_token(json!({"aud": ["vestibule"], "azp": "vestibule"})),
+        id_token(json!({"address": [], "locale": {}, "updated_at": "yesterday", "phone_number": 7, "picture": 1e300})),
         // There is one key only, so nothing needs to say which.
         json!({"idToken": {"header": {"kid": null}}, "accessToken": {"header": {"kid": null}}}),
     ] {
@@ -157,7 +158,7 @@ async fn an_access_token_that_is_not_ours_to_believe_says_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_an_unknown_key_have_the_keys_fetched_once_in_ten_seconds() {
     let site = Site::start().await;
-    let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "No matching key");
+    let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches");
     let before = site.idp.requests("/jwks").await;
     let ((), took) = wait::timed(async {
         let agents: Vec<Agent> = (0..8).map(|_| Agent::new()).collect();
@@ -179,7 +180,7 @@ async fn tokens_of_an_unknown_key_have_the_keys_fetched_once_in_ten_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_cannot_be_used_leave_the_known_ones_in_force() {
     let site = Site::start().await;
-    let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "No matching key");
+    let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches");
     let fetched = async |outcome| site.pod.metric("vestibule_provider_refreshes_total", &[outcome]).await;
     let wrong = [
         json!({"body": r#"{"keys": []}"#}),

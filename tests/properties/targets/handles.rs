@@ -3,9 +3,10 @@
 use std::sync::{Arc, LazyLock};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use vestibule::accounts::OnboardingClaims;
 use vestibule::clock::SystemClock;
 use vestibule::keys::PresentedKey;
-use vestibule::secret::{Digest, Handle, HandleKind, KeyRing, OnboardingClaims, sign_onboarding, verify_onboarding};
+use vestibule::secret::{Digest, Handle, HandleKind, KeyRing};
 use vestibule::session::SessionToken;
 use vestibule::store::Shard;
 
@@ -22,14 +23,14 @@ struct Genuine {
 static GENUINE: LazyLock<Genuine> = LazyLock::new(|| Genuine {
     session: Handle::mint(&RING, HandleKind::Session, 63),
     key: key_of([63; 33]),
-    token: sign_onboarding(&RING, &claims()),
+    token: claims().sign(&RING),
 });
 
 pub fn holds(input: &[u8]) {
     let presented = String::from_utf8_lossy(input);
     no_handle_is_made_up(&presented);
     a_key_is_whole(&presented);
-    assert!(verify_onboarding(&RING, AUDIENCE, &presented).is_none(), "{presented:?}");
+    assert!(OnboardingClaims::verify(&RING, AUDIENCE, &presented).is_none(), "{presented:?}");
     if let Some(edited) = edited(GENUINE.session.expose(), input) {
         no_handle_is_made_up(&edited);
     }
@@ -37,7 +38,7 @@ pub fn holds(input: &[u8]) {
         a_key_is_whole(&edited);
     }
     if let Some(edited) = edited(&GENUINE.token, input) {
-        assert!(verify_onboarding(&RING, AUDIENCE, &edited).is_none(), "{edited:?}");
+        assert!(OnboardingClaims::verify(&RING, AUDIENCE, &edited).is_none(), "{edited:?}");
     }
     the_genuine_ones_are_known();
 }
@@ -78,7 +79,7 @@ fn the_genuine_ones_are_known() {
     let token = SessionToken::parse(&RING, GENUINE.session.expose()).expect("the key ring signed it");
     assert_eq!(token.digest(), GENUINE.session.digest());
     assert!(PresentedKey::parse(&GENUINE.key).is_some());
-    assert!(verify_onboarding(&RING, AUDIENCE, &GENUINE.token).is_some());
+    assert!(OnboardingClaims::verify(&RING, AUDIENCE, &GENUINE.token).is_some());
 }
 
 fn claims() -> OnboardingClaims {

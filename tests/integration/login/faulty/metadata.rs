@@ -79,9 +79,9 @@ async fn of_several_keys_a_token_must_name_the_one_that_signed_it() {
     let site = Site::start_with(async |idp| idp.spoil("/jwks", &with_a_second_key(idp).await).await).await;
     assert_eq!(site.role(&json!({})).await, "proxy_admin", "the right one is named");
     for case in [
-        Case("no key", json!({"idToken": {"header": {"kid": null}}}), "Ambiguous key"),
-        Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "No matching key"),
-        Case("another key", json!({"idToken": {"header": {"kid": "second"}}}), "bad signature"),
+        Case("no key", json!({"idToken": {"header": {"kid": null}}}), "no key of the issuer matches"),
+        Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches"),
+        Case("another key", json!({"idToken": {"header": {"kid": "second"}}}), "signature is wrong"),
     ] {
         site.assert_refused(&case).await;
     }

@@ -1,0 +1,241 @@
+//! Verifies JWTs (RFC 7519) against an explicit expectation: header, signature, issuer, audience and times.
+
+mod key_set;
+#[cfg(test)]
+pub mod test_signer;
+
+pub use jsonwebtoken::Algorithm;
+pub use key_set::{KeySet, KeySetError};
+
+use std::{str::FromStr, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+use jsonwebtoken::crypto;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::Value;
+
+use crate::principal::Claims;
+
+/// The requirements for one kind of token of one issuer.
+#[derive(Clone, Copy, Debug)]
+pub struct Expectation<'a> {
+    pub issuer: &'a str,
+    pub audience: Audience<'a>,
+    pub algorithms: &'a [Algorithm],
+    /// Accepted values of the header's `typ`, in lower case and without `application/`. A token may leave it out.
+    /// Empty: every type.
+    pub types: &'a [&'a str],
+    /// The times that must be present: `exp`, `iat`. `exp` and `nbf` are also judged where they are not required.
+    pub required_times: &'a [&'static str],
+    /// The allowed difference between the issuer's clock and ours.
+    pub leeway: Duration,
+}
+
+/// The requirement for `aud`.
+#[derive(Clone, Copy, Debug)]
+pub enum Audience<'a> {
+    Any,
+    /// One of these must be among the token's audiences.
+    OneOf(&'a [String]),
+    /// The token must have this audience and no other.
+    Only(&'a str),
+}
+
+/// A token's content after verification.
+pub struct Verified {
+    pub claims: Claims,
+    pub algorithm: Algorithm,
+    /// `exp`, in seconds since 1970.
+    pub expires: Option<f64>,
+}
+
+/// The reason for refusing a token. It is for the log only and holds nothing of the token but names and types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JwtError {
+    #[error("it is not a JWT")]
+    Malformed,
+    #[error("its header has another type (typ)")]
+    Type,
+    #[error("its header has an algorithm (alg) that is not allowed")]
+    Algorithm,
+    #[error("its header has extensions (crit, zip, enc) that are not supported")]
+    Extensions,
+    #[error("no key of the issuer matches it")]
+    NoMatchingKey,
+    #[error("its signature is wrong")]
+    Signature,
+    #[error("{0} is missing")]
+    Missing(&'static str),
+    #[error("{claim} is {found}")]
+    WrongType { claim: &'static str, found: &'static str },
+    #[error("iss is another issuer")]
+    Issuer,
+    #[error("aud is another audience")]
+    Audience,
+    #[error("exp: it has expired")]
+    Expired,
+    #[error("nbf: it is not valid yet")]
+    NotYetValid,
+    #[error("iat lies in the future")]
+    IssuedInFuture,
+}
+
+impl JwtError {
+    /// True where the issuer may have rotated its keys since they were fetched: under a new id, under the old one, or
+    /// without ids.
+    pub fn suggests_newer_keys(self) -> bool {
+        matches!(self, Self::NoMatchingKey | Self::Signature)
+    }
+}
+
+/// Verifies a token and returns its claims.
+pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Timestamp) -> Result<Verified, JwtError> {
+    let (message, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
+    let (header, payload) = message.split_once('.').ok_or(JwtError::Malformed)?;
+    let header: Header = decode(header)?;
+    let algorithm = expectation.check_header(&header)?;
+    verify_signature(message, signature, keys, header.kid.as_deref(), algorithm)?;
+    let claims: Claims = decode(payload)?;
+    expectation.check_audience(&claims)?;
+    let expires = expectation.check_times(&claims, now)?;
+    Ok(Verified { claims, algorithm, expires })
+}
+
+/// Reads the issuer's name of a token that is not verified, to find the keys that may verify it.
+pub fn unverified_issuer(token: &str) -> Result<String, JwtError> {
+    #[derive(Deserialize)]
+    struct Issued {
+        iss: String,
+    }
+    let payload = token.split('.').nth(1).ok_or(JwtError::Malformed)?;
+    decode(payload).map(|Issued { iss }| iss)
+}
+
+/// Reads a claim that must be text.
+pub fn text<'c>(claims: &'c Claims, claim: &'static str) -> Result<&'c str, JwtError> {
+    match claims.get(claim) {
+        None | Some(Value::Null) => Err(JwtError::Missing(claim)),
+        Some(Value::String(text)) => Ok(text),
+        Some(other) => Err(wrong_type(claim, other)),
+    }
+}
+
+/// The header's fields that are needed; no other field can make a token unreadable.
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    typ: Option<String>,
+    kid: Option<String>,
+    crit: Option<IgnoredAny>,
+    zip: Option<IgnoredAny>,
+    enc: Option<IgnoredAny>,
+}
+
+fn decode<T: for<'d> Deserialize<'d>>(part: &str) -> Result<T, JwtError> {
+    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| JwtError::Malformed)?;
+    serde_json::from_slice(&json).map_err(|_| JwtError::Malformed)
+}
+
+fn verify_signature(
+    message: &str,
+    signature: &str,
+    keys: &KeySet,
+    kid: Option<&str>,
+    algorithm: Algorithm,
+) -> Result<(), JwtError> {
+    URL_SAFE_NO_PAD.decode(signature).map_err(|_| JwtError::Malformed)?;
+    let mut failure = JwtError::NoMatchingKey;
+    for key in keys.candidates(kid, algorithm) {
+        match crypto::verify(signature, message.as_bytes(), key, algorithm) {
+            Ok(true) => return Ok(()),
+            Ok(false) => failure = JwtError::Signature,
+            // The key cannot be used with this algorithm.
+            Err(_) => {}
+        }
+    }
+    Err(failure)
+}
+
+impl Expectation<'_> {
+    fn check_header(&self, header: &Header) -> Result<Algorithm, JwtError> {
+        if !header.typ.as_deref().is_none_or(|typ| self.accepts_type(typ)) {
+            return Err(JwtError::Type);
+        }
+        let algorithm = Algorithm::from_str(&header.alg).map_err(|_| JwtError::Algorithm)?;
+        if !self.algorithms.contains(&algorithm) {
+            return Err(JwtError::Algorithm);
+        }
+        // RFC 7515, section 4.1.11: an extension that is not understood refuses the token.
+        if header.crit.is_some() || header.zip.is_some() || header.enc.is_some() {
+            return Err(JwtError::Extensions);
+        }
+        Ok(algorithm)
+    }
+
+    fn accepts_type(&self, typ: &str) -> bool {
+        let typ = typ.to_ascii_lowercase();
+        self.types.is_empty() || self.types.contains(&typ.strip_prefix("application/").unwrap_or(&typ))
+    }
+
+    fn check_audience(&self, claims: &Claims) -> Result<(), JwtError> {
+        if text(claims, "iss")? != self.issuer {
+            return Err(JwtError::Issuer);
+        }
+        let fits = match self.audience {
+            Audience::Any => true,
+            Audience::OneOf(ours) => audiences(claims)?.iter().any(|audience| ours.iter().any(|one| audience == one)),
+            Audience::Only(ours) => {
+                let audiences = audiences(claims)?;
+                !audiences.is_empty() && audiences.iter().all(|audience| audience == ours)
+            }
+        };
+        if fits { Ok(()) } else { Err(JwtError::Audience) }
+    }
+
+    fn check_times(&self, claims: &Claims, now: Timestamp) -> Result<Option<f64>, JwtError> {
+        let (now, leeway) = (now.as_second() as f64, self.leeway.as_secs_f64());
+        let expires = self.time(claims, "exp")?;
+        if expires.is_some_and(|expires| expires + leeway <= now) {
+            return Err(JwtError::Expired);
+        }
+        if self.time(claims, "nbf")?.is_some_and(|not_before| not_before - leeway > now) {
+            return Err(JwtError::NotYetValid);
+        }
+        if self.required_times.contains(&"iat") && self.time(claims, "iat")?.is_some_and(|issued| issued - leeway > now) {
+            return Err(JwtError::IssuedInFuture);
+        }
+        Ok(expires)
+    }
+
+    /// Seconds, maybe with a fraction (RFC 7519, section 2: NumericDate). A null counts as absent.
+    fn time(&self, claims: &Claims, claim: &'static str) -> Result<Option<f64>, JwtError> {
+        match claims.get(claim) {
+            None | Some(Value::Null) if self.required_times.contains(&claim) => Err(JwtError::Missing(claim)),
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_f64().map(Some).ok_or_else(|| wrong_type(claim, value)),
+        }
+    }
+}
+
+/// The members of `aud`, which is a text or a list of texts.
+fn audiences(claims: &Claims) -> Result<&[Value], JwtError> {
+    match claims.get("aud") {
+        None | Some(Value::Null) => Err(JwtError::Missing("aud")),
+        Some(Value::Array(many)) => Ok(many),
+        Some(one @ Value::String(_)) => Ok(std::slice::from_ref(one)),
+        Some(other) => Err(wrong_type("aud", other)),
+    }
+}
+
+fn wrong_type(claim: &'static str, value: &Value) -> JwtError {
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    JwtError::WrongType { claim, found }
+}

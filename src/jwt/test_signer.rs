@@ -1,0 +1,55 @@
+//! Keys that sign tokens in unit tests.
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
+use serde_json::{Value, json};
+
+use super::KeySet;
+
+/// A key that signs, with the public half that verifies.
+pub struct Signer {
+    algorithm: Algorithm,
+    private: EncodingKey,
+    pub public: Jwk,
+}
+
+impl Signer {
+    pub fn es256(kid: Option<&str>) -> Self {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        Self::new(Algorithm::ES256, EncodingKey::from_ec_der(pkcs8.as_ref()), kid)
+    }
+
+    pub fn eddsa(kid: Option<&str>) -> Self {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).unwrap();
+        Self::new(Algorithm::EdDSA, EncodingKey::from_ed_der(pkcs8.as_ref()), kid)
+    }
+
+    fn new(algorithm: Algorithm, private: EncodingKey, kid: Option<&str>) -> Self {
+        let mut public = Jwk::from_encoding_key(&private, algorithm).unwrap();
+        public.common.key_id = kid.map(str::to_owned);
+        Self { algorithm, private, public }
+    }
+
+    pub fn header(&self) -> Header {
+        let mut header = Header::new(self.algorithm);
+        header.kid = self.public.common.key_id.clone();
+        header
+    }
+
+    pub fn sign(&self, claims: &Value) -> String {
+        self.sign_with(&self.header(), claims)
+    }
+
+    pub fn sign_with(&self, header: &Header, claims: &Value) -> String {
+        encode(header, claims, &self.private).unwrap()
+    }
+}
+
+/// The key set that an issuer with these keys publishes.
+pub fn key_set(signers: &[&Signer]) -> KeySet {
+    let keys: Vec<_> = signers.iter().map(|signer| signer.public.clone()).collect();
+    KeySet::parse(&serde_json::to_vec(&json!({"keys": keys})).unwrap()).unwrap()
+}

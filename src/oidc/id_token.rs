@@ -1,0 +1,87 @@
+//! Verifies an id_token (OpenID Connect Core, section 3.1.3.7).
+
+use aws_lc_rs::digest;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use jiff::Timestamp;
+
+use super::LEEWAY;
+use crate::{
+    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
+    principal::Claims,
+};
+
+/// The requirements for the token of one login.
+pub(super) struct Expected<'a> {
+    pub issuer: &'a str,
+    pub client_id: &'a str,
+    pub algorithms: &'a [Algorithm],
+    pub nonce: &'a str,
+    pub access_token: &'a str,
+}
+
+/// A verified id_token's content.
+pub(super) struct IdToken {
+    pub subject: String,
+    pub claims: Claims,
+}
+
+/// The reason for refusing an id_token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdTokenError {
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    #[error("exp is out of range")]
+    ExpiryOutOfRange,
+    #[error("azp names another client")]
+    OtherClient,
+    #[error("nonce is not that of this login")]
+    Nonce,
+    #[error("at_hash is not that of the access token")]
+    AccessTokenHash,
+    #[error("sub is empty")]
+    EmptySubject,
+}
+
+pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<IdToken, IdTokenError> {
+    let expectation = Expectation {
+        issuer: expected.issuer,
+        audience: Audience::Only(expected.client_id),
+        algorithms: expected.algorithms,
+        types: &["jwt"],
+        required_times: &["exp", "iat"],
+        leeway: LEEWAY,
+    };
+    let Verified { claims, algorithm, expires } = jwt::verify(token, &expectation, keys, now)?;
+    let expires = expires.ok_or(JwtError::Missing("exp"))?;
+    Timestamp::from_second(expires as i64).map_err(|_| IdTokenError::ExpiryOutOfRange)?;
+    if is_other_than(&claims, "azp", expected.client_id) {
+        return Err(IdTokenError::OtherClient);
+    }
+    if jwt::text(&claims, "nonce")? != expected.nonce {
+        return Err(IdTokenError::Nonce);
+    }
+    if is_other_than(&claims, "at_hash", &left_half_hash(algorithm, expected.access_token)) {
+        return Err(IdTokenError::AccessTokenHash);
+    }
+    let subject = jwt::text(&claims, "sub")?.to_owned();
+    if subject.is_empty() { Err(IdTokenError::EmptySubject) } else { Ok(IdToken { subject, claims }) }
+}
+
+/// True for a claim that is present and not this text.
+fn is_other_than(claims: &Claims, claim: &str, expected: &str) -> bool {
+    claims.get(claim).is_some_and(|value| !value.is_null() && *value != expected)
+}
+
+/// The first half of the hash that belongs to the id_token's algorithm; SHA-512 for Ed25519.
+fn left_half_hash(algorithm: Algorithm, text: &str) -> String {
+    let hash = match algorithm {
+        Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &digest::SHA384,
+        Algorithm::RS512 | Algorithm::PS512 | Algorithm::EdDSA => &digest::SHA512,
+        _ => &digest::SHA256,
+    };
+    let hash = digest::digest(hash, text.as_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..hash.as_ref().len() / 2])
+}
+
+#[cfg(test)]
+mod tests;

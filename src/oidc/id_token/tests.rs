@@ -1,0 +1,98 @@
+use jsonwebtoken::Header;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::jwt::test_signer::{Signer, key_set};
+
+const NOW: i64 = 1_800_000_000;
+const ISSUER: &str = "https://idp.example.com";
+const ACCESS_TOKEN: &str = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
+
+fn right() -> Value {
+    json!({"iss": ISSUER, "aud": "vestibule", "sub": "s", "nonce": "n", "exp": NOW + 60, "iat": NOW})
+}
+
+/// The right claims with some replaced; null leaves one out.
+fn with(changed: &Value) -> Value {
+    let mut claims = right();
+    for (name, value) in changed.as_object().unwrap() {
+        match value {
+            Value::Null => claims.as_object_mut().unwrap().remove(name),
+            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+        };
+    }
+    claims
+}
+
+fn judge(token: &str, keys: &KeySet) -> Result<IdToken, IdTokenError> {
+    let expected = Expected {
+        issuer: ISSUER,
+        client_id: "vestibule",
+        algorithms: &[Algorithm::ES256],
+        nonce: "n",
+        access_token: ACCESS_TOKEN,
+    };
+    verify(token, &expected, keys, Timestamp::from_second(NOW).unwrap())
+}
+
+#[test]
+fn claims_that_are_not_needed_never_fail_a_token_and_are_kept_as_they_are() {
+    let signer = Signer::es256(Some("k1"));
+    for odd in [json!([]), json!({}), json!("text"), json!(7), json!(1e300), json!(true)] {
+        let mut claims = right();
+        for name in ["address", "locale", "updated_at", "email", "phone_number", "auth_time", "amr", "typ"] {
+            claims[name] = odd.clone();
+        }
+        let verified = judge(&signer.sign(&claims), &key_set(&[&signer])).unwrap_or_else(|error| panic!("{odd}: {error}"));
+        assert_eq!(Value::Object(verified.claims), claims);
+    }
+}
+
+#[test]
+fn at_hash_is_half_the_hash_of_the_access_token() {
+    let signer = Signer::es256(None);
+    // OpenID Connect Core, appendix A.3.
+    let token = signer.sign(&with(&json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RQ"})));
+    assert_eq!(judge(&token, &key_set(&[&signer])).unwrap().subject, "s");
+}
+
+#[rstest]
+#[case::other_issuer(json!({"iss": "https://evil.example.com"}), JwtError::Issuer.into())]
+#[case::other_audience(json!({"aud": ["other"]}), JwtError::Audience.into())]
+#[case::further_audience(json!({"aud": ["vestibule", "other"], "azp": "vestibule"}), JwtError::Audience.into())]
+#[case::odd_audience(json!({"aud": ["vestibule", 7]}), JwtError::Audience.into())]
+#[case::no_audience(json!({"aud": []}), JwtError::Audience.into())]
+#[case::other_client(json!({"azp": "other"}), IdTokenError::OtherClient)]
+#[case::odd_client(json!({"azp": ["vestibule"]}), IdTokenError::OtherClient)]
+#[case::empty_client(json!({"azp": ""}), IdTokenError::OtherClient)]
+#[case::expired(json!({"exp": NOW - 120}), JwtError::Expired.into())]
+#[case::no_expiry(json!({"exp": null}), JwtError::Missing("exp").into())]
+#[case::expires_beyond_all_time(json!({"exp": 1e300}), IdTokenError::ExpiryOutOfRange)]
+#[case::issued_in_future(json!({"iat": NOW + 121}), JwtError::IssuedInFuture.into())]
+#[case::no_time_of_issue(json!({"iat": null}), JwtError::Missing("iat").into())]
+#[case::not_yet_valid(json!({"nbf": NOW + 121}), JwtError::NotYetValid.into())]
+#[case::no_nonce(json!({"nonce": null}), JwtError::Missing("nonce").into())]
+#[case::other_nonce(json!({"nonce": "N"}), IdTokenError::Nonce)]
+#[case::odd_nonce(json!({"nonce": ["n"]}), JwtError::WrongType { claim: "nonce", found: "a list" }.into())]
+#[case::other_at_hash(json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RR"}), IdTokenError::AccessTokenHash)]
+#[case::odd_at_hash(json!({"at_hash": true}), IdTokenError::AccessTokenHash)]
+#[case::no_subject(json!({"sub": null}), JwtError::Missing("sub").into())]
+#[case::empty_subject(json!({"sub": ""}), IdTokenError::EmptySubject)]
+fn a_forged_claim_refuses_the_token(#[case] changed: Value, #[case] expected: IdTokenError) {
+    let signer = Signer::es256(Some("k1"));
+    assert_eq!(judge(&signer.sign(&with(&changed)), &key_set(&[&signer])).err(), Some(expected));
+}
+
+#[test]
+fn a_token_of_another_type_or_key_or_algorithm_is_refused() {
+    let (signer, other) = (Signer::es256(Some("k1")), Signer::eddsa(Some("k2")));
+    let keys = key_set(&[&signer, &other]);
+    for typ in ["at+jwt", "logout+jwt", ""] {
+        let header = Header { typ: Some(typ.into()), ..signer.header() };
+        assert_eq!(judge(&signer.sign_with(&header, &right()), &keys).err(), Some(JwtError::Type.into()), "{typ}");
+    }
+    assert_eq!(judge(&other.sign(&right()), &keys).err(), Some(JwtError::Algorithm.into()));
+    let unknown = Signer::es256(Some("k3"));
+    assert_eq!(judge(&unknown.sign(&right()), &keys).err(), Some(JwtError::NoMatchingKey.into()));
+}
