@@ -1,119 +1,119 @@
-//! Access rules: which rule selects a request, and what it asks of who sends it.
+//! Access rules: finds the rules that match a request, and evaluates their requirements.
 //!
-//! An upstream may read a path otherwise than we do. So a request is judged for every reading of its
-//! path, and every rule that one of them selects has to allow it.
+//! An upstream may interpret a path differently from us. A request is therefore matched in every
+//! interpretation of its path, and every rule that matches one of them must allow it.
 
+mod credential_sources;
 mod index;
+mod interpretations;
 mod path_set;
 mod pattern;
-mod place;
-mod readings;
 mod upstream_credential;
 
 use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
+pub use credential_sources::{CredentialSource, CredentialSources};
+pub use interpretations::{Derivation, PathError};
 pub use path_set::PathSet;
 pub use pattern::{HostPattern, HostPatternError, Method, MethodError, PathPattern, PathPatternError};
-pub use place::{Place, Places};
-pub use readings::{How, Unreadable};
 pub use upstream_credential::{UpstreamCredential, UpstreamCredentialError};
 
 use crate::principal::{CredentialKind, Grant, Role, RuleName};
 use index::Index;
-use readings::{Readings, Step};
+use interpretations::{PathInterpretations, Step};
 
-/// The original request, as the gateway's dialect tells it; nothing here is decoded.
+/// The original request as the gateway reports it. Nothing here is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckRequest<'a> {
     pub method: &'a str,
-    /// `http` or `https`, in lower case. What the gateway saw, not what the browser used.
+    /// `http` or `https`, in lower case: the scheme that the gateway received. The browser's may differ.
     pub scheme: &'a str,
-    /// Without port, in the client's case of letters; an IPv6 address keeps its brackets.
+    /// Without the port, in the client's letter case. An IPv6 address keeps its brackets.
     pub host: &'a str,
     /// Raw, with its leading slash.
     pub path: &'a str,
-    /// What follows the first question mark.
+    /// The text after the first question mark.
     pub query: Option<&'a str>,
 }
 
-/// One rule. A list that is empty asks for nothing: any host, any role.
+/// One rule. An empty list requires nothing: any host, any role.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct AccessRule {
     /// Its place in the document: `access[2]`.
     pub name: RuleName,
-    /// The line on which it begins there.
+    /// The line of the document on which it begins.
     pub line: u64,
     pub hosts: Vec<HostPattern>,
     pub paths: Vec<PathPattern>,
     pub methods: Vec<Method>,
-    pub allow: Allow,
+    pub allow: AccessLevel,
     pub roles: Vec<Role>,
     pub teams: Vec<Box<str>>,
     pub credentials: Vec<CredentialKind>,
-    /// Where a credential is looked for.
-    pub read: Places,
+    /// The headers, or the cookie, in which a credential is accepted.
+    pub read: CredentialSources,
     pub upstream_credential: Option<UpstreamCredential>,
 }
 
-/// Whom a rule is for, before it asks for roles, teams and credentials.
+/// The callers that a rule allows, before it requires roles, teams and credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allow {
-    /// Also who isn't signed in.
+pub enum AccessLevel {
+    /// Including callers that are not signed in.
     Anyone,
     SignedIn,
     Nobody,
 }
 
-/// The rules of a document, made ready for selecting by path.
+/// The rules of a document, indexed by path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRules {
-    rules: Vec<Rule>,
+    rules: Vec<AccessRule>,
     index: Index,
-    /// Of the patterns in lower case, where that makes a difference.
+    /// The patterns in lower case. `None` if they are the same.
     lower_case: Option<Index>,
 }
 
-/// The rules that decide about a request: one, or one for each way to read its path.
+/// The rules that decide about a request: one for each interpretation of its path, without repetition.
 #[derive(Clone, Debug)]
-pub struct Selected<'a>(SmallVec<[&'a Rule; 4]>);
+pub struct MatchedRules<'a>(SmallVec<[&'a AccessRule; 4]>);
 
-static NOTHING: UpstreamCredential = UpstreamCredential::Nothing;
-static CLIENTS_OWN: UpstreamCredential = UpstreamCredential::ClientsOwn;
+static NONE: UpstreamCredential = UpstreamCredential::None;
+static PASSTHROUGH: UpstreamCredential = UpstreamCredential::Passthrough;
 
-/// What the rules that decide say of what the upstream receives, before what holds where nothing is said.
+/// The `upstream_credential` of the matched rules together, before the default is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said<'a> {
-    Nothing,
+pub enum UpstreamCredentialSetting<'a> {
+    NotSet,
     All(&'a UpstreamCredential),
-    /// The others leave it open.
+    /// Set alike by some rules. The others do not set it.
     Some(&'a UpstreamCredential),
-    /// One of them may be about another upstream.
-    Disagree,
+    /// The rules set different credentials. One of them may belong to another upstream.
+    Conflict,
 }
 
-/// Whether somebody was looked up.
+/// The sender of a request. A request that anyone may send is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    Anyone,
-    Somebody,
+pub enum Caller {
+    Anonymous,
+    Authenticated,
 }
 
-/// Why no rule decides.
+/// No set of rules decides about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum MatchError {
     #[error("the path {0}")]
-    Unreadable(#[from] Unreadable),
-    #[error("no access rule selects the request")]
+    Path(#[from] PathError),
+    #[error("no access rule matches the request")]
     NoRule,
 }
 
-/// The first requirement that isn't met, and whose it is.
+/// The first requirement that is not met, and its rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unmet<'a> {
+pub struct UnmetRequirement<'a> {
     pub rule: &'a RuleName,
-    pub what: Requirement,
+    pub requirement: Requirement,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,16 +125,16 @@ pub enum Requirement {
     Credential,
 }
 
-/// One reading of a path, and the rule that it selects.
+/// One interpretation of a path, and the first rule that matches it.
 #[derive(Clone, Debug)]
-pub struct Explained<'a> {
-    pub how: How,
+pub struct PathMatch<'a> {
+    pub derivation: Derivation,
     pub path: String,
-    pub rule: Option<&'a Rule>,
+    pub rule: Option<&'a AccessRule>,
 }
 
 impl AccessRules {
-    pub fn new(rules: Vec<Rule>) -> Self {
+    pub fn new(rules: Vec<AccessRule>) -> Self {
         let everything = PathPattern::everything();
         let index = Index::new(patterns(&rules, &everything));
         let lower_case = rules.iter().flat_map(|rule| &rule.paths).any(PathPattern::has_upper_case).then(|| {
@@ -145,108 +145,108 @@ impl AccessRules {
     }
 
     /// The rules in their order.
-    pub fn rules(&self) -> &[Rule] {
+    pub fn rules(&self) -> &[AccessRule] {
         &self.rules
     }
 
-    /// For each reading of the path the first rule that selects it; every reading has to have one.
-    pub fn select(&self, request: &CheckRequest<'_>) -> Result<Selected<'_>, Refused> {
-        let readings = Readings::of(request.path)?;
+    /// Returns the first rule that matches each interpretation of the path. An interpretation without a rule is an error.
+    pub fn match_request(&self, request: &CheckRequest<'_>) -> Result<MatchedRules<'_>, MatchError> {
+        let interpretations = PathInterpretations::of(request.path)?;
         let host = pattern::plain_host(request.host);
-        let mut selected = Selected(SmallVec::new());
-        for path in readings.texts() {
-            selected.add(self.first(path, &host, request.method)?);
-            if let Some(path) = self.needs_lower_case(path) {
-                selected.add(self.first_in_lower_case(&path, &host, request.method)?);
+        let mut matched = MatchedRules(SmallVec::new());
+        for path in interpretations.paths() {
+            matched.add(self.first_match(path, &host, request.method)?);
+            if let Some(path) = self.lower_case_variant(path) {
+                matched.add(self.first_match_in_lower_case(&path, &host, request.method)?);
             }
         }
-        Ok(selected)
+        Ok(matched)
     }
 
-    /// Every reading of the path, the one as sent first, with the rule that it selects.
-    pub fn explain(&self, request: &CheckRequest<'_>) -> Result<Vec<Explained<'_>>, Unreadable> {
+    /// Returns every interpretation of the path with the rule that matches it. The path as sent comes first.
+    pub fn explain(&self, request: &CheckRequest<'_>) -> Result<Vec<PathMatch<'_>>, PathError> {
         let host = pattern::plain_host(request.host);
-        let mut explained = Vec::new();
-        for reading in Readings::of(request.path)?.explained() {
-            let lowered = self.needs_lower_case(&reading.text).map(|path| Explained {
-                how: reading.how.and(Step::InLowerCase),
-                rule: self.first_in_lower_case(&path, &host, request.method).ok(),
+        let mut matches = Vec::new();
+        for interpretation in PathInterpretations::of(request.path)?.into_vec() {
+            let lowered = self.lower_case_variant(&interpretation.path).map(|path| PathMatch {
+                derivation: interpretation.derivation.and(Step::Lowercase),
+                rule: self.first_match_in_lower_case(&path, &host, request.method).ok(),
                 path: path.into_owned(),
             });
-            let rule = self.first(&reading.text, &host, request.method).ok();
-            explained.push(Explained { how: reading.how, path: reading.text, rule });
-            explained.extend(lowered);
+            let rule = self.first_match(&interpretation.path, &host, request.method).ok();
+            matches.push(PathMatch { derivation: interpretation.derivation, path: interpretation.path, rule });
+            matches.extend(lowered);
         }
-        Ok(explained)
+        Ok(matches)
     }
 
-    /// Upstreams differ in whether `/Admin` is `/admin`: where that could matter, the path is judged both ways.
-    fn needs_lower_case<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
+    /// Upstreams differ in whether `/Admin` is `/admin`. Returns the lower-case path where that can change the match.
+    fn lower_case_variant<'p>(&self, path: &'p str) -> Option<Cow<'p, str>> {
         match path.bytes().any(|byte| byte.is_ascii_uppercase()) {
             true => Some(Cow::Owned(path.to_ascii_lowercase())),
             false => self.lower_case.is_some().then_some(Cow::Borrowed(path)),
         }
     }
 
-    fn first(&self, path: &str, host: &str, method: &str) -> Result<&Rule, Refused> {
-        self.first_by(&self.index, path, host, method)
+    fn first_match(&self, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
+        self.first_match_in(&self.index, path, host, method)
     }
 
-    fn first_in_lower_case(&self, path: &str, host: &str, method: &str) -> Result<&Rule, Refused> {
-        self.first_by(self.lower_case.as_ref().unwrap_or(&self.index), path, host, method)
+    fn first_match_in_lower_case(&self, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
+        self.first_match_in(self.lower_case.as_ref().unwrap_or(&self.index), path, host, method)
     }
 
-    fn first_by(&self, index: &Index, path: &str, host: &str, method: &str) -> Result<&Rule, Refused> {
-        let first = index.first(path, |number| self.rules[number].is_about(host, method));
-        first.map(|number| &self.rules[number]).ok_or(Refused::NoRule)
+    fn first_match_in(&self, index: &Index, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
+        let first = index.first(path, |number| self.rules[number].matches(host, method));
+        first.map(|number| &self.rules[number]).ok_or(MatchError::NoRule)
     }
 }
 
-fn patterns<'a>(rules: &'a [Rule], everything: &'a PathPattern) -> impl Iterator<Item = (usize, &'a PathPattern)> {
+fn patterns<'a>(rules: &'a [AccessRule], everything: &'a PathPattern) -> impl Iterator<Item = (usize, &'a PathPattern)> {
     rules.iter().enumerate().flat_map(move |(number, rule)| {
         let any = rule.paths.is_empty().then_some(everything);
         rule.paths.iter().chain(any).map(move |path| (number, path))
     })
 }
 
-impl Rule {
-    fn is_about(&self, host: &str, method: &str) -> bool {
+impl AccessRule {
+    fn matches(&self, host: &str, method: &str) -> bool {
         (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.selects(host)))
-            && (self.methods.is_empty() || self.methods.iter().any(|wanted| wanted.selects(method)))
+            && (self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.selects(method)))
     }
 
     fn is_open_to_anyone(&self) -> bool {
-        self.allow == Allow::Anyone && self.roles.is_empty() && self.teams.is_empty() && self.credentials.is_empty()
+        self.allow == AccessLevel::Anyone && self.roles.is_empty() && self.teams.is_empty() && self.credentials.is_empty()
     }
 
-    fn permits(&self, grant: &Grant, by: CredentialKind) -> Result<(), Requirement> {
-        if self.allow == Allow::Nobody {
+    fn authorize(&self, grant: &Grant, credential: CredentialKind) -> Result<(), Requirement> {
+        if self.allow == AccessLevel::Nobody {
             return Err(Requirement::Nobody);
         }
         if !self.roles.is_empty() && !grant.role.as_ref().is_some_and(|role| self.roles.contains(role)) {
             return Err(Requirement::Role);
         }
-        let holds = |wanted: &str| grant.teams.iter().any(|team| team.as_str() == wanted);
-        if !self.teams.is_empty() && !self.teams.iter().any(|team| holds(team)) {
+        let is_member = |required: &str| grant.teams.iter().any(|team| team.as_str() == required);
+        if !self.teams.is_empty() && !self.teams.iter().any(|team| is_member(team)) {
             return Err(Requirement::Team);
         }
-        if !self.reads(by) || (!self.credentials.is_empty() && !self.credentials.contains(&by)) {
+        if !self.reads(credential) || (!self.credentials.is_empty() && !self.credentials.contains(&credential)) {
             return Err(Requirement::Credential);
         }
         Ok(())
     }
 
-    /// Where another reading's rule looks further, a credential may be found that this one would not
-    /// have: a cookie must not do for a path that is for keys in headers.
-    fn reads(&self, by: CredentialKind) -> bool {
-        let holds = |place| (place == Place::Session) == (by == CredentialKind::Session);
-        Place::ALL.into_iter().any(|place| holds(place) && self.read.contains(place))
+    /// True if the rule reads a source of this kind of credential. The credential may have been found where only the rule
+    /// of another interpretation reads: a session cookie must not open a path that accepts keys in headers alone.
+    fn reads(&self, credential: CredentialKind) -> bool {
+        let holds = |source| (source == CredentialSource::Session) == (credential == CredentialKind::Session);
+        CredentialSource::ALL.into_iter().any(|source| holds(source) && self.read.contains(source))
     }
 }
 
-impl Allow {
+impl AccessLevel {
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Anyone, Self::SignedIn, Self::Nobody].into_iter().find(|allow| allow.as_str() == name)
+        [Self::Anyone, Self::SignedIn, Self::Nobody].into_iter().find(|level| level.as_str() == name)
     }
 
     pub fn as_str(self) -> &'static str {
@@ -258,70 +258,75 @@ impl Allow {
     }
 }
 
-impl<'a> Selected<'a> {
-    /// In the order of the readings; the rule for the path as sent is the first.
-    pub fn rules(&self) -> &[&'a Rule] {
+impl<'a> MatchedRules<'a> {
+    /// In the order of the interpretations. The rule for the path as sent is the first.
+    pub fn rules(&self) -> &[&'a AccessRule] {
         &self.0
     }
 
-    /// Whether nobody has to be signed in: every rule says so.
+    /// True if every rule allows anyone.
     pub fn is_open_to_anyone(&self) -> bool {
         self.0.iter().all(|rule| rule.is_open_to_anyone())
     }
 
-    /// The rule that lets nobody pass, if one of them does.
-    pub fn closed_to_all(&self) -> Option<&'a RuleName> {
-        self.0.iter().find(|rule| rule.allow == Allow::Nobody).map(|rule| &rule.name)
+    /// The rule that allows nobody, if there is one.
+    pub fn rule_for_nobody(&self) -> Option<&'a RuleName> {
+        self.0.iter().find(|rule| rule.allow == AccessLevel::Nobody).map(|rule| &rule.name)
     }
 
-    /// Where a credential is looked for: wherever one of the rules does.
-    pub fn reads(&self) -> Places {
-        self.0.iter().fold(Places::NONE, |places, rule| places.union(rule.read))
+    /// The sources that at least one of the rules reads.
+    pub fn credential_sources(&self) -> CredentialSources {
+        self.0.iter().fold(CredentialSources::NONE, |sources, rule| sources.union(rule.read))
     }
 
-    /// What the rules say of what the upstream receives.
-    pub fn upstream_credential(&self) -> Said<'a> {
-        let mut said = self.0.iter().filter_map(|rule| rule.upstream_credential.as_ref());
-        let all = said.clone().count() == self.0.len();
-        match said.next() {
-            None => Said::Nothing,
-            Some(first) if said.any(|other| other != first) => Said::Disagree,
-            Some(first) if all => Said::All(first),
-            Some(first) => Said::Some(first),
+    pub fn upstream_credential(&self) -> UpstreamCredentialSetting<'a> {
+        let mut settings = self.0.iter().filter_map(|rule| rule.upstream_credential.as_ref());
+        let is_set_by_all = settings.clone().count() == self.0.len();
+        match settings.next() {
+            None => UpstreamCredentialSetting::NotSet,
+            Some(first) if settings.any(|other| other != first) => UpstreamCredentialSetting::Conflict,
+            Some(first) if is_set_by_all => UpstreamCredentialSetting::All(first),
+            Some(first) => UpstreamCredentialSetting::Some(first),
         }
     }
 
-    /// What holds for the rules that say nothing. The client's own is left as it is where it was not read, for anybody's sake:
-    /// what was, is what a key of ours stands in.
-    pub fn unsaid<'b>(&self, who: Who, default: Option<&'b UpstreamCredential>) -> &'b UpstreamCredential {
-        match (who, default) {
-            (Who::Anyone, _) => &CLIENTS_OWN,
-            (Who::Somebody, Some(default)) => default,
-            (Who::Somebody, None) if self.reads().contains(Place::Authorization) => &NOTHING,
-            (Who::Somebody, None) => &CLIENTS_OWN,
+    /// The upstream credential for rules that set none. An `Authorization` header that was read may hold an API key of ours
+    /// and is not passed on. One that was not read, or that an anonymous caller sent, is.
+    pub fn default_upstream_credential<'b>(
+        &self,
+        caller: Caller,
+        configured: Option<&'b UpstreamCredential>,
+    ) -> &'b UpstreamCredential {
+        match (caller, configured) {
+            (Caller::Anonymous, _) => &PASSTHROUGH,
+            (Caller::Authenticated, Some(configured)) => configured,
+            (Caller::Authenticated, None) if self.credential_sources().contains(CredentialSource::Authorization) => &NONE,
+            (Caller::Authenticated, None) => &PASSTHROUGH,
         }
     }
 
-    /// Whether every rule allows who has this grant and was recognised in this way.
-    pub fn permits(&self, grant: &Grant, by: CredentialKind) -> Result<(), Unmet<'a>> {
-        self.0.iter().try_for_each(|rule| rule.permits(grant, by).map_err(|what| Unmet { rule: &rule.name, what }))
+    /// Succeeds if every rule allows a principal with this grant who was authenticated by this kind of credential.
+    pub fn authorize(&self, grant: &Grant, credential: CredentialKind) -> Result<(), UnmetRequirement<'a>> {
+        self.0.iter().try_for_each(|rule| {
+            rule.authorize(grant, credential).map_err(|requirement| UnmetRequirement { rule: &rule.name, requirement })
+        })
     }
 
-    fn add(&mut self, rule: &'a Rule) {
+    fn add(&mut self, rule: &'a AccessRule) {
         if !self.0.iter().any(|known| std::ptr::eq(*known, rule)) {
             self.0.push(rule);
         }
     }
 }
 
-impl<'a> Said<'a> {
-    /// What the upstream receives, with `unsaid` where a rule leaves it open; nothing where they disagree.
-    pub fn or(self, unsaid: &'a UpstreamCredential) -> &'a UpstreamCredential {
+impl<'a> UpstreamCredentialSetting<'a> {
+    /// Applies `default` to the rules that set no credential. Rules that disagree give none.
+    pub fn or(self, default: &'a UpstreamCredential) -> &'a UpstreamCredential {
         match self {
-            Self::Nothing => unsaid,
-            Self::All(said) => said,
-            Self::Some(said) if said == unsaid => said,
-            Self::Some(_) | Self::Disagree => &NOTHING,
+            Self::NotSet => default,
+            Self::All(credential) => credential,
+            Self::Some(credential) if credential == default => credential,
+            Self::Some(_) | Self::Conflict => &NONE,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The check: may this request pass, and as whom?
+//! Authenticates and authorizes requests.
 //!
-//! Plain decisions but for one look-up: who the credential stands for.
+//! Only the authentication needs look-ups. Everything else is computed from the role map and the request.
 
 mod bearer;
 mod credential;
@@ -8,60 +8,60 @@ mod query;
 
 pub use crate::access::CheckRequest;
 pub use credential::{Credential, CredentialError, CredentialParser, CredentialText, ParsedCredential, cookies, cookies_without};
-pub use query::{CheckQuery, CheckQueryError, Echo, Narrowing};
+pub use query::{CheckQuery, CheckQueryError, Echo, RouteRestrictions};
 
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    access::{AccessRules, Places, Refused, Requirement, Selected, Unmet},
+    access::{AccessRules, CredentialSources, MatchError, MatchedRules, Requirement, UnmetRequirement},
     keys::PresentedKey,
-    principal::{CredentialKind, EmailTrust, Grant, Identity, IdentityClaims, Judged, Role, RuleName},
+    principal::{CredentialKind, EmailTrust, Evaluation, Grant, Identity, IdentityClaims, Role, RuleName},
     principals::{CachedUser, KeyLookup, LookupError, Narrowed, Principals, UserKey, UserSession},
     roles::{InForce, RoleMaps},
     session::SessionToken,
     tokens::{self, Bearer, Tokens},
-    upstream::{Sent, Upstream},
+    upstream::{UpstreamCredentialPolicy, UpstreamHeaders},
 };
 
-/// What a gateway is to be told.
+/// The answer to one auth request.
 #[derive(Debug)]
 pub enum Decision {
     Allow {
-        judged: Arc<Judged>,
-        /// Where a credential was looked for; what stands elsewhere is the upstream's to judge.
-        read: Places,
-        sent: Sent,
+        evaluation: Arc<Evaluation>,
+        /// The sources that were read. Credentials in other headers are for the upstream.
+        read: CredentialSources,
+        upstream_headers: UpstreamHeaders,
     },
-    /// Whoever it is: nothing was read and nobody looked up.
-    AllowAnyone { sent: Sent },
-    /// Nobody is signed in by what was presented.
-    Unauthenticated(Unauthenticated),
-    /// Somebody is, and may not.
-    Forbidden { user: String, credential: CredentialKind, why: Forbidden },
-    /// Nobody may, whoever it is.
-    Closed(Closed),
-    /// Nobody can say at the moment. Never to be taken for "not signed in".
+    /// Anyone is allowed. No credential was read.
+    AllowAnyone { upstream_headers: UpstreamHeaders },
+    /// The request has no valid credential.
+    Unauthenticated(AuthenticationFailure),
+    /// The principal is authenticated but not authorized.
+    Forbidden { user: String, credential: CredentialKind, reason: DenialReason },
+    /// The access rules deny the request to everyone.
+    DeniedForAll(RuleDenial),
+    /// The credential could not be looked up. Must not be answered as "not signed in".
     Unavailable(UnavailableCause),
-    /// Nobody can say yet: no role map has been read since the start. Not to be taken for a refusal.
-    NotYet,
+    /// No role map has been loaded since the start. Must not be answered as a denial.
+    RoleMapNotLoaded,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unauthenticated {
+pub enum AuthenticationFailure {
     NoCredential,
-    /// A credential that is refused by its form alone.
+    /// The credential is malformed.
     Unusable(CredentialError),
     UnknownSession,
     UnknownCredential,
-    /// A key whose owner hasn't signed in for too long.
+    /// An API key that is suspended until its owner signs in.
     Suspended,
-    /// A token that does not verify; why is for the log alone.
+    /// A token that does not verify. The reason is only logged.
     Token(tokens::Refused),
 }
 
 /// An authenticated user or workload, with its grant under the current role map.
 pub struct AuthenticatedPrincipal {
-    pub judged: Arc<Judged>,
+    pub evaluation: Arc<Evaluation>,
     pub credential: AuthenticatedCredential,
 }
 
@@ -72,84 +72,82 @@ pub enum AuthenticatedCredential {
     Jwt(Bearer),
 }
 
-/// Why a request was not authenticated.
+/// A request was not authenticated.
 #[derive(Debug)]
 pub enum AuthenticationError {
-    Unauthenticated(Unauthenticated),
-    /// The credential could not be looked up. Never to be taken for "not signed in".
+    Unauthenticated(AuthenticationFailure),
+    /// The credential could not be looked up. Must not be answered as "not signed in".
     Unavailable(UnavailableCause),
 }
 
-/// Why a credential could not be looked up.
+/// A credential could not be looked up.
 #[derive(Debug, thiserror::Error)]
 pub enum UnavailableCause {
     #[error(transparent)]
     Store(#[from] LookupError),
     #[error(transparent)]
     Token(#[from] tokens::Unavailable),
-    #[error("no role map has been read yet")]
-    NoRoleMapYet,
-    #[error("whoever has to be asked takes too long")]
-    TooSlow,
+    #[error("no role map has been loaded yet")]
+    RoleMapNotLoaded,
+    #[error("the look-up timed out")]
+    Timeout,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Forbidden {
-    /// The role map names nobody with these claims.
+pub enum DenialReason {
     #[error("no role is granted")]
     NoRole,
-    #[error("the role map relies on claims that are missing")]
+    #[error("the role map requires claims that are missing")]
     MissingSource,
-    #[error("{rule} asks for another {}", .wanted.as_str())]
-    Unmet { rule: RuleName, wanted: Requirement },
-    /// The route is narrowed to other roles or teams.
-    #[error("the route is narrowed to other roles or teams")]
-    Narrowed,
-    #[error("the key is for other paths")]
-    KeyPaths,
+    #[error("{rule} requires another {}", .requirement.as_str())]
+    UnmetRequirement { rule: RuleName, requirement: Requirement },
+    #[error("the route is restricted to other roles or teams")]
+    RouteRestriction,
+    #[error("the key is restricted to other paths")]
+    KeyRestriction,
 }
 
-/// Why a request is refused before anybody is looked up.
+/// The access rules deny a request whatever its credential is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Closed {
-    #[error("{rule} lets nobody pass")]
+pub enum RuleDenial {
+    #[error("{rule} allows nobody")]
     Nobody { rule: RuleName },
     #[error(transparent)]
-    Refused(#[from] Refused),
+    NoMatch(#[from] MatchError),
 }
 
-/// Who may pass, as an explanation says it.
+/// The principals that [`authorize`] allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Permitted {
+pub enum Permission {
     Anyone,
-    ThisPerson,
+    ThisPrincipal,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotPermitted {
+pub enum Denial {
     #[error(transparent)]
-    Closed(#[from] Closed),
+    ForAll(#[from] RuleDenial),
     #[error(transparent)]
-    Forbidden(#[from] Forbidden),
+    Forbidden(#[from] DenialReason),
 }
 
-/// Answers checks, and everybody's question who is signed in.
+/// Answers auth requests, and authenticates the callers of the API and of pages.
 pub struct Checker {
     principals: Arc<Principals>,
     tokens: Arc<Tokens>,
     role_maps: Arc<RoleMaps>,
-    upstream: Arc<Upstream>,
+    upstream: Arc<UpstreamCredentialPolicy>,
     email_trust: HashMap<String, EmailTrust>,
     credentials: CredentialParser,
 }
 
 impl Checker {
-    /// `email_trust` says of each configured provider whether its word about an address is taken.
+    /// `email_trust` has an entry for each configured provider.
     pub fn new(
         principals: Arc<Principals>,
         tokens: Arc<Tokens>,
         role_maps: Arc<RoleMaps>,
-        upstream: Arc<Upstream>,
+        upstream: Arc<UpstreamCredentialPolicy>,
         email_trust: HashMap<String, EmailTrust>,
         credentials: CredentialParser,
     ) -> Self {
@@ -161,133 +159,145 @@ impl Checker {
         &self.credentials
     }
 
-    /// Decides about a request. `credential` parses the credential in the places that are to be read.
+    /// Decides about a request. `parse_credential` parses the credential in the given sources.
     pub async fn decide<'a>(
         &self,
         request: &CheckRequest<'_>,
-        narrowing: &Narrowing,
-        credential: impl FnOnce(Places) -> ParsedCredential<'a>,
+        restrictions: &RouteRestrictions,
+        parse_credential: impl FnOnce(CredentialSources) -> ParsedCredential<'a>,
     ) -> Decision {
         let in_force = self.role_maps.current();
         if !in_force.is_known() {
-            return Decision::NotYet;
+            return Decision::RoleMapNotLoaded;
         }
-        let rules = match gate(in_force.map.access(), request, narrowing) {
-            Ok(Gate::Open(rules)) => return Decision::AllowAnyone { sent: self.upstream.sends(Some(&rules), None) },
-            Ok(Gate::For(rules)) => rules,
-            Err(closed) => return Decision::Closed(closed),
+        let rules = match match_rules(in_force.map.access(), request, restrictions) {
+            Ok(RuleOutcome::AnyoneAllowed(rules)) => {
+                return Decision::AllowAnyone { upstream_headers: self.upstream.choose_headers(Some(&rules), None) };
+            }
+            Ok(RuleOutcome::AuthenticationRequired(rules)) => rules,
+            Err(denial) => return Decision::DeniedForAll(denial),
         };
-        let read = rules.as_ref().map_or(Places::ALL, Selected::reads);
-        let AuthenticatedPrincipal { judged, credential: by } = match self.authenticate_by(&in_force, credential(read)).await {
+        let read = rules.as_ref().map_or(CredentialSources::ALL, MatchedRules::credential_sources);
+        let principal = match self.authenticate_with(&in_force, parse_credential(read)).await {
             Ok(principal) => principal,
-            Err(AuthenticationError::Unauthenticated(why)) => return Decision::Unauthenticated(why),
+            Err(AuthenticationError::Unauthenticated(failure)) => return Decision::Unauthenticated(failure),
             Err(AuthenticationError::Unavailable(cause)) => return Decision::Unavailable(cause),
         };
-        let permitted = permit(&judged.grant, by.kind(), rules.as_ref(), narrowing).and_then(|()| by.permits(request.path));
-        match permitted {
-            Ok(()) => Decision::Allow { sent: self.upstream.sends(rules.as_ref(), Some(&judged)), judged, read },
-            Err(why) => Decision::Forbidden { user: judged.identity.user.clone(), credential: by.kind(), why },
+        let AuthenticatedPrincipal { evaluation, credential } = principal;
+        let authorized = authorize_grant(&evaluation.grant, credential.kind(), rules.as_ref(), restrictions)
+            .and_then(|()| credential.authorize_path(request.path));
+        match authorized {
+            Ok(()) => {
+                let upstream_headers = self.upstream.choose_headers(rules.as_ref(), Some(&evaluation));
+                Decision::Allow { evaluation, read, upstream_headers }
+            }
+            Err(reason) => Decision::Forbidden { user: evaluation.identity.user.clone(), credential: credential.kind(), reason },
         }
     }
 
-    /// Authenticates a credential. One in a header never falls through to the cookie.
+    /// Authenticates a credential. If one in a header is invalid, the cookie is not tried.
     pub async fn authenticate(&self, credential: ParsedCredential<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let in_force = self.role_maps.current();
-        // Before the first map everybody would seem to be without a role.
+        // Without a role map nobody would have a role.
         if !in_force.is_known() {
-            return Err(AuthenticationError::Unavailable(UnavailableCause::NoRoleMapYet));
+            return Err(AuthenticationError::Unavailable(UnavailableCause::RoleMapNotLoaded));
         }
-        self.authenticate_by(&in_force, credential).await
+        self.authenticate_with(&in_force, credential).await
     }
 
-    /// The role of this name, if the role map in force lists it.
+    /// The role of this name. `None` if the role map in force does not list it.
     pub fn role(&self, name: &str) -> Option<Role> {
         self.role_maps.current().map.role(name)
     }
 
-    /// The roles of the role map in force, from this one downwards.
+    /// The roles of the role map in force, from `highest` downwards.
     pub fn roles_from(&self, highest: Option<&Role>) -> Vec<Role> {
         self.role_maps.current().map.roles_from(highest).to_vec()
     }
 
-    /// The lower of two roles, if the role map in force lists both.
+    /// The lower of two roles. `None` if the role map in force does not list both.
     pub fn lower_of(&self, one: &Role, other: &Role) -> Option<Role> {
         self.role_maps.current().map.lower_of(one, other)
     }
 
-    async fn authenticate_by(
+    async fn authenticate_with(
         &self,
         in_force: &InForce,
         credential: ParsedCredential<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match credential {
-            Ok(None) => Err(Unauthenticated::NoCredential.into()),
-            Ok(Some(Credential::Session(token))) => self.by_session(in_force, &token).await,
-            Ok(Some(Credential::ApiKey(key))) => self.by_key(in_force, key).await,
-            Ok(Some(Credential::Jwt(jwt))) => self.by_jwt(in_force, jwt).await,
-            Err(error) => Err(Unauthenticated::Unusable(error).into()),
+            Ok(None) => Err(AuthenticationFailure::NoCredential.into()),
+            Ok(Some(Credential::Session(token))) => self.authenticate_session(in_force, &token).await,
+            Ok(Some(Credential::ApiKey(key))) => self.authenticate_key(in_force, key).await,
+            Ok(Some(Credential::Jwt(jwt))) => self.authenticate_jwt(in_force, jwt).await,
+            Err(error) => Err(AuthenticationFailure::Unusable(error).into()),
         }
     }
 
-    async fn by_session(
+    async fn authenticate_session(
         &self,
         in_force: &InForce,
         token: &SessionToken<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
-        let signed_in = self.principals.session(token).await?.ok_or(Unauthenticated::UnknownSession)?;
+        let signed_in = self.principals.session(token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
         Ok(AuthenticatedPrincipal {
-            judged: self.judge(in_force, &signed_in.user),
+            evaluation: self.evaluate_user(in_force, &signed_in.user),
             credential: AuthenticatedCredential::Session(signed_in),
         })
     }
 
-    async fn by_key(&self, in_force: &InForce, key: PresentedKey) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+    async fn authenticate_key(
+        &self,
+        in_force: &InForce,
+        key: PresentedKey,
+    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match self.principals.key(key).await? {
             KeyLookup::Active(user_key) => Ok(AuthenticatedPrincipal {
-                judged: self.judge_key(in_force, &user_key),
+                evaluation: self.evaluate_key(in_force, &user_key),
                 credential: AuthenticatedCredential::ApiKey(user_key),
             }),
-            KeyLookup::Suspended => Err(Unauthenticated::Suspended.into()),
-            KeyLookup::Unknown => Err(Unauthenticated::UnknownCredential.into()),
+            KeyLookup::Suspended => Err(AuthenticationFailure::Suspended.into()),
+            KeyLookup::Unknown => Err(AuthenticationFailure::UnknownCredential.into()),
         }
     }
 
-    /// Loads a session with its user, who may have no role.
-    pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Judged>)>, LookupError> {
+    /// Loads a session with its user. The user may have no role.
+    pub async fn load_session(&self, token: &SessionToken<'_>) -> Result<Option<(UserSession, Arc<Evaluation>)>, LookupError> {
         let signed_in = self.principals.session(token).await?;
         Ok(signed_in.map(|signed_in| {
-            let judged = self.judge(&self.role_maps.current(), &signed_in.user);
-            (signed_in, judged)
+            let evaluation = self.evaluate_user(&self.role_maps.current(), &signed_in.user);
+            (signed_in, evaluation)
         }))
     }
 
-    /// What the role map in force says of a user; remembered until either changes.
-    fn judge(&self, in_force: &InForce, user: &CachedUser) -> Arc<Judged> {
-        if let Some(judged) = user.judged.load_full().filter(|judged| judged.map_version == in_force.version) {
-            return judged;
+    /// Evaluates the role map for a user. The result is cached until the role map or the user changes.
+    fn evaluate_user(&self, in_force: &InForce, user: &CachedUser) -> Arc<Evaluation> {
+        let cached = user.judged.load_full();
+        if let Some(evaluation) = cached.filter(|evaluation| evaluation.map_version == in_force.version) {
+            return evaluation;
         }
         let identities = user.identities();
         let grant = in_force.map.grant(&identities, user.pinned.as_ref());
         let identity = self.identity(&user.id, &identities, &grant);
-        let judged = Arc::new(Judged::new(in_force.version, grant, identity));
-        user.judged.store(Some(Arc::clone(&judged)));
-        judged
+        let evaluation = Arc::new(Evaluation::new(in_force.version, grant, identity));
+        user.judged.store(Some(Arc::clone(&evaluation)));
+        evaluation
     }
 
-    /// What a key leaves of what the role map says of its owner; remembered until that says otherwise.
-    fn judge_key(&self, in_force: &InForce, UserKey { key, user }: &UserKey) -> Arc<Judged> {
-        let of = self.judge(in_force, user);
+    /// Restricts the owner's grant to the key's restrictions. The result is cached until the owner's evaluation changes.
+    fn evaluate_key(&self, in_force: &InForce, UserKey { key, user }: &UserKey) -> Arc<Evaluation> {
+        let of = self.evaluate_user(in_force, user);
         if let Some(known) = key.judged.load().as_ref().filter(|known| Arc::ptr_eq(&known.of, &of)) {
             return Arc::clone(&known.to);
         }
         let grant = key.narrow.grant(&in_force.map, &of.grant);
         let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
-        let to = Arc::new(Judged::new(in_force.version, grant, identity));
+        let to = Arc::new(Evaluation::new(in_force.version, grant, identity));
         key.judged.store(Some(Arc::new(Narrowed { of, to: Arc::clone(&to) })));
         to
     }
 
-    /// What the upstream, and an administrator, is told of somebody.
+    /// Builds the identity that upstreams receive and that administrators see.
     pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> Identity {
         let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
         let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
@@ -305,38 +315,42 @@ impl Checker {
 }
 
 impl Decision {
-    /// A sentence that a program can be told.
+    /// A sentence for the `error_description` of the answer.
     pub fn description(&self) -> &'static str {
         match self {
-            Self::Allow { .. } | Self::AllowAnyone { .. } => "The request may pass.",
-            Self::Unauthenticated(why) => why.description(),
-            Self::Forbidden { why: Forbidden::NoRole, .. } => "No role is granted to this person.",
-            Self::Forbidden { why: Forbidden::MissingSource, .. } => "Too little is known of this person to grant a role.",
-            Self::Forbidden { why: Forbidden::Unmet { wanted, .. }, .. } => match wanted {
-                Requirement::Nobody => "Nobody may use this path.",
-                Requirement::Role => "This path is for other roles.",
-                Requirement::Team => "This path is for other teams.",
-                Requirement::Credential => "This path wants another kind of credential.",
+            Self::Allow { .. } | Self::AllowAnyone { .. } => "The request is allowed.",
+            Self::Unauthenticated(failure) => failure.description(),
+            Self::Forbidden { reason: DenialReason::NoRole, .. } => "No role is granted to this user.",
+            Self::Forbidden { reason: DenialReason::MissingSource, .. } => {
+                "No role is granted, because claims of this user are missing."
+            }
+            Self::Forbidden { reason: DenialReason::UnmetRequirement { requirement, .. }, .. } => match requirement {
+                Requirement::Nobody => "This path is closed.",
+                Requirement::Role => "Your role does not allow this path.",
+                Requirement::Team => "This path is restricted to other teams.",
+                Requirement::Credential => "This path requires another kind of credential.",
             },
-            Self::Closed(Closed::Refused(Refused::Unreadable(_))) => "The path is ambiguous. Write it plainly.",
-            Self::Closed(_) => "Nobody may use this path.",
-            Self::Forbidden { why: Forbidden::Narrowed, .. } => "This route is for other roles or teams.",
-            Self::Forbidden { why: Forbidden::KeyPaths, .. } => "This key is for other paths.",
-            Self::NotYet => "The role map has not been read yet. Try again soon.",
-            Self::Unavailable(_) => "Who this is can't be looked up at the moment. Try again soon.",
+            Self::DeniedForAll(RuleDenial::NoMatch(MatchError::Path(_))) => {
+                "The path is malformed or ambiguous. Send it without unusual encodings."
+            }
+            Self::DeniedForAll(_) => "This path is closed.",
+            Self::Forbidden { reason: DenialReason::RouteRestriction, .. } => "This route is restricted to other roles or teams.",
+            Self::Forbidden { reason: DenialReason::KeyRestriction, .. } => "This key is restricted to other paths.",
+            Self::RoleMapNotLoaded => "The role map has not been loaded yet. Try again later.",
+            Self::Unavailable(_) => "The credential cannot be looked up at the moment. Try again later.",
         }
     }
 }
 
-impl Unauthenticated {
+impl AuthenticationFailure {
     pub fn description(self) -> &'static str {
         match self {
             Self::NoCredential => "Sign in, or send a credential.",
             Self::Unusable(CredentialError::Ambiguous) => "Several different credentials were sent. Send one.",
             Self::UnknownSession | Self::Unusable(CredentialError::MalformedSession) => "The session has ended. Sign in again.",
-            Self::UnknownCredential | Self::Unusable(_) => "The credential is not known here.",
-            Self::Suspended => "The key waits until its owner has signed in again.",
-            Self::Token(_) => "The token is not accepted here, or not any more.",
+            Self::UnknownCredential | Self::Unusable(_) => "The credential is unknown.",
+            Self::Suspended => "The key is suspended until its owner signs in.",
+            Self::Token(_) => "The token is not accepted, or has expired.",
         }
     }
 }
@@ -350,17 +364,17 @@ impl AuthenticatedCredential {
         }
     }
 
-    fn permits(&self, path: &str) -> Result<(), Forbidden> {
+    fn authorize_path(&self, path: &str) -> Result<(), DenialReason> {
         match self {
-            Self::ApiKey(UserKey { key, .. }) if !key.narrow.permits(path) => Err(Forbidden::KeyPaths),
+            Self::ApiKey(UserKey { key, .. }) if !key.narrow.permits(path) => Err(DenialReason::KeyRestriction),
             _ => Ok(()),
         }
     }
 }
 
-impl From<Unauthenticated> for AuthenticationError {
-    fn from(why: Unauthenticated) -> Self {
-        Self::Unauthenticated(why)
+impl From<AuthenticationFailure> for AuthenticationError {
+    fn from(failure: AuthenticationFailure) -> Self {
+        Self::Unauthenticated(failure)
     }
 }
 
@@ -370,53 +384,67 @@ impl From<LookupError> for AuthenticationError {
     }
 }
 
-/// What a check says of somebody with this grant who authenticated in this way: the decision without its
-/// look-ups, for explanations.
-pub fn judge(
+/// Authorizes a request for a principal with this grant who was authenticated by this kind of credential. For explanations,
+/// which need no look-up.
+pub fn authorize(
     access: Option<&AccessRules>,
     request: &CheckRequest<'_>,
     grant: &Grant,
-    by: CredentialKind,
-) -> Result<Permitted, NotPermitted> {
-    let narrowing = Narrowing::default();
-    match gate(access, request, &narrowing)? {
-        Gate::Open(_) => Ok(Permitted::Anyone),
-        Gate::For(rules) => Ok(permit(grant, by, rules.as_ref(), &narrowing).map(|()| Permitted::ThisPerson)?),
+    credential: CredentialKind,
+) -> Result<Permission, Denial> {
+    let restrictions = RouteRestrictions::default();
+    match match_rules(access, request, &restrictions)? {
+        RuleOutcome::AnyoneAllowed(_) => Ok(Permission::Anyone),
+        RuleOutcome::AuthenticationRequired(rules) => {
+            authorize_grant(grant, credential, rules.as_ref(), &restrictions)?;
+            Ok(Permission::ThisPrincipal)
+        }
     }
 }
 
-/// What the access rules say before anybody is looked up.
-enum Gate<'a> {
-    Open(Selected<'a>),
-    /// For whom these rules permit; without any, for everybody who is signed in.
-    For(Option<Selected<'a>>),
+/// The result of matching the access rules, before authentication.
+enum RuleOutcome<'a> {
+    AnyoneAllowed(MatchedRules<'a>),
+    /// Without rules, every signed-in principal with a role is allowed.
+    AuthenticationRequired(Option<MatchedRules<'a>>),
 }
 
-fn gate<'a>(access: Option<&'a AccessRules>, request: &CheckRequest<'_>, narrowing: &Narrowing) -> Result<Gate<'a>, Closed> {
-    let Some(rules) = access.map(|access| access.select(request)).transpose()? else { return Ok(Gate::For(None)) };
-    if let Some(rule) = rules.closed_to_all() {
-        return Err(Closed::Nobody { rule: rule.clone() });
+fn match_rules<'a>(
+    access: Option<&'a AccessRules>,
+    request: &CheckRequest<'_>,
+    restrictions: &RouteRestrictions,
+) -> Result<RuleOutcome<'a>, RuleDenial> {
+    let Some(rules) = access.map(|access| access.match_request(request)).transpose()? else {
+        return Ok(RuleOutcome::AuthenticationRequired(None));
+    };
+    if let Some(rule) = rules.rule_for_nobody() {
+        return Err(RuleDenial::Nobody { rule: rule.clone() });
     }
-    // Who narrows a route to roles or teams wants to know who comes.
-    let open = rules.is_open_to_anyone() && *narrowing == Narrowing::default();
-    Ok(if open { Gate::Open(rules) } else { Gate::For(Some(rules)) })
+    // The restrictions of a route cannot be evaluated for an anonymous caller.
+    let is_open = rules.is_open_to_anyone() && *restrictions == RouteRestrictions::default();
+    Ok(if is_open { RuleOutcome::AnyoneAllowed(rules) } else { RuleOutcome::AuthenticationRequired(Some(rules)) })
 }
 
-fn permit(grant: &Grant, by: CredentialKind, rules: Option<&Selected<'_>>, narrowing: &Narrowing) -> Result<(), Forbidden> {
+fn authorize_grant(
+    grant: &Grant,
+    credential: CredentialKind,
+    rules: Option<&MatchedRules<'_>>,
+    restrictions: &RouteRestrictions,
+) -> Result<(), DenialReason> {
     if grant.role.is_none() {
-        return Err(if grant.missing_source.is_some() { Forbidden::MissingSource } else { Forbidden::NoRole });
+        return Err(if grant.missing_source.is_some() { DenialReason::MissingSource } else { DenialReason::NoRole });
     }
-    if let Some(Err(Unmet { rule, what: wanted })) = rules.map(|rules| rules.permits(grant, by)) {
-        return Err(Forbidden::Unmet { rule: rule.clone(), wanted });
+    if let Some(Err(UnmetRequirement { rule, requirement })) = rules.map(|rules| rules.authorize(grant, credential)) {
+        return Err(DenialReason::UnmetRequirement { rule: rule.clone(), requirement });
     }
-    if narrowing.allows(grant) { Ok(()) } else { Err(Forbidden::Narrowed) }
+    if restrictions.allow(grant) { Ok(()) } else { Err(DenialReason::RouteRestriction) }
 }
 
-impl std::fmt::Display for Permitted {
+impl std::fmt::Display for Permission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Anyone => "whoever it is",
-            Self::ThisPerson => "since every rule that a reading selects permits it",
+            Self::Anyone => "every matching rule allows anyone",
+            Self::ThisPrincipal => "every matching rule allows it",
         })
     }
 }

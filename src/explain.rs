@@ -1,69 +1,73 @@
-//! What the role map says of somebody and of a request, with its reasons: for the command line, for programs and for a page.
+//! Explains authorization decisions, for the command line, the API and the role map page.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    access::{AccessRules, CheckRequest, Said, Who},
-    check::{self, Permitted},
+    access::{AccessRules, Caller, CheckRequest, PathMatch, UpstreamCredentialSetting},
+    check::{self, Permission},
     gateway::nginx,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
     roles::RoleMap,
 };
 
-/// Whether a request may pass, and why.
+/// The decision about a request, with its reason.
 #[derive(Debug, Serialize)]
-pub struct Access {
+pub struct AccessExplanation {
     pub allowed: bool,
     pub reason: String,
-    /// What the upstream receives of a credential, where it may pass.
+    /// The credential that the upstream receives, if the request is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_credential: Option<String>,
-    /// Every reading of the path, with the rule that it selects.
-    pub readings: Vec<Reading>,
+    #[serde(rename = "readings")]
+    pub interpretations: Vec<PathInterpretation>,
 }
 
+/// One interpretation of the path, with the rule that matches it.
 #[derive(Debug, Serialize)]
-pub struct Reading {
-    pub how: String,
+pub struct PathInterpretation {
+    #[serde(rename = "how")]
+    pub derivation: String,
     pub path: String,
     pub rule: Option<String>,
-    /// What the rule says of it.
+    /// The `upstream_credential` of the rule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_credential: Option<String>,
 }
 
-/// The request that is asked about.
+/// A request to explain.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct AccessRequest<'a> {
     /// With scheme and host.
     pub url: &'a str,
     pub method: &'a str,
     pub credential: CredentialKind,
 }
 
-/// What the access rules say of a request by somebody with this grant; an error where it is no request.
-pub fn access(map: &RoleMap, grant: &Grant, asked: &Request<'_>) -> Result<Access, String> {
-    let (url, method) = ([asked.url.as_bytes()], [asked.method.as_bytes()]);
-    let request = nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| in_words(&error))?;
-    let decided = check::judge(map.access(), &request, grant, asked.credential);
-    let reason = match &decided {
+/// Explains the decision about a request of a principal with this grant. An error if the URL or the method is invalid.
+pub fn explain_access(map: &RoleMap, grant: &Grant, request: &AccessRequest<'_>) -> Result<AccessExplanation, String> {
+    let (url, method) = ([request.url.as_bytes()], [request.method.as_bytes()]);
+    let original = nginx::parse_original(url.into_iter(), method.into_iter()).map_err(|error| describe_error(&error))?;
+    let decision = check::authorize(map.access(), &original, grant, request.credential);
+    let reason = match &decision {
         Ok(reason) => reason.to_string(),
         Err(reason) => reason.to_string(),
     };
-    let upstream_credential = decided.as_ref().ok().map(|permitted| upstream_credential(map.access(), &request, *permitted));
-    Ok(Access { allowed: decided.is_ok(), reason, upstream_credential, readings: readings(map.access(), &request) })
+    let permission = decision.as_ref().ok();
+    let upstream_credential = permission.map(|permission| describe_upstream_credential(map.access(), &original, *permission));
+    let interpretations = explain_interpretations(map.access(), &original);
+    Ok(AccessExplanation { allowed: decision.is_ok(), reason, upstream_credential, interpretations })
 }
 
-/// Claims as they are written down: those of one source, which is `plain` then, or an object with `id_token`, `access_token`
-/// and `userinfo`.
-pub fn identity(claims: Claims, provider: String, plain: Source) -> Result<IdentityClaims, String> {
+/// Parses claims, which are either the claims of the source `plain`, or an object with `id_token`, `access_token` and
+/// `userinfo`.
+pub fn parse_identity(claims: Claims, provider: String, plain: Source) -> Result<IdentityClaims, String> {
     let is_source = |name: &String| Source::parse(name).is_some();
     let by_source = !claims.is_empty() && claims.keys().all(is_source);
     if let Some((name, _)) = claims.iter().find(|(name, value)| !by_source && is_source(name) && value.is_object()) {
         let other = claims.keys().find(|name| !is_source(name)).map(String::as_str).unwrap_or_default();
-        return Err(format!("{other:?} stands beside {name}, and is no source of claims"));
+        return Err(format!("{other:?} is not a source of claims and must not be beside {name}"));
     }
     let source = |name: &str| match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -75,49 +79,53 @@ pub fn identity(claims: Claims, provider: String, plain: Source) -> Result<Ident
         (false, Source::AccessToken) => (Claims::new(), Some(claims), None),
         (false, _) => (claims, None, None),
     };
-    // As a sign-in does: what changes with every token is not stored, and no rule sees it.
+    // A sign-in does not store claims about the token itself, so that rules do not match them.
     let (id_token, access_token, userinfo) =
         (without_token_claims(id_token), access_token.map(without_token_claims), userinfo.map(without_token_claims));
     let issuer = provider.clone();
     Ok(IdentityClaims { provider, issuer, subject: String::new(), id_token, access_token, userinfo })
 }
 
-/// The gateway's names of both are nothing to who asks here.
-fn in_words(error: &nginx::Malformed) -> String {
-    error.to_string().replace("X-Original-URL", "the address").replace("X-Original-Method", "the method")
+/// The user of an explanation enters a URL and a method, not the headers of a gateway.
+fn describe_error(error: &nginx::OriginalRequestError) -> String {
+    error.to_string().replace("X-Original-URL", "the URL").replace("X-Original-Method", "the method")
 }
 
-/// The outcome as the check has it. The default is in the configuration, which isn't read here.
-fn upstream_credential(access: Option<&AccessRules>, request: &CheckRequest<'_>, permitted: Permitted) -> String {
+/// Describes the credential as the check chooses it. The default is not known here, since it is in the configuration.
+fn describe_upstream_credential(access: Option<&AccessRules>, request: &CheckRequest<'_>, permission: Permission) -> String {
     const DEFAULT: &str = "upstream_credential.default";
-    let selected = access.and_then(|access| access.select(request).ok());
-    let Some(selected) = selected else { return format!("what {DEFAULT} says, else none") };
-    let who = match permitted {
-        Permitted::Anyone => Who::Anyone,
-        Permitted::ThisPerson => Who::Somebody,
+    let rules = access.and_then(|access| access.match_request(request).ok());
+    let Some(rules) = rules else { return format!("{DEFAULT}, or none if it is not set") };
+    let caller = match permission {
+        Permission::Anyone => Caller::Anonymous,
+        Permission::ThisPrincipal => Caller::Authenticated,
     };
-    let unsaid = selected.unsaid(who, None);
-    match (selected.upstream_credential(), who) {
-        (Said::Disagree, _) => "none, since the readings disagree".to_owned(),
-        (Said::All(said), _) => said.as_str().to_owned(),
-        (said, Who::Anyone) => said.or(unsaid).as_str().to_owned(),
-        (Said::Nothing, Who::Somebody) => format!("what {DEFAULT} says, else {}", unsaid.as_str()),
-        (Said::Some(said), Who::Somebody) if said == unsaid => {
-            format!("{} where {DEFAULT} says the same or is not set, else none, since the readings disagree", said.as_str())
+    let default = rules.default_upstream_credential(caller, None);
+    match (rules.upstream_credential(), caller) {
+        (UpstreamCredentialSetting::Conflict, _) => "none, because the matching rules disagree".to_owned(),
+        (UpstreamCredentialSetting::All(credential), _) => credential.as_str().to_owned(),
+        (setting, Caller::Anonymous) => setting.or(default).as_str().to_owned(),
+        (UpstreamCredentialSetting::NotSet, Caller::Authenticated) => {
+            format!("{DEFAULT}, or {} if it is not set", default.as_str())
         }
-        (Said::Some(said), Who::Somebody) => {
-            format!("{} where {DEFAULT} says the same, else none, since the readings disagree", said.as_str())
+        (UpstreamCredentialSetting::Some(credential), Caller::Authenticated) if credential == default => {
+            let credential = credential.as_str();
+            format!("{credential} if {DEFAULT} is {credential} or not set; otherwise none, because the matching rules disagree")
+        }
+        (UpstreamCredentialSetting::Some(credential), Caller::Authenticated) => {
+            let credential = credential.as_str();
+            format!("{credential} if {DEFAULT} is {credential}; otherwise none, because the matching rules disagree")
         }
     }
 }
 
-fn readings(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<Reading> {
-    let explained = access.and_then(|access| access.explain(request).ok()).unwrap_or_default();
-    let reading = |reading: crate::access::Explained<'_>| Reading {
-        how: reading.how.to_string(),
-        path: reading.path,
-        rule: reading.rule.map(|rule| rule.name.to_string()),
-        upstream_credential: reading.rule.and_then(|rule| Some(rule.upstream_credential.as_ref()?.as_str().to_owned())),
+fn explain_interpretations(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<PathInterpretation> {
+    let matches = access.and_then(|access| access.explain(request).ok()).unwrap_or_default();
+    let explain = |found: PathMatch<'_>| PathInterpretation {
+        derivation: found.derivation.to_string(),
+        path: found.path,
+        rule: found.rule.map(|rule| rule.name.to_string()),
+        upstream_credential: found.rule.and_then(|rule| Some(rule.upstream_credential.as_ref()?.as_str().to_owned())),
     };
-    explained.into_iter().map(reading).collect()
+    matches.into_iter().map(explain).collect()
 }

@@ -1,6 +1,6 @@
-//! The gateways' dialects: how each tells the original request.
+//! Parses the auth requests of gateways into the original request. Each gateway family has its own headers.
 //!
-//! A dialect reads its own headers alone. Every gateway passes the other families' headers through from
-//! the client untouched, so falling back from one to another would let the client speak.
+//! A parser must read the headers of its own family only. Every gateway forwards the other families' headers from the client
+//! unchanged, so a fallback to them would let the client forge the original request.
 
 pub mod nginx;

@@ -94,17 +94,17 @@ pub struct Identity {
 
 /// What a role map said of a user's claims, and what follows from it.
 #[derive(Debug)]
-pub struct Judged {
+pub struct Evaluation {
     /// The map that said so; a later one may say otherwise.
     pub map_version: u64,
     pub grant: Grant,
     pub identity: Identity,
     /// What was last signed about it.
-    pub vouched: ArcSwapOption<Vouched>,
+    pub assertion: ArcSwapOption<IdentityAssertion>,
 }
 
 /// A signed statement about somebody.
-pub struct Vouched {
+pub struct IdentityAssertion {
     pub jwt: Box<str>,
     /// The id of the key that signed it.
     pub kid: Box<str>,
@@ -182,9 +182,9 @@ impl Identity {
     }
 }
 
-impl Judged {
+impl Evaluation {
     pub fn new(map_version: u64, grant: Grant, identity: Identity) -> Self {
-        Self { map_version, grant, identity, vouched: ArcSwapOption::empty() }
+        Self { map_version, grant, identity, assertion: ArcSwapOption::empty() }
     }
 }
 
@@ -267,9 +267,9 @@ impl fmt::Debug for Identity {
 }
 
 /// It is a credential.
-impl fmt::Debug for Vouched {
+impl fmt::Debug for IdentityAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vouched").field("kid", &self.kid).finish_non_exhaustive()
+        f.debug_struct("IdentityAssertion").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
     jwt::unverified_issuer,
     kubernetes::TokenAuthorityError,
     metrics::{Metrics, TokenResult},
-    principal::{IdentityClaims, Judged, Pinned},
+    principal::{Evaluation, IdentityClaims, Pinned},
     principals::{CachedUser, LookupError, Principals},
     secret::Digest,
 };
@@ -164,11 +164,11 @@ impl Bearer {
     }
 
     /// What the role map of this version said of the same token and person.
-    pub fn judged(&self, map_version: u64) -> Option<Arc<Judged>> {
+    pub fn judged(&self, map_version: u64) -> Option<Arc<Evaluation>> {
         self.token.judged(self.person.as_ref(), map_version)
     }
 
-    pub fn remember(&self, judged: &Arc<Judged>) {
+    pub fn remember(&self, judged: &Arc<Evaluation>) {
         self.token.remember(self.person.clone(), Arc::clone(judged));
     }
 }

@@ -1,99 +1,103 @@
-//! What the upstream receives of us in the place of the client's credential.
+//! Chooses the credential that the upstream receives instead of the client's.
 
 mod assertion;
 
-pub use assertion::{Assertions, Settings};
+pub use assertion::{AssertionSettings, Assertions};
 
 use std::{fmt, sync::Arc};
 
 use jsonwebtoken::jwk::JwkSet;
 
 use crate::{
-    access::{Selected, UpstreamCredential, Who},
+    access::{Caller, MatchedRules, UpstreamCredential},
     metrics::{Metrics, UpstreamCredentialLabel},
-    principal::{Grant, Judged, Role, Team, Vouched},
+    principal::{Evaluation, Grant, IdentityAssertion, Role, Team},
     secret::SecretCell,
 };
 
-/// Decides what is sent beside the identity headers.
-pub struct Upstream {
+/// Chooses the headers that the upstream receives besides the identity headers.
+pub struct UpstreamCredentialPolicy {
     default: Option<UpstreamCredential>,
-    fixed: Vec<Fixed>,
+    static_credentials: Vec<StaticUpstreamCredential>,
     assertions: Option<Assertions>,
     metrics: Arc<Metrics>,
 }
 
-/// A value of `Authorization` that is sent for some people or for all.
-pub struct Fixed {
+/// A value of `Authorization`, for all principals or for those with certain roles and teams.
+pub struct StaticUpstreamCredential {
     pub name: Box<str>,
-    /// One of these is needed, where any is listed.
+    /// The principal must have one of these roles. Empty for any role.
     pub roles: Vec<Role>,
-    /// Likewise.
+    /// The principal must have one of these teams. Empty for any team.
     pub teams: Vec<Team>,
     pub authorization: Arc<SecretCell>,
 }
 
-/// What goes with a request that may pass.
-pub struct Sent {
+/// The headers of an allowed request to the upstream, besides the identity headers.
+pub struct UpstreamHeaders {
     pub authorization: Authorization,
-    pub assertion: Option<Arc<Vouched>>,
+    pub assertion: Option<Arc<IdentityAssertion>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
 pub enum Authorization {
-    /// Nothing, and the client's own is taken away.
-    Nothing,
-    /// As the client sent it.
-    ClientsOwn,
+    /// The client's header is removed.
+    Remove,
+    /// The client's header is passed on.
+    Passthrough,
     Value(String),
 }
 
-impl Upstream {
+impl UpstreamCredentialPolicy {
     pub fn new(
         default: Option<UpstreamCredential>,
-        fixed: Vec<Fixed>,
+        static_credentials: Vec<StaticUpstreamCredential>,
         assertions: Option<Assertions>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { default, fixed, assertions, metrics }
+        Self { default, static_credentials, assertions, metrics }
     }
 
-    /// What is sent by these rules for somebody, or for who wasn't looked up.
-    pub fn sends(&self, rules: Option<&Selected<'_>>, judged: Option<&Judged>) -> Sent {
+    /// Chooses the headers by the matched rules. `principal` is `None` for an anonymous caller.
+    pub fn choose_headers(&self, rules: Option<&MatchedRules<'_>>, principal: Option<&Evaluation>) -> UpstreamHeaders {
         let default = self.default.as_ref();
-        let who = if judged.is_some() { Who::Somebody } else { Who::Anyone };
-        let wanted = match rules {
-            Some(rules) => rules.upstream_credential().or(rules.unsaid(who, default)),
-            None => default.unwrap_or(&UpstreamCredential::Nothing),
+        let caller = if principal.is_some() { Caller::Authenticated } else { Caller::Anonymous };
+        let credential = match rules {
+            Some(rules) => rules.upstream_credential().or(rules.default_upstream_credential(caller, default)),
+            None => default.unwrap_or(&UpstreamCredential::None),
         };
-        let (sent, label) = match wanted {
-            UpstreamCredential::Nothing => (Sent::NOTHING, UpstreamCredentialLabel::None),
-            UpstreamCredential::ClientsOwn => (Sent::only(Authorization::ClientsOwn), UpstreamCredentialLabel::Pass),
-            UpstreamCredential::Static(name) => match self.fixed_for(name, judged.map(|judged| &judged.grant)) {
-                Some(value) => (Sent::only(Authorization::Value(value)), UpstreamCredentialLabel::Static),
-                None => (Sent::NOTHING, UpstreamCredentialLabel::Unmatched),
+        let (headers, label) = match credential {
+            UpstreamCredential::None => (UpstreamHeaders::NONE, UpstreamCredentialLabel::None),
+            UpstreamCredential::Passthrough => {
+                (UpstreamHeaders::with_authorization(Authorization::Passthrough), UpstreamCredentialLabel::Pass)
+            }
+            UpstreamCredential::Static(name) => match self.static_value(name, principal.map(|principal| &principal.grant)) {
+                Some(value) => {
+                    (UpstreamHeaders::with_authorization(Authorization::Value(value)), UpstreamCredentialLabel::Static)
+                }
+                None => (UpstreamHeaders::NONE, UpstreamCredentialLabel::Unmatched),
             },
-            UpstreamCredential::Assertion => match self.assertions.as_ref().zip(judged) {
-                Some((assertions, judged)) => (assertions.about(judged), UpstreamCredentialLabel::Assertion),
-                None => (Sent::NOTHING, UpstreamCredentialLabel::Unmatched),
+            UpstreamCredential::Assertion => match self.assertions.as_ref().zip(principal) {
+                Some((assertions, principal)) => (assertions.headers_for(principal), UpstreamCredentialLabel::Assertion),
+                None => (UpstreamHeaders::NONE, UpstreamCredentialLabel::Unmatched),
             },
         };
         self.metrics.upstream_credential(label);
-        sent
+        headers
     }
 
-    /// The keys by which assertions are verified; none where none are made.
-    pub fn published(&self) -> JwkSet {
-        self.assertions.as_ref().map(Assertions::published).unwrap_or_default()
+    /// The public keys that verify identity assertions. Empty if no assertions are configured.
+    pub fn public_keys(&self) -> JwkSet {
+        self.assertions.as_ref().map(Assertions::public_keys).unwrap_or_default()
     }
 
-    fn fixed_for(&self, name: &str, grant: Option<&Grant>) -> Option<String> {
-        let fixed = self.fixed.iter().find(|fixed| *fixed.name == *name && fixed.is_for(grant))?;
-        Some(fixed.authorization.expose())
+    fn static_value(&self, name: &str, grant: Option<&Grant>) -> Option<String> {
+        let mut candidates = self.static_credentials.iter().filter(|credential| *credential.name == *name);
+        candidates.find(|credential| credential.is_for(grant)).map(|credential| credential.authorization.expose())
     }
 }
 
-impl Fixed {
+impl StaticUpstreamCredential {
     fn is_for(&self, grant: Option<&Grant>) -> bool {
         let role = || grant.and_then(|grant| grant.role.as_ref()).is_some_and(|role| self.roles.contains(role));
         let team = || grant.is_some_and(|grant| grant.teams.iter().any(|team| self.teams.contains(team)));
@@ -101,15 +105,15 @@ impl Fixed {
     }
 }
 
-impl Sent {
-    const NOTHING: Self = Self::only(Authorization::Nothing);
+impl UpstreamHeaders {
+    const NONE: Self = Self::with_authorization(Authorization::Remove);
 
-    const fn only(authorization: Authorization) -> Self {
+    const fn with_authorization(authorization: Authorization) -> Self {
         Self { authorization, assertion: None }
     }
 }
 
-/// The value as a header has it: a token alone is a bearer's.
+/// Adds the scheme `Bearer` to a token that has no scheme.
 pub fn with_scheme(credential: &str) -> String {
     if credential.contains(' ') { credential.to_owned() } else { format!("Bearer {credential}") }
 }
@@ -117,16 +121,16 @@ pub fn with_scheme(credential: &str) -> String {
 impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Nothing => "Nothing",
-            Self::ClientsOwn => "ClientsOwn",
+            Self::Remove => "Remove",
+            Self::Passthrough => "Passthrough",
             Self::Value(_) => "Value([redacted])",
         })
     }
 }
 
-impl fmt::Debug for Sent {
+impl fmt::Debug for UpstreamHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sent").field("authorization", &self.authorization).field("assertion", &self.assertion).finish()
+        f.debug_struct("UpstreamHeaders").field("authorization", &self.authorization).field("assertion", &self.assertion).finish()
     }
 }
 

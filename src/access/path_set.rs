@@ -1,8 +1,8 @@
-//! A set of paths by patterns, for what is to hold on every reading of a path.
+//! A set of paths that is defined by patterns and checked in every interpretation of a path.
 
-use super::{index::Index, pattern::PathPattern, readings::Readings};
+use super::{index::Index, interpretations::PathInterpretations, pattern::PathPattern};
 
-/// The paths that one of some patterns matches.
+/// The paths that at least one of the patterns matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathSet(Index);
 
@@ -12,11 +12,11 @@ impl PathSet {
         Self(Index::new(patterns.iter().map(|pattern| (0, pattern))))
     }
 
-    /// Whether every reading of the path is in the set; never for one that can't be read. Letters in another
-    /// case need no reading of their own: what a pattern matches, it matches in lower case too.
-    pub fn holds(&self, path: &str) -> bool {
-        let in_set = |reading: &str| self.0.first(reading, |_| true).is_some();
-        Readings::of(path).is_ok_and(|readings| readings.texts().all(in_set))
+    /// True if every interpretation of the path is in the set. False if the path has none. Lower-case variants are not
+    /// checked, because a pattern that matches a path also matches it in lower case.
+    pub fn contains(&self, path: &str) -> bool {
+        let is_in_set = |path: &str| self.0.first(path, |_| true).is_some();
+        PathInterpretations::of(path).is_ok_and(|interpretations| interpretations.paths().all(is_in_set))
     }
 }
 
@@ -29,18 +29,18 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_held_when_all_of_its_readings_are() {
+    fn a_path_is_in_the_set_if_all_of_its_interpretations_are() {
         let set = set(&["/v1/**", "/health"]);
         for path in ["/v1", "/v1/", "/v1/a/b", "/health", "/v1/a%20b", "/v1/a//b", "/v1/a/../b"] {
-            assert!(set.holds(path), "{path}");
+            assert!(set.contains(path), "{path}");
         }
         for path in ["/", "/v2", "/healthy", "/V1/a", "/v1/../v2", "/v1/%2e%2e/v2", "/x/../v1", "/v1%2f..%2fv2", "v1", "/v1/%"] {
-            assert!(!set.holds(path), "{path}");
+            assert!(!set.contains(path), "{path}");
         }
     }
 
     #[test]
-    fn without_patterns_nothing_is_held() {
-        assert!(!set(&[]).holds("/"));
+    fn a_set_without_patterns_is_empty() {
+        assert!(!set(&[]).contains("/"));
     }
 }

@@ -5,8 +5,8 @@ use rstest::rstest;
 use super::*;
 use crate::principal::Team;
 
-fn rule(paths: &[&str], allow: Allow) -> Rule {
-    Rule {
+fn rule(paths: &[&str], allow: AccessLevel) -> AccessRule {
+    AccessRule {
         name: RuleName::new(paths.join(" ")),
         line: 1,
         hosts: Vec::new(),
@@ -16,7 +16,7 @@ fn rule(paths: &[&str], allow: Allow) -> Rule {
         roles: Vec::new(),
         teams: Vec::new(),
         credentials: Vec::new(),
-        read: Places::ALL,
+        read: CredentialSources::ALL,
         upstream_credential: None,
     }
 }
@@ -29,45 +29,47 @@ fn grant(role: &str, teams: &[&str]) -> Grant {
     Grant { role: Some(Role::new(role)), teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() }
 }
 
-fn names<'a>(selected: &Selected<'a>) -> Vec<&'a str> {
-    selected.rules().iter().map(|rule| rule.name.as_str()).collect()
+fn names<'a>(matched: &MatchedRules<'a>) -> Vec<&'a str> {
+    matched.rules().iter().map(|rule| rule.name.as_str()).collect()
 }
 
 #[test]
-fn the_first_rule_that_selects_decides() {
-    let post = Rule { methods: vec![Method::parse("POST").unwrap()], ..rule(&["/a"], Allow::Nobody) };
-    let other_host = Rule { hosts: vec![HostPattern::parse("*.example.org").unwrap()], ..rule(&["/b"], Allow::Nobody) };
-    let all = AccessRules::new(vec![post, other_host, rule(&["/a", "/b"], Allow::SignedIn), rule(&[], Allow::Anyone)]);
-    let selected = |request: CheckRequest<'_>| names(&all.select(&request).unwrap()).concat();
-    assert_eq!(selected(CheckRequest { method: "POST", ..get("/a") }), "/a");
-    assert_eq!(selected(CheckRequest { method: "post", ..get("/a") }), "/a");
-    assert_eq!(selected(get("/a")), "/a /b");
-    assert_eq!(selected(CheckRequest { host: "LLM.example.org.", ..get("/b") }), "/b");
-    assert_eq!(selected(get("/b")), "/a /b");
-    assert_eq!(selected(get("/c")), "", "a rule without paths is for every path");
+fn the_first_rule_that_matches_decides() {
+    let post = AccessRule { methods: vec![Method::parse("POST").unwrap()], ..rule(&["/a"], AccessLevel::Nobody) };
+    let other_host =
+        AccessRule { hosts: vec![HostPattern::parse("*.example.org").unwrap()], ..rule(&["/b"], AccessLevel::Nobody) };
+    let all =
+        AccessRules::new(vec![post, other_host, rule(&["/a", "/b"], AccessLevel::SignedIn), rule(&[], AccessLevel::Anyone)]);
+    let matched = |request: CheckRequest<'_>| names(&all.match_request(&request).unwrap()).concat();
+    assert_eq!(matched(CheckRequest { method: "POST", ..get("/a") }), "/a");
+    assert_eq!(matched(CheckRequest { method: "post", ..get("/a") }), "/a");
+    assert_eq!(matched(get("/a")), "/a /b");
+    assert_eq!(matched(CheckRequest { host: "LLM.example.org.", ..get("/b") }), "/b");
+    assert_eq!(matched(get("/b")), "/a /b");
+    assert_eq!(matched(get("/c")), "", "a rule without paths is for every path");
 }
 
 #[test]
-fn what_no_rule_selects_is_refused_in_every_reading() {
-    let rules = AccessRules::new(vec![rule(&["/a/*"], Allow::Anyone)]);
-    assert!(rules.select(&get("/a/b")).is_ok());
-    assert_eq!(rules.select(&get("/b")).unwrap_err(), Refused::NoRule);
-    assert_eq!(rules.select(&get("/a/b%2Fc")).unwrap_err(), Refused::NoRule);
-    assert_eq!(rules.select(&get("/a/%zz")).unwrap_err(), Refused::Unreadable(Unreadable::BrokenEncoding));
-    assert_eq!(AccessRules::new(Vec::new()).select(&get("/")).unwrap_err(), Refused::NoRule);
+fn a_path_interpretation_that_no_rule_matches_is_refused() {
+    let rules = AccessRules::new(vec![rule(&["/a/*"], AccessLevel::Anyone)]);
+    assert!(rules.match_request(&get("/a/b")).is_ok());
+    assert_eq!(rules.match_request(&get("/b")).unwrap_err(), MatchError::NoRule);
+    assert_eq!(rules.match_request(&get("/a/b%2Fc")).unwrap_err(), MatchError::NoRule);
+    assert_eq!(rules.match_request(&get("/a/%zz")).unwrap_err(), MatchError::Path(PathError::InvalidEncoding));
+    assert_eq!(AccessRules::new(Vec::new()).match_request(&get("/")).unwrap_err(), MatchError::NoRule);
 }
 
 #[test]
-fn every_rule_that_a_reading_selects_has_to_allow() {
-    let admins = Rule { roles: vec![Role::new("admin")], ..rule(&["/admin/**"], Allow::SignedIn) };
-    let rules = AccessRules::new(vec![admins, rule(&["/public/**"], Allow::Anyone)]);
-    let selected = rules.select(&get("/public/%2e%2e/admin/x")).unwrap();
-    assert_eq!(names(&selected), ["/public/**", "/admin/**"]);
-    assert!(!selected.is_open_to_anyone());
-    assert_eq!(selected.permits(&grant("admin", &[]), CredentialKind::Key), Ok(()));
-    let unmet = selected.permits(&grant("user", &[]), CredentialKind::Key).unwrap_err();
-    assert_eq!((unmet.rule.as_str(), unmet.what), ("/admin/**", Requirement::Role));
-    assert!(rules.select(&get("/public/x/")).unwrap().is_open_to_anyone());
+fn every_matched_rule_must_allow_the_request() {
+    let admins = AccessRule { roles: vec![Role::new("admin")], ..rule(&["/admin/**"], AccessLevel::SignedIn) };
+    let rules = AccessRules::new(vec![admins, rule(&["/public/**"], AccessLevel::Anyone)]);
+    let matched = rules.match_request(&get("/public/%2e%2e/admin/x")).unwrap();
+    assert_eq!(names(&matched), ["/public/**", "/admin/**"]);
+    assert!(!matched.is_open_to_anyone());
+    assert_eq!(matched.authorize(&grant("admin", &[]), CredentialKind::Key), Ok(()));
+    let unmet = matched.authorize(&grant("user", &[]), CredentialKind::Key).unwrap_err();
+    assert_eq!((unmet.rule.as_str(), unmet.requirement), ("/admin/**", Requirement::Role));
+    assert!(rules.match_request(&get("/public/x/")).unwrap().is_open_to_anyone());
 }
 
 #[rstest]
@@ -77,54 +79,57 @@ fn every_rule_that_a_reading_selects_has_to_allow() {
 #[case::team("user", &["Research"], CredentialKind::Key, Err(Requirement::Team))]
 #[case::no_team("user", &[], CredentialKind::Key, Err(Requirement::Team))]
 #[case::credential("user", &["research"], CredentialKind::Session, Err(Requirement::Credential))]
-fn all_of_a_rules_requirements_have_to_be_met(
+fn all_requirements_of_a_rule_must_be_met(
     #[case] role: &str,
     #[case] teams: &[&str],
-    #[case] by: CredentialKind,
+    #[case] credential: CredentialKind,
     #[case] expected: Result<(), Requirement>,
 ) {
-    let asking = Rule {
+    let requiring = AccessRule {
         roles: ["user", "viewer"].map(Role::new).into(),
         teams: vec!["research".into()],
         credentials: vec![CredentialKind::Key, CredentialKind::Token],
-        ..rule(&["/**"], Allow::SignedIn)
+        ..rule(&["/**"], AccessLevel::SignedIn)
     };
-    let rules = AccessRules::new(vec![asking]);
-    let selected = rules.select(&get("/x")).unwrap();
-    assert_eq!(selected.permits(&grant(role, teams), by).map_err(|unmet| unmet.what), expected);
+    let rules = AccessRules::new(vec![requiring]);
+    let matched = rules.match_request(&get("/x")).unwrap();
+    assert_eq!(matched.authorize(&grant(role, teams), credential).map_err(|unmet| unmet.requirement), expected);
 }
 
 #[test]
-fn without_a_role_nobody_has_one_of_a_rules_roles() {
-    let rules = AccessRules::new(vec![Rule { roles: vec![Role::new("")], ..rule(&["/**"], Allow::SignedIn) }]);
-    let unmet = rules.select(&get("/")).unwrap().permits(&Grant::default(), CredentialKind::Session).unwrap_err();
-    assert_eq!(unmet.what, Requirement::Role);
+fn an_empty_role_does_not_match_a_principal_without_a_role() {
+    let rules = AccessRules::new(vec![AccessRule { roles: vec![Role::new("")], ..rule(&["/**"], AccessLevel::SignedIn) }]);
+    let unmet = rules.match_request(&get("/")).unwrap().authorize(&Grant::default(), CredentialKind::Session).unwrap_err();
+    assert_eq!(unmet.requirement, Requirement::Role);
 }
 
 #[test]
-fn nobody_is_nobody_and_anyone_with_a_requirement_is_not_anyone() {
-    let asking = Rule { credentials: vec![CredentialKind::Key], ..rule(&["/b"], Allow::Anyone) };
-    let rules = AccessRules::new(vec![rule(&["/a"], Allow::Nobody), asking]);
-    let unmet = rules.select(&get("/a")).unwrap().permits(&grant("admin", &[]), CredentialKind::Key).unwrap_err();
-    assert_eq!(unmet.what, Requirement::Nobody);
-    assert!(!rules.select(&get("/b")).unwrap().is_open_to_anyone());
+fn nobody_includes_administrators_and_anyone_with_a_requirement_is_not_open() {
+    let requiring = AccessRule { credentials: vec![CredentialKind::Key], ..rule(&["/b"], AccessLevel::Anyone) };
+    let rules = AccessRules::new(vec![rule(&["/a"], AccessLevel::Nobody), requiring]);
+    let unmet = rules.match_request(&get("/a")).unwrap().authorize(&grant("admin", &[]), CredentialKind::Key).unwrap_err();
+    assert_eq!(unmet.requirement, Requirement::Nobody);
+    assert!(!rules.match_request(&get("/b")).unwrap().is_open_to_anyone());
 }
 
 #[test]
-fn a_credential_is_looked_for_wherever_one_of_the_rules_does() {
-    let reading = |path, place| Rule { read: [place].into_iter().collect(), ..rule(&[path], Allow::SignedIn) };
-    let rules = AccessRules::new(vec![reading("/a", Place::Session), reading("/b/**", Place::XApiKey)]);
-    let reads = |path| rules.select(&get(path)).unwrap().reads();
-    assert_eq!(reads("/a"), [Place::Session].into_iter().collect());
-    assert_eq!(reads("/b"), [Place::XApiKey].into_iter().collect());
-    assert_eq!(reads("/b/../a"), [Place::Session, Place::XApiKey].into_iter().collect());
+fn credential_sources_are_those_that_any_matched_rule_reads() {
+    let rule_reading = |path, source| AccessRule { read: [source].into_iter().collect(), ..rule(&[path], AccessLevel::SignedIn) };
+    let rules =
+        AccessRules::new(vec![rule_reading("/a", CredentialSource::Session), rule_reading("/b/**", CredentialSource::XApiKey)]);
+    let sources = |path| rules.match_request(&get(path)).unwrap().credential_sources();
+    assert_eq!(sources("/a"), [CredentialSource::Session].into_iter().collect());
+    assert_eq!(sources("/b"), [CredentialSource::XApiKey].into_iter().collect());
+    assert_eq!(sources("/b/../a"), [CredentialSource::Session, CredentialSource::XApiKey].into_iter().collect());
 }
 
 #[test]
-fn what_one_rule_reads_does_not_do_for_another() {
-    let reading = |path, place| Rule { read: [place].into_iter().collect(), ..rule(&[path], Allow::SignedIn) };
-    let rules = AccessRules::new(vec![reading("/a", Place::XApiKey), reading("/b/**", Place::Session)]);
-    let unmet = |path, by| rules.select(&get(path)).unwrap().permits(&grant("user", &[]), by).map_err(|unmet| unmet.what);
+fn a_credential_from_a_source_that_only_another_rule_reads_is_refused() {
+    let rule_reading = |path, source| AccessRule { read: [source].into_iter().collect(), ..rule(&[path], AccessLevel::SignedIn) };
+    let rules =
+        AccessRules::new(vec![rule_reading("/a", CredentialSource::XApiKey), rule_reading("/b/**", CredentialSource::Session)]);
+    let unmet =
+        |path, by| rules.match_request(&get(path)).unwrap().authorize(&grant("user", &[]), by).map_err(|unmet| unmet.requirement);
     assert_eq!(unmet("/a", CredentialKind::Key), Ok(()));
     assert_eq!(unmet("/b/x", CredentialKind::Session), Ok(()));
     assert_eq!(unmet("/b/../a", CredentialKind::Session), Err(Requirement::Credential));
@@ -138,19 +143,19 @@ fn what_one_rule_reads_does_not_do_for_another() {
 #[case("/exact", &["/**", "/Exact"])]
 #[case("/EXACT", &["/**", "/Exact"])]
 #[case("/other", &["/**"])]
-fn a_path_is_judged_in_both_cases_of_letters(#[case] path: &str, #[case] expected: &[&str]) {
-    let rules = ["/admin/**", "/Exact", "/**"].map(|path| rule(&[path], Allow::SignedIn));
+fn a_path_is_matched_as_sent_and_in_lower_case(#[case] path: &str, #[case] expected: &[&str]) {
+    let rules = ["/admin/**", "/Exact", "/**"].map(|path| rule(&[path], AccessLevel::SignedIn));
     let rules = AccessRules::new(rules.into());
-    assert_eq!(names(&rules.select(&get(path)).unwrap()), expected);
+    assert_eq!(names(&rules.match_request(&get(path)).unwrap()), expected);
 }
 
 #[test]
-fn explaining_names_every_reading_and_its_rule() {
-    let rules = AccessRules::new(vec![rule(&["/admin/**"], Allow::SignedIn), rule(&["/a/**"], Allow::Anyone)]);
+fn an_explanation_lists_every_path_interpretation_and_its_rule() {
+    let rules = AccessRules::new(vec![rule(&["/admin/**"], AccessLevel::SignedIn), rule(&["/a/**"], AccessLevel::Anyone)]);
     let explained = rules.explain(&get("/a/..%2FAdmin")).unwrap();
-    let said: Vec<_> = explained
+    let lines: Vec<_> = explained
         .iter()
-        .map(|reading| format!("{} {}: {}", reading.path, reading.how, reading.rule.map_or("-", |rule| rule.name.as_str())))
+        .map(|found| format!("{} {}: {}", found.path, found.derivation, found.rule.map_or("-", |rule| rule.name.as_str())))
         .collect();
     let expected = [
         "/a/..%2FAdmin as sent: /a/**",
@@ -160,16 +165,16 @@ fn explaining_names_every_reading_and_its_rule() {
         "/Admin decoded, then dot segments resolved: -",
         "/admin decoded, then dot segments resolved, then in lower case: /admin/**",
     ];
-    assert_eq!(said, expected);
-    assert_eq!(rules.explain(&get("/..")).unwrap_err(), Unreadable::AboveRoot);
+    assert_eq!(lines, expected);
+    assert_eq!(rules.explain(&get("/..")).unwrap_err(), PathError::AboveRoot);
 }
 
 #[test]
-fn names_of_allow_and_of_credential_kinds_are_read_back() {
-    for allow in [Allow::Anyone, Allow::SignedIn, Allow::Nobody] {
-        assert_eq!(Allow::parse(allow.as_str()), Some(allow));
+fn names_of_access_levels_and_credential_kinds_are_parsed_back() {
+    for allow in [AccessLevel::Anyone, AccessLevel::SignedIn, AccessLevel::Nobody] {
+        assert_eq!(AccessLevel::parse(allow.as_str()), Some(allow));
     }
-    assert_eq!(Allow::parse("everyone"), None);
+    assert_eq!(AccessLevel::parse("everyone"), None);
     for kind in CredentialKind::ALL {
         assert_eq!(CredentialKind::parse(kind.as_str()), Some(kind));
     }

@@ -2,30 +2,34 @@
 
 use std::{slice, sync::Arc};
 
-use super::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Checker, Unauthenticated};
+use super::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker};
 use crate::{
-    principal::Judged,
+    principal::Evaluation,
     roles::InForce,
     tokens::{Bearer, Jwt, NotVerified},
 };
 
 impl Checker {
-    pub(super) async fn by_jwt(&self, in_force: &InForce, jwt: Jwt<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
+    pub(super) async fn authenticate_jwt(
+        &self,
+        in_force: &InForce,
+        jwt: Jwt<'_>,
+    ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match self.tokens.bearer(jwt).await {
             Ok(bearer) => Ok(AuthenticatedPrincipal {
-                judged: self.judge_bearer(in_force, &bearer),
+                evaluation: self.evaluate_bearer(in_force, &bearer),
                 credential: AuthenticatedCredential::Jwt(bearer),
             }),
-            Err(NotVerified::Refused(why)) => Err(Unauthenticated::Token(why).into()),
-            Err(NotVerified::Unavailable(why)) => Err(AuthenticationError::Unavailable(why.into())),
+            Err(NotVerified::Refused(reason)) => Err(AuthenticationFailure::Token(reason).into()),
+            Err(NotVerified::Unavailable(cause)) => Err(AuthenticationError::Unavailable(cause.into())),
         }
     }
 
-    /// Remembered with the token until the map or the person changes. The claims are the token's own: what a
-    /// person's last sign-in said counts for their sessions.
-    fn judge_bearer(&self, in_force: &InForce, bearer: &Bearer) -> Arc<Judged> {
-        if let Some(judged) = bearer.judged(in_force.version) {
-            return judged;
+    /// Evaluates the role map for the claims of the token. The claims of the user's last sign-in only apply to their
+    /// sessions and API keys. The result is cached with the token until the role map or the user changes.
+    fn evaluate_bearer(&self, in_force: &InForce, bearer: &Bearer) -> Arc<Evaluation> {
+        if let Some(evaluation) = bearer.judged(in_force.version) {
+            return evaluation;
         }
         let identities = slice::from_ref(bearer.identity());
         let grant = match bearer.is_workload() {
@@ -33,8 +37,8 @@ impl Checker {
             false => in_force.map.grant(identities, bearer.pinned()),
         };
         let identity = self.identity(bearer.user(), identities, &grant);
-        let judged = Arc::new(Judged::new(in_force.version, grant, identity));
-        bearer.remember(&judged);
-        judged
+        let evaluation = Arc::new(Evaluation::new(in_force.version, grant, identity));
+        bearer.remember(&evaluation);
+        evaluation
     }
 }

@@ -1,9 +1,9 @@
-//! Finds and parses the credential of a request: one of the headers that programs use, or the session cookie.
+//! Finds and parses the credential of a request, in one of the headers that programs use or in the session cookie.
 
 use std::{fmt, str, sync::Arc};
 
 use crate::{
-    access::{Place, Places},
+    access::{CredentialSource, CredentialSources},
     keys::{PREFIX, PresentedKey},
     metrics::{CacheResult, CredentialLabel, LookupLabel, Metrics},
     principal::CredentialKind,
@@ -12,13 +12,13 @@ use crate::{
     tokens::Jwt,
 };
 
-/// The headers in which programs send a key or token, besides those with a scheme.
-const KEY_HEADERS: [Place; 3] = [Place::XApiKey, Place::ApiKey, Place::XGoogApiKey];
+/// The headers that hold an API key or a token alone.
+const KEY_HEADERS: [CredentialSource; 3] = [CredentialSource::XApiKey, CredentialSource::ApiKey, CredentialSource::XGoogApiKey];
 
-/// The headers in which a scheme may precede the credential. LiteLLM takes its own header with or without.
-const WITH_SCHEME: [Place; 2] = [Place::Authorization, Place::XLitellmApiKey];
+/// The headers in which a scheme may precede the credential. LiteLLM accepts its own header with and without one.
+const SCHEME_HEADERS: [CredentialSource; 2] = [CredentialSource::Authorization, CredentialSource::XLitellmApiKey];
 
-/// The credential of a request, in the form that it has by itself. The store may know nothing of it.
+/// A credential that is well formed. It need not exist in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
     Session(SessionToken<'a>),
@@ -26,7 +26,7 @@ pub enum Credential<'a> {
     Jwt(Jwt<'a>),
 }
 
-/// Why a request's credential cannot be used, whatever the store holds.
+/// The credential of a request is malformed, or there are several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     #[error("several different credentials were sent, or one that is not text")]
@@ -39,7 +39,7 @@ pub enum CredentialError {
     UnknownForm,
 }
 
-/// `Ok(None)` where a request has no credential.
+/// `Ok(None)` if a request has no credential.
 pub type ParsedCredential<'a> = Result<Option<Credential<'a>>, CredentialError>;
 
 /// Parses the credentials of requests, and counts those that are malformed.
@@ -49,7 +49,8 @@ pub struct CredentialParser {
     metrics: Arc<Metrics>,
 }
 
-/// A credential's text, before it is parsed. One in a header is taken alone: when it is wrong, the cookie does not help.
+/// The text of a credential, before it is parsed. If a header has one, the cookie is not read, even if the header's is
+/// invalid.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum CredentialText<'a> {
     Header(&'a str),
@@ -61,13 +62,13 @@ impl CredentialParser {
         Self { ring, session_cookie, metrics }
     }
 
-    /// Parses the credential in the places that are to be read. `values` returns every value of a place's header: of
-    /// the session, all headers with cookies.
-    pub fn parse<'a, I>(&self, places: Places, values: impl FnMut(Place) -> I) -> ParsedCredential<'a>
+    /// Parses the credential in the sources to read. `values` returns every value of the header of a source. The header of
+    /// the session is `Cookie`.
+    pub fn parse<'a, I>(&self, sources: CredentialSources, values: impl FnMut(CredentialSource) -> I) -> ParsedCredential<'a>
     where
         I: Iterator<Item = &'a [u8]>,
     {
-        match CredentialText::find(places, self.session_cookie, values)? {
+        match CredentialText::find(sources, self.session_cookie, values)? {
             None => Ok(None),
             Some(CredentialText::Header(text)) => self.parse_header(text).map(Some),
             Some(CredentialText::Cookie(text)) => self.parse_session(text).map(|token| Some(Credential::Session(token))),
@@ -115,47 +116,51 @@ impl From<&ParsedCredential<'_>> for CredentialLabel {
 }
 
 impl<'a> CredentialText<'a> {
-    /// Finds the one credential in the places that are to be read.
-    pub fn find<I>(places: Places, cookie_name: &str, mut values: impl FnMut(Place) -> I) -> Result<Option<Self>, CredentialError>
+    /// Finds the only credential in the sources to read.
+    pub fn find<I>(
+        sources: CredentialSources,
+        cookie_name: &str,
+        mut values: impl FnMut(CredentialSource) -> I,
+    ) -> Result<Option<Self>, CredentialError>
     where
         I: Iterator<Item = &'a [u8]>,
     {
-        let mut found = Single::None;
-        for place in WITH_SCHEME.into_iter().filter(|place| places.contains(*place)) {
-            for value in values(place) {
-                found.add(bearer(value)?)?;
+        let mut found = UniqueValue::None;
+        for source in SCHEME_HEADERS.into_iter().filter(|source| sources.contains(*source)) {
+            for value in values(source) {
+                found.add(strip_bearer(value)?)?;
             }
         }
-        for place in KEY_HEADERS.into_iter().filter(|place| places.contains(*place)) {
-            for value in values(place) {
-                found.add(text(value)?)?;
+        for source in KEY_HEADERS.into_iter().filter(|source| sources.contains(*source)) {
+            for value in values(source) {
+                found.add(parse_text(value)?)?;
             }
         }
-        if let Single::One(credential) = found {
+        if let UniqueValue::One(credential) = found {
             return Ok(Some(Self::Header(credential)));
         }
-        if !places.contains(Place::Session) {
+        if !sources.contains(CredentialSource::Session) {
             return Ok(None);
         }
-        for value in values(Place::Session) {
+        for value in values(CredentialSource::Session) {
             for cookie in cookies(value, cookie_name) {
-                found.add(text(cookie)?)?;
+                found.add(parse_text(cookie)?)?;
             }
         }
         Ok(match found {
-            Single::None => None,
-            Single::One(cookie) => Some(Self::Cookie(cookie)),
+            UniqueValue::None => None,
+            UniqueValue::One(cookie) => Some(Self::Cookie(cookie)),
         })
     }
 }
 
-/// One value, or several that are the same.
-enum Single<'a> {
+/// A value that must be the same wherever it appears.
+enum UniqueValue<'a> {
     None,
     One(&'a str),
 }
 
-impl<'a> Single<'a> {
+impl<'a> UniqueValue<'a> {
     fn add(&mut self, value: &'a str) -> Result<(), CredentialError> {
         match self {
             Self::One(known) if *known != value => Err(CredentialError::Ambiguous),
@@ -167,21 +172,21 @@ impl<'a> Single<'a> {
     }
 }
 
-/// The token behind a scheme. Another scheme is a credential that nobody here knows.
-fn bearer(value: &[u8]) -> Result<&str, CredentialError> {
-    let value = text(value)?;
+/// Returns the token after the scheme `Bearer`. A value with another scheme is returned as it is, and has no known form.
+fn strip_bearer(value: &[u8]) -> Result<&str, CredentialError> {
+    let value = parse_text(value)?;
     match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim_start_matches(' ')),
         _ => Ok(value),
     }
 }
 
-fn text(value: &[u8]) -> Result<&str, CredentialError> {
+fn parse_text(value: &[u8]) -> Result<&str, CredentialError> {
     std::str::from_utf8(value).map_err(|_| CredentialError::Ambiguous)
 }
 
-/// The values of every cookie of this name (RFC 6265, section 4.2). Bytes that are no text are skipped:
-/// they belong to somebody else's cookie.
+/// Returns the values of every cookie of this name (RFC 6265, section 4.2). Other cookies may have bytes that are not
+/// UTF-8.
 pub fn cookies<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
     header.split(|byte| *byte == b';').filter_map(move |pair| {
         let rest = pair.trim_ascii().strip_prefix(name.as_bytes())?;
@@ -189,7 +194,7 @@ pub fn cookies<'a>(header: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8
     })
 }
 
-/// All cookies but those of these names, as one header.
+/// Returns all cookies except those with these names, as one header.
 pub fn cookies_without<'a>(headers: impl Iterator<Item = &'a [u8]>, names: &[&str]) -> Vec<u8> {
     let pairs = headers.flat_map(|header| header.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
     let is_named = |pair: &[u8]| {
@@ -219,22 +224,22 @@ mod tests {
         secret::{Handle, HandleKind},
     };
 
-    type FoundText<'a> = Result<Option<CredentialText<'a>>, CredentialError>;
+    type SearchResult<'a> = Result<Option<CredentialText<'a>>, CredentialError>;
 
-    fn header(text: &str) -> FoundText<'_> {
+    fn header(text: &str) -> SearchResult<'_> {
         Ok(Some(CredentialText::Header(text)))
     }
 
-    fn cookie(text: &str) -> FoundText<'_> {
+    fn cookie(text: &str) -> SearchResult<'_> {
         Ok(Some(CredentialText::Cookie(text)))
     }
 
-    fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> FoundText<'a> {
-        CredentialText::find(Places::ALL, "__Host-vestibule", |place| values(headers, place))
+    fn find<'a>(headers: &'a [(&'a str, &'a [u8])]) -> SearchResult<'a> {
+        CredentialText::find(CredentialSources::ALL, "__Host-vestibule", |source| values(headers, source))
     }
 
-    fn values<'a>(headers: &'a [(&'a str, &'a [u8])], place: Place) -> impl Iterator<Item = &'a [u8]> {
-        let name = if place == Place::Session { "cookie" } else { place.as_str() };
+    fn values<'a>(headers: &'a [(&'a str, &'a [u8])], source: CredentialSource) -> impl Iterator<Item = &'a [u8]> {
+        let name = if source == CredentialSource::Session { "cookie" } else { source.as_str() };
         headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| *value)
     }
 
@@ -260,7 +265,7 @@ mod tests {
     #[case::header_before_cookie(&[("cookie", "__Host-vestibule=c"), ("x-api-key", "k")], header("k"))]
     #[case::cookie(&[("cookie", "a=1; __Host-vestibule=c; b=2")], cookie("c"))]
     #[case::cookie_in_second_header(&[("cookie", "a=1"), ("cookie", "__Host-vestibule=c")], cookie("c"))]
-    #[case::cookie_without_blanks(&[("cookie", "a=1;__Host-vestibule=c;b=2")], cookie("c"))]
+    #[case::cookie_without_spaces(&[("cookie", "a=1;__Host-vestibule=c;b=2")], cookie("c"))]
     #[case::longer_name(&[("cookie", "__Host-vestibule-login=c")], Ok(None))]
     #[case::prefixed_name(&[("cookie", "x__Host-vestibule=c")], Ok(None))]
     #[case::other_case(&[("cookie", "__host-vestibule=c")], Ok(None))]
@@ -268,27 +273,27 @@ mod tests {
     #[case::two_cookies(&[("cookie", "__Host-vestibule=c; __Host-vestibule=d")], Err(CredentialError::Ambiguous))]
     #[case::empty_cookie(&[("cookie", "__Host-vestibule=")], cookie(""))]
     #[case::name_alone(&[("cookie", "__Host-vestibule")], Ok(None))]
-    fn exactly_one_credential_is_found(#[case] headers: &[(&str, &str)], #[case] expected: FoundText<'_>) {
+    fn exactly_one_credential_is_found(#[case] headers: &[(&str, &str)], #[case] expected: SearchResult<'_>) {
         let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         assert!(find(&headers) == expected, "{:?}", find(&headers));
     }
 
     #[test]
-    fn a_place_that_is_not_read_holds_no_credential() {
+    fn a_source_that_is_not_read_holds_no_credential() {
         let headers: &[(&str, &[u8])] =
             &[("authorization", b"Bearer upstream's"), ("x-api-key", b"sk-1"), ("cookie", b"__Host-vestibule=c")];
-        let find = |places: &[Place]| {
-            CredentialText::find(places.iter().copied().collect(), "__Host-vestibule", |place| values(headers, place))
+        let find = |sources: &[CredentialSource]| {
+            CredentialText::find(sources.iter().copied().collect(), "__Host-vestibule", |source| values(headers, source))
         };
-        assert!(find(&[Place::Session]) == cookie("c"));
-        assert!(find(&[Place::XApiKey, Place::Session]) == header("sk-1"));
-        assert!(find(&[Place::ApiKey, Place::Session]) == cookie("c"));
-        assert!(find(&[Place::ApiKey]) == Ok(None));
-        assert!(find(&Place::ALL) == Err(CredentialError::Ambiguous));
+        assert!(find(&[CredentialSource::Session]) == cookie("c"));
+        assert!(find(&[CredentialSource::XApiKey, CredentialSource::Session]) == header("sk-1"));
+        assert!(find(&[CredentialSource::ApiKey, CredentialSource::Session]) == cookie("c"));
+        assert!(find(&[CredentialSource::ApiKey]) == Ok(None));
+        assert!(find(&CredentialSource::ALL) == Err(CredentialError::Ambiguous));
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_refused_in_a_credential_and_skipped_beside_it() {
+    fn invalid_utf8_is_refused_in_a_credential_and_ignored_in_other_cookies() {
         assert!(find(&[("authorization", b"Bearer \xff")]) == Err(CredentialError::Ambiguous));
         assert!(find(&[("cookie", b"__Host-vestibule=\xff")]) == Err(CredentialError::Ambiguous));
         assert!(find(&[("cookie", b"a=\xff\xfe; __Host-vestibule=c")]) == cookie("c"));
@@ -302,7 +307,7 @@ mod tests {
     #[case(&["myvestibule=1; vestibule-x=2; Vestibule=3; a=vestibule=1"], "myvestibule=1; vestibule-x=2; Vestibule=3; a=vestibule=1")]
     #[case(&["vestibule; a"], "a")]
     #[case(&[], "")]
-    fn our_cookies_are_taken_out_of_all(#[case] headers: &[&str], #[case] expected: &str) {
+    fn cookies_with_given_names_are_removed(#[case] headers: &[&str], #[case] expected: &str) {
         let kept = cookies_without(headers.iter().map(|header| header.as_bytes()), &["vestibule", "vestibule-login"]);
         assert_eq!(String::from_utf8(kept).unwrap(), expected);
     }
@@ -320,7 +325,7 @@ mod tests {
     }
 
     fn parse<'a>(parser: &CredentialParser, headers: &'a [(&'a str, &'a [u8])]) -> ParsedCredential<'a> {
-        parser.parse(Places::ALL, |place| values(headers, place))
+        parser.parse(CredentialSources::ALL, |source| values(headers, source))
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The check's own query: what it narrows for one route of the gateway, and what its answer is to hold.
+//! Parses the query of the check endpoint: restrictions for one route of the gateway, and options of the answer.
 
 use std::borrow::Cow;
 
@@ -6,103 +6,103 @@ use percent_encoding::percent_decode_str;
 
 use crate::principal::Grant;
 
-/// What the check's own URL asks for.
+/// The query of an auth request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckQuery {
-    pub narrowing: Narrowing,
+    pub restrictions: RouteRestrictions,
     pub echo: Echo,
 }
 
-/// Whether the answer holds what the upstream is to have of the client's own cookies and credentials: `echo=true`, for
-/// gateways that set headers by the answer alone.
+/// `echo`. If enabled, the answer contains the client's cookies and credentials that the upstream may receive, for gateways
+/// that can only copy headers from the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Echo {
     #[default]
-    Nothing,
-    ClientsOwn,
+    Disabled,
+    Enabled,
 }
 
-/// `allow_roles` and `allow_teams`. They only ever narrow.
+/// `allow_roles` and `allow_teams`. They never allow more than the access rules.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Narrowing {
-    /// `None`: any role, or no role at all, will do. An empty list lets nobody through.
+pub struct RouteRestrictions {
+    /// `None` allows every principal. An empty list allows none.
     pub roles: Option<Vec<String>>,
     pub teams: Option<Vec<String>>,
 }
 
-/// Why a check's query was refused: whatever isn't understood could have been meant to narrow.
+/// The query of an auth request is invalid. Unknown parameters are refused, since they may be meant as restrictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckQueryError {
     #[error("the check's URL has a parameter other than allow_roles, allow_teams and echo")]
     UnknownParameter,
     #[error("the check's URL has an echo that is neither true nor false")]
     Echo,
-    #[error("the check's URL has a plus sign: write %20 for a blank, %2B for a plus")]
+    #[error("the check's URL has a plus sign; write %20 for a space and %2B for a plus sign")]
     Plus,
-    #[error("the check's URL has a broken percent-encoding")]
+    #[error("the check's URL has an invalid percent-encoding")]
     Encoding,
 }
 
 impl CheckQuery {
-    /// Reads the check's own query, without its question mark. Values are separated by commas, lists may be
-    /// repeated. An empty query is the common case and allocates nothing.
+    /// Parses the query without its question mark. Values are separated by commas, and parameters may be repeated. An empty
+    /// query is the common case and allocates nothing.
     pub fn parse(query: &str) -> Result<Self, CheckQueryError> {
-        let mut asked = Self::default();
+        let mut parsed = Self::default();
         for parameter in query.split('&').filter(|text| !text.is_empty()) {
             let (name, values) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let (name, values) = (decoded(name)?, decoded(values)?);
+            let (name, values) = (decode(name)?, decode(values)?);
             let list = match &*name {
-                "allow_roles" => &mut asked.narrowing.roles,
-                "allow_teams" => &mut asked.narrowing.teams,
+                "allow_roles" => &mut parsed.restrictions.roles,
+                "allow_teams" => &mut parsed.restrictions.teams,
                 "echo" => {
-                    asked.echo = echo(&values)?;
+                    parsed.echo = parse_echo(&values)?;
                     continue;
                 }
                 _ => return Err(CheckQueryError::UnknownParameter),
             };
-            let named = values.split(',').map(str::trim).filter(|v| !v.is_empty());
-            list.get_or_insert_default().extend(named.map(str::to_owned));
+            let names = values.split(',').map(str::trim).filter(|v| !v.is_empty());
+            list.get_or_insert_default().extend(names.map(str::to_owned));
         }
-        Ok(asked)
+        Ok(parsed)
     }
 }
 
-impl Narrowing {
-    /// Whether the grant has one of the roles and one of the teams, where any are asked for.
-    pub fn allows(&self, grant: &Grant) -> bool {
+impl RouteRestrictions {
+    /// True if the grant has one of the roles and one of the teams, as far as they are restricted.
+    pub fn allow(&self, grant: &Grant) -> bool {
         let by_role = self.roles.as_ref().is_none_or(|roles| {
             let role = grant.role.as_ref();
-            role.is_some_and(|role| roles.iter().any(|wanted| wanted == role.as_str()))
+            role.is_some_and(|role| roles.iter().any(|allowed| allowed == role.as_str()))
         });
         let by_team = self.teams.as_ref().is_none_or(|teams| {
-            let mut held = grant.teams.iter();
-            held.any(|team| teams.iter().any(|wanted| wanted == team.as_str()))
+            let mut members = grant.teams.iter();
+            members.any(|team| teams.iter().any(|allowed| allowed == team.as_str()))
         });
         by_role && by_team
     }
 }
 
-fn echo(value: &str) -> Result<Echo, CheckQueryError> {
+fn parse_echo(value: &str) -> Result<Echo, CheckQueryError> {
     match value {
-        "true" => Ok(Echo::ClientsOwn),
-        "false" => Ok(Echo::Nothing),
+        "true" => Ok(Echo::Enabled),
+        "false" => Ok(Echo::Disabled),
         _ => Err(CheckQueryError::Echo),
     }
 }
 
-/// A plus is refused because some write it for a blank and some for itself: read the other way,
-/// one team's name would become another's.
-fn decoded(text: &str) -> Result<Cow<'_, str>, CheckQueryError> {
+/// Decodes a name or a value. A plus sign is refused because it can mean a space or itself, which would make one team name
+/// of another.
+fn decode(text: &str) -> Result<Cow<'_, str>, CheckQueryError> {
     if text.contains('+') {
         return Err(CheckQueryError::Plus);
     }
-    if !every_percent_has_its_digits(text) {
+    if !is_percent_encoding_valid(text) {
         return Err(CheckQueryError::Encoding);
     }
     percent_decode_str(text).decode_utf8().map_err(|_| CheckQueryError::Encoding)
 }
 
-fn every_percent_has_its_digits(text: &str) -> bool {
+fn is_percent_encoding_valid(text: &str) -> bool {
     text.split('%').skip(1).all(|after| {
         let digits = after.bytes().take(2);
         digits.filter(u8::is_ascii_hexdigit).count() == 2
@@ -130,7 +130,7 @@ mod tests {
     #[case::empty("allow_roles=", list(&[]), None)]
     #[case::no_value("allow_teams", None, list(&[]))]
     #[case::commas("allow_roles=,a,,b,", list(&["a", "b"]), None)]
-    #[case::blanks("allow_roles=a,%20b%20,%20", list(&["a", "b"]), None)]
+    #[case::spaces("allow_roles=a,%20b%20,%20", list(&["a", "b"]), None)]
     #[case::encoded_comma("allow_roles=a%2Cb", list(&["a", "b"]), None)]
     #[case::encoded_value("allow_teams=data%20science%2fml", None, list(&["data science/ml"]))]
     #[case::encoded_plus("allow_teams=C%2B%2B", None, list(&["C++"]))]
@@ -142,10 +142,10 @@ mod tests {
         #[case] roles: Option<Vec<String>>,
         #[case] teams: Option<Vec<String>>,
     ) {
-        let narrowing = Narrowing { roles, teams };
-        assert_eq!(CheckQuery::parse(query), Ok(CheckQuery { narrowing: narrowing.clone(), echo: Echo::Nothing }));
+        let restrictions = RouteRestrictions { roles, teams };
+        assert_eq!(CheckQuery::parse(query), Ok(CheckQuery { restrictions: restrictions.clone(), echo: Echo::Disabled }));
         let with_echo = format!("{query}&echo=true");
-        assert_eq!(CheckQuery::parse(&with_echo), Ok(CheckQuery { narrowing, echo: Echo::ClientsOwn }));
+        assert_eq!(CheckQuery::parse(&with_echo), Ok(CheckQuery { restrictions, echo: Echo::Enabled }));
     }
 
     #[rstest]
@@ -156,7 +156,7 @@ mod tests {
     #[case::one_good("allow_roles=a&allow_team=x", CheckQueryError::UnknownParameter)]
     #[case::semicolon("allow_roles;allow_teams=x", CheckQueryError::UnknownParameter)]
     #[case::second_question_mark("?allow_roles=a", CheckQueryError::UnknownParameter)]
-    #[case::blank_in_name("allow_roles%20=a", CheckQueryError::UnknownParameter)]
+    #[case::space_in_name("allow_roles%20=a", CheckQueryError::UnknownParameter)]
     #[case::echo("echo", CheckQueryError::Echo)]
     #[case::echo_in_capitals("echo=True", CheckQueryError::Echo)]
     #[case::plus("allow_teams=C++", CheckQueryError::Plus)]
@@ -164,14 +164,14 @@ mod tests {
     #[case::not_encoded("allow_roles=100%", CheckQueryError::Encoding)]
     #[case::bad_digits("allow_roles=%zz", CheckQueryError::Encoding)]
     #[case::percent_percent("allow_roles=%%41", CheckQueryError::Encoding)]
-    #[case::no_text("allow_teams=%ff", CheckQueryError::Encoding)]
-    fn what_is_not_understood_is_refused(#[case] query: &str, #[case] expected: CheckQueryError) {
+    #[case::not_utf8("allow_teams=%ff", CheckQueryError::Encoding)]
+    fn an_invalid_query_is_refused(#[case] query: &str, #[case] expected: CheckQueryError) {
         assert_eq!(CheckQuery::parse(query), Err(expected));
     }
 
     #[rstest]
-    #[case::unasked("", Some("a"), &[], true)]
-    #[case::unasked_without_role("", None, &[], true)]
+    #[case::unrestricted("", Some("a"), &[], true)]
+    #[case::unrestricted_without_role("", None, &[], true)]
     #[case::role("allow_roles=a,b", Some("b"), &[], true)]
     #[case::other_role("allow_roles=a,b", Some("c"), &[], false)]
     #[case::case_of_role("allow_roles=a", Some("A"), &[], false)]
@@ -186,20 +186,25 @@ mod tests {
     #[case::role_alone("allow_roles=a&allow_teams=x", Some("a"), &["y"], false)]
     #[case::team_alone("allow_roles=a&allow_teams=x", Some("b"), &["x"], false)]
     #[case::team_in_place_of_role("allow_roles=x", Some("a"), &["x"], false)]
-    fn a_grant_is_narrowed(#[case] query: &str, #[case] role: Option<&str>, #[case] teams: &[&str], #[case] expected: bool) {
+    fn restrictions_apply_to_a_grant(
+        #[case] query: &str,
+        #[case] role: Option<&str>,
+        #[case] teams: &[&str],
+        #[case] expected: bool,
+    ) {
         let grant =
             Grant { role: role.map(Role::new), teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() };
-        let narrowing = CheckQuery::parse(query).unwrap().narrowing;
-        assert_eq!(narrowing.allows(&grant), expected);
+        let restrictions = CheckQuery::parse(query).unwrap().restrictions;
+        assert_eq!(restrictions.allow(&grant), expected);
     }
 
     proptest! {
         #[test]
-        fn any_parameter_narrows(query in "(allow_roles=|allow_teams|=|&|a|,|%2C){0,7}") {
-            if let Ok(CheckQuery { narrowing, .. }) = CheckQuery::parse(&query) {
-                let asked = query.bytes().any(|byte| byte != b'&');
-                prop_assert_eq!(narrowing != Narrowing::default(), asked);
-                prop_assert_eq!(narrowing.allows(&Grant::default()), !asked);
+        fn any_parameter_restricts(query in "(allow_roles=|allow_teams|=|&|a|,|%2C){0,7}") {
+            if let Ok(CheckQuery { restrictions, .. }) = CheckQuery::parse(&query) {
+                let has_parameter = query.bytes().any(|byte| byte != b'&');
+                prop_assert_eq!(restrictions != RouteRestrictions::default(), has_parameter);
+                prop_assert_eq!(restrictions.allow(&Grant::default()), !has_parameter);
             }
         }
     }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::{
-    explain::{self, Access, Reading},
+    explain::{self, AccessExplanation, PathInterpretation},
     principal::{Claims, CredentialKind, IdentityClaims, Source},
     roles::{self, Configured, Explanation, Given, RoleMap},
 };
@@ -85,7 +85,7 @@ struct Answer {
     #[serde(flatten)]
     grant: Explanation,
     #[serde(skip_serializing_if = "Option::is_none")]
-    access: Option<Access>,
+    access: Option<AccessExplanation>,
     #[serde(skip)]
     default_is_for: DefaultIsFor,
 }
@@ -137,9 +137,12 @@ impl ExplainArgs {
             true => (map.judge_workload(&identities), map.explain_workload(&identities), DefaultIsFor::Others),
             false => (map.judge(&identities), map.explain(&identities), DefaultIsFor::Them),
         };
-        let asked =
-            self.url.as_deref().map(|url| explain::Request { url, method: &self.method, credential: self.credential.into() });
-        let access = asked.map(|asked| explain::access(&map, &grant, &asked)).transpose();
+        let asked = self.url.as_deref().map(|url| explain::AccessRequest {
+            url,
+            method: &self.method,
+            credential: self.credential.into(),
+        });
+        let access = asked.map(|asked| explain::explain_access(&map, &grant, &asked)).transpose();
         let access = access.map_err(|error| format!("--url or --method: {error}"))?;
         let answer = Answer { grant: explanation, access, default_is_for };
         let granted = answer.access.as_ref().map_or(answer.grant.role.is_some(), |access| access.allowed);
@@ -183,7 +186,7 @@ fn read(path: &Path) -> Result<String, String> {
 fn read_claims(path: &Path, provider: String, plain: Source) -> Result<IdentityClaims, String> {
     let mistaken = |what: String| format!("{}: {what}", path.display());
     let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| mistaken(error.to_string()))?;
-    explain::identity(claims, provider, plain).map_err(mistaken)
+    explain::parse_identity(claims, provider, plain).map_err(mistaken)
 }
 
 impl fmt::Display for Answer {
@@ -229,12 +232,12 @@ impl Answer {
     }
 }
 
-impl fmt::Display for Access {
+impl fmt::Display for AccessExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "access: {}, {}", if self.allowed { "allowed" } else { "refused" }, self.reason)?;
-        for Reading { how, path, rule, upstream_credential } in &self.readings {
+        for PathInterpretation { derivation, path, rule, upstream_credential } in &self.interpretations {
             let sends = upstream_credential.as_ref().map(|name| format!(", which says {name}")).unwrap_or_default();
-            writeln!(f, "  {path:?} ({how}) selects {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
+            writeln!(f, "  {path:?} ({derivation}) selects {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
         }
         if let Some(outcome) = &self.upstream_credential {
             writeln!(f, "the upstream receives: {outcome}")?;

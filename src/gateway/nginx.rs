@@ -1,4 +1,4 @@
-//! The dialect of nginx and ingress-nginx: the original request from `X-Original-URL` and
+//! Parses the auth requests of nginx and ingress-nginx. The original request is in `X-Original-URL` and
 //! `X-Original-Method`, which nginx sets itself. Allocates nothing.
 
 use std::net::Ipv6Addr;
@@ -6,45 +6,45 @@ use std::str;
 
 use crate::check::CheckRequest;
 
-/// Why the two headers don't tell one request. Each of them is refused with 403: a request that we
-/// read otherwise than nginx does would be judged for another path than it reaches.
+/// The two headers do not describe one request. Answered with 403: a request that nginx parses differently from us would be
+/// authorized for another path than the one it reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Malformed {
+pub enum OriginalRequestError {
     #[error("X-Original-URL is missing")]
     UrlMissing,
-    #[error("X-Original-URL is there more than once")]
+    #[error("X-Original-URL is repeated")]
     UrlRepeated,
-    #[error("X-Original-URL has a byte that no request target has")]
+    #[error("X-Original-URL has a byte that is not allowed in a request target")]
     UrlByte,
-    #[error("X-Original-URL begins with neither http:// nor https://")]
+    #[error("X-Original-URL does not begin with http:// or https://")]
     Scheme,
-    #[error("X-Original-URL names no plain host")]
+    #[error("X-Original-URL has no valid host")]
     Host,
-    #[error("X-Original-URL's port is no number up to 65535")]
+    #[error("X-Original-URL has a port that is not a number up to 65535")]
     Port,
     #[error("X-Original-URL has no path after its host")]
     Path,
     #[error("X-Original-Method is missing")]
     MethodMissing,
-    #[error("X-Original-Method is there more than once")]
+    #[error("X-Original-Method is repeated")]
     MethodRepeated,
-    #[error("X-Original-Method is no method")]
+    #[error("X-Original-Method is not a method")]
     Method,
 }
 
-const LONGEST_METHOD: usize = 32;
-const LONGEST_HOST: usize = 255;
-const LONGEST_PORT: usize = 5;
+const MAX_METHOD_LENGTH: usize = 32;
+const MAX_HOST_LENGTH: usize = 255;
+const MAX_PORT_LENGTH: usize = 5;
 
-/// Reads the original request from all values of `X-Original-URL` and of `X-Original-Method`.
+/// Parses the original request from all values of `X-Original-URL` and of `X-Original-Method`.
 pub fn parse_original<'a>(
     urls: impl Iterator<Item = &'a [u8]>,
     methods: impl Iterator<Item = &'a [u8]>,
-) -> Result<CheckRequest<'a>, Malformed> {
-    let url = only(urls, Malformed::UrlMissing, Malformed::UrlRepeated)?;
-    let method = only(methods, Malformed::MethodMissing, Malformed::MethodRepeated)?;
+) -> Result<CheckRequest<'a>, OriginalRequestError> {
+    let url = require_one(urls, OriginalRequestError::UrlMissing, OriginalRequestError::UrlRepeated)?;
+    let method = require_one(methods, OriginalRequestError::MethodMissing, OriginalRequestError::MethodRepeated)?;
     let method = parse_method(method)?;
-    let (scheme, rest) = split_scheme(visible_text(url)?)?;
+    let (scheme, rest) = split_scheme(require_plain_ascii(url)?)?;
     let (authority, target) = split_authority(rest)?;
     require_port(authority.port)?;
     let (path, query) = match target.split_once('?') {
@@ -59,7 +59,11 @@ struct Authority<'a> {
     port: Option<&'a str>,
 }
 
-fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>, missing: Malformed, repeated: Malformed) -> Result<&'a [u8], Malformed> {
+fn require_one<'a>(
+    mut values: impl Iterator<Item = &'a [u8]>,
+    missing: OriginalRequestError,
+    repeated: OriginalRequestError,
+) -> Result<&'a [u8], OriginalRequestError> {
     let value = values.next().ok_or(missing)?;
     match values.next() {
         None => Ok(value),
@@ -67,38 +71,38 @@ fn only<'a>(mut values: impl Iterator<Item = &'a [u8]>, missing: Malformed, repe
     }
 }
 
-/// A token of RFC 9110, section 5.6.2. Methods are case-sensitive, so `get` is one too, another.
-fn parse_method(method: &[u8]) -> Result<&str, Malformed> {
-    let is_token = (1..=LONGEST_METHOD).contains(&method.len())
+/// A token of RFC 9110, section 5.6.2. Methods are case-sensitive, so `get` is a method other than `GET`.
+fn parse_method(method: &[u8]) -> Result<&str, OriginalRequestError> {
+    let is_token = (1..=MAX_METHOD_LENGTH).contains(&method.len())
         && method.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte));
     let text = str::from_utf8(method).ok().filter(|_| is_token);
-    text.ok_or(Malformed::Method)
+    text.ok_or(OriginalRequestError::Method)
 }
 
-/// nginx forwards bytes beyond ASCII as they came, and cuts its own path at a `#` that it leaves in
-/// the raw one: servers read both in different ways, so neither passes.
-fn visible_text(url: &[u8]) -> Result<&str, Malformed> {
+/// Refuses bytes beyond ASCII and `#`. nginx forwards both unchanged, and truncates its own path at the `#`. Servers interpret
+/// them differently.
+fn require_plain_ascii(url: &[u8]) -> Result<&str, OriginalRequestError> {
     let is_plain = url.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
     let text = str::from_utf8(url).ok().filter(|_| is_plain);
-    text.ok_or(Malformed::UrlByte)
+    text.ok_or(OriginalRequestError::UrlByte)
 }
 
-/// nginx writes its scheme in lower case: anything else was written by somebody else.
-fn split_scheme(url: &str) -> Result<(&str, &str), Malformed> {
-    let (scheme, rest) = url.split_once("://").ok_or(Malformed::Scheme)?;
+/// nginx writes the scheme in lower case. Any other spelling does not come from nginx.
+fn split_scheme(url: &str) -> Result<(&str, &str), OriginalRequestError> {
+    let (scheme, rest) = url.split_once("://").ok_or(OriginalRequestError::Scheme)?;
     match scheme {
         "http" | "https" => Ok((scheme, rest)),
-        _ => Err(Malformed::Scheme),
+        _ => Err(OriginalRequestError::Scheme),
     }
 }
 
-/// Takes as much as is a host, then as much as is a port; the rest must be a path at once, so
-/// nothing that a client put into `Host` can pass for the beginning of one.
-fn split_authority(rest: &str) -> Result<(Authority<'_>, &str), Malformed> {
+/// Takes the longest host, then the longest port. The rest must begin with a slash, so that no part of the client's `Host`
+/// is taken for the beginning of the path.
+fn split_authority(rest: &str) -> Result<(Authority<'_>, &str), OriginalRequestError> {
     let (host, after_host) = rest.split_at(host_length(rest)?);
     let (port, target) = match after_host.strip_prefix(':') {
         Some(after_colon) => {
-            let digits = leading(after_colon, |byte| byte.is_ascii_digit());
+            let digits = prefix_length(after_colon, |byte| byte.is_ascii_digit());
             let (port, target) = after_colon.split_at(digits);
             (Some(port), target)
         }
@@ -106,52 +110,52 @@ fn split_authority(rest: &str) -> Result<(Authority<'_>, &str), Malformed> {
     };
     match (target.starts_with('/'), port) {
         (true, _) => Ok((Authority { host, port }, target)),
-        (false, Some(_)) if !target.is_empty() => Err(Malformed::Port),
-        (false, None) if !target.is_empty() && !target.starts_with('?') => Err(Malformed::Host),
-        (false, _) => Err(Malformed::Path),
+        (false, Some(_)) if !target.is_empty() => Err(OriginalRequestError::Port),
+        (false, None) if !target.is_empty() && !target.starts_with('?') => Err(OriginalRequestError::Host),
+        (false, _) => Err(OriginalRequestError::Path),
     }
 }
 
-fn host_length(rest: &str) -> Result<usize, Malformed> {
+fn host_length(rest: &str) -> Result<usize, OriginalRequestError> {
     let length = match rest.strip_prefix('[') {
         Some(literal) => {
-            let address = literal.find(']').ok_or(Malformed::Host)?;
+            let address = literal.find(']').ok_or(OriginalRequestError::Host)?;
             let is_address = literal[..address].parse::<Ipv6Addr>().is_ok();
             is_address.then_some(address + 2)
         }
         None => {
-            let length = leading(rest, is_host_byte);
+            let length = prefix_length(rest, is_host_byte);
             let mut labels = rest[..length].split('.');
             labels.all(|label| !label.is_empty()).then_some(length)
         }
     };
-    length.filter(|length| *length <= LONGEST_HOST).ok_or(Malformed::Host)
+    length.filter(|length| *length <= MAX_HOST_LENGTH).ok_or(OriginalRequestError::Host)
 }
 
-/// Underscores are no part of a DNS host name, yet nginx serves and Kubernetes services use them.
+/// Underscores are not valid in DNS host names, but nginx serves them and Kubernetes services use them.
 fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_')
 }
 
-fn leading(text: &str, belongs: impl Fn(u8) -> bool) -> usize {
-    text.bytes().take_while(|byte| belongs(*byte)).count()
+fn prefix_length(text: &str, is_part: impl Fn(u8) -> bool) -> usize {
+    text.bytes().take_while(|byte| is_part(*byte)).count()
 }
 
-fn require_port(port: Option<&str>) -> Result<(), Malformed> {
-    let is_good = port.is_none_or(|digits| digits.len() <= LONGEST_PORT && digits.parse::<u16>().is_ok());
-    match is_good {
+fn require_port(port: Option<&str>) -> Result<(), OriginalRequestError> {
+    let is_valid = port.is_none_or(|digits| digits.len() <= MAX_PORT_LENGTH && digits.parse::<u16>().is_ok());
+    match is_valid {
         true => Ok(()),
-        false => Err(Malformed::Port),
+        false => Err(OriginalRequestError::Port),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Malformed::*;
+    use super::OriginalRequestError::*;
     use super::*;
     use proptest::prelude::*;
 
-    fn parse(url: &[u8]) -> Result<CheckRequest<'_>, Malformed> {
+    fn parse(url: &[u8]) -> Result<CheckRequest<'_>, OriginalRequestError> {
         parse_original([url].into_iter(), [&b"GET"[..]].into_iter())
     }
 
@@ -174,7 +178,7 @@ mod tests {
         ("http://[::1]/x", ["http", "[::1]", "/x"], None),
         ("http://[2001:db8::1]:443/x", ["http", "[2001:db8::1]", "/x"], None),
         ("http://[::ffff:127.0.0.1]/", ["http", "[::ffff:127.0.0.1]", "/"], None),
-        // The path stays as it came: every reading of it is judged later.
+        // The path is kept as sent. Its interpretations are computed later.
         ("http://a//x", ["http", "a", "//x"], None),
         ("http://a/../x", ["http", "a", "/../x"], None),
         ("http://a/%2e%2e/%2F%zz", ["http", "a", "/%2e%2e/%2F%zz"], None),
@@ -185,7 +189,7 @@ mod tests {
         ("http://a/x,http://a/y", ["http", "a", "/x,http://a/y"], None),
     ];
 
-    const REFUSED: &[(&[u8], Malformed)] = &[
+    const REFUSED: &[(&[u8], OriginalRequestError)] = &[
         (b"", Scheme),
         (b"/", Scheme),
         (b"/x", Scheme),
@@ -260,7 +264,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn a_valid_url_is_split_into_its_parts() {
         for (url, [scheme, host, path], query) in ACCEPTED {
             let expected = CheckRequest { method: "GET", scheme, host, path, query: *query };
             assert_eq!(parse(url.as_bytes()), Ok(expected), "{url}");
@@ -268,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn an_invalid_url_is_refused() {
         for (url, expected) in REFUSED {
             let shown = String::from_utf8_lossy(url);
             assert_eq!(parse(url), Err(*expected), "{shown:?}");
@@ -276,18 +280,18 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_bounded() {
+    fn the_length_of_a_host_is_limited() {
         let url = |length: usize| format!("http://{}/", "a".repeat(length));
-        assert!(parse(url(LONGEST_HOST).as_bytes()).is_ok());
-        assert_eq!(parse(url(LONGEST_HOST + 1).as_bytes()), Err(Host));
+        assert!(parse(url(MAX_HOST_LENGTH).as_bytes()).is_ok());
+        assert_eq!(parse(url(MAX_HOST_LENGTH + 1).as_bytes()), Err(Host));
     }
 
     #[test]
-    fn each_header_stands_there_exactly_once() {
+    fn each_header_must_appear_exactly_once() {
         const URL: &[u8] = b"http://a/";
         const GET: &[u8] = b"GET";
         type Values = &'static [&'static [u8]];
-        let table: &[(Values, Values, Malformed)] = &[
+        let table: &[(Values, Values, OriginalRequestError)] = &[
             (&[], &[GET], UrlMissing),
             (&[URL, URL], &[GET], UrlRepeated),
             (&[URL, b"http://b/"], &[GET], UrlRepeated),
@@ -305,8 +309,8 @@ mod tests {
 
     #[test]
     fn a_method_is_a_token() {
-        let longest = "A".repeat(LONGEST_METHOD);
-        let too_long = "A".repeat(LONGEST_METHOD + 1);
+        let longest = "A".repeat(MAX_METHOD_LENGTH);
+        let too_long = "A".repeat(MAX_METHOD_LENGTH + 1);
         let table = [
             ("GET", true),
             ("get", true),
@@ -342,7 +346,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_accepted_is_put_together_again(
+        fn an_accepted_url_consists_of_its_parts(
             url in "https?:?/{1,3}[a.\\[\\]:0-9@_-]{0,8}(:[0-9]{0,6})?[/?#a%\\\\. ]{0,8}",
         ) {
             if let Ok(request) = parse(url.as_bytes()) {
@@ -357,13 +361,13 @@ mod tests {
             }
         }
 
-        /// A standard URL parser finds the same host, so an upstream's won't find another one.
+        /// A standard URL parser finds the same host, so the upstream does not find another one.
         #[test]
-        fn an_accepted_host_is_the_one_that_others_read(host in "[g-z]{1,3}[a-z0-9.:@_-]{0,9}") {
+        fn a_standard_parser_finds_the_same_host(host in "[g-z]{1,3}[a-z0-9.:@_-]{0,9}") {
             let text = format!("http://{host}/x");
-            if let (Ok(request), Ok(read)) = (parse(text.as_bytes()), url::Url::parse(&text)) {
-                prop_assert_eq!(read.host_str(), Some(request.host));
-                prop_assert_eq!(read.path(), request.path);
+            if let (Ok(request), Ok(standard)) = (parse(text.as_bytes()), url::Url::parse(&text)) {
+                prop_assert_eq!(standard.host_str(), Some(request.host));
+                prop_assert_eq!(standard.path(), request.path);
             }
         }
     }

@@ -28,10 +28,10 @@ use actix_web::{
 
 use super::{Services, Site, credential, csrf, error, links::API, rate};
 use crate::{
-    access::Places,
+    access::CredentialSources,
     accounts::Accounts,
     check::{AuthenticatedCredential, AuthenticatedPrincipal},
-    principal::Judged,
+    principal::Evaluation,
     sign_ins::Administrator,
 };
 use address::Address;
@@ -85,7 +85,7 @@ pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
 async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> Result<AuthenticatedPrincipal, Refused> {
     let Services { site, checker, keys, .. } = services;
     let values = |place| credential::values(request.headers(), place);
-    let credential = checker.credentials().parse(Places::ALL, values);
+    let credential = checker.credentials().parse(CredentialSources::ALL, values);
     let principal = checker.authenticate(credential).await.map_err(Refused::Authentication)?;
     if let AuthenticatedCredential::Session(signed_in) = &principal.credential {
         if intent != Intent::Look && !is_same_origin(request, site) {
@@ -100,7 +100,7 @@ async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> R
 
 /// The caller as an administrator, in person or by a key that is for that.
 fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, Refused> {
-    let Judged { grant, identity, .. } = &*caller.judged;
+    let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
     match manager(caller).may_manage_people() {
         true => Ok(Administrator { user: &identity.user, role }),

@@ -28,11 +28,11 @@ use super::{
     visit::account,
 };
 use crate::{
-    access::Places,
+    access::CredentialSources,
     apps::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{
-        AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Credential, CredentialError, ParsedCredential,
-        Unauthenticated,
+        AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
+        ParsedCredential,
     },
     keys::{KeysError, Lasting, Made, Wish},
     login::{LoginFailed, Why},
@@ -171,7 +171,7 @@ impl Desk<'_> {
             Err(NobodyThere::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
-            tracing::info!(user = principal.judged.identity.user, "a key for an application refused by the person");
+            tracing::info!(user = principal.evaluation.identity.user, "a key for an application refused by the person");
             return told(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
         }
         let response = self.give(wanted, &principal).await;
@@ -201,7 +201,7 @@ impl Desk<'_> {
 
     fn credential(&self) -> ParsedCredential<'_> {
         let headers = self.request.headers();
-        self.services.checker.credentials().parse(Places::ALL, |place| credential::values(headers, place))
+        self.services.checker.credentials().parse(CredentialSources::ALL, |place| credential::values(headers, place))
     }
 
     fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: Consent) -> HttpResponse {
@@ -209,7 +209,7 @@ impl Desk<'_> {
         let body = pages::render(&AppKey {
             frame: Frame::of(&self.services.site.brand),
             application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
-            account: account(&principal.judged),
+            account: account(&principal.evaluation),
             life: self.services.apps.life,
             consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
@@ -236,7 +236,7 @@ impl Desk<'_> {
         match keys.make_for_application(&manager(principal), &wish).await {
             Ok(made) => given(wanted, &made, keys.remaining(&made.key)),
             // It was good a moment ago, and has been revoked since.
-            Err(KeysError::Ended) => unauthorised(Unauthenticated::UnknownCredential),
+            Err(KeysError::Ended) => unauthorised(AuthenticationFailure::UnknownCredential),
             Err(KeysError::NoRole) => told(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person."),
             Err(KeysError::Full) => {
                 told(wanted, StatusCode::FORBIDDEN, "access_denied", "The person has as many keys as are allowed.")
@@ -257,13 +257,14 @@ impl Desk<'_> {
         let asked = Consent::Asked { warning: warning(wanted) };
         let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
         let Some(redirect) = listed(wanted).filter(|_| by_click) else { return Ok(asked) };
-        let trusted = self.services.users.trusted(&principal.judged.identity.user).await.map_err(|error| error.to_string())?;
+        let trusted =
+            self.services.users.trusted(&principal.evaluation.identity.user).await.map_err(|error| error.to_string())?;
         Ok(if trusted.iter().any(|known| known == redirect) { Consent::GivenBefore } else { asked })
     }
 
     async fn remember(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {
         let Some(redirect) = listed(wanted) else { return };
-        if let Err(error) = self.services.users.trust(&principal.judged.identity.user, redirect).await {
+        if let Err(error) = self.services.users.trust(&principal.evaluation.identity.user, redirect).await {
             tracing::warn!(%error, "an answer is not remembered");
         }
     }
@@ -339,7 +340,7 @@ fn refused(wrong: RequestError) -> HttpResponse {
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
 }
 
-fn unauthorised(why: Unauthenticated) -> HttpResponse {
+fn unauthorised(why: AuthenticationFailure) -> HttpResponse {
     error::challenged("invalid_token", why.description(), error::CHALLENGE_INVALID)
 }
 

@@ -28,7 +28,7 @@ use allowed::{ClientsOwn, allow};
 
 use super::{CookieNames, RETURN_PARAMETER, connections::Asked, credential, drain::Drain, error, request_id::RequestId};
 use crate::{
-    access::Places,
+    access::CredentialSources,
     check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
     clock::Clock,
     gateway::nginx,
@@ -105,7 +105,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         *label = CredentialLabel::from(&found);
         found
     };
-    let decision = in_time(service.checker.decide(&original, &query.narrowing, find)).await;
+    let decision = in_time(service.checker.decide(&original, &query.restrictions, find)).await;
     tell(&decision, RequestId::given(request.headers()));
     let (outcome, mut response) =
         respond(&decision, &ClientsOwn { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
@@ -122,7 +122,7 @@ async fn in_time(decide: impl Future<Output = Decision>) -> Decision {
         Poll::Ready(decision) => decision,
         Poll::Pending => {
             let decided = tokio::time::timeout(ANSWERED_WITHIN, decide).await;
-            decided.unwrap_or(Decision::Unavailable(UnavailableCause::TooSlow))
+            decided.unwrap_or(Decision::Unavailable(UnavailableCause::Timeout))
         }
     }
 }
@@ -132,13 +132,15 @@ async fn in_time(decide: impl Future<Output = Decision>) -> Decision {
 fn tell(decision: &Decision, request_id: Option<&str>) {
     match decision {
         Decision::Allow { .. } | Decision::AllowAnyone { .. } => {}
-        Decision::Forbidden { user, credential, why } => {
-            tracing::info!(request_id, user, credential = credential.as_str(), reason = %why, "check refused");
+        Decision::Forbidden { user, credential, reason } => {
+            tracing::info!(request_id, user, credential = credential.as_str(), %reason, "check refused");
         }
-        Decision::Closed(why) => tracing::debug!(request_id, reason = %why, "check refused"),
-        Decision::Unauthenticated(why) => tracing::debug!(request_id, reason = ?why, "check refused"),
+        Decision::DeniedForAll(reason) => tracing::debug!(request_id, %reason, "check refused"),
+        Decision::Unauthenticated(reason) => tracing::debug!(request_id, ?reason, "check refused"),
         Decision::Unavailable(cause) => tracing::debug!(request_id, %cause, "a check can't be answered"),
-        Decision::NotYet => tracing::debug!(request_id, cause = "no role map has been read yet", "a check can't be answered"),
+        Decision::RoleMapNotLoaded => {
+            tracing::debug!(request_id, cause = "no role map has been read yet", "a check can't be answered")
+        }
     }
 }
 
@@ -146,19 +148,23 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
 fn respond(decision: &Decision, own: &ClientsOwn<'_>) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
-        Decision::Allow { judged, read, sent } => (CheckOutcome::Allowed, allow(&judged.identity, *read, sent, own)),
-        Decision::AllowAnyone { sent } => (CheckOutcome::Allowed, allow(&Identity::default(), Places::NONE, sent, own)),
+        Decision::Allow { evaluation, read, upstream_headers } => {
+            (CheckOutcome::Allowed, allow(&evaluation.identity, *read, upstream_headers, own))
+        }
+        Decision::AllowAnyone { upstream_headers } => {
+            (CheckOutcome::Allowed, allow(&Identity::default(), CredentialSources::NONE, upstream_headers, own))
+        }
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
-                crate::check::Unauthenticated::NoCredential => (error::CHALLENGE, "login_required"),
+                crate::check::AuthenticationFailure::NoCredential => (error::CHALLENGE, "login_required"),
                 _ => (error::CHALLENGE_INVALID, "invalid_token"),
             };
             (CheckOutcome::Unauthenticated, error::challenged(code, text, challenge))
         }
-        Decision::Forbidden { .. } | Decision::Closed(_) => {
+        Decision::Forbidden { .. } | Decision::DeniedForAll(_) => {
             (CheckOutcome::Forbidden, error::json(StatusCode::FORBIDDEN, "access_denied", text))
         }
-        Decision::Unavailable(_) | Decision::NotYet => {
+        Decision::Unavailable(_) | Decision::RoleMapNotLoaded => {
             (CheckOutcome::Unavailable, error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", text))
         }
     }

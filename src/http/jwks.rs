@@ -10,5 +10,5 @@ pub(super) const PATH: &str = "/vestibule/jwks.json";
 const CACHE_CONTROL: &str = "public, max-age=60";
 
 pub(super) async fn show(services: Services) -> HttpResponse {
-    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, CACHE_CONTROL)).json(services.upstream.published())
+    HttpResponse::Ok().insert_header((header::CACHE_CONTROL, CACHE_CONTROL)).json(services.upstream.public_keys())
 }

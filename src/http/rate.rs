@@ -11,7 +11,7 @@ use futures::future::{FutureExt, LocalBoxFuture};
 
 use super::{Services, api::refused::Refused, credential, error};
 use crate::{
-    access::Place,
+    access::CredentialSource,
     rate_limits::{Activity, Exceeded},
 };
 
@@ -65,7 +65,7 @@ pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceR
 
 /// Only headers count: a forged session cookie is recognized by its MAC and costs nothing.
 fn presents_a_credential(headers: &HeaderMap) -> bool {
-    let mut headers_with_credentials = Place::ALL.into_iter().filter(|place| *place != Place::Session);
+    let mut headers_with_credentials = CredentialSource::ALL.into_iter().filter(|place| *place != CredentialSource::Session);
     headers_with_credentials.any(|place| credential::values(headers, place).next().is_some())
 }
 

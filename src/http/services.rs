@@ -11,7 +11,7 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use super::{Apps, Site};
 use crate::{
     accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, people::People, principals::Principals,
-    rate_limits::RateLimits, roles::RoleMaps, upstream::Upstream, users::Users,
+    rate_limits::RateLimits, roles::RoleMaps, upstream::UpstreamCredentialPolicy, users::Users,
 };
 
 /// All services of the public listener. Handlers take it as an argument; middleware is made with it.
@@ -27,7 +27,7 @@ pub struct Services {
     /// `None` where local accounts are off.
     pub local_accounts: Option<Arc<Accounts>>,
     pub role_maps: Arc<RoleMaps>,
-    pub upstream: Arc<Upstream>,
+    pub upstream: Arc<UpstreamCredentialPolicy>,
     pub principals: Arc<Principals>,
     pub rate_limits: Arc<RateLimits>,
     pub metrics: Arc<Metrics>,

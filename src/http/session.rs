@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Services, credential, error};
 use crate::{
-    access::Places,
+    access::CredentialSources,
     check::{Credential, CredentialError},
 };
 
@@ -13,7 +13,7 @@ const ENDED: &str = "The session has ended.";
 
 pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
     let values = |place| credential::values(request.headers(), place);
-    let token = match services.checker.credentials().parse(Places::ALL, values) {
+    let token = match services.checker.credentials().parse(CredentialSources::ALL, values) {
         Ok(Some(Credential::Session(token))) => token,
         Err(CredentialError::MalformedSession) => return error::challenged("login_required", ENDED, error::CHALLENGE),
         Ok(None) => return error::challenged("login_required", "Nobody is signed in.", error::CHALLENGE),

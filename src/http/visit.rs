@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     check::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Credential},
-    principal::{Judged, Role},
+    principal::{Evaluation, Role},
     principals::UserSession,
     return_to::ReturnTo,
     secret::Digest,
@@ -119,7 +119,7 @@ impl<'a> Visit<'a> {
     }
 
     pub fn user(&self) -> &str {
-        &self.caller.judged.identity.user
+        &self.caller.evaluation.identity.user
     }
 
     pub fn signed_in(&self) -> &UserSession {
@@ -142,13 +142,13 @@ impl<'a> Visit<'a> {
     }
 
     pub fn administrator(&self) -> Option<Administrator<'_>> {
-        let judged = &self.caller.judged;
+        let judged = &self.caller.evaluation;
         let role = judged.grant.role.as_ref().filter(|role| self.site().admin_roles.contains(role))?;
         Some(Administrator { user: &judged.identity.user, role })
     }
 
     pub fn account(&self) -> Account {
-        account(&self.caller.judged)
+        account(&self.caller.evaluation)
     }
 
     pub fn frame(&self) -> Frame {
@@ -180,7 +180,7 @@ impl<'a> Visit<'a> {
 
 impl AdministratorVisit<'_> {
     pub fn by(&self) -> Administrator<'_> {
-        Administrator { user: &self.visit.caller.judged.identity.user, role: &self.role }
+        Administrator { user: &self.visit.caller.evaluation.identity.user, role: &self.role }
     }
 }
 
@@ -201,7 +201,7 @@ fn sign_in_href(request: &HttpRequest, place: Place) -> String {
 }
 
 /// The person, by the best name that is known.
-pub(super) fn account(judged: &Judged) -> Account {
+pub(super) fn account(judged: &Evaluation) -> Account {
     let role = judged.grant.role.as_ref().map(|role| role.to_string());
     Account { name: judged.identity.name().to_owned(), role }
 }

@@ -72,7 +72,7 @@ impl Narrow {
 
     /// Whether the key is for this path, in every way that an upstream may read it.
     pub fn permits(&self, path: &str) -> bool {
-        self.paths.iter().all(|set| set.holds(path))
+        self.paths.iter().all(|set| set.contains(path))
     }
 }
 

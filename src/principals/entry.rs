@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     epoch::Epoch,
     keys::{Key, KeyId, Narrow},
-    principal::{IdentityClaims, Judged, Pinned},
+    principal::{Evaluation, IdentityClaims, Pinned},
     secret::Digest,
     session::Session,
     store::Shard,
@@ -51,7 +51,7 @@ pub struct CachedUser {
     pub(super) session_epoch: Epoch,
     pub(super) key_epoch: Epoch,
     /// The role map's grant for exactly these claims.
-    pub judged: ArcSwapOption<Judged>,
+    pub judged: ArcSwapOption<Evaluation>,
     pub(super) read: ReadTime,
 }
 
@@ -76,8 +76,8 @@ pub struct CachedKey {
 
 /// A judgement about an owner, and what a key makes of it.
 pub struct Narrowed {
-    pub of: Arc<Judged>,
-    pub to: Arc<Judged>,
+    pub of: Arc<Evaluation>,
+    pub to: Arc<Evaluation>,
 }
 
 /// When a value was read from the store: by the clock, and by the generation of its shard, which grows with each flush.

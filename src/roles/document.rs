@@ -28,7 +28,7 @@ struct Base {
     default_role: Option<Role>,
     missing_source: MissingSource,
     granting: Granting,
-    access: Option<Vec<path_access::Rule>>,
+    access: Option<Vec<path_access::AccessRule>>,
     litellm: Litellm,
 }
 

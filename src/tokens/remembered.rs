@@ -13,7 +13,7 @@ use super::{Issuer, Keys, LEEWAY, jwt::Said};
 use crate::{
     kubernetes::Reviewed,
     oidc::without_token_claims,
-    principal::{IdentityClaims, Judged},
+    principal::{Evaluation, IdentityClaims},
     principals::CachedUser,
     secret::Digest,
     users::Identity,
@@ -46,7 +46,7 @@ pub struct Token {
 /// What a role map said of a token's claims, and of whom it took them to be.
 struct Memo {
     person: Option<Arc<CachedUser>>,
-    judged: Arc<Judged>,
+    judged: Arc<Evaluation>,
 }
 
 pub(super) struct Remembered(Cache<Digest, Arc<Token>>);
@@ -111,7 +111,7 @@ impl Token {
         &self.user
     }
 
-    pub(super) fn judged(&self, person: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Judged>> {
+    pub(super) fn judged(&self, person: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Evaluation>> {
         let memo = self.judged.load_full()?;
         let same = match (&memo.person, person) {
             (None, None) => true,
@@ -121,7 +121,7 @@ impl Token {
         (same && memo.judged.map_version == map_version).then(|| Arc::clone(&memo.judged))
     }
 
-    pub(super) fn remember(&self, person: Option<Arc<CachedUser>>, judged: Arc<Judged>) {
+    pub(super) fn remember(&self, person: Option<Arc<CachedUser>>, judged: Arc<Evaluation>) {
         self.judged.store(Some(Arc::new(Memo { person, judged })));
     }
 

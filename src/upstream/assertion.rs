@@ -1,43 +1,43 @@
-//! A signed statement of who sends a request, that the upstream can verify by itself.
+//! Signs identity assertions: JWTs by which an upstream verifies the principal of a request.
 
 use std::{sync::Arc, time::Duration};
 
 use jsonwebtoken::jwk::JwkSet;
 use serde::Serialize;
 
-use super::{Authorization, Sent};
+use super::{Authorization, UpstreamHeaders};
 use crate::{
     clock::Clock,
     metrics::Metrics,
-    principal::{Judged, Vouched},
+    principal::{Evaluation, IdentityAssertion},
     secret::SigningKeys,
 };
 
-/// How long an assertion counts.
-const LIFE: Duration = Duration::from_secs(300);
+/// The lifetime of an assertion.
+const LIFETIME: Duration = Duration::from_secs(300);
 
-/// One that is older is signed anew, so that the upstream always has some minutes.
-const RENEWED_AFTER: Duration = Duration::from_secs(180);
+/// The age after which an assertion is signed again, so that the upstream can use each for at least two minutes.
+const RENEWAL_AGE: Duration = Duration::from_secs(180);
 
-/// So much earlier it says that it was made: the upstream's clock may be behind.
-const BACKDATED: Duration = Duration::from_secs(30);
+/// The `iat` claim is this much in the past, since the upstream's clock may be behind.
+const BACKDATING: Duration = Duration::from_secs(30);
 
-/// Signs, and remembers with whom it is about what was signed lately.
+/// Signs assertions, and caches the last one with the evaluation that it is about.
 pub struct Assertions {
-    settings: Settings,
+    settings: AssertionSettings,
     keys: Arc<SigningKeys>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
-pub struct Settings {
+pub struct AssertionSettings {
     pub issuer: String,
     pub audience: String,
-    /// Whether it is sent as `Authorization` too.
+    /// Also sends the assertion in `Authorization`.
     pub as_authorization: bool,
 }
 
-/// RFC 7519's names, OpenID Connect's for the person, and ours; what is unknown is left out.
+/// The claims of RFC 7519, those of OpenID Connect for the user, and ours. Empty ones are omitted.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -57,50 +57,50 @@ struct Claims<'a> {
 }
 
 impl Assertions {
-    pub fn new(settings: Settings, keys: Arc<SigningKeys>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(settings: AssertionSettings, keys: Arc<SigningKeys>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         Self { settings, keys, clock, metrics }
     }
 
-    pub(super) fn about(&self, judged: &Judged) -> Sent {
-        let vouched = self.known(judged).unwrap_or_else(|| self.sign(judged));
+    pub(super) fn headers_for(&self, principal: &Evaluation) -> UpstreamHeaders {
+        let assertion = self.cached(principal).unwrap_or_else(|| self.sign(principal));
         let authorization = match self.settings.as_authorization {
-            true => Authorization::Value(format!("Bearer {}", vouched.jwt)),
-            false => Authorization::Nothing,
+            true => Authorization::Value(format!("Bearer {}", assertion.jwt)),
+            false => Authorization::Remove,
         };
-        Sent { authorization, assertion: Some(vouched) }
+        UpstreamHeaders { authorization, assertion: Some(assertion) }
     }
 
-    pub(super) fn published(&self) -> JwkSet {
+    pub(super) fn public_keys(&self) -> JwkSet {
         self.keys.published()
     }
 
-    /// One whose key was taken away is verified nowhere any more.
-    fn known(&self, judged: &Judged) -> Option<Arc<Vouched>> {
+    /// `None` if the cached assertion is too old, or if its key is no longer published.
+    fn cached(&self, principal: &Evaluation) -> Option<Arc<IdentityAssertion>> {
         let now = self.clock.monotonic();
-        let known = judged.vouched.load_full()?;
-        (now.saturating_duration_since(known.signed) < RENEWED_AFTER && self.keys.has(&known.kid)).then_some(known)
+        let cached = principal.assertion.load_full()?;
+        (now.saturating_duration_since(cached.signed) < RENEWAL_AGE && self.keys.has(&cached.kid)).then_some(cached)
     }
 
-    fn sign(&self, judged: &Judged) -> Arc<Vouched> {
+    fn sign(&self, principal: &Evaluation) -> Arc<IdentityAssertion> {
         let now = self.clock.now();
-        let Settings { issuer, audience, .. } = &self.settings;
-        let identity = &judged.identity;
+        let AssertionSettings { issuer, audience, .. } = &self.settings;
+        let identity = &principal.identity;
         let claims = Claims {
             iss: issuer,
             aud: audience,
             sub: &identity.user,
-            iat: (now - BACKDATED).as_second(),
-            exp: (now + LIFE).as_second(),
+            iat: (now - BACKDATING).as_second(),
+            exp: (now + LIFETIME).as_second(),
             email: &identity.email,
             preferred_username: &identity.preferred_username,
             role: &identity.role,
-            teams: judged.grant.teams.iter().map(|team| team.as_str()).collect(),
+            teams: principal.grant.teams.iter().map(|team| team.as_str()).collect(),
             key_id: &identity.key,
         };
         let (jwt, kid) = self.keys.sign(&claims);
-        let vouched = Arc::new(Vouched { jwt: jwt.into(), kid: kid.into(), signed: self.clock.monotonic() });
-        judged.vouched.store(Some(Arc::clone(&vouched)));
+        let assertion = Arc::new(IdentityAssertion { jwt: jwt.into(), kid: kid.into(), signed: self.clock.monotonic() });
+        principal.assertion.store(Some(Arc::clone(&assertion)));
         self.metrics.assertions_signed.inc();
-        vouched
+        assertion
     }
 }

@@ -1,4 +1,4 @@
-//! No spelling of a refused path gets through, whatever an upstream makes of it.
+//! Verifies that no spelling of a protected path is allowed, however an upstream interprets it.
 
 use std::cell::Cell;
 
@@ -10,22 +10,22 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::*;
 
 fn rules() -> AccessRules {
-    let for_admins = |path| Rule { roles: vec![Role::new("admin")], ..rule(&[path], Allow::SignedIn) };
+    let for_admins = |path| AccessRule { roles: vec![Role::new("admin")], ..rule(&[path], AccessLevel::SignedIn) };
     AccessRules::new(vec![
         for_admins("/admin/**"),
         for_admins("/v1/admin"),
         for_admins("/files/*/private"),
-        rule(&["/public/**"], Allow::Anyone),
-        rule(&["/**"], Allow::SignedIn),
+        rule(&["/public/**"], AccessLevel::Anyone),
+        rule(&["/**"], AccessLevel::SignedIn),
     ])
 }
 
 fn passes(rules: &AccessRules, path: &str) -> bool {
-    rules.select(&get(path)).is_ok_and(|selected| selected.permits(&grant("user", &[]), CredentialKind::Session).is_ok())
+    rules.match_request(&get(path)).is_ok_and(|matched| matched.authorize(&grant("user", &[]), CredentialKind::Session).is_ok())
 }
 
 const REFUSED: &[&str] = &[
-    // As it is meant, and with more behind it.
+    // Plain, and with further segments.
     "/admin",
     "/admin/",
     "/admin/x",
@@ -35,7 +35,7 @@ const REFUSED: &[&str] = &[
     "/files/7/private",
     "/files/7/private/",
     "/files/a%20b/private",
-    // Letters.
+    // Letter case and encoded letters.
     "/Admin",
     "/ADMIN/x",
     "/aDmIn/",
@@ -47,7 +47,7 @@ const REFUSED: &[&str] = &[
     "/admi%6E/x",
     "/v%31/admin",
     "/files/7/%70rivate",
-    // Encoded twice and more.
+    // Encoded more than once.
     "/%2561dmin",
     "/%252561dmin",
     "/%25252561dmin",
@@ -61,7 +61,7 @@ const REFUSED: &[&str] = &[
     "/v1//admin",
     "/files//7//private",
     "/files//private",
-    // What follows two slashes is a host to a parser of whole URLs.
+    // A URL parser treats the text after two slashes as a host.
     "//x/admin",
     "///x/admin/y",
     "//x:80/v1/admin",
@@ -111,7 +111,7 @@ const REFUSED: &[&str] = &[
     "/public/..%252fadmin",
     "/%2e/admin",
     "/%2e%2fadmin",
-    // Out of the root.
+    // Above the root.
     "/..",
     "/../admin",
     "/public/../../admin",
@@ -133,7 +133,7 @@ const REFUSED: &[&str] = &[
     "/admin%3Bx",
     "/admin%253Bx/y",
     "/files/7/private;v=1",
-    // To some, what follows the first semicolon is no path any more.
+    // Some servers end the path at the first semicolon.
     "/v1/admin;x/y",
     "/v1/admin%3Bx/y/z",
     "/v1/admin;/../public",
@@ -162,7 +162,7 @@ const REFUSED: &[&str] = &[
     "/public/../admin%3F",
     "/v1/admin%253F",
     "/files/7/private%23x",
-    // What can't be read.
+    // Paths without a valid interpretation.
     "/admin%",
     "/admin%zz",
     "/public/%",
@@ -227,78 +227,85 @@ const PASSING: &[&str] = &[
 fn every_spelling_of_a_refused_path_is_refused() {
     assert!(REFUSED.len() >= 80);
     let rules = rules();
-    let through: Vec<_> = REFUSED.iter().filter(|path| passes(&rules, path)).collect();
-    assert_eq!(through, Vec::<&&str>::new());
+    let allowed: Vec<_> = REFUSED.iter().filter(|path| passes(&rules, path)).collect();
+    assert_eq!(allowed, Vec::<&&str>::new());
 }
 
 #[test]
-fn honest_spellings_pass() {
+fn legitimate_spellings_pass() {
     let rules = rules();
-    let stopped: Vec<_> = PASSING.iter().filter(|path| !passes(&rules, path)).collect();
-    assert_eq!(stopped, Vec::<&&str>::new());
+    let refused: Vec<_> = PASSING.iter().filter(|path| !passes(&rules, path)).collect();
+    assert_eq!(refused, Vec::<&&str>::new());
 }
 
 #[test]
-fn an_administrator_passes_by_every_spelling_that_can_be_read() {
+fn an_administrator_passes_by_every_valid_spelling() {
     let rules = rules();
-    let stopped = REFUSED.iter().filter(|path| {
-        let selected = rules.select(&get(path));
-        selected.is_ok_and(|selected| selected.permits(&grant("admin", &[]), CredentialKind::Session).is_err())
+    let refused = REFUSED.iter().filter(|path| {
+        let matched = rules.match_request(&get(path));
+        matched.is_ok_and(|matched| matched.authorize(&grant("admin", &[]), CredentialKind::Session).is_err())
     });
-    assert_eq!(stopped.count(), 0);
+    assert_eq!(refused.count(), 0);
 }
 
-/// Something that servers do to a path before they look what is there. Told byte by byte, in
-/// another way than the module does.
+/// A transformation that servers apply to a path before they route it. Implemented byte by byte, independently of the
+/// module under test.
 #[derive(Clone, Copy, Debug)]
-enum Habit {
+enum Transformation {
     Decode,
     DecodeUnreserved,
-    DecodeButSlashes,
-    /// Walks the segments and forgets empty ones.
+    DecodeExceptSlashes,
+    /// Walks the segments and ignores empty ones.
     Walk,
-    /// Walks the segments, and an empty one is a segment.
+    /// Walks the segments. An empty one counts as a segment.
     WalkStrictly,
     WalkEncodedDots,
     MergeSlashes,
-    DropParameters,
-    TurnBackslashes,
-    CutQuery,
-    CutFragment,
-    CutParameters,
-    /// Parses the path as if it were a whole URL.
-    TakeHostAway,
+    RemoveParameters,
+    ReplaceBackslashes,
+    RemoveQuery,
+    RemoveFragment,
+    TruncateAtSemicolon,
+    /// Parses the path as a URL.
+    RemoveHost,
     TrimSlash,
-    TrimBlanks,
+    TrimSpaces,
 }
 
-const HABITS: [Habit; 15] = [
-    Habit::Decode,
-    Habit::DecodeUnreserved,
-    Habit::DecodeButSlashes,
-    Habit::Walk,
-    Habit::WalkStrictly,
-    Habit::WalkEncodedDots,
-    Habit::MergeSlashes,
-    Habit::DropParameters,
-    Habit::TurnBackslashes,
-    Habit::CutQuery,
-    Habit::CutFragment,
-    Habit::CutParameters,
-    Habit::TakeHostAway,
-    Habit::TrimSlash,
-    Habit::TrimBlanks,
+const TRANSFORMATIONS: [Transformation; 15] = [
+    Transformation::Decode,
+    Transformation::DecodeUnreserved,
+    Transformation::DecodeExceptSlashes,
+    Transformation::Walk,
+    Transformation::WalkStrictly,
+    Transformation::WalkEncodedDots,
+    Transformation::MergeSlashes,
+    Transformation::RemoveParameters,
+    Transformation::ReplaceBackslashes,
+    Transformation::RemoveQuery,
+    Transformation::RemoveFragment,
+    Transformation::TruncateAtSemicolon,
+    Transformation::RemoveHost,
+    Transformation::TrimSlash,
+    Transformation::TrimSpaces,
 ];
 
-/// The most common ones, for a test that comes to something.
-const OFTEN: [Habit; 6] = [Habit::Decode, Habit::Decode, Habit::Walk, Habit::Walk, Habit::DropParameters, Habit::CutQuery];
+/// The most common ones, weighted so that the random test reaches protected paths.
+const COMMON: [Transformation; 6] = [
+    Transformation::Decode,
+    Transformation::Decode,
+    Transformation::Walk,
+    Transformation::Walk,
+    Transformation::RemoveParameters,
+    Transformation::RemoveQuery,
+];
 
-impl Habit {
+impl Transformation {
     fn apply(self, path: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Decode => decode(&path, |_| true),
             Self::DecodeUnreserved => decode(&path, |byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)),
-            Self::DecodeButSlashes => decode(&path, |byte| byte != b'/'),
+            Self::DecodeExceptSlashes => decode(&path, |byte| byte != b'/'),
             Self::Walk => walk(&path, |segment| segment.is_empty(), |segment| segment.to_vec()),
             Self::WalkStrictly => walk(&path, |_| false, |segment| segment.to_vec()),
             Self::WalkEncodedDots => walk(&path, |_| false, |segment| decode(segment, |byte| byte == b'.')),
@@ -307,7 +314,7 @@ impl Habit {
                 path.dedup_by(|a, b| *a == b'/' && *b == b'/');
                 path
             }
-            Self::DropParameters => {
+            Self::RemoveParameters => {
                 let mut within = false;
                 let keep = |byte: &u8| {
                     within = *byte != b'/' && (within || *byte == b';');
@@ -315,11 +322,11 @@ impl Habit {
                 };
                 path.into_iter().filter(keep).collect()
             }
-            Self::TurnBackslashes => path.into_iter().map(|byte| if byte == b'\\' { b'/' } else { byte }).collect(),
-            Self::CutQuery => path.into_iter().take_while(|byte| *byte != b'?').collect(),
-            Self::CutFragment => path.into_iter().take_while(|byte| *byte != b'#').collect(),
-            Self::CutParameters => path.into_iter().take_while(|byte| *byte != b';').collect(),
-            Self::TakeHostAway => {
+            Self::ReplaceBackslashes => path.into_iter().map(|byte| if byte == b'\\' { b'/' } else { byte }).collect(),
+            Self::RemoveQuery => path.into_iter().take_while(|byte| *byte != b'?').collect(),
+            Self::RemoveFragment => path.into_iter().take_while(|byte| *byte != b'#').collect(),
+            Self::TruncateAtSemicolon => path.into_iter().take_while(|byte| *byte != b';').collect(),
+            Self::RemoveHost => {
                 let slashes = path.iter().take_while(|byte| **byte == b'/').count();
                 let host = path[slashes..].iter().take_while(|byte| **byte != b'/').count();
                 match slashes {
@@ -331,12 +338,12 @@ impl Habit {
                 let end = if path.len() > 1 && path.ends_with(b"/") { path.len() - 1 } else { path.len() };
                 path[..end].to_vec()
             }
-            Self::TrimBlanks => path.trim_ascii_end().to_vec(),
+            Self::TrimSpaces => path.trim_ascii_end().to_vec(),
         }
     }
 }
 
-/// A lenient decoder: what is broken stays.
+/// A lenient decoder that keeps invalid encodings.
 fn decode(path: &[u8], which: impl Fn(u8) -> bool) -> Vec<u8> {
     let mut decoded = Vec::new();
     let mut at = 0;
@@ -357,38 +364,38 @@ fn decode(path: &[u8], which: impl Fn(u8) -> bool) -> Vec<u8> {
     decoded
 }
 
-/// Above the root there is the root, as for most servers.
-fn walk(path: &[u8], skips: impl Fn(&[u8]) -> bool, name: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
-    let mut place: Vec<&[u8]> = Vec::new();
+/// `..` at the root stays at the root, as in most servers.
+fn walk(path: &[u8], is_skipped: impl Fn(&[u8]) -> bool, name: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let mut walked: Vec<&[u8]> = Vec::new();
     let segments: Vec<&[u8]> = path.split(|byte| *byte == b'/').skip(1).collect();
     for (index, segment) in segments.iter().enumerate() {
         let is_last = index + 1 == segments.len();
         match name(segment).as_slice() {
             b"." | b".." if is_last => {
                 if name(segment) == b".." {
-                    place.pop();
+                    walked.pop();
                 }
-                place.push(b"");
+                walked.push(b"");
             }
             b"." => {}
-            b".." => drop(place.pop()),
-            _ if skips(segment) && !is_last => {}
-            _ => place.push(segment),
+            b".." => drop(walked.pop()),
+            _ if is_skipped(segment) && !is_last => {}
+            _ => walked.push(segment),
         }
     }
-    [b"/", place.join(&b'/').as_slice()].concat()
+    [b"/", walked.join(&b'/').as_slice()].concat()
 }
 
-/// Whether this is a place that the rules keep for administrators, in any case of letters.
-fn is_kept(place: &[u8]) -> bool {
-    let place = String::from_utf8_lossy(place).to_lowercase();
-    let place = place.strip_suffix('/').unwrap_or(&place);
-    let segments: Vec<&str> = place.split('/').skip(1).collect();
+/// True if the rules allow this path to administrators only. Ignores letter case.
+fn is_protected(path: &[u8]) -> bool {
+    let path = String::from_utf8_lossy(path).to_lowercase();
+    let path = path.strip_suffix('/').unwrap_or(&path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
     matches!(segments[..], ["admin", ..] | ["v1", "admin"] | ["files", _, "private"])
 }
 
-/// Paths that lead to such a place after some of the habits, far more often than chance would.
-fn spelled() -> impl Strategy<Value = String> {
+/// Generates paths that often lead to a protected path after some transformations.
+fn spellings() -> impl Strategy<Value = String> {
     let noise = select(vec![
         "",
         "",
@@ -422,14 +429,14 @@ fn spelled() -> impl Strategy<Value = String> {
     (noise.clone(), name, noise, end, vec(select(vec![0_u8, 0, 0, 0, 0, 0, 3, 4]), 40)).prop_map(
         |(before, (first, second), between, end, levels)| {
             let plain = format!("{before}/{first}{between}/{second}{end}");
-            let spelled: String = plain.chars().zip(levels.into_iter().cycle()).map(|(c, level)| respelled(c, level)).collect();
+            let spelled: String = plain.chars().zip(levels.into_iter().cycle()).map(|(c, level)| encode(c, level)).collect();
             format!("/{}", spelled.strip_prefix('/').unwrap_or(&spelled))
         },
     )
 }
 
-/// A character, sometimes encoded, sometimes twice.
-fn respelled(character: char, level: u8) -> String {
+/// Encodes a character not at all, once or twice.
+fn encode(character: char, level: u8) -> String {
     let code = u32::from(character);
     let must = matches!(character, '?' | '#' | ' ');
     match level {
@@ -441,23 +448,23 @@ fn respelled(character: char, level: u8) -> String {
 }
 
 #[test]
-fn whatever_an_upstream_does_to_a_path_it_comes_to_no_refused_place() {
+fn no_transformation_of_an_allowed_path_reaches_a_protected_path() {
     let rules = rules();
-    let (came_there, passed) = (Cell::new(0), Cell::new(0));
+    let (reached, passed) = (Cell::new(0), Cell::new(0));
     let config = Config { cases: 4_000, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
-    let cases = (spelled(), vec(select([HABITS.as_slice(), &OFTEN].concat()), 0..9));
-    let outcome = runner.run(&cases, |(path, habits)| {
-        let place = habits.iter().fold(path.clone().into_bytes(), |path, habit| habit.apply(path));
+    let cases = (spellings(), vec(select([TRANSFORMATIONS.as_slice(), &COMMON].concat()), 0..9));
+    let outcome = runner.run(&cases, |(path, transformations)| {
+        let target = transformations.iter().fold(path.clone().into_bytes(), |path, transformation| transformation.apply(path));
         let passes = passes(&rules, &path);
         passed.set(passed.get() + u32::from(passes));
-        if is_kept(&place) {
-            came_there.set(came_there.get() + 1);
-            prop_assert!(!passes, "{} becomes {}", path, String::from_utf8_lossy(&place));
+        if is_protected(&target) {
+            reached.set(reached.get() + 1);
+            prop_assert!(!passes, "{} becomes {}", path, String::from_utf8_lossy(&target));
         }
         Ok(())
     });
     outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    assert!(came_there.get() > 200, "{} came to a refused place", came_there.get());
+    assert!(reached.get() > 200, "{} reached a protected path", reached.get());
     assert!(passed.get() > 500, "{} passed", passed.get());
 }

@@ -11,7 +11,7 @@ use crate::{
     files::FileWatch,
     metrics::Metrics,
     secret::{NewSigningKeys, SecretCell, SigningKeys},
-    upstream::{Assertions, Fixed, Settings, Upstream, with_scheme},
+    upstream::{AssertionSettings, Assertions, StaticUpstreamCredential, UpstreamCredentialPolicy, with_scheme},
 };
 
 pub(super) fn upstream(
@@ -19,14 +19,14 @@ pub(super) fn upstream(
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
-) -> anyhow::Result<Upstream> {
+) -> anyhow::Result<UpstreamCredentialPolicy> {
     let section = &config.upstream_credential;
     let fixed = section.fixed.iter().map(|credential| fixed(credential, watches)).collect();
     let assertions = section.assertion.as_ref().map(|assertion| assertions(assertion, clock, metrics, watches)).transpose()?;
-    Ok(Upstream::new(section.default.clone(), fixed, assertions, Arc::clone(metrics)))
+    Ok(UpstreamCredentialPolicy::new(section.default.clone(), fixed, assertions, Arc::clone(metrics)))
 }
 
-fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> Fixed {
+fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> StaticUpstreamCredential {
     let StaticCredential { name, roles, teams, authorization: secret } = credential;
     let cell = Arc::new(SecretCell::new(&with_scheme(secret.expose_initial())));
     let edited = Arc::clone(&cell);
@@ -40,7 +40,7 @@ fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> Fixed {
             tracing::error!(entry, path, error, "the edited upstream credential is refused; the old one stays in force");
         }
     });
-    Fixed { name: name.as_str().into(), roles: roles.clone(), teams: teams.clone(), authorization: cell }
+    StaticUpstreamCredential { name: name.as_str().into(), roles: roles.clone(), teams: teams.clone(), authorization: cell }
 }
 
 fn assertions(
@@ -59,7 +59,7 @@ fn assertions(
         }
         Err(error) => tracing::error!(%error, "the edited keys of assertions are refused; the old ones stay in force"),
     });
-    let settings = Settings {
+    let settings = AssertionSettings {
         issuer: section.issuer.clone(),
         audience: section.audience.clone(),
         as_authorization: section.as_authorization,

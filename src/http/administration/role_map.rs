@@ -136,9 +136,9 @@ fn explained(Told { person, is_cut, grant, access }: Told, checker: &Checker) ->
             allowed: access.allowed,
             reason: access.reason,
             readings: access
-                .readings
+                .interpretations
                 .into_iter()
-                .map(|reading| Reading { how: reading.how, path: reading.path, rule: reading.rule })
+                .map(|reading| Reading { how: reading.derivation, path: reading.path, rule: reading.rule })
                 .collect(),
         }),
     }

@@ -51,7 +51,7 @@ async fn link(request: HttpRequest, body: Body, services: Services) -> Result<Ht
     fields.finish()?;
     let provider = services.login.providers().get(&provider).ok_or(Refused::NoProvider)?;
     let (binding, new_cookie) = binding(&request, &services.site);
-    let (user, again) = (caller.judged.identity.user.clone(), page_of_methods());
+    let (user, again) = (caller.evaluation.identity.user.clone(), page_of_methods());
     let continuation = Continuation::Link { user, again };
     let location = services.login.begin(provider, &binding, continuation).await?;
     let mut response = json(StatusCode::OK, value!({"location": location}));
@@ -72,7 +72,7 @@ async fn take_off(request: HttpRequest, body: Body, services: Services) -> Resul
     let issuer = required_text(&mut fields, "issuer")?;
     let subject = required_text(&mut fields, "subject")?;
     fields.finish()?;
-    let user = &caller.judged.identity.user;
+    let user = &caller.evaluation.identity.user;
     match services.people.unlink(user, &issuer, &subject, own_session(&request, &services.site).as_ref()).await? {
         Unlinked::Unlinked => {}
         Unlinked::Last => return Err(Refused::LastIdentity),

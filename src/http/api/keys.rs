@@ -17,7 +17,7 @@ use crate::{
     check::{AuthenticatedCredential, AuthenticatedPrincipal, Checker},
     http::Services,
     keys::{Key, KeyId, Lasting, Limits, Made, ManagedBy, Manager, Wish, is_alias},
-    principal::{Judged, Role, Team},
+    principal::{Evaluation, Role, Team},
 };
 
 pub(in crate::http) const MOST_TEAMS: usize = 100;
@@ -91,7 +91,7 @@ async fn renew(request: HttpRequest, id: Path<String>, body: Body, services: Ser
 }
 
 pub(in crate::http) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
-    let Judged { grant, identity, .. } = &*caller.judged;
+    let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let by = match &caller.credential {
         AuthenticatedCredential::Session(_) => ManagedBy::Person,
         AuthenticatedCredential::ApiKey(user_key) => ManagedBy::Key(&user_key.key.key),

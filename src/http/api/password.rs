@@ -24,7 +24,7 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
     let current = required_text(&mut fields, "current_password")?;
     let new = required_text(&mut fields, "new_password")?;
     fields.finish()?;
-    let (user, kept) = (&caller.judged.identity.user, own_session(&request, &services.site));
+    let (user, kept) = (&caller.evaluation.identity.user, own_session(&request, &services.site));
     let device = services.site.cookies.device_in(&request);
     let origin = Origin { device: device.as_deref(), address: services.site.proxies.told(&request) };
     local_accounts(&services)?

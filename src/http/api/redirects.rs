@@ -20,7 +20,7 @@ pub(super) fn all() -> Address {
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
-    let trusted = services.users.trusted(&caller.judged.identity.user).await?;
+    let trusted = services.users.trusted(&caller.evaluation.identity.user).await?;
     Ok(json(StatusCode::OK, value!({ "redirect_uris": trusted })))
 }
 
@@ -30,6 +30,6 @@ async fn forget(request: HttpRequest, services: Services) -> Result<HttpResponse
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
     let redirect_uri = required_text(&mut query, "redirect_uri")?;
     query.finish()?;
-    services.users.distrust(&caller.judged.identity.user, &redirect_uri).await?;
+    services.users.distrust(&caller.evaluation.identity.user, &redirect_uri).await?;
     Ok(json(StatusCode::OK, value!({"redirect_uri": redirect_uri, "deleted": true})))
 }

@@ -3,7 +3,7 @@
 use super::{fields::WrongField, role_map::AskError};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError},
-    check::{AuthenticationError, Unauthenticated},
+    check::{AuthenticationError, AuthenticationFailure},
     keys::KeysError,
     login::BeginError,
     people::PeopleError,
@@ -96,6 +96,6 @@ impl Refused {
 
     /// Whether it is for want of a credential, and not because one is wrong.
     pub(in crate::http) fn wants_credential(&self) -> bool {
-        matches!(self, Self::Authentication(AuthenticationError::Unauthenticated(Unauthenticated::NoCredential)))
+        matches!(self, Self::Authentication(AuthenticationError::Unauthenticated(AuthenticationFailure::NoCredential)))
     }
 }

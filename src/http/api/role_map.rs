@@ -5,7 +5,7 @@ use serde_json::json as value;
 
 use super::{Address, Intent, Refused, administrator, answer, caller, fields, json};
 use crate::{
-    explain::{self, Access},
+    explain::{self, AccessExplanation},
     http::Services,
     people::{Found, Known, PeopleError},
     principal::{Claims, CredentialKind, Source},
@@ -34,7 +34,7 @@ pub(in crate::http) struct Told {
     /// Whether somebody else may have the same email, since not everybody was looked at.
     pub is_cut: bool,
     pub grant: Explanation,
-    pub access: Option<Access>,
+    pub access: Option<AccessExplanation>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -143,7 +143,7 @@ pub(in crate::http) async fn tell(asked: &Asked<'_>, services: &Services) -> Res
             let claims: Claims = serde_json::from_str(claims).map_err(|error| AskError::Claims(error.to_string()))?;
             let plain = if asked.workload { Source::AccessToken } else { Source::IdToken };
             let provider = provider.ok_or(AskError::Provider)?;
-            (None, false, vec![explain::identity(claims, provider, plain).map_err(AskError::Claims)?])
+            (None, false, vec![explain::parse_identity(claims, provider, plain).map_err(AskError::Claims)?])
         }
         _ => return Err(AskError::OneOfTwo),
     };
@@ -159,8 +159,8 @@ pub(in crate::http) async fn tell(asked: &Asked<'_>, services: &Services) -> Res
         None => CredentialKind::Session,
         Some(name) => CredentialKind::parse(name).ok_or(AskError::Credential)?,
     };
-    let request = asked.url.map(|url| explain::Request { url, method: asked.method.unwrap_or("GET"), credential });
-    let access = request.map(|request| explain::access(map, &grant, &request)).transpose().map_err(AskError::Address)?;
+    let request = asked.url.map(|url| explain::AccessRequest { url, method: asked.method.unwrap_or("GET"), credential });
+    let access = request.map(|request| explain::explain_access(map, &grant, &request)).transpose().map_err(AskError::Address)?;
     Ok(Told { person, is_cut, grant: explanation, access })
 }
 

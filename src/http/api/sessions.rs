@@ -24,14 +24,14 @@ pub(super) fn one() -> Address {
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
     let own = own_session(&request, &services.site);
-    let sessions = services.users.sessions(&caller.judged.identity.user).await?;
+    let sessions = services.users.sessions(&caller.evaluation.identity.user).await?;
     let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &services.site)).collect();
     Ok(json(StatusCode::OK, value!({ "sessions": listed })))
 }
 
 async fn end(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
-    let user = &caller.judged.identity.user;
+    let user = &caller.evaluation.identity.user;
     let handle = Digest::from_hex(&id).ok_or(Refused::NoSession)?;
     end_one(&services, user, &handle).await?;
     Ok(json(StatusCode::OK, value!({"session_id": *id, "deleted": true})))
@@ -39,7 +39,7 @@ async fn end(request: HttpRequest, id: Path<String>, services: Services) -> Resu
 
 async fn end_others(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
-    let user = &caller.judged.identity.user;
+    let user = &caller.evaluation.identity.user;
     services.users.end_sessions(user, own_session(&request, &services.site).as_ref()).await?;
     Ok(json(StatusCode::OK, value!({"deleted": true})))
 }

@@ -7,10 +7,10 @@ use actix_web::{
 
 use super::super::credential::header_of;
 use crate::{
-    access::{Place, Places},
+    access::{CredentialSource, CredentialSources},
     check::{Echo, cookies_without},
     principal::Identity,
-    upstream::{Authorization, Sent},
+    upstream::{Authorization, UpstreamHeaders},
 };
 
 const UNTOUCHED: HeaderName = HeaderName::from_static("x-vestibule-untouched");
@@ -34,7 +34,7 @@ pub(super) struct ClientsOwn<'a> {
 }
 
 /// Every identity header and every credential of ours, always: one that is left out would let the client's own through.
-pub(super) fn allow(identity: &Identity, read: Places, sent: &Sent, own: &ClientsOwn<'_>) -> HttpResponse {
+pub(super) fn allow(identity: &Identity, read: CredentialSources, sent: &UpstreamHeaders, own: &ClientsOwn<'_>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     for (name, value) in [
         (USER, &identity.user),
@@ -48,20 +48,20 @@ pub(super) fn allow(identity: &Identity, read: Places, sent: &Sent, own: &Client
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(EMPTY);
         response.insert_header((name, value));
     }
-    let assertion = sent.assertion.as_ref().map_or("", |vouched| &vouched.jwt);
+    let assertion = sent.assertion.as_ref().map_or("", |assertion| &assertion.jwt);
     response.insert_header((ASSERTION, HeaderValue::from_str(assertion).unwrap_or(EMPTY)));
     match &sent.authorization {
-        Authorization::Nothing => _ = response.insert_header((header::AUTHORIZATION, EMPTY)),
+        Authorization::Remove => _ = response.insert_header((header::AUTHORIZATION, EMPTY)),
         Authorization::Value(value) => {
             response.insert_header((header::AUTHORIZATION, HeaderValue::from_str(value).unwrap_or(EMPTY)));
         }
-        Authorization::ClientsOwn => {}
+        Authorization::Passthrough => {}
     }
     let left = Left { read, authorization: &sent.authorization };
     if let Some(names) = left.named() {
         response.insert_header((UNTOUCHED, names));
     }
-    if own.echo == Echo::ClientsOwn {
+    if own.echo == Echo::Enabled {
         own.echo(&left, &mut response);
     }
     response.finish()
@@ -87,22 +87,22 @@ impl ClientsOwn<'_> {
 
 /// The credential headers that the upstream gets as the client sent them; all others are not for it to see.
 struct Left<'a> {
-    read: Places,
+    read: CredentialSources,
     authorization: &'a Authorization,
 }
 
 impl Left<'_> {
-    fn headers(&self) -> impl Iterator<Item = Place> {
-        let is_left = move |place: &Place| match place {
-            Place::Session => false,
-            Place::Authorization => *self.authorization == Authorization::ClientsOwn,
+    fn headers(&self) -> impl Iterator<Item = CredentialSource> {
+        let is_left = move |place: &CredentialSource| match place {
+            CredentialSource::Session => false,
+            CredentialSource::Authorization => *self.authorization == Authorization::Passthrough,
             other => !self.read.contains(*other),
         };
-        Place::ALL.into_iter().filter(is_left)
+        CredentialSource::ALL.into_iter().filter(is_left)
     }
 
     fn named(&self) -> Option<HeaderValue> {
-        let names: Vec<_> = self.headers().map(Place::as_str).collect();
+        let names: Vec<_> = self.headers().map(CredentialSource::as_str).collect();
         if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
     }
 }

@@ -19,7 +19,7 @@ pub(super) async fn show(request: HttpRequest, services: Services) -> HttpRespon
 }
 
 fn home(visit: &Visit<'_>) -> Home {
-    let (judged, session) = (&visit.caller.judged, &visit.signed_in().session);
+    let (judged, session) = (&visit.caller.evaluation, &visit.signed_in().session);
     let account = visit.account();
     let email = Some(judged.identity.email.clone()).filter(|email| !email.is_empty() && *email != account.name);
     Home {

@@ -88,7 +88,7 @@ impl Desk<'_> {
     async fn page(&self, status: StatusCode, after: Option<KeyId>, notes: Notes<'_>) -> Result<HttpResponse, KeysError> {
         let listed = self.services.keys.list(&self.manager(), None, after, ON_A_PAGE).await?;
         let next_href = listed.next.map(|id| further_href(Place::Keys, &id.to_string()));
-        let trusted = self.services.users.trusted(&self.visit.caller.judged.identity.user).await?;
+        let trusted = self.services.users.trusted(&self.visit.caller.evaluation.identity.user).await?;
         let page_of_keys = KeysPage {
             frame: self.visit.frame(),
             sign_in_href: self.visit.sign_in_first(),
@@ -113,7 +113,7 @@ impl Desk<'_> {
             name: one("key_alias").unwrap_or_default().to_owned(),
             lasting: lastings(self.services.keys.settings().max_duration, one("duration").unwrap_or(USUAL_LASTING)),
             roles: self.roles(one("user_role")),
-            teams: self.visit.caller.judged.grant.teams.iter().map(|name| team(name.as_str())).collect(),
+            teams: self.visit.caller.evaluation.grant.teams.iter().map(|name| team(name.as_str())).collect(),
             paths: one("paths").unwrap_or_default().to_owned(),
             manages_keys: one("manage_keys").is_some(),
             manages_people: self.visit.administrator().map(|_| one("manage_people").is_some()),
@@ -122,7 +122,7 @@ impl Desk<'_> {
 
     /// The person's own role and those below it.
     fn roles(&self, chosen: Option<&str>) -> Vec<Choice> {
-        let own = self.visit.caller.judged.grant.role.as_ref();
+        let own = self.visit.caller.evaluation.grant.role.as_ref();
         let roles = self.services.checker.roles_from(own);
         roles.iter().map(|role| Choice { name: role.to_string(), selected: Some(role.as_str()) == chosen }).collect()
     }
@@ -195,7 +195,7 @@ impl Desk<'_> {
             [name] => Some(self.services.checker.role(name).ok_or(KeyProblem::Role)?),
             _ => return Err(KeyProblem::Role),
         };
-        let own = &self.visit.caller.judged.grant.teams;
+        let own = &self.visit.caller.evaluation.grant.teams;
         let team = |name: &str| own.iter().find(|team| team.as_str() == name).cloned().ok_or(KeyProblem::Teams);
         let teams = form.all("teams").map(team).collect::<Result<Vec<_>, _>>()?;
         let lines = form.all("paths").flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty());
@@ -210,7 +210,7 @@ impl Desk<'_> {
     /// The application is asked about again.
     async fn forget(&self, form: &Posted) -> Result<HttpResponse, KeysError> {
         if let Some(redirect_uri) = form.one("redirect_uri") {
-            let user = &self.visit.caller.judged.identity.user;
+            let user = &self.visit.caller.evaluation.identity.user;
             self.services.users.distrust(user, redirect_uri).await?;
             tracing::info!(user, "an application is asked about again");
         }

@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::*;
-use crate::access::{CheckRequest, Place, Refused};
+use crate::access::{CheckRequest, CredentialSource, MatchError};
 use crate::principal::CredentialKind;
 
 const DOCUMENT: &str = r#"
@@ -36,29 +36,33 @@ fn a_section_is_compiled(
     #[case] path: &str,
     #[case] role: &str,
     #[case] by: CredentialKind,
-    #[case] expected: Result<bool, Refused>,
+    #[case] expected: Result<bool, MatchError>,
 ) {
     let map = RoleMap::parse(DOCUMENT).unwrap();
-    let selected = map.access().unwrap().select(&request(method, "llm.example.com", path));
-    assert_eq!(selected.map(|selected| selected.permits(&grant(role, &[]), by).is_ok()), expected);
+    let selected = map.access().unwrap().match_request(&request(method, "llm.example.com", path));
+    assert_eq!(selected.map(|selected| selected.authorize(&grant(role, &[]), by).is_ok()), expected);
 }
 
 #[test]
 fn what_is_read_and_whom_it_is_open_to_come_from_the_rule() {
     let map = RoleMap::parse(DOCUMENT).unwrap();
-    let select = |path| map.access().unwrap().select(&request("GET", "llm.example.com", path)).unwrap();
-    let places = select("/v1/x").reads();
-    assert!(places.contains(Place::XApiKey) && places.contains(Place::Session) && !places.contains(Place::Authorization));
+    let select = |path| map.access().unwrap().match_request(&request("GET", "llm.example.com", path)).unwrap();
+    let sources = select("/v1/x").credential_sources();
+    assert!(
+        sources.contains(CredentialSource::XApiKey)
+            && sources.contains(CredentialSource::Session)
+            && !sources.contains(CredentialSource::Authorization)
+    );
     assert!(select("/health/live").is_open_to_anyone());
     assert!(!select("/v1/x").is_open_to_anyone());
-    assert_eq!(select("/internal").closed_to_all().map(RuleName::as_str), Some("access[1]"));
-    assert!(select("/v1/x").permits(&grant("customer", &["research"]), CredentialKind::Token).is_ok());
+    assert_eq!(select("/internal").rule_for_nobody().map(RuleName::as_str), Some("access[1]"));
+    assert!(select("/v1/x").authorize(&grant("customer", &["research"]), CredentialKind::Token).is_ok());
 }
 
 #[test]
 fn a_section_that_selects_nothing_refuses_everything() {
     let map = RoleMap::parse("{version: 1, access: []}").unwrap();
-    assert!(matches!(map.access().unwrap().select(&request("GET", "a", "/")), Err(Refused::NoRule)));
+    assert!(matches!(map.access().unwrap().match_request(&request("GET", "a", "/")), Err(MatchError::NoRule)));
     assert!(RoleMap::parse("version: 1").unwrap().access().is_none());
 }
 

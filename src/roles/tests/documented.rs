@@ -136,8 +136,8 @@ fn identity(provider: &str, given: &Value) -> IdentityClaims {
 fn access(map: &RoleMap, request: &str, grant: &Grant, by: CredentialKind) -> &'static str {
     let (method, path) = request.split_once(':').expect("a request is written METHOD:/path");
     let request = CheckRequest { method, scheme: "https", host: "llm.example.com", path, query: None };
-    let selected = map.access().expect("the role map has an access section").select(&request);
-    match selected.map(|rules| rules.permits(grant, by).is_ok()) {
+    let selected = map.access().expect("the role map has an access section").match_request(&request);
+    match selected.map(|rules| rules.authorize(grant, by).is_ok()) {
         Ok(true) => "allowed",
         _ => "refused",
     }

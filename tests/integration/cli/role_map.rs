@@ -124,10 +124,10 @@ access:
         ("/open/x", "pass"),
         ("/c/x", "litellm"),
         ("/a/x", "none"),
-        ("/c/../a/x", "none, since the readings disagree"),
-        ("/d/x", "what upstream_credential.default says, else pass"),
-        ("/open/../d/x", "what upstream_credential.default says, else none"),
-        ("/c/../d/x", "litellm where upstream_credential.default says the same, else none, since the readings disagree"),
+        ("/c/../a/x", "none, because the matching rules disagree"),
+        ("/d/x", "upstream_credential.default, or pass if it is not set"),
+        ("/open/../d/x", "upstream_credential.default, or none if it is not set"),
+        ("/c/../d/x", "litellm if upstream_credential.default is litellm; otherwise none, because the matching rules disagree"),
     ] {
         let (code, out, err) = files.explain(&["--url", &format!("https://llm.example.com{path}")]);
         assert_eq!(code, Some(0), "{path}: {out}{err}");
@@ -154,12 +154,12 @@ fn the_exit_code_says_whether_there_is_a_role_and_access() {
     let table: [(Value, &[&str], i32, &str); 9] = [
         (json!({"groups": "staff"}), &[], 0, "role: internal_user"),
         (json!({"groups": "guests"}), &[], 1, "role: none, since no rule holds and default_role is none"),
-        (json!({"groups": "guests"}), &["--url", "https://a/health/x"], 0, "access: allowed, whoever it is"),
+        (json!({"groups": "guests"}), &["--url", "https://a/health/x"], 0, "access: allowed, every matching rule allows anyone"),
         (json!({"groups": ["staff", "/teams/research"]}), &["--url", "https://a/v1/x"], 0, "access: allowed"),
-        (json!({"groups": "staff"}), &["--url", "https://a/v1/x"], 1, "access: refused, access[3] asks for another team"),
-        (json!({"groups": "staff"}), &["--url", "https://a/x"], 1, "access: refused, no access rule selects the request"),
+        (json!({"groups": "staff"}), &["--url", "https://a/v1/x"], 1, "access: refused, access[3] requires another team"),
+        (json!({"groups": "staff"}), &["--url", "https://a/x"], 1, "access: refused, no access rule matches the request"),
         (json!({"groups": "admins"}), &["--url", "https://a/admin/x", "--method", "POST"], 0, "access: allowed"),
-        (json!({"groups": "staff"}), &["--url", "https://a/keys/x"], 1, "access: refused, access[1] asks for another credential"),
+        (json!({"groups": "staff"}), &["--url", "https://a/keys/x"], 1, "access: refused, access[1] requires another credential"),
         (json!({"groups": "staff"}), &["--url", "https://a/keys/x", "--credential", "key"], 0, "access: allowed"),
     ];
     for (claims, further, expected, said) in table {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vestibule::access::{Place, Places};
+use vestibule::access::{CredentialSource, CredentialSources};
 use vestibule::check::{CredentialError, CredentialText, cookies, cookies_without};
 
 const NAME: &str = "__Host-vestibule";
@@ -26,8 +26,9 @@ fn slowly(header: &[u8], name: &str) -> Vec<Vec<u8>> {
 }
 
 fn the_credential_is_the_one_cookie(headers: &[&[u8]], cookies: &[Vec<u8>]) {
-    let credential =
-        CredentialText::find(Places::ALL, NAME, |place| headers.iter().copied().filter(move |_| place == Place::Session));
+    let credential = CredentialText::find(CredentialSources::ALL, NAME, |place| {
+        headers.iter().copied().filter(move |_| place == CredentialSource::Session)
+    });
     let distinct: BTreeSet<&Vec<u8>> = cookies.iter().collect();
     let readable = distinct.iter().all(|value| std::str::from_utf8(value).is_ok());
     match (distinct.len(), credential) {

@@ -1,4 +1,4 @@
-//! Paths in all their readings: what passes leads to no place that is kept, whatever others make of it.
+//! Path interpretations: no allowed path leads to a protected path, however it is decoded or parsed.
 
 use std::sync::LazyLock;
 
@@ -17,33 +17,33 @@ pub fn holds(input: &[u8]) {
     let path = String::from_utf8_lossy(input);
     let rules = MAP.access().expect("the map has rules");
     let request = CheckRequest { method: "GET", scheme: "https", host: "localhost", path: &path, query: None };
-    let readings = rules.explain(&request);
-    let selected = rules.select(&request);
-    let Ok(selected) = selected else { return assert!(readings.is_err(), "{path:?}: every path has a rule") };
-    let readings = readings.expect("what is selected can be explained");
-    assert_eq!(readings[0].path, path, "the path as it was sent comes first");
-    for reading in &readings {
-        assert!(reading.path.starts_with('/') && reading.path.len() <= path.len(), "{path:?}: {reading:?}");
-        assert!(!reading.path.contains(char::is_control), "{path:?}: {reading:?}");
+    let interpretations = rules.explain(&request);
+    let matched = rules.match_request(&request);
+    let Ok(matched) = matched else { return assert!(interpretations.is_err(), "{path:?}: every path has a rule") };
+    let interpretations = interpretations.expect("a matched request can be explained");
+    assert_eq!(interpretations[0].path, path, "the path as sent comes first");
+    for found in &interpretations {
+        assert!(found.path.starts_with('/') && found.path.len() <= path.len(), "{path:?}: {found:?}");
+        assert!(!found.path.contains(char::is_control), "{path:?}: {found:?}");
     }
-    if selected.permits(&Grant::default(), CredentialKind::Session).is_ok() {
-        for place in places(&path) {
-            let place = place.to_ascii_lowercase();
-            assert!(place != "/admin" && !place.starts_with("/admin/"), "{path:?} becomes {place:?}");
+    if matched.authorize(&Grant::default(), CredentialKind::Session).is_ok() {
+        for target in targets(&path) {
+            let target = target.to_ascii_lowercase();
+            assert!(target != "/admin" && !target.starts_with("/admin/"), "{path:?} becomes {target:?}");
         }
     }
 }
 
-/// What a parser of URLs, a decoder and both by turns make of it.
-fn places(path: &str) -> Vec<String> {
-    let mut places = vec![path.to_owned()];
+/// Returns the results of URL parsing and percent-decoding, in any order.
+fn targets(path: &str) -> Vec<String> {
+    let mut targets = vec![path.to_owned()];
     for _ in 0..3 {
-        let further: Vec<String> = places.iter().flat_map(|path| [decoded(path), parsed(path)]).flatten().collect();
-        places.extend(further);
-        places.sort();
-        places.dedup();
+        let further: Vec<String> = targets.iter().flat_map(|path| [decoded(path), parsed(path)]).flatten().collect();
+        targets.extend(further);
+        targets.sort();
+        targets.dedup();
     }
-    places
+    targets
 }
 
 fn decoded(path: &str) -> Option<String> {
