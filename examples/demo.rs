@@ -1,4 +1,4 @@
-//! A whole deployment on loopback to try by hand: a real identity provider, a Redis cluster of six,
+//! A whole fleet on loopback to try by hand: a real identity provider, a Redis cluster of six,
 //! three pods, nginx and an upstream. `make demo` builds and starts it; ctrl-C ends all of it.
 
 #[path = "../tests/integration"]
@@ -8,7 +8,7 @@ mod integration {
 
 use std::path::PathBuf;
 
-use integration::support::deployment::{Deployment, DeploymentOptions};
+use integration::support::fleet::Fleet;
 use integration::support::idp;
 
 const DEFAULT_PORT: u16 = 8080;
@@ -17,16 +17,12 @@ const DEFAULT_PORT: u16 = 8080;
 async fn main() {
     // A peer that doesn't start is a panic; it unwinds here, and every child is killed on the way.
     let port = port();
-    let options = DeploymentOptions {
-        port: Some(port),
-        binary: Some(binary()),
-        adjust: |pod| pod.further.push_str("log: {format: json}\n"),
-        ..DeploymentOptions::default()
-    };
+    let logging = "log: {format: json}\n";
+    let fleet = Fleet::builder().pods(3).own_cluster().idp().nginx_at(port).binary(binary()).yaml(logging).start();
     println!("Starting an identity provider, six Redis nodes, three pods, nginx and an upstream …");
     tokio::select! {
-        deployment = Deployment::start(options) => {
-            println!("{}", description(&deployment));
+        fleet = fleet => {
+            println!("{}", description(&fleet));
             interrupted().await;
         }
         () = interrupted() => (),
@@ -70,14 +66,14 @@ async fn interrupted() {
     }
 }
 
-fn description(deployment: &Deployment) -> String {
+fn description(fleet: &Fleet) -> String {
     let roles = ["proxy_admin", "internal_user", "internal_user_viewer"];
     let people: Vec<String> = idp::accounts()
         .iter()
         .zip(roles)
         .map(|(person, role)| format!("  {:8}{:22}{role}", person.username, person.password))
         .collect();
-    let pods: Vec<String> = deployment
+    let pods: Vec<String> = fleet
         .pods
         .iter()
         .map(|pod| {
@@ -92,12 +88,12 @@ fn description(deployment: &Deployment) -> String {
          Redis      {}\n\
          nginx log  {}\n\n\
          Kill a pod while you are signed in and nothing happens. ctrl-C ends all of it.",
-        deployment.url("/"),
+        fleet.url("/"),
         people.join("\n"),
         pods.join("\n"),
-        deployment.url("/sso/logout"),
-        deployment.idp.issuer(),
-        deployment.redis.url(),
-        deployment.nginx.access_log_file().display(),
+        fleet.url("/sso/logout"),
+        fleet.idp().issuer(),
+        fleet.store_url(),
+        fleet.nginx().access_log_file().display(),
     )
 }

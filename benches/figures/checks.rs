@@ -4,7 +4,7 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 
 use super::process::processor_time;
 use super::setting;
-use super::site::{Site, commands};
+use super::site::BenchFleet;
 use super::wrk::{CONNECTIONS, Case, Measured, ask};
 
 const ROUNDS: usize = 3;
@@ -19,10 +19,10 @@ struct Best {
     stored: f64,
 }
 
-pub async fn measure(site: &Site) {
+pub async fn measure(bench: &BenchFleet) {
     let seconds = setting("BENCH_SECONDS", 4);
     let empty = Case { name: "an empty handler", port: empty_handler(), headers: Vec::new(), passes: true };
-    let cases = site.cases().await;
+    let cases = bench.cases().await;
     for case in &cases {
         ask(case, 1);
     }
@@ -34,7 +34,7 @@ pub async fn measure(site: &Site) {
         baseline = better(baseline, ask_empty(&empty, seconds));
         with_headers = better(with_headers, ask_empty(&laden, seconds));
         for (best, case) in best.iter_mut().zip(&cases) {
-            *best = better(*best, ask_pod(site, case, seconds).await);
+            *best = better(*best, ask_pod(bench, case, seconds).await);
         }
     }
     let baseline = baseline.expect("there is a round");
@@ -64,13 +64,13 @@ fn ask_empty(empty: &Case, seconds: usize) -> Best {
     Best { measured, processor: took.as_secs_f64() * 1e6 / (measured.rate * seconds as f64), stored: 0.0 }
 }
 
-async fn ask_pod(site: &Site, case: &Case, seconds: usize) -> Best {
-    let checks = async || site.pod().metric("vestibule_checks_total", &[]).await;
-    let (before, stored, asked) = (processor_time(site.pod().pid()), commands(site.pod()).await, checks().await);
+async fn ask_pod(bench: &BenchFleet, case: &Case, seconds: usize) -> Best {
+    let checks = async || bench.pod().metric("vestibule_checks_total", &[]).await;
+    let (before, stored, asked) = (processor_time(bench.pod().pid()), bench.pod().store_commands().await, checks().await);
     let measured = ask(case, seconds);
     let asked = checks().await - asked;
-    let took = processor_time(site.pod().pid()) - before;
-    Best { measured, processor: took.as_secs_f64() * 1e6 / asked, stored: (commands(site.pod()).await - stored) / asked }
+    let took = processor_time(bench.pod().pid()) - before;
+    Best { measured, processor: took.as_secs_f64() * 1e6 / asked, stored: (bench.pod().store_commands().await - stored) / asked }
 }
 
 fn better(known: Option<Best>, new: Best) -> Option<Best> {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::integration::support::owner_client;
 use super::integration::support::pod::{Pod, PodOptions, Ready};
 use super::people::People;
-use super::site::{Site, binary, check, cookie};
+use super::site::{BenchFleet, binary, check, cookie};
 use super::wrk;
 
 const STARTS: usize = 5;
@@ -15,14 +15,14 @@ const PAUSE: Duration = Duration::from_millis(2);
 const PATIENCE: Duration = Duration::from_secs(60);
 const NO_DELAY: &str = "shutdown: {delay: 0s}\n";
 
-pub async fn measure(site: &Site) {
+pub async fn measure(bench: &BenchFleet) {
     println!("Starts and ends in milliseconds\n");
     let alone = || PodOptions { binary: binary(), ..PodOptions::new() };
     print("from start to ready, memory store", &starts(alone).await);
-    print("from start to ready, Redis cluster, one provider", &starts(|| site.deployment.further_pod("start")).await);
-    let session = People::of(&site.deployment).await.sign_in("corp", 1).await.remove(0);
+    print("from start to ready, Redis cluster, one provider", &starts(|| bench.fleet.further_pod("start")).await);
+    let session = People::of(&bench.fleet).await.sign_in("corp", 1).await.remove(0);
     for (delay, further) in [("delay: 0s", NO_DELAY), ("the default delay of 5 s", "")] {
-        let pod = async || site.further("end", |pod| pod.further += further).await;
+        let pod = async || bench.further("end", |pod| pod.further += further).await;
         print(&format!("from SIGTERM to exit, {delay}, idle"), &[end(pod().await).await]);
         let pod = pod().await;
         let mut asking = wrk::begin(&check(&pod, "/v1/models", vec![cookie(&session)]), PATIENCE.as_secs() as usize);

@@ -12,23 +12,23 @@ use tokio::net::TcpStream;
 
 use super::integration::support::pod::PodOptions;
 use super::integration::support::scratch::Scratch;
-use super::site::{Site, binary, measured};
+use super::site::{BenchFleet, binary, measured};
 use super::wrk::Case;
 
 const CHECKS: u32 = 1000;
 const WARM: u32 = 50;
 
 pub async fn measure() {
-    let site = Site::with(|pod| *pod = under_callgrind(measured(pod.clone()))).await;
+    let bench = BenchFleet::with(|pod| *pod = under_callgrind(measured(pod.clone()))).await;
     println!("Instructions of each check, {CHECKS} of each kind over one connection\n");
-    for case in site.cases().await {
+    for case in bench.cases().await {
         let mut connection = TcpStream::connect(("127.0.0.1", case.port)).await.expect("the pod listens");
         ask(&mut connection, &case, WARM).await;
-        control(site.pod().pid(), &["--zero"]);
-        control(site.pod().pid(), &["--instr=on"]);
+        control(bench.pod().pid(), &["--zero"]);
+        control(bench.pod().pid(), &["--instr=on"]);
         ask(&mut connection, &case, CHECKS).await;
-        control(site.pod().pid(), &["--instr=off"]);
-        let profile = dump(site.pod().pid(), case.name);
+        control(bench.pod().pid(), &["--instr=off"]);
+        let profile = dump(bench.pod().pid(), case.name);
         println!("{:34} {:>10}", case.name, total(&profile) / u64::from(CHECKS));
     }
 }

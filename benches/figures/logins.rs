@@ -12,7 +12,7 @@ use super::integration::support::steps::assert_signed_in;
 use super::integration::support::wait::until;
 use super::process::processor_time;
 use super::setting;
-use super::site::{Site, commands};
+use super::site::BenchFleet;
 use super::stub_idp::{CLIENT, StubIdp};
 use super::times::Times;
 
@@ -20,10 +20,10 @@ const BROWSERS: usize = 16;
 const PEOPLE: usize = 200;
 const REACHED: Duration = Duration::from_secs(20);
 
-pub async fn measure(site: &Site) {
+pub async fn measure(bench: &BenchFleet) {
     let seconds = setting("BENCH_SECONDS", 4);
     let idp = StubIdp::start();
-    let pod = site.further("logins", |pod| {
+    let pod = bench.further("logins", |pod| {
         pod.further += "workers: 1\n";
         CLIENT.clone_into(&mut pod.providers[0].client_id);
         pod.providers[0].issuer.clone_from(&idp.issuer);
@@ -52,7 +52,7 @@ struct Logins {
 
 /// Logs people in, one after the other in each browser, while `goes_on` says so of a login's number and of the beginning.
 async fn run(pod: &Pod, idp: &StubIdp, next: &AtomicUsize, goes_on: impl Fn(usize, Instant) -> bool) -> Logins {
-    let (processor, stored, redeemed) = (processor_time(pod.pid()), commands(pod).await, idp.redeemed());
+    let (processor, stored, redeemed) = (processor_time(pod.pid()), pod.store_commands().await, idp.redeemed());
     let began = Instant::now();
     let browsers = (0..BROWSERS).map(async |_| {
         let (agent, mut times) = (Agent::new(), Vec::new());
@@ -70,7 +70,7 @@ async fn run(pod: &Pod, idp: &StubIdp, next: &AtomicUsize, goes_on: impl Fn(usiz
     let (took, count) = (began.elapsed(), times.len());
     assert_eq!(idp.redeemed() - redeemed, count as u64, "each login redeems one code");
     let processor = processor_time(pod.pid()) - processor;
-    Logins { count, took, each: Times::new(times), processor, stored: commands(pod).await - stored }
+    Logins { count, took, each: Times::new(times), processor, stored: pod.store_commands().await - stored }
 }
 
 async fn log_in(agent: &Agent, pod: &Pod, person: usize) {

@@ -22,7 +22,7 @@ mod stub_idp;
 mod times;
 mod wrk;
 
-use site::Site;
+use site::BenchFleet;
 
 /// In the order in which they are measured.
 const FIGURES: [&str; 5] = ["checks", "memory", "logins", "revocations", "ends"];
@@ -41,14 +41,14 @@ async fn main() {
     if let Some(unknown) = asked.iter().find(|name| !FIGURES.contains(name)) {
         panic!("{unknown} is none of {FIGURES:?}, nor instructions");
     }
-    let site = Site::start().await;
+    let bench = BenchFleet::start().await;
     for figure in FIGURES.into_iter().filter(|figure| asked.is_empty() || asked.contains(figure)) {
         match figure {
-            "checks" => checks::measure(&site).await,
-            "memory" => memory::measure(&site).await,
-            "logins" => logins::measure(&site).await,
-            "revocations" => revocations::measure(&site).await,
-            _ => ends::measure(&site).await,
+            "checks" => checks::measure(&bench).await,
+            "memory" => memory::measure(&bench).await,
+            "logins" => logins::measure(&bench).await,
+            "revocations" => revocations::measure(&bench).await,
+            _ => ends::measure(&bench).await,
         }
         println!();
     }

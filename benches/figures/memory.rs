@@ -6,7 +6,7 @@ use super::integration::support::pod::{Pod, PodOptions};
 use super::people::{People, check_each, identity};
 use super::process::{Memory, memory};
 use super::setting;
-use super::site::{Site, binary, check, cookie};
+use super::site::{BenchFleet, binary, check, cookie};
 use super::wrk;
 
 /// Long enough for what a start leaves to be done.
@@ -15,17 +15,17 @@ const SETTLED: Duration = Duration::from_secs(3);
 /// So many sessions are asked about again, to see that they are still cached.
 const ASKED_AGAIN: usize = 2000;
 
-pub async fn measure(site: &Site) {
+pub async fn measure(bench: &BenchFleet) {
     println!("Memory in MiB: resident, and of that anonymous\n");
     let bare = Pod::start(PodOptions { binary: binary(), ..PodOptions::new() }).await;
     print("at rest, memory store", at_rest(&bare).await);
     drop(bare);
     let people = setting("BENCH_PRINCIPALS", 100_000);
     // More than there are, so that none is evicted.
-    let pod = site.further("memory", |pod| pod.further += &format!("cache: {{entries: {}}}\n", people + people / 4)).await;
+    let pod = bench.further("memory", |pod| pod.further += &format!("cache: {{entries: {}}}\n", people + people / 4)).await;
     let rest = at_rest(&pod).await;
     print("at rest, Redis cluster, one provider", rest);
-    let sessions = People::of(&site.deployment).await.sign_in("corp", people).await;
+    let sessions = People::of(&bench.fleet).await.sign_in("corp", people).await;
     let some = &sessions[..ASKED_AGAIN.min(people)];
     check_each(&pod, some).await;
     wrk::ask(&check(&pod, "/v1/models", vec![cookie(&sessions[0])]), 2);

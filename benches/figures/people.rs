@@ -6,20 +6,15 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use vestibule::clock::SystemClock;
-use vestibule::config::RedisUrl;
-use vestibule::metrics::Metrics;
 use vestibule::principal::IdentityClaims;
-use vestibule::secret::{KeyRing, RingKeys};
 use vestibule::session::{Limits, Logout};
-use vestibule::store::{Connection, Credentials, Records, RedisStore, Store, Topology};
 use vestibule::users::{Admission, Before, Browser, SignIn, SignedIn, Users};
 
-use super::integration::support::deployment::Deployment;
+use super::integration::support::fleet::Fleet;
+use super::integration::support::http_client;
 use super::integration::support::pod::Pod;
-use super::integration::support::{http_client, install_crypto};
 use super::site::{check, cookie};
 
-const PREFIX: &str = "vestibule:";
 const AT_ONCE: usize = 64;
 
 /// The defaults of a pod.
@@ -28,25 +23,9 @@ const LIMITS: Limits = Limits { idle: Duration::from_secs(12 * 3600), absolute: 
 pub struct People(Users);
 
 impl People {
-    /// Of a deployment that keeps its records in a cluster.
-    pub async fn of(deployment: &Deployment) -> Self {
-        install_crypto();
-        let url = RedisUrl::parse(&deployment.redis.url()).expect("a URL of the peers");
-        let connection = Connection {
-            topology: Topology::Cluster,
-            hosts: url.hosts,
-            database: None,
-            tls: None,
-            credentials: Credentials::default(),
-            prefix: PREFIX.to_owned(),
-            command_timeout: Duration::from_secs(5),
-        };
-        let store = RedisStore::start(&connection, Arc::new(SystemClock), Arc::new(Metrics::new())).expect("a good connection");
-        store.ready().await;
-        let ring = std::fs::read_to_string(&deployment.key_ring_file).expect("the key ring is there");
-        let ring = KeyRing::new(RingKeys::parse(&ring).expect("a key ring"), Arc::new(SystemClock));
-        let records = Records::new(Arc::new(store), Arc::new(ring), PREFIX);
-        Self(Users::new(records, Arc::new(SystemClock), LIMITS))
+    /// Users in the store of this fleet.
+    pub async fn of(fleet: &Fleet) -> Self {
+        Self(Users::new(fleet.records().await, Arc::new(SystemClock), LIMITS))
     }
 
     /// Signs in so many people, each once, and gives the values of their session cookies.

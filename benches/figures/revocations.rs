@@ -10,19 +10,19 @@ use super::integration::support::http_client;
 use super::integration::support::pod::Pod;
 use super::people::{People, check_each};
 use super::setting;
-use super::site::{Site, check, cookie};
+use super::site::{BenchFleet, check, cookie};
 use super::times::Times;
 
 const PODS: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub async fn measure(site: &Site) {
+pub async fn measure(bench: &BenchFleet) {
     let rounds = setting("BENCH_REVOCATIONS", 500);
     let mut pods = Vec::new();
     for number in 0..PODS {
-        pods.push(site.further(&format!("revocations-{number}"), |pod| pod.further += "workers: 1\n").await);
+        pods.push(bench.further(&format!("revocations-{number}"), |pod| pod.further += "workers: 1\n").await);
     }
-    let sessions = People::of(&site.deployment).await.sign_in("corp", rounds).await;
+    let sessions = People::of(&bench.fleet).await.sign_in("corp", rounds).await;
     let http = http_client();
     let mut times = Vec::new();
     for (round, session) in sessions.iter().enumerate() {

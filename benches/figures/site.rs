@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::integration::support::agent::Agent;
-use super::integration::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
+use super::integration::support::fleet::{Fleet, ROLE_MAP};
 use super::integration::support::http_client;
+use super::integration::support::idp::IdpOptions;
 use super::integration::support::pod::{Pod, PodOptions, random_key};
 use super::integration::support::steps::{ALICE, session_of, unknown_key};
 use super::wrk::Case;
@@ -19,44 +19,43 @@ const ACCESS: &str = "access:
   - {paths: [/**]}
 ";
 
-pub struct Site {
-    pub deployment: Deployment,
+pub struct BenchFleet {
+    pub fleet: Fleet,
     batch_secret: String,
 }
 
-impl Site {
+impl BenchFleet {
     pub async fn start() -> Self {
         Self::with(|pod| *pod = measured(pod.clone())).await
     }
 
-    /// With the last word on the pod that checks are asked of.
-    pub async fn with(adjust: fn(&mut PodOptions)) -> Self {
+    /// With changed options of the pod that checks are sent to.
+    pub async fn with(configure: fn(&mut PodOptions)) -> Self {
         let batch_secret = random_key();
-        let mut options = DeploymentOptions { pods: 1, adjust, binary: Some(binary()), ..DeploymentOptions::default() };
-        options.idp.clients.push(json!({
+        let batch = json!({
             "client_id": "batch", "client_secret": batch_secret, "grant_types": ["client_credentials"],
             "redirect_uris": [], "response_types": [],
-        }));
-        Self { deployment: Deployment::start(options).await, batch_secret }
+        });
+        let with_batch = |idp: &mut IdpOptions| idp.clients.push(batch);
+        let fleet = Fleet::builder().own_cluster().idp_with(with_batch).nginx().binary(binary()).config(configure).start().await;
+        Self { fleet, batch_secret }
     }
 
-    /// The one that checks are asked of.
+    /// The pod that checks are sent to.
     pub fn pod(&self) -> &Pod {
-        &self.deployment.pods[0]
+        self.fleet.pod(0)
     }
 
     /// A further pod, ready.
     pub async fn further(&self, name: &str, adjust: impl FnOnce(&mut PodOptions)) -> Pod {
-        let mut options = self.deployment.further_pod(name);
+        let mut options = self.fleet.further_pod(name);
         adjust(&mut options);
         Pod::start(options).await
     }
 
     /// A check of each kind, each with a credential that was made for it.
     pub async fn cases(&self) -> Vec<Case> {
-        let agent = Agent::new();
-        self.deployment.sign_in(&agent, "/", ALICE.name, ALICE.password).await;
-        let cookie = cookie(&session_of(&agent));
+        let cookie = cookie(&session_of(&self.fleet.signed_in(ALICE).await));
         let key = self.make_key(&[&cookie, &("sec-fetch-site", "same-origin".to_owned())], json!({"manage_keys": true})).await;
         let child = self.make_key(&[&bearer(&key)], json!({})).await;
         let token = self.token().await;
@@ -82,7 +81,7 @@ impl Site {
     }
 
     async fn token(&self) -> String {
-        let request = http_client().post(format!("{}/token", self.deployment.idp.issuer()));
+        let request = http_client().post(format!("{}/token", self.fleet.idp().issuer()));
         let request = request.basic_auth("batch", Some(&self.batch_secret)).form(&[("grant_type", "client_credentials")]);
         let answer: Value = request.send().await.expect("the provider answers").json().await.expect("JSON");
         answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
@@ -112,12 +111,6 @@ pub fn cookie(session: &str) -> (&'static str, String) {
 
 fn bearer(secret: &str) -> (&'static str, String) {
     ("authorization", format!("Bearer {secret}"))
-}
-
-/// Commands that a pod has sent to its store, but for the round of each second, which is there without any request.
-pub async fn commands(pod: &Pod) -> f64 {
-    let all = pod.metric("vestibule_store_commands_total", &[]).await;
-    all - pod.metric("vestibule_store_commands_total", &["operation=\"sequences\""]).await
 }
 
 /// It begins as one does.

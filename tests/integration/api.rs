@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::keys::{By, Reply, call};
-use crate::login::one_pod::OnePod;
-use crate::shared::deployment;
 use crate::support::agent::Agent;
+use crate::support::api::{ApiResponse, Auth, call};
+use crate::support::fleet::Fleet;
 use crate::support::openapi;
 use crate::support::pod::Pod;
 use crate::support::steps::{ALICE, BINDING, BOB, SESSION, assert_signed_in, at, at_provider, session_of};
@@ -25,22 +24,22 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    async fn reply(&mut self, by: By<'_>, method: Method, path: &str, body: Option<Value>) -> Reply {
+    async fn reply(&mut self, by: Auth<'_>, method: Method, path: &str, body: Option<Value>) -> ApiResponse {
         let reply = call(self.pod, by, method.clone(), path, body).await;
         assert!([200, 201].contains(&reply.status()), "{method} {path}: {reply:?}");
         self.saw(method.as_str(), path);
         reply
     }
 
-    async fn get(&mut self, by: By<'_>, path: &str) -> Value {
+    async fn get(&mut self, by: Auth<'_>, path: &str) -> Value {
         self.reply(by, Method::GET, path, None).await.json()
     }
 
-    async fn post(&mut self, by: By<'_>, path: &str, body: Value) -> Value {
+    async fn post(&mut self, by: Auth<'_>, path: &str, body: Value) -> Value {
         self.reply(by, Method::POST, path, Some(body)).await.json()
     }
 
-    async fn delete(&mut self, by: By<'_>, path: &str) {
+    async fn delete(&mut self, by: Auth<'_>, path: &str) {
         self.reply(by, Method::DELETE, path, None).await;
     }
 
@@ -54,7 +53,7 @@ fn text(value: &Value) -> &str {
 }
 
 /// Gives a browser the cookies of an answer to a program.
-fn keep_cookies(agent: &Agent, reply: &Reply) {
+fn keep_cookies(agent: &Agent, reply: &ApiResponse) {
     for name in [SESSION, BINDING] {
         reply.cookie(name).into_iter().for_each(|value| agent.set_cookie("localhost", &format!("{name}={value}")));
     }
@@ -62,29 +61,29 @@ fn keep_cookies(agent: &Agent, reply: &Reply) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_call_of_the_document_is_answered_as_it_says() {
-    let site = OnePod::start(|_| (), |pod| pod.further = "local_accounts: {enabled: true}\n".to_owned()).await;
+    let fleet = Fleet::builder().idp().config(|pod| pod.further = "local_accounts: {enabled: true}\n".to_owned()).start().await;
     let alice = Agent::new();
-    let page = alice.get(&site.pod.public("/sso/login?provider=corp")).await;
-    let callback = at_provider(&site.idp, &alice, page, ALICE).await;
-    assert_signed_in(&alice.get(&at(&site.pod, &callback)).await);
+    let page = alice.get(&fleet.pod(0).public("/sso/login?provider=corp")).await;
+    let callback = at_provider(fleet.idp(), &alice, page, ALICE).await;
+    assert_signed_in(&alice.get(&at(fleet.pod(0), &callback)).await);
     let session = session_of(&alice);
-    let mut walk = Walk { pod: &site.pod, made: BTreeSet::new() };
+    let mut walk = Walk { pod: fleet.pod(0), made: BTreeSet::new() };
 
-    about(&mut walk, By::Page(&session)).await;
-    keys(&mut walk, By::Page(&session)).await;
+    about(&mut walk, Auth::Session(&session)).await;
+    keys(&mut walk, Auth::Session(&session)).await;
     applications(&mut walk, &alice).await;
-    let ada = invitations(&mut walk, By::Page(&session)).await;
+    let ada = invitations(&mut walk, Auth::Session(&session)).await;
     let user = sessions_and_passwords(&mut walk, &ada).await;
-    identities(&mut walk, &ada, &site).await;
-    people(&mut walk, By::Page(&session), &user).await;
+    identities(&mut walk, &ada, &fleet).await;
+    people(&mut walk, Auth::Session(&session), &user).await;
 
     let missing: Vec<_> = openapi::operations().difference(&walk.made).copied().collect();
     assert!(missing.is_empty(), "nobody has made these calls: {missing:?}");
 }
 
-async fn about(walk: &mut Walk<'_>, admin: By<'_>) {
-    walk.get(By::Nobody, &format!("{API}/openapi.json")).await;
-    walk.get(By::Nobody, "/vestibule/jwks.json").await;
+async fn about(walk: &mut Walk<'_>, admin: Auth<'_>) {
+    walk.get(Auth::None, &format!("{API}/openapi.json")).await;
+    walk.get(Auth::None, "/vestibule/jwks.json").await;
     walk.get(admin, "/sso/session").await;
     walk.get(admin, &format!("{API}/role-map")).await;
     let explain = format!("{API}/role-map/explain");
@@ -98,7 +97,7 @@ async fn about(walk: &mut Walk<'_>, admin: By<'_>) {
     assert_eq!((&told["role"], &told["access"]), (&json!("proxy_admin"), &Value::Null));
 }
 
-async fn keys(walk: &mut Walk<'_>, admin: By<'_>) {
+async fn keys(walk: &mut Walk<'_>, admin: Auth<'_>) {
     let keys = format!("{API}/keys");
     let everything = json!({
         "key_alias": "everything", "duration": "1mo", "user_role": "internal_user", "teams": ["research"], "paths": ["/v1/**"],
@@ -106,7 +105,7 @@ async fn keys(walk: &mut Walk<'_>, admin: By<'_>) {
     });
     let made = walk.post(admin, &keys, everything).await;
     walk.post(admin, &keys, json!({"manage_people": true, "user_role": "proxy_admin"})).await;
-    let child = walk.post(By::Key(text(&made["key"])), &keys, json!({"paths": ["/v1/models"]})).await;
+    let child = walk.post(Auth::Key(text(&made["key"])), &keys, json!({"paths": ["/v1/models"]})).await;
     assert_eq!((&child["parent"], &child["further_paths"]), (&made["token_id"], &json!([["/v1/**"]])));
     walk.get(admin, &format!("{keys}?limit=1&user_id={}", text(&made["user_id"]))).await;
     let one = format!("{keys}/{}", text(&made["token_id"]));
@@ -122,23 +121,23 @@ async fn applications(walk: &mut Walk<'_>, person: &Agent) {
     let page = person.get(&walk.pod.public(&format!("{APP}&state=a"))).await;
     let given = person.submit(&page.form(), &[("decision", "allow")]).await;
     walk.saw("POST", APP);
-    walk.get(By::Key(text(&given.json()["access_token"])), &format!("{APP}&state=b")).await;
+    walk.get(Auth::Key(text(&given.json()["access_token"])), &format!("{APP}&state=b")).await;
     let (session, redirects) = (session_of(person), format!("{API}/redirects"));
-    walk.get(By::Page(&session), &redirects).await;
-    walk.delete(By::Page(&session), &format!("{redirects}?redirect_uri=https://app.example.com/callback")).await;
+    walk.get(Auth::Session(&session), &redirects).await;
+    walk.delete(Auth::Session(&session), &format!("{redirects}?redirect_uri=https://app.example.com/callback")).await;
 }
 
 /// Somebody who has taken up an invitation, in their browser.
-async fn invitations(walk: &mut Walk<'_>, admin: By<'_>) -> Agent {
+async fn invitations(walk: &mut Walk<'_>, admin: Auth<'_>) -> Agent {
     let invitations = format!("{API}/invitations");
     let wanted = json!({"user_email": ADA, "user_role": "internal_user", "teams": ["research"], "duration": "2h"});
     let withdrawn = walk.post(admin, &invitations, wanted.clone()).await;
     walk.delete(admin, &format!("{invitations}/{}", text(&withdrawn["id"]))).await;
     let made = walk.post(admin, &invitations, wanted).await;
     let (_, link) = text(&made["invitation_link"]).split_once("invite_link=").expect("a link");
-    let opened = walk.get(By::Nobody, &format!("/onboarding/get_token?invite_link={link}")).await;
+    let opened = walk.get(Auth::None, &format!("/onboarding/get_token?invite_link={link}")).await;
     let claim = json!({"invitation_link": link, "user_id": made["user_id"], "password": PASSWORDS[0], "key": true});
-    let claimed = walk.reply(By::Key(text(&opened["token"])), Method::POST, "/onboarding/claim_token", Some(claim)).await;
+    let claimed = walk.reply(Auth::Key(text(&opened["token"])), Method::POST, "/onboarding/claim_token", Some(claim)).await;
     assert!(claimed.json()["key"].is_string(), "{claimed:?}");
     let listed = walk.get(admin, &format!("{invitations}?limit=5")).await;
     assert_eq!(listed["invitations"][0]["is_accepted"], true, "{listed}");
@@ -149,8 +148,8 @@ async fn invitations(walk: &mut Walk<'_>, admin: By<'_>) -> Agent {
 
 async fn sessions_and_passwords(walk: &mut Walk<'_>, ada: &Agent) -> String {
     let own = session_of(ada);
-    let (own, sessions) = (By::Page(&own), format!("{API}/sessions"));
-    let signed_in = walk.post(By::Nobody, &format!("{API}/sign-in"), json!({"user_email": ADA, "password": PASSWORDS[0]})).await;
+    let (own, sessions) = (Auth::Session(&own), format!("{API}/sessions"));
+    let signed_in = walk.post(Auth::None, &format!("{API}/sign-in"), json!({"user_email": ADA, "password": PASSWORDS[0]})).await;
     let listed = walk.get(own, &sessions).await;
     let all = listed["sessions"].as_array().expect("a list");
     let other = all.iter().find(|session| session["current"] == false).expect("the other session");
@@ -162,13 +161,13 @@ async fn sessions_and_passwords(walk: &mut Walk<'_>, ada: &Agent) -> String {
 }
 
 /// Links an identity of the provider's, and takes it off again.
-async fn identities(walk: &mut Walk<'_>, ada: &Agent, site: &OnePod) {
+async fn identities(walk: &mut Walk<'_>, ada: &Agent, fleet: &Fleet) {
     let (session, identities) = (session_of(ada), format!("{API}/identities"));
-    let own = By::Page(&session);
+    let own = Auth::Session(&session);
     let begun = walk.reply(own, Method::POST, &identities, Some(json!({"provider": "corp"}))).await;
     keep_cookies(ada, &begun);
     let page = ada.get(text(&begun.json()["location"])).await;
-    let callback = at_provider(&site.idp, ada, page, BOB).await;
+    let callback = at_provider(fleet.idp(), ada, page, BOB).await;
     ada.get(&at(walk.pod, &callback)).await;
     let listed = walk.get(own, &identities).await;
     let linked = &listed["identities"][1];
@@ -177,7 +176,7 @@ async fn identities(walk: &mut Walk<'_>, ada: &Agent, site: &OnePod) {
     walk.post(own, &format!("{identities}/unlink"), gone).await;
 }
 
-async fn people(walk: &mut Walk<'_>, admin: By<'_>, user: &str) {
+async fn people(walk: &mut Walk<'_>, admin: Auth<'_>, user: &str) {
     let people = format!("{API}/people");
     walk.get(admin, &format!("{people}?limit=1")).await;
     let found = walk.get(admin, &format!("{people}?q={ADA}")).await;
@@ -193,12 +192,12 @@ async fn people(walk: &mut Walk<'_>, admin: By<'_>, user: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_pod_serves_the_document_to_anybody_with_its_own_version_and_the_public_address() {
-    let site = deployment().await;
-    for pod in &site.pods {
+    let fleet = Fleet::shared().await;
+    for pod in &fleet.pods {
         let page = Agent::new().get(&pod.public(&format!("{API}/openapi.json"))).await;
         assert_eq!((page.status, page.header("cache-control")), (200, Some("public, max-age=300")), "{}", page.body);
         let document = page.json();
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
-        assert_eq!(document["servers"], json!([{"url": site.url("")}]));
+        assert_eq!(document["servers"], json!([{"url": fleet.url("")}]));
     }
 }

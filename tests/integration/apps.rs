@@ -10,8 +10,8 @@ use std::collections::HashMap;
 
 use url::Url;
 
-use crate::login::one_pod::OnePod;
 use crate::support::agent::{Agent, Page};
+use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
 use crate::support::steps::{ALICE, IDENTITY_HEADERS, at, at_provider, check_with};
 
@@ -28,10 +28,10 @@ pub fn for_redirect(redirect: &str) -> String {
 }
 
 /// Alice opens the application's address, signs in, and comes to the page that asks.
-async fn asked(site: &OnePod, agent: &Agent, path: &str) -> Page {
-    let page = agent.browse_until_away(&site.pod.public(path)).await;
-    let callback = at_provider(&site.idp, agent, page, ALICE).await;
-    let page = agent.follow(agent.get(&at(&site.pod, &callback)).await).await;
+async fn asked(fleet: &Fleet, agent: &Agent, path: &str) -> Page {
+    let page = agent.browse_until_away(&fleet.pod(0).public(path)).await;
+    let callback = at_provider(fleet.idp(), agent, page, ALICE).await;
+    let page = agent.follow(agent.get(&at(fleet.pod(0), &callback)).await).await;
     assert_eq!(page.status, 200, "{}: {}", page.url, page.body);
     assert!(page.body.contains("<title>A key for an application"), "{}", page.body);
     page

@@ -10,9 +10,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::shared::{ALICE, deployment};
-use crate::support::idp::{Account, Idp, IdpOptions, client};
-use crate::support::pod::{PodOptions, ProviderSection, random_key};
+use crate::support::fleet::Fleet;
+use crate::support::steps::ALICE;
 use crate::support::{artifacts, browser, repository};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
@@ -36,15 +35,15 @@ async fn a_person_signs_in_sees_the_upstream_signs_out_and_is_asked_again() {
 }
 
 async fn assert_round_trip(scheme: &str, directory: &Path) {
-    let (deployment, (user, password)) = (deployment().await, ALICE);
-    let base = deployment.url("");
-    let arguments = [&base, user, password, &directory.to_string_lossy(), scheme];
+    let fleet = Fleet::shared().await;
+    let base = fleet.url("");
+    let arguments = [&base, ALICE.name, ALICE.password, &directory.to_string_lossy(), scheme];
     let seen = browser::run("signin.mjs", &arguments).await;
-    let issuer = deployment.idp.issuer();
+    let issuer = fleet.idp().issuer();
     for place in ["idp", "askedAgain"] {
         assert!(seen[place].as_str().is_some_and(|url| url.starts_with(issuer.split("/realms").next().unwrap())), "{seen}");
     }
-    assert_eq!(seen["identity"]["x-auth-request-preferred-username"], user, "{seen}");
+    assert_eq!(seen["identity"]["x-auth-request-preferred-username"], ALICE.name, "{seen}");
     assert_eq!(seen["identity"]["x-auth-request-role"], "proxy_admin", "{seen}");
     assert!(seen["signedOut"]["text"].as_str().is_some_and(|text| text.contains("You are signed out")), "{seen}");
     assert_cookies(&seen["cookies"]);
@@ -66,27 +65,6 @@ fn assert_cookies(cookies: &Value) {
 
 fn is_ours(cookie: &Value) -> bool {
     cookie["name"].as_str().is_some_and(|name| name.starts_with("vestibule"))
-}
-
-/// A provider of this id and name for one pod, and its section there.
-async fn provider((id, name): (&str, &str), pod: &PodOptions, accounts: Vec<Account>) -> (Idp, ProviderSection) {
-    let secret = random_key();
-    let callbacks = ["/sso/callback".to_owned(), format!("/sso/callback/{id}")].map(|path| format!("{}{path}", pod.public_url));
-    let client = client("vestibule", &secret, &callbacks, &[]);
-    let idp = Idp::start(IdpOptions { clients: vec![client], accounts, ..IdpOptions::default() }).await;
-    let section = ProviderSection {
-        id: id.to_owned(),
-        name: name.to_owned(),
-        issuer: idp.issuer().to_owned(),
-        client_id: "vestibule".to_owned(),
-        client_secret: secret,
-        further: vec!["logout: off".to_owned()],
-    };
-    (idp, section)
-}
-
-async fn corp(pod: &PodOptions, accounts: Vec<Account>) -> (Idp, ProviderSection) {
-    provider(("corp", "Example Corp"), pod, accounts).await
 }
 
 /// That so many pages were looked at, no two of which look alike, and that nothing is to be said against any.

@@ -5,52 +5,54 @@ mod lifecycle;
 mod limits;
 mod outage;
 mod own_commits;
-pub mod site;
+
+use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
 
+use crate::support::fleet::Fleet;
 use crate::support::proxy::FaultProxy;
+use crate::support::records::session_key;
 use crate::support::redis::{Cluster, Options, Standalone};
 use crate::support::resp::Reply;
 use crate::support::wait::{timed, until};
-use site::{DEADLINE, Site, session_key};
+
+const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_steady_state_a_thousand_checks_cause_no_store_command() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url(), redis.url()], "").await;
-    let browser = site.sign_in(0).await;
+    let fleet = Fleet::builder().pods(2).standalone().idp().start().await;
+    let browser = fleet.sign_in(0).await;
     for pod in [0, 1] {
-        site.warm(pod, &browser.cookie).await;
-        let (before, hits) = (site.commands(pod).await, site.lookups(pod, "hit").await);
+        fleet.warm(pod, &browser.cookie).await;
+        let (before, hits) = (fleet.commands(pod).await, fleet.lookups(pod, "hit").await);
         let ask = async || {
             for _ in 0..100 {
-                assert_eq!(site.status(pod, &browser.cookie).await, 200);
+                assert_eq!(fleet.status(pod, &browser.cookie).await, 200);
             }
         };
         let (_, took) = timed(join_all((0..10).map(|_| ask()))).await;
         eprintln!("pod {pod}: 1000 checks in {took:?}");
-        assert_eq!(site.commands(pod).await - before, 0.0);
-        assert_eq!(site.lookups(pod, "hit").await - hits, 1000.0);
+        assert_eq!(fleet.commands(pod).await - before, 0.0);
+        assert_eq!(fleet.lookups(pod, "hit").await - hits, 1000.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
-    let redis = Cluster::start().await;
-    let site = Site::start(&[redis.url(), redis.url()], "").await;
+    let fleet = Fleet::builder().pods(2).cluster().idp().start().await;
     let (mut whole, mut after_answer) = (Vec::new(), Vec::new());
     for _ in 0..50 {
-        let browser = site.sign_in(0).await;
-        site.warm(1, &browser.cookie).await;
-        let form = site.logout_form(0, &browser).await;
+        let browser = fleet.sign_in(0).await;
+        fleet.warm(1, &browser.cookie).await;
+        let form = fleet.logout_form(0, &browser).await;
         let sent = Instant::now();
         let logout = async {
-            site.confirm_logout(0, &browser, &form).await;
+            fleet.confirm_logout(0, &browser, &form).await;
             sent.elapsed()
         };
-        let (answered, refusal) = tokio::join!(logout, site.refused(1, &browser.cookie, sent));
+        let (answered, refusal) = tokio::join!(logout, fleet.refused(1, &browser.cookie, sent));
         assert!(refusal.last_passed <= answered + vestibule::principals::PROVEN_FOR, "{:?}", refusal.last_passed);
         whole.push(refusal.refused);
         after_answer.push(refusal.refused.saturating_sub(answered));
@@ -59,7 +61,7 @@ async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
         times.sort();
         eprintln!("logout on pod 0, refused on pod 1, from {what}: p50 {:?}, p99 {:?}", times[24], times[49]);
     }
-    let (applied, copies) = (site.notices(1, "applied").await, site.notices(1, "copy").await);
+    let (applied, copies) = (fleet.notices(1, "applied").await, fleet.notices(1, "copy").await);
     eprintln!("pod 1 applied {applied} notices and knew {copies} already");
     assert!(applied >= 50.0);
 }
@@ -68,106 +70,106 @@ async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
 async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_and_heals() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let site = Site::start(&[redis.url(), proxy.url()], "").await;
+    let fleet = Fleet::builder().stores([redis.url(), proxy.url()]).idp().start().await;
     proxy.cut_bus_to_client();
     // The same person's sessions lie in one shard: a second time in a row its notices stay away.
     for round in ["first", "second"] {
-        let browser = site.sign_in(0).await;
-        site.warm(1, &browser.cookie).await;
-        site.sign_out(0, &browser).await;
-        site.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut bus, {round} logout"));
+        let browser = fleet.sign_in(0).await;
+        fleet.warm(1, &browser.cookie).await;
+        fleet.sign_out(0, &browser).await;
+        fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut bus, {round} logout"));
     }
     let noticed = "notices stay away; subscribing again";
     let wait = async || {
-        let _ = site.sign_in(0).await;
-        site.pods[1].log().contains(noticed).then_some(())
+        let _ = fleet.sign_in(0).await;
+        fleet.pods[1].log().contains(noticed).then_some(())
     };
     until("pod 1 to subscribe again", DEADLINE, wait).await;
 
     proxy.heal_bus();
-    let applied = site.notices(1, "applied").await;
+    let applied = fleet.notices(1, "applied").await;
     until("notices to be heard again", DEADLINE, async || {
-        let _ = site.sign_in(0).await;
-        (site.notices(1, "applied").await > applied).then_some(())
+        let _ = fleet.sign_in(0).await;
+        (fleet.notices(1, "applied").await > applied).then_some(())
     })
     .await;
-    let browser = site.sign_in(0).await;
-    site.warm(1, &browser.cookie).await;
-    site.sign_out(0, &browser).await;
-    site.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound("healed bus");
+    let browser = fleet.sign_in(0).await;
+    fleet.warm(1, &browser.cookie).await;
+    fleet.sign_out(0, &browser).await;
+    fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound("healed bus");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_notice_is_a_gap_that_the_next_one_shows() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let site = Site::start(&[redis.url(), proxy.url()], "").await;
+    let fleet = Fleet::builder().stores([redis.url(), proxy.url()]).idp().start().await;
     // A round may find the loss before the next notice does: then there is no gap, and another try.
     for attempt in 1.. {
-        let (revoked, next) = (site.sign_in(0).await, site.sign_in(0).await);
-        let form = site.logout_form(0, &next).await;
-        site.warm(1, &revoked.cookie).await;
-        let (gaps, lost) = (site.notices(1, "gap").await, proxy.lost());
+        let (revoked, next) = (fleet.sign_in(0).await, fleet.sign_in(0).await);
+        let form = fleet.logout_form(0, &next).await;
+        fleet.warm(1, &revoked.cookie).await;
+        let (gaps, lost) = (fleet.notices(1, "gap").await, proxy.lost());
         proxy.drop_next_notice("notices");
-        site.sign_out(0, &revoked).await;
+        fleet.sign_out(0, &revoked).await;
         let since = Instant::now();
-        site.confirm_logout(0, &next, &form).await;
-        site.refused(1, &revoked.cookie, since).await.assert_within_bound("dropped notice");
+        fleet.confirm_logout(0, &next, &form).await;
+        fleet.refused(1, &revoked.cookie, since).await.assert_within_bound("dropped notice");
         assert_eq!(proxy.lost(), lost + 1);
-        if site.notices(1, "gap").await > gaps {
+        if fleet.notices(1, "gap").await > gaps {
             break;
         }
         assert!(attempt < 5, "the next notice never showed the gap");
     }
-    let flushes = site.pods[1].metric("vestibule_cache_flushes_total", &["reason=\"gap\""]).await;
+    let flushes = fleet.pods[1].metric("vestibule_cache_flushes_total", &["reason=\"gap\""]).await;
     assert!(flushes >= 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_dies_right_after_a_revocations_commit_has_told_the_others() {
     let redis = Standalone::start(Options::default()).await;
-    let mut site = Site::start(&[redis.url(), redis.url()], "").await;
+    let mut fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().start().await;
     for _ in 0..3 {
-        let browser = site.sign_in(0).await;
-        site.warm(1, &browser.cookie).await;
-        let form = site.logout_form(0, &browser).await;
+        let browser = fleet.sign_in(0).await;
+        fleet.warm(1, &browser.cookie).await;
+        let form = fleet.logout_form(0, &browser).await;
         let key = session_key(&browser.cookie);
         assert_eq!(redis.node.call(&["EXISTS", &key]).await, Reply::Int(1));
         let committed = async { while redis.node.call(&["EXISTS", &key]).await != Reply::Int(0) {} };
         // Whichever comes first: the reply is not waited for.
         tokio::select! {
             () = committed => (),
-            _ = site.confirm_logout(0, &browser, &form) => (),
+            _ = fleet.confirm_logout(0, &browser, &form) => (),
         }
         let since = Instant::now();
-        site.pods[0].kill9();
-        site.refused(1, &browser.cookie, since).await.assert_within_bound("the pod died");
-        site.restart(0).await;
+        fleet.pods[0].kill9();
+        fleet.refused(1, &browser.cookie, since).await.assert_within_bound("the pod died");
+        fleet.restart(0).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_emptied_store_ends_every_session_within_the_bound_and_serves_new_ones() {
     let redis = Cluster::start().await;
-    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
-    let browser = site.sign_in(0).await;
+    let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
+    let browser = fleet.sign_in(0).await;
     for pod in 0..3 {
-        site.warm(pod, &browser.cookie).await;
+        fleet.warm(pod, &browser.cookie).await;
     }
     redis.flush().await;
     let since = Instant::now();
-    let refusals = join_all((0..3).map(|pod| site.refused(pod, &browser.cookie, since))).await;
+    let refusals = join_all((0..3).map(|pod| fleet.refused(pod, &browser.cookie, since))).await;
     refusals.iter().enumerate().for_each(|(pod, refusal)| refusal.assert_within_bound(&format!("emptied store, pod {pod}")));
 
     for signed_in_on in 0..3 {
-        let browser = site.sign_in(signed_in_on).await;
+        let browser = fleet.sign_in(signed_in_on).await;
         for pod in 0..3 {
-            assert_eq!(site.status(pod, &browser.cookie).await, 200);
+            assert_eq!(fleet.status(pod, &browser.cookie).await, 200);
         }
-        site.sign_out(signed_in_on, &browser).await;
+        fleet.sign_out(signed_in_on, &browser).await;
         for pod in 0..3 {
             let what = format!("after the emptied store, pod {pod}");
-            site.refused(pod, &browser.cookie, Instant::now()).await.assert_within_bound(&what);
+            fleet.refused(pod, &browser.cookie, Instant::now()).await.assert_within_bound(&what);
         }
     }
 }
@@ -175,19 +177,19 @@ async fn an_emptied_store_ends_every_session_within_the_bound_and_serves_new_one
 #[tokio::test(flavor = "multi_thread")]
 async fn notices_of_somebody_without_the_key_change_nothing() {
     let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "").await;
-    let browser = site.sign_in(0).await;
-    site.warm(0, &browser.cookie).await;
-    let (before, unreadable) = (site.commands(0).await, site.notices(0, "unreadable").await);
+    let fleet = Fleet::builder().store_at(redis.url()).idp().start().await;
+    let browser = fleet.sign_in(0).await;
+    fleet.warm(0, &browser.cookie).await;
+    let (before, unreadable) = (fleet.commands(0).await, fleet.notices(0, "unreadable").await);
     for shard in 0..64 {
         let forged = format!("{shard}:0000000000000000:1:1111111111111111:{{\"dropped\":[]}}");
         redis.node.call(&["PUBLISH", "vestibule:notices", &forged]).await;
         redis.node.call(&["PUBLISH", "vestibule:notices", &forged[..10]]).await;
     }
-    until("the forged notices", DEADLINE, async || (site.notices(0, "unreadable").await >= unreadable + 64.0).then_some(()))
+    until("the forged notices", DEADLINE, async || (fleet.notices(0, "unreadable").await >= unreadable + 64.0).then_some(()))
         .await;
-    assert_eq!(site.status(0, &browser.cookie).await, 200);
-    assert_eq!(site.commands(0).await - before, 0.0, "a forged notice emptied the cache");
-    site.sign_out(0, &browser).await;
-    assert_eq!(site.status(0, &browser.cookie).await, 401);
+    assert_eq!(fleet.status(0, &browser.cookie).await, 200);
+    assert_eq!(fleet.commands(0).await - before, 0.0, "a forged notice emptied the cache");
+    fleet.sign_out(0, &browser).await;
+    assert_eq!(fleet.status(0, &browser.cookie).await, 401);
 }

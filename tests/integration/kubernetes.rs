@@ -1,15 +1,16 @@
 //! Role maps in ConfigMaps, on a real API server, with three pods that a person is signed in at.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
+use std::time::Duration;
 
 use serde_json::json;
 
-use crate::nginx::check;
-use crate::shared::{BOB, deployment, session_line, signed_in};
 use crate::support::api_server::{ApiServer, MayWriteEvents};
-use crate::support::deployment::Deployment;
+use crate::support::auth_request::auth_request;
+use crate::support::fleet::Fleet;
 use crate::support::pod::{self, Pod, PodOptions, Ready};
 use crate::support::proxy::FaultProxy;
+use crate::support::steps::BOB;
 use crate::support::wait;
 
 /// One second is promised; what is more is this machine's load.
@@ -31,29 +32,29 @@ fn with_role(role: &str) -> String {
 }
 
 /// Further pods of the shared deployment, so that its people are signed in at them too.
-fn pod_options(deployment: &Deployment, server: &ApiServer, number: usize) -> PodOptions {
-    pod_options_by(deployment, &server.pod_kubeconfig(), number)
+fn pod_options(fleet: &Fleet, server: &ApiServer, number: usize) -> PodOptions {
+    pod_options_by(fleet, &server.pod_kubeconfig(), number)
 }
 
-fn pod_options_by(deployment: &Deployment, kubeconfig: &Path, number: usize) -> PodOptions {
-    let mut options = deployment.further_pod(&format!("watching-{number}"));
+fn pod_options_by(fleet: &Fleet, kubeconfig: &Path, number: usize) -> PodOptions {
+    let mut options = fleet.further_pod(&format!("watching-{number}"));
     options.role_map = None;
     options.further += "role_map:\n  config_map: {name: roles}\n  fragments: {selector: vestibule/role-map=fragment}\n";
     options.environment.push(("KUBECONFIG".to_owned(), kubeconfig.to_string_lossy().into_owned()));
     options
 }
 
-async fn pods(deployment: &Deployment, server: &ApiServer, count: usize) -> Vec<Pod> {
-    futures::future::join_all((0..count).map(|number| Pod::start(pod_options(deployment, server, number)))).await
+async fn pods(fleet: &Fleet, server: &ApiServer, count: usize) -> Vec<Pod> {
+    futures::future::join_all((0..count).map(|number| Pod::start(pod_options(fleet, server, number)))).await
 }
 
-async fn bob(deployment: &Deployment) -> String {
-    session_line(&signed_in(deployment, BOB).await)
+async fn bob(fleet: &Fleet) -> String {
+    fleet.session_header(BOB).await
 }
 
 /// The role that a check tells, or the status that it refuses with.
 async fn role(pod: &Pod, cookie: &str) -> String {
-    let answer = check(pod, &[("cookie", cookie)]).await;
+    let answer = auth_request(pod, &[("cookie", cookie)]).await;
     if answer.status == 200 { answer.one("x-auth-request-role").to_owned() } else { answer.status.to_string() }
 }
 
@@ -68,11 +69,11 @@ fn fragment() -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
-    let deployment = deployment().await;
+    let fleet = Fleet::shared().await;
     let server = ApiServer::start(MayWriteEvents::Yes).await;
     server.apply("roles", json!({}), BASE).await;
-    let pods = pods(deployment, &server, 3).await;
-    let cookie = bob(deployment).await;
+    let pods = pods(fleet, &server, 3).await;
+    let cookie = bob(fleet).await;
     until_everywhere(&pods, &cookie, "customer").await;
 
     server.apply("roles", json!({}), &with_role("org_admin")).await;
@@ -123,11 +124,11 @@ async fn events(server: &ApiServer, name: &str, count: usize) -> Vec<(String, St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back() {
-    let deployment = deployment().await;
+    let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::No).await;
     server.apply("roles", json!({}), &with_role("org_admin")).await;
-    let pods = pods(deployment, &server, 1).await;
-    let cookie = bob(deployment).await;
+    let pods = pods(fleet, &server, 1).await;
+    let cookie = bob(fleet).await;
     until_everywhere(&pods, &cookie, "org_admin").await;
     let up = async || pods[0].metric("vestibule_role_map_watch_up", &[]).await;
     assert_eq!(up().await, 1.0);
@@ -154,15 +155,15 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edits_whose_history_etcd_has_forgotten_are_in_force_once_the_watch_is_back() {
-    let deployment = deployment().await;
+    let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::Yes).await;
     server.apply("roles", json!({}), BASE).await;
     let bobs = |role: &str| format!("rules: [{{claim: preferred_username, match: bob, role: {role}}}]");
     server.apply("team-b", fragment(), &bobs("internal_user")).await;
     let way = FaultProxy::start(server.port()).await;
-    let pod = Pod::start(pod_options_by(deployment, &server.pod_kubeconfig_by(way.port()), 7)).await;
+    let pod = Pod::start(pod_options_by(fleet, &server.pod_kubeconfig_by(way.port()), 7)).await;
     let pods = std::slice::from_ref(&pod);
-    let cookie = bob(deployment).await;
+    let cookie = bob(fleet).await;
     until_everywhere(pods, &cookie, "internal_user").await;
 
     way.refuse();
@@ -185,11 +186,11 @@ async fn edits_whose_history_etcd_has_forgotten_are_in_force_once_the_watch_is_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_watch_goes_on_with_a_rotated_token() {
-    let deployment = deployment().await;
+    let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::Yes).await;
     server.apply("roles", json!({}), BASE).await;
-    let pods = pods(deployment, &server, 1).await;
-    let cookie = bob(deployment).await;
+    let pods = pods(fleet, &server, 1).await;
+    let cookie = bob(fleet).await;
     until_everywhere(&pods, &cookie, "customer").await;
 
     let old = server.rotate_token().await;
@@ -205,18 +206,18 @@ async fn the_watch_goes_on_with_a_rotated_token() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_list_nobody_can_say_and_without_a_base_map_everybody_is_refused() {
-    let deployment = deployment().await;
+    let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::Yes).await;
-    let cookie = bob(deployment).await;
+    let cookie = bob(fleet).await;
     server.kill();
-    let pod = Pod::start(PodOptions { ready: Ready::DontWait, ..pod_options(deployment, &server, 8) }).await;
+    let pod = Pod::start(PodOptions { ready: Ready::DontWait, ..pod_options(fleet, &server, 8) }).await;
     wait::until("the pod to have tried", PATIENCE, async || {
         let log = pod.log();
         (log.contains("the role map can't be read yet") && log.contains("listening")).then_some(())
     })
     .await;
     for headers in [vec![], vec![("cookie", cookie.as_str())]] {
-        let answer = check(&pod, &headers).await;
+        let answer = auth_request(&pod, &headers).await;
         assert_eq!((answer.status, &answer.json()["error"]), (503, &json!("temporarily_unavailable")), "{answer:?}");
     }
     assert!(!pod.is_ready().await);
@@ -231,9 +232,9 @@ async fn before_the_first_list_nobody_can_say_and_without_a_base_map_everybody_i
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_is_ready_only_with_a_good_role_map() {
-    let deployment = deployment().await;
+    let fleet = Fleet::shared().await;
     let server = ApiServer::start(MayWriteEvents::Yes).await;
-    let mut options = pod_options(deployment, &server, 9);
+    let mut options = pod_options(fleet, &server, 9);
     options.ready = Ready::DontWait;
     let mut pod = Pod::start(options).await;
     server.apply("roles", json!({}), "version: 2").await;

@@ -7,10 +7,10 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::accounts::{PASSWORD, claim, link_in};
-use crate::keys::{By, make};
-use crate::support::deployment::{Deployment, DeploymentOptions};
+use crate::support::api::{Auth, create_key};
+use crate::support::fleet::Fleet;
 use crate::support::http_client;
+use crate::support::local_accounts::{PASSWORD, accept_invitation, link_in};
 use crate::support::pod::{Pod, PodOptions};
 
 const BEHIND_A_PROXY: &str = "trusted_proxies: [127.0.0.0/8]\n";
@@ -70,8 +70,9 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back_and_another_is
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_credentials_are_limited_and_a_valid_one_never_is() {
     let pod = pod(&format!("{BEHIND_A_PROXY}{LIMITS}")).await;
-    let claimed = claim(&pod, &link_in(&pod.log()), PASSWORD).await;
-    let key = make(&pod, By::Page(&claimed.cookie("vestibule").expect("a session")), json!({"manage_keys": true})).await;
+    let claimed = accept_invitation(&pod, &link_in(&pod.log()), PASSWORD).await;
+    let key =
+        create_key(&pod, Auth::Session(&claimed.cookie("vestibule").expect("a session")), json!({"manage_keys": true})).await;
     let (valid, keys) = (format!("Bearer {}", key.key), "/vestibule/api/keys");
     for wrong in ["Bearer sk-unknown", "Bearer a.b.c"] {
         let (_, told) = let_through(&pod, "203.0.113.1", keys, &[("authorization", wrong)]).await;
@@ -100,16 +101,14 @@ async fn nobody_is_limited_whose_address_is_not_known() {
 /// nginx writes the address that it sees itself, whatever the client says.
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_nginx_the_address_is_the_one_that_nginx_sees() {
-    let options = DeploymentOptions {
-        pods: 1,
-        adjust: |pod| pod.further += "trusted_proxies: [127.0.0.1/32]\nrate_limits: {login_starts: 3}\n",
-        ..DeploymentOptions::default()
+    let limited = |pod: &mut PodOptions| {
+        pod.further += "trusted_proxies: [127.0.0.1/32]\nrate_limits: {login_starts: 3}\n";
     };
-    let site = Deployment::start(options).await;
+    let fleet = Fleet::builder().idp().nginx().config(limited).start().await;
     let from = |address: [u8; 4]| reqwest::Client::builder().no_proxy().tls_certs_only([]).local_address(Some(address.into()));
     let _ = http_client();
     let (one, other) = (from([127, 0, 0, 2]).build().expect("a client"), from([127, 0, 0, 3]).build().expect("a client"));
-    let url = format!("{}/sso/login?rd=https://elsewhere.example", site.url("").replace("localhost", "127.0.0.1"));
+    let url = format!("{}/sso/login?rd=https://elsewhere.example", fleet.url("").replace("localhost", "127.0.0.1"));
     let status = async |client: &reqwest::Client, said: usize| {
         let request = client.get(&url).header("host", "localhost").header("x-forwarded-for", format!("203.0.113.{said}"));
         request.send().await.expect("nginx answers").status()

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::logout::alone::Alone;
-use crate::nginx::raw;
-use crate::shared::session_line;
 use crate::support::agent::Agent;
+use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, PodOptions};
+use crate::support::raw_http;
+use crate::support::steps::{ALICE, session_header};
 use crate::support::wait::until;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ async fn malformed_requests_are_in_the_log_only_where_it_is_asked_for() {
     let told = Pod::start(PodOptions { further, ..PodOptions::new() }).await;
     for pod in [&quiet, &told] {
         for port in [pod.public_port(), pod.check_port(), pod.admin_port()] {
-            let answer = raw::send_bytes(port, b"GET / HTTP/1.1\r\nno header at all\r\n\r\n").await;
+            let answer = raw_http::send_bytes(port, b"GET / HTTP/1.1\r\nno header at all\r\n\r\n").await;
             assert_eq!(answer.map(|answer| answer.status), Some(400));
         }
     }
@@ -54,13 +54,14 @@ async fn malformed_requests_are_in_the_log_only_where_it_is_asked_for() {
 
 /// Somebody signs in and out: the log, their id, and their cookie's value.
 async fn log_of_a_visit(format: &str) -> (String, String, String) {
-    let site = Alone::start(&[], |pod| pod.further.push_str(&format!("log: {{format: {format}}}\n"))).await;
-    let agent: Agent = site.signed_in().await;
-    let session = agent.get(&site.pod.public("/sso/session")).await.json();
-    let line = session_line(&agent);
+    let log_format = format!("log: {{format: {format}}}\n");
+    let fleet = Fleet::builder().idp().yaml(log_format).config(|pod| pod.role_map = None).start().await;
+    let agent: Agent = fleet.signed_in(ALICE).await;
+    let session = agent.get(&fleet.pod(0).public("/sso/session")).await.json();
+    let line = session_header(&agent);
     let cookie = line.strip_prefix("vestibule=").expect("the cookie's name").to_owned();
-    super::logout::sign_out(&agent, &site.origin()).await;
-    let log = site.pod.log();
+    super::logout::sign_out(&agent, &fleet.url("")).await;
+    let log = fleet.pod(0).log();
     (log, session["user_id"].as_str().expect("an id").to_owned(), cookie)
 }
 

@@ -9,7 +9,6 @@ mod identity;
 mod misused;
 mod oauth2;
 mod odd_targets;
-pub mod one_pod;
 mod providers;
 mod refresh;
 mod refused;

@@ -1,6 +1,5 @@
 //! Signing out: asked for on a page, done on every pod, carried on to the identity provider.
 
-pub mod alone;
 mod everywhere;
 mod forged;
 mod provider;

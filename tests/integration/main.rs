@@ -17,7 +17,6 @@ mod logout;
 mod nginx;
 mod requests;
 mod roles;
-mod shared;
 mod soak;
 mod store;
 mod support;

@@ -6,8 +6,8 @@ mod framing;
 mod odd;
 mod slow;
 
-use crate::nginx::raw::{self, Answer};
 use crate::support::pod::{Pod, PodOptions, ProviderSection};
+use crate::support::raw_http::{self, Answer};
 
 /// What stands in them for a secret.
 const HUSH: &str = "hush-hush-hush";
@@ -56,7 +56,7 @@ async fn pod_with(further: &str) -> Pod {
 
 async fn assert_it_goes_on(pod: &Pod) {
     for listener in [Listener::Public, Listener::Check] {
-        let answers = raw::until_closed(listener.port(pod), &[listener.last_question().as_bytes()]).await;
+        let answers = raw_http::until_closed(listener.port(pod), &[listener.last_question().as_bytes()]).await;
         assert_eq!(statuses(&answers), [401], "{listener:?}: {answers:?}");
     }
     assert_eq!(pod.metric("vestibule_panics_total", &[]).await, 0.0);

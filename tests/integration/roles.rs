@@ -10,8 +10,8 @@ mod unchanged;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::login::one_pod::OnePod;
 use crate::support::agent::{Agent, Page};
+use crate::support::fleet::Fleet;
 use crate::support::idp::IdpOptions;
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::steps::{Person, at, check, sign_in, until_callback};
@@ -20,8 +20,8 @@ use crate::support::wait;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A pod with this role map, and its provider.
-async fn with_map(document: &str, idp: impl FnOnce(&mut IdpOptions)) -> OnePod {
-    OnePod::start(idp, |pod: &mut PodOptions| pod.role_map = Some(document.to_owned())).await
+async fn with_map(document: &str, idp: impl FnOnce(&mut IdpOptions)) -> Fleet {
+    Fleet::builder().idp_with(idp).config(|pod: &mut PodOptions| pod.role_map = Some(document.to_owned())).start().await
 }
 
 /// The role, and the teams in the order of the alphabet, that a session has now.
@@ -36,16 +36,16 @@ async fn granted(pod: &Pod, session: &str) -> (String, String) {
 }
 
 /// What the person has after a login of their own.
-async fn granted_anew(site: &OnePod, person: Person) -> (String, String) {
-    let session = sign_in(&site.idp, &Agent::new(), &site.pod, person).await;
-    granted(&site.pod, &session).await
+async fn granted_anew(fleet: &Fleet, person: Person) -> (String, String) {
+    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), person).await;
+    granted(fleet.pod(0), &session).await
 }
 
 /// The page on which a login ends, whatever it says.
-async fn end_of_login(site: &OnePod, person: Person) -> Page {
+async fn end_of_login(fleet: &Fleet, person: Person) -> Page {
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", person).await;
-    agent.get(&at(&site.pod, &callback)).await
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", person).await;
+    agent.get(&at(fleet.pod(0), &callback)).await
 }
 
 /// Replaces the pod's role map as editors do.

@@ -14,9 +14,9 @@ mod provider;
 mod redis;
 mod revocation;
 mod sentinel;
+mod users;
 mod versions;
 mod visitor;
-mod world;
 
 use std::time::Duration;
 

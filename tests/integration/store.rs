@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vestibule::clock::SystemClock;
-use vestibule::config::{self, RedisUrl, read_secret_file};
+use vestibule::config::read_secret_file;
 use vestibule::files::FileWatch;
-use vestibule::metrics::Metrics;
-use vestibule::secret::{KeyRing, RingKeys, SecretCell};
-use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, Records, RedisStore, Shard, Store, Topology};
+use vestibule::secret::SecretCell;
+use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, Shard, Store, Topology};
 
+use crate::support::records::{connection, redis_store, start};
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
 use crate::support::wait::until;
 use crate::support::{install_crypto, repository};
@@ -169,50 +169,10 @@ async fn is_heard(store: &Arc<dyn Store>, shard: Shard) {
     .await;
 }
 
-pub fn start(connection: &Connection) -> Arc<dyn Store> {
-    redis_store(connection)
-}
-
-/// What pods with this key ring have in the store at this URL.
-pub async fn records(url: &str, key_ring: &Path) -> Records {
-    let store = start(&connection(url));
-    store.ready().await;
-    let text = std::fs::read_to_string(key_ring).expect("the key ring is there");
-    let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
-    Records::new(store, Arc::new(ring), PREFIX)
-}
-
-fn redis_store(connection: &Connection) -> Arc<RedisStore> {
-    install_crypto();
-    let store = RedisStore::start(connection, Arc::new(SystemClock), Arc::new(Metrics::new()));
-    Arc::new(store.expect("the connection is well-formed"))
-}
-
 /// With the deadline that the process has unless it is told another.
 fn hasty_connection(url: &str) -> Connection {
     Connection { command_timeout: Duration::from_millis(300), ..connection(url) }
 }
-
-/// What the process makes of a configured URL, but patient: no command fails because the machine is busy.
-pub fn connection(url: &str) -> Connection {
-    let url = RedisUrl::parse(url).expect("a URL of the peers");
-    let topology = match url.topology {
-        config::Topology::Standalone => Topology::Standalone,
-        config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
-    };
-    Connection {
-        topology,
-        hosts: url.hosts,
-        database: None,
-        tls: None,
-        credentials: Credentials::default(),
-        prefix: PREFIX.to_owned(),
-        command_timeout: Duration::from_secs(3),
-    }
-}
-
-pub const PREFIX: &str = "vestibule:";
 
 fn secured_connection(redis: &Secured, password: Arc<SecretCell>) -> Connection {
     let mut connection = connection(&redis.url());

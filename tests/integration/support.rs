@@ -1,23 +1,29 @@
-//! Starts the real peers of a deployment on loopback, for the tests and for the demo: Redis in its
-//! three shapes, an OpenID Provider and a faulty one, nginx, pods of ours, an upstream, a browser.
+//! Starts pods and their real peers on loopback, for the tests, the benches and the demo: see [`fleet::Fleet`].
 //!
 //! A peer that isn't installed is a panic that names `make peers`. Every process dies with ours.
-#![allow(dead_code, unused_imports, reason = "the tests and the demo each use a part of it")]
+#![allow(dead_code, unused_imports, reason = "the tests, the benches and the demo each use a part of it")]
 
 pub mod agent;
+pub mod api;
 pub mod api_server;
+pub mod auth_request;
 pub mod browser;
-pub mod deployment;
-pub mod dice;
+pub mod cli;
 pub mod faulty_idp;
+pub mod fleet;
+pub mod heavy;
 pub mod idp;
 pub mod litellm;
+pub mod local_accounts;
 pub mod nginx;
 pub mod openapi;
 pub mod pod;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod random;
+pub mod raw_http;
+pub mod records;
 pub mod redis;
 pub mod resp;
 pub mod scratch;

@@ -11,18 +11,16 @@ use serde_json::{Value, json};
 use url::Url;
 use vestibule::secret::Digest;
 
-use crate::login::one_pod::OnePod;
-use crate::nginx::check;
-use crate::nginx::raw::Answer;
 use crate::support::agent::Agent;
+use crate::support::auth_request::{CREDENTIAL_HEADERS, auth_request};
+use crate::support::fleet::Fleet;
 use crate::support::idp::{Idp, client};
 use crate::support::pod::{Pod, PodOptions, random_key};
+use crate::support::raw_http::Answer;
 use crate::support::steps::{ALICE, Person, sign_in};
 use crate::support::{http_client, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-const HEADERS: [&str; 5] = ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
 
 /// Where a command-line tool has its authorization code sent.
 const CLI: &str = "http://localhost:1/callback";
@@ -39,13 +37,13 @@ access:
   - {paths: [/ui/**], credentials: [token, session, key]}
 ";
 
-/// A pod that takes the access tokens of its provider, which has a batch job and a command-line tool for clients.
-struct Site {
-    one: OnePod,
+/// A pod that accepts the access tokens of its provider, whose clients are a batch job and a command-line tool.
+struct TokenFleet {
+    fleet: Fleet,
     secret: String,
 }
 
-impl Site {
+impl TokenFleet {
     async fn start(issuer: &str) -> Self {
         let secret = random_key();
         let batch = json!({
@@ -53,33 +51,34 @@ impl Site {
             "redirect_uris": [], "response_types": [],
         });
         let cli = client("cli", &secret, &[CLI.to_owned()], &[]);
-        let section = format!("token_issuers:\n  - {issuer}\n");
-        let one = OnePod::start(
-            |idp| idp.clients.extend([batch, cli]),
-            |pod: &mut PodOptions| {
-                pod.role_map = Some(ROLE_MAP.to_owned());
-                pod.further = section;
-            },
-        );
-        Self { one: one.await, secret }
+        let accepting = |pod: &mut PodOptions| {
+            pod.role_map = Some(ROLE_MAP.to_owned());
+            pod.further = format!("token_issuers:\n  - {issuer}\n");
+        };
+        let fleet = Fleet::builder().idp_with(|idp| idp.clients.extend([batch, cli])).config(accepting).start().await;
+        Self { fleet, secret }
     }
 
     fn pod(&self) -> &Pod {
-        &self.one.pod
+        self.fleet.pod(0)
     }
 
-    /// What a batch job gets for its own name and secret.
+    fn idp(&self) -> &Idp {
+        self.fleet.idp()
+    }
+
+    /// The token that a batch job gets for its own name and secret.
     async fn batch_token(&self) -> String {
         let answer = self.ask_for_tokens("batch", &[("grant_type", "client_credentials")]).await;
         text(&answer, "access_token")
     }
 
     async fn tokens_of(&self, person: Person) -> (String, String) {
-        tokens_of(&self.one.idp, &self.secret, person).await
+        tokens_of(self.idp(), &self.secret, person).await
     }
 
     async fn ask_for_tokens(&self, client: &str, form: &[(&str, &str)]) -> Value {
-        ask_for_tokens(self.one.idp.issuer(), (client, &self.secret), form).await
+        ask_for_tokens(self.idp().issuer(), (client, &self.secret), form).await
     }
 
     async fn checks(&self, result: &str) -> f64 {
@@ -121,7 +120,7 @@ fn text(answer: &Value, name: &str) -> String {
 }
 
 async fn check_token(pod: &Pod, token: &str) -> Answer {
-    check(pod, &[("authorization", &format!("Bearer {token}"))]).await
+    auth_request(pod, &[("authorization", &format!("Bearer {token}"))]).await
 }
 
 #[track_caller]
@@ -134,44 +133,44 @@ const OF_CORP: &str = "{id: corp-api, provider: corp, audiences: [litellm]}";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_jobs_token_passes_in_every_header_and_nothing_leaves_the_process_once_it_is_known() {
-    let site = Site::start(OF_CORP).await;
-    let token = site.batch_token().await;
-    for header in HEADERS {
+    let fleet = TokenFleet::start(OF_CORP).await;
+    let token = fleet.batch_token().await;
+    for header in CREDENTIAL_HEADERS {
         let value = if header == "authorization" { format!("Bearer {token}") } else { token.clone() };
-        let answer = check(site.pod(), &[(header, &value)]).await;
+        let answer = auth_request(fleet.pod(), &[(header, &value)]).await;
         assert_eq!(answer.status, 200, "{header}: {answer:?}");
         assert_eq!(answer.one("x-auth-request-user"), "corp-api:batch");
         assert_eq!(answer.one("x-auth-request-role"), "internal_user");
         assert_eq!(answer.one("x-auth-request-groups"), "batch");
         assert_eq!(answer.one("x-auth-request-key"), "");
     }
-    let (commands, asked) = (site.one.store_commands().await, site.checks("remembered").await);
-    let fetched = site.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await;
+    let (commands, asked) = (fleet.fleet.commands(0).await, fleet.checks("remembered").await);
+    let fetched = fleet.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await;
     for _ in 0..200 {
-        assert_eq!(check_token(site.pod(), &token).await.status, 200);
+        assert_eq!(check_token(fleet.pod(), &token).await.status, 200);
     }
-    assert_eq!(site.checks("remembered").await - asked, 200.0);
-    assert_eq!(site.one.store_commands().await - commands, 0.0);
-    assert_eq!(site.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await - fetched, 0.0);
-    assert!(!site.pod().log().contains(&token), "a token stands in the log");
+    assert_eq!(fleet.checks("remembered").await - asked, 200.0);
+    assert_eq!(fleet.fleet.commands(0).await - commands, 0.0);
+    assert_eq!(fleet.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await - fetched, 0.0);
+    assert!(!fleet.pod().log().contains(&token), "a token stands in the log");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_persons_token_is_theirs_from_their_first_sign_in_on_and_their_id_token_never_is() {
-    let site = Site::start(OF_CORP).await;
-    let (access, id) = site.tokens_of(ALICE).await;
-    assert_refused(&check_token(site.pod(), &id).await);
+    let fleet = TokenFleet::start(OF_CORP).await;
+    let (access, id) = fleet.tokens_of(ALICE).await;
+    assert_refused(&check_token(fleet.pod(), &id).await);
 
     // Known to the provider, and to nobody here: what its claims say counts, and the default role does not.
-    let stranger = check_token(site.pod(), &access).await;
+    let stranger = check_token(fleet.pod(), &access).await;
     assert_eq!(stranger.one("x-auth-request-user"), "corp-api:alice");
     assert_eq!(stranger.one("x-auth-request-role"), "proxy_admin");
 
-    let cookie = sign_in(&site.one.idp, &Agent::new(), site.pod(), ALICE).await;
-    let session = check(site.pod(), &[("cookie", &format!("vestibule={cookie}"))]).await;
+    let cookie = sign_in(fleet.idp(), &Agent::new(), fleet.pod(), ALICE).await;
+    let session = auth_request(fleet.pod(), &[("cookie", &format!("vestibule={cookie}"))]).await;
     let user = session.one("x-auth-request-user").to_owned();
     let known = async || {
-        let answer = check_token(site.pod(), &access).await;
+        let answer = check_token(fleet.pod(), &access).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         (answer.one("x-auth-request-user") == user).then_some(answer)
     };
@@ -179,48 +178,48 @@ async fn a_persons_token_is_theirs_from_their_first_sign_in_on_and_their_id_toke
     assert_eq!(answer.one("x-auth-request-role"), "proxy_admin");
 
     // The claims that count are the token's own.
-    site.one.idp.set_access_token_claims("alice", json!({})).await;
-    let (lesser, _) = site.tokens_of(ALICE).await;
-    let answer = check_token(site.pod(), &lesser).await;
+    fleet.idp().set_access_token_claims("alice", json!({})).await;
+    let (lesser, _) = fleet.tokens_of(ALICE).await;
+    let answer = check_token(fleet.pod(), &lesser).await;
     assert_eq!((answer.one("x-auth-request-user"), answer.one("x-auth-request-role")), (&*user, "customer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_for_somebody_else_or_from_nobody_known_is_refused_and_is_no_reason_to_take_the_cookie() {
-    let site = Site::start("{id: corp-api, provider: corp, audiences: [another-api]}").await;
-    let cookie = sign_in(&site.one.idp, &Agent::new(), site.pod(), ALICE).await;
+    let fleet = TokenFleet::start("{id: corp-api, provider: corp, audiences: [another-api]}").await;
+    let cookie = sign_in(fleet.idp(), &Agent::new(), fleet.pod(), ALICE).await;
     let cookie = format!("vestibule={cookie}");
-    assert_eq!(check(site.pod(), &[("cookie", &cookie)]).await.status, 200);
-    let batch = site.batch_token().await;
+    assert_eq!(auth_request(fleet.pod(), &[("cookie", &cookie)]).await.status, 200);
+    let batch = fleet.batch_token().await;
     let [header, payload, signature]: [&str; 3] = batch.split('.').collect::<Vec<_>>().try_into().expect("three parts");
     let foreign =
         URL_SAFE_NO_PAD.encode(json!({"iss": "https://elsewhere.example", "sub": "x", "aud": "another-api"}).to_string());
     let unsigned = URL_SAFE_NO_PAD.encode(json!({"alg": "none"}).to_string());
     let tokens = [batch.clone(), format!("{header}.{foreign}.{signature}"), format!("{unsigned}.{payload}.{signature}")];
     for token in tokens {
-        assert_refused(&check_token(site.pod(), &token).await);
-        assert_refused(&check(site.pod(), &[("authorization", &format!("Bearer {token}")), ("cookie", &cookie)]).await);
+        assert_refused(&check_token(fleet.pod(), &token).await);
+        assert_refused(&auth_request(fleet.pod(), &[("authorization", &format!("Bearer {token}")), ("cookie", &cookie)]).await);
     }
-    assert_eq!(site.checks("refused").await, 6.0);
-    let of_nobody = site.pod().metric("vestibule_token_checks_total", &[r#"issuer="""#, r#"result="refused""#]).await;
+    assert_eq!(fleet.checks("refused").await, 6.0);
+    let of_nobody = fleet.pod().metric("vestibule_token_checks_total", &[r#"issuer="""#, r#"result="refused""#]).await;
     assert_eq!(of_nobody, 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_keys_are_fetched_when_a_token_has_one_and_what_an_old_one_signed_ends_with_it() {
-    let site = Site::start(OF_CORP).await;
-    let old = site.batch_token().await;
-    assert_eq!(check_token(site.pod(), &old).await.status, 200);
+    let fleet = TokenFleet::start(OF_CORP).await;
+    let old = fleet.batch_token().await;
+    assert_eq!(check_token(fleet.pod(), &old).await.status, 200);
 
     // A provider that does not answer takes nothing away.
-    site.one.idp.fail().await;
-    assert_eq!(check_token(site.pod(), &old).await.status, 200);
-    site.one.idp.resume().await;
+    fleet.idp().fail().await;
+    assert_eq!(check_token(fleet.pod(), &old).await.status, 200);
+    fleet.idp().resume().await;
 
-    site.one.idp.replace_keys().await;
-    let new = site.batch_token().await;
-    assert_eq!(check_token(site.pod(), &new).await.status, 200);
-    assert_refused(&check_token(site.pod(), &old).await);
+    fleet.idp().replace_keys().await;
+    let new = fleet.batch_token().await;
+    assert_eq!(check_token(fleet.pod(), &new).await.status, 200);
+    assert_refused(&check_token(fleet.pod(), &old).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,16 +236,16 @@ async fn while_no_keys_are_known_the_answer_is_that_nobody_can_say() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_persons_token_gets_an_application_a_key_that_ends_with_it_and_manages_none() {
-    let site = Site::start(OF_CORP).await;
+    let fleet = TokenFleet::start(OF_CORP).await;
     let agent = Agent::new();
-    let (token, _) = site.tokens_of(ALICE).await;
+    let (token, _) = fleet.tokens_of(ALICE).await;
     let bearer = format!("Bearer {token}");
-    let url = site.pod().public("/sso/key/generate?response_type=oauth_token");
+    let url = fleet.pod().public("/sso/key/generate?response_type=oauth_token");
     // Nobody here has ever signed in with its issuer and subject, so there is nobody to own a key.
     let stranger = agent.get_with(&url, &[("authorization", &bearer)]).await;
     assert_eq!((stranger.status, stranger.json()["error"].as_str()), (403, Some("access_denied")), "{}", stranger.body);
 
-    sign_in(&site.one.idp, &agent, site.pod(), ALICE).await;
+    sign_in(fleet.idp(), &agent, fleet.pod(), ALICE).await;
     let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await;
     assert_eq!(told.status, 200, "{}", told.body);
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
@@ -254,17 +253,17 @@ async fn a_persons_token_gets_an_application_a_key_that_ends_with_it_and_manages
     let left = told.json()["expires_in"].as_u64().unwrap();
     assert!(left <= life && left + 60 >= life, "{left} of {life}");
     let key = told.json()["access_token"].as_str().unwrap().to_owned();
-    let (by_key, by_token) = (check_token(site.pod(), &key).await, check_token(site.pod(), &token).await);
+    let (by_key, by_token) = (check_token(fleet.pod(), &key).await, check_token(fleet.pod(), &token).await);
     for header in ["x-auth-request-user", "x-auth-request-role", "x-auth-request-groups"] {
         assert_eq!(by_key.one(header), by_token.one(header), "{header}");
     }
     assert_eq!(by_key.one("x-auth-request-role"), "proxy_admin");
 
-    let job = format!("Bearer {}", site.batch_token().await);
+    let job = format!("Bearer {}", fleet.batch_token().await);
     let refused = Agent::new().get_with(&url, &[("authorization", &job)]).await;
     assert_eq!((refused.status, refused.json()["error"].as_str()), (403, Some("access_denied")), "{}", refused.body);
     for credential in [&bearer, &job] {
-        let api = site.pod().public("/vestibule/api/keys");
+        let api = fleet.pod().public("/vestibule/api/keys");
         let answer = Agent::new().get_with(&api, &[("authorization", credential)]).await;
         assert_eq!((answer.status, answer.json()["error"].as_str()), (403, Some("access_denied")), "{}", answer.body);
     }

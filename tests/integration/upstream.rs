@@ -10,12 +10,10 @@ use std::sync::OnceLock;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::nginx::raw::{self, Answer};
-use crate::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
+use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::pod::PodOptions;
+use crate::support::raw_http::{self, Answer};
 use crate::support::scratch::Scratch;
-
-const CREDENTIALS: [&str; 5] = ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
 
 const AUDIENCE: &str = "upstream-under-test";
 
@@ -88,23 +86,23 @@ fn new_key(algorithm: &str) -> String {
     String::from_utf8(output.stdout).expect("PEM is text")
 }
 
-async fn site() -> &'static Deployment {
-    static SITE: OnceCell<Deployment> = OnceCell::const_new();
-    let adjust = |pod: &mut PodOptions| {
+async fn fleet() -> &'static Fleet {
+    static FLEET: OnceCell<Fleet> = OnceCell::const_new();
+    let with_credentials = |pod: &mut PodOptions| {
         pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}"));
         pod.further += &Files::shared().section();
     };
-    SITE.get_or_init(|| Deployment::start(DeploymentOptions { adjust, ..DeploymentOptions::default() })).await
+    FLEET.get_or_init(|| Fleet::builder().pods(3).cluster().idp().nginx().config(with_credentials).start()).await
 }
 
 /// A program's request through nginx.
 async fn ask(port: u16, path: &str, headers: &[(&str, &str)]) -> Answer {
-    raw::send(port, "GET", path, &[&[("Accept", "application/json")], headers].concat()).await
+    raw_http::send(port, "GET", path, &[&[("Accept", "application/json")], headers].concat()).await
 }
 
 /// The headers that reached the upstream.
-async fn received(site: &Deployment, path: &str, headers: &[(&str, &str)]) -> Value {
-    let answer = ask(site.nginx.port(), path, headers).await;
+async fn received(fleet: &Fleet, path: &str, headers: &[(&str, &str)]) -> Value {
+    let answer = ask(fleet.nginx().port(), path, headers).await;
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
     for secret in ["authorization", "x-vestibule-assertion"] {
         assert!(answer.all(secret).is_empty(), "the client got what is the upstream's: {answer:?}");

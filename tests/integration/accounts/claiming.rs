@@ -6,12 +6,13 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{
-    ANOTHER, LOCAL, PASSWORD, Village, claim, claim_with, claims_of, get, get_token, invite, link_in, post, sign_in_by_json,
-};
-use crate::cache::site::Site;
-use crate::keys::{By, call, send, status};
+use crate::support::api::{Auth, call, get, key_status, post, send};
+use crate::support::fleet::Fleet;
 use crate::support::http_client;
+use crate::support::local_accounts::{
+    LOCAL_ACCOUNTS, OTHER_PASSWORD, PASSWORD, accept_invitation, accept_with_token, claims_of, get_token, invite, link_in,
+    sign_in_with_json,
+};
 use crate::support::proxy::{FaultProxy, When};
 use crate::support::redis::{Options, Standalone};
 
@@ -19,61 +20,61 @@ const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_goes_from_pod_to_pod_and_is_taken_up_once() {
-    let village = Village::new().await;
-    let admin = village.resident("admin@example.com", "proxy_admin").await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let admin = fleet.create_user("admin@example.com", "proxy_admin").await;
     let wanted = json!({"user_email": "Ada@Example.com", "user_role": "internal_user", "teams": ["research"], "duration": "2d"});
-    let made = post(village.pod(0), admin.by(), "/vestibule/api/invitations", wanted).await;
+    let made = post(fleet.pod(0), admin.auth(), "/vestibule/api/invitations", wanted).await;
     assert_eq!(made.status(), 201, "{made:?}");
     let (made, id) = (made.json(), made.json()["id"].as_str().unwrap().to_owned());
     let link = link_in(made["invitation_link"].as_str().expect("a link"));
     let secret = link.split('.').nth(1).expect("a link has a secret").to_owned();
     assert_eq!((&made["user_email"], &made["is_accepted"]), (&json!("ada@example.com"), &json!(false)));
 
-    let listed = get(village.pod(2), admin.by(), "/vestibule/api/invitations").await;
+    let listed = get(fleet.pod(2), admin.auth(), "/vestibule/api/invitations").await;
     assert!(!listed.to_string().contains(&secret), "a list shows the id alone");
     for number in 0..4 {
-        let opened = get_token(village.pod(number), &link).await;
+        let opened = get_token(fleet.pod(number), &link).await;
         assert_eq!((opened.status(), &opened.json()["user_email"]), (200, &json!("ada@example.com")));
         assert!(opened.json()["login_url"].as_str().unwrap().ends_with("/sso/login"), "{opened:?}");
         assert_eq!(opened.cookie("vestibule"), None);
     }
-    let people = get(village.pod(2), admin.by(), "/vestibule/api/people").await;
+    let people = get(fleet.pod(2), admin.auth(), "/vestibule/api/people").await;
     assert_eq!(people["people"].as_array().unwrap().len(), 1, "opening it makes nobody: {people}");
 
-    let token = get_token(village.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
+    let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
     let user = claims_of(&token)["user_id"].clone();
     let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD, "key": true});
-    let claimed = claim_with(village.pod(1), &token, body.clone()).await;
+    let claimed = accept_with_token(fleet.pod(1), &token, body.clone()).await;
     assert_eq!(claimed.status(), 200, "{claimed:?}");
     let told = claimed.json();
     assert_eq!((&told["user_id"], &told["user_role"]), (&user, &json!("internal_user")));
     let cookie = claimed.cookie("vestibule").expect("a session");
-    assert_eq!(village.passing(&cookie).await, 3);
-    for pod in &village.site.pods {
-        assert_eq!(status(pod, told["key"].as_str().expect("a key")).await, 200);
+    assert_eq!(fleet.passing(&cookie).await, 3);
+    for pod in &fleet.pods {
+        assert_eq!(key_status(pod, told["key"].as_str().expect("a key")).await, 200);
     }
-    let me = get(village.pod(2), By::Page(&cookie), "/sso/session").await;
+    let me = get(fleet.pod(2), Auth::Session(&cookie), "/sso/session").await;
     assert_eq!((&me["teams"], &me["provider"]), (&json!(["research"]), &json!("local")));
 
-    let again = claim_with(village.pod(2), &token, body).await;
+    let again = accept_with_token(fleet.pod(2), &token, body).await;
     again.assert(401, "invalid_token");
     assert_eq!(again.cookie("vestibule"), None);
-    let listed = get(village.pod(2), admin.by(), "/vestibule/api/invitations").await;
+    let listed = get(fleet.pod(2), admin.auth(), "/vestibule/api/invitations").await;
     let ours = listed["invitations"].as_array().unwrap().iter().find(|one| one["id"] == json!(id)).expect("it is listed");
     assert_eq!(ours["is_accepted"], json!(true));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_hundred_claims_at_once_over_three_pods_one_succeeds() {
-    let village = Village::new().await;
-    let link = village.invite("ada@example.com", "internal_user");
-    let token = get_token(village.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let link = fleet.invite("ada@example.com", "internal_user");
+    let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
     let user = claims_of(&token)["user_id"].clone();
     let claims = (0..100).map(|number| {
-        let (pod, token) = (village.pod(number), token.as_str());
+        let (pod, token) = (fleet.pod(number), token.as_str());
         let password = format!("{PASSWORD}-{number}");
         let body = json!({"invitation_link": link, "user_id": user, "password": password, "key": true});
-        async move { (claim_with(pod, token, body).await, password) }
+        async move { (accept_with_token(pod, token, body).await, password) }
     });
     let (mut won, mut lost) = (Vec::new(), 0);
     for (reply, password) in join_all(claims).await {
@@ -86,17 +87,17 @@ async fn of_a_hundred_claims_at_once_over_three_pods_one_succeeds() {
     }
     assert_eq!((won.len(), lost), (1, 99));
     let (cookie, password, key) = &won[0];
-    assert_eq!(village.passing(cookie).await, 3);
-    assert_eq!(status(village.pod(1), key.as_str().expect("a key")).await, 200);
-    assert_eq!(keys_of(&village, cookie).await, 1, "and no other one was made");
-    assert_eq!(sign_in_by_json(village.pod(2), "ada@example.com", password, &[]).await.status(), 200);
+    assert_eq!(fleet.passing(cookie).await, 3);
+    assert_eq!(key_status(fleet.pod(1), key.as_str().expect("a key")).await, 200);
+    assert_eq!(keys_of(&fleet, cookie).await, 1, "and no other one was made");
+    assert_eq!(sign_in_with_json(fleet.pod(2), "ada@example.com", password, &[]).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_wrong_with_a_claim_the_same_two_sentences_tell_it() {
-    let village = Village::new().await;
-    let (link, other) = (village.invite("ada@example.com", "team"), village.invite("bob@example.com", "team"));
-    let token_of = async |link: &str| get_token(village.pod(0), link).await.json()["token"].as_str().unwrap().to_owned();
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let (link, other) = (fleet.invite("ada@example.com", "team"), fleet.invite("bob@example.com", "team"));
+    let token_of = async |link: &str| get_token(fleet.pod(0), link).await.json()["token"].as_str().unwrap().to_owned();
     let (token, other_token) = (token_of(&link).await, token_of(&other).await);
     let user_of = |token: &str| claims_of(token)["user_id"].as_str().unwrap().to_owned();
     let (user, other_user) = (user_of(&token), user_of(&other_token));
@@ -120,66 +121,65 @@ async fn whatever_is_wrong_with_a_claim_the_same_two_sentences_tell_it() {
         (&String::new(), &link, &user),
     ] {
         told.push(
-            claim_with(village.pod(1), token, json!({"invitation_link": link, "user_id": user, "password": PASSWORD})).await,
+            accept_with_token(fleet.pod(1), token, json!({"invitation_link": link, "user_id": user, "password": PASSWORD})).await,
         );
     }
     for link in [&unknown, &wrong_secret, &id, &String::new(), &"%ff".to_owned()] {
-        told.push(get_token(village.pod(2), link).await);
-        told.push(send(village.pod(2), Method::GET, &format!("/onboarding/get_token?id={link}"), &[], None).await);
+        told.push(get_token(fleet.pod(2), link).await);
+        told.push(send(fleet.pod(2), Method::GET, &format!("/onboarding/get_token?id={link}"), &[], None).await);
     }
     for reply in &told {
         reply.assert(401, "invalid_token");
         assert_eq!(reply.json()["error_description"], NO_INVITATION);
         assert_eq!(reply.cookie("vestibule"), None);
     }
-    let page =
-        crate::support::agent::Agent::new().get(&village.pod(0).public(&format!("/onboarding?invite_link={unknown}"))).await;
+    let page = crate::support::agent::Agent::new().get(&fleet.pod(0).public(&format!("/onboarding?invite_link={unknown}"))).await;
     assert_eq!(page.status, 401);
     assert!(page.body.contains("Ask whoever invited you for a new one."), "{}", page.body);
-    assert_eq!(claim(village.pod(0), &link, PASSWORD).await.status(), 200, "nothing of this has used it up");
+    assert_eq!(accept_invitation(fleet.pod(0), &link, PASSWORD).await.status(), 200, "nothing of this has used it up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_onboarding_token_opens_nothing_else() {
-    let village = Village::new().await;
-    let link = village.invite("ada@example.com", "proxy_admin");
-    let token = get_token(village.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let link = fleet.invite("ada@example.com", "proxy_admin");
+    let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
     let bearer = format!("Bearer {token}");
-    assert_eq!(village.site.ask(1, ("authorization", &bearer)).await.status, 401);
+    assert_eq!(fleet.check_with(1, ("authorization", &bearer)).await.status, 401);
     for path in ["/vestibule/api/keys", "/vestibule/api/people", "/vestibule/api/invitations", "/sso/session"] {
-        let reply = send(village.pod(1), Method::GET, path, &[("authorization", &bearer)], None).await;
+        let reply = send(fleet.pod(1), Method::GET, path, &[("authorization", &bearer)], None).await;
         assert_eq!(reply.status(), 401, "{path}: {reply:?}");
     }
     let application = "/sso/key/generate?response_type=oauth_token";
-    assert_eq!(send(village.pod(1), Method::GET, application, &[("authorization", &bearer)], None).await.status(), 401);
+    assert_eq!(send(fleet.pod(1), Method::GET, application, &[("authorization", &bearer)], None).await.status(), 401);
     let cookie = format!("vestibule={token}");
-    assert_eq!(village.site.ask(1, ("cookie", &cookie)).await.status, 401);
+    assert_eq!(fleet.check_with(1, ("cookie", &cookie)).await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_finished_claim() {
-    let mut village = Village::new().await;
+    let mut fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let email = "ada@example.com";
-    village.resident(email, "team").await;
+    fleet.create_user(email, "team").await;
     let (mut finished, mut open) = (0, 0);
     let mut password = PASSWORD.to_owned();
     for round in 0..12_u64 {
-        let link = village.invite(email, "team");
-        let token = get_token(village.pod(1), &link).await.json()["token"].as_str().unwrap().to_owned();
-        let (user, chosen) = (claims_of(&token)["user_id"].clone(), format!("{ANOTHER}-{round}"));
+        let link = fleet.invite(email, "team");
+        let token = get_token(fleet.pod(1), &link).await.json()["token"].as_str().unwrap().to_owned();
+        let (user, chosen) = (claims_of(&token)["user_id"].clone(), format!("{OTHER_PASSWORD}-{round}"));
         let body = json!({"invitation_link": link, "user_id": user, "password": chosen, "key": true});
-        let request = http_client().post(village.pod(0).public("/onboarding/claim_token"));
+        let request = http_client().post(fleet.pod(0).public("/onboarding/claim_token"));
         let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
         let sent = tokio::spawn(request.body(body.to_string()).send());
         // From before anything is read until after everything is written.
         tokio::time::sleep(Duration::from_millis(round * 40)).await;
-        village.site.pods[0].kill9();
+        fleet.pods[0].kill9();
         let answered = sent.await.expect("the request ends").is_ok();
-        village.site.restart(0).await;
-        let before = sign_in_by_json(village.pod(1), email, &password, &[]).await;
-        let after = sign_in_by_json(village.pod(2), email, &chosen, &[]).await;
+        fleet.restart(0).await;
+        let before = sign_in_with_json(fleet.pod(1), email, &password, &[]).await;
+        let after = sign_in_with_json(fleet.pod(2), email, &chosen, &[]).await;
         let session = before.cookie("vestibule").or(after.cookie("vestibule")).expect("one of the two passwords counts");
-        let is_open = get_token(village.pod(1), &link).await.status() == 200;
+        let is_open = get_token(fleet.pod(1), &link).await.status() == 200;
         match (before.status(), after.status(), is_open) {
             (200, 401, true) => open += 1,
             (401, 200, false) => {
@@ -189,8 +189,8 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
             half => panic!("round {round}: {half:?}"),
         }
         assert!(!answered || !is_open, "what was answered was done");
-        assert_eq!(keys_of(&village, &session).await, finished, "a key with each claim that was finished");
-        forget_guesses(&village).await;
+        assert_eq!(keys_of(&fleet, &session).await, finished, "a key with each claim that was finished");
+        forget_guesses(&fleet).await;
     }
     println!("{finished} claims were finished, {open} invitations stayed open");
     assert!(finished > 0 && open > 0, "{finished} finished, {open} open");
@@ -201,48 +201,53 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
 async fn at_whatever_step_a_pod_dies_a_claim_is_whole_or_nothing() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let mut site = Site::start_with(&[proxy.url(), redis.url()], |pod, _| {
-        pod.further.push_str(LOCAL);
-        pod.role_map = None;
-    })
-    .await;
+    let mut fleet = Fleet::builder()
+        .stores([proxy.url(), redis.url()])
+        .idp()
+        .config(|pod| {
+            pod.further.push_str(LOCAL_ACCOUNTS);
+            pod.role_map = None;
+        })
+        .start()
+        .await;
     let (mut finished, mut open) = (0, 0);
     for step in 0.. {
         let mut reached = false;
         for when in [When::Before, When::After] {
-            let invited = invite(&site.pods[1], &["--email", &format!("{when:?}-{step}@example.com"), "--role", "team"]);
+            let invited = invite(&fleet.pods[1], &["--email", &format!("{when:?}-{step}@example.com"), "--role", "team"]);
             let link = link_in(&String::from_utf8(invited.stdout).expect("text"));
-            let token = get_token(&site.pods[1], &link).await.json()["token"].as_str().unwrap().to_owned();
+            let token = get_token(&fleet.pods[1], &link).await.json()["token"].as_str().unwrap().to_owned();
             let user = claims_of(&token)["user_id"].as_str().unwrap().to_owned();
             let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD, "key": true}).to_string();
             proxy.end_at(&user, step, when);
-            let request = http_client().post(site.pods[0].public("/onboarding/claim_token"));
+            let request = http_client().post(fleet.pods[0].public("/onboarding/claim_token"));
             let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
             let mut sent = tokio::spawn(request.body(body).send());
             let answered = tokio::time::timeout(Duration::from_millis(1500), &mut sent).await;
             let answered = answered.is_ok_and(|sent| sent.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status() == 200)));
-            site.pods[0].kill9();
+            fleet.pods[0].kill9();
             reached |= proxy.has_ended();
             proxy.resume();
 
             let email = format!("{when:?}-{step}@example.com");
-            let entered = sign_in_by_json(&site.pods[1], &email, PASSWORD, &[]).await;
-            let is_open = get_token(&site.pods[1], &link).await.status() == 200;
+            let entered = sign_in_with_json(&fleet.pods[1], &email, PASSWORD, &[]).await;
+            let is_open = get_token(&fleet.pods[1], &link).await.status() == 200;
             assert_eq!(entered.status() == 200, !is_open, "{when:?} request {step}: {entered:?}");
             assert!(!answered || !is_open, "what was answered was done");
             let session = match is_open {
-                true => claim(&site.pods[1], &link, PASSWORD).await,
+                true => accept_invitation(&fleet.pods[1], &link, PASSWORD).await,
                 false => entered,
             };
             let session = session.cookie("vestibule").expect("a session, by now at least");
-            let keys = get(&site.pods[1], By::Page(&session), "/vestibule/api/keys").await["keys"].as_array().unwrap().len();
+            let keys =
+                get(&fleet.pods[1], Auth::Session(&session), "/vestibule/api/keys").await["keys"].as_array().unwrap().len();
             assert_eq!(keys, usize::from(!is_open), "{when:?} request {step}: a key with the claim, or none");
             if is_open {
                 open += 1
             } else {
                 finished += 1
             }
-            site.restart(0).await;
+            fleet.restart(0).await;
         }
         if !reached {
             println!("{step} requests; {finished} claims were finished, {open} invitations stayed open");
@@ -252,13 +257,13 @@ async fn at_whatever_step_a_pod_dies_a_claim_is_whole_or_nothing() {
     }
 }
 
-async fn keys_of(village: &Village, session: &str) -> usize {
-    get(village.pod(1), By::Page(session), "/vestibule/api/keys").await["keys"].as_array().expect("a list").len()
+async fn keys_of(fleet: &Fleet, session: &str) -> usize {
+    get(fleet.pod(1), Auth::Session(session), "/vestibule/api/keys").await["keys"].as_array().expect("a list").len()
 }
 
 /// The rounds take more tries than strangers have.
-async fn forget_guesses(village: &Village) {
-    for node in &village.redis.nodes {
+async fn forget_guesses(fleet: &Fleet) {
+    for node in &fleet.cluster().nodes {
         for name in node.keys().await {
             let name = String::from_utf8(name).expect("our keys are text");
             if name.contains(":counter:guess:") {
@@ -271,20 +276,20 @@ async fn forget_guesses(village: &Village) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_makes_a_password_weak_is_told_and_changes_nothing() {
-    let village = Village::new().await;
-    let link = village.invite("ada@example.com", "team");
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let link = fleet.invite("ada@example.com", "team");
     for (password, told) in [
         ("short", "at least 12 characters"),
         ("password1234", "too easy to guess"),
         ("ada@example.com", "too easy to guess"),
         (&"long-".repeat(30), "at most 128 bytes"),
     ] {
-        let reply = claim(village.pod(0), &link, password).await;
+        let reply = accept_invitation(fleet.pod(0), &link, password).await;
         reply.assert(400, "weak_password");
         let said: Value = reply.json();
         assert!(said["error_description"].as_str().unwrap().contains(told), "{said}");
     }
-    assert_eq!(claim(village.pod(0), &link, PASSWORD).await.status(), 200);
-    let reply = call(village.pod(0), By::Key("sk-1"), Method::GET, "/vestibule/api/invitations", None).await;
+    assert_eq!(accept_invitation(fleet.pod(0), &link, PASSWORD).await.status(), 200);
+    let reply = call(fleet.pod(0), Auth::Key("sk-1"), Method::GET, "/vestibule/api/invitations", None).await;
     assert_eq!(reply.status(), 401);
 }

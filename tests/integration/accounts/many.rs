@@ -7,17 +7,12 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use vestibule::clock::SystemClock;
 use vestibule::principal::IdentityClaims;
-use vestibule::secret::{KeyRing, RingKeys};
 use vestibule::session::{Limits, Logout};
-use vestibule::store::Records;
 use vestibule::users::{Admission, Before, Browser, SignIn, Users};
 
-use super::{get, post};
-use crate::cache::site::Site;
-use crate::keys::By;
-use crate::store::{PREFIX, connection, start};
 use crate::support::agent::Agent;
-use crate::support::redis::{Options, Standalone};
+use crate::support::api::{Auth, get, post};
+use crate::support::fleet::Fleet;
 use crate::support::wait::timed;
 
 /// As many as a search looks at, by the documentation.
@@ -27,17 +22,13 @@ const EXPLAIN: &str = "/vestibule/api/role-map/explain";
 const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(7200) };
 
 /// Writes people as a pod's sign-ins would, since so many would take their time there.
-async fn settle(redis: &Standalone, site: &Site, numbers: std::ops::Range<usize>) {
-    let store = start(&connection(&redis.url()));
-    store.ready().await;
-    let ring = std::fs::read_to_string(&site.key_ring_file).expect("the key ring is there");
-    let ring = KeyRing::new(RingKeys::parse(&ring).expect("a key ring"), Arc::new(SystemClock));
-    let users = Users::new(Records::new(store, Arc::new(ring), PREFIX), Arc::new(SystemClock), LIMITS);
+async fn settle(fleet: &Fleet, numbers: std::ops::Range<usize>) {
+    let users = Users::new(fleet.records().await, Arc::new(SystemClock), LIMITS);
     let sign_ins = stream::iter(numbers).map(|number| {
         let claims = json!({"sub": format!("sub-{number}"), "email": email(number), "email_verified": true});
         let identity = IdentityClaims {
             provider: "corp".to_owned(),
-            issuer: site.idp.issuer().to_owned(),
+            issuer: fleet.idp().issuer().to_owned(),
             subject: format!("sub-{number}"),
             id_token: claims.as_object().expect("an object").clone(),
             access_token: None,
@@ -57,15 +48,14 @@ fn email(number: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_search_says_whether_everybody_was_looked_at() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "").await;
-    let alice = site.sign_in(0).await;
-    let (pod, admin) = (&site.pods[0], By::Page(&alice.cookie));
+    let fleet = Fleet::builder().standalone().idp().start().await;
+    let alice = fleet.sign_in(0).await;
+    let (pod, admin) = (&fleet.pods[0], Auth::Session(&alice.cookie));
     let search = async |query: &str| get(pod, admin, &format!("/vestibule/api/people?{query}")).await;
     let said = |found: &Value| (found["people"].as_array().expect("a list").len(), found["is_cut"].clone());
     let explain = async |number: usize| post(pod, admin, EXPLAIN, json!({"user_email": email(number)})).await;
 
-    settle(&redis, &site, 0..3).await;
+    settle(&fleet, 0..3).await;
     assert_eq!(said(&search("q=person-").await), (3, json!(false)));
     assert_eq!(said(&search("q=person-&limit=3").await), (3, json!(false)));
     assert_eq!(said(&search("q=person-&limit=2").await), (2, json!(true)), "there is no room for the third");
@@ -74,10 +64,10 @@ async fn a_search_says_whether_everybody_was_looked_at() {
     assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(false)), "{told:?}");
     explain(MOST + 60).await.assert(404, "not_found");
 
-    let ((), took) = timed(settle(&redis, &site, 3..MOST + 61)).await;
+    let ((), took) = timed(settle(&fleet, 3..MOST + 61)).await;
     println!("{} people were written in {took:.1?}", MOST + 58);
     // The last to be seen is the last in the list, since ids sort by age.
-    settle(&redis, &site, MOST + 61..MOST + 62).await;
+    settle(&fleet, MOST + 61..MOST + 62).await;
     assert_eq!(said(&search(&format!("q={}", email(1))).await), (1, json!(true)));
     let beyond = search(&format!("q={}", email(MOST + 61))).await;
     assert_eq!(said(&beyond), (0, json!(true)));
@@ -89,12 +79,12 @@ async fn a_search_says_whether_everybody_was_looked_at() {
     let by_id = post(pod, admin, EXPLAIN, json!({"user_id": told_id(&search(&format!("q={}", email(1))).await)})).await;
     assert_eq!((by_id.status(), &by_id.json()["is_cut"]), (200, &json!(false)), "there is one of an id");
 
-    on_the_page(&site, &alice.agent).await;
+    on_the_page(&fleet, &alice.agent).await;
 }
 
 /// The same questions by the form.
-async fn on_the_page(site: &Site, admin: &Agent) {
-    let address = site.pods[0].public("/vestibule/role-map");
+async fn on_the_page(fleet: &Fleet, admin: &Agent) {
+    let address = fleet.pods[0].public("/vestibule/role-map");
     for (number, words) in [(1, "somebody else may have this email too"), (MOST + 61, "there are more people. Write the id.")] {
         let form = admin.get(&address).await.form();
         let page = admin.submit(&form, &[("person", &email(number))]).await;

@@ -11,10 +11,13 @@ use vestibule::accounts::Password;
 use vestibule::principals::PROVEN_FOR;
 use vestibule::store::{Kind, Record};
 
-use super::{ANOTHER, LOCAL, PASSWORD, Village, claim, get, post, sign_in, sign_in_by_json};
-use crate::keys::By;
-use crate::store::records;
 use crate::support::agent::Agent;
+use crate::support::api::{Auth, get, post};
+use crate::support::fleet::Fleet;
+use crate::support::local_accounts::{
+    LOCAL_ACCOUNTS, OTHER_PASSWORD, PASSWORD, accept_invitation, accept_with_token, claims_of, get_token, sign_in_with_form,
+    sign_in_with_json,
+};
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::steps::session_of;
 use crate::support::wait::until;
@@ -23,33 +26,33 @@ const ADA: &str = "ada@example.com";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_signs_in_on_any_pod_and_leads_where_the_person_wanted_to_go() {
-    let village = Village::new().await;
-    let ada = village.resident(ADA, "internal_user").await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "internal_user").await;
     let agent = Agent::new();
-    let page = sign_in(village.pod(0), &agent, "/sso/login?rd=%2Fui%2F%3Fa%3D1", ADA, ANOTHER).await;
+    let page = sign_in_with_form(fleet.pod(0), &agent, "/sso/login?rd=%2Fui%2F%3Fa%3D1", ADA, OTHER_PASSWORD).await;
     assert_eq!(page.status, 401, "{}", page.body);
-    assert!(page.body.contains(ADA) && !page.body.contains(ANOTHER), "{}", page.body);
+    assert!(page.body.contains(ADA) && !page.body.contains(OTHER_PASSWORD), "{}", page.body);
     let page = agent.submit(&page.form(), &[("user_email", "ADA@example.com"), ("password", PASSWORD)]).await;
     assert_eq!(page.status, 303, "{}", page.body);
     assert_eq!(page.location().expect("a way on").path(), "/ui/");
     let first = session_of(&agent);
-    assert_eq!(village.passing(&first).await, 3);
-    let page = sign_in(village.pod(0), &agent, "/sso/login", ADA, PASSWORD).await;
+    assert_eq!(fleet.passing(&first).await, 3);
+    let page = sign_in_with_form(fleet.pod(0), &agent, "/sso/login", ADA, PASSWORD).await;
     assert_eq!(page.status, 303);
     let second = session_of(&agent);
     assert_ne!(first, second, "a new handle after each sign-in");
-    assert_eq!((village.passing(&first).await, village.passing(&second).await), (0, 3), "it replaces the one before");
-    assert_eq!(village.passing(&ada.cookie).await, 3, "another browser's stays");
-    let asked = Agent::new().get(&village.pod(1).public("/vestibule/invitations?user_email=bob%40example.com")).await;
+    assert_eq!((fleet.passing(&first).await, fleet.passing(&second).await), (0, 3), "it replaces the one before");
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "another browser's stays");
+    let asked = Agent::new().get(&fleet.pod(1).public("/vestibule/invitations?user_email=bob%40example.com")).await;
     let to = asked.location().expect("whoever isn't signed in is sent to sign in");
     assert!(to.as_str().ends_with("/sso/login?rd=%2Fvestibule%2Finvitations%3Fuser_email%3Dbob%2540example.com"), "{to}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_of_another_browser_or_page_signs_nobody_in() {
-    let village = Village::new().await;
-    village.resident(ADA, "team").await;
-    let pod = village.pod(0);
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    fleet.create_user(ADA, "team").await;
+    let pod = fleet.pod(0);
     let page = Agent::new().get(&pod.public("/sso/login")).await;
     let form = page.form();
     let filled = [("user_email", ADA), ("password", PASSWORD)];
@@ -62,16 +65,16 @@ async fn a_form_of_another_browser_or_page_signs_nobody_in() {
     let fields = [&fields[..], &filled].concat();
     let foreign = elsewhere.post_with(own.action.as_str(), &fields, &[("sec-fetch-site", "cross-site")]).await;
     assert_eq!(foreign.status, 403);
-    let by_json = sign_in_by_json(pod, ADA, PASSWORD, &[("origin", "https://evil.example.com")]).await;
+    let by_json = sign_in_with_json(pod, ADA, PASSWORD, &[("origin", "https://evil.example.com")]).await;
     by_json.assert(403, "access_denied");
-    assert_eq!(sign_in_by_json(pod, ADA, PASSWORD, &[]).await.status(), 200);
+    assert_eq!(sign_in_with_json(pod, ADA, PASSWORD, &[]).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_finishes_an_applications_flow() {
-    let village = Village::new().await;
-    village.resident(ADA, "internal_user").await;
-    let (pod, agent) = (village.pod(0), Agent::new());
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    fleet.create_user(ADA, "internal_user").await;
+    let (pod, agent) = (fleet.pod(0), Agent::new());
     let wanted = "/sso/key/generate?response_type=oauth_token&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fcb&state=s-1";
     let page = agent.get(&pod.public(wanted)).await;
     assert_eq!(page.status, 302);
@@ -83,16 +86,16 @@ async fn a_password_finishes_an_applications_flow() {
     let back = given.location().unwrap_or_else(|| panic!("{}: {}", given.status, given.body));
     let parameter = |name: &str| back.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     assert_eq!(parameter("state").as_deref(), Some("s-1"));
-    assert_eq!(crate::keys::status(village.pod(2), &parameter("access_token").expect("a key")).await, 200);
+    assert_eq!(crate::support::api::key_status(fleet.pod(2), &parameter("access_token").expect("a key")).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guessing_is_slowed_over_all_pods_and_nobody_is_locked_out_who_has_been_there() {
-    let village = Village::new().await;
-    let ada = village.resident(ADA, "team").await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "team").await;
     let mut tries = 0;
     let slowed = loop {
-        let reply = sign_in_by_json(village.pod(tries), ADA, ANOTHER, &[]).await;
+        let reply = sign_in_with_json(fleet.pod(tries), ADA, OTHER_PASSWORD, &[]).await;
         match reply.status() {
             401 => tries += 1,
             429 => break reply,
@@ -102,28 +105,28 @@ async fn guessing_is_slowed_over_all_pods_and_nobody_is_locked_out_who_has_been_
     };
     slowed.assert(429, "slow_down");
     assert_eq!(tries, 20, "the pods count together");
-    assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 429, "a stranger, even with the password");
+    assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 429, "a stranger, even with the password");
     let device = format!("vestibule-device={}", ada.device);
-    assert_eq!(sign_in_by_json(village.pod(2), ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200);
+    assert_eq!(sign_in_with_json(fleet.pod(2), ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200);
     // Whoever it is that doesn't exist is slowed alike.
     for number in 0..20 {
-        assert_eq!(sign_in_by_json(village.pod(number), "nobody@example.com", ANOTHER, &[]).await.status(), 401);
+        assert_eq!(sign_in_with_json(fleet.pod(number), "nobody@example.com", OTHER_PASSWORD, &[]).await.status(), 401);
     }
-    sign_in_by_json(village.pod(0), "nobody@example.com", ANOTHER, &[]).await.assert(429, "slow_down");
-    let page = sign_in(village.pod(0), &Agent::new(), "/sso/login", ADA, PASSWORD).await;
+    sign_in_with_json(fleet.pod(0), "nobody@example.com", OTHER_PASSWORD, &[]).await.assert(429, "slow_down");
+    let page = sign_in_with_form(fleet.pod(0), &Agent::new(), "/sso/login", ADA, PASSWORD).await;
     assert_eq!(page.status, 429);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_does_not_exist_costs_the_same_as_who_does() {
-    let village = Village::new().await;
-    village.resident(ADA, "team").await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    fleet.create_user(ADA, "team").await;
     let mut cost = Vec::new();
     for email in [ADA, "nobody@example.com", "no address", ADA] {
-        let before = village.site.commands(2).await;
-        let reply = sign_in_by_json(village.pod(2), email, ANOTHER, &[]).await;
+        let before = fleet.commands(2).await;
+        let reply = sign_in_with_json(fleet.pod(2), email, OTHER_PASSWORD, &[]).await;
         reply.assert(401, "invalid_grant");
-        cost.push((village.site.commands(2).await - before, reply.json()));
+        cost.push((fleet.commands(2).await - before, reply.json()));
     }
     assert!(cost[0].0 > 0.0 && cost.iter().all(|one| *one == cost[0]), "{cost:?}");
 }
@@ -135,17 +138,17 @@ const AT_ONCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crowd_of_strangers_keeps_nobody_out_who_has_proven_something() {
-    let village = Village::new().await;
-    let ada = village.resident(ADA, "team").await;
-    let link = village.invite("bob@example.com", "team");
-    let pod = village.pod(0);
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "team").await;
+    let link = fleet.invite("bob@example.com", "team");
+    let pod = fleet.pod(0);
     let (done, mut turned_away) = (AtomicBool::new(false), AtomicUsize::new(0));
     let stranger = async |number: usize| {
         for attempt in 0.. {
             if done.load(Ordering::Relaxed) {
                 return;
             }
-            let reply = sign_in_by_json(pod, &format!("nobody-{number}-{attempt}@example.com"), PASSWORD, &[]).await;
+            let reply = sign_in_with_json(pod, &format!("nobody-{number}-{attempt}@example.com"), PASSWORD, &[]).await;
             assert!([401, 503].contains(&reply.status()), "{reply:?}");
             turned_away.fetch_add(usize::from(reply.status() == 503), Ordering::Relaxed);
         }
@@ -154,11 +157,11 @@ async fn a_crowd_of_strangers_keeps_nobody_out_who_has_proven_something() {
         let device = format!("vestibule-device={}", ada.device);
         until("the queue to be full", AT_ONCE, async || (turned_away.load(Ordering::Relaxed) > STRANGERS).then_some(())).await;
         for _ in 0..5 {
-            assert_eq!(sign_in_by_json(pod, ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200, "a known browser");
+            assert_eq!(sign_in_with_json(pod, ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200, "a known browser");
         }
-        assert_eq!(claim(pod, &link, PASSWORD).await.status(), 200, "who was invited");
-        let change = json!({"current_password": PASSWORD, "new_password": ANOTHER});
-        assert_eq!(post(pod, ada.by(), "/vestibule/api/password", change).await.status(), 200, "who is signed in");
+        assert_eq!(accept_invitation(pod, &link, PASSWORD).await.status(), 200, "who was invited");
+        let change = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
+        assert_eq!(post(pod, ada.auth(), "/vestibule/api/password", change).await.status(), 200, "who is signed in");
         done.store(true, Ordering::Relaxed);
     };
     tokio::join!(residents, join_all((0..STRANGERS).map(stranger)));
@@ -167,38 +170,38 @@ async fn a_crowd_of_strangers_keeps_nobody_out_who_has_proven_something() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_a_trusted_proxy_an_address_is_slowed_for_all_accounts_together() {
-    let options = PodOptions { further: format!("{LOCAL}trusted_proxies: [127.0.0.0/8]\n"), ..PodOptions::new() };
+    let options = PodOptions { further: format!("{LOCAL_ACCOUNTS}trusted_proxies: [127.0.0.0/8]\n"), ..PodOptions::new() };
     let pod = Pod::start(options).await;
     let from = |address: &'static str| [("x-forwarded-for", address)];
     let mut tries = 0;
-    while sign_in_by_json(&pod, &format!("p{tries}@example.com"), ANOTHER, &from("192.0.2.7")).await.status() == 401 {
+    while sign_in_with_json(&pod, &format!("p{tries}@example.com"), OTHER_PASSWORD, &from("192.0.2.7")).await.status() == 401 {
         tries += 1;
         assert!(tries <= 200, "nobody is slowed");
     }
     assert_eq!(tries, 100);
-    assert_eq!(sign_in_by_json(&pod, "other@example.com", ANOTHER, &from("192.0.2.7")).await.status(), 429);
-    assert_eq!(sign_in_by_json(&pod, "other@example.com", ANOTHER, &from("192.0.2.8")).await.status(), 401);
+    assert_eq!(sign_in_with_json(&pod, "other@example.com", OTHER_PASSWORD, &from("192.0.2.7")).await.status(), 429);
+    assert_eq!(sign_in_with_json(&pod, "other@example.com", OTHER_PASSWORD, &from("192.0.2.8")).await.status(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_password_ends_every_other_session_on_every_pod() {
-    let village = Village::new().await;
-    let ada = village.resident(ADA, "team").await;
-    let other = sign_in_by_json(village.pod(2), ADA, PASSWORD, &[]).await.cookie("vestibule").expect("a session");
-    assert_eq!(village.passing(&other).await, 3);
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "team").await;
+    let other = sign_in_with_json(fleet.pod(2), ADA, PASSWORD, &[]).await.cookie("vestibule").expect("a session");
+    assert_eq!(fleet.passing(&other).await, 3);
     let change = async |current: &str, new: &str| {
         let body = json!({"current_password": current, "new_password": new});
-        post(village.pod(0), ada.by(), "/vestibule/api/password", body).await
+        post(fleet.pod(0), ada.auth(), "/vestibule/api/password", body).await
     };
-    change(ANOTHER, ANOTHER).await.assert(403, "invalid_grant");
+    change(OTHER_PASSWORD, OTHER_PASSWORD).await.assert(403, "invalid_grant");
     change(PASSWORD, "password1234").await.assert(400, "weak_password");
-    assert_eq!(village.passing(&other).await, 3);
-    assert_eq!(change(PASSWORD, ANOTHER).await.status(), 200);
-    let gone = async || (village.passing(&other).await == 0).then_some(());
+    assert_eq!(fleet.passing(&other).await, 3);
+    assert_eq!(change(PASSWORD, OTHER_PASSWORD).await.status(), 200);
+    let gone = async || (fleet.passing(&other).await == 0).then_some(());
     crate::support::wait::until("the other session to end everywhere", PROVEN_FOR * 5, gone).await;
-    assert_eq!(village.passing(&ada.cookie).await, 3, "the one by which it was changed goes on");
-    assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
-    assert_eq!(sign_in_by_json(village.pod(1), ADA, ANOTHER, &[]).await.status(), 200);
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "the one by which it was changed goes on");
+    assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
+    assert_eq!(sign_in_with_json(fleet.pod(1), ADA, OTHER_PASSWORD, &[]).await.status(), 200);
 }
 
 /// The hash of somebody's password, as the store has it.
@@ -214,41 +217,47 @@ impl Record for Kept {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_hashes_anew_what_other_parameters_made_and_a_wrong_password_does_not() {
     // As after an edit that has reached one pod alone.
-    let village = Village::adjusted(|pod| {
-        if pod.name == "pod-1" {
-            pod.further = pod.further.replace("iterations: 1", "iterations: 2");
-        }
-    })
-    .await;
-    let ada = village.resident(ADA, "team").await;
-    let records = records(&village.redis.url(), &village.site.key_ring_file).await;
+    let fleet = Fleet::builder()
+        .pods(3)
+        .cluster()
+        .idp()
+        .local_accounts()
+        .config(|pod| {
+            if pod.name == "pod-1" {
+                pod.further = pod.further.replace("iterations: 1", "iterations: 2");
+            }
+        })
+        .start()
+        .await;
+    let ada = fleet.create_user(ADA, "team").await;
+    let records = fleet.records().await;
     let place = Password::key(&ada.id);
     let made_with = async |iterations: u32| {
         let kept = records.get::<Kept>(&place).await.expect("it can be read").expect("she has a password").value;
         assert!(kept.hash.starts_with(&format!("$argon2id$v=19$m=8192,t={iterations},p=")), "{}", kept.hash);
     };
     made_with(2).await;
-    assert_eq!(sign_in_by_json(village.pod(0), ADA, ANOTHER, &[]).await.status(), 401);
+    assert_eq!(sign_in_with_json(fleet.pod(0), ADA, OTHER_PASSWORD, &[]).await.status(), 401);
     made_with(2).await;
     for (pod, iterations) in [(0, 1), (2, 1), (1, 2)] {
-        assert_eq!(sign_in_by_json(village.pod(pod), ADA, PASSWORD, &[]).await.status(), 200);
+        assert_eq!(sign_in_with_json(fleet.pod(pod), ADA, PASSWORD, &[]).await.status(), 200);
         made_with(iterations).await;
     }
-    assert_eq!(village.passing(&ada.cookie).await, 3, "nobody is signed out by it");
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "nobody is signed out by it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others() {
-    let village = Village::new().await;
-    let ada = village.resident(ADA, "team").await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "team").await;
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0";
     let mut others = Vec::new();
     for number in 0..3 {
-        let reply = sign_in_by_json(village.pod(number), ADA, PASSWORD, &[("user-agent", agent)]).await;
+        let reply = sign_in_with_json(fleet.pod(number), ADA, PASSWORD, &[("user-agent", agent)]).await;
         others.push(reply.cookie("vestibule").expect("a session"));
     }
     let sessions =
-        async || get(village.pod(1), ada.by(), "/vestibule/api/sessions").await["sessions"].as_array().unwrap().clone();
+        async || get(fleet.pod(1), ada.auth(), "/vestibule/api/sessions").await["sessions"].as_array().unwrap().clone();
     let listed = sessions().await;
     assert_eq!(listed.len(), 4);
     assert_eq!(listed.iter().filter(|session| session["current"] == json!(true)).count(), 1);
@@ -257,43 +266,43 @@ async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others
         assert!(!serde_json::to_string(&listed).unwrap().contains(cookie.as_str()), "a list holds no cookie");
     }
     let digest = vestibule::secret::Digest::of(others[0].as_bytes()).to_hex();
-    let end = async |id: &str, by: By<'_>| {
-        crate::keys::call(village.pod(2), by, Method::DELETE, &format!("/vestibule/api/sessions/{id}"), None).await
+    let end = async |id: &str, by: Auth<'_>| {
+        crate::support::api::call(fleet.pod(2), by, Method::DELETE, &format!("/vestibule/api/sessions/{id}"), None).await
     };
-    let bob = village.resident("bob@example.com", "team").await;
-    end(&digest, bob.by()).await.assert(404, "not_found");
-    assert_eq!(end(&digest, ada.by()).await.status(), 200);
-    let gone = async || (village.passing(&others[0]).await == 0).then_some(());
+    let bob = fleet.create_user("bob@example.com", "team").await;
+    end(&digest, bob.auth()).await.assert(404, "not_found");
+    assert_eq!(end(&digest, ada.auth()).await.status(), 200);
+    let gone = async || (fleet.passing(&others[0]).await == 0).then_some(());
     crate::support::wait::until("one session to end everywhere", PROVEN_FOR * 5, gone).await;
     assert_eq!(sessions().await.len(), 3);
-    let rest = crate::keys::call(village.pod(0), ada.by(), Method::DELETE, "/vestibule/api/sessions", None).await;
+    let rest = crate::support::api::call(fleet.pod(0), ada.auth(), Method::DELETE, "/vestibule/api/sessions", None).await;
     assert_eq!(rest.status(), 200, "{rest:?}");
-    let gone = async || (village.passing(&others[1]).await + village.passing(&others[2]).await == 0).then_some(());
+    let gone = async || (fleet.passing(&others[1]).await + fleet.passing(&others[2]).await == 0).then_some(());
     crate::support::wait::until("all others to end everywhere", PROVEN_FOR * 5, gone).await;
-    assert_eq!((village.passing(&ada.cookie).await, sessions().await.len()), (3, 1));
+    assert_eq!((fleet.passing(&ada.cookie).await, sessions().await.len()), (3, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_redis_is_away_nobody_is_told_that_a_password_is_wrong_and_nothing_is_used_up() {
-    let mut village = Village::new().await;
-    let ada = village.resident(ADA, "team").await;
-    let link = village.invite("bob@example.com", "team");
-    let token = super::get_token(village.pod(0), &link).await.json()["token"].as_str().expect("a token").to_owned();
-    let user = super::claims_of(&token)["user_id"].clone();
-    assert_eq!(village.passing(&ada.cookie).await, 3);
-    village.redis.nodes.iter_mut().for_each(crate::support::redis::Node::stop);
-    for password in [PASSWORD, ANOTHER] {
-        let reply = sign_in_by_json(village.pod(0), ADA, password, &[]).await;
+    let mut fleet = Fleet::builder().pods(3).own_cluster().idp().local_accounts().start().await;
+    let ada = fleet.create_user(ADA, "team").await;
+    let link = fleet.invite("bob@example.com", "team");
+    let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().expect("a token").to_owned();
+    let user = claims_of(&token)["user_id"].clone();
+    assert_eq!(fleet.passing(&ada.cookie).await, 3);
+    fleet.cluster_mut().nodes.iter_mut().for_each(crate::support::redis::Node::stop);
+    for password in [PASSWORD, OTHER_PASSWORD] {
+        let reply = sign_in_with_json(fleet.pod(0), ADA, password, &[]).await;
         assert_eq!((reply.status(), reply.cookie("vestibule")), (503, None), "{reply:?}");
     }
     let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD});
-    let claimed = super::claim_with(village.pod(1), &token, body).await;
+    let claimed = accept_with_token(fleet.pod(1), &token, body).await;
     assert_eq!((claimed.status(), claimed.cookie("vestibule")), (503, None), "{claimed:?}");
-    assert_eq!(super::get_token(village.pod(2), &link).await.status(), 503);
-    assert_eq!(village.passing(&ada.cookie).await, 3, "who is signed in stays so");
-    village.redis.nodes.iter_mut().for_each(crate::support::redis::Node::cont);
-    let back = async || (super::get_token(village.pod(0), &link).await.status() == 200).then_some(());
+    assert_eq!(get_token(fleet.pod(2), &link).await.status(), 503);
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "who is signed in stays so");
+    fleet.cluster_mut().nodes.iter_mut().for_each(crate::support::redis::Node::cont);
+    let back = async || (get_token(fleet.pod(0), &link).await.status() == 200).then_some(());
     crate::support::wait::until("Redis to be back", std::time::Duration::from_secs(30), back).await;
-    assert_eq!(super::claim(village.pod(2), &link, PASSWORD).await.status(), 200);
-    assert_eq!(sign_in_by_json(village.pod(1), ADA, PASSWORD, &[]).await.status(), 200);
+    assert_eq!(accept_invitation(fleet.pod(2), &link, PASSWORD).await.status(), 200);
+    assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 200);
 }

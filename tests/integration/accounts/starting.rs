@@ -1,7 +1,8 @@
 //! How the first person gets in: by the link that is printed, or by one that the operator makes.
 
-use super::{LOCAL, PASSWORD, Village, claim, get, get_token, invite, link_in};
-use crate::keys::By;
+use crate::support::api::{Auth, get};
+use crate::support::fleet::Fleet;
+use crate::support::local_accounts::{LOCAL_ACCOUNTS, PASSWORD, accept_invitation, get_token, invite, link_in};
 use crate::support::pod::{Pod, PodOptions};
 
 const PRINTED: &str = "sets a password here, once and within an hour";
@@ -12,12 +13,12 @@ async fn with_nothing_configured_the_printed_link_makes_the_first_administrator_
     let printed = pod.log();
     assert_eq!(printed.matches(PRINTED).count(), 1, "{printed}");
     let link = link_in(&printed);
-    let claimed = claim(&pod, &link, PASSWORD).await;
+    let claimed = accept_invitation(&pod, &link, PASSWORD).await;
     assert_eq!((claimed.status(), &claimed.json()["user_role"]), (200, &"proxy_admin".into()), "{claimed:?}");
     let cookie = claimed.cookie("vestibule").expect("a session");
-    let people = get(&pod, By::Page(&cookie), "/vestibule/api/people").await;
+    let people = get(&pod, Auth::Session(&cookie), "/vestibule/api/people").await;
     assert_eq!(people["people"][0]["user_email"], "admin@localhost", "{people}");
-    assert_eq!(claim(&pod, &link, PASSWORD).await.status(), 401);
+    assert_eq!(accept_invitation(&pod, &link, PASSWORD).await.status(), 401);
     let later = pod.log();
     let in_the_log = later.lines().filter(|line| line.contains("INFO") || line.contains("WARN"));
     let secret = link.split('.').nth(1).expect("a link has a secret");
@@ -27,11 +28,11 @@ async fn with_nothing_configured_the_printed_link_makes_the_first_administrator_
 #[tokio::test(flavor = "multi_thread")]
 async fn where_there_is_another_way_in_nothing_is_printed() {
     let off = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
-    let mut elsewhere = PodOptions { further: LOCAL.to_owned(), ..PodOptions::new() };
+    let mut elsewhere = PodOptions { further: LOCAL_ACCOUNTS.to_owned(), ..PodOptions::new() };
     // Not a loopback address, and nobody's: whoever reaches the machine could read what a pod prints there.
     elsewhere.further.push_str("admin_roles: []\n");
     let mut open = PodOptions::new();
-    open.further = LOCAL.replace("enabled: true", "print_first_link: false");
+    open.further = LOCAL_ACCOUNTS.replace("enabled: true", "print_first_link: false");
     for (options, told) in
         [(off, "nobody can sign in"), (elsewhere, "listening"), (open, "nobody can sign in: the store is this")]
     {
@@ -47,7 +48,7 @@ async fn beside_redis_the_log_says_how_to_begin_and_the_command_lets_anybody_in_
     let mut options = PodOptions::new();
     options.store = vec![format!("url: {}", redis.url())];
     options.key_ring_file = Some(ring_file);
-    options.further = LOCAL.to_owned();
+    options.further = LOCAL_ACCOUNTS.to_owned();
     let mut pod = Pod::start(options).await;
     let how = "`vestibule invite --role proxy_admin --config …` prints a link";
     let told = async || pod.log().contains(how).then_some(());
@@ -58,7 +59,7 @@ async fn beside_redis_the_log_says_how_to_begin_and_the_command_lets_anybody_in_
         assert!(output.status.success(), "{output:?}");
         let link = link_in(&String::from_utf8_lossy(&output.stdout));
         assert_eq!(get_token(&pod, &link).await.json()["user_email"], "admin@localhost");
-        assert_eq!(claim(&pod, &link, PASSWORD).await.status(), 200);
+        assert_eq!(accept_invitation(&pod, &link, PASSWORD).await.status(), 200);
     }
     pod.restart().await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
@@ -67,9 +68,9 @@ async fn beside_redis_the_log_says_how_to_begin_and_the_command_lets_anybody_in_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_that_the_command_can_not_make_is_told_with_what_to_do() {
-    let village = Village::new().await;
+    let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let told = |arguments: &[&str]| {
-        let output = invite(village.pod(0), arguments);
+        let output = invite(fleet.pod(0), arguments);
         assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
         String::from_utf8(output.stderr).expect("text")
     };

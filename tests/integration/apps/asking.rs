@@ -4,10 +4,9 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{EDITOR, address, asked, assert_sealed, decide, fields, for_redirect, key_at_check};
-use crate::keys::{self, By};
-use crate::login::one_pod::OnePod;
-use crate::shared::deployment;
 use crate::support::agent::Agent;
+use crate::support::api::{self, Auth};
+use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, session_of, sign_in, starts_again_at};
 use crate::support::wait::until;
@@ -19,12 +18,12 @@ type Pair<'a> = (&'a str, &'a str);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_editor_gets_a_key_that_counts_on_every_pod_over_three_pods() {
-    let deployment = deployment().await;
-    let [first, second, third] = &deployment.pods[..] else { panic!("three pods") };
+    let fleet = Fleet::shared().await;
+    let [first, second, third] = &fleet.pods[..] else { panic!("three pods") };
     let agent = Agent::new();
     let page =
         agent.follow_until(agent.get(&first.public(&for_redirect(EDITOR))).await, |to| !to.as_str().contains("/sso/")).await;
-    let callback = at_provider(&deployment.idp, &agent, page, ALICE).await;
+    let callback = at_provider(fleet.idp(), &agent, page, ALICE).await;
     let page = agent.get(&at(second, &callback)).await;
     let page = agent.get(&at(third, &page.location().expect("back to the application's address"))).await;
     assert_eq!(page.status, 200, "{}", page.body);
@@ -39,7 +38,7 @@ async fn an_editor_gets_a_key_that_counts_on_every_pod_over_three_pods() {
     assert_eq!((told["token_type"].as_str(), told["state"].as_str()), ("Bearer", "s t&1"));
     let left: u64 = told["expires_in"].parse().unwrap();
     assert!((86_340..=86_400).contains(&left), "{left}");
-    for pod in &deployment.pods {
+    for pod in &fleet.pods {
         let (status, id) = key_at_check(pod, &told["access_token"]).await;
         assert!(status == 200 && !id.is_empty(), "{status} {id}");
         assert!(!pod.log().contains(&told["access_token"]));
@@ -48,33 +47,33 @@ async fn an_editor_gets_a_key_that_counts_on_every_pod_over_three_pods() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_made_before_the_person_agrees_and_nothing_when_they_refuse() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = asked(&site, &agent, &for_redirect(EDITOR)).await;
-    let again = agent.get(&site.pod.public(&for_redirect(EDITOR))).await;
+    let page = asked(&fleet, &agent, &for_redirect(EDITOR)).await;
+    let again = agent.get(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
     assert_eq!(again.status, 200, "it is asked each time: {}", again.body);
     assert_sealed(&again);
     let target = decide(&agent, &page, "deny").await.location().expect("to the application");
     let told = fields(&target);
     assert_eq!((told["error"].as_str(), told["state"].as_str()), ("access_denied", "s t&1"));
     assert!(!told.contains_key("access_token") && told["error_description"].ends_with('.'));
-    assert_eq!(keys_made(&site).await, 0.0);
+    assert_eq!(keys_made(&fleet).await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_redirect_the_answer_is_json_and_a_fragment_stays_out_of_the_query() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = asked(&site, &agent, &address(&[("response_type", "oauth_token")])).await;
+    let page = asked(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
     let answer = decide(&agent, &page, "allow").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let told = answer.json();
     assert_eq!(told["token_type"], "Bearer");
-    assert_eq!(key_at_check(&site.pod, told["access_token"].as_str().unwrap()).await.0, 200);
+    assert_eq!(key_at_check(fleet.pod(0), told["access_token"].as_str().unwrap()).await.0, 200);
 
     let loopback = [("redirect_uri", "http://127.0.0.1:51234/cb?run=7"), ("response_mode", "fragment")];
     let path = address(&[&[("response_type", "oauth_token")][..], &loopback].concat());
-    let page = agent.get(&site.pod.public(&path)).await;
+    let page = agent.get(&fleet.pod(0).public(&path)).await;
     assert!(page.body.contains("127.0.0.1:51234"), "{}", page.body);
     let target = decide(&agent, &page, "allow").await.location().unwrap();
     assert!(target.as_str().starts_with("http://127.0.0.1:51234/cb?run=7#access_token=sk-"), "{target}");
@@ -83,58 +82,58 @@ async fn without_a_redirect_the_answer_is_json_and_a_fragment_stays_out_of_the_q
 #[tokio::test(flavor = "multi_thread")]
 async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_alone() {
     let listed = |pod: &mut PodOptions| pod.further = "apps: {redirect_hosts: [app.example.com]}\n".to_owned();
-    let site = OnePod::start(|_| (), listed).await;
+    let fleet = Fleet::builder().idp().config(listed).start().await;
     let agent = Agent::new();
     let path = for_redirect("https://app.example.com/cb");
-    let page = asked(&site, &agent, &path).await;
+    let page = asked(&fleet, &agent, &path).await;
     assert!(decide(&agent, &page, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
 
-    let made = keys_made(&site).await;
+    let made = keys_made(&fleet).await;
     let by_click = [("sec-fetch-user", "?1"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
-    let on = agent.get_with(&site.pod.public(&path), &by_click).await;
+    let on = agent.get_with(&fleet.pod(0).public(&path), &by_click).await;
     assert!(on.body.contains("On to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
-    assert_eq!(keys_made(&site).await, made, "a GET makes no key");
+    assert_eq!(keys_made(&fleet).await, made, "a GET makes no key");
     let policy = on.header("content-security-policy").unwrap();
-    assert!(policy.contains(&format!("script-src {};", site.pod.public("/vestibule/assets/"))), "{policy}");
+    assert!(policy.contains(&format!("script-src {};", fleet.pod(0).public("/vestibule/assets/"))), "{policy}");
     // What its script does, or the person.
     assert!(decide(&agent, &on, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
 
     let asks = async |agent: &Agent, path: &str, headers: &[(&str, &str)]| {
-        let page = agent.get_with(&site.pod.public(path), headers).await;
+        let page = agent.get_with(&fleet.pod(0).public(path), headers).await;
         assert_eq!(page.status, 200, "{}", page.body);
         page.body.contains("Give it a key") && !page.body.contains("<script")
     };
     assert!(asks(&agent, &path, &[]).await, "who was led here without a click is asked");
     assert!(asks(&agent, &for_redirect("https://app.example.com/cb2"), &by_click).await, "another address asks");
     let other = Agent::new();
-    sign_in(&site.idp, &other, &site.pod, BOB).await;
+    sign_in(fleet.idp(), &other, fleet.pod(0), BOB).await;
     assert!(asks(&other, &path, &by_click).await, "another person is asked");
 
-    let keys = agent.get(&site.pod.public("/vestibule/keys")).await;
+    let keys = agent.get(&fleet.pod(0).public("/vestibule/keys")).await;
     assert!(keys.body.contains("name=\"redirect_uri\" value=\"https://app.example.com/cb\""), "{}", keys.body);
     let forget = [("action", "forget"), ("redirect_uri", "https://app.example.com/cb")];
     assert_eq!(agent.submit(&keys.form(), &forget).await.status, 303);
     assert!(asks(&agent, &path, &by_click).await, "it is taken back");
-    assert!(!agent.get(&site.pod.public("/vestibule/keys")).await.body.contains("name=\"redirect_uri\""));
+    assert!(!agent.get(&fleet.pod(0).public("/vestibule/keys")).await.body.contains("name=\"redirect_uri\""));
 
     // The same by JSON.
-    decide(&agent, &agent.get(&site.pod.public(&path)).await, "allow").await;
+    decide(&agent, &agent.get(&fleet.pod(0).public(&path)).await, "allow").await;
     let session = session_of(&agent);
     let redirects = "/vestibule/api/redirects";
-    let listed = async || keys::call(&site.pod, By::Page(&session), Method::GET, redirects, None).await.json();
+    let listed = async || api::call(fleet.pod(0), Auth::Session(&session), Method::GET, redirects, None).await.json();
     assert_eq!(listed().await["redirect_uris"], json!(["https://app.example.com/cb"]));
     let one = format!("{redirects}?redirect_uri=https%3A%2F%2Fapp.example.com%2Fcb");
-    assert_eq!(keys::call(&site.pod, By::Page(&session), Method::DELETE, &one, None).await.status(), 200);
+    assert_eq!(api::call(fleet.pod(0), Auth::Session(&session), Method::DELETE, &one, None).await.status(), 200);
     assert_eq!(listed().await["redirect_uris"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_may_lead_away() {
     let soon = |pod: &mut PodOptions| pod.further = "keys: {sign_in_within: 3s}\n".to_owned();
-    let site = OnePod::start(|_| (), soon).await;
+    let fleet = Fleet::builder().idp().config(soon).start().await;
     let agent = Agent::new();
-    let page = asked(&site, &agent, &for_redirect(EDITOR)).await;
-    let keys_url = site.pod.public("/vestibule/keys");
+    let page = asked(&fleet, &agent, &for_redirect(EDITOR)).await;
+    let keys_url = fleet.pod(0).public("/vestibule/keys");
     let keys = agent.get(&keys_url).await;
     let stale = until("the sign-in to be too long ago", PATIENCE, async || {
         let page = agent.get(&keys_url).await;
@@ -150,16 +149,16 @@ async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_ma
         assert_page(&answer, 401, "Sign in once more");
         assert!(starts_again_at(&answer).starts_with(back_to), "{}", answer.body);
     }
-    assert_eq!(keys_made(&site).await, 0.0);
-    let again = agent.get(&site.pod.public(&for_redirect(EDITOR))).await;
+    assert_eq!(keys_made(&fleet).await, 0.0);
+    let again = agent.get(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
     assert_eq!(again.location().expect("to sign in").path(), "/sso/login");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_not_from_our_own_page_makes_no_key() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = asked(&site, &agent, &for_redirect(EDITOR)).await;
+    let page = asked(&fleet, &agent, &for_redirect(EDITOR)).await;
     let (form, session) = (page.form(), session_of(&agent));
     let own: Vec<(&str, &str)> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let with = |csrf: &'static str| -> Vec<(&str, &str)> {
@@ -185,37 +184,37 @@ async fn an_answer_that_is_not_from_our_own_page_makes_no_key() {
         assert_sealed(&answer);
     }
     let stranger = Agent::new();
-    sign_in(&site.idp, &stranger, &site.pod, BOB).await;
+    sign_in(fleet.idp(), &stranger, fleet.pod(0), BOB).await;
     assert_ne!(session_of(&stranger), session);
     assert_eq!(stranger.submit(&form, &[("decision", "allow")]).await.status, 403, "another session's token");
-    assert_eq!(keys_made(&site).await, 0.0);
+    assert_eq!(keys_made(&fleet).await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_one_application_ten_keys_live_and_the_oldest_goes_first() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let mut keys = Vec::new();
     for run in 0..11 {
         // Another port and query each time: it is one application all the same.
         let redirect = format!("http://localhost:{}/cb?run={run}", 50_000 + run);
-        keys.push(given(&site, &agent, &redirect).await);
+        keys.push(given(&fleet, &agent, &redirect).await);
     }
-    let other = given(&site, &agent, "http://localhost:50000/other").await;
+    let other = given(&fleet, &agent, "http://localhost:50000/other").await;
     let mut statuses = Vec::new();
     for key in &keys {
-        statuses.push(key_at_check(&site.pod, key).await.0);
+        statuses.push(key_at_check(fleet.pod(0), key).await.0);
     }
     assert_eq!(statuses, [&[401][..], &[200; 10]].concat());
-    assert_eq!(key_at_check(&site.pod, &other).await.0, 200);
+    assert_eq!(key_at_check(fleet.pod(0), &other).await.0, 200);
 }
 
-async fn given(site: &OnePod, agent: &Agent, redirect: &str) -> String {
-    let page = agent.get(&site.pod.public(&for_redirect(redirect))).await;
+async fn given(fleet: &Fleet, agent: &Agent, redirect: &str) -> String {
+    let page = agent.get(&fleet.pod(0).public(&for_redirect(redirect))).await;
     fields(&decide(agent, &page, "allow").await.location().expect("to the application"))["access_token"].clone()
 }
 
-async fn keys_made(site: &OnePod) -> f64 {
-    site.pod.metric("vestibule_key_changes_total", &[r#"change="made""#]).await
+async fn keys_made(fleet: &Fleet) -> f64 {
+    fleet.pod(0).metric("vestibule_key_changes_total", &[r#"change="made""#]).await
 }

@@ -3,58 +3,58 @@
 use serde_json::json;
 
 use super::{EDITOR, address, asked, assert_sealed, decide, fields, for_redirect, key_at_check};
-use crate::keys::{By, make};
-use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
+use crate::support::api::{Auth, create_key};
+use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, IDENTITY_HEADERS, session_of, sign_in};
 
 /// A pod, and a key of alice's.
-async fn with_a_key(adjust: impl FnOnce(&mut PodOptions)) -> (OnePod, String) {
-    let site = OnePod::start(|_| (), adjust).await;
+async fn with_a_key(adjust: impl FnMut(&mut PodOptions)) -> (Fleet, String) {
+    let fleet = Fleet::builder().idp().config(adjust).start().await;
     let agent = Agent::new();
-    let page = asked(&site, &agent, &address(&[("response_type", "oauth_token")])).await;
+    let page = asked(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
     let told = decide(&agent, &page, "allow").await.json();
-    (site, told["access_token"].as_str().expect("a key").to_owned())
+    (fleet, told["access_token"].as_str().expect("a key").to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_makes_a_child_at_once_that_lasts_no_longer_and_ends_with_it() {
-    let (site, parent) = with_a_key(|_| ()).await;
+    let (fleet, parent) = with_a_key(|_| ()).await;
     let bearer = format!("Bearer {parent}");
     for header in [("authorization", bearer.as_str()), ("x-litellm-api-key", parent.as_str())] {
-        let answer = Agent::new().get_with(&site.pod.public(&address(&[("response_type", "oauth_token")])), &[header]).await;
+        let answer = Agent::new().get_with(&fleet.pod(0).public(&address(&[("response_type", "oauth_token")])), &[header]).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_sealed(&answer);
         let told = answer.json();
         assert!(told["expires_in"].as_u64().unwrap() <= 86_400);
         let child = told["access_token"].as_str().unwrap().to_owned();
         assert_ne!(child, parent);
-        assert_eq!(key_at_check(&site.pod, &child).await.0, 200);
+        assert_eq!(key_at_check(fleet.pod(0), &child).await.0, 200);
     }
-    let answer = Agent::new().get_with(&site.pod.public(&for_redirect(EDITOR)), &[("authorization", &bearer)]).await;
+    let answer = Agent::new().get_with(&fleet.pod(0).public(&for_redirect(EDITOR)), &[("authorization", &bearer)]).await;
     let child = fields(&answer.location().expect("to the application"))["access_token"].clone();
 
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
-    let page = agent.get(&site.pod.public("/vestibule/keys")).await;
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    let page = agent.get(&fleet.pod(0).public("/vestibule/keys")).await;
     // The first form makes a key, the one after it revokes the oldest: the parent.
     let id = page.body.split("name=\"token_id\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
     let revoked = agent.submit(&page.form(), &[("action", "revoke"), ("token_id", &id)]).await;
     assert_eq!(revoked.status, 303, "{}", revoked.body);
-    assert_eq!(key_at_check(&site.pod, &parent).await.0, 401);
-    assert_eq!(key_at_check(&site.pod, &child).await.0, 401);
+    assert_eq!(key_at_check(fleet.pod(0), &parent).await.0, 401);
+    assert_eq!(key_at_check(fleet.pod(0), &child).await.0, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_is_no_wider_and_no_longer_lived_than_what_made_it() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let narrow = json!({"user_role": "customer", "teams": [], "paths": ["/v1/**"], "duration": "1h"});
-    let parent = make(&site.pod, By::Page(&session_of(&agent)), narrow).await;
+    let parent = create_key(fleet.pod(0), Auth::Session(&session_of(&agent)), narrow).await;
     let bearer = format!("Bearer {}", parent.key);
-    let url = site.pod.public(&address(&[("response_type", "oauth_token")]));
+    let url = fleet.pod(0).public(&address(&[("response_type", "oauth_token")]));
     let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await.json();
     let left = told["expires_in"].as_u64().unwrap();
     assert!((3_000..=3_600).contains(&left), "{told}");
@@ -62,7 +62,7 @@ async fn a_child_is_no_wider_and_no_longer_lived_than_what_made_it() {
     for (path, status) in [("/v1/models", 200), ("/ui/", 403)] {
         let original = format!("http://localhost{path}");
         let headers = [("x-original-url", original.as_str()), ("x-original-method", "GET"), ("authorization", &child)];
-        let answer = Agent::new().get_with(&site.pod.check("/auth/nginx"), &headers).await;
+        let answer = Agent::new().get_with(&fleet.pod(0).check("/auth/nginx"), &headers).await;
         assert_eq!(answer.status, status, "{path}");
         if status == 200 {
             assert_eq!((answer.header(IDENTITY_HEADERS[4]), answer.header(IDENTITY_HEADERS[3])), (Some("customer"), Some("")));
@@ -72,9 +72,9 @@ async fn a_child_is_no_wider_and_no_longer_lived_than_what_made_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_credential_is_401_and_never_falls_through_to_the_cookie() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let cookie = format!("vestibule={}", session_of(&agent));
     let wrong = [
         ("authorization", "Bearer sk-1234"),
@@ -82,7 +82,7 @@ async fn an_invalid_credential_is_401_and_never_falls_through_to_the_cookie() {
         ("x-litellm-api-key", "sk-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
     ];
     for header in wrong {
-        let answer = Agent::new().get_with(&site.pod.public(&for_redirect(EDITOR)), &[header, ("cookie", &cookie)]).await;
+        let answer = Agent::new().get_with(&fleet.pod(0).public(&for_redirect(EDITOR)), &[header, ("cookie", &cookie)]).await;
         assert_eq!((answer.status, answer.location()), (401, None), "{header:?}: {}", answer.body);
         assert_eq!(answer.json()["error"], "invalid_token");
         assert!(answer.header("www-authenticate").unwrap().contains("invalid_token"));
@@ -95,8 +95,8 @@ async fn pages_of_listed_origins_may_ask_and_others_get_no_header() {
     let listed = |pod: &mut PodOptions| {
         pod.environment.push(("OAUTH_ALLOWED_ORIGINS".to_owned(), "https://web.example.com".to_owned()));
     };
-    let (site, key) = with_a_key(listed).await;
-    let url = site.pod.public(&address(&[("response_type", "oauth_token")]));
+    let (fleet, key) = with_a_key(listed).await;
+    let url = fleet.pod(0).public(&address(&[("response_type", "oauth_token")]));
     let bearer = format!("Bearer {key}");
     for (origin, allowed) in [("https://web.example.com", true), ("https://evil.example", false)] {
         let answer = Agent::new().get_with(&url, &[("authorization", &bearer), ("origin", origin)]).await;

@@ -1,19 +1,19 @@
 //! What doesn't work out is told to the application; what is wrong with its request itself leads nowhere.
 
 use super::{EDITOR, address, assert_sealed, fields, for_redirect};
-use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
+use crate::support::fleet::Fleet;
 use crate::support::http_client;
-use crate::support::pod::{PodOptions, key_ring};
+use crate::support::pod::PodOptions;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
 use crate::support::steps::{ALICE, BOB, at, at_provider, sign_in};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_not_allowed_is_400_and_leads_nowhere() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let token = ("response_type", "oauth_token");
     let cases: [(&[(&str, &str)], &str); 7] = [
         (&[token, ("redirect_uri", "https://evil.example/cb")], "invalid_request"),
@@ -26,23 +26,23 @@ async fn a_request_that_is_not_allowed_is_400_and_leads_nowhere() {
     ];
     for browser in [&agent, &Agent::new()] {
         for (given, code) in cases {
-            let answer = browser.get(&site.pod.public(&address(given))).await;
+            let answer = browser.get(&fleet.pod(0).public(&address(given))).await;
             assert_eq!((answer.status, answer.location()), (400, None), "{given:?}: {}", answer.body);
             assert_eq!(answer.json()["error"], code, "{given:?}");
             assert_sealed(&answer);
         }
     }
-    let page = agent.get(&site.pod.public("/sso/key/generate")).await;
+    let page = agent.get(&fleet.pod(0).public("/sso/key/generate")).await;
     assert_eq!(page.location().unwrap().path(), "/vestibule/keys");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_providers_refusal_goes_to_the_application() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
-    let callback = site.idp.cancel(&agent, page).await.location().expect("back to us");
-    let answer = agent.get(&at(&site.pod, &callback)).await;
+    let page = agent.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
+    let callback = fleet.idp().cancel(&agent, page).await.location().expect("back to us");
+    let answer = agent.get(&at(fleet.pod(0), &callback)).await;
     let target = answer.location().unwrap_or_else(|| panic!("{}", answer.body));
     assert!(target.as_str().starts_with("vscode://publisher.ext/callback?window=1&error=access_denied&"), "{target}");
     assert_eq!(fields(&target)["state"], "s t&1");
@@ -52,28 +52,28 @@ async fn the_providers_refusal_goes_to_the_application() {
 #[tokio::test(flavor = "multi_thread")]
 async fn that_no_role_is_granted_and_that_a_sign_in_failed_go_there_too() {
     let nobody = |pod: &mut PodOptions| pod.role_map = Some("{version: 1, default_role: none}".to_owned());
-    let site = OnePod::start(|_| (), nobody).await;
+    let fleet = Fleet::builder().idp().config(nobody).start().await;
     let agent = Agent::new();
-    let page = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
-    let callback = at_provider(&site.idp, &agent, page, BOB).await;
-    let target = agent.get(&at(&site.pod, &callback)).await.location().expect("to the application");
+    let page = agent.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
+    let callback = at_provider(fleet.idp(), &agent, page, BOB).await;
+    let target = agent.get(&at(fleet.pod(0), &callback)).await.location().expect("to the application");
     assert_eq!(fields(&target)["error"], "access_denied");
 
-    let page = agent.browse_until_away(&site.pod.public(&address(&[("response_type", "oauth_token")]))).await;
+    let page = agent.browse_until_away(&fleet.pod(0).public(&address(&[("response_type", "oauth_token")]))).await;
     let callback = page.location().filter(|to| to.path() == "/sso/callback");
     let callback = match callback {
         Some(callback) => callback,
-        None => at_provider(&site.idp, &agent, page, BOB).await,
+        None => at_provider(fleet.idp(), &agent, page, BOB).await,
     };
-    site.idp.fail().await;
-    let answer = agent.get(&at(&site.pod, &callback)).await;
+    fleet.idp().fail().await;
+    let answer = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_eq!((answer.status, answer.json()["error"].as_str()), (400, Some("server_error")), "{}", answer.body);
-    site.idp.resume().await;
+    fleet.idp().resume().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_providers_own_word_goes_there_where_an_application_can_use_it() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     for (said, told) in [
         ("temporarily_unavailable", "temporarily_unavailable"),
         ("login_required", "login_required"),
@@ -82,7 +82,7 @@ async fn the_providers_own_word_goes_there_where_an_application_can_use_it() {
         ("no_such_word", "server_error"),
     ] {
         let agent = Agent::new();
-        let page = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
+        let page = agent.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
         let state = page
             .location()
             .expect("to the provider")
@@ -91,9 +91,9 @@ async fn the_providers_own_word_goes_there_where_an_application_can_use_it() {
             .expect("a state")
             .1
             .into_owned();
-        let query = [("error", said), ("state", &state), ("iss", site.idp.issuer())];
+        let query = [("error", said), ("state", &state), ("iss", fleet.idp().issuer())];
         let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
-        let answer = agent.get(&site.pod.public(&format!("/sso/callback?{query}"))).await;
+        let answer = agent.get(&fleet.pod(0).public(&format!("/sso/callback?{query}"))).await;
         let target = answer.location().unwrap_or_else(|| panic!("{said}: {}", answer.body));
         assert_eq!((fields(&target)["error"].as_str(), fields(&target)["state"].as_str()), (told, "s t&1"), "{said}");
     }
@@ -101,16 +101,15 @@ async fn the_providers_own_word_goes_there_where_an_application_can_use_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_sign_in_goes_there_too_as_far_as_state_can_tell() {
-    let (_scratch, ring) = key_ring();
-    let mut site = OnePod::start(|_| (), |pod| pod.key_ring_file = Some(ring)).await;
+    let mut fleet = Fleet::builder().idp().start().await;
     let long = for_redirect(&format!("vscode://publisher.ext/{}", "a".repeat(250)));
     for (path, told) in [(for_redirect(EDITOR), true), (long, false)] {
         let agent = Agent::new();
-        let page = agent.browse_until_away(&site.pod.public(&path)).await;
-        let callback = at_provider(&site.idp, &agent, page, ALICE).await;
+        let page = agent.browse_until_away(&fleet.pod(0).public(&path)).await;
+        let callback = at_provider(fleet.idp(), &agent, page, ALICE).await;
         // What was in its memory is gone, as after ten minutes.
-        site.pod.restart().await;
-        let answer = agent.get(&at(&site.pod, &callback)).await;
+        fleet.pods[0].restart().await;
+        let answer = agent.get(&at(fleet.pod(0), &callback)).await;
         match answer.location() {
             Some(target) => {
                 assert!(told && target.as_str().starts_with("vscode://publisher.ext/callback?window=1&error="), "{target}");
@@ -125,17 +124,13 @@ async fn an_expired_sign_in_goes_there_too_as_far_as_state_can_tell() {
 async fn a_store_that_is_away_is_told_before_and_after_the_provider() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let (_scratch, ring) = key_ring();
-    let with_redis = |pod: &mut PodOptions| {
-        pod.store = vec![format!("url: {}", proxy.url())];
-        pod.key_ring_file = Some(ring);
-    };
-    let site = OnePod::start(|_| (), with_redis).await;
+    let with_redis = |pod: &mut PodOptions| pod.store = vec![format!("url: {}", proxy.url())];
+    let fleet = Fleet::builder().idp().config(with_redis).start().await;
     let agent = Agent::new();
-    let page = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
-    let callback = at(&site.pod, &at_provider(&site.idp, &agent, page, ALICE).await);
+    let page = agent.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
+    let callback = at(fleet.pod(0), &at_provider(fleet.idp(), &agent, page, ALICE).await);
     proxy.refuse();
-    let begun = agent.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
+    let begun = agent.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
     let finished = agent.get(&callback).await;
     for answer in [begun, finished] {
         let target = answer.location().unwrap_or_else(|| panic!("{}: {}", answer.url, answer.body));
@@ -145,8 +140,8 @@ async fn a_store_that_is_away_is_told_before_and_after_the_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_that_no_handler_makes_are_sealed_too() {
-    let site = OnePod::start(|_| (), |_| ()).await;
-    let url = site.pod.public("/sso/key/generate");
+    let fleet = Fleet::builder().idp().start().await;
+    let url = fleet.pod(0).public("/sso/key/generate");
     let http = http_client();
     let form = ("content-type", "application/x-www-form-urlencoded");
     for (method, header, body, status) in [
@@ -168,25 +163,25 @@ async fn answers_that_no_handler_makes_are_sealed_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_browsers_callback_is_the_persons_to_mend_and_tells_the_application_nothing() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let (mine, thief) = (Agent::new(), Agent::new());
-    let page = mine.browse_until_away(&site.pod.public(&for_redirect(EDITOR))).await;
-    let callback = at_provider(&site.idp, &mine, page, ALICE).await;
-    let answer = thief.get(&at(&site.pod, &callback)).await;
+    let page = mine.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
+    let callback = at_provider(fleet.idp(), &mine, page, ALICE).await;
+    let answer = thief.get(&at(fleet.pod(0), &callback)).await;
     assert_eq!((answer.status, answer.location()), (400, None));
     assert!(answer.body.contains("another browser"), "{}", answer.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_request_survives_the_choice_of_a_provider() {
-    let site = OnePod::with_a_choice().await;
+    let fleet = Fleet::builder().idp().idp().start().await;
     let agent = Agent::new();
     let path = format!("{}&response_mode=fragment", for_redirect(EDITOR));
-    let choice = agent.browse(&site.pod.public(&path)).await;
+    let choice = agent.browse(&fleet.pod(0).public(&path)).await;
     let link = choice.links().into_iter().find(|link| link.as_str().contains("provider=partner")).expect("a choice");
     let page = agent.get(link.as_str()).await;
-    let callback = at_provider(site.other_idp.as_ref().unwrap(), &agent, page, ALICE).await;
-    let page = agent.follow(agent.get(&at(&site.pod, &callback)).await).await;
+    let callback = at_provider(fleet.partner_idp(), &agent, page, ALICE).await;
+    let page = agent.follow(agent.get(&at(fleet.pod(0), &callback)).await).await;
     let target = super::decide(&agent, &page, "allow").await.location().expect("to the application");
     assert_eq!(fields(&target)["state"], "s t&1");
     assert!(target.as_str().starts_with("vscode://publisher.ext/callback?window=1#access_token=sk-"), "{target}");

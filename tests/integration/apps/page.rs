@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::key_at_check;
-use crate::keys::{By, make};
-use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
+use crate::support::api::{Auth, create_key};
+use crate::support::fleet::Fleet;
 use crate::support::steps::{ALICE, BOB, session_of, sign_in};
 
 fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
@@ -14,38 +14,38 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_made_shown_once_and_revoked() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
-    let url = site.pod.public("/vestibule/keys");
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    let url = fleet.pod(0).public("/vestibule/keys");
     let page = agent.get(&url).await;
     assert!(page.body.contains("You have no keys."), "{}", page.body);
     let made = agent.submit(&page.form(), &[("action", "make"), ("key_alias", "my laptop"), ("duration", "7d")]).await;
     assert_eq!(made.status, 200, "{}", made.body);
     let secret = between(&made.body, "<code class=\"secret\">", "</code>").expect("the key").to_owned();
     assert_eq!(made.header("cache-control"), Some("no-store"));
-    assert_eq!(key_at_check(&site.pod, &secret).await.0, 200);
+    assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 200);
 
     let listed = agent.get(&url).await;
     assert!(listed.body.contains("my laptop") && !listed.body.contains(&secret), "{}", listed.body);
     let id = between(&listed.body, "name=\"token_id\" value=\"", "\"").unwrap().to_owned();
     let stranger = Agent::new();
-    sign_in(&site.idp, &stranger, &site.pod, BOB).await;
+    sign_in(fleet.idp(), &stranger, fleet.pod(0), BOB).await;
     let theirs = stranger.get(&url).await;
     stranger.submit(&theirs.form(), &[("action", "revoke"), ("token_id", &id)]).await;
-    assert_eq!(key_at_check(&site.pod, &secret).await.0, 200, "nobody else revokes it");
+    assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 200, "nobody else revokes it");
 
     assert_eq!(agent.submit(&listed.form(), &[("action", "revoke"), ("token_id", &id)]).await.status, 303);
-    assert_eq!(key_at_check(&site.pod, &secret).await.0, 401);
+    assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 401);
     assert!(agent.get(&url).await.body.contains("You have no keys."));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_is_not_ours_changes_nothing_and_bad_input_is_told() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
-    let url = site.pod.public("/vestibule/keys");
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    let url = fleet.pod(0).public("/vestibule/keys");
     let form = agent.get(&url).await.form();
     let foreign = agent.post(&url, &[("csrf", "AAAA"), ("action", "make"), ("key_alias", "x"), ("duration", "1d")]).await;
     assert_eq!(foreign.status, 403);
@@ -61,14 +61,14 @@ async fn a_form_that_is_not_ours_changes_nothing_and_bad_input_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_keys_come_in_pages() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    sign_in(&site.idp, &agent, &site.pod, ALICE).await;
+    sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let session = session_of(&agent);
     for number in 0..53 {
-        make(&site.pod, By::Page(&session), json!({"key_alias": format!("no {number}.")})).await;
+        create_key(fleet.pod(0), Auth::Session(&session), json!({"key_alias": format!("no {number}.")})).await;
     }
-    let first = agent.get(&site.pod.public("/vestibule/keys")).await;
+    let first = agent.get(&fleet.pod(0).public("/vestibule/keys")).await;
     let next = first.links().into_iter().find(|link| link.query().is_some_and(|query| query.starts_with("after=")));
     let second = agent.get(next.expect("a link to further keys").as_str()).await;
     assert!(!second.body.contains("Further keys"), "{}", second.body);

@@ -5,67 +5,64 @@ use std::collections::HashSet;
 use futures::future::join_all;
 
 use super::{EDITOR, address, decide, fields, for_redirect, key_at_check};
-use crate::shared::{ALICE, signed_in};
 use crate::support::agent::Agent;
-use crate::support::deployment::{Deployment, DeploymentOptions};
-use crate::support::pod::until_everywhere;
+use crate::support::fleet::Fleet;
+use crate::support::pod::{Pod, PodOptions, until_everywhere};
+use crate::support::steps::ALICE;
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
-async fn site() -> Deployment {
-    let options = DeploymentOptions {
-        adjust: |pod| pod.further += "apps: {redirect_hosts: [app.example.com]}\n",
-        ..DeploymentOptions::default()
-    };
-    Deployment::start(options).await
+async fn fleet() -> Fleet {
+    let with_redirect_hosts = |pod: &mut PodOptions| pod.further += "apps: {redirect_hosts: [app.example.com]}\n";
+    Fleet::builder().pods(3).cluster().idp().config(with_redirect_hosts).start().await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_agree_at_once_on_three_pods_leave_ten_keys_and_what_one_pod_made_all_pods_know() {
-    let site = site().await;
-    let agent = signed_in(&site, ALICE).await;
+    let fleet = fleet().await;
+    let agent = fleet.signed_in(ALICE).await;
     let consents = (0..15).map(async |number| {
-        let page = agent.get(&site.pods[number % 3].public(&for_redirect(EDITOR))).await;
+        let page = agent.get(&fleet.pods[number % 3].public(&for_redirect(EDITOR))).await;
         fields(&decide(&agent, &page, "allow").await.location().expect("to the application"))["access_token"].clone()
     });
     let keys: Vec<String> = join_all(consents).await;
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), 15);
     // Notices of the keys that went are heard within moments.
-    let settled = async |pod: &crate::support::pod::Pod| {
+    let settled = async |pod: &Pod| {
         let mut live = 0;
         for key in &keys {
             live += usize::from(key_at_check(pod, key).await.0 == 200);
         }
         live == 10
     };
-    until_everywhere(&site.pods, "ten live keys", PATIENCE, settled).await;
+    until_everywhere(&fleet.pods, "ten live keys", PATIENCE, settled).await;
     let mut last = None;
     for key in &keys {
-        if key_at_check(&site.pods[0], key).await.0 == 200 {
+        if key_at_check(&fleet.pods[0], key).await.0 == 200 {
             last = Some(key);
         }
     }
     let bearer = format!("Bearer {}", last.expect("ten live ones"));
-    let url = site.pods[1].public(&address(&[("response_type", "oauth_token")]));
+    let url = fleet.pods[1].public(&address(&[("response_type", "oauth_token")]));
     let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await.json();
     let child = told["access_token"].as_str().expect("a child");
-    assert_eq!(key_at_check(&site.pods[2], child).await.0, 200);
+    assert_eq!(key_at_check(&fleet.pods[2], child).await.0, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_agreed_on_one_pod_is_remembered_on_another_and_taken_back_on_a_third() {
-    let site = site().await;
-    let agent = signed_in(&site, ALICE).await;
+    let fleet = fleet().await;
+    let agent = fleet.signed_in(ALICE).await;
     let path = for_redirect("https://app.example.com/cb");
     let by_click = [("sec-fetch-user", "?1")];
-    let page = agent.get_with(&site.pods[0].public(&path), &by_click).await;
+    let page = agent.get_with(&fleet.pods[0].public(&path), &by_click).await;
     assert!(page.body.contains("Give it a key"), "{}", page.body);
     decide(&agent, &page, "allow").await;
-    let page = agent.get_with(&site.pods[1].public(&path), &by_click).await;
+    let page = agent.get_with(&fleet.pods[1].public(&path), &by_click).await;
     assert!(page.body.contains("On to <bdi>app.example.com</bdi>"), "{}", page.body);
-    let keys = agent.get(&site.pods[2].public("/vestibule/keys")).await;
+    let keys = agent.get(&fleet.pods[2].public("/vestibule/keys")).await;
     agent.submit(&keys.form(), &[("action", "forget"), ("redirect_uri", "https://app.example.com/cb")]).await;
-    for pod in &site.pods {
+    for pod in &fleet.pods {
         let page = agent.get_with(&pod.public(&path), &by_click).await;
         assert!(page.body.contains("Give it a key"), "{}", page.body);
     }

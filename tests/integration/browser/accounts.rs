@@ -3,12 +3,11 @@
 
 use rstest::rstest;
 
-use super::{assert_views, corp};
-use crate::accounts::link_in;
-use crate::shared::{ALICE, BOB, providers_reached};
-use crate::support::deployment::ROLE_MAP;
-use crate::support::idp::accounts;
+use super::assert_views;
+use crate::support::fleet::Fleet;
+use crate::support::local_accounts::link_in;
 use crate::support::pod::{Pod, PodOptions};
+use crate::support::steps::{ALICE, BOB};
 use crate::support::{artifacts, browser};
 
 /// What the stories look at, each in light and in dark.
@@ -50,15 +49,9 @@ async fn a_small_team_does_everything_from_the_printed_link_on(#[case] mode: &st
 #[case::with_the_keyboard_alone("keyboard")]
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identity_is_linked_after_both_were_proven_and_signs_in_until_it_is_unlinked(#[case] mode: &str) {
-    let mut options = PodOptions::new();
-    let (_idp, section) = corp(&options, accounts()).await;
-    let name = section.name.clone();
-    options.providers = vec![section];
-    options.further = "local_accounts: {enabled: true}\n".to_owned();
-    options.role_map = Some(ROLE_MAP.replace("{claim:", "{provider: corp, claim:"));
-    let pod = Pod::start(options).await;
-    providers_reached(&pod, 1).await;
-    tell("linking", &pod, &[&name, ALICE.0, ALICE.1, BOB.0, BOB.1], mode, LINKING_PAGES).await;
+    let fleet = Fleet::builder().idp().yaml("local_accounts: {enabled: true}\n").provider_setting("logout: off").start().await;
+    let (pod, name) = (fleet.pod(0), &fleet.pod(0).options().providers[0].name);
+    tell("linking", pod, &[name, ALICE.name, ALICE.password, BOB.name, BOB.password], mode, LINKING_PAGES).await;
 }
 
 #[rstest]

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::shared::ALICE;
 use crate::support::agent::Agent;
-use crate::support::deployment::{Deployment, DeploymentOptions};
-use crate::support::steps::check_with;
+use crate::support::fleet::Fleet;
+use crate::support::pod::PodOptions;
+use crate::support::steps::{ALICE, check_with};
 use crate::support::{artifacts, browser};
 
 fn fields(address: &str) -> std::collections::HashMap<String, String> {
@@ -14,9 +14,9 @@ fn fields(address: &str) -> std::collections::HashMap<String, String> {
     url.query_pairs().into_owned().collect()
 }
 
-async fn status(deployment: &Deployment, key: &str) -> u16 {
+async fn status(fleet: &Fleet, key: &str) -> u16 {
     let bearer = format!("Bearer {key}");
-    check_with(&Agent::new(), &deployment.pods[2], "", &[("authorization", &bearer)]).await.status
+    check_with(&Agent::new(), &fleet.pods[2], "", &[("authorization", &bearer)]).await.status
 }
 
 fn texts(list: &Value) -> Vec<&str> {
@@ -25,26 +25,22 @@ fn texts(list: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_gives_keys_to_applications_and_no_other_origin_gets_one() {
-    let options = DeploymentOptions {
-        adjust: |pod| pod.further += "apps: {redirect_hosts: [app.example.com]}\n",
-        ..DeploymentOptions::default()
-    };
-    let site = Deployment::start(options).await;
+    let with_redirect_hosts = |pod: &mut PodOptions| pod.further += "apps: {redirect_hosts: [app.example.com]}\n";
+    let fleet = Fleet::builder().pods(3).cluster().idp().nginx().config(with_redirect_hosts).start().await;
     let directory = artifacts("browser").join("ide");
-    let (user, password) = ALICE;
-    let seen = browser::run("ide.mjs", &[&site.url(""), user, password, &directory.to_string_lossy()]).await;
+    let seen = browser::run("ide.mjs", &[&fleet.url(""), ALICE.name, ALICE.password, &directory.to_string_lossy()]).await;
 
     let [callback] = texts(&seen["loopback"])[..] else { panic!("one visit: {seen}") };
     assert!(callback.starts_with("/callback?run=7&access_token=sk-"), "{callback}");
     let told = fields(callback);
     assert_eq!((told["state"].as_str(), told["token_type"].as_str()), ("s t&1", "Bearer"));
-    assert_eq!(status(&site, &told["access_token"]).await, 200);
+    assert_eq!(status(&fleet, &told["access_token"]).await, 200);
 
     assert_eq!(seen["anotherPath"], json!([]), "another application gets nothing unasked");
     let [refused] = texts(&seen["refused"])[..] else { panic!("{seen}") };
     assert_eq!(fields(refused)["error"], "access_denied");
     let [ipv6] = texts(&seen["ipv6"])[..] else { panic!("{seen}") };
-    assert_eq!(status(&site, &fields(ipv6)["access_token"]).await, 200);
+    assert_eq!(status(&fleet, &fields(ipv6)["access_token"]).await, 200);
 
     let location = seen["editor"]["location"].as_str().expect("a redirect");
     assert!(location.starts_with("vscode://publisher.ext/callback?access_token=sk-"), "{location}");
@@ -55,9 +51,9 @@ async fn a_person_gives_keys_to_applications_and_no_other_origin_gets_one() {
     assert_ne!(fields(web[0])["access_token"], fields(web[1])["access_token"]);
     assert_eq!(seen["ledByScript"], 2, "a page that leads there by itself gets no further key");
 
-    assert_foreign(&site, &seen);
+    assert_foreign(&fleet, &seen);
     let made: f64 = futures::future::join_all(
-        site.pods.iter().map(async |pod| pod.metric("vestibule_key_changes_total", &[r#"change="made""#]).await),
+        fleet.pods.iter().map(async |pod| pod.metric("vestibule_key_changes_total", &[r#"change="made""#]).await),
     )
     .await
     .iter()
@@ -66,7 +62,7 @@ async fn a_person_gives_keys_to_applications_and_no_other_origin_gets_one() {
 }
 
 /// Every one of them was sent with the session's cookie, and refused.
-fn assert_foreign(site: &Deployment, seen: &Value) {
+fn assert_foreign(fleet: &Fleet, seen: &Value) {
     let answers = seen["foreign"].as_array().unwrap();
     for (method, path, status) in
         [("POST", "/sso/key/generate", 403), ("POST", "/vestibule/keys", 403), ("GET", "/sso/key/generate", 200)]
@@ -76,7 +72,7 @@ fn assert_foreign(site: &Deployment, seen: &Value) {
         assert!(found["cookie"] == true && found["status"] == status, "{found}");
     }
     // What a page's script sends shows in nginx' log alone: without the cookie it would be 401.
-    let log = site.nginx.access_log();
+    let log = fleet.nginx().access_log();
     let count = |line: &str| log.lines().filter(|logged| logged.starts_with(line)).count();
     assert_eq!((count("POST /vestibule/api/keys 403"), count("GET /vestibule/api/keys 200")), (2, 1), "{log}");
     assert_eq!((count("POST /vestibule/api/keys"), count("DELETE ")), (2, 0), "a preflight stops the others: {log}");

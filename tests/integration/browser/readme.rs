@@ -2,11 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{assert_small, corp, screenshot};
-use crate::shared::providers_reached;
-use crate::support::deployment::ROLE_MAP;
-use crate::support::idp::Account;
-use crate::support::pod::{Pod, PodOptions};
+use super::{assert_small, screenshot};
+use crate::support::fleet::Fleet;
+use crate::support::idp::{Account, IdpOptions};
 use crate::support::{artifacts, browser, repository};
 
 const PICTURES: [&str; 3] = ["keys", "people", "role-map"];
@@ -43,13 +41,10 @@ async fn the_readmes_first_example_runs_as_it_stands() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_shows_these_pages_in_light_and_in_dark() {
     let people = people();
-    let mut options = PodOptions::new();
-    let (_idp, section) = corp(&options, people.clone()).await;
-    options.providers = vec![section];
-    options.further = "local_accounts: {enabled: true}\n".to_owned();
-    options.role_map = Some(ROLE_MAP.replace("{claim:", "{provider: corp, claim:"));
-    let pod = Pod::start(options).await;
-    providers_reached(&pod, 1).await;
+    let with_people = |idp: &mut IdpOptions| idp.accounts.clone_from(&people);
+    let local_accounts = "local_accounts: {enabled: true}\n";
+    let fleet = Fleet::builder().idp_with(with_people).yaml(local_accounts).provider_setting("logout: off").start().await;
+    let pod = fleet.pod(0);
     let directory = artifacts("browser").join("readme-pictures");
     std::fs::create_dir_all(&directory).expect("artifacts can be written");
     let file = directory.join("people.json");

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,10 +15,12 @@ use vestibule::clock::SystemClock;
 use vestibule::principals::PROVEN_FOR;
 use vestibule::secret::{Handle, HandleKind, KeyRing, RingKeys, random_bytes};
 
-use super::site::{COOKIE, DEADLINE, Site};
+use super::DEADLINE;
+use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
+use crate::support::steps::SESSION;
 use crate::support::wait::{timed, until};
 
 const CONNECTIONS: usize = 8;
@@ -26,21 +29,20 @@ const BATCH: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_in_masses_costs_no_store_command_and_disturbs_nobody() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "").await;
-    let browser = site.sign_in(0).await;
-    site.warm(0, &browser.cookie).await;
-    let before = site.commands(0).await;
-    let memory = site.pods[0].metric("process_resident_memory_bytes", &[]).await;
+    let fleet = Fleet::builder().standalone().idp().start().await;
+    let browser = fleet.sign_in(0).await;
+    fleet.warm(0, &browser.cookie).await;
+    let before = fleet.commands(0).await;
+    let memory = fleet.pods[0].metric("process_resident_memory_bytes", &[]).await;
 
-    let flood = join_all((0..CONNECTIONS).map(|_| tokio::spawn(flood(site.pods[0].check_port()))));
+    let flood = join_all((0..CONNECTIONS).map(|_| tokio::spawn(flood(fleet.pods[0].check_port()))));
     let mut meanwhile = Vec::new();
     let (floods, took) = timed(async {
         let mut flood = std::pin::pin!(flood);
         loop {
             tokio::select! {
                 floods = &mut flood => break floods,
-                answer = site.check(0, &browser.cookie) => {
+                answer = fleet.check(0, &browser.cookie) => {
                     assert_eq!(answer.status, 200);
                     meanwhile.push(answer.ended - answer.began);
                 }
@@ -55,57 +57,54 @@ async fn garbage_in_masses_costs_no_store_command_and_disturbs_nobody() {
     eprintln!("{total} forged credentials refused in {took:?}; meanwhile {} checks passed", meanwhile.len());
     eprintln!("the slowest of those took {:?}", meanwhile.last().expect("at least one was answered"));
     assert_eq!(answered, total);
-    assert_eq!(site.commands(0).await - before, 0.0);
+    assert_eq!(fleet.commands(0).await - before, 0.0);
     let each = f64::from(u32::try_from(total / 2).unwrap());
-    let of = async |kind| site.pods[0].metric("vestibule_cache_lookups_total", &["forged", kind]).await;
+    let of = async |kind| fleet.pods[0].metric("vestibule_cache_lookups_total", &["forged", kind]).await;
     assert_eq!((of("session").await, of("key").await), (each, each), "one half by their MAC, one by their checksum");
-    assert_eq!(entries(&site, "credentials").await + entries(&site, "unknown").await, 1.0);
-    let grown = site.pods[0].metric("process_resident_memory_bytes", &[]).await - memory;
+    assert_eq!(entries(&fleet, "credentials").await + entries(&fleet, "unknown").await, 1.0);
+    let grown = fleet.pods[0].metric("process_resident_memory_bytes", &[]).await - memory;
     eprintln!("the process grew by {:.1} MiB", grown / 1_048_576.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_altered_character_of_a_cookie_is_refused_without_a_store_command() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "").await;
-    let cookie = site.sign_in(0).await.cookie;
-    let before = site.commands(0).await;
+    let fleet = Fleet::builder().standalone().idp().start().await;
+    let cookie = fleet.sign_in(0).await.cookie;
+    let before = fleet.commands(0).await;
     for at in 0..cookie.len() {
         let mut altered = cookie.clone().into_bytes();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
         let altered = String::from_utf8(altered).unwrap();
-        assert_eq!(site.status(0, &altered).await, 401, "character {at}");
+        assert_eq!(fleet.status(0, &altered).await, 401, "character {at}");
     }
-    assert_eq!(site.commands(0).await - before, 0.0);
-    assert_eq!(site.status(0, &cookie).await, 200);
+    assert_eq!(fleet.commands(0).await - before, 0.0);
+    assert_eq!(fleet.status(0, &cookie).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_genuine_handle_without_a_session_is_looked_up_once_in_a_while() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "").await;
-    let ended = Mint::from(&site.key_ring_file).handle(7);
-    let (before, began) = (site.commands(0).await, Instant::now());
+    let fleet = Fleet::builder().standalone().idp().start().await;
+    let ended = Mint::from(&fleet.key_ring_file).handle(7);
+    let (before, began) = (fleet.commands(0).await, Instant::now());
     for _ in 0..50 {
-        assert_eq!(site.status(0, &ended).await, 401);
+        assert_eq!(fleet.status(0, &ended).await, 401);
     }
     let allowed = 1 + u32::try_from(began.elapsed().as_millis() / PROVEN_FOR.as_millis()).unwrap();
-    assert!(site.commands(0).await - before <= f64::from(allowed));
+    assert!(fleet.commands(0).await - before <= f64::from(allowed));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_misses_of_one_session_share_one_read() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url(), redis.url()], "").await;
-    let browser = site.sign_in(0).await;
+    let fleet = Fleet::builder().pods(2).standalone().idp().start().await;
+    let browser = fleet.sign_in(0).await;
     // A notice that comes during the read would have it done again.
-    let commits = site.pods[0].metric("vestibule_store_commands_total", &["operation=\"commit\"", "outcome=\"ok\""]).await;
-    until("the login's notices", DEADLINE, async || (site.notices(1, "applied").await >= commits).then_some(())).await;
-    let before = site.commands(1).await;
-    let statuses = join_all((0..50).map(|_| site.status(1, &browser.cookie))).await;
+    let commits = fleet.pods[0].metric("vestibule_store_commands_total", &["operation=\"commit\"", "outcome=\"ok\""]).await;
+    until("the login's notices", DEADLINE, async || (fleet.notices(1, "applied").await >= commits).then_some(())).await;
+    let before = fleet.commands(1).await;
+    let statuses = join_all((0..50).map(|_| fleet.status(1, &browser.cookie))).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     // The session, and the person.
-    assert_eq!(site.commands(1).await - before, 2.0);
+    assert_eq!(fleet.commands(1).await - before, 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,23 +112,23 @@ async fn more_misses_than_a_pod_takes_on_are_told_to_come_back_and_never_refused
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     // So patient that all of them wait at the same time.
-    let patient = |pod: &mut PodOptions, _: &str| pod.store[1] = "command_timeout: 10s".to_owned();
-    let site = Site::start_with(&[proxy.url()], patient).await;
-    let browser = site.sign_in(0).await;
-    site.warm(0, &browser.cookie).await;
-    let mint = Mint::from(&site.key_ring_file);
+    let patient = |pod: &mut PodOptions| pod.store[1] = "command_timeout: 10s".to_owned();
+    let fleet = Fleet::builder().store_at(proxy.url()).idp().config(patient).start().await;
+    let browser = fleet.sign_in(0).await;
+    fleet.warm(0, &browser.cookie).await;
+    let mint = Mint::from(&fleet.key_ring_file);
     proxy.stall();
     let misses = join_all((0..600).map(|number| {
-        let (site, cookie) = (&site, mint.handle(u8::try_from(number % 64).unwrap()));
-        async move { site.status(0, &cookie).await }
+        let (fleet, cookie) = (&fleet, mint.handle(u8::try_from(number % 64).unwrap()));
+        async move { fleet.status(0, &cookie).await }
     }));
     let overloaded = until("too many misses", DEADLINE, async || {
-        let overloaded = site.lookups(0, "overloaded").await;
+        let overloaded = fleet.lookups(0, "overloaded").await;
         (overloaded > 0.0).then_some(overloaded)
     });
     let known = async {
         overloaded.await;
-        assert_eq!(site.status(0, &browser.cookie).await, 200, "known sessions do not wait for them");
+        assert_eq!(fleet.status(0, &browser.cookie).await, 200, "known sessions do not wait for them");
         proxy.resume();
     };
     let (statuses, ()) = tokio::join!(misses, known);
@@ -156,7 +155,7 @@ async fn flood(port: u16) -> usize {
 fn forged_request(number: usize) -> String {
     let forged = URL_SAFE_NO_PAD.encode(random_bytes::<49>());
     let credential = match number % 2 {
-        0 => format!("cookie: {COOKIE}={forged}"),
+        0 => format!("cookie: {SESSION}={forged}"),
         _ => format!("authorization: Bearer sk-{forged}"),
     };
     let question = "host: check\r\nx-original-url: http://localhost/app\r\nx-original-method: GET\r\n";
@@ -180,11 +179,11 @@ async fn statuses(stream: &mut TcpStream) -> HashMap<u16, usize> {
     }
 }
 
-async fn entries(site: &Site, map: &str) -> f64 {
+async fn entries(fleet: &Fleet, map: &str) -> f64 {
     let label = format!("map=\"{map}\"");
     // The cache counts its entries from time to time.
     let settled = until("the cache's size", Duration::from_secs(10), async || {
-        let entries = site.pods[0].metric("vestibule_cache_entries", &[&label]).await;
+        let entries = fleet.pods[0].metric("vestibule_cache_entries", &[&label]).await;
         (map == "unknown" || entries > 0.0).then_some(entries)
     });
     settled.await

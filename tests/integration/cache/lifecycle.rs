@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use vestibule::clock::SystemClock;
 use vestibule::secret::{Handle, HandleKind, KeyRing, RingKeys};
 
-use super::site::{DEADLINE, Site, admin};
+use super::DEADLINE;
 use crate::support::agent::{Agent, Page};
+use crate::support::fleet::{Fleet, admin};
 use crate::support::pod::{Pod, PodOptions, Ready, key_ring, random_key};
 use crate::support::ports;
 use crate::support::process::Child;
@@ -23,60 +24,58 @@ const LONG_DELAY: &str = "shutdown: {delay: 100s, deadline: 120s}\n";
 async fn without_its_store_a_pod_starts_waits_and_is_ready_when_it_comes() {
     let port = ports::free();
     let url = format!("redis://127.0.0.1:{port}");
-    let mut site = Site::start_with(&[url], |pod: &mut PodOptions, _| pod.ready = Ready::DontWait).await;
-    assert_eq!(admin(&site.pods[0], "/livez").await.map(|(status, _)| status), Some(200));
-    let (status, text) = admin(&site.pods[0], "/readyz").await.expect("it lives");
+    let mut fleet = Fleet::builder().store_at(url).idp().config(|pod: &mut PodOptions| pod.ready = Ready::DontWait).start().await;
+    assert_eq!(admin(&fleet.pods[0], "/livez").await.map(|(status, _)| status), Some(200));
+    let (status, text) = admin(&fleet.pods[0], "/readyz").await.expect("it lives");
     assert!(status == 503 && text.contains("store"), "{status} {text}");
-    assert_eq!(site.ask(0, ("accept", "text/html")).await.status, 401, "without a credential no store is needed");
-    assert_eq!(site.status(0, &"A".repeat(66)).await, 401, "nor for a forged one");
-    let genuine = genuine_handle(&site);
-    assert_eq!(site.status(0, &genuine).await, 503, "whose this is nobody can say yet");
+    assert_eq!(fleet.check_with(0, ("accept", "text/html")).await.status, 401, "without a credential no store is needed");
+    assert_eq!(fleet.status(0, &"A".repeat(66)).await, 401, "nor for a forged one");
+    let genuine = genuine_handle(&fleet);
+    assert_eq!(fleet.status(0, &genuine).await, 503, "whose this is nobody can say yet");
 
     let mut redis = Standalone::start(Options { port: Some(port), ..Options::default() }).await;
-    let ((), took) = timed(site.pods[0].wait_ready()).await;
+    let ((), took) = timed(fleet.pods[0].wait_ready()).await;
     eprintln!("ready {took:?} after Redis");
-    until("the handle to be nobody's", DEADLINE, async || (site.status(0, &genuine).await == 401).then_some(())).await;
-    let browser = site.sign_in(0).await;
-    assert_eq!(site.status(0, &browser.cookie).await, 200);
+    until("the handle to be nobody's", DEADLINE, async || (fleet.status(0, &genuine).await == 401).then_some(())).await;
+    let browser = fleet.sign_in(0).await;
+    assert_eq!(fleet.status(0, &browser.cookie).await, 200);
 
     redis.node.kill9();
     until("the outage to be noticed", DEADLINE, async || {
-        let failed = site.pods[0].metric("vestibule_store_commands_total", &["sequences", "unavailable"]).await;
+        let failed = fleet.pods[0].metric("vestibule_store_commands_total", &["sequences", "unavailable"]).await;
         (failed >= 3.0).then_some(())
     })
     .await;
-    assert_eq!(admin(&site.pods[0], "/readyz").await.map(|(status, _)| status), Some(200), "readiness followed Redis");
-    assert_eq!(admin(&site.pods[0], "/livez").await.map(|(status, _)| status), Some(200));
+    assert_eq!(admin(&fleet.pods[0], "/readyz").await.map(|(status, _)| status), Some(200), "readiness followed Redis");
+    assert_eq!(admin(&fleet.pods[0], "/livez").await.map(|(status, _)| status), Some(200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopping_pod_is_unready_first_then_drains_and_ends_well() {
-    let redis = Standalone::start(Options::default()).await;
-    let mut site = Site::start(&[redis.url()], "shutdown: {delay: 2s, deadline: 25s}\n").await;
-    let browser = site.sign_in(0).await;
-    let login = login_in_flight(&site).await;
-    site.pods[0].process().term();
-    until("readiness to fail", DEADLINE, async || (admin(&site.pods[0], "/readyz").await?.0 == 503).then_some(())).await;
-    assert_eq!(site.status(0, &browser.cookie).await, 200, "what still comes is served");
-    assert!(site.pods[0].process().has_exited().is_none());
-    until("connections to be given up", DEADLINE, async || site.check(0, &browser.cookie).await.closes.then_some(())).await;
-    assert!(site.pods[0].process().has_exited().is_none(), "a login is in flight");
-    site.idp.resume().await;
+    let mut fleet = Fleet::builder().standalone().idp().yaml("shutdown: {delay: 2s, deadline: 25s}\n").start().await;
+    let browser = fleet.sign_in(0).await;
+    let login = login_in_flight(&fleet).await;
+    fleet.pods[0].process().term();
+    until("readiness to fail", DEADLINE, async || (admin(&fleet.pods[0], "/readyz").await?.0 == 503).then_some(())).await;
+    assert_eq!(fleet.status(0, &browser.cookie).await, 200, "what still comes is served");
+    assert!(fleet.pods[0].process().has_exited().is_none());
+    until("connections to be given up", DEADLINE, async || fleet.check(0, &browser.cookie).await.closes.then_some(())).await;
+    assert!(fleet.pods[0].process().has_exited().is_none(), "a login is in flight");
+    fleet.idp().resume().await;
     let page = login.await.expect("the answer arrives");
     assert_eq!(page.status, 303, "{}", page.body);
     assert!(page.set_cookies().iter().any(|line| line.starts_with("vestibule=")));
-    let status = site.pods[0].process().wait_exit(DEADLINE).await;
+    let status = fleet.pods[0].process().wait_exit(DEADLINE).await;
     assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deadline_ends_a_pod_whatever_is_in_flight() {
-    let redis = Standalone::start(Options::default()).await;
-    let mut site = Site::start(&[redis.url()], "shutdown: {delay: 500ms, deadline: 2s}\n").await;
-    let login = login_in_flight(&site).await;
+    let mut fleet = Fleet::builder().standalone().idp().yaml("shutdown: {delay: 500ms, deadline: 2s}\n").start().await;
+    let login = login_in_flight(&fleet).await;
     let began = Instant::now();
-    site.pods[0].process().term();
-    let status = site.pods[0].process().wait_exit(DEADLINE).await;
+    fleet.pods[0].process().term();
+    let status = fleet.pods[0].process().wait_exit(DEADLINE).await;
     eprintln!("ended {:?} after SIGTERM", began.elapsed());
     // The login alone would have taken the ten seconds that a provider is given.
     assert!(began.elapsed() < Duration::from_secs(7));
@@ -109,78 +108,81 @@ async fn a_second_signal_of_either_kind_ends_a_pod_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_ring_that_is_rotated_logs_nobody_out() {
-    let redis = Standalone::start(Options::default()).await;
     let (other_ring, other_file) = key_ring();
     let old = random_key();
     std::fs::write(&other_file, format!("{old}\n")).expect("the file is ours");
-    let mut site = Site::start_with(&[redis.url(), redis.url()], |pod, _| {
-        let file = pod.key_ring_file.get_or_insert_default();
-        std::fs::write(file, format!("{old}\n")).expect("the file is ours");
-        if pod.name == "pod-1" {
-            pod.key_ring_file = Some(other_file.clone());
-        }
-    })
-    .await;
-    let before = site.sign_in(0).await;
-    assert_eq!(site.status(1, &before.cookie).await, 200);
+    let mut fleet = Fleet::builder()
+        .pods(2)
+        .standalone()
+        .idp()
+        .config(|pod| {
+            let file = pod.key_ring_file.get_or_insert_default();
+            std::fs::write(file, format!("{old}\n")).expect("the file is ours");
+            if pod.name == "pod-1" {
+                pod.key_ring_file = Some(other_file.clone());
+            }
+        })
+        .start()
+        .await;
+    let before = fleet.sign_in(0).await;
+    assert_eq!(fleet.status(1, &before.cookie).await, 200);
 
     let rotated = format!("{}\n{old}\n", random_key());
-    std::fs::write(&site.key_ring_file, &rotated).expect("the file is ours");
-    until("pod 0 to read it", DEADLINE, async || site.pods[0].log().contains("the key ring was read again").then_some(())).await;
-    let during = site.sign_in(0).await;
+    std::fs::write(&fleet.key_ring_file, &rotated).expect("the file is ours");
+    until("pod 0 to read it", DEADLINE, async || fleet.pods[0].log().contains("the key ring was read again").then_some(())).await;
+    let during = fleet.sign_in(0).await;
     for (pod, browser) in [(0, &before), (1, &before), (0, &during), (1, &during)] {
-        assert_eq!(site.status(pod, &browser.cookie).await, 200, "pod {pod}, which may not have the new key yet");
+        assert_eq!(fleet.status(pod, &browser.cookie).await, 200, "pod {pod}, which may not have the new key yet");
     }
     // A pod that starts now has an empty cache: it opens what the old key sealed.
-    site.restart(0).await;
+    fleet.restart(0).await;
     for browser in [&before, &during] {
-        assert_eq!(site.status(0, &browser.cookie).await, 200);
+        assert_eq!(fleet.status(0, &browser.cookie).await, 200);
     }
     // A mistake in the file leaves the ring as it is.
     std::fs::write(other_ring.path().join("keyring"), "not a key\n").expect("the file is ours");
-    until("pod 1 to refuse it", DEADLINE, async || site.pods[1].log().contains("the edited key ring is refused").then_some(()))
+    until("pod 1 to refuse it", DEADLINE, async || fleet.pods[1].log().contains("the edited key ring is refused").then_some(()))
         .await;
-    assert!(!site.pods[1].log().contains("not a key\n"));
-    let after = site.sign_in(0).await;
-    assert_eq!(site.status(1, &after.cookie).await, 200);
+    assert!(!fleet.pods[1].log().contains("not a key\n"));
+    let after = fleet.sign_in(0).await;
+    assert_eq!(fleet.status(1, &after.cookie).await, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_key_sealed_that_is_taken_out_of_the_ring_is_served_no_longer() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "").await;
-    let browser = site.sign_in(0).await;
-    site.warm(0, &browser.cookie).await;
-    let old = std::fs::read_to_string(&site.key_ring_file).expect("the file is ours");
+    let fleet = Fleet::builder().standalone().idp().start().await;
+    let browser = fleet.sign_in(0).await;
+    fleet.warm(0, &browser.cookie).await;
+    let old = std::fs::read_to_string(&fleet.key_ring_file).expect("the file is ours");
     let new = random_key();
-    let ring_of = |text: String| std::fs::write(&site.key_ring_file, text).expect("the file is ours");
-    let flushes = async || site.pods[0].metric("vestibule_cache_flushes_total", &["reason=\"key_ring\""]).await;
+    let ring_of = |text: String| std::fs::write(&fleet.key_ring_file, text).expect("the file is ours");
+    let flushes = async || fleet.pods[0].metric("vestibule_cache_flushes_total", &["reason=\"key_ring\""]).await;
 
     ring_of(format!("{new}\n{old}"));
-    until("it to be read", DEADLINE, async || site.pods[0].log().contains("the key ring was read again").then_some(())).await;
-    assert_eq!((site.status(0, &browser.cookie).await, flushes().await), (200, 0.0), "a key that is added takes nothing away");
+    until("it to be read", DEADLINE, async || fleet.pods[0].log().contains("the key ring was read again").then_some(())).await;
+    assert_eq!((fleet.status(0, &browser.cookie).await, flushes().await), (200, 0.0), "a key that is added takes nothing away");
 
     ring_of(format!("{new}\n"));
-    until("the session to end", DEADLINE, async || (site.status(0, &browser.cookie).await == 401).then_some(())).await;
+    until("the session to end", DEADLINE, async || (fleet.status(0, &browser.cookie).await == 401).then_some(())).await;
     assert_eq!(flushes().await, 1.0);
     ring_of(format!("{new}\n{old}"));
-    until("the session to count again", DEADLINE, async || (site.status(0, &browser.cookie).await == 200).then_some(())).await;
+    until("the session to count again", DEADLINE, async || (fleet.status(0, &browser.cookie).await == 200).then_some(())).await;
 }
 
 /// A callback that waits for the provider's token endpoint.
-async fn login_in_flight(site: &Site) -> JoinHandle<Page> {
+async fn login_in_flight(fleet: &Fleet) -> JoinHandle<Page> {
     let agent = Agent::new();
-    let callback = site.callback(0, &agent).await;
-    site.idp.pause().await;
-    let before = site.commands(0).await;
+    let callback = fleet.callback(0, &agent).await;
+    fleet.idp().pause().await;
+    let before = fleet.commands(0).await;
     let login = tokio::spawn(async move { agent.get(&callback).await });
     // It reads the flow and takes it, and then asks the provider.
-    until("the login to be taken", DEADLINE, async || (site.commands(0).await >= before + 2.0).then_some(())).await;
+    until("the login to be taken", DEADLINE, async || (fleet.commands(0).await >= before + 2.0).then_some(())).await;
     login
 }
 
-fn genuine_handle(site: &Site) -> String {
-    let text = std::fs::read_to_string(&site.key_ring_file).expect("the key ring is there");
+fn genuine_handle(fleet: &Fleet) -> String {
+    let text = std::fs::read_to_string(&fleet.key_ring_file).expect("the key ring is there");
     let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
     Handle::mint(&ring, HandleKind::Session, 5).expose().to_owned()
 }

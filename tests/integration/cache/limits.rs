@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::site::{DEADLINE, Site, session_key};
+use super::DEADLINE;
+use crate::support::fleet::Fleet;
+use crate::support::records::session_key;
 use crate::support::redis::{Options, Standalone};
 use crate::support::resp::Reply;
 use crate::support::wait::until;
@@ -15,26 +17,25 @@ const LIMITS: &str = "sessions: {idle: 3s, absolute: 9s}\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn use_on_one_pod_keeps_a_session_alive_on_another_until_the_absolute_limit() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url(), redis.url()], LIMITS).await;
+    let fleet = Fleet::builder().pods(2).standalone().idp().yaml(LIMITS).start().await;
     let before_login = Instant::now();
-    let browser = site.sign_in(0).await;
+    let browser = fleet.sign_in(0).await;
     let after_login = Instant::now();
-    site.warm(1, &browser.cookie).await;
+    fleet.warm(1, &browser.cookie).await;
 
     // The second pod's copy becomes idle, while the person is at work on the first.
     let used_until = after_login + IDLE + IDLE / 3;
     while Instant::now() < used_until {
-        assert_eq!(site.status(0, &browser.cookie).await, 200);
+        assert_eq!(fleet.status(0, &browser.cookie).await, 200);
     }
-    let answer = site.check(1, &browser.cookie).await;
+    let answer = fleet.check(1, &browser.cookie).await;
     if answer.ended < before_login + ABSOLUTE {
         assert_eq!(answer.status, 200, "idle by its own copy, seen on the other pod");
     }
 
     let (mut last_passed, mut first_refused) = (after_login, None);
     until("the absolute limit", DEADLINE, async || {
-        let answer = site.check(0, &browser.cookie).await;
+        let answer = fleet.check(0, &browser.cookie).await;
         match answer.status {
             200 => last_passed = answer.began,
             401 => first_refused = Some(answer.ended),
@@ -47,15 +48,15 @@ async fn use_on_one_pod_keeps_a_session_alive_on_another_until_the_absolute_limi
     eprintln!("refused {:?} after the login, the last one passed after {:?}", refused - before_login, last_passed - after_login);
     assert!(refused >= before_login + ABSOLUTE);
     assert!(last_passed <= after_login + ABSOLUTE);
-    assert_eq!(site.status(1, &browser.cookie).await, 401);
+    assert_eq!(fleet.status(1, &browser.cookie).await, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_nobody_uses_ends() {
     let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url(), redis.url()], LIMITS).await;
-    let browser = site.sign_in(0).await;
-    site.warm(1, &browser.cookie).await;
+    let fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().yaml(LIMITS).start().await;
+    let browser = fleet.sign_in(0).await;
+    fleet.warm(1, &browser.cookie).await;
     let key = session_key(&browser.cookie);
     let unused = Instant::now();
     until("the record to expire", DEADLINE, async || (redis.node.call(&["EXISTS", &key]).await == Reply::Int(0)).then_some(()))
@@ -64,6 +65,6 @@ async fn a_session_that_nobody_uses_ends() {
     // The cached copy may be younger than the record by the touch that was not due yet.
     until("the cached copy to be idle", DEADLINE, async || (unused.elapsed() >= IDLE).then_some(())).await;
     for pod in [1, 0] {
-        assert_eq!(site.status(pod, &browser.cookie).await, 401);
+        assert_eq!(fleet.status(pod, &browser.cookie).await, 401);
     }
 }

@@ -6,7 +6,8 @@ use futures::future::join_all;
 use tokio::time::Instant;
 use vestibule::principals::PROVEN_FOR;
 
-use super::site::{Answer, Browser, DEADLINE, Site};
+use super::DEADLINE;
+use crate::support::fleet::{Answer, Browser, Fleet};
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
 use crate::support::wait::{pass, until};
@@ -56,16 +57,20 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 async fn a_store_that_is_waited_for_longer_than_gateways_wait_makes_no_check_that_late() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let site = Site::start_with(&[redis.url(), proxy.url()], |pod, _| {
-        pod.store.retain(|line| !line.starts_with("command_timeout"));
-        pod.store.push(format!("command_timeout: {}s", COMMAND_TIMEOUT.as_secs()));
-    })
-    .await;
-    let (known, unknown) = (site.sign_in(0).await, site.sign_in(0).await);
-    site.warm(1, &known.cookie).await;
+    let fleet = Fleet::builder()
+        .stores([redis.url(), proxy.url()])
+        .idp()
+        .config(|pod| {
+            pod.store.retain(|line| !line.starts_with("command_timeout"));
+            pod.store.push(format!("command_timeout: {}s", COMMAND_TIMEOUT.as_secs()));
+        })
+        .start()
+        .await;
+    let (known, unknown) = (fleet.sign_in(0).await, fleet.sign_in(0).await);
+    fleet.warm(1, &known.cookie).await;
     proxy.stall();
     pass(PROVEN_FOR + Duration::from_secs(1)).await;
-    let (known, unknown) = tokio::join!(site.check(1, &known.cookie), site.check(1, &unknown.cookie));
+    let (known, unknown) = tokio::join!(fleet.check(1, &known.cookie), fleet.check(1, &unknown.cookie));
     assert_eq!((known.status, unknown.status), (200, 503));
     let took = unknown.ended - unknown.began;
     println!("nobody could say after {took:.1?}");
@@ -76,7 +81,7 @@ async fn a_store_that_is_waited_for_longer_than_gateways_wait_makes_no_check_tha
 
 /// Two pods; the second knows one of two sessions.
 struct People {
-    site: Site,
+    fleet: Fleet,
     known: Browser,
     /// Genuine, and never seen by the second pod.
     unknown: Browser,
@@ -84,14 +89,19 @@ struct People {
 
 impl People {
     async fn arrive(url: &str) -> Self {
-        let site = Site::start_with(&[url.to_owned(), url.to_owned()], |pod, _| {
-            pod.further.push_str(CONFIG);
-            pod.store = vec![format!("url: {url}")];
-        })
-        .await;
-        let (known, unknown) = (site.sign_in(0).await, site.sign_in(0).await);
-        site.warm(1, &known.cookie).await;
-        Self { site, known, unknown }
+        let fleet = Fleet::builder()
+            .pods(2)
+            .store_at(url.to_owned())
+            .idp()
+            .config(|pod| {
+                pod.further.push_str(CONFIG);
+                pod.store = vec![format!("url: {url}")];
+            })
+            .start()
+            .await;
+        let (known, unknown) = (fleet.sign_in(0).await, fleet.sign_in(0).await);
+        fleet.warm(1, &known.cookie).await;
+        Self { fleet, known, unknown }
     }
 
     /// The outage begins now.
@@ -108,9 +118,9 @@ impl People {
         }
         assert!(unknown.iter().all(|answer| answer.status == 503), "unknown is not unauthenticated");
         assert!(known.iter().chain(&unknown).all(|answer| !answer.sets_cookie), "a cookie was touched");
-        assert!(self.site.lookups(1, "stale").await > 0.0);
-        assert!(self.site.pods[1].is_ready().await, "readiness followed the store");
-        assert!(self.site.pods[1].log().contains("the store does not answer"));
+        assert!(self.fleet.lookups(1, "stale").await > 0.0);
+        assert!(self.fleet.pods[1].is_ready().await, "readiness followed the store");
+        assert!(self.fleet.pods[1].log().contains("the store does not answer"));
         self.metrics_show_it().await;
         self.pages_say_so().await;
     }
@@ -119,13 +129,13 @@ impl People {
     async fn ask(&self, browser: &Browser, since: Instant) -> Vec<Answer> {
         let mut answers = Vec::new();
         while since.elapsed() < GRACE + Duration::from_secs(1) {
-            answers.push(self.site.check(1, &browser.cookie).await);
+            answers.push(self.fleet.check(1, &browser.cookie).await);
         }
         answers
     }
 
     async fn metrics_show_it(&self) {
-        let pod = &self.site.pods[1];
+        let pod = &self.fleet.pods[1];
         assert!(pod.metric("vestibule_checks_total", &["outcome=\"unavailable\""]).await > 0.0);
         assert!(
             pod.metric("vestibule_store_commands_total", &["operation=\"sequences\"", "outcome=\"unavailable\""]).await > 0.0
@@ -137,7 +147,7 @@ impl People {
     async fn pages_say_so(&self) {
         for browser in [&self.known, &self.unknown] {
             for path in ["/sso/session", "/sso/logout", "/vestibule/", "/sso/login"] {
-                let page = browser.agent.get(&self.site.pods[1].public(path)).await;
+                let page = browser.agent.get(&self.fleet.pods[1].public(path)).await;
                 assert_eq!(page.status, 503, "{path}: {}", page.body);
                 let cleared = page.set_cookies().iter().any(|line| line.starts_with("vestibule="));
                 assert!(!cleared, "{path} touched the session's cookie");
@@ -148,18 +158,18 @@ impl People {
     async fn are_served_again(&self) {
         let since = Instant::now();
         until("both to be served again", DEADLINE, async || {
-            let statuses = join_all([&self.known, &self.unknown].map(|browser| self.site.status(1, &browser.cookie))).await;
+            let statuses = join_all([&self.known, &self.unknown].map(|browser| self.fleet.status(1, &browser.cookie))).await;
             assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
             (statuses == [200, 200]).then_some(())
         })
         .await;
         eprintln!("served again after {:?}", since.elapsed());
-        let page = || async { self.known.agent.get(&self.site.pods[0].public("/sso/login")).await.status };
+        let page = || async { self.known.agent.get(&self.fleet.pods[0].public("/sso/login")).await.status };
         until("logins to begin again", DEADLINE, async || (page().await == 302).then_some(())).await;
-        let newcomer = self.site.sign_in(0).await;
-        assert_eq!(self.site.status(1, &newcomer.cookie).await, 200);
-        self.site.sign_out(0, &newcomer).await;
-        let refusal = self.site.refused(1, &newcomer.cookie, Instant::now()).await;
+        let newcomer = self.fleet.sign_in(0).await;
+        assert_eq!(self.fleet.status(1, &newcomer.cookie).await, 200);
+        self.fleet.sign_out(0, &newcomer).await;
+        let refusal = self.fleet.refused(1, &newcomer.cookie, Instant::now()).await;
         refusal.assert_within_bound("after the outage");
     }
 }

@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use super::vestibule;
+use crate::support::cli::vestibule;
 use crate::support::repository;
 use crate::support::scratch::Scratch;
 

@@ -3,12 +3,12 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{By, PATIENCE, check, list, make, revoke, send, status};
-use crate::cache::site::Site;
-use crate::nginx::raw;
-use crate::shared::{BOB, deployment, session_line, signed_in};
-use crate::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
-use crate::support::redis::{Options, Standalone};
+use super::{PATIENCE, list};
+use crate::support::api::{Auth, check_key, create_key, key_status, revoke_key, send};
+use crate::support::fleet::{Fleet, ROLE_MAP};
+use crate::support::pod::PodOptions;
+use crate::support::raw_http;
+use crate::support::steps::{BOB, session_header};
 use crate::support::wait::until;
 
 const ACCESS: &str = "access:\n  - {paths: [/programs/**], credentials: [key]}\n  - {paths: [/browsers/**], credentials: [session]}\n  \
@@ -26,15 +26,16 @@ const PLACES: [(&str, &str); 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_passes_nginx_in_every_header_and_the_upstream_gets_its_id_alone() {
-    let site = deployment().await;
-    let agent = signed_in(site, BOB).await;
-    let cookie = session_line(&agent);
-    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
+    let fleet = Fleet::shared().await;
+    let agent = fleet.signed_in(BOB).await;
+    let cookie = session_header(&agent);
+    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
     for (name, before) in PLACES {
         let value = format!("{before}{}", made.key);
         for _ in 0..3 {
             let answer =
-                raw::send(site.nginx.port(), "GET", "/v1/models", &[("Accept", "application/json"), (name, &value)]).await;
+                raw_http::send(fleet.nginx().port(), "GET", "/v1/models", &[("Accept", "application/json"), (name, &value)])
+                    .await;
             assert_eq!(answer.status, 200, "{name}: {answer:?}");
             assert!(!answer.body.contains(&made.key), "the secret reached the upstream by {name}");
             let seen = answer.json()["headers"].clone();
@@ -45,27 +46,23 @@ async fn a_key_passes_nginx_in_every_header_and_the_upstream_gets_its_id_alone()
         wrong.pop();
         for wrong in [wrong, format!("{before}sk-1234")] {
             let headers = [("Accept", "application/json"), ("Cookie", cookie.as_str()), (name, &wrong)];
-            let answer = raw::send(site.nginx.port(), "GET", "/v1/models", &headers).await;
+            let answer = raw_http::send(fleet.nginx().port(), "GET", "/v1/models", &headers).await;
             assert_eq!(answer.status, 401, "{name} falls through to the cookie: {answer:?}");
         }
     }
     let two = [("authorization", format!("Bearer {}", made.key)), ("x-api-key", "sk-other".to_owned())];
     let two: Vec<_> = two.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    assert_eq!(raw::send(site.nginx.port(), "GET", "/v1/models", &two).await.status, 401, "two different ones");
-    let used = list(&site.pods[1], By::Page(&cookie["vestibule=".len()..]), "?limit=100").await;
+    assert_eq!(raw_http::send(fleet.nginx().port(), "GET", "/v1/models", &two).await.status, 401, "two different ones");
+    let used = list(&fleet.pods[1], Auth::Session(&cookie["vestibule=".len()..]), "?limit=100").await;
     assert!(!used.to_string().contains(&made.key[3..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn access_rules_tell_keys_from_sessions() {
-    let options = DeploymentOptions {
-        pods: 2,
-        adjust: |pod| pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}")),
-        ..DeploymentOptions::default()
-    };
-    let site = Deployment::start(options).await;
-    let cookie = session_line(&signed_in(&site, BOB).await);
-    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
+    let with_access = |pod: &mut PodOptions| pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}"));
+    let fleet = Fleet::builder().pods(2).cluster().idp().nginx().config(with_access).start().await;
+    let cookie = fleet.session_header(BOB).await;
+    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
     let bearer = format!("Bearer {}", made.key);
     for (path, header, status) in [
         ("/programs/x", ("authorization", &bearer), 200),
@@ -75,42 +72,41 @@ async fn access_rules_tell_keys_from_sessions() {
         ("/browsers/x", ("cookie", &cookie), 200),
     ] {
         let headers = [("Accept", "application/json"), (header.0, header.1.as_str())];
-        assert_eq!(raw::send(site.nginx.port(), "GET", path, &headers).await.status, status, "{path} by {}", header.0);
+        assert_eq!(raw_http::send(fleet.nginx().port(), "GET", path, &headers).await.status, status, "{path} by {}", header.0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn in_steady_state_checks_by_key_cause_no_store_command_and_malformed_keys_never_do() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "").await;
-    let (pod, session) = (&site.pods[0], site.sign_in(0).await.cookie);
-    let manager = make(pod, By::Page(&session), json!({"manage_keys": true})).await;
-    let child = make(pod, By::Key(&manager.key), json!({})).await;
+    let fleet = Fleet::builder().standalone().idp().start().await;
+    let (pod, session) = (&fleet.pods[0], fleet.sign_in(0).await.cookie);
+    let manager = create_key(pod, Auth::Session(&session), json!({"manage_keys": true})).await;
+    let child = create_key(pod, Auth::Key(&manager.key), json!({})).await;
     // Their first use is written down, and then they are quiet.
     until("use to be written down", PATIENCE, async || {
-        assert_eq!((status(pod, &manager.key).await, status(pod, &child.key).await), (200, 200));
-        let listed = list(pod, By::Page(&session), "").await;
+        assert_eq!((key_status(pod, &manager.key).await, key_status(pod, &child.key).await), (200, 200));
+        let listed = list(pod, Auth::Session(&session), "").await;
         listed["keys"].as_array()?.iter().all(|key| key["last_used"].is_string()).then_some(())
     })
     .await;
     until("nothing more to be read", PATIENCE, async || {
-        let before = site.commands(0).await;
-        assert_eq!((status(pod, &manager.key).await, status(pod, &child.key).await), (200, 200));
-        (site.commands(0).await == before).then_some(())
+        let before = fleet.commands(0).await;
+        assert_eq!((key_status(pod, &manager.key).await, key_status(pod, &child.key).await), (200, 200));
+        (fleet.commands(0).await == before).then_some(())
     })
     .await;
-    let (before, hits) = (site.commands(0).await, pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"hit\""]).await);
+    let (before, hits) = (fleet.commands(0).await, pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"hit\""]).await);
     for _ in 0..200 {
-        assert_eq!(status(pod, &manager.key).await, 200);
-        assert_eq!(status(pod, &child.key).await, 200);
-        assert_eq!(status(pod, &format!("{}x", manager.key)).await, 401);
-        assert_eq!(status(pod, "sk-").await, 401);
+        assert_eq!(key_status(pod, &manager.key).await, 200);
+        assert_eq!(key_status(pod, &child.key).await, 200);
+        assert_eq!(key_status(pod, &format!("{}x", manager.key)).await, 401);
+        assert_eq!(key_status(pod, "sk-").await, 401);
     }
-    assert_eq!(site.commands(0).await - before, 0.0);
+    assert_eq!(fleet.commands(0).await - before, 0.0);
     let lookups = pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"hit\""]).await - hits;
     assert_eq!(lookups, 600.0, "two keys, and the maker of one of them");
-    assert_eq!(check(pod, &child.key).await.one("x-auth-request-key"), child.id);
-    assert_eq!(revoke(pod, By::Page(&session), &manager.id).await.status, 200);
+    assert_eq!(check_key(pod, &child.key).await.one("x-auth-request-key"), child.id);
+    assert_eq!(revoke_key(pod, Auth::Session(&session), &manager.id).await.status(), 200);
     let answer = send(pod, Method::GET, "/vestibule/api/keys", &[("x-api-key", &child.key)], None).await;
     answer.assert(401, "invalid_token");
 }

@@ -1,30 +1,26 @@
 //! What a key gives is what its owner has at this moment, narrowed.
 
-use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use vestibule::clock::{Clock, SystemClock};
-use vestibule::store::Ttl;
 use vestibule::users::User;
 
-use super::{By, KEYS, Made, PATIENCE, call, check, check_at, make, status, until_status};
-use crate::cache::site::Site;
-use crate::store::records;
-use crate::support::deployment::ROLE_MAP;
+use super::PATIENCE;
+use crate::support::api::KEYS;
+use crate::support::api::{ApiKey, Auth, call, check_key, check_key_at, create_key, key_status, until_key_status};
+use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::pod::{Pod, until_everywhere};
-use crate::support::redis::{Options, Standalone};
 
 /// One second is promised for an edit; what is more is this machine's load.
 const BOUND: Duration = Duration::from_secs(3);
 
 /// Two pods, alice in a browser, and a key of hers without limits.
 struct Keyed {
-    site: Site,
-    redis: Standalone,
+    fleet: Fleet,
     session: String,
-    made: Made,
+    made: ApiKey,
 }
 
 impl Keyed {
@@ -34,82 +30,71 @@ impl Keyed {
 
     /// `further` is top-level YAML of both pods.
     async fn start_with(further: &str) -> Self {
-        let redis = Standalone::start(Options::default()).await;
-        let site = Site::start(&[redis.url(), redis.url()], further).await;
-        let session = site.sign_in(0).await.cookie;
-        let made = make(&site.pods[0], By::Page(&session), json!({})).await;
-        Self { site, redis, session, made }
+        let fleet = Fleet::builder().pods(2).standalone().idp().yaml(further).start().await;
+        let session = fleet.sign_in(0).await.cookie;
+        let made = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
+        Self { fleet, session, made }
     }
 
-    fn by(&self) -> By<'_> {
-        By::Page(&self.session)
+    fn auth(&self) -> Auth<'_> {
+        Auth::Session(&self.session)
     }
 
     async fn until_role(&self, key: &str, expected: &str) -> Duration {
         let what = format!("the role {expected}");
-        until_everywhere(&self.site.pods, &what, PATIENCE, async |pod| role(pod, key).await == expected).await
+        until_everywhere(&self.fleet.pods, &what, PATIENCE, async |pod| role(pod, key).await == expected).await
     }
 
     /// Changes what the store has of alice, as an administrator would.
     async fn change_user(&self, change: impl Fn(&mut User)) {
         let id = self.made.body["user_id"].as_str().expect("an owner");
-        change_user(&self.redis.url(), &self.site.key_ring_file, id, change).await;
+        self.fleet.change_user(id, change).await;
     }
 }
 
-/// Changes what a store has of somebody, as an administrator would.
-pub async fn change_user(store: &str, key_ring: &Path, id: &str, change: impl Fn(&mut User)) {
-    let records = records(store, key_ring).await;
-    let place = User::key(id);
-    let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("they are there");
-    change(&mut stored.value);
-    let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
-    changed.drop_user(id).commit().await.expect("the store is there").expect("nobody else changes them");
-}
-
 async fn role(pod: &Pod, key: &str) -> String {
-    let answer = check(pod, key).await;
+    let answer = check_key(pod, key).await;
     if answer.status == 200 { answer.one("x-auth-request-role").to_owned() } else { answer.status.to_string() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_narrowed_later_too_and_never_widened() {
     let keyed = Keyed::start().await;
-    let narrow = async |pod: usize, by: By<'_>, body: Value| {
+    let narrow = async |pod: usize, by: Auth<'_>, body: Value| {
         let path = format!("{KEYS}/{}", keyed.made.id);
-        call(&keyed.site.pods[pod], by, Method::PATCH, &path, Some(body)).await
+        call(&keyed.fleet.pods[pod], by, Method::PATCH, &path, Some(body)).await
     };
-    assert_eq!(role(&keyed.site.pods[1], &keyed.made.key).await, "proxy_admin");
-    let narrowed = narrow(0, keyed.by(), json!({"user_role": "team", "paths": ["/ui/**"]})).await;
+    assert_eq!(role(&keyed.fleet.pods[1], &keyed.made.key).await, "proxy_admin");
+    let narrowed = narrow(0, keyed.auth(), json!({"user_role": "team", "paths": ["/ui/**"]})).await;
     assert_eq!((narrowed.status(), &narrowed.json()["user_role"]), (200, &json!("team")), "{narrowed:?}");
     keyed.until_role(&keyed.made.key, "team").await;
-    assert_eq!(check_at(&keyed.site.pods[1], &keyed.made.key, "/v1/models").await.status, 403);
+    assert_eq!(check_key_at(&keyed.fleet.pods[1], &keyed.made.key, "/v1/models").await.status, 403);
 
     for wider in [json!({"user_role": "proxy_admin"}), json!({"paths": ["/**"]}), json!({}), json!({"teams": ["research"]})] {
-        assert_eq!(narrow(1, keyed.by(), wider).await.status(), 200);
+        assert_eq!(narrow(1, keyed.auth(), wider).await.status(), 200);
     }
     keyed.until_role(&keyed.made.key, "team").await;
-    assert_eq!(check_at(&keyed.site.pods[0], &keyed.made.key, "/v1/models").await.status, 403);
-    let manager = make(&keyed.site.pods[0], keyed.by(), json!({"manage_keys": true})).await;
-    let child = make(&keyed.site.pods[1], By::Key(&manager.key), json!({})).await;
-    assert_eq!(role(&keyed.site.pods[0], &child.key).await, "proxy_admin");
+    assert_eq!(check_key_at(&keyed.fleet.pods[0], &keyed.made.key, "/v1/models").await.status, 403);
+    let manager = create_key(&keyed.fleet.pods[0], keyed.auth(), json!({"manage_keys": true})).await;
+    let child = create_key(&keyed.fleet.pods[1], Auth::Key(&manager.key), json!({})).await;
+    assert_eq!(role(&keyed.fleet.pods[0], &child.key).await, "proxy_admin");
     let path = format!("{KEYS}/{}", manager.id);
-    let narrowed = call(&keyed.site.pods[0], keyed.by(), Method::PATCH, &path, Some(json!({"user_role": "customer"}))).await;
+    let narrowed = call(&keyed.fleet.pods[0], keyed.auth(), Method::PATCH, &path, Some(json!({"user_role": "customer"}))).await;
     assert_eq!(narrowed.status(), 200, "{narrowed:?}");
     keyed.until_role(&child.key, "customer").await;
-    narrow(0, keyed.by(), json!({"paths": []})).await.assert(400, "invalid_request");
-    narrow(0, keyed.by(), json!({"duration": "1d"})).await.assert(400, "invalid_request");
-    narrow(0, By::Key(&keyed.made.key), json!({"user_role": "customer"})).await.assert(403, "access_denied");
+    narrow(0, keyed.auth(), json!({"paths": []})).await.assert(400, "invalid_request");
+    narrow(0, keyed.auth(), json!({"duration": "1d"})).await.assert(400, "invalid_request");
+    narrow(0, Auth::Key(&keyed.made.key), json!({"user_role": "customer"})).await.assert(403, "access_denied");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_the_role_map_changes_what_keys_give_at_once() {
     let keyed = Keyed::start().await;
-    let lower = make(&keyed.site.pods[0], keyed.by(), json!({"user_role": "internal_user"})).await;
+    let lower = create_key(&keyed.fleet.pods[0], keyed.auth(), json!({"user_role": "internal_user"})).await;
     keyed.until_role(&keyed.made.key, "proxy_admin").await;
     keyed.until_role(&lower.key, "internal_user").await;
 
-    let edit = |document: &str| keyed.site.pods.iter().for_each(|pod| pod.edit_role_map(document));
+    let edit = |document: &str| keyed.fleet.pods.iter().for_each(|pod| pod.edit_role_map(document));
     edit(&ROLE_MAP.replace("role: proxy_admin", "role: customer"));
     for key in [&keyed.made.key, &lower.key] {
         let took = keyed.until_role(key, "internal_user").await;
@@ -134,13 +119,13 @@ async fn an_edit_of_the_role_map_changes_what_keys_give_at_once() {
 async fn a_sign_in_with_other_claims_changes_what_keys_give_on_every_pod() {
     let keyed = Keyed::start().await;
     keyed.until_role(&keyed.made.key, "proxy_admin").await;
-    keyed.site.idp.set_access_token_claims("alice", json!({"resource_access": {}})).await;
-    keyed.site.idp.set_claims("alice", json!({"groups": ["/teams/data"]})).await;
-    keyed.site.sign_in(0).await;
+    keyed.fleet.idp().set_access_token_claims("alice", json!({"resource_access": {}})).await;
+    keyed.fleet.idp().set_claims("alice", json!({"groups": ["/teams/data"]})).await;
+    keyed.fleet.sign_in(0).await;
     let took = keyed.until_role(&keyed.made.key, "internal_user_viewer").await;
     println!("other claims are seen after {took:?}");
     assert!(took < BOUND, "{took:?}");
-    assert_eq!(check(&keyed.site.pods[1], &keyed.made.key).await.one("x-auth-request-groups"), "data");
+    assert_eq!(check_key(&keyed.fleet.pods[1], &keyed.made.key).await.one("x-auth-request-groups"), "data");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,20 +133,20 @@ async fn keys_and_sessions_of_a_disabled_person_count_nowhere() {
     let keyed = Keyed::start().await;
     let sessions = async |expected: u16| {
         for pod in 0..2 {
-            assert_eq!(keyed.site.status(pod, &keyed.session).await, expected);
+            assert_eq!(keyed.fleet.status(pod, &keyed.session).await, expected);
         }
     };
-    for pod in &keyed.site.pods {
-        assert_eq!(status(pod, &keyed.made.key).await, 200);
+    for pod in &keyed.fleet.pods {
+        assert_eq!(key_status(pod, &keyed.made.key).await, 200);
     }
     keyed.change_user(|user| user.disabled = true).await;
-    for pod in &keyed.site.pods {
-        until_status(pod, &keyed.made.key, 401).await;
+    for pod in &keyed.fleet.pods {
+        until_key_status(pod, &keyed.made.key, 401).await;
     }
     sessions(401).await;
     keyed.change_user(|user| user.disabled = false).await;
-    for pod in &keyed.site.pods {
-        until_status(pod, &keyed.made.key, 200).await;
+    for pod in &keyed.fleet.pods {
+        until_key_status(pod, &keyed.made.key, 200).await;
     }
     sessions(200).await;
 }
@@ -171,16 +156,16 @@ async fn keys_of_somebody_who_does_not_sign_in_any_more_wait_until_they_do() {
     let keyed = Keyed::start().await;
     let long_ago = Duration::from_secs(31 * 86_400);
     keyed.change_user(|user| user.signed_in = user.signed_in.map(|at| at - long_ago)).await;
-    for pod in &keyed.site.pods {
-        until_status(pod, &keyed.made.key, 401).await;
+    for pod in &keyed.fleet.pods {
+        until_key_status(pod, &keyed.made.key, 401).await;
     }
-    let told = check(&keyed.site.pods[0], &keyed.made.key).await.json();
+    let told = check_key(&keyed.fleet.pods[0], &keyed.made.key).await.json();
     let text = told["error_description"].as_str().unwrap_or_default();
     assert!(told["error"] == "invalid_token" && text.contains("signed in again"), "{told}");
-    assert_eq!(keyed.site.status(0, &keyed.session).await, 200, "sessions have limits of their own");
-    keyed.site.sign_in(1).await;
-    for pod in &keyed.site.pods {
-        until_status(pod, &keyed.made.key, 200).await;
+    assert_eq!(keyed.fleet.status(0, &keyed.session).await, 200, "sessions have limits of their own");
+    keyed.fleet.sign_in(1).await;
+    for pod in &keyed.fleet.pods {
+        until_key_status(pod, &keyed.made.key, 200).await;
     }
 }
 
@@ -190,8 +175,8 @@ async fn how_long_they_may_stay_away_is_configured() {
     for (hours, expected) in [(2, 200), (4, 401)] {
         let ago = Duration::from_secs(hours * 3600);
         keyed.change_user(|user| user.signed_in = Some(SystemClock.now() - ago)).await;
-        for pod in &keyed.site.pods {
-            until_status(pod, &keyed.made.key, expected).await;
+        for pod in &keyed.fleet.pods {
+            until_key_status(pod, &keyed.made.key, expected).await;
         }
     }
 }
@@ -199,19 +184,19 @@ async fn how_long_they_may_stay_away_is_configured() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_narrowed_by_role_teams_and_paths() {
     let keyed = Keyed::start().await;
-    let [pod, other] = &keyed.site.pods[..] else { panic!("two pods") };
-    let all = check(other, &keyed.made.key).await;
+    let [pod, other] = &keyed.fleet.pods[..] else { panic!("two pods") };
+    let all = check_key(other, &keyed.made.key).await;
     assert!(all.one("x-auth-request-groups").contains("research"), "{all:?}");
     assert_eq!(all.one("x-auth-request-key"), keyed.made.id);
 
     let wish = json!({"user_role": "team", "teams": ["data", "elsewhere"], "paths": ["/v1/**", "/health"], "duration": "1h"});
-    let narrow = make(pod, keyed.by(), wish).await;
-    let answer = check_at(other, &narrow.key, "/v1/chat").await;
+    let narrow = create_key(pod, keyed.auth(), wish).await;
+    let answer = check_key_at(other, &narrow.key, "/v1/chat").await;
     assert_eq!((answer.one("x-auth-request-role"), answer.one("x-auth-request-groups")), ("team", ""));
     assert_eq!(answer.one("x-auth-request-user"), keyed.made.body["user_id"]);
     for (path, status) in
         [("/v1", 200), ("/health", 200), ("/ui/", 403), ("/v1/../ui", 403), ("/v1/%2e%2e/ui", 403), ("/v10", 403)]
     {
-        assert_eq!(check_at(other, &narrow.key, path).await.status, status, "{path}");
+        assert_eq!(check_key_at(other, &narrow.key, path).await.status, status, "{path}");
     }
 }

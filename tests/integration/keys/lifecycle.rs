@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use vestibule::principals::PROVEN_FOR;
 
-use super::{By, KEYS, PATIENCE, call, list, listed_ids, make, regenerate, revoke, status, until_status};
-use crate::cache::site::Site;
+use super::{PATIENCE, list, listed_ids};
+use crate::support::api::{Auth, KEYS, call, create_key, key_status, regenerate_key, revoke_key, until_key_status};
+use crate::support::fleet::Fleet;
 use crate::support::http_client;
 use crate::support::pod::Pod;
 use crate::support::redis::{Cluster, Dumped, Options, Standalone};
@@ -21,27 +22,27 @@ const MANY: &str = "keys: {max_per_user: 2000}\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_made_on_one_pod_passes_on_all_and_is_refused_on_all_once_it_is_revoked() {
-    let redis = Cluster::start().await;
-    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
-    let session = site.sign_in(0).await.cookie;
+    let fleet = Fleet::builder().pods(3).cluster().idp().start().await;
+    let session = fleet.sign_in(0).await.cookie;
     let mut times = Vec::new();
     for round in 0..20 {
-        let made = make(&site.pods[round % 3], By::Page(&session), json!({"key_alias": format!("round {round}")})).await;
-        for pod in &site.pods {
-            assert_eq!((status(pod, &made.key).await, status(pod, &made.key).await), (200, 200));
+        let made =
+            create_key(&fleet.pods[round % 3], Auth::Session(&session), json!({"key_alias": format!("round {round}")})).await;
+        for pod in &fleet.pods {
+            assert_eq!((key_status(pod, &made.key).await, key_status(pod, &made.key).await), (200, 200));
         }
         let ends_on = (round + 1) % 3;
-        let revoked = revoke(&site.pods[ends_on], By::Page(&session), &made.id).await;
-        assert_eq!(revoked.status, 200, "{revoked:?}");
-        assert_eq!(status(&site.pods[ends_on], &made.key).await, 401, "on the pod that did it, at once");
+        let revoked = revoke_key(&fleet.pods[ends_on], Auth::Session(&session), &made.id).await;
+        assert_eq!(revoked.status(), 200, "{revoked:?}");
+        assert_eq!(key_status(&fleet.pods[ends_on], &made.key).await, 401, "on the pod that did it, at once");
         let since = Instant::now();
-        let refusals = join_all(site.pods.iter().map(|pod| refused(pod, &made.key, since))).await;
+        let refusals = join_all(fleet.pods.iter().map(|pod| refused(pod, &made.key, since))).await;
         times.extend(refusals);
     }
     times.sort();
     println!("revoked on one pod, refused on the others: p50 {:?}, worst {:?}", times[times.len() / 2], times[times.len() - 1]);
-    assert!(listed_ids(&site.pods[0], By::Page(&session)).await.is_empty());
-    assert_eq!(site.pods[1].metric("vestibule_key_changes_total", &["revoked"]).await, 7.0);
+    assert!(listed_ids(&fleet.pods[0], Auth::Session(&session)).await.is_empty());
+    assert_eq!(fleet.pods[1].metric("vestibule_key_changes_total", &["revoked"]).await, 7.0);
 }
 
 /// How long after the answer of a revocation a check still passed on this pod.
@@ -49,7 +50,7 @@ async fn refused(pod: &Pod, key: &str, since: Instant) -> Duration {
     let mut last_passed = Duration::ZERO;
     loop {
         let began = since.elapsed();
-        match status(pod, key).await {
+        match key_status(pod, key).await {
             200 => last_passed = began,
             401 => break,
             other => panic!("{other}"),
@@ -61,70 +62,69 @@ async fn refused(pod: &Pod, key: &str, since: Instant) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_regenerated_keys_old_secret_ends_at_once_or_after_the_overlap() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url(), redis.url()], "").await;
-    let session = site.sign_in(0).await.cookie;
-    let first = make(&site.pods[0], By::Page(&session), json!({})).await;
-    assert_eq!(status(&site.pods[1], &first.key).await, 200);
-    let second = regenerate(&site.pods[0], By::Page(&session), &first.id, json!({})).await.made();
+    let fleet = Fleet::builder().pods(2).standalone().idp().start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    let first = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
+    assert_eq!(key_status(&fleet.pods[1], &first.key).await, 200);
+    let second = regenerate_key(&fleet.pods[0], Auth::Session(&session), &first.id, json!({})).await.into_key();
     assert_eq!((&second.id, &second.body["expires"]), (&first.id, &first.body["expires"]));
-    assert_eq!(status(&site.pods[0], &first.key).await, 401);
-    until_status(&site.pods[1], &first.key, 401).await;
+    assert_eq!(key_status(&fleet.pods[0], &first.key).await, 401);
+    until_key_status(&fleet.pods[1], &first.key, 401).await;
 
-    let third = regenerate(&site.pods[1], By::Page(&session), &first.id, json!({"overlap": "20s"})).await.made();
+    let third = regenerate_key(&fleet.pods[1], Auth::Session(&session), &first.id, json!({"overlap": "20s"})).await.into_key();
     let overlapping = Instant::now();
     let mut both = 0;
     while overlapping.elapsed() < Duration::from_secs(15) && both < 20 {
-        for pod in &site.pods {
-            let statuses = [status(pod, &second.key).await, status(pod, &third.key).await];
+        for pod in &fleet.pods {
+            let statuses = [key_status(pod, &second.key).await, key_status(pod, &third.key).await];
             assert!(overlapping.elapsed() > Duration::from_secs(15) || statuses == [200, 200], "{statuses:?}");
         }
         both += 1;
     }
-    for pod in &site.pods {
-        until_status(pod, &second.key, 401).await;
-        assert_eq!(status(pod, &third.key).await, 200);
+    for pod in &fleet.pods {
+        until_key_status(pod, &second.key, 401).await;
+        assert_eq!(key_status(pod, &third.key).await, 200);
     }
-    assert_eq!(listed_ids(&site.pods[0], By::Page(&session)).await, [first.id]);
+    assert_eq!(listed_ids(&fleet.pods[0], Auth::Session(&session)).await, [first.id]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_expires_on_every_pod_without_anybody_doing_anything() {
     let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url(), redis.url()], "").await;
-    let session = site.sign_in(0).await.cookie;
-    let made = make(&site.pods[0], By::Page(&session), json!({"duration": "5s"})).await;
-    for pod in &site.pods {
-        until_status(pod, &made.key, 401).await;
+    let fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    let made = create_key(&fleet.pods[0], Auth::Session(&session), json!({"duration": "5s"})).await;
+    for pod in &fleet.pods {
+        until_key_status(pod, &made.key, 401).await;
     }
-    assert!(listed_ids(&site.pods[0], By::Page(&session)).await.is_empty());
+    assert!(listed_ids(&fleet.pods[0], Auth::Session(&session)).await.is_empty());
     until("records to end with the key", PATIENCE, async || left(&redis.node.dump().await).is_empty().then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn regenerating_revoking_and_checking_at_once_on_three_pods_leaves_nothing_that_passes() {
     let redis = Cluster::start().await;
-    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
-    let session = site.sign_in(0).await.cookie;
-    let [one, two, three] = [&site.pods[0], &site.pods[1], &site.pods[2]];
-    let (mut renewed, by) = (0, By::Page(&session));
+    let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    let [one, two, three] = [&fleet.pods[0], &fleet.pods[1], &fleet.pods[2]];
+    let (mut renewed, by) = (0, Auth::Session(&session));
     for round in 0..30 {
-        let made = make(one, by, json!({})).await;
+        let made = create_key(one, by, json!({})).await;
         let overlap = if round % 2 == 0 { json!({}) } else { json!({"overlap": "1h"}) };
-        let checks = join_all((0..10).map(|_| status(three, &made.key)));
+        let checks = join_all((0..10).map(|_| key_status(three, &made.key)));
         let (regenerated, revoked, checked) =
-            tokio::join!(regenerate(one, by, &made.id, overlap), revoke(two, by, &made.id), checks);
-        assert_eq!(revoked.status, 200, "{revoked:?}");
+            tokio::join!(regenerate_key(one, by, &made.id, overlap), revoke_key(two, by, &made.id), checks);
+        assert_eq!(revoked.status(), 200, "{revoked:?}");
         assert!(checked.iter().all(|status| [200, 401].contains(status)), "{checked:?}");
         let mut secrets = vec![made.key];
-        match regenerated.status {
-            200 => secrets.push(regenerated.made().key),
+        match regenerated.status() {
+            200 => secrets.push(regenerated.into_key().key),
             _ => regenerated.assert(404, "not_found"),
         }
         renewed += secrets.len() - 1;
-        for pod in &site.pods {
+        for pod in &fleet.pods {
             for secret in &secrets {
-                until_status(pod, secret, 401).await;
+                until_key_status(pod, secret, 401).await;
             }
         }
     }
@@ -134,12 +134,11 @@ async fn regenerating_revoking_and_checking_at_once_on_three_pods_leaves_nothing
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_keys_of_one_person_are_listed_in_pages() {
-    let redis = Cluster::start().await;
-    let site = Site::start(&[redis.url(), redis.url(), redis.url()], MANY).await;
-    let session = site.sign_in(0).await.cookie;
-    let by = By::Page(&session);
+    let fleet = Fleet::builder().pods(3).cluster().idp().yaml(MANY).start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    let by = Auth::Session(&session);
     let made: BTreeSet<String> = stream::iter(0..1000)
-        .map(async |number: usize| make_at_last(&site.pods[number % 3], by, json!({"key_alias": format!("no {number}")})).await)
+        .map(async |number: usize| make_at_last(&fleet.pods[number % 3], by, json!({"key_alias": format!("no {number}")})).await)
         .buffer_unordered(3)
         .collect()
         .await;
@@ -148,7 +147,7 @@ async fn a_thousand_keys_of_one_person_are_listed_in_pages() {
         let (mut seen, mut next, mut pages) = (Vec::new(), Value::Null, 0);
         loop {
             let after = next.as_str().map(|id| format!("&after={id}")).unwrap_or_default();
-            let page = list(&site.pods[pod], by, &format!("?limit={size}{after}")).await;
+            let page = list(&fleet.pods[pod], by, &format!("?limit={size}{after}")).await;
             let keys = page["keys"].as_array().expect("a list");
             assert!(keys.iter().all(|key| key.get("key").is_none() && key["key_alias"].is_string()));
             seen.extend(keys.iter().map(|key| key["token_id"].as_str().expect("an id").to_owned()));
@@ -165,11 +164,11 @@ async fn a_thousand_keys_of_one_person_are_listed_in_pages() {
 }
 
 /// Whoever met others too often, and was told that nothing was changed, tries again.
-async fn make_at_last(pod: &Pod, by: By<'_>, body: Value) -> String {
+async fn make_at_last(pod: &Pod, by: Auth<'_>, body: Value) -> String {
     loop {
         let reply = call(pod, by, Method::POST, KEYS, Some(body.clone())).await;
-        if reply.status != 503 {
-            return reply.made().id;
+        if reply.status() != 503 {
+            return reply.into_key().id;
         }
         reply.assert(503, "temporarily_unavailable");
     }
@@ -177,43 +176,42 @@ async fn make_at_last(pod: &Pod, by: By<'_>, body: Value) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_three_pods_at_once_no_more_keys_are_made_than_are_allowed() {
-    let redis = Cluster::start().await;
-    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "keys: {max_per_user: 5}\n").await;
-    let session = site.sign_in(0).await.cookie;
-    let by = By::Page(&session);
-    let tries = join_all((0..12).map(|number| call(&site.pods[number % 3], by, Method::POST, KEYS, Some(json!({}))))).await;
-    for reply in tries.iter().filter(|reply| reply.status != 201) {
+    let fleet = Fleet::builder().pods(3).cluster().idp().yaml("keys: {max_per_user: 5}\n").start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    let by = Auth::Session(&session);
+    let tries = join_all((0..12).map(|number| call(&fleet.pods[number % 3], by, Method::POST, KEYS, Some(json!({}))))).await;
+    for reply in tries.iter().filter(|reply| reply.status() != 201) {
         // Whoever met others too often is told to try again.
-        assert!([409, 503].contains(&reply.status), "{reply:?}");
+        assert!([409, 503].contains(&reply.status()), "{reply:?}");
     }
-    let mut made = tries.iter().filter(|reply| reply.status == 201).count();
+    let mut made = tries.iter().filter(|reply| reply.status() == 201).count();
     while made < 5 {
-        made += usize::from(call(&site.pods[0], by, Method::POST, KEYS, Some(json!({}))).await.status == 201);
+        made += usize::from(call(&fleet.pods[0], by, Method::POST, KEYS, Some(json!({}))).await.status() == 201);
     }
-    call(&site.pods[1], by, Method::POST, KEYS, Some(json!({}))).await.assert(409, "limit_reached");
-    let ids = listed_ids(&site.pods[2], by).await;
+    call(&fleet.pods[1], by, Method::POST, KEYS, Some(json!({}))).await.assert(409, "limit_reached");
+    let ids = listed_ids(&fleet.pods[2], by).await;
     assert_eq!((made, ids.len()), (5, 5));
-    assert_eq!(revoke(&site.pods[0], by, &ids[0]).await.status, 200);
-    make(&site.pods[1], by, json!({})).await;
+    assert_eq!(revoke_key(&fleet.pods[0], by, &ids[0]).await.status(), 200);
+    create_key(&fleet.pods[1], by, json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() {
     let redis = Standalone::start(Options::default()).await;
-    let mut site = Site::start(&[redis.url(), redis.url()], MANY).await;
-    let session = site.sign_in(1).await.cookie;
+    let mut fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().yaml(MANY).start().await;
+    let session = fleet.sign_in(1).await.cookie;
     for round in 0..6 {
         let posts: Vec<_> = (0..8).map(|_| (Method::POST, KEYS.to_owned())).collect();
-        die_meanwhile(&mut site, &redis, &session, posts, |kept| kept > round).await;
+        die_meanwhile(&mut fleet, &redis, &session, posts, |kept| kept > round).await;
         let kept = whole(&redis.node.dump().await);
-        let ids = listed_ids(&site.pods[1], By::Page(&session)).await;
+        let ids = listed_ids(&fleet.pods[1], Auth::Session(&session)).await;
         assert_eq!(ids.len(), kept, "what is kept is listed");
 
         // One that is killed before it regenerates leaves the old secret, and after it the new one; each with its pointer.
         let before: BTreeSet<_> = left(&redis.node.dump().await).into_iter().collect();
         let renewals = ids.iter().map(|id| (Method::POST, format!("{KEYS}/{id}/regenerate"))).collect();
         let redis_of = &redis;
-        die_when(&mut site, &session, renewals, async || {
+        die_when(&mut fleet, &session, renewals, async || {
             let now = left(&redis_of.node.dump().await);
             now.iter().filter(|name| !before.contains(*name)).count() > round
         })
@@ -221,11 +219,11 @@ async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() 
         assert_eq!(whole(&redis.node.dump().await), kept, "no key is lost, and none has two secrets");
 
         let deletes = ids.iter().map(|id| (Method::DELETE, format!("{KEYS}/{id}"))).collect();
-        die_meanwhile(&mut site, &redis, &session, deletes, |left| left < kept).await;
+        die_meanwhile(&mut fleet, &redis, &session, deletes, |left| left < kept).await;
         println!("round {round}: {kept} of 8 made, {} left", whole(&redis.node.dump().await));
         assert!(kept > 0, "no key was made before the pod died");
-        for id in listed_ids(&site.pods[1], By::Page(&session)).await {
-            assert_eq!(revoke(&site.pods[1], By::Page(&session), &id).await.status, 200);
+        for id in listed_ids(&fleet.pods[1], Auth::Session(&session)).await {
+            assert_eq!(revoke_key(&fleet.pods[1], Auth::Session(&session), &id).await.status(), 200);
         }
         assert_eq!(whole(&redis.node.dump().await), 0);
     }
@@ -233,13 +231,13 @@ async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() 
 
 /// Sends these calls to the first pod, kills it when there are so many keys, and starts it again.
 async fn die_meanwhile(
-    site: &mut Site,
+    fleet: &mut Fleet,
     redis: &Standalone,
     session: &str,
     calls: Vec<(Method, String)>,
     enough: impl Fn(usize) -> bool,
 ) {
-    die_when(site, session, calls, async || {
+    die_when(fleet, session, calls, async || {
         let names = redis.node.keys().await;
         enough(names.iter().filter(|name| String::from_utf8_lossy(name).contains(":key:")).count())
     })
@@ -247,13 +245,13 @@ async fn die_meanwhile(
 }
 
 /// Sends these calls to the first pod, kills it when that holds, and starts it again.
-async fn die_when(site: &mut Site, session: &str, calls: Vec<(Method, String)>, enough: impl AsyncFn() -> bool) {
-    let (http, mut headers) = (http_client(), By::Page(session).headers());
+async fn die_when(fleet: &mut Fleet, session: &str, calls: Vec<(Method, String)>, enough: impl AsyncFn() -> bool) {
+    let (http, mut headers) = (http_client(), Auth::Session(session).headers());
     headers.push(("content-type", "application/json".to_owned()));
     let sent: Vec<_> = calls
         .into_iter()
         .map(|(method, path)| {
-            let request = http.request(method, site.pods[0].public(&path));
+            let request = http.request(method, fleet.pods[0].public(&path));
             let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
             // It may well come to nothing.
             tokio::spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) })
@@ -265,9 +263,9 @@ async fn die_when(site: &mut Site, session: &str, calls: Vec<(Method, String)>, 
             break;
         }
     }
-    site.pods[0].kill9();
+    fleet.pods[0].kill9();
     join_all(sent).await;
-    site.pods[0].restart().await;
+    fleet.pods[0].restart().await;
 }
 
 /// The names of records that have to do with keys, but for the one that counts how many were made.
@@ -293,16 +291,16 @@ fn whole(dump: &[Dumped]) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_three_pods_that_use_a_key_one_writes_it_down_and_for_ten_minutes_none_does_again() {
     let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url(), redis.url(), redis.url()], "").await;
-    let session = site.sign_in(0).await.cookie;
-    let made = make(&site.pods[0], By::Page(&session), json!({})).await;
+    let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    let made = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
     let record = async || {
         let dump = redis.node.dump().await;
         dump.into_iter().find(|(name, _)| String::from_utf8_lossy(name).contains(":key:")).expect("the key's record")
     };
     let unused = record().await;
     let use_it = async |times: usize| {
-        let statuses = join_all((0..times).map(|number| status(&site.pods[number % 3], &made.key))).await;
+        let statuses = join_all((0..times).map(|number| key_status(&fleet.pods[number % 3], &made.key))).await;
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     };
     use_it(60).await;
@@ -316,6 +314,6 @@ async fn of_three_pods_that_use_a_key_one_writes_it_down_and_for_ten_minutes_non
         use_it(60).await;
         assert!(record().await == used, "it was written down again");
     }
-    let listed = list(&site.pods[1], By::Page(&session), "").await;
+    let listed = list(&fleet.pods[1], Auth::Session(&session), "").await;
     assert!(listed["keys"][0]["last_used"].is_string(), "{listed}");
 }

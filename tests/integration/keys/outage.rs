@@ -3,8 +3,9 @@
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{By, KEYS, PATIENCE, call, make, status};
-use crate::cache::site::Site;
+use super::PATIENCE;
+use crate::support::api::{Auth, KEYS, call, create_key, key_status};
+use crate::support::fleet::Fleet;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
 use crate::support::wait::until;
@@ -13,15 +14,15 @@ use crate::support::wait::until;
 async fn known_keys_pass_in_an_outage_unknown_ones_are_503_and_none_is_made() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let site = Site::start(&[redis.url(), proxy.url()], "cache: {revocation_grace: 1h}\n").await;
-    let session = site.sign_in(0).await.cookie;
-    let [known, unknown] = [(); 2].map(|()| make(&site.pods[0], By::Page(&session), json!({})));
+    let fleet = Fleet::builder().stores([redis.url(), proxy.url()]).idp().yaml("cache: {revocation_grace: 1h}\n").start().await;
+    let session = fleet.sign_in(0).await.cookie;
+    let [known, unknown] = [(); 2].map(|()| create_key(&fleet.pods[0], Auth::Session(&session), json!({})));
     let (known, unknown) = (known.await, unknown.await);
-    let pod = &site.pods[1];
-    site.warm(1, &session).await;
+    let pod = &fleet.pods[1];
+    fleet.warm(1, &session).await;
     until("the key to be cached", PATIENCE, async || {
         let hits = pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"hit\""]).await;
-        assert_eq!(status(pod, &known.key).await, 200);
+        assert_eq!(key_status(pod, &known.key).await, 200);
         (pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"hit\""]).await > hits).then_some(())
     })
     .await;
@@ -29,21 +30,21 @@ async fn known_keys_pass_in_an_outage_unknown_ones_are_503_and_none_is_made() {
     proxy.refuse();
     let since = Instant::now();
     until("entries to be out of proof", PATIENCE, async || {
-        assert_eq!((status(pod, &known.key).await, site.status(1, &session).await), (200, 200), "{:?}", since.elapsed());
+        assert_eq!((key_status(pod, &known.key).await, fleet.status(1, &session).await), (200, 200), "{:?}", since.elapsed());
         (pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"stale\""]).await > 0.0).then_some(())
     })
     .await;
-    assert_eq!(status(pod, &unknown.key).await, 503, "unknown is not unauthenticated");
-    assert_eq!(status(pod, "sk-1234").await, 401, "what is no key needs no store");
-    let refused = call(pod, By::Page(&session), reqwest::Method::POST, KEYS, Some(json!({}))).await;
-    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(key_status(pod, &unknown.key).await, 503, "unknown is not unauthenticated");
+    assert_eq!(key_status(pod, "sk-1234").await, 401, "what is no key needs no store");
+    let refused = call(pod, Auth::Session(&session), reqwest::Method::POST, KEYS, Some(json!({}))).await;
+    assert_eq!(refused.status(), 503, "{refused:?}");
     assert!(["temporarily_unavailable", "outcome_unknown"].contains(&refused.json()["error"].as_str().expect("a code")));
 
     proxy.resume();
-    until("the unknown one to pass", PATIENCE, async || (status(pod, &unknown.key).await == 200).then_some(())).await;
+    until("the unknown one to pass", PATIENCE, async || (key_status(pod, &unknown.key).await == 200).then_some(())).await;
     until("keys to be made again", PATIENCE, async || {
-        let reply = call(pod, By::Page(&session), reqwest::Method::POST, KEYS, Some(json!({}))).await;
-        (reply.status == 201).then_some(())
+        let reply = call(pod, Auth::Session(&session), reqwest::Method::POST, KEYS, Some(json!({}))).await;
+        (reply.status() == 201).then_some(())
     })
     .await;
 }

@@ -3,26 +3,24 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{By, KEYS, PATIENCE, Reply, call, list, listed_ids, make, make_manager, regenerate, revoke, send};
-use crate::cache::site::Site;
-use crate::login::one_pod::OnePod;
-use crate::shared::{ALICE, BOB, CAROL, deployment, session_line, signed_in};
+use super::{PATIENCE, list, listed_ids, make_manager};
 use crate::support::agent::Agent;
-use crate::support::deployment::Deployment;
+use crate::support::api::{
+    ApiResponse, Auth, KEYS, call, check_key, create_key, key_status, regenerate_key, revoke_key, send, until_key_status,
+};
+use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
-use crate::support::redis::{Options, Standalone};
-use crate::support::steps::{self, session_of};
+use crate::support::steps::{self, ALICE, BOB, CAROL, Person, session_of};
 use crate::support::wait::until;
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000001";
 
-async fn session(site: &Deployment, person: (&str, &str)) -> String {
-    let line = session_line(&signed_in(site, person).await);
-    line.strip_prefix("vestibule=").expect("a session's cookie").to_owned()
+async fn session(fleet: &Fleet, person: Person) -> String {
+    session_of(&fleet.signed_in(person).await)
 }
 
 /// A POST to the keys with a session's cookie and these headers.
-async fn post(pod: &Pod, session: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+async fn post(pod: &Pod, session: &str, headers: &[(&str, &str)], body: &str) -> ApiResponse {
     let cookie = format!("vestibule={session}");
     let all = [&[("cookie", cookie.as_str())], headers].concat();
     send(pod, Method::POST, KEYS, &all, Some(body.to_owned())).await
@@ -30,11 +28,11 @@ async fn post(pod: &Pod, session: &str, headers: &[(&str, &str)], body: &str) ->
 
 #[tokio::test(flavor = "multi_thread")]
 async fn by_cookie_nothing_changes_from_a_foreign_page_or_from_nowhere() {
-    let site = deployment().await;
-    let (pod, session) = (&site.pods[0], session(site, BOB).await);
-    let key = make(pod, By::Page(&session), json!({})).await;
+    let fleet = Fleet::shared().await;
+    let (pod, session) = (&fleet.pods[0], session(fleet, BOB).await);
+    let key = create_key(pod, Auth::Session(&session), json!({})).await;
     let json = ("content-type", "application/json");
-    let origin = site.url("");
+    let origin = fleet.url("");
     let foreign: [&[(&str, &str)]; 8] = [
         &[json],
         &[json, ("sec-fetch-site", "cross-site")],
@@ -53,19 +51,22 @@ async fn by_cookie_nothing_changes_from_a_foreign_page_or_from_nowhere() {
         send(pod, Method::DELETE, &one, &all, None).await.assert(403, "access_denied");
         send(pod, Method::POST, &format!("{one}/regenerate"), &all, Some("{}".into())).await.assert(403, "access_denied");
     }
-    assert_eq!(super::status(pod, &key.key).await, 200, "neither ended nor regenerated");
-    let made = post(pod, &session, &[json, ("origin", &origin)], "{}").await.made();
-    assert!(made.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Site");
+    assert_eq!(key_status(pod, &key.key).await, 200, "neither ended nor regenerated");
+    let made = post(pod, &session, &[json, ("origin", &origin)], "{}").await.into_key();
+    assert!(made.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Fleet");
     let asked =
         send(pod, Method::OPTIONS, KEYS, &[("origin", "https://evil.example"), ("access-control-request-method", "POST")], None)
             .await;
-    assert!(asked.status == 405 && !asked.headers.keys().any(|name| name.as_str().starts_with("access-control")), "{asked:?}");
+    assert!(
+        asked.status() == 405 && !asked.headers().keys().any(|name| name.as_str().starts_with("access-control")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_is_judged_field_by_field() {
-    let site = deployment().await;
-    let (pod, session) = (&site.pods[1], session(site, BOB).await);
+    let fleet = Fleet::shared().await;
+    let (pod, session) = (&fleet.pods[1], session(fleet, BOB).await);
     let same = ("sec-fetch-site", "same-origin");
     let json = ("content-type", "application/json; charset=utf-8");
     for (body, named) in [
@@ -95,18 +96,18 @@ async fn a_body_is_judged_field_by_field() {
     let large = format!(r#"{{"key_alias": "{}"}}"#, "x".repeat(17 << 10));
     post(pod, &session, &[same, json], &large).await.assert(413, "invalid_request");
     for query in ["?limit=0", "?limit=101", "?limit=x", "?after=x", "?limit=5&limit=6", "?page=2"] {
-        call(pod, By::Page(&session), Method::GET, &format!("{KEYS}{query}"), None).await.assert(400, "invalid_request");
+        call(pod, Auth::Session(&session), Method::GET, &format!("{KEYS}{query}"), None).await.assert(400, "invalid_request");
     }
     let overlap = json!({"overlap": "8d"});
-    let key = make(pod, By::Page(&session), json!({"key_alias": "ünïcödé 🔑", "duration": null})).await;
+    let key = create_key(pod, Auth::Session(&session), json!({"key_alias": "ünïcödé 🔑", "duration": null})).await;
     assert_eq!(key.body["key_alias"], "ünïcödé 🔑");
-    regenerate(pod, By::Page(&session), &key.id, overlap).await.assert(400, "invalid_request");
+    regenerate_key(pod, Auth::Session(&session), &key.id, overlap).await.assert(400, "invalid_request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_and_methods_that_there_are_not_are_told_in_json() {
-    let site = deployment().await;
-    let (pod, session) = (&site.pods[2], session(site, BOB).await);
+    let fleet = Fleet::shared().await;
+    let (pod, session) = (&fleet.pods[2], session(fleet, BOB).await);
     for (method, path, status) in [
         (Method::PUT, KEYS.to_owned(), 405),
         (Method::GET, format!("{KEYS}/{NOBODY}"), 405),
@@ -118,20 +119,20 @@ async fn addresses_and_methods_that_there_are_not_are_told_in_json() {
         (Method::POST, format!("{KEYS}/{NOBODY}/regenerate"), 415),
     ] {
         let body = (status == 404 && method == Method::POST).then(|| json!({}));
-        let reply = call(pod, By::Page(&session), method.clone(), &path, body).await;
-        assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
-        assert!(reply.json()["error"].is_string() && (status != 405 || reply.headers.contains_key("allow")), "{reply:?}");
-        assert_eq!(reply.headers["cache-control"], "no-store", "{reply:?}");
+        let reply = call(pod, Auth::Session(&session), method.clone(), &path, body).await;
+        assert_eq!(reply.status(), status, "{method} {path}: {reply:?}");
+        assert!(reply.json()["error"].is_string() && (status != 405 || reply.headers().contains_key("allow")), "{reply:?}");
+        assert_eq!(reply.headers()["cache-control"], "no-store", "{reply:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_credential_that_counts_the_api_answers_401() {
-    let site = deployment().await;
-    let (pod, session) = (&site.pods[0], session(site, BOB).await);
+    let fleet = Fleet::shared().await;
+    let (pod, session) = (&fleet.pods[0], session(fleet, BOB).await);
     let reply = send(pod, Method::GET, KEYS, &[], None).await;
     reply.assert(401, "login_required");
-    assert!(reply.headers.contains_key("www-authenticate"));
+    assert!(reply.headers().contains_key("www-authenticate"));
     let cookie = format!("vestibule={session}");
     for headers in [
         [("cookie", "vestibule=made-up"), ("accept", "*/*")],
@@ -145,83 +146,82 @@ async fn without_a_credential_that_counts_the_api_answers_401() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_an_administrator_manages_somebody_elses_keys() {
-    let site = deployment().await;
-    let pod = &site.pods[0];
-    let (alice, bob, carol) = tokio::join!(session(site, ALICE), session(site, BOB), session(site, CAROL));
-    let carols = make(pod, By::Page(&carol), json!({"key_alias": "carol's own"})).await;
+    let fleet = Fleet::shared().await;
+    let pod = &fleet.pods[0];
+    let (alice, bob, carol) = tokio::join!(session(fleet, ALICE), session(fleet, BOB), session(fleet, CAROL));
+    let carols = create_key(pod, Auth::Session(&carol), json!({"key_alias": "carol's own"})).await;
     let user = carols.body["user_id"].as_str().expect("an owner").to_owned();
     let of_carol = format!("?user_id={user}&limit=100");
 
-    call(pod, By::Page(&bob), Method::GET, &format!("{KEYS}{of_carol}"), None).await.assert(403, "access_denied");
-    call(pod, By::Page(&bob), Method::POST, KEYS, Some(json!({"user_id": user}))).await.assert(403, "access_denied");
-    revoke(pod, By::Page(&bob), &carols.id).await.assert(404, "not_found");
-    regenerate(pod, By::Page(&bob), &carols.id, json!({})).await.assert(404, "not_found");
+    call(pod, Auth::Session(&bob), Method::GET, &format!("{KEYS}{of_carol}"), None).await.assert(403, "access_denied");
+    call(pod, Auth::Session(&bob), Method::POST, KEYS, Some(json!({"user_id": user}))).await.assert(403, "access_denied");
+    revoke_key(pod, Auth::Session(&bob), &carols.id).await.assert(404, "not_found");
+    regenerate_key(pod, Auth::Session(&bob), &carols.id, json!({})).await.assert(404, "not_found");
 
-    let listed = list(&site.pods[1], By::Page(&alice), &of_carol).await;
+    let listed = list(&fleet.pods[1], Auth::Session(&alice), &of_carol).await;
     assert!(listed["keys"].as_array().expect("a list").iter().any(|key| key["key_alias"] == "carol's own"), "{listed}");
-    let for_carol = make(&site.pods[1], By::Page(&alice), json!({"user_id": user})).await;
+    let for_carol = create_key(&fleet.pods[1], Auth::Session(&alice), json!({"user_id": user})).await;
     assert_eq!(
         (for_carol.body["user_id"].as_str(), for_carol.body["user_role"].as_str()),
         (Some(user.as_str()), Some("proxy_admin"))
     );
-    let passed = super::check(&site.pods[2], &for_carol.key).await;
+    let passed = check_key(&fleet.pods[2], &for_carol.key).await;
     assert_eq!(passed.one("x-auth-request-role"), "internal_user_viewer", "it is carol's, whoever made it");
     for id in [&carols.id, &for_carol.id] {
-        assert_eq!(revoke(&site.pods[2], By::Page(&alice), id).await.status, 200);
+        assert_eq!(revoke_key(&fleet.pods[2], Auth::Session(&alice), id).await.status(), 200);
     }
-    call(pod, By::Page(&alice), Method::POST, KEYS, Some(json!({"user_id": NOBODY}))).await.assert(404, "not_found");
+    call(pod, Auth::Session(&alice), Method::POST, KEYS, Some(json!({"user_id": NOBODY}))).await.assert(404, "not_found");
 
     // By a key, too, and with it goes what it made for others, in whatever shard that lies.
-    let manager = make_manager(pod, By::Page(&alice)).await;
-    let child = make(pod, By::Key(&manager.key), json!({"user_id": user})).await;
-    assert_eq!(super::status(&site.pods[1], &child.key).await, 200);
-    assert_eq!(revoke(pod, By::Page(&alice), &manager.id).await.status, 200);
-    for pod in &site.pods {
-        super::until_status(pod, &child.key, 401).await;
+    let manager = make_manager(pod, Auth::Session(&alice)).await;
+    let child = create_key(pod, Auth::Key(&manager.key), json!({"user_id": user})).await;
+    assert_eq!(key_status(&fleet.pods[1], &child.key).await, 200);
+    assert_eq!(revoke_key(pod, Auth::Session(&alice), &manager.id).await.status(), 200);
+    for pod in &fleet.pods {
+        until_key_status(pod, &child.key, 401).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_shown_only_after_a_fresh_sign_in() {
-    let redis = Standalone::start(Options::default()).await;
-    let site = Site::start(&[redis.url()], "keys: {sign_in_within: 10s}\n").await;
-    let (pod, old) = (&site.pods[0], site.sign_in(0).await.cookie);
-    let manager = make_manager(pod, By::Page(&old)).await;
-    let other = make(pod, By::Page(&old), json!({})).await;
+    let fleet = Fleet::builder().standalone().idp().yaml("keys: {sign_in_within: 10s}\n").start().await;
+    let (pod, old) = (&fleet.pods[0], fleet.sign_in(0).await.cookie);
+    let manager = make_manager(pod, Auth::Session(&old)).await;
+    let other = create_key(pod, Auth::Session(&old), json!({})).await;
     let stale = async || {
-        let reply = regenerate(pod, By::Page(&old), &other.id, json!({})).await;
-        (reply.status != 200).then_some(reply)
+        let reply = regenerate_key(pod, Auth::Session(&old), &other.id, json!({})).await;
+        (reply.status() != 200).then_some(reply)
     };
     until("the sign-in to be stale", PATIENCE, stale).await.assert(401, "insufficient_user_authentication");
-    let reply = call(pod, By::Page(&old), Method::POST, KEYS, Some(json!({}))).await;
+    let reply = call(pod, Auth::Session(&old), Method::POST, KEYS, Some(json!({}))).await;
     reply.assert(401, "insufficient_user_authentication");
-    assert!(reply.headers["www-authenticate"].to_str().expect("ASCII").contains("insufficient_user_authentication"));
-    assert!(listed_ids(pod, By::Page(&old)).await.contains(&manager.id), "looking takes none");
-    make(pod, By::Key(&manager.key), json!({})).await;
-    assert_eq!(revoke(pod, By::Page(&old), &manager.id).await.status, 200, "ending one doesn't either");
-    make(pod, By::Page(&site.sign_in(0).await.cookie), json!({})).await;
+    assert!(reply.headers()["www-authenticate"].to_str().expect("ASCII").contains("insufficient_user_authentication"));
+    assert!(listed_ids(pod, Auth::Session(&old)).await.contains(&manager.id), "looking takes none");
+    create_key(pod, Auth::Key(&manager.key), json!({})).await;
+    assert_eq!(revoke_key(pod, Auth::Session(&old), &manager.id).await.status(), 200, "ending one doesn't either");
+    create_key(pod, Auth::Session(&fleet.sign_in(0).await.cookie), json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_administers_and_how_long_secrets_overlap_is_configured() {
     let keys = "admin_roles: [internal_user]\nkeys: {overlap_max: 1h, default_duration: 2h, max_duration: 3h}\n";
-    let site = OnePod::start(|_| (), |pod| pod.further = keys.to_owned()).await;
+    let fleet = Fleet::builder().idp().config(|pod| pod.further = keys.to_owned()).start().await;
     let [alice, bob] = [(); 2].map(|()| Agent::new());
-    steps::sign_in(&site.idp, &alice, &site.pod, steps::ALICE).await;
-    steps::sign_in(&site.idp, &bob, &site.pod, steps::BOB).await;
+    steps::sign_in(fleet.idp(), &alice, fleet.pod(0), steps::ALICE).await;
+    steps::sign_in(fleet.idp(), &bob, fleet.pod(0), steps::BOB).await;
     let (alice, bob) = (session_of(&alice), session_of(&bob));
-    let (pod, of_alice) = (&site.pod, make(&site.pod, By::Page(&alice), json!({})).await);
+    let (pod, of_alice) = (fleet.pod(0), create_key(fleet.pod(0), Auth::Session(&alice), json!({})).await);
     let user = of_alice.body["user_id"].as_str().expect("an owner");
-    let by_bob = call(pod, By::Page(&bob), Method::GET, &format!("{KEYS}?user_id={user}"), None).await;
+    let by_bob = call(pod, Auth::Session(&bob), Method::GET, &format!("{KEYS}?user_id={user}"), None).await;
     assert_eq!(by_bob.json()["keys"].as_array().map(Vec::len), Some(1), "internal_user administers here: {by_bob:?}");
-    let of_bob = make(pod, By::Page(&bob), json!({})).await;
+    let of_bob = create_key(pod, Auth::Session(&bob), json!({})).await;
     let bobs = of_bob.body["user_id"].as_str().expect("an owner");
-    call(pod, By::Page(&alice), Method::GET, &format!("{KEYS}?user_id={bobs}"), None).await.assert(403, "access_denied");
+    call(pod, Auth::Session(&alice), Method::GET, &format!("{KEYS}?user_id={bobs}"), None).await.assert(403, "access_denied");
     for (overlap, status) in [("61m", 400), ("60m", 200)] {
-        let reply = regenerate(pod, By::Page(&bob), &of_alice.id, json!({"overlap": overlap})).await;
-        assert_eq!(reply.status, status, "{overlap}: {reply:?}");
+        let reply = regenerate_key(pod, Auth::Session(&bob), &of_alice.id, json!({"overlap": overlap})).await;
+        assert_eq!(reply.status(), status, "{overlap}: {reply:?}");
     }
-    let again = make(pod, By::Page(&bob), json!({"duration": "3h"})).await;
+    let again = create_key(pod, Auth::Session(&bob), json!({"duration": "3h"})).await;
     assert!(again.body["expires"].as_str() > of_bob.body["expires"].as_str());
-    call(pod, By::Page(&bob), Method::POST, KEYS, Some(json!({"duration": "181m"}))).await.assert(400, "invalid_request");
+    call(pod, Auth::Session(&bob), Method::POST, KEYS, Some(json!({"duration": "181m"}))).await.assert(400, "invalid_request");
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::one_pod::OnePod;
-use crate::shared::{ALICE as ALICE_AT_NGINX, deployment, session_line, signed_in};
 use crate::support::agent::Agent;
+use crate::support::fleet::Fleet;
 use crate::support::steps::{ALICE, BOB, CAROL, assert_signed_in, at, check, session_of, sign_in, until_callback};
 use crate::support::wait;
 
@@ -12,16 +11,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
-    let deployment = deployment().await;
-    let (first, second) = (&deployment.pods[0], &deployment.pods[1]);
-    let elsewhere = session_line(&signed_in(deployment, ALICE_AT_NGINX).await);
+    let fleet = Fleet::shared().await;
+    let (first, second) = (&fleet.pods[0], &fleet.pods[1]);
+    let elsewhere = fleet.session_header(ALICE).await;
     // The same person, whose sessions share a shard, and others, whose may not.
     for person in [ALICE, BOB, CAROL] {
         let agent = Agent::new();
-        let old = sign_in(&deployment.idp, &agent, first, ALICE).await;
+        let old = sign_in(fleet.idp(), &agent, first, ALICE).await;
         assert_eq!(check(&agent, second, &old).await.status, 200);
         forget_the_provider(&agent);
-        let new = sign_in(&deployment.idp, &agent, second, person).await;
+        let new = sign_in(fleet.idp(), &agent, second, person).await;
         for pod in [first, second] {
             let ended = async || (check(&agent, pod, &old).await.status == 401).then_some(());
             wait::until("the old session to end", PATIENCE, ended).await;
@@ -34,20 +33,20 @@ async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_that_fails_ends_nothing_and_a_forged_cookie_hinders_none() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let old = sign_in(&site.idp, &agent, &site.pod, ALICE).await;
-    let callback = at(&site.pod, &until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await);
-    site.idp.fail().await;
+    let old = sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await);
+    fleet.idp().fail().await;
     assert_eq!(agent.get(&callback).await.status, 502);
-    assert_eq!(check(&agent, &site.pod, &old).await.status, 200);
-    site.idp.resume().await;
+    assert_eq!(check(&agent, fleet.pod(0), &old).await.status, 200);
+    fleet.idp().resume().await;
     let forged = "A".repeat(old.len());
     agent.set_cookie("localhost", &format!("vestibule={forged}; Path=/"));
-    let callback = at(&site.pod, &until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await);
+    let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await);
     assert_signed_in(&agent.get(&callback).await);
     assert_ne!(session_of(&agent), forged);
-    assert_eq!(check(&agent, &site.pod, &old).await.status, 200, "its cookie was not what this browser brought");
+    assert_eq!(check(&agent, fleet.pod(0), &old).await.status, 200, "its cookie was not what this browser brought");
 }
 
 /// So that the provider asks who is there.

@@ -1,7 +1,7 @@
 //! The two cookies of a sign-in.
 
 use crate::support::agent::{Agent, Cookie};
-use crate::support::deployment::shared;
+use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
 use crate::support::steps::{ALICE, BINDING, SESSION, begin, sign_in};
 
@@ -9,9 +9,9 @@ const LARGEST: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_sets_two_small_cookies_that_scripts_and_other_sites_do_not_get() {
-    let deployment = shared().await;
+    let fleet = Fleet::shared().await;
     let agent = Agent::new();
-    sign_in(&deployment.idp, &agent, &deployment.pods[0], ALICE).await;
+    sign_in(fleet.idp(), &agent, &fleet.pods[0], ALICE).await;
     let session = agent.cookie("localhost", SESSION).expect("a session cookie");
     let binding = agent.cookie("localhost", BINDING).expect("a login cookie");
     for cookie in [&session, &binding] {
@@ -24,7 +24,7 @@ async fn a_sign_in_sets_two_small_cookies_that_scripts_and_other_sites_do_not_ge
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_https_a_cookie_is_secure_and_bound_to_its_host() {
-    let mut options = shared().await.further_pod("https");
+    let mut options = Fleet::shared().await.further_pod("https");
     options.public_url = "https://llm.example.com".to_owned();
     let pod = Pod::start(options).await;
     let agent = Agent::new();

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::parameter;
 use crate::support::agent::{Agent, Page};
-use crate::support::deployment::ROLE_MAP;
 use crate::support::faulty_idp::FaultyIdp;
+use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, PodOptions, ProviderSection, random_key};
 use crate::support::steps::{
     SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, session_of, starts_again_at,
@@ -27,60 +27,60 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FAILED: &str = "login failed";
 const LEFT_OUT: &str = "the access token's claims are left out";
 
-struct Site {
-    pod: Pod,
+/// A pod whose provider returns wrong answers when it is told to.
+struct FaultyFleet {
+    fleet: Fleet,
     idp: FaultyIdp,
 }
 
-impl Site {
+impl FaultyFleet {
     async fn start() -> Self {
         Self::start_with(async |_| ()).await
     }
 
-    /// The provider may be wrong before a pod has asked it anything.
+    /// The provider may be wrong before a pod has sent it a request.
     async fn start_with(spoil: impl AsyncFn(&FaultyIdp)) -> Self {
         let idp = FaultyIdp::start().await;
         spoil(&idp).await;
+        // The most verbose log that an operator may configure to find the fault.
+        let verbose = |pod: &mut PodOptions| pod.further = "log: {level: \"trace,notify=warn,inotify=warn\"}\n".to_owned();
         let provider = ProviderSection::corp(idp.issuer(), random_key());
-        let pod = PodOptions {
-            providers: vec![provider],
-            role_map: Some(ROLE_MAP.to_owned()),
-            // As talkative as an operator may make it who looks for the fault.
-            further: "log: {level: \"trace,notify=warn,inotify=warn\"}\n".to_owned(),
-            ..PodOptions::new()
-        };
-        Self { pod: Pod::start(pod).await, idp }
+        Self { fleet: Fleet::builder().provider(provider).config(verbose).start().await, idp }
+    }
+
+    fn pod(&self) -> &Pod {
+        self.fleet.pod(0)
     }
 
     /// A login that goes well as far as the provider's answers, with the fault in them.
     async fn log_in(&self, agent: &Agent, fault: &Value) -> Page {
-        let page = begin(agent, &self.pod, "/ui/again?a=b").await;
+        let page = begin(agent, self.pod(), "/ui/again?a=b").await;
         let question = page.location().expect("begin gives a redirect");
         let callback = agent.get(question.as_str()).await.location().expect("the provider asks nobody");
         self.idp.fault(&parameter(&callback, "code"), fault).await;
-        let page = agent.get(&at(&self.pod, &callback)).await;
+        let page = agent.get(&at(self.pod(), &callback)).await;
         self.assert_no_panic(&fault.to_string()).await;
         page
     }
 
     /// Neither in a handler, which is counted, nor anywhere else.
     async fn assert_no_panic(&self, after: &str) {
-        assert_eq!(self.pod.metric("vestibule_panics_total", &[]).await, 0.0, "after {after:.300}");
+        assert_eq!(self.pod().metric("vestibule_panics_total", &[]).await, 0.0, "after {after:.300}");
         assert_eq!(self.lines("panicked"), Vec::<String>::new(), "after {after:.300}");
     }
 
     /// The lines of the log that have these words.
     fn lines(&self, words: &str) -> Vec<String> {
-        self.pod.log().lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
+        self.pod().log().lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
     }
 
     async fn outcomes(&self) -> (f64, f64) {
-        let count = async |outcome| self.pod.metric("vestibule_logins_total", &[outcome, "provider=\"corp\""]).await;
+        let count = async |outcome| self.pod().metric("vestibule_logins_total", &[outcome, "provider=\"corp\""]).await;
         (count("outcome=\"success\"").await, count("outcome=\"provider_failed\"").await)
     }
 
     async fn commits(&self) -> f64 {
-        self.pod.metric("vestibule_store_commands_total", &["operation=\"commit\""]).await
+        self.pod().metric("vestibule_store_commands_total", &["operation=\"commit\""]).await
     }
 
     /// The role of a login that succeeds.
@@ -89,7 +89,7 @@ impl Site {
         let page = self.log_in(&agent, fault).await;
         assert_signed_in(&page);
         assert!(!session_of(&agent).is_empty());
-        let who = agent.get(&self.pod.public("/sso/session")).await;
+        let who = agent.get(&self.pod().public("/sso/session")).await;
         assert_eq!(who.status, 200, "{}", who.body);
         who.json()["user_role"].clone()
     }
@@ -102,7 +102,7 @@ impl Site {
         assert_eq!(starts_again_at(&page), "/ui/again?a=b", "{name}");
         assert_not_signed_in(&page);
         assert!(agent.cookie("localhost", SESSION).is_none(), "{name}");
-        assert_eq!(agent.get(&self.pod.public("/sso/session")).await.status, 401, "{name}");
+        assert_eq!(agent.get(&self.pod().public("/sso/session")).await.status, 401, "{name}");
         assert_eq!(self.commits().await - commits, 2.0, "{name}: the login begun and taken, and no session");
         assert_eq!(self.outcomes().await, (before.0, before.1 + 1.0), "{name}");
         let lines = self.lines(FAILED).split_off(known);
@@ -111,7 +111,7 @@ impl Site {
 
     /// Nor a part of one that says anything.
     async fn assert_no_token_in_the_log(&self) {
-        let (log, issued) = (self.pod.log(), self.idp.issued().await);
+        let (log, issued) = (self.pod().log(), self.idp.issued().await);
         assert!(!issued.is_empty() && log.contains("TRACE"));
         for part in issued.iter().flat_map(|token| token.split('.')).filter(|part| part.len() > 30) {
             assert!(!log.contains(part), "{part}: {}", log.lines().find(|line| line.contains(part)).unwrap_or_default());
@@ -122,7 +122,7 @@ impl Site {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_and_answers_that_are_wrong_open_no_session() {
-    let site = Site::start().await;
+    let fleet = FaultyFleet::start().await;
     for right in [
         json!({}),
         json!({"userinfo": {"signedBy": "provider"}}),
@@ -131,47 +131,47 @@ async fn tokens_and_answers_that_are_wrong_open_no_session() {
         // There is one key only, so nothing needs to say which.
         json!({"idToken": {"header": {"kid": null}}, "accessToken": {"header": {"kid": null}}}),
     ] {
-        assert_eq!(site.role(&right).await, "proxy_admin", "{right}");
+        assert_eq!(fleet.role(&right).await, "proxy_admin", "{right}");
     }
     for case in refused() {
-        site.assert_refused(&case).await;
+        fleet.assert_refused(&case).await;
     }
-    assert_eq!(site.idp.requests("/elsewhere").await, 0, "no redirect is followed");
-    assert_eq!(site.role(&json!({})).await, "proxy_admin", "nothing is wrong any more");
-    site.assert_no_token_in_the_log().await;
+    assert_eq!(fleet.idp.requests("/elsewhere").await, 0, "no redirect is followed");
+    assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "nothing is wrong any more");
+    fleet.assert_no_token_in_the_log().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_access_token_that_is_not_ours_to_believe_says_nothing() {
-    let site = Site::start().await;
+    let fleet = FaultyFleet::start().await;
     for Case(name, fault, reason) in left_out() {
-        assert_eq!(site.role(&json!({})).await, "proxy_admin", "before: {name}");
-        let known = site.lines(LEFT_OUT).len();
-        assert_eq!(site.role(&fault).await, "internal_user_viewer", "{name}");
-        let lines = site.lines(LEFT_OUT).split_off(known);
+        assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "before: {name}");
+        let known = fleet.lines(LEFT_OUT).len();
+        assert_eq!(fleet.role(&fault).await, "internal_user_viewer", "{name}");
+        let lines = fleet.lines(LEFT_OUT).split_off(known);
         assert_eq!(lines.len(), usize::from(!reason.is_empty()), "{name}: {lines:?}");
         assert!(lines.iter().all(|line| line.contains(reason)), "{name}: {lines:?}");
     }
-    site.assert_no_token_in_the_log().await;
+    fleet.assert_no_token_in_the_log().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_an_unknown_key_have_the_keys_fetched_once_in_ten_seconds() {
-    let site = Site::start().await;
+    let fleet = FaultyFleet::start().await;
     let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches");
-    let before = site.idp.requests("/jwks").await;
+    let before = fleet.idp.requests("/jwks").await;
     let ((), took) = wait::timed(async {
         let agents: Vec<Agent> = (0..8).map(|_| Agent::new()).collect();
-        let pages = futures::future::join_all(agents.iter().map(|agent| site.log_in(agent, &unknown.1))).await;
+        let pages = futures::future::join_all(agents.iter().map(|agent| fleet.log_in(agent, &unknown.1))).await;
         for page in &pages {
             assert_page(page, 502, "Sign-in could not be confirmed");
             assert_not_signed_in(page);
         }
-        site.assert_refused(&unknown).await;
-        assert_eq!(site.role(&json!({})).await, "proxy_admin", "the known key goes on to be one");
+        fleet.assert_refused(&unknown).await;
+        assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "the known key goes on to be one");
     })
     .await;
-    let fetches = site.idp.requests("/jwks").await - before;
+    let fetches = fleet.idp.requests("/jwks").await - before;
     println!("{fetches} fetch of the keys for 9 logins with an unknown one in {took:.1?}");
     // On a machine so busy that this takes longer, a further fetch may be due.
     assert!((1..=1 + took.as_secs() / BETWEEN_FETCHES.as_secs()).contains(&fetches), "{fetches} in {took:?}");
@@ -179,28 +179,28 @@ async fn tokens_of_an_unknown_key_have_the_keys_fetched_once_in_ten_seconds() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_cannot_be_used_leave_the_known_ones_in_force() {
-    let site = Site::start().await;
+    let fleet = FaultyFleet::start().await;
     let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches");
-    let fetched = async |outcome| site.pod.metric("vestibule_provider_refreshes_total", &[outcome]).await;
+    let fetched = async |outcome| fleet.pod().metric("vestibule_provider_refreshes_total", &[outcome]).await;
     let wrong = [
         json!({"body": r#"{"keys": []}"#}),
         json!({"body": r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#}),
         json!({"status": 307, "location": "/elsewhere", "body": ""}),
-        large_key_set(&site.idp).await,
+        large_key_set(&fleet.idp).await,
     ];
     for (number, answer) in wrong.iter().enumerate() {
-        site.idp.spoil("/jwks", answer).await;
+        fleet.idp.spoil("/jwks", answer).await;
         if number == 0 {
             // The login asks for newer keys; after a failure the pod goes on by itself.
-            site.assert_refused(&unknown).await;
+            fleet.assert_refused(&unknown).await;
         }
         let before = fetched("outcome=\"error\"").await;
         wait::until("another fetch to fail", PATIENCE, async || (fetched("outcome=\"error\"").await > before).then_some(()))
             .await;
-        assert_eq!(site.role(&json!({})).await, "proxy_admin", "{number}");
+        assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "{number}");
     }
-    site.idp.spoil("/jwks", &Value::Null).await;
+    fleet.idp.spoil("/jwks", &Value::Null).await;
     wait::until("a fetch to succeed", PATIENCE, async || (fetched("outcome=\"ok\"").await == 2.0).then_some(())).await;
-    assert_eq!(site.role(&json!({})).await, "proxy_admin");
-    assert_eq!(site.idp.requests("/elsewhere").await, 0);
+    assert_eq!(fleet.role(&json!({})).await, "proxy_admin");
+    assert_eq!(fleet.idp.requests("/elsewhere").await, 0);
 }

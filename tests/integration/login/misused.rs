@@ -2,18 +2,18 @@
 
 use super::parameter;
 use crate::support::agent::Agent;
-use crate::support::deployment::shared;
+use crate::support::fleet::Fleet;
 use crate::support::steps::{
     ALICE, BOB, assert_not_signed_in, assert_page, assert_signed_in, at, starts_again_at, until_callback,
 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_is_opened_a_second_time_offers_the_way_on_and_to_start_again() {
-    let deployment = shared().await;
+    let fleet = Fleet::shared().await;
     let agent = Agent::new();
-    let callback = until_callback(&deployment.idp, &agent, &deployment.pods[0], "/ui/keys?tab=a%2Fb&x=1", ALICE).await;
-    assert_signed_in(&agent.get(&at(&deployment.pods[0], &callback)).await);
-    let page = agent.get(&at(&deployment.pods[1], &callback)).await;
+    let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/keys?tab=a%2Fb&x=1", ALICE).await;
+    assert_signed_in(&agent.get(&at(&fleet.pods[0], &callback)).await);
+    let page = agent.get(&at(&fleet.pods[1], &callback)).await;
     assert_page(&page, 400, "This sign-in was finished before");
     assert_not_signed_in(&page);
     assert_eq!(starts_again_at(&page), "/ui/keys?tab=a%2Fb&x=1");
@@ -23,15 +23,15 @@ async fn a_callback_that_is_opened_a_second_time_offers_the_way_on_and_to_start_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_is_forged_or_another_persons_signs_nobody_in() {
-    let deployment = shared().await;
-    let stolen = until_callback(&deployment.idp, &Agent::new(), &deployment.pods[0], "/", BOB).await;
+    let fleet = Fleet::shared().await;
+    let stolen = until_callback(fleet.idp(), &Agent::new(), &fleet.pods[0], "/", BOB).await;
     // The first is refused by the provider as unknown, the second by its PKCE.
     for code in ["no-code-of-that-provider".to_owned(), parameter(&stolen, "code")] {
         let agent = Agent::new();
-        let mut callback = until_callback(&deployment.idp, &agent, &deployment.pods[0], "/ui/mine", ALICE).await;
+        let mut callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/mine", ALICE).await;
         let kept: Vec<(String, String)> = callback.query_pairs().into_owned().filter(|(name, _)| name != "code").collect();
         callback.query_pairs_mut().clear().extend_pairs(kept).append_pair("code", &code);
-        let page = agent.get(&at(&deployment.pods[1], &callback)).await;
+        let page = agent.get(&at(&fleet.pods[1], &callback)).await;
         assert_page(&page, 502, "Sign-in could not be confirmed");
         assert_not_signed_in(&page);
         assert_eq!(starts_again_at(&page), "/ui/mine");
@@ -40,26 +40,26 @@ async fn a_code_that_is_forged_or_another_persons_signs_nobody_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parameter_that_comes_twice_is_refused_and_uses_nothing_up() {
-    let deployment = shared().await;
+    let fleet = Fleet::shared().await;
     let agent = Agent::new();
-    let callback = until_callback(&deployment.idp, &agent, &deployment.pods[0], "/ui/", BOB).await;
+    let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/", BOB).await;
     for name in ["state", "code", "iss"] {
         let mut twice = callback.clone();
         twice.query_pairs_mut().append_pair(name, &parameter(&callback, name));
-        let page = agent.get(&at(&deployment.pods[1], &twice)).await;
+        let page = agent.get(&at(&fleet.pods[1], &twice)).await;
         assert_page(&page, 400, "This address is malformed");
         assert_not_signed_in(&page);
     }
-    assert_signed_in(&agent.get(&at(&deployment.pods[1], &callback)).await);
+    assert_signed_in(&agent.get(&at(&fleet.pods[1], &callback)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_a_target_on_our_own_host_path_and_query_are_used_whatever_its_scheme_and_port() {
-    let deployment = shared().await;
+    let fleet = Fleet::shared().await;
     for target in ["http://localhost:81/ui/x?y=z", "https://localhost/ui/x?y=z", "/ui/x?y=z"] {
         let agent = Agent::new();
-        let callback = until_callback(&deployment.idp, &agent, &deployment.pods[0], target, BOB).await;
-        let page = agent.get(&at(&deployment.pods[1], &callback)).await;
-        assert_eq!(page.location().map(String::from), Some(deployment.url("/ui/x?y=z")), "{target}");
+        let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], target, BOB).await;
+        let page = agent.get(&at(&fleet.pods[1], &callback)).await;
+        assert_eq!(page.location().map(String::from), Some(fleet.url("/ui/x?y=z")), "{target}");
     }
 }

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::one_pod::OnePod;
 use super::parameter;
 use crate::support::agent::{Agent, Page};
+use crate::support::fleet::Fleet;
 use crate::support::idp::{IdpOptions, TokenFormat};
 use crate::support::pod::{PodOptions, ProviderSection};
 use crate::support::steps::{
@@ -21,7 +21,7 @@ rules:
 
 /// One pod whose provider `hub` is of `kind: oauth2`. Alice has the role of an administrator by her id, Bob
 /// one by his plan, and Carol none of her own.
-async fn hub(idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> OnePod {
+async fn hub(idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> Fleet {
     let opaque = |options: &mut IdpOptions| {
         options.token_format = TokenFormat::Opaque;
         idp(options);
@@ -33,11 +33,11 @@ async fn hub(idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> OnePod {
         section.further.extend(further.iter().map(|&line| line.to_owned()));
         pod.role_map = Some(ROLES.to_owned());
     };
-    let site = OnePod::start(opaque, adjust).await;
+    let fleet = Fleet::builder().idp_with(opaque).config(adjust).start().await;
     for (person, id, plan) in [(ALICE, 583_231, "free"), (BOB, 583_232, "pro-2"), (CAROL, 583_233, "free")] {
-        site.idp.set_github_user(person.name, user(person, id, plan)).await;
+        fleet.idp().set_github_user(person.name, user(person, id, plan)).await;
     }
-    site
+    fleet
 }
 
 fn without_openid_connect(section: &mut ProviderSection) {
@@ -68,10 +68,10 @@ fn user(person: Person, id: u64, plan: &str) -> Value {
 }
 
 /// A login and then a check: the answer's identity headers.
-async fn checked(site: &OnePod, person: Person) -> Page {
+async fn checked(fleet: &Fleet, person: Person) -> Page {
     let agent = Agent::new();
-    let session = sign_in(&site.idp, &agent, &site.pod, person).await;
-    let page = check(&agent, &site.pod, &session).await;
+    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), person).await;
+    let page = check(&agent, fleet.pod(0), &session).await;
     assert_eq!(page.status, 200, "{}", page.body);
     page
 }
@@ -82,8 +82,8 @@ fn identity<'p>(page: &'p Page, name: &str) -> &'p str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_alone_says_who_has_signed_in_and_with_which_role() {
-    let site = hub(|_| (), &[]).await;
-    let (alice, bob, carol) = (checked(&site, ALICE).await, checked(&site, BOB).await, checked(&site, CAROL).await);
+    let fleet = hub(|_| (), &[]).await;
+    let (alice, bob, carol) = (checked(&fleet, ALICE).await, checked(&fleet, BOB).await, checked(&fleet, CAROL).await);
     assert_eq!((identity(&alice, "role"), identity(&alice, "preferred-username")), ("proxy_admin", "alice-of-github"));
     assert_eq!((identity(&bob, "role"), identity(&bob, "preferred-username")), ("internal_user", "bob-of-github"));
     assert_eq!(identity(&carol, "role"), "internal_user_viewer");
@@ -92,14 +92,14 @@ async fn userinfo_alone_says_who_has_signed_in_and_with_which_role() {
         assert_eq!(identity(page, "email"), "", "nobody has said that it is verified");
     }
     assert_ne!(identity(&alice, "user"), identity(&bob, "user"));
-    assert!(!site.pod.log().contains("github.example"), "{}", site.pod.log());
+    assert!(!fleet.pod(0).log().contains("github.example"), "{}", fleet.pod(0).log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_protocol_is_plain_oauth_with_pkce_and_without_a_nonce() {
-    let site = hub(|_| (), &[]).await;
-    checked(&site, ALICE).await;
-    let stats = site.idp.stats().await;
+    let fleet = hub(|_| (), &[]).await;
+    checked(&fleet, ALICE).await;
+    let stats = fleet.idp().stats().await;
     assert_eq!(stats["codeChallengeMethods"], json!(["S256"]));
     assert_eq!((&stats["scopes"], &stats["nonces"]), (&json!(["read:user"]), &json!(0)));
     assert_eq!((&stats["tokenAccept"], &stats["clientAuthentication"]), (&json!(["application/json"]), &json!(["basic"])));
@@ -115,8 +115,8 @@ async fn nothing_is_asked_for_that_is_not_configured() {
         pod.providers[0].further.retain(|line| !line.starts_with("scopes"));
         pod.providers[0].further.push("authorization_params: {allow_signup: 'false'}".to_owned());
     };
-    let site = OnePod::start(|_| (), bare).await;
-    let question = begin(&Agent::new(), &site.pod, "/ui/").await.location().expect("begin gives a redirect");
+    let fleet = Fleet::builder().idp().config(bare).start().await;
+    let question = begin(&Agent::new(), fleet.pod(0), "/ui/").await.location().expect("begin gives a redirect");
     let mut names: Vec<String> = question.query_pairs().map(|(name, _)| name.into_owned()).collect();
     names.sort_unstable();
     let expected =
@@ -127,7 +127,7 @@ async fn nothing_is_asked_for_that_is_not_configured() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_address_is_passed_on_when_the_same_answer_says_verified_or_the_provider_is_trusted() {
-    let site = hub(|_| (), &["email_field: contact.mail"]).await;
+    let fleet = hub(|_| (), &["email_field: contact.mail"]).await;
     let with = |contact: Value, further: Value| {
         let mut answer = user(ALICE, 583_231, "free");
         answer["contact"] = contact;
@@ -142,8 +142,8 @@ async fn an_address_is_passed_on_when_the_same_answer_says_verified_or_the_provi
         (json!({}), json!({"email": "b@corp.example", "email_verified": true}), ""),
     ];
     for (contact, further, expected) in cases {
-        site.idp.set_github_user("alice", with(contact.clone(), further.clone())).await;
-        assert_eq!(identity(&checked(&site, ALICE).await, "email"), expected, "{contact} {further}");
+        fleet.idp().set_github_user("alice", with(contact.clone(), further.clone())).await;
+        assert_eq!(identity(&checked(&fleet, ALICE).await, "email"), expected, "{contact} {further}");
     }
     let trusted = hub(|_| (), &["trust_email: true"]).await;
     assert_eq!(identity(&checked(&trusted, ALICE).await, "email"), "alice@github.example");
@@ -151,7 +151,7 @@ async fn an_address_is_passed_on_when_the_same_answer_says_verified_or_the_provi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_names_nobody_signs_nobody_in() {
-    let site = hub(|_| (), &[]).await;
+    let fleet = hub(|_| (), &[]).await;
     let cases = [
         (json!({"login": "alice"}), "subject_field names is missing"),
         (json!({"id": null}), "subject_field names is missing"),
@@ -165,100 +165,100 @@ async fn an_answer_that_names_nobody_signs_nobody_in() {
         (json!({"id": 583_231, "bio": "x".repeat(1_500_000)}), "answered with more than 1 MiB"),
     ];
     for (number, (answer, reason)) in cases.into_iter().enumerate() {
-        site.idp.set_github_user("alice", answer).await;
+        fleet.idp().set_github_user("alice", answer).await;
         let agent = Agent::new();
-        let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/again", ALICE).await;
-        let page = agent.get(&at(&site.pod, &callback)).await;
+        let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/again", ALICE).await;
+        let page = agent.get(&at(fleet.pod(0), &callback)).await;
         assert_eq!(page.status, 502, "{reason}: {}", page.body);
         assert_not_signed_in(&page);
         assert_eq!(starts_again_at(&page), "/ui/again");
-        assert!(site.pod.log().contains(reason), "{reason}: {}", site.pod.log());
-        assert_eq!(site.logins("provider_failed").await, (number + 1) as f64, "{reason}");
+        assert!(fleet.pod(0).log().contains(reason), "{reason}: {}", fleet.pod(0).log());
+        assert_eq!(fleet.pod(0).logins("provider_failed").await, (number + 1) as f64, "{reason}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_is_who_the_subject_says_and_nothing_else_of_the_answer() {
-    let site = hub(|_| (), &[]).await;
-    let alice = identity(&checked(&site, ALICE).await, "user").to_owned();
-    let commits = async || site.pod.metric("vestibule_store_commands_total", &["operation=\"commit\""]).await;
+    let fleet = hub(|_| (), &[]).await;
+    let alice = identity(&checked(&fleet, ALICE).await, "user").to_owned();
+    let commits = async || fleet.pod(0).metric("vestibule_store_commands_total", &["operation=\"commit\""]).await;
     let before = commits().await;
-    assert_eq!(identity(&checked(&site, ALICE).await, "user"), alice);
+    assert_eq!(identity(&checked(&fleet, ALICE).await, "user"), alice);
     // The login begun, the login taken, the session: her claims are as they were.
     assert_eq!(commits().await - before, 3.0);
-    site.idp.set_github_user("alice", json!({"id": "583231", "login": "renamed"})).await;
-    let renamed = checked(&site, ALICE).await;
+    fleet.idp().set_github_user("alice", json!({"id": "583231", "login": "renamed"})).await;
+    let renamed = checked(&fleet, ALICE).await;
     assert_eq!((identity(&renamed, "user"), identity(&renamed, "preferred-username")), (alice.as_str(), "renamed"));
-    site.idp.set_github_user("alice", user(ALICE, 583_299, "free")).await;
-    assert_ne!(identity(&checked(&site, ALICE).await, "user"), alice);
+    fleet.idp().set_github_user("alice", user(ALICE, 583_299, "free")).await;
+    assert_ne!(identity(&checked(&fleet, ALICE).await, "user"), alice);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_subjects_of_two_providers_are_two_people() {
     let opaque = |idp: &mut IdpOptions| idp.token_format = TokenFormat::Opaque;
-    let site = OnePod::with_two(opaque, |pod| without_openid_connect(&mut pod.providers[1])).await;
-    let partner = site.other_idp.as_ref().expect("there are two");
+    let fleet = Fleet::builder().idp().idp_with(opaque).config(|pod| without_openid_connect(&mut pod.providers[1])).start().await;
+    let partner = fleet.partner_idp();
     partner.set_github_user("alice", json!({"id": "alice", "login": "alice"})).await;
     let mut users = Vec::new();
-    for (idp, id) in [(&site.idp, "corp"), (partner, "partner")] {
+    for (idp, id) in [(fleet.idp(), "corp"), (partner, "partner")] {
         let agent = Agent::new();
-        let page = agent.get(&site.pod.public(&format!("/sso/login?provider={id}"))).await;
+        let page = agent.get(&fleet.pod(0).public(&format!("/sso/login?provider={id}"))).await;
         let callback = at_provider(idp, &agent, page, ALICE).await;
-        assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
-        let who = agent.get(&site.pod.public("/sso/session")).await.json();
+        assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
+        let who = agent.get(&fleet.pod(0).public("/sso/session")).await.json();
         assert_eq!(who["provider"], id);
-        users.push(identity(&check(&agent, &site.pod, &session_of(&agent)).await, "user").to_owned());
+        users.push(identity(&check(&agent, fleet.pod(0), &session_of(&agent)).await, "user").to_owned());
     }
     assert_ne!(users[0], users[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_code_is_known_as_refused_even_with_the_status_of_a_success() {
-    let site = hub(|idp| idp.further = json!({"tokenErrors": "as-success"}), &[]).await;
+    let fleet = hub(|idp| idp.further = json!({"tokenErrors": "as-success"}), &[]).await;
     let agent = Agent::new();
-    let mut callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
+    let mut callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
     let query = callback.query().expect("it has state and code").replace("code=", "code=never-issued-");
     callback.set_query(Some(&query));
-    let page = agent.get(&at(&site.pod, &callback)).await;
+    let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_page(&page, 502, "Sign-in could not be confirmed");
     assert_not_signed_in(&page);
-    assert!(site.pod.log().contains(r#"it refused: "invalid_grant""#), "{}", site.pod.log());
-    assert_eq!(site.idp.stats().await["user"], 0, "without a token nobody is asked");
+    assert!(fleet.pod(0).log().contains(r#"it refused: "invalid_grant""#), "{}", fleet.pod(0).log());
+    assert_eq!(fleet.idp().stats().await["user"], 0, "without a token nobody is asked");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_no_bearer_token_is_shown_to_nobody() {
-    let site = hub(|idp| idp.further = json!({"tokenType": "mac"}), &[]).await;
+    let fleet = hub(|idp| idp.further = json!({"tokenType": "mac"}), &[]).await;
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
-    let page = agent.get(&at(&site.pod, &callback)).await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
+    let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_page(&page, 502, "Sign-in could not be confirmed");
     assert_not_signed_in(&page);
-    assert!(site.pod.log().contains("not of the type bearer"), "{}", site.pod.log());
-    assert_eq!(site.idp.stats().await["user"], 0);
+    assert!(fleet.pod(0).log().contains("not of the type bearer"), "{}", fleet.pod(0).log());
+    assert_eq!(fleet.idp().stats().await["user"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_away_delays_no_pod_and_fails_the_callback_alone() {
-    let mut site = hub(|_| (), &[]).await;
+    let mut fleet = hub(|_| (), &[]).await;
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
-    site.idp.kill9();
-    assert_page(&agent.get(&at(&site.pod, &callback)).await, 502, "Sign-in could not be confirmed");
-    site.pod.restart().await;
-    assert_eq!(site.pod.metric("vestibule_provider_ready", &[]).await, 1.0, "there is nothing to fetch first");
-    begin(&Agent::new(), &site.pod, "/ui/").await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
+    fleet.idp_mut().kill9();
+    assert_page(&agent.get(&at(fleet.pod(0), &callback)).await, 502, "Sign-in could not be confirmed");
+    fleet.pods[0].restart().await;
+    assert_eq!(fleet.pod(0).metric("vestibule_provider_ready", &[]).await, 1.0, "there is nothing to fetch first");
+    begin(&Agent::new(), fleet.pod(0), "/ui/").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_our_session_and_leads_to_no_provider() {
-    let site = hub(|_| (), &[]).await;
+    let fleet = hub(|_| (), &[]).await;
     let agent = Agent::new();
-    let session = sign_in(&site.idp, &agent, &site.pod, ALICE).await;
-    let page = agent.get(&site.pod.public("/sso/logout")).await;
+    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    let page = agent.get(&fleet.pod(0).public("/sso/logout")).await;
     let answer = agent.submit(&page.form(), &[]).await;
     let next = answer.location().expect("a redirect");
-    assert_eq!((answer.status, next.path(), next.port()), (303, "/sso/logout", Some(site.pod.public_port())));
-    assert_eq!(check(&agent, &site.pod, &session).await.status, 401);
-    assert_eq!(site.idp.stats().await["endSession"], 0);
+    assert_eq!((answer.status, next.path(), next.port()), (303, "/sso/logout", Some(fleet.pod(0).public_port())));
+    assert_eq!(check(&agent, fleet.pod(0), &session).await.status, 401);
+    assert_eq!(fleet.idp().stats().await["endSession"], 0);
 }

@@ -2,10 +2,10 @@
 
 use url::Url;
 
-use crate::nginx::raw;
 use crate::support::agent::Agent;
 use crate::support::faulty_idp::FaultyIdp;
 use crate::support::pod::{Pod, PodOptions, ProviderSection, random_key};
+use crate::support::raw_http;
 use crate::support::steps::BINDING;
 
 /// The query of `/sso/login`, and the path and query to which the sign-in goes back.
@@ -93,7 +93,7 @@ async fn an_odd_target_leads_to_our_own_origin_or_nowhere() {
     }
     let long = format!("rd=/{}", "a".repeat(4096));
     for query in REFUSED.iter().chain([&long.as_str()]) {
-        let refused = raw::send(pod.public_port(), "GET", &format!("/sso/login?{query}"), &[]).await;
+        let refused = raw_http::send(pod.public_port(), "GET", &format!("/sso/login?{query}"), &[]).await;
         assert!(refused.status == 400 && refused.body.contains("<title>"), "{query}: {refused:?}");
         assert!(refused.all("location").is_empty() && refused.all("set-cookie").is_empty(), "{query}: {refused:?}");
         assert!(!refused.body.contains("evil.example.com"), "{query}: {}", refused.body);
@@ -106,7 +106,7 @@ async fn an_odd_target_leads_to_our_own_origin_or_nowhere() {
 
 /// A whole sign-in, byte by byte on our side; where it goes back to, behind our origin.
 async fn go(pod: &Pod, origin: &str, idp: &FaultyIdp, query: &str) -> String {
-    let begun = raw::send(pod.public_port(), "GET", &format!("/sso/login?{query}"), &[]).await;
+    let begun = raw_http::send(pod.public_port(), "GET", &format!("/sso/login?{query}"), &[]).await;
     assert_eq!(begun.status, 302, "{query}: {begun:?}");
     let question = Url::parse(begun.one("location")).expect("an address");
     assert!(question.as_str().starts_with(idp.issuer()), "{query}: {question}");
@@ -121,7 +121,7 @@ async fn go(pod: &Pod, origin: &str, idp: &FaultyIdp, query: &str) -> String {
     let cookie = begun.one("set-cookie").split(';').next().expect("a cookie has a value");
     assert!(cookie.starts_with(BINDING), "{query}: {cookie}");
     let target = format!("{}?{}", callback.path(), callback.query().expect("it has a code"));
-    let back = raw::send(pod.public_port(), "GET", &target, &[("Cookie", cookie)]).await;
+    let back = raw_http::send(pod.public_port(), "GET", &target, &[("Cookie", cookie)]).await;
     assert_eq!(back.status, 303, "{query}: {back:?}");
     let location = back.one("location");
     // As a browser reads it too.

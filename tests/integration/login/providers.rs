@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::one_pod::OnePod;
 use crate::support::agent::Agent;
+use crate::support::fleet::Fleet;
 use crate::support::idp::IdpOptions;
 use crate::support::pod::{PodOptions, random_key};
 use crate::support::scratch::Scratch;
@@ -20,43 +20,43 @@ const HANG: Duration = Duration::from_secs(9);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_choice_there_is_a_page_and_a_named_provider_skips_it() {
-    let site = OnePod::with_a_choice().await;
-    let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/")).await;
+    let fleet = Fleet::builder().idp().idp().start().await;
+    let page = Agent::new().get(&fleet.pod(0).public("/sso/login?rd=/ui/")).await;
     assert_page(&page, 200, "Sign in");
     let links: Vec<String> = page.links().iter().filter_map(|link| link.query().map(str::to_owned)).collect();
     assert!(
         links.iter().any(|query| query.contains("provider=corp")) && links.iter().any(|query| query.contains("provider=partner"))
     );
-    let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/&provider=partner")).await;
-    let issuer = site.other_idp.as_ref().unwrap().issuer();
+    let page = Agent::new().get(&fleet.pod(0).public("/sso/login?rd=/ui/&provider=partner")).await;
+    let issuer = fleet.partner_idp().issuer();
     assert!(page.status == 302 && page.location().unwrap().as_str().starts_with(issuer));
-    let page = Agent::new().get(&site.pod.public("/sso/login?provider=nobody")).await;
+    let page = Agent::new().get(&fleet.pod(0).public("/sso/login?provider=nobody")).await;
     assert_page(&page, 404, "Unknown identity provider");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_second_provider_signs_in_on_its_own_callback_and_on_no_other() {
-    let site = OnePod::with_a_choice().await;
-    let partner = site.other_idp.as_ref().unwrap();
+    let fleet = Fleet::builder().idp().idp().start().await;
+    let partner = fleet.partner_idp();
     let agent = Agent::new();
-    let page = agent.get(&site.pod.public("/sso/login?rd=/ui/p&provider=partner")).await;
+    let page = agent.get(&fleet.pod(0).public("/sso/login?rd=/ui/p&provider=partner")).await;
     let callback = at_provider(partner, &agent, page, BOB).await;
     assert_eq!(callback.path(), "/sso/callback/partner");
     let query = callback.query().unwrap();
     for (path, status) in [("/sso/callback", 400), ("/sso/callback/corp", 404), ("/sso/callback/other", 404)] {
-        let page = agent.get(&site.pod.public(&format!("{path}?{query}"))).await;
+        let page = agent.get(&fleet.pod(0).public(&format!("{path}?{query}"))).await;
         assert_eq!(page.status, status, "{path}: {}", page.body);
     }
-    assert_eq!(site.idp.stats().await["token"], 0, "no code of one provider is sent to another");
-    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+    assert_eq!(fleet.idp().stats().await["token"], 0, "no code of one provider is sent to another");
+    assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
-    let site = OnePod::with_a_choice().await;
-    let partner = site.other_idp.as_ref().unwrap();
+    let fleet = Fleet::builder().idp().idp().start().await;
+    let partner = fleet.partner_idp();
     let agent = Agent::new();
-    let page = agent.get(&site.pod.public("/sso/login?rd=/ui/p&provider=partner")).await;
+    let page = agent.get(&fleet.pod(0).public("/sso/login?rd=/ui/p&provider=partner")).await;
     let foreign = at_provider(partner, &agent, page, BOB).await;
     let foreign: HashMap<String, String> = foreign.query_pairs().into_owned().collect();
     for (name, status, title, reason) in [
@@ -64,16 +64,16 @@ async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
         ("code", 502, "Sign-in could not be confirmed", "invalid_grant"),
     ] {
         let agent = Agent::new();
-        let page = agent.get(&site.pod.public("/sso/login?rd=/ui/c&provider=corp")).await;
-        let mut callback = at_provider(&site.idp, &agent, page, ALICE).await;
+        let page = agent.get(&fleet.pod(0).public("/sso/login?rd=/ui/c&provider=corp")).await;
+        let mut callback = at_provider(fleet.idp(), &agent, page, ALICE).await;
         let mut answer: HashMap<String, String> = callback.query_pairs().into_owned().collect();
         answer.insert(name.to_owned(), foreign[name].clone());
         callback.query_pairs_mut().clear().extend_pairs(answer);
-        let page = agent.get(&at(&site.pod, &callback)).await;
+        let page = agent.get(&at(fleet.pod(0), &callback)).await;
         assert_page(&page, status, title);
         assert_not_signed_in(&page);
         assert_eq!(starts_again_at(&page), "/ui/c");
-        let log = site.pod.log();
+        let log = fleet.pod(0).log();
         assert!(log.lines().any(|line| line.contains("login failed") && line.contains(reason)), "{name}: {log}");
     }
     assert_eq!(partner.stats().await["token"], 0, "and neither is sent to the other");
@@ -81,88 +81,88 @@ async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_are_replaced_between_login_and_callback_are_found_by_all_logins_at_once() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let people = [ALICE, BOB, CAROL, ALICE, BOB];
     let agents: Vec<Agent> = people.iter().map(|_| Agent::new()).collect();
     let mut begun = Vec::new();
     for (agent, person) in agents.iter().zip(people) {
-        let page = begin(agent, &site.pod, "/ui/").await;
+        let page = begin(agent, fleet.pod(0), "/ui/").await;
         begun.push((agent, person, page));
     }
-    site.idp.replace_keys().await;
+    fleet.idp().replace_keys().await;
     let mut callbacks = Vec::new();
     for (agent, person, page) in begun {
-        callbacks.push((agent, at(&site.pod, &at_provider(&site.idp, agent, page, person).await)));
+        callbacks.push((agent, at(fleet.pod(0), &at_provider(fleet.idp(), agent, page, person).await)));
     }
     let answers = futures::future::join_all(callbacks.iter().map(|(agent, callback)| agent.get(callback))).await;
     for page in &answers {
         assert_signed_in(page);
     }
-    let fetches = site.pod.metric("vestibule_provider_refreshes_total", &["outcome=\"ok\""]).await;
+    let fetches = fleet.pod(0).metric("vestibule_provider_refreshes_total", &["outcome=\"ok\""]).await;
     assert_eq!(fetches, 2.0, "the one at the start, and one for all {} logins", answers.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_at_the_start_stops_nothing_and_is_found_when_it_comes() {
-    let mut site = OnePod::start(|_| (), |_| ()).await;
-    site.idp.kill9();
-    site.pod.restart().await;
-    let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/")).await;
+    let mut fleet = Fleet::builder().idp().start().await;
+    fleet.idp_mut().kill9();
+    fleet.pods[0].restart().await;
+    let page = Agent::new().get(&fleet.pod(0).public("/sso/login?rd=/ui/")).await;
     assert_page(&page, 503, "Sign-in is not possible right now");
-    assert!(site.pod.is_ready().await);
-    site.idp.restart().await;
+    assert!(fleet.pod(0).is_ready().await);
+    fleet.idp_mut().restart().await;
     wait::until("the provider to be found", PATIENCE, async || {
-        (site.pod.metric("vestibule_provider_ready", &[]).await == 1.0).then_some(())
+        (fleet.pod(0).metric("vestibule_provider_ready", &[]).await == 1.0).then_some(())
     })
     .await;
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
-    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
+    assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_hangs_at_the_start_delays_a_pod_by_three_seconds_at_most() {
-    let mut site = OnePod::start(|_| (), |_| ()).await;
-    site.idp.pause().await;
-    let ((), took) = wait::timed(site.pod.restart()).await;
+    let mut fleet = Fleet::builder().idp().start().await;
+    fleet.idp().pause().await;
+    let ((), took) = wait::timed(fleet.pods[0].restart()).await;
     println!("ready {took:.1?} after the start, with a provider that hangs");
     assert!(took < HANG, "{took:?}");
-    assert_eq!(site.pod.metric("vestibule_provider_ready", &[]).await, 0.0);
-    site.idp.resume().await;
+    assert_eq!(fleet.pod(0).metric("vestibule_provider_ready", &[]).await, 0.0);
+    fleet.idp().resume().await;
     wait::until("the provider to be found", PATIENCE, async || {
-        (site.pod.metric("vestibule_provider_ready", &[]).await == 1.0).then_some(())
+        (fleet.pod(0).metric("vestibule_provider_ready", &[]).await == 1.0).then_some(())
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_signs_in_after_an_outage_does_not_wait_for_the_back_off() {
-    let mut site = OnePod::start(|_| (), |_| ()).await;
-    site.idp.fail().await;
-    site.pod.restart().await;
+    let mut fleet = Fleet::builder().idp().start().await;
+    fleet.idp().fail().await;
+    fleet.pods[0].restart().await;
     // The next attempt is eight seconds away.
-    let grown = async || site.pod.log().contains("retry_in=8s").then_some(());
+    let grown = async || fleet.pod(0).log().contains("retry_in=8s").then_some(());
     wait::until("the back-off to grow", PATIENCE, grown).await;
-    site.idp.resume().await;
+    fleet.idp().resume().await;
     let agents: Vec<Agent> = (0..5).map(|_| Agent::new()).collect();
-    let begun = futures::future::join_all(agents.iter().map(|agent| begin(agent, &site.pod, "/ui/"))).await;
-    let fetches = site.pod.metric("vestibule_provider_refreshes_total", &["outcome=\"ok\""]).await;
+    let begun = futures::future::join_all(agents.iter().map(|agent| begin(agent, fleet.pod(0), "/ui/"))).await;
+    let fetches = fleet.pod(0).metric("vestibule_provider_refreshes_total", &["outcome=\"ok\""]).await;
     assert_eq!(fetches, 1.0, "one for all {} logins", begun.len());
-    let callback = at_provider(&site.idp, &agents[0], begun[0].clone(), ALICE).await;
-    assert_signed_in(&agents[0].get(&at(&site.pod, &callback)).await);
+    let callback = at_provider(fleet.idp(), &agents[0], begun[0].clone(), ALICE).await;
+    assert_signed_in(&agents[0].get(&at(fleet.pod(0), &callback)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_ins_during_an_outage_ask_the_provider_now_and_then_only() {
-    let mut site = OnePod::start(|_| (), |_| ()).await;
-    site.idp.fail().await;
-    site.pod.restart().await;
-    let grown = async || site.pod.log().contains("retry_in=8s").then_some(());
+    let mut fleet = Fleet::builder().idp().start().await;
+    fleet.idp().fail().await;
+    fleet.pods[0].restart().await;
+    let grown = async || fleet.pod(0).log().contains("retry_in=8s").then_some(());
     wait::until("the back-off to grow", PATIENCE, grown).await;
-    let failures = async || site.pod.metric("vestibule_provider_refreshes_total", &["outcome=\"error\""]).await;
+    let failures = async || fleet.pod(0).metric("vestibule_provider_refreshes_total", &["outcome=\"error\""]).await;
     let before = failures().await;
     for _ in 0..20 {
-        let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/")).await;
+        let page = Agent::new().get(&fleet.pod(0).public("/sso/login?rd=/ui/")).await;
         assert_page(&page, 503, "Sign-in is not possible right now");
     }
     let asked = failures().await - before;
@@ -175,24 +175,24 @@ async fn every_signature_of_the_default_signs_in_and_none_that_the_configuration
         [("RS256", "ES256, PS256, EdDSA"), ("ES256", "RS256"), ("PS256", "RS256, PS384"), ("EdDSA", "RS256, ES256")]
     {
         let signing = |idp: &mut IdpOptions| idp.clients[0]["id_token_signed_response_alg"] = signed.into();
-        let site = OnePod::start(signing, |_| ()).await;
-        let session = sign_in(&site.idp, &Agent::new(), &site.pod, ALICE).await;
-        assert_eq!(check(&Agent::new(), &site.pod, &session).await.status, 200, "{signed}");
+        let fleet = Fleet::builder().idp_with(signing).start().await;
+        let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), ALICE).await;
+        assert_eq!(check(&Agent::new(), fleet.pod(0), &session).await.status, 200, "{signed}");
 
         let narrowed = |pod: &mut PodOptions| pod.providers[0].further.push(format!("algorithms: [{others}]"));
-        let (site, agent) = (OnePod::start(signing, narrowed).await, Agent::new());
-        let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
-        let page = agent.get(&at(&site.pod, &callback)).await;
+        let (fleet, agent) = (Fleet::builder().idp_with(signing).config(narrowed).start().await, Agent::new());
+        let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
+        let page = agent.get(&at(fleet.pod(0), &callback)).await;
         assert_page(&page, 502, "Sign-in could not be confirmed");
         assert_not_signed_in(&page);
-        let log = site.pod.log();
+        let log = fleet.pod(0).log();
         assert!(log.lines().any(|line| line.contains("login failed") && line.contains("does not verify")), "{signed}: {log}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_given_by_hand_take_the_place_of_discovery() {
-    let by_hand = |pod: &mut crate::support::pod::PodOptions| {
+    let by_hand = |pod: &mut PodOptions| {
         let provider = &mut pod.providers[0];
         let issuer = provider.issuer.clone();
         provider.further = vec![
@@ -201,22 +201,22 @@ async fn endpoints_given_by_hand_take_the_place_of_discovery() {
             format!("jwks_uri: {issuer}/jwks"),
         ];
     };
-    let site = OnePod::start(|_: &mut IdpOptions| (), by_hand).await;
+    let fleet = Fleet::builder().idp().config(by_hand).start().await;
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
-    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
-    assert_eq!(site.idp.stats().await["discovery"], 0);
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
+    assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
+    assert_eq!(fleet.idp().stats().await["discovery"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_login_sends_pkce_s256_and_a_state_and_nonce_of_its_own() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     for person in [ALICE, BOB, CAROL] {
         let agent = Agent::new();
-        let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", person).await;
-        assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+        let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", person).await;
+        assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
     }
-    let stats = site.idp.stats().await;
+    let stats = fleet.idp().stats().await;
     assert!(stats["codeChallengeMethods"].as_array().unwrap().iter().all(|method| method == "S256"), "{stats}");
     let lengths = stats["codeVerifierLengths"].as_array().unwrap();
     assert!(lengths.len() == 3 && lengths.iter().all(|length| (43..=128).contains(&length.as_u64().unwrap())), "{stats}");
@@ -225,26 +225,26 @@ async fn every_login_sends_pkce_s256_and_a_state_and_nonce_of_its_own() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_fails_during_the_callback_is_a_page_that_starts_again() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let callback = at(&site.pod, &until_callback(&site.idp, &agent, &site.pod, "/ui/again", ALICE).await);
-    site.idp.fail().await;
+    let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/again", ALICE).await);
+    fleet.idp().fail().await;
     let page = agent.get(&callback).await;
     assert_page(&page, 502, "Sign-in could not be confirmed");
     assert_not_signed_in(&page);
     assert_eq!(starts_again_at(&page), "/ui/again");
-    assert_eq!(site.logins("provider_failed").await, 1.0);
-    site.idp.resume().await;
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/again", ALICE).await;
-    assert_signed_in(&agent.get(&at(&site.pod, &callback)).await);
+    assert_eq!(fleet.pod(0).logins("provider_failed").await, 1.0);
+    fleet.idp().resume().await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/again", ALICE).await;
+    assert_signed_in(&agent.get(&at(fleet.pod(0), &callback)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_to_the_provider_has_256_random_bits_and_stays_short() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let long = format!("/ui/{}", "a".repeat(3000));
     for target in ["/", "/ui/?tab=keys", &long] {
-        let question = begin(&Agent::new(), &site.pod, target).await.location().expect("begin gives a redirect");
+        let question = begin(&Agent::new(), fleet.pod(0), target).await.location().expect("begin gives a redirect");
         let values: HashMap<String, String> = question.query_pairs().into_owned().collect();
         assert_eq!((values["response_type"].as_str(), values["scope"].as_str()), ("code", "openid profile email"));
         for name in ["state", "nonce", "code_challenge"] {
@@ -257,26 +257,26 @@ async fn what_is_sent_to_the_provider_has_256_random_bits_and_stays_short() {
 async fn a_client_secret_that_is_replaced_is_used_without_a_restart() {
     let scratch = Scratch::new("client-secret");
     let file = scratch.path().join("secret");
-    let mut site = OnePod::start(
-        |_| (),
-        |pod| {
+    let mut fleet = Fleet::builder()
+        .idp()
+        .config(|pod| {
             let provider = &mut pod.providers[0];
             scratch.write("secret", &std::mem::take(&mut provider.client_secret));
             provider.further.push(format!("client_secret_file: {}", file.display()));
-        },
-    )
-    .await;
-    sign_in(&site.idp, &Agent::new(), &site.pod, ALICE).await;
+        })
+        .start()
+        .await;
+    sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), ALICE).await;
     let fresh = random_key();
-    site.idp.restart_with_client_secret("vestibule", &fresh).await;
+    fleet.idp_mut().restart_with_client_secret("vestibule", &fresh).await;
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
-    assert_page(&agent.get(&at(&site.pod, &callback)).await, 502, "Sign-in could not be confirmed");
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
+    assert_page(&agent.get(&at(fleet.pod(0), &callback)).await, 502, "Sign-in could not be confirmed");
 
     // Renamed into place, as Kubernetes replaces a mounted secret.
     std::fs::rename(scratch.write("secret.new", &format!("{fresh}\n")), &file).expect("the directory is ours");
-    let read = async || site.pod.log().contains("a secret was read again").then_some(());
+    let read = async || fleet.pod(0).log().contains("a secret was read again").then_some(());
     wait::until("the file to be read again", PATIENCE, read).await;
-    sign_in(&site.idp, &Agent::new(), &site.pod, BOB).await;
-    assert!(!site.pod.log().contains(&fresh));
+    sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), BOB).await;
+    assert!(!fleet.pod(0).log().contains(&fresh));
 }

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use url::Url;
 
-use super::one_pod::OnePod;
 use crate::support::agent::{Agent, Page};
-use crate::support::deployment::shared;
+use crate::support::fleet::Fleet;
+use crate::support::pod::PodOptions;
 use crate::support::steps::{
     ALICE, BINDING, BOB, DORA, assert_not_signed_in, assert_page, assert_signed_in, at, begin, session_of, starts_again_at,
     until_callback,
@@ -14,40 +14,40 @@ use crate::support::steps::{
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_state_or_code_there_is_a_page_and_neither_a_store_command_nor_a_token_request() {
-    let site = OnePod::start(|_| (), |_| ()).await;
-    let before = site.store_commands().await;
+    let fleet = Fleet::builder().idp().start().await;
+    let before = fleet.commands(0).await;
     for query in ["", "?code=x", "?state=x", "?state=&code=x", "?state=x&code=", "?state=x&code=y&state=z"] {
-        let page = Agent::new().get(&site.pod.public(&format!("/sso/callback{query}"))).await;
+        let page = Agent::new().get(&fleet.pod(0).public(&format!("/sso/callback{query}"))).await;
         assert_eq!(page.status, 400, "{query}: {}", page.body);
         assert_not_signed_in(&page);
     }
-    assert_eq!(site.store_commands().await, before);
-    assert_eq!(site.idp.stats().await["token"], 0);
+    assert_eq!(fleet.commands(0).await, before);
+    assert_eq!(fleet.idp().stats().await["token"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_nobody_here_made_is_refused_without_the_store() {
-    let site = OnePod::start(|_| (), |_| ()).await;
-    let before = site.store_commands().await;
+    let fleet = Fleet::builder().idp().start().await;
+    let before = fleet.commands(0).await;
     for state in ["x", &"A".repeat(66), &"A".repeat(6000), "%ff%00", "a.b.c", "%0d%0aSet-Cookie:x"] {
-        let page = Agent::new().get(&site.pod.public(&format!("/sso/callback?code=x&state={state}"))).await;
+        let page = Agent::new().get(&fleet.pod(0).public(&format!("/sso/callback?code=x&state={state}"))).await;
         assert!(page.status == 400, "{state}: {}", page.status);
         assert_not_signed_in(&page);
     }
-    assert_eq!(site.store_commands().await, before);
+    assert_eq!(fleet.commands(0).await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_login_starts_again_at_the_same_place() {
-    let deployment = shared().await;
+    let fleet = Fleet::shared().await;
     let agent = Agent::new();
-    let pod = &deployment.pods[0];
-    let callback = until_callback(&deployment.idp, &agent, pod, "/ui/late?a=b", ALICE).await;
+    let pod = &fleet.pods[0];
+    let callback = until_callback(fleet.idp(), &agent, pod, "/ui/late?a=b", ALICE).await;
     let state = parameter(&callback, "state");
     let name = vestibule::secret::Digest::of(state.as_bytes()).to_hex();
     // Time that passes in Redis: the flow's record is gone, as after its 600 s.
-    for node in deployment.redis.primaries().await {
-        let node = &deployment.redis.nodes[node];
+    for node in fleet.cluster().primaries().await {
+        let node = &fleet.cluster().nodes[node];
         for key in node.keys().await {
             let key = String::from_utf8(key).expect("our keys are text");
             if key.ends_with(&name) {
@@ -63,85 +63,85 @@ async fn an_expired_login_starts_again_at_the_same_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_browser_is_refused_and_does_not_use_the_login_up() {
-    let deployment = shared().await;
+    let fleet = Fleet::shared().await;
     let (mine, foreign, bare) = (Agent::new(), Agent::new(), Agent::new());
-    let callback = until_callback(&deployment.idp, &mine, &deployment.pods[0], "/ui/mine", BOB).await;
-    begin(&foreign, &deployment.pods[1], "/ui/").await;
+    let callback = until_callback(fleet.idp(), &mine, &fleet.pods[0], "/ui/mine", BOB).await;
+    begin(&foreign, &fleet.pods[1], "/ui/").await;
     for thief in [&foreign, &bare] {
-        let page = thief.get(&at(&deployment.pods[1], &callback)).await;
+        let page = thief.get(&at(&fleet.pods[1], &callback)).await;
         assert_page(&page, 400, "This sign-in belongs to another browser");
         assert_eq!(starts_again_at(&page), "/ui/mine");
         assert_not_signed_in(&page);
     }
     assert!(mine.cookie("localhost", BINDING).is_some());
-    assert_signed_in(&mine.get(&at(&deployment.pods[2], &callback)).await);
+    assert_signed_in(&mine.get(&at(&fleet.pods[2], &callback)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_provider_says_of_a_refusal_is_quoted_and_escaped() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = begin(&agent, &site.pod, "/ui/again?x=1").await;
-    let answer = site.idp.cancel(&agent, page).await;
+    let page = begin(&agent, fleet.pod(0), "/ui/again?x=1").await;
+    let answer = fleet.idp().cancel(&agent, page).await;
     let mut callback = answer.location().expect("back to us");
     assert_eq!(parameter(&callback, "error"), "access_denied");
     let kept: Vec<(String, String)> =
         callback.query_pairs().into_owned().filter(|(name, _)| name != "error_description").collect();
     callback.query_pairs_mut().clear().extend_pairs(kept).append_pair("error_description", "<script>alert(1)</script>");
-    let page = agent.get(&at(&site.pod, &callback)).await;
+    let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_page(&page, 403, "You were not signed in");
     assert!(page.body.contains("&#60;script&#62;") || page.body.contains("&lt;script&gt;"), "{}", page.body);
     assert!(!page.body.contains("<script>"));
     assert_eq!(starts_again_at(&page), "/ui/again?x=1");
-    assert_eq!(site.logins("denied_by_provider").await, 1.0);
-    assert!(site.pod.log().contains("login failed") && site.pod.log().contains("access_denied"));
+    assert_eq!(fleet.pod(0).logins("denied_by_provider").await, 1.0);
+    assert!(fleet.pod(0).log().contains("login failed") && fleet.pod(0).log().contains("access_denied"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_issuer_or_none_is_a_mix_up() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     for iss in [None, Some("https://evil.example.com"), Some("")] {
         let agent = Agent::new();
-        let mut callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", ALICE).await;
-        assert_eq!(parameter(&callback, "iss"), site.idp.issuer());
+        let mut callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
+        assert_eq!(parameter(&callback, "iss"), fleet.idp().issuer());
         let kept: Vec<(String, String)> = callback.query_pairs().into_owned().filter(|(name, _)| name != "iss").collect();
         callback.query_pairs_mut().clear().extend_pairs(kept);
         if let Some(iss) = iss {
             callback.query_pairs_mut().append_pair("iss", iss);
         }
-        let page = agent.get(&at(&site.pod, &callback)).await;
+        let page = agent.get(&at(fleet.pod(0), &callback)).await;
         assert_page(&page, 400, "The answer does not match the question");
         assert_not_signed_in(&page);
     }
-    assert_eq!(site.idp.stats().await["token"], 0, "no code was redeemed");
+    assert_eq!(fleet.idp().stats().await["token"], 0, "no code was redeemed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_that_are_too_large_are_refused_with_a_page_that_says_so() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", DORA).await;
-    let page = agent.get(&at(&site.pod, &callback)).await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", DORA).await;
+    let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_page(&page, 502, "Your account carries too much");
     assert_not_signed_in(&page);
-    assert!(site.pod.log().contains("max_claims"), "{}", site.pod.log());
+    assert!(fleet.pod(0).log().contains("max_claims"), "{}", fleet.pod(0).log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_any_role_a_person_is_told_whom_to_ask_and_has_no_session() {
-    let nobody = |pod: &mut crate::support::pod::PodOptions| pod.role_map = Some("{version: 1, default_role: none}".to_owned());
-    let site = OnePod::start(|_| (), nobody).await;
+    let nobody = |pod: &mut PodOptions| pod.role_map = Some("{version: 1, default_role: none}".to_owned());
+    let fleet = Fleet::builder().idp().config(nobody).start().await;
     let agent = Agent::new();
-    let callback = until_callback(&site.idp, &agent, &site.pod, "/ui/", BOB).await;
-    let page = agent.get(&at(&site.pod, &callback)).await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", BOB).await;
+    let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_page(&page, 403, "You have no access yet");
     assert_not_signed_in(&page);
-    assert_eq!(site.logins("no_role").await, 1.0);
+    assert_eq!(fleet.pod(0).logins("no_role").await, 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_elsewhere_is_an_error_page_and_never_a_redirect() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     for target in [
         "//evil.example.com",
         "/\\evil.example.com",
@@ -156,24 +156,24 @@ async fn a_target_elsewhere_is_an_error_page_and_never_a_redirect() {
         "http://localhost./x",
         "",
     ] {
-        let page = Agent::new().get(&crate::support::steps::login_address(&site.pod, target)).await;
+        let page = Agent::new().get(&crate::support::steps::login_address(fleet.pod(0), target)).await;
         assert_page(&page, 400, "This link leads elsewhere");
         assert!(page.location().is_none() && page.set_cookies().is_empty(), "{target}");
     }
-    assert_eq!(site.idp.stats().await["authorization"], 0);
+    assert_eq!(fleet.idp().stats().await["authorization"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_who_was_refused_can_start_again_and_succeed() {
-    let site = OnePod::start(|_| (), |_| ()).await;
+    let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = begin(&agent, &site.pod, "/ui/?n=1").await;
+    let page = begin(&agent, fleet.pod(0), "/ui/?n=1").await;
     let denied: Page = {
-        let answer = site.idp.cancel(&agent, page).await;
-        agent.get(&at(&site.pod, &answer.location().expect("back to us"))).await
+        let answer = fleet.idp().cancel(&agent, page).await;
+        agent.get(&at(fleet.pod(0), &answer.location().expect("back to us"))).await
     };
-    let callback = until_callback(&site.idp, &agent, &site.pod, &starts_again_at(&denied), BOB).await;
-    let page = agent.get(&at(&site.pod, &callback)).await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), &starts_again_at(&denied), BOB).await;
+    let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_signed_in(&page);
     assert!(page.location().is_some_and(|to| to.as_str().ends_with("/ui/?n=1")));
     assert!(!session_of(&agent).is_empty());

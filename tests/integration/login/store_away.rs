@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::one_pod::OnePod;
 use crate::support::agent::{Agent, Page};
-use crate::support::pod::key_ring;
+use crate::support::fleet::Fleet;
+use crate::support::pod::PodOptions;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
-use crate::support::scratch::Scratch;
 use crate::support::steps::{
     ALICE, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, starts_again_at, until_callback,
 };
@@ -20,21 +19,17 @@ async fn a_callback_without_the_store_says_so_and_succeeds_when_tried_again() {
     for fault in [FaultProxy::refuse, FaultProxy::stall] {
         let redis = Standalone::start(Options::default()).await;
         let proxy = FaultProxy::start(redis.node.port()).await;
-        let (_ring, ring) = key_ring();
-        let with_redis = |pod: &mut crate::support::pod::PodOptions| {
-            pod.store = vec![format!("url: {}", proxy.url())];
-            pod.key_ring_file = Some(ring);
-        };
-        let site = OnePod::start(|_| (), with_redis).await;
+        let with_redis = |pod: &mut PodOptions| pod.store = vec![format!("url: {}", proxy.url())];
+        let fleet = Fleet::builder().idp().config(with_redis).start().await;
         let agent = Agent::new();
-        let callback = at(&site.pod, &until_callback(&site.idp, &agent, &site.pod, "/ui/?a=b", ALICE).await);
+        let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/?a=b", ALICE).await);
         fault(&proxy);
         let page = agent.get(&callback).await;
         assert_page(&page, 503, "Not possible right now");
         assert_not_signed_in(&page);
         assert!(page.set_cookies().is_empty(), "no cookie is cleared");
-        assert_eq!(site.idp.stats().await["token"], 0, "the code is not used up");
-        let begin = agent.get(&site.pod.public("/sso/login?rd=/ui/")).await;
+        assert_eq!(fleet.idp().stats().await["token"], 0, "the code is not used up");
+        let begin = agent.get(&fleet.pod(0).public("/sso/login?rd=/ui/")).await;
         assert_eq!(begin.status, 503);
 
         proxy.resume();
@@ -52,25 +47,20 @@ const PLACE: &str = "/ui/place?x=1";
 
 /// A pod whose Redis can be stopped.
 struct Fragile {
-    site: OnePod,
+    fleet: Fleet,
     redis: Standalone,
-    _key_ring: Scratch,
 }
 
 impl Fragile {
     async fn start() -> Self {
         let redis = Standalone::start(Options::default()).await;
-        let (ring, file) = key_ring();
-        let with_redis = |pod: &mut crate::support::pod::PodOptions| {
-            pod.store = vec![format!("url: {}", redis.url())];
-            pod.key_ring_file = Some(file);
-        };
-        let site = OnePod::start(|_| (), with_redis).await;
-        Self { site, redis, _key_ring: ring }
+        let with_redis = |pod: &mut PodOptions| pod.store = vec![format!("url: {}", redis.url())];
+        let fleet = Fleet::builder().idp().config(with_redis).start().await;
+        Self { fleet, redis }
     }
 
     async fn commits(&self) -> f64 {
-        self.site.pod.metric("vestibule_store_commands_total", &["operation=\"commit\""]).await
+        self.fleet.pod(0).metric("vestibule_store_commands_total", &["operation=\"commit\""]).await
     }
 
     /// The callback again, until the pod has found its store back.
@@ -87,10 +77,10 @@ impl Fragile {
         assert_eq!(starts_again_at(page), PLACE);
         let link = page.links().into_iter().find(|link| link.path() == "/sso/login").expect("asserted above");
         let to_provider = agent.get(link.as_str()).await;
-        let callback = at_provider(&self.site.idp, agent, to_provider, ALICE).await;
-        let page = agent.get(&at(&self.site.pod, &callback)).await;
+        let callback = at_provider(self.fleet.idp(), agent, to_provider, ALICE).await;
+        let page = agent.get(&at(self.fleet.pod(0), &callback)).await;
         assert_signed_in(&page);
-        assert_eq!(page.location().map(String::from), Some(self.site.pod.public(PLACE)));
+        assert_eq!(page.location().map(String::from), Some(self.fleet.pod(0).public(PLACE)));
     }
 }
 
@@ -98,14 +88,14 @@ impl Fragile {
 async fn a_store_that_comes_back_empty_starts_the_login_again_at_its_place() {
     let mut fragile = Fragile::start().await;
     let agent = Agent::new();
-    let callback = until_callback(&fragile.site.idp, &agent, &fragile.site.pod, PLACE, ALICE).await;
+    let callback = until_callback(fragile.fleet.idp(), &agent, fragile.fleet.pod(0), PLACE, ALICE).await;
     fragile.redis.node.kill9();
-    let page = agent.get(&at(&fragile.site.pod, &callback)).await;
+    let page = agent.get(&at(fragile.fleet.pod(0), &callback)).await;
     assert_page(&page, 503, "Not possible right now");
     let links = page.links();
     assert!(links.iter().any(|link| link.query() == callback.query()), "a link to the very same: {links:?}");
     fragile.redis.node.restart().await;
-    let page = fragile.once_the_store_is_back(&agent, &at(&fragile.site.pod, &callback)).await;
+    let page = fragile.once_the_store_is_back(&agent, &at(fragile.fleet.pod(0), &callback)).await;
     assert_page(&page, 400, "This sign-in has expired");
     fragile.start_again_from(&page, &agent).await;
 }
@@ -114,11 +104,11 @@ async fn a_store_that_comes_back_empty_starts_the_login_again_at_its_place() {
 async fn a_store_that_goes_after_the_login_was_taken_starts_it_again() {
     let mut fragile = Fragile::start().await;
     let agent = Agent::new();
-    let callback = until_callback(&fragile.site.idp, &agent, &fragile.site.pod, PLACE, ALICE).await;
-    let callback = at(&fragile.site.pod, &callback);
+    let callback = until_callback(fragile.fleet.idp(), &agent, fragile.fleet.pod(0), PLACE, ALICE).await;
+    let callback = at(fragile.fleet.pod(0), &callback);
     let before = fragile.commits().await;
     // The code is redeemed when the provider goes on: Redis is silent by then.
-    fragile.site.idp.pause().await;
+    fragile.fleet.idp().pause().await;
     let page = {
         let coming_back = agent.get(&callback);
         tokio::pin!(coming_back);
@@ -128,12 +118,12 @@ async fn a_store_that_goes_after_the_login_was_taken_starts_it_again() {
             () = taken => (),
         }
         fragile.redis.node.stop();
-        fragile.site.idp.resume().await;
+        fragile.fleet.idp().resume().await;
         coming_back.await
     };
     assert_page(&page, 503, "Almost there");
     assert_not_signed_in(&page);
-    assert_eq!(fragile.site.idp.stats().await["token"], 1);
+    assert_eq!(fragile.fleet.idp().stats().await["token"], 1);
     fragile.redis.node.cont();
     let again = fragile.once_the_store_is_back(&agent, &callback).await;
     assert_page(&again, 400, "This sign-in was finished before");

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{check_status, origin_of, sign_out};
-use crate::shared::{CAROL, deployment, session_line, signed_in};
 use crate::support::agent::Agent;
-use crate::support::deployment::Deployment;
+use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
+use crate::support::steps::{CAROL, session_header};
 use crate::support::wait;
 
 const ROUNDS: usize = 20;
@@ -16,15 +16,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_on_one_pod_is_seen_by_checks_on_a_pod_that_had_the_session_cached() {
-    let deployment = deployment().await;
-    let agent = signed_in(deployment, CAROL).await;
+    let fleet = Fleet::shared().await;
+    let agent = fleet.signed_in(CAROL).await;
     let mut took = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS {
         if round > 0 {
             // The provider still knows carol.
-            agent.browse(&deployment.url("/ui/")).await;
+            agent.browse(&fleet.url("/ui/")).await;
         }
-        let (here, there) = (&deployment.pods[round % 3], &deployment.pods[(round + 1) % 3]);
+        let (here, there) = (&fleet.pods[round % 3], &fleet.pods[(round + 1) % 3]);
         took.push(end_here_and_see_there(&agent, here, there).await);
     }
     took.sort();
@@ -39,7 +39,7 @@ async fn a_logout_on_one_pod_is_seen_by_checks_on_a_pod_that_had_the_session_cac
 
 /// From the answer of the pod that ended the session to the first 401 of the other.
 async fn end_here_and_see_there(agent: &Agent, here: &Pod, there: &Pod) -> Duration {
-    let cookie = session_line(agent);
+    let cookie = session_header(agent);
     assert_eq!(check_status(agent, there, &cookie).await, 200);
     let hits = async || there.metric("vestibule_cache_lookups_total", &[r#"result="hit""#]).await;
     let before = hits().await;
@@ -54,8 +54,8 @@ async fn end_here_and_see_there(agent: &Agent, here: &Pod, there: &Pod) -> Durat
     took
 }
 
-pub async fn assert_refused_everywhere_soon(deployment: &Deployment, agent: &Agent, cookie: &str) {
-    for pod in &deployment.pods {
+pub async fn assert_refused_everywhere_soon(fleet: &Fleet, agent: &Agent, cookie: &str) {
+    for pod in &fleet.pods {
         let refused = async || (check_status(agent, pod, cookie).await == 401).then_some(());
         wait::until("a pod to refuse the session", PATIENCE, refused).await;
     }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use url::Url;
 
-use super::alone::Alone;
 use super::{assert_removes_the_session_cookie, session_status, sign_out};
-use crate::shared::{ALICE, deployment, signed_in};
 use crate::support::agent::{Agent, Page};
+use crate::support::fleet::Fleet;
+use crate::support::steps::ALICE;
 
 #[track_caller]
 fn target(page: &Page) -> (Url, HashMap<String, String>) {
@@ -26,58 +26,58 @@ fn names(query: &HashMap<String, String>) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_out_goes_on_to_the_provider_without_an_id_token_and_comes_back() {
-    let deployment = deployment().await;
-    let agent = signed_in(deployment, ALICE).await;
-    let (target, query) = target(&sign_out(&agent, &deployment.url("")).await);
-    assert!(target.as_str().starts_with(deployment.idp.issuer()), "{target}");
+    let fleet = Fleet::shared().await;
+    let agent = fleet.signed_in(ALICE).await;
+    let (target, query) = target(&sign_out(&agent, &fleet.url("")).await);
+    assert!(target.as_str().starts_with(fleet.idp().issuer()), "{target}");
     assert_eq!(names(&query), ["client_id", "logout_hint", "post_logout_redirect_uri"]);
     assert_eq!(query["client_id"], "vestibule");
-    assert_eq!(query["post_logout_redirect_uri"], deployment.url("/sso/logout"));
+    assert_eq!(query["post_logout_redirect_uri"], fleet.url("/sso/logout"));
     assert!(!query["logout_hint"].is_empty());
 
     let asked = agent.browse(target.as_str()).await;
     let back = agent.submit(&asked.form(), &[("logout", "yes")]).await;
     let back = agent.follow(back).await;
-    assert!(back.url.as_str().starts_with(&deployment.url("/sso/logout")), "{}", back.url);
+    assert!(back.url.as_str().starts_with(&fleet.url("/sso/logout")), "{}", back.url);
     assert!(back.body.contains("You are signed out"), "{}", back.body);
 
     // The provider asks for the password again.
-    let login = agent.browse(&deployment.url("/ui/")).await;
-    assert!(login.url.as_str().starts_with(deployment.idp.issuer()) && login.body.contains("password"), "{}", login.url);
+    let login = agent.browse(&fleet.url("/ui/")).await;
+    assert!(login.url.as_str().starts_with(fleet.idp().issuer()) && login.body.contains("password"), "{}", login.url);
 }
 
 /// Chromium applies `form-action` to the redirect that answers a form, too.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_form_may_lead_to_the_providers_logout_and_nowhere_else() {
-    let deployment = deployment().await;
-    let agent = signed_in(deployment, ALICE).await;
-    let page = agent.get(&deployment.url("/sso/logout")).await;
+    let fleet = Fleet::shared().await;
+    let agent = fleet.signed_in(ALICE).await;
+    let page = agent.get(&fleet.url("/sso/logout")).await;
     let policy = page.header("content-security-policy").expect("every page has a policy").to_owned();
-    let (target, _) = target(&sign_out(&agent, &deployment.url("")).await);
+    let (target, _) = target(&sign_out(&agent, &fleet.url("")).await);
     let exact = target.as_str().split('?').next().unwrap_or_default();
     assert!(policy.contains(&format!("form-action 'self' {exact};")), "{policy}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_logout_off_a_sign_out_stays_here() {
-    let alone = Alone::start(&["logout: off"], |_| ()).await;
-    let agent = alone.signed_in().await;
-    let page = agent.get(&alone.pod.public("/sso/logout")).await;
+    let fleet = Fleet::builder().idp().provider_setting("logout: off").start().await;
+    let agent = fleet.signed_in(ALICE).await;
+    let page = agent.get(&fleet.pod(0).public("/sso/logout")).await;
     assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("form-action 'self';")));
-    let (target, _) = target(&sign_out(&agent, &alone.origin()).await);
-    assert_eq!(target.as_str(), alone.pod.public("/sso/logout"));
+    let (target, _) = target(&sign_out(&agent, &fleet.url("")).await);
+    assert_eq!(target.as_str(), fleet.pod(0).public("/sso/logout"));
     let page = agent.browse(target.as_str()).await;
     assert!(page.status == 200 && page.body.contains("You are signed out"), "{}", page.body);
-    assert_eq!(session_status(&agent, &alone.origin()).await, 401);
-    assert_eq!(alone.idp.stats().await["endSession"], 0);
+    assert_eq!(session_status(&agent, &fleet.url("")).await, 401);
+    assert_eq!(fleet.idp().stats().await["endSession"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_token_is_sent_to_a_provider_that_insists_on_it() {
-    let alone = Alone::start(&["logout: id_token_hint"], |_| ()).await;
-    let agent = alone.signed_in().await;
-    let (target, query) = target(&sign_out(&agent, &alone.origin()).await);
-    assert!(target.as_str().starts_with(alone.idp.issuer()), "{target}");
+    let fleet = Fleet::builder().idp().provider_setting("logout: id_token_hint").start().await;
+    let agent = fleet.signed_in(ALICE).await;
+    let (target, query) = target(&sign_out(&agent, &fleet.url("")).await);
+    assert!(target.as_str().starts_with(fleet.idp().issuer()), "{target}");
     assert_eq!(names(&query), ["client_id", "id_token_hint", "post_logout_redirect_uri"]);
     assert_eq!(query["id_token_hint"].split('.').count(), 3);
     let asked = agent.browse(target.as_str()).await;
@@ -86,16 +86,16 @@ async fn an_id_token_is_sent_to_a_provider_that_insists_on_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_session_is_described_until_it_ends() {
-    let deployment = deployment().await;
-    let agent = signed_in(deployment, ALICE).await;
-    let url = deployment.url("/sso/session");
+    let fleet = Fleet::shared().await;
+    let agent = fleet.signed_in(ALICE).await;
+    let url = fleet.url("/sso/session");
     let json = agent.get(&url).await.json();
     let found = ["user_email", "user_role", "provider"].map(|name| json[name].as_str().unwrap_or_default());
     assert_eq!(found, ["alice@example.com", "proxy_admin", "corp"]);
     assert_eq!(json["teams"], serde_json::json!(["research"]));
     assert!(json["user_id"].as_str().is_some_and(|id| !id.is_empty()) && json["expires"].is_string(), "{json}");
 
-    sign_out(&agent, &deployment.url("")).await;
+    sign_out(&agent, &fleet.url("")).await;
     for somebody in [agent, Agent::new()] {
         let page = somebody.get(&url).await;
         assert_eq!((page.status, page.json()["error"].as_str()), (401, Some("login_required")), "{}", page.body);

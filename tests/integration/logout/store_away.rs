@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::alone::Alone;
 use super::{assert_refused, assert_removes_the_session_cookie, check_status, session_status, sign_out_form};
-use crate::shared::session_line;
 use crate::support::agent::Agent;
-use crate::support::pod::key_ring;
+use crate::support::fleet::Fleet;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
+use crate::support::steps::{ALICE, session_header};
 use crate::support::wait;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -17,42 +16,42 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn a_sign_out_that_the_store_does_not_confirm_says_so_and_clears_nothing() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let (_ring, ring_file) = key_ring();
-    let alone = Alone::start(&["logout: off"], |pod| {
-        pod.store = vec![format!("url: {}", proxy.url())];
-        pod.key_ring_file = Some(ring_file);
-    })
-    .await;
-    let agent = alone.signed_in().await;
-    assert_nothing_happens(&alone, &agent, &proxy, FaultProxy::refuse).await;
-    assert_nothing_happens(&alone, &agent, &proxy, FaultProxy::stall).await;
+    let fleet = Fleet::builder()
+        .idp()
+        .provider_setting("logout: off")
+        .config(|pod| pod.store = vec![format!("url: {}", proxy.url())])
+        .start()
+        .await;
+    let agent = fleet.signed_in(ALICE).await;
+    assert_nothing_happens(&fleet, &agent, &proxy, FaultProxy::refuse).await;
+    assert_nothing_happens(&fleet, &agent, &proxy, FaultProxy::stall).await;
 
     // An answer that is lost once is asked for again.
-    let form = sign_out_form(&agent, &alone.origin()).await;
+    let form = sign_out_form(&agent, &fleet.url("")).await;
     proxy.lose_reply_to("EVAL");
     let page = agent.submit(&form, &[]).await;
     assert_eq!(proxy.lost(), 1);
     assert_eq!(page.status, 303, "{}", page.body);
     assert_removes_the_session_cookie(&page);
-    assert_eq!(session_status(&agent, &alone.origin()).await, 401);
+    assert_eq!(session_status(&agent, &fleet.url("")).await, 401);
 }
 
-async fn assert_nothing_happens(alone: &Alone, agent: &Agent, proxy: &FaultProxy, fault: fn(&FaultProxy)) {
-    let cookie = session_line(agent);
-    let form = sign_out_form(agent, &alone.origin()).await;
+async fn assert_nothing_happens(fleet: &Fleet, agent: &Agent, proxy: &FaultProxy, fault: fn(&FaultProxy)) {
+    let cookie = session_header(agent);
+    let form = sign_out_form(agent, &fleet.url("")).await;
     fault(proxy);
     let (page, took) = wait::timed(agent.submit(&form, &[])).await;
     println!("a sign-out without a store was answered after {took:?}");
     assert_refused(&page, 503);
     assert!(page.body.contains("Perhaps not signed out"), "{}", page.body);
-    assert_eq!(check_status(agent, &alone.pod, &cookie).await, 200, "known for a while without the store");
+    assert_eq!(check_status(agent, fleet.pod(0), &cookie).await, 200, "known for a while without the store");
 
     proxy.resume();
-    store_is_back(alone, agent).await;
-    assert_eq!(session_status(agent, &alone.origin()).await, 200);
+    store_is_back(fleet, agent).await;
+    assert_eq!(session_status(agent, &fleet.url("")).await, 200);
 }
 
-async fn store_is_back(alone: &Alone, agent: &Agent) {
-    let begins = async || (agent.get(&alone.pod.public("/sso/login?rd=/")).await.status == 302).then_some(());
+async fn store_is_back(fleet: &Fleet, agent: &Agent) {
+    let begins = async || (agent.get(&fleet.pod(0).public("/sso/login?rd=/")).await.status == 302).then_some(());
     wait::until("the store to be used again", PATIENCE, begins).await;
 }

@@ -6,9 +6,12 @@ mod store_away;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::raw::{self, Answer};
-use super::{ALICE, BOB, CAROL, CREDENTIALS, IDENTITY, assert_allowed, assert_denied, cookie_of};
-use crate::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
+use super::{assert_allowed, assert_denied};
+use crate::support::auth_request::CREDENTIAL_HEADERS;
+use crate::support::fleet::{Fleet, ROLE_MAP};
+use crate::support::pod::PodOptions;
+use crate::support::raw_http::{self, Answer};
+use crate::support::steps::{ALICE, BOB, CAROL, IDENTITY_HEADERS};
 
 /// alice is a proxy_admin of the team research, bob an internal_user of research and data, carol has the
 /// default role and no team.
@@ -39,17 +42,17 @@ fn role_map() -> String {
     format!("{ROLE_MAP}{ACCESS}")
 }
 
-/// The deployment of the tests that stop none of it.
-async fn site() -> &'static Deployment {
-    static SITE: OnceCell<Deployment> = OnceCell::const_new();
-    let options = || DeploymentOptions { adjust: |pod| pod.role_map = Some(role_map()), ..DeploymentOptions::default() };
-    SITE.get_or_init(|| Deployment::start(options())).await
+/// The fleet that the tests of this module share, who stop none of it.
+async fn fleet() -> &'static Fleet {
+    static FLEET: OnceCell<Fleet> = OnceCell::const_new();
+    let with_access = |pod: &mut PodOptions| pod.role_map = Some(role_map());
+    FLEET.get_or_init(|| Fleet::builder().pods(3).cluster().idp().nginx().config(with_access).start()).await
 }
 
 /// A program's request through nginx.
-async fn ask(site: &Deployment, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn ask(fleet: &Fleet, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let all = [&[("Accept", "application/json")], headers].concat();
-    raw::send(site.nginx.port(), method, path, &all).await
+    raw_http::send(fleet.nginx().port(), method, path, &all).await
 }
 
 /// The headers that reached the upstream.
@@ -60,37 +63,37 @@ fn received(answer: &Answer) -> Value {
 }
 
 /// A check as nginx makes it, at a pod's own listener.
-async fn check(site: &Deployment, narrowing: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+async fn check(fleet: &Fleet, narrowing: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let url = format!("http://localhost{path}");
     let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
-    raw::send(site.pods[0].check_port(), "GET", &format!("/auth/nginx{narrowing}"), &all).await
+    raw_http::send(fleet.pods[0].check_port(), "GET", &format!("/auth/nginx{narrowing}"), &all).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_open_path_asks_for_nothing_and_its_identity_headers_are_there_and_empty() {
-    let site = site().await;
-    let answer = check(site, "", "/open/x", &[]).await;
+    let fleet = fleet().await;
+    let answer = check(fleet, "", "/open/x", &[]).await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    for name in IDENTITY {
+    for name in IDENTITY_HEADERS {
         assert_eq!(answer.all(name), [""], "{answer:?}");
     }
-    let forged: Vec<_> = IDENTITY.into_iter().map(|name| (name, "forged")).collect();
-    let seen = received(&ask(site, "GET", "/open/x", &forged).await);
-    for name in IDENTITY {
+    let forged: Vec<_> = IDENTITY_HEADERS.into_iter().map(|name| (name, "forged")).collect();
+    let seen = received(&ask(fleet, "GET", "/open/x", &forged).await);
+    for name in IDENTITY_HEADERS {
         assert!(seen[name].as_str().unwrap_or_default().is_empty(), "{name}: {seen}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_an_open_path_the_upstream_gets_an_unknown_credential_as_it_is_and_never_our_cookie() {
-    let site = site().await;
-    let cookie = cookie_of(site, ALICE).await;
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(ALICE).await;
     let cookies = format!("a=1; {cookie}");
-    for name in CREDENTIALS {
+    for name in CREDENTIAL_HEADERS {
         for session in [&[][..], &[("Cookie", cookies.as_str())]] {
-            let seen = received(&ask(site, "GET", "/open/x", &[&[(name, FOREIGN)], session].concat()).await);
+            let seen = received(&ask(fleet, "GET", "/open/x", &[&[(name, FOREIGN)], session].concat()).await);
             assert_eq!(seen[name], FOREIGN, "{seen}");
-            for other in CREDENTIALS.into_iter().filter(|other| *other != name) {
+            for other in CREDENTIAL_HEADERS.into_iter().filter(|other| *other != name) {
                 assert_eq!(seen[other], Value::Null, "{seen}");
             }
             let kept = if session.is_empty() { Value::Null } else { Value::from("a=1") };
@@ -98,19 +101,19 @@ async fn on_an_open_path_the_upstream_gets_an_unknown_credential_as_it_is_and_ne
             assert!(seen["x-auth-request-user"].as_str().unwrap_or_default().is_empty(), "{seen}");
         }
     }
-    let all: Vec<_> = CREDENTIALS.into_iter().map(|name| (name, FOREIGN)).collect();
-    let seen = received(&ask(site, "GET", "/open/x", &all).await);
-    assert!(CREDENTIALS.into_iter().all(|name| seen[name] == FOREIGN), "several, and different ones too: {seen}");
+    let all: Vec<_> = CREDENTIAL_HEADERS.into_iter().map(|name| (name, FOREIGN)).collect();
+    let seen = received(&ask(fleet, "GET", "/open/x", &all).await);
+    assert!(CREDENTIAL_HEADERS.into_iter().all(|name| seen[name] == FOREIGN), "several, and different ones too: {seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_path_for_nobody_and_one_that_no_rule_selects_are_refused_to_everybody() {
-    let site = site().await;
-    let cookie = cookie_of(site, ALICE).await;
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(ALICE).await;
     for path in ["/closed/x", "/closed", "/elsewhere", "/openly/x", "/OPEN/x/../../closed/x"] {
         for headers in [&[][..], &[("Cookie", cookie.as_str())], &[("Authorization", FOREIGN)]] {
-            assert_denied(&check(site, "", path, headers).await, 403, "access_denied");
-            let answer = ask(site, "GET", path, headers).await;
+            assert_denied(&check(fleet, "", path, headers).await, 403, "access_denied");
+            let answer = ask(fleet, "GET", path, headers).await;
             assert_eq!(answer.status, 403, "{path}: {answer:?}");
         }
     }
@@ -118,8 +121,8 @@ async fn a_path_for_nobody_and_one_that_no_rule_selects_are_refused_to_everybody
 
 #[tokio::test(flavor = "multi_thread")]
 async fn methods_and_hosts_select_rules() {
-    let site = site().await;
-    let (alice, bob) = (cookie_of(site, ALICE).await, cookie_of(site, BOB).await);
+    let fleet = fleet().await;
+    let (alice, bob) = (fleet.session_header(ALICE).await, fleet.session_header(BOB).await);
     let table: [Asked<'_>; 12] = [
         ("GET", "/by-method/x", &[], 200),
         ("HEAD", "/by-method/x", &[], 200),
@@ -135,15 +138,15 @@ async fn methods_and_hosts_select_rules() {
         ("GET", "/by-host/x", &[("Host", "example.com")], 403),
     ];
     for (method, path, headers, expected) in table {
-        let answer = ask(site, method, path, headers).await;
+        let answer = ask(fleet, method, path, headers).await;
         assert_eq!(answer.status, expected, "{method} {path} {headers:?}: {answer:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn roles_teams_and_credentials_are_required_together() {
-    let site = site().await;
-    let people = [cookie_of(site, ALICE).await, cookie_of(site, BOB).await, cookie_of(site, CAROL).await];
+    let fleet = fleet().await;
+    let people = [fleet.session_header(ALICE).await, fleet.session_header(BOB).await, fleet.session_header(CAROL).await];
     let table = [
         ("/admins/x", [200, 403, 403]),
         ("/data/x", [403, 200, 403]),
@@ -153,9 +156,9 @@ async fn roles_teams_and_credentials_are_required_together() {
         ("/", [200, 200, 200]),
     ];
     for (path, expected) in table {
-        assert_eq!(ask(site, "GET", path, &[]).await.status, 401, "{path}");
+        assert_eq!(ask(fleet, "GET", path, &[]).await.status, 401, "{path}");
         for (cookie, expected) in people.iter().zip(expected) {
-            let answer = ask(site, "GET", path, &[("Cookie", cookie)]).await;
+            let answer = ask(fleet, "GET", path, &[("Cookie", cookie)]).await;
             assert_eq!(answer.status, expected, "{path}: {answer:?}");
             if expected == 200 {
                 assert_ne!(received(&answer)["x-auth-request-role"], Value::Null, "{answer:?}");
@@ -166,35 +169,35 @@ async fn roles_teams_and_credentials_are_required_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_the_rule_does_not_read_reaches_the_upstream_while_the_session_identifies() {
-    let site = site().await;
-    let cookie = cookie_of(site, ALICE).await;
-    for name in CREDENTIALS {
-        let seen = received(&ask(site, "GET", "/theirs/x", &[(name, FOREIGN), ("Cookie", &cookie)]).await);
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(ALICE).await;
+    for name in CREDENTIAL_HEADERS {
+        let seen = received(&ask(fleet, "GET", "/theirs/x", &[(name, FOREIGN), ("Cookie", &cookie)]).await);
         assert_eq!((&seen[name], &seen["x-auth-request-role"]), (&FOREIGN.into(), &"proxy_admin".into()), "{seen}");
         assert_eq!(seen["cookie"], Value::Null, "{seen}");
-        let answer = ask(site, "GET", "/theirs/x", &[(name, FOREIGN)]).await;
+        let answer = ask(fleet, "GET", "/theirs/x", &[(name, FOREIGN)]).await;
         assert_eq!((answer.status, answer.json()["error"].as_str()), (401, Some("login_required")), "{answer:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_does_not_count_where_the_rule_does_not_read_it() {
-    let site = site().await;
-    let cookie = cookie_of(site, ALICE).await;
-    assert_denied(&check(site, "", "/ours/x", &[("cookie", &cookie)]).await, 401, "login_required");
-    let answer = check(site, "", "/ours/x", &[("cookie", &cookie), ("x-api-key", FOREIGN)]).await;
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(ALICE).await;
+    assert_denied(&check(fleet, "", "/ours/x", &[("cookie", &cookie)]).await, 401, "login_required");
+    let answer = check(fleet, "", "/ours/x", &[("cookie", &cookie), ("x-api-key", FOREIGN)]).await;
     assert_denied(&answer, 401, "login_required");
-    let answer = check(site, "", "/ours/x", &[("cookie", &cookie), ("authorization", FOREIGN)]).await;
+    let answer = check(fleet, "", "/ours/x", &[("cookie", &cookie), ("authorization", FOREIGN)]).await;
     assert_denied(&answer, 401, "invalid_token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_credential_is_refused_in_spite_of_a_good_session() {
-    let site = site().await;
-    let cookie = cookie_of(site, ALICE).await;
-    assert_eq!(ask(site, "GET", "/browsers/x", &[("Cookie", &cookie)]).await.status, 200);
-    for name in CREDENTIALS {
-        let answer = ask(site, "GET", "/browsers/x", &[(name, FOREIGN), ("Cookie", &cookie)]).await;
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(ALICE).await;
+    assert_eq!(ask(fleet, "GET", "/browsers/x", &[("Cookie", &cookie)]).await.status, 200);
+    for name in CREDENTIAL_HEADERS {
+        let answer = ask(fleet, "GET", "/browsers/x", &[(name, FOREIGN), ("Cookie", &cookie)]).await;
         assert_eq!(answer.status, 401, "{answer:?}");
         // nginx's own answer: the upstream's would tell what it received.
         assert_eq!(answer.json()["error"], "invalid_token", "{answer:?}");
@@ -204,24 +207,24 @@ async fn a_wrong_credential_is_refused_in_spite_of_a_good_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn narrowing_demands_a_sign_in_on_an_open_path_and_opens_nothing() {
-    let site = site().await;
-    let (alice, bob) = (cookie_of(site, ALICE).await, cookie_of(site, BOB).await);
+    let fleet = fleet().await;
+    let (alice, bob) = (fleet.session_header(ALICE).await, fleet.session_header(BOB).await);
     let narrowed = "?allow_roles=proxy_admin";
-    assert_denied(&check(site, narrowed, "/open/x", &[]).await, 401, "login_required");
-    let answer = check(site, narrowed, "/open/x", &[("cookie", &alice)]).await;
+    assert_denied(&check(fleet, narrowed, "/open/x", &[]).await, 401, "login_required");
+    let answer = check(fleet, narrowed, "/open/x", &[("cookie", &alice)]).await;
     assert_allowed(&answer);
     assert_eq!(answer.one("x-auth-request-role"), "proxy_admin");
-    assert_denied(&check(site, narrowed, "/open/x", &[("cookie", &bob)]).await, 403, "access_denied");
+    assert_denied(&check(fleet, narrowed, "/open/x", &[("cookie", &bob)]).await, 403, "access_denied");
     let foreign = [("cookie", alice.as_str()), ("authorization", FOREIGN)];
-    assert_denied(&check(site, narrowed, "/open/x", &foreign).await, 401, "invalid_token");
+    assert_denied(&check(fleet, narrowed, "/open/x", &foreign).await, 401, "invalid_token");
 
-    assert_allowed(&check(site, "?allow_teams=research", "/data/x", &[("cookie", &bob)]).await);
+    assert_allowed(&check(fleet, "?allow_teams=research", "/data/x", &[("cookie", &bob)]).await);
     for (query, path, cookie) in [
         ("?allow_roles=proxy_admin", "/data/x", &bob),
         ("?allow_teams=research", "/data/x", &alice),
         ("?allow_roles=proxy_admin", "/closed/x", &alice),
         ("?allow_roles=proxy_admin", "/elsewhere", &alice),
     ] {
-        assert_denied(&check(site, query, path, &[("cookie", cookie)]).await, 403, "access_denied");
+        assert_denied(&check(fleet, query, path, &[("cookie", cookie)]).await, 403, "access_denied");
     }
 }

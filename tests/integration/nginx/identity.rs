@@ -2,17 +2,19 @@
 
 use serde_json::Value;
 
-use super::{ALICE, BOB, CAROL, CREDENTIALS, IDENTITY, cookie_of, deployment, raw};
 use crate::support::agent::Agent;
-use crate::support::deployment::Deployment;
+use crate::support::auth_request::CREDENTIAL_HEADERS;
+use crate::support::fleet::Fleet;
+use crate::support::raw_http;
+use crate::support::steps::{ALICE, BOB, CAROL, IDENTITY_HEADERS};
 
 const FORGED: &str = "forged-by-the-client";
 
 /// What the upstream received, through nginx.
-async fn received(deployment: &Deployment, headers: &[(&str, &str)]) -> Value {
+async fn received(fleet: &Fleet, headers: &[(&str, &str)]) -> Value {
     let mut all = vec![("Accept", "application/json")];
     all.extend_from_slice(headers);
-    let answer = raw::send(deployment.nginx.port(), "GET", "/ui/", &all).await;
+    let answer = raw_http::send(fleet.nginx().port(), "GET", "/ui/", &all).await;
     assert_eq!(answer.status, 200, "{headers:?}: {answer:?}");
     answer.json()
 }
@@ -42,12 +44,12 @@ fn spellings(name: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identity_headers_of_a_client_never_reach_the_upstream() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, CAROL).await;
-    let honest = received(deployment, &[("Cookie", &cookie)]).await;
-    for name in IDENTITY {
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(CAROL).await;
+    let honest = received(fleet, &[("Cookie", &cookie)]).await;
+    for name in IDENTITY_HEADERS {
         for spelling in spellings(name) {
-            let seen = received(deployment, &[("Cookie", &cookie), (&spelling, FORGED), (&spelling, FORGED)]).await;
+            let seen = received(fleet, &[("Cookie", &cookie), (&spelling, FORGED), (&spelling, FORGED)]).await;
             assert!(!seen.to_string().contains(FORGED), "{spelling}: {seen}");
             assert_eq!(values_of(&seen, name), values_of(&honest, name), "{spelling}");
         }
@@ -56,14 +58,14 @@ async fn identity_headers_of_a_client_never_reach_the_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_forged_headers_at_once_change_nothing_either() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, CAROL).await;
-    let spellings: Vec<String> = IDENTITY.iter().flat_map(|name| spellings(name)).collect();
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(CAROL).await;
+    let spellings: Vec<String> = IDENTITY_HEADERS.iter().flat_map(|name| spellings(name)).collect();
     let mut headers: Vec<(&str, &str)> = spellings.iter().map(|spelling| (spelling.as_str(), FORGED)).collect();
     headers.push(("Cookie", &cookie));
-    let (seen, honest) = (received(deployment, &headers).await, received(deployment, &[("Cookie", &cookie)]).await);
+    let (seen, honest) = (received(fleet, &headers).await, received(fleet, &[("Cookie", &cookie)]).await);
     assert!(!seen.to_string().contains(FORGED), "{seen}");
-    for name in IDENTITY {
+    for name in IDENTITY_HEADERS {
         assert_eq!(values_of(&seen, name), values_of(&honest, name), "{name}");
     }
 }
@@ -71,8 +73,8 @@ async fn all_forged_headers_at_once_change_nothing_either() {
 /// Another protocol would carry requests that no check sees, with identity headers of the client's own.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_may_change_to_websocket_and_to_no_other_protocol() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, CAROL).await;
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(CAROL).await;
     let table = [
         ("websocket", "websocket"),
         ("WebSocket", "websocket"),
@@ -87,7 +89,7 @@ async fn a_client_may_change_to_websocket_and_to_no_other_protocol() {
     for (asked, passed) in table {
         let settings = ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA");
         let connection = ("Connection", "Upgrade, HTTP2-Settings");
-        let seen = received(deployment, &[("Cookie", &cookie), connection, ("Upgrade", asked), settings]).await;
+        let seen = received(fleet, &[("Cookie", &cookie), connection, ("Upgrade", asked), settings]).await;
         assert_eq!(values_of(&seen, "upgrade").concat(), passed, "{asked}");
         let expected = if passed.is_empty() { "" } else { "upgrade" };
         assert_eq!(values_of(&seen, "connection").concat().replace("close", "").replace("keep-alive", ""), expected, "{asked}");
@@ -96,17 +98,17 @@ async fn a_client_may_change_to_websocket_and_to_no_other_protocol() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_learns_who_is_signed_in() {
-    let deployment = deployment().await;
+    let fleet = Fleet::shared().await;
     let people = [
         (ALICE, ["alice@example.com", "alice", "research", "proxy_admin"]),
         (BOB, ["bob@example.com", "bob", "data,research", "internal_user"]),
         // Nobody verified carol's address.
         (CAROL, ["", "carol", "", "internal_user_viewer"]),
     ];
-    for ((user, password), expected) in people {
+    for (person, expected) in people {
         let agent = Agent::new();
-        deployment.sign_in(&agent, "/", user, password).await;
-        let page = agent.get_with(&deployment.url("/ui/"), &[("accept", "application/json")]).await;
+        fleet.open(&agent, "/", person).await;
+        let page = agent.get_with(&fleet.url("/ui/"), &[("accept", "application/json")]).await;
         let (seen, header) = (page.json(), |name: &str| values_of(&page.json(), &format!("x-auth-request-{name}")).concat());
         let teams = |text: &str| {
             let mut teams: Vec<&str> = text.split(',').collect();
@@ -115,7 +117,7 @@ async fn the_upstream_learns_who_is_signed_in() {
         };
         let found = [header("email"), header("preferred-username"), teams(&header("groups")), header("role")];
         assert_eq!(found, expected, "{seen}");
-        let session = agent.get(&deployment.url("/sso/session")).await.json();
+        let session = agent.get(&fleet.url("/sso/session")).await.json();
         assert_eq!(session["user_id"], header("user"), "{session}");
         assert_eq!(header("key"), "");
     }
@@ -123,13 +125,13 @@ async fn the_upstream_learns_who_is_signed_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_never_reaches_the_upstream() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, ALICE).await;
-    let seen = received(deployment, &[("Cookie", &cookie)]).await;
-    for name in CREDENTIALS {
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(ALICE).await;
+    let seen = received(fleet, &[("Cookie", &cookie)]).await;
+    for name in CREDENTIAL_HEADERS {
         for spelling in spellings(name) {
             let headers = [("Accept", "application/json"), ("Cookie", cookie.as_str()), (spelling.as_str(), "sk-of-somebody")];
-            let answer = raw::send(deployment.nginx.port(), "GET", "/ui/", &headers).await;
+            let answer = raw_http::send(fleet.nginx().port(), "GET", "/ui/", &headers).await;
             // Either the check sees it and refuses it, or nginx drops what is no header's name.
             assert!([200, 401].contains(&answer.status), "{spelling}: {answer:?}");
             assert!(!answer.body.contains("sk-of-somebody"), "{spelling}: {answer:?}");
@@ -144,11 +146,11 @@ const OF_GATEWAYS: [&str; 5] =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_says_to_gateways_never_reaches_the_upstream() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, CAROL).await;
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(CAROL).await;
     for name in OF_GATEWAYS {
         for spelling in spellings(name) {
-            let seen = received(deployment, &[("Cookie", &cookie), (&spelling, FORGED)]).await;
+            let seen = received(fleet, &[("Cookie", &cookie), (&spelling, FORGED)]).await;
             assert!(!seen.to_string().contains(FORGED), "{spelling}: {seen}");
             assert_eq!(values_of(&seen, name), Vec::<String>::new(), "{spelling}");
         }
@@ -157,8 +159,8 @@ async fn what_a_client_says_to_gateways_never_reaches_the_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_cookies_are_taken_out_and_all_others_are_left() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, ALICE).await;
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(ALICE).await;
     let table = [
         ("{}", ""),
         ("a=1; {}; b=2", "a=1; b=2"),
@@ -173,7 +175,7 @@ async fn our_cookies_are_taken_out_and_all_others_are_left() {
     ];
     for (sent, expected) in table {
         let sent = sent.replace("{}", &cookie);
-        let seen = received(deployment, &[("Cookie", &sent)]).await;
+        let seen = received(fleet, &[("Cookie", &sent)]).await;
         assert_eq!(values_of(&seen, "cookie").join("; "), expected, "{sent}");
         assert!(!seen.to_string().contains(&cookie), "{seen}");
     }
@@ -181,8 +183,8 @@ async fn our_cookies_are_taken_out_and_all_others_are_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn our_cookies_are_found_in_several_cookie_headers() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, ALICE).await;
-    let seen = received(deployment, &[("Cookie", "a=1"), ("Cookie", &cookie), ("Cookie", "b=2")]).await;
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(ALICE).await;
+    let seen = received(fleet, &[("Cookie", "a=1"), ("Cookie", &cookie), ("Cookie", "b=2")]).await;
     assert_eq!(values_of(&seen, "cookie").join("; "), "a=1; b=2");
 }

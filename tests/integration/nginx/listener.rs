@@ -4,47 +4,51 @@ use std::collections::HashMap;
 
 use url::Url;
 
-use super::{ALICE, CAROL, CREDENTIALS, IDENTITY, assert_allowed, assert_denied, check, check_at, cookie_of, deployment, raw};
+use super::{assert_allowed, assert_denied};
+use crate::support::auth_request::{CREDENTIAL_HEADERS, auth_request, auth_request_at};
+use crate::support::fleet::Fleet;
+use crate::support::raw_http;
+use crate::support::steps::{ALICE, CAROL, IDENTITY_HEADERS};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_credential_in_a_header_never_falls_through_to_the_cookie() {
-    let deployment = deployment().await;
-    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
-    for name in CREDENTIALS {
+    let fleet = Fleet::shared().await;
+    let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
+    for name in CREDENTIAL_HEADERS {
         for value in ["sk-wrong", "Bearer sk-wrong", "Basic YTpi", "Bearer", ""] {
-            let answer = check(pod, &[(name, value), ("cookie", &cookie)]).await;
+            let answer = auth_request(pod, &[(name, value), ("cookie", &cookie)]).await;
             assert_denied(&answer, 401, "invalid_token");
         }
     }
-    assert_allowed(&check(pod, &[("cookie", &cookie)]).await);
+    assert_allowed(&auth_request(pod, &[("cookie", &cookie)]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_different_credentials_are_refused() {
-    let deployment = deployment().await;
-    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
-    for first in CREDENTIALS {
-        for second in CREDENTIALS {
-            let answer = check(pod, &[(first, "sk-one"), (second, "sk-two"), ("cookie", &cookie)]).await;
+    let fleet = Fleet::shared().await;
+    let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
+    for first in CREDENTIAL_HEADERS {
+        for second in CREDENTIAL_HEADERS {
+            let answer = auth_request(pod, &[(first, "sk-one"), (second, "sk-two"), ("cookie", &cookie)]).await;
             assert_denied(&answer, 401, "invalid_token");
         }
     }
     let two = format!("{cookie}; vestibule=another");
-    assert_denied(&check(pod, &[("cookie", &two)]).await, 401, "invalid_token");
-    assert_denied(&check(pod, &[("cookie", &cookie), ("cookie", "vestibule=another")]).await, 401, "invalid_token");
+    assert_denied(&auth_request(pod, &[("cookie", &two)]).await, 401, "invalid_token");
+    assert_denied(&auth_request(pod, &[("cookie", &cookie), ("cookie", "vestibule=another")]).await, 401, "invalid_token");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_method_and_any_suffix_of_the_path_is_a_check() {
-    let deployment = deployment().await;
-    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    let fleet = Fleet::shared().await;
+    let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
     let suffixes = ["", "/", "//a/../b/%2e%2e/c%2Fd", "/v1/chat", "/%00", "/%ff", "/a;b=c", "/../../metrics", "/..", "/*"];
     for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE", "BREW"] {
         for suffix in suffixes {
             let target = format!("/auth/nginx{suffix}");
-            let answer = check_at(pod, method, &target, &[("cookie", &cookie)]).await;
+            let answer = auth_request_at(pod, method, &target, &[("cookie", &cookie)]).await;
             assert_allowed(&answer);
-            let denied = check_at(pod, method, &target, &[]).await;
+            let denied = auth_request_at(pod, method, &target, &[]).await;
             assert_eq!(denied.status, 401, "{method} {target}");
         }
     }
@@ -52,19 +56,19 @@ async fn any_method_and_any_suffix_of_the_path_is_a_check() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_path_is_no_check() {
-    let deployment = deployment().await;
-    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    let fleet = Fleet::shared().await;
+    let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
     for target in
         ["/", "/auth", "/auth/", "/auth/nginxx", "/auth/traefik", "/AUTH/NGINX", "/metrics", "/sso/login", "//auth/nginx"]
     {
-        assert_denied(&check_at(pod, "GET", target, &[("cookie", &cookie)]).await, 403, "invalid_request");
+        assert_denied(&auth_request_at(pod, "GET", target, &[("cookie", &cookie)]).await, 403, "invalid_request");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upgrade_is_answered_in_plain_http() {
-    let deployment = deployment().await;
-    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    let fleet = Fleet::shared().await;
+    let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
     let upgrade = [
         ("connection", "Upgrade"),
         ("upgrade", "websocket"),
@@ -73,19 +77,19 @@ async fn an_upgrade_is_answered_in_plain_http() {
     ];
     for connection in ["Upgrade", "upgrade", "keep-alive, Upgrade"] {
         let headers = [&[("connection", connection)], &upgrade[1..], &[("cookie", cookie.as_str())]].concat();
-        assert_allowed(&check(pod, &headers).await);
-        assert_denied(&check(pod, &headers[..4]).await, 401, "login_required");
+        assert_allowed(&auth_request(pod, &headers).await);
+        assert_denied(&auth_request(pod, &headers[..4]).await, 401, "login_required");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_allow_carries_every_identity_header_even_an_empty_one() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, CAROL).await;
-    for pod in &deployment.pods {
-        let answer = check(pod, &[("cookie", &cookie)]).await;
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(CAROL).await;
+    for pod in &fleet.pods {
+        let answer = auth_request(pod, &[("cookie", &cookie)]).await;
         assert_allowed(&answer);
-        let found = IDENTITY.map(|name| answer.one(name));
+        let found = IDENTITY_HEADERS.map(|name| answer.one(name));
         assert_eq!(found[1..], ["", "carol", "", "internal_user_viewer", ""]);
         assert_eq!(answer.all("set-cookie"), Vec::<&str>::new());
     }
@@ -93,13 +97,13 @@ async fn an_allow_carries_every_identity_header_even_an_empty_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_challenges_and_names_no_one() {
-    let deployment = deployment().await;
-    let pod = &deployment.pods[0];
-    let nobody = check(pod, &[]).await;
+    let fleet = Fleet::shared().await;
+    let pod = &fleet.pods[0];
+    let nobody = auth_request(pod, &[]).await;
     assert_denied(&nobody, 401, "login_required");
     assert_eq!(nobody.one("www-authenticate"), r#"Bearer realm="vestibule""#);
     assert_eq!(nobody.one("content-type"), "application/json");
-    let unknown = check(pod, &[("cookie", "vestibule=nobody")]).await;
+    let unknown = auth_request(pod, &[("cookie", "vestibule=nobody")]).await;
     assert_denied(&unknown, 401, "invalid_token");
     assert_eq!(unknown.one("www-authenticate"), r#"Bearer realm="vestibule", error="invalid_token""#);
     let size: usize = unknown.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
@@ -108,13 +112,13 @@ async fn a_denial_challenges_and_names_no_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_denial_says_where_to_sign_in_and_come_back_to_the_very_same_target() {
-    let pod = &deployment().await.pods[0];
+    let pod = &Fleet::shared().await.pods[0];
     let targets =
         ["/", "/ui/?a=1&b=2", "/a%2Fb?c=%26&d=%2f", "/x?rd=/y&provider=z", "/a+b?c=d+e", "/?", "/a?b?c", "//x", "/;a=b&c", "/%"];
     for target in targets {
         let headers = [("x-original-url", format!("http://localhost{target}")), ("x-original-method", "GET".to_owned())];
         let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let answer = raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await;
+        let answer = raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await;
         assert_denied(&answer, 401, "login_required");
         let sign_in = Url::parse("http://localhost").unwrap().join(answer.one("x-vestibule-sign-in")).unwrap();
         assert_eq!((sign_in.host_str(), sign_in.path()), (Some("localhost"), "/sso/login"));
@@ -125,8 +129,8 @@ async fn a_denial_says_where_to_sign_in_and_come_back_to_the_very_same_target() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_cookies_dont_matter_whatever_they_hold() {
-    let deployment = deployment().await;
-    let (port, cookie) = (deployment.pods[0].check_port(), cookie_of(deployment, ALICE).await);
+    let fleet = Fleet::shared().await;
+    let (port, cookie) = (fleet.pods[0].check_port(), fleet.session_header(ALICE).await);
     let beside: [&[u8]; 8] = [
         b"theme=dark",
         b"caf\xe9=\xff\xfe",
@@ -140,7 +144,7 @@ async fn other_cookies_dont_matter_whatever_they_hold() {
     for other in beside {
         for line in [[other, b"; ", cookie.as_bytes()].concat(), [cookie.as_bytes(), b"; ", other].concat()] {
             let head = b"GET /auth/nginx HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Original-URL: http://localhost/\r\nX-Original-Method: GET\r\nCookie: ";
-            let answer = raw::send_bytes(port, &[head, line.as_slice(), b"\r\n\r\n"].concat()).await;
+            let answer = raw_http::send_bytes(port, &[head, line.as_slice(), b"\r\n\r\n"].concat()).await;
             assert_allowed(&answer.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&line))));
         }
     }

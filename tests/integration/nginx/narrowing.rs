@@ -1,12 +1,15 @@
 //! One route may be narrowed by the check's own URL.
 
-use super::{ALICE, assert_allowed, assert_denied, check_at, cookie_of, deployment};
+use super::{assert_allowed, assert_denied};
+use crate::support::auth_request::auth_request_at;
+use crate::support::fleet::Fleet;
+use crate::support::steps::ALICE;
 
 /// alice is a proxy_admin of the team research.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_can_be_narrowed_to_roles_and_teams() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, ALICE).await;
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(ALICE).await;
     let passes = [
         "allow_roles=proxy_admin",
         "allow_roles=customer,proxy_admin",
@@ -27,12 +30,12 @@ async fn a_route_can_be_narrowed_to_roles_and_teams() {
         "allow_roles=proxy_admin&allow_teams=data",
         "allow_roles=customer&allow_teams=research",
     ];
-    for pod in &deployment.pods {
+    for pod in &fleet.pods {
         for query in passes {
-            assert_allowed(&check_at(pod, "GET", &format!("/auth/nginx?{query}"), &[("cookie", &cookie)]).await);
+            assert_allowed(&auth_request_at(pod, "GET", &format!("/auth/nginx?{query}"), &[("cookie", &cookie)]).await);
         }
         for query in refused {
-            let answer = check_at(pod, "GET", &format!("/auth/nginx?{query}"), &[("cookie", &cookie)]).await;
+            let answer = auth_request_at(pod, "GET", &format!("/auth/nginx?{query}"), &[("cookie", &cookie)]).await;
             assert_denied(&answer, 403, "access_denied");
         }
     }
@@ -41,8 +44,8 @@ async fn a_route_can_be_narrowed_to_roles_and_teams() {
 /// What isn't understood could have been meant to narrow.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_parameter_of_the_check_is_refused() {
-    let deployment = deployment().await;
-    let (pod, cookie) = (&deployment.pods[0], cookie_of(deployment, ALICE).await);
+    let fleet = Fleet::shared().await;
+    let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
     for query in [
         "allow_role=proxy_admin",
         "ALLOW_ROLES=proxy_admin",
@@ -52,14 +55,14 @@ async fn an_unknown_parameter_of_the_check_is_refused() {
         "allow_teams=a+b",
         "allow_roles=%zz",
     ] {
-        let answer = check_at(pod, "GET", &format!("/auth/nginx?{query}"), &[("cookie", &cookie)]).await;
+        let answer = auth_request_at(pod, "GET", &format!("/auth/nginx?{query}"), &[("cookie", &cookie)]).await;
         assert_denied(&answer, 403, "invalid_request");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_narrowed_route_still_asks_who_it_is_first() {
-    let pod = &deployment().await.pods[0];
-    let answer = check_at(pod, "GET", "/auth/nginx?allow_roles=proxy_admin", &[]).await;
+    let pod = &Fleet::shared().await.pods[0];
+    let answer = auth_request_at(pod, "GET", "/auth/nginx?allow_roles=proxy_admin", &[]).await;
     assert_denied(&answer, 401, "login_required");
 }

@@ -1,7 +1,8 @@
 //! Requests that nginx may read otherwise than a person meant: none of them gets past the door.
 
-use super::raw::{self, Answer};
-use super::{ALICE, cookie_of, deployment};
+use crate::support::fleet::Fleet;
+use crate::support::raw_http::{self, Answer};
+use crate::support::steps::ALICE;
 
 /// Request line and headers; `{}` stands for nginx's port.
 const ODD: &[(&str, &[&str])] = &[
@@ -68,7 +69,7 @@ async fn send(port: u16, (line, headers): &(&str, &[&str]), further: &[String]) 
         request.push_str("Connection: close\r\n");
     }
     request.push_str("\r\n");
-    raw::send_bytes(port, request.replace("{}", &port.to_string()).as_bytes()).await
+    raw_http::send_bytes(port, request.replace("{}", &port.to_string()).as_bytes()).await
 }
 
 /// The upstream alone answers with what it received.
@@ -78,7 +79,7 @@ fn from_the_upstream(answer: &Answer) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_session_no_odd_request_reaches_the_upstream() {
-    let port = deployment().await.nginx.port();
+    let port = Fleet::shared().await.nginx().port();
     for accept in ["Accept: application/json", "Accept: text/html"] {
         for odd in ODD {
             let Some(answer) = send(port, odd, &[accept.to_owned()]).await else { continue };
@@ -91,7 +92,7 @@ async fn without_a_session_no_odd_request_reaches_the_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_to_the_sign_in_brings_nobody_back_to_another_host() {
-    let port = deployment().await.nginx.port();
+    let port = Fleet::shared().await.nginx().port();
     for odd in ODD {
         let Some(answer) = send(port, odd, &["Accept: text/html".to_owned()]).await else { continue };
         if answer.status != 302 {
@@ -106,11 +107,11 @@ async fn a_redirect_to_the_sign_in_brings_nobody_back_to_another_host() {
 /// The host that the check judged is the host that the upstream is told, whatever the client wrote where.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_request_line_names_the_host_for_the_check_and_the_upstream_alike() {
-    let deployment = deployment().await;
-    let further = [format!("Cookie: {}", cookie_of(deployment, ALICE).await), "Accept: application/json".to_owned()];
+    let fleet = Fleet::shared().await;
+    let further = [format!("Cookie: {}", fleet.session_header(ALICE).await), "Accept: application/json".to_owned()];
     let mut reached = 0;
     for odd in ODD {
-        let Some(answer) = send(deployment.nginx.port(), odd, &further).await else { continue };
+        let Some(answer) = send(fleet.nginx().port(), odd, &further).await else { continue };
         if answer.status != 200 || !answer.body.contains("rawHeaders") {
             assert!(!from_the_upstream(&answer), "{odd:?}: {answer:?}");
             continue;
@@ -139,13 +140,13 @@ fn host_of_line(line: &str) -> Option<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_session_what_is_no_plain_host_is_refused() {
-    let deployment = deployment().await;
-    let further = [format!("Cookie: {}", cookie_of(deployment, ALICE).await), "Accept: application/json".to_owned()];
+    let fleet = Fleet::shared().await;
+    let further = [format!("Cookie: {}", fleet.session_header(ALICE).await), "Accept: application/json".to_owned()];
     let refused =
         ["localhost/sso/", "localhost?", "localhost\\x", "user@localhost", "localhost, evil.example", "[::1", "$host", ".."];
     for host in refused {
         let host = format!("Host: {host}");
-        let answer = send(deployment.nginx.port(), &("GET /ui/ HTTP/1.1", &[&host]), &further).await;
+        let answer = send(fleet.nginx().port(), &("GET /ui/ HTTP/1.1", &[&host]), &further).await;
         assert!(answer.is_none_or(|answer| [400, 403].contains(&answer.status)), "{host}");
     }
 }

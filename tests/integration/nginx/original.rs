@@ -1,7 +1,9 @@
 //! The original request, as nginx tells it: once, whole and well-formed, or it is refused.
 
-use super::raw::{self, Answer};
-use super::{ALICE, assert_allowed, assert_denied, cookie_of, deployment};
+use super::{assert_allowed, assert_denied};
+use crate::support::fleet::Fleet;
+use crate::support::raw_http::{self, Answer};
+use crate::support::steps::ALICE;
 
 const URL: (&str, &str) = ("x-original-url", "http://localhost/ui/");
 const METHOD: (&str, &str) = ("x-original-method", "GET");
@@ -30,13 +32,13 @@ const MALFORMED_URLS: [&str; 18] = [
 const MALFORMED_METHODS: [&str; 4] = ["", "GET POST", "GE(T", "GET,POST"];
 
 async fn ask(headers: &[(&str, &str)]) -> Answer {
-    let deployment = deployment().await;
-    raw::send(deployment.pods[0].check_port(), "GET", "/auth/nginx", headers).await
+    let fleet = Fleet::shared().await;
+    raw_http::send(fleet.pods[0].check_port(), "GET", "/auth/nginx", headers).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_original_is_refused_even_with_a_session() {
-    let cookie = cookie_of(deployment().await, ALICE).await;
+    let cookie = Fleet::shared().await.session_header(ALICE).await;
     assert_allowed(&ask(&[URL, METHOD, ("cookie", &cookie)]).await);
     for url in MALFORMED_URLS {
         assert_denied(&ask(&[("x-original-url", url), METHOD, ("cookie", &cookie)]).await, 403, "invalid_request");
@@ -48,7 +50,7 @@ async fn a_malformed_original_is_refused_even_with_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_or_repeated_original_is_refused_even_with_a_session() {
-    let cookie = cookie_of(deployment().await, ALICE).await;
+    let cookie = Fleet::shared().await.session_header(ALICE).await;
     let other_url = ("X-Original-Url", "http://localhost/health");
     let other_method = ("X-Original-METHOD", "OPTIONS");
     let cases: [&[(&str, &str)]; 8] = [
@@ -71,7 +73,7 @@ async fn a_missing_or_repeated_original_is_refused_even_with_a_session() {
 /// nginx passes these through from the client untouched.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_gateways_headers_are_no_substitute() {
-    let cookie = cookie_of(deployment().await, ALICE).await;
+    let cookie = Fleet::shared().await.session_header(ALICE).await;
     let others = [
         ("x-forwarded-uri", "/ui/"),
         ("x-forwarded-host", "localhost"),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{BOB, check, cookie_of, deployment};
-use crate::support::deployment::{Deployment, ROLE_MAP};
+use crate::support::auth_request::auth_request;
+use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::pod::{self, Pod};
+use crate::support::steps::BOB;
 use crate::support::wait;
 
 /// One second is promised; what is more is this machine's load.
@@ -12,8 +13,8 @@ const BOUND: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Replaces the file as editors do. The map stays the same for everybody but bob: other tests use it.
-fn edit(deployment: &Deployment, document: &str) {
-    deployment.pods.iter().for_each(|pod| pod.edit_role_map(document));
+fn edit(fleet: &Fleet, document: &str) {
+    fleet.pods.iter().for_each(|pod| pod.edit_role_map(document));
 }
 
 fn with_rule(rule: &str) -> String {
@@ -21,48 +22,48 @@ fn with_rule(rule: &str) -> String {
 }
 
 async fn role(pod: &Pod, cookie: &str) -> String {
-    check(pod, &[("cookie", cookie)]).await.one("x-auth-request-role").to_owned()
+    auth_request(pod, &[("cookie", cookie)]).await.one("x-auth-request-role").to_owned()
 }
 
-async fn until_everywhere(deployment: &Deployment, cookie: &str, expected: &str) -> Duration {
+async fn until_everywhere(fleet: &Fleet, cookie: &str, expected: &str) -> Duration {
     let what = format!("the role {expected} on every pod");
-    pod::until_everywhere(&deployment.pods, &what, PATIENCE, async |pod| role(pod, cookie).await == expected).await
+    pod::until_everywhere(&fleet.pods, &what, PATIENCE, async |pod| role(pod, cookie).await == expected).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_is_in_force_for_living_sessions_and_a_bad_one_is_not() {
-    let deployment = deployment().await;
-    let cookie = cookie_of(deployment, BOB).await;
-    until_everywhere(deployment, &cookie, "internal_user").await;
+    let fleet = Fleet::shared().await;
+    let cookie = fleet.session_header(BOB).await;
+    until_everywhere(fleet, &cookie, "internal_user").await;
 
     let promoted = with_rule("{claim: preferred_username, match: bob, role: proxy_admin}");
-    edit(deployment, &promoted);
-    let took = until_everywhere(deployment, &cookie, "proxy_admin").await;
+    edit(fleet, &promoted);
+    let took = until_everywhere(fleet, &cookie, "proxy_admin").await;
     println!("promoted on three pods after {took:?}");
     assert!(took < BOUND, "{took:?}");
 
     for bad in
         ["", "version: 2", "{", &with_rule("{claim: groups, match: x, role: king}"), &promoted.replace("match:", "matches:")]
     {
-        refused_everywhere(deployment, bad).await;
-        for pod in &deployment.pods {
+        refused_everywhere(fleet, bad).await;
+        for pod in &fleet.pods {
             assert_eq!(role(pod, &cookie).await, "proxy_admin", "{bad:?}");
         }
     }
 
-    edit(deployment, ROLE_MAP);
-    let took = until_everywhere(deployment, &cookie, "internal_user").await;
+    edit(fleet, ROLE_MAP);
+    let took = until_everywhere(fleet, &cookie, "internal_user").await;
     println!("demoted on three pods after {took:?}");
     assert!(took < BOUND, "{took:?}");
 }
 
-async fn refused_everywhere(deployment: &Deployment, bad: &str) {
+async fn refused_everywhere(fleet: &Fleet, bad: &str) {
     let mut before = Vec::new();
-    for pod in &deployment.pods {
+    for pod in &fleet.pods {
         before.push(pod.refused_role_maps().await);
     }
-    edit(deployment, bad);
-    for (pod, before) in deployment.pods.iter().zip(before) {
+    edit(fleet, bad);
+    for (pod, before) in fleet.pods.iter().zip(before) {
         let refused = async || (pod.refused_role_maps().await > before).then_some(());
         wait::until(&format!("a refusal of {bad:?}"), PATIENCE, refused).await;
     }

@@ -1,12 +1,13 @@
 //! What nginx makes of a 401: people are sent to sign in and come back, programs are told.
 
-use super::{BOB, deployment, raw};
 use crate::support::agent::Agent;
+use crate::support::fleet::Fleet;
+use crate::support::raw_http;
+use crate::support::steps::BOB;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_navigation_comes_back_to_exactly_the_same_address() {
-    let deployment = deployment().await;
-    let (user, password) = BOB;
+    let fleet = Fleet::shared().await;
     for target in [
         "/ui/?tab=keys&sort=a%2Fb&x=%26+y",
         "/a%2Fb/c?d",
@@ -15,17 +16,17 @@ async fn a_navigation_comes_back_to_exactly_the_same_address() {
         "/ui/?q=ü".replace('ü', "%C3%BC").as_str(),
     ] {
         let agent = Agent::new();
-        let page = deployment.sign_in(&agent, target, user, password).await;
-        assert_eq!(page.url.as_str(), deployment.url(target));
+        let page = fleet.open(&agent, target, BOB).await;
+        assert_eq!(page.url.as_str(), fleet.url(target));
         assert!(page.body.contains("You reached the upstream"), "{}", page.body);
-        let json = agent.get_with(&deployment.url(target), &[("accept", "application/json")]).await.json();
+        let json = agent.get_with(&fleet.url(target), &[("accept", "application/json")]).await.json();
         assert_eq!(json["path"], target);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_is_told_in_json() {
-    let port = deployment().await.nginx.port();
+    let port = Fleet::shared().await.nginx().port();
     let programs: [(&str, &[(&str, &str)]); 7] = [
         ("GET", &[]),
         ("GET", &[("Accept", "*/*")]),
@@ -36,7 +37,7 @@ async fn a_program_is_told_in_json() {
         ("GET", &[("Accept", "application/json"), ("Authorization", "Bearer sk-wrong")]),
     ];
     for (method, headers) in programs {
-        let answer = raw::send(port, method, "/v1/models", headers).await;
+        let answer = raw_http::send(port, method, "/v1/models", headers).await;
         assert_eq!(answer.status, 401, "{method} {headers:?}: {answer:?}");
         assert!(answer.json()["error"].is_string() && answer.json()["error_description"].is_string(), "{answer:?}");
         assert_eq!(answer.one("content-type"), "application/json");
@@ -46,7 +47,7 @@ async fn a_program_is_told_in_json() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_is_sent_to_the_sign_in() {
-    let port = deployment().await.nginx.port();
+    let port = Fleet::shared().await.nginx().port();
     let browsers: [&[(&str, &str)]; 3] = [
         &[("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")],
         &[("Accept", "text/html,*/*;q=0.8")],
@@ -55,7 +56,7 @@ async fn a_browser_is_sent_to_the_sign_in() {
     ];
     for headers in browsers {
         for method in ["GET", "HEAD"] {
-            let answer = raw::send(port, method, "/ui/?a=1&b=2", headers).await;
+            let answer = raw_http::send(port, method, "/ui/?a=1&b=2", headers).await;
             assert_eq!(answer.status, 302, "{method} {headers:?}: {answer:?}");
             assert_eq!(answer.one("location"), "/sso/login?rd=%2Fui%2F%3Fa%3D1%26b%3D2");
         }

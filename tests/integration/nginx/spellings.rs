@@ -4,11 +4,12 @@
 mod recorder;
 mod table;
 
-use super::raw::{self, Answer};
-use super::{ALICE, BOB, cookie_of};
-use crate::support::deployment::{Deployment, DeploymentOptions, ROLE_MAP};
+use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::nginx::Nginx;
-use crate::support::ports;
+use crate::support::pod::PodOptions;
+use crate::support::raw_http;
+use crate::support::raw_http::Answer;
+use crate::support::steps::{ALICE, BOB};
 use recorder::Recorder;
 use table::{LEADING_THERE, PASSING, is_kept};
 
@@ -19,25 +20,21 @@ const ACCESS: &str = "access:
   - {paths: [/**], allow: signed_in}
 ";
 
-/// A deployment whose role map has access rules, and a further nginx in front of an upstream that
-/// writes down which paths it is asked for.
-struct Site {
-    deployment: Deployment,
+/// A fleet whose role map has access rules, and a further nginx in front of an upstream that records the paths of its
+/// requests.
+struct RecordedFleet {
+    fleet: Fleet,
     nginx: Nginx,
     upstream: Recorder,
 }
 
-impl Site {
+impl RecordedFleet {
     async fn start() -> Self {
-        let options = DeploymentOptions {
-            pods: 1,
-            adjust: |pod| pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}")),
-            ..DeploymentOptions::default()
-        };
-        let (deployment, upstream) = tokio::join!(Deployment::start(options), Recorder::start());
-        let pod = &deployment.pods[0];
-        let nginx = Nginx::start(ports::free(), &[(pod.public_port(), pod.check_port())], upstream.port()).await;
-        Self { deployment, nginx, upstream }
+        let with_access = |pod: &mut PodOptions| pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}"));
+        let fleet = Fleet::builder().cluster().idp().nginx().config(with_access).start();
+        let (fleet, upstream) = tokio::join!(fleet, Recorder::start());
+        let nginx = fleet.nginx_to(upstream.port()).await;
+        Self { fleet, nginx, upstream }
     }
 
     /// What the client is told, and what the upstream was asked for meanwhile.
@@ -45,7 +42,7 @@ impl Site {
         let cookie = cookie.map(|cookie| format!("Cookie: {cookie}\r\n")).unwrap_or_default();
         let rest = format!(" HTTP/1.1\r\nHost: localhost\r\n{cookie}Connection: close\r\n\r\n");
         let request = [b"GET ", target, rest.as_bytes()].concat();
-        let answer = raw::send_bytes(self.nginx.port(), &request).await;
+        let answer = raw_http::send_bytes(self.nginx.port(), &request).await;
         (answer, self.upstream.take())
     }
 
@@ -71,37 +68,37 @@ async fn a_refused_place_is_reached_under_no_spelling_and_honest_spellings_pass(
     for path in LEADING_THERE {
         assert!(is_kept(path), "{} leads elsewhere", path.escape_ascii());
     }
-    let site = Site::start().await;
-    let bob = cookie_of(&site.deployment, BOB).await;
-    assert_eq!(site.reached(Some(&bob)).await, 0, "bob is no administrator");
-    assert_eq!(site.reached(None).await, 0, "nobody is signed in");
+    let recorded = RecordedFleet::start().await;
+    let bob = recorded.fleet.session_header(BOB).await;
+    assert_eq!(recorded.reached(Some(&bob)).await, 0, "bob is no administrator");
+    assert_eq!(recorded.reached(None).await, 0, "nobody is signed in");
     for path in PASSING {
-        let (answer, asked) = site.send(path, Some(&bob)).await;
+        let (answer, asked) = recorded.send(path, Some(&bob)).await;
         assert_eq!(answer.map(|answer| answer.status), Some(200), "{}", path.escape_ascii());
         assert_eq!(asked, [path.to_vec()], "handed on as it was spelled");
     }
-    an_administrator_gets_there(&site).await;
-    anyone_gets_to_a_public_place_and_no_further(&site).await;
+    an_administrator_gets_there(&recorded).await;
+    anyone_gets_to_a_public_place_and_no_further(&recorded).await;
 }
 
 /// It is the rules that refuse bob, and neither nginx nor chance.
-async fn an_administrator_gets_there(site: &Site) {
-    let alice = cookie_of(&site.deployment, ALICE).await;
+async fn an_administrator_gets_there(recorded: &RecordedFleet) {
+    let alice = recorded.fleet.session_header(ALICE).await;
     let mut reached = 0;
     for path in LEADING_THERE {
-        let (answer, asked) = site.send(path, Some(&alice)).await;
+        let (answer, asked) = recorded.send(path, Some(&alice)).await;
         let passed = answer.is_some_and(|answer| answer.status == 200);
         assert_eq!(asked.len(), usize::from(passed), "{}", path.escape_ascii());
         reached += asked.iter().filter(|path| is_kept(path)).count();
     }
     assert!(reached > 40, "by {reached} spellings");
-    let (answer, asked) = site.send(b"/closed/x", Some(&alice)).await;
+    let (answer, asked) = recorded.send(b"/closed/x", Some(&alice)).await;
     assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(403), 0));
 }
 
-async fn anyone_gets_to_a_public_place_and_no_further(site: &Site) {
-    let (answer, asked) = site.send(b"/public/x", None).await;
+async fn anyone_gets_to_a_public_place_and_no_further(recorded: &RecordedFleet) {
+    let (answer, asked) = recorded.send(b"/public/x", None).await;
     assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(200), 1));
-    let (answer, asked) = site.send(b"/v1/models", None).await;
+    let (answer, asked) = recorded.send(b"/v1/models", None).await;
     assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(401), 0));
 }

@@ -3,9 +3,9 @@
 use rstest::rstest;
 
 use super::{Listener, assert_it_goes_on, pod_with, statuses};
-use crate::accounts::LOCAL;
-use crate::nginx::raw::{self, Answer};
+use crate::support::local_accounts::LOCAL_ACCOUNTS;
 use crate::support::pod::Pod;
+use crate::support::raw_http::{self, Answer};
 
 /// Bytes of a form, or of a JSON body.
 const LARGEST_BODY: usize = 16 << 10;
@@ -36,7 +36,7 @@ async fn send(pod: &Pod, framing: Framing, path: &str, kind: &str, (begins, ends
     };
     let head =
         format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n{header}\r\nConnection: close\r\n\r\n");
-    let mut answers = raw::until_closed(pod.public_port(), &[head.as_bytes(), body.as_bytes()]).await;
+    let mut answers = raw_http::until_closed(pod.public_port(), &[head.as_bytes(), body.as_bytes()]).await;
     assert_eq!(answers.len(), 1, "{framing:?} {path} {length}: {answers:?}");
     answers.remove(0)
 }
@@ -46,7 +46,7 @@ async fn send(pod: &Pod, framing: Framing, path: &str, kind: &str, (begins, ends
 async fn a_form_and_a_json_body_of_16_kib_are_read_and_larger_ones_refused(
     #[values(Framing::Length, Framing::Chunks)] framing: Framing,
 ) {
-    let pod = pod_with(LOCAL).await;
+    let pod = pod_with(LOCAL_ACCOUNTS).await;
     let form =
         async |length| send(&pod, framing, "/sso/login", FORM, ("user_email=ada%40example.com&password=", ""), length).await;
     // Read, and refused for what it doesn't have: the token of our own page.
@@ -85,13 +85,13 @@ async fn a_head_of_96_headers_and_128_kib_is_answered_and_a_larger_one_ends_its_
     let close = "Connection: close\r\n";
     for number in [MOST_HEADERS - 1, MOST_HEADERS] {
         let question = with(number, close).await;
-        let answers = raw::until_closed(listener.port(&pod), &[question.as_bytes()]).await;
+        let answers = raw_http::until_closed(listener.port(&pod), &[question.as_bytes()]).await;
         assert_eq!(statuses(&answers), [401], "{number}: {answers:?}");
     }
     for number in [MOST_HEADERS + 1, 2 * MOST_HEADERS] {
         // The connection was to stay open, and what stands behind is not read.
         let both = with(number, "").await + &listener.last_question();
-        let answers = raw::until_closed(listener.port(&pod), &[both.as_bytes()]).await;
+        let answers = raw_http::until_closed(listener.port(&pod), &[both.as_bytes()]).await;
         assert_eq!(statuses(&answers), [431], "{number}: {answers:?}");
     }
     let as_large_as = |length: usize| {
@@ -99,7 +99,7 @@ async fn a_head_of_96_headers_and_128_kib_is_answered_and_a_larger_one_ends_its_
         listener.question(&format!("X: {}\r\n{close}", "y".repeat(length - rest)))
     };
     for (length, status) in [(LARGEST_HEAD - 1, 401), (2 * LARGEST_HEAD, 431)] {
-        let answers = raw::until_closed(listener.port(&pod), &[as_large_as(length).as_bytes()]).await;
+        let answers = raw_http::until_closed(listener.port(&pod), &[as_large_as(length).as_bytes()]).await;
         assert_eq!(statuses(&answers), [status], "{length}: {answers:?}");
     }
     assert_it_goes_on(&pod).await;

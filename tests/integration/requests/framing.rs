@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::{Listener, assert_it_goes_on, pod, statuses};
-use crate::nginx::raw;
+use crate::support::raw_http;
 
 /// What a smuggled request would ask for, behind a head that is one to its end or not.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -80,7 +80,7 @@ async fn no_request_is_smuggled_in_the_body_of_another(#[values(Listener::Public
     {
         let behind = if *answers == 1 { SMUGGLED } else { "" };
         let request = [posted(listener, head).as_str(), body, behind, &last].concat();
-        let found = statuses(&raw::until_closed(listener.port(&pod), &[request.as_bytes()]).await);
+        let found = statuses(&raw_http::until_closed(listener.port(&pod), &[request.as_bytes()]).await);
         if found.len() != *answers || !first.contains(&found[0]) || found[1..].iter().any(|status| *status != 401) {
             wrong.push((*head, *body, found));
         }
@@ -109,9 +109,9 @@ async fn requests_in_a_pipeline_are_answered_one_by_one_in_their_order(
     }
     requests.push_str(&listener.last_question());
     expected.push(asked);
-    let whole = raw::until_closed(listener.port(&pod), &[requests.as_bytes()]).await;
+    let whole = raw_http::until_closed(listener.port(&pod), &[requests.as_bytes()]).await;
     assert_eq!(statuses(&whole), expected);
     let parts: Vec<&[u8]> = requests.as_bytes().chunks(7).collect();
-    assert_eq!(statuses(&raw::until_closed(listener.port(&pod), &parts).await), expected, "a few bytes at a time");
+    assert_eq!(statuses(&raw_http::until_closed(listener.port(&pod), &parts).await), expected, "a few bytes at a time");
     assert_it_goes_on(&pod).await;
 }

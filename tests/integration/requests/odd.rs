@@ -3,7 +3,7 @@
 use rstest::rstest;
 
 use super::{HUSH, Listener, assert_it_goes_on, pod, statuses};
-use crate::nginx::raw;
+use crate::support::raw_http;
 
 /// Everything that isn't HTTP/1.1, and what a parser could stumble over.
 fn no_requests() -> Vec<Vec<u8>> {
@@ -118,7 +118,7 @@ async fn what_is_no_request_is_refused_and_its_connection_closed(
     let pod = pod().await;
     let mut wrong = Vec::new();
     for request in no_requests() {
-        let found = statuses(&raw::until_closed(listener.port(&pod), &[&request]).await);
+        let found = statuses(&raw_http::until_closed(listener.port(&pod), &[&request]).await);
         if !found.iter().all(|status| [400, 404, 431, 505].contains(status)) || found.len() > 1 {
             wrong.push((request[..request.len().min(40)].escape_ascii().to_string(), found));
         }
@@ -146,7 +146,7 @@ async fn no_header_cookie_or_query_is_a_failure_of_ours(#[values(Listener::Publi
         }
     }
     for request in requests {
-        let answers = raw::until_closed(listener.port(&pod), &[&request]).await;
+        let answers = raw_http::until_closed(listener.port(&pod), &[&request]).await;
         let shown = request[..request.len().min(300)].escape_ascii().to_string();
         let away = shown.contains("/sso/login") && statuses(&answers) == [503];
         assert!(away || answers.len() == 1 && answers[0].status < 500, "{listener:?}: {shown}: {answers:?}");
@@ -166,13 +166,13 @@ async fn a_state_of_any_length_is_refused_with_a_page_as_far_as_a_head_may_reach
     let requests: String = lengths.iter().map(|length| callback(&"A".repeat(*length), "")).collect();
     let with_hint: String = lengths.iter().map(|length| callback(&format!("{}.{HUSH}", "A".repeat(*length)), "")).collect();
     let all = [requests, with_hint, Listener::Public.last_question()].concat();
-    let answers = raw::until_closed(pod.public_port(), &[all.as_bytes()]).await;
+    let answers = raw_http::until_closed(pod.public_port(), &[all.as_bytes()]).await;
     assert_eq!(answers.len(), 2 * lengths.len() + 1);
     for answer in &answers[..2 * lengths.len()] {
         assert!(answer.status == 400 && answer.body.contains("<title>") && !answer.body.contains(HUSH), "{answer:?}");
     }
     for length in [1 << 16, 1 << 17, 1 << 18, 1 << 20] {
-        let answers = raw::until_closed(pod.public_port(), &[callback(&"A".repeat(length), "").as_bytes()]).await;
+        let answers = raw_http::until_closed(pod.public_port(), &[callback(&"A".repeat(length), "").as_bytes()]).await;
         assert!(statuses(&answers).iter().all(|status| [400, 431].contains(status)), "{length}: {answers:?}");
     }
     assert_it_goes_on(&pod).await;

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Listener, assert_it_goes_on, pod};
-use crate::nginx::raw;
 use crate::support::pod::Pod;
+use crate::support::raw_http;
 use crate::support::wait::timed;
 
 const CONNECTIONS: usize = 100;
@@ -38,7 +38,7 @@ async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobo
         for _ in 0..20 {
             for listener in [Listener::Public, Listener::Check] {
                 let question = listener.last_question();
-                let answers = raw::until_closed(listener.port(&pod), &[question.as_bytes()]).await;
+                let answers = raw_http::until_closed(listener.port(&pod), &[question.as_bytes()]).await;
                 assert_eq!(answers.len(), 1, "{listener:?}: {answers:?}");
             }
         }

@@ -19,7 +19,7 @@ rules:
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_shape_of_a_claim_is_read_as_the_rule_says() {
-    let site = with_map(MAP, |_| ()).await;
+    let fleet = with_map(MAP, |_| ()).await;
     let table: [(&str, Value, &str); 14] = [
         ("a list of objects", json!({"groups": [{"name": "x"}, {"name": "platform"}]}), "by_object"),
         ("a list of texts instead", json!({"groups": ["platform"]}), "nobody"),
@@ -37,7 +37,7 @@ async fn every_shape_of_a_claim_is_read_as_the_rule_says() {
         ("nothing", json!({}), "nobody"),
     ];
     for (what, claims, expected) in table {
-        site.idp.set_claims("bob", claims.clone()).await;
-        assert_eq!(granted_anew(&site, BOB).await.0, expected, "{what}: {claims}");
+        fleet.idp().set_claims("bob", claims.clone()).await;
+        assert_eq!(granted_anew(&fleet, BOB).await.0, expected, "{what}: {claims}");
     }
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{PATIENCE, granted, log_lines};
-use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
+use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, PodOptions, Ready};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{BOB, sign_in};
@@ -61,54 +61,55 @@ fn role_map_at(file: &Path) -> String {
     format!("role_map: {{file: '{}'}}\n", file.display())
 }
 
-async fn pod_on(volume: &Volume) -> OnePod {
+async fn pod_on(volume: &Volume) -> Fleet {
     let adjust = |pod: &mut PodOptions| {
         pod.role_map = None;
         pod.further = role_map_at(&volume.file());
     };
-    OnePod::start(|_| (), adjust).await
+    Fleet::builder().idp().config(adjust).start().await
 }
 
-async fn until_role(site: &OnePod, session: &str, expected: &str) -> Duration {
-    let probe = async || (granted(&site.pod, session).await.0 == expected).then_some(());
+async fn until_role(fleet: &Fleet, session: &str, expected: &str) -> Duration {
+    let probe = async || (granted(fleet.pod(0), session).await.0 == expected).then_some(());
     wait::timed(wait::until(&format!("the role {expected}"), PATIENCE, probe)).await.1
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mounted_configmap_is_in_force_within_a_second_of_its_swap_and_a_bad_one_never() {
     let mut volume = Volume::new(GOOD);
-    let site = pod_on(&volume).await;
-    let session = sign_in(&site.idp, &Agent::new(), &site.pod, BOB).await;
-    assert_eq!(granted(&site.pod, &session).await.0, "internal_user");
+    let fleet = pod_on(&volume).await;
+    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), BOB).await;
+    assert_eq!(granted(fleet.pod(0), &session).await.0, "internal_user");
     for role in ["proxy_admin", "customer", "org_admin"] {
         volume.swap(&GOOD.replace("role: internal_user", &format!("role: {role}")));
-        let took = until_role(&site, &session, role).await;
+        let took = until_role(&fleet, &session, role).await;
         println!("{role} after {took:?}");
         assert!(took < BOUND, "{role}: {took:?}");
     }
 
     volume.swap(BAD);
-    let refused = async || (site.pod.metric("vestibule_role_map_edits_total", &["outcome=\"error\""]).await > 0.0).then_some(());
+    let refused =
+        async || (fleet.pod(0).metric("vestibule_role_map_edits_total", &["outcome=\"error\""]).await > 0.0).then_some(());
     wait::until("the bad edit to be refused", PATIENCE, refused).await;
-    let told = log_lines(&site.pod, &["ERROR", "role map is refused"]);
+    let told = log_lines(fleet.pod(0), &["ERROR", "role map is refused"]);
     assert!(told.len() == 1 && plain(&told[0]).contains(MISTAKE), "{told:?}");
-    assert_eq!(granted(&site.pod, &session).await.0, "org_admin", "the last good one");
+    assert_eq!(granted(fleet.pod(0), &session).await.0, "org_admin", "the last good one");
 
     volume.swap(GOOD);
-    assert!(until_role(&site, &session, "internal_user").await < BOUND);
+    assert!(until_role(&fleet, &session, "internal_user").await < BOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_of_the_wrong_shape_is_refused_with_its_line() {
     let mut volume = Volume::new(GOOD);
-    let site = pod_on(&volume).await;
+    let fleet = pod_on(&volume).await;
     for (document, line, what) in [
         ("version: 1\nrules:\n  - {claim: groups, matches: x, role: customer}\n", "line 3", "matches"),
         ("version: 1\nrules:\n  - {claim: groups\n", "line", ""),
         ("version: 1\n\n\nversion: 1\n", "line 4", "version"),
     ] {
         let told = async || {
-            let lines = log_lines(&site.pod, &["ERROR", "role map is refused", line, what]);
+            let lines = log_lines(fleet.pod(0), &["ERROR", "role map is refused", line, what]);
             (!lines.is_empty()).then_some(())
         };
         volume.swap(document);

@@ -26,42 +26,42 @@ fn owned(role: &str, teams: &str) -> (String, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_stays_as_first_given_until_the_map_says_that_it_follows_the_claims() {
-    let site = with_map(STAYS, |_| ()).await;
-    let session = sign_in(&site.idp, &Agent::new(), &site.pod, ALICE).await;
+    let fleet = with_map(STAYS, |_| ()).await;
+    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), ALICE).await;
     let first = owned("proxy_admin", "/engineering/platform,/teams/research");
-    assert_eq!(granted(&site.pod, &session).await, first);
+    assert_eq!(granted(fleet.pod(0), &session).await, first);
 
-    site.idp.set_access_token_claims("alice", json!({"resource_access": {"litellm": {"roles": ["llm-user"]}}})).await;
-    site.idp.set_claims("alice", json!({"preferred_username": "alice", "groups": ["moved"]})).await;
-    assert_eq!(granted_anew(&site, ALICE).await, first, "after another login");
-    assert_eq!(granted(&site.pod, &session).await, first);
+    fleet.idp().set_access_token_claims("alice", json!({"resource_access": {"litellm": {"roles": ["llm-user"]}}})).await;
+    fleet.idp().set_claims("alice", json!({"preferred_username": "alice", "groups": ["moved"]})).await;
+    assert_eq!(granted_anew(&fleet, ALICE).await, first, "after another login");
+    assert_eq!(granted(fleet.pod(0), &session).await, first);
 
-    edit_and_wait(&site.pod, &follows()).await;
+    edit_and_wait(fleet.pod(0), &follows()).await;
     let now = owned("internal_user", "moved");
-    assert_eq!(granted(&site.pod, &session).await, now, "at once, by the claims of the last login");
-    site.idp.set_access_token_claims("alice", json!({})).await;
-    assert_eq!(granted_anew(&site, ALICE).await, owned("internal_user_viewer", "moved"));
+    assert_eq!(granted(fleet.pod(0), &session).await, now, "at once, by the claims of the last login");
+    fleet.idp().set_access_token_claims("alice", json!({})).await;
+    assert_eq!(granted_anew(&fleet, ALICE).await, owned("internal_user_viewer", "moved"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_first_came_while_grants_followed_claims_is_pinned_at_the_next_login() {
-    let site = with_map(&follows(), |_| ()).await;
-    let session = sign_in(&site.idp, &Agent::new(), &site.pod, BOB).await;
-    assert_eq!(granted(&site.pod, &session).await.0, "internal_user");
-    edit_and_wait(&site.pod, STAYS).await;
-    site.idp.set_access_token_claims("bob", json!({"resource_access": {"litellm": {"roles": ["llm-admins"]}}})).await;
-    assert_eq!(granted_anew(&site, BOB).await.0, "proxy_admin", "nothing was pinned before");
-    site.idp.set_access_token_claims("bob", json!({})).await;
-    assert_eq!(granted_anew(&site, BOB).await.0, "proxy_admin");
+    let fleet = with_map(&follows(), |_| ()).await;
+    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), BOB).await;
+    assert_eq!(granted(fleet.pod(0), &session).await.0, "internal_user");
+    edit_and_wait(fleet.pod(0), STAYS).await;
+    fleet.idp().set_access_token_claims("bob", json!({"resource_access": {"litellm": {"roles": ["llm-admins"]}}})).await;
+    assert_eq!(granted_anew(&fleet, BOB).await.0, "proxy_admin", "nothing was pinned before");
+    fleet.idp().set_access_token_claims("bob", json!({})).await;
+    assert_eq!(granted_anew(&fleet, BOB).await.0, "proxy_admin");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pinned_role_that_is_no_longer_listed_gives_way_to_the_claims() {
-    let site = with_map(STAYS, |_| ()).await;
-    let session = sign_in(&site.idp, &Agent::new(), &site.pod, ALICE).await;
+    let fleet = with_map(STAYS, |_| ()).await;
+    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), ALICE).await;
     let without = STAYS
         .replace("version: 1\n", "version: 1\nroles: [internal_user, internal_user_viewer]\n")
         .replace("    - {jwt_role: \"llm-admin*\", litellm_role: proxy_admin}\n", "");
-    edit_and_wait(&site.pod, &without).await;
-    assert_eq!(granted(&site.pod, &session).await.0, "internal_user", "by her claims: llm-admins is llm-*");
+    edit_and_wait(fleet.pod(0), &without).await;
+    assert_eq!(granted(fleet.pod(0), &session).await.0, "internal_user", "by her claims: llm-admins is llm-*");
 }

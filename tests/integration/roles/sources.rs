@@ -1,9 +1,10 @@
 //! Which token a claim stands in, and what becomes of a person when that token says nothing.
 
 use super::{edit_and_wait, end_of_login, granted_anew, log_lines, with_map};
-use crate::login::one_pod::OnePod;
 use crate::support::agent::Agent;
+use crate::support::fleet::Fleet;
 use crate::support::idp::TokenFormat;
+use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, BOB, CAROL, assert_not_signed_in, assert_page, check, sign_in};
 
 /// alice's roles are nested in her access token, and nowhere else.
@@ -19,9 +20,9 @@ rules:
 const ABSENT: &str = "a login has no claims from a source";
 const CONTACT: &str = "contact: 'Platform <desk> (#access)'\n";
 
-async fn absent(site: &OnePod, source: &str) -> f64 {
+async fn absent(fleet: &Fleet, source: &str) -> f64 {
     let label = format!("source=\"{source}\"");
-    site.pod.metric("vestibule_login_absent_sources_total", &["provider=\"corp\"", &label]).await
+    fleet.pod(0).metric("vestibule_login_absent_sources_total", &["provider=\"corp\"", &label]).await
 }
 
 fn refusing() -> String {
@@ -30,83 +31,83 @@ fn refusing() -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nested_roles_that_stand_in_the_access_token_alone_are_found_there_and_nowhere_else() {
-    let site = with_map(NAMED, |_| ()).await;
-    assert_eq!(granted_anew(&site, ALICE).await.0, "team");
-    assert_eq!(granted_anew(&site, BOB).await.0, "internal_user");
-    assert_eq!(absent(&site, "access_token").await, 0.0);
-    assert!(!site.pod.log().contains(ABSENT), "{}", site.pod.log());
+    let fleet = with_map(NAMED, |_| ()).await;
+    assert_eq!(granted_anew(&fleet, ALICE).await.0, "team");
+    assert_eq!(granted_anew(&fleet, BOB).await.0, "internal_user");
+    assert_eq!(absent(&fleet, "access_token").await, 0.0);
+    assert!(!fleet.pod(0).log().contains(ABSENT), "{}", fleet.pod(0).log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opaque_access_token_leaves_the_default_role_and_log_and_metric_name_the_source() {
-    let site = with_map(NAMED, |idp| idp.token_format = TokenFormat::Opaque).await;
-    assert_eq!(granted_anew(&site, ALICE).await.0, "internal_user_viewer");
-    assert_eq!(absent(&site, "access_token").await, 1.0);
-    assert_eq!((absent(&site, "id_token").await, absent(&site, "userinfo").await), (0.0, 0.0));
-    let told = log_lines(&site.pod, &[ABSENT, "WARN"]);
-    assert_eq!(told.len(), 1, "{}", site.pod.log());
+    let fleet = with_map(NAMED, |idp| idp.token_format = TokenFormat::Opaque).await;
+    assert_eq!(granted_anew(&fleet, ALICE).await.0, "internal_user_viewer");
+    assert_eq!(absent(&fleet, "access_token").await, 1.0);
+    assert_eq!((absent(&fleet, "id_token").await, absent(&fleet, "userinfo").await), (0.0, 0.0));
+    let told = log_lines(fleet.pod(0), &[ABSENT, "WARN"]);
+    assert_eq!(told.len(), 1, "{}", fleet.pod(0).log());
     assert!(told[0].contains("access_token") && told[0].contains("corp"), "{told:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_no_rule_names_is_counted_and_not_complained_about() {
     let any_source = "{version: 1, rules: [{claim: groups, match: /engineering/*, role: internal_user}]}";
-    let site = with_map(any_source, |idp| idp.token_format = TokenFormat::Opaque).await;
-    assert_eq!(granted_anew(&site, ALICE).await.0, "internal_user");
-    assert_eq!(absent(&site, "access_token").await, 1.0);
-    assert!(!site.pod.log().contains(ABSENT), "{}", site.pod.log());
+    let fleet = with_map(any_source, |idp| idp.token_format = TokenFormat::Opaque).await;
+    assert_eq!(granted_anew(&fleet, ALICE).await.0, "internal_user");
+    assert_eq!(absent(&fleet, "access_token").await, 1.0);
+    assert!(!fleet.pod(0).log().contains(ABSENT), "{}", fleet.pod(0).log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_lacks_a_named_source_is_turned_away_where_the_map_says_refuse() {
-    let adjust = |pod: &mut crate::support::pod::PodOptions| {
+    let adjust = |pod: &mut PodOptions| {
         pod.role_map = Some(refusing());
         pod.further.push_str(CONTACT);
     };
-    let site = OnePod::start(|idp| idp.token_format = TokenFormat::Opaque, adjust).await;
+    let fleet = Fleet::builder().idp_with(|idp| idp.token_format = TokenFormat::Opaque).config(adjust).start().await;
     for person in [ALICE, BOB] {
-        let page = end_of_login(&site, person).await;
+        let page = end_of_login(&fleet, person).await;
         assert_page(&page, 403, "Your roles could not be read");
         assert_not_signed_in(&page);
         assert!(page.body.contains("(#access)") && !page.body.contains("<desk>"), "{}", page.body);
     }
-    assert_eq!((site.logins("missing_source").await, site.logins("success").await), (2.0, 0.0));
-    assert_eq!(log_lines(&site.pod, &["login failed", "access_token"]).len(), 2, "{}", site.pod.log());
+    assert_eq!((fleet.pod(0).logins("missing_source").await, fleet.pod(0).logins("success").await), (2.0, 0.0));
+    assert_eq!(log_lines(fleet.pod(0), &["login failed", "access_token"]).len(), 2, "{}", fleet.pod(0).log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_to_refuse_holds_for_a_session_whose_login_lacked_the_source() {
-    let site = with_map(NAMED, |idp| idp.token_format = TokenFormat::Opaque).await;
+    let fleet = with_map(NAMED, |idp| idp.token_format = TokenFormat::Opaque).await;
     let agent = Agent::new();
-    let session = sign_in(&site.idp, &agent, &site.pod, ALICE).await;
-    edit_and_wait(&site.pod, &refusing()).await;
-    assert_eq!(check(&agent, &site.pod, &session).await.status, 403);
-    edit_and_wait(&site.pod, NAMED).await;
-    assert_eq!(check(&agent, &site.pod, &session).await.header("x-auth-request-role"), Some("internal_user_viewer"));
+    let session = sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
+    edit_and_wait(fleet.pod(0), &refusing()).await;
+    assert_eq!(check(&agent, fleet.pod(0), &session).await.status, 403);
+    edit_and_wait(fleet.pod(0), NAMED).await;
+    assert_eq!(check(&agent, fleet.pod(0), &session).await.header("x-auth-request-role"), Some("internal_user_viewer"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_there_without_the_claim_is_not_a_missing_source() {
-    let site = with_map(&refusing(), |_| ()).await;
-    assert_eq!(granted_anew(&site, CAROL).await.0, "internal_user_viewer");
-    assert_eq!(site.logins("missing_source").await, 0.0);
+    let fleet = with_map(&refusing(), |_| ()).await;
+    assert_eq!(granted_anew(&fleet, CAROL).await.0, "internal_user_viewer");
+    assert_eq!(fleet.pod(0).logins("missing_source").await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_default_role_a_person_is_told_whom_to_ask_until_a_rule_names_them() {
-    let adjust = |pod: &mut crate::support::pod::PodOptions| {
+    let adjust = |pod: &mut PodOptions| {
         pod.role_map = Some("{version: 1, default_role: none}".to_owned());
         pod.further.push_str(CONTACT);
     };
-    let site = OnePod::start(|_| (), adjust).await;
-    let page = end_of_login(&site, CAROL).await;
+    let fleet = Fleet::builder().idp().config(adjust).start().await;
+    let page = end_of_login(&fleet, CAROL).await;
     assert_page(&page, 403, "You have no access yet");
     assert_not_signed_in(&page);
     assert!(page.body.contains("Ask Platform") && page.body.contains("(#access)"), "{}", page.body);
     assert!(!page.body.contains("<desk>"), "what the operator wrote is text: {}", page.body);
-    assert_eq!((site.logins("no_role").await, site.logins("success").await), (1.0, 0.0));
+    assert_eq!((fleet.pod(0).logins("no_role").await, fleet.pod(0).logins("success").await), (1.0, 0.0));
 
     let named = "{version: 1, default_role: none, rules: [{claim: preferred_username, match: carol, role: customer}]}";
-    edit_and_wait(&site.pod, named).await;
-    assert_eq!(granted_anew(&site, CAROL).await.0, "customer");
+    edit_and_wait(fleet.pod(0), named).await;
+    assert_eq!(granted_anew(&fleet, CAROL).await.0, "customer");
 }

@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::{PATIENCE, edit, edit_and_wait, granted, granted_anew, log_lines, version, with_map};
 use crate::support::agent::Agent;
-use crate::support::deployment::ROLE_MAP;
+use crate::support::fleet::ROLE_MAP;
 use crate::support::steps::{ALICE, BOB, CAROL, sign_in};
 use crate::support::wait;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_login_is_counted_by_its_role_and_its_line_names_the_rule() {
-    let site = with_map(ROLE_MAP, |_| ()).await;
+    let fleet = with_map(ROLE_MAP, |_| ()).await;
     let people = [
         (ALICE, "proxy_admin", "rules[0]", 2),
         (BOB, "internal_user", "rules[1]", 1),
@@ -18,32 +18,32 @@ async fn each_login_is_counted_by_its_role_and_its_line_names_the_rule() {
     ];
     for (person, role, rule, times) in people {
         for _ in 0..times {
-            assert_eq!(granted_anew(&site, person).await.0, role);
+            assert_eq!(granted_anew(&fleet, person).await.0, role);
         }
-        let (label, text) = (format!("role=\"{role}\""), site.pod.log());
-        let counted = site.pod.metric("vestibule_logins_by_role_total", &["provider=\"corp\"", &label]).await;
+        let (label, text) = (format!("role=\"{role}\""), fleet.pod(0).log());
+        let counted = fleet.pod(0).metric("vestibule_logins_by_role_total", &["provider=\"corp\"", &label]).await;
         assert_eq!(counted, f64::from(times), "{role}");
-        let lines = log_lines(&site.pod, &[" login ", role, rule, "corp"]);
+        let lines = log_lines(fleet.pod(0), &[" login ", role, rule, "corp"]);
         assert_eq!(lines.len(), usize::try_from(times).unwrap(), "{rule}: {text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_team_that_no_header_can_carry_is_dropped_and_counted() {
-    let site = with_map(ROLE_MAP, |_| ()).await;
+    let fleet = with_map(ROLE_MAP, |_| ()).await;
     let groups = ["/teams/one,two", "/teams/fine", "/teams/three\nfour", "/elsewhere/a,b"];
-    site.idp.set_claims("bob", json!({"preferred_username": "bob", "groups": groups})).await;
-    let session = sign_in(&site.idp, &Agent::new(), &site.pod, BOB).await;
+    fleet.idp().set_claims("bob", json!({"preferred_username": "bob", "groups": groups})).await;
+    let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), BOB).await;
     for _ in 0..3 {
-        assert_eq!(granted(&site.pod, &session).await.1, "fine");
+        assert_eq!(granted(fleet.pod(0), &session).await.1, "fine");
     }
-    assert_eq!(site.pod.metric("vestibule_dropped_claim_values_total", &[]).await, 2.0, "once, and not at each check");
+    assert_eq!(fleet.pod(0).metric("vestibule_dropped_claim_values_total", &[]).await, 2.0, "once, and not at each check");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_map_in_force_is_told_by_version_size_and_age_and_refused_edits_by_number() {
-    let site = with_map(ROLE_MAP, |_| ()).await;
-    let pod = &site.pod;
+    let fleet = with_map(ROLE_MAP, |_| ()).await;
+    let pod = fleet.pod(0);
     let seen = async || {
         let edits =
             async |outcome: &str| pod.metric("vestibule_role_map_edits_total", &[&format!("outcome=\"{outcome}\"")]).await;

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::granted_anew;
-use crate::login::one_pod::OnePod;
-use crate::support::pod::{PodOptions, key_ring};
+use crate::support::fleet::Fleet;
+use crate::support::pod::PodOptions;
 use crate::support::redis::{Node, Options, Standalone};
 use crate::support::steps::BOB;
 
@@ -21,28 +21,24 @@ async fn records(node: &Node, kind: &str) -> Vec<(String, Vec<Vec<u8>>)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_record_is_written_when_a_claim_has_changed_and_not_otherwise() {
     let redis = Standalone::start(Options::default()).await;
-    let (_ring, ring) = key_ring();
-    let with_redis = |pod: &mut PodOptions| {
-        pod.store = vec![format!("url: {}", redis.url())];
-        pod.key_ring_file = Some(ring);
-    };
-    let site = OnePod::start(|_| (), with_redis).await;
-    let commits = async || site.pod.metric("vestibule_store_commands_total", &["operation=\"commit\""]).await;
+    let with_redis = |pod: &mut PodOptions| pod.store = vec![format!("url: {}", redis.url())];
+    let fleet = Fleet::builder().idp().config(with_redis).start().await;
+    let commits = async || fleet.pod(0).metric("vestibule_store_commands_total", &["operation=\"commit\""]).await;
 
-    granted_anew(&site, BOB).await;
+    granted_anew(&fleet, BOB).await;
     let (first, before) = (records(&redis.node, "user").await, commits().await);
     assert_eq!(first.len(), 1, "one person has signed in");
-    granted_anew(&site, BOB).await;
+    granted_anew(&fleet, BOB).await;
     assert_eq!(records(&redis.node, "user").await, first, "tokens are new and the person is not");
     assert_eq!(records(&redis.node, "identity").await.len(), 1);
     assert_eq!(records(&redis.node, "session").await.len(), 2, "a session is opened each time");
     assert_eq!(commits().await - before, 3.0, "the login begun, the login taken, the session");
 
-    site.idp.set_claims("bob", json!({"preferred_username": "bob", "groups": ["/engineering/other"]})).await;
-    granted_anew(&site, BOB).await;
+    fleet.idp().set_claims("bob", json!({"preferred_username": "bob", "groups": ["/engineering/other"]})).await;
+    granted_anew(&fleet, BOB).await;
     let changed = records(&redis.node, "user").await;
     assert_eq!((changed.len(), changed[0].0 == first[0].0), (1, true), "the same person");
     assert_ne!(changed[0].1, first[0].1, "a claim has changed");
-    granted_anew(&site, BOB).await;
+    granted_anew(&fleet, BOB).await;
     assert_eq!(records(&redis.node, "user").await, changed);
 }

@@ -10,7 +10,7 @@ use vestibule::clock::{Clock, SystemClock};
 use super::Size;
 use super::ledger::Ledger;
 use super::load::Load;
-use super::world::World;
+use super::users::builder;
 use crate::support::pod::Pod;
 use crate::support::redis::Cluster;
 
@@ -21,30 +21,34 @@ const OFF_BY: i64 = 90;
 async fn clocks_that_are_90_seconds_off_log_nobody_out_and_let_nobody_in() {
     let redis = Cluster::start().await;
     let library = faketime();
-    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
-        let off_by = match pod.name.as_str() {
-            "pod-1" => format!("+{OFF_BY}s"),
-            "pod-2" => format!("-{OFF_BY}s"),
-            _ => return,
-        };
-        let variables = [
-            ("LD_PRELOAD", library.display().to_string()),
-            ("FAKETIME", off_by),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ];
-        pod.environment.extend(variables.map(|(name, value)| (name.to_owned(), value)));
-    })
-    .await;
-    for (pod, expected) in world.pods.iter().zip([0, OFF_BY, -OFF_BY]) {
-        let off_by = off_by(&world.http, pod).await;
+    let fleet = builder()
+        .pods(3)
+        .store_at(redis.url())
+        .config(|pod| {
+            let off_by = match pod.name.as_str() {
+                "pod-1" => format!("+{OFF_BY}s"),
+                "pod-2" => format!("-{OFF_BY}s"),
+                _ => return,
+            };
+            let variables = [
+                ("LD_PRELOAD", library.display().to_string()),
+                ("FAKETIME", off_by),
+                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ];
+            pod.environment.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+        })
+        .start()
+        .await;
+    for (pod, expected) in fleet.pods.iter().zip([0, OFF_BY, -OFF_BY]) {
+        let off_by = off_by(&fleet.http, pod).await;
         assert!((off_by.as_secs() - expected).abs() <= 5, "{off_by:?} in the place of {expected} s");
     }
     let ledger = Arc::new(Ledger::new("clocks 90 s ahead and 90 s behind"));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(Size::wanted().of(LOGINS)).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
     ledger.settle();
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::Size;
 use super::ledger::{Excuse, Ledger};
 use super::load::Load;
+use super::users::{CachedUser, PATIENCE, builder};
 use super::visitor::{Credential, Visitor};
-use super::world::{PATIENCE, Resident, World};
-use crate::cli::vestibule;
 use crate::key_ring::UNKNOWN_KEY;
+use crate::support::cli::vestibule;
+use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, key_ring, random_key};
 use crate::support::redis::Cluster;
 use crate::support::steps::SESSION;
@@ -31,19 +32,23 @@ async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
     let rings = [(); 3].map(|()| key_ring());
     rings.iter().for_each(|(_, file)| write(file, &[&old]));
     let redis = Cluster::start().await;
-    let mut world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
-        let number: usize = pod.name["pod-".len()..].parse().expect("pods are numbered");
-        pod.key_ring_file = Some(rings[number].1.clone());
-    })
-    .await;
+    let mut fleet = builder()
+        .pods(3)
+        .store_at(redis.url())
+        .config(|pod| {
+            let number: usize = pod.name["pod-".len()..].parse().expect("pods are numbered");
+            pod.key_ring_file = Some(rings[number].1.clone());
+        })
+        .start()
+        .await;
     let ledger = Arc::new(Ledger::new("a key ring rotated while it is used"));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share).await;
     for (number, (_, file)) in rings.iter().enumerate() {
         ledger.phase(&format!("pod {number} has the new key"));
         write(file, &[&new, &old]);
-        until_logged(&world.pods[number], READ_AGAIN, 1).await;
+        until_logged(&fleet.pods[number], READ_AGAIN, 1).await;
         pass(apart).await;
     }
     load.go_on_for(share).await;
@@ -54,26 +59,26 @@ async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
     }
     ledger.phase("a pod started with the new ring");
     ledger.excuse(Excuse::PodGone);
-    world.pods[0].restart().await;
+    fleet.pods[0].restart().await;
     ledger.no_longer(Excuse::PodGone);
     load.go_on_for(share).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
     ledger.settle();
 
     rings.iter().for_each(|(_, file)| write(file, &[&new]));
-    for (number, pod) in world.pods.iter().enumerate() {
+    for (number, pod) in fleet.pods.iter().enumerate() {
         // The pod that was started anew has read the last one at its start.
         until_logged(pod, READ_AGAIN, if number == 0 { 1 } else { 2 }).await;
     }
-    nobody_is_taken_for_new(&world, &residents).await;
+    nobody_is_taken_for_new(&fleet, &residents).await;
     rings.iter().for_each(|(_, file)| write(file, &[&new, &old]));
     for resident in residents.iter() {
         until("the old key to be back on every pod", PATIENCE, async || {
-            for pod in &world.pods {
+            for pod in &fleet.pods {
                 for credential in [&resident.session, &resident.key] {
-                    (credential.status_on(&world.http, pod).await == 200).then_some(())?;
+                    (credential.status_on(&fleet.http, pod).await == 200).then_some(())?;
                 }
             }
             Some(())
@@ -89,16 +94,15 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
     let (_ring, file) = key_ring();
     write(&file, &[&old]);
     let redis = Cluster::start().await;
-    let mut world =
-        World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| pod.key_ring_file = Some(file.clone())).await;
+    let mut fleet = builder().pods(3).store_at(redis.url()).config(|pod| pod.key_ring_file = Some(file.clone())).start().await;
     let ledger = Arc::new(Ledger::new("everything sealed anew while it is used"));
-    let residents = world.residents().await;
-    let known = user_id(&world, &residents[0].name).await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let known = user_id(&fleet, &residents[0].name).await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share).await;
     ledger.phase("every pod has the new key");
     write(&file, &[&new, &old]);
-    for pod in &world.pods {
+    for pod in &fleet.pods {
         until_logged(pod, READ_AGAIN, 1).await;
     }
     if size == Size::Full {
@@ -107,39 +111,39 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
     }
     load.go_on_for(share).await;
     ledger.phase("sealed anew");
-    println!("{}", rewrap(&world.pods[0]));
+    println!("{}", rewrap(&fleet.pods[0]));
     load.go_on_for(share).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
     ledger.settle();
 
     // Before the new key seals, what was written since is the old key's again.
-    println!("and what was written since: {}", rewrap(&world.pods[1]));
-    assert!(rewrap(&world.pods[2]).starts_with("sealed anew: 0; "), "something was left");
+    println!("and what was written since: {}", rewrap(&fleet.pods[1]));
+    assert!(rewrap(&fleet.pods[2]).starts_with("sealed anew: 0; "), "something was left");
     // Each pod has read by now what the new key has sealed, or does so when it looks these people up; one has just started.
-    world.pods[2].restart().await;
-    world.until_providers_are_known().await;
+    fleet.pods[2].restart().await;
+    fleet.wait_for_providers().await;
     let mut since = Vec::new();
     for resident in residents.iter().take(SINCE) {
-        since.push(Credential::Session(sign_in(&world, &resident.name).await));
+        since.push(Credential::Session(sign_in(&fleet, &resident.name).await));
     }
     let edits_read = |pod: &Pod| pod.log().matches(READ_AGAIN).count();
-    let before: Vec<usize> = world.pods.iter().map(edits_read).collect();
+    let before: Vec<usize> = fleet.pods.iter().map(edits_read).collect();
     write(&file, &[&new]);
-    for (pod, before) in world.pods.iter().zip(before) {
+    for (pod, before) in fleet.pods.iter().zip(before) {
         until_logged(pod, READ_AGAIN, before + 1).await;
     }
-    for pod in &world.pods {
+    for pod in &fleet.pods {
         for session in &since {
-            assert_eq!(session.status_on(&world.http, pod).await, 200, "a session of the new key ended");
+            assert_eq!(session.status_on(&fleet.http, pod).await, 200, "a session of the new key ended");
         }
         for resident in residents.iter() {
-            assert_eq!(resident.key.status_on(&world.http, pod).await, 200, "a key was lost");
-            assert_eq!(resident.session.status_on(&world.http, pod).await, 401, "its handle is the old key's");
+            assert_eq!(resident.key.status_on(&fleet.http, pod).await, 200, "a key was lost");
+            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its handle is the old key's");
         }
     }
-    assert_eq!(user_id(&world, &residents[0].name).await, known, "somebody was taken for new");
+    assert_eq!(user_id(&fleet, &residents[0].name).await, known, "somebody was taken for new");
 }
 
 /// What the command says when all went well.
@@ -150,36 +154,36 @@ fn rewrap(pod: &Pod) -> String {
 }
 
 /// Who somebody is to us, by a login.
-async fn user_id(world: &World, name: &str) -> String {
-    let session = sign_in(world, name).await;
-    let url = format!("{}/sso/session", world.site.origin);
-    let answer = world.http.get(url).header("cookie", format!("{SESSION}={session}")).send().await;
+async fn user_id(fleet: &Fleet, name: &str) -> String {
+    let session = sign_in(fleet, name).await;
+    let url = format!("{}/sso/session", fleet.nginx().info().origin);
+    let answer = fleet.http.get(url).header("cookie", format!("{SESSION}={session}")).send().await;
     let who: serde_json::Value = answer.expect("nginx answers").json().await.expect("JSON");
     who["user_id"].as_str().expect("an id").to_owned()
 }
 
-async fn sign_in(world: &World, name: &str) -> String {
+async fn sign_in(fleet: &Fleet, name: &str) -> String {
     let ledger = Ledger::new("one login");
-    Visitor::new(&world.site, &ledger).sign_in(name).await.expect("nothing is broken")
+    Visitor::new(fleet.nginx().info(), &ledger).sign_in(name).await.expect("nothing is broken")
 }
 
 /// What the missing key sealed is an error with its cause, and never as if it weren't there.
-async fn nobody_is_taken_for_new(world: &World, residents: &[Resident]) {
-    for pod in &world.pods {
+async fn nobody_is_taken_for_new(fleet: &Fleet, residents: &[CachedUser]) {
+    for pod in &fleet.pods {
         for resident in residents {
-            assert_eq!(resident.session.status_on(&world.http, pod).await, 401, "its handle is no key's of ours");
-            assert_eq!(resident.key.status_on(&world.http, pod).await, 503, "whose key it is can't be read");
+            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its handle is no key's of ours");
+            assert_eq!(resident.key.status_on(&fleet.http, pod).await, 503, "whose key it is can't be read");
         }
     }
     let ledger = Ledger::new("sign-ins without the key");
-    let visitor = Visitor::new(&world.site, &ledger);
+    let visitor = Visitor::new(fleet.nginx().info(), &ledger);
     let back = visitor.until_callback(&residents[0].name).await;
     let callback = back.location().expect("the provider sends them back");
     let page = visitor.agent.get(callback.as_str()).await;
     assert!(page.status >= 500, "{}: {}", page.status, page.body);
     assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "signed in as somebody new");
     let named = |pod: &Pod| pod.log().lines().any(|line| line.contains("login failed") && line.contains(UNKNOWN_KEY));
-    assert!(world.pods.iter().any(named), "no log names the cause");
+    assert!(fleet.pods.iter().any(named), "no log names the cause");
 }
 
 fn write(file: &Path, keys: &[&str]) {

@@ -5,16 +5,19 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use vestibule::principals::PROVEN_FOR;
 use vestibule::secret::random_bytes;
 
 use super::ledger::{Kind, Ledger, Loss, Outcome, Suspect};
+use super::users::{CachedUser, name_of};
 use super::visitor::{Checked, Credential, Visitor, ask};
-use super::world::{Resident, Site, World, name_of};
+use crate::support::fleet::Fleet;
 use crate::support::http_client;
+use crate::support::nginx::GatewayInfo;
 use crate::support::steps::unknown_key;
 use crate::support::wait::{pass, until};
 
@@ -31,9 +34,9 @@ pub struct Load {
 }
 
 struct Shared {
-    site: Arc<Site>,
+    site: Arc<GatewayInfo>,
     ledger: Arc<Ledger>,
-    residents: Arc<[Resident]>,
+    residents: Arc<[CachedUser]>,
     /// Logins that were begun, and that came to an end.
     begun: AtomicUsize,
     done: AtomicUsize,
@@ -44,9 +47,9 @@ struct Shared {
 
 impl Load {
     /// Runs until [`Load::end`].
-    pub fn start(world: &World, ledger: &Arc<Ledger>, residents: &Arc<[Resident]>) -> Self {
+    pub fn start(fleet: &Fleet, ledger: &Arc<Ledger>, residents: &Arc<[CachedUser]>) -> Self {
         let shared = Arc::new(Shared {
-            site: Arc::clone(&world.site),
+            site: Arc::clone(fleet.nginx().info()),
             ledger: Arc::clone(ledger),
             residents: Arc::clone(residents),
             begun: AtomicUsize::new(0),

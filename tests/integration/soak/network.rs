@@ -10,7 +10,7 @@ use rstest::rstest;
 use super::Size;
 use super::ledger::{Excuse, Ledger};
 use super::load::Load;
-use super::world::World;
+use super::users::builder;
 use crate::support::pod::Pod;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::Cluster;
@@ -38,13 +38,17 @@ async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
     let size = Size::wanted();
     let (lasts, share) = (size.lasting(Duration::from_secs(20), Duration::from_secs(8)), size.of(LOGINS) / 4);
     let redis = Cluster::start_behind_proxies().await;
-    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
-        pod.store = vec![format!("url: {}", redis.url()), command_timeout.to_owned()];
-    })
-    .await;
+    let fleet = builder()
+        .pods(3)
+        .store_at(redis.url())
+        .config(|pod| {
+            pod.store = vec![format!("url: {}", redis.url()), command_timeout.to_owned()];
+        })
+        .start()
+        .await;
     let ledger = Arc::new(Ledger::new(&format!("{what}, {command_timeout}")));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share).await;
 
     ledger.phase(what);
@@ -53,11 +57,11 @@ async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
     pass(lasts).await;
     ledger.phase(&format!("{what} no longer"));
     redis.proxies.iter().for_each(FaultProxy::resume);
-    println!("{what}: every pod proven {:.1?} after the end", world.until_proven().await);
+    println!("{what}: every pod proven {:.1?} after the end", fleet.until_proven().await);
     excuse.into_iter().for_each(|excuse| ledger.no_longer(excuse));
     load.go_on_for(share).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
     ledger.settle();
 }
@@ -66,23 +70,23 @@ async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
 async fn pods_that_hear_no_notices_refuse_ended_sessions_within_the_bound() {
     let share = Size::wanted().of(LOGINS);
     let redis = Cluster::start_behind_proxies().await;
-    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new("pods that hear no notices"));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share / 4).await;
     ledger.phase("the bus cut towards every pod");
     let flushed = async |pod: &Pod| pod.metric("vestibule_cache_flushes_total", &[]).await;
-    let before = join_all(world.pods.iter().map(flushed)).await;
+    let before = join_all(fleet.pods.iter().map(flushed)).await;
     redis.proxies.iter().for_each(FaultProxy::cut_bus_to_client);
     load.go_on_for(share / 2).await;
     ledger.phase("the bus whole");
     redis.proxies.iter().for_each(FaultProxy::heal_bus);
     load.go_on_for(share / 4).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
-    for (pod, before) in world.pods.iter().zip(before) {
+    for (pod, before) in fleet.pods.iter().zip(before) {
         assert!(flushed(pod).await > before, "{} never noticed that it missed something", pod.log());
     }
     ledger.settle();

@@ -10,8 +10,9 @@ use vestibule::principals::PROVEN_FOR;
 use super::Size;
 use super::ledger::{Excuse, Kind, Ledger};
 use super::load::Load;
+use super::users::{CachedUser, PATIENCE, builder};
 use super::visitor::Credential;
-use super::world::{PATIENCE, Resident, World};
+use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
 use crate::support::redis::Cluster;
 use crate::support::wait::{pass, until};
@@ -34,11 +35,11 @@ fn settings(grace: Duration) -> String {
 async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
     let ((away, grace), share) = (outage(), Size::wanted().of(LOGINS) / 2);
     let mut redis = Cluster::start_persistent().await;
-    let world = World::start(&[redis.url(), redis.url(), redis.url()], &settings(grace)).await;
+    let fleet = builder().pods(3).store_at(redis.url()).yaml(settings(grace)).start().await;
     let ledger = Arc::new(Ledger::new(&format!("Redis away for {away:?}, served for {grace:?}")).with_grace(grace));
-    let residents = world.residents().await;
+    let residents = fleet.cached_users().await;
     let known = residents[0].session.clone();
-    let load = Load::start(&world, &ledger, &residents);
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share).await;
 
     ledger.phase("Redis away");
@@ -48,9 +49,9 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
     ledger.phase("the grace nearly over");
     ledger.excuse(Excuse::GraceOver);
     pass(grace.saturating_sub(gone.until.elapsed())).await;
-    for pod in &world.pods {
+    for pod in &fleet.pods {
         assert_eq!(
-            known.status_on(&world.http, pod).await,
+            known.status_on(&fleet.http, pod).await,
             503,
             "{:?} after Redis went, known people are served no longer",
             gone.until.elapsed()
@@ -61,12 +62,12 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
 
     ledger.phase("Redis back");
     redis.restart_all().await;
-    println!("every pod proven {:.1?} after Redis was whole", world.until_proven().await);
+    println!("every pod proven {:.1?} after Redis was whole", fleet.until_proven().await);
     ledger.no_longer(Excuse::StoreAway);
     ledger.no_longer(Excuse::GraceOver);
     load.go_on_for(share).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
 
     assert!(ledger.unavailable(Kind::Session) > 0, "nobody was refused for an outage longer than the grace");
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
@@ -77,32 +78,32 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
 async fn redis_back_empty_logs_everybody_out_and_lets_everybody_in_again() {
     let ((away, grace), share) = (outage(), Size::wanted().of(LOGINS) / 2);
     let mut redis = Cluster::start().await;
-    let world = World::start(&[redis.url(), redis.url(), redis.url()], &settings(grace)).await;
+    let fleet = builder().pods(3).store_at(redis.url()).yaml(settings(grace)).start().await;
     let ledger = Arc::new(Ledger::new("before Redis is emptied"));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share).await;
     load.end().await;
     ledger.settle();
 
     let gone = kill(&mut redis);
-    while_away(&world, &residents, &gone, (grace, away)).await;
+    while_away(&fleet, &residents, &gone, (grace, away)).await;
     redis.restart_all().await;
     let back = Instant::now();
-    let served = join_all(world.pods.iter().map(|pod| until_nobody_is_known(&world.http, pod, &residents, back))).await;
+    let served = join_all(fleet.pods.iter().map(|pod| until_nobody_is_known(&fleet.http, pod, &residents, back))).await;
     println!("emptied: every pod refuses everybody {:.1?} after Redis was whole", back.elapsed());
     println!("checks that passed after that, of each pod: {served:?}");
 
-    world.until_proven().await;
+    fleet.until_proven().await;
     let ledger = Arc::new(Ledger::new("after Redis was emptied"));
-    let load = Load::start(&world, &ledger, &world.residents().await);
+    let load = Load::start(&fleet, &ledger, &fleet.cached_users().await);
     load.go_on_for(share).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     ledger.settle();
-    for pod in &world.pods {
+    for pod in &fleet.pods {
         for credential in residents.iter().flat_map(|resident| [&resident.session, &resident.key]) {
-            assert_eq!(credential.status_on(&world.http, pod).await, 401, "somebody of before came back");
+            assert_eq!(credential.status_on(&fleet.http, pod).await, 401, "somebody of before came back");
         }
     }
 }
@@ -120,13 +121,13 @@ fn kill(redis: &mut Cluster) -> Gone {
 }
 
 /// Known people are served within the grace, and nobody can say of them after it; at no time are they signed out.
-async fn while_away(world: &World, residents: &[Resident], gone: &Gone, (grace, away): (Duration, Duration)) {
+async fn while_away(fleet: &Fleet, residents: &[CachedUser], gone: &Gone, (grace, away): (Duration, Duration)) {
     let (mut served, mut unavailable) = (0, 0);
     while gone.until.elapsed() < away {
-        for (pod, resident) in world.pods.iter().flat_map(|pod| residents.iter().map(move |resident| (pod, resident))) {
+        for (pod, resident) in fleet.pods.iter().flat_map(|pod| residents.iter().map(move |resident| (pod, resident))) {
             for credential in [&resident.session, &resident.key] {
                 let began = gone.until.elapsed();
-                match credential.status_on(&world.http, pod).await {
+                match credential.status_on(&fleet.http, pod).await {
                     200 if began <= grace => served += 1,
                     503 if gone.from.elapsed() + PROVEN_FOR >= grace => unavailable += 1,
                     other => panic!("{other}, {began:?} after Redis went"),
@@ -140,7 +141,7 @@ async fn while_away(world: &World, residents: &[Resident], gone: &Gone, (grace, 
 }
 
 /// How many checks of this pod passed that began after Redis was back; later than the bound there is none.
-async fn until_nobody_is_known(http: &reqwest::Client, pod: &Pod, residents: &[Resident], back: Instant) -> usize {
+async fn until_nobody_is_known(http: &reqwest::Client, pod: &Pod, residents: &[CachedUser], back: Instant) -> usize {
     let mut served = 0;
     until("everybody to be refused", PATIENCE, async || {
         let mut refused = 0;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Size;
 use super::ledger::{Excuse, Kind, Ledger};
 use super::load::Load;
-use super::world::World;
+use super::users::builder;
 use crate::support::redis::Cluster;
 use crate::support::wait::pass;
 
@@ -17,41 +17,41 @@ const LOGINS: usize = 2000;
 async fn pods_that_are_killed_stopped_and_replaced_lose_no_login_and_log_nobody_out() {
     let size = Size::wanted();
     let redis = Cluster::start().await;
-    let mut world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let mut fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new("pods killed, stopped and replaced"));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     let share = size.of(LOGINS) / 8;
     load.go_on_for(share).await;
 
     ledger.phase("a pod killed");
     ledger.excuse(Excuse::PodGone);
-    world.pods[0].kill9();
+    fleet.pods[0].kill9();
     load.go_on_for(share).await;
     ledger.phase("and started again");
-    world.pods[0].restart().await;
+    fleet.pods[0].restart().await;
     ledger.no_longer(Excuse::PodGone);
     load.go_on_for(share).await;
 
     ledger.phase("a pod stopped");
     ledger.excuse(Excuse::PodGone);
-    world.pods[1].process().stop();
+    fleet.pods[1].process().stop();
     pass(size.lasting(Duration::from_secs(15), Duration::from_secs(6))).await;
     ledger.phase("and continued");
-    world.pods[1].process().cont();
+    fleet.pods[1].process().cont();
     ledger.no_longer(Excuse::PodGone);
     load.go_on_for(share).await;
 
-    for pod in 0..world.pods.len() {
+    for pod in 0..fleet.pods.len() {
         ledger.phase(&format!("pod {pod} replaced"));
         ledger.excuse(Excuse::PodGone);
-        world.replace(pod).await;
+        fleet.replace(pod).await;
         ledger.no_longer(Excuse::PodGone);
         load.go_on_for(share).await;
     }
     load.go_on_for(size.of(LOGINS).saturating_sub(load.logins())).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
 
     assert!(ledger.right(Kind::Login) >= size.of(LOGINS), "{} logins", ledger.right(Kind::Login));
     assert!(ledger.suspects().is_empty(), "logged out: {:?}", ledger.suspects());

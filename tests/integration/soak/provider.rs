@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::Size;
 use super::ledger::Ledger;
 use super::load::Load;
-use super::world::{PATIENCE, World, name_of};
+use super::users::{PATIENCE, builder, name_of};
 use crate::support::agent::{Agent, Page};
-use crate::support::deployment::ROLE_MAP;
 use crate::support::faulty_idp::FaultyIdp;
+use crate::support::fleet::Fleet;
 use crate::support::idp::{Account, Idp, IdpOptions, client};
 use crate::support::pod::{Pod, ProviderSection, random_key, until_everywhere};
 use crate::support::ports;
@@ -56,17 +56,20 @@ async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
     let [way, way_to_faulty] = ["sick", "faulty"].map(|id| Way { id, origin: format!("http://localhost:{port}") });
     let (sick, section) = Sick::start(&way).await;
     let faulty = FaultyIdp::start().await;
-    let stores = [redis.url(), redis.url(), redis.url()];
-    let world = World::start_at(port, &stores, |pod| {
-        pod.providers.extend([section.clone(), way_to_faulty.section(faulty.issuer(), random_key())]);
-        pod.role_map = Some(ROLE_MAP.replace("{claim", "{provider: corp, claim"));
-    })
-    .await;
+    let fleet = builder()
+        .pods(3)
+        .store_at(redis.url())
+        .nginx_at(port)
+        .config(|pod| {
+            pod.providers.extend([section.clone(), way_to_faulty.section(faulty.issuer(), random_key())]);
+        })
+        .start()
+        .await;
     let known = async |pod: &Pod| pod.metric("vestibule_provider_ready", &[]).await == 3.0;
-    until_everywhere(&world.pods, "all providers to be known", PATIENCE, known).await;
+    until_everywhere(&fleet.pods, "all providers to be known", PATIENCE, known).await;
     let ledger = Arc::new(Ledger::new("a provider that fails, beside one that doesn't"));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share).await;
 
     for (what, fault) in [
@@ -108,7 +111,7 @@ async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
     }
     load.go_on_for(share).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     ledger.settle();
 }
 
@@ -116,26 +119,26 @@ async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
 async fn logins_that_nobody_finishes_are_bounded_and_disturb_nobody() {
     let (size, started) = (Size::wanted(), Size::wanted().of(ABANDONED));
     let redis = Cluster::start().await;
-    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new(&format!("{started} logins that nobody finishes")));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(size.of(LOGINS) / 4).await;
-    let (memory, store) = (memory_of_pods(&world).await, memory_of(&redis).await);
+    let (memory, store) = (memory_of_pods(&fleet).await, memory_of(&redis).await);
 
     ledger.phase("logins begun and left");
-    let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", world.site.origin);
+    let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", fleet.nginx().info().origin);
     let all = stream::iter(0..started).for_each_concurrent(AT_ONCE, async |_| {
-        let answer = world.http.get(&begin).send().await.expect("nginx answers");
+        let answer = fleet.http.get(&begin).send().await.expect("nginx answers");
         assert!(answer.status() == 302 && answer.headers().contains_key(LOCATION), "{}", answer.status());
     });
     let ((), took) = timed(all).await;
     load.go_on_for(size.of(LOGINS) / 4).await;
 
-    let (memory, store) = (memory_of_pods(&world).await - memory, memory_of(&redis).await - store);
+    let (memory, store) = (memory_of_pods(&fleet).await - memory, memory_of(&redis).await - store);
     println!("{started} begun in {took:.1?}; pods grew by {:.1} MiB, Redis by {:.1} MiB", memory / MIB, store / MIB);
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
     ledger.settle();
     let many = f64::from(u32::try_from(started).expect("not that many"));
     assert!(memory < IN_THE_PODS, "{memory} bytes more");
@@ -224,8 +227,8 @@ async fn are_told(what: &str, under_way: Vec<(Agent, String)>) {
 }
 
 /// In bytes.
-async fn memory_of_pods(world: &World) -> f64 {
-    world.metric("process_resident_memory_bytes", &[]).await
+async fn memory_of_pods(fleet: &Fleet) -> f64 {
+    fleet.metric("process_resident_memory_bytes", &[]).await
 }
 
 async fn memory_of(redis: &Cluster) -> f64 {

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::Size;
 use super::ledger::{Excuse, Ledger, Loss, Suspect};
 use super::load::Load;
-use super::world::{PATIENCE, World};
-use crate::cache::site::session_key;
+use super::users::{PATIENCE, builder};
+use crate::support::fleet::Fleet;
+use crate::support::records::session_key;
 use crate::support::redis::Cluster;
 use crate::support::resp::Reply;
 use crate::support::wait::{timed, until};
@@ -33,16 +34,16 @@ pub struct Failed {
 async fn primaries_that_fail_and_slots_that_move_log_nobody_out_whose_session_redis_kept() {
     let size = Size::wanted();
     let mut redis = Cluster::start().await;
-    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new("primaries killed, handed over and resharded"));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     let share = size.of(LOGINS) / 6;
     load.go_on_for(share).await;
     let mut killed = Vec::new();
 
     for primary in redis.primaries().await {
-        world.see_again(&residents).await;
+        fleet.see_again(&residents).await;
         ledger.phase(&format!("the primary of shard {} killed", killed.len()));
         ledger.excuse(Excuse::StoreAway);
         let (slots, at) = (redis.slots_of(primary).await, Instant::now());
@@ -50,7 +51,7 @@ async fn primaries_that_fail_and_slots_that_move_log_nobody_out_whose_session_re
         redis.wait_for_failover(primary).await;
         killed.push(Failed { at, slots });
         let failed_over = at.elapsed();
-        println!("failed over in {failed_over:.1?}, every pod proven {:.1?} later", world.until_proven().await);
+        println!("failed over in {failed_over:.1?}, every pod proven {:.1?} later", fleet.until_proven().await);
         ledger.no_longer(Excuse::StoreAway);
         load.go_on_for(share).await;
         redis.nodes[primary].restart().await;
@@ -66,21 +67,21 @@ async fn primaries_that_fail_and_slots_that_move_log_nobody_out_whose_session_re
     ledger.phase("slots moved to another primary");
     ledger.excuse(Excuse::StoreAway);
     let (moved, took) = timed(redis.reshard()).await;
-    println!("{moved} records moved in {took:.1?}, every pod proven {:.1?} later", world.until_proven().await);
+    println!("{moved} records moved in {took:.1?}, every pod proven {:.1?} later", fleet.until_proven().await);
     ledger.no_longer(Excuse::StoreAway);
     load.go_on_for(share).await;
     load.go_on_for(size.of(LOGINS).saturating_sub(load.logins())).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
 
     let is_there = async |key: &str| redis.nodes[redis.owner_of(key).await].call(&["EXISTS", key]).await == Reply::Int(1);
-    assert_lost_by_redis(&world, &ledger, &killed, is_there).await;
+    assert_lost_by_redis(&fleet, &ledger, &killed, is_there).await;
     ledger.settle();
 }
 
 /// Who was refused though signed in, or passed though signed out, was so because a promoted replica never had the
 /// last write of then. Counts them.
-pub async fn assert_lost_by_redis(world: &World, ledger: &Ledger, failed: &[Failed], is_there: impl AsyncFn(&str) -> bool) {
+pub async fn assert_lost_by_redis(fleet: &Fleet, ledger: &Ledger, failed: &[Failed], is_there: impl AsyncFn(&str) -> bool) {
     let mut lost = BTreeMap::new();
     for Suspect { cookie, loss, written } in ledger.suspects() {
         let slot = fred::util::redis_keyslot(session_key(&cookie).as_bytes());
@@ -93,7 +94,7 @@ pub async fn assert_lost_by_redis(world: &World, ledger: &Ledger, failed: &[Fail
         lost.entry(loss).or_insert_with(BTreeSet::new).insert(cookie);
     }
     let of = |loss| lost.get(&loss).map_or(0, BTreeSet::len);
-    let counted = join_all(world.pods.iter().map(|pod| pod.metric("vestibule_store_unreplicated_revocations_total", &[]))).await;
+    let counted = join_all(fleet.pods.iter().map(|pod| pod.metric("vestibule_store_unreplicated_revocations_total", &[]))).await;
     let counted: f64 = counted.iter().sum();
     println!(
         "lost by Redis: {} sign-ins, {} sign-outs of {counted} that no replica confirmed",

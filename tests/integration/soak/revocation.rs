@@ -13,9 +13,11 @@ use vestibule::principals::PROVEN_FOR;
 
 use super::Size;
 use super::ledger::Ledger;
+use super::users::{WARDEN, builder, name_of};
 use super::visitor::{Credential, Visitor};
-use super::world::{WARDEN, World, name_of};
-use crate::keys::{By, Made, call, make, revoke};
+use crate::support::api::ApiKey;
+use crate::support::api::{Auth, call, create_key, revoke_key};
+use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
 use crate::support::redis::Cluster;
 use crate::support::wait::{pass, timed};
@@ -40,7 +42,7 @@ enum Way {
 type Measured = [Duration; 3];
 
 struct Race<'a> {
-    world: &'a World,
+    fleet: &'a Fleet,
     ledger: &'a Ledger,
     warden: String,
     /// What has ended: it is tried once more when all is over.
@@ -51,10 +53,10 @@ struct Race<'a> {
 async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was_answered() {
     let rounds = Size::wanted().of(ROUNDS).div_ceil(AT_ONCE);
     let redis = Cluster::start().await;
-    let world = World::start(&[redis.url(), redis.url(), redis.url()], "").await;
+    let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Ledger::new("logins of the races");
-    let warden = Visitor::new(&world.site, &ledger).sign_in(WARDEN).await.expect("nothing is broken");
-    let race = Race { world: &world, ledger: &ledger, warden, ended: Mutex::default() };
+    let warden = Visitor::new(fleet.nginx().info(), &ledger).sign_in(WARDEN).await.expect("nothing is broken");
+    let race = Race { fleet: &fleet, ledger: &ledger, warden, ended: Mutex::default() };
     let workers = stream::iter(0..AT_ONCE).map(|worker| race.run(worker, rounds)).buffer_unordered(AT_ONCE);
     let (measured, took) = timed(workers.collect::<Vec<_>>()).await;
     let measured: Vec<Measured> = measured.into_iter().flatten().collect();
@@ -63,8 +65,8 @@ async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was
     print("on the pod that ended it", measured.iter().map(|times| times[0]).collect());
     print("on the two others", measured.iter().flat_map(|times| [times[1], times[2]]).collect());
     let applied: f64 =
-        join_all(world.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["applied"]))).await.iter().sum();
-    let gaps: f64 = join_all(world.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["gap"]))).await.iter().sum();
+        join_all(fleet.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["applied"]))).await.iter().sum();
+    let gaps: f64 = join_all(fleet.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["gap"]))).await.iter().sum();
     println!("{applied} notices were applied, {gaps} showed a gap");
     ledger.settle();
     assert!(measured.len() >= Size::wanted().of(ROUNDS));
@@ -86,7 +88,7 @@ impl Race<'_> {
                 _ => Way::KeyRevoked,
             };
             let guest = name_of(worker * PEOPLE_EACH + 1 + round % (PEOPLE_EACH - 1));
-            let by = &self.world.pods[round % 3];
+            let by = &self.fleet.pods[round % 3];
             measured.push(match way {
                 Way::KeyRevoked => self.revoke_a_key(&owner, round, by).await,
                 Way::SignedOut => self.sign_out(&guest, by).await,
@@ -97,9 +99,9 @@ impl Race<'_> {
     }
 
     async fn revoke_a_key(&self, owner: &str, round: usize, by: &Pod) -> Measured {
-        let Made { key, id, .. } = make(&self.world.pods[round / 3 % 3], By::Page(owner), json!({})).await;
+        let ApiKey { key, id, .. } = create_key(&self.fleet.pods[round / 3 % 3], Auth::Session(owner), json!({})).await;
         self.measure(&Credential::Key(key), by, async || {
-            assert_eq!(revoke(by, By::Page(owner), &id).await.status(), 200);
+            assert_eq!(revoke_key(by, Auth::Session(owner), &id).await.status(), 200);
         })
         .await
     }
@@ -121,7 +123,7 @@ impl Race<'_> {
         let who = visitor.agent.get(&by.public("/sso/session")).await.json();
         let path = format!("/vestibule/api/people/{}/sessions", who["user_id"].as_str().expect("an id"));
         self.measure(&Credential::Session(cookie), by, async || {
-            let reply = call(by, By::Page(&self.warden), Method::DELETE, &path, None).await;
+            let reply = call(by, Auth::Session(&self.warden), Method::DELETE, &path, None).await;
             assert_eq!(reply.status(), 200, "{reply:?}");
         })
         .await
@@ -129,9 +131,9 @@ impl Race<'_> {
 
     /// Asks all pods without pause, before, while and after the credential is ended on one of them.
     async fn measure(&self, credential: &Credential, by: &Pod, end: impl AsyncFn()) -> Measured {
-        self.world.warm(&[credential]).await;
+        self.fleet.cache_everywhere(&[credential]).await;
         let (answered, answer) = watch::channel(None);
-        let others = self.world.pods.iter().filter(|pod| pod.check_port() != by.check_port());
+        let others = self.fleet.pods.iter().filter(|pod| pod.check_port() != by.check_port());
         let asked = std::iter::once(by).chain(others).map(|pod| {
             let askers = (0..ASKERS).map(|_| self.until_refused(credential, pod, answer.clone()));
             join_all(askers).map(|last_passed| last_passed.into_iter().max().expect("there are askers"))
@@ -152,7 +154,7 @@ impl Race<'_> {
         let (mut last_passed, mut refused) = (Instant::now(), 0);
         while refused < CONVINCED || answered.borrow().is_none() {
             let began = Instant::now();
-            match credential.status_on(&self.world.http, pod).await {
+            match credential.status_on(&self.fleet.http, pod).await {
                 200 => (last_passed, refused) = (began, 0),
                 401 => refused += 1,
                 other => panic!("{other}"),
@@ -166,15 +168,15 @@ impl Race<'_> {
         let ended = std::mem::take(&mut *self.ended.lock().expect("nobody panics with it"));
         stream::iter(&ended)
             .for_each_concurrent(AT_ONCE, async |credential| {
-                for pod in &self.world.pods {
-                    assert_eq!(credential.status_on(&self.world.http, pod).await, 401, "it came back");
+                for pod in &self.fleet.pods {
+                    assert_eq!(credential.status_on(&self.fleet.http, pod).await, 401, "it came back");
                 }
             })
             .await;
     }
 
     fn visitor(&self) -> Visitor<'_> {
-        Visitor::new(&self.world.site, self.ledger)
+        Visitor::new(self.fleet.nginx().info(), self.ledger)
     }
 }
 

@@ -9,7 +9,7 @@ use super::Size;
 use super::ledger::{Excuse, Ledger};
 use super::load::Load;
 use super::redis::{Failed, assert_lost_by_redis};
-use super::world::World;
+use super::users::builder;
 use crate::support::redis::{Node, Sentinel};
 use crate::support::resp::Reply;
 
@@ -22,14 +22,18 @@ const LOGINS: usize = 600;
 async fn a_primary_behind_sentinel_that_fails_logs_nobody_out(#[case] what: &str, #[case] fault: fn(&mut Node)) {
     let share = Size::wanted().of(LOGINS) / 3;
     let mut redis = Sentinel::start().await;
-    let world = World::start_with(&[redis.url(), redis.url(), redis.url()], |pod| {
-        // A primary that hangs is left after three commands that it doesn't answer.
-        pod.store.retain(|line| !line.starts_with("command_timeout"));
-    })
-    .await;
+    let fleet = builder()
+        .pods(3)
+        .store_at(redis.url())
+        .config(|pod| {
+            // A primary that hangs is left after three commands that it doesn't answer.
+            pod.store.retain(|line| !line.starts_with("command_timeout"));
+        })
+        .start()
+        .await;
     let ledger = Arc::new(Ledger::new(&format!("Sentinel: {what}")));
-    let residents = world.residents().await;
-    let load = Load::start(&world, &ledger, &residents);
+    let residents = fleet.cached_users().await;
+    let load = Load::start(&fleet, &ledger, &residents);
     load.go_on_for(share).await;
 
     ledger.phase(what);
@@ -38,7 +42,7 @@ async fn a_primary_behind_sentinel_that_fails_logs_nobody_out(#[case] what: &str
     fault(&mut redis.nodes[old]);
     let new = redis.wait_for_failover(old).await;
     let failed_over = since.elapsed();
-    println!("{what}: failed over in {failed_over:.1?}, every pod proven {:.1?} later", world.until_proven().await);
+    println!("{what}: failed over in {failed_over:.1?}, every pod proven {:.1?} later", fleet.until_proven().await);
     ledger.no_longer(Excuse::StoreAway);
     load.go_on_for(share).await;
 
@@ -49,10 +53,10 @@ async fn a_primary_behind_sentinel_that_fails_logs_nobody_out(#[case] what: &str
     }
     load.go_on_for(share).await;
     load.end().await;
-    world.tell().await;
+    fleet.tell().await;
 
     let is_there = async |key: &str| redis.nodes[new].call(&["EXISTS", key]).await == Reply::Int(1);
     let failed = Failed { at: since, slots: vec![(0, u16::MAX)] };
-    assert_lost_by_redis(&world, &ledger, &[failed], is_there).await;
+    assert_lost_by_redis(&fleet, &ledger, &[failed], is_there).await;
     ledger.settle();
 }

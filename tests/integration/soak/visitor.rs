@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::ledger::{Kind, Ledger, Outcome};
-use super::world::Site;
 use crate::support::agent::{Agent, Page};
+use crate::support::nginx::GatewayInfo;
 use crate::support::pod::Pod;
 use crate::support::steps::SESSION;
 use crate::support::wait::pass;
@@ -25,7 +25,7 @@ pub enum Credential {
 
 pub struct Visitor<'a> {
     pub agent: Agent,
-    site: &'a Site,
+    site: &'a GatewayInfo,
     ledger: &'a Ledger,
 }
 
@@ -62,7 +62,7 @@ impl Credential {
 }
 
 /// A program asks the upstream through nginx.
-pub async fn ask(http: &reqwest::Client, site: &Site, credential: &Credential) -> Checked {
+pub async fn ask(http: &reqwest::Client, site: &GatewayInfo, credential: &Credential) -> Checked {
     let (name, value) = credential.header();
     let request = http.get(format!("{}/v1/models", site.origin)).header(name, value).header("accept", "application/json");
     let received = async {
@@ -89,7 +89,7 @@ fn in_brief(status: u16, body: &str) -> String {
 }
 
 impl<'a> Visitor<'a> {
-    pub fn new(site: &'a Site, ledger: &'a Ledger) -> Self {
+    pub fn new(site: &'a GatewayInfo, ledger: &'a Ledger) -> Self {
         Self { agent: Agent::new(), site, ledger }
     }
 
@@ -196,7 +196,7 @@ impl<'a> Visitor<'a> {
     }
 }
 
-impl Site {
+impl GatewayInfo {
     /// Whether nginx sent this very request to more than one pod, since the first didn't answer.
     fn was_cut_behind_nginx(&self, address: &Url) -> bool {
         let state = address.query_pairs().find(|(name, _)| name == "state").expect("a callback has a state").1;

@@ -11,9 +11,10 @@ use tokio::time::Instant;
 use vestibule::store::{Commit, Conflict, Error, Key, Kind, Sequence, Shard, Store};
 
 use super::steps::{DEADLINE, done, fresh, fresh_in, hear, put, putting, replacing, sequence, value, within};
-use super::{connection, hasty_connection, is_heard, start, works_again};
+use super::{hasty_connection, is_heard, works_again};
 use crate::support::ports;
 use crate::support::proxy::FaultProxy;
+use crate::support::records::{connection, start};
 use crate::support::redis::{Cluster, Options, Sentinel, Standalone};
 use crate::support::wait::{timed, until};
 

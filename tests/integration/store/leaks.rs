@@ -12,15 +12,17 @@ use serde_json::json;
 use url::Url;
 use vestibule::secret::{SigningAlgorithm, new_signing_key};
 
-use super::PREFIX;
 use super::steps::DEADLINE;
-use crate::accounts::{self, ANOTHER, LOCAL, PASSWORD};
-use crate::cache::site::{Browser, COOKIE, Site};
-use crate::keys::{self, By, Made, Reply};
 use crate::support::agent::{Agent, Page};
+use crate::support::api::{self, ApiKey, ApiResponse, Auth};
+use crate::support::fleet::{Browser, Fleet};
+use crate::support::local_accounts::LOCAL_ACCOUNTS;
+use crate::support::local_accounts::{self, OTHER_PASSWORD, PASSWORD};
 use crate::support::pod::{Pod, PodOptions, key_ring};
+use crate::support::records::PREFIX;
 use crate::support::redis::{Dumped, Options, Secured, Standalone, secured};
 use crate::support::scratch::Scratch;
+use crate::support::steps::{ALICE, SESSION, at_provider};
 use crate::support::wait::until;
 use secrets::Secrets;
 use wire::Wire;
@@ -57,21 +59,19 @@ impl Configured {
         let (upstream, keys) =
             (field("authorization", "upstream", UPSTREAM[usize::from(!inline)]), field("keys", "assertion", &self.assertion));
         pod.further = format!(
-            "{TRACE}{LOCAL}upstream_credential: {{default: litellm, static: [{{name: litellm, {upstream}}}], assertion: {{audience: a, {keys}}}}}\n"
+            "{TRACE}{LOCAL_ACCOUNTS}upstream_credential: {{default: litellm, static: [{{name: litellm, {upstream}}}], assertion: {{audience: a, {keys}}}}}\n"
         );
-        let map = pod.role_map.take().expect("there is a role map");
-        pod.role_map = Some(map.replace("{claim:", "{provider: corp, claim:"));
     }
 
-    fn secrets(&self, site: &Site) -> Secrets {
+    fn secrets(&self, fleet: &Fleet) -> Secrets {
         let mut secrets = Secrets::default();
         secrets.add("Redis password", REDIS_PASSWORD);
         UPSTREAM.iter().for_each(|credential| secrets.add("upstream credential", credential));
         secrets.add_all("assertion key", &self.assertion, "(?m)^([A-Za-z0-9+/=]{20,})$");
-        let ring = std::fs::read_to_string(&site.key_ring_file).expect("the key ring is there");
+        let ring = std::fs::read_to_string(&fleet.key_ring_file).expect("the key ring is there");
         secrets.add("key ring", ring.trim());
         secrets.add_bytes("key ring, decoded", &URL_SAFE_NO_PAD.decode(ring.trim()).expect("it is base64url"));
-        let config = std::fs::read_to_string(site.pods[0].config_file()).expect("the configuration is there");
+        let config = std::fs::read_to_string(fleet.pods[0].config_file()).expect("the configuration is there");
         secrets.add_all("client secret", &config, r#"client_secret: "([^"]+)""#);
         for personal in
             ["alice@example.com", "Alice Adams", "/engineering/platform", "/teams/research", "llm-admins", ADA, "$argon2id$"]
@@ -94,7 +94,7 @@ impl Refusals {
         self.0.push(format!("{:?}\n{}", page.headers, page.body).into_bytes());
     }
 
-    fn reply(&mut self, reply: &Reply) {
+    fn reply(&mut self, reply: &ApiResponse) {
         assert!(reply.status() >= 400, "{reply:?}");
         self.0.push(format!("{reply:?}").into_bytes());
         self.0.push(reply.json().to_string().into_bytes());
@@ -108,16 +108,21 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
     let redis =
         Standalone::start(Options { arguments: user.split(' ').map(str::to_owned).collect(), ..Options::default() }).await;
     let wire = Wire::listen().await;
-    let site = Site::start_with(&[redis.url(), redis.url()], |pod, issuer| {
-        configured.give(pod);
-        wire.put_between(pod, issuer);
-    })
-    .await;
-    wire.lead_to(&site).await;
+    let fleet = Fleet::builder()
+        .pods(2)
+        .store_at(redis.url())
+        .idp()
+        .config(|pod| {
+            configured.give(pod);
+            wire.put_between(pod);
+        })
+        .start()
+        .await;
+    wire.lead_to(&fleet).await;
 
-    let (mut secrets, mut refusals) = (configured.secrets(&site), Refusals::default());
-    watch_logins(&site, &mut secrets, &mut refusals).await;
-    watch_accounts(&site, &mut secrets, &mut refusals).await;
+    let (mut secrets, mut refusals) = (configured.secrets(&fleet), Refusals::default());
+    watch_logins(&fleet, &mut secrets, &mut refusals).await;
+    watch_accounts(&fleet, &mut secrets, &mut refusals).await;
     secrets.add_all("verifier", &wire.seen(), "code_verifier=([A-Za-z0-9._~-]+)");
     secrets.add_all("token", &wire.seen(), r#""(?:access_token|id_token|refresh_token)":"([^"]+)""#);
     secrets.add_all("token's signature", &wire.seen(), r#""(?:access_token|id_token)":"[^".]+\.[^".]+\.([^"]+)""#);
@@ -128,7 +133,7 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
     assert!(kinds(&dump).is_superset(&kept.map(str::to_owned).into()), "{:?}", kinds(&dump));
     let found = secrets.found_in(dump.iter().flat_map(|(key, parts)| parts.iter().chain([key])).map(Vec::as_slice));
     assert!(found.is_empty(), "in Redis: {found:#?}");
-    for pod in &site.pods {
+    for pod in &fleet.pods {
         let (log, metrics) = (pod.log(), pod.metrics().await);
         assert!(log.contains("TRACE"), "it is not at its most talkative");
         println!("{} secrets, {} keys, {} refusals, {} KiB of log", secrets.len(), dump.len(), refusals.0.len(), log.len() >> 10);
@@ -140,114 +145,116 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
 }
 
 /// Logins on both pods, one of them left in flight and one ended, and every way to be refused on the way.
-async fn watch_logins(site: &Site, secrets: &mut Secrets, refusals: &mut Refusals) {
+async fn watch_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusals) {
     let mut people = Vec::new();
     for pod in [0, 1, 0] {
         let agent = Agent::new();
-        let callback = watch_beginning(site, pod, &agent, secrets).await;
+        let callback = watch_beginning(fleet, pod, &agent, secrets).await;
         refusals.page(Agent::new().get(callback.as_str()).await);
         refusals.page(agent.get(&without(&callback, "code")).await);
         refusals.page(agent.get(&format!("{}&iss=https%3A%2F%2Fevil.example.com", without(&callback, "iss"))).await);
-        let callback = watch_beginning(site, pod, &agent, secrets).await;
+        let callback = watch_beginning(fleet, pod, &agent, secrets).await;
         let page = agent.get(callback.as_str()).await;
         assert_eq!(page.status, 303, "{}", page.body);
         refusals.page(agent.get(callback.as_str()).await);
-        let cookie = agent.cookie("localhost", COOKIE).expect("a session's cookie").value;
+        let cookie = agent.cookie("localhost", SESSION).expect("a session's cookie").value;
         secrets.add("session cookie", &cookie);
         people.push(Browser { agent, cookie });
     }
-    let left = watch_beginning(site, 1, &Agent::new(), secrets).await;
+    let left = watch_beginning(fleet, 1, &Agent::new(), secrets).await;
     refusals.page(Agent::new().get(&left.as_str().replace("state=", "state=x")).await);
-    site.sign_out(1, &people[2]).await;
-    refusals.page(people[2].agent.get_with(&site.pods[0].check("/auth/nginx"), &as_nginx(&people[2].cookie)).await);
-    refusals.page(people[0].agent.post(&site.pods[0].public("/sso/logout"), &[("csrf", &people[0].cookie)]).await);
+    fleet.sign_out(1, &people[2]).await;
+    refusals.page(people[2].agent.get_with(&fleet.pods[0].check("/auth/nginx"), &as_nginx(&people[2].cookie)).await);
+    refusals.page(people[0].agent.post(&fleet.pods[0].public("/sso/logout"), &[("csrf", &people[0].cookie)]).await);
     for secret in [parameter(&left, "state"), parameter(&left, "code"), people[0].cookie.clone()] {
-        misplace(&site.pods[1], &secret, refusals).await;
+        misplace(&fleet.pods[1], &secret, refusals).await;
     }
-    watch_keys(site, &people[0], secrets, refusals).await;
+    watch_keys(fleet, &people[0], secrets, refusals).await;
 }
 
-async fn watch_beginning(site: &Site, pod: usize, agent: &Agent, secrets: &mut Secrets) -> Url {
-    let page = agent.get(&site.pods[pod].public("/sso/login?provider=corp&rd=%2Fapp%2Fsecret-page")).await;
+async fn watch_beginning(fleet: &Fleet, pod: usize, agent: &Agent, secrets: &mut Secrets) -> Url {
+    let page = agent.get(&fleet.pods[pod].public("/sso/login?provider=corp&rd=%2Fapp%2Fsecret-page")).await;
     let provider = page.location().expect("a redirect to the provider");
     for name in ["state", "nonce"] {
         secrets.add("state or nonce", &parameter(&provider, name));
     }
     let login = agent.cookies("localhost").into_iter().find(|cookie| cookie.name == "vestibule-login");
     secrets.add("login cookie", &login.expect("a login's cookie").value);
-    let back = agent.follow_until(page, |target| target.path().starts_with("/sso/callback")).await;
-    let mut callback = back.location().expect("a redirect back");
+    let mut callback = at_provider(fleet.idp(), agent, page, ALICE).await;
     secrets.add("code", &parameter(&callback, "code"));
-    callback.set_port(Some(site.pods[pod].public_port())).expect("http has ports");
+    callback.set_port(Some(fleet.pods[pod].public_port())).expect("http has ports");
     callback
 }
 
 /// A key that is made, used, listed and regenerated with an overlap.
-async fn watch_keys(site: &Site, browser: &Browser, secrets: &mut Secrets, refusals: &mut Refusals) {
-    let by = By::Page(&browser.cookie);
-    let made = keys::make(&site.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
+async fn watch_keys(fleet: &Fleet, browser: &Browser, secrets: &mut Secrets, refusals: &mut Refusals) {
+    let by = Auth::Session(&browser.cookie);
+    let made = api::create_key(&fleet.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
     secrets.add("alias", "Alice's notebook");
-    assert_eq!(keys::status(&site.pods[0], &made.key).await, 200);
-    assert_eq!(keys::status(&site.pods[0], &made.key.to_lowercase()).await, 401);
-    let again = keys::regenerate(&site.pods[0], By::Key(&made.key), &made.id, json!({"overlap": "1h"})).await.made();
-    let ended = keys::make(&site.pods[0], by, json!({})).await;
-    assert_eq!(keys::revoke(&site.pods[0], by, &ended.id).await.status(), 200);
-    for Made { key, .. } in [&made, &again, &ended] {
+    assert_eq!(api::key_status(&fleet.pods[0], &made.key).await, 200);
+    assert_eq!(api::key_status(&fleet.pods[0], &made.key.to_lowercase()).await, 401);
+    let again = api::regenerate_key(&fleet.pods[0], Auth::Key(&made.key), &made.id, json!({"overlap": "1h"})).await.into_key();
+    let ended = api::create_key(&fleet.pods[0], by, json!({})).await;
+    assert_eq!(api::revoke_key(&fleet.pods[0], by, &ended.id).await.status(), 200);
+    for ApiKey { key, .. } in [&made, &again, &ended] {
         let random = key.strip_prefix("sk-").expect("keys begin so");
         secrets.add("key", random);
         secrets.add_bytes("key, decoded", &URL_SAFE_NO_PAD.decode(random).expect("it is base64url")[1..]);
     }
-    refusals.reply(&keys::call(&site.pods[1], By::Key(&ended.key), Method::GET, "/vestibule/api/keys", None).await);
+    refusals.reply(&api::call(&fleet.pods[1], Auth::Key(&ended.key), Method::GET, "/vestibule/api/keys", None).await);
     refusals.reply(
-        &keys::call(&site.pods[0], By::Key(&again.key), Method::GET, &format!("/vestibule/api/keys?{}", again.key), None).await,
+        &api::call(&fleet.pods[0], Auth::Key(&again.key), Method::GET, &format!("/vestibule/api/keys?{}", again.key), None).await,
     );
     refusals.reply(
-        &keys::call(&site.pods[0], by, Method::POST, "/vestibule/api/keys", Some(json!({again.key.clone(): again.key}))).await,
+        &api::call(&fleet.pods[0], by, Method::POST, "/vestibule/api/keys", Some(json!({again.key.clone(): again.key}))).await,
     );
-    refusals.reply(&keys::revoke(&site.pods[0], by, &again.key).await);
-    let page = Agent::new().get_with(&site.pods[1].public(&format!("/nowhere/{}", made.id)), &[("x-api-key", &again.key)]).await;
+    refusals.reply(&api::revoke_key(&fleet.pods[0], by, &again.key).await);
+    let page = Agent::new().get_with(&fleet.pods[1].public(&format!("/nowhere/{}", made.id)), &[("x-api-key", &again.key)]).await;
     refusals.page(page);
-    misplace(&site.pods[0], &again.key, refusals).await;
+    misplace(&fleet.pods[0], &again.key, refusals).await;
 }
 
 /// An invitation that is taken up, one that isn't, and passwords that are right and wrong.
-async fn watch_accounts(site: &Site, secrets: &mut Secrets, refusals: &mut Refusals) {
-    let pod = |number: usize| &site.pods[number % 2];
+async fn watch_accounts(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusals) {
+    let pod = |number: usize| &fleet.pods[number % 2];
     let link = |email: &str| {
-        let output = accounts::invite(pod(0), &["--email", email, "--role", "internal_user"]);
+        let output = local_accounts::invite(pod(0), &["--email", email, "--role", "internal_user"]);
         assert!(output.status.success(), "{output:?}");
-        accounts::link_in(&String::from_utf8(output.stdout).expect("an address is text"))
+        local_accounts::link_in(&String::from_utf8(output.stdout).expect("an address is text"))
     };
     let (taken, open) = (link(ADA), link("bob@example.com"));
     for link in [&taken, &open] {
         secrets.add("invitation", link.split('.').nth(1).expect("a link has a secret"));
     }
-    let token = accounts::get_token(pod(1), &open).await.json()["token"].as_str().expect("a token").to_owned();
+    let token = local_accounts::get_token(pod(1), &open).await.json()["token"].as_str().expect("a token").to_owned();
     secrets.add("onboarding token", token.rsplit('.').next().expect("a JWT has a signature"));
-    for password in [PASSWORD, ANOTHER, WRONG] {
+    for password in [PASSWORD, OTHER_PASSWORD, WRONG] {
         secrets.add("password", password);
     }
-    let claim = json!({"invitation_link": open, "user_id": accounts::claims_of(&token)["user_id"], "password": "password1"});
-    refusals.reply(&accounts::claim_with(pod(0), &token, claim).await);
-    refusals.reply(&accounts::claim_with(pod(0), &format!("{token}x"), json!({"password": PASSWORD})).await);
-    let claimed = accounts::claim(pod(1), &taken, PASSWORD).await;
+    let claim =
+        json!({"invitation_link": open, "user_id": local_accounts::claims_of(&token)["user_id"], "password": "password1"});
+    refusals.reply(&local_accounts::accept_with_token(pod(0), &token, claim).await);
+    refusals.reply(&local_accounts::accept_with_token(pod(0), &format!("{token}x"), json!({"password": PASSWORD})).await);
+    let claimed = local_accounts::accept_invitation(pod(1), &taken, PASSWORD).await;
     for name in ["vestibule", "vestibule-device"] {
         secrets.add(name, &claimed.cookie(name).expect("who has claimed has the cookie"));
     }
-    refusals.reply(&accounts::get_token(pod(0), &taken).await);
-    refusals.reply(&accounts::get_token(pod(0), &open.replace('.', ".x")).await);
+    refusals.reply(&local_accounts::get_token(pod(0), &taken).await);
+    refusals.reply(&local_accounts::get_token(pod(0), &open.replace('.', ".x")).await);
     refusals.page(Agent::new().get(&pod(0).public(&format!("/onboarding?invite_link={taken}"))).await);
-    assert_eq!(accounts::sign_in_by_json(pod(0), ADA, PASSWORD, &[]).await.status(), 200);
-    for (number, password) in [ANOTHER, WRONG].into_iter().enumerate() {
-        refusals.reply(&accounts::sign_in_by_json(pod(number), ADA, password, &[]).await);
-        refusals.page(accounts::sign_in(pod(number), &Agent::new(), "/sso/login", "nobody@example.com", password).await);
+    assert_eq!(local_accounts::sign_in_with_json(pod(0), ADA, PASSWORD, &[]).await.status(), 200);
+    for (number, password) in [OTHER_PASSWORD, WRONG].into_iter().enumerate() {
+        refusals.reply(&local_accounts::sign_in_with_json(pod(number), ADA, password, &[]).await);
+        refusals.page(
+            local_accounts::sign_in_with_form(pod(number), &Agent::new(), "/sso/login", "nobody@example.com", password).await,
+        );
     }
     for secret in [&open, &token] {
         misplace(pod(0), secret, refusals).await;
     }
     let broken = format!("{{\"user_email\": \"{ADA}\", \"password\": \"{PASSWORD}");
     let headers = [("content-type", "application/json")];
-    refusals.reply(&keys::send(pod(0), Method::POST, "/vestibule/api/sign-in", &headers, Some(broken)).await);
+    refusals.reply(&api::send(pod(0), Method::POST, "/vestibule/api/sign-in", &headers, Some(broken)).await);
 }
 
 /// A secret where none belongs: in the place of an id, in one spelling or another, and in a query.

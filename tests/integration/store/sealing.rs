@@ -8,7 +8,7 @@ use vestibule::secret::{Digest, KeyRing, RingKeys, new_key};
 use vestibule::store::{Conflict, Error, Expected, Key, Kind, Record, Records, Sequence, Shard, Store, Token, Ttl};
 
 use super::steps::{fresh_in, hear, putting, within};
-use super::{PREFIX, connection, start};
+use crate::support::records::{PREFIX, connection, start};
 use crate::support::redis::{Cluster, Node, Options, Standalone};
 use crate::support::resp::Reply;
 

@@ -9,10 +9,11 @@ use std::collections::BTreeMap;
 use reqwest::Method;
 use vestibule::principals::PROVEN_FOR;
 
-use super::PREFIX;
 use super::steps::DEADLINE;
-use crate::accounts::{Resident, Village};
-use crate::keys::{self, Made, call, make};
+use crate::support::api::{self, ApiKey, call, create_key};
+use crate::support::fleet::Fleet;
+use crate::support::local_accounts::LocalUser;
+use crate::support::records::PREFIX;
 use crate::support::resp::{Reply, Subscription};
 use crate::support::wait::until;
 
@@ -21,42 +22,42 @@ type Written = BTreeMap<String, Vec<u8>>;
 /// The pod that is started anew where it should have nothing cached.
 const FRESH: usize = 2;
 
-struct House {
-    village: Village,
-    admin: Resident,
-    ada: Resident,
-    key: Made,
+struct TamperedFleet {
+    fleet: Fleet,
+    admin: LocalUser,
+    ada: LocalUser,
+    key: ApiKey,
 }
 
-impl House {
+impl TamperedFleet {
     async fn new() -> Self {
-        let village = Village::new().await;
-        let admin = village.resident("root@example.com", "proxy_admin").await;
-        let ada = village.resident("ada@example.com", "internal_user").await;
-        let key = make(village.pod(0), ada.by(), serde_json::json!({})).await;
-        make(village.pod(0), admin.by(), serde_json::json!({})).await;
-        Self { village, admin, ada, key }
+        let fleet = Fleet::builder().pods(3).own_cluster().idp().local_accounts().start().await;
+        let admin = fleet.create_user("root@example.com", "proxy_admin").await;
+        let ada = fleet.create_user("ada@example.com", "internal_user").await;
+        let key = create_key(fleet.pod(0), ada.auth(), serde_json::json!({})).await;
+        create_key(fleet.pod(0), admin.auth(), serde_json::json!({})).await;
+        Self { fleet, admin, ada, key }
     }
 
     /// What a pod that has nothing cached says to ada's session and to her key.
     async fn seen_afresh(&mut self) -> (u16, u16) {
-        self.village.site.restart(FRESH).await;
-        (self.village.site.status(FRESH, &self.ada.cookie).await, keys::status(self.village.pod(FRESH), &self.key.key).await)
+        self.fleet.restart(FRESH).await;
+        (self.fleet.status(FRESH, &self.ada.cookie).await, api::key_status(self.fleet.pod(FRESH), &self.key.key).await)
     }
 
     /// What an administrator does to ada.
     async fn administer(&self, method: Method, what: &str) {
         let path = format!("/vestibule/api/people/{}{what}", self.ada.id);
         let body = (method == Method::POST).then(|| serde_json::json!({}));
-        let reply = call(self.village.pod(0), self.admin.by(), method, &path, body).await;
+        let reply = call(self.fleet.pod(0), self.admin.auth(), method, &path, body).await;
         assert_eq!(reply.status(), 200, "{reply:?}");
     }
 
     /// Every record of these kinds, by its name.
     async fn written(&self, kinds: &[&str]) -> Written {
         let mut written = Written::new();
-        for number in self.village.redis.primaries().await {
-            let node = &self.village.redis.nodes[number];
+        for number in self.fleet.cluster().primaries().await {
+            let node = &self.fleet.cluster().nodes[number];
             for name in node.keys().await {
                 let name = String::from_utf8(name).expect("our keys are text");
                 let kind = name.strip_prefix(PREFIX).and_then(|rest| rest.split(':').nth(1));
@@ -72,7 +73,7 @@ impl House {
 
     async fn write(&self, written: &Written) {
         for (name, value) in written {
-            let node = &self.village.redis.nodes[self.village.redis.owner_of(name).await];
+            let node = &self.fleet.cluster().nodes[self.fleet.cluster().owner_of(name).await];
             let reply = node.call_bytes(&[b"SET", name.as_bytes(), value]).await;
             assert_eq!(reply, Reply::Bytes(b"OK".to_vec()));
         }
@@ -91,77 +92,77 @@ fn cut(written: &Written) -> Written {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn swapped_and_cut_records_are_nobodys_and_never_taken_for_absent() {
-    let mut house = House::new().await;
+    let mut tampered = TamperedFleet::new().await;
     // The kinds, and whether the session and the key are read by them.
     let kinds: [(&[&str], bool, bool); 4] =
         [(&["session"], true, false), (&["user"], true, true), (&["key"], false, true), (&["key_secret"], false, true)];
     for alter in [swapped, cut] {
         for (kinds, of_session, of_key) in kinds {
-            let before = house.written(kinds).await;
-            house.write(&alter(&before)).await;
+            let before = tampered.written(kinds).await;
+            tampered.write(&alter(&before)).await;
             let expected = [of_session, of_key].map(|read| if read { 503 } else { 200 });
-            assert_eq!(house.seen_afresh().await, expected.into(), "{kinds:?}");
-            house.write(&before).await;
+            assert_eq!(tampered.seen_afresh().await, expected.into(), "{kinds:?}");
+            tampered.write(&before).await;
         }
     }
-    assert_eq!(house.seen_afresh().await, (200, 200));
-    let all = house.written(&["session", "user", "key", "key_secret"]).await;
-    house.write(&swapped(&all)).await;
-    assert_eq!(house.seen_afresh().await, (503, 503), "each under a name of another kind too");
+    assert_eq!(tampered.seen_afresh().await, (200, 200));
+    let all = tampered.written(&["session", "user", "key", "key_secret"]).await;
+    tampered.write(&swapped(&all)).await;
+    assert_eq!(tampered.seen_afresh().await, (503, 503), "each under a name of another kind too");
 }
 
 /// What docs/store.md says can be done, and what it doesn't.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_put_back_undoes_what_was_written_in_it_and_nothing_else() {
-    let mut house = House::new().await;
-    let alice = house.village.site.sign_in(0).await;
-    let session = house.written(&["session"]).await;
-    house.village.site.sign_out(0, &alice).await;
-    house.write(&session).await;
-    house.village.site.restart(FRESH).await;
-    assert_eq!(house.village.site.status(FRESH, &alice.cookie).await, 200, "a sign-out is undone");
+    let mut tampered = TamperedFleet::new().await;
+    let alice = tampered.fleet.sign_in(0).await;
+    let session = tampered.written(&["session"]).await;
+    tampered.fleet.sign_out(0, &alice).await;
+    tampered.write(&session).await;
+    tampered.fleet.restart(FRESH).await;
+    assert_eq!(tampered.fleet.status(FRESH, &alice.cookie).await, 200, "a sign-out is undone");
 
-    let key = house.written(&["key", "key_secret"]).await;
-    assert_eq!(keys::revoke(house.village.pod(0), house.ada.by(), &house.key.id).await.status(), 200);
-    assert_eq!(house.seen_afresh().await, (200, 401));
-    house.write(&key).await;
-    assert_eq!(house.seen_afresh().await, (200, 200), "a revocation is undone");
+    let key = tampered.written(&["key", "key_secret"]).await;
+    assert_eq!(api::revoke_key(tampered.fleet.pod(0), tampered.ada.auth(), &tampered.key.id).await.status(), 200);
+    assert_eq!(tampered.seen_afresh().await, (200, 401));
+    tampered.write(&key).await;
+    assert_eq!(tampered.seen_afresh().await, (200, 200), "a revocation is undone");
 
-    let (session, user) = (house.written(&["session"]).await, house.written(&["user"]).await);
-    house.administer(Method::DELETE, "/sessions").await;
-    house.write(&session).await;
-    assert_eq!(house.seen_afresh().await, (401, 200), "her own record still says that all sessions have ended");
-    house.write(&user).await;
-    assert_eq!(house.seen_afresh().await, (200, 200), "with it, that is undone too");
+    let (session, user) = (tampered.written(&["session"]).await, tampered.written(&["user"]).await);
+    tampered.administer(Method::DELETE, "/sessions").await;
+    tampered.write(&session).await;
+    assert_eq!(tampered.seen_afresh().await, (401, 200), "her own record still says that all sessions have ended");
+    tampered.write(&user).await;
+    assert_eq!(tampered.seen_afresh().await, (200, 200), "with it, that is undone too");
 
-    let (hers, user) = (house.written(&["session", "key", "key_secret"]).await, house.written(&["user"]).await);
-    house.administer(Method::POST, "/disable").await;
-    house.write(&hers).await;
-    let seen = house.seen_afresh().await;
+    let (hers, user) = (tampered.written(&["session", "key", "key_secret"]).await, tampered.written(&["user"]).await);
+    tampered.administer(Method::POST, "/disable").await;
+    tampered.write(&hers).await;
+    let seen = tampered.seen_afresh().await;
     assert!(seen.0 != 200 && seen.1 != 200, "her own record still says that she is disabled: {seen:?}");
-    house.write(&user).await;
-    assert_eq!(house.seen_afresh().await, (200, 200), "with it, that is undone too");
+    tampered.write(&user).await;
+    assert_eq!(tampered.seen_afresh().await, (200, 200), "with it, that is undone too");
 }
 
 /// Who may only listen and publish says again, to everybody, what our own pods have said.
 #[tokio::test(flavor = "multi_thread")]
 async fn notices_that_are_said_again_end_no_session_and_open_none() {
-    let house = House::new().await;
-    let site = &house.village.site;
+    let tampered = TamperedFleet::new().await;
+    let fleet = &tampered.fleet;
     let channel = format!("{PREFIX}notices");
-    let node = &house.village.redis.nodes[house.village.redis.primaries().await[0]];
+    let node = &tampered.fleet.cluster().nodes[tampered.fleet.cluster().primaries().await[0]];
     let mut heard = Subscription::to(node.port(), &channel).await;
-    let bob = house.village.resident("bob@example.com", "internal_user").await;
-    house.administer(Method::DELETE, "/sessions").await;
-    assert_eq!(keys::revoke(house.village.pod(0), house.admin.by(), &house.key.id).await.status(), 200);
-    let gone = async || (house.village.passing(&house.ada.cookie).await == 0).then_some(());
+    let bob = tampered.fleet.create_user("bob@example.com", "internal_user").await;
+    tampered.administer(Method::DELETE, "/sessions").await;
+    assert_eq!(api::revoke_key(tampered.fleet.pod(0), tampered.admin.auth(), &tampered.key.id).await.status(), 200);
+    let gone = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
     until("her session to end everywhere", PROVEN_FOR * 5, gone).await;
 
     let genuine = heard.so_far().await;
     println!("{} genuine notices", genuine.len());
     assert!(genuine.len() >= 3, "a session ended, a key was revoked, somebody was signed in");
     let copies =
-        async |pod| site.notices(pod, "copy").await + site.notices(pod, "gap").await + site.notices(pod, "unreadable").await;
+        async |pod| fleet.notices(pod, "copy").await + fleet.notices(pod, "gap").await + fleet.notices(pod, "unreadable").await;
     let before = [copies(0).await, copies(1).await, copies(2).await];
     for _ in 0..3 {
         // In another order too: what was said first comes last.
@@ -173,24 +174,24 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
         until("what is said again", DEADLINE, async || (copies(pod).await > before).then_some(())).await;
     }
     for _ in 0..2 {
-        assert_eq!(house.village.passing(&bob.cookie).await, 3, "nobody's session has ended");
-        assert_eq!(house.village.passing(&house.ada.cookie).await, 0, "hers is none again");
+        assert_eq!(tampered.fleet.passing(&bob.cookie).await, 3, "nobody's session has ended");
+        assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 0, "hers is none again");
         for pod in 0..3 {
-            assert_eq!(keys::status(house.village.pod(pod), &house.key.key).await, 401);
+            assert_eq!(api::key_status(tampered.fleet.pod(pod), &tampered.key.key).await, 401);
         }
     }
     let path = format!("/vestibule/api/people/{}/sessions", bob.id);
-    assert_eq!(call(house.village.pod(1), house.admin.by(), Method::DELETE, &path, None).await.status(), 200);
-    let gone = async || (house.village.passing(&bob.cookie).await == 0).then_some(());
+    assert_eq!(call(tampered.fleet.pod(1), tampered.admin.auth(), Method::DELETE, &path, None).await.status(), 200);
+    let gone = async || (tampered.fleet.passing(&bob.cookie).await == 0).then_some(());
     until("a revocation to be heard after all of it", PROVEN_FOR * 5, gone).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_notices_end_no_session_and_hide_no_revocation() {
-    let house = House::new().await;
-    let site = &house.village.site;
-    let node = &house.village.redis.nodes[house.village.redis.primaries().await[0]];
-    let unreadable = async |pod| site.notices(pod, "unreadable").await;
+    let tampered = TamperedFleet::new().await;
+    let fleet = &tampered.fleet;
+    let node = &tampered.fleet.cluster().nodes[tampered.fleet.cluster().primaries().await[0]];
+    let unreadable = async |pod| fleet.notices(pod, "unreadable").await;
     let before = [unreadable(0).await, unreadable(1).await, unreadable(2).await];
     for shard in 0..64 {
         let token = vestibule::store::Token::random();
@@ -203,8 +204,8 @@ async fn forged_notices_end_no_session_and_hide_no_revocation() {
     for (pod, before) in before.into_iter().enumerate() {
         until("the forged notices", DEADLINE, async || (unreadable(pod).await > before).then_some(())).await;
     }
-    assert_eq!(house.village.passing(&house.ada.cookie).await, 3);
-    house.administer(Method::DELETE, "/sessions").await;
-    let gone = async || (house.village.passing(&house.ada.cookie).await == 0).then_some(());
+    assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 3);
+    tampered.administer(Method::DELETE, "/sessions").await;
+    let gone = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
     until("her session to end everywhere", PROVEN_FOR * 5, gone).await;
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::heavy::wait_for_turn;
 use super::peer_file;
 use super::process::{Child, OnFailure};
 use super::scratch::Scratch;
@@ -15,6 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(300);
 /// is a panic with what it wrote.
 pub async fn run(script: &str, arguments: &[&str]) -> Value {
     peer_file("node_modules/playwright-core");
+    let _turn = wait_for_turn().await;
     let scratch = Scratch::new("browser");
     let mut command = Command::new("node");
     command.arg(peer_file(&format!("browser/{script}"))).args(arguments);

@@ -68,8 +68,8 @@ impl Default for IdpOptions {
     }
 }
 
-/// The people of the tests and the demo. By [`super::deployment::ROLE_MAP`] alice is a proxy_admin,
-/// bob an internal_user, carol has the default role and an address that nobody verified.
+/// The users of the tests and the demo. By [`super::fleet::ROLE_MAP`] alice is a proxy_admin, bob an internal_user,
+/// carol has the default role and an address that nobody verified, and dora more claims than `max_claims` allows.
 pub fn accounts() -> Vec<Account> {
     vec![
         Account {
@@ -90,11 +90,12 @@ pub fn accounts() -> Vec<Account> {
             claims: person("Carol Clark", "carol", false, &[]),
             access_token_claims: json!({}),
         },
+        account_with_large_claims(),
     ]
 }
 
-/// Somebody with 4,000 groups: more than 64 KiB of claims in each token.
-pub fn person_with_much_to_tell() -> Account {
+/// A user with 4,000 groups: more than 64 KiB of claims in each token.
+fn account_with_large_claims() -> Account {
     let groups: Vec<String> = (0..4000).map(|number| format!("/everything/{number:04}")).collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     Account {

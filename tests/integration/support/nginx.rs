@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::{Child, OnFailure};
@@ -16,9 +17,16 @@ const LOG_FORMAT: &str = "$request_method $uri $status pod=$upstream_addr reques
 /// A pod's public and check port.
 pub type PodPorts = (u16, u16);
 
+/// What outlives a borrow of the gateway, for tasks that send it requests.
+pub struct GatewayInfo {
+    /// Without a path.
+    pub origin: String,
+    pub access_log: PathBuf,
+}
+
 pub struct Nginx {
     port: u16,
-    access_log: PathBuf,
+    info: Arc<GatewayInfo>,
     _child: Child,
     _scratch: Scratch,
 }
@@ -40,20 +48,24 @@ impl Nginx {
             tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
         })
         .await;
-        let access_log = scratch.path().join("access.log");
-        Self { port, access_log, _child: child, _scratch: scratch }
+        let info = GatewayInfo { origin: format!("http://localhost:{port}"), access_log: scratch.path().join("access.log") };
+        Self { port, info: Arc::new(info), _child: child, _scratch: scratch }
     }
 
     pub fn port(&self) -> u16 {
         self.port
     }
 
+    pub fn info(&self) -> &Arc<GatewayInfo> {
+        &self.info
+    }
+
     pub fn access_log_file(&self) -> &Path {
-        &self.access_log
+        &self.info.access_log
     }
 
     pub fn access_log(&self) -> String {
-        std::fs::read_to_string(&self.access_log).unwrap_or_default()
+        std::fs::read_to_string(&self.info.access_log).unwrap_or_default()
     }
 }
 

@@ -157,6 +157,10 @@ impl Pod {
         pod
     }
 
+    pub fn options(&self) -> &PodOptions {
+        &self.options
+    }
+
     pub fn public_port(&self) -> u16 {
         self.options.ports[0]
     }
@@ -240,6 +244,19 @@ impl Pod {
     pub async fn metrics(&self) -> String {
         let answer = self.http.get(self.admin("/metrics")).send().await;
         answer.expect("the admin listener answers").text().await.expect("metrics are text")
+    }
+
+    /// Commands that requests sent to the store: all but those of the consistency check.
+    pub async fn store_commands(&self) -> f64 {
+        // From one answer: a consistency check between two would count as a command of a request.
+        let text = self.metrics().await;
+        let commands = text.lines().filter(|line| line.starts_with("vestibule_store_commands_total{"));
+        let of_requests = commands.filter(|line| !line.contains("operation=\"sequences\""));
+        of_requests.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+
+    pub async fn logins(&self, outcome: &str) -> f64 {
+        self.metric("vestibule_logins_total", &[&format!("outcome=\"{outcome}\"")]).await
     }
 
     /// How many role maps were read and refused.

@@ -1,11 +1,11 @@
-//! What people and gateways do, step by step, so that a test can send each step to another pod.
+//! The single steps of users and gateways, so that a test can send each step to another pod.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use url::Url;
 use vestibule::secret::{Digest, random_bytes};
 
 use super::agent::{Agent, Page};
-use super::deployment::Deployment;
+use super::fleet::Fleet;
 use super::idp::Idp;
 use super::pod::Pod;
 
@@ -78,6 +78,11 @@ pub fn session_of(agent: &Agent) -> String {
     agent.cookie("localhost", SESSION).expect("a session cookie").value
 }
 
+/// The session cookie, as a value of the `Cookie` header.
+pub fn session_header(agent: &Agent) -> String {
+    format!("{SESSION}={}", session_of(agent))
+}
+
 #[track_caller]
 pub fn assert_signed_in(page: &Page) {
     assert_eq!(page.status, 303, "{}: {}", page.url, page.body);
@@ -106,8 +111,8 @@ pub async fn check_with(agent: &Agent, pod: &Pod, query: &str, headers: &[(&str,
 }
 
 /// What the upstream received, as seen through nginx by a program that has this agent's cookies.
-pub async fn at_upstream(deployment: &Deployment, agent: &Agent, path: &str) -> serde_json::Value {
-    let page = agent.get_with(&deployment.url(path), &[("accept", "application/json")]).await;
+pub async fn at_upstream(fleet: &Fleet, agent: &Agent, path: &str) -> serde_json::Value {
+    let page = agent.get_with(&fleet.url(path), &[("accept", "application/json")]).await;
     assert_eq!(page.status, 200, "{}: {}", page.url, page.body);
     page.json()
 }

@@ -4,42 +4,37 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{CLI, PATIENCE, ask_for_tokens, check_token, text, tokens_of};
-use crate::keys::grant::change_user;
-use crate::nginx::check;
-use crate::shared::{ALICE, session_line, signed_in};
-use crate::support::deployment::{Deployment, DeploymentOptions};
+use crate::support::auth_request::auth_request;
 use crate::support::faulty_idp::FaultyIdp;
+use crate::support::fleet::Fleet;
 use crate::support::idp::client;
 use crate::support::pod::{Pod, PodOptions, random_key, until_everywhere};
-use crate::support::steps::Person;
+use crate::support::steps::ALICE;
 use crate::support::wait::until;
-
-const PERSON: Person = Person { name: ALICE.0, password: ALICE.1 };
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_becomes_the_persons_on_every_pod_and_ends_on_every_pod_when_they_are_disabled() {
     let secret = random_key();
-    let mut options = DeploymentOptions {
-        adjust: |pod| pod.further += "token_issuers:\n  - {id: corp-api, provider: corp, audiences: [litellm]}\n",
-        ..DeploymentOptions::default()
+    let accepting = |pod: &mut PodOptions| {
+        pod.further += "token_issuers:\n  - {id: corp-api, provider: corp, audiences: [litellm]}\n";
     };
-    options.idp.clients.push(client("cli", &secret, &[CLI.to_owned()], &[]));
-    let site = Deployment::start(options).await;
-    let (token, _) = tokens_of(&site.idp, &secret, PERSON).await;
+    let cli = client("cli", &secret, &[CLI.to_owned()], &[]);
+    let fleet = Fleet::builder().pods(3).cluster().idp_with(|idp| idp.clients.push(cli)).config(accepting).start().await;
+    let (token, _) = tokens_of(fleet.idp(), &secret, ALICE).await;
     let user = async |pod: &Pod| {
         let answer = check_token(pod, &token).await;
         if answer.status == 200 { answer.one("x-auth-request-user").to_owned() } else { answer.status.to_string() }
     };
-    for pod in &site.pods {
+    for pod in &fleet.pods {
         assert_eq!(user(pod).await, "corp-api:alice", "nobody has signed in here yet");
     }
-    let cookie = session_line(&signed_in(&site, ALICE).await);
-    let alice = check(&site.pods[0], &[("cookie", &cookie)]).await.one("x-auth-request-user").to_owned();
-    let took = until_everywhere(&site.pods, "the token to be alice's", PATIENCE, async |pod| user(pod).await == alice).await;
+    let cookie = fleet.session_header(ALICE).await;
+    let alice = auth_request(&fleet.pods[0], &[("cookie", &cookie)]).await.one("x-auth-request-user").to_owned();
+    let took = until_everywhere(&fleet.pods, "the token to be alice's", PATIENCE, async |pod| user(pod).await == alice).await;
     println!("known on three pods {took:?} after the sign-in");
     for (disabled, expected) in [(true, "401"), (false, alice.as_str())] {
-        change_user(&site.redis.url(), &site.key_ring_file, &alice, |person| person.disabled = disabled).await;
-        let took = until_everywhere(&site.pods, expected, PATIENCE, async |pod| user(pod).await == expected).await;
+        fleet.change_user(&alice, |person| person.disabled = disabled).await;
+        let took = until_everywhere(&fleet.pods, expected, PATIENCE, async |pod| user(pod).await == expected).await;
         println!("disabled {disabled}: seen on three pods after {took:?}");
     }
 }

@@ -3,9 +3,9 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
 
-use super::{HEADERS, PATIENCE, assert_refused, check_token};
-use crate::nginx::check;
+use super::{PATIENCE, assert_refused, check_token};
 use crate::support::api_server::{ApiServer, ISSUER, MayWriteEvents};
+use crate::support::auth_request::{CREDENTIAL_HEADERS, auth_request};
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::wait;
 
@@ -55,9 +55,9 @@ async fn a_projected_token_passes_without_a_key_by_the_rules_for_its_namespace()
     server.add_account("batch", "operator").await;
     let pod = pod(&server, "").await;
     let token = server.token("batch", "job", AUDIENCE).await;
-    for header in HEADERS {
+    for header in CREDENTIAL_HEADERS {
         let value = if header == "authorization" { format!("Bearer {token}") } else { token.clone() };
-        let answer = check(&pod, &[(header, &value)]).await;
+        let answer = auth_request(&pod, &[(header, &value)]).await;
         assert_eq!(answer.status, 200, "{header}: {answer:?}");
         assert_eq!(answer.one("x-auth-request-user"), "cluster:system:serviceaccount:batch:job");
         assert_eq!(answer.one("x-auth-request-role"), "internal_user");

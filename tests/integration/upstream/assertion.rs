@@ -5,25 +5,25 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{AUDIENCE, Files, ask, new_key, received, site};
-use crate::keys::{By, make};
-use crate::nginx::raw;
-use crate::shared::{ALICE, BOB, CAROL, session_line, signed_in};
+use super::{AUDIENCE, Files, ask, fleet, new_key, received};
 use crate::support::agent::Agent;
-use crate::support::deployment::Deployment;
+use crate::support::api::{Auth, create_key};
+use crate::support::fleet::Fleet;
 use crate::support::nginx::Nginx;
 use crate::support::pod::{Pod, until_everywhere};
-use crate::support::ports;
+use crate::support::steps::{ALICE, BOB, CAROL, session_header};
 use crate::support::upstream::Upstream;
+use crate::support::{ports, raw_http};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The upstream, and the same pods behind another nginx that leads to it.
-async fn verifying(site: &Deployment) -> &'static (Upstream, Nginx) {
+async fn verifying(fleet: &Fleet) -> &'static (Upstream, Nginx) {
     static VERIFYING: OnceCell<(Upstream, Nginx)> = OnceCell::const_new();
     let start = async || {
-        let upstream = Upstream::verifying(&site.url("/vestibule/jwks.json"), site.url("").trim_end_matches('/'), AUDIENCE).await;
-        let pods: Vec<_> = site.pods.iter().map(|pod| (pod.public_port(), pod.check_port())).collect();
+        let upstream =
+            Upstream::verifying(&fleet.url("/vestibule/jwks.json"), fleet.url("").trim_end_matches('/'), AUDIENCE).await;
+        let pods: Vec<_> = fleet.pods.iter().map(|pod| (pod.public_port(), pod.check_port())).collect();
         let nginx = Nginx::start(ports::free(), &pods, upstream.port()).await;
         (upstream, nginx)
     };
@@ -36,9 +36,9 @@ async fn published(pod: &Pod) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_around_the_gateway() {
-    let site = site().await;
-    let (upstream, nginx) = verifying(site).await;
-    let (alice, bob, carol) = (signed_in(site, ALICE).await, signed_in(site, BOB).await, signed_in(site, CAROL).await);
+    let fleet = fleet().await;
+    let (upstream, nginx) = verifying(fleet).await;
+    let (alice, bob, carol) = (fleet.signed_in(ALICE).await, fleet.signed_in(BOB).await, fleet.signed_in(CAROL).await);
     let people = [
         (
             alice,
@@ -52,9 +52,9 @@ async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_
         (carol, json!({"role": "internal_user_viewer", "teams": [], "preferred_username": "carol"})),
     ];
     for (agent, mut expected) in people {
-        let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &session_line(&agent))]).await;
+        let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &session_header(&agent))]).await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        let (seen, session) = (answer.json(), agent.get(&site.url("/sso/session")).await.json());
+        let (seen, session) = (answer.json(), agent.get(&fleet.url("/sso/session")).await.json());
         let mut claims = seen["payload"].clone();
         let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
         // By ten seconds at most it was signed before this.
@@ -63,7 +63,7 @@ async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_
             claims.as_object_mut().unwrap().remove(name);
         }
         claims["teams"].as_array_mut().unwrap().sort_by_key(ToString::to_string);
-        expected["iss"] = json!(site.url("").trim_end_matches('/'));
+        expected["iss"] = json!(fleet.url("").trim_end_matches('/'));
         expected["aud"] = json!(AUDIENCE);
         expected["sub"] = session["user_id"].clone();
         assert_eq!(claims, expected);
@@ -78,10 +78,10 @@ async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_assertion_names_the_key_that_was_used_and_dies_with_nothing_but_time() {
-    let site = site().await;
-    let (_, nginx) = verifying(site).await;
-    let cookie = session_line(&signed_in(site, BOB).await);
-    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({"user_role": "customer"})).await;
+    let fleet = fleet().await;
+    let (_, nginx) = verifying(fleet).await;
+    let cookie = fleet.session_header(BOB).await;
+    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({"user_role": "customer"})).await;
     let answer = ask(nginx.port(), "/vouched/x", &[("x-api-key", &made.key)]).await;
     let claims = answer.json()["payload"].clone();
     assert_eq!((&claims["key_id"], &claims["role"]), (&json!(made.id), &json!("customer")), "{claims}");
@@ -89,11 +89,11 @@ async fn an_assertion_names_the_key_that_was_used_and_dies_with_nothing_but_time
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clients_own_assertion_never_reaches_the_upstream() {
-    let site = site().await;
-    let cookie = session_line(&signed_in(site, CAROL).await);
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(CAROL).await;
     for path in ["/v1/x", "/open/x", "/pass/x", "/none/x"] {
         for name in ["X-Vestibule-Assertion", "x_vestibule_assertion", "X-VESTIBULE-ASSERTION"] {
-            let seen = received(site, path, &[("Cookie", &cookie), (name, "forged")]).await;
+            let seen = received(fleet, path, &[("Cookie", &cookie), (name, "forged")]).await;
             assert!(!seen.to_string().contains("forged"), "{path}: {seen}");
         }
     }
@@ -101,10 +101,11 @@ async fn a_clients_own_assertion_never_reaches_the_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_assertion_is_signed_once_for_many_checks() {
-    let site = site().await;
-    let (cookie, pod) = (session_line(&signed_in(site, CAROL).await), &site.pods[1]);
+    let fleet = fleet().await;
+    let (cookie, pod) = (fleet.session_header(CAROL).await, &fleet.pods[1]);
     let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
-    let ask = async || raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned();
+    let ask =
+        async || raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned();
     let signed = pod.metric("vestibule_assertions_signed_total", &[]).await;
     for _ in 0..200 {
         assert_eq!(ask().await.split('.').count(), 3);
@@ -117,33 +118,33 @@ async fn an_assertion_is_signed_once_for_many_checks() {
 /// In a deployment of its own: the keys of the shared one stay.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_are_published_on_every_pod_and_a_rotation_needs_no_restart() {
-    let site = site().await;
+    let fleet = fleet().await;
     let files = Files::shared();
-    let at_start = published(&site.pods[0]).await;
+    let at_start = published(&fleet.pods[0]).await;
     assert_eq!(at_start["keys"].as_array().map(Vec::len), Some(1));
     assert_eq!((&at_start["keys"][0]["kty"], &at_start["keys"][0]["d"]), (&json!("EC"), &Value::Null));
-    let page = Agent::new().get(&site.url("/vestibule/jwks.json")).await;
+    let page = Agent::new().get(&fleet.url("/vestibule/jwks.json")).await;
     assert_eq!((page.json(), page.header("cache-control")), (at_start.clone(), Some("public, max-age=60")));
 
     let old = std::fs::read_to_string(files.path("keys.pem")).unwrap();
     files.write("keys.pem", "no key at all");
-    until_everywhere(&site.pods, "the refusal in the log", PATIENCE, async |pod| {
+    until_everywhere(&fleet.pods, "the refusal in the log", PATIENCE, async |pod| {
         pod.log().contains("the edited keys of assertions are refused")
     })
     .await;
     files.write("keys.pem", &format!("{}{old}", new_key("eddsa")));
-    until_everywhere(&site.pods, "the new key", PATIENCE, async |pod| {
+    until_everywhere(&fleet.pods, "the new key", PATIENCE, async |pod| {
         published(pod).await["keys"].as_array().is_some_and(|keys| keys.len() == 2)
     })
     .await;
-    let set = published(&site.pods[2]).await;
+    let set = published(&fleet.pods[2]).await;
     assert_eq!((&set["keys"][0]["crv"], &set["keys"][1]), (&json!("Ed25519"), &at_start["keys"][0]));
     // It signs once every pod can have published it, which other tests show by a clock of theirs.
-    let cookie = session_line(&signed_in(site, ALICE).await);
-    let (_, nginx) = verifying(site).await;
+    let cookie = fleet.session_header(ALICE).await;
+    let (_, nginx) = verifying(fleet).await;
     let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &cookie)]).await;
     assert_eq!(answer.json()["protectedHeader"]["kid"], at_start["keys"][0]["kid"], "{answer:?}");
-    for pod in &site.pods {
+    for pod in &fleet.pods {
         assert!(!pod.log().contains("PRIVATE"), "a key is told");
     }
 }

@@ -4,23 +4,20 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{CREDENTIALS, Files, ask, received, site};
-use crate::keys::{By, make};
-use crate::nginx::raw;
-use crate::shared::{ALICE, BOB, CAROL, session_line, signed_in};
-use crate::support::deployment::Deployment;
-use crate::support::pod::until_everywhere;
+use super::{Files, ask, fleet, received};
+use crate::support::api::{Auth, create_key};
+use crate::support::auth_request::CREDENTIAL_HEADERS;
+use crate::support::fleet::Fleet;
+use crate::support::pod::{Pod, until_everywhere};
+use crate::support::raw_http;
+use crate::support::steps::{ALICE, BOB, CAROL};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-async fn cookie_of(site: &Deployment, person: (&str, &str)) -> String {
-    session_line(&signed_in(site, person).await)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_upstream_gets_its_own_credential_by_role_and_team() {
-    let site = site().await;
-    let people = [cookie_of(site, ALICE).await, cookie_of(site, BOB).await, cookie_of(site, CAROL).await];
+    let fleet = fleet().await;
+    let people = [fleet.session_header(ALICE).await, fleet.session_header(BOB).await, fleet.session_header(CAROL).await];
     let (admins, all, data) =
         (json!("Bearer sk-upstream-for-admins"), json!("Bearer sk-upstream-for-all"), json!("Basic ZGF0YTp1cHN0cmVhbQ=="));
     let table = [
@@ -35,26 +32,26 @@ async fn the_upstream_gets_its_own_credential_by_role_and_team() {
     ];
     for (path, expected) in table {
         for (cookie, expected) in people.iter().zip(expected) {
-            let seen = received(site, path, &[("Cookie", cookie)]).await;
+            let seen = received(fleet, path, &[("Cookie", cookie)]).await;
             assert_eq!(&seen["authorization"], expected, "{path}: {seen}");
             assert_eq!(seen["cookie"], Value::Null, "{seen}");
         }
     }
-    let seen = received(site, "/open-with-key/x", &[]).await;
+    let seen = received(fleet, "/open-with-key/x", &[]).await;
     assert_eq!(seen["authorization"], all, "nobody has to be signed in: {seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_any_header_ends_at_the_gateway_and_the_upstreams_own_goes_on() {
-    let site = site().await;
-    let cookie = cookie_of(site, BOB).await;
-    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
-    for name in CREDENTIALS {
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(BOB).await;
+    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
+    for name in CREDENTIAL_HEADERS {
         let value = if name == "authorization" { format!("Bearer {}", made.key) } else { made.key.clone() };
-        let seen = received(site, "/v1/models", &[(name, &value), ("Cookie", "a=1")]).await;
+        let seen = received(fleet, "/v1/models", &[(name, &value), ("Cookie", "a=1")]).await;
         assert_eq!(seen["authorization"], "Bearer sk-upstream-for-all", "{seen}");
         assert!(!seen.to_string().contains(&made.key), "by {name}: {seen}");
-        for other in CREDENTIALS.into_iter().filter(|other| *other != "authorization") {
+        for other in CREDENTIAL_HEADERS.into_iter().filter(|other| *other != "authorization") {
             assert_eq!(seen[other], Value::Null, "by {name}: {seen}");
         }
         assert_eq!((&seen["x-auth-request-key"], &seen["cookie"]), (&json!(made.id), &json!("a=1")));
@@ -63,36 +60,36 @@ async fn a_key_in_any_header_ends_at_the_gateway_and_the_upstreams_own_goes_on()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_rule_that_says_so_passes_what_the_client_sent() {
-    let site = site().await;
-    let cookie = cookie_of(site, BOB).await;
-    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(BOB).await;
+    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
     let bearer = format!("Bearer {}", made.key);
     for (path, expected) in [("/pass/x", json!(bearer)), ("/none/x", Value::Null), ("/v1/x", json!("Bearer sk-upstream-for-all"))]
     {
-        let seen = received(site, path, &[("Authorization", &bearer)]).await;
+        let seen = received(fleet, path, &[("Authorization", &bearer)]).await;
         assert_eq!(seen["authorization"], expected, "{path}: {seen}");
     }
-    let seen = received(site, "/pass/x", &[("x-api-key", &made.key)]).await;
+    let seen = received(fleet, "/pass/x", &[("x-api-key", &made.key)]).await;
     assert_eq!((&seen["authorization"], &seen["x-api-key"]), (&Value::Null, &Value::Null), "only Authorization: {seen}");
     let theirs = [("Authorization", "Bearer of-the-upstream"), ("x-api-key", "theirs"), ("Cookie", cookie.as_str())];
-    let seen = received(site, "/theirs/x", &theirs).await;
+    let seen = received(fleet, "/theirs/x", &theirs).await;
     assert_eq!((&seen["authorization"], &seen["x-api-key"]), (&json!("Bearer of-the-upstream"), &json!("theirs")), "{seen}");
-    let seen = received(site, "/open/x", &[("Authorization", "Basic c29tZWJvZHk6dGhlaXJz")]).await;
+    let seen = received(fleet, "/open/x", &[("Authorization", "Basic c29tZWJvZHk6dGhlaXJz")]).await;
     assert_eq!(seen["authorization"], "Basic c29tZWJvZHk6dGhlaXJz", "{seen}");
-    let seen = received(site, "/open-with-key/x", &[("Authorization", "Basic c29tZWJvZHk6dGhlaXJz")]).await;
+    let seen = received(fleet, "/open-with-key/x", &[("Authorization", "Basic c29tZWJvZHk6dGhlaXJz")]).await;
     assert_eq!(seen["authorization"], "Bearer sk-upstream-for-all", "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_that_was_read_goes_on_by_no_way_around() {
-    let site = site().await;
-    let cookie = cookie_of(site, BOB).await;
-    let made = make(&site.pods[0], By::Page(&cookie["vestibule=".len()..]), json!({})).await;
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(BOB).await;
+    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
     let bearer = format!("Bearer {}", made.key);
     for (query, path) in [("?allow_roles=internal_user", "/open/x"), ("", "/open/../some/x"), ("", "/pass/../some/x")] {
         let echo = if query.is_empty() { "?echo=true".to_owned() } else { format!("{query}&echo=true") };
         for query in [query, &echo] {
-            let answer = check(site, query, path, &[("authorization", &bearer)]).await;
+            let answer = check(fleet, query, path, &[("authorization", &bearer)]).await;
             assert_eq!(answer.status, 200, "{path}: {answer:?}");
             assert_eq!(answer.all("authorization").len(), 1, "{path}: {answer:?}");
             assert!(!format!("{answer:?}").contains(&made.key), "{path}: {answer:?}");
@@ -105,18 +102,18 @@ async fn a_credential_that_was_read_goes_on_by_no_way_around() {
 }
 
 /// A check at a pod's own listener.
-async fn check(site: &Deployment, query: &str, path: &str, headers: &[(&str, &str)]) -> raw::Answer {
+async fn check(fleet: &Fleet, query: &str, path: &str, headers: &[(&str, &str)]) -> raw_http::Answer {
     let url = format!("http://localhost{path}");
     let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
-    raw::send(site.pods[0].check_port(), "GET", &format!("/auth/nginx{query}"), &all).await
+    raw_http::send(fleet.pods[0].check_port(), "GET", &format!("/auth/nginx{query}"), &all).await
 }
 
 const OWN: (&str, &str) = ("authorization", "Bearer own");
 
 #[tokio::test(flavor = "multi_thread")]
 async fn authorization_stands_in_the_answer_and_is_empty_unless_something_is_sent_or_passed() {
-    let site = site().await;
-    let cookie = session_line(&signed_in(site, ALICE).await);
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(ALICE).await;
     let signed_in = ("cookie", cookie.as_str());
     for (path, headers, expected) in [
         ("/x", &[signed_in][..], &["Bearer sk-upstream-for-admins"][..]),
@@ -126,7 +123,7 @@ async fn authorization_stands_in_the_answer_and_is_empty_unless_something_is_sen
         ("/pass/x", &[signed_in], &[]),
         ("/open/x", &[OWN], &[]),
     ] {
-        let answer = check(site, "", path, headers).await;
+        let answer = check(fleet, "", path, headers).await;
         assert_eq!((answer.status, &answer.all("authorization")[..]), (200, expected), "{path}: {answer:?}");
         assert_eq!(answer.one("x-vestibule-assertion"), "", "{path}");
         let passed = answer.all("x-vestibule-untouched").concat().contains("authorization");
@@ -135,7 +132,7 @@ async fn authorization_stands_in_the_answer_and_is_empty_unless_something_is_sen
     for (path, headers, status) in
         [("/x", &[][..], 401), ("/x", &[OWN], 401), ("/closed/x", &[signed_in], 403), ("/vouched/x", &[], 401)]
     {
-        let answer = check(site, "?echo=true", path, headers).await;
+        let answer = check(fleet, "?echo=true", path, headers).await;
         assert_eq!(answer.status, status, "{path}");
         for name in ["authorization", "x-vestibule-assertion", "x-vestibule-untouched", "cookie"] {
             assert!(answer.all(name).is_empty(), "{answer:?}");
@@ -146,8 +143,8 @@ async fn authorization_stands_in_the_answer_and_is_empty_unless_something_is_sen
 /// A gateway that sets headers by the answer alone finds the client's own there, where they are left.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_may_echo_what_is_left_to_the_upstream_and_nothing_else() {
-    let site = site().await;
-    let cookie = session_line(&signed_in(site, ALICE).await);
+    let fleet = fleet().await;
+    let cookie = fleet.session_header(ALICE).await;
     let cookies = format!("a=1; {cookie}; vestibule-login=x; b=2");
     let signed_in = ("cookie", cookies.as_str());
     let long = "a".repeat(7000);
@@ -162,42 +159,42 @@ async fn an_answer_may_echo_what_is_left_to_the_upstream_and_nothing_else() {
         ("/open/x", &[OWN, ("authorization", "Bearer other"), signed_in], &[""], &[""]),
         ("/open-with-key/x", &[OWN, ("x-api-key", "k"), signed_in], &["Bearer sk-upstream-for-all"], &["k"]),
     ] {
-        let answer = check(site, "?echo=true", path, headers).await;
+        let answer = check(fleet, "?echo=true", path, headers).await;
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
         assert_eq!(answer.all("authorization"), authorization, "{path} {headers:?}");
         assert_eq!(answer.all("x-api-key"), api_key, "{path} {headers:?}");
         assert_eq!(answer.one("cookie"), "a=1; b=2", "{path}");
     }
-    assert_eq!(check(site, "?echo=true", "/x", &[("cookie", &cookie)]).await.one("cookie"), "");
-    let answer = ask(site.nginx.port(), "/open/x", &[("Authorization", &long)]).await;
+    assert_eq!(check(fleet, "?echo=true", "/x", &[("cookie", &cookie)]).await.one("cookie"), "");
+    let answer = ask(fleet.nginx().port(), "/open/x", &[("Authorization", &long)]).await;
     assert_eq!(answer.json()["headers"]["authorization"], json!(long), "a long token gets through nginx");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edited_file_is_sent_without_a_restart_and_a_bad_edit_keeps_the_old_one() {
-    let site = site().await;
-    let (cookie, files) = (cookie_of(site, BOB).await, Files::shared());
-    let sent = async |pod: &crate::support::pod::Pod| {
+    let fleet = fleet().await;
+    let (cookie, files) = (fleet.session_header(BOB).await, Files::shared());
+    let sent = async |pod: &Pod| {
         let headers = [("x-original-url", "http://localhost/data/x"), ("x-original-method", "GET"), ("cookie", cookie.as_str())];
-        raw::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("authorization").to_owned()
+        raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("authorization").to_owned()
     };
     let old = "Basic ZGF0YTp1cHN0cmVhbQ==";
     files.write("for-data", "two\nlines\n");
-    until_everywhere(&site.pods, "the refusal in the log", PATIENCE, async |pod| {
+    until_everywhere(&fleet.pods, "the refusal in the log", PATIENCE, async |pod| {
         pod.log().contains("the edited upstream credential is refused")
     })
     .await;
-    for pod in &site.pods {
+    for pod in &fleet.pods {
         assert_eq!(sent(pod).await, old);
     }
     files.write("for-data", "rotated-upstream-secret");
     let took =
-        until_everywhere(&site.pods, "the new one", PATIENCE, async |pod| sent(pod).await == "Bearer rotated-upstream-secret")
+        until_everywhere(&fleet.pods, "the new one", PATIENCE, async |pod| sent(pod).await == "Bearer rotated-upstream-secret")
             .await;
     println!("sent by three pods {took:?} after the edit");
     files.write("for-data", old);
-    until_everywhere(&site.pods, "the old one again", PATIENCE, async |pod| sent(pod).await == old).await;
-    for pod in &site.pods {
+    until_everywhere(&fleet.pods, "the old one again", PATIENCE, async |pod| sent(pod).await == old).await;
+    for pod in &fleet.pods {
         let told = pod.log() + &pod.metrics().await;
         for secret in ["sk-upstream", "ZGF0YTp1cHN0cmVhbQ", "rotated-upstream-secret"] {
             assert!(!told.contains(secret), "{secret} is told");

@@ -5,14 +5,14 @@ import { join } from 'node:path';
 
 import { expect } from './chromium.mjs';
 import { isFocused, orderMistakes } from './focus.mjs';
-import { keyboard } from './hands.mjs';
+import { keyboard } from './input.mjs';
 import { SCHEMES, mirror, overflow, violations } from './inspect.mjs';
 
 const PATIENCE = 5000;
 
 export class Visitor {
   /**
-   * `site` has what is the same for everybody: where Vestibule is, by which hand pages are worked, a window for
+   * `site` has what is the same for everybody: where Vestibule is, which input device works the pages, a window for
    * axe-core where scripts are off, and `seen`.
    */
   constructor(page, site) {
@@ -58,33 +58,33 @@ export class Visitor {
   }
 
   fill(label, text, within = this.page) {
-    return this.site.hand.fill(this.field(label, within), text);
+    return this.site.input.fill(this.field(label, within), text);
   }
 
   choose(label, option, within = this.page) {
-    return this.site.hand.choose(this.field(label, within), option);
+    return this.site.input.choose(this.field(label, within), option);
   }
 
   tick(label, within = this.page) {
-    return this.site.hand.tick(this.field(label, within));
+    return this.site.input.tick(this.field(label, within));
   }
 
   /** A part of the page that is folded, by its words or by its name. */
   async unfold(name, within = this.page) {
     const summary = within.locator('summary', { hasText: name }).or(within.locator(`summary[aria-label="${name}"]`)).first();
-    await this.site.hand.press(summary);
+    await this.site.input.press(summary);
     expect(await summary.evaluate((element) => element.parentElement.open), `${name} to be unfolded`);
   }
 
   press(name, within = this.page) {
-    return this.site.hand.press(within.getByRole('button', { name, exact: true }));
+    return this.site.input.press(within.getByRole('button', { name, exact: true }));
   }
 
   /** Presses what leads to another page, or to the same anew. */
   async submit(target, within = this.page) {
     const isName = typeof target === 'string' || target instanceof RegExp;
     const place = isName ? within.getByRole('button', { name: target, exact: true }) : target;
-    await Promise.all([this.page.waitForEvent('domcontentloaded'), this.site.hand.press(place)]);
+    await Promise.all([this.page.waitForEvent('domcontentloaded'), this.site.input.press(place)]);
     await this.page.waitForLoadState();
   }
 
@@ -139,7 +139,7 @@ export class Visitor {
       const shot = `${name}-${scheme}`;
       await page.screenshot({ path: join(site.artifacts, `${shot}.png`), fullPage: true });
       const view = { name, scheme, shot, overflow: await overflow(page), violations: await this.judge(scheme) };
-      if (site.hand === keyboard) view.order = await orderMistakes(page);
+      if (site.input === keyboard) view.order = await orderMistakes(page);
       site.seen.views.push(view);
     }
     await page.emulateMedia({ colorScheme: SCHEMES[0], reducedMotion: 'reduce' });

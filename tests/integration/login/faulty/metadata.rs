@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cases::Case;
-use super::{PATIENCE, Site};
+use super::{FaultyFleet, PATIENCE};
 use crate::support::agent::Agent;
 use crate::support::faulty_idp::FaultyIdp;
 use crate::support::http_client;
@@ -54,40 +54,40 @@ async fn wrong(idp: &FaultyIdp) -> Vec<(&'static str, Value, &'static str)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_describes_itself_wrongly_signs_nobody_in_until_it_is_right() {
-    let mut site = Site::start().await;
-    for (path, answer, reason) in wrong(&site.idp).await {
-        site.idp.spoil(path, &answer).await;
-        let known = site.lines(NOT_FETCHED).len();
-        site.pod.restart().await;
-        let page = Agent::new().get(&site.pod.public("/sso/login?rd=/ui/")).await;
+    let mut fleet = FaultyFleet::start().await;
+    for (path, answer, reason) in wrong(&fleet.idp).await {
+        fleet.idp.spoil(path, &answer).await;
+        let known = fleet.lines(NOT_FETCHED).len();
+        fleet.fleet.pods[0].restart().await;
+        let page = Agent::new().get(&fleet.pod().public("/sso/login?rd=/ui/")).await;
         assert_page(&page, 503, "Sign-in is not possible right now");
         assert_not_signed_in(&page);
-        site.assert_no_panic(reason).await;
-        let lines = site.lines(NOT_FETCHED).split_off(known);
+        fleet.assert_no_panic(reason).await;
+        let lines = fleet.lines(NOT_FETCHED).split_off(known);
         assert!(!lines.is_empty() && lines.iter().all(|line| line.contains(reason)), "{path}: {reason}: {lines:?}");
-        assert_eq!(site.pod.metric("vestibule_provider_ready", &[]).await, 0.0, "{path}: {reason}");
-        site.idp.spoil(path, &Value::Null).await;
+        assert_eq!(fleet.pod().metric("vestibule_provider_ready", &[]).await, 0.0, "{path}: {reason}");
+        fleet.idp.spoil(path, &Value::Null).await;
     }
-    assert_eq!(site.idp.requests("/elsewhere").await, 0, "no redirect is followed");
-    let found = async || (site.pod.metric("vestibule_provider_ready", &[]).await == 1.0).then_some(());
+    assert_eq!(fleet.idp.requests("/elsewhere").await, 0, "no redirect is followed");
+    let found = async || (fleet.pod().metric("vestibule_provider_ready", &[]).await == 1.0).then_some(());
     wait::until("the provider to be found", PATIENCE, found).await;
-    assert_eq!(site.role(&json!({})).await, "proxy_admin");
+    assert_eq!(fleet.role(&json!({})).await, "proxy_admin");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_keys_a_token_must_name_the_one_that_signed_it() {
-    let site = Site::start_with(async |idp| idp.spoil("/jwks", &with_a_second_key(idp).await).await).await;
-    assert_eq!(site.role(&json!({})).await, "proxy_admin", "the right one is named");
+    let fleet = FaultyFleet::start_with(async |idp| idp.spoil("/jwks", &with_a_second_key(idp).await).await).await;
+    assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "the right one is named");
     for case in [
         Case("no key", json!({"idToken": {"header": {"kid": null}}}), "no key of the issuer matches"),
         Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches"),
         Case("another key", json!({"idToken": {"header": {"kid": "second"}}}), "signature is wrong"),
     ] {
-        site.assert_refused(&case).await;
+        fleet.assert_refused(&case).await;
     }
     let nameless = json!({"accessToken": {"header": {"kid": null}}});
-    assert_eq!(site.role(&nameless).await, "internal_user_viewer", "its claims are left out");
-    assert_eq!(site.role(&json!({})).await, "proxy_admin");
+    assert_eq!(fleet.role(&nameless).await, "internal_user_viewer", "its claims are left out");
+    assert_eq!(fleet.role(&json!({})).await, "proxy_admin");
 }
 
 /// The provider's own key set with a stranger's key behind.

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
-use crate::cache::site::Site;
+use crate::support::fleet::Fleet;
 use crate::support::http_client;
 use crate::support::pod::PodOptions;
 
@@ -42,8 +42,9 @@ impl Wire {
     }
 
     /// Names this port for the token endpoint; the rest of what discovery would say is said by hand too.
-    pub fn put_between(&self, pod: &mut PodOptions, issuer: &str) {
+    pub fn put_between(&self, pod: &mut PodOptions) {
         let provider = &mut pod.providers[0];
+        let issuer = provider.issuer.clone();
         provider.further = vec![
             format!("authorization_endpoint: {issuer}/auth"),
             format!("token_endpoint: {}", self.instead_of(&format!("{issuer}/token"))),
@@ -59,8 +60,8 @@ impl Wire {
     }
 
     /// Where it leads, after making sure that the provider's addresses are the ones that pods were told.
-    pub async fn lead_to(&self, site: &Site) {
-        let issuer = site.idp.issuer();
+    pub async fn lead_to(&self, fleet: &Fleet) {
+        let issuer = fleet.idp().issuer();
         let discovery = http_client().get(format!("{issuer}/.well-known/openid-configuration")).send().await;
         let discovery: Value = discovery.expect("the provider is there").json().await.expect("JSON");
         let told =

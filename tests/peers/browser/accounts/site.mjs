@@ -1,24 +1,24 @@
 // What is the same for everybody in one run: where Vestibule is, how pages are worked, and what the check says.
 
-import { finger, keyboard, mouse } from '../hands.mjs';
+import { keyboard, mouse, touch } from '../input.mjs';
 import { Visitor } from '../visitor.mjs';
 
 const MODES = {
-  mouse: { hand: mouse, look: {} },
-  'no-script': { hand: mouse, look: { javaScriptEnabled: false } },
-  phone: { hand: finger, look: { viewport: { width: 360, height: 740 }, hasTouch: true } },
-  keyboard: { hand: keyboard, look: {} },
+  mouse: { input: mouse, look: {} },
+  'no-script': { input: mouse, look: { javaScriptEnabled: false } },
+  phone: { input: touch, look: { viewport: { width: 360, height: 740 }, hasTouch: true } },
+  keyboard: { input: keyboard, look: {} },
 };
 
 /** Runs the story in a browser that is worked as the mode says. */
 export function begin(mode, places, run, story) {
-  const { hand, look } = MODES[mode];
+  const { input, look } = MODES[mode];
   const hasScripts = look.javaScriptEnabled !== false;
   return run(places.artifacts, look, async ({ seen, another }) => {
     seen.views = [];
     const site = {
       ...places,
-      hand,
+      input,
       seen,
       hasScripts,
       mirror: hasScripts ? undefined : await another({ javaScriptEnabled: true }),

@@ -1,4 +1,4 @@
-//! HTTP/1.1 as it is written, byte by byte: requests that no client library would send.
+//! Writes HTTP/1.1 requests byte by byte, also those that no client library would send.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-// How a person works a page: with a mouse, with a finger, or with the keyboard alone.
+// Works a page with a mouse, by touch, or with the keyboard alone.
 
 import { expect } from './chromium.mjs';
 import { assertFocusShows, isFocused } from './focus.mjs';
@@ -17,7 +17,7 @@ export const mouse = {
   tick: (box) => box.check(),
 };
 
-export const finger = {
+export const touch = {
   ...pointing,
   press: (target) => target.tap(),
   tick: (box) => box.tap(),

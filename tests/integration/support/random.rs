@@ -1,18 +1,18 @@
-//! Chance, from a seed that is printed with what it decided.
+//! Random choices from a seed that tests print, so that a failure can be repeated.
 
 use std::fmt;
 use std::sync::Mutex;
 
-pub struct Dice {
+pub struct SeededRandom {
     seed: u64,
     state: Mutex<u64>,
 }
 
-impl Dice {
+impl SeededRandom {
     /// Another seed each time.
     pub fn new() -> Self {
         use std::hash::{BuildHasher, RandomState};
-        let seed = RandomState::new().hash_one("dice");
+        let seed = RandomState::new().hash_one("tests");
         Self { seed, state: Mutex::new(seed) }
     }
 
@@ -43,7 +43,7 @@ impl Dice {
     }
 }
 
-impl fmt::Debug for Dice {
+impl fmt::Debug for SeededRandom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed {:#x}", self.seed)
     }

@@ -1,0 +1,84 @@
+//! Reads and changes the records of a running fleet in its store.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vestibule::clock::SystemClock;
+use vestibule::config::{self, RedisUrl};
+use vestibule::metrics::Metrics;
+use vestibule::secret::{Digest, KeyRing, RingKeys};
+use vestibule::store::{Connection, Credentials, Key, Kind, Records, RedisStore, Shard, Store, Topology, Ttl};
+use vestibule::users::User;
+
+use super::fleet::Fleet;
+use super::install_crypto;
+
+/// The prefix of a pod that is configured with no other.
+pub const PREFIX: &str = "vestibule:";
+
+impl Fleet {
+    /// The records in the store, decrypted with the fleet's key ring.
+    pub async fn records(&self) -> Records {
+        records(&self.store_url(), self.key_prefix(), &self.key_ring_file).await
+    }
+
+    /// Changes a user's record, as an administrator would.
+    pub async fn change_user(&self, id: &str, change: impl Fn(&mut User)) {
+        let records = self.records().await;
+        let place = User::key(id);
+        let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("they are there");
+        change(&mut stored.value);
+        let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
+        changed.drop_user(id).commit().await.expect("the store is there").expect("nobody else changes them");
+    }
+}
+
+/// The records in the store at this URL.
+pub async fn records(url: &str, prefix: &str, key_ring: &Path) -> Records {
+    let store = start(&Connection { prefix: prefix.to_owned(), ..connection(url) });
+    store.ready().await;
+    Records::new(store, Arc::new(read_key_ring(key_ring)), prefix)
+}
+
+pub fn read_key_ring(file: &Path) -> KeyRing {
+    let text = std::fs::read_to_string(file).expect("the key ring is there");
+    KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock))
+}
+
+pub fn start(connection: &Connection) -> Arc<dyn Store> {
+    redis_store(connection)
+}
+
+pub fn redis_store(connection: &Connection) -> Arc<RedisStore> {
+    install_crypto();
+    let store = RedisStore::start(connection, Arc::new(SystemClock), Arc::new(Metrics::new()));
+    Arc::new(store.expect("the connection is well-formed"))
+}
+
+/// A connection to the URL that is patient: no command fails because the machine is busy.
+pub fn connection(url: &str) -> Connection {
+    let url = RedisUrl::parse(url).expect("a URL of the peers");
+    let topology = match url.topology {
+        config::Topology::Standalone => Topology::Standalone,
+        config::Topology::Cluster => Topology::Cluster,
+        config::Topology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
+    };
+    Connection {
+        topology,
+        hosts: url.hosts,
+        database: None,
+        tls: None,
+        credentials: Credentials::default(),
+        prefix: PREFIX.to_owned(),
+        command_timeout: Duration::from_secs(3),
+    }
+}
+
+/// The name of a session's record in a store with the default prefix.
+pub fn session_key(cookie: &str) -> String {
+    use base64::Engine;
+    let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cookie).expect("a session token is base64url");
+    let shard = Shard::new(token[0]).expect("a session token begins with its shard");
+    format!("{PREFIX}{}", Key::new(shard, Kind::Session, Digest::of(cookie.as_bytes()).to_hex()).name())
+}
