@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oauth2::{AccessToken, TokenResponse};
+use openidconnect::{AccessToken, OAuth2TokenResponse};
 use url::Url;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use oauth2::{
+use openidconnect::{
     HttpRequest, HttpResponse,
     http::{Request, request::Builder},
 };
@@ -90,7 +90,7 @@ impl HttpClient {
         let unreachable =
             |error: reqwest::Error| HttpClientError::Unreachable { host: host(&url), cause: causes(&error.without_url()) };
         let mut response = self.0.execute(request).await.map_err(unreachable)?;
-        let mut answer = oauth2::http::Response::new(Vec::new());
+        let mut answer = openidconnect::http::Response::new(Vec::new());
         *answer.status_mut() = response.status();
         *answer.headers_mut() = response.headers().clone();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {

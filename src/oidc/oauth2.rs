@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use oauth2::{AccessToken, AuthType, TokenResponse, basic::BasicTokenType};
+use oauth2::basic::BasicTokenType;
+use openidconnect::{AccessToken, AuthType, OAuth2TokenResponse};
 use serde_json::Value;
 use url::Url;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use oauth2::AuthType;
+use openidconnect::AuthType;
 use serde::Deserialize;
 use url::Url;
 

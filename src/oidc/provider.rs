@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use oauth2::RedirectUrl;
+use openidconnect::{ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogoutRedirectUrl, RedirectUrl};
 use url::Url;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
     metrics::{Metrics, Outcome},
     principal::EmailTrust,
     secret::SecretCell,
+    session::Logout,
 };
 
 pub struct Provider {
@@ -107,6 +108,23 @@ impl Provider {
             Protocol::OpenIdConnect(protocol) => protocol.end_session_endpoint(),
             Protocol::OAuth2(_) => None,
         }
+    }
+
+    /// The URL that ends the session at the provider too (RP-Initiated Logout 1.0). By default without the id_token, since
+    /// it would be part of a URL.
+    pub fn end_session_url(&self, logout: &Logout, return_url: Url) -> Option<Url> {
+        let mut request = LogoutRequest::from(EndSessionUrl::from_url(self.end_session_endpoint()?))
+            .set_client_id(ClientId::new(self.config().client_id.clone()))
+            .set_post_logout_redirect_uri(PostLogoutRedirectUrl::from_url(return_url));
+        if let Some(hint) = &logout.hint {
+            request = request.set_logout_hint(LogoutHint::new(hint.clone()));
+        }
+        let mut url = request.http_get_url();
+        // Added by hand: the library's type for it parses all claims of the token.
+        if let Some(id_token) = &logout.id_token {
+            url.query_pairs_mut().append_pair("id_token_hint", id_token);
+        }
+        Some(url)
     }
 
     /// RFC 9207: `iss` must be in the callback when the provider says that it sends it, and must be the

@@ -1,8 +1,8 @@
 //! Asks the userinfo endpoint and verifies its answer, which is JSON or a JWT (OpenID Connect Core, section 5.3).
 
 use jiff::Timestamp;
-use oauth2::AccessToken;
-use oauth2::http::header::CONTENT_TYPE;
+use openidconnect::AccessToken;
+use openidconnect::http::header::CONTENT_TYPE;
 use url::Url;
 
 use super::{

@@ -12,7 +12,6 @@ use crate::{
         visit::account,
     },
     metrics::Outcome,
-    oidc::Provider,
     pages::{self, AtProvider, Frame, SignOut, SignedOut},
     principal::LOCAL,
     principals::UserSession,
@@ -100,20 +99,10 @@ async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Op
     Ok(session)
 }
 
-/// RP-Initiated Logout 1.0. By default without the id_token: it would stand in a URL.
 fn provider_logout(services: &Services, session: &Session) -> Option<Url> {
-    let provider: &Provider = services.login.providers().get(&session.provider)?;
-    let mut url = provider.end_session_endpoint()?;
-    url.query_pairs_mut()
-        .append_pair("client_id", &provider.config().client_id)
-        .append_pair("post_logout_redirect_uri", &services.site.public_url.join(PATH));
-    if let Some(hint) = &session.logout.hint {
-        url.query_pairs_mut().append_pair("logout_hint", hint);
-    }
-    if let Some(id_token) = &session.logout.id_token {
-        url.query_pairs_mut().append_pair("id_token_hint", id_token);
-    }
-    Some(url)
+    let provider = services.login.providers().get(&session.provider)?;
+    let return_url = Url::parse(&services.site.public_url.join(PATH)).ok()?;
+    provider.end_session_url(&session.logout, return_url)
 }
 
 fn signed_out(site: &Site) -> HttpResponse {
