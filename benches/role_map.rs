@@ -16,13 +16,13 @@ fn main() {
 #[divan::bench(args = RULES)]
 fn by_the_index(bencher: Bencher<'_, '_>, rules: usize) {
     let (map, person) = (role_map(rules), [person(rules)]);
-    bencher.bench(|| black_box(&map).judge(black_box(&person)));
+    bencher.bench(|| black_box(&map).evaluate(black_box(&person)));
 }
 
 #[divan::bench(args = RULES)]
 fn by_trying_every_rule(bencher: Bencher<'_, '_>, rules: usize) {
     let (map, person) = (role_map(rules), [person(rules)]);
-    bencher.bench(|| black_box(&map).judge_by_trying(black_box(&person)));
+    bencher.bench(|| black_box(&map).evaluate_exhaustively(black_box(&person)));
 }
 
 /// As in a company: mostly groups by name, some by prefix, a few with two conditions.

@@ -21,7 +21,7 @@ pub use pattern::{HostPattern, HostPatternError, Method, MethodError, PathPatter
 pub use upstream_credential::{UpstreamCredential, UpstreamCredentialError};
 
 use crate::principal::{CredentialKind, Grant, Role, RuleName};
-use index::Index;
+use index::PathIndex;
 use interpretations::{PathInterpretations, Step};
 
 /// The original request as the gateway reports it. Nothing here is decoded.
@@ -70,9 +70,9 @@ pub enum AccessLevel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRules {
     rules: Vec<AccessRule>,
-    index: Index,
+    index: PathIndex,
     /// The patterns in lower case. `None` if they are the same.
-    lower_case: Option<Index>,
+    lower_case: Option<PathIndex>,
 }
 
 /// The rules that decide about a request: one for each interpretation of its path, without repetition.
@@ -136,10 +136,10 @@ pub struct PathMatch<'a> {
 impl AccessRules {
     pub fn new(rules: Vec<AccessRule>) -> Self {
         let everything = PathPattern::everything();
-        let index = Index::new(patterns(&rules, &everything));
+        let index = PathIndex::new(patterns(&rules, &everything));
         let lower_case = rules.iter().flat_map(|rule| &rule.paths).any(PathPattern::has_upper_case).then(|| {
-            let lowered: Vec<_> = patterns(&rules, &everything).map(|(rule, path)| (rule, path.in_lower_case())).collect();
-            Index::new(lowered.iter().map(|(rule, path)| (*rule, path)))
+            let lowered: Vec<_> = patterns(&rules, &everything).map(|(rule, path)| (rule, path.to_lower_case())).collect();
+            PathIndex::new(lowered.iter().map(|(rule, path)| (*rule, path)))
         });
         Self { rules, index, lower_case }
     }
@@ -152,7 +152,7 @@ impl AccessRules {
     /// Returns the first rule that matches each interpretation of the path. An interpretation without a rule is an error.
     pub fn match_request(&self, request: &CheckRequest<'_>) -> Result<MatchedRules<'_>, MatchError> {
         let interpretations = PathInterpretations::of(request.path)?;
-        let host = pattern::plain_host(request.host);
+        let host = pattern::normalize_host(request.host);
         let mut matched = MatchedRules(SmallVec::new());
         for path in interpretations.paths() {
             matched.add(self.first_match(path, &host, request.method)?);
@@ -165,7 +165,7 @@ impl AccessRules {
 
     /// Returns every interpretation of the path with the rule that matches it. The path as sent comes first.
     pub fn explain(&self, request: &CheckRequest<'_>) -> Result<Vec<PathMatch<'_>>, PathError> {
-        let host = pattern::plain_host(request.host);
+        let host = pattern::normalize_host(request.host);
         let mut matches = Vec::new();
         for interpretation in PathInterpretations::of(request.path)?.into_vec() {
             let lowered = self.lower_case_variant(&interpretation.path).map(|path| PathMatch {
@@ -196,7 +196,7 @@ impl AccessRules {
         self.first_match_in(self.lower_case.as_ref().unwrap_or(&self.index), path, host, method)
     }
 
-    fn first_match_in(&self, index: &Index, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
+    fn first_match_in(&self, index: &PathIndex, path: &str, host: &str, method: &str) -> Result<&AccessRule, MatchError> {
         let first = index.first(path, |number| self.rules[number].matches(host, method));
         first.map(|number| &self.rules[number]).ok_or(MatchError::NoRule)
     }
@@ -211,8 +211,8 @@ fn patterns<'a>(rules: &'a [AccessRule], everything: &'a PathPattern) -> impl It
 
 impl AccessRule {
     fn matches(&self, host: &str, method: &str) -> bool {
-        (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.selects(host)))
-            && (self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.selects(method)))
+        (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host)))
+            && (self.methods.is_empty() || self.methods.iter().any(|pattern| pattern.matches(method)))
     }
 
     fn is_open_to_anyone(&self) -> bool {

@@ -1,11 +1,11 @@
-//! The composition root: from a configuration to a running process, and to its orderly end.
+//! The composition root: builds the process from a configuration, runs it and shuts it down.
 
 mod invite;
 mod parts;
 mod rewrap;
 
-pub use invite::{Invite, invite};
-pub use rewrap::{Rewrapped, rewrap};
+pub use invite::{InvitationRequest, invite};
+pub use rewrap::{ReEncryptionReport, re_encrypt};
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -21,36 +21,36 @@ use crate::{
     config::{Config, Shutdown},
     http::{
         self, Services,
-        admin::{AdminService, Readiness},
         check::CheckService,
         connections::Connections,
         drain::Drain,
+        health::{HealthService, Readiness},
     },
 };
 use parts::Parts;
 
-/// Longer than the gateways keep an idle connection: whoever closes first should not be us.
+/// Longer than gateways keep idle connections, so that the gateway closes them first.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long answers may take to leave, once nothing is under way any more.
-const LAST_BYTES: Duration = Duration::from_secs(1);
+/// Time for sending the last responses when no request is in progress any more.
+const LAST_RESPONSES: Duration = Duration::from_secs(1);
 
-/// How long a client may take to send a request's head.
+/// Timeout for receiving a request's head.
 const REQUEST_HEAD: Duration = Duration::from_secs(5);
 
-/// The same for a request's body: forms are small.
+/// Timeout for receiving a request's body. Forms are small.
 const REQUEST_BODY: Duration = Duration::from_secs(30);
 
-/// That the process is to end.
+/// A request to stop the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stop {
-    /// SIGTERM: whoever routes requests here needs a while to see it.
-    Orderly,
-    /// SIGINT, from a terminal: nobody routes requests here.
+pub enum StopSignal {
+    /// SIGTERM. Gateways need some time to stop sending requests.
+    Graceful,
+    /// SIGINT, from a terminal without a gateway.
     Interrupt,
 }
 
-/// A process that listens, and is run by [`Bound::run`].
+/// A process with bound listeners. [`Bound::run`] serves requests.
 pub struct Bound {
     pub public: SocketAddr,
     pub check: SocketAddr,
@@ -68,7 +68,7 @@ struct Servers {
     admin: Server,
 }
 
-/// Background tasks, ended when they are dropped.
+/// Background tasks, which are aborted on drop.
 struct Tasks(Vec<JoinHandle<()>>);
 
 impl Drop for Tasks {
@@ -77,16 +77,16 @@ impl Drop for Tasks {
     }
 }
 
-/// Builds everything and binds the listeners. The store and the providers are connected to meanwhile.
+/// Builds all services and binds the listeners. Background tasks connect to the store and the providers.
 pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Bound> {
     let readiness = Readiness::default();
-    let mut parts = Parts::make(&config, &clock).await?;
+    let mut parts = Parts::build(&config, &clock).await?;
     let mut tasks = Tasks(parts.start_tasks(&readiness));
     let (drain, connections) = (Drain::default(), Connections::default());
-    let listen = Listen { config: &config, connections: &connections };
-    let public = listen.public(&parts.services, &drain)?;
-    let check = listen.check(&parts.services, &clock, &drain)?;
-    let admin = listen.admin(&parts.services, &readiness)?;
+    let listeners = Listeners { config: &config, connections: &connections };
+    let public = listeners.public(&parts.services, &drain)?;
+    let check = listeners.check(&parts.services, &clock, &drain)?;
+    let admin = listeners.admin(&parts.services, &readiness)?;
     tasks.0.push(tokio::spawn(connections.end_the_stuck()));
     let bound = Bound {
         public: public.1,
@@ -99,34 +99,34 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
         tasks,
         parts,
     };
-    bound.parts.print_first_link(&config).await?;
+    bound.parts.print_bootstrap_invitation(&config).await?;
     tracing::info!(public = %bound.public, check = %bound.check, admin = %bound.admin, public_url = %config.public_url, "listening");
     Ok(bound)
 }
 
 impl Bound {
-    /// Serves until the first `stop`, then fails readiness, goes on for a while, drains and ends: at the
-    /// deadline or at another `stop` in any case.
-    pub async fn run(self, mut stop: impl AsyncFnMut() -> Stop) -> anyhow::Result<()> {
-        // The parts live as long as anything is served.
+    /// Serves requests until the first `stop`. Then it fails readiness, waits for the delay, drains and ends. It ends
+    /// immediately at the deadline or at a second `stop`.
+    pub async fn run(self, mut stop: impl AsyncFnMut() -> StopSignal) -> anyhow::Result<()> {
+        // The parts must live while requests are served.
         let Self { servers, readiness, drain, shutdown, tasks, parts: _parts, .. } = self;
         let handles: Vec<ServerHandle> = servers.pages.iter().map(Server::handle).collect();
         let admin = servers.admin.handle();
         let mut serving: Vec<JoinHandle<std::io::Result<()>>> = servers.pages.into_iter().map(tokio::spawn).collect();
         serving.push(tokio::spawn(servers.admin));
-        let asked = tokio::select! {
-            asked = stop() => asked,
+        let signal = tokio::select! {
+            signal = stop() => signal,
             (ended, ..) = futures::future::select_all(&mut serving) => {
-                anyhow::bail!("a listener ended by itself: {ended:?}");
+                anyhow::bail!("a listener ended unexpectedly: {ended:?}");
             }
         };
-        let delay = match asked {
-            Stop::Orderly => shutdown.delay,
-            Stop::Interrupt => Duration::ZERO,
+        let delay = match signal {
+            StopSignal::Graceful => shutdown.delay,
+            StopSignal::Interrupt => Duration::ZERO,
         };
         tracing::info!(?delay, deadline = ?shutdown.deadline, "stopping: no longer ready");
         readiness.stop();
-        let orderly = async {
+        let graceful = async {
             tokio::time::sleep(delay).await;
             drain.begin();
             drain.idle().await;
@@ -134,7 +134,7 @@ impl Bound {
             admin.stop(false).await;
         };
         tokio::select! {
-            ended = tokio::time::timeout(shutdown.deadline, orderly) => if ended.is_err() {
+            ended = tokio::time::timeout(shutdown.deadline, graceful) => if ended.is_err() {
                 tracing::warn!("the deadline has come; what is still running is cut off");
             },
             _ = stop() => tracing::warn!("asked again; what is still running is cut off"),
@@ -145,13 +145,13 @@ impl Bound {
     }
 }
 
-/// Takes no more connections, and answers what came last on those that there are.
+/// Accepts no more connections, and sends the last responses on the open ones.
 async fn close(listeners: &[ServerHandle], drain: &Drain) {
     let closed = futures::future::join_all(listeners.iter().map(|listener| listener.stop(true)));
-    // Connections that gateways keep without using them are not worth waiting for.
+    // Idle connections that gateways keep open are not waited for.
     let answered = async {
         drain.idle().await;
-        tokio::time::sleep(LAST_BYTES).await;
+        tokio::time::sleep(LAST_RESPONSES).await;
     };
     tokio::select! {
         _ = closed => {}
@@ -159,13 +159,13 @@ async fn close(listeners: &[ServerHandle], drain: &Drain) {
     }
 }
 
-/// What the three listeners have in common.
-struct Listen<'a> {
+/// The common settings of the three listeners.
+struct Listeners<'a> {
     config: &'a Config,
     connections: &'a Connections,
 }
 
-impl Listen<'_> {
+impl Listeners<'_> {
     fn public(&self, services: &Services, drain: &Drain) -> anyhow::Result<(Server, SocketAddr)> {
         let routes = http::public(services.clone(), drain.clone(), REQUEST_BODY);
         self.serve(self.config.listen.public, self.config.workers, move |app| routes.clone()(app))
@@ -179,12 +179,12 @@ impl Listen<'_> {
     }
 
     fn admin(&self, services: &Services, readiness: &Readiness) -> anyhow::Result<(Server, SocketAddr)> {
-        let service = AdminService {
+        let service = HealthService {
             readiness: readiness.clone(),
             metrics: Arc::clone(&services.metrics),
             principals: Arc::clone(&services.principals),
         };
-        let routes = http::admin::admin(Data::new(service));
+        let routes = http::health::routes(Data::new(service));
         self.serve(self.config.listen.admin, 1, move |app| routes.clone()(app))
     }
 
@@ -205,7 +205,7 @@ impl Listen<'_> {
             .shutdown_timeout(drain.as_secs())
             .disable_signals()
             .bind(address)
-            .map_err(|error| anyhow::anyhow!("{address} can't be listened on: {error}"))?;
+            .map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}"))?;
         let bound = server.addrs()[0];
         Ok((server.run(), bound))
     }

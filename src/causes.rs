@@ -1,6 +1,6 @@
-//! Errors with what they came from, for a log line.
+//! Formats errors with their causes for log lines.
 
-/// An error with what it came from, which `Display` alone often hides.
+/// Returns an error's text with those of its causes, which `Display` often omits.
 pub fn causes(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(error.source(), |error| error.source());
     sources.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

@@ -16,8 +16,8 @@ use crate::{
     access::{AccessRules, CredentialSources, MatchError, MatchedRules, Requirement, UnmetRequirement},
     keys::PresentedKey,
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, Identity, IdentityClaims, Role, RuleName},
-    principals::{CachedUser, KeyLookup, LookupError, Narrowed, Principals, UserKey, UserSession},
-    roles::{InForce, RoleMaps},
+    principals::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
+    roles::{CurrentRoleMap, RoleMaps},
     session::SessionToken,
     tokens::{self, Bearer, Tokens},
     upstream::{UpstreamCredentialPolicy, UpstreamHeaders},
@@ -167,7 +167,7 @@ impl Checker {
         parse_credential: impl FnOnce(CredentialSources) -> ParsedCredential<'a>,
     ) -> Decision {
         let in_force = self.role_maps.current();
-        if !in_force.is_known() {
+        if !in_force.is_loaded() {
             return Decision::RoleMapNotLoaded;
         }
         let rules = match match_rules(in_force.map.access(), request, restrictions) {
@@ -199,7 +199,7 @@ impl Checker {
     pub async fn authenticate(&self, credential: ParsedCredential<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let in_force = self.role_maps.current();
         // Without a role map nobody would have a role.
-        if !in_force.is_known() {
+        if !in_force.is_loaded() {
             return Err(AuthenticationError::Unavailable(UnavailableCause::RoleMapNotLoaded));
         }
         self.authenticate_with(&in_force, credential).await
@@ -216,13 +216,13 @@ impl Checker {
     }
 
     /// The lower of two roles. `None` if the role map in force does not list both.
-    pub fn lower_of(&self, one: &Role, other: &Role) -> Option<Role> {
-        self.role_maps.current().map.lower_of(one, other)
+    pub fn lower_role(&self, one: &Role, other: &Role) -> Option<Role> {
+        self.role_maps.current().map.lower_role(one, other)
     }
 
     async fn authenticate_with(
         &self,
-        in_force: &InForce,
+        in_force: &CurrentRoleMap,
         credential: ParsedCredential<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match credential {
@@ -236,7 +236,7 @@ impl Checker {
 
     async fn authenticate_session(
         &self,
-        in_force: &InForce,
+        in_force: &CurrentRoleMap,
         token: &SessionToken<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let signed_in = self.principals.session(token).await?.ok_or(AuthenticationFailure::UnknownSession)?;
@@ -248,7 +248,7 @@ impl Checker {
 
     async fn authenticate_key(
         &self,
-        in_force: &InForce,
+        in_force: &CurrentRoleMap,
         key: PresentedKey,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match self.principals.key(key).await? {
@@ -271,8 +271,8 @@ impl Checker {
     }
 
     /// Evaluates the role map for a user. The result is cached until the role map or the user changes.
-    fn evaluate_user(&self, in_force: &InForce, user: &CachedUser) -> Arc<Evaluation> {
-        let cached = user.judged.load_full();
+    fn evaluate_user(&self, in_force: &CurrentRoleMap, user: &CachedUser) -> Arc<Evaluation> {
+        let cached = user.evaluation.load_full();
         if let Some(evaluation) = cached.filter(|evaluation| evaluation.map_version == in_force.version) {
             return evaluation;
         }
@@ -280,20 +280,20 @@ impl Checker {
         let grant = in_force.map.grant(&identities, user.pinned.as_ref());
         let identity = self.identity(&user.id, &identities, &grant);
         let evaluation = Arc::new(Evaluation::new(in_force.version, grant, identity));
-        user.judged.store(Some(Arc::clone(&evaluation)));
+        user.evaluation.store(Some(Arc::clone(&evaluation)));
         evaluation
     }
 
     /// Restricts the owner's grant to the key's restrictions. The result is cached until the owner's evaluation changes.
-    fn evaluate_key(&self, in_force: &InForce, UserKey { key, user }: &UserKey) -> Arc<Evaluation> {
+    fn evaluate_key(&self, in_force: &CurrentRoleMap, UserKey { key, user }: &UserKey) -> Arc<Evaluation> {
         let of = self.evaluate_user(in_force, user);
-        if let Some(known) = key.judged.load().as_ref().filter(|known| Arc::ptr_eq(&known.of, &of)) {
-            return Arc::clone(&known.to);
+        if let Some(known) = key.evaluation.load().as_ref().filter(|known| Arc::ptr_eq(&known.owner, &of)) {
+            return Arc::clone(&known.restricted);
         }
         let grant = key.narrow.grant(&in_force.map, &of.grant);
         let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
         let to = Arc::new(Evaluation::new(in_force.version, grant, identity));
-        key.judged.store(Some(Arc::new(Narrowed { of, to: Arc::clone(&to) })));
+        key.evaluation.store(Some(Arc::new(RestrictedGrant { owner: of, restricted: Arc::clone(&to) })));
         to
     }
 

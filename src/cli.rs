@@ -1,4 +1,4 @@
-//! The command line: serve, or help the operator before it.
+//! The command line: the service, and commands for operators.
 
 mod role_map;
 
@@ -10,20 +10,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use one_line::OneLine;
+use one_line::SingleLineFields;
 
 use crate::{
-    app::{self, Stop},
+    app::{self, StopSignal},
     clock::{Clock, SystemClock},
-    config::{self, Format, Loaded, units},
+    config::{self, LoadedConfig, LogFormat, units},
     secret::{self, SigningAlgorithm},
 };
 
-/// The front door of an LLM proxy on Kubernetes. Without a command it serves.
+/// Forward-auth and single sign-on (SSO) service for LLM proxies on Kubernetes. Without a command, it starts the service.
 #[derive(Parser)]
 #[command(version, about)]
 pub struct Cli {
-    /// The configuration, a YAML file. Without one, built-in defaults are used.
+    /// YAML file with the configuration. Without one, built-in defaults are used.
     #[arg(long, value_name = "FILE", env = "VESTIBULE_CONFIG", global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -32,48 +32,49 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Validates the configuration and names every mistake, without starting anything.
+    /// Validates the configuration and reports every mistake, without starting the service.
     CheckConfig,
-    /// Makes keys for the key ring.
+    /// Creates keys for the key ring, and re-encrypts records.
     #[command(subcommand)]
     KeyRing(KeyRingCommand),
-    /// Makes keys that sign what the upstream is told of a person.
+    /// Creates keys that sign identity assertions.
     #[command(subcommand)]
     AssertionKey(AssertionKeyCommand),
-    /// Prints a link by which somebody sets a password: for the first administrator, and for one who has lost theirs.
+    /// Prints an invitation link with which a user sets a password, such as the first administrator.
     Invite(InviteArgs),
-    /// Judges and explains role maps.
+    /// Validates and explains role maps.
     #[command(subcommand)]
     RoleMap(role_map::RoleMapCommand),
 }
 
 #[derive(Args)]
 struct InviteArgs {
-    /// What the person becomes, by the role map's list.
+    /// Role of the user, from the role map's list.
     #[arg(long)]
     role: String,
-    /// Whom the link is for; by default `admin@localhost`. Who has an account of this address gets another password.
+    /// Email address of the user; by default `admin@localhost`. If it has an account, the link sets a new password.
     #[arg(long)]
     email: Option<String>,
-    /// How long the link is good: 1h, 7d. By default as `local_accounts.invitation_duration` says.
+    /// Lifetime of the link, such as 1h or 7d; by default `local_accounts.invitation_duration`.
     #[arg(long, value_parser = units::duration)]
     duration: Option<Duration>,
 }
 
 #[derive(Subcommand)]
 enum KeyRingCommand {
-    /// Prints a fresh key and its date. Put both above what the key ring's file holds; the first key seals.
+    /// Prints a new key and its date. Add both at the top of the key ring file; the first key is the primary key.
     New,
-    /// Seals with the first key, in the configured Redis, all that others have sealed, so that these can be taken out. Do it when
-    /// every pod has had the first key for three minutes; again, as often as you like.
-    Rewrap,
+    /// Re-encrypts records in the configured Redis with the primary key, so that older keys can be removed. Run it when every
+    /// pod has had the primary key for 3 minutes. It can be repeated.
+    #[command(visible_alias = "rewrap")]
+    ReEncrypt,
 }
 
 #[derive(Subcommand)]
 enum AssertionKeyCommand {
-    /// Prints a fresh private key in PEM form. Put it above what the keys' file holds; the first key signs.
+    /// Prints a new private key in PEM format. Add it at the top of the keys file; the first key signs.
     New {
-        /// What upstreams can verify: nearly all know ES256, fewer EdDSA.
+        /// Signature algorithm. Nearly all upstreams support ES256, fewer support EdDSA.
         #[arg(long, default_value = "eddsa")]
         algorithm: Algorithm,
     },
@@ -94,7 +95,7 @@ impl Cli {
                 println!("{}", secret::new_dated_key(SystemClock.now()));
                 ExitCode::SUCCESS
             }
-            Some(Command::KeyRing(KeyRingCommand::Rewrap)) => rewrap(self.config),
+            Some(Command::KeyRing(KeyRingCommand::ReEncrypt)) => re_encrypt(self.config),
             Some(Command::AssertionKey(AssertionKeyCommand::New { algorithm })) => {
                 print!("{}", secret::new_signing_key(algorithm.into()));
                 ExitCode::SUCCESS
@@ -116,8 +117,8 @@ impl From<Algorithm> for SigningAlgorithm {
     }
 }
 
-fn load(path: Option<PathBuf>) -> Result<Loaded, ExitCode> {
-    // A name or value that is no text can't be one of ours.
+fn load(path: Option<PathBuf>) -> Result<LoadedConfig, ExitCode> {
+    // Vestibule's variables are UTF-8, so that others can be ignored.
     let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     config::load(path.as_deref(), env).map_err(|error| {
         eprintln!("{error}");
@@ -135,27 +136,27 @@ fn check_config(path: Option<PathBuf>) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn rewrap(path: Option<PathBuf>) -> ExitCode {
+fn re_encrypt(path: Option<PathBuf>) -> ExitCode {
     let config = match load(path) {
         Ok(loaded) => loaded.config,
         Err(code) => return code,
     };
-    log_to_stderr(EnvFilter::new("warn,fred=off"), Format::Text);
-    let done = on_a_runtime(async || {
+    log_to_stderr(EnvFilter::new("warn,fred=off"), LogFormat::Text);
+    let result = block_on(async || {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        app::rewrap(&config, &clock).await
+        app::re_encrypt(&config, &clock).await
     });
-    match done {
-        Ok(done) => {
-            println!("sealed anew: {}; sealed by the first key before: {}", done.anew, done.before);
-            done.failed.iter().for_each(|failed| eprintln!("{failed}"));
-            match (done.failed.len(), done.broke_off) {
+    match result {
+        Ok(report) => {
+            println!("re-encrypted: {}; already encrypted with the primary key: {}", report.re_encrypted, report.unchanged);
+            report.failed.iter().for_each(|failed| eprintln!("{failed}"));
+            match (report.failed.len(), report.aborted_by) {
                 (0, None) => ExitCode::SUCCESS,
-                (failed, broke_off) => {
-                    if let Some(why) = broke_off {
-                        eprintln!("not all were looked at: {why}");
+                (failed, aborted_by) => {
+                    if let Some(error) = aborted_by {
+                        eprintln!("not all records were processed: {error}");
                     }
-                    eprintln!("{failed} records are as they were: leave the old keys in");
+                    eprintln!("{failed} records failed; keep the old keys in the key ring");
                     ExitCode::FAILURE
                 }
             }
@@ -172,11 +173,11 @@ fn invite(path: Option<PathBuf>, args: InviteArgs) -> ExitCode {
         Ok(loaded) => loaded.config,
         Err(code) => return code,
     };
-    log_to_stderr(EnvFilter::new("warn,fred=off"), Format::Text);
-    let InviteArgs { role, email, duration: lasting } = args;
-    let invited = on_a_runtime(async || {
+    log_to_stderr(EnvFilter::new("warn,fred=off"), LogFormat::Text);
+    let InviteArgs { role, email, duration } = args;
+    let invited = block_on(async || {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        app::invite(&config, &clock, app::Invite { role, email, lasting }).await
+        app::invite(&config, &clock, app::InvitationRequest { role, email, duration }).await
     });
     match invited {
         Ok(address) => {
@@ -191,7 +192,7 @@ fn invite(path: Option<PathBuf>, args: InviteArgs) -> ExitCode {
 }
 
 fn serve(path: Option<PathBuf>) -> ExitCode {
-    let Loaded { config, warnings } = match load(path) {
+    let LoadedConfig { config, warnings } = match load(path) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -207,44 +208,46 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
 }
 
 fn run(config: config::Config) -> anyhow::Result<()> {
-    on_a_runtime(async || {
+    block_on(async || {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        let stop = async || stop(&mut terminate, &mut interrupt).await;
+        let stop = async || wait_for_stop(&mut terminate, &mut interrupt).await;
         app::build(config, Arc::new(SystemClock)).await?.run(stop).await
     })
 }
 
-fn on_a_runtime<T>(work: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+fn block_on<T>(work: impl AsyncFnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     install_crypto();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let ended = runtime.block_on(work());
-    // What is still running after the deadline is not waited for.
+    let result = runtime.block_on(work());
+    // Tasks that still run after the deadline are not waited for.
     runtime.shutdown_background();
-    ended
+    result
 }
 
-async fn stop(terminate: &mut Signal, interrupt: &mut Signal) -> Stop {
+async fn wait_for_stop(terminate: &mut Signal, interrupt: &mut Signal) -> StopSignal {
     tokio::select! {
-        _ = terminate.recv() => Stop::Orderly,
-        _ = interrupt.recv() => Stop::Interrupt,
+        _ = terminate.recv() => StopSignal::Graceful,
+        _ = interrupt.recv() => StopSignal::Interrupt,
     }
 }
 
-/// One TLS and crypto library for everything. A second call, as from several tests, changes nothing.
+/// Selects the cryptography library of TLS for the whole process. Further calls, as in tests, have no effect.
 pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// Libraries speak up for what is wrong; their own directives in the level come later and win. The one
-/// that is off makes an error of each malformed request, which are the clients' to send.
+/// Builds the log filter. Libraries log only warnings or errors, unless a directive in the level overrides it. The dispatcher
+/// is off because it logs an error for each malformed request of a client.
 fn filter(log: &config::Log) -> EnvFilter {
     EnvFilter::new(format!("actix_server=warn,actix_http::h1::dispatcher=off,fred=error,{}", log.level))
 }
 
-fn log_to_stderr(filter: EnvFilter, format: Format) {
+fn log_to_stderr(filter: EnvFilter, format: LogFormat) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
-        Format::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).fmt_fields(OneLine).init(),
-        Format::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
+        LogFormat::Text => {
+            lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).fmt_fields(SingleLineFields).init()
+        }
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
     }
 }

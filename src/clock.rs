@@ -1,19 +1,19 @@
-//! Time, passed in: nothing else in the crate reads a clock.
+//! Provides the time. No other module reads the system's clocks.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-/// Where the time comes from.
+/// A source of time.
 ///
-/// Wall time is for what other pods and people read (expiry, "last seen"); monotonic time is for
-/// bounds that must hold even when the wall clock jumps (how old a proof is, how long a lease lasts).
+/// Wall time is for values that other pods and users read, such as an expiry. Monotonic time is for bounds that must hold
+/// even if the wall clock jumps, such as the age of a cache entry or a lease.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
     fn monotonic(&self) -> Instant;
 }
 
-/// How long ago that was. Zero when `then` lies in the future, as it may by the clock of another pod.
+/// Returns the time between `then` and `now`. Zero if `then` is in the future, which another pod's clock can cause.
 pub fn since(then: Timestamp, now: Timestamp) -> Duration {
     Duration::try_from(now.duration_since(then)).unwrap_or_default()
 }
@@ -34,7 +34,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that a test moves by hand.
+/// A clock that a test advances.
 #[cfg(test)]
 pub(crate) mod manual {
     use std::{

@@ -1,5 +1,4 @@
-//! The configuration: a YAML file and environment variables in, a validated [`Config`] or all of
-//! its mistakes at once out.
+//! Reads the configuration from a YAML file and environment variables, and validates it.
 
 pub mod env;
 pub mod provider;
@@ -34,28 +33,28 @@ pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol,
 pub use self::redis_url::{RedisUrl, Topology};
 pub use self::secrets::{Secret, SecretFileError, read_secret_file};
 pub use self::store::{Redis, Store};
-pub use self::token_issuer::{IssuerAddress, RequiredClaim, Review, Strangers, TokenIssuer, TokenIssuerKind};
+pub use self::token_issuer::{IssuerAddress, RequiredClaim, Review, TokenIssuer, TokenIssuerKind, UnregisteredSubjects};
 pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
 use crate::origin::PublicUrl;
 use crate::principal::{LOCAL, Role};
-use crate::roles::Configured;
+use crate::roles::ConfiguredNames;
 use crate::yaml::{self, Mistakes, Subset, decode};
 
-/// Everything that can be set, validated. `app` hands each part its own section.
+/// The validated configuration. `app` passes each service its own section.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub public_url: PublicUrl,
     pub listen: Listen,
-    /// Whom people ask for access, in words that fit "Ask …".
+    /// The contact for access requests, as the pages show it after "Ask".
     pub contact: String,
     pub replicas: u32,
-    /// HTTP worker threads of each listener.
+    /// HTTP worker threads per listener.
     pub workers: usize,
-    /// Open connections of one worker of a listener.
+    /// Maximum open connections per worker of a listener.
     pub max_connections: usize,
     pub trusted_proxies: Vec<ipnet::IpNet>,
-    pub rate_limits: crate::rate_limits::PerMinute,
+    pub rate_limits: crate::rate_limits::RequestsPerMinute,
     pub store: Store,
     pub key_ring: Option<Secret>,
     pub providers: Vec<Provider>,
@@ -63,7 +62,7 @@ pub struct Config {
     pub sessions: Sessions,
     pub cache: Cache,
     pub keys: crate::keys::Settings,
-    /// Whoever has one of these roles manages other people's keys, and people.
+    /// Roles that may manage users and their keys.
     pub admin_roles: Vec<Role>,
     pub local_accounts: LocalAccounts,
     pub role_map: RoleMapSource,
@@ -75,27 +74,28 @@ pub struct Config {
 }
 
 impl Config {
-    /// What a role map may name.
-    pub fn configured(&self) -> Configured {
-        Configured { providers: Some(self.claims_of()), upstream_credentials: Some(self.upstream_credential.names()) }
+    /// Returns the names that a role map may refer to.
+    pub fn configured(&self) -> ConfiguredNames {
+        ConfiguredNames { providers: Some(self.claim_sources()), upstream_credentials: Some(self.upstream_credential.names()) }
     }
 
-    /// Whose claims rules of the role map may name: providers, issuers that stand for none, and local accounts.
-    pub fn claims_of(&self) -> Vec<String> {
-        claims_of(&self.providers, &self.token_issuers, self.local_accounts.enabled)
+    /// Returns the sources of claims that role map rules may name: providers, token issuers without a provider, and local
+    /// accounts.
+    pub fn claim_sources(&self) -> Vec<String> {
+        claim_sources(&self.providers, &self.token_issuers, self.local_accounts.enabled)
     }
 }
 
-fn claims_of(providers: &[Provider], issuers: &[TokenIssuer], has_local_accounts: bool) -> Vec<String> {
+fn claim_sources(providers: &[Provider], issuers: &[TokenIssuer], has_local_accounts: bool) -> Vec<String> {
     let own = issuers.iter().filter(|issuer| issuer.provider.is_none()).map(|issuer| &issuer.id);
     let local = has_local_accounts.then(|| LOCAL.to_owned());
     providers.iter().map(|provider| &provider.id).chain(own).cloned().chain(local).collect()
 }
 
-/// Where the role map comes from.
+/// The source of the role map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoleMapSource {
-    /// The built-in map: everybody who signs in gets the default role.
+    /// The built-in map: all users get the default role.
     BuiltIn,
     File(PathBuf),
     ConfigMap(ConfigMapSource),
@@ -105,17 +105,17 @@ pub enum RoleMapSource {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigMapSource {
     pub name: String,
-    /// `None`: the pod's own, or the kubeconfig's.
+    /// If `None`, the namespace of the pod or of the kubeconfig.
     pub namespace: Option<String>,
-    /// The key of the document in the ConfigMap, and in those of fragments.
+    /// The key of the document in the ConfigMap and in the fragments' ConfigMaps.
     pub key: String,
-    /// Selects by labels the ConfigMaps that are merged into it.
+    /// The label selector of the ConfigMaps with fragments, which are merged into the role map.
     pub fragments: Option<String>,
 }
 
 impl ConfigMapSource {
-    /// As an administrator reads it.
-    pub fn in_words(&self) -> String {
+    /// Returns a description for administrators.
+    pub fn description(&self) -> String {
         let namespace = self.namespace.as_deref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
         let fragments = self.fragments.as_deref().map(|labels| format!(", with fragments {labels}")).unwrap_or_default();
         format!("ConfigMap {namespace}{}, key {}{fragments}", self.name, self.key)
@@ -143,29 +143,29 @@ pub struct Cache {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    pub format: Format,
+    pub format: LogFormat,
     /// A filter directive such as `info` or `vestibule=debug,info`.
     pub level: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum LogFormat {
     Text,
     Json,
 }
 
-/// Both are counted from the signal.
+/// Durations that are counted from the signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shutdown {
-    /// How long requests are still accepted after readiness has failed.
+    /// The time in which requests are still accepted after readiness has failed.
     pub delay: Duration,
-    /// When what is still running is cut off.
+    /// The time after which remaining requests are aborted.
     pub deadline: Duration,
 }
 
-/// A configuration, and what its writer should know although nothing is wrong.
+/// A valid configuration with its warnings.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     pub config: Config,
     pub warnings: Vec<String>,
 }
@@ -178,9 +178,9 @@ pub enum LoadError {
     Mistakes(#[from] Mistakes),
 }
 
-/// Reads the file, if one is named, lays the variables over it and validates the whole. The files of
-/// secrets, certificates and the role map are read too, so that their mistakes come with all the others.
-pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, LoadError> {
+/// Reads the file, if one is given, applies the environment variables and validates the result. Secret files, certificates
+/// and the role map are read too, so that all mistakes are reported together.
+pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<LoadedConfig, LoadError> {
     let text = match path {
         Some(path) => read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?,
         None => String::new(),
@@ -188,8 +188,8 @@ pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) ->
     Ok(parse(&text, env)?)
 }
 
-/// [`load`] for a text that is already there.
-pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<Loaded, Mistakes> {
+/// Parses and validates a document as [`load`] does.
+pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<LoadedConfig, Mistakes> {
     let variables: Vec<_> = env.collect();
     let parsed = yaml::parse(text, Subset::Plain);
     let mut mistakes = parsed.mistakes;
@@ -198,7 +198,7 @@ pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<
     env::append_lists(&mut tree, &variables);
     let mut warnings = warnings(&variables);
     match decode::decode(tree, |root| root::read(root, &mut warnings)) {
-        Ok(config) if mistakes.is_empty() => Ok(Loaded { config, warnings }),
+        Ok(config) if mistakes.is_empty() => Ok(LoadedConfig { config, warnings }),
         Ok(_) => Err(mistakes.into()),
         Err(more) => {
             mistakes.extend(more);
@@ -207,39 +207,39 @@ pub fn parse(text: &str, env: impl Iterator<Item = (String, String)>) -> Result<
     }
 }
 
-/// The tables of docs/configuration.md.
+/// Returns the reference in docs/configuration.md.
 pub fn reference() -> String {
     reference::render(&root::declarations())
 }
 
-/// A larger file is something else, named by mistake.
-const LARGEST_FILE: u64 = 1 << 20;
+/// The maximum size of a configuration file, in bytes.
+const MAX_FILE_SIZE: u64 = 1 << 20;
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    std::fs::File::open(path)?.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST_FILE {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a configuration has at most 1 MiB"));
+    std::fs::File::open(path)?.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_SIZE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a configuration file must not be larger than 1 MiB"));
     }
     Ok(text)
 }
 
 fn warnings(variables: &[(String, String)]) -> Vec<String> {
     let names = || variables.iter().map(|(name, _)| name.as_str());
-    let ours = reference::variables(&root::declarations());
-    let mut warnings = misspelt(&ours, names());
+    let known = reference::variables(&root::declarations());
+    let mut warnings = find_misspelled(&known, names());
     warnings.extend(litellm::warnings(names()));
     warnings
 }
 
-/// Names with single underscores look like ours but can't be mistakes: Kubernetes sets some like
-/// them for a service that is called vestibule.
-fn misspelt<'v>(ours: &[String], names: impl Iterator<Item = &'v str>) -> Vec<String> {
-    let meant = |name: &str| ours.iter().find(|ours| ours.replace("__", "_") == name);
-    let mut found: Vec<_> = names.filter_map(|name| Some((name, meant(name)?))).collect();
+/// Returns warnings for variables with single underscores. They are not mistakes, because Kubernetes sets such variables
+/// for a Service named vestibule.
+fn find_misspelled<'v>(known: &[String], names: impl Iterator<Item = &'v str>) -> Vec<String> {
+    let intended = |name: &str| known.iter().find(|known| known.replace("__", "_") == name);
+    let mut found: Vec<_> = names.filter_map(|name| Some((name, intended(name)?))).collect();
     found.sort_unstable();
     found
         .iter()
-        .map(|(name, meant)| format!("{name} is not read: fields are separated by two underscores, as in {meant}"))
+        .map(|(name, intended)| format!("{name} is ignored: separate fields with two underscores, as in {intended}"))
         .collect()
 }

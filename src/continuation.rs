@@ -1,26 +1,31 @@
-//! What a login is for: where it goes on when the person is signed in.
+//! Defines the purpose of a login flow: its action after the user has authenticated.
 //!
-//! A flow carries its continuation from pod to pod and asks nothing of it but where the person may start
-//! again; what is done with who comes back is `login`'s.
+//! A login flow stores its continuation, so that any pod can finish it. The flow itself reads only the retry target;
+//! `login` performs the action.
 
 use serde::{Deserialize, Serialize};
 
-use crate::return_to::ReturnTo;
+use crate::return_to::ReturnTarget;
 
+/// The action after a successful login flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Continuation {
-    /// Back to the page that asked for it.
-    ReturnTo(ReturnTo),
-    /// The identity becomes another one of a person who is signed in.
-    Link { user: String, again: ReturnTo },
+    /// Redirects to the page that requested the login.
+    ReturnTo(ReturnTarget),
+    /// Links the identity to a user who is signed in.
+    Link {
+        user: String,
+        #[serde(rename = "again")]
+        retry: ReturnTarget,
+    },
 }
 
 impl Continuation {
-    /// Where the browser goes afterwards, and where a login that failed is begun again.
-    pub fn again(&self) -> &ReturnTo {
+    /// The target of the redirect afterwards. A user whose login failed can start again there.
+    pub fn retry_target(&self) -> &ReturnTarget {
         match self {
-            Self::ReturnTo(target) | Self::Link { again: target, .. } => target,
+            Self::ReturnTo(target) | Self::Link { retry: target, .. } => target,
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Test help: generated parts of the documentation stay equal to the code.
+//! Test support that keeps generated parts of the documentation equal to the code.
 
 use std::{fs, path::Path};
 
 const BEGIN: &str = "<!-- reference: begin -->\n";
 const END: &str = "<!-- reference: end -->";
 
-/// Compares what stands between the markers of a document; with `UPDATE_DOCS=1` it is written instead.
+/// Compares the text between the markers of a document with `generated`. With `UPDATE_DOCS=1` it writes the text instead.
 pub(crate) fn assert_current(document: &str, generated: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(document);
     let text = fs::read_to_string(&path).unwrap();

@@ -1,7 +1,7 @@
-//! Files that are read again when they change, such as mounted Secrets.
+//! Watches files, such as mounted Secrets, and reads them again when they change.
 //!
-//! The directory is watched and not the file: Kubernetes swaps a symbolic link beside it, and editors
-//! replace the file. A slow poll finds what a file system does not announce.
+//! The watch is on the directory and not on the file, because Kubernetes swaps a symbolic link next to the file, and editors
+//! replace it. A slow poll detects changes that the file system does not report.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,7 +14,7 @@ use notify::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
-/// Several events belong to one edit.
+/// The delay after an event, since one edit causes several events.
 const SETTLE: Duration = Duration::from_millis(50);
 const POLL: Duration = Duration::from_secs(30);
 
@@ -24,9 +24,9 @@ pub struct FileWatch {
 }
 
 impl FileWatch {
-    /// Calls `changed` with the file's content whenever it is another than before, beginning with `initial`.
+    /// Calls `changed` with the file's content whenever it differs from the previous content, which at first is `initial`.
     ///
-    /// A file that can't be read is reported once and leaves everything as it is.
+    /// A file that can't be read is reported once, and the previous content stays in use.
     pub fn start<T, E>(
         path: &Path,
         initial: T,
@@ -37,14 +37,14 @@ impl FileWatch {
         T: PartialEq + Send + 'static,
         E: std::fmt::Display,
     {
-        let (tell, events) = mpsc::channel(1);
-        let watcher = watcher(path, tell);
+        let (sender, events) = mpsc::channel(1);
+        let watcher = watcher(path, sender);
         if let Err(error) = &watcher {
             tracing::warn!(path = %path.display(), %error, "changes of the file are not announced; it is read every 30 s");
         }
         let path = path.to_owned();
         let task = tokio::spawn(async move {
-            // Kept here: the watcher ends with the task.
+            // The task owns the watcher, so that both end together.
             let _watcher = watcher.ok();
             follow(path, initial, read, changed, events).await;
         });
@@ -58,21 +58,21 @@ impl Drop for FileWatch {
     }
 }
 
-fn watcher(path: &Path, tell: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
-    // A full channel already says that something has changed.
+fn watcher(path: &Path, sender: mpsc::Sender<()>) -> notify::Result<notify::RecommendedWatcher> {
+    // A full channel already has an unread event.
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
-        if event.is_ok_and(|event| is_only_a_look(event.kind)) {
+        if event.is_ok_and(|event| is_read_access(event.kind)) {
             return;
         }
-        let _ = tell.try_send(());
+        let _ = sender.try_send(());
     })?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     watcher.watch(directory, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
 
-/// Our own reading is announced too: an answer to that would be to read again, for ever.
-fn is_only_a_look(kind: EventKind) -> bool {
+/// True for events that our own reads cause. Reading again in response would never end.
+fn is_read_access(kind: EventKind) -> bool {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
         EventKind::Access(_) => true,
@@ -88,7 +88,7 @@ async fn follow<T: PartialEq, E: std::fmt::Display>(
     mut events: mpsc::Receiver<()>,
 ) {
     let mut reported = false;
-    // At first at once: an edit may have come between the first reading and the watch.
+    // The first read is immediate, because the file may have changed between the initial read and the watch.
     loop {
         match read(&path) {
             Ok(read) if read != current => {
@@ -106,7 +106,7 @@ async fn follow<T: PartialEq, E: std::fmt::Display>(
         tokio::select! {
             event = events.recv() => match event {
                 Some(()) => tokio::time::sleep(SETTLE).await,
-                // Without a watcher there is only the poll.
+                // Without a watcher, only the poll remains.
                 None => tokio::time::sleep(POLL).await,
             },
             () = tokio::time::sleep(POLL) => {}
@@ -125,18 +125,18 @@ mod tests {
     }
 
     fn start(path: &Path, initial: &str) -> (FileWatch, mpsc::UnboundedReceiver<String>) {
-        let (tell, changes) = mpsc::unbounded_channel();
+        let (sender, changes) = mpsc::unbounded_channel();
         let watch = FileWatch::start(
             path,
             initial.to_owned(),
             |path| fs::read_to_string(path),
-            move |text| tell.send(text.clone()).unwrap(),
+            move |text| sender.send(text.clone()).unwrap(),
         );
         (watch, changes)
     }
 
     #[tokio::test]
-    async fn an_edit_is_seen_whether_the_file_is_written_or_replaced() {
+    async fn a_written_and_a_replaced_file_are_detected() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         fs::write(&path, "one").unwrap();
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_link_that_kubernetes_swaps_is_followed() {
+    async fn a_swapped_symbolic_link_is_followed() {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
         for (version, text) in [("..1", "one"), ("..2", "two")] {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_file_changes_nothing_until_it_is_back() {
+    async fn a_missing_file_keeps_the_previous_content() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         fs::write(&path, "one").unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_edit_from_before_the_watch_is_seen_too() {
+    async fn a_change_before_the_watch_is_detected() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         fs::write(&path, "two").unwrap();
@@ -185,28 +185,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_read_is_left_alone_until_something_changes() {
+    async fn an_unchanged_file_is_not_read_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
         fs::write(&path, "one").unwrap();
-        let (tell, mut reads) = mpsc::unbounded_channel();
+        let (sender, mut reads) = mpsc::unbounded_channel();
         let read = move |path: &Path| {
-            tell.send(()).unwrap();
+            sender.send(()).unwrap();
             fs::read_to_string(path)
         };
         let _watch = FileWatch::start(&path, "one".to_owned(), read, |_| ());
         fs::write(&path, "two").unwrap();
         let quiet = async { while tokio::time::timeout(SETTLE * 10, reads.recv()).await.is_ok() {} };
-        tokio::time::timeout(Duration::from_secs(10), quiet).await.expect("the file is read again and again");
+        tokio::time::timeout(Duration::from_secs(10), quiet).await.expect("the file is read repeatedly");
     }
 
     #[test]
-    fn a_look_at_a_file_is_no_change_of_it() {
+    fn read_access_is_not_a_change() {
         for kind in [AccessKind::Open(AccessMode::Any), AccessKind::Close(AccessMode::Read), AccessKind::Read] {
-            assert!(is_only_a_look(EventKind::Access(kind)), "{kind:?}");
+            assert!(is_read_access(EventKind::Access(kind)), "{kind:?}");
         }
         for kind in [EventKind::Access(AccessKind::Close(AccessMode::Write)), EventKind::Any, EventKind::Other] {
-            assert!(!is_only_a_look(kind), "{kind:?}");
+            assert!(!is_read_access(kind), "{kind:?}");
         }
     }
 }

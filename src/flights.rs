@@ -1,4 +1,4 @@
-//! Look-ups that are under way, so that whoever asks the same meanwhile shares the answer.
+//! Shares one look-up between concurrent callers with the same key (single flight).
 
 use std::{
     collections::HashMap,
@@ -12,55 +12,60 @@ use futures::{
 
 use crate::secret::Digest;
 
-/// `None` when the look-up ended in a panic.
-pub type Flight<A> = Shared<BoxFuture<'static, Option<A>>>;
+/// The result of a shared look-up. `None` if the look-up panicked.
+pub type SharedLookup<A> = Shared<BoxFuture<'static, Option<A>>>;
 
-/// Each with the epoch in which it began: only those of the same epoch share it.
-pub struct Flights<A>(Mutex<HashMap<Digest, (u64, Flight<A>)>>);
+/// Look-ups in progress, each with the epoch in which it began. Only callers of the same epoch share a look-up.
+pub struct SingleFlight<A>(Mutex<HashMap<Digest, (u64, SharedLookup<A>)>>);
 
-impl<A: Clone + Send + Sync + 'static> Flights<A> {
-    /// Joins the look-up of this that is under way, or begins one; `None` when `begin` gives none to begin.
-    pub fn share<F>(self: &Arc<Self>, of: Digest, epoch: u64, begin: impl FnOnce() -> Option<F>) -> Option<Flight<A>>
+impl<A: Clone + Send + Sync + 'static> SingleFlight<A> {
+    /// Joins the look-up of `key` in progress, or starts one. `None` if there is none and `start` returns none.
+    pub fn join_or_start<F>(
+        self: &Arc<Self>,
+        key: Digest,
+        epoch: u64,
+        start: impl FnOnce() -> Option<F>,
+    ) -> Option<SharedLookup<A>>
     where
         F: Future<Output = A> + Send + 'static,
     {
-        let mut under_way = self.lock();
-        if let Some((_, flight)) = under_way.get(&of).filter(|(begun, _)| *begun == epoch) {
-            return Some(flight.clone());
+        let mut in_progress = self.lock();
+        if let Some((_, lookup)) = in_progress.get(&key).filter(|(started, _)| *started == epoch) {
+            return Some(lookup.clone());
         }
-        let (look_up, flights) = (begin()?, Arc::clone(self));
-        // A task of its own, so that it ends even when whoever asked first has gone away.
+        let (work, owner) = (start()?, Arc::clone(self));
+        // A separate task, so that the look-up ends even if the first caller goes away.
         let task = tokio::spawn(async move {
-            let _landing = Landing { flights, of, epoch };
-            look_up.await
+            let _guard = RemovalGuard { owner, key, epoch };
+            work.await
         });
-        let flight = task.map(Result::ok).boxed().shared();
-        under_way.insert(of, (epoch, flight.clone()));
-        Some(flight)
+        let lookup = task.map(Result::ok).boxed().shared();
+        in_progress.insert(key, (epoch, lookup.clone()));
+        Some(lookup)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, (u64, Flight<A>)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, (u64, SharedLookup<A>)>> {
         self.0.lock().expect("no code that holds this lock panics")
     }
 }
 
-/// Takes the look-up off the list when it ends, whichever way.
-struct Landing<A: Clone + Send + Sync + 'static> {
-    flights: Arc<Flights<A>>,
-    of: Digest,
+/// Removes the look-up from the list when it ends, also if it panics.
+struct RemovalGuard<A: Clone + Send + Sync + 'static> {
+    owner: Arc<SingleFlight<A>>,
+    key: Digest,
     epoch: u64,
 }
 
-impl<A: Clone + Send + Sync + 'static> Drop for Landing<A> {
+impl<A: Clone + Send + Sync + 'static> Drop for RemovalGuard<A> {
     fn drop(&mut self) {
-        let mut under_way = self.flights.lock();
-        if under_way.get(&self.of).is_some_and(|(begun, _)| *begun == self.epoch) {
-            under_way.remove(&self.of);
+        let mut in_progress = self.owner.lock();
+        if in_progress.get(&self.key).is_some_and(|(started, _)| *started == self.epoch) {
+            in_progress.remove(&self.key);
         }
     }
 }
 
-impl<A> Default for Flights<A> {
+impl<A> Default for SingleFlight<A> {
     fn default() -> Self {
         Self(Mutex::default())
     }
@@ -75,28 +80,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn those_of_one_epoch_share_a_look_up_and_it_is_forgotten_when_it_ends() {
-        let flights = Arc::new(Flights::<u64>::default());
+    async fn callers_of_one_epoch_share_a_look_up_that_is_removed_when_it_ends() {
+        let flights = Arc::new(SingleFlight::<u64>::default());
         let (begun, gate) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
-        let of = Digest::of(b"token");
-        let share = |epoch| {
+        let key = Digest::of(b"token");
+        let join = |epoch| {
             let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
             let look_up = async move {
                 let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
-                gate.acquire().await.expect("it is never closed").forget();
+                gate.acquire().await.expect("the semaphore is never closed").forget();
                 number
             };
-            flights.share(of, epoch, || Some(look_up)).expect("it may begin")
+            flights.join_or_start(key, epoch, || Some(look_up)).expect("a look-up is started")
         };
-        let (first, second) = (share(1), share(1));
+        let (first, second) = (join(1), join(1));
         gate.add_permits(1);
         assert_eq!((first.await, second.await), (Some(1), Some(1)));
         assert!(flights.lock().is_empty());
 
-        let (old, new) = (share(1), share(2));
+        let (old, new) = (join(1), join(2));
         gate.add_permits(2);
         assert_ne!(old.await, new.await);
         assert!(flights.lock().is_empty());
-        assert!(flights.share(of, 1, || None::<std::future::Ready<u64>>).is_none());
+        assert!(flights.join_or_start(key, 1, || None::<std::future::Ready<u64>>).is_none());
     }
 }

@@ -1,5 +1,5 @@
-//! A value that is fetched from elsewhere and kept. One task fetches it; what was fetched stays in use while a
-//! later fetch fails; and whoever needs something newer has it fetched, but only so often.
+//! Refreshes a remote value in the background. The last value stays in use while a fetch fails, and callers can request
+//! a newer value at a limited rate.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -10,49 +10,50 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 
-/// A fetch is made on demand at most this often, whoever asks for it.
+/// Minimum interval between fetches that callers request.
 pub const ON_DEMAND: Duration = Duration::from_secs(10);
 
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// How long one waits for a fetch that was asked for.
-const DEMAND_WAIT: Duration = Duration::from_secs(5);
+/// Maximum time that a caller waits for the fetch that it requested.
+const DEMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub struct Fresh<T> {
-    known: watch::Sender<Option<Arc<T>>>,
-    wanted: Notify,
+/// A value that one background task fetches.
+pub struct RefreshingValue<T> {
+    value: watch::Sender<Option<Arc<T>>>,
+    requested: Notify,
     demand: Mutex<Demand>,
-    /// Fetches that have ended, whichever way.
+    /// The number of fetches that have ended, successful or not.
     attempts: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Default)]
 struct Demand {
-    /// When a fetch was last made because somebody asked for it.
+    /// The time of the last fetch that a caller requested.
     last: Option<Instant>,
-    /// A fetch is under way or has been asked for.
+    /// True while a fetch is in progress or requested.
     fetching: bool,
 }
 
-impl<T> Fresh<T> {
+impl<T> RefreshingValue<T> {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let (known, attempts) = (watch::Sender::new(None), watch::Sender::new(0));
-        Self { known, wanted: Notify::new(), demand: Mutex::default(), attempts, clock }
+        let (value, attempts) = (watch::Sender::new(None), watch::Sender::new(0));
+        Self { value, requested: Notify::new(), demand: Mutex::default(), attempts, clock }
     }
 
-    /// Fetches now, again and again, and when it is asked to. After a failure it tries again soon, then more
-    /// and more slowly; `failed` is told why, and when the next attempt is.
-    pub async fn keep<E, F>(&self, every: Duration, fetch: impl Fn() -> F, failed: impl Fn(E, Duration))
+    /// Fetches now, then after each interval and on request. After a failure it retries with an increasing delay and
+    /// calls `failed` with the error and the delay.
+    pub async fn refresh<E, F>(&self, every: Duration, fetch: impl Fn() -> F, failed: impl Fn(E, Duration))
     where
         F: Future<Output = Result<T, E>>,
     {
-        self.keep_unless_same(every, fetch, |_, _| false, failed).await;
+        self.refresh_unless_same(every, fetch, |_, _| false, failed).await;
     }
 
-    /// The same; what is fetched and is the `same` as before is nothing newer.
-    pub async fn keep_unless_same<E, F>(
+    /// As [`Self::refresh`], but keeps the current value if a fetched one is the `same`.
+    pub async fn refresh_unless_same<E, F>(
         &self,
         every: Duration,
         fetch: impl Fn() -> F,
@@ -66,9 +67,9 @@ impl<T> Fresh<T> {
             self.demand().fetching = true;
             let wait = match fetch().await {
                 Ok(fetched) => {
-                    let is_new = !self.known.borrow().as_ref().is_some_and(|known| same(known, &fetched));
+                    let is_new = !self.value.borrow().as_ref().is_some_and(|current| same(current, &fetched));
                     if is_new {
-                        self.known.send_replace(Some(Arc::new(fetched)));
+                        self.value.send_replace(Some(Arc::new(fetched)));
                     }
                     retry = FIRST_RETRY;
                     every
@@ -84,57 +85,57 @@ impl<T> Fresh<T> {
             self.attempts.send_modify(|ended| *ended += 1);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                () = self.wanted.notified() => {}
+                () = self.requested.notified() => {}
             }
         }
     }
 
-    /// What was last fetched.
-    pub fn known(&self) -> Option<Arc<T>> {
-        self.known.borrow().clone()
+    /// Returns the last fetched value.
+    pub fn current(&self) -> Option<Arc<T>> {
+        self.value.borrow().clone()
     }
 
-    /// Waits until the first fetch has ended, whichever way.
-    pub async fn attempted(&self) {
-        // The sender lives as long as this.
+    /// Waits until the first fetch has ended, successful or not.
+    pub async fn wait_for_first_attempt(&self) {
+        // The sender lives as long as `self`, so that this can't fail.
         let _ = self.attempts.subscribe().wait_for(|ended| *ended > 0).await;
     }
 
-    /// What is known. Where that is nothing yet, it is asked for now and waited for a while: the next attempt
-    /// of the back-off may be a minute away.
-    pub async fn reached(&self) -> Option<Arc<T>> {
-        let asked = async {
+    /// Returns the current value. If there is none yet, requests a fetch and waits for it for a limited time, since the
+    /// next attempt of the back-off may be a minute away.
+    pub async fn get_or_fetch(&self) -> Option<Arc<T>> {
+        let fetched = async {
             let mut attempts = self.attempts.subscribe();
-            // The attempt that is under way may have begun before the other side came back: then one more.
-            while self.known().is_none() && self.ask_for_fetch() {
+            // An attempt in progress may have begun before the remote side recovered. In this case, request one more.
+            while self.current().is_none() && self.request_fetch() {
                 let _ = attempts.changed().await;
             }
         };
-        let _ = tokio::time::timeout(DEMAND_WAIT, asked).await;
-        self.known()
+        let _ = tokio::time::timeout(DEMAND_TIMEOUT, fetched).await;
+        self.current()
     }
 
-    /// What was fetched after `used`: it may be there already, or one more fetch brings it. However many ask at
-    /// once, they share it; and it begins only so often.
-    pub async fn newer_than(&self, used: &Arc<T>) -> Option<Arc<T>> {
-        let newer = || self.known().filter(|known| !Arc::ptr_eq(known, used));
+    /// Returns a value that was fetched after `used`, and requests a fetch if there is none. Concurrent callers share
+    /// one fetch, and the rate of fetches is limited.
+    pub async fn fetch_newer_than(&self, used: &Arc<T>) -> Option<Arc<T>> {
+        let newer = || self.current().filter(|current| !Arc::ptr_eq(current, used));
         let mut attempts = self.attempts.subscribe();
-        if newer().is_none() && self.ask_for_fetch() {
-            // Late or failed, the answer is the same: there is nothing newer.
-            let _ = tokio::time::timeout(DEMAND_WAIT, attempts.changed()).await;
+        if newer().is_none() && self.request_fetch() {
+            // A timeout and a failure have the same result: there is no newer value.
+            let _ = tokio::time::timeout(DEMAND_TIMEOUT, attempts.changed()).await;
         }
         newer()
     }
 
-    /// Tells whether a fetch is under way or has just been asked for. The first fetch and those made in time
-    /// don't count for how often: what they brought may well be outdated a moment after them.
-    fn ask_for_fetch(&self) -> bool {
+    /// Requests a fetch unless the rate limit forbids it. Returns true if a fetch is in progress or requested. The first
+    /// fetch and periodic fetches don't count towards the limit, since their values may be outdated a moment later.
+    fn request_fetch(&self) -> bool {
         let now = self.clock.monotonic();
         let mut demand = self.demand();
-        let lately = demand.last.is_some_and(|last| now.duration_since(last) < ON_DEMAND);
-        if !demand.fetching && !lately {
+        let is_limited = demand.last.is_some_and(|last| now.duration_since(last) < ON_DEMAND);
+        if !demand.fetching && !is_limited {
             *demand = Demand { last: Some(now), fetching: true };
-            self.wanted.notify_one();
+            self.requested.notify_one();
         }
         demand.fetching
     }
@@ -151,15 +152,15 @@ mod tests {
     use super::*;
     use crate::clock::manual::ManualClock;
 
-    /// Counts fetches and gives their number; every fetch fails while `fails` says so.
+    /// Counts fetches and returns their number. Fetches fail while `fails` is true.
     struct Source {
-        fresh: Fresh<u64>,
+        fresh: RefreshingValue<u64>,
         fetches: AtomicU64,
         fails: std::sync::atomic::AtomicBool,
     }
 
     fn source(clock: &ManualClock) -> Arc<Source> {
-        let fresh = Fresh::new(Arc::new(clock.clone()));
+        let fresh = RefreshingValue::new(Arc::new(clock.clone()));
         Arc::new(Source { fresh, fetches: AtomicU64::new(0), fails: false.into() })
     }
 
@@ -169,72 +170,72 @@ mod tests {
             if self.fails.load(Ordering::SeqCst) { Err(()) } else { Ok(number) }
         }
 
-        fn keep(self: &Arc<Self>) {
+        fn start(self: &Arc<Self>) {
             let source = Arc::clone(self);
             tokio::spawn(async move {
-                source.fresh.keep(Duration::from_secs(3600), || source.fetch(), |(), _| {}).await;
+                source.fresh.refresh(Duration::from_secs(3600), || source.fetch(), |(), _| {}).await;
             });
         }
     }
 
     #[tokio::test]
-    async fn many_who_want_something_newer_share_one_fetch_and_it_is_made_only_so_often() {
+    async fn concurrent_requests_share_one_fetch_and_their_rate_is_limited() {
         let clock = ManualClock::new();
         let source = source(&clock);
-        source.keep();
-        source.fresh.attempted().await;
-        let first = source.fresh.known().unwrap();
-        let asked = (0..50).map(|_| source.fresh.newer_than(&first));
-        let newer = futures::future::join_all(asked).await;
+        source.start();
+        source.fresh.wait_for_first_attempt().await;
+        let first = source.fresh.current().unwrap();
+        let requests = (0..50).map(|_| source.fresh.fetch_newer_than(&first));
+        let newer = futures::future::join_all(requests).await;
         assert!(newer.iter().all(|newer| newer.as_deref() == Some(&2)), "{newer:?}");
 
-        let second = source.fresh.known().unwrap();
-        assert_eq!(source.fresh.newer_than(&second).await, None);
+        let second = source.fresh.current().unwrap();
+        assert_eq!(source.fresh.fetch_newer_than(&second).await, None);
         assert_eq!(source.fetches.load(Ordering::SeqCst), 2);
         clock.advance(ON_DEMAND);
-        assert_eq!(source.fresh.newer_than(&second).await.as_deref(), Some(&3));
+        assert_eq!(source.fresh.fetch_newer_than(&second).await.as_deref(), Some(&3));
     }
 
     #[tokio::test]
-    async fn what_is_the_same_as_before_is_nothing_newer() {
+    async fn an_unchanged_value_is_not_replaced() {
         let source = source(&ManualClock::new());
         let kept = Arc::clone(&source);
         let same = |known: &u64, fetched: &u64| known.div_ceil(2) == fetched.div_ceil(2);
         tokio::spawn(async move {
-            kept.fresh.keep_unless_same(Duration::from_millis(1), || kept.fetch(), same, |(), _| {}).await;
+            kept.fresh.refresh_unless_same(Duration::from_millis(1), || kept.fetch(), same, |(), _| {}).await;
         });
-        let mut known = source.fresh.known.subscribe();
+        let mut known = source.fresh.value.subscribe();
         let mut seen = Vec::new();
         while seen.len() < 3 {
             known.changed().await.unwrap();
             seen.push(**known.borrow_and_update().as_ref().unwrap());
         }
-        assert!(seen.iter().all(|number| number % 2 == 1), "every second one replaces nothing: {seen:?}");
+        assert!(seen.iter().all(|number| number % 2 == 1), "every second value is unchanged: {seen:?}");
     }
 
     #[tokio::test]
-    async fn what_was_fetched_survives_a_fetch_that_fails() {
+    async fn the_last_value_stays_in_use_when_a_fetch_fails() {
         let clock = ManualClock::new();
         let source = source(&clock);
-        source.keep();
-        source.fresh.attempted().await;
-        let first = source.fresh.known().unwrap();
+        source.start();
+        source.fresh.wait_for_first_attempt().await;
+        let first = source.fresh.current().unwrap();
         source.fails.store(true, Ordering::SeqCst);
-        assert_eq!(source.fresh.newer_than(&first).await, None);
+        assert_eq!(source.fresh.fetch_newer_than(&first).await, None);
         assert!(source.fetches.load(Ordering::SeqCst) > 1);
-        assert_eq!(source.fresh.known().as_deref(), Some(&1));
+        assert_eq!(source.fresh.current().as_deref(), Some(&1));
     }
 
     #[tokio::test]
-    async fn while_nothing_is_known_one_who_asks_has_it_fetched_and_the_next_is_told_at_once() {
+    async fn without_a_value_a_caller_requests_a_fetch() {
         let clock = ManualClock::new();
         let source = source(&clock);
         source.fails.store(true, Ordering::SeqCst);
-        source.keep();
-        source.fresh.attempted().await;
-        assert_eq!(source.fresh.reached().await, None);
+        source.start();
+        source.fresh.wait_for_first_attempt().await;
+        assert_eq!(source.fresh.get_or_fetch().await, None);
         source.fails.store(false, Ordering::SeqCst);
         clock.advance(ON_DEMAND);
-        assert!(source.fresh.reached().await.is_some());
+        assert!(source.fresh.get_or_fetch().await.is_some());
     }
 }

@@ -1,9 +1,9 @@
 //! The edge: three listeners, their routes, and what every answer carries.
 
-pub mod admin;
-mod administration;
+mod account;
 mod api;
-mod apps;
+mod api_keys;
+mod app_keys;
 mod binding;
 pub mod check;
 pub mod connections;
@@ -13,22 +13,28 @@ mod credential;
 mod csrf;
 pub mod drain;
 mod error;
+pub mod health;
+mod invitations;
 mod jwks;
 mod links;
 mod names;
-mod own;
+mod page_request;
+mod pagination;
 mod passwords;
-mod rate;
+mod rate_limit;
+mod redacted_path;
 mod request;
 mod request_id;
+mod role_map;
+mod security_headers;
 mod services;
-mod session;
+mod sessions;
+mod sign_in_methods;
 mod signing_in;
 mod site;
-mod told_path;
-mod visit;
+mod users;
 
-pub use apps::Apps;
+pub use app_keys::Apps;
 pub use cookies::CookieNames;
 pub use links::RETURN_PARAMETER;
 pub use request::ProxyTrust;
@@ -50,8 +56,9 @@ use actix_web::{
 use api::address::Address;
 use drain::Drain;
 use request::Observer;
+use security_headers::{FormTargets, Scripts};
 
-use crate::{origin::PublicUrl, pages};
+use crate::pages;
 
 /// Forms are small; nothing else has a body.
 const LARGEST_FORM: usize = 16 << 10;
@@ -63,17 +70,22 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
         let pages = web::scope("")
             .wrap(from_fn(move |request, next: Next<BoxBody>| observer.clone().observe(request, next)))
             .configure(|app| signing_in::routes(app, &services))
-            .configure(own::routes)
-            .configure(administration::routes)
-            .service(Address::new("/sso/session").with_query().get(session::show).into_resource())
+            .configure(account::routes)
+            .configure(api_keys::page::routes)
+            .configure(sessions::page::routes)
+            .configure(sign_in_methods::page::routes)
+            .configure(users::page::routes)
+            .configure(invitations::page::routes)
+            .configure(role_map::page::routes)
+            .service(Address::new("/sso/session").with_query().get(sessions::current::show).into_resource())
             .service(
-                // A head alone would make a key that nobody sees.
+                // A HEAD request would create a key that nobody sees.
                 web::resource(crate::apps::PATH)
-                    .wrap(from_fn(rate::limit_unknown_credentials(&services)))
-                    .wrap(from_fn(apps::seal(&services)))
-                    .route(web::get().to(apps::ask))
-                    .route(web::post().to(apps::answer))
-                    .route(web::method(Method::OPTIONS).to(apps::preflight)),
+                    .wrap(from_fn(rate_limit::limit_unknown_credentials(&services)))
+                    .wrap(from_fn(app_keys::seal(&services)))
+                    .route(web::get().to(app_keys::ask))
+                    .route(web::post().to(app_keys::answer))
+                    .route(web::method(Method::OPTIONS).to(app_keys::preflight)),
             )
             .service(Address::new(jwks::PATH).with_query().get(jwks::show).into_resource())
             .route("/vestibule/assets/{name}", get().to(asset))
@@ -102,28 +114,10 @@ fn get() -> Route {
 }
 
 async fn asset(name: web::Path<String>, services: Services) -> HttpResponse {
-    let Some(asset) = pages::asset(&services.site.brand, &name) else {
-        return HttpResponse::NotFound().insert_header((header::CACHE_CONTROL, "no-store")).finish();
-    };
-    let mut response = HttpResponse::Ok();
-    response.content_type(asset.content_type).insert_header((header::CACHE_CONTROL, asset.cache_control));
-    if let Some(policy) = asset.policy {
-        response.insert_header((header::CONTENT_SECURITY_POLICY, policy));
-    }
-    response.body(asset.body)
-}
-
-/// Which addresses besides our own a page's forms may lead to. Browsers apply this to redirects too.
-enum FormTargets<'a> {
-    OwnOnly,
-    And(&'a str),
-}
-
-/// Whether a page runs our own files of script.
-enum Scripts<'a> {
-    None,
-    /// Those below this origin's assets, and nothing else that the origin may serve.
-    Of(&'a PublicUrl),
+    let Some(asset) = pages::asset(&services.site.brand, &name) else { return HttpResponse::NotFound().finish() };
+    let mut response = HttpResponse::Ok().content_type(asset.content_type).finish();
+    security_headers::for_asset(response.headers_mut(), &asset);
+    response.set_body(BoxBody::new(asset.body))
 }
 
 fn page(status: StatusCode, body: String) -> HttpResponse {
@@ -131,22 +125,9 @@ fn page(status: StatusCode, body: String) -> HttpResponse {
 }
 
 fn page_with(status: StatusCode, body: String, targets: &FormTargets<'_>, scripts: &Scripts<'_>) -> HttpResponse {
-    let targets = match targets {
-        FormTargets::OwnOnly => "'self'".to_owned(),
-        FormTargets::And(other) => format!("'self' {other}"),
-    };
-    let scripts = match scripts {
-        Scripts::None => String::new(),
-        Scripts::Of(public_url) => format!("script-src {}; ", public_url.join(pages::ASSETS)),
-    };
-    let policy = format!(
-        "default-src 'none'; {scripts}style-src 'self'; img-src 'self'; form-action {targets}; frame-ancestors 'none'; \
-         base-uri 'none'"
-    );
-    HttpResponse::build(status)
-        .content_type("text/html; charset=utf-8")
-        .insert_header((header::CONTENT_SECURITY_POLICY, policy))
-        .body(body)
+    let mut response = HttpResponse::build(status).content_type("text/html; charset=utf-8").body(body);
+    security_headers::for_page(response.headers_mut(), targets, scripts);
+    response
 }
 
 fn redirect(status: StatusCode, to: &str) -> HttpResponse {

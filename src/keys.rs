@@ -30,7 +30,7 @@ use crate::{
     clock::{Clock, since},
     metrics::{KeyChange, Metrics},
     principal::Role,
-    store::{self, Conflict, Records, Stored},
+    store::{self, Conflict, Records, StoredRecord},
 };
 use listing::Roll;
 use making::put_key;
@@ -171,7 +171,7 @@ impl Keys {
         let mut tries = 0;
         let revoked = store::retry(async || {
             tries += 1;
-            let Stored { value: key, version } =
+            let StoredRecord { value: key, version } =
                 self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
             let change = key.remove_from(self.records.change(id.shard()));
             // The last try wins against every other writer: a secret without a record counts for nothing.
@@ -200,7 +200,7 @@ impl Keys {
     async fn try_narrow(
         &self,
         manager: &Manager<'_>,
-        stored: Stored<Key>,
+        stored: StoredRecord<Key>,
         limits: &Limits,
     ) -> Result<Result<Key, Conflict>, KeysError> {
         let now = self.clock.now();
@@ -209,7 +209,7 @@ impl Keys {
         let made = join_all(made.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut change = self.records.change(stored.value.id.shard());
         let mut narrowed = Vec::new();
-        for Stored { value: mut key, version } in std::iter::once(stored).chain(made.into_iter().flatten()) {
+        for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(made.into_iter().flatten()) {
             if key.limits.len() >= MOST_LIMITS {
                 return Err(KeysError::TooOften);
             }
@@ -256,7 +256,7 @@ impl Keys {
 
     /// Writes down that a key was used, unless it has changed or ended meanwhile.
     pub async fn touch(&self, id: KeyId) -> Result<Option<Timestamp>, KeysError> {
-        let Some(Stored { value: mut key, version }) = self.get(id).await? else { return Ok(None) };
+        let Some(StoredRecord { value: mut key, version }) = self.get(id).await? else { return Ok(None) };
         let now = self.clock.now();
         // Another pod may have written it down a moment ago.
         if let Some(used) = key.last_used.filter(|used| since(*used, now) < TOUCH_AFTER) {
@@ -268,7 +268,7 @@ impl Keys {
         Ok(change.commit().await?.is_ok().then_some(now))
     }
 
-    async fn get(&self, id: KeyId) -> Result<Option<Stored<Key>>, store::Error> {
+    async fn get(&self, id: KeyId) -> Result<Option<StoredRecord<Key>>, store::Error> {
         let stored = self.records.get::<Key>(&Key::place(id)).await?;
         let now = self.clock.now();
         Ok(stored.filter(|stored| !stored.value.has_expired(now)))
@@ -303,7 +303,7 @@ impl Keys {
     async fn try_regenerate(
         &self,
         manager: &Manager<'_>,
-        Stored { value: mut key, version }: Stored<Key>,
+        StoredRecord { value: mut key, version }: StoredRecord<Key>,
         until: Timestamp,
     ) -> Result<Result<Made, Conflict>, KeysError> {
         let now = self.clock.now();

@@ -1,5 +1,4 @@
-//! What Kubernetes tells: role maps in ConfigMaps, watched, and what is told back in Events; and whose a
-//! ServiceAccount's token is.
+//! Connects to the Kubernetes API server: watches role maps in ConfigMaps, creates Events, and reviews ServiceAccount tokens.
 
 mod connect;
 mod events;
@@ -9,4 +8,4 @@ mod tokens;
 
 pub use connect::ConnectError;
 pub use role_map::RoleMapWatch;
-pub use tokens::{Reviewed, TokenAuthority, TokenAuthorityError};
+pub use tokens::{ReviewResult, TokenAuthority, TokenAuthorityError};

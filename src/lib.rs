@@ -1,14 +1,14 @@
-//! The front door of an LLM proxy that runs in several pods.
+//! Vestibule is a forward-auth and single sign-on (SSO) service for LLM proxies on Kubernetes.
 //!
-//! The way of a check: a gateway's question comes in on [`http::check`], its dialect is read by
-//! [`gateway`], [`check`] finds the credential and asks [`principals`] who it stands for, and the role
-//! map in [`roles`] says what that person may do. In steady state nothing of this leaves the process.
+//! An auth request arrives at [`http::check`]. [`gateway`] parses the gateway's headers, [`check`] extracts the credential,
+//! [`principals`] authenticates it, and the role map in [`roles`] authorizes the request. In steady state this needs no
+//! network access.
 //!
-//! The way of a login: [`http`] takes the browser's request to [`login`], which sends it to a provider
-//! of [`oidc`] and, on whichever pod it comes back, brings the person up to date in [`users`] and opens
-//! a [`session`]. All of it is shared through the [`store`], sealed by the key ring in [`secret`].
+//! A login starts in [`http`], which passes the browser's request to [`login`]. It redirects the browser to a provider of
+//! [`oidc`]. The browser may return to any pod, which updates the user in [`users`] and opens a [`session`]. All pods share
+//! this data in the [`store`], encrypted with the key ring in [`secret`].
 //!
-//! [`app`] puts the parts together from a [`config`]; nothing else sees the whole.
+//! [`app`] builds the services from a [`config`]. No other module depends on all of them.
 
 pub mod cli;
 

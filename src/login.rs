@@ -10,8 +10,8 @@ use crate::{
     metrics::{LoginOutcome, Metrics},
     oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken, Verified},
     principal::{IdentityClaims, Source},
-    return_to::ReturnTo,
-    secret::Handle,
+    return_to::ReturnTarget,
+    secret::OpaqueToken,
     sign_ins::{Refused, SignIns},
     store,
     users::{self, Before, Linked, SignIn, Users},
@@ -56,7 +56,7 @@ pub struct Finished {
 
 /// What a login led to.
 pub enum Outcome {
-    SignedIn(Handle),
+    SignedIn(OpaqueToken),
     /// The identity is another one of who is signed in.
     Linked,
 }
@@ -74,7 +74,7 @@ pub enum BeginError {
 pub struct LoginFailed {
     pub why: Why,
     /// As far as anybody knows.
-    pub again: Option<ReturnTo>,
+    pub again: Option<ReturnTarget>,
     pub provider: Arc<Provider>,
 }
 
@@ -159,7 +159,7 @@ impl Login {
         provider: &Arc<Provider>,
         callback: &Callback,
         browser: &Browser,
-    ) -> Result<Finished, (Why, Option<ReturnTo>)> {
+    ) -> Result<Finished, (Why, Option<ReturnTarget>)> {
         let state = callback.state.as_deref().ok_or((Why::NoState, None))?;
         if callback.code.is_none() && callback.error.is_none() {
             return Err((Why::NoCode, self.flows.again(state)));
@@ -171,7 +171,7 @@ impl Login {
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
         let taken = taken.map_err(|error| self.not_taken(error, state))?;
         let outcome = self.take_in(provider, callback, browser, &taken).await;
-        let outcome = outcome.map_err(|why| (why, Some(taken.continuation.again().clone())))?;
+        let outcome = outcome.map_err(|why| (why, Some(taken.continuation.retry_target().clone())))?;
         Ok(Finished { outcome, continuation: taken.continuation })
     }
 
@@ -189,7 +189,7 @@ impl Login {
         }
     }
 
-    async fn sign_in(&self, verified: Verified, browser: &Browser) -> Result<Handle, Why> {
+    async fn sign_in(&self, verified: Verified, browser: &Browser) -> Result<OpaqueToken, Why> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
         let Verified { identity, sid, logout } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
@@ -220,8 +220,8 @@ impl Login {
         self.sign_ins.users()
     }
 
-    fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTo>) {
-        let place = |continuation: Continuation| Some(continuation.again().clone());
+    fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTarget>) {
+        let place = |continuation: Continuation| Some(continuation.retry_target().clone());
         match error {
             TakeError::Unknown { again } => (Why::Unknown, again),
             TakeError::Finished { continuation } => (Why::Finished, place(continuation)),

@@ -1,4 +1,4 @@
-//! The `vestibule` binary: parses the command line and hands over.
+//! The `vestibule` binary: parses the command line and runs the command.
 
 use std::process::ExitCode;
 

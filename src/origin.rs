@@ -1,10 +1,10 @@
-//! The one origin that browsers see: parsed once, then joined with paths and nothing else.
+//! Parses the public origin and joins it with paths.
 
 use std::fmt;
 
 use url::{Host, Url};
 
-/// Scheme, host and port of `public_url`, normalised as a browser would.
+/// Scheme, host and port of `public_url`, normalized as a browser does.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PublicUrl {
     origin: String,
@@ -12,20 +12,20 @@ pub struct PublicUrl {
     scheme: Scheme,
 }
 
-/// Why a text is not a public URL. None of the messages repeats the text, which may hold a password.
+/// The reason why a text is not a public URL. The message never repeats the text, which may contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PublicUrlError {
     #[error("must be an origin such as https://llm.example.com")]
     NotAUrl,
     #[error("must not hold a user name or password")]
     Credentials,
-    #[error("must be the origin alone, without a path, query or fragment: they would be the gateway's")]
+    #[error("must be an origin without path, query and fragment; the gateway routes paths")]
     NotAnOrigin,
     #[error("must be https://; http:// is accepted for loopback hosts only, since cookies would travel in clear")]
     Insecure,
-    #[error("the host must not end with a dot: to a browser that is another origin")]
+    #[error("the host must not end with a dot: browsers treat it as another origin")]
     TrailingDot,
-    #[error("the host must be one name of letters, digits, hyphens and dots, or an address")]
+    #[error("the host must be a name of letters, digits, hyphens and dots, or an IP address")]
     Host,
 }
 
@@ -59,7 +59,7 @@ impl PublicUrl {
         Ok(Self { origin: url.origin().ascii_serialization(), host, scheme })
     }
 
-    /// Scheme, host and port; a scheme's default port is dropped.
+    /// Scheme, host and port, without a scheme's default port.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -69,13 +69,13 @@ impl PublicUrl {
         &self.host
     }
 
-    /// Whether cookies can be `Secure` and carry the `__Host-` prefix.
+    /// True if cookies can be `Secure` and have the `__Host-` prefix.
     pub fn is_secure(&self) -> bool {
         self.scheme == Scheme::Https
     }
 
-    /// The absolute URL of a path on this origin. What doesn't begin with a slash is given one, so that
-    /// nothing joined can ever reach into the host.
+    /// Returns the absolute URL of a path on this origin. Adds a missing leading slash, so that the path can never
+    /// change the host.
     pub fn join(&self, path_and_query: &str) -> String {
         let slash = if path_and_query.starts_with('/') { "" } else { "/" };
         format!("{}{slash}{path_and_query}", self.origin)
@@ -94,8 +94,8 @@ impl fmt::Debug for PublicUrl {
     }
 }
 
-/// Parses an absolute http or https URL strictly: the WHATWG parser repairs backslashes, missing
-/// slashes and stray white space, and a configuration should say what it means.
+/// Parses an absolute http or https URL strictly. The WHATWG parser silently repairs backslashes, missing slashes and
+/// stray white space, which are mistakes in a configuration.
 pub fn web_url(text: &str) -> Option<Url> {
     let lower = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     let authority = ["https://", "http://"].iter().find(|scheme| lower.starts_with(**scheme))?.len();
@@ -106,20 +106,20 @@ pub fn web_url(text: &str) -> Option<Url> {
     Url::parse(text).ok()
 }
 
-/// Whether the URL names a user or password, even an empty one, which the parser would drop.
+/// True if the URL has a user name or password, even an empty one, which the parser drops.
 pub fn has_credentials(url: &Url, text: &str) -> bool {
     let authority = text.split("://").nth(1).unwrap_or_default();
     let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
     !url.username().is_empty() || url.password().is_some() || authority[..end].contains('@')
 }
 
-/// The URL parser lets more pass, among it the `*` of a wildcard, which is no origin. An underscore is no
-/// part of a host name either, and yet in use.
+/// The URL parser accepts more characters, such as the `*` of a wildcard. Underscores are not valid in host names but
+/// are in use.
 fn is_plain_name(name: &str) -> bool {
     name.split('.').all(|label| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)))
 }
 
-/// Whether the host is this machine by definition: 127.0.0.0/8, `::1` or `localhost`.
+/// True if the host is a loopback host: 127.0.0.0/8, `::1` or `localhost`.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -141,7 +141,7 @@ mod tests {
     #[case("HTTPS://llm.example.com:8443/", "https://llm.example.com:8443", "llm.example.com")]
     #[case("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443", "[2001:db8::1]")]
     #[case("https://büro.example", "https://xn--bro-hoa.example", "xn--bro-hoa.example")]
-    fn https_origins_are_normalised_and_secure(#[case] text: &str, #[case] origin: &str, #[case] host: &str) {
+    fn https_origins_are_normalized_and_secure(#[case] text: &str, #[case] origin: &str, #[case] host: &str) {
         let url = PublicUrl::parse(text).unwrap();
         assert_eq!((url.origin(), url.host()), (origin, host));
         assert!(url.is_secure());
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn joining_never_reaches_into_the_host() {
+    fn joining_never_changes_the_host() {
         let url = PublicUrl::parse("https://llm.example.com").unwrap();
         assert_eq!(url.join("/sso/callback?a=1"), "https://llm.example.com/sso/callback?a=1");
         assert_eq!(url.join("@evil.example"), "https://llm.example.com/@evil.example");

@@ -1,4 +1,4 @@
-//! Who a credential stands for, as plain data: the vocabulary that every other module shares.
+//! Defines the authenticated principal as plain data: claims, roles, teams, grants and identities.
 
 mod claim_path;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 pub use claim_path::{ClaimPath, ClaimPathError};
 
-/// The claims of one token or of one userinfo answer.
+/// The claims of one token or of one userinfo response.
 pub type Claims = Map<String, Value>;
 
 /// A name from the role map's list of roles.
@@ -20,40 +20,40 @@ pub type Claims = Map<String, Value>;
 #[serde(transparent)]
 pub struct Role(Arc<str>);
 
-/// A team as the upstream gets to see it: non-empty, without comma or control character.
+/// A team as the upstream receives it: not empty, without comma or control character.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Team(Arc<str>);
 
-/// Which part of the role map gave a role: `rules[2]`, `default_role`.
+/// The part of the role map that granted a role: `rules[2]`, `default_role`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RuleName(Arc<str>);
 
-/// What the role map says of a principal.
+/// The result of evaluating the role map for a principal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grant {
-    /// `None`: no rule names this person and there is no default role, so nothing is allowed.
+    /// `None` if no rule matches and there is no default role. Such a principal has no access.
     pub role: Option<Role>,
     /// Sorted, without duplicates, bounded in number and in total length.
     pub teams: Vec<Team>,
-    /// What gave the role; `None` exactly when there is no role.
+    /// The rule that granted the role; `None` if and only if there is no role.
     pub rule: Option<RuleName>,
-    /// How many team values were left out, because a header can't carry them or there were too many.
+    /// The number of team values that were dropped because a header cannot carry them or the limit was reached.
     pub dropped: u32,
-    /// Claims that a rule relies on were not there, and the role map refuses such a person.
+    /// The source that a rule requires and that is missing, if the role map denies access in this case.
     pub missing_source: Option<Source>,
 }
 
-/// A grant that was kept from a person's first sign-in.
+/// A grant that is kept from the user's first sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pinned {
+pub struct PinnedGrant {
     pub role: Role,
     pub rule: RuleName,
     pub teams: Vec<Team>,
 }
 
-/// Where verified claims come from.
+/// The source of verified claims.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
@@ -62,84 +62,84 @@ pub enum Source {
     Userinfo,
 }
 
-/// What one identity provider has verified about a person, source by source.
+/// The claims about a user that one identity provider has verified, by source.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct IdentityClaims {
     /// The id of the configured provider.
     pub provider: String,
     pub issuer: String,
     pub subject: String,
-    /// Empty where the provider has none (`kind: oauth2`): every id_token that verifies has a claim.
+    /// Empty if the provider issues no id_token (`kind: oauth2`). A verified id_token has at least one claim.
     #[serde(default)]
     pub id_token: Claims,
-    /// Absent when the access token is opaque: nothing stands in for it.
+    /// `None` if the access token is opaque.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<Claims>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo: Option<Claims>,
 }
 
-/// What the upstream is told of a principal, header by header; empty where unknown.
+/// The identity headers for the upstream. A field is empty if its value is unknown.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     pub user: String,
     pub email: String,
     pub preferred_username: String,
-    /// Teams, separated by commas.
+    /// The teams, separated by commas.
     pub groups: String,
     pub role: String,
-    /// The id of the key that was used, never its secret.
+    /// The id of the API key that was used, never its secret.
     pub key: String,
 }
 
-/// What a role map said of a user's claims, and what follows from it.
+/// The evaluation of a user's claims by one version of the role map, and the values derived from it.
 #[derive(Debug)]
 pub struct Evaluation {
-    /// The map that said so; a later one may say otherwise.
+    /// The version of the role map. An evaluation by another version is stale.
     pub map_version: u64,
     pub grant: Grant,
     pub identity: Identity,
-    /// What was last signed about it.
+    /// The identity assertion that was signed last.
     pub assertion: ArcSwapOption<IdentityAssertion>,
 }
 
-/// A signed statement about somebody.
+/// A signed identity assertion for the upstream.
 pub struct IdentityAssertion {
     pub jwt: Box<str>,
     /// The id of the key that signed it.
     pub kid: Box<str>,
-    pub signed: Instant,
+    pub signed_at: Instant,
 }
 
-/// By what somebody was recognised.
+/// The kind of credential that authenticated a principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CredentialKind {
-    /// A browser's cookie.
+    /// A session cookie of a browser.
     Session,
     /// A virtual API key.
     Key,
-    /// A token that a provider issued.
+    /// A JWT that a provider or token issuer issued.
     Token,
 }
 
-/// When a provider's word about an email address is taken.
+/// The condition under which an email claim is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmailTrust {
-    /// Only where the same source says `email_verified: true`.
+    /// Only if the same source has `email_verified: true`.
     WhenVerified,
     /// Always: the provider is configured with `trust_email`.
     Always,
 }
 
-/// The provider, and the issuer, of accounts that have a password here. No other provider may be called so.
+/// The provider id and issuer of local accounts. It is reserved: no configured provider may use it.
 pub const LOCAL: &str = "local";
 
-/// The claims of a local account: what its invitation granted.
+/// The claims of a local account. They hold the role and teams that its invitation granted.
 pub const ROLE_CLAIM: &str = "user_role";
 pub const TEAMS_CLAIM: &str = "teams";
 
-/// RFC 5321's bound on an address; a preferred user name is held to the same.
-const LONGEST_IDENTIFIER: usize = 254;
+/// The longest email address that RFC 5321 allows. The same limit applies to preferred user names.
+const MAX_IDENTIFIER_BYTES: usize = 254;
 
 impl IdentityClaims {
     /// The sources in their order of precedence: id_token, access token, userinfo.
@@ -147,38 +147,38 @@ impl IdentityClaims {
         std::iter::once(&self.id_token).chain(&self.access_token).chain(&self.userinfo)
     }
 
-    /// Whether they are this provider's; anybody's will do where none is named.
+    /// True if the claims are from this provider, or if `provider` is `None`.
     pub fn is_from(&self, provider: Option<&str>) -> bool {
         provider.is_none_or(|provider| provider == self.provider)
     }
 
-    /// The claims of one source; `None` when the provider gave none that can be believed.
+    /// The claims of one source; `None` if the provider sent no verifiable claims there.
     pub fn source(&self, source: Source) -> Option<&Claims> {
         match source {
-            // Without OpenID Connect there is none; with it, there is always a claim.
+            // A provider without OpenID Connect has no id_token, and a verified id_token is never empty.
             Source::IdToken => Some(&self.id_token).filter(|claims| !claims.is_empty()),
             Source::AccessToken => self.access_token.as_ref(),
             Source::Userinfo => self.userinfo.as_ref(),
         }
     }
 
-    /// The first email that `trust` lets us repeat to the upstream.
+    /// The first email address that may be sent to the upstream under `trust`.
     pub fn email(&self, trust: EmailTrust) -> Option<&str> {
         self.sources()
-            .filter(|claims| trust == EmailTrust::Always || says_verified(claims))
-            .find_map(|claims| identifier(claims, "email"))
+            .filter(|claims| trust == EmailTrust::Always || is_email_verified(claims))
+            .find_map(|claims| identifier_claim(claims, "email"))
     }
 
     pub fn preferred_username(&self) -> Option<&str> {
-        self.sources().find_map(|claims| identifier(claims, "preferred_username"))
+        self.sources().find_map(|claims| identifier_claim(claims, "preferred_username"))
     }
 }
 
 impl Identity {
-    /// The best name that is known.
+    /// The display name: the preferred user name, else the email address, else the user id.
     pub fn name(&self) -> &str {
-        let known = [&self.preferred_username, &self.email].into_iter().find(|name| !name.is_empty());
-        known.unwrap_or(&self.user)
+        let names = [&self.preferred_username, &self.email].into_iter().find(|name| !name.is_empty());
+        names.unwrap_or(&self.user)
     }
 }
 
@@ -227,7 +227,7 @@ impl fmt::Display for Source {
 }
 
 /// Some providers (AWS Cognito, older Keycloak mappers) send the flag as text.
-fn says_verified(claims: &Claims) -> bool {
+fn is_email_verified(claims: &Claims) -> bool {
     match claims.get("email_verified") {
         Some(Value::Bool(verified)) => *verified,
         Some(Value::String(text)) => text == "true",
@@ -235,16 +235,16 @@ fn says_verified(claims: &Claims) -> bool {
     }
 }
 
-/// A claim that goes into a header of its own. A header would trim blanks at the ends and so turn
-/// one name into another: such a value counts as absent, like one that no header can carry.
-fn identifier<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
+/// Returns a claim that is sent in its own header. A value with leading or trailing blanks counts as absent, like one
+/// that no header can carry: header parsers trim blanks, which would turn one name into another.
+fn identifier_claim<'a>(claims: &'a Claims, name: &str) -> Option<&'a str> {
     let value = claims.get(name)?.as_str()?;
     let fits =
-        !value.is_empty() && value.len() <= LONGEST_IDENTIFIER && value.trim() == value && !value.chars().any(char::is_control);
+        !value.is_empty() && value.len() <= MAX_IDENTIFIER_BYTES && value.trim() == value && !value.chars().any(char::is_control);
     fits.then_some(value)
 }
 
-/// Says how much there is, never what it says: subject and claims are personal data.
+/// Prints the number of claims only: subject and claims are personal data.
 impl fmt::Debug for IdentityClaims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = |claims: &Option<Claims>| claims.as_ref().map(Claims::len);
@@ -259,21 +259,21 @@ impl fmt::Debug for IdentityClaims {
     }
 }
 
-/// Names the person by id alone: the rest is personal data.
+/// Prints the user's id and role only: the rest is personal data.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("user", &self.user).field("role", &self.role).finish_non_exhaustive()
     }
 }
 
-/// It is a credential.
+/// The JWT is a credential and is not printed.
 impl fmt::Debug for IdentityAssertion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IdentityAssertion").field("kid", &self.kid).finish_non_exhaustive()
     }
 }
 
-/// The three names differ in meaning and agree in form: shared text with cheap clones.
+/// Implements text types that share their text and are cheap to clone.
 macro_rules! shared_text {
     ($($name:ident),+) => {$(
         impl $name {
@@ -325,8 +325,8 @@ mod tests {
     #[case::verified_as_text(json!({"email": "a@x", "email_verified": "true"}), NONE, NONE, Some("a@x"))]
     #[case::other_text(json!({"email": "a@x", "email_verified": "True"}), NONE, NONE, None)]
     #[case::number(json!({"email": "a@x", "email_verified": 1}), NONE, NONE, None)]
-    #[case::denied(json!({"email": "a@x", "email_verified": false}), NONE, NONE, None)]
-    #[case::unsaid(json!({"email": "a@x"}), NONE, NONE, None)]
+    #[case::not_verified(json!({"email": "a@x", "email_verified": false}), NONE, NONE, None)]
+    #[case::no_flag(json!({"email": "a@x"}), NONE, NONE, None)]
     #[case::flag_of_another_source(json!({"email": "a@x"}), json!({"email_verified": true}), NONE, None)]
     #[case::second_source(json!({"email": "a@x"}), json!({"email": "b@x", "email_verified": true}), NONE, Some("b@x"))]
     #[case::third_source(json!({}), NONE, json!({"email": "c@x", "email_verified": true}), Some("c@x"))]
@@ -340,25 +340,25 @@ mod tests {
     #[case::unusable_then_usable(
         json!({"email": "a\u{7f}@x", "email_verified": true}), NONE,
         json!({"email": "c@x", "email_verified": true}), Some("c@x"))]
-    fn an_email_counts_where_its_own_source_verified_it(
+    fn an_email_is_trusted_if_its_own_source_verified_it(
         #[case] id_token: Value,
         #[case] access_token: Value,
         #[case] userinfo: Value,
         #[case] expected: Option<&str>,
     ) {
-        let person = identity(id_token, access_token, userinfo);
-        assert_eq!(person.email(EmailTrust::WhenVerified), expected);
+        let user = identity(id_token, access_token, userinfo);
+        assert_eq!(user.email(EmailTrust::WhenVerified), expected);
     }
 
     #[rstest]
-    #[case::unsaid(json!({"email": "a@x"}), NONE, Some("a@x"))]
-    #[case::denied(json!({"email": "a@x", "email_verified": false}), NONE, Some("a@x"))]
+    #[case::no_flag(json!({"email": "a@x"}), NONE, Some("a@x"))]
+    #[case::not_verified(json!({"email": "a@x", "email_verified": false}), NONE, Some("a@x"))]
     #[case::later_source(json!({}), json!({"email": "c@x"}), Some("c@x"))]
     #[case::unusable(json!({"email": "a\n@x"}), NONE, None)]
     #[case::absent(json!({}), NONE, None)]
     fn a_trusted_provider_needs_no_flag(#[case] id_token: Value, #[case] userinfo: Value, #[case] expected: Option<&str>) {
-        let person = identity(id_token, NONE, userinfo);
-        assert_eq!(person.email(EmailTrust::Always), expected);
+        let user = identity(id_token, NONE, userinfo);
+        assert_eq!(user.email(EmailTrust::Always), expected);
     }
 
     #[rstest]
@@ -366,38 +366,38 @@ mod tests {
     #[case(255, false)]
     fn an_email_is_bounded(#[case] length: usize, #[case] accepted: bool) {
         let email = format!("{}@x", "a".repeat(length - 2));
-        let person = identity(json!({"email": email}), NONE, NONE);
-        assert_eq!(person.email(EmailTrust::Always).is_some(), accepted);
+        let user = identity(json!({"email": email}), NONE, NONE);
+        assert_eq!(user.email(EmailTrust::Always).is_some(), accepted);
     }
 
     #[test]
     fn the_user_name_comes_from_the_first_source_that_has_a_usable_one() {
-        let person = identity(
+        let user = identity(
             json!({"preferred_username": "bad\u{0}"}),
             json!({"preferred_username": "ada"}),
             json!({"preferred_username": "other"}),
         );
-        assert_eq!(person.preferred_username(), Some("ada"));
+        assert_eq!(user.preferred_username(), Some("ada"));
         assert_eq!(identity(json!({}), NONE, NONE).preferred_username(), None);
     }
 
     #[test]
-    fn debug_tells_no_claim_and_no_subject() {
-        let mut person = identity(json!({"email": "hidden@x", "groups": ["hidden"]}), json!({"hidden": 1}), NONE);
-        person.subject = "hidden-subject".into();
-        let shown = format!("{person:?}");
+    fn debug_output_has_no_claim_and_no_subject() {
+        let mut user = identity(json!({"email": "hidden@x", "groups": ["hidden"]}), json!({"hidden": 1}), NONE);
+        user.subject = "hidden-subject".into();
+        let shown = format!("{user:?}");
         assert!(!shown.contains("hidden"), "{shown}");
         assert!(shown.contains("corp") && shown.contains("id_token_claims: 2"));
     }
 
     #[test]
-    fn claims_survive_serialisation_and_unknown_fields_are_tolerated() {
-        let person = identity(json!({"a": 1}), NONE, json!({"b": [true]}));
-        let mut stored = serde_json::to_value(&person).unwrap();
+    fn claims_survive_serialization_and_unknown_fields_are_tolerated() {
+        let user = identity(json!({"a": 1}), NONE, json!({"b": [true]}));
+        let mut stored = serde_json::to_value(&user).unwrap();
         assert!(stored.get("access_token").is_none());
         stored["from_a_later_version"] = json!(1);
         let read: IdentityClaims = serde_json::from_value(stored).unwrap();
-        assert!(read == person);
+        assert!(read == user);
         let without: IdentityClaims =
             serde_json::from_value(json!({"provider": "hub", "issuer": "hub", "subject": "7"})).unwrap();
         assert!(without.id_token.is_empty() && without.sources().all(Claims::is_empty));

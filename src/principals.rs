@@ -1,8 +1,8 @@
 //! Finds the session or key of a credential and its user, without a store command in steady state.
 //!
-//! A cached value is served within the consistency bound: for [`PROVEN_FOR`] after it was read, or after a consistency
-//! check showed that every commit of its shard had been heard of. Later it is read again; if the store does not answer,
-//! it is served for the configured grace period, and no longer (`serving`).
+//! A cached value is served within the consistency bound: for [`CONSISTENCY_BOUND`] after it was read, or after a consistency
+//! check showed that this pod had received the invalidation messages of all commits to the shard. Later it is read again; if
+//! the store does not answer, it is served for the configured grace period (`serving`).
 
 mod cache;
 mod chain;
@@ -12,7 +12,7 @@ mod proof;
 mod reading;
 mod serving;
 
-pub use entry::{CachedKey, CachedSession, CachedUser, Narrowed, UserKey, UserSession};
+pub use entry::{CachedKey, CachedSession, CachedUser, RestrictedGrant, UserKey, UserSession};
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ use crate::{
     keys::{self, Keys, PresentedKey},
     metrics::{LookupLabel, Metrics},
     secret::Digest,
-    session::{Limits, SessionToken, Standing},
+    session::{Limits, SessionState, SessionToken},
     store::{self, Records, Shard},
     users::Users,
 };
@@ -31,19 +31,19 @@ use cache::Cache;
 use entry::LastUse;
 use reading::{Lookup, Reads};
 
-/// The consistency bound: the longest that a revocation goes unseen while the store answers.
-pub const PROVEN_FOR: Duration = Duration::from_secs(2);
+/// The consistency bound: while the store answers, a revocation takes effect on every pod within this time.
+pub const CONSISTENCY_BOUND: Duration = Duration::from_secs(2);
 
 /// The result of looking up an API key.
 #[derive(Clone)]
 pub enum KeyLookup {
     Active(UserKey),
-    /// The owner's claims were verified too long ago: the key waits for the owner's next sign-in.
+    /// The owner's claims were verified too long ago. The key is suspended until the owner signs in.
     Suspended,
     Unknown,
 }
 
-/// Why a credential could not be looked up. Never to be taken for an unknown credential.
+/// A failed look-up of a credential. It does not mean that the credential is unknown.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum LookupError {
     #[error(transparent)]
@@ -55,9 +55,9 @@ pub enum LookupError {
 }
 
 impl LookupError {
-    /// The store was not asked, because a read failed so recently.
+    /// The store was not read, because a read failed recently.
     fn failed_recently() -> Self {
-        Self::Store(store::Error::Unavailable("it did not a moment ago".into()))
+        Self::Store(store::Error::Unavailable("a read failed recently".into()))
     }
 }
 
@@ -66,7 +66,7 @@ pub struct Settings {
     pub limits: Limits,
     pub grace: Duration,
     pub entries: u64,
-    /// So long after their last sign-in a person's keys count.
+    /// API keys are suspended when their owner has not signed in for this long.
     pub claims_max_age: Duration,
 }
 
@@ -95,19 +95,19 @@ pub struct Sources {
 }
 
 impl Principals {
-    /// Begins to listen to the bus and to compare sequences each second.
+    /// Starts the tasks that apply invalidation messages and check consistency each second.
     pub fn start(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
         let inner = Inner::new(sources, clock, metrics, settings);
         let cache = Arc::clone(&inner.cache);
         inner.records.on_commit(move |shard, stale| cache.invalidate(shard, stale));
-        // Heard from the beginning, so that the first round finds nothing missing.
-        let notices = inner.records.store().notices();
-        let listen = proof::listen(Arc::clone(&inner), notices);
+        // Subscribed before the first consistency check, so that the check finds no message missing.
+        let messages = inner.records.store().invalidation_messages();
+        let apply = proof::apply_messages(Arc::clone(&inner), messages);
         let removals = inner.records.ring().removals();
         let tasks = vec![
-            tokio::spawn(listen),
-            tokio::spawn(proof::compare_each_second(Arc::clone(&inner))),
-            tokio::spawn(proof::mind_the_key_ring(Arc::clone(&inner), removals)),
+            tokio::spawn(apply),
+            tokio::spawn(proof::run_consistency_checks(Arc::clone(&inner))),
+            tokio::spawn(proof::flush_on_key_removal(Arc::clone(&inner), removals)),
         ];
         Self { inner, tasks }
     }
@@ -122,7 +122,7 @@ impl Principals {
         self.inner.key(presented).await
     }
 
-    /// Writes sizes and the age of the oldest proof into the metrics.
+    /// Reports the sizes of the cache maps and the age of the oldest consistency check as metrics.
     pub fn report(&self) {
         self.inner.cache.report(&self.inner.metrics, self.inner.clock.monotonic());
     }
@@ -182,34 +182,34 @@ impl Inner {
         Duration::try_from(age).is_ok_and(|age| age >= self.settings.claims_max_age)
     }
 
-    fn session_standing(&self, UserSession { session, user }: &UserSession) -> Standing {
-        match session.epoch == user.session_epoch {
-            true => self.settings.limits.standing(session.created, session.last_seen(), self.clock.now()),
-            false => Standing::Ended,
+    fn session_state(&self, UserSession { session, user }: &UserSession) -> SessionState {
+        match session.generation == user.session_generation {
+            true => self.settings.limits.state(session.created, session.last_seen(), self.clock.now()),
+            false => SessionState::Ended,
         }
     }
 
     /// The standing of a key that was presented by the secret of this digest.
-    fn secret_standing(&self, found: &UserKey, digest: &Digest) -> Standing {
-        if found.key.key.epoch != found.user.key_epoch {
-            return Standing::Ended;
+    fn secret_state(&self, found: &UserKey, digest: &Digest) -> SessionState {
+        if found.key.key.generation != found.user.key_generation {
+            return SessionState::Ended;
         }
         match found.key.key.standing(digest, self.clock.now()) {
-            keys::Standing::Live => Standing::Live,
-            keys::Standing::Ended => Standing::Ended,
+            keys::Standing::Live => SessionState::Live,
+            keys::Standing::Ended => SessionState::Ended,
             // The secret may be newer than the cached record: the key is read again.
-            keys::Standing::Unlisted => Standing::Idle,
+            keys::Standing::Unlisted => SessionState::Idle,
         }
     }
 
-    fn key_standing(&self, UserKey { key, user }: &UserKey) -> Standing {
-        match key.key.epoch != user.key_epoch || key.key.has_expired(self.clock.now()) {
-            true => Standing::Ended,
-            false => Standing::Live,
+    fn key_state(&self, UserKey { key, user }: &UserKey) -> SessionState {
+        match key.key.generation != user.key_generation || key.key.has_expired(self.clock.now()) {
+            true => SessionState::Ended,
+            false => SessionState::Live,
         }
     }
 
-    /// Writes down that the session is used, off the check's path and at most once in a while.
+    /// Updates `last_seen` of a session in the background, if it is due.
     fn touch_session(self: &Arc<Self>, signed_in: &UserSession, digest: Digest) {
         let session = Arc::clone(&signed_in.session);
         if !self.settings.limits.wants_touch(session.last_seen(), self.clock.now())
@@ -227,7 +227,7 @@ impl Inner {
         });
     }
 
-    /// The same for a key.
+    /// Updates the last use of a key in the background, if it is due.
     fn touch_key(self: &Arc<Self>, user_key: &UserKey) {
         let key = Arc::clone(&user_key.key);
         let unused = clock::since(key.last_use.at(), self.clock.now());
@@ -244,7 +244,7 @@ impl Inner {
         });
     }
 
-    /// Not while the store doesn't answer, and not while somebody is at it.
+    /// True if the store answers and no other task updates this last use.
     fn may_touch(&self, last_use: &LastUse, shard: Shard) -> bool {
         !self.cache.has_failed_recently(shard, self.clock.monotonic()) && last_use.begin_writing()
     }

@@ -1,4 +1,4 @@
-//! How often one client address may do, on one pod, what costs something and proves nothing.
+//! Limits the requests per minute and client address on endpoints that need no authentication.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -17,18 +17,18 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 
 use crate::clock::Clock;
 
-/// Addresses, each with an activity, that are counted at once; the one that was heard of the longest ago is forgotten for another.
-const MOST_COUNTED: u64 = 50_000;
+/// Pairs of activity and address that are counted at a time. Beyond them, the least recently used pair is dropped.
+const MAX_BUCKETS: u64 = 50_000;
 
-/// After so long without a request all that may be saved up is there again.
+/// A bucket without requests is full again after this time, so that it can be dropped.
 const FULL_AFTER: Duration = Duration::from_secs(60);
 
-/// What is counted, each by itself.
+/// A kind of request with a limit of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activity {
     LoginStart,
     Callback,
-    Claim,
+    Onboarding,
     UnknownCredential,
 }
 
@@ -37,62 +37,63 @@ impl Activity {
         match self {
             Self::LoginStart => "login_start",
             Self::Callback => "callback",
-            Self::Claim => "claim",
+            Self::Onboarding => "claim",
             Self::UnknownCredential => "unknown_credential",
         }
     }
 }
 
-/// Times a minute, and as many at once; 0 sets no limit.
+/// Requests per minute, and the size of a burst. 0 sets no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PerMinute {
+pub struct RequestsPerMinute {
     pub login_starts: u32,
     pub callbacks: u32,
-    pub claims: u32,
+    pub onboarding: u32,
     pub unknown_credentials: u32,
 }
 
-/// It may be done again after so long.
+/// The client address has no requests left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exceeded {
+pub struct RateLimitError {
+    /// Time until the next request is allowed.
     pub retry_after: Duration,
 }
 
 pub struct RateLimits {
-    per_minute: PerMinute,
-    clock: Ticks,
+    per_minute: RequestsPerMinute,
+    clock: MonotonicClock,
     buckets: Cache<(Activity, IpAddr), Arc<Bucket>>,
 }
 
-type Bucket = RateLimiter<NotKeyed, InMemoryState, Ticks, NoOpMiddleware<Instant>>;
+type Bucket = RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>;
 
 impl RateLimits {
-    pub fn new(per_minute: PerMinute, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(per_minute: RequestsPerMinute, clock: Arc<dyn Clock>) -> Self {
         let buckets =
-            Cache::builder().max_capacity(MOST_COUNTED).eviction_policy(EvictionPolicy::lru()).time_to_idle(FULL_AFTER).build();
-        Self { per_minute, clock: Ticks(clock), buckets }
+            Cache::builder().max_capacity(MAX_BUCKETS).eviction_policy(EvictionPolicy::lru()).time_to_idle(FULL_AFTER).build();
+        Self { per_minute, clock: MonotonicClock(clock), buckets }
     }
 
-    /// Counts one time more.
-    pub fn spend(&self, activity: Activity, address: IpAddr) -> Result<(), Exceeded> {
+    /// Counts one request.
+    pub fn spend(&self, activity: Activity, address: IpAddr) -> Result<(), RateLimitError> {
         let Some(quota) = self.quota(activity) else { return Ok(()) };
         let make = || Arc::new(RateLimiter::direct_with_clock(quota, self.clock.clone()));
         let bucket = self.buckets.get_with((activity, network_of(address)), make);
-        bucket.check().map_err(|not_until| Exceeded { retry_after: not_until.wait_time_from(self.clock.now()) })
+        bucket.check().map_err(|not_until| RateLimitError { retry_after: not_until.wait_time_from(self.clock.now()) })
     }
 
     fn quota(&self, activity: Activity) -> Option<Quota> {
         let times = match activity {
             Activity::LoginStart => self.per_minute.login_starts,
             Activity::Callback => self.per_minute.callbacks,
-            Activity::Claim => self.per_minute.claims,
+            Activity::Onboarding => self.per_minute.onboarding,
             Activity::UnknownCredential => self.per_minute.unknown_credentials,
         };
         NonZeroU32::new(times).map(Quota::per_minute)
     }
 }
 
-/// Whoever has one IPv6 address has 2^64 of them.
+/// Returns the network that an address is counted as: the /64 of an IPv6 address, since hosts usually own all of it.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
@@ -100,11 +101,11 @@ pub fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The crate's monotonic clock, as the rate limiter reads one.
+/// Adapts the crate's monotonic clock to the rate limiter's trait.
 #[derive(Clone)]
-struct Ticks(Arc<dyn Clock>);
+struct MonotonicClock(Arc<dyn Clock>);
 
-impl governor::clock::Clock for Ticks {
+impl governor::clock::Clock for MonotonicClock {
     type Instant = Instant;
 
     fn now(&self) -> Instant {
@@ -117,7 +118,8 @@ mod tests {
     use super::*;
     use crate::clock::manual::ManualClock;
 
-    const PER_MINUTE: PerMinute = PerMinute { login_starts: 6, callbacks: 2, claims: 0, unknown_credentials: 1 };
+    const PER_MINUTE: RequestsPerMinute =
+        RequestsPerMinute { login_starts: 6, callbacks: 2, onboarding: 0, unknown_credentials: 1 };
 
     fn limits(clock: &ManualClock) -> RateLimits {
         RateLimits::new(PER_MINUTE, Arc::new(clock.clone()))
@@ -127,49 +129,49 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// How many in a row are let through.
-    fn let_through(limits: &RateLimits, activity: Activity, from: &str) -> usize {
+    /// Counts the requests in a row that are allowed.
+    fn count_allowed(limits: &RateLimits, activity: Activity, from: &str) -> usize {
         (0..20).take_while(|_| limits.spend(activity, address(from)).is_ok()).count()
     }
 
     #[test]
-    fn an_address_has_a_minutes_worth_at_once_and_then_one_after_the_other() {
+    fn an_address_has_a_burst_of_one_minute_and_then_a_steady_rate() {
         let clock = ManualClock::new();
         let limits = limits(&clock);
-        assert_eq!(let_through(&limits, Activity::LoginStart, "192.0.2.1"), 6);
+        assert_eq!(count_allowed(&limits, Activity::LoginStart, "192.0.2.1"), 6);
         let exceeded = limits.spend(Activity::LoginStart, address("192.0.2.1")).unwrap_err();
         assert_eq!(exceeded.retry_after, Duration::from_secs(10));
         clock.advance(Duration::from_secs(10));
-        assert_eq!(let_through(&limits, Activity::LoginStart, "192.0.2.1"), 1);
+        assert_eq!(count_allowed(&limits, Activity::LoginStart, "192.0.2.1"), 1);
         clock.advance(Duration::from_secs(60));
-        assert_eq!(let_through(&limits, Activity::LoginStart, "192.0.2.1"), 6);
+        assert_eq!(count_allowed(&limits, Activity::LoginStart, "192.0.2.1"), 6);
     }
 
     #[test]
-    fn every_activity_and_every_network_is_counted_by_itself() {
+    fn activities_and_networks_are_counted_separately() {
         let limits = limits(&ManualClock::new());
-        assert_eq!(let_through(&limits, Activity::Callback, "2001:db8::1"), 2);
-        assert_eq!(let_through(&limits, Activity::Callback, "2001:db8::2"), 0, "somebody's other address");
-        assert_eq!(let_through(&limits, Activity::Callback, "2001:db8:0:1::1"), 2);
-        assert_eq!(let_through(&limits, Activity::Callback, "::ffff:192.0.2.1"), 2);
-        assert_eq!(let_through(&limits, Activity::Callback, "192.0.2.1"), 0, "the same in the other notation");
-        assert_eq!(let_through(&limits, Activity::UnknownCredential, "2001:db8::1"), 1);
+        assert_eq!(count_allowed(&limits, Activity::Callback, "2001:db8::1"), 2);
+        assert_eq!(count_allowed(&limits, Activity::Callback, "2001:db8::2"), 0, "another address of the same /64");
+        assert_eq!(count_allowed(&limits, Activity::Callback, "2001:db8:0:1::1"), 2);
+        assert_eq!(count_allowed(&limits, Activity::Callback, "::ffff:192.0.2.1"), 2);
+        assert_eq!(count_allowed(&limits, Activity::Callback, "192.0.2.1"), 0, "the same address in the other notation");
+        assert_eq!(count_allowed(&limits, Activity::UnknownCredential, "2001:db8::1"), 1);
     }
 
     #[test]
     fn zero_sets_no_limit() {
-        assert_eq!(let_through(&limits(&ManualClock::new()), Activity::Claim, "192.0.2.1"), 20);
+        assert_eq!(count_allowed(&limits(&ManualClock::new()), Activity::Onboarding, "192.0.2.1"), 20);
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_who_comes_then_is_counted_all_the_same() {
+    fn the_number_of_buckets_is_bounded_and_new_addresses_are_still_counted() {
         let limits = limits(&ManualClock::new());
-        let most = u32::try_from(MOST_COUNTED).unwrap();
+        let most = u32::try_from(MAX_BUCKETS).unwrap();
         for number in (0..most).chain(0..2 * most) {
             let _ = limits.spend(Activity::Callback, IpAddr::from(number.to_be_bytes()));
         }
         limits.buckets.run_pending_tasks();
-        assert!(limits.buckets.entry_count() <= MOST_COUNTED, "{}", limits.buckets.entry_count());
-        assert_eq!(let_through(&limits, Activity::Callback, "203.0.113.1"), 2);
+        assert!(limits.buckets.entry_count() <= MAX_BUCKETS, "{}", limits.buckets.entry_count());
+        assert_eq!(count_allowed(&limits, Activity::Callback, "203.0.113.1"), 2);
     }
 }

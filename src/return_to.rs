@@ -1,26 +1,26 @@
-//! Where a login goes back to: a path and query on our own origin, whatever the request asked for.
+//! Parses return targets: the path and query on the public origin that a login redirects to at its end.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 
-/// A path with its query, visible ASCII, that starts with exactly one slash. Joined to an origin
+/// A path with its query in visible ASCII that starts with exactly one slash. Joined to an origin,
 /// it stays on that origin.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ReturnTo(Box<str>);
+pub struct ReturnTarget(Box<str>);
 
-/// Why a target was refused. The target itself is never repeated: it came from a stranger.
+/// The reason why a return target is invalid. The message never repeats the target, which is untrusted input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RefusedReturnTo {
+pub enum ReturnTargetError {
     #[error("the return target is empty")]
     Empty,
     #[error("the return target is longer than {LONGEST} bytes")]
     TooLong,
     #[error("the return target has a blank or a control character")]
     ControlCharacter,
-    #[error("the return target has a backslash, which browsers take for a slash")]
+    #[error("the return target has a backslash, which browsers read as a slash")]
     Backslash,
     #[error("the return target is neither a path nor an http or https address")]
     NotAPath,
@@ -34,21 +34,21 @@ pub enum RefusedReturnTo {
     DoubledSlash,
 }
 
-/// Longest target in bytes, before and after percent-encoding: it is kept in the flow's record and
-/// comes back in a header.
+/// The longest target in bytes, before and after percent-encoding. The target is stored in the login
+/// flow's record and sent in a header.
 pub const LONGEST: usize = 4096;
 
-impl ReturnTo {
-    /// Reads `raw`, the `rd` parameter after one percent-decoding, as a path or as an address on
-    /// `public_host`. Scheme and port of an address are not ours to believe (behind TLS an ingress
-    /// says `http` and any port), so both are dropped; so is a fragment, which no server sees.
-    pub fn parse(raw: &str, public_host: &str) -> Result<Self, RefusedReturnTo> {
-        refuse_by_characters(raw)?;
+impl ReturnTarget {
+    /// Parses `raw`, the `rd` parameter after one percent-decoding, as a path or as a URL on
+    /// `public_host`. The scheme and port of a URL are dropped, because a gateway behind TLS may
+    /// report `http` and any port. The fragment is dropped, because no server receives it.
+    pub fn parse(raw: &str, public_host: &str) -> Result<Self, ReturnTargetError> {
+        check_characters(raw)?;
         let target = without_fragment(raw);
         if target.starts_with('/') {
             return Self::from_path(target);
         }
-        let address = after_scheme(target)?;
+        let address = strip_scheme(target)?;
         let end = address.find(['/', '?']).unwrap_or(address.len());
         let (authority, path) = address.split_at(end);
         require_host(authority, public_host)?;
@@ -58,7 +58,7 @@ impl ReturnTo {
         }
     }
 
-    /// The front page, for a login that named no target.
+    /// The path `/`, for a login without a return target.
     pub fn root() -> Self {
         Self("/".into())
     }
@@ -67,31 +67,31 @@ impl ReturnTo {
         &self.0
     }
 
-    /// Two leading slashes would name a host if the path ever stood alone.
-    fn from_path(path: &str) -> Result<Self, RefusedReturnTo> {
+    /// Two leading slashes would name a host if the path were used without its origin.
+    fn from_path(path: &str) -> Result<Self, ReturnTargetError> {
         if path.starts_with("//") {
-            return Err(RefusedReturnTo::DoubledSlash);
+            return Err(ReturnTargetError::DoubledSlash);
         }
-        let encoded = ascii_only(path);
+        let encoded = encode_non_ascii(path);
         if encoded.len() > LONGEST {
-            return Err(RefusedReturnTo::TooLong);
+            return Err(ReturnTargetError::TooLong);
         }
         Ok(Self(encoded.into()))
     }
 }
 
-fn refuse_by_characters(raw: &str) -> Result<(), RefusedReturnTo> {
+fn check_characters(raw: &str) -> Result<(), ReturnTargetError> {
     if raw.is_empty() {
-        return Err(RefusedReturnTo::Empty);
+        return Err(ReturnTargetError::Empty);
     }
     if raw.len() > LONGEST {
-        return Err(RefusedReturnTo::TooLong);
+        return Err(ReturnTargetError::TooLong);
     }
     if raw.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(RefusedReturnTo::ControlCharacter);
+        return Err(ReturnTargetError::ControlCharacter);
     }
     if raw.contains('\\') {
-        return Err(RefusedReturnTo::Backslash);
+        return Err(ReturnTargetError::Backslash);
     }
     Ok(())
 }
@@ -100,35 +100,35 @@ fn without_fragment(raw: &str) -> &str {
     raw.split_once('#').map_or(raw, |(target, _)| target)
 }
 
-/// What follows `http://` or `https://`, in any case of letters.
-fn after_scheme(target: &str) -> Result<&str, RefusedReturnTo> {
-    let (scheme, rest) = target.split_once(':').ok_or(RefusedReturnTo::NotAPath)?;
+/// Returns the text after `http://` or `https://`, ignoring case.
+fn strip_scheme(target: &str) -> Result<&str, ReturnTargetError> {
+    let (scheme, rest) = target.split_once(':').ok_or(ReturnTargetError::NotAPath)?;
     let is_http = ["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     if !is_http {
-        return Err(RefusedReturnTo::NotAPath);
+        return Err(ReturnTargetError::NotAPath);
     }
-    rest.strip_prefix("//").ok_or(RefusedReturnTo::Authority)
+    rest.strip_prefix("//").ok_or(ReturnTargetError::Authority)
 }
 
-/// The host must be ours to the letter, so every disguise of another (trailing dot, IP literal,
-/// percent-encoding, look-alike letters) fails by not being equal.
-fn require_host(authority: &str, public_host: &str) -> Result<(), RefusedReturnTo> {
+/// Requires the public host literally, so that every disguise of another host (trailing dot, IP literal,
+/// percent-encoding, look-alike letters) fails the comparison.
+fn require_host(authority: &str, public_host: &str) -> Result<(), ReturnTargetError> {
     if authority.contains('@') {
-        return Err(RefusedReturnTo::UserInfo);
+        return Err(ReturnTargetError::UserInfo);
     }
     if authority.starts_with('[') {
-        return Err(RefusedReturnTo::OtherHost);
+        return Err(ReturnTargetError::OtherHost);
     }
     let (host, port) = match authority.split_once(':') {
         Some((host, port)) => (host, Some(port)),
         None => (authority, None),
     };
     if host.is_empty() || port.is_some_and(|port| !is_port(port)) {
-        return Err(RefusedReturnTo::Authority);
+        return Err(ReturnTargetError::Authority);
     }
     match host.eq_ignore_ascii_case(public_host) {
         true => Ok(()),
-        false => Err(RefusedReturnTo::OtherHost),
+        false => Err(ReturnTargetError::OtherHost),
     }
 }
 
@@ -136,9 +136,9 @@ fn is_port(text: &str) -> bool {
     (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Percent-encodes what isn't ASCII, as a browser would: a page whose ingress decoded its name
-/// (`/caf%C3%A9`) on the way is found again.
-fn ascii_only(path: &str) -> Cow<'_, str> {
+/// Percent-encodes non-ASCII characters as a browser does, so that a path that a gateway decoded
+/// (`/caf%C3%A9`) leads to the same page.
+fn encode_non_ascii(path: &str) -> Cow<'_, str> {
     if path.is_ascii() {
         return Cow::Borrowed(path);
     }
@@ -152,26 +152,26 @@ fn ascii_only(path: &str) -> Cow<'_, str> {
     Cow::Owned(encoded)
 }
 
-/// A stored target is judged again, and then it can only be a path.
-impl TryFrom<String> for ReturnTo {
-    type Error = RefusedReturnTo;
+/// A stored target is validated again. It must be a path.
+impl TryFrom<String> for ReturnTarget {
+    type Error = ReturnTargetError;
 
-    fn try_from(stored: String) -> Result<Self, RefusedReturnTo> {
-        refuse_by_characters(&stored)?;
+    fn try_from(stored: String) -> Result<Self, ReturnTargetError> {
+        check_characters(&stored)?;
         match stored.starts_with('/') {
             true => Self::from_path(without_fragment(&stored)),
-            false => Err(RefusedReturnTo::NotAPath),
+            false => Err(ReturnTargetError::NotAPath),
         }
     }
 }
 
-impl From<ReturnTo> for String {
-    fn from(target: ReturnTo) -> Self {
+impl From<ReturnTarget> for String {
+    fn from(target: ReturnTarget) -> Self {
         target.0.into()
     }
 }
 
-impl fmt::Display for ReturnTo {
+impl fmt::Display for ReturnTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -179,14 +179,14 @@ impl fmt::Display for ReturnTo {
 
 #[cfg(test)]
 mod tests {
-    use super::RefusedReturnTo::*;
+    use super::ReturnTargetError::*;
     use super::*;
     use proptest::prelude::*;
 
     const HOST: &str = "llm.example.com";
     const ORIGIN: &str = "https://llm.example.com";
 
-    type Case = (&'static str, Result<&'static str, RefusedReturnTo>);
+    type Case = (&'static str, Result<&'static str, ReturnTargetError>);
 
     const ACCEPTED_AND_REFUSED: &[Case] = &[
         // Paths.
@@ -199,7 +199,7 @@ mod tests {
         ("/a/../b", Ok("/a/../b")),
         ("/..", Ok("/..")),
         ("/./x", Ok("/./x")),
-        // Dot segments leave a doubled slash, on our own origin: the origin stands before it.
+        // Dot segments leave a doubled slash, which stays on the public origin because the origin precedes it.
         ("/..//evil.com", Ok("/..//evil.com")),
         ("/.//evil.com", Ok("/.//evil.com")),
         ("/%2e%2e//evil.com", Ok("/%2e%2e//evil.com")),
@@ -226,7 +226,7 @@ mod tests {
         ("https://llm.example.com#x", Ok("/")),
         ("https://llm.example.com#@evil.com", Ok("/")),
         ("https://llm.example.com/a#b#c", Ok("/a")),
-        // Our own host, under any scheme and port that an ingress may report.
+        // The public host, under any scheme and port that a gateway may report.
         ("https://llm.example.com/app", Ok("/app")),
         ("http://llm.example.com/app/x?q=1", Ok("/app/x?q=1")),
         ("http://llm.example.com:80/app", Ok("/app")),
@@ -347,19 +347,19 @@ mod tests {
     ];
 
     #[test]
-    fn only_paths_and_our_own_host_are_accepted() {
+    fn only_paths_and_the_public_host_are_accepted() {
         for (raw, expected) in ACCEPTED_AND_REFUSED {
-            let result = ReturnTo::parse(raw, HOST);
-            let shown = result.as_ref().map(ReturnTo::as_str).map_err(|why| *why);
+            let result = ReturnTarget::parse(raw, HOST);
+            let shown = result.as_ref().map(ReturnTarget::as_str).map_err(|error| *error);
             assert_eq!(shown, *expected, "rd = {raw:?}");
         }
     }
 
     #[test]
-    fn whatever_the_table_accepts_stays_on_our_origin() {
+    fn accepted_targets_stay_on_the_public_origin() {
         for (raw, _) in ACCEPTED_AND_REFUSED {
-            if let Ok(target) = ReturnTo::parse(raw, HOST) {
-                assert_stays(&target);
+            if let Ok(target) = ReturnTarget::parse(raw, HOST) {
+                assert_stays_on_origin(&target);
             }
         }
     }
@@ -367,18 +367,18 @@ mod tests {
     #[test]
     fn the_length_is_bounded_before_and_after_encoding() {
         let path = |length: usize| format!("/{}", "a".repeat(length - 1));
-        assert!(ReturnTo::parse(&path(LONGEST), HOST).is_ok());
-        let too_long = ReturnTo::parse(&path(LONGEST + 1), HOST);
+        assert!(ReturnTarget::parse(&path(LONGEST), HOST).is_ok());
+        let too_long = ReturnTarget::parse(&path(LONGEST + 1), HOST);
         assert_eq!(too_long, Err(TooLong));
         let grown = format!("/{}", "\u{e9}".repeat(LONGEST / 4));
-        assert_eq!(ReturnTo::parse(&grown, HOST), Err(TooLong));
+        assert_eq!(ReturnTarget::parse(&grown, HOST), Err(TooLong));
     }
 
     #[test]
-    fn a_stored_target_is_judged_again() {
-        let stored = serde_json::to_string(&ReturnTo::root()).unwrap();
+    fn a_stored_target_is_validated_again() {
+        let stored = serde_json::to_string(&ReturnTarget::root()).unwrap();
         assert_eq!(stored, "\"/\"");
-        let read = |text: &str| serde_json::from_str::<ReturnTo>(text);
+        let read = |text: &str| serde_json::from_str::<ReturnTarget>(text);
         assert_eq!(read("\"/a?b\"").unwrap().to_string(), "/a?b");
         for tampered in
             ["\"\"", "\"//evil.com\"", "\"/\\\\evil.com\"", "\"https://llm.example.com/\"", "\"evil.com\"", "\"/a\\r\\nb\"", "7"]
@@ -388,15 +388,15 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_never_repeats_the_target() {
+    fn an_error_never_repeats_the_target() {
         for (raw, expected) in ACCEPTED_AND_REFUSED {
-            if let Err(why) = expected {
-                assert!(raw.len() < 5 || !why.to_string().contains(raw));
+            if let Err(error) = expected {
+                assert!(raw.len() < 5 || !error.to_string().contains(raw));
             }
         }
     }
 
-    fn assert_stays(target: &ReturnTo) {
+    fn assert_stays_on_origin(target: &ReturnTarget) {
         let joined = url::Url::parse(&format!("{ORIGIN}{target}")).unwrap();
         assert_origin(&joined, target);
         let base = url::Url::parse(ORIGIN).unwrap();
@@ -404,13 +404,13 @@ mod tests {
         assert!(target.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
     }
 
-    fn assert_origin(url: &url::Url, target: &ReturnTo) {
+    fn assert_origin(url: &url::Url, target: &ReturnTarget) {
         assert_eq!(url.origin().ascii_serialization(), ORIGIN, "{target}");
         assert_eq!((url.username(), url.password()), ("", None), "{target}");
         assert_eq!(url.fragment(), None, "{target}");
     }
 
-    /// Strings made of the pieces that disguises are made of.
+    /// Strings of the pieces that disguised hosts consist of.
     fn disguises() -> impl Strategy<Value = String> {
         let piece = prop_oneof![
             proptest::sample::select(vec![
@@ -450,25 +450,25 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
         #[test]
-        fn no_disguise_leaves_our_origin(raw in disguises()) {
-            if let Ok(target) = ReturnTo::parse(&raw, HOST) {
-                assert_stays(&target);
-                let again = ReturnTo::try_from(String::from(target.clone()));
+        fn no_disguise_leaves_the_public_origin(raw in disguises()) {
+            if let Ok(target) = ReturnTarget::parse(&raw, HOST) {
+                assert_stays_on_origin(&target);
+                let again = ReturnTarget::try_from(String::from(target.clone()));
                 prop_assert_eq!(again, Ok(target));
             }
         }
 
         #[test]
-        fn no_string_leaves_our_origin(raw in any::<String>()) {
-            if let Ok(target) = ReturnTo::parse(&raw, HOST) {
-                assert_stays(&target);
+        fn no_string_leaves_the_public_origin(raw in any::<String>()) {
+            if let Ok(target) = ReturnTarget::parse(&raw, HOST) {
+                assert_stays_on_origin(&target);
             }
         }
 
         #[test]
-        fn no_path_leaves_our_origin(rest in "[ -~]{0,40}") {
-            if let Ok(target) = ReturnTo::parse(&format!("/{rest}"), HOST) {
-                assert_stays(&target);
+        fn no_path_leaves_the_public_origin(rest in "[ -~]{0,40}") {
+            if let Ok(target) = ReturnTarget::parse(&format!("/{rest}"), HOST) {
+                assert_stays_on_origin(&target);
             }
         }
     }

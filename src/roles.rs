@@ -1,7 +1,7 @@
-//! The role map: what the claims of a person's identities grant. Plain functions, no I/O.
+//! Evaluates the role map: grants a role and teams by the claims of a user's identities. Performs no I/O.
 //!
-//! A document is read and judged whole ([`document`]), and compiled: rules that grant roles ([`rules`]),
-//! rules that name teams ([`teams`]), LiteLLM's own mappings ([`litellm`]), and the access rules.
+//! A document is parsed and validated as a whole ([`document`]) and compiled into rules that grant roles ([`rules`]),
+//! rules that name teams ([`teams`]), LiteLLM's mappings ([`litellm`]) and access rules.
 
 mod condition;
 mod document;
@@ -14,27 +14,27 @@ mod local;
 mod rules;
 mod teams;
 
-pub use document::{Configured, schema};
-pub use documents::{Documents, Verdict};
-pub use explain::{Explanation, Given, NearMiss};
-pub use in_force::{InForce, RefusedEdit, RoleMaps, compile, text_of};
+pub use document::{ConfiguredNames, schema};
+pub use documents::{Documents, EditOutcome};
+pub use explain::{Explanation, NearMiss, RuleGrant};
+pub use in_force::{CurrentRoleMap, RefusedEdit, RoleMaps, compile, decode_document};
 
 use std::collections::BTreeSet;
 
 use crate::yaml::Mistakes;
 use crate::{
     access::AccessRules,
-    principal::{Grant, IdentityClaims, Pinned, Role, RuleName, Source},
+    principal::{Grant, IdentityClaims, PinnedGrant, Role, RuleName, Source},
 };
 use litellm::Mappings;
-use local::Local;
+use local::LocalClaimsPolicy;
 use rules::{Rule, Rules};
 use teams::TeamRules;
 
 /// A role's place in the list of roles: 0 is the highest privilege.
 type Rank = usize;
 
-/// A compiled document. `Default` is the map without a document: no rules, the default role.
+/// A compiled document. `Default` is the role map without a document: no rules, and the default role for all users.
 #[derive(Clone, Debug)]
 pub struct RoleMap {
     roles: Vec<Role>,
@@ -43,28 +43,28 @@ pub struct RoleMap {
     teams: TeamRules,
     mappings: Option<Mappings>,
     access: Option<AccessRules>,
-    missing_source: MissingSource,
-    grants: Grants,
-    local: Local,
-    /// Sources that rules name, each with the provider that the rule is about.
+    missing_source: MissingSourcePolicy,
+    grants: GrantPolicy,
+    local: LocalClaimsPolicy,
+    /// The sources that rules name, each with the rule's provider.
     named_sources: Vec<(Option<Box<str>>, Source)>,
 }
 
-/// What becomes of a person while a source that a rule names says nothing of them.
+/// The policy for a user without claims from a source that a rule names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum MissingSource {
-    Ignored,
-    Refused,
+enum MissingSourcePolicy {
+    Ignore,
+    Deny,
 }
 
-/// Whether a person's grant follows their claims.
+/// The policy for a user's grant when their claims change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Grants {
+enum GrantPolicy {
     FollowClaims,
-    StayAsFirstGiven,
+    KeepFirstGrant,
 }
 
-/// Where in the document a rule stands.
+/// The name of a rule and its line in the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Origin {
     name: RuleName,
@@ -74,25 +74,25 @@ struct Origin {
 const DEFAULT_ROLE_RULE: &str = "default_role";
 
 impl RoleMap {
-    /// Reads and compiles a document; all its mistakes are reported at once.
+    /// Parses and compiles a document. Reports all its mistakes at once.
     pub fn parse(text: &str) -> Result<Self, Mistakes> {
         document::parse(text, std::iter::empty())
     }
 
-    /// The same with fragments, each with the name of where it comes from: rules and teams that others than the
-    /// document's owner may add, as far as it delegates roles to them.
+    /// Parses and compiles a document with fragments, given as pairs of name and text. Fragments add rules and teams; their
+    /// rules may grant only roles that the document delegates.
     pub fn parse_with_fragments<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, Mistakes> {
         document::parse(text, fragments)
     }
 
-    /// What holds while there ought to be a document and is none: nothing is granted to anybody.
+    /// The role map that grants nothing. It is in force while a configured document is missing.
     pub fn closed() -> Self {
         document::closed_map()
     }
 
-    /// Whether every rule fits what is configured elsewhere.
-    pub fn check_configured(&self, configured: &Configured) -> Result<(), Mistakes> {
-        document::check(self, configured)
+    /// Checks that the providers and upstream credentials that rules name are configured.
+    pub fn check_configured(&self, configured: &ConfiguredNames) -> Result<(), Mistakes> {
+        document::check_configured(self, configured)
     }
 
     pub fn rule_count(&self) -> usize {
@@ -101,7 +101,7 @@ impl RoleMap {
         self.rules.iter().count() + self.teams.iter().count() + mappings + access
     }
 
-    /// The ids of the providers that rules name, each once.
+    /// The distinct ids of the providers that rules name.
     pub fn named_providers(&self) -> Vec<&str> {
         let mappings = self.mappings.iter().map(|mappings| &mappings.provider);
         let teams = self.teams.iter().map(|rule| &rule.provider);
@@ -110,83 +110,84 @@ impl RoleMap {
         ids.into_iter().collect()
     }
 
-    /// What requests need; `None`: every signed-in person may do everything.
+    /// The access rules. `None` if there are none: then every signed-in user has access to every path.
     pub fn access(&self) -> Option<&AccessRules> {
         self.access.as_ref()
     }
 
-    /// What a person gets: what was pinned at their first sign-in, if grants are to stay so, else what
-    /// their claims say now.
-    pub fn grant(&self, identities: &[IdentityClaims], pinned: Option<&Pinned>) -> Grant {
-        // A role that is no longer listed is none any more.
-        let pinned = pinned.filter(|pinned| self.grants == Grants::StayAsFirstGiven && self.roles.contains(&pinned.role));
+    /// Returns the user's grant: the pinned grant of their first sign-in if the document keeps it, else the evaluation of
+    /// their current claims.
+    pub fn grant(&self, identities: &[IdentityClaims], pinned: Option<&PinnedGrant>) -> Grant {
+        // A pinned role that the document no longer lists is void.
+        let pinned = pinned.filter(|pinned| self.grants == GrantPolicy::KeepFirstGrant && self.roles.contains(&pinned.role));
         match pinned {
-            None => self.judge(identities),
-            Some(Pinned { role, rule, teams }) => {
+            None => self.evaluate(identities),
+            Some(PinnedGrant { role, rule, teams }) => {
                 Grant { role: Some(role.clone()), rule: Some(rule.clone()), teams: teams.clone(), ..Grant::default() }
             }
         }
     }
 
-    /// The roles from this one downwards; all of them where it is none.
+    /// The roles of this privilege and lower; all roles if `highest` is not listed.
     pub fn roles_from(&self, highest: Option<&Role>) -> &[Role] {
         let first = highest.and_then(|highest| self.roles.iter().position(|role| role == highest));
         &self.roles[first.unwrap_or(0)..]
     }
 
-    /// What people get whom no rule names.
+    /// The role of users whom no rule grants a role.
     pub fn default_role(&self) -> Option<&Role> {
         self.default_role.as_ref()
     }
 
-    /// The role of this name, if it is listed.
+    /// The role of this name; `None` if it is not listed.
     pub fn role(&self, name: &str) -> Option<Role> {
         self.roles.iter().find(|role| role.as_str() == name).cloned()
     }
 
-    /// Whichever of two roles has the lower privilege; none where one of them isn't listed any more.
-    pub fn lower_of(&self, one: &Role, other: &Role) -> Option<Role> {
+    /// Returns the role with the lower privilege; `None` if one of the roles is no longer listed.
+    pub fn lower_role(&self, one: &Role, other: &Role) -> Option<Role> {
         let rank = |wanted: &Role| self.roles.iter().position(|role| role == wanted);
         let lower = rank(one)?.max(rank(other)?);
         Some(self.roles[lower].clone())
     }
 
-    /// What is to be kept of a grant for good.
-    pub fn pin(&self, grant: &Grant) -> Option<Pinned> {
+    /// Returns the part of a grant that is stored for the user; `None` if grants follow claims or there is no role.
+    pub fn pin(&self, grant: &Grant) -> Option<PinnedGrant> {
         let (role, rule) = (grant.role.clone()?, grant.rule.clone()?);
-        (self.grants == Grants::StayAsFirstGiven).then(|| Pinned { role, rule, teams: grant.teams.clone() })
+        (self.grants == GrantPolicy::KeepFirstGrant).then(|| PinnedGrant { role, rule, teams: grant.teams.clone() })
     }
 
-    /// What these claims say: of all rules over all identities the one with the highest privilege
-    /// (the first of equals), else the default role.
-    pub fn judge(&self, identities: &[IdentityClaims]) -> Grant {
-        self.judge_or(identities, || self.by_default())
+    /// Evaluates the claims: the rule with the highest privilege over all identities wins (the first of equals), else the
+    /// default role.
+    pub fn evaluate(&self, identities: &[IdentityClaims]) -> Grant {
+        self.evaluate_with_default(identities, || self.default_grant())
     }
 
-    /// The same for a workload: it has a role by a rule, or none. The default role is for people.
-    pub fn judge_workload(&self, identities: &[IdentityClaims]) -> Grant {
-        self.judge_or(identities, || None)
+    /// Evaluates a workload's claims. The default role is for users only, so a workload without a matching rule has no role.
+    pub fn evaluate_workload(&self, identities: &[IdentityClaims]) -> Grant {
+        self.evaluate_with_default(identities, || None)
     }
 
-    fn judge_or(&self, identities: &[IdentityClaims], otherwise: impl FnOnce() -> Option<(Role, RuleName)>) -> Grant {
-        if let Some(source) = self.refused_for(identities) {
+    fn evaluate_with_default(&self, identities: &[IdentityClaims], default: impl FnOnce() -> Option<(Role, RuleName)>) -> Grant {
+        if let Some(source) = self.find_missing_source(identities) {
             return Grant { missing_source: Some(source), ..Grant::default() };
         }
-        let (role, rule) = self.best_of(self.rules.best(identities), identities).or_else(otherwise).unzip();
-        let (teams, dropped) = self.teams.of(identities, self.local_teams(identities));
+        let (role, rule) = self.choose_role(self.rules.find_best(identities), identities).or_else(default).unzip();
+        let (teams, dropped) = self.teams.collect(identities, self.local_teams(identities));
         Grant { role, teams, rule, dropped, missing_source: None }
     }
 
-    /// What [`Self::judge`] must agree with: every rule tried, one after the other. For tests and benchmarks.
+    /// Evaluates the claims without the index, by matching every rule in turn. For tests and benchmarks, which compare it
+    /// with [`Self::evaluate`].
     #[doc(hidden)]
-    pub fn judge_by_trying(&self, identities: &[IdentityClaims]) -> Grant {
-        let best = self.best_of(self.rules.best_by_trying(identities), identities);
-        let (role, rule) = best.or_else(|| self.by_default()).unzip();
-        let (teams, dropped) = self.teams.of_by_trying(identities, self.local_teams(identities));
+    pub fn evaluate_exhaustively(&self, identities: &[IdentityClaims]) -> Grant {
+        let best = self.choose_role(self.rules.find_best_exhaustively(identities), identities);
+        let (role, rule) = best.or_else(|| self.default_grant()).unzip();
+        let (teams, dropped) = self.teams.collect_exhaustively(identities, self.local_teams(identities));
         Grant { role, teams, rule, dropped, missing_source: None }
     }
 
-    /// The sources that a rule names for this identity and that say nothing.
+    /// The sources that rules name for this identity's provider and from which it has no claims.
     pub fn missing_sources(&self, identity: &IdentityClaims) -> impl Iterator<Item = Source> {
         let named = move |source: Source| {
             self.named_sources.iter().any(|(provider, named)| *named == source && identity.is_from(provider.as_deref()))
@@ -194,20 +195,20 @@ impl RoleMap {
         Source::ALL.into_iter().filter(move |source| identity.source(*source).is_none() && named(*source))
     }
 
-    fn refused_for(&self, identities: &[IdentityClaims]) -> Option<Source> {
-        let refused = self.missing_source == MissingSource::Refused;
-        identities.iter().filter(|_| refused).find_map(|identity| self.missing_sources(identity).next())
+    fn find_missing_source(&self, identities: &[IdentityClaims]) -> Option<Source> {
+        let denies = self.missing_source == MissingSourcePolicy::Deny;
+        identities.iter().filter(|_| denies).find_map(|identity| self.missing_sources(identity).next())
     }
 
-    fn best_of(&self, rule: Option<&Rule>, identities: &[IdentityClaims]) -> Option<(Role, RuleName)> {
+    fn choose_role(&self, rule: Option<&Rule>, identities: &[IdentityClaims]) -> Option<(Role, RuleName)> {
         let rule = rule.map(|rule| (rule.rank, rule.role.clone(), rule.origin.name.clone()));
-        let mapping = self.mappings.as_ref().and_then(|mappings| mappings.best(identities));
+        let mapping = self.mappings.as_ref().and_then(|mappings| mappings.find_best(identities));
         let mapping = mapping.map(|mapping| (mapping.rank, mapping.role.clone(), mapping.origin.name.clone()));
         let all = rule.into_iter().chain(mapping).chain(self.local_role(identities));
         all.min_by_key(|(rank, ..)| *rank).map(|(_, role, rule)| (role, rule))
     }
 
-    fn by_default(&self) -> Option<(Role, RuleName)> {
+    fn default_grant(&self) -> Option<(Role, RuleName)> {
         self.default_role.clone().map(|role| (role, RuleName::new(DEFAULT_ROLE_RULE)))
     }
 }

@@ -1,5 +1,4 @@
-//! The key ring: what seals records, signs handles and forms, and hashes what is only looked up. And the keys that sign
-//! what others verify.
+//! Secrets: the key ring, which seals records and signs opaque tokens and forms; signing keys; digests; random bytes.
 
 mod cell;
 mod handle;
@@ -9,7 +8,7 @@ mod rotation;
 mod signing;
 
 pub use cell::SecretCell;
-pub use handle::{BadHandle, Handle, HandleKind};
+pub use handle::{OpaqueToken, OpaqueTokenError, TokenKind};
 pub use onboarding::{sign_onboarding, verify_onboarding};
 pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_dated_key, new_key};
 pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
@@ -18,7 +17,7 @@ use std::fmt;
 
 use aws_lc_rs::{digest, rand};
 
-/// The SHA-256 of a secret: what the store and the caches know a credential by.
+/// The SHA-256 of a secret. The store and the caches identify a credential by it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -28,7 +27,7 @@ impl Digest {
         Self(hash.as_ref().try_into().expect("SHA-256 is 32 bytes long"))
     }
 
-    /// The digest of several parts; each is preceded by its length, so that no two lists collide.
+    /// Returns the digest of several parts. Each part is preceded by its length, so that no two lists collide.
     pub fn of_parts(parts: &[&str]) -> Self {
         let mut context = digest::Context::new(&digest::SHA256);
         for part in parts {
@@ -46,7 +45,7 @@ impl Digest {
         &self.0
     }
 
-    /// Reads back what [`Digest::to_hex`] made, and nothing else.
+    /// Parses the result of [`Digest::to_hex`]. Other notations are rejected.
     pub fn from_hex(text: &str) -> Option<Self> {
         let digit = |byte: u8| char::from(byte).to_digit(16).filter(|_| !byte.is_ascii_uppercase()).map(|digit| digit as u8);
         let pairs = text.as_bytes().chunks(2).map(|pair| match pair {
@@ -66,7 +65,7 @@ impl Digest {
     }
 }
 
-/// A digest is not a secret, but it names one: only its beginning is shown.
+/// Shows only the first bytes: a digest is not a secret, but it identifies one.
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, ..] = self.0;
@@ -74,7 +73,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Fresh bytes from the system's generator, the only source of randomness in the crate.
+/// Returns random bytes from the system's generator, the only source of randomness in the crate.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the system's random generator works");

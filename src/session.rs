@@ -1,4 +1,4 @@
-//! A signed-in browser: what is kept of it, and when it ends.
+//! Session records, their idle timeout and their maximum lifetime.
 
 mod token;
 
@@ -11,55 +11,55 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::since,
-    epoch::Epoch,
+    epoch::Generation,
     secret::Digest,
     store::{Key, Kind, Record, Shard, Ttl},
 };
 
-/// What the store keeps of a session, under the digest of its handle in its user's shard.
+/// The record of a session. It is stored under the digest of the session token, in the user's shard.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
     pub user: String,
     pub created: Timestamp,
-    /// Written at most once in a tenth of the idle limit.
+    /// Updated at most once in a tenth of the idle timeout.
     pub last_seen: Timestamp,
-    /// The id of the provider that signed the person in.
+    /// The id of the provider that the user signed in with.
     pub provider: String,
     /// The provider's own session id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
     #[serde(default, skip_serializing_if = "Logout::is_empty")]
     pub logout: Logout,
-    /// Its user's when it was begun: it lasts no longer than that.
-    #[serde(default)]
-    pub epoch: Epoch,
-    /// What the browser said that it is.
+    /// The user's session generation at sign-in. The session ends when the user's generation changes.
+    #[serde(rename = "epoch", default)]
+    pub generation: Generation,
+    /// The browser's `User-Agent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
 }
 
-/// What the provider will want to hear when the session ends there too (RP-Initiated Logout 1.0).
+/// The parameters of a logout at the provider (RP-Initiated Logout 1.0).
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Logout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Kept only for providers that are configured to insist on it.
+    /// Kept only for providers that are configured to require it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token: Option<String>,
 }
 
-/// How long sessions last: without use, and at all.
+/// The idle timeout and the maximum lifetime of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     pub idle: Duration,
     pub absolute: Duration,
 }
 
-/// Where a session stands at some moment.
+/// The state of a session or key at a point in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SessionState {
     Live,
-    /// Not used for too long, as far as this copy knows: another pod may have seen the person since.
+    /// Past the idle timeout by this copy of the record. Another pod may have served the user since.
     Idle,
     Ended,
 }
@@ -69,11 +69,11 @@ impl Record for Session {
 }
 
 impl Session {
-    pub fn key(shard: Shard, handle: &Digest) -> Key {
-        Key::new(shard, Kind::Session, handle.to_hex())
+    pub fn key(shard: Shard, token: &Digest) -> Key {
+        Key::new(shard, Kind::Session, token.to_hex())
     }
 
-    /// How long the store has to keep the record.
+    /// Returns the lifetime of the record in the store.
     pub fn ttl(&self, limits: Limits, now: Timestamp) -> Ttl {
         Ttl::For(limits.left(self.created, self.last_seen, now))
     }
@@ -86,23 +86,23 @@ impl Logout {
 }
 
 impl Limits {
-    pub fn standing(&self, created: Timestamp, last_seen: Timestamp, now: Timestamp) -> Standing {
+    pub fn state(&self, created: Timestamp, last_seen: Timestamp, now: Timestamp) -> SessionState {
         if since(created, now) >= self.absolute {
-            Standing::Ended
+            SessionState::Ended
         } else if since(last_seen, now) >= self.idle {
-            Standing::Idle
+            SessionState::Idle
         } else {
-            Standing::Live
+            SessionState::Live
         }
     }
 
-    /// What remains of a session that is not used again.
+    /// Returns the remaining lifetime of a session that is not used again.
     pub fn left(&self, created: Timestamp, last_seen: Timestamp, now: Timestamp) -> Duration {
         let absolute = self.absolute.saturating_sub(since(created, now));
         absolute.min(self.idle.saturating_sub(since(last_seen, now)))
     }
 
-    /// Use is written down only when so much time has passed since it last was.
+    /// The shortest interval between two updates of `last_seen`.
     pub fn touch_after(&self) -> Duration {
         self.idle / 10
     }
@@ -112,7 +112,7 @@ impl Limits {
     }
 }
 
-/// Whose session it is, and when; nothing of the handle or the provider's hints.
+/// Shows the user and the provider, but not the logout parameters.
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("user", &self.user).field("provider", &self.provider).finish_non_exhaustive()
@@ -133,16 +133,16 @@ mod tests {
     #[test]
     fn a_session_is_live_until_either_limit() {
         let start = SystemClock.now();
-        let standing = |seen, now| LIMITS.standing(start, at(seen, start), at(now, start));
-        assert_eq!(standing(0, 99), Standing::Live);
-        assert_eq!(standing(0, 100), Standing::Idle);
-        assert_eq!(standing(950, 999), Standing::Live);
-        assert_eq!(standing(950, 1000), Standing::Ended);
-        assert_eq!(standing(50, 0), Standing::Live, "seen by a pod whose clock is ahead");
+        let state = |seen, now| LIMITS.state(start, at(seen, start), at(now, start));
+        assert_eq!(state(0, 99), SessionState::Live);
+        assert_eq!(state(0, 100), SessionState::Idle);
+        assert_eq!(state(950, 999), SessionState::Live);
+        assert_eq!(state(950, 1000), SessionState::Ended);
+        assert_eq!(state(50, 0), SessionState::Live, "seen by a pod whose clock is ahead");
     }
 
     #[test]
-    fn what_is_left_is_the_nearer_limit() {
+    fn the_remaining_lifetime_ends_at_the_nearer_limit() {
         let start = SystemClock.now();
         assert_eq!(LIMITS.left(start, start, start), Duration::from_secs(100));
         assert_eq!(LIMITS.left(start, at(950, start), at(960, start)), Duration::from_secs(40));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn use_is_written_down_after_a_tenth_of_the_idle_limit() {
+    fn last_seen_is_updated_after_a_tenth_of_the_idle_timeout() {
         let start = SystemClock.now();
         assert!(!LIMITS.wants_touch(start, at(9, start)));
         assert!(LIMITS.wants_touch(start, at(10, start)));
@@ -167,7 +167,7 @@ mod tests {
             provider: "p".into(),
             sid: Some("hidden".into()),
             logout,
-            epoch: Epoch::begin(),
+            generation: Generation::random(),
             agent: Some("hidden".into()),
         };
         assert!(!format!("{session:?}").contains("hidden"));

@@ -6,7 +6,7 @@ use crate::{
     metrics::Metrics,
     principal::{Grant, LOCAL, Role, RuleName, Source},
     roles::{RoleMap, RoleMaps},
-    secret::Handle,
+    secret::OpaqueToken,
     store::{self, Change, Conflict},
     users::{Admission, SignIn, SignedIn, User, Users},
 };
@@ -21,7 +21,7 @@ pub struct SignIns {
 pub struct Entered {
     pub user: User,
     pub grant: Grant,
-    pub handle: Handle,
+    pub handle: OpaqueToken,
 }
 
 /// Who manages people.
@@ -60,7 +60,7 @@ impl SignIns {
 
     /// Whether anything has been read yet by which somebody could be let in.
     pub fn may_begin(&self) -> bool {
-        self.role_maps.current().is_known()
+        self.role_maps.current().is_loaded()
     }
 
     pub fn users(&self) -> &Users {
@@ -79,7 +79,7 @@ impl SignIns {
 
     /// Whether a role has more privilege than another one.
     pub fn is_above(&self, role: &Role, other: &Role) -> Above {
-        match self.role_maps.current().map.lower_of(role, other) {
+        match self.role_maps.current().map.lower_role(role, other) {
             None => Above::Unknown,
             Some(lower) if lower == *role => Above::No,
             Some(_) => Above::Yes,

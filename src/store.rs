@@ -1,10 +1,10 @@
-//! The store's contract: sharded records, all-or-nothing commits, and proof of what changed.
+//! Defines the store's contract: sharded records, atomic commits and invalidation messages.
 //!
-//! Records live in 64 shards, one Redis hash tag each. What must change together lies in one shard and
-//! changes in one [`Commit`], which also moves the shard's [`Sequence`] and tells every pod with a
-//! [`Notice`], so that a write and its notice cannot be parted by a dying pod.
+//! Records are spread over 64 shards, each of which is one hash tag in Redis. Records that must change together are in one
+//! shard and change in one [`Commit`]. The commit also advances the shard's [`Sequence`] and publishes an
+//! [`InvalidationMessage`], so that a crash cannot separate a write from its message.
 //!
-//! "Not there", "unavailable" and "unknown whether it was written" are three different answers.
+//! "Absent", "unavailable" and "unknown outcome" are three different answers.
 
 mod memory;
 mod metered;
@@ -14,9 +14,9 @@ mod sharded_id;
 mod update;
 
 pub use memory::MemoryStore;
-pub use metered::Metered;
-pub use records::{Change, Record, Records, Resealed, StaleEntry, Stored};
-pub use redis::{Connection, Credentials, Hazard, RedisStore, Topology};
+pub use metered::MeteredStore;
+pub use records::{Change, Record, Records, ReencryptionOutcome, StaleEntry, StoredRecord};
+pub use redis::{ConfigurationWarning, Connection, Credentials, RedisStore, Topology};
 pub use sharded_id::ShardedId;
 pub use update::{Edit, TRIES, retry};
 
@@ -28,38 +28,38 @@ use uuid::Uuid;
 
 use crate::secret::{Digest, random_bytes};
 
-/// How long the outcome of an operation is remembered, so that a retry of it is harmless.
+/// The store keeps the outcome of an operation for this long, so that a retry is harmless.
 const OPERATION_MEMORY: Duration = Duration::from_secs(60);
 
-/// Where records live. Values are sealed by [`Records`] before they come here.
+/// A store of records. [`Records`] seals the values before it passes them on.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Reads one record, from the primary.
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Error>;
+    /// Reads one record from the primary.
+    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, Error>;
 
-    /// Writes all of a commit or nothing, if everything that it expects holds.
+    /// Writes all of a commit if its preconditions hold; otherwise writes nothing.
     async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Error>;
 
-    /// At most `limit` members of an index after `after`, in the order of their ids.
+    /// Returns at most `limit` members of an index after `after`, in the order of their ids.
     async fn list(&self, index: &Index, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error>;
 
     /// Counts one use against a quota that all pods share.
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Error>;
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error>;
 
-    /// The sequence of every shard; one that does not answer leaves the others' answers alone.
+    /// Returns the sequence of every shard. A shard that fails does not affect the results of the others.
     async fn sequences(&self) -> Vec<Result<Sequence, Error>>;
 
-    /// Keys of one kind over all shards, a page at a time. A key may come twice. It has to begin anew when the store says that
-    /// what it consists of has changed.
+    /// Returns one page of the keys of a kind, over all shards. A key may be returned twice. The caller must restart the scan
+    /// after an error that says that the layout has changed.
     async fn scan(&self, kind: Kind, cursor: Cursor) -> Result<ScanPage, Error>;
 
-    /// What commits of every pod announce. A receiver that lags has missed some.
-    fn notices(&self) -> broadcast::Receiver<Notice>;
+    /// Subscribes to the invalidation messages of every pod's commits. A receiver that lags has missed some.
+    fn invalidation_messages(&self) -> broadcast::Receiver<InvalidationMessage>;
 
-    /// Subscribes afresh, when notices stay away.
+    /// Renews the subscription to the invalidation channel, after messages were missed.
     fn resubscribe(&self);
 
-    /// Waits until the store has answered once and its notices are subscribed to.
+    /// Waits until the store has answered once and the invalidation channel is subscribed.
     async fn ready(&self);
 }
 
@@ -70,23 +70,23 @@ pub struct Shard(u8);
 /// The kinds of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// A login in flight, by the digest of its `state`.
+    /// A login flow, by the digest of its `state`.
     Flow,
-    /// A person, by id.
+    /// A user, by id.
     User,
-    /// Which user an (issuer, subject) is, by the digest of both.
+    /// The user of an issuer and subject, by the digest of both.
     Identity,
-    /// A signed-in browser, by the digest of its handle.
+    /// A session, by the digest of its session token.
     Session,
     /// A virtual API key, by id.
     Key,
-    /// Which key a secret is of, by the secret's digest.
+    /// The API key of a secret, by the secret's digest.
     KeySecret,
-    /// What changes with each key that is made for a person.
+    /// A record that changes with each key that is created for a user.
     KeysOf,
-    /// What a person signs in with who has no provider, by the person's id.
+    /// The password of a local account, by the user's id.
     Password,
-    /// A link by which somebody sets a password, by its id.
+    /// An invitation to set a password, by its id.
     Invitation,
     /// A shared counter.
     Counter,
@@ -107,47 +107,47 @@ pub struct Index {
     pub name: String,
 }
 
-/// How far a shard has come: a number that grows by one with each commit, and a random token, since a
-/// promoted replica that lacks the last write hands out the same number again.
+/// The position of a shard: a number that grows by one with each commit, and the random token of that commit. A promoted
+/// replica that lacks the last write assigns the same number again, but never the same token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Sequence {
     pub number: u64,
-    pub token: Token,
+    pub token: CommitToken,
 }
 
 /// A record's version is the sequence of the commit that wrote it.
 pub type Version = Sequence;
 
-/// Eight random bytes that tell one commit from every other.
+/// Eight random bytes that identify a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Token([u8; 8]);
+pub struct CommitToken([u8; 8]);
 
-/// A sealed value and the version that it has; without a byte where it is none that a commit wrote.
+/// A sealed value and its version. The value is empty if no commit wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Versioned {
+pub struct SealedRecord {
     pub sealed: Vec<u8>,
     pub version: Version,
 }
 
-/// What a commit expects of a record.
+/// A condition on one record that must hold for a commit to be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub enum Precondition {
     Absent,
     Version(Version),
 }
 
-/// How long a record stays.
+/// The lifetime of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ttl {
     Forever,
     For(Duration),
 }
 
-/// Whether a commit takes something away from somebody.
+/// The urgency of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Urgency {
     Ordinary,
-    /// A revocation: it waits a moment for a replica, so that a failover does not undo it.
+    /// A revocation waits for a replica for a moment, so that a failover does not undo it.
     Revocation,
 }
 
@@ -155,53 +155,53 @@ pub enum Urgency {
 #[derive(Clone)]
 pub struct Commit {
     pub shard: Shard,
-    /// A retry with the same id finds the first try's outcome.
+    /// A retry with the same id returns the outcome of the first attempt.
     pub operation: Uuid,
-    pub token: Token,
+    pub token: CommitToken,
     pub urgency: Urgency,
-    pub expect: Vec<(Key, Expected)>,
+    pub preconditions: Vec<(Key, Precondition)>,
     pub put: Vec<(Key, Vec<u8>, Ttl)>,
-    /// What says the same as before, sealed anew: it has to be there in this version, and keeps that and its life.
-    pub reseal: Vec<(Key, Versioned)>,
+    /// Re-encrypted values of unchanged records. Each record must exist in this version, and keeps it and its lifetime.
+    pub reencrypt: Vec<(Key, SealedRecord)>,
     pub delete: Vec<Key>,
-    /// An index is kept as long as the member that is kept longest.
+    /// An index expires with the member that expires last.
     pub index_add: Vec<(Index, String, Ttl)>,
     pub index_remove: Vec<(Index, String)>,
-    /// Sealed; empty when no cache needs to know.
-    pub notice: Vec<u8>,
+    /// The sealed body of the invalidation message; empty if no cache is affected.
+    pub invalidation: Vec<u8>,
 }
 
-/// What the bus says of one commit.
+/// The message that tells every pod about one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
+pub struct InvalidationMessage {
     pub shard: Shard,
-    pub previous: Token,
+    pub previous: CommitToken,
     pub sequence: Sequence,
-    /// Sealed by the pod that made the commit; anybody who may publish can write anything here.
+    /// Sealed by the pod that made the commit. It must be verified, since other clients of Redis can publish too.
     pub body: Vec<u8>,
 }
 
-/// So many uses in so long a window.
+/// A limit of uses within a window of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     pub limit: u64,
     pub window: Duration,
 }
 
-/// What came of counting one use.
+/// The result of counting one use against a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spent {
+pub enum QuotaUsage {
     Within { left: u64 },
     Exceeded { retry_after: Duration },
 }
 
-/// Where a scan goes on. The default is the beginning.
+/// The position of a scan. The default is the beginning.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cursor {
-    /// Which server has what, as far as there are several: what moves in between could be missed.
+    /// The assignment of slots to servers. The scan could miss slots that move meanwhile.
     layout: String,
     node: usize,
-    /// Which run of the server gave the position: it means nothing to another.
+    /// The server process that returned the position, which is invalid in any other.
     run: String,
     position: String,
 }
@@ -213,25 +213,25 @@ pub struct ScanPage {
     pub next: Option<Cursor>,
 }
 
-/// Why there is no answer from the store. None of them means that there is no such record.
+/// A failure of the store. None of these means that a record does not exist.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
     /// Nothing was written.
     #[error("the store does not answer: {0}")]
     Unavailable(String),
     /// A write may have happened.
-    #[error("the store broke off, and may have written: {0}")]
+    #[error("the store did not confirm a write, which may have happened: {0}")]
     Unknown(String),
     #[error("a {kind:?} record can't be read: {reason}")]
     Unreadable { kind: Kind, reason: String },
-    /// Other writers changed the records at each try of an update; nothing was written.
-    #[error("the record kept changing")]
+    /// Other writers changed the records during each attempt; nothing was written.
+    #[error("other writers kept changing the record")]
     Contended,
 }
 
-/// Something that the commit expected does not hold; nothing was written.
+/// A precondition of the commit does not hold; nothing was written.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
-#[error("the record has changed meanwhile")]
+#[error("another writer has changed the record")]
 pub struct Conflict;
 
 impl Shard {
@@ -241,7 +241,7 @@ impl Shard {
         (number < Self::COUNT).then_some(Self(number))
     }
 
-    /// The shard that a digest falls into.
+    /// Returns the shard of a digest.
     pub fn of(digest: &Digest) -> Self {
         Self(digest.as_bytes()[0] % Self::COUNT)
     }
@@ -266,7 +266,7 @@ impl fmt::Debug for Shard {
 }
 
 impl Kind {
-    /// Those whose values [`Records`] seals.
+    /// The kinds whose values [`Records`] seals.
     pub const SEALED: [Self; 9] = [
         Self::Flow,
         Self::User,
@@ -300,17 +300,17 @@ impl Key {
         Self { shard, kind, id: id.into() }
     }
 
-    /// The key of a record that is found by a digest, in the digest's shard.
+    /// Returns the key of a record that is stored under a digest, in the digest's shard.
     pub fn of_digest(kind: Kind, digest: &Digest) -> Self {
         Self::new(Shard::of(digest), kind, digest.to_hex())
     }
 
-    /// The full name but for the deployment's prefix. The braces are Redis Cluster's hash tag.
+    /// Returns the full name without the deployment's prefix. The braces are a hash tag of Redis Cluster.
     pub fn name(&self) -> String {
         format!("{{{}}}:{}:{}", self.shard.0, self.kind.label(), self.id)
     }
 
-    /// Reads back what [`Key::name`] made.
+    /// Parses the result of [`Key::name`].
     fn parse(name: &str, kind: Kind) -> Option<Self> {
         let (shard, rest) = name.strip_prefix('{')?.split_once("}:")?;
         let (label, id) = rest.split_once(':')?;
@@ -329,7 +329,7 @@ impl Index {
     }
 }
 
-impl Token {
+impl CommitToken {
     pub fn random() -> Self {
         Self(random_bytes())
     }
@@ -343,19 +343,19 @@ impl Token {
     }
 }
 
-impl fmt::Display for Token {
+impl fmt::Display for CommitToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", u64::from_be_bytes(self.0))
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for CommitToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
 }
 
-/// The form that a sequence has in Redis.
+/// Formats a sequence as it is stored in Redis.
 impl fmt::Display for Sequence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.number, self.token)
@@ -365,7 +365,7 @@ impl fmt::Display for Sequence {
 impl Sequence {
     fn parse(text: &str) -> Option<Self> {
         let (number, token) = text.split_once(':')?;
-        Some(Self { number: number.parse().ok()?, token: Token::parse(token)? })
+        Some(Self { number: number.parse().ok()?, token: CommitToken::parse(token)? })
     }
 }
 
@@ -374,28 +374,28 @@ impl Commit {
         Self {
             shard,
             operation: Uuid::from_bytes(random_bytes()),
-            token: Token::random(),
+            token: CommitToken::random(),
             urgency: Urgency::Ordinary,
-            expect: Vec::new(),
+            preconditions: Vec::new(),
             put: Vec::new(),
-            reseal: Vec::new(),
+            reencrypt: Vec::new(),
             delete: Vec::new(),
             index_add: Vec::new(),
             index_remove: Vec::new(),
-            notice: Vec::new(),
+            invalidation: Vec::new(),
         }
     }
 
-    /// What has to hold for any of it to be written.
-    fn expected(&self) -> impl Iterator<Item = (&Key, Expected)> {
-        let resealed = self.reseal.iter().map(|(key, value)| (key, Expected::Version(value.version)));
-        self.expect.iter().map(|(key, expected)| (key, *expected)).chain(resealed)
+    /// Returns all preconditions, including the versions of the re-encrypted records.
+    fn all_preconditions(&self) -> impl Iterator<Item = (&Key, Precondition)> {
+        let reencrypted = self.reencrypt.iter().map(|(key, value)| (key, Precondition::Version(value.version)));
+        self.preconditions.iter().map(|(key, expected)| (key, *expected)).chain(reencrypted)
     }
 
-    /// All keys and indices must lie in the commit's shard: Redis Cluster refuses anything else.
+    /// Panics unless all keys and indices are in the commit's shard. Redis Cluster rejects any other commit.
     fn assert_one_shard(&self) {
-        let written = self.put.iter().map(|(key, ..)| key).chain(self.reseal.iter().map(|(key, _)| key));
-        let keys = self.expect.iter().map(|(key, _)| key).chain(written).chain(&self.delete);
+        let written = self.put.iter().map(|(key, ..)| key).chain(self.reencrypt.iter().map(|(key, _)| key));
+        let keys = self.preconditions.iter().map(|(key, _)| key).chain(written).chain(&self.delete);
         let added = self.index_add.iter().map(|(index, ..)| index.shard);
         let indices = added.chain(self.index_remove.iter().map(|(index, _)| index.shard));
         let one = keys.map(|key| key.shard).chain(indices).all(|shard| shard == self.shard);
@@ -408,26 +408,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_back() {
+    fn names_are_parsed_to_the_same_keys() {
         let key = Key::new(Shard(17), Kind::Session, "ab:cd");
         assert_eq!(key.name(), "{17}:session:ab:cd");
         assert_eq!(Key::parse(&key.name(), Kind::Session), Some(key.clone()));
         assert_eq!(Key::parse(&key.name(), Kind::User), None);
         assert_eq!(Key::parse("{64}:session:x", Kind::Session), None);
-        let sequence = Sequence { number: 1 << 50, token: Token::random() };
+        let sequence = Sequence { number: 1 << 50, token: CommitToken::random() };
         assert_eq!(Sequence::parse(&sequence.to_string()), Some(sequence));
         assert_eq!(Sequence::parse("1:xyz"), None);
     }
 
     #[test]
     fn digests_spread_over_all_shards() {
-        let hit: std::collections::HashSet<_> = (0..2000u32).map(|n| Shard::of(&Digest::of(&n.to_be_bytes()))).collect();
-        assert_eq!(hit.len(), usize::from(Shard::COUNT));
+        let shards: std::collections::HashSet<_> = (0..2000u32).map(|n| Shard::of(&Digest::of(&n.to_be_bytes()))).collect();
+        assert_eq!(shards.len(), usize::from(Shard::COUNT));
     }
 
     #[test]
     #[should_panic(expected = "a commit spans shards")]
-    fn a_commit_over_two_shards_is_a_programming_error() {
+    fn a_commit_that_spans_two_shards_panics() {
         let mut commit = Commit::new(Shard(1));
         commit.delete.push(Key::new(Shard(2), Kind::User, "x"));
         commit.assert_one_shard();

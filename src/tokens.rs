@@ -18,11 +18,11 @@ use prometheus::IntCounter;
 
 use crate::{
     clock::Clock,
-    config::Strangers,
+    config::UnregisteredSubjects,
     jwt::unverified_issuer,
     kubernetes::TokenAuthorityError,
     metrics::{Metrics, TokenResult},
-    principal::{Evaluation, IdentityClaims, Pinned},
+    principal::{Evaluation, IdentityClaims, PinnedGrant},
     principals::{CachedUser, LookupError, Principals},
     secret::Digest,
 };
@@ -113,7 +113,7 @@ impl Tokens {
     async fn stands_for(&self, token: &Arc<Token>, text: &str, digest: Digest) -> Result<Bearer, NotVerified> {
         token.issuer().review(token, text, digest).await?;
         let person = if token.issuer().knows_people() {
-            self.principals.person(token.identity_digest()).await.map_err(Unavailable::from)?
+            self.principals.user_of_identity(token.identity_digest()).await.map_err(Unavailable::from)?
         } else {
             None
         };
@@ -149,7 +149,7 @@ impl Bearer {
     }
 
     /// What a known person was granted for good.
-    pub fn pinned(&self) -> Option<&Pinned> {
+    pub fn pinned(&self) -> Option<&PinnedGrant> {
         self.person.as_ref()?.pinned.as_ref()
     }
 
@@ -160,16 +160,16 @@ impl Bearer {
 
     /// Whether it is a person's, whom the default role is for.
     pub fn is_workload(&self) -> bool {
-        self.person.is_none() && self.token.issuer().strangers() == Strangers::Workloads
+        self.person.is_none() && self.token.issuer().unregistered_subjects() == UnregisteredSubjects::Workloads
     }
 
     /// What the role map of this version said of the same token and person.
-    pub fn judged(&self, map_version: u64) -> Option<Arc<Evaluation>> {
-        self.token.judged(self.person.as_ref(), map_version)
+    pub fn evaluation(&self, map_version: u64) -> Option<Arc<Evaluation>> {
+        self.token.evaluation(self.person.as_ref(), map_version)
     }
 
-    pub fn remember(&self, judged: &Arc<Evaluation>) {
-        self.token.remember(self.person.clone(), Arc::clone(judged));
+    pub fn remember(&self, evaluation: &Arc<Evaluation>) {
+        self.token.remember(self.person.clone(), Arc::clone(evaluation));
     }
 }
 

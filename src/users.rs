@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 use crate::{
     clock::Clock,
-    epoch::Epoch,
-    principal::{IdentityClaims, Pinned},
-    secret::Handle,
+    epoch::Generation,
+    principal::{IdentityClaims, PinnedGrant},
+    secret::OpaqueToken,
     session::{Limits, Logout},
-    store::{self, Change, Conflict, Records, Stored, Ttl},
+    store::{self, Change, Conflict, Records, StoredRecord, Ttl},
 };
 use record::{index_of_people, new_user_id};
 
@@ -36,7 +36,7 @@ pub struct SignIn {
 #[derive(Debug, Default)]
 pub struct Browser {
     /// The session that it had before, whoever's it is: it ends with this sign-in.
-    pub replaces: Option<Handle>,
+    pub replaces: Option<OpaqueToken>,
     /// What it says that it is (RFC 9110, section 10.1.5), cut to a bound.
     pub agent: Option<String>,
 }
@@ -54,7 +54,7 @@ pub enum Before {
 pub enum Admission {
     /// What is pinned is kept for good, unless something was before.
     Admitted {
-        pin: Option<Pinned>,
+        pin: Option<PinnedGrant>,
     },
     Refused,
 }
@@ -63,7 +63,7 @@ pub enum Admission {
 pub enum SignedIn {
     Admitted {
         user: User,
-        handle: Handle,
+        handle: OpaqueToken,
     },
     /// The person is known now, and has no session.
     Refused {
@@ -83,7 +83,7 @@ impl Users {
     }
 
     /// A person as the store has them.
-    pub async fn get(&self, user: &str) -> Result<Option<Stored<User>>, store::Error> {
+    pub async fn get(&self, user: &str) -> Result<Option<StoredRecord<User>>, store::Error> {
         self.records.get_patiently::<User>(&User::key(user)).await
     }
 
@@ -155,19 +155,19 @@ impl Users {
     }
 
     /// The user with what was just verified.
-    fn brought_up_to_date(&self, id: &str, stored: Option<&Stored<User>>, sign_in: &SignIn) -> User {
+    fn brought_up_to_date(&self, id: &str, stored: Option<&StoredRecord<User>>, sign_in: &SignIn) -> User {
         let now = self.clock.now();
         let mut user = stored.map_or_else(|| User::new(id, now), |stored| stored.value.clone());
         user.take_in(&sign_in.identity, now);
         if sign_in.before == Before::Ends {
-            (user.session_epoch, user.pinned) = (Epoch::begin(), None);
+            (user.session_generation, user.pinned) = (Generation::random(), None);
         }
         user
     }
 }
 
 /// Writes the user over what is stored; where nothing is new, nothing is written.
-fn write_if_new<'a>(change: Change<'a>, stored: Option<Stored<User>>, user: &User) -> Change<'a> {
+fn write_if_new<'a>(change: Change<'a>, stored: Option<StoredRecord<User>>, user: &User) -> Change<'a> {
     let key = User::key(&user.id);
     match stored {
         None => {
@@ -176,7 +176,7 @@ fn write_if_new<'a>(change: Change<'a>, stored: Option<Stored<User>>, user: &Use
         }
         Some(stored) if stored.value == *user => change.expect_version(&key, stored.version),
         Some(stored) => {
-            let ends_sessions = stored.value.session_epoch != user.session_epoch;
+            let ends_sessions = stored.value.session_generation != user.session_generation;
             let change = change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever);
             // Also whoever came before there was a list.
             let change = change.index_add(&index_of_people(key.shard), &user.id, Ttl::Forever);

@@ -1,6 +1,6 @@
 //! Reads YAML documents into typed values and reports all their mistakes at once, each with its place.
 //!
-//! [`tree`] parses a text into nodes that know their lines, [`decode`] reads typed fields out of them, and both record
+//! [`tree`] parses a text into nodes with their lines, and [`decode`] reads typed fields from the nodes. Both record
 //! [`Mistake`]s instead of stopping at the first one.
 
 pub mod decode;

@@ -1,15 +1,15 @@
 //! A set of paths that is defined by patterns and checked in every interpretation of a path.
 
-use super::{index::Index, interpretations::PathInterpretations, pattern::PathPattern};
+use super::{index::PathIndex, interpretations::PathInterpretations, pattern::PathPattern};
 
 /// The paths that at least one of the patterns matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathSet(Index);
+pub struct PathSet(PathIndex);
 
 impl PathSet {
     pub fn new(patterns: impl Iterator<Item = PathPattern>) -> Self {
         let patterns: Vec<_> = patterns.collect();
-        Self(Index::new(patterns.iter().map(|pattern| (0, pattern))))
+        Self(PathIndex::new(patterns.iter().map(|pattern| (0, pattern))))
     }
 
     /// True if every interpretation of the path is in the set. False if the path has none. Lower-case variants are not

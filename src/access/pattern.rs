@@ -1,23 +1,23 @@
-//! What a rule selects by: patterns for paths and hosts, and methods.
+//! Parses and matches the patterns of access rules, for paths, hosts and methods.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::glob::Glob;
 
-/// A pattern for paths: `*` stands for any characters within a segment, `?` for one, and a segment
-/// `**` for any number of segments, none included. A slash at the end makes no difference.
+/// A pattern for paths. `*` matches any characters within a segment, `?` matches one, and a segment `**` matches zero or more
+/// segments. A trailing slash is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern(Box<str>);
 
-/// A pattern for hosts: `*` stands for any characters within a label, `?` for one; in any case of letters.
+/// A pattern for hosts. `*` matches any characters within a label, and `?` matches one. Letter case is ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
     text: Box<str>,
     labels: Box<[Glob]>,
 }
 
-/// A method, in upper case. `GET` is `HEAD` too, which asks for the same thing.
+/// A method, in upper case. `GET` also matches `HEAD`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method(Box<str>);
 
@@ -26,23 +26,23 @@ pub struct Method(Box<str>);
 pub enum PathPatternError {
     #[error("is empty; write /** for every path")]
     Empty,
-    #[error("is longer than {LONGEST} bytes")]
+    #[error("is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    #[error("doesn't begin with a slash; it is about the path alone, hosts have a field of their own")]
+    #[error("does not begin with a slash; write a path, and put hosts into the field `hosts`")]
     NoSlash,
-    #[error("has an empty segment; write one slash, two are read as one too")]
+    #[error("has an empty segment; write one slash, since repeated slashes are also matched as one")]
     EmptySegment,
-    #[error("has a segment . or .., which paths are freed of; write the path that is meant")]
+    #[error("has a segment . or ..; write the resolved path, since paths are matched with dot segments resolved")]
     DotSegment,
-    #[error("has ** beside other characters; ** is a whole segment, and * stands for characters within one")]
+    #[error("has ** beside other characters; write ** as a whole segment, or * for characters within a segment")]
     PartOfSegment,
-    #[error("has a percent sign; write the character itself, since paths are compared decoded too")]
+    #[error("has a percent sign; write the character itself, since paths are also matched decoded")]
     Percent,
-    #[error("has a backslash; write a slash, which a backslash is read as too")]
+    #[error("has a backslash; write a slash, since backslashes are also matched as slashes")]
     Backslash,
-    #[error("has braces or square brackets; give the paths one by one")]
+    #[error("has braces or square brackets; list the paths one by one")]
     Alternatives,
-    #[error("has a number sign, which no path has")]
+    #[error("has a number sign, which is not allowed in a path")]
     Fragment,
     #[error("has a control character")]
     Control,
@@ -51,37 +51,37 @@ pub enum PathPatternError {
 /// Completes the sentence "the pattern …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HostPatternError {
-    #[error("is empty; leave hosts out for any host")]
+    #[error("is empty; omit `hosts` for any host")]
     Empty,
-    #[error("is for every host; leave hosts out instead")]
+    #[error("matches every host; omit `hosts` instead")]
     Everything,
-    #[error("is longer than {LONGEST} bytes")]
+    #[error("is longer than {MAX_LENGTH} bytes")]
     TooLong,
-    #[error("has more than a host; leave out scheme, port and path")]
+    #[error("has more than a host; omit scheme, port and path")]
     MoreThanHost,
     #[error("has an empty label between its dots")]
     EmptyLabel,
-    #[error("has **; * stands for the characters of one label, so write *.*.example.com for two")]
-    Doubled,
-    #[error("has a character that no host has; an international name is written in its xn-- form")]
+    #[error("has **; * matches within one label, so write *.*.example.com for two labels")]
+    DoubleStar,
+    #[error("has a character that is not allowed in a host; write an international name in its xn-- form")]
     Character,
 }
 
 /// Completes the sentence "the method …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MethodError {
-    #[error("is not a method's name")]
-    NoToken,
-    #[error("has lower-case letters; methods are written in upper case")]
+    #[error("is not the name of a method")]
+    InvalidName,
+    #[error("has lower-case letters; write it in upper case")]
     LowerCase,
 }
 
-const LONGEST: usize = 512;
-const DEEP: &str = "**";
+const MAX_LENGTH: usize = 512;
+const DOUBLE_STAR: &str = "**";
 
 impl PathPattern {
     pub fn parse(text: &str) -> Result<Self, PathPatternError> {
-        require_path_characters(text)?;
+        validate_path_characters(text)?;
         let path = text.strip_prefix('/').ok_or(PathPatternError::NoSlash)?;
         if text.contains("//") {
             return Err(PathPatternError::EmptySegment);
@@ -90,8 +90,8 @@ impl PathPattern {
         for segment in path.split('/') {
             match segment {
                 "." | ".." => return Err(PathPatternError::DotSegment),
-                DEEP => {}
-                _ if segment.contains(DEEP) => return Err(PathPatternError::PartOfSegment),
+                DOUBLE_STAR => {}
+                _ if segment.contains(DOUBLE_STAR) => return Err(PathPatternError::PartOfSegment),
                 _ => {}
             }
         }
@@ -102,18 +102,18 @@ impl PathPattern {
         &self.0
     }
 
-    /// `/**`, which a rule without paths means.
+    /// `/**`, the pattern of a rule without paths.
     pub(super) fn everything() -> Self {
-        Self(format!("/{DEEP}").into())
+        Self(format!("/{DOUBLE_STAR}").into())
     }
 
-    /// What the pattern is made of; none for `/`. Two `**` in a row say the same as one.
+    /// The segments of the pattern. Empty for `/`. Adjacent `**` are merged.
     pub(super) fn segments(&self) -> impl Iterator<Item = Segment<'_>> {
-        let mut after_deep = false;
-        self.0.split('/').filter(|segment| !segment.is_empty()).map(Segment::of).filter(move |segment| {
-            let again = after_deep && *segment == Segment::Deep;
-            after_deep = *segment == Segment::Deep;
-            !again
+        let mut after_double_star = false;
+        self.0.split('/').filter(|segment| !segment.is_empty()).map(Segment::parse).filter(move |segment| {
+            let is_repeated = after_double_star && *segment == Segment::DoubleStar;
+            after_double_star = *segment == Segment::DoubleStar;
+            !is_repeated
         })
     }
 
@@ -121,7 +121,7 @@ impl PathPattern {
         self.0.bytes().any(|byte| byte.is_ascii_uppercase())
     }
 
-    pub(super) fn in_lower_case(&self) -> Self {
+    pub(super) fn to_lower_case(&self) -> Self {
         Self(self.0.to_ascii_lowercase().into())
     }
 }
@@ -131,30 +131,30 @@ impl PathPattern {
 pub(super) enum Segment<'a> {
     Literal(&'a str),
     /// With `*` or `?`.
-    Wild(&'a str),
+    Wildcard(&'a str),
     /// `**`
-    Deep,
+    DoubleStar,
 }
 
 impl<'a> Segment<'a> {
-    fn of(text: &'a str) -> Self {
+    fn parse(text: &'a str) -> Self {
         match text {
-            DEEP => Self::Deep,
-            _ if text.contains(['*', '?']) => Self::Wild(text),
+            DOUBLE_STAR => Self::DoubleStar,
+            _ if text.contains(['*', '?']) => Self::Wildcard(text),
             _ => Self::Literal(text),
         }
     }
 }
 
-fn require_path_characters(text: &str) -> Result<(), PathPatternError> {
+fn validate_path_characters(text: &str) -> Result<(), PathPatternError> {
     use PathPatternError::*;
     if text.is_empty() {
         return Err(Empty);
     }
-    if text.len() > LONGEST {
+    if text.len() > MAX_LENGTH {
         return Err(TooLong);
     }
-    let wrong = text.chars().find_map(|character| match character {
+    let error = text.chars().find_map(|character| match character {
         '%' => Some(Percent),
         '\\' => Some(Backslash),
         '{' | '}' | '[' | ']' => Some(Alternatives),
@@ -162,7 +162,7 @@ fn require_path_characters(text: &str) -> Result<(), PathPatternError> {
         _ if character.is_control() => Some(Control),
         _ => None,
     });
-    wrong.map_or(Ok(()), Err)
+    error.map_or(Ok(()), Err)
 }
 
 impl HostPattern {
@@ -170,7 +170,7 @@ impl HostPattern {
         if text.is_empty() {
             return Err(HostPatternError::Empty);
         }
-        if text.len() > LONGEST {
+        if text.len() > MAX_LENGTH {
             return Err(HostPatternError::TooLong);
         }
         if is_ipv6_literal(text) {
@@ -178,8 +178,8 @@ impl HostPattern {
         }
         let host = text.strip_suffix('.').unwrap_or(text);
         match host {
-            "*" | DEEP => Err(HostPatternError::Everything),
-            _ if host.contains(DEEP) => Err(HostPatternError::Doubled),
+            "*" | DOUBLE_STAR => Err(HostPatternError::Everything),
+            _ if host.contains(DOUBLE_STAR) => Err(HostPatternError::DoubleStar),
             _ if host.contains([':', '/']) => Err(HostPatternError::MoreThanHost),
             _ if host.split('.').any(str::is_empty) => Err(HostPatternError::EmptyLabel),
             _ if !host.bytes().all(is_host_byte) => Err(HostPatternError::Character),
@@ -196,8 +196,8 @@ impl HostPattern {
         &self.text
     }
 
-    /// `host` is one that [`plain_host`] gave.
-    pub(super) fn selects(&self, host: &str) -> bool {
+    /// `host` must be normalized by [`normalize_host`].
+    pub(super) fn matches(&self, host: &str) -> bool {
         let mut labels = host.split('.');
         let all_match = self.labels.iter().all(|pattern| labels.next().is_some_and(|label| pattern.matches(label)));
         all_match && labels.next().is_none()
@@ -213,8 +213,8 @@ fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'*' | b'?')
 }
 
-/// A request's host as patterns are compared with it: in lower case, without the root's dot.
-pub(super) fn plain_host(host: &str) -> Cow<'_, str> {
+/// Normalizes the host of a request for matching: in lower case, without a trailing dot.
+pub(super) fn normalize_host(host: &str) -> Cow<'_, str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     match host.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => Cow::Owned(host.to_ascii_lowercase()),
@@ -226,7 +226,7 @@ impl Method {
     pub fn parse(text: &str) -> Result<Self, MethodError> {
         let is_token_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if text.is_empty() || !text.bytes().all(is_token_byte) {
-            return Err(MethodError::NoToken);
+            return Err(MethodError::InvalidName);
         }
         match text.bytes().any(|byte| byte.is_ascii_lowercase()) {
             true => Err(MethodError::LowerCase),
@@ -238,8 +238,8 @@ impl Method {
         &self.0
     }
 
-    /// Some servers raise `post` to `POST`, so the case of the request's method makes no difference.
-    pub(super) fn selects(&self, method: &str) -> bool {
+    /// Ignores the letter case of the request's method, since some servers treat `post` as `POST`.
+    pub(super) fn matches(&self, method: &str) -> bool {
         self.0.eq_ignore_ascii_case(method) || (&*self.0 == "GET" && method.eq_ignore_ascii_case("HEAD"))
     }
 }

@@ -8,7 +8,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     rate_limits::network_of,
     secret::{Digest, KeyRing, MacPurpose, random_bytes},
-    store::{self, Key, Kind, Quota, Records, Shard, Spent},
+    store::{self, Key, Kind, Quota, QuotaUsage, Records, Shard},
 };
 
 const MINUTE: u64 = 60;
@@ -73,7 +73,7 @@ impl Try {
 pub async fn spend(records: &Records, Try { account, device, address }: &Try) -> Result<Allowance, store::Error> {
     if let Some(device) = device {
         let key = counter(account, format!("guess:device:{device}"));
-        if let Spent::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {
+        if let QuotaUsage::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {
             return Ok(Allowance::Granted);
         }
         // What is left to it is what any browser has.
@@ -83,15 +83,15 @@ pub async fn spend(records: &Records, Try { account, device, address }: &Try) ->
         let of_network = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
         let of_both = counter(account, format!("guess:account:{}:{network}", account.to_hex()));
         for (key, quota) in [(of_network, OF_AN_ADDRESS), (of_both, OF_AN_ADDRESS_FOR_AN_ACCOUNT)] {
-            if let Spent::Exceeded { retry_after } = records.store().spend(&key, quota).await? {
+            if let QuotaUsage::Exceeded { retry_after } = records.store().spend(&key, quota).await? {
                 return Ok(Allowance::Exceeded { retry_after });
             }
         }
     }
     let key = counter(account, format!("guess:account:{}", account.to_hex()));
     Ok(match records.store().spend(&key, OF_STRANGERS).await? {
-        Spent::Within { .. } => Allowance::Granted,
-        Spent::Exceeded { retry_after } => Allowance::Exceeded { retry_after },
+        QuotaUsage::Within { .. } => Allowance::Granted,
+        QuotaUsage::Exceeded { retry_after } => Allowance::Exceeded { retry_after },
     })
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     principal::{LOCAL, Role, Team},
     sign_ins::{Above, Administrator},
-    store::{self, Edit, Stored},
+    store::{self, Edit, StoredRecord},
 };
 
 /// Who invites: an administrator, or nobody but the process itself and its operator.
@@ -122,7 +122,7 @@ impl Accounts {
         invitation.standing(self.clock.now())
     }
 
-    pub(super) async fn read(&self, id: InvitationId) -> Result<Option<Stored<Invitation>>, store::Error> {
+    pub(super) async fn read(&self, id: InvitationId) -> Result<Option<StoredRecord<Invitation>>, store::Error> {
         self.records.get_patiently::<Invitation>(&Invitation::place(id)).await
     }
 
@@ -139,7 +139,7 @@ impl Accounts {
 
     /// Somebody who is known already may have more by another identity than they are invited as.
     async fn judge_person(&self, inviter: Inviter<'_>, user: &str) -> Result<(), InviteError> {
-        let Some(Stored { value: person, .. }) = self.users().get(user).await? else { return Ok(()) };
+        let Some(StoredRecord { value: person, .. }) = self.users().get(user).await? else { return Ok(()) };
         if person.disabled {
             return Err(InviteError::Disabled);
         }

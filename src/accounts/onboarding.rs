@@ -16,7 +16,7 @@ use crate::{
     principal::LOCAL,
     session::Logout,
     sign_ins::{Above, Entered, Refused},
-    store::{self, Conflict, Stored},
+    store::{self, Conflict, StoredRecord},
     users::{self, Before, Identity, SignIn, User},
 };
 
@@ -72,7 +72,7 @@ impl Accounts {
             ClaimError::Store(cause) => tracing::error!(%cause, "an invitation can't be looked up"),
             refused => tracing::info!(reason = %refused, "an invitation's link is refused"),
         });
-        let Stored { value: invitation, .. } = opened?;
+        let StoredRecord { value: invitation, .. } = opened?;
         let now = self.clock.now();
         let expires = invitation.expires.min(now + TOKEN_LIFE);
         let claims = OnboardingClaims {
@@ -108,7 +108,7 @@ impl Accounts {
         }
         let token = self.verified(claim.token)?;
         // Before anything is hashed.
-        let Stored { value: invitation, .. } = self.agreed(&claim, &token).await?;
+        let StoredRecord { value: invitation, .. } = self.agreed(&claim, &token).await?;
         self.settings.passwords.judge(&claim.password, &[&invitation.email])?;
         let password = std::mem::take(&mut claim.password);
         let password = self.hasher.place(Lane::Known)?.hash(password, self.clock.now()).await?;
@@ -132,7 +132,7 @@ impl Accounts {
     async fn try_commit(
         &self,
         claim: &Claim<'_>,
-        Stored { value: mut invitation, version }: Stored<Invitation>,
+        StoredRecord { value: mut invitation, version }: StoredRecord<Invitation>,
         sign_in: &SignIn,
         password: &Password,
     ) -> Result<Result<(Entered, Option<keys::Made>), Conflict>, ClaimError> {
@@ -169,7 +169,7 @@ impl Accounts {
     }
 
     /// The invitation that a link leads to, while it is open.
-    async fn open(&self, link: &str) -> Result<Stored<Invitation>, ClaimError> {
+    async fn open(&self, link: &str) -> Result<StoredRecord<Invitation>, ClaimError> {
         let link = Link::parse(link).ok_or(ClaimError::Invalid("the link is none of ours"))?;
         let found = self.read(link.id).await?.ok_or(ClaimError::Invalid("there is no such invitation"))?;
         if !found.value.opens_by(&link) {
@@ -191,7 +191,7 @@ impl Accounts {
     }
 
     /// The open invitation, if link, token and user are all about the same.
-    async fn agreed(&self, claim: &Claim<'_>, token: &OnboardingClaims) -> Result<Stored<Invitation>, ClaimError> {
+    async fn agreed(&self, claim: &Claim<'_>, token: &OnboardingClaims) -> Result<StoredRecord<Invitation>, ClaimError> {
         let found = self.open(claim.link).await?;
         let Invitation { id, user, .. } = &found.value;
         let agree = token.invitation_id == id.to_string() && token.sub == *user && claim.user == user;

@@ -16,7 +16,7 @@ use crate::{
     secret::Digest,
     session::Logout,
     sign_ins::{Entered, Refused},
-    store::{self, Conflict, Stored, Ttl},
+    store::{self, Conflict, StoredRecord, Ttl},
     users::{self, Before, Identity, SignIn},
 };
 
@@ -139,7 +139,7 @@ impl Accounts {
     }
 
     /// What an account claims, and its password.
-    async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<Stored<Password>>), store::Error> {
+    async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<StoredRecord<Password>>), store::Error> {
         let place = Password::key(user);
         let (person, password) = tokio::join!(self.users().get(user), self.records.get_patiently::<Password>(&place));
         let identity = person?.and_then(|person| person.value.local_account().cloned());
@@ -151,7 +151,7 @@ impl Accounts {
         &self,
         user: &str,
         sign_in: &SignIn,
-        verified: &Stored<Password>,
+        verified: &StoredRecord<Password>,
         renewed: Option<&Password>,
     ) -> Result<Entered, SignInError> {
         let place = Password::key(user);

@@ -8,7 +8,7 @@ use crate::{
     clock::manual::ManualClock,
     keys::{self, Wish},
     principal::{LOCAL, Role, Team},
-    roles::{Configured, RoleMaps},
+    roles::{ConfiguredNames, RoleMaps},
     secret::Digest,
     session::Limits,
     sign_ins::Administrator,
@@ -59,7 +59,7 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
         admin_roles: vec![Role::new("proxy_admin")],
     };
     let keys = Arc::new(Keys::new(records.clone(), Arc::clone(&shared), Arc::clone(&metrics), settings));
-    let maps = RoleMaps::new(None, Configured::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
+    let maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
     let sign_ins = Arc::new(SignIns::new(users, Arc::new(maps), Arc::clone(&metrics)));
     let settings = Settings {
         passwords: PasswordRules { min_length: 12 },
@@ -223,7 +223,7 @@ async fn a_key_is_made_only_when_it_is_asked_for_and_with_the_claim() {
     let user = &made.invitation.user;
     let claimed = site.accounts.claim(Claim { key: Some(wish), ..claim(&token, &link, user, PASSWORD) }).await.unwrap();
     let key = claimed.key.unwrap().key;
-    assert_eq!((key.user.as_str(), key.epoch), (user.as_str(), claimed.entered.user.key_epoch));
+    assert_eq!((key.user.as_str(), key.generation), (user.as_str(), claimed.entered.user.key_generation));
     let role = claimed.entered.grant.role.unwrap();
     let manager = keys::Manager { user, role: Some(&role), by: keys::ManagedBy::Person };
     let listed = site.accounts.keys.list(&manager, None, None, 10).await.unwrap().keys;

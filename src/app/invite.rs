@@ -1,4 +1,4 @@
-//! `vestibule invite`: a link for somebody whom nobody else can invite, made beside the running processes.
+//! `vestibule invite`: creates an invitation in the store of the running processes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,28 +13,28 @@ use crate::{
     principal::Role,
 };
 
-/// Whom to invite, as what.
-pub struct Invite {
+/// The user to invite, and the role that the user gets.
+pub struct InvitationRequest {
     pub role: String,
     pub email: Option<String>,
-    pub lasting: Option<Duration>,
+    pub duration: Option<Duration>,
 }
 
-/// Writes an invitation into the configured store and returns its address.
-pub async fn invite(config: &Config, clock: &Arc<dyn Clock>, invite: Invite) -> anyhow::Result<Zeroizing<String>> {
+/// Writes an invitation to the configured store and returns its link.
+pub async fn invite(config: &Config, clock: &Arc<dyn Clock>, request: InvitationRequest) -> anyhow::Result<Zeroizing<String>> {
     if matches!(config.store, Store::Memory) {
-        bail!("the store is memory, which only the running process sees: start it anew, and it prints a link");
+        bail!("the memory store is only available to the running process; restart the process, which prints a link");
     }
     if !config.local_accounts.enabled {
-        bail!("there are no local accounts: set local_accounts.enabled to true, here and for the running processes");
+        bail!("local accounts are disabled; set local_accounts.enabled to true, here and for the running processes");
     }
-    let (accounts, _watches) = parts::for_inviting(config, clock).await?;
+    let (accounts, _watches) = parts::build_for_invitations(config, clock).await?;
     let wanted = Wanted {
-        email: invite.email.unwrap_or_else(|| parts::FIRST_ADMINISTRATOR.to_owned()),
-        role: Role::new(invite.role),
+        email: request.email.unwrap_or_else(|| parts::BOOTSTRAP_EMAIL.to_owned()),
+        role: Role::new(request.role),
         teams: Vec::new(),
-        lasting: invite.lasting,
+        lasting: request.duration,
     };
-    let made = accounts.invite(Inviter::Operator, &wanted).await.context("nobody was invited")?;
-    Ok(made.address(&config.public_url))
+    let created = accounts.invite(Inviter::Operator, &wanted).await.context("the invitation failed")?;
+    Ok(created.address(&config.public_url))
 }

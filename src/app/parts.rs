@@ -1,4 +1,4 @@
-//! Makes the parts from their sections of the configuration, and keeps what must be kept.
+//! Builds the services from their sections of the configuration.
 
 mod accounts;
 mod alone;
@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Services, Site, admin::Readiness},
+    http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
     keys::Keys,
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
@@ -32,42 +32,42 @@ use crate::{
     secret::{KeyRing, RingKeys, SecretCell},
     session::Limits,
     sign_ins::SignIns,
-    store::{Connection, Credentials, MemoryStore, Metered, Records, RedisStore, Store, Topology},
+    store::{Connection, Credentials, MemoryStore, MeteredStore, Records, RedisStore, Store, Topology},
     tokens::{Issuer, Tokens},
     users::Users,
 };
 
-pub(super) use accounts::FIRST_ADMINISTRATOR;
-use accounts::FirstWay;
-pub(super) use alone::{Alone, for_inviting};
+pub(super) use accounts::BOOTSTRAP_EMAIL;
+use accounts::Bootstrap;
+pub(super) use alone::{StoreConnection, build_for_invitations};
 
-/// How often endpoints and keys of a provider are fetched anew without anybody needing them.
+/// The interval at which a provider's endpoints and keys are refreshed.
 const PROVIDER_REFRESH: Duration = Duration::from_secs(3600);
 
-/// How often a process that waits for its store says so.
-const SAY_AGAIN: Duration = Duration::from_secs(5);
+/// The interval of log lines while the process waits for its store.
+const WAITING_LOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long readiness waits for providers that don't answer: who is signed in already needs none of them.
-const PROVIDER_PATIENCE: Duration = Duration::from_secs(3);
+/// The time that readiness waits for unreachable providers. Users who are already signed in don't need them.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The store that everybody uses and, where it is Redis, the same once more, to look at its servers.
+/// The store and, if it is Redis, the same store for checks of its servers.
 type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
 
 pub(super) struct Parts {
     pub services: Services,
-    first_way: FirstWay,
+    bootstrap: Bootstrap,
     providers: Arc<Providers>,
     tokens: Arc<Tokens>,
     store: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
-    /// Until it is started.
+    /// `None` once the watch is started.
     role_map_watch: Option<RoleMapWatch>,
     _watches: Vec<FileWatch>,
 }
 
 impl Parts {
-    pub(super) async fn make(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
-        warn_of_an_open_check(config);
+    pub(super) async fn build(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        warn_about_exposed_check_listener(config);
         if let Some(translation) = &config.ui.text {
             pages::text::translate(translation.clone()).context("ui.text_file")?;
         }
@@ -92,7 +92,7 @@ impl Parts {
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
         let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
-        // Whom an administrator invites, the administrator knows.
+        // Administrators verify the email addresses that they invite.
         let trust = trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect();
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
@@ -133,18 +133,18 @@ impl Parts {
             rate_limits: Arc::new(RateLimits::new(config.rate_limits, Arc::clone(clock))),
             metrics,
         };
-        let first_way = FirstWay::of(config);
-        Ok(Self { services, first_way, providers, tokens, store, redis, role_map_watch, _watches: watches })
+        let bootstrap = Bootstrap::of(config);
+        Ok(Self { services, bootstrap, providers, tokens, store, redis, role_map_watch, _watches: watches })
     }
 
-    /// Where nothing is configured, whoever has started the process gets in by what it prints.
-    pub(super) async fn print_first_link(&self, config: &Config) -> anyhow::Result<()> {
-        match (&self.services.local_accounts, &self.first_way) {
-            (Some(accounts), FirstWay::Printed(role)) => {
-                accounts::print_first_link(accounts, role.clone(), config).await.context("the first administrator's link")
+    /// Prints the bootstrap invitation if the configuration allows it.
+    pub(super) async fn print_bootstrap_invitation(&self, config: &Config) -> anyhow::Result<()> {
+        match (&self.services.local_accounts, &self.bootstrap) {
+            (Some(accounts), Bootstrap::PrintedInvitation(role)) => {
+                accounts::print_bootstrap_invitation(accounts, role.clone(), config).await.context("the bootstrap invitation")
             }
-            (_, FirstWay::Closed) => {
-                accounts::tell_that_it_is_closed();
+            (_, Bootstrap::Impossible) => {
+                accounts::log_impossible_sign_in();
                 Ok(())
             }
             _ => Ok(()),
@@ -153,18 +153,18 @@ impl Parts {
 
     pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
         let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
-        let first = match &self.first_way {
-            FirstWay::Invited(role) => Some((Arc::clone(&self.services.users), role.clone())),
+        let invited = match &self.bootstrap {
+            Bootstrap::InviteCommand(role) => Some((Arc::clone(&self.services.users), role.clone())),
             _ => None,
         };
         let ready = tokio::spawn(async move {
             wait_for(store.as_ref()).await;
             block.done();
-            if let Some((users, role)) = first {
-                accounts::tell_how_to_begin(&users, &role).await;
+            if let Some((users, role)) = invited {
+                accounts::log_bootstrap_command(&users, &role).await;
             }
             if let Some(redis) = redis {
-                redis.hazards().await.iter().for_each(|hazard| tracing::warn!("{hazard}"));
+                redis.configuration_warnings().await.iter().for_each(|warning| tracing::warn!("{warning}"));
             }
         });
         let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
@@ -172,8 +172,8 @@ impl Parts {
         let attempted = tokio::spawn(async move {
             let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
             let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
-            // Attempted or not, the pod is of use.
-            let _ = tokio::time::timeout(PROVIDER_PATIENCE, futures::future::join(providers, issuers)).await;
+            // The pod becomes ready even if a provider is unreachable.
+            let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;
             block.done();
         });
         let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_fresh(PROVIDER_REFRESH)));
@@ -186,17 +186,17 @@ impl Parts {
     }
 }
 
-/// Waits for the store, and says now and then that it does and why.
+/// Waits for the store, and logs the reason periodically.
 async fn wait_for(store: &dyn Store) {
-    while tokio::time::timeout(SAY_AGAIN, store.ready()).await.is_err() {
+    while tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_err() {
         let why = store.sequences().await.into_iter().find_map(Result::err);
         let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
         tracing::error!(why, "waiting for the store; this pod is not ready");
     }
 }
 
-/// What the check's listener answers may hold the upstream's credential, for whoever asks in the right way.
-fn warn_of_an_open_check(config: &Config) {
+/// Warns if clients other than the gateway may reach the check listener, since its responses contain upstream credentials.
+fn warn_about_exposed_check_listener(config: &Config) {
     if !config.upstream_credential.fixed.is_empty() && !config.listen.check.ip().is_loopback() {
         tracing::warn!(
             listener = %config.listen.check,
@@ -205,7 +205,7 @@ fn warn_of_an_open_check(config: &Config) {
     }
 }
 
-/// A key of an application lasts no longer than any key.
+/// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
 fn apps(config: &Config) -> Apps {
     let section = &config.apps;
     Apps {
@@ -239,30 +239,29 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     }
 }
 
-/// What is on, in plain words.
+/// Returns a summary of the configuration, which the pages and the log show.
 fn facts(config: &Config) -> Vec<String> {
     let store = match &config.store {
         config::Store::Memory => {
-            "Sessions are kept in this process's memory: they end with it, and one replica can serve.".to_owned()
+            "Sessions are kept in this process's memory. They end with the process, and only one replica can serve.".to_owned()
         }
         config::Store::Redis(_) => "Sessions are kept in Redis, shared by all replicas.".to_owned(),
     };
     let role_map = match &config.role_map {
         RoleMapSource::BuiltIn => {
-            "No role map is configured: everybody who signs in gets the role internal_user_viewer, or what their invitation says."
-                .to_owned()
+            "No role map is configured: users get the role internal_user_viewer, or the role of their invitation.".to_owned()
         }
         RoleMapSource::File(path) => format!("Roles are granted by the role map in {}.", path.display()),
         RoleMapSource::ConfigMap(source) => format!("Roles are granted by the role map in the ConfigMap {}.", source.name),
     };
     let names: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
     let providers = match (names.as_slice(), config.local_accounts.enabled) {
-        ([], true) => "No identity provider is configured: people are invited, and sign in with a password.".to_owned(),
+        ([], true) => "No identity provider is configured: users are invited, and sign in with a password.".to_owned(),
         ([], false) => "No identity provider is configured.".to_owned(),
-        (names, true) => format!("People sign in with {}, or with a password that they have here.", names.join(", ")),
-        (names, false) => format!("People sign in with {}.", names.join(", ")),
+        (names, true) => format!("Users sign in with {}, or with the password of a local account.", names.join(", ")),
+        (names, false) => format!("Users sign in with {}.", names.join(", ")),
     };
-    let check = format!("nginx asks http://{}/auth/nginx about each request.", config.listen.check);
+    let check = format!("nginx sends auth requests to http://{}/auth/nginx.", config.listen.check);
     vec![providers, store, role_map, check]
 }
 
@@ -298,13 +297,13 @@ fn store(
     match config {
         config::Store::Memory => {
             let store = Arc::new(MemoryStore::new(Arc::clone(clock)));
-            Ok((None, Arc::new(Metered::new(store, Arc::clone(metrics), Arc::clone(clock)))))
+            Ok((None, Arc::new(MeteredStore::new(store, Arc::clone(metrics), Arc::clone(clock)))))
         }
         config::Store::Redis(redis) => {
             let connection = connection(redis, watches)?;
             let store = RedisStore::start(&connection, Arc::clone(clock), Arc::clone(metrics)).context("store")?;
             let store = Arc::new(store);
-            let metered = Metered::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(metrics), Arc::clone(clock));
+            let metered = MeteredStore::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(metrics), Arc::clone(clock));
             Ok((Some(store), Arc::new(metered)))
         }
     }
@@ -333,7 +332,7 @@ fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Re
     })
 }
 
-/// The system's certificate authorities, or the configured ones in their place.
+/// Builds the TLS settings with the configured CA certificates, or with the system's.
 fn tls(ca_file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
     use rustls::pki_types::{CertificateDer, pem::PemObject};
     let mut roots = rustls::RootCertStore::empty();
@@ -363,22 +362,22 @@ fn providers(
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
 ) -> anyhow::Result<Providers> {
-    let mut made = Vec::new();
+    let mut built = Vec::new();
     for (place, provider) in config.providers.iter().enumerate() {
         let secret = provider.client_secret.as_ref().map(|secret| secret_cell(secret, watches, "client_secret"));
         let path = if place == 0 { "/sso/callback".to_owned() } else { format!("/sso/callback/{}", provider.id) };
         let redirect_uri = config.public_url.join(&path);
-        let made_one = Provider::new(provider.clone(), secret, redirect_uri, Arc::clone(clock), Arc::clone(metrics));
-        made.push(Arc::new(made_one.with_context(|| format!("providers[{place}]"))?));
+        let result = Provider::new(provider.clone(), secret, redirect_uri, Arc::clone(clock), Arc::clone(metrics));
+        built.push(Arc::new(result.with_context(|| format!("providers[{place}]"))?));
     }
-    Ok(Providers::new(made))
+    Ok(Providers::new(built))
 }
 
 async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Arc<Issuer>>> {
-    let mut made = Vec::new();
+    let mut built = Vec::new();
     for (place, issuer) in config.token_issuers.iter().enumerate() {
         let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
-        made.push(Arc::new(match &issuer.kind {
+        built.push(Arc::new(match &issuer.kind {
             TokenIssuerKind::OpenIdConnect(address) => {
                 Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?
             }
@@ -388,10 +387,10 @@ async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Me
             }
         }));
     }
-    Ok(made)
+    Ok(built)
 }
 
-/// The role map in force and, where it is in ConfigMaps, what follows them.
+/// Builds the role map and, if it is in ConfigMaps, the watch that updates it.
 async fn role_maps(
     config: &Config,
     clock: &Arc<dyn Clock>,
@@ -402,15 +401,15 @@ async fn role_maps(
     match &config.role_map {
         RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, config.configured(), clock, metrics)?), None)),
         RoleMapSource::File(path) => {
-            let (maps, document) = role_map_of(path, config, &clock, &metrics)?;
+            let (maps, document) = read_role_map_file(path, config, &clock, &metrics)?;
             let maps = Arc::new(maps.with_source(path.display().to_string()));
             let edited = Arc::clone(&maps);
             let read = |path: &Path| std::fs::read(path);
-            watches.push(FileWatch::start(path, document, read, move |bytes| edited.edit_bytes(bytes)));
+            watches.push(FileWatch::start(path, document, read, move |bytes| edited.apply_bytes(bytes)));
             Ok((maps, None))
         }
         RoleMapSource::ConfigMap(source) => {
-            let maps = RoleMaps::unknown(Arc::clone(&clock), Arc::clone(&metrics)).with_source(source.in_words());
+            let maps = RoleMaps::unloaded(Arc::clone(&clock), Arc::clone(&metrics)).with_source(source.description());
             let maps = Arc::new(maps);
             let watch = RoleMapWatch::new(source.clone(), config.configured(), Arc::clone(&maps), clock, metrics);
             Ok((maps, Some(watch.await.context("role_map.config_map")?)))
@@ -418,8 +417,8 @@ async fn role_maps(
     }
 }
 
-/// A file's role map, and what the file held.
-fn role_map_of(
+/// Reads a role map file. Returns the role map and the file's content.
+fn read_role_map_file(
     path: &Path,
     config: &Config,
     clock: &Arc<dyn Clock>,
@@ -427,7 +426,7 @@ fn role_map_of(
 ) -> anyhow::Result<(RoleMaps, Vec<u8>)> {
     let name = || format!("role_map.file {}", path.display());
     let document = std::fs::read(path).with_context(|| format!("{} can't be read", name()))?;
-    let text = roles::text_of(&document).with_context(name)?;
+    let text = roles::decode_document(&document).with_context(name)?;
     let maps = RoleMaps::new(Some(text), config.configured(), Arc::clone(clock), Arc::clone(metrics)).with_context(name)?;
     Ok((maps, document))
 }

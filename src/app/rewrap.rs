@@ -1,4 +1,4 @@
-//! `vestibule key-ring rewrap`: everything that older keys have sealed is sealed by the first one, beside the running processes.
+//! `vestibule key-ring re-encrypt`: re-encrypts stored records with the primary key, next to running processes.
 
 use std::sync::Arc;
 
@@ -9,56 +9,56 @@ use super::parts;
 use crate::{
     clock::Clock,
     config::{self, Config},
-    store::{self, Cursor, Key, Kind, Records, Resealed},
+    store::{self, Cursor, Key, Kind, Records, ReencryptionOutcome},
 };
 
-/// Records at once: enough to keep Redis busy, few enough for others to be served.
-const AT_ONCE: usize = 16;
+/// Records that are re-encrypted concurrently, few enough that Redis still serves other clients.
+const CONCURRENCY: usize = 16;
 
-/// What was found, in records.
+/// The result, in numbers of records.
 #[derive(Debug, Default)]
-pub struct Rewrapped {
-    pub anew: u64,
-    /// The first key had sealed them.
-    pub before: u64,
-    /// Those that can't be opened or written, with the reason.
+pub struct ReEncryptionReport {
+    pub re_encrypted: u64,
+    /// Records that were already encrypted with the primary key.
+    pub unchanged: u64,
+    /// Records that can't be decrypted or written, with the reason.
     pub failed: Vec<String>,
-    /// Why not all were looked at.
-    pub broke_off: Option<store::Error>,
+    /// The error that ended the command before all records were processed.
+    pub aborted_by: Option<store::Error>,
 }
 
-/// Seals the store's records with the first key of the configured ring. It may be done again, and broken off.
-pub async fn rewrap(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Rewrapped> {
+/// Re-encrypts the store's records with the primary key of the configured ring. It can be repeated and interrupted.
+pub async fn re_encrypt(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<ReEncryptionReport> {
     if matches!(config.store, config::Store::Memory) {
-        bail!("the store is memory, whose key ring ends with the process: there is nothing to seal anew");
+        bail!("the memory store has no stored records to re-encrypt");
     }
-    let alone = parts::Alone::reach(config, clock).await?;
-    let records = &alone.records;
-    let mut done = Rewrapped::default();
+    let connection = parts::StoreConnection::open(config, clock).await?;
+    let records = &connection.records;
+    let mut report = ReEncryptionReport::default();
     for kind in Kind::SEALED {
         let mut at = Some(Cursor::default());
         while let Some(cursor) = at {
             match records.store().scan(kind, cursor).await {
                 Ok(page) => {
-                    done.take(records, page.keys).await;
+                    report.process(records, page.keys).await;
                     at = page.next;
                 }
-                Err(error) => return Ok(Rewrapped { broke_off: Some(error), ..done }),
+                Err(error) => return Ok(ReEncryptionReport { aborted_by: Some(error), ..report }),
             }
         }
     }
-    Ok(done)
+    Ok(report)
 }
 
-impl Rewrapped {
-    async fn take(&mut self, records: &Records, keys: Vec<Key>) {
-        let outcomes = stream::iter(keys).map(async |key| (records.reseal(&key).await, key)).buffer_unordered(AT_ONCE);
-        let outcomes: Vec<(Result<Resealed, store::Error>, Key)> = outcomes.collect().await;
+impl ReEncryptionReport {
+    async fn process(&mut self, records: &Records, keys: Vec<Key>) {
+        let outcomes = stream::iter(keys).map(async |key| (records.reencrypt(&key).await, key)).buffer_unordered(CONCURRENCY);
+        let outcomes: Vec<(Result<ReencryptionOutcome, store::Error>, Key)> = outcomes.collect().await;
         for (outcome, key) in outcomes {
             match outcome {
-                Ok(Resealed::Anew) => self.anew += 1,
-                Ok(Resealed::Before) => self.before += 1,
-                Ok(Resealed::Gone) => {}
+                Ok(ReencryptionOutcome::Reencrypted) => self.re_encrypted += 1,
+                Ok(ReencryptionOutcome::Unchanged) => self.unchanged += 1,
+                Ok(ReencryptionOutcome::Gone) => {}
                 Err(error) => self.failed.push(format!("{}: {error}", key.name())),
             }
         }

@@ -3,7 +3,7 @@
 use url::form_urlencoded;
 
 use super::{Redirect, RedirectError, RedirectPolicy};
-use crate::return_to::ReturnTo;
+use crate::return_to::ReturnTarget;
 
 pub const PATH: &str = "/sso/key/generate";
 
@@ -129,8 +129,8 @@ impl Parameters {
 
 impl KeyRequest {
     /// The request as an address, to come back to after a sign-in.
-    pub fn address(&self) -> Option<ReturnTo> {
-        ReturnTo::parse(&format!("{PATH}?{}", self.to_query()), "").ok()
+    pub fn address(&self) -> Option<ReturnTarget> {
+        ReturnTarget::parse(&format!("{PATH}?{}", self.to_query()), "").ok()
     }
 
     fn to_query(&self) -> String {

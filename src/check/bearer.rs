@@ -5,14 +5,14 @@ use std::{slice, sync::Arc};
 use super::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker};
 use crate::{
     principal::Evaluation,
-    roles::InForce,
+    roles::CurrentRoleMap,
     tokens::{Bearer, Jwt, NotVerified},
 };
 
 impl Checker {
     pub(super) async fn authenticate_jwt(
         &self,
-        in_force: &InForce,
+        in_force: &CurrentRoleMap,
         jwt: Jwt<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         match self.tokens.bearer(jwt).await {
@@ -27,13 +27,13 @@ impl Checker {
 
     /// Evaluates the role map for the claims of the token. The claims of the user's last sign-in only apply to their
     /// sessions and API keys. The result is cached with the token until the role map or the user changes.
-    fn evaluate_bearer(&self, in_force: &InForce, bearer: &Bearer) -> Arc<Evaluation> {
-        if let Some(evaluation) = bearer.judged(in_force.version) {
+    fn evaluate_bearer(&self, in_force: &CurrentRoleMap, bearer: &Bearer) -> Arc<Evaluation> {
+        if let Some(evaluation) = bearer.evaluation(in_force.version) {
             return evaluation;
         }
         let identities = slice::from_ref(bearer.identity());
         let grant = match bearer.is_workload() {
-            true => in_force.map.judge_workload(identities),
+            true => in_force.map.evaluate_workload(identities),
             false => in_force.map.grant(identities, bearer.pinned()),
         };
         let identity = self.identity(bearer.user(), identities, &grant);

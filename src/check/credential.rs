@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::SystemClock,
-        secret::{Handle, HandleKind},
+        secret::{OpaqueToken, TokenKind},
     };
 
     type SearchResult<'a> = Result<Option<CredentialText<'a>>, CredentialError>;
@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn each_form_is_parsed_into_its_own_variant() {
         let parser = parser();
-        let session = Handle::mint(&parser.ring, HandleKind::Session, 7);
+        let session = OpaqueToken::mint(&parser.ring, TokenKind::Session, 7);
         let cookie = format!("__Host-vestibule={}", session.expose());
         let headers: &[(&str, &[u8])] = &[("cookie", cookie.as_bytes())];
         let Ok(Some(Credential::Session(token))) = parse(&parser, headers) else { panic!("a session token is expected") };

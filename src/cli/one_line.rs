@@ -1,4 +1,4 @@
-//! The fields of a log line as text, in which nobody's words begin a line of their own.
+//! Formats the fields of a log line, and escapes control characters so that values can't forge lines.
 
 use std::fmt;
 
@@ -10,11 +10,10 @@ use tracing_subscriber::{
     },
 };
 
-/// As the library writes them, but for control characters: a provider's words stand in some reasons, and a
-/// line that they forge would be believed.
-pub(super) struct OneLine;
+/// The library's format with escaped control characters, since some reasons contain text of a provider.
+pub(super) struct SingleLineFields;
 
-impl<'w> FormatFields<'w> for OneLine {
+impl<'w> FormatFields<'w> for SingleLineFields {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         let mut text = String::new();
         DefaultFields::new().format_fields(Writer::new(&mut text), fields)?;
@@ -48,10 +47,11 @@ mod tests {
     }
 
     #[test]
-    fn words_of_others_stay_on_their_line() {
+    fn control_characters_in_values_are_escaped() {
         let lines = Lines::default();
         let writer = lines.clone();
-        let log = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).fmt_fields(OneLine).finish();
+        let log =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).fmt_fields(SingleLineFields).finish();
         tracing::subscriber::with_default(log, || {
             let _span = tracing::info_span!("request", path = "/a\nb").entered();
             tracing::warn!(reason = %"a\r\n2026 INFO \u{1b}[31mé\u{9b}", "first\nsecond");

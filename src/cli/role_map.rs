@@ -1,4 +1,4 @@
-//! `vestibule role-map`: judge a role map, and say why somebody gets what they get, before it is in force.
+//! `vestibule role-map`: validates a role map, and explains the decisions that it leads to.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,14 +12,15 @@ use serde::Serialize;
 use crate::{
     explain::{self, AccessExplanation, PathInterpretation},
     principal::{Claims, CredentialKind, IdentityClaims, Source},
-    roles::{self, Configured, Explanation, Given, RoleMap},
+    roles::{self, ConfiguredNames, Explanation, RoleMap, RuleGrant},
 };
 
 #[derive(Subcommand)]
 pub enum RoleMapCommand {
-    /// Names every mistake of a role map, with field and line. Exit code 2 when there is one.
+    /// Reports every mistake of a role map, with field and line. The exit code is 2 if there are mistakes.
     Check(CheckArgs),
-    /// Says what some claims get, by which rule, and what came close. Exit code 1 when it is no role, or no access.
+    /// Explains the role and teams that claims get, with the rules that match and those that nearly match. The exit code is 1
+    /// without a role or access.
     Explain(ExplainArgs),
     /// Prints the JSON Schema of the document, for editors.
     Schema,
@@ -28,10 +29,10 @@ pub enum RoleMapCommand {
 #[derive(Args)]
 pub struct CheckArgs {
     file: PathBuf,
-    /// A configured provider's id; say all of them, and rules are judged by them too.
+    /// Id of a configured provider. If all of them are given, the names in rules are checked too.
     #[arg(long, value_name = "ID")]
     provider: Vec<String>,
-    /// A name that access rules may give as `upstream_credential`; say all of them, and rules are judged by them too.
+    /// Name of a configured upstream credential. If all of them are given, the names in access rules are checked too.
     #[arg(long, value_name = "NAME")]
     upstream_credential: Vec<String>,
 }
@@ -43,43 +44,43 @@ pub struct ExplainArgs {
     /// `access_token` and `userinfo`.
     #[arg(long, value_name = "FILE")]
     claims: PathBuf,
-    /// The provider or token issuer that the claims are from. Needed where rules name more than one.
+    /// Provider or token issuer of the claims. Required if rules name more than one.
     #[arg(long, value_name = "ID")]
     provider: Option<String>,
-    /// The claims are a workload's token's: the default role is not for it.
+    /// The claims are from a workload's token, so that the default role does not apply.
     #[arg(long)]
     workload: bool,
-    /// Also says whether this may be requested: `https://llm.example.com/v1/models`.
+    /// Also explains access to a URL, such as `https://llm.example.com/v1/models`.
     #[arg(long)]
     url: Option<String>,
     #[arg(long, default_value = "GET", requires = "url")]
     method: String,
-    /// By what the request is to be made.
+    /// Credential of the request.
     #[arg(long, default_value = "session", requires = "url")]
-    credential: Kind,
+    credential: CredentialArg,
     /// Prints JSON.
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Kind {
+enum CredentialArg {
     Session,
     Key,
     Token,
 }
 
-impl From<Kind> for CredentialKind {
-    fn from(kind: Kind) -> Self {
-        match kind {
-            Kind::Session => Self::Session,
-            Kind::Key => Self::Key,
-            Kind::Token => Self::Token,
+impl From<CredentialArg> for CredentialKind {
+    fn from(credential: CredentialArg) -> Self {
+        match credential {
+            CredentialArg::Session => Self::Session,
+            CredentialArg::Key => Self::Key,
+            CredentialArg::Token => Self::Token,
         }
     }
 }
 
-/// Everything that is told; its form is the JSON's.
+/// The output. Its serialized form is the JSON output.
 #[derive(Serialize)]
 struct Answer {
     #[serde(flatten)]
@@ -87,31 +88,31 @@ struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
     access: Option<AccessExplanation>,
     #[serde(skip)]
-    default_is_for: DefaultIsFor,
+    subject: SubjectKind,
 }
 
-/// Whether the default role could have been given.
-enum DefaultIsFor {
-    Them,
-    Others,
+/// The kind of subject, since the default role is for users only.
+enum SubjectKind {
+    User,
+    Workload,
 }
 
-/// Near misses beyond these are rarely what was looked for; the JSON has them all.
-const NEAR_MISSES_TOLD: usize = 20;
+/// The maximum number of near misses in the text output. The JSON output has all.
+const MAX_NEAR_MISSES: usize = 20;
 
-const REFUSED: u8 = 1;
-const MISTAKEN: u8 = 2;
+const DENIED: u8 = 1;
+const INVALID_INPUT: u8 = 2;
 
 impl RoleMapCommand {
     pub fn run(self) -> ExitCode {
-        let done = match self {
+        let result = match self {
             Self::Check(args) => args.run(),
             Self::Explain(args) => args.run(),
             Self::Schema => print(roles::schema()).map(|()| ExitCode::SUCCESS),
         };
-        done.unwrap_or_else(|mistake| {
+        result.unwrap_or_else(|mistake| {
             eprintln!("{mistake}");
-            ExitCode::from(MISTAKEN)
+            ExitCode::from(INVALID_INPUT)
         })
     }
 }
@@ -119,8 +120,9 @@ impl RoleMapCommand {
 impl CheckArgs {
     fn run(self) -> Result<ExitCode, String> {
         let map = read_map(&self.file)?;
-        let said = |names: Vec<String>| Some(names).filter(|names| !names.is_empty());
-        let configured = Configured { providers: said(self.provider), upstream_credentials: said(self.upstream_credential) };
+        let given = |names: Vec<String>| Some(names).filter(|names| !names.is_empty());
+        let configured =
+            ConfiguredNames { providers: given(self.provider), upstream_credentials: given(self.upstream_credential) };
         map.check_configured(&configured).map_err(|error| error.to_string())?;
         print(format_args!("the role map is valid; it has {} rules\n", map.rule_count()))?;
         Ok(ExitCode::SUCCESS)
@@ -133,40 +135,40 @@ impl ExplainArgs {
         let provider = self.provider_of(&map)?;
         let plain = if self.workload { Source::AccessToken } else { Source::IdToken };
         let identities = [read_claims(&self.claims, provider, plain)?];
-        let (grant, explanation, default_is_for) = match self.workload {
-            true => (map.judge_workload(&identities), map.explain_workload(&identities), DefaultIsFor::Others),
-            false => (map.judge(&identities), map.explain(&identities), DefaultIsFor::Them),
+        let (grant, explanation, subject) = match self.workload {
+            true => (map.evaluate_workload(&identities), map.explain_workload(&identities), SubjectKind::Workload),
+            false => (map.evaluate(&identities), map.explain(&identities), SubjectKind::User),
         };
-        let asked = self.url.as_deref().map(|url| explain::AccessRequest {
+        let request = self.url.as_deref().map(|url| explain::AccessRequest {
             url,
             method: &self.method,
             credential: self.credential.into(),
         });
-        let access = asked.map(|asked| explain::explain_access(&map, &grant, &asked)).transpose();
+        let access = request.map(|request| explain::explain_access(&map, &grant, &request)).transpose();
         let access = access.map_err(|error| format!("--url or --method: {error}"))?;
-        let answer = Answer { grant: explanation, access, default_is_for };
+        let answer = Answer { grant: explanation, access, subject };
         let granted = answer.access.as_ref().map_or(answer.grant.role.is_some(), |access| access.allowed);
         if self.json {
             print(format_args!("{}\n", serde_json::to_string_pretty(&answer).expect("texts and numbers are JSON")))?;
         } else {
             print(&answer)?;
         }
-        Ok(if granted { ExitCode::SUCCESS } else { ExitCode::from(REFUSED) })
+        Ok(if granted { ExitCode::SUCCESS } else { ExitCode::from(DENIED) })
     }
 
-    /// The one said; else the one that rules name, which may be none.
+    /// Returns the given provider, or the only one that rules name.
     fn provider_of(&self, map: &RoleMap) -> Result<String, String> {
         let named = map.named_providers();
         match (&self.provider, named.as_slice()) {
-            (Some(said), _) => Ok(said.clone()),
+            (Some(given), _) => Ok(given.clone()),
             (None, []) => Ok("any".to_owned()),
             (None, [only]) => Ok((*only).to_owned()),
-            (None, several) => Err(format!("--provider: say which one the claims are from; rules name {}", several.join(", "))),
+            (None, several) => Err(format!("--provider: required, since rules name {}", several.join(", "))),
         }
     }
 }
 
-/// Who reads the answer may have seen enough of it, as `head` has.
+/// Prints the answer. A closed pipe, as of `head`, is not an error.
 fn print(answer: impl fmt::Display) -> Result<(), String> {
     let mut out = io::stdout().lock();
     match write!(out, "{answer}").and_then(|()| out.flush()) {
@@ -184,9 +186,9 @@ fn read(path: &Path) -> Result<String, String> {
 }
 
 fn read_claims(path: &Path, provider: String, plain: Source) -> Result<IdentityClaims, String> {
-    let mistaken = |what: String| format!("{}: {what}", path.display());
-    let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| mistaken(error.to_string()))?;
-    explain::parse_identity(claims, provider, plain).map_err(mistaken)
+    let with_path = |error: String| format!("{}: {error}", path.display());
+    let claims: Claims = serde_json::from_str(&read(path)?).map_err(|error| with_path(error.to_string()))?;
+    explain::parse_identity(claims, provider, plain).map_err(with_path)
 }
 
 impl fmt::Display for Answer {
@@ -194,40 +196,40 @@ impl fmt::Display for Answer {
         let Explanation { role, rule, line, teams, .. } = &self.grant;
         match (role, rule) {
             (Some(role), Some(rule)) => writeln!(f, "role: {role}, by {rule}{}", at(*line))?,
-            _ => writeln!(f, "role: none{}", self.why_none())?,
+            _ => writeln!(f, "role: none{}", self.reason_for_none())?,
         }
         if self.grant.first_login_only {
             writeln!(
                 f,
-                "for a first login: sync_user_role_and_teams is false, and who has signed in before keeps what they have"
+                "for a first login only: sync_user_role_and_teams is false, so that existing users keep their role and teams"
             )?;
         }
         for source in &self.grant.missing_sources {
             writeln!(f, "missing: {source}, which a rule names as its source")?;
         }
-        tell(f, "team", teams, "")?;
-        tell(f, "dropped team", &self.grant.dropped_teams, ": no header can carry it, or there were too many")?;
-        tell(f, "outranked", &self.grant.outranked, "")?;
+        write_entries(f, "team", teams, "")?;
+        write_entries(f, "dropped team", &self.grant.dropped_teams, ": no header can carry it, or there were too many")?;
+        write_entries(f, "outranked", &self.grant.outranked, "")?;
         let misses = &self.grant.near_misses;
-        for miss in misses.iter().take(NEAR_MISSES_TOLD) {
-            let gift = miss.role.as_ref().map_or_else(|| "name teams".to_owned(), |role| format!("give {role}"));
-            writeln!(f, "near miss: {} would {gift}{}: {}", miss.rule, at(Some(miss.line)), miss.why)?;
+        for miss in misses.iter().take(MAX_NEAR_MISSES) {
+            let effect = miss.role.as_ref().map_or_else(|| "name teams".to_owned(), |role| format!("give {role}"));
+            writeln!(f, "near miss: {} would {effect}{}: {}", miss.rule, at(Some(miss.line)), miss.why)?;
         }
-        if misses.len() > NEAR_MISSES_TOLD {
-            writeln!(f, "near misses: {} more, which --json lists", misses.len() - NEAR_MISSES_TOLD)?;
+        if misses.len() > MAX_NEAR_MISSES {
+            writeln!(f, "near misses: {} more, which --json lists", misses.len() - MAX_NEAR_MISSES)?;
         }
         self.access.iter().try_for_each(|access| write!(f, "{access}"))
     }
 }
 
 impl Answer {
-    fn why_none(&self) -> String {
+    fn reason_for_none(&self) -> String {
         match self.grant.refused_for_missing {
             Some(source) => format!(", since there are no claims from the {source} and missing_source is refuse"),
-            None if matches!(self.default_is_for, DefaultIsFor::Others) => {
-                ", since no rule holds and the default role is not for workloads".to_owned()
+            None if matches!(self.subject, SubjectKind::Workload) => {
+                ", since no rule matches and the default role is not for workloads".to_owned()
             }
-            None => ", since no rule holds and default_role is none".to_owned(),
+            None => ", since no rule matches and default_role is none".to_owned(),
         }
     }
 }
@@ -237,7 +239,7 @@ impl fmt::Display for AccessExplanation {
         writeln!(f, "access: {}, {}", if self.allowed { "allowed" } else { "refused" }, self.reason)?;
         for PathInterpretation { derivation, path, rule, upstream_credential } in &self.interpretations {
             let sends = upstream_credential.as_ref().map(|name| format!(", which says {name}")).unwrap_or_default();
-            writeln!(f, "  {path:?} ({derivation}) selects {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
+            writeln!(f, "  {path:?} ({derivation}) matches {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
         }
         if let Some(outcome) = &self.upstream_credential {
             writeln!(f, "the upstream receives: {outcome}")?;
@@ -246,11 +248,11 @@ impl fmt::Display for AccessExplanation {
     }
 }
 
-fn tell(f: &mut fmt::Formatter<'_>, label: &str, all: &[Given], end: &str) -> fmt::Result {
-    all.iter().try_for_each(|Given { what, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(what), at(*line)))
+fn write_entries(f: &mut fmt::Formatter<'_>, label: &str, all: &[RuleGrant], end: &str) -> fmt::Result {
+    all.iter().try_for_each(|RuleGrant { name, rule, line }| writeln!(f, "{label}: {}, by {rule}{}{end}", shown(name), at(*line)))
 }
 
-/// A claim's value, which must not look like a line of ours.
+/// Escapes a claim's value with control characters, which could forge a line of output.
 fn shown(value: &str) -> Cow<'_, str> {
     match value.contains(char::is_control) {
         true => Cow::Owned(format!("{value:?}")),

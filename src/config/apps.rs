@@ -1,4 +1,4 @@
-//! The section `apps`: which applications may obtain keys through the browser, and from where.
+//! The `apps` section: applications that may obtain API keys through the browser.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::{
     origin,
 };
 
-pub const DOC: &str = "Applications that obtain a key through the browser, at `/sso/key/generate`.";
+pub const DOC: &str = "Applications that obtain an API key through the browser, at `/sso/key/generate`.";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Apps {
-    /// Besides those that are always allowed, in lower case.
+    /// Schemes in lower case, in addition to those that are always allowed.
     pub redirect_schemes: Vec<String>,
-    /// `host` or `host:port`.
+    /// Hosts as `host` or `host:port`.
     pub redirect_hosts: Vec<String>,
     pub origins: Origins,
     pub key_duration: Duration,
@@ -27,7 +27,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Apps> {
     let redirect_schemes = section.list(
         field(
             "redirect_schemes",
-            "Schemes of redirects besides those of the well-known editors, such as `[myide]`. \
+            "Allowed schemes of redirect URIs in addition to those of well-known editors, such as `[myide]`. \
              `OAUTH_ALLOWED_REDIRECT_SCHEMES`, separated by commas, adds to them.",
         )
         .unset("none"),
@@ -35,32 +35,35 @@ pub fn read(section: &mut Section<'_>) -> Option<Apps> {
         &[],
     );
     let redirect_hosts = section.list(
-        field("redirect_hosts", "Hosts of https redirects, with the port unless it is 443. Loopback hosts need no listing.")
-            .unset("none"),
+        field(
+            "redirect_hosts",
+            "Allowed hosts of https redirect URIs, with the port unless it is 443. Loopback hosts are always allowed.",
+        )
+        .unset("none"),
         &HOST,
         &[],
     );
     let origins = section.list(
         field(
             "origins",
-            "Origins whose pages may call `/sso/key/generate` (CORS), or `[\"*\"]` for all, without cookies. \
+            "Origins whose pages may call `/sso/key/generate` without cookies (CORS), or `[\"*\"]` for all origins. \
              `OAUTH_ALLOWED_ORIGINS`, separated by commas, adds to them.",
         )
         .unset("none"),
         &ORIGIN,
         &[],
     );
-    let key_duration = section.or_default(field("key_duration", "How long a key of an application lives."), &DURATION, "24h");
+    let key_duration = section.or_default(field("key_duration", "Lifetime of an application's API key."), &DURATION, "24h");
     let origins = origins?;
-    let any = origins.iter().any(|origin| origin == "*");
-    if any && origins.len() > 1 {
-        section.complain("origins", "has `*` beside origins of its own; leave one or the other");
+    let allows_all = origins.iter().any(|origin| origin == "*");
+    if allows_all && origins.len() > 1 {
+        section.complain("origins", "combines `*` with other origins; keep one or the other");
         return None;
     }
     Some(Apps {
         redirect_schemes: redirect_schemes?,
         redirect_hosts: redirect_hosts?,
-        origins: if any { Origins::Any } else { Origins::Listed(origins) },
+        origins: if allows_all { Origins::Any } else { Origins::Listed(origins) },
         key_duration: key_duration?,
     })
 }
@@ -79,28 +82,28 @@ const DURATION: Kind<Duration> = Kind {
     },
 };
 
-/// As it stands in a URL that was parsed, so that the two can be compared.
+/// Returns the host in the form of a parsed URL, so that the two can be compared.
 fn host(text: &str) -> Result<String, String> {
-    let wrong = || "must be a host, and its port unless that is 443, such as app.example.com or app.example.com:8443".to_owned();
-    let url = Url::parse(&format!("https://{text}")).map_err(|_| wrong())?;
+    let error = || "must be a host, with the port unless it is 443, such as app.example.com or app.example.com:8443".to_owned();
+    let url = Url::parse(&format!("https://{text}")).map_err(|_| error())?;
     let plain = !text.contains(['/', '?', '#', '@', '*', '\\', ' ']) && url.path() == "/";
     match url.host_str().filter(|_| plain) {
         Some(host) => Ok(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))),
-        None => Err(wrong()),
+        None => Err(error()),
     }
 }
 
-/// As browsers write it in `Origin`; editors' own pages have schemes of their own.
+/// Returns the origin as browsers write it in `Origin`. Pages of editors have non-web schemes.
 fn web_origin(text: &str) -> Result<String, String> {
     if text == "*" {
         return Ok(text.to_owned());
     }
-    let wrong = || "must be an origin such as https://app.example.com, without a path, or `*`".to_owned();
-    let (_, authority) = text.split_once("://").ok_or_else(wrong)?;
-    let url = Url::parse(text).map_err(|_| wrong())?;
+    let error = || "must be an origin such as https://app.example.com, without a path, or `*`".to_owned();
+    let (_, authority) = text.split_once("://").ok_or_else(error)?;
+    let url = Url::parse(text).map_err(|_| error())?;
     let plain = !authority.contains(['/', '?', '#', '@', '*', '\\']) && url.host_str().is_some_and(|host| !host.is_empty());
     match url.scheme() {
-        _ if !plain => Err(wrong()),
+        _ if !plain => Err(error()),
         "http" if !origin::is_loopback(&url) => Err("must be https; http is accepted for loopback hosts only".to_owned()),
         "http" | "https" => Ok(url.origin().ascii_serialization()),
         _ => Ok(text.to_owned()),
@@ -122,7 +125,7 @@ mod tests {
     #[case("*.example.com", Err(()))]
     #[case("user@app.example.com", Err(()))]
     #[case("", Err(()))]
-    fn a_redirects_host_stands_alone(#[case] text: &str, #[case] expected: Result<&str, ()>) {
+    fn a_redirect_host_has_no_scheme_path_or_user(#[case] text: &str, #[case] expected: Result<&str, ()>) {
         assert_eq!(host(text).map_err(drop), expected.map(str::to_owned));
     }
 
@@ -140,7 +143,7 @@ mod tests {
     #[case("https://", Err(()))]
     #[case("app.example.com", Err(()))]
     #[case("null", Err(()))]
-    fn an_origin_is_what_a_browser_sends(#[case] text: &str, #[case] expected: Result<&str, ()>) {
+    fn an_origin_has_the_form_that_browsers_send(#[case] text: &str, #[case] expected: Result<&str, ()>) {
         assert_eq!(web_origin(text).map_err(drop), expected.map(str::to_owned));
     }
 }

@@ -1,13 +1,13 @@
-//! Environment variables laid over the tree: `VESTIBULE__STORE__URL` is `store.url`,
-//! `VESTIBULE__PROVIDERS__0__ISSUER` is `providers[0].issuer`.
+//! Applies environment variables to the parsed file: `VESTIBULE__STORE__URL` is `store.url`, `VESTIBULE__PROVIDERS__0__ISSUER`
+//! is `providers[0].issuer`.
 
 use crate::yaml::tree::{Entry, Node, Value};
 use crate::yaml::{Mistake, Place};
 
 pub const PREFIX: &str = "VESTIBULE__";
 
-/// Lays every variable with our prefix over the tree and passes over all others. Shorter names go
-/// first, so that `…__PROVIDERS` gives the list that `…__PROVIDERS__0__ID` then changes.
+/// Applies every variable with the prefix to the tree, and ignores all others. Shorter names are applied first, so that
+/// `…__PROVIDERS__0__ID` changes the list of `…__PROVIDERS`.
 pub fn overlay(root: &mut Node, variables: &[(String, String)]) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let mut overrides = Vec::new();
@@ -25,11 +25,11 @@ pub fn overlay(root: &mut Node, variables: &[(String, String)]) -> Vec<Mistake> 
     mistakes
 }
 
-/// Variables that other programs have for lists of ours: names separated by commas, which come besides what is configured.
+/// LiteLLM's variables for lists: comma-separated values that are added to the configured ones.
 const LISTS: [(&str, &str, &str); 2] =
     [("OAUTH_ALLOWED_REDIRECT_SCHEMES", "apps", "redirect_schemes"), ("OAUTH_ALLOWED_ORIGINS", "apps", "origins")];
 
-/// Adds what stands in those variables to the tree's lists.
+/// Adds the values of [`LISTS`] to the tree's lists.
 pub fn append_lists(root: &mut Node, variables: &[(String, String)]) {
     for (name, section, field) in LISTS {
         let Some((_, value)) = variables.iter().find(|(variable, _)| variable == name) else { continue };
@@ -38,18 +38,18 @@ pub fn append_lists(root: &mut Node, variables: &[(String, String)]) {
         if list.is_null() {
             list.value = Value::Seq(Vec::new());
         }
-        // What is no list is a mistake that is named elsewhere.
+        // A value that is not a list is reported elsewhere.
         let Value::Seq(nodes) = &mut list.value else { continue };
         for item in value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
-            let there = nodes.iter().any(|node| matches!(&node.value, Value::Scalar(scalar) if scalar.text == item));
-            if !there {
+            let is_listed = nodes.iter().any(|node| matches!(&node.value, Value::Scalar(scalar) if scalar.text == item));
+            if !is_listed {
                 nodes.push(Node::raw(place(), item.to_owned()));
             }
         }
     }
 }
 
-/// The value of a field, made where there is none; nothing where the node can't have fields.
+/// Returns the value of a field, and creates it if it is missing. `None` if the node can't have fields.
 fn child<'n>(node: &'n mut Node, key: &str, place: impl Fn() -> Place) -> Option<&'n mut Node> {
     if node.is_null() {
         node.value = Value::Map(Vec::new());
@@ -62,7 +62,7 @@ fn child<'n>(node: &'n mut Node, key: &str, place: impl Fn() -> Place) -> Option
     Some(&mut entries[index].value)
 }
 
-/// The variable that overrides the field at a path such as `providers[0].issuer`.
+/// Returns the variable that overrides the field at a path such as `providers[0].issuer`.
 pub fn variable_of(path: &str) -> String {
     let name = path.replace("[]", "[0]").replace('[', "__").replace(']', "").replace('.', "__");
     format!("{PREFIX}{}", name.to_ascii_uppercase())
@@ -93,14 +93,14 @@ impl Overlay<'_> {
             (Value::Seq(nodes), Segment::Index(index)) => self.set_element(nodes, *index, rest),
             (Value::Seq(_), Segment::Name(_)) => {
                 let example = format!("{}__0__…", variable_of(&self.path));
-                self.complain(format!("is a list: name the element by its number, as in {example}"));
+                self.complain(format!("is a list: give the element's number, as in {example}"));
             }
             (Value::Scalar(_), _) => self.complain("is a single value and has no fields".to_owned()),
             (Value::Broken, _) => {}
         }
     }
 
-    /// Makes the node one that can have parts: a variable's text is read, and nothing becomes a list or map.
+    /// Converts the node to a list or map: parses a variable's text, and replaces an empty value.
     fn open(&mut self, node: &mut Node, first: &Segment) {
         let taken = std::mem::replace(node, Node::null(self.place()));
         let parsed = taken.expanded(&self.path);
@@ -165,10 +165,10 @@ fn segments(name: &str) -> Result<Vec<Segment>, &'static str> {
 fn segment(text: &str) -> Result<Segment, &'static str> {
     let is_field = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
     if text.is_empty() || text.starts_with('_') {
-        return Err("is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL");
+        return Err("is not a field name: separate names with `__`, as in VESTIBULE__STORE__URL");
     }
     if !text.bytes().all(is_field) {
-        return Err("is not a field's name: names are written in capitals, as in VESTIBULE__STORE__URL");
+        return Err("is not a field name: use capital letters, as in VESTIBULE__STORE__URL");
     }
     Ok(match text.parse::<usize>() {
         Ok(index) if index.to_string() == text => Segment::Index(index),
@@ -182,7 +182,7 @@ mod tests {
     use crate::yaml::{Subset, parse};
     use rstest::rstest;
 
-    /// Lays the variables over the document and writes what comes out on one line.
+    /// Applies the variables to the document and formats the result on one line.
     fn overlaid(document: &str, variables: &[(&str, &str)]) -> (String, Vec<String>) {
         let mut root = parse(document, Subset::Plain).root;
         let variables: Vec<_> = variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
@@ -213,12 +213,12 @@ mod tests {
     #[case("", &[("VESTIBULE__L__0__B", "y"), ("VESTIBULE__L", "[{a: x}]")], "{l: [{a: x, b: y}]}")]
     #[case("", &[("VESTIBULE__A", "  [raw: text ")], "{a:   [raw: text }")]
     #[case("a: 1", &[("VESTIBULE_B", "x"), ("OTHER", "y"), ("vestibule__c", "z")], "{a: 1}")]
-    fn variables_are_laid_over_the_tree(#[case] document: &str, #[case] variables: &[(&str, &str)], #[case] expected: &str) {
+    fn variables_override_the_tree(#[case] document: &str, #[case] variables: &[(&str, &str)], #[case] expected: &str) {
         assert_eq!(overlaid(document, variables), (expected.to_owned(), vec![]));
     }
 
     #[test]
-    fn ten_elements_come_in_the_order_of_their_numbers() {
+    fn elements_are_ordered_by_their_numbers() {
         let names: Vec<_> = (0..12).rev().map(|i| format!("VESTIBULE__L__{i}")).collect();
         let values: Vec<_> = (0..12).rev().map(|i| i.to_string()).collect();
         let variables: Vec<_> = names.iter().map(String::as_str).zip(values.iter().map(String::as_str)).collect();
@@ -229,43 +229,23 @@ mod tests {
 
     #[rstest]
     #[case("l: [a]", "VESTIBULE__L__2", "l (VESTIBULE__L__2): has 1 elements, so the next number is 1, not 2")]
-    #[case(
-        "l: [a]",
-        "VESTIBULE__L__X",
-        "l (VESTIBULE__L__X): is a list: name the element by its number, as in VESTIBULE__L__0__…"
-    )]
-    #[case(
-        "l: [a]",
-        "VESTIBULE__L__00",
-        "l (VESTIBULE__L__00): is a list: name the element by its number, as in VESTIBULE__L__0__…"
-    )]
+    #[case("l: [a]", "VESTIBULE__L__X", "l (VESTIBULE__L__X): is a list: give the element's number, as in VESTIBULE__L__0__…")]
+    #[case("l: [a]", "VESTIBULE__L__00", "l (VESTIBULE__L__00): is a list: give the element's number, as in VESTIBULE__L__0__…")]
     #[case("a: 1", "VESTIBULE__A__B", "a (VESTIBULE__A__B): is a single value and has no fields")]
-    #[case(
-        "",
-        "VESTIBULE__",
-        "VESTIBULE__: is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL"
-    )]
-    #[case(
-        "",
-        "VESTIBULE__A__",
-        "VESTIBULE__A__: is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL"
-    )]
+    #[case("", "VESTIBULE__", "VESTIBULE__: is not a field name: separate names with `__`, as in VESTIBULE__STORE__URL")]
+    #[case("", "VESTIBULE__A__", "VESTIBULE__A__: is not a field name: separate names with `__`, as in VESTIBULE__STORE__URL")]
     #[case(
         "",
         "VESTIBULE__A___B",
-        "VESTIBULE__A___B: is not a field's name: write one name, `__`, the next name, as in VESTIBULE__STORE__URL"
+        "VESTIBULE__A___B: is not a field name: separate names with `__`, as in VESTIBULE__STORE__URL"
     )]
-    #[case(
-        "",
-        "VESTIBULE__store",
-        "VESTIBULE__store: is not a field's name: names are written in capitals, as in VESTIBULE__STORE__URL"
-    )]
-    fn names_that_lead_nowhere_are_mistakes(#[case] document: &str, #[case] variable: &str, #[case] expected: &str) {
+    #[case("", "VESTIBULE__store", "VESTIBULE__store: is not a field name: use capital letters, as in VESTIBULE__STORE__URL")]
+    fn unknown_names_are_mistakes(#[case] document: &str, #[case] variable: &str, #[case] expected: &str) {
         assert_eq!(overlaid(document, &[(variable, "x")]).1, [expected]);
     }
 
     #[test]
-    fn a_path_and_its_variable_belong_together() {
+    fn a_variable_is_derived_from_the_path() {
         assert_eq!(variable_of("public_url"), "VESTIBULE__PUBLIC_URL");
         assert_eq!(variable_of("providers[].client_secret"), "VESTIBULE__PROVIDERS__0__CLIENT_SECRET");
         assert_eq!(variable_of("providers[2].scopes[1]"), "VESTIBULE__PROVIDERS__2__SCOPES__1");

@@ -1,4 +1,4 @@
-//! The `keys` section: how many API keys there may be, for how long, and who manages them.
+//! The `keys` section: limits of API keys.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use crate::keys::Settings;
 use crate::principal::Role;
 use crate::yaml::decode::{Kind, Section, field};
 
-pub const DOC: &str = "Virtual API keys.";
+pub const DOC: &str = "API keys.";
 
 pub fn read(section: &mut Section<'_>, admin_roles: Option<&[Role]>) -> Option<Settings> {
-    let max_per_user = section.or_default(field("max_per_user", "How many live keys a person may have."), &COUNT, "100");
+    let max_per_user = section.or_default(field("max_per_user", "Maximum number of active keys per user."), &COUNT, "100");
     let default_duration =
-        section.or_default(field("default_duration", "How long a key lasts whose maker doesn't say."), &DURATION, "90d");
-    let max_duration = section.or_default(field("max_duration", "How long a key may last."), &DURATION, "365d");
+        section.or_default(field("default_duration", "Lifetime of a key that is created without one."), &DURATION, "90d");
+    let max_duration = section.or_default(field("max_duration", "Maximum lifetime of a key."), &DURATION, "365d");
     let overlap_max = section.or_default(
-        field("overlap_max", "How long at most an old secret goes on beside the one that replaces it."),
+        field("overlap_max", "Maximum grace period, in which the old secret of a rotated key stays valid."),
         &DURATION,
         "7d",
     );
     let claims_max_age = section.or_default(
         field(
             "claims_max_age",
-            "So long after their last sign-in a person's keys wait for the next one: who has left signs in no more.",
+            "API keys are suspended when their owner has not signed in for this long, and resume at the owner's next sign-in.",
         ),
         &CLAIMS_AGE,
         "30d",
     );
     let sign_in_within = section.or_default(
-        field("sign_in_within", "How fresh the sign-in of a browser's session has to be for making or regenerating a key."),
+        field("sign_in_within", "Maximum time since sign-in for creating or regenerating a key in the browser."),
         &DURATION,
         "1h",
     );
@@ -63,11 +63,11 @@ const DURATION: Kind<Duration> = Kind {
     },
 };
 
-/// A sign-in is written down to the hour.
+/// The store records sign-in times to the hour.
 const CLAIMS_AGE: Kind<Duration> = Kind {
     name: "duration",
     parse: |text| {
         let (least, most) = (Duration::from_secs(2 * 3600), Duration::from_secs(3650 * 86_400));
-        values::duration(text, least, most, "must be from 2h to 3650d: when somebody signed in is known to the hour")
+        values::duration(text, least, most, "must be from 2h to 3650d: sign-in times are recorded to the hour")
     },
 };

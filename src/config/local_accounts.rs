@@ -1,4 +1,4 @@
-//! The `local_accounts` section: people who sign in with a password that they have here.
+//! The `local_accounts` section: users who sign in with a password.
 
 use std::time::Duration;
 
@@ -6,44 +6,44 @@ use super::{units, values};
 use crate::accounts::{Cost, PasswordRules};
 use crate::yaml::decode::{Kind, Section, field};
 
-/// Whether there are accounts with a password here, and how theirs are kept.
+/// Settings of local accounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAccounts {
     pub enabled: bool,
-    /// Whether a start without providers and with the memory store prints the first administrator's link.
+    /// True if a start without providers and with the memory store prints the bootstrap invitation.
     pub print_first_link: Option<bool>,
-    /// How long an invitation can be taken up whose maker doesn't say.
+    /// The lifetime of an invitation that is created without one.
     pub invitation_duration: Duration,
     pub passwords: PasswordRules,
     pub cost: Cost,
 }
 
-pub const DOC: &str = "People without an identity provider: they are invited, and sign in with a password.";
+pub const DOC: &str = "Local accounts: users without an identity provider, who are invited and sign in with a password.";
 
 pub fn read(section: &mut Section<'_>, has_providers: Option<bool>) -> Option<LocalAccounts> {
     let enabled = section.optional(
-        field("enabled", "Whether there are any.").unset("`true` where no provider is configured, else `false`"),
+        field("enabled", "Enables local accounts.").unset("`true` if no provider is configured, else `false`"),
         &values::BOOLEAN,
     );
     let print_first_link = section.optional(
         field(
             "print_first_link",
-            "Whether a start with the memory store and without a provider prints a link for the first administrator, good for an \
-             hour. Whoever reads what the process prints may become it.",
+            "Prints a bootstrap invitation for the first administrator when the service starts with the memory store and without \
+             a provider. The link is valid for 1 hour. Anyone who can read the process's output can use it.",
         )
-        .unset("`true` where all listeners are on loopback"),
+        .unset("`true` if all listeners are on loopback addresses"),
         &values::BOOLEAN,
     );
     let invitation_duration = section.or_default(
-        field("invitation_duration", "How long an invitation can be taken up whose maker doesn't say."),
+        field("invitation_duration", "Lifetime of an invitation that is created without one."),
         &INVITATION,
         "7d",
     );
     let min_length =
-        section.or_default(field("password_min_length", "The fewest characters of a password, from 8 to 64."), &LENGTH, "12");
+        section.or_default(field("password_min_length", "Minimum length of a password, from 8 to 64 characters."), &LENGTH, "12");
     let cost = section.section(
         "argon2",
-        "What a password's hash costs (argon2id, RFC 9106). A password that was hashed otherwise is hashed anew at the next sign-in.",
+        "Cost of password hashes (argon2id, RFC 9106). A hash with other parameters is replaced at the user's next sign-in.",
         read_cost,
     );
     let enabled = enabled?.or_else(|| has_providers.map(|has| !has));
@@ -57,14 +57,14 @@ pub fn read(section: &mut Section<'_>, has_providers: Option<bool>) -> Option<Lo
 }
 
 fn read_cost(section: &mut Section<'_>) -> Option<Cost> {
-    let memory = section.or_default(field("memory", "Memory of one hash, from 8MiB to 1GiB."), &MEMORY, "19MiB");
+    let memory = section.or_default(field("memory", "Memory per hash, from 8MiB to 1GiB."), &MEMORY, "19MiB");
     let iterations = section.or_default(
-        field("iterations", "Passes over the memory, from 1 to 16."),
+        field("iterations", "Number of passes over the memory, from 1 to 16."),
         &Kind { name: "number", parse: |text| values::count(text, 1..=16) },
         "2",
     );
     let parallelism = section.or_default(
-        field("parallelism", "Lanes, from 1 to 4."),
+        field("parallelism", "Number of lanes, from 1 to 4."),
         &Kind { name: "number", parse: |text| values::count(text, 1..=4) },
         "1",
     );
@@ -77,7 +77,7 @@ const INVITATION: Kind<Duration> = Kind {
     name: "duration",
     parse: |text| {
         let (least, most) = (Duration::from_secs(60), crate::accounts::LONGEST_INVITATION);
-        values::duration(text, least, most, "must be from 1m to 30d: a link lies around for so long")
+        values::duration(text, least, most, "must be from 1m to 30d")
     },
 };
 
@@ -85,6 +85,6 @@ const MEMORY: Kind<u32> = Kind {
     name: "size",
     parse: |text| match units::size(text)? / 1024 {
         kib @ 8192..=1_048_576 => u32::try_from(kib).map_err(|error| error.to_string()),
-        _ => Err("must be from 8MiB to 1GiB: less is guessed at too fast, more is not there".to_owned()),
+        _ => Err("must be from 8MiB to 1GiB".to_owned()),
     },
 };

@@ -1,4 +1,4 @@
-//! The `providers` section: the identity providers that people sign in with.
+//! The `providers` section: identity providers.
 
 pub(super) mod kinds;
 mod protocol;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use url::Url;
 
 use self::kinds::ProtocolKind;
-use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, own_parameter};
+use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_parameter};
 use super::secrets::{Secret, SecretFields, one_line};
 use super::values;
 use crate::principal::ClaimPath;
@@ -26,12 +26,12 @@ pub struct Provider {
     pub scopes: Vec<String>,
     pub trust_email: bool,
     pub ca_file: Option<PathBuf>,
-    /// In bytes of JSON.
+    /// Bytes of JSON.
     pub max_claims: usize,
     pub authorization_params: Vec<(String, String)>,
 }
 
-/// What a provider speaks, with what only that needs.
+/// The protocol of a provider, with the settings that are specific to it.
 #[derive(Clone, Debug)]
 pub enum Protocol {
     OpenIdConnect(OpenIdConnect),
@@ -40,19 +40,19 @@ pub enum Protocol {
 
 #[derive(Clone, Debug)]
 pub struct OpenIdConnect {
-    /// Exactly as written: issuers are compared letter by letter.
+    /// The issuer exactly as written, since issuers are compared as strings.
     pub issuer: String,
     pub algorithms: Vec<SigningAlgorithm>,
-    /// Given by hand, they take the place of discovery.
+    /// ConfiguredNames endpoints replace discovery.
     pub endpoints: Option<Endpoints>,
-    /// With or without discovery, this one is used when it is given.
+    /// Overrides discovery if it is set.
     pub userinfo_endpoint: Option<Url>,
-    /// With or without discovery, this one is used when it is given.
+    /// Overrides discovery if it is set.
     pub end_session_endpoint: Option<Url>,
     pub logout: RpLogout,
 }
 
-/// A provider without OpenID Connect: nothing of it is discovered or signed, and userinfo says who somebody is.
+/// A provider without OpenID Connect. It has no discovery and no signed tokens, and userinfo identifies the user.
 #[derive(Clone, Debug)]
 pub struct OAuth2 {
     pub authorization_endpoint: Url,
@@ -70,10 +70,10 @@ pub struct Endpoints {
     pub jwks: Url,
 }
 
-/// How we prove to the token endpoint who we are.
+/// The client authentication at the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
-    /// What discovery offers, preferring basic; without a secret, none.
+    /// A method that the discovery document offers, preferably basic. Without a secret, none.
     Auto,
     ClientSecretBasic,
     ClientSecretPost,
@@ -93,19 +93,19 @@ pub enum SigningAlgorithm {
     EdDsa,
 }
 
-/// What the provider is told when somebody signs out.
+/// The information that the provider receives at a sign-out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RpLogout {
     /// `client_id` and `logout_hint`.
     Hint,
-    /// Also the id_token, in the URL, for providers that insist on it.
+    /// In addition the id_token in the URL, for providers that require it.
     IdTokenHint,
     Off,
 }
 
 impl Provider {
-    /// What the subjects of its people are unique within. An issuer is a URL and an id is none, so that the
-    /// one is never taken for the other.
+    /// Returns the namespace of the provider's subjects. An issuer is a URL and an id is not, so that the two can't be
+    /// confused.
     pub fn issuer(&self) -> &str {
         match &self.protocol {
             Protocol::OpenIdConnect(protocol) => &protocol.issuer,
@@ -114,19 +114,19 @@ impl Provider {
     }
 }
 
-pub const DOC: &str = "The identity providers. The first one's redirect URI is `/sso/callback` on `public_url`, \
-                       every other one's `/sso/callback/{id}`.";
+pub const DOC: &str = "Identity providers. The redirect URI of the first provider is `/sso/callback` on `public_url`; \
+                       that of every other provider is `/sso/callback/{id}`.";
 
-/// Reads one provider; `ids` are those of the providers before it.
+/// Reads one provider. `ids` has the ids of the providers before it.
 pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider> {
     let identity = read_identity(section, ids);
-    let opening = protocol::read_opening(section);
+    let kind_and_issuer = protocol::read_kind_and_issuer(section);
     let client = read_client(section);
-    let request = read_request(section, opening.kind);
-    let protocol = protocol::read(section, opening);
-    let answer = read_answer(section);
+    let request = read_request(section, kind_and_issuer.kind);
+    let protocol = protocol::read(section, kind_and_issuer);
+    let response = read_response_settings(section);
     let ((id, name), (client_id, client_secret, method)) = (identity?, client?);
-    let ((scopes, authorization_params), (ca_file, trust_email, max_claims)) = (request?, answer?);
+    let ((scopes, authorization_params), (ca_file, trust_email, max_claims)) = (request?, response?);
     Some(Provider {
         name: name.unwrap_or_else(|| id.clone()),
         id,
@@ -144,18 +144,18 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
 
 fn read_identity(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<(String, Option<String>)> {
     let id = section.required(
-        field("id", "Names the provider in URLs, logs and role maps: 1 to 32 of `a-z`, `0-9`, `-`. Never change it."),
+        field("id", "Name of the provider in URLs, logs and role maps: 1 to 32 of `a-z`, `0-9`, `-`. It must never change."),
         &ID,
     );
-    let name = section.optional(field("name", "What the sign-in page calls it.").unset("the `id`"), &values::NAME);
+    let name = section.optional(field("name", "Name on the sign-in page.").unset("the `id`"), &values::NAME);
     let id = id.and_then(|id| check_unique(section, id, ids));
     Some((id?, name?))
 }
 
-/// Two providers of one id would share a callback and a place in the role map.
+/// Two providers with one id would share a callback and rules of the role map.
 fn check_unique(section: &mut Section<'_>, id: String, ids: &mut Vec<String>) -> Option<String> {
     if ids.contains(&id) {
-        section.complain("id", format!("{} is another provider's too; each needs its own", shown(&id)));
+        section.complain("id", format!("{} is already the `id` of another provider", shown(&id)));
         return None;
     }
     ids.push(id.clone());
@@ -163,12 +163,13 @@ fn check_unique(section: &mut Section<'_>, id: String, ids: &mut Vec<String>) ->
 }
 
 fn read_client(section: &mut Section<'_>) -> Option<(String, Option<Secret>, AuthMethod)> {
-    let client_id = section.required(field("client_id", "Who we are to the provider."), &values::NAME);
+    let client_id = section.required(field("client_id", "OAuth client ID at the provider."), &values::NAME);
     let secret = section.secret(&CLIENT_SECRET);
     let method = section.or_default(
         field(
             "token_endpoint_auth_method",
-            "How the secret is sent. `auto` takes what discovery offers, basic first; `none` is a public client.",
+            "Client authentication at the token endpoint. `auto` uses a method that the discovery document offers, \
+             preferably `client_secret_basic`; `none` is for public clients.",
         ),
         &AUTH_METHOD,
         "auto",
@@ -179,12 +180,12 @@ fn read_client(section: &mut Section<'_>) -> Option<(String, Option<Secret>, Aut
 }
 
 fn check_auth_method(section: &mut Section<'_>, secret: Option<&Secret>, method: AuthMethod) -> Option<()> {
-    let wrong = match (method, secret) {
-        (AuthMethod::None, Some(_)) => "`none` never sends the secret that is given; take one of them out",
+    let text = match (method, secret) {
+        (AuthMethod::None, Some(_)) => "`none` sends no client secret; remove the secret or choose another method",
         (AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, None) => "needs `client_secret_file`",
         _ => return Some(()),
     };
-    section.complain("token_endpoint_auth_method", wrong);
+    section.complain("token_endpoint_auth_method", text);
     None
 }
 
@@ -192,13 +193,13 @@ type Request = (Vec<String>, Vec<(String, String)>);
 
 fn read_request(section: &mut Section<'_>, kind: Option<ProtocolKind>) -> Option<Request> {
     let scopes = section.list(
-        field("scopes", "What is asked for. With `oauth2` nothing, unless it is said here."),
+        field("scopes", "Scopes of the authorization request. With `oauth2` the default is no scopes."),
         &SCOPE,
         &OPEN_ID_CONNECT_SCOPES,
     );
     let params = section.pairs(
-        field("authorization_params", "Further parameters of the authorization request, such as `prompt` or `hd`."),
-        own_parameter,
+        field("authorization_params", "Additional parameters of the authorization request, such as `prompt` or `hd`."),
+        additional_parameter,
         &PARAMETER,
     );
     let scopes = scopes.and_then(|scopes| check_scopes(section, scopes, kind?));
@@ -207,30 +208,31 @@ fn read_request(section: &mut Section<'_>, kind: Option<ProtocolKind>) -> Option
 
 const OPEN_ID_CONNECT_SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
-/// What is asked for by default is OpenID Connect's, and only there is one of the scopes needed.
+/// The default scopes are for OpenID Connect, which also requires `openid`.
 fn check_scopes(section: &mut Section<'_>, scopes: Vec<String>, kind: ProtocolKind) -> Option<Vec<String>> {
     match kind {
         ProtocolKind::OAuth2 if !section.is_given("scopes") => Some(Vec::new()),
         ProtocolKind::OpenIdConnect if !scopes.iter().any(|scope| scope == "openid") => {
-            section.complain("scopes", "must hold `openid`: without it there is no id_token");
+            section.complain("scopes", "must contain `openid`; otherwise the provider issues no id_token");
             None
         }
         _ => Some(scopes),
     }
 }
 
-fn read_answer(section: &mut Section<'_>) -> Option<(Option<PathBuf>, bool, usize)> {
+fn read_response_settings(section: &mut Section<'_>) -> Option<(Option<PathBuf>, bool, usize)> {
     let ca_file = section.optional(
-        field("ca_file", "PEM certificates of the authorities that may vouch for the provider.").unset("the system's"),
+        field("ca_file", "PEM file with the CA certificates that are trusted for the provider.")
+            .unset("the system's CA certificates"),
         &values::CA_FILE,
     );
     let trust_email = section.or_default(
-        field("trust_email", "Whether an email counts as verified without `email_verified: true`."),
+        field("trust_email", "Treats email addresses as verified even without `email_verified: true`."),
         &values::BOOLEAN,
         "false",
     );
     let max_claims = section.or_default(
-        field("max_claims", "How large a person's claims may be; a login with larger ones is refused."),
+        field("max_claims", "Maximum size of a user's claims as JSON. A login with larger claims is refused."),
         &MAX_CLAIMS,
         "64KiB",
     );
@@ -238,7 +240,7 @@ fn read_answer(section: &mut Section<'_>) -> Option<(Option<PathBuf>, bool, usiz
 }
 
 const CLIENT_SECRET: SecretFields = SecretFields {
-    inline: field("client_secret", "The client secret, if it must stand here."),
-    file: field("client_secret_file", "A file that holds the client secret, re-read when it changes."),
+    inline: field("client_secret", "Inline client secret. Prefer `client_secret_file`."),
+    file: field("client_secret_file", "File with the client secret. Read again when it changes."),
     check: one_line,
 };

@@ -1,35 +1,37 @@
-//! The `rate_limits` section: what one client address may do on one pod.
+//! The `rate_limits` section.
 
 use super::values;
-use crate::rate_limits::PerMinute;
+use crate::rate_limits::RequestsPerMinute;
 use crate::yaml::decode::{Kind, Section, field};
 
-pub const DOC: &str = "Times a minute, and as many at once, that one client address may do on one pod what anybody may; further ones are \
-                       answered with 429. 0 sets no limit. An IPv6 address counts as its /64. Addresses are known by `trusted_proxies`: \
-                       without it there is no limit, since everybody would share the gateway's.";
+pub const DOC: &str = "Requests per minute (and burst) per client address and pod on endpoints that need no authentication. \
+                       Further requests are answered with 429. 0 disables a limit. An IPv6 address counts as its /64. Without \
+                       `trusted_proxies` there is no limit, since all users would share the gateway's address.";
 
-pub fn read(section: &mut Section<'_>) -> Option<PerMinute> {
+pub fn read(section: &mut Section<'_>) -> Option<RequestsPerMinute> {
     let login_starts = section.or_default(
-        field("login_starts", "`GET /sso/login`; passwords that are sent there have quotas of their own."),
-        &TIMES,
+        field("login_starts", "`GET /sso/login`, in requests per minute. Passwords have separate limits."),
+        &COUNT,
         "120",
     );
-    let callbacks = section.or_default(field("callbacks", "Requests to `/sso/callback`."), &TIMES, "120");
-    let claims = section.or_default(field("claims", "Requests to `/onboarding` and below."), &TIMES, "60");
+    let callbacks = section.or_default(field("callbacks", "`/sso/callback`, in requests per minute."), &COUNT, "120");
+    let onboarding =
+        section.or_default(field("claims", "`/onboarding` and paths below it, in requests per minute."), &COUNT, "60");
     let unknown_credentials = section.or_default(
         field(
             "unknown_credentials",
-            "Credentials in headers that are no good, at the JSON API and `/sso/key/generate`. One that is good is never refused.",
+            "Invalid credentials in headers at the JSON API and `/sso/key/generate`, in requests per minute. \
+             Requests with a valid credential are never refused.",
         ),
-        &TIMES,
+        &COUNT,
         "300",
     );
-    Some(PerMinute {
+    Some(RequestsPerMinute {
         login_starts: login_starts?,
         callbacks: callbacks?,
-        claims: claims?,
+        onboarding: onboarding?,
         unknown_credentials: unknown_credentials?,
     })
 }
 
-const TIMES: Kind<u32> = Kind { name: "number", parse: |text| values::count(text, 0..=1_000_000) };
+const COUNT: Kind<u32> = Kind { name: "number", parse: |text| values::count(text, 0..=1_000_000) };

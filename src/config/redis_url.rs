@@ -1,9 +1,9 @@
-//! `redis://` URLs in their standalone, Sentinel and Cluster forms. No message repeats the URL,
-//! which may hold a password that belongs elsewhere.
+//! Parses `redis://` URLs in their standalone, Sentinel and Cluster forms. No message repeats the URL, which may contain a
+//! password by mistake.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Where Redis is; who we are to it stands in fields of its own.
+/// The address of Redis. Credentials are in separate fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisUrl {
     pub topology: Topology,
@@ -19,7 +19,7 @@ pub enum Topology {
     Cluster,
 }
 
-/// Why a text is no URL of a store.
+/// The reason why a text is not a valid store URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RedisUrlError {
     #[error(
@@ -62,12 +62,12 @@ impl RedisUrl {
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let hosts = hosts(authority, form.default_port)?;
-        let (topology, database) = form.shape.place(path, hosts.len())?;
+        let (topology, database) = form.shape.parse_path(path, hosts.len())?;
         Ok(Self { topology, tls: form.tls, hosts, database })
     }
 }
 
-struct Form {
+struct UrlForm {
     scheme: &'static str,
     shape: Shape,
     tls: bool,
@@ -81,18 +81,18 @@ enum Shape {
     Cluster,
 }
 
-const FORMS: [Form; 6] = [
-    Form { scheme: "redis", shape: Shape::Standalone, tls: false, default_port: 6379 },
-    Form { scheme: "rediss", shape: Shape::Standalone, tls: true, default_port: 6379 },
-    Form { scheme: "redis-sentinel", shape: Shape::Sentinel, tls: false, default_port: 26379 },
-    Form { scheme: "rediss-sentinel", shape: Shape::Sentinel, tls: true, default_port: 26379 },
-    Form { scheme: "redis-cluster", shape: Shape::Cluster, tls: false, default_port: 6379 },
-    Form { scheme: "rediss-cluster", shape: Shape::Cluster, tls: true, default_port: 6379 },
+const FORMS: [UrlForm; 6] = [
+    UrlForm { scheme: "redis", shape: Shape::Standalone, tls: false, default_port: 6379 },
+    UrlForm { scheme: "rediss", shape: Shape::Standalone, tls: true, default_port: 6379 },
+    UrlForm { scheme: "redis-sentinel", shape: Shape::Sentinel, tls: false, default_port: 26379 },
+    UrlForm { scheme: "rediss-sentinel", shape: Shape::Sentinel, tls: true, default_port: 26379 },
+    UrlForm { scheme: "redis-cluster", shape: Shape::Cluster, tls: false, default_port: 6379 },
+    UrlForm { scheme: "rediss-cluster", shape: Shape::Cluster, tls: true, default_port: 6379 },
 ];
 
 impl Shape {
-    /// What the path means: a database, a master's name, or nothing.
-    fn place(self, path: &str, hosts: usize) -> Result<(Topology, u8), RedisUrlError> {
+    /// Parses the path: a database, a master's name, or none.
+    fn parse_path(self, path: &str, hosts: usize) -> Result<(Topology, u8), RedisUrlError> {
         match self {
             Self::Standalone if hosts > 1 => Err(RedisUrlError::SeveralHosts),
             Self::Standalone => Ok((Topology::Standalone, database(path)?)),
@@ -112,7 +112,7 @@ fn database(path: &str) -> Result<u8, RedisUrlError> {
     }
 }
 
-/// Sentinel allows these letters in a master's name.
+/// True if Sentinel allows the master's name.
 fn is_service(path: &str) -> bool {
     !path.is_empty() && path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
 }
@@ -152,7 +152,7 @@ fn host(text: &str, default_port: u16) -> Option<(String, u16)> {
     Some((host, port))
 }
 
-/// A DNS name, with the underscores that container networks allow, or an IPv4 address in full.
+/// Parses a DNS name, with the underscores that container networks allow, or a complete IPv4 address.
 fn host_name(text: &str) -> Option<String> {
     let is_label = |label: &str| {
         let letters = label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
@@ -194,7 +194,7 @@ mod tests {
     #[case("redis-cluster://r0:6379", url(Topology::Cluster, false, &[("r0", 6379)], 0))]
     #[case("rediss-cluster://r0,r1:7,[fd00::1]:8", url(Topology::Cluster, true, &[("r0", 6379), ("r1", 7), ("fd00::1", 8)], 0))]
     #[case("redis-cluster://redis-0.redis.ns.svc.cluster.local.", url(Topology::Cluster, false, &[("redis-0.redis.ns.svc.cluster.local.", 6379)], 0))]
-    fn every_form_is_read(#[case] text: &str, #[case] expected: RedisUrl) {
+    fn every_form_is_parsed(#[case] text: &str, #[case] expected: RedisUrl) {
         assert_eq!(RedisUrl::parse(text), Ok(expected));
     }
 

@@ -1,5 +1,4 @@
-//! Secrets: written into the configuration or, better, kept in a file of their own. No mistake
-//! repeats one, and neither does `Debug`.
+//! Secrets, inline or in separate files. Neither mistakes nor `Debug` repeat them.
 
 use std::fmt;
 use std::fs::File;
@@ -14,18 +13,18 @@ use zeroize::Zeroizing;
 use crate::yaml::Place;
 use crate::yaml::decode::{Field, Section, Text};
 
-/// A secret as the configuration gives it.
+/// A configured secret.
 #[derive(Clone)]
 pub enum Secret {
     Inline(SecretString),
-    /// The file is re-read when it changes; `initial` is what it held at the start.
+    /// The file is read again when it changes. `initial` is its content at start.
     File {
         path: PathBuf,
         initial: SecretString,
     },
 }
 
-/// Why a secret's file can't be used.
+/// The reason why a secret's file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     #[error("can't be read: {0}")]
@@ -38,12 +37,12 @@ pub enum SecretFileError {
     NotText,
 }
 
-/// Reads a secret's file, at the start and whenever it changes. Newlines at its end don't count.
+/// Reads a secret's file, without newlines at its end.
 pub fn read_secret_file(path: &Path) -> Result<SecretString, SecretFileError> {
-    const LARGEST: usize = 64 << 10;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LARGEST + 1));
-    File::open(path)?.take(LARGEST as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > LARGEST {
+    const MAX_SIZE: usize = 64 << 10;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SIZE + 1));
+    File::open(path)?.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_SIZE {
         return Err(SecretFileError::TooLarge);
     }
     let text = trimmed(std::str::from_utf8(&bytes).map_err(|_| SecretFileError::NotText)?);
@@ -51,14 +50,14 @@ pub fn read_secret_file(path: &Path) -> Result<SecretString, SecretFileError> {
 }
 
 impl Secret {
-    /// The secret as it was at the start.
+    /// Returns the secret as it was at start.
     pub fn expose_initial(&self) -> &str {
         match self {
             Self::Inline(secret) | Self::File { initial: secret, .. } => secret.expose_secret(),
         }
     }
 
-    /// The file to watch, if there is one.
+    /// Returns the file to watch, if there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Inline(_) => None,
@@ -76,7 +75,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The two fields of one secret, and what its text must be.
+/// The two fields of a secret, and the validation of its content.
 pub struct SecretFields {
     pub inline: Field,
     pub file: Field,
@@ -84,15 +83,15 @@ pub struct SecretFields {
 }
 
 impl Section<'_> {
-    /// A secret from its own field or from its `…_file`, of which one may be given.
+    /// Reads a secret from its inline field or from its `…_file`. Only one of them may be set.
     pub fn secret(&mut self, fields: &SecretFields) -> Option<Option<Secret>> {
         self.declare(fields.inline, "secret", "");
         self.declare(fields.file, "path", "");
-        let meant = [fields.inline.name, fields.file.name].map(|name| self.not_without_value(name));
+        let values = [fields.inline.name, fields.file.name].map(|name| self.not_without_value(name));
         let inline = self.text(fields.inline.name);
         let file = self.text(fields.file.name);
         let (inline, file) = (inline?, file?);
-        meant.into_iter().collect::<Option<Vec<()>>>()?;
+        values.into_iter().collect::<Option<Vec<()>>>()?;
         match (inline, file) {
             (None, None) => Some(None),
             (Some(text), None) => self.inline_secret(fields, &text).map(Some),
@@ -114,8 +113,8 @@ impl Section<'_> {
         let checked = if secret.is_empty() { Err("must not be empty".to_owned()) } else { (fields.check)(secret) };
         match checked {
             Ok(()) => Some(Secret::Inline(SecretString::from(secret))),
-            Err(wrong) => {
-                self.complain(fields.inline.name, wrong);
+            Err(error) => {
+                self.complain(fields.inline.name, error);
                 None
             }
         }
@@ -125,19 +124,19 @@ impl Section<'_> {
         let path = PathBuf::from(&text.text);
         let checked = read_secret_file(&path).map_err(|error| error.to_string()).and_then(|secret| {
             let checked = (fields.check)(secret.expose_secret());
-            checked.map(|()| secret).map_err(|wrong| format!("what it holds {wrong}"))
+            checked.map(|()| secret).map_err(|error| format!("its content {error}"))
         });
         match checked {
             Ok(initial) => Some(Secret::File { path, initial }),
-            Err(wrong) => {
-                self.complain(fields.file.name, wrong);
+            Err(error) => {
+                self.complain(fields.file.name, error);
                 None
             }
         }
     }
 }
 
-/// A password or client secret: one line, since it goes into a header, a form or a command.
+/// Validates a password or client secret: one line, since it is sent in a header, a form or a command.
 pub fn one_line(text: &str) -> Result<(), String> {
     if text.chars().any(char::is_control) {
         return Err("must be one line without control characters".to_owned());
@@ -145,7 +144,7 @@ pub fn one_line(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A key ring: one key a line, 32 bytes in base64url; blank lines and `#` comments are passed over.
+/// Validates a key ring: one key per line, 32 bytes in base64url. Blank lines and `#` comments are ignored.
 pub fn key_ring(text: &str) -> Result<(), String> {
     let mut keys: Vec<(usize, Zeroizing<Vec<u8>>)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -154,10 +153,13 @@ pub fn key_ring(text: &str) -> Result<(), String> {
             continue;
         }
         let key = key(line).ok_or_else(|| {
-            format!("must be one key a line, 32 bytes in base64url without padding, as `vestibule key-ring new` prints it; its line {number} is not")
+            format!(
+                "must have one key per line, 32 bytes in base64url without padding, as `vestibule key-ring new` prints it; \
+                 line {number} is invalid"
+            )
         })?;
         if let Some((first, _)) = keys.iter().find(|(_, known)| *known == key) {
-            return Err(format!("must hold each key once; its line {number} repeats line {first}"));
+            return Err(format!("must hold each key once; line {number} repeats line {first}"));
         }
         keys.push((number, key));
     }
@@ -171,7 +173,7 @@ fn key(line: &str) -> Option<Zeroizing<Vec<u8>>> {
     URL_SAFE_NO_PAD.decode(line).ok().map(Zeroizing::new).filter(|key| key.len() == 32)
 }
 
-/// Editors and `echo` end a file with a newline that nobody means.
+/// Removes newlines at the end, which editors and `echo` add.
 fn trimmed(text: &str) -> &str {
     text.trim_end_matches(['\r', '\n'])
 }
@@ -196,7 +198,7 @@ mod tests {
     #[case(b"hunter2\n", "hunter2")]
     #[case(b"hunter2\r\n\n", "hunter2")]
     #[case(b" hunter2 \n", " hunter2 ")]
-    fn newlines_at_the_end_dont_count(#[case] content: &[u8], #[case] expected: &str) {
+    fn newlines_at_the_end_are_ignored(#[case] content: &[u8], #[case] expected: &str) {
         assert_eq!(read_secret_file(written(content).path()).unwrap().expose_secret(), expected);
     }
 
@@ -205,12 +207,12 @@ mod tests {
     #[case(b"\n\n", "the file is empty")]
     #[case(b"\xff\xfe", "the file is not UTF-8 text")]
     #[case(&[b'x'; 65_537], "the file is larger than 64KiB, so it can't be the secret")]
-    fn useless_files_are_refused(#[case] content: &[u8], #[case] expected: &str) {
+    fn invalid_files_are_refused(#[case] content: &[u8], #[case] expected: &str) {
         assert_eq!(read_secret_file(written(content).path()).unwrap_err().to_string(), expected);
     }
 
     #[test]
-    fn a_missing_file_and_a_folder_are_refused() {
+    fn a_missing_file_and_a_directory_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(read_secret_file(folder.path()), Err(SecretFileError::Read(_))));
         assert!(matches!(read_secret_file(&folder.path().join("no")), Err(SecretFileError::Read(_))));
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn key_rings_hold_keys_comments_and_blank_lines() {
+    fn key_rings_may_have_comments_and_blank_lines() {
         assert_eq!(key_ring(KEY), Ok(()));
         assert_eq!(key_ring(&format!("# new\n{OTHER}\n\n  # old\r\n{KEY}\r\n")), Ok(()));
     }
@@ -233,13 +235,13 @@ mod tests {
     #[rstest]
     #[case(String::new(), "must hold at least one key")]
     #[case("# nothing\n".to_owned(), "must hold at least one key")]
-    #[case(format!("{KEY}\nhunter2"), "its line 2 is not")]
-    #[case(format!("{KEY}="), "its line 1 is not")]
-    #[case(KEY[..40].to_owned(), "its line 1 is not")]
-    #[case(format!("{KEY}AA"), "its line 1 is not")]
-    #[case(KEY.replace('A', "+"), "its line 1 is not")]
-    #[case(format!("{KEY}\n{OTHER}\n# again\n{KEY}"), "its line 4 repeats line 1")]
-    fn other_key_rings_are_refused_by_line(#[case] text: String, #[case] expected: &str) {
+    #[case(format!("{KEY}\nhunter2"), "line 2 is invalid")]
+    #[case(format!("{KEY}="), "line 1 is invalid")]
+    #[case(KEY[..40].to_owned(), "line 1 is invalid")]
+    #[case(format!("{KEY}AA"), "line 1 is invalid")]
+    #[case(KEY.replace('A', "+"), "line 1 is invalid")]
+    #[case(format!("{KEY}\n{OTHER}\n# again\n{KEY}"), "line 4 repeats line 1")]
+    fn invalid_key_rings_are_refused_with_the_line(#[case] text: String, #[case] expected: &str) {
         let wrong = key_ring(&text).unwrap_err();
         assert!(wrong.contains(expected), "{wrong}");
         assert!(!wrong.contains("hunter2") && !wrong.contains(&KEY[..20]));

@@ -1,4 +1,4 @@
-//! The `store` section: memory for one replica, or a Redis that all replicas share.
+//! The `store` section: memory for one replica, or Redis that all replicas share.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub struct Redis {
     pub command_timeout: Duration,
 }
 
-pub const DOC: &str = "Where logins, sessions and people live. What follows `url` is for Redis only.";
+pub const DOC: &str = "Storage of login flows, sessions, users and keys. All fields except `url` are for Redis only.";
 
-/// What is written there is of no use to the memory store.
+/// Fields that have no effect with the memory store.
 const REDIS_ONLY: [&str; 9] = [
     "username",
     "password",
@@ -43,49 +43,48 @@ const REDIS_ONLY: [&str; 9] = [
 ];
 const SENTINEL_ONLY: [&str; 3] = ["sentinel_username", "sentinel_password", "sentinel_password_file"];
 
-/// Who shares what is in the store. It is known as soon as the URL is, whatever else is wrong.
+/// The replicas that share the store. It depends only on the URL, so that it is known even if other fields have mistakes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum StoreScope {
     OneReplica,
-    EveryReplica,
+    AllReplicas,
 }
 
-pub fn read(section: &mut Section<'_>, reach: &mut Option<Reach>) -> Option<Store> {
+pub fn read(section: &mut Section<'_>, scope: &mut Option<StoreScope>) -> Option<Store> {
     let url = section.or_default(
         field(
             "url",
-            "`memory` serves one replica. Otherwise `redis://host:port/database`, \
+            "`memory` for one replica. For Redis `redis://host:port/database`, \
              `redis-sentinel://host:port,host:port/master` or `redis-cluster://host:port,host:port`; \
-             with TLS `rediss://`, `rediss-sentinel://`, `rediss-cluster://`. It holds no password.",
+             with TLS `rediss://`, `rediss-sentinel://` or `rediss-cluster://`. It must not contain a password.",
         ),
         &URL,
         "memory",
     );
-    *reach = url.as_ref().map(|target| match target {
-        Target::Memory => Reach::OneReplica,
-        Target::Redis(_) => Reach::EveryReplica,
+    *scope = url.as_ref().map(|target| match target {
+        StoreUrl::Memory => StoreScope::OneReplica,
+        StoreUrl::Redis(_) => StoreScope::AllReplicas,
     });
-    let username = section.optional(field("username", "The ACL user.").unset("the default user"), &values::NAME);
+    let username = section.optional(field("username", "ACL user of Redis.").unset("the default user"), &values::NAME);
     let password = section.secret(&PASSWORD);
-    let sentinel_username =
-        section.optional(field("sentinel_username", "The ACL user on the Sentinels themselves."), &values::NAME);
+    let sentinel_username = section.optional(field("sentinel_username", "ACL user of the Sentinels."), &values::NAME);
     let sentinel_password = section.secret(&SENTINEL_PASSWORD);
     let key_prefix = section.or_default(
-        field("key_prefix", "What every key and channel begins with. All replicas must have the same."),
+        field("key_prefix", "Prefix of all keys and channels. It must be the same on all replicas."),
         &KEY_PREFIX,
         "vestibule:",
     );
     let ca_file = section.optional(
-        field("ca_file", "PEM certificates of the authorities that may vouch for Redis.").unset("the system's"),
+        field("ca_file", "PEM file with the CA certificates that are trusted for Redis.").unset("the system's CA certificates"),
         &values::CA_FILE,
     );
     let command_timeout = section.or_default(
-        field("command_timeout", "How long a command may take before the store counts as away."),
+        field("command_timeout", "Timeout of a Redis command, after which the store counts as unavailable."),
         &COMMAND_TIMEOUT,
         "300ms",
     );
     let url = url.and_then(|url| check_companions(section, url));
-    let Target::Redis(url) = url? else {
+    let StoreUrl::Redis(url) = url? else {
         return Some(Store::Memory);
     };
     Some(Store::Redis(Redis {
@@ -100,16 +99,16 @@ pub fn read(section: &mut Section<'_>, reach: &mut Option<Reach>) -> Option<Stor
     }))
 }
 
-enum Target {
+enum StoreUrl {
     Memory,
     Redis(RedisUrl),
 }
 
-const URL: Kind<Target> = Kind {
+const URL: Kind<StoreUrl> = Kind {
     name: "`memory` or URL",
     parse: |text| match text {
-        "memory" => Ok(Target::Memory),
-        _ => RedisUrl::parse(text).map(Target::Redis).map_err(|error| error.to_string()),
+        "memory" => Ok(StoreUrl::Memory),
+        _ => RedisUrl::parse(text).map(StoreUrl::Redis).map_err(|error| error.to_string()),
     },
 };
 
@@ -119,26 +118,26 @@ const COMMAND_TIMEOUT: Kind<Duration> = Kind {
     name: "duration",
     parse: |text| {
         let (least, most) = (Duration::from_millis(10), Duration::from_secs(10));
-        let reason = "must be from 10ms to 10s: a shorter one fails on a healthy network, during a longer one gateways give up";
+        let reason = "must be from 10ms to 10s";
         values::duration(text, least, most, reason)
     },
 };
 
 const PASSWORD: SecretFields = SecretFields {
-    inline: field("password", "The password, if it must stand here."),
-    file: field("password_file", "A file that holds the password, re-read when it changes."),
+    inline: field("password", "Inline password. Prefer `password_file`."),
+    file: field("password_file", "File with the password. Read again when it changes."),
     check: one_line,
 };
 
 const SENTINEL_PASSWORD: SecretFields = SecretFields {
-    inline: field("sentinel_password", "The password on the Sentinels themselves, if it must stand here."),
-    file: field("sentinel_password_file", "A file that holds it, re-read when it changes."),
+    inline: field("sentinel_password", "Inline password of the Sentinels. Prefer `sentinel_password_file`."),
+    file: field("sentinel_password_file", "File with the password of the Sentinels. Read again when it changes."),
     check: one_line,
 };
 
-/// A field that would be passed over is a misunderstanding, and often a URL that was forgotten.
-fn check_companions(section: &mut Section<'_>, target: Target) -> Option<Target> {
-    let mut refuse = |names: &[&'static str], text: &str| {
+/// Rejects fields that would have no effect, often because `url` was forgotten.
+fn check_companions(section: &mut Section<'_>, target: StoreUrl) -> Option<StoreUrl> {
+    let mut reject = |names: &[&'static str], text: &str| {
         let given: Vec<_> = names.iter().copied().filter(|name| section.is_given(name)).collect();
         for name in &given {
             section.complain(name, text);
@@ -146,11 +145,11 @@ fn check_companions(section: &mut Section<'_>, target: Target) -> Option<Target>
         given.is_empty()
     };
     let fits = match &target {
-        Target::Memory => refuse(&REDIS_ONLY, "means nothing to the memory store; set `store.url` or take it out"),
-        Target::Redis(url) => {
+        StoreUrl::Memory => reject(&REDIS_ONLY, "has no effect with the memory store; set `store.url` or remove it"),
+        StoreUrl::Redis(url) => {
             let sentinel = matches!(url.topology, Topology::Sentinel { .. })
-                || refuse(&SENTINEL_ONLY, "means something with a redis-sentinel:// or rediss-sentinel:// URL only");
-            let tls = url.tls || refuse(&["ca_file"], "means something with TLS only, as in rediss://");
+                || reject(&SENTINEL_ONLY, "requires a redis-sentinel:// or rediss-sentinel:// URL");
+            let tls = url.tls || reject(&["ca_file"], "requires TLS, as in rediss://");
             sentinel && tls
         }
     };
@@ -159,11 +158,11 @@ fn check_companions(section: &mut Section<'_>, target: Target) -> Option<Target>
 
 fn key_prefix(text: &str) -> Result<String, String> {
     const LONGEST: usize = 64;
-    let refused = |c: char| c.is_whitespace() || c.is_control() || "{}*?[]\\".contains(c);
+    let is_forbidden = |c: char| c.is_whitespace() || c.is_control() || "{}*?[]\\".contains(c);
     match text {
-        "" => Err("must not be empty: it keeps our keys apart from others'".to_owned()),
+        "" => Err("must not be empty: it separates Vestibule's keys from those of other applications".to_owned()),
         _ if text.len() > LONGEST => Err(format!("must not be longer than {LONGEST} bytes")),
-        _ if text.contains(refused) => {
+        _ if text.contains(is_forbidden) => {
             Err("must hold no white space, control characters, braces (they would decide the cluster's slots) \
                  and none of * ? [ ] \\ (ACL patterns read them)"
                 .to_owned())

@@ -1,4 +1,4 @@
-//! The whole configuration: what is read, what is a mistake, and what the documentation says of it.
+//! Tests of the whole configuration.
 
 mod mistakes;
 mod reading;
@@ -7,11 +7,11 @@ mod secrecy;
 mod token_issuers;
 mod upstream_credential;
 
-use super::{Config, Loaded, Mistakes, parse};
+use super::{Config, LoadedConfig, Mistakes, parse};
 
 const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// A certificate that nobody has the key of.
+/// A certificate without a known private key.
 const CERTIFICATE: &str = "\
 -----BEGIN CERTIFICATE-----\n\
 MIIBmjCCAT+gAwIBAgIUfd3O6CjLOB/9cq8gng+YI7to25owCgYIKoZIzj0EAwIw\n\
@@ -25,7 +25,7 @@ BAMCA0kAMEYCIQCNHzivmLr08CLk8kNwz6Nc1CurteO591YsuYbRSphXeAIhAJvW\n\
 RxsV20XvXEPMRbPzqMMLRocdv9FTaqwJ7FbfaNN+\n\
 -----END CERTIFICATE-----\n";
 
-fn parsed(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Mistakes> {
+fn parsed(text: &str, env: &[(&str, &str)]) -> Result<LoadedConfig, Mistakes> {
     parse(text, env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
 }
 

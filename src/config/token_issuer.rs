@@ -1,4 +1,4 @@
-//! The `token_issuers` section: whose tokens programs may present.
+//! The `token_issuers` section: issuers of accepted bearer JWTs.
 
 mod kinds;
 
@@ -17,13 +17,13 @@ use crate::yaml::shown;
 #[derive(Clone, Debug)]
 pub struct TokenIssuer {
     pub id: String,
-    /// The configured provider that it stands for: rules that name it mean these tokens too.
+    /// The provider that is this issuer. Role map rules that name the provider also apply to these tokens.
     pub provider: Option<String>,
     pub kind: TokenIssuerKind,
     pub audiences: Vec<String>,
     pub algorithms: Vec<SigningAlgorithm>,
     pub required_claims: Vec<RequiredClaim>,
-    /// The `client_id`s of all providers: a token that is for one of them is an id_token.
+    /// The `client_id`s of all providers. A token with one of them as audience is an id_token.
     pub login_clients: Vec<String>,
 }
 
@@ -33,32 +33,32 @@ pub enum TokenIssuerKind {
     Kubernetes(Review),
 }
 
-/// An issuer with its keys on the web.
+/// An issuer with keys at a URL.
 #[derive(Clone, Debug)]
 pub struct IssuerAddress {
-    /// Exactly as written: issuers are compared letter by letter.
+    /// The issuer exactly as written, since issuers are compared as strings.
     pub issuer: String,
     pub jwks_uri: Option<Url>,
     pub ca_file: Option<PathBuf>,
-    pub strangers: Strangers,
+    pub unregistered_subjects: UnregisteredSubjects,
 }
 
-/// What a subject is that has never signed in here.
+/// The kind of an issuer's unregistered subjects, which are those that have never signed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strangers {
-    /// The role map's default role is not for them.
+pub enum UnregisteredSubjects {
+    /// Workloads, which never get the role map's default role.
     Workloads,
-    People,
+    Users,
 }
 
-/// Whether the API server is asked about each token, and how long its answer holds.
+/// The use of TokenReview, with the maximum age of a cached result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Review {
     Never,
     Every(Duration),
 }
 
-/// A claim that must have this value, and no other beside it.
+/// A claim that must have exactly this value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequiredClaim {
     pub claim: ClaimPath,
@@ -66,8 +66,8 @@ pub struct RequiredClaim {
 }
 
 impl TokenIssuer {
-    /// What rules of the role map call its claims' provider.
-    pub fn claims_of(&self) -> &str {
+    /// Returns the name by which role map rules refer to the issuer's claims.
+    pub fn claim_source(&self) -> &str {
         self.provider.as_deref().unwrap_or(&self.id)
     }
 }
@@ -78,18 +78,18 @@ impl RequiredClaim {
     }
 }
 
-pub const DOC: &str = "Whose tokens programs may present in place of a key: JWTs of an identity provider, of a CI \
-                       system, or of Kubernetes' ServiceAccounts.";
+pub const DOC: &str = "Issuers of JWTs that programs may present instead of an API key: an identity provider, a CI system, \
+                       or Kubernetes (ServiceAccounts).";
 
-/// What an issuer is judged by. `None` where that has mistakes of its own.
-pub struct Surroundings<'a> {
+/// The settings that a token issuer is validated with. A setting with mistakes is `None`.
+pub struct ValidationContext<'a> {
     pub public_url: Option<&'a PublicUrl>,
     pub providers: Option<&'a [Provider]>,
 }
 
-/// The issuers before it.
+/// The token issuers before the current one.
 #[derive(Default)]
-pub struct Before {
+pub struct EarlierIssuers {
     ids: Vec<String>,
     issuers: Vec<String>,
     kubernetes: bool,
@@ -101,11 +101,11 @@ enum KindName {
     Kubernetes,
 }
 
-/// Left out by a template's empty value, they would let more tokens in.
+/// Fields that must not be empty, since a template's empty value would admit more tokens.
 const NOT_WITHOUT_VALUE: [&str; 3] = ["required_claims", "review", "audiences"];
 
-/// Every field of both kinds as it is written: all are read before it is asked which of them the kind has.
-struct Written {
+/// The fields of both kinds as written. All are read before the kind decides which of them are allowed.
+struct RawTokenIssuer {
     id: Option<String>,
     kind: Option<KindName>,
     issuer: Option<Option<String>>,
@@ -121,79 +121,81 @@ struct Written {
 }
 
 const OPEN_ID_CONNECT_ONLY: [(&str, &str); 5] = [
-    ("issuer", "is for `kind: oidc`: the API server says who it is; take it out"),
-    ("provider", "is for `kind: oidc`: no identity provider stands for the API server; take it out"),
-    ("jwks_uri", "is for `kind: oidc`: the API server has its keys; take it out"),
-    ("ca_file", "is for `kind: oidc`: the API server is reached as the pod's ServiceAccount or the kubeconfig says; take it out"),
-    ("workload", "is for `kind: oidc`: a ServiceAccount is always a workload; take it out"),
+    ("issuer", "is only for `kind: oidc`: the API server defines the issuer; remove it"),
+    ("provider", "is only for `kind: oidc`: the API server is not an identity provider; remove it"),
+    ("jwks_uri", "is only for `kind: oidc`: the API server defines the keys; remove it"),
+    ("ca_file", "is only for `kind: oidc`: the pod's ServiceAccount or the kubeconfig defines the CA certificates; remove it"),
+    ("workload", "is only for `kind: oidc`: a ServiceAccount is always a workload; remove it"),
 ];
 
 const KUBERNETES_ONLY: [(&str, &str); 2] = [
-    ("review", "is for `kind: kubernetes`, whose API server answers TokenReviews; take it out"),
-    ("review_cache", "is for `kind: kubernetes`, whose API server answers TokenReviews; take it out"),
+    ("review", "is only for `kind: kubernetes`, whose API server supports TokenReview; remove it"),
+    ("review_cache", "is only for `kind: kubernetes`, whose API server supports TokenReview; remove it"),
 ];
 
-/// What the provider that an issuer stands for has said already.
-const SAID_BY_PROVIDER: [(&str, &str); 3] = [
-    ("issuer", "stands beside `provider`, whose issuer it is; take one of them out"),
-    ("jwks_uri", "stands beside `provider`, whose keys are taken; take one of them out"),
-    ("ca_file", "stands beside `provider`, whose `ca_file` is taken; take one of them out"),
+/// Fields that `provider` defines.
+const DEFINED_BY_PROVIDER: [(&str, &str); 3] = [
+    ("issuer", "can't be combined with `provider`, which defines the issuer; remove one of them"),
+    ("jwks_uri", "can't be combined with `provider`, which defines the keys; remove one of them"),
+    ("ca_file", "can't be combined with `provider`, which defines the CA certificates; remove one of them"),
 ];
 
-/// An API server takes its own name for the audience of the tokens that every pod has for it.
-const OF_API_SERVERS: [&str; 3] =
+/// Audiences that an API server gives to the default token of every pod.
+const API_SERVER_AUDIENCES: [&str; 3] =
     ["https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "https://kubernetes.default"];
 
-pub fn read(section: &mut Section<'_>, around: &Surroundings<'_>, before: &mut Before) -> Option<TokenIssuer> {
-    let meant = NOT_WITHOUT_VALUE.map(|name| section.not_without_value(name));
-    let written = Written::read(section);
-    let id = written.id.clone().and_then(|id| check_id(section, id, around, before));
-    let issuer = match written.kind? {
-        KindName::OpenIdConnect => written.open_id_connect(section, around, before),
-        KindName::Kubernetes => written.kubernetes(section, around, before),
+pub fn read(section: &mut Section<'_>, context: &ValidationContext<'_>, earlier: &mut EarlierIssuers) -> Option<TokenIssuer> {
+    let values = NOT_WITHOUT_VALUE.map(|name| section.not_without_value(name));
+    let raw = RawTokenIssuer::read(section);
+    let id = raw.id.clone().and_then(|id| check_id(section, id, context, earlier));
+    let issuer = match raw.kind? {
+        KindName::OpenIdConnect => raw.open_id_connect(section, context, earlier),
+        KindName::Kubernetes => raw.kubernetes(section, context, earlier),
     };
-    meant.into_iter().collect::<Option<()>>()?;
+    values.into_iter().collect::<Option<()>>()?;
     let issuer = issuer?;
-    let login_clients = around.providers.unwrap_or_default().iter().map(|provider| provider.client_id.clone()).collect();
+    let login_clients = context.providers.unwrap_or_default().iter().map(|provider| provider.client_id.clone()).collect();
     Some(TokenIssuer { id: id?, login_clients, ..issuer })
 }
 
-impl Written {
+impl RawTokenIssuer {
     fn read(section: &mut Section<'_>) -> Self {
-        let id = "Names the issuer in logs, metrics, role maps, and before the subjects of workloads: 1 to 32 of `a-z`, \
-                  `0-9`, `-`. Never change it.";
-        let kind = "Whose tokens: those of an issuer with a discovery document or a `jwks_uri`, or those of the ServiceAccounts \
-                    of the cluster that this pod, or the kubeconfig, is of.";
-        let audiences = "Who a token must be for, at least one of these. Never a provider's `client_id`: id_tokens are for that.";
-        let algorithms = "The signatures that are accepted; also RS384, RS512, ES384, PS384 and PS512. With `provider`, its own \
-                          unless this is set.";
-        let required = "Claims, as dot paths, that must have exactly this value.";
+        let id = "Name of the issuer in logs, metrics and role maps, and prefix of the subjects of workloads: 1 to 32 of `a-z`, \
+                  `0-9`, `-`. It must never change.";
+        let kind = "`oidc` for an issuer with a discovery document or a `jwks_uri`; `kubernetes` for the ServiceAccounts of the \
+                    cluster of this pod or of the kubeconfig.";
+        let audiences = "Accepted audiences. A token must have at least one of them. A provider's `client_id` is \
+                         refused, since it is the audience of id_tokens.";
+        let algorithms = "Accepted signature algorithms. RS384, RS512, ES384, PS384 and PS512 are also supported. With `provider` \
+                          the default is the provider's list.";
+        let required = "Claims (dot paths) with the exact value that a token must have.";
         let id = section.required(field("id", id), &ID);
         let kind = section.or_default(field("kind", kind), &KIND, "oidc");
         let issuer = section.optional(
-            field("issuer", "The issuer, letter by letter as its tokens say it.").unset("required, unless `provider` is set"),
+            field("issuer", "Issuer, exactly as in the claim `iss`.").unset("required, unless `provider` is set"),
             &ISSUER,
         );
         let provider = section.optional(
-            field("provider", "The `id` of a configured provider, whose issuer and keys are meant.").unset("none"),
+            field("provider", "`id` of a configured provider, whose issuer and keys are used.").unset("none"),
             &values::NAME,
         );
         let audiences =
             section.list(field("audiences", audiences).unset("required; with `kubernetes`, `public_url`"), &AUDIENCE, &[]);
         let algorithms = section.list(field("algorithms", algorithms), &ALGORITHM, &["RS256", "ES256", "PS256", "EdDSA"]);
         let required_claims = section.pairs(field("required_claims", required).unset("none"), claim_path, &values::NAME);
-        let jwks_uri = section.optional(field("jwks_uri", "Where its keys are.").unset("by discovery"), &values::ENDPOINT);
+        let jwks_uri = section.optional(field("jwks_uri", "URL of the issuer's keys.").unset("by discovery"), &values::ENDPOINT);
         let ca_file = section.optional(
-            field("ca_file", "PEM certificates of the authorities that may vouch for the issuer.").unset("the system's"),
+            field("ca_file", "PEM file with the CA certificates that are trusted for the issuer.")
+                .unset("the system's CA certificates"),
             &values::CA_FILE,
         );
-        let workload = "Whether a subject that never signed in here is a workload, to which the role map's `default_role` \
-                        never applies.";
+        let workload = "Treats unregistered subjects, which have never signed in, as workloads. Workloads never get the role \
+                        map's `default_role`.";
         let workload = section.or_default(field("workload", workload), &values::BOOLEAN, "true");
-        let review = "With `kubernetes`: whether the API server is asked about each token too (TokenReview), so that one of a \
-                      deleted ServiceAccount or pod is refused before it expires.";
+        let review = "With `kubernetes`: also verifies each token at the API server (TokenReview), so that tokens of deleted \
+                      ServiceAccounts and pods are refused before they expire.";
         let review = section.or_default(field("review", review), &values::BOOLEAN, "false");
-        let cache = "With `review`: how long its answer holds.";
+        let cache = "With `review`: maximum age of a cached TokenReview result.";
         let review_cache = section.or_default(field("review_cache", cache), &REVIEW_CACHE, "60s");
         let required_claims = required_claims.map(|pairs| pairs.into_iter().filter_map(required_claim).collect());
         Self {
@@ -212,19 +214,27 @@ impl Written {
         }
     }
 
-    fn open_id_connect(self, section: &mut Section<'_>, around: &Surroundings<'_>, before: &mut Before) -> Option<TokenIssuer> {
-        let fits = refuse(section, &KUBERNETES_ONLY);
+    fn open_id_connect(
+        self,
+        section: &mut Section<'_>,
+        context: &ValidationContext<'_>,
+        earlier: &mut EarlierIssuers,
+    ) -> Option<TokenIssuer> {
+        let fits = reject(section, &KUBERNETES_ONLY);
         if section.is_given("audiences") {
-            check_audiences(section, self.audiences.as_deref(), around);
+            check_audiences(section, self.audiences.as_deref(), context);
         } else {
-            section.complain("audiences", "is required: who the tokens are for, such as `public_url` or the name of your API");
+            section.complain(
+                "audiences",
+                "is required: the audiences of accepted tokens, such as `public_url` or the name of your API",
+            );
         }
-        let strangers = if self.workload? { Strangers::Workloads } else { Strangers::People };
+        let unregistered_subjects = if self.workload? { UnregisteredSubjects::Workloads } else { UnregisteredSubjects::Users };
         let (address, provider, algorithms) = match self.provider? {
             Some(id) => {
-                let said = refuse(section, &SAID_BY_PROVIDER);
-                let (address, own) = of_provider(section, &id, strangers, around)?;
-                said?;
+                let no_duplicates = reject(section, &DEFINED_BY_PROVIDER);
+                let (address, own) = of_provider(section, &id, unregistered_subjects, context)?;
+                no_duplicates?;
                 let algorithms = if section.is_given("algorithms") { self.algorithms? } else { own };
                 (address, Some(id), algorithms)
             }
@@ -233,12 +243,12 @@ impl Written {
                     section.complain("issuer", "is required, unless `provider` names a configured provider");
                     return None;
                 };
-                let address = IssuerAddress { issuer, jwks_uri: self.jwks_uri?, ca_file: self.ca_file?, strangers };
+                let address = IssuerAddress { issuer, jwks_uri: self.jwks_uri?, ca_file: self.ca_file?, unregistered_subjects };
                 (address, None, self.algorithms?)
             }
         };
         check_algorithms(section, &algorithms)?;
-        check_issuer(section, &address.issuer, before)?;
+        check_issuer(section, &address.issuer, earlier)?;
         fits?;
         let kind = TokenIssuerKind::OpenIdConnect(address);
         Some(TokenIssuer {
@@ -252,25 +262,30 @@ impl Written {
         })
     }
 
-    fn kubernetes(self, section: &mut Section<'_>, around: &Surroundings<'_>, before: &mut Before) -> Option<TokenIssuer> {
-        let fits = refuse(section, &OPEN_ID_CONNECT_ONLY);
+    fn kubernetes(
+        self,
+        section: &mut Section<'_>,
+        context: &ValidationContext<'_>,
+        earlier: &mut EarlierIssuers,
+    ) -> Option<TokenIssuer> {
+        let fits = reject(section, &OPEN_ID_CONNECT_ONLY);
         let mut audiences = self.audiences?;
         if section.is_given("audiences") {
-            check_audiences(section, Some(&audiences), around);
+            check_audiences(section, Some(&audiences), context);
         } else {
-            audiences.extend(around.public_url.map(|url| url.origin().to_owned()));
+            audiences.extend(context.public_url.map(|url| url.origin().to_owned()));
         }
-        if before.kubernetes {
-            section.complain("kind", "is that of an issuer before it too: there is one API server; keep one of them");
+        if earlier.kubernetes {
+            section.complain("kind", "is also the kind of an earlier entry: there is one API server; keep one of them");
             return None;
         }
-        before.kubernetes = true;
+        earlier.kubernetes = true;
         let algorithms = self.algorithms?;
         check_algorithms(section, &algorithms)?;
         let review = match (self.review?, self.review_cache?) {
             (true, cache) => Review::Every(cache),
             (false, _) if section.is_given("review_cache") => {
-                section.complain("review_cache", "has no effect without `review: true`; take it out, or set that");
+                section.complain("review_cache", "has no effect without `review: true`; set `review` or remove this field");
                 return None;
             }
             (false, _) => Review::Never,
@@ -290,66 +305,72 @@ impl Written {
 }
 
 fn required_claim((path, value): (String, String)) -> Option<RequiredClaim> {
-    // Keys have been judged when the pairs were read.
+    // The keys were validated when the pairs were read.
     ClaimPath::parse(&path).ok().map(|claim| RequiredClaim { claim, value })
 }
 
-/// A rule that names it must not mean another issuer's claims.
-fn check_id(section: &mut Section<'_>, id: String, around: &Surroundings<'_>, before: &mut Before) -> Option<String> {
-    let of_provider = around.providers.unwrap_or_default().iter().any(|provider| provider.id == id);
-    if before.ids.contains(&id) {
-        section.complain("id", format!("{} is another token issuer's too; each needs its own", shown(&id)));
+/// Rejects an id that would make role map rules ambiguous.
+fn check_id(
+    section: &mut Section<'_>,
+    id: String,
+    context: &ValidationContext<'_>,
+    earlier: &mut EarlierIssuers,
+) -> Option<String> {
+    let of_provider = context.providers.unwrap_or_default().iter().any(|provider| provider.id == id);
+    if earlier.ids.contains(&id) {
+        section.complain("id", format!("{} is already the `id` of another token issuer", shown(&id)));
         return None;
     }
     if of_provider {
-        let text = "is a provider's, and rules that name it could mean either; write another, and `provider` where the issuer \
-                    is that provider's";
+        let text = "is the `id` of a provider, so that rules that name it are ambiguous; choose another, or set `provider` \
+                    if the issuer is this provider's";
         section.complain("id", format!("{} {text}", shown(&id)));
         return None;
     }
-    before.ids.push(id.clone());
+    earlier.ids.push(id.clone());
     Some(id)
 }
 
-/// The address and the algorithms of the provider that an issuer stands for.
+/// Returns the address and the algorithms of the provider that is the token issuer.
 fn of_provider(
     section: &mut Section<'_>,
     id: &str,
-    strangers: Strangers,
-    around: &Surroundings<'_>,
+    unregistered_subjects: UnregisteredSubjects,
+    context: &ValidationContext<'_>,
 ) -> Option<(IssuerAddress, Vec<SigningAlgorithm>)> {
-    let Some(provider) = around.providers?.iter().find(|provider| provider.id == id) else {
-        section.complain("provider", format!("{} is no provider's `id`", shown(id)));
+    let Some(provider) = context.providers?.iter().find(|provider| provider.id == id) else {
+        section.complain("provider", format!("{} is not the `id` of a provider", shown(id)));
         return None;
     };
     let Protocol::OpenIdConnect(protocol) = &provider.protocol else {
-        section.complain("provider", "is of `kind: oauth2`, which has no tokens that could be verified; take it out");
+        section.complain("provider", "is a provider of `kind: oauth2`, which issues no verifiable tokens; remove it");
         return None;
     };
     let jwks_uri = protocol.endpoints.as_ref().map(|endpoints| endpoints.jwks.clone());
-    let address = IssuerAddress { issuer: protocol.issuer.clone(), jwks_uri, ca_file: provider.ca_file.clone(), strangers };
+    let address =
+        IssuerAddress { issuer: protocol.issuer.clone(), jwks_uri, ca_file: provider.ca_file.clone(), unregistered_subjects };
     Some((address, protocol.algorithms.clone()))
 }
 
-/// An id_token is for the client that asked for it, and says who signed in there: no leave to come here.
-fn check_audiences(section: &mut Section<'_>, audiences: Option<&[String]>, around: &Surroundings<'_>) {
+/// Rejects audiences of tokens that were not issued for this service, such as id_tokens.
+fn check_audiences(section: &mut Section<'_>, audiences: Option<&[String]>, context: &ValidationContext<'_>) {
     let Some(audiences) = audiences else { return };
     if audiences.is_empty() {
-        section.complain("audiences", "must not be empty: a token for anybody at all would be accepted");
+        section.complain("audiences", "must not be empty: tokens for every audience would be accepted");
     }
-    let providers = around.providers.unwrap_or_default();
+    let providers = context.providers.unwrap_or_default();
     for audience in audiences {
         if let Some(provider) = providers.iter().find(|provider| provider.client_id == *audience) {
             let text = format!(
-                "{} is the `client_id` of provider {}: its id_tokens would pass; have the tokens made for another audience",
+                "{} is the `client_id` of provider {}: its id_tokens would be accepted; use another audience",
                 shown(audience),
                 shown(&provider.id)
             );
             section.complain("audiences", text);
         }
-        if OF_API_SERVERS.contains(&audience.as_str()) {
+        if API_SERVER_AUDIENCES.contains(&audience.as_str()) {
             let text = format!(
-                "{} is the API server's own: every pod's ordinary token is for it; have tokens projected for another audience",
+                "{} is the API server's own audience, which every pod's default token has; project tokens with another audience",
                 shown(audience)
             );
             section.complain("audiences", text);
@@ -365,18 +386,18 @@ fn check_algorithms(section: &mut Section<'_>, algorithms: &[SigningAlgorithm]) 
     None
 }
 
-fn check_issuer(section: &mut Section<'_>, issuer: &str, before: &mut Before) -> Option<()> {
-    if before.issuers.iter().any(|known| known == issuer) {
+fn check_issuer(section: &mut Section<'_>, issuer: &str, earlier: &mut EarlierIssuers) -> Option<()> {
+    if earlier.issuers.iter().any(|known| known == issuer) {
         let name = if section.is_given("issuer") { "issuer" } else { "provider" };
-        section.complain(name, "is another token issuer's too: nobody could say which of them a token is of; put them together");
+        section.complain(name, "is already the issuer of another token issuer entry; merge the two entries");
         return None;
     }
-    before.issuers.push(issuer.to_owned());
+    earlier.issuers.push(issuer.to_owned());
     Some(())
 }
 
-/// Complains of every field that the other kind has.
-fn refuse(section: &mut Section<'_>, foreign: &[(&'static str, &str)]) -> Option<()> {
+/// Reports every field that belongs to the other kind.
+fn reject(section: &mut Section<'_>, foreign: &[(&'static str, &str)]) -> Option<()> {
     let given: Vec<_> = foreign.iter().filter(|(name, _)| section.is_given(name)).collect();
     for (name, why) in &given {
         section.complain(name, *why);

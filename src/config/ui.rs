@@ -1,4 +1,4 @@
-//! The `ui` section: whose pages these are, and in which language.
+//! The `ui` section: appearance and language of the pages.
 
 use std::fs;
 
@@ -7,27 +7,27 @@ use crate::pages::{Brand, text};
 use crate::yaml::decode::{Kind, Section, field};
 use crate::yaml::shown;
 
-/// How the pages look, and what they say.
+/// The appearance and language of the pages.
 #[derive(Clone, Debug)]
 pub struct Ui {
     pub brand: Brand,
-    /// A translation of the pages, as it was read.
+    /// The content of a translation file.
     pub text: Option<String>,
 }
 
-pub const DOC: &str = "How the pages look, and their language.";
+pub const DOC: &str = "Appearance and language of the pages.";
 
 pub fn read(section: &mut Section<'_>) -> Option<Ui> {
-    let name = section.or_default(field("name", "What the pages call this site, up to 40 characters."), &NAME, "Vestibule");
+    let name = section.or_default(field("name", "Name of this site on the pages, up to 40 characters."), &NAME, "Vestibule");
     let logo = section.optional(
-        field("logo_file", "An SVG or PNG file of up to 256 KiB in the place of the mark, read at the start.").unset("the mark"),
+        field("logo_file", "SVG or PNG file of up to 256 KiB that replaces the logo. Read at start.").unset("the built-in logo"),
         &LOGO,
     );
     let accent = section.optional(
         field(
             "accent",
-            "The colour of buttons and links, as `#rrggbb`. Where it has too little contrast in light or dark, links get a \
-             darker or lighter one of it.",
+            "Color of buttons and links, as `#rrggbb`. If its contrast is too low in the light or dark theme, links get a darker \
+             or lighter shade.",
         )
         .unset("`#4353c9`"),
         &ACCENT,
@@ -35,7 +35,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Ui> {
     let text = section.optional(
         field(
             "text_file",
-            "A translation of `templates/text/en.ftl` (Fluent), read at the start. What it leaves out is said in English.",
+            "Translation of `templates/text/en.ftl` (Fluent). Read at start. Missing messages are shown in English.",
         )
         .unset("English"),
         &TEXT,
@@ -43,7 +43,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Ui> {
     let (name, logo, accent) = (name?, logo?, accent?);
     match Brand::new(&name, logo, accent.as_deref()) {
         Ok(brand) => Some(Ui { brand, text: text? }),
-        // Each was judged by itself before.
+        // Each field was validated before.
         Err(error) => {
             section.complain("name", error.to_string());
             None
@@ -57,7 +57,7 @@ const NAME: Kind<String> = Kind {
 };
 
 const ACCENT: Kind<String> = Kind {
-    name: "colour",
+    name: "color",
     parse: |text| Brand::new("x", None, Some(text)).map(|_| text.to_owned()).map_err(|error| error.to_string()),
 };
 

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `10m`, `1h30m`, `64KiB`.
+//! Parses durations and sizes such as `10m`, `1h30m` and `64KiB`.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use crate::yaml::shown;
 const DURATION_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZE_UNITS: [(&str, u64); 5] = [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// `300ms`, `10s`, `10m`, `12h`, `7d`, and sums from the largest unit to the smallest, such as `1h30m`.
+/// Parses `300ms`, `10s`, `10m`, `12h`, `7d`, and sums from the largest unit to the smallest, such as `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(format!("needs a unit: {text} what? Write {text}s, {text}m or {text}h"));
+        return Err(format!("needs a unit, such as {text}s, {text}m or {text}h"));
     }
     milliseconds(text)
         .map(Duration::from_millis)
         .ok_or_else(|| format!("must be a duration such as 300ms, 10s, 10m, 12h, 7d or 1h30m, not {}", shown(text)))
 }
 
-/// `64KiB`, `1MiB`, and bare numbers, which are bytes.
+/// Parses `64KiB`, `1MiB`, and numbers without a unit, which are bytes.
 pub fn size(text: &str) -> Result<usize, String> {
     let (digits, unit) = number(text).ok_or_else(|| not_a_size(text))?;
     let factor = SIZE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(|| not_a_size(text))?.1;
@@ -40,7 +40,7 @@ fn milliseconds(text: &str) -> Option<u64> {
     (last != u64::MAX).then_some(total)
 }
 
-/// The digits that the text begins with, and what follows them.
+/// Splits the text into the number that it begins with and the rest.
 fn number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     Some((text[..end].parse().ok()?, &text[end..]))
@@ -65,7 +65,7 @@ mod tests {
     #[case("1h30m", 5_400_000)]
     #[case("1d2h3m4s5ms", 93_784_005)]
     #[case("1m30s", 90_000)]
-    fn durations_are_read(#[case] text: &str, #[case] expected: u64) {
+    fn durations_are_parsed(#[case] text: &str, #[case] expected: u64) {
         assert_eq!(duration(text), Ok(Duration::from_millis(expected)));
     }
 
@@ -86,13 +86,13 @@ mod tests {
     #[case("18446744073709551615d")]
     #[case("1ü")]
     #[case("١s")]
-    fn anything_else_is_no_duration(#[case] text: &str) {
+    fn invalid_durations_are_refused(#[case] text: &str) {
         assert!(duration(text).unwrap_err().starts_with("must be a duration such as"));
     }
 
     #[test]
-    fn a_bare_number_is_asked_for_its_unit() {
-        assert_eq!(duration("10").unwrap_err(), "needs a unit: 10 what? Write 10s, 10m or 10h");
+    fn a_number_without_a_unit_is_refused() {
+        assert_eq!(duration("10").unwrap_err(), "needs a unit, such as 10s, 10m or 10h");
     }
 
     #[rstest]
@@ -102,7 +102,7 @@ mod tests {
     #[case("64KiB", 65_536)]
     #[case("1MiB", 1_048_576)]
     #[case("2GiB", 2_147_483_648)]
-    fn sizes_are_read(#[case] text: &str, #[case] expected: usize) {
+    fn sizes_are_parsed(#[case] text: &str, #[case] expected: usize) {
         assert_eq!(size(text), Ok(expected));
     }
 
@@ -116,18 +116,18 @@ mod tests {
     #[case("1.5MiB")]
     #[case("-1")]
     #[case("99999999999GiB")]
-    fn anything_else_is_no_size(#[case] text: &str) {
+    fn invalid_sizes_are_refused(#[case] text: &str) {
         assert!(size(text).unwrap_err().starts_with("must be a size such as"));
     }
 
     proptest::proptest! {
         #[test]
-        fn no_text_panics(text in ".{0,40}") {
+        fn no_input_panics(text in ".{0,40}") {
             let _ = (duration(&text), size(&text));
         }
 
         #[test]
-        fn what_is_written_is_what_is_read(d in 0u64..400, h in 0u64..24, ms in 0u64..1000) {
+        fn a_formatted_duration_is_parsed_to_the_same_value(d in 0u64..400, h in 0u64..24, ms in 0u64..1000) {
             let expected = Duration::from_millis(d * 86_400_000 + h * 3_600_000 + ms);
             proptest::prop_assert_eq!(duration(&format!("{d}d{h}h{ms}ms")), Ok(expected));
         }

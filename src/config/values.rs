@@ -1,4 +1,4 @@
-//! The single values of the configuration: each parser takes the text as written and says what is wrong.
+//! Parsers of the configuration's values.
 
 use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
@@ -27,41 +27,41 @@ pub const NAME: Kind<String> = Kind { name: "text", parse: name };
 pub const BOOLEAN: Kind<bool> =
     Kind { name: "`true` or `false`", parse: |text| choice(text, &[("true", true), ("false", false)]) };
 
-/// One of a few words.
+/// Parses one of several words.
 pub fn choice<T: Clone>(text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     let found = choices.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| value.clone()).ok_or_else(|| {
-        let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-        format!("must be {}, not {}", one_of(&words), shown(text))
+        let names: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+        format!("must be {}, not {}", one_of(&names), shown(text))
     })
 }
 
-/// A whole number within limits.
+/// Parses a whole number within limits.
 pub fn count<T: FromStr + PartialOrd + Display>(text: &str, limits: RangeInclusive<T>) -> Result<T, String> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let value = digits.then(|| text.parse().ok()).flatten().filter(|value| limits.contains(value));
     value.ok_or_else(|| format!("must be a whole number from {} to {}, not {}", limits.start(), limits.end(), shown(text)))
 }
 
-/// A duration of at least `least` and at most `most`; `reason` says why, and both limits in words.
+/// Parses a duration from `least` to `most`. `reason` is the error message for one out of range.
 pub fn duration(text: &str, least: Duration, most: Duration, reason: &str) -> Result<Duration, String> {
     let value = units::duration(text)?;
     if (least..=most).contains(&value) { Ok(value) } else { Err(reason.to_owned()) }
 }
 
-/// Text without control characters, and not longer than anyone would write it.
+/// Parses a text of limited length without control characters.
 pub fn name(text: &str) -> Result<String, String> {
-    const LONGEST: usize = 256;
+    const MAX_LENGTH: usize = 256;
     match text {
         "" => Err("must not be empty".to_owned()),
-        _ if text.len() > LONGEST => Err(format!("must not be longer than {LONGEST} bytes")),
+        _ if text.len() > MAX_LENGTH => Err(format!("must not be longer than {MAX_LENGTH} bytes")),
         _ if text.chars().any(char::is_control) => Err("must not hold control characters".to_owned()),
         _ if text.trim() != text => Err("must not begin or end with white space".to_owned()),
         _ => Ok(text.to_owned()),
     }
 }
 
-/// An https URL, or an http one on loopback. The messages don't repeat it: it may hold a password.
+/// Parses an https URL, or an http URL with a loopback host. Messages don't repeat it, because it may contain a password.
 pub fn endpoint(text: &str) -> Result<Url, String> {
     let url = origin::web_url(text).ok_or("must be an absolute URL such as https://idp.example.com/path")?;
     if origin::has_credentials(&url, text) {
@@ -79,7 +79,7 @@ pub fn endpoint(text: &str) -> Result<Url, String> {
 fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| {
         let hint = match text.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()) {
-            Some(port) => format!("for every interface write 0.0.0.0:{port}"),
+            Some(port) => format!("to listen on every interface, write 0.0.0.0:{port}"),
             None => format!("not {}", shown(text)),
         };
         format!("must be an IP address and a port such as 127.0.0.1:4180; {hint}")
@@ -93,7 +93,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     let net: IpNet =
         text.parse().map_err(|_| format!("must be an address or a network such as 10.0.0.0/8, not {}", shown(text)))?;
     if net.prefix_len() == 0 {
-        return Err("would believe everybody's X-Forwarded-For; name the gateway's own network".to_owned());
+        return Err("would trust X-Forwarded-For from every address; set the gateway's network".to_owned());
     }
     if net.trunc() != net {
         return Err(format!("has host bits set; did you mean {}?", net.trunc()));
@@ -109,7 +109,7 @@ fn file(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Each certificate has to be one that TLS can use.
+/// Parses the path of a PEM file and checks that TLS can use every certificate in it.
 fn ca_file(text: &str) -> Result<PathBuf, String> {
     let path = file(text)?;
     let pem = std::fs::read(&path).map_err(|error| format!("{} can't be read: {error}", shown(text)))?;
@@ -126,8 +126,8 @@ fn ca_file(text: &str) -> Result<PathBuf, String> {
     Ok(path)
 }
 
-fn one_of(words: &[&str]) -> String {
-    match words {
+fn one_of(names: &[&str]) -> String {
+    match names {
         [] => String::new(),
         [only] => (*only).to_owned(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
@@ -144,17 +144,17 @@ mod tests {
     #[case("10.1.2.3", "10.1.2.3/32")]
     #[case("fd00::/8", "fd00::/8")]
     #[case("::1", "::1/128")]
-    fn networks_and_single_addresses_are_read(#[case] text: &str, #[case] expected: &str) {
+    fn networks_and_addresses_are_parsed(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(network(text).unwrap().to_string(), expected);
     }
 
     #[rstest]
     #[case("10.0.0.1/8", "has host bits set; did you mean 10.0.0.0/8?")]
-    #[case("0.0.0.0/0", "would believe everybody's X-Forwarded-For; name the gateway's own network")]
-    #[case("::/0", "would believe everybody's X-Forwarded-For; name the gateway's own network")]
+    #[case("0.0.0.0/0", "would trust X-Forwarded-For from every address; set the gateway's network")]
+    #[case("::/0", "would trust X-Forwarded-For from every address; set the gateway's network")]
     #[case("10.0.0.0/33", "must be an address or a network such as 10.0.0.0/8, not `10.0.0.0/33`")]
     #[case("gateway", "must be an address or a network such as 10.0.0.0/8, not `gateway`")]
-    fn other_networks_are_refused(#[case] text: &str, #[case] expected: &str) {
+    fn invalid_networks_are_refused(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(network(text).unwrap_err(), expected);
     }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn choices_are_listed_when_none_matches() {
+    fn the_choices_are_listed_if_none_matches() {
         let choices = [("a", 1), ("b", 2), ("c", 3)];
         assert_eq!(choice("b", &choices), Ok(2));
         assert_eq!(choice("B", &choices), Err("must be a, b or c, not `B`".to_owned()));
@@ -179,13 +179,13 @@ mod tests {
     #[rstest]
     #[case("127.0.0.1:0")]
     #[case("[::1]:4180")]
-    fn addresses_are_read(#[case] text: &str) {
+    fn addresses_are_parsed(#[case] text: &str) {
         assert_eq!(address(text).unwrap().to_string(), text);
     }
 
     #[test]
-    fn a_port_alone_is_told_how_to_listen_everywhere() {
-        let expected = "must be an IP address and a port such as 127.0.0.1:4180; for every interface write 0.0.0.0:80";
+    fn a_port_without_an_address_gets_a_hint() {
+        let expected = "must be an IP address and a port such as 127.0.0.1:4180; to listen on every interface, write 0.0.0.0:80";
         assert_eq!(address(":80").unwrap_err(), expected);
     }
 

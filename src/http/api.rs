@@ -1,21 +1,12 @@
-//! `/vestibule/api/`: what the pages do, as JSON for programs.
+//! The JSON API under `/vestibule/api/`: its addresses, and what all its calls share: authentication, fields, answers.
 //!
-//! Callers authenticate as at a check, by a credential in a header or by the session's cookie. A browser
-//! sends its cookie along whoever makes it ask, so that a change by cookie has to come from our own pages.
+//! A caller is authenticated as by the check: by a header or by the session's cookie. A browser sends its cookie whatever page
+//! makes the request, so a change by cookie must come from our own pages.
 
 pub(super) mod address;
 pub(super) mod fields;
-mod identities;
-pub(super) mod invitations;
-pub(super) mod keys;
 mod openapi;
-mod password;
-mod people;
-mod redirects;
 pub(super) mod refused;
-pub(super) mod role_map;
-pub(super) mod sessions;
-mod sign_in;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -26,7 +17,10 @@ use actix_web::{
     web::{self, Bytes, Data},
 };
 
-use super::{Services, Site, credential, csrf, error, links::API, rate};
+use super::{
+    Services, Site, api_keys, app_keys, credential, csrf, error, invitations, links::API, rate_limit, role_map, sessions,
+    sign_in_methods, signing_in, users,
+};
 use crate::{
     access::CredentialSources,
     accounts::Accounts,
@@ -34,15 +28,17 @@ use crate::{
     principal::Evaluation,
     sign_ins::Administrator,
 };
-use address::Address;
 use fields::Fields;
-use refused::Refused;
 
-pub(super) use keys::manager;
+pub(super) use address::Address;
+pub(super) use refused::Refused;
 
-/// What a call is about to do.
+/// A body that has not been read yet.
+pub(super) type Body = Result<Bytes, actix_web::Error>;
+
+/// The intent of a call. Calls by cookie need more for some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Intent {
+pub(super) enum Intent {
     Look,
     Change,
     /// A secret will be shown: by a session it takes a fresh sign-in.
@@ -52,25 +48,25 @@ enum Intent {
 /// Every address of the API.
 fn addresses() -> Vec<Address> {
     vec![
-        keys::all(),
-        keys::one(),
-        keys::regenerate(),
-        redirects::all(),
-        sessions::all(),
-        sessions::one(),
-        identities::all(),
-        identities::unlink(),
-        password::change(),
-        sign_in::sign_in(),
-        invitations::all(),
-        invitations::one(),
-        people::all(),
-        people::one(),
-        people::disable(),
-        people::enable(),
-        people::sessions(),
-        role_map::in_force(),
-        role_map::explain(),
+        api_keys::json::all(),
+        api_keys::json::one(),
+        api_keys::json::regenerate(),
+        app_keys::trusted_redirects::all(),
+        sessions::json::all(),
+        sessions::json::one(),
+        sign_in_methods::json::all(),
+        sign_in_methods::json::unlink(),
+        sign_in_methods::password::change(),
+        signing_in::json::sign_in(),
+        invitations::json::all(),
+        invitations::json::one(),
+        users::json::all(),
+        users::json::one(),
+        users::json::disable(),
+        users::json::enable(),
+        users::json::sessions(),
+        role_map::json::in_force(),
+        role_map::json::explain(),
         openapi::document(),
     ]
 }
@@ -78,11 +74,17 @@ fn addresses() -> Vec<Address> {
 pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
     let scope = web::scope(API).app_data(Data::new(openapi::Served::default()));
     let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
-    scope.default_service(web::to(async || Refused::NotFound.respond())).wrap(from_fn(rate::limit_unknown_credentials(services)))
+    scope
+        .default_service(web::to(async || Refused::NotFound.respond()))
+        .wrap(from_fn(rate_limit::limit_unknown_credentials(services)))
 }
 
-/// Who calls, if they may do such a thing in such a way.
-async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> Result<AuthenticatedPrincipal, Refused> {
+/// Authenticates the caller, and refuses calls by cookie that are not safe for their intent.
+pub(super) async fn caller(
+    request: &HttpRequest,
+    services: &Services,
+    intent: Intent,
+) -> Result<AuthenticatedPrincipal, Refused> {
     let Services { site, checker, keys, .. } = services;
     let values = |place| credential::values(request.headers(), place);
     let credential = checker.credentials().parse(CredentialSources::ALL, values);
@@ -99,10 +101,10 @@ async fn caller(request: &HttpRequest, services: &Services, intent: Intent) -> R
 }
 
 /// The caller as an administrator, in person or by a key that is for that.
-fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, Refused> {
+pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, Refused> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
-    match manager(caller).may_manage_people() {
+    match api_keys::manager(caller).may_manage_people() {
         true => Ok(Administrator { user: &identity.user, role }),
         false => Err(Refused::NotManagingPeople),
     }
@@ -112,19 +114,14 @@ pub(super) fn local_accounts(services: &Services) -> Result<&Accounts, Refused> 
     services.local_accounts.as_deref().ok_or(Refused::NoLocalAccounts)
 }
 
-/// Every browser says where a request comes from that changes something; one that says nothing is none of
-/// those that people use, and a program has keys.
-fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
+/// Every browser in use declares the origin of a request that changes something; a program has keys.
+pub(super) fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
     csrf::came_from(request, site) == csrf::CameFrom::Ourselves
 }
 
-/// The fields of a body; none of an empty one. By a session it has to be said of that one too that it is JSON, since a page
-/// of another origin can't say so without asking first.
-fn fields(
-    request: &HttpRequest,
-    body: Result<Bytes, actix_web::Error>,
-    caller: &AuthenticatedPrincipal,
-) -> Result<Fields, Refused> {
+/// The fields of a body; none if it is empty. By a session even an empty body must be declared as JSON, since a page of another
+/// origin can't do that without a preflight.
+pub(super) fn read_fields(request: &HttpRequest, body: Body, caller: &AuthenticatedPrincipal) -> Result<Fields, Refused> {
     let body = body.map_err(|error| unread(&error))?;
     if body.is_empty() && !matches!(caller.credential, AuthenticatedCredential::Session(_)) {
         return Ok(Fields::default());
@@ -132,7 +129,7 @@ fn fields(
     json_fields(request, &body)
 }
 
-/// The fields of a body that is said to be JSON.
+/// The fields of a body that must be declared as JSON.
 pub(super) fn json_fields(request: &HttpRequest, body: &Bytes) -> Result<Fields, Refused> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -169,7 +166,12 @@ impl Refused {
     }
 }
 
+/// The caller as a user in person: sessions, passwords and sign-in methods are not for keys and tokens.
+pub(super) fn in_person(caller: AuthenticatedPrincipal) -> Result<AuthenticatedPrincipal, Refused> {
+    if matches!(caller.credential, AuthenticatedCredential::Session(_)) { Ok(caller) } else { Err(Refused::NotInPerson) }
+}
+
 /// A plain answer.
-fn json(status: StatusCode, body: serde_json::Value) -> HttpResponse {
+pub(super) fn json(status: StatusCode, body: serde_json::Value) -> HttpResponse {
     HttpResponse::build(status).json(body)
 }

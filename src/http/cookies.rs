@@ -9,7 +9,7 @@ use actix_web::{
     http::header,
 };
 
-use crate::{check::cookies, oidc::Binding, origin::PublicUrl};
+use crate::{check::cookies, oidc::Binding, origin::PublicUrl, secret::Digest};
 
 /// The names by which browsers know our cookies, and whether they are for https alone.
 #[derive(Debug, Clone)]
@@ -66,6 +66,11 @@ impl CookieNames {
         find(request, self.session).map(str::to_owned)
     }
 
+    /// The id of the session that a request was made with.
+    pub(super) fn session_id_in(&self, request: &HttpRequest) -> Option<Digest> {
+        find(request, self.session).map(|token| Digest::of(token.as_bytes()))
+    }
+
     pub(super) fn binding_in(&self, request: &HttpRequest) -> Option<Binding> {
         Binding::of_cookie(find(request, self.login)?)
     }
@@ -91,7 +96,7 @@ fn find<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Handle;
+    use crate::secret::OpaqueToken;
 
     fn names(url: &str) -> CookieNames {
         CookieNames::of(&PublicUrl::parse(url).unwrap())
@@ -99,7 +104,8 @@ mod tests {
 
     #[test]
     fn over_https_cookies_are_host_bound_and_small() {
-        let cookie = names("https://llm.example.com").session_cookie(&"a".repeat(Handle::TEXT_LEN), Duration::from_secs(604_800));
+        let cookie =
+            names("https://llm.example.com").session_cookie(&"a".repeat(OpaqueToken::TEXT_LEN), Duration::from_secs(604_800));
         let text = cookie.to_string();
         assert!(text.starts_with("__Host-vestibule=aaa"));
         for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age=604800"] {

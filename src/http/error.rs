@@ -29,8 +29,8 @@ use super::{
 use crate::{
     login::{BeginError, LoginFailed, Why},
     oidc::ExchangeError,
-    rate_limits::Exceeded,
-    return_to::{self, RefusedReturnTo, ReturnTo},
+    rate_limits::RateLimitError,
+    return_to::{self, ReturnTarget, ReturnTargetError},
 };
 
 /// The page's own address (RFC 3986, section 4.4), which is not repeated in it: it may hold a code.
@@ -137,7 +137,7 @@ pub(super) fn slow(request: &HttpRequest, site: &Site) -> actix_web::Error {
 }
 
 /// A client address that has opened a page of this kind too often.
-pub(super) fn too_often(exceeded: Exceeded, request: &HttpRequest, site: &Site) -> HttpResponse {
+pub(super) fn too_often(exceeded: RateLimitError, request: &HttpRequest, site: &Site) -> HttpResponse {
     let seconds = whole_seconds(exceeded.retry_after);
     let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "error-too-often").with("seconds", Value::Count(seconds));
     let mut response = failure.respond(request, site);
@@ -195,23 +195,23 @@ pub(super) fn sign_in_again(href: &str) -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, "error-sign-in-again").action("action-sign-in", href)
 }
 
-pub(super) fn return_refused(refused: RefusedReturnTo) -> Failure {
+pub(super) fn return_refused(refused: ReturnTargetError) -> Failure {
     let reason = text(reason_id(refused), &[("most", Value::Count(return_to::LONGEST as u64))]);
     Failure::new(StatusCode::BAD_REQUEST, "error-return-refused").with("reason", reason).action("action-sign-in", "/sso/login")
 }
 
 /// The message that completes "an address that is not part of this site:".
-fn reason_id(refused: RefusedReturnTo) -> &'static str {
+fn reason_id(refused: ReturnTargetError) -> &'static str {
     match refused {
-        RefusedReturnTo::Empty => "return-empty",
-        RefusedReturnTo::TooLong => "return-too-long",
-        RefusedReturnTo::ControlCharacter => "return-control-character",
-        RefusedReturnTo::Backslash => "return-backslash",
-        RefusedReturnTo::NotAPath => "return-not-a-path",
-        RefusedReturnTo::Authority => "return-authority",
-        RefusedReturnTo::UserInfo => "return-user-info",
-        RefusedReturnTo::OtherHost => "return-other-host",
-        RefusedReturnTo::DoubledSlash => "return-doubled-slash",
+        ReturnTargetError::Empty => "return-empty",
+        ReturnTargetError::TooLong => "return-too-long",
+        ReturnTargetError::ControlCharacter => "return-control-character",
+        ReturnTargetError::Backslash => "return-backslash",
+        ReturnTargetError::NotAPath => "return-not-a-path",
+        ReturnTargetError::Authority => "return-authority",
+        ReturnTargetError::UserInfo => "return-user-info",
+        ReturnTargetError::OtherHost => "return-other-host",
+        ReturnTargetError::DoubledSlash => "return-doubled-slash",
     }
 }
 
@@ -235,7 +235,7 @@ impl LoginFailed {
     /// `contact` is whom people ask for access.
     pub(super) fn failure(&self, contact: &str) -> Failure {
         let name = self.provider.name();
-        let target = self.again.clone().unwrap_or_else(ReturnTo::root);
+        let target = self.again.clone().unwrap_or_else(ReturnTarget::root);
         let again = login_href(&target, Some(self.provider.id()));
         let start = |failure: Failure| failure.action("action-start-again", again.as_str());
         match &self.why {

@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use crate::{pages::Place, return_to::ReturnTo};
+use crate::return_to::ReturnTarget;
 
 /// The query parameter that says where to return to, as the gateways name it.
 pub const RETURN_PARAMETER: &str = "rd";
@@ -14,16 +14,10 @@ pub(super) fn is_of_the_api(path: &str) -> bool {
     path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Where a list goes on that a page shows the beginning of.
-pub(super) fn further_href(place: Place, after: &str) -> String {
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", after).finish();
-    format!("{}?{query}", place.href())
-}
-
 /// The address that begins a login.
-pub(super) fn login_href(target: &ReturnTo, provider: Option<&str>) -> String {
+pub(super) fn login_href(target: &ReturnTarget, provider: Option<&str>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    if *target != ReturnTo::root() {
+    if *target != ReturnTarget::root() {
         query.append_pair(RETURN_PARAMETER, target.as_str());
     }
     if let Some(provider) = provider {

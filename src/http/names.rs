@@ -1,14 +1,23 @@
-//! What people and administrators call things.
+//! Names of providers, identities, users and teams, as users and administrators read and write them.
 
 use crate::{
     check::Checker,
     login::Login,
     pages::LinkedIdentity,
     people::Known,
-    principal::{EmailTrust, IdentityClaims, LOCAL},
+    principal::{EmailTrust, IdentityClaims, LOCAL, Team},
 };
 
-/// What people call a provider; none for a password. One that is not configured any more has its id alone.
+/// Teams in one list.
+pub(super) const MOST_TEAMS: usize = 100;
+const LONGEST_TEAM: usize = 256;
+
+pub(super) fn parse_team(text: &str) -> Result<Team, &'static str> {
+    let fits = !text.is_empty() && text.len() <= LONGEST_TEAM && !text.contains(|c: char| c == ',' || c.is_control());
+    if fits { Ok(Team::new(text)) } else { Err("must be names of teams, without commas and control characters") }
+}
+
+/// The name of a provider; `None` for a password. A provider that is no longer configured has its id only.
 pub(super) fn provider_name(login: &Login, id: &str) -> Option<String> {
     let name = || login.providers().get(id).map_or_else(|| id.to_owned(), |known| known.name().to_owned());
     (id != LOCAL).then(name)
@@ -27,7 +36,7 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
     }
 }
 
-/// What an administrator may search a person by.
+/// A user matches a search by name, email, role or subject.
 pub(super) fn mentions(Known { user, grant }: &Known, checker: &Checker, text: &str) -> bool {
     let identity = checker.identity(&user.id, &user.identities, grant);
     let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();

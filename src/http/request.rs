@@ -14,7 +14,7 @@ use actix_web::{
     body::BoxBody,
     dev::{Payload, ServiceRequest, ServiceResponse},
     error::{InternalError, PayloadError},
-    http::header::{self, HeaderMap, HeaderName, HeaderValue},
+    http::header::{self, HeaderMap, HeaderValue},
     middleware::Next,
 };
 use futures::{FutureExt, StreamExt, stream};
@@ -27,8 +27,9 @@ use super::{
     connections::Asked,
     drain::Drain,
     error, links,
+    redacted_path::redacted_path,
     request_id::{REQUEST_ID, RequestId},
-    told_path::told_path,
+    security_headers,
 };
 use crate::{metrics::Metrics, users::Browser};
 
@@ -119,11 +120,11 @@ impl Observer {
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
         let Ok(response) = outcome else {
             let mut response = span.in_scope(|| self.panicked(is_api, &id));
-            secure(response.headers_mut(), &id);
+            complete(response.headers_mut(), &id);
             return Err(InternalError::from_response("a handler panicked", response).into());
         };
         let mut response = response?;
-        secure(response.headers_mut(), &id);
+        complete(response.headers_mut(), &id);
         under_way.close_if_draining(response.response_mut());
         Ok(response)
     }
@@ -132,7 +133,7 @@ impl Observer {
     fn span(&self, request: &ServiceRequest, id: &RequestId) -> Span {
         let peer = request.peer_addr().map(|address| address.ip());
         let client = self.site.proxies.client(peer, request.headers());
-        let (path, client) = (&*told_path(request.path()), client.map(tracing::field::display));
+        let (path, client) = (&*redacted_path(request.path()), client.map(tracing::field::display));
         tracing::error_span!("request", request_id = id.as_str(), method = %request.method(), path, client)
     }
 
@@ -165,22 +166,9 @@ fn ending_at(deadline: Duration, body: Payload) -> Payload {
     Payload::Stream { payload: Box::pin(chunks) }
 }
 
-fn secure(headers: &mut HeaderMap, id: &RequestId) {
-    const SAFE: [(HeaderName, &str); 4] = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    ];
-    for (name, value) in SAFE {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    }
-    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    }
+/// Adds the headers of every response.
+fn complete(headers: &mut HeaderMap, id: &RequestId) {
+    security_headers::complete(headers);
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         headers.insert(REQUEST_ID, value);
     }
@@ -188,7 +176,7 @@ fn secure(headers: &mut HeaderMap, id: &RequestId) {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::{App, middleware::from_fn, test as actix, web};
+    use actix_web::{App, http::header::HeaderName, middleware::from_fn, test as actix, web};
     use rstest::rstest;
 
     use super::*;

@@ -1,5 +1,6 @@
 //! Signing in and out: at a provider, with a password, by an invitation.
 
+pub(super) mod json;
 mod login;
 mod logout;
 mod onboarding;
@@ -11,13 +12,13 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{Services, api::address::Address, get, rate};
+use super::{Services, api::address::Address, get, rate_limit};
 use crate::rate_limits::Activity;
 
 pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     app.service(
         web::resource("/sso/login")
-            .wrap(from_fn(rate::limit_page_views(services, Activity::LoginStart)))
+            .wrap(from_fn(rate_limit::limit_page_views(services, Activity::LoginStart)))
             .route(get().to(login::begin))
             .post(password::sign_in),
     )
@@ -26,7 +27,7 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
     .service(
         web::resource("/onboarding")
-            .wrap(from_fn(rate::limit(services, Activity::Claim)))
+            .wrap(from_fn(rate_limit::limit(services, Activity::Onboarding)))
             .route(get().to(onboarding::show))
             .post(onboarding::act),
     )
@@ -37,6 +38,6 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
 /// A resource of two patterns would be a regular expression for each request. A HEAD request would use up the login flow and
 /// give the browser nothing, so only GET is routed.
 fn callback(path: &'static str, services: &Services) -> impl HttpServiceFactory + use<> {
-    let limit = rate::limit(services, Activity::Callback);
+    let limit = rate_limit::limit(services, Activity::Callback);
     web::resource(path).wrap(from_fn(limit)).route(web::get().to(login::callback))
 }

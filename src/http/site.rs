@@ -9,7 +9,7 @@ use crate::{
     origin::PublicUrl,
     pages::Brand,
     principal::Role,
-    secret::{Handle, KeyRing},
+    secret::{KeyRing, OpaqueToken},
     session::Limits,
 };
 
@@ -32,7 +32,7 @@ pub struct Site {
 
 impl Site {
     /// Sets the cookies of a user who has signed in with a password.
-    pub(super) fn set_login_cookies(&self, response: &mut HttpResponse, session: &Handle, device: &str) {
+    pub(super) fn set_login_cookies(&self, response: &mut HttpResponse, session: &OpaqueToken, device: &str) {
         let session = self.cookies.session_cookie(session.expose(), self.limits.absolute);
         for cookie in [session, self.cookies.device_cookie(device)] {
             // Adding fails only for values that can't stand in a header; ours are base64url.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Limits;
 use crate::{
     clock,
-    epoch::Epoch,
+    epoch::Generation,
     secret::Digest,
     store::{self, Change, Index, Kind, Record, Shard, ShardedId as KeyId, Ttl},
     users,
@@ -44,8 +44,8 @@ pub struct Key {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
     /// Its owner's when it was made: it lasts no longer than that.
-    #[serde(default)]
-    pub epoch: Epoch,
+    #[serde(rename = "epoch", default)]
+    pub generation: Generation,
     /// To ten minutes or so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,

@@ -61,7 +61,7 @@ impl Narrow {
 
     /// What remains of an owner's grant. A ceiling that the map no longer lists leaves nothing.
     pub fn grant(&self, map: &RoleMap, owner: &Grant) -> Grant {
-        let lowered = |role: Role, ceiling: &Role| map.lower_of(&role, ceiling);
+        let lowered = |role: Role, ceiling: &Role| map.lower_role(&role, ceiling);
         let role = owner.role.clone().and_then(|role| self.ceilings.iter().try_fold(role, lowered));
         if role.is_none() {
             return Grant { missing_source: owner.missing_source, ..Grant::default() };

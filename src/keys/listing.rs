@@ -12,7 +12,7 @@ use super::{
     Key, KeyId, KeysError,
     key::{index_of, index_of_application},
 };
-use crate::store::{self, Change, Index, Records, Stored};
+use crate::store::{self, Change, Index, Records, StoredRecord};
 
 /// Records that are read at once.
 const BATCH: usize = 100;
@@ -123,10 +123,10 @@ impl<'a> Roll<'a> {
             match read? {
                 None => dead.gone.push(id),
                 // An index is not sealed: somebody who can write in the store has put it there.
-                Some(Stored { value, .. }) if value.user != self.user => dead.gone.push(id),
+                Some(StoredRecord { value, .. }) if value.user != self.user => dead.gone.push(id),
                 // Its record goes when the store says so: our clock may be wrong.
-                Some(Stored { value, .. }) if value.has_expired(self.now) => {}
-                Some(Stored { value, .. }) => {
+                Some(StoredRecord { value, .. }) if value.has_expired(self.now) => {}
+                Some(StoredRecord { value, .. }) => {
                     ancestors.extend(value.ancestors.iter().copied());
                     found.push(value);
                 }

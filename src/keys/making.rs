@@ -9,10 +9,10 @@ use super::{
     listing::{Dead, Roll},
 };
 use crate::{
-    epoch::Epoch,
+    epoch::Generation,
     metrics::KeyChange,
     principal::Role,
-    store::{self, Change, Conflict, Stored, Version},
+    store::{self, Change, Conflict, StoredRecord, Version},
     users::{self, User},
 };
 
@@ -22,13 +22,13 @@ type Parent = Option<(store::Key, Version)>;
 /// A key that is made by its owner's own sign-in, in the same commit.
 pub struct Draft {
     made: Made,
-    turn: Option<Stored<KeysOf>>,
+    turn: Option<StoredRecord<KeysOf>>,
     room: Vec<Dead>,
 }
 
 impl Draft {
     pub fn add_to<'a>(&mut self, change: Change<'a>, owner: &User, now: Timestamp) -> Change<'a> {
-        self.made.key.epoch = owner.key_epoch;
+        self.made.key.generation = owner.key_generation;
         let change = take_turn(change, &owner.id, self.turn.take());
         let change = self.room.drain(..).fold(change, |change, dead| dead.remove_from(change));
         put_new(change, &self.made, now)
@@ -79,7 +79,7 @@ impl Keys {
             ancestors,
             by_token: matches!(manager.by, ManagedBy::Token { .. }),
             application: wish.application.clone(),
-            epoch: Epoch::default(),
+            generation: Generation::default(),
             last_used: None,
             secrets: vec![Secret::new(&secret.digest())],
         };
@@ -129,7 +129,7 @@ impl Keys {
         if user.value.disabled {
             return Err(KeysError::Disabled);
         }
-        made.key.epoch = user.value.key_epoch;
+        made.key.generation = user.value.key_generation;
         let change = self.records.change(made.key.id.shard()).expect_version(&owner, user.version);
         let change = parent.iter().fold(change, |change, (place, version)| change.expect_version(place, *version));
         let (ended, room) = self.make_room(manager, &made.key, now).await?;
@@ -176,7 +176,7 @@ impl Key {
 }
 
 /// Whoever makes a key of the same person at the same time finds that it isn't their turn any more.
-fn take_turn<'a>(change: Change<'a>, user: &str, turn: Option<Stored<KeysOf>>) -> Change<'a> {
+fn take_turn<'a>(change: Change<'a>, user: &str, turn: Option<StoredRecord<KeysOf>>) -> Change<'a> {
     let place = KeysOf::place(user);
     let made = turn.as_ref().map_or(0, |turn| turn.value.made) + 1;
     let change = match turn {

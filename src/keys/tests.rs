@@ -217,9 +217,9 @@ async fn a_revoked_key_leaves_nothing_and_the_notice_names_it() {
     let site = Site::new().await;
     let made = site.make(&Wish::default()).await;
     let again = site.keys.regenerate(&in_person(), made.key.id, lasting("1h")).await.unwrap();
-    let mut notices = site.records.store().notices();
+    let mut notices = site.records.store().invalidation_messages();
     site.keys.revoke(&in_person(), made.key.id).await.unwrap();
-    let notice = site.records.open_notice(&notices.recv().await.unwrap()).unwrap();
+    let notice = site.records.open_invalidation_message(&notices.recv().await.unwrap()).unwrap();
     assert_eq!(notice, [StaleEntry::Key(made.key.id.to_string())]);
     for secret in [&made.secret, &again.secret] {
         assert!(!site.is_there::<Pointer>(&Pointer::place(made.key.id.shard(), &secret.digest())).await);

@@ -1,10 +1,10 @@
-//! The way to the API server: as the pod's ServiceAccount, or as a kubeconfig says.
+//! Defines the errors of connecting to the API server by the pod's ServiceAccount or a kubeconfig.
 
-/// Why there is no way to the API server.
+/// The reason why no client for the API server exists.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    #[error("there is neither a ServiceAccount's token in this pod nor a kubeconfig: {0}")]
+    #[error("found neither a ServiceAccount token in this pod nor a kubeconfig: {0}")]
     Config(#[from] kube::config::InferConfigError),
-    #[error("no client for the API server can be made: {0}")]
+    #[error("failed to create a client for the API server: {0}")]
     Client(#[from] kube::Error),
 }

@@ -1,4 +1,4 @@
-//! Events on a ConfigMap, so that `kubectl describe` says what became of an edit.
+//! Creates Events on ConfigMaps, so that `kubectl describe` shows the result of an edit.
 
 use std::sync::{
     Arc,
@@ -15,10 +15,10 @@ use crate::secret::Digest;
 
 const COMPONENT: &str = "vestibule";
 
-/// Kubernetes' own bound on an Event's message, in characters.
-const LONGEST_MESSAGE: usize = 1024;
+/// The limit of Kubernetes for an Event's message, in characters.
+const MAX_MESSAGE_CHARS: usize = 1024;
 
-/// What became of an edit.
+/// The reason of an Event: the result of an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Refused,
@@ -29,7 +29,7 @@ pub(super) enum Reason {
 pub(super) struct Events {
     api: Api<Event>,
     clock: Arc<dyn Clock>,
-    /// Writing Events is a courtesy: without leave to, that is said once.
+    /// True once the API server has denied the creation of Events. Events are optional, so this is logged once.
     forbidden: Arc<AtomicBool>,
 }
 
@@ -38,12 +38,12 @@ impl Events {
         Self { api, clock, forbidden: Arc::default() }
     }
 
-    /// Writes an Event unless another pod already has: all of them see the same edit, and one Event tells of it.
-    pub async fn write(&self, about: &ObjectReference, reason: Reason, message: &str) {
+    /// Creates an Event unless another pod has created it already: all pods see the same edit, and one Event suffices.
+    pub async fn create(&self, object: &ObjectReference, reason: Reason, message: &str) {
         if self.forbidden.load(Ordering::Relaxed) {
             return;
         }
-        match self.api.create(&PostParams::default(), &event(about, reason, message, self.clock.now())).await {
+        match self.api.create(&PostParams::default(), &event(object, reason, message, self.clock.now())).await {
             Ok(_) => {}
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
@@ -64,7 +64,7 @@ impl Reason {
         }
     }
 
-    /// Of the two types that Kubernetes has.
+    /// The type of the Event, as Kubernetes defines it.
     fn event_type(self) -> &'static str {
         match self {
             Self::Refused => "Warning",
@@ -73,20 +73,20 @@ impl Reason {
     }
 }
 
-/// Its name is made of what it says, so that it can't be there twice.
-fn event(about: &ObjectReference, reason: Reason, message: &str, now: Timestamp) -> Event {
+/// Builds the Event. Its name is a digest of its content, so that it exists only once.
+fn event(object: &ObjectReference, reason: Reason, message: &str, now: Timestamp) -> Event {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
-    let (name, uid, version) = (text(&about.name), text(&about.uid), text(&about.resource_version));
+    let (name, uid, version) = (text(&object.name), text(&object.uid), text(&object.resource_version));
     let id = Digest::of_parts(&[&uid, &version, reason.as_str(), message]).to_hex();
     Event {
         metadata: ObjectMeta {
             name: Some(format!("{}.{}", &name[..name.len().min(200)], &id[..16])),
-            namespace: about.namespace.clone(),
+            namespace: object.namespace.clone(),
             ..ObjectMeta::default()
         },
-        involved_object: about.clone(),
+        involved_object: object.clone(),
         reason: Some(reason.as_str().to_owned()),
-        message: Some(message.chars().take(LONGEST_MESSAGE).collect()),
+        message: Some(message.chars().take(MAX_MESSAGE_CHARS).collect()),
         type_: Some(reason.event_type().to_owned()),
         source: Some(EventSource { component: Some(COMPONENT.to_owned()), host: None }),
         reporting_component: Some(COMPONENT.to_owned()),

@@ -1,4 +1,4 @@
-//! What the watches have told so far. Synchronous and without I/O: apply, delete, reset.
+//! Indexes the ConfigMaps that the watches have reported. Synchronous, without I/O.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -6,56 +6,57 @@ use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::watcher::Event;
 
 use crate::config::ConfigMapSource;
-use crate::roles::{Configured, Documents, RoleMap, Verdict};
+use crate::roles::{ConfiguredNames, Documents, EditOutcome, RoleMap};
 use crate::yaml::{Mistake, Mistakes, Place};
 
-/// Which watch an event is of.
-pub(super) enum Part {
+/// An event of one of the two watches.
+pub(super) enum WatchEvent {
     Base(Event<ConfigMap>),
     Fragment(Event<ConfigMap>),
 }
 
-/// What became of an edited ConfigMap.
+/// The result of an edit of a ConfigMap.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub about: ObjectReference,
-    pub outcome: Result<(), Mistakes>,
-    /// The edit before this one was refused.
+pub(super) struct ConfigMapEdit {
+    pub object: ObjectReference,
+    pub result: Result<(), Mistakes>,
+    /// True if the edit before this one was refused.
     pub after_refusal: bool,
 }
 
-/// What an event leads to.
+/// The effect of an event.
 #[derive(Debug, Default)]
 pub(super) struct Effect {
-    pub told: Vec<Told>,
-    /// To be put in force; `None` where nothing has changed.
+    pub edits: Vec<ConfigMapEdit>,
+    /// The role map to put in force; `None` if it has not changed.
     pub map: Option<RoleMap>,
 }
 
-pub(super) struct Index {
+pub(super) struct ConfigMapIndex {
     source: ConfigMapSource,
     documents: Documents,
-    /// By name, as they were last told.
+    /// The last received version of each ConfigMap, by name.
     objects: HashMap<String, ObjectReference>,
     refused: BTreeSet<String>,
     base: Listing,
     fragments: Listing,
-    /// Something has changed that is not put in force yet.
+    /// True if there are changes that are not in force yet.
     changed: bool,
-    /// Something was put in force.
-    put: bool,
+    /// True once a role map has been put in force.
+    is_active: bool,
 }
 
-/// A watch begins, and begins again, with a list of all there is. What was listed is dealt with when the other watch
-/// has listed too: by an old base a fragment would be judged wrongly, and by old fragments a base.
+/// The state of one watch's list. A watch starts and restarts with a list of all objects. Listed objects are applied when
+/// the other watch has listed too, so that fragments are never validated with an outdated base, nor a base with outdated
+/// fragments.
 #[derive(Default)]
 struct Listing {
     complete: bool,
     pending: Option<BTreeMap<String, ConfigMap>>,
 }
 
-impl Index {
-    pub fn new(source: ConfigMapSource, configured: Configured) -> Self {
+impl ConfigMapIndex {
+    pub fn new(source: ConfigMapSource, configured: ConfiguredNames) -> Self {
         let fragments = Listing { complete: source.fragments.is_none(), ..Listing::default() };
         Self {
             source,
@@ -65,93 +66,94 @@ impl Index {
             base: Listing::default(),
             fragments,
             changed: false,
-            put: false,
+            is_active: false,
         }
     }
 
-    /// Whether everything was listed once and there is a role map to go by.
+    /// True if both watches have listed once and there is a valid base.
     pub fn is_ready(&self) -> bool {
-        self.put && self.has_base()
+        self.is_active && self.has_base()
     }
 
-    /// Whether both watches have listed what there is since they last began.
+    /// True if both watches have listed since their last start.
     pub fn is_listed(&self) -> bool {
         self.base.complete && self.fragments.complete
     }
 
-    /// Whether there is a good base; without one everything is closed.
+    /// True if there is a valid base. Without one nothing is granted.
     pub fn has_base(&self) -> bool {
         self.documents.has_base()
     }
 
-    pub fn take(&mut self, part: Part) -> Effect {
-        let mut verdicts = Vec::new();
-        let changed = match part {
-            Part::Base(event) => match self.base.keep(event) {
+    /// Applies an event of a watch.
+    pub fn apply(&mut self, event: WatchEvent) -> Effect {
+        let mut outcomes = Vec::new();
+        let changed = match event {
+            WatchEvent::Base(event) => match self.base.buffer(event) {
                 Some(Event::Delete(_)) => self.remove_base(),
-                Some(Event::Apply(object)) => self.set_base(&object, &mut verdicts),
+                Some(Event::Apply(object)) => self.set_base(&object, &mut outcomes),
                 _ => false,
             },
-            Part::Fragment(event) => match self.fragments.keep(event) {
+            WatchEvent::Fragment(event) => match self.fragments.buffer(event) {
                 Some(Event::Delete(object)) => self.remove_fragment(&name_of(&object)),
-                Some(Event::Apply(object)) => self.set_fragment(&object, &mut verdicts),
+                Some(Event::Apply(object)) => self.set_fragment(&object, &mut outcomes),
                 _ => false,
             },
         };
         self.changed |= changed;
         if self.is_listed() {
-            self.changed |= self.take_listed(&mut verdicts);
+            self.changed |= self.apply_listed(&mut outcomes);
         }
-        self.effect(verdicts)
+        self.effect(outcomes)
     }
 
-    /// Both watches begin anew. A base that was listed meanwhile doesn't wait for fragments that could not be: it may
-    /// be there to take something away.
-    pub fn interrupted(&mut self) -> Effect {
-        let mut verdicts = Vec::new();
-        if self.put && self.base.complete {
-            self.changed |= self.take_listed_base(&mut verdicts);
+    /// Resets the index when both watches restart. A base that has been listed is applied even if the fragments could not be
+    /// listed, since it may withdraw grants.
+    pub fn reset(&mut self) -> Effect {
+        let mut outcomes = Vec::new();
+        if self.is_active && self.base.complete {
+            self.changed |= self.apply_listed_base(&mut outcomes);
         }
-        self.effect(verdicts)
+        self.effect(outcomes)
     }
 
-    fn effect(&mut self, verdicts: Vec<Verdict>) -> Effect {
-        // Before everything was listed for the first time nothing is in force by halves.
-        self.changed |= !self.put;
-        self.put |= self.is_listed();
-        let map = (self.put && std::mem::take(&mut self.changed)).then(|| self.documents.compiled());
-        Effect { told: self.tell(last_of_each(verdicts)), map }
+    fn effect(&mut self, outcomes: Vec<EditOutcome>) -> Effect {
+        // Before both watches have listed for the first time, no partial role map is put in force.
+        self.changed |= !self.is_active;
+        self.is_active |= self.is_listed();
+        let map = (self.is_active && std::mem::take(&mut self.changed)).then(|| self.documents.compile());
+        Effect { edits: self.record_edits(keep_last_per_part(outcomes)), map }
     }
 
-    fn take_listed(&mut self, verdicts: &mut Vec<Verdict>) -> bool {
+    fn apply_listed(&mut self, outcomes: &mut Vec<EditOutcome>) -> bool {
         let fragments = self.fragments.pending.take();
-        let stays = |name: &str| fragments.as_ref().is_none_or(|listed| listed.contains_key(name));
-        let gone: Vec<_> = self.documents.fragments().filter(|name| !stays(name)).map(str::to_owned).collect();
-        // What is gone first, so that no new base judges it.
-        let mut changed = gone.iter().fold(false, |changed, name| self.remove_fragment(name) | changed);
-        changed |= self.take_listed_base(verdicts);
+        let is_listed = |name: &str| fragments.as_ref().is_none_or(|listed| listed.contains_key(name));
+        let deleted: Vec<_> = self.documents.fragments().filter(|name| !is_listed(name)).map(str::to_owned).collect();
+        // Deleted fragments are removed first, so that they are not validated with a new base.
+        let mut changed = deleted.iter().fold(false, |changed, name| self.remove_fragment(name) | changed);
+        changed |= self.apply_listed_base(outcomes);
         let listed = fragments.unwrap_or_default();
-        listed.values().fold(changed, |changed, object| self.set_fragment(object, verdicts) | changed)
+        listed.values().fold(changed, |changed, object| self.set_fragment(object, outcomes) | changed)
     }
 
-    fn take_listed_base(&mut self, verdicts: &mut Vec<Verdict>) -> bool {
+    fn apply_listed_base(&mut self, outcomes: &mut Vec<EditOutcome>) -> bool {
         let Some(listed) = self.base.pending.take() else { return false };
         match listed.into_values().next() {
-            Some(object) => self.set_base(&object, verdicts),
+            Some(object) => self.set_base(&object, outcomes),
             None => self.remove_base(),
         }
     }
 
-    fn set_base(&mut self, object: &ConfigMap, verdicts: &mut Vec<Verdict>) -> bool {
-        if !self.is_news(object) {
+    fn set_base(&mut self, object: &ConfigMap, outcomes: &mut Vec<EditOutcome>) -> bool {
+        if !self.update_version(object) {
             return false;
         }
-        let judged = match text(object, &self.source.key) {
+        let new_outcomes = match document_of(object, &self.source.key) {
             Ok(text) => self.documents.set_base(text),
-            Err(missing) => vec![Verdict { fragment: None, outcome: Err(missing) }],
+            Err(missing) => vec![EditOutcome { fragment: None, result: Err(missing) }],
         };
-        let changed = judged.iter().any(|verdict| verdict.fragment.is_none() && verdict.outcome.is_ok());
-        verdicts.extend(judged);
+        let changed = new_outcomes.iter().any(|outcome| outcome.fragment.is_none() && outcome.result.is_ok());
+        outcomes.extend(new_outcomes);
         changed
     }
 
@@ -161,18 +163,18 @@ impl Index {
         self.documents.remove_base()
     }
 
-    fn set_fragment(&mut self, object: &ConfigMap, verdicts: &mut Vec<Verdict>) -> bool {
+    fn set_fragment(&mut self, object: &ConfigMap, outcomes: &mut Vec<EditOutcome>) -> bool {
         let name = name_of(object);
-        // Labels may select the base as well; it is no fragment of itself.
-        if name == self.source.name || !self.is_news(object) {
+        // The label selector may match the base too, which is not its own fragment.
+        if name == self.source.name || !self.update_version(object) {
             return false;
         }
-        let verdict = match text(object, &self.source.key) {
+        let outcome = match document_of(object, &self.source.key) {
             Ok(text) => self.documents.set_fragment(&name, text),
-            Err(missing) => Some(Verdict { fragment: Some(name), outcome: Err(missing) }),
+            Err(missing) => Some(EditOutcome { fragment: Some(name), result: Err(missing) }),
         };
-        let changed = verdict.as_ref().is_some_and(|verdict| verdict.outcome.is_ok());
-        verdicts.extend(verdict);
+        let changed = outcome.as_ref().is_some_and(|outcome| outcome.result.is_ok());
+        outcomes.extend(outcome);
         changed
     }
 
@@ -186,29 +188,29 @@ impl Index {
         self.refused.remove(name);
     }
 
-    /// A list tells again of what is known.
-    fn is_news(&mut self, object: &ConfigMap) -> bool {
+    /// Stores the object's version; returns true if it is new. A list repeats objects that are known.
+    fn update_version(&mut self, object: &ConfigMap) -> bool {
         let reference = reference_of(object);
         let known = self.objects.insert(name_of(object), reference.clone());
         known != Some(reference)
     }
 
-    fn tell(&mut self, verdicts: Vec<Verdict>) -> Vec<Told> {
-        let told = verdicts.into_iter().filter_map(|Verdict { fragment, outcome }| {
+    fn record_edits(&mut self, outcomes: Vec<EditOutcome>) -> Vec<ConfigMapEdit> {
+        let edits = outcomes.into_iter().filter_map(|EditOutcome { fragment, result }| {
             let name = fragment.unwrap_or_else(|| self.source.name.clone());
-            let after_refusal = match &outcome {
+            let after_refusal = match &result {
                 Ok(()) => self.refused.remove(&name),
                 Err(_) => !self.refused.insert(name.clone()),
             };
-            Some(Told { about: self.objects.get(&name).cloned()?, outcome, after_refusal })
+            Some(ConfigMapEdit { object: self.objects.get(&name).cloned()?, result, after_refusal })
         });
-        told.collect()
+        edits.collect()
     }
 }
 
 impl Listing {
-    /// Keeps what belongs to a list that is not dealt with yet; gives back what is to be dealt with at once.
-    fn keep(&mut self, event: Event<ConfigMap>) -> Option<Event<ConfigMap>> {
+    /// Buffers events of a list that is not applied yet. Returns an event that can be applied at once.
+    fn buffer(&mut self, event: Event<ConfigMap>) -> Option<Event<ConfigMap>> {
         match (event, &mut self.pending) {
             (Event::Init, pending) => {
                 self.complete = false;
@@ -221,19 +223,20 @@ impl Listing {
             (Event::Delete(object), Some(pending)) => {
                 pending.remove(&name_of(&object));
             }
-            (at_once, None) => return Some(at_once),
+            (event, None) => return Some(event),
         }
         None
     }
 }
 
-/// A base judges the fragments that are known; where newer ones were listed with it, those are what counts.
-fn last_of_each(mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+/// Keeps the last outcome of each part: if a base and newer fragments are listed together, the fragments are validated twice
+/// and the newer versions count.
+fn keep_last_per_part(mut outcomes: Vec<EditOutcome>) -> Vec<EditOutcome> {
     let mut seen = BTreeSet::new();
-    verdicts.reverse();
-    verdicts.retain(|verdict| seen.insert(verdict.fragment.clone()));
-    verdicts.reverse();
-    verdicts
+    outcomes.reverse();
+    outcomes.retain(|outcome| seen.insert(outcome.fragment.clone()));
+    outcomes.reverse();
+    outcomes
 }
 
 fn name_of(object: &ConfigMap) -> String {
@@ -253,10 +256,10 @@ fn reference_of(object: &ConfigMap) -> ObjectReference {
     }
 }
 
-fn text<'a>(object: &'a ConfigMap, key: &str) -> Result<&'a str, Mistakes> {
+fn document_of<'a>(object: &'a ConfigMap, key: &str) -> Result<&'a str, Mistakes> {
     let text = object.data.as_ref().and_then(|data| data.get(key));
     text.map(String::as_str).ok_or_else(|| {
-        let text = format!("the ConfigMap has no key {key:?}; put the document under it, or change the configured key");
+        let text = format!("the ConfigMap has no key {key:?}; store the document under this key, or change the configured key");
         Mistake::new("", Place::Nowhere, text).into()
     })
 }
@@ -275,22 +278,22 @@ mod tests {
         object
     }
 
-    fn index(fragments: Option<&str>) -> Index {
+    fn index(fragments: Option<&str>) -> ConfigMapIndex {
         let source = ConfigMapSource {
             name: "roles".into(),
             namespace: None,
             key: "roles.yaml".into(),
             fragments: fragments.map(str::to_owned),
         };
-        Index::new(source, Configured::default())
+        ConfigMapIndex::new(source, ConfiguredNames::default())
     }
 
-    fn listed(index: &mut Index, wrap: impl Fn(Event<ConfigMap>) -> Part, objects: Vec<ConfigMap>) -> Effect {
-        index.take(wrap(Event::Init));
+    fn listed(index: &mut ConfigMapIndex, wrap: impl Fn(Event<ConfigMap>) -> WatchEvent, objects: Vec<ConfigMap>) -> Effect {
+        index.apply(wrap(Event::Init));
         for object in objects {
-            assert!(index.take(wrap(Event::InitApply(object))).map.is_none());
+            assert!(index.apply(wrap(Event::InitApply(object))).map.is_none());
         }
-        index.take(wrap(Event::InitDone))
+        index.apply(wrap(Event::InitDone))
     }
 
     fn rules(effect: &Effect) -> Option<usize> {
@@ -298,11 +301,11 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_in_force_before_both_watches_have_listed() {
+    fn no_role_map_is_in_force_before_both_watches_have_listed() {
         let mut index = index(Some("x=y"));
-        assert_eq!(rules(&listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)])), None);
+        assert_eq!(rules(&listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)])), None);
         assert!(!index.is_ready());
-        let fragments = listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        let fragments = listed(&mut index, WatchEvent::Fragment, vec![config_map("b", 2, FRAGMENT)]);
         assert_eq!(rules(&fragments), Some(2));
         assert!(index.is_ready());
     }
@@ -310,101 +313,106 @@ mod tests {
     #[test]
     fn the_order_of_the_lists_makes_no_difference() {
         let mut index = index(Some("x=y"));
-        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
-        assert_eq!(rules(&listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)])), Some(2));
+        listed(&mut index, WatchEvent::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        assert_eq!(rules(&listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)])), Some(2));
     }
 
     #[test]
-    fn a_list_again_tells_of_nothing_and_takes_away_what_is_gone() {
+    fn a_repeated_list_reports_no_edit_and_removes_deleted_fragments() {
         let mut index = index(Some("x=y"));
-        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
-        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 2, FRAGMENT)]);
-        let again = listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
-        assert!(again.map.is_none() && again.told.is_empty());
-        assert_eq!(rules(&listed(&mut index, Part::Fragment, vec![config_map("c", 2, FRAGMENT)])), Some(2));
-        assert_eq!(rules(&index.take(Part::Fragment(Event::Delete(config_map("c", 2, FRAGMENT))))), Some(1));
+        listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
+        listed(&mut index, WatchEvent::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 2, FRAGMENT)]);
+        let again = listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
+        assert!(again.map.is_none() && again.edits.is_empty());
+        assert_eq!(rules(&listed(&mut index, WatchEvent::Fragment, vec![config_map("c", 2, FRAGMENT)])), Some(2));
+        assert_eq!(rules(&index.apply(WatchEvent::Fragment(Event::Delete(config_map("c", 2, FRAGMENT))))), Some(1));
     }
 
     #[test]
-    fn after_an_interruption_base_and_fragments_are_judged_by_each_other_alone() {
+    fn after_a_restart_new_fragments_are_validated_with_the_new_base_only() {
         let mut index = index(Some("x=y"));
-        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
-        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 2, FRAGMENT)]);
+        listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
+        listed(&mut index, WatchEvent::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 2, FRAGMENT)]);
         let other = |text: &str| text.replace("team", "internal_user");
-        // Whichever is listed first, neither "b", which is gone, nor what "c" was or is now is refused.
-        index.take(Part::Base(Event::Init));
-        let fragments = listed(&mut index, Part::Fragment, vec![config_map("c", 4, &other(FRAGMENT))]);
-        assert!(fragments.map.is_none() && fragments.told.is_empty() && !index.is_listed());
-        index.take(Part::Base(Event::InitApply(config_map("roles", 3, &other(BASE)))));
-        let effect = index.take(Part::Base(Event::InitDone));
+        // Neither the deleted "b" nor the old or new "c" is refused, regardless of the order of the lists.
+        index.apply(WatchEvent::Base(Event::Init));
+        let fragments = listed(&mut index, WatchEvent::Fragment, vec![config_map("c", 4, &other(FRAGMENT))]);
+        assert!(fragments.map.is_none() && fragments.edits.is_empty() && !index.is_listed());
+        index.apply(WatchEvent::Base(Event::InitApply(config_map("roles", 3, &other(BASE)))));
+        let effect = index.apply(WatchEvent::Base(Event::InitDone));
         assert_eq!(rules(&effect), Some(2));
-        assert!(effect.told.iter().all(|told| told.outcome.is_ok() && !told.after_refusal), "{effect:?}");
-        assert_eq!(effect.told.len(), 2);
+        assert!(effect.edits.iter().all(|edit| edit.result.is_ok() && !edit.after_refusal), "{effect:?}");
+        assert_eq!(effect.edits.len(), 2);
     }
 
     #[test]
-    fn what_changes_while_the_other_watch_lists_is_not_lost() {
+    fn changes_while_the_other_watch_lists_are_applied() {
         let mut index = index(Some("x=y"));
-        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
-        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
-        index.take(Part::Base(Event::Init));
-        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 3, FRAGMENT)]);
-        index.take(Part::Fragment(Event::Delete(config_map("b", 4, FRAGMENT))));
-        index.take(Part::Fragment(Event::Apply(config_map("d", 5, FRAGMENT))));
-        index.take(Part::Base(Event::InitApply(config_map("roles", 1, BASE))));
-        assert_eq!(rules(&index.take(Part::Base(Event::InitDone))), Some(3));
+        listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
+        listed(&mut index, WatchEvent::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        index.apply(WatchEvent::Base(Event::Init));
+        listed(&mut index, WatchEvent::Fragment, vec![config_map("b", 2, FRAGMENT), config_map("c", 3, FRAGMENT)]);
+        index.apply(WatchEvent::Fragment(Event::Delete(config_map("b", 4, FRAGMENT))));
+        index.apply(WatchEvent::Fragment(Event::Apply(config_map("d", 5, FRAGMENT))));
+        index.apply(WatchEvent::Base(Event::InitApply(config_map("roles", 1, BASE))));
+        assert_eq!(rules(&index.apply(WatchEvent::Base(Event::InitDone))), Some(3));
     }
 
     #[test]
     fn a_base_does_not_wait_for_fragments_that_cannot_be_listed() {
         let mut index = index(Some("x=y"));
-        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
-        assert!(index.interrupted().map.is_none(), "not before everything was listed once");
-        listed(&mut index, Part::Fragment, vec![config_map("b", 2, FRAGMENT)]);
-        index.take(Part::Fragment(Event::Init));
-        assert!(listed(&mut index, Part::Base, vec![]).map.is_none());
-        assert!(index.interrupted().map.is_some_and(|map| map.access().is_some_and(|access| access.rules().is_empty())));
+        listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
+        assert!(index.reset().map.is_none(), "not before both watches have listed once");
+        listed(&mut index, WatchEvent::Fragment, vec![config_map("b", 2, FRAGMENT)]);
+        index.apply(WatchEvent::Fragment(Event::Init));
+        assert!(listed(&mut index, WatchEvent::Base, vec![]).map.is_none());
+        assert!(index.reset().map.is_some_and(|map| map.access().is_some_and(|access| access.rules().is_empty())));
     }
 
     #[test]
-    fn a_deleted_base_closes_everything_and_a_new_one_opens_it_again() {
+    fn without_a_base_nothing_is_granted_until_a_new_one_is_created() {
         let mut index = index(None);
-        assert_eq!(rules(&listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)])), Some(1));
-        let gone = index.take(Part::Base(Event::Delete(config_map("roles", 1, BASE))));
-        assert!(gone.map.is_some_and(|map| map.access().is_some_and(|access| access.rules().is_empty())));
-        assert_eq!(rules(&index.take(Part::Base(Event::Apply(config_map("roles", 3, BASE))))), Some(1));
-        assert!(listed(&mut index, Part::Base, vec![]).map.is_some());
+        assert_eq!(rules(&listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)])), Some(1));
+        let deleted = index.apply(WatchEvent::Base(Event::Delete(config_map("roles", 1, BASE))));
+        assert!(deleted.map.is_some_and(|map| map.access().is_some_and(|access| access.rules().is_empty())));
+        assert_eq!(rules(&index.apply(WatchEvent::Base(Event::Apply(config_map("roles", 3, BASE))))), Some(1));
+        assert!(listed(&mut index, WatchEvent::Base, vec![]).map.is_some());
         assert!(!index.is_ready());
     }
 
     #[test]
-    fn a_refused_edit_is_told_and_changes_nothing_and_the_good_one_after_it_says_so() {
+    fn a_refused_edit_is_reported_and_the_next_valid_edit_follows_a_refusal() {
         let mut index = index(None);
-        let first = listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
-        assert!(matches!(first.told.as_slice(), [Told { outcome: Ok(()), after_refusal: false, .. }]));
-        let bad = index.take(Part::Base(Event::Apply(config_map("roles", 2, "version: 2"))));
-        assert!(bad.map.is_none() && matches!(bad.told.as_slice(), [Told { outcome: Err(_), after_refusal: false, .. }]));
-        let good = index.take(Part::Base(Event::Apply(config_map("roles", 3, &BASE.replace("match: a", "match: z")))));
-        assert!(good.map.is_some() && matches!(good.told.as_slice(), [Told { outcome: Ok(()), after_refusal: true, .. }]));
+        let first = listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
+        assert!(matches!(first.edits.as_slice(), [ConfigMapEdit { result: Ok(()), after_refusal: false, .. }]));
+        let invalid = index.apply(WatchEvent::Base(Event::Apply(config_map("roles", 2, "version: 2"))));
+        assert!(
+            invalid.map.is_none()
+                && matches!(invalid.edits.as_slice(), [ConfigMapEdit { result: Err(_), after_refusal: false, .. }])
+        );
+        let valid = index.apply(WatchEvent::Base(Event::Apply(config_map("roles", 3, &BASE.replace("match: a", "match: z")))));
+        assert!(
+            valid.map.is_some() && matches!(valid.edits.as_slice(), [ConfigMapEdit { result: Ok(()), after_refusal: true, .. }])
+        );
     }
 
     #[test]
     fn a_missing_key_is_a_refused_edit() {
         let mut index = index(None);
-        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
+        listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
         let mut object = config_map("roles", 2, BASE);
         object.data = None;
-        let effect = index.take(Part::Base(Event::Apply(object)));
+        let effect = index.apply(WatchEvent::Base(Event::Apply(object)));
         assert!(effect.map.is_none());
-        assert!(effect.told[0].outcome.as_ref().unwrap_err().to_string().contains("no key \"roles.yaml\""));
+        assert!(effect.edits[0].result.as_ref().unwrap_err().to_string().contains("no key \"roles.yaml\""));
     }
 
     #[test]
-    fn the_base_is_no_fragment_of_itself() {
+    fn the_base_is_not_its_own_fragment() {
         let mut index = index(Some("x=y"));
-        listed(&mut index, Part::Base, vec![config_map("roles", 1, BASE)]);
-        let effect = listed(&mut index, Part::Fragment, vec![config_map("roles", 1, BASE)]);
-        assert_eq!(effect.told.len(), 1, "what became of the base");
+        listed(&mut index, WatchEvent::Base, vec![config_map("roles", 1, BASE)]);
+        let effect = listed(&mut index, WatchEvent::Fragment, vec![config_map("roles", 1, BASE)]);
+        assert_eq!(effect.edits.len(), 1, "the edit of the base");
         assert_eq!(rules(&effect), Some(1));
     }
 }

@@ -1,4 +1,4 @@
-//! The watch of the role map's ConfigMaps.
+//! Watches the ConfigMaps of the role map and puts their content in force.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,39 +15,39 @@ use tokio::time::Sleep;
 
 use super::connect::ConnectError;
 use super::events::{Events, Reason};
-use super::index::{Effect, Index, Part, Told};
+use super::index::{ConfigMapEdit, ConfigMapIndex, Effect, WatchEvent};
 use crate::causes::causes;
 use crate::clock::Clock;
 use crate::config::ConfigMapSource;
 use crate::metrics::{Metrics, Outcome};
-use crate::roles::{Configured, RoleMaps};
+use crate::roles::{ConfiguredNames, RoleMaps};
 
-/// How long one watch request lasts, in seconds: so late is a connection noticed that died without a word.
-const WATCH: u32 = 60;
+/// The timeout of one watch request in seconds. It limits the time until a dead connection is detected.
+const WATCH_TIMEOUT: u32 = 60;
 
-/// How long one watch may still list after the other has failed.
-const MOMENT: Duration = Duration::from_secs(1);
+/// The time for which one watch may still list after the other has failed.
+const LISTING_GRACE: Duration = Duration::from_secs(1);
 
-/// How long a lost API server is left alone at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause before reconnecting to the API server.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Follows ConfigMaps and puts into force what they hold.
+/// Watches ConfigMaps and puts their role map in force.
 pub struct RoleMapWatch {
     config_maps: Api<ConfigMap>,
     events: Events,
     source: ConfigMapSource,
-    index: Index,
+    index: ConfigMapIndex,
     maps: Arc<RoleMaps>,
     metrics: Arc<Metrics>,
-    /// Whether the API server was in reach when last heard of.
-    in_reach: bool,
+    /// True if the last request to the API server succeeded.
+    is_connected: bool,
 }
 
 impl RoleMapWatch {
-    /// Reads how the API server is reached; it is not asked yet.
+    /// Loads the connection settings. Sends no request yet.
     pub async fn new(
         source: ConfigMapSource,
-        configured: Configured,
+        configured: ConfiguredNames,
         maps: Arc<RoleMaps>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
@@ -56,52 +56,52 @@ impl RoleMapWatch {
         let namespace = source.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
         let events = Events::new(Api::namespaced(client.clone(), &namespace), clock);
         let config_maps = Api::namespaced(client, &namespace);
-        let index = Index::new(source.clone(), configured);
+        let index = ConfigMapIndex::new(source.clone(), configured);
         metrics.role_map_watch_up(Outcome::Error);
-        Ok(Self { config_maps, events, source, index, maps, metrics, in_reach: false })
+        Ok(Self { config_maps, events, source, index, maps, metrics, is_connected: false })
     }
 
-    /// Follows them for ever, and calls `ready` when everything was listed and there is a good role map.
+    /// Watches forever. Calls `ready` once both watches have listed and there is a valid role map.
     ///
-    /// After an error both watches begin anew, together and with a list: if each went on by itself, base and fragments
-    /// of different times would be judged by each other.
+    /// After an error both watches restart together with a list. If each restarted separately, a base would be validated with
+    /// fragments of another time.
     pub async fn follow(mut self, ready: impl FnOnce() + Send) {
         let mut ready = Some(ready);
         let mut backoff = DefaultBackoff::default();
         loop {
-            let told = self.watches();
-            self.attempt(told, &mut ready, &mut backoff).await;
-            let effect = self.index.interrupted();
-            self.put(effect);
-            tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
+            let events = self.watches();
+            self.follow_until_error(events, &mut ready, &mut backoff).await;
+            let effect = self.index.reset();
+            self.apply_effect(effect);
+            tokio::time::sleep(backoff.next().unwrap_or(MAX_BACKOFF)).await;
         }
     }
 
-    /// Follows until an error, and for a moment after it: one watch may still list what the other could not.
-    async fn attempt<R: FnOnce()>(
+    /// Follows until an error, and for a short time after it, so that the other watch can still finish its list.
+    async fn follow_until_error<R: FnOnce()>(
         &mut self,
-        told: impl Stream<Item = watcher::Result<Part>>,
+        events: impl Stream<Item = watcher::Result<WatchEvent>>,
         ready: &mut Option<R>,
         backoff: &mut DefaultBackoff,
     ) {
-        let mut told = std::pin::pin!(told);
+        let mut events = std::pin::pin!(events);
         let mut end: Option<Pin<Box<Sleep>>> = None;
         loop {
             let next = tokio::select! {
-                next = told.next() => next,
+                next = events.next() => next,
                 () = OptionFuture::from(end.as_mut()).map(drop), if end.is_some() => return,
             };
             match next {
                 None => return,
                 Some(Err(error)) => {
-                    self.lost(&error);
-                    end.get_or_insert_with(|| Box::pin(tokio::time::sleep(MOMENT)));
+                    self.mark_disconnected(&error);
+                    end.get_or_insert_with(|| Box::pin(tokio::time::sleep(LISTING_GRACE)));
                 }
-                Some(Ok(part)) => {
-                    let effect = self.index.take(part);
-                    self.put(effect);
+                Some(Ok(event)) => {
+                    let effect = self.index.apply(event);
+                    self.apply_effect(effect);
                     if end.is_none() && self.index.is_listed() {
-                        self.reached();
+                        self.mark_connected();
                         backoff.reset();
                     }
                     if self.index.is_ready() {
@@ -112,72 +112,76 @@ impl RoleMapWatch {
         }
     }
 
-    fn watches(&self) -> impl Stream<Item = watcher::Result<Part>> + Send + use<> {
-        let base = watcher::Config::default().fields(&self.base_field()).timeout(WATCH);
-        let base = watcher(self.config_maps.clone(), base).default_backoff().map_ok(Part::Base);
+    fn watches(&self) -> impl Stream<Item = watcher::Result<WatchEvent>> + Send + use<> {
+        let base = watcher::Config::default().fields(&self.base_field()).timeout(WATCH_TIMEOUT);
+        let base = watcher(self.config_maps.clone(), base).default_backoff().map_ok(WatchEvent::Base);
         let fragments = match &self.source.fragments {
             None => stream::pending().left_stream(),
             Some(selector) => {
-                let selected = watcher::Config::default().labels(selector).timeout(WATCH);
-                watcher(self.config_maps.clone(), selected).default_backoff().map_ok(Part::Fragment).right_stream()
+                let selected = watcher::Config::default().labels(selector).timeout(WATCH_TIMEOUT);
+                watcher(self.config_maps.clone(), selected).default_backoff().map_ok(WatchEvent::Fragment).right_stream()
             }
         };
         stream::select(base, fragments)
     }
 
-    /// Leave to list and watch may be for this name alone.
+    /// Selects the base by name, since the permission to list and watch may be limited to it.
     fn base_field(&self) -> String {
         format!("metadata.name={}", self.source.name)
     }
 
-    fn put(&self, effect: Effect) {
-        for Told { about, outcome, after_refusal } in effect.told {
-            let config_map = about.name.clone().unwrap_or_default();
-            self.metrics.role_map_edited(if outcome.is_ok() { Outcome::Ok } else { Outcome::Error });
-            match outcome {
+    fn apply_effect(&self, effect: Effect) {
+        for ConfigMapEdit { object, result, after_refusal } in effect.edits {
+            let config_map = object.name.clone().unwrap_or_default();
+            self.metrics.role_map_edited(if result.is_ok() { Outcome::Ok } else { Outcome::Error });
+            match result {
                 Ok(()) if after_refusal => {
-                    self.maps.mended(&config_map);
+                    self.maps.clear_refusal(&config_map);
                     tracing::info!(config_map, "the role map's ConfigMap is good again");
-                    self.write(about, Reason::Accepted, "The edit is in force.".to_owned());
+                    self.create_event(object, Reason::Accepted, "The edit is in force.".to_owned());
                 }
                 Ok(()) => {}
                 Err(error) => {
-                    self.maps.refuse(&config_map, &error);
+                    self.maps.record_refusal(&config_map, &error);
                     tracing::error!(config_map, %error, "the edited role map is refused; the last good one of this ConfigMap stays");
-                    self.write(about, Reason::Refused, format!("The edit is refused, the last good one stays in force. {error}"));
+                    self.create_event(
+                        object,
+                        Reason::Refused,
+                        format!("The edit is refused; the last valid version stays in force. {error}"),
+                    );
                 }
             }
         }
         match effect.map {
-            Some(map) if self.index.has_base() => self.maps.put(map),
+            Some(map) if self.index.has_base() => self.maps.activate(map),
             Some(_) => self.maps.close(),
             None => {}
         }
     }
 
-    /// Beside the watch, which must not wait for it.
-    fn write(&self, about: ObjectReference, reason: Reason, message: String) {
+    /// Creates an Event in a separate task, so that the watch does not wait for it.
+    fn create_event(&self, object: ObjectReference, reason: Reason, message: String) {
         let events = self.events.clone();
-        tokio::spawn(async move { events.write(&about, reason, &message).await });
+        tokio::spawn(async move { events.create(&object, reason, &message).await });
     }
 
-    fn reached(&mut self) {
-        if !self.in_reach {
+    fn mark_connected(&mut self) {
+        if !self.is_connected {
             tracing::info!("the API server is in reach; the role map is watched");
         }
-        self.in_reach = true;
+        self.is_connected = true;
         self.metrics.role_map_watch_up(Outcome::Ok);
     }
 
-    /// What is in force stays. The watch tries again by itself, more and more slowly.
-    fn lost(&mut self, error: &watcher::Error) {
+    /// Records the error. The role map stays in force, and the watch reconnects with back-off.
+    fn mark_disconnected(&mut self, error: &watcher::Error) {
         let error = causes(error);
-        if self.in_reach {
+        if self.is_connected {
             tracing::warn!(error, "the watch of the role map is interrupted; the last good one stays in force");
         } else if !self.index.is_ready() {
             tracing::warn!(error, "the role map can't be read yet");
         }
-        self.in_reach = false;
+        self.is_connected = false;
         self.metrics.role_map_watch_up(Outcome::Error);
     }
 }

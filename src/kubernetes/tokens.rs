@@ -1,4 +1,4 @@
-//! What the API server knows of the tokens that it signs: its name, its keys, and whether one still counts.
+//! Queries the API server about ServiceAccount tokens: issuer, signing keys and token reviews.
 
 use std::time::Duration;
 
@@ -12,67 +12,67 @@ use crate::causes::causes;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
-/// Where the API server itself has its keys. Discovery may name another host, and what is sent to this client's
-/// server is the pod's own token.
+/// The path of the API server's keys. The `jwks_uri` of its discovery document is not used: it may name another host, to
+/// which this client would send the pod's own token.
 const KEYS: &str = "/openid/v1/jwks";
 
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
-const CONNECT: Duration = Duration::from_secs(3);
-const ANSWER: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The API server of this pod, or of the kubeconfig.
 #[derive(Clone)]
 pub struct TokenAuthority(Client);
 
-/// What the API server said of a token.
+/// The result of a token review.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reviewed {
-    Good,
-    Refused,
+pub enum ReviewResult {
+    Valid,
+    Rejected,
 }
 
-/// Why it says nothing. Never tells the token.
+/// The reason why a query failed. The message never contains the token.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum TokenAuthorityError {
-    #[error("the API server does not answer: {0}")]
+    #[error("the API server is unreachable: {0}")]
     Unreachable(String),
     #[error("the API server refuses {path}: {message}; {remedy}")]
     Forbidden { path: &'static str, message: String, remedy: &'static str },
-    #[error("the API server's answer to {0} can't be read")]
+    #[error("malformed response of the API server to {0}")]
     Malformed(&'static str),
 }
 
 impl TokenAuthority {
-    /// Reads how the API server is reached; it is not asked yet.
+    /// Loads the connection settings. Sends no request yet.
     pub async fn new() -> Result<Self, ConnectError> {
         let mut config = kube::Config::infer().await?;
-        config.connect_timeout = Some(CONNECT);
-        config.read_timeout = Some(ANSWER);
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
         Ok(Self(Client::try_from(config)?))
     }
 
-    /// Who it says that its tokens are from, and its key set's document.
+    /// Returns the issuer of the API server's tokens and its JWKS document.
     pub async fn issuer_and_keys(&self) -> Result<(String, String), TokenAuthorityError> {
         #[derive(Deserialize)]
-        struct Discovered {
+        struct DiscoveryDocument {
             issuer: String,
         }
-        let discovered: Discovered =
+        let discovery: DiscoveryDocument =
             serde_json::from_str(&self.get(DISCOVERY).await?).map_err(|_| TokenAuthorityError::Malformed(DISCOVERY))?;
-        Ok((discovered.issuer, self.get(KEYS).await?))
+        Ok((discovery.issuer, self.get(KEYS).await?))
     }
 
-    /// Whether a token still counts, for one of these audiences.
-    pub async fn review(&self, token: &str, audiences: &[String]) -> Result<Reviewed, TokenAuthorityError> {
+    /// Reviews a token: checks that it is still valid for one of these audiences.
+    pub async fn review(&self, token: &str, audiences: &[String]) -> Result<ReviewResult, TokenAuthorityError> {
         let spec = TokenReviewSpec { token: Some(token.to_owned()), audiences: Some(audiences.to_vec()) };
         let review = TokenReview { spec, ..TokenReview::default() };
         let body = serde_json::to_vec(&review).map_err(|_| TokenAuthorityError::Malformed(REVIEWS))?;
         let request = Request::post(REVIEWS).header("content-type", "application/json").body(body);
-        // The answer repeats the token: it is read here, where nothing of it gets into the log.
-        let answer = self.send(request, REVIEWS).await?;
-        let answer: TokenReview = serde_json::from_str(&answer).map_err(|_| TokenAuthorityError::Malformed(REVIEWS))?;
-        Ok(judge(&answer.status.unwrap_or_default(), audiences))
+        // The response repeats the token, so it is parsed here and never logged.
+        let response = self.send(request, REVIEWS).await?;
+        let response: TokenReview = serde_json::from_str(&response).map_err(|_| TokenAuthorityError::Malformed(REVIEWS))?;
+        Ok(evaluate_status(&response.status.unwrap_or_default(), audiences))
     }
 
     async fn get(&self, path: &'static str) -> Result<String, TokenAuthorityError> {
@@ -85,13 +85,13 @@ impl TokenAuthority {
         path: &'static str,
     ) -> Result<String, TokenAuthorityError> {
         let request = request.map_err(|error| TokenAuthorityError::Unreachable(error.to_string()))?;
-        let answer = tokio::time::timeout(ANSWER, self.0.request_text(request)).await;
-        let answer = answer.map_err(|_| TokenAuthorityError::Unreachable(format!("not within {ANSWER:?}")))?;
-        answer.map_err(|error| failed(path, error))
+        let response = tokio::time::timeout(READ_TIMEOUT, self.0.request_text(request)).await;
+        let response = response.map_err(|_| TokenAuthorityError::Unreachable(format!("no response within {READ_TIMEOUT:?}")))?;
+        response.map_err(|error| classify_error(path, error))
     }
 }
 
-fn failed(path: &'static str, error: kube::Error) -> TokenAuthorityError {
+fn classify_error(path: &'static str, error: kube::Error) -> TokenAuthorityError {
     match error {
         kube::Error::Api(status) if status.is_forbidden() => {
             let message = status.message.clone();
@@ -109,11 +109,11 @@ fn remedy(path: &str) -> &'static str {
     }
 }
 
-/// A token that is not authenticated may come with a reason, in words that only people can tell apart.
-fn judge(status: &TokenReviewStatus, audiences: &[String]) -> Reviewed {
-    // An authenticator that knows nothing of audiences leaves them out, and has judged none.
-    let meant = || status.audiences.iter().flatten().any(|audience| audiences.contains(audience));
-    if status.authenticated == Some(true) && meant() { Reviewed::Good } else { Reviewed::Refused }
+/// Ignores the reason for a rejection, which is free text.
+fn evaluate_status(status: &TokenReviewStatus, audiences: &[String]) -> ReviewResult {
+    // An authenticator without support for audiences omits them, and has checked none.
+    let has_audience = || status.audiences.iter().flatten().any(|audience| audiences.contains(audience));
+    if status.authenticated == Some(true) && has_audience() { ReviewResult::Valid } else { ReviewResult::Rejected }
 }
 
 #[cfg(test)]
@@ -123,18 +123,18 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::good(Some(true), Some(vec!["a", "b"]), Reviewed::Good)]
-    #[case::other_audience(Some(true), Some(vec!["b"]), Reviewed::Refused)]
-    #[case::judged_without_audience(Some(true), None, Reviewed::Refused)]
-    #[case::refused(Some(false), Some(vec!["a"]), Reviewed::Refused)]
-    #[case::nothing_said(None, Some(vec!["a"]), Reviewed::Refused)]
-    fn only_who_is_authenticated_for_our_audience_is_good(
+    #[case::valid(Some(true), Some(vec!["a", "b"]), ReviewResult::Valid)]
+    #[case::other_audience(Some(true), Some(vec!["b"]), ReviewResult::Rejected)]
+    #[case::no_audience_checked(Some(true), None, ReviewResult::Rejected)]
+    #[case::not_authenticated(Some(false), Some(vec!["a"]), ReviewResult::Rejected)]
+    #[case::no_result(None, Some(vec!["a"]), ReviewResult::Rejected)]
+    fn only_an_authenticated_token_for_the_audience_is_valid(
         #[case] authenticated: Option<bool>,
         #[case] audiences: Option<Vec<&str>>,
-        #[case] expected: Reviewed,
+        #[case] expected: ReviewResult,
     ) {
         let audiences = audiences.map(|audiences| audiences.into_iter().map(str::to_owned).collect());
         let status = TokenReviewStatus { authenticated, audiences, ..TokenReviewStatus::default() };
-        assert_eq!(judge(&status, &["a".to_owned()]), expected);
+        assert_eq!(evaluate_status(&status, &["a".to_owned()]), expected);
     }
 }

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::{self, Clock},
     continuation::Continuation,
-    return_to::ReturnTo,
-    secret::{Digest, Handle, HandleKind, SealPurpose, random_bytes},
+    return_to::ReturnTarget,
+    secret::{Digest, OpaqueToken, SealPurpose, TokenKind, random_bytes},
     store::{self, Key, Kind, Record, Records, Shard, Ttl},
 };
 
@@ -47,7 +47,7 @@ pub struct Taken {
 pub enum TakeError {
     /// Not there (any more), or never ours. What `state` itself says of where to start again.
     #[error("the login is unknown or has expired")]
-    Unknown { again: Option<ReturnTo> },
+    Unknown { again: Option<ReturnTarget> },
     #[error("the login was finished before")]
     Finished { continuation: Continuation },
     #[error("the login was begun in another browser")]
@@ -128,7 +128,7 @@ impl Flows {
     }
 
     /// Where the login of this `state` was to return, as far as `state` itself tells.
-    pub fn again(&self, state: &str) -> Option<ReturnTo> {
+    pub fn again(&self, state: &str) -> Option<ReturnTarget> {
         let (handle, hint) = split(state)?;
         let sealed = URL_SAFE_NO_PAD.decode(hint).ok()?;
         let target = self.records.ring().open(SealPurpose::State, handle.as_bytes(), &sealed).ok()?;
@@ -138,8 +138,8 @@ impl Flows {
     /// A handle, and where to start again: sealed into `state`, so that it is known when the record is gone.
     fn state(&self, continuation: &Continuation) -> String {
         // The record is found by the digest of the whole, so the handle's own shard is not used.
-        let handle = Handle::mint(self.records.ring(), HandleKind::Flow, 0);
-        let target = continuation.again();
+        let handle = OpaqueToken::mint(self.records.ring(), TokenKind::Flow, 0);
+        let target = continuation.retry_target();
         if target.as_str().len() > LONGEST_HINT {
             return handle.expose().to_owned();
         }
@@ -150,7 +150,7 @@ impl Flows {
 
     fn is_ours(&self, state: &str) -> bool {
         let handle = split(state).map_or(state, |(handle, _)| handle);
-        Handle::parse(self.records.ring(), HandleKind::Flow, handle).is_ok()
+        OpaqueToken::parse(self.records.ring(), TokenKind::Flow, handle).is_ok()
     }
 
     fn rest(&self, begun: Timestamp) -> Duration {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn to(path: &str) -> Continuation {
-        Continuation::ReturnTo(ReturnTo::parse(path, "llm.example.com").unwrap())
+        Continuation::ReturnTo(ReturnTarget::parse(path, "llm.example.com").unwrap())
     }
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::Clock,
     config::{self, RpLogout},
-    fresh::Fresh,
+    fresh::RefreshingValue,
     jwt::{Algorithm, KeySet},
     metrics::{Metrics, Outcome},
 };
@@ -40,7 +40,7 @@ pub(super) struct OpenIdConnect {
     pub(super) settings: config::OpenIdConnect,
     pub(super) algorithms: Vec<Algorithm>,
     metrics: Arc<Metrics>,
-    fresh: Fresh<Metadata>,
+    fresh: RefreshingValue<Metadata>,
 }
 
 /// A provider's endpoints and keys as they were last fetched.
@@ -68,7 +68,7 @@ impl OpenIdConnect {
     ) -> Self {
         metrics.provider_ready(registration.id(), Outcome::Error);
         let algorithms = settings.algorithms.iter().copied().map(jwt_algorithm).collect();
-        Self { registration, settings, algorithms, metrics, fresh: Fresh::new(clock) }
+        Self { registration, settings, algorithms, metrics, fresh: RefreshingValue::new(clock) }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -82,12 +82,12 @@ impl OpenIdConnect {
             self.metrics.provider_refreshed(self.id(), Outcome::Error);
             tracing::warn!(provider = self.id(), %error, ?retry_in, "the identity provider's metadata can't be fetched");
         };
-        self.fresh.keep(every, || self.fetch_and_tell(), failed).await;
+        self.fresh.refresh(every, || self.fetch_and_tell(), failed).await;
     }
 
     /// Waits until the first fetch has ended, whichever way: a pod is then as ready as it can be.
     pub(super) async fn attempted(&self) {
-        self.fresh.attempted().await;
+        self.fresh.wait_for_first_attempt().await;
     }
 
     /// Where people are sent to end their session at the provider too.
@@ -106,11 +106,11 @@ impl OpenIdConnect {
 
     /// Whether people can be sent there. Where nothing is known yet, that is asked for now and waited for a while.
     pub(super) async fn reached(&self) -> Result<(), NotReady> {
-        self.fresh.reached().await.map(drop).ok_or(NotReady)
+        self.fresh.get_or_fetch().await.map(drop).ok_or(NotReady)
     }
 
     pub(super) fn metadata(&self) -> Result<Arc<Metadata>, NotReady> {
-        self.fresh.known().ok_or(NotReady)
+        self.fresh.current().ok_or(NotReady)
     }
 
     pub(super) fn client_id(&self) -> &str {
@@ -129,12 +129,12 @@ impl OpenIdConnect {
 
     /// Keys that were fetched after `used`: those that are there already, or those of one more fetch.
     pub(super) async fn newer_than(&self, used: &Arc<Metadata>) -> Option<Arc<Metadata>> {
-        self.fresh.newer_than(used).await
+        self.fresh.fetch_newer_than(used).await
     }
 
     async fn fetch_and_tell(&self) -> Result<Metadata, FetchError> {
         let metadata = self.fetch().await?;
-        if self.fresh.known().is_none() {
+        if self.fresh.current().is_none() {
             tracing::info!(
                 provider = self.id(),
                 issuer = self.settings.issuer,

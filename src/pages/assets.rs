@@ -12,8 +12,8 @@ pub const ASSETS: &str = "/vestibule/assets/";
 pub struct Asset {
     pub content_type: &'static str,
     pub cache_control: &'static str,
-    /// A content security policy for who opens the file by itself, where the usual one would spoil it.
-    pub policy: Option<&'static str>,
+    /// An SVG that is not ours: the operator's logo.
+    pub is_svg_of_others: bool,
     pub body: Cow<'static, [u8]>,
 }
 
@@ -42,9 +42,6 @@ pub(super) static ICON: File = File::built_in(Kind::Icon, include_bytes!("../../
 pub(super) static PAGE_SCRIPT: File = File::built_in(Kind::PageScript, include_bytes!("../../templates/page.js"));
 pub(super) static CONTINUE_SCRIPT: File = File::built_in(Kind::ContinueScript, include_bytes!("../../templates/continue.js"));
 
-/// An SVG may bring styles of its own, and as a page of its own it must not run scripts.
-const SVG_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
-
 /// The file behind `/vestibule/assets/{name}`.
 ///
 /// While an update rolls out, a page of one version asks a pod of another: it gets that pod's file, and is told not to
@@ -58,7 +55,7 @@ pub fn asset(brand: &Brand, name: &str) -> Option<Asset> {
     Some(Asset {
         content_type: file.kind.content_type(),
         cache_control: if is_current { "public, max-age=31536000, immutable" } else { "no-store" },
-        policy: (file.kind == Kind::SvgLogo).then_some(SVG_POLICY),
+        is_svg_of_others: file.kind == Kind::SvgLogo,
         body: file.body.clone(),
     })
 }
@@ -160,10 +157,9 @@ mod tests {
     }
 
     #[test]
-    fn a_logo_that_is_opened_by_itself_runs_no_script() {
+    fn only_an_svg_logo_is_an_svg_of_others() {
         let brand = branded();
-        let logo = asset(&brand, "logo.0.svg").expect("the logo");
-        assert!(logo.policy.is_some_and(|policy| policy.contains("default-src 'none'") && policy.contains("sandbox")));
-        assert_eq!(asset(&brand, "icon.0.svg").expect("the icon").policy, None);
+        let is_of_others = |name: &str| asset(&brand, name).expect("the file").is_svg_of_others;
+        assert!(is_of_others("logo.0.svg") && !is_of_others("icon.0.svg"));
     }
 }

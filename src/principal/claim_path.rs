@@ -1,4 +1,4 @@
-//! Where a claim stands among the claims of a source, and its values as text.
+//! Parses paths to claims and reads the values at a path as text.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::Claims;
 
 /// A dot path into nested claims: `resource_access.litellm.roles`. `[]` after a name stands for each
-/// entry of a list of objects: `groups[].name`. A backslash takes the meaning from a dot, a square
-/// bracket and itself: `https://example\.com/roles`.
+/// entry of a list of objects: `groups[].name`. A backslash escapes a dot, a square bracket and
+/// itself: `https://example\.com/roles`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath {
     first: Box<str>,
@@ -26,13 +26,13 @@ enum Step {
 pub enum ClaimPathError {
     #[error("is empty")]
     Empty,
-    #[error("has an empty step between its dots; a dot that belongs to a name is written \\.")]
+    #[error("has an empty step between its dots; write a dot within a name as \\.")]
     EmptyStep,
     #[error("has a backslash that is not followed by a dot, a square bracket or a backslash")]
     Escape,
     #[error(
-        "has a square bracket out of place: each entry of a list is written name[].field, and a bracket that belongs to \
-         a name \\[ or \\]"
+        "has a square bracket in the wrong place; write name[].field for each entry of a list, and a bracket within a name as \\[ \
+         or \\]"
     )]
     Bracket,
 }
@@ -45,7 +45,7 @@ impl ClaimPath {
         let mut steps = Vec::new();
         let mut rest = text;
         loop {
-            let (name, each, after) = take_name(rest)?;
+            let (name, each, after) = split_name(rest)?;
             steps.push(Step::Field(name));
             steps.extend(each);
             match after {
@@ -53,15 +53,15 @@ impl ClaimPath {
                 None => break,
             }
         }
-        // A list's own entries are what a list stands for anyway.
+        // `values` reads the entries of a list in any case, so a final `[]` changes nothing.
         steps.pop_if(|last| *last == Step::Each);
         let mut steps = steps.into_iter();
         let Some(Step::Field(first)) = steps.next() else { unreachable!("a path begins with a name") };
         Ok(Self { first, further: steps.collect() })
     }
 
-    /// The claim's values as text: a text, number or boolean is one value, a list is each of its
-    /// own. Empty texts, nulls, objects and lists within lists are no values.
+    /// Returns the claim's values as text. A string, number or boolean is one value; a list has one value per entry. Empty
+    /// strings, nulls, objects and nested lists are ignored.
     pub fn values<'a>(&self, claims: &'a Claims) -> Vec<Cow<'a, str>> {
         let mut found = Vec::new();
         if let Some(value) = claims.get(&*self.first) {
@@ -70,7 +70,7 @@ impl ClaimPath {
         found
     }
 
-    /// The one value at this place, if the path leads to one: without `[]` it always does.
+    /// Returns the JSON value at this path; `None` if it is absent or if the path has `[]`.
     pub fn find<'a>(&self, claims: &'a Claims) -> Option<&'a Value> {
         self.further.iter().try_fold(claims.get(&*self.first)?, |value, step| match step {
             Step::Field(name) => value.as_object()?.get(&**name),
@@ -78,14 +78,14 @@ impl ClaimPath {
         })
     }
 
-    /// Whether it stands for several values, each entry of a list.
+    /// True if the path has `[]` and so can lead to several values.
     pub fn has_lists(&self) -> bool {
         self.further.contains(&Step::Each)
     }
 
-    /// Whether the claims have anything at this place, even if it is no value.
+    /// True if the claims have anything but null at this path, even an object or an empty list.
     pub fn is_in(&self, claims: &Claims) -> bool {
-        claims.get(&*self.first).is_some_and(|value| reaches(value, &self.further))
+        claims.get(&*self.first).is_some_and(|value| is_present(value, &self.further))
     }
 }
 
@@ -125,42 +125,42 @@ fn collect<'a>(value: &'a Value, steps: &[Step], found: &mut Vec<Cow<'a, str>>) 
     }
 }
 
-fn reaches(value: &Value, steps: &[Step]) -> bool {
+fn is_present(value: &Value, steps: &[Step]) -> bool {
     match (steps, value) {
         ([], value) => !value.is_null(),
-        ([Step::Field(name), rest @ ..], value) => value.get(&**name).is_some_and(|value| reaches(value, rest)),
-        ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().any(|value| reaches(value, rest)),
+        ([Step::Field(name), rest @ ..], value) => value.get(&**name).is_some_and(|value| is_present(value, rest)),
+        ([Step::Each, rest @ ..], Value::Array(values)) => values.iter().any(|value| is_present(value, rest)),
         ([Step::Each, ..], _) => false,
     }
 }
 
-/// A name, the `[]` after it, and what follows the dot behind them.
-type Taken<'a> = (Box<str>, Option<Step>, Option<&'a str>);
+/// A name, the `[]` after it, and the text after the following dot.
+type NameSplit<'a> = (Box<str>, Option<Step>, Option<&'a str>);
 
-fn take_name(text: &str) -> Result<Taken<'_>, ClaimPathError> {
+fn split_name(text: &str) -> Result<NameSplit<'_>, ClaimPathError> {
     let mut name = String::new();
     let mut characters = text.chars();
     let (each, after) = loop {
         match characters.next() {
             None => break (None, None),
             Some('.') => break (None, Some(characters.as_str())),
-            Some('[') => break (Some(Step::Each), after_brackets(characters.as_str())?),
+            Some('[') => break (Some(Step::Each), parse_after_bracket(characters.as_str())?),
             Some(']') => return Err(ClaimPathError::Bracket),
-            Some('\\') => name.push(escaped(characters.next())?),
+            Some('\\') => name.push(unescape(characters.next())?),
             Some(other) => name.push(other),
         }
     };
     if name.is_empty() { Err(ClaimPathError::EmptyStep) } else { Ok((name.into(), each, after)) }
 }
 
-fn after_brackets(text: &str) -> Result<Option<&str>, ClaimPathError> {
+fn parse_after_bracket(text: &str) -> Result<Option<&str>, ClaimPathError> {
     match text.strip_prefix(']').ok_or(ClaimPathError::Bracket)? {
         "" => Ok(None),
         rest => rest.strip_prefix('.').map(Some).ok_or(ClaimPathError::Bracket),
     }
 }
 
-fn escaped(character: Option<char>) -> Result<char, ClaimPathError> {
+fn unescape(character: Option<char>) -> Result<char, ClaimPathError> {
     character.filter(|character| matches!(character, '.' | '[' | ']' | '\\')).ok_or(ClaimPathError::Escape)
 }
 
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_path_is_named() {
+    fn an_invalid_path_is_rejected_with_its_cause() {
         let table = [
             ("", ClaimPathError::Empty),
             (".", ClaimPathError::EmptyStep),

@@ -1,4 +1,4 @@
-//! The maps of the cache, and for each shard how far they may be believed.
+//! The maps of the cache, and the consistency state of each shard.
 
 use std::{
     sync::{
@@ -11,7 +11,7 @@ use std::{
 use moka::sync::Cache as Map;
 
 use super::{
-    PROVEN_FOR,
+    CONSISTENCY_BOUND,
     chain::Chain,
     entry::{CachedKey, CachedSession, CachedUser, ReadTime, UserKey, UserSession},
     serving::{CachedValue, RETRY_AFTER_FAILURE},
@@ -23,21 +23,20 @@ use crate::{
     store::{Shard, StaleEntry},
 };
 
-/// How long an entry that nobody asks for is kept.
+/// The lifetime of an entry that is not used.
 const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 
-/// Credentials that are known to be unknown: few, and for a short time.
+/// The capacity of the map of unknown credentials.
 const UNKNOWN_KEPT: u64 = 10_000;
 
 pub(super) struct Cache {
     maps: Maps,
     shards: Vec<ShardState>,
-    /// Proofs are kept as milliseconds since then.
+    /// Times are stored as milliseconds since this instant.
     origin: Instant,
 }
 
-/// One map for each thing that changes by itself, so that dropping it is one entry; and one for what is
-/// known to be unknown.
+/// One map for each kind of record, so that a changed record invalidates one entry; and one map of unknown credentials.
 pub(super) struct Maps {
     credentials: Map<Digest, CachedCredential>,
     /// The users of issuers and subjects, by the digest of both.
@@ -61,22 +60,22 @@ struct CachedIdentity {
     read: ReadTime,
 }
 
-/// A read of the store that begins, with what tells afterwards whether its result may be cached.
+/// The start of a read of the store. Its result may be cached if the shard still has the same revision.
 #[derive(Clone, Copy)]
 pub(super) struct ReadStart {
     pub shard: Shard,
-    /// Grows with everything that could make a read in flight outdated.
-    pub epoch: u64,
+    /// Incremented by everything that could outdate a read in progress.
+    pub revision: u64,
     pub time: ReadTime,
 }
 
 #[derive(Default)]
 struct ShardState {
-    /// Entries of another generation do not count: a flush is one addition.
-    generation: AtomicU64,
-    /// When the last proof's round began, in milliseconds since the origin and plus one; 0 is never.
-    proven: AtomicU64,
-    /// When a read last failed, likewise.
+    /// The number of flushes. Entries of an earlier number are invalid.
+    flushes: AtomicU64,
+    /// The start of the last successful consistency check, in milliseconds since the origin plus one. 0: none.
+    consistent_at: AtomicU64,
+    /// The time of the last failed read, in the same form.
     failed: AtomicU64,
     chain: Mutex<Chain>,
 }
@@ -115,34 +114,34 @@ impl Cache {
 
     /// A value made of entries that were read at these times, if no flush has dropped any of them.
     fn cached<T, const N: usize>(&self, shard: Shard, read: [ReadTime; N], value: Option<T>) -> Option<CachedValue<T>> {
-        let generation = self.generation(shard);
-        if read.iter().any(|read| read.generation != generation) {
+        let flushes = self.flushes(shard);
+        if read.iter().any(|read| read.flushes != flushes) {
             return None;
         }
         let oldest = read.iter().map(|read| read.at).min()?;
-        let confirmed = self.proven(shard).map_or(oldest, |proven| proven.max(oldest));
+        let confirmed = self.consistent_at(shard).map_or(oldest, |checked| checked.max(oldest));
         Some(CachedValue { value, confirmed })
     }
 
     /// True if a recent read found no such credential.
     pub(super) fn is_known_unknown(&self, digest: &Digest, now: Instant) -> bool {
-        self.maps.unknown.get(digest).is_some_and(|since| now.duration_since(since) <= PROVEN_FOR)
+        self.maps.unknown.get(digest).is_some_and(|since| now.duration_since(since) <= CONSISTENCY_BOUND)
     }
 
-    /// Notes the state of a shard before a read of it.
+    /// Records the state of a shard before a read.
     pub(super) fn begin_read(&self, shard: Shard, now: Instant) -> ReadStart {
-        let epoch = self.chain(shard).epoch();
-        ReadStart { shard, epoch, time: ReadTime { at: now, generation: self.generation(shard) } }
+        let revision = self.chain(shard).revision();
+        ReadStart { shard, revision, time: ReadTime { at: now, flushes: self.flushes(shard) } }
     }
 
-    fn generation(&self, shard: Shard) -> u64 {
-        self.shards[shard.index()].generation.load(Ordering::Acquire)
+    fn flushes(&self, shard: Shard) -> u64 {
+        self.shards[shard.index()].flushes.load(Ordering::Acquire)
     }
 
-    /// Inserts the result of a read, unless anything has happened in the shard since the read began.
+    /// Inserts the result of a read, unless the revision of the shard has changed since the read began.
     pub(super) fn insert(&self, start: ReadStart, insert: impl FnOnce(&Maps)) {
         let chain = self.chain(start.shard);
-        if chain.epoch() == start.epoch {
+        if chain.revision() == start.revision {
             insert(&self.maps);
         }
     }
@@ -150,7 +149,7 @@ impl Cache {
     /// Drops entries that a commit of this pod has made stale, before its invalidation message arrives.
     pub(super) fn invalidate(&self, shard: Shard, stale: &[StaleEntry]) {
         let mut chain = self.chain(shard);
-        chain.outdate();
+        chain.invalidate_reads();
         self.maps.invalidate(stale);
     }
 
@@ -182,12 +181,12 @@ impl Cache {
             };
             metrics.cache_entries(*map, entries);
         }
-        let oldest = Shard::all().map(|shard| self.proven(shard).unwrap_or(self.origin)).min().unwrap_or(self.origin);
+        let oldest = Shard::all().map(|shard| self.consistent_at(shard).unwrap_or(self.origin)).min().unwrap_or(self.origin);
         metrics.cache_proof_age(now.saturating_duration_since(oldest));
     }
 
-    fn proven(&self, shard: Shard) -> Option<Instant> {
-        self.instant(self.shards[shard.index()].proven.load(Ordering::Acquire))
+    fn consistent_at(&self, shard: Shard) -> Option<Instant> {
+        self.instant(self.shards[shard.index()].consistent_at.load(Ordering::Acquire))
     }
 
     fn chain(&self, shard: Shard) -> MutexGuard<'_, Chain> {
@@ -210,12 +209,13 @@ pub(super) struct ShardView<'a> {
 }
 
 impl ShardView<'_> {
-    pub(super) fn prove(&self, since: Instant) {
-        self.cache.shards[self.shard.index()].proven.fetch_max(self.cache.stamp(since), Ordering::AcqRel);
+    /// Records a successful consistency check that began at `since`.
+    pub(super) fn confirm(&self, since: Instant) {
+        self.cache.shards[self.shard.index()].consistent_at.fetch_max(self.cache.stamp(since), Ordering::AcqRel);
     }
 
     pub(super) fn flush(&self) {
-        self.cache.shards[self.shard.index()].generation.fetch_add(1, Ordering::AcqRel);
+        self.cache.shards[self.shard.index()].flushes.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(super) fn invalidate(&self, stale: &[StaleEntry]) {
@@ -230,7 +230,7 @@ impl Maps {
             identities: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
             keys: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
             users: Map::builder().max_capacity(entries).time_to_idle(KEPT_UNUSED).build(),
-            unknown: Map::builder().max_capacity(UNKNOWN_KEPT).time_to_live(PROVEN_FOR).build(),
+            unknown: Map::builder().max_capacity(UNKNOWN_KEPT).time_to_live(CONSISTENCY_BOUND).build(),
         }
     }
 

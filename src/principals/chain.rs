@@ -1,128 +1,129 @@
-//! How a pod knows that it has heard of every commit in a shard: by following the chain of tokens.
+//! Tracks the commits of one shard, to detect missed invalidation messages. It uses no clock and no I/O.
 //!
-//! Plain bookkeeping, without clock or I/O. A notice extends the chain when its previous token is where
-//! the chain ends; a round compares the chain's end with the sequence that the store itself shows.
+//! An invalidation message extends the chain if its previous token is the token at the end of the chain. A consistency check
+//! compares the end of the chain with the current sequence in the store.
 
 use std::{collections::VecDeque, time::Instant};
 
 use crate::{
     metrics::FlushReason,
-    store::{Notice, Sequence},
+    store::{InvalidationMessage, Sequence},
 };
 
-/// How many sequences are remembered: copies of a notice arrive once from every primary.
+/// The number of remembered sequences. Each primary delivers a copy of a message.
 const REMEMBERED: usize = 256;
 
-/// What one shard's notices have brought this pod to.
+/// The commits of one shard that this pod has received messages of.
 #[derive(Default)]
 pub(super) struct Chain {
-    /// `None` until the first round has shown where the shard stands.
+    /// `None` until the first consistency check.
     end: Option<Sequence>,
     recent: VecDeque<Sequence>,
-    /// What a round found ahead of us, and when that round began.
+    /// A sequence in the store whose message has not arrived, and the start of the check that found it.
     awaited: Option<(Sequence, Instant)>,
-    /// Grows with everything that could make a read in flight outdated.
-    epoch: u64,
-    /// Rounds in a row in which notices stayed away.
-    deaf: u32,
+    /// Incremented by everything that could outdate a read in progress.
+    revision: u64,
+    /// Consecutive consistency checks that found a missing message.
+    missed_checks: u32,
 }
 
-/// What a notice means to the cache.
+/// The effect of an invalidation message on the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    /// Heard before, through another primary.
-    Copy,
-    /// Drop what it names. With a time, the shard is proven as of then.
-    Next { proven: Option<Instant> },
-    /// Something was missed: drop the whole shard.
+pub(super) enum MessageEffect {
+    /// Received before, from another primary.
+    Duplicate,
+    /// Invalidate the entries that it names. With a time, the shard is consistent as of then.
+    Apply { consistent_at: Option<Instant> },
+    /// A message was missed: flush the shard.
     Gap,
 }
 
-/// What a round means to the cache.
+/// The result of a consistency check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Compared {
-    /// Everything up to the round's beginning has been heard.
-    Proven,
-    /// The store is ahead; the notice may be on its way.
+pub(super) enum CheckResult {
+    /// All messages up to the start of the check were received.
+    Consistent,
+    /// The store is ahead. The message may still arrive.
     Waiting,
-    /// Drop the whole shard; an empty cache agrees with every store.
+    /// Flush the shard. An empty cache is consistent with every store.
     Flush(FlushReason),
 }
 
 impl Chain {
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
     }
 
     pub(super) fn end(&self) -> Option<Sequence> {
         self.end
     }
 
-    /// Whether notices have stayed away for so long that subscribing again may help.
-    pub(super) fn is_deaf(&self) -> bool {
-        self.deaf >= 2
+    /// True if messages are missing for so long that the subscription should be renewed.
+    pub(super) fn is_missing_messages(&self) -> bool {
+        self.missed_checks >= 2
     }
 
-    pub(super) fn hear(&mut self, notice: &Notice) -> Heard {
-        if self.remembers(notice.sequence) {
-            return Heard::Copy;
+    pub(super) fn apply_message(&mut self, message: &InvalidationMessage) -> MessageEffect {
+        if self.has_seen(message.sequence) {
+            return MessageEffect::Duplicate;
         }
-        self.epoch += 1;
+        self.revision += 1;
         let Some(end) = self.end else {
-            // Where the shard stands is not known yet, so nothing can be proven by it.
-            return Heard::Next { proven: None };
+            // Without a first consistency check, the message shows nothing about earlier commits.
+            return MessageEffect::Apply { consistent_at: None };
         };
-        self.deaf = 0;
-        let follows = notice.previous == end.token && notice.sequence.number == end.number + 1;
-        self.advance(notice.sequence);
+        self.missed_checks = 0;
+        let follows = message.previous == end.token && message.sequence.number == end.number + 1;
+        self.advance(message.sequence);
         if !follows {
             self.awaited = None;
-            return Heard::Gap;
+            return MessageEffect::Gap;
         }
-        let proven = self.awaited.take_if(|(awaited, _)| *awaited == notice.sequence).map(|(_, since)| since);
-        Heard::Next { proven }
+        let consistent_at = self.awaited.take_if(|(awaited, _)| *awaited == message.sequence).map(|(_, since)| since);
+        MessageEffect::Apply { consistent_at }
     }
 
-    /// Compares with what the store showed in a round that began at `began`, when the chain ended at `before`.
-    pub(super) fn compare(&mut self, before: Option<Sequence>, shown: Sequence, began: Instant) -> Compared {
-        let Some(before) = before else { return self.start_over(shown, FlushReason::Behind) };
-        let went_back = shown.number < before.number || (shown.number == before.number && shown.token != before.token);
+    /// Compares the chain with the sequence that the store returned in a check that began at `began`. `before` is the end of the
+    /// chain at that time.
+    pub(super) fn check(&mut self, before: Option<Sequence>, stored: Sequence, began: Instant) -> CheckResult {
+        let Some(before) = before else { return self.restart(stored, FlushReason::Behind) };
+        let went_back = stored.number < before.number || (stored.number == before.number && stored.token != before.token);
         if went_back {
-            return self.start_over(shown, FlushReason::Replaced);
+            return self.restart(stored, FlushReason::Replaced);
         }
-        // Notices may have led us past what was shown while the answer was on its way.
-        if self.remembers(shown) {
+        // Messages may have advanced the chain further during the check.
+        if self.has_seen(stored) {
             self.awaited = None;
-            self.deaf = 0;
-            return Compared::Proven;
+            self.missed_checks = 0;
+            return CheckResult::Consistent;
         }
         if self.awaited.is_some() {
-            self.deaf += 1;
-            return self.start_over(shown, FlushReason::Behind);
+            self.missed_checks += 1;
+            return self.restart(stored, FlushReason::Behind);
         }
-        self.awaited = Some((shown, began));
-        Compared::Waiting
+        self.awaited = Some((stored, began));
+        CheckResult::Waiting
     }
 
-    /// Forgets where the shard stands, after notices were lost here.
-    pub(super) fn lose(&mut self) {
-        self.epoch += 1;
+    /// Restarts the tracking, after this pod has dropped messages.
+    pub(super) fn reset(&mut self) {
+        self.revision += 1;
         self.end = None;
         self.awaited = None;
         self.recent.clear();
     }
 
-    /// Entries were dropped without an invalidation message: reads in flight are outdated.
-    pub(super) fn outdate(&mut self) {
-        self.epoch += 1;
+    /// Outdates reads in progress, after entries were invalidated without a message.
+    pub(super) fn invalidate_reads(&mut self) {
+        self.revision += 1;
     }
 
-    fn start_over(&mut self, shown: Sequence, reason: FlushReason) -> Compared {
-        self.epoch += 1;
+    fn restart(&mut self, stored: Sequence, reason: FlushReason) -> CheckResult {
+        self.revision += 1;
         self.awaited = None;
         self.recent.clear();
-        self.advance(shown);
-        Compared::Flush(reason)
+        self.advance(stored);
+        CheckResult::Flush(reason)
     }
 
     fn advance(&mut self, to: Sequence) {
@@ -133,7 +134,7 @@ impl Chain {
         self.recent.push_back(to);
     }
 
-    fn remembers(&self, sequence: Sequence) -> bool {
+    fn has_seen(&self, sequence: Sequence) -> bool {
         self.recent.iter().rev().any(|known| *known == sequence)
     }
 }
@@ -143,15 +144,15 @@ mod tests {
     use super::*;
     use crate::{
         clock::{Clock, SystemClock},
-        store::{Shard, Token},
+        store::{CommitToken, Shard},
     };
 
     fn at(number: u64) -> Sequence {
-        Sequence { number, token: Token::random() }
+        Sequence { number, token: CommitToken::random() }
     }
 
-    fn notice(previous: Sequence, sequence: Sequence) -> Notice {
-        Notice { shard: Shard::new(0).unwrap(), previous: previous.token, sequence, body: Vec::new() }
+    fn message(previous: Sequence, sequence: Sequence) -> InvalidationMessage {
+        InvalidationMessage { shard: Shard::new(0).unwrap(), previous: previous.token, sequence, body: Vec::new() }
     }
 
     fn now() -> Instant {
@@ -160,108 +161,108 @@ mod tests {
 
     fn chain_at(start: Sequence) -> Chain {
         let mut chain = Chain::default();
-        assert_eq!(chain.compare(None, start, now()), Compared::Flush(FlushReason::Behind));
+        assert_eq!(chain.check(None, start, now()), CheckResult::Flush(FlushReason::Behind));
         chain
     }
 
-    const NEXT: Heard = Heard::Next { proven: None };
+    const NEXT: MessageEffect = MessageEffect::Apply { consistent_at: None };
 
     #[test]
-    fn a_chain_without_gap_is_proven_and_copies_change_nothing() {
+    fn a_chain_without_gap_is_consistent_and_duplicates_change_nothing() {
         let (a, b, c) = (at(7), at(8), at(9));
         let mut chain = chain_at(a);
-        assert_eq!(chain.hear(&notice(a, b)), NEXT);
-        assert_eq!(chain.hear(&notice(b, c)), NEXT);
-        let epoch = chain.epoch();
-        assert_eq!(chain.hear(&notice(a, b)), Heard::Copy);
-        assert_eq!(chain.epoch(), epoch);
-        assert_eq!(chain.compare(chain.end(), c, now()), Compared::Proven);
+        assert_eq!(chain.apply_message(&message(a, b)), NEXT);
+        assert_eq!(chain.apply_message(&message(b, c)), NEXT);
+        let revision = chain.revision();
+        assert_eq!(chain.apply_message(&message(a, b)), MessageEffect::Duplicate);
+        assert_eq!(chain.revision(), revision);
+        assert_eq!(chain.check(chain.end(), c, now()), CheckResult::Consistent);
     }
 
     #[test]
-    fn a_missing_notice_is_a_gap_and_the_chain_goes_on_from_there() {
+    fn a_missing_message_is_a_gap_and_the_chain_continues_after_it() {
         let (a, _, c, d) = (at(1), at(2), at(3), at(4));
         let mut chain = chain_at(a);
-        assert_eq!(chain.hear(&notice(at(2), c)), Heard::Gap);
-        assert_eq!(chain.hear(&notice(c, d)), NEXT);
-        assert_eq!(chain.compare(chain.end(), d, now()), Compared::Proven);
+        assert_eq!(chain.apply_message(&message(at(2), c)), MessageEffect::Gap);
+        assert_eq!(chain.apply_message(&message(c, d)), NEXT);
+        assert_eq!(chain.check(chain.end(), d, now()), CheckResult::Consistent);
     }
 
     #[test]
     fn a_number_that_does_not_follow_is_a_gap_even_with_the_right_previous_token() {
         let a = at(1);
-        assert_eq!(chain_at(a).hear(&notice(a, at(3))), Heard::Gap);
+        assert_eq!(chain_at(a).apply_message(&message(a, at(3))), MessageEffect::Gap);
     }
 
     #[test]
-    fn a_notice_that_comes_after_the_round_proves_the_round() {
+    fn a_message_that_arrives_after_the_check_confirms_the_check() {
         let (a, b) = (at(1), at(2));
         let mut chain = chain_at(a);
         let began = now();
-        assert_eq!(chain.compare(Some(a), b, began), Compared::Waiting);
-        assert_eq!(chain.hear(&notice(a, b)), Heard::Next { proven: Some(began) });
+        assert_eq!(chain.check(Some(a), b, began), CheckResult::Waiting);
+        assert_eq!(chain.apply_message(&message(a, b)), MessageEffect::Apply { consistent_at: Some(began) });
     }
 
     #[test]
-    fn behind_after_another_round_is_flushed_and_then_deaf() {
+    fn a_message_missing_at_two_checks_flushes_and_twice_in_a_row_resubscribes() {
         let (a, b, c) = (at(1), at(2), at(3));
         let mut chain = chain_at(a);
-        assert_eq!(chain.compare(Some(a), b, now()), Compared::Waiting);
-        assert_eq!(chain.compare(Some(a), b, now()), Compared::Flush(FlushReason::Behind));
-        assert!(!chain.is_deaf());
-        assert_eq!(chain.compare(Some(b), c, now()), Compared::Waiting);
-        assert_eq!(chain.compare(Some(b), c, now()), Compared::Flush(FlushReason::Behind));
-        assert!(chain.is_deaf());
+        assert_eq!(chain.check(Some(a), b, now()), CheckResult::Waiting);
+        assert_eq!(chain.check(Some(a), b, now()), CheckResult::Flush(FlushReason::Behind));
+        assert!(!chain.is_missing_messages());
+        assert_eq!(chain.check(Some(b), c, now()), CheckResult::Waiting);
+        assert_eq!(chain.check(Some(b), c, now()), CheckResult::Flush(FlushReason::Behind));
+        assert!(chain.is_missing_messages());
     }
 
     #[test]
-    fn notices_that_overtake_the_rounds_answer_do_not_look_like_a_store_gone_back() {
+    fn messages_that_arrive_during_a_check_do_not_look_like_a_store_that_went_back() {
         let (a, b) = (at(1), at(2));
         let mut chain = chain_at(a);
         let before = chain.end();
-        chain.hear(&notice(a, b));
-        assert_eq!(chain.compare(before, a, now()), Compared::Proven);
+        chain.apply_message(&message(a, b));
+        assert_eq!(chain.check(before, a, now()), CheckResult::Consistent);
     }
 
     #[test]
     fn a_store_that_went_back_or_was_emptied_or_replaced_is_flushed() {
         let (a, b) = (at(5), at(6));
-        for shown in [a, Sequence::default(), at(6)] {
+        for stored in [a, Sequence::default(), at(6)] {
             let mut chain = chain_at(a);
-            chain.hear(&notice(a, b));
-            assert_eq!(chain.compare(Some(b), shown, now()), Compared::Flush(FlushReason::Replaced), "{shown}");
-            assert_eq!(chain.compare(Some(shown), shown, now()), Compared::Proven);
+            chain.apply_message(&message(a, b));
+            assert_eq!(chain.check(Some(b), stored, now()), CheckResult::Flush(FlushReason::Replaced), "{stored}");
+            assert_eq!(chain.check(Some(stored), stored, now()), CheckResult::Consistent);
         }
     }
 
     #[test]
-    fn a_promoted_replica_that_hands_out_the_same_number_again_is_noticed() {
+    fn a_promoted_replica_that_assigns_the_same_number_again_is_detected() {
         let (a, b, again) = (at(5), at(6), at(6));
         let mut chain = chain_at(a);
-        chain.hear(&notice(a, b));
-        assert_eq!(chain.hear(&notice(a, again)), Heard::Gap);
+        chain.apply_message(&message(a, b));
+        assert_eq!(chain.apply_message(&message(a, again)), MessageEffect::Gap);
     }
 
     #[test]
-    fn everything_that_may_outdate_a_read_moves_the_epoch() {
+    fn everything_that_could_outdate_a_read_changes_the_revision() {
         let (a, b) = (at(1), at(2));
         let mut chain = chain_at(a);
-        let mut epoch = chain.epoch();
-        let mut moved = |chain: &Chain| {
-            let before = std::mem::replace(&mut epoch, chain.epoch());
-            chain.epoch() > before
+        let mut revision = chain.revision();
+        let mut has_changed = |chain: &Chain| {
+            let before = std::mem::replace(&mut revision, chain.revision());
+            chain.revision() > before
         };
-        chain.hear(&notice(a, b));
-        assert!(moved(&chain));
-        chain.hear(&notice(at(8), at(9)));
-        assert!(moved(&chain));
-        chain.compare(chain.end(), Sequence::default(), now());
-        assert!(moved(&chain));
-        chain.lose();
-        assert!(moved(&chain));
-        chain.outdate();
-        assert!(moved(&chain));
-        chain.hear(&notice(a, b));
-        assert!(moved(&chain), "a notice before the first round");
+        chain.apply_message(&message(a, b));
+        assert!(has_changed(&chain));
+        chain.apply_message(&message(at(8), at(9)));
+        assert!(has_changed(&chain));
+        chain.check(chain.end(), Sequence::default(), now());
+        assert!(has_changed(&chain));
+        chain.reset();
+        assert!(has_changed(&chain));
+        chain.invalidate_reads();
+        assert!(has_changed(&chain));
+        chain.apply_message(&message(a, b));
+        assert!(has_changed(&chain), "a message before the first check");
     }
 }

@@ -12,9 +12,9 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
 use crate::{
-    epoch::Epoch,
+    epoch::Generation,
     keys::{Key, KeyId, Narrow},
-    principal::{Evaluation, IdentityClaims, Pinned},
+    principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
     session::Session,
     store::Shard,
@@ -26,7 +26,7 @@ pub struct CachedSession {
     pub user: String,
     pub provider: String,
     pub created: Timestamp,
-    pub(super) epoch: Epoch,
+    pub(super) generation: Generation,
     pub(super) shard: Shard,
     pub(super) read: ReadTime,
     pub(super) last_use: LastUse,
@@ -42,16 +42,16 @@ pub struct UserSession {
 /// A user as the cache knows them.
 pub struct CachedUser {
     pub id: String,
-    /// As JSON. Values take eight times the memory, and only a role map that has not judged them yet looks at them.
+    /// As JSON. Values take eight times the memory, and they are needed only when the role map is evaluated.
     identities: Box<str>,
-    pub pinned: Option<Pinned>,
+    pub pinned: Option<PinnedGrant>,
     /// When the claims were last verified, to the hour.
     pub verified: Timestamp,
     pub disabled: bool,
-    pub(super) session_epoch: Epoch,
-    pub(super) key_epoch: Epoch,
+    pub(super) session_generation: Generation,
+    pub(super) key_generation: Generation,
     /// The role map's grant for exactly these claims.
-    pub judged: ArcSwapOption<Evaluation>,
+    pub evaluation: ArcSwapOption<Evaluation>,
     pub(super) read: ReadTime,
 }
 
@@ -67,29 +67,29 @@ pub struct CachedKey {
     pub key: Key,
     pub narrow: Narrow,
     /// The owner's grant within the key's restrictions, beside the owner's grant that it was made from.
-    pub judged: ArcSwapOption<Narrowed>,
-    /// The keys that this one was made by, each with the name that the cache has for it.
+    pub evaluation: ArcSwapOption<RestrictedGrant>,
+    /// The keys that this key was derived from, each with its digest in the cache.
     pub(super) ancestors: Box<[(KeyId, Digest)]>,
     pub(super) read: ReadTime,
     pub(super) last_use: LastUse,
 }
 
-/// A judgement about an owner, and what a key makes of it.
-pub struct Narrowed {
-    pub of: Arc<Evaluation>,
-    pub to: Arc<Evaluation>,
+/// The evaluation of a key's owner, and the evaluation within the key's restrictions.
+pub struct RestrictedGrant {
+    pub owner: Arc<Evaluation>,
+    pub restricted: Arc<Evaluation>,
 }
 
-/// When a value was read from the store: by the clock, and by the generation of its shard, which grows with each flush.
+/// When a value was read from the store: by the clock, and by the number of flushes of its shard.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadTime {
     pub at: Instant,
-    pub generation: u64,
+    pub flushes: u64,
 }
 
-/// When something was last used, and whether somebody is writing that down.
+/// The time of the last use. `writing`: a task is writing it to the store.
 pub(super) struct LastUse {
-    /// In milliseconds since the epoch.
+    /// Unix time in milliseconds.
     at: AtomicI64,
     writing: AtomicBool,
 }
@@ -100,7 +100,7 @@ impl CachedSession {
             user: session.user.clone(),
             provider: session.provider.clone(),
             created: session.created,
-            epoch: session.epoch,
+            generation: session.generation,
             shard,
             read,
             last_use: LastUse::new(session.last_seen),
@@ -115,10 +115,10 @@ impl CachedSession {
 impl CachedUser {
     pub(super) fn new(user: User, read: ReadTime) -> Self {
         let verified = user.verified();
-        let User { id, identities, pinned, disabled, session_epoch, key_epoch, .. } = user;
-        let judged = ArcSwapOption::empty();
+        let User { id, identities, pinned, disabled, session_generation, key_generation, .. } = user;
+        let evaluation = ArcSwapOption::empty();
         let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
-        Self { id, identities, pinned, verified, disabled, session_epoch, key_epoch, judged, read }
+        Self { id, identities, pinned, verified, disabled, session_generation, key_generation, evaluation, read }
     }
 
     /// The claims that identity providers have verified.
@@ -129,15 +129,15 @@ impl CachedUser {
 
 impl CachedKey {
     pub(super) fn new(key: Key, read: ReadTime) -> Self {
-        let ancestors = key.ancestors.iter().map(|id| (*id, name_of(*id))).collect();
+        let ancestors = key.ancestors.iter().map(|id| (*id, cache_digest(*id))).collect();
         let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
         let narrow = Narrow::of(&key.limits);
-        Self { key, narrow, judged: ArcSwapOption::empty(), ancestors, read, last_use }
+        Self { key, narrow, evaluation: ArcSwapOption::empty(), ancestors, read, last_use }
     }
 }
 
-/// The name under which the cache knows a key that was looked up by its id, which is no secret's digest.
-fn name_of(id: KeyId) -> Digest {
+/// Returns the digest under which the cache stores a key that is looked up by its id.
+fn cache_digest(id: KeyId) -> Digest {
     Digest::of_parts(&["key", &id.to_string()])
 }
 

@@ -1,5 +1,5 @@
-//! Look-ups of users by issuer and subject, for tokens, which name a user without a session. They take two steps,
-//! since the identity and its user may lie in different shards.
+//! Looks up users by issuer and subject, for tokens. A look-up has two steps, since the identity and its user may be in
+//! different shards.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use super::{
 use crate::{
     metrics::LookupLabel,
     secret::Digest,
-    session::Standing,
+    session::SessionState,
     store::{self, Shard},
     users::{self, Identity},
 };
 
 impl Principals {
-    /// The user with the identity of this digest; `None` if nobody has signed in with it.
-    pub async fn person(&self, identity: Digest) -> Answer<Arc<CachedUser>> {
+    /// Returns the user of the identity with this digest; `None` if no user has signed in with it.
+    pub async fn user_of_identity(&self, identity: Digest) -> Answer<Arc<CachedUser>> {
         match self.inner.find_identity(identity).await? {
             Some(user) => self.inner.find_user(identity, user).await,
             None => Ok(None),
@@ -32,15 +32,15 @@ impl Inner {
         let lookup = Lookup { label: LookupLabel::Person, shard: Shard::of(&digest), digest };
         let cached = self.cache.identity(lookup.shard, &digest);
         let read = move |inner: Arc<Self>, start| async move { inner.read_identity(digest, start).await };
-        self.serve(lookup, cached, |_| Standing::Live, &self.reads.identities, read).await
+        self.serve(lookup, cached, |_| SessionState::Live, &self.reads.identities, read).await
     }
 
-    /// The user of this id, whom the identity of this digest belongs to.
+    /// Returns the user of this id, to whom the identity of this digest belongs.
     async fn find_user(self: &Arc<Self>, identity: Digest, id: Arc<str>) -> Answer<Arc<CachedUser>> {
         let lookup = Lookup { label: LookupLabel::Person, shard: users::shard_of(&id), digest: identity };
         let cached = self.cache.user(lookup.shard, &id);
         let read = move |inner: Arc<Self>, start| async move { inner.read_known_user(&id, start).await };
-        self.serve(lookup, cached, |_| Standing::Live, &self.reads.users, read).await
+        self.serve(lookup, cached, |_| SessionState::Live, &self.reads.users, read).await
     }
 
     async fn read_identity(&self, digest: Digest, start: ReadStart) -> Result<Option<Arc<str>>, store::Error> {

@@ -1,5 +1,4 @@
-//! What keeps the cache proven: notices from the bus, and a round of comparing each second; and what a key
-//! opened that is gone from the ring.
+//! Tasks that keep the cache consistent: apply invalidation messages, check consistency, and flush after a key removal.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,64 +12,64 @@ use tokio::{
 
 use super::{
     Inner,
-    chain::{Compared, Heard},
+    chain::{CheckResult, MessageEffect},
 };
 use crate::{
     metrics::{FlushReason, NoticeOutcome},
-    store::{Notice, Sequence, Shard},
+    store::{InvalidationMessage, Sequence, Shard},
 };
 
-const ROUND: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Applies notices for as long as the store lives.
-pub(super) async fn listen(inner: Arc<Inner>, mut notices: Receiver<Notice>) {
+/// Applies invalidation messages until the store is dropped.
+pub(super) async fn apply_messages(inner: Arc<Inner>, mut messages: Receiver<InvalidationMessage>) {
     loop {
-        match notices.recv().await {
-            Ok(notice) => inner.hear(&notice),
+        match messages.recv().await {
+            Ok(message) => inner.apply_message(&message),
             Err(RecvError::Lagged(missed)) => {
                 tracing::warn!(missed, "notices came faster than they were read; the cache is emptied");
-                inner.lose_everything();
+                inner.reset_all_shards();
             }
             Err(RecvError::Closed) => return,
         }
     }
 }
 
-/// Drops everything when a key is taken out of the ring: what it opened, and the handles that it signed,
-/// count no longer.
-pub(super) async fn mind_the_key_ring(inner: Arc<Inner>, mut removals: watch::Receiver<u64>) {
+/// Flushes the cache when a key is removed from the key ring: records that it sealed and tokens that it signed are no longer
+/// valid.
+pub(super) async fn flush_on_key_removal(inner: Arc<Inner>, mut removals: watch::Receiver<u64>) {
     while removals.changed().await.is_ok() {
         tracing::info!("a key is gone from the key ring; the cache is emptied");
-        inner.forget_everything();
+        inner.flush_all_shards();
     }
 }
 
-/// Compares every shard's sequence with what the notices have led to.
-pub(super) async fn compare_each_second(inner: Arc<Inner>) {
+/// Checks the consistency of every shard once per second.
+pub(super) async fn run_consistency_checks(inner: Arc<Inner>) {
     inner.records.store().ready().await;
-    let mut ticks = interval(ROUND);
+    let mut ticks = interval(CHECK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut outage = Outage::default();
     loop {
         ticks.tick().await;
-        outage.note(inner.round().await);
+        outage.update(inner.check_consistency().await);
     }
 }
 
-/// How many shards answered in a round.
-struct Answered {
-    shards: usize,
+/// The number of shards that answered in a consistency check.
+struct CheckSummary {
+    answered_shards: usize,
 }
 
-/// Says once that the store is away, and once that it is back.
+/// Logs the beginning and the end of an outage of the store.
 #[derive(Default)]
 struct Outage {
     missing: usize,
 }
 
 impl Outage {
-    fn note(&mut self, answered: Answered) {
-        let missing = usize::from(Shard::COUNT) - answered.shards;
+    fn update(&mut self, summary: CheckSummary) {
+        let missing = usize::from(Shard::COUNT) - summary.answered_shards;
         if missing > 0 && self.missing == 0 {
             tracing::error!(missing, "the store does not answer for some shards; known sessions are served within the grace");
         } else if missing == 0 && self.missing > 0 {
@@ -81,91 +80,92 @@ impl Outage {
 }
 
 impl Inner {
-    pub(super) fn hear(&self, notice: &Notice) {
-        // What nobody of us sealed is not believed. If it was ours after all, the chain shows the gap.
-        let Ok(stale) = self.records.open_notice(notice) else {
+    pub(super) fn apply_message(&self, message: &InvalidationMessage) {
+        // A message that cannot be opened is ignored. If a pod of this deployment sent it, the chain shows the gap.
+        let Ok(stale) = self.records.open_invalidation_message(message) else {
             self.metrics.notice(NoticeOutcome::Unreadable);
             return;
         };
-        let heard = self.cache.with_chain(notice.shard, |chain, shard| {
-            let heard = chain.hear(notice);
-            match heard {
-                Heard::Copy => {}
-                Heard::Gap => shard.flush(),
-                Heard::Next { proven } => {
+        let effect = self.cache.with_chain(message.shard, |chain, shard| {
+            let effect = chain.apply_message(message);
+            match effect {
+                MessageEffect::Duplicate => {}
+                MessageEffect::Gap => shard.flush(),
+                MessageEffect::Apply { consistent_at } => {
                     shard.invalidate(&stale);
-                    if let Some(since) = proven {
-                        shard.prove(since);
+                    if let Some(since) = consistent_at {
+                        shard.confirm(since);
                     }
                 }
             }
-            heard
+            effect
         });
-        self.metrics.notice(match heard {
-            Heard::Copy => NoticeOutcome::Copy,
-            Heard::Gap => NoticeOutcome::Gap,
-            Heard::Next { .. } => NoticeOutcome::Applied,
+        self.metrics.notice(match effect {
+            MessageEffect::Duplicate => NoticeOutcome::Copy,
+            MessageEffect::Gap => NoticeOutcome::Gap,
+            MessageEffect::Apply { .. } => NoticeOutcome::Applied,
         });
-        if heard == Heard::Gap {
+        if effect == MessageEffect::Gap {
             self.metrics.cache_flush(FlushReason::Gap);
         }
     }
 
-    async fn round(&self) -> Answered {
+    async fn check_consistency(&self) -> CheckSummary {
         let before: Vec<Option<Sequence>> =
             Shard::all().map(|shard| self.cache.with_chain(shard, |chain, _| chain.end())).collect();
         let began = self.clock.monotonic();
-        let shown = self.records.store().sequences().await;
-        let mut deaf = false;
-        let mut answered = Answered { shards: 0 };
-        for ((shard, before), shown) in Shard::all().zip(before).zip(shown) {
-            let Ok(shown) = shown else { continue };
-            answered.shards += 1;
-            deaf |= self.compare(shard, before, shown, began);
+        let sequences = self.records.store().sequences().await;
+        let mut is_missing_messages = false;
+        let mut summary = CheckSummary { answered_shards: 0 };
+        for ((shard, before), stored) in Shard::all().zip(before).zip(sequences) {
+            let Ok(stored) = stored else { continue };
+            summary.answered_shards += 1;
+            is_missing_messages |= self.check_shard(shard, before, stored, began);
         }
-        if deaf {
+        if is_missing_messages {
             tracing::warn!("notices stay away; subscribing again");
             self.records.store().resubscribe();
         }
-        answered
+        summary
     }
 
-    /// Tells whether the shard's notices stay away.
-    fn compare(&self, shard: Shard, before: Option<Sequence>, shown: Sequence, began: std::time::Instant) -> bool {
-        let (compared, deaf) = self.cache.with_chain(shard, |chain, view| {
-            let compared = chain.compare(before, shown, began);
-            match compared {
-                Compared::Waiting => {}
-                Compared::Proven => view.prove(began),
-                Compared::Flush(_) => {
+    /// Checks one shard. Returns true if its messages are missing.
+    fn check_shard(&self, shard: Shard, before: Option<Sequence>, stored: Sequence, began: std::time::Instant) -> bool {
+        let (result, is_missing_messages) = self.cache.with_chain(shard, |chain, view| {
+            let result = chain.check(before, stored, began);
+            match result {
+                CheckResult::Waiting => {}
+                CheckResult::Consistent => view.confirm(began),
+                CheckResult::Flush(_) => {
                     view.flush();
-                    view.prove(began);
+                    view.confirm(began);
                 }
             }
-            (compared, chain.is_deaf())
+            (result, chain.is_missing_messages())
         });
-        // The first round of a shard finds nothing to flush.
-        if let (Compared::Flush(reason), Some(_)) = (compared, before) {
+        // At the first check of a shard there is nothing to flush.
+        if let (CheckResult::Flush(reason), Some(_)) = (result, before) {
             self.metrics.cache_flush(reason);
         }
-        deaf
+        is_missing_messages
     }
 
-    /// What was heard of the shards still holds.
-    fn forget_everything(&self) {
+    /// Flushes all shards. Their chains stay valid.
+    fn flush_all_shards(&self) {
         for shard in Shard::all() {
             self.cache.with_chain(shard, |chain, view| {
-                chain.outdate();
+                chain.invalidate_reads();
                 view.flush();
             });
         }
         self.metrics.cache_flush(FlushReason::KeyRing);
     }
 
-    fn lose_everything(&self) {
+    /// Flushes all shards and restarts their chains, after messages were dropped.
+    fn reset_all_shards(&self) {
         for shard in Shard::all() {
             self.cache.with_chain(shard, |chain, view| {
-                chain.lose();
+                chain.reset();
                 view.flush();
             });
         }

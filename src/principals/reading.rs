@@ -11,17 +11,17 @@ use super::{
     serving::{CachedValue, Serving},
 };
 use crate::{
-    flights::Flights,
+    flights::SingleFlight,
     keys::{self, Key, KeyId, Pointer},
     metrics::{CacheResult, LookupLabel},
     secret::Digest,
-    session::{Session, Standing},
+    session::{Session, SessionState},
     store::{self, Kind, Shard},
     users::User,
 };
 
-/// Reads of a kind that may be in flight at once; a look-up beyond them fails. Anybody can make up keys that look right,
-/// and must not keep the sessions from being read by that.
+/// The maximum number of concurrent reads of each kind; more look-ups fail. Clients can invent well-formed keys, and must not
+/// block the reads of sessions by that.
 const READS_IN_FLIGHT: usize = 512;
 
 /// The answer to a look-up; `None` if there is no such record.
@@ -35,12 +35,12 @@ pub(super) struct Lookup {
     pub digest: Digest,
 }
 
-/// The reads in flight. Look-ups of one digest share a read of the same epoch.
+/// The reads in progress. Look-ups of one digest share a read of the same revision.
 pub(super) struct Reads {
-    pub sessions: Arc<Flights<Answer<UserSession>>>,
-    pub keys: Arc<Flights<Answer<UserKey>>>,
-    pub identities: Arc<Flights<Answer<Arc<str>>>>,
-    pub users: Arc<Flights<Answer<Arc<CachedUser>>>>,
+    pub sessions: Arc<SingleFlight<Answer<UserSession>>>,
+    pub keys: Arc<SingleFlight<Answer<UserKey>>>,
+    pub identities: Arc<SingleFlight<Answer<Arc<str>>>>,
+    pub users: Arc<SingleFlight<Answer<Arc<CachedUser>>>>,
     /// For each kind of look-up.
     slots: [Arc<Semaphore>; LookupLabel::ALL.len()],
 }
@@ -56,32 +56,32 @@ impl Default for Reads {
 impl Inner {
     pub(super) async fn find_session(self: &Arc<Self>, lookup: Lookup) -> Answer<UserSession> {
         let cached = self.cache.session(lookup.shard, &lookup.digest);
-        let standing = |found: &UserSession| self.session_standing(found);
+        let state = |found: &UserSession| self.session_state(found);
         let read = move |inner: Arc<Self>, start| async move { inner.read_session(lookup, start).await };
-        self.find_credential(lookup, cached, standing, &self.reads.sessions, read).await
+        self.find_credential(lookup, cached, state, &self.reads.sessions, read).await
     }
 
     pub(super) async fn find_key_by_secret(self: &Arc<Self>, lookup: Lookup) -> Answer<UserKey> {
         let cached = self.cache.key(lookup.shard, &lookup.digest);
-        let standing = |found: &UserKey| self.secret_standing(found, &lookup.digest);
+        let state = |found: &UserKey| self.secret_state(found, &lookup.digest);
         let read = move |inner: Arc<Self>, start| async move { inner.read_key_by_secret(lookup, start).await };
-        self.find_credential(lookup, cached, standing, &self.reads.keys, read).await
+        self.find_credential(lookup, cached, state, &self.reads.keys, read).await
     }
 
     pub(super) async fn find_key_by_id(self: &Arc<Self>, lookup: Lookup, id: KeyId) -> Answer<UserKey> {
         let cached = self.cache.key(lookup.shard, &lookup.digest);
-        let standing = |found: &UserKey| self.key_standing(found);
+        let state = |found: &UserKey| self.key_state(found);
         let read = move |inner: Arc<Self>, start| async move { inner.read_key_by_id(lookup, id, start).await };
-        self.find_credential(lookup, cached, standing, &self.reads.keys, read).await
+        self.find_credential(lookup, cached, state, &self.reads.keys, read).await
     }
 
-    /// A credential that is live. One that the store lately did not know is not read again.
+    /// Returns a credential that is live. A credential that was recently unknown to the store is not read again.
     async fn find_credential<T, R>(
         self: &Arc<Self>,
         lookup: Lookup,
         cached: Option<CachedValue<T>>,
-        standing: impl Fn(&T) -> Standing,
-        flights: &Arc<Flights<Answer<T>>>,
+        state: impl Fn(&T) -> SessionState,
+        flights: &Arc<SingleFlight<Answer<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
     ) -> Answer<T>
     where
@@ -92,8 +92,8 @@ impl Inner {
             self.metrics.cache_lookup(lookup.label, CacheResult::Unknown);
             return Ok(None);
         }
-        let found = self.serve(lookup, cached, &standing, flights, read).await?;
-        Ok(found.filter(|found| standing(found) == Standing::Live))
+        let found = self.serve(lookup, cached, &state, flights, read).await?;
+        Ok(found.filter(|found| state(found) == SessionState::Live))
     }
 
     /// Answers a look-up by the rule of [`Serving`].
@@ -101,8 +101,8 @@ impl Inner {
         self: &Arc<Self>,
         lookup: Lookup,
         cached: Option<CachedValue<T>>,
-        standing: impl Fn(&T) -> Standing,
-        flights: &Arc<Flights<Answer<T>>>,
+        state: impl Fn(&T) -> SessionState,
+        flights: &Arc<SingleFlight<Answer<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
     ) -> Answer<T>
     where
@@ -111,18 +111,18 @@ impl Inner {
     {
         let (clock, grace) = (&*self.clock, self.settings.grace);
         let serving = Serving { cache: &self.cache, clock, grace, shard: lookup.shard };
-        let served = serving.serve(cached, standing, self.read_shared(lookup, flights, read)).await?;
+        let served = serving.serve(cached, state, self.read_shared(lookup, flights, read)).await?;
         if let Some(result) = served.cache_result() {
             self.metrics.cache_lookup(lookup.label, result);
         }
         Ok(served.into_value())
     }
 
-    /// Joins the read of this digest that is in flight, or begins one.
+    /// Joins the read of this digest in progress, or begins one.
     async fn read_shared<T, R>(
         self: &Arc<Self>,
         lookup: Lookup,
-        flights: &Arc<Flights<Answer<T>>>,
+        flights: &Arc<SingleFlight<Answer<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
     ) -> Answer<T>
     where
@@ -131,7 +131,7 @@ impl Inner {
     {
         let Lookup { label, shard, digest } = lookup;
         let start = self.cache.begin_read(shard, self.clock.monotonic());
-        let flight = flights.share(digest, start.epoch, || {
+        let flight = flights.join_or_start(digest, start.revision, || {
             let slot = Arc::clone(&self.reads.slots[label as usize]).try_acquire_owned().ok()?;
             self.metrics.cache_lookup(label, CacheResult::Miss);
             let (inner, read) = (Arc::clone(self), read(Arc::clone(self), start));
@@ -173,7 +173,7 @@ impl Inner {
             Some(pointer) => self.read_key(shard, pointer.value.key, start.time).await?,
             None => None,
         };
-        // The key's own record is the truth about its secrets.
+        // The key's record decides which secrets are valid.
         let found = found.filter(|found| found.key.key.standing(&digest, self.clock.now()) != keys::Standing::Unlisted);
         self.cache.insert(start, |maps| maps.insert_key(digest, found.as_ref(), start.time));
         Ok(found)

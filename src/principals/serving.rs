@@ -1,12 +1,12 @@
-//! The rule by which every look-up is answered: from the cache, from the store, or in an outage from the cache again.
+//! Decides how each look-up is answered: from the cache, from the store, or by stale serving in an outage.
 
 use std::time::{Duration, Instant};
 
-use super::{LookupError, PROVEN_FOR, cache::Cache};
+use super::{CONSISTENCY_BOUND, LookupError, cache::Cache};
 use crate::{
     clock::Clock,
     metrics::CacheResult,
-    session::Standing,
+    session::SessionState,
     store::{self, Shard},
 };
 
@@ -34,9 +34,9 @@ pub(super) enum ServedValue<T> {
     Stale(Option<T>),
 }
 
-/// The context of the rule, for one shard.
+/// The parameters of a look-up in one shard.
 pub(super) struct Serving<'a> {
-    /// Keeps when a read of the shard last failed.
+    /// Records failed reads of the shard.
     pub cache: &'a Cache,
     pub clock: &'a dyn Clock,
     /// The grace period.
@@ -48,24 +48,24 @@ impl Serving<'_> {
     /// Serves a cached value within the consistency bound. Otherwise reads the store; if that fails, serves the cached
     /// value within the grace period.
     ///
-    /// `standing` judges a cached value: an idle one is always read again, and only a live one is served stale.
+    /// `state` judges a cached value: an idle one is always read again, and only a live one is served stale.
     pub(super) async fn serve<T>(
         &self,
         cached: Option<CachedValue<T>>,
-        standing: impl Fn(&T) -> Standing,
+        state: impl Fn(&T) -> SessionState,
         read: impl Future<Output = Result<Option<T>, LookupError>>,
     ) -> Result<ServedValue<T>, LookupError> {
-        let standing = |cached: &CachedValue<T>| cached.value.as_ref().map_or(Standing::Live, &standing);
+        let state = |cached: &CachedValue<T>| cached.value.as_ref().map_or(SessionState::Live, &state);
         let cached = match cached {
-            Some(cached) if self.age(&cached) <= PROVEN_FOR => match standing(&cached) {
-                Standing::Live | Standing::Ended => return Ok(ServedValue::Hit(cached.value)),
+            Some(cached) if self.age(&cached) <= CONSISTENCY_BOUND => match state(&cached) {
+                SessionState::Live | SessionState::Ended => return Ok(ServedValue::Hit(cached.value)),
                 // Another pod may have seen the user since.
-                Standing::Idle => None,
+                SessionState::Idle => None,
             },
             cached => cached,
         };
         let Some(cached) = cached else { return read.await.map(ServedValue::Read) };
-        let is_servable = || self.age(&cached) <= self.grace && standing(&cached) == Standing::Live;
+        let is_servable = || self.age(&cached) <= self.grace && state(&cached) == SessionState::Live;
         let mut failure = None;
         if !self.has_failed_recently() {
             let answer = if is_servable() { self.read_in_time(read).await } else { read.await };

@@ -1,4 +1,4 @@
-//! What a rule asks of an identity: that a claim, read in a certain way, has a value that a pattern matches.
+//! Defines the conditions of rules: a pattern and the claim whose values it must match.
 
 use std::borrow::Cow;
 
@@ -7,17 +7,17 @@ use crate::{
     principal::{ClaimPath, IdentityClaims, Source},
 };
 
-/// Where values stand, and how they are read and compared.
+/// Selects the values of a claim and defines how they are split and compared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
-    /// `None`: every source that there is.
+pub(super) struct ValueSelector {
+    /// `None` selects every source.
     pub source: Option<Source>,
     pub claim: ClaimPath,
     pub split: Option<Split>,
     pub case: Case,
 }
 
-/// What stands between the values that a provider has put into one text.
+/// The separator of values that a provider puts into one string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Split {
     Space,
@@ -32,30 +32,30 @@ pub(super) enum Case {
 
 #[derive(Clone, Debug)]
 pub(super) struct Condition {
-    pub place: Place,
+    pub selector: ValueSelector,
     pub pattern: Glob,
 }
 
 impl Condition {
-    /// Compiles a pattern for the place's way of comparing.
-    pub fn new(place: Place, pattern: &str) -> Result<Self, GlobError> {
-        let pattern = Glob::parse(&place.case.fold(pattern))?;
-        Ok(Self { place, pattern })
+    /// Compiles a pattern; folds its case if the selector ignores case.
+    pub fn new(selector: ValueSelector, pattern: &str) -> Result<Self, GlobError> {
+        let pattern = Glob::parse(&selector.case.fold(pattern))?;
+        Ok(Self { selector, pattern })
     }
 
-    pub fn holds(&self, identity: &IdentityClaims) -> bool {
-        !self.matching(identity).is_empty()
+    pub fn matches(&self, identity: &IdentityClaims) -> bool {
+        !self.matching_values(identity).is_empty()
     }
 
-    /// The values that the pattern matches, as the provider wrote them.
-    pub fn matching<'a>(&self, identity: &'a IdentityClaims) -> Vec<Cow<'a, str>> {
-        let mut values = self.place.values(identity);
-        values.retain(|value| self.pattern.matches(&self.place.case.fold(value)));
+    /// Returns the values that match the pattern, as the provider sent them.
+    pub fn matching_values<'a>(&self, identity: &'a IdentityClaims) -> Vec<Cow<'a, str>> {
+        let mut values = self.selector.values(identity);
+        values.retain(|value| self.pattern.matches(&self.selector.case.fold(value)));
         values
     }
 }
 
-impl Place {
+impl ValueSelector {
     pub fn values<'a>(&self, identity: &'a IdentityClaims) -> Vec<Cow<'a, str>> {
         let mut found = Vec::new();
         for source in Source::ALL.into_iter().filter(|source| self.source.is_none_or(|wanted| wanted == *source)) {
@@ -87,7 +87,7 @@ impl Split {
 }
 
 impl Case {
-    /// Letter by letter, so that a letter's neighbours don't change what it becomes.
+    /// Folds each letter separately, so that the result for a letter does not depend on its neighbors.
     pub fn fold(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::Ignored if text.chars().any(|c| c.is_uppercase()) => text.chars().flat_map(char::to_lowercase).collect(),

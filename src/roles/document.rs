@@ -1,4 +1,4 @@
-//! The role map's document: read from YAML and compiled, with all its mistakes at once.
+//! Parses and compiles the role map's YAML document and reports all its mistakes at once.
 
 mod access;
 mod configured;
@@ -9,40 +9,41 @@ use std::fmt::Display;
 use std::iter;
 
 use self::litellm::Litellm;
-use super::local::Local;
+use super::local::LocalClaimsPolicy;
 use super::rules::{Rule, Rules};
 use super::teams::{TeamRule, TeamRules};
-use super::{MissingSource, Origin, Rank, RoleMap};
+use super::{MissingSourcePolicy, Origin, Rank, RoleMap};
 use crate::access::{self as path_access, AccessRules};
 use crate::principal::{Role, RuleName, Source};
 use crate::yaml::decode::{Section, decode_strict};
 use crate::yaml::{self, Mistake, Mistakes, Subset, shown};
 
-pub use self::configured::Configured;
-pub(super) use self::configured::check;
+pub use self::configured::ConfiguredNames;
+pub(super) use self::configured::check_configured;
 
 /// The document without its fragments.
 struct Base {
     roles: Vec<Role>,
     delegated: Vec<Role>,
     default_role: Option<Role>,
-    missing_source: MissingSource,
-    granting: Granting,
+    missing_source: MissingSourcePolicy,
+    granting: GrantRules,
     access: Option<Vec<path_access::AccessRule>>,
     litellm: Litellm,
 }
 
-/// The rules that a fragment may have too. It has no field that could widen its own rights.
-struct Granting {
+/// The rules that both the document and its fragments have. A fragment has no other fields, so it cannot extend its own
+/// rights.
+struct GrantRules {
     rules: Vec<Rule>,
     teams: Vec<TeamRule>,
 }
 
 /// The roles that rules may name.
 struct RoleList<'a> {
-    /// The highest privilege first.
+    /// In the order of privilege, the highest first.
     roles: &'a [Role],
-    /// The roles that rules of a fragment may give; `None` for the document itself, whose rules may give all.
+    /// The roles that rules of a fragment may grant; `None` for the document itself, whose rules may grant all roles.
     delegated: Option<&'a [Role]>,
     /// The fragment's name.
     fragment: Option<&'a str>,
@@ -53,17 +54,17 @@ const NO_ROLE: &str = "none";
 const DEFAULT_ROLE: &str = "internal_user_viewer";
 const DEFAULT_ROLES: [&str; 7] =
     ["proxy_admin", "proxy_admin_viewer", "org_admin", "team", "internal_user", "internal_user_viewer", "customer"];
-const LONGEST_ROLE: usize = 64;
+const MAX_ROLE_BYTES: usize = 64;
 
 /// The document's JSON Schema, for editors.
 pub fn schema() -> &'static str {
     include_str!("document/schema.json")
 }
 
-/// Parses the document with fragments, each under its name. Mistakes of a fragment begin with its name.
+/// Parses the document with its fragments, given as pairs of name and text. Mistakes in a fragment begin with its name.
 pub(super) fn parse<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'a str)>) -> Result<RoleMap, Mistakes> {
     let base = read(text, read_base)?;
-    let Granting { mut rules, mut teams } = base.granting;
+    let GrantRules { mut rules, mut teams } = base.granting;
     teams.extend(base.litellm.teams);
     let mut mistakes = Vec::new();
     for (name, text) in fragments {
@@ -89,20 +90,20 @@ pub(super) fn parse<'a>(text: &str, fragments: impl Iterator<Item = (&'a str, &'
         access: base.access.map(AccessRules::new),
         missing_source: base.missing_source,
         grants: base.litellm.grants,
-        local: Local::Counts,
+        local: LocalClaimsPolicy::Evaluate,
         named_sources,
     })
 }
 
-/// The map where no document is configured: everybody who signs in gets the default role.
+/// The role map without a configured document: all users get the default role.
 pub(super) fn default_map() -> RoleMap {
-    parse("version: 1", iter::empty()).expect("the smallest document is a document")
+    parse("version: 1", iter::empty()).expect("the minimal document is valid")
 }
 
-/// The map while the document that restricts is gone: nobody gets a role, and no path is open to anyone.
+/// The role map while the configured document is missing: it grants no role and allows access to no path.
 pub(super) fn closed_map() -> RoleMap {
     let map = parse("{version: 1, default_role: none, access: []}", iter::empty());
-    RoleMap { local: Local::Ignored, ..map.expect("a document that grants nothing is a document") }
+    RoleMap { local: LocalClaimsPolicy::Ignore, ..map.expect("the document that grants nothing is valid") }
 }
 
 fn read<T>(text: &str, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Result<T, Vec<Mistake>> {
@@ -147,13 +148,13 @@ fn read_base(section: &mut Section<'_>) -> Option<Base> {
     })
 }
 
-fn read_granting(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Granting> {
+fn read_granting(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<GrantRules> {
     let rules = section.maps("rules", |section| rules::read_rule(section, roles));
     let teams = section.maps("teams", |section| rules::read_team_rule(section, roles));
-    Some(Granting { rules: rules?.unwrap_or_default(), teams: teams?.unwrap_or_default() })
+    Some(GrantRules { rules: rules?.unwrap_or_default(), teams: teams?.unwrap_or_default() })
 }
 
-/// Without a valid name in the list the default list is used, so that the rest is validated all the same.
+/// Uses the default list if no name in the list is valid, so that the rest of the document is validated too.
 fn read_roles(section: &mut Section<'_>) -> Vec<Role> {
     let mut roles: Vec<Role> = Vec::new();
     let listed = section.values("roles", |name| {
@@ -162,7 +163,7 @@ fn read_roles(section: &mut Section<'_>) -> Vec<Role> {
             return Err(format!("{} {text}", shown(name)));
         }
         if roles.iter().any(|role| role.as_str() == name) {
-            return Err(format!("role {} is listed twice; its place in the list is its privilege", shown(name)));
+            return Err(format!("role {} is listed twice; its position in the list defines its privilege", shown(name)));
         }
         roles.push(Role::new(name));
         Ok(())
@@ -173,9 +174,9 @@ fn read_roles(section: &mut Section<'_>) -> Vec<Role> {
     if roles.is_empty() { DEFAULT_ROLES.into_iter().map(Role::new).collect() } else { roles }
 }
 
-/// A role's name goes into a header as it is.
+/// A role's name is sent in a header without encoding.
 fn is_role_name(name: &str) -> bool {
-    (1..=LONGEST_ROLE).contains(&name.len())
+    (1..=MAX_ROLE_BYTES).contains(&name.len())
         && name != NO_ROLE
         && name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',')
 }
@@ -186,21 +187,21 @@ fn read_default_role(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<
         name => roles.find(name).map(Some),
     })?;
     if written.is_none() && roles.find(DEFAULT_ROLE).is_err() {
-        let text = format!("the list of roles lacks {DEFAULT_ROLE}, so write which one is the default, or none");
+        let text = format!("the list of roles lacks {DEFAULT_ROLE}; write the default role, or none");
         section.complain("default_role", text);
     }
     Some(written.unwrap_or_else(|| roles.find(DEFAULT_ROLE).ok()))
 }
 
-fn read_missing_source(section: &mut Section<'_>, granting: Option<&Granting>) -> Option<MissingSource> {
+fn read_missing_source(section: &mut Section<'_>, granting: Option<&GrantRules>) -> Option<MissingSourcePolicy> {
     let written = section.value("missing_source", |text| match text {
-        "ignore" => Ok(MissingSource::Ignored),
-        "refuse" => Ok(MissingSource::Refused),
+        "ignore" => Ok(MissingSourcePolicy::Ignore),
+        "refuse" => Ok(MissingSourcePolicy::Deny),
         _ => Err(format!("must be ignore or refuse, not {}", shown(text))),
     })?;
-    let written = written.unwrap_or(MissingSource::Ignored);
+    let written = written.unwrap_or(MissingSourcePolicy::Ignore);
     let has_effect = granting.is_none_or(|granting| !named_sources(&granting.rules, &granting.teams).is_empty());
-    if written == MissingSource::Refused && !has_effect {
+    if written == MissingSourcePolicy::Deny && !has_effect {
         section.complain("missing_source", "has no effect, since no rule names its `source`");
     }
     Some(written)
@@ -211,7 +212,7 @@ fn named_sources(rules: &[Rule], teams: &[TeamRule]) -> Vec<(Option<Box<str>>, S
     let by_teams = teams.iter().map(|rule| (&rule.provider, &rule.condition));
     let mut named = Vec::new();
     for (provider, condition) in by_rules.chain(by_teams) {
-        let Some(source) = condition.place.source else { continue };
+        let Some(source) = condition.selector.source else { continue };
         if !named.iter().any(|(known, name)| known == provider && *name == source) {
             named.push((provider.clone(), source));
         }
@@ -221,25 +222,28 @@ fn named_sources(rules: &[Rule], teams: &[TeamRule]) -> Vec<(Option<Box<str>>, S
 
 impl RoleList<'_> {
     fn find(&self, name: &str) -> Result<Role, String> {
-        self.roles.iter().find(|role| role.as_str() == name).cloned().ok_or_else(|| self.unknown(name))
+        self.roles.iter().find(|role| role.as_str() == name).cloned().ok_or_else(|| self.describe_unknown(name))
     }
 
-    /// A role that a rule gives, and its place in the list.
-    fn find_given(&self, name: &str) -> Result<(Rank, Role), String> {
-        let rank = self.roles.iter().position(|role| role.as_str() == name).ok_or_else(|| self.unknown(name))?;
+    /// Finds a role that a rule grants, with its rank.
+    fn find_granted(&self, name: &str) -> Result<(Rank, Role), String> {
+        let rank = self.roles.iter().position(|role| role.as_str() == name).ok_or_else(|| self.describe_unknown(name))?;
         let role = &self.roles[rank];
         if self.delegated.is_some_and(|delegated| !delegated.contains(role)) {
-            return Err(format!("role {} is not delegated; `delegate` in the role map lists who may give it", shown(name)));
+            return Err(format!(
+                "role {} is not delegated; `delegate` in the role map lists the roles that fragments may grant",
+                shown(name)
+            ));
         }
         Ok((rank, role.clone()))
     }
 
-    fn unknown(&self, name: &str) -> String {
+    fn describe_unknown(&self, name: &str) -> String {
         let known: Vec<_> = self.roles.iter().map(Role::as_str).collect();
         format!("role {} is not in the list of roles: {}", shown(name), known.join(", "))
     }
 
-    /// The origin of the rule that this section holds.
+    /// The name and line of the rule in this section.
     fn origin(&self, section: &Section<'_>) -> Origin {
         let path = section.path();
         let name = self.fragment.map_or_else(|| path.to_owned(), |fragment| format!("{fragment}: {path}"));
@@ -247,15 +251,15 @@ impl RoleList<'_> {
     }
 }
 
-/// The list of a field that restricts a rule; none if the field is left out.
-fn restrictions<T>(section: &mut Section<'_>, name: &'static str, parse: impl FnMut(&str) -> Result<T, String>) -> Vec<T> {
+/// Reads the list of a field that restricts a rule; empty if the field is not set.
+fn read_restrictions<T>(section: &mut Section<'_>, name: &'static str, parse: impl FnMut(&str) -> Result<T, String>) -> Vec<T> {
     let values = section.values(name, parse).flatten();
     if values.as_ref().is_some_and(Vec::is_empty) {
-        section.complain(name, "is empty, so that nothing would match; leave it out for no restriction");
+        section.complain(name, "is empty, so that nothing would match; remove the field for no restriction");
     }
     values.unwrap_or_default()
 }
 
-fn pattern<T>(parsed: Result<T, impl Display>) -> Result<T, String> {
+fn require_pattern<T>(parsed: Result<T, impl Display>) -> Result<T, String> {
     parsed.map_err(|error| format!("the pattern {error}"))
 }

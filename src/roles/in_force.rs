@@ -1,4 +1,4 @@
-//! The role map in force: replaced as a whole by a good edit, kept through a bad one.
+//! Holds the role map in force. A valid edit replaces it as a whole; an invalid edit leaves it unchanged.
 
 use std::{
     collections::BTreeMap,
@@ -8,80 +8,81 @@ use std::{
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 
-use super::{Configured, RoleMap};
+use super::{ConfiguredNames, RoleMap};
 use crate::{
     clock::Clock,
     metrics::{Metrics, Outcome},
     yaml::{Mistake, Mistakes, Place},
 };
 
-/// A role map and its place in the order of edits.
-pub struct InForce {
+/// The role map in force, with its version.
+pub struct CurrentRoleMap {
     pub map: RoleMap,
+    /// Incremented by each edit; 0 before the first load.
     pub version: u64,
-    /// When it was put in force, by this process.
+    /// The time since which this process has applied it.
     pub since: Timestamp,
 }
 
-/// An edit that was not put in force.
+/// An invalid edit, which was not applied.
 #[derive(Clone, Debug)]
 pub struct RefusedEdit {
     pub at: Timestamp,
-    /// Each with where it is.
+    /// Each with its field path and line.
     pub mistakes: Vec<String>,
 }
 
-impl InForce {
-    /// Whether any source has told yet what is to be in force. Until then nothing can be decided by it.
-    pub fn is_known(&self) -> bool {
+impl CurrentRoleMap {
+    /// True if the source has loaded a role map. Until then no decision is possible.
+    pub fn is_loaded(&self) -> bool {
         self.version > 0
     }
 }
 
-/// Where a source puts its documents and everybody else finds the last good one.
+/// Publishes the role map in force to all readers. A source applies edits to it.
 pub struct RoleMaps {
-    current: ArcSwap<InForce>,
-    /// Where documents come from, in words.
+    current: ArcSwap<CurrentRoleMap>,
+    /// The description of the source for users.
     source: String,
-    /// Edits that were refused and not mended since, by where they were made.
-    refused: Mutex<BTreeMap<String, RefusedEdit>>,
-    /// What a document may name.
-    configured: Configured,
+    /// Invalid edits that no valid edit has replaced yet, by the place of the edit.
+    refusals: Mutex<BTreeMap<String, RefusedEdit>>,
+    /// The configured names that a document may use.
+    configured: ConfiguredNames,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
 impl RoleMaps {
-    /// Begins with `document`, or with the default map where none is configured.
+    /// Starts with `document`, or with the default role map if none is configured.
     pub fn new(
         document: Option<&str>,
-        configured: Configured,
+        configured: ConfiguredNames,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Mistakes> {
         let map = document.map_or_else(|| Ok(RoleMap::default()), |text| compile(text, &configured))?;
-        let current = ArcSwap::from_pointee(InForce { map, version: 1, since: clock.now() });
-        let (source, refused) = ("built in".to_owned(), Mutex::default());
-        let maps = Self { current, source, refused, configured, clock, metrics };
+        let current = ArcSwap::from_pointee(CurrentRoleMap { map, version: 1, since: clock.now() });
+        let (source, refusals) = ("built in".to_owned(), Mutex::default());
+        let maps = Self { current, source, refusals, configured, clock, metrics };
         maps.metrics.role_map_edited(Outcome::Ok);
         maps.report();
         Ok(maps)
     }
 
-    /// Begins with nothing known and nothing granted to anybody, until a source tells of its document.
-    pub fn unknown(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        let current = ArcSwap::from_pointee(InForce { map: RoleMap::closed(), version: 0, since: clock.now() });
-        let (source, refused) = ("built in".to_owned(), Mutex::default());
-        Self { current, source, refused, configured: Configured::default(), clock, metrics }
+    /// Starts without a role map. Nothing is granted until the source loads a document.
+    pub fn unloaded(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        let current = ArcSwap::from_pointee(CurrentRoleMap { map: RoleMap::closed(), version: 0, since: clock.now() });
+        let (source, refusals) = ("built in".to_owned(), Mutex::default());
+        Self { current, source, refusals, configured: ConfiguredNames::default(), clock, metrics }
     }
 
-    /// Says where the documents come from.
+    /// Sets the description of the source.
     #[must_use]
     pub fn with_source(self, source: String) -> Self {
         Self { source, ..self }
     }
 
-    /// Whose claims documents may name, as far as that is known.
+    /// The ids of the providers that documents may name; empty if they are not known.
     pub fn providers(&self) -> &[String] {
         self.configured.providers.as_deref().unwrap_or_default()
     }
@@ -90,63 +91,63 @@ impl RoleMaps {
         &self.source
     }
 
-    /// The latest edit that was refused and not mended since.
-    pub fn refused(&self) -> Option<RefusedEdit> {
-        self.refused_edits().values().max_by_key(|edit| edit.at).cloned()
+    /// The latest invalid edit that no valid edit has replaced yet.
+    pub fn latest_refusal(&self) -> Option<RefusedEdit> {
+        self.lock_refusals().values().max_by_key(|edit| edit.at).cloned()
     }
 
-    /// Remembers that an edit was refused; `place` is where it was made.
-    pub fn refuse(&self, place: &str, error: &Mistakes) {
+    /// Records an invalid edit; `place` identifies the edited document.
+    pub fn record_refusal(&self, place: &str, error: &Mistakes) {
         let edit = RefusedEdit { at: self.clock.now(), mistakes: error.iter().map(ToString::to_string).collect() };
-        self.refused_edits().insert(place.to_owned(), edit);
+        self.lock_refusals().insert(place.to_owned(), edit);
     }
 
-    /// That what was refused there has been mended, or is gone.
-    pub fn mended(&self, place: &str) {
-        self.refused_edits().remove(place);
+    /// Removes the recorded refusal at `place` after a valid edit or a deletion.
+    pub fn clear_refusal(&self, place: &str) {
+        self.lock_refusals().remove(place);
     }
 
-    fn refused_edits(&self) -> MutexGuard<'_, BTreeMap<String, RefusedEdit>> {
-        self.refused.lock().expect("no code that holds this lock panics")
+    fn lock_refusals(&self) -> MutexGuard<'_, BTreeMap<String, RefusedEdit>> {
+        self.refusals.lock().expect("no code that holds this lock panics")
     }
 
-    pub fn current(&self) -> arc_swap::Guard<Arc<InForce>> {
+    pub fn current(&self) -> arc_swap::Guard<Arc<CurrentRoleMap>> {
         self.current.load()
     }
 
-    /// Puts an edited document in force, or refuses it whole: the map before it then stays.
-    pub fn edit(&self, document: &str) {
-        self.take(compile(document, &self.configured));
+    /// Puts an edited document in force. If it is invalid, the role map stays unchanged.
+    pub fn apply(&self, document: &str) {
+        self.record(compile(document, &self.configured));
     }
 
-    /// The same with a file's content, which may be no text at all.
-    pub fn edit_bytes(&self, document: &[u8]) {
-        self.take(text_of(document).and_then(|text| compile(text, &self.configured)));
+    /// Puts an edited file in force, like [`Self::apply`]. Its content may be invalid UTF-8.
+    pub fn apply_bytes(&self, document: &[u8]) {
+        self.record(decode_document(document).and_then(|text| compile(text, &self.configured)));
     }
 
-    fn take(&self, compiled: Result<RoleMap, Mistakes>) {
+    fn record(&self, compiled: Result<RoleMap, Mistakes>) {
         match compiled {
             Ok(map) => {
                 self.metrics.role_map_edited(Outcome::Ok);
-                self.mended("");
-                self.put(map);
+                self.clear_refusal("");
+                self.activate(map);
             }
             Err(error) => {
                 self.metrics.role_map_edited(Outcome::Error);
-                self.refuse("", &error);
+                self.record_refusal("", &error);
                 tracing::error!(%error, "the edited role map is refused; the one before it stays in force");
             }
         }
     }
 
-    /// Puts a map in force that its source has judged.
-    pub fn put(&self, map: RoleMap) {
+    /// Puts a role map in force that the source has validated.
+    pub fn activate(&self, map: RoleMap) {
         let rules = map.rule_count();
         let version = self.replace(map);
         tracing::info!(version, rules, "the edited role map is in force");
     }
 
-    /// Grants nothing to anybody: the document is gone, and its restrictions with it.
+    /// Puts the closed role map in force, because the document and its restrictions are gone.
     pub fn close(&self) {
         let version = self.replace(RoleMap::closed());
         tracing::error!(version, "there is no good role map: nobody has a role, and every request is refused");
@@ -154,7 +155,7 @@ impl RoleMaps {
 
     fn replace(&self, map: RoleMap) -> u64 {
         let version = self.current.load().version + 1;
-        self.current.store(Arc::new(InForce { map, version, since: self.clock.now() }));
+        self.current.store(Arc::new(CurrentRoleMap { map, version, since: self.clock.now() }));
         self.report();
         version
     }
@@ -165,16 +166,16 @@ impl RoleMaps {
     }
 }
 
-/// A file's content as a document.
-pub fn text_of(document: &[u8]) -> Result<&str, Mistakes> {
+/// Decodes a file's content as UTF-8.
+pub fn decode_document(document: &[u8]) -> Result<&str, Mistakes> {
     std::str::from_utf8(document).map_err(|error| {
         let line = 1 + document[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() as u64;
         Mistake::new("", Place::Line(line), "is not valid UTF-8").into()
     })
 }
 
-/// Reads and judges a document, with what it may name.
-pub fn compile(document: &str, configured: &Configured) -> Result<RoleMap, Mistakes> {
+/// Parses and validates a document, including the configured names that it uses.
+pub fn compile(document: &str, configured: &ConfiguredNames) -> Result<RoleMap, Mistakes> {
     let map = RoleMap::parse(document)?;
     map.check_configured(configured)?;
     Ok(map)
@@ -186,37 +187,37 @@ mod tests {
     use crate::clock::SystemClock;
 
     fn maps(document: Option<&str>) -> RoleMaps {
-        let configured = Configured { providers: Some(vec!["corp".into()]), ..Configured::default() };
+        let configured = ConfiguredNames { providers: Some(vec!["corp".into()]), ..ConfiguredNames::default() };
         RoleMaps::new(document, configured, Arc::new(SystemClock), Arc::new(Metrics::new())).unwrap()
     }
 
     fn default_role(maps: &RoleMaps) -> Option<String> {
-        maps.current().map.judge(&[]).role.map(|role| role.to_string())
+        maps.current().map.evaluate(&[]).role.map(|role| role.to_string())
     }
 
     #[test]
-    fn a_good_edit_is_in_force_at_once_under_the_next_version() {
+    fn a_valid_edit_is_in_force_at_once_with_the_next_version() {
         let maps = maps(Some("{version: 1, default_role: customer}"));
-        maps.edit("{version: 1, default_role: internal_user}");
+        maps.apply("{version: 1, default_role: internal_user}");
         assert_eq!((maps.current().version, default_role(&maps).as_deref()), (2, Some("internal_user")));
     }
 
     #[test]
-    fn a_bad_edit_changes_nothing() {
+    fn an_invalid_edit_changes_nothing() {
         let maps = maps(Some("{version: 1, default_role: customer}"));
-        for bad in [
+        for invalid in [
             "",
             "{version: 2}",
             "{version: 1, rules: [{claim: a, match: b, role: king}]}",
             "{version: 1, rules: [{provider: other, claim: a, match: b, role: customer}]}",
         ] {
-            maps.edit(bad);
-            assert_eq!((maps.current().version, default_role(&maps).as_deref()), (1, Some("customer")), "{bad}");
+            maps.apply(invalid);
+            assert_eq!((maps.current().version, default_role(&maps).as_deref()), (1, Some("customer")), "{invalid}");
         }
-        maps.edit_bytes(b"version: 1\n# caf\xe9\n");
+        maps.apply_bytes(b"version: 1\n# caf\xe9\n");
         assert_eq!(maps.current().version, 1);
         let counted = String::from_utf8(maps.metrics.render()).unwrap();
         assert!(counted.contains(r#"vestibule_role_map_edits_total{outcome="error"} 5"#), "{counted}");
-        assert_eq!(text_of(b"version: 1\n# caf\xe9\n").unwrap_err().to_string(), "line 2: is not valid UTF-8");
+        assert_eq!(decode_document(b"version: 1\n# caf\xe9\n").unwrap_err().to_string(), "line 2: is not valid UTF-8");
     }
 }

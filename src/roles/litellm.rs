@@ -1,6 +1,6 @@
-//! LiteLLM's own way to a role: the first mapping that any of a token's roles matches.
+//! Evaluates LiteLLM's role mappings: the first mapping that matches any role of a token wins.
 
-use super::condition::{Condition, Place};
+use super::condition::{Condition, ValueSelector};
 use super::{Origin, Rank};
 use crate::{
     glob::GlobError,
@@ -10,9 +10,9 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Mappings {
     pub provider: Option<Box<str>>,
-    /// Where the section stands.
+    /// The line of the section.
     pub line: u64,
-    /// In the document's order, which is what decides among them.
+    /// In the document's order. The first match wins.
     pub mappings: Vec<Mapping>,
 }
 
@@ -28,31 +28,32 @@ pub(super) struct Mapping {
 pub enum FnmatchError {
     #[error("the pattern {0}")]
     Glob(#[from] GlobError),
-    #[error("the pattern has a set in square brackets, which LiteLLM knows and this does not; write a mapping for each value")]
+    #[error("the pattern has a set in square brackets, which is not supported; write a mapping for each value")]
     Set,
 }
 
 impl Mappings {
-    /// The best of what each identity gets; in an identity the first mapping that matches counts.
-    pub fn best(&self, identities: &[IdentityClaims]) -> Option<&Mapping> {
-        let about = identities.iter().filter(|identity| self.is_about(identity));
-        about.filter_map(|identity| self.first(identity)).min_by_key(|mapping| mapping.rank)
+    /// Returns the mapping with the highest privilege among the identities' mappings. For each identity, its first matching
+    /// mapping counts.
+    pub fn find_best(&self, identities: &[IdentityClaims]) -> Option<&Mapping> {
+        let identities = identities.iter().filter(|identity| self.matches_provider(identity));
+        identities.filter_map(|identity| self.find_first(identity)).min_by_key(|mapping| mapping.rank)
     }
 
-    pub fn is_about(&self, identity: &IdentityClaims) -> bool {
+    pub fn matches_provider(&self, identity: &IdentityClaims) -> bool {
         identity.is_from(self.provider.as_deref())
     }
 
-    /// The mapping that counts for an identity which the section is about.
-    pub fn first(&self, identity: &IdentityClaims) -> Option<&Mapping> {
-        self.mappings.iter().find(|mapping| mapping.condition.holds(identity))
+    /// Returns the mapping that counts for an identity of the section's provider.
+    pub fn find_first(&self, identity: &IdentityClaims) -> Option<&Mapping> {
+        self.mappings.iter().find(|mapping| mapping.condition.matches(identity))
     }
 }
 
-/// Compiles a pattern of Python's `fnmatch`, in which a backslash is a character like any other.
-pub(super) fn condition(place: Place, pattern: &str) -> Result<Condition, FnmatchError> {
+/// Compiles a pattern of Python's `fnmatch`, in which a backslash is a literal character.
+pub(super) fn compile_condition(selector: ValueSelector, pattern: &str) -> Result<Condition, FnmatchError> {
     if pattern.contains('[') {
         return Err(FnmatchError::Set);
     }
-    Ok(Condition::new(place, &pattern.replace('\\', "\\\\"))?)
+    Ok(Condition::new(selector, &pattern.replace('\\', "\\\\"))?)
 }

@@ -1,28 +1,30 @@
-//! What a local account's own claims grant: the role and the teams that its invitation named. No rule of the document is needed
-//! for them, since an administrator has granted them already; rules about `local` come on top.
+//! Grants local accounts the role and the teams of their invitation.
+//!
+//! This needs no rule in the document, since an administrator has granted them. Rules with `provider: local` apply in
+//! addition.
 
 use std::borrow::Cow;
 
 use super::{Rank, RoleMap};
 use crate::principal::{IdentityClaims, LOCAL, ROLE_CLAIM, Role, RuleName, TEAMS_CLAIM};
 
-/// Stands for the rule that an invitation is.
+/// The rule name of a role that an invitation granted.
 const ROLE_RULE: &str = "local.user_role";
 pub(super) const TEAMS_RULE: &str = "local.teams";
 
-/// Whether local accounts' own claims count.
+/// The policy for the claims of local accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Local {
-    Counts,
-    /// While there is no good document nobody is granted anything.
-    Ignored,
+pub(super) enum LocalClaimsPolicy {
+    Evaluate,
+    /// Without a valid document nothing is granted.
+    Ignore,
 }
 
 impl RoleMap {
-    /// The role that the account's invitation named, if it is listed still.
+    /// The role of the account's invitation; `None` if the document no longer lists it.
     pub(super) fn local_role(&self, identities: &[IdentityClaims]) -> Option<(Rank, Role, RuleName)> {
-        let claims = self.local_accounts(identities).find_map(|account| account.id_token.get(ROLE_CLAIM)?.as_str());
-        let rank = self.roles.iter().position(|role| Some(role.as_str()) == claims)?;
+        let claim = self.local_accounts(identities).find_map(|account| account.id_token.get(ROLE_CLAIM)?.as_str());
+        let rank = self.roles.iter().position(|role| Some(role.as_str()) == claim)?;
         Some((rank, self.roles[rank].clone(), RuleName::new(ROLE_RULE)))
     }
 
@@ -32,7 +34,7 @@ impl RoleMap {
     }
 
     fn local_accounts<'a>(&self, identities: &'a [IdentityClaims]) -> impl Iterator<Item = &'a IdentityClaims> + use<'a> {
-        let counts = self.local == Local::Counts;
-        identities.iter().filter(move |identity| counts && identity.provider == LOCAL)
+        let evaluates = self.local == LocalClaimsPolicy::Evaluate;
+        identities.iter().filter(move |identity| evaluates && identity.provider == LOCAL)
     }
 }

@@ -1,10 +1,10 @@
-//! The rules that grant roles. Every one is tried over every identity; the highest privilege wins.
+//! Evaluates the rules that grant roles. Of all rules that match an identity, the one with the highest privilege wins.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::condition::{Condition, Place};
-use super::index::{Index, Number};
+use super::condition::{Condition, ValueSelector};
+use super::index::{RuleIndex, RuleNumber};
 use super::{Origin, Rank};
 use crate::{
     glob::Shape,
@@ -15,32 +15,32 @@ use crate::{
 pub(super) struct Rule {
     pub origin: Origin,
     pub provider: Option<Box<str>>,
-    /// All of them must hold, in one identity. There is at least one.
+    /// The conditions, which must all match in one identity. There is at least one.
     pub conditions: Vec<Condition>,
     pub role: Role,
     pub rank: Rank,
 }
 
-/// The rules in the order of privilege, the document's order among equals: the first that holds wins.
+/// The rules in the order of privilege, and of the document among equals. The first rule that matches wins.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules {
     rules: Vec<Rule>,
-    index: Index,
+    index: RuleIndex,
 }
 
 impl Rules {
     pub fn new(mut rules: Vec<Rule>) -> Self {
         rules.sort_by_key(|rule| rule.rank);
-        let shared = shared(&rules);
-        // The condition that selects least stands first and finds the rule: one that can be looked up, and that
-        // few other rules have. `email_verified` is `true` for nearly everybody.
+        let counts = count_conditions(&rules);
+        // The most selective condition comes first, and the index finds the rule by it: a condition that can be looked up
+        // and that few other rules have. `email_verified` is `true` for nearly every user.
         for Rule { provider, conditions, .. } in &mut rules {
             conditions.sort_by_cached_key(|condition| {
                 let shape = condition.pattern.shape();
-                (shape == Shape::Other, shared[&asked(provider.as_deref(), condition)], Reverse(shape))
+                (shape == Shape::Other, counts[&condition_key(provider.as_deref(), condition)], Reverse(shape))
             });
         }
-        let index = Index::new(rules.iter().map(|rule| (rule.provider.as_deref(), &rule.conditions[0])));
+        let index = RuleIndex::new(rules.iter().map(|rule| (rule.provider.as_deref(), &rule.conditions[0])));
         Self { rules, index }
     }
 
@@ -48,52 +48,52 @@ impl Rules {
         self.rules.iter()
     }
 
-    pub fn best(&self, identities: &[IdentityClaims]) -> Option<&Rule> {
-        let mut best = Number::MAX;
+    pub fn find_best(&self, identities: &[IdentityClaims]) -> Option<&Rule> {
+        let mut best = RuleNumber::MAX;
         for identity in identities {
             self.index.visit(identity, |rules, _| {
                 let better = rules.iter().take_while(|number| **number < best);
-                let holds = |number: &&Number| self.rules[**number as usize].further_conditions_hold(identity);
-                best = better.copied().find(|number| holds(&number)).unwrap_or(best);
+                let matches = |number: &&RuleNumber| self.rules[**number as usize].further_conditions_match(identity);
+                best = better.copied().find(|number| matches(&number)).unwrap_or(best);
             });
         }
         self.rules.get(best as usize)
     }
 
-    /// What [`Self::best`] must agree with: every rule tried, one after the other.
-    pub fn best_by_trying(&self, identities: &[IdentityClaims]) -> Option<&Rule> {
-        self.rules.iter().find(|rule| identities.iter().any(|identity| rule.holds(identity)))
+    /// Finds the best rule without the index. Tests compare it with [`Self::find_best`].
+    pub fn find_best_exhaustively(&self, identities: &[IdentityClaims]) -> Option<&Rule> {
+        self.rules.iter().find(|rule| identities.iter().any(|identity| rule.matches(identity)))
     }
 }
 
-/// What a condition asks, and of whose claims.
-type Asked = (Option<Box<str>>, Place, String);
+/// A rule's provider, a value selector and a pattern. Equal conditions of several rules have equal keys.
+type ConditionKey = (Option<Box<str>>, ValueSelector, String);
 
-fn asked(provider: Option<&str>, condition: &Condition) -> Asked {
-    (provider.map(Box::from), condition.place.clone(), condition.pattern.to_string())
+fn condition_key(provider: Option<&str>, condition: &Condition) -> ConditionKey {
+    (provider.map(Box::from), condition.selector.clone(), condition.pattern.to_string())
 }
 
-/// How many conditions ask the same.
-fn shared(rules: &[Rule]) -> HashMap<Asked, usize> {
-    let mut shared = HashMap::new();
+/// Counts the conditions with equal keys.
+fn count_conditions(rules: &[Rule]) -> HashMap<ConditionKey, usize> {
+    let mut counts = HashMap::new();
     for rule in rules {
         for condition in &rule.conditions {
-            *shared.entry(asked(rule.provider.as_deref(), condition)).or_default() += 1;
+            *counts.entry(condition_key(rule.provider.as_deref(), condition)).or_default() += 1;
         }
     }
-    shared
+    counts
 }
 
 impl Rule {
-    pub fn is_about(&self, identity: &IdentityClaims) -> bool {
+    pub fn matches_provider(&self, identity: &IdentityClaims) -> bool {
         identity.is_from(self.provider.as_deref())
     }
 
-    pub fn holds(&self, identity: &IdentityClaims) -> bool {
-        self.is_about(identity) && self.conditions.iter().all(|condition| condition.holds(identity))
+    pub fn matches(&self, identity: &IdentityClaims) -> bool {
+        self.matches_provider(identity) && self.conditions.iter().all(|condition| condition.matches(identity))
     }
 
-    fn further_conditions_hold(&self, identity: &IdentityClaims) -> bool {
-        self.conditions[1..].iter().all(|condition| condition.holds(identity))
+    fn further_conditions_match(&self, identity: &IdentityClaims) -> bool {
+        self.conditions[1..].iter().all(|condition| condition.matches(identity))
     }
 }

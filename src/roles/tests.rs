@@ -1,4 +1,4 @@
-//! What documents grant, and which documents are refused.
+//! Tests the grants of documents and the errors of invalid documents.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ mod litellm;
 mod property;
 mod schema;
 
-use super::teams::{MOST_TEAMS, TEAMS_BYTES};
+use super::teams::{MAX_TEAMS, MAX_TEAMS_BYTES};
 use super::*;
 use crate::principal::{Claims, Team};
 use crate::yaml::Place;
@@ -20,7 +20,7 @@ fn claims(value: Value) -> Claims {
     value.as_object().expect("the tables hold objects").clone()
 }
 
-fn person(provider: &str, id_token: Value) -> IdentityClaims {
+fn identity_of(provider: &str, id_token: Value) -> IdentityClaims {
     IdentityClaims {
         provider: provider.into(),
         issuer: format!("https://{provider}.example.com"),
@@ -31,9 +31,9 @@ fn person(provider: &str, id_token: Value) -> IdentityClaims {
     }
 }
 
-fn judge(document: &str, identities: &[IdentityClaims]) -> Grant {
+fn evaluate(document: &str, identities: &[IdentityClaims]) -> Grant {
     let map = RoleMap::parse(document).expect("the document is valid");
-    map.judge(identities)
+    map.evaluate(identities)
 }
 
 fn role_of(grant: &Grant) -> (&str, &str) {
@@ -57,12 +57,12 @@ rules:
 "#;
 
 #[rstest]
-#[case::nothing(json!({}), "internal_user_viewer", "default_role")]
+#[case::no_claims(json!({}), "internal_user_viewer", "default_role")]
 #[case::glob(json!({"groups": ["/engineering/a/b"]}), "internal_user", "rules[0]")]
 #[case::single_text(json!({"groups": "/engineering/a"}), "internal_user", "rules[0]")]
 #[case::case_matters(json!({"groups": ["/Engineering/a"]}), "internal_user_viewer", "default_role")]
 #[case::later_rule_with_more_privilege(json!({"groups": ["/engineering/leads"]}), "org_admin", "rules[2]")]
-#[case::order_of_values_is_nothing(json!({"groups": ["/guests", "/engineering/leads", "/engineering/a"]}), "org_admin", "rules[2]")]
+#[case::order_of_values_is_ignored(json!({"groups": ["/guests", "/engineering/leads", "/engineering/a"]}), "org_admin", "rules[2]")]
 #[case::nested(json!({"resource_access": {"litellm": {"roles": ["x", "llm-admins"]}}}), "proxy_admin", "rules[1]")]
 #[case::nested_and_more(json!({"resource_access": {"litellm": {"roles": "llm-admin"}}, "staff": true, "level": 3}), "proxy_admin", "rules[1]")]
 #[case::nested_elsewhere(json!({"litellm": {"roles": ["llm-admin"]}}), "internal_user_viewer", "default_role")]
@@ -71,72 +71,72 @@ rules:
 #[case::another_number(json!({"level": 30}), "internal_user_viewer", "default_role")]
 #[case::fraction(json!({"level": 3.0}), "internal_user_viewer", "default_role")]
 #[case::boolean(json!({"staff": true}), "proxy_admin_viewer", "rules[4]")]
-#[case::boolean_not(json!({"staff": false}), "internal_user_viewer", "default_role")]
+#[case::boolean_false(json!({"staff": false}), "internal_user_viewer", "default_role")]
 #[case::namespaced(json!({"https://example.com/role": "owner"}), "org_admin", "rules[5]")]
 #[case::first_of_equals(json!({"https://example.com/role": "owner", "groups": ["/engineering/leads"]}), "org_admin", "rules[2]")]
 #[case::less_than_the_default(json!({"groups": ["/guests"]}), "customer", "rules[6]")]
 #[case::object_is_no_value(json!({"groups": {"/engineering/a": true}}), "internal_user_viewer", "default_role")]
 #[case::null_is_no_value(json!({"groups": null, "level": null}), "internal_user_viewer", "default_role")]
 fn the_highest_privilege_wins(#[case] id_token: Value, #[case] role: &str, #[case] rule: &str) {
-    let grant = judge(ROLES, &[person("corp", id_token)]);
+    let grant = evaluate(ROLES, &[identity_of("corp", id_token)]);
     assert_eq!(role_of(&grant), (role, rule));
 }
 
 #[test]
-fn a_rule_counts_only_for_its_provider() {
+fn a_rule_matches_only_claims_of_its_provider() {
     let admin = json!({"resource_access": {"litellm": {"roles": ["llm-admin"]}}});
-    let grant = judge(ROLES, &[person("partner", admin)]);
+    let grant = evaluate(ROLES, &[identity_of("partner", admin)]);
     assert_eq!(role_of(&grant), ("internal_user_viewer", "default_role"));
 }
 
 #[test]
-fn every_identity_and_every_source_counts() {
-    let mut corp = person("corp", json!({}));
+fn every_identity_and_every_source_is_evaluated() {
+    let mut corp = identity_of("corp", json!({}));
     corp.userinfo = Some(claims(json!({"groups": ["/guests"]})));
-    let mut partner = person("partner", json!({"groups": "/engineering/a"}));
-    let grant = judge(ROLES, &[corp.clone(), partner.clone()]);
+    let mut partner = identity_of("partner", json!({"groups": "/engineering/a"}));
+    let grant = evaluate(ROLES, &[corp.clone(), partner.clone()]);
     assert_eq!(role_of(&grant), ("internal_user", "rules[0]"));
     partner.access_token = Some(claims(json!({"staff": true})));
-    let grant = judge(ROLES, &[partner, corp]);
+    let grant = evaluate(ROLES, &[partner, corp]);
     assert_eq!(role_of(&grant), ("proxy_admin_viewer", "rules[4]"));
 }
 
 #[test]
-fn conditions_never_join_across_claims_of_the_same_name() {
+fn a_dotted_claim_name_is_not_a_nested_claim() {
     let split = json!({"resource_access.litellm.roles": ["llm-admin"]});
-    let grant = judge(ROLES, &[person("corp", split)]);
+    let grant = evaluate(ROLES, &[identity_of("corp", split)]);
     assert_eq!(role_of(&grant), ("internal_user_viewer", "default_role"));
 }
 
 #[rstest]
 #[case::default("version: 1", "internal_user_viewer", "default_role")]
-#[case::said("{version: 1, default_role: customer}", "customer", "default_role")]
+#[case::configured("{version: 1, default_role: customer}", "customer", "default_role")]
 #[case::none("{version: 1, default_role: none}", "-", "-")]
 #[case::own_list("{version: 1, roles: [boss, clerk], default_role: clerk}", "clerk", "default_role")]
-fn who_has_no_rule_gets_the_default_role(#[case] document: &str, #[case] role: &str, #[case] rule: &str) {
-    let grant = judge(document, &[person("corp", json!({"groups": ["/engineering/a"]}))]);
+fn users_without_a_matching_rule_get_the_default_role(#[case] document: &str, #[case] role: &str, #[case] rule: &str) {
+    let grant = evaluate(document, &[identity_of("corp", json!({"groups": ["/engineering/a"]}))]);
     assert_eq!(role_of(&grant), (role, rule));
-    assert_eq!(role_of(&judge(document, &[])), (role, rule));
+    assert_eq!(role_of(&evaluate(document, &[])), (role, rule));
 }
 
 #[test]
-fn the_order_of_the_list_is_the_order_of_privilege() {
+fn the_order_of_the_role_list_is_the_order_of_privilege() {
     let document = |roles: &str| {
         format!(
             "{{version: 1, default_role: none, roles: [{roles}], rules: [\
              {{claim: g, match: a, role: first}}, {{claim: g, match: b, role: second}}]}}"
         )
     };
-    let both = [person("corp", json!({"g": ["a", "b"]}))];
-    let grant = judge(&document("first, second"), &both);
+    let both = [identity_of("corp", json!({"g": ["a", "b"]}))];
+    let grant = evaluate(&document("first, second"), &both);
     assert_eq!(role_of(&grant), ("first", "rules[0]"));
-    let grant = judge(&document("second, first"), &both);
+    let grant = evaluate(&document("second, first"), &both);
     assert_eq!(role_of(&grant), ("second", "rules[1]"));
 }
 
 #[test]
 fn the_default_map_grants_the_default_role_and_no_team() {
-    let grant = RoleMap::default().judge(&[person("corp", json!({"groups": ["a"]}))]);
+    let grant = RoleMap::default().evaluate(&[identity_of("corp", json!({"groups": ["a"]}))]);
     assert_eq!(role_of(&grant), ("internal_user_viewer", "default_role"));
     assert_eq!(teams_of(&grant), Vec::<&str>::new());
 }
@@ -165,38 +165,38 @@ teams:
 #[case::same_bad_value_twice(json!({"squads": ["a,b", "a,b"]}), &[], 1)]
 #[case::foreign_provider(json!({"partner_teams": ["p-x"]}), &[], 0)]
 #[case::object(json!({"squads": {"a": 1}}), &[], 0)]
-fn teams_are_what_a_header_can_carry(#[case] id_token: Value, #[case] teams: &[&str], #[case] dropped: u32) {
-    let grant = judge(TEAMS, &[person("corp", id_token)]);
+fn teams_have_only_names_that_a_header_can_carry(#[case] id_token: Value, #[case] teams: &[&str], #[case] dropped: u32) {
+    let grant = evaluate(TEAMS, &[identity_of("corp", id_token)]);
     assert_eq!((teams_of(&grant), grant.dropped), (teams.to_vec(), dropped));
 }
 
 #[test]
 fn teams_come_from_all_identities() {
-    let corp = person("corp", json!({"squads": "z"}));
-    let partner = person("partner", json!({"partner_teams": ["p-x", "p-y"]}));
-    let grant = judge(TEAMS, &[corp, partner]);
+    let corp = identity_of("corp", json!({"squads": "z"}));
+    let partner = identity_of("partner", json!({"partner_teams": ["p-x", "p-y"]}));
+    let grant = evaluate(TEAMS, &[corp, partner]);
     assert_eq!(teams_of(&grant), ["x", "y", "z"]);
 }
 
 #[test]
 fn teams_are_bounded_in_number() {
-    let many: Vec<_> = (0..=MOST_TEAMS).map(|n| format!("t{n:03}")).collect();
-    let grant = judge(TEAMS, &[person("corp", json!({ "squads": many }))]);
-    assert_eq!((grant.teams.len(), grant.dropped), (MOST_TEAMS, 1));
-    assert_eq!(grant.teams[MOST_TEAMS - 1].as_str(), "t127");
+    let many: Vec<_> = (0..=MAX_TEAMS).map(|n| format!("t{n:03}")).collect();
+    let grant = evaluate(TEAMS, &[identity_of("corp", json!({ "squads": many }))]);
+    assert_eq!((grant.teams.len(), grant.dropped), (MAX_TEAMS, 1));
+    assert_eq!(grant.teams[MAX_TEAMS - 1].as_str(), "t127");
 }
 
 #[test]
 fn teams_are_bounded_in_length() {
     let long: Vec<_> = (0..100).map(|n| format!("{n:0>99}")).collect();
-    let grant = judge(TEAMS, &[person("corp", json!({ "squads": long }))]);
-    assert_eq!((grant.teams.len(), grant.dropped), (TEAMS_BYTES / 100, 75));
+    let grant = evaluate(TEAMS, &[identity_of("corp", json!({ "squads": long }))]);
+    assert_eq!((grant.teams.len(), grant.dropped), (MAX_TEAMS_BYTES / 100, 75));
 }
 
 #[test]
-fn a_team_that_is_too_long_takes_no_other_along() {
-    let squads = json!({"squads": ["a".repeat(TEAMS_BYTES), "blue", "red"]});
-    let grant = judge(TEAMS, &[person("corp", squads)]);
+fn a_team_that_is_too_long_drops_no_other_team() {
+    let squads = json!({"squads": ["a".repeat(MAX_TEAMS_BYTES), "blue", "red"]});
+    let grant = evaluate(TEAMS, &[identity_of("corp", squads)]);
     assert_eq!((teams_of(&grant), grant.dropped), (vec!["blue", "red"], 1));
 }
 
@@ -233,9 +233,9 @@ fn a_team_that_is_too_long_takes_no_other_along() {
 #[case::team_null("version: 1\nteams:\n  - {claim: a, map: {x: }}", 3)]
 #[case::key_null("version: 1\nteams:\n  - {claim: a, map: {~: x}}", 3)]
 #[case::negative_version("version: -1", 1)]
-fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expected: u64) {
+fn an_invalid_structure_is_reported_with_its_line(#[case] document: &str, #[case] expected: u64) {
     let mistakes = RoleMap::parse(document).unwrap_err();
-    let first = mistakes.iter().next().expect("a refused document has a mistake");
+    let first = mistakes.iter().next().expect("an invalid document has a mistake");
     assert_eq!(first.place.line(), Some(expected), "{mistakes}");
     assert!(!first.text.is_empty() && !first.text.contains('\n'), "{mistakes}");
 }
@@ -297,7 +297,7 @@ fn another_shape_is_refused_with_its_line(#[case] document: &str, #[case] expect
 #[case::missing_source("version: 1\nmissing_source: allow", "missing_source (line 2): must be ignore or refuse, not `allow`")]
 #[case::idle_missing_source("version: 1\nmissing_source: refuse", "missing_source (line 2): has no effect")]
 #[case::strip_empty("version: 1\nteams: [{claim: a, match: b, strip: ''}]", "teams[0].strip (line 2): is empty")]
-fn a_mistake_is_named_with_field_and_line(#[case] document: &str, #[case] expected: &str) {
+fn a_mistake_is_reported_with_field_and_line(#[case] document: &str, #[case] expected: &str) {
     let mistakes = RoleMap::parse(document).unwrap_err();
     assert_eq!(mistakes.len(), 1, "{mistakes}");
     assert!(mistakes.to_string().starts_with(expected), "{mistakes}");
@@ -331,7 +331,7 @@ default_role: queen
 }
 
 #[test]
-fn mistakes_of_shape_and_of_meaning_are_reported_together() {
+fn structural_and_semantic_mistakes_are_reported_together() {
     let document = "
 version: one
 rule: []
@@ -365,7 +365,7 @@ litellm_jwtauth: {roles_jwt_field: a, jwt_litellm_role_map: [{jwt_role: b}]}
     );
 }
 
-/// The text of a scalar is compared with claims as it is written, whatever type YAML gives it.
+/// Claims are compared with the text of a scalar as it is written, regardless of its YAML type.
 #[rstest]
 #[case("0x1F", "0x1F")]
 #[case("010", "010")]
@@ -380,13 +380,13 @@ litellm_jwtauth: {roles_jwt_field: a, jwt_litellm_role_map: [{jwt_role: b}]}
 #[case("!!str null", "null")]
 #[case("! 3", "3")]
 #[case("&anchor 3", "3")]
-fn a_scalar_is_what_is_written(#[case] written: &str, #[case] expected: &str) {
+fn a_scalar_is_compared_as_it_is_written(#[case] written: &str, #[case] expected: &str) {
     let document =
         format!("version: 1\nrules: [{{claim: g, match: {written}, role: team}}]\nteams: [{{claim: {written}, match: a}}]");
-    let grant = judge(&document, &[person("corp", json!({ "g": expected }))]);
+    let grant = evaluate(&document, &[identity_of("corp", json!({ "g": expected }))]);
     assert_eq!(role_of(&grant).0, "team");
     let map = RoleMap::parse(&document).unwrap();
-    assert_eq!(map.teams.iter().next().unwrap().condition.place.claim.to_string(), expected);
+    assert_eq!(map.teams.iter().next().unwrap().condition.selector.claim.to_string(), expected);
 }
 
 #[test]
@@ -403,7 +403,7 @@ rules:
     let map = RoleMap::parse(document).unwrap();
     let lines: Vec<_> = map.rules.iter().map(|rule| rule.origin.line).collect();
     assert_eq!(lines, [6, 7, 8]);
-    assert_eq!(role_of(&map.judge(&[person("corp", json!({"groups": "b"}))])), ("team", "rules[2]"));
+    assert_eq!(role_of(&map.evaluate(&[identity_of("corp", json!({"groups": "b"}))])), ("team", "rules[2]"));
 }
 
 #[rstest]
@@ -413,14 +413,14 @@ rules:
 #[case("!!bool true", true)]
 #[case("n", false)]
 #[case("Off", false)]
-fn booleans_have_the_words_of_yaml_1_1(#[case] written: &str, #[case] ignored: bool) {
+fn booleans_accept_the_words_of_yaml_1_1(#[case] written: &str, #[case] ignored: bool) {
     let document = format!("{{version: 1, rules: [{{claim: g, match: A, role: team, ignore_case: {written}}}]}}");
-    let grant = judge(&document, &[person("corp", json!({"g": "a"}))]);
+    let grant = evaluate(&document, &[identity_of("corp", json!({"g": "a"}))]);
     assert_eq!(role_of(&grant).0 == "team", ignored);
 }
 
 #[test]
-fn a_team_rule_tells_of_its_claim_and_its_pattern_alike() {
+fn a_team_rule_reports_mistakes_in_its_claim_and_its_pattern() {
     let Err(error) = RoleMap::parse("version: 1\nteams: [{claim: a., match: ''}]") else { panic!("both are mistakes") };
     assert_eq!(error.to_string().matches("teams[0].").count(), 2, "{error}");
 }
@@ -431,8 +431,8 @@ fn a_team_rule_tells_of_its_claim_and_its_pattern_alike() {
 #[case::one_of_two(&["corp", "partner"], "{claim: a, match: b, role: team, provider: partner}", None)]
 #[case::unknown(&["corp"], "{claim: a, match: b, role: team, provider: Corp}", Some("provider `Corp` is not configured"))]
 #[case::none_configured(&[], "{claim: a, match: b, role: team, provider: corp}", Some("provider `corp` is not configured"))]
-#[case::unsaid_of_two(&["corp", "partner"], "{claim: a, match: b, role: team}", Some("with several providers a rule must name its own: anybody's claims would count"))]
-fn rules_fit_the_configured_providers(#[case] configured: &[&str], #[case] rule: &str, #[case] expected: Option<&str>) {
+#[case::no_provider_of_two(&["corp", "partner"], "{claim: a, match: b, role: team}", Some("with several providers a rule must name one; otherwise claims of any provider would count"))]
+fn rules_must_name_configured_providers(#[case] configured: &[&str], #[case] rule: &str, #[case] expected: Option<&str>) {
     let map = RoleMap::parse(&format!("version: 1\nrules:\n  - {rule}")).unwrap();
     let mistakes = map.check_configured(&providers(configured)).err().unwrap_or_default();
     let found: Vec<_> = mistakes.iter().map(|mistake| mistake.text.as_str()).collect();
@@ -440,9 +440,9 @@ fn rules_fit_the_configured_providers(#[case] configured: &[&str], #[case] rule:
     assert!(mistakes.iter().all(|m| m.path == "rules[0].provider" && m.place == Place::Line(3)));
 }
 
-/// These providers, and whatever else.
-fn providers(ids: &[&str]) -> Configured {
-    Configured { providers: Some(ids.iter().map(|id| (*id).to_owned()).collect()), ..Configured::default() }
+/// ConfiguredNames names with these providers only.
+fn providers(ids: &[&str]) -> ConfiguredNames {
+    ConfiguredNames { providers: Some(ids.iter().map(|id| (*id).to_owned()).collect()), ..ConfiguredNames::default() }
 }
 
 #[test]
@@ -453,6 +453,6 @@ fn ten_thousand_rules_are_read() {
     }
     let map = RoleMap::parse(&document).unwrap();
     assert_eq!(map.rule_count(), 10_000);
-    let grant = map.judge(&[person("corp", json!({"groups": ["g9999"]}))]);
+    let grant = map.evaluate(&[identity_of("corp", json!({"groups": ["g9999"]}))]);
     assert_eq!(role_of(&grant), ("internal_user", "rules[9999]"));
 }

@@ -1,4 +1,4 @@
-//! A secret that may be replaced while the process runs, as when its file changes.
+//! A secret that can be replaced while the process runs.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ impl SecretCell {
         self.0.store(SecretString::from(secret).into());
     }
 
-    /// A copy of the secret in force, for the call that sends it.
+    /// Returns a copy of the current secret.
     pub fn expose(&self) -> String {
         self.0.load().expose_secret().to_owned()
     }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replaced_secret_is_in_force_at_once_and_never_shown() {
+    fn a_replaced_secret_is_used_at_once_and_never_shown() {
         let cell = SecretCell::new("old");
         cell.replace("new");
         assert_eq!(cell.expose(), "new");

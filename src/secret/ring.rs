@@ -1,4 +1,4 @@
-//! Keys and what is derived from them: one 32-byte secret per line, an own key for every purpose.
+//! The key ring: one 32-byte secret per line, from which a key is derived for each purpose.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{
     random_bytes,
-    rotation::{Edit, Identified, Rotation},
+    rotation::{Replacement, Rotation, RotationKey},
 };
 use crate::clock::Clock;
 
@@ -23,34 +23,34 @@ const KEY_ID_LEN: usize = 4;
 const NONCE_LEN: usize = 12;
 const MAC_LEN: usize = 16;
 
-/// Begins the comment with the date of the key below it.
+/// The prefix of the comment with the creation date of the key below it.
 const CREATED: &str = "# created";
 
-/// How long a key that is new on top of the ring only opens: time for it to reach every pod.
+/// A new primary key only decrypts for this long, until it has reached every pod.
 const SEALS_AFTER: Duration = Duration::from_secs(180);
 
-/// A shortened HMAC-SHA-256.
+/// A truncated HMAC-SHA-256.
 pub type Mac = [u8; MAC_LEN];
 
-/// What a sealed value is; each purpose has a key of its own.
+/// The purpose of a sealed value. Each purpose has its own derived key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealPurpose {
     /// A record in the store.
     Record,
-    /// A notice on the bus.
-    Bus,
-    /// Where to start again, carried in a login's `state`.
+    /// An invalidation message.
+    Invalidation,
+    /// The restart hint in the `state` of a login flow.
     State,
 }
 
-/// What a MAC proves; each purpose has a key of its own.
+/// The purpose of a MAC. Each purpose has its own derived key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MacPurpose {
-    /// That a handle is ours.
-    Handle,
-    /// That a form was made for this session.
+    /// Signs opaque tokens.
+    OpaqueToken,
+    /// Binds a form to a session.
     Csrf,
-    /// That somebody has signed in with this browser before.
+    /// Signs device cookies, which prove an earlier sign-in with the browser.
     Device,
 }
 
@@ -64,7 +64,7 @@ pub enum KeyRingError {
     Repeated { line: usize, first: usize },
 }
 
-/// Why a sealed value could not be opened. Neither ever means "there is no such value".
+/// The reason why a sealed value could not be opened. Neither means that the value does not exist.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
 pub enum OpenError {
     #[error("it was sealed with a key that is not in the key ring")]
@@ -73,24 +73,24 @@ pub enum OpenError {
     Tampered,
 }
 
-/// A fresh key, in the form that a line of the key ring has.
+/// Creates a key, as a line of the key ring.
 pub fn new_key() -> String {
     URL_SAFE_NO_PAD.encode(*Zeroizing::new(random_bytes::<KEY_LEN>()))
 }
 
-/// A fresh key below a comment that says when it was made, so that its age can be told.
+/// Creates a key with a comment that states its creation date.
 pub fn new_dated_key(now: Timestamp) -> String {
     format!("{CREATED} {now:.0}\n{}", new_key())
 }
 
-/// The ring in force. It is replaced as a whole when its file changes, and a key that is new on top of it only opens at first.
+/// The current key ring. It is replaced as a whole when its file changes. A new primary key only decrypts at first.
 pub struct KeyRing {
     keys: Rotation<RingKey>,
-    /// How often an edit took a key away.
+    /// The number of edits that removed a key.
     removals: watch::Sender<u64>,
 }
 
-/// The parsed lines of a key ring, not in force yet.
+/// The parsed lines of a key ring that is not in use yet.
 pub struct RingKeys {
     keys: Vec<RingKey>,
     created: Option<Timestamp>,
@@ -99,22 +99,22 @@ pub struct RingKeys {
 struct RingKey {
     id: [u8; KEY_ID_LEN],
     record: RandomizedNonceKey,
-    bus: RandomizedNonceKey,
+    invalidation: RandomizedNonceKey,
     state: RandomizedNonceKey,
-    handle: hmac::Key,
+    opaque_token: hmac::Key,
     csrf: hmac::Key,
     device: hmac::Key,
     onboarding: Zeroizing<[u8; KEY_LEN]>,
 }
 
 impl RingKeys {
-    /// Reads one base64url key of 32 bytes a line; blank lines and lines that begin with `#` are skipped.
+    /// Parses one base64url key of 32 bytes per line. Blank lines and lines that begin with `#` are skipped.
     pub fn parse(text: &str) -> Result<Self, KeyRingError> {
         let mut keys: Vec<(usize, RingKey)> = Vec::new();
         let mut created = None;
         for (number, line) in text.lines().enumerate().map(|(n, line)| (n + 1, line.trim())) {
             if line.is_empty() || line.starts_with('#') {
-                // Only what stands before the first key can be about it.
+                // Only a comment before the primary key can state its date.
                 created = line.strip_prefix(CREATED).filter(|_| keys.is_empty()).map_or(created, date);
                 continue;
             }
@@ -130,13 +130,13 @@ impl RingKeys {
         Ok(Self { keys: keys.into_iter().map(|(_, key)| key).collect(), created })
     }
 
-    /// When the first key was made, as far as the comment above it says so.
+    /// Returns the creation date of the primary key, if a comment above it states one.
     pub fn created(&self) -> Option<Timestamp> {
         self.created
     }
 }
 
-/// A comment may say what it likes: one that is no date tells of none.
+/// Parses the date of a comment; `None` if it is not a date.
 fn date(comment: &str) -> Option<Timestamp> {
     comment.trim_start_matches(':').trim().parse().ok()
 }
@@ -152,31 +152,30 @@ impl KeyRing {
         Self { keys: Rotation::new(keys.keys, SEALS_AFTER, clock), removals: watch::Sender::new(0) }
     }
 
-    /// A ring that lives as long as the process, for a store that does too.
+    /// Creates a ring that is lost with the process, for a store in memory.
     pub fn ephemeral(clock: Arc<dyn Clock>) -> Self {
         let key = RingKey::derive(&Zeroizing::new(random_bytes::<KEY_LEN>()));
         Self::new(RingKeys { keys: vec![key], created: None }, clock)
     }
 
-    /// Puts an edited ring in force. Keys that were there keep their age; whoever remembers what one of
-    /// them opened is told when it is no longer there.
+    /// Replaces the keys. Known keys keep their age. Subscribers of [`KeyRing::removals`] are notified if a key was removed.
     pub fn replace(&self, keys: RingKeys) {
-        if self.keys.replace(keys.keys) == Edit::TookAway {
+        if self.keys.replace(keys.keys) == Replacement::KeysRemoved {
             self.removals.send_modify(|count| *count += 1);
         }
     }
 
-    /// Changes after each edit that takes a key away.
+    /// Subscribes to edits that remove a key.
     pub fn removals(&self) -> watch::Receiver<u64> {
         self.removals.subscribe()
     }
 
-    /// Seals `plaintext` so that it opens only with the same purpose and the same associated data.
+    /// Seals `plaintext`. The result can be opened only with the same purpose and associated data.
     pub fn seal(&self, purpose: SealPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
         self.keys.in_use().seal(purpose, associated, plaintext)
     }
 
-    /// Opens what [`KeyRing::seal`] made, with whichever key of the ring sealed it.
+    /// Opens a value that any key of the ring sealed.
     pub fn open(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
         let (id, nonce, body) = split(sealed).ok_or(OpenError::Tampered)?;
         let keys = self.keys.all();
@@ -185,21 +184,21 @@ impl KeyRing {
         let plain = key.aead(purpose).open_in_place(nonce, Aad::from(associated), &mut body).map_err(|_| OpenError::Tampered)?;
         let len = plain.len();
         body.truncate(len);
-        key.note_use();
+        key.record_use();
         Ok(body)
     }
 
-    /// Seals with the first key what another one has sealed; `None` for what the first has sealed. Whoever asks for it knows
-    /// that every pod has that key.
-    pub fn reseal(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError> {
+    /// Re-encrypts a sealed value with the primary key; `None` if the primary key sealed it already. The caller must know that
+    /// every pod has the primary key.
+    pub fn reencrypt(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError> {
         let (id, ..) = split(sealed).ok_or(OpenError::Tampered)?;
         let keys = self.keys.all();
-        let first = keys.first().filter(|first| first.id != id);
+        let primary = keys.first().filter(|primary| primary.id != id);
         let plain = Zeroizing::new(self.open(purpose, associated, sealed)?);
-        Ok(first.map(|first| first.seal(purpose, associated, &plain)))
+        Ok(primary.map(|primary| primary.seal(purpose, associated, &plain)))
     }
 
-    /// The key that signs onboarding tokens now, with the name that finds it again.
+    /// Returns the key that currently signs onboarding tokens, and its id.
     pub(super) fn onboarding_key(&self) -> (String, Zeroizing<[u8; KEY_LEN]>) {
         let key = self.keys.in_use();
         (URL_SAFE_NO_PAD.encode(key.id), key.onboarding.clone())
@@ -214,14 +213,14 @@ impl KeyRing {
         self.keys.in_use().mac(purpose, parts)
     }
 
-    /// Whether any key of the ring made this MAC.
+    /// True if any key of the ring created this MAC.
     pub fn verify_mac(&self, purpose: MacPurpose, parts: &[&[u8]], mac: &[u8]) -> bool {
         use subtle::ConstantTimeEq;
         self.keys.all().iter().any(|key| key.mac(purpose, parts).ct_eq(mac).into())
     }
 }
 
-/// Prints nothing of the keys.
+/// Shows only the number of keys.
 impl fmt::Debug for KeyRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyRing({} keys, [redacted])", self.keys.all().len())
@@ -234,7 +233,7 @@ impl fmt::Debug for RingKeys {
     }
 }
 
-impl Identified for RingKey {
+impl RotationKey for RingKey {
     fn id(&self) -> &[u8] {
         &self.id
     }
@@ -251,9 +250,9 @@ impl RingKey {
         Self {
             id: *expand(&root, "key id"),
             record: aead("seal record"),
-            bus: aead("seal bus"),
+            invalidation: aead("seal bus"),
             state: aead("seal state"),
-            handle: mac("mac handle"),
+            opaque_token: mac("mac handle"),
             csrf: mac("mac csrf"),
             device: mac("mac device"),
             onboarding: expand(&root, "jwt onboarding"),
@@ -277,14 +276,14 @@ impl RingKey {
     fn aead(&self, purpose: SealPurpose) -> &RandomizedNonceKey {
         match purpose {
             SealPurpose::Record => &self.record,
-            SealPurpose::Bus => &self.bus,
+            SealPurpose::Invalidation => &self.invalidation,
             SealPurpose::State => &self.state,
         }
     }
 
     fn mac(&self, purpose: MacPurpose, parts: &[&[u8]]) -> Mac {
         let key = match purpose {
-            MacPurpose::Handle => &self.handle,
+            MacPurpose::OpaqueToken => &self.opaque_token,
             MacPurpose::Csrf => &self.csrf,
             MacPurpose::Device => &self.device,
         };
@@ -327,16 +326,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_opens_only_with_the_same_purpose_and_associated_data() {
+    fn a_sealed_value_opens_only_with_the_same_purpose_and_associated_data() {
         let ring = ring(&[&new_key()], &ManualClock::new());
         let sealed = ring.seal(SealPurpose::Record, b"user:1", b"hello");
         assert_eq!(ring.open(SealPurpose::Record, b"user:1", &sealed).unwrap(), b"hello");
         assert_eq!(ring.open(SealPurpose::Record, b"user:2", &sealed), Err(OpenError::Tampered));
-        assert_eq!(ring.open(SealPurpose::Bus, b"user:1", &sealed), Err(OpenError::Tampered));
+        assert_eq!(ring.open(SealPurpose::Invalidation, b"user:1", &sealed), Err(OpenError::Tampered));
     }
 
     #[test]
-    fn every_altered_or_shortened_byte_is_noticed() {
+    fn every_altered_or_truncated_value_is_rejected() {
         let ring = ring(&[&new_key()], &ManualClock::new());
         let sealed = ring.seal(SealPurpose::Record, b"k", b"hello");
         for at in 0..sealed.len() {
@@ -365,11 +364,15 @@ mod tests {
         assert!(old_pod.open(SealPurpose::Record, b"k", &fresh_pod.seal(SealPurpose::Record, b"k", b"v")).is_ok());
         assert!(fresh_pod.open(SealPurpose::Record, b"k", &late).is_ok());
         let sealed = fresh_pod.seal(SealPurpose::Record, b"k", b"v");
-        assert_eq!(old_pod.open(SealPurpose::Record, b"k", &sealed), Err(OpenError::UnknownKey), "by the key that others use");
+        assert_eq!(
+            old_pod.open(SealPurpose::Record, b"k", &sealed),
+            Err(OpenError::UnknownKey),
+            "after another pod used the new key"
+        );
     }
 
     #[test]
-    fn the_age_of_a_ring_is_that_of_its_first_key_where_a_comment_tells_it() {
+    fn the_creation_date_is_read_from_the_comment_above_the_primary_key() {
         let made: Timestamp = "2026-11-22T09:41:00Z".parse().unwrap();
         let created = |text: &str| RingKeys::parse(text).unwrap().created();
         let (first, second) = (new_dated_key(made), new_key());
@@ -381,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn only_an_edit_that_takes_a_key_away_is_a_removal() {
+    fn only_an_edit_that_removes_a_key_notifies_subscribers() {
         let (old_key, new_key) = (new_key(), new_key());
         let ring = ring(&[&old_key], &ManualClock::new());
         let removals = ring.removals();
@@ -403,15 +406,15 @@ mod tests {
     }
 
     #[test]
-    fn a_mac_of_any_key_in_the_ring_holds_and_parts_do_not_run_together() {
+    fn a_mac_of_any_key_in_the_ring_is_valid_and_parts_are_separated() {
         let clock = ManualClock::new();
         let (old_key, new_key) = (new_key(), new_key());
-        let mac = ring(&[&old_key], &clock).mac(MacPurpose::Handle, &[b"ab", b"c"]);
+        let mac = ring(&[&old_key], &clock).mac(MacPurpose::OpaqueToken, &[b"ab", b"c"]);
         let rotated = ring(&[&new_key, &old_key], &clock);
-        assert!(rotated.verify_mac(MacPurpose::Handle, &[b"ab", b"c"], &mac));
-        assert!(!rotated.verify_mac(MacPurpose::Handle, &[b"a", b"bc"], &mac));
+        assert!(rotated.verify_mac(MacPurpose::OpaqueToken, &[b"ab", b"c"], &mac));
+        assert!(!rotated.verify_mac(MacPurpose::OpaqueToken, &[b"a", b"bc"], &mac));
         assert!(!rotated.verify_mac(MacPurpose::Csrf, &[b"ab", b"c"], &mac));
-        assert!(!ring(&[&new_key], &clock).verify_mac(MacPurpose::Handle, &[b"ab", b"c"], &mac));
+        assert!(!ring(&[&new_key], &clock).verify_mac(MacPurpose::OpaqueToken, &[b"ab", b"c"], &mac));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Keys that sign what others verify: PEM in, JWTs and a JWK Set out.
+//! Private keys in PEM that sign JWTs, and the JWK Set that verifies them.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -14,17 +14,17 @@ use pem::{EncodeConfig, LineEnding, Pem};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::rotation::{Identified, Rotation};
+use super::rotation::{Rotation, RotationKey};
 use crate::clock::Clock;
 
-/// The only form that is read: unencrypted PKCS #8 (RFC 5958).
+/// The only supported form: unencrypted PKCS #8 (RFC 5958).
 const TAG: &str = "PRIVATE KEY";
 
-/// How long a key that is new on top is only published: time for it to reach every pod, and for upstreams to fetch it, some of
-/// which keep what they have for ten minutes.
+/// A new primary key is only published for this long, until every pod has it and upstreams have fetched it. Some upstreams
+/// cache the JWK Set for ten minutes.
 const SIGNS_AFTER: Duration = Duration::from_secs(15 * 60);
 
-/// With what a key signs.
+/// A signature algorithm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SigningAlgorithm {
     /// Ed25519 (RFC 8037).
@@ -49,11 +49,11 @@ pub enum SigningKeysError {
     Repeated { place: usize, first: usize },
 }
 
-/// The keys in force, replaced as a whole when their file changes. One that is new on top is published at once and signs
-/// later, when every pod publishes it.
+/// The current keys, replaced as a whole when their file changes. A new primary key is published at once, and signs when
+/// every pod publishes it.
 pub struct SigningKeys(Rotation<SigningKey>);
 
-/// The keys of a text, not in force yet.
+/// Parsed keys that are not in use yet.
 pub struct NewSigningKeys(Vec<SigningKey>);
 
 struct SigningKey {
@@ -63,20 +63,20 @@ struct SigningKey {
     public: Jwk,
 }
 
-/// A fresh private key as a PEM block.
+/// Creates a private key as a PEM block.
 pub fn new_signing_key(algorithm: SigningAlgorithm) -> String {
     let random = SystemRandom::new();
-    let made = match algorithm {
-        // Of the two forms of PKCS #8 the one without the public key, which everybody reads.
+    let document = match algorithm {
+        // PKCS #8 version 1, without the public key, which all tools can read.
         SigningAlgorithm::EdDsa => Ed25519KeyPair::generate_pkcs8v1(&random),
         SigningAlgorithm::Es256 => EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random),
     };
-    let made = made.expect("the system's random generator works");
-    pem::encode_config(&Pem::new(TAG, made.as_ref()), EncodeConfig::new().set_line_ending(LineEnding::LF))
+    let document = document.expect("the system's random generator works");
+    pem::encode_config(&Pem::new(TAG, document.as_ref()), EncodeConfig::new().set_line_ending(LineEnding::LF))
 }
 
 impl NewSigningKeys {
-    /// Reads one PEM block a key; what stands between them is passed over.
+    /// Parses one PEM block per key. Text between the blocks is ignored.
     pub fn parse(text: &str) -> Result<Self, SigningKeysError> {
         let blocks = pem::parse_many(text).map_err(|_| SigningKeysError::NotPem)?;
         let mut keys: Vec<SigningKey> = Vec::new();
@@ -104,19 +104,19 @@ impl SigningKeys {
         self.0.replace(keys.0);
     }
 
-    /// Whether the key of this id is there still.
+    /// True if the key of this id still exists.
     pub fn has(&self, kid: &str) -> bool {
         self.0.all().iter().any(|key| key.kid == kid)
     }
 
-    /// Signs claims; returns the JWT and the id of the key.
+    /// Signs claims. Returns the JWT and the id of the key.
     pub fn sign(&self, claims: &impl Serialize) -> (String, String) {
         let key = self.0.in_use();
         let jwt = jsonwebtoken::encode(&key.header, claims, &key.secret);
-        (jwt.expect("the key was tried when it was read, and the claims are texts and numbers"), key.kid.clone())
+        (jwt.expect("the key has signed when it was parsed, and the claims are strings and numbers"), key.kid.clone())
     }
 
-    /// What verifies: the public half of every key (RFC 7517).
+    /// Returns the public keys, as a JWK Set (RFC 7517).
     pub fn published(&self) -> JwkSet {
         JwkSet { keys: self.0.all().iter().map(|key| key.public.clone()).collect() }
     }
@@ -137,7 +137,7 @@ impl SigningKey {
     }
 }
 
-impl Identified for SigningKey {
+impl RotationKey for SigningKey {
     fn id(&self) -> &[u8] {
         self.kid.as_bytes()
     }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
     use crate::clock::manual::ManualClock;
 
-    /// What `openssl genpkey -algorithm ed25519` printed, for tests alone.
+    /// The output of `openssl genpkey -algorithm ed25519`, for tests only.
     const OPENSSL_ED25519: &str = "-----BEGIN PRIVATE KEY-----
 MC4CAQAwBQYDK2VwBCIEILCTcZZAB3V9jWkpdx9xfDne5cWd3Kolm04ytvykZMiZ
 -----END PRIVATE KEY-----
@@ -186,8 +186,8 @@ MC4CAQAwBQYDK2VwBCIEILCTcZZAB3V9jWkpdx9xfDne5cWd3Kolm04ytvykZMiZ
     #[rstest]
     #[case::ed25519(new_signing_key(SigningAlgorithm::EdDsa), "OKP", "EdDSA")]
     #[case::p256(new_signing_key(SigningAlgorithm::Es256), "EC", "ES256")]
-    #[case::made_by_openssl(OPENSSL_ED25519.to_owned(), "OKP", "EdDSA")]
-    fn what_a_key_signs_is_verified_by_what_is_published(#[case] text: String, #[case] kind: &str, #[case] algorithm: &str) {
+    #[case::created_by_openssl(OPENSSL_ED25519.to_owned(), "OKP", "EdDSA")]
+    fn a_signature_is_verified_by_the_published_keys(#[case] text: String, #[case] kind: &str, #[case] algorithm: &str) {
         let keys = keys(&text, &ManualClock::new());
         let (jwt, kid) = keys.sign(&json!({"sub": "x"}));
         assert_eq!(verified(&jwt, &keys.published()), Some(json!({"sub": "x"})));
@@ -197,11 +197,11 @@ MC4CAQAwBQYDK2VwBCIEILCTcZZAB3V9jWkpdx9xfDne5cWd3Kolm04ytvykZMiZ
             (&key["kty"], &key["alg"], &key["use"], &key["kid"]),
             (&json!(kind), &json!(algorithm), &json!("sig"), &json!(kid))
         );
-        assert_eq!(key["d"], Value::Null, "the private half stays here: {published}");
+        assert_eq!(key["d"], Value::Null, "the private key is not published: {published}");
     }
 
     #[test]
-    fn a_new_key_on_top_is_published_at_once_and_signs_later_and_the_old_one_goes_on_verifying() {
+    fn a_new_primary_key_is_published_at_once_and_signs_later_while_the_old_key_still_verifies() {
         let clock = ManualClock::new();
         let (old, new) = (new_signing_key(SigningAlgorithm::EdDsa), new_signing_key(SigningAlgorithm::Es256));
         let keys = keys(&old, &clock);
@@ -219,7 +219,7 @@ MC4CAQAwBQYDK2VwBCIEILCTcZZAB3V9jWkpdx9xfDne5cWd3Kolm04ytvykZMiZ
     }
 
     #[test]
-    fn other_texts_are_refused_by_their_block_and_never_shown() {
+    fn errors_name_the_block_and_never_show_its_content() {
         let key = new_signing_key(SigningAlgorithm::EdDsa);
         let rsa = pem::encode(&Pem::new("RSA PRIVATE KEY", b"hunter2".as_slice()));
         let odd = pem::encode(&Pem::new(TAG, b"hunter2".as_slice()));
@@ -231,9 +231,9 @@ MC4CAQAwBQYDK2VwBCIEILCTcZZAB3V9jWkpdx9xfDne5cWd3Kolm04ytvykZMiZ
             (format!("{key}{odd}"), SigningKeysError::Kind { place: 2 }),
             (format!("{key}{key}"), SigningKeysError::Repeated { place: 2, first: 1 }),
         ] {
-            let wrong = NewSigningKeys::parse(&text).unwrap_err();
-            assert_eq!(wrong, expected);
-            assert!(!wrong.to_string().contains("hunter2"));
+            let error = NewSigningKeys::parse(&text).unwrap_err();
+            assert_eq!(error, expected);
+            assert!(!error.to_string().contains("hunter2"));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    secret::{Digest, Handle, HandleKind, KeyRing},
+    secret::{Digest, KeyRing, OpaqueToken, TokenKind},
     store::Shard,
 };
 
@@ -18,7 +18,7 @@ pub struct SessionToken<'a> {
 impl<'a> SessionToken<'a> {
     /// Parses a cookie's value. `None` if the key ring did not sign it: no store is needed to refuse it.
     pub fn parse(ring: &KeyRing, text: &'a str) -> Option<Self> {
-        let shard = Handle::verify(ring, HandleKind::Session, text).ok().and_then(Shard::new)?;
+        let shard = OpaqueToken::verify(ring, TokenKind::Session, text).ok().and_then(Shard::new)?;
         Some(Self { text, shard, digest: Digest::of(text.as_bytes()) })
     }
 
@@ -54,18 +54,18 @@ mod tests {
     #[test]
     fn a_signed_token_is_parsed_with_its_shard_and_digest() {
         let ring = KeyRing::ephemeral(Arc::new(SystemClock));
-        let handle = Handle::mint(&ring, HandleKind::Session, 63);
-        let token = SessionToken::parse(&ring, handle.expose()).unwrap();
-        assert_eq!((token.shard().number(), token.digest(), token.expose()), (63, handle.digest(), handle.expose()));
+        let minted = OpaqueToken::mint(&ring, TokenKind::Session, 63);
+        let token = SessionToken::parse(&ring, minted.expose()).unwrap();
+        assert_eq!((token.shard().number(), token.digest(), token.expose()), (63, minted.digest(), minted.expose()));
         assert_eq!(format!("{token:?}"), "SessionToken([redacted])");
     }
 
     #[test]
     fn another_ring_kind_or_shard_is_refused() {
         let (ring, other) = (KeyRing::ephemeral(Arc::new(SystemClock)), KeyRing::ephemeral(Arc::new(SystemClock)));
-        assert!(SessionToken::parse(&other, Handle::mint(&ring, HandleKind::Session, 1).expose()).is_none());
-        assert!(SessionToken::parse(&ring, Handle::mint(&ring, HandleKind::Flow, 1).expose()).is_none());
-        assert!(SessionToken::parse(&ring, Handle::mint(&ring, HandleKind::Session, Shard::COUNT).expose()).is_none());
+        assert!(SessionToken::parse(&other, OpaqueToken::mint(&ring, TokenKind::Session, 1).expose()).is_none());
+        assert!(SessionToken::parse(&ring, OpaqueToken::mint(&ring, TokenKind::Flow, 1).expose()).is_none());
+        assert!(SessionToken::parse(&ring, OpaqueToken::mint(&ring, TokenKind::Session, Shard::COUNT).expose()).is_none());
         assert!(SessionToken::parse(&ring, "").is_none());
     }
 }

@@ -1,14 +1,14 @@
--- One commit: checks everything that it expects, then writes all of it, moves the shard's sequence and
--- tells every pod. Runs in one slot, so nothing comes between.
+-- Runs one commit: checks the preconditions, writes all records, advances the shard's sequence and publishes the
+-- invalidation message. All keys are in one slot, so the script is atomic.
 --
--- KEYS: sequence, operation, then those of expect, put, delete, index_add, index_remove
--- ARGV: token, operation's memory in ms, channel, shard, notice, the five counts,
+-- KEYS: sequence, operation, then the keys of preconditions, put and reencrypt, delete, index_add, index_remove
+-- ARGV: token, lifetime of the operation's outcome in ms, channel, shard, message body, the five counts,
 --       then expected versions ('' for absent), (value, ttl in ms, 0 or kept)*, (member added, ttl in ms or 0)*,
 --       members removed
--- Answers {1, sequence} when done (also when this operation was done before), {0} on a conflict.
+-- Returns {1, sequence} if the commit was written, also by an earlier attempt; {0} on a conflict.
 local done = redis.call('GET', KEYS[2])
 if done then
-  -- A write, because later versions of Redis let WAIT count only connections that wrote.
+  -- A write, because WAIT in later versions of Redis counts only connections that have written.
   redis.call('PEXPIRE', KEYS[2], ARGV[2])
   return {1, done}
 end
@@ -38,7 +38,7 @@ for _ = 1, tonumber(ARGV[7]) do
   if ARGV[a + 1] == '0' then
     redis.call('SET', KEYS[k], value)
   elseif ARGV[a + 1] == 'kept' then
-    -- Whole, with the version that it has: who means to change what it says is not disturbed.
+    -- The value contains its unchanged version, so concurrent changes of the record meet no conflict.
     redis.call('SET', KEYS[k], ARGV[a], 'KEEPTTL')
   else
     redis.call('SET', KEYS[k], value, 'PX', ARGV[a + 1])
@@ -50,7 +50,7 @@ for _ = 1, tonumber(ARGV[8]) do
   k = k + 1
 end
 for _ = 1, tonumber(ARGV[9]) do
-  -- An index lives as long as the member that lives longest.
+  -- An index expires with the member that expires last.
   local left, ttl = redis.call('PTTL', KEYS[k]), tonumber(ARGV[a + 1])
   redis.call('ZADD', KEYS[k], 0, ARGV[a])
   if ttl == 0 then

@@ -1,4 +1,4 @@
-//! The store of one replica: everything in this process, gone with it.
+//! Stores records in the memory of a single replica. They are lost when the process ends.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,17 +13,17 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Commit, Conflict, Cursor, Error, Expected, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage, Sequence, Shard,
-    Spent, Store, Ttl, Versioned,
+    Commit, Conflict, Cursor, Error, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY, Precondition, Quota, QuotaUsage,
+    ScanPage, SealedRecord, Sequence, Shard, Store, Ttl,
 };
 use crate::clock::Clock;
 
-const NOTICES_KEPT: usize = 4096;
+const MESSAGES_KEPT: usize = 4096;
 
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
     inner: Mutex<Inner>,
-    notices: broadcast::Sender<Notice>,
+    messages: broadcast::Sender<InvalidationMessage>,
 }
 
 struct Inner {
@@ -32,12 +32,12 @@ struct Inner {
     sequences: [Sequence; Shard::COUNT as usize],
     operations: HashMap<Uuid, Sequence>,
     counters: HashMap<Key, (u64, Timestamp)>,
-    /// What is to be forgotten when, soonest first.
-    expiries: BTreeSet<(Timestamp, Expiring)>,
+    /// Entries that expire, by time.
+    expiries: BTreeSet<(Timestamp, ExpiryTarget)>,
 }
 
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Expiring {
+enum ExpiryTarget {
     Record(Key),
     Counter(Key),
     Index(Index),
@@ -46,12 +46,12 @@ enum Expiring {
 
 struct Members {
     ids: BTreeSet<String>,
-    /// When the last of them does; `None`: never.
+    /// The expiry of the member that expires last. `None`: never.
     expires: Option<Timestamp>,
 }
 
 struct Entry {
-    value: Versioned,
+    value: SealedRecord,
     expires: Option<Timestamp>,
 }
 
@@ -65,20 +65,20 @@ impl MemoryStore {
             counters: HashMap::new(),
             expiries: BTreeSet::new(),
         };
-        Self { clock, inner: Mutex::new(inner), notices: broadcast::Sender::new(NOTICES_KEPT) }
+        Self { clock, inner: Mutex::new(inner), messages: broadcast::Sender::new(MESSAGES_KEPT) }
     }
 
-    /// The state as of now: what has expired is gone.
+    /// Locks the state and removes expired entries from it.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         let mut inner = self.inner.lock().expect("no code that holds this lock panics");
-        inner.forget_expired(self.clock.now());
+        inner.remove_expired(self.clock.now());
         inner
     }
 }
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Error> {
+    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, Error> {
         Ok(self.lock().records.get(key).map(|entry| entry.value.clone()))
     }
 
@@ -91,10 +91,10 @@ impl Store for MemoryStore {
         if !inner.holds(commit) {
             return Ok(Err(Conflict));
         }
-        let notice = inner.apply(commit, self.clock.now());
-        let sequence = notice.sequence;
-        // Sent under the lock, so that notices come in the order of their numbers. Nobody may be listening.
-        let _ = self.notices.send(notice);
+        let message = inner.apply(commit, self.clock.now());
+        let sequence = message.sequence;
+        // Sent under the lock, so that messages arrive in the order of their numbers. There may be no receiver.
+        let _ = self.messages.send(message);
         Ok(Ok(sequence))
     }
 
@@ -105,13 +105,13 @@ impl Store for MemoryStore {
         Ok(members.ids.range::<str, _>((from, Bound::Unbounded)).take(limit).cloned().collect())
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Error> {
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error> {
         let now = self.clock.now();
         let mut inner = self.lock();
         let (count, until) =
             *inner.counters.entry(key.clone()).and_modify(|(count, _)| *count += 1).or_insert((1, now + quota.window));
-        inner.expiries.insert((until, Expiring::Counter(key.clone())));
-        Ok(quota.judge(count, Duration::try_from(now.until(until).unwrap_or_default()).unwrap_or_default()))
+        inner.expiries.insert((until, ExpiryTarget::Counter(key.clone())));
+        Ok(quota.evaluate(count, Duration::try_from(now.until(until).unwrap_or_default()).unwrap_or_default()))
     }
 
     async fn sequences(&self) -> Vec<Result<Sequence, Error>> {
@@ -123,8 +123,8 @@ impl Store for MemoryStore {
         Ok(ScanPage { keys, next: None })
     }
 
-    fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
+    fn invalidation_messages(&self) -> broadcast::Receiver<InvalidationMessage> {
+        self.messages.subscribe()
     }
 
     fn resubscribe(&self) {}
@@ -134,22 +134,22 @@ impl Store for MemoryStore {
 
 impl Inner {
     fn holds(&self, commit: &Commit) -> bool {
-        commit.expected().all(|(key, expected)| {
+        commit.all_preconditions().all(|(key, expected)| {
             let version = self.records.get(key).map(|entry| entry.value.version);
             match expected {
-                Expected::Absent => version.is_none(),
-                Expected::Version(wanted) => version == Some(wanted),
+                Precondition::Absent => version.is_none(),
+                Precondition::Version(wanted) => version == Some(wanted),
             }
         })
     }
 
-    fn apply(&mut self, commit: &Commit, now: Timestamp) -> Notice {
+    fn apply(&mut self, commit: &Commit, now: Timestamp) -> InvalidationMessage {
         let previous = self.sequences[commit.shard.index()];
         let sequence = Sequence { number: previous.number + 1, token: commit.token };
         for (key, sealed, ttl) in &commit.put {
-            self.put(key, Versioned { sealed: sealed.clone(), version: sequence }, ttl.from(now));
+            self.put(key, SealedRecord { sealed: sealed.clone(), version: sequence }, ttl.from(now));
         }
-        for (key, value) in &commit.reseal {
+        for (key, value) in &commit.reencrypt {
             let expires = self.records.get(key).and_then(|entry| entry.expires);
             self.put(key, value.clone(), expires);
         }
@@ -164,17 +164,17 @@ impl Inner {
         }
         self.sequences[commit.shard.index()] = sequence;
         self.operations.insert(commit.operation, sequence);
-        self.expiries.insert((now + OPERATION_MEMORY, Expiring::Operation(commit.operation)));
-        Notice { shard: commit.shard, previous: previous.token, sequence, body: commit.notice.clone() }
+        self.expiries.insert((now + OPERATION_MEMORY, ExpiryTarget::Operation(commit.operation)));
+        InvalidationMessage { shard: commit.shard, previous: previous.token, sequence, body: commit.invalidation.clone() }
     }
 
-    fn put(&mut self, key: &Key, value: Versioned, expires: Option<Timestamp>) {
+    fn put(&mut self, key: &Key, value: SealedRecord, expires: Option<Timestamp>) {
         let old = self.records.insert(key.clone(), Entry { value, expires });
         if let Some(expires) = old.and_then(|entry| entry.expires) {
-            self.expiries.remove(&(expires, Expiring::Record(key.clone())));
+            self.expiries.remove(&(expires, ExpiryTarget::Record(key.clone())));
         }
         if let Some(expires) = expires {
-            self.expiries.insert((expires, Expiring::Record(key.clone())));
+            self.expiries.insert((expires, ExpiryTarget::Record(key.clone())));
         }
     }
 
@@ -184,7 +184,7 @@ impl Inner {
         members.ids.insert(id.to_owned());
         members.expires = members.expires.zip(expires).map(|(known, new)| known.max(new));
         if let Some(expires) = members.expires {
-            self.expiries.insert((expires, Expiring::Index(index.clone())));
+            self.expiries.insert((expires, ExpiryTarget::Index(index.clone())));
         }
     }
 
@@ -197,18 +197,18 @@ impl Inner {
         }
     }
 
-    fn forget_expired(&mut self, now: Timestamp) {
+    fn remove_expired(&mut self, now: Timestamp) {
         while self.expiries.first().is_some_and(|(at, _)| *at <= now) {
             let Some((at, expiring)) = self.expiries.pop_first() else { return };
             match expiring {
-                // A record that was deleted and written again has another expiry, or none.
-                Expiring::Record(key) if self.records.get(&key).is_none_or(|entry| entry.expires != Some(at)) => {}
-                Expiring::Record(key) => drop(self.records.remove(&key)),
-                // Other members may have come that live longer.
-                Expiring::Index(index) if self.indices.get(&index).is_none_or(|members| members.expires != Some(at)) => {}
-                Expiring::Index(index) => drop(self.indices.remove(&index)),
-                Expiring::Counter(key) => drop(self.counters.remove(&key)),
-                Expiring::Operation(id) => drop(self.operations.remove(&id)),
+                // A record that was deleted and written again has a different expiry, or none.
+                ExpiryTarget::Record(key) if self.records.get(&key).is_none_or(|entry| entry.expires != Some(at)) => {}
+                ExpiryTarget::Record(key) => drop(self.records.remove(&key)),
+                // Members with a later expiry may have been added.
+                ExpiryTarget::Index(index) if self.indices.get(&index).is_none_or(|members| members.expires != Some(at)) => {}
+                ExpiryTarget::Index(index) => drop(self.indices.remove(&index)),
+                ExpiryTarget::Counter(key) => drop(self.counters.remove(&key)),
+                ExpiryTarget::Operation(id) => drop(self.operations.remove(&id)),
             }
         }
     }
@@ -224,11 +224,11 @@ impl Ttl {
 }
 
 impl Quota {
-    /// What the `count`-th use in a window that ends after `left` means.
-    pub(super) fn judge(self, count: u64, left: Duration) -> Spent {
+    /// Evaluates the `count`-th use in a window that ends after `left`.
+    pub(super) fn evaluate(self, count: u64, left: Duration) -> QuotaUsage {
         match self.limit.checked_sub(count) {
-            Some(left) => Spent::Within { left },
-            None => Spent::Exceeded { retry_after: left },
+            Some(left) => QuotaUsage::Within { left },
+            None => QuotaUsage::Exceeded { retry_after: left },
         }
     }
 }

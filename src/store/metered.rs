@@ -5,19 +5,22 @@ use std::{sync::Arc, time::Instant};
 use async_trait::async_trait;
 use tokio::sync::broadcast;
 
-use super::{Commit, Conflict, Cursor, Error, Index, Key, Kind, Notice, Quota, ScanPage, Sequence, Spent, Store, Versioned};
+use super::{
+    Commit, Conflict, Cursor, Error, Index, InvalidationMessage, Key, Kind, Quota, QuotaUsage, ScanPage, SealedRecord, Sequence,
+    Store,
+};
 use crate::{
     clock::Clock,
     metrics::{Metrics, StoreOperation, StoreOutcome},
 };
 
-pub struct Metered {
+pub struct MeteredStore {
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
 }
 
-impl Metered {
+impl MeteredStore {
     pub fn new(store: Arc<dyn Store>, metrics: Arc<Metrics>, clock: Arc<dyn Clock>) -> Self {
         Self { store, metrics, clock }
     }
@@ -35,8 +38,8 @@ impl Metered {
 }
 
 impl From<&Error> for StoreOutcome {
-    fn from(failed: &Error) -> Self {
-        match failed {
+    fn from(error: &Error) -> Self {
+        match error {
             Error::Unavailable(_) | Error::Unreadable { .. } | Error::Contended => Self::Unavailable,
             Error::Unknown(_) => Self::Unknown,
         }
@@ -44,8 +47,8 @@ impl From<&Error> for StoreOutcome {
 }
 
 #[async_trait]
-impl Store for Metered {
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, Error> {
+impl Store for MeteredStore {
+    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, Error> {
         self.read(StoreOperation::Get, self.store.get(key)).await
     }
 
@@ -55,7 +58,7 @@ impl Store for Metered {
         let outcome = match &answer {
             Ok(Ok(_)) => StoreOutcome::Ok,
             Ok(Err(Conflict)) => StoreOutcome::Conflict,
-            Err(failed) => failed.into(),
+            Err(error) => error.into(),
         };
         self.count(StoreOperation::Commit, outcome, began);
         answer
@@ -65,7 +68,7 @@ impl Store for Metered {
         self.read(StoreOperation::List, self.store.list(index, after, limit)).await
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, Error> {
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, Error> {
         let began = self.clock.monotonic();
         let answer = self.store.spend(key, quota).await;
         self.count(StoreOperation::Spend, answer.as_ref().map_or_else(StoreOutcome::from, |_| StoreOutcome::Ok), began);
@@ -84,8 +87,8 @@ impl Store for Metered {
         self.read(StoreOperation::Scan, self.store.scan(kind, cursor)).await
     }
 
-    fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.store.notices()
+    fn invalidation_messages(&self) -> broadcast::Receiver<InvalidationMessage> {
+        self.store.invalidation_messages()
     }
 
     fn resubscribe(&self) {

@@ -1,4 +1,4 @@
-//! Typed, sealed records over a [`Store`]: what is read back is opened, what is written is sealed.
+//! Reads and writes typed records in a [`Store`], and seals their values.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -9,32 +9,33 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Commit, Conflict, Error, Expected, Index, Key, Kind, Notice, Sequence, Shard, Store, Ttl, Urgency, Version, Versioned,
+    Commit, Conflict, Error, Index, InvalidationMessage, Key, Kind, Precondition, SealedRecord, Sequence, Shard, Store, Ttl,
+    Urgency, Version,
 };
 use crate::secret::{Digest, KeyRing, OpenError, SealPurpose};
 
-/// What is kept in the store under one kind of key.
+/// The value that the store keeps under one kind of key.
 ///
-/// A record's fields may grow: readers ignore what they do not know and default what is missing, so that
-/// an old and a new version of the binary can run side by side.
+/// Readers ignore unknown fields and use a default for missing ones, so that an old and a new version of the binary can run
+/// side by side.
 pub trait Record: Serialize + DeserializeOwned {
     const KIND: Kind;
 }
 
-/// A record as it was read, with the version that a commit may expect.
+/// A record as it was read, with the version for a commit's precondition.
 #[derive(Debug, Clone)]
-pub struct Stored<T> {
+pub struct StoredRecord<T> {
     pub value: T,
     pub version: Version,
 }
 
-/// What became of a record that is to be sealed by the first key of the ring.
+/// The result of re-encrypting a record with the primary key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Resealed {
-    Anew,
-    /// The first key had sealed it.
-    Before,
-    /// It has been deleted, or its life has ended.
+pub enum ReencryptionOutcome {
+    Reencrypted,
+    /// It was sealed with the primary key already.
+    Unchanged,
+    /// It was deleted or has expired.
     Gone,
 }
 
@@ -54,7 +55,7 @@ pub enum StaleEntry {
 pub struct Records {
     store: Arc<dyn Store>,
     ring: Arc<KeyRing>,
-    /// Part of what records are bound to, so that two deployments' records are not interchangeable.
+    /// Part of the associated data, so that records of two deployments are not interchangeable.
     prefix: Arc<str>,
     /// Shared by all clones, so that every writer's commits reach the cache.
     invalidate: Arc<OnceLock<Box<Invalidate>>>,
@@ -62,19 +63,20 @@ pub struct Records {
 
 type Invalidate = dyn Fn(Shard, &[StaleEntry]) + Send + Sync;
 
-/// A commit in the making.
+/// A commit that is being built.
 pub struct Change<'a> {
     records: &'a Records,
     commit: Commit,
     stale: Vec<StaleEntry>,
 }
 
-/// Between the tries of a patient read.
+/// Pauses between the attempts of a read that waits for the store.
 const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 
 #[derive(Serialize, Deserialize)]
-struct NoticeBody {
-    dropped: Vec<StaleEntry>,
+struct MessageBody {
+    #[serde(rename = "dropped")]
+    stale: Vec<StaleEntry>,
 }
 
 /// Invalidates the local cache when it is dropped: also when the caller stops waiting for a commit that may be written.
@@ -93,7 +95,7 @@ impl Records {
     /// returns; the invalidation message tells the other pods.
     pub fn on_commit(&self, invalidate: impl Fn(Shard, &[StaleEntry]) + Send + Sync + 'static) {
         let is_first = self.invalidate.set(Box::new(invalidate)).is_ok();
-        assert!(is_first, "these records have a cache already");
+        assert!(is_first, "a cache is already registered");
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {
@@ -104,7 +106,7 @@ impl Records {
         &self.ring
     }
 
-    pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, Error> {
+    pub async fn get<T: Record>(&self, key: &Key) -> Result<Option<StoredRecord<T>>, Error> {
         debug_assert_eq!(key.kind, T::KIND, "a key of another kind");
         let Some(found) = self.store.get(key).await? else { return Ok(None) };
         let unreadable = |reason: String| Error::Unreadable { kind: T::KIND, reason };
@@ -112,15 +114,15 @@ impl Records {
             .ring
             .open(SealPurpose::Record, &self.associated(key), &found.sealed)
             .map_err(|error| unreadable(error.to_string()))?;
-        // A parser's message may quote the value: only its category goes on.
+        // The parser's message may quote the value, so only its category is reported.
         let value =
             serde_json::from_slice(&plain).map_err(|error| unreadable(format!("{:?} error in its JSON", error.classify())))?;
-        Ok(Some(Stored { value, version: found.version }))
+        Ok(Some(StoredRecord { value, version: found.version }))
     }
 
-    /// As [`Records::get`], with a commit's patience. A check is better refused at once than late; a
-    /// person who is signing in is better let wait, since an authorization code can't be redeemed twice.
-    pub async fn get_patiently<T: Record>(&self, key: &Key) -> Result<Option<Stored<T>>, Error> {
+    /// Reads a record as [`Records::get`] does, but retries while the store is unavailable. A check should fail at once; a
+    /// sign-in should wait, since an authorization code cannot be redeemed twice.
+    pub async fn get_patiently<T: Record>(&self, key: &Key) -> Result<Option<StoredRecord<T>>, Error> {
         for pause in PAUSES {
             match self.get(key).await {
                 Err(Error::Unavailable(_)) => tokio::time::sleep(pause).await,
@@ -130,25 +132,25 @@ impl Records {
         self.get(key).await
     }
 
-    /// Seals a record with the first key of the ring, if another one did; what it says and how long it lives stay.
-    pub async fn reseal(&self, key: &Key) -> Result<Resealed, Error> {
+    /// Re-encrypts a record with the primary key if another key sealed it. Its content, version and lifetime stay the same.
+    pub async fn reencrypt(&self, key: &Key) -> Result<ReencryptionOutcome, Error> {
         for pause in PAUSES {
-            let Some(found) = self.store.get(key).await? else { return Ok(Resealed::Gone) };
-            let resealed = self.ring.reseal(SealPurpose::Record, &self.associated(key), &found.sealed);
-            let resealed = resealed.map_err(|error| Error::Unreadable { kind: key.kind, reason: error.to_string() })?;
-            let Some(sealed) = resealed else { return Ok(Resealed::Before) };
+            let Some(found) = self.store.get(key).await? else { return Ok(ReencryptionOutcome::Gone) };
+            let reencrypted = self.ring.reencrypt(SealPurpose::Record, &self.associated(key), &found.sealed);
+            let reencrypted = reencrypted.map_err(|error| Error::Unreadable { kind: key.kind, reason: error.to_string() })?;
+            let Some(sealed) = reencrypted else { return Ok(ReencryptionOutcome::Unchanged) };
             let mut change = self.change(key.shard);
-            change.commit.reseal.push((key.clone(), Versioned { sealed, version: found.version }));
+            change.commit.reencrypt.push((key.clone(), SealedRecord { sealed, version: found.version }));
             if let Ok(Ok(_)) = change.commit().await {
-                return Ok(Resealed::Anew);
+                return Ok(ReencryptionOutcome::Reencrypted);
             }
-            // Somebody has written it meanwhile, or nobody knows whether it was written: it is looked at again.
+            // Another writer has changed it, or the outcome is unknown: read it again.
             tokio::time::sleep(pause).await;
         }
-        Err(Error::Unavailable("it was changed, or could not be written, several times in a row".to_owned()))
+        Err(Error::Unavailable("a record could not be re-encrypted in several attempts".to_owned()))
     }
 
-    /// At most `limit` members after `after` of the indices that bear one name in every shard, in the order of their ids.
+    /// Returns at most `limit` members after `after` of the index of this name in every shard, in the order of their ids.
     pub async fn list_everywhere(&self, name: &str, after: Option<&str>, limit: usize) -> Result<Vec<String>, Error> {
         let lists = Shard::all().map(async |shard| self.store.list(&Index::new(shard, name), after, limit).await);
         let mut all = try_join_all(lists).await?.concat();
@@ -161,34 +163,34 @@ impl Records {
         Change { records: self, commit: Commit::new(shard), stale: Vec::new() }
     }
 
-    /// What a notice says, if one of our pods sealed it for just this shard and commit.
-    pub fn open_notice(&self, notice: &Notice) -> Result<Vec<StaleEntry>, OpenError> {
-        if notice.body.is_empty() {
+    /// Opens an invalidation message. Fails unless a pod of this deployment sealed it for this shard and commit.
+    pub fn open_invalidation_message(&self, message: &InvalidationMessage) -> Result<Vec<StaleEntry>, OpenError> {
+        if message.body.is_empty() {
             return Err(OpenError::Tampered);
         }
-        let associated = self.notice_associated(notice.shard, &notice.sequence.token);
-        let plain = self.ring.open(SealPurpose::Bus, &associated, &notice.body)?;
-        let body: NoticeBody = serde_json::from_slice(&plain).map_err(|_| OpenError::Tampered)?;
-        Ok(body.dropped)
+        let associated = self.message_associated(message.shard, &message.sequence.token);
+        let plain = self.ring.open(SealPurpose::Invalidation, &associated, &message.body)?;
+        let body: MessageBody = serde_json::from_slice(&plain).map_err(|_| OpenError::Tampered)?;
+        Ok(body.stale)
     }
 
     fn associated(&self, key: &Key) -> Vec<u8> {
         format!("{}\0{}{}", key.kind.label(), self.prefix, key.name()).into_bytes()
     }
 
-    fn notice_associated(&self, shard: Shard, token: &super::Token) -> Vec<u8> {
+    fn message_associated(&self, shard: Shard, token: &super::CommitToken) -> Vec<u8> {
         format!("{}\0{}\0{token}", self.prefix, shard.number()).into_bytes()
     }
 }
 
 impl Change<'_> {
     pub fn expect_absent(mut self, key: &Key) -> Self {
-        self.commit.expect.push((key.clone(), Expected::Absent));
+        self.commit.preconditions.push((key.clone(), Precondition::Absent));
         self
     }
 
     pub fn expect_version(mut self, key: &Key, version: Version) -> Self {
-        self.commit.expect.push((key.clone(), Expected::Version(version)));
+        self.commit.preconditions.push((key.clone(), Precondition::Version(version)));
         self
     }
 
@@ -215,31 +217,31 @@ impl Change<'_> {
         self
     }
 
-    /// Has every pod drop what it remembers of a credential, and waits for a replica to have heard.
+    /// Invalidates a credential on every pod, and waits for a replica to receive the commit.
     pub fn revoke_credential(mut self, digest: &Digest) -> Self {
         self.commit.urgency = Urgency::Revocation;
         self.drop_credential(digest)
     }
 
-    /// Has every pod read a credential again, or an identity, which is known by its digest too.
+    /// Invalidates a credential, or an identity, on every pod.
     pub fn drop_credential(mut self, digest: &Digest) -> Self {
         self.stale.push(StaleEntry::Credential(*digest.as_bytes()));
         self
     }
 
-    /// Has every pod read a user again.
+    /// Invalidates a user on every pod.
     pub fn drop_user(mut self, id: &str) -> Self {
         self.stale.push(StaleEntry::User(id.to_owned()));
         self
     }
 
-    /// The same, and waits for a replica to have heard: something was taken away.
+    /// Invalidates a user on every pod, and waits for a replica to receive the commit.
     pub fn revoke_user(mut self, id: &str) -> Self {
         self.commit.urgency = Urgency::Revocation;
         self.drop_user(id)
     }
 
-    /// Has every pod read a key again, and waits for a replica to have heard: something was taken away.
+    /// Invalidates a key on every pod, and waits for a replica to receive the commit.
     pub fn revoke_key(mut self, id: &str) -> Self {
         self.stale.push(StaleEntry::Key(id.to_owned()));
         self.commit.urgency = Urgency::Revocation;
@@ -247,14 +249,14 @@ impl Change<'_> {
     }
 
     pub async fn commit(mut self) -> Result<Result<Sequence, Conflict>, Error> {
-        let body = NoticeBody { dropped: self.stale };
-        let plain = serde_json::to_vec(&body).expect("a notice is plain data");
-        let associated = self.records.notice_associated(self.commit.shard, &self.commit.token);
-        self.commit.notice = self.records.ring.seal(SealPurpose::Bus, &associated, &plain);
-        let mut invalidation = Invalidation { records: self.records, shard: self.commit.shard, stale: body.dropped };
+        let body = MessageBody { stale: self.stale };
+        let plain = serde_json::to_vec(&body).expect("an invalidation message is plain data");
+        let associated = self.records.message_associated(self.commit.shard, &self.commit.token);
+        self.commit.invalidation = self.records.ring.seal(SealPurpose::Invalidation, &associated, &plain);
+        let mut invalidation = Invalidation { records: self.records, shard: self.commit.shard, stale: body.stale };
         let outcome = self.records.store.commit(&self.commit).await;
         if matches!(outcome, Ok(Err(Conflict)) | Err(Error::Unavailable(_))) {
-            // Nothing was written, and in an outage the cache is all that there is.
+            // Nothing was written. In an outage only the cache can answer, so its entries stay.
             invalidation.stale.clear();
         }
         outcome

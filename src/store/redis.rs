@@ -1,11 +1,11 @@
-//! The shared store: Redis standalone, behind Sentinel or as a cluster.
+//! Stores records in Redis: standalone, with Sentinel or as a cluster.
 
 mod bus;
 mod connect;
 mod hazards;
 
 pub use connect::{Connection, Credentials, Topology};
-pub use hazards::Hazard;
+pub use hazards::ConfigurationWarning;
 
 use std::{
     sync::{
@@ -25,18 +25,18 @@ use fred::{
 use futures::future::join_all;
 use tokio::sync::broadcast;
 
-use self::connect::LastingClient;
+use self::connect::PersistentClient;
 use super::{
-    Commit, Conflict, Cursor, Error as StoreError, Expected, Index, Key, Kind, Notice, OPERATION_MEMORY, Quota, ScanPage,
-    Sequence, Shard, Spent, Store, Ttl, Urgency, Versioned,
+    Commit, Conflict, Cursor, Error as StoreError, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY, Precondition, Quota,
+    QuotaUsage, ScanPage, SealedRecord, Sequence, Shard, Store, Ttl, Urgency,
 };
 use crate::{clock::Clock, metrics::Metrics};
 
 const COMMIT: &str = include_str!("commit.lua");
 const SPEND: &str = include_str!("spend.lua");
 
-/// Pauses before the tries of a commit. Its operation id makes a try after an unknown outcome harmless.
-const TRIES: [Duration; 5] = [
+/// Pauses before the attempts of a commit. The operation id makes an attempt after an unknown outcome harmless.
+const COMMIT_PAUSES: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(25),
     Duration::from_millis(75),
@@ -44,75 +44,75 @@ const TRIES: [Duration; 5] = [
     Duration::from_millis(300),
 ];
 
-/// Pauses before the tries of a read: together a graceful failover's 100 ms and some, and less than a
-/// command's own deadline. A read that ran into that is not tried again.
-const READ_TRIES: [Duration; 4] =
+/// Pauses before the attempts of a read. Together they are longer than a graceful failover (100 ms), and shorter than the
+/// timeout of a command. A read that timed out is not repeated.
+const READ_PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(25), Duration::from_millis(75), Duration::from_millis(150)];
 
-/// How long a revocation waits for one replica to have it.
+/// The longest time that a revocation waits for a replica.
 const REPLICA_WAIT: Duration = Duration::from_millis(100);
 
-/// How long waiting is left out after no replica answered.
+/// Revocations do not wait for a replica for this long after no replica answered.
 const REPLICA_PAUSE: Duration = Duration::from_secs(10);
 
-/// So many time-outs in a row mean a connection that will not come back by itself.
+/// After this many consecutive timeouts the connection is replaced.
 const STALLED_AFTER: u32 = 3;
 const RECONNECT_PAUSE: Duration = Duration::from_secs(5);
 
 pub struct RedisStore {
-    commands: LastingClient,
+    commands: PersistentClient,
     /// WAIT blocks the connection that it is sent on, so revocations have their own.
-    revocations: LastingClient,
-    bus: bus::Bus,
+    revocations: PersistentClient,
+    invalidation_channel: bus::InvalidationChannel,
     prefix: String,
-    channel: String,
+    channel_name: String,
     command_timeout: Duration,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     commit_sha: String,
     timeouts: AtomicU32,
-    /// Until when reconnecting, and waiting for replicas, rests.
-    rests: Mutex<Rests>,
+    /// The ends of the pauses of reconnecting and of waiting for replicas.
+    pauses: Mutex<Pauses>,
 }
 
 #[derive(Default)]
-struct Rests {
+struct Pauses {
     reconnect: Option<Instant>,
     replica: Option<Instant>,
 }
 
 impl RedisStore {
-    /// Begins to connect, and goes on trying for as long as it lives. Nothing is awaited here.
+    /// Starts to connect in the background, and reconnects until it is dropped.
     pub fn start(connection: &Connection, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Error> {
-        let channel = format!("{}notices", connection.prefix);
-        let bus = bus::Bus::start(connection.client(bus::NOTICES_KEPT)?, channel.clone());
+        let channel_name = format!("{}notices", connection.prefix);
+        let invalidation_channel = bus::InvalidationChannel::start(connection.client(bus::MESSAGES_KEPT)?, channel_name.clone());
         Ok(Self {
-            commands: LastingClient::start(connection)?,
-            revocations: LastingClient::start(connection)?,
-            bus,
+            commands: PersistentClient::start(connection)?,
+            revocations: PersistentClient::start(connection)?,
+            invalidation_channel,
             prefix: connection.prefix.clone(),
-            channel,
+            channel_name,
             command_timeout: connection.command_timeout,
             clock,
             metrics,
             commit_sha: fred::util::sha1_hash(COMMIT),
             timeouts: AtomicU32::new(0),
-            rests: Mutex::default(),
+            pauses: Mutex::default(),
         })
     }
 
-    /// What in the servers' configuration could lose records, as far as they tell.
-    pub async fn hazards(&self) -> Vec<Hazard> {
-        hazards::look(&self.commands.now()).await
+    /// Returns warnings about settings of the servers that could lose records.
+    pub async fn configuration_warnings(&self) -> Vec<ConfigurationWarning> {
+        hazards::inspect(&self.commands.now()).await
     }
 
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// One attempt, so that fred follows no redirection to a slot that is being moved: it would take the reply of
-    /// another command for that to its ASKING, and hand all that follow to the wrong callers. Now it gives up its
-    /// connections instead, and a [`LastingClient`] makes them anew.
+    /// Allows one attempt, so that fred follows no redirection to a slot that is being moved. It would mistake the reply of
+    /// another command for the reply to its ASKING, and pass all later replies to the wrong callers. With one attempt it gives
+    /// up its connections instead, and [`PersistentClient`] replaces the client.
     fn options(&self) -> Options {
         Options { max_attempts: Some(1), fail_fast: true, timeout: Some(self.command_timeout), ..Options::default() }
     }
@@ -121,16 +121,15 @@ impl RedisStore {
         self.commands.now().with_options(&self.options())
     }
 
-    /// Reads, again after a moment when the connection failed: a primary that hands over closes it or
-    /// sends us elsewhere, and a read may be repeated.
+    /// Reads, and repeats the read after a connection failure: a primary that hands over closes the connection or redirects it.
     async fn read<T, F>(&self, options: &Options, read: impl Fn(WithOptions<Client>) -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, Error>>,
     {
         let mut last = String::new();
-        for pause in READ_TRIES {
-            rest(pause).await;
-            match self.noted(read(self.commands.now().with_options(options)).await) {
+        for pause in READ_PAUSES {
+            sleep_unless_zero(pause).await;
+            match self.track_timeouts(read(self.commands.now().with_options(options)).await) {
                 Ok(value) => return Ok(value),
                 Err(error) if *error.kind() == ErrorKind::Timeout => return Err(StoreError::Unavailable(describe(&error))),
                 Err(error) => last = describe(&error),
@@ -150,7 +149,7 @@ impl RedisStore {
                 self.evaluate(slot, keys, args).await
             }
         };
-        outcome(self.noted(reply).map_err(|error| failed(&error))?)
+        parse_commit_reply(self.track_timeouts(reply).map_err(|error| commit_error(&error))?)
     }
 
     async fn evaluate(&self, slot: ClusterHash, keys: Vec<String>, args: Vec<Value>) -> Result<Value, Error> {
@@ -158,7 +157,7 @@ impl RedisStore {
         let by_hash = CustomCommand::new_static("EVALSHA", slot.clone(), false);
         let reply = client.custom::<Value, _>(by_hash, script_call(&self.commit_sha, &keys, &args)).await;
         match reply {
-            // A server that was just promoted or restarted does not know the script.
+            // A server that was just promoted or restarted has not loaded the script.
             Err(error) if error.details().starts_with("NOSCRIPT") => {
                 let whole = CustomCommand::new_static("EVAL", slot, false);
                 client.custom(whole, script_call(COMMIT, &keys, &args)).await
@@ -182,44 +181,45 @@ impl RedisStore {
         let replicas = replies.next().and_then(Result::ok).and_then(|replicas| replicas.as_i64()).unwrap_or(0);
         if written.is_ok() && replicas == 0 {
             self.metrics.unreplicated_revocations.inc();
-            self.rests().replica = Some(self.clock.monotonic() + REPLICA_PAUSE);
+            self.pauses().replica = Some(self.clock.monotonic() + REPLICA_PAUSE);
         }
         written
     }
 
     fn may_wait_for_replica(&self) -> bool {
-        self.rests().replica.is_none_or(|until| until <= self.clock.monotonic())
+        self.pauses().replica.is_none_or(|until| until <= self.clock.monotonic())
     }
 
     fn script_input(&self, commit: &Commit) -> (Vec<String>, Vec<Value>) {
         let shard = commit.shard.number();
         let mut keys = vec![self.sequence_name(commit.shard), self.name(&format!("{{{shard}}}:op:{}", commit.operation))];
-        keys.extend(commit.expected().map(|(key, _)| self.name(&key.name())));
+        keys.extend(commit.all_preconditions().map(|(key, _)| self.name(&key.name())));
         keys.extend(commit.put.iter().map(|(key, ..)| self.name(&key.name())));
-        keys.extend(commit.reseal.iter().map(|(key, _)| self.name(&key.name())));
+        keys.extend(commit.reencrypt.iter().map(|(key, _)| self.name(&key.name())));
         keys.extend(commit.delete.iter().map(|key| self.name(&key.name())));
         let indices = commit.index_add.iter().map(|(index, ..)| index).chain(commit.index_remove.iter().map(|(index, _)| index));
         keys.extend(indices.map(|index| self.name(&index.name())));
 
-        let written = commit.put.len() + commit.reseal.len();
-        let counts = [commit.expected().count(), written, commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
+        let written = commit.put.len() + commit.reencrypt.len();
+        let counts =
+            [commit.all_preconditions().count(), written, commit.delete.len(), commit.index_add.len(), commit.index_remove.len()];
         let mut args: Vec<Value> = vec![
             commit.token.to_string().into(),
             millis(OPERATION_MEMORY).into(),
-            self.channel.clone().into(),
+            self.channel_name.clone().into(),
             shard.to_string().into(),
-            Bytes::copy_from_slice(&commit.notice).into(),
+            Bytes::copy_from_slice(&commit.invalidation).into(),
         ];
         args.extend(counts.iter().map(|count| Value::from(count.to_string())));
-        args.extend(commit.expected().map(|(_, expected)| match expected {
-            Expected::Absent => Value::from(String::new()),
-            Expected::Version(version) => format!("{version}:").into(),
+        args.extend(commit.all_preconditions().map(|(_, expected)| match expected {
+            Precondition::Absent => Value::from(String::new()),
+            Precondition::Version(version) => format!("{version}:").into(),
         }));
         for (_, sealed, ttl) in &commit.put {
             args.push(Bytes::copy_from_slice(sealed).into());
             args.push(ttl.millis().into());
         }
-        for (_, Versioned { sealed, version }) in &commit.reseal {
+        for (_, SealedRecord { sealed, version }) in &commit.reencrypt {
             args.push(Bytes::from([format!("{version}:").as_bytes(), sealed].concat()).into());
             args.push("kept".into());
         }
@@ -250,8 +250,8 @@ impl RedisStore {
         }
     }
 
-    /// Which run of a server this is; empty where INFO is denied.
-    async fn run(&self, options: &Options) -> Result<String, StoreError> {
+    /// Returns the id of the server process; empty if INFO is not permitted.
+    async fn run_id(&self, options: &Options) -> Result<String, StoreError> {
         let info = |client: WithOptions<Client>| async move {
             match client.info::<String>(Some(InfoKind::Server)).await {
                 Err(error) if error.details().starts_with("NOPERM") => Ok(String::new()),
@@ -262,8 +262,8 @@ impl RedisStore {
         Ok(hazards::field(&info, "run_id").unwrap_or_default().to_owned())
     }
 
-    /// Reconnects after several time-outs in a row: a stopped primary behind Sentinel is never left otherwise.
-    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+    /// Reconnects after several consecutive timeouts. fred alone would never leave a stopped primary behind Sentinel.
+    fn track_timeouts<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
         match &result {
             Err(error) if *error.kind() == ErrorKind::Timeout => {
                 if self.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= STALLED_AFTER {
@@ -277,38 +277,38 @@ impl RedisStore {
 
     fn reconnect(&self) {
         let now = self.clock.monotonic();
-        let mut rests = self.rests();
-        if rests.reconnect.is_some_and(|until| now < until) {
+        let mut pauses = self.pauses();
+        if pauses.reconnect.is_some_and(|until| now < until) {
             return;
         }
-        rests.reconnect = Some(now + RECONNECT_PAUSE);
+        pauses.reconnect = Some(now + RECONNECT_PAUSE);
         tracing::warn!("the store has stopped answering; connecting afresh");
         for client in [self.commands.now(), self.revocations.now()] {
             tokio::spawn(async move { client.force_reconnection().await });
         }
-        self.bus.reconnect();
+        self.invalidation_channel.reconnect();
     }
 
-    fn rests(&self) -> std::sync::MutexGuard<'_, Rests> {
-        self.rests.lock().expect("no code that holds this lock panics")
+    fn pauses(&self) -> std::sync::MutexGuard<'_, Pauses> {
+        self.pauses.lock().expect("no code that holds this lock panics")
     }
 }
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
+    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, StoreError> {
         let found: Option<Bytes> = self.value(self.name(&key.name())).await?;
-        Ok(found.map(|value| parse_value(&value).unwrap_or_else(written_by_nobody)))
+        Ok(found.map(|value| parse_value(&value).unwrap_or_else(invalid_record)))
     }
 
     async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, StoreError> {
         commit.assert_one_shard();
-        let mut failure = StoreError::Unavailable("not tried".into());
-        for pause in TRIES {
-            rest(pause).await;
+        let mut failure = StoreError::Unavailable("no attempt was made".into());
+        for pause in COMMIT_PAUSES {
+            sleep_unless_zero(pause).await;
             match (self.try_commit(commit).await, &failure) {
                 (Ok(outcome), _) => return Ok(outcome),
-                // Once a try may have written, a later one that surely did not says nothing new.
+                // After an attempt that may have written, a later failure does not prove that nothing was written.
                 (Err(StoreError::Unavailable(_)), StoreError::Unknown(_)) => {}
                 (Err(error), _) => failure = error,
             }
@@ -327,13 +327,13 @@ impl Store for RedisStore {
         self.read(&self.options(), list).await
     }
 
-    async fn spend(&self, key: &Key, quota: Quota) -> Result<Spent, StoreError> {
+    async fn spend(&self, key: &Key, quota: Quota) -> Result<QuotaUsage, StoreError> {
         let name = self.name(&key.name());
         let slot = ClusterHash::Custom(fred::util::redis_keyslot(name.as_bytes()));
         let args = script_call(SPEND, &[name], &[millis(quota.window).into()]);
         let reply = self.client().custom::<(u64, i64), _>(CustomCommand::new_static("EVAL", slot, false), args).await;
-        let (count, left) = self.noted(reply).map_err(|error| failed(&error))?;
-        Ok(quota.judge(count, Duration::from_millis(left.try_into().unwrap_or(0))))
+        let (count, left) = self.track_timeouts(reply).map_err(|error| commit_error(&error))?;
+        Ok(quota.evaluate(count, Duration::from_millis(left.try_into().unwrap_or(0))))
     }
 
     async fn sequences(&self) -> Vec<Result<Sequence, StoreError>> {
@@ -344,13 +344,13 @@ impl Store for RedisStore {
         let client = self.commands.now();
         let (layout, nodes) = (connect::layout(&client, self.command_timeout).await?, connect::primaries(&client));
         if cursor != Cursor::default() && cursor.layout != layout {
-            return Err(moved());
+            return Err(layout_changed());
         }
         let Some(node) = nodes.get(cursor.node) else { return Ok(ScanPage { keys: Vec::new(), next: None }) };
         let options = Options { cluster_node: node.clone(), ..self.options() };
-        let run = self.run(&options).await?;
+        let run = self.run_id(&options).await?;
         if !cursor.position.is_empty() && cursor.run != run {
-            return Err(moved());
+            return Err(layout_changed());
         }
         let position = if cursor.position.is_empty() { "0".to_owned() } else { cursor.position };
         let pattern = self.name(&format!("{{*}}:{}:*", kind.label()));
@@ -360,8 +360,8 @@ impl Store for RedisStore {
         };
         let (position, names): (String, Vec<String>) = self.read(&options, scan).await?;
         let keys = names.iter().filter_map(|name| Key::parse(name.strip_prefix(&self.prefix)?, kind)).collect();
-        if connect::layout(&client, self.command_timeout).await? != layout || self.run(&options).await? != run {
-            return Err(moved());
+        if connect::layout(&client, self.command_timeout).await? != layout || self.run_id(&options).await? != run {
+            return Err(layout_changed());
         }
         let next = match position.as_str() {
             "0" => Cursor { layout, node: cursor.node + 1, ..Cursor::default() },
@@ -370,16 +370,16 @@ impl Store for RedisStore {
         Ok(ScanPage { keys, next: (next.node < nodes.len()).then_some(next) })
     }
 
-    fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.bus.notices()
+    fn invalidation_messages(&self) -> broadcast::Receiver<InvalidationMessage> {
+        self.invalidation_channel.invalidation_messages()
     }
 
     fn resubscribe(&self) {
-        self.bus.resubscribe();
+        self.invalidation_channel.resubscribe();
     }
 
     async fn ready(&self) {
-        self.bus.subscribed().await;
+        self.invalidation_channel.subscribed().await;
         while self.sequences().await.iter().any(Result::is_err) {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -390,21 +390,21 @@ impl Ttl {
     fn millis(self) -> String {
         match self {
             Self::Forever => "0".to_owned(),
-            // A life that has just ended must not become one without end.
+            // Zero would mean no expiry.
             Self::For(time) => millis(time.max(Duration::from_millis(1))),
         }
     }
 }
 
-fn moved() -> StoreError {
-    StoreError::Unavailable("slots, primaries or servers have changed while keys were listed; begin anew".to_owned())
+fn layout_changed() -> StoreError {
+    StoreError::Unavailable("slots, primaries or servers have changed during the scan; restart the scan".to_owned())
 }
 
 fn millis(time: Duration) -> String {
     time.as_millis().to_string()
 }
 
-async fn rest(pause: Duration) {
+async fn sleep_unless_zero(pause: Duration) {
     if !pause.is_zero() {
         tokio::time::sleep(pause).await;
     }
@@ -417,38 +417,38 @@ fn script_call(script: &str, keys: &[String], args: &[Value]) -> Vec<Value> {
     call
 }
 
-fn outcome(reply: Value) -> Result<Result<Sequence, Conflict>, StoreError> {
-    let strange = || StoreError::Unknown("the commit script gave a strange answer".into());
+fn parse_commit_reply(reply: Value) -> Result<Result<Sequence, Conflict>, StoreError> {
+    let malformed = || StoreError::Unknown("the commit script returned a malformed reply".into());
     let mut parts = reply.into_array().into_iter();
     match parts.next().and_then(|first| first.as_i64()) {
         Some(0) => Ok(Err(Conflict)),
-        Some(1) => parts.next().and_then(|text| Sequence::parse(&text.as_str()?)).map(Ok).ok_or_else(strange),
-        _ => Err(strange()),
+        Some(1) => parts.next().and_then(|text| Sequence::parse(&text.as_str()?)).map(Ok).ok_or_else(malformed),
+        _ => Err(malformed()),
     }
 }
 
-fn parse_value(value: &[u8]) -> Option<Versioned> {
+fn parse_value(value: &[u8]) -> Option<SealedRecord> {
     let colon = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b':');
     let first = colon(value)?;
     let second = first + 1 + colon(&value[first + 1..])?;
     let version = Sequence::parse(std::str::from_utf8(&value[..second]).ok()?)?;
-    Some(Versioned { sealed: value[second + 1..].to_vec(), version })
+    Some(SealedRecord { sealed: value[second + 1..].to_vec(), version })
 }
 
-/// Something that no commit wrote is there all the same: nothing opens it, and no commit's expectation holds.
-fn written_by_nobody() -> Versioned {
-    Versioned { sealed: Vec::new(), version: Sequence::default() }
+/// Represents a value that no commit wrote. It cannot be opened, and it meets no precondition.
+fn invalid_record() -> SealedRecord {
+    SealedRecord { sealed: Vec::new(), version: Sequence::default() }
 }
 
-/// Only what the client itself never sent, and what a server refused before running it, surely did not run.
-fn failed(error: &Error) -> StoreError {
-    const REFUSED: [&str; 9] =
+/// Classifies a failed commit. Only commands that the client never sent, or that the server rejected, did surely not run.
+fn commit_error(error: &Error) -> StoreError {
+    const REJECTIONS: [&str; 9] =
         ["NOREPLICAS", "OOM", "READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "NOPERM"];
-    let refused = REFUSED.iter().any(|code| error.details().starts_with(code));
+    let is_rejection = REJECTIONS.iter().any(|code| error.details().starts_with(code));
     match error.kind() {
-        // The last is a slot that is being moved.
+        // Routing: the slot is being moved.
         ErrorKind::Canceled | ErrorKind::Backpressure | ErrorKind::Routing => StoreError::Unavailable(describe(error)),
-        _ if refused => StoreError::Unavailable(describe(error)),
+        _ if is_rejection => StoreError::Unavailable(describe(error)),
         _ => StoreError::Unknown(describe(error)),
     }
 }

@@ -1,4 +1,4 @@
-//! Public names of records that are found by their name alone.
+//! Ids that contain the shard of their record.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Shard;
 use crate::secret::random_bytes;
 
-/// A UUIDv7 (RFC 9562), so that ids sort by age, whose last byte is the shard of what it names.
+/// A UUIDv7 (RFC 9562) whose last byte is the shard of the record. Ids sort by age.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ShardedId(Uuid);
@@ -22,7 +22,7 @@ impl ShardedId {
         Self(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid())
     }
 
-    /// Reads an id as it is written here, and in no other way that a UUID may be.
+    /// Parses an id in its canonical form only. Other notations of a UUID are rejected.
     pub fn parse(text: &str) -> Option<Self> {
         let id = Self(Uuid::try_parse(text).ok()?);
         let last = id.0.as_bytes()[15];

@@ -1,11 +1,11 @@
-//! Optimistic updates: read, change, commit, and try again while others change the same records.
+//! Optimistic updates: reads, changes and commits records, and retries after a conflict.
 
 use std::time::Duration;
 
-use super::{Change, Conflict, Error, Key, Record, Records, Stored};
+use super::{Change, Conflict, Error, Key, Record, Records, StoredRecord};
 use crate::secret::random_bytes;
 
-/// Tries of an update. Several pods may change the same records at once; a few tries settle it.
+/// The maximum number of attempts of an update.
 pub const TRIES: u32 = 16;
 
 /// The outcome of an edit of one record.
@@ -13,35 +13,35 @@ pub const TRIES: u32 = 16;
 pub enum Edit<'a, T> {
     /// Commits the change, which expects the record as it was read.
     Commit(Change<'a>, T),
-    /// Writes nothing.
+    /// Leaves the record unchanged.
     Keep(T),
 }
 
-/// Repeats an attempt whose commit met a conflict, after a random pause that grows.
+/// Repeats an attempt after a conflict, with a growing random pause.
 ///
-/// An attempt reads what it needs itself, so that each one starts from what the store holds then. Its own errors end the update.
+/// Each attempt must read its records again. An error of an attempt ends the update.
 pub async fn retry<T, E: From<Error>>(mut attempt: impl AsyncFnMut() -> Result<Result<T, Conflict>, E>) -> Result<T, E> {
-    for round in 1..=TRIES {
+    for attempt_number in 1..=TRIES {
         if let Ok(done) = attempt().await? {
             return Ok(done);
         }
-        if round < TRIES {
-            pause(round).await;
+        if attempt_number < TRIES {
+            pause(attempt_number).await;
         }
     }
     Err(Error::Contended.into())
 }
 
 impl Records {
-    /// Changes the record under a key. `edit` receives the value and a change that expects the record as it was read, writes the
-    /// new value into that change, and may add more of the same shard. Without a record the outcome is `None`.
+    /// Updates the record under a key. `edit` receives the value and a change whose precondition is the version that was read. It
+    /// puts the new value into the change, and may add other records of the shard. Returns `None` if the record does not exist.
     pub async fn update<'a, R: Record, T, E: From<Error>>(
         &'a self,
         key: &Key,
         mut edit: impl AsyncFnMut(R, Change<'a>) -> Result<Edit<'a, T>, E>,
     ) -> Result<Option<T>, E> {
         retry(async || {
-            let Some(Stored { value, version }) = self.get_patiently::<R>(key).await? else { return Ok(Ok(None)) };
+            let Some(StoredRecord { value, version }) = self.get_patiently::<R>(key).await? else { return Ok(Ok(None)) };
             match edit(value, self.change(key.shard).expect_version(key, version)).await? {
                 Edit::Keep(outcome) => Ok(Ok(Some(outcome))),
                 Edit::Commit(change, outcome) => Ok(change.commit().await?.map(|_| Some(outcome))),
@@ -51,10 +51,10 @@ impl Records {
     }
 }
 
-/// Up to some 30 ms, at random, so that writers who met do not meet again.
-async fn pause(round: u32) {
+/// Sleeps for up to 30 ms, at random, so that concurrent writers do not collide again.
+async fn pause(attempt_number: u32) {
     let [random] = random_bytes::<1>();
-    tokio::time::sleep(Duration::from_micros(u64::from(random) << (2 + round).min(7))).await;
+    tokio::time::sleep(Duration::from_micros(u64::from(random) << (2 + attempt_number).min(7))).await;
 }
 
 #[cfg(test)]
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn concurrent_updates_of_one_record_are_all_made() {
+    async fn concurrent_updates_of_one_record_all_succeed() {
         let (records, key) = records();
         assert_eq!(increment(&records, &key).await.unwrap(), None);
         put(&records, &key, 0).await;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_update_that_meets_a_conflict_at_every_try_ends() {
+    async fn an_update_fails_after_a_conflict_at_every_attempt() {
         let (records, key) = records();
         put(&records, &key, 0).await;
         let mut tries = 0;

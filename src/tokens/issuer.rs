@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{self, Review, Strangers},
-    flights::Flights,
-    fresh::Fresh,
+    config::{self, Review, UnregisteredSubjects},
+    flights::SingleFlight,
+    fresh::RefreshingValue,
     jwt::{Algorithm, KeySet, KeySetError},
-    kubernetes::{Reviewed, TokenAuthority, TokenAuthorityError},
+    kubernetes::{ReviewResult, TokenAuthority, TokenAuthorityError},
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
     oidc::{FetchError, HttpClientError, IssuerKeys, jwt_algorithm},
     secret::Digest,
@@ -35,7 +35,7 @@ pub struct Issuer {
     config: config::TokenIssuer,
     source: Source,
     algorithms: Vec<Algorithm>,
-    keys: Fresh<Keys>,
+    keys: RefreshingValue<Keys>,
     reviews: Reviews,
     checks: Vec<IntCounter>,
     clock: Arc<dyn Clock>,
@@ -44,7 +44,7 @@ pub struct Issuer {
 
 /// Where keys come from.
 enum Source {
-    Web { issuer: String, keys: IssuerKeys, strangers: Strangers },
+    Web { issuer: String, keys: IssuerKeys, unregistered_subjects: UnregisteredSubjects },
     ApiServer { authority: TokenAuthority, review: Review },
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Keys {
 
 #[derive(Default)]
 struct Reviews {
-    under_way: Arc<Flights<Result<Reviewed, TokenAuthorityError>>>,
+    under_way: Arc<SingleFlight<Result<ReviewResult, TokenAuthorityError>>>,
     failed: Mutex<Option<Instant>>,
 }
 
@@ -81,9 +81,9 @@ impl Issuer {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpClientError> {
-        let config::IssuerAddress { issuer, jwks_uri, ca_file, strangers } = address.clone();
+        let config::IssuerAddress { issuer, jwks_uri, ca_file, unregistered_subjects } = address.clone();
         let keys = IssuerKeys::new(issuer.clone(), jwks_uri, ca_file.as_deref())?;
-        Ok(Self::new(config, Source::Web { issuer, keys, strangers }, clock, metrics))
+        Ok(Self::new(config, Source::Web { issuer, keys, unregistered_subjects }, clock, metrics))
     }
 
     pub fn of_api_server(
@@ -99,7 +99,8 @@ impl Issuer {
     fn new(config: config::TokenIssuer, source: Source, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let algorithms = config.algorithms.iter().copied().map(jwt_algorithm).collect();
         metrics.token_issuer(&config.id, None);
-        let (keys, reviews, checks) = (Fresh::new(Arc::clone(&clock)), Reviews::default(), metrics.token_checks(&config.id));
+        let (keys, reviews, checks) =
+            (RefreshingValue::new(Arc::clone(&clock)), Reviews::default(), metrics.token_checks(&config.id));
         Self { config, source, algorithms, keys, reviews, checks, clock, metrics }
     }
 
@@ -116,16 +117,16 @@ impl Issuer {
         };
         // With the same keys, what they verified stays verified.
         let same = |known: &Keys, fetched: &Keys| known == fetched;
-        self.keys.keep_unless_same(every, || self.fetch(), same, failed).await;
+        self.keys.refresh_unless_same(every, || self.fetch(), same, failed).await;
     }
 
     /// Waits until the first fetch has ended, whichever way.
     pub async fn attempted(&self) {
-        self.keys.attempted().await;
+        self.keys.wait_for_first_attempt().await;
     }
 
-    pub(super) fn claims_of(&self) -> &str {
-        self.config.claims_of()
+    pub(super) fn claim_source(&self) -> &str {
+        self.config.claim_source()
     }
 
     /// What its tokens call it, where that is configured.
@@ -136,10 +137,10 @@ impl Issuer {
         }
     }
 
-    pub(super) fn strangers(&self) -> Strangers {
+    pub(super) fn unregistered_subjects(&self) -> UnregisteredSubjects {
         match self.source {
-            Source::Web { strangers, .. } => strangers,
-            Source::ApiServer { .. } => Strangers::Workloads,
+            Source::Web { unregistered_subjects, .. } => unregistered_subjects,
+            Source::ApiServer { .. } => UnregisteredSubjects::Workloads,
         }
     }
 
@@ -154,14 +155,14 @@ impl Issuer {
 
     /// Whether these are the keys as they were last fetched.
     pub(super) fn has(&self, keys: &Arc<Keys>) -> bool {
-        self.keys.known().is_some_and(|known| Arc::ptr_eq(&known, keys))
+        self.keys.current().is_some_and(|known| Arc::ptr_eq(&known, keys))
     }
 
     /// What is known of its keys; where that is nothing yet, it is asked for and waited for a while.
     pub(super) async fn keys(&self) -> Result<Arc<Keys>, Unavailable> {
-        let known = match self.keys.known() {
+        let known = match self.keys.current() {
             Some(known) => Some(known),
-            None => self.keys.reached().await,
+            None => self.keys.get_or_fetch().await,
         };
         known.ok_or_else(|| Unavailable::NoKeys(self.id().to_owned()))
     }
@@ -170,7 +171,7 @@ impl Issuer {
         let keys = self.keys().await?;
         match self.verify_by(&keys, token, now) {
             // They may have been rotated since they were fetched, under the old id or without one even.
-            Err(Refused::Jwt(refused)) if refused.suggests_newer_keys() => match self.keys.newer_than(&keys).await {
+            Err(Refused::Jwt(refused)) if refused.suggests_newer_keys() => match self.keys.fetch_newer_than(&keys).await {
                 Some(newer) => Ok((Arc::clone(&newer), self.verify_by(&newer, token, now)?)),
                 None => Err(Refused::from(refused).into()),
             },
@@ -184,8 +185,8 @@ impl Issuer {
         let now = self.clock.monotonic();
         let age = |at| now.saturating_duration_since(at);
         let said = match token.reviewed() {
-            Some((Reviewed::Good, at)) if age(at) <= *every => Reviewed::Good,
-            Some((Reviewed::Refused, at)) if age(at) <= REFUSAL_HOLDS => Reviewed::Refused,
+            Some((ReviewResult::Valid, at)) if age(at) <= *every => ReviewResult::Valid,
+            Some((ReviewResult::Rejected, at)) if age(at) <= REFUSAL_HOLDS => ReviewResult::Rejected,
             _ if self.reviews.rest(now) => return Err(Unavailable::ReviewRests.into()),
             _ => {
                 let said = self.ask(authority, text, digest).await;
@@ -199,13 +200,13 @@ impl Issuer {
                 said
             }
         };
-        if said == Reviewed::Good { Ok(()) } else { Err(Refused::Reviewed.into()) }
+        if said == ReviewResult::Valid { Ok(()) } else { Err(Refused::Reviewed.into()) }
     }
 
-    async fn ask(&self, authority: &TokenAuthority, text: &str, digest: Digest) -> Result<Reviewed, TokenAuthorityError> {
+    async fn ask(&self, authority: &TokenAuthority, text: &str, digest: Digest) -> Result<ReviewResult, TokenAuthorityError> {
         let (authority, text, audiences) = (authority.clone(), text.to_owned(), self.config.audiences.clone());
         let ask = async move { authority.review(&text, &audiences).await };
-        let flight = self.reviews.under_way.share(digest, 0, || Some(ask));
+        let flight = self.reviews.under_way.join_or_start(digest, 0, || Some(ask));
         let answer = match flight {
             Some(flight) => flight.await,
             None => None,
@@ -235,7 +236,7 @@ impl Issuer {
                 Keys { issuer, set: KeySet::parse(document.as_bytes())? }
             }
         };
-        if self.keys.known().is_none() {
+        if self.keys.current().is_none() {
             let count = keys.set.len();
             tracing::info!(issuer = self.id(), name = keys.issuer, keys = count, "the token issuer's keys are known");
         }
@@ -256,11 +257,11 @@ impl Reviews {
     }
 }
 
-impl From<&Result<Reviewed, TokenAuthorityError>> for ReviewOutcome {
-    fn from(said: &Result<Reviewed, TokenAuthorityError>) -> Self {
+impl From<&Result<ReviewResult, TokenAuthorityError>> for ReviewOutcome {
+    fn from(said: &Result<ReviewResult, TokenAuthorityError>) -> Self {
         match said {
-            Ok(Reviewed::Good) => Self::Good,
-            Ok(Reviewed::Refused) => Self::Refused,
+            Ok(ReviewResult::Valid) => Self::Good,
+            Ok(ReviewResult::Rejected) => Self::Refused,
             Err(_) => Self::Error,
         }
     }

@@ -11,7 +11,7 @@ use moka::sync::Cache;
 
 use super::{Issuer, Keys, LEEWAY, jwt::Said};
 use crate::{
-    kubernetes::Reviewed,
+    kubernetes::ReviewResult,
     oidc::without_token_claims,
     principal::{Evaluation, IdentityClaims},
     principals::CachedUser,
@@ -39,14 +39,14 @@ pub struct Token {
     user: String,
     until: f64,
     length: u32,
-    reviewed: Mutex<Option<(Reviewed, Instant)>>,
-    judged: ArcSwapOption<Memo>,
+    reviewed: Mutex<Option<(ReviewResult, Instant)>>,
+    evaluation: ArcSwapOption<Memo>,
 }
 
 /// What a role map said of a token's claims, and of whom it took them to be.
 struct Memo {
     person: Option<Arc<CachedUser>>,
-    judged: Arc<Evaluation>,
+    evaluation: Arc<Evaluation>,
 }
 
 pub(super) struct Remembered(Cache<Digest, Arc<Token>>);
@@ -78,7 +78,7 @@ impl Token {
         let user = format!("{}:{subject}", issuer.id());
         let identity_digest = Identity::digest(&keys.issuer, &subject);
         let identity = IdentityClaims {
-            provider: issuer.claims_of().to_owned(),
+            provider: issuer.claim_source().to_owned(),
             issuer: keys.issuer.clone(),
             subject,
             id_token: serde_json::Map::new(),
@@ -86,8 +86,8 @@ impl Token {
             userinfo: None,
         };
         let length = u32::try_from(length).unwrap_or(u32::MAX);
-        let (reviewed, judged) = (Mutex::default(), ArcSwapOption::empty());
-        Self { issuer, keys, identity, identity_digest, user, until, length, reviewed, judged }
+        let (reviewed, evaluation) = (Mutex::default(), ArcSwapOption::empty());
+        Self { issuer, keys, identity, identity_digest, user, until, length, reviewed, evaluation }
     }
 
     pub(super) fn issuer(&self) -> &Arc<Issuer> {
@@ -111,30 +111,30 @@ impl Token {
         &self.user
     }
 
-    pub(super) fn judged(&self, person: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Evaluation>> {
-        let memo = self.judged.load_full()?;
+    pub(super) fn evaluation(&self, person: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Evaluation>> {
+        let memo = self.evaluation.load_full()?;
         let same = match (&memo.person, person) {
             (None, None) => true,
             (Some(then), Some(now)) => Arc::ptr_eq(then, now),
             _ => false,
         };
-        (same && memo.judged.map_version == map_version).then(|| Arc::clone(&memo.judged))
+        (same && memo.evaluation.map_version == map_version).then(|| Arc::clone(&memo.evaluation))
     }
 
-    pub(super) fn remember(&self, person: Option<Arc<CachedUser>>, judged: Arc<Evaluation>) {
-        self.judged.store(Some(Arc::new(Memo { person, judged })));
+    pub(super) fn remember(&self, person: Option<Arc<CachedUser>>, evaluation: Arc<Evaluation>) {
+        self.evaluation.store(Some(Arc::new(Memo { person, evaluation })));
     }
 
     /// What the API server last said of it, and when.
-    pub(super) fn reviewed(&self) -> Option<(Reviewed, Instant)> {
+    pub(super) fn reviewed(&self) -> Option<(ReviewResult, Instant)> {
         *self.review()
     }
 
-    pub(super) fn set_reviewed(&self, said: Reviewed, at: Instant) {
+    pub(super) fn set_reviewed(&self, said: ReviewResult, at: Instant) {
         *self.review() = Some((said, at));
     }
 
-    fn review(&self) -> MutexGuard<'_, Option<(Reviewed, Instant)>> {
+    fn review(&self) -> MutexGuard<'_, Option<(ReviewResult, Instant)>> {
         self.reviewed.lock().expect("no code that holds this lock panics")
     }
 }

@@ -78,7 +78,7 @@ impl Assertions {
     fn cached(&self, principal: &Evaluation) -> Option<Arc<IdentityAssertion>> {
         let now = self.clock.monotonic();
         let cached = principal.assertion.load_full()?;
-        (now.saturating_duration_since(cached.signed) < RENEWAL_AGE && self.keys.has(&cached.kid)).then_some(cached)
+        (now.saturating_duration_since(cached.signed_at) < RENEWAL_AGE && self.keys.has(&cached.kid)).then_some(cached)
     }
 
     fn sign(&self, principal: &Evaluation) -> Arc<IdentityAssertion> {
@@ -98,7 +98,7 @@ impl Assertions {
             key_id: &identity.key,
         };
         let (jwt, kid) = self.keys.sign(&claims);
-        let assertion = Arc::new(IdentityAssertion { jwt: jwt.into(), kid: kid.into(), signed: self.clock.monotonic() });
+        let assertion = Arc::new(IdentityAssertion { jwt: jwt.into(), kid: kid.into(), signed_at: self.clock.monotonic() });
         principal.assertion.store(Some(Arc::clone(&assertion)));
         self.metrics.assertions_signed.inc();
         assertion

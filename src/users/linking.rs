@@ -2,7 +2,7 @@
 
 use super::{Identity, User, Users};
 use crate::{
-    epoch::Epoch,
+    epoch::Generation,
     principal::IdentityClaims,
     secret::Digest,
     store::{self, Change, Edit, Ttl},
@@ -69,7 +69,7 @@ impl Users {
             }
             let identity = person.identities.remove(place);
             self.remove_identity(user, &identity).await?;
-            person.session_epoch = Epoch::begin();
+            person.session_generation = Generation::random();
             let change = with(self.keep(change, kept, &person).await?);
             let change = change.put(&key, &person, Ttl::Forever).revoke_user(user);
             Ok::<_, store::Error>(Edit::Commit(change, Ok(identity.provider)))

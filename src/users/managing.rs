@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use super::{Identity, User, Users, record::INDEX, record::index_of_people, sessions};
 use crate::{
-    epoch::Epoch,
+    epoch::Generation,
     principal::IdentityClaims,
     session::Session,
     store::{self, Change, Edit, Ttl},
@@ -40,7 +40,7 @@ impl Users {
         let updated = self.records.update(&key, async |mut person: User, change| {
             person.disabled = disabled;
             if disabled {
-                (person.session_epoch, person.key_epoch) = (Epoch::begin(), Epoch::begin());
+                (person.session_generation, person.key_generation) = (Generation::random(), Generation::random());
             }
             Ok(Edit::Commit(change.put(&key, &person, Ttl::Forever).revoke_user(user), person))
         });

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock,
-    epoch::Epoch,
-    principal::{IdentityClaims, LOCAL, Pinned},
+    epoch::Generation,
+    principal::{IdentityClaims, LOCAL, PinnedGrant},
     secret::{Digest, random_bytes},
     store::{Index, Key, Kind, Record, Shard},
 };
@@ -24,7 +24,7 @@ pub struct User {
     pub identities: Vec<IdentityClaims>,
     /// What was granted at the first sign-in, where the role map says that it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pinned: Option<Pinned>,
+    pub pinned: Option<PinnedGrant>,
     /// When the claims were last verified, to the hour: by then the person was still known to a provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in: Option<Timestamp>,
@@ -34,12 +34,12 @@ pub struct User {
     /// Whoever is disabled is nobody's principal: neither sessions nor keys nor tokens of theirs count.
     #[serde(default)]
     pub disabled: bool,
-    /// Sessions that were begun in another epoch have ended, all at once and whichever they are.
-    #[serde(default)]
-    pub session_epoch: Epoch,
-    /// The same for keys.
-    #[serde(default)]
-    pub key_epoch: Epoch,
+    /// Sessions of any other generation have ended.
+    #[serde(rename = "session_epoch", default)]
+    pub session_generation: Generation,
+    /// Keys of any other generation have ended.
+    #[serde(rename = "key_epoch", default)]
+    pub key_generation: Generation,
 }
 
 /// Which user an (issuer, subject) is.
@@ -95,8 +95,8 @@ impl User {
             signed_in: None,
             trusted_redirects: Vec::new(),
             disabled: false,
-            session_epoch: Epoch::begin(),
-            key_epoch: Epoch::begin(),
+            session_generation: Generation::random(),
+            key_generation: Generation::random(),
         }
     }
 

@@ -5,10 +5,10 @@ use jiff::Timestamp;
 
 use super::{SignIn, User, Users, shard_of};
 use crate::{
-    epoch::Epoch,
-    secret::{Digest, Handle, HandleKind},
-    session::{Session, Standing},
-    store::{self, Change, Edit, Index, Shard, Stored, Ttl},
+    epoch::Generation,
+    secret::{Digest, OpaqueToken, TokenKind},
+    session::{Session, SessionState},
+    store::{self, Change, Edit, Index, Shard, StoredRecord, Ttl},
 };
 
 /// Members of an index that are read at once.
@@ -43,8 +43,8 @@ impl Users {
         }
         self.clean(&index, gone).await;
         found.retain(|Listed { session, .. }| {
-            let standing = self.limits.standing(session.created, session.last_seen, now);
-            session.epoch == person.value.session_epoch && standing == Standing::Live
+            let state = self.limits.state(session.created, session.last_seen, now);
+            session.generation == person.value.session_generation && state == SessionState::Live
         });
         found.sort_by_key(|listed| std::cmp::Reverse(listed.session.last_seen));
         Ok(found)
@@ -71,14 +71,14 @@ impl Users {
     ) -> Result<(), store::Error> {
         let key = User::key(user);
         let updated = self.records.update(&key, async |mut person: User, change| {
-            person.session_epoch = Epoch::begin();
+            person.session_generation = Generation::random();
             let change = with(self.keep(change, kept, &person).await?);
             Ok(Edit::Commit(change.put(&key, &person, Ttl::Forever).revoke_user(user), ()))
         });
         updated.await.map(Option::unwrap_or_default)
     }
 
-    /// Takes a session along into the epoch that begins.
+    /// Takes a session along into the new generation.
     pub(super) async fn keep<'a>(
         &self,
         change: Change<'a>,
@@ -87,15 +87,17 @@ impl Users {
     ) -> Result<Change<'a>, store::Error> {
         let Some(handle) = kept else { return Ok(change) };
         let key = Session::key(shard_of(&person.id), handle);
-        let Some(Stored { value: mut session, version }) = self.records.get::<Session>(&key).await? else { return Ok(change) };
-        session.epoch = person.session_epoch;
+        let Some(StoredRecord { value: mut session, version }) = self.records.get::<Session>(&key).await? else {
+            return Ok(change);
+        };
+        session.generation = person.session_generation;
         let ttl = session.ttl(self.limits, self.clock.now());
         Ok(change.expect_version(&key, version).put(&key, &session, ttl).drop_credential(handle))
     }
 
     /// The handle that a cookie's value is, if one of our pods made it.
-    pub fn session_handle(&self, cookie: &str) -> Option<Handle> {
-        Handle::parse(self.records.ring(), HandleKind::Session, cookie).ok()
+    pub fn session_handle(&self, cookie: &str) -> Option<OpaqueToken> {
+        OpaqueToken::parse(self.records.ring(), TokenKind::Session, cookie).ok()
     }
 
     /// A session as the store has it, with what its end needs.
@@ -107,16 +109,21 @@ impl Users {
     /// Whether a session of the person's goes on still, as the store has it.
     pub async fn has_session(&self, user: &str, handle: &Digest) -> Result<bool, store::Error> {
         let (person, session) = tokio::join!(self.get(user), self.session(user, handle));
-        let (Some(Stored { value: person, .. }), Some(session)) = (person?, session?) else { return Ok(false) };
-        let standing = self.limits.standing(session.created, session.last_seen, self.clock.now());
-        Ok(session.user == user && session.epoch == person.session_epoch && !person.disabled && standing == Standing::Live)
+        let (Some(StoredRecord { value: person, .. }), Some(session)) = (person?, session?) else { return Ok(false) };
+        let state = self.limits.state(session.created, session.last_seen, self.clock.now());
+        Ok(session.user == user
+            && session.generation == person.session_generation
+            && !person.disabled
+            && state == SessionState::Live)
     }
 
     /// Writes down that a session was used, unless it has changed or ended meanwhile.
     pub async fn touch(&self, user: &str, handle: &Digest) -> Result<Option<Timestamp>, store::Error> {
         let shard = shard_of(user);
         let key = Session::key(shard, handle);
-        let Some(Stored { value: mut session, version }) = self.records.get::<Session>(&key).await? else { return Ok(None) };
+        let Some(StoredRecord { value: mut session, version }) = self.records.get::<Session>(&key).await? else {
+            return Ok(None);
+        };
         let now = self.clock.now();
         // Another pod may have written it down a moment ago.
         if !self.limits.wants_touch(session.last_seen, now) {
@@ -128,9 +135,9 @@ impl Users {
         Ok(touched.is_ok().then_some(session.last_seen))
     }
 
-    pub(super) fn open_session<'a>(&self, change: Change<'a>, user: &User, sign_in: &SignIn) -> (Handle, Change<'a>) {
+    pub(super) fn open_session<'a>(&self, change: Change<'a>, user: &User, sign_in: &SignIn) -> (OpaqueToken, Change<'a>) {
         let (now, shard) = (self.clock.now(), shard_of(&user.id));
-        let handle = Handle::mint(self.records.ring(), HandleKind::Session, shard.number());
+        let handle = OpaqueToken::mint(self.records.ring(), TokenKind::Session, shard.number());
         let digest = handle.digest();
         let session = Session {
             user: user.id.clone(),
@@ -139,14 +146,14 @@ impl Users {
             provider: sign_in.identity.provider.clone(),
             sid: sign_in.sid.clone(),
             logout: sign_in.logout.clone(),
-            epoch: user.session_epoch,
+            generation: user.session_generation,
             agent: sign_in.browser.agent.clone(),
         };
         let change = change.put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now));
         let index = index_of(&user.id);
         let change = change.index_add(&index, &digest.to_hex(), Ttl::For(self.limits.absolute));
         let replaced = sign_in.browser.replaces.as_ref().filter(|replaced| replaced.shard() == shard.number());
-        let change = match replaced.map(Handle::digest) {
+        let change = match replaced.map(OpaqueToken::digest) {
             Some(replaced) => end(change.index_remove(&index, &replaced.to_hex()), shard, &replaced),
             None => change,
         };
@@ -155,7 +162,7 @@ impl Users {
 
     /// Ends what the sign-in's own commit could not reach. The new session is there by now, so a failure
     /// is no reason to refuse it.
-    pub(super) async fn end_in_another_shard(&self, replaced: Option<&Handle>, own: Shard) {
+    pub(super) async fn end_in_another_shard(&self, replaced: Option<&OpaqueToken>, own: Shard) {
         let Some((handle, shard)) = replaced.and_then(|handle| Some((handle, Shard::new(handle.shard())?))) else { return };
         if shard == own {
             return;

@@ -1,21 +1,21 @@
-//! Reads typed fields out of a tree and collects every mistake.
+//! Reads typed fields from a tree and collects every mistake.
 //!
-//! A field of the configuration is declared once, where it is read; its reference is made from the same declarations.
-//! Those of the role map have no declarations and are read by [`Section::value`], [`Section::values`],
-//! [`Section::entries`] and [`Section::maps`], on which the declared ones rest.
+//! A field of the configuration is declared once, where it is read. The configuration reference is generated from these
+//! declarations. Fields of the role map have no declarations; they are read by [`Section::value`], [`Section::values`],
+//! [`Section::entries`] and [`Section::maps`].
 
 use super::mistakes::{Mistake, Place, shown};
 use super::suggest;
 use super::tree::{Entry, Node, Value};
 
-/// The type of a single value: its name in the reference, and its parser, whose error says what is wrong and what to
-/// write instead.
+/// The type of a single value: its name in the reference, and its parser. The parser's error states what is wrong and what
+/// to write instead.
 pub struct Kind<T> {
     pub name: &'static str,
     pub parse: fn(&str) -> Result<T, String>,
 }
 
-/// The declaration of a field: its name, its meaning, and the reference's words where it has no fixed default.
+/// The declaration of a field: its name, its description, and the reference's text for a default that is not fixed.
 #[derive(Clone, Copy)]
 pub struct Field {
     pub name: &'static str,
@@ -30,8 +30,8 @@ pub enum Declaration {
     Field { section: String, name: String, kind: String, default: String, doc: &'static str },
 }
 
-/// A map of fields while it is being read. Each method returns `None` when it has recorded a mistake,
-/// so that a function reads all its fields first and only then asks which of them are there.
+/// A map of fields that is being read. Each method returns `None` if it has recorded a mistake, so that a function can read
+/// all its fields before it returns early.
 pub struct Section<'d> {
     decoder: &'d mut Decoder,
     path: String,
@@ -40,13 +40,13 @@ pub struct Section<'d> {
     seen: Vec<(&'static str, Place)>,
 }
 
-/// A value's text and where it stands. It has no `Debug`, since it may be a secret.
+/// The text and place of a value. It has no `Debug`, since it may be a secret.
 pub struct Text {
     pub text: String,
     pub place: Place,
 }
 
-/// Reads the root map with `read`; a value comes back only when there is no mistake. A field without a value is not set.
+/// Reads the root map with `read`. Returns a value only if there is no mistake. A field without a value is not set.
 pub fn decode<T>(root: Node, read: impl FnOnce(&mut Section<'_>) -> Option<T>) -> Result<T, Vec<Mistake>> {
     Decoder::new(Purpose::Decode(NullFields::NotSet)).decode(root, Place::Nowhere, read)
 }
@@ -70,13 +70,13 @@ pub const fn field(name: &'static str, doc: &'static str) -> Field {
 }
 
 impl Field {
-    /// Sets the reference's words in place of a default.
+    /// Sets the reference's text for a default that is not fixed.
     pub const fn unset(self, unset: &'static str) -> Self {
         Self { name: self.name, doc: self.doc, unset }
     }
 }
 
-const NO_VALUE: &str = "has no value; write one, or take the field out";
+const NO_VALUE: &str = "has no value; write one, or remove the field";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
@@ -160,7 +160,7 @@ impl Section<'_> {
         self.value(field.name, kind.parse)
     }
 
-    /// A list of single values, none of them twice.
+    /// Reads a list of distinct single values.
     pub fn list<T: PartialEq>(&mut self, field: Field, kind: &Kind<T>, default: &[&str]) -> Option<Vec<T>> {
         let shown = if default.is_empty() { field.unset.to_owned() } else { format!("`[{}]`", default.join(", ")) };
         self.declare(field, &format!("list of {}s", kind.name), &shown);
@@ -179,13 +179,13 @@ impl Section<'_> {
         }
     }
 
-    /// A map whose keys are free; `key` validates them.
+    /// Reads a map with arbitrary keys; `key` validates them.
     pub fn pairs<T>(&mut self, field: Field, key: fn(&str) -> Result<(), String>, kind: &Kind<T>) -> Option<Vec<(String, T)>> {
         self.declare(field, &format!("map of {}s", kind.name), field.unset);
         self.entries(field.name, key, kind.parse).map(Option::unwrap_or_default)
     }
 
-    /// A single value, if the field is written.
+    /// Reads a single value, if the field is set.
     pub fn value<T, E: Into<String>>(
         &mut self,
         name: &'static str,
@@ -209,7 +209,7 @@ impl Section<'_> {
         value
     }
 
-    /// A list of single values, if the field is written.
+    /// Reads a list of single values, if the field is set.
     pub fn values<T, E: Into<String>>(
         &mut self,
         name: &'static str,
@@ -223,7 +223,7 @@ impl Section<'_> {
         values.into_iter().collect::<Option<_>>().map(Some)
     }
 
-    /// A map whose keys are free, if the field is written; `key` validates them.
+    /// Reads a map with arbitrary keys, if the field is set; `key` validates them.
     pub fn entries<T, E: Into<String>>(
         &mut self,
         name: &'static str,
@@ -249,7 +249,7 @@ impl Section<'_> {
         pairs.into_iter().collect::<Option<_>>().map(Some)
     }
 
-    /// A list of maps of fields, if the field is written.
+    /// Reads a list of maps of fields, if the field is set.
     pub fn maps<T>(&mut self, name: &'static str, mut read: impl FnMut(&mut Section<'_>) -> Option<T>) -> Option<Option<Vec<T>>> {
         let Some(nodes) = self.elements(name)? else { return Some(None) };
         let path = self.path_of(name);
@@ -261,7 +261,7 @@ impl Section<'_> {
         values.into_iter().collect::<Option<_>>().map(Some)
     }
 
-    /// A nested map of fields. When it isn't written, its fields have their defaults.
+    /// Reads a nested map of fields. If it is not set, its fields have their defaults.
     pub fn section<T>(
         &mut self,
         name: &'static str,
@@ -275,7 +275,7 @@ impl Section<'_> {
         self.decoder.map(node.unwrap_or_else(empty_map), path, place, read)
     }
 
-    /// A list of maps of fields.
+    /// Reads a list of maps of fields.
     pub fn sections<T>(
         &mut self,
         name: &'static str,
@@ -292,7 +292,7 @@ impl Section<'_> {
         self.maps(name, read).map(Option::unwrap_or_default)
     }
 
-    /// Refuses a field that has no effect here, if it is written.
+    /// Records a mistake if a field is set that has no effect here.
     pub fn refuse(&mut self, name: &'static str, text: &str) -> Option<()> {
         match self.take(name)? {
             Some(_) => {
@@ -314,8 +314,8 @@ impl Section<'_> {
         Some(Mistake::new(self.path_of(name), place, "has no effect; remove it, since a later version refuses it").to_string())
     }
 
-    /// For a field that must not be left out by accident, as by a template whose value is empty: what is then
-    /// in its place would let in more people, or trust more. To be asked before the field is read.
+    /// Records a mistake if the field is written without a value, for example by a template with an empty value. Use it for
+    /// fields whose default grants more access or trust. Must be called before the field is read.
     pub fn not_without_value(&mut self, name: &'static str) -> Option<()> {
         let Some(entry) = self.entries.iter().find(|entry| entry.key == name && entry.value.is_null()) else {
             return Some(());
@@ -325,7 +325,7 @@ impl Section<'_> {
         None
     }
 
-    /// Records a mistake at a field, or at the section where the field is not written.
+    /// Records a mistake at a field, or at the section if the field is not set.
     pub fn complain(&mut self, name: &'static str, text: impl Into<String>) {
         let place = match self.place_of(name) {
             Place::Nowhere => self.place.clone(),
@@ -334,7 +334,7 @@ impl Section<'_> {
         self.add(self.path_of(name), place, text);
     }
 
-    /// The field's single value as it is written, if it is.
+    /// Reads the text of a single value, if the field is set.
     pub fn text(&mut self, name: &'static str) -> Option<Option<Text>> {
         let Some(node) = self.take(name)? else {
             return Some(None);
@@ -353,7 +353,7 @@ impl Section<'_> {
         });
     }
 
-    /// Is true for a field that has been read and is written.
+    /// True if the field has been read and is set.
     pub fn is_given(&self, name: &str) -> bool {
         self.place_of(name) != Place::Nowhere
     }
@@ -363,12 +363,12 @@ impl Section<'_> {
         &self.path
     }
 
-    /// The line where the section begins; 0 if it is not written in the document.
+    /// The first line of the section; 0 if it is not in the document.
     pub fn line(&self) -> u64 {
         self.place.line().unwrap_or(0)
     }
 
-    /// The line of a field that has been read, else the section's.
+    /// The line of a field that has been read, else the line of the section.
     pub fn line_of(&self, name: &str) -> u64 {
         self.place_of(name).line().unwrap_or_else(|| self.line())
     }
@@ -423,7 +423,7 @@ impl Section<'_> {
         }
     }
 
-    /// Takes a field's node out; fields that are left at the end are unknown.
+    /// Removes and returns a field's node. Fields that remain at the end are unknown.
     fn take(&mut self, name: &'static str) -> Option<Option<Node>> {
         let Some(index) = self.entries.iter().position(|entry| entry.key == name) else {
             self.seen.push((name, Place::Nowhere));
@@ -455,7 +455,7 @@ impl Section<'_> {
         let known: Vec<_> = self.seen.iter().map(|(name, _)| *name).collect();
         for entry in &self.entries {
             let key = shown(&entry.key);
-            let text = suggest::unknown_field(&entry.key, &known);
+            let text = suggest::describe_unknown_field(&entry.key, &known);
             self.decoder.mistakes.push(Mistake::new(self.path_of(key.trim_matches('`')), entry.place.clone(), text));
         }
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Number, Value};
 
 use super::tree::{self, Node, Scalar, Style};
 
-/// The document as JSON. Values that a mistake already names are null.
+/// Converts the document to JSON. Values for which a mistake is recorded become null.
 pub fn to_json(node: &Node) -> Value {
     match &node.value {
         tree::Value::Broken => Value::Null,

@@ -1,4 +1,4 @@
-//! The mistakes of a document: where each is, what is wrong and what to do.
+//! Defines mistakes in documents: the place, the problem and the remedy.
 
 use std::fmt;
 
@@ -9,20 +9,20 @@ pub enum Place {
     Line(u64),
     /// An environment variable.
     Variable(String),
-    /// Nowhere: the mistake is that something is missing.
+    /// No place, because something is missing.
     Nowhere,
 }
 
-/// One mistake. Its text never holds a secret.
+/// A mistake in a document. Its text never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
-    /// The field's path, such as `providers[0].issuer`; empty where the document itself is wrong.
+    /// The field's path, such as `providers[0].issuer`; empty for a mistake in the document as a whole.
     pub path: String,
     pub place: Place,
     pub text: String,
 }
 
-/// All mistakes of a document, in the order in which they stand there.
+/// All mistakes of a document, in its order.
 #[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
 pub struct Mistakes(Vec<Mistake>);
 
@@ -99,18 +99,18 @@ impl fmt::Display for Mistakes {
     }
 }
 
-/// A value as a mistake may show it: in quotes, on one line, at most 60 characters.
+/// Formats a value for a mistake: quoted, on one line, at most 60 characters.
 pub fn shown(value: &str) -> String {
     const LIMIT: usize = 60;
-    let mut shown: String = value.chars().take(LIMIT).flat_map(escaped).collect();
+    let mut shown: String = value.chars().take(LIMIT).flat_map(escape).collect();
     if value.chars().nth(LIMIT).is_some() {
         shown.push('…');
     }
     format!("`{shown}`")
 }
 
-/// Escapes what could move the cursor or reorder a terminal's line, and leaves every other letter alone.
-fn escaped(c: char) -> Vec<char> {
+/// Escapes characters that move the cursor or reorder a line in a terminal.
+fn escape(c: char) -> Vec<char> {
     let reorders = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
     if c.is_control() || reorders { c.escape_default().collect() } else { vec![c] }
 }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistake_is_one_line_that_says_where() {
+    fn a_mistake_is_one_line_with_its_place() {
         let line = |path, place| Mistake::new(path, place, "is wrong").to_string();
         assert_eq!(line("a.b", Place::Line(3)), "a.b (line 3): is wrong");
         assert_eq!(line("a.b", Place::Variable("VESTIBULE__A__B".into())), "a.b (VESTIBULE__A__B): is wrong");
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_stand_in_the_order_of_the_document() {
+    fn mistakes_are_sorted_by_place() {
         let at = |place| Mistake::new("x", place, "");
         let mistakes =
             Mistakes::from(vec![at(Place::Nowhere), at(Place::Variable("B".into())), at(Place::Line(9)), at(Place::Line(2))]);

@@ -1,25 +1,25 @@
-//! Suggests the known field that was probably meant by an unknown one.
+//! Suggests known field names for a misspelled one.
 
-/// The text of an unknown field's mistake.
-pub fn unknown_field(key: &str, known: &[&str]) -> String {
-    match nearest(key, known) {
+/// Returns the text of the mistake for an unknown field.
+pub fn describe_unknown_field(key: &str, known: &[&str]) -> String {
+    match find_nearest(key, known) {
         Some(name) => format!("is unknown; did you mean `{name}`?"),
-        None => format!("is unknown; take it out. Known here: {}", known.join(", ")),
+        None => format!("is unknown; remove it. Known fields: {}", known.join(", ")),
     }
 }
 
-/// The known name with the fewest slips, if a third of its letters or less are wrong.
-fn nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+/// Returns the known name with the smallest edit distance, if the distance is at most a third of its length.
+fn find_nearest<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let key = key.to_lowercase().replace('-', "_");
-    let slips = |name: &&'k str| (distance(&key, name), *name);
-    let (distance, name) = known.iter().map(slips).min_by_key(|(distance, _)| *distance)?;
+    let with_distance = |name: &&'k str| (distance(&key, name), *name);
+    let (distance, name) = known.iter().map(with_distance).min_by_key(|(distance, _)| *distance)?;
     (distance <= (name.len() / 3).max(1)).then_some(name)
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
+/// The edit distance: the number of insertions, deletions, replacements and swaps of neighbors between two words.
 fn distance(a: &str, b: &str) -> usize {
-    const LONGEST: usize = 64;
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(LONGEST).collect(), b.chars().collect());
+    const MAX_CHARS: usize = 64;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(MAX_CHARS).collect(), b.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for i in 1..=a.len() {
         let mut row = vec![i];
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_are_counted() {
+    fn edits_are_counted() {
         for (a, b, expected) in [
             ("", "", 0),
             ("a", "", 1),
@@ -55,15 +55,15 @@ mod tests {
     }
 
     #[test]
-    fn the_probable_field_is_named() {
+    fn the_most_similar_field_is_suggested() {
         let known = ["issuer", "client_id", "client_secret", "client_secret_file"];
-        assert_eq!(unknown_field("isuer", &known), "is unknown; did you mean `issuer`?");
-        assert_eq!(unknown_field("client-id", &known), "is unknown; did you mean `client_id`?");
-        assert_eq!(unknown_field("clientSecret", &known), "is unknown; did you mean `client_secret`?");
+        assert_eq!(describe_unknown_field("isuer", &known), "is unknown; did you mean `issuer`?");
+        assert_eq!(describe_unknown_field("client-id", &known), "is unknown; did you mean `client_id`?");
+        assert_eq!(describe_unknown_field("clientSecret", &known), "is unknown; did you mean `client_secret`?");
         assert_eq!(
-            unknown_field("colour", &known),
-            "is unknown; take it out. Known here: issuer, client_id, client_secret, client_secret_file"
+            describe_unknown_field("colour", &known),
+            "is unknown; remove it. Known fields: issuer, client_id, client_secret, client_secret_file"
         );
-        assert!(unknown_field(&"x".repeat(100_000), &known).starts_with("is unknown; take it out."));
+        assert!(describe_unknown_field(&"x".repeat(100_000), &known).starts_with("is unknown; remove it."));
     }
 }

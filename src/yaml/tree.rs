@@ -1,4 +1,4 @@
-//! Parses YAML into a tree of nodes with their places: one document, every key once, no merge keys.
+//! Parses one YAML document into a tree of nodes with their places. Rejects duplicate keys and merge keys.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,16 +8,16 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::mistakes::{Mistake, Place, shown};
 
-/// The part of YAML that a document may use.
+/// The subset of YAML that a document may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subset {
-    /// Neither anchors nor aliases nor tags.
+    /// No anchors, aliases or tags.
     Plain,
-    /// Anchors, aliases and those core tags that leave a value as it is written, such as `!!str`.
+    /// Anchors, aliases and the core tags that do not change a value, such as `!!str`.
     Core,
 }
 
-/// A value and the place where it stands.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Node {
     pub place: Place,
@@ -29,11 +29,11 @@ pub enum Value {
     Scalar(Scalar),
     Map(Vec<Entry>),
     Seq(Vec<Node>),
-    /// Something was written here that a mistake already names.
+    /// An invalid value, for which a mistake is recorded.
     Broken,
 }
 
-/// A single value as it was written. Its text may be a secret, so `Debug` doesn't show it.
+/// A single value as it is written. Its text may be a secret, so `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Scalar {
     pub text: String,
@@ -44,11 +44,11 @@ pub struct Scalar {
 pub enum Style {
     Plain,
     Quoted,
-    /// An environment variable's value: a scalar as it is, a list or map as YAML text.
+    /// The value of an environment variable: a literal scalar, or a list or map in YAML.
     Raw,
 }
 
-/// A key of a map with its value; the place is the key's.
+/// A key of a map with its value. The place is that of the key.
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub key: String,
@@ -56,19 +56,19 @@ pub struct Entry {
     pub value: Node,
 }
 
-/// The tree as far as it could be read, and everything that YAML itself has against the text.
+/// The tree as far as it could be parsed, and all syntax mistakes.
 #[derive(Debug)]
 pub struct ParsedDocument {
     pub mistakes: Vec<Mistake>,
     pub root: Node,
 }
 
-/// Parses a document's text; mistakes name its lines.
+/// Parses a document. Mistakes name its lines.
 pub fn parse(text: &str, subset: Subset) -> ParsedDocument {
     Builder::new(text, subset, "", None).document()
 }
 
-/// Parses the text of one environment variable, which holds the value at `path`.
+/// Parses the text of an environment variable that sets the value at `path`.
 pub fn parse_variable(text: &str, path: &str, variable: &str) -> ParsedDocument {
     Builder::new(text, Subset::Plain, path, Some(variable)).document()
 }
@@ -83,7 +83,7 @@ impl Node {
         Self { place, value: Value::Scalar(Scalar { text, style: Style::Raw }) }
     }
 
-    /// Parses a variable's text as YAML, for a field that is a list or map. Other nodes stay as they are.
+    /// Parses a variable's text as YAML, for a field that is a list or map. Returns other nodes unchanged.
     pub fn expanded(self, path: &str) -> ParsedDocument {
         match (self.value, self.place) {
             (Value::Scalar(Scalar { text, style: Style::Raw }), Place::Variable(name)) => parse_variable(&text, path, &name),
@@ -95,12 +95,12 @@ impl Node {
         Self { place, value: Value::Broken }
     }
 
-    /// Is true for a field that is named without a value, as in `store:` with everything under it commented out.
+    /// True for a field without a value, as in `store:` if everything under it is commented out.
     pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
     }
 
-    /// The number of keys and values from this one down, and of levels below it.
+    /// Returns the number of keys and values of this subtree, and its height.
     fn size_and_height(&self) -> (usize, usize) {
         let sum = |(size, height): (usize, usize), child: &Self, keys: usize| {
             let (child_size, child_height) = child.size_and_height();
@@ -126,28 +126,28 @@ impl fmt::Debug for Scalar {
     }
 }
 
-/// No sensible document nests deeper; the bound keeps recursion off the stack's end.
+/// Limits recursion. No reasonable document nests deeper.
 const MAX_DEPTH: usize = 32;
 
-/// Bounds what aliases can make of a short text.
+/// Limits the expansion of aliases.
 const MAX_NODES: usize = 250_000;
 
 struct Builder<'t> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     subset: Subset,
-    /// The nodes that have an anchor, by the anchor's number.
+    /// The anchored nodes by the anchor's number.
     anchors: HashMap<usize, Node>,
     nodes: usize,
     variable: Option<&'t str>,
-    /// The path of the text's root: a syntax error belongs to no field within.
+    /// The path of the text's root. Syntax errors are reported there.
     base: &'t str,
     path: String,
     mistakes: Vec<Mistake>,
 }
 
-/// The text can't be read any further; the mistake that says why is recorded.
-struct Stop;
+/// The parser cannot continue. The mistake is recorded.
+struct ParseAbort;
 
 impl<'t> Builder<'t> {
     fn new(text: &'t str, subset: Subset, base: &'t str, variable: Option<&'t str>) -> Self {
@@ -166,29 +166,31 @@ impl<'t> Builder<'t> {
     }
 
     fn document(mut self) -> ParsedDocument {
-        let root =
-            self.refuse_unprintable().and_then(|()| self.first_document()).unwrap_or_else(|Stop| Node::broken(Place::Nowhere));
+        let root = self
+            .refuse_unprintable()
+            .and_then(|()| self.first_document())
+            .unwrap_or_else(|ParseAbort| Node::broken(Place::Nowhere));
         ParsedDocument { mistakes: self.mistakes, root }
     }
 
-    /// The parser takes a NUL character for the end of the text, so that what follows would go unread; and those that YAML
-    /// forbids besides, it reads in some places.
-    fn refuse_unprintable(&mut self) -> Result<(), Stop> {
+    /// Rejects control characters. The parser takes a NUL character for the end of the text and ignores the rest, and it
+    /// accepts other forbidden characters in some places.
+    fn refuse_unprintable(&mut self) -> Result<(), ParseAbort> {
         let Some((before, _)) = self.text.split_once(|character| !is_printable(character)) else { return Ok(()) };
         let place = self.place_in_line(before.matches('\n').count() as u64 + 1);
         self.complain(place, "is not valid YAML: it has a control character");
-        Err(Stop)
+        Err(ParseAbort)
     }
 
-    fn first_document(&mut self) -> Result<Node, Stop> {
+    fn first_document(&mut self) -> Result<Node, ParseAbort> {
         let mut root = None;
         loop {
             let (event, place) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(root.unwrap_or_else(|| Node::null(place))),
                 Event::DocumentStart(_) if root.is_some() => {
-                    self.complain(place, "a second document begins here; only one is read, so take the `---` out");
-                    return Err(Stop);
+                    self.complain(place, "a second document begins here; only one is read, so remove the `---`");
+                    return Err(ParseAbort);
                 }
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
                 content => root = Some(self.node(content, place, 0)?),
@@ -196,15 +198,15 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'t>, Place), Stop> {
+    fn next(&mut self) -> Result<(Event<'t>, Place), ParseAbort> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.place(span))),
             Some(Err(error)) => Err(self.syntax(&error)),
-            None => Err(Stop),
+            None => Err(ParseAbort),
         }
     }
 
-    fn node(&mut self, event: Event<'t>, place: Place, depth: usize) -> Result<Node, Stop> {
+    fn node(&mut self, event: Event<'t>, place: Place, depth: usize) -> Result<Node, ParseAbort> {
         self.refuse_depth(depth, &place)?;
         self.count(1, &place)?;
         let (value, anchor) = match event {
@@ -230,7 +232,7 @@ impl<'t> Builder<'t> {
         Ok(node)
     }
 
-    fn alias(&mut self, anchor: usize, place: &Place, depth: usize) -> Result<Value, Stop> {
+    fn alias(&mut self, anchor: usize, place: &Place, depth: usize) -> Result<Value, ParseAbort> {
         if self.subset == Subset::Plain {
             self.complain(place.clone(), "is an alias (`*name`), which is not read here; write the value out, or quote it");
             return Ok(Value::Broken);
@@ -245,25 +247,25 @@ impl<'t> Builder<'t> {
         Ok(node.value)
     }
 
-    fn refuse_depth(&mut self, depth: usize, place: &Place) -> Result<(), Stop> {
+    fn refuse_depth(&mut self, depth: usize, place: &Place) -> Result<(), ParseAbort> {
         if depth > MAX_DEPTH {
             self.complain(place.clone(), format!("is nested more than {MAX_DEPTH} levels deep"));
-            return Err(Stop);
+            return Err(ParseAbort);
         }
         Ok(())
     }
 
-    fn count(&mut self, nodes: usize, place: &Place) -> Result<(), Stop> {
+    fn count(&mut self, nodes: usize, place: &Place) -> Result<(), ParseAbort> {
         self.nodes += nodes;
         if self.nodes > MAX_NODES {
             self.path = self.base.to_owned();
             self.complain(place.clone(), format!("has more than {MAX_NODES} keys and values; make the document smaller"));
-            return Err(Stop);
+            return Err(ParseAbort);
         }
         Ok(())
     }
 
-    fn map(&mut self, depth: usize) -> Result<Value, Stop> {
+    fn map(&mut self, depth: usize) -> Result<Value, ParseAbort> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut places: HashMap<String, Place> = HashMap::new();
         loop {
@@ -285,7 +287,7 @@ impl<'t> Builder<'t> {
         }
     }
 
-    fn key(&mut self, event: Event<'t>, place: &Place, depth: usize) -> Result<Option<String>, Stop> {
+    fn key(&mut self, event: Event<'t>, place: &Place, depth: usize) -> Result<Option<String>, ParseAbort> {
         let node = self.node(event, place.clone(), depth + 1)?;
         let wrong = match node.value {
             Value::Scalar(scalar) if scalar.is_null() => "a key is missing, or must be quoted",
@@ -310,7 +312,7 @@ impl<'t> Builder<'t> {
         true
     }
 
-    fn seq(&mut self, depth: usize) -> Result<Value, Stop> {
+    fn seq(&mut self, depth: usize) -> Result<Value, ParseAbort> {
         let mut nodes = Vec::new();
         loop {
             let (event, place) = self.next()?;
@@ -324,17 +326,17 @@ impl<'t> Builder<'t> {
         }
     }
 
-    /// Anchors alone are harmless, but they promise aliases; a tag promises types that nothing here reads.
+    /// Rejects unsupported anchors and tags. An anchor has no use without aliases, and types that tags name are not supported.
     fn refuse_extras(&mut self, place: &Place, anchor: usize, tag: Option<&Cow<'t, Tag>>, core: &[&str]) {
         if anchor != 0 && self.subset == Subset::Plain {
-            self.complain(place.clone(), "has an anchor (`&name`), which is not read here; take it out, or quote the value");
+            self.complain(place.clone(), "has an anchor (`&name`), which is not read here; remove it, or quote the value");
         }
         let is_read = |tag: &Tag| {
             self.subset == Subset::Core
                 && (is_non_specific(tag) || tag.is_yaml_core_schema() && core.contains(&tag.suffix.as_str()))
         };
         if tag.is_some_and(|tag| !is_read(tag)) {
-            self.complain(place.clone(), "has a tag (`!name`), which is not read here; take it out, or quote the value");
+            self.complain(place.clone(), "has a tag (`!name`), which is not read here; remove it, or quote the value");
         }
     }
 
@@ -355,14 +357,14 @@ impl<'t> Builder<'t> {
         self.variable.map_or(Place::Line(line), |name| Place::Variable(name.to_owned()))
     }
 
-    fn syntax(&mut self, error: &ScanError) -> Stop {
-        // The scanner counts one line more where the text ends too early.
+    fn syntax(&mut self, error: &ScanError) -> ParseAbort {
+        // The scanner counts one line too many if the text ends too early.
         let last = self.text.lines().count().max(1);
         let place = self.place_in_line(error.marker().line().min(last) as u64);
         let text = format!("is not valid YAML: {}", cause(error.info()));
         self.path = self.base.to_owned();
         self.complain(place, text);
-        Stop
+        ParseAbort
     }
 
     fn complain(&mut self, place: Place, text: impl Into<String>) {
@@ -370,12 +372,12 @@ impl<'t> Builder<'t> {
     }
 }
 
-/// `!` says of a value only that it is a text.
+/// True for the tag `!`, which marks a value as a string.
 fn is_non_specific(tag: &Tag) -> bool {
     matches!((tag.handle.as_str(), tag.suffix.as_str()), ("", "!") | ("!", ""))
 }
 
-/// YAML 1.2, production 1.
+/// True if YAML allows the character (YAML 1.2, production 1).
 fn is_printable(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' | '\u{85}' => true,
@@ -384,14 +386,14 @@ fn is_printable(character: char) -> bool {
     }
 }
 
-/// A tag says of a plain scalar what quotes say: that it is a value.
+/// Builds a scalar. A tagged plain scalar is a value like a quoted one, even if its text is `null`.
 fn scalar(text: Cow<'_, str>, style: ScalarStyle, is_tagged: bool) -> Scalar {
     let style = if style == ScalarStyle::Plain && !is_tagged { Style::Plain } else { Style::Quoted };
     Scalar { text: text.into_owned(), style }
 }
 
-/// The scanner's words, but for the message that repeats a character, which may be a secret's, and
-/// the one that speaks of anchors to people who know none.
+/// Returns the scanner's message. Replaces the message that repeats a character, which may be part of a secret, and the one
+/// about anchors, which users may not know.
 fn cause(info: &str) -> &str {
     match info {
         _ if info.starts_with("unexpected character") => "a value begins with a character that needs quotes",

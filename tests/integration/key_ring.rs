@@ -49,7 +49,7 @@ impl People {
     /// What the command says, and whether it did all that there was to do.
     fn rewrap(&self) -> (bool, String, String) {
         let config = self.fleet.pod(0).config_file().to_string_lossy();
-        let output = vestibule(&["key-ring", "rewrap", "--config", &config]);
+        let output = vestibule(&["key-ring", "re-encrypt", "--config", &config]);
         let text = |bytes| String::from_utf8(bytes).expect("text");
         (output.status.success(), text(output.stdout), text(output.stderr))
     }
@@ -79,9 +79,9 @@ async fn after_a_rewrap_the_old_key_goes_and_nothing_is_lost_but_sessions() {
     assert_eq!(people.fleet.passing(&people.admin.cookie).await, 3, "a rotation signs nobody out");
 
     let (done, told, complaints) = people.rewrap();
-    assert!(done && complaints.is_empty() && !told.starts_with("sealed anew: 0;"), "{told}{complaints}");
+    assert!(done && complaints.is_empty() && !told.starts_with("re-encrypted: 0;"), "{told}{complaints}");
     let (done, told, _) = people.rewrap();
-    assert!(done && told.starts_with("sealed anew: 0; "), "the second time there is nothing to do: {told}");
+    assert!(done && told.starts_with("re-encrypted: 0; "), "the second time there is nothing to do: {told}");
 
     // Nobody has done anything since: pods seal with the old key for three minutes more.
     people.ring(&[&new]).await;

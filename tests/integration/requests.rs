@@ -4,6 +4,7 @@
 mod bounds;
 mod framing;
 mod odd;
+mod security_headers;
 mod slow;
 
 use crate::support::pod::{Pod, PodOptions, ProviderSection};

@@ -15,7 +15,7 @@ use vestibule::clock::SystemClock;
 use vestibule::config::read_secret_file;
 use vestibule::files::FileWatch;
 use vestibule::secret::SecretCell;
-use vestibule::store::{Connection, Credentials, Hazard, Kind, MemoryStore, Shard, Store, Topology};
+use vestibule::store::{ConfigurationWarning, Connection, Credentials, Kind, MemoryStore, Shard, Store, Topology};
 
 use crate::support::records::{connection, redis_store, start};
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
@@ -85,8 +85,10 @@ async fn an_operator_is_warned_of_eviction_and_of_a_redis_that_forgets() {
     let arguments = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     let forgetful = Options { arguments: arguments("--maxmemory-policy allkeys-lru"), ..Options::default() };
     let hazards = hazards_of(forgetful).await;
-    assert!(hazards.iter().any(|hazard| matches!(hazard, Hazard::Eviction { policy, .. } if policy == "allkeys-lru")));
-    assert!(hazards.iter().any(|hazard| matches!(hazard, Hazard::NotPersistent { .. })), "{hazards:?}");
+    assert!(
+        hazards.iter().any(|hazard| matches!(hazard, ConfigurationWarning::Eviction { policy, .. } if policy == "allkeys-lru"))
+    );
+    assert!(hazards.iter().any(|hazard| matches!(hazard, ConfigurationWarning::NotPersistent { .. })), "{hazards:?}");
     assert_eq!(hazards.len(), 2, "{hazards:?}");
 
     let lasting = Options { arguments: arguments("--maxmemory-policy noeviction --appendonly yes"), ..Options::default() };
@@ -100,14 +102,15 @@ async fn every_primary_of_a_cluster_is_looked_at() {
     third.call(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]).await;
     let store = redis_store(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
-    let hazards = store.hazards().await;
+    let hazards = store.configuration_warnings().await;
     assert_eq!(hazards.len(), 2, "each kind once: {hazards:?}");
     let evicting = hazards.iter().find_map(|hazard| match hazard {
-        Hazard::Eviction { servers, .. } => Some(servers),
+        ConfigurationWarning::Eviction { servers, .. } => Some(servers),
         _ => None,
     });
     assert_eq!(evicting.expect("one evicts").0, [third.address()]);
-    let forgetful = hazards.iter().find(|hazard| matches!(hazard, Hazard::NotPersistent { .. })).expect("none persists");
+    let forgetful =
+        hazards.iter().find(|hazard| matches!(hazard, ConfigurationWarning::NotPersistent { .. })).expect("none persists");
     for primary in redis.primaries().await {
         assert!(forgetful.to_string().contains(&redis.nodes[primary].address()), "{forgetful}");
     }
@@ -118,14 +121,14 @@ async fn what_a_user_without_config_may_not_see_is_said_to_be_unknown() {
     let redis = Secured::start("the-password").await;
     let store = redis_store(&secured_connection(&redis, Arc::new(SecretCell::new("the-password"))));
     within("the store to be ready", store.ready()).await;
-    let hazards = store.hazards().await;
-    assert!(matches!(hazards.as_slice(), [Hazard::Unknown { .. }]), "{hazards:?}");
+    let hazards = store.configuration_warnings().await;
+    assert!(matches!(hazards.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{hazards:?}");
     // With an append-only file nothing is left to know.
     redis.cli(&["CONFIG", "SET", "appendonly", "yes"]);
-    assert_eq!(store.hazards().await, []);
+    assert_eq!(store.configuration_warnings().await, []);
     redis.cli(&["ACL", "SETUSER", secured::USER, "-info"]);
-    let hazards = store.hazards().await;
-    assert!(matches!(hazards.as_slice(), [Hazard::Unknown { .. }]), "{hazards:?}");
+    let hazards = store.configuration_warnings().await;
+    assert!(matches!(hazards.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{hazards:?}");
     works_again(&(store as Arc<dyn Store>)).await;
 }
 
@@ -142,11 +145,11 @@ fn debug_of_a_connection_shows_no_password() {
     assert!(text.contains("127.0.0.1") && !text.contains("hidden"), "{text}");
 }
 
-async fn hazards_of(options: Options) -> Vec<Hazard> {
+async fn hazards_of(options: Options) -> Vec<ConfigurationWarning> {
     let redis = Standalone::start(options).await;
     let store = redis_store(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
-    store.hazards().await
+    store.configuration_warnings().await
 }
 
 /// Reads, writes and hears of it.
@@ -160,7 +163,7 @@ async fn works_again(store: &Arc<dyn Store>) {
 
 /// Notices may need a moment longer than commands: a connection of their own brings them.
 async fn is_heard(store: &Arc<dyn Store>, shard: Shard) {
-    let mut notices = store.notices();
+    let mut notices = store.invalidation_messages();
     until("a notice", DEADLINE, async || {
         let commit = putting(&fresh_in(shard, Kind::User), b"");
         store.commit(&commit).await.ok()?.expect("nothing is expected");

@@ -46,7 +46,7 @@ const MARKS: &[&str] = &[
 
 #[rstest]
 fn it_holds_for_the_corpus_and_for_what_chance_makes_of_it(
-    #[values("claim_path", "config", "cookies", "handles", "original_url", "path_readings", "return_to", "role_map")]
+    #[values("claim_path", "config", "cookies", "handles", "original_url", "path_interpretations", "return_to", "role_map")]
     target: &str,
 ) {
     let (_, holds) = ALL.iter().find(|(name, _)| *name == target).expect("it is one of the targets");

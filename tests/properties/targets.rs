@@ -5,7 +5,7 @@ pub mod config;
 pub mod cookies;
 pub mod handles;
 pub mod original_url;
-pub mod path_readings;
+pub mod path_interpretations;
 pub mod return_to;
 pub mod role_map;
 
@@ -18,7 +18,7 @@ pub const ALL: [(&str, Holds); 8] = [
     ("cookies", cookies::holds),
     ("handles", handles::holds),
     ("original_url", original_url::holds),
-    ("path_readings", path_readings::holds),
+    ("path_interpretations", path_interpretations::holds),
     ("return_to", return_to::holds),
     ("role_map", role_map::holds),
 ];

@@ -8,8 +8,8 @@ fn pattern(text: &str) -> PathPattern {
     PathPattern::parse(text).unwrap()
 }
 
-fn selects(text: &str, path: &str) -> bool {
-    Index::new([(0, &pattern(text))]).first(path, |_| true).is_some()
+fn matches(text: &str, path: &str) -> bool {
+    PathIndex::new([(0, &pattern(text))]).first(path, |_| true).is_some()
 }
 
 #[rstest]
@@ -50,22 +50,22 @@ fn selects(text: &str, path: &str) -> bool {
 #[case("/a", "a", false)]
 #[case("/a", "", false)]
 #[case("/a", "//a", false)]
-fn a_pattern_selects_whole_paths(#[case] pattern: &str, #[case] path: &str, #[case] expected: bool) {
-    assert_eq!(selects(pattern, path), expected);
+fn a_pattern_matches_whole_paths(#[case] pattern: &str, #[case] path: &str, #[case] expected: bool) {
+    assert_eq!(matches(pattern, path), expected);
 }
 
 #[test]
-fn the_first_rule_wins_whatever_its_pattern_looks_like() {
+fn the_first_matching_rule_wins_whatever_its_pattern_is() {
     let patterns: Vec<_> = ["/a/b", "/a/*", "/**", "/a/b"].map(pattern).into();
     for order in [[0, 1, 2, 3], [2, 1, 0, 3], [1, 3, 2, 0]] {
-        let index = Index::new(order.iter().map(|which| &patterns[*which]).enumerate());
+        let index = PathIndex::new(order.iter().map(|position| &patterns[*position]).enumerate());
         assert_eq!(index.first("/a/b", |_| true), Some(0));
         assert_eq!(index.first("/a/b", |rule| rule > 1), Some(2));
         assert_eq!(index.first("/a/b", |_| false), None);
     }
 }
 
-/// The definition of a match, exponential and obviously right.
+/// The definition of a match: exponential, and obviously correct.
 fn matches_naively(pattern: &[&str], path: &[&str]) -> bool {
     match (pattern, path) {
         ([], [] | [""]) => true,
@@ -83,26 +83,26 @@ fn segments(text: &str) -> Vec<&str> {
 
 proptest! {
     #[test]
-    fn the_index_finds_what_trying_one_by_one_finds(
+    fn the_index_finds_the_same_rule_as_a_linear_search(
         texts in vec("(/(a|b|ab|\\*|a\\*|\\?|\\*\\*)){1,5}", 1..12),
         paths in vec("(/(a|b|ab|)){1,6}", 1..12),
-        unwanted in 0_usize..12,
+        excluded in 0_usize..12,
     ) {
         let patterns: Vec<_> = texts.iter().map(|text| pattern(text)).collect();
-        let index = Index::new(patterns.iter().enumerate());
+        let index = PathIndex::new(patterns.iter().enumerate());
         for path in &paths {
             let naively = (0..texts.len()).find(|rule| {
-                *rule != unwanted && matches_naively(&segments(&texts[*rule]), &segments(path))
+                *rule != excluded && matches_naively(&segments(&texts[*rule]), &segments(path))
             });
-            prop_assert_eq!(index.first(path, |rule| rule != unwanted), naively, "{}", path);
+            prop_assert_eq!(index.first(path, |rule| rule != excluded), naively, "{}", path);
         }
     }
 }
 
-/// Many `**` and a path made to keep all of them busy: a search that goes back and forth would never end.
+/// Many `**`, and a path that keeps all of them active. A search with backtracking would not end.
 #[test]
-fn hostile_paths_take_no_longer_than_their_length() {
-    let index = Index::new([(0, &pattern(&"/**/a".repeat(60)))]);
+fn the_search_time_of_a_hostile_path_is_linear() {
+    let index = PathIndex::new([(0, &pattern(&"/**/a".repeat(60)))]);
     assert_eq!(index.first(&"/a".repeat(4000), |_| true), Some(0));
     assert_eq!(index.first(&format!("{}/b", "/a".repeat(4000)), |_| true), None);
 }

@@ -1,4 +1,4 @@
-//! Makes local accounts, and the first administrator's way in.
+//! Builds local accounts, and decides how the first administrator signs in (bootstrap).
 
 use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
 
@@ -16,13 +16,13 @@ use crate::{
     users::Users,
 };
 
-/// The first administrator's address, where nobody says another.
-pub(in crate::app) const FIRST_ADMINISTRATOR: &str = "admin@localhost";
+/// The default email address of the first administrator.
+pub(in crate::app) const BOOTSTRAP_EMAIL: &str = "admin@localhost";
 
-/// Each takes its memory; so many a second are more than people sign in.
-const MOST_HASHES_AT_ONCE: usize = 4;
+/// The maximum number of concurrent password hashes, since each one needs its memory.
+const MAX_CONCURRENT_HASHES: usize = 4;
 
-const FIRST_HOUR: Duration = Duration::from_secs(3600);
+const BOOTSTRAP_DURATION: Duration = Duration::from_secs(3600);
 
 pub(in crate::app) fn accounts(
     config: &Config,
@@ -36,7 +36,7 @@ pub(in crate::app) fn accounts(
     let settings = Settings {
         passwords: section.passwords,
         cost: section.cost,
-        hashes_at_once: thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(MOST_HASHES_AT_ONCE),
+        hashes_at_once: thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(MAX_CONCURRENT_HASHES),
         admin_roles: config.admin_roles.clone(),
         invitation_duration: section.invitation_duration,
         issuer: config.public_url.to_string(),
@@ -46,47 +46,53 @@ pub(in crate::app) fn accounts(
     Accounts::new(records.clone(), sign_ins, keys, settings, clock, metrics).context("local accounts")
 }
 
-/// How the first administrator gets in.
+/// The way in which the first administrator signs in.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::app) enum FirstWay {
-    /// By a link on the standard output: whoever sees that has started the process.
-    Printed(Role),
-    /// By a link that the operator makes beside the processes.
-    Invited(Role),
-    /// Not yet: only this process sees its store, and others may see what it prints.
-    Closed,
+pub(in crate::app) enum Bootstrap {
+    /// The process prints an invitation, for the role, on its standard output.
+    PrintedInvitation(Role),
+    /// The operator creates an invitation with `vestibule invite`.
+    InviteCommand(Role),
+    /// No user can sign in: the store is this process's memory, and others may read its output.
+    Impossible,
     /// There are providers, or no local accounts.
-    Otherwise,
+    NotNeeded,
 }
 
-impl FirstWay {
+impl Bootstrap {
     pub(in crate::app) fn of(config: &Config) -> Self {
-        let is_own = |address: &SocketAddr| address.ip().is_loopback();
-        let on_loopback = [config.listen.public, config.listen.check, config.listen.admin].iter().all(is_own);
+        let is_loopback = |address: &SocketAddr| address.ip().is_loopback();
+        let on_loopback = [config.listen.public, config.listen.check, config.listen.admin].iter().all(is_loopback);
         let section = &config.local_accounts;
         match (&config.store, config.admin_roles.first()) {
-            (_, None) => Self::Otherwise,
-            _ if !section.enabled || !config.providers.is_empty() => Self::Otherwise,
-            (Store::Memory, Some(role)) if section.print_first_link.unwrap_or(on_loopback) => Self::Printed(role.clone()),
-            (Store::Memory, _) => Self::Closed,
-            (Store::Redis(_), Some(role)) => Self::Invited(role.clone()),
+            (_, None) => Self::NotNeeded,
+            _ if !section.enabled || !config.providers.is_empty() => Self::NotNeeded,
+            (Store::Memory, Some(role)) if section.print_first_link.unwrap_or(on_loopback) => {
+                Self::PrintedInvitation(role.clone())
+            }
+            (Store::Memory, _) => Self::Impossible,
+            (Store::Redis(_), Some(role)) => Self::InviteCommand(role.clone()),
         }
     }
 }
 
-/// Prints the one link that nobody is signed in for. It is good for an hour.
-pub(in crate::app) async fn print_first_link(accounts: &Accounts, role: Role, config: &Config) -> Result<(), InviteError> {
-    let wanted = Wanted { email: FIRST_ADMINISTRATOR.to_owned(), role, teams: Vec::new(), lasting: Some(FIRST_HOUR) };
-    let made = accounts.invite(Inviter::Operator, &wanted).await?;
+/// Prints an invitation for the first administrator, which is valid for one hour.
+pub(in crate::app) async fn print_bootstrap_invitation(
+    accounts: &Accounts,
+    role: Role,
+    config: &Config,
+) -> Result<(), InviteError> {
+    let wanted = Wanted { email: BOOTSTRAP_EMAIL.to_owned(), role, teams: Vec::new(), lasting: Some(BOOTSTRAP_DURATION) };
+    let created = accounts.invite(Inviter::Operator, &wanted).await?;
     println!(
-        "\nThe first administrator ({FIRST_ADMINISTRATOR}) sets a password here, once and within an hour:\n\n  {}\n",
-        *made.address(&config.public_url)
+        "\nThe first administrator ({BOOTSTRAP_EMAIL}) can set a password at this link, once and within 1 hour:\n\n  {}\n",
+        *created.address(&config.public_url)
     );
     Ok(())
 }
 
-/// Says in the log how the first administrator gets in, while there is nobody.
-pub(in crate::app) async fn tell_how_to_begin(users: &Users, role: &Role) {
+/// Logs the command for the first administrator's invitation if there are no users.
+pub(in crate::app) async fn log_bootstrap_command(users: &Users, role: &Role) {
     match users.is_empty().await {
         Ok(true) => tracing::info!(
             "nobody has an account yet: `vestibule invite --role {role} --config …` prints a link for the first administrator"
@@ -96,8 +102,8 @@ pub(in crate::app) async fn tell_how_to_begin(users: &Users, role: &Role) {
     }
 }
 
-/// The same where there is no way in.
-pub(in crate::app) fn tell_that_it_is_closed() {
+/// Logs that no user can sign in.
+pub(in crate::app) fn log_impossible_sign_in() {
     tracing::warn!(
         "nobody can sign in: the store is this process's memory, which `vestibule invite` can't reach, and a listener is no \
          loopback address; configure a Redis or a provider, or set local_accounts.print_first_link to true and read the link here"

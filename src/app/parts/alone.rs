@@ -1,10 +1,10 @@
-//! What a command takes that does something beside processes that run.
+//! Builds the services of commands that work on the store of running processes.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::bail;
 
-use super::{accounts, key_prefix, key_ring, role_map_of, store};
+use super::{accounts, key_prefix, key_ring, read_role_map_file, store};
 use crate::{
     accounts::Accounts,
     clock::Clock,
@@ -19,37 +19,43 @@ use crate::{
     users::Users,
 };
 
-/// How long the store may take to answer for the first time.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// The time in which the store must become available.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The records of the running processes.
-pub(in crate::app) struct Alone {
+/// A command's connection to the store of the running processes.
+pub(in crate::app) struct StoreConnection {
     pub records: Records,
     metrics: Arc<Metrics>,
     watches: Vec<FileWatch>,
 }
 
-impl Alone {
-    pub async fn reach(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+impl StoreConnection {
+    pub async fn open(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
         let metrics = Arc::new(Metrics::new());
         let mut watches = Vec::new();
         let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
         let (_, store) = store(&config.store, clock, &metrics, &mut watches)?;
-        if tokio::time::timeout(PATIENCE, store.ready()).await.is_err() {
-            let why = store.sequences().await.into_iter().find_map(Result::err).map(|why| why.to_string());
-            bail!("the store does not answer: {}", why.unwrap_or_else(|| "its notices can't be subscribed to".to_owned()));
+        if tokio::time::timeout(CONNECT_TIMEOUT, store.ready()).await.is_err() {
+            let reason = store.sequences().await.into_iter().find_map(Result::err).map(|error| error.to_string());
+            bail!(
+                "the store does not answer: {}",
+                reason.unwrap_or_else(|| "the invalidation channel can't be subscribed to".to_owned())
+            );
         }
         Ok(Self { records: Records::new(store, ring, key_prefix(&config.store)), metrics, watches })
     }
 }
 
-/// No role map is needed that would have to be watched.
-pub(in crate::app) async fn for_inviting(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<(Accounts, Vec<FileWatch>)> {
-    let Alone { records, metrics, watches } = Alone::reach(config, clock).await?;
+/// Builds local accounts for an invitation. A role map in ConfigMaps is not loaded, since the command doesn't need it.
+pub(in crate::app) async fn build_for_invitations(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Accounts, Vec<FileWatch>)> {
+    let StoreConnection { records, metrics, watches } = StoreConnection::open(config, clock).await?;
     let role_maps = match &config.role_map {
-        RoleMapSource::ConfigMap(_) => RoleMaps::unknown(Arc::clone(clock), Arc::clone(&metrics)),
+        RoleMapSource::ConfigMap(_) => RoleMaps::unloaded(Arc::clone(clock), Arc::clone(&metrics)),
         RoleMapSource::BuiltIn => RoleMaps::new(None, config.configured(), Arc::clone(clock), Arc::clone(&metrics))?,
-        RoleMapSource::File(path) => role_map_of(path, config, clock, &metrics)?.0,
+        RoleMapSource::File(path) => read_role_map_file(path, config, clock, &metrics)?.0,
     };
     let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
     let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));

@@ -1,4 +1,4 @@
-//! Makes what the upstream receives, from its section of the configuration.
+//! Builds upstream credentials from their section of the configuration.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The single values of a provider: each parser takes the text as written and says what is wrong.
+//! Parsers of a provider's values.
 
 use super::{AuthMethod, RpLogout, SigningAlgorithm};
 use crate::config::{units, values};
@@ -6,7 +6,7 @@ use crate::principal::ClaimPath;
 use crate::yaml::decode::Kind;
 use crate::yaml::shown;
 
-/// What `kind` says.
+/// The value of `kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtocolKind {
     OpenIdConnect,
@@ -57,7 +57,7 @@ pub const MAX_CLAIMS: Kind<usize> = Kind {
     name: "size",
     parse: |text| match units::size(text)? {
         size @ 0x400..=0x10_0000 => Ok(size),
-        _ => Err("must be from 1KiB to 1MiB: less refuses ordinary people, more fills the store".to_owned()),
+        _ => Err("must be from 1KiB to 1MiB".to_owned()),
     },
 };
 
@@ -67,7 +67,7 @@ fn id(text: &str) -> Result<String, String> {
         return Err(format!("must be 1 to 32 of the letters a-z, 0-9 and -, not {}", shown(text)));
     }
     if text == "local" {
-        return Err("must not be `local`: that names the accounts that live here".to_owned());
+        return Err("must not be `local`, which is reserved for local accounts".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -80,7 +80,7 @@ fn issuer(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// A scope-token of RFC 6749: the list is sent with spaces between.
+/// Parses a scope-token of RFC 6749. The list of scopes is sent separated by spaces.
 fn scope(text: &str) -> Result<String, String> {
     let allowed = |b: u8| b.is_ascii_graphic() && b != b'"' && b != b'\\';
     if text.is_empty() || !text.bytes().all(allowed) {
@@ -100,23 +100,21 @@ fn algorithm(text: &str) -> Result<SigningAlgorithm, String> {
         "PS384" => Ok(SigningAlgorithm::Ps384),
         "PS512" => Ok(SigningAlgorithm::Ps512),
         "EdDSA" => Ok(SigningAlgorithm::EdDsa),
-        _ => Err(refused_algorithm(text)),
+        _ => Err(algorithm_error(text)),
     }
 }
 
-fn refused_algorithm(text: &str) -> String {
+fn algorithm_error(text: &str) -> String {
     match text.to_ascii_uppercase().as_str() {
-        "NONE" => "must not be `none`: anybody could write such a token".to_owned(),
-        "HS256" | "HS384" | "HS512" => {
-            "must not be an HS algorithm: its key is shared, and a public key taken for one lets anybody sign".to_owned()
-        }
+        "NONE" => "must not be `none`: unsigned tokens can be forged".to_owned(),
+        "HS256" | "HS384" | "HS512" => "must not be an HS algorithm: its key is shared, so that tokens can be forged".to_owned(),
         _ => format!("must be RS256, RS384, RS512, ES256, ES384, PS256, PS384, PS512 or EdDSA, not {}", shown(text)),
     }
 }
 
-/// The protocol's own parameters are ours to set: state, nonce and PKCE protect the login.
-pub fn own_parameter(name: &str) -> Result<(), String> {
-    const OURS: [&str; 13] = [
+/// Rejects parameters that the login flow sets, such as state, nonce and PKCE, which protect it.
+pub fn additional_parameter(name: &str) -> Result<(), String> {
+    const RESERVED: [&str; 13] = [
         "state",
         "nonce",
         "code_challenge",
@@ -131,11 +129,11 @@ pub fn own_parameter(name: &str) -> Result<(), String> {
         "request_uri",
         "id_token_hint",
     ];
-    if OURS.contains(&name.to_ascii_lowercase().as_str()) {
-        return Err("is the protocol's own and is set by Vestibule; take it out".to_owned());
+    if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err("is set by Vestibule; remove it".to_owned());
     }
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':')) {
-        return Err("is no parameter's name: use letters, digits and _ - . :".to_owned());
+        return Err("is not a valid parameter name: use letters, digits and _ - . :".to_owned());
     }
     Ok(())
 }

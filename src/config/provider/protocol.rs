@@ -1,4 +1,4 @@
-//! What a provider speaks, and the fields that belong to one protocol alone.
+//! Reads a provider's protocol and the fields that are specific to one protocol.
 
 use url::Url;
 
@@ -8,15 +8,15 @@ use crate::config::values;
 use crate::principal::ClaimPath;
 use crate::yaml::decode::{Section, field};
 
-/// What decides how the other fields are judged. `None` where there is a mistake.
-pub struct Opening {
+/// The fields that decide how the others are validated. A field with a mistake is `None`.
+pub struct KindAndIssuer {
     pub kind: Option<ProtocolKind>,
     issuer: Option<Option<String>>,
 }
 
-/// Every field of both protocols as it is written: all are read, and declared, before it is asked which
-/// of them the provider's kind has.
-struct Written {
+/// The fields of both protocols as written. All fields are declared and read before the provider's kind decides which of
+/// them are allowed.
+struct RawProtocol {
     issuer: Option<Option<String>>,
     algorithms: Option<Vec<SigningAlgorithm>>,
     authorization: Option<Option<Url>>,
@@ -30,63 +30,71 @@ struct Written {
     preferred_username_field: Option<ClaimPath>,
 }
 
-/// The three that take the place of discovery; only together can a login work with them.
-const BY_HAND: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
+/// The endpoints that together replace discovery.
+const MANUAL_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint", "jwks_uri"];
 
-/// Without OpenID Connect there is nothing that these could be discovered from.
-const NEVER_DISCOVERED: [&str; 3] = ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"];
+/// The endpoints that are required without OpenID Connect, since there is no discovery.
+const OAUTH2_ENDPOINTS: [&str; 3] = ["authorization_endpoint", "token_endpoint", "userinfo_endpoint"];
 
-/// What `oauth2` has not, and why.
+/// Fields that `oauth2` does not have, with the reason.
 const OPEN_ID_CONNECT_ONLY: [(&str, &str); 5] = [
-    ("issuer", "is OpenID Connect's: with `kind: oauth2` the provider's `id` takes its place; take it out"),
-    ("jwks_uri", "is OpenID Connect's: with `kind: oauth2` there is no id_token whose signature it would verify; take it out"),
-    ("algorithms", "is OpenID Connect's: with `kind: oauth2` there is no id_token that would be signed; take it out"),
-    ("end_session_endpoint", "is OpenID Connect's: with `kind: oauth2` signing out ends our own session alone; take it out"),
-    ("logout", "is OpenID Connect's: with `kind: oauth2` signing out ends our own session alone; take it out"),
+    ("issuer", "belongs to OpenID Connect: with `kind: oauth2` the provider's `id` is used instead; remove it"),
+    ("jwks_uri", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
+    ("algorithms", "belongs to OpenID Connect: with `kind: oauth2` there is no id_token to verify; remove it"),
+    (
+        "end_session_endpoint",
+        "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it",
+    ),
+    ("logout", "belongs to OpenID Connect: with `kind: oauth2` a sign-out ends only the session of this service; remove it"),
 ];
 
-/// What OpenID Connect has standard names for.
+/// Fields that OpenID Connect has standard claims for.
 const OAUTH2_ONLY: [(&str, &str); 3] = [
-    ("subject_field", "is for `kind: oauth2`: OpenID Connect names people by `sub`; take it out"),
-    ("email_field", "is for `kind: oauth2`: OpenID Connect has `email` for it; take it out"),
-    ("preferred_username_field", "is for `kind: oauth2`: OpenID Connect has `preferred_username` for it; take it out"),
+    ("subject_field", "is only for `kind: oauth2`: OpenID Connect uses the claim `sub`; remove it"),
+    ("email_field", "is only for `kind: oauth2`: OpenID Connect uses the claim `email`; remove it"),
+    ("preferred_username_field", "is only for `kind: oauth2`: OpenID Connect uses the claim `preferred_username`; remove it"),
 ];
 
-pub fn read_opening(section: &mut Section<'_>) -> Opening {
-    let kind = "What the provider speaks: OpenID Connect, or plain OAuth 2.0 with a userinfo endpoint, as GitHub does.";
+pub fn read_kind_and_issuer(section: &mut Section<'_>) -> KindAndIssuer {
+    let kind =
+        "Protocol of the provider: `oidc` for OpenID Connect, `oauth2` for OAuth 2.0 with a userinfo endpoint, such as GitHub.";
     let kind = section.or_default(field("kind", kind), &KIND, "oidc");
-    let issuer = "The issuer, letter by letter as its discovery document and tokens say it.";
+    let issuer = "Issuer, exactly as in the discovery document and tokens.";
     let issuer = section.optional(field("issuer", issuer).unset("required; not with `oauth2`"), &ISSUER);
     if (kind, &issuer) == (Some(ProtocolKind::OpenIdConnect), &Some(None)) {
         section.complain("issuer", "is required");
     }
-    Opening { kind, issuer }
+    KindAndIssuer { kind, issuer }
 }
 
-pub fn read(section: &mut Section<'_>, opening: Opening) -> Option<Protocol> {
-    let written = Written::read(section, opening.issuer);
-    match opening.kind? {
-        ProtocolKind::OpenIdConnect => written.open_id_connect(section).map(Protocol::OpenIdConnect),
-        ProtocolKind::OAuth2 => written.oauth2(section).map(Protocol::OAuth2),
+pub fn read(section: &mut Section<'_>, kind_and_issuer: KindAndIssuer) -> Option<Protocol> {
+    let raw = RawProtocol::read(section, kind_and_issuer.issuer);
+    match kind_and_issuer.kind? {
+        ProtocolKind::OpenIdConnect => raw.open_id_connect(section).map(Protocol::OpenIdConnect),
+        ProtocolKind::OAuth2 => raw.oauth2(section).map(Protocol::OAuth2),
     }
 }
 
-impl Written {
+impl RawProtocol {
     fn read(section: &mut Section<'_>, issuer: Option<Option<String>>) -> Self {
         let algorithms = section.list(
-            field("algorithms", "The signatures that are accepted on tokens; also RS384, RS512, ES384, PS384 and PS512."),
+            field(
+                "algorithms",
+                "Accepted signature algorithms of tokens. RS384, RS512, ES384, PS384 and PS512 are also supported.",
+            ),
             &ALGORITHM,
             &["RS256", "ES256", "PS256", "EdDSA"],
         );
         let mut endpoint =
             |name, doc| section.optional(field(name, doc).unset("by discovery; required with `oauth2`"), &values::ENDPOINT);
-        let together = "Instead of discovery; give it together with the other two.";
-        let authorization = endpoint(BY_HAND[0], together);
-        let token = endpoint(BY_HAND[1], together);
-        let userinfo = endpoint("userinfo_endpoint", "Goes before what discovery says.");
+        let together =
+            "Replaces discovery, together with the other two of `authorization_endpoint`, `token_endpoint` and `jwks_uri`.";
+        let authorization = endpoint(MANUAL_ENDPOINTS[0], together);
+        let token = endpoint(MANUAL_ENDPOINTS[1], together);
+        let userinfo = endpoint("userinfo_endpoint", "Overrides the discovery document.");
         let mut endpoint = |name, doc| section.optional(field(name, doc).unset("by discovery"), &values::ENDPOINT);
-        let jwks = endpoint(BY_HAND[2], together);
-        let end_session = endpoint("end_session_endpoint", "Goes before what discovery says.");
+        let jwks = endpoint(MANUAL_ENDPOINTS[2], together);
+        let end_session = endpoint("end_session_endpoint", "Overrides the discovery document.");
         let logout = read_logout(section);
         let [subject_field, email_field, preferred_username_field] = read_fields(section);
         Self {
@@ -105,8 +113,8 @@ impl Written {
     }
 
     fn open_id_connect(self, section: &mut Section<'_>) -> Option<OpenIdConnect> {
-        let without_oauth2 = refuse(section, &OAUTH2_ONLY);
-        let complete = check_by_hand(section);
+        let without_oauth2 = reject(section, &OAUTH2_ONLY);
+        let complete = check_manual_endpoints(section);
         let algorithms = self.algorithms.and_then(|algorithms| check_algorithms(section, algorithms));
         let endpoints = match (self.authorization?, self.token?, self.jwks?) {
             (Some(authorization), Some(token), Some(jwks)) => Some(Endpoints { authorization, token, jwks }),
@@ -124,8 +132,8 @@ impl Written {
     }
 
     fn oauth2(self, section: &mut Section<'_>) -> Option<OAuth2> {
-        let only_oauth2 = refuse(section, &OPEN_ID_CONNECT_ONLY);
-        let complete = check_never_discovered(section);
+        let only_oauth2 = reject(section, &OPEN_ID_CONNECT_ONLY);
+        let complete = check_oauth2_endpoints(section);
         only_oauth2.and(complete)?;
         Some(OAuth2 {
             authorization_endpoint: self.authorization??,
@@ -142,8 +150,8 @@ fn read_logout(section: &mut Section<'_>) -> Option<RpLogout> {
     section.or_default(
         field(
             "logout",
-            "What the provider is told at sign-out: `hint` sends `client_id` and `logout_hint`; `id_token_hint` \
-             also the id_token, in the URL, which some (Okta) insist on; `off` nothing.",
+            "Sign-out at the provider: `hint` sends `client_id` and `logout_hint`; `id_token_hint` also sends the \
+             id_token in the URL, which some providers require (Okta); `off` does not sign out at the provider.",
         ),
         &LOGOUT,
         "hint",
@@ -155,21 +163,21 @@ fn read_fields(section: &mut Section<'_>) -> [Option<ClaimPath>; 3] {
     [
         path(
             "subject_field",
-            "With `oauth2`: the userinfo field, as a dot path, that says who somebody is for ever, such as GitHub's `id`. \
-             Never change it.",
+            "With `oauth2`: dot path of the userinfo field that identifies a user permanently, such as GitHub's `id`. \
+             It must never change.",
             "sub",
         ),
-        path("email_field", "With `oauth2`: the userinfo field, as a dot path, that holds the email.", "email"),
+        path("email_field", "With `oauth2`: dot path of the userinfo field with the email address.", "email"),
         path(
             "preferred_username_field",
-            "With `oauth2`: the userinfo field, as a dot path, that holds the user name, such as GitHub's `login`.",
+            "With `oauth2`: dot path of the userinfo field with the user name, such as GitHub's `login`.",
             "preferred_username",
         ),
     ]
 }
 
-/// Complains of every field that the other protocol has.
-fn refuse(section: &mut Section<'_>, foreign: &[(&'static str, &str)]) -> Option<()> {
+/// Reports every field that belongs to the other protocol.
+fn reject(section: &mut Section<'_>, foreign: &[(&'static str, &str)]) -> Option<()> {
     let given: Vec<_> = foreign.iter().filter(|(name, _)| section.is_given(name)).collect();
     for (name, why) in &given {
         section.complain(name, *why);
@@ -177,9 +185,9 @@ fn refuse(section: &mut Section<'_>, foreign: &[(&'static str, &str)]) -> Option
     given.is_empty().then_some(())
 }
 
-fn check_by_hand(section: &mut Section<'_>) -> Option<()> {
-    let missing: Vec<_> = BY_HAND.into_iter().filter(|name| !section.is_given(name)).collect();
-    if missing.is_empty() || missing.len() == BY_HAND.len() {
+fn check_manual_endpoints(section: &mut Section<'_>) -> Option<()> {
+    let missing: Vec<_> = MANUAL_ENDPOINTS.into_iter().filter(|name| !section.is_given(name)).collect();
+    if missing.is_empty() || missing.len() == MANUAL_ENDPOINTS.len() {
         return Some(());
     }
     for name in missing {
@@ -189,8 +197,8 @@ fn check_by_hand(section: &mut Section<'_>) -> Option<()> {
     None
 }
 
-fn check_never_discovered(section: &mut Section<'_>) -> Option<()> {
-    let missing: Vec<_> = NEVER_DISCOVERED.into_iter().filter(|name| !section.is_given(name)).collect();
+fn check_oauth2_endpoints(section: &mut Section<'_>) -> Option<()> {
+    let missing: Vec<_> = OAUTH2_ENDPOINTS.into_iter().filter(|name| !section.is_given(name)).collect();
     for name in &missing {
         section.complain(name, "is required with `kind: oauth2`, which has no discovery");
     }

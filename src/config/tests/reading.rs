@@ -1,4 +1,4 @@
-//! What a correct configuration comes to.
+//! Tests of valid configurations.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
 use crate::config::{
-    AuthMethod, Cache, ConfigMapSource, Endpoints, Format, LoadError, OAuth2, OpenIdConnect, Protocol, Provider, Redis,
+    AuthMethod, Cache, ConfigMapSource, Endpoints, LoadError, LogFormat, OAuth2, OpenIdConnect, Protocol, Provider, Redis,
     RoleMapSource, RpLogout, SigningAlgorithm, Store, Topology, load,
 };
 
@@ -36,7 +36,7 @@ fn oauth2(provider: &Provider) -> &OAuth2 {
 }
 
 #[test]
-fn nothing_configured_is_a_usable_configuration() {
+fn an_empty_configuration_is_valid() {
     let loaded = load(None, std::iter::empty()).unwrap();
     let config = loaded.config;
     assert!(loaded.warnings.is_empty());
@@ -55,7 +55,7 @@ fn nothing_configured_is_a_usable_configuration() {
     assert_eq!((keys.overlap_max, keys.claims_max_age, keys.sign_in_within), (7 * 24 * HOUR, 30 * 24 * HOUR, HOUR));
     assert_eq!(keys.admin_roles, [crate::principal::Role::new("proxy_admin")]);
     assert_eq!(config.cache, Cache { revocation_grace: Duration::from_secs(60), entries: 100_000 });
-    assert_eq!((config.log.format, config.log.level.as_str()), (Format::Text, "info"));
+    assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert_eq!((config.shutdown.delay, config.shutdown.deadline), (Duration::from_secs(5), Duration::from_secs(30)));
 }
 
@@ -210,7 +210,7 @@ fn a_redis_store_has_defaults() {
 }
 
 #[test]
-fn secrets_come_from_files_and_name_them() {
+fn secrets_are_read_from_files() {
     let folder = tempfile::tempdir().unwrap();
     let (ring, password) = (folder.path().join("ring"), folder.path().join("password"));
     std::fs::write(&ring, format!("# first\n{KEY}\n")).unwrap();
@@ -252,11 +252,11 @@ providers:
     assert_eq!(config.providers[0].authorization_params, [("prompt".to_owned(), "login".to_owned())]);
     assert_eq!(config.providers[1].id, "two");
     assert_eq!(config.trusted_proxies, ["10.0.0.0/8".parse().unwrap()]);
-    assert_eq!((config.log.format, config.log.level.as_str()), (Format::Json, "info"));
+    assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Json, "info"));
 }
 
 #[test]
-fn variables_alone_are_enough() {
+fn variables_suffice_without_a_file() {
     let env = [
         ("VESTIBULE__KEY_RING", KEY),
         ("VESTIBULE__REPLICAS", "3"),
@@ -301,7 +301,7 @@ fn the_former_grpc_setting_is_accepted_with_a_warning() {
 }
 
 #[test]
-fn a_config_map_is_named_with_its_key_and_fragments() {
+fn a_config_map_has_a_key_and_fragments() {
     let text = "role_map:\n  config_map: {name: roles, namespace: llm, key: map.yaml}\n  fragments: {selector: a=b}";
     let source = |namespace: Option<&str>, key: &str, fragments: Option<&str>| {
         RoleMapSource::ConfigMap(ConfigMapSource {
@@ -316,7 +316,7 @@ fn a_config_map_is_named_with_its_key_and_fragments() {
 }
 
 #[test]
-fn a_role_map_that_can_be_read_is_named() {
+fn a_readable_role_map_file_is_accepted() {
     let map = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(map.path(), "version: 1").unwrap();
     let text = format!("role_map: {{file: {}}}", map.path().display());
@@ -324,7 +324,7 @@ fn a_role_map_that_can_be_read_is_named() {
 }
 
 #[test]
-fn endpoints_at_a_sign_out_may_be_given_beside_discovery() {
+fn userinfo_and_sign_out_endpoints_may_be_set_with_discovery() {
     let text = "providers: [{id: a, issuer: 'https://a.example', client_id: x, logout: off, \
                 end_session_endpoint: 'https://a.example/out', userinfo_endpoint: 'http://localhost:1/me'}]";
     let provider = config(text, &[]).providers.remove(0);
@@ -343,20 +343,20 @@ fn a_file_is_loaded_with_its_variables() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_says_which() {
+fn an_unreadable_file_is_reported_with_its_path() {
     let error = load(Some(Path::new("/no/such/vestibule.yaml")), std::iter::empty()).unwrap_err();
     assert!(matches!(error, LoadError::Read { .. }));
     assert!(error.to_string().starts_with("/no/such/vestibule.yaml can't be read: "), "{error}");
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), vec![b'#'; (1 << 20) + 1]).unwrap();
     let error = load(Some(file.path()), std::iter::empty()).unwrap_err();
-    assert!(error.to_string().ends_with("a configuration has at most 1 MiB"), "{error}");
+    assert!(error.to_string().ends_with("a configuration file must not be larger than 1 MiB"), "{error}");
     std::fs::write(file.path(), b"\xff").unwrap();
     assert!(matches!(load(Some(file.path()), std::iter::empty()), Err(LoadError::Read { .. })));
 }
 
 #[test]
-fn foreign_and_misspelt_variables_are_warned_of() {
+fn foreign_and_misspelled_variables_cause_warnings() {
     let env = [
         ("VESTIBULE_STORE_URL", "redis://hunter2"),
         ("VESTIBULE_PORT_4180_TCP_ADDR", "10.0.0.1"),
@@ -365,23 +365,23 @@ fn foreign_and_misspelt_variables_are_warned_of() {
         ("GENERIC_CLIENT_ID", "hunter2"),
     ];
     let expected = [
-        "VESTIBULE_STORE_URL is not read: fields are separated by two underscores, as in VESTIBULE__STORE__URL",
-        "GENERIC_CLIENT_ID is LiteLLM's and not read here: use `providers[].client_id`",
-        "GENERIC_CLIENT_USE_PKCE is LiteLLM's and not read here: PKCE is always on; leave it out",
+        "VESTIBULE_STORE_URL is ignored: separate fields with two underscores, as in VESTIBULE__STORE__URL",
+        "GENERIC_CLIENT_ID is a LiteLLM variable and is ignored: use `providers[].client_id`",
+        "GENERIC_CLIENT_USE_PKCE is a LiteLLM variable and is ignored: not needed, since PKCE is always on",
     ];
     assert_eq!(parsed("", &env).unwrap().warnings, expected);
     assert!(mistakes("", &env).is_empty());
 }
 
 #[test]
-fn a_missing_underscore_after_the_prefix_is_noticed() {
+fn a_missing_underscore_after_the_prefix_causes_a_warning() {
     let env = [("VESTIBULE_REPLICAS", "3")];
-    let expected = ["VESTIBULE_REPLICAS is not read: fields are separated by two underscores, as in VESTIBULE__REPLICAS"];
+    let expected = ["VESTIBULE_REPLICAS is ignored: separate fields with two underscores, as in VESTIBULE__REPLICAS"];
     assert_eq!(parsed("", &env).unwrap().warnings, expected);
 }
 
 #[test]
-fn schemes_and_origins_of_apps_add_up_from_file_and_variables() {
+fn schemes_and_origins_of_apps_are_merged_from_file_and_variables() {
     let text = "apps: {redirect_schemes: [myide], origins: [\"https://a.example.com\"]}";
     let env = [("OAUTH_ALLOWED_REDIRECT_SCHEMES", " customapp, myide,"), ("OAUTH_ALLOWED_ORIGINS", "https://b.example.com")];
     let apps = config(text, &env).apps;
@@ -392,7 +392,7 @@ fn schemes_and_origins_of_apps_add_up_from_file_and_variables() {
 }
 
 #[test]
-fn a_scheme_that_no_app_has_is_a_mistake_wherever_it_stands() {
+fn a_forbidden_scheme_is_a_mistake_in_file_and_variables() {
     let wrong = mistakes("apps: {redirect_schemes: [javascript]}", &[("OAUTH_ALLOWED_REDIRECT_SCHEMES", "data,my ide")]);
     assert_eq!(wrong.len(), 3, "{wrong:?}");
     assert!(wrong[0].contains("line 1") && wrong[0].contains("never allowed"), "{wrong:?}");

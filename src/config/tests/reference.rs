@@ -1,4 +1,4 @@
-//! docs/configuration.md says what the code does.
+//! Checks that docs/configuration.md matches the code.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ fn the_reference_is_what_the_code_declares() {
         std::fs::write(page(), format!("{before}{BEGIN}{expected}{END}{after}")).unwrap();
         return;
     }
-    assert!(written == expected, "docs/configuration.md is behind: run UPDATE_DOCS=1 cargo test --lib config");
+    assert!(written == expected, "docs/configuration.md is out of date: run UPDATE_DOCS=1 cargo test --lib config");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn the_examples_are_valid() {
 }
 
 #[test]
-fn the_mistakes_of_the_page_are_what_is_said() {
+fn the_mistakes_in_the_documentation_match_the_code() {
     let text = "public_url: http://llm.example.com\nstore: {url: 'redis://redis'}\nproviders:\n  - id: a\n    isuer: x\n    \
                 issuer: https://a.example\n    client_id: x";
     let found = mistakes(text, &[("VESTIBULE__SESSIONS__IDLE", "12")]);
@@ -60,7 +60,7 @@ fn every_field_can_be_set_by_its_variable() {
         let Declaration::Field { section, name, .. } = declaration else { continue };
         let path = if section.is_empty() { name } else { format!("{section}.{name}") };
         let variable = variable_of(&path);
-        // No field takes an empty value, so the mistake shows that the field was found.
+        // No field accepts an empty value, so that the mistake shows that the field was found.
         let found = mistakes("", &[(&variable, "")]);
         let own = format!("{} ({variable}): ", path.replace("[]", "[0]"));
         assert!(found.iter().any(|line| line.starts_with(&own) && !line.contains("is unknown")), "{path}: {found:?}");
@@ -68,7 +68,7 @@ fn every_field_can_be_set_by_its_variable() {
 }
 
 #[test]
-fn no_text_of_the_reference_breaks_its_table() {
+fn texts_of_the_reference_fit_its_tables() {
     for declaration in root::declarations() {
         let Declaration::Field { name, kind, default, doc, .. } = declaration else { continue };
         assert!(![&name, &kind, &default].iter().any(|cell| cell.contains(['|', '\n'])), "{name}");

@@ -1,4 +1,4 @@
-//! No secret is ever echoed: not by a mistake, not by a warning, not by `Debug`.
+//! Checks that no mistake, warning or `Debug` output repeats a secret.
 
 use rstest::rstest;
 
@@ -6,7 +6,7 @@ use super::{KEY, parsed};
 
 const SECRET: &str = "hunter2-very-secret";
 
-/// Everything that the outcome could be printed as.
+/// Returns all printable forms of the result.
 fn printed(text: &str, env: &[(&str, &str)]) -> String {
     match parsed(text, env) {
         Ok(loaded) => format!("{loaded:?} {loaded:#?}"),
@@ -57,7 +57,7 @@ fn a_secret_elsewhere_is_not_echoed(#[case] text: &str) {
 }
 
 #[test]
-fn a_key_rings_keys_are_not_echoed() {
+fn keys_of_a_key_ring_are_not_echoed() {
     let twice = format!("key_ring: |\n  {KEY}\n  {KEY}\n");
     let good = format!("key_ring: {KEY}\nstore: {{url: 'redis://redis', password: {SECRET}}}");
     for text in [&twice, &good] {
@@ -91,7 +91,7 @@ fn a_variables_secret_is_not_echoed(#[case] variable: &str) {
 }
 
 #[test]
-fn what_a_secrets_file_holds_is_not_echoed() {
+fn the_content_of_a_secret_file_is_not_echoed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     for content in ["hunter2-very-secret", "hunter2-very-secret\nhunter2-very-secret", "hunter2\u{1b}"] {

@@ -1,13 +1,13 @@
-//! The `token_issuers` section: what is read, and a table of mistakes.
+//! Tests of the `token_issuers` section.
 
 use std::time::Duration;
 
 use rstest::rstest;
 
 use super::{config, mistakes};
-use crate::config::{Review, SigningAlgorithm, Strangers, TokenIssuerKind};
+use crate::config::{Review, SigningAlgorithm, TokenIssuerKind, UnregisteredSubjects};
 
-const AROUND: &str = "
+const PREAMBLE: &str = "
 public_url: https://llm.example.com
 providers:
   - {id: corp, issuer: https://idp.example.com, client_id: vestibule, algorithms: [ES256]}
@@ -19,7 +19,7 @@ token_issuers:
 #[test]
 fn issuers_are_read_with_safe_defaults() {
     let text = format!(
-        "{AROUND}
+        "{PREAMBLE}
   - id: ci
     issuer: https://token.actions.githubusercontent.com
     audiences: [https://llm.example.com, llm]
@@ -30,19 +30,22 @@ fn issuers_are_read_with_safe_defaults() {
 "
     );
     let config = config(&text, &[]);
-    assert_eq!(config.claims_of(), ["corp", "hub", "ci", "staff-too", "cluster"]);
+    assert_eq!(config.claim_sources(), ["corp", "hub", "ci", "staff-too", "cluster"]);
     let [ci, staff, other, cluster] = <[_; 4]>::try_from(config.token_issuers).unwrap();
     let TokenIssuerKind::OpenIdConnect(address) = &ci.kind else { panic!("{ci:?}") };
-    assert_eq!((address.strangers, &address.jwks_uri), (Strangers::Workloads, &None));
+    assert_eq!((address.unregistered_subjects, &address.jwks_uri), (UnregisteredSubjects::Workloads, &None));
     let required: Vec<_> = ci.required_claims.iter().map(|one| (one.claim.to_string(), one.value.as_str())).collect();
     assert_eq!(required, [("repository_owner".to_owned(), "acme"), (r"kubernetes\.io.namespace".to_owned(), "llm")]);
     assert_eq!(ci.algorithms.len(), 4);
 
     let TokenIssuerKind::OpenIdConnect(address) = &staff.kind else { panic!("{staff:?}") };
-    assert_eq!((address.issuer.as_str(), address.strangers), ("https://idp.example.com", Strangers::People));
-    assert_eq!((staff.claims_of(), &*staff.algorithms), ("corp", &[SigningAlgorithm::Es256][..]));
+    assert_eq!(
+        (address.issuer.as_str(), address.unregistered_subjects),
+        ("https://idp.example.com", UnregisteredSubjects::Users)
+    );
+    assert_eq!((staff.claim_source(), &*staff.algorithms), ("corp", &[SigningAlgorithm::Es256][..]));
 
-    assert_eq!((other.claims_of(), &*other.algorithms), ("staff-too", &[SigningAlgorithm::EdDsa][..]));
+    assert_eq!((other.claim_source(), &*other.algorithms), ("staff-too", &[SigningAlgorithm::EdDsa][..]));
     let TokenIssuerKind::Kubernetes(review) = cluster.kind else { panic!("{cluster:?}") };
     assert_eq!(
         (review, &*cluster.audiences),
@@ -55,7 +58,7 @@ fn issuers_are_read_with_safe_defaults() {
 #[case("{id: Ci, issuer: 'https://a.example', audiences: [api]}", "id (line 8): must be 1 to 32 of the letters")]
 #[case(
     "{id: corp, issuer: 'https://a.example', audiences: [api]}",
-    "id (line 8): `corp` is a provider's, and rules that name it"
+    "id (line 8): `corp` is the `id` of a provider, so that rules"
 )]
 #[case("{id: a, audiences: [api]}", "issuer (line 8): is required, unless `provider`")]
 #[case("{id: a, issuer: 'http://a.example', audiences: [api]}", "issuer (line 8): must be an https:// URL")]
@@ -86,21 +89,27 @@ fn issuers_are_read_with_safe_defaults() {
     "{id: a, issuer: 'https://a.example', audiences: [api], required_claims: {a..b: c}}",
     "required_claims.a..b (line 8): the claim's path has an empty step"
 )]
-#[case("{id: a, provider: corp, issuer: 'https://a.example', audiences: [api]}", "issuer (line 8): stands beside `provider`")]
-#[case("{id: a, provider: corp, jwks_uri: 'https://a.example', audiences: [api]}", "jwks_uri (line 8): stands beside `provider`")]
-#[case("{id: a, provider: nobody, audiences: [api]}", "provider (line 8): `nobody` is no provider's `id`")]
-#[case("{id: a, provider: hub, audiences: [api]}", "provider (line 8): is of `kind: oauth2`")]
-#[case("{id: a, issuer: 'https://a.example', audiences: [api], review: true}", "review (line 8): is for `kind: kubernetes`")]
-#[case("{id: a, kind: kubernetes, workload: false}", "workload (line 8): is for `kind: oidc`")]
-#[case("{id: a, kind: kubernetes, issuer: 'https://a.example'}", "issuer (line 8): is for `kind: oidc`")]
+#[case(
+    "{id: a, provider: corp, issuer: 'https://a.example', audiences: [api]}",
+    "issuer (line 8): can't be combined with `provider`"
+)]
+#[case(
+    "{id: a, provider: corp, jwks_uri: 'https://a.example', audiences: [api]}",
+    "jwks_uri (line 8): can't be combined with `provider`"
+)]
+#[case("{id: a, provider: nobody, audiences: [api]}", "provider (line 8): `nobody` is not the `id` of a provider")]
+#[case("{id: a, provider: hub, audiences: [api]}", "provider (line 8): is a provider of `kind: oauth2`")]
+#[case("{id: a, issuer: 'https://a.example', audiences: [api], review: true}", "review (line 8): is only for `kind: kubernetes`")]
+#[case("{id: a, kind: kubernetes, workload: false}", "workload (line 8): is only for `kind: oidc`")]
+#[case("{id: a, kind: kubernetes, issuer: 'https://a.example'}", "issuer (line 8): is only for `kind: oidc`")]
 #[case("{id: a, kind: kubernetes, review_cache: 30s}", "review_cache (line 8): has no effect without `review: true`")]
 #[case("{id: a, kind: kubernetes, review: true, review_cache: 0s}", "review_cache (line 8): must be from 1s to 1h")]
 #[case("{id: a, kind: kubernetes, review: }", "review (line 8): has no value; write one")]
 #[case("{id: a, kind: kubernetes, required_claims: }", "required_claims (line 8): has no value; write one")]
 #[case("{id: a, kind: kubernetes, audiences: }", "audiences (line 8): has no value; write one")]
 #[case("{id: a, kind: jwt, audiences: [api]}", "kind (line 8): must be oidc or kubernetes")]
-fn mistakes_are_told_with_their_remedy(#[case] issuer: &str, #[case] expected: &str) {
-    let found = mistakes(&format!("{AROUND}  - {issuer}\n"), &[]);
+fn mistakes_are_reported_with_a_remedy(#[case] issuer: &str, #[case] expected: &str) {
+    let found = mistakes(&format!("{PREAMBLE}  - {issuer}\n"), &[]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with(&format!("token_issuers[0].{expected}")), "{found:?}");
 }
@@ -110,40 +119,40 @@ fn mistakes_are_told_with_their_remedy(#[case] issuer: &str, #[case] expected: &
     "{id: a, issuer: 'https://a.example', audiences: [api]}",
     "{id: a, issuer: 'https://b.example', audiences: [api]}",
     "id",
-    "`a` is another token issuer's too"
+    "`a` is already the `id` of another token issuer"
 )]
 #[case(
     "{id: a, issuer: 'https://a.example', audiences: [api]}",
     "{id: b, issuer: 'https://a.example', audiences: [llm]}",
     "issuer",
-    "is another token issuer's too"
+    "is already the issuer of another token issuer entry"
 )]
 #[case(
     "{id: a, issuer: 'https://idp.example.com', audiences: [api]}",
     "{id: b, provider: corp, audiences: [llm]}",
     "provider",
-    "is another token issuer's too"
+    "is already the issuer of another token issuer entry"
 )]
-#[case("{id: a, kind: kubernetes}", "{id: b, kind: kubernetes}", "kind", "is that of an issuer before it too")]
-fn two_issuers_are_told_apart(#[case] first: &str, #[case] second: &str, #[case] field: &str, #[case] expected: &str) {
-    let found = mistakes(&format!("{AROUND}  - {first}\n  - {second}\n"), &[]);
+#[case("{id: a, kind: kubernetes}", "{id: b, kind: kubernetes}", "kind", "is also the kind of an earlier entry")]
+fn two_issuers_must_differ(#[case] first: &str, #[case] second: &str, #[case] field: &str, #[case] expected: &str) {
+    let found = mistakes(&format!("{PREAMBLE}  - {first}\n  - {second}\n"), &[]);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].starts_with(&format!("token_issuers[1].{field} (line 9): {expected}")), "{found:?}");
 }
 
 #[test]
-fn a_rule_may_name_a_token_issuer_and_has_to_where_there_are_several() {
+fn a_rule_may_name_a_token_issuer_and_must_if_there_are_several() {
     let directory = tempfile::tempdir().unwrap();
-    let judge = |rule: &str| {
+    let check = |rule: &str| {
         let path = directory.path().join("roles.yaml");
         std::fs::write(&path, format!("version: 1\nrules: [{rule}]\n")).unwrap();
         let issuers = "{id: cluster, kind: kubernetes}";
-        mistakes(&format!("{AROUND}  - {issuers}\nrole_map: {{file: {}}}\n", path.display()), &[])
+        mistakes(&format!("{PREAMBLE}  - {issuers}\nrole_map: {{file: {}}}\n", path.display()), &[])
     };
-    assert_eq!(judge(r"{provider: cluster, claim: kubernetes\.io.namespace, match: llm, role: internal_user}"), [""; 0]);
+    assert_eq!(check(r"{provider: cluster, claim: kubernetes\.io.namespace, match: llm, role: internal_user}"), [""; 0]);
     assert!(
-        judge("{provider: clutser, claim: sub, match: x, role: internal_user}")[0]
+        check("{provider: clutser, claim: sub, match: x, role: internal_user}")[0]
             .contains("provider `clutser` is not configured")
     );
-    assert!(judge("{claim: sub, match: x, role: internal_user}")[0].contains("a rule must name its own"));
+    assert!(check("{claim: sub, match: x, role: internal_user}")[0].contains("a rule must name one"));
 }

@@ -1,4 +1,4 @@
-//! The `upstream_credential` section: what is read, and a table of mistakes.
+//! Tests of the `upstream_credential` section.
 
 use rstest::rstest;
 
@@ -9,14 +9,14 @@ use crate::secret::{SigningAlgorithm, new_signing_key};
 const URL: &str = "public_url: https://llm.example.com\n";
 
 #[test]
-fn nothing_is_sent_unless_it_is_configured() {
+fn no_credential_is_sent_by_default() {
     let read = config(URL, &[]).upstream_credential;
     assert_eq!(read.default, None);
     assert!(read.fixed.is_empty() && read.assertion.is_none() && read.names().is_empty());
 }
 
 #[test]
-fn credentials_are_read_in_their_order() {
+fn credentials_keep_their_order() {
     let text = format!(
         "{URL}upstream_credential:
   default: litellm
@@ -35,7 +35,7 @@ fn credentials_are_read_in_their_order() {
 }
 
 #[test]
-fn an_assertion_is_of_the_public_url_and_for_who_is_named() {
+fn an_assertion_has_the_public_url_as_issuer_and_the_configured_audience() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.pem");
     std::fs::write(&path, new_signing_key(SigningAlgorithm::EdDsa) + &new_signing_key(SigningAlgorithm::Es256)).unwrap();
@@ -55,47 +55,56 @@ fn an_assertion_is_of_the_public_url_and_for_who_is_named() {
 #[case("{default: Bearer sk-hidden}", "upstream_credential.default (line 2): must be none, pass, assertion")]
 #[case(
     "{default: sk-hidden}",
-    "upstream_credential.default (line 2): is no `name` of `upstream_credential.static`, which has none"
+    "upstream_credential.default (line 2): is not a `name` in `upstream_credential.static`, which is empty"
 )]
 #[case(
     "{default: sk-hidden, static: [{authorization: x}]}",
-    "default (line 2): is no `name` of `upstream_credential.static`: there is static"
+    "default (line 2): is not a `name` in `upstream_credential.static`; known names: static"
 )]
 #[case("{default: assertion}", "upstream_credential.default (line 2): `assertion` needs")]
 #[case("{static: [{name: litellm}]}", "upstream_credential.static[0].authorization_file (line 2): is required")]
 #[case("{static: [{name: pass, authorization: sk-hidden}]}", "static[0].name (line 2): must not be none, pass or assertion")]
 #[case("{static: [{roles: [], authorization: sk-hidden}]}", "static[0].roles (line 2): is empty")]
 #[case("{static: [{teams: , authorization: sk-hidden}]}", "static[0].teams (line 2): has no value")]
-#[case("{static: [{authorization: sk-hidden}, {authorization: sk-hidden}]}", "static[1].name (line 2): `static` has an entry")]
+#[case(
+    "{static: [{authorization: sk-hidden}, {authorization: sk-hidden}]}",
+    "static[1].name (line 2): `static` already has an entry"
+)]
 #[case("{static: [{authorization: \"sk-hidden\\nX: y\"}]}", "static[0].authorization (line 2): must be one line")]
 #[case("{static: [{authorization_file: /nope}]}", "static[0].authorization_file (line 2): can't be read")]
-#[case("{assertion: {audience: litellm}}", "assertion.audience (line 2): means nothing without `keys_file`")]
+#[case("{assertion: {audience: litellm}}", "assertion.audience (line 2): has no effect without `keys_file`")]
 #[case("{assertion: {keys: sk-hidden}}", "assertion.keys (line 2): has no PEM block")]
-fn mistakes_name_their_field_and_no_secret(#[case] section: &str, #[case] expected: &str) {
+fn mistakes_name_their_field_and_repeat_no_secret(#[case] section: &str, #[case] expected: &str) {
     let found = mistakes(&format!("{URL}upstream_credential: {section}"), &[]);
     assert!(found.iter().any(|mistake| mistake.contains(expected)), "{found:?}");
     assert!(!found.concat().contains("sk-hidden"), "{found:?}");
 }
 
 #[test]
-fn what_is_wrong_in_one_place_hides_nothing_in_another() {
+fn a_mistake_does_not_hide_another_one() {
     let text =
         format!("{URL}upstream_credential: {{default: nosuch, assertion: {{audience: x}}, static: [{{authorization: y}}]}}");
     let found = mistakes(&text, &[]);
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found.iter().any(|mistake| mistake.contains("upstream_credential.default (line 2): is no `name`")), "{found:?}");
+    assert!(found.iter().any(|mistake| mistake.contains("upstream_credential.default (line 2): is not a `name`")), "{found:?}");
 }
 
 #[test]
-fn a_role_map_names_what_is_configured() {
+fn a_role_map_may_name_only_configured_credentials() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("roles.yaml");
     let rules = "version: 1\naccess:\n  - {paths: [/a], upstream_credential: litellm}\n  - {paths: [/b], upstream_credential: assertion}\n";
     std::fs::write(&path, rules).unwrap();
     let text = format!("{URL}role_map: {{file: {}}}\n", path.display());
     let found = mistakes(&text, &[]);
-    assert!(found[0].contains("access[0].upstream_credential (line 3): names nothing that is configured"), "{found:?}");
-    assert!(found[1].contains("access[1].upstream_credential (line 4): names nothing that is configured"), "{found:?}");
+    assert!(
+        found[0].contains("access[0].upstream_credential (line 3): is not configured under `upstream_credential`"),
+        "{found:?}"
+    );
+    assert!(
+        found[1].contains("access[1].upstream_credential (line 4): is not configured under `upstream_credential`"),
+        "{found:?}"
+    );
     let with = format!("{text}upstream_credential: {{static: [{{name: litellm, authorization: sk-1}}]}}");
     assert_eq!(mistakes(&with, &[]).len(), 1);
 }

@@ -1,4 +1,4 @@
-//! The single values of a token issuer: each parser takes the text as written and says what is wrong.
+//! Parsers of a token issuer's values.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub const AUDIENCE: Kind<String> = Kind { name: "text", parse: values::name };
 pub const REVIEW_CACHE: Kind<Duration> = Kind {
     name: "duration",
     parse: |text| {
-        let reason = "must be from 1s to 1h: less asks the API server about every request, more keeps who is gone";
+        let reason = "must be from 1s to 1h";
         values::duration(text, Duration::from_secs(1), Duration::from_secs(3600), reason)
     },
 };

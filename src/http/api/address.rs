@@ -65,7 +65,7 @@ impl Address {
         self.on(Method::POST, web::method(Method::POST), handler)
     }
 
-    pub(super) fn patch<F, Args>(self, handler: F) -> Self
+    pub(in crate::http) fn patch<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
@@ -74,7 +74,7 @@ impl Address {
         self.on(Method::PATCH, web::method(Method::PATCH), handler)
     }
 
-    pub(super) fn delete<F, Args>(self, handler: F) -> Self
+    pub(in crate::http) fn delete<F, Args>(self, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,

@@ -9,6 +9,8 @@ use serde::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use crate::keys::Lasting;
+
 /// The fields that are left.
 #[derive(Default)]
 pub(in crate::http) struct Fields(Map<String, Value>);
@@ -59,13 +61,13 @@ const LONGEST_NAME: usize = 32;
 
 impl Fields {
     /// `None` for what is no JSON object.
-    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+    pub(in crate::http) fn parse(body: &[u8]) -> Option<Self> {
         let Object(fields) = serde_json::from_slice(body).ok()?;
         Some(Self(fields))
     }
 
     /// The parameters of a query, each at most once.
-    pub(super) fn of_query(query: &str) -> Option<Self> {
+    pub(in crate::http) fn of_query(query: &str) -> Option<Self> {
         let mut fields = Map::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if fields.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
@@ -76,7 +78,7 @@ impl Fields {
     }
 
     /// A text; `null` is as good as nothing.
-    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, WrongField> {
+    pub(in crate::http) fn text(&mut self, name: &'static str) -> Result<Option<String>, WrongField> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -84,7 +86,7 @@ impl Fields {
         }
     }
 
-    pub(super) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, WrongField> {
+    pub(in crate::http) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, WrongField> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
@@ -93,7 +95,7 @@ impl Fields {
     }
 
     /// A text that `parse` understands; its error completes the sentence that begins with the name.
-    pub(super) fn parsed<T>(
+    pub(in crate::http) fn parsed<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
@@ -111,7 +113,7 @@ impl Fields {
     }
 
     /// A list of texts that `parse` understands.
-    pub(super) fn list<T>(
+    pub(in crate::http) fn list<T>(
         &mut self,
         name: &'static str,
         longest: usize,
@@ -130,7 +132,7 @@ impl Fields {
     }
 
     /// A list that is left out rather than empty: an empty one would read as none and count as all.
-    pub(super) fn some_of<T>(
+    pub(in crate::http) fn some_of<T>(
         &mut self,
         name: &'static str,
         longest: usize,
@@ -159,6 +161,11 @@ impl Fields {
 /// A text that has to be there.
 pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) -> Result<String, WrongField> {
     fields.text(name)?.ok_or(WrongField::Value(name, "is required"))
+}
+
+/// A span of time, as all calls take it.
+pub(in crate::http) fn lasting(text: &str) -> Result<Lasting, &'static str> {
+    Lasting::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
 }
 
 #[cfg(test)]

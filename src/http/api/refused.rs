@@ -1,13 +1,14 @@
 //! Why a call of the JSON API is refused.
 
-use super::{fields::WrongField, role_map::AskError};
+use super::fields::WrongField;
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError},
     check::{AuthenticationError, AuthenticationFailure},
+    http::role_map::AskError,
     keys::KeysError,
     login::BeginError,
     people::PeopleError,
-    rate_limits::Exceeded,
+    rate_limits::RateLimitError,
     store,
 };
 
@@ -66,7 +67,7 @@ pub(in crate::http) enum Refused {
     #[error("a query where none is read")]
     Query,
     #[error("too many requests from one address")]
-    RateLimited(Exceeded),
+    RateLimited(RateLimitError),
     #[error("there is nothing at this address")]
     NotFound,
     #[error("the method is not one of this address")]
@@ -76,7 +77,7 @@ pub(in crate::http) enum Refused {
 }
 
 impl Refused {
-    pub(super) fn missing(field: &'static str) -> Self {
+    pub(in crate::http) fn missing(field: &'static str) -> Self {
         Self::Field(WrongField::Value(field, "is required"))
     }
 

@@ -11,7 +11,8 @@ mod people;
 
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, wait};
 use crate::{
-    check::AuthenticationError, http::api::refused::Refused, keys::KeysError, login::BeginError, rate_limits::Exceeded, store,
+    check::AuthenticationError, http::api::refused::Refused, keys::KeysError, login::BeginError, rate_limits::RateLimitError,
+    store,
 };
 
 /// RFC 9470.
@@ -24,7 +25,7 @@ const UNCERTAIN: &str =
 const CONTENDED: &str = "Too many changes at once; nothing was changed. Try again.";
 
 /// A client address that has made too many requests of a kind.
-pub(in crate::http) fn rate_limited(exceeded: Exceeded) -> HttpResponse {
+pub(in crate::http) fn rate_limited(exceeded: RateLimitError) -> HttpResponse {
     slow_down("Too many requests of this kind have come from your address. Wait before the next one.", exceeded.retry_after)
 }
 

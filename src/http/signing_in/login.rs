@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{
     continuation::Continuation,
     http::{
-        Services, Site, apps,
+        Services, Site, app_keys,
         binding::{binding, new_form_token},
         error,
         links::login_href,
@@ -20,7 +20,7 @@ use crate::{
     login::{Browser, Callback, Outcome},
     oidc::Provider,
     pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
-    return_to::{RefusedReturnTo, ReturnTo},
+    return_to::{ReturnTarget, ReturnTargetError},
 };
 
 #[derive(Deserialize)]
@@ -59,8 +59,8 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
 }
 
 /// Where somebody wants to go on to.
-pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTo, RefusedReturnTo> {
-    let target = rd.map_or_else(|| Ok(ReturnTo::root()), |rd| ReturnTo::parse(rd, site.public_url.host()));
+pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
+    let target = rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, site.public_url.host()));
     target.inspect_err(|refused| tracing::warn!(reason = %refused, "login refused"))
 }
 
@@ -68,7 +68,7 @@ pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTo, Refus
 pub(super) fn sign_in_page(
     request: &HttpRequest,
     services: &Services,
-    target: &ReturnTo,
+    target: &ReturnTarget,
     status: StatusCode,
     tried: Option<(&str, SignInProblem)>,
 ) -> HttpResponse {
@@ -84,7 +84,7 @@ pub(super) fn sign_in_page(
     let (csrf, new_cookie) = new_form_token(request, &services.site);
     let password = services.local_accounts.is_some().then(|| PasswordForm {
         csrf,
-        rd: (*target != ReturnTo::root()).then(|| target.as_str().to_owned()),
+        rd: (*target != ReturnTarget::root()).then(|| target.as_str().to_owned()),
         email: tried.map(|(email, _)| email.to_owned()).unwrap_or_default(),
         problem: tried.map(|(_, problem)| problem),
         contact: services.site.contact.clone(),
@@ -99,7 +99,7 @@ pub(super) fn sign_in_page(
     response
 }
 
-async fn to_provider(request: &HttpRequest, services: &Services, provider: &Provider, target: ReturnTo) -> HttpResponse {
+async fn to_provider(request: &HttpRequest, services: &Services, provider: &Provider, target: ReturnTarget) -> HttpResponse {
     let again = login_href(&target, Some(provider.id()));
     let (binding, new_cookie) = binding(request, &services.site);
     match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
@@ -113,7 +113,7 @@ async fn to_provider(request: &HttpRequest, services: &Services, provider: &Prov
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
-            apps::login_unavailable(&target, &services.apps, request)
+            app_keys::login_unavailable(&target, &services.apps, request)
                 .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request, &services.site))
         }
     }
@@ -144,14 +144,14 @@ pub(super) async fn callback(
             }
             response
         }
-        Err(failed) => apps::login_failed(&failed, &services.apps, &request)
+        Err(failed) => app_keys::login_failed(&failed, &services.apps, &request)
             .unwrap_or_else(|| failed.failure(&services.site.contact).respond(&request, &services.site)),
     }
 }
 
 /// What a finished login leads to.
 fn go_on(site: &Site, continuation: &Continuation) -> HttpResponse {
-    redirect(StatusCode::SEE_OTHER, &site.public_url.join(continuation.again().as_str()))
+    redirect(StatusCode::SEE_OTHER, &site.public_url.join(continuation.retry_target().as_str()))
 }
 
 /// Parameters without a value are treated as if they were omitted (RFC 6749, section 3.1).

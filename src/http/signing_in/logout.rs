@@ -8,8 +8,9 @@ use crate::{
     http::{
         FormTargets, Scripts, Services, Site, csrf,
         error::{self, Failure},
-        page, page_with, redirect,
-        visit::account,
+        page,
+        page_request::account,
+        page_with, redirect,
     },
     metrics::Outcome,
     pages::{self, AtProvider, Frame, SignOut, SignedOut},
@@ -33,7 +34,7 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
     let Services { site, checker, login, .. } = &services;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
-    let (signed_in, judged) = match checker.load_session(&token).await {
+    let (signed_in, evaluation) = match checker.load_session(&token).await {
         Ok(Some(who)) => who,
         Ok(None) => return signed_out(site),
         Err(unanswered) => return unavailable(&request, site, &unanswered.to_string()),
@@ -48,7 +49,7 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
     let body = pages::render(&SignOut {
         frame: Frame::of(&site.brand),
         csrf: csrf::token(&site.ring, FORM, &cookie),
-        account: account(&judged),
+        account: account(&evaluation),
         at_provider,
         action: PATH.to_owned(),
         stay_href: "/vestibule/".to_owned(),

@@ -4,11 +4,7 @@ mod page;
 
 pub(super) use page::{act, show};
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::header,
-    web::{Bytes, Query},
-};
+use actix_web::{HttpRequest, HttpResponse, http::header, web::Query};
 use serde::Deserialize;
 use serde_json::json as value;
 use zeroize::Zeroizing;
@@ -17,8 +13,8 @@ use crate::{
     accounts::{Claim, Claimed},
     http::{
         Services, Site,
-        api::{self, fields::required_text, local_accounts, refused::Refused},
-        rate,
+        api::{self, Body, fields::required_text, local_accounts, refused::Refused},
+        rate_limit,
         request::browser,
     },
     keys::Wish,
@@ -31,8 +27,6 @@ pub(super) struct LinkQuery {
     id: Option<String>,
 }
 
-type Body = Result<Bytes, actix_web::Error>;
-
 /// A token for who has the link: nothing is used up by it, and no key or session exists yet.
 pub(super) async fn get_token(request: HttpRequest, services: Services) -> HttpResponse {
     api::answer(token(&request, &services).await)
@@ -44,7 +38,7 @@ pub(super) async fn claim_token(request: HttpRequest, body: Body, services: Serv
 }
 
 async fn token(request: &HttpRequest, services: &Services) -> Result<HttpResponse, Refused> {
-    rate::limit_acceptance(services, request)?;
+    rate_limit::limit_acceptance(services, request)?;
     let query = Query::<LinkQuery>::from_query(request.query_string()).map_err(|_| Refused::Malformed)?;
     let token = local_accounts(services)?.onboarding_token(query.link()).await?;
     let body = value!({
@@ -56,7 +50,7 @@ async fn token(request: &HttpRequest, services: &Services) -> Result<HttpRespons
 }
 
 async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, Refused> {
-    rate::limit_acceptance(services, request)?;
+    rate_limit::limit_acceptance(services, request)?;
     let accounts = local_accounts(services)?;
     // One that isn't there is none of ours, as the log says then.
     let token = bearer(request).unwrap_or_default();

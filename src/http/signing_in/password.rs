@@ -6,13 +6,13 @@ use zeroize::Zeroizing;
 use super::login::{sign_in_page, target_of};
 use crate::{
     accounts::{Attempt, SignInError},
-    http::{Services, binding::is_ours, error, passwords::origin, redirect, request::browser, visit::Posted},
+    http::{Services, binding::is_ours, error, page_request::FormFields, passwords::origin, redirect, request::browser},
     pages::SignInProblem,
     sign_ins::Refused,
 };
 
 /// `POST /sso/login`.
-pub(super) async fn sign_in(request: HttpRequest, form: Form<Posted>, services: Services) -> HttpResponse {
+pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, services: Services) -> HttpResponse {
     let site = &services.site;
     let target = match target_of(form.one("rd"), site) {
         Ok(target) => target,

@@ -1,4 +1,4 @@
-//! Over the memory store, whose notices come as Redis's do.
+//! Runs over the memory store, which sends the same invalidation messages as Redis.
 
 use std::{cell::RefCell, time::Duration};
 
@@ -33,13 +33,13 @@ fn of_keys() -> keys::Settings {
     }
 }
 
-struct World {
+struct Fixture {
     records: Records,
     users: Arc<Users>,
     principals: Principals,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
@@ -54,8 +54,8 @@ impl World {
         Self { records, users, principals }
     }
 
-    async fn person(&self, subject: &str) -> Option<Arc<CachedUser>> {
-        self.principals.person(Identity::digest(ISSUER, subject)).await.expect("the store answers")
+    async fn user(&self, subject: &str) -> Option<Arc<CachedUser>> {
+        self.principals.user_of_identity(Identity::digest(ISSUER, subject)).await.expect("the store answers")
     }
 
     async fn sign_in(&self, subject: &str) -> User {
@@ -77,46 +77,46 @@ impl World {
 
     async fn until(&self, subject: &str, holds: impl Fn(Option<Arc<CachedUser>>) -> bool) {
         let wait = async {
-            while !holds(self.person(subject).await) {
+            while !holds(self.user(subject).await) {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, wait).await.expect("a notice comes at once");
+        tokio::time::timeout(PATIENCE, wait).await.expect("the invalidation message arrives");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_identity_is_nobody_until_its_first_sign_in_and_then_that_user() {
-    let world = World::new();
-    assert!(world.person("ada").await.is_none());
-    assert!(world.person("ada").await.is_none());
-    let user = world.sign_in("ada").await;
-    world.until("ada", |found| found.is_some_and(|found| found.id == user.id)).await;
-    assert!(world.person("bob").await.is_none());
+async fn an_identity_has_no_user_until_its_first_sign_in() {
+    let fixture = Fixture::new();
+    assert!(fixture.user("ada").await.is_none());
+    assert!(fixture.user("ada").await.is_none());
+    let user = fixture.sign_in("ada").await;
+    fixture.until("ada", |found| found.is_some_and(|found| found.id == user.id)).await;
+    assert!(fixture.user("bob").await.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_user_who_is_disabled_is_seen_to_be() {
-    let world = World::new();
-    let user = world.sign_in("ada").await;
-    world.until("ada", |found| found.is_some_and(|found| !found.disabled)).await;
+async fn a_change_of_a_user_is_visible() {
+    let fixture = Fixture::new();
+    let user = fixture.sign_in("ada").await;
+    fixture.until("ada", |found| found.is_some_and(|found| !found.disabled)).await;
     let (key, shard) = (User::key(&user.id), users::shard_of(&user.id));
     let disabled = User { disabled: true, ..user };
-    let change = world.records.change(shard).put(&key, &disabled, Ttl::Forever).drop_user(&disabled.id);
+    let change = fixture.records.change(shard).put(&key, &disabled, Ttl::Forever).drop_user(&disabled.id);
     change.commit().await.expect("the store answers").expect("nothing is expected of the record");
-    world.until("ada", |found| found.is_some_and(|found| found.disabled)).await;
+    fixture.until("ada", |found| found.is_some_and(|found| found.disabled)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_remembered_is_not_read_again() {
-    let world = World::new();
-    world.sign_in("ada").await;
-    world.until("ada", |found| found.is_some()).await;
-    // A notice that is on its way keeps the first reads from being remembered.
+async fn a_cached_user_is_not_read_again() {
+    let fixture = Fixture::new();
+    fixture.sign_in("ada").await;
+    fixture.until("ada", |found| found.is_some()).await;
+    // A message that arrives during the first reads keeps them from being cached.
     let last: RefCell<Option<Arc<CachedUser>>> = RefCell::default();
     let same = |found: Option<Arc<CachedUser>>| {
         let before = last.replace(found.clone());
         before.zip(found).is_some_and(|(before, found)| Arc::ptr_eq(&before, &found))
     };
-    world.until("ada", same).await;
+    fixture.until("ada", same).await;
 }

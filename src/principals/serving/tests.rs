@@ -1,4 +1,4 @@
-//! The rule, with a clock that is moved by hand and reads that end as a test says.
+//! Tests stale serving with a manual clock and prepared results of reads.
 
 use std::future::{pending, ready};
 
@@ -34,11 +34,11 @@ impl Fixture {
     async fn serve(
         &self,
         cached: Option<CachedValue<&'static str>>,
-        standing: Standing,
+        state: SessionState,
         read: impl Future<Output = Answer>,
     ) -> Result<ServedValue<&'static str>, String> {
         let serving = Serving { cache: &self.cache, clock: &self.clock, grace: GRACE, shard: self.shard };
-        serving.serve(cached, |_| standing, read).await.map_err(|error| error.to_string())
+        serving.serve(cached, |_| state, read).await.map_err(|error| error.to_string())
     }
 }
 
@@ -53,38 +53,41 @@ async fn never() -> Answer {
 #[tokio::test]
 async fn a_value_within_the_consistency_bound_is_a_hit() {
     let fixture = Fixture::new();
-    fixture.clock.advance(PROVEN_FOR);
-    for standing in [Standing::Live, Standing::Ended] {
-        assert_eq!(fixture.serve(fixture.cached(), standing, never()).await, Ok(ServedValue::Hit(Some("cached"))));
+    fixture.clock.advance(CONSISTENCY_BOUND);
+    for state in [SessionState::Live, SessionState::Ended] {
+        assert_eq!(fixture.serve(fixture.cached(), state, never()).await, Ok(ServedValue::Hit(Some("cached"))));
     }
     let absent = Some(CachedValue { value: None, confirmed: fixture.confirmed });
-    assert_eq!(fixture.serve(absent, Standing::Live, never()).await, Ok(ServedValue::Hit(None)));
+    assert_eq!(fixture.serve(absent, SessionState::Live, never()).await, Ok(ServedValue::Hit(None)));
 }
 
 #[tokio::test]
 async fn everything_else_is_read() {
     let fixture = Fixture::new();
     let read = || ready(Ok(Some("read")));
-    assert_eq!(fixture.serve(None, Standing::Live, read()).await, Ok(ServedValue::Read(Some("read"))));
-    assert_eq!(fixture.serve(fixture.cached(), Standing::Idle, read()).await, Ok(ServedValue::Read(Some("read"))));
-    fixture.clock.advance(PROVEN_FOR + Duration::from_millis(1));
-    for standing in [Standing::Live, Standing::Idle, Standing::Ended] {
-        assert_eq!(fixture.serve(fixture.cached(), standing, read()).await, Ok(ServedValue::Read(Some("read"))));
+    assert_eq!(fixture.serve(None, SessionState::Live, read()).await, Ok(ServedValue::Read(Some("read"))));
+    assert_eq!(fixture.serve(fixture.cached(), SessionState::Idle, read()).await, Ok(ServedValue::Read(Some("read"))));
+    fixture.clock.advance(CONSISTENCY_BOUND + Duration::from_millis(1));
+    for state in [SessionState::Live, SessionState::Idle, SessionState::Ended] {
+        assert_eq!(fixture.serve(fixture.cached(), state, read()).await, Ok(ServedValue::Read(Some("read"))));
     }
-    assert_eq!(fixture.serve(fixture.cached(), Standing::Live, ready(Ok(None))).await, Ok(ServedValue::Read(None)));
+    assert_eq!(fixture.serve(fixture.cached(), SessionState::Live, ready(Ok(None))).await, Ok(ServedValue::Read(None)));
 }
 
 #[tokio::test]
 async fn in_an_outage_a_live_value_is_served_within_the_grace_period() {
     let fixture = Fixture::new();
     fixture.clock.advance(GRACE);
-    assert_eq!(fixture.serve(fixture.cached(), Standing::Live, ready(outage())).await, Ok(ServedValue::Stale(Some("cached"))));
-    for standing in [Standing::Idle, Standing::Ended] {
-        assert!(fixture.serve(fixture.cached(), standing, ready(outage())).await.is_err(), "{standing:?}");
+    assert_eq!(
+        fixture.serve(fixture.cached(), SessionState::Live, ready(outage())).await,
+        Ok(ServedValue::Stale(Some("cached")))
+    );
+    for state in [SessionState::Idle, SessionState::Ended] {
+        assert!(fixture.serve(fixture.cached(), state, ready(outage())).await.is_err(), "{state:?}");
     }
-    assert!(fixture.serve(None, Standing::Live, ready(outage())).await.is_err());
+    assert!(fixture.serve(None, SessionState::Live, ready(outage())).await.is_err());
     fixture.clock.advance(Duration::from_millis(1));
-    assert!(fixture.serve(fixture.cached(), Standing::Live, ready(outage())).await.is_err());
+    assert!(fixture.serve(fixture.cached(), SessionState::Live, ready(outage())).await.is_err());
 }
 
 #[tokio::test]
@@ -95,45 +98,45 @@ async fn a_value_that_becomes_too_old_during_the_read_is_not_served() {
         fixture.clock.advance(Duration::from_millis(1));
         outage()
     };
-    assert!(fixture.serve(fixture.cached(), Standing::Live, slow).await.is_err());
+    assert!(fixture.serve(fixture.cached(), SessionState::Live, slow).await.is_err());
 }
 
 #[tokio::test]
 async fn too_many_reads_at_once_are_an_outage_too() {
     let fixture = Fixture::new();
-    fixture.clock.advance(PROVEN_FOR * 2);
-    let served = fixture.serve(fixture.cached(), Standing::Live, ready(Err(LookupError::Overloaded))).await;
+    fixture.clock.advance(CONSISTENCY_BOUND * 2);
+    let served = fixture.serve(fixture.cached(), SessionState::Live, ready(Err(LookupError::Overloaded))).await;
     assert_eq!(served, Ok(ServedValue::Stale(Some("cached"))));
 }
 
 #[tokio::test]
 async fn an_unreadable_record_is_an_answer_and_ends_stale_serving() {
     let fixture = Fixture::new();
-    fixture.clock.advance(PROVEN_FOR * 2);
+    fixture.clock.advance(CONSISTENCY_BOUND * 2);
     let unreadable = LookupError::Store(store::Error::Unreadable { kind: Kind::User, reason: "it was altered".into() });
-    let served = fixture.serve(fixture.cached(), Standing::Live, ready(Err(unreadable.clone()))).await;
+    let served = fixture.serve(fixture.cached(), SessionState::Live, ready(Err(unreadable.clone()))).await;
     assert_eq!(served, Err(unreadable.to_string()));
 }
 
 #[tokio::test]
-async fn after_a_failure_the_store_is_left_alone_for_a_while() {
+async fn after_a_failure_the_store_is_not_read_for_a_while() {
     let fixture = Fixture::new();
-    fixture.clock.advance(PROVEN_FOR * 2);
+    fixture.clock.advance(CONSISTENCY_BOUND * 2);
     fixture.fail_a_read();
-    assert_eq!(fixture.serve(fixture.cached(), Standing::Live, never()).await, Ok(ServedValue::Stale(Some("cached"))));
-    assert!(fixture.serve(fixture.cached(), Standing::Ended, never()).await.is_err());
+    assert_eq!(fixture.serve(fixture.cached(), SessionState::Live, never()).await, Ok(ServedValue::Stale(Some("cached"))));
+    assert!(fixture.serve(fixture.cached(), SessionState::Ended, never()).await.is_err());
     let read = || ready(Ok(Some("read")));
-    // A look-up of what is not cached has nothing else to go by.
-    assert_eq!(fixture.serve(None, Standing::Live, read()).await, Ok(ServedValue::Read(Some("read"))));
+    // Without a cached value the store is read all the same.
+    assert_eq!(fixture.serve(None, SessionState::Live, read()).await, Ok(ServedValue::Read(Some("read"))));
     fixture.clock.advance(RETRY_AFTER_FAILURE);
-    assert_eq!(fixture.serve(fixture.cached(), Standing::Live, read()).await, Ok(ServedValue::Read(Some("read"))));
+    assert_eq!(fixture.serve(fixture.cached(), SessionState::Live, read()).await, Ok(ServedValue::Read(Some("read"))));
 }
 
 #[tokio::test]
 async fn a_read_that_hangs_is_not_waited_for_when_a_stale_value_can_be_served() {
     let fixture = Fixture::new();
-    fixture.clock.advance(PROVEN_FOR * 2);
-    let served = fixture.serve(fixture.cached(), Standing::Live, pending()).await;
+    fixture.clock.advance(CONSISTENCY_BOUND * 2);
+    let served = fixture.serve(fixture.cached(), SessionState::Live, pending()).await;
     assert_eq!(served, Ok(ServedValue::Stale(Some("cached"))));
     assert!(fixture.cache.has_failed_recently(fixture.shard, fixture.clock.monotonic()), "it counts as a failure");
 }
@@ -141,9 +144,9 @@ async fn a_read_that_hangs_is_not_waited_for_when_a_stale_value_can_be_served() 
 #[tokio::test]
 async fn a_read_is_waited_for_as_long_as_it_takes_when_nothing_else_can_be_served() {
     let fixture = Fixture::new();
-    fixture.clock.advance(PROVEN_FOR * 2);
+    fixture.clock.advance(CONSISTENCY_BOUND * 2);
     for cached in [None, fixture.cached()] {
-        let serve = fixture.serve(cached, Standing::Ended, pending());
+        let serve = fixture.serve(cached, SessionState::Ended, pending());
         assert!(tokio::time::timeout(STALE_READ_TIMEOUT + RETRY_AFTER_FAILURE, serve).await.is_err());
     }
 }

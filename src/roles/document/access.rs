@@ -1,7 +1,7 @@
-//! `access`: the rules about hosts, paths and methods.
+//! Reads `access`: the access rules for hosts, paths and methods.
 
-use super::rules::team_name;
-use super::{RoleList, pattern, restrictions};
+use super::rules::parse_team_name;
+use super::{RoleList, read_restrictions, require_pattern};
 use crate::access::{
     AccessLevel, AccessRule, CredentialSource, CredentialSources, HostPattern, Method, PathPattern, UpstreamCredential,
 };
@@ -14,23 +14,23 @@ const PLACES: &str = "authorization, x-api-key, x-litellm-api-key, api-key, x-go
 
 pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<AccessRule> {
     let origin = roles.origin(section);
-    let allow = section.value("allow", |text| choice(AccessLevel::parse(text), "anyone, signed_in or nobody", text));
+    let allow = section.value("allow", |text| require_choice(AccessLevel::parse(text), "anyone, signed_in or nobody", text));
     let allow = allow.map(|allow| allow.unwrap_or(AccessLevel::SignedIn));
     let upstream_credential = read_upstream_credential(section, allow);
-    let hosts = restrictions(section, "hosts", |text| pattern(HostPattern::parse(text)));
-    let paths = restrictions(section, "paths", |text| pattern(PathPattern::parse(text)));
-    let methods = restrictions(section, "methods", |text| Method::parse(text).map_err(|error| error.to_string()));
-    let required_roles = restrictions(section, "roles", |text| roles.find(text));
-    let teams = restrictions(section, "teams", team_name);
-    let credentials = restrictions(section, "credentials", |text| choice(CredentialKind::parse(text), KINDS, text));
-    let read = restrictions(section, "read", |text| choice(CredentialSource::parse(text), PLACES, text));
+    let hosts = read_restrictions(section, "hosts", |text| require_pattern(HostPattern::parse(text)));
+    let paths = read_restrictions(section, "paths", |text| require_pattern(PathPattern::parse(text)));
+    let methods = read_restrictions(section, "methods", |text| Method::parse(text).map_err(|error| error.to_string()));
+    let required_roles = read_restrictions(section, "roles", |text| roles.find(text));
+    let teams = read_restrictions(section, "teams", parse_team_name);
+    let credentials = read_restrictions(section, "credentials", |text| require_choice(CredentialKind::parse(text), KINDS, text));
+    let read = read_restrictions(section, "read", |text| require_choice(CredentialSource::parse(text), PLACES, text));
     let allow = allow?;
     if allow != AccessLevel::SignedIn {
-        // These have no meaning if all requests or none may pass.
+        // These fields have no effect if all requests or none may pass.
         for name in
             ["roles", "teams", "credentials", "read"].into_iter().filter(|name| section.is_given(name)).collect::<Vec<_>>()
         {
-            section.complain(name, beside_allow(allow));
+            section.complain(name, describe_no_effect(allow));
         }
     }
     Some(AccessRule {
@@ -48,24 +48,24 @@ pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Ac
     })
 }
 
-/// [`super::check`] finds whether the credential is configured, since the document alone can't.
+/// Reads the name of the upstream credential. [`super::check_configured`] checks that it is configured.
 fn read_upstream_credential(section: &mut Section<'_>, allow: Option<AccessLevel>) -> Option<Option<UpstreamCredential>> {
     const NAME: &str = "upstream_credential";
     let credential = section.value(NAME, |text| UpstreamCredential::parse(text).map_err(|error| error.to_string()))?;
     match (allow, &credential) {
-        (Some(AccessLevel::Nobody), Some(_)) => section.complain(NAME, beside_allow(AccessLevel::Nobody)),
+        (Some(AccessLevel::Nobody), Some(_)) => section.complain(NAME, describe_no_effect(AccessLevel::Nobody)),
         (Some(AccessLevel::Anyone), Some(UpstreamCredential::Assertion)) => {
-            section.complain(NAME, "assertion says who somebody is, and beside `allow: anyone` nobody is looked up");
+            section.complain(NAME, "the assertion names the user, and no user is authenticated with `allow: anyone`");
         }
         _ => {}
     }
     Some(credential)
 }
 
-fn beside_allow(allow: AccessLevel) -> String {
-    format!("has no effect beside `allow: {}`; take one of them out", allow.as_str())
+fn describe_no_effect(allow: AccessLevel) -> String {
+    format!("has no effect beside `allow: {}`; remove one of them", allow.as_str())
 }
 
-fn choice<T>(found: Option<T>, expected: &str, text: &str) -> Result<T, String> {
+fn require_choice<T>(found: Option<T>, expected: &str, text: &str) -> Result<T, String> {
     found.ok_or_else(|| format!("must be {expected}, not {}", shown(text)))
 }

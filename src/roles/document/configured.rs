@@ -1,20 +1,20 @@
-//! Checks a document against the configuration.
+//! Checks the names in a document against the configuration.
 
 use super::litellm;
 use crate::access::{AccessRules, UpstreamCredential};
 use crate::roles::RoleMap;
 use crate::yaml::{Mistake, Mistakes, Place, shown};
 
-/// The names that a document may use. A list that is `None` isn't known, and rules are not checked against it.
+/// The configured names that a document may use. Rules are not checked against a list that is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Configured {
-    /// The ids of providers, and of token issuers that stand for none.
+pub struct ConfiguredNames {
+    /// The ids of providers, and of token issuers without a provider.
     pub providers: Option<Vec<String>>,
-    /// The names of upstream credentials, and `assertion` where it can be signed.
+    /// The names of upstream credentials, and `assertion` if assertions are configured.
     pub upstream_credentials: Option<Vec<String>>,
 }
 
-pub(in crate::roles) fn check(map: &RoleMap, configured: &Configured) -> Result<(), Mistakes> {
+pub(in crate::roles) fn check_configured(map: &RoleMap, configured: &ConfiguredNames) -> Result<(), Mistakes> {
     let mut mistakes = Vec::new();
     if let Some(ids) = &configured.providers {
         check_providers(map, ids, &mut mistakes);
@@ -25,12 +25,12 @@ pub(in crate::roles) fn check(map: &RoleMap, configured: &Configured) -> Result<
     if mistakes.is_empty() { Ok(()) } else { Err(mistakes.into()) }
 }
 
-/// A rule names one of the providers, and it names one at all when there are several, since otherwise any of them could
-/// grant the roles that one was meant to.
+/// A rule must name a configured provider. With several providers it must name one, since otherwise the claims of any
+/// provider could grant the role.
 fn check_providers(map: &RoleMap, configured: &[String], mistakes: &mut Vec<Mistake>) {
     let rules = map.rules.iter().map(|rule| (rule.provider.as_deref(), rule.origin.name.as_str(), rule.origin.line));
     let teams = map.teams.iter().map(|rule| (rule.provider.as_deref(), rule.origin.name.as_str(), rule.origin.line));
-    // LiteLLM's fields share their section's provider, which is reported once.
+    // LiteLLM's fields share the provider of their section. It is reported once.
     let teams = teams.filter(|(_, name, _)| map.mappings.is_none() || !name.starts_with(litellm::SECTION));
     let teams =
         teams.map(|(id, name, line)| (id, if name.starts_with(litellm::SECTION) { litellm::SECTION } else { name }, line));
@@ -39,7 +39,7 @@ fn check_providers(map: &RoleMap, configured: &[String], mistakes: &mut Vec<Mist
         let text = match provider {
             Some(id) if !configured.iter().any(|known| known == id) => format!("provider {} is not configured", shown(id)),
             None if configured.len() > 1 => {
-                "with several providers a rule must name its own: anybody's claims would count".to_owned()
+                "with several providers a rule must name one; otherwise claims of any provider would count".to_owned()
             }
             _ => continue,
         };
@@ -54,9 +54,9 @@ fn check_upstream_credentials(map: &RoleMap, configured: &[String], mistakes: &m
             _ => continue,
         };
         if !configured.iter().any(|known| known == named) {
-            let known = if configured.is_empty() { "nothing".to_owned() } else { configured.join(", ") };
-            // The name is not repeated: it may be a credential in the wrong place.
-            let text = format!("names nothing that is configured under `upstream_credential`: there is {known}");
+            let known = if configured.is_empty() { "none".to_owned() } else { configured.join(", ") };
+            // The message does not repeat the name, which may be a misplaced credential.
+            let text = format!("is not configured under `upstream_credential`; configured: {known}");
             mistakes.push(Mistake::new(format!("{}.upstream_credential", rule.name), Place::Line(rule.line), text));
         }
     }

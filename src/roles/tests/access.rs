@@ -1,4 +1,4 @@
-//! The document's access section: read, judged, and what it lets through.
+//! Tests the access section of documents.
 
 use rstest::rstest;
 
@@ -44,7 +44,7 @@ fn a_section_is_compiled(
 }
 
 #[test]
-fn what_is_read_and_whom_it_is_open_to_come_from_the_rule() {
+fn the_matching_rule_defines_credential_places_and_access() {
     let map = RoleMap::parse(DOCUMENT).unwrap();
     let select = |path| map.access().unwrap().match_request(&request("GET", "llm.example.com", path)).unwrap();
     let sources = select("/v1/x").credential_sources();
@@ -60,7 +60,7 @@ fn what_is_read_and_whom_it_is_open_to_come_from_the_rule() {
 }
 
 #[test]
-fn a_section_that_selects_nothing_refuses_everything() {
+fn an_empty_section_denies_everything() {
     let map = RoleMap::parse("{version: 1, access: []}").unwrap();
     assert!(matches!(map.access().unwrap().match_request(&request("GET", "a", "/")), Err(MatchError::NoRule)));
     assert!(RoleMap::parse("version: 1").unwrap().access().is_none());
@@ -79,7 +79,7 @@ fn a_section_that_selects_nothing_refuses_everything() {
 #[case::empty_roles("{roles: []}", "access[0].roles (line 2): is empty, so that nothing would match")]
 #[case::beside_anyone("{allow: anyone, roles: [team]}", "access[0].roles (line 2): has no effect beside `allow: anyone`")]
 #[case::beside_nobody("{allow: nobody, teams: [x]}", "access[0].teams (line 2): has no effect beside `allow: nobody`")]
-fn mistakes_are_named(#[case] rule: &str, #[case] expected: &str) {
+fn mistakes_are_reported_with_field_and_line(#[case] rule: &str, #[case] expected: &str) {
     let Err(error) = RoleMap::parse(&format!("version: 1\naccess: [{rule}]")) else { panic!("it is a mistake") };
     assert!(error.to_string().starts_with(expected), "{error}");
 }

@@ -1,14 +1,14 @@
-//! What a rule's conditions select: sources, lists of objects, delimited texts, letters without case.
+//! Tests the conditions of rules: sources, lists of objects, separators, ignored case.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
 
-/// Whether a rule with these fields holds for the claims of an id_token.
-fn holds(rule: &str, id_token: Value) -> bool {
+/// True if a rule with these fields matches the claims of an id_token.
+fn matches(rule: &str, id_token: Value) -> bool {
     let document = format!("version: 1\ndefault_role: none\nrules:\n  - {{{rule}, role: team}}");
-    judge(&document, &[person("corp", id_token)]).role.is_some()
+    evaluate(&document, &[identity_of("corp", id_token)]).role.is_some()
 }
 
 #[rstest]
@@ -26,7 +26,7 @@ fn holds(rule: &str, id_token: Value) -> bool {
 #[case::split_number("claim: roles, split: comma, match: 7", json!({"roles": 7}), true)]
 #[case::case_matters("claim: g, match: Admin", json!({"g": "admin"}), false)]
 #[case::case_ignored("claim: g, match: Admin*, ignore_case: true", json!({"g": "aDMINs"}), true)]
-#[case::case_said("claim: g, match: Admin, ignore_case: false", json!({"g": "admin"}), false)]
+#[case::case_explicit("claim: g, match: Admin, ignore_case: false", json!({"g": "admin"}), false)]
 #[case::case_beyond_ascii("claim: g, match: ÜBER, ignore_case: true", json!({"g": "über"}), true)]
 #[case::case_of_the_path("claim: G, match: a, ignore_case: true", json!({"g": "a"}), false)]
 #[case::all("all: [{claim: a, match: x}, {claim: b, match: y*}]", json!({"a": "x", "b": ["z", "yy"]}), true)]
@@ -34,18 +34,18 @@ fn holds(rule: &str, id_token: Value) -> bool {
 #[case::all_of_one_list("all: [{claim: g, match: x}, {claim: g, match: y}]", json!({"g": ["y", "x"]}), true)]
 #[case::all_wildcards("all: [{claim: g, match: '*x*'}, {claim: g, match: 'a?'}]", json!({"g": ["1x1", "ab"]}), true)]
 #[case::not_all_wildcards("all: [{claim: g, match: '*x*'}, {claim: g, match: 'a?'}]", json!({"g": ["1x1", "abc"]}), false)]
-fn a_rule_holds_for_the_values_it_selects(#[case] rule: &str, #[case] id_token: Value, #[case] expected: bool) {
-    assert_eq!(holds(rule, id_token), expected);
+fn a_rule_matches_the_selected_values(#[case] rule: &str, #[case] id_token: Value, #[case] expected: bool) {
+    assert_eq!(matches(rule, id_token), expected);
 }
 
 #[rstest]
-#[case::none_said("claim: g, match: a", "access_token", true)]
+#[case::no_source("claim: g, match: a", "access_token", true)]
 #[case::its_own("source: access_token, claim: g, match: a", "access_token", true)]
 #[case::another("source: id_token, claim: g, match: a", "access_token", false)]
 #[case::userinfo("source: userinfo, claim: g, match: a", "userinfo", true)]
 #[case::not_userinfo("source: userinfo, claim: g, match: a", "id_token", false)]
 fn a_rule_reads_the_source_it_names(#[case] rule: &str, #[case] source: &str, #[case] expected: bool) {
-    let mut identity = person("corp", json!({}));
+    let mut identity = identity_of("corp", json!({}));
     let claims = claims(json!({"g": "a"}));
     match source {
         "access_token" => identity.access_token = Some(claims),
@@ -53,16 +53,16 @@ fn a_rule_reads_the_source_it_names(#[case] rule: &str, #[case] source: &str, #[
         _ => identity.id_token = claims,
     }
     let document = format!("version: 1\ndefault_role: none\nrules:\n  - {{{rule}, role: team}}");
-    assert_eq!(judge(&document, &[identity]).role.is_some(), expected);
+    assert_eq!(evaluate(&document, &[identity]).role.is_some(), expected);
 }
 
 #[test]
-fn conditions_of_all_hold_in_one_identity_and_may_take_several_sources() {
+fn conditions_of_all_must_match_in_one_identity_and_may_use_several_sources() {
     let document = "version: 1\ndefault_role: none\nrules:\n  - {role: team, all: [{claim: a, match: x}, {claim: b, match: y}]}";
-    let (first, second) = (person("corp", json!({"a": "x"})), person("partner", json!({"b": "y"})));
-    assert_eq!(judge(document, &[first.clone(), second]).role, None);
+    let (first, second) = (identity_of("corp", json!({"a": "x"})), identity_of("partner", json!({"b": "y"})));
+    assert_eq!(evaluate(document, &[first.clone(), second]).role, None);
     let whole = IdentityClaims { userinfo: Some(claims(json!({"b": "y"}))), ..first };
-    assert!(judge(document, &[whole]).role.is_some());
+    assert!(evaluate(document, &[whole]).role.is_some());
 }
 
 const RELIES_ON_ACCESS_TOKEN: &str = "
@@ -73,20 +73,20 @@ rules:
 ";
 
 #[test]
-fn a_missing_source_that_a_rule_names_refuses_where_the_document_says_so() {
-    let opaque = person("corp", json!({"roles": "admin"}));
-    let grant = judge(RELIES_ON_ACCESS_TOKEN, std::slice::from_ref(&opaque));
+fn a_missing_source_denies_access_if_the_document_says_so() {
+    let opaque = identity_of("corp", json!({"roles": "admin"}));
+    let grant = evaluate(RELIES_ON_ACCESS_TOKEN, std::slice::from_ref(&opaque));
     assert_eq!((grant.role, grant.missing_source), (None, Some(Source::AccessToken)));
-    let ignored = judge(&RELIES_ON_ACCESS_TOKEN.replace("refuse", "ignore"), std::slice::from_ref(&opaque));
+    let ignored = evaluate(&RELIES_ON_ACCESS_TOKEN.replace("refuse", "ignore"), std::slice::from_ref(&opaque));
     assert_eq!(role_of(&ignored), ("internal_user_viewer", "default_role"));
     let readable = IdentityClaims { access_token: Some(Claims::new()), ..opaque };
-    assert_eq!(role_of(&judge(RELIES_ON_ACCESS_TOKEN, &[readable])), ("internal_user_viewer", "default_role"));
-    let of_another = person("partner", json!({}));
-    assert_eq!(role_of(&judge(RELIES_ON_ACCESS_TOKEN, &[of_another])), ("internal_user_viewer", "default_role"));
+    assert_eq!(role_of(&evaluate(RELIES_ON_ACCESS_TOKEN, &[readable])), ("internal_user_viewer", "default_role"));
+    let of_another = identity_of("partner", json!({}));
+    assert_eq!(role_of(&evaluate(RELIES_ON_ACCESS_TOKEN, &[of_another])), ("internal_user_viewer", "default_role"));
 }
 
 #[test]
-fn missing_sources_are_those_that_rules_name_for_the_provider() {
+fn only_sources_that_rules_name_for_the_provider_are_missing() {
     let map = RoleMap::parse(
         "
 version: 1
@@ -98,7 +98,7 @@ teams:
 ",
     )
     .unwrap();
-    let missing = |provider: &str| map.missing_sources(&person(provider, json!({"sub": "s"}))).collect::<Vec<_>>();
+    let missing = |provider: &str| map.missing_sources(&identity_of(provider, json!({"sub": "s"}))).collect::<Vec<_>>();
     assert_eq!(missing("corp"), [Source::AccessToken]);
     assert_eq!(missing("partner"), [Source::Userinfo]);
     assert_eq!(missing("other"), []);
@@ -119,17 +119,17 @@ teams:
   - {claim: s, split: comma, match: '*'}
   - {claim: c, match: 'T-*', ignore_case: true}
 ";
-    assert_eq!(teams_of(&judge(document, &[person("corp", id_token)])), teams);
+    assert_eq!(teams_of(&evaluate(document, &[identity_of("corp", id_token)])), teams);
 }
 
 #[test]
-fn a_rule_is_found_by_the_condition_that_few_others_have() {
+fn a_rule_is_indexed_by_its_most_selective_condition() {
     let rule = |number: usize| json!({"role": "team", "all": [{"claim": "verified", "match": true}, {"claim": "g", "match": format!("g{number}")}]});
     let rules: Vec<_> = (0..10).map(rule).collect();
     let map = RoleMap::parse(&json!({"version": 1, "rules": rules}).to_string()).unwrap();
-    let found_by: BTreeSet<_> = map.rules.iter().map(|rule| rule.conditions[0].place.claim.to_string()).collect();
-    assert_eq!(found_by, BTreeSet::from(["g".to_owned()]));
+    let indexed_by: BTreeSet<_> = map.rules.iter().map(|rule| rule.conditions[0].selector.claim.to_string()).collect();
+    assert_eq!(indexed_by, BTreeSet::from(["g".to_owned()]));
     let both = "all: [{claim: a, match: '*x*'}, {claim: b, match: y}]";
     let map = RoleMap::parse(&format!("version: 1\nrules:\n  - {{{both}, role: team}}\n  - {{claim: b, match: y, role: team}}"));
-    assert_eq!(map.unwrap().rules.iter().next().unwrap().conditions[0].place.claim.to_string(), "b", "it can be looked up");
+    assert_eq!(map.unwrap().rules.iter().next().unwrap().conditions[0].selector.claim.to_string(), "b", "it can be looked up");
 }

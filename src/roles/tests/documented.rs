@@ -1,4 +1,4 @@
-//! The documentation's role maps are valid, and their examples grant what the page says.
+//! Tests that the role maps in the documentation are valid and that their examples grant what the pages state.
 
 use std::collections::{BTreeSet, HashMap};
 use std::{fs, path::Path};
@@ -9,50 +9,50 @@ use super::*;
 use crate::access::CheckRequest;
 use crate::principal::CredentialKind;
 
-/// The parts of a page that are checked, in its order.
+/// A part of a page that is checked.
 enum Part {
-    /// A fenced block: its info string, its text, the line it begins at.
+    /// A fenced block: its info string, its text and its first line.
     Block { info: String, text: String, line: usize },
-    /// What claims are expected to give, said in an HTML comment that readers don't see.
+    /// The expected grant for the claims before it, in an HTML comment.
     Expectation { words: HashMap<String, String>, line: usize },
 }
 
-/// What the page has said so far.
+/// The role map and claims of the page up to the current part.
 #[derive(Default)]
 struct Reader {
     map: Option<RoleMap>,
     claims: Option<Value>,
-    /// Whether nothing has been said yet of what these claims give.
-    unsaid: bool,
+    /// True if no expectation for the claims has been read yet.
+    is_untested: bool,
     providers: BTreeSet<String>,
     examples: usize,
 }
 
 const EXPECT: &str = "<!-- expect:";
-const FEWEST_EXAMPLES: usize = 6;
+const MIN_EXAMPLES: usize = 6;
 
-/// Every provider that has a section of its own under "Examples by provider".
+/// The providers under "Examples by provider".
 const PROVIDERS: [&str; 6] = ["corp", "dex", "entra", "github", "google", "okta"];
 
 #[test]
-fn the_role_map_page_says_what_is_so() {
+fn the_role_map_page_is_correct() {
     let read = read_page("docs/role-map.md");
-    assert!(read.examples >= FEWEST_EXAMPLES, "the page has {} examples", read.examples);
+    assert!(read.examples >= MIN_EXAMPLES, "the page has {} examples", read.examples);
     assert!(PROVIDERS.iter().all(|id| read.providers.contains(*id)), "the page has examples for {:?}", read.providers);
 }
 
 #[test]
-fn the_page_about_tokens_says_what_is_so() {
+fn the_tokens_page_is_correct() {
     assert!(read_page("docs/tokens.md").examples >= 3);
 }
 
 #[test]
-fn the_page_about_upstreams_has_role_maps_that_are_valid() {
+fn the_upstream_page_has_valid_role_maps() {
     assert!(read_page("docs/upstream.md").map.is_some());
 }
 
 #[test]
-fn the_page_for_those_who_come_from_litellm_says_what_is_so() {
+fn the_litellm_migration_page_is_correct() {
     assert!(read_page("docs/from-litellm.md").examples > 0);
 }
 
@@ -65,74 +65,76 @@ fn read_page(page: &str) -> Reader {
             Part::Expectation { words, line } => reader.expectation(&words, &format!("{page}, line {line}")),
         }
     }
-    assert!(!reader.unsaid, "{page}: nothing is expected of the last claims");
+    assert!(!reader.is_untested, "{page}: the last claims have no expectation");
     reader
 }
 
 impl Reader {
     fn block(&mut self, info: &str, text: &str, place: &str) {
-        assert!(!self.unsaid, "{place}: nothing is expected of the claims before it");
+        assert!(!self.is_untested, "{place}: the claims before it have no expectation");
         match info {
-            "yaml role-map" => self.map = Some(valid(text, place)),
-            "yaml role-map part" => self.map = Some(valid(&format!("version: 1\n{text}"), place)),
+            "yaml role-map" => self.map = Some(parse_valid(text, place)),
+            "yaml role-map part" => self.map = Some(parse_valid(&format!("version: 1\n{text}"), place)),
             "json claims" => {
                 self.claims = Some(serde_json::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}")));
-                self.unsaid = true;
+                self.is_untested = true;
             }
             "yaml configuration" | "yaml litellm" | "yaml kubernetes" => {
                 let read = serde_saphyr::from_str::<Value>(text);
                 read.unwrap_or_else(|error| panic!("{place}: {error}"));
             }
-            other => assert!(!other.starts_with("yaml") && !other.starts_with("json"), "{place}: what is a block of {other:?}?"),
+            other => {
+                assert!(!other.starts_with("yaml") && !other.starts_with("json"), "{place}: unknown kind of block {other:?}")
+            }
         }
     }
 
     fn expectation(&mut self, words: &HashMap<String, String>, place: &str) {
-        let map = self.map.as_ref().unwrap_or_else(|| panic!("{place}: a role map stands before it"));
-        let claims = self.claims.as_ref().unwrap_or_else(|| panic!("{place}: claims stand before it"));
+        let map = self.map.as_ref().unwrap_or_else(|| panic!("{place}: no role map precedes it"));
+        let claims = self.claims.as_ref().unwrap_or_else(|| panic!("{place}: no claims precede it"));
         let provider = words.get("provider").map_or("corp", String::as_str);
         let mut configured = map.named_providers();
         configured.push(provider);
         assert_eq!(map.check_configured(&providers(&configured)), Ok(()), "{place}");
         let identities = [identity(provider, claims)];
         let (grant, by) = match words.get("who").map(String::as_str) {
-            Some("workload") => (map.judge_workload(&identities), CredentialKind::Token),
-            None => (map.judge(&identities), CredentialKind::Session),
-            Some(other) => panic!("{place}: who is {other}?"),
+            Some("workload") => (map.evaluate_workload(&identities), CredentialKind::Token),
+            None => (map.evaluate(&identities), CredentialKind::Session),
+            Some(other) => panic!("{place}: unknown principal {other}"),
         };
         assert_eq!(role_of(&grant).0, words["role"], "{place}");
         assert_eq!(teams_of(&grant).join(","), words.get("teams").map_or("", String::as_str), "{place}");
         if let Some(request) = words.get("request") {
             assert_eq!(access(map, request, &grant, by), words["access"], "{place}");
         }
-        self.unsaid = false;
+        self.is_untested = false;
         self.examples += 1;
         self.providers.insert(provider.to_owned());
     }
 }
 
-/// Both the parser and the schema for editors take it.
-fn valid(text: &str, place: &str) -> RoleMap {
+/// Parses a role map, which must be valid for the parser and for the schema.
+fn parse_valid(text: &str, place: &str) -> RoleMap {
     let document: Value = serde_saphyr::from_str(text).unwrap_or_else(|error| panic!("{place}: {error}"));
     let schema: Value = serde_json::from_str(schema()).expect("the schema is JSON");
-    let told = jsonschema::validate(&schema, &document);
-    assert!(told.is_ok(), "{place}: {told:?}");
+    let validation = jsonschema::validate(&schema, &document);
+    assert!(validation.is_ok(), "{place}: {validation:?}");
     RoleMap::parse(text).unwrap_or_else(|error| panic!("{place}: {error}"))
 }
 
-/// In the form that `role-map explain` takes: the id_token's claims, or claims by source.
+/// Parses claims in the format of `role-map explain`: the claims of the id_token, or claims by source.
 fn identity(provider: &str, given: &Value) -> IdentityClaims {
     let given = claims(given.clone());
     if !given.keys().all(|name| Source::parse(name).is_some()) {
-        return person(provider, Value::Object(given));
+        return identity_of(provider, Value::Object(given));
     }
-    let source = |source: Source| given.get(source.as_str()).map(|given| claims(given.clone()));
+    let source = |source: Source| given.get(source.as_str()).map(|granted| claims(granted.clone()));
     let id_token = source(Source::IdToken).unwrap_or_default();
     let (access_token, userinfo) = (source(Source::AccessToken), source(Source::Userinfo));
-    IdentityClaims { access_token, userinfo, ..person(provider, Value::Object(id_token)) }
+    IdentityClaims { access_token, userinfo, ..identity_of(provider, Value::Object(id_token)) }
 }
 
-/// What a request such as `GET:/v1/models` meets, made by somebody who is signed in.
+/// The decision for a request such as `GET:/v1/models` with this grant.
 fn access(map: &RoleMap, request: &str, grant: &Grant, by: CredentialKind) -> &'static str {
     let (method, path) = request.split_once(':').expect("a request is written METHOD:/path");
     let request = CheckRequest { method, scheme: "https", host: "llm.example.com", path, query: None };

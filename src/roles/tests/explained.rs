@@ -1,4 +1,4 @@
-//! Explanations name the rule that gave, those that gave less, and those that came close.
+//! Tests that explanations name the winning rule, outranked rules and near misses.
 
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ teams:
 "#;
 
 fn explain(id_token: Value) -> Explanation {
-    RoleMap::parse(DOCUMENT).unwrap().explain(&[person("corp", id_token)])
+    RoleMap::parse(DOCUMENT).unwrap().explain(&[identity_of("corp", id_token)])
 }
 
 fn why(explanation: &Explanation, rule: &str) -> String {
@@ -32,40 +32,40 @@ fn why(explanation: &Explanation, rule: &str) -> String {
 #[rstest]
 #[case::value(json!({"groups": ["staff", "x"]}), "rules[1]", r#"groups has "staff", "x", and none matches "admins*""#)]
 #[case::case(json!({"groups": ["Admins-1"]}), "rules[1]", r#"groups has "Admins-1", which "admins*" matches only with `ignore_case: true`"#)]
-#[case::provider(json!({"groups": ["staff"]}), "rules[2]", r#"it is about provider "partner", and these claims are of "corp""#)]
+#[case::provider(json!({"groups": ["staff"]}), "rules[2]", r#"it is for provider "partner", and these claims are from "corp""#)]
 #[case::absent_source(json!({"level": 9}), "rules[3]", "there are no claims from the access_token, which it names as its source")]
-#[case::some_conditions(json!({"groups": "staff", "site": "hq"}), "rules[4]", r#"1 of its 2 conditions hold, but site has "hq", which "HQ" matches only with `ignore_case: true`"#)]
-#[case::no_condition_has_a_claim(json!({"groups": "staff"}), "rules[4]", "1 of its 2 conditions hold, but the claim site is absent")]
-#[case::no_value(json!({"groups": {"a": 1}}), "rules[1]", "groups is there, but holds no text, number or boolean")]
+#[case::some_conditions(json!({"groups": "staff", "site": "hq"}), "rules[4]", r#"1 of its 2 conditions match, but site has "hq", which "HQ" matches only with `ignore_case: true`"#)]
+#[case::no_condition_has_a_claim(json!({"groups": "staff"}), "rules[4]", "1 of its 2 conditions match, but the claim site is absent")]
+#[case::no_value(json!({"groups": {"a": 1}}), "rules[1]", "groups is present, but has no text, number or boolean")]
 #[case::nothing_in_common(json!({"groups": "staff"}), "rules[5]", "")]
-fn a_near_miss_says_what_was_lacking(#[case] id_token: Value, #[case] rule: &str, #[case] expected: &str) {
+fn a_near_miss_is_explained(#[case] id_token: Value, #[case] rule: &str, #[case] expected: &str) {
     let explanation = explain(id_token);
     assert_eq!(why(&explanation, rule), expected, "{explanation:?}");
 }
 
 #[test]
 fn a_value_in_another_source_is_a_near_miss() {
-    let mut identity = person("corp", json!({"level": 9}));
+    let mut identity = identity_of("corp", json!({"level": 9}));
     identity.access_token = Some(Claims::new());
     let explanation = RoleMap::parse(DOCUMENT).unwrap().explain(&[identity]);
-    assert_eq!(why(&explanation, "rules[3]"), "level matches \"9\" in another source than the access_token, which it names");
+    assert_eq!(why(&explanation, "rules[3]"), "level matches \"9\", but not in the access_token, which it names as its source");
 }
 
 #[test]
-fn what_gave_and_what_gave_less_are_named_with_their_lines() {
+fn winning_and_outranked_rules_have_their_lines() {
     let explanation = explain(json!({"groups": ["staff", "admins"], "squads": ["a,b", "z"]}));
     assert_eq!((explanation.role.unwrap().as_str(), explanation.rule.unwrap().as_str()), ("proxy_admin", "rules[1]"));
     let outranked: Vec<_> =
-        explanation.outranked.iter().map(|given| (given.rule.as_str(), given.what.as_str(), given.line)).collect();
+        explanation.outranked.iter().map(|granted| (granted.rule.as_str(), granted.name.as_str(), granted.line)).collect();
     assert_eq!(outranked, [("rules[0]", "internal_user", Some(4))]);
-    let teams: Vec<_> = explanation.teams.iter().map(|given| (given.what.as_str(), given.rule.as_str())).collect();
+    let teams: Vec<_> = explanation.teams.iter().map(|granted| (granted.name.as_str(), granted.rule.as_str())).collect();
     assert_eq!(teams, [("staff", "teams[0]"), ("staff", "teams[1]"), ("z", "teams[2]")]);
-    assert_eq!(explanation.dropped_teams.iter().map(|given| given.what.as_str()).collect::<Vec<_>>(), ["a,b"]);
+    assert_eq!(explanation.dropped_teams.iter().map(|granted| granted.name.as_str()).collect::<Vec<_>>(), ["a,b"]);
     assert_eq!(explanation.missing_sources, [Source::AccessToken]);
 }
 
 #[test]
-fn the_nearest_come_first_and_rules_that_hold_are_no_misses() {
+fn near_misses_are_sorted_by_distance_and_exclude_matching_rules() {
     let explanation = explain(json!({"groups": ["staff", "ADMINS"], "level": 3}));
     let rules: Vec<_> = explanation.near_misses.iter().map(|miss| miss.rule.as_str()).collect();
     assert_eq!(rules, ["rules[4]", "rules[1]", "rules[2]", "rules[3]"]);
@@ -74,17 +74,17 @@ fn the_nearest_come_first_and_rules_that_hold_are_no_misses() {
 #[rstest]
 #[case::value("{claim: g, match: 'x*'}", r#"g has "a", "B", and none matches "x*""#)]
 #[case::case("{claim: g, match: b}", r#"g has "B", which "b" matches only with `ignore_case: true`"#)]
-#[case::unlisted("{claim: g, map: {z: Zebra}}", r#"g has "a", "B", and its `map` lists none of it"#)]
-#[case::provider("{provider: partner, claim: g, match: a}", r#"it is about provider "partner", and these claims are of "corp""#)]
+#[case::unlisted("{claim: g, map: {z: Zebra}}", r#"g has "a", "B", and its `map` lists none of them"#)]
+#[case::provider("{provider: partner, claim: g, match: a}", r#"it is for provider "partner", and these claims are from "corp""#)]
 #[case::nothing_in_common("{claim: h, match: a}", "")]
 #[case::named("{claim: g, match: a}", "")]
-fn a_rule_that_names_no_team_says_why(#[case] rule: &str, #[case] expected: &str) {
+fn a_team_rule_without_a_team_is_explained(#[case] rule: &str, #[case] expected: &str) {
     let map = RoleMap::parse(&format!("version: 1\nteams: [{rule}]")).unwrap();
-    assert_eq!(why(&map.explain(&[person("corp", json!({"g": ["a", "B"]}))]), "teams[0]"), expected);
+    assert_eq!(why(&map.explain(&[identity_of("corp", json!({"g": ["a", "B"]}))]), "teams[0]"), expected);
 }
 
 #[test]
-fn an_explanation_is_json_too() {
+fn an_explanation_can_be_serialized_as_json() {
     let shown = serde_json::to_value(explain(json!({"groups": "staff"}))).unwrap();
     assert_eq!(shown["role"], "internal_user");
     assert_eq!(shown["rule"], "rules[0]");

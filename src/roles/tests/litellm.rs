@@ -1,10 +1,10 @@
-//! LiteLLM's own section, and grants that stay as they were first given.
+//! Tests LiteLLM's section and pinned grants.
 
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::principal::Pinned;
+use crate::principal::PinnedGrant;
 
 const DOCUMENT: &str = r#"
 version: 1
@@ -20,7 +20,7 @@ litellm_jwtauth:
 "#;
 
 fn with_roles(roles: Value, groups: Value) -> IdentityClaims {
-    person("corp", json!({"resource_access": {"litellm": {"roles": roles}}, "groups": groups}))
+    identity_of("corp", json!({"resource_access": {"litellm": {"roles": roles}}, "groups": groups}))
 }
 
 #[rstest]
@@ -36,17 +36,17 @@ fn the_first_mapping_counts_and_competes_with_the_rules(
     #[case] role: &str,
     #[case] rule: &str,
 ) {
-    let grant = judge(DOCUMENT, &[with_roles(roles, groups)]);
+    let grant = evaluate(DOCUMENT, &[with_roles(roles, groups)]);
     assert_eq!(role_of(&grant), (role, rule));
 }
 
 #[rstest]
-#[case::shadowed(json!(["admin1", "guest"]), 1, "litellm_jwtauth.jwt_litellm_role_map[0] matches too and stands before it")]
+#[case::shadowed(json!(["admin1", "guest"]), 1, "litellm_jwtauth.jwt_litellm_role_map[0] matches too and comes before it")]
 #[case::value(json!("operator"), 1, r#"resource_access.litellm.roles has "operator", and none matches "admin?""#)]
-#[case::case(json!("Admin1"), 1, r#"resource_access.litellm.roles has "Admin1", which "admin?" matches but for upper and lower case"#)]
+#[case::case(json!("Admin1"), 1, r#"resource_access.litellm.roles has "Admin1", which "admin?" matches except for upper and lower case"#)]
 #[case::it_counted(json!("admin1"), 1, "")]
 #[case::nothing_in_common(Value::Null, 1, "")]
-fn a_mapping_that_came_close_says_what_was_lacking(#[case] roles: Value, #[case] place: usize, #[case] expected: &str) {
+fn a_mapping_that_nearly_matches_is_explained(#[case] roles: Value, #[case] place: usize, #[case] expected: &str) {
     let explanation = RoleMap::parse(DOCUMENT).unwrap().explain(&[with_roles(roles, json!([]))]);
     let name = format!("litellm_jwtauth.jwt_litellm_role_map[{place}]");
     let miss = explanation.near_misses.iter().find(|miss| miss.rule.as_str() == name);
@@ -54,10 +54,10 @@ fn a_mapping_that_came_close_says_what_was_lacking(#[case] roles: Value, #[case]
 }
 
 #[test]
-fn every_identity_has_its_own_first_match() {
+fn the_first_match_is_found_for_each_identity() {
     let guest = with_roles(json!("guest"), json!(["g1"]));
     let admin = with_roles(json!("admin2"), json!(["g2"]));
-    let grant = judge(DOCUMENT, &[guest, admin]);
+    let grant = evaluate(DOCUMENT, &[guest, admin]);
     assert_eq!(role_of(&grant).0, "proxy_admin");
     assert_eq!(teams_of(&grant), ["g1", "g2"]);
 }
@@ -78,13 +78,13 @@ fn every_identity_has_its_own_first_match() {
 )]
 #[case::empty_map("{roles_jwt_field: a, jwt_litellm_role_map: []}", "litellm_jwtauth.jwt_litellm_role_map (line 2): is empty")]
 #[case::path("{team_ids_jwt_field: a..b}", "litellm_jwtauth.team_ids_jwt_field (line 2): the claim's path has an empty step")]
-fn mistakes_are_named(#[case] section: &str, #[case] expected: &str) {
-    let Err(error) = RoleMap::parse(&format!("version: 1\nlitellm_jwtauth: {section}")) else { panic!("it is a mistake") };
+fn mistakes_are_reported_with_field_and_line(#[case] section: &str, #[case] expected: &str) {
+    let Err(error) = RoleMap::parse(&format!("version: 1\nlitellm_jwtauth: {section}")) else { panic!("the section is invalid") };
     assert!(error.to_string().starts_with(expected), "{error}");
 }
 
 #[test]
-fn the_section_names_its_provider_where_there_are_several() {
+fn the_section_must_name_its_provider_if_there_are_several() {
     let map = RoleMap::parse(DOCUMENT).unwrap();
     assert!(map.check_configured(&providers(&["corp"])).is_ok());
     let shown = map.check_configured(&providers(&["corp", "partner"])).unwrap_err().to_string();
@@ -93,22 +93,22 @@ fn the_section_names_its_provider_where_there_are_several() {
 }
 
 #[test]
-fn a_pinned_grant_stays_where_the_document_says_so_and_the_role_is_still_listed() {
+fn a_pinned_grant_stays_if_the_document_says_so_and_still_lists_the_role() {
     let unsynced = DOCUMENT.replace("  team_ids", "  sync_user_role_and_teams: false\n  team_ids");
     let (synced, unsynced) = (RoleMap::parse(DOCUMENT).unwrap(), RoleMap::parse(&unsynced).unwrap());
     let guest = [with_roles(json!("guest"), json!(["g1"]))];
-    let first = unsynced.judge(&guest);
+    let first = unsynced.evaluate(&guest);
     assert_eq!(synced.pin(&first), None);
     let pinned = unsynced.pin(&first).unwrap();
     let admin = [with_roles(json!("admin1"), json!(["g2"]))];
     assert_eq!(unsynced.grant(&admin, Some(&pinned)), first);
     assert_eq!(role_of(&synced.grant(&admin, Some(&pinned))).0, "proxy_admin");
-    let gone = Pinned { role: Role::new("emperor"), ..pinned };
+    let gone = PinnedGrant { role: Role::new("emperor"), ..pinned };
     assert_eq!(role_of(&unsynced.grant(&admin, Some(&gone))).0, "proxy_admin");
 }
 
 #[test]
-fn nothing_is_pinned_for_who_is_refused() {
+fn nothing_is_pinned_without_a_role() {
     let map = RoleMap::parse("{version: 1, default_role: none, litellm_jwtauth: {sync_user_role_and_teams: false}}").unwrap();
-    assert_eq!(map.pin(&map.judge(&[])), None);
+    assert_eq!(map.pin(&map.evaluate(&[])), None);
 }

@@ -1,4 +1,4 @@
-//! The schema for editors says what the parser says.
+//! Tests that the JSON Schema and the parser accept the same documents.
 
 use rstest::rstest;
 use serde_json::Value;
@@ -22,7 +22,7 @@ fn schema_accepts(document: &str) -> bool {
 #[case::no_role_by_default("{version: 1, default_role: none}")]
 #[case::map_alone("{version: 1, teams: [{claim: g, map: {1: a}}]}")]
 #[case::no_access("{version: 1, access: []}")]
-fn a_good_document_is_good_to_both(#[case] document: &str) {
+fn a_valid_document_is_accepted_by_both(#[case] document: &str) {
     RoleMap::parse(document).unwrap();
     assert!(schema_accepts(document));
 }
@@ -54,7 +54,7 @@ fn a_good_document_is_good_to_both(#[case] document: &str) {
 #[case::credential("{version: 1, access: [{credentials: [cookie]}]}")]
 #[case::litellm_half("{version: 1, litellm_jwtauth: {roles_jwt_field: a}}")]
 #[case::litellm_unknown("{version: 1, litellm_jwtauth: {admin_jwt_scope: a}}")]
-fn a_bad_document_is_bad_to_both(#[case] document: &str) {
+fn an_invalid_document_is_rejected_by_both(#[case] document: &str) {
     assert!(RoleMap::parse(document).is_err());
     assert!(!schema_accepts(document));
 }

@@ -1,7 +1,6 @@
-//! The bus: what commits announce, heard on every primary at once.
+//! Receives invalidation messages from every primary.
 //!
-//! A message that is lost here is not lost for good: the chain of tokens shows the gap, and so does the
-//! round that compares sequences.
+//! A lost message is detected later: by the gap in the chain of commit tokens, or by the consistency check.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,40 +14,40 @@ use tokio::{
 };
 
 use super::connect::primaries;
-use crate::store::{Notice, Sequence, Shard, Token};
+use crate::store::{CommitToken, InvalidationMessage, Sequence, Shard};
 
-/// Far more than come while nobody has a moment to hear them. If there are more after all, what they were about is read anew.
-pub(super) const NOTICES_KEPT: usize = 1024;
+/// The capacity of the queue of messages. A receiver that misses messages must flush its cache.
+pub(super) const MESSAGES_KEPT: usize = 1024;
 const RETRY: Duration = Duration::from_millis(250);
 
-pub(super) struct Bus {
+pub(super) struct InvalidationChannel {
     client: Client,
-    notices: broadcast::Sender<Notice>,
-    again: Arc<Notify>,
+    messages: broadcast::Sender<InvalidationMessage>,
+    wake: Arc<Notify>,
     subscribed: watch::Receiver<bool>,
     tasks: [JoinHandle<()>; 3],
 }
 
-impl Bus {
+impl InvalidationChannel {
     pub(super) fn start(client: Client, channel: String) -> Self {
-        let notices = broadcast::Sender::new(NOTICES_KEPT);
-        let again = Arc::new(Notify::new());
-        let (tell, subscribed) = watch::channel(false);
-        // All receivers are taken before the client connects, so that no event is missed.
-        let forward = forward(client.message_rx(), channel.clone(), notices.clone());
-        let events = wake_on_change(client.reconnect_rx(), client.cluster_change_rx(), Arc::clone(&again));
-        let subscribe = keep_subscribed(client.clone(), channel, Arc::clone(&again), tell);
+        let messages = broadcast::Sender::new(MESSAGES_KEPT);
+        let wake = Arc::new(Notify::new());
+        let (report, subscribed) = watch::channel(false);
+        // All receivers subscribe before the client connects, so that no event is missed.
+        let forward = forward(client.message_rx(), channel.clone(), messages.clone());
+        let events = wake_on_change(client.reconnect_rx(), client.cluster_change_rx(), Arc::clone(&wake));
+        let subscribe = keep_subscribed(client.clone(), channel, Arc::clone(&wake), report);
         client.connect();
         let tasks = [tokio::spawn(forward), tokio::spawn(events), tokio::spawn(subscribe)];
-        Self { client, notices, again, subscribed, tasks }
+        Self { client, messages, wake, subscribed, tasks }
     }
 
-    pub(super) fn notices(&self) -> broadcast::Receiver<Notice> {
-        self.notices.subscribe()
+    pub(super) fn invalidation_messages(&self) -> broadcast::Receiver<InvalidationMessage> {
+        self.messages.subscribe()
     }
 
     pub(super) fn resubscribe(&self) {
-        self.again.notify_one();
+        self.wake.notify_one();
     }
 
     pub(super) fn reconnect(&self) {
@@ -58,12 +57,12 @@ impl Bus {
 
     pub(super) async fn subscribed(&self) {
         let mut subscribed = self.subscribed.clone();
-        // The sender lives as long as the task, and the task as long as this bus.
+        // Cannot fail: the sender lives as long as the task, and the task as long as `self`.
         let _ = subscribed.wait_for(|done| *done).await;
     }
 }
 
-impl Drop for Bus {
+impl Drop for InvalidationChannel {
     fn drop(&mut self) {
         self.tasks.iter().for_each(JoinHandle::abort);
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -73,13 +72,13 @@ impl Drop for Bus {
     }
 }
 
-async fn forward(mut messages: broadcast::Receiver<Message>, channel: String, notices: broadcast::Sender<Notice>) {
+async fn forward(mut received: broadcast::Receiver<Message>, channel: String, messages: broadcast::Sender<InvalidationMessage>) {
     loop {
-        match messages.recv().await {
+        match received.recv().await {
             Ok(message) if *message.channel == channel => {
-                if let Some(notice) = message.value.as_bytes().and_then(parse) {
-                    // Nobody listens only while the process starts or stops.
-                    let _ = notices.send(notice);
+                if let Some(parsed) = message.value.as_bytes().and_then(parse) {
+                    // Fails only if there is no receiver, while the process starts or stops.
+                    let _ = messages.send(parsed);
                 }
             }
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
@@ -91,7 +90,7 @@ async fn forward(mut messages: broadcast::Receiver<Message>, channel: String, no
 async fn wake_on_change<A: Clone, B: Clone>(
     mut reconnects: broadcast::Receiver<A>,
     mut changes: broadcast::Receiver<B>,
-    again: Arc<Notify>,
+    wake: Arc<Notify>,
 ) {
     use broadcast::error::RecvError::Closed;
     loop {
@@ -102,22 +101,22 @@ async fn wake_on_change<A: Clone, B: Clone>(
         if closed {
             return;
         }
-        again.notify_one();
+        wake.notify_one();
     }
 }
 
-async fn keep_subscribed(client: Client, channel: String, again: Arc<Notify>, tell: watch::Sender<bool>) {
+async fn keep_subscribed(client: Client, channel: String, wake: Arc<Notify>, report: watch::Sender<bool>) {
     loop {
         if subscribe_everywhere(&client, &channel).await.is_err() {
             tokio::time::sleep(RETRY).await;
             continue;
         }
-        tell.send_replace(true);
-        again.notified().await;
+        report.send_replace(true);
+        wake.notified().await;
     }
 }
 
-/// One subscription alone would wait up to 45 ms for the cluster's own bus.
+/// Subscribes on every primary. A message from another primary would arrive up to 45 ms later through the cluster bus.
 async fn subscribe_everywhere(client: &Client, channel: &str) -> Result<(), Error> {
     client.wait_for_connect().await?;
     for server in primaries(client) {
@@ -128,14 +127,14 @@ async fn subscribe_everywhere(client: &Client, channel: &str) -> Result<(), Erro
     Ok(())
 }
 
-/// Reads `shard:previous token:number:token:body`, as the commit script writes it.
-fn parse(message: &[u8]) -> Option<Notice> {
+/// Parses `shard:previous token:number:token:body`, as the commit script writes it.
+fn parse(message: &[u8]) -> Option<InvalidationMessage> {
     let mut parts = message.splitn(5, |byte| *byte == b':');
     let mut text = || std::str::from_utf8(parts.next()?).ok();
     let shard = Shard::new(text()?.parse().ok()?)?;
-    let previous = Token::parse(text()?)?;
-    let sequence = Sequence { number: text()?.parse().ok()?, token: Token::parse(text()?)? };
-    Some(Notice { shard, previous, sequence, body: parts.next()?.to_vec() })
+    let previous = CommitToken::parse(text()?)?;
+    let sequence = Sequence { number: text()?.parse().ok()?, token: CommitToken::parse(text()?)? };
+    Some(InvalidationMessage { shard, previous, sequence, body: parts.next()?.to_vec() })
 }
 
 #[cfg(test)]
@@ -143,14 +142,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_read_and_garbage_is_not() {
-        let (previous, token) = (Token::random(), Token::random());
+    fn a_valid_message_is_parsed_and_garbage_is_rejected() {
+        let (previous, token) = (CommitToken::random(), CommitToken::random());
         let mut message = format!("63:{previous}:12:{token}:").into_bytes();
         message.extend_from_slice(b"body:with\xffcolons");
-        let notice = parse(&message).unwrap();
-        assert_eq!((notice.shard.number(), notice.previous), (63, previous));
-        assert_eq!(notice.sequence, Sequence { number: 12, token });
-        assert_eq!(notice.body, b"body:with\xffcolons");
+        let parsed = parse(&message).unwrap();
+        assert_eq!((parsed.shard.number(), parsed.previous), (63, previous));
+        assert_eq!(parsed.sequence, Sequence { number: 12, token });
+        assert_eq!(parsed.body, b"body:with\xffcolons");
         for garbage in ["", "64:0:1:2:x", "1:x:1:2:y", "1:0000000000000000:1:0000000000000000"] {
             assert_eq!(parse(garbage.as_bytes()), None, "{garbage}");
         }

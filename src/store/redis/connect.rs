@@ -1,4 +1,4 @@
-//! How clients of Redis are made: topology, deadlines, TLS, and credentials that may change.
+//! Creates Redis clients: topology, timeouts, TLS and credentials.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -18,18 +18,18 @@ use tokio::task::JoinHandle;
 use super::super::Error as StoreError;
 use crate::secret::SecretCell;
 
-/// Of a client that only sends commands: nobody listens to its events but while it connects.
+/// The capacity of the event queues of a client that only sends commands. Its events matter only while it connects.
 const EVENTS_KEPT: usize = 32;
 
-/// Before another client connects in the place of one that fred has given up.
-const BEFORE_ANOTHER: Duration = Duration::from_millis(50);
+/// The pause before a new client replaces one that has stopped.
+const REPLACE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Everything that a client needs to know.
+/// The settings of a client.
 #[derive(Clone)]
 pub struct Connection {
     pub topology: Topology,
     pub hosts: Vec<(String, u16)>,
-    /// Only standalone and Sentinel have databases.
+    /// Not used with a cluster, which has a single database.
     pub database: Option<u8>,
     pub tls: Option<Arc<rustls::ClientConfig>>,
     pub credentials: Credentials,
@@ -40,7 +40,7 @@ pub struct Connection {
 #[derive(Debug, Clone)]
 pub enum Topology {
     Standalone,
-    /// The hosts are Sentinels, which have credentials of their own.
+    /// The hosts are Sentinels, which have their own credentials.
     Sentinel {
         service: String,
         credentials: Credentials,
@@ -48,7 +48,7 @@ pub enum Topology {
     Cluster,
 }
 
-/// Who the server knows us as. The password is read at every connection, so that a new one is found.
+/// The credentials for a server. The password is read at every connection, so that a changed password is used.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     pub username: Option<String>,
@@ -60,24 +60,24 @@ impl Credentials {
         self.username.is_some() || self.password.is_some()
     }
 
-    /// A user without a password (`nopass`) is authenticated with any.
+    /// Returns the current credentials. Any password is valid for a user without one (`nopass`).
     fn now(&self) -> (Option<String>, Option<String>) {
         let password = self.password.as_ref().map(|password| password.expose());
         (self.username.clone(), password.or_else(|| self.username.as_ref().map(|_| String::new())))
     }
 }
 
-/// Tells each server the credentials that it knows.
+/// Provides the credentials of Redis servers and of Sentinels.
 #[derive(Debug)]
-struct ByServer {
+struct ServerCredentials {
     redis: Credentials,
     sentinel: Credentials,
-    /// Sentinels that are discovered may have other names than the configured ones, but not other ports.
+    /// Ports identify the Sentinels: discovered ones may have other host names, but not other ports.
     sentinel_ports: Vec<u16>,
 }
 
 #[async_trait]
-impl CredentialProvider for ByServer {
+impl CredentialProvider for ServerCredentials {
     async fn fetch(&self, server: Option<&Server>) -> Result<(Option<String>, Option<String>), Error> {
         let of_sentinel = server.is_some_and(|server| self.sentinel_ports.contains(&server.port));
         Ok(if of_sentinel { self.sentinel.now() } else { self.redis.now() })
@@ -85,14 +85,13 @@ impl CredentialProvider for ByServer {
 }
 
 impl Connection {
-    /// A client that is not connected yet. So many events of each kind are kept for who is slow to hear them; room for all
-    /// of them is made at once.
+    /// Creates a client that is not connected yet. Its event queues hold `events_kept` events each, which are allocated at once.
     pub(super) fn client(&self, events_kept: usize) -> Result<Client, Error> {
         let config = Config {
             server: self.server(),
             version: RespVersion::RESP3,
             database: self.database,
-            // The first connection is as patient as every later one.
+            // The first connection retries in the same way as later ones.
             fail_fast: false,
             tls: self.tls.as_ref().map(|tls| TlsConfig::from(rustls::ClientConfig::clone(tls))),
             credential_provider: self.credential_provider(),
@@ -129,7 +128,7 @@ impl Connection {
             _ => (Credentials::default(), Vec::new()),
         };
         let given = self.credentials.are_given() || sentinel.are_given();
-        given.then(|| Arc::new(ByServer { redis: self.credentials.clone(), sentinel, sentinel_ports }) as Arc<_>)
+        given.then(|| Arc::new(ServerCredentials { redis: self.credentials.clone(), sentinel, sentinel_ports }) as Arc<_>)
     }
 
     fn server(&self) -> ServerConfig {
@@ -144,15 +143,15 @@ impl Connection {
     }
 }
 
-/// A client in whose place another comes when fred has given it up. The same one, connected again, would hold commands
-/// back: its count of those that wait is wrong from then on.
-pub(super) struct LastingClient {
+/// A client that is replaced by a new one when it has stopped. A stopped client that reconnects would delay commands, since
+/// its count of pending commands is wrong.
+pub(super) struct PersistentClient {
     current: Arc<ArcSwap<Client>>,
     task: JoinHandle<()>,
 }
 
-impl LastingClient {
-    /// Begins to connect.
+impl PersistentClient {
+    /// Starts to connect.
     pub(super) fn start(connection: &Connection) -> Result<Self, Error> {
         let current = Arc::new(ArcSwap::from_pointee(connection.client(EVENTS_KEPT)?));
         let task = tokio::spawn(keep_connected(connection.clone(), Arc::clone(&current)));
@@ -164,7 +163,7 @@ impl LastingClient {
     }
 }
 
-impl Drop for LastingClient {
+impl Drop for PersistentClient {
     fn drop(&mut self) {
         self.task.abort();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
@@ -177,16 +176,16 @@ impl Drop for LastingClient {
 async fn keep_connected(connection: Connection, current: Arc<ArcSwap<Client>>) {
     loop {
         let client = Client::clone(&current.load());
-        // Who asks it to end ends this too, so that another is wanted whatever it ended by.
+        // On shutdown this task is aborted first, so every end of the client calls for a new one.
         let ended = client.connect().await.map_err(|error| error.to_string());
         let why = ended.and_then(|ended| ended.map_err(|error| error.to_string())).err();
         tracing::warn!(error = why, "the store's client has given up; another one connects");
-        // At once, since what is asked of the old one from now on is answered with a time-out.
+        // Replaced before the pause, since commands to the old client would time out.
         match connection.client(EVENTS_KEPT) {
             Ok(another) => current.store(Arc::new(another)),
             Err(error) => tracing::error!(%error, "there is no other client of the store"),
         }
-        tokio::time::sleep(BEFORE_ANOTHER).await;
+        tokio::time::sleep(REPLACE_PAUSE).await;
     }
 }
 
@@ -196,13 +195,13 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Which primary of a cluster has which slots, as the cluster says now; empty where there is only one server to talk to.
-pub(super) async fn layout(client: &Client, patience: Duration) -> Result<String, StoreError> {
+/// Returns the current assignment of a cluster's slots to primaries; empty without a cluster.
+pub(super) async fn layout(client: &Client, timeout: Duration) -> Result<String, StoreError> {
     if client.is_clustered() {
-        // It would try again for as long as the client reconnects.
-        let asked = tokio::time::timeout(patience, client.sync_cluster()).await;
-        asked
-            .map_err(|_| StoreError::Unavailable("the cluster's layout was not told in time".to_owned()))?
+        // Without a timeout this would retry for as long as the client reconnects.
+        let synced = tokio::time::timeout(timeout, client.sync_cluster()).await;
+        synced
+            .map_err(|_| StoreError::Unavailable("reading the cluster's layout timed out".to_owned()))?
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
     }
     let Some(routing) = client.cached_cluster_state() else {
@@ -215,7 +214,7 @@ pub(super) async fn layout(client: &Client, patience: Duration) -> Result<String
     Ok(ranges.map(|range| format!("{}-{} {}\n", range.start, range.end, range.primary)).collect())
 }
 
-/// Every primary of a cluster; one `None` where there is only one server to talk to.
+/// Returns every primary of a cluster; a single `None` without a cluster.
 pub(super) fn primaries(client: &Client) -> Vec<Option<Server>> {
     match client.cached_cluster_state() {
         Some(routing) => routing.unique_primary_nodes().into_iter().map(Some).collect(),

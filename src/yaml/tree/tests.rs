@@ -1,4 +1,4 @@
-//! Tests of the parser: trees of texts, and mistakes in texts.
+//! Tests the YAML parser.
 
 use super::*;
 use rstest::rstest;
@@ -24,7 +24,7 @@ fn outline(node: &Node) -> String {
 }
 
 #[test]
-fn every_node_knows_its_line() {
+fn every_node_has_its_line() {
     let parsed = plain("a: 1\nb:\n  - x\n  - {c: d}\n");
     assert!(parsed.mistakes.is_empty());
     assert_eq!(outline(&parsed.root), "{a@line 1=1@line 1, b@line 2=[x@line 3, {c@line 4=d@line 4}]}");
@@ -49,27 +49,27 @@ fn a_byte_order_mark_and_windows_lines_are_read() {
 #[rstest]
 #[case("a: 1\nb: 2\na: 3", "a (line 3): is given twice, first in line 1; keep one of them")]
 #[case("p:\n  - x: 1\n    x: 2", "p[0].x (line 3): is given twice, first in line 2; keep one of them")]
-#[case("a: &s 1", "a (line 1): has an anchor (`&name`), which is not read here; take it out, or quote the value")]
-#[case("a: !!int 1", "a (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value")]
+#[case("a: &s 1", "a (line 1): has an anchor (`&name`), which is not read here; remove it, or quote the value")]
+#[case("a: !!int 1", "a (line 1): has a tag (`!name`), which is not read here; remove it, or quote the value")]
 #[case("? [a, b]\n: 1", "line 1: a key must be a single word")]
 #[case("~: 1", "line 1: a key is missing, or must be quoted")]
-#[case("a: 1\n---\nb: 2", "line 2: a second document begins here; only one is read, so take the `---` out")]
+#[case("a: 1\n---\nb: 2", "line 2: a second document begins here; only one is read, so remove the `---`")]
 #[case("a: 1\nb: 2\0\nc: 3", "line 2: is not valid YAML: it has a control character")]
 #[case("a: 1 # \u{1b}[31m", "line 1: is not valid YAML: it has a control character")]
 #[case("a: 1\nb: @x", "line 2: is not valid YAML: a value begins with a character that needs quotes")]
-fn text_beyond_plain_yaml_is_a_mistake(#[case] text: &str, #[case] expected: &str) {
+fn unsupported_yaml_is_a_mistake(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(lines(text), [expected]);
 }
 
 #[test]
-fn an_alias_is_a_mistake_and_breaks_only_its_own_value() {
+fn an_alias_invalidates_only_its_own_value() {
     let parsed = plain("a: &s 1\nb: *s\nc: 3");
     assert_eq!(parsed.mistakes.len(), 2);
     assert_eq!(outline(&parsed.root), "{a@line 1=1@line 1, b@line 2=broken, c@line 3=3@line 3}");
 }
 
 #[test]
-fn the_core_subset_has_anchors_aliases_and_tags_that_change_nothing() {
+fn the_core_subset_supports_anchors_aliases_and_core_tags() {
     let parsed = parse("a: &s {x: !!str ~}\n!!str b: *s\nc: !!seq [! 1]", Subset::Core);
     assert_eq!(parsed.mistakes, []);
     assert_eq!(outline(&parsed.root), "{a@line 1={x@line 1=~@line 1}, b@line 2={x@line 1=~@line 1}, c@line 3=[1@line 3]}");
@@ -79,11 +79,11 @@ fn the_core_subset_has_anchors_aliases_and_tags_that_change_nothing() {
 
 #[rstest]
 #[case("a: &s [*s]", "a[0] (line 1): is an alias of a value that contains it; write the value out")]
-#[case("a: !x 1", "a (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value")]
-#[case("a: !!binary aGk=", "a (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value")]
-#[case("a: !!map []", "a (line 1): has a tag (`!name`), which is not read here; take it out, or quote the value")]
+#[case("a: !x 1", "a (line 1): has a tag (`!name`), which is not read here; remove it, or quote the value")]
+#[case("a: !!binary aGk=", "a (line 1): has a tag (`!name`), which is not read here; remove it, or quote the value")]
+#[case("a: !!map []", "a (line 1): has a tag (`!name`), which is not read here; remove it, or quote the value")]
 #[case("<<: {a: 1}", "line 1: a merge key (`<<`) is not read here; write its fields out, or quote it")]
-fn the_core_subset_has_no_more(#[case] text: &str, #[case] expected: &str) {
+fn the_core_subset_supports_nothing_else(#[case] text: &str, #[case] expected: &str) {
     let found: Vec<_> = parse(text, Subset::Core).mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(found, [expected]);
 }
@@ -101,7 +101,7 @@ fn aliases_do_not_multiply_without_bound() {
 }
 
 #[test]
-fn aliases_nest_no_deeper_than_what_is_written_out() {
+fn aliases_cannot_exceed_the_maximum_depth() {
     let mut text = String::from("a0: &a0 [x]\n");
     for level in 1..40 {
         text += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
@@ -134,7 +134,7 @@ fn deep_nesting_is_refused_without_recursing() {
 }
 
 #[test]
-fn a_variables_mistakes_name_the_variable() {
+fn mistakes_in_a_variable_name_the_variable() {
     let parsed = parse_variable("[{a: 1, a: 2}]", "list", "VESTIBULE__LIST");
     let found: Vec<_> = parsed.mistakes.iter().map(ToString::to_string).collect();
     assert_eq!(found, ["list[0].a (VESTIBULE__LIST): is given twice; keep one of them"]);

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use vestibule::accounts::Password;
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 use vestibule::store::{Kind, Record};
 
 use crate::support::agent::Agent;
@@ -198,7 +198,7 @@ async fn a_changed_password_ends_every_other_session_on_every_pod() {
     assert_eq!(fleet.passing(&other).await, 3);
     assert_eq!(change(PASSWORD, OTHER_PASSWORD).await.status(), 200);
     let gone = async || (fleet.passing(&other).await == 0).then_some(());
-    crate::support::wait::until("the other session to end everywhere", PROVEN_FOR * 5, gone).await;
+    crate::support::wait::until("the other session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
     assert_eq!(fleet.passing(&ada.cookie).await, 3, "the one by which it was changed goes on");
     assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
     assert_eq!(sign_in_with_json(fleet.pod(1), ADA, OTHER_PASSWORD, &[]).await.status(), 200);
@@ -273,12 +273,12 @@ async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others
     end(&digest, bob.auth()).await.assert(404, "not_found");
     assert_eq!(end(&digest, ada.auth()).await.status(), 200);
     let gone = async || (fleet.passing(&others[0]).await == 0).then_some(());
-    crate::support::wait::until("one session to end everywhere", PROVEN_FOR * 5, gone).await;
+    crate::support::wait::until("one session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
     assert_eq!(sessions().await.len(), 3);
     let rest = crate::support::api::call(fleet.pod(0), ada.auth(), Method::DELETE, "/vestibule/api/sessions", None).await;
     assert_eq!(rest.status(), 200, "{rest:?}");
     let gone = async || (fleet.passing(&others[1]).await + fleet.passing(&others[2]).await == 0).then_some(());
-    crate::support::wait::until("all others to end everywhere", PROVEN_FOR * 5, gone).await;
+    crate::support::wait::until("all others to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
     assert_eq!((fleet.passing(&ada.cookie).await, sessions().await.len()), (3, 1));
 }
 

@@ -5,7 +5,7 @@ use crate::support::fleet::Fleet;
 use crate::support::local_accounts::{LOCAL_ACCOUNTS, PASSWORD, accept_invitation, get_token, invite, link_in};
 use crate::support::pod::{Pod, PodOptions};
 
-const PRINTED: &str = "sets a password here, once and within an hour";
+const PRINTED: &str = "can set a password at this link, once and within 1 hour";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_nothing_configured_the_printed_link_makes_the_first_administrator_once() {

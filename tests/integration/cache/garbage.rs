@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use vestibule::clock::SystemClock;
-use vestibule::principals::PROVEN_FOR;
-use vestibule::secret::{Handle, HandleKind, KeyRing, RingKeys, random_bytes};
+use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::secret::{KeyRing, OpaqueToken, RingKeys, TokenKind, random_bytes};
 
 use super::DEADLINE;
 use crate::support::fleet::Fleet;
@@ -89,7 +89,7 @@ async fn a_genuine_handle_without_a_session_is_looked_up_once_in_a_while() {
     for _ in 0..50 {
         assert_eq!(fleet.status(0, &ended).await, 401);
     }
-    let allowed = 1 + u32::try_from(began.elapsed().as_millis() / PROVEN_FOR.as_millis()).unwrap();
+    let allowed = 1 + u32::try_from(began.elapsed().as_millis() / CONSISTENCY_BOUND.as_millis()).unwrap();
     assert!(fleet.commands(0).await - before <= f64::from(allowed));
 }
 
@@ -199,6 +199,6 @@ impl Mint {
     }
 
     fn handle(&self, shard: u8) -> String {
-        Handle::mint(&self.0, HandleKind::Session, shard).expose().to_owned()
+        OpaqueToken::mint(&self.0, TokenKind::Session, shard).expose().to_owned()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vestibule::clock::SystemClock;
-use vestibule::secret::{Handle, HandleKind, KeyRing, RingKeys};
+use vestibule::secret::{KeyRing, OpaqueToken, RingKeys, TokenKind};
 
 use super::DEADLINE;
 use crate::support::agent::{Agent, Page};
@@ -184,5 +184,5 @@ async fn login_in_flight(fleet: &Fleet) -> JoinHandle<Page> {
 fn genuine_handle(fleet: &Fleet) -> String {
     let text = std::fs::read_to_string(&fleet.key_ring_file).expect("the key ring is there");
     let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
-    Handle::mint(&ring, HandleKind::Session, 5).expose().to_owned()
+    OpaqueToken::mint(&ring, TokenKind::Session, 5).expose().to_owned()
 }

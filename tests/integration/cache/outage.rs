@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 
 use super::DEADLINE;
 use crate::support::fleet::{Answer, Browser, Fleet};
@@ -69,7 +69,7 @@ async fn a_store_that_is_waited_for_longer_than_gateways_wait_makes_no_check_tha
     let (known, unknown) = (fleet.sign_in(0).await, fleet.sign_in(0).await);
     fleet.warm(1, &known.cookie).await;
     proxy.stall();
-    pass(PROVEN_FOR + Duration::from_secs(1)).await;
+    pass(CONSISTENCY_BOUND + Duration::from_secs(1)).await;
     let (known, unknown) = tokio::join!(fleet.check(1, &known.cookie), fleet.check(1, &unknown.cookie));
     assert_eq!((known.status, unknown.status), (200, 503));
     let took = unknown.ended - unknown.began;

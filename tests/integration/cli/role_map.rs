@@ -75,7 +75,7 @@ fn every_mistake_of_a_map_is_named_with_its_line() {
     let bad = MAP.replace("role: team", "role: king").replace("[/v1/**]", "[v1]");
     let (code, out, err) = Files::new(&bad, "{}").check(&[]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
-    for part in ["rules[2].role (line 6): role `king`", "access[3].paths[0] (line 13): the pattern doesn't begin with a slash"] {
+    for part in ["rules[2].role (line 6): role `king`", "access[3].paths[0] (line 13): the pattern does not begin with a slash"] {
         assert!(err.contains(part), "{part}: {err}");
     }
     let (code, _, err) = Files::new("version: 1\nruls: []\n", "{}").check(&[]);
@@ -153,7 +153,7 @@ fn the_same_explanation_is_there_as_json() {
 fn the_exit_code_says_whether_there_is_a_role_and_access() {
     let table: [(Value, &[&str], i32, &str); 9] = [
         (json!({"groups": "staff"}), &[], 0, "role: internal_user"),
-        (json!({"groups": "guests"}), &[], 1, "role: none, since no rule holds and default_role is none"),
+        (json!({"groups": "guests"}), &[], 1, "role: none, since no rule matches and default_role is none"),
         (json!({"groups": "guests"}), &["--url", "https://a/health/x"], 0, "access: allowed, every matching rule allows anyone"),
         (json!({"groups": ["staff", "/teams/research"]}), &["--url", "https://a/v1/x"], 0, "access: allowed"),
         (json!({"groups": "staff"}), &["--url", "https://a/v1/x"], 1, "access: refused, access[3] requires another team"),
@@ -180,9 +180,9 @@ fn the_reading_that_decided_is_told() {
     let files = Files::new(MAP, &json!({"groups": "staff"}).to_string());
     let (code, out, _) = files.explain(&["--url", "https://a/health/%2e%2e/v1/models"]);
     assert_eq!(code, Some(1), "{out}");
-    assert!(out.contains("\"/health/%2e%2e/v1/models\" (as sent) selects access[0]"), "{out}");
+    assert!(out.contains("\"/health/%2e%2e/v1/models\" (as sent) matches access[0]"), "{out}");
     assert!(
-        out.lines().any(|line| line.trim_start().starts_with("\"/v1/models\"") && line.ends_with("selects access[3]")),
+        out.lines().any(|line| line.trim_start().starts_with("\"/v1/models\"") && line.ends_with("matches access[3]")),
         "{out}"
     );
 }
@@ -210,7 +210,7 @@ rules:
     assert_eq!((code, &told["role"], &told["rule"]), (Some(0), &json!("internal_user"), &json!("rules[0]")), "{told}");
     let (code, out, _) = of_namespace("elsewhere").explain(&["--workload"]);
     assert!(
-        code == Some(1) && out.contains("role: none, since no rule holds and the default role is not for workloads"),
+        code == Some(1) && out.contains("role: none, since no rule matches and the default role is not for workloads"),
         "{out}"
     );
 }
@@ -239,7 +239,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 
 #[test]
 fn who_has_signed_in_before_is_said_to_keep_what_they_have_where_the_map_says_so() {
-    let said = "for a first login: sync_user_role_and_teams is false";
+    let said = "for a first login only: sync_user_role_and_teams is false";
     for (sync, expected) in
         [("", false), ("{sync_user_role_and_teams: true}", false), ("{sync_user_role_and_teams: false}", true)]
     {
@@ -256,12 +256,12 @@ fn what_can_not_be_explained_is_told_with_the_exit_code_of_a_mistake() {
     let two = MAP.replacen("provider: corp", "provider: partner", 1);
     let good = staff();
     let table: [(&str, &str, &[&str], &str); 8] = [
-        (&two, &good, &[], "--provider: say which one the claims are from; rules name corp, partner"),
+        (&two, &good, &[], "--provider: required, since rules name corp, partner"),
         ("version: 2\n", &good, &[], "version"),
         (MAP, "[]", &[], "claims.json"),
         (MAP, "{", &[], "claims.json"),
         (MAP, r#"{"id_token": 1}"#, &[], "id_token must be an object"),
-        (MAP, r#"{"id_token": {}, "acces_token": {}}"#, &[], "\"acces_token\" stands beside id_token"),
+        (MAP, r#"{"id_token": {}, "acces_token": {}}"#, &[], "\"acces_token\" is not a source of claims"),
         (MAP, &good, &["--url", "ftp://a/x"], "--url"),
         (MAP, &good, &["--method", "POST"], "--url"),
     ];

@@ -161,7 +161,7 @@ async fn keys_of_somebody_who_does_not_sign_in_any_more_wait_until_they_do() {
     }
     let told = check_key(&keyed.fleet.pods[0], &keyed.made.key).await.json();
     let text = told["error_description"].as_str().unwrap_or_default();
-    assert!(told["error"] == "invalid_token" && text.contains("signed in again"), "{told}");
+    assert!(told["error"] == "invalid_token" && text.contains("suspended until its owner signs in"), "{told}");
     assert_eq!(keyed.fleet.status(0, &keyed.session).await, 200, "sessions have limits of their own");
     keyed.fleet.sign_in(1).await;
     for pod in &keyed.fleet.pods {

@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 
 use super::{PATIENCE, list, listed_ids};
 use crate::support::api::{Auth, KEYS, call, create_key, key_status, regenerate_key, revoke_key, until_key_status};
@@ -56,7 +56,7 @@ async fn refused(pod: &Pod, key: &str, since: Instant) -> Duration {
             other => panic!("{other}"),
         }
     }
-    assert!(last_passed <= PROVEN_FOR, "{last_passed:?}");
+    assert!(last_passed <= CONSISTENCY_BOUND, "{last_passed:?}");
     since.elapsed()
 }
 

@@ -120,7 +120,7 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
 
     // Before the new key seals, what was written since is the old key's again.
     println!("and what was written since: {}", rewrap(&fleet.pods[1]));
-    assert!(rewrap(&fleet.pods[2]).starts_with("sealed anew: 0; "), "something was left");
+    assert!(rewrap(&fleet.pods[2]).starts_with("re-encrypted: 0; "), "something was left");
     // Each pod has read by now what the new key has sealed, or does so when it looks these people up; one has just started.
     fleet.pods[2].restart().await;
     fleet.wait_for_providers().await;
@@ -148,7 +148,7 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
 
 /// What the command says when all went well.
 fn rewrap(pod: &Pod) -> String {
-    let output = vestibule(&["key-ring", "rewrap", "--config", &pod.config_file().to_string_lossy()]);
+    let output = vestibule(&["key-ring", "re-encrypt", "--config", &pod.config_file().to_string_lossy()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
 }

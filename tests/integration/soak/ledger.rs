@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 
 const SHOWN: usize = 5;
 /// The default of `cache.revocation_grace`.
@@ -208,7 +208,7 @@ impl Ledger {
     pub fn note_stale(&self, suspect: Suspect, began: Instant) -> bool {
         let mut state = self.lock();
         let stale = Disturbance { kind: Kind::Ended, trouble: Trouble::Stale, began, ended: Instant::now() };
-        let excused = state.excuses(&stale) && began - suspect.written <= self.grace + PROVEN_FOR;
+        let excused = state.excuses(&stale) && began - suspect.written <= self.grace + CONSISTENCY_BOUND;
         *state.tallies.entry(Kind::Ended).or_default().troubles.entry(Trouble::Stale).or_default() += 1;
         if excused {
             state.disturbances.push(stale);
@@ -265,7 +265,7 @@ impl State {
             Trouble::BegunAgain => (&[Excuse::PodGone, Excuse::StoreAway], Duration::ZERO),
             Trouble::Unavailable => (disturbance.kind.may_be_unavailable(), Duration::ZERO),
             // What is remembered is compared with the store once that is back.
-            Trouble::Stale => (&[Excuse::StoreAway], PROVEN_FOR),
+            Trouble::Stale => (&[Excuse::StoreAway], CONSISTENCY_BOUND),
         };
         self.excuses.iter().any(|window| {
             let over = window.until.is_some_and(|until| until + lasting < disturbance.began);

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 use vestibule::secret::random_bytes;
 
 use super::ledger::{Kind, Ledger, Loss, Outcome, Suspect};
@@ -163,7 +163,7 @@ impl Shared {
             ticks.tick().await;
             let due = {
                 let mut ended = self.ended.lock().expect("nobody panics with it");
-                let due = ended.front().is_some_and(|(_, at)| at.elapsed() > PROVEN_FOR);
+                let due = ended.front().is_some_and(|(_, at)| at.elapsed() > CONSISTENCY_BOUND);
                 if due { ended.pop_front() } else { None }
             };
             let Some((cookie, at)) = due else { continue };
@@ -223,7 +223,7 @@ impl Shared {
         }
         let ended = std::mem::take(&mut *self.ended.lock().expect("nobody panics with it"));
         for (cookie, at) in ended {
-            let due = async || (at.elapsed() > PROVEN_FOR).then_some(());
+            let due = async || (at.elapsed() > CONSISTENCY_BOUND).then_some(());
             until("the bound to be over", PATIENCE, due).await;
             until("an answer", PATIENCE, async || self.ask_ended(&http, &cookie, at).await.then_some(())).await;
         }

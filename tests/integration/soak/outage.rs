@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 
 use super::Size;
 use super::ledger::{Excuse, Kind, Ledger};
@@ -45,7 +45,7 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
     ledger.phase("Redis away");
     ledger.excuse(Excuse::StoreAway);
     let gone = kill(&mut redis);
-    pass((grace - PROVEN_FOR).saturating_sub(gone.from.elapsed())).await;
+    pass((grace - CONSISTENCY_BOUND).saturating_sub(gone.from.elapsed())).await;
     ledger.phase("the grace nearly over");
     ledger.excuse(Excuse::GraceOver);
     pass(grace.saturating_sub(gone.until.elapsed())).await;
@@ -129,7 +129,7 @@ async fn while_away(fleet: &Fleet, residents: &[CachedUser], gone: &Gone, (grace
                 let began = gone.until.elapsed();
                 match credential.status_on(&fleet.http, pod).await {
                     200 if began <= grace => served += 1,
-                    503 if gone.from.elapsed() + PROVEN_FOR >= grace => unavailable += 1,
+                    503 if gone.from.elapsed() + CONSISTENCY_BOUND >= grace => unavailable += 1,
                     other => panic!("{other}, {began:?} after Redis went"),
                 }
             }
@@ -150,7 +150,7 @@ async fn until_nobody_is_known(http: &reqwest::Client, pod: &Pod, residents: &[C
             let began = back.elapsed();
             match credential.status_on(http, pod).await {
                 200 => {
-                    assert!(began <= PROVEN_FOR, "served {began:?} after the store was back, and empty");
+                    assert!(began <= CONSISTENCY_BOUND, "served {began:?} after the store was back, and empty");
                     served += 1;
                 }
                 401 => refused += 1,

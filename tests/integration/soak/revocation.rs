@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 
 use super::Size;
 use super::ledger::Ledger;
@@ -71,10 +71,10 @@ async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was
     ledger.settle();
     assert!(measured.len() >= Size::wanted().of(ROUNDS));
     assert!(measured.iter().all(|times| times[0].is_zero()), "the pod that ended it sees it at once");
-    pass(PROVEN_FOR).await;
+    pass(CONSISTENCY_BOUND).await;
     race.none_came_back().await;
     let last = measured.iter().flatten().max().expect("there were rounds");
-    assert!(*last <= PROVEN_FOR, "a check passed that began {last:?} after the answer");
+    assert!(*last <= CONSISTENCY_BOUND, "a check passed that began {last:?} after the answer");
 }
 
 impl Race<'_> {

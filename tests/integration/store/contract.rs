@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use vestibule::secret::random_bytes;
 use vestibule::store::{
-    Commit, Conflict, Cursor, Error, Expected, Index, Key, Kind, Notice, Quota, Sequence, Shard, Spent, Token, Ttl, Version,
-    Versioned,
+    Commit, CommitToken, Conflict, Cursor, Error, Index, InvalidationMessage, Key, Kind, Precondition, Quota, QuotaUsage,
+    SealedRecord, Sequence, Shard, Ttl, Version,
 };
 
 use super::steps::{
@@ -84,9 +84,9 @@ async fn a_record_is_read_back_with_the_version_of_its_commit(store: Shared) {
 
 async fn a_large_record_is_read_back(store: Shared) {
     let (key, large) = (fresh(Kind::User), vec![0xA5; 100 * 1024]);
-    let mut notices = store.notices();
+    let mut notices = store.invalidation_messages();
     let mut commit = putting(&key, &large);
-    commit.notice.clone_from(&large);
+    commit.invalidation.clone_from(&large);
     done(&store, &commit).await;
     assert!(value(&store, &key).await == Some(large.clone()));
     assert!(hear(&mut notices, &[commit.token]).await[0].body == large);
@@ -99,7 +99,7 @@ async fn a_commit_whose_expectations_hold_writes_all_of_it(store: Shared) {
     put(&store, &gone, b"two").await;
     let index = Index::new(shard, fresh_id());
     let mut commit = Commit::new(shard);
-    commit.expect = vec![(known.clone(), Expected::Version(version)), (new.clone(), Expected::Absent)];
+    commit.preconditions = vec![(known.clone(), Precondition::Version(version)), (new.clone(), Precondition::Absent)];
     commit.put = [&known, &new, &other].map(|key| (key.clone(), key.id.clone().into_bytes(), Ttl::Forever)).to_vec();
     commit.delete = vec![gone.clone()];
     commit.index_add = vec![(index.clone(), "a".into(), Ttl::Forever), (index.clone(), "b".into(), Ttl::Forever)];
@@ -117,15 +117,20 @@ async fn a_conflict_writes_nothing_and_tells_nobody(store: Shared) {
     let [known, absent, kept, unwritten] = [0; 4].map(|_| fresh_in(shard, Kind::User));
     let version = put(&store, &known, b"known").await;
     put(&store, &kept, b"kept").await;
-    let (index, before, mut notices) = (Index::new(shard, fresh_id()), sequence(&store, shard).await, store.notices());
+    let (index, before, mut notices) =
+        (Index::new(shard, fresh_id()), sequence(&store, shard).await, store.invalidation_messages());
     let broken = [
-        vec![(known.clone(), Expected::Absent)],
-        vec![(absent.clone(), Expected::Version(version))],
-        vec![(known.clone(), Expected::Version(version)), (absent.clone(), Expected::Absent), (kept.clone(), Expected::Absent)],
+        vec![(known.clone(), Precondition::Absent)],
+        vec![(absent.clone(), Precondition::Version(version))],
+        vec![
+            (known.clone(), Precondition::Version(version)),
+            (absent.clone(), Precondition::Absent),
+            (kept.clone(), Precondition::Absent),
+        ],
     ];
     for expect in broken {
         let mut commit = Commit::new(shard);
-        commit.expect = expect;
+        commit.preconditions = expect;
         commit.put = [&known, &unwritten].map(|key| (key.clone(), b"new".to_vec(), Ttl::Forever)).to_vec();
         commit.delete = vec![kept.clone()];
         commit.index_add = vec![(index.clone(), "a".into(), Ttl::Forever)];
@@ -148,7 +153,7 @@ async fn a_version_with_another_number_or_token_is_a_conflict(store: Shared) {
     let wrong = [
         Version { number: right.number + 1, ..right },
         Version { number: right.number * 10, ..right },
-        Version { token: Token::random(), ..right },
+        Version { token: CommitToken::random(), ..right },
         Version::default(),
     ];
     for version in wrong {
@@ -170,7 +175,7 @@ async fn what_was_deleted_is_absent(store: Shared) {
         assert_eq!(value(&store, &key).await, None);
     }
     let mut again = putting(&key, b"again");
-    again.expect = vec![(key.clone(), Expected::Absent)];
+    again.preconditions = vec![(key.clone(), Precondition::Absent)];
     done(&store, &again).await;
 }
 
@@ -190,7 +195,7 @@ async fn a_record_is_gone_when_its_time_is_over_and_not_before(store: Shared) {
     assert!(value(&store, &lasting).await.is_some());
     // What has expired is absent to a commit as well.
     let mut again = putting(&short, b"again");
-    again.expect = vec![(short.clone(), Expected::Absent)];
+    again.preconditions = vec![(short.clone(), Precondition::Absent)];
     done(&store, &again).await;
 }
 
@@ -222,7 +227,8 @@ async fn what_is_sealed_anew_keeps_its_version_and_its_life(store: Shared) {
     let version = done(&store, &commit).await;
     let again = |version| {
         let mut again = Commit::new(shard);
-        again.reseal = [&short, &lasting].map(|key| (key.clone(), Versioned { sealed: b"anew".to_vec(), version })).to_vec();
+        again.reencrypt =
+            [&short, &lasting].map(|key| (key.clone(), SealedRecord { sealed: b"anew".to_vec(), version })).to_vec();
         again
     };
     let next = done(&store, &again(version)).await;
@@ -233,24 +239,24 @@ async fn what_is_sealed_anew_keeps_its_version_and_its_life(store: Shared) {
 
     // Who had read it before goes on undisturbed.
     let mut changed = putting(&lasting, b"changed");
-    changed.expect = vec![(lasting.clone(), Expected::Version(version))];
+    changed.preconditions = vec![(lasting.clone(), Precondition::Version(version))];
     let changed = done(&store, &changed).await;
     assert_eq!(changed.number, next.number + 1);
     let mut late = Commit::new(shard);
-    late.reseal = vec![(lasting.clone(), Versioned { sealed: b"old".to_vec(), version })];
+    late.reencrypt = vec![(lasting.clone(), SealedRecord { sealed: b"old".to_vec(), version })];
     assert_eq!(store.commit(&late).await, Ok(Err(Conflict)), "it says something else by now");
 }
 
 async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) {
     let key = fresh(Kind::User);
-    let mut notices = store.notices();
+    let mut notices = store.invalidation_messages();
     let mut commit = putting(&key, b"first");
-    commit.expect = vec![(key.clone(), Expected::Absent)];
+    commit.preconditions = vec![(key.clone(), Precondition::Absent)];
     let first = done(&store, &commit).await;
     let later = put(&store, &key, b"later").await;
     // A retry sends the same operation; whatever else it carries, it has run.
     assert_eq!(done(&store, &commit).await, first);
-    commit.token = Token::random();
+    commit.token = CommitToken::random();
     assert_eq!(done(&store, &commit).await, first);
     assert_eq!(value(&store, &key).await.as_deref(), Some(&b"later"[..]));
     assert_eq!(sequence(&store, key.shard).await, later);
@@ -278,9 +284,9 @@ async fn notices_come_in_order_and_chained_in_every_shard(store: Shared) {
     const EACH: usize = 20;
     let shards: Vec<Shard> = Shard::all().step_by(9).collect();
     let before = sequences(&store).await;
-    let mut notices = store.notices();
+    let mut notices = store.invalidation_messages();
     let bodies = join_all(shards.iter().map(|shard| announce(Arc::clone(&store), *shard, EACH))).await;
-    let sent: HashMap<Token, Vec<u8>> = bodies.into_iter().flatten().collect();
+    let sent: HashMap<CommitToken, Vec<u8>> = bodies.into_iter().flatten().collect();
     let heard = hear(&mut notices, &sent.keys().copied().collect::<Vec<_>>()).await;
     for shard in shards {
         let mut end = before[shard.index()];
@@ -295,13 +301,13 @@ async fn notices_come_in_order_and_chained_in_every_shard(store: Shared) {
 }
 
 /// Commits with binary notices; which body went with which token.
-async fn announce(store: Shared, shard: Shard, times: usize) -> Vec<(Token, Vec<u8>)> {
+async fn announce(store: Shared, shard: Shard, times: usize) -> Vec<(CommitToken, Vec<u8>)> {
     let mut sent = Vec::new();
     for _ in 0..times {
         let mut commit = putting(&fresh_in(shard, Kind::User), b"");
-        commit.notice = [&b"\0:\xff\r\n:"[..], &random_bytes::<64>()].concat();
+        commit.invalidation = [&b"\0:\xff\r\n:"[..], &random_bytes::<64>()].concat();
         done(&store, &commit).await;
-        sent.push((commit.token, commit.notice));
+        sent.push((commit.token, commit.invalidation));
     }
     sent
 }
@@ -382,22 +388,24 @@ async fn a_quota_is_shared_and_says_when_to_come_back(store: Shared) {
     let mut left = Vec::new();
     for spent in spent {
         match spent.unwrap() {
-            Spent::Within { left: still } => left.push(still),
-            Spent::Exceeded { retry_after } => assert!(!retry_after.is_zero() && retry_after <= quota.window, "{retry_after:?}"),
+            QuotaUsage::Within { left: still } => left.push(still),
+            QuotaUsage::Exceeded { retry_after } => {
+                assert!(!retry_after.is_zero() && retry_after <= quota.window, "{retry_after:?}")
+            }
         }
     }
     left.sort_unstable();
     assert_eq!(left, (0..10).collect::<Vec<_>>());
-    assert_eq!(store.spend(&other, quota).await, Ok(Spent::Within { left: 9 }));
+    assert_eq!(store.spend(&other, quota).await, Ok(QuotaUsage::Within { left: 9 }));
 }
 
 async fn a_quota_begins_anew_after_its_window(store: Shared) {
     let quota = Quota { limit: 1, window: Duration::from_millis(300) };
     let key = fresh(Kind::Counter);
-    assert_eq!(store.spend(&key, quota).await, Ok(Spent::Within { left: 0 }));
+    assert_eq!(store.spend(&key, quota).await, Ok(QuotaUsage::Within { left: 0 }));
     let left = until("the window to pass", DEADLINE, async || match store.spend(&key, quota).await.unwrap() {
-        Spent::Within { left } => Some(left),
-        Spent::Exceeded { retry_after } => {
+        QuotaUsage::Within { left } => Some(left),
+        QuotaUsage::Exceeded { retry_after } => {
             assert!(retry_after <= quota.window, "{retry_after:?}");
             None
         }
@@ -485,7 +493,7 @@ async fn concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<S
 }
 
 /// The first notice that is news to who knows the shard as of `known`; copies of older ones may come late.
-async fn first_after(notices: &mut Receiver<Notice>, shard: Shard, known: Sequence) -> Notice {
+async fn first_after(notices: &mut Receiver<InvalidationMessage>, shard: Shard, known: Sequence) -> InvalidationMessage {
     loop {
         let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
         if notice.shard == shard && notice.sequence.number > known.number {

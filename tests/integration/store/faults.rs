@@ -84,7 +84,7 @@ async fn a_commit_whose_reply_is_lost_is_written_once() {
     within("the store to be ready", store.ready()).await;
     let key = fresh(Kind::User);
     let before = put(&store, &key, b"before").await;
-    let mut notices = store.notices();
+    let mut notices = store.invalidation_messages();
     let commit = replacing(&key, before, b"after");
     proxy.lose_reply_to(&commit.operation.to_string());
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use vestibule::clock::SystemClock;
 use vestibule::secret::{Digest, KeyRing, RingKeys, new_key};
-use vestibule::store::{Conflict, Error, Expected, Key, Kind, Record, Records, Sequence, Shard, Store, Token, Ttl};
+use vestibule::store::{CommitToken, Conflict, Error, Key, Kind, Precondition, Record, Records, Sequence, Shard, Store, Ttl};
 
 use super::steps::{fresh_in, hear, putting, within};
 use crate::support::records::{PREFIX, connection, start};
@@ -111,9 +111,9 @@ async fn what_no_commit_wrote_is_unreadable_and_is_not_written_over() {
         let read = records.get::<Person>(&key).await;
         assert!(matches!(read, Err(Error::Unreadable { kind: Kind::User, .. })), "{read:?}");
         let version = store.get(&key).await.unwrap().expect("something is there").version;
-        for expected in [Expected::Absent, Expected::Version(version)] {
+        for expected in [Precondition::Absent, Precondition::Version(version)] {
             let mut commit = putting(&key, b"bob");
-            commit.expect = vec![(key.clone(), expected)];
+            commit.preconditions = vec![(key.clone(), expected)];
             assert_eq!(store.commit(&commit).await.unwrap(), Err(Conflict), "{expected:?}");
         }
         assert_eq!(raw_get(&redis.node, PREFIX, &key).await, value);
@@ -127,22 +127,22 @@ async fn a_notice_counts_only_as_our_pods_sealed_it_for_its_commit() {
     within("the store to be ready", store.ready()).await;
     let ring = new_key();
     let (ours, strangers) = (records(&store, &ring, PREFIX), records(&store, &new_key(), PREFIX));
-    let mut notices = store.notices();
+    let mut notices = store.invalidation_messages();
     let digest = Digest::of(b"a session");
     let revoked = ours.change(shard(3)).revoke_credential(&digest).commit().await.unwrap().unwrap();
     let genuine = hear(&mut notices, &[revoked.token]).await.remove(0);
-    assert_eq!(ours.open_notice(&genuine).unwrap().len(), 1);
-    assert!(strangers.open_notice(&genuine).is_err());
+    assert_eq!(ours.open_invalidation_message(&genuine).unwrap().len(), 1);
+    assert!(strangers.open_invalidation_message(&genuine).is_err());
 
-    let (next, token) = (revoked.number + 1, Token::random());
+    let (next, token) = (revoked.number + 1, CommitToken::random());
     let replayed = Sequence { number: next, token };
     publish(&redis.node, 3, revoked.token, replayed, &genuine.body).await;
-    publish(&redis.node, 4, Token::default(), revoked, &genuine.body).await;
+    publish(&redis.node, 4, CommitToken::default(), revoked, &genuine.body).await;
     publish(&redis.node, 3, revoked.token, replayed, b"").await;
     publish(&redis.node, 3, revoked.token, replayed, b"not sealed at all").await;
     for _ in 0..4 {
         let forged = within("a notice", notices.recv()).await.unwrap();
-        assert!(ours.open_notice(&forged).is_err(), "{forged:?}");
+        assert!(ours.open_invalidation_message(&forged).is_err(), "{forged:?}");
     }
     // What isn't even a notice's form is passed over.
     redis.node.call(&["PUBLISH", &format!("{PREFIX}notices"), "garbage"]).await;
@@ -151,7 +151,7 @@ async fn a_notice_counts_only_as_our_pods_sealed_it_for_its_commit() {
     assert_eq!((heard.previous, heard.sequence), (revoked.token, last));
 }
 
-async fn publish(node: &Node, shard: u8, previous: Token, sequence: Sequence, body: &[u8]) {
+async fn publish(node: &Node, shard: u8, previous: CommitToken, sequence: Sequence, body: &[u8]) {
     let message = [format!("{shard}:{previous}:{sequence}:").as_bytes(), body].concat();
     node.call_bytes(&[b"PUBLISH", format!("{PREFIX}notices").as_bytes(), &message]).await;
 }

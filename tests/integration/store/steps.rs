@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::broadcast::Receiver;
 use vestibule::secret::random_bytes;
-use vestibule::store::{Commit, Expected, Key, Kind, Notice, Sequence, Shard, Store, Token, Ttl, Version};
+use vestibule::store::{Commit, CommitToken, InvalidationMessage, Key, Kind, Precondition, Sequence, Shard, Store, Ttl, Version};
 
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -14,7 +14,7 @@ pub type Shared = Arc<dyn Store>;
 
 /// The first notice of each of these commits, in the order of their arrival. Copies may come through
 /// every primary, and later.
-pub async fn hear(notices: &mut Receiver<Notice>, wanted: &[Token]) -> Vec<Notice> {
+pub async fn hear(notices: &mut Receiver<InvalidationMessage>, wanted: &[CommitToken]) -> Vec<InvalidationMessage> {
     let (mut heard, mut known) = (Vec::new(), HashSet::new());
     while heard.len() < wanted.len() {
         let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
@@ -58,7 +58,7 @@ pub fn putting(key: &Key, text: &[u8]) -> Commit {
 
 pub fn replacing(key: &Key, version: Version, text: &[u8]) -> Commit {
     let mut commit = putting(key, text);
-    commit.expect = vec![(key.clone(), Expected::Version(version))];
+    commit.preconditions = vec![(key.clone(), Precondition::Version(version))];
     commit
 }
 
@@ -76,5 +76,5 @@ pub fn any_shard() -> Shard {
 }
 
 pub fn fresh_id() -> String {
-    Token::random().to_string()
+    CommitToken::random().to_string()
 }

@@ -7,7 +7,7 @@ mod ways_in;
 use std::collections::BTreeMap;
 
 use reqwest::Method;
-use vestibule::principals::PROVEN_FOR;
+use vestibule::principals::CONSISTENCY_BOUND;
 
 use super::steps::DEADLINE;
 use crate::support::api::{self, ApiKey, call, create_key};
@@ -156,7 +156,7 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
     tampered.administer(Method::DELETE, "/sessions").await;
     assert_eq!(api::revoke_key(tampered.fleet.pod(0), tampered.admin.auth(), &tampered.key.id).await.status(), 200);
     let gone = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
-    until("her session to end everywhere", PROVEN_FOR * 5, gone).await;
+    until("her session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
 
     let genuine = heard.so_far().await;
     println!("{} genuine notices", genuine.len());
@@ -183,7 +183,7 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
     let path = format!("/vestibule/api/people/{}/sessions", bob.id);
     assert_eq!(call(tampered.fleet.pod(1), tampered.admin.auth(), Method::DELETE, &path, None).await.status(), 200);
     let gone = async || (tampered.fleet.passing(&bob.cookie).await == 0).then_some(());
-    until("a revocation to be heard after all of it", PROVEN_FOR * 5, gone).await;
+    until("a revocation to be heard after all of it", CONSISTENCY_BOUND * 5, gone).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +194,7 @@ async fn forged_notices_end_no_session_and_hide_no_revocation() {
     let unreadable = async |pod| fleet.notices(pod, "unreadable").await;
     let before = [unreadable(0).await, unreadable(1).await, unreadable(2).await];
     for shard in 0..64 {
-        let token = vestibule::store::Token::random();
+        let token = vestibule::store::CommitToken::random();
         for body in ["", "forged", "{\"dropped\": []}"] {
             let message = format!("{shard}:{token}:9{shard}:{token}:{body}");
             node.call(&["PUBLISH", &format!("{PREFIX}notices"), &message]).await;
@@ -207,5 +207,5 @@ async fn forged_notices_end_no_session_and_hide_no_revocation() {
     assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 3);
     tampered.administer(Method::DELETE, "/sessions").await;
     let gone = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
-    until("her session to end everywhere", PROVEN_FOR * 5, gone).await;
+    until("her session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
 }

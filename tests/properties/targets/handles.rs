@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use vestibule::accounts::OnboardingClaims;
 use vestibule::clock::SystemClock;
 use vestibule::keys::PresentedKey;
-use vestibule::secret::{Digest, Handle, HandleKind, KeyRing};
+use vestibule::secret::{Digest, KeyRing, OpaqueToken, TokenKind};
 use vestibule::session::SessionToken;
 use vestibule::store::Shard;
 
@@ -15,13 +15,13 @@ const AUDIENCE: &str = "https://llm.example.com";
 static RING: LazyLock<KeyRing> = LazyLock::new(|| KeyRing::ephemeral(Arc::new(SystemClock)));
 
 struct Genuine {
-    session: Handle,
+    session: OpaqueToken,
     key: String,
     token: String,
 }
 
 static GENUINE: LazyLock<Genuine> = LazyLock::new(|| Genuine {
-    session: Handle::mint(&RING, HandleKind::Session, 63),
+    session: OpaqueToken::mint(&RING, TokenKind::Session, 63),
     key: key_of([63; 33]),
     token: claims().sign(&RING),
 });
@@ -44,8 +44,8 @@ pub fn holds(input: &[u8]) {
 }
 
 fn no_handle_is_made_up(text: &str) {
-    for kind in [HandleKind::Session, HandleKind::Flow] {
-        assert!(Handle::parse(&RING, kind, text).is_err(), "{text:?} as a {kind:?}");
+    for kind in [TokenKind::Session, TokenKind::Flow] {
+        assert!(OpaqueToken::parse(&RING, kind, text).is_err(), "{text:?} as a {kind:?}");
     }
     assert!(SessionToken::parse(&RING, text).is_none(), "{text:?}");
 }
@@ -75,7 +75,7 @@ fn edited(genuine: &str, edits: &[u8]) -> Option<String> {
 }
 
 fn the_genuine_ones_are_known() {
-    assert!(Handle::parse(&RING, HandleKind::Session, GENUINE.session.expose()).is_ok());
+    assert!(OpaqueToken::parse(&RING, TokenKind::Session, GENUINE.session.expose()).is_ok());
     let token = SessionToken::parse(&RING, GENUINE.session.expose()).expect("the key ring signed it");
     assert_eq!(token.digest(), GENUINE.session.digest());
     assert!(PresentedKey::parse(&GENUINE.key).is_some());

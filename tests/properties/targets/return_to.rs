@@ -1,14 +1,14 @@
 //! Where a login goes back to: never to another host, however the target is written.
 
 use url::Url;
-use vestibule::return_to::{LONGEST, ReturnTo};
+use vestibule::return_to::{LONGEST, ReturnTarget};
 
 const HOST: &str = "llm.example.com";
 const ORIGIN: &str = "https://llm.example.com";
 
 pub fn holds(input: &[u8]) {
     let raw = String::from_utf8_lossy(input);
-    let Ok(target) = ReturnTo::parse(&raw, HOST) else { return };
+    let Ok(target) = ReturnTarget::parse(&raw, HOST) else { return };
     let text = target.as_str();
     assert!(text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_graphic()), "{raw:?}");
     let origin = Url::parse(ORIGIN).expect("a URL");
@@ -16,12 +16,12 @@ pub fn holds(input: &[u8]) {
         let url = url.unwrap_or_else(|error| panic!("{raw:?}: {error}"));
         assert_eq!((url.origin(), url.username(), url.password(), url.fragment()), (origin.origin(), "", None, None), "{raw:?}");
     }
-    assert_eq!(ReturnTo::parse(text, HOST), Ok(target.clone()), "{raw:?} twice");
-    assert_eq!(ReturnTo::try_from(String::from(target.clone())), Ok(target.clone()), "{raw:?} from the store");
+    assert_eq!(ReturnTarget::parse(text, HOST), Ok(target.clone()), "{raw:?} twice");
+    assert_eq!(ReturnTarget::try_from(String::from(target.clone())), Ok(target.clone()), "{raw:?} from the store");
     it_is_where_a_browser_would_go(&raw, &target);
 }
 
-fn it_is_where_a_browser_would_go(raw: &str, target: &ReturnTo) {
+fn it_is_where_a_browser_would_go(raw: &str, target: &ReturnTarget) {
     let ours = Url::parse(&format!("{ORIGIN}{target}")).expect("a URL");
     // A port that no browser knows is dropped with all the others.
     let Ok(theirs) = Url::parse(ORIGIN).expect("a URL").join(raw) else { return };

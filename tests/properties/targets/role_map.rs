@@ -33,10 +33,10 @@ pub fn holds(input: &[u8]) {
     let again = RoleMap::parse(&text).expect("what was read once is read again");
     assert_eq!(again.rule_count(), map.rule_count());
     for people in [&PEOPLE[..], &PEOPLE[..1], &PEOPLE[1..], &[]] {
-        let grant = map.judge(people);
-        assert_eq!(grant, again.judge(people), "{text:?}");
+        let grant = map.evaluate(people);
+        assert_eq!(grant, again.evaluate(people), "{text:?}");
         if grant.missing_source.is_none() {
-            assert_eq!(grant, map.judge_by_trying(people), "{text:?}");
+            assert_eq!(grant, map.evaluate_exhaustively(people), "{text:?}");
         }
         assert!(grant.role.is_none_or(|role| map.role(role.as_str()).is_some()), "{text:?} gives a role that it doesn't have");
     }

@@ -8,7 +8,7 @@ use actix_web::{
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, keys, slow_down, store_error};
 use crate::{
     accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
-    http::api::role_map::AskError,
+    http::role_map::AskError,
     people::PeopleError,
     sign_ins,
 };

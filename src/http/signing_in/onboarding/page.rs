@@ -14,10 +14,10 @@ use crate::{
         Services, Site,
         binding::{is_ours, new_form_token},
         error, page,
+        page_request::FormFields,
         passwords::unfit_problem,
         redirect,
         request::browser,
-        visit::Posted,
     },
     pages::{self, Frame, ONBOARDING_REFUSED, Onboarding, PasswordProblem},
 };
@@ -28,7 +28,7 @@ pub(in crate::http::signing_in) async fn show(request: HttpRequest, query: Query
     form(&request, &services.site, accounts, query.link(), StatusCode::OK, None).await
 }
 
-pub(in crate::http::signing_in) async fn act(request: HttpRequest, posted: Form<Posted>, services: Services) -> HttpResponse {
+pub(in crate::http::signing_in) async fn act(request: HttpRequest, posted: Form<FormFields>, services: Services) -> HttpResponse {
     let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
     let site = &services.site;
     let field = |name| posted.one(name).unwrap_or_default();

@@ -1,32 +1,28 @@
-//! `/vestibule/api/password`: a person changes their password.
+//! `/vestibule/api/password`: changes the caller's password.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Bytes};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
 use zeroize::Zeroizing;
 
-use super::{
-    Address, Intent, Refused, answer, caller, fields,
-    fields::required_text,
-    json, local_accounts,
-    sessions::{in_person, own_session},
+use crate::http::{
+    Services,
+    api::{Address, Body, Intent, Refused, answer, caller, fields::required_text, in_person, json, local_accounts, read_fields},
+    passwords::origin,
 };
-use crate::{accounts::Origin, http::Services};
 
-type Body = Result<Bytes, actix_web::Error>;
-
-pub(super) fn change() -> Address {
+pub(in crate::http) fn change() -> Address {
     Address::new("/password").post(async |request, body, services| answer(act(request, body, services).await))
 }
 
 async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
-    let mut fields = fields(&request, body, &caller)?;
+    let mut fields = read_fields(&request, body, &caller)?;
     let current = required_text(&mut fields, "current_password")?;
     let new = required_text(&mut fields, "new_password")?;
     fields.finish()?;
-    let (user, kept) = (&caller.evaluation.identity.user, own_session(&request, &services.site));
+    let (user, kept) = (&caller.evaluation.identity.user, services.site.cookies.session_id_in(&request));
     let device = services.site.cookies.device_in(&request);
-    let origin = Origin { device: device.as_deref(), address: services.site.proxies.told(&request) };
+    let origin = origin(&request, &services.site, device.as_deref());
     local_accounts(&services)?
         .change_password(user, Zeroizing::new(current), Zeroizing::new(new), kept.as_ref(), &origin)
         .await?;

@@ -1,58 +1,60 @@
-//! `/vestibule/role-map`: what is in force, and why somebody gets what they get, as a page.
+//! `/vestibule/role-map`: the page of the role map and its explanations, for administrators.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Form, ServiceConfig},
+};
 
+use super::{Answer, AskError, Question, explain};
 use crate::{
     check::Checker,
     http::{
-        Services,
-        api::role_map::{AskError, Asked, Told, tell},
-        visit::{AdministratorVisit, Posted, Visit},
+        Services, get,
+        page_request::{AdministratorRequest, FormFields, PageResult, answer},
     },
     pages::{
         Access, Choice, ExplainForm, ExplainProblem, Explained, GivenTeam, HeldRule, InForce, NearMiss, Place, Reading,
         RefusedEdit, RoleMapPage, Rule,
     },
     principal::CredentialKind,
-    roles::{Given, RoleMaps},
+    roles::{RoleMaps, RuleGrant},
 };
 
 const PLACE: Place = Place::RoleMap;
 
-pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
-    match Visit::of_administrator(&request, &services, PLACE).await {
-        Ok(visit) => page(&visit, StatusCode::OK, form(None, &services.role_maps), None, None),
-        Err(response) => response,
-    }
+pub(in crate::http) fn routes(app: &mut ServiceConfig) {
+    let show = async |request, services| answer(show(request, services).await);
+    let submit = async |request, form, services| answer(submit(request, form, services).await);
+    app.service(web::resource(PLACE.href()).route(get().to(show)).post(submit));
 }
 
-pub(super) async fn act(request: HttpRequest, posted: Form<Posted>, services: Services) -> HttpResponse {
-    let visit = match Visit::of_administrator(&request, &services, PLACE).await {
-        Ok(visit) => visit,
-        Err(response) => return response,
-    };
-    if let Some(response) = visit.refuse(&posted) {
-        return response;
-    }
+async fn show(request: HttpRequest, services: Services) -> PageResult {
+    let page = AdministratorRequest::authenticate(&request, &services, PLACE).await?;
+    Ok(render(&page, StatusCode::OK, form(None, &services.role_maps), None, None))
+}
+
+async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Services) -> PageResult {
+    let page = AdministratorRequest::authenticate_form(&request, &services, PLACE, &posted).await?;
     let form = form(Some(&posted), &services.role_maps);
-    match tell(&asked(&posted), &services).await {
-        Ok(told) => page(&visit, StatusCode::OK, form, None, Some(explained(told, &services.checker))),
-        Err(AskError::People(cause)) => visit.unavailable(&cause),
-        Err(error) => page(&visit, StatusCode::BAD_REQUEST, form, Some(problem(error)), None),
+    match explain(&question(&posted), &services).await {
+        Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services.checker)))),
+        Err(AskError::People(cause)) => Err(page.unavailable(cause)),
+        Err(error) => Ok(render(&page, StatusCode::BAD_REQUEST, form, Some(problem(error)), None)),
     }
 }
 
-fn page(
-    visit: &AdministratorVisit<'_>,
+fn render(
+    page: &AdministratorRequest<'_>,
     status: StatusCode,
     form: ExplainForm,
     problem: Option<ExplainProblem>,
     explained: Option<Explained>,
 ) -> HttpResponse {
-    let role_maps = &visit.services.role_maps;
+    let role_maps = &page.services.role_maps;
     let current = role_maps.current();
     let map = &current.map;
-    let in_force = current.is_known().then(|| InForce {
+    let in_force = current.is_loaded().then(|| InForce {
         version: current.version,
         source: role_maps.source().to_owned(),
         since: current.since,
@@ -60,13 +62,13 @@ fn page(
         roles: map.roles_from(None).iter().map(ToString::to_string).collect(),
         default_role: map.default_role().map(ToString::to_string),
     });
-    let refused = role_maps.refused().map(|edit| RefusedEdit { at: edit.at, mistakes: edit.mistakes });
-    let page = RoleMapPage { frame: visit.frame(), in_force, refused, form, problem, explained, csrf: visit.csrf() };
-    visit.show(status, &page)
+    let refused = role_maps.latest_refusal().map(|edit| RefusedEdit { at: edit.at, mistakes: edit.mistakes });
+    let view = RoleMapPage { frame: page.frame(), in_force, refused, form, problem, explained, csrf: page.csrf() };
+    page.show(status, &view)
 }
 
-fn asked(posted: &Posted) -> Asked<'_> {
-    Asked {
+fn question(posted: &FormFields) -> Question<'_> {
+    Question {
         person: posted.one("person").map(str::trim),
         claims: posted.one("claims"),
         provider: posted.one("provider"),
@@ -77,7 +79,7 @@ fn asked(posted: &Posted) -> Asked<'_> {
     }
 }
 
-fn form(posted: Option<&Posted>, role_maps: &RoleMaps) -> ExplainForm {
+fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
     let one = |name: &str| posted.and_then(|posted| posted.one(name));
     let text = |name: &str| one(name).unwrap_or_default().to_owned();
     let choice = |name: &str, field: &str| Choice { name: name.to_owned(), selected: one(field) == Some(name) };
@@ -105,10 +107,10 @@ fn problem(error: AskError) -> ExplainProblem {
     }
 }
 
-fn explained(Told { person, is_cut, grant, access }: Told, checker: &Checker) -> Explained {
+fn explained(Answer { person, is_cut, grant, access }: Answer, checker: &Checker) -> Explained {
     let rule = |name: &crate::principal::RuleName| Rule::of(name.as_str());
-    let team = |given: Given| GivenTeam { team: given.what, rule: rule(&given.rule), line: given.line };
-    let held = |given: Given| HeldRule { role: given.what, rule: rule(&given.rule), line: given.line };
+    let team = |granted: RuleGrant| GivenTeam { team: granted.name, rule: rule(&granted.rule), line: granted.line };
+    let held = |granted: RuleGrant| HeldRule { role: granted.name, rule: rule(&granted.rule), line: granted.line };
     let person = person.map(|known| checker.identity(&known.user.id, &known.user.identities, &known.grant).name().to_owned());
     Explained {
         person,

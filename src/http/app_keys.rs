@@ -1,4 +1,6 @@
-//! `/sso/key/generate`: an application obtains a key through the browser, or by a credential that it has.
+//! API keys of applications: `/sso/key/generate`, where an application obtains a key through the browser or with a credential.
+
+pub(super) mod trusted_redirects;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,13 +21,13 @@ use url::form_urlencoded;
 
 use super::{
     FormTargets, Scripts, Services,
-    api::manager,
+    api_keys::manager,
     cors, credential, csrf, error,
     links::login_href,
+    page_request::account,
     page_with,
     pages::{self, AppKey, Consent, Frame, Place, Warning},
-    redirect,
-    visit::account,
+    redirect, security_headers,
 };
 use crate::{
     access::CredentialSources,
@@ -36,14 +38,14 @@ use crate::{
     },
     keys::{KeysError, Lasting, Made, Wish},
     login::{LoginFailed, Why},
-    return_to::ReturnTo,
+    return_to::ReturnTarget,
     session::SessionToken,
 };
 
-/// What every form of this page is for.
+/// The purpose in the tokens of this page's forms.
 const FORM: &str = "app-key";
 
-/// Which applications may ask, and what they get.
+/// Settings of keys for applications.
 pub struct Apps {
     pub redirects: RedirectPolicy,
     pub origins: Origins,
@@ -53,22 +55,22 @@ pub struct Apps {
 type Fields = Vec<(String, String)>;
 
 pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
-    let desk = Desk { request: &request, services: &services };
+    let app_request = AppKeyRequest { request: &request, services: &services };
     match Asked::parse(request.query_string(), &services.apps.redirects) {
         Err(wrong) => refused(wrong),
         Ok(Asked::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
-        Ok(Asked::Key(wanted)) => desk.asked(&wanted).await,
+        Ok(Asked::Key(wanted)) => app_request.answer_request(&wanted).await,
     }
 }
 
-/// The person has answered the page that [`ask`] showed.
+/// The user has answered the page that [`ask`] showed.
 pub(super) async fn answer(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
-    let desk = Desk { request: &request, services: &services };
+    let app_request = AppKeyRequest { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
     match Asked::parse(&query, &services.apps.redirects) {
         Err(wrong) => refused(wrong),
         Ok(Asked::Page) => refused(RequestError::ResponseType),
-        Ok(Asked::Key(wanted)) => desk.answered(&wanted, &form).await,
+        Ok(Asked::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
     }
 }
 
@@ -90,21 +92,21 @@ pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequ
         Why::NoState | Why::NoCode | Why::Finished | Why::OtherBrowser | Why::OtherProvider => return None,
         Why::NotSignedIn | Why::Taken => return None,
     };
-    tell_login(failed.again.as_ref()?, code, description, apps, request)
+    login_error(failed.again.as_ref()?, code, description, apps, request)
 }
 
 /// The same for a login that can't begin.
-pub(super) fn login_unavailable(target: &ReturnTo, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+pub(super) fn login_unavailable(target: &ReturnTarget, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
     let (code, description) = UNAVAILABLE;
-    tell_login(target, code, description, apps, request)
+    login_error(target, code, description, apps, request)
 }
 
 const UNAVAILABLE: (&str, &str) = ("temporarily_unavailable", "Nobody can be signed in at the moment. Try again soon.");
 
-fn tell_login(target: &ReturnTo, code: &str, description: &str, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+fn login_error(target: &ReturnTarget, code: &str, description: &str, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
     let Ok(Asked::Key(wanted)) = Asked::parse(query, &apps.redirects) else { return None };
-    let mut response = told(&wanted, StatusCode::BAD_REQUEST, code, description);
+    let mut response = error_answer(&wanted, StatusCode::BAD_REQUEST, code, description);
     mark(&apps.origins, request, response.headers_mut());
     Some(response)
 }
@@ -123,31 +125,31 @@ fn code_of(error: &str) -> &'static str {
     KNOWN.into_iter().find(|known| *known == error).unwrap_or("server_error")
 }
 
-/// One request, and what it takes to answer it.
-struct Desk<'a> {
+/// A request of an application.
+struct AppKeyRequest<'a> {
     request: &'a HttpRequest,
     services: &'a Services,
 }
 
-impl Desk<'_> {
-    async fn asked(&self, wanted: &KeyRequest) -> HttpResponse {
+impl AppKeyRequest<'_> {
+    async fn answer_request(&self, wanted: &KeyRequest) -> HttpResponse {
         match self.credential() {
             Ok(None) | Err(CredentialError::MalformedSession) => sign_in(wanted),
-            Ok(Some(Credential::Session(token))) => self.in_person(wanted, token).await,
+            Ok(Some(Credential::Session(token))) => self.ask_user(wanted, token).await,
             credential => match self.services.checker.authenticate(credential).await {
                 // A child is no wider than what makes it and goes with it, so nobody has to be asked.
-                Ok(principal) => self.give(wanted, &principal).await,
-                Err(AuthenticationError::Unauthenticated(why)) => unauthorised(why),
+                Ok(principal) => self.issue_key(wanted, &principal).await,
+                Err(AuthenticationError::Unauthenticated(why)) => unauthorized(why),
                 Err(AuthenticationError::Unavailable(cause)) => unavailable(wanted, &cause.to_string()),
             },
         }
     }
 
-    async fn in_person(&self, wanted: &KeyRequest, token: SessionToken<'_>) -> HttpResponse {
-        let principal = match self.person(token).await {
+    async fn ask_user(&self, wanted: &KeyRequest, token: SessionToken<'_>) -> HttpResponse {
+        let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(NobodyThere::SignInFirst) => return sign_in(wanted),
-            Err(NobodyThere::Unavailable(cause)) => return unavailable(wanted, &cause),
+            Err(NoFreshSession::SignInFirst) => return sign_in(wanted),
+            Err(NoFreshSession::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         match self.consent(wanted, &principal).await {
             Ok(consent) => self.page(wanted, &principal, token.expose(), consent),
@@ -155,7 +157,7 @@ impl Desk<'_> {
         }
     }
 
-    async fn answered(&self, wanted: &KeyRequest, form: &Fields) -> HttpResponse {
+    async fn answer_form(&self, wanted: &KeyRequest, form: &Fields) -> HttpResponse {
         let field = |name: &str| form.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value);
         let Some(cookie) = self.services.site.cookies.session_in(self.request) else { return self.sign_in_again(wanted) };
         if !csrf::is_own_form(self.request, &self.services.site)
@@ -165,32 +167,32 @@ impl Desk<'_> {
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else { return self.sign_in_again(wanted) };
-        let principal = match self.person(token).await {
+        let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(NobodyThere::SignInFirst) => return self.sign_in_again(wanted),
-            Err(NobodyThere::Unavailable(cause)) => return unavailable(wanted, &cause),
+            Err(NoFreshSession::SignInFirst) => return self.sign_in_again(wanted),
+            Err(NoFreshSession::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
             tracing::info!(user = principal.evaluation.identity.user, "a key for an application refused by the person");
-            return told(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
+            return error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
         }
-        let response = self.give(wanted, &principal).await;
+        let response = self.issue_key(wanted, &principal).await;
         if response.status().is_success() || response.status().is_redirection() {
             self.remember(wanted, &principal).await;
         }
         response
     }
 
-    /// Whose session it is, if they have signed in lately.
-    async fn person(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, NobodyThere> {
+    /// The user of the session, if the sign-in is fresh.
+    async fn authenticate(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, NoFreshSession> {
         match self.services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
-            Err(AuthenticationError::Unauthenticated(_)) => Err(NobodyThere::SignInFirst),
-            Err(AuthenticationError::Unavailable(cause)) => Err(NobodyThere::Unavailable(cause.to_string())),
+            Err(AuthenticationError::Unauthenticated(_)) => Err(NoFreshSession::SignInFirst),
+            Err(AuthenticationError::Unavailable(cause)) => Err(NoFreshSession::Unavailable(cause.to_string())),
             Ok(principal) => match &principal.credential {
                 AuthenticatedCredential::Session(signed_in) if self.services.keys.is_fresh(signed_in.session.created) => {
                     Ok(principal)
                 }
-                _ => Err(NobodyThere::SignInFirst),
+                _ => Err(NoFreshSession::SignInFirst),
             },
         }
     }
@@ -224,7 +226,7 @@ impl Desk<'_> {
         page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
     }
 
-    async fn give(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
+    async fn issue_key(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
         let Services { apps, keys, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
         let wish = Wish {
@@ -234,19 +236,26 @@ impl Desk<'_> {
             ..Wish::default()
         };
         match keys.make_for_application(&manager(principal), &wish).await {
-            Ok(made) => given(wanted, &made, keys.remaining(&made.key)),
+            Ok(made) => key_answer(wanted, &made, keys.remaining(&made.key)),
             // It was good a moment ago, and has been revoked since.
-            Err(KeysError::Ended) => unauthorised(AuthenticationFailure::UnknownCredential),
-            Err(KeysError::NoRole) => told(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person."),
+            Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
+            Err(KeysError::NoRole) => {
+                error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person.")
+            }
             Err(KeysError::Full) => {
-                told(wanted, StatusCode::FORBIDDEN, "access_denied", "The person has as many keys as are allowed.")
+                error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "The person has as many keys as are allowed.")
             }
             Err(KeysError::TooDeep | KeysError::Disabled | KeysError::NotManaging | KeysError::NoSuchUser) => {
-                told(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential makes no keys.")
+                error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential makes no keys.")
             }
             Err(error) => {
                 tracing::error!(%error, "a key for an application can't be made");
-                told(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
+                error_answer(
+                    wanted,
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "temporarily_unavailable",
+                    "Keys can't be made at the moment.",
+                )
             }
         }
     }
@@ -270,8 +279,8 @@ impl Desk<'_> {
     }
 }
 
-/// Why nobody is there to ask.
-enum NobodyThere {
+/// No user can be asked.
+enum NoFreshSession {
     SignInFirst,
     Unavailable(String),
 }
@@ -280,7 +289,7 @@ fn listed(wanted: &KeyRequest) -> Option<&str> {
     wanted.redirect.as_ref().filter(|redirect| redirect.kind() == RedirectKind::Https).map(|redirect| redirect.as_str())
 }
 
-/// What the person should know before they agree.
+/// A warning to show before the user agrees.
 fn warning(wanted: &KeyRequest) -> Option<Warning> {
     match wanted.redirect.as_ref().map(|redirect| redirect.kind()) {
         Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Warning::OwnMachine),
@@ -294,11 +303,11 @@ fn sign_in(wanted: &KeyRequest) -> HttpResponse {
     redirect(StatusCode::FOUND, &login_href(&again(wanted), None))
 }
 
-fn again(wanted: &KeyRequest) -> ReturnTo {
-    wanted.address().unwrap_or_else(ReturnTo::root)
+fn again(wanted: &KeyRequest) -> ReturnTarget {
+    wanted.address().unwrap_or_else(ReturnTarget::root)
 }
 
-fn given(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
+fn key_answer(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
     let secret = made.secret.expose();
     match wanted.location(Outcome::Key { secret, expires_in }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
@@ -310,8 +319,8 @@ fn given(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
     }
 }
 
-/// An error in the way that the application asked for.
-fn told(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
+/// An error, as a redirect or as JSON, whichever the application asked for.
+fn error_answer(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
     match wanted.location(Outcome::Error { code, description }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
@@ -330,17 +339,17 @@ fn with_state(body: &mut serde_json::Value, wanted: &KeyRequest) {
 
 fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
     tracing::error!(cause, "a key for an application can't be made");
-    told(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
+    error_answer(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
 }
 
-/// Never led anywhere: where the answer should go is what is wrong, or may be.
+/// Never a redirect: the address to redirect to may be what is wrong.
 fn refused(wrong: RequestError) -> HttpResponse {
     tracing::info!(reason = %wrong, "a key for an application refused");
     let code = if wrong == RequestError::ResponseType { "unsupported_response_type" } else { "invalid_request" };
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
 }
 
-fn unauthorised(why: AuthenticationFailure) -> HttpResponse {
+fn unauthorized(why: AuthenticationFailure) -> HttpResponse {
     error::challenged("invalid_token", why.description(), error::CHALLENGE_INVALID)
 }
 
@@ -361,7 +370,7 @@ pub(super) fn seal(
     }
 }
 
-/// What every answer of this address carries (RFC 6749, section 5.1), errors and pages too.
+/// Adds the headers of every answer of this address, also of errors and pages.
 fn mark(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
     // A page has the person's name and the token that its form is known by: no other origin is to read it.
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
@@ -370,7 +379,5 @@ fn mark(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
         false if request.method() != Method::OPTIONS => cors::allow(origins, request, headers),
         false => {}
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    security_headers::for_credential(headers);
 }

@@ -1,17 +1,18 @@
-//! `/vestibule/api/redirects`: where a person's keys go without their being asked again.
+//! `/vestibule/api/redirects`: redirect addresses that receive keys without asking the user again.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
 
-use super::{
-    Address, Intent, Refused, answer, caller,
-    fields::{Fields, required_text},
-    json,
-    sessions::in_person,
+use crate::http::{
+    Services,
+    api::{
+        Address, Intent, Refused, answer, caller,
+        fields::{Fields, required_text},
+        in_person, json,
+    },
 };
-use crate::http::Services;
 
-pub(super) fn all() -> Address {
+pub(in crate::http) fn all() -> Address {
     Address::new("/redirects")
         .with_query()
         .get(async |request, services| answer(list(request, services).await))
@@ -24,7 +25,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     Ok(json(StatusCode::OK, value!({ "redirect_uris": trusted })))
 }
 
-/// The person is asked again before a key goes there. One that is not remembered need not be forgotten.
+/// The user is asked again before a key goes there. Forgetting an address that is not trusted is no error.
 async fn forget(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;

@@ -12,7 +12,7 @@ use futures::future::{FutureExt, LocalBoxFuture};
 use super::{Services, api::refused::Refused, credential, error};
 use crate::{
     access::CredentialSource,
-    rate_limits::{Activity, Exceeded},
+    rate_limits::{Activity, RateLimitError},
 };
 
 type Answer = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
@@ -41,7 +41,7 @@ pub(super) fn limit(services: &Services, activity: Activity) -> impl Fn(ServiceR
 
 /// Counts a program's attempt to accept an invitation.
 pub(super) fn limit_acceptance(services: &Services, request: &HttpRequest) -> Result<(), Refused> {
-    spend(services, Activity::Claim, request).map_err(Refused::RateLimited)
+    spend(services, Activity::Onboarding, request).map_err(Refused::RateLimited)
 }
 
 /// Middleware that counts unknown credentials, after they were looked up: a valid credential is never refused.
@@ -69,7 +69,7 @@ fn presents_a_credential(headers: &HeaderMap) -> bool {
     headers_with_credentials.any(|place| credential::values(headers, place).next().is_some())
 }
 
-fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), Exceeded> {
+fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), RateLimitError> {
     let Some(address) = services.site.proxies.told(request) else { return Ok(()) };
     services.rate_limits.spend(activity, address).inspect_err(|_| {
         tracing::info!(activity = activity.as_str(), "rate limited");

@@ -1,17 +1,17 @@
-//! `/sso/session`: who am I, for programs.
+//! `/sso/session`: the current session and its user, for programs.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json;
 
-use super::{Services, credential, error};
 use crate::{
     access::CredentialSources,
     check::{Credential, CredentialError},
+    http::{Services, credential, error},
 };
 
 const ENDED: &str = "The session has ended.";
 
-pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
+pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
     let values = |place| credential::values(request.headers(), place);
     let token = match services.checker.credentials().parse(CredentialSources::ALL, values) {
         Ok(Some(Credential::Session(token))) => token,
@@ -27,12 +27,12 @@ pub(super) async fn show(request: HttpRequest, services: Services) -> HttpRespon
             tracing::error!(cause = %unanswered, "who is signed in can't be looked up");
             error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Sessions can't be looked up at the moment.")
         }
-        Ok(Some((signed_in, judged))) => HttpResponse::Ok().json(json!({
-            "user_id": judged.identity.user,
-            "user_email": judged.identity.email,
-            "user_role": judged.identity.role,
-            "rule": judged.grant.rule,
-            "teams": judged.grant.teams,
+        Ok(Some((signed_in, evaluation))) => HttpResponse::Ok().json(json!({
+            "user_id": evaluation.identity.user,
+            "user_email": evaluation.identity.email,
+            "user_role": evaluation.identity.role,
+            "rule": evaluation.grant.rule,
+            "teams": evaluation.grant.teams,
             "provider": signed_in.session.provider,
             "expires": signed_in.session.created + services.site.limits.absolute,
         })),

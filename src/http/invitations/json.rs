@@ -1,43 +1,39 @@
-//! `/vestibule/api/invitations`: inviting people who have no identity provider.
+//! `/vestibule/api/invitations`: creates, lists and withdraws invitations, for administrators.
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    http::StatusCode,
-    web::{Bytes, Path},
-};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
-use super::{
-    Address, Intent, Refused, administrator, answer, caller, fields,
-    fields::{Fields, required_text},
-    json,
-    keys::{MOST_TEAMS, PAGE, lasting, page_size, team},
-    local_accounts,
-};
 use crate::{
     accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
     check::Checker,
-    http::{Services, Site},
+    http::{
+        Services, Site,
+        api::{
+            Address, Body, Intent, Refused, administrator, answer, caller,
+            fields::{self, Fields, required_text},
+            json, local_accounts, read_fields,
+        },
+        names::{MOST_TEAMS, parse_team},
+        pagination::{PAGE_SIZE, page_size},
+    },
     keys::Lasting,
 };
 
-type Body = Result<Bytes, actix_web::Error>;
-
-pub(super) fn all() -> Address {
+pub(in crate::http) fn all() -> Address {
     Address::new("/invitations")
         .with_query()
         .get(async |request, services| answer(list(request, services).await))
-        .post(async |request, body, services| answer(make(request, body, services).await))
+        .post(async |request, body, services| answer(create(request, body, services).await))
 }
 
-pub(super) fn one() -> Address {
+pub(in crate::http) fn one() -> Address {
     Address::new("/invitations/{id}").delete(async |request, id, services| answer(withdraw(request, id, services).await))
 }
 
-async fn make(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let by = administrator(&services, &caller)?;
-    let wanted = read_wanted(fields(&request, body, &caller)?, &services.checker)?;
+    let wanted = read_wanted(read_fields(&request, body, &caller)?, &services.checker)?;
     let accounts = local_accounts(&services)?;
     let made = accounts.invite(Inviter::Administrator(by), &wanted).await?;
     Ok(json(StatusCode::CREATED, with_link(&made, &services.site, accounts)))
@@ -47,7 +43,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     let caller = caller(&request, &services, Intent::Look).await?;
     administrator(&services, &caller)?;
     let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
-    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE);
+    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
     let after = query.parsed("after", |text| InvitationId::parse(text).ok_or("must be the id of an invitation"))?;
     query.finish()?;
     let accounts = local_accounts(&services)?;
@@ -68,8 +64,8 @@ fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<Wanted, Refused>
     let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
     let email = required_text(&mut fields, "user_email")?;
     let wanted_role = fields.parsed("user_role", role)?;
-    let teams = fields.list("teams", MOST_TEAMS, team)?.unwrap_or_default();
-    let lasting = fields.parsed("duration", lasting)?;
+    let teams = fields.list("teams", MOST_TEAMS, parse_team)?.unwrap_or_default();
+    let lasting = fields.parsed("duration", fields::lasting)?;
     fields.finish()?;
     let lasting = lasting.map(Lasting::as_duration).map(|lasting| lasting.ok_or(InviteError::Duration)).transpose()?;
     Ok(Wanted { email, role: wanted_role.ok_or_else(|| Refused::missing("user_role"))?, teams, lasting })

@@ -1,4 +1,4 @@
-//! What the log may have of a request's path. Its query it never has.
+//! The path of a request as the log has it, without segments that may be secrets. The query is never logged.
 
 use std::borrow::Cow;
 
@@ -12,16 +12,16 @@ const REDACTED: &str = "[redacted]";
 
 /// The path without the segments that may be a secret: what no address of ours has is not told, rather than what is known to be
 /// a secret, since somebody may have put anything there.
-pub(super) fn told_path(path: &str) -> Cow<'_, str> {
-    if path.split('/').all(may_be_told) {
+pub(super) fn redacted_path(path: &str) -> Cow<'_, str> {
+    if path.split('/').all(is_safe) {
         return Cow::Borrowed(path);
     }
-    let told = |segment| if may_be_told(segment) { segment } else { REDACTED };
-    Cow::Owned(path.split('/').map(told).collect::<Vec<_>>().join("/"))
+    let redact = |segment| if is_safe(segment) { segment } else { REDACTED };
+    Cow::Owned(path.split('/').map(redact).collect::<Vec<_>>().join("/"))
 }
 
 /// An escape or a `=` hides a secret from whoever looks for its beginning.
-fn may_be_told(segment: &str) -> bool {
+fn is_safe(segment: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let begins = |mark: &str| segment.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
     let looks_random = segment.len() >= LONG && segment.bytes().any(|byte| byte.is_ascii_uppercase());
@@ -44,7 +44,7 @@ mod tests {
     #[case::asset("/vestibule/assets/style.17446744073709551615.css")]
     #[case::of_others("/v1/Chat/completions//.well-known/x~y_z")]
     fn an_address_of_ours_is_told_as_it_is(#[case] path: &str) {
-        assert_eq!(told_path(path), path);
+        assert_eq!(redacted_path(path), path);
     }
 
     #[rstest]
@@ -67,8 +67,11 @@ mod tests {
     #[case::quote("\"abc\"")]
     #[case::longer_than_any("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0")]
     fn what_may_be_a_secret_is_left_out_wherever_it_stands(#[case] secret: &str) {
-        assert_eq!(told_path(&format!("/{secret}")), "/[redacted]");
-        assert_eq!(told_path(&format!("/vestibule/api/keys/{secret}/regenerate")), "/vestibule/api/keys/[redacted]/regenerate");
-        assert_eq!(told_path(&format!("{secret}/a/{secret}")), "[redacted]/a/[redacted]");
+        assert_eq!(redacted_path(&format!("/{secret}")), "/[redacted]");
+        assert_eq!(
+            redacted_path(&format!("/vestibule/api/keys/{secret}/regenerate")),
+            "/vestibule/api/keys/[redacted]/regenerate"
+        );
+        assert_eq!(redacted_path(&format!("{secret}/a/{secret}")), "[redacted]/a/[redacted]");
     }
 }

@@ -1,18 +1,21 @@
-//! `/vestibule/api/sign-in`: signing in with a password, for programs that show a form of their own.
+//! `/vestibule/api/sign-in`: signs in with a password, for programs that show a form of their own.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Bytes};
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
 use zeroize::Zeroizing;
 
-use super::{Address, Refused, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread};
 use crate::{
-    accounts::{Attempt, Origin},
-    http::{Services, request::browser},
+    accounts::Attempt,
+    http::{
+        Services,
+        api::{Address, Body, Refused, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread},
+        csrf::is_browser,
+        passwords::origin,
+        request::browser,
+    },
 };
 
-type Body = Result<Bytes, actix_web::Error>;
-
-pub(super) fn sign_in() -> Address {
+pub(in crate::http) fn sign_in() -> Address {
     Address::new("/sign-in").post(async |request, body, services| answer(act(request, body, services).await))
 }
 
@@ -22,14 +25,14 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
     let accounts = local_accounts(&services)?;
     let body = body.map_err(|error| unread(&error))?;
     let mut fields = json_fields(&request, &body)?;
-    if !is_same_origin(&request, &services.site) && crate::http::csrf::is_browser(&request) {
+    if !is_same_origin(&request, &services.site) && is_browser(&request) {
         return Err(Refused::ForeignOrigin);
     }
     let email = required_text(&mut fields, "user_email")?;
     let password = required_text(&mut fields, "password")?;
     fields.finish()?;
     let device = services.site.cookies.device_in(&request);
-    let origin = Origin { device: device.as_deref(), address: services.site.proxies.told(&request) };
+    let origin = origin(&request, &services.site, device.as_deref());
     let attempt = Attempt { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &services) };
     let signed_in = accounts.sign_in(attempt).await?;
     let entered = &signed_in.entered;

@@ -1,4 +1,4 @@
-//! `/livez`, `/readyz` and `/metrics`, for the kubelet and Prometheus.
+//! The admin listener: `/livez` and `/readyz` for the kubelet, `/metrics` for Prometheus.
 
 use std::{
     collections::BTreeSet,
@@ -36,7 +36,7 @@ pub struct BlockReady {
 }
 
 #[derive(Clone)]
-pub struct AdminService {
+pub struct HealthService {
     pub readiness: Readiness,
     pub metrics: Arc<Metrics>,
     pub principals: Arc<Principals>,
@@ -65,7 +65,7 @@ impl BlockReady {
 }
 
 /// Routes of the admin listener.
-pub fn admin(service: Data<AdminService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
+pub fn routes(service: Data<HealthService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(service);
         let all = web::scope("").wrap(from_fn(observe));
@@ -82,7 +82,7 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
 }
 
-async fn ready(service: Data<AdminService>) -> HttpResponse {
+async fn ready(service: Data<HealthService>) -> HttpResponse {
     let text = |response: &mut actix_web::HttpResponseBuilder, body: String| {
         response.content_type("text/plain; charset=utf-8").body(body)
     };
@@ -96,7 +96,7 @@ async fn ready(service: Data<AdminService>) -> HttpResponse {
     }
 }
 
-async fn metrics(service: Data<AdminService>) -> HttpResponse {
+async fn metrics(service: Data<HealthService>) -> HttpResponse {
     service.principals.report();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(service.metrics.render())
 }

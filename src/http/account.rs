@@ -1,0 +1,41 @@
+//! `/vestibule/`: the page of the user's account.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::ServiceConfig};
+
+use super::{
+    Services, get,
+    names::provider_name,
+    page_request::{PageRequest, PageResult, answer},
+    pages::{Home, Place, Rule},
+    redirect,
+};
+
+pub(super) fn routes(app: &mut ServiceConfig) {
+    let show = async |request, services| answer(show(request, services).await);
+    app.route("/", get().to(to_account)).route("/vestibule", get().to(to_account)).route(Place::Account.href(), get().to(show));
+}
+
+async fn to_account() -> HttpResponse {
+    redirect(StatusCode::FOUND, Place::Account.href())
+}
+
+async fn show(request: HttpRequest, services: Services) -> PageResult {
+    let page = PageRequest::authenticate(&request, &services, Place::Account).await?;
+    Ok(page.show(StatusCode::OK, &home(&page)))
+}
+
+fn home(page: &PageRequest<'_>) -> Home {
+    let (evaluation, session) = (&page.caller.evaluation, &page.signed_in().session);
+    let account = page.account();
+    let email = Some(evaluation.identity.email.clone()).filter(|email| !email.is_empty() && *email != account.name);
+    Home {
+        frame: page.frame(),
+        account,
+        email,
+        rule: evaluation.grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+        teams: evaluation.grant.teams.iter().map(|team| team.to_string()).collect(),
+        provider: provider_name(&page.services.login, &session.provider),
+        session_ends: session.created + page.site().limits.absolute,
+        idle_limit: Some(page.site().limits.idle),
+    }
+}

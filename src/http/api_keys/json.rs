@@ -1,0 +1,143 @@
+//! `/vestibule/api/keys`: creates, lists, restricts, regenerates and revokes API keys.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
+use serde_json::{Value, json as value};
+
+use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
+use crate::{
+    check::Checker,
+    http::{
+        Services,
+        api::{
+            Address, Body, Intent, Refused, answer, caller,
+            fields::{self, Fields, WrongField},
+            json, read_fields,
+        },
+        names::{MOST_TEAMS, parse_team},
+        pagination::{PAGE_SIZE, page_size},
+    },
+    keys::{Key, KeyId, Limits, Made, Wish, is_alias},
+};
+
+pub(in crate::http) fn all() -> Address {
+    Address::new("/keys")
+        .with_query()
+        .get(async |request, services| answer(list(request, services).await))
+        .post(async |request, body, services| answer(create(request, body, services).await))
+}
+
+pub(in crate::http) fn one() -> Address {
+    Address::new("/keys/{id}")
+        .patch(async |request, id, body, services| answer(restrict(request, id, body, services).await))
+        .delete(async |request, id, services| answer(revoke(request, id, services).await))
+}
+
+pub(in crate::http) fn regenerate() -> Address {
+    let answer = async |request, id, body, services| answer(regenerate_one(request, id, body, services).await);
+    Address::new("/keys/{id}/regenerate").post(answer)
+}
+
+async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::ShowSecret).await?;
+    let wish = read_wish(read_fields(&request, body, &caller)?, &services.checker)?;
+    let made = services.keys.make(&manager(&caller), &wish).await?;
+    Ok(json(StatusCode::CREATED, with_secret(&made, &services.checker)))
+}
+
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
+    let after = query.parsed("after", |text| KeyId::parse(text).ok_or("must be a token_id"))?;
+    let user = query.text("user_id")?;
+    query.finish()?;
+    let page = services.keys.list(&manager(&caller), user.as_deref(), after, limit).await?;
+    let listed: Vec<Value> = page.keys.iter().map(|key| shown(key, &services.checker)).collect();
+    Ok(json(StatusCode::OK, value!({"keys": listed, "next": page.next.map(|id| id.to_string())})))
+}
+
+/// Adds restrictions to a key (RFC 5789). No field ever removes one.
+async fn restrict(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Change).await?;
+    let mut fields = read_fields(&request, body, &caller)?;
+    let limits = read_limits(&mut fields, &services.checker)?;
+    fields.finish()?;
+    let key = services.keys.narrow(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, &limits).await?;
+    Ok(json(StatusCode::OK, shown(&key, &services.checker)))
+}
+
+async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Change).await?;
+    let key = services.keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?).await?;
+    Ok(json(StatusCode::OK, value!({"token_id": key.id.to_string(), "deleted": true})))
+}
+
+async fn regenerate_one(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::ShowSecret).await?;
+    let mut fields = read_fields(&request, body, &caller)?;
+    let overlap = fields.parsed("overlap", fields::lasting)?;
+    fields.finish()?;
+    let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, overlap).await?;
+    Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
+}
+
+fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
+    let limits = read_limits(&mut fields, checker)?;
+    let wish = Wish {
+        user: fields.text("user_id")?,
+        alias: fields.parsed("key_alias", alias)?,
+        lasting: fields.parsed("duration", fields::lasting)?,
+        limits,
+        manage_keys: fields.flag("manage_keys")?,
+        manage_people: fields.flag("manage_people")?,
+        application: None,
+    };
+    fields.finish()?;
+    if wish.manage_people && !wish.may_manage_people() {
+        return Err(WrongField::Value("manage_people", "goes with no teams and no paths: it is for everybody").into());
+    }
+    Ok(wish)
+}
+
+fn read_limits(fields: &mut Fields, checker: &Checker) -> Result<Limits, Refused> {
+    let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
+    Ok(Limits {
+        role: fields.parsed("user_role", role)?,
+        teams: fields.list("teams", MOST_TEAMS, parse_team)?,
+        paths: fields.some_of("paths", MOST_PATHS, parse_path)?.unwrap_or_default(),
+    })
+}
+
+fn alias(text: &str) -> Result<String, &'static str> {
+    match is_alias(text) {
+        true => Ok(text.to_owned()),
+        false => Err("must have 1 to 128 characters, no control characters, and no blanks at its ends"),
+    }
+}
+
+fn with_secret(made: &Made, checker: &Checker) -> Value {
+    let mut body = shown(&made.key, checker);
+    body["key"] = made.secret.expose().into();
+    body
+}
+
+/// A key without its secret, which is never stored.
+fn shown(key: &Key, checker: &Checker) -> Value {
+    let EffectiveRestrictions { role, teams, paths } = EffectiveRestrictions::of(key, checker);
+    value!({
+        "token_id": key.id.to_string(),
+        "key_alias": key.alias,
+        "user_id": key.user,
+        "user_role": role,
+        "teams": teams,
+        "paths": paths.first(),
+        "further_paths": paths.get(1..).unwrap_or_default(),
+        "manage_keys": key.manage_keys,
+        "manage_people": key.may_manage_people(),
+        "created_at": key.created,
+        "expires": key.expires,
+        "last_used": key.last_used,
+        "parent": key.parent().map(|id| id.to_string()),
+        "application": key.application,
+    })
+}

@@ -1,0 +1,256 @@
+//! `/vestibule/keys`: the page of a user's API keys.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Form, Query, ServiceConfig},
+};
+use serde::Deserialize;
+
+use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
+use crate::{
+    check::Checker,
+    http::{
+        Services, get,
+        page_request::{FormFields, PageRequest, PageResult, answer},
+        pagination::{PAGE_SIZE, next_href},
+    },
+    keys::{Key, KeyId, KeysError, Lasting, Limits, Manager, Wish, is_alias},
+    pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
+};
+
+/// Lifetimes that the form offers, in days. Those above `keys.max_duration` are left out.
+const LASTINGS: [u64; 5] = [1, 7, 30, 90, 365];
+const USUAL_LASTING: &str = "30d";
+
+#[derive(Deserialize)]
+struct ListQuery {
+    after: Option<String>,
+}
+
+pub(in crate::http) fn routes(app: &mut ServiceConfig) {
+    let show = async |request, query, services| answer(show(request, query, services).await);
+    let submit = async |request, form, services| answer(submit(request, form, services).await);
+    app.service(web::resource(Place::Keys.href()).route(get().to(show)).post(submit));
+}
+
+async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
+    let page = KeysRequest(PageRequest::authenticate(&request, &services, Place::Keys).await?);
+    let after = query.after.as_deref().and_then(KeyId::parse);
+    page.render(StatusCode::OK, after, Notes::default()).await.map_err(|cause| page.0.unavailable(cause))
+}
+
+async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
+    let page = KeysRequest(PageRequest::authenticate_form(&request, &services, Place::Keys, &form).await?);
+    let outcome = match form.one("action") {
+        Some("make") => {
+            page.0.require_fresh_sign_in()?;
+            page.create(&form).await
+        }
+        Some("narrow") => page.restrict(&form).await,
+        Some("forget") => page.forget_redirect(&form).await,
+        Some("revoke") => page.revoke(&form).await,
+        _ => return Err(page.0.foreign_form()),
+    };
+    outcome.map_err(|cause| page.0.unavailable(cause))
+}
+
+/// A request for this page.
+struct KeysRequest<'a>(PageRequest<'a>);
+
+/// The parts of the page that depend on the form before it.
+#[derive(Default)]
+struct Notes<'a> {
+    created: Option<NewKey>,
+    problem: Option<KeyProblem>,
+    /// The refused form, whose fields are filled in again.
+    refused: Option<&'a FormFields>,
+}
+
+impl KeysRequest<'_> {
+    fn manager(&self) -> Manager<'_> {
+        manager(&self.0.caller)
+    }
+
+    async fn render(&self, status: StatusCode, after: Option<KeyId>, notes: Notes<'_>) -> Result<HttpResponse, KeysError> {
+        let Services { keys, users, checker, .. } = self.0.services;
+        let listed = keys.list(&self.manager(), None, after, PAGE_SIZE).await?;
+        let trusted = users.trusted(self.0.user()).await?;
+        let view = KeysPage {
+            frame: self.0.frame(),
+            sign_in_href: self.0.fresh_sign_in_href(),
+            trusted,
+            keys: listed.keys.iter().map(|key| line(key, checker)).collect(),
+            made: notes.created,
+            problem: notes.problem,
+            next_href: listed.next.map(|id| next_href(Place::Keys, &id.to_string())),
+            form: self.form(notes.refused),
+            csrf: self.0.csrf(),
+            action: Place::Keys.href(),
+        };
+        Ok(self.0.show(status, &view))
+    }
+
+    /// The form that creates a key, with the values of a refused one.
+    fn form(&self, typed: Option<&FormFields>) -> KeyForm {
+        let one = |name: &str| typed.and_then(|typed| typed.one(name));
+        let ticked = |team: &str| typed.is_some_and(|typed| typed.all("teams").any(|ticked| ticked == team));
+        let team = |name: &str| Choice { name: name.to_owned(), selected: ticked(name) };
+        KeyForm {
+            name: one("key_alias").unwrap_or_default().to_owned(),
+            lasting: lastings(self.0.services.keys.settings().max_duration, one("duration").unwrap_or(USUAL_LASTING)),
+            roles: self.roles(one("user_role")),
+            teams: self.0.caller.evaluation.grant.teams.iter().map(|name| team(name.as_str())).collect(),
+            paths: one("paths").unwrap_or_default().to_owned(),
+            manages_keys: one("manage_keys").is_some(),
+            manages_people: self.0.administrator().map(|_| one("manage_people").is_some()),
+        }
+    }
+
+    /// The user's own role and those below it.
+    fn roles(&self, chosen: Option<&str>) -> Vec<Choice> {
+        let own = self.0.caller.evaluation.grant.role.as_ref();
+        let roles = self.0.services.checker.roles_from(own);
+        roles.iter().map(|role| Choice { name: role.to_string(), selected: Some(role.as_str()) == chosen }).collect()
+    }
+
+    /// Restrictions can't be removed again.
+    async fn restrict(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
+        let Services { keys, .. } = self.0.services;
+        let Some(id) = form.one("token_id").and_then(KeyId::parse) else { return Ok(self.0.back()) };
+        let limits = match self.limits(form) {
+            Ok(limits) if limits == Limits::default() => return Ok(self.0.back()),
+            Ok(limits) => limits,
+            Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, None).await,
+        };
+        match keys.narrow(&self.manager(), id, &limits).await {
+            Ok(_) | Err(KeysError::NotFound) => Ok(self.0.back()),
+            Err(refused @ KeysError::TooOften) => self.render_problem(StatusCode::CONFLICT, problem(&refused), None).await,
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
+        let wish = match self.wish(form) {
+            Ok(wish) => wish,
+            Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, Some(form)).await,
+        };
+        match self.0.services.keys.make(&self.manager(), &wish).await {
+            Ok(made) => {
+                let name = made.key.alias.clone().unwrap_or_default();
+                let created = NewKey { name, secret: made.secret.expose().to_owned() };
+                self.render(StatusCode::OK, None, Notes { created: Some(created), ..Notes::default() }).await
+            }
+            Err(KeysError::Store(error)) => Err(error.into()),
+            Err(refused) => {
+                tracing::info!(reason = %refused, "a key refused");
+                self.render_problem(StatusCode::FORBIDDEN, problem(&refused), Some(form)).await
+            }
+        }
+    }
+
+    async fn render_problem(
+        &self,
+        status: StatusCode,
+        problem: KeyProblem,
+        refused: Option<&FormFields>,
+    ) -> Result<HttpResponse, KeysError> {
+        self.render(status, None, Notes { problem: Some(problem), refused, created: None }).await
+    }
+
+    fn wish(&self, form: &FormFields) -> Result<Wish, KeyProblem> {
+        let name = form.one("key_alias").map(str::trim).filter(|name| is_alias(name));
+        let lasting = form.one("duration").and_then(|text| Lasting::parse(text).ok());
+        let (Some(name), Some(lasting)) = (name, lasting) else { return Err(KeyProblem::NameOrDuration) };
+        let wish = Wish {
+            alias: Some(name.to_owned()),
+            lasting: Some(lasting),
+            limits: self.limits(form)?,
+            manage_keys: form.one("manage_keys").is_some(),
+            manage_people: form.one("manage_people").is_some(),
+            ..Wish::default()
+        };
+        if wish.manage_people && !wish.may_manage_people() { Err(KeyProblem::ManagesPeople) } else { Ok(wish) }
+    }
+
+    /// The restrictions that the form sets. None chosen means none.
+    fn limits(&self, form: &FormFields) -> Result<Limits, KeyProblem> {
+        let role = match form.all("user_role").filter(|name| !name.is_empty()).collect::<Vec<_>>().as_slice() {
+            [] => None,
+            [name] => Some(self.0.services.checker.role(name).ok_or(KeyProblem::Role)?),
+            _ => return Err(KeyProblem::Role),
+        };
+        let own = &self.0.caller.evaluation.grant.teams;
+        let team = |name: &str| own.iter().find(|team| team.as_str() == name).cloned().ok_or(KeyProblem::Teams);
+        let teams = form.all("teams").map(team).collect::<Result<Vec<_>, _>>()?;
+        let lines = form.all("paths").flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty());
+        let paths = lines.map(parse_path).collect::<Result<Vec<_>, _>>().map_err(|_| KeyProblem::Paths)?;
+        if paths.len() > MOST_PATHS {
+            return Err(KeyProblem::Paths);
+        }
+        Ok(Limits { role, teams: Some(teams).filter(|teams| !teams.is_empty()), paths })
+    }
+
+    /// Keys go to this application only after the user has agreed again.
+    async fn forget_redirect(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
+        if let Some(redirect_uri) = form.one("redirect_uri") {
+            let user = self.0.user();
+            self.0.services.users.distrust(user, redirect_uri).await?;
+            tracing::info!(user, "an application is asked about again");
+        }
+        Ok(self.0.back())
+    }
+
+    /// A key that is gone already is no error: the page lists the keys that there are.
+    async fn revoke(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
+        if let Some(id) = form.one("token_id").and_then(KeyId::parse) {
+            match self.0.services.keys.revoke(&self.manager(), id).await {
+                Ok(_) | Err(KeysError::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.0.back())
+    }
+}
+
+fn problem(refused: &KeysError) -> KeyProblem {
+    match refused {
+        KeysError::Full => KeyProblem::Full,
+        KeysError::NoRole => KeyProblem::NoRole,
+        KeysError::Duration => KeyProblem::TooLong,
+        _ => KeyProblem::Failed,
+    }
+}
+
+fn lastings(max: Duration, chosen: &str) -> Vec<pages::Lasting> {
+    let lasting = |days: u64| {
+        let value = format!("{days}d");
+        pages::Lasting { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
+    };
+    LASTINGS.map(lasting).into_iter().filter(|lasting| lasting.duration <= max).collect()
+}
+
+fn line(key: &Key, checker: &Checker) -> KeyLine {
+    KeyLine {
+        id: key.id.to_string(),
+        name: key.alias.clone().or_else(|| key.application.clone()),
+        made: key.created,
+        ends: key.expires,
+        last_used: key.last_used,
+        narrowed: restrictions(key, checker),
+        manages_keys: key.manage_keys,
+        manages_people: key.may_manage_people(),
+    }
+}
+
+/// All patterns are shown, although a path must match one of each list.
+fn restrictions(key: &Key, checker: &Checker) -> Narrowed {
+    let EffectiveRestrictions { role, teams, paths } = EffectiveRestrictions::of(key, checker);
+    Narrowed {
+        role: role.map(|role| role.to_string()),
+        teams: teams.map(|teams| teams.iter().map(|team| team.to_string()).collect()),
+        paths: paths.concat(),
+    }
+}

@@ -1,0 +1,236 @@
+//! `/vestibule/invitations`: the page of invitations, for administrators.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Form, Query, ServiceConfig},
+};
+use serde::Deserialize;
+
+use crate::{
+    accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Standing, Wanted, normal_email},
+    http::{
+        Services, error, get,
+        names::{MOST_TEAMS, parse_team},
+        page_request::{AdministratorRequest, FormFields, PageResult, answer},
+        pagination::{PAGE_SIZE, next_href},
+    },
+    keys,
+    pages::{
+        Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
+        Place,
+    },
+    people::PeopleError,
+    principal::Role,
+};
+
+const PLACE: Place = Place::Invitations;
+
+/// Lifetimes that the form offers, in days.
+const LASTINGS: [u64; 4] = [1, 7, 14, 30];
+const DAY: u64 = 86_400;
+
+#[derive(Deserialize)]
+struct ListQuery {
+    after: Option<String>,
+    user_email: Option<String>,
+}
+
+/// The parts of the page that depend on the form or query before it.
+#[derive(Default)]
+struct Notes<'a> {
+    created: Option<NewInvitation>,
+    problem: Option<InvitationProblem>,
+    /// The refused form, whose fields are filled in again.
+    refused: Option<&'a FormFields>,
+    /// The address that the form is filled in with.
+    email: Option<&'a str>,
+    after: Option<InvitationId>,
+}
+
+pub(in crate::http) fn routes(app: &mut ServiceConfig) {
+    let show = async |request, query, services| answer(show(request, query, services).await);
+    let submit = async |request, form, services| answer(submit(request, form, services).await);
+    app.service(web::resource(PLACE.href()).route(get().to(show)).post(submit));
+}
+
+async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
+    let page = InvitationsRequest::authenticate(&request, &services).await?;
+    let after = query.after.as_deref().and_then(InvitationId::parse);
+    page.render(StatusCode::OK, Notes { after, email: query.user_email.as_deref(), ..Notes::default() }).await
+}
+
+async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
+    let page = InvitationsRequest::authenticate(&request, &services).await?;
+    page.admin.check_form(&form)?;
+    match form.one("action") {
+        Some("make") => page.create(&form).await,
+        Some("withdraw") => page.withdraw(&form).await,
+        _ => Err(page.admin.foreign_form()),
+    }
+}
+
+/// A request for this page.
+struct InvitationsRequest<'a> {
+    admin: AdministratorRequest<'a>,
+    accounts: &'a Accounts,
+}
+
+impl<'a> InvitationsRequest<'a> {
+    async fn authenticate(request: &'a HttpRequest, services: &'a Services) -> Result<Self, HttpResponse> {
+        let admin = AdministratorRequest::authenticate(request, services, PLACE).await?;
+        match services.local_accounts.as_deref() {
+            Some(accounts) => Ok(Self { admin, accounts }),
+            None => Err(admin.respond(error::no_local_accounts())),
+        }
+    }
+
+    async fn render(&self, status: StatusCode, notes: Notes<'_>) -> PageResult {
+        let admin = &self.admin;
+        let listed = self.accounts.invitations(notes.after, PAGE_SIZE).await.map_err(|cause| admin.unavailable(cause))?;
+        let again = self.granted(notes.email).await.map_err(|cause| admin.unavailable(cause))?;
+        let next_href = listed.next.map(|id| next_href(PLACE, &id.to_string()));
+        let lines = listed.invitations.into_iter().map(async |invitation| self.line(invitation).await);
+        let view = InvitationsPage {
+            frame: admin.frame(),
+            form: self.form(&notes, again),
+            made: notes.created,
+            problem: notes.problem,
+            sign_in_href: admin.fresh_sign_in_href(),
+            invitations: futures::future::join_all(lines).await,
+            next_href,
+            csrf: admin.csrf(),
+        };
+        Ok(admin.show(status, &view))
+    }
+
+    /// The role and teams of the account's last invitation, where the page was opened to invite its user again.
+    async fn granted(&self, email: Option<&str>) -> Result<Option<Granted>, PeopleError> {
+        let Some(email) = email.and_then(normal_email) else { return Ok(None) };
+        match self.admin.services.people.of_account(&email).await {
+            Ok(known) => Ok(known.user.local_account().map(Granted::of)),
+            Err(PeopleError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Roles are offered from the inviter's own downwards.
+    fn form(&self, notes: &Notes<'_>, again: Option<Granted>) -> InvitationForm {
+        let is_again = again.is_some();
+        let Granted { role: role_before, teams } = again.unwrap_or_default();
+        let one = |name: &str| notes.refused.and_then(|form| form.one(name));
+        let roles = self.admin.services.checker.roles_from(Some(self.admin.by().role));
+        let chosen = one("user_role").map(str::to_owned).or(role_before);
+        let usual = chosen.unwrap_or_else(|| {
+            self.admin.services.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default()
+        });
+        let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
+        let usual_life = self.accounts.invitation_duration();
+        let chosen_life = one("duration").and_then(|text| keys::Lasting::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
+        let mut lives: Vec<Duration> = LASTINGS.map(|days| Duration::from_secs(days * DAY)).into();
+        lives.extend([usual_life].iter().filter(|life| !lives.contains(life)).copied().collect::<Vec<_>>());
+        lives.sort_unstable();
+        InvitationForm {
+            email: one("user_email").or(notes.email).unwrap_or_default().to_owned(),
+            roles: roles.iter().map(choice).collect(),
+            teams: one("teams").map_or(teams, str::to_owned),
+            again: is_again,
+            lasting: lives.into_iter().map(|life| lasting_of(life, chosen_life)).collect(),
+        }
+    }
+
+    async fn create(&self, form: &FormFields) -> PageResult {
+        self.admin.require_fresh_sign_in()?;
+        let wanted = match self.wanted(form) {
+            Ok(wanted) => wanted,
+            Err(problem) => return self.render_problem(problem, form).await,
+        };
+        match self.accounts.invite(Inviter::Administrator(self.admin.by()), &wanted).await {
+            Ok(made) => {
+                let created = NewInvitation {
+                    email: made.invitation.email.clone(),
+                    link: made.address(&self.admin.site().public_url).to_string(),
+                    expires: made.invitation.expires,
+                };
+                self.render(StatusCode::OK, Notes { created: Some(created), ..Notes::default() }).await
+            }
+            Err(error) => match problem(&error) {
+                Some(problem) => self.render_problem(problem, form).await,
+                None => Err(self.admin.unavailable(error)),
+            },
+        }
+    }
+
+    async fn render_problem(&self, problem: InvitationProblem, form: &FormFields) -> PageResult {
+        let notes = Notes { problem: Some(problem), refused: Some(form), ..Notes::default() };
+        self.render(StatusCode::BAD_REQUEST, notes).await
+    }
+
+    fn wanted(&self, form: &FormFields) -> Result<Wanted, InvitationProblem> {
+        let role =
+            form.one("user_role").and_then(|name| self.admin.services.checker.role(name)).ok_or(InvitationProblem::Role)?;
+        let teams: Result<Vec<_>, _> = form.listed("teams").map(parse_team).collect();
+        let teams = teams.ok().filter(|teams| teams.len() <= MOST_TEAMS).ok_or(InvitationProblem::Teams)?;
+        let lasting = form.one("duration").and_then(|text| keys::Lasting::parse(text).ok());
+        let lasting = lasting.and_then(keys::Lasting::as_duration).ok_or(InvitationProblem::Duration)?;
+        let email = form.one("user_email").unwrap_or_default().to_owned();
+        Ok(Wanted { email, role, teams, lasting: Some(lasting) })
+    }
+
+    /// An invitation that is gone already is no error: the page lists the invitations that there are.
+    async fn withdraw(&self, form: &FormFields) -> PageResult {
+        let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return Ok(self.admin.back()) };
+        match self.accounts.withdraw(id, self.admin.by()).await {
+            Ok(_) | Err(InviteError::NotFound) => Ok(self.admin.back()),
+            Err(InviteError::Above) => Err(self.admin.respond(error::not_yours_to_change())),
+            Err(cause) => Err(self.admin.unavailable(cause)),
+        }
+    }
+
+    async fn line(&self, invitation: Invitation) -> InvitationLine {
+        let state = match self.accounts.standing(&invitation) {
+            Standing::Open => InvitationState::Open,
+            Standing::Accepted => InvitationState::Accepted,
+            Standing::Expired => InvitationState::Expired,
+        };
+        InvitationLine {
+            id: invitation.id.to_string(),
+            email: invitation.email,
+            role: invitation.role.to_string(),
+            teams: invitation.teams.iter().map(ToString::to_string).collect(),
+            made: invitation.created,
+            made_by: match &invitation.by {
+                Some(by) => Some(self.name_of(by).await),
+                None => None,
+            },
+            expires: invitation.expires,
+            state,
+        }
+    }
+
+    /// The name of a user, or the id of a user who was deleted.
+    async fn name_of(&self, user: &str) -> String {
+        match self.admin.services.people.get(user).await {
+            Ok(known) => self.admin.services.checker.identity(user, &known.user.identities, &known.grant).name().to_owned(),
+            Err(_) => user.to_owned(),
+        }
+    }
+}
+
+/// The problem with the form; `None` where the form is not the reason.
+fn problem(error: &InviteError) -> Option<InvitationProblem> {
+    match error {
+        InviteError::Email => Some(InvitationProblem::Email),
+        InviteError::UnknownRole => Some(InvitationProblem::Role),
+        InviteError::Above => Some(InvitationProblem::AboveYou),
+        InviteError::Duration => Some(InvitationProblem::Duration),
+        InviteError::Disabled => Some(InvitationProblem::Disabled),
+        InviteError::NotFound | InviteError::Store(_) => None,
+    }
+}
+
+fn lasting_of(life: Duration, chosen: Duration) -> Lasting {
+    Lasting { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
+}

@@ -1,0 +1,243 @@
+//! Requests for our own pages: authenticates the user, checks forms, and answers with what all pages share.
+
+#![expect(clippy::result_large_err, reason = "a refusal is an answer like any other, and is made once for each request")]
+
+use std::ops::Deref;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
+use serde::Deserialize;
+
+use super::{
+    FormTargets, Scripts, Services, Site, csrf,
+    error::{self, Failure},
+    links::login_href,
+    page_with,
+    pages::{self, Account, Frame, Nav, Place},
+    redirect,
+};
+use crate::{
+    check::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Credential},
+    principal::{Evaluation, Role},
+    principals::UserSession,
+    return_to::ReturnTarget,
+    secret::Digest,
+    sign_ins::Administrator,
+};
+
+/// An answer of a page, or what is answered instead of it.
+pub(super) type PageResult = Result<HttpResponse, HttpResponse>;
+
+/// The fields of a form. A field may be there several times.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct FormFields(Vec<(String, String)>);
+
+/// A request for a page by a user who is signed in.
+pub(super) struct PageRequest<'a> {
+    pub services: &'a Services,
+    pub request: &'a HttpRequest,
+    pub place: Place,
+    pub caller: AuthenticatedPrincipal,
+    session_token: String,
+}
+
+/// A request for a page by an administrator.
+pub(super) struct AdministratorRequest<'a> {
+    page: PageRequest<'a>,
+    role: Role,
+}
+
+impl FormFields {
+    /// The value of a field; `None` where it is empty, or there several times.
+    pub fn one(&self, name: &str) -> Option<&str> {
+        let mut values = self.all(name);
+        let value = values.next().filter(|value| !value.is_empty())?;
+        values.next().is_none().then_some(value)
+    }
+
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The values of a field that has one per line, or separates them by commas.
+    pub fn listed(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.all(name).flat_map(|text| text.split(['\n', ','])).map(str::trim).filter(|text| !text.is_empty())
+    }
+}
+
+pub(super) fn answer(outcome: PageResult) -> HttpResponse {
+    outcome.unwrap_or_else(|refusal| refusal)
+}
+
+impl<'a> PageRequest<'a> {
+    /// Authenticates the user. The error is the answer: a redirect to the sign-in, which leads back here.
+    pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: Place) -> Result<Self, HttpResponse> {
+        let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
+        let session_token = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
+        let token = services.checker.credentials().parse_session(&session_token).map_err(|_| sign_in())?;
+        match services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
+            Ok(caller) => Ok(Self { services, request, place, caller, session_token }),
+            Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
+            Err(AuthenticationError::Unavailable(cause)) => {
+                tracing::error!(%cause, "who is signed in can't be looked up");
+                Err(error::store_unavailable(place.href()).respond(request, &services.site))
+            }
+        }
+    }
+
+    /// The same for a form that was submitted.
+    pub async fn authenticate_form(
+        request: &'a HttpRequest,
+        services: &'a Services,
+        place: Place,
+        form: &FormFields,
+    ) -> Result<Self, HttpResponse> {
+        let page = Self::authenticate(request, services, place).await?;
+        page.check_form(form)?;
+        Ok(page)
+    }
+
+    /// Refuses a form that is not this page's own.
+    pub fn check_form(&self, form: &FormFields) -> Result<(), HttpResponse> {
+        let token = form.one("csrf").unwrap_or_default();
+        let is_own = csrf::is_own_form(self.request, self.site());
+        if is_own && csrf::matches(&self.site().ring, self.place.href(), &self.session_token, token) {
+            return Ok(());
+        }
+        tracing::warn!(reason = "not from our own page", page = self.place.href(), "a form refused");
+        Err(self.foreign_form())
+    }
+
+    pub fn foreign_form(&self) -> HttpResponse {
+        self.respond(error::foreign_form(self.place.label(), self.place.href()))
+    }
+
+    /// The token that this page's forms carry.
+    pub fn csrf(&self) -> String {
+        csrf::token(&self.site().ring, self.place.href(), &self.session_token)
+    }
+
+    /// The id of the session that the request was made with.
+    pub fn session(&self) -> Digest {
+        Digest::of(self.session_token.as_bytes())
+    }
+
+    pub fn site(&self) -> &Site {
+        &self.services.site
+    }
+
+    pub fn user(&self) -> &str {
+        &self.caller.evaluation.identity.user
+    }
+
+    pub fn signed_in(&self) -> &UserSession {
+        match &self.caller.credential {
+            AuthenticatedCredential::Session(signed_in) => signed_in,
+            AuthenticatedCredential::ApiKey(_) | AuthenticatedCredential::Jwt(_) => {
+                unreachable!("a page's request is authenticated by a session's cookie")
+            }
+        }
+    }
+
+    /// The address of the sign-in, if the last one is not fresh enough for changes that can't be undone.
+    pub fn fresh_sign_in_href(&self) -> Option<String> {
+        (!self.services.keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.request, self.place))
+    }
+
+    /// Refuses a form that takes a fresh sign-in, and was opened while the sign-in was still fresh.
+    pub fn require_fresh_sign_in(&self) -> Result<(), HttpResponse> {
+        self.fresh_sign_in_href().map_or(Ok(()), |href| Err(self.respond(error::sign_in_again(&href))))
+    }
+
+    pub fn administrator(&self) -> Option<Administrator<'_>> {
+        let evaluation = &self.caller.evaluation;
+        let role = evaluation.grant.role.as_ref().filter(|role| self.site().admin_roles.contains(role))?;
+        Some(Administrator { user: &evaluation.identity.user, role })
+    }
+
+    pub fn account(&self) -> Account {
+        account(&self.caller.evaluation)
+    }
+
+    pub fn frame(&self) -> Frame {
+        let (name, administrator) = (self.account().name, self.administrator().is_some());
+        Frame::of(&self.site().brand).with_nav(Nav {
+            name,
+            administrator,
+            invites: self.site().local_accounts,
+            current: Some(self.place),
+        })
+    }
+
+    /// The page as an answer; our own script may run on it.
+    pub fn show(&self, status: StatusCode, view: &impl askama::Template) -> HttpResponse {
+        page_with(status, pages::render(view), &FormTargets::OwnOnly, &Scripts::Of(&self.site().public_url))
+    }
+
+    pub fn respond(&self, failure: Failure) -> HttpResponse {
+        failure.respond(self.request, self.site())
+    }
+
+    /// Back to the page, after a form that succeeded.
+    pub fn back(&self) -> HttpResponse {
+        redirect(StatusCode::SEE_OTHER, self.place.href())
+    }
+
+    /// The answer where the store failed.
+    pub fn unavailable(&self, cause: impl std::fmt::Display) -> HttpResponse {
+        tracing::error!(%cause, page = self.place.href(), "a page can't be shown, or not be followed");
+        self.respond(error::store_unavailable(self.place.href()))
+    }
+}
+
+impl<'a> AdministratorRequest<'a> {
+    /// Authenticates an administrator. Others are refused.
+    pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: Place) -> Result<Self, HttpResponse> {
+        let page = PageRequest::authenticate(request, services, place).await?;
+        match page.administrator().map(|by| by.role.clone()) {
+            Some(role) => Ok(Self { page, role }),
+            None => Err(page.respond(error::for_administrators())),
+        }
+    }
+
+    /// The same for a form that was submitted.
+    pub async fn authenticate_form(
+        request: &'a HttpRequest,
+        services: &'a Services,
+        place: Place,
+        form: &FormFields,
+    ) -> Result<Self, HttpResponse> {
+        let page = Self::authenticate(request, services, place).await?;
+        page.check_form(form)?;
+        Ok(page)
+    }
+
+    pub fn by(&self) -> Administrator<'_> {
+        Administrator { user: &self.page.caller.evaluation.identity.user, role: &self.role }
+    }
+}
+
+impl<'a> Deref for AdministratorRequest<'a> {
+    type Target = PageRequest<'a>;
+
+    fn deref(&self) -> &PageRequest<'a> {
+        &self.page
+    }
+}
+
+/// A sign-in that leads back to the requested address; after a form to its page, since the form itself is gone.
+fn sign_in_href(request: &HttpRequest, place: Place) -> String {
+    let requested = request
+        .uri()
+        .path_and_query()
+        .filter(|_| request.method().is_safe())
+        .map_or(place.href(), |requested| requested.as_str());
+    let target = ReturnTarget::parse(requested, "").or_else(|_| ReturnTarget::parse(place.href(), ""));
+    login_href(&target.unwrap_or_else(|_| ReturnTarget::root()), None)
+}
+
+/// The user, by the best name that is known.
+pub(super) fn account(evaluation: &Evaluation) -> Account {
+    let role = evaluation.grant.role.as_ref().map(|role| role.to_string());
+    Account { name: evaluation.identity.name().to_owned(), role }
+}

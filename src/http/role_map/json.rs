@@ -1,0 +1,69 @@
+//! `/vestibule/api/role-map`: the role map in force, and explanations, for administrators.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
+use serde_json::json as value;
+
+use super::{Answer, AskError, Question};
+use crate::http::{
+    Services,
+    api::{Address, Body, Intent, Refused, administrator, answer, caller, json, read_fields},
+};
+
+pub(in crate::http) fn in_force() -> Address {
+    Address::new("/role-map").get(async |request, services| answer(show(request, services).await))
+}
+
+pub(in crate::http) fn explain() -> Address {
+    Address::new("/role-map/explain").post(async |request, body, services| answer(explain_one(request, body, services).await))
+}
+
+async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    administrator(&services, &caller)?;
+    let role_maps = &services.role_maps;
+    let current = role_maps.current();
+    let map = &current.map;
+    let refused = role_maps.latest_refusal().map(|edit| value!({"at": edit.at, "mistakes": edit.mistakes}));
+    Ok(json(
+        StatusCode::OK,
+        value!({
+            "version": current.version,
+            "source": role_maps.source(),
+            "since": current.since,
+            "rules": map.rule_count(),
+            "roles": map.roles_from(None),
+            "default_role": map.default_role(),
+            "refused": refused,
+        }),
+    ))
+}
+
+async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    administrator(&services, &caller)?;
+    let mut fields = read_fields(&request, body, &caller)?;
+    let (id, email) = (fields.text("user_id")?, fields.text("user_email")?);
+    if id.is_some() && email.is_some() {
+        return Err(AskError::OneOfTwo.into());
+    }
+    let person = id.or(email);
+    let claims = fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string());
+    let (provider, url, method) = (fields.text("provider")?, fields.text("url")?, fields.text("method")?);
+    let (credential, workload) = (fields.text("credential")?, fields.flag("workload")?);
+    fields.finish()?;
+    let question = Question {
+        person: person.as_deref(),
+        claims: claims.as_deref(),
+        provider: provider.as_deref(),
+        workload,
+        url: url.as_deref(),
+        method: method.as_deref(),
+        credential: credential.as_deref(),
+    };
+    let Answer { person, is_cut, grant, access } = super::explain(&question, &services).await?;
+    let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
+    body["user_id"] = value!(person.map(|known| known.user.id));
+    body["is_cut"] = value!(is_cut);
+    body["access"] = value!(access);
+    Ok(json(StatusCode::OK, body))
+}

@@ -1,0 +1,100 @@
+//! Security headers, by kind of response.
+//!
+//! A response that says nothing else is private data: JSON, a redirect or an empty answer, which no browser may keep, frame or
+//! run anything of. [`complete`] adds these headers to every response of the public listener. Pages, assets and credentials
+//! differ from that by what is stated here.
+
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use super::pages::{ASSETS, Asset};
+use crate::origin::PublicUrl;
+
+/// The same for every response.
+const ALWAYS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+];
+
+const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'";
+
+/// An SVG may have styles of its own, and must not run scripts when it is opened by itself.
+const SVG_CONTENT: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
+
+/// Addresses besides our own that a page's forms may lead to. Browsers apply this to redirects too.
+pub(super) enum FormTargets<'a> {
+    OwnOnly,
+    And(&'a str),
+}
+
+/// Scripts that a page runs.
+pub(super) enum Scripts<'a> {
+    None,
+    /// Our own files below this origin's assets, and nothing else that the origin may serve.
+    Of(&'a PublicUrl),
+}
+
+/// A page. It is private, as all data.
+pub(super) fn for_page(headers: &mut HeaderMap, targets: &FormTargets<'_>, scripts: &Scripts<'_>) {
+    let targets = match targets {
+        FormTargets::OwnOnly => "'self'".to_owned(),
+        FormTargets::And(other) => format!("'self' {other}"),
+    };
+    let scripts = match scripts {
+        Scripts::None => String::new(),
+        Scripts::Of(public_url) => format!("script-src {}; ", public_url.join(ASSETS)),
+    };
+    let policy = format!(
+        "default-src 'none'; {scripts}style-src 'self'; img-src 'self'; form-action {targets}; frame-ancestors 'none'; \
+         base-uri 'none'"
+    );
+    let policy = HeaderValue::from_str(&policy).expect("origins, and addresses that were parsed, can stand in a header");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+}
+
+/// A file that pages refer to, which browsers may keep.
+pub(super) fn for_asset(headers: &mut HeaderMap, asset: &Asset) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(asset.cache_control));
+    if asset.is_svg_of_others {
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SVG_CONTENT));
+    }
+}
+
+/// An answer that may hold a credential (RFC 6749, section 5.1).
+pub(super) fn for_credential(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+}
+
+/// The rest, for every response.
+pub(super) fn complete(headers: &mut HeaderMap) {
+    for (name, value) in ALWAYS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, NO_CONTENT)] {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pages::{Brand, asset};
+
+    #[test]
+    fn a_logo_that_is_opened_by_itself_runs_no_script() {
+        let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec();
+        let brand = Brand::new("Acme", Some(svg), None).expect("a brand");
+        let policy = |name: &str| {
+            let mut headers = HeaderMap::new();
+            for_asset(&mut headers, &asset(&brand, name).expect("the file"));
+            complete(&mut headers);
+            headers.get(header::CONTENT_SECURITY_POLICY).expect("a policy").to_str().expect("text").to_owned()
+        };
+        assert_eq!(policy("logo.0.svg"), SVG_CONTENT);
+        assert_eq!(policy("icon.0.svg"), NO_CONTENT);
+    }
+}

@@ -1,0 +1,61 @@
+//! `/vestibule/api/sessions`: lists and ends the caller's sessions.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
+use serde_json::{Value, json as value};
+
+use super::end_own;
+use crate::{
+    http::{
+        Services, Site,
+        api::{Address, Intent, Refused, answer, caller, in_person, json},
+    },
+    secret::Digest,
+    users::Listed,
+};
+
+pub(in crate::http) fn all() -> Address {
+    Address::new("/sessions")
+        .get(async |request, services| answer(list(request, services).await))
+        .delete(async |request, services| answer(delete_others(request, services).await))
+}
+
+pub(in crate::http) fn one() -> Address {
+    Address::new("/sessions/{id}").delete(async |request, id, services| answer(delete(request, id, services).await))
+}
+
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
+    let own = services.site.cookies.session_id_in(&request);
+    let sessions = services.users.sessions(&caller.evaluation.identity.user).await?;
+    let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &services.site)).collect();
+    Ok(json(StatusCode::OK, value!({ "sessions": listed })))
+}
+
+async fn delete(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
+    let user = &caller.evaluation.identity.user;
+    let session = Digest::from_hex(&id).ok_or(Refused::NoSession)?;
+    if !end_own(&services, user, &session).await? {
+        return Err(Refused::NoSession);
+    }
+    Ok(json(StatusCode::OK, value!({"session_id": *id, "deleted": true})))
+}
+
+async fn delete_others(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
+    let own = services.site.cookies.session_id_in(&request);
+    services.users.end_sessions(&caller.evaluation.identity.user, own.as_ref()).await?;
+    Ok(json(StatusCode::OK, value!({"deleted": true})))
+}
+
+fn shown(Listed { id, session }: &Listed, own: Option<&Digest>, site: &Site) -> Value {
+    value!({
+        "session_id": id.to_hex(),
+        "current": own == Some(id),
+        "provider": session.provider,
+        "user_agent": session.agent,
+        "created_at": session.created,
+        "last_seen": session.last_seen,
+        "expires": session.created + site.limits.absolute,
+    })
+}

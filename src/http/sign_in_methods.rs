@@ -1,0 +1,27 @@
+//! Sign-in methods of a user, their identities and password: rules that the JSON API and the page share.
+
+pub(super) mod json;
+pub(super) mod page;
+pub(super) mod password;
+
+use super::Services;
+use crate::{
+    continuation::Continuation,
+    login::BeginError,
+    oidc::{Binding, Provider},
+    pages::Place,
+    principal::IdentityClaims,
+    return_to::ReturnTarget,
+};
+
+/// Providers that the user has no identity of yet.
+fn linkable<'a>(services: &'a Services, identities: &'a [IdentityClaims]) -> impl Iterator<Item = &'a Provider> {
+    let is_linked = move |id: &str| identities.iter().any(|identity| identity.provider == id);
+    services.login.providers().iter().map(|provider| &**provider).filter(move |provider| !is_linked(provider.id()))
+}
+
+/// Begins to link an identity: the address at the provider. The login flow comes back to the page of sign-in methods.
+async fn begin_link(services: &Services, provider: &Provider, binding: &Binding, user: &str) -> Result<url::Url, BeginError> {
+    let again = ReturnTarget::parse(Place::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
+    services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry: again }).await
+}

@@ -1,0 +1,165 @@
+//! `/vestibule/sign-in`: the page of a user's sign-in methods: identities and password.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Form, ServiceConfig},
+};
+use zeroize::Zeroizing;
+
+use super::{begin_link, linkable};
+use crate::{
+    accounts::ChangeError,
+    http::{
+        Services,
+        binding::binding,
+        get,
+        names::{linked_identity, provider_name},
+        page as plain_page,
+        page_request::{FormFields, PageRequest, PageResult, answer},
+        passwords::{origin, problem_of},
+    },
+    pages::{self, ChangePassword, LinkAway, LinkableProvider, MethodsNotice, PasswordProblem, Place, SignInMethods},
+    principal::{IdentityClaims, LOCAL},
+    users::Unlinked,
+};
+
+/// The parts of the page that depend on the form before it.
+#[derive(Default)]
+struct Notes {
+    notice: Option<MethodsNotice>,
+    password: Option<PasswordProblem>,
+}
+
+pub(in crate::http) fn routes(app: &mut ServiceConfig) {
+    let show = async |request, services| answer(show(request, services).await);
+    let submit = async |request, form, services| answer(submit(request, form, services).await);
+    app.service(web::resource(Place::SignIn.href()).route(get().to(show)).post(submit));
+}
+
+async fn show(request: HttpRequest, services: Services) -> PageResult {
+    MethodsRequest(PageRequest::authenticate(&request, &services, Place::SignIn).await?)
+        .render(StatusCode::OK, Notes::default())
+        .await
+}
+
+async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
+    let page = MethodsRequest(PageRequest::authenticate_form(&request, &services, Place::SignIn, &form).await?);
+    match form.one("action") {
+        Some("password") => page.change_password(&form).await,
+        Some("link") => page.link(&form).await,
+        Some("unlink") => page.unlink(&form).await,
+        _ => Err(page.0.foreign_form()),
+    }
+}
+
+/// A request for this page.
+struct MethodsRequest<'a>(PageRequest<'a>);
+
+impl MethodsRequest<'_> {
+    async fn render(&self, status: StatusCode, notes: Notes) -> PageResult {
+        let identities = self.identities().await?;
+        let may_be_unlinked = identities.len() > 1;
+        let Services { login, .. } = self.0.services;
+        let line = |identity| linked_identity(identity, login, may_be_unlinked);
+        let linkable = linkable(self.0.services, &identities);
+        let view = SignInMethods {
+            frame: self.0.frame(),
+            identities: identities.iter().map(line).collect(),
+            linkable: linkable
+                .map(|provider| LinkableProvider { id: provider.id().to_owned(), name: provider.name().to_owned() })
+                .collect(),
+            password: self.password_form(&identities, notes.password),
+            notice: notes.notice,
+            sign_in_href: self.0.fresh_sign_in_href(),
+            csrf: self.0.csrf(),
+        };
+        Ok(self.0.show(status, &view))
+    }
+
+    async fn identities(&self) -> Result<Vec<IdentityClaims>, HttpResponse> {
+        match self.0.services.users.get(self.0.user()).await {
+            Ok(Some(user)) => Ok(user.value.identities),
+            Ok(None) => Err(self.0.unavailable("the user's record is gone")),
+            Err(cause) => Err(self.0.unavailable(cause)),
+        }
+    }
+
+    fn password_form(&self, identities: &[IdentityClaims], problem: Option<PasswordProblem>) -> Option<ChangePassword> {
+        let accounts = self.0.services.local_accounts.as_ref()?;
+        let account = identities.iter().find(|identity| identity.provider == LOCAL)?;
+        let minimum = accounts.passwords().min_length as u64;
+        Some(ChangePassword { email: account.subject.clone(), minimum, problem })
+    }
+
+    async fn change_password(&self, form: &FormFields) -> PageResult {
+        let page = &self.0;
+        let Services { local_accounts, site, .. } = page.services;
+        let Some(accounts) = local_accounts else { return Err(page.foreign_form()) };
+        let field = |name| Zeroizing::new(form.one(name).unwrap_or_default().to_owned());
+        let (current, new) = (field("current_password"), field("new_password"));
+        if new != field("repeat_password") {
+            return self.render_problem(StatusCode::BAD_REQUEST, PasswordProblem::Mismatch).await;
+        }
+        let device = site.cookies.device_in(page.request);
+        let origin = origin(page.request, site, device.as_deref());
+        match accounts.change_password(page.user(), current, new, Some(&page.session()), &origin).await {
+            Ok(()) => {
+                let notice = Some(MethodsNotice::PasswordChanged);
+                self.render(StatusCode::OK, Notes { notice, ..Notes::default() }).await
+            }
+            Err(ChangeError::Store(cause)) => Err(page.unavailable(cause)),
+            Err(ChangeError::NoPassword) => Err(page.foreign_form()),
+            Err(refused) => {
+                tracing::info!(reason = %refused, "a change of a password refused");
+                let (status, problem) = problem_of(refused);
+                self.render_problem(status, problem).await
+            }
+        }
+    }
+
+    async fn render_problem(&self, status: StatusCode, problem: PasswordProblem) -> PageResult {
+        self.render(status, Notes { password: Some(problem), ..Notes::default() }).await
+    }
+
+    /// Browsers refuse redirects of forms to other sites, so a page leads there.
+    async fn link(&self, form: &FormFields) -> PageResult {
+        let page = &self.0;
+        let Services { login, site, .. } = page.services;
+        page.require_fresh_sign_in()?;
+        let provider = form.one("provider").and_then(|id| login.providers().get(id)).ok_or_else(|| page.foreign_form())?;
+        let (binding, new_cookie) = binding(page.request, site);
+        let begun = begin_link(page.services, provider, &binding, page.user()).await;
+        let url = begun.map_err(|failed| {
+            tracing::warn!(provider = provider.id(), reason = %failed, "linking can't begin");
+            page.respond(failed.failure(provider.name(), page.place.href()))
+        })?;
+        let (name, cancel) = (provider.name().to_owned(), page.place.href().to_owned());
+        let view = LinkAway { frame: page.frame(), provider: name, href: url.to_string(), cancel_href: cancel };
+        let mut response = plain_page(StatusCode::OK, pages::render(&view));
+        if let Some(value) = new_cookie {
+            let _ = response.add_cookie(&site.cookies.login_cookie(&value));
+        }
+        Ok(response)
+    }
+
+    async fn unlink(&self, form: &FormFields) -> PageResult {
+        let page = &self.0;
+        page.require_fresh_sign_in()?;
+        let (Some(issuer), Some(subject)) = (form.one("issuer"), form.one("subject")) else { return Ok(page.back()) };
+        let user = page.services.users.get(page.user()).await.map_err(|cause| page.unavailable(cause))?;
+        let identities = user.map(|user| user.value.identities).unwrap_or_default();
+        let is_wanted = |known: &&IdentityClaims| *known.issuer == *issuer && *known.subject == *subject;
+        let Some(identity) = identities.iter().find(is_wanted) else { return Ok(page.back()) };
+        match page.services.people.unlink(page.user(), issuer, subject, Some(&page.session())).await {
+            Ok(Unlinked::Unlinked) => {
+                let provider = provider_name(&page.services.login, &identity.provider);
+                let provider = provider.unwrap_or_else(|| pages::text::text("password", &[]));
+                let notice = Some(MethodsNotice::Unlinked { provider });
+                self.render(StatusCode::OK, Notes { notice, ..Notes::default() }).await
+            }
+            Ok(Unlinked::Last | Unlinked::NotTheirs) => Ok(page.back()),
+            Err(cause) => Err(page.unavailable(cause)),
+        }
+    }
+}

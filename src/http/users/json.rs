@@ -1,0 +1,115 @@
+//! `/vestibule/api/people`: lists, shows, disables, enables and deletes users, for administrators.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
+use serde_json::{Value, json as value};
+
+use super::{Action, act};
+use crate::{
+    check::{AuthenticatedPrincipal, Checker},
+    http::{
+        Services,
+        api::{Address, Body, Intent, Refused, administrator, answer, caller, fields::Fields, json, read_fields},
+        pagination::{PAGE_SIZE, page_size},
+    },
+    people::Known,
+};
+
+pub(in crate::http) fn all() -> Address {
+    Address::new("/people").with_query().get(async |request, services| answer(list(request, services).await))
+}
+
+pub(in crate::http) fn one() -> Address {
+    Address::new("/people/{id}")
+        .get(async |request, id, services| answer(show(request, id, services).await))
+        .delete(async |request, id, services| answer(delete(request, id, Action::Delete, services).await))
+}
+
+pub(in crate::http) fn disable() -> Address {
+    let answer = async |request, id, body, services| answer(post(request, id, body, Action::Disable, services).await);
+    Address::new("/people/{id}/disable").post(answer)
+}
+
+pub(in crate::http) fn enable() -> Address {
+    let answer = async |request, id, body, services| answer(post(request, id, body, Action::Enable, services).await);
+    Address::new("/people/{id}/enable").post(answer)
+}
+
+pub(in crate::http) fn sessions() -> Address {
+    let answer = async |request, id, services| answer(delete(request, id, Action::EndSessions, services).await);
+    Address::new("/people/{id}/sessions").delete(answer)
+}
+
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    administrator(&services, &caller)?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
+    let after = query.text("after")?;
+    let wanted = query.text("q")?;
+    query.finish()?;
+    let found = super::list(&services, wanted.as_deref().unwrap_or_default(), after.as_deref(), limit).await?;
+    let listed: Vec<Value> = found.users.iter().map(|known| shown(known, &services.checker)).collect();
+    Ok(json(StatusCode::OK, value!({"people": listed, "next": found.next, "is_cut": found.is_cut})))
+}
+
+async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Look).await?;
+    let by = administrator(&services, &caller)?;
+    let known = services.people.get(&id).await?;
+    let mut body = shown(&known, &services.checker);
+    body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| services.role_maps.current().map.line_of(rule)));
+    let in_use = services.people.in_use(by, &id).await?;
+    (body["sessions"], body["keys"]) = (in_use.sessions.into(), in_use.keys.into());
+    Ok(json(StatusCode::OK, body))
+}
+
+/// A call without fields. By a session its body must be declared as JSON all the same.
+async fn post(
+    request: HttpRequest,
+    id: Path<String>,
+    body: Body,
+    action: Action,
+    services: Services,
+) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Change).await?;
+    read_fields(&request, body, &caller)?.finish()?;
+    change(&caller, &id, action, &services).await
+}
+
+async fn delete(request: HttpRequest, id: Path<String>, action: Action, services: Services) -> Result<HttpResponse, Refused> {
+    let caller = caller(&request, &services, Intent::Change).await?;
+    change(&caller, &id, action, &services).await
+}
+
+async fn change(caller: &AuthenticatedPrincipal, id: &str, action: Action, services: &Services) -> Result<HttpResponse, Refused> {
+    let by = administrator(services, caller)?;
+    let body = match (act(services, by, id, action).await?, action) {
+        (Some(changed), _) => shown(&changed, &services.checker),
+        (None, Action::Delete) => value!({"user_id": id, "deleted": true}),
+        (None, _) => value!({"user_id": id, "sessions": 0}),
+    };
+    Ok(json(StatusCode::OK, body))
+}
+
+/// A user, as administrators see them.
+fn shown(Known { user, grant }: &Known, checker: &Checker) -> Value {
+    let identity = checker.identity(&user.id, &user.identities, grant);
+    let identities: Vec<Value> = user
+        .identities
+        .iter()
+        .map(|identity| value!({"provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject}))
+        .collect();
+    value!({
+        "user_id": user.id,
+        "user_email": identity.email,
+        "preferred_username": identity.preferred_username,
+        "user_role": grant.role,
+        "rule": grant.rule,
+        "teams": grant.teams,
+        "created_at": user.created,
+        "last_sign_in": user.signed_in,
+        "identities": identities,
+        "disabled": user.disabled,
+        "pinned": user.pinned.is_some(),
+    })
+}

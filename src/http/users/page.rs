@@ -1,0 +1,152 @@
+//! `/vestibule/people`: the pages of users, for administrators.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::StatusCode,
+    web::{self, Form, Path, Query, ServiceConfig},
+};
+use serde::Deserialize;
+use url::form_urlencoded;
+
+use super::{Action, act};
+use crate::{
+    http::{
+        Services, error, get,
+        names::{linked_identity, provider_name},
+        page_request::{AdministratorRequest, FormFields, PageResult, answer},
+        pagination::{PAGE_SIZE, next_href},
+        redirect,
+    },
+    pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
+    people::{Known, PeopleError},
+};
+
+const PLACE: Place = Place::People;
+
+#[derive(Deserialize)]
+struct ListQuery {
+    after: Option<String>,
+    q: Option<String>,
+}
+
+pub(in crate::http) fn routes(app: &mut ServiceConfig) {
+    let list = async |request, query, services| answer(list(request, query, services).await);
+    let show = async |request, id, services| answer(show(request, id, services).await);
+    let submit = async |request, id, form, services| answer(submit(request, id, form, services).await);
+    app.route(PLACE.href(), get().to(list)).service(web::resource("/vestibule/people/{id}").route(get().to(show)).post(submit));
+}
+
+async fn list(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
+    let page = UsersRequest(AdministratorRequest::authenticate(&request, &services, PLACE).await?);
+    page.list(&query).await.map_err(|cause| page.0.unavailable(cause))
+}
+
+async fn show(request: HttpRequest, id: Path<String>, services: Services) -> PageResult {
+    let page = UsersRequest(AdministratorRequest::authenticate(&request, &services, PLACE).await?);
+    page.show(&id).await.map_err(|error| page.refuse(&error))
+}
+
+async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, services: Services) -> PageResult {
+    let page = UsersRequest(AdministratorRequest::authenticate_form(&request, &services, PLACE, &form).await?);
+    let action = match form.one("action").unwrap_or_default() {
+        "disable" => Action::Disable,
+        "enable" => Action::Enable,
+        "end_sessions" => Action::EndSessions,
+        "delete" => Action::Delete,
+        _ => return Ok(page.0.back()),
+    };
+    act(&services, page.0.by(), &id, action).await.map_err(|error| page.refuse(&error))?;
+    Ok(if action == Action::Delete { page.0.back() } else { redirect(StatusCode::SEE_OTHER, &address_of(&id)) })
+}
+
+/// A request for these pages.
+struct UsersRequest<'a>(AdministratorRequest<'a>);
+
+impl UsersRequest<'_> {
+    async fn list(&self, query: &ListQuery) -> Result<HttpResponse, PeopleError> {
+        let text = query.q.as_deref().map(str::trim).unwrap_or_default();
+        let found = super::list(self.0.services, text, query.after.as_deref(), PAGE_SIZE).await?;
+        let view = PeoplePage {
+            frame: self.0.frame(),
+            people: found.users.iter().map(|known| self.line(known)).collect(),
+            query: text.to_owned(),
+            is_cut: found.is_cut,
+            next_href: found.next.map(|id| next_href(PLACE, &id)),
+        };
+        Ok(self.0.show(StatusCode::OK, &view))
+    }
+
+    fn line(&self, Known { user, grant }: &Known) -> PersonLine {
+        let identity = self.0.services.checker.identity(&user.id, &user.identities, grant);
+        let name = identity.name().to_owned();
+        PersonLine {
+            email: Some(identity.email.clone()).filter(|email| !email.is_empty() && *email != name),
+            name,
+            role: grant.role.as_ref().map(ToString::to_string),
+            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            line: grant.rule.as_ref().and_then(|rule| self.0.services.role_maps.current().map.line_of(rule)),
+            teams: grant.teams.iter().map(ToString::to_string).collect(),
+            last_sign_in: user.signed_in,
+            methods: user.identities.iter().map(|identity| self.method(&identity.provider)).collect(),
+            disabled: user.disabled,
+            is_you: user.id == self.0.user(),
+            id: user.id.clone(),
+        }
+    }
+
+    fn method(&self, provider: &str) -> String {
+        provider_name(&self.0.services.login, provider).unwrap_or_else(|| text("methods-password", &[]))
+    }
+
+    async fn show(&self, id: &str) -> Result<HttpResponse, PeopleError> {
+        let known = self.0.services.people.get(id).await?;
+        let by = self.0.by();
+        let in_use = self.0.services.people.in_use(by, id).await?;
+        let power = match self.0.services.people.judge(by, &known) {
+            Ok(()) => Power::May,
+            Err(PeopleError::Oneself) => Power::Yourself,
+            Err(_) => Power::Above,
+        };
+        let Known { user, grant } = known;
+        let identity = self.0.services.checker.identity(&user.id, &user.identities, &grant);
+        let name = identity.name().to_owned();
+        let invite_href =
+            user.local_account().filter(|_| self.0.services.local_accounts.is_some() && !user.disabled).map(|account| {
+                let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
+                format!("{}?{query}", Place::Invitations.href())
+            });
+        let view = PersonPage {
+            frame: self.0.frame(),
+            email: Some(identity.email).filter(|email| !email.is_empty()),
+            name,
+            role: grant.role.as_ref().map(ToString::to_string),
+            line: grant.rule.as_ref().and_then(|rule| self.0.services.role_maps.current().map.line_of(rule)),
+            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            teams: grant.teams.iter().map(ToString::to_string).collect(),
+            first_seen: user.created,
+            last_sign_in: user.signed_in,
+            identities: user.identities.iter().map(|identity| linked_identity(identity, &self.0.services.login, false)).collect(),
+            pinned: user.pinned.is_some(),
+            disabled: user.disabled,
+            sessions: in_use.sessions as u64,
+            keys: in_use.keys as u64,
+            power,
+            invite_href,
+            csrf: self.0.csrf(),
+            id: user.id,
+        };
+        Ok(self.0.show(StatusCode::OK, &view))
+    }
+
+    fn refuse(&self, error: &PeopleError) -> HttpResponse {
+        match error {
+            PeopleError::NotFound => self.0.respond(error::no_such_person()),
+            PeopleError::Above | PeopleError::Oneself => self.0.respond(error::not_yours_to_change()),
+            PeopleError::Store(_) => self.0.unavailable(error),
+        }
+    }
+}
+
+fn address_of(id: &str) -> String {
+    format!("{}/{id}", PLACE.href())
+}
