@@ -131,7 +131,8 @@ images() {
   local ctr=(inside ctr --address "$RUN/containerd.sock" --namespace k8s.io)
   wait_for 30 "${ctr[@]}" version
   [ "$RUN/imported.pause" -nt "$IMAGES/pause.tar" ] && return 0
-  "${ctr[@]}" images import "$IMAGES/pause.tar" >/dev/null
+  # containerd's garbage collector can remove a blob between its import and its first use.
+  wait_for 30 "${ctr[@]}" images import "$IMAGES/pause.tar"
   touch "$RUN/imported.pause"
 }
 

@@ -80,5 +80,5 @@ async fn an_invitation_that_the_command_can_not_make_is_told_with_what_to_do() {
     let memory = Pod::start(PodOptions::new()).await;
     let output = invite(&memory, &["--role", "proxy_admin"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("start it anew, and it prints a link"), "{told}");
+    assert!(!output.status.success() && told.contains("restart the process, which prints a link"), "{told}");
 }
