@@ -101,7 +101,9 @@ impl OpenIdConnect {
         };
         let verified = match verify(metadata) {
             // It may be signed with another key than the id_token, and that one be the new one.
-            Err(access_token::Unusable::Jwt(error)) if error.suggests_newer_keys() => match self.newer_than(metadata).await {
+            // Some providers sign access tokens for another resource so that nobody else can verify them: a wrong signature
+            // there must not cost a fetch at each login.
+            Err(access_token::Unusable::Jwt(error @ JwtError::NoMatchingKey)) => match self.newer_than(metadata).await {
                 Some(newer) => verify(&newer),
                 None => Err(error.into()),
             },

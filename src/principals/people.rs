@@ -21,7 +21,7 @@ impl Principals {
     /// Returns the user of the identity with this digest; `None` if no user has signed in with it.
     pub async fn user_of_identity(&self, identity: Digest) -> Answer<Arc<CachedUser>> {
         match self.inner.find_identity(identity).await? {
-            Some(user) => self.inner.find_user(identity, user).await,
+            Some(user) => self.inner.find_user(user).await,
             None => Ok(None),
         }
     }
@@ -35,9 +35,10 @@ impl Inner {
         self.serve(lookup, cached, |_| SessionState::Live, &self.reads.identities, read).await
     }
 
-    /// Returns the user of this id, to whom the identity of this digest belongs.
-    async fn find_user(self: &Arc<Self>, identity: Digest, id: Arc<str>) -> Answer<Arc<CachedUser>> {
-        let lookup = Lookup { label: LookupLabel::Person, shard: users::shard_of(&id), digest: identity };
+    /// Returns the user of this id. Reads are shared by the user's id, since an identity can move to another user.
+    async fn find_user(self: &Arc<Self>, id: Arc<str>) -> Answer<Arc<CachedUser>> {
+        let digest = Digest::of(id.as_bytes());
+        let lookup = Lookup { label: LookupLabel::Person, shard: users::shard_of(&id), digest };
         let cached = self.cache.user(lookup.shard, &id);
         let read = move |inner: Arc<Self>, start| async move { inner.read_known_user(&id, start).await };
         self.serve(lookup, cached, |_| SessionState::Live, &self.reads.users, read).await

@@ -106,7 +106,10 @@ async fn without_a_rewrap_what_the_old_key_sealed_is_an_error_with_its_cause_unt
     let log = people.fleet.pod(1).log();
     assert!(log.contains(UNKNOWN_KEY), "{log}");
     let (done, _, complaints) = people.rewrap();
-    assert!(!done && complaints.contains(UNKNOWN_KEY) && complaints.contains("keep the old keys in the key ring"), "{complaints}");
+    assert!(
+        !done && complaints.contains(UNKNOWN_KEY) && complaints.contains("keep the old keys in the key ring"),
+        "{complaints}"
+    );
 
     people.ring(&[&new, &old]).await;
     people.key_is(200).await;
