@@ -47,7 +47,7 @@ pub enum ExchangeError {
 }
 
 impl OpenIdConnect {
-    /// Where the browser is sent to sign in: always with PKCE (S256), `state` and `nonce`.
+    /// Returns the URL of the sign-in page, always with PKCE (S256), `state` and `nonce`.
     pub(super) fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
         let metadata = self.metadata()?;
         Ok(self.registration.authorization_url(self.endpoints(&metadata), started, &[("nonce", &started.nonce)]))

@@ -138,7 +138,7 @@ impl Provider {
         }
     }
 
-    /// Where the browser is sent to sign in: always with `state` and PKCE (S256).
+    /// Returns the URL of the sign-in page, always with `state` and PKCE (S256).
     pub fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
         match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.authorization_url(started),

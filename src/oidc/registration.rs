@@ -89,7 +89,7 @@ impl Registration {
         }
     }
 
-    /// Where the browser is sent to sign in, with `state`, PKCE (S256) and the configured scopes.
+    /// Returns the URL of the sign-in page, with `state`, PKCE (S256) and the configured scopes.
     pub fn authorization_url(&self, endpoints: Endpoints<'_>, started: &Started, further: &[(&str, &str)]) -> Url {
         let client = self.client(endpoints);
         let verifier = PkceCodeVerifier::new(started.verifier.clone());
