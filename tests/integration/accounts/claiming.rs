@@ -156,6 +156,11 @@ async fn an_onboarding_token_opens_nothing_else() {
     assert_eq!(fleet.check_with(1, ("cookie", &cookie)).await.status, 401);
 }
 
+/// The pod is killed a step later after each invitation that stayed open, so that the kills approach the commit from both sides
+/// on a machine of any speed.
+const STEP: Duration = Duration::from_millis(40);
+const MOST_ROUNDS: u32 = 100;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_finished_claim() {
     let mut fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
@@ -163,7 +168,8 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
     fleet.create_user(email, "team").await;
     let (mut finished, mut open) = (0, 0);
     let mut password = PASSWORD.to_owned();
-    for round in 0..12_u64 {
+    let mut delay = Duration::ZERO;
+    for round in 0..MOST_ROUNDS {
         let link = fleet.invite(email, "team");
         let token = get_token(fleet.pod(1), &link).await.json()["token"].as_str().unwrap().to_owned();
         let (user, chosen) = (claims_of(&token)["user_id"].clone(), format!("{OTHER_PASSWORD}-{round}"));
@@ -171,8 +177,7 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
         let request = http_client().post(fleet.pod(0).public("/onboarding/claim_token"));
         let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
         let sent = tokio::spawn(request.body(body.to_string()).send());
-        // From before anything is read until after everything is written.
-        tokio::time::sleep(Duration::from_millis(round * 40)).await;
+        tokio::time::sleep(delay).await;
         fleet.pods[0].kill9();
         let answered = sent.await.expect("the request ends").is_ok();
         fleet.restart(0).await;
@@ -181,19 +186,25 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
         let session = before.cookie("vestibule").or(after.cookie("vestibule")).expect("one of the two passwords counts");
         let is_open = get_token(fleet.pod(1), &link).await.status() == 200;
         match (before.status(), after.status(), is_open) {
-            (200, 401, true) => open += 1,
+            (200, 401, true) => {
+                open += 1;
+                delay += STEP;
+            }
             (401, 200, false) => {
                 finished += 1;
                 password = chosen;
+                delay = delay.saturating_sub(STEP * 3);
             }
             half => panic!("round {round}: {half:?}"),
         }
         assert!(!answered || !is_open, "what was answered was done");
         assert_eq!(keys_of(&fleet, &session).await, finished, "a key with each claim that was finished");
+        if finished > 1 && open > 8 {
+            return;
+        }
         forget_guesses(&fleet).await;
     }
-    println!("{finished} claims were finished, {open} invitations stayed open");
-    assert!(finished > 0 && open > 0, "{finished} finished, {open} open");
+    panic!("{finished} acceptances were finished and {open} invitations stayed open in {MOST_ROUNDS} rounds");
 }
 
 /// Before each request to the store that is about the person, and after each: however far it came.
