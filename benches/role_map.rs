@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use serde_json::json;
 use vestibule::principal::IdentityClaims;
-use vestibule::roles::RoleMap;
+use vestibule::role_map::RoleMap;
 
 const RULES: [usize; 3] = [10, 1_000, 10_000];
 

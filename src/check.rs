@@ -14,12 +14,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     access::{AccessRules, CredentialSources, MatchError, MatchedRules, Requirement, UnmetRequirement},
-    keys::PresentedKey,
+    api_keys::PresentedKey,
+    bearer_tokens::{self, Bearer, Tokens},
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, Identity, IdentityClaims, Role, RuleName},
-    principals::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
-    roles::{CurrentRoleMap, RoleMaps},
+    principal_cache::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
+    role_map::{CurrentRoleMap, RoleMaps},
     session::SessionToken,
-    tokens::{self, Bearer, Tokens},
     upstream::{UpstreamCredentialPolicy, UpstreamHeaders},
 };
 
@@ -56,7 +56,7 @@ pub enum AuthenticationFailure {
     /// An API key that is suspended until its owner signs in.
     Suspended,
     /// A token that does not verify. The reason is only logged.
-    Token(tokens::Refused),
+    Token(bearer_tokens::Refused),
 }
 
 /// An authenticated user or workload, with its grant under the current role map.
@@ -86,7 +86,7 @@ pub enum UnavailableCause {
     #[error(transparent)]
     Store(#[from] LookupError),
     #[error(transparent)]
-    Token(#[from] tokens::Unavailable),
+    Token(#[from] bearer_tokens::Unavailable),
     #[error("no role map has been loaded yet")]
     RoleMapNotLoaded,
     #[error("the look-up timed out")]

@@ -13,10 +13,10 @@ use tracing_subscriber::EnvFilter;
 use one_line::SingleLineFields;
 
 use crate::{
-    app::{self, StopSignal},
     clock::{Clock, SystemClock},
     config::{self, LoadedConfig, LogFormat, units},
     secret::{self, SigningAlgorithm},
+    server::{self, StopSignal},
 };
 
 /// Forward-auth and single sign-on (SSO) service for LLM proxies on Kubernetes. Without a command, it starts the service.
@@ -144,7 +144,7 @@ fn re_encrypt(path: Option<PathBuf>) -> ExitCode {
     log_to_stderr(EnvFilter::new("warn,fred=off"), LogFormat::Text);
     let result = block_on(async || {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        app::re_encrypt(&config, &clock).await
+        server::re_encrypt(&config, &clock).await
     });
     match result {
         Ok(report) => {
@@ -177,7 +177,7 @@ fn invite(path: Option<PathBuf>, args: InviteArgs) -> ExitCode {
     let InviteArgs { role, email, duration } = args;
     let invited = block_on(async || {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        app::invite(&config, &clock, app::InvitationRequest { role, email, duration }).await
+        server::invite(&config, &clock, server::InvitationRequest { role, email, duration }).await
     });
     match invited {
         Ok(address) => {
@@ -211,7 +211,7 @@ fn run(config: config::Config) -> anyhow::Result<()> {
     block_on(async || {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let stop = async || wait_for_stop(&mut terminate, &mut interrupt).await;
-        app::build(config, Arc::new(SystemClock)).await?.run(stop).await
+        server::build(config, Arc::new(SystemClock)).await?.run(stop).await
     })
 }
 

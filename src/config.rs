@@ -38,7 +38,7 @@ pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
 use crate::origin::PublicUrl;
 use crate::principal::{LOCAL, Role};
-use crate::roles::ConfiguredNames;
+use crate::role_map::ConfiguredNames;
 use crate::yaml::{self, Mistakes, Subset, decode};
 
 /// The validated configuration. `app` passes each service its own section.
@@ -61,7 +61,7 @@ pub struct Config {
     pub token_issuers: Vec<TokenIssuer>,
     pub sessions: Sessions,
     pub cache: Cache,
-    pub keys: crate::keys::Settings,
+    pub keys: crate::api_keys::Settings,
     /// Roles that may manage users and their keys.
     pub admin_roles: Vec<Role>,
     pub local_accounts: LocalAccounts,

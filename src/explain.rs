@@ -9,7 +9,7 @@ use crate::{
     gateway::nginx,
     oidc::without_token_claims,
     principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
-    roles::RoleMap,
+    role_map::RoleMap,
 };
 
 /// The decision about a request, with its reason.

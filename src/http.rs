@@ -4,21 +4,23 @@ mod account;
 mod api;
 mod api_keys;
 mod app_keys;
-mod binding;
+mod browser_binding;
 pub mod check;
 pub mod connections;
 mod cookies;
 mod cors;
-mod credential;
+mod credential_headers;
 mod csrf;
+mod display_names;
 pub mod drain;
 mod error;
 pub mod health;
 mod invitations;
 mod jwks;
 mod links;
-mod names;
+mod login;
 mod page_request;
+mod page_settings;
 mod pagination;
 mod passwords;
 mod rate_limit;
@@ -30,16 +32,14 @@ mod security_headers;
 mod services;
 mod sessions;
 mod sign_in_methods;
-mod signing_in;
-mod site;
 mod users;
 
 pub use app_keys::Apps;
 pub use cookies::CookieNames;
 pub use links::RETURN_PARAMETER;
+pub use page_settings::Site;
 pub use request::ProxyTrust;
 pub use services::Services;
-pub use site::Site;
 
 use std::{io::ErrorKind, sync::Arc, time::Duration};
 
@@ -69,7 +69,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
         let observer = Observer::new(&services, drain, body_deadline);
         let pages = web::scope("")
             .wrap(from_fn(move |request, next: Next<BoxBody>| observer.clone().observe(request, next)))
-            .configure(|app| signing_in::routes(app, &services))
+            .configure(|app| login::routes(app, &services))
             .configure(account::routes)
             .configure(api_keys::page::routes)
             .configure(sessions::page::routes)
@@ -80,7 +80,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
             .service(Address::new("/sso/session").with_query().get(sessions::current::show).into_resource())
             .service(
                 // A HEAD request would create a key that nobody sees.
-                web::resource(crate::apps::PATH)
+                web::resource(crate::app_keys::PATH)
                     .wrap(from_fn(rate_limit::limit_unknown_credentials(&services)))
                     .wrap(from_fn(app_keys::seal(&services)))
                     .route(web::get().to(app_keys::ask))

@@ -12,8 +12,8 @@
 
 pub mod cli;
 
-pub mod app;
 pub mod config;
+pub mod server;
 
 pub mod http;
 pub mod pages;
@@ -26,35 +26,35 @@ pub mod kubernetes;
 pub mod login;
 
 pub mod access;
-pub mod accounts;
-pub mod apps;
-pub mod keys;
+pub mod administration;
+pub mod api_keys;
+pub mod app_keys;
+pub mod bearer_tokens;
+pub mod local_accounts;
 pub mod oidc;
-pub mod people;
-pub mod principals;
-pub mod roles;
+pub mod principal_cache;
+pub mod role_map;
 pub mod session;
 pub mod sign_ins;
-pub mod tokens;
 pub mod upstream;
 pub mod users;
 
 pub mod store;
 
-pub mod causes;
 pub mod clock;
 pub mod epoch;
+pub mod error_chain;
 pub mod files;
-pub mod flights;
-pub mod fresh;
 pub mod glob;
 pub mod jwt;
 pub mod metrics;
 pub mod origin;
 pub mod principal;
 pub mod rate_limits;
+pub mod refreshing;
 pub mod return_to;
 pub mod secret;
+pub mod single_flight;
 pub mod yaml;
 
 #[cfg(test)]

@@ -5,16 +5,16 @@ pub mod text;
 mod account;
 mod assets;
 mod brand;
-mod browser;
 mod error;
 mod filters;
-mod frame;
 mod keys;
+mod layout;
 mod onboarding;
-mod people;
 mod role_map;
 mod sign_in;
 mod theme;
+mod user_agent;
+mod users;
 
 #[cfg(test)]
 mod tests;
@@ -25,15 +25,10 @@ pub use account::{
 };
 pub use assets::{ASSETS, Asset, File, asset};
 pub use brand::{BadBrand, Brand};
-pub use browser::browser;
 pub use error::{Action, ErrorPage, Quote};
-pub use frame::{Frame, Nav, Place};
 pub use keys::{AppKey, Consent, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Warning};
+pub use layout::{Frame, Nav, Place};
 pub use onboarding::{ONBOARDING_REFUSED, Onboarding};
-pub use people::{
-    InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, NewInvitation, PeoplePage, PersonLine,
-    PersonPage, Power,
-};
 pub use role_map::{
     Access, ExplainForm, ExplainProblem, Explained, GivenTeam, HeldRule, InForce, NearMiss, Reading, RefusedEdit, RoleMapPage,
 };
@@ -41,6 +36,11 @@ pub use sign_in::{
     AtProvider, EXAMPLE_CONFIG, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem, SignOut, SignedOut,
 };
 pub use theme::BadColor;
+pub use user_agent::browser;
+pub use users::{
+    InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, NewInvitation, PeoplePage, PersonLine,
+    PersonPage, Power,
+};
 
 use std::time::Duration;
 

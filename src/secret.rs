@@ -1,15 +1,15 @@
 //! Secrets: the key ring, which seals records and signs opaque tokens and forms; signing keys; digests; random bytes.
 
-mod cell;
-mod handle;
 mod onboarding;
+mod opaque_token;
+mod replaceable;
 mod ring;
 mod rotation;
 mod signing;
 
-pub use cell::SecretCell;
-pub use handle::{OpaqueToken, OpaqueTokenError, TokenKind};
 pub use onboarding::{sign_onboarding, verify_onboarding};
+pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};
+pub use replaceable::SecretCell;
 pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_dated_key, new_key};
 pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     metrics::Metrics,
     principal::{Grant, LOCAL, Role, RuleName, Source},
-    roles::{RoleMap, RoleMaps},
+    role_map::{RoleMap, RoleMaps},
     secret::OpaqueToken,
     store::{self, Change, Conflict},
     users::{Admission, SignIn, SignedIn, User, Users},

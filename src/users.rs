@@ -1,13 +1,13 @@
 //! People: who an (issuer, subject) is, what was last verified of them, and how they are signed in.
 
-mod linking;
-mod managing;
+mod identities;
+mod management;
 mod record;
-mod redirects;
 mod sessions;
+mod trusted_redirects;
 
-pub use linking::{Linked, Unlinked};
-pub use managing::Page;
+pub use identities::{Linked, Unlinked};
+pub use management::Page;
 pub use record::{Identity, User, shard_of};
 pub use sessions::Listed;
 

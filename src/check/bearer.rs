@@ -4,9 +4,9 @@ use std::{slice, sync::Arc};
 
 use super::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker};
 use crate::{
+    bearer_tokens::{Bearer, Jwt, NotVerified},
     principal::Evaluation,
-    roles::CurrentRoleMap,
-    tokens::{Bearer, Jwt, NotVerified},
+    role_map::CurrentRoleMap,
 };
 
 impl Checker {

@@ -4,12 +4,12 @@ use std::{fmt, str, sync::Arc};
 
 use crate::{
     access::{CredentialSource, CredentialSources},
-    keys::{PREFIX, PresentedKey},
+    api_keys::{PREFIX, PresentedKey},
+    bearer_tokens::Jwt,
     metrics::{CacheResult, CredentialLabel, LookupLabel, Metrics},
     principal::CredentialKind,
     secret::KeyRing,
     session::SessionToken,
-    tokens::Jwt,
 };
 
 /// The headers that hold an API key or a token alone.

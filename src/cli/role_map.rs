@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     explain::{self, AccessExplanation, PathInterpretation},
     principal::{Claims, CredentialKind, IdentityClaims, Source},
-    roles::{self, ConfiguredNames, Explanation, RoleMap, RuleGrant},
+    role_map::{self, ConfiguredNames, Explanation, RoleMap, RuleGrant},
 };
 
 #[derive(Subcommand)]
@@ -108,7 +108,7 @@ impl RoleMapCommand {
         let result = match self {
             Self::Check(args) => args.run(),
             Self::Explain(args) => args.run(),
-            Self::Schema => print(roles::schema()).map(|()| ExitCode::SUCCESS),
+            Self::Schema => print(role_map::schema()).map(|()| ExitCode::SUCCESS),
         };
         result.unwrap_or_else(|mistake| {
             eprintln!("{mistake}");

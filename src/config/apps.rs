@@ -7,7 +7,7 @@ use url::Url;
 use super::values;
 use crate::yaml::decode::{Kind, Section, field};
 use crate::{
-    apps::{Origins, app_scheme},
+    app_keys::{Origins, app_scheme},
     origin,
 };
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::values;
-use crate::keys::Settings;
+use crate::api_keys::Settings;
 use crate::principal::Role;
 use crate::yaml::decode::{Kind, Section, field};
 

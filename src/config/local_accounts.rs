@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{units, values};
-use crate::accounts::{Cost, PasswordRules};
+use crate::local_accounts::{Cost, PasswordRules};
 use crate::yaml::decode::{Kind, Section, field};
 
 /// Settings of local accounts.
@@ -76,7 +76,7 @@ const LENGTH: Kind<usize> = Kind { name: "number", parse: |text| values::count(t
 const INVITATION: Kind<Duration> = Kind {
     name: "duration",
     parse: |text| {
-        let (least, most) = (Duration::from_secs(60), crate::accounts::LONGEST_INVITATION);
+        let (least, most) = (Duration::from_secs(60), crate::local_accounts::LONGEST_INVITATION);
         values::duration(text, least, most, "must be from 1m to 30d")
     },
 };

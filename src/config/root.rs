@@ -15,7 +15,7 @@ use super::{
 };
 use crate::origin::PublicUrl;
 use crate::principal::Role;
-use crate::roles::{ConfiguredNames, RoleMap};
+use crate::role_map::{ConfiguredNames, RoleMap};
 use crate::yaml::decode::{Declaration, Field, Kind, Section, describe, field};
 use crate::yaml::shown;
 

@@ -3,8 +3,9 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::ServiceConfig};
 
 use super::{
-    Services, get,
-    names::provider_name,
+    Services,
+    display_names::provider_name,
+    get,
     page_request::{PageRequest, PageResult, answer},
     pages::{Home, Place, Rule},
     redirect,

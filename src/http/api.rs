@@ -6,7 +6,7 @@
 pub(super) mod address;
 pub(super) mod fields;
 mod openapi;
-pub(super) mod refused;
+pub(super) mod refusal;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -18,20 +18,20 @@ use actix_web::{
 };
 
 use super::{
-    Services, Site, api_keys, app_keys, credential, csrf, error, invitations, links::API, rate_limit, role_map, sessions,
-    sign_in_methods, signing_in, users,
+    Services, Site, api_keys, app_keys, credential_headers, csrf, error, invitations, links::API, login, rate_limit, role_map,
+    sessions, sign_in_methods, users,
 };
 use crate::{
     access::CredentialSources,
-    accounts::Accounts,
     check::{AuthenticatedCredential, AuthenticatedPrincipal},
+    local_accounts::Accounts,
     principal::Evaluation,
     sign_ins::Administrator,
 };
 use fields::Fields;
 
 pub(super) use address::Address;
-pub(super) use refused::Refused;
+pub(super) use refusal::Refused;
 
 /// A body that has not been read yet.
 pub(super) type Body = Result<Bytes, actix_web::Error>;
@@ -57,7 +57,7 @@ fn addresses() -> Vec<Address> {
         sign_in_methods::json::all(),
         sign_in_methods::json::unlink(),
         sign_in_methods::password::change(),
-        signing_in::json::sign_in(),
+        login::json::sign_in(),
         invitations::json::all(),
         invitations::json::one(),
         users::json::all(),
@@ -86,7 +86,7 @@ pub(super) async fn caller(
     intent: Intent,
 ) -> Result<AuthenticatedPrincipal, Refused> {
     let Services { site, checker, keys, .. } = services;
-    let values = |place| credential::values(request.headers(), place);
+    let values = |place| credential_headers::values(request.headers(), place);
     let credential = checker.credentials().parse(CredentialSources::ALL, values);
     let principal = checker.authenticate(credential).await.map_err(Refused::Authentication)?;
     if let AuthenticatedCredential::Session(signed_in) = &principal.credential {

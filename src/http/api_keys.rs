@@ -5,8 +5,8 @@ pub(super) mod page;
 
 use crate::{
     access::PathPattern,
+    api_keys::{Key, Limits, ManagedBy, Manager},
     check::{AuthenticatedCredential, AuthenticatedPrincipal, Checker},
-    keys::{Key, Limits, ManagedBy, Manager},
     principal::{Evaluation, Role, Team},
 };
 

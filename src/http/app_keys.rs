@@ -22,7 +22,7 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Services,
     api_keys::manager,
-    cors, credential, csrf, error,
+    cors, credential_headers, csrf, error,
     links::login_href,
     page_request::account,
     page_with,
@@ -31,12 +31,12 @@ use super::{
 };
 use crate::{
     access::CredentialSources,
-    apps::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
+    api_keys::{KeysError, Lasting, Made, Wish},
+    app_keys::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
     },
-    keys::{KeysError, Lasting, Made, Wish},
     login::{LoginFailed, Why},
     return_to::ReturnTarget,
     session::SessionToken,
@@ -203,7 +203,7 @@ impl AppKeyRequest<'_> {
 
     fn credential(&self) -> ParsedCredential<'_> {
         let headers = self.request.headers();
-        self.services.checker.credentials().parse(CredentialSources::ALL, |place| credential::values(headers, place))
+        self.services.checker.credentials().parse(CredentialSources::ALL, |place| credential_headers::values(headers, place))
     }
 
     fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: Consent) -> HttpResponse {

@@ -2,7 +2,7 @@
 //!
 //! The hot path: no middleware, no log line unless something is wrong, no store command for what is cached.
 
-mod allowed;
+mod allow_response;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -24,9 +24,9 @@ use actix_web::{
 use futures::FutureExt;
 use url::form_urlencoded;
 
-use allowed::{ClientsOwn, allow};
+use allow_response::{ClientsOwn, allow};
 
-use super::{CookieNames, RETURN_PARAMETER, connections::Asked, credential, drain::Drain, error, request_id::RequestId};
+use super::{CookieNames, RETURN_PARAMETER, connections::Asked, credential_headers, drain::Drain, error, request_id::RequestId};
 use crate::{
     access::CredentialSources,
     check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
@@ -101,7 +101,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
         Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
     };
     let find = |places| {
-        let found = service.checker.credentials().parse(places, |place| credential::values(request.headers(), place));
+        let found = service.checker.credentials().parse(places, |place| credential_headers::values(request.headers(), place));
         *label = CredentialLabel::from(&found);
         found
     };

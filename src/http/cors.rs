@@ -8,7 +8,7 @@ use actix_web::{
     },
 };
 
-use crate::apps::Origins;
+use crate::app_keys::Origins;
 
 /// What a page may send besides the headers that need no leave.
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, x-litellm-api-key");

@@ -17,7 +17,7 @@ use actix_web::{
 };
 
 use super::{connections::Asked, get};
-use crate::{metrics::Metrics, principals::Principals};
+use crate::{metrics::Metrics, principal_cache::Principals};
 
 /// Ready when nothing blocks it any more, and until the process is told to stop.
 #[derive(Clone, Default)]

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     check::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, Credential},
     principal::{Evaluation, Role},
-    principals::UserSession,
+    principal_cache::UserSession,
     return_to::ReturnTarget,
     secret::Digest,
     sign_ins::Administrator,

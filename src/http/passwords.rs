@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, http::StatusCode};
 
 use super::Site;
 use crate::{
-    accounts::{ChangeError, Origin, Unfit},
+    local_accounts::{ChangeError, Origin, Unfit},
     pages::{PasswordProblem, text::text},
 };
 

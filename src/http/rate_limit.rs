@@ -9,7 +9,7 @@ use actix_web::{
 };
 use futures::future::{FutureExt, LocalBoxFuture};
 
-use super::{Services, api::refused::Refused, credential, error};
+use super::{Services, api::refusal::Refused, credential_headers, error};
 use crate::{
     access::CredentialSource,
     rate_limits::{Activity, RateLimitError},
@@ -66,7 +66,7 @@ pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceR
 /// Only headers count: a forged session cookie is recognized by its MAC and costs nothing.
 fn presents_a_credential(headers: &HeaderMap) -> bool {
     let mut headers_with_credentials = CredentialSource::ALL.into_iter().filter(|place| *place != CredentialSource::Session);
-    headers_with_credentials.any(|place| credential::values(headers, place).next().is_some())
+    headers_with_credentials.any(|place| credential_headers::values(headers, place).next().is_some())
 }
 
 fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), RateLimitError> {

@@ -23,7 +23,7 @@ use tracing::{Instrument, Span};
 
 use super::{
     Services, Site,
-    api::refused::Refused,
+    api::refusal::Refused,
     connections::Asked,
     drain::Drain,
     error, links,

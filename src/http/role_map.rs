@@ -5,10 +5,10 @@ pub(super) mod page;
 
 use super::Services;
 use crate::{
+    administration::{Found, Known, PeopleError},
     explain::{self, AccessExplanation},
-    people::{Found, Known, PeopleError},
     principal::{Claims, CredentialKind, Source},
-    roles::Explanation,
+    role_map::Explanation,
 };
 
 /// A user or claims, whose grant is explained, and a request, whose decision is explained.

@@ -10,8 +10,8 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
 use super::{Apps, Site};
 use crate::{
-    accounts::Accounts, check::Checker, keys::Keys, login::Login, metrics::Metrics, people::People, principals::Principals,
-    rate_limits::RateLimits, roles::RoleMaps, upstream::UpstreamCredentialPolicy, users::Users,
+    administration::People, api_keys::Keys, check::Checker, local_accounts::Accounts, login::Login, metrics::Metrics,
+    principal_cache::Principals, rate_limits::RateLimits, role_map::RoleMaps, upstream::UpstreamCredentialPolicy, users::Users,
 };
 
 /// All services of the public listener. Handlers take it as an argument; middleware is made with it.

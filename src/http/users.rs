@@ -3,9 +3,9 @@
 pub(super) mod json;
 pub(super) mod page;
 
-use super::{Services, names::mentions};
+use super::{Services, display_names::mentions};
 use crate::{
-    people::{Known, PeopleError},
+    administration::{Known, PeopleError},
     sign_ins::Administrator,
 };
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::watcher::Event;
 
 use crate::config::ConfigMapSource;
-use crate::roles::{ConfiguredNames, Documents, EditOutcome, RoleMap};
+use crate::role_map::{ConfiguredNames, Documents, EditOutcome, RoleMap};
 use crate::yaml::{Mistake, Mistakes, Place};
 
 /// An event of one of the two watches.

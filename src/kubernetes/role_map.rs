@@ -16,11 +16,11 @@ use tokio::time::Sleep;
 use super::connect::ConnectError;
 use super::events::{Events, Reason};
 use super::index::{ConfigMapEdit, ConfigMapIndex, Effect, WatchEvent};
-use crate::causes::causes;
 use crate::clock::Clock;
 use crate::config::ConfigMapSource;
+use crate::error_chain::causes;
 use crate::metrics::{Metrics, Outcome};
-use crate::roles::{ConfiguredNames, RoleMaps};
+use crate::role_map::{ConfiguredNames, RoleMaps};
 
 /// The timeout of one watch request in seconds. It limits the time until a dead connection is detected.
 const WATCH_TIMEOUT: u32 = 60;

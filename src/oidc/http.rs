@@ -9,7 +9,7 @@ use openidconnect::{
 use serde::de::IgnoredAny;
 use url::Url;
 
-use crate::{causes::causes, origin::is_loopback};
+use crate::{error_chain::causes, origin::is_loopback};
 
 const CONNECT: Duration = Duration::from_secs(3);
 const TOTAL: Duration = Duration::from_secs(10);

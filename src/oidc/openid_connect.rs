@@ -14,9 +14,9 @@ use super::{
 use crate::{
     clock::Clock,
     config::{self, RpLogout},
-    fresh::RefreshingValue,
     jwt::{Algorithm, KeySet},
     metrics::{Metrics, Outcome},
+    refreshing::RefreshingValue,
 };
 
 /// The fields of the discovery document that are used (OpenID Connect Discovery 1.0, section 3).

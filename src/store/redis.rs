@@ -1,11 +1,11 @@
 //! Stores records in Redis: standalone, with Sentinel or as a cluster.
 
-mod bus;
 mod connect;
-mod hazards;
+mod invalidation_channel;
+mod warnings;
 
 pub use connect::{Connection, Credentials, Topology};
-pub use hazards::ConfigurationWarning;
+pub use warnings::ConfigurationWarning;
 
 use std::{
     sync::{
@@ -63,7 +63,7 @@ pub struct RedisStore {
     commands: PersistentClient,
     /// WAIT blocks the connection that it is sent on, so revocations have their own.
     revocations: PersistentClient,
-    invalidation_channel: bus::InvalidationChannel,
+    invalidation_channel: invalidation_channel::InvalidationChannel,
     prefix: String,
     channel_name: String,
     command_timeout: Duration,
@@ -85,7 +85,10 @@ impl RedisStore {
     /// Starts to connect in the background, and reconnects until it is dropped.
     pub fn start(connection: &Connection, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let channel_name = format!("{}notices", connection.prefix);
-        let invalidation_channel = bus::InvalidationChannel::start(connection.client(bus::MESSAGES_KEPT)?, channel_name.clone());
+        let invalidation_channel = invalidation_channel::InvalidationChannel::start(
+            connection.client(invalidation_channel::MESSAGES_KEPT)?,
+            channel_name.clone(),
+        );
         Ok(Self {
             commands: PersistentClient::start(connection)?,
             revocations: PersistentClient::start(connection)?,
@@ -103,7 +106,7 @@ impl RedisStore {
 
     /// Returns warnings about settings of the servers that could lose records.
     pub async fn configuration_warnings(&self) -> Vec<ConfigurationWarning> {
-        hazards::inspect(&self.commands.now()).await
+        warnings::inspect(&self.commands.now()).await
     }
 
     fn name(&self, name: &str) -> String {
@@ -259,7 +262,7 @@ impl RedisStore {
             }
         };
         let info: String = self.read(options, info).await?;
-        Ok(hazards::field(&info, "run_id").unwrap_or_default().to_owned())
+        Ok(warnings::field(&info, "run_id").unwrap_or_default().to_owned())
     }
 
     /// Reconnects after several consecutive timeouts. fred alone would never leave a stopped primary behind Sentinel.

@@ -9,7 +9,7 @@ use crate::{
     check::CheckRequest,
     clock::{Clock, manual::ManualClock},
     principal::Identity,
-    roles::RoleMap,
+    role_map::RoleMap,
     secret::{NewSigningKeys, SigningAlgorithm, SigningKeys, new_signing_key},
 };
 

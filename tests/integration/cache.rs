@@ -53,7 +53,7 @@ async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
             sent.elapsed()
         };
         let (answered, refusal) = tokio::join!(logout, fleet.refused(1, &browser.cookie, sent));
-        assert!(refusal.last_passed <= answered + vestibule::principals::CONSISTENCY_BOUND, "{:?}", refusal.last_passed);
+        assert!(refusal.last_passed <= answered + vestibule::principal_cache::CONSISTENCY_BOUND, "{:?}", refusal.last_passed);
         whole.push(refusal.refused);
         after_answer.push(refusal.refused.saturating_sub(answered));
     }

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use crate::keys::Lasting;
+use crate::api_keys::Lasting;
 
 /// The fields that are left.
 #[derive(Default)]

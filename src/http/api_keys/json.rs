@@ -5,6 +5,7 @@ use serde_json::{Value, json as value};
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
+    api_keys::{Key, KeyId, Limits, Made, Wish, is_alias},
     check::Checker,
     http::{
         Services,
@@ -13,10 +14,9 @@ use crate::{
             fields::{self, Fields, WrongField},
             json, read_fields,
         },
-        names::{MOST_TEAMS, parse_team},
+        display_names::{MOST_TEAMS, parse_team},
         pagination::{PAGE_SIZE, page_size},
     },
-    keys::{Key, KeyId, Limits, Made, Wish, is_alias},
 };
 
 pub(in crate::http) fn all() -> Address {

@@ -11,13 +11,13 @@ use serde::Deserialize;
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
+    api_keys::{Key, KeyId, KeysError, Lasting, Limits, Manager, Wish, is_alias},
     check::Checker,
     http::{
         Services, get,
         page_request::{FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
     },
-    keys::{Key, KeyId, KeysError, Lasting, Limits, Manager, Wish, is_alias},
     pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
 };
 

@@ -11,7 +11,7 @@ mod people;
 
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, wait};
 use crate::{
-    check::AuthenticationError, http::api::refused::Refused, keys::KeysError, login::BeginError, rate_limits::RateLimitError,
+    api_keys::KeysError, check::AuthenticationError, http::api::refusal::Refused, login::BeginError, rate_limits::RateLimitError,
     store,
 };
 

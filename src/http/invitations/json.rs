@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
 use crate::{
-    accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
+    api_keys::Lasting,
     check::Checker,
     http::{
         Services, Site,
@@ -13,10 +13,10 @@ use crate::{
             fields::{self, Fields, required_text},
             json, local_accounts, read_fields,
         },
-        names::{MOST_TEAMS, parse_team},
+        display_names::{MOST_TEAMS, parse_team},
         pagination::{PAGE_SIZE, page_size},
     },
-    keys::Lasting,
+    local_accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
 };
 
 pub(in crate::http) fn all() -> Address {

@@ -18,7 +18,7 @@ use crate::{
         RefusedEdit, RoleMapPage, Rule,
     },
     principal::CredentialKind,
-    roles::{RoleMaps, RuleGrant},
+    role_map::{RoleMaps, RuleGrant},
 };
 
 const PLACE: Place = Place::RoleMap;

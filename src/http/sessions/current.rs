@@ -6,13 +6,13 @@ use serde_json::json;
 use crate::{
     access::CredentialSources,
     check::{Credential, CredentialError},
-    http::{Services, credential, error},
+    http::{Services, credential_headers, error},
 };
 
 const ENDED: &str = "The session has ended.";
 
 pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
-    let values = |place| credential::values(request.headers(), place);
+    let values = |place| credential_headers::values(request.headers(), place);
     let token = match services.checker.credentials().parse(CredentialSources::ALL, values) {
         Ok(Some(Credential::Session(token))) => token,
         Err(CredentialError::MalformedSession) => return error::challenged("login_required", ENDED, error::CHALLENGE),

@@ -9,8 +9,9 @@ use actix_web::{
 use super::end_own;
 use crate::{
     http::{
-        Services, get,
-        names::provider_name,
+        Services,
+        display_names::provider_name,
+        get,
         page_request::{FormFields, PageRequest, PageResult, answer},
     },
     login::Login,

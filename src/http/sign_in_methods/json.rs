@@ -9,7 +9,7 @@ use crate::{
     http::{
         Services,
         api::{Address, Body, Intent, Refused, answer, caller, fields::required_text, in_person, json, read_fields},
-        binding::binding,
+        browser_binding::binding,
     },
     users::Unlinked,
 };

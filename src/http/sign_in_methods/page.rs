@@ -9,16 +9,15 @@ use zeroize::Zeroizing;
 
 use super::{begin_link, linkable};
 use crate::{
-    accounts::ChangeError,
     http::{
         Services,
-        binding::binding,
-        get,
-        names::{linked_identity, provider_name},
-        page as plain_page,
+        browser_binding::binding,
+        display_names::{linked_identity, provider_name},
+        get, page as plain_page,
         page_request::{FormFields, PageRequest, PageResult, answer},
         passwords::{origin, problem_of},
     },
+    local_accounts::ChangeError,
     pages::{self, ChangePassword, LinkAway, LinkableProvider, MethodsNotice, PasswordProblem, Place, SignInMethods},
     principal::{IdentityClaims, LOCAL},
     users::Unlinked,

@@ -5,13 +5,13 @@ use serde_json::{Value, json as value};
 
 use super::{Action, act};
 use crate::{
+    administration::Known,
     check::{AuthenticatedPrincipal, Checker},
     http::{
         Services,
         api::{Address, Body, Intent, Refused, administrator, answer, caller, fields::Fields, json, read_fields},
         pagination::{PAGE_SIZE, page_size},
     },
-    people::Known,
 };
 
 pub(in crate::http) fn all() -> Address {

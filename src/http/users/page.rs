@@ -10,15 +10,16 @@ use url::form_urlencoded;
 
 use super::{Action, act};
 use crate::{
+    administration::{Known, PeopleError},
     http::{
-        Services, error, get,
-        names::{linked_identity, provider_name},
+        Services,
+        display_names::{linked_identity, provider_name},
+        error, get,
         page_request::{AdministratorRequest, FormFields, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
         redirect,
     },
     pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
-    people::{Known, PeopleError},
 };
 
 const PLACE: Place = Place::People;

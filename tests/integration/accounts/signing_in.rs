@@ -7,8 +7,8 @@ use futures::future::join_all;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use vestibule::accounts::Password;
-use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::local_accounts::Password;
+use vestibule::principal_cache::CONSISTENCY_BOUND;
 use vestibule::store::{Kind, Record};
 
 use crate::support::agent::Agent;

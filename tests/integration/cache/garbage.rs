@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use vestibule::clock::SystemClock;
-use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::principal_cache::CONSISTENCY_BOUND;
 use vestibule::secret::{KeyRing, OpaqueToken, RingKeys, TokenKind, random_bytes};
 
 use super::DEADLINE;

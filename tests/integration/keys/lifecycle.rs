@@ -8,7 +8,7 @@ use futures::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::principal_cache::CONSISTENCY_BOUND;
 
 use super::{PATIENCE, list, listed_ids};
 use crate::support::api::{Auth, KEYS, call, create_key, key_status, regenerate_key, revoke_key, until_key_status};

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::principal_cache::CONSISTENCY_BOUND;
 
 const SHOWN: usize = 5;
 /// The default of `cache.revocation_grace`.

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::principal_cache::CONSISTENCY_BOUND;
 use vestibule::secret::random_bytes;
 
 use super::ledger::{Kind, Ledger, Loss, Outcome, Suspect};

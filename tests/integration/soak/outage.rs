@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::time::Instant;
-use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::principal_cache::CONSISTENCY_BOUND;
 
 use super::Size;
 use super::ledger::{Excuse, Kind, Ledger};

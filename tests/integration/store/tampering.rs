@@ -7,7 +7,7 @@ mod ways_in;
 use std::collections::BTreeMap;
 
 use reqwest::Method;
-use vestibule::principals::CONSISTENCY_BOUND;
+use vestibule::principal_cache::CONSISTENCY_BOUND;
 
 use super::steps::DEADLINE;
 use crate::support::api::{self, ApiKey, call, create_key};

@@ -3,9 +3,9 @@
 use std::sync::{Arc, LazyLock};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use vestibule::accounts::OnboardingClaims;
+use vestibule::api_keys::PresentedKey;
 use vestibule::clock::SystemClock;
-use vestibule::keys::PresentedKey;
+use vestibule::local_accounts::OnboardingClaims;
 use vestibule::secret::{Digest, KeyRing, OpaqueToken, TokenKind};
 use vestibule::session::SessionToken;
 use vestibule::store::Shard;

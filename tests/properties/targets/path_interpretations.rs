@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 use vestibule::check::CheckRequest;
 use vestibule::principal::{CredentialKind, Grant};
-use vestibule::roles::RoleMap;
+use vestibule::role_map::RoleMap;
 
 static MAP: LazyLock<RoleMap> = LazyLock::new(|| {
     let rules = r#"{version: 1, access: [{paths: ["/admin/**"], roles: [proxy_admin]}, {paths: ["/**"], allow: signed_in}]}"#;

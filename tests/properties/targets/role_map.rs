@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 use vestibule::principal::IdentityClaims;
-use vestibule::roles::RoleMap;
+use vestibule::role_map::RoleMap;
 
 static PEOPLE: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
     let claims = json!({

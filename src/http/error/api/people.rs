@@ -7,9 +7,9 @@ use actix_web::{
 
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, keys, slow_down, store_error};
 use crate::{
-    accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
+    administration::PeopleError,
     http::role_map::AskError,
-    people::PeopleError,
+    local_accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     sign_ins,
 };
 

@@ -100,7 +100,7 @@ impl Refusal {
     /// The bound that the product states while the store answers.
     pub fn assert_within_bound(&self, what: &str) {
         eprintln!("{what}: refused after {:?}; the last one passed after {:?}", self.refused, self.last_passed);
-        assert!(self.last_passed <= vestibule::principals::CONSISTENCY_BOUND, "{what}: {:?}", self.last_passed);
+        assert!(self.last_passed <= vestibule::principal_cache::CONSISTENCY_BOUND, "{what}: {:?}", self.last_passed);
     }
 }
 

@@ -1,0 +1,158 @@
+//! What narrows a key: a ceiling for the role, teams, paths. Everything only ever takes away.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    access::{PathPattern, PathSet},
+    principal::{Grant, Role, Team},
+    role_map::RoleMap,
+};
+
+/// What one maker of a key set. The default narrows nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The key's role is never higher than this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    /// The only teams that the key may have; `None` for all of its owner's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teams: Option<Vec<Team>>,
+    /// Patterns of the only paths that the key is for; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+}
+
+/// Characters of a key's alias.
+const LONGEST_ALIAS: usize = 128;
+
+/// Whether a person may call a key so.
+pub fn is_alias(text: &str) -> bool {
+    let printable = !text.chars().any(char::is_control) && text.trim() == text && !text.is_empty();
+    printable && text.chars().count() <= LONGEST_ALIAS
+}
+
+/// All limits of a key together, made ready for checks.
+#[derive(Debug)]
+pub struct Narrow {
+    ceilings: Vec<Role>,
+    teams: Vec<Vec<Team>>,
+    paths: Vec<PathSet>,
+}
+
+impl Limits {
+    pub(super) fn ceiling(role: Option<&Role>) -> Self {
+        Self { role: role.cloned(), ..Self::default() }
+    }
+
+    /// Whether people can be managed by what is left: they have more than some teams and paths, and a role says who is above.
+    pub(super) fn leave_people(&self) -> bool {
+        self.teams.is_none() && self.paths.is_empty()
+    }
+}
+
+impl Narrow {
+    pub fn of(limits: &[Limits]) -> Self {
+        Self {
+            ceilings: limits.iter().filter_map(|limits| limits.role.clone()).collect(),
+            teams: limits.iter().filter_map(|limits| limits.teams.clone()).collect(),
+            paths: limits.iter().filter(|limits| !limits.paths.is_empty()).map(path_set).collect(),
+        }
+    }
+
+    /// What remains of an owner's grant. A ceiling that the map no longer lists leaves nothing.
+    pub fn grant(&self, map: &RoleMap, owner: &Grant) -> Grant {
+        let lowered = |role: Role, ceiling: &Role| map.lower_role(&role, ceiling);
+        let role = owner.role.clone().and_then(|role| self.ceilings.iter().try_fold(role, lowered));
+        if role.is_none() {
+            return Grant { missing_source: owner.missing_source, ..Grant::default() };
+        }
+        let kept = |team: &&Team| self.teams.iter().all(|teams| teams.contains(team));
+        Grant { role, teams: owner.teams.iter().filter(kept).cloned().collect(), ..owner.clone() }
+    }
+
+    /// Whether the key is for this path, in every way that an upstream may read it.
+    pub fn permits(&self, path: &str) -> bool {
+        self.paths.iter().all(|set| set.contains(path))
+    }
+}
+
+/// A pattern that this version can't read selects nothing: what it would have let through stays closed.
+fn path_set(limits: &Limits) -> PathSet {
+    PathSet::new(limits.paths.iter().filter_map(|path| PathPattern::parse(path).ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::principal::RuleName;
+    use rstest::rstest;
+
+    fn limits(role: Option<&str>, teams: Option<&[&str]>, paths: &[&str]) -> Limits {
+        Limits {
+            role: role.map(Role::new),
+            teams: teams.map(|teams| teams.iter().copied().map(Team::new).collect()),
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        }
+    }
+
+    fn owner(role: Option<&str>, teams: &[&str]) -> Grant {
+        let (role, rule) = (role.map(Role::new), role.map(|_| RuleName::new("rules[0]")));
+        Grant { role, rule, teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() }
+    }
+
+    #[rstest]
+    #[case::nothing_set(&[], Some("proxy_admin"))]
+    #[case::lower(&[Some("internal_user")], Some("internal_user"))]
+    #[case::the_same(&[Some("proxy_admin")], Some("proxy_admin"))]
+    #[case::the_lowest_of_several(&[Some("team"), None, Some("customer"), Some("org_admin")], Some("customer"))]
+    #[case::not_listed(&[Some("king")], None)]
+    #[case::one_not_listed(&[Some("customer"), Some("king")], None)]
+    fn the_role_is_the_lowest_of_all(#[case] ceilings: &[Option<&str>], #[case] expected: Option<&str>) {
+        let all: Vec<_> = ceilings.iter().map(|role| limits(*role, None, &[])).collect();
+        let grant = Narrow::of(&all).grant(&RoleMap::default(), &owner(Some("proxy_admin"), &["a"]));
+        assert_eq!(grant.role, expected.map(Role::new));
+        assert_eq!(grant.teams.is_empty(), expected.is_none(), "without a role there is nothing");
+    }
+
+    #[test]
+    fn a_ceiling_raises_nobody() {
+        let narrow = Narrow::of(&[limits(Some("proxy_admin"), None, &[])]);
+        assert_eq!(narrow.grant(&RoleMap::default(), &owner(Some("customer"), &[])).role, Some(Role::new("customer")));
+        assert_eq!(narrow.grant(&RoleMap::default(), &owner(None, &[])).role, None);
+    }
+
+    #[test]
+    fn teams_are_those_that_owner_and_every_maker_have() {
+        let narrow = Narrow::of(&[
+            limits(None, Some(&["b", "c", "x"]), &[]),
+            limits(None, None, &[]),
+            limits(None, Some(&["a", "c"]), &[]),
+        ]);
+        let grant = narrow.grant(&RoleMap::default(), &owner(Some("team"), &["a", "b", "c"]));
+        assert_eq!(grant.teams, [Team::new("c")]);
+        let none = Narrow::of(&[limits(None, Some(&[]), &[])]);
+        assert!(none.grant(&RoleMap::default(), &owner(Some("team"), &["a"])).teams.is_empty());
+    }
+
+    #[rstest]
+    #[case("/v1/chat", true)]
+    #[case("/v1", true)]
+    #[case("/v2/chat", false)]
+    #[case("/v1/admin/x", false)]
+    #[case("/v1/../v2", false)]
+    #[case("/v1/%2e%2e/v2", false)]
+    #[case("/v1/a%2fb", true)]
+    #[case("/v1//x", false)]
+    #[case("/V1/x", false)]
+    #[case("/v1/%zz", false)]
+    fn a_path_is_permitted_when_every_reading_of_it_is(#[case] path: &str, #[case] permitted: bool) {
+        let narrow = Narrow::of(&[limits(None, None, &["/v1/**", "/health"]), limits(None, None, &["/v1", "/v1/*", "/v1/a/b"])]);
+        assert_eq!(narrow.permits(path), permitted);
+        assert!(Narrow::of(&[Limits::default()]).permits(path));
+    }
+
+    #[test]
+    fn patterns_that_nobody_can_read_permit_nothing() {
+        assert!(!Narrow::of(&[limits(None, None, &["no slash"])]).permits("/v1"));
+    }
+}

@@ -1,0 +1,147 @@
+//! Tokens that were verified, by their digests, until they expire or their issuer's keys change.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use moka::sync::Cache;
+
+use super::{Issuer, Keys, LEEWAY, verification::Said};
+use crate::{
+    kubernetes::ReviewResult,
+    oidc::without_token_claims,
+    principal::{Evaluation, IdentityClaims},
+    principal_cache::CachedUser,
+    secret::Digest,
+    users::Identity,
+};
+
+/// How much text of tokens is remembered, in bytes. Their claims take a few times as much.
+const MOST: u64 = 16 << 20;
+
+/// What each takes besides, however short it is.
+const BESIDES: u32 = 1024;
+
+/// How long a token that nobody presents is remembered.
+const KEPT_UNUSED: Duration = Duration::from_secs(3600);
+
+/// A token that was verified.
+pub struct Token {
+    issuer: Arc<Issuer>,
+    /// The keys that verified it.
+    keys: Arc<Keys>,
+    identity: IdentityClaims,
+    /// Of issuer and subject; made once, since each check asks by it who that is.
+    identity_digest: Digest,
+    user: String,
+    until: f64,
+    length: u32,
+    reviewed: Mutex<Option<(ReviewResult, Instant)>>,
+    evaluation: ArcSwapOption<Memo>,
+}
+
+/// What a role map said of a token's claims, and of whom it took them to be.
+struct Memo {
+    person: Option<Arc<CachedUser>>,
+    evaluation: Arc<Evaluation>,
+}
+
+pub(super) struct Remembered(Cache<Digest, Arc<Token>>);
+
+impl Remembered {
+    pub fn new() -> Self {
+        let by_length = |_: &Digest, token: &Arc<Token>| token.length.saturating_add(BESIDES);
+        Self(Cache::builder().max_capacity(MOST).weigher(by_length).time_to_idle(KEPT_UNUSED).build())
+    }
+
+    /// One whose issuer has other keys by now is verified anew: the one that signed it may be gone.
+    pub fn get(&self, digest: &Digest, now: Timestamp) -> Option<Arc<Token>> {
+        let found = self.0.get(digest)?;
+        let counts = (now.as_second() as f64) < found.until && found.issuer.has(&found.keys);
+        if !counts {
+            self.0.invalidate(digest);
+        }
+        counts.then_some(found)
+    }
+
+    pub fn insert(&self, digest: Digest, token: &Arc<Token>) {
+        self.0.insert(digest, Arc::clone(token));
+    }
+}
+
+impl Token {
+    pub(super) fn new(issuer: Arc<Issuer>, keys: Arc<Keys>, said: Said, length: usize) -> Self {
+        let Said { subject, claims, until } = said;
+        let user = format!("{}:{subject}", issuer.id());
+        let identity_digest = Identity::digest(&keys.issuer, &subject);
+        let identity = IdentityClaims {
+            provider: issuer.claim_source().to_owned(),
+            issuer: keys.issuer.clone(),
+            subject,
+            id_token: serde_json::Map::new(),
+            access_token: Some(without_token_claims(claims)),
+            userinfo: None,
+        };
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        let (reviewed, evaluation) = (Mutex::default(), ArcSwapOption::empty());
+        Self { issuer, keys, identity, identity_digest, user, until, length, reviewed, evaluation }
+    }
+
+    pub(super) fn issuer(&self) -> &Arc<Issuer> {
+        &self.issuer
+    }
+
+    pub(super) fn identity(&self) -> &IdentityClaims {
+        &self.identity
+    }
+
+    pub(super) fn identity_digest(&self) -> Digest {
+        self.identity_digest
+    }
+
+    pub(super) fn expires(&self) -> Timestamp {
+        // Whole seconds; what is beyond the calendar never ends.
+        Timestamp::from_second((self.until - LEEWAY.as_secs_f64()) as i64).unwrap_or(Timestamp::MAX)
+    }
+
+    pub(super) fn user(&self) -> &str {
+        &self.user
+    }
+
+    pub(super) fn evaluation(&self, person: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Evaluation>> {
+        let memo = self.evaluation.load_full()?;
+        let same = match (&memo.person, person) {
+            (None, None) => true,
+            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
+            _ => false,
+        };
+        (same && memo.evaluation.map_version == map_version).then(|| Arc::clone(&memo.evaluation))
+    }
+
+    pub(super) fn remember(&self, person: Option<Arc<CachedUser>>, evaluation: Arc<Evaluation>) {
+        self.evaluation.store(Some(Arc::new(Memo { person, evaluation })));
+    }
+
+    /// What the API server last said of it, and when.
+    pub(super) fn reviewed(&self) -> Option<(ReviewResult, Instant)> {
+        *self.review()
+    }
+
+    pub(super) fn set_reviewed(&self, said: ReviewResult, at: Instant) {
+        *self.review() = Some((said, at));
+    }
+
+    fn review(&self) -> MutexGuard<'_, Option<(ReviewResult, Instant)>> {
+        self.reviewed.lock().expect("no code that holds this lock panics")
+    }
+}
+
+/// Names the issuer alone: subject and claims are personal data.
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token").field("issuer", &self.issuer.id()).finish_non_exhaustive()
+    }
+}

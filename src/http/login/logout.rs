@@ -1,0 +1,133 @@
+//! `/sso/logout`: asks, ends the session on every pod, and goes on to the provider.
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
+use serde::Deserialize;
+use url::Url;
+
+use crate::{
+    http::{
+        FormTargets, Scripts, Services, Site, csrf,
+        error::{self, Failure},
+        page,
+        page_request::account,
+        page_with, redirect,
+    },
+    metrics::Outcome,
+    pages::{self, AtProvider, Frame, SignOut, SignedOut},
+    principal::LOCAL,
+    principal_cache::UserSession,
+    session::{Session, SessionToken},
+};
+
+const PATH: &str = "/sso/logout";
+
+/// What the form on this page is for.
+const FORM: &str = "logout";
+
+#[derive(Deserialize)]
+pub(super) struct Confirmation {
+    #[serde(default)]
+    csrf: String,
+}
+
+pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
+    let Services { site, checker, login, .. } = &services;
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
+    let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
+    let (signed_in, evaluation) = match checker.load_session(&token).await {
+        Ok(Some(who)) => who,
+        Ok(None) => return signed_out(site),
+        Err(unanswered) => return unavailable(&request, site, &unanswered.to_string()),
+    };
+    let provider = login.providers().get(&signed_in.session.provider);
+    let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
+    let at_provider = match &elsewhere {
+        Some((provider, _)) => AtProvider::Ends { provider: provider.name().to_owned() },
+        None if signed_in.session.provider == LOCAL => AtProvider::NoProvider,
+        None => AtProvider::Stays,
+    };
+    let body = pages::render(&SignOut {
+        frame: Frame::of(&site.brand),
+        csrf: csrf::token(&site.ring, FORM, &cookie),
+        account: account(&evaluation),
+        at_provider,
+        action: PATH.to_owned(),
+        stay_href: "/vestibule/".to_owned(),
+    });
+    let targets = elsewhere.map(|(_, endpoint)| exact(&endpoint));
+    page_with(StatusCode::OK, body, &targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &Scripts::None)
+}
+
+pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
+    let site = &services.site;
+    let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
+    if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
+        tracing::warn!(reason = "not from our own page", "logout refused");
+        return refused().respond(&request, site);
+    }
+    // A cookie that the key ring did not sign names no session.
+    let ended = match SessionToken::parse(&site.ring, &cookie) {
+        Some(token) => end_session(&services, &token).await,
+        None => Ok(None),
+    };
+    match ended {
+        Err(cause) => {
+            services.metrics.logout(Outcome::Error);
+            tracing::error!(cause, "logout is not certain");
+            uncertain().respond(&request, site)
+        }
+        Ok(ended) => {
+            services.metrics.logout(Outcome::Ok);
+            let next = ended.and_then(|session| provider_logout(&services, &session));
+            let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
+            // An empty value can always stand in a header.
+            let _ = response.add_cookie(&site.cookies.no_session());
+            response
+        }
+    }
+}
+
+/// Ends the session here at once and on every other pod by the notice of the commit.
+async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Option<Session>, String> {
+    let digest = &token.digest();
+    let Some(UserSession { session: known, .. }) = services.principals.session(token).await.map_err(|error| error.to_string())?
+    else {
+        return Ok(None);
+    };
+    let session = services.users.session(&known.user, digest).await.map_err(|error| error.to_string())?;
+    services.users.end_session(&known.user, digest).await.map_err(|error| error.to_string())?;
+    tracing::info!(user = known.user, provider = known.provider, "logout");
+    Ok(session)
+}
+
+fn provider_logout(services: &Services, session: &Session) -> Option<Url> {
+    let provider = services.login.providers().get(&session.provider)?;
+    let return_url = Url::parse(&services.site.public_url.join(PATH)).ok()?;
+    provider.end_session_url(&session.logout, return_url)
+}
+
+fn signed_out(site: &Site) -> HttpResponse {
+    let sign_in_href = "/sso/login".to_owned();
+    page(StatusCode::OK, pages::render(&SignedOut { frame: Frame::of(&site.brand), sign_in_href, provider_note: None }))
+}
+
+fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {
+    tracing::error!(cause, "logout is not possible");
+    error::store_unavailable(PATH).respond(request, site)
+}
+
+fn uncertain() -> Failure {
+    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-perhaps-signed-out").action("action-again", PATH)
+}
+
+fn refused() -> Failure {
+    Failure::new(StatusCode::FORBIDDEN, "error-still-signed-in").action("action-sign-out", PATH)
+}
+
+/// An address as a policy's source: scheme, host, port and path. Characters that end a source never stand in a parsed URL.
+fn exact(url: &Url) -> String {
+    let mut source = url.clone();
+    source.set_query(None);
+    source.set_fragment(None);
+    source.as_str().replace([';', ','], "")
+}

@@ -1,0 +1,462 @@
+//! Local accounts over the memory store: invited, claimed once, signed in with a password, and not by guessing.
+
+use rstest::rstest;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::{
+    api_keys::{self, Wish},
+    clock::manual::ManualClock,
+    principal::{LOCAL, Role, Team},
+    role_map::{ConfiguredNames, RoleMaps},
+    secret::Digest,
+    session::Limits,
+    sign_ins::Administrator,
+    store::{MemoryStore, Store},
+    users::Browser,
+};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const PASSWORD: &str = "violin-otter-97-gravel";
+const ANOTHER: &str = "marble-lantern-52-swift";
+const ADA: &str = "ada@example.com";
+
+struct Site {
+    accounts: Accounts,
+    clock: ManualClock,
+    ring: Arc<KeyRing>,
+}
+
+fn text(password: &str) -> Zeroizing<String> {
+    Zeroizing::new(password.to_owned())
+}
+
+fn wanted(email: &str, role: &str) -> Wanted {
+    Wanted { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lasting: None }
+}
+
+fn stranger() -> Origin<'static> {
+    Origin { device: None, address: None }
+}
+
+fn cost(memory_kib: u32) -> Cost {
+    Cost { memory_kib, iterations: 1, parallelism: 1 }
+}
+
+fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cost: Cost) -> Accounts {
+    let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+    let metrics = Arc::new(Metrics::new());
+    let records = Records::new(store, Arc::clone(ring), "");
+    let limits = Limits { idle: 30 * DAY, absolute: 30 * DAY };
+    let users = Arc::new(Users::new(records.clone(), Arc::clone(&shared), limits));
+    let settings = api_keys::Settings {
+        max_per_user: 5,
+        default_duration: DAY,
+        max_duration: 30 * DAY,
+        overlap_max: DAY,
+        claims_max_age: 30 * DAY,
+        sign_in_within: DAY,
+        admin_roles: vec![Role::new("proxy_admin")],
+    };
+    let keys = Arc::new(Keys::new(records.clone(), Arc::clone(&shared), Arc::clone(&metrics), settings));
+    let maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
+    let sign_ins = Arc::new(SignIns::new(users, Arc::new(maps), Arc::clone(&metrics)));
+    let settings = Settings {
+        passwords: PasswordRules { min_length: 12 },
+        cost,
+        hashes_at_once: 4,
+        admin_roles: vec![Role::new("proxy_admin"), Role::new("org_admin")],
+        invitation_duration: 7 * DAY,
+        issuer: "https://llm.example.com".into(),
+    };
+    Accounts::new(records, sign_ins, keys, settings, shared, metrics).unwrap()
+}
+
+impl Site {
+    fn new() -> Self {
+        Self::with(cost(64))
+    }
+
+    fn with(cost: Cost) -> Self {
+        let clock = ManualClock::new();
+        let shared: Arc<dyn Clock> = Arc::new(clock.clone());
+        let ring = Arc::new(KeyRing::ephemeral(Arc::clone(&shared)));
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(shared));
+        Self { accounts: on_store(store, &clock, &ring, cost), clock, ring }
+    }
+
+    async fn invite(&self, email: &str, role: &str) -> Made {
+        self.accounts.invite(Inviter::Operator, &wanted(email, role)).await.unwrap()
+    }
+
+    async fn claim(&self, made: &Made, password: &str) -> Result<Claimed, ClaimError> {
+        let link = made.link.expose();
+        let token = self.accounts.onboarding_token(&link).await?.token;
+        self.accounts.claim(claim(&token, &link, &made.invitation.user, password)).await
+    }
+
+    async fn open(&self, made: &Made) -> bool {
+        self.accounts.onboarding_token(&made.link.expose()).await.is_ok()
+    }
+
+    async fn account(&self, email: &str, role: &str) -> String {
+        let made = self.invite(email, role).await;
+        self.claim(&made, PASSWORD).await.unwrap().entered.user.id
+    }
+
+    async fn sign_in(&self, email: &str, password: &str) -> Result<SignedIn, SignInError> {
+        self.accounts.sign_in(Attempt { email, password: text(password), origin: stranger(), browser: Browser::default() }).await
+    }
+
+    async fn has_session(&self, user: &str, handle: &Digest) -> bool {
+        self.accounts.users().has_session(user, handle).await.unwrap()
+    }
+}
+
+fn claim<'a>(token: &'a str, link: &'a str, user: &'a str, password: &str) -> Claim<'a> {
+    Claim { token, link, user, password: text(password), key: None, browser: Browser::default() }
+}
+
+#[tokio::test]
+async fn who_is_invited_sets_a_password_and_is_what_the_invitation_says() {
+    let site = Site::new();
+    let made = site.invite("Ada@Example.com", "internal_user").await;
+    assert!(
+        made.address(&crate::origin::PublicUrl::parse("https://llm.example.com").unwrap()).contains("/onboarding?invite_link=")
+    );
+    let claimed = site.claim(&made, PASSWORD).await.unwrap();
+    assert_eq!((claimed.email.as_str(), claimed.key.is_none()), (ADA, true));
+    let grant = &claimed.entered.grant;
+    assert_eq!(
+        (grant.role.as_ref().unwrap().as_str(), grant.rule.as_ref().unwrap().as_str()),
+        ("internal_user", "local.user_role")
+    );
+    assert_eq!(grant.teams, [Team::new("research")]);
+    let signed_in = site.sign_in(" ADA@example.com ", PASSWORD).await.unwrap();
+    assert_eq!(signed_in.entered.user.id, made.invitation.user);
+    assert_ne!(signed_in.entered.handle.digest(), claimed.entered.handle.digest());
+}
+
+#[tokio::test]
+async fn opening_a_link_uses_nothing_up_and_claiming_it_does() {
+    let site = Site::new();
+    let made = site.invite(ADA, "internal_user").await;
+    for _ in 0..3 {
+        site.accounts.onboarding_token(&made.link.expose()).await.unwrap();
+    }
+    assert!(site.accounts.users().get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
+    site.claim(&made, PASSWORD).await.unwrap();
+    assert!(matches!(site.claim(&made, ANOTHER).await, Err(ClaimError::Invalid(_))));
+    site.sign_in(ADA, PASSWORD).await.unwrap();
+    let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
+    assert_eq!(site.accounts.standing(&listed[0]), Standing::Accepted);
+}
+
+#[tokio::test]
+async fn of_many_claims_at_once_one_succeeds() {
+    let site = Site::new();
+    let made = site.invite(ADA, "internal_user").await;
+    let link = made.link.expose();
+    let token = site.accounts.onboarding_token(&link).await.unwrap().token;
+    let claims = (0..60).map(|number| {
+        let password = format!("{PASSWORD}-{number}");
+        let site = &site;
+        let (token, link, user) = (&token, &link, &made.invitation.user);
+        async move { site.accounts.claim(claim(token, link, user, &password)).await.ok().map(|_| password) }
+    });
+    let won: Vec<String> = futures::future::join_all(claims).await.into_iter().flatten().collect();
+    assert_eq!(won.len(), 1);
+    site.sign_in(ADA, &won[0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_claim_it_is_told_alike() {
+    let site = Site::new();
+    let (ada, bob) = (site.invite(ADA, "internal_user").await, site.invite("bob@example.com", "team").await);
+    let (link, other_link) = (ada.link.expose(), bob.link.expose());
+    let token = site.accounts.onboarding_token(&link).await.unwrap().token;
+    let other_token = site.accounts.onboarding_token(&other_link).await.unwrap().token;
+    let (user, other_user) = (ada.invitation.user.as_str(), bob.invitation.user.as_str());
+    let id_alone = ada.invitation.id.to_string();
+    for (token, link, user) in [
+        (other_token.as_str(), link.as_str(), user),
+        (&token, &other_link, user),
+        (&token, &link, other_user),
+        (&other_token, &other_link, user),
+        (&token, &id_alone, user),
+        (&token, "", user),
+        ("", &link, user),
+        ("sk-1", &link, user),
+    ] {
+        let failed = site.accounts.claim(claim(token, link, user, PASSWORD)).await;
+        assert!(matches!(failed, Err(ClaimError::Invalid(_))), "{token} {link} {user}");
+    }
+    site.clock.advance(Duration::from_secs(901));
+    let late = site.accounts.claim(claim(&token, &link, user, PASSWORD)).await;
+    assert!(matches!(late, Err(ClaimError::Invalid(_))), "the token has expired");
+    let role = Role::new("proxy_admin");
+    site.accounts.withdraw(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
+    assert!(matches!(site.claim(&bob, PASSWORD).await, Err(ClaimError::Invalid(_))), "it was withdrawn");
+    site.clock.advance(7 * DAY);
+    assert!(matches!(site.claim(&ada, PASSWORD).await, Err(ClaimError::Invalid(_))), "the invitation has expired");
+    let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
+    assert_eq!(listed.iter().map(|one| site.accounts.standing(one)).collect::<Vec<_>>(), [Standing::Expired]);
+}
+
+#[tokio::test]
+async fn a_weak_password_uses_the_invitation_not_up() {
+    let site = Site::new();
+    let made = site.invite(ADA, "internal_user").await;
+    for weak in ["short", "password1234", ADA] {
+        assert!(matches!(site.claim(&made, weak).await, Err(ClaimError::Unfit(_))), "{weak}");
+    }
+    site.claim(&made, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_key_is_made_only_when_it_is_asked_for_and_with_the_claim() {
+    let site = Site::new();
+    let made = site.invite(ADA, "internal_user").await;
+    let link = made.link.expose();
+    let token = site.accounts.onboarding_token(&link).await.unwrap().token;
+    let wish = Wish { alias: Some("first".into()), ..Wish::default() };
+    let user = &made.invitation.user;
+    let claimed = site.accounts.claim(Claim { key: Some(wish), ..claim(&token, &link, user, PASSWORD) }).await.unwrap();
+    let key = claimed.key.unwrap().key;
+    assert_eq!((key.user.as_str(), key.generation), (user.as_str(), claimed.entered.user.key_generation));
+    let role = claimed.entered.grant.role.unwrap();
+    let manager = api_keys::Manager { user, role: Some(&role), by: api_keys::ManagedBy::Person };
+    let listed = site.accounts.keys.list(&manager, None, None, 10).await.unwrap().keys;
+    assert_eq!(listed.iter().map(|key| key.id).collect::<Vec<_>>(), [key.id]);
+}
+
+#[tokio::test]
+async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
+    let site = Site::new();
+    let user = site.account(ADA, "proxy_admin").await;
+    let before = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
+    let made = site.invite(ADA, "team").await;
+    assert_eq!(made.invitation.user, user);
+    assert!(site.has_session(&user, &before).await, "nothing is lost until it is taken up");
+    site.sign_in(ADA, PASSWORD).await.unwrap();
+    let claimed = site.claim(&made, ANOTHER).await.unwrap();
+    assert_eq!(claimed.entered.grant.role.unwrap().as_str(), "team");
+    assert!(!site.has_session(&user, &before).await);
+    assert!(site.has_session(&user, &claimed.entered.handle.digest()).await);
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
+    site.sign_in(ADA, ANOTHER).await.unwrap();
+}
+
+#[rstest]
+#[case("proxy_admin", "proxy_admin", true)]
+#[case("org_admin", "org_admin", true)]
+#[case("org_admin", "customer", true)]
+#[case("org_admin", "proxy_admin", false)]
+#[case("org_admin", "proxy_admin_viewer", false)]
+#[tokio::test]
+async fn nobody_invites_above_themselves(#[case] own: &str, #[case] role: &str, #[case] allowed: bool) {
+    let site = Site::new();
+    let own = Role::new(own);
+    let inviter = Inviter::Administrator(Administrator { user: "u-1", role: &own });
+    let made = site.accounts.invite(inviter, &wanted(ADA, role)).await;
+    assert_eq!(made.is_ok(), allowed);
+    assert!(allowed || matches!(made, Err(InviteError::Above)));
+}
+
+#[tokio::test]
+async fn nobody_resets_who_is_above_them_not_even_by_an_older_invitation() {
+    let site = Site::new();
+    let boss = site.account("boss@example.com", "org_admin").await;
+    let own = Role::new("org_admin");
+    let inviter = Inviter::Administrator(Administrator { user: &boss, role: &own });
+    let early = site.accounts.invite(inviter, &wanted(ADA, "team")).await.unwrap();
+    let later = site.accounts.invite(Inviter::Operator, &wanted(ADA, "proxy_admin")).await.unwrap();
+    let by_then = site.open(&early).await;
+    site.claim(&later, PASSWORD).await.unwrap();
+    assert!(matches!(site.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InviteError::Above)));
+    assert!(by_then && !site.open(&early).await, "one invitation is enough");
+    site.sign_in(ADA, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_invitation_counts_no_more_than_who_made_it() {
+    let site = Site::new();
+    let own = Role::new("org_admin");
+    for (name, after) in [("demoted", Some("team")), ("disabled", None)] {
+        let boss = site.account(&format!("{name}@example.com"), "org_admin").await;
+        let inviter = Inviter::Administrator(Administrator { user: &boss, role: &own });
+        let made = site.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
+        match after {
+            Some(role) => _ = site.account(&format!("{name}@example.com"), role).await,
+            None => _ = site.accounts.users().set_disabled(&boss, true).await.unwrap(),
+        }
+        assert!(matches!(site.claim(&made, PASSWORD).await, Err(ClaimError::Invalid(_))), "{name}");
+        if after.is_none() {
+            site.accounts.users().set_disabled(&boss, false).await.unwrap();
+            site.claim(&made, PASSWORD).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_withdraws_what_is_above_them() {
+    let site = Site::new();
+    let made = site.invite(ADA, "proxy_admin").await;
+    let role = Role::new("org_admin");
+    let withdrawn = site.accounts.withdraw(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
+    assert!(matches!(withdrawn, Err(InviteError::Above)));
+    site.claim(&made, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_was_deleted_while_they_were_invited_gets_their_address_back_by_a_claim() {
+    let site = Site::new();
+    let user = site.account(ADA, "team").await;
+    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
+    let late = site.invite(ADA, "team").await;
+    site.accounts.users().delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    site.claim(&late, ANOTHER).await.unwrap();
+    site.sign_in(ADA, ANOTHER).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_invitation_has_a_role_of_the_map_an_address_and_a_bounded_life() {
+    let site = Site::new();
+    let invite = async |wanted: Wanted| site.accounts.invite(Inviter::Operator, &wanted).await.map(drop);
+    assert!(matches!(invite(wanted("nobody", "team")).await, Err(InviteError::Email)));
+    assert!(matches!(invite(wanted(ADA, "king")).await, Err(InviteError::UnknownRole)));
+    for lasting in [Duration::from_secs(59), LONGEST_INVITATION + Duration::from_secs(1)] {
+        let wanted = Wanted { lasting: Some(lasting), ..wanted(ADA, "team") };
+        assert!(matches!(invite(wanted).await, Err(InviteError::Duration)));
+    }
+}
+
+#[tokio::test]
+async fn invitations_are_listed_in_their_order_page_by_page() {
+    let site = Site::new();
+    let mut made = Vec::new();
+    for number in 0..7 {
+        site.clock.advance(Duration::from_millis(2));
+        made.push(site.invite(&format!("p{number}@example.com"), "team").await.invitation.id);
+    }
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let page = site.accounts.invitations(after, 3).await.unwrap();
+        listed.extend(page.invitations.iter().map(|one| one.id));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, made);
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_nobody_at_all_are_told_alike() {
+    let site = Site::new();
+    site.account(ADA, "team").await;
+    for (email, password) in [(ADA, ANOTHER), (ADA, ""), ("nobody@example.com", PASSWORD), ("no address", PASSWORD), ("", "")] {
+        assert!(matches!(site.sign_in(email, password).await, Err(SignInError::Wrong { .. })), "{email}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_has_its_own_outcome_in_the_metrics() {
+    let site = Site::new();
+    site.account(ADA, "team").await;
+    assert!(site.sign_in(ADA, ANOTHER).await.is_err());
+    let metrics = String::from_utf8(site.accounts.metrics.render()).unwrap();
+    assert!(metrics.contains(r#"vestibule_logins_total{outcome="wrong_password",provider="local"} 1"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_and_locks_out_nobody_who_has_been_there() {
+    let site = Site::new();
+    site.account(ADA, "team").await;
+    let device = site.sign_in(ADA, PASSWORD).await.unwrap().device;
+    let retry = loop {
+        match site.sign_in(ADA, ANOTHER).await {
+            Err(SignInError::Wrong { .. }) => {}
+            Err(SignInError::TooMany { retry_after }) => break retry_after,
+            _ => panic!("it lets in whoever guesses"),
+        }
+    };
+    assert!(retry <= Duration::from_secs(3600));
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::TooMany { .. })), "a stranger");
+    let origin = Origin { device: Some(&device), address: None };
+    let known = Attempt { email: ADA, password: text(PASSWORD), origin, browser: Browser::default() };
+    site.accounts.sign_in(known).await.unwrap();
+    site.clock.advance(retry);
+    site.sign_in(ADA, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_all_other_sessions() {
+    let site = Site::new();
+    let user = site.account(ADA, "team").await;
+    let own = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
+    let other = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
+    let change = async |current: &str, new: &str| {
+        site.accounts.change_password(&user, text(current), text(new), Some(&own), &stranger()).await
+    };
+    assert!(matches!(change(ANOTHER, ANOTHER).await, Err(ChangeError::Wrong)));
+    assert!(matches!(change(PASSWORD, "short").await, Err(ChangeError::Unfit(Unfit::TooShort { min: 12 }))));
+    assert!(site.has_session(&user, &other).await);
+    change(PASSWORD, ANOTHER).await.unwrap();
+    assert!(site.has_session(&user, &own).await && !site.has_session(&user, &other).await);
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
+    site.sign_in(ADA, ANOTHER).await.unwrap();
+    let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &stranger()).await;
+    assert!(matches!(nobody, Err(ChangeError::NoPassword)));
+}
+
+#[tokio::test]
+async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
+    let site = Site::with(cost(64));
+    let user = site.account(ADA, "team").await;
+    let records = site.accounts.records.clone();
+    let dearer = on_store(Arc::clone(records.store()), &site.clock, &site.ring, cost(128));
+    let hash = async || records.get::<Password>(&Password::key(&user)).await.unwrap().unwrap().version;
+    let before = hash().await;
+    let attempt = || Attempt { email: ADA, password: text(PASSWORD), origin: stranger(), browser: Browser::default() };
+    dearer.sign_in(attempt()).await.unwrap();
+    let renewed = hash().await;
+    assert_ne!(renewed, before);
+    dearer.sign_in(attempt()).await.unwrap();
+    assert_eq!(hash().await, renewed);
+}
+
+#[tokio::test]
+async fn who_is_disabled_neither_signs_in_nor_claims() {
+    let site = Site::new();
+    let user = site.account(ADA, "team").await;
+    let open = site.invite(ADA, "team").await;
+    site.accounts.users().set_disabled(&user, true).await.unwrap();
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Refused(crate::sign_ins::Refused::Disabled))));
+    assert!(
+        matches!(site.sign_in(ADA, ANOTHER).await, Err(SignInError::Wrong { .. })),
+        "and only who knows the password is told"
+    );
+    assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))));
+    let late = site.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
+    assert!(matches!(late, Err(InviteError::Disabled)));
+    site.accounts.users().set_disabled(&user, false).await.unwrap();
+    site.sign_in(ADA, PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_deleted_is_nobody_and_comes_back_as_somebody_new() {
+    let site = Site::new();
+    let user = site.account(ADA, "team").await;
+    let session = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
+    let open = site.invite(ADA, "proxy_admin").await;
+    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
+    site.accounts.users().delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))), "what was open went with her");
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
+    assert!(!site.has_session(&user, &session).await);
+    assert_eq!(site.accounts.users().find(LOCAL, ADA).await.unwrap(), None);
+    assert!(site.accounts.users().is_empty().await.unwrap());
+    let again = site.account(ADA, "team").await;
+    assert_ne!(again, user);
+}

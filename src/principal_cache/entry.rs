@@ -1,0 +1,164 @@
+//! The values in the cache: sessions, keys and users.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Instant,
+};
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+
+use crate::{
+    api_keys::{Key, KeyId, Narrow},
+    epoch::Generation,
+    principal::{Evaluation, IdentityClaims, PinnedGrant},
+    secret::Digest,
+    session::Session,
+    store::Shard,
+    users::User,
+};
+
+/// A session as the cache knows it: without the provider's hints, which only a logout needs.
+pub struct CachedSession {
+    pub user: String,
+    pub provider: String,
+    pub created: Timestamp,
+    pub(super) generation: Generation,
+    pub(super) shard: Shard,
+    pub(super) read: ReadTime,
+    pub(super) last_use: LastUse,
+}
+
+/// A session and its user.
+#[derive(Clone)]
+pub struct UserSession {
+    pub session: Arc<CachedSession>,
+    pub user: Arc<CachedUser>,
+}
+
+/// A user as the cache knows them.
+pub struct CachedUser {
+    pub id: String,
+    /// As JSON. Values take eight times the memory, and they are needed only when the role map is evaluated.
+    identities: Box<str>,
+    pub pinned: Option<PinnedGrant>,
+    /// When the claims were last verified, to the hour.
+    pub verified: Timestamp,
+    pub disabled: bool,
+    pub(super) session_generation: Generation,
+    pub(super) key_generation: Generation,
+    /// The role map's grant for exactly these claims.
+    pub evaluation: ArcSwapOption<Evaluation>,
+    pub(super) read: ReadTime,
+}
+
+/// A key and its owner.
+#[derive(Clone)]
+pub struct UserKey {
+    pub key: Arc<CachedKey>,
+    pub user: Arc<CachedUser>,
+}
+
+/// A key as the cache knows it: its limits are ready for checks.
+pub struct CachedKey {
+    pub key: Key,
+    pub narrow: Narrow,
+    /// The owner's grant within the key's restrictions, beside the owner's grant that it was made from.
+    pub evaluation: ArcSwapOption<RestrictedGrant>,
+    /// The keys that this key was derived from, each with its digest in the cache.
+    pub(super) ancestors: Box<[(KeyId, Digest)]>,
+    pub(super) read: ReadTime,
+    pub(super) last_use: LastUse,
+}
+
+/// The evaluation of a key's owner, and the evaluation within the key's restrictions.
+pub struct RestrictedGrant {
+    pub owner: Arc<Evaluation>,
+    pub restricted: Arc<Evaluation>,
+}
+
+/// When a value was read from the store: by the clock, and by the number of flushes of its shard.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadTime {
+    pub at: Instant,
+    pub flushes: u64,
+}
+
+/// The time of the last use. `writing`: a task is writing it to the store.
+pub(super) struct LastUse {
+    /// Unix time in milliseconds.
+    at: AtomicI64,
+    writing: AtomicBool,
+}
+
+impl CachedSession {
+    pub(super) fn new(session: &Session, shard: Shard, read: ReadTime) -> Self {
+        Self {
+            user: session.user.clone(),
+            provider: session.provider.clone(),
+            created: session.created,
+            generation: session.generation,
+            shard,
+            read,
+            last_use: LastUse::new(session.last_seen),
+        }
+    }
+
+    pub fn last_seen(&self) -> Timestamp {
+        self.last_use.at()
+    }
+}
+
+impl CachedUser {
+    pub(super) fn new(user: User, read: ReadTime) -> Self {
+        let verified = user.verified();
+        let User { id, identities, pinned, disabled, session_generation, key_generation, .. } = user;
+        let evaluation = ArcSwapOption::empty();
+        let identities = serde_json::to_string(&identities).expect("claims are JSON").into();
+        Self { id, identities, pinned, verified, disabled, session_generation, key_generation, evaluation, read }
+    }
+
+    /// The claims that identity providers have verified.
+    pub fn identities(&self) -> Vec<IdentityClaims> {
+        serde_json::from_str(&self.identities).expect("it was written from the same type")
+    }
+}
+
+impl CachedKey {
+    pub(super) fn new(key: Key, read: ReadTime) -> Self {
+        let ancestors = key.ancestors.iter().map(|id| (*id, cache_digest(*id))).collect();
+        let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
+        let narrow = Narrow::of(&key.limits);
+        Self { key, narrow, evaluation: ArcSwapOption::empty(), ancestors, read, last_use }
+    }
+}
+
+/// Returns the digest under which the cache stores a key that is looked up by its id.
+fn cache_digest(id: KeyId) -> Digest {
+    Digest::of_parts(&["key", &id.to_string()])
+}
+
+impl LastUse {
+    pub(super) fn new(at: Timestamp) -> Self {
+        Self { at: AtomicI64::new(at.as_millisecond()), writing: AtomicBool::new(false) }
+    }
+
+    pub(super) fn at(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.at.load(Ordering::Relaxed)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// True for the one caller that must write it to the store.
+    pub(super) fn begin_writing(&self) -> bool {
+        !self.writing.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn end_writing(&self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            self.at.store(at.as_millisecond(), Ordering::Relaxed);
+        }
+        self.writing.store(false, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,122 @@
+//! Runs over the memory store, which sends the same invalidation messages as Redis.
+
+use std::{cell::RefCell, time::Duration};
+
+use serde_json::Map;
+
+use super::*;
+use crate::{
+    api_keys::{self, Keys},
+    clock::{Clock, SystemClock},
+    metrics::Metrics,
+    principal::IdentityClaims,
+    principal_cache::{Settings, Sources},
+    secret::KeyRing,
+    session::{Limits, Logout},
+    store::{MemoryStore, Records, Ttl},
+    users::{Admission, Before, Browser, SignIn, SignedIn, User, Users},
+};
+
+const ISSUER: &str = "https://idp.example.com";
+const PATIENCE: Duration = Duration::from_secs(10);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
+
+fn of_keys() -> api_keys::Settings {
+    api_keys::Settings {
+        max_per_user: 5,
+        default_duration: MONTH,
+        max_duration: MONTH,
+        overlap_max: MONTH,
+        claims_max_age: MONTH,
+        sign_in_within: MONTH,
+        admin_roles: Vec::new(),
+    }
+}
+
+struct Fixture {
+    records: Records,
+    users: Arc<Users>,
+    principals: Principals,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
+        let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
+        let limits = Limits { idle: Duration::from_secs(600), absolute: Duration::from_secs(600) };
+        let users = Arc::new(Users::new(records.clone(), Arc::clone(&clock), limits));
+        let metrics = Arc::new(Metrics::new());
+        let keys = Arc::new(Keys::new(records.clone(), Arc::clone(&clock), Arc::clone(&metrics), of_keys()));
+        let settings = Settings { limits, grace: Duration::from_secs(60), entries: 100, claims_max_age: MONTH };
+        let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys };
+        let principals = Principals::start(sources, clock, metrics, settings);
+        Self { records, users, principals }
+    }
+
+    async fn user(&self, subject: &str) -> Option<Arc<CachedUser>> {
+        self.principals.user_of_identity(Identity::digest(ISSUER, subject)).await.expect("the store answers")
+    }
+
+    async fn sign_in(&self, subject: &str) -> User {
+        let identity = IdentityClaims {
+            provider: "corp".to_owned(),
+            issuer: ISSUER.to_owned(),
+            subject: subject.to_owned(),
+            id_token: Map::new(),
+            access_token: None,
+            userinfo: None,
+        };
+        let (logout, browser) = (Logout::default(), Browser::default());
+        let sign_in = SignIn { identity, sid: None, logout, browser, before: Before::Stays };
+        match self.users.sign_in(&sign_in, |_| Admission::Admitted { pin: None }).await.expect("the store answers") {
+            SignedIn::Admitted { user, .. } => user,
+            SignedIn::Refused { .. } => unreachable!("everybody is admitted"),
+        }
+    }
+
+    async fn until(&self, subject: &str, holds: impl Fn(Option<Arc<CachedUser>>) -> bool) {
+        let wait = async {
+            while !holds(self.user(subject).await) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("the invalidation message arrives");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_identity_has_no_user_until_its_first_sign_in() {
+    let fixture = Fixture::new();
+    assert!(fixture.user("ada").await.is_none());
+    assert!(fixture.user("ada").await.is_none());
+    let user = fixture.sign_in("ada").await;
+    fixture.until("ada", |found| found.is_some_and(|found| found.id == user.id)).await;
+    assert!(fixture.user("bob").await.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_a_user_is_visible() {
+    let fixture = Fixture::new();
+    let user = fixture.sign_in("ada").await;
+    fixture.until("ada", |found| found.is_some_and(|found| !found.disabled)).await;
+    let (key, shard) = (User::key(&user.id), users::shard_of(&user.id));
+    let disabled = User { disabled: true, ..user };
+    let change = fixture.records.change(shard).put(&key, &disabled, Ttl::Forever).drop_user(&disabled.id);
+    change.commit().await.expect("the store answers").expect("nothing is expected of the record");
+    fixture.until("ada", |found| found.is_some_and(|found| found.disabled)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cached_user_is_not_read_again() {
+    let fixture = Fixture::new();
+    fixture.sign_in("ada").await;
+    fixture.until("ada", |found| found.is_some()).await;
+    // A message that arrives during the first reads keeps them from being cached.
+    let last: RefCell<Option<Arc<CachedUser>>> = RefCell::default();
+    let same = |found: Option<Arc<CachedUser>>| {
+        let before = last.replace(found.clone());
+        before.zip(found).is_some_and(|(before, found)| Arc::ptr_eq(&before, &found))
+    };
+    fixture.until("ada", same).await;
+}

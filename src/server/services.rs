@@ -1,0 +1,453 @@
+//! Builds the services from their sections of the configuration.
+
+mod commands;
+mod local_accounts;
+mod upstream;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+use crate::{
+    administration::People,
+    api_keys::Keys,
+    app_keys::RedirectPolicy,
+    bearer_tokens::{Issuer, Tokens},
+    check::{Checker, CredentialParser},
+    clock::Clock,
+    config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
+    files::FileWatch,
+    http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
+    kubernetes::{RoleMapWatch, TokenAuthority},
+    login::Login,
+    metrics::Metrics,
+    oidc::{Flows, Provider, Providers},
+    pages,
+    principal::{EmailTrust, LOCAL},
+    principal_cache::{Principals, Settings, Sources},
+    rate_limits::RateLimits,
+    role_map::{self, RoleMaps},
+    secret::{KeyRing, RingKeys, SecretCell},
+    session::Limits,
+    sign_ins::SignIns,
+    store::{Connection, Credentials, MemoryStore, MeteredStore, Records, RedisStore, Store, Topology},
+    users::Users,
+};
+
+pub(super) use commands::{StoreConnection, build_for_invitations};
+pub(super) use local_accounts::BOOTSTRAP_EMAIL;
+use local_accounts::Bootstrap;
+
+/// The interval at which a provider's endpoints and keys are refreshed.
+const PROVIDER_REFRESH: Duration = Duration::from_secs(3600);
+
+/// The interval of log lines while the process waits for its store.
+const WAITING_LOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The time that readiness waits for unreachable providers. Users who are already signed in don't need them.
+const PROVIDER_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The store and, if it is Redis, the same store for checks of its servers.
+type Stores = (Option<Arc<RedisStore>>, Arc<dyn Store>);
+
+pub(super) struct Parts {
+    pub services: Services,
+    bootstrap: Bootstrap,
+    providers: Arc<Providers>,
+    tokens: Arc<Tokens>,
+    store: Arc<dyn Store>,
+    redis: Option<Arc<RedisStore>>,
+    /// `None` once the watch is started.
+    role_map_watch: Option<RoleMapWatch>,
+    _watches: Vec<FileWatch>,
+}
+
+impl Parts {
+    pub(super) async fn build(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
+        warn_about_exposed_check_listener(config);
+        if let Some(translation) = &config.ui.text {
+            pages::text::translate(translation.clone()).context("ui.text_file")?;
+        }
+        let metrics = Arc::new(Metrics::new());
+        let mut watches = Vec::new();
+        let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
+        let (redis, store) = store(&config.store, clock, &metrics, &mut watches)?;
+        let providers = Arc::new(providers(config, clock, &metrics, &mut watches)?);
+        let (role_maps, role_map_watch) = role_maps(config, clock, &metrics, &mut watches).await?;
+
+        let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
+        let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
+        let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
+        let keys = Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone());
+        let keys = Arc::new(keys);
+        let settings = Settings {
+            limits,
+            grace: config.cache.revocation_grace,
+            entries: config.cache.entries,
+            claims_max_age: config.keys.claims_max_age,
+        };
+        let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
+        let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
+        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
+        // Administrators verify the email addresses that they invite.
+        let trust = trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect();
+        let issuers = token_issuers(config, clock, &metrics).await?;
+        let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
+        let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
+        let credentials =
+            CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics));
+        let checker = Checker::new(
+            Arc::clone(&principals),
+            Arc::clone(&tokens),
+            Arc::clone(&role_maps),
+            Arc::clone(&upstream),
+            trust,
+            credentials,
+        );
+        let checker = Arc::new(checker);
+        let flows = Flows::new(records.clone(), Arc::clone(clock));
+        let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
+        let local = match config.local_accounts.enabled {
+            true => Some(local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
+            false => None,
+        };
+        let people = Arc::new(People::new(records.clone(), Arc::clone(&sign_ins), Arc::clone(&keys)));
+        let login = Login::new(Arc::clone(&providers), flows, sign_ins, Arc::clone(clock), Arc::clone(&metrics));
+        let site = Arc::new(site(config, limits, ring));
+        let login = Arc::new(login);
+        let services = Services {
+            site,
+            login,
+            checker,
+            users,
+            keys,
+            apps: Arc::new(apps(config)),
+            people,
+            local_accounts: local.map(Arc::new),
+            role_maps,
+            upstream,
+            principals,
+            rate_limits: Arc::new(RateLimits::new(config.rate_limits, Arc::clone(clock))),
+            metrics,
+        };
+        let bootstrap = Bootstrap::of(config);
+        Ok(Self { services, bootstrap, providers, tokens, store, redis, role_map_watch, _watches: watches })
+    }
+
+    /// Prints the bootstrap invitation if the configuration allows it.
+    pub(super) async fn print_bootstrap_invitation(&self, config: &Config) -> anyhow::Result<()> {
+        match (&self.services.local_accounts, &self.bootstrap) {
+            (Some(accounts), Bootstrap::PrintedInvitation(role)) => {
+                local_accounts::print_bootstrap_invitation(accounts, role.clone(), config)
+                    .await
+                    .context("the bootstrap invitation")
+            }
+            (_, Bootstrap::Impossible) => {
+                local_accounts::log_impossible_sign_in();
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn start_tasks(&mut self, readiness: &Readiness) -> Vec<JoinHandle<()>> {
+        let (store, redis, block) = (Arc::clone(&self.store), self.redis.clone(), readiness.block("store"));
+        let invited = match &self.bootstrap {
+            Bootstrap::InviteCommand(role) => Some((Arc::clone(&self.services.users), role.clone())),
+            _ => None,
+        };
+        let ready = tokio::spawn(async move {
+            wait_for(store.as_ref()).await;
+            block.done();
+            if let Some((users, role)) = invited {
+                local_accounts::log_bootstrap_command(&users, &role).await;
+            }
+            if let Some(redis) = redis {
+                redis.configuration_warnings().await.iter().for_each(|warning| tracing::warn!("{warning}"));
+            }
+        });
+        let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
+        let block = readiness.block("identity providers");
+        let attempted = tokio::spawn(async move {
+            let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
+            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
+            // The pod becomes ready even if a provider is unreachable.
+            let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;
+            block.done();
+        });
+        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_fresh(PROVIDER_REFRESH)));
+        let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
+        let role_map = self.role_map_watch.take().map(|watch| {
+            let block = readiness.block("role map");
+            tokio::spawn(watch.follow(|| block.done()))
+        });
+        refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
+    }
+}
+
+/// Waits for the store, and logs the reason periodically.
+async fn wait_for(store: &dyn Store) {
+    while tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_err() {
+        let why = store.sequences().await.into_iter().find_map(Result::err);
+        let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
+        tracing::error!(why, "waiting for the store; this pod is not ready");
+    }
+}
+
+/// Warns if clients other than the gateway may reach the check listener, since its responses contain upstream credentials.
+fn warn_about_exposed_check_listener(config: &Config) {
+    if !config.upstream_credential.fixed.is_empty() && !config.listen.check.ip().is_loopback() {
+        tracing::warn!(
+            listener = %config.listen.check,
+            "the check's listener is no loopback address, and its answers carry the upstream's credential: let nobody but the gateway reach it"
+        );
+    }
+}
+
+/// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
+fn apps(config: &Config) -> Apps {
+    let section = &config.apps;
+    Apps {
+        redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
+        origins: section.origins.clone(),
+        life: section.key_duration.min(config.keys.max_duration),
+    }
+}
+
+fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
+    let cookies = CookieNames::of(&config.public_url);
+    if !config.public_url.is_secure() {
+        tracing::warn!(public_url = %config.public_url, "plain HTTP: cookies have neither Secure nor the __Host- prefix; for trying out only");
+    }
+    let facts = facts(config);
+    facts.iter().for_each(|fact| tracing::info!("{fact}"));
+    if config.providers.is_empty() && !config.local_accounts.enabled {
+        tracing::info!("nobody can sign in: configure an identity provider under `providers`, or enable `local_accounts`");
+    }
+    Site {
+        contact: config.contact.clone(),
+        admin_roles: config.admin_roles.clone(),
+        local_accounts: config.local_accounts.enabled,
+        public_url: config.public_url.clone(),
+        cookies,
+        limits,
+        proxies: ProxyTrust::new(config.trusted_proxies.clone()),
+        ring,
+        facts,
+        brand: Arc::new(config.ui.brand.clone()),
+    }
+}
+
+/// Returns a summary of the configuration, which the pages and the log show.
+fn facts(config: &Config) -> Vec<String> {
+    let store = match &config.store {
+        config::Store::Memory => {
+            "Sessions are kept in this process's memory. They end with the process, and only one replica can serve.".to_owned()
+        }
+        config::Store::Redis(_) => "Sessions are kept in Redis, shared by all replicas.".to_owned(),
+    };
+    let role_map = match &config.role_map {
+        RoleMapSource::BuiltIn => {
+            "No role map is configured: users get the role internal_user_viewer, or the role of their invitation.".to_owned()
+        }
+        RoleMapSource::File(path) => format!("Roles are granted by the role map in {}.", path.display()),
+        RoleMapSource::ConfigMap(source) => format!("Roles are granted by the role map in the ConfigMap {}.", source.name),
+    };
+    let names: Vec<&str> = config.providers.iter().map(|provider| provider.name.as_str()).collect();
+    let providers = match (names.as_slice(), config.local_accounts.enabled) {
+        ([], true) => "No identity provider is configured: users are invited, and sign in with a password.".to_owned(),
+        ([], false) => "No identity provider is configured.".to_owned(),
+        (names, true) => format!("Users sign in with {}, or with the password of a local account.", names.join(", ")),
+        (names, false) => format!("Users sign in with {}.", names.join(", ")),
+    };
+    let check = format!("nginx sends auth requests to http://{}/auth/nginx.", config.listen.check);
+    vec![providers, store, role_map, check]
+}
+
+fn key_ring(
+    secret: Option<&Secret>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Arc<KeyRing>> {
+    let Some(secret) = secret else { return Ok(Arc::new(KeyRing::ephemeral(Arc::clone(clock)))) };
+    let keys = RingKeys::parse(secret.expose_initial()).context("key_ring")?;
+    let report = |metrics: &Metrics, keys: &RingKeys| metrics.key_ring_created(keys.created().map(Timestamp::as_second));
+    report(metrics, &keys);
+    let ring = Arc::new(KeyRing::new(keys, Arc::clone(clock)));
+    let (edited, metrics) = (Arc::clone(&ring), Arc::clone(metrics));
+    watch(secret, watches, "key_ring", move |text| match RingKeys::parse(text) {
+        Ok(keys) => {
+            report(&metrics, &keys);
+            edited.replace(keys);
+            tracing::info!("the key ring was read again");
+        }
+        Err(error) => tracing::error!(%error, "the edited key ring is refused; the old one stays in force"),
+    });
+    Ok(ring)
+}
+
+fn store(
+    config: &config::Store,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Stores> {
+    match config {
+        config::Store::Memory => {
+            let store = Arc::new(MemoryStore::new(Arc::clone(clock)));
+            Ok((None, Arc::new(MeteredStore::new(store, Arc::clone(metrics), Arc::clone(clock)))))
+        }
+        config::Store::Redis(redis) => {
+            let connection = connection(redis, watches)?;
+            let store = RedisStore::start(&connection, Arc::clone(clock), Arc::clone(metrics)).context("store")?;
+            let store = Arc::new(store);
+            let metered = MeteredStore::new(Arc::clone(&store) as Arc<dyn Store>, Arc::clone(metrics), Arc::clone(clock));
+            Ok((Some(store), Arc::new(metered)))
+        }
+    }
+}
+
+fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
+    let mut cell = |secret: &Option<Secret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
+    let password = cell(&redis.password, "store.password");
+    let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
+    let topology = match &redis.url.topology {
+        config::Topology::Standalone => Topology::Standalone,
+        config::Topology::Cluster => Topology::Cluster,
+        config::Topology::Sentinel { service } => {
+            let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
+            Topology::Sentinel { service: service.clone(), credentials }
+        }
+    };
+    Ok(Connection {
+        database: (redis.url.database != 0).then_some(redis.url.database),
+        topology,
+        hosts: redis.url.hosts.clone(),
+        tls: redis.url.tls.then(|| tls(redis.ca_file.as_deref())).transpose()?.map(Arc::new),
+        credentials: Credentials { username: redis.username.clone(), password },
+        prefix: redis.key_prefix.clone(),
+        command_timeout: redis.command_timeout,
+    })
+}
+
+/// Builds the TLS settings with the configured CA certificates, or with the system's.
+fn tls(ca_file: Option<&Path>) -> anyhow::Result<rustls::ClientConfig> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    let mut roots = rustls::RootCertStore::empty();
+    match ca_file {
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+        Some(path) => {
+            for certificate in CertificateDer::pem_file_iter(path).with_context(|| format!("store.ca_file {}", path.display()))? {
+                roots.add(certificate.context("store.ca_file")?).context("store.ca_file")?;
+            }
+        }
+    }
+    Ok(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn key_prefix(config: &config::Store) -> &str {
+    match config {
+        config::Store::Memory => "",
+        config::Store::Redis(redis) => &redis.key_prefix,
+    }
+}
+
+fn providers(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<Providers> {
+    let mut built = Vec::new();
+    for (place, provider) in config.providers.iter().enumerate() {
+        let secret = provider.client_secret.as_ref().map(|secret| secret_cell(secret, watches, "client_secret"));
+        let path = if place == 0 { "/sso/callback".to_owned() } else { format!("/sso/callback/{}", provider.id) };
+        let redirect_uri = config.public_url.join(&path);
+        let result = Provider::new(provider.clone(), secret, redirect_uri, Arc::clone(clock), Arc::clone(metrics));
+        built.push(Arc::new(result.with_context(|| format!("providers[{place}]"))?));
+    }
+    Ok(Providers::new(built))
+}
+
+async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Metrics>) -> anyhow::Result<Vec<Arc<Issuer>>> {
+    let mut built = Vec::new();
+    for (place, issuer) in config.token_issuers.iter().enumerate() {
+        let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
+        built.push(Arc::new(match &issuer.kind {
+            TokenIssuerKind::OpenIdConnect(address) => {
+                Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?
+            }
+            TokenIssuerKind::Kubernetes(review) => {
+                let authority = TokenAuthority::new().await.with_context(at)?;
+                Issuer::of_api_server(issuer.clone(), *review, authority, clock, metrics)
+            }
+        }));
+    }
+    Ok(built)
+}
+
+/// Builds the role map and, if it is in ConfigMaps, the watch that updates it.
+async fn role_maps(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+    watches: &mut Vec<FileWatch>,
+) -> anyhow::Result<(Arc<RoleMaps>, Option<RoleMapWatch>)> {
+    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+    match &config.role_map {
+        RoleMapSource::BuiltIn => Ok((Arc::new(RoleMaps::new(None, config.configured(), clock, metrics)?), None)),
+        RoleMapSource::File(path) => {
+            let (maps, document) = read_role_map_file(path, config, &clock, &metrics)?;
+            let maps = Arc::new(maps.with_source(path.display().to_string()));
+            let edited = Arc::clone(&maps);
+            let read = |path: &Path| std::fs::read(path);
+            watches.push(FileWatch::start(path, document, read, move |bytes| edited.apply_bytes(bytes)));
+            Ok((maps, None))
+        }
+        RoleMapSource::ConfigMap(source) => {
+            let maps = RoleMaps::unloaded(Arc::clone(&clock), Arc::clone(&metrics)).with_source(source.description());
+            let maps = Arc::new(maps);
+            let watch = RoleMapWatch::new(source.clone(), config.configured(), Arc::clone(&maps), clock, metrics);
+            Ok((maps, Some(watch.await.context("role_map.config_map")?)))
+        }
+    }
+}
+
+/// Reads a role map file. Returns the role map and the file's content.
+fn read_role_map_file(
+    path: &Path,
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<(RoleMaps, Vec<u8>)> {
+    let name = || format!("role_map.file {}", path.display());
+    let document = std::fs::read(path).with_context(|| format!("{} can't be read", name()))?;
+    let text = role_map::decode_document(&document).with_context(name)?;
+    let maps = RoleMaps::new(Some(text), config.configured(), Arc::clone(clock), Arc::clone(metrics)).with_context(name)?;
+    Ok((maps, document))
+}
+
+fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {
+    let cell = Arc::new(SecretCell::new(secret.expose_initial()));
+    let edited = Arc::clone(&cell);
+    watch(secret, watches, name, move |text| {
+        edited.replace(text);
+        tracing::info!(secret = name, "a secret was read again");
+    });
+    cell
+}
+
+fn watch(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str, mut changed: impl FnMut(&str) + Send + 'static) {
+    use secrecy::ExposeSecret;
+    let Some(path) = secret.path() else { return };
+    tracing::debug!(secret = name, path = %path.display(), "the secret's file is watched");
+    let read = |path: &Path| read_secret_file(path).map(|secret| Zeroizing::new(secret.expose_secret().to_owned()));
+    let initial = Zeroizing::new(secret.expose_initial().to_owned());
+    watches.push(FileWatch::start(path, initial, read, move |text| changed(text)));
+}

@@ -1,0 +1,111 @@
+//! Builds local accounts, and decides how the first administrator signs in (bootstrap).
+
+use std::{net::SocketAddr, sync::Arc, thread, time::Duration};
+
+use anyhow::Context;
+
+use crate::{
+    api_keys::Keys,
+    clock::Clock,
+    config::{Config, Store},
+    local_accounts::{Accounts, InviteError, Inviter, Settings, Wanted},
+    metrics::Metrics,
+    principal::Role,
+    sign_ins::SignIns,
+    store::Records,
+    users::Users,
+};
+
+/// The default email address of the first administrator.
+pub(in crate::server) const BOOTSTRAP_EMAIL: &str = "admin@localhost";
+
+/// The maximum number of concurrent password hashes, since each one needs its memory.
+const MAX_CONCURRENT_HASHES: usize = 4;
+
+const BOOTSTRAP_DURATION: Duration = Duration::from_secs(3600);
+
+pub(in crate::server) fn accounts(
+    config: &Config,
+    records: &Records,
+    sign_ins: &Arc<SignIns>,
+    keys: &Arc<Keys>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Accounts> {
+    let section = &config.local_accounts;
+    let settings = Settings {
+        passwords: section.passwords,
+        cost: section.cost,
+        hashes_at_once: thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(MAX_CONCURRENT_HASHES),
+        admin_roles: config.admin_roles.clone(),
+        invitation_duration: section.invitation_duration,
+        issuer: config.public_url.to_string(),
+    };
+    let (sign_ins, keys) = (Arc::clone(sign_ins), Arc::clone(keys));
+    let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
+    Accounts::new(records.clone(), sign_ins, keys, settings, clock, metrics).context("local accounts")
+}
+
+/// The way in which the first administrator signs in.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::server) enum Bootstrap {
+    /// The process prints an invitation, for the role, on its standard output.
+    PrintedInvitation(Role),
+    /// The operator creates an invitation with `vestibule invite`.
+    InviteCommand(Role),
+    /// No user can sign in: the store is this process's memory, and others may read its output.
+    Impossible,
+    /// There are providers, or no local accounts.
+    NotNeeded,
+}
+
+impl Bootstrap {
+    pub(in crate::server) fn of(config: &Config) -> Self {
+        let is_loopback = |address: &SocketAddr| address.ip().is_loopback();
+        let on_loopback = [config.listen.public, config.listen.check, config.listen.admin].iter().all(is_loopback);
+        let section = &config.local_accounts;
+        match (&config.store, config.admin_roles.first()) {
+            (_, None) => Self::NotNeeded,
+            _ if !section.enabled || !config.providers.is_empty() => Self::NotNeeded,
+            (Store::Memory, Some(role)) if section.print_first_link.unwrap_or(on_loopback) => {
+                Self::PrintedInvitation(role.clone())
+            }
+            (Store::Memory, _) => Self::Impossible,
+            (Store::Redis(_), Some(role)) => Self::InviteCommand(role.clone()),
+        }
+    }
+}
+
+/// Prints an invitation for the first administrator, which is valid for one hour.
+pub(in crate::server) async fn print_bootstrap_invitation(
+    accounts: &Accounts,
+    role: Role,
+    config: &Config,
+) -> Result<(), InviteError> {
+    let wanted = Wanted { email: BOOTSTRAP_EMAIL.to_owned(), role, teams: Vec::new(), lasting: Some(BOOTSTRAP_DURATION) };
+    let created = accounts.invite(Inviter::Operator, &wanted).await?;
+    println!(
+        "\nThe first administrator ({BOOTSTRAP_EMAIL}) can set a password at this link, once and within 1 hour:\n\n  {}\n",
+        *created.address(&config.public_url)
+    );
+    Ok(())
+}
+
+/// Logs the command for the first administrator's invitation if there are no users.
+pub(in crate::server) async fn log_bootstrap_command(users: &Users, role: &Role) {
+    match users.is_empty().await {
+        Ok(true) => tracing::info!(
+            "nobody has an account yet: `vestibule invite --role {role} --config …` prints a link for the first administrator"
+        ),
+        Ok(false) => {}
+        Err(error) => tracing::debug!(%error, "whether there is anybody can't be looked up"),
+    }
+}
+
+/// Logs that no user can sign in.
+pub(in crate::server) fn log_impossible_sign_in() {
+    tracing::warn!(
+        "nobody can sign in: the store is this process's memory, which `vestibule invite` can't reach, and a listener is no \
+         loopback address; configure a Redis or a provider, or set local_accounts.print_first_link to true and read the link here"
+    );
+}
