@@ -279,7 +279,7 @@ fn the_schema_is_the_one_of_the_repository() {
     let (code, out, err) = told(&vestibule(&["role-map", "schema"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     let printed: Value = serde_json::from_str(&out).expect("the schema is JSON");
-    let kept = std::fs::read_to_string(repository("src/roles/document/schema.json")).expect("the schema is there");
+    let kept = std::fs::read_to_string(repository("src/role_map/document/schema.json")).expect("the schema is there");
     assert_eq!(printed, serde_json::from_str::<Value>(&kept).expect("the schema is JSON"));
     assert_eq!(out, kept, "to the byte, so that a pipeline can compare them");
 }
