@@ -8,9 +8,8 @@ use crate::{
     local_accounts::{self, Belongings},
     principal::{Grant, LOCAL},
     secret::Digest,
-    sign_ins::{Above, Administrator, SignIns},
     store::{self, Records},
-    users::{Page, Unlinked, User, Users},
+    users::{Administrator, Denial, Policy, UnlinkOutcome, User, UserPage, Users},
 };
 
 /// People that a search looks at. Beyond them an id, or the address of a local account, finds whoever it is.
@@ -18,8 +17,9 @@ const MOST_SEARCHED: usize = 2000;
 
 pub struct People {
     records: Records,
-    sign_ins: Arc<SignIns>,
+    users: Arc<Users>,
     keys: Arc<Keys>,
+    policy: Arc<Policy>,
 }
 
 /// How much of a person's is in use.
@@ -48,33 +48,31 @@ pub struct Found {
 pub enum PeopleError {
     #[error("there is no such person")]
     NotFound,
-    #[error("the person has a higher role than the administrator")]
-    Above,
-    #[error("administrators don't do that to themselves")]
-    Oneself,
+    #[error(transparent)]
+    Denied(#[from] Denial),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
 impl People {
-    pub fn new(records: Records, sign_ins: Arc<SignIns>, keys: Arc<Keys>) -> Self {
-        Self { records, sign_ins, keys }
+    pub fn new(records: Records, users: Arc<Users>, keys: Arc<Keys>, policy: Arc<Policy>) -> Self {
+        Self { records, users, keys, policy }
     }
 
     /// People after `after`, in the order in which they were first seen.
     pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<(Vec<Known>, Option<String>), PeopleError> {
-        let Page { people, next } = self.users().people(after, limit).await?;
+        let UserPage { people, next } = self.users.people(after, limit).await?;
         Ok((people.into_iter().map(|user| self.known(user)).collect(), next))
     }
 
     pub async fn get(&self, user: &str) -> Result<Known, PeopleError> {
-        let found = self.users().get(user).await?.ok_or(PeopleError::NotFound)?;
+        let found = self.users.get(user).await?.ok_or(PeopleError::NotFound)?;
         Ok(self.known(found.value))
     }
 
     /// The person with the local account of this address.
     pub async fn of_account(&self, email: &str) -> Result<Known, PeopleError> {
-        let user = self.users().find(LOCAL, email).await?.ok_or(PeopleError::NotFound)?;
+        let user = self.users.find(LOCAL, email).await?.ok_or(PeopleError::NotFound)?;
         self.get(&user).await
     }
 
@@ -123,59 +121,59 @@ impl People {
             KeysError::Store(error) => error.into(),
             _ => PeopleError::Store(store::Error::Contended),
         })?;
-        Ok(InUse { sessions: self.users().sessions(user).await?.len(), keys: keys.keys.len() })
+        Ok(InUse { sessions: self.users.sessions(user).await?.len(), keys: keys.keys.len() })
     }
 
-    /// Whether an administrator may do something to a person.
-    pub fn judge(&self, by: Administrator<'_>, person: &Known) -> Result<(), PeopleError> {
-        if person.user.id == by.user {
-            return Err(PeopleError::Oneself);
-        }
-        match person.grant.role.as_ref().map(|role| self.sign_ins.is_above(role, by.role)) {
-            None | Some(Above::No) => Ok(()),
-            Some(Above::Yes | Above::Unknown) => Err(PeopleError::Above),
-        }
+    /// Checks that an administrator may change a user.
+    pub fn authorize(&self, by: Administrator<'_>, user: &Known) -> Result<(), Denial> {
+        self.policy.authorize(by, &user.user.id, user.grant.role.as_ref())
     }
 
     /// Ends all that a person has, at once and on every pod, and keeps them from signing in.
     pub async fn disable(&self, by: Administrator<'_>, user: &str) -> Result<Known, PeopleError> {
-        self.judge(by, &self.get(user).await?)?;
-        let person = self.users().set_disabled(user, true).await?.ok_or(PeopleError::NotFound)?;
+        self.authorize(by, &self.get(user).await?)?;
+        let person = self.users.set_disabled(user, true).await?.ok_or(PeopleError::NotFound)?;
         self.take_out_keys(user).await;
         tracing::info!(user, by = by.user, "person disabled");
         Ok(self.known(person))
     }
 
     pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<Known, PeopleError> {
-        self.judge(by, &self.get(user).await?)?;
-        let person = self.users().set_disabled(user, false).await?.ok_or(PeopleError::NotFound)?;
+        self.authorize(by, &self.get(user).await?)?;
+        let person = self.users.set_disabled(user, false).await?.ok_or(PeopleError::NotFound)?;
         tracing::info!(user, by = by.user, "person enabled");
         Ok(self.known(person))
     }
 
     /// Signs a person out everywhere.
     pub async fn end_sessions(&self, by: Administrator<'_>, user: &str) -> Result<(), PeopleError> {
-        self.judge(by, &self.get(user).await?)?;
-        self.users().end_sessions(user, None).await?;
+        self.authorize(by, &self.get(user).await?)?;
+        self.users.end_sessions(user, None).await?;
         tracing::info!(user, by = by.user, "a person's sessions were ended");
         Ok(())
     }
 
     /// Forgets a person with all that they have.
     pub async fn delete(&self, by: Administrator<'_>, user: &str) -> Result<User, PeopleError> {
-        self.judge(by, &self.get(user).await?)?;
+        self.authorize(by, &self.get(user).await?)?;
         // While their record can still be told from a new one's.
         self.take_out_keys(user).await;
         let belongings = Belongings::of(&self.records, user).await?;
-        let person = self.users().delete(user, |change| belongings.remove_from(change)).await?.ok_or(PeopleError::NotFound)?;
+        let person = self.users.delete(user, |change| belongings.remove_from(change)).await?.ok_or(PeopleError::NotFound)?;
         tracing::info!(user, by = by.user, "person deleted");
         Ok(person)
     }
 
     /// Takes an identity off a person; with that of the local account go its password and its invitations.
-    pub async fn unlink(&self, user: &str, issuer: &str, subject: &str, kept: Option<&Digest>) -> Result<Unlinked, PeopleError> {
+    pub async fn unlink(
+        &self,
+        user: &str,
+        issuer: &str,
+        subject: &str,
+        kept: Option<&Digest>,
+    ) -> Result<UnlinkOutcome, PeopleError> {
         let belongings = Belongings::of(&self.records, user).await?;
-        let unlinked = self.users().unlink(user, (issuer, subject), kept, |change| match issuer {
+        let unlinked = self.users.unlink(user, (issuer, subject), kept, |change| match issuer {
             LOCAL => belongings.remove_from(change),
             _ => change,
         });
@@ -183,11 +181,7 @@ impl People {
     }
 
     pub fn known(&self, user: User) -> Known {
-        Known { grant: self.sign_ins.grant(&user), user }
-    }
-
-    fn users(&self) -> &Users {
-        self.sign_ins.users()
+        Known { grant: self.users.grant(&user), user }
     }
 
     /// They have ended already, or will in a moment; what stays in the lists is tidied up here.

@@ -29,8 +29,8 @@ use jiff::Timestamp;
 use crate::{
     clock::{Clock, since},
     metrics::{KeyChange, Metrics},
-    principal::Role,
     store::{self, Conflict, Records, StoredRecord},
+    users::Policy,
 };
 use creation::put_key;
 use listing::Roll;
@@ -64,8 +64,6 @@ pub struct Settings {
     pub claims_max_age: Duration,
     /// How fresh a sign-in has to be for a new secret to be shown in that browser.
     pub sign_in_within: Duration,
-    /// Who with one of these roles manages anybody's keys.
-    pub admin_roles: Vec<Role>,
 }
 
 /// What a key is to be like. What it may not be it doesn't become: limits of its maker's come on top.
@@ -127,14 +125,15 @@ pub enum KeysError {
 
 pub struct Keys {
     records: Records,
+    policy: Arc<Policy>,
+    settings: Settings,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    settings: Settings,
 }
 
 impl Keys {
-    pub fn new(records: Records, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
-        Self { records, clock, metrics, settings }
+    pub fn new(records: Records, policy: Arc<Policy>, settings: Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Self { records, policy, settings, clock, metrics }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -275,7 +274,7 @@ impl Keys {
     }
 
     fn is_administrator(&self, manager: &Manager<'_>) -> bool {
-        manager.role.is_some_and(|role| self.settings.admin_roles.contains(role))
+        self.policy.administrator(manager.user, manager.role).is_some()
     }
 
     /// Whose keys are meant.

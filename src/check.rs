@@ -19,8 +19,8 @@ use crate::{
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, Identity, IdentityClaims, Role, RuleName},
     principal_cache::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
     role_map::{CurrentRoleMap, RoleMaps},
-    session::SessionToken,
     upstream::{UpstreamCredentialPolicy, UpstreamHeaders},
+    users::SessionToken,
 };
 
 /// The answer to one auth request.

@@ -34,15 +34,12 @@ pub mod local_accounts;
 pub mod oidc;
 pub mod principal_cache;
 pub mod role_map;
-pub mod session;
-pub mod sign_ins;
 pub mod upstream;
 pub mod users;
 
 pub mod store;
 
 pub mod clock;
-pub mod epoch;
 pub mod error_chain;
 pub mod files;
 pub mod glob;

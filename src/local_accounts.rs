@@ -27,11 +27,9 @@ use crate::{
     api_keys::Keys,
     clock::Clock,
     metrics::Metrics,
-    principal::Role,
     secret::KeyRing,
-    sign_ins::SignIns,
     store::{self, Change, Records},
-    users::Users,
+    users::{Policy, Users},
 };
 use hasher::Hasher;
 
@@ -40,8 +38,9 @@ pub const LONGEST_INVITATION: Duration = Duration::from_secs(30 * 86_400);
 
 pub struct Accounts {
     records: Records,
-    sign_ins: Arc<SignIns>,
+    users: Arc<Users>,
     keys: Arc<Keys>,
+    policy: Arc<Policy>,
     hasher: Hasher,
     settings: Settings,
     clock: Arc<dyn Clock>,
@@ -54,8 +53,6 @@ pub struct Settings {
     pub cost: Cost,
     /// How many processors hashing may keep busy.
     pub hashes_at_once: usize,
-    /// Who may invite.
-    pub admin_roles: Vec<Role>,
     /// How long an invitation can be taken up whose maker doesn't say.
     pub invitation_duration: Duration,
     /// `iss` of onboarding tokens; with a path of its own it is their `aud`.
@@ -70,15 +67,16 @@ pub struct BadCost(String);
 impl Accounts {
     pub fn new(
         records: Records,
-        sign_ins: Arc<SignIns>,
+        users: Arc<Users>,
         keys: Arc<Keys>,
+        policy: Arc<Policy>,
         settings: Settings,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, BadCost> {
         let hasher =
             Hasher::new(settings.cost, settings.hashes_at_once, clock.now()).map_err(|error| BadCost(error.to_string()))?;
-        Ok(Self { records, sign_ins, keys, hasher, settings, clock, metrics })
+        Ok(Self { records, users, keys, policy, hasher, settings, clock, metrics })
     }
 
     /// How long an invitation can be taken up whose maker doesn't say.
@@ -88,10 +86,6 @@ impl Accounts {
 
     pub fn passwords(&self) -> PasswordRules {
         self.settings.passwords
-    }
-
-    fn users(&self) -> &Users {
-        self.sign_ins.users()
     }
 
     fn ring(&self) -> &KeyRing {

@@ -12,9 +12,8 @@ use crate::{
     principal::{IdentityClaims, Source},
     return_to::ReturnTarget,
     secret::OpaqueToken,
-    sign_ins::{Refused, SignIns},
     store,
-    users::{self, Before, Linked, SignIn, Users},
+    users::{self, LinkOutcome, LoginRefusal, PriorAccess, Users, VerifiedLogin},
 };
 
 /// Error codes are short words (RFC 6749, section 4.1.2.1).
@@ -23,7 +22,7 @@ const LONGEST_ERROR_CODE: usize = 64;
 pub struct Login {
     providers: Arc<Providers>,
     flows: Flows,
-    sign_ins: Arc<SignIns>,
+    users: Arc<Users>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -117,14 +116,8 @@ pub enum Why {
 }
 
 impl Login {
-    pub fn new(
-        providers: Arc<Providers>,
-        flows: Flows,
-        sign_ins: Arc<SignIns>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self { providers, flows, sign_ins, clock, metrics }
+    pub fn new(providers: Arc<Providers>, flows: Flows, users: Arc<Users>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        Self { providers, flows, users, clock, metrics }
     }
 
     pub fn providers(&self) -> &Providers {
@@ -165,7 +158,7 @@ impl Login {
             return Err((Why::NoCode, self.flows.again(state)));
         }
         // Before anything is used up.
-        if !self.sign_ins.may_begin() {
+        if !self.users.has_role_map() {
             return Err((Why::NoRoleMapYet, self.flows.again(state)));
         }
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
@@ -190,34 +183,30 @@ impl Login {
     }
 
     async fn sign_in(&self, verified: Verified, browser: &Browser) -> Result<OpaqueToken, Why> {
-        let replaces = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
+        let replaces = browser.session.as_deref().and_then(|cookie| self.users.session_handle(cookie));
         let Verified { identity, sid, logout } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
-        let sign_in = SignIn { identity, sid, logout, browser, before: Before::Stays };
-        Ok(self.sign_ins.enter(&sign_in).await?.handle)
+        let login = VerifiedLogin { identity, sid, logout, browser, prior_access: PriorAccess::Keep };
+        Ok(self.users.complete_login(&login).await?.session_token)
     }
 
     /// Both have been proven by then: the identity by the provider, the person by their session.
     async fn link(&self, user: &str, identity: &IdentityClaims, browser: &Browser) -> Result<(), Why> {
-        let handle = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
+        let handle = browser.session.as_deref().and_then(|cookie| self.users.session_handle(cookie));
         let signed_in = match handle {
             Some(handle) => {
-                self.users().has_session(user, &handle.digest()).await.map_err(|error| Why::StoreAfter(error.to_string()))?
+                self.users.has_session(user, &handle.digest()).await.map_err(|error| Why::StoreAfter(error.to_string()))?
             }
             None => false,
         };
         if !signed_in {
             return Err(Why::NotSignedIn);
         }
-        match self.users().link(user, identity).await.map_err(|error| Why::StoreAfter(error.to_string()))? {
-            Linked::Linked => Ok(()),
-            Linked::Taken => Err(Why::Taken),
-            Linked::NobodyThere => Err(Why::NotSignedIn),
+        match self.users.link(user, identity).await.map_err(|error| Why::StoreAfter(error.to_string()))? {
+            LinkOutcome::Linked => Ok(()),
+            LinkOutcome::Taken => Err(Why::Taken),
+            LinkOutcome::UnknownUser => Err(Why::NotSignedIn),
         }
-    }
-
-    fn users(&self) -> &Users {
-        self.sign_ins.users()
     }
 
     fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTarget>) {
@@ -256,13 +245,13 @@ fn accepted_code(callback: &Callback) -> Result<&str, Why> {
     callback.code.as_deref().ok_or(Why::NoCode)
 }
 
-impl From<Refused> for Why {
-    fn from(refused: Refused) -> Self {
+impl From<LoginRefusal> for Why {
+    fn from(refused: LoginRefusal) -> Self {
         match refused {
-            Refused::Disabled => Self::Disabled,
-            Refused::NoRole => Self::NoRole,
-            Refused::MissingSource(source) => Self::MissingSource(source),
-            Refused::Store(error) => Self::StoreAfter(error.to_string()),
+            LoginRefusal::Disabled => Self::Disabled,
+            LoginRefusal::NoRole => Self::NoRole,
+            LoginRefusal::MissingSource(source) => Self::MissingSource(source),
+            LoginRefusal::Store(error) => Self::StoreAfter(error.to_string()),
         }
     }
 }

@@ -23,9 +23,8 @@ use crate::{
     clock::{self, Clock},
     metrics::{LookupLabel, Metrics},
     secret::Digest,
-    session::{Limits, SessionState, SessionToken},
     store::{self, Records, Shard},
-    users::Users,
+    users::{Limits, SessionState, SessionToken, Users},
 };
 use cache::Cache;
 use entry::LastUse;

@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use vestibule::clock::SystemClock;
+use vestibule::metrics::Metrics;
 use vestibule::principal::IdentityClaims;
-use vestibule::session::{Limits, Logout};
-use vestibule::users::{Admission, Before, Browser, SignIn, SignedIn, Users};
+use vestibule::role_map::{ConfiguredNames, RoleMaps};
+use vestibule::users::{Browser, Limits, Logout, PriorAccess, Users, VerifiedLogin};
 
 use super::integration::support::fleet::Fleet;
 use super::integration::support::http_client;
@@ -25,7 +26,10 @@ pub struct People(Users);
 impl People {
     /// Users in the store of this fleet.
     pub async fn of(fleet: &Fleet) -> Self {
-        Self(Users::new(fleet.records().await, Arc::new(SystemClock), LIMITS))
+        let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
+        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), clock.clone(), Arc::clone(&metrics));
+        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
+        Self(Users::new(fleet.records().await, role_maps, LIMITS, clock, metrics))
     }
 
     /// Signs in so many people, each once, and gives the values of their session cookies.
@@ -35,16 +39,15 @@ impl People {
     }
 
     async fn sign_in_one(&self, provider: &str, number: usize) -> String {
-        let sign_in = SignIn {
+        let login = VerifiedLogin {
             identity: identity(provider, number),
             sid: Some(format!("8f14e45f-ceea-467f-ab43-{number:012}")),
             logout: Logout { hint: Some(format!("person-{number}")), id_token: None },
             browser: Browser { replaces: None, agent: Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0".to_owned()) },
-            before: Before::Stays,
+            prior_access: PriorAccess::Keep,
         };
-        let signed_in = self.0.sign_in(&sign_in, |_| Admission::Admitted { pin: None }).await.expect("the store answers");
-        let SignedIn::Admitted { handle, .. } = signed_in else { panic!("everybody is admitted") };
-        handle.expose().to_owned()
+        let completed = self.0.complete_login(&login).await.expect("every user is granted a role");
+        completed.session_token.expose().to_owned()
     }
 }
 

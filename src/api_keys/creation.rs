@@ -9,11 +9,10 @@ use super::{
     record::{KeysOf, Secret},
 };
 use crate::{
-    epoch::Generation,
     metrics::KeyChange,
     principal::Role,
     store::{self, Change, Conflict, StoredRecord, Version},
-    users::{self, User},
+    users::{self, Generation, User},
 };
 
 /// What a commit expects of the key by which another is made.

@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::Limits;
 use crate::{
     clock,
-    epoch::Generation,
     secret::Digest,
     store::{self, Change, Index, Kind, Record, Shard, ShardedId as KeyId, Ttl},
-    users,
+    users::{self, Generation},
 };
 
 /// A key. Its record is the truth: a secret counts while its digest stands here.

@@ -8,10 +8,11 @@ use rstest::rstest;
 use super::*;
 use crate::{
     clock::manual::ManualClock,
-    principal::Team,
+    principal::{Role, Team},
+    role_map::{ConfiguredNames, RoleMaps},
     secret::KeyRing,
     store::{self, Kind, MemoryStore, Record, StaleEntry, Store, Ttl},
-    users::{self, User},
+    users::{self, Policy, User},
 };
 
 const DAY: u64 = 86_400;
@@ -35,10 +36,12 @@ impl Site {
             overlap_max: Duration::from_secs(DAY),
             claims_max_age: Duration::from_secs(30 * DAY),
             sign_in_within: Duration::from_secs(3600),
-            admin_roles: vec![Role::new("proxy_admin")],
         };
         adjust(&mut settings);
-        let keys = Keys::new(records.clone(), shared, Arc::default(), settings);
+        let metrics = Arc::default();
+        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
+        let policy = Policy::new(Arc::new(role_maps), vec![Role::new("proxy_admin"), Role::new("org_admin")]);
+        let keys = Keys::new(records.clone(), Arc::new(policy), settings, shared, metrics);
         let site = Self { keys, records, clock };
         for user in ["alice", "bob"] {
             site.put_user(user, |_| ()).await;

@@ -9,7 +9,7 @@ use crate::{
     metrics::{CacheResult, CredentialLabel, LookupLabel, Metrics},
     principal::CredentialKind,
     secret::KeyRing,
-    session::SessionToken,
+    users::SessionToken,
 };
 
 /// The headers that hold an API key or a token alone.

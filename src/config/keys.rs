@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use super::values;
 use crate::api_keys::Settings;
-use crate::principal::Role;
 use crate::yaml::decode::{Kind, Section, field};
 
 pub const DOC: &str = "API keys.";
 
-pub fn read(section: &mut Section<'_>, admin_roles: Option<&[Role]>) -> Option<Settings> {
+pub fn read(section: &mut Section<'_>) -> Option<Settings> {
     let max_per_user = section.or_default(field("max_per_user", "Maximum number of active keys per user."), &COUNT, "100");
     let default_duration =
         section.or_default(field("default_duration", "Lifetime of a key that is created without one."), &DURATION, "90d");
@@ -49,7 +48,6 @@ pub fn read(section: &mut Section<'_>, admin_roles: Option<&[Role]>) -> Option<S
         overlap_max: overlap_max?,
         claims_max_age: claims_max_age?,
         sign_in_within: sign_in_within?,
-        admin_roles: admin_roles?.to_vec(),
     })
 }
 

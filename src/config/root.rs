@@ -40,7 +40,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let cache =
         root.section("cache", "Cache of credentials and users, which answers most auth requests without the store.", read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
-    let keys = root.section("keys", keys::DOC, |section| keys::read(section, admin_roles.as_deref()));
+    let keys = root.section("keys", keys::DOC, keys::read);
     let local_accounts = root.section("local_accounts", local_accounts::DOC, |section| {
         local_accounts::read(section, providers.as_ref().map(|providers| !providers.is_empty()))
     });

@@ -26,7 +26,7 @@ use crate::{
     check::{AuthenticatedCredential, AuthenticatedPrincipal},
     local_accounts::Accounts,
     principal::Evaluation,
-    sign_ins::Administrator,
+    users::Administrator,
 };
 use fields::Fields;
 
@@ -103,9 +103,9 @@ pub(super) async fn caller(
 /// The caller as an administrator, in person or by a key that is for that.
 pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, Refused> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
-    let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
+    let administrator = services.policy.administrator(&identity.user, grant.role.as_ref()).ok_or(Refused::NotAdministrator)?;
     match api_keys::manager(caller).may_manage_people() {
-        true => Ok(Administrator { user: &identity.user, role }),
+        true => Ok(administrator),
         false => Err(Refused::NotManagingPeople),
     }
 }

@@ -39,7 +39,7 @@ use crate::{
     },
     login::{LoginFailed, Why},
     return_to::ReturnTarget,
-    session::SessionToken,
+    users::SessionToken,
 };
 
 /// The purpose in the tokens of this page's forms.

@@ -21,7 +21,7 @@ use crate::{
     principal_cache::UserSession,
     return_to::ReturnTarget,
     secret::Digest,
-    sign_ins::Administrator,
+    users::Administrator,
 };
 
 /// An answer of a page, or what is answered instead of it.
@@ -150,9 +150,8 @@ impl<'a> PageRequest<'a> {
     }
 
     pub fn administrator(&self) -> Option<Administrator<'_>> {
-        let evaluation = &self.caller.evaluation;
-        let role = evaluation.grant.role.as_ref().filter(|role| self.site().admin_roles.contains(role))?;
-        Some(Administrator { user: &evaluation.identity.user, role })
+        let Evaluation { grant, identity, .. } = &*self.caller.evaluation;
+        self.services.policy.administrator(&identity.user, grant.role.as_ref())
     }
 
     pub fn account(&self) -> Account {

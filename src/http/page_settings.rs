@@ -8,9 +8,8 @@ use super::{CookieNames, ProxyTrust};
 use crate::{
     origin::PublicUrl,
     pages::Brand,
-    principal::Role,
     secret::{KeyRing, OpaqueToken},
-    session::Limits,
+    users::Limits,
 };
 
 pub struct Site {
@@ -21,8 +20,6 @@ pub struct Site {
     pub ring: Arc<KeyRing>,
     /// Users can sign in with a password that is kept here.
     pub local_accounts: bool,
-    /// The roles of administrators.
-    pub admin_roles: Vec<Role>,
     /// The contact that pages name for access requests.
     pub contact: String,
     /// One plain sentence for each part that is configured, for an operator who has configured nothing yet.
@@ -51,7 +48,6 @@ impl Site {
             proxies: ProxyTrust::default(),
             ring: Arc::new(KeyRing::ephemeral(Arc::new(SystemClock))),
             local_accounts: false,
-            admin_roles: Vec::new(),
             contact: String::new(),
             facts: Vec::new(),
             brand: Arc::default(),

@@ -10,8 +10,17 @@ use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
 use super::{Apps, Site};
 use crate::{
-    administration::People, api_keys::Keys, check::Checker, local_accounts::Accounts, login::Login, metrics::Metrics,
-    principal_cache::Principals, rate_limits::RateLimits, role_map::RoleMaps, upstream::UpstreamCredentialPolicy, users::Users,
+    administration::People,
+    api_keys::Keys,
+    check::Checker,
+    local_accounts::Accounts,
+    login::Login,
+    metrics::Metrics,
+    principal_cache::Principals,
+    rate_limits::RateLimits,
+    role_map::RoleMaps,
+    upstream::UpstreamCredentialPolicy,
+    users::{Policy, Users},
 };
 
 /// All services of the public listener. Handlers take it as an argument; middleware is made with it.
@@ -21,6 +30,7 @@ pub struct Services {
     pub login: Arc<Login>,
     pub checker: Arc<Checker>,
     pub users: Arc<Users>,
+    pub policy: Arc<Policy>,
     pub keys: Arc<Keys>,
     pub apps: Arc<Apps>,
     pub people: Arc<People>,

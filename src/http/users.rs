@@ -6,7 +6,7 @@ pub(super) mod page;
 use super::{Services, display_names::mentions};
 use crate::{
     administration::{Known, PeopleError},
-    sign_ins::Administrator,
+    users::Administrator,
 };
 
 /// A page of the list of users.

@@ -14,10 +14,8 @@ use crate::{
     api_keys::{self, KeysError, Wish},
     metrics::LoginOutcome,
     principal::LOCAL,
-    session::Logout,
-    sign_ins::{Above, Entered, Refused},
     store::{self, Conflict, StoredRecord},
-    users::{self, Before, Identity, SignIn, User},
+    users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, User, VerifiedLogin},
 };
 
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -41,7 +39,7 @@ pub struct Claim<'a> {
 
 /// What a claim led to.
 pub struct Claimed {
-    pub entered: Entered,
+    pub entered: CompletedLogin,
     pub email: String,
     pub key: Option<api_keys::Made>,
     /// The value of the cookie by which this browser is known again.
@@ -103,7 +101,7 @@ impl Accounts {
     }
 
     async fn try_claim(&self, mut claim: Claim<'_>) -> Result<Claimed, ClaimError> {
-        if !self.sign_ins.may_begin() {
+        if !self.users.has_role_map() {
             return Err(ClaimError::NoRoleMapYet);
         }
         let token = self.verified(claim.token)?;
@@ -112,12 +110,12 @@ impl Accounts {
         self.settings.passwords.judge(&claim.password, &[&invitation.email])?;
         let password = std::mem::take(&mut claim.password);
         let password = self.hasher.place(Lane::Known)?.hash(password, self.clock.now()).await?;
-        let sign_in = SignIn {
+        let sign_in = VerifiedLogin {
             identity: invitation.claims(),
             sid: None,
             logout: Logout::default(),
             browser: std::mem::take(&mut claim.browser),
-            before: Before::Ends,
+            prior_access: PriorAccess::Revoke,
         };
         let accepted = store::retry(async || {
             let invitation = self.agreed(&claim, &token).await?;
@@ -133,13 +131,13 @@ impl Accounts {
         &self,
         claim: &Claim<'_>,
         StoredRecord { value: mut invitation, version }: StoredRecord<Invitation>,
-        sign_in: &SignIn,
+        sign_in: &VerifiedLogin,
         password: &Password,
-    ) -> Result<Result<(Entered, Option<api_keys::Made>), Conflict>, ClaimError> {
+    ) -> Result<Result<(CompletedLogin, Option<api_keys::Made>), Conflict>, ClaimError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
         self.judge_maker(&invitation).await?;
         // Whom somebody has deleted meanwhile gets their address back by it.
-        if !self.users().take_identity(&user, &sign_in.identity).await? {
+        if !self.users.take_identity(&user, &sign_in.identity).await? {
             return Err(ClaimError::Invalid("the address is another person's by now"));
         }
         let others = Invitation::all_of(&self.records, &user).await?;
@@ -151,7 +149,7 @@ impl Accounts {
             None => None,
         };
         invitation.accepted = Some(now);
-        let entered = self.sign_ins.try_enter(&user, sign_in, |change, person| {
+        let entered = self.users.try_complete_login(&user, sign_in, |change, person| {
             let change = change.expect_version(&place, version).put(&place, &invitation, invitation.ttl(now));
             let change = match &before {
                 None => change.expect_absent(&password_place),
@@ -201,14 +199,14 @@ impl Accounts {
     /// Whoever made the invitation has to be somebody still who could make it now.
     async fn judge_maker(&self, invitation: &Invitation) -> Result<(), ClaimError> {
         let Some(by) = &invitation.by else { return Ok(()) };
-        let (maker, person) = tokio::join!(self.users().get(by), self.users().get(&invitation.user));
-        let role_of = |user: &User| self.sign_ins.grant(user).role;
+        let (maker, person) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
+        let role_of = |user: &User| self.users.grant(user).role;
         let maker = maker?.filter(|maker| !maker.value.disabled).and_then(|maker| role_of(&maker.value));
-        let maker = maker.filter(|role| self.settings.admin_roles.contains(role));
+        let maker = self.policy.administrator(by, maker.as_ref());
         let maker = maker.ok_or(ClaimError::Invalid("who made the invitation is no administrator any more"))?;
         let person = person?.and_then(|person| role_of(&person.value));
         let mut roles = person.iter().chain([&invitation.role]);
-        if roles.any(|role| self.sign_ins.is_above(role, &maker) != Above::No) {
+        if roles.any(|role| self.policy.authorize_role(maker, role).is_err()) {
             return Err(ClaimError::Invalid("the person, or the role, is above who made the invitation by now"));
         }
         Ok(())
@@ -234,12 +232,12 @@ impl From<Busy> for ClaimError {
     }
 }
 
-impl From<Refused> for ClaimError {
-    fn from(refused: Refused) -> Self {
+impl From<LoginRefusal> for ClaimError {
+    fn from(refused: LoginRefusal) -> Self {
         match refused {
-            Refused::Store(error) => Self::Store(error),
-            Refused::Disabled => Self::Invalid("the person is disabled"),
-            Refused::NoRole | Refused::MissingSource(_) => Self::Invalid("the role map grants the person no role"),
+            LoginRefusal::Store(error) => Self::Store(error),
+            LoginRefusal::Disabled => Self::Invalid("the person is disabled"),
+            LoginRefusal::NoRole | LoginRefusal::MissingSource(_) => Self::Invalid("the role map grants the person no role"),
         }
     }
 }

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     principal::{LOCAL, Role, Team},
-    sign_ins::{Above, Administrator},
     store::{self, Edit, StoredRecord},
+    users::{Administrator, Denial},
 };
 
 /// Who invites: an administrator, or nobody but the process itself and its operator.
@@ -74,7 +74,7 @@ impl Accounts {
             return Err(InviteError::Duration);
         }
         self.judge(inviter, &wanted.role)?;
-        let user = self.users().find_or_name(LOCAL, &email).await?;
+        let user = self.users.find_or_assign_id(LOCAL, &email).await?;
         self.judge_person(inviter, &user).await?;
         let now = self.clock.now();
         let by = match inviter {
@@ -106,7 +106,8 @@ impl Accounts {
     pub async fn withdraw(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InviteError> {
         let place = Invitation::place(id);
         let withdrawn = self.records.update(&place, async |invitation: Invitation, change| {
-            if self.sign_ins.is_above(&invitation.role, by.role) == Above::Yes {
+            // A role that is not listed can no longer be granted by the invitation.
+            if self.policy.authorize_role(by, &invitation.role) == Err(Denial::HigherRole) {
                 return Err(InviteError::Above);
             }
             let change = Invitation::remove_from(&id.to_string(), &invitation.user, change);
@@ -127,28 +128,31 @@ impl Accounts {
     }
 
     fn judge(&self, inviter: Inviter<'_>, wanted: &Role) -> Result<(), InviteError> {
-        let known = self.sign_ins.lists(wanted);
         match inviter {
-            // The operator may do so where no role map can be read.
-            Inviter::Operator if !self.sign_ins.may_begin() => Ok(()),
-            _ if !known => Err(InviteError::UnknownRole),
-            Inviter::Administrator(by) if self.sign_ins.is_above(wanted, by.role) != Above::No => Err(InviteError::Above),
-            _ => Ok(()),
+            // The operator may invite without access to the role map.
+            Inviter::Operator if !self.users.has_role_map() => Ok(()),
+            _ if !self.policy.is_listed(wanted) => Err(InviteError::UnknownRole),
+            Inviter::Administrator(by) => Ok(self.policy.authorize_role(by, wanted)?),
+            Inviter::Operator => Ok(()),
         }
     }
 
     /// Somebody who is known already may have more by another identity than they are invited as.
     async fn judge_person(&self, inviter: Inviter<'_>, user: &str) -> Result<(), InviteError> {
-        let Some(StoredRecord { value: person, .. }) = self.users().get(user).await? else { return Ok(()) };
+        let Some(StoredRecord { value: person, .. }) = self.users.get(user).await? else { return Ok(()) };
         if person.disabled {
             return Err(InviteError::Disabled);
         }
-        match (inviter, self.sign_ins.grant(&person).role) {
-            (Inviter::Administrator(by), Some(theirs)) if self.sign_ins.is_above(&theirs, by.role) != Above::No => {
-                Err(InviteError::Above)
-            }
+        match (inviter, self.users.grant(&person).role) {
+            (Inviter::Administrator(by), Some(role)) => Ok(self.policy.authorize_role(by, &role)?),
             _ => Ok(()),
         }
+    }
+}
+
+impl From<Denial> for InviteError {
+    fn from(_: Denial) -> Self {
+        Self::Above
     }
 }
 

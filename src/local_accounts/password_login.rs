@@ -15,10 +15,8 @@ use crate::{
     metrics::LoginOutcome,
     principal::{IdentityClaims, LOCAL},
     secret::Digest,
-    session::Logout,
-    sign_ins::{Entered, Refused},
     store::{self, Conflict, StoredRecord, Ttl},
-    users::{self, Before, Identity, SignIn},
+    users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, VerifiedLogin},
 };
 
 /// What somebody signs in with.
@@ -31,7 +29,7 @@ pub struct Attempt<'a> {
 
 /// Somebody who has signed in with a password.
 pub struct SignedIn {
-    pub entered: Entered,
+    pub entered: CompletedLogin,
     /// The value of the cookie by which this browser is known again.
     pub device: String,
 }
@@ -51,7 +49,7 @@ pub enum SignInError {
     #[error("no role map has been read yet")]
     NoRoleMapYet,
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] LoginRefusal),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -81,7 +79,7 @@ impl Accounts {
     }
 
     async fn try_sign_in(&self, attempt: Attempt<'_>) -> Result<SignedIn, SignInError> {
-        if !self.sign_ins.may_begin() {
+        if !self.users.has_role_map() {
             return Err(SignInError::NoRoleMapYet);
         }
         let Attempt { email, password, origin, browser } = attempt;
@@ -94,7 +92,7 @@ impl Accounts {
         if let Allowance::Exceeded { retry_after } = attempts::spend(&self.records, &tried).await? {
             return Err(SignInError::TooMany { retry_after });
         }
-        let known = self.users().find(LOCAL, &email).await?;
+        let known = self.users.find(LOCAL, &email).await?;
         let user = known.clone().unwrap_or_else(|| account.to_hex());
         let (identity, stored) = self.account(&user).await?;
         let verdict = place.verify(password.clone(), stored.as_ref().map(|stored| &stored.value)).await?;
@@ -102,7 +100,7 @@ impl Accounts {
             return Err(SignInError::Wrong { user: known });
         };
         let renewed = if outdated { Some(place.hash(password, stored.value.set).await?) } else { None };
-        let sign_in = SignIn { identity, sid: None, logout: Logout::default(), browser, before: Before::Stays };
+        let sign_in = VerifiedLogin { identity, sid: None, logout: Logout::default(), browser, prior_access: PriorAccess::Keep };
         let entered = self.enter(&user, &sign_in, &stored, renewed.as_ref()).await?;
         Ok(SignedIn { entered, device: attempts::device_cookie(self.ring(), &account) })
     }
@@ -132,7 +130,7 @@ impl Accounts {
         let password = place.hash(new, self.clock.now()).await?;
         let at = Password::key(user);
         let set = self
-            .users()
+            .users
             .end_sessions_with(user, kept, |change| change.expect_version(&at, stored.version).put(&at, &password, Ttl::Forever));
         set.await?;
         tracing::info!(user, "a password was changed; all other sessions have ended");
@@ -142,7 +140,7 @@ impl Accounts {
     /// What an account claims, and its password.
     async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<StoredRecord<Password>>), store::Error> {
         let place = Password::key(user);
-        let (person, password) = tokio::join!(self.users().get(user), self.records.get_patiently::<Password>(&place));
+        let (person, password) = tokio::join!(self.users.get(user), self.records.get_patiently::<Password>(&place));
         let identity = person?.and_then(|person| person.value.local_account().cloned());
         Ok((identity, password?))
     }
@@ -151,13 +149,13 @@ impl Accounts {
     async fn enter(
         &self,
         user: &str,
-        sign_in: &SignIn,
+        sign_in: &VerifiedLogin,
         verified: &StoredRecord<Password>,
         renewed: Option<&Password>,
-    ) -> Result<Entered, SignInError> {
+    ) -> Result<CompletedLogin, SignInError> {
         let place = Password::key(user);
         store::retry(async || {
-            let entered = self.sign_ins.try_enter(user, sign_in, |change, _| {
+            let entered = self.users.try_complete_login(user, sign_in, |change, _| {
                 let change = change.expect_version(&place, verified.version);
                 renewed.into_iter().fold(change, |change, renewed| change.put(&place, renewed, Ttl::Forever))
             });
@@ -185,10 +183,12 @@ impl SignInError {
     fn outcome(&self) -> LoginOutcome {
         match self {
             Self::Wrong { .. } => LoginOutcome::WrongPassword,
-            Self::Refused(Refused::NoRole) => LoginOutcome::NoRole,
-            Self::Refused(Refused::MissingSource(_)) => LoginOutcome::MissingSource,
-            Self::Refused(Refused::Store(_)) | Self::Store(_) => LoginOutcome::StoreFailed,
-            Self::TooMany { .. } | Self::Busy | Self::NoRoleMapYet | Self::Refused(Refused::Disabled) => LoginOutcome::Refused,
+            Self::Refused(LoginRefusal::NoRole) => LoginOutcome::NoRole,
+            Self::Refused(LoginRefusal::MissingSource(_)) => LoginOutcome::MissingSource,
+            Self::Refused(LoginRefusal::Store(_)) | Self::Store(_) => LoginOutcome::StoreFailed,
+            Self::TooMany { .. } | Self::Busy | Self::NoRoleMapYet | Self::Refused(LoginRefusal::Disabled) => {
+                LoginOutcome::Refused
+            }
         }
     }
 }

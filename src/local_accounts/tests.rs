@@ -10,10 +10,8 @@ use crate::{
     principal::{LOCAL, Role, Team},
     role_map::{ConfiguredNames, RoleMaps},
     secret::Digest,
-    session::Limits,
-    sign_ins::Administrator,
     store::{MemoryStore, Store},
-    users::Browser,
+    users::{Administrator, Browser, Limits, LoginRefusal, Policy, Users},
 };
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -48,7 +46,9 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
     let metrics = Arc::new(Metrics::new());
     let records = Records::new(store, Arc::clone(ring), "");
     let limits = Limits { idle: 30 * DAY, absolute: 30 * DAY };
-    let users = Arc::new(Users::new(records.clone(), Arc::clone(&shared), limits));
+    let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
+    let role_maps = Arc::new(role_maps);
+    let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, Arc::clone(&shared), Arc::clone(&metrics));
     let settings = api_keys::Settings {
         max_per_user: 5,
         default_duration: DAY,
@@ -56,20 +56,17 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
         overlap_max: DAY,
         claims_max_age: 30 * DAY,
         sign_in_within: DAY,
-        admin_roles: vec![Role::new("proxy_admin")],
     };
-    let keys = Arc::new(Keys::new(records.clone(), Arc::clone(&shared), Arc::clone(&metrics), settings));
-    let maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
-    let sign_ins = Arc::new(SignIns::new(users, Arc::new(maps), Arc::clone(&metrics)));
+    let policy = Arc::new(Policy::new(role_maps, vec![Role::new("proxy_admin"), Role::new("org_admin")]));
+    let keys = Keys::new(records.clone(), Arc::clone(&policy), settings, Arc::clone(&shared), Arc::clone(&metrics));
     let settings = Settings {
         passwords: PasswordRules { min_length: 12 },
         cost,
         hashes_at_once: 4,
-        admin_roles: vec![Role::new("proxy_admin"), Role::new("org_admin")],
         invitation_duration: 7 * DAY,
         issuer: "https://llm.example.com".into(),
     };
-    Accounts::new(records, sign_ins, keys, settings, shared, metrics).unwrap()
+    Accounts::new(records, Arc::new(users), Arc::new(keys), policy, settings, shared, metrics).unwrap()
 }
 
 impl Site {
@@ -109,7 +106,7 @@ impl Site {
     }
 
     async fn has_session(&self, user: &str, handle: &Digest) -> bool {
-        self.accounts.users().has_session(user, handle).await.unwrap()
+        self.accounts.users.has_session(user, handle).await.unwrap()
     }
 }
 
@@ -134,7 +131,7 @@ async fn who_is_invited_sets_a_password_and_is_what_the_invitation_says() {
     assert_eq!(grant.teams, [Team::new("research")]);
     let signed_in = site.sign_in(" ADA@example.com ", PASSWORD).await.unwrap();
     assert_eq!(signed_in.entered.user.id, made.invitation.user);
-    assert_ne!(signed_in.entered.handle.digest(), claimed.entered.handle.digest());
+    assert_ne!(signed_in.entered.session_token.digest(), claimed.entered.session_token.digest());
 }
 
 #[tokio::test]
@@ -144,7 +141,7 @@ async fn opening_a_link_uses_nothing_up_and_claiming_it_does() {
     for _ in 0..3 {
         site.accounts.onboarding_token(&made.link.expose()).await.unwrap();
     }
-    assert!(site.accounts.users().get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
+    assert!(site.accounts.users.get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
     site.claim(&made, PASSWORD).await.unwrap();
     assert!(matches!(site.claim(&made, ANOTHER).await, Err(ClaimError::Invalid(_))));
     site.sign_in(ADA, PASSWORD).await.unwrap();
@@ -234,7 +231,7 @@ async fn a_key_is_made_only_when_it_is_asked_for_and_with_the_claim() {
 async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     let site = Site::new();
     let user = site.account(ADA, "proxy_admin").await;
-    let before = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
+    let before = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
     let made = site.invite(ADA, "team").await;
     assert_eq!(made.invitation.user, user);
     assert!(site.has_session(&user, &before).await, "nothing is lost until it is taken up");
@@ -242,7 +239,7 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     let claimed = site.claim(&made, ANOTHER).await.unwrap();
     assert_eq!(claimed.entered.grant.role.unwrap().as_str(), "team");
     assert!(!site.has_session(&user, &before).await);
-    assert!(site.has_session(&user, &claimed.entered.handle.digest()).await);
+    assert!(site.has_session(&user, &claimed.entered.session_token.digest()).await);
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
@@ -288,11 +285,11 @@ async fn an_invitation_counts_no_more_than_who_made_it() {
         let made = site.accounts.invite(inviter, &wanted(&format!("by-{name}@example.com"), "org_admin")).await.unwrap();
         match after {
             Some(role) => _ = site.account(&format!("{name}@example.com"), role).await,
-            None => _ = site.accounts.users().set_disabled(&boss, true).await.unwrap(),
+            None => _ = site.accounts.users.set_disabled(&boss, true).await.unwrap(),
         }
         assert!(matches!(site.claim(&made, PASSWORD).await, Err(ClaimError::Invalid(_))), "{name}");
         if after.is_none() {
-            site.accounts.users().set_disabled(&boss, false).await.unwrap();
+            site.accounts.users.set_disabled(&boss, false).await.unwrap();
             site.claim(&made, PASSWORD).await.unwrap();
         }
     }
@@ -314,7 +311,7 @@ async fn whoever_was_deleted_while_they_were_invited_gets_their_address_back_by_
     let user = site.account(ADA, "team").await;
     let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
     let late = site.invite(ADA, "team").await;
-    site.accounts.users().delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
     site.claim(&late, ANOTHER).await.unwrap();
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
@@ -394,8 +391,8 @@ async fn guessing_is_slowed_and_locks_out_nobody_who_has_been_there() {
 async fn a_changed_password_ends_all_other_sessions() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let own = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
-    let other = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
+    let own = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
+    let other = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
     let change = async |current: &str, new: &str| {
         site.accounts.change_password(&user, text(current), text(new), Some(&own), &stranger()).await
     };
@@ -431,8 +428,8 @@ async fn who_is_disabled_neither_signs_in_nor_claims() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
     let open = site.invite(ADA, "team").await;
-    site.accounts.users().set_disabled(&user, true).await.unwrap();
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Refused(crate::sign_ins::Refused::Disabled))));
+    site.accounts.users.set_disabled(&user, true).await.unwrap();
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Refused(LoginRefusal::Disabled))));
     assert!(
         matches!(site.sign_in(ADA, ANOTHER).await, Err(SignInError::Wrong { .. })),
         "and only who knows the password is told"
@@ -440,7 +437,7 @@ async fn who_is_disabled_neither_signs_in_nor_claims() {
     assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))));
     let late = site.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
     assert!(matches!(late, Err(InviteError::Disabled)));
-    site.accounts.users().set_disabled(&user, false).await.unwrap();
+    site.accounts.users.set_disabled(&user, false).await.unwrap();
     site.sign_in(ADA, PASSWORD).await.unwrap();
 }
 
@@ -448,15 +445,15 @@ async fn who_is_disabled_neither_signs_in_nor_claims() {
 async fn who_is_deleted_is_nobody_and_comes_back_as_somebody_new() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let session = site.sign_in(ADA, PASSWORD).await.unwrap().entered.handle.digest();
+    let session = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
     let open = site.invite(ADA, "proxy_admin").await;
     let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
-    site.accounts.users().delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
     assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))), "what was open went with her");
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);
-    assert_eq!(site.accounts.users().find(LOCAL, ADA).await.unwrap(), None);
-    assert!(site.accounts.users().is_empty().await.unwrap());
+    assert_eq!(site.accounts.users.find(LOCAL, ADA).await.unwrap(), None);
+    assert!(site.accounts.users.is_empty().await.unwrap());
     let again = site.account(ADA, "team").await;
     assert_ne!(again, user);
 }

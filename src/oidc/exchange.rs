@@ -17,7 +17,7 @@ use crate::{
     config::RpLogout,
     jwt::JwtError,
     principal::{Claims, IdentityClaims},
-    session::Logout,
+    users::Logout,
 };
 
 /// The identity that a provider has vouched for.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config,
     principal::{ClaimPath, Claims, IdentityClaims},
-    session::Logout,
+    users::Logout,
 };
 
 /// OpenID Connect's bound on `sub`.

@@ -18,7 +18,7 @@ use crate::{
     metrics::{Metrics, Outcome},
     principal::EmailTrust,
     secret::SecretCell,
-    session::Logout,
+    users::Logout,
 };
 
 pub struct Provider {

@@ -13,12 +13,10 @@ use jiff::Timestamp;
 
 use crate::{
     api_keys::{Key, KeyId, Narrow},
-    epoch::Generation,
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
-    session::Session,
     store::Shard,
-    users::User,
+    users::{Generation, Session, User},
 };
 
 /// A session as the cache knows it: without the provider's hints, which only a logout needs.

@@ -12,9 +12,8 @@ use super::{
 use crate::{
     metrics::LookupLabel,
     secret::Digest,
-    session::SessionState,
     store::{self, Shard},
-    users::{self, Identity},
+    users::{self, Identity, SessionState},
 };
 
 impl Principals {

@@ -14,10 +14,9 @@ use crate::{
     api_keys::{self, Key, KeyId, Pointer},
     metrics::{CacheResult, LookupLabel},
     secret::Digest,
-    session::{Session, SessionState},
     single_flight::SingleFlight,
     store::{self, Kind, Shard},
-    users::User,
+    users::{Session, SessionState, User},
 };
 
 /// The maximum number of concurrent reads of each kind; more look-ups fail. Clients can invent well-formed keys, and must not

@@ -6,8 +6,8 @@ use super::{CONSISTENCY_BOUND, LookupError, cache::Cache};
 use crate::{
     clock::Clock,
     metrics::CacheResult,
-    session::SessionState,
     store::{self, Shard},
+    users::SessionState,
 };
 
 /// After a read that failed, cached values of the shard are served for this long without another read.

@@ -31,10 +31,8 @@ use crate::{
     rate_limits::RateLimits,
     role_map::{self, RoleMaps},
     secret::{KeyRing, RingKeys, SecretCell},
-    session::Limits,
-    sign_ins::SignIns,
     store::{Connection, Credentials, MemoryStore, MeteredStore, Records, RedisStore, Store, Topology},
-    users::Users,
+    users::{Limits, Policy, Users},
 };
 
 pub(super) use commands::{StoreConnection, build_for_invitations};
@@ -80,8 +78,10 @@ impl Parts {
 
         let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
-        let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
-        let keys = Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone());
+        let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
+        let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, Arc::clone(clock), Arc::clone(&metrics));
+        let users = Arc::new(users);
+        let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
         let keys = Arc::new(keys);
         let settings = Settings {
             limits,
@@ -109,13 +109,12 @@ impl Parts {
         );
         let checker = Arc::new(checker);
         let flows = Flows::new(records.clone(), Arc::clone(clock));
-        let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
         let local = match config.local_accounts.enabled {
-            true => Some(local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
+            true => Some(local_accounts::accounts(config, &records, &users, &keys, &policy, clock, &metrics)?),
             false => None,
         };
-        let people = Arc::new(People::new(records.clone(), Arc::clone(&sign_ins), Arc::clone(&keys)));
-        let login = Login::new(Arc::clone(&providers), flows, sign_ins, Arc::clone(clock), Arc::clone(&metrics));
+        let people = Arc::new(People::new(records.clone(), Arc::clone(&users), Arc::clone(&keys), Arc::clone(&policy)));
+        let login = Login::new(Arc::clone(&providers), flows, Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics));
         let site = Arc::new(site(config, limits, ring));
         let login = Arc::new(login);
         let services = Services {
@@ -123,6 +122,7 @@ impl Parts {
             login,
             checker,
             users,
+            policy,
             keys,
             apps: Arc::new(apps(config)),
             people,
@@ -229,7 +229,6 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     }
     Site {
         contact: config.contact.clone(),
-        admin_roles: config.admin_roles.clone(),
         local_accounts: config.local_accounts.enabled,
         public_url: config.public_url.clone(),
         cookies,

@@ -1,8 +1,7 @@
 //! Further identities of a person: each proven by signing in with it, while the person is signed in. No email links anything.
 
-use super::{Identity, User, Users};
+use super::{Generation, Identity, User, Users};
 use crate::{
-    epoch::Generation,
     principal::IdentityClaims,
     secret::Digest,
     store::{self, Change, Edit, Ttl},
@@ -10,20 +9,20 @@ use crate::{
 
 /// What became of linking an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Linked {
+pub enum LinkOutcome {
     Linked,
     /// It is somebody else's.
     Taken,
-    NobodyThere,
+    UnknownUser,
 }
 
 /// What became of unlinking one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unlinked {
+pub enum UnlinkOutcome {
     Unlinked,
     /// Without it the person could not sign in any more.
-    Last,
-    NotTheirs,
+    LastIdentity,
+    UnknownIdentity,
 }
 
 impl Users {
@@ -31,23 +30,23 @@ impl Users {
     ///
     /// The index entry comes first, as with a sign-in: who dies in between has proven the identity to be the person's, and the next
     /// sign-in with it brings it into the record.
-    pub async fn link(&self, user: &str, identity: &IdentityClaims) -> Result<Linked, store::Error> {
+    pub async fn link(&self, user: &str, identity: &IdentityClaims) -> Result<LinkOutcome, store::Error> {
         if self.get(user).await?.is_none() {
-            return Ok(Linked::NobodyThere);
+            return Ok(LinkOutcome::UnknownUser);
         }
         if !self.take_identity(user, identity).await? {
-            return Ok(Linked::Taken);
+            return Ok(LinkOutcome::Taken);
         }
         let (key, now) = (User::key(user), self.clock.now());
         let updated = self.records.update(&key, async |mut person: User, change| {
-            person.take_in(identity, now);
+            person.update_identity(identity, now);
             Ok::<_, store::Error>(Edit::Commit(change.put(&key, &person, Ttl::Forever).drop_user(user), ()))
         });
         if updated.await?.is_none() {
-            return Ok(Linked::NobodyThere);
+            return Ok(LinkOutcome::UnknownUser);
         }
         tracing::info!(user, provider = identity.provider, "an identity was linked");
-        Ok(Linked::Linked)
+        Ok(LinkOutcome::Linked)
     }
 
     /// Takes an identity off a person, with what `with` adds from their shard. Their sessions by it end, but for the one that is theirs at the moment.
@@ -59,13 +58,13 @@ impl Users {
         (issuer, subject): (&str, &str),
         kept: Option<&Digest>,
         with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
-    ) -> Result<Unlinked, store::Error> {
+    ) -> Result<UnlinkOutcome, store::Error> {
         let key = User::key(user);
         let updated = self.records.update(&key, async |mut person: User, change| {
             let place = person.identities.iter().position(|known| known.issuer == issuer && known.subject == subject);
-            let Some(place) = place else { return Ok(Edit::Keep(Err(Unlinked::NotTheirs))) };
+            let Some(place) = place else { return Ok(Edit::Keep(Err(UnlinkOutcome::UnknownIdentity))) };
             if person.identities.len() == 1 {
-                return Ok(Edit::Keep(Err(Unlinked::Last)));
+                return Ok(Edit::Keep(Err(UnlinkOutcome::LastIdentity)));
             }
             let identity = person.identities.remove(place);
             self.remove_identity(user, &identity).await?;
@@ -74,10 +73,10 @@ impl Users {
             let change = change.put(&key, &person, Ttl::Forever).revoke_user(user);
             Ok::<_, store::Error>(Edit::Commit(change, Ok(identity.provider)))
         });
-        match updated.await?.unwrap_or(Err(Unlinked::NotTheirs)) {
+        match updated.await?.unwrap_or(Err(UnlinkOutcome::UnknownIdentity)) {
             Ok(provider) => {
                 tracing::info!(user, provider, "an identity was unlinked");
-                Ok(Unlinked::Unlinked)
+                Ok(UnlinkOutcome::Unlinked)
             }
             Err(kept) => Ok(kept),
         }

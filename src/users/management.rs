@@ -2,17 +2,15 @@
 
 use futures::future::join_all;
 
-use super::{Identity, User, Users, record::INDEX, record::index_of_people, sessions};
+use super::{Generation, Identity, Session, User, Users, record::INDEX, record::index_of_users, sessions};
 use crate::{
-    epoch::Generation,
     principal::IdentityClaims,
-    session::Session,
     store::{self, Change, Edit, Ttl},
 };
 
 /// Some people in the order in which they came, and where the next ones begin.
 #[derive(Debug)]
-pub struct Page {
+pub struct UserPage {
     pub people: Vec<User>,
     /// `None` at the end.
     pub next: Option<String>,
@@ -20,13 +18,13 @@ pub struct Page {
 
 impl Users {
     /// People after `after`, in the order in which they were first seen.
-    pub async fn people(&self, after: Option<&str>, limit: usize) -> Result<Page, store::Error> {
+    pub async fn people(&self, after: Option<&str>, limit: usize) -> Result<UserPage, store::Error> {
         let ids = self.records.list_everywhere(INDEX, after, limit + 1).await?;
         let next = (ids.len() > limit).then(|| ids[limit - 1].clone());
         let keys: Vec<_> = ids.iter().take(limit).map(|id| User::key(id)).collect();
         let read = join_all(keys.iter().map(|key| self.records.get::<User>(key))).await;
         let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(Page { people: read.into_iter().flatten().map(|stored| stored.value).collect(), next })
+        Ok(UserPage { people: read.into_iter().flatten().map(|stored| stored.value).collect(), next })
     }
 
     /// Whether there is anybody at all.
@@ -56,7 +54,7 @@ impl Users {
     ) -> Result<Option<User>, store::Error> {
         let key = User::key(user);
         let deleted = self.records.update(&key, async |person: User, change| {
-            let change = with(change.delete(&key)).index_remove(&index_of_people(key.shard), user).revoke_user(user);
+            let change = with(change.delete(&key)).index_remove(&index_of_users(key.shard), user).revoke_user(user);
             Ok::<_, store::Error>(Edit::Commit(change, person))
         });
         let deleted = deleted.await?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Generation;
 use crate::{
     clock,
-    epoch::Generation,
     principal::{IdentityClaims, LOCAL, PinnedGrant},
     secret::{Digest, random_bytes},
     store::{Index, Key, Kind, Record, Shard},
@@ -62,7 +62,7 @@ pub fn shard_of(user: &str) -> Shard {
 }
 
 /// The people of one shard.
-pub(super) fn index_of_people(shard: Shard) -> Index {
+pub(super) fn index_of_users(shard: Shard) -> Index {
     Index::new(shard, INDEX)
 }
 
@@ -115,7 +115,7 @@ impl User {
     }
 
     /// Takes in what was just verified.
-    pub(super) fn take_in(&mut self, identity: &IdentityClaims, now: Timestamp) {
+    pub(super) fn update_identity(&mut self, identity: &IdentityClaims, now: Timestamp) {
         let written_lately = |at: &Timestamp| clock::since(*at, now) < SIGNED_IN_TO;
         self.signed_in = self.signed_in.filter(written_lately).or(Some(now));
         match self.identities.iter_mut().find(|known| known.issuer == identity.issuer && known.subject == identity.subject) {

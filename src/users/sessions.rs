@@ -3,11 +3,9 @@
 use futures::future::join_all;
 use jiff::Timestamp;
 
-use super::{SignIn, User, Users, shard_of};
+use super::{Generation, Session, SessionState, User, Users, VerifiedLogin, shard_of};
 use crate::{
-    epoch::Generation,
     secret::{Digest, OpaqueToken, TokenKind},
-    session::{Session, SessionState},
     store::{self, Change, Edit, Index, Shard, StoredRecord, Ttl},
 };
 
@@ -18,14 +16,14 @@ pub(super) const BATCH: usize = 100;
 const MOST_LISTED: usize = 500;
 
 /// A session in a list. Its id is the digest of the handle, by which nobody signs in.
-pub struct Listed {
+pub struct SessionEntry {
     pub id: Digest,
     pub session: Session,
 }
 
 impl Users {
     /// A person's live sessions, the one that was used last first.
-    pub async fn sessions(&self, user: &str) -> Result<Vec<Listed>, store::Error> {
+    pub async fn sessions(&self, user: &str) -> Result<Vec<SessionEntry>, store::Error> {
         let Some(person) = self.records.get::<User>(&User::key(user)).await? else { return Ok(Vec::new()) };
         let (index, now) = (index_of(user), self.clock.now());
         let (mut found, mut gone, mut after) = (Vec::new(), Vec::new(), None);
@@ -42,7 +40,7 @@ impl Users {
             after = Some(last);
         }
         self.clean(&index, gone).await;
-        found.retain(|Listed { session, .. }| {
+        found.retain(|SessionEntry { session, .. }| {
             let state = self.limits.state(session.created, session.last_seen, now);
             session.generation == person.value.session_generation && state == SessionState::Live
         });
@@ -135,7 +133,7 @@ impl Users {
         Ok(touched.is_ok().then_some(session.last_seen))
     }
 
-    pub(super) fn open_session<'a>(&self, change: Change<'a>, user: &User, sign_in: &SignIn) -> (OpaqueToken, Change<'a>) {
+    pub(super) fn open_session<'a>(&self, change: Change<'a>, user: &User, login: &VerifiedLogin) -> (OpaqueToken, Change<'a>) {
         let (now, shard) = (self.clock.now(), shard_of(&user.id));
         let handle = OpaqueToken::mint(self.records.ring(), TokenKind::Session, shard.number());
         let digest = handle.digest();
@@ -143,16 +141,16 @@ impl Users {
             user: user.id.clone(),
             created: now,
             last_seen: now,
-            provider: sign_in.identity.provider.clone(),
-            sid: sign_in.sid.clone(),
-            logout: sign_in.logout.clone(),
+            provider: login.identity.provider.clone(),
+            sid: login.sid.clone(),
+            logout: login.logout.clone(),
             generation: user.session_generation,
-            agent: sign_in.browser.agent.clone(),
+            agent: login.browser.agent.clone(),
         };
         let change = change.put(&Session::key(shard, &digest), &session, session.ttl(self.limits, now));
         let index = index_of(&user.id);
         let change = change.index_add(&index, &digest.to_hex(), Ttl::For(self.limits.absolute));
-        let replaced = sign_in.browser.replaces.as_ref().filter(|replaced| replaced.shard() == shard.number());
+        let replaced = login.browser.replaces.as_ref().filter(|replaced| replaced.shard() == shard.number());
         let change = match replaced.map(OpaqueToken::digest) {
             Some(replaced) => end(change.index_remove(&index, &replaced.to_hex()), shard, &replaced),
             None => change,
@@ -178,9 +176,9 @@ impl Users {
         Ok(())
     }
 
-    async fn read_listed(&self, user: &str, id: &str) -> Result<Option<Listed>, store::Error> {
+    async fn read_listed(&self, user: &str, id: &str) -> Result<Option<SessionEntry>, store::Error> {
         let Some(id) = Digest::from_hex(id) else { return Ok(None) };
-        Ok(self.session(user, &id).await?.filter(|session| session.user == user).map(|session| Listed { id, session }))
+        Ok(self.session(user, &id).await?.filter(|session| session.user == user).map(|session| SessionEntry { id, session }))
     }
 
     /// Sessions expire by themselves; the index learns of it when somebody reads it.

@@ -53,7 +53,7 @@ fn an_empty_configuration_is_valid() {
     let keys = &config.keys;
     assert_eq!((keys.max_per_user, keys.default_duration, keys.max_duration), (100, 90 * 24 * HOUR, 365 * 24 * HOUR));
     assert_eq!((keys.overlap_max, keys.claims_max_age, keys.sign_in_within), (7 * 24 * HOUR, 30 * 24 * HOUR, HOUR));
-    assert_eq!(keys.admin_roles, [crate::principal::Role::new("proxy_admin")]);
+    assert_eq!(config.admin_roles, [crate::principal::Role::new("proxy_admin")]);
     assert_eq!(config.cache, Cache { revocation_grace: Duration::from_secs(60), entries: 100_000 });
     assert_eq!((config.log.format, config.log.level.as_str()), (LogFormat::Text, "info"));
     assert_eq!((config.shutdown.delay, config.shutdown.deadline), (Duration::from_secs(5), Duration::from_secs(30)));

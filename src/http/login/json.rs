@@ -44,6 +44,6 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
             "user_role": entered.grant.role,
         }),
     );
-    services.site.set_login_cookies(&mut response, &entered.handle, &signed_in.device);
+    services.site.set_login_cookies(&mut response, &entered.session_token, &signed_in.device);
     Ok(response)
 }

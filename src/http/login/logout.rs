@@ -16,7 +16,7 @@ use crate::{
     pages::{self, AtProvider, Frame, SignOut, SignedOut},
     principal::LOCAL,
     principal_cache::UserSession,
-    session::{Session, SessionToken},
+    users::{Session, SessionToken},
 };
 
 const PATH: &str = "/sso/logout";

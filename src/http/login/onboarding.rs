@@ -63,7 +63,7 @@ async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result
     let browser = browser(request, services);
     let claimed = accounts.claim(Claim { token, link: &link, user: &user, password, key, browser }).await?;
     let mut response = HttpResponse::Ok().json(told(&claimed, &services.site));
-    services.site.set_login_cookies(&mut response, &claimed.entered.handle, &claimed.device);
+    services.site.set_login_cookies(&mut response, &claimed.entered.session_token, &claimed.device);
     Ok(response)
 }
 

@@ -8,7 +8,7 @@ use crate::{
     http::{Services, browser_binding::is_ours, error, page_request::FormFields, passwords::origin, redirect, request::browser},
     local_accounts::{Attempt, SignInError},
     pages::SignInProblem,
-    sign_ins::Refused,
+    users::LoginRefusal,
 };
 
 /// `POST /sso/login`.
@@ -35,18 +35,18 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
     match accounts.sign_in(attempt).await {
         Ok(signed_in) => {
             let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
-            site.set_login_cookies(&mut response, &signed_in.entered.handle, &signed_in.device);
+            site.set_login_cookies(&mut response, &signed_in.entered.session_token, &signed_in.device);
             response
         }
         Err(SignInError::Wrong { .. }) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
         Err(SignInError::TooMany { retry_after }) => again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooMany { retry_after }),
         Err(SignInError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, SignInProblem::Busy),
         Err(SignInError::NoRoleMapYet) => error::no_role_map_yet().respond(&request, site),
-        Err(SignInError::Refused(Refused::Disabled)) => error::disabled(&site.contact).respond(&request, site),
-        Err(SignInError::Refused(Refused::NoRole | Refused::MissingSource(_))) => {
+        Err(SignInError::Refused(LoginRefusal::Disabled)) => error::disabled(&site.contact).respond(&request, site),
+        Err(SignInError::Refused(LoginRefusal::NoRole | LoginRefusal::MissingSource(_))) => {
             error::no_role_here(&site.contact).respond(&request, site)
         }
-        Err(SignInError::Refused(Refused::Store(_)) | SignInError::Store(_)) => {
+        Err(SignInError::Refused(LoginRefusal::Store(_)) | SignInError::Store(_)) => {
             error::store_unavailable("/sso/login").respond(&request, site)
         }
     }

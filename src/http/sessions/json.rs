@@ -10,7 +10,7 @@ use crate::{
         api::{Address, Intent, Refused, answer, caller, in_person, json},
     },
     secret::Digest,
-    users::Listed,
+    users::SessionEntry,
 };
 
 pub(in crate::http) fn all() -> Address {
@@ -48,7 +48,7 @@ async fn delete_others(request: HttpRequest, services: Services) -> Result<HttpR
     Ok(json(StatusCode::OK, value!({"deleted": true})))
 }
 
-fn shown(Listed { id, session }: &Listed, own: Option<&Digest>, site: &Site) -> Value {
+fn shown(SessionEntry { id, session }: &SessionEntry, own: Option<&Digest>, site: &Site) -> Value {
     value!({
         "session_id": id.to_hex(),
         "current": own == Some(id),

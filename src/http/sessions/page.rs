@@ -17,7 +17,7 @@ use crate::{
     login::Login,
     pages::{Place, SessionLine, SessionsPage, browser},
     secret::Digest,
-    users::Listed,
+    users::SessionEntry,
 };
 
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
@@ -47,7 +47,7 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
     ended.map(|()| page.back()).map_err(|cause| page.unavailable(cause))
 }
 
-fn line(Listed { id, session }: &Listed, own: &Digest, login: &Login) -> SessionLine {
+fn line(SessionEntry { id, session }: &SessionEntry, own: &Digest, login: &Login) -> SessionLine {
     SessionLine {
         id: id.to_hex(),
         browser: session.agent.as_deref().and_then(browser),

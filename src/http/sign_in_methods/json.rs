@@ -11,7 +11,7 @@ use crate::{
         api::{Address, Body, Intent, Refused, answer, caller, fields::required_text, in_person, json, read_fields},
         browser_binding::binding,
     },
-    users::Unlinked,
+    users::UnlinkOutcome,
 };
 
 pub(in crate::http) fn all() -> Address {
@@ -62,9 +62,9 @@ async fn remove(request: HttpRequest, body: Body, services: Services) -> Result<
     let user = &caller.evaluation.identity.user;
     let kept = services.site.cookies.session_id_in(&request);
     match services.people.unlink(user, &issuer, &subject, kept.as_ref()).await? {
-        Unlinked::Unlinked => {}
-        Unlinked::Last => return Err(Refused::LastIdentity),
-        Unlinked::NotTheirs => return Err(Refused::NoIdentity),
+        UnlinkOutcome::Unlinked => {}
+        UnlinkOutcome::LastIdentity => return Err(Refused::LastIdentity),
+        UnlinkOutcome::UnknownIdentity => return Err(Refused::NoIdentity),
     }
     Ok(json(StatusCode::OK, value!({"issuer": issuer, "subject": subject, "deleted": true})))
 }

@@ -20,7 +20,7 @@ use crate::{
     local_accounts::ChangeError,
     pages::{self, ChangePassword, LinkAway, LinkableProvider, MethodsNotice, PasswordProblem, Place, SignInMethods},
     principal::{IdentityClaims, LOCAL},
-    users::Unlinked,
+    users::UnlinkOutcome,
 };
 
 /// The parts of the page that depend on the form before it.
@@ -151,13 +151,13 @@ impl MethodsRequest<'_> {
         let is_wanted = |known: &&IdentityClaims| *known.issuer == *issuer && *known.subject == *subject;
         let Some(identity) = identities.iter().find(is_wanted) else { return Ok(page.back()) };
         match page.services.people.unlink(page.user(), issuer, subject, Some(&page.session())).await {
-            Ok(Unlinked::Unlinked) => {
+            Ok(UnlinkOutcome::Unlinked) => {
                 let provider = provider_name(&page.services.login, &identity.provider);
                 let provider = provider.unwrap_or_else(|| pages::text::text("password", &[]));
                 let notice = Some(MethodsNotice::Unlinked { provider });
                 self.render(StatusCode::OK, Notes { notice, ..Notes::default() }).await
             }
-            Ok(Unlinked::Last | Unlinked::NotTheirs) => Ok(page.back()),
+            Ok(UnlinkOutcome::LastIdentity | UnlinkOutcome::UnknownIdentity) => Ok(page.back()),
             Err(cause) => Err(page.unavailable(cause)),
         }
     }

@@ -20,6 +20,7 @@ use crate::{
         redirect,
     },
     pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
+    users::Denial,
 };
 
 const PLACE: Place = Place::People;
@@ -103,10 +104,10 @@ impl UsersRequest<'_> {
         let known = self.0.services.people.get(id).await?;
         let by = self.0.by();
         let in_use = self.0.services.people.in_use(by, id).await?;
-        let power = match self.0.services.people.judge(by, &known) {
+        let power = match self.0.services.people.authorize(by, &known) {
             Ok(()) => Power::May,
-            Err(PeopleError::Oneself) => Power::Yourself,
-            Err(_) => Power::Above,
+            Err(Denial::OwnAccount) => Power::Yourself,
+            Err(Denial::HigherRole | Denial::UnknownRole) => Power::Above,
         };
         let Known { user, grant } = known;
         let identity = self.0.services.checker.identity(&user.id, &user.identities, &grant);
@@ -142,7 +143,7 @@ impl UsersRequest<'_> {
     fn refuse(&self, error: &PeopleError) -> HttpResponse {
         match error {
             PeopleError::NotFound => self.0.respond(error::no_such_person()),
-            PeopleError::Above | PeopleError::Oneself => self.0.respond(error::not_yours_to_change()),
+            PeopleError::Denied(_) => self.0.respond(error::not_yours_to_change()),
             PeopleError::Store(_) => self.0.unavailable(error),
         }
     }

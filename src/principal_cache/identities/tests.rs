@@ -11,10 +11,10 @@ use crate::{
     metrics::Metrics,
     principal::IdentityClaims,
     principal_cache::{Settings, Sources},
+    role_map::{ConfiguredNames, RoleMaps},
     secret::KeyRing,
-    session::{Limits, Logout},
     store::{MemoryStore, Records, Ttl},
-    users::{Admission, Before, Browser, SignIn, SignedIn, User, Users},
+    users::{Browser, Limits, Logout, Policy, PriorAccess, User, Users, VerifiedLogin},
 };
 
 const ISSUER: &str = "https://idp.example.com";
@@ -29,7 +29,6 @@ fn of_keys() -> api_keys::Settings {
         overlap_max: MONTH,
         claims_max_age: MONTH,
         sign_in_within: MONTH,
-        admin_roles: Vec::new(),
     }
 }
 
@@ -45,9 +44,13 @@ impl Fixture {
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
         let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&clock))), "");
         let limits = Limits { idle: Duration::from_secs(600), absolute: Duration::from_secs(600) };
-        let users = Arc::new(Users::new(records.clone(), Arc::clone(&clock), limits));
         let metrics = Arc::new(Metrics::new());
-        let keys = Arc::new(Keys::new(records.clone(), Arc::clone(&clock), Arc::clone(&metrics), of_keys()));
+        let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&clock), Arc::clone(&metrics));
+        let role_maps = Arc::new(role_maps.expect("no document is invalid"));
+        let policy = Arc::new(Policy::new(Arc::clone(&role_maps), Vec::new()));
+        let users = Users::new(records.clone(), role_maps, limits, Arc::clone(&clock), Arc::clone(&metrics));
+        let users = Arc::new(users);
+        let keys = Arc::new(Keys::new(records.clone(), policy, of_keys(), Arc::clone(&clock), Arc::clone(&metrics)));
         let settings = Settings { limits, grace: Duration::from_secs(60), entries: 100, claims_max_age: MONTH };
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys };
         let principals = Principals::start(sources, clock, metrics, settings);
@@ -68,11 +71,8 @@ impl Fixture {
             userinfo: None,
         };
         let (logout, browser) = (Logout::default(), Browser::default());
-        let sign_in = SignIn { identity, sid: None, logout, browser, before: Before::Stays };
-        match self.users.sign_in(&sign_in, |_| Admission::Admitted { pin: None }).await.expect("the store answers") {
-            SignedIn::Admitted { user, .. } => user,
-            SignedIn::Refused { .. } => unreachable!("everybody is admitted"),
-        }
+        let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };
+        self.users.complete_login(&login).await.expect("every user is granted a role").user
     }
 
     async fn until(&self, subject: &str, holds: impl Fn(Option<Arc<CachedUser>>) -> bool) {

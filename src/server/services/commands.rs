@@ -13,10 +13,8 @@ use crate::{
     local_accounts::Accounts,
     metrics::Metrics,
     role_map::RoleMaps,
-    session::Limits,
-    sign_ins::SignIns,
     store::Records,
-    users::Users,
+    users::{Limits, Policy, Users},
 };
 
 /// The time in which the store must become available.
@@ -58,9 +56,11 @@ pub(in crate::server) async fn build_for_invitations(
         RoleMapSource::File(path) => read_role_map_file(path, config, clock, &metrics)?.0,
     };
     let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
-    let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
-    let keys = Arc::new(Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone()));
-    let sign_ins = Arc::new(SignIns::new(users, Arc::new(role_maps), Arc::clone(&metrics)));
-    let accounts = local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?;
+    let role_maps = Arc::new(role_maps);
+    let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
+    let users = Users::new(records.clone(), role_maps, limits, Arc::clone(clock), Arc::clone(&metrics));
+    let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
+    let (users, keys) = (Arc::new(users), Arc::new(keys));
+    let accounts = local_accounts::accounts(config, &records, &users, &keys, &policy, clock, &metrics)?;
     Ok((accounts, watches))
 }

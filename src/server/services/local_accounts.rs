@@ -11,9 +11,8 @@ use crate::{
     local_accounts::{Accounts, InviteError, Inviter, Settings, Wanted},
     metrics::Metrics,
     principal::Role,
-    sign_ins::SignIns,
     store::Records,
-    users::Users,
+    users::{Policy, Users},
 };
 
 /// The default email address of the first administrator.
@@ -27,8 +26,9 @@ const BOOTSTRAP_DURATION: Duration = Duration::from_secs(3600);
 pub(in crate::server) fn accounts(
     config: &Config,
     records: &Records,
-    sign_ins: &Arc<SignIns>,
+    users: &Arc<Users>,
     keys: &Arc<Keys>,
+    policy: &Arc<Policy>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Accounts> {
@@ -37,13 +37,12 @@ pub(in crate::server) fn accounts(
         passwords: section.passwords,
         cost: section.cost,
         hashes_at_once: thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(MAX_CONCURRENT_HASHES),
-        admin_roles: config.admin_roles.clone(),
         invitation_duration: section.invitation_duration,
         issuer: config.public_url.to_string(),
     };
-    let (sign_ins, keys) = (Arc::clone(sign_ins), Arc::clone(keys));
+    let (users, keys, policy) = (Arc::clone(users), Arc::clone(keys), Arc::clone(policy));
     let (clock, metrics) = (Arc::clone(clock), Arc::clone(metrics));
-    Accounts::new(records.clone(), sign_ins, keys, settings, clock, metrics).context("local accounts")
+    Accounts::new(records.clone(), users, keys, policy, settings, clock, metrics).context("local accounts")
 }
 
 /// The way in which the first administrator signs in.

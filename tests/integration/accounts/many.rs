@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use vestibule::clock::SystemClock;
+use vestibule::metrics::Metrics;
 use vestibule::principal::IdentityClaims;
-use vestibule::session::{Limits, Logout};
-use vestibule::users::{Admission, Before, Browser, SignIn, Users};
+use vestibule::role_map::{ConfiguredNames, RoleMaps};
+use vestibule::users::{Browser, Limits, Logout, PriorAccess, Users, VerifiedLogin};
 
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, get, post};
@@ -23,7 +24,10 @@ const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), absolute: Durat
 
 /// Writes people as a pod's sign-ins would, since so many would take their time there.
 async fn settle(fleet: &Fleet, numbers: std::ops::Range<usize>) {
-    let users = Users::new(fleet.records().await, Arc::new(SystemClock), LIMITS);
+    let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
+    let role_maps = RoleMaps::new(None, ConfiguredNames::default(), clock.clone(), Arc::clone(&metrics));
+    let role_maps = Arc::new(role_maps.expect("no document is invalid"));
+    let users = Users::new(fleet.records().await, role_maps, LIMITS, clock, metrics);
     let sign_ins = stream::iter(numbers).map(|number| {
         let claims = json!({"sub": format!("sub-{number}"), "email": email(number), "email_verified": true});
         let identity = IdentityClaims {
@@ -35,9 +39,9 @@ async fn settle(fleet: &Fleet, numbers: std::ops::Range<usize>) {
             userinfo: None,
         };
         let (logout, browser) = (Logout::default(), Browser::default());
-        let sign_in = SignIn { identity, sid: None, logout, browser, before: Before::Stays };
+        let login = VerifiedLogin { identity, sid: None, logout, browser, prior_access: PriorAccess::Keep };
         let users = &users;
-        async move { users.sign_in(&sign_in, |_| Admission::Admitted { pin: None }).await.map(drop).expect("the store answers") }
+        async move { users.complete_login(&login).await.map(drop).expect("every user is granted a role") }
     });
     sign_ins.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }

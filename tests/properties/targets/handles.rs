@@ -7,8 +7,8 @@ use vestibule::api_keys::PresentedKey;
 use vestibule::clock::SystemClock;
 use vestibule::local_accounts::OnboardingClaims;
 use vestibule::secret::{Digest, KeyRing, OpaqueToken, TokenKind};
-use vestibule::session::SessionToken;
 use vestibule::store::Shard;
+use vestibule::users::SessionToken;
 
 const AUDIENCE: &str = "https://llm.example.com";
 

@@ -10,7 +10,7 @@ use crate::{
     administration::PeopleError,
     http::role_map::AskError,
     local_accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
-    sign_ins,
+    users::{Denial, LoginRefusal},
 };
 
 const TRIES: &str = "There were too many tries. Wait, or ask an administrator for a new invitation.";
@@ -38,8 +38,12 @@ pub(super) fn invite(error: &InviteError) -> HttpResponse {
 pub(super) fn people(error: &PeopleError) -> HttpResponse {
     let (status, code, text) = match error {
         PeopleError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such person."),
-        PeopleError::Above => (StatusCode::FORBIDDEN, "access_denied", "The person has a higher role than yours."),
-        PeopleError::Oneself => (StatusCode::FORBIDDEN, "access_denied", "Administrators don't do that to themselves."),
+        PeopleError::Denied(Denial::OwnAccount) => {
+            (StatusCode::FORBIDDEN, "access_denied", "Administrators don't do that to themselves.")
+        }
+        PeopleError::Denied(Denial::HigherRole | Denial::UnknownRole) => {
+            (StatusCode::FORBIDDEN, "access_denied", "The person has a higher role than yours.")
+        }
         PeopleError::Store(error) => return store_error(error),
     };
     json(status, code, text)
@@ -71,13 +75,11 @@ pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
         SignInError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
         SignInError::Busy => busy(),
         SignInError::NoRoleMapYet => not_yet(),
-        SignInError::Refused(sign_ins::Refused::Disabled) => {
-            json(StatusCode::FORBIDDEN, "access_denied", "The account is disabled.")
-        }
-        SignInError::Refused(sign_ins::Refused::NoRole | sign_ins::Refused::MissingSource(_)) => {
+        SignInError::Refused(LoginRefusal::Disabled) => json(StatusCode::FORBIDDEN, "access_denied", "The account is disabled."),
+        SignInError::Refused(LoginRefusal::NoRole | LoginRefusal::MissingSource(_)) => {
             json(StatusCode::FORBIDDEN, "access_denied", "No role is granted to the account.")
         }
-        SignInError::Refused(sign_ins::Refused::Store(error)) | SignInError::Store(error) => store_error(error),
+        SignInError::Refused(LoginRefusal::Store(error)) | SignInError::Store(error) => store_error(error),
     }
 }
 

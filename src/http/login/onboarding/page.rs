@@ -52,7 +52,7 @@ pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormF
     match accounts.claim(Claim { token: &token, link, user: &user, password, key: None, browser }).await {
         Ok(claimed) => {
             let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join("/vestibule/"));
-            site.set_login_cookies(&mut response, &claimed.entered.handle, &claimed.device);
+            site.set_login_cookies(&mut response, &claimed.entered.session_token, &claimed.device);
             response
         }
         Err(ClaimError::Unfit(unfit)) => again(StatusCode::BAD_REQUEST, unfit_problem(unfit)).await,

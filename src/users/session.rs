@@ -9,9 +9,9 @@ use std::{fmt, time::Duration};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Generation;
 use crate::{
     clock::since,
-    epoch::Generation,
     secret::Digest,
     store::{Key, Kind, Record, Shard, Ttl},
 };

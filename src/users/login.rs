@@ -1,0 +1,179 @@
+//! Completes a login: evaluates the role map, updates the user's claims and opens a session, in one commit.
+
+use super::{Generation, Logout, Users, record::User, record::index_of_users, shard_of};
+use crate::{
+    principal::{Grant, IdentityClaims, LOCAL, PinnedGrant, Role, RuleName, Source},
+    role_map::RoleMap,
+    secret::OpaqueToken,
+    store::{self, Change, Conflict, StoredRecord, Ttl},
+};
+
+/// A login whose credential is verified, with the facts that the session keeps.
+pub struct VerifiedLogin {
+    pub identity: IdentityClaims,
+    /// The provider's own session id.
+    pub sid: Option<String>,
+    pub logout: Logout,
+    pub browser: Browser,
+    pub prior_access: PriorAccess,
+}
+
+/// The browser of a login.
+#[derive(Debug, Default)]
+pub struct Browser {
+    /// The token of the browser's previous session, of this or another user. The login ends that session.
+    pub replaces: Option<OpaqueToken>,
+    /// The `User-Agent` (RFC 9110, section 10.1.5), of limited length.
+    pub agent: Option<String>,
+}
+
+/// The user's other sessions and pinned grant at a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriorAccess {
+    Keep,
+    /// Ends the other sessions, which another person may have opened, and replaces the pinned grant.
+    Revoke,
+}
+
+/// A login that opened a session.
+pub struct CompletedLogin {
+    pub user: User,
+    pub grant: Grant,
+    pub session_token: OpaqueToken,
+}
+
+/// The reason for which a verified login opens no session.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginRefusal {
+    #[error("the user is disabled")]
+    Disabled,
+    #[error("the role map grants no role")]
+    NoRole,
+    #[error("there are no claims from the {0}, which the role map requires")]
+    MissingSource(Source),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Users {
+    /// Updates the user's claims and opens a session if the role map grants a role.
+    ///
+    /// The claims are also written if the login is refused, since the new ones may grant less.
+    pub async fn complete_login(&self, login: &VerifiedLogin) -> Result<CompletedLogin, LoginRefusal> {
+        let id = self.find_or_assign_id(&login.identity.issuer, &login.identity.subject).await?;
+        // One role map for the whole login. Later edits apply from the next check on.
+        let role_map = self.role_maps.current();
+        self.report_missing_sources(&role_map.map, login);
+        store::retry(async || self.try_login(&role_map.map, &id, login, |change, _| change).await).await
+    }
+
+    /// Attempts once to complete the login of a known user. The additions of `with` are in the same commit.
+    pub async fn try_complete_login<'a>(
+        &'a self,
+        id: &str,
+        login: &VerifiedLogin,
+        with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
+    ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
+        let role_map = self.role_maps.current();
+        self.try_login(&role_map.map, id, login, with).await
+    }
+
+    async fn try_login<'a>(
+        &'a self,
+        role_map: &RoleMap,
+        id: &str,
+        login: &VerifiedLogin,
+        with: impl FnOnce(Change<'a>, &User) -> Change<'a>,
+    ) -> Result<Result<CompletedLogin, Conflict>, LoginRefusal> {
+        let stored = self.get(id).await?;
+        let mut user = self.apply_login(id, stored.as_ref(), login);
+        let admission = admit(role_map, &user);
+        if let Ok(Some(pin)) = &admission {
+            user.pinned.get_or_insert_with(|| pin.clone());
+        }
+        let change = with(put_if_changed(self.records.change(shard_of(id)), stored, &user), &user);
+        if let Err(refusal) = admission {
+            // A refused login revokes nothing.
+            return match login.prior_access {
+                PriorAccess::Revoke => Err(refusal),
+                PriorAccess::Keep => change.commit().await?.map_or_else(|conflict| Ok(Err(conflict)), |_| Err(refusal)),
+            };
+        }
+        let (session_token, change) = self.open_session(change, &user, login);
+        if let Err(conflict) = change.commit().await? {
+            return Ok(Err(conflict));
+        }
+        self.end_in_another_shard(login.browser.replaces.as_ref(), shard_of(id)).await;
+        let grant = grant(role_map, &user);
+        self.report(&login.identity.provider, &user, &grant);
+        Ok(Ok(CompletedLogin { user, grant, session_token }))
+    }
+
+    /// Returns the user with the verified claims.
+    fn apply_login(&self, id: &str, stored: Option<&StoredRecord<User>>, login: &VerifiedLogin) -> User {
+        let now = self.clock.now();
+        let mut user = stored.map_or_else(|| User::new(id, now), |stored| stored.value.clone());
+        user.update_identity(&login.identity, now);
+        if login.prior_access == PriorAccess::Revoke {
+            (user.session_generation, user.pinned) = (Generation::random(), None);
+        }
+        user
+    }
+
+    fn report(&self, provider: &str, user: &User, grant: &Grant) {
+        let (role, rule) = (grant.role.as_ref().map(Role::as_str), grant.rule.as_ref().map(RuleName::as_str));
+        self.metrics.login_with_role(provider, role.unwrap_or_default());
+        // Counted per login, since the number of evaluations depends on the cache.
+        self.metrics.dropped_claim_values.inc_by(u64::from(grant.dropped));
+        tracing::info!(provider, user = user.id, role, rule, "login");
+    }
+
+    /// Counts the sources without claims, and logs those that the role map names, since they can explain a missing role.
+    fn report_missing_sources(&self, role_map: &RoleMap, VerifiedLogin { identity, .. }: &VerifiedLogin) {
+        let provider = identity.provider.as_str();
+        if provider == LOCAL {
+            return;
+        }
+        let absent = Source::ALL.into_iter().filter(|source| identity.source(*source).is_none());
+        absent.for_each(|source| self.metrics.source_absent(provider, source));
+        for source in role_map.missing_sources(identity) {
+            let source = source.as_str();
+            tracing::warn!(provider, source, "a login has no claims from a source that the role map names");
+        }
+    }
+}
+
+pub(super) fn grant(role_map: &RoleMap, user: &User) -> Grant {
+    role_map.grant(&user.identities, user.pinned.as_ref())
+}
+
+/// Returns the grant to pin, if any, for a user who may have a session.
+fn admit(role_map: &RoleMap, user: &User) -> Result<Option<PinnedGrant>, LoginRefusal> {
+    if user.disabled {
+        return Err(LoginRefusal::Disabled);
+    }
+    let grant = grant(role_map, user);
+    match grant.role {
+        Some(_) => Ok(role_map.pin(&grant)),
+        None => Err(grant.missing_source.map_or(LoginRefusal::NoRole, LoginRefusal::MissingSource)),
+    }
+}
+
+/// Puts the user's record if it is new or changed.
+fn put_if_changed<'a>(change: Change<'a>, stored: Option<StoredRecord<User>>, user: &User) -> Change<'a> {
+    let key = User::key(&user.id);
+    match stored {
+        None => {
+            let change = change.expect_absent(&key).put(&key, user, Ttl::Forever);
+            change.index_add(&index_of_users(key.shard), &user.id, Ttl::Forever)
+        }
+        Some(stored) if stored.value == *user => change.expect_version(&key, stored.version),
+        Some(stored) => {
+            let ends_sessions = stored.value.session_generation != user.session_generation;
+            let change = change.expect_version(&key, stored.version).put(&key, user, Ttl::Forever);
+            // Records of older versions may be missing in the index.
+            let change = change.index_add(&index_of_users(key.shard), &user.id, Ttl::Forever);
+            if ends_sessions { change.revoke_user(&user.id) } else { change.drop_user(&user.id) }
+        }
+    }
+}
