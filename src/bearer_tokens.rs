@@ -4,11 +4,13 @@
 mod cache;
 mod issuer;
 mod presented;
+mod settings;
 mod verification;
 
 pub use cache::Token;
 pub use issuer::Issuer;
 pub use presented::Jwt;
+pub use settings::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
 pub use verification::Refused;
 
 use std::{sync::Arc, time::Duration};
@@ -18,7 +20,6 @@ use prometheus::IntCounter;
 
 use crate::{
     clock::Clock,
-    config::UnregisteredSubjects,
     jwt::unverified_issuer,
     kubernetes::TokenAuthorityError,
     metrics::{Metrics, TokenResult},

@@ -11,6 +11,7 @@ mod oauth2;
 mod openid_connect;
 mod provider;
 mod registration;
+mod settings;
 mod userinfo;
 
 pub use claims::without_token_claims;
@@ -21,11 +22,12 @@ pub use id_token::IdTokenError;
 pub use keys::{FetchError, IssuerKeys};
 pub use openid_connect::NotReady;
 pub use provider::Provider;
+pub use settings::{
+    AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,
+};
 pub use userinfo::UserInfoError;
 
 use std::{sync::Arc, time::Duration};
-
-use crate::{config::SigningAlgorithm, jwt::Algorithm};
 
 /// How far the provider's clock and ours may be apart.
 pub const LEEWAY: Duration = Duration::from_secs(120);
@@ -65,19 +67,5 @@ impl Providers {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-}
-
-pub fn jwt_algorithm(algorithm: SigningAlgorithm) -> Algorithm {
-    match algorithm {
-        SigningAlgorithm::Rs256 => Algorithm::RS256,
-        SigningAlgorithm::Rs384 => Algorithm::RS384,
-        SigningAlgorithm::Rs512 => Algorithm::RS512,
-        SigningAlgorithm::Es256 => Algorithm::ES256,
-        SigningAlgorithm::Es384 => Algorithm::ES384,
-        SigningAlgorithm::Ps256 => Algorithm::PS256,
-        SigningAlgorithm::Ps384 => Algorithm::PS384,
-        SigningAlgorithm::Ps512 => Algorithm::PS512,
-        SigningAlgorithm::EdDsa => Algorithm::EdDSA,
     }
 }

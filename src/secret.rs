@@ -1,5 +1,6 @@
 //! Secrets: the key ring, which seals records and signs opaque tokens and forms; signing keys; digests; random bytes.
 
+mod configured;
 mod onboarding;
 mod opaque_token;
 mod replaceable;
@@ -7,6 +8,7 @@ mod ring;
 mod rotation;
 mod signing;
 
+pub use configured::{ConfiguredSecret, SecretFileError, read_secret_file, trim_newlines};
 pub use onboarding::{sign_onboarding, verify_onboarding};
 pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};
 pub use replaceable::SecretCell;

@@ -11,15 +11,15 @@ use prometheus::IntCounter;
 
 use super::{
     NotVerified, Refused, Token, Unavailable,
+    settings::{IssuerAddress, IssuerSettings, Review, UnregisteredSubjects},
     verification::{self, Expected, Said},
 };
 use crate::{
     clock::Clock,
-    config::{self, Review, UnregisteredSubjects},
     jwt::{Algorithm, KeySet, KeySetError},
     kubernetes::{ReviewResult, TokenAuthority, TokenAuthorityError},
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
-    oidc::{FetchError, HttpClientError, IssuerKeys, jwt_algorithm},
+    oidc::{FetchError, HttpClientError, IssuerKeys},
     refreshing::RefreshingValue,
     secret::Digest,
     single_flight::SingleFlight,
@@ -32,7 +32,7 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(5);
 const REVIEWS_REST: Duration = Duration::from_secs(1);
 
 pub struct Issuer {
-    config: config::TokenIssuer,
+    config: IssuerSettings,
     source: Source,
     algorithms: Vec<Algorithm>,
     keys: RefreshingValue<Keys>,
@@ -76,18 +76,18 @@ enum KeysError {
 impl Issuer {
     /// One with its keys on the web.
     pub fn on_the_web(
-        config: config::TokenIssuer,
-        address: &config::IssuerAddress,
+        config: IssuerSettings,
+        address: &IssuerAddress,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpClientError> {
-        let config::IssuerAddress { issuer, jwks_uri, ca_file, unregistered_subjects } = address.clone();
+        let IssuerAddress { issuer, jwks_uri, ca_file, unregistered_subjects } = address.clone();
         let keys = IssuerKeys::new(issuer.clone(), jwks_uri, ca_file.as_deref())?;
         Ok(Self::new(config, Source::Web { issuer, keys, unregistered_subjects }, clock, metrics))
     }
 
     pub fn of_api_server(
-        config: config::TokenIssuer,
+        config: IssuerSettings,
         review: Review,
         authority: TokenAuthority,
         clock: Arc<dyn Clock>,
@@ -96,8 +96,8 @@ impl Issuer {
         Self::new(config, Source::ApiServer { authority, review }, clock, metrics)
     }
 
-    fn new(config: config::TokenIssuer, source: Source, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        let algorithms = config.algorithms.iter().copied().map(jwt_algorithm).collect();
+    fn new(config: IssuerSettings, source: Source, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+        let algorithms = config.algorithms.clone();
         metrics.token_issuer(&config.id, None);
         let (keys, reviews, checks) =
             (RefreshingValue::new(Arc::clone(&clock)), Reviews::default(), metrics.token_checks(&config.id));

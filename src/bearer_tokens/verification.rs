@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::LEEWAY;
+use super::{LEEWAY, settings::RequiredClaim};
 use crate::{
-    config::RequiredClaim,
     jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
     principal::Claims,
 };

@@ -10,11 +10,11 @@ use super::{
     claims::{text, without_token_claims},
     id_token::{self, IdToken, IdTokenError},
     openid_connect::{Metadata, OpenIdConnect},
+    settings::RpLogout,
     userinfo::{self, UserInfoError},
 };
 use crate::{
     clock::Clock,
-    config::RpLogout,
     jwt::JwtError,
     principal::{Claims, IdentityClaims},
     session::Logout,

@@ -12,10 +12,10 @@ use super::{
     ExchangeError, Started, Taken, Verified,
     claims::without_token_claims,
     registration::{Endpoints, Registration},
+    settings::OAuth2Settings,
     userinfo,
 };
 use crate::{
-    config,
     principal::{ClaimPath, Claims, IdentityClaims},
     session::Logout,
 };
@@ -25,11 +25,11 @@ const LONGEST_SUBJECT: usize = 255;
 
 pub(super) struct OAuth2 {
     registration: Arc<Registration>,
-    settings: config::OAuth2,
+    settings: OAuth2Settings,
 }
 
 impl OAuth2 {
-    pub(super) fn new(registration: Arc<Registration>, settings: config::OAuth2) -> Self {
+    pub(super) fn new(registration: Arc<Registration>, settings: OAuth2Settings) -> Self {
         Self { registration, settings }
     }
 

@@ -7,13 +7,12 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    jwt_algorithm,
     keys::{self, FetchError},
     registration::{Endpoints, Registration},
+    settings::{ManualEndpoints, OpenIdConnectSettings, RpLogout},
 };
 use crate::{
     clock::Clock,
-    config::{self, RpLogout},
     jwt::{Algorithm, KeySet},
     metrics::{Metrics, Outcome},
     refreshing::RefreshingValue,
@@ -37,7 +36,7 @@ struct Discovered {
 
 pub(super) struct OpenIdConnect {
     pub(super) registration: Arc<Registration>,
-    pub(super) settings: config::OpenIdConnect,
+    pub(super) settings: OpenIdConnectSettings,
     pub(super) algorithms: Vec<Algorithm>,
     metrics: Arc<Metrics>,
     fresh: RefreshingValue<Metadata>,
@@ -62,12 +61,12 @@ pub struct NotReady;
 impl OpenIdConnect {
     pub(super) fn new(
         registration: Arc<Registration>,
-        settings: config::OpenIdConnect,
+        settings: OpenIdConnectSettings,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.provider_ready(registration.id(), Outcome::Error);
-        let algorithms = settings.algorithms.iter().copied().map(jwt_algorithm).collect();
+        let algorithms = settings.algorithms.clone();
         Self { registration, settings, algorithms, metrics, fresh: RefreshingValue::new(clock) }
     }
 
@@ -169,7 +168,7 @@ impl OpenIdConnect {
 }
 
 impl Discovered {
-    fn from_settings(issuer: &str, endpoints: &config::Endpoints) -> Self {
+    fn from_settings(issuer: &str, endpoints: &ManualEndpoints) -> Self {
         Self {
             issuer: issuer.to_owned(),
             authorization_endpoint: endpoints.authorization.clone(),

@@ -11,10 +11,10 @@ use super::{
     oauth2::OAuth2,
     openid_connect::{NotReady, OpenIdConnect},
     registration::Registration,
+    settings::{ProtocolSettings, ProviderSettings},
 };
 use crate::{
     clock::Clock,
-    config,
     metrics::{Metrics, Outcome},
     principal::EmailTrust,
     secret::SecretCell,
@@ -39,7 +39,7 @@ impl fmt::Debug for Provider {
 
 impl Provider {
     pub fn new(
-        config: config::Provider,
+        config: ProviderSettings,
         secret: Option<Arc<SecretCell>>,
         redirect_uri: String,
         clock: Arc<dyn Clock>,
@@ -49,10 +49,10 @@ impl Provider {
         let redirect_uri = RedirectUrl::new(redirect_uri).map_err(|error| HttpClientError::Client(error.to_string()))?;
         let registration = Arc::new(Registration::new(config, redirect_uri, http, secret));
         let protocol = match registration.config.protocol.clone() {
-            config::Protocol::OpenIdConnect(settings) => {
+            ProtocolSettings::OpenIdConnect(settings) => {
                 Protocol::OpenIdConnect(Box::new(OpenIdConnect::new(Arc::clone(&registration), settings, clock, metrics)))
             }
-            config::Protocol::OAuth2(settings) => {
+            ProtocolSettings::OAuth2(settings) => {
                 // Nothing has to be fetched first.
                 metrics.provider_ready(registration.id(), Outcome::Ok);
                 Protocol::OAuth2(Box::new(OAuth2::new(Arc::clone(&registration), settings)))
@@ -69,7 +69,7 @@ impl Provider {
         &self.config().name
     }
 
-    pub fn config(&self) -> &config::Provider {
+    pub fn config(&self) -> &ProviderSettings {
         &self.registration.config
     }
 

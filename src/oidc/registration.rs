@@ -15,14 +15,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::{ExchangeError, Started, Taken, http::HttpClient};
-use crate::{
-    config::{self, AuthMethod},
-    secret::SecretCell,
+use super::{
+    ExchangeError, Started, Taken,
+    http::HttpClient,
+    settings::{AuthMethod, ProviderSettings},
 };
+use crate::secret::SecretCell;
 
 pub(super) struct Registration {
-    pub config: config::Provider,
+    pub config: ProviderSettings,
     pub http: HttpClient,
     redirect_uri: RedirectUrl,
     secret: Option<Arc<SecretCell>>,
@@ -72,7 +73,7 @@ impl fmt::Debug for IdTokenField {
 }
 
 impl Registration {
-    pub fn new(config: config::Provider, redirect_uri: RedirectUrl, http: HttpClient, secret: Option<Arc<SecretCell>>) -> Self {
+    pub fn new(config: ProviderSettings, redirect_uri: RedirectUrl, http: HttpClient, secret: Option<Arc<SecretCell>>) -> Self {
         Self { config, redirect_uri, http, secret }
     }
 

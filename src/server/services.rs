@@ -15,10 +15,10 @@ use crate::{
     administration::People,
     api_keys::Keys,
     app_keys::RedirectPolicy,
-    bearer_tokens::{Issuer, Tokens},
+    bearer_tokens::{Issuer, IssuerKind, Tokens},
     check::{Checker, CredentialParser},
     clock::Clock,
-    config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
+    config::{self, Config, RoleMapSource},
     files::FileWatch,
     http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
@@ -30,7 +30,7 @@ use crate::{
     principal_cache::{Principals, Settings, Sources},
     rate_limits::RateLimits,
     role_map::{self, RoleMaps},
-    secret::{KeyRing, RingKeys, SecretCell},
+    secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
     session::Limits,
     sign_ins::SignIns,
     store::{Connection, Credentials, MemoryStore, MeteredStore, Records, RedisStore, Store, Topology},
@@ -268,7 +268,7 @@ fn facts(config: &Config) -> Vec<String> {
 }
 
 fn key_ring(
-    secret: Option<&Secret>,
+    secret: Option<&ConfiguredSecret>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
@@ -312,7 +312,8 @@ fn store(
 }
 
 fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
-    let mut cell = |secret: &Option<Secret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
+    let mut cell =
+        |secret: &Option<ConfiguredSecret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
     let password = cell(&redis.password, "store.password");
     let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
     let topology = match &redis.url.topology {
@@ -380,10 +381,8 @@ async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Me
     for (place, issuer) in config.token_issuers.iter().enumerate() {
         let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
         built.push(Arc::new(match &issuer.kind {
-            TokenIssuerKind::OpenIdConnect(address) => {
-                Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?
-            }
-            TokenIssuerKind::Kubernetes(review) => {
+            IssuerKind::OpenIdConnect(address) => Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?,
+            IssuerKind::Kubernetes(review) => {
                 let authority = TokenAuthority::new().await.with_context(at)?;
                 Issuer::of_api_server(issuer.clone(), *review, authority, clock, metrics)
             }
@@ -433,7 +432,7 @@ fn read_role_map_file(
     Ok((maps, document))
 }
 
-fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {
+fn secret_cell(secret: &ConfiguredSecret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {
     let cell = Arc::new(SecretCell::new(secret.expose_initial()));
     let edited = Arc::clone(&cell);
     watch(secret, watches, name, move |text| {
@@ -443,7 +442,12 @@ fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str
     cell
 }
 
-fn watch(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str, mut changed: impl FnMut(&str) + Send + 'static) {
+fn watch(
+    secret: &ConfiguredSecret,
+    watches: &mut Vec<FileWatch>,
+    name: &'static str,
+    mut changed: impl FnMut(&str) + Send + 'static,
+) {
     use secrecy::ExposeSecret;
     let Some(path) = secret.path() else { return };
     tracing::debug!(secret = name, path = %path.display(), "the secret's file is watched");
