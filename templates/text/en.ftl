@@ -52,7 +52,7 @@ duration-seconds = { $count ->
 rule-default = Default role, because no rule of the role map matches.
 rule-invitation = Granted by the invitation.
 rule-named = Granted by rule <code><bdi>{ $rule }</bdi></code>
-rule-none-own = No rule of the role map matches. Ask an administrator for access.
+rule-no-match-own = No rule of the role map matches. Ask an administrator for access.
 
 ## Navigation
 
@@ -321,7 +321,7 @@ person-delete-explained = The account is deleted with its sessions, keys and lin
 person-delete-button = Delete <bdi>{ $name }</bdi>
 
 rule-named-line = Granted by rule <code><bdi>{ $rule }</bdi></code> in line { $line }
-rule-none = No rule of the role map matches, and there is no default role.
+rule-no-match = No rule of the role map matches, and there is no default role.
 
 invitations-title = Invitations
 invitations-lead = An invitation is a link that works once. The invited user sets a password and gets an account.
