@@ -20,11 +20,11 @@ use crate::{
     clock::Clock,
     config::{self, Config, RoleMapSource},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
+    http::{AppKeySettings, CookieNames, Services, Site, TrustedProxies, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
-    oidc::{Flows, Provider, Providers},
+    oidc::{LoginFlows, Provider, Providers},
     pages,
     principal::{EmailTrust, LOCAL},
     principal_cache::{Principals, Settings, Sources},
@@ -100,7 +100,7 @@ impl Parts {
             credentials,
         );
         let checker = Arc::new(checker);
-        let flows = Flows::new(records.clone(), Arc::clone(clock));
+        let flows = LoginFlows::new(records.clone(), Arc::clone(clock));
         let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
         let local = match config.local_accounts.enabled {
             true => Some(local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
@@ -116,7 +116,7 @@ impl Parts {
             checker,
             users,
             keys,
-            apps: Arc::new(apps(config)),
+            app_keys: Arc::new(app_key_settings(config)),
             people,
             local_accounts: local.map(Arc::new),
             role_maps,
@@ -216,9 +216,9 @@ fn warn_about_exposed_check_listener(config: &Config) {
 }
 
 /// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
-fn apps(config: &Config) -> Apps {
+fn app_key_settings(config: &Config) -> AppKeySettings {
     let section = &config.apps;
-    Apps {
+    AppKeySettings {
         redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
         origins: section.origins.clone(),
         life: section.key_duration.min(config.keys.max_duration),
@@ -242,7 +242,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         public_url: config.public_url.clone(),
         cookies,
         limits,
-        proxies: ProxyTrust::new(config.trusted_proxies.clone()),
+        proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
         facts,
         brand: Arc::new(config.ui.brand.clone()),

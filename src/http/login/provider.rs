@@ -12,9 +12,9 @@ use crate::{
     http::{
         Services, Site, app_keys,
         browser_binding::{binding, new_form_token},
-        error,
-        links::login_href,
-        page, redirect,
+        error, page,
+        paths::login_href,
+        redirect,
         request::user_agent,
     },
     login::{Browser, Callback, Outcome},
@@ -113,7 +113,7 @@ async fn to_provider(request: &HttpRequest, services: &Services, provider: &Prov
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
-            app_keys::login_unavailable(&target, &services.apps, request)
+            app_keys::login_unavailable(&target, &services.app_keys, request)
                 .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request, &services.site))
         }
     }
@@ -144,7 +144,7 @@ pub(super) async fn callback(
             }
             response
         }
-        Err(failed) => app_keys::login_failed(&failed, &services.apps, &request)
+        Err(failed) => app_keys::login_failed(&failed, &services.app_keys, &request)
             .unwrap_or_else(|| failed.failure(&services.site.contact).respond(&request, &services.site)),
     }
 }
