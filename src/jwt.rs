@@ -43,7 +43,7 @@ pub enum Audience<'a> {
 }
 
 /// A token's content after verification.
-pub struct Verified {
+pub struct VerifiedToken {
     pub claims: Claims,
     pub algorithm: Algorithm,
     /// `exp`, in seconds since 1970.
@@ -90,7 +90,7 @@ impl JwtError {
 }
 
 /// Verifies a token and returns its claims.
-pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Timestamp) -> Result<Verified, JwtError> {
+pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Timestamp) -> Result<VerifiedToken, JwtError> {
     let (message, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(JwtError::Malformed)?;
     let header: Header = decode(header)?;
@@ -99,17 +99,17 @@ pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Ti
     let claims: Claims = decode(payload)?;
     expectation.check_audience(&claims)?;
     let expires = expectation.check_times(&claims, now)?;
-    Ok(Verified { claims, algorithm, expires })
+    Ok(VerifiedToken { claims, algorithm, expires })
 }
 
 /// Reads the issuer's name of a token that is not verified, to find the keys that may verify it.
 pub fn unverified_issuer(token: &str) -> Result<String, JwtError> {
     #[derive(Deserialize)]
-    struct Issued {
+    struct IssuerClaim {
         iss: String,
     }
     let payload = token.split('.').nth(1).ok_or(JwtError::Malformed)?;
-    decode(payload).map(|Issued { iss }| iss)
+    decode(payload).map(|IssuerClaim { iss }| iss)
 }
 
 /// Reads a claim that must be text.

@@ -8,7 +8,10 @@ use crate::{
     clock::Clock,
     continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
-    oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken, Verified},
+    oidc::{
+        BrowserBinding, ExchangeError, LoginFlow, LoginFlows, Provider, ProviderNotReadyError, Providers, TakeError,
+        VerifiedIdentity,
+    },
     principal::{IdentityClaims, Source},
     return_to::ReturnTarget,
     secret::OpaqueToken,
@@ -22,7 +25,7 @@ const LONGEST_ERROR_CODE: usize = 64;
 
 pub struct Login {
     providers: Arc<Providers>,
-    flows: Flows,
+    flows: LoginFlows,
     sign_ins: Arc<SignIns>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -41,7 +44,7 @@ pub struct Callback {
 /// What the browser that comes back brings with it.
 #[derive(Default)]
 pub struct Browser {
-    pub binding: Option<Binding>,
+    pub binding: Option<BrowserBinding>,
     /// The session cookie's value, from an earlier sign-in.
     pub session: Option<String>,
     /// What it says that it is.
@@ -64,7 +67,7 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
     #[error(transparent)]
-    NotReady(#[from] NotReady),
+    NotReady(#[from] ProviderNotReadyError),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -119,7 +122,7 @@ pub enum Why {
 impl Login {
     pub fn new(
         providers: Arc<Providers>,
-        flows: Flows,
+        flows: LoginFlows,
         sign_ins: Arc<SignIns>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
@@ -132,7 +135,12 @@ impl Login {
     }
 
     /// Writes a login down and says where to send the browser.
-    pub async fn begin(&self, provider: &Provider, browser: &Binding, continuation: Continuation) -> Result<Url, BeginError> {
+    pub async fn begin(
+        &self,
+        provider: &Provider,
+        browser: &BrowserBinding,
+        continuation: Continuation,
+    ) -> Result<Url, BeginError> {
         // Nothing is written for a provider that nobody can be sent to.
         provider.reached().await?;
         let started = self.flows.begin(provider.id(), browser, continuation).await?;
@@ -175,7 +183,13 @@ impl Login {
         Ok(Finished { outcome, continuation: taken.continuation })
     }
 
-    async fn take_in(&self, provider: &Provider, callback: &Callback, browser: &Browser, taken: &Taken) -> Result<Outcome, Why> {
+    async fn take_in(
+        &self,
+        provider: &Provider,
+        callback: &Callback,
+        browser: &Browser,
+        taken: &LoginFlow,
+    ) -> Result<Outcome, Why> {
         // A pod that has just started may not know the provider yet. What is missing is said below.
         let _ = provider.reached().await;
         if !provider.accepts_issuer(callback.iss.as_deref()) {
@@ -189,9 +203,9 @@ impl Login {
         }
     }
 
-    async fn sign_in(&self, verified: Verified, browser: &Browser) -> Result<OpaqueToken, Why> {
+    async fn sign_in(&self, verified: VerifiedIdentity, browser: &Browser) -> Result<OpaqueToken, Why> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
-        let Verified { identity, sid, logout } = verified;
+        let VerifiedIdentity { identity, sid, logout } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
         let sign_in = SignIn { identity, sid, logout, browser, before: Before::Stays };
         Ok(self.sign_ins.enter(&sign_in).await?.handle)

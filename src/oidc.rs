@@ -15,12 +15,12 @@ mod settings;
 mod userinfo;
 
 pub use claims::without_token_claims;
-pub use exchange::{ExchangeError, Verified};
-pub use flow::{Binding, Flows, Started, TakeError, Taken};
+pub use exchange::{ExchangeError, VerifiedIdentity};
+pub use flow::{AuthorizationRequest, BrowserBinding, LoginFlow, LoginFlows, TakeError};
 pub use http::HttpClientError;
 pub use id_token::IdTokenError;
 pub use keys::{FetchError, IssuerKeys};
-pub use openid_connect::NotReady;
+pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
 pub use settings::{
     AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,

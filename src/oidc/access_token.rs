@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{LEEWAY, claims::text};
 use crate::{
-    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
+    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, VerifiedToken},
     principal::Claims,
 };
 
@@ -19,7 +19,7 @@ pub(super) struct Expected<'a> {
 
 /// The reason why an access token's claims are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unusable {
+pub(super) enum AccessTokenError {
     #[error(transparent)]
     Jwt(#[from] JwtError),
     #[error("it was issued to another client")]
@@ -32,7 +32,7 @@ pub(super) enum Unusable {
 ///
 /// Its audience is an API and not this client, so `aud` is not judged; `azp` (or `client_id`, RFC 9068) must be ours
 /// where present, since a token of another client says nothing about this login.
-pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<Claims, Unusable> {
+pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<Claims, AccessTokenError> {
     let expectation = Expectation {
         issuer: expected.issuer,
         audience: Audience::Any,
@@ -41,13 +41,13 @@ pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: T
         required_times: &["exp"],
         leeway: LEEWAY,
     };
-    let Verified { claims, .. } = jwt::verify(token, &expectation, keys, now)?;
+    let VerifiedToken { claims, .. } = jwt::verify(token, &expectation, keys, now)?;
     let mut clients = ["azp", "client_id"].iter().filter_map(|name| text(&claims, name));
     if !clients.all(|client| client == expected.client_id) {
-        return Err(Unusable::OtherClient);
+        return Err(AccessTokenError::OtherClient);
     }
     match text(&claims, "sub") {
-        Some(subject) if subject != expected.subject => Err(Unusable::OtherSubject),
+        Some(subject) if subject != expected.subject => Err(AccessTokenError::OtherSubject),
         _ => Ok(claims),
     }
 }

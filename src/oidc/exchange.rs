@@ -6,10 +6,10 @@ use openidconnect::{AccessToken, OAuth2TokenResponse};
 use url::Url;
 
 use super::{
-    NotReady, Started, Taken, access_token,
+    AuthorizationRequest, LoginFlow, ProviderNotReadyError, access_token,
     claims::{text, without_token_claims},
     id_token::{self, IdToken, IdTokenError},
-    openid_connect::{Metadata, OpenIdConnect},
+    openid_connect::{Metadata, OpenIdConnectProvider},
     settings::RpLogout,
     userinfo::{self, UserInfoError},
 };
@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The identity that a provider has vouched for.
-pub struct Verified {
+pub struct VerifiedIdentity {
     pub identity: IdentityClaims,
     pub sid: Option<String>,
     pub logout: Logout,
@@ -31,7 +31,7 @@ pub struct Verified {
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     #[error(transparent)]
-    NotReady(#[from] NotReady),
+    NotReady(#[from] ProviderNotReadyError),
     #[error("the token endpoint: {0}")]
     Token(String),
     #[error("the token endpoint sent no id_token; is the scope openid granted?")]
@@ -46,15 +46,20 @@ pub enum ExchangeError {
     TooLarge { size: usize, limit: usize },
 }
 
-impl OpenIdConnect {
+impl OpenIdConnectProvider {
     /// Returns the URL of the sign-in page, always with PKCE (S256), `state` and `nonce`.
-    pub(super) fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
+    pub(super) fn authorization_url(&self, started: &AuthorizationRequest) -> Result<Url, ProviderNotReadyError> {
         let metadata = self.metadata()?;
         Ok(self.registration.authorization_url(self.endpoints(&metadata), started, &[("nonce", &started.nonce)]))
     }
 
     /// Redeems the code and verifies the tokens.
-    pub(super) async fn redeem(&self, code: &str, taken: &Taken, clock: &dyn Clock) -> Result<Verified, ExchangeError> {
+    pub(super) async fn redeem(
+        &self,
+        code: &str,
+        taken: &LoginFlow,
+        clock: &dyn Clock,
+    ) -> Result<VerifiedIdentity, ExchangeError> {
         let metadata = self.metadata()?;
         let tokens = self.registration.exchange(self.endpoints(&metadata), code, taken).await?;
         let id_token = tokens.extra_fields().id_token().ok_or(ExchangeError::NoIdToken)?;
@@ -103,7 +108,7 @@ impl OpenIdConnect {
             // It may be signed with another key than the id_token, and that one be the new one.
             // Some providers sign access tokens for another resource so that nobody else can verify them: a wrong signature
             // there must not cost a fetch at each login.
-            Err(access_token::Unusable::Jwt(error @ JwtError::NoMatchingKey)) => match self.newer_than(metadata).await {
+            Err(access_token::AccessTokenError::Jwt(error @ JwtError::NoMatchingKey)) => match self.newer_than(metadata).await {
                 Some(newer) => verify(&newer),
                 None => Err(error.into()),
             },
@@ -112,7 +117,7 @@ impl OpenIdConnect {
         match verified {
             Ok(claims) => Some(claims),
             // An opaque token is the usual case.
-            Err(access_token::Unusable::Jwt(JwtError::Malformed)) => None,
+            Err(access_token::AccessTokenError::Jwt(JwtError::Malformed)) => None,
             Err(reason) => {
                 tracing::info!(provider = self.id(), %reason, "the access token's claims are left out");
                 None
@@ -129,7 +134,7 @@ impl OpenIdConnect {
     ) -> Result<Option<Claims>, UserInfoError> {
         let Some(endpoint) = &metadata.userinfo_endpoint else { return Ok(None) };
         let answer = userinfo::fetch(&self.registration.http, endpoint, token).await?;
-        let expected = userinfo::Expected {
+        let expected = userinfo::UserInfoExpectation {
             subject,
             issuer: &self.settings.issuer,
             client_id: self.client_id(),
@@ -139,7 +144,13 @@ impl OpenIdConnect {
         answer.claims(&expected, clock.now()).map(Some)
     }
 
-    fn verified(&self, id_token: &str, verified: IdToken, access_token: Option<Claims>, userinfo: Option<Claims>) -> Verified {
+    fn verified(
+        &self,
+        id_token: &str,
+        verified: IdToken,
+        access_token: Option<Claims>,
+        userinfo: Option<Claims>,
+    ) -> VerifiedIdentity {
         let IdToken { subject, claims } = verified;
         let sid = text(&claims, "sid").map(str::to_owned);
         let logout = match self.settings.logout {
@@ -159,6 +170,6 @@ impl OpenIdConnect {
             access_token: access_token.map(without_token_claims),
             userinfo: userinfo.map(without_token_claims),
         };
-        Verified { identity, sid, logout }
+        VerifiedIdentity { identity, sid, logout }
     }
 }

@@ -22,22 +22,22 @@ const LONGEST_HINT: usize = 256;
 
 /// The browser that began a login: the digest of the cookie that all its tabs share.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Binding(Digest);
+pub struct BrowserBinding(Digest);
 
-pub struct Flows {
+pub struct LoginFlows {
     records: Records,
     clock: Arc<dyn Clock>,
 }
 
 /// What the redirect to the provider carries.
-pub struct Started {
+pub struct AuthorizationRequest {
     pub state: String,
     pub nonce: String,
     pub verifier: String,
 }
 
 /// A login that is now this request's to finish.
-pub struct Taken {
+pub struct LoginFlow {
     pub nonce: String,
     pub verifier: String,
     pub continuation: Continuation,
@@ -59,57 +59,62 @@ pub enum TakeError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Flow {
+struct FlowRecord {
     begun: Timestamp,
     continuation: Continuation,
     /// `None` is a tombstone: the login was taken.
     #[serde(default)]
-    waiting: Option<Waiting>,
+    waiting: Option<PendingLogin>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Waiting {
+struct PendingLogin {
     provider: String,
     nonce: String,
     verifier: String,
     browser: [u8; 32],
 }
 
-impl Record for Flow {
+impl Record for FlowRecord {
     const KIND: Kind = Kind::Flow;
 }
 
-impl Flows {
+impl LoginFlows {
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
         Self { records, clock }
     }
 
     /// Writes a new login down, under the digest of its `state`.
-    pub async fn begin(&self, provider: &str, browser: &Binding, continuation: Continuation) -> Result<Started, store::Error> {
+    pub async fn begin(
+        &self,
+        provider: &str,
+        browser: &BrowserBinding,
+        continuation: Continuation,
+    ) -> Result<AuthorizationRequest, store::Error> {
         let state = self.state(&continuation);
-        let started = Started { state, nonce: random_text(), verifier: random_text() };
+        let started = AuthorizationRequest { state, nonce: random_text(), verifier: random_text() };
         let key = key(&started.state);
-        let waiting = Waiting {
+        let waiting = PendingLogin {
             provider: provider.to_owned(),
             nonce: started.nonce.clone(),
             verifier: started.verifier.clone(),
             browser: *browser.0.as_bytes(),
         };
-        let flow = Flow { begun: self.clock.now(), continuation, waiting: Some(waiting) };
+        let flow = FlowRecord { begun: self.clock.now(), continuation, waiting: Some(waiting) };
         // 256 random bits are never there already, so nothing is expected.
         let _ = self.records.change(key.shard).put(&key, &flow, Ttl::For(LIFE)).commit().await?;
         Ok(started)
     }
 
     /// Takes a login, once: whoever comes later is told that it was finished.
-    pub async fn take(&self, state: &str, provider: &str, browser: Option<&Binding>) -> Result<Taken, TakeError> {
+    pub async fn take(&self, state: &str, provider: &str, browser: Option<&BrowserBinding>) -> Result<LoginFlow, TakeError> {
         let unknown = || TakeError::Unknown { again: self.again(state) };
         if !self.is_ours(state) {
             return Err(unknown());
         }
         let key = key(state);
-        let stored = self.records.get_patiently::<Flow>(&key).await?.ok_or_else(unknown)?;
-        let Flow { begun, continuation, waiting } = stored.value;
+        let stored = self.records.get_patiently::<FlowRecord>(&key).await?.ok_or_else(unknown)?;
+        let FlowRecord { begun, continuation, waiting } = stored.value;
         let Some(waiting) = waiting else { return Err(TakeError::Finished { continuation }) };
         if browser.is_none_or(|browser| !browser.is(&waiting.browser)) {
             return Err(TakeError::OtherBrowser { continuation });
@@ -117,12 +122,12 @@ impl Flows {
         if waiting.provider != provider {
             return Err(TakeError::OtherProvider { continuation });
         }
-        let tombstone = Flow { begun, continuation: continuation.clone(), waiting: None };
+        let tombstone = FlowRecord { begun, continuation: continuation.clone(), waiting: None };
         let rest = Ttl::For(self.rest(begun));
         let taken =
             self.records.change(key.shard).expect_version(&key, stored.version).put(&key, &tombstone, rest).commit().await?;
         match taken {
-            Ok(_) => Ok(Taken { nonce: waiting.nonce, verifier: waiting.verifier, continuation }),
+            Ok(_) => Ok(LoginFlow { nonce: waiting.nonce, verifier: waiting.verifier, continuation }),
             Err(_) => Err(TakeError::Finished { continuation }),
         }
     }
@@ -158,7 +163,7 @@ impl Flows {
     }
 }
 
-impl Binding {
+impl BrowserBinding {
     /// The length of the cookie's value.
     const TEXT_LEN: usize = 43;
 
@@ -209,7 +214,7 @@ macro_rules! silent_debug {
     )+};
 }
 
-silent_debug!(Started, Taken, Waiting, Binding);
+silent_debug!(AuthorizationRequest, LoginFlow, PendingLogin, BrowserBinding);
 
 #[cfg(test)]
 mod tests {
@@ -217,9 +222,9 @@ mod tests {
     use crate::{clock::manual::ManualClock, secret::KeyRing, store::MemoryStore};
 
     struct Setup {
-        flows: Flows,
+        flows: LoginFlows,
         clock: ManualClock,
-        browser: Binding,
+        browser: BrowserBinding,
     }
 
     fn setup() -> Setup {
@@ -227,8 +232,8 @@ mod tests {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let store = Arc::new(MemoryStore::new(Arc::clone(&shared)));
         let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&shared))), "test:");
-        let browser = Binding::of_cookie(&Binding::new_cookie()).unwrap();
-        Setup { flows: Flows::new(records, shared), clock, browser }
+        let browser = BrowserBinding::of_cookie(&BrowserBinding::new_cookie()).unwrap();
+        Setup { flows: LoginFlows::new(records, shared), clock, browser }
     }
 
     fn to(path: &str) -> Continuation {
@@ -249,7 +254,7 @@ mod tests {
     async fn another_browser_or_provider_does_not_use_it_up() {
         let Setup { flows, browser, .. } = setup();
         let started = flows.begin("corp", &browser, to("/")).await.unwrap();
-        let other = Binding::of_cookie(&Binding::new_cookie()).unwrap();
+        let other = BrowserBinding::of_cookie(&BrowserBinding::new_cookie()).unwrap();
         assert!(matches!(flows.take(&started.state, "corp", None).await, Err(TakeError::OtherBrowser { .. })));
         assert!(matches!(flows.take(&started.state, "corp", Some(&other)).await, Err(TakeError::OtherBrowser { .. })));
         assert!(matches!(flows.take(&started.state, "evil", Some(&browser)).await, Err(TakeError::OtherProvider { .. })));
@@ -293,9 +298,9 @@ mod tests {
 
     #[test]
     fn only_a_cookie_of_our_form_binds() {
-        assert!(Binding::of_cookie(&Binding::new_cookie()).is_some());
+        assert!(BrowserBinding::of_cookie(&BrowserBinding::new_cookie()).is_some());
         for value in ["", "x", &"=".repeat(43), &"a".repeat(44)] {
-            assert!(Binding::of_cookie(value).is_none(), "{value}");
+            assert!(BrowserBinding::of_cookie(value).is_none(), "{value}");
         }
     }
 }

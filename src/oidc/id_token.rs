@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::LEEWAY;
 use crate::{
-    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
+    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, VerifiedToken},
     principal::Claims,
 };
 
@@ -51,7 +51,7 @@ pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: T
         required_times: &["exp", "iat"],
         leeway: LEEWAY,
     };
-    let Verified { claims, algorithm, expires } = jwt::verify(token, &expectation, keys, now)?;
+    let VerifiedToken { claims, algorithm, expires } = jwt::verify(token, &expectation, keys, now)?;
     let expires = expires.ok_or(JwtError::Missing("exp"))?;
     Timestamp::from_second(expires as i64).map_err(|_| IdTokenError::ExpiryOutOfRange)?;
     if is_other_than(&claims, "azp", expected.client_id) {

@@ -31,7 +31,7 @@ pub enum FetchError {
 }
 
 #[derive(Deserialize)]
-struct Discovered {
+struct KeyDiscovery {
     issuer: String,
     jwks_uri: Url,
 }
@@ -45,7 +45,7 @@ impl IssuerKeys {
     pub async fn fetch(&self) -> Result<KeySet, FetchError> {
         let jwks_uri = match &self.jwks_uri {
             Some(given) => given.clone(),
-            None => discover(&self.http, &self.issuer, |found: &Discovered| &found.issuer).await?.jwks_uri,
+            None => discover(&self.http, &self.issuer, |found: &KeyDiscovery| &found.issuer).await?.jwks_uri,
         };
         fetch_keys(&self.http, &jwks_uri).await
     }

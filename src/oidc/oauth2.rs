@@ -9,9 +9,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    ExchangeError, Started, Taken, Verified,
+    AuthorizationRequest, ExchangeError, LoginFlow, VerifiedIdentity,
     claims::without_token_claims,
-    registration::{Endpoints, Registration},
+    registration::{FlowEndpoints, Registration},
     settings::OAuth2Settings,
     userinfo,
 };
@@ -23,22 +23,22 @@ use crate::{
 /// OpenID Connect's bound on `sub`.
 const LONGEST_SUBJECT: usize = 255;
 
-pub(super) struct OAuth2 {
+pub(super) struct OAuth2Provider {
     registration: Arc<Registration>,
     settings: OAuth2Settings,
 }
 
-impl OAuth2 {
+impl OAuth2Provider {
     pub(super) fn new(registration: Arc<Registration>, settings: OAuth2Settings) -> Self {
         Self { registration, settings }
     }
 
-    pub(super) fn authorization_url(&self, started: &Started) -> Url {
+    pub(super) fn authorization_url(&self, started: &AuthorizationRequest) -> Url {
         self.registration.authorization_url(self.endpoints(), started, &[])
     }
 
     /// Redeems the code and asks whose access token that gives.
-    pub(super) async fn redeem(&self, code: &str, taken: &Taken) -> Result<Verified, ExchangeError> {
+    pub(super) async fn redeem(&self, code: &str, taken: &LoginFlow) -> Result<VerifiedIdentity, ExchangeError> {
         let token = self.exchange(code, taken).await?;
         let answer = userinfo::fetch(&self.registration.http, &self.settings.userinfo_endpoint, &token).await?.json()?;
         let subject = subject(&answer, &self.settings.subject_field)?;
@@ -51,11 +51,11 @@ impl OAuth2 {
             access_token: None,
             userinfo: Some(without_token_claims(claims)),
         };
-        Ok(Verified { identity, sid: None, logout: Logout::default() })
+        Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default() })
     }
 
-    fn endpoints(&self) -> Endpoints<'_> {
-        Endpoints {
+    fn endpoints(&self) -> FlowEndpoints<'_> {
+        FlowEndpoints {
             authorization: &self.settings.authorization_endpoint,
             token: &self.settings.token_endpoint,
             // The method that every server must support (RFC 6749, section 2.3.1).
@@ -63,7 +63,7 @@ impl OAuth2 {
         }
     }
 
-    async fn exchange(&self, code: &str, taken: &Taken) -> Result<AccessToken, ExchangeError> {
+    async fn exchange(&self, code: &str, taken: &LoginFlow) -> Result<AccessToken, ExchangeError> {
         let answer = self.registration.exchange(self.endpoints(), code, taken).await?;
         match answer.token_type() {
             BasicTokenType::Bearer => Ok(answer.access_token().clone()),

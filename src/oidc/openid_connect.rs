@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     keys::{self, FetchError},
-    registration::{Endpoints, Registration},
+    registration::{FlowEndpoints, Registration},
     settings::{ManualEndpoints, OpenIdConnectSettings, RpLogout},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 
 /// The fields of the discovery document that are used (OpenID Connect Discovery 1.0, section 3).
 #[derive(Deserialize)]
-struct Discovered {
+struct DiscoveryDocument {
     issuer: String,
     authorization_endpoint: Url,
     token_endpoint: Url,
@@ -34,7 +34,7 @@ struct Discovered {
     end_session_endpoint: Option<Url>,
 }
 
-pub(super) struct OpenIdConnect {
+pub(super) struct OpenIdConnectProvider {
     pub(super) registration: Arc<Registration>,
     pub(super) settings: OpenIdConnectSettings,
     pub(super) algorithms: Vec<Algorithm>,
@@ -56,9 +56,9 @@ pub(super) struct Metadata {
 /// The provider has not answered yet since this process started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the identity provider has not been reached yet")]
-pub struct NotReady;
+pub struct ProviderNotReadyError;
 
-impl OpenIdConnect {
+impl OpenIdConnectProvider {
     pub(super) fn new(
         registration: Arc<Registration>,
         settings: OpenIdConnectSettings,
@@ -104,12 +104,12 @@ impl OpenIdConnect {
     }
 
     /// Whether people can be sent there. Where nothing is known yet, that is asked for now and waited for a while.
-    pub(super) async fn reached(&self) -> Result<(), NotReady> {
-        self.fresh.get_or_fetch().await.map(drop).ok_or(NotReady)
+    pub(super) async fn reached(&self) -> Result<(), ProviderNotReadyError> {
+        self.fresh.get_or_fetch().await.map(drop).ok_or(ProviderNotReadyError)
     }
 
-    pub(super) fn metadata(&self) -> Result<Arc<Metadata>, NotReady> {
-        self.fresh.current().ok_or(NotReady)
+    pub(super) fn metadata(&self) -> Result<Arc<Metadata>, ProviderNotReadyError> {
+        self.fresh.current().ok_or(ProviderNotReadyError)
     }
 
     pub(super) fn client_id(&self) -> &str {
@@ -117,9 +117,9 @@ impl OpenIdConnect {
     }
 
     /// The secret is sent by Basic authentication unless the provider offers only the form (RFC 6749, section 2.3.1).
-    pub(super) fn endpoints<'a>(&self, metadata: &'a Metadata) -> Endpoints<'a> {
+    pub(super) fn endpoints<'a>(&self, metadata: &'a Metadata) -> FlowEndpoints<'a> {
         let auto = if metadata.offers_only_post { AuthType::RequestBody } else { AuthType::BasicAuth };
-        Endpoints {
+        FlowEndpoints {
             authorization: &metadata.authorization_endpoint,
             token: &metadata.token_endpoint,
             auth_type: self.registration.auth_type(auto),
@@ -148,10 +148,10 @@ impl OpenIdConnect {
 
     async fn fetch(&self) -> Result<Metadata, FetchError> {
         let discovered = match &self.settings.endpoints {
-            Some(endpoints) => Discovered::from_settings(&self.settings.issuer, endpoints),
+            Some(endpoints) => DiscoveryDocument::from_settings(&self.settings.issuer, endpoints),
             None => {
                 let Registration { http, .. } = &*self.registration;
-                keys::discover(http, &self.settings.issuer, |discovered: &Discovered| &discovered.issuer).await?
+                keys::discover(http, &self.settings.issuer, |discovered: &DiscoveryDocument| &discovered.issuer).await?
             }
         };
         let keys = keys::fetch_keys(&self.registration.http, &discovered.jwks_uri).await?;
@@ -167,7 +167,7 @@ impl OpenIdConnect {
     }
 }
 
-impl Discovered {
+impl DiscoveryDocument {
     fn from_settings(issuer: &str, endpoints: &ManualEndpoints) -> Self {
         Self {
             issuer: issuer.to_owned(),

@@ -6,10 +6,10 @@ use openidconnect::{ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogo
 use url::Url;
 
 use super::{
-    ExchangeError, Started, Taken, Verified, claims,
+    AuthorizationRequest, ExchangeError, LoginFlow, VerifiedIdentity, claims,
     http::{HttpClient, HttpClientError},
     oauth2::OAuth2,
-    openid_connect::{NotReady, OpenIdConnect},
+    openid_connect::{OpenIdConnectProvider, ProviderNotReadyError},
     registration::Registration,
     settings::{ProtocolSettings, ProviderSettings},
 };
@@ -27,8 +27,8 @@ pub struct Provider {
 }
 
 enum Protocol {
-    OpenIdConnect(Box<OpenIdConnect>),
-    OAuth2(Box<OAuth2>),
+    OpenIdConnect(Box<OpenIdConnectProvider>),
+    OAuth2(Box<OAuth2Provider>),
 }
 
 impl fmt::Debug for Provider {
@@ -50,12 +50,12 @@ impl Provider {
         let registration = Arc::new(Registration::new(config, redirect_uri, http, secret));
         let protocol = match registration.config.protocol.clone() {
             ProtocolSettings::OpenIdConnect(settings) => {
-                Protocol::OpenIdConnect(Box::new(OpenIdConnect::new(Arc::clone(&registration), settings, clock, metrics)))
+                Protocol::OpenIdConnect(Box::new(OpenIdConnectProvider::new(Arc::clone(&registration), settings, clock, metrics)))
             }
             ProtocolSettings::OAuth2(settings) => {
                 // Nothing has to be fetched first.
                 metrics.provider_ready(registration.id(), Outcome::Ok);
-                Protocol::OAuth2(Box::new(OAuth2::new(Arc::clone(&registration), settings)))
+                Protocol::OAuth2(Box::new(OAuth2Provider::new(Arc::clone(&registration), settings)))
             }
         };
         Ok(Self { registration, protocol })
@@ -95,7 +95,7 @@ impl Provider {
     }
 
     /// Whether people can be sent there. Where nothing is known yet, that is asked for now and waited for a while.
-    pub async fn reached(&self) -> Result<(), NotReady> {
+    pub async fn reached(&self) -> Result<(), ProviderNotReadyError> {
         match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.reached().await,
             Protocol::OAuth2(_) => Ok(()),
@@ -139,7 +139,7 @@ impl Provider {
     }
 
     /// Returns the URL of the sign-in page, always with `state` and PKCE (S256).
-    pub fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
+    pub fn authorization_url(&self, started: &AuthorizationRequest) -> Result<Url, ProviderNotReadyError> {
         match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.authorization_url(started),
             Protocol::OAuth2(protocol) => Ok(protocol.authorization_url(started)),
@@ -147,7 +147,7 @@ impl Provider {
     }
 
     /// Redeems the code and finds out who it stands for.
-    pub async fn redeem(&self, code: &str, taken: &Taken, clock: &dyn Clock) -> Result<Verified, ExchangeError> {
+    pub async fn redeem(&self, code: &str, taken: &LoginFlow, clock: &dyn Clock) -> Result<VerifiedIdentity, ExchangeError> {
         let verified = match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.redeem(code, taken, clock).await,
             Protocol::OAuth2(protocol) => protocol.redeem(code, taken).await,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    ExchangeError, Started, Taken,
+    AuthorizationRequest, ExchangeError, LoginFlow,
     http::HttpClient,
     settings::{AuthMethod, ProviderSettings},
 };
@@ -30,7 +30,7 @@ pub(super) struct Registration {
 }
 
 /// The provider's endpoints for the flow, and how the secret is sent to the second.
-pub(super) struct Endpoints<'a> {
+pub(super) struct FlowEndpoints<'a> {
     pub authorization: &'a Url,
     pub token: &'a Url,
     pub auth_type: AuthType,
@@ -91,7 +91,12 @@ impl Registration {
     }
 
     /// Returns the URL of the sign-in page, with `state`, PKCE (S256) and the configured scopes.
-    pub fn authorization_url(&self, endpoints: Endpoints<'_>, started: &Started, further: &[(&str, &str)]) -> Url {
+    pub fn authorization_url(
+        &self,
+        endpoints: FlowEndpoints<'_>,
+        started: &AuthorizationRequest,
+        further: &[(&str, &str)],
+    ) -> Url {
         let client = self.client(endpoints);
         let verifier = PkceCodeVerifier::new(started.verifier.clone());
         let state = CsrfToken::new(started.state.clone());
@@ -109,7 +114,7 @@ impl Registration {
     }
 
     /// Redeems the code at the token endpoint.
-    pub async fn exchange(&self, endpoints: Endpoints<'_>, code: &str, taken: &Taken) -> Result<Tokens, ExchangeError> {
+    pub async fn exchange(&self, endpoints: FlowEndpoints<'_>, code: &str, taken: &LoginFlow) -> Result<Tokens, ExchangeError> {
         let call = |request| self.http.call_for_tokens(request);
         self.client(endpoints)
             .exchange_code(AuthorizationCode::new(code.to_owned()))
@@ -120,7 +125,7 @@ impl Registration {
     }
 
     /// A client with the current secret.
-    fn client(&self, endpoints: Endpoints<'_>) -> OAuthClient {
+    fn client(&self, endpoints: FlowEndpoints<'_>) -> OAuthClient {
         let client = Client::new(ClientId::new(self.config.client_id.clone()))
             .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
             .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))

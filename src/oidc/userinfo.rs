@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The requirements for the answer; issuer, client, algorithms and keys only for one that is signed.
-pub(super) struct Expected<'a> {
+pub(super) struct UserInfoExpectation<'a> {
     pub subject: &'a str,
     pub issuer: &'a str,
     pub client_id: &'a str,
@@ -41,28 +41,28 @@ pub enum UserInfoError {
 }
 
 /// Fetches the claims of the access token's user.
-pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken) -> Result<Answer, UserInfoError> {
+pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken) -> Result<UserInfoResponse, UserInfoError> {
     if !token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(UserInfoError::AccessToken);
     }
     let answer = http.get_as_bearer(endpoint, token.secret()).await?;
     let content_type = answer.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    Ok(Answer { content_type, body: answer.into_body() })
+    Ok(UserInfoResponse { content_type, body: answer.into_body() })
 }
 
-pub(super) struct Answer {
+pub(super) struct UserInfoResponse {
     content_type: Option<String>,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl UserInfoResponse {
     /// Reads the answer as JSON, whatever its type.
     pub(super) fn json(&self) -> Result<Claims, UserInfoError> {
         serde_json::from_slice(&self.body).map_err(|_| UserInfoError::NoObject)
     }
 
     /// Returns the claims of an answer about the expected subject.
-    pub(super) fn claims(&self, expected: &Expected<'_>, now: Timestamp) -> Result<Claims, UserInfoError> {
+    pub(super) fn claims(&self, expected: &UserInfoExpectation<'_>, now: Timestamp) -> Result<Claims, UserInfoError> {
         let content_type = self.content_type.as_deref().unwrap_or("application/json");
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let claims = match essence.to_ascii_lowercase().as_str() {
@@ -73,7 +73,7 @@ impl Answer {
         if jwt::text(&claims, "sub")? == expected.subject { Ok(claims) } else { Err(UserInfoError::OtherSubject) }
     }
 
-    fn signed_claims(&self, expected: &Expected<'_>, now: Timestamp) -> Result<Claims, JwtError> {
+    fn signed_claims(&self, expected: &UserInfoExpectation<'_>, now: Timestamp) -> Result<Claims, JwtError> {
         let expectation = Expectation {
             issuer: expected.issuer,
             audience: Audience::Only(expected.client_id),
