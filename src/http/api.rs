@@ -72,7 +72,7 @@ fn endpoints() -> Vec<Endpoint> {
 }
 
 pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
-    let scope = web::scope(API).app_data(Data::new(openapi::Served::default()));
+    let scope = web::scope(API).app_data(Data::new(openapi::DocumentCache::default()));
     let scope = endpoints().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
     scope
         .default_service(web::to(async || ApiError::NotFound.respond()))
