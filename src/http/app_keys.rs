@@ -25,7 +25,7 @@ use super::{
     cors, credential_headers, csrf, error,
     page_request::account,
     page_with,
-    pages::{self, AppKey, Consent, Frame, Place, Warning},
+    pages::{self, AppKeyPage, ConsentState, Frame, Place, Warning},
     paths::login_href,
     redirect, security_headers,
 };
@@ -212,9 +212,9 @@ impl AppKeyRequest<'_> {
         self.services.checker.credentials().parse(CredentialSources::ALL, |place| credential_headers::values(headers, place))
     }
 
-    fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: Consent) -> HttpResponse {
+    fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: ConsentState) -> HttpResponse {
         let AuthenticatedCredential::Session(_) = &principal.credential else { return sign_in(wanted) };
-        let body = pages::render(&AppKey {
+        let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
             application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
             account: account(&principal.evaluation),
@@ -225,8 +225,8 @@ impl AppKeyRequest<'_> {
             action: PATH,
         });
         let scripts = match consent {
-            Consent::Asked { .. } => Scripts::None,
-            Consent::GivenBefore => Scripts::Of(&self.services.site.public_url),
+            ConsentState::Asked { .. } => Scripts::None,
+            ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
         };
         let target = wanted.redirect.as_ref().map(|redirect| redirect.form_target());
         page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
@@ -268,13 +268,13 @@ impl AppKeyRequest<'_> {
 
     /// Consent is remembered only for hosts that the operator has listed: on the person's own machine anything may wait at
     /// an address. And a page that leads here by itself, without the person's click, doesn't get to use it.
-    async fn consent(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> Result<Consent, String> {
-        let asked = Consent::Asked { warning: warning(wanted) };
+    async fn consent(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> Result<ConsentState, String> {
+        let asked = ConsentState::Asked { warning: warning(wanted) };
         let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
         let Some(redirect) = listed(wanted).filter(|_| by_click) else { return Ok(asked) };
         let trusted =
             self.services.users.trusted(&principal.evaluation.identity.user).await.map_err(|error| error.to_string())?;
-        Ok(if trusted.iter().any(|known| known == redirect) { Consent::GivenBefore } else { asked })
+        Ok(if trusted.iter().any(|known| known == redirect) { ConsentState::GivenBefore } else { asked })
     }
 
     async fn remember(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {

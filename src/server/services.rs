@@ -4,7 +4,7 @@ mod commands;
 mod local_accounts;
 mod upstream;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -83,17 +83,9 @@ impl Parts {
         let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
         let keys = Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone());
         let keys = Arc::new(keys);
-        let settings = Settings {
-            limits,
-            grace: config.cache.revocation_grace,
-            entries: config.cache.entries,
-            claims_max_age: config.keys.claims_max_age,
-        };
+        let settings = cache_settings(config, limits);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
-        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
-        // Administrators verify the email addresses that they invite.
-        let trust = trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect();
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
@@ -104,7 +96,7 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            trust,
+            email_trust(&providers),
             credentials,
         );
         let checker = Arc::new(checker);
@@ -186,6 +178,22 @@ impl Parts {
         });
         refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
+}
+
+fn cache_settings(config: &Config, limits: Limits) -> Settings {
+    Settings {
+        limits,
+        grace: config.cache.revocation_grace,
+        entries: config.cache.entries,
+        claims_max_age: config.keys.claims_max_age,
+    }
+}
+
+/// Returns the sources of claims whose email addresses are trusted, by the sources' names.
+fn email_trust(providers: &Providers) -> HashMap<String, EmailTrust> {
+    let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
+    // Administrators verify the email addresses that they invite.
+    trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect()
 }
 
 /// Waits for the store, and logs the reason periodically.

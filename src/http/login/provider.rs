@@ -19,7 +19,7 @@ use crate::{
     },
     login::{Browser, Callback, Outcome},
     oidc::Provider,
-    pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
+    pages::{self, Frame, PasswordForm, ProviderLink, SetupPage, SignInPage, SignInProblem},
     return_to::{ReturnTarget, ReturnTargetError},
 };
 
@@ -75,7 +75,7 @@ pub(super) fn sign_in_page(
     let frame = Frame::of(&services.site.brand);
     if services.login.providers().is_empty() && services.local_accounts.is_none() {
         let redirect_uri = services.site.public_url.join("/sso/callback");
-        return page(StatusCode::OK, pages::render(&NotConfigured { frame, facts: services.site.facts.clone(), redirect_uri }));
+        return page(StatusCode::OK, pages::render(&SetupPage { frame, facts: services.site.facts.clone(), redirect_uri }));
     }
     let link = |provider: &std::sync::Arc<Provider>| ProviderLink {
         name: provider.name().to_owned(),
@@ -91,7 +91,7 @@ pub(super) fn sign_in_page(
     });
     let has_form = password.is_some();
     let providers = services.login.providers().iter().map(link).collect();
-    let mut response = page(status, pages::render(&SignIn { frame, providers, password, notice: None }));
+    let mut response = page(status, pages::render(&SignInPage { frame, providers, password, notice: None }));
     if let Some(cookie) = new_cookie.filter(|_| has_form) {
         // As below.
         let _ = response.add_cookie(&services.site.cookies.login_cookie(&cookie));
