@@ -142,7 +142,7 @@ impl Login {
         continuation: Continuation,
     ) -> Result<Url, BeginError> {
         // Nothing is written for a provider that nobody can be sent to.
-        provider.reached().await?;
+        provider.ensure_ready().await?;
         let started = self.flows.begin(provider.id(), browser, continuation).await?;
         Ok(provider.authorization_url(&started)?)
     }
@@ -170,11 +170,11 @@ impl Login {
     ) -> Result<Finished, (Why, Option<ReturnTarget>)> {
         let state = callback.state.as_deref().ok_or((Why::NoState, None))?;
         if callback.code.is_none() && callback.error.is_none() {
-            return Err((Why::NoCode, self.flows.again(state)));
+            return Err((Why::NoCode, self.flows.retry_target(state)));
         }
         // Before anything is used up.
         if !self.sign_ins.may_begin() {
-            return Err((Why::NoRoleMapYet, self.flows.again(state)));
+            return Err((Why::NoRoleMapYet, self.flows.retry_target(state)));
         }
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
         let taken = taken.map_err(|error| self.not_taken(error, state))?;
@@ -191,7 +191,7 @@ impl Login {
         taken: &LoginFlow,
     ) -> Result<Outcome, Why> {
         // A pod that has just started may not know the provider yet. What is missing is said below.
-        let _ = provider.reached().await;
+        let _ = provider.ensure_ready().await;
         if !provider.accepts_issuer(callback.iss.as_deref()) {
             return Err(Why::Issuer);
         }
@@ -237,13 +237,15 @@ impl Login {
     fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTarget>) {
         let place = |continuation: Continuation| Some(continuation.retry_target().clone());
         match error {
-            TakeError::Unknown { again } => (Why::Unknown, again),
+            TakeError::Unknown { retry } => (Why::Unknown, retry),
             TakeError::Finished { continuation } => (Why::Finished, place(continuation)),
             TakeError::OtherBrowser { continuation } => (Why::OtherBrowser, place(continuation)),
             TakeError::OtherProvider { continuation } => (Why::OtherProvider, place(continuation)),
             // It may have been taken.
-            TakeError::Store(error @ store::Error::Unknown(_)) => (Why::StoreAfter(error.to_string()), self.flows.again(state)),
-            TakeError::Store(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
+            TakeError::Store(error @ store::Error::Unknown(_)) => {
+                (Why::StoreAfter(error.to_string()), self.flows.retry_target(state))
+            }
+            TakeError::Store(error) => (Why::StoreBefore(error.to_string()), self.flows.retry_target(state)),
         }
     }
 }

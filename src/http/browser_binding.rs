@@ -14,7 +14,7 @@ pub(super) fn binding(request: &HttpRequest, site: &Site) -> (BrowserBinding, Op
         return (known, None);
     }
     let value = BrowserBinding::new_cookie();
-    let binding = BrowserBinding::of_cookie(&value).expect("a new cookie has our form");
+    let binding = BrowserBinding::parse_cookie(&value).expect("a new cookie has our form");
     (binding, Some(value))
 }
 

@@ -72,7 +72,7 @@ impl CookieNames {
     }
 
     pub(super) fn binding_in(&self, request: &HttpRequest) -> Option<BrowserBinding> {
-        BrowserBinding::of_cookie(find(request, self.login)?)
+        BrowserBinding::parse_cookie(find(request, self.login)?)
     }
 
     fn cookie(&self, name: &'static str, value: &str) -> actix_web::cookie::CookieBuilder<'static> {

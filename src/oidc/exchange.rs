@@ -1,4 +1,4 @@
-//! OpenID Connect: from an authorization code to verified claims.
+//! Exchanges an authorization code for verified claims (OpenID Connect).
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ use crate::{
     session::Logout,
 };
 
-/// The identity that a provider has vouched for.
+/// An identity after verification of the provider's tokens.
 pub struct VerifiedIdentity {
     pub identity: IdentityClaims,
     pub sid: Option<String>,
     pub logout: Logout,
 }
 
-/// The reason why a code led to no identity, whatever the provider speaks. The texts are for the log and hold no token.
+/// The reason why a code could not be exchanged for an identity. The texts are for the log and contain no token.
 #[derive(Debug, thiserror::Error)]
 pub enum ExchangeError {
     #[error(transparent)]
@@ -48,35 +48,29 @@ pub enum ExchangeError {
 
 impl OpenIdConnectProvider {
     /// Returns the URL of the sign-in page, always with PKCE (S256), `state` and `nonce`.
-    pub(super) fn authorization_url(&self, started: &AuthorizationRequest) -> Result<Url, ProviderNotReadyError> {
+    pub(super) fn authorization_url(&self, request: &AuthorizationRequest) -> Result<Url, ProviderNotReadyError> {
         let metadata = self.metadata()?;
-        Ok(self.registration.authorization_url(self.endpoints(&metadata), started, &[("nonce", &started.nonce)]))
+        Ok(self.registration.authorization_url(self.endpoints(&metadata), request, &[("nonce", &request.nonce)]))
     }
 
     /// Redeems the code and verifies the tokens.
     pub(super) async fn redeem(
         &self,
         code: &str,
-        taken: &LoginFlow,
+        flow: &LoginFlow,
         clock: &dyn Clock,
     ) -> Result<VerifiedIdentity, ExchangeError> {
         let metadata = self.metadata()?;
-        let tokens = self.registration.exchange(self.endpoints(&metadata), code, taken).await?;
+        let tokens = self.registration.exchange(self.endpoints(&metadata), code, flow).await?;
         let id_token = tokens.extra_fields().id_token().ok_or(ExchangeError::NoIdToken)?;
         let verify = |metadata: &Metadata| {
-            let expected = id_token::Expected {
-                issuer: &self.settings.issuer,
-                client_id: self.client_id(),
-                algorithms: &self.algorithms,
-                nonce: &taken.nonce,
-                access_token: tokens.access_token().secret(),
-            };
-            id_token::verify(id_token, &expected, &metadata.keys, clock.now())
+            let access_token = tokens.access_token().secret();
+            id_token::verify(id_token, &self.token_expectation(metadata), &flow.nonce, access_token, clock.now())
         };
-        // Keys may have been rotated since they were fetched; one more fetch shows that.
+        // The keys may have been rotated since the last fetch, so they are fetched once more.
         let (metadata, verified) = match verify(&metadata) {
             Err(IdTokenError::Jwt(error)) if error.suggests_newer_keys() => {
-                let newer = self.newer_than(&metadata).await.ok_or(IdTokenError::Jwt(error))?;
+                let newer = self.fetch_newer_than(&metadata).await.ok_or(IdTokenError::Jwt(error))?;
                 let verified = verify(&newer)?;
                 (newer, verified)
             }
@@ -84,10 +78,10 @@ impl OpenIdConnectProvider {
         };
         let access_token = self.access_token_claims(&metadata, tokens.access_token(), &verified.subject, clock).await;
         let userinfo = self.userinfo_claims(&metadata, tokens.access_token(), &verified.subject, clock).await?;
-        Ok(self.verified(id_token, verified, access_token, userinfo))
+        Ok(self.build_identity(id_token, verified, access_token, userinfo))
     }
 
-    /// None when the token is opaque or does not verify: nothing replaces its claims.
+    /// Returns `None` if the token is opaque or does not verify. Its claims are then left out.
     async fn access_token_claims(
         &self,
         metadata: &Arc<Metadata>,
@@ -95,28 +89,22 @@ impl OpenIdConnectProvider {
         subject: &str,
         clock: &dyn Clock,
     ) -> Option<Claims> {
-        let verify = |metadata: &Metadata| {
-            let expected = access_token::Expected {
-                issuer: &self.settings.issuer,
-                client_id: self.client_id(),
-                algorithms: &self.algorithms,
-                subject,
-            };
-            access_token::verify(token.secret(), &expected, &metadata.keys, clock.now())
-        };
+        let verify =
+            |metadata: &Metadata| access_token::verify(token.secret(), &self.token_expectation(metadata), subject, clock.now());
         let verified = match verify(metadata) {
-            // It may be signed with another key than the id_token, and that one be the new one.
-            // Some providers sign access tokens for another resource so that nobody else can verify them: a wrong signature
-            // there must not cost a fetch at each login.
-            Err(access_token::AccessTokenError::Jwt(error @ JwtError::NoMatchingKey)) => match self.newer_than(metadata).await {
-                Some(newer) => verify(&newer),
-                None => Err(error.into()),
-            },
+            // The token may be signed with a newer key than the id_token. A wrong signature leads to no fetch: some providers
+            // sign access tokens such that only another resource can verify them, and each login would cost a fetch.
+            Err(access_token::AccessTokenError::Jwt(error @ JwtError::NoMatchingKey)) => {
+                match self.fetch_newer_than(metadata).await {
+                    Some(newer) => verify(&newer),
+                    None => Err(error.into()),
+                }
+            }
             verified => verified,
         };
         match verified {
             Ok(claims) => Some(claims),
-            // An opaque token is the usual case.
+            // Most access tokens are opaque.
             Err(access_token::AccessTokenError::Jwt(JwtError::Malformed)) => None,
             Err(reason) => {
                 tracing::info!(provider = self.id(), %reason, "the access token's claims are left out");
@@ -133,18 +121,11 @@ impl OpenIdConnectProvider {
         clock: &dyn Clock,
     ) -> Result<Option<Claims>, UserInfoError> {
         let Some(endpoint) = &metadata.userinfo_endpoint else { return Ok(None) };
-        let answer = userinfo::fetch(&self.registration.http, endpoint, token).await?;
-        let expected = userinfo::UserInfoExpectation {
-            subject,
-            issuer: &self.settings.issuer,
-            client_id: self.client_id(),
-            algorithms: &self.algorithms,
-            keys: &metadata.keys,
-        };
-        answer.claims(&expected, clock.now()).map(Some)
+        let response = userinfo::fetch(&self.registration.http, endpoint, token).await?;
+        response.claims(subject, &self.token_expectation(metadata), clock.now()).map(Some)
     }
 
-    fn verified(
+    fn build_identity(
         &self,
         id_token: &str,
         verified: IdToken,
@@ -155,7 +136,7 @@ impl OpenIdConnectProvider {
         let sid = text(&claims, "sid").map(str::to_owned);
         let logout = match self.settings.logout {
             RpLogout::Off => Logout::default(),
-            // Entra ID wants its login_hint claim back; others take their session or the subject.
+            // Entra ID expects its login_hint claim. Other providers accept their session id or the subject.
             RpLogout::Hint => {
                 let hint = text(&claims, "login_hint").or(sid.as_deref()).unwrap_or(&subject).to_owned();
                 Logout { hint: Some(hint), id_token: None }

@@ -164,7 +164,7 @@ impl Parts {
         let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
         let block = readiness.block("identity providers");
         let attempted = tokio::spawn(async move {
-            let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
+            let providers = futures::future::join_all(providers.iter().map(|provider| provider.wait_for_first_attempt()));
             let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
             // The pod becomes ready even if a provider is unreachable.
             let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;

@@ -46,7 +46,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
     };
     let provider = match query.provider.as_deref() {
         None if services.local_accounts.is_some() => None,
-        None => services.login.providers().only(),
+        None => services.login.providers().single(),
         Some(id) => match services.login.providers().get(id) {
             None => return error::unknown_provider().respond(&request, &services.site),
             found => found,
@@ -125,7 +125,7 @@ pub(super) async fn callback(
     query: Query<CallbackQuery>,
     services: Services,
 ) -> HttpResponse {
-    let Some(provider) = services.login.providers().of_callback(path.as_deref().map(String::as_str)) else {
+    let Some(provider) = services.login.providers().find_by_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
     let callback = query.into_inner().into();
