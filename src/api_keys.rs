@@ -14,11 +14,11 @@ mod secret;
 
 pub use crate::store::ShardedId as KeyId;
 pub use creation::Draft;
-pub use lifetime::{Lasting, NoDuration};
-pub use listing::Page;
+pub use lifetime::{KeyDuration, KeyDurationError};
+pub use listing::KeyPage;
 pub use manager::{ManagedBy, Manager};
-pub use record::{Key, Pointer, Standing};
-pub use restrictions::{Limits, Narrow, is_alias};
+pub use record::{Key, Pointer, SecretStatus};
+pub use restrictions::{CombinedRestrictions, Restrictions, is_alias};
 pub use secret::{KeySecret, PREFIX, PresentedKey};
 
 use std::{sync::Arc, time::Duration};
@@ -33,19 +33,19 @@ use crate::{
     store::{self, Conflict, Records, StoredRecord},
 };
 use creation::put_key;
-use listing::Roll;
+use listing::KeyIndex;
 
 /// Live keys that a person may have given to one application: one for each of their machines.
-pub const MOST_OF_AN_APPLICATION: usize = 10;
+pub const MAX_KEYS_PER_APPLICATION: usize = 10;
 
 /// How long a line of keys that made each other may be.
-const MOST_ANCESTORS: usize = 4;
+const MAX_ANCESTORS: usize = 4;
 
 /// What narrows one key, by its makers and since.
-const MOST_LIMITS: usize = 16;
+const MAX_RESTRICTIONS: usize = 16;
 
 /// Keys of one person that end in one commit.
-const ENDED_AT_ONCE: usize = 50;
+const REVOKED_PER_COMMIT: usize = 50;
 
 /// Use is written down only when so much time has passed since it last was.
 pub const TOUCH_AFTER: Duration = Duration::from_secs(600);
@@ -68,28 +68,28 @@ pub struct Settings {
     pub admin_roles: Vec<Role>,
 }
 
-/// What a key is to be like. What it may not be it doesn't become: limits of its maker's come on top.
+/// What a key is to be like. What it may not be it doesn't become: restrictions of its maker's come on top.
 #[derive(Debug, Clone, Default)]
-pub struct Wish {
+pub struct KeyParameters {
     /// Whose it is to be; its maker's own when nobody is named.
     pub user: Option<String>,
     pub alias: Option<String>,
-    pub lasting: Option<Lasting>,
-    pub limits: Limits,
+    pub duration: Option<KeyDuration>,
+    pub restrictions: Restrictions,
     pub manage_keys: bool,
-    pub manage_people: bool,
+    pub manage_users: bool,
     pub application: Option<String>,
 }
 
-impl Wish {
-    pub fn may_manage_people(&self) -> bool {
-        self.manage_people && self.limits.leave_people()
+impl KeyParameters {
+    pub fn may_manage_users(&self) -> bool {
+        self.manage_users && self.restrictions.allow_managing_users()
     }
 }
 
 /// A key and its secret, which nobody sees again.
 #[derive(Debug)]
-pub struct Made {
+pub struct KeyWithSecret {
     pub key: Key,
     pub secret: KeySecret,
 }
@@ -158,11 +158,11 @@ impl Keys {
         user: Option<&str>,
         after: Option<KeyId>,
         limit: usize,
-    ) -> Result<Page, KeysError> {
+    ) -> Result<KeyPage, KeysError> {
         manager.require_managing()?;
         let user = self.subject(manager, user)?;
-        let visible = |key: &Key| self.may_end(manager, key);
-        Roll::new(&self.records, user, self.clock.now()).page(after, limit, visible).await
+        let visible = |key: &Key| self.can_revoke(manager, key);
+        KeyIndex::new(&self.records, user, self.clock.now()).page(after, limit, visible).await
     }
 
     /// Ends a key and all of its secrets on every pod, and with it what it has made.
@@ -172,7 +172,7 @@ impl Keys {
         let revoked = store::retry(async || {
             tries += 1;
             let StoredRecord { value: key, version } =
-                self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
+                self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
             let change = key.remove_from(self.records.change(id.shard()));
             // The last try wins against every other writer: a secret without a record counts for nothing.
             let change = if tries < store::TRIES { change.expect_version(&Key::place(id), version) } else { change };
@@ -185,35 +185,35 @@ impl Keys {
     }
 
     /// Takes away from what a key gives, and what its owner's keys give that it has made: what held so far goes on to hold.
-    pub async fn narrow(&self, manager: &Manager<'_>, id: KeyId, limits: &Limits) -> Result<Key, KeysError> {
+    pub async fn restrict(&self, manager: &Manager<'_>, id: KeyId, restrictions: &Restrictions) -> Result<Key, KeysError> {
         manager.require_managing()?;
         let narrowed = store::retry(async || {
-            let stored = self.get(id).await?.filter(|key| self.may_end(manager, &key.value)).ok_or(KeysError::NotFound)?;
-            match *limits == Limits::default() || stored.value.limits.contains(limits) {
+            let stored = self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
+            match *restrictions == Restrictions::default() || stored.value.restrictions.contains(restrictions) {
                 true => Ok(Ok(stored.value)),
-                false => self.try_narrow(manager, stored, limits).await,
+                false => self.try_restrict(manager, stored, restrictions).await,
             }
         });
         narrowed.await
     }
 
-    async fn try_narrow(
+    async fn try_restrict(
         &self,
         manager: &Manager<'_>,
         stored: StoredRecord<Key>,
-        limits: &Limits,
+        restrictions: &Restrictions,
     ) -> Result<Result<Key, Conflict>, KeysError> {
         let now = self.clock.now();
-        let made = Roll::new(&self.records, &stored.value.user, now);
+        let made = KeyIndex::new(&self.records, &stored.value.user, now);
         let made = made.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
         let made = join_all(made.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut change = self.records.change(stored.value.id.shard());
         let mut narrowed = Vec::new();
         for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(made.into_iter().flatten()) {
-            if key.limits.len() >= MOST_LIMITS {
+            if key.restrictions.len() >= MAX_RESTRICTIONS {
                 return Err(KeysError::TooOften);
             }
-            key.limits.push(limits.clone());
+            key.restrictions.push(restrictions.clone());
             let place = Key::place(key.id);
             change = change.expect_version(&place, version).put(&place, &key, key.ttl(now)).revoke_key(&key.id.to_string());
             narrowed.push(key);
@@ -226,9 +226,9 @@ impl Keys {
     }
 
     /// Takes out all keys of a person who must not have any.
-    pub async fn end_all(&self, user: &str) -> Result<(), KeysError> {
+    pub async fn revoke_all(&self, user: &str) -> Result<(), KeysError> {
         loop {
-            let page = Roll::new(&self.records, user, self.clock.now()).page(None, ENDED_AT_ONCE, |_| true).await?;
+            let page = KeyIndex::new(&self.records, user, self.clock.now()).page(None, REVOKED_PER_COMMIT, |_| true).await?;
             let Some(first) = page.keys.first() else { return Ok(()) };
             let change = page.keys.iter().fold(self.records.change(first.id.shard()), |change, key| key.remove_from(change));
             let _ = change.commit().await?;
@@ -237,7 +237,12 @@ impl Keys {
     }
 
     /// Gives a key another secret. The one before it counts for the overlap that is asked for, or no longer.
-    pub async fn regenerate(&self, manager: &Manager<'_>, id: KeyId, overlap: Option<Lasting>) -> Result<Made, KeysError> {
+    pub async fn regenerate(
+        &self,
+        manager: &Manager<'_>,
+        id: KeyId,
+        overlap: Option<KeyDuration>,
+    ) -> Result<KeyWithSecret, KeysError> {
         manager.require_managing()?;
         let now = self.clock.now();
         let until = overlap.map_or(Some(now), |overlap| overlap.after(now)).ok_or(KeysError::Overlap)?;
@@ -245,7 +250,7 @@ impl Keys {
             return Err(KeysError::Overlap);
         }
         let regenerated = store::retry(async || {
-            let stored = self.get(id).await?.filter(|key| self.may_regenerate(manager, &key.value)).ok_or(KeysError::NotFound)?;
+            let stored = self.get(id).await?.filter(|key| self.can_regenerate(manager, &key.value)).ok_or(KeysError::NotFound)?;
             self.try_regenerate(manager, stored, until).await
         });
         let made = regenerated.await?;
@@ -287,13 +292,13 @@ impl Keys {
     }
 
     /// In person: one's own keys. By a key: that one and what it has made. An administrator: any.
-    fn may_end(&self, manager: &Manager<'_>, key: &Key) -> bool {
+    fn can_revoke(&self, manager: &Manager<'_>, key: &Key) -> bool {
         self.is_administrator(manager) || manager.holds(key)
     }
 
     /// A key's new secret is shown to who asks, so that by a key no other is to be had that gives more; and what an
     /// administrator's key made for somebody else is theirs as long as they are an administrator.
-    fn may_regenerate(&self, manager: &Manager<'_>, key: &Key) -> bool {
+    fn can_regenerate(&self, manager: &Manager<'_>, key: &Key) -> bool {
         match manager.by {
             ManagedBy::Person => manager.holds(key) || self.is_administrator(manager),
             _ => manager.holds(key) && (key.user == manager.user || self.is_administrator(manager)),
@@ -305,19 +310,19 @@ impl Keys {
         manager: &Manager<'_>,
         StoredRecord { value: mut key, version }: StoredRecord<Key>,
         until: Timestamp,
-    ) -> Result<Result<Made, Conflict>, KeysError> {
+    ) -> Result<Result<KeyWithSecret, Conflict>, KeysError> {
         let now = self.clock.now();
-        if let Some(ceiling) = self.ceiling_for(manager, &key.user)?.filter(|ceiling| !key.limits.contains(ceiling)) {
-            key.limits.push(ceiling);
+        if let Some(ceiling) = self.ceiling_for(manager, &key.user)?.filter(|ceiling| !key.restrictions.contains(ceiling)) {
+            key.restrictions.push(ceiling);
         }
         let secret = KeySecret::mint(key.id.shard());
-        let renewed = key.renew(&secret.digest(), until, now);
+        let renewed = key.replace_secret(&secret.digest(), until, now);
         let change = self.records.change(key.id.shard()).expect_version(&Key::place(key.id), version);
         let change = renewed.gone.iter().fold(change, |change, place| change.delete(place));
         let pointer = Pointer { key: key.id };
         let change = renewed.ending.iter().fold(change, |change, (place, ttl)| change.put(place, &pointer, *ttl));
         let change = put_key(change, &key, &secret, now).revoke_key(&key.id.to_string());
-        Ok(change.commit().await?.map(|_| Made { key, secret }))
+        Ok(change.commit().await?.map(|_| KeyWithSecret { key, secret }))
     }
 }
 

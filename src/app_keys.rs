@@ -3,12 +3,12 @@
 mod redirect;
 mod request;
 
-pub use redirect::{DEFAULT_SCHEMES, Redirect, RedirectError, RedirectKind, RedirectPolicy, SchemeError, app_scheme};
-pub use request::{Asked, KeyRequest, Outcome, PATH, RequestError, ResponseMode};
+pub use redirect::{DEFAULT_SCHEMES, Redirect, RedirectError, RedirectKind, RedirectPolicy, SchemeError, parse_app_scheme};
+pub use request::{AppRequest, AppResponse, KeyRequest, PATH, RequestError, ResponseMode};
 
 /// Which web pages may ask by themselves (CORS).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origins {
+pub enum AllowedOrigins {
     Listed(Vec<String>),
     /// Any, but without the person's cookies.
     Any,

@@ -83,7 +83,7 @@ pub enum Kind {
     /// The API key of a secret, by the secret's digest.
     KeySecret,
     /// A record that changes with each key that is created for a user.
-    KeysOf,
+    KeyCreations,
     /// The password of a local account, by the user's id.
     Password,
     /// An invitation to set a password, by its id.
@@ -274,7 +274,7 @@ impl Kind {
         Self::Session,
         Self::Key,
         Self::KeySecret,
-        Self::KeysOf,
+        Self::KeyCreations,
         Self::Password,
         Self::Invitation,
     ];
@@ -287,7 +287,7 @@ impl Kind {
             Self::Session => "session",
             Self::Key => "key",
             Self::KeySecret => "key_secret",
-            Self::KeysOf => "keys_of",
+            Self::KeyCreations => "keys_of",
             Self::Password => "password",
             Self::Invitation => "invitation",
             Self::Counter => "counter",

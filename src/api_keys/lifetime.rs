@@ -6,7 +6,7 @@ use jiff::{Span, Timestamp, tz::TimeZone};
 
 /// A duration of one unit. A month is one of the calendar, so that it ends on the same day of the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lasting {
+pub enum KeyDuration {
     Seconds(u32),
     Months(u16),
 }
@@ -14,26 +14,26 @@ pub enum Lasting {
 /// Says how one is written, and nothing of what was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a duration is a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")]
-pub struct NoDuration;
+pub struct KeyDurationError;
 
 const UNITS: [(&str, u32); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
 
 /// Longer than anybody writes.
 const LONGEST: usize = 12;
 
-impl Lasting {
-    pub fn parse(text: &str) -> Result<Self, NoDuration> {
-        let end = text.find(|c: char| !c.is_ascii_digit()).ok_or(NoDuration)?;
+impl KeyDuration {
+    pub fn parse(text: &str) -> Result<Self, KeyDurationError> {
+        let end = text.find(|c: char| !c.is_ascii_digit()).ok_or(KeyDurationError)?;
         let (digits, unit) = text.split_at(end);
         if digits.is_empty() || text.len() > LONGEST {
-            return Err(NoDuration);
+            return Err(KeyDurationError);
         }
         if unit == "mo" {
-            return digits.parse().map(Self::Months).map_err(|_| NoDuration);
+            return digits.parse().map(Self::Months).map_err(|_| KeyDurationError);
         }
-        let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(NoDuration)?;
+        let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(KeyDurationError)?;
         let seconds = digits.parse::<u32>().ok().and_then(|count| count.checked_mul(seconds));
-        seconds.map(Self::Seconds).ok_or(NoDuration)
+        seconds.map(Self::Seconds).ok_or(KeyDurationError)
     }
 
     /// Whole seconds of a duration.
@@ -78,7 +78,7 @@ mod tests {
     #[case("0s", "2026-01-31T10:00:00Z")]
     fn durations_are_litellms(#[case] text: &str, #[case] end: &str) {
         let start: Timestamp = "2026-01-31T10:00:00Z".parse().unwrap();
-        assert_eq!(Lasting::parse(text).unwrap().after(start), Some(end.parse().unwrap()));
+        assert_eq!(KeyDuration::parse(text).unwrap().after(start), Some(end.parse().unwrap()));
     }
 
     #[rstest]
@@ -99,12 +99,12 @@ mod tests {
     #[case("0000000000001s")]
     #[case("١d")]
     fn anything_else_is_none(#[case] text: &str) {
-        assert_eq!(Lasting::parse(text), Err(NoDuration));
+        assert_eq!(KeyDuration::parse(text), Err(KeyDurationError));
     }
 
     #[test]
     fn the_calendar_ends() {
-        assert_eq!(Lasting::Months(u16::MAX).after(Timestamp::MAX), None);
-        assert_eq!(Lasting::Seconds(u32::MAX).after(Timestamp::MAX), None);
+        assert_eq!(KeyDuration::Months(u16::MAX).after(Timestamp::MAX), None);
+        assert_eq!(KeyDuration::Seconds(u32::MAX).after(Timestamp::MAX), None);
     }
 }

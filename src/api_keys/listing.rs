@@ -19,14 +19,14 @@ const BATCH: usize = 100;
 
 /// Some of a person's keys, and where the next ones begin.
 #[derive(Debug)]
-pub struct Page {
+pub struct KeyPage {
     pub keys: Vec<Key>,
     /// `None` at the end.
     pub next: Option<KeyId>,
 }
 
 /// An index of one person's keys, as of a moment.
-pub(super) struct Roll<'a> {
+pub(super) struct KeyIndex<'a> {
     records: &'a Records,
     user: &'a str,
     index: Index,
@@ -34,7 +34,7 @@ pub(super) struct Roll<'a> {
 }
 
 /// What is to be taken out of an index.
-pub(super) struct Dead {
+pub(super) struct IndexCleanup {
     index: Index,
     /// Members without a record.
     gone: Vec<String>,
@@ -42,7 +42,7 @@ pub(super) struct Dead {
     orphans: Vec<Key>,
 }
 
-impl<'a> Roll<'a> {
+impl<'a> KeyIndex<'a> {
     pub(super) fn new(records: &'a Records, user: &'a str, now: Timestamp) -> Self {
         Self { records, user, index: index_of(user), now }
     }
@@ -57,8 +57,8 @@ impl<'a> Roll<'a> {
         after: Option<KeyId>,
         limit: usize,
         visible: impl Fn(&Key) -> bool,
-    ) -> Result<Page, KeysError> {
-        let (mut keys, mut dead) = (Vec::new(), Dead::of(&self.index));
+    ) -> Result<KeyPage, KeysError> {
+        let (mut keys, mut dead) = (Vec::new(), IndexCleanup::of(&self.index));
         let mut after = after.map(|id| id.to_string());
         while keys.len() <= limit {
             let ids = self.ids(after.as_deref(), BATCH.min(limit + 1)).await?;
@@ -70,12 +70,12 @@ impl<'a> Roll<'a> {
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().filter(|_| more).map(|key| key.id);
-        Ok(Page { keys, next })
+        Ok(KeyPage { keys, next })
     }
 
     /// What has to go so that there are fewer than `most`; nothing while there are.
-    pub(super) async fn make_room(&self, most: usize) -> Result<Dead, KeysError> {
-        let mut dead = Dead::of(&self.index);
+    pub(super) async fn make_room(&self, most: usize) -> Result<IndexCleanup, KeysError> {
+        let mut dead = IndexCleanup::of(&self.index);
         if self.ids(None, most).await?.len() < most {
             return Ok(dead);
         }
@@ -95,8 +95,8 @@ impl<'a> Roll<'a> {
         most: usize,
         counts: impl Fn(&Key) -> bool,
         may_go: impl Fn(&Key) -> bool,
-    ) -> Result<(Vec<Key>, Dead), KeysError> {
-        let (mut dead, mut counted, mut after) = (Dead::of(&self.index), Vec::new(), None);
+    ) -> Result<(Vec<Key>, IndexCleanup), KeysError> {
+        let (mut dead, mut counted, mut after) = (IndexCleanup::of(&self.index), Vec::new(), None);
         loop {
             let ids = self.ids(after.as_deref(), BATCH).await?;
             let Some(last) = ids.last().cloned() else { break };
@@ -113,7 +113,7 @@ impl<'a> Roll<'a> {
     }
 
     /// Reads keys; what is none any more is noted as dead.
-    async fn living(&self, ids: Vec<String>, dead: &mut Dead) -> Result<Vec<Key>, store::Error> {
+    async fn living(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<Key>, store::Error> {
         let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(Key::place) {
             Some(place) => (id, self.records.get::<Key>(&place).await),
             None => (id, Ok(None)),
@@ -147,7 +147,7 @@ impl<'a> Roll<'a> {
     }
 
     /// Whoever reads next finds the dead again, if they can't be taken out now.
-    async fn clean(&self, dead: Dead) {
+    async fn clean(&self, dead: IndexCleanup) {
         if dead.is_empty() {
             return;
         }
@@ -158,7 +158,7 @@ impl<'a> Roll<'a> {
     }
 }
 
-impl Dead {
+impl IndexCleanup {
     fn of(index: &Index) -> Self {
         Self { index: index.clone(), gone: Vec::new(), orphans: Vec::new() }
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Key, KeysError, Limits};
+use super::{Key, KeysError, Restrictions};
 use crate::principal::Role;
 
 /// Who manages keys, and by what they were recognised.
@@ -23,7 +23,7 @@ pub enum ManagedBy<'a> {
     /// A token of an issuer's: when it ends, and what it gives, which nothing may exceed that is made by it.
     Token {
         expires: Timestamp,
-        limits: Limits,
+        restrictions: Restrictions,
     },
 }
 
@@ -37,10 +37,10 @@ impl Manager<'_> {
     }
 
     /// Whether what they presented is for managing people at all.
-    pub fn may_manage_people(&self) -> bool {
+    pub fn may_manage_users(&self) -> bool {
         match self.by {
             ManagedBy::Person => true,
-            ManagedBy::Key(key) => key.may_manage_people(),
+            ManagedBy::Key(key) => key.may_manage_users(),
             ManagedBy::Token { .. } => false,
         }
     }
@@ -63,11 +63,11 @@ impl Manager<'_> {
     }
 
     /// What narrows everything that is made.
-    pub(super) fn limits(&self) -> Vec<Limits> {
+    pub(super) fn restrictions(&self) -> Vec<Restrictions> {
         match &self.by {
             ManagedBy::Person => Vec::new(),
-            ManagedBy::Key(key) => key.limits.clone(),
-            ManagedBy::Token { limits, .. } => vec![limits.clone()],
+            ManagedBy::Key(key) => key.restrictions.clone(),
+            ManagedBy::Token { restrictions, .. } => vec![restrictions.clone()],
         }
     }
 

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::Restrictions;
 use crate::{
     clock,
     epoch::Generation,
@@ -26,14 +26,14 @@ pub struct Key {
     pub created: Timestamp,
     pub expires: Timestamp,
     /// What its maker set, and what was set for its makers before.
-    #[serde(default)]
-    pub limits: Vec<Limits>,
+    #[serde(rename = "limits", default)]
+    pub restrictions: Vec<Restrictions>,
     /// Whether it makes and ends keys.
     #[serde(default)]
     pub manage_keys: bool,
     /// Whether it invites and manages people as its owner may.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub manage_people: bool,
+    #[serde(rename = "manage_people", default, skip_serializing_if = "std::ops::Not::not")]
+    pub manage_users: bool,
     /// The keys that it was made by, the first one first. It counts only while all of them do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<KeyId>,
@@ -49,12 +49,12 @@ pub struct Key {
     /// To ten minutes or so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<SecretEntry>,
 }
 
 /// A secret by its digest, and until when it counts; without an end it is the one in force.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Secret {
+pub(super) struct SecretEntry {
     digest: [u8; 32],
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
@@ -66,15 +66,15 @@ pub struct Pointer {
     pub key: KeyId,
 }
 
-/// Changes whenever a key of a person is made, so that two pods never make the last one that is allowed twice.
+/// Changes whenever a key of a person is made, so that two pods never create the last one that is allowed twice.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct KeysOf {
+pub(super) struct KeyCreations {
     pub made: u64,
 }
 
 /// Whether a secret counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SecretStatus {
     Live,
     Ended,
     /// The record doesn't know it. Another version of the record may.
@@ -82,7 +82,7 @@ pub enum Standing {
 }
 
 /// More secrets of one key than this never count at once, however often it is regenerated.
-const MOST_SECRETS: usize = 4;
+const MAX_SECRETS: usize = 4;
 
 impl Key {
     /// Where the record lies.
@@ -95,20 +95,20 @@ impl Key {
     }
 
     /// Whether it manages people now.
-    pub fn may_manage_people(&self) -> bool {
-        self.manage_people && self.limits.iter().all(Limits::leave_people)
+    pub fn may_manage_users(&self) -> bool {
+        self.manage_users && self.restrictions.iter().all(Restrictions::allow_managing_users)
     }
 
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires <= now
     }
 
-    pub fn standing(&self, secret: &Digest, now: Timestamp) -> Standing {
+    pub fn secret_status(&self, secret: &Digest, now: Timestamp) -> SecretStatus {
         match self.secrets.iter().find(|known| known.digest == *secret.as_bytes()) {
-            None => Standing::Unlisted,
-            Some(_) if self.has_expired(now) => Standing::Ended,
-            Some(known) if known.until.is_some_and(|until| until <= now) => Standing::Ended,
-            Some(_) => Standing::Live,
+            None => SecretStatus::Unlisted,
+            Some(_) if self.has_expired(now) => SecretStatus::Ended,
+            Some(known) if known.until.is_some_and(|until| until <= now) => SecretStatus::Ended,
+            Some(_) => SecretStatus::Live,
         }
     }
 
@@ -138,31 +138,31 @@ impl Key {
     /// Puts a new secret in force. The one before it counts until `until`, and what is left of earlier
     /// ones as long as was said then; without an overlap none of them counts, since one may have got out.
     /// Returns what is gone at once, and what ends later and when.
-    pub(super) fn renew(&mut self, secret: &Digest, until: Timestamp, now: Timestamp) -> Renewed {
+    pub(super) fn replace_secret(&mut self, secret: &Digest, until: Timestamp, now: Timestamp) -> PointerChanges {
         let end = until.min(self.expires);
         for known in &mut self.secrets {
             known.until = Some(known.until.filter(|_| until > now).map_or(end, |earlier| earlier.min(self.expires)));
         }
-        self.secrets.insert(0, Secret::new(secret));
+        self.secrets.insert(0, SecretEntry::new(secret));
         let (mut kept, mut gone) = (Vec::new(), Vec::new());
         for secret in self.secrets.drain(..) {
-            let counts = secret.until.is_none_or(|until| until > now) && kept.len() < MOST_SECRETS;
+            let counts = secret.until.is_none_or(|until| until > now) && kept.len() < MAX_SECRETS;
             if counts { kept.push(secret) } else { gone.push(secret) }
         }
         self.secrets = kept;
         let shard = self.id.shard();
         let ending = self.secrets.iter().filter_map(|secret| Some((secret.place(shard), left(secret.until?, now))));
-        Renewed { gone: gone.iter().map(|secret| secret.place(shard)).collect(), ending: ending.collect() }
+        PointerChanges { gone: gone.iter().map(|secret| secret.place(shard)).collect(), ending: ending.collect() }
     }
 }
 
 /// What becomes of the pointers of earlier secrets.
-pub(super) struct Renewed {
+pub(super) struct PointerChanges {
     pub gone: Vec<store::Key>,
     pub ending: Vec<(store::Key, Ttl)>,
 }
 
-impl Secret {
+impl SecretEntry {
     pub(super) fn new(digest: &Digest) -> Self {
         Self { digest: *digest.as_bytes(), until: None }
     }
@@ -178,9 +178,9 @@ impl Pointer {
     }
 }
 
-impl KeysOf {
+impl KeyCreations {
     pub(super) fn place(user: &str) -> store::Key {
-        store::Key::new(users::shard_of(user), Kind::KeysOf, user)
+        store::Key::new(users::shard_of(user), Kind::KeyCreations, user)
     }
 }
 
@@ -208,8 +208,8 @@ impl Record for Pointer {
     const KIND: Kind = Kind::KeySecret;
 }
 
-impl Record for KeysOf {
-    const KIND: Kind = Kind::KeysOf;
+impl Record for KeyCreations {
+    const KIND: Kind = Kind::KeyCreations;
 }
 
 /// Which key it is and whose; the alias is a person's own words.

@@ -28,7 +28,7 @@ pub const DEFAULT_SCHEMES: [&str; 19] = [
 ];
 
 /// Schemes that a browser itself runs, shows, or hands to something other than one app.
-const NEVER: [&str; 63] = [
+const FORBIDDEN_SCHEMES: [&str; 63] = [
     "about",
     "acap",
     "afp",
@@ -95,9 +95,9 @@ const NEVER: [&str; 63] = [
 ];
 
 /// No app's redirect is longer, and some browsers cut what is.
-const LONGEST: usize = 2048;
+const MAX_BYTES: usize = 2048;
 
-const LONGEST_SCHEME: usize = 64;
+const MAX_SCHEME_BYTES: usize = 64;
 
 /// Which redirect URIs are allowed besides loopback ones.
 #[derive(Debug, Clone)]
@@ -125,7 +125,7 @@ pub enum RedirectKind {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
-    #[error("redirect_uri is longer than {LONGEST} bytes.")]
+    #[error("redirect_uri is longer than {MAX_BYTES} bytes.")]
     TooLong,
     #[error("redirect_uri holds a character that no URI has.")]
     Characters,
@@ -148,18 +148,18 @@ pub enum SchemeError {
     #[error("must be a URI scheme such as `myide`: a letter, then letters, digits, `+`, `-` and `.`; without `:`")]
     Form,
     #[error("is a scheme that a browser opens itself, and no app; it is never allowed")]
-    Never,
+    Forbidden,
 }
 
 /// A scheme in lower case, if it may be an app's (RFC 3986, section 3.1).
-pub fn app_scheme(text: &str) -> Result<String, SchemeError> {
+pub fn parse_app_scheme(text: &str) -> Result<String, SchemeError> {
     let scheme = text.to_ascii_lowercase();
     let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
     let begins = scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
-    if !begins || !scheme.bytes().all(part) || scheme.len() > LONGEST_SCHEME {
+    if !begins || !scheme.bytes().all(part) || scheme.len() > MAX_SCHEME_BYTES {
         return Err(SchemeError::Form);
     }
-    if NEVER.contains(&scheme.as_str()) { Err(SchemeError::Never) } else { Ok(scheme) }
+    if FORBIDDEN_SCHEMES.contains(&scheme.as_str()) { Err(SchemeError::Forbidden) } else { Ok(scheme) }
 }
 
 impl RedirectPolicy {
@@ -171,7 +171,7 @@ impl RedirectPolicy {
 
     /// What is judged is what a browser makes of the text, and that alone is used later.
     pub fn parse(&self, text: &str) -> Result<Redirect, RedirectError> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_BYTES {
             return Err(RedirectError::TooLong);
         }
         // A browser drops tabs and line breaks, and takes a backslash for a slash.
@@ -188,11 +188,11 @@ impl RedirectPolicy {
             _ => return Err(RedirectError::Scheme),
         };
         let url = with_authority(text, rest)?;
-        let kind = kind.map_or_else(|| self.web(&url), Ok)?;
+        let kind = kind.map_or_else(|| self.web_kind(&url), Ok)?;
         Ok(Redirect { url, kind })
     }
 
-    fn web(&self, url: &Url) -> Result<RedirectKind, RedirectError> {
+    fn web_kind(&self, url: &Url) -> Result<RedirectKind, RedirectError> {
         if origin::is_loopback(url) {
             return Ok(RedirectKind::Loopback);
         }
@@ -235,7 +235,7 @@ impl Redirect {
     }
 
     /// What a person is asked to trust: scheme and authority, or the host.
-    pub fn shown(&self) -> String {
+    pub fn display_name(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
         match self.kind {
@@ -320,9 +320,9 @@ mod tests {
     #[case("https://app.example.com/cb", RedirectKind::Https, "app.example.com")]
     #[case("https://APP.example.com:443/cb?x=1", RedirectKind::Https, "app.example.com")]
     #[case("https://dev.example.com:8443/cb", RedirectKind::Https, "dev.example.com:8443")]
-    fn what_is_allowed_is_shown_by_whom_it_reaches(#[case] text: &str, #[case] kind: RedirectKind, #[case] shown: &str) {
+    fn what_is_allowed_is_shown_by_whom_it_reaches(#[case] text: &str, #[case] kind: RedirectKind, #[case] display_name: &str) {
         let redirect = policy().parse(text).unwrap();
-        assert_eq!((redirect.kind(), redirect.shown().as_str()), (kind, shown));
+        assert_eq!((redirect.kind(), redirect.display_name().as_str()), (kind, display_name));
     }
 
     #[rstest]
@@ -397,8 +397,8 @@ mod tests {
     #[test]
     fn length_is_bounded() {
         let of = |length: usize| format!("http://localhost/{}", "a".repeat(length - "http://localhost/".len()));
-        assert!(policy().parse(&of(LONGEST)).is_ok());
-        assert_eq!(policy().parse(&of(LONGEST + 1)), Err(RedirectError::TooLong));
+        assert!(policy().parse(&of(MAX_BYTES)).is_ok());
+        assert_eq!(policy().parse(&of(MAX_BYTES + 1)), Err(RedirectError::TooLong));
     }
 
     #[rstest]
@@ -447,16 +447,16 @@ mod tests {
     #[case("myide://", Err(SchemeError::Form))]
     #[case("my ide", Err(SchemeError::Form))]
     #[case("*", Err(SchemeError::Form))]
-    #[case("javascript", Err(SchemeError::Never))]
-    #[case("JavaScript", Err(SchemeError::Never))]
-    #[case("data", Err(SchemeError::Never))]
-    #[case("file", Err(SchemeError::Never))]
-    #[case("http", Err(SchemeError::Never))]
-    #[case("https", Err(SchemeError::Never))]
-    #[case("vbscript", Err(SchemeError::Never))]
-    #[case("about", Err(SchemeError::Never))]
-    #[case("view-source", Err(SchemeError::Never))]
+    #[case("javascript", Err(SchemeError::Forbidden))]
+    #[case("JavaScript", Err(SchemeError::Forbidden))]
+    #[case("data", Err(SchemeError::Forbidden))]
+    #[case("file", Err(SchemeError::Forbidden))]
+    #[case("http", Err(SchemeError::Forbidden))]
+    #[case("https", Err(SchemeError::Forbidden))]
+    #[case("vbscript", Err(SchemeError::Forbidden))]
+    #[case("about", Err(SchemeError::Forbidden))]
+    #[case("view-source", Err(SchemeError::Forbidden))]
     fn a_scheme_must_be_an_apps(#[case] text: &str, #[case] expected: Result<&str, SchemeError>) {
-        assert_eq!(app_scheme(text), expected.map(str::to_owned));
+        assert_eq!(parse_app_scheme(text), expected.map(str::to_owned));
     }
 }

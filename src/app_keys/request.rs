@@ -10,11 +10,11 @@ pub const PATH: &str = "/sso/key/generate";
 const RESPONSE_TYPE: &str = "oauth_token";
 
 /// It comes back in an address, beside all else that stands there.
-const LONGEST_STATE: usize = 1024;
+const MAX_STATE_BYTES: usize = 1024;
 
 /// What a request to [`PATH`] wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum AppRequest {
     /// No `response_type`: a person who wants the page of their keys.
     Page,
     Key(KeyRequest),
@@ -36,7 +36,7 @@ pub enum ResponseMode {
 
 /// What an app is told.
 #[derive(Clone, Copy)]
-pub enum Outcome<'a> {
+pub enum AppResponse<'a> {
     /// The names are those of RFC 6749, section 5.1.
     Key { secret: &'a str, expires_in: u64 },
     /// RFC 6749, section 4.2.2.1.
@@ -52,8 +52,8 @@ pub enum RequestError {
     #[error("response_mode needs a redirect_uri.")]
     ModeWithoutRedirect,
     #[error("The parameters must be UTF-8.")]
-    NoText,
-    #[error("state must have at most {LONGEST_STATE} bytes.")]
+    NotUtf8,
+    #[error("state must have at most {MAX_STATE_BYTES} bytes.")]
     State,
     #[error("A parameter is there twice.")]
     Repeated,
@@ -71,10 +71,10 @@ struct Parameters {
     state: Option<String>,
 }
 
-impl Asked {
+impl AppRequest {
     /// Reads a query, or a form of the same fields. Others in it are not ours.
     pub fn parse(query: &str, policy: &RedirectPolicy) -> Result<Self, RequestError> {
-        let parameters = Parameters::read(query)?;
+        let parameters = Parameters::parse(query)?;
         // Looked at first: a wrong one is never led anywhere, whatever else is wrong.
         let redirect = parameters.redirect_uri.map(|uri| policy.parse(&uri)).transpose()?;
         match parameters.response_type.as_deref() {
@@ -88,20 +88,20 @@ impl Asked {
             Some("fragment") => ResponseMode::Fragment,
             Some(_) => return Err(RequestError::ResponseMode),
         };
-        if parameters.state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
+        if parameters.state.as_ref().is_some_and(|state| state.len() > MAX_STATE_BYTES) {
             return Err(RequestError::State);
         }
         let request = KeyRequest { redirect, mode, state: parameters.state };
         // What a sign-in can't come back to would be lost on the way.
-        request.address().map_or(Err(RequestError::TooLong), |_| Ok(Self::Key(request)))
+        request.return_target().map_or(Err(RequestError::TooLong), |_| Ok(Self::Key(request)))
     }
 }
 
 impl Parameters {
-    fn read(query: &str) -> Result<Self, RequestError> {
+    fn parse(query: &str) -> Result<Self, RequestError> {
         // What is no text would come back as another one.
         if percent_encoding::percent_decode_str(query).decode_utf8().is_err() {
-            return Err(RequestError::NoText);
+            return Err(RequestError::NotUtf8);
         }
         let mut read = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -129,7 +129,7 @@ impl Parameters {
 
 impl KeyRequest {
     /// The request as an address, to come back to after a sign-in.
-    pub fn address(&self) -> Option<ReturnTarget> {
+    pub fn return_target(&self) -> Option<ReturnTarget> {
         ReturnTarget::parse(&format!("{PATH}?{}", self.to_query()), "").ok()
     }
 
@@ -153,15 +153,15 @@ impl KeyRequest {
     }
 
     /// Where the answer goes, with the answer in it; `None` where the app wants it as JSON.
-    pub fn location(&self, outcome: Outcome<'_>) -> Option<String> {
+    pub fn location(&self, response: AppResponse<'_>) -> Option<String> {
         let redirect = self.redirect.as_ref()?;
         let expires_in;
-        let mut fields = match outcome {
-            Outcome::Key { secret, expires_in: seconds } => {
+        let mut fields = match response {
+            AppResponse::Key { secret, expires_in: seconds } => {
                 expires_in = seconds.to_string();
                 vec![("access_token", secret), ("token_type", "Bearer"), ("expires_in", expires_in.as_str())]
             }
-            Outcome::Error { code, description } => vec![("error", code), ("error_description", description)],
+            AppResponse::Error { code, description } => vec![("error", code), ("error_description", description)],
         };
         fields.extend(self.state.as_deref().map(|state| ("state", state)));
         Some(match self.mode {
@@ -181,13 +181,13 @@ mod tests {
     }
 
     fn key(query: &str) -> KeyRequest {
-        match Asked::parse(query, &policy()) {
-            Ok(Asked::Key(request)) => request,
+        match AppRequest::parse(query, &policy()) {
+            Ok(AppRequest::Key(request)) => request,
             other => panic!("{query}: {other:?}"),
         }
     }
 
-    const KEY: Outcome<'_> = Outcome::Key { secret: "sk-1", expires_in: 86_400 };
+    const KEY: AppResponse<'_> = AppResponse::Key { secret: "sk-1", expires_in: 86_400 };
 
     #[rstest]
     #[case("")]
@@ -195,7 +195,7 @@ mod tests {
     #[case("state=x")]
     #[case("redirect_uri=vscode%3A%2F%2Fp.ext")]
     fn without_a_response_type_a_person_wants_their_page(#[case] query: &str) {
-        assert_eq!(Asked::parse(query, &policy()), Ok(Asked::Page));
+        assert_eq!(AppRequest::parse(query, &policy()), Ok(AppRequest::Page));
     }
 
     #[rstest]
@@ -204,21 +204,21 @@ mod tests {
     #[case("response_type=oauth_token&response_type=oauth_token", RequestError::Repeated)]
     #[case("response_type=oauth_token&state=a&state=b", RequestError::Repeated)]
     #[case("response_type=oauth_token&redirect_uri=vscode%3A%2F%2Fp&redirect_uri=vscode%3A%2F%2Fq", RequestError::Repeated)]
-    #[case("response_type=oauth_token&state=%ff", RequestError::NoText)]
+    #[case("response_type=oauth_token&state=%ff", RequestError::NotUtf8)]
     #[case("response_type=oauth_token&response_mode=form_post", RequestError::ResponseMode)]
     #[case("response_type=oauth_token&response_mode=fragment", RequestError::ModeWithoutRedirect)]
     #[case("response_type=oauth_token&redirect_uri=javascript:alert(1)", RequestError::Redirect(RedirectError::Scheme))]
     #[case("response_type=nonsense&redirect_uri=https://evil.example", RequestError::Redirect(RedirectError::Host))]
     #[case("redirect_uri=https://evil.example", RequestError::Redirect(RedirectError::Host))]
     fn what_is_wrong_has_its_reason(#[case] query: &str, #[case] expected: RequestError) {
-        assert_eq!(Asked::parse(query, &policy()), Err(expected));
+        assert_eq!(AppRequest::parse(query, &policy()), Err(expected));
     }
 
     #[test]
     fn the_state_is_bounded() {
         let query = |length: usize| format!("response_type=oauth_token&state={}", "s".repeat(length));
-        assert!(Asked::parse(&query(LONGEST_STATE), &policy()).is_ok());
-        assert_eq!(Asked::parse(&query(LONGEST_STATE + 1), &policy()), Err(RequestError::State));
+        assert!(AppRequest::parse(&query(MAX_STATE_BYTES), &policy()).is_ok());
+        assert_eq!(AppRequest::parse(&query(MAX_STATE_BYTES + 1), &policy()), Err(RequestError::State));
     }
 
     #[test]
@@ -226,8 +226,8 @@ mod tests {
         let query = |redirect: usize, state: &str| {
             format!("response_type=oauth_token&redirect_uri=vscode://p.ext/{}&state={}", "a".repeat(redirect), state.repeat(1024))
         };
-        assert!(Asked::parse(&query(2000, "s"), &policy()).is_ok());
-        assert_eq!(Asked::parse(&query(2000, "%2F"), &policy()), Err(RequestError::TooLong));
+        assert!(AppRequest::parse(&query(2000, "s"), &policy()).is_ok());
+        assert_eq!(AppRequest::parse(&query(2000, "%2F"), &policy()), Err(RequestError::TooLong));
     }
 
     #[rstest]
@@ -257,9 +257,9 @@ mod tests {
     #[test]
     fn an_error_goes_the_same_way_and_without_a_redirect_there_is_none() {
         let request = key("response_type=oauth_token&redirect_uri=vscode://p.ext/cb&state=s");
-        let outcome = Outcome::Error { code: "access_denied", description: "The person refused." };
+        let response = AppResponse::Error { code: "access_denied", description: "The person refused." };
         assert_eq!(
-            request.location(outcome).unwrap(),
+            request.location(response).unwrap(),
             "vscode://p.ext/cb?error=access_denied&error_description=The+person+refused.&state=s"
         );
         assert_eq!(key("response_type=oauth_token&state=s").location(KEY), None);

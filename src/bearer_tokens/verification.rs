@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// Longer ones are not looked at.
-pub(super) const LONGEST: usize = 16 * 1024;
+pub(super) const MAX_TOKEN_LENGTH: usize = 16 * 1024;
 
 /// A subject goes into a header.
-const LONGEST_SUBJECT: usize = 254;
+const MAX_SUBJECT_LENGTH: usize = 254;
 
 /// What is expected of an issuer's tokens.
-pub(super) struct Expected<'a> {
+pub(super) struct TokenExpectation<'a> {
     pub issuer: &'a str,
     pub audiences: &'a [String],
     pub algorithms: &'a [Algorithm],
@@ -26,7 +26,7 @@ pub(super) struct Expected<'a> {
 }
 
 /// What a token says that was verified.
-pub(super) struct Said {
+pub(super) struct TokenClaims {
     pub subject: String,
     pub claims: Claims,
     /// The first second in which it is no longer accepted.
@@ -35,7 +35,7 @@ pub(super) struct Said {
 
 /// Why a token is refused. For the log alone: whoever sent it is told nothing but that it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum TokenRefusal {
     #[error(transparent)]
     Jwt(#[from] JwtError),
     #[error("it is an id_token, or a token for signing out or for more tokens")]
@@ -50,7 +50,7 @@ pub enum Refused {
     RequiredClaim,
     #[error("the API server says that it does not count any more")]
     Reviewed,
-    #[error("the person is disabled")]
+    #[error("the user is disabled")]
     Disabled,
 }
 
@@ -58,10 +58,15 @@ pub enum Refused {
 pub(super) fn is_jwt(credential: &str) -> bool {
     let of_base64url =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    credential.len() <= LONGEST && credential.split('.').count() == 3 && credential.split('.').all(of_base64url)
+    credential.len() <= MAX_TOKEN_LENGTH && credential.split('.').count() == 3 && credential.split('.').all(of_base64url)
 }
 
-pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<Said, Refused> {
+pub(super) fn verify(
+    token: &str,
+    expected: &TokenExpectation<'_>,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<TokenClaims, TokenRefusal> {
     let expectation = Expectation {
         issuer: expected.issuer,
         audience: Audience::OneOf(expected.audiences),
@@ -73,20 +78,20 @@ pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: T
     };
     let Verified { claims, expires, .. } = jwt::verify(token, &expectation, keys, now)?;
     check_claims(&claims, expected)?;
-    let subject = subject(&claims).ok_or(Refused::Subject)?.to_owned();
+    let subject = subject(&claims).ok_or(TokenRefusal::Subject)?.to_owned();
     let until = expires.ok_or(JwtError::Missing("exp"))? + LEEWAY.as_secs_f64();
-    Ok(Said { subject, claims, until })
+    Ok(TokenClaims { subject, claims, until })
 }
 
-fn check_claims(claims: &Claims, expected: &Expected<'_>) -> Result<(), Refused> {
+fn check_claims(claims: &Claims, expected: &TokenExpectation<'_>) -> Result<(), TokenRefusal> {
     if is_for_something_else(claims) || audiences(claims).any(|audience| expected.login_clients.iter().any(|id| id == audience)) {
-        return Err(Refused::NoAccessToken);
+        return Err(TokenRefusal::NoAccessToken);
     }
     // RFC 7800: whoever merely has it is not its owner. Of DPoP (RFC 9449) or mutual TLS (RFC 8705).
     if claims.contains_key("cnf") {
-        return Err(Refused::Bound);
+        return Err(TokenRefusal::Bound);
     }
-    if expected.required.iter().all(|required| required.holds(claims)) { Ok(()) } else { Err(Refused::RequiredClaim) }
+    if expected.required.iter().all(|required| required.holds(claims)) { Ok(()) } else { Err(TokenRefusal::RequiredClaim) }
 }
 
 fn audiences(claims: &Claims) -> impl Iterator<Item = &str> {
@@ -109,7 +114,7 @@ fn is_for_something_else(claims: &Claims) -> bool {
 fn subject(claims: &Claims) -> Option<&str> {
     let subject = claims.get("sub")?.as_str()?;
     let fits =
-        (1..=LONGEST_SUBJECT).contains(&subject.len()) && subject.trim() == subject && !subject.chars().any(char::is_control);
+        (1..=MAX_SUBJECT_LENGTH).contains(&subject.len()) && subject.trim() == subject && !subject.chars().any(char::is_control);
     fits.then_some(subject)
 }
 

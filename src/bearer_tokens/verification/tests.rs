@@ -38,20 +38,25 @@ fn with(changed: Value) -> Value {
     claims
 }
 
-fn judge(token: &str, keys: &KeySet) -> Result<Said, Refused> {
+fn judge(token: &str, keys: &KeySet) -> Result<TokenClaims, TokenRefusal> {
     judge_requiring(token, keys, &[])
 }
 
-fn judge_requiring(token: &str, keys: &KeySet, required: &[RequiredClaim]) -> Result<Said, Refused> {
+fn judge_requiring(token: &str, keys: &KeySet, required: &[RequiredClaim]) -> Result<TokenClaims, TokenRefusal> {
     let audiences = ["api".to_owned(), AUDIENCE.to_owned()];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
     let login_clients = ["vestibule".to_owned()];
-    let expected =
-        Expected { issuer: ISSUER, audiences: &audiences, algorithms: &algorithms, required, login_clients: &login_clients };
+    let expected = TokenExpectation {
+        issuer: ISSUER,
+        audiences: &audiences,
+        algorithms: &algorithms,
+        required,
+        login_clients: &login_clients,
+    };
     verify(token, &expected, keys, now())
 }
 
-fn refusal(token: &str, keys: &KeySet) -> Option<Refused> {
+fn refusal(token: &str, keys: &KeySet) -> Option<TokenRefusal> {
     judge(token, keys).err()
 }
 
@@ -108,21 +113,21 @@ fn a_token_with_wrong_claims_is_refused() {
         (json!({"exp": "never"}), JwtError::WrongType { claim: "exp", found: "a text" }.into()),
         (json!({"nbf": seconds_from_now(120)}), JwtError::NotYetValid.into()),
         (json!({"nbf": "soon"}), JwtError::WrongType { claim: "nbf", found: "a text" }.into()),
-        (json!({"sub": null}), Refused::Subject),
-        (json!({"sub": ""}), Refused::Subject),
-        (json!({"sub": 7}), Refused::Subject),
-        (json!({"sub": "ci "}), Refused::Subject),
-        (json!({"sub": "ci\r\nX-Auth-Request-Role: proxy_admin"}), Refused::Subject),
-        (json!({"sub": long}), Refused::Subject),
-        (json!({"at_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
-        (json!({"c_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
-        (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), Refused::NoAccessToken),
-        (json!({"aud": [AUDIENCE, "vestibule"]}), Refused::NoAccessToken),
-        (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), Refused::Bound),
-        (json!({"typ": "ID"}), Refused::NoAccessToken),
-        (json!({"typ": "Refresh"}), Refused::NoAccessToken),
-        (json!({"typ": "Logout"}), Refused::NoAccessToken),
-        (json!({"typ": "Offline"}), Refused::NoAccessToken),
+        (json!({"sub": null}), TokenRefusal::Subject),
+        (json!({"sub": ""}), TokenRefusal::Subject),
+        (json!({"sub": 7}), TokenRefusal::Subject),
+        (json!({"sub": "ci "}), TokenRefusal::Subject),
+        (json!({"sub": "ci\r\nX-Auth-Request-Role: proxy_admin"}), TokenRefusal::Subject),
+        (json!({"sub": long}), TokenRefusal::Subject),
+        (json!({"at_hash": "LDktKdoQak3Pk0cnXxCltA"}), TokenRefusal::NoAccessToken),
+        (json!({"c_hash": "LDktKdoQak3Pk0cnXxCltA"}), TokenRefusal::NoAccessToken),
+        (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), TokenRefusal::NoAccessToken),
+        (json!({"aud": [AUDIENCE, "vestibule"]}), TokenRefusal::NoAccessToken),
+        (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), TokenRefusal::Bound),
+        (json!({"typ": "ID"}), TokenRefusal::NoAccessToken),
+        (json!({"typ": "Refresh"}), TokenRefusal::NoAccessToken),
+        (json!({"typ": "Logout"}), TokenRefusal::NoAccessToken),
+        (json!({"typ": "Offline"}), TokenRefusal::NoAccessToken),
     ];
     for (changed, expected) in table {
         assert_eq!(refusal(&signer.sign(&with(changed.clone())), &keys), Some(expected), "{changed}");
@@ -222,18 +227,18 @@ fn a_required_claim_has_its_value_and_no_other_beside_it() {
         assert_eq!(judge(claim, value), None, "{claim}");
     }
     for (claim, value) in [("org", "Acme"), ("absent", "acme"), ("two", "acme"), (r"kubernetes\.io", "llm"), ("org", "acm")] {
-        assert_eq!(judge(claim, value), Some(Refused::RequiredClaim), "{claim}");
+        assert_eq!(judge(claim, value), Some(TokenRefusal::RequiredClaim), "{claim}");
     }
 }
 
 #[test]
 fn what_looks_like_a_jwt_has_three_parts_and_is_not_too_long() {
     let of_length = |length: usize| format!("a.b.{}", "c".repeat(length - 4));
-    for jwt in ["a.b.c", "eyJ-_0.eyJ.sig", &of_length(LONGEST)] {
+    for jwt in ["a.b.c", "eyJ-_0.eyJ.sig", &of_length(MAX_TOKEN_LENGTH)] {
         assert!(is_jwt(jwt), "{jwt}");
     }
     let other = ["", "sk-1", "a.b", "a.b.c.d", "a..c", ".b.c", "a.b.", "a.b.c=", "a b.c.d", "Basic a.b.c", "ü.b.c", "a.b+.c"];
-    for other in other.into_iter().chain([of_length(LONGEST + 1).as_str()]) {
+    for other in other.into_iter().chain([of_length(MAX_TOKEN_LENGTH + 1).as_str()]) {
         assert!(!is_jwt(other), "{other}");
     }
 }
