@@ -1,7 +1,7 @@
-//! A person's keys one after another: pages of them, how many there are, and what is dead among them.
+//! Lists and counts a user's keys by their index, and finds index entries to remove.
 //!
-//! Records expire by themselves, and a key dies with the one that made it. The index learns of either
-//! when somebody reads it.
+//! Records expire by themselves, and a derived key ends with its ancestors. The index entries of both are removed when the
+//! index is next read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,18 +14,18 @@ use super::{
 };
 use crate::store::{self, Change, Index, Records, StoredRecord};
 
-/// Records that are read at once.
+/// The number of records that are read at once.
 const BATCH: usize = 100;
 
-/// Some of a person's keys, and where the next ones begin.
+/// A page of a user's keys.
 #[derive(Debug)]
 pub struct KeyPage {
     pub keys: Vec<Key>,
-    /// `None` at the end.
+    /// The last key of the page, to list the next page after. `None` if this page is the last.
     pub next: Option<KeyId>,
 }
 
-/// An index of one person's keys, as of a moment.
+/// An index of a user's keys at a point in time.
 pub(super) struct KeyIndex<'a> {
     records: &'a Records,
     user: &'a str,
@@ -33,13 +33,13 @@ pub(super) struct KeyIndex<'a> {
     now: Timestamp,
 }
 
-/// What is to be taken out of an index.
+/// Members to remove from an index, and keys to remove with them.
 pub(super) struct IndexCleanup {
     index: Index,
     /// Members without a record.
-    gone: Vec<String>,
-    /// Keys whose maker is gone.
-    orphans: Vec<Key>,
+    missing: Vec<String>,
+    /// Keys without one of their ancestors, or keys to revoke.
+    keys: Vec<Key>,
 }
 
 impl<'a> KeyIndex<'a> {
@@ -47,7 +47,7 @@ impl<'a> KeyIndex<'a> {
         Self { records, user, index: index_of(user), now }
     }
 
-    /// The keys that the person has given to one application.
+    /// The user's keys for one application.
     pub(super) fn of_application(records: &'a Records, user: &'a str, application: &str, now: Timestamp) -> Self {
         Self { records, user, index: index_of_application(user, application), now }
     }
@@ -73,7 +73,7 @@ impl<'a> KeyIndex<'a> {
         Ok(KeyPage { keys, next })
     }
 
-    /// What has to go so that there are fewer than `most`; nothing while there are.
+    /// Returns the dead index entries. Fails if `most` or more keys are alive.
     pub(super) async fn make_room(&self, most: usize) -> Result<IndexCleanup, KeysError> {
         let mut dead = IndexCleanup::of(&self.index);
         if self.ids(None, most).await?.len() < most {
@@ -89,7 +89,8 @@ impl<'a> KeyIndex<'a> {
         Err(KeysError::Full)
     }
 
-    /// The oldest keys of those that may go, as many as have to go so that fewer than `most` count; and what is dead besides.
+    /// Returns the oldest keys that must be revoked to leave fewer than `most` counted keys, and the dead index entries. Only
+    /// keys that satisfy `counts` are counted, and only those that satisfy `may_go` are revoked.
     pub(super) async fn outgrown(
         &self,
         most: usize,
@@ -112,7 +113,7 @@ impl<'a> KeyIndex<'a> {
         self.records.store().list(&self.index, after, limit).await
     }
 
-    /// Reads keys; what is none any more is noted as dead.
+    /// Returns the live keys of these ids, and adds the dead ones to `dead`.
     async fn living(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<Key>, store::Error> {
         let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(Key::place) {
             Some(place) => (id, self.records.get::<Key>(&place).await),
@@ -121,10 +122,10 @@ impl<'a> KeyIndex<'a> {
         let (mut found, mut ancestors) = (Vec::new(), HashSet::new());
         for (id, read) in join_all(reads).await {
             match read? {
-                None => dead.gone.push(id),
-                // An index is not sealed: somebody who can write in the store has put it there.
-                Some(StoredRecord { value, .. }) if value.user != self.user => dead.gone.push(id),
-                // Its record goes when the store says so: our clock may be wrong.
+                None => dead.missing.push(id),
+                // An index is not encrypted, so this entry was added by someone who can write to the store.
+                Some(StoredRecord { value, .. }) if value.user != self.user => dead.missing.push(id),
+                // The store removes the record. This pod's clock may be wrong.
                 Some(StoredRecord { value, .. }) if value.has_expired(self.now) => {}
                 Some(StoredRecord { value, .. }) => {
                     ancestors.extend(value.ancestors.iter().copied());
@@ -134,7 +135,7 @@ impl<'a> KeyIndex<'a> {
         }
         let alive = self.alive(ancestors).await?;
         let (living, orphans) = found.into_iter().partition(|key: &Key| key.ancestors.iter().all(|id| alive[id]));
-        dead.orphans.extend::<Vec<_>>(orphans);
+        dead.keys.extend::<Vec<_>>(orphans);
         Ok(living)
     }
 
@@ -146,7 +147,7 @@ impl<'a> KeyIndex<'a> {
         Ok(try_join_all(reads).await?.into_iter().collect())
     }
 
-    /// Whoever reads next finds the dead again, if they can't be taken out now.
+    /// Removes the dead index entries. After a failure the next reader finds them again.
     async fn clean(&self, dead: IndexCleanup) {
         if dead.is_empty() {
             return;
@@ -160,21 +161,21 @@ impl<'a> KeyIndex<'a> {
 
 impl IndexCleanup {
     fn of(index: &Index) -> Self {
-        Self { index: index.clone(), gone: Vec::new(), orphans: Vec::new() }
+        Self { index: index.clone(), missing: Vec::new(), keys: Vec::new() }
     }
 
-    /// Living ones that are to end.
+    /// Revokes live keys.
     pub(super) fn of_keys(user: &str, keys: Vec<Key>) -> Self {
-        Self { index: index_of(user), gone: Vec::new(), orphans: keys }
+        Self { index: index_of(user), missing: Vec::new(), keys }
     }
 
     fn is_empty(&self) -> bool {
-        self.gone.is_empty() && self.orphans.is_empty()
+        self.missing.is_empty() && self.keys.is_empty()
     }
 
-    /// Ids are never used again, so that nothing has to be expected.
+    /// Ids are never used again, so the commit needs no preconditions.
     pub(super) fn remove_from(self, change: Change<'_>) -> Change<'_> {
-        let change = self.gone.iter().fold(change, |change, id| change.index_remove(&self.index, id));
-        self.orphans.iter().fold(change, |change, key| key.remove_from(change))
+        let change = self.missing.iter().fold(change, |change, id| change.index_remove(&self.index, id));
+        self.keys.iter().fold(change, |change, key| key.remove_from(change))
     }
 }

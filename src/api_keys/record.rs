@@ -1,4 +1,4 @@
-//! A key as the store keeps it: whose it is, what narrows it, and the digests of its secrets.
+//! The records of a key: its owner, its restrictions and the digests of its secrets.
 
 use std::{fmt, time::Duration};
 
@@ -15,44 +15,44 @@ use crate::{
     users,
 };
 
-/// A key. Its record is the truth: a secret counts while its digest stands here.
+/// A key. A secret is valid while its digest is in this record.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Key {
     pub id: KeyId,
-    /// The owner. The key gives what they have, and no more.
+    /// The owner. The key never has more rights.
     pub user: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     pub created: Timestamp,
     pub expires: Timestamp,
-    /// What its maker set, and what was set for its makers before.
+    /// The restrictions of the key and of its ancestors.
     #[serde(rename = "limits", default)]
     pub restrictions: Vec<Restrictions>,
-    /// Whether it makes and ends keys.
+    /// True if the key may create and revoke keys.
     #[serde(default)]
     pub manage_keys: bool,
-    /// Whether it invites and manages people as its owner may.
+    /// True if the key may invite and manage users as its owner may.
     #[serde(rename = "manage_people", default, skip_serializing_if = "std::ops::Not::not")]
     pub manage_users: bool,
-    /// The keys that it was made by, the first one first. It counts only while all of them do.
+    /// The keys that it is derived from, the oldest first. It is valid only while all of them are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<KeyId>,
-    /// Whether a token made it, of which no key is kept that it could end with.
+    /// True if the key was created with a bearer token. Such a key has no ancestor that it could end with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_token: bool,
-    /// The application that it was made for.
+    /// The application that it was created for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
-    /// Its owner's when it was made: it lasts no longer than that.
+    /// The owner's key generation at creation. The key is valid only while the owner has the same.
     #[serde(rename = "epoch", default)]
     pub generation: Generation,
-    /// To ten minutes or so.
+    /// Accurate to about ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
     pub(super) secrets: Vec<SecretEntry>,
 }
 
-/// A secret by its digest, and until when it counts; without an end it is the one in force.
+/// The digest of a secret. The current secret has no end; previous ones are valid until the end of their grace period.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct SecretEntry {
     digest: [u8; 32],
@@ -60,32 +60,33 @@ pub(super) struct SecretEntry {
     until: Option<Timestamp>,
 }
 
-/// Leads from a secret's digest to its key.
+/// Maps a secret's digest to its key.
 #[derive(Serialize, Deserialize)]
 pub struct Pointer {
     pub key: KeyId,
 }
 
-/// Changes whenever a key of a person is made, so that two pods never create the last one that is allowed twice.
+/// Counts the keys that were created for a user. It changes with every creation, so that two pods cannot both create the
+/// last allowed key.
 #[derive(Default, Serialize, Deserialize)]
 pub(super) struct KeyCreations {
     pub made: u64,
 }
 
-/// Whether a secret counts.
+/// The state of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretStatus {
     Live,
     Ended,
-    /// The record doesn't know it. Another version of the record may.
+    /// Not in this version of the record. It may be in another version.
     Unlisted,
 }
 
-/// More secrets of one key than this never count at once, however often it is regenerated.
+/// The maximum number of valid secrets of one key.
 const MAX_SECRETS: usize = 4;
 
 impl Key {
-    /// Where the record lies.
+    /// Returns the store key of the record.
     pub fn place(id: KeyId) -> store::Key {
         store::Key::new(id.shard(), Kind::Key, id.to_string())
     }
@@ -94,7 +95,7 @@ impl Key {
         self.ancestors.last().copied()
     }
 
-    /// Whether it manages people now.
+    /// True if the key may manage users under its present restrictions.
     pub fn may_manage_users(&self) -> bool {
         self.manage_users && self.restrictions.iter().all(Restrictions::allow_managing_users)
     }
@@ -112,18 +113,18 @@ impl Key {
         }
     }
 
-    /// How long the store has to keep the record.
+    /// Returns the time until the record expires.
     pub(super) fn ttl(&self, now: Timestamp) -> Ttl {
-        left(self.expires, now)
+        time_left(self.expires, now)
     }
 
-    /// The indices that list the key.
+    /// Returns the indices that list the key.
     pub(super) fn indices(&self) -> impl Iterator<Item = Index> {
         let application = self.application.as_deref().map(|application| index_of_application(&self.user, application));
         std::iter::once(index_of(&self.user)).chain(application)
     }
 
-    /// Ends the key, all of its secrets, and what lists it. Ids are never used again, so that nothing has to be expected.
+    /// Deletes the key, its pointers and its index entries. Ids are never used again, so the commit needs no preconditions.
     pub(super) fn remove_from<'a>(&self, change: Change<'a>) -> Change<'a> {
         let id = self.id.to_string();
         let change = self.pointers().fold(change, |change, pointer| change.delete(&pointer));
@@ -135,31 +136,30 @@ impl Key {
         self.secrets.iter().map(|secret| secret.place(self.id.shard()))
     }
 
-    /// Puts a new secret in force. The one before it counts until `until`, and what is left of earlier
-    /// ones as long as was said then; without an overlap none of them counts, since one may have got out.
-    /// Returns what is gone at once, and what ends later and when.
+    /// Replaces the current secret. The previous secret stays valid until `until`, and earlier ones until the end of their own
+    /// grace period. Without a grace period all previous secrets are removed, since one may have leaked.
     pub(super) fn replace_secret(&mut self, secret: &Digest, until: Timestamp, now: Timestamp) -> PointerChanges {
         let end = until.min(self.expires);
         for known in &mut self.secrets {
             known.until = Some(known.until.filter(|_| until > now).map_or(end, |earlier| earlier.min(self.expires)));
         }
         self.secrets.insert(0, SecretEntry::new(secret));
-        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        let (mut kept, mut removed) = (Vec::new(), Vec::new());
         for secret in self.secrets.drain(..) {
             let counts = secret.until.is_none_or(|until| until > now) && kept.len() < MAX_SECRETS;
-            if counts { kept.push(secret) } else { gone.push(secret) }
+            if counts { kept.push(secret) } else { removed.push(secret) }
         }
         self.secrets = kept;
         let shard = self.id.shard();
-        let ending = self.secrets.iter().filter_map(|secret| Some((secret.place(shard), left(secret.until?, now))));
-        PointerChanges { gone: gone.iter().map(|secret| secret.place(shard)).collect(), ending: ending.collect() }
+        let expiring = self.secrets.iter().filter_map(|secret| Some((secret.place(shard), time_left(secret.until?, now))));
+        PointerChanges { removed: removed.iter().map(|secret| secret.place(shard)).collect(), expiring: expiring.collect() }
     }
 }
 
-/// What becomes of the pointers of earlier secrets.
+/// The pointers of previous secrets to delete, and those to keep with their remaining lifetime.
 pub(super) struct PointerChanges {
-    pub gone: Vec<store::Key>,
-    pub ending: Vec<(store::Key, Ttl)>,
+    pub removed: Vec<store::Key>,
+    pub expiring: Vec<(store::Key, Ttl)>,
 }
 
 impl SecretEntry {
@@ -184,19 +184,19 @@ impl KeyCreations {
     }
 }
 
-/// The ids of a person's keys.
+/// Returns the index of a user's keys.
 pub(super) fn index_of(user: &str) -> Index {
     Index::new(users::shard_of(user), format!("keys:{user}"))
 }
 
-/// The keys that a person has given to one application.
+/// Returns the index of a user's keys for one application.
 pub(super) fn index_of_application(user: &str, application: &str) -> Index {
     let application = Digest::of(application.as_bytes());
     Index::new(users::shard_of(user), format!("keys:{user}:{}", URL_SAFE_NO_PAD.encode(application.as_bytes())))
 }
 
-fn left(end: Timestamp, now: Timestamp) -> Ttl {
-    // Redis takes no time of zero for one.
+fn time_left(end: Timestamp, now: Timestamp) -> Ttl {
+    // Redis refuses an expiry of zero.
     Ttl::For(clock::since(now, end).max(Duration::from_millis(1)))
 }
 
@@ -212,7 +212,7 @@ impl Record for KeyCreations {
     const KIND: Kind = Kind::KeyCreations;
 }
 
-/// Which key it is and whose; the alias is a person's own words.
+/// Omits the alias, which is text of the user.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("id", &self.id).field("user", &self.user).finish_non_exhaustive()

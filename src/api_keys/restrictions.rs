@@ -1,4 +1,4 @@
-//! What narrows a key: a ceiling for the role, teams, paths. Everything only ever takes away.
+//! Restrictions of a key: a maximum role, teams and paths. A restriction never adds rights.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,30 +8,30 @@ use crate::{
     role_map::RoleMap,
 };
 
-/// What one maker of a key set. The default narrows nothing.
+/// One set of restrictions. The default restricts nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restrictions {
     /// The key's role is never higher than this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// The only teams that the key may have; `None` for all of its owner's.
+    /// The only teams that the key may have. `None` allows all teams of its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teams: Option<Vec<Team>>,
-    /// Patterns of the only paths that the key is for; empty for all.
+    /// Patterns of the only paths that the key may be used for. Empty allows all paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
 }
 
-/// Characters of a key's alias.
+/// The maximum number of characters of a key's alias.
 const MAX_ALIAS_CHARACTERS: usize = 128;
 
-/// Whether a person may call a key so.
+/// True if the text is a valid alias.
 pub fn is_alias(text: &str) -> bool {
     let printable = !text.chars().any(char::is_control) && text.trim() == text && !text.is_empty();
     printable && text.chars().count() <= MAX_ALIAS_CHARACTERS
 }
 
-/// All restrictions of a key together, made ready for checks.
+/// All restrictions of a key, compiled for checks.
 #[derive(Debug)]
 pub struct CombinedRestrictions {
     ceilings: Vec<Role>,
@@ -44,7 +44,8 @@ impl Restrictions {
         Self { role: role.cloned(), ..Self::default() }
     }
 
-    /// Whether people can be managed by what is left: they have more than some teams and paths, and a role says who is above.
+    /// True if a key with these restrictions may manage users. A restriction of teams or paths forbids it, since users are not
+    /// confined to them.
     pub(super) fn allow_managing_users(&self) -> bool {
         self.teams.is_none() && self.paths.is_empty()
     }
@@ -59,7 +60,7 @@ impl CombinedRestrictions {
         }
     }
 
-    /// What remains of an owner's grant. A ceiling that the map no longer lists leaves nothing.
+    /// Restricts the grant of the owner. A maximum role that the role map no longer lists leaves no rights.
     pub fn grant(&self, map: &RoleMap, owner: &Grant) -> Grant {
         let lowered = |role: Role, ceiling: &Role| map.lower_role(&role, ceiling);
         let role = owner.role.clone().and_then(|role| self.ceilings.iter().try_fold(role, lowered));
@@ -70,13 +71,13 @@ impl CombinedRestrictions {
         Grant { role, teams: owner.teams.iter().filter(kept).cloned().collect(), ..owner.clone() }
     }
 
-    /// Whether the key is for this path, in every way that an upstream may read it.
+    /// True if the restrictions allow every interpretation of the path.
     pub fn allows_path(&self, path: &str) -> bool {
         self.paths.iter().all(|set| set.contains(path))
     }
 }
 
-/// A pattern that this version can't read selects nothing: what it would have let through stays closed.
+/// A pattern that this version cannot parse matches no path, which allows less than was meant.
 fn path_set(restrictions: &Restrictions) -> PathSet {
     PathSet::new(restrictions.paths.iter().filter_map(|path| PathPattern::parse(path).ok()))
 }
@@ -111,18 +112,18 @@ mod tests {
         let all: Vec<_> = ceilings.iter().map(|role| restrictions(*role, None, &[])).collect();
         let grant = CombinedRestrictions::of(&all).grant(&RoleMap::default(), &owner(Some("proxy_admin"), &["a"]));
         assert_eq!(grant.role, expected.map(Role::new));
-        assert_eq!(grant.teams.is_empty(), expected.is_none(), "without a role there is nothing");
+        assert_eq!(grant.teams.is_empty(), expected.is_none(), "without a role there are no teams");
     }
 
     #[test]
-    fn a_ceiling_raises_nobody() {
+    fn a_maximum_role_never_raises_a_role() {
         let combined = CombinedRestrictions::of(&[restrictions(Some("proxy_admin"), None, &[])]);
         assert_eq!(combined.grant(&RoleMap::default(), &owner(Some("customer"), &[])).role, Some(Role::new("customer")));
         assert_eq!(combined.grant(&RoleMap::default(), &owner(None, &[])).role, None);
     }
 
     #[test]
-    fn teams_are_those_that_owner_and_every_maker_have() {
+    fn teams_are_those_of_the_owner_that_every_restriction_allows() {
         let combined = CombinedRestrictions::of(&[
             restrictions(None, Some(&["b", "c", "x"]), &[]),
             restrictions(None, None, &[]),
@@ -145,7 +146,7 @@ mod tests {
     #[case("/v1//x", false)]
     #[case("/V1/x", false)]
     #[case("/v1/%zz", false)]
-    fn a_path_is_permitted_when_every_reading_of_it_is(#[case] path: &str, #[case] permitted: bool) {
+    fn a_path_is_allowed_if_all_of_its_interpretations_are(#[case] path: &str, #[case] permitted: bool) {
         let combined = CombinedRestrictions::of(&[
             restrictions(None, None, &["/v1/**", "/health"]),
             restrictions(None, None, &["/v1", "/v1/*", "/v1/a/b"]),
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_nobody_can_read_permit_nothing() {
+    fn invalid_patterns_allow_no_path() {
         assert!(!CombinedRestrictions::of(&[restrictions(None, None, &["no slash"])]).allows_path("/v1"));
     }
 }

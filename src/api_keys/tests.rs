@@ -1,4 +1,4 @@
-//! Keys over the memory store: what is left of them, and when they end.
+//! Tests of API keys on the memory store.
 
 mod managing;
 
@@ -61,7 +61,7 @@ impl Fixture {
         self.keys.create(&by_session(), parameters).await.unwrap()
     }
 
-    /// Makes a key of alice's for an application, and tells which of her keys ended with that.
+    /// Creates a key of Alice for an application. Also returns the ids of the keys that this revoked.
     async fn create_for_application(&self, manager: &Manager<'_>, parameters: &KeyParameters) -> (KeyWithSecret, Vec<KeyId>) {
         let before = self.ids("alice").await;
         let made = self.keys.create_for_application(manager, parameters).await.unwrap();
@@ -69,7 +69,7 @@ impl Fixture {
         (made, before.into_iter().filter(|id| !after.contains(id)).collect())
     }
 
-    /// A key of alice's that manages keys, with these restrictions.
+    /// Creates a key of Alice that manages keys, with these restrictions.
     async fn managing(&self, restrictions: Restrictions) -> KeyWithSecret {
         self.create(&KeyParameters { manage_keys: true, restrictions, ..KeyParameters::default() }).await
     }
@@ -78,12 +78,12 @@ impl Fixture {
         self.records.get::<T>(place).await.unwrap().is_some()
     }
 
-    /// Whether the secret would be found, and counts.
+    /// True if the secret has a pointer and is valid.
     async fn counts(&self, id: KeyId, secret: &KeySecret) -> bool {
         let pointed = self.exists::<Pointer>(&Pointer::place(id.shard(), &secret.digest())).await;
         let key = self.records.get::<Key>(&Key::place(id)).await.unwrap();
         let listed = key.is_some_and(|key| key.value.secret_status(&secret.digest(), self.clock.now()) == SecretStatus::Live);
-        assert!(pointed || !listed, "a secret that counts and can't be found");
+        assert!(pointed || !listed, "a valid secret has no pointer");
         pointed && listed
     }
 
@@ -149,7 +149,7 @@ async fn a_key_is_found_by_its_secret_and_listed_without_it() {
 #[case::no_hyphens("0190a0b0000070008000000000000001")]
 #[case::a_shard_that_there_is_not("0190a0b0-0000-7000-8000-000000000040")]
 #[case::garbage("x")]
-fn an_id_is_read_in_one_form_alone(#[case] text: &str) {
+fn only_one_form_of_an_id_is_parsed(#[case] text: &str) {
     assert_eq!(KeyId::parse(text), None);
 }
 
@@ -158,7 +158,7 @@ fn an_id_is_read_in_one_form_alone(#[case] text: &str) {
 #[case("101d")]
 #[case("4mo")]
 #[tokio::test]
-async fn a_duration_keeps_to_the_limits(#[case] text: &str) {
+async fn a_duration_out_of_range_is_refused(#[case] text: &str) {
     let fixture = Fixture::new().await;
     let parameters = KeyParameters { duration: duration(text), ..KeyParameters::default() };
     assert!(matches!(fixture.keys.create(&by_session(), &parameters).await, Err(KeysError::Duration)));
@@ -166,7 +166,7 @@ async fn a_duration_keeps_to_the_limits(#[case] text: &str) {
 }
 
 #[tokio::test]
-async fn a_key_expires_with_its_record_and_its_place_is_free_again() {
+async fn an_expired_key_has_no_record_and_is_no_longer_counted() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 2).await;
     let short = fixture.create(&KeyParameters { duration: duration("1h"), ..KeyParameters::default() }).await;
     let long = fixture.create(&KeyParameters::default()).await;
@@ -174,13 +174,13 @@ async fn a_key_expires_with_its_record_and_its_place_is_free_again() {
     fixture.clock.advance(Duration::from_secs(3600));
     assert!(!fixture.exists::<Key>(&Key::place(short.key.id)).await);
     assert!(!fixture.counts(short.key.id, &short.secret).await);
-    assert_eq!(fixture.index("alice").await.len(), 2, "the index doesn't know yet");
+    assert_eq!(fixture.index("alice").await.len(), 2, "the index still has the expired key");
     let third = fixture.create(&KeyParameters::default()).await;
     assert_eq!(fixture.index("alice").await, [long.key.id.to_string(), third.key.id.to_string()]);
 }
 
 #[tokio::test]
-async fn of_many_made_at_once_no_more_remain_than_are_allowed() {
+async fn concurrent_creations_never_exceed_the_maximum() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 3).await;
     let (manager, parameters) = (by_session(), KeyParameters::default());
     let made = futures::future::join_all((0..6).map(|_| fixture.keys.create(&manager, &parameters))).await;
@@ -189,7 +189,7 @@ async fn of_many_made_at_once_no_more_remain_than_are_allowed() {
 }
 
 #[tokio::test]
-async fn pages_come_in_the_order_of_making_and_end() {
+async fn pages_are_in_the_order_of_creation_and_end() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 1000).await;
     let mut made = Vec::new();
     for _ in 0..25 {
@@ -213,7 +213,7 @@ async fn pages_come_in_the_order_of_making_and_end() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_leaves_nothing_and_the_notice_names_it() {
+async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters::default()).await;
     let again = fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap();
@@ -231,7 +231,7 @@ async fn a_revoked_key_leaves_nothing_and_the_notice_names_it() {
 }
 
 #[tokio::test]
-async fn a_regenerated_key_keeps_its_name_and_the_old_secret_ends_at_once_or_after_the_overlap() {
+async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_grace_period() {
     let fixture = Fixture::new().await;
     let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
@@ -250,7 +250,7 @@ async fn a_regenerated_key_keeps_its_name_and_the_old_secret_ends_at_once_or_aft
     };
     assert_eq!(all().await, [true, true, true]);
     fixture.clock.advance(Duration::from_secs(1800));
-    assert_eq!(all().await, [true, false, true], "each as long as was said");
+    assert_eq!(all().await, [true, false, true], "each until the end of its own grace period");
     fixture.clock.advance(Duration::from_secs(1800));
     assert_eq!(all().await, [false, false, true]);
     assert_eq!(fixture.ids("alice").await, [id]);
@@ -258,7 +258,7 @@ async fn a_regenerated_key_keeps_its_name_and_the_old_secret_ends_at_once_or_aft
 }
 
 #[tokio::test]
-async fn however_often_a_key_is_regenerated_few_secrets_count() {
+async fn the_number_of_valid_secrets_is_bounded() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters::default()).await;
     let mut secrets = vec![made.secret];
@@ -273,7 +273,7 @@ async fn however_often_a_key_is_regenerated_few_secrets_count() {
 }
 
 #[tokio::test]
-async fn without_an_overlap_no_secret_of_an_earlier_one_counts() {
+async fn without_a_grace_period_all_previous_secrets_end() {
     let fixture = Fixture::new().await;
     let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
@@ -286,7 +286,7 @@ async fn without_an_overlap_no_secret_of_an_earlier_one_counts() {
 }
 
 #[tokio::test]
-async fn an_old_secret_outlives_no_key() {
+async fn a_previous_secret_ends_with_its_key() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters { duration: duration("30m"), ..KeyParameters::default() }).await;
     fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap();
@@ -295,7 +295,7 @@ async fn an_old_secret_outlives_no_key() {
 }
 
 #[tokio::test]
-async fn use_is_written_down_once_in_ten_minutes_and_brings_no_key_back() {
+async fn use_is_recorded_once_in_ten_minutes_and_never_for_a_revoked_key() {
     let fixture = Fixture::new().await;
     let id = fixture.create(&KeyParameters::default()).await.key.id;
     let used = fixture.keys.touch(id).await.unwrap().unwrap();
@@ -310,7 +310,7 @@ async fn use_is_written_down_once_in_ten_minutes_and_brings_no_key_back() {
 }
 
 #[tokio::test]
-async fn a_month_is_one_of_the_calendar() {
+async fn a_month_is_a_calendar_month() {
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters { duration: duration("1mo"), ..KeyParameters::default() }).await;
     let zoned = made.key.created.to_zoned(jiff::tz::TimeZone::UTC);
@@ -318,7 +318,7 @@ async fn a_month_is_one_of_the_calendar() {
 }
 
 #[test]
-fn a_fresh_sign_in_is_one_within_the_configured_time() {
+fn a_sign_in_is_fresh_for_the_configured_time() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let fixture = runtime.block_on(Fixture::new());
     let signed_in = fixture.clock.now();
@@ -329,7 +329,7 @@ fn a_fresh_sign_in_is_one_within_the_configured_time() {
 }
 
 #[test]
-fn a_record_from_before_a_field_was_there_is_read() {
+fn a_record_without_newer_fields_is_parsed() {
     let id = KeyId::new(users::shard_of("alice"), Timestamp::UNIX_EPOCH);
     let text = format!(
         r#"{{"id": "{id}", "user": "alice", "created": "2026-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z", "secrets": [], "later": 1}}"#

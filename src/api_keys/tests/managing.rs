@@ -1,9 +1,9 @@
-//! Who may do what to keys, and what a key or a token may create.
+//! Tests of the permissions to manage keys.
 
 use super::*;
 
 #[tokio::test]
-async fn others_see_change_and_make_nothing_of_somebodys_keys() {
+async fn other_users_may_not_see_change_or_create_a_users_keys() {
     let fixture = Fixture::new().await;
     let key = fixture.create(&KeyParameters::default()).await.key;
     let bob = Manager { user: "bob", ..by_session() };
@@ -16,7 +16,7 @@ async fn others_see_change_and_make_nothing_of_somebodys_keys() {
 }
 
 #[tokio::test]
-async fn an_administrator_manages_anybodys_keys_and_gets_no_higher_role_by_them() {
+async fn an_administrator_manages_all_keys_and_gets_no_higher_role_by_them() {
     let fixture = Fixture::with(|settings| settings.admin_roles.push(Role::new("org_admin"))).await;
     let org_admin = Manager { role: Some(role("org_admin")), ..administrator() };
     let made = fixture.keys.create(&org_admin, &for_user("alice")).await.unwrap();
@@ -37,7 +37,7 @@ async fn an_administrator_manages_anybodys_keys_and_gets_no_higher_role_by_them(
 }
 
 #[tokio::test]
-async fn for_the_disabled_and_by_whom_nothing_is_granted_no_key_is_made() {
+async fn disabled_owners_and_creators_without_a_role_get_no_key() {
     let fixture = Fixture::new().await;
     fixture.put_user("bob", |user| user.disabled = true).await;
     assert!(matches!(fixture.keys.create(&administrator(), &for_user("bob")).await, Err(KeysError::Disabled)));
@@ -46,7 +46,7 @@ async fn for_the_disabled_and_by_whom_nothing_is_granted_no_key_is_made() {
 }
 
 #[tokio::test]
-async fn a_key_manages_keys_only_when_it_was_made_to_and_only_what_it_made() {
+async fn only_a_managing_key_manages_keys_and_only_itself_and_those_derived_from_it() {
     let fixture = Fixture::new().await;
     let plain = fixture.create(&KeyParameters::default()).await.key;
     assert!(matches!(fixture.keys.create(&by(&plain), &KeyParameters::default()).await, Err(KeysError::NotManaging)));
@@ -60,7 +60,7 @@ async fn a_key_manages_keys_only_when_it_was_made_to_and_only_what_it_made() {
         assert!(matches!(fixture.keys.regenerate(&by(&manager), other, None).await, Err(KeysError::NotFound)));
     }
     let listed = fixture.keys.list(&by(&manager), None, None, 5).await.unwrap();
-    // Of one millisecond, ids sort at random.
+    // Ids of the same millisecond are in random order.
     let ids: std::collections::BTreeSet<_> = listed.keys.iter().map(|key| key.id).collect();
     assert_eq!(ids, [manager.id, child.id].into());
     fixture.keys.regenerate(&by(&manager), manager.id, None).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_key_manages_keys_only_when_it_was_made_to_and_only_what_it_made() {
 }
 
 #[tokio::test]
-async fn an_administrators_key_shows_nobody_elses_secret() {
+async fn an_administrators_key_does_not_obtain_secrets_of_other_users_keys() {
     let fixture = Fixture::new().await;
     let own = fixture.create(&KeyParameters::default()).await.key;
     fixture.put_user("carol", |_| ()).await;
@@ -81,7 +81,7 @@ async fn an_administrators_key_shows_nobody_elses_secret() {
     let by_key = Manager { by: ManagedBy::Key(&key), ..administrator() };
     assert!(matches!(fixture.keys.regenerate(&by_key, own.id, None).await, Err(KeysError::NotFound)));
     let made = fixture.keys.create(&by_key, &for_user("alice")).await.unwrap();
-    assert_eq!(made.key.ancestors, [key.id], "it dies with the administrator's key, in whatever shard");
+    assert_eq!(made.key.ancestors, [key.id], "it ends with the administrator's key, in any shard");
     let demoted = Manager { role: Some(role("customer")), ..by_key.clone() };
     assert!(matches!(fixture.keys.regenerate(&demoted, made.key.id, None).await, Err(KeysError::NotFound)));
     fixture.keys.regenerate(&by_key, made.key.id, None).await.unwrap();
@@ -89,7 +89,7 @@ async fn an_administrators_key_shows_nobody_elses_secret() {
 }
 
 #[tokio::test]
-async fn what_a_key_makes_never_exceeds_it() {
+async fn a_derived_key_never_exceeds_its_parent() {
     let fixture = Fixture::new().await;
     let of_manager =
         Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: vec!["/v1/**".into()] };
@@ -109,9 +109,9 @@ async fn what_a_key_makes_never_exceeds_it() {
 }
 
 #[tokio::test]
-async fn what_a_token_makes_never_exceeds_it_and_it_manages_nothing() {
+async fn a_key_created_with_a_token_never_exceeds_it_and_a_token_manages_no_key() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
-    let of_person = fixture.create(&KeyParameters { application: Some("app".into()), ..KeyParameters::default() }).await.key;
+    let by_user = fixture.create(&KeyParameters { application: Some("app".into()), ..KeyParameters::default() }).await.key;
     let restrictions = Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: Vec::new() };
     let expires = fixture.clock.now() + Duration::from_secs(600);
     let by_token = Manager { by: ManagedBy::Token { expires, restrictions: restrictions.clone() }, ..by_session() };
@@ -123,18 +123,18 @@ async fn what_a_token_makes_never_exceeds_it_and_it_manages_nothing() {
         fixture.keys.create_for_application(&by_token, &parameters).await.unwrap();
     }
     let (_, ended) = fixture.create_for_application(&by_token, &parameters).await;
-    assert_eq!(ended, [made.key.id], "what a token made goes, and never what the person gave");
-    assert!(fixture.ids("alice").await.contains(&of_person.id));
+    assert_eq!(ended, [made.key.id], "only keys that a token created are revoked");
+    assert!(fixture.ids("alice").await.contains(&by_user.id));
     assert!(matches!(fixture.keys.create(&by_token, &parameters).await, Err(KeysError::NotManaging)));
     assert!(matches!(fixture.keys.list(&by_token, None, None, 5).await, Err(KeysError::NotManaging)));
-    assert!(matches!(fixture.keys.revoke(&by_token, of_person.id).await, Err(KeysError::NotManaging)));
-    assert!(matches!(fixture.keys.regenerate(&by_token, of_person.id, None).await, Err(KeysError::NotManaging)));
+    assert!(matches!(fixture.keys.revoke(&by_token, by_user.id).await, Err(KeysError::NotManaging)));
+    assert!(matches!(fixture.keys.regenerate(&by_token, by_user.id, None).await, Err(KeysError::NotManaging)));
     let workload = Manager { user: "ci:batch", ..by_token.clone() };
     assert!(matches!(fixture.keys.create_for_application(&workload, &parameters).await, Err(KeysError::NoSuchUser)));
 }
 
 #[tokio::test]
-async fn what_is_not_a_person_uses_up_nobodys_allowance_however_many_applications_it_names() {
+async fn a_key_or_token_never_uses_up_the_owners_maximum_with_application_keys() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 30).await;
     let own = fixture.create(&KeyParameters::default()).await.key;
     let expires = fixture.clock.now() + Duration::from_secs(3600);
@@ -153,7 +153,7 @@ async fn what_is_not_a_person_uses_up_nobodys_allowance_however_many_application
 }
 
 #[tokio::test]
-async fn a_line_of_keys_ends() {
+async fn the_number_of_ancestors_is_bounded() {
     let fixture = Fixture::new().await;
     let mut last = fixture.managing(Restrictions::default()).await.key;
     let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
@@ -164,7 +164,7 @@ async fn a_line_of_keys_ends() {
 }
 
 #[tokio::test]
-async fn with_a_key_goes_what_it_has_made() {
+async fn derived_keys_end_with_their_parent() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 3).await;
     let manager = fixture.managing(Restrictions::default()).await.key;
     let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
@@ -172,7 +172,7 @@ async fn with_a_key_goes_what_it_has_made() {
     let grandchild = fixture.keys.create(&by(&child.key), &KeyParameters::default()).await.unwrap();
     fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
     assert!(fixture.ids("alice").await.is_empty());
-    assert!(fixture.index("alice").await.is_empty(), "whoever reads takes the dead out");
+    assert!(fixture.index("alice").await.is_empty(), "a read removes dead entries");
     for dead in [&child, &grandchild] {
         assert!(!fixture.counts(dead.key.id, &dead.secret).await);
     }
@@ -180,7 +180,7 @@ async fn with_a_key_goes_what_it_has_made() {
 }
 
 #[tokio::test]
-async fn the_dead_make_room() {
+async fn dead_keys_are_not_counted() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 2).await;
     let manager = fixture.managing(Restrictions::default()).await.key;
     let child = fixture.keys.create(&by(&manager), &KeyParameters::default()).await.unwrap();
@@ -192,7 +192,7 @@ async fn the_dead_make_room() {
 }
 
 #[tokio::test]
-async fn a_key_that_asks_for_an_application_ends_nothing_but_what_it_has_made() {
+async fn a_key_that_creates_application_keys_revokes_only_keys_derived_from_it() {
     let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
     let parameters = KeyParameters { application: Some("app".to_owned()), ..KeyParameters::default() };
     let own = fixture.keys.create_for_application(&by_session(), &parameters).await.unwrap();
@@ -200,10 +200,10 @@ async fn a_key_that_asks_for_an_application_ends_nothing_but_what_it_has_made() 
     for _ in 0..MAX_KEYS_PER_APPLICATION + 2 {
         fixture.clock.advance(Duration::from_millis(2));
         let child = fixture.keys.create_for_application(&by(&own.key), &parameters).await.unwrap();
-        assert!(fixture.ids("alice").await.contains(&child.key.id), "what made it is still there");
+        assert!(fixture.ids("alice").await.contains(&child.key.id), "its ancestors still exist");
         assert!(fixture.counts(own.key.id, &own.secret).await);
     }
     let by_another = fixture.keys.create_for_application(&by(&elsewhere.key), &parameters).await;
-    assert!(matches!(by_another, Err(KeysError::Full)), "there is nothing of its own that could go");
+    assert!(matches!(by_another, Err(KeysError::Full)), "no key derived from it could be revoked");
     assert_eq!(fixture.ids("alice").await.len(), MAX_KEYS_PER_APPLICATION + 1);
 }
