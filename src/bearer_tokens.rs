@@ -1,5 +1,6 @@
-//! From a bearer token to who it stands for: tokens of configured issuers, verified here by their keys and
-//! cache until they expire, so that in steady state nothing leaves the process.
+//! Authenticates bearer JWTs issued by configured issuers.
+//!
+//! Verified tokens are cached until they expire, so that in steady state no check uses the network.
 
 mod cache;
 mod issuer;
@@ -30,17 +31,17 @@ use crate::{
 use cache::TokenCache;
 use issuer::IssuerKeySet;
 
-/// How far an issuer's clock and ours may be apart.
+/// The maximum difference between an issuer's clock and this pod's.
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
-/// Who a token stands for.
+/// The authenticated principal of a bearer token.
 pub struct BearerPrincipal {
     token: Arc<VerifiedToken>,
     /// The user who has signed in with the token's issuer and subject.
     user: Option<Arc<CachedUser>>,
 }
 
-/// Why a token stands for nobody, or nobody can say.
+/// The reason why a token was not authenticated.
 #[derive(Debug, thiserror::Error)]
 pub enum BearerError {
     #[error(transparent)]
@@ -49,26 +50,26 @@ pub enum BearerError {
     Unavailable(#[from] VerificationOutage),
 }
 
-/// Why nobody can say who a token stands for. Never to be taken for a bad token.
+/// The reason why a token cannot be verified now. The token itself may be valid.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum VerificationOutage {
     #[error("the keys of token issuer {0} have not been fetched yet")]
     NoKeys(String),
     #[error("the token can't be reviewed: {0}")]
     Review(#[from] TokenAuthorityError),
-    #[error("the token can't be reviewed: the API server did not answer a moment ago")]
+    #[error("the token can't be reviewed: reviews are paused after a failure of the API server")]
     ReviewPaused,
-    #[error("whether the token is a known user's can't be said: {0}")]
+    #[error("the token's user can't be looked up: {0}")]
     User(#[from] LookupError),
 }
 
-/// The configured issuers, and the tokens of theirs that were verified lately.
+/// The configured issuers and a cache of their verified tokens.
 pub struct BearerTokens {
     issuers: Vec<Arc<Issuer>>,
     cache: TokenCache,
     principals: Arc<Principals>,
     clock: Arc<dyn Clock>,
-    /// For tokens that name none of the issuers.
+    /// Counts tokens that name none of the issuers.
     unknown_issuer_checks: Vec<IntCounter>,
 }
 
@@ -85,9 +86,9 @@ impl BearerTokens {
     pub async fn authenticate(&self, jwt: Jwt<'_>) -> Result<BearerPrincipal, BearerError> {
         let token = jwt.expose();
         let digest = Digest::of(token.as_bytes());
-        if let Some(known) = self.cache.get(&digest, self.clock.now()) {
-            let bearer = self.resolve_principal(&known, token, digest).await;
-            known.issuer().count(TokenResult::of(&bearer, TokenResult::Remembered));
+        if let Some(cached) = self.cache.get(&digest, self.clock.now()) {
+            let bearer = self.resolve_principal(&cached, token, digest).await;
+            cached.issuer().count(TokenResult::of(&bearer, TokenResult::Remembered));
             return bearer;
         }
         let issuer = match self.find_issuer(token).await {
@@ -104,13 +105,13 @@ impl BearerTokens {
     }
 
     async fn verify(&self, issuer: &Arc<Issuer>, token: &str, digest: Digest) -> Result<BearerPrincipal, BearerError> {
-        let (keys, said) = issuer.verify(token, self.clock.now()).await?;
-        let verified = Arc::new(VerifiedToken::new(Arc::clone(issuer), keys, said, token.len()));
+        let (keys, claims) = issuer.verify(token, self.clock.now()).await?;
+        let verified = Arc::new(VerifiedToken::new(Arc::clone(issuer), keys, claims, token.len()));
         self.cache.insert(digest, &verified);
         self.resolve_principal(&verified, token, digest).await
     }
 
-    /// What may change while the token stays as it is: what the API server says of it, and who its subject is.
+    /// Checks what may change after the verification: the review by the API server, and the user of the subject.
     async fn resolve_principal(
         &self,
         token: &Arc<VerifiedToken>,
@@ -129,7 +130,7 @@ impl BearerTokens {
         }
     }
 
-    /// Whose token it says that it is. The API server's name is known only once it has been asked.
+    /// Finds the issuer by the unverified `iss`. The API server's issuer name is known only after its keys are fetched.
     async fn find_issuer(&self, token: &str) -> Result<Arc<Issuer>, BearerError> {
         let named = unverified_issuer(token).map_err(TokenRefusal::from)?;
         if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.name() == Some(&named)) {
@@ -145,7 +146,7 @@ impl BearerTokens {
 }
 
 impl BearerPrincipal {
-    /// The user's id, or the issuer's with the subject that it has named.
+    /// Returns the user's id, or issuer id and subject if the subject is unregistered.
     pub fn user(&self) -> &str {
         self.user.as_ref().map_or(self.token.user(), |user| &user.id)
     }
@@ -154,22 +155,22 @@ impl BearerPrincipal {
         self.token.identity()
     }
 
-    /// What a known user was granted for good.
+    /// Returns the pinned grant of the user.
     pub fn pinned(&self) -> Option<&PinnedGrant> {
         self.user.as_ref()?.pinned.as_ref()
     }
 
-    /// When the token says that it ends; beyond it only clocks may differ.
+    /// Returns the expiry of the token, without leeway.
     pub fn expires(&self) -> Timestamp {
         self.token.expires()
     }
 
-    /// Whether it is a user's, whom the default role is for.
+    /// True if the subject is a workload. Workloads never get the default role.
     pub fn is_workload(&self) -> bool {
         self.user.is_none() && self.token.issuer().unregistered_subjects() == UnregisteredSubjects::Workloads
     }
 
-    /// What the role map of this version said of the same token and user.
+    /// Returns the cached evaluation of this token and user by this version of the role map.
     pub fn evaluation(&self, map_version: u64) -> Option<Arc<Evaluation>> {
         self.token.evaluation(self.user.as_ref(), map_version)
     }

@@ -147,7 +147,8 @@ impl Keys {
         let change = self.records.change(made.key.id.shard()).expect_version(&owner, user.version);
         let change = parent.iter().fold(change, |change, (place, version)| change.expect_version(place, *version));
         let (ended, cleanups) = self.make_room(manager, &made.key, now).await?;
-        let change = cleanups.into_iter().fold(count_creation(change, &made.key.user, creations), |change, dead| dead.remove_from(change));
+        let change =
+            cleanups.into_iter().fold(count_creation(change, &made.key.user, creations), |change, dead| dead.remove_from(change));
         Ok(put_new(change, made, now).commit().await?.map(|_| ended))
     }
 

@@ -320,7 +320,11 @@ mod tests {
     #[case("https://app.example.com/cb", RedirectKind::Https, "app.example.com")]
     #[case("https://APP.example.com:443/cb?x=1", RedirectKind::Https, "app.example.com")]
     #[case("https://dev.example.com:8443/cb", RedirectKind::Https, "dev.example.com:8443")]
-    fn an_allowed_redirect_has_a_kind_and_a_display_name(#[case] text: &str, #[case] kind: RedirectKind, #[case] display_name: &str) {
+    fn an_allowed_redirect_has_a_kind_and_a_display_name(
+        #[case] text: &str,
+        #[case] kind: RedirectKind,
+        #[case] display_name: &str,
+    ) {
         let redirect = policy().parse(text).unwrap();
         assert_eq!((redirect.kind(), redirect.display_name().as_str()), (kind, display_name));
     }

@@ -1,5 +1,4 @@
-//! One issuer: its keys, kept fresh in the background, what is expected of its tokens, and the API server's word
-//! about them.
+//! A token issuer: its keys, which are refreshed in the background, and the reviews of its tokens by the API server.
 
 use std::{
     sync::{Arc, Mutex},
@@ -25,10 +24,10 @@ use crate::{
     single_flight::SingleFlight,
 };
 
-/// How long it holds that the API server refuses a token: it tells its own troubles in the same way.
+/// The maximum age of a rejection by the API server, which also rejects valid tokens when it has internal errors.
 const REJECTION_MAX_AGE: Duration = Duration::from_secs(5);
 
-/// After a review that failed, the API server is not asked again for so long.
+/// The pause of all reviews after one that failed.
 const REVIEW_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Issuer {
@@ -42,13 +41,13 @@ pub struct Issuer {
     metrics: Arc<Metrics>,
 }
 
-/// Where keys come from.
+/// The source of the keys.
 enum KeySource {
     Web { issuer: String, keys: IssuerKeys, unregistered_subjects: UnregisteredSubjects },
     ApiServer { authority: TokenAuthority, review: Review },
 }
 
-/// An issuer's name and keys as they were last fetched.
+/// An issuer's name and keys from one fetch.
 #[derive(PartialEq)]
 pub(super) struct IssuerKeySet {
     pub issuer: String,
@@ -57,7 +56,7 @@ pub(super) struct IssuerKeySet {
 
 #[derive(Default)]
 struct Reviews {
-    flights: Arc<SingleFlight<Result<ReviewResult, TokenAuthorityError>>>,
+    in_flight: Arc<SingleFlight<Result<ReviewResult, TokenAuthorityError>>>,
     failed: Mutex<Option<Instant>>,
 }
 
@@ -69,12 +68,12 @@ enum FetchKeysError {
     ApiServer(#[from] TokenAuthorityError),
     #[error(transparent)]
     KeySet(#[from] KeySetError),
-    #[error("the API server's name, {0}, is among `audiences`: every pod's ordinary token is for it")]
+    #[error("`audiences` contains the API server's issuer {0}, which is the audience of the default token of every pod")]
     OwnAudience(String),
 }
 
 impl Issuer {
-    /// One with its keys on the web.
+    /// An issuer that publishes its keys at a URL.
     pub fn with_key_url(
         config: IssuerSettings,
         address: &IssuerAddress,
@@ -108,19 +107,19 @@ impl Issuer {
         &self.config.id
     }
 
-    /// Fetches the keys now, again and again, and when a token has one that is not known. What was fetched stays
-    /// in use while a later fetch fails.
+    /// Fetches the keys now, periodically, and when a token has an unknown key id. The last fetched keys stay in use while
+    /// fetches fail.
     pub async fn keep_refreshing(self: Arc<Self>, every: Duration) {
         let failed = |error: FetchKeysError, retry_in| {
             self.metrics.token_issuer_refreshed(self.id(), Outcome::Error);
             tracing::warn!(issuer = self.id(), %error, ?retry_in, "the token issuer's keys can't be fetched");
         };
-        // With the same keys, what they verified stays verified.
+        // If the keys are the same, cached tokens stay valid.
         let same = |known: &IssuerKeySet, fetched: &IssuerKeySet| known == fetched;
         self.keys.refresh_unless_same(every, || self.fetch(), same, failed).await;
     }
 
-    /// Waits until the first fetch has ended, whichever way.
+    /// Waits until the first fetch has succeeded or failed.
     pub async fn wait_for_first_attempt(&self) {
         self.keys.wait_for_first_attempt().await;
     }
@@ -129,7 +128,7 @@ impl Issuer {
         self.config.claim_source()
     }
 
-    /// What its tokens call it, where that is configured.
+    /// Returns the configured `iss` of its tokens. `None` for the API server.
     pub(super) fn name(&self) -> Option<&String> {
         match &self.source {
             KeySource::Web { issuer, .. } => Some(issuer),
@@ -144,7 +143,7 @@ impl Issuer {
         }
     }
 
-    /// Whether its subjects may have signed in here.
+    /// True if its subjects may have signed in to Vestibule.
     pub(super) fn may_have_registered_users(&self) -> bool {
         matches!(self.source, KeySource::Web { .. })
     }
@@ -153,12 +152,12 @@ impl Issuer {
         self.checks[result as usize].inc();
     }
 
-    /// Whether these are the keys as they were last fetched.
+    /// True if these keys are those of the last fetch.
     pub(super) fn has_keys(&self, keys: &Arc<IssuerKeySet>) -> bool {
         self.keys.current().is_some_and(|known| Arc::ptr_eq(&known, keys))
     }
 
-    /// What is known of its keys; where that is nothing yet, it is asked for and waited for a while.
+    /// Returns the last fetched keys. Before the first fetch, it waits for one with a deadline.
     pub(super) async fn keys(&self) -> Result<Arc<IssuerKeySet>, VerificationOutage> {
         let known = match self.keys.current() {
             Some(known) => Some(known),
@@ -170,37 +169,37 @@ impl Issuer {
     pub(super) async fn verify(&self, token: &str, now: Timestamp) -> Result<(Arc<IssuerKeySet>, TokenClaims), BearerError> {
         let keys = self.keys().await?;
         match self.verify_by(&keys, token, now) {
-            // They may have been rotated since they were fetched, under the old id or without one even.
+            // The keys may have been rotated since the last fetch, even with the same id or without an id.
             Err(TokenRefusal::Jwt(refused)) if refused.suggests_newer_keys() => match self.keys.fetch_newer_than(&keys).await {
                 Some(newer) => Ok((Arc::clone(&newer), self.verify_by(&newer, token, now)?)),
                 None => Err(TokenRefusal::from(refused).into()),
             },
-            said => Ok((keys, said?)),
+            result => Ok((keys, result?)),
         }
     }
 
-    /// Asks the API server whether a token still counts, where that is wanted and its last answer is too old.
+    /// Reviews the token with the API server, if that is configured and the last review is too old.
     pub(super) async fn review(&self, token: &Arc<VerifiedToken>, text: &str, digest: Digest) -> Result<(), BearerError> {
         let KeySource::ApiServer { authority, review: Review::Every(every) } = &self.source else { return Ok(()) };
         let now = self.clock.monotonic();
         let age = |at| now.saturating_duration_since(at);
-        let said = match token.reviewed() {
+        let result = match token.last_review() {
             Some((ReviewResult::Valid, at)) if age(at) <= *every => ReviewResult::Valid,
             Some((ReviewResult::Rejected, at)) if age(at) <= REJECTION_MAX_AGE => ReviewResult::Rejected,
             _ if self.reviews.are_paused(now) => return Err(VerificationOutage::ReviewPaused.into()),
             _ => {
-                let said = self.send_review(authority, text, digest).await;
-                self.metrics.token_reviewed(self.id(), ReviewOutcome::from(&said));
-                if said.is_err() {
+                let result = self.send_review(authority, text, digest).await;
+                self.metrics.token_reviewed(self.id(), ReviewOutcome::from(&result));
+                if result.is_err() {
                     self.reviews.record_failure(self.clock.monotonic());
                 }
-                let said = said.map_err(VerificationOutage::from)?;
-                // As of when it was asked, so that the bound holds.
-                token.set_reviewed(said, now);
-                said
+                let result = result.map_err(VerificationOutage::from)?;
+                // The time before the request, so that the maximum age is never exceeded.
+                token.record_review(result, now);
+                result
             }
         };
-        if said == ReviewResult::Valid { Ok(()) } else { Err(TokenRefusal::Reviewed.into()) }
+        if result == ReviewResult::Valid { Ok(()) } else { Err(TokenRefusal::Reviewed.into()) }
     }
 
     async fn send_review(
@@ -210,13 +209,13 @@ impl Issuer {
         digest: Digest,
     ) -> Result<ReviewResult, TokenAuthorityError> {
         let (authority, text, audiences) = (authority.clone(), text.to_owned(), self.config.audiences.clone());
-        let ask = async move { authority.review(&text, &audiences).await };
-        let flight = self.reviews.flights.join_or_start(digest, 0, || Some(ask));
+        let request = async move { authority.review(&text, &audiences).await };
+        let flight = self.reviews.in_flight.join_or_start(digest, 0, || Some(request));
         let answer = match flight {
             Some(flight) => flight.await,
             None => None,
         };
-        answer.unwrap_or_else(|| Err(TokenAuthorityError::Unreachable("the question was given up".to_owned())))
+        answer.unwrap_or_else(|| Err(TokenAuthorityError::Unreachable("the review was canceled".to_owned())))
     }
 
     fn verify_by(&self, keys: &IssuerKeySet, token: &str, now: Timestamp) -> Result<TokenClaims, TokenRefusal> {
@@ -263,8 +262,8 @@ impl Reviews {
 }
 
 impl From<&Result<ReviewResult, TokenAuthorityError>> for ReviewOutcome {
-    fn from(said: &Result<ReviewResult, TokenAuthorityError>) -> Self {
-        match said {
+    fn from(result: &Result<ReviewResult, TokenAuthorityError>) -> Self {
+        match result {
             Ok(ReviewResult::Valid) => Self::Good,
             Ok(ReviewResult::Rejected) => Self::Refused,
             Err(_) => Self::Error,
