@@ -217,10 +217,10 @@ async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() 
     let fixture = Fixture::new().await;
     let made = fixture.create(&KeyParameters::default()).await;
     let again = fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap();
-    let mut notices = fixture.records.store().invalidation_messages();
+    let mut messages = fixture.records.store().invalidation_messages();
     fixture.keys.revoke(&by_session(), made.key.id).await.unwrap();
-    let notice = fixture.records.open_invalidation_message(&notices.recv().await.unwrap()).unwrap();
-    assert_eq!(notice, [StaleEntry::Key(made.key.id.to_string())]);
+    let stale = fixture.records.decrypt_invalidation_message(&messages.recv().await.unwrap()).unwrap();
+    assert_eq!(stale, [StaleEntry::Key(made.key.id.to_string())]);
     for secret in [&made.secret, &again.secret] {
         assert!(!fixture.exists::<Pointer>(&Pointer::place(made.key.id.shard(), &secret.digest())).await);
     }

@@ -10,7 +10,7 @@ use crate::{
     clock::{self, Clock},
     continuation::Continuation,
     return_to::ReturnTarget,
-    secret::{Digest, OpaqueToken, SealPurpose, TokenKind, random_bytes},
+    secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
     store::{self, Key, Kind, Record, Records, Shard, Ttl},
 };
 
@@ -131,7 +131,7 @@ impl Flows {
     pub fn again(&self, state: &str) -> Option<ReturnTarget> {
         let (handle, hint) = split(state)?;
         let sealed = URL_SAFE_NO_PAD.decode(hint).ok()?;
-        let target = self.records.ring().open(SealPurpose::State, handle.as_bytes(), &sealed).ok()?;
+        let target = self.records.ring().decrypt(EncryptionPurpose::State, handle.as_bytes(), &sealed).ok()?;
         serde_json::from_slice(&target).ok()
     }
 
@@ -144,7 +144,7 @@ impl Flows {
             return handle.expose().to_owned();
         }
         let target = serde_json::to_vec(target).expect("a path is a text");
-        let hint = self.records.ring().seal(SealPurpose::State, handle.expose().as_bytes(), &target);
+        let hint = self.records.ring().encrypt(EncryptionPurpose::State, handle.expose().as_bytes(), &target);
         format!("{}.{}", handle.expose(), URL_SAFE_NO_PAD.encode(hint))
     }
 
