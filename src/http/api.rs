@@ -104,7 +104,7 @@ pub(super) async fn caller(
 pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, ApiError> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(ApiError::NotAdministrator)?;
-    match api_keys::manager(caller).may_manage_people() {
+    match api_keys::manager(caller).may_manage_users() {
         true => Ok(Administrator { user: &identity.user, role }),
         false => Err(ApiError::NotManagingPeople),
     }

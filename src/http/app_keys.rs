@@ -31,8 +31,8 @@ use super::{
 };
 use crate::{
     access::CredentialSources,
-    api_keys::{KeysError, Lasting, Made, Wish},
-    app_keys::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
+    api_keys::{KeyDuration, KeyParameters, KeyWithSecret, KeysError},
+    app_keys::{AllowedOrigins, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
@@ -48,7 +48,7 @@ const FORM: &str = "app-key";
 /// Settings of keys for applications.
 pub struct AppKeySettings {
     pub redirects: RedirectPolicy,
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
     pub life: Duration,
 }
 
@@ -56,10 +56,10 @@ type Fields = Vec<(String, String)>;
 
 pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
-    match Asked::parse(request.query_string(), &services.app_keys.redirects) {
+    match AppRequest::parse(request.query_string(), &services.app_keys.redirects) {
         Err(wrong) => refused(wrong),
-        Ok(Asked::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
-        Ok(Asked::Key(wanted)) => app_request.answer_request(&wanted).await,
+        Ok(AppRequest::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_request(&wanted).await,
     }
 }
 
@@ -67,10 +67,10 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
 pub(super) async fn answer(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
-    match Asked::parse(&query, &services.app_keys.redirects) {
+    match AppRequest::parse(&query, &services.app_keys.redirects) {
         Err(wrong) => refused(wrong),
-        Ok(Asked::Page) => refused(RequestError::ResponseType),
-        Ok(Asked::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
+        Ok(AppRequest::Page) => refused(RequestError::ResponseType),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
     }
 }
 
@@ -111,7 +111,7 @@ fn login_error(
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
-    let Ok(Asked::Key(wanted)) = Asked::parse(query, &settings.redirects) else { return None };
+    let Ok(AppRequest::Key(wanted)) = AppRequest::parse(query, &settings.redirects) else { return None };
     let mut response = error_answer(&wanted, StatusCode::BAD_REQUEST, code, description);
     mark(&settings.origins, request, response.headers_mut());
     Some(response)
@@ -216,7 +216,7 @@ impl AppKeyRequest<'_> {
         let AuthenticatedCredential::Session(_) = &principal.credential else { return sign_in(wanted) };
         let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
-            application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
+            application: wanted.redirect.as_ref().map(|redirect| redirect.display_name()),
             account: account(&principal.evaluation),
             life: self.services.app_keys.life,
             consent,
@@ -235,13 +235,13 @@ impl AppKeyRequest<'_> {
     async fn issue_key(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
         let Services { app_keys, keys, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
-        let wish = Wish {
-            lasting: Some(Lasting::of(app_keys.life)),
+        let wish = KeyParameters {
+            duration: Some(KeyDuration::of(app_keys.life)),
             application: Some(application.clone()),
             alias: Some(application),
-            ..Wish::default()
+            ..KeyParameters::default()
         };
-        match keys.make_for_application(&manager(principal), &wish).await {
+        match keys.create_for_application(&manager(principal), &wish).await {
             Ok(made) => key_answer(wanted, &made, keys.remaining(&made.key)),
             // It was good a moment ago, and has been revoked since.
             Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
@@ -310,12 +310,12 @@ fn sign_in(wanted: &KeyRequest) -> HttpResponse {
 }
 
 fn again(wanted: &KeyRequest) -> ReturnTarget {
-    wanted.address().unwrap_or_else(ReturnTarget::root)
+    wanted.return_target().unwrap_or_else(ReturnTarget::root)
 }
 
-fn key_answer(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
+fn key_answer(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> HttpResponse {
     let secret = made.secret.expose();
-    match wanted.location(Outcome::Key { secret, expires_in }) {
+    match wanted.location(AppResponse::Key { secret, expires_in }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"access_token": secret, "token_type": "Bearer", "expires_in": expires_in});
@@ -327,7 +327,7 @@ fn key_answer(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse
 
 /// An error, as a redirect or as JSON, whichever the application asked for.
 fn error_answer(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    match wanted.location(Outcome::Error { code, description }) {
+    match wanted.location(AppResponse::Error { code, description }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"error": code, "error_description": description});
@@ -377,7 +377,7 @@ pub(super) fn seal(
 }
 
 /// Adds the headers of every answer of this address, also of errors and pages.
-fn mark(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
+fn mark(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
     // A page has the person's name and the token that its form is known by: no other origin is to read it.
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match is_page {
