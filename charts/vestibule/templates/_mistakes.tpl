@@ -58,7 +58,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- end -}}
 {{- if hasKey .Values.podAnnotations "vestibule/configuration" }}{{ $mistakes = append $mistakes "podAnnotations.vestibule/configuration: is set by the chart; remove it" }}{{ end -}}
 {{- if hasKey .Values.extraFiles "vestibule.yaml" }}{{ $mistakes = append $mistakes "extraFiles.vestibule.yaml: is generated from config; set the fields there" }}{{ end -}}
-{{- if and .Values.rbac.create (not .Values.serviceAccount.create) (has .Values.serviceAccount.name (list "" "default")) (include "vestibule.asksApiServer" .) }}{{ $mistakes = append $mistakes "serviceAccount.name: is required with serviceAccount.create: false; without it, the chart would grant its permissions to the default ServiceAccount, which every pod of the namespace can use" }}{{ end -}}
+{{- if and .Values.rbac.create (not .Values.serviceAccount.create) (has .Values.serviceAccount.name (list "" "default")) (include "vestibule.usesApiServer" .) }}{{ $mistakes = append $mistakes "serviceAccount.name: is required with serviceAccount.create: false; without it, the chart would grant its permissions to the default ServiceAccount, which every pod of the namespace can use" }}{{ end -}}
 {{- toJson $mistakes -}}
 {{- end -}}
 
@@ -67,7 +67,7 @@ Values that the binary would reject at its start are rejected here first.
 {{- $store := .Values.config.store | default dict -}}
 {{- $url := $store.url | default "memory" -}}
 {{- if eq $url "memory" -}}
-{{- if gt (include "vestibule.mostReplicas" . | int) 1 }}{{ $mistakes = append $mistakes (printf "%s: more than one pod requires a shared store; set config.store.url to a Redis, or run one pod" (.Values.autoscaling.enabled | ternary "autoscaling.maxReplicas" "replicaCount")) }}{{ end -}}
+{{- if gt (include "vestibule.maxReplicas" . | int) 1 }}{{ $mistakes = append $mistakes (printf "%s: more than one pod requires a shared store; set config.store.url to a Redis, or run one pod" (.Values.autoscaling.enabled | ternary "autoscaling.maxReplicas" "replicaCount")) }}{{ end -}}
 {{- range $name, $_ := omit $store "url" }}{{ $mistakes = append $mistakes (printf "config.store.%s: has no effect with the memory store; set config.store.url or remove the field" $name) }}{{ end -}}
 {{- else -}}
 {{- if not (contains "-sentinel://" $url) }}{{ range $name, $_ := pick $store "sentinel_username" "sentinel_password_file" }}{{ $mistakes = append $mistakes (printf "config.store.%s: requires a redis-sentinel:// or rediss-sentinel:// URL in config.store.url" $name) }}{{ end }}{{ end -}}
@@ -272,7 +272,7 @@ values. A key ring must not be lost. */}}
 {{- end -}}
 {{- end -}}
 {{- if and (include "vestibule.keyRingName" .) (not .Values.keyRing.existingSecret) (not .Values.keyRing.value) -}}
-{{- $held := include "vestibule.heldKeyRing" . | fromJson -}}
+{{- $held := include "vestibule.existingKeyRing" . | fromJson -}}
 {{- if and $held (not (hasKey $held .Values.keyRing.key)) }}{{ $mistakes = append $mistakes (printf "keyRing.key: the existing key ring has the key %s and not %s, and a new key ring could not decrypt stored data; restore the old value" (keys $held | sortAlpha | join ", ") .Values.keyRing.key) }}{{ end -}}
 {{- end -}}
 {{- toJson $mistakes -}}
@@ -344,9 +344,9 @@ values. A key ring must not be lost. */}}
 {{- define "vestibule.mistakes.network" -}}
 {{- $mistakes := list -}}
 {{- $policy := .Values.networkPolicy -}}
-{{- if include "vestibule.guarded" . -}}
+{{- if include "vestibule.admitsOnlyGateway" . -}}
 {{- if $policy.leaveCheckOpen }}{{ $mistakes = append $mistakes "networkPolicy.leaveCheckOpen: cannot be combined with networkPolicy.gateway, which restricts the check to the gateway; remove one of them" }}{{ end -}}
-{{- else if and (include "vestibule.givesCredentials" .) (not $policy.leaveCheckOpen) -}}
+{{- else if and (include "vestibule.returnsUpstreamCredential" .) (not $policy.leaveCheckOpen) -}}
 {{- $field := empty $policy.enabled | ternary "networkPolicy.enabled: must be true" "networkPolicy.gateway: is required" -}}
 {{- $mistakes = append $mistakes (printf "%s with config.upstream_credential.static: the check returns the upstream's credential to its callers, and without a NetworkPolicy every pod of the cluster can call it; set the gateway's peers, or networkPolicy.leaveCheckOpen: true if something else admits only the gateway" $field) -}}
 {{- end -}}
