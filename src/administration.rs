@@ -1,5 +1,4 @@
-//! What is done with people: by administrators to others, who are not above them and not themselves, and by people to their own
-//! identities.
+//! Administration of users: lists, searches, disables and deletes them, and removes identities.
 
 use std::sync::Arc;
 
@@ -9,44 +8,43 @@ use crate::{
     principal::{Grant, LOCAL},
     secret::Digest,
     store::{self, Records},
-    users::{Administrator, Denial, Policy, UnlinkOutcome, User, UserPage, Users},
+    users::{Administrator, Denial, Policy, UnlinkOutcome, User, UserListing, Users},
 };
 
-/// People that a search looks at. Beyond them an id, or the address of a local account, finds whoever it is.
-const MOST_SEARCHED: usize = 2000;
+/// The number of users that a search examines. Ids and email addresses of local accounts are looked up directly.
+const MAX_SEARCHED: usize = 2000;
 
-pub struct People {
+pub struct Administration {
     records: Records,
     users: Arc<Users>,
     keys: Arc<Keys>,
     policy: Arc<Policy>,
 }
 
-/// How much of a person's is in use.
+/// The numbers of a user's live sessions and keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InUse {
+pub struct UserUsage {
     pub sessions: usize,
     pub keys: usize,
 }
 
-/// A person, and what the role map in force grants them.
+/// A user with the grant of the role map in force.
 #[derive(Debug)]
-pub struct Known {
+pub struct UserSummary {
     pub user: User,
     pub grant: Grant,
 }
 
-/// Whom a search has found.
 #[derive(Debug)]
-pub struct Found {
-    pub people: Vec<Known>,
-    /// Whether not everybody was looked at.
+pub struct SearchResult {
+    pub users: Vec<UserSummary>,
+    /// True if the search did not examine all users.
     pub is_cut: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum PeopleError {
-    #[error("there is no such person")]
+pub enum AdministrationError {
+    #[error("there is no such user")]
     NotFound,
     #[error(transparent)]
     Denied(#[from] Denial),
@@ -54,50 +52,59 @@ pub enum PeopleError {
     Store(#[from] store::Error),
 }
 
-impl People {
+impl Administration {
     pub fn new(records: Records, users: Arc<Users>, keys: Arc<Keys>, policy: Arc<Policy>) -> Self {
         Self { records, users, keys, policy }
     }
 
-    /// People after `after`, in the order in which they were first seen.
-    pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<(Vec<Known>, Option<String>), PeopleError> {
-        let UserPage { people, next } = self.users.people(after, limit).await?;
-        Ok((people.into_iter().map(|user| self.known(user)).collect(), next))
+    /// Returns users after `after`, in the order of their first login, and the id after which the next ones follow.
+    pub async fn list(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<(Vec<UserSummary>, Option<String>), AdministrationError> {
+        let UserListing { users, next } = self.users.list(after, limit).await?;
+        Ok((users.into_iter().map(|user| self.summarize(user)).collect(), next))
     }
 
-    pub async fn get(&self, user: &str) -> Result<Known, PeopleError> {
-        let found = self.users.get(user).await?.ok_or(PeopleError::NotFound)?;
-        Ok(self.known(found.value))
+    pub async fn get(&self, user: &str) -> Result<UserSummary, AdministrationError> {
+        let found = self.users.get(user).await?.ok_or(AdministrationError::NotFound)?;
+        Ok(self.summarize(found.value))
     }
 
-    /// The person with the local account of this address.
-    pub async fn of_account(&self, email: &str) -> Result<Known, PeopleError> {
-        let user = self.users.find(LOCAL, email).await?.ok_or(PeopleError::NotFound)?;
+    /// Returns the user of the local account with this email address.
+    pub async fn get_by_email(&self, email: &str) -> Result<UserSummary, AdministrationError> {
+        let user = self.users.find(LOCAL, email).await?.ok_or(AdministrationError::NotFound)?;
         self.get(&user).await
     }
 
-    /// The people that a text is about: who has this id or this local account, and of the first [`MOST_SEARCHED`] those whom
-    /// `is_meant` has so.
-    pub async fn search(&self, text: &str, limit: usize, is_meant: impl Fn(&Known) -> bool) -> Result<Found, PeopleError> {
+    /// Returns the user with this id; else the user of this local account, and those of the first [`MAX_SEARCHED`] users that
+    /// match.
+    pub async fn search(
+        &self,
+        text: &str,
+        limit: usize,
+        is_match: impl Fn(&UserSummary) -> bool,
+    ) -> Result<SearchResult, AdministrationError> {
         match self.get(text).await {
-            Err(PeopleError::NotFound) => {}
-            found => return found.map(|known| Found { people: vec![known], is_cut: false }),
+            Err(AdministrationError::NotFound) => {}
+            found => return found.map(|user| SearchResult { users: vec![user], is_cut: false }),
         }
-        let mut found: Vec<Known> = Vec::new();
+        let mut found: Vec<UserSummary> = Vec::new();
         if let Some(email) = local_accounts::normal_email(text) {
-            match self.of_account(&email).await {
-                Err(PeopleError::NotFound) => {}
-                known => found.push(known?),
+            match self.get_by_email(&email).await {
+                Err(AdministrationError::NotFound) => {}
+                user => found.push(user?),
             }
         }
-        let (mut after, mut seen) = (None::<String>, 0);
-        while seen < MOST_SEARCHED && found.len() < limit {
-            let (people, next) = self.list(after.as_deref(), limit.max(50)).await?;
-            seen += people.len();
-            for known in people {
-                let is_new = found.iter().all(|before| before.user.id != known.user.id);
-                if is_new && is_meant(&known) {
-                    found.push(known);
+        let (mut after, mut searched) = (None::<String>, 0);
+        while searched < MAX_SEARCHED && found.len() < limit {
+            let (users, next) = self.list(after.as_deref(), limit.max(50)).await?;
+            searched += users.len();
+            for user in users {
+                let is_new = found.iter().all(|before| before.user.id != user.user.id);
+                if is_new && is_match(&user) {
+                    found.push(user);
                 }
             }
             match next {
@@ -110,68 +117,69 @@ impl People {
         }
         let is_cut = after.is_some() || found.len() > limit;
         found.truncate(limit);
-        Ok(Found { people: found, is_cut })
+        Ok(SearchResult { users: found, is_cut })
     }
 
-    /// How many sessions and keys of a person are alive.
-    pub async fn in_use(&self, by: Administrator<'_>, user: &str) -> Result<InUse, PeopleError> {
+    /// Counts a user's live sessions and keys.
+    pub async fn usage(&self, by: Administrator<'_>, user: &str) -> Result<UserUsage, AdministrationError> {
         let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
         let most = self.keys.settings().max_per_user;
         let keys = self.keys.list(&manager, Some(user), None, most).await.map_err(|error| match error {
             KeysError::Store(error) => error.into(),
-            _ => PeopleError::Store(store::Error::Contended),
+            _ => AdministrationError::Store(store::Error::Contended),
         })?;
-        Ok(InUse { sessions: self.users.sessions(user).await?.len(), keys: keys.keys.len() })
+        Ok(UserUsage { sessions: self.users.sessions(user).await?.len(), keys: keys.keys.len() })
     }
 
     /// Checks that an administrator may change a user.
-    pub fn authorize(&self, by: Administrator<'_>, user: &Known) -> Result<(), Denial> {
+    pub fn authorize(&self, by: Administrator<'_>, user: &UserSummary) -> Result<(), Denial> {
         self.policy.authorize(by, &user.user.id, user.grant.role.as_ref())
     }
 
-    /// Ends all that a person has, at once and on every pod, and keeps them from signing in.
-    pub async fn disable(&self, by: Administrator<'_>, user: &str) -> Result<Known, PeopleError> {
+    /// Disables a user: ends all sessions and keys, on every pod, and refuses further logins.
+    pub async fn disable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
-        let person = self.users.set_disabled(user, true).await?.ok_or(PeopleError::NotFound)?;
-        self.take_out_keys(user).await;
-        tracing::info!(user, by = by.user, "person disabled");
-        Ok(self.known(person))
+        let disabled = self.users.set_disabled(user, true).await?.ok_or(AdministrationError::NotFound)?;
+        self.delete_keys(user).await;
+        tracing::info!(user, by = by.user, "user disabled");
+        Ok(self.summarize(disabled))
     }
 
-    pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<Known, PeopleError> {
+    pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<UserSummary, AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
-        let person = self.users.set_disabled(user, false).await?.ok_or(PeopleError::NotFound)?;
-        tracing::info!(user, by = by.user, "person enabled");
-        Ok(self.known(person))
+        let enabled = self.users.set_disabled(user, false).await?.ok_or(AdministrationError::NotFound)?;
+        tracing::info!(user, by = by.user, "user enabled");
+        Ok(self.summarize(enabled))
     }
 
-    /// Signs a person out everywhere.
-    pub async fn end_sessions(&self, by: Administrator<'_>, user: &str) -> Result<(), PeopleError> {
+    /// Ends all sessions of a user.
+    pub async fn end_sessions(&self, by: Administrator<'_>, user: &str) -> Result<(), AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
         self.users.end_sessions(user, None).await?;
-        tracing::info!(user, by = by.user, "a person's sessions were ended");
+        tracing::info!(user, by = by.user, "sessions ended");
         Ok(())
     }
 
-    /// Forgets a person with all that they have.
-    pub async fn delete(&self, by: Administrator<'_>, user: &str) -> Result<User, PeopleError> {
+    /// Deletes a user with their sessions, keys, password and invitations.
+    pub async fn delete(&self, by: Administrator<'_>, user: &str) -> Result<User, AdministrationError> {
         self.authorize(by, &self.get(user).await?)?;
-        // While their record can still be told from a new one's.
-        self.take_out_keys(user).await;
+        // Before the record is deleted, since a later login under this id could create new keys.
+        self.delete_keys(user).await;
         let belongings = Belongings::of(&self.records, user).await?;
-        let person = self.users.delete(user, |change| belongings.remove_from(change)).await?.ok_or(PeopleError::NotFound)?;
-        tracing::info!(user, by = by.user, "person deleted");
-        Ok(person)
+        let deleted = self.users.delete(user, |change| belongings.remove_from(change)).await?;
+        let deleted = deleted.ok_or(AdministrationError::NotFound)?;
+        tracing::info!(user, by = by.user, "user deleted");
+        Ok(deleted)
     }
 
-    /// Takes an identity off a person; with that of the local account go its password and its invitations.
+    /// Removes an identity from a user. With that of the local account, its password and invitations are deleted.
     pub async fn unlink(
         &self,
         user: &str,
         issuer: &str,
         subject: &str,
         kept: Option<&Digest>,
-    ) -> Result<UnlinkOutcome, PeopleError> {
+    ) -> Result<UnlinkOutcome, AdministrationError> {
         let belongings = Belongings::of(&self.records, user).await?;
         let unlinked = self.users.unlink(user, (issuer, subject), kept, |change| match issuer {
             LOCAL => belongings.remove_from(change),
@@ -180,14 +188,14 @@ impl People {
         Ok(unlinked.await?)
     }
 
-    pub fn known(&self, user: User) -> Known {
-        Known { grant: self.users.grant(&user), user }
+    fn summarize(&self, user: User) -> UserSummary {
+        UserSummary { grant: self.users.grant(&user), user }
     }
 
-    /// They have ended already, or will in a moment; what stays in the lists is tidied up here.
-    async fn take_out_keys(&self, user: &str) {
-        if let Err(error) = self.keys.end_all(user).await {
-            tracing::warn!(%error, user, "keys that have ended stay in the list for now");
+    /// Removes a user's keys from the lists. Their key generation has ended them already, or the deletion is about to.
+    async fn delete_keys(&self, user: &str) {
+        if let Err(error) = self.keys.revoke_all(user).await {
+            tracing::warn!(%error, user, "ended keys not removed from index");
         }
     }
 }

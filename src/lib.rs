@@ -1,14 +1,14 @@
 //! Vestibule is a forward-auth and single sign-on (SSO) service for LLM proxies on Kubernetes.
 //!
 //! An auth request arrives at [`http::check`]. [`gateway`] parses the gateway's headers, [`check`] extracts the credential,
-//! [`principals`] authenticates it, and the role map in [`roles`] authorizes the request. In steady state this needs no
+//! [`principal_cache`] authenticates it, and the role map in [`role_map`] authorizes the request. In steady state this needs no
 //! network access.
 //!
 //! A login starts in [`http`], which passes the browser's request to [`login`]. It redirects the browser to a provider of
-//! [`oidc`]. The browser may return to any pod, which updates the user in [`users`] and opens a [`session`]. All pods share
+//! [`oidc`]. The browser may return to any pod, which updates the user in [`users`] and opens a session. All pods share
 //! this data in the [`store`], encrypted with the key ring in [`secret`].
 //!
-//! [`app`] builds the services from a [`config`]. No other module depends on all of them.
+//! [`server`] builds the services from a [`config`]. No other module depends on all of them.
 
 pub mod cli;
 

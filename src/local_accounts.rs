@@ -1,7 +1,7 @@
-//! Local accounts: people who are invited, set a password, and sign in with it.
+//! Local accounts: users who are invited, set a password, and sign in with it.
 //!
-//! An account is an identity like any provider's, of the issuer `local`, with the claims that its invitation granted. Its
-//! password and its invitations lie in its person's shard, so that what belongs together changes in one commit.
+//! An account is an identity of the issuer `local`, with the claims that its invitation granted. Its password and its
+//! invitations are in the user's shard, so that they change in one commit.
 
 mod acceptance;
 mod attempts;
@@ -12,14 +12,14 @@ mod invitations;
 mod password;
 mod password_login;
 
-pub use acceptance::{Claim, ClaimError, Claimed, OnboardingClaims, Token};
+pub use acceptance::{Acceptance, AcceptanceError, AcceptanceRequest, OnboardingClaims, OnboardingToken};
 pub use attempts::Origin;
 pub use email::normal as normal_email;
 pub use hasher::{Busy, Cost};
-pub use invitation::{Granted, Invitation, InvitationId, Link, Standing};
-pub use invitations::{InviteError, Inviter, Made, Page, Wanted};
-pub use password::{LONGEST as LONGEST_PASSWORD, Password, PasswordRules, Unfit};
-pub use password_login::{Attempt, ChangeError, SignInError, SignedIn};
+pub use invitation::{AccountGrant, Invitation, InvitationId, InvitationStatus, Link};
+pub use invitations::{InvitationError, InvitationListing, InvitationParameters, InvitationWithLink, Inviter};
+pub use password::{LONGEST as LONGEST_PASSWORD, Password, PasswordRejection, PasswordRules};
+pub use password_login::{PasswordChangeError, PasswordLogin, PasswordLoginError, PasswordLoginRequest};
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ use crate::{
 };
 use hasher::Hasher;
 
-/// A link lies around for so long at most.
+/// The maximum duration of an invitation.
 pub const LONGEST_INVITATION: Duration = Duration::from_secs(30 * 86_400);
 
 pub struct Accounts {
@@ -51,15 +51,15 @@ pub struct Accounts {
 pub struct Settings {
     pub passwords: PasswordRules,
     pub cost: Cost,
-    /// How many processors hashing may keep busy.
+    /// The maximum number of concurrent hashes.
     pub hashes_at_once: usize,
-    /// How long an invitation can be taken up whose maker doesn't say.
+    /// The duration of an invitation if the request has none.
     pub invitation_duration: Duration,
-    /// `iss` of onboarding tokens; with a path of its own it is their `aud`.
+    /// The `iss` of onboarding tokens. Their `aud` is `/onboarding` below it.
     pub issuer: String,
 }
 
-/// That the configured cost of a hash is none that argon2 takes.
+/// The configured cost of a hash is not valid for argon2.
 #[derive(Debug, thiserror::Error)]
 #[error("local_accounts.argon2: {0}")]
 pub struct BadCost(String);
@@ -79,7 +79,7 @@ impl Accounts {
         Ok(Self { records, users, keys, policy, hasher, settings, clock, metrics })
     }
 
-    /// How long an invitation can be taken up whose maker doesn't say.
+    /// The duration of an invitation if the request has none.
     pub fn invitation_duration(&self) -> Duration {
         self.settings.invitation_duration
     }
@@ -93,7 +93,7 @@ impl Accounts {
     }
 }
 
-/// What a person has here besides their record: a password and invitations, found out so that they can go in one commit.
+/// The password and the invitations of a user, to be deleted in one commit with their record.
 pub struct Belongings {
     user: String,
     invitations: Vec<String>,

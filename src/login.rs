@@ -1,4 +1,4 @@
-//! Signing in: from "sign me in and bring me back" to a session, over any two pods.
+//! A login at an identity provider, from its start to a session or a linked identity. Two pods may take part.
 
 use std::sync::Arc;
 
@@ -8,7 +8,10 @@ use crate::{
     clock::Clock,
     continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
-    oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken, Verified},
+    oidc::{
+        BrowserBinding, ExchangeError, LoginFlow, LoginFlows, Provider, ProviderNotReadyError, Providers, TakeError,
+        VerifiedIdentity,
+    },
     principal::{IdentityClaims, Source},
     return_to::ReturnTarget,
     secret::OpaqueToken,
@@ -21,13 +24,13 @@ const LONGEST_ERROR_CODE: usize = 64;
 
 pub struct Login {
     providers: Arc<Providers>,
-    flows: Flows,
+    flows: LoginFlows,
     users: Arc<Users>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
-/// What a provider sends the browser back with (RFC 6749, section 4.1.2; `iss` by RFC 9207).
+/// The parameters of the provider's redirect (RFC 6749, section 4.1.2; `iss` by RFC 9207).
 #[derive(Default)]
 pub struct Callback {
     pub state: Option<String>,
@@ -37,48 +40,48 @@ pub struct Callback {
     pub iss: Option<String>,
 }
 
-/// What the browser that comes back brings with it.
+/// The browser's cookies and headers at the callback.
 #[derive(Default)]
-pub struct Browser {
-    pub binding: Option<Binding>,
-    /// The session cookie's value, from an earlier sign-in.
+pub struct CallbackBrowser {
+    pub binding: Option<BrowserBinding>,
+    /// The session cookie's value, from an earlier login.
     pub session: Option<String>,
-    /// What it says that it is.
+    /// The `User-Agent`.
     pub agent: Option<String>,
 }
 
-/// A login that succeeded.
-pub struct Finished {
-    pub outcome: Outcome,
+/// A successful login.
+pub struct FinishedLogin {
+    pub outcome: LoginEffect,
     pub continuation: Continuation,
 }
 
-/// What a login led to.
-pub enum Outcome {
-    SignedIn(OpaqueToken),
-    /// The identity is another one of who is signed in.
-    Linked,
+/// The effect of a successful login.
+pub enum LoginEffect {
+    SessionOpened(OpaqueToken),
+    /// The identity was linked to the signed-in user.
+    IdentityLinked,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
     #[error(transparent)]
-    NotReady(#[from] NotReady),
+    NotReady(#[from] ProviderNotReadyError),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// A login that failed, and where it may be started again.
+/// A failed login.
 #[derive(Debug)]
-pub struct LoginFailed {
-    pub why: Why,
-    /// As far as anybody knows.
+pub struct LoginFailure {
+    pub why: FailureReason,
+    /// The target for another attempt, if known.
     pub again: Option<ReturnTarget>,
     pub provider: Arc<Provider>,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Why {
+pub enum FailureReason {
     #[error("the callback has no state")]
     NoState,
     #[error("the callback has neither code nor error")]
@@ -101,13 +104,13 @@ pub enum Why {
     NoRoleMapYet,
     #[error("the role map grants no role")]
     NoRole,
-    #[error("the person is disabled")]
+    #[error("the user is disabled")]
     Disabled,
-    #[error("there are no claims from the {0}, which the role map relies on")]
+    #[error("there are no claims from the {0}, which the role map requires")]
     MissingSource(Source),
-    #[error("the person who wanted to link an identity is not signed in any more")]
+    #[error("the user who links an identity is no longer signed in")]
     NotSignedIn,
-    #[error("the identity is somebody else's")]
+    #[error("the identity belongs to another user")]
     Taken,
     #[error("the store, before anything was used up: {0}")]
     StoreBefore(String),
@@ -116,7 +119,13 @@ pub enum Why {
 }
 
 impl Login {
-    pub fn new(providers: Arc<Providers>, flows: Flows, users: Arc<Users>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        providers: Arc<Providers>,
+        flows: LoginFlows,
+        users: Arc<Users>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self { providers, flows, users, clock, metrics }
     }
 
@@ -124,26 +133,31 @@ impl Login {
         &self.providers
     }
 
-    /// Writes a login down and says where to send the browser.
-    pub async fn begin(&self, provider: &Provider, browser: &Binding, continuation: Continuation) -> Result<Url, BeginError> {
-        // Nothing is written for a provider that nobody can be sent to.
-        provider.reached().await?;
+    /// Starts a login flow. Returns the provider's URL for the browser.
+    pub async fn begin(
+        &self,
+        provider: &Provider,
+        browser: &BrowserBinding,
+        continuation: Continuation,
+    ) -> Result<Url, BeginError> {
+        // No flow is written for an unreachable provider.
+        provider.ensure_ready().await?;
         let started = self.flows.begin(provider.id(), browser, continuation).await?;
         Ok(provider.authorization_url(&started)?)
     }
 
-    /// Finishes a login that came back on the provider's own callback path.
+    /// Finishes a login at the provider's callback path.
     pub async fn finish(
         &self,
         provider: &Arc<Provider>,
         callback: &Callback,
-        browser: &Browser,
-    ) -> Result<Finished, LoginFailed> {
+        browser: &CallbackBrowser,
+    ) -> Result<FinishedLogin, LoginFailure> {
         let outcome = self.try_finish(provider, callback, browser).await;
         self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
         outcome.map_err(|(why, again)| {
             tracing::warn!(provider = provider.id(), reason = %why, "login failed");
-            LoginFailed { why, again, provider: Arc::clone(provider) }
+            LoginFailure { why, again, provider: Arc::clone(provider) }
         })
     }
 
@@ -151,79 +165,91 @@ impl Login {
         &self,
         provider: &Arc<Provider>,
         callback: &Callback,
-        browser: &Browser,
-    ) -> Result<Finished, (Why, Option<ReturnTarget>)> {
-        let state = callback.state.as_deref().ok_or((Why::NoState, None))?;
+        browser: &CallbackBrowser,
+    ) -> Result<FinishedLogin, (FailureReason, Option<ReturnTarget>)> {
+        let state = callback.state.as_deref().ok_or((FailureReason::NoState, None))?;
         if callback.code.is_none() && callback.error.is_none() {
-            return Err((Why::NoCode, self.flows.again(state)));
+            return Err((FailureReason::NoCode, self.flows.retry_target(state)));
         }
-        // Before anything is used up.
+        // Before the login flow is taken.
         if !self.users.has_role_map() {
-            return Err((Why::NoRoleMapYet, self.flows.again(state)));
+            return Err((FailureReason::NoRoleMapYet, self.flows.retry_target(state)));
         }
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
         let taken = taken.map_err(|error| self.not_taken(error, state))?;
         let outcome = self.take_in(provider, callback, browser, &taken).await;
         let outcome = outcome.map_err(|why| (why, Some(taken.continuation.retry_target().clone())))?;
-        Ok(Finished { outcome, continuation: taken.continuation })
+        Ok(FinishedLogin { outcome, continuation: taken.continuation })
     }
 
-    async fn take_in(&self, provider: &Provider, callback: &Callback, browser: &Browser, taken: &Taken) -> Result<Outcome, Why> {
-        // A pod that has just started may not know the provider yet. What is missing is said below.
-        let _ = provider.reached().await;
+    async fn take_in(
+        &self,
+        provider: &Provider,
+        callback: &Callback,
+        browser: &CallbackBrowser,
+        taken: &LoginFlow,
+    ) -> Result<LoginEffect, FailureReason> {
+        // A pod that has just started may not have the provider's metadata yet. The next steps report what is missing.
+        let _ = provider.ensure_ready().await;
         if !provider.accepts_issuer(callback.iss.as_deref()) {
-            return Err(Why::Issuer);
+            return Err(FailureReason::Issuer);
         }
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         match &taken.continuation {
-            Continuation::ReturnTo(_) => self.sign_in(verified, browser).await.map(Outcome::SignedIn),
-            Continuation::Link { user, .. } => self.link(user, &verified.identity, browser).await.map(|()| Outcome::Linked),
+            Continuation::ReturnTo(_) => self.sign_in(verified, browser).await.map(LoginEffect::SessionOpened),
+            Continuation::Link { user, .. } => {
+                self.link(user, &verified.identity, browser).await.map(|()| LoginEffect::IdentityLinked)
+            }
         }
     }
 
-    async fn sign_in(&self, verified: Verified, browser: &Browser) -> Result<OpaqueToken, Why> {
-        let replaces = browser.session.as_deref().and_then(|cookie| self.users.session_handle(cookie));
-        let Verified { identity, sid, logout } = verified;
+    async fn sign_in(&self, verified: VerifiedIdentity, browser: &CallbackBrowser) -> Result<OpaqueToken, FailureReason> {
+        let replaces = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
+        let VerifiedIdentity { identity, sid, logout } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
         let login = VerifiedLogin { identity, sid, logout, browser, prior_access: PriorAccess::Keep };
         Ok(self.users.complete_login(&login).await?.session_token)
     }
 
-    /// Both have been proven by then: the identity by the provider, the person by their session.
-    async fn link(&self, user: &str, identity: &IdentityClaims, browser: &Browser) -> Result<(), Why> {
-        let handle = browser.session.as_deref().and_then(|cookie| self.users.session_handle(cookie));
+    /// Links the identity that the provider verified to the user of the session.
+    async fn link(&self, user: &str, identity: &IdentityClaims, browser: &CallbackBrowser) -> Result<(), FailureReason> {
+        let handle = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
         let signed_in = match handle {
-            Some(handle) => {
-                self.users.has_session(user, &handle.digest()).await.map_err(|error| Why::StoreAfter(error.to_string()))?
-            }
+            Some(handle) => self
+                .users
+                .has_session(user, &handle.digest())
+                .await
+                .map_err(|error| FailureReason::StoreAfter(error.to_string()))?,
             None => false,
         };
         if !signed_in {
-            return Err(Why::NotSignedIn);
+            return Err(FailureReason::NotSignedIn);
         }
-        match self.users.link(user, identity).await.map_err(|error| Why::StoreAfter(error.to_string()))? {
+        match self.users.link(user, identity).await.map_err(|error| FailureReason::StoreAfter(error.to_string()))? {
             LinkOutcome::Linked => Ok(()),
-            LinkOutcome::Taken => Err(Why::Taken),
-            LinkOutcome::UnknownUser => Err(Why::NotSignedIn),
+            LinkOutcome::Taken => Err(FailureReason::Taken),
+            LinkOutcome::UnknownUser => Err(FailureReason::NotSignedIn),
         }
     }
 
-    fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTarget>) {
+    fn not_taken(&self, error: TakeError, state: &str) -> (FailureReason, Option<ReturnTarget>) {
         let place = |continuation: Continuation| Some(continuation.retry_target().clone());
         match error {
-            TakeError::Unknown { again } => (Why::Unknown, again),
-            TakeError::Finished { continuation } => (Why::Finished, place(continuation)),
-            TakeError::OtherBrowser { continuation } => (Why::OtherBrowser, place(continuation)),
-            TakeError::OtherProvider { continuation } => (Why::OtherProvider, place(continuation)),
-            // It may have been taken.
-            TakeError::Store(error @ store::Error::Unknown(_)) => (Why::StoreAfter(error.to_string()), self.flows.again(state)),
-            TakeError::Store(error) => (Why::StoreBefore(error.to_string()), self.flows.again(state)),
+            TakeError::Unknown { retry } => (FailureReason::Unknown, retry),
+            TakeError::Finished { continuation } => (FailureReason::Finished, place(continuation)),
+            TakeError::OtherBrowser { continuation } => (FailureReason::OtherBrowser, place(continuation)),
+            TakeError::OtherProvider { continuation } => (FailureReason::OtherProvider, place(continuation)),
+            // The flow may have been taken.
+            TakeError::Store(error @ store::Error::Unknown(_)) => {
+                (FailureReason::StoreAfter(error.to_string()), self.flows.retry_target(state))
+            }
+            TakeError::Store(error) => (FailureReason::StoreBefore(error.to_string()), self.flows.retry_target(state)),
         }
     }
 }
 
-impl Why {
+impl FailureReason {
     fn outcome(&self) -> LoginOutcome {
         match self {
             Self::Denied { .. } => LoginOutcome::Denied,
@@ -236,16 +262,16 @@ impl Why {
     }
 }
 
-fn accepted_code(callback: &Callback) -> Result<&str, Why> {
+fn accepted_code(callback: &Callback) -> Result<&str, FailureReason> {
     if let Some(error) = &callback.error {
-        // From the browser's address, and on its way to a log: a bound, and no control characters.
+        // The text comes from the URL and is logged, so its length is limited and control characters are removed.
         let error = error.chars().filter(|c| !c.is_control()).take(LONGEST_ERROR_CODE).collect();
-        return Err(Why::Denied { error, description: callback.error_description.clone() });
+        return Err(FailureReason::Denied { error, description: callback.error_description.clone() });
     }
-    callback.code.as_deref().ok_or(Why::NoCode)
+    callback.code.as_deref().ok_or(FailureReason::NoCode)
 }
 
-impl From<LoginRefusal> for Why {
+impl From<LoginRefusal> for FailureReason {
     fn from(refused: LoginRefusal) -> Self {
         match refused {
             LoginRefusal::Disabled => Self::Disabled,

@@ -13,7 +13,7 @@ mod trusted_redirects;
 pub use generation::Generation;
 pub use identities::{LinkOutcome, UnlinkOutcome};
 pub use login::{Browser, CompletedLogin, LoginRefusal, PriorAccess, VerifiedLogin};
-pub use management::UserPage;
+pub use management::UserListing;
 pub use policy::{Administrator, Denial, Policy};
 pub use record::{Identity, User, shard_of};
 pub use session::{Limits, Logout, Session, SessionState, SessionToken};

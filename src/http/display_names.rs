@@ -1,7 +1,7 @@
 //! Names of providers, identities, users and teams, as users and administrators read and write them.
 
 use crate::{
-    administration::Known,
+    administration::UserSummary,
     check::Checker,
     login::Login,
     pages::LinkedIdentity,
@@ -37,7 +37,7 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
 }
 
 /// A user matches a search by name, email, role or subject.
-pub(super) fn mentions(Known { user, grant }: &Known, checker: &Checker, text: &str) -> bool {
+pub(super) fn mentions(UserSummary { user, grant }: &UserSummary, checker: &Checker, text: &str) -> bool {
     let identity = checker.identity(&user.id, &user.identities, grant);
     let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();
     let words = format!("{} {} {} {}", identity.preferred_username, identity.email, identity.role, subjects.join(" "));

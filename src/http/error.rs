@@ -17,17 +17,16 @@ use actix_web::{
 use serde_json::json;
 
 use super::{
-    Services, Site,
-    links::login_href,
-    page,
+    Services, Site, page,
     pages::{
         self, Action, ErrorPage, Frame, Quote,
         text::{Value, text},
     },
+    paths::login_href,
     request_id::RequestId,
 };
 use crate::{
-    login::{BeginError, LoginFailed, Why},
+    login::{BeginError, FailureReason, LoginFailure},
     oidc::ExchangeError,
     rate_limits::RateLimitError,
     return_to::{self, ReturnTarget, ReturnTargetError},
@@ -231,7 +230,7 @@ impl BeginError {
     }
 }
 
-impl LoginFailed {
+impl LoginFailure {
     /// `contact` is whom people ask for access.
     pub(super) fn failure(&self, contact: &str) -> Failure {
         let name = self.provider.name();
@@ -239,21 +238,25 @@ impl LoginFailed {
         let again = login_href(&target, Some(self.provider.id()));
         let start = |failure: Failure| failure.action("action-start-again", again.as_str());
         match &self.why {
-            Why::Unknown => start(expired()),
-            Why::Finished => start(finished()).action("action-continue", target.as_str()),
-            Why::OtherBrowser => start(other_browser()),
-            Why::OtherProvider | Why::Issuer => start(mixed_up()),
-            Why::NoState | Why::NoCode => start(incomplete(name)),
-            Why::Denied { error, description } => start(denied(name, error, description.as_deref())),
-            Why::NoRoleMapYet => no_role_map_yet().action("action-again", THIS_ADDRESS).action("action-start-again", again),
-            Why::NoRole => no_role(name, contact).action("action-other-account", again),
-            Why::Disabled => disabled(contact).action("action-other-account", again),
-            Why::MissingSource(_) => start(missing_source(name, contact)),
-            Why::Exchange(error) => start(exchange(name, error)),
-            Why::NotSignedIn => not_signed_in().action("action-sign-in", "/sso/login"),
-            Why::Taken => taken(name).action("action-methods", "/vestibule/sign-in"),
-            Why::StoreBefore(_) => store_before().action("action-again", THIS_ADDRESS).action("action-start-again", again),
-            Why::StoreAfter(_) => start(store_after()),
+            FailureReason::Unknown => start(expired()),
+            FailureReason::Finished => start(finished()).action("action-continue", target.as_str()),
+            FailureReason::OtherBrowser => start(other_browser()),
+            FailureReason::OtherProvider | FailureReason::Issuer => start(mixed_up()),
+            FailureReason::NoState | FailureReason::NoCode => start(incomplete(name)),
+            FailureReason::Denied { error, description } => start(denied(name, error, description.as_deref())),
+            FailureReason::NoRoleMapYet => {
+                no_role_map_yet().action("action-again", THIS_ADDRESS).action("action-start-again", again)
+            }
+            FailureReason::NoRole => no_role(name, contact).action("action-other-account", again),
+            FailureReason::Disabled => disabled(contact).action("action-other-account", again),
+            FailureReason::MissingSource(_) => start(missing_source(name, contact)),
+            FailureReason::Exchange(error) => start(exchange(name, error)),
+            FailureReason::NotSignedIn => not_signed_in().action("action-sign-in", "/sso/login"),
+            FailureReason::Taken => taken(name).action("action-methods", "/vestibule/sign-in"),
+            FailureReason::StoreBefore(_) => {
+                store_before().action("action-again", THIS_ADDRESS).action("action-start-again", again)
+            }
+            FailureReason::StoreAfter(_) => start(store_after()),
         }
     }
 }

@@ -6,7 +6,7 @@ use actix_web::{HttpRequest, http::StatusCode};
 
 use super::Site;
 use crate::{
-    local_accounts::{ChangeError, Origin, Unfit},
+    local_accounts::{Origin, PasswordChangeError, PasswordRejection},
     pages::{PasswordProblem, text::text},
 };
 
@@ -15,21 +15,21 @@ pub(super) fn origin<'a>(request: &HttpRequest, site: &Site, device: Option<&'a 
     Origin { device, address: site.proxies.told(request) }
 }
 
-/// What the pages say of a password that was not changed; [`ChangeError::Store`] and [`ChangeError::NoPassword`] are not its.
-pub(super) fn problem_of(refused: ChangeError) -> (StatusCode, PasswordProblem) {
+/// What the pages say of a password that was not changed; [`PasswordChangeError::Store`] and [`PasswordChangeError::NoPassword`] are not its.
+pub(super) fn problem_of(refused: PasswordChangeError) -> (StatusCode, PasswordProblem) {
     match refused {
-        ChangeError::Wrong | ChangeError::NoPassword => (StatusCode::FORBIDDEN, PasswordProblem::Wrong),
-        ChangeError::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, PasswordProblem::TooMany { retry_after }),
-        ChangeError::Unfit(unfit) => (StatusCode::BAD_REQUEST, unfit_problem(unfit)),
-        ChangeError::Busy | ChangeError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy),
+        PasswordChangeError::Wrong | PasswordChangeError::NoPassword => (StatusCode::FORBIDDEN, PasswordProblem::Wrong),
+        PasswordChangeError::TooMany { retry_after } => (StatusCode::TOO_MANY_REQUESTS, PasswordProblem::TooMany { retry_after }),
+        PasswordChangeError::Password(unfit) => (StatusCode::BAD_REQUEST, unfit_problem(unfit)),
+        PasswordChangeError::Busy | PasswordChangeError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy),
     }
 }
 
-pub(super) fn unfit_problem(unfit: Unfit) -> PasswordProblem {
+pub(super) fn unfit_problem(unfit: PasswordRejection) -> PasswordProblem {
     match unfit {
-        Unfit::TooShort { min } => PasswordProblem::TooShort { minimum: min as u64 },
-        Unfit::TooLong => PasswordProblem::TooLong,
-        Unfit::Weak(feedback) => {
+        PasswordRejection::TooShort { min } => PasswordProblem::TooShort { minimum: min as u64 },
+        PasswordRejection::TooLong => PasswordProblem::TooLong,
+        PasswordRejection::Weak(feedback) => {
             let warning = feedback.as_ref().and_then(|feedback| feedback.warning()).map(weakness::warning);
             let suggestions = feedback.iter().flat_map(|feedback| feedback.suggestions());
             let say = |id: &'static str| text(id, &[]);

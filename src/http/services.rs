@@ -8,9 +8,9 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
-use super::{Apps, Site};
+use super::{AppKeySettings, Site};
 use crate::{
-    administration::People,
+    administration::Administration,
     api_keys::Keys,
     check::Checker,
     local_accounts::Accounts,
@@ -32,8 +32,8 @@ pub struct Services {
     pub users: Arc<Users>,
     pub policy: Arc<Policy>,
     pub keys: Arc<Keys>,
-    pub apps: Arc<Apps>,
-    pub people: Arc<People>,
+    pub app_keys: Arc<AppKeySettings>,
+    pub administration: Arc<Administration>,
     /// `None` where local accounts are off.
     pub local_accounts: Option<Arc<Accounts>>,
     pub role_maps: Arc<RoleMaps>,

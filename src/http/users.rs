@@ -5,13 +5,13 @@ pub(super) mod page;
 
 use super::{Services, display_names::mentions};
 use crate::{
-    administration::{Known, PeopleError},
+    administration::{AdministrationError, UserSummary},
     users::Administrator,
 };
 
 /// A page of the list of users.
-struct Listed {
-    users: Vec<Known>,
+struct UserList {
+    users: Vec<UserSummary>,
     /// The first user of the next page.
     next: Option<String>,
     /// The search has not looked at every user.
@@ -28,27 +28,32 @@ enum Action {
 }
 
 /// Lists all users, or those that a search finds.
-async fn list(services: &Services, query: &str, after: Option<&str>, limit: usize) -> Result<Listed, PeopleError> {
-    let Services { people, checker, .. } = services;
+async fn list(services: &Services, query: &str, after: Option<&str>, limit: usize) -> Result<UserList, AdministrationError> {
+    let Services { administration, checker, .. } = services;
     match query.trim() {
         "" => {
-            let (users, next) = people.list(after, limit).await?;
-            Ok(Listed { users, next, is_cut: false })
+            let (users, next) = administration.list(after, limit).await?;
+            Ok(UserList { users, next, is_cut: false })
         }
         text => {
-            let found = people.search(text, limit, |known| mentions(known, checker, text)).await?;
-            Ok(Listed { users: found.people, next: None, is_cut: found.is_cut })
+            let found = administration.search(text, limit, |known| mentions(known, checker, text)).await?;
+            Ok(UserList { users: found.users, next: None, is_cut: found.is_cut })
         }
     }
 }
 
 /// Makes the change. The user's record is returned where it was changed and still exists.
-async fn act(services: &Services, by: Administrator<'_>, id: &str, action: Action) -> Result<Option<Known>, PeopleError> {
-    let people = &services.people;
+async fn act(
+    services: &Services,
+    by: Administrator<'_>,
+    id: &str,
+    action: Action,
+) -> Result<Option<UserSummary>, AdministrationError> {
+    let administration = &services.administration;
     match action {
-        Action::Disable => people.disable(by, id).await.map(Some),
-        Action::Enable => people.enable(by, id).await.map(Some),
-        Action::EndSessions => people.end_sessions(by, id).await.map(|()| None),
-        Action::Delete => people.delete(by, id).await.map(|_| None),
+        Action::Disable => administration.disable(by, id).await.map(Some),
+        Action::Enable => administration.enable(by, id).await.map(Some),
+        Action::EndSessions => administration.end_sessions(by, id).await.map(|()| None),
+        Action::Delete => administration.delete(by, id).await.map(|_| None),
     }
 }

@@ -1,4 +1,4 @@
-//! Taking an invitation up: a token for who has the link, and the claim that sets the password and signs in, all or nothing.
+//! Accepts invitations: exchanges the link for an onboarding token, then sets the password and opens a session in one commit.
 
 mod token;
 
@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Accounts, Busy, Invitation, Link, Standing, Unfit, attempts, hasher::Lane, password::Password};
+use super::{Accounts, Busy, Invitation, InvitationStatus, Link, PasswordRejection, attempts, hasher::Lane, password::Password};
 use crate::{
-    api_keys::{self, KeysError, Wish},
+    api_keys::{self, KeyParameters, KeysError},
     metrics::LoginOutcome,
     principal::LOCAL,
     store::{self, Conflict, StoredRecord},
@@ -20,39 +20,39 @@ use crate::{
 
 const TOKEN_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// What somebody has who opened a link: the invitation as it stands, and a token to take it up with.
-pub struct Token {
+/// An open invitation, and the token to accept it with.
+pub struct OnboardingToken {
     pub invitation: Invitation,
     pub token: Zeroizing<String>,
 }
 
-/// What is claimed, and by what.
-pub struct Claim<'a> {
+/// A request to accept an invitation.
+pub struct AcceptanceRequest<'a> {
     pub token: &'a str,
     pub link: &'a str,
     pub user: &'a str,
     pub password: Zeroizing<String>,
-    /// Whether a key is wanted too.
-    pub key: Option<Wish>,
+    /// The parameters of a key to create too.
+    pub key: Option<KeyParameters>,
     pub browser: users::Browser,
 }
 
-/// What a claim led to.
-pub struct Claimed {
+/// An accepted invitation.
+pub struct Acceptance {
     pub entered: CompletedLogin,
     pub email: String,
-    pub key: Option<api_keys::Made>,
-    /// The value of the cookie by which this browser is known again.
+    pub key: Option<api_keys::KeyWithSecret>,
+    /// The value of the device cookie, which identifies a known browser.
     pub device: String,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
-    /// Whoever asks is told no more than this.
+pub enum AcceptanceError {
+    /// The answer contains no further detail.
     #[error("{0}")]
     Invalid(&'static str),
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Password(#[from] PasswordRejection),
     #[error(transparent)]
     Key(KeysError),
     #[error("too many passwords are being checked at once")]
@@ -64,10 +64,10 @@ pub enum ClaimError {
 }
 
 impl Accounts {
-    /// A token for who has a link to an open invitation. Nothing is written, and nothing used up.
-    pub async fn onboarding_token(&self, link: &str) -> Result<Token, ClaimError> {
+    /// Creates a token for the link of an open invitation, without a change in the store.
+    pub async fn onboarding_token(&self, link: &str) -> Result<OnboardingToken, AcceptanceError> {
         let opened = self.open(link).await.inspect_err(|why| match why {
-            ClaimError::Store(cause) => tracing::error!(%cause, "an invitation can't be looked up"),
+            AcceptanceError::Store(cause) => tracing::error!(%cause, "an invitation can't be looked up"),
             refused => tracing::info!(reason = %refused, "an invitation's link is refused"),
         });
         let StoredRecord { value: invitation, .. } = opened?;
@@ -85,27 +85,27 @@ impl Accounts {
             user_email: invitation.email.clone(),
         };
         let token = Zeroizing::new(claims.sign(self.ring()));
-        Ok(Token { invitation, token })
+        Ok(OnboardingToken { invitation, token })
     }
 
-    /// Takes an invitation up: in one commit it is accepted, the password set, and a session begun.
-    pub async fn claim(&self, claim: Claim<'_>) -> Result<Claimed, ClaimError> {
+    /// Accepts an invitation: sets the password and opens a session, in one commit.
+    pub async fn claim(&self, claim: AcceptanceRequest<'_>) -> Result<Acceptance, AcceptanceError> {
         let outcome = self.try_claim(claim).await;
         let counted = match &outcome {
             Ok(_) => LoginOutcome::Success,
-            Err(ClaimError::Store(_)) => LoginOutcome::StoreFailed,
+            Err(AcceptanceError::Store(_)) => LoginOutcome::StoreFailed,
             Err(_) => LoginOutcome::Refused,
         };
         self.metrics.login(LOCAL, counted);
         outcome.inspect_err(|why| tracing::warn!(reason = %why, "a claim failed"))
     }
 
-    async fn try_claim(&self, mut claim: Claim<'_>) -> Result<Claimed, ClaimError> {
+    async fn try_claim(&self, mut claim: AcceptanceRequest<'_>) -> Result<Acceptance, AcceptanceError> {
         if !self.users.has_role_map() {
-            return Err(ClaimError::NoRoleMapYet);
+            return Err(AcceptanceError::NoRoleMapYet);
         }
         let token = self.verified(claim.token)?;
-        // Before anything is hashed.
+        // Before the password is hashed, which is expensive.
         let StoredRecord { value: invitation, .. } = self.agreed(&claim, &token).await?;
         self.settings.passwords.judge(&claim.password, &[&invitation.email])?;
         let password = std::mem::take(&mut claim.password);
@@ -124,28 +124,28 @@ impl Accounts {
         let (entered, key) = accepted.await?;
         let device = attempts::device_cookie(self.ring(), &Identity::digest(LOCAL, &sign_in.identity.subject));
         tracing::info!(user = entered.user.id, "an invitation was taken up");
-        Ok(Claimed { entered, email: sign_in.identity.subject, key, device })
+        Ok(Acceptance { entered, email: sign_in.identity.subject, key, device })
     }
 
     async fn try_commit(
         &self,
-        claim: &Claim<'_>,
+        claim: &AcceptanceRequest<'_>,
         StoredRecord { value: mut invitation, version }: StoredRecord<Invitation>,
         sign_in: &VerifiedLogin,
         password: &Password,
-    ) -> Result<Result<(CompletedLogin, Option<api_keys::Made>), Conflict>, ClaimError> {
+    ) -> Result<Result<(CompletedLogin, Option<api_keys::KeyWithSecret>), Conflict>, AcceptanceError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
-        self.judge_maker(&invitation).await?;
-        // Whom somebody has deleted meanwhile gets their address back by it.
-        if !self.users.take_identity(&user, &sign_in.identity).await? {
-            return Err(ClaimError::Invalid("the address is another person's by now"));
+        self.check_creator(&invitation).await?;
+        // A user who was deleted in the meantime gets the address back.
+        if !self.users.assign_identity(&user, &sign_in.identity).await? {
+            return Err(AcceptanceError::Invalid("the address now belongs to another user"));
         }
         let others = Invitation::all_of(&self.records, &user).await?;
         let others = others.into_iter().filter(|id| *id != invitation.id.to_string());
         let (place, password_place) = (Invitation::place(invitation.id), Password::key(&user));
         let before = self.records.get_patiently::<Password>(&password_place).await?;
         let mut draft = match &claim.key {
-            Some(wish) => Some(self.keys.draft_for(&user, &invitation.role, wish).await.map_err(ClaimError::key)?),
+            Some(wish) => Some(self.keys.draft_for(&user, &invitation.role, wish).await.map_err(AcceptanceError::key)?),
             None => None,
         };
         invitation.accepted = Some(now);
@@ -156,58 +156,62 @@ impl Accounts {
                 Some(before) => change.expect_version(&password_place, before.version),
             };
             let change = change.put(&password_place, password, crate::store::Ttl::Forever);
-            // One is enough: whoever has an older link would set another password by it.
+            // Older links could otherwise set another password.
             let change = others.fold(change, |change, id| Invitation::remove_from(&id, &user, change));
             match &mut draft {
                 Some(draft) => draft.add_to(change, person, now),
                 None => change,
             }
         });
-        Ok(entered.await?.map(|entered| (entered, draft.map(|draft| self.keys.made(draft)))))
+        Ok(entered.await?.map(|entered| (entered, draft.map(|draft| self.keys.record_creation(draft)))))
     }
 
-    /// The invitation that a link leads to, while it is open.
-    async fn open(&self, link: &str) -> Result<StoredRecord<Invitation>, ClaimError> {
-        let link = Link::parse(link).ok_or(ClaimError::Invalid("the link is none of ours"))?;
-        let found = self.read(link.id).await?.ok_or(ClaimError::Invalid("there is no such invitation"))?;
+    /// Returns the open invitation of a link.
+    async fn open(&self, link: &str) -> Result<StoredRecord<Invitation>, AcceptanceError> {
+        let link = Link::parse(link).ok_or(AcceptanceError::Invalid("the link is malformed"))?;
+        let found = self.read(link.id).await?.ok_or(AcceptanceError::Invalid("there is no such invitation"))?;
         if !found.value.opens_by(&link) {
-            return Err(ClaimError::Invalid("the link's secret is wrong"));
+            return Err(AcceptanceError::Invalid("the link's secret is wrong"));
         }
         match found.value.standing(self.clock.now()) {
-            Standing::Open => Ok(found),
-            Standing::Accepted => Err(ClaimError::Invalid("the invitation was taken up before")),
-            Standing::Expired => Err(ClaimError::Invalid("the invitation has expired")),
+            InvitationStatus::Open => Ok(found),
+            InvitationStatus::Accepted => Err(AcceptanceError::Invalid("the invitation was already accepted")),
+            InvitationStatus::Expired => Err(AcceptanceError::Invalid("the invitation has expired")),
         }
     }
 
-    fn verified(&self, token: &str) -> Result<OnboardingClaims, ClaimError> {
+    fn verified(&self, token: &str) -> Result<OnboardingClaims, AcceptanceError> {
         let claims = OnboardingClaims::verify(self.ring(), &self.audience(), token);
         let claims = claims.filter(|claims| claims.iss == self.settings.issuer);
-        let claims = claims.ok_or(ClaimError::Invalid("the token is no onboarding token of ours"))?;
+        let claims = claims.ok_or(AcceptanceError::Invalid("the token is not an onboarding token of this deployment"))?;
         let alive = Timestamp::from_second(claims.exp).is_ok_and(|expires| expires > self.clock.now());
-        if alive { Ok(claims) } else { Err(ClaimError::Invalid("the token has expired")) }
+        if alive { Ok(claims) } else { Err(AcceptanceError::Invalid("the token has expired")) }
     }
 
-    /// The open invitation, if link, token and user are all about the same.
-    async fn agreed(&self, claim: &Claim<'_>, token: &OnboardingClaims) -> Result<StoredRecord<Invitation>, ClaimError> {
+    /// Returns the open invitation if link, token and user belong together.
+    async fn agreed(
+        &self,
+        claim: &AcceptanceRequest<'_>,
+        token: &OnboardingClaims,
+    ) -> Result<StoredRecord<Invitation>, AcceptanceError> {
         let found = self.open(claim.link).await?;
         let Invitation { id, user, .. } = &found.value;
         let agree = token.invitation_id == id.to_string() && token.sub == *user && claim.user == user;
-        if agree { Ok(found) } else { Err(ClaimError::Invalid("token, invitation and user do not agree")) }
+        if agree { Ok(found) } else { Err(AcceptanceError::Invalid("token, invitation and user do not agree")) }
     }
 
-    /// Whoever made the invitation has to be somebody still who could make it now.
-    async fn judge_maker(&self, invitation: &Invitation) -> Result<(), ClaimError> {
+    /// Checks that the creator of the invitation could still create it.
+    async fn check_creator(&self, invitation: &Invitation) -> Result<(), AcceptanceError> {
         let Some(by) = &invitation.by else { return Ok(()) };
         let (maker, person) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
         let role_of = |user: &User| self.users.grant(user).role;
         let maker = maker?.filter(|maker| !maker.value.disabled).and_then(|maker| role_of(&maker.value));
         let maker = self.policy.administrator(by, maker.as_ref());
-        let maker = maker.ok_or(ClaimError::Invalid("who made the invitation is no administrator any more"))?;
+        let maker = maker.ok_or(AcceptanceError::Invalid("the creator of the invitation is no longer an administrator"))?;
         let person = person?.and_then(|person| role_of(&person.value));
         let mut roles = person.iter().chain([&invitation.role]);
         if roles.any(|role| self.policy.authorize_role(maker, role).is_err()) {
-            return Err(ClaimError::Invalid("the person, or the role, is above who made the invitation by now"));
+            return Err(AcceptanceError::Invalid("the user, or the role, is now above the creator of the invitation"));
         }
         Ok(())
     }
@@ -217,7 +221,7 @@ impl Accounts {
     }
 }
 
-impl ClaimError {
+impl AcceptanceError {
     fn key(error: KeysError) -> Self {
         match error {
             KeysError::Store(error) => error.into(),
@@ -226,18 +230,18 @@ impl ClaimError {
     }
 }
 
-impl From<Busy> for ClaimError {
+impl From<Busy> for AcceptanceError {
     fn from(_: Busy) -> Self {
         Self::Busy
     }
 }
 
-impl From<LoginRefusal> for ClaimError {
+impl From<LoginRefusal> for AcceptanceError {
     fn from(refused: LoginRefusal) -> Self {
         match refused {
             LoginRefusal::Store(error) => Self::Store(error),
-            LoginRefusal::Disabled => Self::Invalid("the person is disabled"),
-            LoginRefusal::NoRole | LoginRefusal::MissingSource(_) => Self::Invalid("the role map grants the person no role"),
+            LoginRefusal::Disabled => Self::Invalid("the user is disabled"),
+            LoginRefusal::NoRole | LoginRefusal::MissingSource(_) => Self::Invalid("the role map grants the user no role"),
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Origin<'a> {
 }
 
 /// One try at an account's password.
-pub struct Try {
+pub struct Attempt {
     account: Digest,
     /// The nonce of the cookie, where it is one of ours for this account.
     device: Option<String>,
@@ -57,7 +57,7 @@ pub fn device_cookie(ring: &KeyRing, account: &Digest) -> String {
     URL_SAFE_NO_PAD.encode(value)
 }
 
-impl Try {
+impl Attempt {
     pub fn new(ring: &KeyRing, account: Digest, origin: &Origin<'_>) -> Self {
         let device = origin.device.and_then(|cookie| known_device(ring, &account, cookie));
         Self { account, device, address: origin.address }
@@ -70,7 +70,7 @@ impl Try {
 }
 
 /// Counts a try before it is made.
-pub async fn spend(records: &Records, Try { account, device, address }: &Try) -> Result<Allowance, store::Error> {
+pub async fn spend(records: &Records, Attempt { account, device, address }: &Attempt) -> Result<Allowance, store::Error> {
     if let Some(device) = device {
         let key = counter(account, format!("guess:device:{device}"));
         if let QuotaUsage::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {
@@ -123,7 +123,7 @@ mod tests {
 
     async fn granted(records: &Records, account: &Digest, device: Option<&str>, address: Option<&str>) -> bool {
         let address = address.map(|address| address.parse().unwrap());
-        let tried = Try::new(records.ring(), *account, &Origin { device, address });
+        let tried = Attempt::new(records.ring(), *account, &Origin { device, address });
         spend(records, &tried).await.unwrap() == Allowance::Granted
     }
 

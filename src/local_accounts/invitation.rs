@@ -1,4 +1,4 @@
-//! Invitations: links by which somebody sets a password, once. The store has the hash of a link's secret only.
+//! Invitations: links with which a user sets a password, once. The store only has the hash of a link's secret.
 
 use std::fmt;
 
@@ -20,13 +20,13 @@ pub use crate::store::ShardedId as InvitationId;
 
 const SECRET_LEN: usize = 32;
 
-/// More invitations of one person are not looked for.
+/// The maximum number of invitations of a user that are read.
 const MOST_OF_A_PERSON: usize = 1000;
 
-/// So long after its end an invitation is still listed.
+/// The time for which an invitation is listed after its expiry.
 const LISTED_FOR: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
 
-/// What the store keeps, in the shard of the person who is invited.
+/// The record of an invitation, in the shard of the invited user.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Invitation {
     pub id: InvitationId,
@@ -37,8 +37,8 @@ pub struct Invitation {
     pub teams: Vec<Team>,
     pub created: Timestamp,
     pub expires: Timestamp,
-    /// Who made it; nobody where the process or its operator did. By the time it is taken up they have to be an administrator
-    /// still, and not below the person or the role.
+    /// The administrator who created it; `None` if the operator did. At the acceptance, this user must still be an
+    /// administrator who may manage the invited user and grant the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,21 +46,21 @@ pub struct Invitation {
     secret: [u8; 32],
 }
 
-/// What stands behind `invite_link=`: the id and the secret.
+/// The value of `invite_link=`: the id and the secret.
 pub struct Link {
     pub id: InvitationId,
     secret: Zeroizing<String>,
 }
 
-/// Where an invitation stands.
+/// The status of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum InvitationStatus {
     Open,
     Accepted,
     Expired,
 }
 
-/// Who is invited, as what and by whom.
+/// The content of a new invitation.
 pub(super) struct Terms {
     pub email: String,
     pub role: Role,
@@ -80,20 +80,20 @@ pub(super) fn index_of(shard: Shard) -> Index {
 
 pub(super) const INDEX: &str = "invitations";
 
-/// The invitations of one person.
+/// The invitations of one user.
 pub(super) fn index_of_person(user: &str) -> Index {
     Index::new(crate::users::shard_of(user), format!("invitations:{user}"))
 }
 
-/// What an account has by its last invitation.
+/// The role and the teams of an account's last invitation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Granted {
+pub struct AccountGrant {
     pub role: Option<String>,
-    /// With commas between them.
+    /// Separated by commas.
     pub teams: String,
 }
 
-impl Granted {
+impl AccountGrant {
     pub fn of(account: &IdentityClaims) -> Self {
         let teams = account.id_token.get(TEAMS_CLAIM).and_then(Value::as_array).into_iter().flatten();
         Self {
@@ -118,20 +118,20 @@ impl Invitation {
         Key::new(id.shard(), Kind::Invitation, id.to_string())
     }
 
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    pub fn standing(&self, now: Timestamp) -> InvitationStatus {
         match self.accepted {
-            Some(_) => Standing::Accepted,
-            None if self.expires <= now => Standing::Expired,
-            None => Standing::Open,
+            Some(_) => InvitationStatus::Accepted,
+            None if self.expires <= now => InvitationStatus::Expired,
+            None => InvitationStatus::Open,
         }
     }
 
-    /// The ids of all invitations of a person.
+    /// Returns the ids of all invitations of a user.
     pub(super) async fn all_of(records: &Records, user: &str) -> Result<Vec<String>, store::Error> {
         records.store().list(&index_of_person(user), None, MOST_OF_A_PERSON).await
     }
 
-    /// Takes an invitation out, with what lists it.
+    /// Deletes an invitation and its index entries.
     pub(super) fn remove_from<'a>(id: &str, user: &str, change: Change<'a>) -> Change<'a> {
         let shard = crate::users::shard_of(user);
         let change = change.delete(&Key::new(shard, Kind::Invitation, id));
@@ -146,7 +146,7 @@ impl Invitation {
         Ttl::For(clock::since(now, self.expires + LISTED_FOR))
     }
 
-    /// The account's claims, as the invitation grants them.
+    /// The claims that the invitation grants to the account.
     pub(super) fn claims(&self) -> IdentityClaims {
         let mut claims = Claims::new();
         claims.insert("email".into(), self.email.as_str().into());
@@ -164,7 +164,7 @@ impl Invitation {
 }
 
 impl Link {
-    /// Reads what stands behind `invite_link=`, or the whole address.
+    /// Parses the value of `invite_link=`, or the whole URL.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.rsplit_once("invite_link=").map_or(text, |(_, link)| link);
         let (id, secret) = text.split_once('.')?;
@@ -172,7 +172,7 @@ impl Link {
         (secret.len() <= 64).then(|| Self { id, secret: Zeroizing::new(secret.to_owned()) })
     }
 
-    /// The secret with its id, for the link alone.
+    /// The id and the secret, for the link only.
     pub fn expose(&self) -> Zeroizing<String> {
         Zeroizing::new(format!("{}.{}", self.id, *self.secret))
     }
@@ -182,7 +182,7 @@ impl Link {
     }
 }
 
-/// Which one it is, and nothing by which it opens.
+/// Shows the id and the user, but not the hash of the secret.
 impl fmt::Debug for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Invitation").field("id", &self.id).field("user", &self.user).finish_non_exhaustive()
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_its_own_link_opens_it() {
+    fn only_its_own_link_opens_an_invitation() {
         let (invitation, link) = invitation();
         let read = Link::parse(&link.expose()).unwrap();
         assert_eq!(read.id, invitation.id);
@@ -230,16 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn it_is_open_until_it_is_accepted_or_expires() {
+    fn an_invitation_is_open_until_it_is_accepted_or_expires() {
         let (mut invitation, _) = invitation();
-        assert_eq!(invitation.standing(invitation.created), Standing::Open);
-        assert_eq!(invitation.standing(invitation.expires), Standing::Expired);
+        assert_eq!(invitation.standing(invitation.created), InvitationStatus::Open);
+        assert_eq!(invitation.standing(invitation.expires), InvitationStatus::Expired);
         invitation.accepted = Some(invitation.created);
-        assert_eq!(invitation.standing(invitation.expires), Standing::Accepted);
+        assert_eq!(invitation.standing(invitation.expires), InvitationStatus::Accepted);
     }
 
     #[test]
-    fn neither_what_is_stored_nor_what_is_shown_has_the_secret() {
+    fn neither_the_record_nor_the_debug_output_has_the_secret() {
         let (invitation, link) = invitation();
         let secret = link.expose()[invitation.id.to_string().len() + 1..].to_owned();
         let shown = format!("{invitation:?} {link:?} {}", serde_json::to_string(&invitation).unwrap());

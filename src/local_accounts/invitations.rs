@@ -1,4 +1,4 @@
-//! Making, listing and withdrawing invitations, and who may.
+//! Creates, lists and withdraws invitations.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Accounts, LONGEST_INVITATION, email,
-    invitation::{INDEX, Invitation, InvitationId, Link, Standing, Terms, index_of, index_of_person},
+    invitation::{INDEX, Invitation, InvitationId, InvitationStatus, Link, Terms, index_of, index_of_person},
 };
 use crate::{
     principal::{LOCAL, Role, Team},
@@ -15,45 +15,45 @@ use crate::{
     users::{Administrator, Denial},
 };
 
-/// Who invites: an administrator, or nobody but the process itself and its operator.
+/// The creator of an invitation: an administrator, or the operator of the process.
 #[derive(Debug, Clone, Copy)]
 pub enum Inviter<'a> {
     Administrator(Administrator<'a>),
     Operator,
 }
 
-/// Whom to invite, as what.
+/// The parameters of a new invitation.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct InvitationParameters {
     pub email: String,
     pub role: Role,
     pub teams: Vec<Team>,
-    /// How long the link can be taken up; as configured where nobody says.
+    /// The duration of the link. `None` for the configured one.
     pub lasting: Option<Duration>,
 }
 
-/// An invitation and its link, which nobody sees again.
+/// A new invitation with its link, which is shown once.
 #[derive(Debug)]
-pub struct Made {
+pub struct InvitationWithLink {
     pub invitation: Invitation,
     pub link: Link,
 }
 
-/// Some invitations in the order in which they were made, and where the next ones begin.
+/// Invitations in the order of their creation.
 #[derive(Debug)]
-pub struct Page {
+pub struct InvitationListing {
     pub invitations: Vec<Invitation>,
-    /// `None` at the end.
+    /// The id after which the next invitations follow; `None` at the end.
     pub next: Option<InvitationId>,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum InviteError {
-    #[error("it is no email address")]
+pub enum InvitationError {
+    #[error("not an email address")]
     Email,
-    #[error("the role map doesn't list the role")]
+    #[error("the role map does not list the role")]
     UnknownRole,
-    #[error("the role, or the person's own, is above the inviter's")]
+    #[error("the role, or the user's own role, is above the inviter's")]
     Above,
     #[error("the person is disabled: an administrator has to enable them first; invite another address to have one")]
     Disabled,
@@ -66,16 +66,20 @@ pub enum InviteError {
 }
 
 impl Accounts {
-    /// Writes an invitation down. The person's old password, if they have one, counts until the invitation is taken up.
-    pub async fn invite(&self, inviter: Inviter<'_>, wanted: &Wanted) -> Result<Made, InviteError> {
-        let email = email::normal(&wanted.email).ok_or(InviteError::Email)?;
+    /// Creates an invitation. The user's previous password stays valid until the acceptance.
+    pub async fn invite(
+        &self,
+        inviter: Inviter<'_>,
+        wanted: &InvitationParameters,
+    ) -> Result<InvitationWithLink, InvitationError> {
+        let email = email::normal(&wanted.email).ok_or(InvitationError::Email)?;
         let lasting = wanted.lasting.unwrap_or(self.settings.invitation_duration);
         if lasting < Duration::from_secs(60) || lasting > LONGEST_INVITATION {
-            return Err(InviteError::Duration);
+            return Err(InvitationError::Duration);
         }
-        self.judge(inviter, &wanted.role)?;
+        self.check_role(inviter, &wanted.role)?;
         let user = self.users.find_or_assign_id(LOCAL, &email).await?;
-        self.judge_person(inviter, &user).await?;
+        self.check_invited_user(inviter, &user).await?;
         let now = self.clock.now();
         let by = match inviter {
             Inviter::Administrator(by) => Some(by.user.to_owned()),
@@ -89,37 +93,37 @@ impl Accounts {
         let change = lists.iter().fold(change, |change, list| change.index_add(list, &invitation.id.to_string(), ttl));
         change.commit().await?.map_err(|_| store::Error::Contended)?;
         tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invited");
-        Ok(Made { invitation, link })
+        Ok(InvitationWithLink { invitation, link })
     }
 
-    /// Invitations after `after`, of everybody, in the order in which they were made.
-    pub async fn invitations(&self, after: Option<InvitationId>, limit: usize) -> Result<Page, InviteError> {
+    /// Returns invitations of all users after `after`, in the order of their creation.
+    pub async fn invitations(&self, after: Option<InvitationId>, limit: usize) -> Result<InvitationListing, InvitationError> {
         let after = after.map(|id| id.to_string());
         let ids = self.records.list_everywhere(INDEX, after.as_deref(), limit + 1).await?;
         let next = ids.get(limit).and(ids.get(limit - 1)).and_then(|id| InvitationId::parse(id));
         let reads = ids.iter().take(limit).filter_map(|id| InvitationId::parse(id)).map(|id| self.read(id));
         let read = join_all(reads).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(Page { invitations: read.into_iter().flatten().map(|stored| stored.value).collect(), next })
+        Ok(InvitationListing { invitations: read.into_iter().flatten().map(|stored| stored.value).collect(), next })
     }
 
-    /// Takes an invitation back, or one that is over out of the list.
-    pub async fn withdraw(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InviteError> {
+    /// Withdraws an invitation, or removes an expired one from the list.
+    pub async fn withdraw(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InvitationError> {
         let place = Invitation::place(id);
         let withdrawn = self.records.update(&place, async |invitation: Invitation, change| {
             // A role that is not listed can no longer be granted by the invitation.
             if self.policy.authorize_role(by, &invitation.role) == Err(Denial::HigherRole) {
-                return Err(InviteError::Above);
+                return Err(InvitationError::Above);
             }
             let change = Invitation::remove_from(&id.to_string(), &invitation.user, change);
             Ok(Edit::Commit(change, invitation))
         });
-        let invitation = withdrawn.await?.ok_or(InviteError::NotFound)?;
+        let invitation = withdrawn.await?.ok_or(InvitationError::NotFound)?;
         tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation withdrawn");
         Ok(invitation)
     }
 
-    /// Where an invitation stands at this moment.
-    pub fn standing(&self, invitation: &Invitation) -> Standing {
+    /// Returns the status of an invitation at this time.
+    pub fn standing(&self, invitation: &Invitation) -> InvitationStatus {
         invitation.standing(self.clock.now())
     }
 
@@ -127,21 +131,21 @@ impl Accounts {
         self.records.get_patiently::<Invitation>(&Invitation::place(id)).await
     }
 
-    fn judge(&self, inviter: Inviter<'_>, wanted: &Role) -> Result<(), InviteError> {
+    fn check_role(&self, inviter: Inviter<'_>, wanted: &Role) -> Result<(), InvitationError> {
         match inviter {
             // The operator may invite without access to the role map.
             Inviter::Operator if !self.users.has_role_map() => Ok(()),
-            _ if !self.policy.is_listed(wanted) => Err(InviteError::UnknownRole),
+            _ if !self.policy.is_listed(wanted) => Err(InvitationError::UnknownRole),
             Inviter::Administrator(by) => Ok(self.policy.authorize_role(by, wanted)?),
             Inviter::Operator => Ok(()),
         }
     }
 
-    /// Somebody who is known already may have more by another identity than they are invited as.
-    async fn judge_person(&self, inviter: Inviter<'_>, user: &str) -> Result<(), InviteError> {
+    /// Checks an existing user, who may have a higher role by another identity.
+    async fn check_invited_user(&self, inviter: Inviter<'_>, user: &str) -> Result<(), InvitationError> {
         let Some(StoredRecord { value: person, .. }) = self.users.get(user).await? else { return Ok(()) };
         if person.disabled {
-            return Err(InviteError::Disabled);
+            return Err(InvitationError::Disabled);
         }
         match (inviter, self.users.grant(&person).role) {
             (Inviter::Administrator(by), Some(role)) => Ok(self.policy.authorize_role(by, &role)?),
@@ -150,14 +154,14 @@ impl Accounts {
     }
 }
 
-impl From<Denial> for InviteError {
+impl From<Denial> for InvitationError {
     fn from(_: Denial) -> Self {
         Self::Above
     }
 }
 
-impl Made {
-    /// The address to hand to who is invited.
+impl InvitationWithLink {
+    /// The URL for the invited user.
     pub fn address(&self, public_url: &crate::origin::PublicUrl) -> Zeroizing<String> {
         Zeroizing::new(public_url.join(&format!("/onboarding?invite_link={}", *self.link.expose())))
     }

@@ -34,7 +34,7 @@ pub struct Password {
 
 /// Why a password may not be chosen.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Unfit {
+pub enum PasswordRejection {
     #[error("it has fewer than {min} characters")]
     TooShort { min: usize },
     #[error("it has more than {LONGEST} bytes")]
@@ -56,15 +56,15 @@ impl Password {
 
 impl PasswordRules {
     /// Whether a password may be chosen; what else is known of its owner makes it no stronger.
-    pub fn judge(&self, password: &str, known: &[&str]) -> Result<(), Unfit> {
+    pub fn judge(&self, password: &str, known: &[&str]) -> Result<(), PasswordRejection> {
         if password.len() > LONGEST {
-            return Err(Unfit::TooLong);
+            return Err(PasswordRejection::TooLong);
         }
         if password.chars().count() < self.min_length {
-            return Err(Unfit::TooShort { min: self.min_length });
+            return Err(PasswordRejection::TooShort { min: self.min_length });
         }
         let entropy = zxcvbn(password, known);
-        if entropy.score() < STRONG_ENOUGH { Err(Unfit::Weak(entropy.feedback().cloned())) } else { Ok(()) }
+        if entropy.score() < STRONG_ENOUGH { Err(PasswordRejection::Weak(entropy.feedback().cloned())) } else { Ok(()) }
     }
 }
 

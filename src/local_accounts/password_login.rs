@@ -1,12 +1,12 @@
-//! Signing in with a password, and changing it.
+//! Logins with a password, and changes of the password.
 
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::{
-    Accounts, Busy, Unfit,
-    attempts::{self, Allowance, Origin, Try},
+    Accounts, Busy, PasswordRejection,
+    attempts::{self, Allowance, Attempt, Origin},
     email,
     hasher::{Lane, Verdict},
     password::Password,
@@ -19,27 +19,27 @@ use crate::{
     users::{self, CompletedLogin, Identity, LoginRefusal, Logout, PriorAccess, VerifiedLogin},
 };
 
-/// What somebody signs in with.
-pub struct Attempt<'a> {
+/// A login with a password.
+pub struct PasswordLoginRequest<'a> {
     pub email: &'a str,
     pub password: Zeroizing<String>,
     pub origin: Origin<'a>,
     pub browser: users::Browser,
 }
 
-/// Somebody who has signed in with a password.
-pub struct SignedIn {
+/// A successful login with a password.
+pub struct PasswordLogin {
     pub entered: CompletedLogin,
-    /// The value of the cookie by which this browser is known again.
+    /// The value of the device cookie, which identifies a known browser.
     pub device: String,
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum SignInError {
-    /// Nobody is told which of both it is.
+pub enum PasswordLoginError {
+    /// The answer does not tell which of both is wrong.
     #[error("address or password is wrong")]
     Wrong {
-        /// Whose password it isn't, for the log.
+        /// The user of the account, for the log.
         user: Option<String>,
     },
     #[error("there were too many tries; the next one is let through in {retry_after:?}")]
@@ -55,15 +55,15 @@ pub enum SignInError {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum ChangeError {
-    #[error("the person has no password here")]
+pub enum PasswordChangeError {
+    #[error("the user has no password")]
     NoPassword,
     #[error("the current password is wrong")]
     Wrong,
     #[error("there were too many tries; the next one is let through in {retry_after:?}")]
     TooMany { retry_after: Duration },
     #[error(transparent)]
-    Unfit(#[from] Unfit),
+    Password(#[from] PasswordRejection),
     #[error("too many passwords are being checked at once")]
     Busy,
     #[error(transparent)]
@@ -71,38 +71,38 @@ pub enum ChangeError {
 }
 
 impl Accounts {
-    /// Signs somebody in. Whether there is such a person takes as long to find out as whether the password is theirs.
-    pub async fn sign_in(&self, attempt: Attempt<'_>) -> Result<SignedIn, SignInError> {
+    /// Logs in with a password. Takes the same time for an unknown address as for a wrong password.
+    pub async fn sign_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
         let outcome = self.try_sign_in(attempt).await;
-        self.metrics.login(LOCAL, outcome.as_ref().map_or_else(SignInError::outcome, |_| LoginOutcome::Success));
+        self.metrics.login(LOCAL, outcome.as_ref().map_or_else(PasswordLoginError::outcome, |_| LoginOutcome::Success));
         outcome.inspect_err(|why| tracing::warn!(provider = LOCAL, user = why.user(), reason = %why, "login failed"))
     }
 
-    async fn try_sign_in(&self, attempt: Attempt<'_>) -> Result<SignedIn, SignInError> {
+    async fn try_sign_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
         if !self.users.has_role_map() {
-            return Err(SignInError::NoRoleMapYet);
+            return Err(PasswordLoginError::NoRoleMapYet);
         }
-        let Attempt { email, password, origin, browser } = attempt;
-        // What is no address is nobody's, and takes its time too.
+        let PasswordLoginRequest { email, password, origin, browser } = attempt;
+        // An invalid address belongs to no account, and takes the same time.
         let email = email::normal(email).unwrap_or_default();
         let account = Identity::digest(LOCAL, &email);
-        let tried = Try::new(self.ring(), account, &origin);
+        let tried = Attempt::new(self.ring(), account, &origin);
         let lane = if tried.is_by_a_known_browser() { Lane::Known } else { Lane::Stranger };
         let place = self.hasher.place(lane)?;
         if let Allowance::Exceeded { retry_after } = attempts::spend(&self.records, &tried).await? {
-            return Err(SignInError::TooMany { retry_after });
+            return Err(PasswordLoginError::TooMany { retry_after });
         }
         let known = self.users.find(LOCAL, &email).await?;
         let user = known.clone().unwrap_or_else(|| account.to_hex());
         let (identity, stored) = self.account(&user).await?;
         let verdict = place.verify(password.clone(), stored.as_ref().map(|stored| &stored.value)).await?;
         let (Some(identity), Some(stored), Verdict::Right { outdated }) = (identity, stored, verdict) else {
-            return Err(SignInError::Wrong { user: known });
+            return Err(PasswordLoginError::Wrong { user: known });
         };
         let renewed = if outdated { Some(place.hash(password, stored.value.set).await?) } else { None };
         let sign_in = VerifiedLogin { identity, sid: None, logout: Logout::default(), browser, prior_access: PriorAccess::Keep };
         let entered = self.enter(&user, &sign_in, &stored, renewed.as_ref()).await?;
-        Ok(SignedIn { entered, device: attempts::device_cookie(self.ring(), &account) })
+        Ok(PasswordLogin { entered, device: attempts::device_cookie(self.ring(), &account) })
     }
 
     /// Sets another password and ends all other sessions, in one commit.
@@ -113,18 +113,18 @@ impl Accounts {
         new: Zeroizing<String>,
         kept: Option<&Digest>,
         origin: &Origin<'_>,
-    ) -> Result<(), ChangeError> {
+    ) -> Result<(), PasswordChangeError> {
         let (identity, stored) = self.account(user).await?;
-        let (Some(identity), Some(stored)) = (identity, stored) else { return Err(ChangeError::NoPassword) };
+        let (Some(identity), Some(stored)) = (identity, stored) else { return Err(PasswordChangeError::NoPassword) };
         let account = Identity::digest(LOCAL, &identity.subject);
         let place = self.hasher.place(Lane::Known)?;
         if let Allowance::Exceeded { retry_after } =
-            attempts::spend(&self.records, &Try::new(self.ring(), account, origin)).await?
+            attempts::spend(&self.records, &Attempt::new(self.ring(), account, origin)).await?
         {
-            return Err(ChangeError::TooMany { retry_after });
+            return Err(PasswordChangeError::TooMany { retry_after });
         }
         if place.verify(current, Some(&stored.value)).await? == Verdict::Wrong {
-            return Err(ChangeError::Wrong);
+            return Err(PasswordChangeError::Wrong);
         }
         self.settings.passwords.judge(&new, &[&identity.subject])?;
         let password = place.hash(new, self.clock.now()).await?;
@@ -137,7 +137,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// What an account claims, and its password.
+    /// Reads the identity and the password of an account.
     async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<StoredRecord<Password>>), store::Error> {
         let place = Password::key(user);
         let (person, password) = tokio::join!(self.users.get(user), self.records.get_patiently::<Password>(&place));
@@ -145,14 +145,14 @@ impl Accounts {
         Ok((identity, password?))
     }
 
-    /// With the very password that was verified: one that was changed meanwhile lets nobody in.
+    /// Completes the login, unless the verified password has changed in the meantime.
     async fn enter(
         &self,
         user: &str,
         sign_in: &VerifiedLogin,
         verified: &StoredRecord<Password>,
         renewed: Option<&Password>,
-    ) -> Result<CompletedLogin, SignInError> {
+    ) -> Result<CompletedLogin, PasswordLoginError> {
         let place = Password::key(user);
         store::retry(async || {
             let entered = self.users.try_complete_login(user, sign_in, |change, _| {
@@ -165,14 +165,14 @@ impl Accounts {
             let now = self.records.get_patiently::<Password>(&place).await?;
             match now.is_some_and(|now| now.version == verified.version) {
                 true => Ok(Err(Conflict)),
-                false => Err(SignInError::Wrong { user: Some(user.to_owned()) }),
+                false => Err(PasswordLoginError::Wrong { user: Some(user.to_owned()) }),
             }
         })
         .await
     }
 }
 
-impl SignInError {
+impl PasswordLoginError {
     fn user(&self) -> Option<&str> {
         match self {
             Self::Wrong { user } => user.as_deref(),
@@ -193,13 +193,13 @@ impl SignInError {
     }
 }
 
-impl From<Busy> for SignInError {
+impl From<Busy> for PasswordLoginError {
     fn from(_: Busy) -> Self {
         Self::Busy
     }
 }
 
-impl From<Busy> for ChangeError {
+impl From<Busy> for PasswordChangeError {
     fn from(_: Busy) -> Self {
         Self::Busy
     }

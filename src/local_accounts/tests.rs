@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    api_keys::{self, Wish},
+    api_keys::{self, KeyParameters},
     clock::manual::ManualClock,
     principal::{LOCAL, Role, Team},
     role_map::{ConfiguredNames, RoleMaps},
@@ -29,8 +29,8 @@ fn text(password: &str) -> Zeroizing<String> {
     Zeroizing::new(password.to_owned())
 }
 
-fn wanted(email: &str, role: &str) -> Wanted {
-    Wanted { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lasting: None }
+fn wanted(email: &str, role: &str) -> InvitationParameters {
+    InvitationParameters { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lasting: None }
 }
 
 fn stranger() -> Origin<'static> {
@@ -82,17 +82,17 @@ impl Site {
         Self { accounts: on_store(store, &clock, &ring, cost), clock, ring }
     }
 
-    async fn invite(&self, email: &str, role: &str) -> Made {
+    async fn invite(&self, email: &str, role: &str) -> InvitationWithLink {
         self.accounts.invite(Inviter::Operator, &wanted(email, role)).await.unwrap()
     }
 
-    async fn claim(&self, made: &Made, password: &str) -> Result<Claimed, ClaimError> {
+    async fn claim(&self, made: &InvitationWithLink, password: &str) -> Result<Acceptance, AcceptanceError> {
         let link = made.link.expose();
         let token = self.accounts.onboarding_token(&link).await?.token;
         self.accounts.claim(claim(&token, &link, &made.invitation.user, password)).await
     }
 
-    async fn open(&self, made: &Made) -> bool {
+    async fn open(&self, made: &InvitationWithLink) -> bool {
         self.accounts.onboarding_token(&made.link.expose()).await.is_ok()
     }
 
@@ -101,8 +101,10 @@ impl Site {
         self.claim(&made, PASSWORD).await.unwrap().entered.user.id
     }
 
-    async fn sign_in(&self, email: &str, password: &str) -> Result<SignedIn, SignInError> {
-        self.accounts.sign_in(Attempt { email, password: text(password), origin: stranger(), browser: Browser::default() }).await
+    async fn sign_in(&self, email: &str, password: &str) -> Result<PasswordLogin, PasswordLoginError> {
+        self.accounts
+            .sign_in(PasswordLoginRequest { email, password: text(password), origin: stranger(), browser: Browser::default() })
+            .await
     }
 
     async fn has_session(&self, user: &str, handle: &Digest) -> bool {
@@ -110,8 +112,8 @@ impl Site {
     }
 }
 
-fn claim<'a>(token: &'a str, link: &'a str, user: &'a str, password: &str) -> Claim<'a> {
-    Claim { token, link, user, password: text(password), key: None, browser: Browser::default() }
+fn claim<'a>(token: &'a str, link: &'a str, user: &'a str, password: &str) -> AcceptanceRequest<'a> {
+    AcceptanceRequest { token, link, user, password: text(password), key: None, browser: Browser::default() }
 }
 
 #[tokio::test]
@@ -143,10 +145,10 @@ async fn opening_a_link_uses_nothing_up_and_claiming_it_does() {
     }
     assert!(site.accounts.users.get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
     site.claim(&made, PASSWORD).await.unwrap();
-    assert!(matches!(site.claim(&made, ANOTHER).await, Err(ClaimError::Invalid(_))));
+    assert!(matches!(site.claim(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     site.sign_in(ADA, PASSWORD).await.unwrap();
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(site.accounts.standing(&listed[0]), Standing::Accepted);
+    assert_eq!(site.accounts.standing(&listed[0]), InvitationStatus::Accepted);
 }
 
 #[tokio::test]
@@ -186,18 +188,18 @@ async fn whatever_is_wrong_with_a_claim_it_is_told_alike() {
         ("sk-1", &link, user),
     ] {
         let failed = site.accounts.claim(claim(token, link, user, PASSWORD)).await;
-        assert!(matches!(failed, Err(ClaimError::Invalid(_))), "{token} {link} {user}");
+        assert!(matches!(failed, Err(AcceptanceError::Invalid(_))), "{token} {link} {user}");
     }
     site.clock.advance(Duration::from_secs(901));
     let late = site.accounts.claim(claim(&token, &link, user, PASSWORD)).await;
-    assert!(matches!(late, Err(ClaimError::Invalid(_))), "the token has expired");
+    assert!(matches!(late, Err(AcceptanceError::Invalid(_))), "the token has expired");
     let role = Role::new("proxy_admin");
     site.accounts.withdraw(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
-    assert!(matches!(site.claim(&bob, PASSWORD).await, Err(ClaimError::Invalid(_))), "it was withdrawn");
+    assert!(matches!(site.claim(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was withdrawn");
     site.clock.advance(7 * DAY);
-    assert!(matches!(site.claim(&ada, PASSWORD).await, Err(ClaimError::Invalid(_))), "the invitation has expired");
+    assert!(matches!(site.claim(&ada, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "the invitation has expired");
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(listed.iter().map(|one| site.accounts.standing(one)).collect::<Vec<_>>(), [Standing::Expired]);
+    assert_eq!(listed.iter().map(|one| site.accounts.standing(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
 }
 
 #[tokio::test]
@@ -205,7 +207,7 @@ async fn a_weak_password_uses_the_invitation_not_up() {
     let site = Site::new();
     let made = site.invite(ADA, "internal_user").await;
     for weak in ["short", "password1234", ADA] {
-        assert!(matches!(site.claim(&made, weak).await, Err(ClaimError::Unfit(_))), "{weak}");
+        assert!(matches!(site.claim(&made, weak).await, Err(AcceptanceError::Password(_))), "{weak}");
     }
     site.claim(&made, PASSWORD).await.unwrap();
 }
@@ -216,9 +218,10 @@ async fn a_key_is_made_only_when_it_is_asked_for_and_with_the_claim() {
     let made = site.invite(ADA, "internal_user").await;
     let link = made.link.expose();
     let token = site.accounts.onboarding_token(&link).await.unwrap().token;
-    let wish = Wish { alias: Some("first".into()), ..Wish::default() };
+    let wish = KeyParameters { alias: Some("first".into()), ..KeyParameters::default() };
     let user = &made.invitation.user;
-    let claimed = site.accounts.claim(Claim { key: Some(wish), ..claim(&token, &link, user, PASSWORD) }).await.unwrap();
+    let claimed =
+        site.accounts.claim(AcceptanceRequest { key: Some(wish), ..claim(&token, &link, user, PASSWORD) }).await.unwrap();
     let key = claimed.key.unwrap().key;
     assert_eq!((key.user.as_str(), key.generation), (user.as_str(), claimed.entered.user.key_generation));
     let role = claimed.entered.grant.role.unwrap();
@@ -240,7 +243,7 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     assert_eq!(claimed.entered.grant.role.unwrap().as_str(), "team");
     assert!(!site.has_session(&user, &before).await);
     assert!(site.has_session(&user, &claimed.entered.session_token.digest()).await);
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
 
@@ -257,7 +260,7 @@ async fn nobody_invites_above_themselves(#[case] own: &str, #[case] role: &str, 
     let inviter = Inviter::Administrator(Administrator { user: "u-1", role: &own });
     let made = site.accounts.invite(inviter, &wanted(ADA, role)).await;
     assert_eq!(made.is_ok(), allowed);
-    assert!(allowed || matches!(made, Err(InviteError::Above)));
+    assert!(allowed || matches!(made, Err(InvitationError::Above)));
 }
 
 #[tokio::test]
@@ -270,7 +273,7 @@ async fn nobody_resets_who_is_above_them_not_even_by_an_older_invitation() {
     let later = site.accounts.invite(Inviter::Operator, &wanted(ADA, "proxy_admin")).await.unwrap();
     let by_then = site.open(&early).await;
     site.claim(&later, PASSWORD).await.unwrap();
-    assert!(matches!(site.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InviteError::Above)));
+    assert!(matches!(site.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InvitationError::Above)));
     assert!(by_then && !site.open(&early).await, "one invitation is enough");
     site.sign_in(ADA, PASSWORD).await.unwrap();
 }
@@ -287,7 +290,7 @@ async fn an_invitation_counts_no_more_than_who_made_it() {
             Some(role) => _ = site.account(&format!("{name}@example.com"), role).await,
             None => _ = site.accounts.users.set_disabled(&boss, true).await.unwrap(),
         }
-        assert!(matches!(site.claim(&made, PASSWORD).await, Err(ClaimError::Invalid(_))), "{name}");
+        assert!(matches!(site.claim(&made, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
         if after.is_none() {
             site.accounts.users.set_disabled(&boss, false).await.unwrap();
             site.claim(&made, PASSWORD).await.unwrap();
@@ -301,7 +304,7 @@ async fn nobody_withdraws_what_is_above_them() {
     let made = site.invite(ADA, "proxy_admin").await;
     let role = Role::new("org_admin");
     let withdrawn = site.accounts.withdraw(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
-    assert!(matches!(withdrawn, Err(InviteError::Above)));
+    assert!(matches!(withdrawn, Err(InvitationError::Above)));
     site.claim(&made, PASSWORD).await.unwrap();
 }
 
@@ -319,12 +322,12 @@ async fn whoever_was_deleted_while_they_were_invited_gets_their_address_back_by_
 #[tokio::test]
 async fn an_invitation_has_a_role_of_the_map_an_address_and_a_bounded_life() {
     let site = Site::new();
-    let invite = async |wanted: Wanted| site.accounts.invite(Inviter::Operator, &wanted).await.map(drop);
-    assert!(matches!(invite(wanted("nobody", "team")).await, Err(InviteError::Email)));
-    assert!(matches!(invite(wanted(ADA, "king")).await, Err(InviteError::UnknownRole)));
+    let invite = async |wanted: InvitationParameters| site.accounts.invite(Inviter::Operator, &wanted).await.map(drop);
+    assert!(matches!(invite(wanted("nobody", "team")).await, Err(InvitationError::Email)));
+    assert!(matches!(invite(wanted(ADA, "king")).await, Err(InvitationError::UnknownRole)));
     for lasting in [Duration::from_secs(59), LONGEST_INVITATION + Duration::from_secs(1)] {
-        let wanted = Wanted { lasting: Some(lasting), ..wanted(ADA, "team") };
-        assert!(matches!(invite(wanted).await, Err(InviteError::Duration)));
+        let wanted = InvitationParameters { lasting: Some(lasting), ..wanted(ADA, "team") };
+        assert!(matches!(invite(wanted).await, Err(InvitationError::Duration)));
     }
 }
 
@@ -353,7 +356,7 @@ async fn a_wrong_password_and_nobody_at_all_are_told_alike() {
     let site = Site::new();
     site.account(ADA, "team").await;
     for (email, password) in [(ADA, ANOTHER), (ADA, ""), ("nobody@example.com", PASSWORD), ("no address", PASSWORD), ("", "")] {
-        assert!(matches!(site.sign_in(email, password).await, Err(SignInError::Wrong { .. })), "{email}");
+        assert!(matches!(site.sign_in(email, password).await, Err(PasswordLoginError::Wrong { .. })), "{email}");
     }
 }
 
@@ -373,15 +376,15 @@ async fn guessing_is_slowed_and_locks_out_nobody_who_has_been_there() {
     let device = site.sign_in(ADA, PASSWORD).await.unwrap().device;
     let retry = loop {
         match site.sign_in(ADA, ANOTHER).await {
-            Err(SignInError::Wrong { .. }) => {}
-            Err(SignInError::TooMany { retry_after }) => break retry_after,
+            Err(PasswordLoginError::Wrong { .. }) => {}
+            Err(PasswordLoginError::TooMany { retry_after }) => break retry_after,
             _ => panic!("it lets in whoever guesses"),
         }
     };
     assert!(retry <= Duration::from_secs(3600));
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::TooMany { .. })), "a stranger");
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "a stranger");
     let origin = Origin { device: Some(&device), address: None };
-    let known = Attempt { email: ADA, password: text(PASSWORD), origin, browser: Browser::default() };
+    let known = PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin, browser: Browser::default() };
     site.accounts.sign_in(known).await.unwrap();
     site.clock.advance(retry);
     site.sign_in(ADA, PASSWORD).await.unwrap();
@@ -396,15 +399,18 @@ async fn a_changed_password_ends_all_other_sessions() {
     let change = async |current: &str, new: &str| {
         site.accounts.change_password(&user, text(current), text(new), Some(&own), &stranger()).await
     };
-    assert!(matches!(change(ANOTHER, ANOTHER).await, Err(ChangeError::Wrong)));
-    assert!(matches!(change(PASSWORD, "short").await, Err(ChangeError::Unfit(Unfit::TooShort { min: 12 }))));
+    assert!(matches!(change(ANOTHER, ANOTHER).await, Err(PasswordChangeError::Wrong)));
+    assert!(matches!(
+        change(PASSWORD, "short").await,
+        Err(PasswordChangeError::Password(PasswordRejection::TooShort { min: 12 }))
+    ));
     assert!(site.has_session(&user, &other).await);
     change(PASSWORD, ANOTHER).await.unwrap();
     assert!(site.has_session(&user, &own).await && !site.has_session(&user, &other).await);
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
     let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &stranger()).await;
-    assert!(matches!(nobody, Err(ChangeError::NoPassword)));
+    assert!(matches!(nobody, Err(PasswordChangeError::NoPassword)));
 }
 
 #[tokio::test]
@@ -415,7 +421,8 @@ async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
     let dearer = on_store(Arc::clone(records.store()), &site.clock, &site.ring, cost(128));
     let hash = async || records.get::<Password>(&Password::key(&user)).await.unwrap().unwrap().version;
     let before = hash().await;
-    let attempt = || Attempt { email: ADA, password: text(PASSWORD), origin: stranger(), browser: Browser::default() };
+    let attempt =
+        || PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin: stranger(), browser: Browser::default() };
     dearer.sign_in(attempt()).await.unwrap();
     let renewed = hash().await;
     assert_ne!(renewed, before);
@@ -429,14 +436,14 @@ async fn who_is_disabled_neither_signs_in_nor_claims() {
     let user = site.account(ADA, "team").await;
     let open = site.invite(ADA, "team").await;
     site.accounts.users.set_disabled(&user, true).await.unwrap();
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Refused(LoginRefusal::Disabled))));
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Refused(LoginRefusal::Disabled))));
     assert!(
-        matches!(site.sign_in(ADA, ANOTHER).await, Err(SignInError::Wrong { .. })),
+        matches!(site.sign_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
         "and only who knows the password is told"
     );
-    assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))));
+    assert!(matches!(site.claim(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     let late = site.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
-    assert!(matches!(late, Err(InviteError::Disabled)));
+    assert!(matches!(late, Err(InvitationError::Disabled)));
     site.accounts.users.set_disabled(&user, false).await.unwrap();
     site.sign_in(ADA, PASSWORD).await.unwrap();
 }
@@ -449,8 +456,8 @@ async fn who_is_deleted_is_nobody_and_comes_back_as_somebody_new() {
     let open = site.invite(ADA, "proxy_admin").await;
     let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
     site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
-    assert!(matches!(site.claim(&open, ANOTHER).await, Err(ClaimError::Invalid(_))), "what was open went with her");
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(SignInError::Wrong { .. })));
+    assert!(matches!(site.claim(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);
     assert_eq!(site.accounts.users.find(LOCAL, ADA).await.unwrap(), None);
     assert!(site.accounts.users.is_empty().await.unwrap());

@@ -9,7 +9,7 @@ use super::services;
 use crate::{
     clock::Clock,
     config::{Config, Store},
-    local_accounts::{Inviter, Wanted},
+    local_accounts::{InvitationParameters, Inviter},
     principal::Role,
 };
 
@@ -29,7 +29,7 @@ pub async fn invite(config: &Config, clock: &Arc<dyn Clock>, request: Invitation
         bail!("local accounts are disabled; set local_accounts.enabled to true, here and for the running processes");
     }
     let (accounts, _watches) = services::build_for_invitations(config, clock).await?;
-    let wanted = Wanted {
+    let wanted = InvitationParameters {
         email: request.email.unwrap_or_else(|| services::BOOTSTRAP_EMAIL.to_owned()),
         role: Role::new(request.role),
         teams: Vec::new(),

@@ -1,4 +1,4 @@
-//! Further identities of a person: each proven by signing in with it, while the person is signed in. No email links anything.
+//! Links identities to users and unlinks them. A user links an identity by signing in with it.
 
 use super::{Generation, Identity, User, Users};
 use crate::{
@@ -7,40 +7,40 @@ use crate::{
     store::{self, Change, Edit, Ttl},
 };
 
-/// What became of linking an identity.
+/// The outcome of linking an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkOutcome {
     Linked,
-    /// It is somebody else's.
+    /// The identity belongs to another user.
     Taken,
     UnknownUser,
 }
 
-/// What became of unlinking one.
+/// The outcome of unlinking an identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnlinkOutcome {
     Unlinked,
-    /// Without it the person could not sign in any more.
+    /// The user could no longer sign in without it.
     LastIdentity,
     UnknownIdentity,
 }
 
 impl Users {
-    /// Makes an identity that was just verified the person's.
+    /// Links a verified identity to a user.
     ///
-    /// The index entry comes first, as with a sign-in: who dies in between has proven the identity to be the person's, and the next
-    /// sign-in with it brings it into the record.
+    /// The index entry is written first. If the process stops in between, the next login with the identity adds it to the
+    /// user's record.
     pub async fn link(&self, user: &str, identity: &IdentityClaims) -> Result<LinkOutcome, store::Error> {
         if self.get(user).await?.is_none() {
             return Ok(LinkOutcome::UnknownUser);
         }
-        if !self.take_identity(user, identity).await? {
+        if !self.assign_identity(user, identity).await? {
             return Ok(LinkOutcome::Taken);
         }
         let (key, now) = (User::key(user), self.clock.now());
-        let updated = self.records.update(&key, async |mut person: User, change| {
-            person.update_identity(identity, now);
-            Ok::<_, store::Error>(Edit::Commit(change.put(&key, &person, Ttl::Forever).drop_user(user), ()))
+        let updated = self.records.update(&key, async |mut record: User, change| {
+            record.update_identity(identity, now);
+            Ok::<_, store::Error>(Edit::Commit(change.put(&key, &record, Ttl::Forever).drop_user(user), ()))
         });
         if updated.await?.is_none() {
             return Ok(LinkOutcome::UnknownUser);
@@ -49,9 +49,10 @@ impl Users {
         Ok(LinkOutcome::Linked)
     }
 
-    /// Takes an identity off a person, with what `with` adds from their shard. Their sessions by it end, but for the one that is theirs at the moment.
+    /// Unlinks an identity and ends all sessions except the kept one. The additions of `with` are in the same commit.
     ///
-    /// The index entry goes first: who dies in between finds the identity in the list still, and unlinks it again.
+    /// The index entry is removed first. If the process stops in between, the user's record still lists the identity, so that
+    /// the user can unlink it again.
     pub async fn unlink(
         &self,
         user: &str,
@@ -60,17 +61,17 @@ impl Users {
         with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
     ) -> Result<UnlinkOutcome, store::Error> {
         let key = User::key(user);
-        let updated = self.records.update(&key, async |mut person: User, change| {
-            let place = person.identities.iter().position(|known| known.issuer == issuer && known.subject == subject);
-            let Some(place) = place else { return Ok(Edit::Keep(Err(UnlinkOutcome::UnknownIdentity))) };
-            if person.identities.len() == 1 {
+        let updated = self.records.update(&key, async |mut record: User, change| {
+            let position = record.identities.iter().position(|known| known.issuer == issuer && known.subject == subject);
+            let Some(position) = position else { return Ok(Edit::Keep(Err(UnlinkOutcome::UnknownIdentity))) };
+            if record.identities.len() == 1 {
                 return Ok(Edit::Keep(Err(UnlinkOutcome::LastIdentity)));
             }
-            let identity = person.identities.remove(place);
+            let identity = record.identities.remove(position);
             self.remove_identity(user, &identity).await?;
-            person.session_generation = Generation::random();
-            let change = with(self.keep(change, kept, &person).await?);
-            let change = change.put(&key, &person, Ttl::Forever).revoke_user(user);
+            record.session_generation = Generation::random();
+            let change = with(self.keep(change, kept, &record).await?);
+            let change = change.put(&key, &record, Ttl::Forever).revoke_user(user);
             Ok::<_, store::Error>(Edit::Commit(change, Ok(identity.provider)))
         });
         match updated.await?.unwrap_or(Err(UnlinkOutcome::UnknownIdentity)) {
@@ -82,9 +83,9 @@ impl Users {
         }
     }
 
-    /// Whether the identity leads to the person now. One that led to somebody who has never finished a sign-in, or was
-    /// deleted, is free.
-    pub async fn take_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, store::Error> {
+    /// Points an identity's index entry to a user. Returns false if it belongs to another user. An entry of a deleted user, or
+    /// of one who has never completed a login, is free.
+    pub async fn assign_identity(&self, user: &str, identity: &IdentityClaims) -> Result<bool, store::Error> {
         let digest = Identity::digest(&identity.issuer, &identity.subject);
         let key = Identity::key(&digest);
         let entry = Identity { user: user.to_owned() };

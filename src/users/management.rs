@@ -1,78 +1,79 @@
-//! What administrators do with people: find them, disable and enable them, delete them.
+//! Lists, disables, enables and deletes users.
 
 use futures::future::join_all;
 
 use super::{Generation, Identity, Session, User, Users, record::INDEX, record::index_of_users, sessions};
 use crate::{
     principal::IdentityClaims,
+    secret::Digest,
     store::{self, Change, Edit, Ttl},
 };
 
-/// Some people in the order in which they came, and where the next ones begin.
+/// Users in the order of their first login.
 #[derive(Debug)]
-pub struct UserPage {
-    pub people: Vec<User>,
-    /// `None` at the end.
+pub struct UserListing {
+    pub users: Vec<User>,
+    /// The id after which the next users follow; `None` at the end.
     pub next: Option<String>,
 }
 
 impl Users {
-    /// People after `after`, in the order in which they were first seen.
-    pub async fn people(&self, after: Option<&str>, limit: usize) -> Result<UserPage, store::Error> {
+    /// Returns users after `after`, in the order of their first login.
+    pub async fn list(&self, after: Option<&str>, limit: usize) -> Result<UserListing, store::Error> {
         let ids = self.records.list_everywhere(INDEX, after, limit + 1).await?;
         let next = (ids.len() > limit).then(|| ids[limit - 1].clone());
         let keys: Vec<_> = ids.iter().take(limit).map(|id| User::key(id)).collect();
         let read = join_all(keys.iter().map(|key| self.records.get::<User>(key))).await;
         let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(UserPage { people: read.into_iter().flatten().map(|stored| stored.value).collect(), next })
+        Ok(UserListing { users: read.into_iter().flatten().map(|stored| stored.value).collect(), next })
     }
 
-    /// Whether there is anybody at all.
+    /// True if there are no users.
     pub async fn is_empty(&self) -> Result<bool, store::Error> {
         Ok(self.records.list_everywhere(INDEX, None, 1).await?.is_empty())
     }
 
-    /// Disables or enables a person. Whatever they had ends with being disabled, and does not come back.
+    /// Disables or enables a user. Disabling ends all sessions and keys for good.
     pub async fn set_disabled(&self, user: &str, disabled: bool) -> Result<Option<User>, store::Error> {
         let key = User::key(user);
-        let updated = self.records.update(&key, async |mut person: User, change| {
-            person.disabled = disabled;
+        let updated = self.records.update(&key, async |mut record: User, change| {
+            record.disabled = disabled;
             if disabled {
-                (person.session_generation, person.key_generation) = (Generation::random(), Generation::random());
+                (record.session_generation, record.key_generation) = (Generation::random(), Generation::random());
             }
-            Ok(Edit::Commit(change.put(&key, &person, Ttl::Forever).revoke_user(user), person))
+            Ok(Edit::Commit(change.put(&key, &record, Ttl::Forever).revoke_user(user), record))
         });
         updated.await
     }
 
-    /// Deletes a person with what `with` adds from their shard. Nothing that is left of them anywhere counts any more, also
-    /// where it can't be taken out now: whoever comes back under an identity of theirs is somebody new.
+    /// Deletes a user. The additions of `with` are in the same commit. Leftovers that cannot be removed now have no effect: a
+    /// later login with one of the identities creates a new user.
     pub async fn delete(
         &self,
         user: &str,
         with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
     ) -> Result<Option<User>, store::Error> {
         let key = User::key(user);
-        let deleted = self.records.update(&key, async |person: User, change| {
+        let deleted = self.records.update(&key, async |record: User, change| {
             let change = with(change.delete(&key)).index_remove(&index_of_users(key.shard), user).revoke_user(user);
-            Ok::<_, store::Error>(Edit::Commit(change, person))
+            Ok::<_, store::Error>(Edit::Commit(change, record))
         });
         let deleted = deleted.await?;
-        if let Some(person) = &deleted {
-            self.take_out(person).await;
+        if let Some(user) = &deleted {
+            self.delete_leftovers(user).await;
         }
         Ok(deleted)
     }
 
-    /// What leads to a person who is gone, and what ended with them.
-    async fn take_out(&self, person: &User) {
-        for identity in &person.identities {
-            if let Err(error) = self.remove_identity(&person.id, identity).await {
-                tracing::warn!(%error, user = person.id, "an identity of a person who was deleted stays for now; it leads nowhere");
+    /// Removes the identities and sessions of a deleted user.
+    async fn delete_leftovers(&self, user: &User) {
+        for identity in &user.identities {
+            if let Err(error) = self.remove_identity(&user.id, identity).await {
+                tracing::warn!(%error, user = user.id, "an identity of a person who was deleted stays for now; it leads nowhere");
             }
         }
-        if let Err(error) = self.take_out_sessions(&person.id).await {
-            tracing::warn!(%error, user = person.id, "what has ended of a person who was deleted stays until it expires");
+        if let Err(error) = self.delete_sessions(&user.id).await {
+            tracing::warn!(%error, user = user.id, "what has ended of a person who was deleted stays until it expires");
         }
     }
 
@@ -88,7 +89,7 @@ impl Users {
         removed.await.map(Option::unwrap_or_default)
     }
 
-    async fn take_out_sessions(&self, user: &str) -> Result<(), store::Error> {
+    async fn delete_sessions(&self, user: &str) -> Result<(), store::Error> {
         let index = sessions::index_of(user);
         loop {
             let ids = self.records.store().list(&index, None, sessions::BATCH).await?;
@@ -97,8 +98,8 @@ impl Users {
             }
             let change = ids.iter().fold(self.records.change(index.shard), |change, id| {
                 let change = change.index_remove(&index, id);
-                match crate::secret::Digest::from_hex(id) {
-                    Some(handle) => change.delete(&Session::key(index.shard, &handle)),
+                match Digest::from_hex(id) {
+                    Some(digest) => change.delete(&Session::key(index.shard, &digest)),
                     None => change,
                 }
             });

@@ -1,4 +1,4 @@
-//! What the store keeps of a person, and of which person an (issuer, subject) is.
+//! The records of users and of their identities.
 
 use std::time::Duration;
 
@@ -13,25 +13,25 @@ use crate::{
     store::{Index, Key, Kind, Record, Shard},
 };
 
-/// A sign-in that brings nothing else new is written down when the last one that was is so long ago.
-const SIGNED_IN_TO: Duration = Duration::from_secs(3600);
+/// The precision of `signed_in`, so that most logins do not write the record.
+const SIGNED_IN_PRECISION: Duration = Duration::from_secs(3600);
 
-/// A person, with every identity that was linked to them.
+/// A user with all linked identities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct User {
     pub id: String,
     pub created: Timestamp,
     pub identities: Vec<IdentityClaims>,
-    /// What was granted at the first sign-in, where the role map says that it stays.
+    /// The grant of the first login, if the role map keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<PinnedGrant>,
-    /// When the claims were last verified, to the hour: by then the person was still known to a provider.
+    /// The time of the latest login, to the hour. At that time a provider still knew the user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_in: Option<Timestamp>,
-    /// Where keys went with the person's consent and may go again without being asked; the latest last.
+    /// Redirect targets that the user allowed to receive keys without another confirmation; the latest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trusted_redirects: Vec<String>,
-    /// Whoever is disabled is nobody's principal: neither sessions nor keys nor tokens of theirs count.
+    /// Sessions, keys and tokens of a disabled user are refused.
     #[serde(default)]
     pub disabled: bool,
     /// Sessions of any other generation have ended.
@@ -42,7 +42,7 @@ pub struct User {
     pub key_generation: Generation,
 }
 
-/// Which user an (issuer, subject) is.
+/// The index entry from an (issuer, subject) to its user.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Identity {
     pub user: String,
@@ -56,26 +56,26 @@ impl Record for Identity {
     const KIND: Kind = Kind::Identity;
 }
 
-/// The shard in which everything of a user lives.
+/// The shard of all records of a user.
 pub fn shard_of(user: &str) -> Shard {
     Shard::of(&Digest::of(user.as_bytes()))
 }
 
-/// The people of one shard.
+/// The users of one shard.
 pub(super) fn index_of_users(shard: Shard) -> Index {
     Index::new(shard, INDEX)
 }
 
 pub(super) const INDEX: &str = "people";
 
-/// A UUIDv7, so that ids sort by the time of the first sign-in.
+/// A UUIDv7, so that ids sort by the time of the first login.
 pub(super) fn new_user_id(now: Timestamp) -> String {
     let millis = u64::try_from(now.as_millisecond()).unwrap_or_default();
     uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes()).into_uuid().to_string()
 }
 
 impl Identity {
-    /// What the record is found by, and what the caches know it by.
+    /// The digest that is the key of the record and of the caches.
     pub fn digest(issuer: &str, subject: &str) -> Digest {
         Digest::of_parts(&[issuer, subject])
     }
@@ -104,20 +104,20 @@ impl User {
         Key::new(shard_of(id), Kind::User, id)
     }
 
-    /// When the claims were last verified, as far as anybody wrote it down.
+    /// The time of the latest recorded verification of the claims.
     pub fn verified(&self) -> Timestamp {
         self.signed_in.unwrap_or(self.created)
     }
 
-    /// The account that has a password here, if there is one.
+    /// The identity of the local account, if there is one.
     pub fn local_account(&self) -> Option<&IdentityClaims> {
         self.identities.iter().find(|identity| identity.provider == LOCAL)
     }
 
-    /// Takes in what was just verified.
+    /// Adds or replaces an identity with newly verified claims.
     pub(super) fn update_identity(&mut self, identity: &IdentityClaims, now: Timestamp) {
-        let written_lately = |at: &Timestamp| clock::since(*at, now) < SIGNED_IN_TO;
-        self.signed_in = self.signed_in.filter(written_lately).or(Some(now));
+        let is_recent = |at: &Timestamp| clock::since(*at, now) < SIGNED_IN_PRECISION;
+        self.signed_in = self.signed_in.filter(is_recent).or(Some(now));
         match self.identities.iter_mut().find(|known| known.issuer == identity.issuer && known.subject == identity.subject) {
             Some(known) => *known = identity.clone(),
             None => self.identities.push(identity.clone()),

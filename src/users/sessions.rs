@@ -1,4 +1,4 @@
-//! A person's sessions: opened with a sign-in, listed, used, ended one by one or all at once.
+//! Opens, lists, touches and ends a user's sessions.
 
 use futures::future::join_all;
 use jiff::Timestamp;
@@ -9,25 +9,25 @@ use crate::{
     store::{self, Change, Edit, Index, Shard, StoredRecord, Ttl},
 };
 
-/// Members of an index that are read at once.
+/// The number of index members that are read at once.
 pub(super) const BATCH: usize = 100;
 
-/// More sessions of one person are not listed. They end with the others all the same.
-const MOST_LISTED: usize = 500;
+/// The maximum number of listed sessions of a user. Ending all sessions also ends those beyond it.
+const MAX_LISTED: usize = 500;
 
-/// A session in a list. Its id is the digest of the handle, by which nobody signs in.
+/// A session in a list. Its id is the digest of the session token, which authenticates nobody.
 pub struct SessionEntry {
     pub id: Digest,
     pub session: Session,
 }
 
 impl Users {
-    /// A person's live sessions, the one that was used last first.
+    /// Returns a user's live sessions, the most recently used first.
     pub async fn sessions(&self, user: &str) -> Result<Vec<SessionEntry>, store::Error> {
-        let Some(person) = self.records.get::<User>(&User::key(user)).await? else { return Ok(Vec::new()) };
+        let Some(user_record) = self.records.get::<User>(&User::key(user)).await? else { return Ok(Vec::new()) };
         let (index, now) = (index_of(user), self.clock.now());
         let (mut found, mut gone, mut after) = (Vec::new(), Vec::new(), None);
-        while found.len() < MOST_LISTED {
+        while found.len() < MAX_LISTED {
             let ids = self.records.store().list(&index, after.as_deref(), BATCH).await?;
             let Some(last) = ids.last().cloned() else { break };
             let reads = ids.into_iter().map(async |id| (self.read_listed(user, &id).await, id));
@@ -39,28 +39,28 @@ impl Users {
             }
             after = Some(last);
         }
-        self.clean(&index, gone).await;
+        self.remove_expired(&index, gone).await;
         found.retain(|SessionEntry { session, .. }| {
             let state = self.limits.state(session.created, session.last_seen, now);
-            session.generation == person.value.session_generation && state == SessionState::Live
+            session.generation == user_record.value.session_generation && state == SessionState::Live
         });
         found.sort_by_key(|listed| std::cmp::Reverse(listed.session.last_seen));
         Ok(found)
     }
 
     /// Ends a session on every pod.
-    pub async fn end_session(&self, user: &str, handle: &Digest) -> Result<(), store::Error> {
+    pub async fn end_session(&self, user: &str, token: &Digest) -> Result<(), store::Error> {
         let shard = shard_of(user);
-        let change = self.records.change(shard).index_remove(&index_of(user), &handle.to_hex());
-        self.commit_end(change, shard, handle).await
+        let change = self.records.change(shard).index_remove(&index_of(user), &token.to_hex());
+        self.commit_end(change, shard, token).await
     }
 
-    /// Ends all sessions of a person on every pod, but the one that is kept: all or none.
+    /// Ends all sessions of a user, except the kept one, in one commit.
     pub async fn end_sessions(&self, user: &str, kept: Option<&Digest>) -> Result<(), store::Error> {
         self.end_sessions_with(user, kept, |change| change).await
     }
 
-    /// The same with more in the commit.
+    /// Ends all sessions of a user, except the kept one. The additions of `with` are in the same commit.
     pub async fn end_sessions_with(
         &self,
         user: &str,
@@ -68,62 +68,62 @@ impl Users {
         with: impl for<'a> Fn(Change<'a>) -> Change<'a>,
     ) -> Result<(), store::Error> {
         let key = User::key(user);
-        let updated = self.records.update(&key, async |mut person: User, change| {
-            person.session_generation = Generation::random();
-            let change = with(self.keep(change, kept, &person).await?);
-            Ok(Edit::Commit(change.put(&key, &person, Ttl::Forever).revoke_user(user), ()))
+        let updated = self.records.update(&key, async |mut user_record: User, change| {
+            user_record.session_generation = Generation::random();
+            let change = with(self.keep(change, kept, &user_record).await?);
+            Ok(Edit::Commit(change.put(&key, &user_record, Ttl::Forever).revoke_user(user), ()))
         });
         updated.await.map(Option::unwrap_or_default)
     }
 
-    /// Takes a session along into the new generation.
+    /// Moves the kept session to the new session generation.
     pub(super) async fn keep<'a>(
         &self,
         change: Change<'a>,
         kept: Option<&Digest>,
-        person: &User,
+        user_record: &User,
     ) -> Result<Change<'a>, store::Error> {
-        let Some(handle) = kept else { return Ok(change) };
-        let key = Session::key(shard_of(&person.id), handle);
+        let Some(token) = kept else { return Ok(change) };
+        let key = Session::key(shard_of(&user_record.id), token);
         let Some(StoredRecord { value: mut session, version }) = self.records.get::<Session>(&key).await? else {
             return Ok(change);
         };
-        session.generation = person.session_generation;
+        session.generation = user_record.session_generation;
         let ttl = session.ttl(self.limits, self.clock.now());
-        Ok(change.expect_version(&key, version).put(&key, &session, ttl).drop_credential(handle))
+        Ok(change.expect_version(&key, version).put(&key, &session, ttl).drop_credential(token))
     }
 
-    /// The handle that a cookie's value is, if one of our pods made it.
-    pub fn session_handle(&self, cookie: &str) -> Option<OpaqueToken> {
+    /// Parses a cookie's value. `None` if no pod of this deployment issued it.
+    pub fn parse_session_token(&self, cookie: &str) -> Option<OpaqueToken> {
         OpaqueToken::parse(self.records.ring(), TokenKind::Session, cookie).ok()
     }
 
-    /// A session as the store has it, with what its end needs.
-    pub async fn session(&self, user: &str, handle: &Digest) -> Result<Option<Session>, store::Error> {
-        let stored = self.records.get::<Session>(&Session::key(shard_of(user), handle)).await?;
+    /// Reads a session from the store.
+    pub async fn session(&self, user: &str, token: &Digest) -> Result<Option<Session>, store::Error> {
+        let stored = self.records.get::<Session>(&Session::key(shard_of(user), token)).await?;
         Ok(stored.map(|stored| stored.value))
     }
 
-    /// Whether a session of the person's goes on still, as the store has it.
-    pub async fn has_session(&self, user: &str, handle: &Digest) -> Result<bool, store::Error> {
-        let (person, session) = tokio::join!(self.get(user), self.session(user, handle));
-        let (Some(StoredRecord { value: person, .. }), Some(session)) = (person?, session?) else { return Ok(false) };
+    /// True if the session of a user is live in the store.
+    pub async fn has_session(&self, user: &str, token: &Digest) -> Result<bool, store::Error> {
+        let (user_record, session) = tokio::join!(self.get(user), self.session(user, token));
+        let (Some(StoredRecord { value: user_record, .. }), Some(session)) = (user_record?, session?) else { return Ok(false) };
         let state = self.limits.state(session.created, session.last_seen, self.clock.now());
         Ok(session.user == user
-            && session.generation == person.session_generation
-            && !person.disabled
+            && session.generation == user_record.session_generation
+            && !user_record.disabled
             && state == SessionState::Live)
     }
 
-    /// Writes down that a session was used, unless it has changed or ended meanwhile.
-    pub async fn touch(&self, user: &str, handle: &Digest) -> Result<Option<Timestamp>, store::Error> {
+    /// Updates `last_seen`, unless the session has changed or ended in the meantime.
+    pub async fn touch(&self, user: &str, token: &Digest) -> Result<Option<Timestamp>, store::Error> {
         let shard = shard_of(user);
-        let key = Session::key(shard, handle);
+        let key = Session::key(shard, token);
         let Some(StoredRecord { value: mut session, version }) = self.records.get::<Session>(&key).await? else {
             return Ok(None);
         };
         let now = self.clock.now();
-        // Another pod may have written it down a moment ago.
+        // Another pod may have updated it.
         if !self.limits.wants_touch(session.last_seen, now) {
             return Ok(Some(session.last_seen));
         }
@@ -135,8 +135,8 @@ impl Users {
 
     pub(super) fn open_session<'a>(&self, change: Change<'a>, user: &User, login: &VerifiedLogin) -> (OpaqueToken, Change<'a>) {
         let (now, shard) = (self.clock.now(), shard_of(&user.id));
-        let handle = OpaqueToken::mint(self.records.ring(), TokenKind::Session, shard.number());
-        let digest = handle.digest();
+        let token = OpaqueToken::mint(self.records.ring(), TokenKind::Session, shard.number());
+        let digest = token.digest();
         let session = Session {
             user: user.id.clone(),
             created: now,
@@ -155,23 +155,23 @@ impl Users {
             Some(replaced) => end(change.index_remove(&index, &replaced.to_hex()), shard, &replaced),
             None => change,
         };
-        (handle, change)
+        (token, change)
     }
 
-    /// Ends what the sign-in's own commit could not reach. The new session is there by now, so a failure
-    /// is no reason to refuse it.
+    /// Ends the replaced session if it is in another shard than the login's commit. A failure does not refuse the login,
+    /// since the new session is already open.
     pub(super) async fn end_in_another_shard(&self, replaced: Option<&OpaqueToken>, own: Shard) {
-        let Some((handle, shard)) = replaced.and_then(|handle| Some((handle, Shard::new(handle.shard())?))) else { return };
+        let Some((token, shard)) = replaced.and_then(|token| Some((token, Shard::new(token.shard())?))) else { return };
         if shard == own {
             return;
         }
-        if let Err(error) = self.commit_end(self.records.change(shard), shard, &handle.digest()).await {
+        if let Err(error) = self.commit_end(self.records.change(shard), shard, &token.digest()).await {
             tracing::warn!(%error, "the session that this browser had before could not be ended");
         }
     }
 
-    async fn commit_end(&self, change: Change<'_>, shard: Shard, handle: &Digest) -> Result<(), store::Error> {
-        let ended = end(change, shard, handle).commit().await?;
+    async fn commit_end(&self, change: Change<'_>, shard: Shard, token: &Digest) -> Result<(), store::Error> {
+        let ended = end(change, shard, token).commit().await?;
         debug_assert!(ended.is_ok(), "a commit that expects nothing has no conflict");
         Ok(())
     }
@@ -181,8 +181,8 @@ impl Users {
         Ok(self.session(user, &id).await?.filter(|session| session.user == user).map(|session| SessionEntry { id, session }))
     }
 
-    /// Sessions expire by themselves; the index learns of it when somebody reads it.
-    async fn clean(&self, index: &Index, gone: Vec<String>) {
+    /// Removes expired sessions from the index. The store does not do it.
+    async fn remove_expired(&self, index: &Index, gone: Vec<String>) {
         if gone.is_empty() {
             return;
         }
@@ -193,11 +193,11 @@ impl Users {
     }
 }
 
-/// The digests of the handles of a person's sessions.
+/// The digests of a user's session tokens.
 pub(super) fn index_of(user: &str) -> Index {
     Index::new(shard_of(user), format!("sessions:{user}"))
 }
 
-fn end<'a>(change: Change<'a>, shard: Shard, handle: &Digest) -> Change<'a> {
-    change.delete(&Session::key(shard, handle)).revoke_credential(handle)
+fn end<'a>(change: Change<'a>, shard: Shard, token: &Digest) -> Change<'a> {
+    change.delete(&Session::key(shard, token)).revoke_credential(token)
 }

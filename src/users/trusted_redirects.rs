@@ -1,42 +1,42 @@
-//! Where a person's keys go without their being asked again, since they agreed before.
+//! Redirect targets that a user allowed to receive keys without another confirmation.
 
 use super::{User, Users};
 use crate::store::{self, Edit, Ttl};
 
-/// Redirects that are remembered for one person.
-const MOST_TRUSTED: usize = 50;
+/// The maximum number of trusted redirects of a user. The oldest ones are dropped.
+const MAX_TRUSTED: usize = 50;
 
 impl Users {
-    /// Where keys go without the person being asked again, the latest last.
+    /// Returns the trusted redirects, the latest last.
     pub async fn trusted(&self, user: &str) -> Result<Vec<String>, store::Error> {
         let stored = self.records.get::<User>(&User::key(user)).await?;
         Ok(stored.map(|stored| stored.value.trusted_redirects).unwrap_or_default())
     }
 
-    /// Remembers that the person agreed, for so many redirects as anybody uses.
+    /// Adds a trusted redirect.
     pub async fn trust(&self, user: &str, redirect: &str) -> Result<(), store::Error> {
         self.change_trusted(user, |trusted| {
             if !trusted.iter().any(|known| known == redirect) {
-                trusted.drain(..(trusted.len() + 1).saturating_sub(MOST_TRUSTED));
+                trusted.drain(..(trusted.len() + 1).saturating_sub(MAX_TRUSTED));
                 trusted.push(redirect.to_owned());
             }
         })
         .await
     }
 
-    /// The person is asked again.
+    /// Removes a trusted redirect, so that the user must confirm again.
     pub async fn distrust(&self, user: &str, redirect: &str) -> Result<(), store::Error> {
         self.change_trusted(user, |trusted| trusted.retain(|known| known != redirect)).await
     }
 
     async fn change_trusted(&self, user: &str, change: impl Fn(&mut Vec<String>)) -> Result<(), store::Error> {
         let key = User::key(user);
-        let updated = self.records.update(&key, async |mut person: User, commit| {
-            let before = person.trusted_redirects.clone();
-            change(&mut person.trusted_redirects);
-            Ok(match person.trusted_redirects == before {
+        let updated = self.records.update(&key, async |mut user_record: User, commit| {
+            let before = user_record.trusted_redirects.clone();
+            change(&mut user_record.trusted_redirects);
+            Ok(match user_record.trusted_redirects == before {
                 true => Edit::Keep(()),
-                false => Edit::Commit(commit.put(&key, &person, Ttl::Forever).drop_user(user), ()),
+                false => Edit::Commit(commit.put(&key, &user_record, Ttl::Forever).drop_user(user), ()),
             })
         });
         updated.await.map(Option::unwrap_or_default)

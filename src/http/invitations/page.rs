@@ -10,7 +10,7 @@ use actix_web::{
 use serde::Deserialize;
 
 use crate::{
-    administration::PeopleError,
+    administration::AdministrationError,
     api_keys,
     http::{
         Services,
@@ -19,10 +19,13 @@ use crate::{
         page_request::{AdministratorRequest, FormFields, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
     },
-    local_accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Standing, Wanted, normal_email},
+    local_accounts::{
+        AccountGrant, Accounts, Invitation, InvitationError, InvitationId, InvitationParameters, InvitationStatus, Inviter,
+        normal_email,
+    },
     pages::{
-        Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
-        Place,
+        Choice, InvitationForm, InvitationProblem, InvitationRow, InvitationState, InvitationsPage, LifetimeOption,
+        NewInvitation, Place,
     },
     principal::Role,
 };
@@ -108,19 +111,19 @@ impl<'a> InvitationsRequest<'a> {
     }
 
     /// The role and teams of the account's last invitation, where the page was opened to invite its user again.
-    async fn granted(&self, email: Option<&str>) -> Result<Option<Granted>, PeopleError> {
+    async fn granted(&self, email: Option<&str>) -> Result<Option<AccountGrant>, AdministrationError> {
         let Some(email) = email.and_then(normal_email) else { return Ok(None) };
-        match self.admin.services.people.of_account(&email).await {
-            Ok(known) => Ok(known.user.local_account().map(Granted::of)),
-            Err(PeopleError::NotFound) => Ok(None),
+        match self.admin.services.administration.get_by_email(&email).await {
+            Ok(known) => Ok(known.user.local_account().map(AccountGrant::of)),
+            Err(AdministrationError::NotFound) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Roles are offered from the inviter's own downwards.
-    fn form(&self, notes: &Notes<'_>, again: Option<Granted>) -> InvitationForm {
+    fn form(&self, notes: &Notes<'_>, again: Option<AccountGrant>) -> InvitationForm {
         let is_again = again.is_some();
-        let Granted { role: role_before, teams } = again.unwrap_or_default();
+        let AccountGrant { role: role_before, teams } = again.unwrap_or_default();
         let one = |name: &str| notes.refused.and_then(|form| form.one(name));
         let roles = self.admin.services.checker.roles_from(Some(self.admin.by().role));
         let chosen = one("user_role").map(str::to_owned).or(role_before);
@@ -130,7 +133,7 @@ impl<'a> InvitationsRequest<'a> {
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
         let usual_life = self.accounts.invitation_duration();
         let chosen_life =
-            one("duration").and_then(|text| api_keys::Lasting::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
+            one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
         let mut lives: Vec<Duration> = LASTINGS.map(|days| Duration::from_secs(days * DAY)).into();
         lives.extend([usual_life].iter().filter(|life| !lives.contains(life)).copied().collect::<Vec<_>>());
         lives.sort_unstable();
@@ -170,34 +173,34 @@ impl<'a> InvitationsRequest<'a> {
         self.render(StatusCode::BAD_REQUEST, notes).await
     }
 
-    fn wanted(&self, form: &FormFields) -> Result<Wanted, InvitationProblem> {
+    fn wanted(&self, form: &FormFields) -> Result<InvitationParameters, InvitationProblem> {
         let role =
             form.one("user_role").and_then(|name| self.admin.services.checker.role(name)).ok_or(InvitationProblem::Role)?;
         let teams: Result<Vec<_>, _> = form.listed("teams").map(parse_team).collect();
         let teams = teams.ok().filter(|teams| teams.len() <= MOST_TEAMS).ok_or(InvitationProblem::Teams)?;
-        let lasting = form.one("duration").and_then(|text| api_keys::Lasting::parse(text).ok());
-        let lasting = lasting.and_then(api_keys::Lasting::as_duration).ok_or(InvitationProblem::Duration)?;
+        let lasting = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
+        let lasting = lasting.and_then(api_keys::KeyDuration::as_duration).ok_or(InvitationProblem::Duration)?;
         let email = form.one("user_email").unwrap_or_default().to_owned();
-        Ok(Wanted { email, role, teams, lasting: Some(lasting) })
+        Ok(InvitationParameters { email, role, teams, lasting: Some(lasting) })
     }
 
     /// An invitation that is gone already is no error: the page lists the invitations that there are.
     async fn withdraw(&self, form: &FormFields) -> PageResult {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return Ok(self.admin.back()) };
         match self.accounts.withdraw(id, self.admin.by()).await {
-            Ok(_) | Err(InviteError::NotFound) => Ok(self.admin.back()),
-            Err(InviteError::Above) => Err(self.admin.respond(error::not_yours_to_change())),
+            Ok(_) | Err(InvitationError::NotFound) => Ok(self.admin.back()),
+            Err(InvitationError::Above) => Err(self.admin.respond(error::not_yours_to_change())),
             Err(cause) => Err(self.admin.unavailable(cause)),
         }
     }
 
-    async fn line(&self, invitation: Invitation) -> InvitationLine {
+    async fn line(&self, invitation: Invitation) -> InvitationRow {
         let state = match self.accounts.standing(&invitation) {
-            Standing::Open => InvitationState::Open,
-            Standing::Accepted => InvitationState::Accepted,
-            Standing::Expired => InvitationState::Expired,
+            InvitationStatus::Open => InvitationState::Open,
+            InvitationStatus::Accepted => InvitationState::Accepted,
+            InvitationStatus::Expired => InvitationState::Expired,
         };
-        InvitationLine {
+        InvitationRow {
             id: invitation.id.to_string(),
             email: invitation.email,
             role: invitation.role.to_string(),
@@ -214,7 +217,7 @@ impl<'a> InvitationsRequest<'a> {
 
     /// The name of a user, or the id of a user who was deleted.
     async fn name_of(&self, user: &str) -> String {
-        match self.admin.services.people.get(user).await {
+        match self.admin.services.administration.get(user).await {
             Ok(known) => self.admin.services.checker.identity(user, &known.user.identities, &known.grant).name().to_owned(),
             Err(_) => user.to_owned(),
         }
@@ -222,17 +225,17 @@ impl<'a> InvitationsRequest<'a> {
 }
 
 /// The problem with the form; `None` where the form is not the reason.
-fn problem(error: &InviteError) -> Option<InvitationProblem> {
+fn problem(error: &InvitationError) -> Option<InvitationProblem> {
     match error {
-        InviteError::Email => Some(InvitationProblem::Email),
-        InviteError::UnknownRole => Some(InvitationProblem::Role),
-        InviteError::Above => Some(InvitationProblem::AboveYou),
-        InviteError::Duration => Some(InvitationProblem::Duration),
-        InviteError::Disabled => Some(InvitationProblem::Disabled),
-        InviteError::NotFound | InviteError::Store(_) => None,
+        InvitationError::Email => Some(InvitationProblem::Email),
+        InvitationError::UnknownRole => Some(InvitationProblem::Role),
+        InvitationError::Above => Some(InvitationProblem::AboveYou),
+        InvitationError::Duration => Some(InvitationProblem::Duration),
+        InvitationError::Disabled => Some(InvitationProblem::Disabled),
+        InvitationError::NotFound | InvitationError::Store(_) => None,
     }
 }
 
-fn lasting_of(life: Duration, chosen: Duration) -> Lasting {
-    Lasting { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
+fn lasting_of(life: Duration, chosen: Duration) -> LifetimeOption {
+    LifetimeOption { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
 }

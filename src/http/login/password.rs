@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 use super::provider::{sign_in_page, target_of};
 use crate::{
     http::{Services, browser_binding::is_ours, error, page_request::FormFields, passwords::origin, redirect, request::browser},
-    local_accounts::{Attempt, SignInError},
+    local_accounts::{PasswordLoginError, PasswordLoginRequest},
     pages::SignInProblem,
     users::LoginRefusal,
 };
@@ -26,7 +26,7 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
         return again(StatusCode::FORBIDDEN, SignInProblem::CookiesNeeded);
     }
     let device = site.cookies.device_in(&request);
-    let attempt = Attempt {
+    let attempt = PasswordLoginRequest {
         email,
         password: Zeroizing::new(form.all("password").next().unwrap_or_default().to_owned()),
         origin: origin(&request, site, device.as_deref()),
@@ -38,15 +38,17 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
             site.set_login_cookies(&mut response, &signed_in.entered.session_token, &signed_in.device);
             response
         }
-        Err(SignInError::Wrong { .. }) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
-        Err(SignInError::TooMany { retry_after }) => again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooMany { retry_after }),
-        Err(SignInError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, SignInProblem::Busy),
-        Err(SignInError::NoRoleMapYet) => error::no_role_map_yet().respond(&request, site),
-        Err(SignInError::Refused(LoginRefusal::Disabled)) => error::disabled(&site.contact).respond(&request, site),
-        Err(SignInError::Refused(LoginRefusal::NoRole | LoginRefusal::MissingSource(_))) => {
+        Err(PasswordLoginError::Wrong { .. }) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
+        Err(PasswordLoginError::TooMany { retry_after }) => {
+            again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooMany { retry_after })
+        }
+        Err(PasswordLoginError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, SignInProblem::Busy),
+        Err(PasswordLoginError::NoRoleMapYet) => error::no_role_map_yet().respond(&request, site),
+        Err(PasswordLoginError::Refused(LoginRefusal::Disabled)) => error::disabled(&site.contact).respond(&request, site),
+        Err(PasswordLoginError::Refused(LoginRefusal::NoRole | LoginRefusal::MissingSource(_))) => {
             error::no_role_here(&site.contact).respond(&request, site)
         }
-        Err(SignInError::Refused(LoginRefusal::Store(_)) | SignInError::Store(_)) => {
+        Err(PasswordLoginError::Refused(LoginRefusal::Store(_)) | PasswordLoginError::Store(_)) => {
             error::store_unavailable("/sso/login").respond(&request, site)
         }
     }

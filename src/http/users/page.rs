@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use super::{Action, act};
 use crate::{
-    administration::{Known, PeopleError},
+    administration::{AdministrationError, UserSummary},
     http::{
         Services,
         display_names::{linked_identity, provider_name},
@@ -19,7 +19,7 @@ use crate::{
         pagination::{PAGE_SIZE, next_href},
         redirect,
     },
-    pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
+    pages::{EditPermission, GrantRule, Place, UserPage, UserRow, UsersPage, text::text},
     users::Denial,
 };
 
@@ -65,10 +65,10 @@ async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, 
 struct UsersRequest<'a>(AdministratorRequest<'a>);
 
 impl UsersRequest<'_> {
-    async fn list(&self, query: &ListQuery) -> Result<HttpResponse, PeopleError> {
+    async fn list(&self, query: &ListQuery) -> Result<HttpResponse, AdministrationError> {
         let text = query.q.as_deref().map(str::trim).unwrap_or_default();
         let found = super::list(self.0.services, text, query.after.as_deref(), PAGE_SIZE).await?;
-        let view = PeoplePage {
+        let view = UsersPage {
             frame: self.0.frame(),
             people: found.users.iter().map(|known| self.line(known)).collect(),
             query: text.to_owned(),
@@ -78,14 +78,14 @@ impl UsersRequest<'_> {
         Ok(self.0.show(StatusCode::OK, &view))
     }
 
-    fn line(&self, Known { user, grant }: &Known) -> PersonLine {
+    fn line(&self, UserSummary { user, grant }: &UserSummary) -> UserRow {
         let identity = self.0.services.checker.identity(&user.id, &user.identities, grant);
         let name = identity.name().to_owned();
-        PersonLine {
+        UserRow {
             email: Some(identity.email.clone()).filter(|email| !email.is_empty() && *email != name),
             name,
             role: grant.role.as_ref().map(ToString::to_string),
-            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            rule: grant.rule.as_ref().map(|rule| GrantRule::of(rule.as_str())),
             line: grant.rule.as_ref().and_then(|rule| self.0.services.role_maps.current().map.line_of(rule)),
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             last_sign_in: user.signed_in,
@@ -100,16 +100,16 @@ impl UsersRequest<'_> {
         provider_name(&self.0.services.login, provider).unwrap_or_else(|| text("methods-password", &[]))
     }
 
-    async fn show(&self, id: &str) -> Result<HttpResponse, PeopleError> {
-        let known = self.0.services.people.get(id).await?;
+    async fn show(&self, id: &str) -> Result<HttpResponse, AdministrationError> {
+        let known = self.0.services.administration.get(id).await?;
         let by = self.0.by();
-        let in_use = self.0.services.people.in_use(by, id).await?;
-        let power = match self.0.services.people.authorize(by, &known) {
-            Ok(()) => Power::May,
-            Err(Denial::OwnAccount) => Power::Yourself,
-            Err(Denial::HigherRole | Denial::UnknownRole) => Power::Above,
+        let usage = self.0.services.administration.usage(by, id).await?;
+        let power = match self.0.services.administration.authorize(by, &known) {
+            Ok(()) => EditPermission::May,
+            Err(Denial::OwnAccount) => EditPermission::Yourself,
+            Err(Denial::HigherRole | Denial::UnknownRole) => EditPermission::Above,
         };
-        let Known { user, grant } = known;
+        let UserSummary { user, grant } = known;
         let identity = self.0.services.checker.identity(&user.id, &user.identities, &grant);
         let name = identity.name().to_owned();
         let invite_href =
@@ -117,21 +117,21 @@ impl UsersRequest<'_> {
                 let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
                 format!("{}?{query}", Place::Invitations.href())
             });
-        let view = PersonPage {
+        let view = UserPage {
             frame: self.0.frame(),
             email: Some(identity.email).filter(|email| !email.is_empty()),
             name,
             role: grant.role.as_ref().map(ToString::to_string),
             line: grant.rule.as_ref().and_then(|rule| self.0.services.role_maps.current().map.line_of(rule)),
-            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            rule: grant.rule.as_ref().map(|rule| GrantRule::of(rule.as_str())),
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             first_seen: user.created,
             last_sign_in: user.signed_in,
             identities: user.identities.iter().map(|identity| linked_identity(identity, &self.0.services.login, false)).collect(),
             pinned: user.pinned.is_some(),
             disabled: user.disabled,
-            sessions: in_use.sessions as u64,
-            keys: in_use.keys as u64,
+            sessions: usage.sessions as u64,
+            keys: usage.keys as u64,
             power,
             invite_href,
             csrf: self.0.csrf(),
@@ -140,11 +140,11 @@ impl UsersRequest<'_> {
         Ok(self.0.show(StatusCode::OK, &view))
     }
 
-    fn refuse(&self, error: &PeopleError) -> HttpResponse {
+    fn refuse(&self, error: &AdministrationError) -> HttpResponse {
         match error {
-            PeopleError::NotFound => self.0.respond(error::no_such_person()),
-            PeopleError::Denied(_) => self.0.respond(error::not_yours_to_change()),
-            PeopleError::Store(_) => self.0.unavailable(error),
+            AdministrationError::NotFound => self.0.respond(error::no_such_person()),
+            AdministrationError::Denied(_) => self.0.respond(error::not_yours_to_change()),
+            AdministrationError::Store(_) => self.0.unavailable(error),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     api_keys::Keys,
     clock::Clock,
     config::{Config, Store},
-    local_accounts::{Accounts, InviteError, Inviter, Settings, Wanted},
+    local_accounts::{Accounts, InvitationError, InvitationParameters, Inviter, Settings},
     metrics::Metrics,
     principal::Role,
     store::Records,
@@ -80,8 +80,9 @@ pub(in crate::server) async fn print_bootstrap_invitation(
     accounts: &Accounts,
     role: Role,
     config: &Config,
-) -> Result<(), InviteError> {
-    let wanted = Wanted { email: BOOTSTRAP_EMAIL.to_owned(), role, teams: Vec::new(), lasting: Some(BOOTSTRAP_DURATION) };
+) -> Result<(), InvitationError> {
+    let wanted =
+        InvitationParameters { email: BOOTSTRAP_EMAIL.to_owned(), role, teams: Vec::new(), lasting: Some(BOOTSTRAP_DURATION) };
     let created = accounts.invite(Inviter::Operator, &wanted).await?;
     println!(
         "\nThe first administrator ({BOOTSTRAP_EMAIL}) can set a password at this link, once and within 1 hour:\n\n  {}\n",

@@ -7,9 +7,9 @@ use actix_web::{
 
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, keys, slow_down, store_error};
 use crate::{
-    administration::PeopleError,
-    http::role_map::AskError,
-    local_accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
+    administration::AdministrationError,
+    http::role_map::ExplanationError,
+    local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError, PasswordRejection},
     users::{Denial, LoginRefusal},
 };
 
@@ -18,104 +18,106 @@ const TRIES: &str = "There were too many tries. Wait, or ask an administrator fo
 /// The only words for every invitation and token that is no good, whatever is wrong with it.
 const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
 
-pub(super) fn invite(error: &InviteError) -> HttpResponse {
+pub(super) fn invite(error: &InvitationError) -> HttpResponse {
     let (status, code, text) = match error {
-        InviteError::Email => (StatusCode::BAD_REQUEST, "invalid_request", "user_email must be an email address."),
-        InviteError::UnknownRole => (StatusCode::BAD_REQUEST, "invalid_request", "user_role must be a role of the role map."),
-        InviteError::Duration => {
+        InvitationError::Email => (StatusCode::BAD_REQUEST, "invalid_request", "user_email must be an email address."),
+        InvitationError::UnknownRole => (StatusCode::BAD_REQUEST, "invalid_request", "user_role must be a role of the role map."),
+        InvitationError::Duration => {
             (StatusCode::BAD_REQUEST, "invalid_request", "duration must be from 60s to 30d, and not in months.")
         }
-        InviteError::Above => {
+        InvitationError::Above => {
             (StatusCode::FORBIDDEN, "access_denied", "Nobody invites above themselves, nor somebody who has a higher role.")
         }
-        InviteError::Disabled => (StatusCode::CONFLICT, "access_denied", "The person is disabled. Enable them first."),
-        InviteError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such invitation."),
-        InviteError::Store(error) => return store_error(error),
+        InvitationError::Disabled => (StatusCode::CONFLICT, "access_denied", "The person is disabled. Enable them first."),
+        InvitationError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such invitation."),
+        InvitationError::Store(error) => return store_error(error),
     };
     json(status, code, text)
 }
 
-pub(super) fn people(error: &PeopleError) -> HttpResponse {
+pub(super) fn people(error: &AdministrationError) -> HttpResponse {
     let (status, code, text) = match error {
-        PeopleError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such person."),
-        PeopleError::Denied(Denial::OwnAccount) => {
+        AdministrationError::NotFound => (StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        AdministrationError::Denied(Denial::OwnAccount) => {
             (StatusCode::FORBIDDEN, "access_denied", "Administrators don't do that to themselves.")
         }
-        PeopleError::Denied(Denial::HigherRole | Denial::UnknownRole) => {
+        AdministrationError::Denied(Denial::HigherRole | Denial::UnknownRole) => {
             (StatusCode::FORBIDDEN, "access_denied", "The person has a higher role than yours.")
         }
-        PeopleError::Store(error) => return store_error(error),
+        AdministrationError::Store(error) => return store_error(error),
     };
     json(status, code, text)
 }
 
-pub(super) fn ask(error: &AskError) -> HttpResponse {
+pub(super) fn ask(error: &ExplanationError) -> HttpResponse {
     match error {
-        AskError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
-        AskError::NobodyLookedAt => json(
+        ExplanationError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        ExplanationError::NobodyLookedAt => json(
             StatusCode::NOT_FOUND,
             "not_found",
             "Nobody of the people who were looked through has this email, and there are more. Give the user_id.",
         ),
-        AskError::SeveralPeople => {
+        ExplanationError::SeveralPeople => {
             json(StatusCode::BAD_REQUEST, "invalid_request", "Several people have this email. Give the user_id of one.")
         }
-        AskError::NoRoleMapYet => not_yet(),
-        AskError::People(error) => people(error),
-        AskError::OneOfTwo => {
+        ExplanationError::NoRoleMapYet => not_yet(),
+        ExplanationError::People(error) => people(error),
+        ExplanationError::OneOfTwo => {
             json(StatusCode::BAD_REQUEST, "invalid_request", "Give either user_id or user_email, or claims with their provider.")
         }
         wrong => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),
     }
 }
 
-pub(super) fn sign_in(error: &SignInError) -> HttpResponse {
+pub(super) fn sign_in(error: &PasswordLoginError) -> HttpResponse {
     match error {
-        SignInError::Wrong { .. } => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE),
-        SignInError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
-        SignInError::Busy => busy(),
-        SignInError::NoRoleMapYet => not_yet(),
-        SignInError::Refused(LoginRefusal::Disabled) => json(StatusCode::FORBIDDEN, "access_denied", "The account is disabled."),
-        SignInError::Refused(LoginRefusal::NoRole | LoginRefusal::MissingSource(_)) => {
+        PasswordLoginError::Wrong { .. } => challenged("invalid_grant", "Address or password is wrong.", CHALLENGE),
+        PasswordLoginError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
+        PasswordLoginError::Busy => busy(),
+        PasswordLoginError::NoRoleMapYet => not_yet(),
+        PasswordLoginError::Refused(LoginRefusal::Disabled) => {
+            json(StatusCode::FORBIDDEN, "access_denied", "The account is disabled.")
+        }
+        PasswordLoginError::Refused(LoginRefusal::NoRole | LoginRefusal::MissingSource(_)) => {
             json(StatusCode::FORBIDDEN, "access_denied", "No role is granted to the account.")
         }
-        SignInError::Refused(LoginRefusal::Store(error)) | SignInError::Store(error) => store_error(error),
+        PasswordLoginError::Refused(LoginRefusal::Store(error)) | PasswordLoginError::Store(error) => store_error(error),
     }
 }
 
-pub(super) fn claim(error: &ClaimError) -> HttpResponse {
+pub(super) fn claim(error: &AcceptanceError) -> HttpResponse {
     match error {
-        ClaimError::Invalid(_) => challenged("invalid_token", NO_INVITATION, CHALLENGE_INVALID),
-        ClaimError::Unfit(unfit) => weak("password", unfit),
-        ClaimError::Key(error) => keys(error),
-        ClaimError::Busy => busy(),
-        ClaimError::NoRoleMapYet => not_yet(),
-        ClaimError::Store(error) => store_error(error),
+        AcceptanceError::Invalid(_) => challenged("invalid_token", NO_INVITATION, CHALLENGE_INVALID),
+        AcceptanceError::Password(unfit) => weak("password", unfit),
+        AcceptanceError::Key(error) => keys(error),
+        AcceptanceError::Busy => busy(),
+        AcceptanceError::NoRoleMapYet => not_yet(),
+        AcceptanceError::Store(error) => store_error(error),
     }
 }
 
-pub(super) fn password(error: &ChangeError) -> HttpResponse {
+pub(super) fn password(error: &PasswordChangeError) -> HttpResponse {
     match error {
-        ChangeError::NoPassword => json(StatusCode::CONFLICT, "not_found", "You have no password here."),
-        ChangeError::Wrong => json(StatusCode::FORBIDDEN, "invalid_grant", "current_password is wrong."),
-        ChangeError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
-        ChangeError::Unfit(unfit) => weak("new_password", unfit),
-        ChangeError::Busy => busy(),
-        ChangeError::Store(error) => store_error(error),
+        PasswordChangeError::NoPassword => json(StatusCode::CONFLICT, "not_found", "You have no password here."),
+        PasswordChangeError::Wrong => json(StatusCode::FORBIDDEN, "invalid_grant", "current_password is wrong."),
+        PasswordChangeError::TooMany { retry_after } => slow_down(TRIES, *retry_after),
+        PasswordChangeError::Password(unfit) => weak("new_password", unfit),
+        PasswordChangeError::Busy => busy(),
+        PasswordChangeError::Store(error) => store_error(error),
     }
 }
 
-fn weak(field: &str, unfit: &Unfit) -> HttpResponse {
+fn weak(field: &str, unfit: &PasswordRejection) -> HttpResponse {
     let text = match unfit {
-        Unfit::TooShort { min } => format!("{field} must have at least {min} characters."),
-        Unfit::TooLong => format!("{field} must have at most 128 bytes."),
-        Unfit::Weak(Some(feedback)) => {
+        PasswordRejection::TooShort { min } => format!("{field} must have at least {min} characters."),
+        PasswordRejection::TooLong => format!("{field} must have at most 128 bytes."),
+        PasswordRejection::Weak(Some(feedback)) => {
             let said = feedback.warning().map(|warning| warning.to_string());
             let better = feedback.suggestions().iter().map(|suggestion| suggestion.to_string());
             let all: Vec<String> = std::iter::once(format!("{field} is too easy to guess.")).chain(said).chain(better).collect();
             all.join(" ")
         }
-        Unfit::Weak(None) => format!("{field} is too easy to guess."),
+        PasswordRejection::Weak(None) => format!("{field} is too easy to guess."),
     };
     json(StatusCode::BAD_REQUEST, "weak_password", &text)
 }

@@ -18,8 +18,8 @@ use crate::{
         redirect,
         request::browser,
     },
-    local_accounts::{Accounts, Claim, ClaimError, Token},
-    pages::{self, Frame, ONBOARDING_REFUSED, Onboarding, PasswordProblem},
+    local_accounts::{AcceptanceError, AcceptanceRequest, Accounts, OnboardingToken},
+    pages::{self, Frame, ONBOARDING_REFUSED, OnboardingPage, PasswordProblem},
 };
 
 /// A look at the page uses nothing up, however often and by whomever it is opened.
@@ -49,14 +49,14 @@ pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormF
     };
     let (token, user) = (opened.token, opened.invitation.user);
     let browser = browser(&request, &services);
-    match accounts.claim(Claim { token: &token, link, user: &user, password, key: None, browser }).await {
+    match accounts.claim(AcceptanceRequest { token: &token, link, user: &user, password, key: None, browser }).await {
         Ok(claimed) => {
             let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join("/vestibule/"));
             site.set_login_cookies(&mut response, &claimed.entered.session_token, &claimed.device);
             response
         }
-        Err(ClaimError::Unfit(unfit)) => again(StatusCode::BAD_REQUEST, unfit_problem(unfit)).await,
-        Err(ClaimError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy).await,
+        Err(AcceptanceError::Password(unfit)) => again(StatusCode::BAD_REQUEST, unfit_problem(unfit)).await,
+        Err(AcceptanceError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy).await,
         Err(refused) => told(&request, site, &refused),
     }
 }
@@ -69,12 +69,12 @@ async fn form(
     status: StatusCode,
     problem: Option<PasswordProblem>,
 ) -> HttpResponse {
-    let Token { invitation, .. } = match accounts.onboarding_token(link).await {
+    let OnboardingToken { invitation, .. } = match accounts.onboarding_token(link).await {
         Ok(opened) => opened,
         Err(refused) => return told(request, site, &refused),
     };
     let (csrf, cookie) = new_form_token(request, site);
-    let body = pages::render(&Onboarding {
+    let body = pages::render(&OnboardingPage {
         frame: Frame::of(&site.brand),
         email: invitation.email,
         role: Some(invitation.role.to_string()),
@@ -91,12 +91,12 @@ async fn form(
     response
 }
 
-fn told(request: &HttpRequest, site: &Site, refused: &ClaimError) -> HttpResponse {
+fn told(request: &HttpRequest, site: &Site, refused: &AcceptanceError) -> HttpResponse {
     match refused {
-        ClaimError::Invalid(_) | ClaimError::Key(_) | ClaimError::Unfit(_) => {
+        AcceptanceError::Invalid(_) | AcceptanceError::Key(_) | AcceptanceError::Password(_) => {
             error::Failure::new(StatusCode::UNAUTHORIZED, ONBOARDING_REFUSED).respond(request, site)
         }
-        ClaimError::NoRoleMapYet => error::no_role_map_yet().respond(request, site),
-        ClaimError::Busy | ClaimError::Store(_) => error::store_unavailable("").respond(request, site),
+        AcceptanceError::NoRoleMapYet => error::no_role_map_yet().respond(request, site),
+        AcceptanceError::Busy | AcceptanceError::Store(_) => error::store_unavailable("").respond(request, site),
     }
 }
