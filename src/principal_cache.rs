@@ -189,7 +189,7 @@ impl Inner {
         }
     }
 
-    /// The standing of a key that was presented by the secret of this digest.
+    /// Returns the state of a key that was presented with the secret of this digest.
     fn secret_state(&self, found: &UserKey, digest: &Digest) -> SessionState {
         if found.key.key.generation != found.user.key_generation {
             return SessionState::Ended;

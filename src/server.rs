@@ -55,7 +55,7 @@ pub struct Bound {
     pub public: SocketAddr,
     pub check: SocketAddr,
     pub admin: SocketAddr,
-    servers: Servers,
+    servers: HttpServers,
     readiness: Readiness,
     drain: Drain,
     shutdown: Shutdown,
@@ -63,7 +63,7 @@ pub struct Bound {
     parts: Parts,
 }
 
-struct Servers {
+struct HttpServers {
     pages: Vec<Server>,
     admin: Server,
 }
@@ -92,7 +92,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
         public: public.1,
         check: check.1,
         admin: admin.1,
-        servers: Servers { pages: vec![public.0, check.0], admin: admin.0 },
+        servers: HttpServers { pages: vec![public.0, check.0], admin: admin.0 },
         readiness,
         drain,
         shutdown: config.shutdown,

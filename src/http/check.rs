@@ -33,7 +33,7 @@ use crate::{
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
-    principal::Identity,
+    principal::IdentityHeaders,
 };
 
 /// Later ones are 503. nginx waits for 5 s by the template, and leaves out a pod that was too late: a slow store would take all
@@ -152,7 +152,7 @@ fn respond(decision: &Decision, own: &ClientsOwn<'_>) -> (CheckOutcome, HttpResp
             (CheckOutcome::Allowed, allow(&evaluation.identity, *read, upstream_headers, own))
         }
         Decision::AllowAnyone { upstream_headers } => {
-            (CheckOutcome::Allowed, allow(&Identity::default(), CredentialSources::NONE, upstream_headers, own))
+            (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, own))
         }
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {

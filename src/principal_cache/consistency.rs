@@ -15,7 +15,7 @@ use super::{
     chain::{CheckResult, MessageEffect},
 };
 use crate::{
-    metrics::{FlushReason, NoticeOutcome},
+    metrics::{FlushReason, InvalidationOutcome},
     store::{InvalidationMessage, Sequence, Shard},
 };
 
@@ -81,9 +81,9 @@ impl Outage {
 
 impl Inner {
     pub(super) fn apply_message(&self, message: &InvalidationMessage) {
-        // A message that cannot be opened is ignored. If a pod of this deployment sent it, the chain shows the gap.
+        // A message that cannot be decrypted is ignored. If a pod of this deployment sent it, the chain shows the gap.
         let Ok(stale) = self.records.decrypt_invalidation_message(message) else {
-            self.metrics.notice(NoticeOutcome::Unreadable);
+            self.metrics.invalidation_message(InvalidationOutcome::Unreadable);
             return;
         };
         let effect = self.cache.with_chain(message.shard, |chain, shard| {
@@ -100,10 +100,10 @@ impl Inner {
             }
             effect
         });
-        self.metrics.notice(match effect {
-            MessageEffect::Duplicate => NoticeOutcome::Copy,
-            MessageEffect::Gap => NoticeOutcome::Gap,
-            MessageEffect::Apply { .. } => NoticeOutcome::Applied,
+        self.metrics.invalidation_message(match effect {
+            MessageEffect::Duplicate => InvalidationOutcome::Copy,
+            MessageEffect::Gap => InvalidationOutcome::Gap,
+            MessageEffect::Apply { .. } => InvalidationOutcome::Applied,
         });
         if effect == MessageEffect::Gap {
             self.metrics.cache_flush(FlushReason::Gap);

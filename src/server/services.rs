@@ -222,7 +222,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     if !config.public_url.is_secure() {
         tracing::warn!(public_url = %config.public_url, "plain HTTP: cookies have neither Secure nor the __Host- prefix; for trying out only");
     }
-    let facts = facts(config);
+    let facts = summarize_configuration(config);
     facts.iter().for_each(|fact| tracing::info!("{fact}"));
     if config.providers.is_empty() && !config.local_accounts.enabled {
         tracing::info!("nobody can sign in: configure an identity provider under `providers`, or enable `local_accounts`");
@@ -242,7 +242,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
 }
 
 /// Returns a summary of the configuration, which the pages and the log show.
-fn facts(config: &Config) -> Vec<String> {
+fn summarize_configuration(config: &Config) -> Vec<String> {
     let store = match &config.store {
         config::Store::Memory => {
             "Sessions are kept in this process's memory. They end with the process, and only one replica can serve.".to_owned()
@@ -317,9 +317,9 @@ fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Re
     let password = cell(&redis.password, "store.password");
     let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
     let topology = match &redis.url.topology {
-        config::Topology::Standalone => Topology::Standalone,
-        config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => {
+        config::RedisTopology::Standalone => Topology::Standalone,
+        config::RedisTopology::Cluster => Topology::Cluster,
+        config::RedisTopology::Sentinel { service } => {
             let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
             Topology::Sentinel { service: service.clone(), credentials }
         }

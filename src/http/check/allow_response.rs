@@ -9,7 +9,7 @@ use super::super::credential_headers::header_of;
 use crate::{
     access::{CredentialSource, CredentialSources},
     check::{Echo, cookies_without},
-    principal::Identity,
+    principal::IdentityHeaders,
     upstream::{Authorization, UpstreamHeaders},
 };
 
@@ -34,7 +34,12 @@ pub(super) struct ClientsOwn<'a> {
 }
 
 /// Every identity header and every credential of ours, always: one that is left out would let the client's own through.
-pub(super) fn allow(identity: &Identity, read: CredentialSources, sent: &UpstreamHeaders, own: &ClientsOwn<'_>) -> HttpResponse {
+pub(super) fn allow(
+    identity: &IdentityHeaders,
+    read: CredentialSources,
+    sent: &UpstreamHeaders,
+    own: &ClientsOwn<'_>,
+) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     for (name, value) in [
         (USER, &identity.user),

@@ -46,7 +46,7 @@ pub(in crate::server) fn accounts(
     Accounts::new(records.clone(), sign_ins, keys, settings, clock, metrics).context("local accounts")
 }
 
-/// The way in which the first administrator signs in.
+/// The sign-in of the first administrator.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::server) enum Bootstrap {
     /// The process prints an invitation, for the role, on its standard output.
