@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{LEEWAY, settings::RequiredClaim};
 use crate::{
-    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
+    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, VerifiedToken},
     principal::Claims,
 };
 
@@ -76,7 +76,7 @@ pub(super) fn verify(
         required_times: &["exp"],
         leeway: LEEWAY,
     };
-    let Verified { claims, expires, .. } = jwt::verify(token, &expectation, keys, now)?;
+    let VerifiedToken { claims, expires, .. } = jwt::verify(token, &expectation, keys, now)?;
     check_claims(&claims, expected)?;
     let subject = subject(&claims).ok_or(TokenRefusal::Subject)?.to_owned();
     let until = expires.ok_or(JwtError::Missing("exp"))? + LEEWAY.as_secs_f64();

@@ -4,7 +4,7 @@ mod commands;
 mod local_accounts;
 mod upstream;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -20,11 +20,11 @@ use crate::{
     clock::Clock,
     config::{self, Config, RoleMapSource},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
+    http::{AppKeySettings, CookieNames, Services, Site, TrustedProxies, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
-    oidc::{Flows, Provider, Providers},
+    oidc::{LoginFlows, Provider, Providers},
     pages,
     principal::{EmailTrust, LOCAL},
     principal_cache::{Principals, Settings, Sources},
@@ -83,17 +83,9 @@ impl Parts {
         let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
         let keys = Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone());
         let keys = Arc::new(keys);
-        let settings = Settings {
-            limits,
-            grace: config.cache.revocation_grace,
-            entries: config.cache.entries,
-            claims_max_age: config.keys.claims_max_age,
-        };
+        let settings = cache_settings(config, limits);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
-        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
-        // Administrators verify the email addresses that they invite.
-        let trust = trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect();
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
@@ -104,11 +96,11 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            trust,
+            email_trust(&providers),
             credentials,
         );
         let checker = Arc::new(checker);
-        let flows = Flows::new(records.clone(), Arc::clone(clock));
+        let flows = LoginFlows::new(records.clone(), Arc::clone(clock));
         let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
         let local = match config.local_accounts.enabled {
             true => Some(local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
@@ -124,7 +116,7 @@ impl Parts {
             checker,
             users,
             keys,
-            apps: Arc::new(apps(config)),
+            app_keys: Arc::new(app_key_settings(config)),
             people,
             local_accounts: local.map(Arc::new),
             role_maps,
@@ -172,7 +164,7 @@ impl Parts {
         let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
         let block = readiness.block("identity providers");
         let attempted = tokio::spawn(async move {
-            let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
+            let providers = futures::future::join_all(providers.iter().map(|provider| provider.wait_for_first_attempt()));
             let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.wait_for_first_attempt()));
             // The pod becomes ready even if a provider is unreachable.
             let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;
@@ -186,6 +178,22 @@ impl Parts {
         });
         refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
+}
+
+fn cache_settings(config: &Config, limits: Limits) -> Settings {
+    Settings {
+        limits,
+        grace: config.cache.revocation_grace,
+        entries: config.cache.entries,
+        claims_max_age: config.keys.claims_max_age,
+    }
+}
+
+/// Returns the sources of claims whose email addresses are trusted, by the sources' names.
+fn email_trust(providers: &Providers) -> HashMap<String, EmailTrust> {
+    let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
+    // Administrators verify the email addresses that they invite.
+    trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect()
 }
 
 /// Waits for the store, and logs the reason periodically.
@@ -208,9 +216,9 @@ fn warn_about_exposed_check_listener(config: &Config) {
 }
 
 /// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
-fn apps(config: &Config) -> Apps {
+fn app_key_settings(config: &Config) -> AppKeySettings {
     let section = &config.apps;
-    Apps {
+    AppKeySettings {
         redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
         origins: section.origins.clone(),
         life: section.key_duration.min(config.keys.max_duration),
@@ -234,7 +242,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         public_url: config.public_url.clone(),
         cookies,
         limits,
-        proxies: ProxyTrust::new(config.trusted_proxies.clone()),
+        proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
         facts,
         brand: Arc::new(config.ui.brand.clone()),

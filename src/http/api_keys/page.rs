@@ -18,7 +18,7 @@ use crate::{
         page_request::{FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
     },
-    pages::{self, Choice, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Place},
+    pages::{self, Choice, KeyForm, KeyProblem, KeyRestrictions, KeyRow, KeysPage, NewKey, Place},
 };
 
 /// Lifetimes that the form offers, in days. Those above `keys.max_duration` are left out.
@@ -224,16 +224,16 @@ fn problem(refused: &KeysError) -> KeyProblem {
     }
 }
 
-fn lastings(max: Duration, chosen: &str) -> Vec<pages::Lasting> {
+fn lastings(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {
     let lasting = |days: u64| {
         let value = format!("{days}d");
-        pages::Lasting { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
+        pages::LifetimeOption { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
     };
     LASTINGS.map(lasting).into_iter().filter(|lasting| lasting.duration <= max).collect()
 }
 
-fn line(key: &Key, checker: &Checker) -> KeyLine {
-    KeyLine {
+fn line(key: &Key, checker: &Checker) -> KeyRow {
+    KeyRow {
         id: key.id.to_string(),
         name: key.alias.clone().or_else(|| key.application.clone()),
         made: key.created,
@@ -246,9 +246,9 @@ fn line(key: &Key, checker: &Checker) -> KeyLine {
 }
 
 /// All patterns are shown, although a path must match one of each list.
-fn restrictions(key: &Key, checker: &Checker) -> Narrowed {
+fn restrictions(key: &Key, checker: &Checker) -> KeyRestrictions {
     let EffectiveRestrictions { role, teams, paths } = EffectiveRestrictions::of(key, checker);
-    Narrowed {
+    KeyRestrictions {
         role: role.map(|role| role.to_string()),
         teams: teams.map(|teams| teams.iter().map(|team| team.to_string()).collect()),
         paths: paths.concat(),

@@ -21,8 +21,8 @@ use crate::{
     },
     local_accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Standing, Wanted, normal_email},
     pages::{
-        Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
-        Place,
+        Choice, InvitationForm, InvitationProblem, InvitationRow, InvitationState, InvitationsPage, LifetimeOption,
+        NewInvitation, Place,
     },
     principal::Role,
 };
@@ -191,13 +191,13 @@ impl<'a> InvitationsRequest<'a> {
         }
     }
 
-    async fn line(&self, invitation: Invitation) -> InvitationLine {
+    async fn line(&self, invitation: Invitation) -> InvitationRow {
         let state = match self.accounts.standing(&invitation) {
             Standing::Open => InvitationState::Open,
             Standing::Accepted => InvitationState::Accepted,
             Standing::Expired => InvitationState::Expired,
         };
-        InvitationLine {
+        InvitationRow {
             id: invitation.id.to_string(),
             email: invitation.email,
             role: invitation.role.to_string(),
@@ -233,6 +233,6 @@ fn problem(error: &InviteError) -> Option<InvitationProblem> {
     }
 }
 
-fn lasting_of(life: Duration, chosen: Duration) -> Lasting {
-    Lasting { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
+fn lasting_of(life: Duration, chosen: Duration) -> LifetimeOption {
+    LifetimeOption { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
 }
