@@ -204,12 +204,12 @@ impl Keys {
         restrictions: &Restrictions,
     ) -> Result<Result<Key, Conflict>, KeysError> {
         let now = self.clock.now();
-        let made = KeyIndex::new(&self.records, &stored.value.user, now);
-        let made = made.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
-        let made = join_all(made.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let derived = KeyIndex::new(&self.records, &stored.value.user, now);
+        let derived = derived.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
+        let derived = join_all(derived.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut change = self.records.change(stored.value.id.shard());
         let mut restricted = Vec::new();
-        for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(made.into_iter().flatten()) {
+        for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(derived.into_iter().flatten()) {
             if key.restrictions.len() >= MAX_RESTRICTIONS {
                 return Err(KeysError::TooOften);
             }
@@ -241,11 +241,11 @@ impl Keys {
         &self,
         manager: &Manager<'_>,
         id: KeyId,
-        overlap: Option<KeyDuration>,
+        grace_period: Option<KeyDuration>,
     ) -> Result<KeyWithSecret, KeysError> {
         manager.require_managing()?;
         let now = self.clock.now();
-        let until = overlap.map_or(Some(now), |overlap| overlap.after(now)).ok_or(KeysError::Overlap)?;
+        let until = grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::Overlap)?;
         if until > now + self.settings.overlap_max {
             return Err(KeysError::Overlap);
         }
