@@ -50,10 +50,10 @@ impl Keys {
         let mut made = self.draft(manager, owner, wish)?;
         let ended = store::retry(async || self.try_make(manager, &mut made).await).await?;
         self.metrics.key_changed(KeyChange::Made);
-        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
+        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key created");
         for id in &ended {
             self.metrics.key_changed(KeyChange::Revoked);
-            tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
+            tracing::info!(token_id = %id, user = owner, by = manager.user, reason = "superseded", "key revoked");
         }
         Ok(made)
     }
@@ -116,7 +116,7 @@ impl Keys {
     /// That the commit with a drafted key was made.
     pub fn made(&self, draft: Draft) -> Made {
         self.metrics.key_changed(KeyChange::Made);
-        tracing::info!(token_id = %draft.made.key.id, user = draft.made.key.user, "key made");
+        tracing::info!(token_id = %draft.made.key.id, user = draft.made.key.user, "key created");
         draft.made
     }
 

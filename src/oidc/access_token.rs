@@ -28,6 +28,17 @@ pub(super) enum Unusable {
     OtherSubject,
 }
 
+impl Unusable {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Jwt(error) => error.reason(),
+            Self::OtherClient => "authorized_party_mismatch",
+            Self::OtherSubject => "subject_mismatch",
+        }
+    }
+}
+
 /// Returns the claims of a verified access token.
 ///
 /// Its audience is an API and not this client, so `aud` is not judged; `azp` (or `client_id`, RFC 9068) must be ours

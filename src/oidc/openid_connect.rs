@@ -79,7 +79,7 @@ impl OpenIdConnect {
     pub(super) async fn keep_fresh(&self, every: Duration) {
         let failed = |error: FetchError, retry_in| {
             self.metrics.provider_refreshed(self.id(), Outcome::Error);
-            tracing::warn!(provider = self.id(), %error, ?retry_in, "the identity provider's metadata can't be fetched");
+            tracing::warn!(provider = self.id(), %error, ?retry_in, "provider metadata not fetched");
         };
         self.fresh.refresh(every, || self.fetch_and_tell(), failed).await;
     }
@@ -134,12 +134,7 @@ impl OpenIdConnect {
     async fn fetch_and_tell(&self) -> Result<Metadata, FetchError> {
         let metadata = self.fetch().await?;
         if self.fresh.current().is_none() {
-            tracing::info!(
-                provider = self.id(),
-                issuer = self.settings.issuer,
-                keys = metadata.keys.len(),
-                "the identity provider is ready"
-            );
+            tracing::info!(provider = self.id(), issuer = self.settings.issuer, keys = metadata.keys.len(), "provider ready");
         }
         self.metrics.provider_refreshed(self.id(), Outcome::Ok);
         self.metrics.provider_ready(self.id(), Outcome::Ok);
