@@ -263,7 +263,7 @@ impl Why {
             Self::MissingSource(_) => "claims_missing",
             Self::NotSignedIn => "not_signed_in",
             Self::Taken => "identity_linked_to_other_user",
-            Self::StoreBefore(_) | Self::StoreAfter(_) => "store_unavailable",
+            Self::StoreBefore(_) | Self::StoreAfter(_) => "store_failed",
         }
     }
 

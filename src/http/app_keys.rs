@@ -163,7 +163,7 @@ impl AppKeyRequest<'_> {
         if !csrf::is_own_form(self.request, &self.services.site)
             || !csrf::matches(&self.services.site.ring, FORM, &cookie, field("csrf"))
         {
-            tracing::warn!(reason = "foreign_form", "app key refused");
+            tracing::warn!(reason = "foreign_form", "app key request refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else { return self.sign_in_again(wanted) };
@@ -173,7 +173,7 @@ impl AppKeyRequest<'_> {
             Err(NoFreshSession::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
-            tracing::info!(user = principal.evaluation.identity.user, "app key denied by user");
+            tracing::info!(user = principal.evaluation.identity.user, "app key request denied by user");
             return error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
         }
         let response = self.issue_key(wanted, &principal).await;
@@ -344,7 +344,7 @@ fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
 
 /// Never a redirect: the address to redirect to may be what is wrong.
 fn refused(wrong: RequestError) -> HttpResponse {
-    tracing::info!(reason = wrong.reason(), "app key refused");
+    tracing::info!(reason = wrong.reason(), "app key request refused");
     let code = if wrong == RequestError::ResponseType { "unsupported_response_type" } else { "invalid_request" };
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
 }

@@ -94,7 +94,7 @@ pub(in crate::server) async fn print_bootstrap_invitation(
 /// Logs the command for the first administrator's invitation if there are no users.
 pub(in crate::server) async fn log_bootstrap_command(users: &Users, role: &Role) {
     match users.is_empty().await {
-        Ok(true) => tracing::info!(%role, "no users yet; run vestibule invite for a bootstrap invitation"),
+        Ok(true) => tracing::info!(%role, "no users yet; run vestibule invite to create an administrator"),
         Ok(false) => {}
         Err(error) => tracing::debug!(%error, "user lookup failed"),
     }
