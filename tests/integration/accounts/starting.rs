@@ -33,9 +33,7 @@ async fn where_there_is_another_way_in_nothing_is_printed() {
     elsewhere.further.push_str("admin_roles: []\n");
     let mut open = PodOptions::new();
     open.further = LOCAL_ACCOUNTS.replace("enabled: true", "print_first_link: false");
-    for (options, told) in
-        [(off, "no sign-in method configured"), (elsewhere, "listening"), (open, "no user can sign in")]
-    {
+    for (options, told) in [(off, "no sign-in method configured"), (elsewhere, "listening"), (open, "no user can sign in")] {
         let pod = Pod::start(options).await;
         assert!(!pod.log().contains("invite_link=") && pod.log().contains(told), "{told}: {}", pod.log());
     }

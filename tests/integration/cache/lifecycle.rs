@@ -141,8 +141,7 @@ async fn a_key_ring_that_is_rotated_logs_nobody_out() {
     }
     // A mistake in the file leaves the ring as it is.
     std::fs::write(other_ring.path().join("keyring"), "not a key\n").expect("the file is ours");
-    until("pod 1 to refuse it", DEADLINE, async || fleet.pods[1].log().contains("key ring rejected").then_some(()))
-        .await;
+    until("pod 1 to refuse it", DEADLINE, async || fleet.pods[1].log().contains("key ring rejected").then_some(())).await;
     assert!(!fleet.pods[1].log().contains("not a key\n"));
     let after = fleet.sign_in(0).await;
     assert_eq!(fleet.status(1, &after.cookie).await, 200);
