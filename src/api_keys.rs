@@ -125,6 +125,27 @@ pub enum KeysError {
     Store(#[from] store::Error),
 }
 
+impl KeysError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound => "key_not_found",
+            Self::NoSuchUser => "user_not_found",
+            Self::Disabled => "user_disabled",
+            Self::NotAdministrator => "not_administrator",
+            Self::NotManaging => "key_cannot_manage_keys",
+            Self::Ended => "key_ended",
+            Self::NoRole => "no_role",
+            Self::TooDeep => "derivation_too_deep",
+            Self::Full => "key_limit_reached",
+            Self::Duration => "duration_not_allowed",
+            Self::Overlap => "grace_period_not_allowed",
+            Self::TooOften => "restricted_too_often",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 pub struct Keys {
     records: Records,
     clock: Arc<dyn Clock>,
@@ -220,7 +241,7 @@ impl Keys {
         }
         Ok(change.commit().await?.map(|_| {
             let key = restricted.swap_remove(0);
-            tracing::info!(token_id = %key.id, user = key.user, by = manager.user, "key narrowed");
+            tracing::info!(token_id = %key.id, user = key.user, by = manager.user, "key restricted");
             key
         }))
     }
@@ -255,7 +276,7 @@ impl Keys {
         });
         let made = regenerated.await?;
         self.metrics.key_changed(KeyChange::Regenerated);
-        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key regenerated");
+        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key rotated");
         Ok(made)
     }
 

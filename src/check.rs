@@ -107,6 +107,27 @@ pub enum DenialReason {
     KeyRestriction,
 }
 
+impl DenialReason {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoRole => "no_role",
+            Self::MissingSource => "claims_missing",
+            Self::UnmetRequirement { .. } => "requirement_not_met",
+            Self::RouteRestriction => "route_restriction",
+            Self::KeyRestriction => "key_restriction",
+        }
+    }
+
+    /// The access rule with the unmet requirement.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::UnmetRequirement { rule, .. } => Some(rule.as_str()),
+            _ => None,
+        }
+    }
+}
+
 /// The access rules deny a request with any credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleDenial {
@@ -114,6 +135,17 @@ pub enum RuleDenial {
     Nobody { rule: RuleName },
     #[error(transparent)]
     NoMatch(#[from] MatchError),
+}
+
+impl RuleDenial {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Nobody { .. } => "rule_allows_nobody",
+            Self::NoMatch(MatchError::Path(_)) => "path_invalid",
+            Self::NoMatch(MatchError::NoRule) => "no_rule",
+        }
+    }
 }
 
 /// The principals that [`authorize`] allows.
@@ -343,6 +375,18 @@ impl Decision {
 }
 
 impl AuthenticationFailure {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::Unusable(error) => error.reason(),
+            Self::UnknownSession => "unknown_session",
+            Self::UnknownCredential => "unknown_credential",
+            Self::Suspended => "key_suspended",
+            Self::Token(refused) => refused.reason(),
+        }
+    }
+
     pub fn description(self) -> &'static str {
         match self {
             Self::NoCredential => "Sign in, or send a credential.",

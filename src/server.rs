@@ -124,7 +124,7 @@ impl Bound {
             StopSignal::Graceful => shutdown.delay,
             StopSignal::Interrupt => Duration::ZERO,
         };
-        tracing::info!(?delay, deadline = ?shutdown.deadline, "stopping: no longer ready");
+        tracing::info!(?delay, deadline = ?shutdown.deadline, "graceful shutdown started");
         readiness.stop();
         let graceful = async {
             tokio::time::sleep(delay).await;
@@ -135,9 +135,9 @@ impl Bound {
         };
         tokio::select! {
             ended = tokio::time::timeout(shutdown.deadline, graceful) => if ended.is_err() {
-                tracing::warn!("the deadline has come; what is still running is cut off");
+                tracing::warn!("shutdown deadline reached; closing open connections");
             },
-            _ = stop() => tracing::warn!("asked again; what is still running is cut off"),
+            _ = stop() => tracing::warn!("second stop signal received; closing open connections"),
         }
         drop(tasks);
         tracing::info!("stopped");

@@ -55,10 +55,10 @@ impl Keys {
         let mut made = self.draft(manager, owner, parameters)?;
         let ended = store::retry(async || self.try_create(manager, &mut made).await).await?;
         self.metrics.key_changed(KeyChange::Made);
-        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
+        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key created");
         for id in &ended {
             self.metrics.key_changed(KeyChange::Revoked);
-            tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
+            tracing::info!(token_id = %id, user = owner, by = manager.user, reason = "superseded", "key revoked");
         }
         Ok(made)
     }
@@ -128,7 +128,7 @@ impl Keys {
     /// Records that the commit with the drafted key succeeded.
     pub fn record_creation(&self, draft: Draft) -> KeyWithSecret {
         self.metrics.key_changed(KeyChange::Made);
-        tracing::info!(token_id = %draft.made.key.id, user = draft.made.key.user, "key made");
+        tracing::info!(token_id = %draft.made.key.id, user = draft.made.key.user, "key created");
         draft.made
     }
 

@@ -154,7 +154,7 @@ impl<'a> KeyIndex<'a> {
         }
         let change = self.records.change(self.index.shard);
         if let Err(error) = dead.remove_from(change).commit().await {
-            tracing::debug!(%error, "what is dead in an index of keys stays for now");
+            tracing::debug!(%error, "ended keys not removed from index");
         }
     }
 }

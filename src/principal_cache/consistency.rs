@@ -27,7 +27,7 @@ pub(super) async fn apply_messages(inner: Arc<Inner>, mut messages: Receiver<Inv
         match messages.recv().await {
             Ok(message) => inner.apply_message(&message),
             Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "notices came faster than they were read; the cache is emptied");
+                tracing::warn!(missed, "invalidation messages missed; cache cleared");
                 inner.reset_all_shards();
             }
             Err(RecvError::Closed) => return,
@@ -39,7 +39,7 @@ pub(super) async fn apply_messages(inner: Arc<Inner>, mut messages: Receiver<Inv
 /// valid.
 pub(super) async fn flush_on_key_removal(inner: Arc<Inner>, mut removals: watch::Receiver<u64>) {
     while removals.changed().await.is_ok() {
-        tracing::info!("a key is gone from the key ring; the cache is emptied");
+        tracing::info!("decryption key removed; cache cleared");
         inner.flush_all_shards();
     }
 }
@@ -71,9 +71,9 @@ impl Outage {
     fn update(&mut self, summary: CheckSummary) {
         let missing = usize::from(Shard::COUNT) - summary.answered_shards;
         if missing > 0 && self.missing == 0 {
-            tracing::error!(missing, "the store does not answer for some shards; known sessions are served within the grace");
+            tracing::error!(shards = missing, "store not responding; serving cached principals for the grace period");
         } else if missing == 0 && self.missing > 0 {
-            tracing::info!("the store answers again for all shards");
+            tracing::info!("store responding again");
         }
         self.missing = missing;
     }
@@ -123,7 +123,7 @@ impl Inner {
             is_missing_messages |= self.check_shard(shard, before, stored, began);
         }
         if is_missing_messages {
-            tracing::warn!("notices stay away; subscribing again");
+            tracing::warn!("invalidation channel silent; subscribing again");
             self.records.store().resubscribe();
         }
         summary

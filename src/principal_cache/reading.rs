@@ -149,7 +149,7 @@ impl Inner {
 
     fn read_failed(&self, lookup: Lookup, error: store::Error) -> LookupError {
         self.cache.record_failure(lookup.shard, self.clock.monotonic());
-        tracing::debug!(%error, lookup = lookup.label.as_str(), "look-up failed");
+        tracing::debug!(%error, lookup = lookup.label.as_str(), "lookup failed");
         error.into()
     }
 
