@@ -52,6 +52,17 @@ pub enum AdministrationError {
     Store(#[from] store::Error),
 }
 
+impl AdministrationError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound => "user_not_found",
+            Self::Denied(denial) => denial.reason(),
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 impl Administration {
     pub fn new(records: Records, users: Arc<Users>, keys: Arc<Keys>, policy: Arc<Policy>) -> Self {
         Self { records, users, keys, policy }

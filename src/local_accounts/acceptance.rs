@@ -39,7 +39,7 @@ pub struct AcceptanceRequest<'a> {
 
 /// An accepted invitation.
 pub struct Acceptance {
-    pub entered: CompletedLogin,
+    pub login: CompletedLogin,
     pub email: String,
     pub key: Option<api_keys::KeyWithSecret>,
     /// The value of the device cookie, which identifies a known browser.
@@ -67,8 +67,8 @@ impl Accounts {
     /// Creates a token for the link of an open invitation, without a change in the store.
     pub async fn onboarding_token(&self, link: &str) -> Result<OnboardingToken, AcceptanceError> {
         let opened = self.open(link).await.inspect_err(|why| match why {
-            AcceptanceError::Store(cause) => tracing::error!(%cause, "an invitation can't be looked up"),
-            refused => tracing::info!(reason = %refused, "an invitation's link is refused"),
+            AcceptanceError::Store(cause) => tracing::error!(error = %cause, "invitation lookup failed"),
+            refused => tracing::info!(reason = refused.reason(), error = %refused, "invitation link refused"),
         });
         let StoredRecord { value: invitation, .. } = opened?;
         let now = self.clock.now();
@@ -89,47 +89,47 @@ impl Accounts {
     }
 
     /// Accepts an invitation: sets the password and opens a session, in one commit.
-    pub async fn claim(&self, claim: AcceptanceRequest<'_>) -> Result<Acceptance, AcceptanceError> {
-        let outcome = self.try_claim(claim).await;
+    pub async fn accept(&self, request: AcceptanceRequest<'_>) -> Result<Acceptance, AcceptanceError> {
+        let outcome = self.try_accept(request).await;
         let counted = match &outcome {
             Ok(_) => LoginOutcome::Success,
             Err(AcceptanceError::Store(_)) => LoginOutcome::StoreFailed,
             Err(_) => LoginOutcome::Refused,
         };
         self.metrics.login(LOCAL, counted);
-        outcome.inspect_err(|why| tracing::warn!(reason = %why, "a claim failed"))
+        outcome.inspect_err(|why| tracing::warn!(reason = why.reason(), error = %why, "invitation acceptance failed"))
     }
 
-    async fn try_claim(&self, mut claim: AcceptanceRequest<'_>) -> Result<Acceptance, AcceptanceError> {
+    async fn try_accept(&self, mut request: AcceptanceRequest<'_>) -> Result<Acceptance, AcceptanceError> {
         if !self.users.has_role_map() {
             return Err(AcceptanceError::NoRoleMapYet);
         }
-        let token = self.verified(claim.token)?;
+        let token = self.verify_token(request.token)?;
         // Before the password is hashed, which is expensive.
-        let StoredRecord { value: invitation, .. } = self.agreed(&claim, &token).await?;
-        self.settings.passwords.judge(&claim.password, &[&invitation.email])?;
-        let password = std::mem::take(&mut claim.password);
+        let StoredRecord { value: invitation, .. } = self.find_agreed(&request, &token).await?;
+        self.settings.passwords.check(&request.password, &[&invitation.email])?;
+        let password = std::mem::take(&mut request.password);
         let password = self.hasher.place(Lane::Known)?.hash(password, self.clock.now()).await?;
         let sign_in = VerifiedLogin {
             identity: invitation.claims(),
             sid: None,
             logout: Logout::default(),
-            browser: std::mem::take(&mut claim.browser),
+            browser: std::mem::take(&mut request.browser),
             prior_access: PriorAccess::Revoke,
         };
         let accepted = store::retry(async || {
-            let invitation = self.agreed(&claim, &token).await?;
-            self.try_commit(&claim, invitation, &sign_in, &password).await
+            let invitation = self.find_agreed(&request, &token).await?;
+            self.try_commit(&request, invitation, &sign_in, &password).await
         });
         let (entered, key) = accepted.await?;
         let device = attempts::device_cookie(self.ring(), &Identity::digest(LOCAL, &sign_in.identity.subject));
-        tracing::info!(user = entered.user.id, "an invitation was taken up");
-        Ok(Acceptance { entered, email: sign_in.identity.subject, key, device })
+        tracing::info!(user = entered.user.id, "invitation accepted");
+        Ok(Acceptance { login: entered, email: sign_in.identity.subject, key, device })
     }
 
     async fn try_commit(
         &self,
-        claim: &AcceptanceRequest<'_>,
+        request: &AcceptanceRequest<'_>,
         StoredRecord { value: mut invitation, version }: StoredRecord<Invitation>,
         sign_in: &VerifiedLogin,
         password: &Password,
@@ -144,12 +144,12 @@ impl Accounts {
         let others = others.into_iter().filter(|id| *id != invitation.id.to_string());
         let (place, password_place) = (Invitation::place(invitation.id), Password::key(&user));
         let before = self.records.get_patiently::<Password>(&password_place).await?;
-        let mut draft = match &claim.key {
+        let mut draft = match &request.key {
             Some(wish) => Some(self.keys.draft_for(&user, &invitation.role, wish).await.map_err(AcceptanceError::key)?),
             None => None,
         };
         invitation.accepted = Some(now);
-        let entered = self.users.try_complete_login(&user, sign_in, |change, person| {
+        let entered = self.users.try_complete_login(&user, sign_in, |change, owner| {
             let change = change.expect_version(&place, version).put(&place, &invitation, invitation.ttl(now));
             let change = match &before {
                 None => change.expect_absent(&password_place),
@@ -159,7 +159,7 @@ impl Accounts {
             // Older links could otherwise set another password.
             let change = others.fold(change, |change, id| Invitation::remove_from(&id, &user, change));
             match &mut draft {
-                Some(draft) => draft.add_to(change, person, now),
+                Some(draft) => draft.add_to(change, owner, now),
                 None => change,
             }
         });
@@ -180,7 +180,7 @@ impl Accounts {
         }
     }
 
-    fn verified(&self, token: &str) -> Result<OnboardingClaims, AcceptanceError> {
+    fn verify_token(&self, token: &str) -> Result<OnboardingClaims, AcceptanceError> {
         let claims = OnboardingClaims::verify(self.ring(), &self.audience(), token);
         let claims = claims.filter(|claims| claims.iss == self.settings.issuer);
         let claims = claims.ok_or(AcceptanceError::Invalid("the token is not an onboarding token of this deployment"))?;
@@ -189,28 +189,28 @@ impl Accounts {
     }
 
     /// Returns the open invitation if link, token and user belong together.
-    async fn agreed(
+    async fn find_agreed(
         &self,
-        claim: &AcceptanceRequest<'_>,
+        request: &AcceptanceRequest<'_>,
         token: &OnboardingClaims,
     ) -> Result<StoredRecord<Invitation>, AcceptanceError> {
-        let found = self.open(claim.link).await?;
+        let found = self.open(request.link).await?;
         let Invitation { id, user, .. } = &found.value;
-        let agree = token.invitation_id == id.to_string() && token.sub == *user && claim.user == user;
+        let agree = token.invitation_id == id.to_string() && token.sub == *user && request.user == user;
         if agree { Ok(found) } else { Err(AcceptanceError::Invalid("token, invitation and user do not agree")) }
     }
 
     /// Checks that the creator of the invitation could still create it.
     async fn check_creator(&self, invitation: &Invitation) -> Result<(), AcceptanceError> {
         let Some(by) = &invitation.by else { return Ok(()) };
-        let (maker, person) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
+        let (creator, invited) = tokio::join!(self.users.get(by), self.users.get(&invitation.user));
         let role_of = |user: &User| self.users.grant(user).role;
-        let maker = maker?.filter(|maker| !maker.value.disabled).and_then(|maker| role_of(&maker.value));
-        let maker = self.policy.administrator(by, maker.as_ref());
-        let maker = maker.ok_or(AcceptanceError::Invalid("the creator of the invitation is no longer an administrator"))?;
-        let person = person?.and_then(|person| role_of(&person.value));
-        let mut roles = person.iter().chain([&invitation.role]);
-        if roles.any(|role| self.policy.authorize_role(maker, role).is_err()) {
+        let creator = creator?.filter(|creator| !creator.value.disabled).and_then(|creator| role_of(&creator.value));
+        let creator = self.policy.administrator(by, creator.as_ref());
+        let creator = creator.ok_or(AcceptanceError::Invalid("the creator of the invitation is no longer an administrator"))?;
+        let invited = invited?.and_then(|invited| role_of(&invited.value));
+        let mut roles = invited.iter().chain([&invitation.role]);
+        if roles.any(|role| self.policy.authorize_role(creator, role).is_err()) {
             return Err(AcceptanceError::Invalid("the user, or the role, is now above the creator of the invitation"));
         }
         Ok(())
@@ -222,6 +222,18 @@ impl Accounts {
 }
 
 impl AcceptanceError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invitation_invalid",
+            Self::Password(rejection) => rejection.reason(),
+            Self::Key(error) => error.reason(),
+            Self::Busy => "password_checks_busy",
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::Store(error) => error.reason(),
+        }
+    }
+
     fn key(error: KeysError) -> Self {
         match error {
             KeysError::Store(error) => error.into(),

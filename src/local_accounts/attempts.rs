@@ -1,5 +1,5 @@
-//! Guessing at passwords is slowed by quotas that all pods share, without letting a stranger lock a person out: a browser that
-//! somebody has signed in with before has a quota of its own (OWASP's device cookies).
+//! Quotas for password attempts, shared by all pods. Browsers that have signed in before have their own quota, so that an
+//! attacker cannot lock a user out (OWASP's device cookies).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,44 +13,44 @@ use crate::{
 
 const MINUTE: u64 = 60;
 
-/// Tries of one browser that is known, for one account.
+/// Attempts of one known browser at one account.
 const OF_A_DEVICE: Quota = Quota { limit: 10, window: Duration::from_secs(15 * MINUTE) };
 
-/// Tries of all other browsers together, for one account.
+/// Attempts of all other browsers together at one account.
 const OF_STRANGERS: Quota = Quota { limit: 20, window: Duration::from_secs(60 * MINUTE) };
 
-/// Tries from one address for one account, so that one address can't use up what all others have.
+/// Attempts from one address at one account, so that one address cannot use up the quota of all others.
 const OF_AN_ADDRESS_FOR_AN_ACCOUNT: Quota = Quota { limit: 10, window: Duration::from_secs(60 * MINUTE) };
 
-/// Tries from one address, for whatever accounts: an office may share it.
+/// Attempts from one address at all accounts. An office may share one address.
 const OF_AN_ADDRESS: Quota = Quota { limit: 100, window: Duration::from_secs(15 * MINUTE) };
 
 const NONCE_LEN: usize = 16;
 
-/// Who tries, as far as that is known.
+/// The origin of an attempt.
 pub struct Origin<'a> {
     /// The device cookie's value.
     pub device: Option<&'a str>,
-    /// The client's address, where proxies say so whose word is taken.
+    /// The client's address, if a trusted proxy reports it.
     pub address: Option<IpAddr>,
 }
 
-/// One try at an account's password.
+/// An attempt at an account's password.
 pub struct Attempt {
     account: Digest,
-    /// The nonce of the cookie, where it is one of ours for this account.
+    /// The nonce of a valid device cookie for this account.
     device: Option<String>,
     address: Option<IpAddr>,
 }
 
-/// Whether one more try is let through.
+/// The decision on an attempt.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Allowance {
     Granted,
     Exceeded { retry_after: Duration },
 }
 
-/// A value for the cookie by which a browser is known again that has signed in to an account.
+/// Creates the value of a device cookie, which marks a browser that has signed in to an account.
 pub fn device_cookie(ring: &KeyRing, account: &Digest) -> String {
     let mut value = random_bytes::<NONCE_LEN>().to_vec();
     value.extend(ring.mac(MacPurpose::Device, &[&value, account.as_bytes()]));
@@ -63,20 +63,20 @@ impl Attempt {
         Self { account, device, address: origin.address }
     }
 
-    /// Whether it is a browser that has signed in to the account before.
-    pub fn is_by_a_known_browser(&self) -> bool {
+    /// True if the browser has signed in to the account before.
+    pub fn is_by_known_browser(&self) -> bool {
         self.device.is_some()
     }
 }
 
-/// Counts a try before it is made.
+/// Counts an attempt before the password is verified.
 pub async fn spend(records: &Records, Attempt { account, device, address }: &Attempt) -> Result<Allowance, store::Error> {
     if let Some(device) = device {
         let key = counter(account, format!("guess:device:{device}"));
         if let QuotaUsage::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {
             return Ok(Allowance::Granted);
         }
-        // What is left to it is what any browser has.
+        // The browser may still use the quota of unknown browsers.
     }
     if let Some(address) = *address {
         let network = network_of(address).to_string();
@@ -95,7 +95,7 @@ pub async fn spend(records: &Records, Attempt { account, device, address }: &Att
     })
 }
 
-/// The nonce of a cookie that one of our pods made for this account.
+/// Returns the nonce of a device cookie that a pod of this deployment created for this account.
 fn known_device(ring: &KeyRing, account: &Digest, cookie: &str) -> Option<String> {
     let value = URL_SAFE_NO_PAD.decode(cookie).ok()?;
     let (nonce, mac) = value.split_at_checked(NONCE_LEN)?;

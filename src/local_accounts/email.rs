@@ -1,13 +1,12 @@
-//! Addresses by which people are invited and sign in.
+//! Normalizes the email addresses of local accounts.
 
 use url::Host;
 
 /// RFC 5321, section 4.5.3.1.3.
 const LONGEST: usize = 254;
 
-/// An address in the form by which it is found again: what people write in upper case and what in lower makes no difference,
-/// nor does it how an international domain is written. `None` for what is none, or none that the form of a browser sends
-/// (HTML, `input type=email`): whoever is invited has to be able to type it.
+/// Returns the normal form of an address: in lower case, with an ASCII domain. `None` if it is not an address that a browser's
+/// form accepts (HTML, `input type=email`), since the user must be able to type it.
 pub fn normal(text: &str) -> Option<String> {
     let (name, domain) = text.trim().rsplit_once('@')?;
     let name = name.to_ascii_lowercase();
@@ -15,7 +14,7 @@ pub fn normal(text: &str) -> Option<String> {
     if name.is_empty() || !name.chars().all(is_sent) {
         return None;
     }
-    // Among those that are no name is `user@[192.0.2.1]`.
+    // An IP address such as `user@[192.0.2.1]` is refused.
     let Host::Domain(domain) = Host::parse(domain).ok()? else { return None };
     let is_label =
         |label: &str| (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') && !label.contains('_');
@@ -30,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_found_again_however_it_is_written() {
+    fn spellings_of_an_address_have_one_normal_form() {
         for text in ["ada@example.com", " Ada@Example.COM\n"] {
             assert_eq!(normal(text).as_deref(), Some("ada@example.com"));
         }
@@ -43,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_form_does_not_send_is_none() {
+    fn addresses_that_a_form_refuses_are_none() {
         let long = format!("{}@x", "a".repeat(LONGEST));
         let odd = ["ädä@example.com", "a\u{200b}@example.com", "ad\u{202e}a@example.com", "a\u{7}@x", "<script>@x", "\"a b\"@x"];
         let broken = [

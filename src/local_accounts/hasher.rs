@@ -1,4 +1,4 @@
-//! Hashing passwords by argon2id (RFC 9106), a few at once and behind bounded queues.
+//! Hashes passwords with argon2id (RFC 9106), a few at once and behind bounded queues.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use zeroize::Zeroizing;
 
 use super::password::{LONGEST, Password};
 
-/// So many may wait for their turn in each queue; beyond them nobody is served in good time.
+/// The maximum length of each queue. Requests beyond it would wait too long.
 const MOST_WAITING: usize = 64;
 
-/// What one hash costs (RFC 9106, section 3.1).
+/// The cost of one hash (RFC 9106, section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     pub memory_kib: u32,
@@ -23,37 +23,36 @@ pub struct Cost {
     pub parallelism: u32,
 }
 
-/// Who waits in which queue: strangers, of whom there may be any number, take no place and no turn of those who have proven
-/// something.
+/// The queue of a request. Unknown browsers, of which there may be any number, do not delay known ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// A browser that has signed in to the account before, whoever was invited, or who is signed in.
+    /// A browser that has signed in to the account before, an invited user, or a signed-in user.
     Known,
     Stranger,
 }
 
-/// All who may wait do so already.
+/// The queue is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are being checked at once")]
 pub struct Busy;
 
-/// What became of a password that was presented.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Right {
-        /// The hash was made by other parameters than those in force.
+        /// The hash has other parameters than the configured ones.
         outdated: bool,
     },
     Wrong,
 }
 
-/// Hashes at most so many passwords at once as leave the checks their processors.
+/// Limits the number of concurrent hashes, so that checks keep their processors.
 pub struct Hasher {
     argon2: Argon2<'static>,
     cost: Cost,
     known: Queue,
     strangers: Queue,
-    /// What the password of somebody is compared with who has none, so that it takes as long.
+    /// The hash to compare with if an account has no password, so that the answer takes as long.
     nobodys: Password,
 }
 
@@ -62,7 +61,7 @@ struct Queue {
     turns: Arc<Semaphore>,
 }
 
-/// A place in a queue, kept for all that one request has to have hashed.
+/// A place in a queue, held for all hashes of one request.
 pub struct Place<'a> {
     hasher: &'a Hasher,
     turns: Arc<Semaphore>,
@@ -76,14 +75,14 @@ impl Queue {
 }
 
 impl Hasher {
-    /// `at_once`: how many processors strangers may keep busy; those who are known have one more.
+    /// `at_once` is the number of concurrent hashes for unknown browsers. Known ones have one more.
     pub fn new(cost: Cost, at_once: usize, now: Timestamp) -> Result<Self, argon2::Error> {
         let argon2 = argon2(cost)?;
         let nobodys = Password { hash: hash(&argon2, "nobody's"), set: now };
         Ok(Self { argon2, cost, known: Queue::new(1), strangers: Queue::new(at_once), nobodys })
     }
 
-    /// Before anything else is done for who has a password hashed: that costs as much as they like.
+    /// Reserves a place. Call this before other work for the request, since clients can send any number of them.
     pub fn place(&self, lane: Lane) -> Result<Place<'_>, Busy> {
         let queue = match lane {
             Lane::Known => &self.known,
@@ -101,10 +100,9 @@ impl Place<'_> {
         Ok(Password { hash, set: now })
     }
 
-    /// Whether it is the password. To say no takes as long without one to compare it with, and with one that was hashed by
-    /// less than what is in force.
+    /// Verifies a password. A refusal takes as long if there is no stored password, or one with a cheaper hash.
     pub async fn verify(&self, password: Zeroizing<String>, stored: Option<&Password>) -> Result<Verdict, Busy> {
-        // Nobody's password is so long: to say so costs the same for everybody, nothing.
+        // No stored password is this long, so the refusal takes the same time for each account.
         if password.len() > LONGEST {
             return Ok(Verdict::Wrong);
         }
@@ -118,7 +116,7 @@ impl Place<'_> {
             }
             holds
         });
-        // What is nobody's is never right.
+        // Without a stored password the result is always wrong.
         let is_right = holds.await? && stored.is_some();
         Ok(if is_right { Verdict::Right { outdated: made_by != Some(self.hasher.cost) } } else { Verdict::Wrong })
     }
@@ -126,7 +124,7 @@ impl Place<'_> {
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
         let place = Arc::clone(&self.held);
-        // Whoever goes away while it is being hashed does not make room before that has ended.
+        // If the client disconnects, the place is held until the hash is done.
         let work = tokio::task::spawn_blocking(move || {
             let _held = (place, turn);
             work()
@@ -136,7 +134,7 @@ impl Place<'_> {
 }
 
 impl Cost {
-    /// A hash that costs what this one does and the other doesn't; none where the other costs as much or more.
+    /// Returns a hash with the difference of both costs; `None` if the other costs as much or more.
     fn beyond(self, other: Self) -> Option<Argon2<'static>> {
         let blocks = |cost: Self| u64::from(cost.memory_kib) * u64::from(cost.iterations);
         let missing = blocks(self).checked_sub(blocks(other)).filter(|missing| *missing > 0)?;
@@ -150,7 +148,7 @@ fn argon2(cost: Cost) -> Result<Argon2<'static>, argon2::Error> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// By what a hash was made.
+/// Returns the parameters of a hash.
 fn cost_of(hash: &str) -> Option<Cost> {
     let params = Params::try_from(&PasswordHash::new(hash).ok()?).ok()?;
     Some(Cost { memory_kib: params.m_cost(), iterations: params.t_cost(), parallelism: params.p_cost() })
@@ -184,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_password_is_known_again_and_no_other_is() {
+    async fn only_the_hashed_password_is_verified() {
         let hasher = hasher(COST);
         let stored = stored(&hasher, "correct horse").await;
         assert!(stored.hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", stored.hash);
@@ -198,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_of_other_parameters_counts_and_is_outdated() {
+    async fn a_hash_with_other_parameters_is_valid_and_outdated() {
         let stored = stored(&hasher(COST), "x").await;
         for changed in [Cost { memory_kib: 128, ..COST }, Cost { iterations: 2, ..COST }] {
             let hasher = hasher(changed);
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_hash_saves_is_made_up_for() {
+    fn a_refusal_by_a_cheaper_hash_costs_the_difference() {
         let cost = Cost { memory_kib: 1024, iterations: 2, parallelism: 1 };
         let beyond = |memory_kib, iterations| {
             let rest = cost.beyond(Cost { memory_kib, iterations, parallelism: 1 })?;
@@ -222,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_finds_the_queue_full_is_told_at_once_and_others_are_not_held_up() {
+    async fn a_full_queue_refuses_at_once_and_does_not_delay_the_other() {
         let hasher = hasher(COST);
         let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.place(Lane::Stranger).unwrap()).collect();
         let _turn = hasher.strangers.turns.clone().acquire_owned().await.unwrap();

@@ -21,7 +21,7 @@ pub use crate::store::ShardedId as InvitationId;
 const SECRET_LEN: usize = 32;
 
 /// The maximum number of invitations of a user that are read.
-const MOST_OF_A_PERSON: usize = 1000;
+const MAX_PER_USER: usize = 1000;
 
 /// The time for which an invitation is listed after its expiry.
 const LISTED_FOR: std::time::Duration = std::time::Duration::from_secs(30 * 86_400);
@@ -81,7 +81,7 @@ pub(super) fn index_of(shard: Shard) -> Index {
 pub(super) const INDEX: &str = "invitations";
 
 /// The invitations of one user.
-pub(super) fn index_of_person(user: &str) -> Index {
+pub(super) fn index_of_user(user: &str) -> Index {
     Index::new(crate::users::shard_of(user), format!("invitations:{user}"))
 }
 
@@ -128,14 +128,14 @@ impl Invitation {
 
     /// Returns the ids of all invitations of a user.
     pub(super) async fn all_of(records: &Records, user: &str) -> Result<Vec<String>, store::Error> {
-        records.store().list(&index_of_person(user), None, MOST_OF_A_PERSON).await
+        records.store().list(&index_of_user(user), None, MAX_PER_USER).await
     }
 
     /// Deletes an invitation and its index entries.
     pub(super) fn remove_from<'a>(id: &str, user: &str, change: Change<'a>) -> Change<'a> {
         let shard = crate::users::shard_of(user);
         let change = change.delete(&Key::new(shard, Kind::Invitation, id));
-        change.index_remove(&index_of(shard), id).index_remove(&index_of_person(user), id)
+        change.index_remove(&index_of(shard), id).index_remove(&index_of_user(user), id)
     }
 
     pub(super) fn opens_by(&self, link: &Link) -> bool {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Accounts, LONGEST_INVITATION, email,
-    invitation::{INDEX, Invitation, InvitationId, InvitationStatus, Link, Terms, index_of, index_of_person},
+    invitation::{INDEX, Invitation, InvitationId, InvitationStatus, Link, Terms, index_of, index_of_user},
 };
 use crate::{
     principal::{LOCAL, Role, Team},
@@ -55,7 +55,7 @@ pub enum InvitationError {
     UnknownRole,
     #[error("the role, or the user's own role, is above the inviter's")]
     Above,
-    #[error("the person is disabled: an administrator has to enable them first; invite another address to have one")]
+    #[error("the user is disabled; enable the user first, or invite another address")]
     Disabled,
     #[error("an invitation lasts from a minute to 30 days")]
     Duration,
@@ -63,6 +63,21 @@ pub enum InvitationError {
     NotFound,
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl InvitationError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Email => "email_invalid",
+            Self::UnknownRole => "unknown_role",
+            Self::Above => "above_own_role",
+            Self::Disabled => "user_disabled",
+            Self::Duration => "duration_not_allowed",
+            Self::NotFound => "invitation_not_found",
+            Self::Store(error) => error.reason(),
+        }
+    }
 }
 
 impl Accounts {
@@ -89,10 +104,10 @@ impl Accounts {
         let (invitation, link) = Invitation::new(&user, terms, now);
         let (place, ttl) = (Invitation::place(invitation.id), invitation.ttl(now));
         let change = self.records.change(place.shard).expect_absent(&place).put(&place, &invitation, ttl);
-        let lists = [index_of(place.shard), index_of_person(&user)];
+        let lists = [index_of(place.shard), index_of_user(&user)];
         let change = lists.iter().fold(change, |change, list| change.index_add(list, &invitation.id.to_string(), ttl));
         change.commit().await?.map_err(|_| store::Error::Contended)?;
-        tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invited");
+        tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invitation created");
         Ok(InvitationWithLink { invitation, link })
     }
 
@@ -118,7 +133,7 @@ impl Accounts {
             Ok(Edit::Commit(change, invitation))
         });
         let invitation = withdrawn.await?.ok_or(InvitationError::NotFound)?;
-        tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation withdrawn");
+        tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation revoked");
         Ok(invitation)
     }
 
@@ -143,11 +158,11 @@ impl Accounts {
 
     /// Checks an existing user, who may have a higher role by another identity.
     async fn check_invited_user(&self, inviter: Inviter<'_>, user: &str) -> Result<(), InvitationError> {
-        let Some(StoredRecord { value: person, .. }) = self.users.get(user).await? else { return Ok(()) };
-        if person.disabled {
+        let Some(StoredRecord { value: invited, .. }) = self.users.get(user).await? else { return Ok(()) };
+        if invited.disabled {
             return Err(InvitationError::Disabled);
         }
-        match (inviter, self.users.grant(&person).role) {
+        match (inviter, self.users.grant(&invited).role) {
             (Inviter::Administrator(by), Some(role)) => Ok(self.policy.authorize_role(by, &role)?),
             _ => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! Passwords: how they are to be, and what is kept of them.
+//! Passwords: their rules and their records.
 
 use std::fmt;
 
@@ -11,37 +11,48 @@ use crate::{
     users,
 };
 
-/// Longer ones cost more to hash than anybody's memory is worth.
+/// The maximum length in bytes, since longer passwords are expensive to hash.
 pub const LONGEST: usize = 128;
 
-/// Of what is guessed by people and programs that know the commonest ones: from here on it takes 10^8 guesses.
+/// The minimum score of zxcvbn: an attacker who knows common passwords needs 10^8 guesses.
 const STRONG_ENOUGH: Score = Score::Three;
 
-/// How a password is to be.
+/// The rules for new passwords.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordRules {
     /// In characters.
     pub min_length: usize,
 }
 
-/// What the store keeps of a password, in its user's shard.
+/// The record of a password, in its user's shard.
 #[derive(Serialize, Deserialize)]
 pub struct Password {
-    /// In the PHC string format, with the parameters that it was made by.
+    /// In the PHC string format, with its parameters.
     pub(super) hash: String,
     pub set: Timestamp,
 }
 
-/// Why a password may not be chosen.
+/// The reason for which a new password is rejected.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum PasswordRejection {
     #[error("it has fewer than {min} characters")]
     TooShort { min: usize },
     #[error("it has more than {LONGEST} bytes")]
     TooLong,
-    /// With what makes it so and how it gets better, where the library says it.
+    /// With the library's warning and suggestions, if any.
     #[error("it is too easy to guess")]
     Weak(Option<Feedback>),
+}
+
+impl PasswordRejection {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooShort { .. } => "password_too_short",
+            Self::TooLong => "password_too_long",
+            Self::Weak(_) => "password_too_weak",
+        }
+    }
 }
 
 impl Record for Password {
@@ -55,8 +66,8 @@ impl Password {
 }
 
 impl PasswordRules {
-    /// Whether a password may be chosen; what else is known of its owner makes it no stronger.
-    pub fn judge(&self, password: &str, known: &[&str]) -> Result<(), PasswordRejection> {
+    /// Checks a new password. The user's data in `known` does not make it stronger.
+    pub fn check(&self, password: &str, known: &[&str]) -> Result<(), PasswordRejection> {
         if password.len() > LONGEST {
             return Err(PasswordRejection::TooLong);
         }
@@ -68,7 +79,7 @@ impl PasswordRules {
     }
 }
 
-/// A hash can be guessed at.
+/// Shows no hash, since it allows guessing.
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Password").field("set", &self.set).finish_non_exhaustive()
@@ -88,15 +99,15 @@ mod tests {
     #[case::common("password1234", "it is too easy to guess")]
     #[case::own_name("ada@example.com", "it is too easy to guess")]
     #[case::long(&"a long one ".repeat(12), "it has more than 128 bytes")]
-    fn what_is_unfit_is_told(#[case] password: &str, #[case] why: &str) {
+    fn the_reason_of_a_rejection_is_reported(#[case] password: &str, #[case] why: &str) {
         let rules = PasswordRules { min_length: 12 };
-        assert_eq!(rules.judge(password, &["ada@example.com"]).unwrap_err().to_string(), why);
+        assert_eq!(rules.check(password, &["ada@example.com"]).unwrap_err().to_string(), why);
     }
 
     #[test]
-    fn a_long_phrase_is_fit() {
+    fn a_long_phrase_is_accepted() {
         let rules = PasswordRules { min_length: 12 };
-        assert!(rules.judge("violin-otter-97-gravel", &["ada@example.com"]).is_ok());
+        assert!(rules.check("violin-otter-97-gravel", &["ada@example.com"]).is_ok());
     }
 
     #[test]

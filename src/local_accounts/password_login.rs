@@ -29,7 +29,7 @@ pub struct PasswordLoginRequest<'a> {
 
 /// A successful login with a password.
 pub struct PasswordLogin {
-    pub entered: CompletedLogin,
+    pub login: CompletedLogin,
     /// The value of the device cookie, which identifies a known browser.
     pub device: String,
 }
@@ -70,12 +70,28 @@ pub enum PasswordChangeError {
     Store(#[from] store::Error),
 }
 
+impl PasswordChangeError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoPassword => "no_password",
+            Self::Wrong => "wrong_password",
+            Self::TooMany { .. } => "too_many_attempts",
+            Self::Password(rejection) => rejection.reason(),
+            Self::Busy => "password_checks_busy",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 impl Accounts {
     /// Logs in with a password. Takes the same time for an unknown address as for a wrong password.
     pub async fn sign_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
         let outcome = self.try_sign_in(attempt).await;
         self.metrics.login(LOCAL, outcome.as_ref().map_or_else(PasswordLoginError::outcome, |_| LoginOutcome::Success));
-        outcome.inspect_err(|why| tracing::warn!(provider = LOCAL, user = why.user(), reason = %why, "login failed"))
+        outcome.inspect_err(
+            |why| tracing::warn!(provider = LOCAL, user = why.user(), reason = why.reason(), error = %why, "login failed"),
+        )
     }
 
     async fn try_sign_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
@@ -87,7 +103,7 @@ impl Accounts {
         let email = email::normal(email).unwrap_or_default();
         let account = Identity::digest(LOCAL, &email);
         let tried = Attempt::new(self.ring(), account, &origin);
-        let lane = if tried.is_by_a_known_browser() { Lane::Known } else { Lane::Stranger };
+        let lane = if tried.is_by_known_browser() { Lane::Known } else { Lane::Stranger };
         let place = self.hasher.place(lane)?;
         if let Allowance::Exceeded { retry_after } = attempts::spend(&self.records, &tried).await? {
             return Err(PasswordLoginError::TooMany { retry_after });
@@ -102,7 +118,7 @@ impl Accounts {
         let renewed = if outdated { Some(place.hash(password, stored.value.set).await?) } else { None };
         let sign_in = VerifiedLogin { identity, sid: None, logout: Logout::default(), browser, prior_access: PriorAccess::Keep };
         let entered = self.enter(&user, &sign_in, &stored, renewed.as_ref()).await?;
-        Ok(PasswordLogin { entered, device: attempts::device_cookie(self.ring(), &account) })
+        Ok(PasswordLogin { login: entered, device: attempts::device_cookie(self.ring(), &account) })
     }
 
     /// Sets another password and ends all other sessions, in one commit.
@@ -126,22 +142,22 @@ impl Accounts {
         if place.verify(current, Some(&stored.value)).await? == Verdict::Wrong {
             return Err(PasswordChangeError::Wrong);
         }
-        self.settings.passwords.judge(&new, &[&identity.subject])?;
+        self.settings.passwords.check(&new, &[&identity.subject])?;
         let password = place.hash(new, self.clock.now()).await?;
         let at = Password::key(user);
         let set = self
             .users
             .end_sessions_with(user, kept, |change| change.expect_version(&at, stored.version).put(&at, &password, Ttl::Forever));
         set.await?;
-        tracing::info!(user, "a password was changed; all other sessions have ended");
+        tracing::info!(user, "password changed");
         Ok(())
     }
 
     /// Reads the identity and the password of an account.
     async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<StoredRecord<Password>>), store::Error> {
         let place = Password::key(user);
-        let (person, password) = tokio::join!(self.users.get(user), self.records.get_patiently::<Password>(&place));
-        let identity = person?.and_then(|person| person.value.local_account().cloned());
+        let (owner, password) = tokio::join!(self.users.get(user), self.records.get_patiently::<Password>(&place));
+        let identity = owner?.and_then(|owner| owner.value.local_account().cloned());
         Ok((identity, password?))
     }
 
@@ -173,6 +189,18 @@ impl Accounts {
 }
 
 impl PasswordLoginError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong { .. } => "wrong_password",
+            Self::TooMany { .. } => "too_many_attempts",
+            Self::Busy => "password_checks_busy",
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::Refused(refused) => refused.reason(),
+            Self::Store(error) => error.reason(),
+        }
+    }
+
     fn user(&self) -> Option<&str> {
         match self {
             Self::Wrong { user } => user.as_deref(),

@@ -1,4 +1,4 @@
-//! Local accounts over the memory store: invited, claimed once, signed in with a password, and not by guessing.
+//! Local accounts on the memory store: invitations, acceptance, logins with a password, and limits on guessing.
 
 use rstest::rstest;
 use zeroize::Zeroizing;
@@ -86,10 +86,10 @@ impl Site {
         self.accounts.invite(Inviter::Operator, &wanted(email, role)).await.unwrap()
     }
 
-    async fn claim(&self, made: &InvitationWithLink, password: &str) -> Result<Acceptance, AcceptanceError> {
+    async fn accept(&self, made: &InvitationWithLink, password: &str) -> Result<Acceptance, AcceptanceError> {
         let link = made.link.expose();
         let token = self.accounts.onboarding_token(&link).await?.token;
-        self.accounts.claim(claim(&token, &link, &made.invitation.user, password)).await
+        self.accounts.accept(request(&token, &link, &made.invitation.user, password)).await
     }
 
     async fn open(&self, made: &InvitationWithLink) -> bool {
@@ -98,7 +98,7 @@ impl Site {
 
     async fn account(&self, email: &str, role: &str) -> String {
         let made = self.invite(email, role).await;
-        self.claim(&made, PASSWORD).await.unwrap().entered.user.id
+        self.accept(&made, PASSWORD).await.unwrap().login.user.id
     }
 
     async fn sign_in(&self, email: &str, password: &str) -> Result<PasswordLogin, PasswordLoginError> {
@@ -112,47 +112,47 @@ impl Site {
     }
 }
 
-fn claim<'a>(token: &'a str, link: &'a str, user: &'a str, password: &str) -> AcceptanceRequest<'a> {
+fn request<'a>(token: &'a str, link: &'a str, user: &'a str, password: &str) -> AcceptanceRequest<'a> {
     AcceptanceRequest { token, link, user, password: text(password), key: None, browser: Browser::default() }
 }
 
 #[tokio::test]
-async fn who_is_invited_sets_a_password_and_is_what_the_invitation_says() {
+async fn an_invited_user_sets_a_password_and_has_the_grant_of_the_invitation() {
     let site = Site::new();
     let made = site.invite("Ada@Example.com", "internal_user").await;
     assert!(
         made.address(&crate::origin::PublicUrl::parse("https://llm.example.com").unwrap()).contains("/onboarding?invite_link=")
     );
-    let claimed = site.claim(&made, PASSWORD).await.unwrap();
-    assert_eq!((claimed.email.as_str(), claimed.key.is_none()), (ADA, true));
-    let grant = &claimed.entered.grant;
+    let accepted = site.accept(&made, PASSWORD).await.unwrap();
+    assert_eq!((accepted.email.as_str(), accepted.key.is_none()), (ADA, true));
+    let grant = &accepted.login.grant;
     assert_eq!(
         (grant.role.as_ref().unwrap().as_str(), grant.rule.as_ref().unwrap().as_str()),
         ("internal_user", "local.user_role")
     );
     assert_eq!(grant.teams, [Team::new("research")]);
     let signed_in = site.sign_in(" ADA@example.com ", PASSWORD).await.unwrap();
-    assert_eq!(signed_in.entered.user.id, made.invitation.user);
-    assert_ne!(signed_in.entered.session_token.digest(), claimed.entered.session_token.digest());
+    assert_eq!(signed_in.login.user.id, made.invitation.user);
+    assert_ne!(signed_in.login.session_token.digest(), accepted.login.session_token.digest());
 }
 
 #[tokio::test]
-async fn opening_a_link_uses_nothing_up_and_claiming_it_does() {
+async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
     let site = Site::new();
     let made = site.invite(ADA, "internal_user").await;
     for _ in 0..3 {
         site.accounts.onboarding_token(&made.link.expose()).await.unwrap();
     }
     assert!(site.accounts.users.get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
-    site.claim(&made, PASSWORD).await.unwrap();
-    assert!(matches!(site.claim(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
+    site.accept(&made, PASSWORD).await.unwrap();
+    assert!(matches!(site.accept(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     site.sign_in(ADA, PASSWORD).await.unwrap();
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
     assert_eq!(site.accounts.standing(&listed[0]), InvitationStatus::Accepted);
 }
 
 #[tokio::test]
-async fn of_many_claims_at_once_one_succeeds() {
+async fn one_of_many_concurrent_acceptances_succeeds() {
     let site = Site::new();
     let made = site.invite(ADA, "internal_user").await;
     let link = made.link.expose();
@@ -161,7 +161,7 @@ async fn of_many_claims_at_once_one_succeeds() {
         let password = format!("{PASSWORD}-{number}");
         let site = &site;
         let (token, link, user) = (&token, &link, &made.invitation.user);
-        async move { site.accounts.claim(claim(token, link, user, &password)).await.ok().map(|_| password) }
+        async move { site.accounts.accept(request(token, link, user, &password)).await.ok().map(|_| password) }
     });
     let won: Vec<String> = futures::future::join_all(claims).await.into_iter().flatten().collect();
     assert_eq!(won.len(), 1);
@@ -169,7 +169,7 @@ async fn of_many_claims_at_once_one_succeeds() {
 }
 
 #[tokio::test]
-async fn whatever_is_wrong_with_a_claim_it_is_told_alike() {
+async fn every_invalid_acceptance_has_the_same_error() {
     let site = Site::new();
     let (ada, bob) = (site.invite(ADA, "internal_user").await, site.invite("bob@example.com", "team").await);
     let (link, other_link) = (ada.link.expose(), bob.link.expose());
@@ -187,44 +187,44 @@ async fn whatever_is_wrong_with_a_claim_it_is_told_alike() {
         ("", &link, user),
         ("sk-1", &link, user),
     ] {
-        let failed = site.accounts.claim(claim(token, link, user, PASSWORD)).await;
+        let failed = site.accounts.accept(request(token, link, user, PASSWORD)).await;
         assert!(matches!(failed, Err(AcceptanceError::Invalid(_))), "{token} {link} {user}");
     }
     site.clock.advance(Duration::from_secs(901));
-    let late = site.accounts.claim(claim(&token, &link, user, PASSWORD)).await;
+    let late = site.accounts.accept(request(&token, &link, user, PASSWORD)).await;
     assert!(matches!(late, Err(AcceptanceError::Invalid(_))), "the token has expired");
     let role = Role::new("proxy_admin");
     site.accounts.withdraw(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
-    assert!(matches!(site.claim(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was withdrawn");
+    assert!(matches!(site.accept(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was withdrawn");
     site.clock.advance(7 * DAY);
-    assert!(matches!(site.claim(&ada, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "the invitation has expired");
+    assert!(matches!(site.accept(&ada, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "the invitation has expired");
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
     assert_eq!(listed.iter().map(|one| site.accounts.standing(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
 }
 
 #[tokio::test]
-async fn a_weak_password_uses_the_invitation_not_up() {
+async fn a_weak_password_does_not_use_up_the_invitation() {
     let site = Site::new();
     let made = site.invite(ADA, "internal_user").await;
     for weak in ["short", "password1234", ADA] {
-        assert!(matches!(site.claim(&made, weak).await, Err(AcceptanceError::Password(_))), "{weak}");
+        assert!(matches!(site.accept(&made, weak).await, Err(AcceptanceError::Password(_))), "{weak}");
     }
-    site.claim(&made, PASSWORD).await.unwrap();
+    site.accept(&made, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_key_is_made_only_when_it_is_asked_for_and_with_the_claim() {
+async fn a_key_is_created_only_on_request_and_with_the_acceptance() {
     let site = Site::new();
     let made = site.invite(ADA, "internal_user").await;
     let link = made.link.expose();
     let token = site.accounts.onboarding_token(&link).await.unwrap().token;
     let wish = KeyParameters { alias: Some("first".into()), ..KeyParameters::default() };
     let user = &made.invitation.user;
-    let claimed =
-        site.accounts.claim(AcceptanceRequest { key: Some(wish), ..claim(&token, &link, user, PASSWORD) }).await.unwrap();
-    let key = claimed.key.unwrap().key;
-    assert_eq!((key.user.as_str(), key.generation), (user.as_str(), claimed.entered.user.key_generation));
-    let role = claimed.entered.grant.role.unwrap();
+    let accepted =
+        site.accounts.accept(AcceptanceRequest { key: Some(wish), ..request(&token, &link, user, PASSWORD) }).await.unwrap();
+    let key = accepted.key.unwrap().key;
+    assert_eq!((key.user.as_str(), key.generation), (user.as_str(), accepted.login.user.key_generation));
+    let role = accepted.login.grant.role.unwrap();
     let manager = api_keys::Manager { user, role: Some(&role), by: api_keys::ManagedBy::Person };
     let listed = site.accounts.keys.list(&manager, None, None, 10).await.unwrap().keys;
     assert_eq!(listed.iter().map(|key| key.id).collect::<Vec<_>>(), [key.id]);
@@ -234,15 +234,15 @@ async fn a_key_is_made_only_when_it_is_asked_for_and_with_the_claim() {
 async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     let site = Site::new();
     let user = site.account(ADA, "proxy_admin").await;
-    let before = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
+    let before = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let made = site.invite(ADA, "team").await;
     assert_eq!(made.invitation.user, user);
     assert!(site.has_session(&user, &before).await, "nothing is lost until it is taken up");
     site.sign_in(ADA, PASSWORD).await.unwrap();
-    let claimed = site.claim(&made, ANOTHER).await.unwrap();
-    assert_eq!(claimed.entered.grant.role.unwrap().as_str(), "team");
+    let accepted = site.accept(&made, ANOTHER).await.unwrap();
+    assert_eq!(accepted.login.grant.role.unwrap().as_str(), "team");
     assert!(!site.has_session(&user, &before).await);
-    assert!(site.has_session(&user, &claimed.entered.session_token.digest()).await);
+    assert!(site.has_session(&user, &accepted.login.session_token.digest()).await);
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
@@ -254,7 +254,7 @@ async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
 #[case("org_admin", "proxy_admin", false)]
 #[case("org_admin", "proxy_admin_viewer", false)]
 #[tokio::test]
-async fn nobody_invites_above_themselves(#[case] own: &str, #[case] role: &str, #[case] allowed: bool) {
+async fn no_administrator_invites_above_the_own_role(#[case] own: &str, #[case] role: &str, #[case] allowed: bool) {
     let site = Site::new();
     let own = Role::new(own);
     let inviter = Inviter::Administrator(Administrator { user: "u-1", role: &own });
@@ -264,7 +264,7 @@ async fn nobody_invites_above_themselves(#[case] own: &str, #[case] role: &str, 
 }
 
 #[tokio::test]
-async fn nobody_resets_who_is_above_them_not_even_by_an_older_invitation() {
+async fn no_administrator_resets_a_user_of_a_higher_role_even_by_an_older_invitation() {
     let site = Site::new();
     let boss = site.account("boss@example.com", "org_admin").await;
     let own = Role::new("org_admin");
@@ -272,14 +272,14 @@ async fn nobody_resets_who_is_above_them_not_even_by_an_older_invitation() {
     let early = site.accounts.invite(inviter, &wanted(ADA, "team")).await.unwrap();
     let later = site.accounts.invite(Inviter::Operator, &wanted(ADA, "proxy_admin")).await.unwrap();
     let by_then = site.open(&early).await;
-    site.claim(&later, PASSWORD).await.unwrap();
+    site.accept(&later, PASSWORD).await.unwrap();
     assert!(matches!(site.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InvitationError::Above)));
     assert!(by_then && !site.open(&early).await, "one invitation is enough");
     site.sign_in(ADA, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_invitation_counts_no_more_than_who_made_it() {
+async fn an_invitation_grants_no_more_than_its_creator_may() {
     let site = Site::new();
     let own = Role::new("org_admin");
     for (name, after) in [("demoted", Some("team")), ("disabled", None)] {
@@ -290,32 +290,32 @@ async fn an_invitation_counts_no_more_than_who_made_it() {
             Some(role) => _ = site.account(&format!("{name}@example.com"), role).await,
             None => _ = site.accounts.users.set_disabled(&boss, true).await.unwrap(),
         }
-        assert!(matches!(site.claim(&made, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
+        assert!(matches!(site.accept(&made, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "{name}");
         if after.is_none() {
             site.accounts.users.set_disabled(&boss, false).await.unwrap();
-            site.claim(&made, PASSWORD).await.unwrap();
+            site.accept(&made, PASSWORD).await.unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn nobody_withdraws_what_is_above_them() {
+async fn no_administrator_withdraws_an_invitation_to_a_higher_role() {
     let site = Site::new();
     let made = site.invite(ADA, "proxy_admin").await;
     let role = Role::new("org_admin");
     let withdrawn = site.accounts.withdraw(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
     assert!(matches!(withdrawn, Err(InvitationError::Above)));
-    site.claim(&made, PASSWORD).await.unwrap();
+    site.accept(&made, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
-async fn whoever_was_deleted_while_they_were_invited_gets_their_address_back_by_a_claim() {
+async fn a_user_who_was_deleted_while_invited_gets_the_address_back_by_accepting() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
     let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
     let late = site.invite(ADA, "team").await;
     site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
-    site.claim(&late, ANOTHER).await.unwrap();
+    site.accept(&late, ANOTHER).await.unwrap();
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
 
@@ -352,7 +352,7 @@ async fn invitations_are_listed_in_their_order_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_and_nobody_at_all_are_told_alike() {
+async fn a_wrong_password_and_an_unknown_address_have_the_same_error() {
     let site = Site::new();
     site.account(ADA, "team").await;
     for (email, password) in [(ADA, ANOTHER), (ADA, ""), ("nobody@example.com", PASSWORD), ("no address", PASSWORD), ("", "")] {
@@ -370,7 +370,7 @@ async fn a_wrong_password_has_its_own_outcome_in_the_metrics() {
 }
 
 #[tokio::test]
-async fn guessing_is_slowed_and_locks_out_nobody_who_has_been_there() {
+async fn guessing_is_limited_and_does_not_lock_out_known_browsers() {
     let site = Site::new();
     site.account(ADA, "team").await;
     let device = site.sign_in(ADA, PASSWORD).await.unwrap().device;
@@ -394,8 +394,8 @@ async fn guessing_is_slowed_and_locks_out_nobody_who_has_been_there() {
 async fn a_changed_password_ends_all_other_sessions() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let own = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
-    let other = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
+    let own = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let other = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let change = async |current: &str, new: &str| {
         site.accounts.change_password(&user, text(current), text(new), Some(&own), &stranger()).await
     };
@@ -431,7 +431,7 @@ async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
 }
 
 #[tokio::test]
-async fn who_is_disabled_neither_signs_in_nor_claims() {
+async fn a_disabled_user_neither_signs_in_nor_accepts_an_invitation() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
     let open = site.invite(ADA, "team").await;
@@ -441,7 +441,7 @@ async fn who_is_disabled_neither_signs_in_nor_claims() {
         matches!(site.sign_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
         "and only who knows the password is told"
     );
-    assert!(matches!(site.claim(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
+    assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     let late = site.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
     assert!(matches!(late, Err(InvitationError::Disabled)));
     site.accounts.users.set_disabled(&user, false).await.unwrap();
@@ -449,14 +449,14 @@ async fn who_is_disabled_neither_signs_in_nor_claims() {
 }
 
 #[tokio::test]
-async fn who_is_deleted_is_nobody_and_comes_back_as_somebody_new() {
+async fn a_deleted_user_comes_back_as_a_new_user() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let session = site.sign_in(ADA, PASSWORD).await.unwrap().entered.session_token.digest();
+    let session = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let open = site.invite(ADA, "proxy_admin").await;
     let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
     site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
-    assert!(matches!(site.claim(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
+    assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);
     assert_eq!(site.accounts.users.find(LOCAL, ADA).await.unwrap(), None);

@@ -45,7 +45,7 @@ impl Users {
         if updated.await?.is_none() {
             return Ok(LinkOutcome::UnknownUser);
         }
-        tracing::info!(user, provider = identity.provider, "an identity was linked");
+        tracing::info!(user, provider = identity.provider, "identity linked");
         Ok(LinkOutcome::Linked)
     }
 
@@ -76,7 +76,7 @@ impl Users {
         });
         match updated.await?.unwrap_or(Err(UnlinkOutcome::UnknownIdentity)) {
             Ok(provider) => {
-                tracing::info!(user, provider, "an identity was unlinked");
+                tracing::info!(user, provider, "identity unlinked");
                 Ok(UnlinkOutcome::Unlinked)
             }
             Err(kept) => Ok(kept),

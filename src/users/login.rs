@@ -55,6 +55,18 @@ pub enum LoginRefusal {
     Store(#[from] store::Error),
 }
 
+impl LoginRefusal {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Disabled => "user_disabled",
+            Self::NoRole => "no_role",
+            Self::MissingSource(_) => "claims_missing",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 impl Users {
     /// Updates the user's claims and opens a session if the role map grants a role.
     ///
@@ -125,7 +137,7 @@ impl Users {
         self.metrics.login_with_role(provider, role.unwrap_or_default());
         // Counted per login, since the number of evaluations depends on the cache.
         self.metrics.dropped_claim_values.inc_by(u64::from(grant.dropped));
-        tracing::info!(provider, user = user.id, role, rule, "login");
+        tracing::info!(provider, user = user.id, role, rule, "login succeeded");
     }
 
     /// Counts the sources without claims, and logs those that the role map names, since they can explain a missing role.
@@ -138,7 +150,7 @@ impl Users {
         absent.for_each(|source| self.metrics.source_absent(provider, source));
         for source in role_map.missing_sources(identity) {
             let source = source.as_str();
-            tracing::warn!(provider, source, "a login has no claims from a source that the role map names");
+            tracing::warn!(provider, source, "login without claims from a source that the role map uses");
         }
     }
 }

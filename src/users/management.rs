@@ -66,14 +66,14 @@ impl Users {
     }
 
     /// Removes the identities and sessions of a deleted user.
-    async fn delete_leftovers(&self, user: &User) {
-        for identity in &user.identities {
-            if let Err(error) = self.remove_identity(&user.id, identity).await {
-                tracing::warn!(%error, user = user.id, "an identity of a person who was deleted stays for now; it leads nowhere");
+    async fn delete_leftovers(&self, record: &User) {
+        for identity in &record.identities {
+            if let Err(error) = self.remove_identity(&record.id, identity).await {
+                tracing::warn!(%error, user = record.id, "identity of deleted user not removed");
             }
         }
-        if let Err(error) = self.delete_sessions(&user.id).await {
-            tracing::warn!(%error, user = user.id, "what has ended of a person who was deleted stays until it expires");
+        if let Err(error) = self.delete_sessions(&record.id).await {
+            tracing::warn!(%error, user = record.id, "records of deleted user not removed");
         }
     }
 

@@ -31,6 +31,16 @@ pub enum Denial {
     UnknownRole,
 }
 
+impl Denial {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::OwnAccount => "own_account",
+            Self::HigherRole | Self::UnknownRole => "above_own_role",
+        }
+    }
+}
+
 impl Policy {
     /// Administrators are the users with one of `admin_roles`.
     pub fn new(role_maps: Arc<RoleMaps>, admin_roles: Vec<Role>) -> Self {

@@ -38,7 +38,7 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
     let attempt =
         PasswordLoginRequest { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &services) };
     let signed_in = accounts.sign_in(attempt).await?;
-    let entered = &signed_in.entered;
+    let entered = &signed_in.login;
     let mut response = json(
         StatusCode::OK,
         value!({

@@ -34,7 +34,7 @@ pub(super) async fn get_token(request: HttpRequest, services: Services) -> HttpR
 
 /// Sets the password and signs in, once.
 pub(super) async fn claim_token(request: HttpRequest, body: Body, services: Services) -> HttpResponse {
-    api::answer(claim(&request, body, &services).await)
+    api::answer(accept(&request, body, &services).await)
 }
 
 async fn token(request: &HttpRequest, services: &Services) -> Result<HttpResponse, ApiError> {
@@ -49,7 +49,7 @@ async fn token(request: &HttpRequest, services: &Services) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(body))
 }
 
-async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, ApiError> {
+async fn accept(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, ApiError> {
     rate_limit::limit_acceptance(services, request)?;
     let accounts = local_accounts(services)?;
     // One that isn't there is none of ours, as the log says then.
@@ -61,20 +61,20 @@ async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result
     let key = fields.flag("key")?.then(KeyParameters::default);
     fields.finish()?;
     let browser = browser(request, services);
-    let claimed = accounts.claim(AcceptanceRequest { token, link: &link, user: &user, password, key, browser }).await?;
-    let mut response = HttpResponse::Ok().json(told(&claimed, &services.site));
-    services.site.set_login_cookies(&mut response, &claimed.entered.session_token, &claimed.device);
+    let accepted = accounts.accept(AcceptanceRequest { token, link: &link, user: &user, password, key, browser }).await?;
+    let mut response = HttpResponse::Ok().json(told(&accepted, &services.site));
+    services.site.set_login_cookies(&mut response, &accepted.login.session_token, &accepted.device);
     Ok(response)
 }
 
-fn told(claimed: &Acceptance, site: &Site) -> serde_json::Value {
+fn told(accepted: &Acceptance, site: &Site) -> serde_json::Value {
     let mut body = value!({
-        "user_id": claimed.entered.user.id,
-        "user_email": claimed.email,
-        "user_role": claimed.entered.grant.role,
+        "user_id": accepted.login.user.id,
+        "user_email": accepted.email,
+        "user_role": accepted.login.grant.role,
         "redirect_url": site.public_url.join("/vestibule/"),
     });
-    if let Some(made) = &claimed.key {
+    if let Some(made) = &accepted.key {
         body["key"] = made.secret.expose().into();
         body["token_id"] = made.key.id.to_string().into();
         body["expires"] = value!(made.key.expires);

@@ -1,4 +1,4 @@
-//! The onboarding token's content, with LiteLLM's field names where it has them.
+//! The claims of an onboarding token, with LiteLLM's field names where they exist.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ impl OnboardingClaims {
         sign_onboarding(ring, self)
     }
 
-    /// Reads a token that one of our pods signed for this audience. The caller checks issuer and expiry.
+    /// Verifies a token that a pod of this deployment signed for this audience. The caller checks issuer and expiry.
     pub fn verify(ring: &KeyRing, audience: &str, token: &str) -> Option<Self> {
         verify_onboarding(ring, audience, token).filter(|claims: &Self| claims.token_type == TOKEN_TYPE)
     }

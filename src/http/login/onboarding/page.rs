@@ -35,7 +35,7 @@ pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormF
     let link = field("invite_link");
     let again = async |status, problem| form(&request, site, accounts, link, status, Some(problem)).await;
     if !is_ours(&request, site, field("csrf")) {
-        tracing::warn!(reason = "not from our own page", "a claim refused");
+        tracing::warn!(reason = "foreign_form", "invitation acceptance refused");
         return error::other_browser().respond(&request, site);
     }
     let password = Zeroizing::new(field("new_password").to_owned());
@@ -49,10 +49,10 @@ pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormF
     };
     let (token, user) = (opened.token, opened.invitation.user);
     let browser = browser(&request, &services);
-    match accounts.claim(AcceptanceRequest { token: &token, link, user: &user, password, key: None, browser }).await {
-        Ok(claimed) => {
+    match accounts.accept(AcceptanceRequest { token: &token, link, user: &user, password, key: None, browser }).await {
+        Ok(accepted) => {
             let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join("/vestibule/"));
-            site.set_login_cookies(&mut response, &claimed.entered.session_token, &claimed.device);
+            site.set_login_cookies(&mut response, &accepted.login.session_token, &accepted.device);
             response
         }
         Err(AcceptanceError::Password(unfit)) => again(StatusCode::BAD_REQUEST, unfit_problem(unfit)).await,
