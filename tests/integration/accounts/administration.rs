@@ -1,4 +1,4 @@
-//! What administrators do with people, on every pod at once; and identities that a person links.
+//! Administrators' actions on users take effect on every pod; users link identities.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::support::wait::until;
 
 const ADMIN: &str = "admin@example.com";
 const ADA: &str = "ada@example.com";
-/// Notices come within milliseconds; without them it is the bound, and this machine's load comes on top.
+/// Invalidation messages take milliseconds. Without them the consistency bound applies, plus the load of the machine.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-async fn with_people() -> (Fleet, LocalUser, LocalUser) {
+async fn fleet_with_users() -> (Fleet, LocalUser, LocalUser) {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let admin = fleet.create_user(ADMIN, "proxy_admin").await;
     let ada = fleet.create_user(ADA, "internal_user").await;
@@ -34,8 +34,8 @@ async fn person(fleet: &Fleet, by: Auth<'_>, id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_disabled_has_nothing_any_more_on_any_pod_and_gets_none_of_it_back() {
-    let (fleet, admin, ada) = with_people().await;
+async fn disabling_a_user_revokes_all_credentials_on_every_pod_for_good() {
+    let (fleet, admin, ada) = fleet_with_users().await;
     let key = create_key(fleet.pod(1), ada.auth(), json!({"key_alias": "mine"})).await;
     assert_eq!(fleet.passing(&ada.cookie).await, 3);
     for pod in &fleet.pods {
@@ -55,20 +55,20 @@ async fn who_is_disabled_has_nothing_any_more_on_any_pod_and_gets_none_of_it_bac
 
     assert_eq!(act(&fleet, admin.auth(), Method::POST, &format!("{}/enable", ada.id)).await.status(), 200);
     assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 200);
-    assert_eq!(fleet.passing(&ada.cookie).await, 0, "what has ended has ended");
+    assert_eq!(fleet.passing(&ada.cookie).await, 0, "ended sessions stay ended");
     for pod in &fleet.pods {
         assert_eq!(key_status(pod, &key.key).await, 401);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_disabled_has_no_way_in_by_the_provider_either() {
+async fn a_disabled_user_cannot_sign_in_through_the_provider() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let admin = fleet.create_user(ADMIN, "proxy_admin").await;
     let alice = fleet.sign_in(1).await;
     let id = get(fleet.pod(0), Auth::Session(&alice.cookie), "/sso/session").await["user_id"].as_str().unwrap().to_owned();
     assert_eq!(person(&fleet, admin.auth(), &id).await["identities"][0]["provider"], "corp");
-    // Alice is a proxy_admin too, by the role map: nobody is above anybody.
+    // The role map makes alice a proxy_admin too, and administrators of the same role may manage each other.
     assert_eq!(act(&fleet, admin.auth(), Method::POST, &format!("{id}/disable")).await.status(), 200);
     until("her session to end", AT_ONCE, async || (fleet.passing(&alice.cookie).await == 0).then_some(())).await;
     let agent = Agent::new();
@@ -79,12 +79,12 @@ async fn who_is_disabled_has_no_way_in_by_the_provider_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_administrator_ends_sessions_and_deletes() {
-    let (fleet, admin, ada) = with_people().await;
+async fn an_administrator_ends_sessions_and_deletes_users() {
+    let (fleet, admin, ada) = fleet_with_users().await;
     let key = create_key(fleet.pod(1), ada.auth(), json!({"key_alias": "mine"})).await;
     assert_eq!(act(&fleet, admin.auth(), Method::DELETE, &format!("{}/sessions", ada.id)).await.status(), 200);
     until("her session to end", AT_ONCE, async || (fleet.passing(&ada.cookie).await == 0).then_some(())).await;
-    assert_eq!(key_status(fleet.pod(0), &key.key).await, 200, "keys are not sessions");
+    assert_eq!(key_status(fleet.pod(0), &key.key).await, 200, "keys do not end with sessions");
     let again = sign_in_with_json(fleet.pod(0), ADA, PASSWORD, &[]).await.cookie("vestibule").expect("a session");
     assert_eq!(act(&fleet, admin.auth(), Method::DELETE, &ada.id).await.status(), 200);
     until("her session to end", AT_ONCE, async || (fleet.passing(&again).await == 0).then_some(())).await;
@@ -108,7 +108,7 @@ async fn names(fleet: &Fleet) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_for_administrators_and_nobody_is_theirs_who_is_above_them() {
+async fn only_administrators_manage_users_and_none_manages_a_user_of_a_higher_role() {
     let fleet =
         Fleet::builder().pods(3).cluster().idp().local_accounts().yaml("admin_roles: [proxy_admin, org_admin]\n").start().await;
     let admin = fleet.create_user(ADMIN, "proxy_admin").await;
@@ -134,7 +134,7 @@ async fn people_are_for_administrators_and_nobody_is_theirs_who_is_above_them() 
     post(fleet.pod(0), lower.auth(), "/vestibule/api/invitations", reset).await.assert(403, "access_denied");
     assert_eq!(act(&fleet, lower.auth(), Method::POST, &format!("{}/disable", ada.id)).await.status(), 200);
 
-    // By a key it takes one that was made for it.
+    // An API key needs `manage_keys`.
     let plain = create_key(fleet.pod(0), admin.auth(), json!({"manage_keys": true})).await;
     let people = create_key(fleet.pod(0), admin.auth(), json!({"manage_people": true})).await;
     let invitation = || json!({"user_email": "by-key@example.com", "user_role": "team"});
@@ -148,8 +148,8 @@ async fn people_are_for_administrators_and_nobody_is_theirs_who_is_above_them() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_are_listed_page_by_page_with_role_rule_and_last_sign_in() {
-    let (fleet, admin, ada) = with_people().await;
+async fn users_are_listed_in_pages_with_role_rule_and_last_sign_in() {
+    let (fleet, admin, ada) = fleet_with_users().await;
     fleet.sign_in(1).await;
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
@@ -177,12 +177,12 @@ async fn people_are_listed_page_by_page_with_role_rule_and_last_sign_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_links_an_identity_that_both_sides_have_proven_and_nothing_links_by_email() {
-    let (fleet, admin, ada) = with_people().await;
+async fn a_user_links_an_identity_after_signing_in_on_both_sides_and_no_identity_is_linked_by_email() {
+    let (fleet, admin, ada) = fleet_with_users().await;
     let agent = Agent::new();
     agent.set_cookie("localhost", &format!("vestibule={}; Path=/", ada.cookie));
     let callback = link_callback(&fleet, &agent).await;
-    // Somebody else's browser, and one that is not signed in any more, link nothing.
+    // Another browser and a signed-out browser cannot link an identity.
     let stranger = Agent::new();
     assert_eq!(stranger.get(&at(fleet.pod(1), &callback)).await.status, 400);
     let linked = agent.get(&at(fleet.pod(1), &callback)).await;
@@ -193,10 +193,10 @@ async fn a_person_links_an_identity_that_both_sides_have_proven_and_nothing_link
 
     let by_provider = fleet.sign_in(2).await;
     let me = get(fleet.pod(0), Auth::Session(&by_provider.cookie), "/sso/session").await;
-    assert_eq!(me["user_id"], json!(ada.id), "the provider's identity is hers");
-    assert_eq!(me["user_role"], "proxy_admin", "of both identities the highest role counts");
+    assert_eq!(me["user_id"], json!(ada.id), "the provider's identity belongs to the same user");
+    assert_eq!(me["user_role"], "proxy_admin", "the highest role of both identities applies");
 
-    // It is hers, so that nobody else links it.
+    // The identity is linked, so no other user can link it.
     let other = Agent::new();
     other.set_cookie("localhost", &format!("vestibule={}; Path=/", admin.cookie));
     let callback = link_callback(&fleet, &other).await;
@@ -212,6 +212,6 @@ async fn a_person_links_an_identity_that_both_sides_have_proven_and_nothing_link
     post(fleet.pod(1), ada.auth(), "/vestibule/api/identities/unlink", last).await.assert(409, "limit_reached");
     let anew = fleet.sign_in(2).await;
     let me = get(fleet.pod(0), Auth::Session(&anew.cookie), "/sso/session").await;
-    assert_ne!(me["user_id"], json!(ada.id), "by now it is somebody of their own");
+    assert_ne!(me["user_id"], json!(ada.id), "the unlinked identity is a separate user");
     let _ = session_of(&anew.agent);
 }

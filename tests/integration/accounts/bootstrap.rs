@@ -1,4 +1,4 @@
-//! How the first person gets in: by the link that is printed, or by one that the operator makes.
+//! Bootstrap of the first administrator: by the printed link, or by an invitation from the command line.
 
 use crate::support::api::{Auth, get};
 use crate::support::fleet::Fleet;
@@ -8,14 +8,14 @@ use crate::support::pod::{Pod, PodOptions};
 const PRINTED: &str = "can set a password at this link, once and within 1 hour";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_nothing_configured_the_printed_link_makes_the_first_administrator_once() {
+async fn without_configuration_the_printed_link_creates_the_first_administrator_once() {
     let pod = Pod::start(PodOptions::new()).await;
     let printed = pod.log();
     assert_eq!(printed.matches(PRINTED).count(), 1, "{printed}");
     let link = link_in(&printed);
-    let claimed = accept_invitation(&pod, &link, PASSWORD).await;
-    assert_eq!((claimed.status(), &claimed.json()["user_role"]), (200, &"proxy_admin".into()), "{claimed:?}");
-    let cookie = claimed.cookie("vestibule").expect("a session");
+    let accepted = accept_invitation(&pod, &link, PASSWORD).await;
+    assert_eq!((accepted.status(), &accepted.json()["user_role"]), (200, &"proxy_admin".into()), "{accepted:?}");
+    let cookie = accepted.cookie("vestibule").expect("a session");
     let people = get(&pod, Auth::Session(&cookie), "/vestibule/api/people").await;
     assert_eq!(people["people"][0]["user_email"], "admin@localhost", "{people}");
     assert_eq!(accept_invitation(&pod, &link, PASSWORD).await.status(), 401);
@@ -26,10 +26,10 @@ async fn with_nothing_configured_the_printed_link_makes_the_first_administrator_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_another_way_in_nothing_is_printed() {
+async fn no_link_is_printed_if_there_is_another_way_to_sign_in() {
     let off = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
     let mut elsewhere = PodOptions { further: LOCAL_ACCOUNTS.to_owned(), ..PodOptions::new() };
-    // Not a loopback address, and nobody's: whoever reaches the machine could read what a pod prints there.
+    // The address is not a loopback address: other users of the machine could read a printed link.
     elsewhere.further.push_str("admin_roles: []\n");
     let mut open = PodOptions::new();
     open.further = LOCAL_ACCOUNTS.replace("enabled: true", "print_first_link: false");
@@ -42,7 +42,7 @@ async fn where_there_is_another_way_in_nothing_is_printed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn beside_redis_the_log_says_how_to_begin_and_the_command_lets_anybody_in_again() {
+async fn with_redis_the_log_explains_the_bootstrap_and_the_command_restores_access() {
     let redis = crate::support::redis::Standalone::start(crate::support::redis::Options::default()).await;
     let (_ring, ring_file) = crate::support::pod::key_ring();
     let mut options = PodOptions::new();
@@ -63,11 +63,11 @@ async fn beside_redis_the_log_says_how_to_begin_and_the_command_lets_anybody_in_
     }
     pod.restart().await;
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    assert_eq!(pod.log().matches(how).count(), 1, "there is somebody by now: {}", pod.log());
+    assert_eq!(pod.log().matches(how).count(), 1, "the hint is not repeated once there is a user: {}", pod.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_that_the_command_can_not_make_is_told_with_what_to_do() {
+async fn a_failed_invitation_from_the_command_line_says_what_to_do() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let told = |arguments: &[&str]| {
         let output = invite(fleet.pod(0), arguments);

@@ -1,9 +1,9 @@
-//! A person is asked, agrees or doesn't, and the application learns of it where it said.
+//! A user allows or denies an application's request, and the application receives the result at its redirect URI.
 
 use reqwest::Method;
 use serde_json::json;
 
-use super::{EDITOR, address, asked, assert_sealed, decide, fields, for_redirect, key_at_check};
+use super::{EDITOR, address, assert_not_cached, authorization_page, decide, fields, for_redirect, key_at_check};
 use crate::support::agent::Agent;
 use crate::support::api::{self, Auth};
 use crate::support::fleet::Fleet;
@@ -17,7 +17,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 type Pair<'a> = (&'a str, &'a str);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_editor_gets_a_key_that_counts_on_every_pod_over_three_pods() {
+async fn an_editor_gets_a_key_that_every_pod_accepts() {
     let fleet = Fleet::shared().await;
     let [first, second, third] = &fleet.pods[..] else { panic!("three pods") };
     let agent = Agent::new();
@@ -46,13 +46,13 @@ async fn an_editor_gets_a_key_that_counts_on_every_pod_over_three_pods() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_made_before_the_person_agrees_and_nothing_when_they_refuse() {
+async fn no_key_is_created_before_the_user_allows_it_or_after_the_user_denies_it() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = asked(&fleet, &agent, &for_redirect(EDITOR)).await;
+    let page = authorization_page(&fleet, &agent, &for_redirect(EDITOR)).await;
     let again = agent.get(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
-    assert_eq!(again.status, 200, "it is asked each time: {}", again.body);
-    assert_sealed(&again);
+    assert_eq!(again.status, 200, "the user is asked each time: {}", again.body);
+    assert_not_cached(&again);
     let target = decide(&agent, &page, "deny").await.location().expect("to the application");
     let told = fields(&target);
     assert_eq!((told["error"].as_str(), told["state"].as_str()), ("access_denied", "s t&1"));
@@ -61,10 +61,10 @@ async fn nothing_is_made_before_the_person_agrees_and_nothing_when_they_refuse()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_redirect_the_answer_is_json_and_a_fragment_stays_out_of_the_query() {
+async fn without_a_redirect_uri_the_answer_is_json_and_a_fragment_stays_out_of_the_query() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = asked(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
+    let page = authorization_page(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
     let answer = decide(&agent, &page, "allow").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     let told = answer.json();
@@ -80,22 +80,22 @@ async fn without_a_redirect_the_answer_is_json_and_a_fragment_stays_out_of_the_q
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_alone() {
+async fn the_consent_for_a_listed_host_applies_to_one_exact_url_and_one_user() {
     let listed = |pod: &mut PodOptions| pod.further = "apps: {redirect_hosts: [app.example.com]}\n".to_owned();
     let fleet = Fleet::builder().idp().config(listed).start().await;
     let agent = Agent::new();
     let path = for_redirect("https://app.example.com/cb");
-    let page = asked(&fleet, &agent, &path).await;
+    let page = authorization_page(&fleet, &agent, &path).await;
     assert!(decide(&agent, &page, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
 
     let made = keys_made(&fleet).await;
     let by_click = [("sec-fetch-user", "?1"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
     let on = agent.get_with(&fleet.pod(0).public(&path), &by_click).await;
     assert!(on.body.contains("On to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
-    assert_eq!(keys_made(&fleet).await, made, "a GET makes no key");
+    assert_eq!(keys_made(&fleet).await, made, "a GET creates no key");
     let policy = on.header("content-security-policy").unwrap();
     assert!(policy.contains(&format!("script-src {};", fleet.pod(0).public("/vestibule/assets/"))), "{policy}");
-    // What its script does, or the person.
+    // Sent by the page's script, or by the user.
     assert!(decide(&agent, &on, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
 
     let asks = async |agent: &Agent, path: &str, headers: &[(&str, &str)]| {
@@ -103,20 +103,20 @@ async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_al
         assert_eq!(page.status, 200, "{}", page.body);
         page.body.contains("Give it a key") && !page.body.contains("<script")
     };
-    assert!(asks(&agent, &path, &[]).await, "who was led here without a click is asked");
-    assert!(asks(&agent, &for_redirect("https://app.example.com/cb2"), &by_click).await, "another address asks");
+    assert!(asks(&agent, &path, &[]).await, "without a click the user is asked");
+    assert!(asks(&agent, &for_redirect("https://app.example.com/cb2"), &by_click).await, "another URL is asked about");
     let other = Agent::new();
     sign_in(fleet.idp(), &other, fleet.pod(0), BOB).await;
-    assert!(asks(&other, &path, &by_click).await, "another person is asked");
+    assert!(asks(&other, &path, &by_click).await, "another user is asked");
 
     let keys = agent.get(&fleet.pod(0).public("/vestibule/keys")).await;
     assert!(keys.body.contains("name=\"redirect_uri\" value=\"https://app.example.com/cb\""), "{}", keys.body);
     let forget = [("action", "forget"), ("redirect_uri", "https://app.example.com/cb")];
     assert_eq!(agent.submit(&keys.form(), &forget).await.status, 303);
-    assert!(asks(&agent, &path, &by_click).await, "it is taken back");
+    assert!(asks(&agent, &path, &by_click).await, "the consent is withdrawn");
     assert!(!agent.get(&fleet.pod(0).public("/vestibule/keys")).await.body.contains("name=\"redirect_uri\""));
 
-    // The same by JSON.
+    // The same through the JSON API.
     decide(&agent, &agent.get(&fleet.pod(0).public(&path)).await, "allow").await;
     let session = session_of(&agent);
     let redirects = "/vestibule/api/redirects";
@@ -128,11 +128,11 @@ async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_al
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_may_lead_away() {
+async fn a_sign_in_that_is_too_old_is_repeated_through_a_link_because_of_form_action() {
     let soon = |pod: &mut PodOptions| pod.further = "keys: {sign_in_within: 3s}\n".to_owned();
     let fleet = Fleet::builder().idp().config(soon).start().await;
     let agent = Agent::new();
-    let page = asked(&fleet, &agent, &for_redirect(EDITOR)).await;
+    let page = authorization_page(&fleet, &agent, &for_redirect(EDITOR)).await;
     let keys_url = fleet.pod(0).public("/vestibule/keys");
     let keys = agent.get(&keys_url).await;
     let stale = until("the sign-in to be too long ago", PATIENCE, async || {
@@ -155,10 +155,10 @@ async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_ma
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_not_from_our_own_page_makes_no_key() {
+async fn a_decision_from_another_page_creates_no_key() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
-    let page = asked(&fleet, &agent, &for_redirect(EDITOR)).await;
+    let page = authorization_page(&fleet, &agent, &for_redirect(EDITOR)).await;
     let (form, session) = (page.form(), session_of(&agent));
     let own: Vec<(&str, &str)> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let with = |csrf: &'static str| -> Vec<(&str, &str)> {
@@ -181,7 +181,7 @@ async fn an_answer_that_is_not_from_our_own_page_makes_no_key() {
     for (what, fields, headers) in cases {
         let answer = agent.post_with(form.action.as_str(), &fields, &headers).await;
         assert_eq!((answer.status, answer.location()), (403, None), "{what}: {}", answer.body);
-        assert_sealed(&answer);
+        assert_not_cached(&answer);
     }
     let stranger = Agent::new();
     sign_in(fleet.idp(), &stranger, fleet.pod(0), BOB).await;
@@ -191,13 +191,13 @@ async fn an_answer_that_is_not_from_our_own_page_makes_no_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_one_application_ten_keys_live_and_the_oldest_goes_first() {
+async fn an_application_has_at_most_ten_keys_and_the_oldest_is_revoked_first() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let mut keys = Vec::new();
     for run in 0..11 {
-        // Another port and query each time: it is one application all the same.
+        // Another port and query each time still belong to one application.
         let redirect = format!("http://localhost:{}/cb?run={run}", 50_000 + run);
         keys.push(given(&fleet, &agent, &redirect).await);
     }

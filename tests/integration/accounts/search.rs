@@ -1,4 +1,4 @@
-//! More people than a search looks through: who is asked is told so.
+//! Searches for users report that they are incomplete when there are more users than the limit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::support::api::{Auth, get, post};
 use crate::support::fleet::Fleet;
 use crate::support::wait::timed;
 
-/// As many as a search looks at, by the documentation.
+/// The documented number of users that a search reads.
 const MOST: usize = 2000;
 const AT_ONCE: usize = 32;
 const EXPLAIN: &str = "/vestibule/api/role-map/explain";
 const LIMITS: Limits = Limits { idle: Duration::from_secs(3600), absolute: Duration::from_secs(7200) };
 
-/// Writes people as a pod's sign-ins would, since so many would take their time there.
-async fn settle(fleet: &Fleet, numbers: std::ops::Range<usize>) {
+/// Writes users directly to the store, because so many sign-ins would take too long.
+async fn create_users(fleet: &Fleet, numbers: std::ops::Range<usize>) {
     let users = Users::new(fleet.records().await, Arc::new(SystemClock), LIMITS);
     let sign_ins = stream::iter(numbers).map(|number| {
         let claims = json!({"sub": format!("sub-{number}"), "email": email(number), "email_verified": true});
@@ -47,7 +47,7 @@ fn email(number: usize) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_says_whether_everybody_was_looked_at() {
+async fn an_incomplete_search_says_so() {
     let fleet = Fleet::builder().standalone().idp().start().await;
     let alice = fleet.sign_in(0).await;
     let (pod, admin) = (&fleet.pods[0], Auth::Session(&alice.cookie));
@@ -55,7 +55,7 @@ async fn a_search_says_whether_everybody_was_looked_at() {
     let said = |found: &Value| (found["people"].as_array().expect("a list").len(), found["is_cut"].clone());
     let explain = async |number: usize| post(pod, admin, EXPLAIN, json!({"user_email": email(number)})).await;
 
-    settle(&fleet, 0..3).await;
+    create_users(&fleet, 0..3).await;
     assert_eq!(said(&search("q=person-").await), (3, json!(false)));
     assert_eq!(said(&search("q=person-&limit=3").await), (3, json!(false)));
     assert_eq!(said(&search("q=person-&limit=2").await), (2, json!(true)), "there is no room for the third");
@@ -64,26 +64,26 @@ async fn a_search_says_whether_everybody_was_looked_at() {
     assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(false)), "{told:?}");
     explain(MOST + 60).await.assert(404, "not_found");
 
-    let ((), took) = timed(settle(&fleet, 3..MOST + 61)).await;
+    let ((), took) = timed(create_users(&fleet, 3..MOST + 61)).await;
     println!("{} people were written in {took:.1?}", MOST + 58);
-    // The last to be seen is the last in the list, since ids sort by age.
-    settle(&fleet, MOST + 61..MOST + 62).await;
+    // The list is sorted by age, so the last user created is the last one in it.
+    create_users(&fleet, MOST + 61..MOST + 62).await;
     assert_eq!(said(&search(&format!("q={}", email(1))).await), (1, json!(true)));
     let beyond = search(&format!("q={}", email(MOST + 61))).await;
     assert_eq!(said(&beyond), (0, json!(true)));
     let told = explain(1).await;
-    assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(true)), "somebody else may have it too: {told:?}");
+    assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(true)), "another user may have the address too: {told:?}");
     let told = explain(MOST + 61).await;
     told.assert(404, "not_found");
     assert!(told.json()["error_description"].as_str().is_some_and(|text| text.contains("there are more")), "{told:?}");
     let by_id = post(pod, admin, EXPLAIN, json!({"user_id": told_id(&search(&format!("q={}", email(1))).await)})).await;
-    assert_eq!((by_id.status(), &by_id.json()["is_cut"]), (200, &json!(false)), "there is one of an id");
+    assert_eq!((by_id.status(), &by_id.json()["is_cut"]), (200, &json!(false)), "an id is unique");
 
-    on_the_page(&fleet, &alice.agent).await;
+    check_page(&fleet, &alice.agent).await;
 }
 
-/// The same questions by the form.
-async fn on_the_page(fleet: &Fleet, admin: &Agent) {
+/// Sends the same requests with the form of the page.
+async fn check_page(fleet: &Fleet, admin: &Agent) {
     let address = fleet.pods[0].public("/vestibule/role-map");
     for (number, words) in [(1, "somebody else may have this email too"), (MOST + 61, "there are more people. Write the id.")] {
         let form = admin.get(&address).await.form();

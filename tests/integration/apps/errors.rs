@@ -1,6 +1,6 @@
-//! What doesn't work out is told to the application; what is wrong with its request itself leads nowhere.
+//! Failures are reported to the application; an invalid request is not redirected.
 
-use super::{EDITOR, address, assert_sealed, fields, for_redirect};
+use super::{EDITOR, address, assert_not_cached, fields, for_redirect};
 use crate::support::agent::Agent;
 use crate::support::fleet::Fleet;
 use crate::support::http_client;
@@ -10,7 +10,7 @@ use crate::support::redis::{Options, Standalone};
 use crate::support::steps::{ALICE, BOB, at, at_provider, sign_in};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_is_not_allowed_is_400_and_leads_nowhere() {
+async fn a_request_that_is_not_allowed_is_400_without_a_redirect() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
@@ -29,7 +29,7 @@ async fn a_request_that_is_not_allowed_is_400_and_leads_nowhere() {
             let answer = browser.get(&fleet.pod(0).public(&address(given))).await;
             assert_eq!((answer.status, answer.location()), (400, None), "{given:?}: {}", answer.body);
             assert_eq!(answer.json()["error"], code, "{given:?}");
-            assert_sealed(&answer);
+            assert_not_cached(&answer);
         }
     }
     let page = agent.get(&fleet.pod(0).public("/sso/key/generate")).await;
@@ -37,7 +37,7 @@ async fn a_request_that_is_not_allowed_is_400_and_leads_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_providers_refusal_goes_to_the_application() {
+async fn the_providers_refusal_is_reported_to_the_application() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     let page = agent.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;
@@ -46,11 +46,11 @@ async fn the_providers_refusal_goes_to_the_application() {
     let target = answer.location().unwrap_or_else(|| panic!("{}", answer.body));
     assert!(target.as_str().starts_with("vscode://publisher.ext/callback?window=1&error=access_denied&"), "{target}");
     assert_eq!(fields(&target)["state"], "s t&1");
-    assert_sealed(&answer);
+    assert_not_cached(&answer);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn that_no_role_is_granted_and_that_a_sign_in_failed_go_there_too() {
+async fn a_missing_role_and_a_failed_sign_in_are_reported_to_the_application() {
     let nobody = |pod: &mut PodOptions| pod.role_map = Some("{version: 1, default_role: none}".to_owned());
     let fleet = Fleet::builder().idp().config(nobody).start().await;
     let agent = Agent::new();
@@ -72,7 +72,7 @@ async fn that_no_role_is_granted_and_that_a_sign_in_failed_go_there_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_providers_own_word_goes_there_where_an_application_can_use_it() {
+async fn the_providers_error_code_is_reported_if_applications_know_it() {
     let fleet = Fleet::builder().idp().start().await;
     for (said, told) in [
         ("temporarily_unavailable", "temporarily_unavailable"),
@@ -100,14 +100,14 @@ async fn the_providers_own_word_goes_there_where_an_application_can_use_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_sign_in_goes_there_too_as_far_as_state_can_tell() {
+async fn an_expired_login_flow_is_reported_to_the_application_if_the_state_names_it() {
     let mut fleet = Fleet::builder().idp().start().await;
     let long = for_redirect(&format!("vscode://publisher.ext/{}", "a".repeat(250)));
     for (path, told) in [(for_redirect(EDITOR), true), (long, false)] {
         let agent = Agent::new();
         let page = agent.browse_until_away(&fleet.pod(0).public(&path)).await;
         let callback = at_provider(fleet.idp(), &agent, page, ALICE).await;
-        // What was in its memory is gone, as after ten minutes.
+        // The memory store is empty, as after ten minutes.
         fleet.pods[0].restart().await;
         let answer = agent.get(&at(fleet.pod(0), &callback)).await;
         match answer.location() {
@@ -121,7 +121,7 @@ async fn an_expired_sign_in_goes_there_too_as_far_as_state_can_tell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_away_is_told_before_and_after_the_provider() {
+async fn an_unavailable_store_is_reported_before_and_after_the_provider() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let with_redis = |pod: &mut PodOptions| pod.store = vec![format!("url: {}", proxy.url())];
@@ -139,7 +139,7 @@ async fn a_store_that_is_away_is_told_before_and_after_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_no_handler_makes_are_sealed_too() {
+async fn answers_without_a_handler_have_the_same_headers() {
     let fleet = Fleet::builder().idp().start().await;
     let url = fleet.pod(0).public("/sso/key/generate");
     let http = http_client();
@@ -162,7 +162,7 @@ async fn answers_that_no_handler_makes_are_sealed_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_browsers_callback_is_the_persons_to_mend_and_tells_the_application_nothing() {
+async fn a_callback_in_another_browser_shows_the_user_a_page_and_reports_nothing_to_the_application() {
     let fleet = Fleet::builder().idp().start().await;
     let (mine, thief) = (Agent::new(), Agent::new());
     let page = mine.browse_until_away(&fleet.pod(0).public(&for_redirect(EDITOR))).await;

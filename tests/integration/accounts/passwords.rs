@@ -1,4 +1,4 @@
-//! Signing in with a password, and not by guessing; changing it.
+//! Signing in with a password, limits on attempts, and changing the password.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::support::wait::until;
 const ADA: &str = "ada@example.com";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_signs_in_on_any_pod_and_leads_where_the_person_wanted_to_go() {
+async fn a_password_signs_in_on_any_pod_and_redirects_to_the_requested_page() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let ada = fleet.create_user(ADA, "internal_user").await;
     let agent = Agent::new();
@@ -40,16 +40,16 @@ async fn a_password_signs_in_on_any_pod_and_leads_where_the_person_wanted_to_go(
     let page = sign_in_with_form(fleet.pod(0), &agent, "/sso/login", ADA, PASSWORD).await;
     assert_eq!(page.status, 303);
     let second = session_of(&agent);
-    assert_ne!(first, second, "a new handle after each sign-in");
-    assert_eq!((fleet.passing(&first).await, fleet.passing(&second).await), (0, 3), "it replaces the one before");
-    assert_eq!(fleet.passing(&ada.cookie).await, 3, "another browser's stays");
+    assert_ne!(first, second, "a new session token after each sign-in");
+    assert_eq!((fleet.passing(&first).await, fleet.passing(&second).await), (0, 3), "it replaces the previous session");
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "the session of another browser stays");
     let asked = Agent::new().get(&fleet.pod(1).public("/vestibule/invitations?user_email=bob%40example.com")).await;
-    let to = asked.location().expect("whoever isn't signed in is sent to sign in");
+    let to = asked.location().expect("a redirect to the sign-in");
     assert!(to.as_str().ends_with("/sso/login?rd=%2Fvestibule%2Finvitations%3Fuser_email%3Dbob%2540example.com"), "{to}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_of_another_browser_or_page_signs_nobody_in() {
+async fn a_form_from_another_browser_or_site_signs_nobody_in() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     fleet.create_user(ADA, "team").await;
     let pod = fleet.pod(0);
@@ -71,7 +71,7 @@ async fn a_form_of_another_browser_or_page_signs_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_finishes_an_applications_flow() {
+async fn a_password_sign_in_completes_an_applications_authorization() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     fleet.create_user(ADA, "internal_user").await;
     let (pod, agent) = (fleet.pod(0), Agent::new());
@@ -90,7 +90,7 @@ async fn a_password_finishes_an_applications_flow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn guessing_is_slowed_over_all_pods_and_nobody_is_locked_out_who_has_been_there() {
+async fn sign_in_attempts_are_limited_across_pods_and_known_browsers_are_not_locked_out() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let ada = fleet.create_user(ADA, "team").await;
     let mut tries = 0;
@@ -101,14 +101,18 @@ async fn guessing_is_slowed_over_all_pods_and_nobody_is_locked_out_who_has_been_
             429 => break reply,
             other => panic!("{other}: {reply:?}"),
         }
-        assert!(tries <= 40, "nobody is slowed");
+        assert!(tries <= 40, "no attempt was limited");
     };
     slowed.assert(429, "slow_down");
-    assert_eq!(tries, 20, "the pods count together");
-    assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 429, "a stranger, even with the password");
+    assert_eq!(tries, 20, "the pods share one counter");
+    assert_eq!(
+        sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(),
+        429,
+        "an unknown browser, even with the password"
+    );
     let device = format!("vestibule-device={}", ada.device);
     assert_eq!(sign_in_with_json(fleet.pod(2), ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200);
-    // Whoever it is that doesn't exist is slowed alike.
+    // Attempts for unknown users are limited in the same way.
     for number in 0..20 {
         assert_eq!(sign_in_with_json(fleet.pod(number), "nobody@example.com", OTHER_PASSWORD, &[]).await.status(), 401);
     }
@@ -118,7 +122,7 @@ async fn guessing_is_slowed_over_all_pods_and_nobody_is_locked_out_who_has_been_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_exist_costs_the_same_as_who_does() {
+async fn an_unknown_user_takes_as_long_as_a_known_one() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     fleet.create_user(ADA, "team").await;
     let mut cost = Vec::new();
@@ -131,13 +135,13 @@ async fn who_does_not_exist_costs_the_same_as_who_does() {
     assert!(cost[0].0 > 0.0 && cost.iter().all(|one| *one == cost[0]), "{cost:?}");
 }
 
-/// More at once than there are places in the queue.
-const STRANGERS: usize = 150;
+/// More than the places in the queue.
+const UNKNOWN_CLIENTS: usize = 150;
 
 const AT_ONCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crowd_of_strangers_keeps_nobody_out_who_has_proven_something() {
+async fn known_browsers_invited_users_and_sessions_are_served_while_unknown_clients_fill_the_queue() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let ada = fleet.create_user(ADA, "team").await;
     let link = fleet.invite("bob@example.com", "team");
@@ -155,28 +159,29 @@ async fn a_crowd_of_strangers_keeps_nobody_out_who_has_proven_something() {
     };
     let residents = async {
         let device = format!("vestibule-device={}", ada.device);
-        until("the queue to be full", AT_ONCE, async || (turned_away.load(Ordering::Relaxed) > STRANGERS).then_some(())).await;
+        until("the queue to be full", AT_ONCE, async || (turned_away.load(Ordering::Relaxed) > UNKNOWN_CLIENTS).then_some(()))
+            .await;
         for _ in 0..5 {
             assert_eq!(sign_in_with_json(pod, ADA, PASSWORD, &[("cookie", &device)]).await.status(), 200, "a known browser");
         }
-        assert_eq!(accept_invitation(pod, &link, PASSWORD).await.status(), 200, "who was invited");
+        assert_eq!(accept_invitation(pod, &link, PASSWORD).await.status(), 200, "an invited user");
         let change = json!({"current_password": PASSWORD, "new_password": OTHER_PASSWORD});
-        assert_eq!(post(pod, ada.auth(), "/vestibule/api/password", change).await.status(), 200, "who is signed in");
+        assert_eq!(post(pod, ada.auth(), "/vestibule/api/password", change).await.status(), 200, "a signed-in user");
         done.store(true, Ordering::Relaxed);
     };
-    tokio::join!(residents, join_all((0..STRANGERS).map(stranger)));
-    println!("{} strangers were turned away", turned_away.get_mut());
+    tokio::join!(residents, join_all((0..UNKNOWN_CLIENTS).map(stranger)));
+    println!("{} attempts of unknown clients were refused", turned_away.get_mut());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_trusted_proxy_an_address_is_slowed_for_all_accounts_together() {
+async fn behind_a_trusted_proxy_attempts_are_limited_by_address_across_accounts() {
     let options = PodOptions { further: format!("{LOCAL_ACCOUNTS}trusted_proxies: [127.0.0.0/8]\n"), ..PodOptions::new() };
     let pod = Pod::start(options).await;
     let from = |address: &'static str| [("x-forwarded-for", address)];
     let mut tries = 0;
     while sign_in_with_json(&pod, &format!("p{tries}@example.com"), OTHER_PASSWORD, &from("192.0.2.7")).await.status() == 401 {
         tries += 1;
-        assert!(tries <= 200, "nobody is slowed");
+        assert!(tries <= 200, "no attempt was limited");
     }
     assert_eq!(tries, 100);
     assert_eq!(sign_in_with_json(&pod, "other@example.com", OTHER_PASSWORD, &from("192.0.2.7")).await.status(), 429);
@@ -199,24 +204,24 @@ async fn a_changed_password_ends_every_other_session_on_every_pod() {
     assert_eq!(change(PASSWORD, OTHER_PASSWORD).await.status(), 200);
     let gone = async || (fleet.passing(&other).await == 0).then_some(());
     crate::support::wait::until("the other session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
-    assert_eq!(fleet.passing(&ada.cookie).await, 3, "the one by which it was changed goes on");
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "the session that changed the password stays");
     assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
     assert_eq!(sign_in_with_json(fleet.pod(1), ADA, OTHER_PASSWORD, &[]).await.status(), 200);
 }
 
-/// The hash of somebody's password, as the store has it.
+/// A user's password hash in the store.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredPassword {
     hash: String,
 }
 
-impl Record for Kept {
+impl Record for StoredPassword {
     const KIND: Kind = Kind::Password;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_hashes_anew_what_other_parameters_made_and_a_wrong_password_does_not() {
-    // As after an edit that has reached one pod alone.
+async fn a_sign_in_rehashes_a_password_with_outdated_parameters_and_a_wrong_password_does_not() {
+    // Simulates an edit that has reached only one pod.
     let fleet = Fleet::builder()
         .pods(3)
         .cluster()
@@ -233,7 +238,7 @@ async fn a_sign_in_hashes_anew_what_other_parameters_made_and_a_wrong_password_d
     let records = fleet.records().await;
     let place = Password::key(&ada.id);
     let made_with = async |iterations: u32| {
-        let kept = records.get::<Kept>(&place).await.expect("it can be read").expect("she has a password").value;
+        let kept = records.get::<StoredPassword>(&place).await.expect("it can be read").expect("she has a password").value;
         assert!(kept.hash.starts_with(&format!("$argon2id$v=19$m=8192,t={iterations},p=")), "{}", kept.hash);
     };
     made_with(2).await;
@@ -243,11 +248,11 @@ async fn a_sign_in_hashes_anew_what_other_parameters_made_and_a_wrong_password_d
         assert_eq!(sign_in_with_json(fleet.pod(pod), ADA, PASSWORD, &[]).await.status(), 200);
         made_with(iterations).await;
     }
-    assert_eq!(fleet.passing(&ada.cookie).await, 3, "nobody is signed out by it");
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "rehashing ends no session");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others() {
+async fn sessions_are_listed_with_their_browser_and_ended_singly_or_all_but_the_current_one() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let ada = fleet.create_user(ADA, "team").await;
     let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0";
@@ -283,7 +288,7 @@ async fn sessions_are_listed_with_their_browser_and_end_one_by_one_or_all_others
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_redis_is_away_nobody_is_told_that_a_password_is_wrong_and_nothing_is_used_up() {
+async fn while_redis_is_unavailable_no_password_is_called_wrong_and_no_invitation_is_used() {
     let mut fleet = Fleet::builder().pods(3).own_cluster().idp().local_accounts().start().await;
     let ada = fleet.create_user(ADA, "team").await;
     let link = fleet.invite("bob@example.com", "team");
@@ -296,10 +301,10 @@ async fn while_redis_is_away_nobody_is_told_that_a_password_is_wrong_and_nothing
         assert_eq!((reply.status(), reply.cookie("vestibule")), (503, None), "{reply:?}");
     }
     let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD});
-    let claimed = accept_with_token(fleet.pod(1), &token, body).await;
-    assert_eq!((claimed.status(), claimed.cookie("vestibule")), (503, None), "{claimed:?}");
+    let accepted = accept_with_token(fleet.pod(1), &token, body).await;
+    assert_eq!((accepted.status(), accepted.cookie("vestibule")), (503, None), "{accepted:?}");
     assert_eq!(get_token(fleet.pod(2), &link).await.status(), 503);
-    assert_eq!(fleet.passing(&ada.cookie).await, 3, "who is signed in stays so");
+    assert_eq!(fleet.passing(&ada.cookie).await, 3, "existing sessions are served");
     fleet.cluster_mut().nodes.iter_mut().for_each(crate::support::redis::Node::cont);
     let back = async || (get_token(fleet.pod(0), &link).await.status() == 200).then_some(());
     crate::support::wait::until("Redis to be back", std::time::Duration::from_secs(30), back).await;

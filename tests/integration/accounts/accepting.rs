@@ -1,4 +1,4 @@
-//! Taking an invitation up: once, whole, and by nobody else.
+//! Accepting an invitation: once, completely, and only with its link.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::support::redis::{Options, Standalone};
 const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invitation_goes_from_pod_to_pod_and_is_taken_up_once() {
+async fn an_invitation_is_opened_on_any_pod_and_accepted_once() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let admin = fleet.create_user("admin@example.com", "proxy_admin").await;
     let wanted = json!({"user_email": "Ada@Example.com", "user_role": "internal_user", "teams": ["research"], "duration": "2d"});
@@ -39,16 +39,16 @@ async fn an_invitation_goes_from_pod_to_pod_and_is_taken_up_once() {
         assert_eq!(opened.cookie("vestibule"), None);
     }
     let people = get(fleet.pod(2), admin.auth(), "/vestibule/api/people").await;
-    assert_eq!(people["people"].as_array().unwrap().len(), 1, "opening it makes nobody: {people}");
+    assert_eq!(people["people"].as_array().unwrap().len(), 1, "opening it creates no user: {people}");
 
     let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
     let user = claims_of(&token)["user_id"].clone();
     let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD, "key": true});
-    let claimed = accept_with_token(fleet.pod(1), &token, body.clone()).await;
-    assert_eq!(claimed.status(), 200, "{claimed:?}");
-    let told = claimed.json();
+    let accepted = accept_with_token(fleet.pod(1), &token, body.clone()).await;
+    assert_eq!(accepted.status(), 200, "{accepted:?}");
+    let told = accepted.json();
     assert_eq!((&told["user_id"], &told["user_role"]), (&user, &json!("internal_user")));
-    let cookie = claimed.cookie("vestibule").expect("a session");
+    let cookie = accepted.cookie("vestibule").expect("a session");
     assert_eq!(fleet.passing(&cookie).await, 3);
     for pod in &fleet.pods {
         assert_eq!(key_status(pod, told["key"].as_str().expect("a key")).await, 200);
@@ -65,7 +65,7 @@ async fn an_invitation_goes_from_pod_to_pod_and_is_taken_up_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_hundred_claims_at_once_over_three_pods_one_succeeds() {
+async fn one_of_a_hundred_concurrent_acceptances_on_three_pods_succeeds() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let link = fleet.invite("ada@example.com", "internal_user");
     let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
@@ -83,18 +83,18 @@ async fn of_a_hundred_claims_at_once_over_three_pods_one_succeeds() {
             401 => lost += 1,
             other => panic!("{other}: {reply:?}"),
         }
-        assert_eq!(reply.cookie("vestibule").is_some(), reply.status() == 200, "no failed claim sets a cookie");
+        assert_eq!(reply.cookie("vestibule").is_some(), reply.status() == 200, "no failed acceptance sets a cookie");
     }
     assert_eq!((won.len(), lost), (1, 99));
     let (cookie, password, key) = &won[0];
     assert_eq!(fleet.passing(cookie).await, 3);
     assert_eq!(key_status(fleet.pod(1), key.as_str().expect("a key")).await, 200);
-    assert_eq!(keys_of(&fleet, cookie).await, 1, "and no other one was made");
+    assert_eq!(keys_of(&fleet, cookie).await, 1, "no other key was created");
     assert_eq!(sign_in_with_json(fleet.pod(2), "ada@example.com", password, &[]).await.status(), 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_wrong_with_a_claim_the_same_two_sentences_tell_it() {
+async fn every_invalid_acceptance_gets_the_same_error() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let (link, other) = (fleet.invite("ada@example.com", "team"), fleet.invite("bob@example.com", "team"));
     let token_of = async |link: &str| get_token(fleet.pod(0), link).await.json()["token"].as_str().unwrap().to_owned();
@@ -136,11 +136,11 @@ async fn whatever_is_wrong_with_a_claim_the_same_two_sentences_tell_it() {
     let page = crate::support::agent::Agent::new().get(&fleet.pod(0).public(&format!("/onboarding?invite_link={unknown}"))).await;
     assert_eq!(page.status, 401);
     assert!(page.body.contains("Ask whoever invited you for a new one."), "{}", page.body);
-    assert_eq!(accept_invitation(fleet.pod(0), &link, PASSWORD).await.status(), 200, "nothing of this has used it up");
+    assert_eq!(accept_invitation(fleet.pod(0), &link, PASSWORD).await.status(), 200, "the failed attempts did not accept it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_onboarding_token_opens_nothing_else() {
+async fn an_onboarding_token_is_no_other_credential() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let link = fleet.invite("ada@example.com", "proxy_admin");
     let token = get_token(fleet.pod(0), &link).await.json()["token"].as_str().unwrap().to_owned();
@@ -156,13 +156,13 @@ async fn an_onboarding_token_opens_nothing_else() {
     assert_eq!(fleet.check_with(1, ("cookie", &cookie)).await.status, 401);
 }
 
-/// The pod is killed a step later after each invitation that stayed open, so that the kills approach the commit from both sides
-/// on a machine of any speed.
+/// The pod is killed one step later after each invitation that stayed open, so that the kills approach the commit from both
+/// sides on a machine of any speed.
 const STEP: Duration = Duration::from_millis(40);
 const MOST_ROUNDS: u32 = 100;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_finished_claim() {
+async fn a_pod_killed_during_an_acceptance_leaves_the_invitation_open_or_the_acceptance_complete() {
     let mut fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let email = "ada@example.com";
     fleet.create_user(email, "team").await;
@@ -197,19 +197,19 @@ async fn a_pod_that_is_killed_while_it_claims_leaves_an_open_invitation_or_a_fin
             }
             half => panic!("round {round}: {half:?}"),
         }
-        assert!(!answered || !is_open, "what was answered was done");
-        assert_eq!(keys_of(&fleet, &session).await, finished, "a key with each claim that was finished");
+        assert!(!answered || !is_open, "an acceptance with an answer is complete");
+        assert_eq!(keys_of(&fleet, &session).await, finished, "a key for each completed acceptance");
         if finished > 1 && open > 8 {
             return;
         }
-        forget_guesses(&fleet).await;
+        delete_attempt_counters(&fleet).await;
     }
     panic!("{finished} acceptances were finished and {open} invitations stayed open in {MOST_ROUNDS} rounds");
 }
 
-/// Before each request to the store that is about the person, and after each: however far it came.
+/// The pod is killed before and after each store request about the user.
 #[tokio::test(flavor = "multi_thread")]
-async fn at_whatever_step_a_pod_dies_a_claim_is_whole_or_nothing() {
+async fn a_pod_killed_at_any_store_request_leaves_the_invitation_open_or_the_acceptance_complete() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let mut fleet = Fleet::builder()
@@ -244,15 +244,15 @@ async fn at_whatever_step_a_pod_dies_a_claim_is_whole_or_nothing() {
             let entered = sign_in_with_json(&fleet.pods[1], &email, PASSWORD, &[]).await;
             let is_open = get_token(&fleet.pods[1], &link).await.status() == 200;
             assert_eq!(entered.status() == 200, !is_open, "{when:?} request {step}: {entered:?}");
-            assert!(!answered || !is_open, "what was answered was done");
+            assert!(!answered || !is_open, "an acceptance with an answer is complete");
             let session = match is_open {
                 true => accept_invitation(&fleet.pods[1], &link, PASSWORD).await,
                 false => entered,
             };
-            let session = session.cookie("vestibule").expect("a session, by now at least");
+            let session = session.cookie("vestibule").expect("a session after the acceptance");
             let keys =
                 get(&fleet.pods[1], Auth::Session(&session), "/vestibule/api/keys").await["keys"].as_array().unwrap().len();
-            assert_eq!(keys, usize::from(!is_open), "{when:?} request {step}: a key with the claim, or none");
+            assert_eq!(keys, usize::from(!is_open), "{when:?} request {step}: a key for a completed acceptance only");
             if is_open {
                 open += 1
             } else {
@@ -261,7 +261,7 @@ async fn at_whatever_step_a_pod_dies_a_claim_is_whole_or_nothing() {
             fleet.restart(0).await;
         }
         if !reached {
-            println!("{step} requests; {finished} claims were finished, {open} invitations stayed open");
+            println!("{step} requests; {finished} acceptances were completed, {open} invitations stayed open");
             assert!(step >= 4 && finished > 0 && open > 0, "{step}: {finished} finished, {open} open");
             return;
         }
@@ -272,8 +272,8 @@ async fn keys_of(fleet: &Fleet, session: &str) -> usize {
     get(fleet.pod(1), Auth::Session(session), "/vestibule/api/keys").await["keys"].as_array().expect("a list").len()
 }
 
-/// The rounds take more tries than strangers have.
-async fn forget_guesses(fleet: &Fleet) {
+/// The rounds take more attempts than an unknown client may make.
+async fn delete_attempt_counters(fleet: &Fleet) {
     for node in &fleet.cluster().nodes {
         for name in node.keys().await {
             let name = String::from_utf8(name).expect("our keys are text");
@@ -286,7 +286,7 @@ async fn forget_guesses(fleet: &Fleet) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_makes_a_password_weak_is_told_and_changes_nothing() {
+async fn a_weak_password_is_explained_and_changes_nothing() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let link = fleet.invite("ada@example.com", "team");
     for (password, told) in [

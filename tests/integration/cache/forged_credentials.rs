@@ -1,4 +1,4 @@
-//! Credentials that nobody gave out, in masses, and misses: what they may cost the store and the others.
+//! Large numbers of forged credentials and cache misses do not affect the store or other clients.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -28,7 +28,7 @@ const BATCHES: usize = 50;
 const BATCH: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn garbage_in_masses_costs_no_store_command_and_disturbs_nobody() {
+async fn forged_credentials_in_large_numbers_cause_no_store_command_and_delay_nobody() {
     let fleet = Fleet::builder().standalone().idp().start().await;
     let browser = fleet.sign_in(0).await;
     fleet.warm(0, &browser.cookie).await;
@@ -82,9 +82,9 @@ async fn every_altered_character_of_a_cookie_is_refused_without_a_store_command(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_genuine_handle_without_a_session_is_looked_up_once_in_a_while() {
+async fn a_valid_session_token_without_a_session_is_looked_up_at_intervals() {
     let fleet = Fleet::builder().standalone().idp().start().await;
-    let ended = Mint::from(&fleet.key_ring_file).handle(7);
+    let ended = TokenMint::from(&fleet.key_ring_file).session_token(7);
     let (before, began) = (fleet.commands(0).await, Instant::now());
     for _ in 0..50 {
         assert_eq!(fleet.status(0, &ended).await, 401);
@@ -97,30 +97,32 @@ async fn a_genuine_handle_without_a_session_is_looked_up_once_in_a_while() {
 async fn concurrent_misses_of_one_session_share_one_read() {
     let fleet = Fleet::builder().pods(2).standalone().idp().start().await;
     let browser = fleet.sign_in(0).await;
-    // A notice that comes during the read would have it done again.
+    // A message during the read would repeat it.
     let commits = fleet.pods[0].metric("vestibule_store_commands_total", &["operation=\"commit\"", "outcome=\"ok\""]).await;
-    until("the login's notices", DEADLINE, async || (fleet.invalidation_messages(1, "applied").await >= commits).then_some(()))
-        .await;
+    until("the invalidation messages of the login", DEADLINE, async || {
+        (fleet.invalidation_messages(1, "applied").await >= commits).then_some(())
+    })
+    .await;
     let before = fleet.commands(1).await;
     let statuses = join_all((0..50).map(|_| fleet.status(1, &browser.cookie))).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
-    // The session, and the person.
+    // The session and the user.
     assert_eq!(fleet.commands(1).await - before, 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_misses_than_a_pod_takes_on_are_told_to_come_back_and_never_refused() {
+async fn excess_cache_misses_get_503_and_are_never_refused() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    // So patient that all of them wait at the same time.
+    // The store timeout is long, so that all misses wait at the same time.
     let patient = |pod: &mut PodOptions| pod.store[1] = "command_timeout: 10s".to_owned();
     let fleet = Fleet::builder().store_at(proxy.url()).idp().config(patient).start().await;
     let browser = fleet.sign_in(0).await;
     fleet.warm(0, &browser.cookie).await;
-    let mint = Mint::from(&fleet.key_ring_file);
+    let mint = TokenMint::from(&fleet.key_ring_file);
     proxy.stall();
     let misses = join_all((0..600).map(|number| {
-        let (fleet, cookie) = (&fleet, mint.handle(u8::try_from(number % 64).unwrap()));
+        let (fleet, cookie) = (&fleet, mint.session_token(u8::try_from(number % 64).unwrap()));
         async move { fleet.status(0, &cookie).await }
     }));
     let overloaded = until("too many misses", DEADLINE, async || {
@@ -134,12 +136,12 @@ async fn more_misses_than_a_pod_takes_on_are_told_to_come_back_and_never_refused
     };
     let (statuses, ()) = tokio::join!(misses, known);
     let count = |wanted: u16| statuses.iter().filter(|status| **status == wanted).count();
-    eprintln!("of 600 misses {} were told to come back, {} were nobody's", count(503), count(401));
+    eprintln!("of 600 misses {} got 503, {} were unknown", count(503), count(401));
     assert_eq!(count(503) + count(401), 600, "{statuses:?}");
     assert!(count(503) > 0);
 }
 
-/// Sends forged cookies and bearer tokens by turns, a batch at a time, and gives the number of 401s.
+/// Sends batches of forged cookies and bearer tokens; returns the number of 401s.
 async fn flood(port: u16) -> usize {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the check listener is there");
     let mut refused = 0;
@@ -182,7 +184,7 @@ async fn statuses(stream: &mut TcpStream) -> HashMap<u16, usize> {
 
 async fn entries(fleet: &Fleet, map: &str) -> f64 {
     let label = format!("map=\"{map}\"");
-    // The cache counts its entries from time to time.
+    // The cache counts its entries at intervals.
     let settled = until("the cache's size", Duration::from_secs(10), async || {
         let entries = fleet.pods[0].metric("vestibule_cache_entries", &[&label]).await;
         (map == "unknown" || entries > 0.0).then_some(entries)
@@ -190,16 +192,16 @@ async fn entries(fleet: &Fleet, map: &str) -> f64 {
     settled.await
 }
 
-/// Makes handles as a pod does that has this key ring.
-struct Mint(KeyRing);
+/// Creates session tokens with a pod's key ring.
+struct TokenMint(KeyRing);
 
-impl Mint {
+impl TokenMint {
     fn from(file: &Path) -> Self {
         let text = std::fs::read_to_string(file).expect("the key ring is there");
         Self(KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock)))
     }
 
-    fn handle(&self, shard: u8) -> String {
+    fn session_token(&self, shard: u8) -> String {
         OpaqueToken::mint(&self.0, TokenKind::Session, shard).expose().to_owned()
     }
 }

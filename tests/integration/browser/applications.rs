@@ -1,4 +1,4 @@
-//! Chromium gives keys to applications on loopback, to an editor and to a web application; and other origins try.
+//! Chromium gives keys to applications on loopback, to an editor and to a web application, and refuses other origins.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -24,7 +24,7 @@ fn texts(list: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_gives_keys_to_applications_and_no_other_origin_gets_one() {
+async fn a_user_gives_keys_to_applications_and_no_other_origin_gets_one() {
     let with_redirect_hosts = |pod: &mut PodOptions| pod.further += "apps: {redirect_hosts: [app.example.com]}\n";
     let fleet = Fleet::builder().pods(3).cluster().idp().nginx().config(with_redirect_hosts).start().await;
     let directory = artifacts("browser").join("ide");
@@ -61,7 +61,7 @@ async fn a_person_gives_keys_to_applications_and_no_other_origin_gets_one() {
     assert_eq!(made, 5.0, "two on loopback, an editor's, two of the web application: {seen}");
 }
 
-/// Every one of them was sent with the session's cookie, and refused.
+/// All of these requests carried the session cookie and were refused.
 fn assert_foreign(fleet: &Fleet, seen: &Value) {
     let answers = seen["foreign"].as_array().unwrap();
     for (method, path, status) in
@@ -71,12 +71,12 @@ fn assert_foreign(fleet: &Fleet, seen: &Value) {
         let found = found.unwrap_or_else(|| panic!("no {method} {path}: {seen}"));
         assert!(found["cookie"] == true && found["status"] == status, "{found}");
     }
-    // What a page's script sends shows in nginx' log alone: without the cookie it would be 401.
+    // Requests of a page's script only show in the log of nginx: without the cookie they would be 401.
     let log = fleet.nginx().access_log();
     let count = |line: &str| log.lines().filter(|logged| logged.starts_with(line)).count();
     assert_eq!((count("POST /vestibule/api/keys 403"), count("GET /vestibule/api/keys 200")), (2, 1), "{log}");
     assert_eq!((count("POST /vestibule/api/keys"), count("DELETE ")), (2, 0), "a preflight stops the others: {log}");
-    // The browser lets the page read none of it.
+    // The browser hides all answers from the page.
     assert_eq!(texts(&seen["read"]), ["TypeError"; 6], "{seen}");
     assert!(seen["frames"].as_array().unwrap().iter().all(|shown| *shown == json!(false)), "{seen}");
 }

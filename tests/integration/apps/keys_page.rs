@@ -1,4 +1,4 @@
-//! The page of one's keys: made, seen once, listed, revoked; by forms alone.
+//! The page of API keys: keys are created, shown once, listed and revoked with forms.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Option<&'a str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_made_shown_once_and_revoked() {
+async fn a_key_is_created_shown_once_and_revoked() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
@@ -33,7 +33,7 @@ async fn a_key_is_made_shown_once_and_revoked() {
     sign_in(fleet.idp(), &stranger, fleet.pod(0), BOB).await;
     let theirs = stranger.get(&url).await;
     stranger.submit(&theirs.form(), &[("action", "revoke"), ("token_id", &id)]).await;
-    assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 200, "nobody else revokes it");
+    assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 200, "another user cannot revoke it");
 
     assert_eq!(agent.submit(&listed.form(), &[("action", "revoke"), ("token_id", &id)]).await.status, 303);
     assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 401);
@@ -41,7 +41,7 @@ async fn a_key_is_made_shown_once_and_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_is_not_ours_changes_nothing_and_bad_input_is_told() {
+async fn a_form_of_another_site_changes_nothing_and_invalid_input_is_explained() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
@@ -60,7 +60,7 @@ async fn a_form_that_is_not_ours_changes_nothing_and_bad_input_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_keys_come_in_pages() {
+async fn many_keys_are_listed_in_pages() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
