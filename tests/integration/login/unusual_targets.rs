@@ -1,4 +1,4 @@
-//! Targets in every odd form, the whole way: through the provider and back, and only ever to our own origin.
+//! Unusual targets through a complete login flow: the redirect always leads to our own origin.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::support::pod::{Pod, PodOptions, ProviderSection, random_key};
 use crate::support::raw_http;
 use crate::support::steps::BINDING;
 
-/// The query of `/sso/login`, and the path and query to which the sign-in goes back.
+/// The query of `/sso/login`, and the path and query of the final redirect.
 const FOLLOWED: &[(&str, &str)] = &[
     ("", "/"),
     ("rd=/ui/x?y=z", "/ui/x?y=z"),
@@ -30,7 +30,7 @@ const FOLLOWED: &[(&str, &str)] = &[
     ("rd=HTTPS://LOCALHOST", "/"),
     ("rd=http://localhost?x=//evil.example.com", "/?x=//evil.example.com"),
     ("rd=http://localhost%23@evil.example.com", "/"),
-    // Other names than the one that counts are nobody's.
+    // Other parameters are ignored.
     ("RD=//evil.example.com", "/"),
     ("rd[]=//evil.example.com", "/"),
     ("redirect=//evil.example.com", "/"),
@@ -77,19 +77,19 @@ const REFUSED: &[&str] = &[
     "rd=//evil.example.com&rd=/ui/",
 ];
 
-/// All that the provider is told.
+/// All parameters that the provider receives.
 const ASKED: [&str; 8] =
     ["client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_type", "scope", "state"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_odd_target_leads_to_our_own_origin_or_nowhere() {
+async fn an_unusual_target_redirects_to_our_own_origin_or_is_refused() {
     let idp = FaultyIdp::start().await;
     let providers = vec![ProviderSection::corp(idp.issuer(), random_key())];
     let options = PodOptions { providers, ..PodOptions::new() };
     let origin = options.public_url.clone();
     let pod = Pod::start(options).await;
     for (query, path) in FOLLOWED {
-        assert_eq!(go(&pod, &origin, &idp, query).await, *path, "{query}");
+        assert_eq!(run_login_flow(&pod, &origin, &idp, query).await, *path, "{query}");
     }
     let long = format!("rd=/{}", "a".repeat(4096));
     for query in REFUSED.iter().chain([&long.as_str()]) {
@@ -104,8 +104,8 @@ async fn an_odd_target_leads_to_our_own_origin_or_nowhere() {
     assert_eq!(pod.metric("vestibule_panics_total", &[]).await, 0.0);
 }
 
-/// A whole sign-in, byte by byte on our side; where it goes back to, behind our origin.
-async fn go(pod: &Pod, origin: &str, idp: &FaultyIdp, query: &str) -> String {
+/// Runs a complete login flow with raw requests; returns the final redirect without our origin.
+async fn run_login_flow(pod: &Pod, origin: &str, idp: &FaultyIdp, query: &str) -> String {
     let begun = raw_http::send(pod.public_port(), "GET", &format!("/sso/login?{query}"), &[]).await;
     assert_eq!(begun.status, 302, "{query}: {begun:?}");
     let question = Url::parse(begun.one("location")).expect("an address");
@@ -124,7 +124,7 @@ async fn go(pod: &Pod, origin: &str, idp: &FaultyIdp, query: &str) -> String {
     let back = raw_http::send(pod.public_port(), "GET", &target, &[("Cookie", cookie)]).await;
     assert_eq!(back.status, 303, "{query}: {back:?}");
     let location = back.one("location");
-    // As a browser reads it too.
+    // Resolved like in a browser.
     assert_eq!(callback.join(location).expect("an address").origin(), callback.origin(), "{query}: {location}");
     assert!(back.all("set-cookie").iter().all(|cookie| cookie.starts_with("vestibule")), "{query}: {back:?}");
     location.strip_prefix(origin).unwrap_or_else(|| panic!("{query}: {location} is not at {origin}")).to_owned()

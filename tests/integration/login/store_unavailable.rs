@@ -1,4 +1,4 @@
-//! A login while the store is away: told so, and never a dead end.
+//! Login flows while the store is unavailable: the page says so and offers a way to continue.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::wait;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_without_the_store_says_so_and_succeeds_when_tried_again() {
+async fn a_callback_without_the_store_is_503_and_succeeds_when_repeated() {
     for fault in [FaultProxy::refuse, FaultProxy::stall] {
         let redis = Standalone::start(Options::default()).await;
         let proxy = FaultProxy::start(redis.node.port()).await;
@@ -46,12 +46,12 @@ async fn a_callback_without_the_store_says_so_and_succeeds_when_tried_again() {
 const PLACE: &str = "/ui/place?x=1";
 
 /// A pod whose Redis can be stopped.
-struct Fragile {
+struct StoppableStore {
     fleet: Fleet,
     redis: Standalone,
 }
 
-impl Fragile {
+impl StoppableStore {
     async fn start() -> Self {
         let redis = Standalone::start(Options::default()).await;
         let with_redis = |pod: &mut PodOptions| pod.store = vec![format!("url: {}", redis.url())];
@@ -63,8 +63,8 @@ impl Fragile {
         self.fleet.pod(0).metric("vestibule_store_commands_total", &["operation=\"commit\""]).await
     }
 
-    /// The callback again, until the pod has found its store back.
-    async fn once_the_store_is_back(&self, agent: &Agent, callback: &str) -> Page {
+    /// Repeats the callback until the pod is connected to its store again.
+    async fn callback_when_the_store_is_back(&self, agent: &Agent, callback: &str) -> Page {
         wait::until("the store to be found back", PATIENCE, async || {
             let page = agent.get(callback).await;
             (page.status != 503).then_some(page)
@@ -72,7 +72,7 @@ impl Fragile {
         .await
     }
 
-    /// Takes the page's offer to start again; the provider may still know the person.
+    /// Follows the page's link to start again; the provider may still have a session of the user.
     async fn start_again_from(&self, page: &Page, agent: &Agent) {
         assert_eq!(restart_target(page), PLACE);
         let link = page.links().into_iter().find(|link| link.path() == "/sso/login").expect("asserted above");
@@ -85,8 +85,8 @@ impl Fragile {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_comes_back_empty_starts_the_login_again_at_its_place() {
-    let mut fragile = Fragile::start().await;
+async fn an_emptied_store_restarts_the_login_flow_with_the_same_target() {
+    let mut fragile = StoppableStore::start().await;
     let agent = Agent::new();
     let callback = until_callback(fragile.fleet.idp(), &agent, fragile.fleet.pod(0), PLACE, ALICE).await;
     fragile.redis.node.kill9();
@@ -95,19 +95,19 @@ async fn a_store_that_comes_back_empty_starts_the_login_again_at_its_place() {
     let links = page.links();
     assert!(links.iter().any(|link| link.query() == callback.query()), "a link to the very same: {links:?}");
     fragile.redis.node.restart().await;
-    let page = fragile.once_the_store_is_back(&agent, &at(fragile.fleet.pod(0), &callback)).await;
+    let page = fragile.callback_when_the_store_is_back(&agent, &at(fragile.fleet.pod(0), &callback)).await;
     assert_page(&page, 400, "This sign-in has expired");
     fragile.start_again_from(&page, &agent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_goes_after_the_login_was_taken_starts_it_again() {
-    let mut fragile = Fragile::start().await;
+async fn a_store_lost_after_the_flow_was_consumed_restarts_the_login_flow() {
+    let mut fragile = StoppableStore::start().await;
     let agent = Agent::new();
     let callback = until_callback(fragile.fleet.idp(), &agent, fragile.fleet.pod(0), PLACE, ALICE).await;
     let callback = at(fragile.fleet.pod(0), &callback);
     let before = fragile.commits().await;
-    // The code is redeemed when the provider goes on: Redis is silent by then.
+    // The code is redeemed when the provider resumes; Redis does not answer by then.
     fragile.fleet.idp().pause().await;
     let page = {
         let coming_back = agent.get(&callback);
@@ -125,7 +125,7 @@ async fn a_store_that_goes_after_the_login_was_taken_starts_it_again() {
     assert_not_signed_in(&page);
     assert_eq!(fragile.fleet.idp().stats().await["token"], 1);
     fragile.redis.node.cont();
-    let again = fragile.once_the_store_is_back(&agent, &callback).await;
+    let again = fragile.callback_when_the_store_is_back(&agent, &callback).await;
     assert_page(&again, 400, "This sign-in was finished before");
     fragile.start_again_from(&page, &agent).await;
 }

@@ -1,4 +1,4 @@
-//! Who signs in a second time in the same browser has one session, the new one.
+//! A second sign-in in the same browser replaces its session.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
     let fleet = Fleet::shared().await;
     let (first, second) = (&fleet.pods[0], &fleet.pods[1]);
     let elsewhere = fleet.session_header(ALICE).await;
-    // The same person, whose sessions share a shard, and others, whose may not.
+    // The same user, whose sessions share a shard, and other users, whose sessions may not.
     for person in [ALICE, BOB, CAROL] {
         let agent = Agent::new();
         let old = sign_in(fleet.idp(), &agent, first, ALICE).await;
@@ -32,7 +32,7 @@ async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_that_fails_ends_nothing_and_a_forged_cookie_hinders_none() {
+async fn a_failed_sign_in_ends_no_session_and_a_forged_cookie_prevents_no_sign_in() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     let old = sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
@@ -46,10 +46,10 @@ async fn a_sign_in_that_fails_ends_nothing_and_a_forged_cookie_hinders_none() {
     let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await);
     assert_signed_in(&agent.get(&callback).await);
     assert_ne!(session_of(&agent), forged);
-    assert_eq!(check(&agent, fleet.pod(0), &old).await.status, 200, "its cookie was not what this browser brought");
+    assert_eq!(check(&agent, fleet.pod(0), &old).await.status, 200, "this browser did not send its cookie");
 }
 
-/// So that the provider asks who is there.
+/// Removes the provider's cookies, so that it shows its form.
 fn forget_the_provider(agent: &Agent) {
     let kept = agent.cookies("localhost");
     agent.clear_cookies();

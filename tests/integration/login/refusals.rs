@@ -1,4 +1,4 @@
-//! Logins that do not succeed: a page says what happened and offers to start again at the same place.
+//! Failed login flows: the page describes the failure and offers to start again with the same target.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use crate::support::steps::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_state_or_code_there_is_a_page_and_neither_a_store_command_nor_a_token_request() {
+async fn a_callback_without_state_or_code_causes_neither_a_store_command_nor_a_token_request() {
     let fleet = Fleet::builder().idp().start().await;
     let before = fleet.commands(0).await;
     for query in ["", "?code=x", "?state=x", "?state=&code=x", "?state=x&code=", "?state=x&code=y&state=z"] {
@@ -26,7 +26,7 @@ async fn without_state_or_code_there_is_a_page_and_neither_a_store_command_nor_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_that_nobody_here_made_is_refused_without_the_store() {
+async fn a_state_that_no_pod_created_is_refused_without_the_store() {
     let fleet = Fleet::builder().idp().start().await;
     let before = fleet.commands(0).await;
     for state in ["x", &"A".repeat(66), &"A".repeat(6000), "%ff%00", "a.b.c", "%0d%0aSet-Cookie:x"] {
@@ -38,14 +38,14 @@ async fn a_state_that_nobody_here_made_is_refused_without_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_login_starts_again_at_the_same_place() {
+async fn an_expired_login_flow_offers_to_start_again_with_the_same_target() {
     let fleet = Fleet::shared().await;
     let agent = Agent::new();
     let pod = &fleet.pods[0];
     let callback = until_callback(fleet.idp(), &agent, pod, "/ui/late?a=b", ALICE).await;
     let state = parameter(&callback, "state");
     let name = vestibule::secret::Digest::of(state.as_bytes()).to_hex();
-    // Time that passes in Redis: the flow's record is gone, as after its 600 s.
+    // The flow's record is removed, as after its 600 s.
     for node in fleet.cluster().primaries().await {
         let node = &fleet.cluster().nodes[node];
         for key in node.keys().await {
@@ -62,7 +62,7 @@ async fn an_expired_login_starts_again_at_the_same_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_browser_is_refused_and_does_not_use_the_login_up() {
+async fn a_callback_in_another_browser_is_refused_and_the_login_flow_stays_usable() {
     let fleet = Fleet::shared().await;
     let (mine, foreign, bare) = (Agent::new(), Agent::new(), Agent::new());
     let callback = until_callback(fleet.idp(), &mine, &fleet.pods[0], "/ui/mine", BOB).await;
@@ -78,7 +78,7 @@ async fn another_browser_is_refused_and_does_not_use_the_login_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_provider_says_of_a_refusal_is_quoted_and_escaped() {
+async fn the_providers_error_description_is_quoted_and_escaped() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     let page = begin(&agent, fleet.pod(0), "/ui/again?x=1").await;
@@ -98,7 +98,7 @@ async fn what_the_provider_says_of_a_refusal_is_quoted_and_escaped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_issuer_or_none_is_a_mix_up() {
+async fn a_wrong_or_missing_issuer_is_refused() {
     let fleet = Fleet::builder().idp().start().await;
     for iss in [None, Some("https://evil.example.com"), Some("")] {
         let agent = Agent::new();
@@ -117,7 +117,7 @@ async fn another_issuer_or_none_is_a_mix_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_that_are_too_large_are_refused_with_a_page_that_says_so() {
+async fn claims_that_are_too_large_are_refused_with_an_explanation() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", DORA).await;
@@ -128,7 +128,7 @@ async fn claims_that_are_too_large_are_refused_with_a_page_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_any_role_a_person_is_told_whom_to_ask_and_has_no_session() {
+async fn without_a_role_a_user_sees_whom_to_contact_and_has_no_session() {
     let nobody = |pod: &mut PodOptions| pod.role_map = Some("{version: 1, default_role: none}".to_owned());
     let fleet = Fleet::builder().idp().config(nobody).start().await;
     let agent = Agent::new();
@@ -140,7 +140,7 @@ async fn without_any_role_a_person_is_told_whom_to_ask_and_has_no_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_elsewhere_is_an_error_page_and_never_a_redirect() {
+async fn a_target_on_another_host_is_an_error_page_and_never_a_redirect() {
     let fleet = Fleet::builder().idp().start().await;
     for target in [
         "//evil.example.com",
@@ -164,7 +164,7 @@ async fn a_target_elsewhere_is_an_error_page_and_never_a_redirect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_who_was_refused_can_start_again_and_succeed() {
+async fn a_refused_user_can_start_again_and_succeed() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     let page = begin(&agent, fleet.pod(0), "/ui/?n=1").await;

@@ -1,4 +1,4 @@
-//! Every request of a login may reach another pod.
+//! Every request of a login flow may reach another pod.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,7 +22,7 @@ const AT_ONCE: usize = 6;
 const PAIRS: usize = 50;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_200_logins_whose_every_request_goes_to_a_random_pod_200_succeed() {
+async fn of_200_login_flows_whose_requests_go_to_random_pods_200_succeed() {
     let fleet = Fleet::shared().await;
     let random = SeededRandom::new();
     let crossed = AtomicUsize::new(0);
@@ -38,7 +38,7 @@ async fn of_200_logins_whose_every_request_goes_to_a_random_pod_200_succeed() {
     assert!(crossed > LOGINS / 3, "{crossed} of {LOGINS} crossed pods, by {random:?}");
 }
 
-/// Tells whether it ended on another pod than it began on.
+/// Returns true if the login flow ended on another pod than it started on.
 async fn login_over_random_pods(fleet: &Fleet, random: &SeededRandom, person: Person, number: usize) -> bool {
     let agent = Agent::new();
     let [first, second, third] = [(); 3].map(|()| random.pick(&fleet.pods));
@@ -53,7 +53,7 @@ async fn login_over_random_pods(fleet: &Fleet, random: &SeededRandom, person: Pe
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_login_succeeds_on_one_pod_with_the_memory_store() {
+async fn the_same_login_flow_succeeds_on_one_pod_with_the_memory_store() {
     let fleet = Fleet::shared().await;
     let pod =
         Pod::start(PodOptions { store: vec!["url: memory".into()], further: String::new(), ..fleet.further_pod("memory") }).await;
@@ -67,7 +67,7 @@ async fn the_same_login_succeeds_on_one_pod_with_the_memory_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_whose_pod_is_killed_before_the_callback_succeeds_on_another() {
+async fn a_login_flow_whose_pod_is_killed_before_the_callback_succeeds_on_another() {
     let fleet = Fleet::shared().await;
     let mut doomed = Pod::start(fleet.further_pod("doomed")).await;
     let agent = Agent::new();
@@ -79,7 +79,7 @@ async fn a_login_whose_pod_is_killed_before_the_callback_succeeds_on_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_callbacks_at_once_with_one_state_on_two_pods_exactly_one_signs_in() {
+async fn of_two_concurrent_callbacks_with_one_state_on_two_pods_exactly_one_signs_in() {
     let fleet = Fleet::shared().await;
     let random = SeededRandom::new();
     let pairs = stream::iter(0..PAIRS).map(|_| pair(fleet, &random)).buffer_unordered(3);
@@ -88,7 +88,7 @@ async fn of_two_callbacks_at_once_with_one_state_on_two_pods_exactly_one_signs_i
     println!("of {PAIRS} pairs the first pod won {first}, the second {} ({random:?})", PAIRS - first);
 }
 
-/// Tells whether the first of the two pods signed in.
+/// Returns true if the first of the two pods signed in.
 async fn pair(fleet: &Fleet, random: &SeededRandom) -> bool {
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, random.pick(&fleet.pods), "/ui/pair", CAROL).await;
@@ -106,7 +106,7 @@ async fn pair(fleet: &Fleet, random: &SeededRandom) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_tabs_that_begin_a_login_may_finish_in_any_order() {
+async fn five_tabs_can_complete_their_login_flows_in_any_order() {
     let fleet = Fleet::shared().await;
     let random = SeededRandom::new();
     let agent = Agent::new();
@@ -128,7 +128,7 @@ async fn five_tabs_that_begin_a_login_may_finish_in_any_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn five_tabs_that_come_back_at_once_all_succeed() {
+async fn five_concurrent_callbacks_of_one_browser_all_succeed() {
     let fleet = Fleet::shared().await;
     let random = SeededRandom::new();
     let agent = Agent::new();
@@ -142,7 +142,7 @@ async fn five_tabs_that_come_back_at_once_all_succeed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_abandoned_login_adds_no_cookie_and_expires_in_the_store() {
+async fn an_abandoned_login_flow_adds_no_cookie_and_expires_in_the_store() {
     let fleet = Fleet::shared().await;
     let agent = Agent::new();
     let mut states = Vec::new();
@@ -159,7 +159,7 @@ async fn an_abandoned_login_adds_no_cookie_and_expires_in_the_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_stays_of_a_finished_login_expires_with_it() {
+async fn the_tombstone_of_a_completed_login_flow_expires_with_it() {
     let fleet = Fleet::shared().await;
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/", ALICE).await;
@@ -175,7 +175,7 @@ fn state_of(address: &Url) -> String {
     state.expect("the address carries a state").1.into_owned()
 }
 
-/// How long the store keeps the login's record; `None` when it has none.
+/// The remaining lifetime of the login flow's record; `None` if there is no record.
 async fn life_of_flow(fleet: &Fleet, state: &str) -> Option<Duration> {
     let ending = format!(":flow:{}", Digest::of(state.as_bytes()).to_hex());
     for index in fleet.cluster().primaries().await {

@@ -1,4 +1,4 @@
-//! What the API refuses, to whom, and in which words.
+//! Calls that the API refuses, and their error codes.
 
 use reqwest::Method;
 use serde_json::json;
@@ -19,7 +19,7 @@ async fn session(fleet: &Fleet, person: Person) -> String {
     session_of(&fleet.signed_in(person).await)
 }
 
-/// A POST to the keys with a session's cookie and these headers.
+/// A POST to the keys with a session cookie and these headers.
 async fn post(pod: &Pod, session: &str, headers: &[(&str, &str)], body: &str) -> ApiResponse {
     let cookie = format!("vestibule={session}");
     let all = [&[("cookie", cookie.as_str())], headers].concat();
@@ -27,7 +27,7 @@ async fn post(pod: &Pod, session: &str, headers: &[(&str, &str)], body: &str) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn by_cookie_nothing_changes_from_a_foreign_page_or_from_nowhere() {
+async fn with_a_cookie_requests_of_other_sites_and_without_origin_change_nothing() {
     let fleet = Fleet::shared().await;
     let (pod, session) = (&fleet.pods[0], session(fleet, BOB).await);
     let key = create_key(pod, Auth::Session(&session), json!({})).await;
@@ -51,7 +51,7 @@ async fn by_cookie_nothing_changes_from_a_foreign_page_or_from_nowhere() {
         send(pod, Method::DELETE, &one, &all, None).await.assert(403, "access_denied");
         send(pod, Method::POST, &format!("{one}/regenerate"), &all, Some("{}".into())).await.assert(403, "access_denied");
     }
-    assert_eq!(key_status(pod, &key.key).await, 200, "neither ended nor regenerated");
+    assert_eq!(key_status(pod, &key.key).await, 200, "neither revoked nor regenerated");
     let made = post(pod, &session, &[json, ("origin", &origin)], "{}").await.into_key();
     assert!(made.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Fleet");
     let asked =
@@ -64,7 +64,7 @@ async fn by_cookie_nothing_changes_from_a_foreign_page_or_from_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_is_judged_field_by_field() {
+async fn each_field_of_a_body_is_validated() {
     let fleet = Fleet::shared().await;
     let (pod, session) = (&fleet.pods[1], session(fleet, BOB).await);
     let same = ("sec-fetch-site", "same-origin");
@@ -105,7 +105,7 @@ async fn a_body_is_judged_field_by_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_and_methods_that_there_are_not_are_told_in_json() {
+async fn unknown_paths_and_methods_are_answered_in_json() {
     let fleet = Fleet::shared().await;
     let (pod, session) = (&fleet.pods[2], session(fleet, BOB).await);
     for (method, path, status) in [
@@ -127,7 +127,7 @@ async fn addresses_and_methods_that_there_are_not_are_told_in_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_credential_that_counts_the_api_answers_401() {
+async fn without_a_valid_credential_the_api_answers_401() {
     let fleet = Fleet::shared().await;
     let (pod, session) = (&fleet.pods[0], session(fleet, BOB).await);
     let reply = send(pod, Method::GET, KEYS, &[], None).await;
@@ -145,7 +145,7 @@ async fn without_a_credential_that_counts_the_api_answers_401() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_but_an_administrator_manages_somebody_elses_keys() {
+async fn only_administrators_manage_the_keys_of_other_users() {
     let fleet = Fleet::shared().await;
     let pod = &fleet.pods[0];
     let (alice, bob, carol) = tokio::join!(session(fleet, ALICE), session(fleet, BOB), session(fleet, CAROL));
@@ -166,13 +166,13 @@ async fn nobody_but_an_administrator_manages_somebody_elses_keys() {
         (Some(user.as_str()), Some("proxy_admin"))
     );
     let passed = check_key(&fleet.pods[2], &for_carol.key).await;
-    assert_eq!(passed.one("x-auth-request-role"), "internal_user_viewer", "it is carol's, whoever made it");
+    assert_eq!(passed.one("x-auth-request-role"), "internal_user_viewer", "the key belongs to carol");
     for id in [&carols.id, &for_carol.id] {
         assert_eq!(revoke_key(&fleet.pods[2], Auth::Session(&alice), id).await.status(), 200);
     }
     call(pod, Auth::Session(&alice), Method::POST, KEYS, Some(json!({"user_id": NOBODY}))).await.assert(404, "not_found");
 
-    // By a key, too, and with it goes what it made for others, in whatever shard that lies.
+    // The same with an API key. Its revocation also revokes keys that it created for other users, in any shard.
     let manager = make_manager(pod, Auth::Session(&alice)).await;
     let child = create_key(pod, Auth::Key(&manager.key), json!({"user_id": user})).await;
     assert_eq!(key_status(&fleet.pods[1], &child.key).await, 200);
@@ -183,7 +183,7 @@ async fn nobody_but_an_administrator_manages_somebody_elses_keys() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_is_shown_only_after_a_fresh_sign_in() {
+async fn secrets_are_only_shown_after_a_recent_sign_in() {
     let fleet = Fleet::builder().standalone().idp().yaml("keys: {sign_in_within: 10s}\n").start().await;
     let (pod, old) = (&fleet.pods[0], fleet.sign_in(0).await.cookie);
     let manager = make_manager(pod, Auth::Session(&old)).await;
@@ -196,14 +196,14 @@ async fn a_secret_is_shown_only_after_a_fresh_sign_in() {
     let reply = call(pod, Auth::Session(&old), Method::POST, KEYS, Some(json!({}))).await;
     reply.assert(401, "insufficient_user_authentication");
     assert!(reply.headers()["www-authenticate"].to_str().expect("ASCII").contains("insufficient_user_authentication"));
-    assert!(listed_ids(pod, Auth::Session(&old)).await.contains(&manager.id), "looking takes none");
+    assert!(listed_ids(pod, Auth::Session(&old)).await.contains(&manager.id), "listing needs no recent sign-in");
     create_key(pod, Auth::Key(&manager.key), json!({})).await;
-    assert_eq!(revoke_key(pod, Auth::Session(&old), &manager.id).await.status(), 200, "ending one doesn't either");
+    assert_eq!(revoke_key(pod, Auth::Session(&old), &manager.id).await.status(), 200, "revoking needs no recent sign-in");
     create_key(pod, Auth::Session(&fleet.sign_in(0).await.cookie), json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_administers_and_how_long_secrets_overlap_is_configured() {
+async fn administrator_roles_and_the_longest_grace_period_are_configurable() {
     let keys = "admin_roles: [internal_user]\nkeys: {overlap_max: 1h, default_duration: 2h, max_duration: 3h}\n";
     let fleet = Fleet::builder().idp().config(|pod| pod.further = keys.to_owned()).start().await;
     let [alice, bob] = [(); 2].map(|()| Agent::new());

@@ -1,4 +1,4 @@
-//! While the store is away, nobody is told that they are signed out.
+//! While the store is unavailable, no page claims that the user is signed out.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::wait;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_out_that_the_store_does_not_confirm_says_so_and_clears_nothing() {
+async fn a_sign_out_that_the_store_does_not_confirm_says_so_and_removes_no_cookie() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let fleet = Fleet::builder()
@@ -23,10 +23,10 @@ async fn a_sign_out_that_the_store_does_not_confirm_says_so_and_clears_nothing()
         .start()
         .await;
     let agent = fleet.signed_in(ALICE).await;
-    assert_nothing_happens(&fleet, &agent, &proxy, FaultProxy::refuse).await;
-    assert_nothing_happens(&fleet, &agent, &proxy, FaultProxy::stall).await;
+    assert_sign_out_is_not_confirmed(&fleet, &agent, &proxy, FaultProxy::refuse).await;
+    assert_sign_out_is_not_confirmed(&fleet, &agent, &proxy, FaultProxy::stall).await;
 
-    // An answer that is lost once is asked for again.
+    // A request whose answer is lost is repeated.
     let form = sign_out_form(&agent, &fleet.url("")).await;
     proxy.lose_reply_to("EVAL");
     let page = agent.submit(&form, &[]).await;
@@ -36,7 +36,7 @@ async fn a_sign_out_that_the_store_does_not_confirm_says_so_and_clears_nothing()
     assert_eq!(session_status(&agent, &fleet.url("")).await, 401);
 }
 
-async fn assert_nothing_happens(fleet: &Fleet, agent: &Agent, proxy: &FaultProxy, fault: fn(&FaultProxy)) {
+async fn assert_sign_out_is_not_confirmed(fleet: &Fleet, agent: &Agent, proxy: &FaultProxy, fault: fn(&FaultProxy)) {
     let cookie = session_header(agent);
     let form = sign_out_form(agent, &fleet.url("")).await;
     fault(proxy);
@@ -47,11 +47,11 @@ async fn assert_nothing_happens(fleet: &Fleet, agent: &Agent, proxy: &FaultProxy
     assert_eq!(check_status(agent, fleet.pod(0), &cookie).await, 200, "known for a while without the store");
 
     proxy.resume();
-    store_is_back(fleet, agent).await;
+    until_the_store_is_back(fleet, agent).await;
     assert_eq!(session_status(agent, &fleet.url("")).await, 200);
 }
 
-async fn store_is_back(fleet: &Fleet, agent: &Agent) {
+async fn until_the_store_is_back(fleet: &Fleet, agent: &Agent) {
     let begins = async || (agent.get(&fleet.pod(0).public("/sso/login?rd=/")).await.status == 302).then_some(());
     wait::until("the store to be used again", PATIENCE, begins).await;
 }

@@ -1,4 +1,4 @@
-//! Keys that make keys.
+//! Derived keys.
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::support::api::{
 use crate::support::fleet::Fleet;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_dies_with_the_one_that_made_it_on_every_pod() {
+async fn a_derived_key_ends_with_its_parent_on_every_pod() {
     let fleet = Fleet::builder().pods(3).cluster().idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
     let manager = make_manager(&fleet.pods[0], Auth::Session(&session)).await;
@@ -22,7 +22,7 @@ async fn a_key_dies_with_the_one_that_made_it_on_every_pod() {
             assert_eq!((key_status(pod, key).await, key_status(pod, key).await), (200, 200));
         }
     }
-    // A new secret for the first one changes nothing for the others.
+    // Regenerating the first key does not affect its derived keys.
     let again = regenerate_key(&fleet.pods[0], Auth::Key(&manager.key), &manager.id, json!({})).await.into_key();
     until_key_status(&fleet.pods[2], &manager.key, 401).await;
     assert_eq!(key_status(&fleet.pods[2], &grandchild.key).await, 200);
@@ -37,7 +37,7 @@ async fn a_key_dies_with_the_one_that_made_it_on_every_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_key_makes_never_exceeds_it() {
+async fn a_derived_key_never_exceeds_its_parent() {
     let fleet = Fleet::builder().pods(2).standalone().idp().start().await;
     let [pod, other] = &fleet.pods[..] else { panic!("two pods") };
     let session = fleet.sign_in(0).await.cookie;
@@ -48,14 +48,14 @@ async fn what_a_key_makes_never_exceeds_it() {
     assert_eq!(child.body["expires"], manager.body["expires"]);
     let passed = check_key_at(pod, &child.key, "/v1/x").await;
     assert_eq!((passed.one("x-auth-request-role"), passed.one("x-auth-request-groups")), ("team", ""));
-    assert_eq!(check_key(pod, &child.key).await.status, 403, "its maker's paths hold for it");
+    assert_eq!(check_key(pod, &child.key).await.status, 403, "the paths of its parent apply");
     let plain = create_key(other, Auth::Key(&manager.key), json!({})).await;
     let passed = check_key_at(pod, &plain.key, "/v1/x").await;
     assert_eq!((passed.one("x-auth-request-role"), passed.one("x-auth-request-groups")), ("team", "research"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_manages_itself_and_what_it_made_and_no_other() {
+async fn a_key_manages_itself_and_its_derived_keys_only() {
     let fleet = Fleet::builder().standalone().idp().start().await;
     let (pod, session) = (&fleet.pods[0], fleet.sign_in(0).await.cookie);
     let plain = create_key(pod, Auth::Session(&session), json!({})).await;
@@ -64,7 +64,7 @@ async fn a_key_manages_itself_and_what_it_made_and_no_other() {
     {
         call(pod, Auth::Key(&plain.key), method, &path, None).await.assert(403, "access_denied");
     }
-    // Her role is no administrator's by this key.
+    // This key does not have the role of an administrator.
     let manager = create_key(pod, Auth::Session(&session), json!({"manage_keys": true, "user_role": "team"})).await;
     let child = create_key(pod, Auth::Key(&manager.key), json!({})).await;
     assert_eq!(listed_ids(pod, Auth::Key(&manager.key)).await, [manager.id.clone(), child.id.clone()]);
