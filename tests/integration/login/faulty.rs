@@ -16,7 +16,7 @@ use crate::support::steps::{
     SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, restart_target, session_of,
 };
 use crate::support::wait;
-use cases::{Case, id_token, left_out, refused};
+use cases::{Case, faults_of_access_tokens, faults_that_end_the_login_flow, id_token};
 use metadata::large_key_set;
 
 /// The shortest interval between on-demand fetches of the keys.
