@@ -29,16 +29,17 @@ use std::time::Duration;
 
 pub use self::apps::Apps;
 pub use self::local_accounts::LocalAccounts;
-pub use self::provider::{AuthMethod, Endpoints, OAuth2, OpenIdConnect, Protocol, Provider, RpLogout, SigningAlgorithm};
 pub use self::redis_url::{RedisUrl, Topology};
-pub use self::secrets::{Secret, SecretFileError, read_secret_file};
 pub use self::store::{Redis, Store};
-pub use self::token_issuer::{IssuerAddress, RequiredClaim, Review, TokenIssuer, TokenIssuerKind, UnregisteredSubjects};
 pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
+use crate::bearer_tokens::IssuerSettings;
+use crate::kubernetes::ConfigMapSource;
+use crate::oidc::ProviderSettings;
 use crate::origin::PublicUrl;
 use crate::principal::{LOCAL, Role};
 use crate::role_map::ConfiguredNames;
+use crate::secret::ConfiguredSecret;
 use crate::yaml::{self, Mistakes, Subset, decode};
 
 /// The validated configuration. `app` passes each service its own section.
@@ -56,9 +57,9 @@ pub struct Config {
     pub trusted_proxies: Vec<ipnet::IpNet>,
     pub rate_limits: crate::rate_limits::RequestsPerMinute,
     pub store: Store,
-    pub key_ring: Option<Secret>,
-    pub providers: Vec<Provider>,
-    pub token_issuers: Vec<TokenIssuer>,
+    pub key_ring: Option<ConfiguredSecret>,
+    pub providers: Vec<ProviderSettings>,
+    pub token_issuers: Vec<IssuerSettings>,
     pub sessions: Sessions,
     pub cache: Cache,
     pub keys: crate::api_keys::Settings,
@@ -86,7 +87,7 @@ impl Config {
     }
 }
 
-fn claim_sources(providers: &[Provider], issuers: &[TokenIssuer], has_local_accounts: bool) -> Vec<String> {
+fn claim_sources(providers: &[ProviderSettings], issuers: &[IssuerSettings], has_local_accounts: bool) -> Vec<String> {
     let own = issuers.iter().filter(|issuer| issuer.provider.is_none()).map(|issuer| &issuer.id);
     let local = has_local_accounts.then(|| LOCAL.to_owned());
     providers.iter().map(|provider| &provider.id).chain(own).cloned().chain(local).collect()
@@ -99,27 +100,6 @@ pub enum RoleMapSource {
     BuiltIn,
     File(PathBuf),
     ConfigMap(ConfigMapSource),
-}
-
-/// A role map in watched ConfigMaps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigMapSource {
-    pub name: String,
-    /// If `None`, the namespace of the pod or of the kubeconfig.
-    pub namespace: Option<String>,
-    /// The key of the document in the ConfigMap and in the fragments' ConfigMaps.
-    pub key: String,
-    /// The label selector of the ConfigMaps with fragments, which are merged into the role map.
-    pub fragments: Option<String>,
-}
-
-impl ConfigMapSource {
-    /// Returns a description for administrators.
-    pub fn description(&self) -> String {
-        let namespace = self.namespace.as_deref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
-        let fragments = self.fragments.as_deref().map(|labels| format!(", with fragments {labels}")).unwrap_or_default();
-        format!("ConfigMap {namespace}{}, key {}{fragments}", self.name, self.key)
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,5 +7,5 @@ mod role_map;
 mod tokens;
 
 pub use connect::ConnectError;
-pub use role_map::RoleMapWatch;
+pub use role_map::{ConfigMapSource, RoleMapWatch};
 pub use tokens::{ReviewResult, TokenAuthority, TokenAuthorityError};

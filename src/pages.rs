@@ -19,27 +19,29 @@ mod users;
 #[cfg(test)]
 mod tests;
 
-pub use self::text::BadCatalogue;
+pub use self::text::CatalogError;
 pub use account::{
-    ChangePassword, Home, LinkAway, LinkableProvider, LinkedIdentity, MethodsNotice, SessionLine, SessionsPage, SignInMethods,
+    AccountPage, LinkConfirmationPage, LinkableProvider, LinkedIdentity, MethodsNotice, PasswordChangeForm, SessionRow,
+    SessionsPage, SignInMethodsPage,
 };
 pub use assets::{ASSETS, Asset, File, asset};
-pub use brand::{BadBrand, Brand};
+pub use brand::{Brand, BrandError};
 pub use error::{Action, ErrorPage, Quote};
-pub use keys::{AppKey, Consent, KeyForm, KeyLine, KeyProblem, KeysPage, Narrowed, NewKey, Warning};
+pub use keys::{AppKeyPage, ConsentState, KeyForm, KeyProblem, KeyRestrictions, KeyRow, KeysPage, NewKey, Warning};
 pub use layout::{Frame, Nav, Place};
-pub use onboarding::{ONBOARDING_REFUSED, Onboarding};
+pub use onboarding::{ONBOARDING_REFUSED, OnboardingPage};
 pub use role_map::{
-    Access, ExplainForm, ExplainProblem, Explained, GivenTeam, HeldRule, InForce, NearMiss, Reading, RefusedEdit, RoleMapPage,
+    ExplainForm, ExplainProblem, GrantExplanation, NearMiss, OutrankedRole, PathInterpretation, RejectedEdit, RequestExplanation,
+    RoleMapPage, RoleMapSummary, TeamGrant,
 };
 pub use sign_in::{
-    AtProvider, EXAMPLE_CONFIG, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem, SignOut, SignedOut,
+    EXAMPLE_CONFIG, PasswordForm, ProviderLink, ProviderLogout, SetupPage, SignInPage, SignInProblem, SignOutPage, SignedOutPage,
 };
-pub use theme::BadColor;
+pub use theme::ColorError;
 pub use user_agent::browser;
 pub use users::{
-    InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, NewInvitation, PeoplePage, PersonLine,
-    PersonPage, Power,
+    EditPermission, InvitationForm, InvitationProblem, InvitationRow, InvitationState, InvitationsPage, NewInvitation, UserPage,
+    UserRow, UsersPage,
 };
 
 use std::time::Duration;
@@ -48,7 +50,7 @@ use askama::Template;
 
 /// Who is signed in.
 #[derive(Debug, Clone)]
-pub struct Account {
+pub struct AccountSummary {
     /// The name, the email or the subject: whichever is known first.
     pub name: String,
     pub role: Option<String>,
@@ -56,7 +58,7 @@ pub struct Account {
 
 /// What gave a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rule {
+pub enum GrantRule {
     /// No rule holds, and the role map has a role for everybody.
     Default,
     /// The account was made by an invitation, which says its role and its teams.
@@ -67,7 +69,7 @@ pub enum Rule {
 
 /// A time to choose from a list.
 #[derive(Debug, Clone)]
-pub struct Lasting {
+pub struct LifetimeOption {
     /// As the form sends it, such as `30d`.
     pub value: String,
     pub duration: Duration,
@@ -109,7 +111,7 @@ pub fn render(page: &impl Template) -> String {
     page.render().expect("a page only formats text into a String, which cannot fail")
 }
 
-impl Rule {
+impl GrantRule {
     /// By the name that the role map gives it.
     pub fn of(name: &str) -> Self {
         match name {

@@ -5,120 +5,20 @@ mod protocol;
 
 use std::path::PathBuf;
 
-use url::Url;
-
 use self::kinds::ProtocolKind;
 use self::kinds::{AUTH_METHOD, ID, MAX_CLAIMS, PARAMETER, SCOPE, additional_parameter};
-use super::secrets::{Secret, SecretFields, one_line};
+use super::secrets::{SecretFields, one_line};
 use super::values;
-use crate::principal::ClaimPath;
+use crate::oidc::{AuthMethod, ProviderSettings};
+use crate::secret::ConfiguredSecret;
 use crate::yaml::decode::{Section, field};
 use crate::yaml::shown;
-
-#[derive(Clone, Debug)]
-pub struct Provider {
-    pub id: String,
-    pub name: String,
-    pub protocol: Protocol,
-    pub client_id: String,
-    pub client_secret: Option<Secret>,
-    pub token_endpoint_auth_method: AuthMethod,
-    pub scopes: Vec<String>,
-    pub trust_email: bool,
-    pub ca_file: Option<PathBuf>,
-    /// Bytes of JSON.
-    pub max_claims: usize,
-    pub authorization_params: Vec<(String, String)>,
-}
-
-/// The protocol of a provider, with the settings that are specific to it.
-#[derive(Clone, Debug)]
-pub enum Protocol {
-    OpenIdConnect(OpenIdConnect),
-    OAuth2(OAuth2),
-}
-
-#[derive(Clone, Debug)]
-pub struct OpenIdConnect {
-    /// The issuer exactly as written, since issuers are compared as strings.
-    pub issuer: String,
-    pub algorithms: Vec<SigningAlgorithm>,
-    /// ConfiguredNames endpoints replace discovery.
-    pub endpoints: Option<Endpoints>,
-    /// Overrides discovery if it is set.
-    pub userinfo_endpoint: Option<Url>,
-    /// Overrides discovery if it is set.
-    pub end_session_endpoint: Option<Url>,
-    pub logout: RpLogout,
-}
-
-/// A provider without OpenID Connect. It has no discovery and no signed tokens, and userinfo identifies the user.
-#[derive(Clone, Debug)]
-pub struct OAuth2 {
-    pub authorization_endpoint: Url,
-    pub token_endpoint: Url,
-    pub userinfo_endpoint: Url,
-    pub subject_field: ClaimPath,
-    pub email_field: ClaimPath,
-    pub preferred_username_field: ClaimPath,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoints {
-    pub authorization: Url,
-    pub token: Url,
-    pub jwks: Url,
-}
-
-/// The client authentication at the token endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// A method that the discovery document offers, preferably basic. Without a secret, none.
-    Auto,
-    ClientSecretBasic,
-    ClientSecretPost,
-    None,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SigningAlgorithm {
-    Rs256,
-    Rs384,
-    Rs512,
-    Es256,
-    Es384,
-    Ps256,
-    Ps384,
-    Ps512,
-    EdDsa,
-}
-
-/// The information that the provider receives at a sign-out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RpLogout {
-    /// `client_id` and `logout_hint`.
-    Hint,
-    /// In addition the id_token in the URL, for providers that require it.
-    IdTokenHint,
-    Off,
-}
-
-impl Provider {
-    /// Returns the namespace of the provider's subjects. An issuer is a URL and an id is not, so that the two can't be
-    /// confused.
-    pub fn issuer(&self) -> &str {
-        match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => &protocol.issuer,
-            Protocol::OAuth2(_) => &self.id,
-        }
-    }
-}
 
 pub const DOC: &str = "Identity providers. The redirect URI of the first provider is `/sso/callback` on `public_url`; \
                        that of every other provider is `/sso/callback/{id}`.";
 
 /// Reads one provider. `ids` has the ids of the providers before it.
-pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider> {
+pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<ProviderSettings> {
     let identity = read_identity(section, ids);
     let kind_and_issuer = protocol::read_kind_and_issuer(section);
     let client = read_client(section);
@@ -127,7 +27,7 @@ pub fn read(section: &mut Section<'_>, ids: &mut Vec<String>) -> Option<Provider
     let response = read_response_settings(section);
     let ((id, name), (client_id, client_secret, method)) = (identity?, client?);
     let ((scopes, authorization_params), (ca_file, trust_email, max_claims)) = (request?, response?);
-    Some(Provider {
+    Some(ProviderSettings {
         name: name.unwrap_or_else(|| id.clone()),
         id,
         protocol: protocol?,
@@ -162,7 +62,7 @@ fn check_unique(section: &mut Section<'_>, id: String, ids: &mut Vec<String>) ->
     Some(id)
 }
 
-fn read_client(section: &mut Section<'_>) -> Option<(String, Option<Secret>, AuthMethod)> {
+fn read_client(section: &mut Section<'_>) -> Option<(String, Option<ConfiguredSecret>, AuthMethod)> {
     let client_id = section.required(field("client_id", "OAuth client ID at the provider."), &values::NAME);
     let secret = section.secret(&CLIENT_SECRET);
     let method = section.or_default(
@@ -179,7 +79,7 @@ fn read_client(section: &mut Section<'_>) -> Option<(String, Option<Secret>, Aut
     Some((client_id?, secret, method))
 }
 
-fn check_auth_method(section: &mut Section<'_>, secret: Option<&Secret>, method: AuthMethod) -> Option<()> {
+fn check_auth_method(section: &mut Section<'_>, secret: Option<&ConfiguredSecret>, method: AuthMethod) -> Option<()> {
     let text = match (method, secret) {
         (AuthMethod::None, Some(_)) => "`none` sends no client secret; remove the secret or choose another method",
         (AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost, None) => "needs `client_secret_file`",

@@ -9,10 +9,12 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
-    Cache, Config, ConfigMapSource, Listen, LocalAccounts, Log, LogFormat, Provider, RoleMapSource, Sessions, Shutdown,
-    TokenIssuer, UpstreamCredentials, apps, keys, local_accounts, provider, rate_limits, store, token_issuer, ui,
-    upstream_credential, values,
+    Cache, Config, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Sessions, Shutdown, UpstreamCredentials, apps, keys,
+    local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
 };
+use crate::bearer_tokens::IssuerSettings;
+use crate::kubernetes::ConfigMapSource;
+use crate::oidc::ProviderSettings;
 use crate::origin::PublicUrl;
 use crate::principal::Role;
 use crate::role_map::{ConfiguredNames, RoleMap};
@@ -47,9 +49,9 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let upstream_credential = root.section("upstream_credential", upstream_credential::DOC, |section| {
         upstream_credential::read(section, public_url.as_ref())
     });
-    // A section with mistakes is not known here.
+    let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
     let configured = ConfiguredNames {
-        providers: claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref()),
+        providers: sources,
         upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
     };
     let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));
@@ -214,7 +216,7 @@ fn is_same_address(a: SocketAddr, b: SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && same_host
 }
 
-fn read_providers(root: &mut Section<'_>) -> Option<Vec<Provider>> {
+fn read_providers(root: &mut Section<'_>) -> Option<Vec<ProviderSettings>> {
     let mut ids = Vec::new();
     root.sections("providers", provider::DOC, |section| provider::read(section, &mut ids))
 }
@@ -222,16 +224,16 @@ fn read_providers(root: &mut Section<'_>) -> Option<Vec<Provider>> {
 fn read_token_issuers(
     root: &mut Section<'_>,
     public_url: Option<&PublicUrl>,
-    providers: Option<&[Provider]>,
-) -> Option<Vec<TokenIssuer>> {
+    providers: Option<&[ProviderSettings]>,
+) -> Option<Vec<IssuerSettings>> {
     let (context, mut earlier) = (ValidationContext { public_url, providers }, EarlierIssuers::default());
     root.sections("token_issuers", token_issuer::DOC, |section| token_issuer::read(section, &context, &mut earlier))
 }
 
 /// Returns the sources of claims that role map rules may name. `None` if one of the sections has mistakes.
 fn claim_sources(
-    providers: Option<&[Provider]>,
-    issuers: Option<&[TokenIssuer]>,
+    providers: Option<&[ProviderSettings]>,
+    issuers: Option<&[IssuerSettings]>,
     local: Option<&LocalAccounts>,
 ) -> Option<Vec<String>> {
     Some(super::claim_sources(providers?, issuers?, local?.enabled))

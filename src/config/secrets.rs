@@ -1,79 +1,15 @@
-//! Secrets, inline or in separate files. Neither mistakes nor `Debug` repeat them.
+//! Reads and validates the secrets of the configuration. No mistake repeats them.
 
-use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use crate::secret::{ConfiguredSecret, read_secret_file, trim_newlines};
 use crate::yaml::Place;
 use crate::yaml::decode::{Field, Section, Text};
-
-/// A configured secret.
-#[derive(Clone)]
-pub enum Secret {
-    Inline(SecretString),
-    /// The file is read again when it changes. `initial` is its content at start.
-    File {
-        path: PathBuf,
-        initial: SecretString,
-    },
-}
-
-/// The reason why a secret's file can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretFileError {
-    #[error("can't be read: {0}")]
-    Read(#[from] io::Error),
-    #[error("the file is empty")]
-    Empty,
-    #[error("the file is larger than 64KiB, so it can't be the secret")]
-    TooLarge,
-    #[error("the file is not UTF-8 text")]
-    NotText,
-}
-
-/// Reads a secret's file, without newlines at its end.
-pub fn read_secret_file(path: &Path) -> Result<SecretString, SecretFileError> {
-    const MAX_SIZE: usize = 64 << 10;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SIZE + 1));
-    File::open(path)?.take(MAX_SIZE as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_SIZE {
-        return Err(SecretFileError::TooLarge);
-    }
-    let text = trimmed(std::str::from_utf8(&bytes).map_err(|_| SecretFileError::NotText)?);
-    if text.is_empty() { Err(SecretFileError::Empty) } else { Ok(SecretString::from(text)) }
-}
-
-impl Secret {
-    /// Returns the secret as it was at start.
-    pub fn expose_initial(&self) -> &str {
-        match self {
-            Self::Inline(secret) | Self::File { initial: secret, .. } => secret.expose_secret(),
-        }
-    }
-
-    /// Returns the file to watch, if there is one.
-    pub fn path(&self) -> Option<&Path> {
-        match self {
-            Self::Inline(_) => None,
-            Self::File { path, .. } => Some(path),
-        }
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Inline(_) => f.write_str("Inline([redacted])"),
-            Self::File { path, .. } => write!(f, "File({}, [redacted])", path.display()),
-        }
-    }
-}
 
 /// The two fields of a secret, and the validation of its content.
 pub struct SecretFields {
@@ -84,7 +20,7 @@ pub struct SecretFields {
 
 impl Section<'_> {
     /// Reads a secret from its inline field or from its `…_file`. Only one of them may be set.
-    pub fn secret(&mut self, fields: &SecretFields) -> Option<Option<Secret>> {
+    pub fn secret(&mut self, fields: &SecretFields) -> Option<Option<ConfiguredSecret>> {
         self.declare(fields.inline, "secret", "");
         self.declare(fields.file, "path", "");
         let values = [fields.inline.name, fields.file.name].map(|name| self.not_without_value(name));
@@ -108,11 +44,11 @@ impl Section<'_> {
         }
     }
 
-    fn inline_secret(&mut self, fields: &SecretFields, text: &Text) -> Option<Secret> {
-        let secret = trimmed(&text.text);
+    fn inline_secret(&mut self, fields: &SecretFields, text: &Text) -> Option<ConfiguredSecret> {
+        let secret = trim_newlines(&text.text);
         let checked = if secret.is_empty() { Err("must not be empty".to_owned()) } else { (fields.check)(secret) };
         match checked {
-            Ok(()) => Some(Secret::Inline(SecretString::from(secret))),
+            Ok(()) => Some(ConfiguredSecret::Inline(SecretString::from(secret))),
             Err(error) => {
                 self.complain(fields.inline.name, error);
                 None
@@ -120,14 +56,14 @@ impl Section<'_> {
         }
     }
 
-    fn secret_file(&mut self, fields: &SecretFields, text: &Text) -> Option<Secret> {
+    fn secret_file(&mut self, fields: &SecretFields, text: &Text) -> Option<ConfiguredSecret> {
         let path = PathBuf::from(&text.text);
         let checked = read_secret_file(&path).map_err(|error| error.to_string()).and_then(|secret| {
             let checked = (fields.check)(secret.expose_secret());
             checked.map(|()| secret).map_err(|error| format!("its content {error}"))
         });
         match checked {
-            Ok(initial) => Some(Secret::File { path, initial }),
+            Ok(initial) => Some(ConfiguredSecret::File { path, initial }),
             Err(error) => {
                 self.complain(fields.file.name, error);
                 None
@@ -173,58 +109,13 @@ fn key(line: &str) -> Option<Zeroizing<Vec<u8>>> {
     URL_SAFE_NO_PAD.decode(line).ok().map(Zeroizing::new).filter(|key| key.len() == 32)
 }
 
-/// Removes newlines at the end, which editors and `echo` add.
-fn trimmed(text: &str) -> &str {
-    text.trim_end_matches(['\r', '\n'])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
-    use std::io::Write;
 
     const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     const OTHER: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
-
-    fn written(content: &[u8]) -> tempfile::NamedTempFile {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(content).unwrap();
-        file
-    }
-
-    #[rstest]
-    #[case(b"hunter2", "hunter2")]
-    #[case(b"hunter2\n", "hunter2")]
-    #[case(b"hunter2\r\n\n", "hunter2")]
-    #[case(b" hunter2 \n", " hunter2 ")]
-    fn newlines_at_the_end_are_ignored(#[case] content: &[u8], #[case] expected: &str) {
-        assert_eq!(read_secret_file(written(content).path()).unwrap().expose_secret(), expected);
-    }
-
-    #[rstest]
-    #[case(b"", "the file is empty")]
-    #[case(b"\n\n", "the file is empty")]
-    #[case(b"\xff\xfe", "the file is not UTF-8 text")]
-    #[case(&[b'x'; 65_537], "the file is larger than 64KiB, so it can't be the secret")]
-    fn invalid_files_are_refused(#[case] content: &[u8], #[case] expected: &str) {
-        assert_eq!(read_secret_file(written(content).path()).unwrap_err().to_string(), expected);
-    }
-
-    #[test]
-    fn a_missing_file_and_a_directory_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(read_secret_file(folder.path()), Err(SecretFileError::Read(_))));
-        assert!(matches!(read_secret_file(&folder.path().join("no")), Err(SecretFileError::Read(_))));
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let inline = Secret::Inline("hunter2".into());
-        let file = Secret::File { path: "/etc/secret".into(), initial: "hunter2".into() };
-        assert_eq!(format!("{inline:?} {file:?}"), "Inline([redacted]) File(/etc/secret, [redacted])");
-        assert_eq!((inline.path(), file.expose_initial()), (None, "hunter2"));
-    }
 
     #[test]
     fn key_rings_may_have_comments_and_blank_lines() {

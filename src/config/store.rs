@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::redis_url::{RedisUrl, Topology};
-use super::secrets::{Secret, SecretFields, one_line};
+use super::secrets::{SecretFields, one_line};
 use super::values;
+use crate::secret::ConfiguredSecret;
 use crate::yaml::decode::{Kind, Section, field};
 
 #[derive(Clone, Debug)]
@@ -19,9 +20,9 @@ pub enum Store {
 pub struct Redis {
     pub url: RedisUrl,
     pub username: Option<String>,
-    pub password: Option<Secret>,
+    pub password: Option<ConfiguredSecret>,
     pub sentinel_username: Option<String>,
-    pub sentinel_password: Option<Secret>,
+    pub sentinel_password: Option<ConfiguredSecret>,
     pub key_prefix: String,
     pub ca_file: Option<PathBuf>,
     pub command_timeout: Duration,

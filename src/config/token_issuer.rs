@@ -8,75 +8,14 @@ use url::Url;
 
 use self::kinds::{AUDIENCE, KIND, REVIEW_CACHE, claim_path};
 use super::provider::kinds::{ALGORITHM, ID, ISSUER};
-use super::{Protocol, Provider, SigningAlgorithm, values};
+use super::values;
+use crate::bearer_tokens::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
+use crate::jwt::Algorithm;
+use crate::oidc::{ProtocolSettings, ProviderSettings};
 use crate::origin::PublicUrl;
-use crate::principal::{ClaimPath, Claims};
+use crate::principal::ClaimPath;
 use crate::yaml::decode::{Section, field};
 use crate::yaml::shown;
-
-#[derive(Clone, Debug)]
-pub struct TokenIssuer {
-    pub id: String,
-    /// The provider that is this issuer. Role map rules that name the provider also apply to these tokens.
-    pub provider: Option<String>,
-    pub kind: TokenIssuerKind,
-    pub audiences: Vec<String>,
-    pub algorithms: Vec<SigningAlgorithm>,
-    pub required_claims: Vec<RequiredClaim>,
-    /// The `client_id`s of all providers. A token with one of them as audience is an id_token.
-    pub login_clients: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-pub enum TokenIssuerKind {
-    OpenIdConnect(IssuerAddress),
-    Kubernetes(Review),
-}
-
-/// An issuer with keys at a URL.
-#[derive(Clone, Debug)]
-pub struct IssuerAddress {
-    /// The issuer exactly as written, since issuers are compared as strings.
-    pub issuer: String,
-    pub jwks_uri: Option<Url>,
-    pub ca_file: Option<PathBuf>,
-    pub unregistered_subjects: UnregisteredSubjects,
-}
-
-/// The kind of an issuer's unregistered subjects, which are those that have never signed in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnregisteredSubjects {
-    /// Workloads, which never get the role map's default role.
-    Workloads,
-    Users,
-}
-
-/// The use of TokenReview, with the maximum age of a cached result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Review {
-    Never,
-    Every(Duration),
-}
-
-/// A claim that must have exactly this value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequiredClaim {
-    pub claim: ClaimPath,
-    pub value: String,
-}
-
-impl TokenIssuer {
-    /// Returns the name by which role map rules refer to the issuer's claims.
-    pub fn claim_source(&self) -> &str {
-        self.provider.as_deref().unwrap_or(&self.id)
-    }
-}
-
-impl RequiredClaim {
-    pub fn holds(&self, claims: &Claims) -> bool {
-        matches!(self.claim.values(claims).as_slice(), [only] if *only == self.value)
-    }
-}
 
 pub const DOC: &str = "Issuers of JWTs that programs may present instead of an API key: an identity provider, a CI system, \
                        or Kubernetes (ServiceAccounts).";
@@ -84,7 +23,7 @@ pub const DOC: &str = "Issuers of JWTs that programs may present instead of an A
 /// The settings that a token issuer is validated with. A setting with mistakes is `None`.
 pub struct ValidationContext<'a> {
     pub public_url: Option<&'a PublicUrl>,
-    pub providers: Option<&'a [Provider]>,
+    pub providers: Option<&'a [ProviderSettings]>,
 }
 
 /// The token issuers before the current one.
@@ -111,7 +50,7 @@ struct RawTokenIssuer {
     issuer: Option<Option<String>>,
     provider: Option<Option<String>>,
     audiences: Option<Vec<String>>,
-    algorithms: Option<Vec<SigningAlgorithm>>,
+    algorithms: Option<Vec<Algorithm>>,
     required_claims: Option<Vec<RequiredClaim>>,
     jwks_uri: Option<Option<Url>>,
     ca_file: Option<Option<PathBuf>>,
@@ -144,7 +83,7 @@ const DEFINED_BY_PROVIDER: [(&str, &str); 3] = [
 const API_SERVER_AUDIENCES: [&str; 3] =
     ["https://kubernetes.default.svc", "https://kubernetes.default.svc.cluster.local", "https://kubernetes.default"];
 
-pub fn read(section: &mut Section<'_>, context: &ValidationContext<'_>, earlier: &mut EarlierIssuers) -> Option<TokenIssuer> {
+pub fn read(section: &mut Section<'_>, context: &ValidationContext<'_>, earlier: &mut EarlierIssuers) -> Option<IssuerSettings> {
     let values = NOT_WITHOUT_VALUE.map(|name| section.not_without_value(name));
     let raw = RawTokenIssuer::read(section);
     let id = raw.id.clone().and_then(|id| check_id(section, id, context, earlier));
@@ -155,7 +94,7 @@ pub fn read(section: &mut Section<'_>, context: &ValidationContext<'_>, earlier:
     values.into_iter().collect::<Option<()>>()?;
     let issuer = issuer?;
     let login_clients = context.providers.unwrap_or_default().iter().map(|provider| provider.client_id.clone()).collect();
-    Some(TokenIssuer { id: id?, login_clients, ..issuer })
+    Some(IssuerSettings { id: id?, login_clients, ..issuer })
 }
 
 impl RawTokenIssuer {
@@ -219,7 +158,7 @@ impl RawTokenIssuer {
         section: &mut Section<'_>,
         context: &ValidationContext<'_>,
         earlier: &mut EarlierIssuers,
-    ) -> Option<TokenIssuer> {
+    ) -> Option<IssuerSettings> {
         let fits = reject(section, &KUBERNETES_ONLY);
         if section.is_given("audiences") {
             check_audiences(section, self.audiences.as_deref(), context);
@@ -250,8 +189,8 @@ impl RawTokenIssuer {
         check_algorithms(section, &algorithms)?;
         check_issuer(section, &address.issuer, earlier)?;
         fits?;
-        let kind = TokenIssuerKind::OpenIdConnect(address);
-        Some(TokenIssuer {
+        let kind = IssuerKind::OpenIdConnect(address);
+        Some(IssuerSettings {
             id: String::new(),
             provider,
             kind,
@@ -267,7 +206,7 @@ impl RawTokenIssuer {
         section: &mut Section<'_>,
         context: &ValidationContext<'_>,
         earlier: &mut EarlierIssuers,
-    ) -> Option<TokenIssuer> {
+    ) -> Option<IssuerSettings> {
         let fits = reject(section, &OPEN_ID_CONNECT_ONLY);
         let mut audiences = self.audiences?;
         if section.is_given("audiences") {
@@ -291,8 +230,8 @@ impl RawTokenIssuer {
             (false, _) => Review::Never,
         };
         fits?;
-        let kind = TokenIssuerKind::Kubernetes(review);
-        Some(TokenIssuer {
+        let kind = IssuerKind::Kubernetes(review);
+        Some(IssuerSettings {
             id: String::new(),
             provider: None,
             kind,
@@ -337,12 +276,12 @@ fn of_provider(
     id: &str,
     unregistered_subjects: UnregisteredSubjects,
     context: &ValidationContext<'_>,
-) -> Option<(IssuerAddress, Vec<SigningAlgorithm>)> {
+) -> Option<(IssuerAddress, Vec<Algorithm>)> {
     let Some(provider) = context.providers?.iter().find(|provider| provider.id == id) else {
         section.complain("provider", format!("{} is not the `id` of a provider", shown(id)));
         return None;
     };
-    let Protocol::OpenIdConnect(protocol) = &provider.protocol else {
+    let ProtocolSettings::OpenIdConnect(protocol) = &provider.protocol else {
         section.complain("provider", "is a provider of `kind: oauth2`, which issues no verifiable tokens; remove it");
         return None;
     };
@@ -378,7 +317,7 @@ fn check_audiences(section: &mut Section<'_>, audiences: Option<&[String]>, cont
     }
 }
 
-fn check_algorithms(section: &mut Section<'_>, algorithms: &[SigningAlgorithm]) -> Option<()> {
+fn check_algorithms(section: &mut Section<'_>, algorithms: &[Algorithm]) -> Option<()> {
     if !algorithms.is_empty() {
         return Some(());
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::secrets::{Secret, SecretFields};
+use super::secrets::SecretFields;
 use super::values;
 use crate::access::UpstreamCredential;
 use crate::origin::PublicUrl;
 use crate::principal::{Role, Team};
+use crate::secret::ConfiguredSecret;
 use crate::secret::NewSigningKeys;
 use crate::yaml::decode::{Kind, Section, field};
 
@@ -26,7 +27,7 @@ pub struct StaticCredential {
     pub name: String,
     pub roles: Vec<Role>,
     pub teams: Vec<Team>,
-    pub authorization: Secret,
+    pub authorization: ConfiguredSecret,
 }
 
 /// Settings of identity assertions.
@@ -34,7 +35,7 @@ pub struct StaticCredential {
 pub struct Assertion {
     pub issuer: String,
     pub audience: String,
-    pub keys: Secret,
+    pub keys: ConfiguredSecret,
     /// True if the assertion is also sent as `Authorization`.
     pub as_authorization: bool,
 }

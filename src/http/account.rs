@@ -7,7 +7,7 @@ use super::{
     display_names::provider_name,
     get,
     page_request::{PageRequest, PageResult, answer},
-    pages::{Home, Place, Rule},
+    pages::{AccountPage, GrantRule, Place},
     redirect,
 };
 
@@ -25,15 +25,15 @@ async fn show(request: HttpRequest, services: Services) -> PageResult {
     Ok(page.show(StatusCode::OK, &home(&page)))
 }
 
-fn home(page: &PageRequest<'_>) -> Home {
+fn home(page: &PageRequest<'_>) -> AccountPage {
     let (evaluation, session) = (&page.caller.evaluation, &page.signed_in().session);
     let account = page.account();
     let email = Some(evaluation.identity.email.clone()).filter(|email| !email.is_empty() && *email != account.name);
-    Home {
+    AccountPage {
         frame: page.frame(),
         account,
         email,
-        rule: evaluation.grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+        rule: evaluation.grant.rule.as_ref().map(|rule| GrantRule::of(rule.as_str())),
         teams: evaluation.grant.teams.iter().map(|team| team.to_string()).collect(),
         provider: provider_name(&page.services.login, &session.provider),
         session_ends: session.created + page.site().limits.absolute,

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::{
     FormTargets, Scripts, Services, Site, csrf,
     error::{self, Failure},
-    links::login_href,
     page_with,
-    pages::{self, Account, Frame, Nav, Place},
+    pages::{self, AccountSummary, Frame, Nav, Place},
+    paths::login_href,
     redirect,
 };
 use crate::{
@@ -155,7 +155,7 @@ impl<'a> PageRequest<'a> {
         Some(Administrator { user: &evaluation.identity.user, role })
     }
 
-    pub fn account(&self) -> Account {
+    pub fn account(&self) -> AccountSummary {
         account(&self.caller.evaluation)
     }
 
@@ -237,7 +237,7 @@ fn sign_in_href(request: &HttpRequest, place: Place) -> String {
 }
 
 /// The user, by the best name that is known.
-pub(super) fn account(evaluation: &Evaluation) -> Account {
+pub(super) fn account(evaluation: &Evaluation) -> AccountSummary {
     let role = evaluation.grant.role.as_ref().map(|role| role.to_string());
-    Account { name: evaluation.identity.name().to_owned(), role }
+    AccountSummary { name: evaluation.identity.name().to_owned(), role }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::runtime::watcher::Event;
 
-use crate::config::ConfigMapSource;
+use super::ConfigMapSource;
 use crate::role_map::{ConfiguredNames, Documents, EditOutcome, RoleMap};
 use crate::yaml::{Mistake, Mistakes, Place};
 

@@ -17,7 +17,6 @@ use super::connect::ConnectError;
 use super::events::{Events, Reason};
 use super::index::{ConfigMapEdit, ConfigMapIndex, Effect, WatchEvent};
 use crate::clock::Clock;
-use crate::config::ConfigMapSource;
 use crate::error_chain::causes;
 use crate::metrics::{Metrics, Outcome};
 use crate::role_map::{ConfiguredNames, RoleMaps};
@@ -30,6 +29,27 @@ const LISTING_GRACE: Duration = Duration::from_secs(1);
 
 /// The longest pause before reconnecting to the API server.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// A role map in watched ConfigMaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigMapSource {
+    pub name: String,
+    /// If `None`, the namespace of the pod or of the kubeconfig.
+    pub namespace: Option<String>,
+    /// The key of the document in the ConfigMap and in the fragments' ConfigMaps.
+    pub key: String,
+    /// The label selector of the ConfigMaps with fragments, which are merged into the role map.
+    pub fragments: Option<String>,
+}
+
+impl ConfigMapSource {
+    /// Returns a description for administrators.
+    pub fn description(&self) -> String {
+        let namespace = self.namespace.as_deref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+        let fragments = self.fragments.as_deref().map(|labels| format!(", with fragments {labels}")).unwrap_or_default();
+        format!("ConfigMap {namespace}{}, key {}{fragments}", self.name, self.key)
+    }
+}
 
 /// Watches ConfigMaps and puts their role map in force.
 pub struct RoleMapWatch {

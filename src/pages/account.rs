@@ -5,17 +5,17 @@ use std::time::Duration;
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Account, Frame, PasswordProblem, Place, Rule, filters};
+use super::{AccountSummary, Frame, GrantRule, PasswordProblem, Place, filters};
 
 /// Who am I: the account, its grant and its session.
 #[derive(Debug, Template)]
 #[template(path = "home.html")]
-pub struct Home {
+pub struct AccountPage {
     pub frame: Frame,
-    pub account: Account,
+    pub account: AccountSummary,
     /// Shown below the name, so leave it out where it is the name.
     pub email: Option<String>,
-    pub rule: Option<Rule>,
+    pub rule: Option<GrantRule>,
     pub teams: Vec<String>,
     /// The provider's name; none for a password.
     pub provider: Option<String>,
@@ -29,14 +29,14 @@ pub struct Home {
 pub struct SessionsPage {
     pub frame: Frame,
     /// This browser's first.
-    pub sessions: Vec<SessionLine>,
+    pub sessions: Vec<SessionRow>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
 }
 
 /// A session in a list. `end` with its `session_id` ends it; `end_others` ends all but this browser's.
 #[derive(Debug, Clone)]
-pub struct SessionLine {
+pub struct SessionRow {
     /// What the form names it by; never what the browser's cookie holds.
     pub id: String,
     /// Such as `Firefox on Linux`; none where the browser did not say.
@@ -51,13 +51,13 @@ pub struct SessionLine {
 /// How a person may sign in: their linked identities and their password.
 #[derive(Template)]
 #[template(path = "sign_in_methods.html")]
-pub struct SignInMethods {
+pub struct SignInMethodsPage {
     pub frame: Frame,
     pub identities: Vec<LinkedIdentity>,
     /// Providers that no identity is of yet.
     pub linkable: Vec<LinkableProvider>,
     /// None where the account has no password.
-    pub password: Option<ChangePassword>,
+    pub password: Option<PasswordChangeForm>,
     pub notice: Option<MethodsNotice>,
     /// Where to sign in before anything is linked or unlinked; none where that was done lately.
     pub sign_in_href: Option<String>,
@@ -89,7 +89,7 @@ pub struct LinkableProvider {
 
 /// The form that changes a password: `password` with `current_password`, `new_password` and `repeat_password`.
 #[derive(Debug, Clone)]
-pub struct ChangePassword {
+pub struct PasswordChangeForm {
     /// For password managers, which keep the two together.
     pub email: String,
     /// Characters of the shortest password that is taken.
@@ -113,7 +113,7 @@ pub enum MethodsNotice {
 /// Asks before the browser goes to a provider to prove an identity.
 #[derive(Debug, Template)]
 #[template(path = "link_away.html")]
-pub struct LinkAway {
+pub struct LinkConfirmationPage {
     pub frame: Frame,
     pub provider: String,
     pub href: String,
@@ -126,7 +126,7 @@ impl SessionsPage {
     }
 }
 
-impl ChangePassword {
+impl PasswordChangeForm {
     fn is_wrong(&self) -> bool {
         matches!(self.problem, Some(PasswordProblem::Wrong))
     }

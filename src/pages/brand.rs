@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     assets::{File, ICON, Kind},
-    theme::{self, BadColor},
+    theme::{self, ColorError},
 };
 
 /// Characters of a site's name: it stands in one line with the person's.
@@ -26,22 +26,22 @@ pub struct Brand {
 
 /// What a brand can't be made of.
 #[derive(Debug, PartialEq, Eq)]
-pub enum BadBrand {
+pub enum BrandError {
     Name,
     LogoTooLarge,
     LogoFormat,
-    Accent(BadColor),
+    Accent(ColorError),
 }
 
 impl Brand {
     /// `logo` is an SVG or PNG file's content, `accent` a colour as `#rrggbb`.
-    pub fn new(name: &str, logo: Option<Vec<u8>>, accent: Option<&str>) -> Result<Self, BadBrand> {
+    pub fn new(name: &str, logo: Option<Vec<u8>>, accent: Option<&str>) -> Result<Self, BrandError> {
         let fits = (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !fits || name.trim() != name {
-            return Err(BadBrand::Name);
+            return Err(BrandError::Name);
         }
         let logo = logo.map(|content| Ok(File::new(logo_kind(&content)?, content))).transpose()?;
-        let theme = accent.map(theme::css).transpose().map_err(BadBrand::Accent)?;
+        let theme = accent.map(theme::css).transpose().map_err(BrandError::Accent)?;
         let theme = theme.map(|css| File::new(Kind::Theme, css.into_bytes()));
         Ok(Self { name: name.to_owned(), logo, theme })
     }
@@ -57,17 +57,17 @@ impl Brand {
 }
 
 /// By what stands in it, since a browser trusts the type that it is told.
-fn logo_kind(content: &[u8]) -> Result<Kind, BadBrand> {
+fn logo_kind(content: &[u8]) -> Result<Kind, BrandError> {
     if content.len() > LARGEST_LOGO {
-        return Err(BadBrand::LogoTooLarge);
+        return Err(BrandError::LogoTooLarge);
     }
     if content.starts_with(PNG) {
         return Ok(Kind::PngLogo);
     }
-    let text = std::str::from_utf8(content).map_err(|_| BadBrand::LogoFormat)?;
+    let text = std::str::from_utf8(content).map_err(|_| BrandError::LogoFormat)?;
     let text = text.trim_start_matches('\u{feff}').trim_start();
     let is_svg = text.starts_with("<svg") || (text.starts_with("<?xml") || text.starts_with("<!")) && text.contains("<svg");
-    if is_svg { Ok(Kind::SvgLogo) } else { Err(BadBrand::LogoFormat) }
+    if is_svg { Ok(Kind::SvgLogo) } else { Err(BrandError::LogoFormat) }
 }
 
 impl Default for Brand {
@@ -76,7 +76,7 @@ impl Default for Brand {
     }
 }
 
-impl fmt::Display for BadBrand {
+impl fmt::Display for BrandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name => {
@@ -89,13 +89,13 @@ impl fmt::Display for BadBrand {
     }
 }
 
-impl std::error::Error for BadBrand {}
+impl std::error::Error for BrandError {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn with_logo(content: &[u8]) -> Result<Kind, BadBrand> {
+    fn with_logo(content: &[u8]) -> Result<Kind, BrandError> {
         logo_kind(content)
     }
 
@@ -106,15 +106,15 @@ mod tests {
             assert_eq!(with_logo(svg.as_bytes()), Ok(Kind::SvgLogo), "{svg}");
         }
         for other in ["", "GIF89a", "<html></html>", "<!doctype html><p>x"] {
-            assert_eq!(with_logo(other.as_bytes()), Err(BadBrand::LogoFormat), "{other}");
+            assert_eq!(with_logo(other.as_bytes()), Err(BrandError::LogoFormat), "{other}");
         }
-        assert_eq!(with_logo(&vec![b' '; LARGEST_LOGO + 1]), Err(BadBrand::LogoTooLarge));
+        assert_eq!(with_logo(&vec![b' '; LARGEST_LOGO + 1]), Err(BrandError::LogoTooLarge));
     }
 
     #[test]
     fn a_name_fits_into_a_line() {
         for name in ["", " Acme", "a\nb", &"n".repeat(41)] {
-            assert_eq!(Brand::new(name, None, None).err(), Some(BadBrand::Name), "{name:?}");
+            assert_eq!(Brand::new(name, None, None).err(), Some(BrandError::Name), "{name:?}");
         }
         assert_eq!(Brand::new("Acme 社", None, None).expect("a name").name, "Acme 社");
     }

@@ -5,14 +5,14 @@ use std::time::Duration;
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Account, Choice, Frame, Lasting, Place, filters, text::text};
+use super::{AccountSummary, Choice, Frame, LifetimeOption, Place, filters, text::text};
 
 /// A person's keys.
 #[derive(Template)]
 #[template(path = "keys.html")]
 pub struct KeysPage {
     pub frame: Frame,
-    pub keys: Vec<KeyLine>,
+    pub keys: Vec<KeyRow>,
     /// The key that was just made: the only time that its secret is seen.
     pub made: Option<NewKey>,
     /// Why one was not made or narrowed.
@@ -34,7 +34,7 @@ pub struct KeysPage {
 #[derive(Debug, Clone, Default)]
 pub struct KeyForm {
     pub name: String,
-    pub lasting: Vec<Lasting>,
+    pub lasting: Vec<LifetimeOption>,
     /// The roles that the person may give, their own first.
     pub roles: Vec<Choice>,
     /// The person's own teams.
@@ -47,20 +47,20 @@ pub struct KeyForm {
 
 /// A key in a list. `narrow` with `token_id` and the fields that narrow one takes more away; `revoke` ends it.
 #[derive(Debug, Clone)]
-pub struct KeyLine {
+pub struct KeyRow {
     pub id: String,
     pub name: Option<String>,
     pub made: Timestamp,
     pub ends: Timestamp,
     pub last_used: Option<Timestamp>,
-    pub narrowed: Narrowed,
+    pub narrowed: KeyRestrictions,
     pub manages_keys: bool,
     pub manages_people: bool,
 }
 
 /// What a key is narrowed to. The default narrows nothing.
 #[derive(Debug, Clone, Default)]
-pub struct Narrowed {
+pub struct KeyRestrictions {
     /// The highest role that it can have.
     pub role: Option<String>,
     /// The only teams that it can have.
@@ -95,13 +95,13 @@ pub enum KeyProblem {
 /// Asks whether an application may have a key, or goes on by itself.
 #[derive(Template)]
 #[template(path = "app_key.html")]
-pub struct AppKey {
+pub struct AppKeyPage {
     pub frame: Frame,
     /// By what can be known of it: where the key will go. None for the command line.
     pub application: Option<String>,
-    pub account: Account,
+    pub account: AccountSummary,
     pub life: Duration,
-    pub consent: Consent,
+    pub consent: ConsentState,
     /// The application's request, to come back with the answer.
     pub fields: Vec<(&'static str, String)>,
     /// The anti-CSRF token that the form sends back.
@@ -111,7 +111,7 @@ pub struct AppKey {
 
 /// Whether the person is asked.
 #[derive(Debug, Clone, Copy)]
-pub enum Consent {
+pub enum ConsentState {
     Asked {
         warning: Option<Warning>,
     },
@@ -140,15 +140,15 @@ impl KeyForm {
     }
 }
 
-impl Narrowed {
+impl KeyRestrictions {
     fn is_nothing(&self) -> bool {
         self.role.is_none() && self.teams.is_none() && self.paths.is_empty()
     }
 }
 
-impl KeyLine {
+impl KeyRow {
     fn name_in_words(&self) -> String {
-        self.name.clone().unwrap_or_else(|| text("keys-without-name", &[]))
+        self.name.clone().unwrap_or_else(|| text("keys-unnamed", &[]))
     }
 
     /// The teams that it may be narrowed to: those that are left, or all of the person's.
@@ -157,7 +157,7 @@ impl KeyLine {
     }
 }
 
-impl AppKey {
+impl AppKeyPage {
     fn application_in_words(&self) -> String {
         self.application.clone().unwrap_or_else(|| text("app-key-command-line", &[]))
     }

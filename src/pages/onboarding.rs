@@ -11,7 +11,7 @@ pub const ONBOARDING_REFUSED: &str = "error-onboarding";
 /// Asks for a password twice, posted to `/onboarding` as `new_password` and `repeat_password`.
 #[derive(Template)]
 #[template(path = "onboarding.html")]
-pub struct Onboarding {
+pub struct OnboardingPage {
     pub frame: Frame,
     pub email: String,
     pub role: Option<String>,
@@ -25,7 +25,7 @@ pub struct Onboarding {
     pub csrf: String,
 }
 
-impl Onboarding {
+impl OnboardingPage {
     fn is_new_refused(&self) -> bool {
         self.problem.as_ref().is_some_and(PasswordProblem::is_about_the_new_one)
     }

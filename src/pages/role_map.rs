@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, Place, Rule, filters};
+use super::{Choice, Frame, GrantRule, Place, filters};
 
 /// The role map in force, its last refused edit, and a form that explains a person's role.
 #[derive(Template)]
@@ -11,18 +11,18 @@ use super::{Choice, Frame, Place, Rule, filters};
 pub struct RoleMapPage {
     pub frame: Frame,
     /// None until its source has told of one.
-    pub in_force: Option<InForce>,
-    pub refused: Option<RefusedEdit>,
+    pub in_force: Option<RoleMapSummary>,
+    pub refused: Option<RejectedEdit>,
     pub form: ExplainForm,
     pub problem: Option<ExplainProblem>,
-    pub explained: Option<Explained>,
+    pub explained: Option<GrantExplanation>,
     /// The anti-CSRF token that the form sends back.
     pub csrf: String,
 }
 
 /// The role map in force.
 #[derive(Debug, Clone)]
-pub struct InForce {
+pub struct RoleMapSummary {
     pub version: u64,
     /// Where it comes from: a file, a ConfigMap, the built-in one.
     pub source: String,
@@ -35,7 +35,7 @@ pub struct InForce {
 
 /// An edit that was refused, so that what was before it stayed.
 #[derive(Debug, Clone)]
-pub struct RefusedEdit {
+pub struct RejectedEdit {
     pub at: Timestamp,
     pub mistakes: Vec<String>,
 }
@@ -73,40 +73,40 @@ pub enum ExplainProblem {
 
 /// What the role map says, with its reasons.
 #[derive(Debug, Clone, Default)]
-pub struct Explained {
+pub struct GrantExplanation {
     /// Of whom; none for claims that were pasted.
     pub person: Option<String>,
     /// Whether not everybody was looked at who might have the same email.
     pub is_cut: bool,
     pub role: Option<String>,
-    pub rule: Option<Rule>,
+    pub rule: Option<GrantRule>,
     pub line: Option<u64>,
     /// A source that is missing, for which the role map refuses such a person.
     pub refused_for_missing: Option<String>,
-    pub teams: Vec<GivenTeam>,
+    pub teams: Vec<TeamGrant>,
     /// Values that matched and name no team.
-    pub dropped_teams: Vec<GivenTeam>,
-    pub outranked: Vec<HeldRule>,
+    pub dropped_teams: Vec<TeamGrant>,
+    pub outranked: Vec<OutrankedRole>,
     pub near_misses: Vec<NearMiss>,
     pub missing_sources: Vec<String>,
     /// Who has signed in before keeps what they were given then.
     pub first_login_only: bool,
-    pub access: Option<Access>,
+    pub access: Option<RequestExplanation>,
 }
 
 /// A team, and the rule that gave it.
 #[derive(Debug, Clone)]
-pub struct GivenTeam {
+pub struct TeamGrant {
     pub team: String,
-    pub rule: Rule,
+    pub rule: GrantRule,
     pub line: Option<u64>,
 }
 
 /// A rule that held and gave less than the one that won.
 #[derive(Debug, Clone)]
-pub struct HeldRule {
+pub struct OutrankedRole {
     pub role: String,
-    pub rule: Rule,
+    pub rule: GrantRule,
     pub line: Option<u64>,
 }
 
@@ -122,15 +122,15 @@ pub struct NearMiss {
 
 /// Whether the request that was asked about may pass.
 #[derive(Debug, Clone)]
-pub struct Access {
+pub struct RequestExplanation {
     pub allowed: bool,
     pub reason: String,
-    pub readings: Vec<Reading>,
+    pub readings: Vec<PathInterpretation>,
 }
 
 /// A way to read the path, and the rule that it selects.
 #[derive(Debug, Clone)]
-pub struct Reading {
+pub struct PathInterpretation {
     pub how: String,
     pub path: String,
     pub rule: Option<String>,

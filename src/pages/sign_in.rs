@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use askama::Template;
 
-use super::{Account, Frame, Place, filters};
+use super::{AccountSummary, Frame, Place, filters};
 
-/// The configuration that [`NotConfigured`] shows as the next step.
+/// The configuration that [`SetupPage`] shows as the next step.
 pub const EXAMPLE_CONFIG: &str = include_str!("../../templates/example.yaml");
 
 /// The commands that it shows for that file.
@@ -15,9 +15,9 @@ const EXAMPLE_COMMANDS: &str = "vestibule check-config --config vestibule.yaml\n
 /// The choice between providers, or the one button where there is no choice; a password, where that is a way in.
 #[derive(Debug, Template)]
 #[template(path = "sign_in.html")]
-pub struct SignIn {
+pub struct SignInPage {
     pub frame: Frame,
-    /// At least one, unless there is a password form; [`NotConfigured`] is the page for neither.
+    /// At least one, unless there is a password form; [`SetupPage`] is the page for neither.
     pub providers: Vec<ProviderLink>,
     pub password: Option<PasswordForm>,
     /// Why the person is asked, where that needs saying: one sentence.
@@ -62,7 +62,7 @@ pub enum SignInProblem {
 /// The sign-in page of an installation without any provider, written for its operator.
 #[derive(Debug, Template)]
 #[template(path = "not_configured.html")]
-pub struct NotConfigured {
+pub struct SetupPage {
     pub frame: Frame,
     /// What is on, one plain sentence each.
     pub facts: Vec<String>,
@@ -73,12 +73,12 @@ pub struct NotConfigured {
 /// Asks before a session is ended.
 #[derive(Template)]
 #[template(path = "sign_out.html")]
-pub struct SignOut {
+pub struct SignOutPage {
     pub frame: Frame,
     /// The anti-CSRF token that the form sends back.
     pub csrf: String,
-    pub account: Account,
-    pub at_provider: AtProvider,
+    pub account: AccountSummary,
+    pub at_provider: ProviderLogout,
     /// Where the form is posted.
     pub action: String,
     pub stay_href: String,
@@ -86,7 +86,7 @@ pub struct SignOut {
 
 /// What becomes of the session at the provider when ours ends.
 #[derive(Debug, Clone)]
-pub enum AtProvider {
+pub enum ProviderLogout {
     /// The browser goes on to it, and it ends its own session too.
     Ends { provider: String },
     /// It offers no logout.
@@ -98,7 +98,7 @@ pub enum AtProvider {
 /// Says that the session has ended.
 #[derive(Debug, Template)]
 #[template(path = "signed_out.html")]
-pub struct SignedOut {
+pub struct SignedOutPage {
     pub frame: Frame,
     pub sign_in_href: String,
     /// What became of the session at the provider: one sentence.

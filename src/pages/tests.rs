@@ -105,7 +105,7 @@ fn what_a_page_refers_to_is_served_for_good() {
     let brand = Brand::new("Acme", Some(b"<svg/>".to_vec()), Some("#aa3300")).expect("a brand");
     let frame = Frame::of(&std::sync::Arc::new(brand.clone()));
     let keys = KeysPage { frame: frame.clone(), ..samples::keys_page() };
-    let page = render(&keys) + &render(&Home { frame, ..home() });
+    let page = render(&keys) + &render(&AccountPage { frame, ..home() });
     let names: HashSet<&str> = page.split(ASSETS).skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert_eq!(names.len(), 4, "style, theme, logo, script: {names:?}");
     for name in names {
@@ -128,7 +128,7 @@ fn scripts_run_only_where_they_are_of_use() {
 fn the_navigation_says_where_one_is_and_hides_what_is_not_ones_own() {
     let at = |administrator| {
         let nav = Nav { name: "Ada".to_owned(), administrator, invites: administrator, current: Some(Place::Keys) };
-        render(&Home { frame: Frame::default().with_nav(nav), ..home() })
+        render(&AccountPage { frame: Frame::default().with_nav(nav), ..home() })
     };
     for page in [at(true), at(false)] {
         assert_eq!(page.matches("aria-current=\"page\"").count(), 1, "{page}");
@@ -136,15 +136,15 @@ fn the_navigation_says_where_one_is_and_hides_what_is_not_ones_own() {
         assert!(page.contains("<a href=\"/sso/logout\">Sign out</a>"), "{page}");
     }
     assert!(at(true).contains("/vestibule/role-map") && !at(false).contains("/vestibule/role-map"));
-    assert!(!render(&Home { frame: Frame::default(), ..home() }).contains("<nav"));
+    assert!(!render(&AccountPage { frame: Frame::default(), ..home() }).contains("<nav"));
 }
 
 #[test]
 fn one_provider_is_a_button_and_several_are_a_list() {
-    let one = render(&SignIn { frame: frame(), providers: vec![provider()], password: None, notice: None });
+    let one = render(&SignInPage { frame: frame(), providers: vec![provider()], password: None, notice: None });
     assert!(one.contains("Continue with <bdi>Corp SSO</bdi>"), "{one}");
     let providers = vec![provider(), provider()];
-    let two = render(&SignIn { frame: frame(), providers, password: None, notice: None });
+    let two = render(&SignInPage { frame: frame(), providers, password: None, notice: None });
     assert!(!two.contains("Continue with"), "{two}");
     assert_eq!(two.matches("provider=corp&#38;rd=%2F").count(), 2, "{two}");
 }
@@ -152,7 +152,7 @@ fn one_provider_is_a_button_and_several_are_a_list() {
 #[test]
 fn a_password_stands_out_only_where_it_is_the_only_way() {
     let page = |providers: Vec<ProviderLink>| {
-        render(&SignIn { frame: frame(), providers, password: Some(password_form(None)), notice: None })
+        render(&SignInPage { frame: frame(), providers, password: Some(password_form(None)), notice: None })
     };
     let alone = page(Vec::new());
     assert!(alone.contains("<button class=\"button primary\" type=\"submit\">Sign in</button>"), "{alone}");
@@ -164,7 +164,7 @@ fn a_password_stands_out_only_where_it_is_the_only_way() {
 #[test]
 fn a_refused_sign_in_keeps_the_email_and_never_the_password() {
     let form = PasswordForm { email: "ada@example.com".to_owned(), ..password_form(Some(SignInProblem::WrongCredentials)) };
-    let page = render(&SignIn { frame: frame(), providers: Vec::new(), password: Some(form), notice: None });
+    let page = render(&SignInPage { frame: frame(), providers: Vec::new(), password: Some(form), notice: None });
     assert!(page.contains("name=\"user_email\" value=\"ada@example.com\""), "{page}");
     let password = tags(&page).find(|tag| tag.contains("type=\"password\"")).expect("a field");
     assert_eq!(attribute(password, "value"), None);
@@ -173,11 +173,11 @@ fn a_refused_sign_in_keeps_the_email_and_never_the_password() {
 
 #[test]
 fn signing_out_is_a_post_with_the_token() {
-    let page = render(&SignOut {
+    let page = render(&SignOutPage {
         frame: frame(),
         csrf: "token".to_owned(),
         account: account(),
-        at_provider: AtProvider::Stays,
+        at_provider: ProviderLogout::Stays,
         action: "/sso/logout".to_owned(),
         stay_href: "/vestibule/".to_owned(),
     });
@@ -189,25 +189,25 @@ fn signing_out_is_a_post_with_the_token() {
 #[test]
 fn home_says_where_the_role_comes_from() {
     let page = |role: Option<&str>, rule: Option<&str>| {
-        let account = Account { name: "Ada".to_owned(), role: role.map(str::to_owned) };
-        render(&Home { account, rule: rule.map(Rule::of), ..home() })
+        let account = AccountSummary { name: "Ada".to_owned(), role: role.map(str::to_owned) };
+        render(&AccountPage { account, rule: rule.map(GrantRule::of), ..home() })
     };
-    assert!(page(Some("customer"), Some("default_role")).contains("The default role"));
-    assert!(page(Some("customer"), Some("local.user_role")).contains("Given by your invitation"));
+    assert!(page(Some("customer"), Some("default_role")).contains("Default role, because"));
+    assert!(page(Some("customer"), Some("local.user_role")).contains("Granted by the invitation"));
     let ruled = page(Some("customer"), Some("rules[2]"));
-    assert!(ruled.contains("Given by the rule <code><bdi>rules[2]</bdi></code>"), "{ruled}");
-    assert!(page(None, None).contains("No rule of the role map matches you"));
+    assert!(ruled.contains("Granted by rule <code><bdi>rules[2]</bdi></code>"), "{ruled}");
+    assert!(page(None, None).contains("No rule of the role map matches. Ask an administrator"));
 }
 
 #[test]
 fn home_says_when_the_session_ends() {
-    let page = render(&Home {
+    let page = render(&AccountPage {
         session_ends: "2026-11-30T14:05:59Z".parse().expect("a timestamp"),
         idle_limit: Some(Duration::from_secs(12 * 3_600)),
         ..home()
     });
     assert!(page.contains("<time datetime=\"2026-11-30T14:05:59Z\">30 November 2026, 14:05\u{a0}UTC</time>"), "{page}");
-    assert!(page.contains("after 12 hours without use"), "{page}");
+    assert!(page.contains("if it is not used for 12 hours"), "{page}");
 }
 
 #[test]
@@ -219,11 +219,13 @@ fn a_key_that_was_just_made_is_text_that_a_script_copies() {
 
 #[test]
 fn what_an_administrator_may_not_do_is_said_and_not_offered() {
-    for (power, told) in [(Power::Yourself, "This is your own account"), (Power::Above, "role is above yours")] {
-        let page = render(&PersonPage { power, ..samples::person() });
+    for (power, told) in
+        [(EditPermission::Yourself, "This is your own account"), (EditPermission::Above, "has a higher role than you")]
+    {
+        let page = render(&UserPage { power, ..samples::person() });
         assert!(page.contains(told) && !page.contains("<form"), "{page}");
     }
-    let may = render(&PersonPage { power: Power::May, ..samples::person() });
+    let may = render(&UserPage { power: EditPermission::May, ..samples::person() });
     for action in ["disable", "end_sessions", "delete"] {
         assert!(may.contains(&format!("name=\"action\" value=\"{action}\"")), "{action}: {may}");
     }
@@ -232,7 +234,7 @@ fn what_an_administrator_may_not_do_is_said_and_not_offered() {
 #[test]
 fn only_open_invitations_are_withdrawn() {
     for (state, offered) in [(InvitationState::Open, 1), (InvitationState::Accepted, 0), (InvitationState::Expired, 0)] {
-        let invitations = vec![InvitationLine { state, ..samples::invitation() }];
+        let invitations = vec![InvitationRow { state, ..samples::invitation() }];
         let page = render(&InvitationsPage { invitations, ..samples::invitations_page() });
         assert_eq!(page.matches("value=\"withdraw\"").count(), offered, "{state:?}");
     }
@@ -241,7 +243,7 @@ fn only_open_invitations_are_withdrawn() {
 #[test]
 fn a_persons_address_holds_nothing_but_their_id() {
     let page =
-        render(&PeoplePage { frame: frame(), people: samples::people(), query: String::new(), is_cut: false, next_href: None });
+        render(&UsersPage { frame: frame(), people: samples::people(), query: String::new(), is_cut: false, next_href: None });
     let links: Vec<String> =
         tags(&page).filter_map(|tag| attribute(tag, "href")).filter(|href| href.contains("/people/")).collect();
     assert!(!links.is_empty());
@@ -253,6 +255,6 @@ fn a_persons_address_holds_nothing_but_their_id() {
 
 #[test]
 fn the_command_line_is_an_application_too() {
-    let page = render(&AppKey { application: None, ..samples::app_key(Consent::GivenBefore) });
-    assert!(page.contains("On to <bdi>your command line</bdi>"), "{page}");
+    let page = render(&AppKeyPage { application: None, ..samples::app_key(ConsentState::GivenBefore) });
+    assert!(page.contains("Continue to <bdi>your command line</bdi>"), "{page}");
 }

@@ -15,9 +15,9 @@ use unic_langid::LanguageIdentifier;
 
 const ENGLISH_SOURCE: &str = include_str!("../../templates/text/en.ftl");
 
-static ENGLISH: LazyLock<Catalogue> =
-    LazyLock::new(|| Catalogue::parse(ENGLISH_SOURCE.to_owned()).expect("a test reads the same file"));
-static TRANSLATION: OnceLock<Catalogue> = OnceLock::new();
+static ENGLISH: LazyLock<Catalog> =
+    LazyLock::new(|| Catalog::parse(ENGLISH_SOURCE.to_owned()).expect("a test reads the same file"));
+static TRANSLATION: OnceLock<Catalog> = OnceLock::new();
 
 /// What a message says in a place that it leaves open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +35,14 @@ pub struct Text {
 }
 
 /// The messages of one language.
-struct Catalogue {
+struct Catalog {
     bundle: FluentBundle<FluentResource>,
     ids: Vec<String>,
 }
 
 /// What is wrong with a translation: one sentence each.
 #[derive(Debug, PartialEq, Eq)]
-pub struct BadCatalogue(pub Vec<String>);
+pub struct CatalogError(pub Vec<String>);
 
 /// The message of this id in the language of the pages.
 pub fn text(id: &str, values: &[(&'static str, Value)]) -> String {
@@ -55,21 +55,21 @@ pub fn text(id: &str, values: &[(&'static str, Value)]) -> String {
 }
 
 /// Puts a translation in force, for good. Only the first call has an effect, so it comes before the first page.
-pub fn translate(source: String) -> Result<(), BadCatalogue> {
+pub fn translate(source: String) -> Result<(), CatalogError> {
     let _ = TRANSLATION.set(read(source)?);
     Ok(())
 }
 
 /// Whether a text is a translation.
-pub fn check(source: String) -> Result<(), BadCatalogue> {
+pub fn check(source: String) -> Result<(), CatalogError> {
     read(source).map(drop)
 }
 
-fn read(source: String) -> Result<Catalogue, BadCatalogue> {
-    let catalogue = Catalogue::parse(source)?;
+fn read(source: String) -> Result<Catalog, CatalogError> {
+    let catalogue = Catalog::parse(source)?;
     let unknown = catalogue.ids.iter().filter(|id| !ENGLISH.bundle.has_message(id));
     let unknown: Vec<String> = unknown.map(|id| format!("{id}: no page says this.")).collect();
-    if unknown.is_empty() { Ok(catalogue) } else { Err(BadCatalogue(unknown)) }
+    if unknown.is_empty() { Ok(catalogue) } else { Err(CatalogError(unknown)) }
 }
 
 /// A day as it stands in a sentence. Whose days they are is not known, so they are UTC's.
@@ -185,24 +185,24 @@ impl<'a> From<&'a Value> for FluentValue<'a> {
     }
 }
 
-impl Catalogue {
-    fn parse(source: String) -> Result<Self, BadCatalogue> {
+impl Catalog {
+    fn parse(source: String) -> Result<Self, CatalogError> {
         let language = language_of(&source)?;
         let ids = ids_of(&source).map(str::to_owned).collect();
-        let resource = FluentResource::try_new(source).map_err(|(_, errors)| BadCatalogue::of(&errors))?;
+        let resource = FluentResource::try_new(source).map_err(|(_, errors)| CatalogError::of(&errors))?;
         let mut bundle = FluentBundle::new_concurrent(vec![language]);
         bundle.set_use_isolating(false);
-        bundle.add_resource(resource).map_err(|errors| BadCatalogue::of(&errors))?;
+        bundle.add_resource(resource).map_err(|errors| CatalogError::of(&errors))?;
         Ok(Self { bundle, ids })
     }
 
     /// `Ok(None)` where there is no such message, an error where it names something that isn't there.
-    fn say(&self, id: &str, args: &FluentArgs<'_>) -> Result<Option<String>, BadCatalogue> {
+    fn say(&self, id: &str, args: &FluentArgs<'_>) -> Result<Option<String>, CatalogError> {
         let message = self.bundle.get_message(id);
         let Some(pattern) = message.and_then(|message| message.value()) else { return Ok(None) };
         let mut errors = Vec::new();
         let said = self.bundle.format_pattern(pattern, Some(args), &mut errors).into_owned();
-        if errors.is_empty() { Ok(Some(said)) } else { Err(BadCatalogue::of(&errors)) }
+        if errors.is_empty() { Ok(Some(said)) } else { Err(CatalogError::of(&errors)) }
     }
 }
 
@@ -215,25 +215,25 @@ fn ids_of(source: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-fn language_of(source: &str) -> Result<LanguageIdentifier, BadCatalogue> {
+fn language_of(source: &str) -> Result<LanguageIdentifier, CatalogError> {
     let says = |line: &str| Some(line.strip_prefix("language")?.trim_start().strip_prefix('=')?.trim().to_owned());
     let language = source.lines().find_map(says).and_then(|language| language.parse().ok());
-    language.ok_or_else(|| BadCatalogue(vec!["language: must say the language of the messages, such as en".to_owned()]))
+    language.ok_or_else(|| CatalogError(vec!["language: must say the language of the messages, such as en".to_owned()]))
 }
 
-impl BadCatalogue {
+impl CatalogError {
     fn of(errors: &[impl fmt::Display]) -> Self {
         Self(errors.iter().map(|error| format!("{error}.")).collect())
     }
 }
 
-impl fmt::Display for BadCatalogue {
+impl fmt::Display for CatalogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(" "))
     }
 }
 
-impl std::error::Error for BadCatalogue {}
+impl std::error::Error for CatalogError {}
 
 #[cfg(test)]
 mod tests {
@@ -267,13 +267,13 @@ mod tests {
     #[test]
     fn what_fills_a_piece_of_html_is_escaped_and_the_message_is_not() {
         let html = Text::of("rule-named").with("rule", "<a href='x'>&\"").as_html();
-        assert_eq!(html, "Given by the rule <code><bdi>&#60;a href=&#39;x&#39;&#62;&#38;&#34;</bdi></code>");
+        assert_eq!(html, "Granted by rule <code><bdi>&#60;a href=&#39;x&#39;&#62;&#38;&#34;</bdi></code>");
     }
 
     #[test]
     fn a_translation_has_its_own_plural_and_leaves_the_rest_to_english() {
         let polish = "language = pl\nperson-keys = { $count ->\n    [one] klucz\n    [few] klucze\n   *[many] kluczy\n}\n";
-        let catalogue = Catalogue::parse(polish.to_owned()).expect("a catalogue");
+        let catalogue = Catalog::parse(polish.to_owned()).expect("a catalogue");
         for (count, words) in [(1_u64, "klucz"), (3, "klucze"), (5, "kluczy")] {
             let mut args = FluentArgs::new();
             args.set("count", count);
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn a_translated_message_that_can_not_be_filled_is_no_answer() {
-        let catalogue = Catalogue::parse("language = de\nemail = { $email }\n".to_owned()).expect("a catalogue");
+        let catalogue = Catalog::parse("language = de\nemail = { $email }\n".to_owned()).expect("a catalogue");
         assert!(catalogue.say("email", &FluentArgs::new()).is_err());
     }
 }

@@ -12,14 +12,14 @@ const WHITE: Color = Color([255, 255, 255]);
 
 /// No accent colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BadColor;
+pub struct ColorError;
 
 /// Red, green and blue of sRGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Color([u8; 3]);
 
 /// The stylesheet's own colours that the accent stands on. A test holds them against it.
-struct Ground {
+struct Background {
     page: Color,
     surface: Color,
     hover: Color,
@@ -43,7 +43,7 @@ struct Accent {
     notice_line: Color,
 }
 
-const LIGHT: Ground = Ground {
+const LIGHT: Background = Background {
     page: Color([0xf7, 0xf8, 0xfa]),
     surface: WHITE,
     hover: Color([0xf0, 0xf2, 0xf6]),
@@ -51,7 +51,7 @@ const LIGHT: Ground = Ground {
     muted: Color([0x56, 0x5d, 0x6a]),
     away: BLACK,
 };
-const DARK: Ground = Ground {
+const DARK: Background = Background {
     page: Color([0x0f, 0x11, 0x14]),
     surface: Color([0x16, 0x19, 0x1e]),
     hover: Color([0x1f, 0x23, 0x2a]),
@@ -61,15 +61,15 @@ const DARK: Ground = Ground {
 };
 
 /// The stylesheet that puts this accent, written as `#rrggbb`, in the place of the usual one.
-pub fn css(accent: &str) -> Result<String, BadColor> {
-    let accent = Color::parse(accent).ok_or(BadColor)?;
+pub fn css(accent: &str) -> Result<String, ColorError> {
+    let accent = Color::parse(accent).ok_or(ColorError)?;
     let light = Accent::on(&LIGHT, accent).declarations();
     let dark = Accent::on(&DARK, accent).declarations();
     Ok(format!(":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"))
 }
 
 impl Accent {
-    fn on(ground: &Ground, accent: Color) -> Self {
+    fn on(ground: &Background, accent: Color) -> Self {
         let grounds = [ground.page, ground.surface, ground.hover];
         let on_button = accent.readable_on();
         let notice = ground.tint(accent);
@@ -101,7 +101,7 @@ impl Accent {
     }
 }
 
-impl Ground {
+impl Background {
     /// A little of the accent on the surface, so little that text on it stays readable.
     fn tint(&self, accent: Color) -> Color {
         let readable = |tint: Color| [self.text, self.muted].iter().all(|text| text.contrast(tint) >= TEXT);
@@ -171,13 +171,13 @@ impl fmt::Display for Color {
     }
 }
 
-impl fmt::Display for BadColor {
+impl fmt::Display for ColorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("must be written as #rrggbb, such as #4353c9")
     }
 }
 
-impl std::error::Error for BadColor {}
+impl std::error::Error for ColorError {}
 
 #[cfg(test)]
 mod tests {
@@ -269,7 +269,7 @@ mod tests {
     #[test]
     fn what_is_no_colour_is_refused() {
         for text in ["", "red", "4353c9", "#4353c", "#4353c9ff", "#+353c9", "#ggg000", "#é353c", "#4353c9;}"] {
-            assert_eq!(css(text), Err(BadColor), "{text:?}");
+            assert_eq!(css(text), Err(ColorError), "{text:?}");
         }
     }
 }

@@ -3,14 +3,14 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, Lasting, LinkedIdentity, Place, Rule, filters};
+use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Place, filters};
 
 /// Everybody who is known here.
 #[derive(Debug, Template)]
 #[template(path = "people.html")]
-pub struct PeoplePage {
+pub struct UsersPage {
     pub frame: Frame,
-    pub people: Vec<PersonLine>,
+    pub people: Vec<UserRow>,
     /// What was searched for, sent as `q`.
     pub query: String,
     /// Whether not everybody was looked at.
@@ -20,7 +20,7 @@ pub struct PeoplePage {
 
 /// A person in a list.
 #[derive(Debug, Clone)]
-pub struct PersonLine {
+pub struct UserRow {
     pub id: String,
     /// The name, the email or the subject: whichever is known first.
     pub name: String,
@@ -28,7 +28,7 @@ pub struct PersonLine {
     pub email: Option<String>,
     pub role: Option<String>,
     /// By what the role is given, and its line in the role map.
-    pub rule: Option<Rule>,
+    pub rule: Option<GrantRule>,
     pub line: Option<u64>,
     pub teams: Vec<String>,
     pub last_sign_in: Option<Timestamp>,
@@ -41,13 +41,13 @@ pub struct PersonLine {
 /// One person. The forms are posted to its own address as `disable`, `enable`, `end_sessions` or `delete`.
 #[derive(Template)]
 #[template(path = "person.html")]
-pub struct PersonPage {
+pub struct UserPage {
     pub frame: Frame,
     pub id: String,
     pub name: String,
     pub email: Option<String>,
     pub role: Option<String>,
-    pub rule: Option<Rule>,
+    pub rule: Option<GrantRule>,
     /// Where the rule stands in the role map.
     pub line: Option<u64>,
     pub teams: Vec<String>,
@@ -59,7 +59,7 @@ pub struct PersonPage {
     pub disabled: bool,
     pub sessions: u64,
     pub keys: u64,
-    pub power: Power,
+    pub power: EditPermission,
     /// Where they can be invited again, which lets them set a new password; none where they have none.
     pub invite_href: Option<String>,
     /// The anti-CSRF token that the forms send back.
@@ -68,7 +68,7 @@ pub struct PersonPage {
 
 /// Whether the administrator may change a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Power {
+pub enum EditPermission {
     May,
     /// It is themselves.
     Yourself,
@@ -87,7 +87,7 @@ pub struct InvitationsPage {
     pub problem: Option<InvitationProblem>,
     /// Where to sign in before one can be made; none where that was done lately.
     pub sign_in_href: Option<String>,
-    pub invitations: Vec<InvitationLine>,
+    pub invitations: Vec<InvitationRow>,
     pub next_href: Option<String>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
@@ -103,7 +103,7 @@ pub struct InvitationForm {
     pub teams: String,
     /// Whether it is for somebody who has an account, whose role and teams are filled in.
     pub again: bool,
-    pub lasting: Vec<Lasting>,
+    pub lasting: Vec<LifetimeOption>,
 }
 
 /// An invitation that was just made. Without `Debug`, for the link's sake.
@@ -128,7 +128,7 @@ pub enum InvitationProblem {
 
 /// An invitation in a list. `withdraw` with its `invitation_id` takes it back.
 #[derive(Debug, Clone)]
-pub struct InvitationLine {
+pub struct InvitationRow {
     pub id: String,
     pub email: String,
     pub role: String,

@@ -4,7 +4,7 @@ mod commands;
 mod local_accounts;
 mod upstream;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -15,22 +15,22 @@ use crate::{
     administration::People,
     api_keys::Keys,
     app_keys::RedirectPolicy,
-    bearer_tokens::{Issuer, Tokens},
+    bearer_tokens::{BearerTokens, Issuer, IssuerKind},
     check::{Checker, CredentialParser},
     clock::Clock,
-    config::{self, Config, RoleMapSource, Secret, TokenIssuerKind, read_secret_file},
+    config::{self, Config, RoleMapSource},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
+    http::{AppKeySettings, CookieNames, Services, Site, TrustedProxies, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
-    oidc::{Flows, Provider, Providers},
+    oidc::{LoginFlows, Provider, Providers},
     pages,
     principal::{EmailTrust, LOCAL},
     principal_cache::{Principals, Settings, Sources},
     rate_limits::RateLimits,
     role_map::{self, RoleMaps},
-    secret::{KeyRing, RingKeys, SecretCell},
+    secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
     session::Limits,
     sign_ins::SignIns,
     store::{Connection, Credentials, MemoryStore, MeteredStore, Records, RedisStore, Store, Topology},
@@ -57,7 +57,7 @@ pub(super) struct Parts {
     pub services: Services,
     bootstrap: Bootstrap,
     providers: Arc<Providers>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<BearerTokens>,
     store: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
     /// `None` once the watch is started.
@@ -83,19 +83,11 @@ impl Parts {
         let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
         let keys = Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone());
         let keys = Arc::new(keys);
-        let settings = Settings {
-            limits,
-            grace: config.cache.revocation_grace,
-            entries: config.cache.entries,
-            claims_max_age: config.keys.claims_max_age,
-        };
+        let settings = cache_settings(config, limits);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
-        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
-        // Administrators verify the email addresses that they invite.
-        let trust = trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect();
         let issuers = token_issuers(config, clock, &metrics).await?;
-        let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
+        let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
         let credentials =
             CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics));
@@ -104,11 +96,11 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            trust,
+            email_trust(&providers),
             credentials,
         );
         let checker = Arc::new(checker);
-        let flows = Flows::new(records.clone(), Arc::clone(clock));
+        let flows = LoginFlows::new(records.clone(), Arc::clone(clock));
         let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
         let local = match config.local_accounts.enabled {
             true => Some(local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
@@ -124,7 +116,7 @@ impl Parts {
             checker,
             users,
             keys,
-            apps: Arc::new(apps(config)),
+            app_keys: Arc::new(app_key_settings(config)),
             people,
             local_accounts: local.map(Arc::new),
             role_maps,
@@ -172,13 +164,13 @@ impl Parts {
         let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
         let block = readiness.block("identity providers");
         let attempted = tokio::spawn(async move {
-            let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
-            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
+            let providers = futures::future::join_all(providers.iter().map(|provider| provider.wait_for_first_attempt()));
+            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.wait_for_first_attempt()));
             // The pod becomes ready even if a provider is unreachable.
             let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;
             block.done();
         });
-        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_fresh(PROVIDER_REFRESH)));
+        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_refreshing(PROVIDER_REFRESH)));
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
         let role_map = self.role_map_watch.take().map(|watch| {
             let block = readiness.block("role map");
@@ -186,6 +178,22 @@ impl Parts {
         });
         refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
+}
+
+fn cache_settings(config: &Config, limits: Limits) -> Settings {
+    Settings {
+        limits,
+        grace: config.cache.revocation_grace,
+        entries: config.cache.entries,
+        claims_max_age: config.keys.claims_max_age,
+    }
+}
+
+/// Returns the sources of claims whose email addresses are trusted, by the sources' names.
+fn email_trust(providers: &Providers) -> HashMap<String, EmailTrust> {
+    let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
+    // Administrators verify the email addresses that they invite.
+    trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect()
 }
 
 /// Waits for the store, and logs the reason periodically.
@@ -208,9 +216,9 @@ fn warn_about_exposed_check_listener(config: &Config) {
 }
 
 /// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
-fn apps(config: &Config) -> Apps {
+fn app_key_settings(config: &Config) -> AppKeySettings {
     let section = &config.apps;
-    Apps {
+    AppKeySettings {
         redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
         origins: section.origins.clone(),
         life: section.key_duration.min(config.keys.max_duration),
@@ -234,7 +242,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         public_url: config.public_url.clone(),
         cookies,
         limits,
-        proxies: ProxyTrust::new(config.trusted_proxies.clone()),
+        proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
         facts,
         brand: Arc::new(config.ui.brand.clone()),
@@ -268,7 +276,7 @@ fn facts(config: &Config) -> Vec<String> {
 }
 
 fn key_ring(
-    secret: Option<&Secret>,
+    secret: Option<&ConfiguredSecret>,
     clock: &Arc<dyn Clock>,
     metrics: &Arc<Metrics>,
     watches: &mut Vec<FileWatch>,
@@ -312,7 +320,8 @@ fn store(
 }
 
 fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Result<Connection> {
-    let mut cell = |secret: &Option<Secret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
+    let mut cell =
+        |secret: &Option<ConfiguredSecret>, name: &'static str| secret.as_ref().map(|secret| secret_cell(secret, watches, name));
     let password = cell(&redis.password, "store.password");
     let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
     let topology = match &redis.url.topology {
@@ -380,12 +389,12 @@ async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Me
     for (place, issuer) in config.token_issuers.iter().enumerate() {
         let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
         built.push(Arc::new(match &issuer.kind {
-            TokenIssuerKind::OpenIdConnect(address) => {
-                Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?
+            IssuerKind::OpenIdConnect(address) => {
+                Issuer::with_key_url(issuer.clone(), address, clock, metrics).with_context(at)?
             }
-            TokenIssuerKind::Kubernetes(review) => {
+            IssuerKind::Kubernetes(review) => {
                 let authority = TokenAuthority::new().await.with_context(at)?;
-                Issuer::of_api_server(issuer.clone(), *review, authority, clock, metrics)
+                Issuer::with_api_server(issuer.clone(), *review, authority, clock, metrics)
             }
         }));
     }
@@ -433,7 +442,7 @@ fn read_role_map_file(
     Ok((maps, document))
 }
 
-fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {
+fn secret_cell(secret: &ConfiguredSecret, watches: &mut Vec<FileWatch>, name: &'static str) -> Arc<SecretCell> {
     let cell = Arc::new(SecretCell::new(secret.expose_initial()));
     let edited = Arc::clone(&cell);
     watch(secret, watches, name, move |text| {
@@ -443,7 +452,12 @@ fn secret_cell(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str
     cell
 }
 
-fn watch(secret: &Secret, watches: &mut Vec<FileWatch>, name: &'static str, mut changed: impl FnMut(&str) + Send + 'static) {
+fn watch(
+    secret: &ConfiguredSecret,
+    watches: &mut Vec<FileWatch>,
+    name: &'static str,
+    mut changed: impl FnMut(&str) + Send + 'static,
+) {
     use secrecy::ExposeSecret;
     let Some(path) = secret.path() else { return };
     tracing::debug!(secret = name, path = %path.display(), "the secret's file is watched");

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vestibule::clock::SystemClock;
-use vestibule::config::read_secret_file;
 use vestibule::files::FileWatch;
 use vestibule::secret::SecretCell;
+use vestibule::secret::read_secret_file;
 use vestibule::store::{ConfigurationWarning, Connection, Credentials, Kind, MemoryStore, Shard, Store, Topology};
 
 use crate::support::records::{connection, redis_store, start};

@@ -1,7 +1,8 @@
 //! Parsers of a provider's values.
 
-use super::{AuthMethod, RpLogout, SigningAlgorithm};
 use crate::config::{units, values};
+use crate::jwt::Algorithm;
+use crate::oidc::{AuthMethod, RpLogout};
 use crate::principal::ClaimPath;
 use crate::yaml::decode::Kind;
 use crate::yaml::shown;
@@ -16,7 +17,7 @@ pub enum ProtocolKind {
 pub const ID: Kind<String> = Kind { name: "text", parse: id };
 pub const ISSUER: Kind<String> = Kind { name: "URL", parse: issuer };
 pub const SCOPE: Kind<String> = Kind { name: "text", parse: scope };
-pub const ALGORITHM: Kind<SigningAlgorithm> = Kind { name: "algorithm", parse: algorithm };
+pub const ALGORITHM: Kind<Algorithm> = Kind { name: "algorithm", parse: algorithm };
 pub const PARAMETER: Kind<String> = Kind { name: "text", parse: values::name };
 
 pub const FIELD_PATH: Kind<ClaimPath> = Kind {
@@ -89,17 +90,17 @@ fn scope(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn algorithm(text: &str) -> Result<SigningAlgorithm, String> {
+fn algorithm(text: &str) -> Result<Algorithm, String> {
     match text {
-        "RS256" => Ok(SigningAlgorithm::Rs256),
-        "RS384" => Ok(SigningAlgorithm::Rs384),
-        "RS512" => Ok(SigningAlgorithm::Rs512),
-        "ES256" => Ok(SigningAlgorithm::Es256),
-        "ES384" => Ok(SigningAlgorithm::Es384),
-        "PS256" => Ok(SigningAlgorithm::Ps256),
-        "PS384" => Ok(SigningAlgorithm::Ps384),
-        "PS512" => Ok(SigningAlgorithm::Ps512),
-        "EdDSA" => Ok(SigningAlgorithm::EdDsa),
+        "RS256" => Ok(Algorithm::RS256),
+        "RS384" => Ok(Algorithm::RS384),
+        "RS512" => Ok(Algorithm::RS512),
+        "ES256" => Ok(Algorithm::ES256),
+        "ES384" => Ok(Algorithm::ES384),
+        "PS256" => Ok(Algorithm::PS256),
+        "PS384" => Ok(Algorithm::PS384),
+        "PS512" => Ok(Algorithm::PS512),
+        "EdDSA" => Ok(Algorithm::EdDSA),
         _ => Err(algorithm_error(text)),
     }
 }

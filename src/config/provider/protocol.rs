@@ -3,8 +3,9 @@
 use url::Url;
 
 use super::kinds::{ALGORITHM, FIELD_PATH, ISSUER, KIND, LOGOUT, ProtocolKind};
-use super::{Endpoints, OAuth2, OpenIdConnect, Protocol, RpLogout, SigningAlgorithm};
 use crate::config::values;
+use crate::jwt::Algorithm;
+use crate::oidc::{ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, RpLogout};
 use crate::principal::ClaimPath;
 use crate::yaml::decode::{Section, field};
 
@@ -18,7 +19,7 @@ pub struct KindAndIssuer {
 /// them are allowed.
 struct RawProtocol {
     issuer: Option<Option<String>>,
-    algorithms: Option<Vec<SigningAlgorithm>>,
+    algorithms: Option<Vec<Algorithm>>,
     authorization: Option<Option<Url>>,
     token: Option<Option<Url>>,
     jwks: Option<Option<Url>>,
@@ -67,11 +68,11 @@ pub fn read_kind_and_issuer(section: &mut Section<'_>) -> KindAndIssuer {
     KindAndIssuer { kind, issuer }
 }
 
-pub fn read(section: &mut Section<'_>, kind_and_issuer: KindAndIssuer) -> Option<Protocol> {
+pub fn read(section: &mut Section<'_>, kind_and_issuer: KindAndIssuer) -> Option<ProtocolSettings> {
     let raw = RawProtocol::read(section, kind_and_issuer.issuer);
     match kind_and_issuer.kind? {
-        ProtocolKind::OpenIdConnect => raw.open_id_connect(section).map(Protocol::OpenIdConnect),
-        ProtocolKind::OAuth2 => raw.oauth2(section).map(Protocol::OAuth2),
+        ProtocolKind::OpenIdConnect => raw.open_id_connect(section).map(ProtocolSettings::OpenIdConnect),
+        ProtocolKind::OAuth2 => raw.oauth2(section).map(ProtocolSettings::OAuth2),
     }
 }
 
@@ -112,16 +113,16 @@ impl RawProtocol {
         }
     }
 
-    fn open_id_connect(self, section: &mut Section<'_>) -> Option<OpenIdConnect> {
+    fn open_id_connect(self, section: &mut Section<'_>) -> Option<OpenIdConnectSettings> {
         let without_oauth2 = reject(section, &OAUTH2_ONLY);
         let complete = check_manual_endpoints(section);
         let algorithms = self.algorithms.and_then(|algorithms| check_algorithms(section, algorithms));
         let endpoints = match (self.authorization?, self.token?, self.jwks?) {
-            (Some(authorization), Some(token), Some(jwks)) => Some(Endpoints { authorization, token, jwks }),
+            (Some(authorization), Some(token), Some(jwks)) => Some(ManualEndpoints { authorization, token, jwks }),
             _ => None,
         };
         without_oauth2.and(complete)?;
-        Some(OpenIdConnect {
+        Some(OpenIdConnectSettings {
             issuer: self.issuer??,
             algorithms: algorithms?,
             endpoints,
@@ -131,11 +132,11 @@ impl RawProtocol {
         })
     }
 
-    fn oauth2(self, section: &mut Section<'_>) -> Option<OAuth2> {
+    fn oauth2(self, section: &mut Section<'_>) -> Option<OAuth2Settings> {
         let only_oauth2 = reject(section, &OPEN_ID_CONNECT_ONLY);
         let complete = check_oauth2_endpoints(section);
         only_oauth2.and(complete)?;
-        Some(OAuth2 {
+        Some(OAuth2Settings {
             authorization_endpoint: self.authorization??,
             token_endpoint: self.token??,
             userinfo_endpoint: self.userinfo??,
@@ -205,7 +206,7 @@ fn check_oauth2_endpoints(section: &mut Section<'_>) -> Option<()> {
     missing.is_empty().then_some(())
 }
 
-fn check_algorithms(section: &mut Section<'_>, algorithms: Vec<SigningAlgorithm>) -> Option<Vec<SigningAlgorithm>> {
+fn check_algorithms(section: &mut Section<'_>, algorithms: Vec<Algorithm>) -> Option<Vec<Algorithm>> {
     if !algorithms.is_empty() {
         return Some(algorithms);
     }

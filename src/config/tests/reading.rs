@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::app_keys::Origins;
+use crate::app_keys::AllowedOrigins;
 use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
-use crate::config::{
-    AuthMethod, Cache, ConfigMapSource, Endpoints, LoadError, LogFormat, OAuth2, OpenIdConnect, Protocol, Provider, Redis,
-    RoleMapSource, RpLogout, SigningAlgorithm, Store, Topology, load,
+use crate::config::{Cache, LoadError, LogFormat, Redis, RoleMapSource, Store, Topology, load};
+use crate::jwt::Algorithm;
+use crate::kubernetes::ConfigMapSource;
+use crate::oidc::{
+    AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,17 +23,17 @@ fn redis(text: &str, env: &[(&str, &str)]) -> Redis {
     }
 }
 
-fn open_id_connect(provider: &Provider) -> &OpenIdConnect {
+fn open_id_connect(provider: &ProviderSettings) -> &OpenIdConnectSettings {
     match &provider.protocol {
-        Protocol::OpenIdConnect(protocol) => protocol,
-        Protocol::OAuth2(_) => panic!("the provider is of kind oauth2"),
+        ProtocolSettings::OpenIdConnect(protocol) => protocol,
+        ProtocolSettings::OAuth2(_) => panic!("the provider is of kind oauth2"),
     }
 }
 
-fn oauth2(provider: &Provider) -> &OAuth2 {
+fn oauth2(provider: &ProviderSettings) -> &OAuth2Settings {
     match &provider.protocol {
-        Protocol::OAuth2(protocol) => protocol,
-        Protocol::OpenIdConnect(_) => panic!("the provider is of kind oidc"),
+        ProtocolSettings::OAuth2(protocol) => protocol,
+        ProtocolSettings::OpenIdConnect(_) => panic!("the provider is of kind oidc"),
     }
 }
 
@@ -66,7 +68,7 @@ fn a_minimal_provider_has_safe_defaults() {
     assert_eq!(provider.name, "corp");
     assert_eq!(provider.token_endpoint_auth_method, AuthMethod::Auto);
     assert_eq!(provider.scopes, ["openid", "profile", "email"]);
-    let algorithms = [SigningAlgorithm::Rs256, SigningAlgorithm::Es256, SigningAlgorithm::Ps256, SigningAlgorithm::EdDsa];
+    let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::PS256, Algorithm::EdDSA];
     let protocol = open_id_connect(provider);
     assert_eq!(protocol.algorithms, algorithms);
     assert!(provider.client_secret.is_none() && protocol.endpoints.is_none() && provider.ca_file.is_none());
@@ -112,8 +114,8 @@ providers:
     assert_eq!(provider.client_secret.as_ref().unwrap().expose_initial(), "hunter2");
     assert_eq!(provider.token_endpoint_auth_method, AuthMethod::ClientSecretPost);
     assert_eq!(provider.scopes, ["openid", "groups"]);
-    assert_eq!(protocol.algorithms, [SigningAlgorithm::Ps512, SigningAlgorithm::Es384]);
-    let endpoints = Endpoints {
+    assert_eq!(protocol.algorithms, [Algorithm::PS512, Algorithm::ES384]);
+    let endpoints = ManualEndpoints {
         authorization: "https://idp.example.com/auth?p=policy".parse().unwrap(),
         token: "https://idp.example.com/token".parse().unwrap(),
         jwks: "https://idp.example.com/jwks".parse().unwrap(),
@@ -387,8 +389,8 @@ fn schemes_and_origins_of_apps_are_merged_from_file_and_variables() {
     let apps = config(text, &env).apps;
     assert_eq!(apps.redirect_schemes, ["myide", "customapp"]);
     let origins = ["https://a.example.com", "https://b.example.com"].map(str::to_owned).to_vec();
-    assert_eq!(apps.origins, Origins::Listed(origins));
-    assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, Origins::Any);
+    assert_eq!(apps.origins, AllowedOrigins::Listed(origins));
+    assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, AllowedOrigins::Any);
 }
 
 #[test]

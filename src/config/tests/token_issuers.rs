@@ -5,7 +5,8 @@ use std::time::Duration;
 use rstest::rstest;
 
 use super::{config, mistakes};
-use crate::config::{Review, SigningAlgorithm, TokenIssuerKind, UnregisteredSubjects};
+use crate::bearer_tokens::{IssuerKind, Review, UnregisteredSubjects};
+use crate::jwt::Algorithm;
 
 const PREAMBLE: &str = "
 public_url: https://llm.example.com
@@ -32,21 +33,21 @@ fn issuers_are_read_with_safe_defaults() {
     let config = config(&text, &[]);
     assert_eq!(config.claim_sources(), ["corp", "hub", "ci", "staff-too", "cluster"]);
     let [ci, staff, other, cluster] = <[_; 4]>::try_from(config.token_issuers).unwrap();
-    let TokenIssuerKind::OpenIdConnect(address) = &ci.kind else { panic!("{ci:?}") };
+    let IssuerKind::OpenIdConnect(address) = &ci.kind else { panic!("{ci:?}") };
     assert_eq!((address.unregistered_subjects, &address.jwks_uri), (UnregisteredSubjects::Workloads, &None));
     let required: Vec<_> = ci.required_claims.iter().map(|one| (one.claim.to_string(), one.value.as_str())).collect();
     assert_eq!(required, [("repository_owner".to_owned(), "acme"), (r"kubernetes\.io.namespace".to_owned(), "llm")]);
     assert_eq!(ci.algorithms.len(), 4);
 
-    let TokenIssuerKind::OpenIdConnect(address) = &staff.kind else { panic!("{staff:?}") };
+    let IssuerKind::OpenIdConnect(address) = &staff.kind else { panic!("{staff:?}") };
     assert_eq!(
         (address.issuer.as_str(), address.unregistered_subjects),
         ("https://idp.example.com", UnregisteredSubjects::Users)
     );
-    assert_eq!((staff.claim_source(), &*staff.algorithms), ("corp", &[SigningAlgorithm::Es256][..]));
+    assert_eq!((staff.claim_source(), &*staff.algorithms), ("corp", &[Algorithm::ES256][..]));
 
-    assert_eq!((other.claim_source(), &*other.algorithms), ("staff-too", &[SigningAlgorithm::EdDsa][..]));
-    let TokenIssuerKind::Kubernetes(review) = cluster.kind else { panic!("{cluster:?}") };
+    assert_eq!((other.claim_source(), &*other.algorithms), ("staff-too", &[Algorithm::EdDSA][..]));
+    let IssuerKind::Kubernetes(review) = cluster.kind else { panic!("{cluster:?}") };
     assert_eq!(
         (review, &*cluster.audiences),
         (Review::Every(Duration::from_secs(60)), &["https://llm.example.com".to_owned()][..])

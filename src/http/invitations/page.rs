@@ -21,8 +21,8 @@ use crate::{
     },
     local_accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Standing, Wanted, normal_email},
     pages::{
-        Choice, InvitationForm, InvitationLine, InvitationProblem, InvitationState, InvitationsPage, Lasting, NewInvitation,
-        Place,
+        Choice, InvitationForm, InvitationProblem, InvitationRow, InvitationState, InvitationsPage, LifetimeOption,
+        NewInvitation, Place,
     },
     principal::Role,
 };
@@ -130,7 +130,7 @@ impl<'a> InvitationsRequest<'a> {
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
         let usual_life = self.accounts.invitation_duration();
         let chosen_life =
-            one("duration").and_then(|text| api_keys::Lasting::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
+            one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
         let mut lives: Vec<Duration> = LASTINGS.map(|days| Duration::from_secs(days * DAY)).into();
         lives.extend([usual_life].iter().filter(|life| !lives.contains(life)).copied().collect::<Vec<_>>());
         lives.sort_unstable();
@@ -175,8 +175,8 @@ impl<'a> InvitationsRequest<'a> {
             form.one("user_role").and_then(|name| self.admin.services.checker.role(name)).ok_or(InvitationProblem::Role)?;
         let teams: Result<Vec<_>, _> = form.listed("teams").map(parse_team).collect();
         let teams = teams.ok().filter(|teams| teams.len() <= MOST_TEAMS).ok_or(InvitationProblem::Teams)?;
-        let lasting = form.one("duration").and_then(|text| api_keys::Lasting::parse(text).ok());
-        let lasting = lasting.and_then(api_keys::Lasting::as_duration).ok_or(InvitationProblem::Duration)?;
+        let lasting = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
+        let lasting = lasting.and_then(api_keys::KeyDuration::as_duration).ok_or(InvitationProblem::Duration)?;
         let email = form.one("user_email").unwrap_or_default().to_owned();
         Ok(Wanted { email, role, teams, lasting: Some(lasting) })
     }
@@ -191,13 +191,13 @@ impl<'a> InvitationsRequest<'a> {
         }
     }
 
-    async fn line(&self, invitation: Invitation) -> InvitationLine {
+    async fn line(&self, invitation: Invitation) -> InvitationRow {
         let state = match self.accounts.standing(&invitation) {
             Standing::Open => InvitationState::Open,
             Standing::Accepted => InvitationState::Accepted,
             Standing::Expired => InvitationState::Expired,
         };
-        InvitationLine {
+        InvitationRow {
             id: invitation.id.to_string(),
             email: invitation.email,
             role: invitation.role.to_string(),
@@ -233,6 +233,6 @@ fn problem(error: &InviteError) -> Option<InvitationProblem> {
     }
 }
 
-fn lasting_of(life: Duration, chosen: Duration) -> Lasting {
-    Lasting { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
+fn lasting_of(life: Duration, chosen: Duration) -> LifetimeOption {
+    LifetimeOption { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
 }

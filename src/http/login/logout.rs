@@ -13,7 +13,7 @@ use crate::{
         page_with, redirect,
     },
     metrics::Outcome,
-    pages::{self, AtProvider, Frame, SignOut, SignedOut},
+    pages::{self, Frame, ProviderLogout, SignOutPage, SignedOutPage},
     principal::LOCAL,
     principal_cache::UserSession,
     session::{Session, SessionToken},
@@ -42,11 +42,11 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
     let at_provider = match &elsewhere {
-        Some((provider, _)) => AtProvider::Ends { provider: provider.name().to_owned() },
-        None if signed_in.session.provider == LOCAL => AtProvider::NoProvider,
-        None => AtProvider::Stays,
+        Some((provider, _)) => ProviderLogout::Ends { provider: provider.name().to_owned() },
+        None if signed_in.session.provider == LOCAL => ProviderLogout::NoProvider,
+        None => ProviderLogout::Stays,
     };
-    let body = pages::render(&SignOut {
+    let body = pages::render(&SignOutPage {
         frame: Frame::of(&site.brand),
         csrf: csrf::token(&site.ring, FORM, &cookie),
         account: account(&evaluation),
@@ -108,7 +108,7 @@ fn provider_logout(services: &Services, session: &Session) -> Option<Url> {
 
 fn signed_out(site: &Site) -> HttpResponse {
     let sign_in_href = "/sso/login".to_owned();
-    page(StatusCode::OK, pages::render(&SignedOut { frame: Frame::of(&site.brand), sign_in_href, provider_note: None }))
+    page(StatusCode::OK, pages::render(&SignedOutPage { frame: Frame::of(&site.brand), sign_in_href, provider_note: None }))
 }
 
 fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {

@@ -12,14 +12,14 @@ use crate::{
     http::{
         Services, Site, app_keys,
         browser_binding::{binding, new_form_token},
-        error,
-        links::login_href,
-        page, redirect,
+        error, page,
+        paths::login_href,
+        redirect,
         request::user_agent,
     },
     login::{Browser, Callback, Outcome},
     oidc::Provider,
-    pages::{self, Frame, NotConfigured, PasswordForm, ProviderLink, SignIn, SignInProblem},
+    pages::{self, Frame, PasswordForm, ProviderLink, SetupPage, SignInPage, SignInProblem},
     return_to::{ReturnTarget, ReturnTargetError},
 };
 
@@ -46,7 +46,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
     };
     let provider = match query.provider.as_deref() {
         None if services.local_accounts.is_some() => None,
-        None => services.login.providers().only(),
+        None => services.login.providers().single(),
         Some(id) => match services.login.providers().get(id) {
             None => return error::unknown_provider().respond(&request, &services.site),
             found => found,
@@ -75,7 +75,7 @@ pub(super) fn sign_in_page(
     let frame = Frame::of(&services.site.brand);
     if services.login.providers().is_empty() && services.local_accounts.is_none() {
         let redirect_uri = services.site.public_url.join("/sso/callback");
-        return page(StatusCode::OK, pages::render(&NotConfigured { frame, facts: services.site.facts.clone(), redirect_uri }));
+        return page(StatusCode::OK, pages::render(&SetupPage { frame, facts: services.site.facts.clone(), redirect_uri }));
     }
     let link = |provider: &std::sync::Arc<Provider>| ProviderLink {
         name: provider.name().to_owned(),
@@ -91,7 +91,7 @@ pub(super) fn sign_in_page(
     });
     let has_form = password.is_some();
     let providers = services.login.providers().iter().map(link).collect();
-    let mut response = page(status, pages::render(&SignIn { frame, providers, password, notice: None }));
+    let mut response = page(status, pages::render(&SignInPage { frame, providers, password, notice: None }));
     if let Some(cookie) = new_cookie.filter(|_| has_form) {
         // As below.
         let _ = response.add_cookie(&services.site.cookies.login_cookie(&cookie));
@@ -113,7 +113,7 @@ async fn to_provider(request: &HttpRequest, services: &Services, provider: &Prov
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
-            app_keys::login_unavailable(&target, &services.apps, request)
+            app_keys::login_unavailable(&target, &services.app_keys, request)
                 .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request, &services.site))
         }
     }
@@ -125,7 +125,7 @@ pub(super) async fn callback(
     query: Query<CallbackQuery>,
     services: Services,
 ) -> HttpResponse {
-    let Some(provider) = services.login.providers().of_callback(path.as_deref().map(String::as_str)) else {
+    let Some(provider) = services.login.providers().find_by_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
     let callback = query.into_inner().into();
@@ -144,7 +144,7 @@ pub(super) async fn callback(
             }
             response
         }
-        Err(failed) => app_keys::login_failed(&failed, &services.apps, &request)
+        Err(failed) => app_keys::login_failed(&failed, &services.app_keys, &request)
             .unwrap_or_else(|| failed.failure(&services.site.contact).respond(&request, &services.site)),
     }
 }

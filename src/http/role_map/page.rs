@@ -6,7 +6,7 @@ use actix_web::{
     web::{self, Form, ServiceConfig},
 };
 
-use super::{Answer, AskError, Question, explain};
+use super::{ExplanationError, ExplanationRequest, ExplanationResponse, explain};
 use crate::{
     check::Checker,
     http::{
@@ -14,8 +14,8 @@ use crate::{
         page_request::{AdministratorRequest, FormFields, PageResult, answer},
     },
     pages::{
-        Access, Choice, ExplainForm, ExplainProblem, Explained, GivenTeam, HeldRule, InForce, NearMiss, Place, Reading,
-        RefusedEdit, RoleMapPage, Rule,
+        Choice, ExplainForm, ExplainProblem, GrantExplanation, GrantRule, NearMiss, OutrankedRole, PathInterpretation, Place,
+        RejectedEdit, RequestExplanation, RoleMapPage, RoleMapSummary, TeamGrant,
     },
     principal::CredentialKind,
     role_map::{RoleMaps, RuleGrant},
@@ -39,7 +39,7 @@ async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Servic
     let form = form(Some(&posted), &services.role_maps);
     match explain(&question(&posted), &services).await {
         Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services.checker)))),
-        Err(AskError::People(cause)) => Err(page.unavailable(cause)),
+        Err(ExplanationError::People(cause)) => Err(page.unavailable(cause)),
         Err(error) => Ok(render(&page, StatusCode::BAD_REQUEST, form, Some(problem(error)), None)),
     }
 }
@@ -49,12 +49,12 @@ fn render(
     status: StatusCode,
     form: ExplainForm,
     problem: Option<ExplainProblem>,
-    explained: Option<Explained>,
+    explained: Option<GrantExplanation>,
 ) -> HttpResponse {
     let role_maps = &page.services.role_maps;
     let current = role_maps.current();
     let map = &current.map;
-    let in_force = current.is_loaded().then(|| InForce {
+    let in_force = current.is_loaded().then(|| RoleMapSummary {
         version: current.version,
         source: role_maps.source().to_owned(),
         since: current.since,
@@ -62,13 +62,13 @@ fn render(
         roles: map.roles_from(None).iter().map(ToString::to_string).collect(),
         default_role: map.default_role().map(ToString::to_string),
     });
-    let refused = role_maps.latest_refusal().map(|edit| RefusedEdit { at: edit.at, mistakes: edit.mistakes });
+    let refused = role_maps.latest_refusal().map(|edit| RejectedEdit { at: edit.at, mistakes: edit.mistakes });
     let view = RoleMapPage { frame: page.frame(), in_force, refused, form, problem, explained, csrf: page.csrf() };
     page.show(status, &view)
 }
 
-fn question(posted: &FormFields) -> Question<'_> {
-    Question {
+fn question(posted: &FormFields) -> ExplanationRequest<'_> {
+    ExplanationRequest {
         person: posted.one("person").map(str::trim),
         claims: posted.one("claims"),
         provider: posted.one("provider"),
@@ -93,26 +93,26 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
     }
 }
 
-fn problem(error: AskError) -> ExplainProblem {
+fn problem(error: ExplanationError) -> ExplainProblem {
     match error {
-        AskError::OneOfTwo => ExplainProblem::OneOfTwo,
-        AskError::SeveralPeople => ExplainProblem::SeveralPeople,
-        AskError::NoSuchPerson | AskError::People(_) => ExplainProblem::NoSuchPerson,
-        AskError::NobodyLookedAt => ExplainProblem::NobodyLookedAt,
-        AskError::Claims(why) => ExplainProblem::Claims(why),
-        AskError::Provider => ExplainProblem::Provider,
-        AskError::Address(why) => ExplainProblem::Address(why),
-        AskError::Credential => ExplainProblem::Address("credential must be session, key or token".to_owned()),
-        AskError::NoRoleMapYet => ExplainProblem::NoRoleMapYet,
+        ExplanationError::OneOfTwo => ExplainProblem::OneOfTwo,
+        ExplanationError::SeveralPeople => ExplainProblem::SeveralPeople,
+        ExplanationError::NoSuchPerson | ExplanationError::People(_) => ExplainProblem::NoSuchPerson,
+        ExplanationError::NobodyLookedAt => ExplainProblem::NobodyLookedAt,
+        ExplanationError::Claims(why) => ExplainProblem::Claims(why),
+        ExplanationError::Provider => ExplainProblem::Provider,
+        ExplanationError::Address(why) => ExplainProblem::Address(why),
+        ExplanationError::Credential => ExplainProblem::Address("credential must be session, key or token".to_owned()),
+        ExplanationError::NoRoleMapYet => ExplainProblem::NoRoleMapYet,
     }
 }
 
-fn explained(Answer { person, is_cut, grant, access }: Answer, checker: &Checker) -> Explained {
-    let rule = |name: &crate::principal::RuleName| Rule::of(name.as_str());
-    let team = |granted: RuleGrant| GivenTeam { team: granted.name, rule: rule(&granted.rule), line: granted.line };
-    let held = |granted: RuleGrant| HeldRule { role: granted.name, rule: rule(&granted.rule), line: granted.line };
+fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationResponse, checker: &Checker) -> GrantExplanation {
+    let rule = |name: &crate::principal::RuleName| GrantRule::of(name.as_str());
+    let team = |granted: RuleGrant| TeamGrant { team: granted.name, rule: rule(&granted.rule), line: granted.line };
+    let held = |granted: RuleGrant| OutrankedRole { role: granted.name, rule: rule(&granted.rule), line: granted.line };
     let person = person.map(|known| checker.identity(&known.user.id, &known.user.identities, &known.grant).name().to_owned());
-    Explained {
+    GrantExplanation {
         person,
         is_cut,
         role: grant.role.map(|role| role.to_string()),
@@ -134,13 +134,13 @@ fn explained(Answer { person, is_cut, grant, access }: Answer, checker: &Checker
             .collect(),
         missing_sources: grant.missing_sources.iter().map(ToString::to_string).collect(),
         first_login_only: grant.first_login_only,
-        access: access.map(|access| Access {
+        access: access.map(|access| RequestExplanation {
             allowed: access.allowed,
             reason: access.reason,
             readings: access
                 .interpretations
                 .into_iter()
-                .map(|reading| Reading { how: reading.derivation, path: reading.path, rule: reading.rule })
+                .map(|reading| PathInterpretation { how: reading.derivation, path: reading.path, rule: reading.rule })
                 .collect(),
         }),
     }

@@ -15,7 +15,7 @@ use crate::{
         page_request::{FormFields, PageRequest, PageResult, answer},
     },
     login::Login,
-    pages::{Place, SessionLine, SessionsPage, browser},
+    pages::{Place, SessionRow, SessionsPage, browser},
     secret::Digest,
     users::Listed,
 };
@@ -47,8 +47,8 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
     ended.map(|()| page.back()).map_err(|cause| page.unavailable(cause))
 }
 
-fn line(Listed { id, session }: &Listed, own: &Digest, login: &Login) -> SessionLine {
-    SessionLine {
+fn line(Listed { id, session }: &Listed, own: &Digest, login: &Login) -> SessionRow {
+    SessionRow {
         id: id.to_hex(),
         browser: session.agent.as_deref().and_then(browser),
         provider: provider_name(login, &session.provider),

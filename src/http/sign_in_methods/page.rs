@@ -18,7 +18,10 @@ use crate::{
         passwords::{origin, problem_of},
     },
     local_accounts::ChangeError,
-    pages::{self, ChangePassword, LinkAway, LinkableProvider, MethodsNotice, PasswordProblem, Place, SignInMethods},
+    pages::{
+        self, LinkConfirmationPage, LinkableProvider, MethodsNotice, PasswordChangeForm, PasswordProblem, Place,
+        SignInMethodsPage,
+    },
     principal::{IdentityClaims, LOCAL},
     users::Unlinked,
 };
@@ -62,7 +65,7 @@ impl MethodsRequest<'_> {
         let Services { login, .. } = self.0.services;
         let line = |identity| linked_identity(identity, login, may_be_unlinked);
         let linkable = linkable(self.0.services, &identities);
-        let view = SignInMethods {
+        let view = SignInMethodsPage {
             frame: self.0.frame(),
             identities: identities.iter().map(line).collect(),
             linkable: linkable
@@ -84,11 +87,11 @@ impl MethodsRequest<'_> {
         }
     }
 
-    fn password_form(&self, identities: &[IdentityClaims], problem: Option<PasswordProblem>) -> Option<ChangePassword> {
+    fn password_form(&self, identities: &[IdentityClaims], problem: Option<PasswordProblem>) -> Option<PasswordChangeForm> {
         let accounts = self.0.services.local_accounts.as_ref()?;
         let account = identities.iter().find(|identity| identity.provider == LOCAL)?;
         let minimum = accounts.passwords().min_length as u64;
-        Some(ChangePassword { email: account.subject.clone(), minimum, problem })
+        Some(PasswordChangeForm { email: account.subject.clone(), minimum, problem })
     }
 
     async fn change_password(&self, form: &FormFields) -> PageResult {
@@ -134,7 +137,7 @@ impl MethodsRequest<'_> {
             page.respond(failed.failure(provider.name(), page.place.href()))
         })?;
         let (name, cancel) = (provider.name().to_owned(), page.place.href().to_owned());
-        let view = LinkAway { frame: page.frame(), provider: name, href: url.to_string(), cancel_href: cancel };
+        let view = LinkConfirmationPage { frame: page.frame(), provider: name, href: url.to_string(), cancel_href: cancel };
         let mut response = plain_page(StatusCode::OK, pages::render(&view));
         if let Some(value) = new_cookie {
             let _ = response.add_cookie(&site.cookies.login_cookie(&value));

@@ -19,7 +19,7 @@ use crate::{
         pagination::{PAGE_SIZE, next_href},
         redirect,
     },
-    pages::{PeoplePage, PersonLine, PersonPage, Place, Power, Rule, text::text},
+    pages::{EditPermission, GrantRule, Place, UserPage, UserRow, UsersPage, text::text},
 };
 
 const PLACE: Place = Place::People;
@@ -67,7 +67,7 @@ impl UsersRequest<'_> {
     async fn list(&self, query: &ListQuery) -> Result<HttpResponse, PeopleError> {
         let text = query.q.as_deref().map(str::trim).unwrap_or_default();
         let found = super::list(self.0.services, text, query.after.as_deref(), PAGE_SIZE).await?;
-        let view = PeoplePage {
+        let view = UsersPage {
             frame: self.0.frame(),
             people: found.users.iter().map(|known| self.line(known)).collect(),
             query: text.to_owned(),
@@ -77,14 +77,14 @@ impl UsersRequest<'_> {
         Ok(self.0.show(StatusCode::OK, &view))
     }
 
-    fn line(&self, Known { user, grant }: &Known) -> PersonLine {
+    fn line(&self, Known { user, grant }: &Known) -> UserRow {
         let identity = self.0.services.checker.identity(&user.id, &user.identities, grant);
         let name = identity.name().to_owned();
-        PersonLine {
+        UserRow {
             email: Some(identity.email.clone()).filter(|email| !email.is_empty() && *email != name),
             name,
             role: grant.role.as_ref().map(ToString::to_string),
-            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            rule: grant.rule.as_ref().map(|rule| GrantRule::of(rule.as_str())),
             line: grant.rule.as_ref().and_then(|rule| self.0.services.role_maps.current().map.line_of(rule)),
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             last_sign_in: user.signed_in,
@@ -104,9 +104,9 @@ impl UsersRequest<'_> {
         let by = self.0.by();
         let in_use = self.0.services.people.in_use(by, id).await?;
         let power = match self.0.services.people.judge(by, &known) {
-            Ok(()) => Power::May,
-            Err(PeopleError::Oneself) => Power::Yourself,
-            Err(_) => Power::Above,
+            Ok(()) => EditPermission::May,
+            Err(PeopleError::Oneself) => EditPermission::Yourself,
+            Err(_) => EditPermission::Above,
         };
         let Known { user, grant } = known;
         let identity = self.0.services.checker.identity(&user.id, &user.identities, &grant);
@@ -116,13 +116,13 @@ impl UsersRequest<'_> {
                 let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
                 format!("{}?{query}", Place::Invitations.href())
             });
-        let view = PersonPage {
+        let view = UserPage {
             frame: self.0.frame(),
             email: Some(identity.email).filter(|email| !email.is_empty()),
             name,
             role: grant.role.as_ref().map(ToString::to_string),
             line: grant.rule.as_ref().and_then(|rule| self.0.services.role_maps.current().map.line_of(rule)),
-            rule: grant.rule.as_ref().map(|rule| Rule::of(rule.as_str())),
+            rule: grant.rule.as_ref().map(|rule| GrantRule::of(rule.as_str())),
             teams: grant.teams.iter().map(ToString::to_string).collect(),
             first_seen: user.created,
             last_sign_in: user.signed_in,

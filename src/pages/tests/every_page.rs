@@ -32,17 +32,17 @@ fn before_a_session() -> Pages {
     for providers in [vec![hostile_provider()], vec![hostile_provider(), hostile_provider()], Vec::new()] {
         for problem in problems {
             let (providers, password) = (providers.clone(), Some(password_form(problem)));
-            pages.push(("sign-in with a password", render(&SignIn { frame: frame(), providers, password, notice: maybe() })));
+            pages.push(("sign-in with a password", render(&SignInPage { frame: frame(), providers, password, notice: maybe() })));
         }
-        pages.push(("sign-in", render(&SignIn { frame: frame(), providers, password: None, notice: maybe() })));
+        pages.push(("sign-in", render(&SignInPage { frame: frame(), providers, password: None, notice: maybe() })));
     }
-    let not_configured = NotConfigured { frame: frame(), facts: vec![hostile()], redirect_uri: hostile() };
+    let not_configured = SetupPage { frame: frame(), facts: vec![hostile()], redirect_uri: hostile() };
     pages.push(("not-configured", render(&not_configured)));
-    for at_provider in [AtProvider::Ends { provider: hostile() }, AtProvider::Stays, AtProvider::NoProvider] {
+    for at_provider in [ProviderLogout::Ends { provider: hostile() }, ProviderLogout::Stays, ProviderLogout::NoProvider] {
         let (csrf, account, action, stay_href) = (hostile(), account(), hostile(), hostile());
-        pages.push(("sign-out", render(&SignOut { frame: frame(), csrf, account, at_provider, action, stay_href })));
+        pages.push(("sign-out", render(&SignOutPage { frame: frame(), csrf, account, at_provider, action, stay_href })));
     }
-    pages.push(("signed-out", render(&SignedOut { frame: frame(), sign_in_href: hostile(), provider_note: maybe() })));
+    pages.push(("signed-out", render(&SignedOutPage { frame: frame(), sign_in_href: hostile(), provider_note: maybe() })));
     let action = || Some(Action { label: hostile(), href: hostile() });
     let error = ErrorPage {
         frame: frame(),
@@ -60,7 +60,7 @@ fn before_a_session() -> Pages {
     for (problem, role) in problems.zip([maybe(), None].into_iter().cycle()) {
         let (email, expires) = (hostile(), Timestamp::UNIX_EPOCH);
         let (invite_link, csrf) = (hostile(), hostile());
-        let page = Onboarding { frame: frame(), email, role, expires, minimum: 12, problem, invite_link, csrf };
+        let page = OnboardingPage { frame: frame(), email, role, expires, minimum: 12, problem, invite_link, csrf };
         pages.push(("onboarding", render(&page)));
     }
     pages
@@ -68,13 +68,13 @@ fn before_a_session() -> Pages {
 
 fn accounts() -> Pages {
     let mut pages = Pages::new();
-    for rule in [None, Some(Rule::Default), Some(Rule::Invitation), Some(Rule::Named(hostile()))] {
+    for rule in [None, Some(GrantRule::Default), Some(GrantRule::Invitation), Some(GrantRule::Named(hostile()))] {
         let idle_limit = Some(Duration::from_secs(60));
-        pages.push(("home", render(&Home { rule, idle_limit, ..home() })));
+        pages.push(("home", render(&AccountPage { rule, idle_limit, ..home() })));
     }
-    let nobody = Account { name: hostile(), role: None };
-    pages.push(("home", render(&Home { account: nobody, provider: None, teams: Vec::new(), ..home() })));
-    let session = |is_this_browser, provider| SessionLine {
+    let nobody = AccountSummary { name: hostile(), role: None };
+    pages.push(("home", render(&AccountPage { account: nobody, provider: None, teams: Vec::new(), ..home() })));
+    let session = |is_this_browser, provider| SessionRow {
         id: hostile(),
         browser: maybe(),
         provider,
@@ -82,26 +82,26 @@ fn accounts() -> Pages {
         last_used: Timestamp::UNIX_EPOCH,
         is_this_browser,
     };
-    let unknown = SessionLine { browser: None, ..session(false, None) };
+    let unknown = SessionRow { browser: None, ..session(false, None) };
     let sessions = vec![session(true, maybe()), session(false, maybe()), unknown];
     pages.push(("sessions", render(&SessionsPage { frame: frame(), sessions, csrf: hostile() })));
     let sessions = vec![session(true, maybe())];
     pages.push(("sessions", render(&SessionsPage { frame: frame(), sessions, csrf: hostile() })));
     pages.push(("methods", render(&methods())));
-    pages.push(("methods", render(&SignInMethods { sign_in_href: maybe(), password: None, ..methods() })));
+    pages.push(("methods", render(&SignInMethodsPage { sign_in_href: maybe(), password: None, ..methods() })));
     for notice in [
         MethodsNotice::PasswordChanged,
         MethodsNotice::Linked { provider: hostile() },
         MethodsNotice::Unlinked { provider: hostile() },
     ] {
-        pages.push(("methods", render(&SignInMethods { notice: Some(notice), ..methods() })));
+        pages.push(("methods", render(&SignInMethodsPage { notice: Some(notice), ..methods() })));
     }
     for problem in password_problems() {
-        let password = Some(ChangePassword { email: hostile(), minimum: 1, problem: Some(problem) });
-        pages.push(("methods", render(&SignInMethods { password, ..methods() })));
+        let password = Some(PasswordChangeForm { email: hostile(), minimum: 1, problem: Some(problem) });
+        pages.push(("methods", render(&SignInMethodsPage { password, ..methods() })));
     }
     let (provider, href, cancel_href) = (hostile(), hostile(), hostile());
-    pages.push(("link-away", render(&LinkAway { frame: frame(), provider, href, cancel_href })));
+    pages.push(("link-away", render(&LinkConfirmationPage { frame: frame(), provider, href, cancel_href })));
     pages
 }
 
@@ -111,8 +111,8 @@ fn keys() -> Pages {
     pages.push(("keys", render(&KeysPage { keys: Vec::new(), sign_in_href: maybe(), ..keys_page() })));
     let made = Some(NewKey { name: hostile(), secret: hostile() });
     pages.push(("keys", render(&KeysPage { made, form: KeyForm::default(), ..keys_page() })));
-    let narrowed = |teams| Narrowed { role: maybe(), teams, paths: vec![hostile()] };
-    let unused = KeyLine { last_used: None, name: None, ..key(narrowed(Some(Vec::new()))) };
+    let narrowed = |teams| KeyRestrictions { role: maybe(), teams, paths: vec![hostile()] };
+    let unused = KeyRow { last_used: None, name: None, ..key(narrowed(Some(Vec::new()))) };
     let keys = vec![key(narrowed(Some(vec![hostile()]))), key(narrowed(None)), unused];
     pages.push(("keys", render(&KeysPage { keys, ..keys_page() })));
     for problem in [
@@ -129,34 +129,34 @@ fn keys() -> Pages {
         pages.push(("keys", render(&KeysPage { problem: Some(problem), ..keys_page() })));
     }
     for warning in [None, Some(Warning::OwnMachine), Some(Warning::ShownHere)] {
-        pages.push(("app-key", render(&app_key(Consent::Asked { warning }))));
+        pages.push(("app-key", render(&app_key(ConsentState::Asked { warning }))));
     }
-    pages.push(("app-key-given-before", render(&app_key(Consent::GivenBefore))));
+    pages.push(("app-key-given-before", render(&app_key(ConsentState::GivenBefore))));
     pages
 }
 
 fn administration() -> Pages {
     let mut pages = Pages::new();
-    let page = |people, query| PeoplePage { frame: frame(), people, query, is_cut: true, next_href: maybe() };
+    let page = |people, query| UsersPage { frame: frame(), people, query, is_cut: true, next_href: maybe() };
     pages.push(("people", render(&page(people(), hostile()))));
     pages.push(("people", render(&page(Vec::new(), hostile()))));
     pages.push(("people", render(&page(Vec::new(), String::new()))));
-    for power in [Power::May, Power::Yourself, Power::Above] {
-        pages.push(("person", render(&PersonPage { power, ..person() })));
+    for power in [EditPermission::May, EditPermission::Yourself, EditPermission::Above] {
+        pages.push(("person", render(&UserPage { power, ..person() })));
     }
-    let enabled = PersonPage { disabled: true, last_sign_in: Some(Timestamp::UNIX_EPOCH), line: None, ..person() };
+    let enabled = UserPage { disabled: true, last_sign_in: Some(Timestamp::UNIX_EPOCH), line: None, ..person() };
     pages.push(("person", render(&enabled)));
-    for rule in [None, Some(Rule::Default), Some(Rule::Invitation)] {
-        pages.push(("person", render(&PersonPage { rule, email: None, identities: Vec::new(), invite_href: None, ..person() })));
+    for rule in [None, Some(GrantRule::Default), Some(GrantRule::Invitation)] {
+        pages.push(("person", render(&UserPage { rule, email: None, identities: Vec::new(), invite_href: None, ..person() })));
     }
-    pages.push(("person", render(&PersonPage { role: None, rule: None, teams: Vec::new(), ..person() })));
+    pages.push(("person", render(&UserPage { role: None, rule: None, teams: Vec::new(), ..person() })));
     pages.push(("invitations", render(&invitations_page())));
     pages
         .push(("invitations", render(&InvitationsPage { sign_in_href: maybe(), invitations: Vec::new(), ..invitations_page() })));
     let made = Some(NewInvitation { email: hostile(), link: hostile(), expires: Timestamp::UNIX_EPOCH });
     pages.push(("invitations", render(&InvitationsPage { made, ..invitations_page() })));
     for state in [InvitationState::Accepted, InvitationState::Expired] {
-        let invitations = vec![InvitationLine { state, ..invitation() }];
+        let invitations = vec![InvitationRow { state, ..invitation() }];
         pages.push(("invitations", render(&InvitationsPage { invitations, ..invitations_page() })));
     }
     for problem in [
@@ -188,12 +188,12 @@ fn explanations() -> Pages {
     ] {
         pages.push(("role-map", render(&RoleMapPage { problem: Some(problem), ..role_map() })));
     }
-    let rules = [Rule::Default, Rule::Invitation, Rule::Named(hostile())].map(Some);
+    let rules = [GrantRule::Default, GrantRule::Invitation, GrantRule::Named(hostile())].map(Some);
     let explanations = rules.into_iter().map(|rule| explained(rule, Some(4))).chain([
-        explained(Some(Rule::Named(hostile())), None),
-        Explained { role: None, ..explained(None, None) },
-        Explained { refused_for_missing: maybe(), is_cut: true, ..Explained::default() },
-        Explained::default(),
+        explained(Some(GrantRule::Named(hostile())), None),
+        GrantExplanation { role: None, ..explained(None, None) },
+        GrantExplanation { refused_for_missing: maybe(), is_cut: true, ..GrantExplanation::default() },
+        GrantExplanation::default(),
     ]);
     for explained in explanations {
         pages.push(("role-map", render(&RoleMapPage { explained: Some(explained), ..role_map() })));

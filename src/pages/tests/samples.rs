@@ -16,8 +16,8 @@ pub fn maybe() -> Option<String> {
     Some(hostile())
 }
 
-pub fn lasting() -> Vec<Lasting> {
-    vec![Lasting { value: hostile(), duration: Duration::from_secs(86_400), selected: true }]
+pub fn lasting() -> Vec<LifetimeOption> {
+    vec![LifetimeOption { value: hostile(), duration: Duration::from_secs(86_400), selected: true }]
 }
 
 pub fn choices() -> Vec<Choice> {
@@ -30,8 +30,8 @@ pub fn frame() -> Frame {
     Frame::of(&Arc::new(brand)).with_nav(Nav { name: hostile(), administrator: true, invites: true, current: None })
 }
 
-pub fn account() -> Account {
-    Account { name: hostile(), role: maybe() }
+pub fn account() -> AccountSummary {
+    AccountSummary { name: hostile(), role: maybe() }
 }
 
 pub fn provider() -> ProviderLink {
@@ -42,8 +42,8 @@ pub fn password_form(problem: Option<SignInProblem>) -> PasswordForm {
     PasswordForm { csrf: hostile(), rd: maybe(), email: hostile(), problem, contact: hostile() }
 }
 
-pub fn home() -> Home {
-    Home {
+pub fn home() -> AccountPage {
+    AccountPage {
         frame: frame(),
         account: account(),
         email: maybe(),
@@ -55,8 +55,8 @@ pub fn home() -> Home {
     }
 }
 
-pub fn app_key(consent: Consent) -> AppKey {
-    AppKey {
+pub fn app_key(consent: ConsentState) -> AppKeyPage {
+    AppKeyPage {
         frame: frame(),
         application: maybe(),
         account: account(),
@@ -71,7 +71,7 @@ pub fn app_key(consent: Consent) -> AppKey {
 pub fn keys_page() -> KeysPage {
     KeysPage {
         frame: frame(),
-        keys: vec![key(Narrowed::default())],
+        keys: vec![key(KeyRestrictions::default())],
         made: None,
         problem: None,
         next_href: maybe(),
@@ -91,8 +91,8 @@ pub fn keys_page() -> KeysPage {
     }
 }
 
-pub fn key(narrowed: Narrowed) -> KeyLine {
-    KeyLine {
+pub fn key(narrowed: KeyRestrictions) -> KeyRow {
+    KeyRow {
         id: hostile(),
         name: maybe(),
         made: Timestamp::UNIX_EPOCH,
@@ -112,13 +112,13 @@ pub fn identities() -> Vec<LinkedIdentity> {
     vec![identity(maybe(), Some(Timestamp::UNIX_EPOCH)), identity(None, None)]
 }
 
-pub fn people() -> Vec<PersonLine> {
-    let person = PersonLine {
+pub fn people() -> Vec<UserRow> {
+    let person = UserRow {
         id: hostile(),
         name: hostile(),
         email: maybe(),
         role: maybe(),
-        rule: Some(Rule::Named(hostile())),
+        rule: Some(GrantRule::Named(hostile())),
         line: Some(7),
         teams: vec![hostile()],
         last_sign_in: Some(Timestamp::UNIX_EPOCH),
@@ -126,17 +126,17 @@ pub fn people() -> Vec<PersonLine> {
         disabled: true,
         is_you: true,
     };
-    vec![PersonLine { role: None, last_sign_in: None, ..person.clone() }, person]
+    vec![UserRow { role: None, last_sign_in: None, ..person.clone() }, person]
 }
 
-pub fn person() -> PersonPage {
-    PersonPage {
+pub fn person() -> UserPage {
+    UserPage {
         frame: frame(),
         id: hostile(),
         name: hostile(),
         email: maybe(),
         role: maybe(),
-        rule: Some(Rule::Named(hostile())),
+        rule: Some(GrantRule::Named(hostile())),
         line: Some(3),
         teams: vec![hostile()],
         first_seen: Timestamp::UNIX_EPOCH,
@@ -146,14 +146,14 @@ pub fn person() -> PersonPage {
         disabled: false,
         sessions: 0,
         keys: 2,
-        power: Power::May,
+        power: EditPermission::May,
         invite_href: maybe(),
         csrf: hostile(),
     }
 }
 
-pub fn invitation() -> InvitationLine {
-    InvitationLine {
+pub fn invitation() -> InvitationRow {
+    InvitationRow {
         id: hostile(),
         email: hostile(),
         role: hostile(),
@@ -172,18 +172,18 @@ pub fn invitations_page() -> InvitationsPage {
         made: None,
         problem: None,
         sign_in_href: None,
-        invitations: vec![invitation(), InvitationLine { made_by: None, ..invitation() }],
+        invitations: vec![invitation(), InvitationRow { made_by: None, ..invitation() }],
         next_href: maybe(),
         csrf: hostile(),
     }
 }
 
-pub fn methods() -> SignInMethods {
-    SignInMethods {
+pub fn methods() -> SignInMethodsPage {
+    SignInMethodsPage {
         frame: frame(),
         identities: identities(),
         linkable: vec![LinkableProvider { id: hostile(), name: hostile() }],
-        password: Some(ChangePassword { email: hostile(), minimum: 12, problem: None }),
+        password: Some(PasswordChangeForm { email: hostile(), minimum: 12, problem: None }),
         notice: None,
         sign_in_href: None,
         csrf: hostile(),
@@ -191,7 +191,7 @@ pub fn methods() -> SignInMethods {
 }
 
 pub fn role_map() -> RoleMapPage {
-    let in_force = InForce {
+    let in_force = RoleMapSummary {
         version: 7,
         source: hostile(),
         since: Timestamp::UNIX_EPOCH,
@@ -210,7 +210,7 @@ pub fn role_map() -> RoleMapPage {
     RoleMapPage {
         frame: frame(),
         in_force: Some(in_force),
-        refused: Some(RefusedEdit { at: Timestamp::UNIX_EPOCH, mistakes: vec![hostile()] }),
+        refused: Some(RejectedEdit { at: Timestamp::UNIX_EPOCH, mistakes: vec![hostile()] }),
         form,
         problem: None,
         explained: None,
@@ -218,11 +218,11 @@ pub fn role_map() -> RoleMapPage {
     }
 }
 
-pub fn explained(rule: Option<Rule>, line: Option<u64>) -> Explained {
-    let team = || vec![GivenTeam { team: hostile(), rule: Rule::Named(hostile()), line }];
+pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation {
+    let team = || vec![TeamGrant { team: hostile(), rule: GrantRule::Named(hostile()), line }];
     let miss = |role| NearMiss { rule: hostile(), line: 1, role, why: hostile() };
-    let reading = |rule| Reading { how: hostile(), path: hostile(), rule };
-    Explained {
+    let reading = |rule| PathInterpretation { how: hostile(), path: hostile(), rule };
+    GrantExplanation {
         is_cut: false,
         person: maybe(),
         role: maybe(),
@@ -231,11 +231,15 @@ pub fn explained(rule: Option<Rule>, line: Option<u64>) -> Explained {
         refused_for_missing: None,
         teams: team(),
         dropped_teams: team(),
-        outranked: vec![HeldRule { role: hostile(), rule: Rule::Invitation, line: None }],
+        outranked: vec![OutrankedRole { role: hostile(), rule: GrantRule::Invitation, line: None }],
         near_misses: vec![miss(maybe()), miss(None)],
         missing_sources: vec![hostile(), hostile()],
         first_login_only: true,
-        access: Some(Access { allowed: line.is_some(), reason: hostile(), readings: vec![reading(maybe()), reading(None)] }),
+        access: Some(RequestExplanation {
+            allowed: line.is_some(),
+            reason: hostile(),
+            readings: vec![reading(maybe()), reading(None)],
+        }),
     }
 }
 

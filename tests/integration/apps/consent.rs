@@ -91,7 +91,7 @@ async fn the_consent_for_a_listed_host_applies_to_one_exact_url_and_one_user() {
     let made = keys_made(&fleet).await;
     let by_click = [("sec-fetch-user", "?1"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
     let on = agent.get_with(&fleet.pod(0).public(&path), &by_click).await;
-    assert!(on.body.contains("On to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
+    assert!(on.body.contains("Continue to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
     assert_eq!(keys_made(&fleet).await, made, "a GET creates no key");
     let policy = on.header("content-security-policy").unwrap();
     assert!(policy.contains(&format!("script-src {};", fleet.pod(0).public("/vestibule/assets/"))), "{policy}");
@@ -101,7 +101,7 @@ async fn the_consent_for_a_listed_host_applies_to_one_exact_url_and_one_user() {
     let asks = async |agent: &Agent, path: &str, headers: &[(&str, &str)]| {
         let page = agent.get_with(&fleet.pod(0).public(path), headers).await;
         assert_eq!(page.status, 200, "{}", page.body);
-        page.body.contains("Give it a key") && !page.body.contains("<script")
+        page.body.contains(">Authorize</button>") && !page.body.contains("<script")
     };
     assert!(asks(&agent, &path, &[]).await, "without a click the user is asked");
     assert!(asks(&agent, &for_redirect("https://app.example.com/cb2"), &by_click).await, "another URL is asked about");
@@ -137,7 +137,7 @@ async fn a_sign_in_that_is_too_old_is_repeated_through_a_link_because_of_form_ac
     let keys = agent.get(&keys_url).await;
     let stale = until("the sign-in to be too long ago", PATIENCE, async || {
         let page = agent.get(&keys_url).await;
-        page.body.contains("your sign-in is too long ago").then_some(page)
+        page.body.contains("Your last sign-in is too long ago").then_some(page)
     })
     .await;
     assert!(!stale.body.contains("value=\"make\""), "{}", stale.body);
@@ -146,7 +146,7 @@ async fn a_sign_in_that_is_too_old_is_repeated_through_a_link_because_of_form_ac
         (agent.submit(&keys.form(), &[("action", "make"), ("key_alias", "x"), ("duration", "1d")]).await, "/vestibule/keys"),
     ];
     for (answer, back_to) in answers {
-        assert_page(&answer, 401, "Sign in once more");
+        assert_page(&answer, 401, "Sign in again");
         assert!(restart_target(&answer).starts_with(back_to), "{}", answer.body);
     }
     assert_eq!(keys_made(&fleet).await, 0.0);

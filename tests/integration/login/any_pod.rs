@@ -100,7 +100,7 @@ async fn pair(fleet: &Fleet, random: &SeededRandom) -> bool {
     let (winner, loser) = if first_won { (one, other) } else { (other, one) };
     assert_signed_in(&winner);
     assert_not_signed_in(&loser);
-    assert_page(&loser, 400, "This sign-in was finished before");
+    assert_page(&loser, 400, "This sign-in is already complete");
     assert_eq!(restart_target(&loser), "/ui/pair");
     first_won
 }

@@ -14,7 +14,7 @@ async fn a_repeated_callback_offers_to_continue_and_to_start_again() {
     let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/keys?tab=a%2Fb&x=1", ALICE).await;
     assert_signed_in(&agent.get(&at(&fleet.pods[0], &callback)).await);
     let page = agent.get(&at(&fleet.pods[1], &callback)).await;
-    assert_page(&page, 400, "This sign-in was finished before");
+    assert_page(&page, 400, "This sign-in is already complete");
     assert_not_signed_in(&page);
     assert_eq!(restart_target(&page), "/ui/keys?tab=a%2Fb&x=1");
     let on: Vec<_> = page.links().iter().map(|link| (link.path().to_owned(), link.query().map(str::to_owned))).collect();

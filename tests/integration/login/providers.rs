@@ -60,7 +60,7 @@ async fn a_code_of_one_provider_is_not_accepted_from_another() {
     let foreign = at_provider(partner, &agent, page, BOB).await;
     let foreign: HashMap<String, String> = foreign.query_pairs().into_owned().collect();
     for (name, status, title, reason) in [
-        ("iss", 400, "The answer does not match the question", "iss is missing or another issuer's"),
+        ("iss", 400, "Wrong identity provider", "iss is missing or another issuer's"),
         ("code", 502, "Sign-in could not be confirmed", "invalid_grant"),
     ] {
         let agent = Agent::new();

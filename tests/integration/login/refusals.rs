@@ -89,7 +89,7 @@ async fn the_providers_error_description_is_quoted_and_escaped() {
         callback.query_pairs().into_owned().filter(|(name, _)| name != "error_description").collect();
     callback.query_pairs_mut().clear().extend_pairs(kept).append_pair("error_description", "<script>alert(1)</script>");
     let page = agent.get(&at(fleet.pod(0), &callback)).await;
-    assert_page(&page, 403, "You were not signed in");
+    assert_page(&page, 403, "Access denied");
     assert!(page.body.contains("&#60;script&#62;") || page.body.contains("&lt;script&gt;"), "{}", page.body);
     assert!(!page.body.contains("<script>"));
     assert_eq!(restart_target(&page), "/ui/again?x=1");
@@ -110,7 +110,7 @@ async fn a_wrong_or_missing_issuer_is_refused() {
             callback.query_pairs_mut().append_pair("iss", iss);
         }
         let page = agent.get(&at(fleet.pod(0), &callback)).await;
-        assert_page(&page, 400, "The answer does not match the question");
+        assert_page(&page, 400, "Wrong identity provider");
         assert_not_signed_in(&page);
     }
     assert_eq!(fleet.idp().stats().await["token"], 0, "no code was redeemed");
@@ -122,7 +122,7 @@ async fn claims_that_are_too_large_are_refused_with_an_explanation() {
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", DORA).await;
     let page = agent.get(&at(fleet.pod(0), &callback)).await;
-    assert_page(&page, 502, "Your account carries too much");
+    assert_page(&page, 502, "Too much account data");
     assert_not_signed_in(&page);
     assert!(fleet.pod(0).log().contains("max_claims"), "{}", fleet.pod(0).log());
 }
@@ -157,7 +157,7 @@ async fn a_target_on_another_host_is_an_error_page_and_never_a_redirect() {
         "",
     ] {
         let page = Agent::new().get(&crate::support::steps::login_address(fleet.pod(0), target)).await;
-        assert_page(&page, 400, "This link leads elsewhere");
+        assert_page(&page, 400, "Invalid sign-in link");
         assert!(page.location().is_none() && page.set_cookies().is_empty(), "{target}");
     }
     assert_eq!(fleet.idp().stats().await["authorization"], 0);

@@ -25,7 +25,7 @@ async fn a_callback_without_the_store_is_503_and_succeeds_when_repeated() {
         let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/?a=b", ALICE).await);
         fault(&proxy);
         let page = agent.get(&callback).await;
-        assert_page(&page, 503, "Not possible right now");
+        assert_page(&page, 503, "Temporarily unavailable");
         assert_not_signed_in(&page);
         assert!(page.set_cookies().is_empty(), "no cookie is cleared");
         assert_eq!(fleet.idp().stats().await["token"], 0, "the code is not used up");
@@ -91,7 +91,7 @@ async fn an_emptied_store_restarts_the_login_flow_with_the_same_target() {
     let callback = until_callback(fragile.fleet.idp(), &agent, fragile.fleet.pod(0), PLACE, ALICE).await;
     fragile.redis.node.kill9();
     let page = agent.get(&at(fragile.fleet.pod(0), &callback)).await;
-    assert_page(&page, 503, "Not possible right now");
+    assert_page(&page, 503, "Temporarily unavailable");
     let links = page.links();
     assert!(links.iter().any(|link| link.query() == callback.query()), "a link to the very same: {links:?}");
     fragile.redis.node.restart().await;
@@ -121,11 +121,11 @@ async fn a_store_lost_after_the_flow_was_consumed_restarts_the_login_flow() {
         fragile.fleet.idp().resume().await;
         coming_back.await
     };
-    assert_page(&page, 503, "Almost there");
+    assert_page(&page, 503, "Sign-in not completed");
     assert_not_signed_in(&page);
     assert_eq!(fragile.fleet.idp().stats().await["token"], 1);
     fragile.redis.node.cont();
     let again = fragile.callback_when_the_store_is_back(&agent, &callback).await;
-    assert_page(&again, 400, "This sign-in was finished before");
+    assert_page(&again, 400, "This sign-in is already complete");
     fragile.start_again_from(&page, &agent).await;
 }

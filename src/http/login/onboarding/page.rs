@@ -19,7 +19,7 @@ use crate::{
         request::browser,
     },
     local_accounts::{Accounts, Claim, ClaimError, Token},
-    pages::{self, Frame, ONBOARDING_REFUSED, Onboarding, PasswordProblem},
+    pages::{self, Frame, ONBOARDING_REFUSED, OnboardingPage, PasswordProblem},
 };
 
 /// A look at the page uses nothing up, however often and by whomever it is opened.
@@ -74,7 +74,7 @@ async fn form(
         Err(refused) => return told(request, site, &refused),
     };
     let (csrf, cookie) = new_form_token(request, site);
-    let body = pages::render(&Onboarding {
+    let body = pages::render(&OnboardingPage {
         frame: Frame::of(&site.brand),
         email: invitation.email,
         role: Some(invitation.role.to_string()),

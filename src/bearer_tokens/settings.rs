@@ -1,0 +1,74 @@
+//! The settings of a token issuer. `config` fills them.
+
+use std::{path::PathBuf, time::Duration};
+
+use url::Url;
+
+use crate::{
+    jwt::Algorithm,
+    principal::{ClaimPath, Claims},
+};
+
+#[derive(Clone, Debug)]
+pub struct IssuerSettings {
+    pub id: String,
+    /// The provider that is this issuer. Role map rules that name the provider also apply to these tokens.
+    pub provider: Option<String>,
+    pub kind: IssuerKind,
+    pub audiences: Vec<String>,
+    pub algorithms: Vec<Algorithm>,
+    pub required_claims: Vec<RequiredClaim>,
+    /// The `client_id`s of all providers. A token with one of them as audience is an id_token.
+    pub login_clients: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum IssuerKind {
+    OpenIdConnect(IssuerAddress),
+    Kubernetes(Review),
+}
+
+/// An issuer with keys at a URL.
+#[derive(Clone, Debug)]
+pub struct IssuerAddress {
+    /// The issuer exactly as written, since issuers are compared as strings.
+    pub issuer: String,
+    pub jwks_uri: Option<Url>,
+    pub ca_file: Option<PathBuf>,
+    pub unregistered_subjects: UnregisteredSubjects,
+}
+
+/// The kind of an issuer's unregistered subjects, which are those that have never signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnregisteredSubjects {
+    /// Workloads, which never get the role map's default role.
+    Workloads,
+    Users,
+}
+
+/// The use of TokenReview, with the maximum age of a cached result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Review {
+    Never,
+    Every(Duration),
+}
+
+/// A claim that must have exactly this value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequiredClaim {
+    pub claim: ClaimPath,
+    pub value: String,
+}
+
+impl IssuerSettings {
+    /// Returns the name by which role map rules refer to the issuer's claims.
+    pub fn claim_source(&self) -> &str {
+        self.provider.as_deref().unwrap_or(&self.id)
+    }
+}
+
+impl RequiredClaim {
+    pub fn holds(&self, claims: &Claims) -> bool {
+        matches!(self.claim.values(claims).as_slice(), [only] if *only == self.value)
+    }
+}

@@ -1,0 +1,93 @@
+//! The settings of an identity provider. `config` fills them.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::{jwt::Algorithm, principal::ClaimPath, secret::ConfiguredSecret};
+
+#[derive(Clone, Debug)]
+pub struct ProviderSettings {
+    pub id: String,
+    pub name: String,
+    pub protocol: ProtocolSettings,
+    pub client_id: String,
+    pub client_secret: Option<ConfiguredSecret>,
+    pub token_endpoint_auth_method: AuthMethod,
+    pub scopes: Vec<String>,
+    pub trust_email: bool,
+    pub ca_file: Option<PathBuf>,
+    /// Bytes of JSON.
+    pub max_claims: usize,
+    pub authorization_params: Vec<(String, String)>,
+}
+
+/// The protocol of a provider, with the settings that are specific to it.
+#[derive(Clone, Debug)]
+pub enum ProtocolSettings {
+    OpenIdConnect(OpenIdConnectSettings),
+    OAuth2(OAuth2Settings),
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenIdConnectSettings {
+    /// The issuer exactly as written, since issuers are compared as strings.
+    pub issuer: String,
+    pub algorithms: Vec<Algorithm>,
+    /// Endpoints that replace discovery.
+    pub endpoints: Option<ManualEndpoints>,
+    /// Overrides discovery if it is set.
+    pub userinfo_endpoint: Option<Url>,
+    /// Overrides discovery if it is set.
+    pub end_session_endpoint: Option<Url>,
+    pub logout: RpLogout,
+}
+
+/// A provider without OpenID Connect. It has no discovery and no signed tokens, and userinfo identifies the user.
+#[derive(Clone, Debug)]
+pub struct OAuth2Settings {
+    pub authorization_endpoint: Url,
+    pub token_endpoint: Url,
+    pub userinfo_endpoint: Url,
+    pub subject_field: ClaimPath,
+    pub email_field: ClaimPath,
+    pub preferred_username_field: ClaimPath,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManualEndpoints {
+    pub authorization: Url,
+    pub token: Url,
+    pub jwks: Url,
+}
+
+/// The client authentication at the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// A method that the discovery document offers, preferably basic. Without a secret, none.
+    Auto,
+    ClientSecretBasic,
+    ClientSecretPost,
+    None,
+}
+
+/// The information that the provider receives at a sign-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RpLogout {
+    /// `client_id` and `logout_hint`.
+    Hint,
+    /// In addition the id_token in the URL, for providers that require it.
+    IdTokenHint,
+    Off,
+}
+
+impl ProviderSettings {
+    /// Returns the namespace of the provider's subjects. An issuer is a URL and an id is not, so that the two can't be
+    /// confused.
+    pub fn issuer(&self) -> &str {
+        match &self.protocol {
+            ProtocolSettings::OpenIdConnect(protocol) => &protocol.issuer,
+            ProtocolSettings::OAuth2(_) => &self.id,
+        }
+    }
+}
