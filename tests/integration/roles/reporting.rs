@@ -1,15 +1,15 @@
-//! What log and metrics tell of logins and of the map in force.
+//! Logs and metrics of logins and of the current role map.
 
 use serde_json::json;
 
-use super::{PATIENCE, edit, edit_and_wait, granted, granted_anew, log_lines, version, with_map};
+use super::{PATIENCE, edit, edit_and_wait, grant_after_login, granted, log_lines, version, with_map};
 use crate::support::agent::Agent;
 use crate::support::fleet::ROLE_MAP;
 use crate::support::steps::{ALICE, BOB, CAROL, sign_in};
 use crate::support::wait;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_login_is_counted_by_its_role_and_its_line_names_the_rule() {
+async fn each_login_is_counted_by_role_and_its_log_line_names_the_rule() {
     let fleet = with_map(ROLE_MAP, |_| ()).await;
     let people = [
         (ALICE, "proxy_admin", "rules[0]", 2),
@@ -18,7 +18,7 @@ async fn each_login_is_counted_by_its_role_and_its_line_names_the_rule() {
     ];
     for (person, role, rule, times) in people {
         for _ in 0..times {
-            assert_eq!(granted_anew(&fleet, person).await.0, role);
+            assert_eq!(grant_after_login(&fleet, person).await.0, role);
         }
         let (label, text) = (format!("role=\"{role}\""), fleet.pod(0).log());
         let counted = fleet.pod(0).metric("vestibule_logins_by_role_total", &["provider=\"corp\"", &label]).await;
@@ -41,7 +41,7 @@ async fn a_team_that_no_header_can_carry_is_dropped_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_map_in_force_is_told_by_version_size_and_age_and_refused_edits_by_number() {
+async fn metrics_show_version_size_and_age_of_the_map_and_refused_edits() {
     let fleet = with_map(ROLE_MAP, |_| ()).await;
     let pod = fleet.pod(0);
     let seen = async || {
@@ -61,5 +61,5 @@ async fn the_map_in_force_is_told_by_version_size_and_age_and_refused_edits_by_n
     assert!(since().await >= first);
     edit(pod, "version: 7\n");
     wait::until("the edit to be refused", PATIENCE, async || (seen().await[3] > 0.0).then_some(())).await;
-    assert_eq!(seen().await, [2.0, 4.0, 2.0, 1.0], "and what was in force is still told");
+    assert_eq!(seen().await, [2.0, 4.0, 2.0, 1.0], "the current map is still reported");
 }

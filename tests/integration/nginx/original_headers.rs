@@ -1,4 +1,4 @@
-//! The original request, as nginx tells it: once, whole and well-formed, or it is refused.
+//! The X-Original headers must occur once and be well-formed, or the check is refused.
 
 use super::{assert_allowed, assert_denied};
 use crate::support::fleet::Fleet;
@@ -70,9 +70,9 @@ async fn a_missing_or_repeated_original_is_refused_even_with_a_session() {
     }
 }
 
-/// nginx passes these through from the client untouched.
+/// nginx passes these headers of the client unchanged.
 #[tokio::test(flavor = "multi_thread")]
-async fn other_gateways_headers_are_no_substitute() {
+async fn headers_of_other_gateways_are_ignored() {
     let cookie = Fleet::shared().await.session_header(ALICE).await;
     let others = [
         ("x-forwarded-uri", "/ui/"),

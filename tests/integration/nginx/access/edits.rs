@@ -1,4 +1,4 @@
-//! The access section is edited while requests come in.
+//! The access section is edited while requests are sent.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::support::pod::{self, Pod};
 use crate::support::raw_http;
 use crate::support::steps::IDENTITY_HEADERS;
 
-/// One second is promised; what is more is this machine's load.
+/// The documented bound is one second; the rest is for the load of the machine.
 const BOUND: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Only `/edited/` is touched: other tests rely on the rest.
+/// Only changes the rule of `/edited/`: other tests use the rest.
 fn edit(fleet: &Fleet, rule: &str) {
     let old = "{paths: [/edited/**], allow: nobody}";
     let document = role_map().replace(old, rule);
@@ -32,7 +32,7 @@ async fn until_everywhere(fleet: &Fleet, expected: u16) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_of_the_access_rules_is_in_force_on_three_pods_within_a_second() {
+async fn an_edit_of_the_access_rules_applies_on_three_pods_within_a_second() {
     let fleet = fleet().await;
     let steps = [
         ("{paths: [/edited/**], allow: anyone}", 200, 200),

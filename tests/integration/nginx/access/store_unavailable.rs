@@ -1,4 +1,4 @@
-//! What is open to anyone asks nobody, the store neither.
+//! Public paths do not need the store.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::wait;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_path_is_answered_while_the_store_is_away() {
+async fn a_public_path_is_answered_while_the_store_is_unavailable() {
     let with_access = |pod: &mut PodOptions| pod.role_map = Some(role_map());
     let mut fleet = Fleet::builder().own_cluster().idp().nginx().config(with_access).start().await;
     let cookie = fleet.session_header(ALICE).await;

@@ -1,4 +1,4 @@
-//! One route may be narrowed by the check's own URL.
+//! The query of the check URL restricts a route.
 
 use super::{assert_allowed, assert_denied};
 use crate::support::auth_request::auth_request_at;
@@ -7,7 +7,7 @@ use crate::support::steps::ALICE;
 
 /// alice is a proxy_admin of the team research.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_can_be_narrowed_to_roles_and_teams() {
+async fn a_route_can_be_restricted_to_roles_and_teams() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(ALICE).await;
     let passes = [
@@ -41,7 +41,7 @@ async fn a_route_can_be_narrowed_to_roles_and_teams() {
     }
 }
 
-/// What isn't understood could have been meant to narrow.
+/// An unknown parameter could be a misspelled restriction.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_parameter_of_the_check_is_refused() {
     let fleet = Fleet::shared().await;
@@ -61,7 +61,7 @@ async fn an_unknown_parameter_of_the_check_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_narrowed_route_still_asks_who_it_is_first() {
+async fn a_restricted_route_still_requires_a_sign_in_first() {
     let pod = &Fleet::shared().await.pods[0];
     let answer = auth_request_at(pod, "GET", "/auth/nginx?allow_roles=proxy_admin", &[]).await;
     assert_denied(&answer, 401, "login_required");

@@ -1,4 +1,4 @@
-//! Requests that nginx may read otherwise than a person meant: none of them gets past the door.
+//! Requests that nginx may parse unexpectedly: none of them bypasses the check.
 
 use crate::support::fleet::Fleet;
 use crate::support::raw_http::{self, Answer};
@@ -72,13 +72,13 @@ async fn send(port: u16, (line, headers): &(&str, &[&str]), further: &[String]) 
     raw_http::send_bytes(port, request.replace("{}", &port.to_string()).as_bytes()).await
 }
 
-/// The upstream alone answers with what it received.
+/// Only the upstream echoes the request.
 fn from_the_upstream(answer: &Answer) -> bool {
     answer.body.contains("rawHeaders") || answer.body.contains("You reached the upstream")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_session_no_odd_request_reaches_the_upstream() {
+async fn without_a_session_no_unusual_request_reaches_the_upstream() {
     let port = Fleet::shared().await.nginx().port();
     for accept in ["Accept: application/json", "Accept: text/html"] {
         for odd in ODD {
@@ -91,7 +91,7 @@ async fn without_a_session_no_odd_request_reaches_the_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_to_the_sign_in_brings_nobody_back_to_another_host() {
+async fn a_redirect_to_the_sign_in_never_returns_to_another_host() {
     let port = Fleet::shared().await.nginx().port();
     for odd in ODD {
         let Some(answer) = send(port, odd, &["Accept: text/html".to_owned()]).await else { continue };
@@ -104,9 +104,9 @@ async fn a_redirect_to_the_sign_in_brings_nobody_back_to_another_host() {
     }
 }
 
-/// The host that the check judged is the host that the upstream is told, whatever the client wrote where.
+/// The host of the check is the host that the upstream receives, wherever the client wrote it.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_request_line_names_the_host_for_the_check_and_the_upstream_alike() {
+async fn check_and_upstream_receive_the_same_host_from_the_request_line() {
     let fleet = Fleet::shared().await;
     let further = [format!("Cookie: {}", fleet.session_header(ALICE).await), "Accept: application/json".to_owned()];
     let mut reached = 0;
@@ -139,7 +139,7 @@ fn host_of_line(line: &str) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_session_what_is_no_plain_host_is_refused() {
+async fn with_a_session_a_malformed_host_is_refused() {
     let fleet = Fleet::shared().await;
     let further = [format!("Cookie: {}", fleet.session_header(ALICE).await), "Accept: application/json".to_owned()];
     let refused =

@@ -1,12 +1,12 @@
-//! Heads, cookies and parameters that are large, odd, or there twice.
+//! Large, malformed and repeated heads, cookies and parameters.
 
 use rstest::rstest;
 
-use super::{HUSH, Listener, assert_it_goes_on, pod, statuses};
+use super::{Listener, SECRET_MARKER, assert_pod_works, pod, statuses};
 use crate::support::raw_http;
 
-/// Everything that isn't HTTP/1.1, and what a parser could stumble over.
-fn no_requests() -> Vec<Vec<u8>> {
+/// Data that is not HTTP/1.1, and malformed heads.
+fn malformed_requests() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
@@ -38,7 +38,7 @@ fn no_requests() -> Vec<Vec<u8>> {
     all
 }
 
-/// Headers that a request has besides its own.
+/// Additional headers of a request.
 fn headers() -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = [
         &b"Cookie: vestibule=\xff\xfe; a=\xc0\xaf"[..],
@@ -73,12 +73,12 @@ fn headers() -> Vec<Vec<u8>> {
     ]
     .map(<[u8]>::to_vec)
     .to_vec();
-    all.push(format!("Cookie: {}vestibule={HUSH}", "a=b; ".repeat(4000)).into_bytes());
+    all.push(format!("Cookie: {}vestibule={SECRET_MARKER}", "a=b; ".repeat(4000)).into_bytes());
     all.push(format!("Accept-Language: {}", "en-x;q=0.1,".repeat(4000)).into_bytes());
     all
 }
 
-/// Addresses of the public listener that read a query.
+/// Public paths that read a query.
 const ADDRESSES: [&str; 9] = [
     "/sso/login",
     "/sso/callback",
@@ -112,29 +112,29 @@ const QUERIES: [&str; 16] = [
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_request_is_refused_and_its_connection_closed(
+async fn a_malformed_request_is_refused_and_its_connection_closed(
     #[values(Listener::Public, Listener::Check)] listener: Listener,
 ) {
     let pod = pod().await;
     let mut wrong = Vec::new();
-    for request in no_requests() {
+    for request in malformed_requests() {
         let found = statuses(&raw_http::until_closed(listener.port(&pod), &[&request]).await);
         if !found.iter().all(|status| [400, 404, 431, 505].contains(status)) || found.len() > 1 {
             wrong.push((request[..request.len().min(40)].escape_ascii().to_string(), found));
         }
     }
     assert!(wrong.is_empty(), "{listener:?}: {wrong:#?}");
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn no_header_cookie_or_query_is_a_failure_of_ours(#[values(Listener::Public, Listener::Check)] listener: Listener) {
+async fn no_header_cookie_or_query_causes_a_server_error(#[values(Listener::Public, Listener::Check)] listener: Listener) {
     let pod = pod().await;
     let mut requests: Vec<Vec<u8>> = Vec::new();
     for header in headers() {
         for method in ["GET", "POST", "OPTIONS"] {
-            let question = listener.question("").replacen("GET", method, 1);
+            let question = listener.request_text("").replacen("GET", method, 1);
             let (head, _) = question.split_once("\r\n\r\n").expect("a head ends so");
             requests.push([head.as_bytes(), b"\r\nConnection: close\r\n", &header, b"\r\n\r\n"].concat());
         }
@@ -151,29 +151,30 @@ async fn no_header_cookie_or_query_is_a_failure_of_ours(#[values(Listener::Publi
         let away = shown.contains("/sso/login") && statuses(&answers) == [503];
         assert!(away || answers.len() == 1 && answers[0].status < 500, "{listener:?}: {shown}: {answers:?}");
         assert!(answers[0].all("set-cookie").iter().all(|cookie| !cookie.starts_with("a=b")), "{shown}: {answers:?}");
-        assert!(!answers[0].body.contains(HUSH), "{shown}: {}", answers[0].body);
+        assert!(!answers[0].body.contains(SECRET_MARKER), "{shown}: {}", answers[0].body);
     }
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_of_any_length_is_refused_with_a_page_as_far_as_a_head_may_reach() {
+async fn a_state_of_any_length_within_the_head_limit_is_refused_with_a_page() {
     let pod = pod().await;
     let callback = |state: &str, further: &str| {
-        format!("GET /sso/callback?code={HUSH}&state={state} HTTP/1.1\r\nHost: localhost\r\n{further}\r\n")
+        format!("GET /sso/callback?code={SECRET_MARKER}&state={state} HTTP/1.1\r\nHost: localhost\r\n{further}\r\n")
     };
     let lengths: Vec<usize> = (0..=700).chain([1 << 10, 4095, 4096, 4097, 1 << 14, 65_400]).collect();
     let requests: String = lengths.iter().map(|length| callback(&"A".repeat(*length), "")).collect();
-    let with_hint: String = lengths.iter().map(|length| callback(&format!("{}.{HUSH}", "A".repeat(*length)), "")).collect();
-    let all = [requests, with_hint, Listener::Public.last_question()].concat();
+    let with_hint: String =
+        lengths.iter().map(|length| callback(&format!("{}.{SECRET_MARKER}", "A".repeat(*length)), "")).collect();
+    let all = [requests, with_hint, Listener::Public.last_request_text()].concat();
     let answers = raw_http::until_closed(pod.public_port(), &[all.as_bytes()]).await;
     assert_eq!(answers.len(), 2 * lengths.len() + 1);
     for answer in &answers[..2 * lengths.len()] {
-        assert!(answer.status == 400 && answer.body.contains("<title>") && !answer.body.contains(HUSH), "{answer:?}");
+        assert!(answer.status == 400 && answer.body.contains("<title>") && !answer.body.contains(SECRET_MARKER), "{answer:?}");
     }
     for length in [1 << 16, 1 << 17, 1 << 18, 1 << 20] {
         let answers = raw_http::until_closed(pod.public_port(), &[callback(&"A".repeat(length), "").as_bytes()]).await;
         assert!(statuses(&answers).iter().all(|status| [400, 431].contains(status)), "{length}: {answers:?}");
     }
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }

@@ -1,7 +1,7 @@
-//! Paths that lead to a refused place or don't, and what a path comes to in the end.
+//! Paths that lead to a restricted path or do not, and the canonical form of a path.
 
-/// Each of them is, to some server, a place that is kept for administrators.
-pub const LEADING_THERE: &[&[u8]] = &[
+/// Each of them leads to an administrator path on some server.
+pub const RESTRICTED_PATHS: &[&[u8]] = &[
     b"/admin",
     b"/admin/",
     b"/admin/x",
@@ -13,7 +13,7 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"http://localhost/admin",
     b"http://localhost/public/../admin",
     b"http://localhost//admin",
-    // Letters.
+    // Letter case and percent-encoding.
     b"/Admin",
     b"/ADMIN/x",
     b"/V1/Admin",
@@ -27,12 +27,12 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"/%252561dmin",
     b"/%25252561dmin",
     b"/%2525252561dmin",
-    // Slashes.
+    // Repeated slashes.
     b"//admin",
     b"///admin//x",
     b"/v1//admin",
     b"/files//7//private",
-    // To a parser of whole URLs these name a host first.
+    // URL parsers read a host first in these.
     b"//x/admin",
     b"///x/admin/y",
     b"/%2Fx/admin",
@@ -70,7 +70,7 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"/../admin",
     b"/public/../../admin",
     b"/public/..%2f..%2fadmin",
-    // Parameters.
+    // Path parameters.
     b"/admin;",
     b"/admin;x=1/y",
     b"/;x/admin",
@@ -82,7 +82,7 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"/admin%3Bx",
     b"/admin%253Bx/y",
     b"/files/7/private;v=1",
-    // To some, all that follows the first semicolon is parameters.
+    // Some servers treat everything after the first semicolon as parameters.
     b"/v1/admin;x/y",
     b"/v1/admin%3Bx/y",
     b"/files/7/private;x/../y",
@@ -95,7 +95,7 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"/public%5C..%5Cadmin",
     b"/public/..%255cadmin",
     b"/v1%5Cadmin",
-    // Question marks and number signs that are part of the path until somebody decodes it.
+    // Question marks and number signs that belong to the path until they are decoded.
     b"/admin%3Fx",
     b"/v1/admin%3Fx=/y",
     b"/v1/admin%23",
@@ -103,7 +103,7 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"/admin#/../public",
     b"/admin%23/../public",
     b"/v1/admin%253F",
-    // What not everybody can read.
+    // Invalid and overlong encodings.
     b"/admin/%",
     b"/admin/%zz",
     b"/admin%00",
@@ -118,7 +118,7 @@ pub const LEADING_THERE: &[&[u8]] = &[
     b"/public/%e0%80%ae%e0%80%ae/admin",
 ];
 
-pub const PASSING: &[&[u8]] = &[
+pub const OTHER_PATHS: &[&[u8]] = &[
     b"/",
     b"/?next=/admin",
     b"/public",
@@ -149,13 +149,14 @@ pub const PASSING: &[&[u8]] = &[
     b"/x/%2e%2e/public",
 ];
 
-/// Whether a request target leads to a refused place once it was freed of everything that a server
-/// may free it of.
-pub fn is_kept(target: &[u8]) -> bool {
-    [target.to_vec(), without_host(target), up_to(&decoded(target), b";").to_vec()].iter().any(|target| is_kept_place(target))
+/// True if a request target leads to a restricted path after all transformations that servers may apply.
+pub fn is_restricted(target: &[u8]) -> bool {
+    [target.to_vec(), without_host(target), up_to(&decoded(target), b";").to_vec()]
+        .iter()
+        .any(|target| is_restricted_path(target))
 }
 
-/// What is left of the target for who takes it for a URL that begins with a host.
+/// The target without a host, for parsers that read it as a URL that begins with one.
 fn without_host(target: &[u8]) -> Vec<u8> {
     let slashed: Vec<u8> = decoded(target).into_iter().map(|byte| if byte == b'\\' { b'/' } else { byte }).collect();
     let slashes = slashed.iter().take_while(|byte| **byte == b'/').count();
@@ -165,13 +166,13 @@ fn without_host(target: &[u8]) -> Vec<u8> {
     }
 }
 
-fn is_kept_place(target: &[u8]) -> bool {
+fn is_restricted_path(target: &[u8]) -> bool {
     let place = canonical(target);
     let segments: Vec<&str> = place.split('/').filter(|segment| !segment.is_empty()).collect();
     matches!(segments[..], ["admin" | "closed", ..] | ["v1", "admin"] | ["files", _, "private"])
 }
 
-/// One step after another, again and again, until nothing changes.
+/// Applies all steps repeatedly until nothing changes.
 fn canonical(target: &[u8]) -> String {
     let path = target.strip_prefix(b"http://localhost").unwrap_or(target);
     let mut path = up_to(path, b"?").to_vec();
@@ -203,7 +204,7 @@ fn up_to<'a>(text: &'a [u8], ends: &[u8]) -> &'a [u8] {
     text.split(|byte| ends.contains(byte)).next().unwrap_or_default()
 }
 
-/// Overlong forms stand for what careless decoders take them for.
+/// Decodes overlong forms like careless decoders do.
 fn decoded(path: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = path;

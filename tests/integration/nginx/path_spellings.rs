@@ -1,5 +1,4 @@
-//! Access rules behind nginx, which hands a path on as the client spelled it: what a rule refuses is
-//! reached under no other spelling of it.
+//! Access rules behind nginx, which passes paths on unchanged: a refused path is not reachable by any other spelling.
 
 mod recorder;
 mod table;
@@ -11,7 +10,7 @@ use crate::support::raw_http;
 use crate::support::raw_http::Answer;
 use crate::support::steps::{ALICE, BOB};
 use recorder::Recorder;
-use table::{LEADING_THERE, PASSING, is_kept};
+use table::{OTHER_PATHS, RESTRICTED_PATHS, is_restricted};
 
 const ACCESS: &str = "access:
   - {paths: [/admin/**, /v1/admin, /files/*/private], roles: [proxy_admin]}
@@ -20,8 +19,7 @@ const ACCESS: &str = "access:
   - {paths: [/**], allow: signed_in}
 ";
 
-/// A fleet whose role map has access rules, and a further nginx in front of an upstream that records the paths of its
-/// requests.
+/// A fleet whose role map has access rules, and another nginx in front of an upstream that records the paths of its requests.
 struct RecordedFleet {
     fleet: Fleet,
     nginx: Nginx,
@@ -37,7 +35,7 @@ impl RecordedFleet {
         Self { fleet, nginx, upstream }
     }
 
-    /// What the client is told, and what the upstream was asked for meanwhile.
+    /// The answer, and the paths that the upstream received meanwhile.
     async fn send(&self, target: &[u8], cookie: Option<&str>) -> (Option<Answer>, Vec<Vec<u8>>) {
         let cookie = cookie.map(|cookie| format!("Cookie: {cookie}\r\n")).unwrap_or_default();
         let rest = format!(" HTTP/1.1\r\nHost: localhost\r\n{cookie}Connection: close\r\n\r\n");
@@ -46,14 +44,14 @@ impl RecordedFleet {
         (answer, self.upstream.take())
     }
 
-    /// How many of the paths came to the upstream. None of them names a place that is kept for others.
+    /// The number of paths that reached the upstream. Asserts that none of them leads to a restricted path.
     async fn reached(&self, cookie: Option<&str>) -> usize {
         let mut reached = 0;
-        for path in LEADING_THERE {
+        for path in RESTRICTED_PATHS {
             let (answer, asked) = self.send(path, cookie).await;
             let shown = path.escape_ascii();
             for path in &asked {
-                assert!(!is_kept(path), "{shown} came through as {}: {answer:?}", path.escape_ascii());
+                assert!(!is_restricted(path), "{shown} came through as {}: {answer:?}", path.escape_ascii());
             }
             assert!(answer.is_none_or(|answer| [400, 401, 403].contains(&answer.status)), "{shown}");
             reached += asked.len();
@@ -63,40 +61,40 @@ impl RecordedFleet {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_place_is_reached_under_no_spelling_and_honest_spellings_pass() {
-    assert!(LEADING_THERE.len() >= 60 && PASSING.len() >= 15);
-    for path in LEADING_THERE {
-        assert!(is_kept(path), "{} leads elsewhere", path.escape_ascii());
+async fn a_restricted_path_is_not_reachable_by_any_spelling_and_other_paths_pass() {
+    assert!(RESTRICTED_PATHS.len() >= 60 && OTHER_PATHS.len() >= 15);
+    for path in RESTRICTED_PATHS {
+        assert!(is_restricted(path), "{} leads elsewhere", path.escape_ascii());
     }
     let recorded = RecordedFleet::start().await;
     let bob = recorded.fleet.session_header(BOB).await;
     assert_eq!(recorded.reached(Some(&bob)).await, 0, "bob is no administrator");
     assert_eq!(recorded.reached(None).await, 0, "nobody is signed in");
-    for path in PASSING {
+    for path in OTHER_PATHS {
         let (answer, asked) = recorded.send(path, Some(&bob)).await;
         assert_eq!(answer.map(|answer| answer.status), Some(200), "{}", path.escape_ascii());
         assert_eq!(asked, [path.to_vec()], "handed on as it was spelled");
     }
-    an_administrator_gets_there(&recorded).await;
-    anyone_gets_to_a_public_place_and_no_further(&recorded).await;
+    assert_administrator_has_access(&recorded).await;
+    assert_only_public_paths_are_open(&recorded).await;
 }
 
-/// It is the rules that refuse bob, and neither nginx nor chance.
-async fn an_administrator_gets_there(recorded: &RecordedFleet) {
+/// Shows that the access rules refuse bob, and not nginx.
+async fn assert_administrator_has_access(recorded: &RecordedFleet) {
     let alice = recorded.fleet.session_header(ALICE).await;
     let mut reached = 0;
-    for path in LEADING_THERE {
+    for path in RESTRICTED_PATHS {
         let (answer, asked) = recorded.send(path, Some(&alice)).await;
         let passed = answer.is_some_and(|answer| answer.status == 200);
         assert_eq!(asked.len(), usize::from(passed), "{}", path.escape_ascii());
-        reached += asked.iter().filter(|path| is_kept(path)).count();
+        reached += asked.iter().filter(|path| is_restricted(path)).count();
     }
     assert!(reached > 40, "by {reached} spellings");
     let (answer, asked) = recorded.send(b"/closed/x", Some(&alice)).await;
     assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(403), 0));
 }
 
-async fn anyone_gets_to_a_public_place_and_no_further(recorded: &RecordedFleet) {
+async fn assert_only_public_paths_are_open(recorded: &RecordedFleet) {
     let (answer, asked) = recorded.send(b"/public/x", None).await;
     assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(200), 1));
     let (answer, asked) = recorded.send(b"/v1/models", None).await;
