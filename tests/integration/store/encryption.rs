@@ -1,4 +1,4 @@
-//! Who can read, write and publish in Redis, and has no key, gains nothing.
+//! An attacker who can read, write and publish in Redis, and has no key, gains nothing.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use vestibule::clock::SystemClock;
 use vestibule::secret::{Digest, KeyRing, RingKeys, new_key};
 use vestibule::store::{CommitToken, Conflict, Error, Key, Kind, Precondition, Record, Records, Sequence, Shard, Store, Ttl};
 
-use super::steps::{fresh_in, hear, putting, within};
+use super::steps::{fresh_in, putting, receive, within};
 use crate::support::records::{PREFIX, connection, start};
 use crate::support::redis::{Cluster, Node, Options, Standalone};
 use crate::support::resp::Reply;
@@ -27,7 +27,7 @@ impl Record for SignedIn {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn swapped_records_are_unreadable_and_never_somebody_elses() {
+async fn swapped_records_are_unreadable_and_never_another_users() {
     let redis = Cluster::start().await;
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
@@ -72,7 +72,7 @@ async fn a_record_of_another_kind_deployment_or_key_ring_is_unreadable() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_shortened_or_altered_record_is_an_error_and_never_absent() {
+async fn a_truncated_or_altered_record_is_an_error_and_never_absent() {
     let redis = Standalone::start(Options::default()).await;
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
@@ -96,7 +96,7 @@ async fn a_shortened_or_altered_record_is_an_error_and_never_absent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_no_commit_wrote_is_unreadable_and_is_not_written_over() {
+async fn a_forged_record_is_unreadable_and_not_overwritten() {
     let redis = Standalone::start(Options::default()).await;
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
@@ -121,7 +121,7 @@ async fn what_no_commit_wrote_is_unreadable_and_is_not_written_over() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_notice_counts_only_as_our_pods_sealed_it_for_its_commit() {
+async fn a_message_is_only_accepted_as_encrypted_by_a_pod_for_its_commit() {
     let redis = Standalone::start(Options::default()).await;
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
@@ -130,7 +130,7 @@ async fn a_notice_counts_only_as_our_pods_sealed_it_for_its_commit() {
     let mut notices = store.invalidation_messages();
     let digest = Digest::of(b"a session");
     let revoked = ours.change(shard(3)).revoke_credential(&digest).commit().await.unwrap().unwrap();
-    let genuine = hear(&mut notices, &[revoked.token]).await.remove(0);
+    let genuine = receive(&mut notices, &[revoked.token]).await.remove(0);
     assert_eq!(ours.decrypt_invalidation_message(&genuine).unwrap().len(), 1);
     assert!(strangers.decrypt_invalidation_message(&genuine).is_err());
 
@@ -144,7 +144,7 @@ async fn a_notice_counts_only_as_our_pods_sealed_it_for_its_commit() {
         let forged = within("a notice", notices.recv()).await.unwrap();
         assert!(ours.decrypt_invalidation_message(&forged).is_err(), "{forged:?}");
     }
-    // What isn't even a notice's form is passed over.
+    // Data that is no message is ignored.
     redis.node.call(&["PUBLISH", &format!("{PREFIX}notices"), "garbage"]).await;
     let last = ours.change(shard(3)).commit().await.unwrap().unwrap();
     let heard = within("a notice", notices.recv()).await.unwrap();
@@ -166,7 +166,7 @@ async fn put(records: &Records, key: &Key, name: &str) {
     change.commit().await.unwrap().unwrap();
 }
 
-/// As somebody would who may write into Redis.
+/// Swaps two records like an attacker with write access to Redis.
 async fn swap(redis: &Cluster, one: &Key, other: &Key) {
     let one_node = &redis.nodes[redis.owner_of(&name(PREFIX, one)).await];
     let other_node = &redis.nodes[redis.owner_of(&name(PREFIX, other)).await];
