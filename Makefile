@@ -64,7 +64,7 @@ test-versions: peers ## run the first tagged version beside the present one on o
 
 test-readme: peers ## run README's first example as it stands
 	$(CARGO) build --locked --release
-	$(CARGO) test --locked --test integration -- --ignored --exact browser::readme::the_readmes_first_example_runs_as_it_stands
+	$(CARGO) test --locked --test integration -- --ignored --exact browser::readme::the_readmes_first_example_works_unchanged
 
 test-chart: peers ## lint, render and install the chart, and hold it against the binary and the documentation
 	@tests/cluster/build.sh helm
