@@ -23,16 +23,16 @@ use super::{
     FormTargets, Scripts, Services,
     api_keys::manager,
     cors, credential_headers, csrf, error,
-    links::login_href,
     page_request::account,
     page_with,
     pages::{self, AppKeyPage, ConsentState, Frame, Place, Warning},
+    paths::login_href,
     redirect, security_headers,
 };
 use crate::{
     access::CredentialSources,
-    api_keys::{KeysError, Lasting, Made, Wish},
-    app_keys::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
+    api_keys::{KeyDuration, KeyParameters, KeyWithSecret, KeysError},
+    app_keys::{AllowedOrigins, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
@@ -46,9 +46,9 @@ use crate::{
 const FORM: &str = "app-key";
 
 /// Settings of keys for applications.
-pub struct Apps {
+pub struct AppKeySettings {
     pub redirects: RedirectPolicy,
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
     pub life: Duration,
 }
 
@@ -56,10 +56,10 @@ type Fields = Vec<(String, String)>;
 
 pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
-    match Asked::parse(request.query_string(), &services.apps.redirects) {
+    match AppRequest::parse(request.query_string(), &services.app_keys.redirects) {
         Err(wrong) => refused(wrong),
-        Ok(Asked::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
-        Ok(Asked::Key(wanted)) => app_request.answer_request(&wanted).await,
+        Ok(AppRequest::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_request(&wanted).await,
     }
 }
 
@@ -67,20 +67,20 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
 pub(super) async fn answer(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
-    match Asked::parse(&query, &services.apps.redirects) {
+    match AppRequest::parse(&query, &services.app_keys.redirects) {
         Err(wrong) => refused(wrong),
-        Ok(Asked::Page) => refused(RequestError::ResponseType),
-        Ok(Asked::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
+        Ok(AppRequest::Page) => refused(RequestError::ResponseType),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
     }
 }
 
 pub(super) async fn preflight(request: HttpRequest, services: Services) -> HttpResponse {
-    cors::preflight(&services.apps.origins, &request)
+    cors::preflight(&services.app_keys.origins, &request)
 }
 
 /// A login that an application began and that can't begin or failed, told to the application; `None` where it is the
 /// person's to mend.
-pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+pub(super) fn login_failed(failed: &LoginFailed, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
     let (code, description) = match &failed.why {
         Why::Denied { error, .. } => (code_of(error), "The identity provider did not sign the person in."),
         Why::NoRole => ("access_denied", "No role is granted to the person."),
@@ -92,22 +92,28 @@ pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequ
         Why::NoState | Why::NoCode | Why::Finished | Why::OtherBrowser | Why::OtherProvider => return None,
         Why::NotSignedIn | Why::Taken => return None,
     };
-    login_error(failed.again.as_ref()?, code, description, apps, request)
+    login_error(failed.again.as_ref()?, code, description, settings, request)
 }
 
 /// The same for a login that can't begin.
-pub(super) fn login_unavailable(target: &ReturnTarget, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+pub(super) fn login_unavailable(target: &ReturnTarget, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
     let (code, description) = UNAVAILABLE;
-    login_error(target, code, description, apps, request)
+    login_error(target, code, description, settings, request)
 }
 
 const UNAVAILABLE: (&str, &str) = ("temporarily_unavailable", "Nobody can be signed in at the moment. Try again soon.");
 
-fn login_error(target: &ReturnTarget, code: &str, description: &str, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+fn login_error(
+    target: &ReturnTarget,
+    code: &str,
+    description: &str,
+    settings: &AppKeySettings,
+    request: &HttpRequest,
+) -> Option<HttpResponse> {
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
-    let Ok(Asked::Key(wanted)) = Asked::parse(query, &apps.redirects) else { return None };
+    let Ok(AppRequest::Key(wanted)) = AppRequest::parse(query, &settings.redirects) else { return None };
     let mut response = error_answer(&wanted, StatusCode::BAD_REQUEST, code, description);
-    mark(&apps.origins, request, response.headers_mut());
+    mark(&settings.origins, request, response.headers_mut());
     Some(response)
 }
 
@@ -148,8 +154,8 @@ impl AppKeyRequest<'_> {
     async fn ask_user(&self, wanted: &KeyRequest, token: SessionToken<'_>) -> HttpResponse {
         let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(NoFreshSession::SignInFirst) => return sign_in(wanted),
-            Err(NoFreshSession::Unavailable(cause)) => return unavailable(wanted, &cause),
+            Err(FreshSessionError::SignInNeeded) => return sign_in(wanted),
+            Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         match self.consent(wanted, &principal).await {
             Ok(consent) => self.page(wanted, &principal, token.expose(), consent),
@@ -169,8 +175,8 @@ impl AppKeyRequest<'_> {
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else { return self.sign_in_again(wanted) };
         let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(NoFreshSession::SignInFirst) => return self.sign_in_again(wanted),
-            Err(NoFreshSession::Unavailable(cause)) => return unavailable(wanted, &cause),
+            Err(FreshSessionError::SignInNeeded) => return self.sign_in_again(wanted),
+            Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
             tracing::info!(user = principal.evaluation.identity.user, "a key for an application refused by the person");
@@ -184,15 +190,15 @@ impl AppKeyRequest<'_> {
     }
 
     /// The user of the session, if the sign-in is fresh.
-    async fn authenticate(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, NoFreshSession> {
+    async fn authenticate(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, FreshSessionError> {
         match self.services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
-            Err(AuthenticationError::Unauthenticated(_)) => Err(NoFreshSession::SignInFirst),
-            Err(AuthenticationError::Unavailable(cause)) => Err(NoFreshSession::Unavailable(cause.to_string())),
+            Err(AuthenticationError::Unauthenticated(_)) => Err(FreshSessionError::SignInNeeded),
+            Err(AuthenticationError::Unavailable(cause)) => Err(FreshSessionError::Unavailable(cause.to_string())),
             Ok(principal) => match &principal.credential {
                 AuthenticatedCredential::Session(signed_in) if self.services.keys.is_fresh(signed_in.session.created) => {
                     Ok(principal)
                 }
-                _ => Err(NoFreshSession::SignInFirst),
+                _ => Err(FreshSessionError::SignInNeeded),
             },
         }
     }
@@ -210,9 +216,9 @@ impl AppKeyRequest<'_> {
         let AuthenticatedCredential::Session(_) = &principal.credential else { return sign_in(wanted) };
         let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
-            application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
+            application: wanted.redirect.as_ref().map(|redirect| redirect.display_name()),
             account: account(&principal.evaluation),
-            life: self.services.apps.life,
+            life: self.services.app_keys.life,
             consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
             csrf: csrf::token(&self.services.site.ring, FORM, cookie),
@@ -227,15 +233,15 @@ impl AppKeyRequest<'_> {
     }
 
     async fn issue_key(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
-        let Services { apps, keys, .. } = self.services;
+        let Services { app_keys, keys, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
-        let wish = Wish {
-            lasting: Some(Lasting::of(apps.life)),
+        let wish = KeyParameters {
+            duration: Some(KeyDuration::of(app_keys.life)),
             application: Some(application.clone()),
             alias: Some(application),
-            ..Wish::default()
+            ..KeyParameters::default()
         };
-        match keys.make_for_application(&manager(principal), &wish).await {
+        match keys.create_for_application(&manager(principal), &wish).await {
             Ok(made) => key_answer(wanted, &made, keys.remaining(&made.key)),
             // It was good a moment ago, and has been revoked since.
             Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
@@ -280,8 +286,8 @@ impl AppKeyRequest<'_> {
 }
 
 /// No user can be asked.
-enum NoFreshSession {
-    SignInFirst,
+enum FreshSessionError {
+    SignInNeeded,
     Unavailable(String),
 }
 
@@ -304,12 +310,12 @@ fn sign_in(wanted: &KeyRequest) -> HttpResponse {
 }
 
 fn again(wanted: &KeyRequest) -> ReturnTarget {
-    wanted.address().unwrap_or_else(ReturnTarget::root)
+    wanted.return_target().unwrap_or_else(ReturnTarget::root)
 }
 
-fn key_answer(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
+fn key_answer(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> HttpResponse {
     let secret = made.secret.expose();
-    match wanted.location(Outcome::Key { secret, expires_in }) {
+    match wanted.location(AppResponse::Key { secret, expires_in }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"access_token": secret, "token_type": "Bearer", "expires_in": expires_in});
@@ -321,7 +327,7 @@ fn key_answer(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse
 
 /// An error, as a redirect or as JSON, whichever the application asked for.
 fn error_answer(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    match wanted.location(Outcome::Error { code, description }) {
+    match wanted.location(AppResponse::Error { code, description }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"error": code, "error_description": description});
@@ -357,13 +363,13 @@ fn unauthorized(why: AuthenticationFailure) -> HttpResponse {
 pub(super) fn seal(
     services: &Services,
 ) -> impl Fn(ServiceRequest, Next<BoxBody>) -> LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>> + use<> {
-    let apps = Arc::clone(&services.apps);
+    let settings = Arc::clone(&services.app_keys);
     move |request, next| {
-        let apps = Arc::clone(&apps);
+        let settings = Arc::clone(&settings);
         async move {
             let mut response = next.call(request).await?;
             let asked = response.request().clone();
-            mark(&apps.origins, &asked, response.headers_mut());
+            mark(&settings.origins, &asked, response.headers_mut());
             Ok(response)
         }
         .boxed_local()
@@ -371,7 +377,7 @@ pub(super) fn seal(
 }
 
 /// Adds the headers of every answer of this address, also of errors and pages.
-fn mark(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
+fn mark(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
     // A page has the person's name and the token that its form is known by: no other origin is to read it.
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match is_page {

@@ -24,9 +24,11 @@ use actix_web::{
 use futures::FutureExt;
 use url::form_urlencoded;
 
-use allow_response::{ClientsOwn, allow};
+use allow_response::{ClientHeaders, allow};
 
-use super::{CookieNames, RETURN_PARAMETER, connections::Asked, credential_headers, drain::Drain, error, request_id::RequestId};
+use super::{
+    CookieNames, RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId,
+};
 use crate::{
     access::CredentialSources,
     check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
@@ -74,7 +76,7 @@ pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + C
 /// A panic is an answer too; nginx makes a refusal of it.
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let began = service.clock.monotonic();
-    let (under_way, _asked) = (service.drain.enter(), Asked::on(&request));
+    let (under_way, _busy) = (service.drain.enter(), BusyConnection::mark(&request));
     let mut label = CredentialLabel::None;
     let answered = AssertUnwindSafe(judge(&request, &service, &mut label)).catch_unwind().await;
     let (outcome, mut response) = answered.unwrap_or_else(|_| {
@@ -108,7 +110,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
     let decision = in_time(service.checker.decide(&original, &query.restrictions, find)).await;
     tell(&decision, RequestId::given(request.headers()));
     let (outcome, mut response) =
-        respond(&decision, &ClientsOwn { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
+        respond(&decision, &ClientHeaders { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
     if outcome == CheckOutcome::Unauthenticated {
         point_to_sign_in(&mut response, &original);
     }
@@ -145,7 +147,7 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
 }
 
 /// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.
-fn respond(decision: &Decision, own: &ClientsOwn<'_>) -> (CheckOutcome, HttpResponse) {
+fn respond(decision: &Decision, own: &ClientHeaders<'_>) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
         Decision::Allow { evaluation, read, upstream_headers } => {
@@ -212,7 +214,7 @@ impl CheckService {
 }
 
 async fn nowhere(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
-    let _asked = Asked::on(&request);
+    let _busy = BusyConnection::mark(&request);
     service.misconfigured(&request, "no gateway family has its path; /auth/nginx is the one of nginx").1
 }
 

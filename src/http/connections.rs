@@ -43,7 +43,7 @@ struct Connection {
 }
 
 /// The request of a connection that is being answered; there is one at a time.
-pub(super) struct Asked(Arc<Connection>);
+pub(super) struct BusyConnection(Arc<Connection>);
 
 impl Connections {
     /// For each new connection.
@@ -88,15 +88,15 @@ impl Connection {
     }
 }
 
-impl Asked {
-    pub fn on(request: &HttpRequest) -> Option<Self> {
+impl BusyConnection {
+    pub fn mark(request: &HttpRequest) -> Option<Self> {
         let connection = Arc::clone(request.conn_data::<Arc<Connection>>()?);
         connection.quiet_since.store(UNDER_WAY, Ordering::Relaxed);
         Some(Self(connection))
     }
 }
 
-impl Drop for Asked {
+impl Drop for BusyConnection {
     fn drop(&mut self) {
         self.0.quiet_since.store(self.0.state.round(), Ordering::Relaxed);
     }

@@ -17,13 +17,12 @@ use actix_web::{
 use serde_json::json;
 
 use super::{
-    Services, Site,
-    links::login_href,
-    page,
+    Services, Site, page,
     pages::{
         self, Action, ErrorPage, Frame, Quote,
         text::{Value, text},
     },
+    paths::login_href,
     request_id::RequestId,
 };
 use crate::{

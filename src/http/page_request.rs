@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::{
     FormTargets, Scripts, Services, Site, csrf,
     error::{self, Failure},
-    links::login_href,
     page_with,
     pages::{self, AccountSummary, Frame, Nav, Place},
+    paths::login_href,
     redirect,
 };
 use crate::{

@@ -23,10 +23,10 @@ use tracing::{Instrument, Span};
 
 use super::{
     Services, Site,
-    api::refusal::Refused,
-    connections::Asked,
+    api::api_error::ApiError,
+    connections::BusyConnection,
     drain::Drain,
-    error, links,
+    error, paths,
     redacted_path::redacted_path,
     request_id::{REQUEST_ID, RequestId},
     security_headers,
@@ -37,9 +37,9 @@ const LONGEST_AGENT: usize = 256;
 
 /// Whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
-pub struct ProxyTrust(Vec<IpNet>);
+pub struct TrustedProxies(Vec<IpNet>);
 
-impl ProxyTrust {
+impl TrustedProxies {
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
@@ -114,9 +114,9 @@ impl Observer {
         request.extensions_mut().insert(id.clone());
         let body = request.take_payload();
         request.set_payload(ending_at(self.body_deadline, body));
-        let is_api = links::is_of_the_api(request.path());
+        let is_api = paths::is_api_path(request.path());
         let under_way = self.drain.enter();
-        let _asked = Asked::on(request.request());
+        let _busy = BusyConnection::mark(request.request());
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
         let Ok(response) = outcome else {
             let mut response = span.in_scope(|| self.panicked(is_api, &id));
@@ -143,7 +143,7 @@ impl Observer {
         self.metrics.panics.inc();
         // The request itself went with the handler; these answers need none.
         match is_api {
-            true => error::api(&Refused::Panicked),
+            true => error::api(&ApiError::Panicked),
             false => error::internal(&self.site, id),
         }
     }
@@ -201,7 +201,7 @@ mod tests {
         #[case] forwarded: &str,
         #[case] client: &str,
     ) {
-        let trust = ProxyTrust::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
+        let trust = TrustedProxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
         let mut headers = HeaderMap::new();
         headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(forwarded).unwrap());
         assert_eq!(trust.client(peer.parse().ok(), &headers), client.parse().ok());

@@ -13,7 +13,7 @@ use crate::{
 
 /// A user or claims, whose grant is explained, and a request, whose decision is explained.
 #[derive(Debug, Default, Clone, Copy)]
-struct Question<'a> {
+struct ExplanationRequest<'a> {
     /// A user id, or the email that the check reports.
     pub person: Option<&'a str>,
     /// JSON.
@@ -26,7 +26,7 @@ struct Question<'a> {
 }
 
 /// The grant and the decision, with their reasons.
-struct Answer {
+struct ExplanationResponse {
     pub person: Option<Known>,
     /// Another user may have the same email, since not all users were searched.
     pub is_cut: bool,
@@ -35,7 +35,7 @@ struct Answer {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
+pub(super) enum ExplanationError {
     #[error("give either a person or claims")]
     OneOfTwo,
     #[error("there is no such person")]
@@ -59,13 +59,13 @@ pub(super) enum AskError {
 }
 
 /// Explains the grant of a user, or of claims, by the current role map.
-async fn explain(question: &Question<'_>, services: &Services) -> Result<Answer, AskError> {
+async fn explain(question: &ExplanationRequest<'_>, services: &Services) -> Result<ExplanationResponse, ExplanationError> {
     let role_maps = &services.role_maps;
     if !role_maps.current().is_loaded() {
-        return Err(AskError::NoRoleMapYet);
+        return Err(ExplanationError::NoRoleMapYet);
     }
     let (person, is_cut, identities) = match (question.person, question.claims) {
-        (Some(_), None) if question.workload => return Err(AskError::OneOfTwo),
+        (Some(_), None) if question.workload => return Err(ExplanationError::OneOfTwo),
         (Some(person), None) => {
             let (known, is_cut) = find(person, services).await?;
             let identities = known.user.identities.clone();
@@ -78,12 +78,12 @@ async fn explain(question: &Question<'_>, services: &Services) -> Result<Answer,
                 None if known.len() <= 1 => Some(known.first().cloned().unwrap_or_else(|| "any".to_owned())),
                 None => None,
             };
-            let claims: Claims = serde_json::from_str(claims).map_err(|error| AskError::Claims(error.to_string()))?;
+            let claims: Claims = serde_json::from_str(claims).map_err(|error| ExplanationError::Claims(error.to_string()))?;
             let plain = if question.workload { Source::AccessToken } else { Source::IdToken };
-            let provider = provider.ok_or(AskError::Provider)?;
-            (None, false, vec![explain::parse_identity(claims, provider, plain).map_err(AskError::Claims)?])
+            let provider = provider.ok_or(ExplanationError::Provider)?;
+            (None, false, vec![explain::parse_identity(claims, provider, plain).map_err(ExplanationError::Claims)?])
         }
-        _ => return Err(AskError::OneOfTwo),
+        _ => return Err(ExplanationError::OneOfTwo),
     };
     let current = role_maps.current();
     let map = &current.map;
@@ -95,24 +95,25 @@ async fn explain(question: &Question<'_>, services: &Services) -> Result<Answer,
     };
     let credential = match question.credential {
         None => CredentialKind::Session,
-        Some(name) => CredentialKind::parse(name).ok_or(AskError::Credential)?,
+        Some(name) => CredentialKind::parse(name).ok_or(ExplanationError::Credential)?,
     };
     let request = question.url.map(|url| explain::AccessRequest { url, method: question.method.unwrap_or("GET"), credential });
-    let access = request.map(|request| explain::explain_access(map, &grant, &request)).transpose().map_err(AskError::Address)?;
-    Ok(Answer { person, is_cut, grant: explanation, access })
+    let access =
+        request.map(|request| explain::explain_access(map, &grant, &request)).transpose().map_err(ExplanationError::Address)?;
+    Ok(ExplanationResponse { person, is_cut, grant: explanation, access })
 }
 
 /// The user, and whether the search has left out other users.
-async fn find(person: &str, services: &Services) -> Result<(Known, bool), AskError> {
+async fn find(person: &str, services: &Services) -> Result<(Known, bool), ExplanationError> {
     let has_this_email = |Known { user, grant }: &Known| {
         services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)
     };
     let Found { people: mut found, is_cut } =
-        services.people.search(person, 2, has_this_email).await.map_err(AskError::People)?;
+        services.people.search(person, 2, has_this_email).await.map_err(ExplanationError::People)?;
     match (found.pop(), found.is_empty()) {
         (Some(known), true) => Ok((known, is_cut)),
-        (Some(_), false) => Err(AskError::SeveralPeople),
-        (None, _) if is_cut => Err(AskError::NobodyLookedAt),
-        (None, _) => Err(AskError::NoSuchPerson),
+        (Some(_), false) => Err(ExplanationError::SeveralPeople),
+        (None, _) if is_cut => Err(ExplanationError::NobodyLookedAt),
+        (None, _) => Err(ExplanationError::NoSuchPerson),
     }
 }

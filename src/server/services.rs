@@ -15,16 +15,16 @@ use crate::{
     administration::People,
     api_keys::Keys,
     app_keys::RedirectPolicy,
-    bearer_tokens::{Issuer, IssuerKind, Tokens},
+    bearer_tokens::{BearerTokens, Issuer, IssuerKind},
     check::{Checker, CredentialParser},
     clock::Clock,
     config::{self, Config, RoleMapSource},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
+    http::{AppKeySettings, CookieNames, Services, Site, TrustedProxies, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
-    oidc::{Flows, Provider, Providers},
+    oidc::{LoginFlows, Provider, Providers},
     pages,
     principal::{EmailTrust, LOCAL},
     principal_cache::{Principals, Settings, Sources},
@@ -57,7 +57,7 @@ pub(super) struct Parts {
     pub services: Services,
     bootstrap: Bootstrap,
     providers: Arc<Providers>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<BearerTokens>,
     store: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
     /// `None` once the watch is started.
@@ -87,7 +87,7 @@ impl Parts {
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
         let issuers = token_issuers(config, clock, &metrics).await?;
-        let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
+        let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
         let credentials =
             CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics));
@@ -100,7 +100,7 @@ impl Parts {
             credentials,
         );
         let checker = Arc::new(checker);
-        let flows = Flows::new(records.clone(), Arc::clone(clock));
+        let flows = LoginFlows::new(records.clone(), Arc::clone(clock));
         let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
         let local = match config.local_accounts.enabled {
             true => Some(local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
@@ -116,7 +116,7 @@ impl Parts {
             checker,
             users,
             keys,
-            apps: Arc::new(apps(config)),
+            app_keys: Arc::new(app_key_settings(config)),
             people,
             local_accounts: local.map(Arc::new),
             role_maps,
@@ -164,13 +164,13 @@ impl Parts {
         let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
         let block = readiness.block("identity providers");
         let attempted = tokio::spawn(async move {
-            let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
-            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
+            let providers = futures::future::join_all(providers.iter().map(|provider| provider.wait_for_first_attempt()));
+            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.wait_for_first_attempt()));
             // The pod becomes ready even if a provider is unreachable.
             let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;
             block.done();
         });
-        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_fresh(PROVIDER_REFRESH)));
+        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_refreshing(PROVIDER_REFRESH)));
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
         let role_map = self.role_map_watch.take().map(|watch| {
             let block = readiness.block("role map");
@@ -216,9 +216,9 @@ fn warn_about_exposed_check_listener(config: &Config) {
 }
 
 /// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
-fn apps(config: &Config) -> Apps {
+fn app_key_settings(config: &Config) -> AppKeySettings {
     let section = &config.apps;
-    Apps {
+    AppKeySettings {
         redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
         origins: section.origins.clone(),
         life: section.key_duration.min(config.keys.max_duration),
@@ -242,7 +242,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         public_url: config.public_url.clone(),
         cookies,
         limits,
-        proxies: ProxyTrust::new(config.trusted_proxies.clone()),
+        proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
         facts,
         brand: Arc::new(config.ui.brand.clone()),
@@ -389,10 +389,12 @@ async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Me
     for (place, issuer) in config.token_issuers.iter().enumerate() {
         let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
         built.push(Arc::new(match &issuer.kind {
-            IssuerKind::OpenIdConnect(address) => Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?,
+            IssuerKind::OpenIdConnect(address) => {
+                Issuer::with_key_url(issuer.clone(), address, clock, metrics).with_context(at)?
+            }
             IssuerKind::Kubernetes(review) => {
                 let authority = TokenAuthority::new().await.with_context(at)?;
-                Issuer::of_api_server(issuer.clone(), *review, authority, clock, metrics)
+                Issuer::with_api_server(issuer.clone(), *review, authority, clock, metrics)
             }
         }));
     }

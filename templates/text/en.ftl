@@ -52,7 +52,7 @@ duration-seconds = { $count ->
 rule-default = Default role, because no rule of the role map matches.
 rule-invitation = Granted by the invitation.
 rule-named = Granted by rule <code><bdi>{ $rule }</bdi></code>
-rule-none-own = No rule of the role map matches. Ask an administrator for access.
+rule-no-match-own = No rule of the role map matches. Ask an administrator for access.
 
 ## Navigation
 
@@ -230,7 +230,7 @@ keys-may-manage-hint = The program can create, list and revoke keys derived from
 keys-may-manage-people = Can manage users
 keys-may-manage-people-hint = The program can invite, disable and delete users, as you can. Such a key can't be restricted to teams or paths.
 keys-none = You have no keys.
-keys-without-name = Unnamed
+keys-unnamed = Unnamed
 keys-manages = Manages keys
 keys-manages-people = Manages users
 keys-dates = Created { $made }. Expires { $ends }. Last used { $used }.
@@ -243,7 +243,7 @@ keys-edit = Edit
 keys-edit-this = Edit { $name }
 keys-restrict-explained = You can add restrictions to a key, but you can't remove them later.
 keys-restrict-button = Restrict <bdi>{ $name }</bdi>
-keys-revoke-explained = Programs that use this key are refused immediately. Keys derived from it are revoked too.
+keys-revoke-explained = Programs that use this key, or a key derived from it, are refused immediately.
 keys-revoke-button = Revoke <bdi>{ $name }</bdi>
 keys-applications = Authorized applications
 keys-applications-explained = These applications get new keys without asking you. If you revoke an authorization, the keys that the application already has remain valid until they expire.
@@ -321,7 +321,7 @@ person-delete-explained = The account is deleted with its sessions, keys and lin
 person-delete-button = Delete <bdi>{ $name }</bdi>
 
 rule-named-line = Granted by rule <code><bdi>{ $rule }</bdi></code> in line { $line }
-rule-none = No rule of the role map matches, and there is no default role.
+rule-no-match = No rule of the role map matches, and there is no default role.
 
 invitations-title = Invitations
 invitations-lead = An invitation is a link that works once. The invited user sets a password and gets an account.
@@ -382,24 +382,24 @@ explain-problem-claims = The claims can't be read: { $why }
 explain-problem-provider = This provider does not exist. Choose one from the list.
 explain-problem-address = The URL or method can't be read: { $why }
 explain-problem-no-map = No role map has been loaded yet. Try again in a moment.
-explained-person = Result for <bdi>{ $person }</bdi>
-explained-truncated = Not all users were searched. Another user may have the same email.
-explained-claims = Result for these claims
-explained-missing-source = There are no claims from the source { $source }, and the role map refuses users without them.
-explained-first-login = This applies to a first sign-in. Users who have signed in before keep what was assigned to them then.
-explained-dropped-teams = Omitted teams
-explained-dropped-teams-why = A team is omitted if a header can't contain its name, or if there are too many teams.
-explained-outranked = Outranked
-explained-near-misses = Near misses
-explained-would-give = <code><bdi>{ $rule }</bdi></code> in line { $line } would grant <bdi>{ $role }</bdi>
-explained-would-name-teams = <code><bdi>{ $rule }</bdi></code> in line { $line } would assign teams
-explained-missing-sources = Missing sources
-explained-missing-sources-why = Rules use these sources, but there are no claims from them.
-explained-access = Request
-explained-allowed = Allowed
-explained-denied = Denied
-explained-matching-rule = Matches <code><bdi>{ $rule }</bdi></code>
-explained-no-matching-rule = Matches no rule
+explanation-person = Result for <bdi>{ $person }</bdi>
+explanation-truncated = Not all users were searched. Another user may have the same email.
+explanation-claims = Result for these claims
+explanation-missing-source = There are no claims from the source { $source }, and the role map refuses users without them.
+explanation-first-login = This applies to a first sign-in. Users who have signed in before keep what was assigned to them then.
+explanation-dropped-teams = Omitted teams
+explanation-dropped-teams-why = A team is omitted if a header can't contain its name, or if there are too many teams.
+explanation-outranked = Outranked
+explanation-near-misses = Near misses
+explanation-would-give = <code><bdi>{ $rule }</bdi></code> in line { $line } would grant <bdi>{ $role }</bdi>
+explanation-would-name-teams = <code><bdi>{ $rule }</bdi></code> in line { $line } would assign teams
+explanation-missing-sources = Missing sources
+explanation-missing-sources-why = Rules use these sources, but there are no claims from them.
+explanation-access = Request
+explanation-allowed = Allowed
+explanation-denied = Denied
+explanation-matching-rule = Matches <code><bdi>{ $rule }</bdi></code>
+explanation-no-matching-rule = Matches no rule
 
 ## Errors
 

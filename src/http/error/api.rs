@@ -11,8 +11,8 @@ mod people;
 
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, wait};
 use crate::{
-    api_keys::KeysError, check::AuthenticationError, http::api::refusal::Refused, login::BeginError, rate_limits::RateLimitError,
-    store,
+    api_keys::KeysError, check::AuthenticationError, http::api::api_error::ApiError, login::BeginError,
+    rate_limits::RateLimitError, store,
 };
 
 /// RFC 9470.
@@ -35,71 +35,71 @@ fn slow_down(text: &str, retry_after: Duration) -> HttpResponse {
     response
 }
 
-pub(in crate::http) fn api(refused: &Refused) -> HttpResponse {
+pub(in crate::http) fn api(refused: &ApiError) -> HttpResponse {
     let plain = |status, code, text| json(status, code, text);
     match refused {
-        Refused::Authentication(AuthenticationError::Unauthenticated(why)) => {
+        ApiError::Authentication(AuthenticationError::Unauthenticated(why)) => {
             let (code, challenge) = match refused.wants_credential() {
                 true => ("login_required", CHALLENGE),
                 false => ("invalid_token", CHALLENGE_INVALID),
             };
             challenged(code, why.description(), challenge)
         }
-        Refused::Authentication(AuthenticationError::Unavailable(_)) => plain(
+        ApiError::Authentication(AuthenticationError::Unavailable(_)) => plain(
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
             "Who this is can't be looked up at the moment. Try again soon.",
         ),
-        Refused::StaleSignIn => {
+        ApiError::StaleSignIn => {
             challenged("insufficient_user_authentication", "This takes a fresh sign-in. Sign in again.", CHALLENGE_FRESH)
         }
-        Refused::ForeignOrigin => {
+        ApiError::ForeignOrigin => {
             plain(StatusCode::FORBIDDEN, "access_denied", "In a browser, this is for this site's own pages only.")
         }
-        Refused::NotJson => {
+        ApiError::NotJson => {
             plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", "The body must be of type application/json.")
         }
-        Refused::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large."),
-        Refused::Slow => plain(StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not arrive in time."),
-        Refused::Malformed => plain(
+        ApiError::TooLarge => plain(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large."),
+        ApiError::Slow => plain(StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not arrive in time."),
+        ApiError::Malformed => plain(
             StatusCode::BAD_REQUEST,
             "invalid_request",
             "The body must be one JSON object, and a query must have each parameter once.",
         ),
-        Refused::RateLimited(exceeded) => rate_limited(*exceeded),
-        Refused::Query => plain(StatusCode::BAD_REQUEST, "invalid_request", "This address takes no query."),
-        Refused::Field(wrong) => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),
-        Refused::Panicked => plain(
+        ApiError::RateLimited(exceeded) => rate_limited(*exceeded),
+        ApiError::Query => plain(StatusCode::BAD_REQUEST, "invalid_request", "This address takes no query."),
+        ApiError::Field(wrong) => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),
+        ApiError::Panicked => plain(
             StatusCode::INTERNAL_SERVER_ERROR,
             "server_error",
             "Something went wrong here. Give your administrator the X-Request-Id.",
         ),
-        Refused::NotFound => plain(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address."),
-        Refused::Method => plain(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods."),
-        Refused::NotAdministrator => plain(StatusCode::FORBIDDEN, "access_denied", "This is for administrators."),
-        Refused::NotManagingPeople => {
+        ApiError::NotFound => plain(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address."),
+        ApiError::Method => plain(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods."),
+        ApiError::NotAdministrator => plain(StatusCode::FORBIDDEN, "access_denied", "This is for administrators."),
+        ApiError::NotManagingPeople => {
             plain(StatusCode::FORBIDDEN, "access_denied", "This credential was not made to manage people.")
         }
-        Refused::NotInPerson => plain(StatusCode::FORBIDDEN, "access_denied", "This takes a session, not a key or a token."),
-        Refused::NoLocalAccounts => {
+        ApiError::NotInPerson => plain(StatusCode::FORBIDDEN, "access_denied", "This takes a session, not a key or a token."),
+        ApiError::NoLocalAccounts => {
             plain(StatusCode::NOT_FOUND, "not_found", "There are no local accounts here (local_accounts.enabled).")
         }
-        Refused::NoSession => plain(StatusCode::NOT_FOUND, "not_found", "There is no such session."),
-        Refused::NoProvider => plain(StatusCode::NOT_FOUND, "not_found", "There is no such provider."),
-        Refused::NoIdentity => plain(StatusCode::NOT_FOUND, "not_found", "There is no such identity."),
-        Refused::LastIdentity => plain(StatusCode::CONFLICT, "limit_reached", "It is the only way in. Link another one first."),
-        Refused::Begin(BeginError::NotReady(_)) => {
+        ApiError::NoSession => plain(StatusCode::NOT_FOUND, "not_found", "There is no such session."),
+        ApiError::NoProvider => plain(StatusCode::NOT_FOUND, "not_found", "There is no such provider."),
+        ApiError::NoIdentity => plain(StatusCode::NOT_FOUND, "not_found", "There is no such identity."),
+        ApiError::LastIdentity => plain(StatusCode::CONFLICT, "limit_reached", "It is the only way in. Link another one first."),
+        ApiError::Begin(BeginError::NotReady(_)) => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "The provider can't be reached at the moment.")
         }
-        Refused::Begin(BeginError::Store(error)) => store_error(error),
-        Refused::Store(error) => store_error(error),
-        Refused::Keys(error) => keys(error),
-        Refused::Invite(error) => people::invite(error),
-        Refused::Ask(error) => people::ask(error),
-        Refused::People(error) => people::people(error),
-        Refused::SignIn(error) => people::sign_in(error),
-        Refused::Claim(error) => people::claim(error),
-        Refused::Password(error) => people::password(error),
+        ApiError::Begin(BeginError::Store(error)) => store_error(error),
+        ApiError::Store(error) => store_error(error),
+        ApiError::Keys(error) => keys(error),
+        ApiError::Invite(error) => people::invite(error),
+        ApiError::Ask(error) => people::ask(error),
+        ApiError::People(error) => people::people(error),
+        ApiError::SignIn(error) => people::sign_in(error),
+        ApiError::Claim(error) => people::claim(error),
+        ApiError::Password(error) => people::password(error),
     }
 }
 

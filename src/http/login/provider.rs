@@ -12,9 +12,9 @@ use crate::{
     http::{
         Services, Site, app_keys,
         browser_binding::{binding, new_form_token},
-        error,
-        links::login_href,
-        page, redirect,
+        error, page,
+        paths::login_href,
+        redirect,
         request::user_agent,
     },
     login::{Browser, Callback, Outcome},
@@ -46,7 +46,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
     };
     let provider = match query.provider.as_deref() {
         None if services.local_accounts.is_some() => None,
-        None => services.login.providers().only(),
+        None => services.login.providers().single(),
         Some(id) => match services.login.providers().get(id) {
             None => return error::unknown_provider().respond(&request, &services.site),
             found => found,
@@ -113,7 +113,7 @@ async fn to_provider(request: &HttpRequest, services: &Services, provider: &Prov
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
-            app_keys::login_unavailable(&target, &services.apps, request)
+            app_keys::login_unavailable(&target, &services.app_keys, request)
                 .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request, &services.site))
         }
     }
@@ -125,7 +125,7 @@ pub(super) async fn callback(
     query: Query<CallbackQuery>,
     services: Services,
 ) -> HttpResponse {
-    let Some(provider) = services.login.providers().of_callback(path.as_deref().map(String::as_str)) else {
+    let Some(provider) = services.login.providers().find_by_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
     let callback = query.into_inner().into();
@@ -144,7 +144,7 @@ pub(super) async fn callback(
             }
             response
         }
-        Err(failed) => app_keys::login_failed(&failed, &services.apps, &request)
+        Err(failed) => app_keys::login_failed(&failed, &services.app_keys, &request)
             .unwrap_or_else(|| failed.failure(&services.site.contact).respond(&request, &services.site)),
     }
 }

@@ -3,22 +3,22 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
 
-use super::{Answer, AskError, Question};
+use super::{ExplanationError, ExplanationRequest, ExplanationResponse};
 use crate::http::{
     Services,
-    api::{Address, Body, Intent, Refused, administrator, answer, caller, json, read_fields},
+    api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, json, read_fields},
 };
 
-pub(in crate::http) fn in_force() -> Address {
-    Address::new("/role-map").get(async |request, services| answer(show(request, services).await))
+pub(in crate::http) fn in_force() -> Endpoint {
+    Endpoint::new("/role-map").get(async |request, services| answer(show(request, services).await))
 }
 
-pub(in crate::http) fn explain() -> Address {
-    Address::new("/role-map/explain").post(async |request, body, services| answer(explain_one(request, body, services).await))
+pub(in crate::http) fn explain() -> Endpoint {
+    Endpoint::new("/role-map/explain").post(async |request, body, services| answer(explain_one(request, body, services).await))
 }
 
-async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
+async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
     let role_maps = &services.role_maps;
     let current = role_maps.current();
@@ -38,20 +38,20 @@ async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     ))
 }
 
-async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
+async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let (id, email) = (fields.text("user_id")?, fields.text("user_email")?);
     if id.is_some() && email.is_some() {
-        return Err(AskError::OneOfTwo.into());
+        return Err(ExplanationError::OneOfTwo.into());
     }
     let person = id.or(email);
     let claims = fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string());
     let (provider, url, method) = (fields.text("provider")?, fields.text("url")?, fields.text("method")?);
     let (credential, workload) = (fields.text("credential")?, fields.flag("workload")?);
     fields.finish()?;
-    let question = Question {
+    let question = ExplanationRequest {
         person: person.as_deref(),
         claims: claims.as_deref(),
         provider: provider.as_deref(),
@@ -60,7 +60,7 @@ async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Re
         method: method.as_deref(),
         credential: credential.as_deref(),
     };
-    let Answer { person, is_cut, grant, access } = super::explain(&question, &services).await?;
+    let ExplanationResponse { person, is_cut, grant, access } = super::explain(&question, &services).await?;
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
     body["is_cut"] = value!(is_cut);

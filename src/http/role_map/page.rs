@@ -6,7 +6,7 @@ use actix_web::{
     web::{self, Form, ServiceConfig},
 };
 
-use super::{Answer, AskError, Question, explain};
+use super::{ExplanationError, ExplanationRequest, ExplanationResponse, explain};
 use crate::{
     check::Checker,
     http::{
@@ -39,7 +39,7 @@ async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Servic
     let form = form(Some(&posted), &services.role_maps);
     match explain(&question(&posted), &services).await {
         Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services.checker)))),
-        Err(AskError::People(cause)) => Err(page.unavailable(cause)),
+        Err(ExplanationError::People(cause)) => Err(page.unavailable(cause)),
         Err(error) => Ok(render(&page, StatusCode::BAD_REQUEST, form, Some(problem(error)), None)),
     }
 }
@@ -67,8 +67,8 @@ fn render(
     page.show(status, &view)
 }
 
-fn question(posted: &FormFields) -> Question<'_> {
-    Question {
+fn question(posted: &FormFields) -> ExplanationRequest<'_> {
+    ExplanationRequest {
         person: posted.one("person").map(str::trim),
         claims: posted.one("claims"),
         provider: posted.one("provider"),
@@ -93,21 +93,21 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
     }
 }
 
-fn problem(error: AskError) -> ExplainProblem {
+fn problem(error: ExplanationError) -> ExplainProblem {
     match error {
-        AskError::OneOfTwo => ExplainProblem::OneOfTwo,
-        AskError::SeveralPeople => ExplainProblem::SeveralPeople,
-        AskError::NoSuchPerson | AskError::People(_) => ExplainProblem::NoSuchPerson,
-        AskError::NobodyLookedAt => ExplainProblem::NobodyLookedAt,
-        AskError::Claims(why) => ExplainProblem::Claims(why),
-        AskError::Provider => ExplainProblem::Provider,
-        AskError::Address(why) => ExplainProblem::Address(why),
-        AskError::Credential => ExplainProblem::Address("credential must be session, key or token".to_owned()),
-        AskError::NoRoleMapYet => ExplainProblem::NoRoleMapYet,
+        ExplanationError::OneOfTwo => ExplainProblem::OneOfTwo,
+        ExplanationError::SeveralPeople => ExplainProblem::SeveralPeople,
+        ExplanationError::NoSuchPerson | ExplanationError::People(_) => ExplainProblem::NoSuchPerson,
+        ExplanationError::NobodyLookedAt => ExplainProblem::NobodyLookedAt,
+        ExplanationError::Claims(why) => ExplainProblem::Claims(why),
+        ExplanationError::Provider => ExplainProblem::Provider,
+        ExplanationError::Address(why) => ExplainProblem::Address(why),
+        ExplanationError::Credential => ExplainProblem::Address("credential must be session, key or token".to_owned()),
+        ExplanationError::NoRoleMapYet => ExplainProblem::NoRoleMapYet,
     }
 }
 
-fn explained(Answer { person, is_cut, grant, access }: Answer, checker: &Checker) -> GrantExplanation {
+fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationResponse, checker: &Checker) -> GrantExplanation {
     let rule = |name: &crate::principal::RuleName| GrantRule::of(name.as_str());
     let team = |granted: RuleGrant| TeamGrant { team: granted.name, rule: rule(&granted.rule), line: granted.line };
     let held = |granted: RuleGrant| OutrankedRole { role: granted.name, rule: rule(&granted.rule), line: granted.line };

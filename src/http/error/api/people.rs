@@ -8,7 +8,7 @@ use actix_web::{
 use super::{CHALLENGE, CHALLENGE_INVALID, challenged, json, keys, slow_down, store_error};
 use crate::{
     administration::PeopleError,
-    http::role_map::AskError,
+    http::role_map::ExplanationError,
     local_accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     sign_ins,
 };
@@ -45,20 +45,20 @@ pub(super) fn people(error: &PeopleError) -> HttpResponse {
     json(status, code, text)
 }
 
-pub(super) fn ask(error: &AskError) -> HttpResponse {
+pub(super) fn ask(error: &ExplanationError) -> HttpResponse {
     match error {
-        AskError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
-        AskError::NobodyLookedAt => json(
+        ExplanationError::NoSuchPerson => json(StatusCode::NOT_FOUND, "not_found", "There is no such person."),
+        ExplanationError::NobodyLookedAt => json(
             StatusCode::NOT_FOUND,
             "not_found",
             "Nobody of the people who were looked through has this email, and there are more. Give the user_id.",
         ),
-        AskError::SeveralPeople => {
+        ExplanationError::SeveralPeople => {
             json(StatusCode::BAD_REQUEST, "invalid_request", "Several people have this email. Give the user_id of one.")
         }
-        AskError::NoRoleMapYet => not_yet(),
-        AskError::People(error) => people(error),
-        AskError::OneOfTwo => {
+        ExplanationError::NoRoleMapYet => not_yet(),
+        ExplanationError::People(error) => people(error),
+        ExplanationError::OneOfTwo => {
             json(StatusCode::BAD_REQUEST, "invalid_request", "Give either user_id or user_email, or claims with their provider.")
         }
         wrong => json(StatusCode::BAD_REQUEST, "invalid_request", &format!("{wrong}.")),

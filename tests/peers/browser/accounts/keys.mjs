@@ -75,7 +75,7 @@ async function narrowed(visitor, key) {
   const { checkOf } = visitor.site;
   const row = visitor.row('Laptop');
   await visitor.unfold('Edit Laptop');
-  await visitor.inspect('keys-change');
+  await visitor.inspect('keys-edit');
   await visitor.choose('Highest role', 'internal_user', row);
   await visitor.fill('Only these paths', '/v1/**', row);
   await visitor.submit('Restrict Laptop');

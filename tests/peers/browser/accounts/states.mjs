@@ -71,10 +71,10 @@ async function stale(administrator) {
     expect(Date.now() < deadline, 'the sign-in to be too long ago by now');
     await administrator.open('/vestibule/keys');
   } while (await notice.count() === 0);
-  await administrator.inspect('keys-stale');
+  await administrator.inspect('keys-sign-in-again');
   await administrator.go('Invitations');
   await administrator.sees('To invite a user, sign in again');
-  await administrator.inspect('invitations-stale');
+  await administrator.inspect('invitations-sign-in-again');
   await administrator.go('Sign-in methods');
   await administrator.page.close();
 

@@ -1,11 +1,11 @@
 //! Why a call of the JSON API is refused.
 
-use super::fields::WrongField;
+use super::fields::FieldError;
 use crate::{
     administration::PeopleError,
     api_keys::KeysError,
     check::{AuthenticationError, AuthenticationFailure},
-    http::role_map::AskError,
+    http::role_map::ExplanationError,
     local_accounts::{ChangeError, ClaimError, InviteError, SignInError},
     login::BeginError,
     rate_limits::RateLimitError,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub(in crate::http) enum Refused {
+pub(in crate::http) enum ApiError {
     #[error("authentication failed")]
     Authentication(AuthenticationError),
     #[error("a change by cookie that is not from our own page")]
@@ -29,7 +29,7 @@ pub(in crate::http) enum Refused {
     #[error("the request is malformed")]
     Malformed,
     #[error("{0}")]
-    Field(#[from] WrongField),
+    Field(#[from] FieldError),
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("not an administrator")]
@@ -53,7 +53,7 @@ pub(in crate::http) enum Refused {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Ask(#[from] AskError),
+    Ask(#[from] ExplanationError),
     #[error("there is no such session")]
     NoSession,
     #[error("no such provider is configured")]
@@ -76,9 +76,9 @@ pub(in crate::http) enum Refused {
     Panicked,
 }
 
-impl Refused {
+impl ApiError {
     pub(in crate::http) fn missing(field: &'static str) -> Self {
-        Self::Field(WrongField::Value(field, "is required"))
+        Self::Field(FieldError::Value(field, "is required"))
     }
 
     /// For the log; nothing in it is anybody's secret.
