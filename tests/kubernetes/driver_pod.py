@@ -1,4 +1,4 @@
-"""The driver's pod: all traffic of the tests is made by it, inside the cluster. Its program stands in driver/."""
+"""The driver's pod, which sends all traffic of the tests inside the cluster. Its program is in driver/."""
 
 import json
 import subprocess
@@ -43,11 +43,11 @@ class Driver:
         return self.one("ask", url=url, **more)
 
     def until_told(self, name, **arguments):
-        return UntilTold(self.command(name, arguments))
+        return RunningCommand(self.command(name, arguments))
 
 
-class UntilTold:
-    """A command that goes on until `end`, which gives what it still said."""
+class RunningCommand:
+    """A command that runs until `end`, which returns the rest of its output."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -18,11 +18,11 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 class Failed(Exception):
-    """What kubectl said."""
+    """A kubectl command failed; the message is its output."""
 
 
 def own():
-    """Whether the tests run in somebody's own cluster, which they change nothing of but their namespaces."""
+    """True if the tests run in an existing cluster, in which they only change their own namespaces."""
     return bool(os.environ.get("TEST_KUBECONFIG"))
 
 
@@ -47,7 +47,7 @@ def run(*arguments, stdin=None):
 
 
 def until(what, ready, patience=PATIENCE, every=0.3):
-    """Asks until the answer is something, and says what was there last when time is over."""
+    """Calls `ready` until it returns a true value. The error of a timeout contains the last value."""
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -62,13 +62,13 @@ def until(what, ready, patience=PATIENCE, every=0.3):
 
 
 def makes_volumes():
-    """Whether there is a default StorageClass."""
+    """True if the cluster has a default StorageClass."""
     classes = json.loads(run("get", "storageclasses", "--output=json"))["items"]
     return any(one["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true" for one in classes)
 
 
 class Namespace:
-    """A namespace, and what is done in it."""
+    """A namespace and operations in it."""
 
     def __init__(self, name):
         self.name = name

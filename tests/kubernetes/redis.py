@@ -27,7 +27,7 @@ WITHOUT_VOLUMES = [{"op": "remove", "path": "/spec/volumeClaimTemplates"},
 
 
 class Redis:
-    """Its password stands in the Secret `redis`, which the nodes read, and in `self.password`."""
+    """The password is in the Secret `redis`, which the nodes read, and in `self.password`."""
 
     def __init__(self, namespace):
         self.namespace, self.password = namespace, secrets.token_urlsafe(24)
@@ -68,7 +68,7 @@ def patient(settings):
 
 
 class Volumes:
-    """Volumes for the nodes in a cluster that makes none: folders of this machine, each for one claim."""
+    """Volumes for a cluster without a provisioner: one folder of this machine for each claim."""
 
     def __init__(self, namespace):
         self.namespace, self.folder = namespace, cluster.home() / "run/volumes" / namespace

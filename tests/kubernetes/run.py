@@ -29,7 +29,7 @@ def step(*command, **environment):
 
 
 def why_not():
-    """Why there can be no cluster on this machine; empty when there can."""
+    """The reason why this machine cannot run a cluster. Empty if it can."""
     return subprocess.run([CLUSTER / "can.sh"], capture_output=True, text=True).stderr.strip()
 
 

@@ -1,4 +1,4 @@
-"""A throw-away authority and the certificates that it signs."""
+"""A temporary certificate authority and its certificates."""
 
 import subprocess
 import tempfile
