@@ -79,7 +79,7 @@ async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_an
         fleet.sign_out(0, &browser).await;
         fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut bus, {round} logout"));
     }
-    let noticed = "notices stay away; subscribing again";
+    let noticed = "invalidation channel silent; subscribing again";
     let wait = async || {
         let _ = fleet.sign_in(0).await;
         fleet.pods[1].log().contains(noticed).then_some(())
