@@ -30,7 +30,7 @@ class AnswerWatch:
 
     def __init__(self, driver, door, pods, session, path="/"):
         self.pods, self.now = pods, {}
-        self.stream = driver.until_told("follow", door=door, pods=pods, session=session, path=path)
+        self.stream = driver.start("follow", door=door, pods=pods, session=session, path=path)
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
 

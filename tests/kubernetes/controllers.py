@@ -1,5 +1,5 @@
-"""What serves the chart's Ingresses: Traefik as deploy/traefik has it, which reads them from the API server, and nginx with
-what ingress-nginx would make of them."""
+"""The controllers of the chart's Ingresses: Traefik of deploy/traefik, which reads them from the API server, and nginx with the
+directives of ingress-nginx."""
 
 import json
 import os
@@ -44,8 +44,8 @@ class Nginx:
 
 
 class Traefik:
-    """deploy/traefik in the fleet's namespace, under names and with a class of its own, since it makes objects of the whole
-    cluster; and told to look at this namespace alone."""
+    """deploy/traefik in the fleet's namespace. It has its own names and class, because some objects are cluster-scoped, and
+    watches only this namespace."""
 
     gateway, folder = "traefik", ROOT / "deploy/traefik"
 
@@ -79,7 +79,7 @@ class Traefik:
     def start(self, release):
         self.kustomize("apply", "--server-side")
         self.namespace.rolled_out("deployment", self.gateway)
-        # It is ready before it has read the Ingresses.
+        # Traefik is ready before it has read the Ingresses.
         kube.until("Traefik serves our pages", self.serves)
 
     def serves(self):
@@ -87,7 +87,7 @@ class Traefik:
         try:
             answers = [self.fleet.driver.ask(f"{PUBLIC_URL}/sso/session", routes={PUBLIC_URL: place}) for place in places]
         except AssertionError as error:
-            # With the certificate that Traefik makes up while it knows none.
+            # Traefik uses a generated certificate until it has read the Secret.
             raise kube.Failed(str(error)) from error
         return answers and all(answer["status"] == 401 for answer in answers)
 

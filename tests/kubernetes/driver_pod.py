@@ -30,7 +30,7 @@ class Driver:
                             "/driver/driver.py", name, json.dumps(arguments))
 
     def run(self, name, **arguments):
-        """What a command says, line by line."""
+        """Runs a command and returns the lines of its output."""
         done = subprocess.run(self.command(name, arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             raise AssertionError(f"the driver's {name} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
@@ -42,7 +42,7 @@ class Driver:
     def ask(self, url, **more):
         return self.one("ask", url=url, **more)
 
-    def until_told(self, name, **arguments):
+    def start(self, name, **arguments):
         return RunningCommand(self.command(name, arguments))
 
 

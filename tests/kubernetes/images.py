@@ -1,8 +1,8 @@
-"""The images that the tests run, packed from what is on this machine, and how they get into the cluster.
+"""Packs the tests' images from programs of this machine and imports them into the cluster.
 
-    python3 images.py [NAME…]      packs them as archives in target/test-images, each under its own name
+    python3 images.py [NAME…]      packs them as archives in target/test-images
 
-Somebody's own cluster takes them from a registry: push them there, and name it by TEST_REGISTRY.
+An existing cluster needs them in a registry: push them there and set TEST_REGISTRY.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ import cluster
 
 FOLDER = TARGET / "test-images"
 NONROOT = "65532:65532"
-# Of Python's own modules, those that no program of the tests imports.
+# Modules of Python that no program of the tests imports.
 LEFT_OUT = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests",
             "tkinter", "turtledemo", "pydoc_data"}
 

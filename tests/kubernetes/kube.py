@@ -7,12 +7,12 @@ import shutil
 import subprocess
 import time
 
-import paths  # noqa: F401  it makes those below importable
+import paths  # noqa: F401  makes the modules below importable
 
 import cluster
 import helm
 
-# What a step of the cluster may take on a machine with two busy cores.
+# Timeout of a step in the cluster, in seconds, for a machine with two busy cores.
 PATIENCE = 180
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
@@ -76,11 +76,11 @@ class Namespace:
     def create(self, **labels):
         labels = {f"pod-security.kubernetes.io/{key}": value for key, value in labels.items()}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels}})
-        # Pods are refused until it has one.
+        # The API server rejects pods until the namespace has a ServiceAccount.
         until("the default ServiceAccount", lambda: run("get", "serviceaccount", "default", "-n", self.name))
 
     def delete(self):
-        # Nobody is served any more: no pod has to hand anything over. The namespace alone would wait for the longest grace.
+        # A short grace period is enough, because no requests are served. Deleting only the namespace waits for the longest one.
         self.attempt("delete", "deployments,statefulsets,replicasets", "--all", "--cascade=orphan", "--wait=false")
         self.attempt("delete", "pods", "--all", "--grace-period=1", f"--timeout={PATIENCE}s")
         run("delete", "namespace", self.name, "--ignore-not-found", f"--timeout={PATIENCE}s")

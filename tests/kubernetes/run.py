@@ -56,7 +56,7 @@ def main():
         sys.exit(0 if if_possible else 1)
     step(CLUSTER / "build.sh", "helm" if kube.own() else "node")
     if "VESTIBULE_IMAGE" not in os.environ:
-        # The quick profile, which README's example builds too.
+        # The quick profile, which README's example also builds.
         step(ROOT / "deploy/image/build.sh", TARGET / "vestibule-image.tar", IMAGE_PROFILE="release")
     if not kube.own():
         bring_up()

@@ -32,7 +32,7 @@ ROLE_MAP = {
     ],
 }
 CREDENTIALS = ("authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key")
-# What the upstream knows: a Secret, where it is mounted, and for whom which file is.
+# Upstream credentials: the Secret, its mount path, and the file for each role.
 OWN, OWN_FOLDER = "upstream-credentials", "/etc/vestibule/upstream"
 FOR_ENGINEERS, FOR_OTHERS = "Basic ZW5naW5lZXJzOnVwc3RyZWFt", "Bearer sk-of-the-upstream-for-others"
 UPSTREAM_CREDENTIAL = {
@@ -54,7 +54,7 @@ class Controller:
         try:
             cls.serve()
         except BaseException:
-            # It is no test's failure, so that nobody else tells of it.
+            # The set-up belongs to no test, so no test case prints the state of the namespace.
             print(cls.fleet.namespace.story(), file=sys.stderr)
             raise
 
@@ -67,7 +67,7 @@ class Controller:
                                    **{"assertion-keys.pem": cls.fleet.authority.signing_key()})
         controllers.certificate(cls.fleet)
         cls.controller = cls.CONTROLLER(cls.fleet)
-        # Traefik's class and rights are no part of the namespace, so they go however the tests end.
+        # Traefik's class and permissions are cluster-scoped, so they are deleted even if a test fails.
         atexit.register(cls.stop)
         cls.addClassCleanup(cls.stop)
         cls.release = cls.install()
@@ -88,7 +88,7 @@ class Controller:
                                "upstream_credential": UPSTREAM_CREDENTIAL},
                        extraVolumes=[{"name": "upstream", "secret": {"secretName": OWN}}],
                        extraVolumeMounts=[{"name": "upstream", "mountPath": OWN_FOLDER, "readOnly": True}])
-        # The values of deploy/, and over them those of this fleet.
+        # The values of deploy/, overridden by those of this fleet.
         ingress = {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE}
         over = fleet.over(made.values, {"ingress": ingress, "networkPolicy": {"gateway": [{"podSelector": {}}]}})
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -286,7 +286,7 @@ class Controller:
         question["headers"]["cookie"] = f"__Host-vestibule={session}"
         self.assertEqual(self.fleet.driver.ask(**question)["status"], 200)
         self.fleet.driver.one("sign_out", door=self.release.way, session=session)
-        # Each pod is told of it; the one that is asked next may be the other.
+        # The next request may reach the other pod before it receives the invalidation message.
         kube.until("the session has ended", lambda: self.fleet.driver.ask(**question)["status"] == 302, patience=10)
 
 
@@ -308,7 +308,7 @@ class Traefik(Controller, Case):
     RELEASE, CONTROLLER, IMAGES = "by-traefik", controllers.Traefik, ("traefik",)
 
     def test_without_the_snippet_every_request_is_denied(self):
-        """What becomes of values for ingress-nginx: the check refuses what nobody has told it of."""
+        """Values for ingress-nginx lack the snippet, so the check denies requests without the original URL."""
         name = f"{self.RELEASE}-vestibule-upstream"
         snippet = "nginx.ingress.kubernetes.io/auth-snippet"
         kept = self.fleet.namespace.get("ingress", name)["metadata"]["annotations"][snippet]

@@ -16,10 +16,10 @@ from fleet import ALICE, BOB, CAROL, PEOPLE, PUBLIC_URL
 
 FOLDER = ROOT / "deploy/litellm"
 MODEL, WORDS = "parrot", "Who is a clever bird?"
-# Starting LiteLLM is two dozen seconds of a processor to itself.
+# LiteLLM needs about 24 seconds of CPU time to start.
 PATIENCE = 600
 SESSIONS = 6
-# What LiteLLM's server answers by itself to a request that its application dropped, and what it logs of each.
+# The answer of LiteLLM's server to a request that its application dropped, and its log line.
 DROPPED, DROPPED_LOG = "Internal Server Error", ("Exception in ASGI application", "ASGI callable returned without")
 
 
@@ -35,7 +35,7 @@ class LiteLlm(Release):
             images.into_cluster("litellm")
         self.namespace.secret("litellm", **{"master-key": self.key})
         self.namespace.run("apply", "--server-side", "--filename", FOLDER / "litellm.yaml")
-        # Of what deploy/litellm says, what this machine has not.
+        # Values of deploy/litellm that this machine cannot provide.
         image = {"repository": images.repository("litellm"), "tag": images.tag("litellm")}
         over = {"upstream": {"image": image, "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}}}}
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -141,8 +141,8 @@ class BesideLiteLlm(Case):
 
     def test_a_rollout_of_all_pods_keeps_sessions_and_logins(self):
         sessions = self.door.sessions([ALICE, BOB], SESSIONS)
-        # Of people, only administrators may open the page that is checked after a login.
-        load = self.door.fleet.driver.until_told(
+        # Only administrators may open the page that is requested after a login.
+        load = self.door.fleet.driver.start(
             "chats_under_load", door=self.door.way, sessions=sessions, people=[ALICE], model=MODEL, words=WORDS,
             service=f"{self.door.fullname}-check", chats=2, streams=2, logins=1)
         before = self.door.names()
@@ -160,7 +160,7 @@ class BesideLiteLlm(Case):
     def judge(self, counts, failed, logged):
         good = {"chat 200", "stream 200", "login done", "check after login 200"}
         self.assertLessEqual(good, set(counts))
-        # Three starts of LiteLLM leave little of a small machine to anybody else: what then came too late says so by 503.
+        # Three starts of LiteLLM slow down a small machine, so requests that time out with 503 are accepted.
         excused = {"chat 503", "stream 503", "check after login 503"} | self.dropped(failed, logged)
         self.assertLessEqual(set(counts) - good, excused, f"{failed}\n{logged}")
         self.assertLess(sum(counts[name] for name in set(counts) - good), sum(counts.values()) / 100, failed)

@@ -8,7 +8,7 @@ import release
 from case import Case, AnswerWatch
 from fleet import BOB, CAROL
 
-# What the product states.
+# The documented bound, in seconds.
 BOUND = 1.0
 
 
@@ -59,7 +59,7 @@ class RoleMap(Case):
         self.assertRegex(told, r"rules\[2\]\.role \(line \d+\)")
         self.assertIn("king", told)
         self.assertNotIn("secret-project", told)
-        # Every pod has seen it by now, or will: none may follow it.
+        # No pod may activate the invalid update.
         kube.until("every pod to refuse it", lambda: all("role `king`" in self.door.logs(pod) for pod in self.door.pods()))
         self.assertEqual(seen.answers(), {(200, "customer")})
         self.edit(document(default_role="team"))

@@ -8,7 +8,7 @@ import release
 from case import Case
 from fleet import CLIENT, PEOPLE
 
-# The kubelet brings a Secret within a minute or so, and sooner when its pod changes.
+# The kubelet updates a Secret within about a minute, and earlier when its pod changes.
 PATIENCE = 180
 
 

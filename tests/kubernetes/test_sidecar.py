@@ -49,8 +49,8 @@ class Sidecar(UnderLoad):
     def test_the_sidecar_serves_until_the_upstream_of_a_stopping_pod_ends(self):
         session = self.door.sessions([BOB], 1)[0]["session"]
         pod = self.door.pods()[0]
-        endings = self.door.fleet.driver.until_told("endings", door=self.door.way, pod=pod["status"]["podIP"], session=session,
-                                                    upstream=4000)
+        endings = self.door.fleet.driver.start("endings", door=self.door.way, pod=pod["status"]["podIP"], session=session,
+                                               upstream=4000)
         with endings:
             self.assertIn("started", endings.line())
             self.door.namespace.run("delete", "pod", pod["metadata"]["name"], "--wait=false")
