@@ -128,14 +128,14 @@ class Installation(unittest.TestCase):
 
     def test_a_change_of_the_secrets_key_does_not_replace_the_key_ring(self):
         self.install()
-        with self.assertRaisesRegex(helm.Refused, "keyRing.key: the key ring that is there has keyring and no ring"):
+        with self.assertRaisesRegex(helm.Refused, "keyRing.key: the existing key ring has the key keyring and not ring"):
             self.upgrade("--set", "keyRing.key=ring")
 
     def test_a_key_ring_of_an_earlier_release_is_not_deleted(self):
         self.install()
         owner = {"meta.helm.sh/release-name": RELEASE}
         self.server.patch("Secret", self.namespace, RING, {"metadata": {"annotations": owner}})
-        with self.assertRaisesRegex(helm.Refused, f"keyRing: {RING} was made by this release"):
+        with self.assertRaisesRegex(helm.Refused, f"keyRing: {RING} was created by this release"):
             self.upgrade()
 
     def test_an_unedited_role_map_follows_the_values(self):
@@ -175,7 +175,7 @@ class Installation(unittest.TestCase):
     def test_an_object_of_the_release_cannot_become_an_existing_one_unless_it_is_kept(self):
         self.install()
         taken = ["--set", "roleMap.document=null", "--set", f"roleMap.existingConfigMap={ROLES}"]
-        with self.assertRaisesRegex(helm.Refused, "roleMap.existingConfigMap: .* was made by this release"):
+        with self.assertRaisesRegex(helm.Refused, "roleMap.existingConfigMap: .* was created by this release"):
             self.upgrade(*taken)
         self.server.patch("ConfigMap", self.namespace, ROLES, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
         self.upgrade(*taken)
