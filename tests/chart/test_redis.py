@@ -118,7 +118,7 @@ class Cluster:
         return self.nodes[0].cli("-c", "get", f"vestibule:{key}", user="vestibule", password=PASSWORD)
 
     def owner(self):
-        """A primary."""
+        """Returns one of the primaries."""
         return next(node for node in self.nodes if node.role() == "master")
 
 

@@ -101,7 +101,7 @@ class Namespace:
         self.run("patch", kind, name, "--type", "merge", "--patch", json.dumps(change))
 
     def secret(self, name, **files):
-        """Files of a Secret: name to content; dots and dashes stand as they are in a `**` of a dict."""
+        """Creates a Secret from file names and contents. Names with dots and dashes need a dict with `**`."""
         data = {file: base64.b64encode(text.encode()).decode() for file, text in files.items()}
         self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data})
 
@@ -112,7 +112,7 @@ class Namespace:
         self.run("rollout", "status", f"{kind}/{name}", f"--timeout={patience}s")
 
     def ready_pods(self, selector):
-        """The pods that serve: ready, and not told to stop."""
+        """The pods that are ready and not stopping."""
         pods = self.get("pods", selector=selector)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
 
@@ -120,13 +120,13 @@ class Namespace:
         return helm.run(*arguments, "--namespace", self.name, kubeconfig=kubeconfig())
 
     def names(self):
-        """Of everything in it, of whatever kind, but for what tells of the past."""
+        """The names of all objects of all kinds, except events and similar records."""
         kinds = run("api-resources", "--namespaced", "--verbs=list", "--output=name").split()
         kinds = [kind for kind in kinds if kind.split(".")[0] not in {"events", "leases"} and "metrics.k8s.io" not in kind]
         return set(self.run("get", ",".join(kinds), "--ignore-not-found", "--output=name").split())
 
     def story(self):
-        """Events, pods and the ends of their logs, for who looks at a failed test."""
+        """Events, pods and the last lines of their logs, for the analysis of a failed test."""
         parts = [self.attempt("get", "pods", "--output=wide"), self.attempt("get", "events", "--sort-by=.lastTimestamp")[-6000:]]
         for name in self.attempt("get", "pods", "--output=name").split():
             for more in ([], ["--previous"]):

@@ -58,7 +58,7 @@ class Redis:
         self.namespace.rolled_out("statefulset", "redis")
 
     def close(self):
-        """After its namespace is gone."""
+        """Cleans up after the namespace is deleted."""
         if self.volumes:
             self.volumes.close()
 

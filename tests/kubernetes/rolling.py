@@ -39,7 +39,7 @@ class UnderLoad(Case):
         return any("redis not responding" in self.door.logs(pod) for pod in self.door.pods())
 
     def rolled(self, action):
-        """Does it, and holds that every pod is another than before."""
+        """Runs the action and verifies that every pod was replaced."""
         before = self.door.names()
         action()
         self.door.until_gone(before)

@@ -99,13 +99,13 @@ class Controller:
 
     @classmethod
     def sign_in(cls, person):
-        """Through the gateway from the first page on, and back to it: the driver insists on that."""
+        """Signs in through the gateway. The driver verifies that the login returns to its first page."""
         begun = cls.fleet.driver.one("begin", door=cls.release.way, person=person, pod=None)
         return cls.fleet.driver.one("finish", door=cls.release.way, pod=None, **begun)["session"]
 
     @classmethod
     def make_key(cls, person):
-        """An API key, by the person's session."""
+        """Creates an API key with the user's session."""
         headers = {"cookie": f"__Host-vestibule={cls.sessions[person['user']]}", "content-type": "application/json",
                    "origin": PUBLIC_URL, "sec-fetch-site": "same-origin"}
         made = cls.fleet.driver.ask(f"{PUBLIC_URL}/vestibule/api/keys", method="POST", headers=headers, body="{}",
@@ -128,7 +128,7 @@ class Controller:
         return self.fleet.driver.run("asks", questions=questions)
 
     def received(self, answer):
-        """What the upstream was sent, as it stands in its answer: name to all values."""
+        """The headers that the upstream received, from its answer: name to all values."""
         self.assertEqual(answer["status"], 200, answer)
         return headers_of(json.loads(answer["body"]))
 
@@ -153,7 +153,7 @@ class Controller:
                 self.assertEqual(received.get("x-auth-request-preferred-username", [""]), ["carol"] if person else [""])
 
     def test_headers_for_gateways_do_not_reach_the_upstream(self):
-        """Some frameworks route by it, whatever path was judged."""
+        """Some frameworks route by such a header instead of the authorized path."""
         names = ("x_original_url", "x_original_method", "x_rewrite_url", "x_vestibule_untouched", "proxy_authorization")
         forged = {name: "forged" for name in names}
         for path, person in (("/page", CAROL), ("/v1/models", CAROL), ("/open/page", None)):
@@ -183,8 +183,8 @@ class Controller:
             self.assertEqual(received["cookie"], ["other=kept; last=kept"])
             self.assertRegex(received["x-auth-request-key"][0], r"^[0-9a-f-]{36}$")
 
-    def test_a_connection_header_cannot_remove_required_headers(self):
-        """Traefik keeps such a header from the check; where it sees one, the check refuses what it doesn't know."""
+    def test_a_connection_header_cannot_smuggle_credentials(self):
+        """Traefik removes the named header before the check. A check that receives it rejects the unknown credential."""
         smuggled = [{name: "smuggled", "connection": f"keep-alive, {name}"} for name in (*CREDENTIALS, "x-vestibule-assertion")]
         for answer in self.asks(*(self.question("/v1/models", CAROL, **headers) for headers in smuggled)):
             self.assertIn(answer["status"], (200, 401))
@@ -215,7 +215,7 @@ class Controller:
             self.assertEqual(received.get("x-vestibule-assertion", [""]), [""])
 
     def test_a_clients_long_cookie_reaches_the_upstream(self):
-        """It stands in the check's answer, which then is larger than ingress-nginx has room for by default."""
+        """The cookie makes the check's answer larger than the default buffer of ingress-nginx."""
         question = self.question("/page", ALICE)
         long = f"long={'a' * 6000}"
         question["headers"]["cookie"] += f"; {long}"
@@ -240,7 +240,7 @@ class Controller:
         self.assertEqual([answer["status"] for answer in answers], [status for *_, status in expected])
 
     def test_clients_cannot_set_the_original_request_headers(self):
-        """Were it the client's word, each of these would pass as /open/page."""
+        """If the client's headers counted, each of these requests would be allowed as /open/page."""
         hops = ("keep-alive", "x-original-url, x-original-method")
         lies = [{
             "x_original_url": url, "x_original_method": "GET", "x_original_uri": "/open/page", "x_rewrite_url": "/open/page",
@@ -261,7 +261,7 @@ class Controller:
         self.assertIn("alice@example.com", page["body"])
 
     def test_the_gateway_does_not_route_to_the_check_or_the_metrics(self):
-        """These paths are the upstream's, like all others."""
+        """These paths belong to the upstream, like all others."""
         paths = ("/auth/nginx", "/metrics", "/readyz", "/livez")
         for path, nobody, alice in zip(paths, self.asks(*(self.question(path) for path in paths)),
                                        self.asks(*(self.question(path, ALICE) for path in paths))):

@@ -166,7 +166,7 @@ class BesideLiteLlm(Case):
         self.assertLess(sum(counts[name] for name in set(counts) - good), sum(counts.values()) / 100, failed)
 
     def dropped(self, failed, logged):
-        """The answers of 500 that are LiteLLM's own by what they say, where it logged as many."""
+        """The outcomes with 500 that are LiteLLM's own by their text, if it logged at least as many. Otherwise none."""
         answers = [one for one in failed if one["outcome"] == 500]
         confessed = sum(logged.count(words) for words in DROPPED_LOG)
         if any(one["said"] != DROPPED for one in answers) or len(answers) > confessed:

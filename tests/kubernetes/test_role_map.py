@@ -24,7 +24,7 @@ class RoleMap(Case):
         self.original = self.namespace.get("configmap", self.name)["data"]["roles.yaml"]
 
     def edit(self, text):
-        """By kubectl; gives when it began and when it was done."""
+        """Edits the role map with kubectl, and returns the times of its start and end."""
         return timed(lambda: self.namespace.patch("configmap", self.name, {"data": {"roles.yaml": text}}))
 
     def restore(self):

@@ -33,7 +33,7 @@ class Rotation(Case):
         self.say(f"{len(self.sessions)} sessions live on all 3 pods, no pod was replaced or restarted")
 
     def logins_by_each(self):
-        """A login that each of the pods finishes."""
+        """Finishes one login on each pod."""
         return [self.login_by(pod) for pod in self.door.addresses()]
 
     def login_by(self, pod):
