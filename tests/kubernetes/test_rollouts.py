@@ -1,4 +1,4 @@
-"""Rolls of all pods under load: nobody is signed out, and nothing fails."""
+"""Rollouts of all pods under load: sessions survive and no request fails."""
 
 import secrets
 
@@ -9,21 +9,21 @@ from rolling import UnderLoad
 import helm
 
 
-class Rolls(UnderLoad):
+class Rollouts(UnderLoad):
     def setUp(self):
         self.door = release.door()
 
-    def test_an_upgrade_that_rolls_all_pods(self):
+    def test_an_upgrade_of_all_pods_loses_no_request(self):
         def upgrade():
             self.door.values["config"]["contact"] = f"desk {secrets.token_hex(2)}"
             self.door.upgrade()
 
         self.under_load("helm upgrade", lambda: self.rolled(upgrade))
 
-    def test_a_restart_of_the_rollout(self):
+    def test_a_rollout_restart_loses_no_request(self):
         self.under_load("kubectl rollout restart", lambda: self.rolled(self.restart))
 
-    def test_an_upgrade_that_fails_is_taken_back_and_hurts_nobody(self):
+    def test_a_failed_upgrade_is_rolled_back_and_loses_no_request(self):
         before = self.door.names()
 
         def fail():

@@ -1,11 +1,11 @@
-"""People without an identity provider: the first administrator is invited from a pod, as docs/kubernetes.md says."""
+"""Local accounts without an identity provider: the bootstrap invitation from a pod, as in docs/kubernetes.md."""
 
 import base64
 import json
 import re
 
 import release
-import world
+import fleet
 from case import Case
 from release import Release
 
@@ -16,7 +16,7 @@ INVITE = ["vestibule", "invite", "--role", "proxy_admin", "--email", EMAIL,
 
 def door():
     def make():
-        within = release.door().world
+        within = release.door().fleet
         made = Release(within, "people", replicaCount=2,
                        config={"store": {"key_prefix": "vestibule:people:"}, "providers": [],
                                "local_accounts": {"enabled": True}},
@@ -24,10 +24,10 @@ def door():
         made.install()
         return made
 
-    return world.once("people", make)
+    return fleet.once("people", make)
 
 
-class People(Case):
+class LocalAccounts(Case):
     def setUp(self):
         self.door = door()
 
@@ -35,13 +35,13 @@ class People(Case):
         address = pod["status"]["podIP"]
         if body is not None:
             headers, body = {"content-type": "application/json", **headers}, json.dumps(body)
-        return self.door.world.driver.ask(f"http://{address}:{port}{path}", method="POST" if body else "GET", headers=headers,
+        return self.door.fleet.driver.ask(f"http://{address}:{port}{path}", method="POST" if body else "GET", headers=headers,
                                           body=body)
 
-    def test_the_first_administrator_is_invited_from_a_pod_and_claims_on_another(self):
+    def test_the_bootstrap_invitation_of_one_pod_is_accepted_on_another(self):
         [one, other] = self.door.pods()
         said = self.door.namespace.run("exec", one["metadata"]["name"], "--container", "vestibule", "--", *INVITE)
-        link = re.search(re.escape(world.PUBLIC_URL) + r"/onboarding\?invite_link=(\S+)", said)[1]
+        link = re.search(re.escape(fleet.PUBLIC_URL) + r"/onboarding\?invite_link=(\S+)", said)[1]
 
         opened = json.loads(self.ask(other, 4180, f"/onboarding/get_token?invite_link={link}")["body"])
         claim = {"invitation_link": link, "user_id": payload(opened["token"])["user_id"], "password": PASSWORD, "key": True}
@@ -50,7 +50,7 @@ class People(Case):
         claimed = json.loads(claimed["body"])
         self.assertEqual((claimed["user_email"], claimed["user_role"]), (EMAIL, "proxy_admin"))
 
-        question = {"x-original-url": f"{world.PUBLIC_URL}/v1/models", "x-original-method": "GET"}
+        question = {"x-original-url": f"{fleet.PUBLIC_URL}/v1/models", "x-original-method": "GET"}
         for pod in (one, other):
             answer = self.ask(pod, 4181, "/auth/nginx", authorization=f"Bearer {claimed['key']}", **question)
             self.assertEqual(answer["status"], 200, answer)
@@ -61,6 +61,6 @@ class People(Case):
 
 
 def payload(token):
-    """What a JWT says, unverified."""
+    """The claims of a JWT, without verification."""
     part = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))

@@ -1,5 +1,5 @@
-"""What the tests share: a namespace that enforces `restricted`, and in it the driver, an OpenID Provider behind TLS, the
-Redis Cluster of deploy/redis, an upstream and, once there is something to lead to, the nginx of deploy/nginx."""
+"""The tests' shared fleet: a namespace that enforces `restricted`, with the driver, an OpenID Provider behind TLS, the Redis
+Cluster of deploy/redis, an upstream and, after a release is installed, the nginx of deploy/nginx."""
 
 import atexit
 import json
@@ -40,7 +40,7 @@ PEOPLE = [{"user": one["username"], "password": one["password"]} for one in ACCO
 ALICE, BOB, CAROL = PEOPLE
 
 
-class World:
+class Fleet:
     def __init__(self, suite):
         prefix = os.environ.get("TEST_NAMESPACE", "vestibule-test")
         self.namespace = kube.Namespace(f"{prefix}-{suite}-{secrets.token_hex(3)}")
@@ -93,7 +93,7 @@ class World:
                              pods.service("idp", {PROVIDER_PORT: PROVIDER_PORT, SIDE_DOOR: SIDE_DOOR}))
 
     def at_side_door(self, path, **body):
-        """tests/peers/idp/side_door.mjs has what there is."""
+        """Calls the provider's administration, see tests/peers/idp/side_door.mjs."""
         answer = self.driver.ask(f"http://idp:{SIDE_DOOR}{path}", method="POST", body=json.dumps(body))
         if answer["status"] != 200:
             raise AssertionError(f"{path}: {answer['body']}")
@@ -106,7 +106,7 @@ class World:
         self.namespace.apply(pods.deployment("upstream", container), pods.service("upstream", {4000: 4000}))
 
     def start_gateway(self, release, upstream="upstream:4000", name="gateway"):
-        """The template as it is. nginx looks the Services up when it starts, so they must be there."""
+        """Runs nginx with the unchanged template. nginx resolves the Services at its start, so they must exist."""
         values = {
             "VESTIBULE_LISTEN": "8443 ssl; ssl_certificate /etc/gateway/tls.crt; ssl_certificate_key /etc/gateway/tls.key",
             "VESTIBULE_SERVER_NAME": HOST,
@@ -124,13 +124,13 @@ class World:
         self.namespace.rolled_out("deployment", name)
 
     def way(self, gateway="gateway"):
-        """What the driver has to know to go through a gateway."""
+        """The driver's arguments for requests through a gateway."""
         return {"origin": PUBLIC_URL, "gateway": f"{gateway}:443", "issuer": self.issuer}
 
     # Vestibule.
 
     def values(self, gateway="gateway", **more):
-        """The chart's values for this world; `more` goes over them."""
+        """The chart's values for this fleet, overridden by `more`."""
         return over({
             "replicaCount": 3,
             "image": images.values("vestibule"),
@@ -138,7 +138,7 @@ class World:
             "tests": {"image": images.values("tools")},
             "config": {
                 "public_url": PUBLIC_URL,
-                # On a machine that is busy with other things Redis's answer may take longer than the default's 300 ms.
+                # On a busy machine, Redis may take longer to answer than the default of 300 ms.
                 "store": {"url": redis.URL, "username": redis.USER, "password_file": "/etc/vestibule/secrets/redis-password",
                           "command_timeout": "3s"},
                 "providers": [{"id": "corp", "name": "Example Corp", "issuer": self.issuer, "client_id": CLIENT,
@@ -148,14 +148,14 @@ class World:
             "extraFiles": {"ca.pem": self.authority.certificate},
             "secrets": {"existingSecret": "door-secrets"},
             "upstream": {"serviceName": "upstream", "port": 4000},
-            # The driver asks the check as a gateway does.
+            # The driver sends auth requests as a gateway does.
             "networkPolicy": {"gateway": [{"podSelector": {"matchExpressions": [
                                   {"key": "app", "operator": "In", "values": [gateway, "driver"]}]}}],
                               "upstream": {"podLabels": {"app": "upstream"}}},
         }, more)
 
     def give_secrets(self):
-        """What `values` names."""
+        """Creates the Secret that `values` refers to."""
         self.namespace.secret("door-secrets", **{"redis-password": self.redis.password, "corp-client-secret": self.client_secret})
 
 
@@ -178,7 +178,7 @@ http {
 
 
 def over(under, upper):
-    """Trees of values, one over the other."""
+    """Merges two trees of values; `upper` overrides `under`."""
     merged = dict(under)
     for name, value in upper.items():
         both = isinstance(value, dict) and isinstance(merged.get(name), dict)
@@ -186,11 +186,11 @@ def over(under, upper):
     return merged
 
 
-KEPT, WORLDS = {}, []
+KEPT, FLEETS = {}, []
 
 
 def once(name, make):
-    """What `make` makes, or how it failed, at the first time and ever after."""
+    """Calls `make` once for each name and returns its result, or raises its error, each time."""
     if name not in KEPT:
         try:
             KEPT[name] = make()
@@ -202,16 +202,16 @@ def once(name, make):
 
 
 def shared(suite="door"):
-    """The world of a suite, made when it is first asked for and taken away when the process ends, however it does."""
+    """The fleet of a suite, created at the first call and deleted when the process ends."""
     def make():
-        world = World(suite)
-        atexit.register(world.close)
-        WORLDS.append(world)
-        world.start()
-        return world
+        fleet = Fleet(suite)
+        atexit.register(fleet.close)
+        FLEETS.append(fleet)
+        fleet.start()
+        return fleet
 
-    return once(f"world {suite}", make)
+    return once(f"fleet {suite}", make)
 
 
-# Who ends the tests by a signal gets the same clearing up as by Ctrl-C. A test would survive SystemExit.
+# SIGTERM cleans up like Ctrl-C. unittest would catch SystemExit.
 signal.signal(signal.SIGTERM, signal.default_int_handler)

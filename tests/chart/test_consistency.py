@@ -1,4 +1,4 @@
-"""What must agree: schema, values and documentation; generated files; metrics in rules and dashboard; the image."""
+"""Consistency of schema, values and documentation, of generated files, of metrics in alerts and dashboard, and of the image."""
 
 import json
 import re
@@ -10,7 +10,7 @@ import readme
 from helm import CHART, CI, ROOT, objects_of, pick, read_yaml
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-# What Prometheus or the operator adds to every series.
+# Labels that Prometheus or the operator adds to every series.
 OF_THE_SCRAPE = {"namespace", "job", "pod", "le"}
 
 
@@ -19,7 +19,7 @@ def resolved(node):
 
 
 def leaves(node, path=""):
-    """The paths of all fields, lists as `[]`."""
+    """The paths of all fields. `[]` stands for list items."""
     node = resolved(node)
     if "properties" in node:
         return {leaf for name, one in node["properties"].items() for leaf in leaves(one, f"{path}.{name}" if path else name)}
@@ -29,7 +29,7 @@ def leaves(node, path=""):
 
 
 def documented_fields():
-    """Every field of docs/configuration.md, as a path."""
+    """The path of every field in docs/configuration.md."""
     reference = (ROOT / "docs/configuration.md").read_text().split("<!-- reference: begin -->")[1]
     fields, section = set(), ""
     for line in reference.splitlines():
@@ -43,16 +43,16 @@ def documented_fields():
 class Generated(unittest.TestCase):
     HINT = "is not what the chart makes; run `make chart`"
 
-    def test_the_readme_has_the_values(self):
+    def test_the_readme_is_up_to_date(self):
         self.assertTrue(readme.README.read_text() == readme.rendered(), f"{readme.README} {self.HINT}")
 
-    def test_the_manifests_are_the_charts(self):
+    def test_the_manifests_are_up_to_date(self):
         made, stored = manifests.rendered(), manifests.stored()
         self.assertEqual(set(stored), set(made))
         for name, text in made.items():
             self.assertTrue(stored[name] == text, f"{manifests.FOLDER / name} {self.HINT}")
 
-    def test_kustomize_takes_the_manifests(self):
+    def test_kustomize_accepts_the_manifests(self):
         self.assertIsNotNone(shutil.which("kubectl"), "needs kubectl, which has kustomize")
         objects = manifests.kustomized(manifests.FOLDER)
         config_map = next(one["metadata"]["name"] for one in pick(objects, "ConfigMap") if "vestibule.yaml" in one["data"])
@@ -61,7 +61,7 @@ class Generated(unittest.TestCase):
 
 
 class Schema(unittest.TestCase):
-    def test_no_object_takes_what_it_does_not_know(self):
+    def test_every_object_rejects_unknown_fields(self):
         def walk(node, path):
             if isinstance(node, dict):
                 if "properties" in node:
@@ -71,13 +71,13 @@ class Schema(unittest.TestCase):
 
         walk(SCHEMA, "")
 
-    def test_it_knows_exactly_the_fields_of_values_yaml(self):
+    def test_the_schema_has_exactly_the_fields_of_values_yaml(self):
         fields = {path for _, rows in readme.sections() for path, _, _ in rows}
-        # Of what is Vestibule's own, the values name the one field that is required.
+        # The values contain only the required field of Vestibule's configuration.
         known = {path.split("[]")[0] for path in leaves(SCHEMA) if not path.startswith("config.")} | {"config", "config.public_url"}
         self.assertEqual(fields, known)
 
-    def test_config_has_exactly_the_documented_fields_that_are_not_the_charts_own_or_secrets(self):
+    def test_config_has_exactly_the_documented_fields_except_secrets_and_those_of_the_chart(self):
         own = ("listen.", "role_map.", "shutdown.")
         secrets = {field.removesuffix("_file") for field in documented_fields() if field.endswith("_file")} - {"providers[].ca", "token_issuers[].ca"}
         wanted = {field for field in documented_fields() if not field.startswith(own)} - secrets - {"replicas", "key_ring_file"}
@@ -85,8 +85,8 @@ class Schema(unittest.TestCase):
         self.assertEqual({path.removeprefix("config.") for path in leaves(SCHEMA) if path.startswith("config.")}, wanted)
 
 
-class Rights(unittest.TestCase):
-    def test_redis_gives_the_rights_that_the_documentation_lists(self):
+class Permissions(unittest.TestCase):
+    def test_the_redis_user_has_the_documented_permissions(self):
         page, script = (ROOT / "docs/store.md").read_text(), (ROOT / "deploy/redis/node.sh").read_text()
         listed = set(re.search(r"(?m)^user vestibule on (.+)$", page)[1].split()) | {"+cluster|info", "+cluster|slots"}
         given = re.search(r"vestibule_commands\(\) \{(.+?)\}", script, re.S)[1]
@@ -95,7 +95,7 @@ class Rights(unittest.TestCase):
 
 
 class Metrics(unittest.TestCase):
-    """Nobody is alerted by, or looks at, a metric that isn't there."""
+    """Alerts and dashboard use existing metrics only."""
 
     def setUp(self):
         rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \|", (ROOT / "docs/metrics.md").read_text(), re.M)
@@ -116,7 +116,7 @@ class Metrics(unittest.TestCase):
         base = re.sub(r"_(bucket|sum|count)$", "", series)
         return base if self.kinds.get(base) == "histogram" else series
 
-    def judge(self, expressions):
+    def verify(self, expressions):
         self.assertTrue(expressions)
         for expression in expressions:
             with self.subTest(expression):
@@ -130,11 +130,11 @@ class Metrics(unittest.TestCase):
                     self.assertLessEqual(set(value.split("|")), self.words)
                 self.assertEqual(expression.count("("), expression.count(")"))
 
-    def test_alerts_name_documented_metrics_labels_and_values(self):
-        self.judge(self.rules())
+    def test_alerts_use_documented_metrics_labels_and_values(self):
+        self.verify(self.rules())
 
-    def test_the_dashboard_names_documented_metrics_labels_and_values(self):
-        self.judge(self.dashboard())
+    def test_the_dashboard_uses_documented_metrics_labels_and_values(self):
+        self.verify(self.dashboard())
 
     def test_the_dashboard_shows_every_documented_metric(self):
         shown = {self.known(series) for series in re.findall(r"\bvestibule_\w+", " ".join(self.dashboard()))}
@@ -144,21 +144,21 @@ class Metrics(unittest.TestCase):
 class Image(unittest.TestCase):
     DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
-    def test_user_and_ports_are_the_charts(self):
+    def test_user_and_ports_match_the_chart(self):
         values = read_yaml((CHART / "values.yaml").read_text())[0]
         user = f"{values['securityContext']['runAsUser']}:{values['securityContext']['runAsGroup']}"
         self.assertEqual(re.findall(r"(?m)^USER (\S+)$", self.DOCKERFILE), [user])
         exposed = re.findall(r"(?m)^EXPOSE (.+)$", self.DOCKERFILE)[0].split()
         self.assertEqual(set(exposed), {str(port) for port in values["ports"].values()})
 
-    def test_the_entry_point_is_the_binary_and_the_chart_gives_it_arguments_alone(self):
+    def test_the_entry_point_is_the_binary_and_the_chart_sets_only_arguments(self):
         entry = json.loads(re.search(r"(?m)^ENTRYPOINT (.+)$", self.DOCKERFILE)[1])
         self.assertEqual(entry, ["/usr/bin/vestibule"])
         self.assertIn(f"/target/dist/vestibule {entry[0]}\n", self.DOCKERFILE)
         container = pick(objects_of(CI[0]), "Deployment")[0]["spec"]["template"]["spec"]["containers"][0]
         self.assertNotIn("command", container)
 
-    def test_everything_that_is_copied_is_there_and_not_ignored(self):
+    def test_every_copied_file_exists_and_is_not_ignored(self):
         sent = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
         copied = set()
         for line in re.findall(r"(?m)^COPY (?!--from)(.+)$", self.DOCKERFILE):
@@ -166,7 +166,7 @@ class Image(unittest.TestCase):
         self.assertEqual(copied, sent)
         self.assertEqual({name for name in copied if not (ROOT / name).exists()}, set())
 
-    def test_every_file_that_the_build_includes_is_copied(self):
+    def test_every_file_that_the_build_needs_is_copied(self):
         for source in (ROOT / "src").rglob("*.rs"):
             for included in re.findall(r'include_(?:str|bytes)!\("([^"]+)"\)', source.read_text()):
                 path = (source.parent / included).resolve().relative_to(ROOT)
@@ -179,7 +179,7 @@ class Image(unittest.TestCase):
         self.assertIn(f'image.version="{version}"', self.DOCKERFILE)
         self.assertIn(f"\nappVersion: {version}\n", chart)
 
-    def test_the_builder_is_no_older_than_the_floor(self):
+    def test_the_builder_image_meets_the_minimum_version(self):
         floor = re.search(r'(?m)^rust-version = "(.+)"$', (ROOT / "Cargo.toml").read_text())[1]
         builder = re.search(r"(?m)^FROM rust:([\d.]+)-", self.DOCKERFILE)[1]
         self.assertGreaterEqual([int(part) for part in builder.split(".")], [int(part) for part in floor.split(".")])
