@@ -77,7 +77,7 @@ mod tests {
     #[case::a_list(listed(), Some("https://app.example.com, https://evil.example"), None, false)]
     #[case::empty(listed(), Some(""), None, false)]
     #[case::none_sent(listed(), None, None, false)]
-    #[case::nobody_listed(Origins::Listed(Vec::new()), Some("https://app.example.com"), None, false)]
+    #[case::no_origin_listed(Origins::Listed(Vec::new()), Some("https://app.example.com"), None, false)]
     #[case::any(Origins::Any, Some("https://evil.example"), Some("*"), false)]
     #[case::any_and_none_sent(Origins::Any, None, None, false)]
     fn only_listed_origins_are_allowed(

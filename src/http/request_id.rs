@@ -57,7 +57,7 @@ mod tests {
     #[case::valid("0a1b2c3d-4e5f", true)]
     #[case::short("abc", false)]
     #[case::long(&"a".repeat(65), false)]
-    #[case::odd("abc\"def<script>", false)]
+    #[case::wrong_characters("abc\"def<script>", false)]
     fn only_a_valid_request_id_is_kept(#[case] given: &str, #[case] kept: bool) {
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID, HeaderValue::from_str(given).unwrap());
