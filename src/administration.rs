@@ -192,7 +192,7 @@ impl People {
 
     /// They have ended already, or will in a moment; what stays in the lists is tidied up here.
     async fn take_out_keys(&self, user: &str) {
-        if let Err(error) = self.keys.end_all(user).await {
+        if let Err(error) = self.keys.revoke_all(user).await {
             tracing::warn!(%error, user, "keys that have ended stay in the list for now");
         }
     }

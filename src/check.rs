@@ -15,7 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     access::{AccessRules, CredentialSources, MatchError, MatchedRules, Requirement, UnmetRequirement},
     api_keys::PresentedKey,
-    bearer_tokens::{self, Bearer, Tokens},
+    bearer_tokens::{self, BearerPrincipal, BearerTokens},
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, Identity, IdentityClaims, Role, RuleName},
     principal_cache::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
     role_map::{CurrentRoleMap, RoleMaps},
@@ -56,7 +56,7 @@ pub enum AuthenticationFailure {
     /// An API key that is suspended until its owner signs in.
     Suspended,
     /// A token that does not verify. The reason is only logged.
-    Token(bearer_tokens::Refused),
+    Token(bearer_tokens::TokenRefusal),
 }
 
 /// An authenticated user or workload, with its grant under the current role map.
@@ -69,7 +69,7 @@ pub struct AuthenticatedPrincipal {
 pub enum AuthenticatedCredential {
     Session(UserSession),
     ApiKey(UserKey),
-    Jwt(Bearer),
+    Jwt(BearerPrincipal),
 }
 
 /// A request was not authenticated.
@@ -86,7 +86,7 @@ pub enum UnavailableCause {
     #[error(transparent)]
     Store(#[from] LookupError),
     #[error(transparent)]
-    Token(#[from] bearer_tokens::Unavailable),
+    Token(#[from] bearer_tokens::VerificationOutage),
     #[error("no role map has been loaded yet")]
     RoleMapNotLoaded,
     #[error("the look-up timed out")]
@@ -134,7 +134,7 @@ pub enum Denial {
 /// Answers auth requests, and authenticates the callers of the API and of pages.
 pub struct Checker {
     principals: Arc<Principals>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<BearerTokens>,
     role_maps: Arc<RoleMaps>,
     upstream: Arc<UpstreamCredentialPolicy>,
     email_trust: HashMap<String, EmailTrust>,
@@ -145,7 +145,7 @@ impl Checker {
     /// `email_trust` has an entry for each configured provider.
     pub fn new(
         principals: Arc<Principals>,
-        tokens: Arc<Tokens>,
+        tokens: Arc<BearerTokens>,
         role_maps: Arc<RoleMaps>,
         upstream: Arc<UpstreamCredentialPolicy>,
         email_trust: HashMap<String, EmailTrust>,
@@ -290,7 +290,7 @@ impl Checker {
         if let Some(known) = key.evaluation.load().as_ref().filter(|known| Arc::ptr_eq(&known.owner, &of)) {
             return Arc::clone(&known.restricted);
         }
-        let grant = key.narrow.grant(&in_force.map, &of.grant);
+        let grant = key.restrictions.grant(&in_force.map, &of.grant);
         let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
         let to = Arc::new(Evaluation::new(in_force.version, grant, identity));
         key.evaluation.store(Some(Arc::new(RestrictedGrant { owner: of, restricted: Arc::clone(&to) })));
@@ -366,7 +366,7 @@ impl AuthenticatedCredential {
 
     fn authorize_path(&self, path: &str) -> Result<(), DenialReason> {
         match self {
-            Self::ApiKey(UserKey { key, .. }) if !key.narrow.permits(path) => Err(DenialReason::KeyRestriction),
+            Self::ApiKey(UserKey { key, .. }) if !key.restrictions.allows_path(path) => Err(DenialReason::KeyRestriction),
             _ => Ok(()),
         }
     }

@@ -194,11 +194,11 @@ impl Inner {
         if found.key.key.generation != found.user.key_generation {
             return SessionState::Ended;
         }
-        match found.key.key.standing(digest, self.clock.now()) {
-            api_keys::Standing::Live => SessionState::Live,
-            api_keys::Standing::Ended => SessionState::Ended,
+        match found.key.key.secret_status(digest, self.clock.now()) {
+            api_keys::SecretStatus::Live => SessionState::Live,
+            api_keys::SecretStatus::Ended => SessionState::Ended,
             // The secret may be newer than the cached record: the key is read again.
-            api_keys::Standing::Unlisted => SessionState::Idle,
+            api_keys::SecretStatus::Unlisted => SessionState::Idle,
         }
     }
 

@@ -72,7 +72,7 @@ fn endpoints() -> Vec<Endpoint> {
 }
 
 pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
-    let scope = web::scope(API).app_data(Data::new(openapi::Served::default()));
+    let scope = web::scope(API).app_data(Data::new(openapi::DocumentCache::default()));
     let scope = endpoints().into_iter().fold(scope, |scope, endpoint| scope.service(endpoint.into_resource()));
     scope
         .default_service(web::to(async || ApiError::NotFound.respond()))
@@ -104,7 +104,7 @@ pub(super) async fn caller(
 pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, ApiError> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(ApiError::NotAdministrator)?;
-    match api_keys::manager(caller).may_manage_people() {
+    match api_keys::manager(caller).may_manage_users() {
         true => Ok(Administrator { user: &identity.user, role }),
         false => Err(ApiError::NotManagingPeople),
     }

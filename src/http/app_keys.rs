@@ -31,8 +31,8 @@ use super::{
 };
 use crate::{
     access::CredentialSources,
-    api_keys::{KeysError, Lasting, Made, Wish},
-    app_keys::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
+    api_keys::{KeyDuration, KeyParameters, KeyWithSecret, KeysError},
+    app_keys::{AllowedOrigins, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
@@ -48,7 +48,7 @@ const FORM: &str = "app-key";
 /// Settings of keys for applications.
 pub struct AppKeySettings {
     pub redirects: RedirectPolicy,
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
     pub life: Duration,
 }
 
@@ -56,10 +56,10 @@ type Fields = Vec<(String, String)>;
 
 pub(super) async fn authorize(request: HttpRequest, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
-    match Asked::parse(request.query_string(), &services.app_keys.redirects) {
+    match AppRequest::parse(request.query_string(), &services.app_keys.redirects) {
         Err(wrong) => refuse_request(wrong),
-        Ok(Asked::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
-        Ok(Asked::Key(wanted)) => app_request.answer_request(&wanted).await,
+        Ok(AppRequest::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_request(&wanted).await,
     }
 }
 
@@ -67,10 +67,10 @@ pub(super) async fn authorize(request: HttpRequest, services: Services) -> HttpR
 pub(super) async fn submit(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
-    match Asked::parse(&query, &services.app_keys.redirects) {
+    match AppRequest::parse(&query, &services.app_keys.redirects) {
         Err(wrong) => refuse_request(wrong),
-        Ok(Asked::Page) => refuse_request(RequestError::ResponseType),
-        Ok(Asked::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
+        Ok(AppRequest::Page) => refuse_request(RequestError::ResponseType),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
     }
 }
 
@@ -110,7 +110,7 @@ fn login_error(
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
-    let Ok(Asked::Key(wanted)) = Asked::parse(query, &settings.redirects) else { return None };
+    let Ok(AppRequest::Key(wanted)) = AppRequest::parse(query, &settings.redirects) else { return None };
     let mut response = error_response(&wanted, StatusCode::BAD_REQUEST, code, description);
     set_headers(&settings.origins, request, response.headers_mut());
     Some(response)
@@ -217,7 +217,7 @@ impl AppKeyRequest<'_> {
         let AuthenticatedCredential::Session(_) = &principal.credential else { return redirect_to_sign_in(wanted) };
         let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
-            application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
+            application: wanted.redirect.as_ref().map(|redirect| redirect.display_name()),
             account: account(&principal.evaluation),
             life: self.services.app_keys.life,
             consent,
@@ -236,13 +236,13 @@ impl AppKeyRequest<'_> {
     async fn issue_key(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
         let Services { app_keys, keys, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
-        let wish = Wish {
-            lasting: Some(Lasting::of(app_keys.life)),
+        let wish = KeyParameters {
+            duration: Some(KeyDuration::of(app_keys.life)),
             application: Some(application.clone()),
             alias: Some(application),
-            ..Wish::default()
+            ..KeyParameters::default()
         };
-        match keys.make_for_application(&manager(principal), &wish).await {
+        match keys.create_for_application(&manager(principal), &wish).await {
             Ok(made) => key_response(wanted, &made, keys.remaining(&made.key)),
             // The credential was revoked after it was authenticated.
             Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
@@ -311,12 +311,12 @@ fn redirect_to_sign_in(wanted: &KeyRequest) -> HttpResponse {
 }
 
 fn return_target(wanted: &KeyRequest) -> ReturnTarget {
-    wanted.address().unwrap_or_else(ReturnTarget::root)
+    wanted.return_target().unwrap_or_else(ReturnTarget::root)
 }
 
-fn key_response(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
+fn key_response(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> HttpResponse {
     let secret = made.secret.expose();
-    match wanted.location(Outcome::Key { secret, expires_in }) {
+    match wanted.location(AppResponse::Key { secret, expires_in }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"access_token": secret, "token_type": "Bearer", "expires_in": expires_in});
@@ -328,7 +328,7 @@ fn key_response(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpRespon
 
 /// Returns an error as a redirect or as JSON, as the application requested.
 fn error_response(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    match wanted.location(Outcome::Error { code, description }) {
+    match wanted.location(AppResponse::Error { code, description }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"error": code, "error_description": description});
@@ -378,7 +378,7 @@ pub(super) fn add_response_headers(
 }
 
 /// Adds the headers of every response of this endpoint, also of errors and pages.
-fn set_headers(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
+fn set_headers(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
     // A page contains the user's name and the form's CSRF token, so no other origin may read it.
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match is_page {

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Accounts, Busy, Invitation, Link, Standing, Unfit, attempts, hasher::Lane, password::Password};
 use crate::{
-    api_keys::{self, KeysError, Wish},
+    api_keys::{self, KeyParameters, KeysError},
     metrics::LoginOutcome,
     principal::LOCAL,
     session::Logout,
@@ -35,7 +35,7 @@ pub struct Claim<'a> {
     pub user: &'a str,
     pub password: Zeroizing<String>,
     /// Whether a key is wanted too.
-    pub key: Option<Wish>,
+    pub key: Option<KeyParameters>,
     pub browser: users::Browser,
 }
 
@@ -43,7 +43,7 @@ pub struct Claim<'a> {
 pub struct Claimed {
     pub entered: Entered,
     pub email: String,
-    pub key: Option<api_keys::Made>,
+    pub key: Option<api_keys::KeyWithSecret>,
     /// The value of the cookie by which this browser is known again.
     pub device: String,
 }
@@ -135,7 +135,7 @@ impl Accounts {
         StoredRecord { value: mut invitation, version }: StoredRecord<Invitation>,
         sign_in: &SignIn,
         password: &Password,
-    ) -> Result<Result<(Entered, Option<api_keys::Made>), Conflict>, ClaimError> {
+    ) -> Result<Result<(Entered, Option<api_keys::KeyWithSecret>), Conflict>, ClaimError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
         self.judge_maker(&invitation).await?;
         // Whom somebody has deleted meanwhile gets their address back by it.
@@ -165,7 +165,7 @@ impl Accounts {
                 None => change,
             }
         });
-        Ok(entered.await?.map(|entered| (entered, draft.map(|draft| self.keys.made(draft)))))
+        Ok(entered.await?.map(|entered| (entered, draft.map(|draft| self.keys.record_creation(draft)))))
     }
 
     /// The invitation that a link leads to, while it is open.

@@ -6,7 +6,7 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
 use super::{CacheMap, CacheResult, FlushReason, LookupLabel, Maker, Metrics, NoticeOutcome, each};
 
-pub(super) struct Cache {
+pub(super) struct CacheMetrics {
     lookups: Vec<Vec<IntCounter>>,
     entries: IntGaugeVec,
     proof_age: GaugeVec,
@@ -14,7 +14,7 @@ pub(super) struct Cache {
     notices: IntCounterVec,
 }
 
-impl Cache {
+impl CacheMetrics {
     pub fn new(make: &mut Maker) -> Self {
         let lookups = make.counters(
             "cache_lookups_total",

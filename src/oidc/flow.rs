@@ -10,7 +10,7 @@ use crate::{
     clock::{self, Clock},
     continuation::Continuation,
     return_to::ReturnTarget,
-    secret::{Digest, OpaqueToken, SealPurpose, TokenKind, random_bytes},
+    secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
     store::{self, Key, Kind, Record, Records, Shard, Ttl},
 };
 
@@ -137,7 +137,7 @@ impl LoginFlows {
     pub fn retry_target(&self, state: &str) -> Option<ReturnTarget> {
         let (token, hint) = split_hint(state)?;
         let sealed = URL_SAFE_NO_PAD.decode(hint).ok()?;
-        let target = self.records.ring().open(SealPurpose::State, token.as_bytes(), &sealed).ok()?;
+        let target = self.records.ring().decrypt(EncryptionPurpose::State, token.as_bytes(), &sealed).ok()?;
         serde_json::from_slice(&target).ok()
     }
 
@@ -150,7 +150,7 @@ impl LoginFlows {
             return token.expose().to_owned();
         }
         let target = serde_json::to_vec(target).expect("a path is a text");
-        let hint = self.records.ring().seal(SealPurpose::State, token.expose().as_bytes(), &target);
+        let hint = self.records.ring().encrypt(EncryptionPurpose::State, token.expose().as_bytes(), &target);
         format!("{}.{}", token.expose(), URL_SAFE_NO_PAD.encode(hint))
     }
 

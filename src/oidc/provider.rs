@@ -8,7 +8,7 @@ use url::Url;
 use super::{
     AuthorizationRequest, ExchangeError, LoginFlow, VerifiedIdentity, claims,
     http::{HttpClient, HttpClientError},
-    oauth2::OAuth2,
+    oauth2::OAuth2Provider,
     openid_connect::{OpenIdConnectProvider, ProviderNotReadyError},
     registration::Registration,
     settings::{ProtocolSettings, ProviderSettings},

@@ -35,7 +35,7 @@ pub(super) async fn apply_messages(inner: Arc<Inner>, mut messages: Receiver<Inv
     }
 }
 
-/// Flushes the cache when a key is removed from the key ring: records that it sealed and tokens that it signed are no longer
+/// Flushes the cache when a key is removed from the key ring: records that it encrypted and tokens that it signed are no longer
 /// valid.
 pub(super) async fn flush_on_key_removal(inner: Arc<Inner>, mut removals: watch::Receiver<u64>) {
     while removals.changed().await.is_ok() {
@@ -82,7 +82,7 @@ impl Outage {
 impl Inner {
     pub(super) fn apply_message(&self, message: &InvalidationMessage) {
         // A message that cannot be opened is ignored. If a pod of this deployment sent it, the chain shows the gap.
-        let Ok(stale) = self.records.open_invalidation_message(message) else {
+        let Ok(stale) = self.records.decrypt_invalidation_message(message) else {
             self.metrics.notice(NoticeOutcome::Unreadable);
             return;
         };

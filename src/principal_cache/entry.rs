@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
 use crate::{
-    api_keys::{Key, KeyId, Narrow},
+    api_keys::{CombinedRestrictions, Key, KeyId},
     epoch::Generation,
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
@@ -65,7 +65,7 @@ pub struct UserKey {
 /// A key as the cache knows it: its limits are ready for checks.
 pub struct CachedKey {
     pub key: Key,
-    pub narrow: Narrow,
+    pub restrictions: CombinedRestrictions,
     /// The owner's grant within the key's restrictions, beside the owner's grant that it was made from.
     pub evaluation: ArcSwapOption<RestrictedGrant>,
     /// The keys that this key was derived from, each with its digest in the cache.
@@ -131,8 +131,8 @@ impl CachedKey {
     pub(super) fn new(key: Key, read: ReadTime) -> Self {
         let ancestors = key.ancestors.iter().map(|id| (*id, cache_digest(*id))).collect();
         let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
-        let narrow = Narrow::of(&key.limits);
-        Self { key, narrow, evaluation: ArcSwapOption::empty(), ancestors, read, last_use }
+        let restrictions = CombinedRestrictions::of(&key.restrictions);
+        Self { key, restrictions, evaluation: ArcSwapOption::empty(), ancestors, read, last_use }
     }
 }
 

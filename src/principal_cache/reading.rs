@@ -174,7 +174,8 @@ impl Inner {
             None => None,
         };
         // The key's record decides which secrets are valid.
-        let found = found.filter(|found| found.key.key.standing(&digest, self.clock.now()) != api_keys::Standing::Unlisted);
+        let found =
+            found.filter(|found| found.key.key.secret_status(&digest, self.clock.now()) != api_keys::SecretStatus::Unlisted);
         self.cache.insert(start, |maps| maps.insert_key(digest, found.as_ref(), start.time));
         Ok(found)
     }

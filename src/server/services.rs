@@ -15,7 +15,7 @@ use crate::{
     administration::People,
     api_keys::Keys,
     app_keys::RedirectPolicy,
-    bearer_tokens::{Issuer, IssuerKind, Tokens},
+    bearer_tokens::{BearerTokens, Issuer, IssuerKind},
     check::{Checker, CredentialParser},
     clock::Clock,
     config::{self, Config, RoleMapSource},
@@ -57,7 +57,7 @@ pub(super) struct Parts {
     pub services: Services,
     bootstrap: Bootstrap,
     providers: Arc<Providers>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<BearerTokens>,
     store: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
     /// `None` once the watch is started.
@@ -87,7 +87,7 @@ impl Parts {
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
         let issuers = token_issuers(config, clock, &metrics).await?;
-        let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
+        let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
         let credentials =
             CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics));
@@ -165,12 +165,12 @@ impl Parts {
         let block = readiness.block("identity providers");
         let attempted = tokio::spawn(async move {
             let providers = futures::future::join_all(providers.iter().map(|provider| provider.wait_for_first_attempt()));
-            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
+            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.wait_for_first_attempt()));
             // The pod becomes ready even if a provider is unreachable.
             let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;
             block.done();
         });
-        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_fresh(PROVIDER_REFRESH)));
+        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_refreshing(PROVIDER_REFRESH)));
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
         let role_map = self.role_map_watch.take().map(|watch| {
             let block = readiness.block("role map");
@@ -389,10 +389,12 @@ async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Me
     for (place, issuer) in config.token_issuers.iter().enumerate() {
         let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
         built.push(Arc::new(match &issuer.kind {
-            IssuerKind::OpenIdConnect(address) => Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?,
+            IssuerKind::OpenIdConnect(address) => {
+                Issuer::with_key_url(issuer.clone(), address, clock, metrics).with_context(at)?
+            }
             IssuerKind::Kubernetes(review) => {
                 let authority = TokenAuthority::new().await.with_context(at)?;
-                Issuer::of_api_server(issuer.clone(), *review, authority, clock, metrics)
+                Issuer::with_api_server(issuer.clone(), *review, authority, clock, metrics)
             }
         }));
     }

@@ -12,7 +12,7 @@ use crate::support::pod::random_key;
 use crate::support::wait::until;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-pub const UNKNOWN_KEY: &str = "it was sealed with a key that is not in the key ring";
+pub const UNKNOWN_KEY: &str = "it was encrypted with a key that is not in the key ring";
 
 /// An administrator, somebody with a key, and somebody who is disabled.
 struct People {

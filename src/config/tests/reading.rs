@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::app_keys::Origins;
+use crate::app_keys::AllowedOrigins;
 use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
@@ -389,8 +389,8 @@ fn schemes_and_origins_of_apps_are_merged_from_file_and_variables() {
     let apps = config(text, &env).apps;
     assert_eq!(apps.redirect_schemes, ["myide", "customapp"]);
     let origins = ["https://a.example.com", "https://b.example.com"].map(str::to_owned).to_vec();
-    assert_eq!(apps.origins, Origins::Listed(origins));
-    assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, Origins::Any);
+    assert_eq!(apps.origins, AllowedOrigins::Listed(origins));
+    assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, AllowedOrigins::Any);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use crate::api_keys::Lasting;
+use crate::api_keys::KeyDuration;
 
 /// The fields that were not taken yet.
 #[derive(Default)]
@@ -164,8 +164,8 @@ pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) ->
 }
 
 /// Parses a duration, in the format of all calls.
-pub(in crate::http) fn lasting(text: &str) -> Result<Lasting, &'static str> {
-    Lasting::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
+pub(in crate::http) fn lasting(text: &str) -> Result<KeyDuration, &'static str> {
+    KeyDuration::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
 }
 
 #[cfg(test)]

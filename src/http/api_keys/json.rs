@@ -5,7 +5,7 @@ use serde_json::{Value, json as value};
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{Key, KeyId, Limits, Made, Wish, is_alias},
+    api_keys::{Key, KeyId, KeyParameters, KeyWithSecret, Restrictions, is_alias},
     check::Checker,
     http::{
         Services,
@@ -40,7 +40,7 @@ pub(in crate::http) fn regenerate() -> Endpoint {
 async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let wish = read_wish(read_fields(&request, body, &caller)?, &services.checker)?;
-    let made = services.keys.make(&manager(&caller), &wish).await?;
+    let made = services.keys.create(&manager(&caller), &wish).await?;
     Ok(json(StatusCode::CREATED, with_secret(&made, &services.checker)))
 }
 
@@ -60,9 +60,9 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 async fn restrict(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
     let mut fields = read_fields(&request, body, &caller)?;
-    let limits = read_limits(&mut fields, &services.checker)?;
+    let restrictions = read_restrictions(&mut fields, &services.checker)?;
     fields.finish()?;
-    let key = services.keys.narrow(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, &limits).await?;
+    let key = services.keys.restrict(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, &restrictions).await?;
     Ok(json(StatusCode::OK, to_json(&key, &services.checker)))
 }
 
@@ -86,27 +86,27 @@ async fn regenerate_one(
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
 }
 
-fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, ApiError> {
-    let limits = read_limits(&mut fields, checker)?;
-    let wish = Wish {
+fn read_wish(mut fields: Fields, checker: &Checker) -> Result<KeyParameters, ApiError> {
+    let restrictions = read_restrictions(&mut fields, checker)?;
+    let wish = KeyParameters {
         user: fields.text("user_id")?,
         alias: fields.parse_field("key_alias", alias)?,
-        lasting: fields.parse_field("duration", fields::lasting)?,
-        limits,
+        duration: fields.parse_field("duration", fields::lasting)?,
+        restrictions,
         manage_keys: fields.flag("manage_keys")?,
-        manage_people: fields.flag("manage_people")?,
+        manage_users: fields.flag("manage_people")?,
         application: None,
     };
     fields.finish()?;
-    if wish.manage_people && !wish.may_manage_people() {
+    if wish.manage_users && !wish.may_manage_users() {
         return Err(FieldError::Value("manage_people", "goes with no teams and no paths: it is for everybody").into());
     }
     Ok(wish)
 }
 
-fn read_limits(fields: &mut Fields, checker: &Checker) -> Result<Limits, ApiError> {
+fn read_restrictions(fields: &mut Fields, checker: &Checker) -> Result<Restrictions, ApiError> {
     let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
-    Ok(Limits {
+    Ok(Restrictions {
         role: fields.parse_field("user_role", role)?,
         teams: fields.list("teams", MOST_TEAMS, parse_team)?,
         paths: fields.non_empty_list("paths", MOST_PATHS, parse_path)?.unwrap_or_default(),
@@ -120,7 +120,7 @@ fn alias(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn with_secret(made: &Made, checker: &Checker) -> Value {
+fn with_secret(made: &KeyWithSecret, checker: &Checker) -> Value {
     let mut body = to_json(&made.key, checker);
     body["key"] = made.secret.expose().into();
     body
@@ -138,7 +138,7 @@ fn to_json(key: &Key, checker: &Checker) -> Value {
         "paths": paths.first(),
         "further_paths": paths.get(1..).unwrap_or_default(),
         "manage_keys": key.manage_keys,
-        "manage_people": key.may_manage_people(),
+        "manage_people": key.may_manage_users(),
         "created_at": key.created,
         "expires": key.expires,
         "last_used": key.last_used,

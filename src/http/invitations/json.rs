@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
 use crate::{
-    api_keys::Lasting,
+    api_keys::KeyDuration,
     check::Checker,
     http::{
         Services, Site,
@@ -67,7 +67,7 @@ fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<Wanted, ApiError
     let teams = fields.list("teams", MOST_TEAMS, parse_team)?.unwrap_or_default();
     let lasting = fields.parse_field("duration", fields::lasting)?;
     fields.finish()?;
-    let lasting = lasting.map(Lasting::as_duration).map(|lasting| lasting.ok_or(InviteError::Duration)).transpose()?;
+    let lasting = lasting.map(KeyDuration::as_duration).map(|lasting| lasting.ok_or(InviteError::Duration)).transpose()?;
     Ok(Wanted { email, role: wanted_role.ok_or_else(|| ApiError::missing("user_role"))?, teams, lasting })
 }
 

@@ -10,7 +10,7 @@ use serde_json::json as value;
 use zeroize::Zeroizing;
 
 use crate::{
-    api_keys::Wish,
+    api_keys::KeyParameters,
     http::{
         Services, Site,
         api::{self, Body, api_error::ApiError, fields::required_text, local_accounts},
@@ -58,7 +58,7 @@ async fn accept(request: &HttpRequest, body: Body, services: &Services) -> Resul
     let link = required_text(&mut fields, "invitation_link")?;
     let user = required_text(&mut fields, "user_id")?;
     let password = Zeroizing::new(required_text(&mut fields, "password")?);
-    let key = fields.flag("key")?.then(Wish::default);
+    let key = fields.flag("key")?.then(KeyParameters::default);
     fields.finish()?;
     let browser = browser(request, services);
     let claimed = accounts.claim(Claim { token, link: &link, user: &user, password, key, browser }).await?;

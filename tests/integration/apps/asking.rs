@@ -8,7 +8,7 @@ use crate::support::agent::Agent;
 use crate::support::api::{self, Auth};
 use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
-use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, session_of, sign_in, starts_again_at};
+use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, restart_target, session_of, sign_in};
 use crate::support::wait::until;
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -147,7 +147,7 @@ async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_ma
     ];
     for (answer, back_to) in answers {
         assert_page(&answer, 401, "Sign in again");
-        assert!(starts_again_at(&answer).starts_with(back_to), "{}", answer.body);
+        assert!(restart_target(&answer).starts_with(back_to), "{}", answer.body);
     }
     assert_eq!(keys_made(&fleet).await, 0.0);
     let again = agent.get(&fleet.pod(0).public(&for_redirect(EDITOR))).await;

@@ -8,7 +8,7 @@ use crate::support::pod::PodOptions;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
 use crate::support::steps::{
-    ALICE, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, starts_again_at, until_callback,
+    ALICE, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, restart_target, until_callback,
 };
 use crate::support::wait;
 
@@ -74,7 +74,7 @@ impl Fragile {
 
     /// Takes the page's offer to start again; the provider may still know the person.
     async fn start_again_from(&self, page: &Page, agent: &Agent) {
-        assert_eq!(starts_again_at(page), PLACE);
+        assert_eq!(restart_target(page), PLACE);
         let link = page.links().into_iter().find(|link| link.path() == "/sso/login").expect("asserted above");
         let to_provider = agent.get(link.as_str()).await;
         let callback = at_provider(self.fleet.idp(), agent, to_provider, ALICE).await;

@@ -20,7 +20,7 @@ use crate::support::local_accounts::LOCAL_ACCOUNTS;
 use crate::support::local_accounts::{self, OTHER_PASSWORD, PASSWORD};
 use crate::support::pod::{Pod, PodOptions, key_ring};
 use crate::support::records::PREFIX;
-use crate::support::redis::{Dumped, Options, Secured, Standalone, secured};
+use crate::support::redis::{DumpedRecord, Options, Secured, Standalone, secured};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{ALICE, SESSION, at_provider};
 use crate::support::wait::until;
@@ -331,7 +331,7 @@ async fn at_its_most_talkative_a_pod_logs_no_password() {
 }
 
 /// The kinds of keys, `session` of `vestibule:{3}:session:…`.
-fn kinds(dump: &[Dumped]) -> BTreeSet<String> {
+fn kinds(dump: &[DumpedRecord]) -> BTreeSet<String> {
     let kind = |key: &[u8]| {
         let key = String::from_utf8(key.to_vec()).expect("our keys are text");
         let rest = key.strip_prefix(PREFIX).unwrap_or_else(|| panic!("not our key: {key}"));
