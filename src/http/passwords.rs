@@ -1,4 +1,4 @@
-//! What the pages say of passwords, and who tries one.
+//! Origins of password attempts, and problems with passwords, as the pages show them.
 
 mod weakness;
 
@@ -10,12 +10,13 @@ use crate::{
     pages::{PasswordProblem, text::text},
 };
 
-/// Who tries a password, as far as that is known.
+/// Returns the origin of a password attempt.
 pub(super) fn origin<'a>(request: &HttpRequest, site: &Site, device: Option<&'a str>) -> Origin<'a> {
-    Origin { device, address: site.proxies.told(request) }
+    Origin { device, address: site.proxies.forwarded_client(request) }
 }
 
-/// What the pages say of a password that was not changed; [`ChangeError::Store`] and [`ChangeError::NoPassword`] are not its.
+/// Returns the problem with a password that was not changed. Callers handle [`ChangeError::Store`] and
+/// [`ChangeError::NoPassword`] themselves.
 pub(super) fn problem_of(refused: ChangeError) -> (StatusCode, PasswordProblem) {
     match refused {
         ChangeError::Wrong | ChangeError::NoPassword => (StatusCode::FORBIDDEN, PasswordProblem::Wrong),

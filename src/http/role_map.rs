@@ -16,7 +16,7 @@ use crate::{
 struct ExplanationRequest<'a> {
     /// A user id, or the email that the check reports.
     pub person: Option<&'a str>,
-    /// JSON.
+    /// A JSON object.
     pub claims: Option<&'a str>,
     pub provider: Option<&'a str>,
     pub workload: bool,
@@ -28,7 +28,7 @@ struct ExplanationRequest<'a> {
 /// The grant and the decision, with their reasons.
 struct ExplanationResponse {
     pub person: Option<Known>,
-    /// Another user may have the same email, since not all users were searched.
+    /// True if not all users were searched. Another user may have the same email.
     pub is_cut: bool,
     pub grant: Explanation,
     pub access: Option<AccessExplanation>,
@@ -36,13 +36,13 @@ struct ExplanationResponse {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExplanationError {
-    #[error("give either a person or claims")]
+    #[error("give either a user or claims")]
     OneOfTwo,
-    #[error("there is no such person")]
+    #[error("there is no such user")]
     NoSuchPerson,
-    #[error("nobody of those who were looked at has this email")]
+    #[error("none of the searched users has this email")]
     NobodyLookedAt,
-    #[error("several people have this email")]
+    #[error("several users have this email")]
     SeveralPeople,
     #[error("claims: {0}")]
     Claims(String),
@@ -120,7 +120,7 @@ async fn explain(question: &ExplanationRequest<'_>, services: &Services) -> Resu
     Ok(ExplanationResponse { person, is_cut, grant: explanation, access })
 }
 
-/// The user, and whether the search has left out other users.
+/// Returns the user, and true if not all users were searched.
 async fn find(person: &str, services: &Services) -> Result<(Known, bool), ExplanationError> {
     let has_this_email = |Known { user, grant }: &Known| {
         services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)

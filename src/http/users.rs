@@ -14,7 +14,7 @@ struct UserList {
     users: Vec<Known>,
     /// The first user of the next page.
     next: Option<String>,
-    /// The search has not looked at every user.
+    /// True if not all users were searched.
     is_cut: bool,
 }
 
@@ -42,8 +42,8 @@ async fn list(services: &Services, query: &str, after: Option<&str>, limit: usiz
     }
 }
 
-/// Makes the change. The user's record is returned where it was changed and still exists.
-async fn act(services: &Services, by: Administrator<'_>, id: &str, action: Action) -> Result<Option<Known>, PeopleError> {
+/// Applies the action. Returns the user if the record was changed and still exists.
+async fn apply(services: &Services, by: Administrator<'_>, id: &str, action: Action) -> Result<Option<Known>, PeopleError> {
     let people = &services.people;
     match action {
         Action::Disable => people.disable(by, id).await.map(Some),

@@ -39,7 +39,7 @@ pub(in crate::http) fn api(refused: &ApiError) -> HttpResponse {
     let plain = |status, code, text| json(status, code, text);
     match refused {
         ApiError::Authentication(AuthenticationError::Unauthenticated(why)) => {
-            let (code, challenge) = match refused.wants_credential() {
+            let (code, challenge) = match refused.has_no_credential() {
                 true => ("login_required", CHALLENGE),
                 false => ("invalid_token", CHALLENGE_INVALID),
             };

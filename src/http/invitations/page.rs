@@ -117,7 +117,7 @@ impl<'a> InvitationsRequest<'a> {
         }
     }
 
-    /// Roles are offered from the inviter's own downwards.
+    /// Returns the form. It offers the inviter's role and those below.
     fn form(&self, notes: &Notes<'_>, again: Option<Granted>) -> InvitationForm {
         let is_again = again.is_some();
         let Granted { role: role_before, teams } = again.unwrap_or_default();

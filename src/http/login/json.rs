@@ -8,7 +8,8 @@ use crate::{
     http::{
         Services,
         api::{
-            ApiError, Body, Endpoint, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread,
+            ApiError, Body, Endpoint, answer, body_error, fields::required_text, is_same_origin, json, local_accounts,
+            read_json_fields,
         },
         csrf::is_browser,
         passwords::origin,
@@ -18,15 +19,15 @@ use crate::{
 };
 
 pub(in crate::http) fn sign_in() -> Endpoint {
-    Endpoint::new("/sign-in").post(async |request, body, services| answer(act(request, body, services).await))
+    Endpoint::new("/sign-in").post(async |request, body, services| answer(handle(request, body, services).await))
 }
 
-/// A page of another origin would sign somebody in as somebody else: it can't say that a body is JSON without asking first, and
-/// what a browser says of itself is heard too.
-async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
+/// Signs in. A page of another origin could sign a user in as somebody else. It can't declare a JSON body without a preflight,
+/// and the origin that a browser declares is checked too.
+async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let accounts = local_accounts(&services)?;
-    let body = body.map_err(|error| unread(&error))?;
-    let mut fields = json_fields(&request, &body)?;
+    let body = body.map_err(|error| body_error(&error))?;
+    let mut fields = read_json_fields(&request, &body)?;
     if !is_same_origin(&request, &services.site) && is_browser(&request) {
         return Err(ApiError::ForeignOrigin);
     }

@@ -1,4 +1,4 @@
-//! `/sso/logout`: asks, ends the session on every pod, and goes on to the provider.
+//! `/sso/logout`: asks for confirmation, ends the session on every pod, and redirects to the provider.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use crate::{
 
 const PATH: &str = "/sso/logout";
 
-/// What the form on this page is for.
+/// The purpose in the token of this page's form.
 const FORM: &str = "logout";
 
 #[derive(Deserialize)]
@@ -30,12 +30,12 @@ pub(super) struct Confirmation {
     csrf: String,
 }
 
-pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
+pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
     let Services { site, checker, login, .. } = &services;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
     let (signed_in, evaluation) = match checker.load_session(&token).await {
-        Ok(Some(who)) => who,
+        Ok(Some(loaded)) => loaded,
         Ok(None) => return signed_out(site),
         Err(unanswered) => return unavailable(&request, site, &unanswered.to_string()),
     };
@@ -54,18 +54,18 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
         action: PATH.to_owned(),
         stay_href: "/vestibule/".to_owned(),
     });
-    let targets = elsewhere.map(|(_, endpoint)| exact(&endpoint));
+    let targets = elsewhere.map(|(_, endpoint)| policy_source(&endpoint));
     page_with(StatusCode::OK, body, &targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &Scripts::None)
 }
 
-pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
+pub(super) async fn submit(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
     let site = &services.site;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "foreign_form", "logout refused");
-        return refused().respond(&request, site);
+        return refusal().respond(&request, site);
     }
-    // A cookie that the key ring did not sign names no session.
+    // A token that the key ring did not sign belongs to no session.
     let ended = match SessionToken::parse(&site.ring, &cookie) {
         Some(token) => end_session(&services, &token).await,
         None => Ok(None),
@@ -80,14 +80,14 @@ pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services
             services.metrics.logout(Outcome::Ok);
             let next = ended.and_then(|session| provider_logout(&services, &session));
             let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
-            // An empty value can always stand in a header.
-            let _ = response.add_cookie(&site.cookies.no_session());
+            // Adding fails only for values that are invalid in a header.
+            let _ = response.add_cookie(&site.cookies.expired_session_cookie());
             response
         }
     }
 }
 
-/// Ends the session here at once and on every other pod by the notice of the commit.
+/// Ends the session: on this pod with the commit, and on other pods by its invalidation message.
 async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Option<Session>, String> {
     let digest = &token.digest();
     let Some(UserSession { session: known, .. }) = services.principals.session(token).await.map_err(|error| error.to_string())?
@@ -120,12 +120,12 @@ fn uncertain() -> Failure {
     Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-perhaps-signed-out").action("action-again", PATH)
 }
 
-fn refused() -> Failure {
+fn refusal() -> Failure {
     Failure::new(StatusCode::FORBIDDEN, "error-still-signed-in").action("action-sign-out", PATH)
 }
 
-/// An address as a policy's source: scheme, host, port and path. Characters that end a source never stand in a parsed URL.
-fn exact(url: &Url) -> String {
+/// Returns a URL as a source in a content security policy, without query, fragment and characters that end a source.
+fn policy_source(url: &Url) -> String {
     let mut source = url.clone();
     source.set_query(None);
     source.set_fragment(None);

@@ -1,8 +1,8 @@
-//! `/onboarding`: taking an invitation up, by the page that its link leads to or by programs.
+//! `/onboarding`: acceptance of an invitation, by the page that its link leads to or by programs.
 
 mod page;
 
-pub(super) use page::{act, show};
+pub(super) use page::{show, submit};
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Query};
 use serde::Deserialize;
@@ -20,21 +20,21 @@ use crate::{
     local_accounts::{Claim, Claimed},
 };
 
-/// As LiteLLM's links have it, and as older ones do.
+/// The parameters of an invitation link, in LiteLLM's current and older form.
 #[derive(Deserialize)]
 pub(super) struct LinkQuery {
     invite_link: Option<String>,
     id: Option<String>,
 }
 
-/// A token for who has the link: nothing is used up by it, and no key or session exists yet.
+/// Returns a token to the holder of the link. This does not accept the invitation.
 pub(super) async fn get_token(request: HttpRequest, services: Services) -> HttpResponse {
     api::answer(token(&request, &services).await)
 }
 
 /// Sets the password and signs in, once.
-pub(super) async fn claim_token(request: HttpRequest, body: Body, services: Services) -> HttpResponse {
-    api::answer(claim(&request, body, &services).await)
+pub(super) async fn accept_invitation(request: HttpRequest, body: Body, services: Services) -> HttpResponse {
+    api::answer(accept(&request, body, &services).await)
 }
 
 async fn token(request: &HttpRequest, services: &Services) -> Result<HttpResponse, ApiError> {
@@ -49,12 +49,12 @@ async fn token(request: &HttpRequest, services: &Services) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(body))
 }
 
-async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, ApiError> {
+async fn accept(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, ApiError> {
     rate_limit::limit_acceptance(services, request)?;
     let accounts = local_accounts(services)?;
-    // One that isn't there is none of ours, as the log says then.
+    // An absent token is refused as an invalid one.
     let token = bearer(request).unwrap_or_default();
-    let mut fields = api::json_fields(request, &body.map_err(|error| api::unread(&error))?)?;
+    let mut fields = api::read_json_fields(request, &body.map_err(|error| api::body_error(&error))?)?;
     let link = required_text(&mut fields, "invitation_link")?;
     let user = required_text(&mut fields, "user_id")?;
     let password = Zeroizing::new(required_text(&mut fields, "password")?);
@@ -62,12 +62,12 @@ async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result
     fields.finish()?;
     let browser = browser(request, services);
     let claimed = accounts.claim(Claim { token, link: &link, user: &user, password, key, browser }).await?;
-    let mut response = HttpResponse::Ok().json(told(&claimed, &services.site));
+    let mut response = HttpResponse::Ok().json(to_json(&claimed, &services.site));
     services.site.set_login_cookies(&mut response, &claimed.entered.handle, &claimed.device);
     Ok(response)
 }
 
-fn told(claimed: &Claimed, site: &Site) -> serde_json::Value {
+fn to_json(claimed: &Claimed, site: &Site) -> serde_json::Value {
     let mut body = value!({
         "user_id": claimed.entered.user.id,
         "user_email": claimed.email,

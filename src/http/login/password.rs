@@ -1,11 +1,13 @@
-//! Signing in with a password, by the page's form.
+//! Sign-in with a password, by the form of the sign-in page.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use zeroize::Zeroizing;
 
-use super::provider::{sign_in_page, target_of};
+use super::provider::{parse_target, sign_in_page};
 use crate::{
-    http::{Services, browser_binding::is_ours, error, page_request::FormFields, passwords::origin, redirect, request::browser},
+    http::{
+        Services, browser_binding::is_own_form, error, page_request::FormFields, passwords::origin, redirect, request::browser,
+    },
     local_accounts::{Attempt, SignInError},
     pages::SignInProblem,
     sign_ins::Refused,
@@ -14,14 +16,14 @@ use crate::{
 /// `POST /sso/login`.
 pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, services: Services) -> HttpResponse {
     let site = &services.site;
-    let target = match target_of(form.one("rd"), site) {
+    let target = match parse_target(form.one("rd"), site) {
         Ok(target) => target,
         Err(refused) => return error::return_refused(refused).respond(&request, site),
     };
     let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
     let email = form.one("user_email").unwrap_or_default();
     let again = |status, problem| sign_in_page(&request, &services, &target, status, Some((email, problem)));
-    if !is_ours(&request, site, form.one("csrf").unwrap_or_default()) {
+    if !is_own_form(&request, site, form.one("csrf").unwrap_or_default()) {
         tracing::warn!(reason = "foreign_form", "login refused");
         return again(StatusCode::FORBIDDEN, SignInProblem::CookiesNeeded);
     }

@@ -1,4 +1,4 @@
-//! `/sso/login` and `/sso/callback`: out to the provider, and back.
+//! `/sso/login` and `/sso/callback`: the redirect to the provider and its callback.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -29,7 +29,7 @@ pub(super) struct BeginQuery {
     provider: Option<String>,
 }
 
-/// A parameter that comes twice is refused by the extractor (RFC 6749, section 3.1).
+/// The extractor refuses repeated parameters (RFC 6749, section 3.1).
 #[derive(Deserialize)]
 pub(super) struct CallbackQuery {
     state: Option<String>,
@@ -40,7 +40,7 @@ pub(super) struct CallbackQuery {
 }
 
 pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, services: Services) -> HttpResponse {
-    let target = match target_of(query.rd.as_deref(), &services.site) {
+    let target = match parse_target(query.rd.as_deref(), &services.site) {
         Ok(target) => target,
         Err(refused) => return error::return_refused(refused).respond(&request, &services.site),
     };
@@ -53,18 +53,18 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         },
     };
     match provider {
-        Some(provider) => to_provider(&request, &services, provider, target).await,
+        Some(provider) => redirect_to_provider(&request, &services, provider, target).await,
         None => sign_in_page(&request, &services, &target, StatusCode::OK, None),
     }
 }
 
-/// Where somebody wants to go on to.
-pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
+/// Parses the target that the browser returns to after the login.
+pub(super) fn parse_target(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
     let target = rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, site.public_url.host()));
     target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), "login refused"))
 }
 
-/// The sign-in page: a choice of providers and the form for a password, or what to configure when there is neither.
+/// Returns the sign-in page with providers and the password form, or a page about the configuration if there is neither.
 pub(super) fn sign_in_page(
     request: &HttpRequest,
     services: &Services,
@@ -93,20 +93,25 @@ pub(super) fn sign_in_page(
     let providers = services.login.providers().iter().map(link).collect();
     let mut response = page(status, pages::render(&SignInPage { frame, providers, password, notice: None }));
     if let Some(cookie) = new_cookie.filter(|_| has_form) {
-        // As below.
+        // Adding fails only for values that are invalid in a header; ours is base64url.
         let _ = response.add_cookie(&services.site.cookies.login_cookie(&cookie));
     }
     response
 }
 
-async fn to_provider(request: &HttpRequest, services: &Services, provider: &Provider, target: ReturnTarget) -> HttpResponse {
+async fn redirect_to_provider(
+    request: &HttpRequest,
+    services: &Services,
+    provider: &Provider,
+    target: ReturnTarget,
+) -> HttpResponse {
     let again = login_href(&target, Some(provider.id()));
     let (binding, new_cookie) = binding(request, &services.site);
     match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
         Ok(url) => {
             let mut response = redirect(StatusCode::FOUND, url.as_str());
             if let Some(value) = new_cookie {
-                // Adding fails only for values that can't stand in a header; ours is base64url.
+                // Adding fails only for values that are invalid in a header; ours is base64url.
                 let _ = response.add_cookie(&services.site.cookies.login_cookie(&value));
             }
             response
@@ -136,11 +141,10 @@ pub(super) async fn callback(
     };
     match services.login.finish(provider, &callback, &browser).await {
         Ok(finished) => {
-            let mut response = go_on(&services.site, &finished.continuation);
-            if let Outcome::SignedIn(handle) = &finished.outcome {
-                // As above: a handle is base64url.
-                let _ =
-                    response.add_cookie(&services.site.cookies.session_cookie(handle.expose(), services.site.limits.absolute));
+            let mut response = redirect_to_target(&services.site, &finished.continuation);
+            if let Outcome::SignedIn(token) = &finished.outcome {
+                // A session token is base64url too.
+                let _ = response.add_cookie(&services.site.cookies.session_cookie(token.expose(), services.site.limits.absolute));
             }
             response
         }
@@ -149,8 +153,8 @@ pub(super) async fn callback(
     }
 }
 
-/// What a finished login leads to.
-fn go_on(site: &Site, continuation: &Continuation) -> HttpResponse {
+/// Redirects to the target of a finished login.
+fn redirect_to_target(site: &Site, continuation: &Continuation) -> HttpResponse {
     redirect(StatusCode::SEE_OTHER, &site.public_url.join(continuation.retry_target().as_str()))
 }
 

@@ -1,8 +1,8 @@
-//! What a strength check says of a password, in the words of the pages.
+//! The messages for the results of the password strength check.
 
 use zxcvbn::feedback::{Suggestion, Warning};
 
-/// The message that says what makes it weak.
+/// Returns the message about a weakness.
 pub(super) fn warning(warning: Warning) -> &'static str {
     match warning {
         Warning::StraightRowsOfKeysAreEasyToGuess => "password-weak-rows",
@@ -22,7 +22,7 @@ pub(super) fn warning(warning: Warning) -> &'static str {
     }
 }
 
-/// The message that says how it gets better.
+/// Returns the message with a suggestion.
 pub(super) fn suggestion(suggestion: Suggestion) -> &'static str {
     match suggestion {
         Suggestion::UseAFewWordsAvoidCommonPhrases => "password-better-few-words",

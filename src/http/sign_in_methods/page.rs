@@ -124,7 +124,8 @@ impl MethodsRequest<'_> {
         self.render(status, Notes { password: Some(problem), ..Notes::default() }).await
     }
 
-    /// Browsers refuse redirects of forms to other sites, so a page leads there.
+    /// Begins to link an identity. A page with a link leads to the provider, since browsers refuse redirects of forms to other
+    /// sites.
     async fn link(&self, form: &FormFields) -> PageResult {
         let page = &self.0;
         let Services { login, site, .. } = page.services;

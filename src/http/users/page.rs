@@ -8,7 +8,7 @@ use actix_web::{
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{Action, act};
+use super::{Action, apply};
 use crate::{
     administration::{Known, PeopleError},
     http::{
@@ -56,7 +56,7 @@ async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, 
         "delete" => Action::Delete,
         _ => return Ok(page.0.back()),
     };
-    act(&services, page.0.by(), &id, action).await.map_err(|error| page.refuse(&error))?;
+    apply(&services, page.0.by(), &id, action).await.map_err(|error| page.refuse(&error))?;
     Ok(if action == Action::Delete { page.0.back() } else { redirect(StatusCode::SEE_OTHER, &address_of(&id)) })
 }
 

@@ -11,7 +11,7 @@ use super::LinkQuery;
 use crate::{
     http::{
         Services, Site,
-        browser_binding::{is_ours, new_form_token},
+        browser_binding::{is_own_form, new_form_token},
         error, page,
         page_request::FormFields,
         passwords::unfit_problem,
@@ -22,19 +22,19 @@ use crate::{
     pages::{self, Frame, ONBOARDING_REFUSED, OnboardingPage, PasswordProblem},
 };
 
-/// A look at the page uses nothing up, however often and by whomever it is opened.
+/// Shows the page. This does not accept the invitation, however often the page is opened.
 pub(in crate::http::login) async fn show(request: HttpRequest, query: Query<LinkQuery>, services: Services) -> HttpResponse {
     let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
     form(&request, &services.site, accounts, query.link(), StatusCode::OK, None).await
 }
 
-pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormFields>, services: Services) -> HttpResponse {
+pub(in crate::http::login) async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Services) -> HttpResponse {
     let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
     let site = &services.site;
     let field = |name| posted.one(name).unwrap_or_default();
     let link = field("invite_link");
     let again = async |status, problem| form(&request, site, accounts, link, status, Some(problem)).await;
-    if !is_ours(&request, site, field("csrf")) {
+    if !is_own_form(&request, site, field("csrf")) {
         tracing::warn!(reason = "foreign_form", "invitation acceptance refused");
         return error::other_browser().respond(&request, site);
     }
@@ -42,10 +42,10 @@ pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormF
     if *password != field("repeat_password") {
         return again(StatusCode::BAD_REQUEST, PasswordProblem::Mismatch).await;
     }
-    // The page may have lain open for longer than its token counts; who has the link gets another one.
+    // The page may have been open for longer than a token is valid, so a new one is issued for the link.
     let opened = match accounts.onboarding_token(link).await {
         Ok(opened) => opened,
-        Err(refused) => return told(&request, site, &refused),
+        Err(refused) => return refusal_page(&request, site, &refused),
     };
     let (token, user) = (opened.token, opened.invitation.user);
     let browser = browser(&request, &services);
@@ -57,7 +57,7 @@ pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormF
         }
         Err(ClaimError::Unfit(unfit)) => again(StatusCode::BAD_REQUEST, unfit_problem(unfit)).await,
         Err(ClaimError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy).await,
-        Err(refused) => told(&request, site, &refused),
+        Err(refused) => refusal_page(&request, site, &refused),
     }
 }
 
@@ -71,7 +71,7 @@ async fn form(
 ) -> HttpResponse {
     let Token { invitation, .. } = match accounts.onboarding_token(link).await {
         Ok(opened) => opened,
-        Err(refused) => return told(request, site, &refused),
+        Err(refused) => return refusal_page(request, site, &refused),
     };
     let (csrf, cookie) = new_form_token(request, site);
     let body = pages::render(&OnboardingPage {
@@ -91,7 +91,7 @@ async fn form(
     response
 }
 
-fn told(request: &HttpRequest, site: &Site, refused: &ClaimError) -> HttpResponse {
+fn refusal_page(request: &HttpRequest, site: &Site, refused: &ClaimError) -> HttpResponse {
     match refused {
         ClaimError::Invalid(_) | ClaimError::Key(_) | ClaimError::Unfit(_) => {
             error::Failure::new(StatusCode::UNAUTHORIZED, ONBOARDING_REFUSED).respond(request, site)
