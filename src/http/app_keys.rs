@@ -22,11 +22,12 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Services,
     api_keys::manager,
-    cors, credential_headers, csrf, error,
+    cors, credential_headers, csrf,
+    error::{self, Failure},
     links::login_href,
     page_request::account,
     page_with,
-    pages::{self, AppKeyPage, ConsentState, Frame, Place, Warning},
+    pages::{self, AppKeyPage, ConsentState, Frame, Place, text::Text},
     redirect, security_headers,
 };
 use crate::{
@@ -37,7 +38,7 @@ use crate::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
     },
-    login::{LoginFailed, Why},
+    login::LoginFailed,
     return_to::ReturnTarget,
     session::SessionToken,
 };
@@ -78,51 +79,24 @@ pub(super) async fn preflight(request: HttpRequest, services: Services) -> HttpR
     cors::preflight(&services.apps.origins, &request)
 }
 
-/// A login that an application began and that can't begin or failed, told to the application; `None` where it is the
-/// person's to mend.
+/// Reports a failed login to the application that has begun it; `None` if no application has, or only the user can act on
+/// the failure.
 pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
-    let (code, description) = match &failed.why {
-        Why::Denied { error, .. } => (code_of(error), "The identity provider did not sign the person in."),
-        Why::NoRole => ("access_denied", "No role is granted to the person."),
-        Why::Disabled => ("access_denied", "The person is disabled."),
-        Why::MissingSource(_) => ("access_denied", "Too little is known of the person to grant a role."),
-        Why::Unknown => ("invalid_request", "The sign-in has expired. Begin again."),
-        Why::Exchange(_) | Why::Issuer => ("server_error", "The sign-in could not be confirmed."),
-        Why::NoRoleMapYet | Why::StoreBefore(_) | Why::StoreAfter(_) => UNAVAILABLE,
-        Why::NoState | Why::NoCode | Why::Finished | Why::OtherBrowser | Why::OtherProvider => return None,
-        Why::NotSignedIn | Why::Taken => return None,
-    };
-    login_error(failed.again.as_ref()?, code, description, apps, request)
+    login_error(failed.again.as_ref()?, &Failure::from(failed), apps, request)
 }
 
 /// The same for a login that can't begin.
 pub(super) fn login_unavailable(target: &ReturnTarget, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
-    let (code, description) = UNAVAILABLE;
-    login_error(target, code, description, apps, request)
+    login_error(target, &Failure::nobody_signs_in(), apps, request)
 }
 
-const UNAVAILABLE: (&str, &str) = ("temporarily_unavailable", "Nobody can be signed in at the moment. Try again soon.");
-
-fn login_error(target: &ReturnTarget, code: &str, description: &str, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+fn login_error(target: &ReturnTarget, failure: &Failure, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+    let report = failure.report()?;
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
     let Ok(Asked::Key(wanted)) = Asked::parse(query, &apps.redirects) else { return None };
-    let mut response = error_answer(&wanted, StatusCode::BAD_REQUEST, code, description);
+    let mut response = error_answer(&wanted, StatusCode::BAD_REQUEST, report.code, &report.description);
     mark(&apps.origins, request, response.headers_mut());
     Some(response)
-}
-
-/// The provider's own word, where it is one that an application can do something with (RFC 6749, section 4.2.2.1; OpenID
-/// Connect Core, section 3.1.2.6). What else it says is about our request, not the application's.
-fn code_of(error: &str) -> &'static str {
-    const KNOWN: [&str; 6] = [
-        "access_denied",
-        "temporarily_unavailable",
-        "interaction_required",
-        "login_required",
-        "account_selection_required",
-        "consent_required",
-    ];
-    KNOWN.into_iter().find(|known| *known == error).unwrap_or("server_error")
 }
 
 /// A request of an application.
@@ -198,7 +172,9 @@ impl AppKeyRequest<'_> {
     }
 
     fn sign_in_again(&self, wanted: &KeyRequest) -> HttpResponse {
-        error::sign_in_again(&login_href(&again(wanted), None)).respond(self.request, &self.services.site)
+        error::sign_in_again()
+            .action("action-sign-in", login_href(&again(wanted), None))
+            .respond(self.request, &self.services.site)
     }
 
     fn credential(&self) -> ParsedCredential<'_> {
@@ -208,6 +184,10 @@ impl AppKeyRequest<'_> {
 
     fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: ConsentState) -> HttpResponse {
         let AuthenticatedCredential::Session(_) = &principal.credential else { return sign_in(wanted) };
+        let scripts = match &consent {
+            ConsentState::Asked { .. } => Scripts::None,
+            ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
+        };
         let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
             application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
@@ -218,10 +198,6 @@ impl AppKeyRequest<'_> {
             csrf: csrf::token(&self.services.site.ring, FORM, cookie),
             action: PATH,
         });
-        let scripts = match consent {
-            ConsentState::Asked { .. } => Scripts::None,
-            ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
-        };
         let target = wanted.redirect.as_ref().map(|redirect| redirect.form_target());
         page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
     }
@@ -290,10 +266,10 @@ fn listed(wanted: &KeyRequest) -> Option<&str> {
 }
 
 /// A warning to show before the user agrees.
-fn warning(wanted: &KeyRequest) -> Option<Warning> {
+fn warning(wanted: &KeyRequest) -> Option<Text> {
     match wanted.redirect.as_ref().map(|redirect| redirect.kind()) {
-        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Warning::OwnMachine),
-        None => Some(Warning::ShownHere),
+        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Text::of("app-key-warning-own-machine")),
+        None => Some(Text::of("app-key-warning-shown-here")),
         Some(RedirectKind::Https) => None,
     }
 }

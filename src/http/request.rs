@@ -23,7 +23,6 @@ use tracing::{Instrument, Span};
 
 use super::{
     Services, Site,
-    api::refusal::Refused,
     connections::Asked,
     drain::Drain,
     error, links,
@@ -142,10 +141,8 @@ impl Observer {
         tracing::error!("a handler panicked");
         self.metrics.panics.inc();
         // The request itself went with the handler; these answers need none.
-        match is_api {
-            true => error::api(&Refused::Panicked),
-            false => error::internal(&self.site, id),
-        }
+        let failure = error::internal();
+        if is_api { failure.json() } else { failure.render(&self.site, id) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{AccountSummary, Frame, GrantRule, PasswordProblem, Place, filters};
+use super::{AccountSummary, Frame, GrantRule, Place, Problem, filters, text::Text};
 
 /// Who am I: the account, its grant and its session.
 #[derive(Debug, Template)]
@@ -58,7 +58,7 @@ pub struct SignInMethodsPage {
     pub linkable: Vec<LinkableProvider>,
     /// None where the account has no password.
     pub password: Option<PasswordChangeForm>,
-    pub notice: Option<MethodsNotice>,
+    pub notice: Option<Text>,
     /// Where to sign in before anything is linked or unlinked; none where that was done lately.
     pub sign_in_href: Option<String>,
     /// The anti-CSRF token that the forms send back.
@@ -94,20 +94,7 @@ pub struct PasswordChangeForm {
     pub email: String,
     /// Characters of the shortest password that is taken.
     pub minimum: u64,
-    pub problem: Option<PasswordProblem>,
-}
-
-/// What was just done.
-#[derive(Debug, Clone)]
-pub enum MethodsNotice {
-    /// And all other sessions ended.
-    PasswordChanged,
-    Linked {
-        provider: String,
-    },
-    Unlinked {
-        provider: String,
-    },
+    pub problem: Option<Problem>,
 }
 
 /// Asks before the browser goes to a provider to prove an identity.
@@ -128,7 +115,7 @@ impl SessionsPage {
 
 impl PasswordChangeForm {
     fn is_wrong(&self) -> bool {
-        matches!(self.problem, Some(PasswordProblem::Wrong))
+        self.is_about("current_password")
     }
 
     /// Whether the form is to be filled in from its beginning, where the person then stands.
@@ -137,6 +124,10 @@ impl PasswordChangeForm {
     }
 
     fn is_new_refused(&self) -> bool {
-        self.problem.as_ref().is_some_and(PasswordProblem::is_about_the_new_one)
+        self.is_about("new_password")
+    }
+
+    fn is_about(&self, field: &str) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.is_about(field))
     }
 }

@@ -15,8 +15,8 @@ pub struct ErrorPage {
     pub what_next: String,
     /// Words of another party, kept apart so that nobody takes them for ours.
     pub quote: Option<Quote>,
-    pub action: Option<Action>,
-    pub second_action: Option<Action>,
+    /// The first one stands out.
+    pub actions: Vec<Action>,
     pub request_id: String,
 }
 

@@ -27,8 +27,8 @@ pub fn count(text: Text, _: &dyn Values, name: &'static str, count: &u64) -> Res
 
 /// For messages that are a piece of HTML.
 #[filter_fn]
-pub fn rich(text: Text, _: &dyn Values) -> Result<Safe<String>> {
-    Ok(Safe(text.as_html()))
+pub fn rich<T: AsRef<Text>>(text: T, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(text.as_ref().as_html()))
 }
 
 #[filter_fn]
@@ -44,9 +44,4 @@ pub fn date_time(at: &Timestamp, _: &dyn Values) -> Result<String> {
 #[filter_fn]
 pub fn duration(duration: &std::time::Duration, _: &dyn Values) -> Result<String> {
     Ok(text::duration(*duration))
-}
-
-#[filter_fn]
-pub fn wait(duration: &std::time::Duration, _: &dyn Values) -> Result<String> {
-    Ok(text::wait(*duration))
 }

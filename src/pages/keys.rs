@@ -5,7 +5,10 @@ use std::time::Duration;
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{AccountSummary, Choice, Frame, LifetimeOption, Place, filters, text::text};
+use super::{
+    AccountSummary, Choice, Frame, LifetimeOption, Place, Problem, filters,
+    text::{Text, text},
+};
 
 /// A person's keys.
 #[derive(Template)]
@@ -16,7 +19,7 @@ pub struct KeysPage {
     /// The key that was just made: the only time that its secret is seen.
     pub made: Option<NewKey>,
     /// Why one was not made or narrowed.
-    pub problem: Option<KeyProblem>,
+    pub problem: Option<Problem>,
     pub next_href: Option<String>,
     /// Where to sign in before a key can be made; none where that was done lately.
     pub sign_in_href: Option<String>,
@@ -75,23 +78,6 @@ pub struct NewKey {
     pub secret: String,
 }
 
-/// Why a key was not made or narrowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyProblem {
-    NameOrDuration,
-    /// It may not last that long.
-    TooLong,
-    Role,
-    Teams,
-    Paths,
-    /// The person has as many as are allowed.
-    /// It would manage people and be narrowed to teams or paths.
-    ManagesPeople,
-    Full,
-    NoRole,
-    Failed,
-}
-
 /// Asks whether an application may have a key, or goes on by itself.
 #[derive(Template)]
 #[template(path = "app_key.html")]
@@ -110,22 +96,13 @@ pub struct AppKeyPage {
 }
 
 /// Whether the person is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum ConsentState {
     Asked {
-        warning: Option<Warning>,
+        warning: Option<Text>,
     },
     /// They have agreed before: a script goes on, or they press the button.
     GivenBefore,
-}
-
-/// What to think of before agreeing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Warning {
-    /// The key goes to a program on the person's own machine.
-    OwnMachine,
-    /// The key is shown in the browser's window.
-    ShownHere,
 }
 
 impl KeyForm {

@@ -3,10 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Frame, PasswordProblem, Place, filters};
-
-/// Why there is no such page: always the same two sentences, which don't tell who was invited. For `Failure::new`.
-pub const ONBOARDING_REFUSED: &str = "error-onboarding";
+use super::{Frame, Place, Problem, filters};
 
 /// Asks for a password twice, posted to `/onboarding` as `new_password` and `repeat_password`.
 #[derive(Template)]
@@ -19,7 +16,7 @@ pub struct OnboardingPage {
     pub expires: Timestamp,
     /// Characters of the shortest password that is taken.
     pub minimum: u64,
-    pub problem: Option<PasswordProblem>,
+    pub problem: Option<Problem>,
     /// Sent back: what the link holds, and the anti-CSRF token.
     pub invite_link: String,
     pub csrf: String,
@@ -27,6 +24,6 @@ pub struct OnboardingPage {
 
 impl OnboardingPage {
     fn is_new_refused(&self) -> bool {
-        self.problem.as_ref().is_some_and(PasswordProblem::is_about_the_new_one)
+        self.problem.as_ref().is_some_and(|problem| problem.is_about("new_password"))
     }
 }

@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, GrantRule, Place, filters};
+use super::{Choice, Frame, GrantRule, Place, Problem, filters};
 
 /// The role map in force, its last refused edit, and a form that explains a person's role.
 #[derive(Template)]
@@ -14,7 +14,7 @@ pub struct RoleMapPage {
     pub in_force: Option<RoleMapSummary>,
     pub refused: Option<RejectedEdit>,
     pub form: ExplainForm,
-    pub problem: Option<ExplainProblem>,
+    pub problem: Option<Problem>,
     pub explained: Option<GrantExplanation>,
     /// The anti-CSRF token that the form sends back.
     pub csrf: String,
@@ -52,23 +52,6 @@ pub struct ExplainForm {
     pub url: String,
     pub method: String,
     pub credentials: Vec<Choice>,
-}
-
-/// Why nothing was explained.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExplainProblem {
-    /// Neither a person nor claims, or both.
-    OneOfTwo,
-    NoSuchPerson,
-    /// Nor was everybody looked at.
-    NobodyLookedAt,
-    SeveralPeople,
-    /// What is wrong with the claims.
-    Claims(String),
-    Provider,
-    /// What is wrong with address or method.
-    Address(String),
-    NoRoleMapYet,
 }
 
 /// What the role map says, with its reasons.

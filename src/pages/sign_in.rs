@@ -1,10 +1,8 @@
 //! The pages before and after a session: sign-in, and sign-out.
 
-use std::time::Duration;
-
 use askama::Template;
 
-use super::{AccountSummary, Frame, Place, filters};
+use super::{AccountSummary, Frame, Place, Problem, filters};
 
 /// The configuration that [`SetupPage`] shows as the next step.
 pub const EXAMPLE_CONFIG: &str = include_str!("../../templates/example.yaml");
@@ -40,23 +38,9 @@ pub struct PasswordForm {
     pub rd: Option<String>,
     /// What was typed before.
     pub email: String,
-    pub problem: Option<SignInProblem>,
+    pub problem: Option<Problem>,
     /// Whom people ask for a new invitation.
     pub contact: String,
-}
-
-/// Why a password did not sign somebody in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignInProblem {
-    /// Never which of the two: that would tell who has an account.
-    WrongCredentials,
-    TooMany {
-        retry_after: Duration,
-    },
-    /// Too many passwords are being checked at once.
-    Busy,
-    /// The browser sent back no cookie, so that the form can't be known for ours.
-    CookiesNeeded,
 }
 
 /// The sign-in page of an installation without any provider, written for its operator.
@@ -108,7 +92,7 @@ pub struct SignedOutPage {
 impl PasswordForm {
     /// Whether what was typed is to be blamed.
     fn is_wrong(&self) -> bool {
-        self.problem == Some(SignInProblem::WrongCredentials)
+        self.problem.as_ref().is_some_and(|problem| problem.is_about("password"))
     }
 
     /// Where the providers come first, so does their button; and an email that was typed before needs no second look.

@@ -138,6 +138,13 @@ impl Text {
     }
 }
 
+/// Lets filters of templates take a text or a reference to one.
+impl AsRef<Text> for Text {
+    fn as_ref(&self) -> &Text {
+        self
+    }
+}
+
 impl fmt::Display for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&text(&self.id, &self.values))

@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Place, filters};
+use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Place, Problem, filters};
 
 /// Everybody who is known here.
 #[derive(Debug, Template)]
@@ -84,7 +84,7 @@ pub struct InvitationsPage {
     pub form: InvitationForm,
     /// The invitation that was just made: the only time that its link is seen.
     pub made: Option<NewInvitation>,
-    pub problem: Option<InvitationProblem>,
+    pub problem: Option<Problem>,
     /// Where to sign in before one can be made; none where that was done lately.
     pub sign_in_href: Option<String>,
     pub invitations: Vec<InvitationRow>,
@@ -111,19 +111,6 @@ pub struct NewInvitation {
     pub email: String,
     pub link: String,
     pub expires: Timestamp,
-}
-
-/// Why no invitation was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InvitationProblem {
-    Email,
-    Role,
-    /// Nobody invites above themselves.
-    AboveYou,
-    Teams,
-    Duration,
-    /// The person is known already, and disabled.
-    Disabled,
 }
 
 /// An invitation in a list. `withdraw` with its `invitation_id` takes it back.

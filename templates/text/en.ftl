@@ -198,7 +198,6 @@ methods-change-password = Change password
 methods-change-password-button = Change password
 methods-change-password-explained = This signs you out in every other browser.
 methods-password-changed = Your password is changed. All your other sessions were ended.
-methods-linked = Your account at <bdi>{ $provider }</bdi> is linked.
 methods-unlinked = Your account at <bdi>{ $provider }</bdi> is not linked any more.
 
 link-away-title = Link an account

@@ -4,7 +4,7 @@ use super::fields::WrongField;
 use crate::{
     administration::PeopleError,
     api_keys::KeysError,
-    check::{AuthenticationError, AuthenticationFailure},
+    check::AuthenticationError,
     http::role_map::AskError,
     local_accounts::{ChangeError, ClaimError, InviteError, SignInError},
     login::BeginError,
@@ -72,8 +72,6 @@ pub(in crate::http) enum Refused {
     NotFound,
     #[error("the method is not one of this address")]
     Method,
-    #[error("a handler panicked")]
-    Panicked,
 }
 
 impl Refused {
@@ -93,10 +91,5 @@ impl Refused {
     /// Whether whoever refused it has said so in the log, with more than is known here.
     pub(super) fn is_logged(&self) -> bool {
         matches!(self, Self::SignIn(_) | Self::Claim(_) | Self::RateLimited(_))
-    }
-
-    /// Whether it is for want of a credential, and not because one is wrong.
-    pub(in crate::http) fn wants_credential(&self) -> bool {
-        matches!(self, Self::Authentication(AuthenticationError::Unauthenticated(AuthenticationFailure::NoCredential)))
     }
 }

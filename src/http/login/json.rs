@@ -6,13 +6,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     http::{
-        Services,
+        Services, Site,
         api::{Address, Body, Refused, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread},
         csrf::is_browser,
         passwords::origin,
         request::browser,
     },
-    local_accounts::Attempt,
+    local_accounts::{Attempt, SignedIn},
 };
 
 pub(in crate::http) fn sign_in() -> Address {
@@ -34,8 +34,10 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
     let device = services.site.cookies.device_in(&request);
     let origin = origin(&request, &services.site, device.as_deref());
     let attempt = Attempt { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &services) };
-    let signed_in = accounts.sign_in(attempt).await?;
-    let entered = &signed_in.entered;
+    Ok(signed_in(&accounts.sign_in(attempt).await?, &services.site))
+}
+
+fn signed_in(SignedIn { entered, device }: &SignedIn, site: &Site) -> HttpResponse {
     let mut response = json(
         StatusCode::OK,
         value!({
@@ -44,6 +46,6 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
             "user_role": entered.grant.role,
         }),
     );
-    services.site.set_login_cookies(&mut response, &entered.handle, &signed_in.device);
-    Ok(response)
+    site.set_login_cookies(&mut response, &entered.handle, device);
+    response
 }

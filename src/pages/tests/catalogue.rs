@@ -131,12 +131,13 @@ fn every_message_that_a_template_says_is_there_and_filled() {
 fn every_message_that_code_says_is_there() {
     let messages = messages();
     for (file, code) in code() {
-        for call in ["text(", "Text::of(", ".action("] {
+        for call in ["text(", "Text::of(", "Problem::of(", ".action("] {
             for id in literals_in(&code, call).filter(|id| id.contains('-')) {
                 assert!(messages.contains_key(id), "{file}: there is no {id}");
             }
         }
-        for id in literals_in(&code, "Failure::new(") {
+        let pages = ["::of_page(", ".page("].into_iter().flat_map(|call| literals_in(&code, call));
+        for id in pages {
             for part in OF_A_FAILURE {
                 assert!(messages.contains_key(&format!("{id}{part}")), "{file}: there is no {id}{part}");
             }

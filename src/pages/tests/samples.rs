@@ -38,7 +38,7 @@ pub fn provider() -> ProviderLink {
     ProviderLink { name: "Corp SSO".to_owned(), href: "/sso/login?provider=corp&rd=%2F".to_owned() }
 }
 
-pub fn password_form(problem: Option<SignInProblem>) -> PasswordForm {
+pub fn password_form(problem: Option<Problem>) -> PasswordForm {
     PasswordForm { csrf: hostile(), rd: maybe(), email: hostile(), problem, contact: hostile() }
 }
 
@@ -243,15 +243,8 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
     }
 }
 
-pub fn password_problems() -> Vec<PasswordProblem> {
-    vec![
-        PasswordProblem::Wrong,
-        PasswordProblem::TooShort { minimum: 12 },
-        PasswordProblem::TooLong,
-        PasswordProblem::Weak { warning: maybe(), suggestions: vec![hostile()] },
-        PasswordProblem::Weak { warning: None, suggestions: Vec::new() },
-        PasswordProblem::Mismatch,
-        PasswordProblem::TooMany { retry_after: Duration::from_secs(30) },
-        PasswordProblem::Busy,
-    ]
+/// A problem whose message, placeholder and advice contain hostile text.
+pub fn problem() -> Problem {
+    let advice = text::Text::of("methods-unlinked").with("provider", hostile());
+    Problem::of("explain-problem-claims").with("why", hostile()).advice(vec![advice])
 }
