@@ -1,15 +1,15 @@
-//! Keys for apps on a person's machine: what an app may ask, and how it is answered.
+//! Requests by applications for an API key, and the responses to them.
 
 mod redirect;
 mod request;
 
-pub use redirect::{DEFAULT_SCHEMES, Redirect, RedirectError, RedirectKind, RedirectPolicy, SchemeError, app_scheme};
-pub use request::{Asked, KeyRequest, Outcome, PATH, RequestError, ResponseMode};
+pub use redirect::{DEFAULT_SCHEMES, Redirect, RedirectError, RedirectKind, RedirectPolicy, SchemeError, parse_app_scheme};
+pub use request::{AppRequest, AppResponse, KeyRequest, PATH, RequestError, ResponseMode};
 
-/// Which web pages may ask by themselves (CORS).
+/// The origins whose pages may send requests from scripts (CORS).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origins {
+pub enum AllowedOrigins {
     Listed(Vec<String>),
-    /// Any, but without the person's cookies.
+    /// Any origin, but without cookies.
     Any,
 }

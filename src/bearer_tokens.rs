@@ -1,5 +1,6 @@
-//! From a bearer token to who it stands for: tokens of configured issuers, verified here by their keys and
-//! remembered until they expire, so that in steady state nothing leaves the process.
+//! Authenticates bearer JWTs issued by configured issuers.
+//!
+//! Verified tokens are cached until they expire, so that in steady state no check uses the network.
 
 mod cache;
 mod issuer;
@@ -7,11 +8,11 @@ mod presented;
 mod settings;
 mod verification;
 
-pub use cache::Token;
+pub use cache::VerifiedToken;
 pub use issuer::Issuer;
 pub use presented::Jwt;
 pub use settings::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
-pub use verification::Refused;
+pub use verification::TokenRefusal;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,54 +28,54 @@ use crate::{
     principal_cache::{CachedUser, LookupError, Principals},
     secret::Digest,
 };
-use cache::Remembered;
-use issuer::Keys;
+use cache::TokenCache;
+use issuer::IssuerKeySet;
 
-/// How far an issuer's clock and ours may be apart.
+/// The maximum difference between an issuer's clock and this pod's.
 pub const LEEWAY: Duration = Duration::from_secs(60);
 
-/// Who a token stands for.
-pub struct Bearer {
-    token: Arc<Token>,
+/// The authenticated principal of a bearer token.
+pub struct BearerPrincipal {
+    token: Arc<VerifiedToken>,
     /// The user who has signed in with the token's issuer and subject.
-    person: Option<Arc<CachedUser>>,
+    user: Option<Arc<CachedUser>>,
 }
 
-/// Why a token stands for nobody, or nobody can say.
+/// The reason why a token was not authenticated.
 #[derive(Debug, thiserror::Error)]
-pub enum NotVerified {
+pub enum BearerError {
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] TokenRefusal),
     #[error(transparent)]
-    Unavailable(#[from] Unavailable),
+    Unavailable(#[from] VerificationOutage),
 }
 
-/// Why nobody can say who a token stands for. Never to be taken for a bad token.
+/// The reason why a token cannot be verified now. The token itself may be valid.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Unavailable {
+pub enum VerificationOutage {
     #[error("the keys of token issuer {0} have not been fetched yet")]
     NoKeys(String),
     #[error("the token can't be reviewed: {0}")]
     Review(#[from] TokenAuthorityError),
-    #[error("the token can't be reviewed: the API server did not answer a moment ago")]
-    ReviewRests,
-    #[error("whether the token is a known person's can't be said: {0}")]
-    Person(#[from] LookupError),
+    #[error("the token can't be reviewed: reviews are paused after a failure of the API server")]
+    ReviewPaused,
+    #[error("the token's user can't be looked up: {0}")]
+    User(#[from] LookupError),
 }
 
-/// The configured issuers, and the tokens of theirs that were verified lately.
-pub struct Tokens {
+/// The configured issuers and a cache of their verified tokens.
+pub struct BearerTokens {
     issuers: Vec<Arc<Issuer>>,
-    remembered: Remembered,
+    cache: TokenCache,
     principals: Arc<Principals>,
     clock: Arc<dyn Clock>,
-    /// For tokens that name none of the issuers.
-    of_nobody: Vec<IntCounter>,
+    /// Counts tokens that name none of the issuers.
+    unknown_issuer_checks: Vec<IntCounter>,
 }
 
-impl Tokens {
+impl BearerTokens {
     pub fn new(issuers: Vec<Arc<Issuer>>, principals: Arc<Principals>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
-        Self { issuers, remembered: Remembered::new(), principals, clock, of_nobody: metrics.token_checks("") }
+        Self { issuers, cache: TokenCache::new(), principals, clock, unknown_issuer_checks: metrics.token_checks("") }
     }
 
     pub fn issuers(&self) -> impl Iterator<Item = &Arc<Issuer>> {
@@ -82,19 +83,19 @@ impl Tokens {
     }
 
     /// Verifies a JWT and finds its user or workload.
-    pub async fn bearer(&self, jwt: Jwt<'_>) -> Result<Bearer, NotVerified> {
+    pub async fn authenticate(&self, jwt: Jwt<'_>) -> Result<BearerPrincipal, BearerError> {
         let token = jwt.expose();
         let digest = Digest::of(token.as_bytes());
-        if let Some(known) = self.remembered.get(&digest, self.clock.now()) {
-            let bearer = self.stands_for(&known, token, digest).await;
-            known.issuer().count(TokenResult::of(&bearer, TokenResult::Remembered));
+        if let Some(cached) = self.cache.get(&digest, self.clock.now()) {
+            let bearer = self.resolve_principal(&cached, token, digest).await;
+            cached.issuer().count(TokenResult::of(&bearer, TokenResult::Remembered));
             return bearer;
         }
-        let issuer = match self.issuer_of(token).await {
+        let issuer = match self.find_issuer(token).await {
             Ok(issuer) => issuer,
             Err(error) => {
                 let error = Err(error);
-                self.of_nobody[TokenResult::of(&error, TokenResult::Verified) as usize].inc();
+                self.unknown_issuer_checks[TokenResult::of(&error, TokenResult::Verified) as usize].inc();
                 return error;
             }
         };
@@ -103,30 +104,35 @@ impl Tokens {
         bearer
     }
 
-    async fn verify(&self, issuer: &Arc<Issuer>, token: &str, digest: Digest) -> Result<Bearer, NotVerified> {
-        let (keys, said) = issuer.verify(token, self.clock.now()).await?;
-        let verified = Arc::new(Token::new(Arc::clone(issuer), keys, said, token.len()));
-        self.remembered.insert(digest, &verified);
-        self.stands_for(&verified, token, digest).await
+    async fn verify(&self, issuer: &Arc<Issuer>, token: &str, digest: Digest) -> Result<BearerPrincipal, BearerError> {
+        let (keys, claims) = issuer.verify(token, self.clock.now()).await?;
+        let verified = Arc::new(VerifiedToken::new(Arc::clone(issuer), keys, claims, token.len()));
+        self.cache.insert(digest, &verified);
+        self.resolve_principal(&verified, token, digest).await
     }
 
-    /// What may change while the token stays as it is: what the API server says of it, and who its subject is.
-    async fn stands_for(&self, token: &Arc<Token>, text: &str, digest: Digest) -> Result<Bearer, NotVerified> {
+    /// Checks what may change after the verification: the review by the API server, and the user of the subject.
+    async fn resolve_principal(
+        &self,
+        token: &Arc<VerifiedToken>,
+        text: &str,
+        digest: Digest,
+    ) -> Result<BearerPrincipal, BearerError> {
         token.issuer().review(token, text, digest).await?;
-        let person = if token.issuer().knows_people() {
-            self.principals.user_of_identity(token.identity_digest()).await.map_err(Unavailable::from)?
+        let user = if token.issuer().may_have_registered_users() {
+            self.principals.user_of_identity(token.identity_digest()).await.map_err(VerificationOutage::from)?
         } else {
             None
         };
-        match person {
-            Some(person) if person.disabled => Err(Refused::Disabled.into()),
-            person => Ok(Bearer { token: Arc::clone(token), person }),
+        match user {
+            Some(user) if user.disabled => Err(TokenRefusal::Disabled.into()),
+            user => Ok(BearerPrincipal { token: Arc::clone(token), user }),
         }
     }
 
-    /// Whose token it says that it is. The API server's name is known only once it has been asked.
-    async fn issuer_of(&self, token: &str) -> Result<Arc<Issuer>, NotVerified> {
-        let named = unverified_issuer(token).map_err(Refused::from)?;
+    /// Finds the issuer by the unverified `iss`. The API server's issuer name is known only after its keys are fetched.
+    async fn find_issuer(&self, token: &str) -> Result<Arc<Issuer>, BearerError> {
+        let named = unverified_issuer(token).map_err(TokenRefusal::from)?;
         if let Some(issuer) = self.issuers.iter().find(|issuer| issuer.name() == Some(&named)) {
             return Ok(Arc::clone(issuer));
         }
@@ -135,51 +141,51 @@ impl Tokens {
                 return Ok(Arc::clone(issuer));
             }
         }
-        Err(Refused::UnknownIssuer.into())
+        Err(TokenRefusal::UnknownIssuer.into())
     }
 }
 
-impl Bearer {
-    /// The user's id, or the issuer's with the subject that it has named.
+impl BearerPrincipal {
+    /// Returns the user's id, or issuer id and subject if the subject is unregistered.
     pub fn user(&self) -> &str {
-        self.person.as_ref().map_or(self.token.user(), |person| &person.id)
+        self.user.as_ref().map_or(self.token.user(), |user| &user.id)
     }
 
     pub fn identity(&self) -> &IdentityClaims {
         self.token.identity()
     }
 
-    /// What a known person was granted for good.
+    /// Returns the pinned grant of the user.
     pub fn pinned(&self) -> Option<&PinnedGrant> {
-        self.person.as_ref()?.pinned.as_ref()
+        self.user.as_ref()?.pinned.as_ref()
     }
 
-    /// When the token says that it ends; beyond it only clocks may differ.
+    /// Returns the expiry of the token, without leeway.
     pub fn expires(&self) -> Timestamp {
         self.token.expires()
     }
 
-    /// Whether it is a person's, whom the default role is for.
+    /// True if the subject is a workload. Workloads never get the default role.
     pub fn is_workload(&self) -> bool {
-        self.person.is_none() && self.token.issuer().unregistered_subjects() == UnregisteredSubjects::Workloads
+        self.user.is_none() && self.token.issuer().unregistered_subjects() == UnregisteredSubjects::Workloads
     }
 
-    /// What the role map of this version said of the same token and person.
+    /// Returns the cached evaluation of this token and user by this version of the role map.
     pub fn evaluation(&self, map_version: u64) -> Option<Arc<Evaluation>> {
-        self.token.evaluation(self.person.as_ref(), map_version)
+        self.token.evaluation(self.user.as_ref(), map_version)
     }
 
-    pub fn remember(&self, evaluation: &Arc<Evaluation>) {
-        self.token.remember(self.person.clone(), Arc::clone(evaluation));
+    pub fn cache_evaluation(&self, evaluation: &Arc<Evaluation>) {
+        self.token.cache_evaluation(self.user.clone(), Arc::clone(evaluation));
     }
 }
 
 impl TokenResult {
-    fn of(bearer: &Result<Bearer, NotVerified>, good: Self) -> Self {
+    fn of(bearer: &Result<BearerPrincipal, BearerError>, good: Self) -> Self {
         match bearer {
             Ok(_) => good,
-            Err(NotVerified::Refused(_)) => Self::Refused,
-            Err(NotVerified::Unavailable(_)) => Self::Unavailable,
+            Err(BearerError::Refused(_)) => Self::Refused,
+            Err(BearerError::Unavailable(_)) => Self::Unavailable,
         }
     }
 }

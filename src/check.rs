@@ -15,8 +15,8 @@ use std::{collections::HashMap, sync::Arc};
 use crate::{
     access::{AccessRules, CredentialSources, MatchError, MatchedRules, Requirement, UnmetRequirement},
     api_keys::PresentedKey,
-    bearer_tokens::{self, Bearer, Tokens},
-    principal::{CredentialKind, EmailTrust, Evaluation, Grant, Identity, IdentityClaims, Role, RuleName},
+    bearer_tokens::{self, BearerPrincipal, BearerTokens},
+    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role, RuleName},
     principal_cache::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
     role_map::{CurrentRoleMap, RoleMaps},
     session::SessionToken,
@@ -61,7 +61,7 @@ pub enum AuthenticationFailure {
     /// An API key that is suspended until its owner signs in.
     Suspended,
     /// A token that does not verify. The reason is only logged.
-    Token(bearer_tokens::Refused),
+    Token(bearer_tokens::TokenRefusal),
 }
 
 /// An authenticated user or workload, with its grant under the current role map.
@@ -74,7 +74,7 @@ pub struct AuthenticatedPrincipal {
 pub enum AuthenticatedCredential {
     Session(UserSession),
     ApiKey(UserKey),
-    Jwt(Bearer),
+    Jwt(BearerPrincipal),
 }
 
 /// A request was not authenticated.
@@ -91,7 +91,7 @@ pub enum UnavailableCause {
     #[error(transparent)]
     Store(#[from] LookupError),
     #[error(transparent)]
-    Token(#[from] bearer_tokens::Unavailable),
+    Token(#[from] bearer_tokens::VerificationOutage),
     #[error("no role map has been loaded yet")]
     RoleMapNotLoaded,
     #[error("the look-up timed out")]
@@ -112,13 +112,45 @@ pub enum DenialReason {
     KeyRestriction,
 }
 
-/// The access rules deny a request whatever its credential is.
+impl DenialReason {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoRole => "no_role",
+            Self::MissingSource => "claims_missing",
+            Self::UnmetRequirement { .. } => "requirement_not_met",
+            Self::RouteRestriction => "route_restriction",
+            Self::KeyRestriction => "key_restriction",
+        }
+    }
+
+    /// The access rule with the unmet requirement.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::UnmetRequirement { rule, .. } => Some(rule.as_str()),
+            _ => None,
+        }
+    }
+}
+
+/// The access rules deny a request with any credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleDenial {
     #[error("{rule} allows nobody")]
     Nobody { rule: RuleName },
     #[error(transparent)]
     NoMatch(#[from] MatchError),
+}
+
+impl RuleDenial {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Nobody { .. } => "rule_allows_nobody",
+            Self::NoMatch(MatchError::Path(_)) => "path_invalid",
+            Self::NoMatch(MatchError::NoRule) => "no_rule",
+        }
+    }
 }
 
 /// The principals that [`authorize`] allows.
@@ -139,7 +171,7 @@ pub enum Denial {
 /// Answers auth requests, and authenticates the callers of the API and of pages.
 pub struct Checker {
     principals: Arc<Principals>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<BearerTokens>,
     role_maps: Arc<RoleMaps>,
     upstream: Arc<UpstreamCredentialPolicy>,
     email_trust: HashMap<String, EmailTrust>,
@@ -150,7 +182,7 @@ impl Checker {
     /// `email_trust` has an entry for each configured provider.
     pub fn new(
         principals: Arc<Principals>,
-        tokens: Arc<Tokens>,
+        tokens: Arc<BearerTokens>,
         role_maps: Arc<RoleMaps>,
         upstream: Arc<UpstreamCredentialPolicy>,
         email_trust: HashMap<String, EmailTrust>,
@@ -203,7 +235,7 @@ impl Checker {
     /// Authenticates a credential. If one in a header is invalid, the cookie is not tried.
     pub async fn authenticate(&self, credential: ParsedCredential<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let in_force = self.role_maps.current();
-        // Without a role map nobody would have a role.
+        // Without a role map no principal would have a role.
         if !in_force.is_loaded() {
             return Err(AuthenticationError::Unavailable(UnavailableCause::RoleMapNotLoaded));
         }
@@ -295,20 +327,20 @@ impl Checker {
         if let Some(known) = key.evaluation.load().as_ref().filter(|known| Arc::ptr_eq(&known.owner, &of)) {
             return Arc::clone(&known.restricted);
         }
-        let grant = key.narrow.grant(&in_force.map, &of.grant);
-        let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
+        let grant = key.restrictions.grant(&in_force.map, &of.grant);
+        let identity = IdentityHeaders { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
         let to = Arc::new(Evaluation::new(in_force.version, grant, identity));
         key.evaluation.store(Some(Arc::new(RestrictedGrant { owner: of, restricted: Arc::clone(&to) })));
         to
     }
 
     /// Builds the identity that upstreams receive and that administrators see.
-    pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> Identity {
+    pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> IdentityHeaders {
         let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
         let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
         let name = identities.iter().find_map(|identity| identity.preferred_username());
         let teams: Vec<&str> = grant.teams.iter().map(|team| team.as_str()).collect();
-        Identity {
+        IdentityHeaders {
             user: user.to_owned(),
             email: email.unwrap_or_default().to_owned(),
             preferred_username: name.unwrap_or_default().to_owned(),
@@ -348,6 +380,18 @@ impl Decision {
 }
 
 impl AuthenticationFailure {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::Unusable(error) => error.reason(),
+            Self::UnknownSession => "unknown_session",
+            Self::UnknownCredential => "unknown_credential",
+            Self::Suspended => "key_suspended",
+            Self::Token(refused) => refused.reason(),
+        }
+    }
+
     pub fn description(self) -> &'static str {
         match self {
             Self::NoCredential => "Sign in, or send a credential.",
@@ -371,7 +415,7 @@ impl AuthenticatedCredential {
 
     fn authorize_path(&self, path: &str) -> Result<(), DenialReason> {
         match self {
-            Self::ApiKey(UserKey { key, .. }) if !key.narrow.permits(path) => Err(DenialReason::KeyRestriction),
+            Self::ApiKey(UserKey { key, .. }) if !key.restrictions.allows_path(path) => Err(DenialReason::KeyRestriction),
             _ => Ok(()),
         }
     }

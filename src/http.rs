@@ -17,12 +17,12 @@ mod error;
 pub mod health;
 mod invitations;
 mod jwks;
-mod links;
 mod login;
 mod page_request;
 mod page_settings;
 mod pagination;
 mod passwords;
+mod paths;
 mod rate_limit;
 mod redacted_path;
 mod request;
@@ -34,11 +34,11 @@ mod sessions;
 mod sign_in_methods;
 mod users;
 
-pub use app_keys::Apps;
+pub use app_keys::AppKeySettings;
 pub use cookies::CookieNames;
-pub use links::RETURN_PARAMETER;
 pub use page_settings::Site;
-pub use request::ProxyTrust;
+pub use paths::RETURN_PARAMETER;
+pub use request::TrustedProxies;
 pub use services::Services;
 
 use std::{io::ErrorKind, sync::Arc, time::Duration};
@@ -53,7 +53,7 @@ use actix_web::{
     web::{self, FormConfig, QueryConfig, ServiceConfig},
 };
 
-use api::address::Address;
+use api::endpoint::Endpoint;
 use drain::Drain;
 use request::Observer;
 use security_headers::{FormTargets, Scripts};
@@ -77,7 +77,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
             .configure(users::page::routes)
             .configure(invitations::page::routes)
             .configure(role_map::page::routes)
-            .service(Address::new("/sso/session").with_query().get(sessions::current::show).into_resource())
+            .service(Endpoint::new("/sso/session").with_query().get(sessions::current::show).into_resource())
             .service(
                 // A HEAD request would create a key that nobody sees.
                 web::resource(crate::app_keys::PATH)
@@ -87,7 +87,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
                     .route(web::post().to(app_keys::answer))
                     .route(web::method(Method::OPTIONS).to(app_keys::preflight)),
             )
-            .service(Address::new(jwks::PATH).with_query().get(jwks::show).into_resource())
+            .service(Endpoint::new(jwks::PATH).with_query().get(jwks::show).into_resource())
             .route("/vestibule/assets/{name}", get().to(asset))
             .service(api::routes(&services))
             .default_service(web::to(error::not_found));

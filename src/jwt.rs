@@ -23,10 +23,10 @@ pub struct Expectation<'a> {
     pub issuer: &'a str,
     pub audience: Audience<'a>,
     pub algorithms: &'a [Algorithm],
-    /// Accepted values of the header's `typ`, in lower case and without `application/`. A token may leave it out.
-    /// Empty: every type.
+    /// Accepted values of the header's `typ`, in lower case and without `application/`. A token without `typ`
+    /// is accepted. An empty list accepts every type.
     pub types: &'a [&'a str],
-    /// The times that must be present: `exp`, `iat`. `exp` and `nbf` are also judged where they are not required.
+    /// The times that must be present, of `exp` and `iat`. `exp` and `nbf` are also checked if they are present.
     pub required_times: &'a [&'static str],
     /// The allowed difference between the issuer's clock and ours.
     pub leeway: Duration,
@@ -43,14 +43,14 @@ pub enum Audience<'a> {
 }
 
 /// A token's content after verification.
-pub struct Verified {
+pub struct VerifiedToken {
     pub claims: Claims,
     pub algorithm: Algorithm,
     /// `exp`, in seconds since 1970.
     pub expires: Option<f64>,
 }
 
-/// The reason for refusing a token. It is for the log only and holds nothing of the token but names and types.
+/// The reason for refusing a token. It is for the log only and contains no values of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum JwtError {
     #[error("it is not a JWT")]
@@ -82,15 +82,33 @@ pub enum JwtError {
 }
 
 impl JwtError {
-    /// True where the issuer may have rotated its keys since they were fetched: under a new id, under the old one, or
-    /// without ids.
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed => "token_malformed",
+            Self::Type => "type_not_allowed",
+            Self::Algorithm => "algorithm_not_allowed",
+            Self::Extensions => "header_extension_not_supported",
+            Self::NoMatchingKey => "no_matching_key",
+            Self::Signature => "signature_invalid",
+            Self::Missing(_) => "claim_missing",
+            Self::WrongType { .. } => "claim_type_invalid",
+            Self::Issuer => "issuer_mismatch",
+            Self::Audience => "audience_mismatch",
+            Self::Expired => "token_expired",
+            Self::NotYetValid => "token_not_yet_valid",
+            Self::IssuedInFuture => "token_issued_in_future",
+        }
+    }
+
+    /// True if the issuer may have rotated its keys since the last fetch, with a new key id, the same key id or none.
     pub fn suggests_newer_keys(self) -> bool {
         matches!(self, Self::NoMatchingKey | Self::Signature)
     }
 }
 
 /// Verifies a token and returns its claims.
-pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Timestamp) -> Result<Verified, JwtError> {
+pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Timestamp) -> Result<VerifiedToken, JwtError> {
     let (message, signature) = token.rsplit_once('.').ok_or(JwtError::Malformed)?;
     let (header, payload) = message.split_once('.').ok_or(JwtError::Malformed)?;
     let header: Header = decode(header)?;
@@ -99,20 +117,20 @@ pub fn verify(token: &str, expectation: &Expectation<'_>, keys: &KeySet, now: Ti
     let claims: Claims = decode(payload)?;
     expectation.check_audience(&claims)?;
     let expires = expectation.check_times(&claims, now)?;
-    Ok(Verified { claims, algorithm, expires })
+    Ok(VerifiedToken { claims, algorithm, expires })
 }
 
-/// Reads the issuer's name of a token that is not verified, to find the keys that may verify it.
+/// Reads the issuer of a token that is not verified yet, to find the keys that can verify it.
 pub fn unverified_issuer(token: &str) -> Result<String, JwtError> {
     #[derive(Deserialize)]
-    struct Issued {
+    struct IssuerClaim {
         iss: String,
     }
     let payload = token.split('.').nth(1).ok_or(JwtError::Malformed)?;
-    decode(payload).map(|Issued { iss }| iss)
+    decode(payload).map(|IssuerClaim { iss }| iss)
 }
 
-/// Reads a claim that must be text.
+/// Returns a claim that must be a text.
 pub fn text<'c>(claims: &'c Claims, claim: &'static str) -> Result<&'c str, JwtError> {
     match claims.get(claim) {
         None | Some(Value::Null) => Err(JwtError::Missing(claim)),
@@ -121,7 +139,7 @@ pub fn text<'c>(claims: &'c Claims, claim: &'static str) -> Result<&'c str, JwtE
     }
 }
 
-/// The header's fields that are needed; no other field can make a token unreadable.
+/// The header fields that are needed. Other fields may have any value.
 #[derive(Deserialize)]
 struct Header {
     alg: String,
@@ -166,7 +184,7 @@ impl Expectation<'_> {
         if !self.algorithms.contains(&algorithm) {
             return Err(JwtError::Algorithm);
         }
-        // RFC 7515, section 4.1.11: an extension that is not understood refuses the token.
+        // RFC 7515, section 4.1.11: a token with an unknown extension must be refused.
         if header.crit.is_some() || header.zip.is_some() || header.enc.is_some() {
             return Err(JwtError::Extensions);
         }
@@ -208,7 +226,7 @@ impl Expectation<'_> {
         Ok(expires)
     }
 
-    /// Seconds, maybe with a fraction (RFC 7519, section 2: NumericDate). A null counts as absent.
+    /// Returns a time in seconds, possibly with a fraction (NumericDate, RFC 7519, section 2). Null counts as absent.
     fn time(&self, claims: &Claims, claim: &'static str) -> Result<Option<f64>, JwtError> {
         match claims.get(claim) {
             None | Some(Value::Null) if self.required_times.contains(&claim) => Err(JwtError::Missing(claim)),
@@ -218,7 +236,7 @@ impl Expectation<'_> {
     }
 }
 
-/// The members of `aud`, which is a text or a list of texts.
+/// Returns the members of `aud`, which is a text or a list of texts.
 fn audiences(claims: &Claims) -> Result<&[Value], JwtError> {
     match claims.get("aud") {
         None | Some(Value::Null) => Err(JwtError::Missing("aud")),

@@ -8,7 +8,10 @@ use crate::{
     clock::Clock,
     continuation::Continuation,
     metrics::{LoginOutcome, Metrics},
-    oidc::{Binding, ExchangeError, Flows, NotReady, Provider, Providers, TakeError, Taken, Verified},
+    oidc::{
+        BrowserBinding, ExchangeError, LoginFlow, LoginFlows, Provider, ProviderNotReadyError, Providers, TakeError,
+        VerifiedIdentity,
+    },
     principal::{IdentityClaims, Source},
     return_to::ReturnTarget,
     secret::OpaqueToken,
@@ -22,7 +25,7 @@ const LONGEST_ERROR_CODE: usize = 64;
 
 pub struct Login {
     providers: Arc<Providers>,
-    flows: Flows,
+    flows: LoginFlows,
     sign_ins: Arc<SignIns>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -41,7 +44,7 @@ pub struct Callback {
 /// What the browser that comes back brings with it.
 #[derive(Default)]
 pub struct Browser {
-    pub binding: Option<Binding>,
+    pub binding: Option<BrowserBinding>,
     /// The session cookie's value, from an earlier sign-in.
     pub session: Option<String>,
     /// What it says that it is.
@@ -64,9 +67,19 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum BeginError {
     #[error(transparent)]
-    NotReady(#[from] NotReady),
+    NotReady(#[from] ProviderNotReadyError),
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+impl BeginError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotReady(_) => "provider_not_ready",
+            Self::Store(error) => error.reason(),
+        }
+    }
 }
 
 /// A login that failed, and where it may be started again.
@@ -119,7 +132,7 @@ pub enum Why {
 impl Login {
     pub fn new(
         providers: Arc<Providers>,
-        flows: Flows,
+        flows: LoginFlows,
         sign_ins: Arc<SignIns>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
@@ -132,9 +145,14 @@ impl Login {
     }
 
     /// Writes a login down and says where to send the browser.
-    pub async fn begin(&self, provider: &Provider, browser: &Binding, continuation: Continuation) -> Result<Url, BeginError> {
+    pub async fn begin(
+        &self,
+        provider: &Provider,
+        browser: &BrowserBinding,
+        continuation: Continuation,
+    ) -> Result<Url, BeginError> {
         // Nothing is written for a provider that nobody can be sent to.
-        provider.reached().await?;
+        provider.ensure_ready().await?;
         let started = self.flows.begin(provider.id(), browser, continuation).await?;
         Ok(provider.authorization_url(&started)?)
     }
@@ -149,7 +167,7 @@ impl Login {
         let outcome = self.try_finish(provider, callback, browser).await;
         self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
         outcome.map_err(|(why, again)| {
-            tracing::warn!(provider = provider.id(), reason = %why, "login failed");
+            tracing::warn!(provider = provider.id(), reason = why.reason(), error = %why, "login failed");
             LoginFailed { why, again, provider: Arc::clone(provider) }
         })
     }
@@ -162,11 +180,11 @@ impl Login {
     ) -> Result<Finished, (Why, Option<ReturnTarget>)> {
         let state = callback.state.as_deref().ok_or((Why::NoState, None))?;
         if callback.code.is_none() && callback.error.is_none() {
-            return Err((Why::NoCode, self.flows.again(state)));
+            return Err((Why::NoCode, self.flows.retry_target(state)));
         }
         // Before anything is used up.
         if !self.sign_ins.may_begin() {
-            return Err((Why::NoRoleMapYet, self.flows.again(state)));
+            return Err((Why::NoRoleMapYet, self.flows.retry_target(state)));
         }
         let taken = self.flows.take(state, provider.id(), browser.binding.as_ref()).await;
         let taken = taken.map_err(|error| self.not_taken(error, state))?;
@@ -175,9 +193,15 @@ impl Login {
         Ok(Finished { outcome, continuation: taken.continuation })
     }
 
-    async fn take_in(&self, provider: &Provider, callback: &Callback, browser: &Browser, taken: &Taken) -> Result<Outcome, Why> {
+    async fn take_in(
+        &self,
+        provider: &Provider,
+        callback: &Callback,
+        browser: &Browser,
+        taken: &LoginFlow,
+    ) -> Result<Outcome, Why> {
         // A pod that has just started may not know the provider yet. What is missing is said below.
-        let _ = provider.reached().await;
+        let _ = provider.ensure_ready().await;
         if !provider.accepts_issuer(callback.iss.as_deref()) {
             return Err(Why::Issuer);
         }
@@ -189,9 +213,9 @@ impl Login {
         }
     }
 
-    async fn sign_in(&self, verified: Verified, browser: &Browser) -> Result<OpaqueToken, Why> {
+    async fn sign_in(&self, verified: VerifiedIdentity, browser: &Browser) -> Result<OpaqueToken, Why> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
-        let Verified { identity, sid, logout } = verified;
+        let VerifiedIdentity { identity, sid, logout } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };
         let sign_in = SignIn { identity, sid, logout, browser, before: Before::Stays };
         Ok(self.sign_ins.enter(&sign_in).await?.handle)
@@ -221,18 +245,40 @@ impl Login {
     fn not_taken(&self, error: TakeError, state: &str) -> (Why, Option<ReturnTarget>) {
         let place = |continuation: Continuation| Some(continuation.retry_target().clone());
         match error {
-            TakeError::Unknown { again } => (Why::Unknown, again),
+            TakeError::Unknown { retry } => (Why::Unknown, retry),
             TakeError::Finished { continuation } => (Why::Finished, place(continuation)),
             TakeError::OtherBrowser { continuation } => (Why::OtherBrowser, place(continuation)),
             TakeError::OtherProvider { continuation } => (Why::OtherProvider, place(continuation)),
             // It may have been taken.
-            TakeError::Store(error @ store::Error::Unknown(_)) => (Why::StoreAfter(error), self.flows.again(state)),
-            TakeError::Store(error) => (Why::StoreBefore(error), self.flows.again(state)),
+            TakeError::Store(error @ store::Error::Unknown(_)) => (Why::StoreAfter(error), self.flows.retry_target(state)),
+            TakeError::Store(error) => (Why::StoreBefore(error), self.flows.retry_target(state)),
         }
     }
 }
 
 impl Why {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoState => "state_missing",
+            Self::NoCode => "code_missing",
+            Self::Unknown => "login_unknown_or_expired",
+            Self::Finished => "login_already_finished",
+            Self::OtherBrowser => "browser_mismatch",
+            Self::OtherProvider => "provider_mismatch",
+            Self::Issuer => "issuer_mismatch",
+            Self::Denied { .. } => "denied_by_provider",
+            Self::Exchange(error) => error.reason(),
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::NoRole => "no_role",
+            Self::Disabled => "user_disabled",
+            Self::MissingSource(_) => "claims_missing",
+            Self::NotSignedIn => "not_signed_in",
+            Self::Taken => "identity_linked_to_other_user",
+            Self::StoreBefore(_) | Self::StoreAfter(_) => "store_failed",
+        }
+    }
+
     fn outcome(&self) -> LoginOutcome {
         match self {
             Self::Denied { .. } => LoginOutcome::Denied,

@@ -23,10 +23,10 @@ pub struct Metrics {
     entries: Vec<Entry>,
     checks: checks::Checks,
     logins: logins::Logins,
-    tokens: tokens::Tokens,
-    store: store::Store,
-    cache: cache::Cache,
-    role_map: role_map::RoleMap,
+    tokens: tokens::TokenMetrics,
+    store: store::StoreMetrics,
+    cache: cache::CacheMetrics,
+    role_map: role_map::RoleMapMetrics,
     key_changes: IntCounterVec,
     key_ring_created: IntGaugeVec,
     rate_limited: IntCounterVec,
@@ -45,19 +45,19 @@ impl Metrics {
             checks: checks::Checks::new(&mut make),
             logins: logins::Logins::new(&mut make),
             key_changes: make.counters("key_changes_total", "API keys created, regenerated or revoked.", &["change"]),
-            tokens: tokens::Tokens::new(&mut make),
-            store: store::Store::new(&mut make),
+            tokens: tokens::TokenMetrics::new(&mut make),
+            store: store::StoreMetrics::new(&mut make),
             unreplicated_revocations: make.counter(
                 "store_unreplicated_revocations_total",
                 "Revocations that no replica confirmed in time; a failover could undo them.",
             ),
-            cache: cache::Cache::new(&mut make),
+            cache: cache::CacheMetrics::new(&mut make),
             dropped_claim_values: make.counter(
                 "dropped_claim_values_total",
                 "Teams that a login dropped: a header can't carry them (a comma, a control character, leading or trailing \
                  blanks), or there were too many.",
             ),
-            role_map: role_map::RoleMap::new(&mut make),
+            role_map: role_map::RoleMapMetrics::new(&mut make),
             key_ring_created: make.gauges(
                 "key_ring_created_timestamp_seconds",
                 "Unix time at which the primary key of the key ring was made; absent if the ring doesn't record it.",
@@ -88,17 +88,17 @@ impl Metrics {
         self.key_changes.with_label_values(&[change.as_str()]).inc();
     }
 
-    /// `None` where the ring doesn't record it.
+    /// `None` if the ring does not record it.
     pub fn key_ring_created(&self, created: Option<i64>) {
         let none: &[&str] = &[];
         match created {
             Some(created) => self.key_ring_created.with_label_values(none).set(created),
-            // Fails where no series exists, which is the state that is wanted.
+            // Fails if the series does not exist, which is the wanted state.
             None => drop(self.key_ring_created.remove_label_values(none)),
         }
     }
 
-    /// The registry in Prometheus' text format.
+    /// Returns the metrics in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
         let families = renamed::with_former_names(self.registry.gather());
         let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! Identity providers: their endpoints and keys, logins in flight, and what of their tokens is believed.
+//! Identity providers: their endpoints and keys, login flows, and the verification of their tokens.
 
 mod access_token;
 mod claims;
@@ -12,15 +12,16 @@ mod openid_connect;
 mod provider;
 mod registration;
 mod settings;
+mod token_expectation;
 mod userinfo;
 
 pub use claims::without_token_claims;
-pub use exchange::{ExchangeError, Verified};
-pub use flow::{Binding, Flows, Started, TakeError, Taken};
+pub use exchange::{ExchangeError, VerifiedIdentity};
+pub use flow::{AuthorizationRequest, BrowserBinding, LoginFlow, LoginFlows, TakeError};
 pub use http::HttpClientError;
 pub use id_token::IdTokenError;
 pub use keys::{FetchError, IssuerKeys};
-pub use openid_connect::NotReady;
+pub use openid_connect::ProviderNotReadyError;
 pub use provider::Provider;
 pub use settings::{
     AuthMethod, ManualEndpoints, OAuth2Settings, OpenIdConnectSettings, ProtocolSettings, ProviderSettings, RpLogout,
@@ -29,10 +30,10 @@ pub use userinfo::UserInfoError;
 
 use std::{sync::Arc, time::Duration};
 
-/// How far the provider's clock and ours may be apart.
+/// The allowed difference between the provider's clock and ours.
 pub const LEEWAY: Duration = Duration::from_secs(120);
 
-/// The configured providers, in their order.
+/// The configured providers, in the order of the configuration.
 pub struct Providers(Vec<Arc<Provider>>);
 
 impl Providers {
@@ -48,16 +49,16 @@ impl Providers {
         self.0.iter().find(|provider| provider.id() == id)
     }
 
-    /// The provider that people sign in with when there is no choice.
-    pub fn only(&self) -> Option<&Arc<Provider>> {
+    /// Returns the provider if exactly one is configured.
+    pub fn single(&self) -> Option<&Arc<Provider>> {
         match self.0.as_slice() {
             [provider] => Some(provider),
             _ => None,
         }
     }
 
-    /// The provider whose redirect URI has this path: the first one's carries no id.
-    pub fn of_callback(&self, id: Option<&str>) -> Option<&Arc<Provider>> {
+    /// Returns the provider whose redirect URI has this id. The redirect URI of the first provider has none.
+    pub fn find_by_callback(&self, id: Option<&str>) -> Option<&Arc<Provider>> {
         let first = self.0.first()?;
         match id {
             None => Some(first),

@@ -1,4 +1,4 @@
-//! Secrets: the key ring, which seals records and signs opaque tokens and forms; signing keys; digests; random bytes.
+//! Secrets: the key ring, which encrypts records and signs opaque tokens and forms; signing keys; digests; random bytes.
 
 mod configured;
 mod onboarding;
@@ -12,7 +12,7 @@ pub use configured::{ConfiguredSecret, SecretFileError, read_secret_file, trim_n
 pub use onboarding::{sign_onboarding, verify_onboarding};
 pub use opaque_token::{OpaqueToken, OpaqueTokenError, TokenKind};
 pub use replaceable::SecretCell;
-pub use ring::{KeyRing, KeyRingError, Mac, MacPurpose, OpenError, RingKeys, SealPurpose, new_dated_key, new_key};
+pub use ring::{DecryptionError, EncryptionPurpose, KeyRing, KeyRingError, Mac, MacPurpose, RingKeys, new_dated_key, new_key};
 pub use signing::{NewSigningKeys, SigningAlgorithm, SigningKeys, SigningKeysError, new_signing_key};
 
 use std::fmt;

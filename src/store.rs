@@ -31,11 +31,11 @@ use crate::secret::{Digest, random_bytes};
 /// The store keeps the outcome of an operation for this long, so that a retry is harmless.
 const OPERATION_MEMORY: Duration = Duration::from_secs(60);
 
-/// A store of records. [`Records`] seals the values before it passes them on.
+/// A store of records. [`Records`] encrypts the values before it passes them on.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Reads one record from the primary.
-    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, Error>;
+    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, Error>;
 
     /// Writes all of a commit if its preconditions hold; otherwise writes nothing.
     async fn commit(&self, commit: &Commit) -> Result<Result<Sequence, Conflict>, Error>;
@@ -83,7 +83,7 @@ pub enum Kind {
     /// The API key of a secret, by the secret's digest.
     KeySecret,
     /// A record that changes with each key that is created for a user.
-    KeysOf,
+    KeyCreations,
     /// The password of a local account, by the user's id.
     Password,
     /// An invitation to set a password, by its id.
@@ -122,10 +122,10 @@ pub type Version = Sequence;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct CommitToken([u8; 8]);
 
-/// A sealed value and its version. The value is empty if no commit wrote it.
+/// An encrypted value and its version. The value is empty if no commit wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedRecord {
-    pub sealed: Vec<u8>,
+pub struct EncryptedRecord {
+    pub ciphertext: Vec<u8>,
     pub version: Version,
 }
 
@@ -162,22 +162,22 @@ pub struct Commit {
     pub preconditions: Vec<(Key, Precondition)>,
     pub put: Vec<(Key, Vec<u8>, Ttl)>,
     /// Re-encrypted values of unchanged records. Each record must exist in this version, and keeps it and its lifetime.
-    pub reencrypt: Vec<(Key, SealedRecord)>,
+    pub reencrypt: Vec<(Key, EncryptedRecord)>,
     pub delete: Vec<Key>,
     /// An index expires with the member that expires last.
     pub index_add: Vec<(Index, String, Ttl)>,
     pub index_remove: Vec<(Index, String)>,
-    /// The sealed body of the invalidation message; empty if no cache is affected.
+    /// The encrypted body of the invalidation message; empty if no cache is affected.
     pub invalidation: Vec<u8>,
 }
 
-/// The message that tells every pod about one commit.
+/// The message to every pod about one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidationMessage {
     pub shard: Shard,
     pub previous: CommitToken,
     pub sequence: Sequence,
-    /// Sealed by the pod that made the commit. It must be verified, since other clients of Redis can publish too.
+    /// Encrypted by the pod that made the commit. It must be verified, since other clients of Redis can publish too.
     pub body: Vec<u8>,
 }
 
@@ -229,6 +229,18 @@ pub enum Error {
     Contended,
 }
 
+impl Error {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "store_unavailable",
+            Self::Unknown(_) => "write_not_confirmed",
+            Self::Unreadable { .. } => "record_unreadable",
+            Self::Contended => "write_contention",
+        }
+    }
+}
+
 /// A precondition of the commit does not hold; nothing was written.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 #[error("another writer has changed the record")]
@@ -266,15 +278,15 @@ impl fmt::Debug for Shard {
 }
 
 impl Kind {
-    /// The kinds whose values [`Records`] seals.
-    pub const SEALED: [Self; 9] = [
+    /// The kinds whose values [`Records`] encrypts.
+    pub const ENCRYPTED: [Self; 9] = [
         Self::Flow,
         Self::User,
         Self::Identity,
         Self::Session,
         Self::Key,
         Self::KeySecret,
-        Self::KeysOf,
+        Self::KeyCreations,
         Self::Password,
         Self::Invitation,
     ];
@@ -287,7 +299,7 @@ impl Kind {
             Self::Session => "session",
             Self::Key => "key",
             Self::KeySecret => "key_secret",
-            Self::KeysOf => "keys_of",
+            Self::KeyCreations => "keys_of",
             Self::Password => "password",
             Self::Invitation => "invitation",
             Self::Counter => "counter",

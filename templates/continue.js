@@ -1,3 +1,3 @@
-// Goes on where the person has agreed before. Without scripts they press the button themselves.
+// Continues to an application that the user authorized before. Without scripts the user presses the button.
 const button = document.getElementById("continue");
 button.form.requestSubmit(button);

@@ -1,4 +1,4 @@
-// Copy buttons: they appear only where copying works, and say that they have copied.
+// Copy buttons appear only in browsers that can copy, and report success.
 for (const button of document.querySelectorAll("button[data-copied]")) {
   const box = button.closest(".copyable");
   const status = box.querySelector("[role=status]");
@@ -10,7 +10,7 @@ for (const button of document.querySelectorAll("button[data-copied]")) {
       status.textContent = button.dataset.copied;
       button.textContent = button.dataset.copied;
     } catch {
-      // The browser refused: selected text is copied by hand.
+      // The browser refused. Select the text, so that the user can copy it.
       getSelection().selectAllChildren(text);
     }
   };

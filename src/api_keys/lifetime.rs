@@ -1,47 +1,47 @@
-//! How long a key lasts, as LiteLLM writes it: `30s`, `30m`, `30h`, `30d`, `2w`, `1mo`.
+//! Parses durations in LiteLLM's format: `30s`, `30m`, `30h`, `30d`, `2w`, `1mo`.
 
 use std::time::Duration;
 
 use jiff::{Span, Timestamp, tz::TimeZone};
 
-/// A duration of one unit. A month is one of the calendar, so that it ends on the same day of the next.
+/// A duration in one unit. A month is a calendar month, which ends on the same day of the next month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lasting {
+pub enum KeyDuration {
     Seconds(u32),
     Months(u16),
 }
 
-/// Says how one is written, and nothing of what was.
+/// The message describes the format and does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a duration is a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")]
-pub struct NoDuration;
+pub struct KeyDurationError;
 
 const UNITS: [(&str, u32); 5] = [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
 
-/// Longer than anybody writes.
-const LONGEST: usize = 12;
+/// The maximum length of a duration in bytes.
+const MAX_BYTES: usize = 12;
 
-impl Lasting {
-    pub fn parse(text: &str) -> Result<Self, NoDuration> {
-        let end = text.find(|c: char| !c.is_ascii_digit()).ok_or(NoDuration)?;
+impl KeyDuration {
+    pub fn parse(text: &str) -> Result<Self, KeyDurationError> {
+        let end = text.find(|c: char| !c.is_ascii_digit()).ok_or(KeyDurationError)?;
         let (digits, unit) = text.split_at(end);
-        if digits.is_empty() || text.len() > LONGEST {
-            return Err(NoDuration);
+        if digits.is_empty() || text.len() > MAX_BYTES {
+            return Err(KeyDurationError);
         }
         if unit == "mo" {
-            return digits.parse().map(Self::Months).map_err(|_| NoDuration);
+            return digits.parse().map(Self::Months).map_err(|_| KeyDurationError);
         }
-        let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(NoDuration)?;
+        let (_, seconds) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or(KeyDurationError)?;
         let seconds = digits.parse::<u32>().ok().and_then(|count| count.checked_mul(seconds));
-        seconds.map(Self::Seconds).ok_or(NoDuration)
+        seconds.map(Self::Seconds).ok_or(KeyDurationError)
     }
 
-    /// Whole seconds of a duration.
+    /// Rounds down to whole seconds.
     pub fn of(duration: Duration) -> Self {
         Self::Seconds(u32::try_from(duration.as_secs()).unwrap_or(u32::MAX))
     }
 
-    /// As a length of time; `None` for months, which differ in theirs.
+    /// `None` for months, which have no fixed length.
     pub fn as_duration(self) -> Option<Duration> {
         match self {
             Self::Seconds(seconds) => Some(Duration::from_secs(seconds.into())),
@@ -49,7 +49,7 @@ impl Lasting {
         }
     }
 
-    /// When what begins at `start` ends; `None` beyond the calendar.
+    /// Returns the time this long after `start`, or `None` if it is out of range.
     pub fn after(self, start: Timestamp) -> Option<Timestamp> {
         match self {
             Self::Seconds(seconds) => start.checked_add(Duration::from_secs(seconds.into())).ok(),
@@ -76,9 +76,9 @@ mod tests {
     #[case("1mo", "2026-02-28T10:00:00Z")]
     #[case("12mo", "2027-01-31T10:00:00Z")]
     #[case("0s", "2026-01-31T10:00:00Z")]
-    fn durations_are_litellms(#[case] text: &str, #[case] end: &str) {
+    fn durations_in_the_format_of_litellm_are_parsed(#[case] text: &str, #[case] end: &str) {
         let start: Timestamp = "2026-01-31T10:00:00Z".parse().unwrap();
-        assert_eq!(Lasting::parse(text).unwrap().after(start), Some(end.parse().unwrap()));
+        assert_eq!(KeyDuration::parse(text).unwrap().after(start), Some(end.parse().unwrap()));
     }
 
     #[rstest]
@@ -98,13 +98,13 @@ mod tests {
     #[case("99999mo")]
     #[case("0000000000001s")]
     #[case("١d")]
-    fn anything_else_is_none(#[case] text: &str) {
-        assert_eq!(Lasting::parse(text), Err(NoDuration));
+    fn any_other_text_is_refused(#[case] text: &str) {
+        assert_eq!(KeyDuration::parse(text), Err(KeyDurationError));
     }
 
     #[test]
-    fn the_calendar_ends() {
-        assert_eq!(Lasting::Months(u16::MAX).after(Timestamp::MAX), None);
-        assert_eq!(Lasting::Seconds(u32::MAX).after(Timestamp::MAX), None);
+    fn an_end_out_of_range_is_none() {
+        assert_eq!(KeyDuration::Months(u16::MAX).after(Timestamp::MAX), None);
+        assert_eq!(KeyDuration::Seconds(u32::MAX).after(Timestamp::MAX), None);
     }
 }

@@ -1,7 +1,7 @@
-//! A person's keys one after another: pages of them, how many there are, and what is dead among them.
+//! Lists and counts a user's keys by their index, and finds index entries to remove.
 //!
-//! Records expire by themselves, and a key dies with the one that made it. The index learns of either
-//! when somebody reads it.
+//! Records expire by themselves, and a derived key ends with its ancestors. The index entries of both are removed when the
+//! index is next read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,40 +14,40 @@ use super::{
 };
 use crate::store::{self, Change, Index, Records, StoredRecord};
 
-/// Records that are read at once.
+/// The number of records that are read at once.
 const BATCH: usize = 100;
 
-/// Some of a person's keys, and where the next ones begin.
+/// A page of a user's keys.
 #[derive(Debug)]
-pub struct Page {
+pub struct KeyPage {
     pub keys: Vec<Key>,
-    /// `None` at the end.
+    /// The last key of the page, to list the next page after. `None` if this page is the last.
     pub next: Option<KeyId>,
 }
 
-/// An index of one person's keys, as of a moment.
-pub(super) struct Roll<'a> {
+/// An index of a user's keys at a point in time.
+pub(super) struct KeyIndex<'a> {
     records: &'a Records,
     user: &'a str,
     index: Index,
     now: Timestamp,
 }
 
-/// What is to be taken out of an index.
-pub(super) struct Dead {
+/// Members to remove from an index, and keys to remove with them.
+pub(super) struct IndexCleanup {
     index: Index,
     /// Members without a record.
-    gone: Vec<String>,
-    /// Keys whose maker is gone.
-    orphans: Vec<Key>,
+    missing: Vec<String>,
+    /// Keys without one of their ancestors, or keys to revoke.
+    keys: Vec<Key>,
 }
 
-impl<'a> Roll<'a> {
+impl<'a> KeyIndex<'a> {
     pub(super) fn new(records: &'a Records, user: &'a str, now: Timestamp) -> Self {
         Self { records, user, index: index_of(user), now }
     }
 
-    /// The keys that the person has given to one application.
+    /// The user's keys for one application.
     pub(super) fn of_application(records: &'a Records, user: &'a str, application: &str, now: Timestamp) -> Self {
         Self { records, user, index: index_of_application(user, application), now }
     }
@@ -57,63 +57,64 @@ impl<'a> Roll<'a> {
         after: Option<KeyId>,
         limit: usize,
         visible: impl Fn(&Key) -> bool,
-    ) -> Result<Page, KeysError> {
-        let (mut keys, mut dead) = (Vec::new(), Dead::of(&self.index));
+    ) -> Result<KeyPage, KeysError> {
+        let (mut keys, mut dead) = (Vec::new(), IndexCleanup::of(&self.index));
         let mut after = after.map(|id| id.to_string());
         while keys.len() <= limit {
-            let ids = self.ids(after.as_deref(), BATCH.min(limit + 1)).await?;
+            let ids = self.list_ids(after.as_deref(), BATCH.min(limit + 1)).await?;
             let Some(last) = ids.last().cloned() else { break };
-            keys.extend(self.living(ids, &mut dead).await?.into_iter().filter(&visible));
+            keys.extend(self.read_live(ids, &mut dead).await?.into_iter().filter(&visible));
             after = Some(last);
         }
-        self.clean(dead).await;
+        self.remove(dead).await;
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().filter(|_| more).map(|key| key.id);
-        Ok(Page { keys, next })
+        Ok(KeyPage { keys, next })
     }
 
-    /// What has to go so that there are fewer than `most`; nothing while there are.
-    pub(super) async fn make_room(&self, most: usize) -> Result<Dead, KeysError> {
-        let mut dead = Dead::of(&self.index);
-        if self.ids(None, most).await?.len() < most {
+    /// Returns the dead index entries. Fails if `most` or more keys are alive.
+    pub(super) async fn require_room(&self, most: usize) -> Result<IndexCleanup, KeysError> {
+        let mut dead = IndexCleanup::of(&self.index);
+        if self.list_ids(None, most).await?.len() < most {
             return Ok(dead);
         }
         let (mut living, mut after) = (0, None);
         while living < most {
-            let ids = self.ids(after.as_deref(), BATCH).await?;
+            let ids = self.list_ids(after.as_deref(), BATCH).await?;
             let Some(last) = ids.last().cloned() else { return Ok(dead) };
-            living += self.living(ids, &mut dead).await?.len();
+            living += self.read_live(ids, &mut dead).await?.len();
             after = Some(last);
         }
         Err(KeysError::Full)
     }
 
-    /// The oldest keys of those that may go, as many as have to go so that fewer than `most` count; and what is dead besides.
-    pub(super) async fn outgrown(
+    /// Returns the oldest keys that must be revoked to leave fewer than `most` counted keys, and the dead index entries. Only
+    /// keys that satisfy `counts` are counted, and only those that satisfy `can_revoke` are revoked.
+    pub(super) async fn find_excess(
         &self,
         most: usize,
         counts: impl Fn(&Key) -> bool,
-        may_go: impl Fn(&Key) -> bool,
-    ) -> Result<(Vec<Key>, Dead), KeysError> {
-        let (mut dead, mut counted, mut after) = (Dead::of(&self.index), Vec::new(), None);
+        can_revoke: impl Fn(&Key) -> bool,
+    ) -> Result<(Vec<Key>, IndexCleanup), KeysError> {
+        let (mut dead, mut counted, mut after) = (IndexCleanup::of(&self.index), Vec::new(), None);
         loop {
-            let ids = self.ids(after.as_deref(), BATCH).await?;
+            let ids = self.list_ids(after.as_deref(), BATCH).await?;
             let Some(last) = ids.last().cloned() else { break };
-            counted.extend(self.living(ids, &mut dead).await?.into_iter().filter(&counts));
+            counted.extend(self.read_live(ids, &mut dead).await?.into_iter().filter(&counts));
             after = Some(last);
         }
-        let too_many = (counted.len() + 1).saturating_sub(most);
-        let outgrown: Vec<Key> = counted.into_iter().filter(may_go).take(too_many).collect();
-        if outgrown.len() < too_many { Err(KeysError::Full) } else { Ok((outgrown, dead)) }
+        let excess_count = (counted.len() + 1).saturating_sub(most);
+        let excess: Vec<Key> = counted.into_iter().filter(can_revoke).take(excess_count).collect();
+        if excess.len() < excess_count { Err(KeysError::Full) } else { Ok((excess, dead)) }
     }
 
-    async fn ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, store::Error> {
+    async fn list_ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, store::Error> {
         self.records.store().list(&self.index, after, limit).await
     }
 
-    /// Reads keys; what is none any more is noted as dead.
-    async fn living(&self, ids: Vec<String>, dead: &mut Dead) -> Result<Vec<Key>, store::Error> {
+    /// Returns the live keys of these ids, and adds the dead ones to `dead`.
+    async fn read_live(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<Key>, store::Error> {
         let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(Key::place) {
             Some(place) => (id, self.records.get::<Key>(&place).await),
             None => (id, Ok(None)),
@@ -121,10 +122,10 @@ impl<'a> Roll<'a> {
         let (mut found, mut ancestors) = (Vec::new(), HashSet::new());
         for (id, read) in join_all(reads).await {
             match read? {
-                None => dead.gone.push(id),
-                // An index is not sealed: somebody who can write in the store has put it there.
-                Some(StoredRecord { value, .. }) if value.user != self.user => dead.gone.push(id),
-                // Its record goes when the store says so: our clock may be wrong.
+                None => dead.missing.push(id),
+                // An index is not encrypted, so this entry was added by someone who can write to the store.
+                Some(StoredRecord { value, .. }) if value.user != self.user => dead.missing.push(id),
+                // The store removes the record. This pod's clock may be wrong.
                 Some(StoredRecord { value, .. }) if value.has_expired(self.now) => {}
                 Some(StoredRecord { value, .. }) => {
                     ancestors.extend(value.ancestors.iter().copied());
@@ -132,13 +133,13 @@ impl<'a> Roll<'a> {
                 }
             }
         }
-        let alive = self.alive(ancestors).await?;
+        let alive = self.find_live(ancestors).await?;
         let (living, orphans) = found.into_iter().partition(|key: &Key| key.ancestors.iter().all(|id| alive[id]));
-        dead.orphans.extend::<Vec<_>>(orphans);
+        dead.keys.extend::<Vec<_>>(orphans);
         Ok(living)
     }
 
-    async fn alive(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
+    async fn find_live(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
         let reads = ids.into_iter().map(async |id| {
             let found = self.records.get::<Key>(&Key::place(id)).await?;
             Ok::<_, store::Error>((id, found.is_some()))
@@ -146,35 +147,35 @@ impl<'a> Roll<'a> {
         Ok(try_join_all(reads).await?.into_iter().collect())
     }
 
-    /// Whoever reads next finds the dead again, if they can't be taken out now.
-    async fn clean(&self, dead: Dead) {
+    /// Removes the dead index entries. After a failure the next reader finds them again.
+    async fn remove(&self, dead: IndexCleanup) {
         if dead.is_empty() {
             return;
         }
         let change = self.records.change(self.index.shard);
         if let Err(error) = dead.remove_from(change).commit().await {
-            tracing::debug!(%error, "what is dead in an index of keys stays for now");
+            tracing::debug!(%error, "ended keys not removed from index");
         }
     }
 }
 
-impl Dead {
+impl IndexCleanup {
     fn of(index: &Index) -> Self {
-        Self { index: index.clone(), gone: Vec::new(), orphans: Vec::new() }
+        Self { index: index.clone(), missing: Vec::new(), keys: Vec::new() }
     }
 
-    /// Living ones that are to end.
+    /// Revokes live keys.
     pub(super) fn of_keys(user: &str, keys: Vec<Key>) -> Self {
-        Self { index: index_of(user), gone: Vec::new(), orphans: keys }
+        Self { index: index_of(user), missing: Vec::new(), keys }
     }
 
     fn is_empty(&self) -> bool {
-        self.gone.is_empty() && self.orphans.is_empty()
+        self.missing.is_empty() && self.keys.is_empty()
     }
 
-    /// Ids are never used again, so that nothing has to be expected.
+    /// Ids are never used again, so the commit needs no preconditions.
     pub(super) fn remove_from(self, change: Change<'_>) -> Change<'_> {
-        let change = self.gone.iter().fold(change, |change, id| change.index_remove(&self.index, id));
-        self.orphans.iter().fold(change, |change, key| key.remove_from(change))
+        let change = self.missing.iter().fold(change, |change, id| change.index_remove(&self.index, id));
+        self.keys.iter().fold(change, |change, key| key.remove_from(change))
     }
 }

@@ -1,29 +1,29 @@
-//! Who manages keys, and what they may by what they presented.
+//! The manager of keys and the permissions of their credential.
 
 use jiff::Timestamp;
 
-use super::{Key, KeysError, Limits};
+use super::{Key, KeysError, Restrictions};
 use crate::principal::Role;
 
-/// Who manages keys, and by what they were recognised.
+/// The user who manages keys, and the credential that authenticated them.
 #[derive(Debug, Clone)]
 pub struct Manager<'a> {
     pub user: &'a str,
-    /// What the role map, and the key if there is one, leave them at this moment.
+    /// The role of the current grant, limited by the presented key if there is one.
     pub role: Option<&'a Role>,
     pub by: ManagedBy<'a>,
 }
 
-/// What a manager presented.
+/// The credential of a manager.
 #[derive(Debug, Clone)]
 pub enum ManagedBy<'a> {
-    /// A session: they are there in person.
+    /// A session of the user.
     Person,
     Key(&'a Key),
-    /// A token of an issuer's: when it ends, and what it gives, which nothing may exceed that is made by it.
+    /// A bearer token. A key that is created with it expires no later and has no more rights.
     Token {
         expires: Timestamp,
-        limits: Limits,
+        restrictions: Restrictions,
     },
 }
 
@@ -36,16 +36,16 @@ impl Manager<'_> {
         }
     }
 
-    /// Whether what they presented is for managing people at all.
-    pub fn may_manage_people(&self) -> bool {
+    /// True if the credential may be used to manage users.
+    pub fn may_manage_users(&self) -> bool {
         match self.by {
             ManagedBy::Person => true,
-            ManagedBy::Key(key) => key.may_manage_people(),
+            ManagedBy::Key(key) => key.may_manage_users(),
             ManagedBy::Token { .. } => false,
         }
     }
 
-    /// The key by which others are made or ended.
+    /// Returns the presented key.
     pub(super) fn key(&self) -> Option<&Key> {
         match self.by {
             ManagedBy::Key(key) => Some(key),
@@ -53,7 +53,7 @@ impl Manager<'_> {
         }
     }
 
-    /// When what is made ends at the latest.
+    /// Returns the latest expiry of created keys.
     pub(super) fn expires(&self) -> Option<Timestamp> {
         match &self.by {
             ManagedBy::Person => None,
@@ -62,18 +62,17 @@ impl Manager<'_> {
         }
     }
 
-    /// What narrows everything that is made.
-    pub(super) fn limits(&self) -> Vec<Limits> {
+    /// Returns the restrictions that created keys inherit.
+    pub(super) fn restrictions(&self) -> Vec<Restrictions> {
         match &self.by {
             ManagedBy::Person => Vec::new(),
-            ManagedBy::Key(key) => key.limits.clone(),
-            ManagedBy::Token { limits, .. } => vec![limits.clone()],
+            ManagedBy::Key(key) => key.restrictions.clone(),
+            ManagedBy::Token { restrictions, .. } => vec![restrictions.clone()],
         }
     }
 
-    /// Whether a key may go so that there is room for a new one. Not in person only what was made in the same way goes:
-    /// by a key never the key itself or what made it, with which the new one would be dead at once, and never what the
-    /// person gave elsewhere.
+    /// True if this key may be revoked to make room for a new one. A key may replace only keys that are derived from it: the
+    /// new key would end with its ancestors. A token may replace only keys that were created with a token.
     pub(super) fn may_replace(&self, old: &Key) -> bool {
         match self.by {
             ManagedBy::Person => true,
@@ -82,7 +81,7 @@ impl Manager<'_> {
         }
     }
 
-    /// Whether a key is theirs, or their key's.
+    /// True if the key belongs to the manager, or is the presented key or derived from it.
     pub(super) fn holds(&self, key: &Key) -> bool {
         match self.by {
             ManagedBy::Person => key.user == self.user,

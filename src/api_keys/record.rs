@@ -1,4 +1,4 @@
-//! A key as the store keeps it: whose it is, what narrows it, and the digests of its secrets.
+//! The records of a key: its owner, its restrictions and the digests of its secrets.
 
 use std::{fmt, time::Duration};
 
@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::Restrictions;
 use crate::{
     clock,
     epoch::Generation,
@@ -15,77 +15,78 @@ use crate::{
     users,
 };
 
-/// A key. Its record is the truth: a secret counts while its digest stands here.
+/// A key. A secret is valid while its digest is in this record.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Key {
     pub id: KeyId,
-    /// The owner. The key gives what they have, and no more.
+    /// The owner. The key never has more rights.
     pub user: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<String>,
     pub created: Timestamp,
     pub expires: Timestamp,
-    /// What its maker set, and what was set for its makers before.
-    #[serde(default)]
-    pub limits: Vec<Limits>,
-    /// Whether it makes and ends keys.
+    /// The restrictions of the key and of its ancestors.
+    #[serde(rename = "limits", default)]
+    pub restrictions: Vec<Restrictions>,
+    /// True if the key may create and revoke keys.
     #[serde(default)]
     pub manage_keys: bool,
-    /// Whether it invites and manages people as its owner may.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub manage_people: bool,
-    /// The keys that it was made by, the first one first. It counts only while all of them do.
+    /// True if the key may invite and manage users as its owner may.
+    #[serde(rename = "manage_people", default, skip_serializing_if = "std::ops::Not::not")]
+    pub manage_users: bool,
+    /// The keys that it is derived from, the oldest first. It is valid only while all of them are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ancestors: Vec<KeyId>,
-    /// Whether a token made it, of which no key is kept that it could end with.
+    /// True if the key was created with a bearer token. Such a key has no ancestor that it could end with.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_token: bool,
-    /// The application that it was made for.
+    /// The application that it was created for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<String>,
-    /// Its owner's when it was made: it lasts no longer than that.
+    /// The owner's key generation at creation. The key is valid only while the owner has the same.
     #[serde(rename = "epoch", default)]
     pub generation: Generation,
-    /// To ten minutes or so.
+    /// Accurate to about ten minutes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used: Option<Timestamp>,
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<SecretEntry>,
 }
 
-/// A secret by its digest, and until when it counts; without an end it is the one in force.
+/// The digest of a secret. The current secret has no end; previous ones are valid until the end of their grace period.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Secret {
+pub(super) struct SecretEntry {
     digest: [u8; 32],
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
 }
 
-/// Leads from a secret's digest to its key.
+/// Maps a secret's digest to its key.
 #[derive(Serialize, Deserialize)]
 pub struct Pointer {
     pub key: KeyId,
 }
 
-/// Changes whenever a key of a person is made, so that two pods never make the last one that is allowed twice.
+/// Counts the keys that were created for a user. It changes with every creation, so that two pods cannot both create the
+/// last allowed key.
 #[derive(Default, Serialize, Deserialize)]
-pub(super) struct KeysOf {
+pub(super) struct KeyCreations {
     pub made: u64,
 }
 
-/// Whether a secret counts.
+/// The state of a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum SecretStatus {
     Live,
     Ended,
-    /// The record doesn't know it. Another version of the record may.
+    /// Not in this version of the record. It may be in another version.
     Unlisted,
 }
 
-/// More secrets of one key than this never count at once, however often it is regenerated.
-const MOST_SECRETS: usize = 4;
+/// The maximum number of valid secrets of one key.
+const MAX_SECRETS: usize = 4;
 
 impl Key {
-    /// Where the record lies.
+    /// Returns the store key of the record.
     pub fn place(id: KeyId) -> store::Key {
         store::Key::new(id.shard(), Kind::Key, id.to_string())
     }
@@ -94,36 +95,36 @@ impl Key {
         self.ancestors.last().copied()
     }
 
-    /// Whether it manages people now.
-    pub fn may_manage_people(&self) -> bool {
-        self.manage_people && self.limits.iter().all(Limits::leave_people)
+    /// True if the key may manage users under its present restrictions.
+    pub fn may_manage_users(&self) -> bool {
+        self.manage_users && self.restrictions.iter().all(Restrictions::allow_managing_users)
     }
 
     pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires <= now
     }
 
-    pub fn standing(&self, secret: &Digest, now: Timestamp) -> Standing {
+    pub fn secret_status(&self, secret: &Digest, now: Timestamp) -> SecretStatus {
         match self.secrets.iter().find(|known| known.digest == *secret.as_bytes()) {
-            None => Standing::Unlisted,
-            Some(_) if self.has_expired(now) => Standing::Ended,
-            Some(known) if known.until.is_some_and(|until| until <= now) => Standing::Ended,
-            Some(_) => Standing::Live,
+            None => SecretStatus::Unlisted,
+            Some(_) if self.has_expired(now) => SecretStatus::Ended,
+            Some(known) if known.until.is_some_and(|until| until <= now) => SecretStatus::Ended,
+            Some(_) => SecretStatus::Live,
         }
     }
 
-    /// How long the store has to keep the record.
+    /// Returns the time until the record expires.
     pub(super) fn ttl(&self, now: Timestamp) -> Ttl {
-        left(self.expires, now)
+        time_left(self.expires, now)
     }
 
-    /// The indices that list the key.
+    /// Returns the indices that list the key.
     pub(super) fn indices(&self) -> impl Iterator<Item = Index> {
         let application = self.application.as_deref().map(|application| index_of_application(&self.user, application));
         std::iter::once(index_of(&self.user)).chain(application)
     }
 
-    /// Ends the key, all of its secrets, and what lists it. Ids are never used again, so that nothing has to be expected.
+    /// Deletes the key, its pointers and its index entries. Ids are never used again, so the commit needs no preconditions.
     pub(super) fn remove_from<'a>(&self, change: Change<'a>) -> Change<'a> {
         let id = self.id.to_string();
         let change = self.pointers().fold(change, |change, pointer| change.delete(&pointer));
@@ -135,34 +136,33 @@ impl Key {
         self.secrets.iter().map(|secret| secret.place(self.id.shard()))
     }
 
-    /// Puts a new secret in force. The one before it counts until `until`, and what is left of earlier
-    /// ones as long as was said then; without an overlap none of them counts, since one may have got out.
-    /// Returns what is gone at once, and what ends later and when.
-    pub(super) fn renew(&mut self, secret: &Digest, until: Timestamp, now: Timestamp) -> Renewed {
+    /// Replaces the current secret. The previous secret stays valid until `until`, and earlier ones until the end of their own
+    /// grace period. Without a grace period all previous secrets are removed, since one may have leaked.
+    pub(super) fn replace_secret(&mut self, secret: &Digest, until: Timestamp, now: Timestamp) -> PointerChanges {
         let end = until.min(self.expires);
         for known in &mut self.secrets {
             known.until = Some(known.until.filter(|_| until > now).map_or(end, |earlier| earlier.min(self.expires)));
         }
-        self.secrets.insert(0, Secret::new(secret));
-        let (mut kept, mut gone) = (Vec::new(), Vec::new());
+        self.secrets.insert(0, SecretEntry::new(secret));
+        let (mut kept, mut removed) = (Vec::new(), Vec::new());
         for secret in self.secrets.drain(..) {
-            let counts = secret.until.is_none_or(|until| until > now) && kept.len() < MOST_SECRETS;
-            if counts { kept.push(secret) } else { gone.push(secret) }
+            let counts = secret.until.is_none_or(|until| until > now) && kept.len() < MAX_SECRETS;
+            if counts { kept.push(secret) } else { removed.push(secret) }
         }
         self.secrets = kept;
         let shard = self.id.shard();
-        let ending = self.secrets.iter().filter_map(|secret| Some((secret.place(shard), left(secret.until?, now))));
-        Renewed { gone: gone.iter().map(|secret| secret.place(shard)).collect(), ending: ending.collect() }
+        let expiring = self.secrets.iter().filter_map(|secret| Some((secret.place(shard), time_left(secret.until?, now))));
+        PointerChanges { removed: removed.iter().map(|secret| secret.place(shard)).collect(), expiring: expiring.collect() }
     }
 }
 
-/// What becomes of the pointers of earlier secrets.
-pub(super) struct Renewed {
-    pub gone: Vec<store::Key>,
-    pub ending: Vec<(store::Key, Ttl)>,
+/// The pointers of previous secrets to delete, and those to keep with their remaining lifetime.
+pub(super) struct PointerChanges {
+    pub removed: Vec<store::Key>,
+    pub expiring: Vec<(store::Key, Ttl)>,
 }
 
-impl Secret {
+impl SecretEntry {
     pub(super) fn new(digest: &Digest) -> Self {
         Self { digest: *digest.as_bytes(), until: None }
     }
@@ -178,25 +178,25 @@ impl Pointer {
     }
 }
 
-impl KeysOf {
+impl KeyCreations {
     pub(super) fn place(user: &str) -> store::Key {
-        store::Key::new(users::shard_of(user), Kind::KeysOf, user)
+        store::Key::new(users::shard_of(user), Kind::KeyCreations, user)
     }
 }
 
-/// The ids of a person's keys.
+/// Returns the index of a user's keys.
 pub(super) fn index_of(user: &str) -> Index {
     Index::new(users::shard_of(user), format!("keys:{user}"))
 }
 
-/// The keys that a person has given to one application.
+/// Returns the index of a user's keys for one application.
 pub(super) fn index_of_application(user: &str, application: &str) -> Index {
     let application = Digest::of(application.as_bytes());
     Index::new(users::shard_of(user), format!("keys:{user}:{}", URL_SAFE_NO_PAD.encode(application.as_bytes())))
 }
 
-fn left(end: Timestamp, now: Timestamp) -> Ttl {
-    // Redis takes no time of zero for one.
+fn time_left(end: Timestamp, now: Timestamp) -> Ttl {
+    // Redis refuses an expiry of zero.
     Ttl::For(clock::since(now, end).max(Duration::from_millis(1)))
 }
 
@@ -208,11 +208,11 @@ impl Record for Pointer {
     const KIND: Kind = Kind::KeySecret;
 }
 
-impl Record for KeysOf {
-    const KIND: Kind = Kind::KeysOf;
+impl Record for KeyCreations {
+    const KIND: Kind = Kind::KeyCreations;
 }
 
-/// Which key it is and whose; the alias is a person's own words.
+/// Omits the alias, which is text of the user.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("id", &self.id).field("user", &self.user).finish_non_exhaustive()

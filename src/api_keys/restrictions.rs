@@ -1,4 +1,4 @@
-//! What narrows a key: a ceiling for the role, teams, paths. Everything only ever takes away.
+//! Restrictions of a key: a maximum role, teams and paths. A restriction never adds rights.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,58 +8,59 @@ use crate::{
     role_map::RoleMap,
 };
 
-/// What one maker of a key set. The default narrows nothing.
+/// One set of restrictions. The default restricts nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Limits {
+pub struct Restrictions {
     /// The key's role is never higher than this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// The only teams that the key may have; `None` for all of its owner's.
+    /// The only teams that the key may have. `None` allows all teams of its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teams: Option<Vec<Team>>,
-    /// Patterns of the only paths that the key is for; empty for all.
+    /// Patterns of the only paths that the key may be used for. Empty allows all paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
 }
 
-/// Characters of a key's alias.
-const LONGEST_ALIAS: usize = 128;
+/// The maximum number of characters of a key's alias.
+const MAX_ALIAS_CHARACTERS: usize = 128;
 
-/// Whether a person may call a key so.
+/// True if the text is a valid alias.
 pub fn is_alias(text: &str) -> bool {
     let printable = !text.chars().any(char::is_control) && text.trim() == text && !text.is_empty();
-    printable && text.chars().count() <= LONGEST_ALIAS
+    printable && text.chars().count() <= MAX_ALIAS_CHARACTERS
 }
 
-/// All limits of a key together, made ready for checks.
+/// All restrictions of a key, compiled for checks.
 #[derive(Debug)]
-pub struct Narrow {
+pub struct CombinedRestrictions {
     ceilings: Vec<Role>,
     teams: Vec<Vec<Team>>,
     paths: Vec<PathSet>,
 }
 
-impl Limits {
+impl Restrictions {
     pub(super) fn ceiling(role: Option<&Role>) -> Self {
         Self { role: role.cloned(), ..Self::default() }
     }
 
-    /// Whether people can be managed by what is left: they have more than some teams and paths, and a role says who is above.
-    pub(super) fn leave_people(&self) -> bool {
+    /// True if a key with these restrictions may manage users. A restriction of teams or paths forbids it, since users are not
+    /// confined to them.
+    pub(super) fn allow_managing_users(&self) -> bool {
         self.teams.is_none() && self.paths.is_empty()
     }
 }
 
-impl Narrow {
-    pub fn of(limits: &[Limits]) -> Self {
+impl CombinedRestrictions {
+    pub fn of(restrictions: &[Restrictions]) -> Self {
         Self {
-            ceilings: limits.iter().filter_map(|limits| limits.role.clone()).collect(),
-            teams: limits.iter().filter_map(|limits| limits.teams.clone()).collect(),
-            paths: limits.iter().filter(|limits| !limits.paths.is_empty()).map(path_set).collect(),
+            ceilings: restrictions.iter().filter_map(|restrictions| restrictions.role.clone()).collect(),
+            teams: restrictions.iter().filter_map(|restrictions| restrictions.teams.clone()).collect(),
+            paths: restrictions.iter().filter(|restrictions| !restrictions.paths.is_empty()).map(path_set).collect(),
         }
     }
 
-    /// What remains of an owner's grant. A ceiling that the map no longer lists leaves nothing.
+    /// Restricts the grant of the owner. A maximum role that the role map no longer lists leaves no rights.
     pub fn grant(&self, map: &RoleMap, owner: &Grant) -> Grant {
         let lowered = |role: Role, ceiling: &Role| map.lower_role(&role, ceiling);
         let role = owner.role.clone().and_then(|role| self.ceilings.iter().try_fold(role, lowered));
@@ -70,15 +71,15 @@ impl Narrow {
         Grant { role, teams: owner.teams.iter().filter(kept).cloned().collect(), ..owner.clone() }
     }
 
-    /// Whether the key is for this path, in every way that an upstream may read it.
-    pub fn permits(&self, path: &str) -> bool {
+    /// True if the restrictions allow every interpretation of the path.
+    pub fn allows_path(&self, path: &str) -> bool {
         self.paths.iter().all(|set| set.contains(path))
     }
 }
 
-/// A pattern that this version can't read selects nothing: what it would have let through stays closed.
-fn path_set(limits: &Limits) -> PathSet {
-    PathSet::new(limits.paths.iter().filter_map(|path| PathPattern::parse(path).ok()))
+/// A pattern that this version cannot parse matches no path, which allows less than was meant.
+fn path_set(restrictions: &Restrictions) -> PathSet {
+    PathSet::new(restrictions.paths.iter().filter_map(|path| PathPattern::parse(path).ok()))
 }
 
 #[cfg(test)]
@@ -87,8 +88,8 @@ mod tests {
     use crate::principal::RuleName;
     use rstest::rstest;
 
-    fn limits(role: Option<&str>, teams: Option<&[&str]>, paths: &[&str]) -> Limits {
-        Limits {
+    fn restrictions(role: Option<&str>, teams: Option<&[&str]>, paths: &[&str]) -> Restrictions {
+        Restrictions {
             role: role.map(Role::new),
             teams: teams.map(|teams| teams.iter().copied().map(Team::new).collect()),
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
@@ -108,29 +109,29 @@ mod tests {
     #[case::not_listed(&[Some("king")], None)]
     #[case::one_not_listed(&[Some("customer"), Some("king")], None)]
     fn the_role_is_the_lowest_of_all(#[case] ceilings: &[Option<&str>], #[case] expected: Option<&str>) {
-        let all: Vec<_> = ceilings.iter().map(|role| limits(*role, None, &[])).collect();
-        let grant = Narrow::of(&all).grant(&RoleMap::default(), &owner(Some("proxy_admin"), &["a"]));
+        let all: Vec<_> = ceilings.iter().map(|role| restrictions(*role, None, &[])).collect();
+        let grant = CombinedRestrictions::of(&all).grant(&RoleMap::default(), &owner(Some("proxy_admin"), &["a"]));
         assert_eq!(grant.role, expected.map(Role::new));
-        assert_eq!(grant.teams.is_empty(), expected.is_none(), "without a role there is nothing");
+        assert_eq!(grant.teams.is_empty(), expected.is_none(), "without a role there are no teams");
     }
 
     #[test]
-    fn a_ceiling_raises_nobody() {
-        let narrow = Narrow::of(&[limits(Some("proxy_admin"), None, &[])]);
-        assert_eq!(narrow.grant(&RoleMap::default(), &owner(Some("customer"), &[])).role, Some(Role::new("customer")));
-        assert_eq!(narrow.grant(&RoleMap::default(), &owner(None, &[])).role, None);
+    fn a_maximum_role_never_raises_a_role() {
+        let combined = CombinedRestrictions::of(&[restrictions(Some("proxy_admin"), None, &[])]);
+        assert_eq!(combined.grant(&RoleMap::default(), &owner(Some("customer"), &[])).role, Some(Role::new("customer")));
+        assert_eq!(combined.grant(&RoleMap::default(), &owner(None, &[])).role, None);
     }
 
     #[test]
-    fn teams_are_those_that_owner_and_every_maker_have() {
-        let narrow = Narrow::of(&[
-            limits(None, Some(&["b", "c", "x"]), &[]),
-            limits(None, None, &[]),
-            limits(None, Some(&["a", "c"]), &[]),
+    fn teams_are_those_of_the_owner_that_every_restriction_allows() {
+        let combined = CombinedRestrictions::of(&[
+            restrictions(None, Some(&["b", "c", "x"]), &[]),
+            restrictions(None, None, &[]),
+            restrictions(None, Some(&["a", "c"]), &[]),
         ]);
-        let grant = narrow.grant(&RoleMap::default(), &owner(Some("team"), &["a", "b", "c"]));
+        let grant = combined.grant(&RoleMap::default(), &owner(Some("team"), &["a", "b", "c"]));
         assert_eq!(grant.teams, [Team::new("c")]);
-        let none = Narrow::of(&[limits(None, Some(&[]), &[])]);
+        let none = CombinedRestrictions::of(&[restrictions(None, Some(&[]), &[])]);
         assert!(none.grant(&RoleMap::default(), &owner(Some("team"), &["a"])).teams.is_empty());
     }
 
@@ -145,14 +146,17 @@ mod tests {
     #[case("/v1//x", false)]
     #[case("/V1/x", false)]
     #[case("/v1/%zz", false)]
-    fn a_path_is_permitted_when_every_reading_of_it_is(#[case] path: &str, #[case] permitted: bool) {
-        let narrow = Narrow::of(&[limits(None, None, &["/v1/**", "/health"]), limits(None, None, &["/v1", "/v1/*", "/v1/a/b"])]);
-        assert_eq!(narrow.permits(path), permitted);
-        assert!(Narrow::of(&[Limits::default()]).permits(path));
+    fn a_path_is_allowed_if_all_of_its_interpretations_are(#[case] path: &str, #[case] permitted: bool) {
+        let combined = CombinedRestrictions::of(&[
+            restrictions(None, None, &["/v1/**", "/health"]),
+            restrictions(None, None, &["/v1", "/v1/*", "/v1/a/b"]),
+        ]);
+        assert_eq!(combined.allows_path(path), permitted);
+        assert!(CombinedRestrictions::of(&[Restrictions::default()]).allows_path(path));
     }
 
     #[test]
-    fn patterns_that_nobody_can_read_permit_nothing() {
-        assert!(!Narrow::of(&[limits(None, None, &["no slash"])]).permits("/v1"));
+    fn invalid_patterns_allow_no_path() {
+        assert!(!CombinedRestrictions::of(&[restrictions(None, None, &["no slash"])]).allows_path("/v1"));
     }
 }

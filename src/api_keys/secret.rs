@@ -1,7 +1,7 @@
 //! A key's secret: `sk-`, then the owner's shard, 256 random bits and a checksum in base64url.
 //!
-//! No key ring has a part in it, so that no rotation ends a key. The checksum proves nothing: it tells
-//! a cut or mistyped secret from one that is worth a look into the store.
+//! It does not depend on the key ring, so no rotation invalidates a key. The checksum authenticates nothing. It detects
+//! truncated and mistyped secrets without a read of the store.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ use crate::{
     store::Shard,
 };
 
-/// What every key begins with, as clients of LLM APIs expect it.
+/// The prefix of every key, as clients of LLM APIs expect it.
 pub const PREFIX: &str = "sk-";
 
 const RANDOM_LEN: usize = 32;
@@ -24,7 +24,7 @@ const LEN: usize = BODY_LEN + CHECKSUM_LEN;
 /// The number of characters of every secret.
 const TEXT_LEN: usize = PREFIX.len() + (LEN * 8).div_ceil(6);
 
-/// The secret itself. It is shown once; only its digest is kept.
+/// The secret. It is shown once, and only its digest is stored.
 pub struct KeySecret(Zeroizing<String>);
 
 /// An API key with a correct checksum, as a request presents it. It does not prove that the key exists.
@@ -32,7 +32,7 @@ pub struct KeySecret(Zeroizing<String>);
 pub struct PresentedKey {
     /// The shard of the key's owner.
     pub shard: Shard,
-    /// The digest of the secret, which the store keeps a pointer under.
+    /// The digest of the secret, under which the store has a pointer.
     pub digest: Digest,
 }
 
@@ -54,7 +54,7 @@ impl KeySecret {
         Digest::of(self.0.as_bytes())
     }
 
-    /// The secret, for the one answer that shows it.
+    /// Returns the secret for the only response that shows it.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -67,7 +67,7 @@ impl fmt::Debug for KeySecret {
 }
 
 impl PresentedKey {
-    /// `None` for a text that was never an API key of ours, whatever the store holds.
+    /// `None` if the text cannot be an API key of Vestibule.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != TEXT_LEN {
             return None;
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_read_back_with_its_shard() {
+    fn a_secret_is_parsed_with_its_shard() {
         for number in [0, 1, 63] {
             let secret = KeySecret::mint(shard(number));
             let read = PresentedKey::parse(secret.expose()).unwrap();
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_cut_or_foreign_secret_is_refused_by_itself() {
+    fn a_mistyped_truncated_or_foreign_secret_is_refused() {
         let secret = KeySecret::mint(shard(7));
         let text = secret.expose();
         for at in 0..text.len() {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_there_is_not_is_refused_although_the_checksum_holds() {
+    fn an_unknown_shard_is_refused_with_a_correct_checksum() {
         let mut bytes = [0; LEN];
         bytes[0] = Shard::COUNT;
         let sum = checksum(&bytes[..BODY_LEN]);

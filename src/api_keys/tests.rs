@@ -1,4 +1,4 @@
-//! Keys over the memory store: what is left of them, and when they end.
+//! Tests of API keys on the memory store.
 
 mod managing;
 
@@ -16,13 +16,13 @@ use crate::{
 
 const DAY: u64 = 86_400;
 
-struct Site {
+struct Fixture {
     keys: Keys,
     records: Records,
     clock: ManualClock,
 }
 
-impl Site {
+impl Fixture {
     async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
         let clock = ManualClock::new();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -39,11 +39,11 @@ impl Site {
         };
         adjust(&mut settings);
         let keys = Keys::new(records.clone(), shared, Arc::default(), settings);
-        let site = Self { keys, records, clock };
+        let fixture = Self { keys, records, clock };
         for user in ["alice", "bob"] {
-            site.put_user(user, |_| ()).await;
+            fixture.put_user(user, |_| ()).await;
         }
-        site
+        fixture
     }
 
     async fn new() -> Self {
@@ -57,38 +57,38 @@ impl Site {
         self.records.change(place.shard).put(&place, &user, Ttl::Forever).commit().await.unwrap().unwrap();
     }
 
-    async fn make(&self, wish: &Wish) -> Made {
-        self.keys.make(&in_person(), wish).await.unwrap()
+    async fn create(&self, parameters: &KeyParameters) -> KeyWithSecret {
+        self.keys.create(&by_session(), parameters).await.unwrap()
     }
 
-    /// Makes a key of alice's for an application, and tells which of her keys ended with that.
-    async fn make_for_application(&self, manager: &Manager<'_>, wish: &Wish) -> (Made, Vec<KeyId>) {
+    /// Creates a key of Alice for an application. Also returns the ids of the keys that this revoked.
+    async fn create_for_application(&self, manager: &Manager<'_>, parameters: &KeyParameters) -> (KeyWithSecret, Vec<KeyId>) {
         let before = self.ids("alice").await;
-        let made = self.keys.make_for_application(manager, wish).await.unwrap();
+        let made = self.keys.create_for_application(manager, parameters).await.unwrap();
         let after = self.ids("alice").await;
         (made, before.into_iter().filter(|id| !after.contains(id)).collect())
     }
 
-    /// A key of alice's that manages keys, with these limits.
-    async fn managing(&self, limits: Limits) -> Made {
-        self.make(&Wish { manage_keys: true, limits, ..Wish::default() }).await
+    /// Creates a key of Alice that manages keys, with these restrictions.
+    async fn managing(&self, restrictions: Restrictions) -> KeyWithSecret {
+        self.create(&KeyParameters { manage_keys: true, restrictions, ..KeyParameters::default() }).await
     }
 
-    async fn is_there<T: Record>(&self, place: &store::Key) -> bool {
+    async fn exists<T: Record>(&self, place: &store::Key) -> bool {
         self.records.get::<T>(place).await.unwrap().is_some()
     }
 
-    /// Whether the secret would be found, and counts.
+    /// True if the secret has a pointer and is valid.
     async fn counts(&self, id: KeyId, secret: &KeySecret) -> bool {
-        let pointed = self.is_there::<Pointer>(&Pointer::place(id.shard(), &secret.digest())).await;
+        let pointed = self.exists::<Pointer>(&Pointer::place(id.shard(), &secret.digest())).await;
         let key = self.records.get::<Key>(&Key::place(id)).await.unwrap();
-        let listed = key.is_some_and(|key| key.value.standing(&secret.digest(), self.clock.now()) == Standing::Live);
-        assert!(pointed || !listed, "a secret that counts and can't be found");
+        let listed = key.is_some_and(|key| key.value.secret_status(&secret.digest(), self.clock.now()) == SecretStatus::Live);
+        assert!(pointed || !listed, "a valid secret has no pointer");
         pointed && listed
     }
 
     async fn ids(&self, user: &str) -> Vec<KeyId> {
-        let page = self.keys.list(&Manager { user, ..in_person() }, None, None, 100).await.unwrap();
+        let page = self.keys.list(&Manager { user, ..by_session() }, None, None, 100).await.unwrap();
         page.keys.iter().map(|key| key.id).collect()
     }
 
@@ -108,7 +108,7 @@ fn role(name: &'static str) -> &'static Role {
     role
 }
 
-fn in_person() -> Manager<'static> {
+fn by_session() -> Manager<'static> {
     Manager { user: "alice", role: Some(role("internal_user")), by: ManagedBy::Person }
 }
 
@@ -120,25 +120,25 @@ fn by(key: &Key) -> Manager<'_> {
     Manager { user: &key.user, role: Some(role("internal_user")), by: ManagedBy::Key(key) }
 }
 
-fn lasting(text: &str) -> Option<Lasting> {
-    Some(Lasting::parse(text).unwrap())
+fn duration(text: &str) -> Option<KeyDuration> {
+    Some(KeyDuration::parse(text).unwrap())
 }
 
-fn for_user(user: &str) -> Wish {
-    Wish { user: Some(user.to_owned()), ..Wish::default() }
+fn for_user(user: &str) -> KeyParameters {
+    KeyParameters { user: Some(user.to_owned()), ..KeyParameters::default() }
 }
 
 #[tokio::test]
 async fn a_key_is_found_by_its_secret_and_listed_without_it() {
-    let site = Site::new().await;
-    let made = site.make(&Wish { alias: Some("laptop".into()), ..Wish::default() }).await;
-    assert!(site.counts(made.key.id, &made.secret).await);
+    let fixture = Fixture::new().await;
+    let made = fixture.create(&KeyParameters { alias: Some("laptop".into()), ..KeyParameters::default() }).await;
+    assert!(fixture.counts(made.key.id, &made.secret).await);
     let presented = PresentedKey::parse(made.secret.expose()).unwrap();
     assert_eq!(presented.shard, users::shard_of("alice"));
     assert_eq!(made.key.id.shard(), users::shard_of("alice"));
     assert_eq!(KeyId::parse(&made.key.id.to_string()), Some(made.key.id));
-    assert_eq!(site.ids("alice").await, [made.key.id]);
-    assert_eq!(made.key.expires, site.clock.now() + Duration::from_secs(30 * DAY));
+    assert_eq!(fixture.ids("alice").await, [made.key.id]);
+    assert_eq!(made.key.expires, fixture.clock.now() + Duration::from_secs(30 * DAY));
     let stored = serde_json::to_string(&made.key).unwrap();
     assert!(!stored.contains(&made.secret.expose()[3..]) && !format!("{made:?}").contains("laptop"), "{made:?}");
 }
@@ -149,7 +149,7 @@ async fn a_key_is_found_by_its_secret_and_listed_without_it() {
 #[case::no_hyphens("0190a0b0000070008000000000000001")]
 #[case::a_shard_that_there_is_not("0190a0b0-0000-7000-8000-000000000040")]
 #[case::garbage("x")]
-fn an_id_is_read_in_one_form_alone(#[case] text: &str) {
+fn only_one_form_of_an_id_is_parsed(#[case] text: &str) {
     assert_eq!(KeyId::parse(text), None);
 }
 
@@ -158,49 +158,49 @@ fn an_id_is_read_in_one_form_alone(#[case] text: &str) {
 #[case("101d")]
 #[case("4mo")]
 #[tokio::test]
-async fn a_duration_keeps_to_the_limits(#[case] text: &str) {
-    let site = Site::new().await;
-    let wish = Wish { lasting: lasting(text), ..Wish::default() };
-    assert!(matches!(site.keys.make(&in_person(), &wish).await, Err(KeysError::Duration)));
-    assert!(site.ids("alice").await.is_empty());
+async fn a_duration_out_of_range_is_refused(#[case] text: &str) {
+    let fixture = Fixture::new().await;
+    let parameters = KeyParameters { duration: duration(text), ..KeyParameters::default() };
+    assert!(matches!(fixture.keys.create(&by_session(), &parameters).await, Err(KeysError::Duration)));
+    assert!(fixture.ids("alice").await.is_empty());
 }
 
 #[tokio::test]
-async fn a_key_expires_with_its_record_and_its_place_is_free_again() {
-    let site = Site::with(|settings| settings.max_per_user = 2).await;
-    let short = site.make(&Wish { lasting: lasting("1h"), ..Wish::default() }).await;
-    let long = site.make(&Wish::default()).await;
-    assert!(matches!(site.keys.make(&in_person(), &Wish::default()).await, Err(KeysError::Full)));
-    site.clock.advance(Duration::from_secs(3600));
-    assert!(!site.is_there::<Key>(&Key::place(short.key.id)).await);
-    assert!(!site.counts(short.key.id, &short.secret).await);
-    assert_eq!(site.index("alice").await.len(), 2, "the index doesn't know yet");
-    let third = site.make(&Wish::default()).await;
-    assert_eq!(site.index("alice").await, [long.key.id.to_string(), third.key.id.to_string()]);
+async fn an_expired_key_has_no_record_and_is_no_longer_counted() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 2).await;
+    let short = fixture.create(&KeyParameters { duration: duration("1h"), ..KeyParameters::default() }).await;
+    let long = fixture.create(&KeyParameters::default()).await;
+    assert!(matches!(fixture.keys.create(&by_session(), &KeyParameters::default()).await, Err(KeysError::Full)));
+    fixture.clock.advance(Duration::from_secs(3600));
+    assert!(!fixture.exists::<Key>(&Key::place(short.key.id)).await);
+    assert!(!fixture.counts(short.key.id, &short.secret).await);
+    assert_eq!(fixture.index("alice").await.len(), 2, "the index still has the expired key");
+    let third = fixture.create(&KeyParameters::default()).await;
+    assert_eq!(fixture.index("alice").await, [long.key.id.to_string(), third.key.id.to_string()]);
 }
 
 #[tokio::test]
-async fn of_many_made_at_once_no_more_remain_than_are_allowed() {
-    let site = Site::with(|settings| settings.max_per_user = 3).await;
-    let (manager, wish) = (in_person(), Wish::default());
-    let made = futures::future::join_all((0..6).map(|_| site.keys.make(&manager, &wish))).await;
+async fn concurrent_creations_never_exceed_the_maximum() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 3).await;
+    let (manager, parameters) = (by_session(), KeyParameters::default());
+    let made = futures::future::join_all((0..6).map(|_| fixture.keys.create(&manager, &parameters))).await;
     assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 3);
-    assert_eq!(site.ids("alice").await.len(), 3);
+    assert_eq!(fixture.ids("alice").await.len(), 3);
 }
 
 #[tokio::test]
-async fn pages_come_in_the_order_of_making_and_end() {
-    let site = Site::with(|settings| settings.max_per_user = 1000).await;
+async fn pages_are_in_the_order_of_creation_and_end() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 1000).await;
     let mut made = Vec::new();
     for _ in 0..25 {
-        made.push(site.make(&Wish::default()).await.key.id);
-        site.clock.advance(Duration::from_millis(2));
+        made.push(fixture.create(&KeyParameters::default()).await.key.id);
+        fixture.clock.advance(Duration::from_millis(2));
     }
-    site.keys.revoke(&in_person(), made.remove(7)).await.unwrap();
+    fixture.keys.revoke(&by_session(), made.remove(7)).await.unwrap();
     for size in [1, 6, 8, 24, 25, 100] {
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let page = site.keys.list(&in_person(), None, after, size).await.unwrap();
+            let page = fixture.keys.list(&by_session(), None, after, size).await.unwrap();
             assert!(page.keys.len() == size || page.next.is_none());
             seen.extend(page.keys.iter().map(|key| key.id));
             after = page.next;
@@ -213,123 +213,127 @@ async fn pages_come_in_the_order_of_making_and_end() {
 }
 
 #[tokio::test]
-async fn a_revoked_key_leaves_nothing_and_the_notice_names_it() {
-    let site = Site::new().await;
-    let made = site.make(&Wish::default()).await;
-    let again = site.keys.regenerate(&in_person(), made.key.id, lasting("1h")).await.unwrap();
-    let mut notices = site.records.store().invalidation_messages();
-    site.keys.revoke(&in_person(), made.key.id).await.unwrap();
-    let notice = site.records.open_invalidation_message(&notices.recv().await.unwrap()).unwrap();
-    assert_eq!(notice, [StaleEntry::Key(made.key.id.to_string())]);
+async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() {
+    let fixture = Fixture::new().await;
+    let made = fixture.create(&KeyParameters::default()).await;
+    let again = fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap();
+    let mut messages = fixture.records.store().invalidation_messages();
+    fixture.keys.revoke(&by_session(), made.key.id).await.unwrap();
+    let stale = fixture.records.decrypt_invalidation_message(&messages.recv().await.unwrap()).unwrap();
+    assert_eq!(stale, [StaleEntry::Key(made.key.id.to_string())]);
     for secret in [&made.secret, &again.secret] {
-        assert!(!site.is_there::<Pointer>(&Pointer::place(made.key.id.shard(), &secret.digest())).await);
+        assert!(!fixture.exists::<Pointer>(&Pointer::place(made.key.id.shard(), &secret.digest())).await);
     }
-    assert!(!site.is_there::<Key>(&Key::place(made.key.id)).await && site.index("alice").await.is_empty());
-    let left = site.records.store().scan(Kind::KeySecret, store::Cursor::default()).await.unwrap();
+    assert!(!fixture.exists::<Key>(&Key::place(made.key.id)).await && fixture.index("alice").await.is_empty());
+    let left = fixture.records.store().scan(Kind::KeySecret, store::Cursor::default()).await.unwrap();
     assert!(left.keys.is_empty(), "{left:?}");
-    assert!(matches!(site.keys.revoke(&in_person(), made.key.id).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.revoke(&by_session(), made.key.id).await, Err(KeysError::NotFound)));
 }
 
 #[tokio::test]
-async fn a_regenerated_key_keeps_its_name_and_the_old_secret_ends_at_once_or_after_the_overlap() {
-    let site = Site::new().await;
-    let first = site.make(&Wish::default()).await;
+async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_grace_period() {
+    let fixture = Fixture::new().await;
+    let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
-    let second = site.keys.regenerate(&in_person(), id, None).await.unwrap();
+    let second = fixture.keys.regenerate(&by_session(), id, None).await.unwrap();
     assert_eq!((second.key.id, second.key.expires), (id, first.key.expires));
-    assert!(!site.counts(id, &first.secret).await && site.counts(id, &second.secret).await);
+    assert!(!fixture.counts(id, &first.secret).await && fixture.counts(id, &second.secret).await);
 
-    let third = site.keys.regenerate(&in_person(), id, lasting("1h")).await.unwrap();
-    let fourth = site.keys.regenerate(&in_person(), id, lasting("30m")).await.unwrap();
+    let third = fixture.keys.regenerate(&by_session(), id, duration("1h")).await.unwrap();
+    let fourth = fixture.keys.regenerate(&by_session(), id, duration("30m")).await.unwrap();
     let all = async || {
-        [site.counts(id, &second.secret).await, site.counts(id, &third.secret).await, site.counts(id, &fourth.secret).await]
+        [
+            fixture.counts(id, &second.secret).await,
+            fixture.counts(id, &third.secret).await,
+            fixture.counts(id, &fourth.secret).await,
+        ]
     };
     assert_eq!(all().await, [true, true, true]);
-    site.clock.advance(Duration::from_secs(1800));
-    assert_eq!(all().await, [true, false, true], "each as long as was said");
-    site.clock.advance(Duration::from_secs(1800));
+    fixture.clock.advance(Duration::from_secs(1800));
+    assert_eq!(all().await, [true, false, true], "each until the end of its own grace period");
+    fixture.clock.advance(Duration::from_secs(1800));
     assert_eq!(all().await, [false, false, true]);
-    assert_eq!(site.ids("alice").await, [id]);
-    assert!(matches!(site.keys.regenerate(&in_person(), id, lasting("25h")).await, Err(KeysError::Overlap)));
+    assert_eq!(fixture.ids("alice").await, [id]);
+    assert!(matches!(fixture.keys.regenerate(&by_session(), id, duration("25h")).await, Err(KeysError::Overlap)));
 }
 
 #[tokio::test]
-async fn however_often_a_key_is_regenerated_few_secrets_count() {
-    let site = Site::new().await;
-    let made = site.make(&Wish::default()).await;
+async fn the_number_of_valid_secrets_is_bounded() {
+    let fixture = Fixture::new().await;
+    let made = fixture.create(&KeyParameters::default()).await;
     let mut secrets = vec![made.secret];
     for _ in 0..8 {
-        secrets.push(site.keys.regenerate(&in_person(), made.key.id, lasting("1h")).await.unwrap().secret);
+        secrets.push(fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap().secret);
     }
     let mut counting = Vec::new();
     for secret in &secrets {
-        counting.push(site.counts(made.key.id, secret).await);
+        counting.push(fixture.counts(made.key.id, secret).await);
     }
     assert_eq!(counting, [[false; 5].as_slice(), &[true; 4]].concat(), "the latest");
 }
 
 #[tokio::test]
-async fn without_an_overlap_no_secret_of_an_earlier_one_counts() {
-    let site = Site::new().await;
-    let first = site.make(&Wish::default()).await;
+async fn without_a_grace_period_all_previous_secrets_end() {
+    let fixture = Fixture::new().await;
+    let first = fixture.create(&KeyParameters::default()).await;
     let id = first.key.id;
-    let second = site.keys.regenerate(&in_person(), id, lasting("1h")).await.unwrap();
-    let third = site.keys.regenerate(&in_person(), id, None).await.unwrap();
+    let second = fixture.keys.regenerate(&by_session(), id, duration("1h")).await.unwrap();
+    let third = fixture.keys.regenerate(&by_session(), id, None).await.unwrap();
     for gone in [&first.secret, &second.secret] {
-        assert!(!site.counts(id, gone).await);
+        assert!(!fixture.counts(id, gone).await);
     }
-    assert!(site.counts(id, &third.secret).await);
+    assert!(fixture.counts(id, &third.secret).await);
 }
 
 #[tokio::test]
-async fn an_old_secret_outlives_no_key() {
-    let site = Site::new().await;
-    let made = site.make(&Wish { lasting: lasting("30m"), ..Wish::default() }).await;
-    site.keys.regenerate(&in_person(), made.key.id, lasting("1h")).await.unwrap();
-    site.clock.advance(Duration::from_secs(1800));
-    assert!(!site.counts(made.key.id, &made.secret).await);
+async fn a_previous_secret_ends_with_its_key() {
+    let fixture = Fixture::new().await;
+    let made = fixture.create(&KeyParameters { duration: duration("30m"), ..KeyParameters::default() }).await;
+    fixture.keys.regenerate(&by_session(), made.key.id, duration("1h")).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(1800));
+    assert!(!fixture.counts(made.key.id, &made.secret).await);
 }
 
 #[tokio::test]
-async fn use_is_written_down_once_in_ten_minutes_and_brings_no_key_back() {
-    let site = Site::new().await;
-    let id = site.make(&Wish::default()).await.key.id;
-    let used = site.keys.touch(id).await.unwrap().unwrap();
-    assert_eq!(used, site.clock.now());
-    site.clock.advance(TOUCH_AFTER - Duration::from_secs(1));
-    assert_eq!(site.keys.touch(id).await.unwrap(), Some(used));
-    site.clock.advance(Duration::from_secs(1));
-    assert_eq!(site.keys.touch(id).await.unwrap(), Some(used + TOUCH_AFTER));
-    site.keys.revoke(&in_person(), id).await.unwrap();
-    assert_eq!(site.keys.touch(id).await.unwrap(), None);
-    assert!(!site.is_there::<Key>(&Key::place(id)).await);
+async fn use_is_recorded_once_in_ten_minutes_and_never_for_a_revoked_key() {
+    let fixture = Fixture::new().await;
+    let id = fixture.create(&KeyParameters::default()).await.key.id;
+    let used = fixture.keys.touch(id).await.unwrap().unwrap();
+    assert_eq!(used, fixture.clock.now());
+    fixture.clock.advance(TOUCH_AFTER - Duration::from_secs(1));
+    assert_eq!(fixture.keys.touch(id).await.unwrap(), Some(used));
+    fixture.clock.advance(Duration::from_secs(1));
+    assert_eq!(fixture.keys.touch(id).await.unwrap(), Some(used + TOUCH_AFTER));
+    fixture.keys.revoke(&by_session(), id).await.unwrap();
+    assert_eq!(fixture.keys.touch(id).await.unwrap(), None);
+    assert!(!fixture.exists::<Key>(&Key::place(id)).await);
 }
 
 #[tokio::test]
-async fn a_month_is_one_of_the_calendar() {
-    let site = Site::new().await;
-    let made = site.make(&Wish { lasting: lasting("1mo"), ..Wish::default() }).await;
+async fn a_month_is_a_calendar_month() {
+    let fixture = Fixture::new().await;
+    let made = fixture.create(&KeyParameters { duration: duration("1mo"), ..KeyParameters::default() }).await;
     let zoned = made.key.created.to_zoned(jiff::tz::TimeZone::UTC);
     assert_eq!(made.key.expires, zoned.checked_add(1.month()).unwrap().timestamp());
 }
 
 #[test]
-fn a_fresh_sign_in_is_one_within_the_configured_time() {
+fn a_sign_in_is_fresh_for_the_configured_time() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let site = runtime.block_on(Site::new());
-    let signed_in = site.clock.now();
-    site.clock.advance(Duration::from_secs(3599));
-    assert!(site.keys.is_fresh(signed_in));
-    site.clock.advance(Duration::from_secs(1));
-    assert!(!site.keys.is_fresh(signed_in));
+    let fixture = runtime.block_on(Fixture::new());
+    let signed_in = fixture.clock.now();
+    fixture.clock.advance(Duration::from_secs(3599));
+    assert!(fixture.keys.is_fresh(signed_in));
+    fixture.clock.advance(Duration::from_secs(1));
+    assert!(!fixture.keys.is_fresh(signed_in));
 }
 
 #[test]
-fn a_record_from_before_a_field_was_there_is_read() {
+fn a_record_without_newer_fields_is_parsed() {
     let id = KeyId::new(users::shard_of("alice"), Timestamp::UNIX_EPOCH);
     let text = format!(
         r#"{{"id": "{id}", "user": "alice", "created": "2026-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z", "secrets": [], "later": 1}}"#
     );
     let key: Key = serde_json::from_str(&text).unwrap();
-    assert!(key.limits.is_empty() && !key.manage_keys && key.ancestors.is_empty() && key.last_used.is_none());
+    assert!(key.restrictions.is_empty() && !key.manage_keys && key.ancestors.is_empty() && key.last_used.is_none());
 }

@@ -1,10 +1,10 @@
-//! Where an app may get its key: the redirect URIs that are allowed, and what stands in them.
+//! Redirect URIs of applications: parses and validates them, and adds the parameters of the response.
 
 use url::Url;
 
 use crate::origin;
 
-/// Schemes that apps register with the operating system, allowed without being listed.
+/// Schemes of known apps, which are always allowed.
 pub const DEFAULT_SCHEMES: [&str; 19] = [
     "vscode",
     "vscode-insiders",
@@ -27,8 +27,8 @@ pub const DEFAULT_SCHEMES: [&str; 19] = [
     "fork",
 ];
 
-/// Schemes that a browser itself runs, shows, or hands to something other than one app.
-const NEVER: [&str; 63] = [
+/// Schemes that a browser handles itself or passes to something other than one app.
+const FORBIDDEN_SCHEMES: [&str; 63] = [
     "about",
     "acap",
     "afp",
@@ -94,19 +94,19 @@ const NEVER: [&str; 63] = [
     "wss",
 ];
 
-/// No app's redirect is longer, and some browsers cut what is.
-const LONGEST: usize = 2048;
+/// The maximum length of a redirect URI. Some browsers truncate longer ones.
+const MAX_BYTES: usize = 2048;
 
-const LONGEST_SCHEME: usize = 64;
+const MAX_SCHEME_BYTES: usize = 64;
 
-/// Which redirect URIs are allowed besides loopback ones.
+/// The redirect URIs that are allowed in addition to loopback ones.
 #[derive(Debug, Clone)]
 pub struct RedirectPolicy {
     schemes: Vec<String>,
     hosts: Vec<String>,
 }
 
-/// A redirect URI that is allowed, as a browser would read it.
+/// An allowed redirect URI, parsed as a browser parses it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     url: Url,
@@ -115,23 +115,23 @@ pub struct Redirect {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RedirectKind {
-    /// An app's own scheme: whoever registered it on the person's machine gets the key.
+    /// A custom scheme. The app that has registered it on the user's machine gets the key.
     CustomScheme,
-    /// A program on the person's machine (RFC 8252, section 7.3).
+    /// A program on the user's machine (RFC 8252, section 7.3).
     Loopback,
-    /// A host that the operator has listed.
+    /// A host in the configuration.
     Https,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RedirectError {
-    #[error("redirect_uri is longer than {LONGEST} bytes.")]
+    #[error("redirect_uri is longer than {MAX_BYTES} bytes.")]
     TooLong,
-    #[error("redirect_uri holds a character that no URI has.")]
+    #[error("redirect_uri contains a character that is not allowed in a URI.")]
     Characters,
     #[error("redirect_uri must be an absolute URI with a host, such as vscode://publisher.extension/callback.")]
     NotAbsolute,
-    #[error("redirect_uri must not hold a user name or password.")]
+    #[error("redirect_uri must not contain a user name or password.")]
     UserInfo,
     #[error("redirect_uri must not have a fragment.")]
     Fragment,
@@ -143,38 +143,54 @@ pub enum RedirectError {
     Host,
 }
 
+impl RedirectError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLong => "redirect_uri_too_long",
+            Self::Characters => "redirect_uri_invalid_characters",
+            Self::NotAbsolute => "redirect_uri_not_absolute",
+            Self::UserInfo => "redirect_uri_has_user_info",
+            Self::Fragment => "redirect_uri_has_fragment",
+            Self::Scheme => "redirect_uri_scheme_not_allowed",
+            Self::PlainHttp => "redirect_uri_plain_http",
+            Self::Host => "redirect_uri_host_not_allowed",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SchemeError {
     #[error("must be a URI scheme such as `myide`: a letter, then letters, digits, `+`, `-` and `.`; without `:`")]
     Form,
     #[error("is a scheme that a browser opens itself, and no app; it is never allowed")]
-    Never,
+    Forbidden,
 }
 
-/// A scheme in lower case, if it may be an app's (RFC 3986, section 3.1).
-pub fn app_scheme(text: &str) -> Result<String, SchemeError> {
+/// Validates a custom scheme (RFC 3986, section 3.1) and returns it in lower case.
+pub fn parse_app_scheme(text: &str) -> Result<String, SchemeError> {
     let scheme = text.to_ascii_lowercase();
     let part = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
     let begins = scheme.as_bytes().first().is_some_and(u8::is_ascii_alphabetic);
-    if !begins || !scheme.bytes().all(part) || scheme.len() > LONGEST_SCHEME {
+    if !begins || !scheme.bytes().all(part) || scheme.len() > MAX_SCHEME_BYTES {
         return Err(SchemeError::Form);
     }
-    if NEVER.contains(&scheme.as_str()) { Err(SchemeError::Never) } else { Ok(scheme) }
+    if FORBIDDEN_SCHEMES.contains(&scheme.as_str()) { Err(SchemeError::Forbidden) } else { Ok(scheme) }
 }
 
 impl RedirectPolicy {
-    /// `schemes` come besides the default ones; `hosts` are those of https redirects, `host` or `host:port`.
+    /// `schemes` are added to the default ones. `hosts` are the hosts of https redirects, as `host` or `host:port`.
     pub fn new(schemes: impl IntoIterator<Item = String>, hosts: Vec<String>) -> Self {
         let schemes = DEFAULT_SCHEMES.into_iter().map(str::to_owned).chain(schemes).collect();
         Self { schemes, hosts }
     }
 
-    /// What is judged is what a browser makes of the text, and that alone is used later.
+    /// Validates the text as a browser parses it. Only the parsed URL is used later.
     pub fn parse(&self, text: &str) -> Result<Redirect, RedirectError> {
-        if text.len() > LONGEST {
+        if text.len() > MAX_BYTES {
             return Err(RedirectError::TooLong);
         }
-        // A browser drops tabs and line breaks, and takes a backslash for a slash.
+        // A browser removes tabs and line breaks, and treats a backslash as a slash.
         if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
             return Err(RedirectError::Characters);
         }
@@ -188,11 +204,11 @@ impl RedirectPolicy {
             _ => return Err(RedirectError::Scheme),
         };
         let url = with_authority(text, rest)?;
-        let kind = kind.map_or_else(|| self.web(&url), Ok)?;
+        let kind = kind.map_or_else(|| self.web_kind(&url), Ok)?;
         Ok(Redirect { url, kind })
     }
 
-    fn web(&self, url: &Url) -> Result<RedirectKind, RedirectError> {
+    fn web_kind(&self, url: &Url) -> Result<RedirectKind, RedirectError> {
         if origin::is_loopback(url) {
             return Ok(RedirectKind::Loopback);
         }
@@ -223,19 +239,19 @@ impl Redirect {
         self.kind
     }
 
-    /// The app that waits there, whichever port it took and whatever it tells itself in the query.
+    /// Identifies the app: the URI without its query, and without the port of a loopback URI.
     pub fn application(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
         if self.kind == RedirectKind::Loopback {
-            // Fails only where there is no host.
+            // Fails only without a host.
             let _ = url.set_port(None);
         }
         url.into()
     }
 
-    /// What a person is asked to trust: scheme and authority, or the host.
-    pub fn shown(&self) -> String {
+    /// Returns the text for the consent page: scheme and authority, or the host.
+    pub fn display_name(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         let port = self.url.port().map(|port| format!(":{port}")).unwrap_or_default();
         match self.kind {
@@ -244,23 +260,23 @@ impl Redirect {
         }
     }
 
-    /// For a page's `form-action`: a browser applies that to where a form's answer redirects, and to where that redirects
-    /// in turn, as a program on loopback does that sends the person to a page which says that it is done.
+    /// Returns the source for a page's `form-action`. A browser applies it to all redirects after a form submission. A program
+    /// on loopback may redirect further, to its own page.
     pub fn form_target(&self) -> String {
         match self.kind {
             RedirectKind::CustomScheme => format!("{}:", self.url.scheme()),
-            // Of an IPv6 address CSP knows the scheme alone.
+            // A CSP source cannot contain an IPv6 address.
             RedirectKind::Loopback => "http: https:".to_owned(),
             RedirectKind::Https => "https:".to_owned(),
         }
     }
 
-    /// The redirect as it was allowed.
+    /// The redirect URI as it was validated.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
 
-    /// With parameters after those that are in its query already.
+    /// Appends parameters to the query.
     pub fn with_query(&self, parameters: &[(&str, &str)]) -> String {
         let mut url = self.url.clone();
         url.query_pairs_mut().extend_pairs(parameters);
@@ -320,9 +336,13 @@ mod tests {
     #[case("https://app.example.com/cb", RedirectKind::Https, "app.example.com")]
     #[case("https://APP.example.com:443/cb?x=1", RedirectKind::Https, "app.example.com")]
     #[case("https://dev.example.com:8443/cb", RedirectKind::Https, "dev.example.com:8443")]
-    fn what_is_allowed_is_shown_by_whom_it_reaches(#[case] text: &str, #[case] kind: RedirectKind, #[case] shown: &str) {
+    fn an_allowed_redirect_has_a_kind_and_a_display_name(
+        #[case] text: &str,
+        #[case] kind: RedirectKind,
+        #[case] display_name: &str,
+    ) {
         let redirect = policy().parse(text).unwrap();
-        assert_eq!((redirect.kind(), redirect.shown().as_str()), (kind, shown));
+        assert_eq!((redirect.kind(), redirect.display_name().as_str()), (kind, display_name));
     }
 
     #[rstest]
@@ -390,15 +410,15 @@ mod tests {
     #[case("https:\\\\app.example.com/cb", RedirectError::Characters)]
     #[case("https://äpp.example.com/cb", RedirectError::Characters)]
     #[case("http://localhost/\u{0}", RedirectError::Characters)]
-    fn anything_else_is_refused_for_its_own_reason(#[case] text: &str, #[case] expected: RedirectError) {
+    fn any_other_redirect_is_refused_with_its_reason(#[case] text: &str, #[case] expected: RedirectError) {
         assert_eq!(policy().parse(text), Err(expected));
     }
 
     #[test]
     fn length_is_bounded() {
         let of = |length: usize| format!("http://localhost/{}", "a".repeat(length - "http://localhost/".len()));
-        assert!(policy().parse(&of(LONGEST)).is_ok());
-        assert_eq!(policy().parse(&of(LONGEST + 1)), Err(RedirectError::TooLong));
+        assert!(policy().parse(&of(MAX_BYTES)).is_ok());
+        assert_eq!(policy().parse(&of(MAX_BYTES + 1)), Err(RedirectError::TooLong));
     }
 
     #[rstest]
@@ -406,13 +426,13 @@ mod tests {
     #[case("vscode://p.ext", "vscode://p.ext?state=a+b%26c&token_type=Bearer")]
     #[case("http://localhost:1/cb?x=%20y&z", "http://localhost:1/cb?x=%20y&z&state=a+b%26c&token_type=Bearer")]
     #[case("http://localhost:1?", "http://localhost:1/?state=a+b%26c&token_type=Bearer")]
-    fn parameters_follow_those_that_are_there(#[case] redirect: &str, #[case] expected: &str) {
+    fn parameters_are_appended_to_the_query(#[case] redirect: &str, #[case] expected: &str) {
         let redirect = policy().parse(redirect).unwrap();
         assert_eq!(redirect.with_query(&[("state", "a b&c"), ("token_type", "Bearer")]), expected);
     }
 
     #[test]
-    fn a_fragment_leaves_the_query_alone() {
+    fn a_fragment_does_not_change_the_query() {
         let redirect = policy().parse("https://app.example.com/cb?x=1").unwrap();
         assert_eq!(redirect.with_fragment(&[("state", "a b#c")]), "https://app.example.com/cb?x=1#state=a+b%23c");
     }
@@ -423,7 +443,7 @@ mod tests {
     #[case("http://localhost:51234/other", "http://localhost/other")]
     #[case("vscode://p.ext/cb?windowId=7", "vscode://p.ext/cb")]
     #[case("https://dev.example.com:8443/cb", "https://dev.example.com:8443/cb")]
-    fn an_application_is_its_redirect_without_what_differs_from_run_to_run(#[case] text: &str, #[case] expected: &str) {
+    fn an_application_is_its_redirect_without_query_and_loopback_port(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(policy().parse(text).unwrap().application(), expected);
     }
 
@@ -432,7 +452,7 @@ mod tests {
     #[case("http://localhost:51234/cb", "http: https:")]
     #[case("http://[::1]:51234/cb", "http: https:")]
     #[case("https://app.example.com/cb", "https:")]
-    fn a_form_may_lead_to_the_app_and_where_it_goes_on_to(#[case] text: &str, #[case] expected: &str) {
+    fn a_form_target_allows_the_app_and_its_redirects(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(policy().parse(text).unwrap().form_target(), expected);
     }
 
@@ -447,16 +467,16 @@ mod tests {
     #[case("myide://", Err(SchemeError::Form))]
     #[case("my ide", Err(SchemeError::Form))]
     #[case("*", Err(SchemeError::Form))]
-    #[case("javascript", Err(SchemeError::Never))]
-    #[case("JavaScript", Err(SchemeError::Never))]
-    #[case("data", Err(SchemeError::Never))]
-    #[case("file", Err(SchemeError::Never))]
-    #[case("http", Err(SchemeError::Never))]
-    #[case("https", Err(SchemeError::Never))]
-    #[case("vbscript", Err(SchemeError::Never))]
-    #[case("about", Err(SchemeError::Never))]
-    #[case("view-source", Err(SchemeError::Never))]
-    fn a_scheme_must_be_an_apps(#[case] text: &str, #[case] expected: Result<&str, SchemeError>) {
-        assert_eq!(app_scheme(text), expected.map(str::to_owned));
+    #[case("javascript", Err(SchemeError::Forbidden))]
+    #[case("JavaScript", Err(SchemeError::Forbidden))]
+    #[case("data", Err(SchemeError::Forbidden))]
+    #[case("file", Err(SchemeError::Forbidden))]
+    #[case("http", Err(SchemeError::Forbidden))]
+    #[case("https", Err(SchemeError::Forbidden))]
+    #[case("vbscript", Err(SchemeError::Forbidden))]
+    #[case("about", Err(SchemeError::Forbidden))]
+    #[case("view-source", Err(SchemeError::Forbidden))]
+    fn a_scheme_is_validated(#[case] text: &str, #[case] expected: Result<&str, SchemeError>) {
+        assert_eq!(parse_app_scheme(text), expected.map(str::to_owned));
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens that were verified, by their digests, until they expire or their issuer's keys change.
+//! Caches verified tokens by their digests until they expire or their issuer's keys change.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -9,7 +9,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use moka::sync::Cache;
 
-use super::{Issuer, Keys, LEEWAY, verification::Said};
+use super::{Issuer, IssuerKeySet, LEEWAY, verification::TokenClaims};
 use crate::{
     kubernetes::ReviewResult,
     oidc::without_token_claims,
@@ -19,62 +19,63 @@ use crate::{
     users::Identity,
 };
 
-/// How much text of tokens is remembered, in bytes. Their claims take a few times as much.
-const MOST: u64 = 16 << 20;
+/// The maximum total length of cached tokens in bytes. Their claims use a few times as much memory.
+const MAX_TOKEN_BYTES: u64 = 16 << 20;
 
-/// What each takes besides, however short it is.
-const BESIDES: u32 = 1024;
+/// The length that is added for each entry.
+const ENTRY_OVERHEAD: u32 = 1024;
 
-/// How long a token that nobody presents is remembered.
-const KEPT_UNUSED: Duration = Duration::from_secs(3600);
+/// The time after which an unused token is removed.
+const IDLE_LIFETIME: Duration = Duration::from_secs(3600);
 
-/// A token that was verified.
-pub struct Token {
+/// A verified token.
+pub struct VerifiedToken {
     issuer: Arc<Issuer>,
     /// The keys that verified it.
-    keys: Arc<Keys>,
+    keys: Arc<IssuerKeySet>,
     identity: IdentityClaims,
-    /// Of issuer and subject; made once, since each check asks by it who that is.
+    /// The digest of issuer and subject, by which each check looks up the user.
     identity_digest: Digest,
     user: String,
     until: f64,
     length: u32,
     reviewed: Mutex<Option<(ReviewResult, Instant)>>,
-    evaluation: ArcSwapOption<Memo>,
+    evaluation: ArcSwapOption<CachedEvaluation>,
 }
 
-/// What a role map said of a token's claims, and of whom it took them to be.
-struct Memo {
-    person: Option<Arc<CachedUser>>,
+/// The last evaluation of a token's claims, with the user that it was for.
+struct CachedEvaluation {
+    user: Option<Arc<CachedUser>>,
     evaluation: Arc<Evaluation>,
 }
 
-pub(super) struct Remembered(Cache<Digest, Arc<Token>>);
+pub(super) struct TokenCache(Cache<Digest, Arc<VerifiedToken>>);
 
-impl Remembered {
+impl TokenCache {
     pub fn new() -> Self {
-        let by_length = |_: &Digest, token: &Arc<Token>| token.length.saturating_add(BESIDES);
-        Self(Cache::builder().max_capacity(MOST).weigher(by_length).time_to_idle(KEPT_UNUSED).build())
+        let by_length = |_: &Digest, token: &Arc<VerifiedToken>| token.length.saturating_add(ENTRY_OVERHEAD);
+        Self(Cache::builder().max_capacity(MAX_TOKEN_BYTES).weigher(by_length).time_to_idle(IDLE_LIFETIME).build())
     }
 
-    /// One whose issuer has other keys by now is verified anew: the one that signed it may be gone.
-    pub fn get(&self, digest: &Digest, now: Timestamp) -> Option<Arc<Token>> {
+    /// Returns a cached token. If the keys of its issuer have changed, it must be verified again, since the key that signed it
+    /// may have been removed.
+    pub fn get(&self, digest: &Digest, now: Timestamp) -> Option<Arc<VerifiedToken>> {
         let found = self.0.get(digest)?;
-        let counts = (now.as_second() as f64) < found.until && found.issuer.has(&found.keys);
-        if !counts {
+        let is_valid = (now.as_second() as f64) < found.until && found.issuer.has_keys(&found.keys);
+        if !is_valid {
             self.0.invalidate(digest);
         }
-        counts.then_some(found)
+        is_valid.then_some(found)
     }
 
-    pub fn insert(&self, digest: Digest, token: &Arc<Token>) {
+    pub fn insert(&self, digest: Digest, token: &Arc<VerifiedToken>) {
         self.0.insert(digest, Arc::clone(token));
     }
 }
 
-impl Token {
-    pub(super) fn new(issuer: Arc<Issuer>, keys: Arc<Keys>, said: Said, length: usize) -> Self {
-        let Said { subject, claims, until } = said;
+impl VerifiedToken {
+    pub(super) fn new(issuer: Arc<Issuer>, keys: Arc<IssuerKeySet>, claims: TokenClaims, length: usize) -> Self {
+        let TokenClaims { subject, claims, until } = claims;
         let user = format!("{}:{subject}", issuer.id());
         let identity_digest = Identity::digest(&keys.issuer, &subject);
         let identity = IdentityClaims {
@@ -103,7 +104,7 @@ impl Token {
     }
 
     pub(super) fn expires(&self) -> Timestamp {
-        // Whole seconds; what is beyond the calendar never ends.
+        // In whole seconds. A time out of range never comes.
         Timestamp::from_second((self.until - LEEWAY.as_secs_f64()) as i64).unwrap_or(Timestamp::MAX)
     }
 
@@ -111,37 +112,37 @@ impl Token {
         &self.user
     }
 
-    pub(super) fn evaluation(&self, person: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Evaluation>> {
-        let memo = self.evaluation.load_full()?;
-        let same = match (&memo.person, person) {
+    pub(super) fn evaluation(&self, user: Option<&Arc<CachedUser>>, map_version: u64) -> Option<Arc<Evaluation>> {
+        let cached = self.evaluation.load_full()?;
+        let same = match (&cached.user, user) {
             (None, None) => true,
-            (Some(then), Some(now)) => Arc::ptr_eq(then, now),
+            (Some(cached), Some(current)) => Arc::ptr_eq(cached, current),
             _ => false,
         };
-        (same && memo.evaluation.map_version == map_version).then(|| Arc::clone(&memo.evaluation))
+        (same && cached.evaluation.map_version == map_version).then(|| Arc::clone(&cached.evaluation))
     }
 
-    pub(super) fn remember(&self, person: Option<Arc<CachedUser>>, evaluation: Arc<Evaluation>) {
-        self.evaluation.store(Some(Arc::new(Memo { person, evaluation })));
+    pub(super) fn cache_evaluation(&self, user: Option<Arc<CachedUser>>, evaluation: Arc<Evaluation>) {
+        self.evaluation.store(Some(Arc::new(CachedEvaluation { user, evaluation })));
     }
 
-    /// What the API server last said of it, and when.
-    pub(super) fn reviewed(&self) -> Option<(ReviewResult, Instant)> {
-        *self.review()
+    /// Returns the result and time of the last review.
+    pub(super) fn last_review(&self) -> Option<(ReviewResult, Instant)> {
+        *self.lock_review()
     }
 
-    pub(super) fn set_reviewed(&self, said: ReviewResult, at: Instant) {
-        *self.review() = Some((said, at));
+    pub(super) fn record_review(&self, result: ReviewResult, at: Instant) {
+        *self.lock_review() = Some((result, at));
     }
 
-    fn review(&self) -> MutexGuard<'_, Option<(ReviewResult, Instant)>> {
+    fn lock_review(&self) -> MutexGuard<'_, Option<(ReviewResult, Instant)>> {
         self.reviewed.lock().expect("no code that holds this lock panics")
     }
 }
 
-/// Names the issuer alone: subject and claims are personal data.
-impl std::fmt::Debug for Token {
+/// Shows only the issuer, since subject and claims are personal data.
+impl std::fmt::Debug for VerifiedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Token").field("issuer", &self.issuer.id()).finish_non_exhaustive()
+        f.debug_struct("VerifiedToken").field("issuer", &self.issuer.id()).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,4 @@
-//! One issuer: its keys, kept fresh in the background, what is expected of its tokens, and the API server's word
-//! about them.
+//! A token issuer: its keys, which are refreshed in the background, and the reviews of its tokens by the API server.
 
 use std::{
     sync::{Arc, Mutex},
@@ -10,9 +9,9 @@ use jiff::Timestamp;
 use prometheus::IntCounter;
 
 use super::{
-    NotVerified, Refused, Token, Unavailable,
+    BearerError, TokenRefusal, VerificationOutage, VerifiedToken,
     settings::{IssuerAddress, IssuerSettings, Review, UnregisteredSubjects},
-    verification::{self, Expected, Said},
+    verification::{self, TokenClaims, TokenExpectation},
 };
 use crate::{
     clock::Clock,
@@ -25,57 +24,57 @@ use crate::{
     single_flight::SingleFlight,
 };
 
-/// How long it holds that the API server refuses a token: it tells its own troubles in the same way.
-const REFUSAL_HOLDS: Duration = Duration::from_secs(5);
+/// The maximum age of a rejection by the API server, which also rejects valid tokens when it has internal errors.
+const REJECTION_MAX_AGE: Duration = Duration::from_secs(5);
 
-/// After a review that failed, the API server is not asked again for so long.
-const REVIEWS_REST: Duration = Duration::from_secs(1);
+/// The pause of all reviews after one that failed.
+const REVIEW_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Issuer {
     config: IssuerSettings,
-    source: Source,
+    source: KeySource,
     algorithms: Vec<Algorithm>,
-    keys: RefreshingValue<Keys>,
+    keys: RefreshingValue<IssuerKeySet>,
     reviews: Reviews,
     checks: Vec<IntCounter>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
-/// Where keys come from.
-enum Source {
+/// The source of the keys.
+enum KeySource {
     Web { issuer: String, keys: IssuerKeys, unregistered_subjects: UnregisteredSubjects },
     ApiServer { authority: TokenAuthority, review: Review },
 }
 
-/// An issuer's name and keys as they were last fetched.
+/// An issuer's name and keys from one fetch.
 #[derive(PartialEq)]
-pub(super) struct Keys {
+pub(super) struct IssuerKeySet {
     pub issuer: String,
     set: KeySet,
 }
 
 #[derive(Default)]
 struct Reviews {
-    under_way: Arc<SingleFlight<Result<ReviewResult, TokenAuthorityError>>>,
+    in_flight: Arc<SingleFlight<Result<ReviewResult, TokenAuthorityError>>>,
     failed: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, thiserror::Error)]
-enum KeysError {
+enum FetchKeysError {
     #[error(transparent)]
     Web(#[from] FetchError),
     #[error(transparent)]
     ApiServer(#[from] TokenAuthorityError),
     #[error(transparent)]
     KeySet(#[from] KeySetError),
-    #[error("the API server's name, {0}, is among `audiences`: every pod's ordinary token is for it")]
+    #[error("`audiences` contains the API server's issuer {0}, which is the audience of the default token of every pod")]
     OwnAudience(String),
 }
 
 impl Issuer {
-    /// One with its keys on the web.
-    pub fn on_the_web(
+    /// An issuer that publishes its keys at a URL.
+    pub fn with_key_url(
         config: IssuerSettings,
         address: &IssuerAddress,
         clock: Arc<dyn Clock>,
@@ -83,20 +82,20 @@ impl Issuer {
     ) -> Result<Self, HttpClientError> {
         let IssuerAddress { issuer, jwks_uri, ca_file, unregistered_subjects } = address.clone();
         let keys = IssuerKeys::new(issuer.clone(), jwks_uri, ca_file.as_deref())?;
-        Ok(Self::new(config, Source::Web { issuer, keys, unregistered_subjects }, clock, metrics))
+        Ok(Self::new(config, KeySource::Web { issuer, keys, unregistered_subjects }, clock, metrics))
     }
 
-    pub fn of_api_server(
+    pub fn with_api_server(
         config: IssuerSettings,
         review: Review,
         authority: TokenAuthority,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self::new(config, Source::ApiServer { authority, review }, clock, metrics)
+        Self::new(config, KeySource::ApiServer { authority, review }, clock, metrics)
     }
 
-    fn new(config: IssuerSettings, source: Source, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    fn new(config: IssuerSettings, source: KeySource, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         let algorithms = config.algorithms.clone();
         metrics.token_issuer(&config.id, None);
         let (keys, reviews, checks) =
@@ -108,20 +107,20 @@ impl Issuer {
         &self.config.id
     }
 
-    /// Fetches the keys now, again and again, and when a token has one that is not known. What was fetched stays
-    /// in use while a later fetch fails.
-    pub async fn keep_fresh(self: Arc<Self>, every: Duration) {
-        let failed = |error: KeysError, retry_in| {
+    /// Fetches the keys now, periodically, and when a token has an unknown key id. The last fetched keys stay in use while
+    /// fetches fail.
+    pub async fn keep_refreshing(self: Arc<Self>, every: Duration) {
+        let failed = |error: FetchKeysError, retry_in| {
             self.metrics.token_issuer_refreshed(self.id(), Outcome::Error);
-            tracing::warn!(issuer = self.id(), %error, ?retry_in, "the token issuer's keys can't be fetched");
+            tracing::warn!(token_issuer = self.id(), %error, ?retry_in, "token issuer keys not fetched");
         };
-        // With the same keys, what they verified stays verified.
-        let same = |known: &Keys, fetched: &Keys| known == fetched;
+        // If the keys are the same, cached tokens stay valid.
+        let same = |known: &IssuerKeySet, fetched: &IssuerKeySet| known == fetched;
         self.keys.refresh_unless_same(every, || self.fetch(), same, failed).await;
     }
 
-    /// Waits until the first fetch has ended, whichever way.
-    pub async fn attempted(&self) {
+    /// Waits until the first fetch has succeeded or failed.
+    pub async fn wait_for_first_attempt(&self) {
         self.keys.wait_for_first_attempt().await;
     }
 
@@ -129,93 +128,98 @@ impl Issuer {
         self.config.claim_source()
     }
 
-    /// What its tokens call it, where that is configured.
+    /// Returns the configured `iss` of its tokens. `None` for the API server.
     pub(super) fn name(&self) -> Option<&String> {
         match &self.source {
-            Source::Web { issuer, .. } => Some(issuer),
-            Source::ApiServer { .. } => None,
+            KeySource::Web { issuer, .. } => Some(issuer),
+            KeySource::ApiServer { .. } => None,
         }
     }
 
     pub(super) fn unregistered_subjects(&self) -> UnregisteredSubjects {
         match self.source {
-            Source::Web { unregistered_subjects, .. } => unregistered_subjects,
-            Source::ApiServer { .. } => UnregisteredSubjects::Workloads,
+            KeySource::Web { unregistered_subjects, .. } => unregistered_subjects,
+            KeySource::ApiServer { .. } => UnregisteredSubjects::Workloads,
         }
     }
 
-    /// Whether its subjects may have signed in here.
-    pub(super) fn knows_people(&self) -> bool {
-        matches!(self.source, Source::Web { .. })
+    /// True if its subjects may have signed in to Vestibule.
+    pub(super) fn may_have_registered_users(&self) -> bool {
+        matches!(self.source, KeySource::Web { .. })
     }
 
     pub(super) fn count(&self, result: TokenResult) {
         self.checks[result as usize].inc();
     }
 
-    /// Whether these are the keys as they were last fetched.
-    pub(super) fn has(&self, keys: &Arc<Keys>) -> bool {
+    /// True if these keys are those of the last fetch.
+    pub(super) fn has_keys(&self, keys: &Arc<IssuerKeySet>) -> bool {
         self.keys.current().is_some_and(|known| Arc::ptr_eq(&known, keys))
     }
 
-    /// What is known of its keys; where that is nothing yet, it is asked for and waited for a while.
-    pub(super) async fn keys(&self) -> Result<Arc<Keys>, Unavailable> {
+    /// Returns the last fetched keys. Before the first fetch, it waits for one with a deadline.
+    pub(super) async fn keys(&self) -> Result<Arc<IssuerKeySet>, VerificationOutage> {
         let known = match self.keys.current() {
             Some(known) => Some(known),
             None => self.keys.get_or_fetch().await,
         };
-        known.ok_or_else(|| Unavailable::NoKeys(self.id().to_owned()))
+        known.ok_or_else(|| VerificationOutage::NoKeys(self.id().to_owned()))
     }
 
-    pub(super) async fn verify(&self, token: &str, now: Timestamp) -> Result<(Arc<Keys>, Said), NotVerified> {
+    pub(super) async fn verify(&self, token: &str, now: Timestamp) -> Result<(Arc<IssuerKeySet>, TokenClaims), BearerError> {
         let keys = self.keys().await?;
         match self.verify_by(&keys, token, now) {
-            // They may have been rotated since they were fetched, under the old id or without one even.
-            Err(Refused::Jwt(refused)) if refused.suggests_newer_keys() => match self.keys.fetch_newer_than(&keys).await {
+            // The keys may have been rotated since the last fetch, even with the same id or without an id.
+            Err(TokenRefusal::Jwt(refused)) if refused.suggests_newer_keys() => match self.keys.fetch_newer_than(&keys).await {
                 Some(newer) => Ok((Arc::clone(&newer), self.verify_by(&newer, token, now)?)),
-                None => Err(Refused::from(refused).into()),
+                None => Err(TokenRefusal::from(refused).into()),
             },
-            said => Ok((keys, said?)),
+            result => Ok((keys, result?)),
         }
     }
 
-    /// Asks the API server whether a token still counts, where that is wanted and its last answer is too old.
-    pub(super) async fn review(&self, token: &Arc<Token>, text: &str, digest: Digest) -> Result<(), NotVerified> {
-        let Source::ApiServer { authority, review: Review::Every(every) } = &self.source else { return Ok(()) };
+    /// Reviews the token with the API server, if that is configured and the last review is too old.
+    pub(super) async fn review(&self, token: &Arc<VerifiedToken>, text: &str, digest: Digest) -> Result<(), BearerError> {
+        let KeySource::ApiServer { authority, review: Review::Every(every) } = &self.source else { return Ok(()) };
         let now = self.clock.monotonic();
         let age = |at| now.saturating_duration_since(at);
-        let said = match token.reviewed() {
+        let result = match token.last_review() {
             Some((ReviewResult::Valid, at)) if age(at) <= *every => ReviewResult::Valid,
-            Some((ReviewResult::Rejected, at)) if age(at) <= REFUSAL_HOLDS => ReviewResult::Rejected,
-            _ if self.reviews.rest(now) => return Err(Unavailable::ReviewRests.into()),
+            Some((ReviewResult::Rejected, at)) if age(at) <= REJECTION_MAX_AGE => ReviewResult::Rejected,
+            _ if self.reviews.are_paused(now) => return Err(VerificationOutage::ReviewPaused.into()),
             _ => {
-                let said = self.ask(authority, text, digest).await;
-                self.metrics.token_reviewed(self.id(), ReviewOutcome::from(&said));
-                if said.is_err() {
-                    self.reviews.fail(self.clock.monotonic());
+                let result = self.send_review(authority, text, digest).await;
+                self.metrics.token_reviewed(self.id(), ReviewOutcome::from(&result));
+                if result.is_err() {
+                    self.reviews.record_failure(self.clock.monotonic());
                 }
-                let said = said.map_err(Unavailable::from)?;
-                // As of when it was asked, so that the bound holds.
-                token.set_reviewed(said, now);
-                said
+                let result = result.map_err(VerificationOutage::from)?;
+                // The time before the request, so that the maximum age is never exceeded.
+                token.record_review(result, now);
+                result
             }
         };
-        if said == ReviewResult::Valid { Ok(()) } else { Err(Refused::Reviewed.into()) }
+        if result == ReviewResult::Valid { Ok(()) } else { Err(TokenRefusal::Reviewed.into()) }
     }
 
-    async fn ask(&self, authority: &TokenAuthority, text: &str, digest: Digest) -> Result<ReviewResult, TokenAuthorityError> {
+    async fn send_review(
+        &self,
+        authority: &TokenAuthority,
+        text: &str,
+        digest: Digest,
+    ) -> Result<ReviewResult, TokenAuthorityError> {
         let (authority, text, audiences) = (authority.clone(), text.to_owned(), self.config.audiences.clone());
-        let ask = async move { authority.review(&text, &audiences).await };
-        let flight = self.reviews.under_way.join_or_start(digest, 0, || Some(ask));
+        let request = async move { authority.review(&text, &audiences).await };
+        let flight = self.reviews.in_flight.join_or_start(digest, 0, || Some(request));
         let answer = match flight {
             Some(flight) => flight.await,
             None => None,
         };
-        answer.unwrap_or_else(|| Err(TokenAuthorityError::Unreachable("the question was given up".to_owned())))
+        answer.unwrap_or_else(|| Err(TokenAuthorityError::Unreachable("the review was canceled".to_owned())))
     }
 
-    fn verify_by(&self, keys: &Keys, token: &str, now: Timestamp) -> Result<Said, Refused> {
-        let expected = Expected {
+    fn verify_by(&self, keys: &IssuerKeySet, token: &str, now: Timestamp) -> Result<TokenClaims, TokenRefusal> {
+        let expected = TokenExpectation {
             issuer: &keys.issuer,
             audiences: &self.config.audiences,
             algorithms: &self.algorithms,
@@ -225,20 +229,20 @@ impl Issuer {
         verification::verify(token, &expected, &keys.set, now)
     }
 
-    async fn fetch(&self) -> Result<Keys, KeysError> {
+    async fn fetch(&self) -> Result<IssuerKeySet, FetchKeysError> {
         let keys = match &self.source {
-            Source::Web { issuer, keys, .. } => Keys { issuer: issuer.clone(), set: keys.fetch().await? },
-            Source::ApiServer { authority, .. } => {
+            KeySource::Web { issuer, keys, .. } => IssuerKeySet { issuer: issuer.clone(), set: keys.fetch().await? },
+            KeySource::ApiServer { authority, .. } => {
                 let (issuer, document) = authority.issuer_and_keys().await?;
                 if self.config.audiences.contains(&issuer) {
-                    return Err(KeysError::OwnAudience(issuer));
+                    return Err(FetchKeysError::OwnAudience(issuer));
                 }
-                Keys { issuer, set: KeySet::parse(document.as_bytes())? }
+                IssuerKeySet { issuer, set: KeySet::parse(document.as_bytes())? }
             }
         };
         if self.keys.current().is_none() {
             let count = keys.set.len();
-            tracing::info!(issuer = self.id(), name = keys.issuer, keys = count, "the token issuer's keys are known");
+            tracing::info!(token_issuer = self.id(), issuer = keys.issuer, keys = count, "token issuer keys fetched");
         }
         self.metrics.token_issuer_refreshed(self.id(), Outcome::Ok);
         self.metrics.token_issuer(self.id(), Some((keys.set.len(), self.clock.now().as_second())));
@@ -247,19 +251,19 @@ impl Issuer {
 }
 
 impl Reviews {
-    fn rest(&self, now: Instant) -> bool {
+    fn are_paused(&self, now: Instant) -> bool {
         let failed = *self.failed.lock().expect("no code that holds this lock panics");
-        failed.is_some_and(|failed| now.saturating_duration_since(failed) < REVIEWS_REST)
+        failed.is_some_and(|failed| now.saturating_duration_since(failed) < REVIEW_PAUSE)
     }
 
-    fn fail(&self, now: Instant) {
+    fn record_failure(&self, now: Instant) {
         *self.failed.lock().expect("no code that holds this lock panics") = Some(now);
     }
 }
 
 impl From<&Result<ReviewResult, TokenAuthorityError>> for ReviewOutcome {
-    fn from(said: &Result<ReviewResult, TokenAuthorityError>) -> Self {
-        match said {
+    fn from(result: &Result<ReviewResult, TokenAuthorityError>) -> Self {
+        match result {
             Ok(ReviewResult::Valid) => Self::Good,
             Ok(ReviewResult::Rejected) => Self::Refused,
             Err(_) => Self::Error,

@@ -4,12 +4,12 @@ use std::fmt;
 
 use super::verification::is_jwt;
 
-/// A text in the form of a JWT. Nothing of it is verified.
+/// A text in the form of a JWT. It is not verified.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Jwt<'a>(&'a str);
 
 impl<'a> Jwt<'a> {
-    /// `None` for a text that has not the form of a JWT.
+    /// `None` if the text does not have the form of a JWT.
     pub fn parse(text: &'a str) -> Option<Self> {
         is_jwt(text).then_some(Self(text))
     }

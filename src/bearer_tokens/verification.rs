@@ -1,67 +1,88 @@
-//! Verifies one bearer token against its issuer's settings. Plain functions, without clock or I/O.
+//! Verifies a bearer token against its issuer's settings, without clock or I/O.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{LEEWAY, settings::RequiredClaim};
 use crate::{
-    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
+    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, VerifiedToken},
     principal::Claims,
 };
 
-/// Longer ones are not looked at.
-pub(super) const LONGEST: usize = 16 * 1024;
+/// The maximum length of a token in bytes.
+pub(super) const MAX_TOKEN_LENGTH: usize = 16 * 1024;
 
-/// A subject goes into a header.
-const LONGEST_SUBJECT: usize = 254;
+/// The maximum length of a subject in bytes, since it is sent in a header.
+const MAX_SUBJECT_LENGTH: usize = 254;
 
-/// What is expected of an issuer's tokens.
-pub(super) struct Expected<'a> {
+/// The requirements on an issuer's tokens.
+pub(super) struct TokenExpectation<'a> {
     pub issuer: &'a str,
     pub audiences: &'a [String],
     pub algorithms: &'a [Algorithm],
     pub required: &'a [RequiredClaim],
-    /// The clients as which people sign in here: what is for one of them is an id_token.
+    /// The `client_id`s of all providers. A token with one of them as audience is an id_token.
     pub login_clients: &'a [String],
 }
 
-/// What a token says that was verified.
-pub(super) struct Said {
+/// The claims of a verified token.
+pub(super) struct TokenClaims {
     pub subject: String,
     pub claims: Claims,
     /// The first second in which it is no longer accepted.
     pub until: f64,
 }
 
-/// Why a token is refused. For the log alone: whoever sent it is told nothing but that it is.
+/// The reason why a token is refused. It is only logged. The client gets a fixed message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum TokenRefusal {
     #[error(transparent)]
     Jwt(#[from] JwtError),
-    #[error("it is an id_token, or a token for signing out or for more tokens")]
+    #[error("it is an id_token, a logout token or a refresh token")]
     NoAccessToken,
-    #[error("it counts only together with a proof of possession (cnf), which is not supported")]
+    #[error("it requires proof of possession (cnf), which is not supported")]
     Bound,
     #[error("it is from an issuer that is not configured")]
     UnknownIssuer,
-    #[error("it has no subject that a header can carry")]
+    #[error("it has no subject that is valid in a header")]
     Subject,
     #[error("a required claim does not have the required value")]
     RequiredClaim,
-    #[error("the API server says that it does not count any more")]
+    #[error("the API server rejected it in a review")]
     Reviewed,
-    #[error("the person is disabled")]
+    #[error("the user is disabled")]
     Disabled,
 }
 
-/// Whether a credential looks like a JWT: three parts of base64url, and not larger than any should be.
+impl TokenRefusal {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Jwt(error) => error.reason(),
+            Self::NoAccessToken => "not_an_access_token",
+            Self::Bound => "proof_of_possession_not_supported",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Subject => "subject_invalid",
+            Self::RequiredClaim => "required_claim_mismatch",
+            Self::Reviewed => "rejected_by_token_review",
+            Self::Disabled => "user_disabled",
+        }
+    }
+}
+
+/// True if a credential has the form of a JWT: three parts of base64url, not longer than the maximum.
 pub(super) fn is_jwt(credential: &str) -> bool {
     let of_base64url =
         |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-    credential.len() <= LONGEST && credential.split('.').count() == 3 && credential.split('.').all(of_base64url)
+    credential.len() <= MAX_TOKEN_LENGTH && credential.split('.').count() == 3 && credential.split('.').all(of_base64url)
 }
 
-pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<Said, Refused> {
+pub(super) fn verify(
+    token: &str,
+    expected: &TokenExpectation<'_>,
+    keys: &KeySet,
+    now: Timestamp,
+) -> Result<TokenClaims, TokenRefusal> {
     let expectation = Expectation {
         issuer: expected.issuer,
         audience: Audience::OneOf(expected.audiences),
@@ -71,22 +92,23 @@ pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: T
         required_times: &["exp"],
         leeway: LEEWAY,
     };
-    let Verified { claims, expires, .. } = jwt::verify(token, &expectation, keys, now)?;
+    let VerifiedToken { claims, expires, .. } = jwt::verify(token, &expectation, keys, now)?;
     check_claims(&claims, expected)?;
-    let subject = subject(&claims).ok_or(Refused::Subject)?.to_owned();
+    let subject = subject(&claims).ok_or(TokenRefusal::Subject)?.to_owned();
     let until = expires.ok_or(JwtError::Missing("exp"))? + LEEWAY.as_secs_f64();
-    Ok(Said { subject, claims, until })
+    Ok(TokenClaims { subject, claims, until })
 }
 
-fn check_claims(claims: &Claims, expected: &Expected<'_>) -> Result<(), Refused> {
+fn check_claims(claims: &Claims, expected: &TokenExpectation<'_>) -> Result<(), TokenRefusal> {
     if is_for_something_else(claims) || audiences(claims).any(|audience| expected.login_clients.iter().any(|id| id == audience)) {
-        return Err(Refused::NoAccessToken);
+        return Err(TokenRefusal::NoAccessToken);
     }
-    // RFC 7800: whoever merely has it is not its owner. Of DPoP (RFC 9449) or mutual TLS (RFC 8705).
+    // A token with a confirmation claim (RFC 7800) must not be accepted as a bearer token. DPoP (RFC 9449) and mutual TLS
+    // (RFC 8705) use it.
     if claims.contains_key("cnf") {
-        return Err(Refused::Bound);
+        return Err(TokenRefusal::Bound);
     }
-    if expected.required.iter().all(|required| required.holds(claims)) { Ok(()) } else { Err(Refused::RequiredClaim) }
+    if expected.required.iter().all(|required| required.holds(claims)) { Ok(()) } else { Err(TokenRefusal::RequiredClaim) }
 }
 
 fn audiences(claims: &Claims) -> impl Iterator<Item = &str> {
@@ -97,19 +119,19 @@ fn audiences(claims: &Claims) -> impl Iterator<Item = &str> {
     one.into_iter().chain(many).filter_map(Value::as_str)
 }
 
-/// What shows that a token is no access token although its audience is ours: the hashes of an id_token, the
-/// event of a logout token (OpenID Connect Back-Channel Logout, section 2.4), and what Keycloak calls `typ`.
+/// True if the token is not an access token, although its audience is accepted: it has the hashes of an id_token, the event of
+/// a logout token (OpenID Connect Back-Channel Logout, section 2.4), or such a value in Keycloak's claim `typ`.
 fn is_for_something_else(claims: &Claims) -> bool {
     let kind = claims.get("typ").and_then(Value::as_str);
     let by_kind = kind.is_some_and(|kind| ["ID", "Logout", "Refresh", "Offline"].contains(&kind));
     by_kind || ["at_hash", "c_hash", "events"].iter().any(|name| claims.contains_key(*name))
 }
 
-/// A header would trim blanks at the ends and so turn one subject into another.
+/// Refuses blanks at the ends, since trimming them in a header would change the subject into another one.
 fn subject(claims: &Claims) -> Option<&str> {
     let subject = claims.get("sub")?.as_str()?;
     let fits =
-        (1..=LONGEST_SUBJECT).contains(&subject.len()) && subject.trim() == subject && !subject.chars().any(char::is_control);
+        (1..=MAX_SUBJECT_LENGTH).contains(&subject.len()) && subject.trim() == subject && !subject.chars().any(char::is_control);
     fits.then_some(subject)
 }
 

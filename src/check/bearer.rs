@@ -4,7 +4,7 @@ use std::{slice, sync::Arc};
 
 use super::{AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Checker};
 use crate::{
-    bearer_tokens::{Bearer, Jwt, NotVerified},
+    bearer_tokens::{BearerError, BearerPrincipal, Jwt},
     principal::Evaluation,
     role_map::CurrentRoleMap,
 };
@@ -15,19 +15,19 @@ impl Checker {
         in_force: &CurrentRoleMap,
         jwt: Jwt<'_>,
     ) -> Result<AuthenticatedPrincipal, AuthenticationError> {
-        match self.tokens.bearer(jwt).await {
+        match self.tokens.authenticate(jwt).await {
             Ok(bearer) => Ok(AuthenticatedPrincipal {
                 evaluation: self.evaluate_bearer(in_force, &bearer),
                 credential: AuthenticatedCredential::Jwt(bearer),
             }),
-            Err(NotVerified::Refused(reason)) => Err(AuthenticationFailure::Token(reason).into()),
-            Err(NotVerified::Unavailable(cause)) => Err(AuthenticationError::Unavailable(cause.into())),
+            Err(BearerError::Refused(reason)) => Err(AuthenticationFailure::Token(reason).into()),
+            Err(BearerError::Unavailable(cause)) => Err(AuthenticationError::Unavailable(cause.into())),
         }
     }
 
     /// Evaluates the role map for the claims of the token. The claims of the user's last sign-in only apply to their
     /// sessions and API keys. The result is cached with the token until the role map or the user changes.
-    fn evaluate_bearer(&self, in_force: &CurrentRoleMap, bearer: &Bearer) -> Arc<Evaluation> {
+    fn evaluate_bearer(&self, in_force: &CurrentRoleMap, bearer: &BearerPrincipal) -> Arc<Evaluation> {
         if let Some(evaluation) = bearer.evaluation(in_force.version) {
             return evaluation;
         }
@@ -38,7 +38,7 @@ impl Checker {
         };
         let identity = self.identity(bearer.user(), identities, &grant);
         let evaluation = Arc::new(Evaluation::new(in_force.version, grant, identity));
-        bearer.remember(&evaluation);
+        bearer.cache_evaluation(&evaluation);
         evaluation
     }
 }

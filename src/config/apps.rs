@@ -7,7 +7,7 @@ use url::Url;
 use super::values;
 use crate::yaml::decode::{Kind, Section, field};
 use crate::{
-    app_keys::{Origins, app_scheme},
+    app_keys::{AllowedOrigins, parse_app_scheme},
     origin,
 };
 
@@ -19,7 +19,7 @@ pub struct Apps {
     pub redirect_schemes: Vec<String>,
     /// Hosts as `host` or `host:port`.
     pub redirect_hosts: Vec<String>,
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
     pub key_duration: Duration,
 }
 
@@ -63,12 +63,12 @@ pub fn read(section: &mut Section<'_>) -> Option<Apps> {
     Some(Apps {
         redirect_schemes: redirect_schemes?,
         redirect_hosts: redirect_hosts?,
-        origins: if allows_all { Origins::Any } else { Origins::Listed(origins) },
+        origins: if allows_all { AllowedOrigins::Any } else { AllowedOrigins::Listed(origins) },
         key_duration: key_duration?,
     })
 }
 
-const SCHEME: Kind<String> = Kind { name: "scheme", parse: |text| app_scheme(text).map_err(|error| error.to_string()) };
+const SCHEME: Kind<String> = Kind { name: "scheme", parse: |text| parse_app_scheme(text).map_err(|error| error.to_string()) };
 
 const HOST: Kind<String> = Kind { name: "host", parse: host };
 

@@ -49,9 +49,9 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let upstream_credential = root.section("upstream_credential", upstream_credential::DOC, |section| {
         upstream_credential::read(section, public_url.as_ref())
     });
-    // A section with mistakes is not known here.
+    let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
     let configured = ConfiguredNames {
-        providers: claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref()),
+        providers: sources,
         upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
     };
     let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));

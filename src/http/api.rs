@@ -1,12 +1,12 @@
-//! The JSON API under `/vestibule/api/`: its addresses, and what all its calls share: authentication, fields, answers.
+//! The JSON API under `/vestibule/api/`: its endpoints, and what all its calls share: authentication, fields, answers.
 //!
 //! A caller is authenticated as by the check: by a header or by the session's cookie. A browser sends its cookie whatever page
 //! makes the request, so a change by cookie must come from our own pages.
 
-pub(super) mod address;
+pub(super) mod api_error;
+pub(super) mod endpoint;
 pub(super) mod fields;
 mod openapi;
-pub(super) mod refusal;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -18,7 +18,7 @@ use actix_web::{
 };
 
 use super::{
-    Services, Site, api_keys, app_keys, credential_headers, csrf, error::Failure, invitations, links::API, login, rate_limit,
+    Services, Site, api_keys, app_keys, credential_headers, csrf, error::Failure, invitations, login, paths::API, rate_limit,
     role_map, sessions, sign_in_methods, users,
 };
 use crate::{
@@ -30,8 +30,8 @@ use crate::{
 };
 use fields::Fields;
 
-pub(super) use address::Address;
-pub(super) use refusal::Refused;
+pub(super) use api_error::ApiError;
+pub(super) use endpoint::Endpoint;
 
 /// A body that has not been read yet.
 pub(super) type Body = Result<Bytes, actix_web::Error>;
@@ -39,14 +39,14 @@ pub(super) type Body = Result<Bytes, actix_web::Error>;
 /// The intent of a call. Calls by cookie need more for some.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
-    Look,
+    Read,
     Change,
     /// A secret will be shown: by a session it takes a fresh sign-in.
     ShowSecret,
 }
 
 /// Every address of the API.
-fn addresses() -> Vec<Address> {
+fn endpoints() -> Vec<Endpoint> {
     vec![
         api_keys::json::all(),
         api_keys::json::one(),
@@ -72,10 +72,10 @@ fn addresses() -> Vec<Address> {
 }
 
 pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
-    let scope = web::scope(API).app_data(Data::new(openapi::Served::default()));
-    let scope = addresses().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
+    let scope = web::scope(API).app_data(Data::new(openapi::DocumentCache::default()));
+    let scope = endpoints().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
     scope
-        .default_service(web::to(async || Refused::NotFound.respond()))
+        .default_service(web::to(async || ApiError::NotFound.respond()))
         .wrap(from_fn(rate_limit::limit_unknown_credentials(services)))
 }
 
@@ -84,44 +84,44 @@ pub(super) async fn caller(
     request: &HttpRequest,
     services: &Services,
     intent: Intent,
-) -> Result<AuthenticatedPrincipal, Refused> {
+) -> Result<AuthenticatedPrincipal, ApiError> {
     let Services { site, checker, keys, .. } = services;
     let values = |place| credential_headers::values(request.headers(), place);
     let credential = checker.credentials().parse(CredentialSources::ALL, values);
-    let principal = checker.authenticate(credential).await.map_err(Refused::Authentication)?;
+    let principal = checker.authenticate(credential).await.map_err(ApiError::Authentication)?;
     if let AuthenticatedCredential::Session(signed_in) = &principal.credential {
-        if intent != Intent::Look && !is_same_origin(request, site) {
-            return Err(Refused::ForeignOrigin);
+        if intent != Intent::Read && !is_same_origin(request, site) {
+            return Err(ApiError::ForeignOrigin);
         }
         if intent == Intent::ShowSecret && !keys.is_fresh(signed_in.session.created) {
-            return Err(Refused::StaleSignIn);
+            return Err(ApiError::StaleSignIn);
         }
     }
     Ok(principal)
 }
 
 /// The caller as an administrator, in person or by a key that is for that.
-pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, Refused> {
+pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, ApiError> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
-    let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(Refused::NotAdministrator)?;
-    match api_keys::manager(caller).may_manage_people() {
+    let role = grant.role.as_ref().filter(|role| services.site.admin_roles.contains(role)).ok_or(ApiError::NotAdministrator)?;
+    match api_keys::manager(caller).may_manage_users() {
         true => Ok(Administrator { user: &identity.user, role }),
-        false => Err(Refused::NotManagingPeople),
+        false => Err(ApiError::NotManagingPeople),
     }
 }
 
-pub(super) fn local_accounts(services: &Services) -> Result<&Accounts, Refused> {
-    services.local_accounts.as_deref().ok_or(Refused::NoLocalAccounts)
+pub(super) fn local_accounts(services: &Services) -> Result<&Accounts, ApiError> {
+    services.local_accounts.as_deref().ok_or(ApiError::NoLocalAccounts)
 }
 
 /// Every browser in use declares the origin of a request that changes something; a program has keys.
 pub(super) fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
-    csrf::came_from(request, site) == csrf::CameFrom::Ourselves
+    csrf::request_origin(request, site) == csrf::RequestOrigin::SameOrigin
 }
 
 /// The fields of a body; none if it is empty. By a session even an empty body must be declared as JSON, since a page of another
 /// origin can't do that without a preflight.
-pub(super) fn read_fields(request: &HttpRequest, body: Body, caller: &AuthenticatedPrincipal) -> Result<Fields, Refused> {
+pub(super) fn read_fields(request: &HttpRequest, body: Body, caller: &AuthenticatedPrincipal) -> Result<Fields, ApiError> {
     let body = body.map_err(|error| unread(&error))?;
     if body.is_empty() && !matches!(caller.credential, AuthenticatedCredential::Session(_)) {
         return Ok(Fields::default());
@@ -130,45 +130,45 @@ pub(super) fn read_fields(request: &HttpRequest, body: Body, caller: &Authentica
 }
 
 /// The fields of a body that must be declared as JSON.
-pub(super) fn json_fields(request: &HttpRequest, body: &Bytes) -> Result<Fields, Refused> {
+pub(super) fn json_fields(request: &HttpRequest, body: &Bytes) -> Result<Fields, ApiError> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Refused::NotJson);
+        return Err(ApiError::NotJson);
     }
-    if body.is_empty() { Ok(Fields::default()) } else { Fields::parse(body).ok_or(Refused::Malformed) }
+    if body.is_empty() { Ok(Fields::default()) } else { Fields::parse(body).ok_or(ApiError::Malformed) }
 }
 
-pub(super) fn unread(error: &actix_web::Error) -> Refused {
+pub(super) fn unread(error: &actix_web::Error) -> ApiError {
     match error.as_error::<PayloadError>() {
-        Some(PayloadError::Overflow) => Refused::TooLarge,
-        Some(PayloadError::Io(cause)) if cause.kind() == std::io::ErrorKind::TimedOut => Refused::Slow,
-        _ => Refused::Malformed,
+        Some(PayloadError::Overflow) => ApiError::TooLarge,
+        Some(PayloadError::Io(cause)) if cause.kind() == std::io::ErrorKind::TimedOut => ApiError::Slow,
+        _ => ApiError::Malformed,
     }
 }
 
-pub(super) fn answer(outcome: Result<HttpResponse, Refused>) -> HttpResponse {
+pub(super) fn answer(outcome: Result<HttpResponse, ApiError>) -> HttpResponse {
     outcome.unwrap_or_else(|refused| refused.respond())
 }
 
-impl Refused {
+impl ApiError {
     fn respond(&self) -> HttpResponse {
         let response = Failure::from(self).json();
         if self.is_logged() {
             return response;
         }
         if response.status().is_server_error() {
-            tracing::error!(cause = %self.cause(), "a call can't be answered");
+            tracing::error!(error = %self.cause(), "api request failed");
         } else {
-            tracing::info!(reason = %self.cause(), "call refused");
+            tracing::info!(reason = self.reason(), error = %self.cause(), "api request refused");
         }
         response
     }
 }
 
 /// The caller as a user in person: sessions, passwords and sign-in methods are not for keys and tokens.
-pub(super) fn in_person(caller: AuthenticatedPrincipal) -> Result<AuthenticatedPrincipal, Refused> {
-    if matches!(caller.credential, AuthenticatedCredential::Session(_)) { Ok(caller) } else { Err(Refused::NotInPerson) }
+pub(super) fn in_person(caller: AuthenticatedPrincipal) -> Result<AuthenticatedPrincipal, ApiError> {
+    if matches!(caller.credential, AuthenticatedCredential::Session(_)) { Ok(caller) } else { Err(ApiError::NotInPerson) }
 }
 
 /// A plain answer.

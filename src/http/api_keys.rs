@@ -5,7 +5,7 @@ pub(super) mod page;
 
 use crate::{
     access::PathPattern,
-    api_keys::{Key, Limits, ManagedBy, Manager},
+    api_keys::{Key, ManagedBy, Manager, Restrictions},
     check::{AuthenticatedCredential, AuthenticatedPrincipal, Checker},
     principal::{Evaluation, Role, Team},
 };
@@ -20,8 +20,8 @@ pub(super) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
         AuthenticatedCredential::Session(_) => ManagedBy::Person,
         AuthenticatedCredential::ApiKey(user_key) => ManagedBy::Key(&user_key.key.key),
         AuthenticatedCredential::Jwt(bearer) => {
-            let limits = Limits { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };
-            ManagedBy::Token { expires: bearer.expires(), limits }
+            let restrictions = Restrictions { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };
+            ManagedBy::Token { expires: bearer.expires(), restrictions }
         }
     };
     Manager { user: &identity.user, role: grant.role.as_ref(), by }
@@ -39,9 +39,9 @@ struct EffectiveRestrictions<'a> {
 
 impl<'a> EffectiveRestrictions<'a> {
     fn of(key: &'a Key, checker: &Checker) -> Self {
-        let roles = key.limits.iter().filter_map(|limits| limits.role.clone());
-        let teams = key.limits.iter().filter_map(|limits| limits.teams.clone());
-        let paths = key.limits.iter().map(|limits| limits.paths.as_slice());
+        let roles = key.restrictions.iter().filter_map(|restrictions| restrictions.role.clone());
+        let teams = key.restrictions.iter().filter_map(|restrictions| restrictions.teams.clone());
+        let paths = key.restrictions.iter().map(|restrictions| restrictions.paths.as_slice());
         Self {
             role: roles.reduce(|one, other| checker.lower_role(&one, &other).unwrap_or(one)),
             teams: teams.reduce(|kept, list| kept.into_iter().filter(|team| list.contains(team)).collect()),

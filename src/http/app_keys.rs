@@ -24,16 +24,16 @@ use super::{
     api_keys::manager,
     cors, credential_headers, csrf,
     error::{self, Failure},
-    links::login_href,
     page_request::account,
     page_with,
     pages::{self, AppKeyPage, ConsentState, Frame, Place, text::Text},
+    paths::login_href,
     redirect, security_headers,
 };
 use crate::{
     access::CredentialSources,
-    api_keys::{KeysError, Lasting, Made, Wish},
-    app_keys::{Asked, KeyRequest, Origins, Outcome, PATH, RedirectKind, RedirectPolicy, RequestError},
+    api_keys::{KeyDuration, KeyParameters, KeyWithSecret, KeysError},
+    app_keys::{AllowedOrigins, AppRequest, AppResponse, KeyRequest, PATH, RedirectKind, RedirectPolicy, RequestError},
     check::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
@@ -47,9 +47,9 @@ use crate::{
 const FORM: &str = "app-key";
 
 /// Settings of keys for applications.
-pub struct Apps {
+pub struct AppKeySettings {
     pub redirects: RedirectPolicy,
-    pub origins: Origins,
+    pub origins: AllowedOrigins,
     pub life: Duration,
 }
 
@@ -57,10 +57,10 @@ type Fields = Vec<(String, String)>;
 
 pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
-    match Asked::parse(request.query_string(), &services.apps.redirects) {
+    match AppRequest::parse(request.query_string(), &services.app_keys.redirects) {
         Err(wrong) => refused(wrong),
-        Ok(Asked::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
-        Ok(Asked::Key(wanted)) => app_request.answer_request(&wanted).await,
+        Ok(AppRequest::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_request(&wanted).await,
     }
 }
 
@@ -68,34 +68,39 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
 pub(super) async fn answer(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
-    match Asked::parse(&query, &services.apps.redirects) {
+    match AppRequest::parse(&query, &services.app_keys.redirects) {
         Err(wrong) => refused(wrong),
-        Ok(Asked::Page) => refused(RequestError::ResponseType),
-        Ok(Asked::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
+        Ok(AppRequest::Page) => refused(RequestError::ResponseType),
+        Ok(AppRequest::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
     }
 }
 
 pub(super) async fn preflight(request: HttpRequest, services: Services) -> HttpResponse {
-    cors::preflight(&services.apps.origins, &request)
+    cors::preflight(&services.app_keys.origins, &request)
 }
 
 /// Reports a failed login to the application that has begun it; `None` if no application has, or only the user can act on
 /// the failure.
-pub(super) fn login_failed(failed: &LoginFailed, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
-    login_error(failed.again.as_ref()?, &Failure::from(failed), apps, request)
+pub(super) fn login_failed(failed: &LoginFailed, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
+    login_error(failed.again.as_ref()?, &Failure::from(failed), settings, request)
 }
 
 /// The same for a login that can't begin.
-pub(super) fn login_unavailable(target: &ReturnTarget, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
-    login_error(target, &Failure::nobody_signs_in(), apps, request)
+pub(super) fn login_unavailable(target: &ReturnTarget, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
+    login_error(target, &Failure::nobody_signs_in(), settings, request)
 }
 
-fn login_error(target: &ReturnTarget, failure: &Failure, apps: &Apps, request: &HttpRequest) -> Option<HttpResponse> {
+fn login_error(
+    target: &ReturnTarget,
+    failure: &Failure,
+    settings: &AppKeySettings,
+    request: &HttpRequest,
+) -> Option<HttpResponse> {
     let report = failure.report()?;
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
-    let Ok(Asked::Key(wanted)) = Asked::parse(query, &apps.redirects) else { return None };
+    let Ok(AppRequest::Key(wanted)) = AppRequest::parse(query, &settings.redirects) else { return None };
     let mut response = error_answer(&wanted, StatusCode::BAD_REQUEST, report.code, &report.description);
-    mark(&apps.origins, request, response.headers_mut());
+    mark(&settings.origins, request, response.headers_mut());
     Some(response)
 }
 
@@ -122,8 +127,8 @@ impl AppKeyRequest<'_> {
     async fn ask_user(&self, wanted: &KeyRequest, token: SessionToken<'_>) -> HttpResponse {
         let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(NoFreshSession::SignInFirst) => return sign_in(wanted),
-            Err(NoFreshSession::Unavailable(cause)) => return unavailable(wanted, &cause),
+            Err(FreshSessionError::SignInNeeded) => return sign_in(wanted),
+            Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         match self.consent(wanted, &principal).await {
             Ok(consent) => self.page(wanted, &principal, token.expose(), consent),
@@ -137,17 +142,17 @@ impl AppKeyRequest<'_> {
         if !csrf::is_own_form(self.request, &self.services.site)
             || !csrf::matches(&self.services.site.ring, FORM, &cookie, field("csrf"))
         {
-            tracing::warn!(reason = "not from our own page", "a key for an application refused");
+            tracing::warn!(reason = "foreign_form", "app key request refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else { return self.sign_in_again(wanted) };
         let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(NoFreshSession::SignInFirst) => return self.sign_in_again(wanted),
-            Err(NoFreshSession::Unavailable(cause)) => return unavailable(wanted, &cause),
+            Err(FreshSessionError::SignInNeeded) => return self.sign_in_again(wanted),
+            Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
-            tracing::info!(user = principal.evaluation.identity.user, "a key for an application refused by the person");
+            tracing::info!(user = principal.evaluation.identity.user, "app key request denied by user");
             return error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
         }
         let response = self.issue_key(wanted, &principal).await;
@@ -158,15 +163,15 @@ impl AppKeyRequest<'_> {
     }
 
     /// The user of the session, if the sign-in is fresh.
-    async fn authenticate(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, NoFreshSession> {
+    async fn authenticate(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, FreshSessionError> {
         match self.services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
-            Err(AuthenticationError::Unauthenticated(_)) => Err(NoFreshSession::SignInFirst),
-            Err(AuthenticationError::Unavailable(cause)) => Err(NoFreshSession::Unavailable(cause.to_string())),
+            Err(AuthenticationError::Unauthenticated(_)) => Err(FreshSessionError::SignInNeeded),
+            Err(AuthenticationError::Unavailable(cause)) => Err(FreshSessionError::Unavailable(cause.to_string())),
             Ok(principal) => match &principal.credential {
                 AuthenticatedCredential::Session(signed_in) if self.services.keys.is_fresh(signed_in.session.created) => {
                     Ok(principal)
                 }
-                _ => Err(NoFreshSession::SignInFirst),
+                _ => Err(FreshSessionError::SignInNeeded),
             },
         }
     }
@@ -190,9 +195,9 @@ impl AppKeyRequest<'_> {
         };
         let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
-            application: wanted.redirect.as_ref().map(|redirect| redirect.shown()),
+            application: wanted.redirect.as_ref().map(|redirect| redirect.display_name()),
             account: account(&principal.evaluation),
-            life: self.services.apps.life,
+            life: self.services.app_keys.life,
             consent,
             fields: wanted.fields().into_iter().map(|(name, value)| (name, value.to_owned())).collect(),
             csrf: csrf::token(&self.services.site.ring, FORM, cookie),
@@ -203,15 +208,15 @@ impl AppKeyRequest<'_> {
     }
 
     async fn issue_key(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> HttpResponse {
-        let Services { apps, keys, .. } = self.services;
+        let Services { app_keys, keys, .. } = self.services;
         let application = wanted.redirect.as_ref().map_or_else(|| "command line".to_owned(), |redirect| redirect.application());
-        let wish = Wish {
-            lasting: Some(Lasting::of(apps.life)),
+        let wish = KeyParameters {
+            duration: Some(KeyDuration::of(app_keys.life)),
             application: Some(application.clone()),
             alias: Some(application),
-            ..Wish::default()
+            ..KeyParameters::default()
         };
-        match keys.make_for_application(&manager(principal), &wish).await {
+        match keys.create_for_application(&manager(principal), &wish).await {
             Ok(made) => key_answer(wanted, &made, keys.remaining(&made.key)),
             // It was good a moment ago, and has been revoked since.
             Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
@@ -225,7 +230,7 @@ impl AppKeyRequest<'_> {
                 error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential makes no keys.")
             }
             Err(error) => {
-                tracing::error!(%error, "a key for an application can't be made");
+                tracing::error!(%error, "app key creation failed");
                 error_answer(
                     wanted,
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -250,14 +255,14 @@ impl AppKeyRequest<'_> {
     async fn remember(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {
         let Some(redirect) = listed(wanted) else { return };
         if let Err(error) = self.services.users.trust(&principal.evaluation.identity.user, redirect).await {
-            tracing::warn!(%error, "an answer is not remembered");
+            tracing::warn!(%error, "app consent not stored");
         }
     }
 }
 
 /// No user can be asked.
-enum NoFreshSession {
-    SignInFirst,
+enum FreshSessionError {
+    SignInNeeded,
     Unavailable(String),
 }
 
@@ -280,12 +285,12 @@ fn sign_in(wanted: &KeyRequest) -> HttpResponse {
 }
 
 fn again(wanted: &KeyRequest) -> ReturnTarget {
-    wanted.address().unwrap_or_else(ReturnTarget::root)
+    wanted.return_target().unwrap_or_else(ReturnTarget::root)
 }
 
-fn key_answer(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse {
+fn key_answer(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> HttpResponse {
     let secret = made.secret.expose();
-    match wanted.location(Outcome::Key { secret, expires_in }) {
+    match wanted.location(AppResponse::Key { secret, expires_in }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"access_token": secret, "token_type": "Bearer", "expires_in": expires_in});
@@ -297,7 +302,7 @@ fn key_answer(wanted: &KeyRequest, made: &Made, expires_in: u64) -> HttpResponse
 
 /// An error, as a redirect or as JSON, whichever the application asked for.
 fn error_answer(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    match wanted.location(Outcome::Error { code, description }) {
+    match wanted.location(AppResponse::Error { code, description }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
             let mut body = json!({"error": code, "error_description": description});
@@ -314,13 +319,13 @@ fn with_state(body: &mut serde_json::Value, wanted: &KeyRequest) {
 }
 
 fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
-    tracing::error!(cause, "a key for an application can't be made");
+    tracing::error!(error = cause, "app key creation failed");
     error_answer(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
 }
 
 /// Never a redirect: the address to redirect to may be what is wrong.
 fn refused(wrong: RequestError) -> HttpResponse {
-    tracing::info!(reason = %wrong, "a key for an application refused");
+    tracing::info!(reason = wrong.reason(), "app key request refused");
     let code = if wrong == RequestError::ResponseType { "unsupported_response_type" } else { "invalid_request" };
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
 }
@@ -333,13 +338,13 @@ fn unauthorized(why: AuthenticationFailure) -> HttpResponse {
 pub(super) fn seal(
     services: &Services,
 ) -> impl Fn(ServiceRequest, Next<BoxBody>) -> LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>> + use<> {
-    let apps = Arc::clone(&services.apps);
+    let settings = Arc::clone(&services.app_keys);
     move |request, next| {
-        let apps = Arc::clone(&apps);
+        let settings = Arc::clone(&settings);
         async move {
             let mut response = next.call(request).await?;
             let asked = response.request().clone();
-            mark(&apps.origins, &asked, response.headers_mut());
+            mark(&settings.origins, &asked, response.headers_mut());
             Ok(response)
         }
         .boxed_local()
@@ -347,7 +352,7 @@ pub(super) fn seal(
 }
 
 /// Adds the headers of every answer of this address, also of errors and pages.
-fn mark(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
+fn mark(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
     // A page has the person's name and the token that its form is known by: no other origin is to read it.
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match is_page {

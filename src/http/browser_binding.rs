@@ -3,18 +3,18 @@
 use actix_web::HttpRequest;
 
 use super::{Site, csrf};
-use crate::oidc::Binding;
+use crate::oidc::BrowserBinding;
 
 /// What such a form is for: a password, typed or chosen.
 const FORM: &str = "password";
 
 /// The browser's binding, and a cookie for it if it has none: one for all its tabs.
-pub(super) fn binding(request: &HttpRequest, site: &Site) -> (Binding, Option<String>) {
+pub(super) fn binding(request: &HttpRequest, site: &Site) -> (BrowserBinding, Option<String>) {
     if let Some(known) = site.cookies.binding_in(request) {
         return (known, None);
     }
-    let value = Binding::new_cookie();
-    let binding = Binding::of_cookie(&value).expect("a new cookie has our form");
+    let value = BrowserBinding::new_cookie();
+    let binding = BrowserBinding::parse_cookie(&value).expect("a new cookie has our form");
     (binding, Some(value))
 }
 

@@ -24,16 +24,18 @@ use actix_web::{
 use futures::FutureExt;
 use url::form_urlencoded;
 
-use allow_response::{ClientsOwn, allow};
+use allow_response::{ClientHeaders, allow};
 
-use super::{CookieNames, RETURN_PARAMETER, connections::Asked, credential_headers, drain::Drain, error, request_id::RequestId};
+use super::{
+    CookieNames, RETURN_PARAMETER, connections::BusyConnection, credential_headers, drain::Drain, error, request_id::RequestId,
+};
 use crate::{
     access::CredentialSources,
     check::{CheckQuery, CheckRequest, Checker, Decision, UnavailableCause},
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
-    principal::Identity,
+    principal::IdentityHeaders,
 };
 
 /// Later ones are 503. nginx waits for 5 s by the template, and leaves out a pod that was too late: a slow store would take all
@@ -74,7 +76,7 @@ pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + C
 /// A panic is an answer too; nginx makes a refusal of it.
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let began = service.clock.monotonic();
-    let (under_way, _asked) = (service.drain.enter(), Asked::on(&request));
+    let (under_way, _busy) = (service.drain.enter(), BusyConnection::mark(&request));
     let mut label = CredentialLabel::None;
     let answered = AssertUnwindSafe(judge(&request, &service, &mut label)).catch_unwind().await;
     let (outcome, mut response) = answered.unwrap_or_else(|_| {
@@ -94,11 +96,11 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
     let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
     let original = match nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD)) {
         Ok(original) => original,
-        Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
+        Err(malformed) => return service.misconfigured(request, malformed.reason(), &malformed.to_string()),
     };
     let query = match CheckQuery::parse(request.query_string()) {
         Ok(query) => query,
-        Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
+        Err(malformed) => return service.misconfigured(request, malformed.reason(), &malformed.to_string()),
     };
     let find = |places| {
         let found = service.checker.credentials().parse(places, |place| credential_headers::values(request.headers(), place));
@@ -108,7 +110,7 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
     let decision = in_time(service.checker.decide(&original, &query.restrictions, find)).await;
     tell(&decision, RequestId::given(request.headers()));
     let (outcome, mut response) =
-        respond(&decision, &ClientsOwn { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
+        respond(&decision, &ClientHeaders { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
     if outcome == CheckOutcome::Unauthenticated {
         point_to_sign_in(&mut response, &original);
     }
@@ -133,26 +135,37 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
     match decision {
         Decision::Allow { .. } | Decision::AllowAnyone { .. } => {}
         Decision::Forbidden { user, credential, reason } => {
-            tracing::info!(request_id, user, credential = credential.as_str(), %reason, "check refused");
+            tracing::info!(
+                request_id,
+                user,
+                credential = credential.as_str(),
+                reason = reason.reason(),
+                rule = reason.rule(),
+                "auth request denied"
+            );
         }
-        Decision::DeniedForAll(reason) => tracing::debug!(request_id, %reason, "check refused"),
-        Decision::Unauthenticated(reason) => tracing::debug!(request_id, ?reason, "check refused"),
-        Decision::Unavailable(cause) => tracing::debug!(request_id, %cause, "a check can't be answered"),
+        Decision::DeniedForAll(reason) => {
+            tracing::debug!(request_id, reason = reason.reason(), error = %reason, "auth request denied")
+        }
+        Decision::Unauthenticated(reason) => {
+            tracing::debug!(request_id, reason = reason.reason(), "auth request not authenticated")
+        }
+        Decision::Unavailable(cause) => tracing::debug!(request_id, error = %cause, "auth request failed"),
         Decision::RoleMapNotLoaded => {
-            tracing::debug!(request_id, cause = "no role map has been read yet", "a check can't be answered")
+            tracing::debug!(request_id, error = "no role map has been loaded yet", "auth request failed")
         }
     }
 }
 
 /// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.
-fn respond(decision: &Decision, own: &ClientsOwn<'_>) -> (CheckOutcome, HttpResponse) {
+fn respond(decision: &Decision, own: &ClientHeaders<'_>) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
         Decision::Allow { evaluation, read, upstream_headers } => {
             (CheckOutcome::Allowed, allow(&evaluation.identity, *read, upstream_headers, own))
         }
         Decision::AllowAnyone { upstream_headers } => {
-            (CheckOutcome::Allowed, allow(&Identity::default(), CredentialSources::NONE, upstream_headers, own))
+            (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, own))
         }
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
@@ -195,13 +208,13 @@ impl CheckService {
     }
 
     /// Said now and then only: odd requests are the clients' to send, and the log is not theirs to fill.
-    fn misconfigured(&self, request: &HttpRequest, reason: &str) -> (CheckOutcome, HttpResponse) {
+    fn misconfigured(&self, request: &HttpRequest, reason: &str, error: &str) -> (CheckOutcome, HttpResponse) {
         let now = self.clock.monotonic();
         let mut complained = self.complained.lock().expect("no code that holds this lock panics");
         if complained.is_none_or(|last| now.duration_since(last) >= COMPLAIN_AGAIN) {
             *complained = Some(now);
             let request_id = RequestId::given(request.headers());
-            tracing::warn!(request_id, reason, "a check can't be understood; if it goes on, see the gateway's configuration");
+            tracing::warn!(request_id, reason, error, "malformed auth request; check the gateway's X-Original-* headers");
         }
         drop(complained);
         (
@@ -212,8 +225,8 @@ impl CheckService {
 }
 
 async fn nowhere(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
-    let _asked = Asked::on(&request);
-    service.misconfigured(&request, "no gateway family has its path; /auth/nginx is the one of nginx").1
+    let _busy = BusyConnection::mark(&request);
+    service.misconfigured(&request, "unknown_gateway_path", "no gateway family has its path; /auth/nginx is the one of nginx").1
 }
 
 #[cfg(test)]

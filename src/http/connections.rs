@@ -43,7 +43,7 @@ struct Connection {
 }
 
 /// The request of a connection that is being answered; there is one at a time.
-pub(super) struct Asked(Arc<Connection>);
+pub(super) struct BusyConnection(Arc<Connection>);
 
 impl Connections {
     /// For each new connection.
@@ -80,7 +80,7 @@ impl Connection {
     fn goes_on(&self, round: u64) -> bool {
         let goes_on = round.saturating_sub(self.quiet_since.load(Ordering::Relaxed)) < QUIET_ROUNDS;
         if !goes_on {
-            tracing::debug!("a connection is ended: for long nothing was asked in full, or taken");
+            tracing::debug!("closed stalled connection");
             // An error means that the client was quicker.
             let _ = self.socket.shutdown(Shutdown::Both);
         }
@@ -88,15 +88,15 @@ impl Connection {
     }
 }
 
-impl Asked {
-    pub fn on(request: &HttpRequest) -> Option<Self> {
+impl BusyConnection {
+    pub fn mark(request: &HttpRequest) -> Option<Self> {
         let connection = Arc::clone(request.conn_data::<Arc<Connection>>()?);
         connection.quiet_since.store(UNDER_WAY, Ordering::Relaxed);
         Some(Self(connection))
     }
 }
 
-impl Drop for Asked {
+impl Drop for BusyConnection {
     fn drop(&mut self) {
         self.0.quiet_since.store(self.0.state.round(), Ordering::Relaxed);
     }

@@ -9,7 +9,7 @@ use actix_web::{
     http::header,
 };
 
-use crate::{check::cookies, oidc::Binding, origin::PublicUrl, secret::Digest};
+use crate::{check::cookies, oidc::BrowserBinding, origin::PublicUrl, secret::Digest};
 
 /// The names by which browsers know our cookies, and whether they are for https alone.
 #[derive(Debug, Clone)]
@@ -17,24 +17,24 @@ pub struct CookieNames {
     pub session: &'static str,
     pub login: &'static str,
     pub device: &'static str,
-    secure: Secure,
+    scheme: CookieScheme,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Secure {
-    Yes,
+enum CookieScheme {
+    Https,
     /// A plain-HTTP origin on loopback: browsers refuse the `__Host-` prefix there.
-    Loopback,
+    LoopbackHttp,
 }
 
 impl CookieNames {
     pub fn of(public_url: &PublicUrl) -> Self {
         if public_url.is_secure() {
             let (session, login, device) = ("__Host-vestibule", "__Host-vestibule-login", "__Host-vestibule-device");
-            Self { session, login, device, secure: Secure::Yes }
+            Self { session, login, device, scheme: CookieScheme::Https }
         } else {
             let (session, login, device) = ("vestibule", "vestibule-login", "vestibule-device");
-            Self { session, login, device, secure: Secure::Loopback }
+            Self { session, login, device, scheme: CookieScheme::LoopbackHttp }
         }
     }
 
@@ -71,15 +71,15 @@ impl CookieNames {
         find(request, self.session).map(|token| Digest::of(token.as_bytes()))
     }
 
-    pub(super) fn binding_in(&self, request: &HttpRequest) -> Option<Binding> {
-        Binding::of_cookie(find(request, self.login)?)
+    pub(super) fn binding_in(&self, request: &HttpRequest) -> Option<BrowserBinding> {
+        BrowserBinding::parse_cookie(find(request, self.login)?)
     }
 
     fn cookie(&self, name: &'static str, value: &str) -> actix_web::cookie::CookieBuilder<'static> {
         Cookie::build(name, value.to_owned())
             .path("/")
             .http_only(true)
-            .secure(self.secure == Secure::Yes)
+            .secure(self.scheme == CookieScheme::Https)
             .same_site(SameSite::Lax)
     }
 }

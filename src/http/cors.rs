@@ -8,7 +8,7 @@ use actix_web::{
     },
 };
 
-use crate::app_keys::Origins;
+use crate::app_keys::AllowedOrigins;
 
 /// What a page may send besides the headers that need no leave.
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, x-litellm-api-key");
@@ -18,22 +18,22 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET");
 const REMEMBERED: HeaderValue = HeaderValue::from_static("7200");
 
 /// Tells the page that asked whether it may read the answer. One that isn't listed gets no header.
-pub(super) fn allow(origins: &Origins, request: &HttpRequest, headers: &mut HeaderMap) {
+pub(super) fn allow(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
     // Caches keep the answers for different origins apart.
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = request.headers().get(header::ORIGIN) else { return };
     match origins {
-        Origins::Any => headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-        Origins::Listed(listed) if listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes()) => {
+        AllowedOrigins::Any => headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+        AllowedOrigins::Listed(listed) if listed.iter().any(|listed| listed.as_bytes() == origin.as_bytes()) => {
             headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
             headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone())
         }
-        Origins::Listed(_) => return,
+        AllowedOrigins::Listed(_) => return,
     };
 }
 
 /// A preflight is answered in any case; without the headers the browser goes no further.
-pub(super) fn preflight(origins: &Origins, request: &HttpRequest) -> HttpResponse {
+pub(super) fn preflight(origins: &AllowedOrigins, request: &HttpRequest) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::NO_CONTENT).finish();
     allow(origins, request, response.headers_mut());
     if response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
@@ -51,11 +51,11 @@ mod tests {
     use actix_web::test::TestRequest;
     use rstest::rstest;
 
-    fn listed() -> Origins {
-        Origins::Listed(vec!["https://app.example.com".to_owned(), "vscode-webview://x1".to_owned()])
+    fn listed() -> AllowedOrigins {
+        AllowedOrigins::Listed(vec!["https://app.example.com".to_owned(), "vscode-webview://x1".to_owned()])
     }
 
-    fn answer(origins: &Origins, origin: Option<&str>) -> HttpResponse {
+    fn answer(origins: &AllowedOrigins, origin: Option<&str>) -> HttpResponse {
         let request = TestRequest::default();
         let request = origin.into_iter().fold(request, |request, origin| request.insert_header((header::ORIGIN, origin)));
         preflight(origins, &request.to_http_request())
@@ -77,11 +77,11 @@ mod tests {
     #[case::a_list(listed(), Some("https://app.example.com, https://evil.example"), None, false)]
     #[case::empty(listed(), Some(""), None, false)]
     #[case::none_sent(listed(), None, None, false)]
-    #[case::nobody_listed(Origins::Listed(Vec::new()), Some("https://app.example.com"), None, false)]
-    #[case::any(Origins::Any, Some("https://evil.example"), Some("*"), false)]
-    #[case::any_and_none_sent(Origins::Any, None, None, false)]
+    #[case::nobody_listed(AllowedOrigins::Listed(Vec::new()), Some("https://app.example.com"), None, false)]
+    #[case::any(AllowedOrigins::Any, Some("https://evil.example"), Some("*"), false)]
+    #[case::any_and_none_sent(AllowedOrigins::Any, None, None, false)]
     fn an_origin_is_told_what_it_may(
-        #[case] origins: Origins,
+        #[case] origins: AllowedOrigins,
         #[case] origin: Option<&str>,
         #[case] allowed: Option<&str>,
         #[case] with_cookies: bool,

@@ -8,21 +8,21 @@ use crate::secret::{Digest, KeyRing, MacPurpose};
 
 /// What a browser itself says of where a request came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum CameFrom {
-    Ourselves,
-    Elsewhere,
-    Unsaid,
+pub(super) enum RequestOrigin {
+    SameOrigin,
+    CrossOrigin,
+    Undeclared,
 }
 
 /// `Origin` is the older way, and is `null` for pages that send no referrer, as ours do.
-pub(super) fn came_from(request: &HttpRequest, site: &Site) -> CameFrom {
+pub(super) fn request_origin(request: &HttpRequest, site: &Site) -> RequestOrigin {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let ours = match (header("sec-fetch-site"), header(header::ORIGIN.as_str())) {
         (Some(from), _) => from == "same-origin",
-        (None, None | Some("null")) => return CameFrom::Unsaid,
+        (None, None | Some("null")) => return RequestOrigin::Undeclared,
         (None, Some(origin)) => origin == site.public_url.origin(),
     };
-    if ours { CameFrom::Ourselves } else { CameFrom::Elsewhere }
+    if ours { RequestOrigin::SameOrigin } else { RequestOrigin::CrossOrigin }
 }
 
 /// Whether the request says that it comes from a page at all.
@@ -34,7 +34,9 @@ pub(super) fn is_browser(request: &HttpRequest) -> bool {
 /// script of our own origin submits is not, and an upstream on the same host has such scripts.
 pub(super) fn is_own_form(request: &HttpRequest, site: &Site) -> bool {
     let said = |name: &str, expected: &str| request.headers().get(name).is_none_or(|value| value == expected);
-    came_from(request, site) != CameFrom::Elsewhere && said("sec-fetch-mode", "navigate") && said("sec-fetch-dest", "document")
+    request_origin(request, site) != RequestOrigin::CrossOrigin
+        && said("sec-fetch-mode", "navigate")
+        && said("sec-fetch-dest", "document")
 }
 
 /// What a form carries: bound to the session, and to what the form is for.

@@ -20,7 +20,7 @@ struct State {
 }
 
 /// A request that is being answered.
-pub(super) struct UnderWay(Arc<State>);
+pub(super) struct InFlightRequest(Arc<State>);
 
 impl Drain {
     /// From now on every answer closes its connection, so that gateways go elsewhere.
@@ -40,13 +40,13 @@ impl Drain {
         }
     }
 
-    pub(super) fn enter(&self) -> UnderWay {
+    pub(super) fn enter(&self) -> InFlightRequest {
         self.0.under_way.fetch_add(1, Ordering::SeqCst);
-        UnderWay(Arc::clone(&self.0))
+        InFlightRequest(Arc::clone(&self.0))
     }
 }
 
-impl UnderWay {
+impl InFlightRequest {
     pub(super) fn close_if_draining<B>(&self, response: &mut HttpResponse<B>) {
         if self.0.begun.load(Ordering::Relaxed) {
             response.head_mut().set_connection_type(ConnectionType::Close);
@@ -54,7 +54,7 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
         let was_last = self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1;
         // Until the end begins nobody waits, and a check takes no lock for it.

@@ -16,7 +16,7 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
-use super::{connections::Asked, get};
+use super::{connections::BusyConnection, get};
 use crate::{metrics::Metrics, principal_cache::Principals};
 
 /// Ready when nothing blocks it any more, and until the process is told to stop.
@@ -30,7 +30,7 @@ struct State {
 }
 
 /// Blocks readiness until its owner has what it waits for, and says so.
-pub struct BlockReady {
+pub struct ReadinessBlocker {
     readiness: Readiness,
     name: &'static str,
 }
@@ -43,9 +43,9 @@ pub struct HealthService {
 }
 
 impl Readiness {
-    pub fn block(&self, name: &'static str) -> BlockReady {
+    pub fn block(&self, name: &'static str) -> ReadinessBlocker {
         self.waits().insert(name);
-        BlockReady { readiness: self.clone(), name }
+        ReadinessBlocker { readiness: self.clone(), name }
     }
 
     pub fn stop(&self) {
@@ -57,10 +57,10 @@ impl Readiness {
     }
 }
 
-impl BlockReady {
+impl ReadinessBlocker {
     pub fn done(self) {
         self.readiness.waits().remove(self.name);
-        tracing::info!(part = self.name, "ready");
+        tracing::info!(component = self.name, "component ready");
     }
 }
 
@@ -74,7 +74,7 @@ pub fn routes(service: Data<HealthService>) -> impl FnOnce(&mut ServiceConfig) +
 }
 
 async fn observe<B: MessageBody>(request: ServiceRequest, next: Next<B>) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let _asked = Asked::on(request.request());
+    let _busy = BusyConnection::mark(request.request());
     next.call(request).await
 }
 

@@ -13,7 +13,7 @@ use actix_web::{
     web::{self, ServiceConfig},
 };
 
-use super::{Services, api::address::Address, get, rate_limit};
+use super::{Services, api::endpoint::Endpoint, get, rate_limit};
 use crate::rate_limits::Activity;
 
 pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
@@ -32,8 +32,8 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
             .route(get().to(onboarding::show))
             .post(onboarding::act),
     )
-    .service(Address::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
-    .service(Address::new("/onboarding/claim_token").post(onboarding::claim_token).into_resource());
+    .service(Endpoint::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
+    .service(Endpoint::new("/onboarding/claim_token").post(onboarding::claim_token).into_resource());
 }
 
 /// A resource of two patterns would be a regular expression for each request. A HEAD request would use up the login flow and

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use super::{
     FormTargets, Scripts, Services, Site, csrf,
     error::{self, Failure},
-    links::login_href,
     page_with,
     pages::{self, AccountSummary, Frame, Nav, Place},
+    paths::login_href,
     redirect,
 };
 use crate::{
@@ -79,7 +79,7 @@ impl<'a> PageRequest<'a> {
             Ok(caller) => Ok(Self { services, request, place, caller, session_token }),
             Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
             Err(AuthenticationError::Unavailable(cause)) => {
-                tracing::error!(%cause, "who is signed in can't be looked up");
+                tracing::error!(error = %cause, "session lookup failed");
                 Err(Failure::credential_unavailable().retry_at(place.href()).respond(request, &services.site))
             }
         }
@@ -112,7 +112,7 @@ impl<'a> PageRequest<'a> {
         if is_own && csrf::matches(&self.site().ring, self.place.href(), &self.session_token, token) {
             return Ok(());
         }
-        tracing::warn!(reason = "not from our own page", page = self.place.href(), "a form refused");
+        tracing::warn!(reason = "foreign_form", page = self.place.href(), "form refused");
         Err(self.foreign_form())
     }
 
@@ -198,7 +198,7 @@ impl<'a> PageRequest<'a> {
     {
         let failure = Failure::from(error);
         if failure.is_server_error() {
-            tracing::error!(cause = %error, page = self.place.href(), "a page can't be shown, or not be followed");
+            tracing::error!(%error, page = self.place.href(), "page request failed");
         }
         self.respond(failure.retry_at(self.place.href()))
     }

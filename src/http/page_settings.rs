@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 
-use super::{CookieNames, ProxyTrust};
+use super::{CookieNames, TrustedProxies};
 use crate::{
     origin::PublicUrl,
     pages::Brand,
@@ -17,7 +17,7 @@ pub struct Site {
     pub public_url: PublicUrl,
     pub cookies: CookieNames,
     pub limits: Limits,
-    pub proxies: ProxyTrust,
+    pub proxies: TrustedProxies,
     pub ring: Arc<KeyRing>,
     /// Users can sign in with a password that is kept here.
     pub local_accounts: bool,
@@ -48,7 +48,7 @@ impl Site {
             cookies: CookieNames::of(&public_url),
             public_url,
             limits: Limits { idle: std::time::Duration::from_secs(60), absolute: std::time::Duration::from_secs(600) },
-            proxies: ProxyTrust::default(),
+            proxies: TrustedProxies::default(),
             ring: Arc::new(KeyRing::ephemeral(Arc::new(SystemClock))),
             local_accounts: false,
             admin_roles: Vec::new(),

@@ -9,26 +9,26 @@ use actix_web::{
 };
 use futures::future::{FutureExt, LocalBoxFuture};
 
-use super::{Services, api::refusal::Refused, credential_headers, error::Failure};
+use super::{Services, api::api_error::ApiError, credential_headers, error::Failure};
 use crate::{
     access::CredentialSource,
     rate_limits::{Activity, RateLimitError},
 };
 
-type Answer = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
+type ResponseFuture = LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>>;
 
 /// Middleware that counts requests for pages as `activity`. Form submissions are not counted: the password form has quotas of
 /// its own.
 pub(super) fn limit_page_views(
     services: &Services,
     activity: Activity,
-) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Answer + use<> {
+) -> impl Fn(ServiceRequest, Next<BoxBody>) -> ResponseFuture + use<> {
     let limit = limit(services, activity);
     move |request, next| if request.method().is_safe() { limit(request, next) } else { next.call(request).boxed_local() }
 }
 
 /// Middleware that counts every request as `activity`, before it is handled.
-pub(super) fn limit(services: &Services, activity: Activity) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Answer + use<> {
+pub(super) fn limit(services: &Services, activity: Activity) -> impl Fn(ServiceRequest, Next<BoxBody>) -> ResponseFuture + use<> {
     let services = services.clone();
     move |request, next| match spend(&services, activity, request.request()) {
         Ok(()) => next.call(request).boxed_local(),
@@ -40,12 +40,12 @@ pub(super) fn limit(services: &Services, activity: Activity) -> impl Fn(ServiceR
 }
 
 /// Counts a program's attempt to accept an invitation.
-pub(super) fn limit_acceptance(services: &Services, request: &HttpRequest) -> Result<(), Refused> {
-    spend(services, Activity::Onboarding, request).map_err(Refused::RateLimited)
+pub(super) fn limit_acceptance(services: &Services, request: &HttpRequest) -> Result<(), ApiError> {
+    spend(services, Activity::Onboarding, request).map_err(ApiError::RateLimited)
 }
 
 /// Middleware that counts unknown credentials, after they were looked up: a valid credential is never refused.
-pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Answer + use<> {
+pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceRequest, Next<BoxBody>) -> ResponseFuture + use<> {
     let services = services.clone();
     move |request, next| {
         let (services, is_in_header) = (services.clone(), presents_a_credential(request.headers()));
@@ -72,7 +72,7 @@ fn presents_a_credential(headers: &HeaderMap) -> bool {
 fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), RateLimitError> {
     let Some(address) = services.site.proxies.told(request) else { return Ok(()) };
     services.rate_limits.spend(activity, address).inspect_err(|_| {
-        tracing::info!(activity = activity.as_str(), "rate limited");
+        tracing::info!(activity = activity.as_str(), "rate limit exceeded");
         services.metrics.rate_limited(activity);
     })
 }

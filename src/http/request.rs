@@ -23,9 +23,9 @@ use tracing::{Instrument, Span};
 
 use super::{
     Services, Site,
-    connections::Asked,
+    connections::BusyConnection,
     drain::Drain,
-    error, links,
+    error, paths,
     redacted_path::redacted_path,
     request_id::{REQUEST_ID, RequestId},
     security_headers,
@@ -36,9 +36,9 @@ const LONGEST_AGENT: usize = 256;
 
 /// Whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
-pub struct ProxyTrust(Vec<IpNet>);
+pub struct TrustedProxies(Vec<IpNet>);
 
-impl ProxyTrust {
+impl TrustedProxies {
     pub fn new(networks: Vec<IpNet>) -> Self {
         Self(networks)
     }
@@ -113,9 +113,9 @@ impl Observer {
         request.extensions_mut().insert(id.clone());
         let body = request.take_payload();
         request.set_payload(ending_at(self.body_deadline, body));
-        let is_api = links::is_of_the_api(request.path());
+        let is_api = paths::is_api_path(request.path());
         let under_way = self.drain.enter();
-        let _asked = Asked::on(request.request());
+        let _busy = BusyConnection::mark(request.request());
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
         let Ok(response) = outcome else {
             let mut response = span.in_scope(|| self.panicked(is_api, &id));
@@ -138,7 +138,7 @@ impl Observer {
 
     /// The panic's own message is in the log already, without the id that the page shows.
     fn panicked(&self, is_api: bool, id: &RequestId) -> HttpResponse {
-        tracing::error!("a handler panicked");
+        tracing::error!("handler panicked");
         self.metrics.panics.inc();
         // The request itself went with the handler; these answers need none.
         let failure = error::internal();
@@ -198,7 +198,7 @@ mod tests {
         #[case] forwarded: &str,
         #[case] client: &str,
     ) {
-        let trust = ProxyTrust::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
+        let trust = TrustedProxies::new(trusted.iter().map(|network| network.parse().unwrap()).collect());
         let mut headers = HeaderMap::new();
         headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_str(forwarded).unwrap());
         assert_eq!(trust.client(peer.parse().ok(), &headers), client.parse().ok());

@@ -13,7 +13,7 @@ use crate::{
 
 /// A user or claims, whose grant is explained, and a request, whose decision is explained.
 #[derive(Debug, Default)]
-struct Question {
+struct ExplanationRequest {
     /// A user id, or the email that the check reports.
     pub person: Option<String>,
     /// JSON.
@@ -26,7 +26,7 @@ struct Question {
 }
 
 /// The grant and the decision, with their reasons.
-struct Answer {
+struct ExplanationResponse {
     pub person: Option<Known>,
     /// Another user may have the same email, since not all users were searched.
     pub is_cut: bool,
@@ -35,7 +35,7 @@ struct Answer {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
+pub(super) enum ExplanationError {
     #[error("give either a person or claims")]
     OneOfTwo,
     #[error("there is no such person")]
@@ -58,6 +58,23 @@ pub(super) enum AskError {
     People(PeopleError),
 }
 
+impl ExplanationError {
+    /// The stable token for the `reason` field of log events.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::OneOfTwo => "user_or_claims_required",
+            Self::NoSuchPerson | Self::NobodyLookedAt => "user_not_found",
+            Self::SeveralPeople => "user_ambiguous",
+            Self::Claims(_) => "claims_invalid",
+            Self::Provider => "unknown_provider",
+            Self::Address(_) => "address_invalid",
+            Self::Credential => "credential_invalid",
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::People(error) => error.reason(),
+        }
+    }
+}
+
 /// The identities whose grant is explained.
 struct Subject {
     /// `None` for claims.
@@ -67,10 +84,10 @@ struct Subject {
 }
 
 /// Explains the grant of a user, or of claims, by the current role map.
-async fn explain(question: &Question, services: &Services) -> Result<Answer, AskError> {
+async fn explain(question: &ExplanationRequest, services: &Services) -> Result<ExplanationResponse, ExplanationError> {
     let current = services.role_maps.current();
     if !current.is_loaded() {
-        return Err(AskError::NoRoleMapYet);
+        return Err(ExplanationError::NoRoleMapYet);
     }
     let Subject { user, is_cut, identities } = question.subject(services).await?;
     let map = &current.map;
@@ -81,13 +98,13 @@ async fn explain(question: &Question, services: &Services) -> Result<Answer, Ask
         None => map.evaluate(&identities),
     };
     let access = question.explain_access(map, &grant)?;
-    Ok(Answer { person: user, is_cut, grant: explanation, access })
+    Ok(ExplanationResponse { person: user, is_cut, grant: explanation, access })
 }
 
-impl Question {
-    async fn subject(&self, services: &Services) -> Result<Subject, AskError> {
+impl ExplanationRequest {
+    async fn subject(&self, services: &Services) -> Result<Subject, ExplanationError> {
         match (&self.person, &self.claims) {
-            (Some(_), None) if self.workload => Err(AskError::OneOfTwo),
+            (Some(_), None) if self.workload => Err(ExplanationError::OneOfTwo),
             (Some(person), None) => {
                 let (known, is_cut) = find(person, services).await?;
                 Ok(Subject { identities: known.user.identities.clone(), user: Some(known), is_cut })
@@ -96,44 +113,44 @@ impl Question {
                 let identity = self.parse_claims(claims, services.role_maps.providers())?;
                 Ok(Subject { user: None, is_cut: false, identities: vec![identity] })
             }
-            _ => Err(AskError::OneOfTwo),
+            _ => Err(ExplanationError::OneOfTwo),
         }
     }
 
     /// The provider may be omitted if there is only one.
-    fn parse_claims(&self, claims: &str, providers: &[String]) -> Result<IdentityClaims, AskError> {
+    fn parse_claims(&self, claims: &str, providers: &[String]) -> Result<IdentityClaims, ExplanationError> {
         let provider = match &self.provider {
             Some(id) => providers.iter().find(|provider| *provider == id).cloned(),
             None if providers.len() <= 1 => Some(providers.first().cloned().unwrap_or_else(|| "any".to_owned())),
             None => None,
         };
-        let claims: Claims = serde_json::from_str(claims).map_err(|error| AskError::Claims(error.to_string()))?;
+        let claims: Claims = serde_json::from_str(claims).map_err(|error| ExplanationError::Claims(error.to_string()))?;
         let plain = if self.workload { Source::AccessToken } else { Source::IdToken };
-        explain::parse_identity(claims, provider.ok_or(AskError::Provider)?, plain).map_err(AskError::Claims)
+        explain::parse_identity(claims, provider.ok_or(ExplanationError::Provider)?, plain).map_err(ExplanationError::Claims)
     }
 
-    fn explain_access(&self, map: &RoleMap, grant: &Grant) -> Result<Option<AccessExplanation>, AskError> {
+    fn explain_access(&self, map: &RoleMap, grant: &Grant) -> Result<Option<AccessExplanation>, ExplanationError> {
         let credential = match &self.credential {
             None => CredentialKind::Session,
-            Some(name) => CredentialKind::parse(name).ok_or(AskError::Credential)?,
+            Some(name) => CredentialKind::parse(name).ok_or(ExplanationError::Credential)?,
         };
         let Some(url) = &self.url else { return Ok(None) };
         let request = explain::AccessRequest { url, method: self.method.as_deref().unwrap_or("GET"), credential };
-        explain::explain_access(map, grant, &request).map(Some).map_err(AskError::Address)
+        explain::explain_access(map, grant, &request).map(Some).map_err(ExplanationError::Address)
     }
 }
 
 /// The user, and whether the search has left out other users.
-async fn find(person: &str, services: &Services) -> Result<(Known, bool), AskError> {
+async fn find(person: &str, services: &Services) -> Result<(Known, bool), ExplanationError> {
     let has_this_email = |Known { user, grant }: &Known| {
         services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)
     };
     let Found { people: mut found, is_cut } =
-        services.people.search(person, 2, has_this_email).await.map_err(AskError::People)?;
+        services.people.search(person, 2, has_this_email).await.map_err(ExplanationError::People)?;
     match (found.pop(), found.is_empty()) {
         (Some(known), true) => Ok((known, is_cut)),
-        (Some(_), false) => Err(AskError::SeveralPeople),
-        (None, _) if is_cut => Err(AskError::NobodyLookedAt),
-        (None, _) => Err(AskError::NoSuchPerson),
+        (Some(_), false) => Err(ExplanationError::SeveralPeople),
+        (None, _) if is_cut => Err(ExplanationError::NobodyLookedAt),
+        (None, _) => Err(ExplanationError::NoSuchPerson),
     }
 }

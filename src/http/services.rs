@@ -8,7 +8,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 
-use super::{Apps, Site};
+use super::{AppKeySettings, Site};
 use crate::{
     administration::People, api_keys::Keys, check::Checker, local_accounts::Accounts, login::Login, metrics::Metrics,
     principal_cache::Principals, rate_limits::RateLimits, role_map::RoleMaps, upstream::UpstreamCredentialPolicy, users::Users,
@@ -22,7 +22,7 @@ pub struct Services {
     pub checker: Arc<Checker>,
     pub users: Arc<Users>,
     pub keys: Arc<Keys>,
-    pub apps: Arc<Apps>,
+    pub app_keys: Arc<AppKeySettings>,
     pub people: Arc<People>,
     /// `None` where local accounts are off.
     pub local_accounts: Option<Arc<Accounts>>,

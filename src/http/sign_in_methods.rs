@@ -8,7 +8,7 @@ use super::Services;
 use crate::{
     continuation::Continuation,
     login::BeginError,
-    oidc::{Binding, Provider},
+    oidc::{BrowserBinding, Provider},
     pages::Place,
     principal::IdentityClaims,
     return_to::ReturnTarget,
@@ -21,7 +21,12 @@ fn linkable<'a>(services: &'a Services, identities: &'a [IdentityClaims]) -> imp
 }
 
 /// Begins to link an identity: the address at the provider. The login flow comes back to the page of sign-in methods.
-async fn begin_link(services: &Services, provider: &Provider, binding: &Binding, user: &str) -> Result<url::Url, BeginError> {
+async fn begin_link(
+    services: &Services,
+    provider: &Provider,
+    binding: &BrowserBinding,
+    user: &str,
+) -> Result<url::Url, BeginError> {
     let again = ReturnTarget::parse(Place::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
     services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry: again }).await
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A page of the list of users.
-struct Listed {
+struct UserList {
     users: Vec<Known>,
     /// The first user of the next page.
     next: Option<String>,
@@ -28,16 +28,16 @@ enum Action {
 }
 
 /// Lists all users, or those that a search finds.
-async fn list(services: &Services, query: &str, after: Option<&str>, limit: usize) -> Result<Listed, PeopleError> {
+async fn list(services: &Services, query: &str, after: Option<&str>, limit: usize) -> Result<UserList, PeopleError> {
     let Services { people, checker, .. } = services;
     match query.trim() {
         "" => {
             let (users, next) = people.list(after, limit).await?;
-            Ok(Listed { users, next, is_cut: false })
+            Ok(UserList { users, next, is_cut: false })
         }
         text => {
             let found = people.search(text, limit, |known| mentions(known, checker, text)).await?;
-            Ok(Listed { users: found.people, next: None, is_cut: found.is_cut })
+            Ok(UserList { users: found.people, next: None, is_cut: found.is_cut })
         }
     }
 }

@@ -7,7 +7,7 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// An issuer's public keys for signatures; at least one.
+/// An issuer's public keys for signatures. It contains at least one key.
 #[derive(Debug, PartialEq)]
 pub struct KeySet(Vec<Key>);
 
@@ -17,7 +17,7 @@ struct Key {
     decoded: DecodingKey,
 }
 
-/// The reason why a document gives no keys.
+/// The reason why a document contains no usable keys.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeySetError {
     #[error("the key set can't be read: {0}")]
@@ -27,14 +27,14 @@ pub enum KeySetError {
 }
 
 impl KeySet {
-    /// Reads a document. A key that cannot be used is skipped: of an unknown type, for encryption, or a shared secret.
+    /// Parses a document. Keys of unknown types, keys for encryption and shared secrets are skipped.
     pub fn parse(document: &[u8]) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Document {
             keys: Vec<Value>,
         }
         let document: Document = serde_json::from_slice(document).map_err(|error| KeySetError::Malformed(error.to_string()))?;
-        let keys: Vec<_> = document.keys.into_iter().filter_map(Key::read).collect();
+        let keys: Vec<_> = document.keys.into_iter().filter_map(Key::parse).collect();
         if keys.is_empty() { Err(KeySetError::NoKey) } else { Ok(Self(keys)) }
     }
 
@@ -46,17 +46,17 @@ impl KeySet {
         self.0.is_empty()
     }
 
-    /// The keys to try: the one with the token's key id; without an id the only key of the set. Keys for another
+    /// Returns the key with the token's key id, or the only key of the set if the token has no key id. Keys for another
     /// algorithm are left out.
     pub(super) fn candidates(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &DecodingKey> {
         let is_only = self.0.len() == 1;
         let named = move |key: &&Key| kid.map_or(is_only, |kid| key.jwk.common.key_id.as_deref() == Some(kid));
-        self.0.iter().filter(move |key| key.fits(algorithm)).find(named).map(|key| &key.decoded).into_iter()
+        self.0.iter().filter(move |key| key.supports(algorithm)).find(named).map(|key| &key.decoded).into_iter()
     }
 }
 
 impl Key {
-    fn read(json: Value) -> Option<Self> {
+    fn parse(json: Value) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(json).ok()?;
         let is_for_encryption = jwk.common.public_key_use == Some(PublicKeyUse::Encryption);
         if is_for_encryption || matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_)) {
@@ -66,7 +66,7 @@ impl Key {
         Some(Self { jwk, decoded })
     }
 
-    fn fits(&self, algorithm: Algorithm) -> bool {
+    fn supports(&self, algorithm: Algorithm) -> bool {
         let declared = self.jwk.common.key_algorithm;
         self.decoded.family() == algorithm.family() && declared.is_none_or(|declared| declared == KeyAlgorithm::from(algorithm))
     }
@@ -92,9 +92,9 @@ mod tests {
     #[test]
     fn only_public_keys_that_sign_are_kept() {
         let curve = json!({"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
-        let with = |further: Value| {
+        let with = |extra: Value| {
             let mut key = curve.clone();
-            key.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+            key.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
             key
         };
         let keys = json!([

@@ -1,4 +1,4 @@
-//! Keys that sign tokens in unit tests.
+//! Signing keys for unit tests.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::KeySet;
 
-/// A key that signs, with the public half that verifies.
+/// A signing key and its public key.
 pub struct Signer {
     algorithm: Algorithm,
     private: EncodingKey,
@@ -48,7 +48,7 @@ impl Signer {
     }
 }
 
-/// The key set that an issuer with these keys publishes.
+/// Returns the key set of an issuer with these keys.
 pub fn key_set(signers: &[&Signer]) -> KeySet {
     let keys: Vec<_> = signers.iter().map(|signer| signer.public.clone()).collect();
     KeySet::parse(&serde_json::to_vec(&json!({"keys": keys})).unwrap()).unwrap()

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Accounts, Busy, Invitation, Link, Standing, Unfit, attempts, hasher::Lane, password::Password};
 use crate::{
-    api_keys::{self, KeysError, Wish},
+    api_keys::{self, KeyParameters, KeysError},
     metrics::LoginOutcome,
     principal::LOCAL,
     session::Logout,
@@ -35,7 +35,7 @@ pub struct Claim<'a> {
     pub user: &'a str,
     pub password: Zeroizing<String>,
     /// Whether a key is wanted too.
-    pub key: Option<Wish>,
+    pub key: Option<KeyParameters>,
     pub browser: users::Browser,
 }
 
@@ -43,7 +43,7 @@ pub struct Claim<'a> {
 pub struct Claimed {
     pub entered: Entered,
     pub email: String,
-    pub key: Option<api_keys::Made>,
+    pub key: Option<api_keys::KeyWithSecret>,
     /// The value of the cookie by which this browser is known again.
     pub device: String,
 }
@@ -69,8 +69,8 @@ impl Accounts {
     /// A token for who has a link to an open invitation. Nothing is written, and nothing used up.
     pub async fn onboarding_token(&self, link: &str) -> Result<Token, ClaimError> {
         let opened = self.open(link).await.inspect_err(|why| match why {
-            ClaimError::Store(cause) => tracing::error!(%cause, "an invitation can't be looked up"),
-            refused => tracing::info!(reason = %refused, "an invitation's link is refused"),
+            ClaimError::Store(cause) => tracing::error!(error = %cause, "invitation lookup failed"),
+            refused => tracing::info!(reason = refused.reason(), error = %refused, "invitation link refused"),
         });
         let StoredRecord { value: invitation, .. } = opened?;
         let now = self.clock.now();
@@ -99,7 +99,7 @@ impl Accounts {
             Err(_) => LoginOutcome::Refused,
         };
         self.metrics.login(LOCAL, counted);
-        outcome.inspect_err(|why| tracing::warn!(reason = %why, "a claim failed"))
+        outcome.inspect_err(|why| tracing::warn!(reason = why.reason(), error = %why, "invitation acceptance failed"))
     }
 
     async fn try_claim(&self, mut claim: Claim<'_>) -> Result<Claimed, ClaimError> {
@@ -125,7 +125,7 @@ impl Accounts {
         });
         let (entered, key) = accepted.await?;
         let device = attempts::device_cookie(self.ring(), &Identity::digest(LOCAL, &sign_in.identity.subject));
-        tracing::info!(user = entered.user.id, "an invitation was taken up");
+        tracing::info!(user = entered.user.id, "invitation accepted");
         Ok(Claimed { entered, email: sign_in.identity.subject, key, device })
     }
 
@@ -135,7 +135,7 @@ impl Accounts {
         StoredRecord { value: mut invitation, version }: StoredRecord<Invitation>,
         sign_in: &SignIn,
         password: &Password,
-    ) -> Result<Result<(Entered, Option<api_keys::Made>), Conflict>, ClaimError> {
+    ) -> Result<Result<(Entered, Option<api_keys::KeyWithSecret>), Conflict>, ClaimError> {
         let (user, now) = (invitation.user.clone(), self.clock.now());
         self.judge_maker(&invitation).await?;
         // Whom somebody has deleted meanwhile gets their address back by it.
@@ -165,7 +165,7 @@ impl Accounts {
                 None => change,
             }
         });
-        Ok(entered.await?.map(|entered| (entered, draft.map(|draft| self.keys.made(draft)))))
+        Ok(entered.await?.map(|entered| (entered, draft.map(|draft| self.keys.record_creation(draft)))))
     }
 
     /// The invitation that a link leads to, while it is open.
@@ -220,6 +220,18 @@ impl Accounts {
 }
 
 impl ClaimError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invitation_invalid",
+            Self::Unfit(unfit) => unfit.reason(),
+            Self::Key(error) => error.reason(),
+            Self::Busy => "password_checks_busy",
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::Store(error) => error.reason(),
+        }
+    }
+
     fn key(error: KeysError) -> Self {
         match error {
             KeysError::Store(error) => error.into(),

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    api_keys::{self, Wish},
+    api_keys::{self, KeyParameters},
     clock::manual::ManualClock,
     principal::{LOCAL, Role, Team},
     role_map::{ConfiguredNames, RoleMaps},
@@ -219,7 +219,7 @@ async fn a_key_is_made_only_when_it_is_asked_for_and_with_the_claim() {
     let made = site.invite(ADA, "internal_user").await;
     let link = made.link.expose();
     let token = site.accounts.onboarding_token(&link).await.unwrap().token;
-    let wish = Wish { alias: Some("first".into()), ..Wish::default() };
+    let wish = KeyParameters { alias: Some("first".into()), ..KeyParameters::default() };
     let user = &made.invitation.user;
     let claimed = site.accounts.claim(Claim { key: Some(wish), ..claim(&token, &link, user, PASSWORD) }).await.unwrap();
     let key = claimed.key.unwrap().key;

@@ -4,7 +4,7 @@ use prometheus::{IntCounterVec, IntGaugeVec};
 
 use super::{Maker, Metrics, Outcome};
 
-pub(super) struct RoleMap {
+pub(super) struct RoleMapMetrics {
     edits: IntCounterVec,
     version: IntGaugeVec,
     rules: IntGaugeVec,
@@ -12,7 +12,7 @@ pub(super) struct RoleMap {
     watch_up: IntGaugeVec,
 }
 
-impl RoleMap {
+impl RoleMapMetrics {
     pub fn new(make: &mut Maker) -> Self {
         let edits = make.counters(
             "role_map_edits_total",

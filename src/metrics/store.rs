@@ -9,12 +9,12 @@ use super::{Maker, Metrics, StoreOperation, StoreOutcome};
 /// Upper bounds in seconds.
 const BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1.0];
 
-pub(super) struct Store {
+pub(super) struct StoreMetrics {
     commands: IntCounterVec,
     duration: HistogramVec,
 }
 
-impl Store {
+impl StoreMetrics {
     pub fn new(make: &mut Maker) -> Self {
         Self {
             commands: make.counters("store_commands_total", "Commands to the store.", &["operation", "outcome"]),

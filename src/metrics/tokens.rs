@@ -4,7 +4,7 @@ use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 
 use super::{Maker, Metrics, Outcome, ReviewOutcome, TokenResult, each};
 
-pub(super) struct Tokens {
+pub(super) struct TokenMetrics {
     checks: IntCounterVec,
     issuer_refreshes: IntCounterVec,
     issuer_keys: IntGaugeVec,
@@ -12,7 +12,7 @@ pub(super) struct Tokens {
     reviews: IntCounterVec,
 }
 
-impl Tokens {
+impl TokenMetrics {
     pub fn new(make: &mut Maker) -> Self {
         Self {
             checks: make.counters(

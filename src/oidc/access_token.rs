@@ -2,24 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::{LEEWAY, claims::text};
+use super::{claims::text, token_expectation::TokenExpectation};
 use crate::{
-    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
+    jwt::{self, Audience, Expectation, JwtError, VerifiedToken},
     principal::Claims,
 };
 
-/// The requirements for the token.
-pub(super) struct Expected<'a> {
-    pub issuer: &'a str,
-    pub client_id: &'a str,
-    pub algorithms: &'a [Algorithm],
-    /// Of the id_token.
-    pub subject: &'a str,
-}
-
 /// The reason why an access token's claims are left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unusable {
+pub(super) enum AccessTokenError {
     #[error(transparent)]
     Jwt(#[from] JwtError),
     #[error("it was issued to another client")]
@@ -28,26 +19,35 @@ pub(super) enum Unusable {
     OtherSubject,
 }
 
-/// Returns the claims of a verified access token.
+impl AccessTokenError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Jwt(error) => error.reason(),
+            Self::OtherClient => "authorized_party_mismatch",
+            Self::OtherSubject => "subject_mismatch",
+        }
+    }
+}
+
+/// Returns the claims of a verified access token. `subject` is that of the id_token.
 ///
-/// Its audience is an API and not this client, so `aud` is not judged; `azp` (or `client_id`, RFC 9068) must be ours
-/// where present, since a token of another client says nothing about this login.
-pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<Claims, Unusable> {
-    let expectation = Expectation {
-        issuer: expected.issuer,
-        audience: Audience::Any,
-        algorithms: expected.algorithms,
-        types: &[],
-        required_times: &["exp"],
-        leeway: LEEWAY,
-    };
-    let Verified { claims, .. } = jwt::verify(token, &expectation, keys, now)?;
+/// The audience is an API and not this client, so `aud` is not checked. `azp` (or `client_id`, RFC 9068) must be this
+/// client if it is present, since a token of another client says nothing about this login.
+pub(super) fn verify(
+    token: &str,
+    expected: &TokenExpectation<'_>,
+    subject: &str,
+    now: Timestamp,
+) -> Result<Claims, AccessTokenError> {
+    let expectation = Expectation { audience: Audience::Any, types: &[], ..expected.for_client(&["exp"]) };
+    let VerifiedToken { claims, .. } = jwt::verify(token, &expectation, expected.keys, now)?;
     let mut clients = ["azp", "client_id"].iter().filter_map(|name| text(&claims, name));
     if !clients.all(|client| client == expected.client_id) {
-        return Err(Unusable::OtherClient);
+        return Err(AccessTokenError::OtherClient);
     }
     match text(&claims, "sub") {
-        Some(subject) if subject != expected.subject => Err(Unusable::OtherSubject),
+        Some(other) if other != subject => Err(AccessTokenError::OtherSubject),
         _ => Ok(claims),
     }
 }

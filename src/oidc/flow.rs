@@ -1,4 +1,4 @@
-//! Logins in flight: begun on any pod, taken exactly once on any other.
+//! Login flows: begun on any pod, and taken exactly once by any pod.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,34 +10,35 @@ use crate::{
     clock::{self, Clock},
     continuation::Continuation,
     return_to::ReturnTarget,
-    secret::{Digest, OpaqueToken, SealPurpose, TokenKind, random_bytes},
+    secret::{Digest, EncryptionPurpose, OpaqueToken, TokenKind, random_bytes},
     store::{self, Key, Kind, Record, Records, Shard, Ttl},
 };
 
-/// How long a person has to sign in at the provider.
-pub const LIFE: Duration = Duration::from_secs(600);
+/// The time that a user has to sign in at the provider.
+const LIFETIME: Duration = Duration::from_secs(600);
 
-/// Longer targets are left out of `state`: some providers bound its length.
+/// Longer targets are left out of `state`, since some providers limit its length.
 const LONGEST_HINT: usize = 256;
 
-/// The browser that began a login: the digest of the cookie that all its tabs share.
+/// Identifies the browser that began a login: the digest of a cookie that all its tabs share.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Binding(Digest);
+pub struct BrowserBinding(Digest);
 
-pub struct Flows {
+/// The store of login flows.
+pub struct LoginFlows {
     records: Records,
     clock: Arc<dyn Clock>,
 }
 
-/// What the redirect to the provider carries.
-pub struct Started {
+/// The parameters of the redirect to the provider that are new for each login.
+pub struct AuthorizationRequest {
     pub state: String,
     pub nonce: String,
     pub verifier: String,
 }
 
-/// A login that is now this request's to finish.
-pub struct Taken {
+/// A login flow that was taken. No other request can finish it.
+pub struct LoginFlow {
     pub nonce: String,
     pub verifier: String,
     pub continuation: Continuation,
@@ -45,9 +46,9 @@ pub struct Taken {
 
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
-    /// Not there (any more), or never ours. What `state` itself says of where to start again.
+    /// The record is gone, or never existed. `retry` is the target in `state` itself.
     #[error("the login is unknown or has expired")]
-    Unknown { again: Option<ReturnTarget> },
+    Unknown { retry: Option<ReturnTarget> },
     #[error("the login was finished before")]
     Finished { continuation: Continuation },
     #[error("the login was begun in another browser")]
@@ -59,133 +60,138 @@ pub enum TakeError {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Flow {
+struct FlowRecord {
     begun: Timestamp,
     continuation: Continuation,
-    /// `None` is a tombstone: the login was taken.
-    #[serde(default)]
-    waiting: Option<Waiting>,
+    /// `None` after the flow was taken.
+    #[serde(default, rename = "waiting")]
+    pending: Option<PendingLogin>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Waiting {
+struct PendingLogin {
     provider: String,
     nonce: String,
     verifier: String,
     browser: [u8; 32],
 }
 
-impl Record for Flow {
+impl Record for FlowRecord {
     const KIND: Kind = Kind::Flow;
 }
 
-impl Flows {
+impl LoginFlows {
     pub fn new(records: Records, clock: Arc<dyn Clock>) -> Self {
         Self { records, clock }
     }
 
-    /// Writes a new login down, under the digest of its `state`.
-    pub async fn begin(&self, provider: &str, browser: &Binding, continuation: Continuation) -> Result<Started, store::Error> {
-        let state = self.state(&continuation);
-        let started = Started { state, nonce: random_text(), verifier: random_text() };
-        let key = key(&started.state);
-        let waiting = Waiting {
+    /// Begins a login flow and stores it under the digest of its `state`.
+    pub async fn begin(
+        &self,
+        provider: &str,
+        browser: &BrowserBinding,
+        continuation: Continuation,
+    ) -> Result<AuthorizationRequest, store::Error> {
+        let state = self.new_state(&continuation);
+        let request = AuthorizationRequest { state, nonce: random_text(), verifier: random_text() };
+        let key = key(&request.state);
+        let pending = PendingLogin {
             provider: provider.to_owned(),
-            nonce: started.nonce.clone(),
-            verifier: started.verifier.clone(),
+            nonce: request.nonce.clone(),
+            verifier: request.verifier.clone(),
             browser: *browser.0.as_bytes(),
         };
-        let flow = Flow { begun: self.clock.now(), continuation, waiting: Some(waiting) };
-        // 256 random bits are never there already, so nothing is expected.
-        let _ = self.records.change(key.shard).put(&key, &flow, Ttl::For(LIFE)).commit().await?;
-        Ok(started)
+        let flow = FlowRecord { begun: self.clock.now(), continuation, pending: Some(pending) };
+        // A key of 256 random bits is always new, so no version is expected.
+        let _ = self.records.change(key.shard).put(&key, &flow, Ttl::For(LIFETIME)).commit().await?;
+        Ok(request)
     }
 
-    /// Takes a login, once: whoever comes later is told that it was finished.
-    pub async fn take(&self, state: &str, provider: &str, browser: Option<&Binding>) -> Result<Taken, TakeError> {
-        let unknown = || TakeError::Unknown { again: self.again(state) };
+    /// Takes a login flow. Every further attempt fails with [`TakeError::Finished`].
+    pub async fn take(&self, state: &str, provider: &str, browser: Option<&BrowserBinding>) -> Result<LoginFlow, TakeError> {
+        let unknown = || TakeError::Unknown { retry: self.retry_target(state) };
         if !self.is_ours(state) {
             return Err(unknown());
         }
         let key = key(state);
-        let stored = self.records.get_patiently::<Flow>(&key).await?.ok_or_else(unknown)?;
-        let Flow { begun, continuation, waiting } = stored.value;
-        let Some(waiting) = waiting else { return Err(TakeError::Finished { continuation }) };
-        if browser.is_none_or(|browser| !browser.is(&waiting.browser)) {
+        let stored = self.records.get_patiently::<FlowRecord>(&key).await?.ok_or_else(unknown)?;
+        let FlowRecord { begun, continuation, pending } = stored.value;
+        let Some(pending) = pending else { return Err(TakeError::Finished { continuation }) };
+        if browser.is_none_or(|browser| !browser.matches(&pending.browser)) {
             return Err(TakeError::OtherBrowser { continuation });
         }
-        if waiting.provider != provider {
+        if pending.provider != provider {
             return Err(TakeError::OtherProvider { continuation });
         }
-        let tombstone = Flow { begun, continuation: continuation.clone(), waiting: None };
-        let rest = Ttl::For(self.rest(begun));
+        let tombstone = FlowRecord { begun, continuation: continuation.clone(), pending: None };
+        let ttl = Ttl::For(self.remaining(begun));
         let taken =
-            self.records.change(key.shard).expect_version(&key, stored.version).put(&key, &tombstone, rest).commit().await?;
+            self.records.change(key.shard).expect_version(&key, stored.version).put(&key, &tombstone, ttl).commit().await?;
         match taken {
-            Ok(_) => Ok(Taken { nonce: waiting.nonce, verifier: waiting.verifier, continuation }),
+            Ok(_) => Ok(LoginFlow { nonce: pending.nonce, verifier: pending.verifier, continuation }),
             Err(_) => Err(TakeError::Finished { continuation }),
         }
     }
 
-    /// Where the login of this `state` was to return, as far as `state` itself tells.
-    pub fn again(&self, state: &str) -> Option<ReturnTarget> {
-        let (handle, hint) = split(state)?;
+    /// Returns the target in `state`, which is readable without the record.
+    pub fn retry_target(&self, state: &str) -> Option<ReturnTarget> {
+        let (token, hint) = split_hint(state)?;
         let sealed = URL_SAFE_NO_PAD.decode(hint).ok()?;
-        let target = self.records.ring().open(SealPurpose::State, handle.as_bytes(), &sealed).ok()?;
+        let target = self.records.ring().decrypt(EncryptionPurpose::State, token.as_bytes(), &sealed).ok()?;
         serde_json::from_slice(&target).ok()
     }
 
-    /// A handle, and where to start again: sealed into `state`, so that it is known when the record is gone.
-    fn state(&self, continuation: &Continuation) -> String {
-        // The record is found by the digest of the whole, so the handle's own shard is not used.
-        let handle = OpaqueToken::mint(self.records.ring(), TokenKind::Flow, 0);
+    /// Returns a new `state`: an opaque token and the encrypted target, which stays readable when the record is gone.
+    fn new_state(&self, continuation: &Continuation) -> String {
+        // The digest of the whole `state` determines the record's shard, so the token's shard is not used.
+        let token = OpaqueToken::mint(self.records.ring(), TokenKind::Flow, 0);
         let target = continuation.retry_target();
         if target.as_str().len() > LONGEST_HINT {
-            return handle.expose().to_owned();
+            return token.expose().to_owned();
         }
         let target = serde_json::to_vec(target).expect("a path is a text");
-        let hint = self.records.ring().seal(SealPurpose::State, handle.expose().as_bytes(), &target);
-        format!("{}.{}", handle.expose(), URL_SAFE_NO_PAD.encode(hint))
+        let hint = self.records.ring().encrypt(EncryptionPurpose::State, token.expose().as_bytes(), &target);
+        format!("{}.{}", token.expose(), URL_SAFE_NO_PAD.encode(hint))
     }
 
     fn is_ours(&self, state: &str) -> bool {
-        let handle = split(state).map_or(state, |(handle, _)| handle);
-        OpaqueToken::parse(self.records.ring(), TokenKind::Flow, handle).is_ok()
+        let token = split_hint(state).map_or(state, |(token, _)| token);
+        OpaqueToken::parse(self.records.ring(), TokenKind::Flow, token).is_ok()
     }
 
-    fn rest(&self, begun: Timestamp) -> Duration {
-        LIFE.saturating_sub(clock::since(begun, self.clock.now()))
+    fn remaining(&self, begun: Timestamp) -> Duration {
+        LIFETIME.saturating_sub(clock::since(begun, self.clock.now()))
     }
 }
 
-impl Binding {
+impl BrowserBinding {
     /// The length of the cookie's value.
     const TEXT_LEN: usize = 43;
 
-    /// A value for a browser that has none yet.
+    /// Returns a cookie value for a browser that has none.
     pub fn new_cookie() -> String {
         random_text()
     }
 
-    /// Takes a cookie's value if it has the form of ours.
-    pub fn of_cookie(value: &str) -> Option<Self> {
-        let form =
+    /// Returns `None` for a value that [`Self::new_cookie`] can't return.
+    pub fn parse_cookie(value: &str) -> Option<Self> {
+        let is_valid =
             value.len() == Self::TEXT_LEN && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-        form.then(|| Self(Digest::of(value.as_bytes())))
+        is_valid.then(|| Self(Digest::of(value.as_bytes())))
     }
 
-    /// What else may be bound to the browser by.
+    /// Returns an identifier that binds other values, such as form tokens, to the browser.
     pub fn fingerprint(&self) -> String {
         self.0.to_hex()
     }
 
-    fn is(&self, digest: &[u8; 32]) -> bool {
+    fn matches(&self, digest: &[u8; 32]) -> bool {
         use subtle::ConstantTimeEq;
         self.0.as_bytes().ct_eq(digest).into()
     }
 }
 
-/// 256 bits in 43 characters: also the length and alphabet of a PKCE verifier (RFC 7636, section 4.1).
+/// Returns 256 random bits as 43 characters, whose length and alphabet also fit a PKCE verifier (RFC 7636, section 4.1).
 fn random_text() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<32>())
 }
@@ -195,11 +201,11 @@ fn key(state: &str) -> Key {
     Key::new(Shard::of(&digest), Kind::Flow, digest.to_hex())
 }
 
-fn split(state: &str) -> Option<(&str, &str)> {
+fn split_hint(state: &str) -> Option<(&str, &str)> {
     state.split_once('.')
 }
 
-macro_rules! silent_debug {
+macro_rules! redacted_debug {
     ($($name:ident),+) => {$(
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,7 +215,7 @@ macro_rules! silent_debug {
     )+};
 }
 
-silent_debug!(Started, Taken, Waiting, Binding);
+redacted_debug!(AuthorizationRequest, LoginFlow, PendingLogin, BrowserBinding);
 
 #[cfg(test)]
 mod tests {
@@ -217,9 +223,9 @@ mod tests {
     use crate::{clock::manual::ManualClock, secret::KeyRing, store::MemoryStore};
 
     struct Setup {
-        flows: Flows,
+        flows: LoginFlows,
         clock: ManualClock,
-        browser: Binding,
+        browser: BrowserBinding,
     }
 
     fn setup() -> Setup {
@@ -227,8 +233,8 @@ mod tests {
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let store = Arc::new(MemoryStore::new(Arc::clone(&shared)));
         let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&shared))), "test:");
-        let browser = Binding::of_cookie(&Binding::new_cookie()).unwrap();
-        Setup { flows: Flows::new(records, shared), clock, browser }
+        let browser = BrowserBinding::parse_cookie(&BrowserBinding::new_cookie()).unwrap();
+        Setup { flows: LoginFlows::new(records, shared), clock, browser }
     }
 
     fn to(path: &str) -> Continuation {
@@ -236,52 +242,52 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_login_is_taken_once_and_then_known_as_finished() {
+    async fn a_second_attempt_to_take_a_flow_fails_as_finished() {
         let Setup { flows, browser, .. } = setup();
-        let started = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
-        let taken = flows.take(&started.state, "corp", Some(&browser)).await.unwrap();
-        assert_eq!((taken.nonce, taken.verifier, taken.continuation), (started.nonce, started.verifier, to("/app?x=1")));
-        let again = flows.take(&started.state, "corp", Some(&browser)).await;
+        let request = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
+        let taken = flows.take(&request.state, "corp", Some(&browser)).await.unwrap();
+        assert_eq!((taken.nonce, taken.verifier, taken.continuation), (request.nonce, request.verifier, to("/app?x=1")));
+        let again = flows.take(&request.state, "corp", Some(&browser)).await;
         assert!(matches!(again, Err(TakeError::Finished { continuation }) if continuation == to("/app?x=1")));
     }
 
     #[tokio::test]
-    async fn another_browser_or_provider_does_not_use_it_up() {
+    async fn another_browser_or_provider_does_not_consume_the_flow() {
         let Setup { flows, browser, .. } = setup();
-        let started = flows.begin("corp", &browser, to("/")).await.unwrap();
-        let other = Binding::of_cookie(&Binding::new_cookie()).unwrap();
-        assert!(matches!(flows.take(&started.state, "corp", None).await, Err(TakeError::OtherBrowser { .. })));
-        assert!(matches!(flows.take(&started.state, "corp", Some(&other)).await, Err(TakeError::OtherBrowser { .. })));
-        assert!(matches!(flows.take(&started.state, "evil", Some(&browser)).await, Err(TakeError::OtherProvider { .. })));
-        assert!(flows.take(&started.state, "corp", Some(&browser)).await.is_ok());
+        let request = flows.begin("corp", &browser, to("/")).await.unwrap();
+        let other = BrowserBinding::parse_cookie(&BrowserBinding::new_cookie()).unwrap();
+        assert!(matches!(flows.take(&request.state, "corp", None).await, Err(TakeError::OtherBrowser { .. })));
+        assert!(matches!(flows.take(&request.state, "corp", Some(&other)).await, Err(TakeError::OtherBrowser { .. })));
+        assert!(matches!(flows.take(&request.state, "evil", Some(&browser)).await, Err(TakeError::OtherProvider { .. })));
+        assert!(flows.take(&request.state, "corp", Some(&browser)).await.is_ok());
     }
 
     #[tokio::test]
-    async fn an_expired_login_still_tells_where_to_start_again() {
+    async fn the_target_is_known_after_the_flow_has_expired() {
         let Setup { flows, browser, clock } = setup();
-        let started = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
-        clock.advance(LIFE);
-        let expired = flows.take(&started.state, "corp", Some(&browser)).await;
-        assert!(matches!(expired, Err(TakeError::Unknown { again: Some(again) }) if again.as_str() == "/app?x=1"));
+        let request = flows.begin("corp", &browser, to("/app?x=1")).await.unwrap();
+        clock.advance(LIFETIME);
+        let expired = flows.take(&request.state, "corp", Some(&browser)).await;
+        assert!(matches!(expired, Err(TakeError::Unknown { retry: Some(retry) }) if retry.as_str() == "/app?x=1"));
     }
 
     #[tokio::test]
     async fn a_foreign_or_altered_state_is_unknown() {
         let Setup { flows, browser, .. } = setup();
-        let started = flows.begin("corp", &browser, to("/")).await.unwrap();
-        let altered = format!("{}A", started.state);
+        let request = flows.begin("corp", &browser, to("/")).await.unwrap();
+        let altered = format!("{}A", request.state);
         for state in ["", "x", &"A".repeat(66), &altered, "a.b"] {
             assert!(matches!(flows.take(state, "corp", Some(&browser)).await, Err(TakeError::Unknown { .. })), "{state}");
         }
     }
 
     #[tokio::test]
-    async fn a_long_target_stays_out_of_state_and_in_the_record() {
+    async fn a_long_target_is_in_the_record_and_not_in_state() {
         let Setup { flows, browser, .. } = setup();
         let long = format!("/{}", "a".repeat(2000));
-        let started = flows.begin("corp", &browser, to(&long)).await.unwrap();
-        assert!(started.state.len() < 100, "{}", started.state.len());
-        assert_eq!(flows.take(&started.state, "corp", Some(&browser)).await.unwrap().continuation, to(&long));
+        let request = flows.begin("corp", &browser, to(&long)).await.unwrap();
+        assert!(request.state.len() < 100, "{}", request.state.len());
+        assert_eq!(flows.take(&request.state, "corp", Some(&browser)).await.unwrap().continuation, to(&long));
     }
 
     #[test]
@@ -292,10 +298,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_cookie_of_our_form_binds() {
-        assert!(Binding::of_cookie(&Binding::new_cookie()).is_some());
+    fn only_values_in_the_form_of_the_cookie_are_parsed() {
+        assert!(BrowserBinding::parse_cookie(&BrowserBinding::new_cookie()).is_some());
         for value in ["", "x", &"=".repeat(43), &"a".repeat(44)] {
-            assert!(Binding::of_cookie(value).is_none(), "{value}");
+            assert!(BrowserBinding::parse_cookie(value).is_none(), "{value}");
         }
     }
 }

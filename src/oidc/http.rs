@@ -1,4 +1,4 @@
-//! Requests to identity providers, within limits: no redirects, no proxy, deadlines, and bounded answers.
+//! The HTTP client for identity providers: no redirects, no proxy, timeouts, and a size limit for responses.
 
 use std::{path::Path, time::Duration};
 
@@ -11,14 +11,14 @@ use url::Url;
 
 use crate::{error_chain::causes, origin::is_loopback};
 
-const CONNECT: Duration = Duration::from_secs(3);
-const TOTAL: Duration = Duration::from_secs(10);
-const LARGEST_ANSWER: usize = 1 << 20;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(10);
+const LARGEST_RESPONSE: usize = 1 << 20;
 
 #[derive(Clone)]
 pub(super) struct HttpClient(reqwest::Client);
 
-/// Why there is no answer. Never tells what was sent.
+/// The reason why a request has no usable response. It contains nothing of the request but the host.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpClientError {
     #[error("{host} does not answer: {cause}")]
@@ -40,8 +40,8 @@ impl HttpClient {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .connect_timeout(CONNECT)
-            .timeout(TOTAL)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
             .user_agent(concat!("vestibule/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = ca_file {
             builder = builder.tls_certs_merge(certificates(path)?);
@@ -51,32 +51,32 @@ impl HttpClient {
 
     /// Fetches a JSON document.
     pub(super) async fn get(&self, url: &Url) -> Result<Vec<u8>, HttpClientError> {
-        Ok(self.json(url, Request::get(url.as_str())).await?.into_body())
+        Ok(self.get_json(url, Request::get(url.as_str())).await?.into_body())
     }
 
-    /// Fetches a document that only the bearer of this token may read (RFC 6750, section 2.1).
-    pub(super) async fn get_as_bearer(&self, url: &Url, token: &str) -> Result<HttpResponse, HttpClientError> {
-        self.json(url, Request::get(url.as_str()).header("authorization", format!("Bearer {token}"))).await
+    /// Fetches a JSON document with a bearer token (RFC 6750, section 2.1).
+    pub(super) async fn get_with_token(&self, url: &Url, token: &str) -> Result<HttpResponse, HttpClientError> {
+        self.get_json(url, Request::get(url.as_str()).header("authorization", format!("Bearer {token}"))).await
     }
 
-    async fn json(&self, url: &Url, request: Builder) -> Result<HttpResponse, HttpClientError> {
-        // An error of the builder names no header's value.
+    async fn get_json(&self, url: &Url, request: Builder) -> Result<HttpResponse, HttpClientError> {
+        // The builder's errors contain no header values.
         let request = request.header("accept", "application/json").body(Vec::new());
-        let answer = self.call(request.map_err(|error| HttpClientError::Client(error.to_string()))?).await?;
-        match answer.status().as_u16() {
-            200 => Ok(answer),
+        let response = self.call(request.map_err(|error| HttpClientError::Client(error.to_string()))?).await?;
+        match response.status().as_u16() {
+            200 => Ok(response),
             status => Err(HttpClientError::Status { host: host(url), status }),
         }
     }
 
-    /// Endpoints for tokens say in JSON what is wrong (RFC 6749, section 5.2); of one that doesn't, such as a
-    /// proxy in front of it, the status is all that is worth telling.
+    /// Sends a request to a token endpoint, whose errors are JSON (RFC 6749, section 5.2). Any other error response, such as a
+    /// proxy's, is reduced to its status.
     pub(super) async fn call_for_tokens(&self, request: HttpRequest) -> Result<HttpResponse, HttpClientError> {
         let host = request.uri().host().unwrap_or_default().to_owned();
-        let answer = self.call(request).await?;
-        match answer.status().as_u16() {
-            200 => Ok(answer),
-            _ if serde_json::from_slice::<IgnoredAny>(answer.body()).is_ok() => Ok(answer),
+        let response = self.call(request).await?;
+        match response.status().as_u16() {
+            200 => Ok(response),
+            _ if serde_json::from_slice::<IgnoredAny>(response.body()).is_ok() => Ok(response),
             status => Err(HttpClientError::Status { host, status }),
         }
     }
@@ -90,16 +90,16 @@ impl HttpClient {
         let unreachable =
             |error: reqwest::Error| HttpClientError::Unreachable { host: host(&url), cause: causes(&error.without_url()) };
         let mut response = self.0.execute(request).await.map_err(unreachable)?;
-        let mut answer = openidconnect::http::Response::new(Vec::new());
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = response.headers().clone();
+        let mut bounded = openidconnect::http::Response::new(Vec::new());
+        *bounded.status_mut() = response.status();
+        *bounded.headers_mut() = response.headers().clone();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if answer.body().len() + chunk.len() > LARGEST_ANSWER {
+            if bounded.body().len() + chunk.len() > LARGEST_RESPONSE {
                 return Err(HttpClientError::TooLarge { host: host(&url) });
             }
-            answer.body_mut().extend_from_slice(&chunk);
+            bounded.body_mut().extend_from_slice(&chunk);
         }
-        Ok(answer)
+        Ok(bounded)
     }
 }
 

@@ -4,22 +4,13 @@ use aws_lc_rs::digest;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 
-use super::LEEWAY;
+use super::token_expectation::TokenExpectation;
 use crate::{
-    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet, Verified},
+    jwt::{self, Algorithm, JwtError, VerifiedToken},
     principal::Claims,
 };
 
-/// The requirements for the token of one login.
-pub(super) struct Expected<'a> {
-    pub issuer: &'a str,
-    pub client_id: &'a str,
-    pub algorithms: &'a [Algorithm],
-    pub nonce: &'a str,
-    pub access_token: &'a str,
-}
-
-/// A verified id_token's content.
+/// The content of a verified id_token.
 pub(super) struct IdToken {
     pub subject: String,
     pub claims: Claims,
@@ -42,37 +33,51 @@ pub enum IdTokenError {
     EmptySubject,
 }
 
-pub(super) fn verify(token: &str, expected: &Expected<'_>, keys: &KeySet, now: Timestamp) -> Result<IdToken, IdTokenError> {
-    let expectation = Expectation {
-        issuer: expected.issuer,
-        audience: Audience::Only(expected.client_id),
-        algorithms: expected.algorithms,
-        types: &["jwt"],
-        required_times: &["exp", "iat"],
-        leeway: LEEWAY,
-    };
-    let Verified { claims, algorithm, expires } = jwt::verify(token, &expectation, keys, now)?;
+impl IdTokenError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Jwt(error) => error.reason(),
+            Self::ExpiryOutOfRange => "expiry_out_of_range",
+            Self::OtherClient => "authorized_party_mismatch",
+            Self::Nonce => "nonce_mismatch",
+            Self::AccessTokenHash => "access_token_hash_mismatch",
+            Self::EmptySubject => "subject_empty",
+        }
+    }
+}
+
+/// Verifies the id_token of a login with this nonce and access token.
+pub(super) fn verify(
+    token: &str,
+    expected: &TokenExpectation<'_>,
+    nonce: &str,
+    access_token: &str,
+    now: Timestamp,
+) -> Result<IdToken, IdTokenError> {
+    let expectation = expected.for_client(&["exp", "iat"]);
+    let VerifiedToken { claims, algorithm, expires } = jwt::verify(token, &expectation, expected.keys, now)?;
     let expires = expires.ok_or(JwtError::Missing("exp"))?;
     Timestamp::from_second(expires as i64).map_err(|_| IdTokenError::ExpiryOutOfRange)?;
-    if is_other_than(&claims, "azp", expected.client_id) {
+    if has_other_value(&claims, "azp", expected.client_id) {
         return Err(IdTokenError::OtherClient);
     }
-    if jwt::text(&claims, "nonce")? != expected.nonce {
+    if jwt::text(&claims, "nonce")? != nonce {
         return Err(IdTokenError::Nonce);
     }
-    if is_other_than(&claims, "at_hash", &left_half_hash(algorithm, expected.access_token)) {
+    if has_other_value(&claims, "at_hash", &left_half_hash(algorithm, access_token)) {
         return Err(IdTokenError::AccessTokenHash);
     }
     let subject = jwt::text(&claims, "sub")?.to_owned();
     if subject.is_empty() { Err(IdTokenError::EmptySubject) } else { Ok(IdToken { subject, claims }) }
 }
 
-/// True for a claim that is present and not this text.
-fn is_other_than(claims: &Claims, claim: &str, expected: &str) -> bool {
+/// True if the claim is present and differs from this text.
+fn has_other_value(claims: &Claims, claim: &str, expected: &str) -> bool {
     claims.get(claim).is_some_and(|value| !value.is_null() && *value != expected)
 }
 
-/// The first half of the hash that belongs to the id_token's algorithm; SHA-512 for Ed25519.
+/// Returns the first half of the hash that belongs to the id_token's algorithm. It is SHA-512 for Ed25519.
 fn left_half_hash(algorithm: Algorithm, text: &str) -> String {
     let hash = match algorithm {
         Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &digest::SHA384,

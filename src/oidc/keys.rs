@@ -1,4 +1,4 @@
-//! An issuer's keys: by its discovery document, or from an address that is given.
+//! Fetches an issuer's keys, by discovery or from a configured URL.
 
 use std::path::Path;
 
@@ -8,14 +8,14 @@ use url::Url;
 use super::http::{HttpClient, HttpClientError};
 use crate::jwt::{KeySet, KeySetError};
 
-/// The keys of an issuer that nobody signs in with here: all that is fetched of it.
+/// Fetches the keys of an issuer of bearer tokens. Nothing else of such an issuer is needed.
 pub struct IssuerKeys {
     http: HttpClient,
     issuer: String,
     jwks_uri: Option<Url>,
 }
 
-/// Why an issuer's metadata or keys are not to be had.
+/// The reason why an issuer's metadata or keys can't be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error(transparent)]
@@ -30,28 +30,29 @@ pub enum FetchError {
     Url(String),
 }
 
+/// The fields of the discovery document that lead to the keys.
 #[derive(Deserialize)]
-struct Discovered {
+struct KeyDiscovery {
     issuer: String,
     jwks_uri: Url,
 }
 
 impl IssuerKeys {
-    /// Without a `jwks_uri` it is discovered.
+    /// If `jwks_uri` is `None`, it is discovered.
     pub fn new(issuer: String, jwks_uri: Option<Url>, ca_file: Option<&Path>) -> Result<Self, HttpClientError> {
         Ok(Self { http: HttpClient::new(ca_file)?, issuer, jwks_uri })
     }
 
     pub async fn fetch(&self) -> Result<KeySet, FetchError> {
         let jwks_uri = match &self.jwks_uri {
-            Some(given) => given.clone(),
-            None => discover(&self.http, &self.issuer, |found: &Discovered| &found.issuer).await?.jwks_uri,
+            Some(configured) => configured.clone(),
+            None => discover(&self.http, &self.issuer, |found: &KeyDiscovery| &found.issuer).await?.jwks_uri,
         };
         fetch_keys(&self.http, &jwks_uri).await
     }
 }
 
-/// OpenID Connect Discovery 1.0, section 4. `issuer_of` says who the document says that it is of.
+/// Fetches a discovery document (OpenID Connect Discovery 1.0, section 4). `issuer_of` returns the issuer in it.
 pub(super) async fn discover<M: DeserializeOwned>(
     http: &HttpClient,
     issuer: &str,

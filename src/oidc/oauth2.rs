@@ -1,5 +1,5 @@
-//! A provider without OpenID Connect: from an authorization code to what its userinfo endpoint says.
-//! Nothing of it is signed: the answer is believed because it comes over TLS from the configured address.
+//! An OAuth 2.0 provider without OpenID Connect: exchanges an authorization code for the claims of the userinfo endpoint.
+//! The response is not signed. It is trusted because it comes over TLS from the configured URL.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    ExchangeError, Started, Taken, Verified,
+    AuthorizationRequest, ExchangeError, LoginFlow, VerifiedIdentity,
     claims::without_token_claims,
-    registration::{Endpoints, Registration},
+    registration::{FlowEndpoints, Registration},
     settings::OAuth2Settings,
     userinfo,
 };
@@ -20,29 +20,29 @@ use crate::{
     session::Logout,
 };
 
-/// OpenID Connect's bound on `sub`.
+/// The limit of OpenID Connect for `sub`, in bytes.
 const LONGEST_SUBJECT: usize = 255;
 
-pub(super) struct OAuth2 {
+pub(super) struct OAuth2Provider {
     registration: Arc<Registration>,
     settings: OAuth2Settings,
 }
 
-impl OAuth2 {
+impl OAuth2Provider {
     pub(super) fn new(registration: Arc<Registration>, settings: OAuth2Settings) -> Self {
         Self { registration, settings }
     }
 
-    pub(super) fn authorization_url(&self, started: &Started) -> Url {
-        self.registration.authorization_url(self.endpoints(), started, &[])
+    pub(super) fn authorization_url(&self, request: &AuthorizationRequest) -> Url {
+        self.registration.authorization_url(self.endpoints(), request, &[])
     }
 
-    /// Redeems the code and asks whose access token that gives.
-    pub(super) async fn redeem(&self, code: &str, taken: &Taken) -> Result<Verified, ExchangeError> {
-        let token = self.exchange(code, taken).await?;
-        let answer = userinfo::fetch(&self.registration.http, &self.settings.userinfo_endpoint, &token).await?.json()?;
-        let subject = subject(&answer, &self.settings.subject_field)?;
-        let claims = under_standard_names(answer, &self.settings.email_field, &self.settings.preferred_username_field);
+    /// Redeems the code and fetches the claims of the access token's user.
+    pub(super) async fn redeem(&self, code: &str, flow: &LoginFlow) -> Result<VerifiedIdentity, ExchangeError> {
+        let token = self.exchange(code, flow).await?;
+        let response = userinfo::fetch(&self.registration.http, &self.settings.userinfo_endpoint, &token).await?.json()?;
+        let subject = subject(&response, &self.settings.subject_field)?;
+        let claims = with_standard_names(response, &self.settings.email_field, &self.settings.preferred_username_field);
         let identity = IdentityClaims {
             provider: self.registration.id().to_owned(),
             issuer: self.registration.config.issuer().to_owned(),
@@ -51,11 +51,11 @@ impl OAuth2 {
             access_token: None,
             userinfo: Some(without_token_claims(claims)),
         };
-        Ok(Verified { identity, sid: None, logout: Logout::default() })
+        Ok(VerifiedIdentity { identity, sid: None, logout: Logout::default() })
     }
 
-    fn endpoints(&self) -> Endpoints<'_> {
-        Endpoints {
+    fn endpoints(&self) -> FlowEndpoints<'_> {
+        FlowEndpoints {
             authorization: &self.settings.authorization_endpoint,
             token: &self.settings.token_endpoint,
             // The method that every server must support (RFC 6749, section 2.3.1).
@@ -63,21 +63,21 @@ impl OAuth2 {
         }
     }
 
-    async fn exchange(&self, code: &str, taken: &Taken) -> Result<AccessToken, ExchangeError> {
-        let answer = self.registration.exchange(self.endpoints(), code, taken).await?;
-        match answer.token_type() {
-            BasicTokenType::Bearer => Ok(answer.access_token().clone()),
+    async fn exchange(&self, code: &str, flow: &LoginFlow) -> Result<AccessToken, ExchangeError> {
+        let response = self.registration.exchange(self.endpoints(), code, flow).await?;
+        match response.token_type() {
+            BasicTokenType::Bearer => Ok(response.access_token().clone()),
             _ => Err(ExchangeError::Token("its access token is not of the type bearer".into())),
         }
     }
 }
 
-/// Email and user name under the names that they have in OpenID Connect. A field that is named and holds
-/// no text leaves the standard name empty: nothing stands in for it.
-fn under_standard_names(mut claims: Claims, email: &ClaimPath, preferred_username: &ClaimPath) -> Claims {
+/// Adds email and user name under their OpenID Connect names. If the configured field contains no text, the claim is absent
+/// and no other field replaces it.
+fn with_standard_names(mut claims: Claims, email: &ClaimPath, preferred_username: &ClaimPath) -> Claims {
     let email = text(&claims, email);
     let preferred_username = text(&claims, preferred_username);
-    // The flag speaks of the answer's own `email`, and says nothing of an address from another field.
+    // `email_verified` is about the response's own `email`, not about an address from another field.
     if claims.get("email").is_some_and(|own| !own.is_null() && Some(own) != email.as_ref()) {
         claims.remove("email_verified");
     }
@@ -86,19 +86,19 @@ fn under_standard_names(mut claims: Claims, email: &ClaimPath, preferred_usernam
     claims
 }
 
-/// Who the answer is about. A number is its decimal text; one that this would not tell from its
-/// neighbours, as a fraction or beyond 64 bits, is nobody's.
-fn subject(answer: &Claims, field: &ClaimPath) -> Result<String, ExchangeError> {
-    let subject = match field.find(answer) {
+/// Returns the subject of the response. An integer of at most 64 bits becomes its decimal text. Other numbers are refused,
+/// since JSON parsers may round them to the number of another user.
+fn subject(response: &Claims, field: &ClaimPath) -> Result<String, ExchangeError> {
+    let subject = match field.find(response) {
         None | Some(Value::Null) => Err("is missing"),
-        Some(Value::String(text)) => checked(text),
+        Some(Value::String(text)) => check_subject(text),
         Some(Value::Number(number)) if number.is_u64() || number.is_i64() => Ok(number.to_string()),
         Some(_) => Err("is neither a text nor a whole number"),
     };
     subject.map_err(ExchangeError::Subject)
 }
 
-fn checked(subject: &str) -> Result<String, &'static str> {
+fn check_subject(subject: &str) -> Result<String, &'static str> {
     match subject {
         _ if subject.trim().is_empty() => Err("is empty"),
         _ if subject.len() > LONGEST_SUBJECT => Err("is longer than 255 bytes"),
@@ -153,13 +153,13 @@ mod tests {
     #[case::list(json!({"id": ["u-1"]}), "is neither a text nor a whole number")]
     #[case::object(json!({"id": {"id": 1}}), "is neither a text nor a whole number")]
     #[case::fraction(json!({"id": 1.5}), "is neither a text nor a whole number")]
-    fn anything_else_is_nobody(#[case] answer: Value, #[case] expected: &str) {
+    fn other_subjects_are_refused(#[case] answer: Value, #[case] expected: &str) {
         let refused = subject(&claims(answer), &path("id")).unwrap_err();
         assert!(matches!(refused, ExchangeError::Subject(wrong) if wrong == expected), "{refused}");
     }
 
     #[test]
-    fn numbers_that_json_readers_round_are_nobody() {
+    fn numbers_that_json_parsers_round_are_refused() {
         let answer: Claims = serde_json::from_str(r#"{"id": 99999999999999999999}"#).unwrap();
         assert!(subject(&answer, &path("id")).is_err());
     }
@@ -173,19 +173,19 @@ mod tests {
         json!({"mail": "a@x", "login": "ada", "email": "a@x", "preferred_username": "ada"}))]
     #[case::verified_by_another_name(json!({"mail": "a@x", "email_verified": true}), "mail", "login",
         json!({"mail": "a@x", "email_verified": true, "email": "a@x"}))]
-    #[case::no_address_of_its_own(json!({"mail": "a@x", "email": NONE, "email_verified": true}), "mail", "login",
+    #[case::without_an_own_address(json!({"mail": "a@x", "email": NONE, "email_verified": true}), "mail", "login",
         json!({"mail": "a@x", "email_verified": true, "email": "a@x"}))]
     #[case::the_flag_of_another_address(json!({"mail": "a@x", "email": "b@x", "email_verified": true}), "mail", "login",
         json!({"mail": "a@x", "email": "a@x"}))]
-    #[case::nothing_stands_in(json!({"email": "b@x", "email_verified": true, "preferred_username": "bob"}), "mail", "login",
+    #[case::no_replacement(json!({"email": "b@x", "email_verified": true, "preferred_username": "bob"}), "mail", "login",
         json!({}))]
     #[case::no_text(json!({"email": NONE, "login": 7}), "email", "login", json!({"login": 7}))]
-    fn email_and_name_stand_under_their_standard_names(
+    fn email_and_user_name_get_their_standard_names(
         #[case] answer: Value,
         #[case] email: &str,
         #[case] name: &str,
         #[case] expected: Value,
     ) {
-        assert_eq!(under_standard_names(claims(answer), &path(email), &path(name)), claims(expected));
+        assert_eq!(with_standard_names(claims(answer), &path(email), &path(name)), claims(expected));
     }
 }

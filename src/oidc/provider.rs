@@ -1,4 +1,4 @@
-//! One identity provider, whatever it speaks: where people are sent, and what becomes of the code they bring.
+//! One identity provider of either protocol: the sign-in URL, the exchange of codes, and the end of the session there.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,10 +6,10 @@ use openidconnect::{ClientId, EndSessionUrl, LogoutHint, LogoutRequest, PostLogo
 use url::Url;
 
 use super::{
-    ExchangeError, Started, Taken, Verified, claims,
+    AuthorizationRequest, ExchangeError, LoginFlow, VerifiedIdentity, claims,
     http::{HttpClient, HttpClientError},
-    oauth2::OAuth2,
-    openid_connect::{NotReady, OpenIdConnect},
+    oauth2::OAuth2Provider,
+    openid_connect::{OpenIdConnectProvider, ProviderNotReadyError},
     registration::Registration,
     settings::{ProtocolSettings, ProviderSettings},
 };
@@ -27,8 +27,8 @@ pub struct Provider {
 }
 
 enum Protocol {
-    OpenIdConnect(Box<OpenIdConnect>),
-    OAuth2(Box<OAuth2>),
+    OpenIdConnect(Box<OpenIdConnectProvider>),
+    OAuth2(Box<OAuth2Provider>),
 }
 
 impl fmt::Debug for Provider {
@@ -50,12 +50,12 @@ impl Provider {
         let registration = Arc::new(Registration::new(config, redirect_uri, http, secret));
         let protocol = match registration.config.protocol.clone() {
             ProtocolSettings::OpenIdConnect(settings) => {
-                Protocol::OpenIdConnect(Box::new(OpenIdConnect::new(Arc::clone(&registration), settings, clock, metrics)))
+                Protocol::OpenIdConnect(Box::new(OpenIdConnectProvider::new(Arc::clone(&registration), settings, clock, metrics)))
             }
             ProtocolSettings::OAuth2(settings) => {
-                // Nothing has to be fetched first.
+                // There is no metadata to fetch.
                 metrics.provider_ready(registration.id(), Outcome::Ok);
-                Protocol::OAuth2(Box::new(OAuth2::new(Arc::clone(&registration), settings)))
+                Protocol::OAuth2(Box::new(OAuth2Provider::new(Arc::clone(&registration), settings)))
             }
         };
         Ok(Self { registration, protocol })
@@ -77,32 +77,31 @@ impl Provider {
         if self.config().trust_email { EmailTrust::Always } else { EmailTrust::WhenVerified }
     }
 
-    /// Keeps what is known of the provider fresh by fetching it again and again, for as long as the process
-    /// runs; returns at once where there is nothing that could grow old.
-    pub async fn keep_fresh(self: Arc<Self>, every: Duration) {
+    /// Refreshes the provider's metadata until the task is aborted. Returns at once if there is no metadata to refresh.
+    pub async fn keep_fresh(self: Arc<Self>, interval: Duration) {
         match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.keep_fresh(every).await,
+            Protocol::OpenIdConnect(protocol) => protocol.keep_fresh(interval).await,
             Protocol::OAuth2(_) => {}
         }
     }
 
-    /// Waits until the first fetch has ended, whichever way: a pod is then as ready as it can be.
-    pub async fn attempted(&self) {
+    /// Waits until the first fetch has succeeded or failed. Readiness does not depend on the result.
+    pub async fn wait_for_first_attempt(&self) {
         match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.attempted().await,
+            Protocol::OpenIdConnect(protocol) => protocol.wait_for_first_attempt().await,
             Protocol::OAuth2(_) => {}
         }
     }
 
-    /// Whether people can be sent there. Where nothing is known yet, that is asked for now and waited for a while.
-    pub async fn reached(&self) -> Result<(), NotReady> {
+    /// Requests the metadata if there is none yet, and waits for it for a limited time.
+    pub async fn ensure_ready(&self) -> Result<(), ProviderNotReadyError> {
         match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.reached().await,
+            Protocol::OpenIdConnect(protocol) => protocol.ensure_ready().await,
             Protocol::OAuth2(_) => Ok(()),
         }
     }
 
-    /// Where people are sent to end their session at the provider too.
+    /// Returns the endpoint that ends the user's session at the provider (RP-Initiated Logout 1.0).
     pub fn end_session_endpoint(&self) -> Option<Url> {
         match &self.protocol {
             Protocol::OpenIdConnect(protocol) => protocol.end_session_endpoint(),
@@ -110,8 +109,7 @@ impl Provider {
         }
     }
 
-    /// The URL that ends the session at the provider too (RP-Initiated Logout 1.0). By default without the id_token, since
-    /// it would be part of a URL.
+    /// Returns the URL that ends the user's session at the provider. It contains the id_token only if `logout` does.
     pub fn end_session_url(&self, logout: &Logout, return_url: Url) -> Option<Url> {
         let mut request = LogoutRequest::from(EndSessionUrl::from_url(self.end_session_endpoint()?))
             .set_client_id(ClientId::new(self.config().client_id.clone()))
@@ -120,37 +118,36 @@ impl Provider {
             request = request.set_logout_hint(LogoutHint::new(hint.clone()));
         }
         let mut url = request.http_get_url();
-        // Added by hand: the library's type for it parses all claims of the token.
+        // Added by hand, since the library's type for it parses all claims of the token.
         if let Some(id_token) = &logout.id_token {
             url.query_pairs_mut().append_pair("id_token_hint", id_token);
         }
         Some(url)
     }
 
-    /// RFC 9207: `iss` must be in the callback when the provider says that it sends it, and must be the
-    /// provider's own. Where no issuer is known there is nothing to compare; the callback's path, which is
-    /// every provider's own, still keeps providers apart.
+    /// Checks the `iss` of a callback (RFC 9207). It must be the provider's issuer, and may be absent unless the provider
+    /// announces it. An OAuth 2.0 provider has no issuer; the path of its callback distinguishes it from other providers.
     pub fn accepts_issuer(&self, iss: Option<&str>) -> bool {
         match (&self.protocol, iss) {
             (Protocol::OpenIdConnect(protocol), Some(iss)) => iss == protocol.settings.issuer,
-            (Protocol::OpenIdConnect(protocol), None) => !protocol.names_itself(),
+            (Protocol::OpenIdConnect(protocol), None) => !protocol.sends_issuer(),
             (Protocol::OAuth2(_), _) => true,
         }
     }
 
     /// Returns the URL of the sign-in page, always with `state` and PKCE (S256).
-    pub fn authorization_url(&self, started: &Started) -> Result<Url, NotReady> {
+    pub fn authorization_url(&self, request: &AuthorizationRequest) -> Result<Url, ProviderNotReadyError> {
         match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.authorization_url(started),
-            Protocol::OAuth2(protocol) => Ok(protocol.authorization_url(started)),
+            Protocol::OpenIdConnect(protocol) => protocol.authorization_url(request),
+            Protocol::OAuth2(protocol) => Ok(protocol.authorization_url(request)),
         }
     }
 
-    /// Redeems the code and finds out who it stands for.
-    pub async fn redeem(&self, code: &str, taken: &Taken, clock: &dyn Clock) -> Result<Verified, ExchangeError> {
+    /// Redeems the code and returns the user's identity.
+    pub async fn redeem(&self, code: &str, flow: &LoginFlow, clock: &dyn Clock) -> Result<VerifiedIdentity, ExchangeError> {
         let verified = match &self.protocol {
-            Protocol::OpenIdConnect(protocol) => protocol.redeem(code, taken, clock).await,
-            Protocol::OAuth2(protocol) => protocol.redeem(code, taken).await,
+            Protocol::OpenIdConnect(protocol) => protocol.redeem(code, flow, clock).await,
+            Protocol::OAuth2(protocol) => protocol.redeem(code, flow).await,
         }?;
         let (size, limit) = (claims::size(&verified.identity), self.config().max_claims);
         if size > limit { Err(ExchangeError::TooLarge { size, limit }) } else { Ok(verified) }

@@ -1,4 +1,4 @@
-//! Our registration at a provider: who we are there, and the requests of the authorization code flow (RFC 6749).
+//! The client registration at a provider, and the requests of the authorization code flow (RFC 6749).
 
 use std::{fmt, sync::Arc};
 
@@ -16,7 +16,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    ExchangeError, Started, Taken,
+    AuthorizationRequest, ExchangeError, LoginFlow,
     http::HttpClient,
     settings::{AuthMethod, ProviderSettings},
 };
@@ -29,17 +29,17 @@ pub(super) struct Registration {
     secret: Option<Arc<SecretCell>>,
 }
 
-/// The provider's endpoints for the flow, and how the secret is sent to the second.
-pub(super) struct Endpoints<'a> {
+/// The provider's endpoints for the flow, and the client authentication at the token endpoint.
+pub(super) struct FlowEndpoints<'a> {
     pub authorization: &'a Url,
     pub token: &'a Url,
     pub auth_type: AuthType,
 }
 
-/// The token endpoint's answer.
-pub(super) type Tokens = StandardTokenResponse<IdTokenField, BasicTokenType>;
+/// The response of the token endpoint.
+pub(super) type TokenResponse = StandardTokenResponse<IdTokenField, BasicTokenType>;
 
-/// The field that OpenID Connect adds to the answer.
+/// The field that OpenID Connect adds to the response.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct IdTokenField {
     id_token: Option<Value>,
@@ -47,7 +47,7 @@ pub(super) struct IdTokenField {
 
 type OAuthClient = Client<
     BasicErrorResponse,
-    Tokens,
+    TokenResponse,
     BasicTokenIntrospectionResponse,
     StandardRevocableToken,
     BasicRevocationErrorResponse,
@@ -81,7 +81,7 @@ impl Registration {
         &self.config.id
     }
 
-    /// How the secret is sent; `auto` is the method when nothing else is configured.
+    /// Returns the client authentication at the token endpoint. `auto` applies if none is configured.
     pub fn auth_type(&self, auto: AuthType) -> AuthType {
         match (self.config.token_endpoint_auth_method, &self.secret) {
             (AuthMethod::ClientSecretBasic, _) => AuthType::BasicAuth,
@@ -91,36 +91,41 @@ impl Registration {
     }
 
     /// Returns the URL of the sign-in page, with `state`, PKCE (S256) and the configured scopes.
-    pub fn authorization_url(&self, endpoints: Endpoints<'_>, started: &Started, further: &[(&str, &str)]) -> Url {
+    pub fn authorization_url(&self, endpoints: FlowEndpoints<'_>, request: &AuthorizationRequest, extra: &[(&str, &str)]) -> Url {
         let client = self.client(endpoints);
-        let verifier = PkceCodeVerifier::new(started.verifier.clone());
-        let state = CsrfToken::new(started.state.clone());
-        let mut request = client
+        let verifier = PkceCodeVerifier::new(request.verifier.clone());
+        let state = CsrfToken::new(request.state.clone());
+        let mut builder = client
             .authorize_url(|| state)
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .add_scopes(self.config.scopes.iter().cloned().map(Scope::new));
-        for (name, value) in further {
-            request = request.add_extra_param(*name, *value);
+        for (name, value) in extra {
+            builder = builder.add_extra_param(*name, *value);
         }
         for (name, value) in &self.config.authorization_params {
-            request = request.add_extra_param(name, value);
+            builder = builder.add_extra_param(name, value);
         }
-        request.url().0
+        builder.url().0
     }
 
     /// Redeems the code at the token endpoint.
-    pub async fn exchange(&self, endpoints: Endpoints<'_>, code: &str, taken: &Taken) -> Result<Tokens, ExchangeError> {
+    pub async fn exchange(
+        &self,
+        endpoints: FlowEndpoints<'_>,
+        code: &str,
+        flow: &LoginFlow,
+    ) -> Result<TokenResponse, ExchangeError> {
         let call = |request| self.http.call_for_tokens(request);
         self.client(endpoints)
             .exchange_code(AuthorizationCode::new(code.to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(taken.verifier.clone()))
+            .set_pkce_verifier(PkceCodeVerifier::new(flow.verifier.clone()))
             .request_async(&call)
             .await
             .map_err(|error| ExchangeError::Token(describe(error)))
     }
 
-    /// A client with the current secret.
-    fn client(&self, endpoints: Endpoints<'_>) -> OAuthClient {
+    /// Returns a client with the current secret.
+    fn client(&self, endpoints: FlowEndpoints<'_>) -> OAuthClient {
         let client = Client::new(ClientId::new(self.config.client_id.clone()))
             .set_auth_uri(AuthUrl::from_url(endpoints.authorization.clone()))
             .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
@@ -133,40 +138,40 @@ impl Registration {
     }
 }
 
-/// The endpoint's error code, without the description, which may name the user.
+/// Returns the endpoint's error code, without the description, which may name the user.
 fn describe<E, C>(error: RequestTokenError<E, StandardErrorResponse<C>>) -> String
 where
     E: std::error::Error,
     C: ErrorResponseType + AsRef<str> + fmt::Display,
 {
     match error {
-        RequestTokenError::ServerResponse(response) => refused(response.error().as_ref()),
+        RequestTokenError::ServerResponse(response) => describe_refusal(response.error().as_ref()),
         RequestTokenError::Request(error) => error.to_string(),
-        RequestTokenError::Parse(error, answer) => {
-            refusal_in_success(&answer).map_or_else(|| unreadable(error.inner()).into(), |code| refused(&code))
+        RequestTokenError::Parse(error, body) => {
+            error_in_success(&body).map_or_else(|| describe_parse_error(error.inner()).into(), |code| describe_refusal(&code))
         }
         RequestTokenError::Other(text) => text,
     }
 }
 
-/// The parser's own words may quote a value.
-fn unreadable(error: &serde_json::Error) -> &'static str {
+/// Describes a parse error without the parser's own text, which may quote a value.
+fn describe_parse_error(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Data => "its answer lacks a field or has it in the wrong form",
         _ => "its answer is not JSON",
     }
 }
 
-/// GitHub refuses with the status of a success.
-fn refusal_in_success(answer: &[u8]) -> Option<String> {
+/// Returns the error code of a response with a success status, as GitHub sends it.
+fn error_in_success(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
-    struct Refusal {
+    struct ErrorBody {
         error: String,
     }
-    serde_json::from_slice(answer).map(|Refusal { error }| error).ok()
+    serde_json::from_slice(body).map(|ErrorBody { error }| error).ok()
 }
 
-fn refused(code: &str) -> String {
+fn describe_refusal(code: &str) -> String {
     const LONGEST: usize = 64;
     format!("it refused: {:?}", code.chars().take(LONGEST).collect::<String>())
 }

@@ -34,7 +34,7 @@ pub struct OpenIdConnectSettings {
     /// The issuer exactly as written, since issuers are compared as strings.
     pub issuer: String,
     pub algorithms: Vec<Algorithm>,
-    /// ManualEndpoints that replace discovery.
+    /// Endpoints that replace discovery.
     pub endpoints: Option<ManualEndpoints>,
     /// Overrides discovery if it is set.
     pub userinfo_endpoint: Option<Url>,

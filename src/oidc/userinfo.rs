@@ -1,4 +1,4 @@
-//! Asks the userinfo endpoint and verifies its answer, which is JSON or a JWT (OpenID Connect Core, section 5.3).
+//! Fetches and verifies the response of the userinfo endpoint, which is JSON or a JWT (OpenID Connect Core, section 5.3).
 
 use jiff::Timestamp;
 use openidconnect::AccessToken;
@@ -6,24 +6,15 @@ use openidconnect::http::header::CONTENT_TYPE;
 use url::Url;
 
 use super::{
-    LEEWAY,
     http::{HttpClient, HttpClientError},
+    token_expectation::TokenExpectation,
 };
 use crate::{
-    jwt::{self, Algorithm, Audience, Expectation, JwtError, KeySet},
+    jwt::{self, JwtError},
     principal::Claims,
 };
 
-/// The requirements for the answer; issuer, client, algorithms and keys only for one that is signed.
-pub(super) struct Expected<'a> {
-    pub subject: &'a str,
-    pub issuer: &'a str,
-    pub client_id: &'a str,
-    pub algorithms: &'a [Algorithm],
-    pub keys: &'a KeySet,
-}
-
-/// The reason for refusing an answer. It never holds the subject: some providers have addresses there.
+/// The reason for refusing a response. It never contains the subject, which is an email address at some providers.
 #[derive(Debug, thiserror::Error)]
 pub enum UserInfoError {
     #[error(transparent)]
@@ -40,29 +31,42 @@ pub enum UserInfoError {
     OtherSubject,
 }
 
+impl UserInfoError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "userinfo_request_failed",
+            Self::AccessToken => "access_token_not_usable",
+            Self::ContentType(_) | Self::NoObject => "userinfo_malformed",
+            Self::Jwt(error) => error.reason(),
+            Self::OtherSubject => "subject_mismatch",
+        }
+    }
+}
+
 /// Fetches the claims of the access token's user.
-pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken) -> Result<Answer, UserInfoError> {
+pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken) -> Result<UserInfoResponse, UserInfoError> {
     if !token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(UserInfoError::AccessToken);
     }
-    let answer = http.get_as_bearer(endpoint, token.secret()).await?;
-    let content_type = answer.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    Ok(Answer { content_type, body: answer.into_body() })
+    let response = http.get_with_token(endpoint, token.secret()).await?;
+    let content_type = response.headers().get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    Ok(UserInfoResponse { content_type, body: response.into_body() })
 }
 
-pub(super) struct Answer {
+pub(super) struct UserInfoResponse {
     content_type: Option<String>,
     body: Vec<u8>,
 }
 
-impl Answer {
-    /// Reads the answer as JSON, whatever its type.
+impl UserInfoResponse {
+    /// Parses the response as JSON, with any content type.
     pub(super) fn json(&self) -> Result<Claims, UserInfoError> {
         serde_json::from_slice(&self.body).map_err(|_| UserInfoError::NoObject)
     }
 
-    /// Returns the claims of an answer about the expected subject.
-    pub(super) fn claims(&self, expected: &Expected<'_>, now: Timestamp) -> Result<Claims, UserInfoError> {
+    /// Returns the claims of a response about this subject. `expected` applies to a signed response.
+    pub(super) fn claims(&self, subject: &str, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<Claims, UserInfoError> {
         let content_type = self.content_type.as_deref().unwrap_or("application/json");
         let essence = content_type.split(';').next().unwrap_or_default().trim();
         let claims = match essence.to_ascii_lowercase().as_str() {
@@ -70,19 +74,11 @@ impl Answer {
             "application/jwt" => self.signed_claims(expected, now)?,
             _ => return Err(UserInfoError::ContentType(content_type.chars().take(64).collect())),
         };
-        if jwt::text(&claims, "sub")? == expected.subject { Ok(claims) } else { Err(UserInfoError::OtherSubject) }
+        if jwt::text(&claims, "sub")? == subject { Ok(claims) } else { Err(UserInfoError::OtherSubject) }
     }
 
-    fn signed_claims(&self, expected: &Expected<'_>, now: Timestamp) -> Result<Claims, JwtError> {
-        let expectation = Expectation {
-            issuer: expected.issuer,
-            audience: Audience::Only(expected.client_id),
-            algorithms: expected.algorithms,
-            types: &["jwt"],
-            required_times: &[],
-            leeway: LEEWAY,
-        };
+    fn signed_claims(&self, expected: &TokenExpectation<'_>, now: Timestamp) -> Result<Claims, JwtError> {
         let token = str::from_utf8(&self.body).map_err(|_| JwtError::Malformed)?;
-        jwt::verify(token.trim(), &expectation, expected.keys, now).map(|verified| verified.claims)
+        jwt::verify(token.trim(), &expected.for_client(&[]), expected.keys, now).map(|verified| verified.claims)
     }
 }

@@ -125,7 +125,7 @@ impl KeyRestrictions {
 
 impl KeyRow {
     fn name_in_words(&self) -> String {
-        self.name.clone().unwrap_or_else(|| text("keys-without-name", &[]))
+        self.name.clone().unwrap_or_else(|| text("keys-unnamed", &[]))
     }
 
     /// The teams that it may be narrowed to: those that are left, or all of the person's.

@@ -195,11 +195,11 @@ fn home_says_where_the_role_comes_from() {
         let account = AccountSummary { name: "Ada".to_owned(), role: role.map(str::to_owned) };
         render(&AccountPage { account, rule: rule.map(GrantRule::of), ..home() })
     };
-    assert!(page(Some("customer"), Some("default_role")).contains("The default role"));
-    assert!(page(Some("customer"), Some("local.user_role")).contains("Given by your invitation"));
+    assert!(page(Some("customer"), Some("default_role")).contains("Default role, because"));
+    assert!(page(Some("customer"), Some("local.user_role")).contains("Granted by the invitation"));
     let ruled = page(Some("customer"), Some("rules[2]"));
-    assert!(ruled.contains("Given by the rule <code><bdi>rules[2]</bdi></code>"), "{ruled}");
-    assert!(page(None, None).contains("No rule of the role map matches you"));
+    assert!(ruled.contains("Granted by rule <code><bdi>rules[2]</bdi></code>"), "{ruled}");
+    assert!(page(None, None).contains("No rule of the role map matches. Ask an administrator"));
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn home_says_when_the_session_ends() {
         ..home()
     });
     assert!(page.contains("<time datetime=\"2026-11-30T14:05:59Z\">30 November 2026, 14:05\u{a0}UTC</time>"), "{page}");
-    assert!(page.contains("after 12 hours without use"), "{page}");
+    assert!(page.contains("if it is not used for 12 hours"), "{page}");
 }
 
 #[test]
@@ -222,7 +222,8 @@ fn a_key_that_was_just_made_is_text_that_a_script_copies() {
 
 #[test]
 fn what_an_administrator_may_not_do_is_said_and_not_offered() {
-    for (power, told) in [(EditPermission::Yourself, "This is your own account"), (EditPermission::Above, "role is above yours")]
+    for (power, told) in
+        [(EditPermission::Yourself, "This is your own account"), (EditPermission::Above, "has a higher role than you")]
     {
         let page = render(&UserPage { power, ..samples::person() });
         assert!(page.contains(told) && !page.contains("<form"), "{page}");
@@ -258,5 +259,5 @@ fn a_persons_address_holds_nothing_but_their_id() {
 #[test]
 fn the_command_line_is_an_application_too() {
     let page = render(&AppKeyPage { application: None, ..samples::app_key(ConsentState::GivenBefore) });
-    assert!(page.contains("On to <bdi>your command line</bdi>"), "{page}");
+    assert!(page.contains("Continue to <bdi>your command line</bdi>"), "{page}");
 }

@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn what_fills_a_piece_of_html_is_escaped_and_the_message_is_not() {
         let html = Text::of("rule-named").with("rule", "<a href='x'>&\"").as_html();
-        assert_eq!(html, "Given by the rule <code><bdi>&#60;a href=&#39;x&#39;&#62;&#38;&#34;</bdi></code>");
+        assert_eq!(html, "Granted by rule <code><bdi>&#60;a href=&#39;x&#39;&#62;&#38;&#34;</bdi></code>");
     }
 
     #[test]

@@ -27,14 +27,14 @@ const MAC_LEN: usize = 16;
 const CREATED: &str = "# created";
 
 /// A new primary key only decrypts for this long, until it has reached every pod.
-const SEALS_AFTER: Duration = Duration::from_secs(180);
+const ENCRYPTS_AFTER: Duration = Duration::from_secs(180);
 
 /// A truncated HMAC-SHA-256.
 pub type Mac = [u8; MAC_LEN];
 
-/// The purpose of a sealed value. Each purpose has its own derived key.
+/// The purpose of an encrypted value. Each purpose has its own derived key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SealPurpose {
+pub enum EncryptionPurpose {
     /// A record in the store.
     Record,
     /// An invalidation message.
@@ -64,12 +64,12 @@ pub enum KeyRingError {
     Repeated { line: usize, first: usize },
 }
 
-/// The reason why a sealed value could not be opened. Neither means that the value does not exist.
+/// The reason why a value could not be decrypted. Neither means that the value does not exist.
 #[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
-pub enum OpenError {
-    #[error("it was sealed with a key that is not in the key ring")]
+pub enum DecryptionError {
+    #[error("it was encrypted with a key that is not in the key ring")]
     UnknownKey,
-    #[error("it is not what was sealed here: altered, moved or of another format")]
+    #[error("it was not encrypted for this place: it was altered or moved, or has another format")]
     Tampered,
 }
 
@@ -149,7 +149,7 @@ fn decode(line: &str) -> Option<RingKey> {
 
 impl KeyRing {
     pub fn new(keys: RingKeys, clock: Arc<dyn Clock>) -> Self {
-        Self { keys: Rotation::new(keys.keys, SEALS_AFTER, clock), removals: watch::Sender::new(0) }
+        Self { keys: Rotation::new(keys.keys, ENCRYPTS_AFTER, clock), removals: watch::Sender::new(0) }
     }
 
     /// Creates a ring that is lost with the process, for a store in memory.
@@ -170,32 +170,38 @@ impl KeyRing {
         self.removals.subscribe()
     }
 
-    /// Seals `plaintext`. The result can be opened only with the same purpose and associated data.
-    pub fn seal(&self, purpose: SealPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        self.keys.in_use().seal(purpose, associated, plaintext)
+    /// Encrypts `plaintext`. The result can be decrypted only with the same purpose and associated data.
+    pub fn encrypt(&self, purpose: EncryptionPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        self.keys.in_use().encrypt(purpose, associated, plaintext)
     }
 
-    /// Opens a value that any key of the ring sealed.
-    pub fn open(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
-        let (id, nonce, body) = split(sealed).ok_or(OpenError::Tampered)?;
+    /// Decrypts a value that any key of the ring encrypted.
+    pub fn decrypt(&self, purpose: EncryptionPurpose, associated: &[u8], ciphertext: &[u8]) -> Result<Vec<u8>, DecryptionError> {
+        let (id, nonce, body) = split(ciphertext).ok_or(DecryptionError::Tampered)?;
         let keys = self.keys.all();
-        let key = keys.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey)?;
+        let key = keys.iter().find(|key| key.id == id).ok_or(DecryptionError::UnknownKey)?;
         let mut body = body.to_vec();
-        let plain = key.aead(purpose).open_in_place(nonce, Aad::from(associated), &mut body).map_err(|_| OpenError::Tampered)?;
+        let plain =
+            key.aead(purpose).open_in_place(nonce, Aad::from(associated), &mut body).map_err(|_| DecryptionError::Tampered)?;
         let len = plain.len();
         body.truncate(len);
         key.record_use();
         Ok(body)
     }
 
-    /// Re-encrypts a sealed value with the primary key; `None` if the primary key sealed it already. The caller must know that
+    /// Re-encrypts a value with the primary key; `None` if the primary key encrypted it already. The caller must know that
     /// every pod has the primary key.
-    pub fn reencrypt(&self, purpose: SealPurpose, associated: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, OpenError> {
-        let (id, ..) = split(sealed).ok_or(OpenError::Tampered)?;
+    pub fn reencrypt(
+        &self,
+        purpose: EncryptionPurpose,
+        associated: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<Option<Vec<u8>>, DecryptionError> {
+        let (id, ..) = split(ciphertext).ok_or(DecryptionError::Tampered)?;
         let keys = self.keys.all();
         let primary = keys.first().filter(|primary| primary.id != id);
-        let plain = Zeroizing::new(self.open(purpose, associated, sealed)?);
-        Ok(primary.map(|primary| primary.seal(purpose, associated, &plain)))
+        let plain = Zeroizing::new(self.decrypt(purpose, associated, ciphertext)?);
+        Ok(primary.map(|primary| primary.encrypt(purpose, associated, &plain)))
     }
 
     /// Returns the key that currently signs onboarding tokens, and its id.
@@ -259,25 +265,25 @@ impl RingKey {
         }
     }
 
-    fn seal(&self, purpose: SealPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
+    fn encrypt(&self, purpose: EncryptionPurpose, associated: &[u8], plaintext: &[u8]) -> Vec<u8> {
         let mut body = plaintext.to_vec();
         let nonce = self
             .aead(purpose)
             .seal_in_place_append_tag(Aad::from(associated), &mut body)
-            .expect("sealing fails only for texts of gigabytes");
-        let mut sealed = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + body.len());
-        sealed.push(FORMAT);
-        sealed.extend_from_slice(&self.id);
-        sealed.extend_from_slice(nonce.as_ref());
-        sealed.append(&mut body);
-        sealed
+            .expect("encryption fails only for texts of gigabytes");
+        let mut ciphertext = Vec::with_capacity(1 + KEY_ID_LEN + NONCE_LEN + body.len());
+        ciphertext.push(FORMAT);
+        ciphertext.extend_from_slice(&self.id);
+        ciphertext.extend_from_slice(nonce.as_ref());
+        ciphertext.append(&mut body);
+        ciphertext
     }
 
-    fn aead(&self, purpose: SealPurpose) -> &RandomizedNonceKey {
+    fn aead(&self, purpose: EncryptionPurpose) -> &RandomizedNonceKey {
         match purpose {
-            SealPurpose::Record => &self.record,
-            SealPurpose::Invalidation => &self.invalidation,
-            SealPurpose::State => &self.state,
+            EncryptionPurpose::Record => &self.record,
+            EncryptionPurpose::Invalidation => &self.invalidation,
+            EncryptionPurpose::State => &self.state,
         }
     }
 
@@ -309,8 +315,8 @@ fn expand<const N: usize>(root: &hkdf::Prk, purpose: &str) -> Zeroizing<[u8; N]>
     out
 }
 
-fn split(sealed: &[u8]) -> Option<([u8; KEY_ID_LEN], Nonce, &[u8])> {
-    let (format, rest) = sealed.split_first()?;
+fn split(ciphertext: &[u8]) -> Option<([u8; KEY_ID_LEN], Nonce, &[u8])> {
+    let (format, rest) = ciphertext.split_first()?;
     let (id, rest) = rest.split_first_chunk()?;
     let (nonce, body) = rest.split_first_chunk::<NONCE_LEN>()?;
     (*format == FORMAT).then(|| (*id, Nonce::assume_unique_for_key(*nonce), body))
@@ -326,47 +332,49 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_value_opens_only_with_the_same_purpose_and_associated_data() {
+    fn an_encrypted_value_is_decrypted_only_with_the_same_purpose_and_associated_data() {
         let ring = ring(&[&new_key()], &ManualClock::new());
-        let sealed = ring.seal(SealPurpose::Record, b"user:1", b"hello");
-        assert_eq!(ring.open(SealPurpose::Record, b"user:1", &sealed).unwrap(), b"hello");
-        assert_eq!(ring.open(SealPurpose::Record, b"user:2", &sealed), Err(OpenError::Tampered));
-        assert_eq!(ring.open(SealPurpose::Invalidation, b"user:1", &sealed), Err(OpenError::Tampered));
+        let ciphertext = ring.encrypt(EncryptionPurpose::Record, b"user:1", b"hello");
+        assert_eq!(ring.decrypt(EncryptionPurpose::Record, b"user:1", &ciphertext).unwrap(), b"hello");
+        assert_eq!(ring.decrypt(EncryptionPurpose::Record, b"user:2", &ciphertext), Err(DecryptionError::Tampered));
+        assert_eq!(ring.decrypt(EncryptionPurpose::Invalidation, b"user:1", &ciphertext), Err(DecryptionError::Tampered));
     }
 
     #[test]
     fn every_altered_or_truncated_value_is_rejected() {
         let ring = ring(&[&new_key()], &ManualClock::new());
-        let sealed = ring.seal(SealPurpose::Record, b"k", b"hello");
-        for at in 0..sealed.len() {
-            let mut altered = sealed.clone();
+        let ciphertext = ring.encrypt(EncryptionPurpose::Record, b"k", b"hello");
+        for at in 0..ciphertext.len() {
+            let mut altered = ciphertext.clone();
             altered[at] ^= 1;
-            assert!(ring.open(SealPurpose::Record, b"k", &altered).is_err(), "byte {at}");
-            assert!(ring.open(SealPurpose::Record, b"k", &sealed[..at]).is_err(), "length {at}");
+            assert!(ring.decrypt(EncryptionPurpose::Record, b"k", &altered).is_err(), "byte {at}");
+            assert!(ring.decrypt(EncryptionPurpose::Record, b"k", &ciphertext[..at]).is_err(), "length {at}");
         }
     }
 
     #[test]
-    fn a_new_key_on_top_opens_at_once_and_seals_after_three_minutes() {
+    fn a_new_primary_key_decrypts_at_once_and_encrypts_after_three_minutes() {
         let clock = ManualClock::new();
         let (old_key, new_key) = (new_key(), new_key());
         let old_pod = ring(&[&old_key], &clock);
         let pod = ring(&[&old_key], &clock);
         pod.replace(RingKeys::parse(&format!("{new_key}\n{old_key}")).unwrap());
-        let early = pod.seal(SealPurpose::Record, b"k", b"v");
-        assert!(old_pod.open(SealPurpose::Record, b"k", &early).is_ok());
-        clock.advance(SEALS_AFTER);
-        let late = pod.seal(SealPurpose::Record, b"k", b"v");
-        assert_eq!(old_pod.open(SealPurpose::Record, b"k", &late), Err(OpenError::UnknownKey));
-        assert!(pod.open(SealPurpose::Record, b"k", &early).is_ok());
+        let early = pod.encrypt(EncryptionPurpose::Record, b"k", b"v");
+        assert!(old_pod.decrypt(EncryptionPurpose::Record, b"k", &early).is_ok());
+        clock.advance(ENCRYPTS_AFTER);
+        let late = pod.encrypt(EncryptionPurpose::Record, b"k", b"v");
+        assert_eq!(old_pod.decrypt(EncryptionPurpose::Record, b"k", &late), Err(DecryptionError::UnknownKey));
+        assert!(pod.decrypt(EncryptionPurpose::Record, b"k", &early).is_ok());
 
         let fresh_pod = ring(&[&new_key, &old_key], &clock);
-        assert!(old_pod.open(SealPurpose::Record, b"k", &fresh_pod.seal(SealPurpose::Record, b"k", b"v")).is_ok());
-        assert!(fresh_pod.open(SealPurpose::Record, b"k", &late).is_ok());
-        let sealed = fresh_pod.seal(SealPurpose::Record, b"k", b"v");
+        assert!(
+            old_pod.decrypt(EncryptionPurpose::Record, b"k", &fresh_pod.encrypt(EncryptionPurpose::Record, b"k", b"v")).is_ok()
+        );
+        assert!(fresh_pod.decrypt(EncryptionPurpose::Record, b"k", &late).is_ok());
+        let ciphertext = fresh_pod.encrypt(EncryptionPurpose::Record, b"k", b"v");
         assert_eq!(
-            old_pod.open(SealPurpose::Record, b"k", &sealed),
-            Err(OpenError::UnknownKey),
+            old_pod.decrypt(EncryptionPurpose::Record, b"k", &ciphertext),
+            Err(DecryptionError::UnknownKey),
             "after another pod used the new key"
         );
     }
@@ -401,8 +409,8 @@ mod tests {
         let clock = ManualClock::new();
         let (old_key, new_key) = (new_key(), new_key());
         let started = ring(&[&new_key, &old_key], &clock);
-        let sealed = started.seal(SealPurpose::Record, b"k", b"v");
-        assert!(ring(&[&old_key], &clock).open(SealPurpose::Record, b"k", &sealed).is_ok());
+        let ciphertext = started.encrypt(EncryptionPurpose::Record, b"k", b"v");
+        assert!(ring(&[&old_key], &clock).decrypt(EncryptionPurpose::Record, b"k", &ciphertext).is_ok());
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub async fn re_encrypt(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Resu
     let connection = services::StoreConnection::open(config, clock).await?;
     let records = &connection.records;
     let mut report = ReEncryptionReport::default();
-    for kind in Kind::SEALED {
+    for kind in Kind::ENCRYPTED {
         let mut at = Some(Cursor::default());
         while let Some(cursor) = at {
             match records.store().scan(kind, cursor).await {

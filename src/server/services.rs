@@ -4,7 +4,7 @@ mod commands;
 mod local_accounts;
 mod upstream;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -15,16 +15,16 @@ use crate::{
     administration::People,
     api_keys::Keys,
     app_keys::RedirectPolicy,
-    bearer_tokens::{Issuer, IssuerKind, Tokens},
+    bearer_tokens::{BearerTokens, Issuer, IssuerKind},
     check::{Checker, CredentialParser},
     clock::Clock,
     config::{self, Config, RoleMapSource},
     files::FileWatch,
-    http::{Apps, CookieNames, ProxyTrust, Services, Site, health::Readiness},
+    http::{AppKeySettings, CookieNames, Services, Site, TrustedProxies, health::Readiness},
     kubernetes::{RoleMapWatch, TokenAuthority},
     login::Login,
     metrics::Metrics,
-    oidc::{Flows, Provider, Providers},
+    oidc::{LoginFlows, Provider, Providers},
     pages,
     principal::{EmailTrust, LOCAL},
     principal_cache::{Principals, Settings, Sources},
@@ -57,7 +57,7 @@ pub(super) struct Parts {
     pub services: Services,
     bootstrap: Bootstrap,
     providers: Arc<Providers>,
-    tokens: Arc<Tokens>,
+    tokens: Arc<BearerTokens>,
     store: Arc<dyn Store>,
     redis: Option<Arc<RedisStore>>,
     /// `None` once the watch is started.
@@ -83,19 +83,11 @@ impl Parts {
         let users = Arc::new(Users::new(records.clone(), Arc::clone(clock), limits));
         let keys = Keys::new(records.clone(), Arc::clone(clock), Arc::clone(&metrics), config.keys.clone());
         let keys = Arc::new(keys);
-        let settings = Settings {
-            limits,
-            grace: config.cache.revocation_grace,
-            entries: config.cache.entries,
-            claims_max_age: config.keys.claims_max_age,
-        };
+        let settings = cache_settings(config, limits);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
         let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
-        let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
-        // Administrators verify the email addresses that they invite.
-        let trust = trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect();
         let issuers = token_issuers(config, clock, &metrics).await?;
-        let tokens = Arc::new(Tokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
+        let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
         let credentials =
             CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics));
@@ -104,11 +96,11 @@ impl Parts {
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
-            trust,
+            email_trust(&providers),
             credentials,
         );
         let checker = Arc::new(checker);
-        let flows = Flows::new(records.clone(), Arc::clone(clock));
+        let flows = LoginFlows::new(records.clone(), Arc::clone(clock));
         let sign_ins = Arc::new(SignIns::new(Arc::clone(&users), Arc::clone(&role_maps), Arc::clone(&metrics)));
         let local = match config.local_accounts.enabled {
             true => Some(local_accounts::accounts(config, &records, &sign_ins, &keys, clock, &metrics)?),
@@ -124,7 +116,7 @@ impl Parts {
             checker,
             users,
             keys,
-            apps: Arc::new(apps(config)),
+            app_keys: Arc::new(app_key_settings(config)),
             people,
             local_accounts: local.map(Arc::new),
             role_maps,
@@ -166,19 +158,23 @@ impl Parts {
                 local_accounts::log_bootstrap_command(&users, &role).await;
             }
             if let Some(redis) = redis {
-                redis.configuration_warnings().await.iter().for_each(|warning| tracing::warn!("{warning}"));
+                redis
+                    .configuration_warnings()
+                    .await
+                    .iter()
+                    .for_each(|warning| tracing::warn!(%warning, "redis configuration warning"));
             }
         });
         let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
         let block = readiness.block("identity providers");
         let attempted = tokio::spawn(async move {
-            let providers = futures::future::join_all(providers.iter().map(|provider| provider.attempted()));
-            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.attempted()));
+            let providers = futures::future::join_all(providers.iter().map(|provider| provider.wait_for_first_attempt()));
+            let issuers = futures::future::join_all(tokens.issuers().map(|issuer| issuer.wait_for_first_attempt()));
             // The pod becomes ready even if a provider is unreachable.
             let _ = tokio::time::timeout(PROVIDER_TIMEOUT, futures::future::join(providers, issuers)).await;
             block.done();
         });
-        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_fresh(PROVIDER_REFRESH)));
+        let issuers = self.tokens.issuers().map(|issuer| tokio::spawn(Arc::clone(issuer).keep_refreshing(PROVIDER_REFRESH)));
         let refresh = self.providers.iter().map(|provider| tokio::spawn(Arc::clone(provider).keep_fresh(PROVIDER_REFRESH)));
         let role_map = self.role_map_watch.take().map(|watch| {
             let block = readiness.block("role map");
@@ -188,12 +184,28 @@ impl Parts {
     }
 }
 
+fn cache_settings(config: &Config, limits: Limits) -> Settings {
+    Settings {
+        limits,
+        grace: config.cache.revocation_grace,
+        entries: config.cache.entries,
+        claims_max_age: config.keys.claims_max_age,
+    }
+}
+
+/// Returns the sources of claims whose email addresses are trusted, by the sources' names.
+fn email_trust(providers: &Providers) -> HashMap<String, EmailTrust> {
+    let trust = providers.iter().map(|provider| (provider.id().to_owned(), provider.email_trust()));
+    // Administrators verify the email addresses that they invite.
+    trust.chain([(LOCAL.to_owned(), EmailTrust::Always)]).collect()
+}
+
 /// Waits for the store, and logs the reason periodically.
 async fn wait_for(store: &dyn Store) {
     while tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_err() {
         let why = store.sequences().await.into_iter().find_map(Result::err);
         let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
-        tracing::error!(why, "waiting for the store; this pod is not ready");
+        tracing::error!(error = why, "waiting for the store; pod not ready");
     }
 }
 
@@ -202,15 +214,15 @@ fn warn_about_exposed_check_listener(config: &Config) {
     if !config.upstream_credential.fixed.is_empty() && !config.listen.check.ip().is_loopback() {
         tracing::warn!(
             listener = %config.listen.check,
-            "the check's listener is no loopback address, and its answers carry the upstream's credential: let nobody but the gateway reach it"
+            "check listener reachable from other hosts; responses contain upstream credentials"
         );
     }
 }
 
 /// Builds the settings of applications. Their keys also have the maximum lifetime of keys.
-fn apps(config: &Config) -> Apps {
+fn app_key_settings(config: &Config) -> AppKeySettings {
     let section = &config.apps;
-    Apps {
+    AppKeySettings {
         redirects: RedirectPolicy::new(section.redirect_schemes.iter().cloned(), section.redirect_hosts.clone()),
         origins: section.origins.clone(),
         life: section.key_duration.min(config.keys.max_duration),
@@ -220,12 +232,12 @@ fn apps(config: &Config) -> Apps {
 fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     let cookies = CookieNames::of(&config.public_url);
     if !config.public_url.is_secure() {
-        tracing::warn!(public_url = %config.public_url, "plain HTTP: cookies have neither Secure nor the __Host- prefix; for trying out only");
+        tracing::warn!(public_url = %config.public_url, "public_url without https; cookies are not Secure");
     }
-    let facts = facts(config);
-    facts.iter().for_each(|fact| tracing::info!("{fact}"));
+    let facts = summarize_configuration(config);
+    facts.iter().for_each(|fact| tracing::info!(%fact, "configuration summary"));
     if config.providers.is_empty() && !config.local_accounts.enabled {
-        tracing::info!("nobody can sign in: configure an identity provider under `providers`, or enable `local_accounts`");
+        tracing::info!("no sign-in method configured; set providers or local_accounts");
     }
     Site {
         contact: config.contact.clone(),
@@ -234,7 +246,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         public_url: config.public_url.clone(),
         cookies,
         limits,
-        proxies: ProxyTrust::new(config.trusted_proxies.clone()),
+        proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
         facts,
         brand: Arc::new(config.ui.brand.clone()),
@@ -242,7 +254,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
 }
 
 /// Returns a summary of the configuration, which the pages and the log show.
-fn facts(config: &Config) -> Vec<String> {
+fn summarize_configuration(config: &Config) -> Vec<String> {
     let store = match &config.store {
         config::Store::Memory => {
             "Sessions are kept in this process's memory. They end with the process, and only one replica can serve.".to_owned()
@@ -283,9 +295,9 @@ fn key_ring(
         Ok(keys) => {
             report(&metrics, &keys);
             edited.replace(keys);
-            tracing::info!("the key ring was read again");
+            tracing::info!("key ring reloaded");
         }
-        Err(error) => tracing::error!(%error, "the edited key ring is refused; the old one stays in force"),
+        Err(error) => tracing::error!(%error, "key ring rejected; keeping previous version"),
     });
     Ok(ring)
 }
@@ -317,9 +329,9 @@ fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Re
     let password = cell(&redis.password, "store.password");
     let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
     let topology = match &redis.url.topology {
-        config::Topology::Standalone => Topology::Standalone,
-        config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => {
+        config::RedisTopology::Standalone => Topology::Standalone,
+        config::RedisTopology::Cluster => Topology::Cluster,
+        config::RedisTopology::Sentinel { service } => {
             let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
             Topology::Sentinel { service: service.clone(), credentials }
         }
@@ -381,10 +393,12 @@ async fn token_issuers(config: &Config, clock: &Arc<dyn Clock>, metrics: &Arc<Me
     for (place, issuer) in config.token_issuers.iter().enumerate() {
         let (at, clock, metrics) = (|| format!("token_issuers[{place}]"), Arc::clone(clock), Arc::clone(metrics));
         built.push(Arc::new(match &issuer.kind {
-            IssuerKind::OpenIdConnect(address) => Issuer::on_the_web(issuer.clone(), address, clock, metrics).with_context(at)?,
+            IssuerKind::OpenIdConnect(address) => {
+                Issuer::with_key_url(issuer.clone(), address, clock, metrics).with_context(at)?
+            }
             IssuerKind::Kubernetes(review) => {
                 let authority = TokenAuthority::new().await.with_context(at)?;
-                Issuer::of_api_server(issuer.clone(), *review, authority, clock, metrics)
+                Issuer::with_api_server(issuer.clone(), *review, authority, clock, metrics)
             }
         }));
     }
@@ -437,7 +451,7 @@ fn secret_cell(secret: &ConfiguredSecret, watches: &mut Vec<FileWatch>, name: &'
     let edited = Arc::clone(&cell);
     watch(secret, watches, name, move |text| {
         edited.replace(text);
-        tracing::info!(secret = name, "a secret was read again");
+        tracing::info!(secret = name, "secret reloaded");
     });
     cell
 }
@@ -450,7 +464,7 @@ fn watch(
 ) {
     use secrecy::ExposeSecret;
     let Some(path) = secret.path() else { return };
-    tracing::debug!(secret = name, path = %path.display(), "the secret's file is watched");
+    tracing::debug!(secret = name, path = %path.display(), "secret file watched");
     let read = |path: &Path| read_secret_file(path).map(|secret| Zeroizing::new(secret.expose_secret().to_owned()));
     let initial = Zeroizing::new(secret.expose_initial().to_owned());
     watches.push(FileWatch::start(path, initial, read, move |text| changed(text)));

@@ -13,8 +13,8 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 use super::{
-    Commit, Conflict, Cursor, Error, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY, Precondition, Quota, QuotaUsage,
-    ScanPage, SealedRecord, Sequence, Shard, Store, Ttl,
+    Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY, Precondition,
+    Quota, QuotaUsage, ScanPage, Sequence, Shard, Store, Ttl,
 };
 use crate::clock::Clock;
 
@@ -51,7 +51,7 @@ struct Members {
 }
 
 struct Entry {
-    value: SealedRecord,
+    value: EncryptedRecord,
     expires: Option<Timestamp>,
 }
 
@@ -78,7 +78,7 @@ impl MemoryStore {
 
 #[async_trait]
 impl Store for MemoryStore {
-    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, Error> {
+    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, Error> {
         Ok(self.lock().records.get(key).map(|entry| entry.value.clone()))
     }
 
@@ -146,8 +146,8 @@ impl Inner {
     fn apply(&mut self, commit: &Commit, now: Timestamp) -> InvalidationMessage {
         let previous = self.sequences[commit.shard.index()];
         let sequence = Sequence { number: previous.number + 1, token: commit.token };
-        for (key, sealed, ttl) in &commit.put {
-            self.put(key, SealedRecord { sealed: sealed.clone(), version: sequence }, ttl.from(now));
+        for (key, ciphertext, ttl) in &commit.put {
+            self.put(key, EncryptedRecord { ciphertext: ciphertext.clone(), version: sequence }, ttl.from(now));
         }
         for (key, value) in &commit.reencrypt {
             let expires = self.records.get(key).and_then(|entry| entry.expires);
@@ -168,7 +168,7 @@ impl Inner {
         InvalidationMessage { shard: commit.shard, previous: previous.token, sequence, body: commit.invalidation.clone() }
     }
 
-    fn put(&mut self, key: &Key, value: SealedRecord, expires: Option<Timestamp>) {
+    fn put(&mut self, key: &Key, value: EncryptedRecord, expires: Option<Timestamp>) {
         let old = self.records.insert(key.clone(), Entry { value, expires });
         if let Some(expires) = old.and_then(|entry| entry.expires) {
             self.expiries.remove(&(expires, ExpiryTarget::Record(key.clone())));

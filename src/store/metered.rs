@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::broadcast;
 
 use super::{
-    Commit, Conflict, Cursor, Error, Index, InvalidationMessage, Key, Kind, Quota, QuotaUsage, ScanPage, SealedRecord, Sequence,
-    Store,
+    Commit, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Quota, QuotaUsage, ScanPage,
+    Sequence, Store,
 };
 use crate::{
     clock::Clock,
@@ -48,7 +48,7 @@ impl From<&Error> for StoreOutcome {
 
 #[async_trait]
 impl Store for MeteredStore {
-    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, Error> {
+    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, Error> {
         self.read(StoreOperation::Get, self.store.get(key)).await
     }
 

@@ -1,4 +1,4 @@
-//! Reads and writes typed records in a [`Store`], and seals their values.
+//! Reads and writes typed records in a [`Store`], and encrypts their values.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -9,10 +9,10 @@ use futures::future::try_join_all;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
-    Commit, Conflict, Error, Index, InvalidationMessage, Key, Kind, Precondition, SealedRecord, Sequence, Shard, Store, Ttl,
+    Commit, Conflict, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Precondition, Sequence, Shard, Store, Ttl,
     Urgency, Version,
 };
-use crate::secret::{Digest, KeyRing, OpenError, SealPurpose};
+use crate::secret::{DecryptionError, Digest, EncryptionPurpose, KeyRing};
 
 /// The value that the store keeps under one kind of key.
 ///
@@ -33,7 +33,7 @@ pub struct StoredRecord<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReencryptionOutcome {
     Reencrypted,
-    /// It was sealed with the primary key already.
+    /// It was encrypted with the primary key already.
     Unchanged,
     /// It was deleted or has expired.
     Gone,
@@ -50,7 +50,7 @@ pub enum StaleEntry {
     Key(String),
 }
 
-/// The store and the key ring that seals for it.
+/// The store and the key ring that encrypts its values.
 #[derive(Clone)]
 pub struct Records {
     store: Arc<dyn Store>,
@@ -112,7 +112,7 @@ impl Records {
         let unreadable = |reason: String| Error::Unreadable { kind: T::KIND, reason };
         let plain = self
             .ring
-            .open(SealPurpose::Record, &self.associated(key), &found.sealed)
+            .decrypt(EncryptionPurpose::Record, &self.associated(key), &found.ciphertext)
             .map_err(|error| unreadable(error.to_string()))?;
         // The parser's message may quote the value, so only its category is reported.
         let value =
@@ -132,15 +132,15 @@ impl Records {
         self.get(key).await
     }
 
-    /// Re-encrypts a record with the primary key if another key sealed it. Its content, version and lifetime stay the same.
+    /// Re-encrypts a record with the primary key if another key encrypted it. Its content, version and lifetime stay the same.
     pub async fn reencrypt(&self, key: &Key) -> Result<ReencryptionOutcome, Error> {
         for pause in PAUSES {
             let Some(found) = self.store.get(key).await? else { return Ok(ReencryptionOutcome::Gone) };
-            let reencrypted = self.ring.reencrypt(SealPurpose::Record, &self.associated(key), &found.sealed);
+            let reencrypted = self.ring.reencrypt(EncryptionPurpose::Record, &self.associated(key), &found.ciphertext);
             let reencrypted = reencrypted.map_err(|error| Error::Unreadable { kind: key.kind, reason: error.to_string() })?;
-            let Some(sealed) = reencrypted else { return Ok(ReencryptionOutcome::Unchanged) };
+            let Some(ciphertext) = reencrypted else { return Ok(ReencryptionOutcome::Unchanged) };
             let mut change = self.change(key.shard);
-            change.commit.reencrypt.push((key.clone(), SealedRecord { sealed, version: found.version }));
+            change.commit.reencrypt.push((key.clone(), EncryptedRecord { ciphertext, version: found.version }));
             if let Ok(Ok(_)) = change.commit().await {
                 return Ok(ReencryptionOutcome::Reencrypted);
             }
@@ -163,14 +163,14 @@ impl Records {
         Change { records: self, commit: Commit::new(shard), stale: Vec::new() }
     }
 
-    /// Opens an invalidation message. Fails unless a pod of this deployment sealed it for this shard and commit.
-    pub fn open_invalidation_message(&self, message: &InvalidationMessage) -> Result<Vec<StaleEntry>, OpenError> {
+    /// Decrypts an invalidation message. Fails unless a pod of this deployment encrypted it for this shard and commit.
+    pub fn decrypt_invalidation_message(&self, message: &InvalidationMessage) -> Result<Vec<StaleEntry>, DecryptionError> {
         if message.body.is_empty() {
-            return Err(OpenError::Tampered);
+            return Err(DecryptionError::Tampered);
         }
         let associated = self.message_associated(message.shard, &message.sequence.token);
-        let plain = self.ring.open(SealPurpose::Invalidation, &associated, &message.body)?;
-        let body: MessageBody = serde_json::from_slice(&plain).map_err(|_| OpenError::Tampered)?;
+        let plain = self.ring.decrypt(EncryptionPurpose::Invalidation, &associated, &message.body)?;
+        let body: MessageBody = serde_json::from_slice(&plain).map_err(|_| DecryptionError::Tampered)?;
         Ok(body.stale)
     }
 
@@ -197,8 +197,8 @@ impl Change<'_> {
     pub fn put<T: Record>(mut self, key: &Key, value: &T, ttl: Ttl) -> Self {
         debug_assert_eq!(key.kind, T::KIND, "a key of another kind");
         let plain = serde_json::to_vec(value).expect("records are plain data: strings, numbers, lists and maps with text keys");
-        let sealed = self.records.ring.seal(SealPurpose::Record, &self.records.associated(key), &plain);
-        self.commit.put.push((key.clone(), sealed, ttl));
+        let ciphertext = self.records.ring.encrypt(EncryptionPurpose::Record, &self.records.associated(key), &plain);
+        self.commit.put.push((key.clone(), ciphertext, ttl));
         self
     }
 
@@ -252,7 +252,7 @@ impl Change<'_> {
         let body = MessageBody { stale: self.stale };
         let plain = serde_json::to_vec(&body).expect("an invalidation message is plain data");
         let associated = self.records.message_associated(self.commit.shard, &self.commit.token);
-        self.commit.invalidation = self.records.ring.seal(SealPurpose::Invalidation, &associated, &plain);
+        self.commit.invalidation = self.records.ring.encrypt(EncryptionPurpose::Invalidation, &associated, &plain);
         let mut invalidation = Invalidation { records: self.records, shard: self.commit.shard, stale: body.stale };
         let outcome = self.records.store.commit(&self.commit).await;
         if matches!(outcome, Ok(Err(Conflict)) | Err(Error::Unavailable(_))) {

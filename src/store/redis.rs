@@ -27,8 +27,8 @@ use tokio::sync::broadcast;
 
 use self::connect::PersistentClient;
 use super::{
-    Commit, Conflict, Cursor, Error as StoreError, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY, Precondition, Quota,
-    QuotaUsage, ScanPage, SealedRecord, Sequence, Shard, Store, Ttl, Urgency,
+    Commit, Conflict, Cursor, EncryptedRecord, Error as StoreError, Index, InvalidationMessage, Key, Kind, OPERATION_MEMORY,
+    Precondition, Quota, QuotaUsage, ScanPage, Sequence, Shard, Store, Ttl, Urgency,
 };
 use crate::{clock::Clock, metrics::Metrics};
 
@@ -218,12 +218,12 @@ impl RedisStore {
             Precondition::Absent => Value::from(String::new()),
             Precondition::Version(version) => format!("{version}:").into(),
         }));
-        for (_, sealed, ttl) in &commit.put {
-            args.push(Bytes::copy_from_slice(sealed).into());
+        for (_, ciphertext, ttl) in &commit.put {
+            args.push(Bytes::copy_from_slice(ciphertext).into());
             args.push(ttl.millis().into());
         }
-        for (_, SealedRecord { sealed, version }) in &commit.reencrypt {
-            args.push(Bytes::from([format!("{version}:").as_bytes(), sealed].concat()).into());
+        for (_, EncryptedRecord { ciphertext, version }) in &commit.reencrypt {
+            args.push(Bytes::from([format!("{version}:").as_bytes(), ciphertext].concat()).into());
             args.push("kept".into());
         }
         for (_, id, ttl) in &commit.index_add {
@@ -285,7 +285,7 @@ impl RedisStore {
             return;
         }
         pauses.reconnect = Some(now + RECONNECT_PAUSE);
-        tracing::warn!("the store has stopped answering; connecting afresh");
+        tracing::warn!("redis not responding; reconnecting");
         for client in [self.commands.now(), self.revocations.now()] {
             tokio::spawn(async move { client.force_reconnection().await });
         }
@@ -299,7 +299,7 @@ impl RedisStore {
 
 #[async_trait]
 impl Store for RedisStore {
-    async fn get(&self, key: &Key) -> Result<Option<SealedRecord>, StoreError> {
+    async fn get(&self, key: &Key) -> Result<Option<EncryptedRecord>, StoreError> {
         let found: Option<Bytes> = self.value(self.name(&key.name())).await?;
         Ok(found.map(|value| parse_value(&value).unwrap_or_else(invalid_record)))
     }
@@ -430,17 +430,17 @@ fn parse_commit_reply(reply: Value) -> Result<Result<Sequence, Conflict>, StoreE
     }
 }
 
-fn parse_value(value: &[u8]) -> Option<SealedRecord> {
+fn parse_value(value: &[u8]) -> Option<EncryptedRecord> {
     let colon = |bytes: &[u8]| bytes.iter().position(|byte| *byte == b':');
     let first = colon(value)?;
     let second = first + 1 + colon(&value[first + 1..])?;
     let version = Sequence::parse(std::str::from_utf8(&value[..second]).ok()?)?;
-    Some(SealedRecord { sealed: value[second + 1..].to_vec(), version })
+    Some(EncryptedRecord { ciphertext: value[second + 1..].to_vec(), version })
 }
 
 /// Represents a value that no commit wrote. It cannot be opened, and it meets no precondition.
-fn invalid_record() -> SealedRecord {
-    SealedRecord { sealed: Vec::new(), version: Sequence::default() }
+fn invalid_record() -> EncryptedRecord {
+    EncryptedRecord { ciphertext: Vec::new(), version: Sequence::default() }
 }
 
 /// Classifies a failed commit. Only commands that the client never sent, or that the server rejected, did surely not run.

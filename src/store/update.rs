@@ -75,7 +75,7 @@ mod tests {
     struct Count(u32);
 
     impl Record for Count {
-        const KIND: Kind = Kind::KeysOf;
+        const KIND: Kind = Kind::KeyCreations;
     }
 
     #[derive(Debug, thiserror::Error)]
@@ -89,7 +89,7 @@ mod tests {
     fn records() -> (Records, Key) {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(MemoryStore::new(Arc::clone(&clock)));
-        let key = Key::new(Shard::new(7).unwrap(), Kind::KeysOf, "x");
+        let key = Key::new(Shard::new(7).unwrap(), Kind::KeyCreations, "x");
         (Records::new(store, Arc::new(KeyRing::ephemeral(clock)), ""), key)
     }
 

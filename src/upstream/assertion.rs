@@ -39,7 +39,7 @@ pub struct AssertionSettings {
 
 /// The claims of RFC 7519, those of OpenID Connect for the user, and ours. Empty ones are omitted.
 #[derive(Serialize)]
-struct Claims<'a> {
+struct AssertionClaims<'a> {
     iss: &'a str,
     aud: &'a str,
     sub: &'a str,
@@ -85,7 +85,7 @@ impl Assertions {
         let now = self.clock.now();
         let AssertionSettings { issuer, audience, .. } = &self.settings;
         let identity = &principal.identity;
-        let claims = Claims {
+        let claims = AssertionClaims {
             iss: issuer,
             aud: audience,
             sub: &identity.user,

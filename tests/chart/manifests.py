@@ -6,7 +6,7 @@ import subprocess
 from helm import ROOT, read_yaml, run
 
 FOLDER = ROOT / "deploy/kubernetes"
-HEADER = "# Generated from the chart by `make chart`; lay an overlay over it instead of editing it.\n"
+HEADER = "# Generated from the chart by `make chart`; use an overlay instead of editing it.\n"
 CONFIGURATION = "vestibule.yaml"
 
 

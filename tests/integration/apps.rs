@@ -33,7 +33,7 @@ async fn asked(fleet: &Fleet, agent: &Agent, path: &str) -> Page {
     let callback = at_provider(fleet.idp(), agent, page, ALICE).await;
     let page = agent.follow(agent.get(&at(fleet.pod(0), &callback)).await).await;
     assert_eq!(page.status, 200, "{}: {}", page.url, page.body);
-    assert!(page.body.contains("<title>A key for an application"), "{}", page.body);
+    assert!(page.body.contains("<title>Authorize an application"), "{}", page.body);
     page
 }
 

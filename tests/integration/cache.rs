@@ -61,7 +61,7 @@ async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
         times.sort();
         eprintln!("logout on pod 0, refused on pod 1, from {what}: p50 {:?}, p99 {:?}", times[24], times[49]);
     }
-    let (applied, copies) = (fleet.notices(1, "applied").await, fleet.notices(1, "copy").await);
+    let (applied, copies) = (fleet.invalidation_messages(1, "applied").await, fleet.invalidation_messages(1, "copy").await);
     eprintln!("pod 1 applied {applied} notices and knew {copies} already");
     assert!(applied >= 50.0);
 }
@@ -71,7 +71,7 @@ async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_an
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let fleet = Fleet::builder().stores([redis.url(), proxy.url()]).idp().start().await;
-    proxy.cut_bus_to_client();
+    proxy.cut_channel_to_client();
     // The same person's sessions lie in one shard: a second time in a row its notices stay away.
     for round in ["first", "second"] {
         let browser = fleet.sign_in(0).await;
@@ -79,18 +79,18 @@ async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_an
         fleet.sign_out(0, &browser).await;
         fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut bus, {round} logout"));
     }
-    let noticed = "notices stay away; subscribing again";
+    let noticed = "invalidation channel silent; subscribing again";
     let wait = async || {
         let _ = fleet.sign_in(0).await;
         fleet.pods[1].log().contains(noticed).then_some(())
     };
     until("pod 1 to subscribe again", DEADLINE, wait).await;
 
-    proxy.heal_bus();
-    let applied = fleet.notices(1, "applied").await;
+    proxy.heal_channel();
+    let applied = fleet.invalidation_messages(1, "applied").await;
     until("notices to be heard again", DEADLINE, async || {
         let _ = fleet.sign_in(0).await;
-        (fleet.notices(1, "applied").await > applied).then_some(())
+        (fleet.invalidation_messages(1, "applied").await > applied).then_some(())
     })
     .await;
     let browser = fleet.sign_in(0).await;
@@ -109,14 +109,14 @@ async fn a_dropped_notice_is_a_gap_that_the_next_one_shows() {
         let (revoked, next) = (fleet.sign_in(0).await, fleet.sign_in(0).await);
         let form = fleet.logout_form(0, &next).await;
         fleet.warm(1, &revoked.cookie).await;
-        let (gaps, lost) = (fleet.notices(1, "gap").await, proxy.lost());
-        proxy.drop_next_notice("notices");
+        let (gaps, lost) = (fleet.invalidation_messages(1, "gap").await, proxy.lost());
+        proxy.drop_next_invalidation_message("notices");
         fleet.sign_out(0, &revoked).await;
         let since = Instant::now();
         fleet.confirm_logout(0, &next, &form).await;
         fleet.refused(1, &revoked.cookie, since).await.assert_within_bound("dropped notice");
         assert_eq!(proxy.lost(), lost + 1);
-        if fleet.notices(1, "gap").await > gaps {
+        if fleet.invalidation_messages(1, "gap").await > gaps {
             break;
         }
         assert!(attempt < 5, "the next notice never showed the gap");
@@ -180,14 +180,16 @@ async fn notices_of_somebody_without_the_key_change_nothing() {
     let fleet = Fleet::builder().store_at(redis.url()).idp().start().await;
     let browser = fleet.sign_in(0).await;
     fleet.warm(0, &browser.cookie).await;
-    let (before, unreadable) = (fleet.commands(0).await, fleet.notices(0, "unreadable").await);
+    let (before, unreadable) = (fleet.commands(0).await, fleet.invalidation_messages(0, "unreadable").await);
     for shard in 0..64 {
         let forged = format!("{shard}:0000000000000000:1:1111111111111111:{{\"dropped\":[]}}");
         redis.node.call(&["PUBLISH", "vestibule:notices", &forged]).await;
         redis.node.call(&["PUBLISH", "vestibule:notices", &forged[..10]]).await;
     }
-    until("the forged notices", DEADLINE, async || (fleet.notices(0, "unreadable").await >= unreadable + 64.0).then_some(()))
-        .await;
+    until("the forged notices", DEADLINE, async || {
+        (fleet.invalidation_messages(0, "unreadable").await >= unreadable + 64.0).then_some(())
+    })
+    .await;
     assert_eq!(fleet.status(0, &browser.cookie).await, 200);
     assert_eq!(fleet.commands(0).await - before, 0.0, "a forged notice emptied the cache");
     fleet.sign_out(0, &browser).await;

@@ -102,7 +102,7 @@ async fn every_refusal_is_a_line_with_its_request_id_also_where_only_warnings_ar
         (pod.public("/sso/login?rd=//evil.example.com"), "login refused", 400),
         (pod.public("/sso/login?provider=nobody"), "login refused", 404),
         (pod.public("/sso/callback?state=a&state=b"), "request refused", 400),
-        (check, "a check can't be understood", 403),
+        (check, "malformed auth request", 403),
     ];
     for (number, (address, event, status)) in refusals.into_iter().enumerate() {
         let id = format!("refusal-number-{number}");
@@ -126,5 +126,5 @@ async fn where_nobody_can_sign_in_log_and_page_say_what_is_on_and_what_to_do_nex
         assert!(page.body.contains(told) && log.contains(told), "{told}: {}\n{log}", page.body);
     }
     assert!(page.body.contains("client_secret_file") && page.body.contains("check-config"), "{}", page.body);
-    assert!(log.contains("configure an identity provider under `providers`"), "{log}");
+    assert!(log.contains("no sign-in method configured; set providers or local_accounts"), "{log}");
 }

@@ -12,7 +12,7 @@ use crate::support::pod::random_key;
 use crate::support::wait::until;
 
 const DEADLINE: Duration = Duration::from_secs(60);
-pub const UNKNOWN_KEY: &str = "it was sealed with a key that is not in the key ring";
+pub const UNKNOWN_KEY: &str = "it was encrypted with a key that is not in the key ring";
 
 /// An administrator, somebody with a key, and somebody who is disabled.
 struct People {
@@ -39,7 +39,7 @@ impl People {
     /// Replaces the key ring, and waits until every pod has read it.
     async fn ring(&self, keys: &[&str]) {
         let replace = || std::fs::write(&self.fleet.key_ring_file, keys.join("\n") + "\n").expect("the file is ours");
-        self.fleet.until_logged_again("the key ring was read again", replace).await;
+        self.fleet.until_logged_again("key ring reloaded", replace).await;
     }
 
     fn old_key(&self) -> String {

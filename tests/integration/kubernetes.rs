@@ -83,7 +83,7 @@ async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
 
     server.apply("roles", json!({}), &with_role("king")).await;
     for pod in &pods {
-        wait::until("a refused edit", PATIENCE, async || (pod.refused_role_maps().await >= 1.0).then_some(())).await;
+        wait::until("a refused edit", PATIENCE, async || (pod.rejected_role_maps().await >= 1.0).then_some(())).await;
         assert_eq!(role(pod, &cookie).await, "org_admin");
         assert!(pod.log().contains("rules[0].role (line 6): role `king` is not in the list"), "{}", pod.log());
     }
@@ -98,7 +98,7 @@ async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
     until_everywhere(&pods, &cookie, "internal_user").await;
     server.apply("team-c", fragment(), "rules: [{claim: preferred_username, match: bob, role: proxy_admin}]").await;
     for pod in &pods {
-        wait::until("a refused fragment", PATIENCE, async || (pod.refused_role_maps().await >= 2.0).then_some(())).await;
+        wait::until("a refused fragment", PATIENCE, async || (pod.rejected_role_maps().await >= 2.0).then_some(())).await;
         assert_eq!(role(pod, &cookie).await, "internal_user");
     }
     assert!(self::events(&server, "team-c", 1).await[0].1.contains("not delegated"));
@@ -143,11 +143,11 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back
 
     // Without leave to write Events that is said once, and all else goes on.
     server.apply("roles", json!({}), "version: 2").await;
-    wait::until("a refused edit", PATIENCE, async || (pods[0].refused_role_maps().await >= 1.0).then_some(())).await;
+    wait::until("a refused edit", PATIENCE, async || (pods[0].rejected_role_maps().await >= 1.0).then_some(())).await;
     server.apply("roles", json!({}), "version: 3").await;
-    let said = || pods[0].log().matches("no leave to create Events").count();
+    let said = || pods[0].log().matches("not permitted to create Events").count();
     wait::until("it to be said", PATIENCE, async || (said() > 0).then_some(())).await;
-    wait::until("another refused edit", PATIENCE, async || (pods[0].refused_role_maps().await >= 2.0).then_some(())).await;
+    wait::until("another refused edit", PATIENCE, async || (pods[0].rejected_role_maps().await >= 2.0).then_some(())).await;
     server.apply("roles", json!({}), &with_role("org_admin")).await;
     until_everywhere(&pods, &cookie, "org_admin").await;
     assert_eq!(said(), 1);
@@ -181,7 +181,7 @@ async fn edits_whose_history_etcd_has_forgotten_are_in_force_once_the_watch_is_b
     server.apply("roles", json!({}), &with_role("org_admin")).await;
     until_everywhere(pods, &cookie, "org_admin").await;
     // This last base delegates what team-c doesn't give, and that is the one thing refused.
-    wait::until("its fragment", PATIENCE, async || (pod.refused_role_maps().await == 1.0).then_some(())).await;
+    wait::until("its fragment", PATIENCE, async || (pod.rejected_role_maps().await == 1.0).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,11 +197,11 @@ async fn the_watch_goes_on_with_a_rotated_token() {
     // What was taken before is remembered by the server for a while; one that starts anew remembers nothing.
     server.kill();
     server.restart().await;
-    assert!(!server.takes(&old).await, "the old token is worth nothing any more");
+    assert!(!server.is_token_accepted(&old).await, "the old token is worth nothing any more");
     server.apply("roles", json!({}), &with_role("team")).await;
     let what = "the edit, by the new token";
     pod::until_everywhere(&pods, what, NEW_TOKEN, async |pod| role(pod, &cookie).await == "team").await;
-    assert_eq!(pods[0].refused_role_maps().await, 0.0);
+    assert_eq!(pods[0].rejected_role_maps().await, 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +213,7 @@ async fn before_the_first_list_nobody_can_say_and_without_a_base_map_everybody_i
     let pod = Pod::start(PodOptions { ready: Ready::DontWait, ..pod_options(fleet, &server, 8) }).await;
     wait::until("the pod to have tried", PATIENCE, async || {
         let log = pod.log();
-        (log.contains("the role map can't be read yet") && log.contains("listening")).then_some(())
+        (log.contains("role map not loaded") && log.contains("listening")).then_some(())
     })
     .await;
     for headers in [vec![], vec![("cookie", cookie.as_str())]] {

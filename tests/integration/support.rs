@@ -1,6 +1,6 @@
 //! Starts pods and their real peers on loopback, for the tests, the benches and the demo: see [`fleet::Fleet`].
 //!
-//! A peer that isn't installed is a panic that names `make peers`. Every process dies with ours.
+//! A missing peer causes a panic that names `make peers`. All child processes end with the test process.
 #![allow(dead_code, unused_imports, reason = "the tests, the benches and the demo each use a part of it")]
 
 pub mod agent;
@@ -35,7 +35,7 @@ pub mod wait;
 use std::path::PathBuf;
 use std::sync::Once;
 
-/// An HTTP client that talks to loopback alone: no proxy, no redirects followed.
+/// An HTTP client for loopback addresses: no proxy, and redirects are not followed.
 pub fn http_client() -> reqwest::Client {
     install_crypto();
     reqwest::Client::builder()
@@ -45,18 +45,18 @@ pub fn http_client() -> reqwest::Client {
         .redirect(reqwest::redirect::Policy::none())
         .timeout(std::time::Duration::from_secs(30))
         .build()
-        .expect("a client without TLS roots of its own can be built")
+        .expect("a client without TLS roots can be built")
 }
 
-/// The client of a peer's owner, for its side door. Tests that share a peer have a runtime each, and a
-/// connection ends with the runtime that opened it: so none is kept.
+/// A client for the administrative endpoints of peers. It keeps no idle connections: each test has its own runtime, and a
+/// connection ends with the runtime that opened it.
 pub fn owner_client() -> reqwest::Client {
     install_crypto();
     let builder = reqwest::Client::builder().no_proxy().tls_certs_only([]).pool_max_idle_per_host(0);
-    builder.timeout(std::time::Duration::from_secs(30)).build().expect("a client without TLS roots of its own can be built")
+    builder.timeout(std::time::Duration::from_secs(30)).build().expect("a client without TLS roots can be built")
 }
 
-/// Names the TLS implementation; harmless when somebody did so already.
+/// Installs the TLS implementation; does nothing if one is installed.
 pub fn install_crypto() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -77,7 +77,7 @@ pub fn peer_file(path: &str) -> PathBuf {
     file
 }
 
-/// Where screenshots and the like of one test are kept.
+/// The directory for screenshots and other output of a test.
 pub fn artifacts(test: &str) -> PathBuf {
     let directory = repository("target/artifacts").join(test);
     std::fs::create_dir_all(&directory).expect("target/ is writable");

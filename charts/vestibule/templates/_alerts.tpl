@@ -1,4 +1,4 @@
-{{/* The alerts. Each names metrics of docs/metrics.md alone. Takes `ours`, the label matchers of this release, and `keyRingDays`. */}}
+{{/* The alerts, which use only metrics of docs/metrics.md. Parameters: `ours`, the label matchers of this release, and `keyRingDays`. */}}
 
 {{- define "vestibule.alerts" -}}
 - alert: VestibuleAbsent
@@ -7,28 +7,28 @@
   labels: {severity: critical}
   annotations:
     summary: No Vestibule pod is scraped
-    description: The gateway refuses or fails every request when no pod answers its checks.
+    description: Without a Vestibule pod, the gateway answers every request with an error. Check that the pods run and that Prometheus can reach the admin port.
 - alert: VestibuleStoreAway
   expr: sum(rate(vestibule_store_commands_total{ {{- .ours }}, outcome=~"unavailable|unknown"}[2m])) > 0
   for: 2m
   labels: {severity: critical}
   annotations:
-    summary: The store doesn't answer
-    description: Nobody can sign in. Who is signed in is served for cache.revocation_grace, then gets 503.
+    summary: The store does not respond
+    description: Users cannot sign in. Vestibule serves signed-in users from its cache for cache.revocation_grace and then answers 503. Check Redis and the network policy.
 - alert: VestibuleChecksUnavailable
   expr: sum(rate(vestibule_checks_total{ {{- .ours }}, outcome="unavailable"}[2m])) > 0
   for: 2m
   labels: {severity: critical}
   annotations:
     summary: Checks are answered with 503
-    description: "{{ "{{ $value | humanize }}" }} checks a second could not be decided, and their requests failed."
+    description: "{{ "{{ $value | humanize }}" }} auth requests per second could not be decided, so their requests failed."
 - alert: VestibuleProofOld
   expr: max by (pod) (vestibule_cache_proof_age_seconds{ {{- .ours -}} }) > 3
   for: 1m
   labels: {severity: warning}
   annotations:
-    summary: A pod can't prove its cache
-    description: "{{ "{{ $labels.pod }}" }} lives on the grace since {{ "{{ $value | humanizeDuration }}" }}; a sign-out may stay unseen for so long."
+    summary: A pod cannot verify its cache
+    description: "{{ "{{ $labels.pod }}" }} has not verified its cache for {{ "{{ $value | humanizeDuration }}" }} and serves stale sessions within the grace period. It may not see sign-outs of that time."
 - alert: VestibuleLoginFailures
   expr: |-
     sum by (provider) (rate(vestibule_logins_total{ {{- .ours }}, outcome=~"provider_failed|store_failed"}[15m]))
@@ -36,8 +36,8 @@
   for: 10m
   labels: {severity: warning}
   annotations:
-    summary: Logins fail
-    description: "{{ "{{ $value | humanizePercentage }}" }} of the logins with {{ "{{ $labels.provider }}" }} fail by the provider or the store."
+    summary: Logins fail because of the provider or the store
+    description: "{{ "{{ $value | humanizePercentage }}" }} of the logins with {{ "{{ $labels.provider }}" }} fail. Check the provider, the store and the log."
 - alert: VestibulePeopleTurnedAway
   expr: |-
     sum by (provider) (rate(vestibule_logins_total{ {{- .ours }}, outcome=~"no_role|missing_source"}[15m]))
@@ -45,55 +45,55 @@
   for: 15m
   labels: {severity: warning}
   annotations:
-    summary: The role map turns most people away
-    description: "{{ "{{ $value | humanizePercentage }}" }} of the logins with {{ "{{ $labels.provider }}" }} get no role. The role map or the provider's claims have changed."
+    summary: The role map denies most logins
+    description: "{{ "{{ $value | humanizePercentage }}" }} of the logins with {{ "{{ $labels.provider }}" }} get no role. Check recent changes of the role map and of the provider's claims."
 - alert: VestibuleProviderNotReady
   expr: min by (provider) (vestibule_provider_ready{ {{- .ours -}} }) == 0
   for: 5m
   labels: {severity: critical}
   annotations:
-    summary: An identity provider isn't known
-    description: "On a pod nobody can sign in with {{ "{{ $labels.provider }}" }}: its discovery document or keys could not be fetched."
+    summary: An identity provider is not ready
+    description: "At least one pod could not fetch the discovery document or the keys of {{ "{{ $labels.provider }}" }}. Users cannot sign in with it on that pod."
 - alert: VestibuleRoleMapRefused
   expr: sum(increase(vestibule_role_map_edits_total{ {{- .ours }}, outcome="error"}[15m])) > 0
   labels: {severity: warning}
   annotations:
-    summary: An edit of the role map was refused
-    description: The last good one stays in force. The log and the ConfigMap's Events say what is wrong.
+    summary: An update of the role map was rejected
+    description: The last valid role map remains active. The log and the ConfigMap's Events contain the error.
 - alert: VestibuleRoleMapsDiffer
   expr: max(vestibule_role_map_rules{ {{- .ours -}} }) != min(vestibule_role_map_rules{ {{- .ours -}} })
   for: 5m
   labels: {severity: warning}
   annotations:
     summary: Pods have different role maps
-    description: What somebody may do depends on the pod that is asked.
+    description: The decision about a request depends on the pod that answers. Check that every pod can reach the API server.
 - alert: VestibuleRoleMapStale
   expr: min(vestibule_role_map_watch_up{ {{- .ours -}} }) == 0
   for: 5m
   labels: {severity: warning}
   annotations:
-    summary: The role map isn't watched
-    description: A pod doesn't reach the API server; edits are not in force there.
+    summary: A pod does not watch the role map
+    description: The pod cannot reach the API server, so updates of the role map are not active there.
 - alert: VestibuleRevocationsUnreplicated
   expr: sum(increase(vestibule_store_unreplicated_revocations_total{ {{- .ours -}} }[15m])) > 0
   for: 15m
   labels: {severity: info}
   annotations:
-    summary: Sign-outs are on one Redis only
-    description: No replica confirmed them in time; a failover could undo them.
+    summary: Sign-outs are not replicated
+    description: No Redis replica confirmed them in time, so a failover can undo them.
 {{- with .keyRingDays }}
 - alert: VestibuleKeyRingOld
   expr: time() - min(vestibule_key_ring_created_timestamp_seconds{ {{- $.ours -}} }) > {{ mul . 86400 }}
   for: 1h
   labels: {severity: info}
   annotations:
-    summary: The key that seals is old
-    description: "It was made {{ "{{ $value | humanizeDuration }}" }} ago. Put a new one on top of the key ring."
+    summary: The primary key of the key ring is old
+    description: "It was created {{ "{{ $value | humanizeDuration }}" }} ago. Add a new key at the top of the key ring."
 {{- end }}
 - alert: VestibulePanics
   expr: sum(increase(vestibule_panics_total{ {{- .ours -}} }[15m])) > 0
   labels: {severity: warning}
   annotations:
     summary: Requests ended in a panic
-    description: They were answered with 500. The log has where; please report it.
+    description: Vestibule answered them with 500. The log contains the location. Please report it.
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* Vestibule's configuration file: what the values say, and what is the chart's. */}}
+{{/* Vestibule's configuration file: `config` of the values, and the fields that the chart sets. */}}
 
 {{- define "vestibule.configuration" -}}
 {{- $config := deepCopy .Values.config -}}
@@ -7,7 +7,7 @@
 {{- $listen := dict -}}
 {{- range $name, $port := .Values.ports }}{{ $_ := set $listen $name (printf "%s:%d" $address (int $port)) }}{{ end -}}
 {{- $_ := set $config "listen" $listen -}}
-{{- $_ := set $config "replicas" (include "vestibule.mostReplicas" . | int) -}}
+{{- $_ := set $config "replicas" (include "vestibule.maxReplicas" . | int) -}}
 {{- $_ := set $config "shutdown" (dict "delay" (printf "%ds" (int .Values.shutdown.delaySeconds)) "deadline" (printf "%ds" (int .Values.shutdown.deadlineSeconds))) -}}
 {{- if include "vestibule.keyRingName" . }}{{ $_ := set $config "key_ring_file" (printf "/etc/vestibule/key-ring/%s" .Values.keyRing.key) }}{{ end -}}
 {{- if include "vestibule.roleMapName" . }}{{ $_ := set $config "role_map" (include "vestibule.configuration.roleMap" . | fromYaml) }}{{ end -}}
@@ -32,8 +32,8 @@ file: /etc/vestibule/role-map/{{ .Values.roleMap.key }}
 {{- end -}}
 
 {{/*
-What the role map's ConfigMap holds, as JSON, which keeps a last newline: `text`; `rendered`, the digest of the values' document that it was last
-made of; `edited`, whether somebody has edited it since, which is then what stays.
+The role map's ConfigMap as JSON, which preserves the last newline. `text`: its content. `rendered`: the digest of the document in
+the values that it was generated from. `edited`: true if the ConfigMap was edited since, in which case the edited text is kept.
 */}}
 {{- define "vestibule.roleMap.state" -}}
 {{- $document := .Values.roleMap.document -}}
@@ -43,13 +43,13 @@ made of; `edited`, whether somebody has edited it since, which is then what stay
 {{- if and $live (not .Values.roleMap.overwrite) -}}
 {{- $held := get ($live.data | default dict) .Values.roleMap.key | default "" -}}
 {{- $rendered := get ($live.metadata.annotations | default dict) "vestibule/rendered" | default "" -}}
-{{- /* An edit that the values have taken over is none any more. */}}
+{{- /* An edit that is now part of the values no longer counts as one. */}}
 {{- if and (ne (sha256sum $held) $rendered) (ne $held $text) }}{{ $state = dict "text" $held "rendered" $rendered "edited" true }}{{ end -}}
 {{- end -}}
 {{- toJson $state -}}
 {{- end -}}
 
-{{/* Changes with whatever a running process doesn't read again. Secrets, key ring and role map it does. */}}
+{{/* Digest of the files that a running process does not reload. It reloads secrets, key ring and role map. */}}
 {{- define "vestibule.checksum" -}}
 {{- dict "configuration" (include "vestibule.configuration" .) "files" .Values.extraFiles | toJson | sha256sum -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* One Ingress. Takes root, suffix, annotations and paths, each a (dict "path" "service" "port"). */}}
+{{/* One Ingress. Parameters: root, suffix, annotations, and paths, each a (dict "path" "service" "port"). */}}
 
 {{- define "vestibule.ingress" -}}
 {{- $values := .root.Values -}}
@@ -30,9 +30,10 @@ spec:
 {{- end -}}
 
 {{/*
-The check, as ingress-nginx is told of it. A header that isn't listed would be the client's own, so every one is that the answer
-may have: who it is, and what the upstream gets of credentials and cookies, which `echo` puts there. All of it must fit into
-the buffer. What a client says to gateways is listed for the same reason: the answer has none of it, so it ends here.
+Annotations of ingress-nginx for the check. The upstream would receive the client's own value of a header that is not listed. So
+the list contains every header that the check's answer may have: the identity, and the credentials and cookies for the upstream,
+which `echo` adds. Headers for gateways are listed too: the answer never has them, so nginx removes the client's. The answer must
+fit into the buffer.
 */}}
 {{- define "vestibule.ingress.check" -}}
 {{- $identity := list "User" "Email" "Preferred-Username" "Groups" "Role" "Key" -}}
@@ -42,7 +43,7 @@ nginx.ingress.kubernetes.io/auth-url: http://{{ include "vestibule.checkHost" . 
 nginx.ingress.kubernetes.io/auth-response-headers: X-Auth-Request-{{ join ", X-Auth-Request-" $identity }}, {{ join ", " (concat $credentials $gateways) }}
 nginx.ingress.kubernetes.io/proxy-buffer-size: 16k
 {{- if eq .Values.ingress.controller "traefik" }}
-{{/* What ingress-nginx sends by itself. Without it a client's own X-Original-URL would reach the check. */}}
+{{/* ingress-nginx sets these headers itself. Without them, the client's own X-Original-URL would reach the check. */}}
 nginx.ingress.kubernetes.io/auth-snippet: |
   proxy_set_header X-Original-URL $scheme://$host$request_uri;
   proxy_set_header X-Original-Method $request_method;

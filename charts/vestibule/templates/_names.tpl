@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Leaves room for what is added to it: an object's name may have 63 characters. */}}
+{{/* At most 63 characters with the suffixes that are appended to it. */}}
 {{- define "vestibule.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
@@ -16,7 +16,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What selects the pods. The pods of another chart carry them in embedded mode. */}}
+{{/* Labels that select the pods. In embedded mode, the pods of the other chart must have them. */}}
 {{- define "vestibule.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "vestibule.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -34,7 +34,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels of everything, and annotations: their own (a map) and the common ones. Takes (dict "root" $ "annotations" …). */}}
+{{/* Common labels, and annotations: the object's own (a map) and the common ones. Parameters: (dict "root" $ "annotations" …). */}}
 {{- define "vestibule.metadata" -}}
 labels:
   {{- include "vestibule.labels" .root | nindent 2 }}
@@ -55,7 +55,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* Takes an `image` of the values and the tag to use where none is given. */}}
+{{/* Parameters: an `image` of the values, and the default tag. */}}
 {{- define "vestibule.image" -}}
 {{- if .image.digest -}}
 {{- printf "%s@%s" .image.repository .image.digest -}}
@@ -73,7 +73,7 @@ annotations:
 {{- printf "%s-check.%s.svc.%s" (include "vestibule.fullname" .) .Release.Namespace .Values.clusterDomain -}}
 {{- end -}}
 
-{{/* The Service that leads to what is protected; empty where the values name none. */}}
+{{/* The upstream's Service. Empty if the values do not set one. */}}
 {{- define "vestibule.upstreamService" -}}
 {{- if eq .Values.mode "sidecar" -}}
 {{- printf "%s-upstream" (include "vestibule.fullname" .) -}}
@@ -82,12 +82,12 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* How many pods there may be at most. */}}
-{{- define "vestibule.mostReplicas" -}}
+{{/* Maximum number of pods. */}}
+{{- define "vestibule.maxReplicas" -}}
 {{- if .Values.autoscaling.enabled -}}{{ .Values.autoscaling.maxReplicas }}{{- else -}}{{ .Values.replicaCount }}{{- end -}}
 {{- end -}}
 
-{{/* "yes" where there is no Redis. */}}
+{{/* "yes" without a Redis. */}}
 {{- define "vestibule.memoryStore" -}}
 {{- $store := .Values.config.store | default dict -}}
 {{- if eq ($store.url | default "memory") "memory" -}}yes{{- end -}}
@@ -101,7 +101,7 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* Empty where no key ring is needed: what the memory store holds ends with the process. */}}
+{{/* Empty if no key ring is needed, because the memory store ends with the process. */}}
 {{- define "vestibule.keyRingName" -}}
 {{- if .Values.keyRing.existingSecret -}}
 {{- .Values.keyRing.existingSecret -}}
@@ -110,12 +110,12 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* What the chart's own key ring holds in the cluster, as JSON: names to base64. */}}
-{{- define "vestibule.heldKeyRing" -}}
+{{/* The data of the chart's own key ring Secret in the cluster, as JSON: names to base64. */}}
+{{- define "vestibule.existingKeyRing" -}}
 {{- (lookup "v1" "Secret" .Release.Namespace (include "vestibule.keyRingName" .) | default dict).data | default dict | toJson -}}
 {{- end -}}
 
-{{/* Empty where there is no role map. */}}
+{{/* Empty without a role map. */}}
 {{- define "vestibule.roleMapName" -}}
 {{- if .Values.roleMap.existingConfigMap -}}
 {{- .Values.roleMap.existingConfigMap -}}
@@ -124,34 +124,34 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* "yes" where the role map is watched. */}}
-{{- define "vestibule.watches" -}}
+{{/* "yes" if the role map is watched. */}}
+{{- define "vestibule.watchesRoleMap" -}}
 {{- if and .Values.roleMap.watch (include "vestibule.roleMapName" .) -}}yes{{- end -}}
 {{- end -}}
 
-{{/* "yes" where ServiceAccounts' tokens are taken, "review" where the API server is asked about each. */}}
-{{- define "vestibule.workloads" -}}
+{{/* "yes" if tokens of ServiceAccounts are accepted, "review" if the API server also reviews each token. */}}
+{{- define "vestibule.verifiesServiceAccounts" -}}
 {{- range .Values.config.token_issuers }}{{ if eq (.kind | default "oidc") "kubernetes" }}{{ .review | default false | ternary "review" "yes" }}{{ end }}{{ end -}}
 {{- end -}}
 
-{{/* "yes" where the API server is asked, and a token for it needed. */}}
-{{- define "vestibule.asksApiServer" -}}
-{{- if or (include "vestibule.watches" .) (include "vestibule.workloads" .) -}}yes{{- end -}}
+{{/* "yes" if the pods need a token for the API server. */}}
+{{- define "vestibule.usesApiServer" -}}
+{{- if or (include "vestibule.watchesRoleMap" .) (include "vestibule.verifiesServiceAccounts" .) -}}yes{{- end -}}
 {{- end -}}
 
-{{/* "yes" where the check gives out a credential that the upstream knows. */}}
-{{- define "vestibule.givesCredentials" -}}
+{{/* "yes" if the check returns a static upstream credential. */}}
+{{- define "vestibule.returnsUpstreamCredential" -}}
 {{- $gives := (.Values.config.upstream_credential | default dict).static -}}
 {{- range .Values.extraEnv }}{{ if hasPrefix "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__" (.name | default "" | upper) }}{{ $gives = true }}{{ end }}{{ end -}}
 {{- if $gives -}}yes{{- end -}}
 {{- end -}}
 
-{{/* "yes" where a NetworkPolicy of the chart's admits the gateway alone. */}}
-{{- define "vestibule.guarded" -}}
+{{/* "yes" if the chart's NetworkPolicy admits only the gateway. */}}
+{{- define "vestibule.admitsOnlyGateway" -}}
 {{- if and .Values.networkPolicy.enabled .Values.networkPolicy.gateway -}}yes{{- end -}}
 {{- end -}}
 
-{{/* "yes" where the pods are this chart's. */}}
+{{/* "yes" if this chart creates the pods. */}}
 {{- define "vestibule.hasPods" -}}
 {{- if ne .Values.mode "embedded" -}}yes{{- end -}}
 {{- end -}}

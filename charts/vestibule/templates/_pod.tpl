@@ -1,4 +1,4 @@
-{{/* The container, its volumes, and the pods of both shapes. */}}
+{{/* The container, its volumes, and the pods of the modes `deployment` and `sidecar`. */}}
 
 {{/*
 Vestibule as a native sidecar, an element of another chart's `initContainers`:
@@ -10,12 +10,12 @@ Vestibule as a native sidecar, an element of another chart's `initContainers`:
 {{- include "vestibule.container" (dict "root" . "restartPolicy" "Always") -}}
 {{- end -}}
 
-{{/* What it mounts, for the pod's `volumes`. */}}
+{{/* Volumes of the sidecar, for the pod's `volumes`. */}}
 {{- define "vestibule.sidecar.volumes" -}}
 {{- include "vestibule.volumes" . -}}
 {{- end -}}
 
-{{/* For the annotations of the pod that carries it: rolls the pods when the configuration changes. */}}
+{{/* Annotations of the pod that runs the sidecar. They restart the pods when the configuration changes. */}}
 {{- define "vestibule.sidecar.annotations" -}}
 vestibule/configuration: {{ include "vestibule.checksum" . }}
 {{- end -}}
@@ -56,7 +56,7 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
   {{- end }}
   securityContext:
     {{- toYaml $values.securityContext | nindent 4 }}
-  # Whole directories: what is mounted with subPath never changes.
+  # Mounts whole directories, because Kubernetes never updates files that are mounted with subPath.
   volumeMounts:
     - {name: vestibule-config, mountPath: /etc/vestibule/config, readOnly: true}
     {{- if include "vestibule.secretsName" .root }}
@@ -65,10 +65,10 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
     {{- if include "vestibule.keyRingName" .root }}
     - {name: vestibule-key-ring, mountPath: /etc/vestibule/key-ring, readOnly: true}
     {{- end }}
-    {{- if include "vestibule.asksApiServer" .root }}
+    {{- if include "vestibule.usesApiServer" .root }}
     - {name: vestibule-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
     {{- end }}
-    {{- if and (include "vestibule.roleMapName" .root) (not (include "vestibule.watches" .root)) }}
+    {{- if and (include "vestibule.roleMapName" .root) (not (include "vestibule.watchesRoleMap" .root)) }}
     - {name: vestibule-role-map, mountPath: /etc/vestibule/role-map, readOnly: true}
     {{- end }}
     {{- with $values.extraVolumeMounts }}
@@ -87,8 +87,8 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
 - name: vestibule-key-ring
   secret: {secretName: {{ . }}}
 {{- end }}
-{{- if include "vestibule.asksApiServer" . }}
-# The token of the ServiceAccount, for Vestibule's container alone: what stands beside it in the pod gets none.
+{{- if include "vestibule.usesApiServer" . }}
+# The ServiceAccount's token is mounted only into Vestibule's container, not into other containers of the pod.
 - name: vestibule-token
   projected:
     sources:
@@ -96,7 +96,7 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
       - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
       - downwardAPI: {items: [{path: namespace, fieldRef: {apiVersion: v1, fieldPath: metadata.namespace}}]}
 {{- end }}
-{{- if not (include "vestibule.watches" .) }}
+{{- if not (include "vestibule.watchesRoleMap" .) }}
 {{- with include "vestibule.roleMapName" . }}
 - name: vestibule-role-map
   configMap: {name: {{ . }}}
@@ -121,7 +121,7 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
   ports:
     - {name: upstream, containerPort: {{ $upstream.port }}, protocol: TCP}
   {{- if $upstream.preStopSleepSeconds }}
-  # The gateway still sends requests for a while after the pod was told to stop.
+  # The gateway still sends requests for some seconds after the pod begins to stop.
   lifecycle:
     preStop: {sleep: {seconds: {{ $upstream.preStopSleepSeconds }}}}
   {{- end }}
@@ -130,7 +130,7 @@ vestibule/configuration: {{ include "vestibule.checksum" . }}
     {{- toYaml (mergeOverwrite $restricted $upstream.securityContext) | nindent 4 }}
 {{- end -}}
 
-{{/* With a sidecar the upstream ends first, and Kubernetes tells the sidecar only then. */}}
+{{/* In sidecar mode, Kubernetes stops the upstream first and the sidecar after it. */}}
 {{- define "vestibule.gracePeriod" -}}
 {{- $sidecar := add .Values.upstream.preStopSleepSeconds .Values.upstream.terminationSeconds -}}
 {{- $made := add .Values.shutdown.deadlineSeconds 5 (eq .Values.mode "sidecar" | ternary $sidecar 0) -}}
@@ -159,7 +159,7 @@ rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
 {{- $sidecar := eq .Values.mode "sidecar" -}}
 serviceAccountName: {{ include "vestibule.serviceAccountName" . }}
 automountServiceAccountToken: false
-# The variables that Kubernetes makes of Services begin like ours.
+# Variables that Kubernetes generates for Services would have the prefix of Vestibule's own variables.
 enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:

@@ -1,193 +1,209 @@
-//! Who may do what to keys, and what a key or a token may make.
+//! Tests of the permissions to manage keys.
 
 use super::*;
 
 #[tokio::test]
-async fn others_see_change_and_make_nothing_of_somebodys_keys() {
-    let site = Site::new().await;
-    let key = site.make(&Wish::default()).await.key;
-    let bob = Manager { user: "bob", ..in_person() };
-    assert!(matches!(site.keys.revoke(&bob, key.id).await, Err(KeysError::NotFound)));
-    assert!(matches!(site.keys.regenerate(&bob, key.id, None).await, Err(KeysError::NotFound)));
-    assert!(matches!(site.keys.list(&bob, Some("alice"), None, 5).await, Err(KeysError::NotAdministrator)));
-    assert!(matches!(site.keys.make(&bob, &for_user("alice")).await, Err(KeysError::NotAdministrator)));
-    assert!(site.keys.list(&bob, Some("bob"), None, 5).await.unwrap().keys.is_empty());
-    assert_eq!(site.ids("alice").await, [key.id]);
+async fn other_users_may_not_see_change_or_create_a_users_keys() {
+    let fixture = Fixture::new().await;
+    let key = fixture.create(&KeyParameters::default()).await.key;
+    let bob = Manager { user: "bob", ..by_session() };
+    assert!(matches!(fixture.keys.revoke(&bob, key.id).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.regenerate(&bob, key.id, None).await, Err(KeysError::NotFound)));
+    assert!(matches!(fixture.keys.list(&bob, Some("alice"), None, 5).await, Err(KeysError::NotAdministrator)));
+    assert!(matches!(fixture.keys.create(&bob, &for_user("alice")).await, Err(KeysError::NotAdministrator)));
+    assert!(fixture.keys.list(&bob, Some("bob"), None, 5).await.unwrap().keys.is_empty());
+    assert_eq!(fixture.ids("alice").await, [key.id]);
 }
 
 #[tokio::test]
-async fn an_administrator_manages_anybodys_keys_and_gets_no_higher_role_by_them() {
-    let site = Site::with(|settings| settings.admin_roles.push(Role::new("org_admin"))).await;
+async fn an_administrator_manages_all_keys_and_gets_no_higher_role_by_them() {
+    let fixture = Fixture::with(|settings| settings.admin_roles.push(Role::new("org_admin"))).await;
     let org_admin = Manager { role: Some(role("org_admin")), ..administrator() };
-    let made = site.keys.make(&org_admin, &for_user("alice")).await.unwrap();
-    assert_eq!((made.key.user.as_str(), &made.key.limits[..]), ("alice", &[Limits::ceiling(Some(role("org_admin")))][..]));
-    assert_eq!(site.keys.list(&org_admin, Some("alice"), None, 5).await.unwrap().keys.len(), 1);
+    let made = fixture.keys.create(&org_admin, &for_user("alice")).await.unwrap();
+    assert_eq!(
+        (made.key.user.as_str(), &made.key.restrictions[..]),
+        ("alice", &[Restrictions::ceiling(Some(role("org_admin")))][..])
+    );
+    assert_eq!(fixture.keys.list(&org_admin, Some("alice"), None, 5).await.unwrap().keys.len(), 1);
 
-    let own = site.make(&Wish::default()).await.key;
-    assert!(own.limits.is_empty());
+    let own = fixture.create(&KeyParameters::default()).await.key;
+    assert!(own.restrictions.is_empty());
     for _ in 0..2 {
-        let again = site.keys.regenerate(&org_admin, own.id, None).await.unwrap();
-        assert_eq!(again.key.limits, [Limits::ceiling(Some(role("org_admin")))], "once");
+        let again = fixture.keys.regenerate(&org_admin, own.id, None).await.unwrap();
+        assert_eq!(again.key.restrictions, [Restrictions::ceiling(Some(role("org_admin")))], "once");
     }
-    site.keys.revoke(&org_admin, own.id).await.unwrap();
-    assert!(matches!(site.keys.make(&org_admin, &for_user("nobody")).await, Err(KeysError::NoSuchUser)));
+    fixture.keys.revoke(&org_admin, own.id).await.unwrap();
+    assert!(matches!(fixture.keys.create(&org_admin, &for_user("nobody")).await, Err(KeysError::NoSuchUser)));
 }
 
 #[tokio::test]
-async fn for_the_disabled_and_by_whom_nothing_is_granted_no_key_is_made() {
-    let site = Site::new().await;
-    site.put_user("bob", |user| user.disabled = true).await;
-    assert!(matches!(site.keys.make(&administrator(), &for_user("bob")).await, Err(KeysError::Disabled)));
-    let nobody = Manager { role: None, ..in_person() };
-    assert!(matches!(site.keys.make(&nobody, &Wish::default()).await, Err(KeysError::NoRole)));
+async fn disabled_owners_and_creators_without_a_role_get_no_key() {
+    let fixture = Fixture::new().await;
+    fixture.put_user("bob", |user| user.disabled = true).await;
+    assert!(matches!(fixture.keys.create(&administrator(), &for_user("bob")).await, Err(KeysError::Disabled)));
+    let nobody = Manager { role: None, ..by_session() };
+    assert!(matches!(fixture.keys.create(&nobody, &KeyParameters::default()).await, Err(KeysError::NoRole)));
 }
 
 #[tokio::test]
-async fn a_key_manages_keys_only_when_it_was_made_to_and_only_what_it_made() {
-    let site = Site::new().await;
-    let plain = site.make(&Wish::default()).await.key;
-    assert!(matches!(site.keys.make(&by(&plain), &Wish::default()).await, Err(KeysError::NotManaging)));
-    assert!(matches!(site.keys.list(&by(&plain), None, None, 5).await, Err(KeysError::NotManaging)));
-    assert!(matches!(site.keys.revoke(&by(&plain), plain.id).await, Err(KeysError::NotManaging)));
+async fn only_a_managing_key_manages_keys_and_only_itself_and_those_derived_from_it() {
+    let fixture = Fixture::new().await;
+    let plain = fixture.create(&KeyParameters::default()).await.key;
+    assert!(matches!(fixture.keys.create(&by(&plain), &KeyParameters::default()).await, Err(KeysError::NotManaging)));
+    assert!(matches!(fixture.keys.list(&by(&plain), None, None, 5).await, Err(KeysError::NotManaging)));
+    assert!(matches!(fixture.keys.revoke(&by(&plain), plain.id).await, Err(KeysError::NotManaging)));
 
-    let manager = site.managing(Limits::default()).await.key;
-    let child = site.keys.make(&by(&manager), &Wish::default()).await.unwrap().key;
+    let manager = fixture.managing(Restrictions::default()).await.key;
+    let child = fixture.keys.create(&by(&manager), &KeyParameters::default()).await.unwrap().key;
     for other in [plain.id] {
-        assert!(matches!(site.keys.revoke(&by(&manager), other).await, Err(KeysError::NotFound)));
-        assert!(matches!(site.keys.regenerate(&by(&manager), other, None).await, Err(KeysError::NotFound)));
+        assert!(matches!(fixture.keys.revoke(&by(&manager), other).await, Err(KeysError::NotFound)));
+        assert!(matches!(fixture.keys.regenerate(&by(&manager), other, None).await, Err(KeysError::NotFound)));
     }
-    let listed = site.keys.list(&by(&manager), None, None, 5).await.unwrap();
-    // Of one millisecond, ids sort at random.
+    let listed = fixture.keys.list(&by(&manager), None, None, 5).await.unwrap();
+    // Ids of the same millisecond are in random order.
     let ids: std::collections::BTreeSet<_> = listed.keys.iter().map(|key| key.id).collect();
     assert_eq!(ids, [manager.id, child.id].into());
-    site.keys.regenerate(&by(&manager), manager.id, None).await.unwrap();
-    site.keys.revoke(&by(&manager), child.id).await.unwrap();
+    fixture.keys.regenerate(&by(&manager), manager.id, None).await.unwrap();
+    fixture.keys.revoke(&by(&manager), child.id).await.unwrap();
 }
 
 #[tokio::test]
-async fn an_administrators_key_shows_nobody_elses_secret() {
-    let site = Site::new().await;
-    let own = site.make(&Wish::default()).await.key;
-    site.put_user("carol", |_| ()).await;
-    let key = site.keys.make(&administrator(), &Wish { manage_keys: true, ..Wish::default() }).await.unwrap().key;
+async fn an_administrators_key_does_not_obtain_secrets_of_other_users_keys() {
+    let fixture = Fixture::new().await;
+    let own = fixture.create(&KeyParameters::default()).await.key;
+    fixture.put_user("carol", |_| ()).await;
+    let key = fixture
+        .keys
+        .create(&administrator(), &KeyParameters { manage_keys: true, ..KeyParameters::default() })
+        .await
+        .unwrap()
+        .key;
     let by_key = Manager { by: ManagedBy::Key(&key), ..administrator() };
-    assert!(matches!(site.keys.regenerate(&by_key, own.id, None).await, Err(KeysError::NotFound)));
-    let made = site.keys.make(&by_key, &for_user("alice")).await.unwrap();
-    assert_eq!(made.key.ancestors, [key.id], "it dies with the administrator's key, in whatever shard");
+    assert!(matches!(fixture.keys.regenerate(&by_key, own.id, None).await, Err(KeysError::NotFound)));
+    let made = fixture.keys.create(&by_key, &for_user("alice")).await.unwrap();
+    assert_eq!(made.key.ancestors, [key.id], "it ends with the administrator's key, in any shard");
     let demoted = Manager { role: Some(role("customer")), ..by_key.clone() };
-    assert!(matches!(site.keys.regenerate(&demoted, made.key.id, None).await, Err(KeysError::NotFound)));
-    site.keys.regenerate(&by_key, made.key.id, None).await.unwrap();
-    site.keys.revoke(&by_key, own.id).await.unwrap();
+    assert!(matches!(fixture.keys.regenerate(&demoted, made.key.id, None).await, Err(KeysError::NotFound)));
+    fixture.keys.regenerate(&by_key, made.key.id, None).await.unwrap();
+    fixture.keys.revoke(&by_key, own.id).await.unwrap();
 }
 
 #[tokio::test]
-async fn what_a_key_makes_never_exceeds_it() {
-    let site = Site::new().await;
-    let of_manager = Limits { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: vec!["/v1/**".into()] };
-    let wish = Wish { manage_keys: true, limits: of_manager.clone(), lasting: lasting("2d"), ..Wish::default() };
-    let manager = site.make(&wish).await.key;
-    let wider = Limits { role: Some(Role::new("proxy_admin")), teams: Some(vec![Team::new("b")]), paths: vec!["/**".into()] };
-    let wish = Wish { limits: wider.clone(), lasting: lasting("10d"), ..Wish::default() };
-    let child = site.keys.make(&by(&manager), &wish).await.unwrap().key;
-    assert_eq!(child.limits, [wider, of_manager], "all of them narrow it");
+async fn a_derived_key_never_exceeds_its_parent() {
+    let fixture = Fixture::new().await;
+    let of_manager =
+        Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: vec!["/v1/**".into()] };
+    let parameters = KeyParameters {
+        manage_keys: true,
+        restrictions: of_manager.clone(),
+        duration: duration("2d"),
+        ..KeyParameters::default()
+    };
+    let manager = fixture.create(&parameters).await.key;
+    let wider =
+        Restrictions { role: Some(Role::new("proxy_admin")), teams: Some(vec![Team::new("b")]), paths: vec!["/**".into()] };
+    let parameters = KeyParameters { restrictions: wider.clone(), duration: duration("10d"), ..KeyParameters::default() };
+    let child = fixture.keys.create(&by(&manager), &parameters).await.unwrap().key;
+    assert_eq!(child.restrictions, [wider, of_manager], "all of them restrict it");
     assert_eq!((child.expires, child.parent()), (manager.expires, Some(manager.id)));
 }
 
 #[tokio::test]
-async fn what_a_token_makes_never_exceeds_it_and_it_manages_nothing() {
-    let site = Site::with(|settings| settings.max_per_user = 100).await;
-    let of_person = site.make(&Wish { application: Some("app".into()), ..Wish::default() }).await.key;
-    let limits = Limits { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: Vec::new() };
-    let expires = site.clock.now() + Duration::from_secs(600);
-    let by_token = Manager { by: ManagedBy::Token { expires, limits: limits.clone() }, ..in_person() };
-    let wish = Wish { application: Some("app".into()), lasting: lasting("1d"), ..Wish::default() };
-    let (made, ended) = site.make_for_application(&by_token, &wish).await;
-    assert_eq!((made.key.expires, &made.key.limits[..], ended.len()), (expires, &[limits][..], 0));
-    for _ in 0..MOST_OF_AN_APPLICATION - 2 {
-        site.clock.advance(Duration::from_millis(2));
-        site.keys.make_for_application(&by_token, &wish).await.unwrap();
+async fn a_key_created_with_a_token_never_exceeds_it_and_a_token_manages_no_key() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let by_user = fixture.create(&KeyParameters { application: Some("app".into()), ..KeyParameters::default() }).await.key;
+    let restrictions = Restrictions { role: Some(Role::new("team")), teams: Some(vec![Team::new("a")]), paths: Vec::new() };
+    let expires = fixture.clock.now() + Duration::from_secs(600);
+    let by_token = Manager { by: ManagedBy::Token { expires, restrictions: restrictions.clone() }, ..by_session() };
+    let parameters = KeyParameters { application: Some("app".into()), duration: duration("1d"), ..KeyParameters::default() };
+    let (made, ended) = fixture.create_for_application(&by_token, &parameters).await;
+    assert_eq!((made.key.expires, &made.key.restrictions[..], ended.len()), (expires, &[restrictions][..], 0));
+    for _ in 0..MAX_KEYS_PER_APPLICATION - 2 {
+        fixture.clock.advance(Duration::from_millis(2));
+        fixture.keys.create_for_application(&by_token, &parameters).await.unwrap();
     }
-    let (_, ended) = site.make_for_application(&by_token, &wish).await;
-    assert_eq!(ended, [made.key.id], "what a token made goes, and never what the person gave");
-    assert!(site.ids("alice").await.contains(&of_person.id));
-    assert!(matches!(site.keys.make(&by_token, &wish).await, Err(KeysError::NotManaging)));
-    assert!(matches!(site.keys.list(&by_token, None, None, 5).await, Err(KeysError::NotManaging)));
-    assert!(matches!(site.keys.revoke(&by_token, of_person.id).await, Err(KeysError::NotManaging)));
-    assert!(matches!(site.keys.regenerate(&by_token, of_person.id, None).await, Err(KeysError::NotManaging)));
+    let (_, ended) = fixture.create_for_application(&by_token, &parameters).await;
+    assert_eq!(ended, [made.key.id], "only keys that a token created are revoked");
+    assert!(fixture.ids("alice").await.contains(&by_user.id));
+    assert!(matches!(fixture.keys.create(&by_token, &parameters).await, Err(KeysError::NotManaging)));
+    assert!(matches!(fixture.keys.list(&by_token, None, None, 5).await, Err(KeysError::NotManaging)));
+    assert!(matches!(fixture.keys.revoke(&by_token, by_user.id).await, Err(KeysError::NotManaging)));
+    assert!(matches!(fixture.keys.regenerate(&by_token, by_user.id, None).await, Err(KeysError::NotManaging)));
     let workload = Manager { user: "ci:batch", ..by_token.clone() };
-    assert!(matches!(site.keys.make_for_application(&workload, &wish).await, Err(KeysError::NoSuchUser)));
+    assert!(matches!(fixture.keys.create_for_application(&workload, &parameters).await, Err(KeysError::NoSuchUser)));
 }
 
 #[tokio::test]
-async fn what_is_not_a_person_uses_up_nobodys_allowance_however_many_applications_it_names() {
-    let site = Site::with(|settings| settings.max_per_user = 30).await;
-    let own = site.make(&Wish::default()).await.key;
-    let expires = site.clock.now() + Duration::from_secs(3600);
-    let by_token = Manager { by: ManagedBy::Token { expires, limits: Limits::default() }, ..in_person() };
+async fn a_key_or_token_never_uses_up_the_owners_maximum_with_application_keys() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 30).await;
+    let own = fixture.create(&KeyParameters::default()).await.key;
+    let expires = fixture.clock.now() + Duration::from_secs(3600);
+    let by_token = Manager { by: ManagedBy::Token { expires, restrictions: Restrictions::default() }, ..by_session() };
     for manager in [by(&own), by_token] {
-        for number in 0..MOST_OF_AN_APPLICATION + 3 {
-            site.clock.advance(Duration::from_millis(2));
-            let wish = Wish { application: Some(format!("http://127.0.0.1/{number}")), ..Wish::default() };
-            let (made, ended) = site.make_for_application(&manager, &wish).await;
-            assert_eq!(ended.len(), usize::from(number >= MOST_OF_AN_APPLICATION));
-            assert!(!ended.contains(&own.id) && site.ids("alice").await.contains(&made.key.id));
+        for number in 0..MAX_KEYS_PER_APPLICATION + 3 {
+            fixture.clock.advance(Duration::from_millis(2));
+            let parameters =
+                KeyParameters { application: Some(format!("http://127.0.0.1/{number}")), ..KeyParameters::default() };
+            let (made, ended) = fixture.create_for_application(&manager, &parameters).await;
+            assert_eq!(ended.len(), usize::from(number >= MAX_KEYS_PER_APPLICATION));
+            assert!(!ended.contains(&own.id) && fixture.ids("alice").await.contains(&made.key.id));
         }
     }
-    assert_eq!(site.ids("alice").await.len(), 1 + 2 * MOST_OF_AN_APPLICATION);
+    assert_eq!(fixture.ids("alice").await.len(), 1 + 2 * MAX_KEYS_PER_APPLICATION);
 }
 
 #[tokio::test]
-async fn a_line_of_keys_ends() {
-    let site = Site::new().await;
-    let mut last = site.managing(Limits::default()).await.key;
-    let wish = Wish { manage_keys: true, ..Wish::default() };
-    for _ in 0..MOST_ANCESTORS {
-        last = site.keys.make(&by(&last), &wish).await.unwrap().key;
+async fn the_number_of_ancestors_is_bounded() {
+    let fixture = Fixture::new().await;
+    let mut last = fixture.managing(Restrictions::default()).await.key;
+    let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
+    for _ in 0..MAX_ANCESTORS {
+        last = fixture.keys.create(&by(&last), &parameters).await.unwrap().key;
     }
-    assert!(matches!(site.keys.make(&by(&last), &wish).await, Err(KeysError::TooDeep)));
+    assert!(matches!(fixture.keys.create(&by(&last), &parameters).await, Err(KeysError::TooDeep)));
 }
 
 #[tokio::test]
-async fn with_a_key_goes_what_it_has_made() {
-    let site = Site::with(|settings| settings.max_per_user = 3).await;
-    let manager = site.managing(Limits::default()).await.key;
-    let wish = Wish { manage_keys: true, ..Wish::default() };
-    let child = site.keys.make(&by(&manager), &wish).await.unwrap();
-    let grandchild = site.keys.make(&by(&child.key), &Wish::default()).await.unwrap();
-    site.keys.revoke(&in_person(), manager.id).await.unwrap();
-    assert!(site.ids("alice").await.is_empty());
-    assert!(site.index("alice").await.is_empty(), "whoever reads takes the dead out");
+async fn derived_keys_end_with_their_parent() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 3).await;
+    let manager = fixture.managing(Restrictions::default()).await.key;
+    let parameters = KeyParameters { manage_keys: true, ..KeyParameters::default() };
+    let child = fixture.keys.create(&by(&manager), &parameters).await.unwrap();
+    let grandchild = fixture.keys.create(&by(&child.key), &KeyParameters::default()).await.unwrap();
+    fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
+    assert!(fixture.ids("alice").await.is_empty());
+    assert!(fixture.index("alice").await.is_empty(), "a read removes dead entries");
     for dead in [&child, &grandchild] {
-        assert!(!site.counts(dead.key.id, &dead.secret).await);
+        assert!(!fixture.counts(dead.key.id, &dead.secret).await);
     }
-    assert!(matches!(site.keys.make(&by(&manager), &Wish::default()).await, Err(KeysError::Ended)));
+    assert!(matches!(fixture.keys.create(&by(&manager), &KeyParameters::default()).await, Err(KeysError::Ended)));
 }
 
 #[tokio::test]
-async fn the_dead_make_room() {
-    let site = Site::with(|settings| settings.max_per_user = 2).await;
-    let manager = site.managing(Limits::default()).await.key;
-    let child = site.keys.make(&by(&manager), &Wish::default()).await.unwrap();
-    site.keys.revoke(&in_person(), manager.id).await.unwrap();
-    site.make(&Wish::default()).await;
-    site.make(&Wish::default()).await;
-    assert!(!site.is_there::<Key>(&Key::place(child.key.id)).await);
-    assert!(matches!(site.keys.make(&in_person(), &Wish::default()).await, Err(KeysError::Full)));
+async fn dead_keys_are_not_counted() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 2).await;
+    let manager = fixture.managing(Restrictions::default()).await.key;
+    let child = fixture.keys.create(&by(&manager), &KeyParameters::default()).await.unwrap();
+    fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
+    fixture.create(&KeyParameters::default()).await;
+    fixture.create(&KeyParameters::default()).await;
+    assert!(!fixture.exists::<Key>(&Key::place(child.key.id)).await);
+    assert!(matches!(fixture.keys.create(&by_session(), &KeyParameters::default()).await, Err(KeysError::Full)));
 }
 
 #[tokio::test]
-async fn a_key_that_asks_for_an_application_ends_nothing_but_what_it_has_made() {
-    let site = Site::with(|settings| settings.max_per_user = 100).await;
-    let wish = Wish { application: Some("app".to_owned()), ..Wish::default() };
-    let own = site.keys.make_for_application(&in_person(), &wish).await.unwrap();
-    let elsewhere = site.make(&Wish::default()).await;
-    for _ in 0..MOST_OF_AN_APPLICATION + 2 {
-        site.clock.advance(Duration::from_millis(2));
-        let child = site.keys.make_for_application(&by(&own.key), &wish).await.unwrap();
-        assert!(site.ids("alice").await.contains(&child.key.id), "what made it is still there");
-        assert!(site.counts(own.key.id, &own.secret).await);
+async fn a_key_that_creates_application_keys_revokes_only_keys_derived_from_it() {
+    let fixture = Fixture::with(|settings| settings.max_per_user = 100).await;
+    let parameters = KeyParameters { application: Some("app".to_owned()), ..KeyParameters::default() };
+    let own = fixture.keys.create_for_application(&by_session(), &parameters).await.unwrap();
+    let elsewhere = fixture.create(&KeyParameters::default()).await;
+    for _ in 0..MAX_KEYS_PER_APPLICATION + 2 {
+        fixture.clock.advance(Duration::from_millis(2));
+        let child = fixture.keys.create_for_application(&by(&own.key), &parameters).await.unwrap();
+        assert!(fixture.ids("alice").await.contains(&child.key.id), "its ancestors still exist");
+        assert!(fixture.counts(own.key.id, &own.secret).await);
     }
-    let by_another = site.keys.make_for_application(&by(&elsewhere.key), &wish).await;
-    assert!(matches!(by_another, Err(KeysError::Full)), "there is nothing of its own that could go");
-    assert_eq!(site.ids("alice").await.len(), MOST_OF_AN_APPLICATION + 1);
+    let by_another = fixture.keys.create_for_application(&by(&elsewhere.key), &parameters).await;
+    assert!(matches!(by_another, Err(KeysError::Full)), "no key derived from it could be revoked");
+    assert_eq!(fixture.ids("alice").await.len(), MAX_KEYS_PER_APPLICATION + 1);
 }

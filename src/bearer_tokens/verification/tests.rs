@@ -1,4 +1,4 @@
-//! What passes and what is refused, token by token.
+//! Tests of accepted and refused tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -26,7 +26,7 @@ fn claims() -> Value {
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "ci", "exp": seconds_from_now(300), "iat": seconds_from_now(0), "org": "acme"})
 }
 
-/// Claims with some replaced; null takes one away.
+/// Returns claims with some replaced. Null removes a claim.
 fn with(changed: Value) -> Value {
     let mut claims = claims();
     for (name, value) in changed.as_object().unwrap() {
@@ -38,21 +38,26 @@ fn with(changed: Value) -> Value {
     claims
 }
 
-fn judge(token: &str, keys: &KeySet) -> Result<Said, Refused> {
-    judge_requiring(token, keys, &[])
+fn verify_token(token: &str, keys: &KeySet) -> Result<TokenClaims, TokenRefusal> {
+    verify_requiring(token, keys, &[])
 }
 
-fn judge_requiring(token: &str, keys: &KeySet, required: &[RequiredClaim]) -> Result<Said, Refused> {
+fn verify_requiring(token: &str, keys: &KeySet, required: &[RequiredClaim]) -> Result<TokenClaims, TokenRefusal> {
     let audiences = ["api".to_owned(), AUDIENCE.to_owned()];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
     let login_clients = ["vestibule".to_owned()];
-    let expected =
-        Expected { issuer: ISSUER, audiences: &audiences, algorithms: &algorithms, required, login_clients: &login_clients };
+    let expected = TokenExpectation {
+        issuer: ISSUER,
+        audiences: &audiences,
+        algorithms: &algorithms,
+        required,
+        login_clients: &login_clients,
+    };
     verify(token, &expected, keys, now())
 }
 
-fn refusal(token: &str, keys: &KeySet) -> Option<Refused> {
-    judge(token, keys).err()
+fn refusal(token: &str, keys: &KeySet) -> Option<TokenRefusal> {
+    verify_token(token, keys).err()
 }
 
 fn base64(json: &Value) -> String {
@@ -64,7 +69,7 @@ fn required(claim: &str, value: &str) -> RequiredClaim {
 }
 
 #[test]
-fn a_token_for_one_of_our_audiences_passes_with_its_claims() {
+fn a_token_for_a_configured_audience_is_accepted_with_its_claims() {
     let signer = Signer::es256(Some("k1"));
     let good = [
         claims(),
@@ -75,8 +80,8 @@ fn a_token_for_one_of_our_audiences_passes_with_its_claims() {
         with(json!({"azp": "anybody", "client_id": "whoever", "typ": "Bearer"})),
     ];
     for claims in good {
-        let said = judge(&signer.sign(&claims), &set(&[&signer])).unwrap();
-        assert_eq!((said.subject.as_str(), &said.claims["org"]), ("ci", &json!("acme")), "{claims}");
+        let verified = verify_token(&signer.sign(&claims), &set(&[&signer])).unwrap();
+        assert_eq!((verified.subject.as_str(), &verified.claims["org"]), ("ci", &json!("acme")), "{claims}");
     }
 }
 
@@ -84,8 +89,8 @@ fn a_token_for_one_of_our_audiences_passes_with_its_claims() {
 fn a_token_is_accepted_until_its_expiry_and_the_leeway_and_no_longer() {
     let signer = Signer::eddsa(None);
     let expires = seconds_from_now(100);
-    let said = judge(&signer.sign(&with(json!({"exp": expires}))), &set(&[&signer])).unwrap();
-    assert_eq!(said.until, (expires + 60) as f64);
+    let verified = verify_token(&signer.sign(&with(json!({"exp": expires}))), &set(&[&signer])).unwrap();
+    assert_eq!(verified.until, (expires + 60) as f64);
 }
 
 #[test]
@@ -108,21 +113,21 @@ fn a_token_with_wrong_claims_is_refused() {
         (json!({"exp": "never"}), JwtError::WrongType { claim: "exp", found: "a text" }.into()),
         (json!({"nbf": seconds_from_now(120)}), JwtError::NotYetValid.into()),
         (json!({"nbf": "soon"}), JwtError::WrongType { claim: "nbf", found: "a text" }.into()),
-        (json!({"sub": null}), Refused::Subject),
-        (json!({"sub": ""}), Refused::Subject),
-        (json!({"sub": 7}), Refused::Subject),
-        (json!({"sub": "ci "}), Refused::Subject),
-        (json!({"sub": "ci\r\nX-Auth-Request-Role: proxy_admin"}), Refused::Subject),
-        (json!({"sub": long}), Refused::Subject),
-        (json!({"at_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
-        (json!({"c_hash": "LDktKdoQak3Pk0cnXxCltA"}), Refused::NoAccessToken),
-        (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), Refused::NoAccessToken),
-        (json!({"aud": [AUDIENCE, "vestibule"]}), Refused::NoAccessToken),
-        (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), Refused::Bound),
-        (json!({"typ": "ID"}), Refused::NoAccessToken),
-        (json!({"typ": "Refresh"}), Refused::NoAccessToken),
-        (json!({"typ": "Logout"}), Refused::NoAccessToken),
-        (json!({"typ": "Offline"}), Refused::NoAccessToken),
+        (json!({"sub": null}), TokenRefusal::Subject),
+        (json!({"sub": ""}), TokenRefusal::Subject),
+        (json!({"sub": 7}), TokenRefusal::Subject),
+        (json!({"sub": "ci "}), TokenRefusal::Subject),
+        (json!({"sub": "ci\r\nX-Auth-Request-Role: proxy_admin"}), TokenRefusal::Subject),
+        (json!({"sub": long}), TokenRefusal::Subject),
+        (json!({"at_hash": "LDktKdoQak3Pk0cnXxCltA"}), TokenRefusal::NoAccessToken),
+        (json!({"c_hash": "LDktKdoQak3Pk0cnXxCltA"}), TokenRefusal::NoAccessToken),
+        (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), TokenRefusal::NoAccessToken),
+        (json!({"aud": [AUDIENCE, "vestibule"]}), TokenRefusal::NoAccessToken),
+        (json!({"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}), TokenRefusal::Bound),
+        (json!({"typ": "ID"}), TokenRefusal::NoAccessToken),
+        (json!({"typ": "Refresh"}), TokenRefusal::NoAccessToken),
+        (json!({"typ": "Logout"}), TokenRefusal::NoAccessToken),
+        (json!({"typ": "Offline"}), TokenRefusal::NoAccessToken),
     ];
     for (changed, expected) in table {
         assert_eq!(refusal(&signer.sign(&with(changed.clone())), &keys), Some(expected), "{changed}");
@@ -132,20 +137,20 @@ fn a_token_with_wrong_claims_is_refused() {
 #[test]
 fn a_token_of_another_type_is_refused() {
     let signer = Signer::es256(Some("k1"));
-    let judge_typ = |typ: Option<&str>| {
+    let refusal_of_type = |typ: Option<&str>| {
         let header = Header { typ: typ.map(str::to_owned), ..signer.header() };
         refusal(&signer.sign_with(&header, &claims()), &set(&[&signer]))
     };
     for typ in [None, Some("JWT"), Some("jwt"), Some("at+jwt"), Some("application/at+jwt"), Some("AT+JWT")] {
-        assert_eq!(judge_typ(typ), None, "{typ:?}");
+        assert_eq!(refusal_of_type(typ), None, "{typ:?}");
     }
     for typ in ["logout+jwt", "dpop+jwt", "id+jwt", "secevent+jwt", "vestibule_onboarding", "", "application/json", "JWT "] {
-        assert_eq!(judge_typ(Some(typ)), Some(JwtError::Type.into()), "{typ:?}");
+        assert_eq!(refusal_of_type(Some(typ)), Some(JwtError::Type.into()), "{typ:?}");
     }
 }
 
 #[test]
-fn an_algorithm_that_is_not_allowed_is_refused_whatever_it_is_signed_with() {
+fn an_algorithm_that_is_not_allowed_is_refused() {
     let signer = Signer::es256(Some("k1"));
     let keys = set(&[&signer]);
     for name in ["none", "None", "nOnE", "HS1", "ES256K", ""] {
@@ -153,44 +158,44 @@ fn an_algorithm_that_is_not_allowed_is_refused_whatever_it_is_signed_with() {
         assert_eq!(refusal(&format!("{token}c2ln"), &keys), Some(JwtError::Algorithm.into()), "{name}");
         assert_eq!(refusal(&token, &keys), Some(JwtError::Algorithm.into()), "{name}");
     }
-    // The public key taken for a shared one.
+    // The public key is used as a shared secret.
     let public = serde_json::to_string(&signer.public).unwrap();
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         let header = Header { kid: Some("k1".into()), ..Header::new(algorithm) };
         let token = encode(&header, &claims(), &EncodingKey::from_secret(public.as_bytes())).unwrap();
         assert_eq!(refusal(&token, &keys), Some(JwtError::Algorithm.into()));
     }
-    // An asymmetric one, and yet none that was configured.
+    // An asymmetric algorithm that is not configured.
     let other = Header { alg: Algorithm::ES384, ..signer.header() };
     let token = format!("{}.{}.c2ln", base64(&serde_json::to_value(other).unwrap()), base64(&claims()));
     assert_eq!(refusal(&token, &keys), Some(JwtError::Algorithm.into()));
-    // A configured one, and the key is of another.
+    // A configured algorithm that is not that of the key.
     let other = Header { alg: Algorithm::RS256, ..signer.header() };
     let token = format!("{}.{}.c2ln", base64(&serde_json::to_value(other).unwrap()), base64(&claims()));
     assert_eq!(refusal(&token, &keys), Some(JwtError::NoMatchingKey.into()));
 }
 
 #[test]
-fn a_key_is_found_by_its_id_or_because_there_is_no_other() {
-    let (first, second, stranger) = (Signer::es256(Some("k1")), Signer::eddsa(Some("k2")), Signer::es256(Some("k3")));
+fn a_key_is_found_by_its_id_or_if_it_is_the_only_one() {
+    let (first, second, other) = (Signer::es256(Some("k1")), Signer::eddsa(Some("k2")), Signer::es256(Some("k3")));
     let both = set(&[&first, &second]);
     for signer in [&first, &second] {
         assert_eq!(refusal(&signer.sign(&claims()), &both), None);
     }
-    assert_eq!(refusal(&stranger.sign(&claims()), &both), Some(JwtError::NoMatchingKey.into()));
-    assert_eq!(refusal(&stranger.sign(&claims()), &set(&[&first])), Some(JwtError::NoMatchingKey.into()));
+    assert_eq!(refusal(&other.sign(&claims()), &both), Some(JwtError::NoMatchingKey.into()));
+    assert_eq!(refusal(&other.sign(&claims()), &set(&[&first])), Some(JwtError::NoMatchingKey.into()));
     let nameless = Header { kid: None, ..first.header() };
     let token = first.sign_with(&nameless, &claims());
     assert_eq!(refusal(&token, &set(&[&first])), None);
     assert_eq!(refusal(&token, &both), Some(JwtError::NoMatchingKey.into()));
-    // Its own id for another's key.
-    let forged = Header { kid: Some("k1".into()), ..stranger.header() };
-    assert_eq!(refusal(&stranger.sign_with(&forged, &claims()), &both), Some(JwtError::Signature.into()));
+    // The token claims the id of another key.
+    let forged = Header { kid: Some("k1".into()), ..other.header() };
+    assert_eq!(refusal(&other.sign_with(&forged, &claims()), &both), Some(JwtError::Signature.into()));
 }
 
 #[test]
-fn a_token_that_was_tampered_with_or_brings_its_own_key_is_refused() {
-    let (signer, stranger) = (Signer::es256(Some("k1")), Signer::es256(Some("k1")));
+fn a_token_that_was_tampered_with_or_contains_its_own_key_is_refused() {
+    let (signer, other) = (Signer::es256(Some("k1")), Signer::es256(Some("k1")));
     let keys = set(&[&signer]);
     let token = signer.sign(&claims());
     let [header, _, signature]: [&str; 3] = token.split('.').collect::<Vec<_>>().try_into().unwrap();
@@ -198,9 +203,8 @@ fn a_token_that_was_tampered_with_or_brings_its_own_key_is_refused() {
     assert_eq!(refusal(&tampered, &keys), Some(JwtError::Signature.into()));
     let (unsigned, _) = token.rsplit_once('.').unwrap();
     assert!(refusal(&format!("{unsigned}."), &keys).is_some());
-    let own_key =
-        Header { jwk: Some(stranger.public.clone()), jku: Some("https://evil.example/keys".into()), ..stranger.header() };
-    assert_eq!(refusal(&stranger.sign_with(&own_key, &claims()), &keys), Some(JwtError::Signature.into()));
+    let own_key = Header { jwk: Some(other.public.clone()), jku: Some("https://evil.example/keys".into()), ..other.header() };
+    assert_eq!(refusal(&other.sign_with(&own_key, &claims()), &keys), Some(JwtError::Signature.into()));
     for extension in [json!(["b64"]), json!(["exp"]), json!([])] {
         let critical = Header { crit: serde_json::from_value(extension).unwrap(), ..signer.header() };
         assert_eq!(refusal(&signer.sign_with(&critical, &claims()), &keys), Some(JwtError::Extensions.into()));
@@ -211,29 +215,30 @@ fn a_token_that_was_tampered_with_or_brings_its_own_key_is_refused() {
 }
 
 #[test]
-fn a_required_claim_has_its_value_and_no_other_beside_it() {
+fn a_required_claim_must_have_exactly_the_required_value() {
     let signer = Signer::es256(None);
     let keys = set(&[&signer]);
     let token = signer.sign(&with(json!({
         "kubernetes.io": {"namespace": "llm", "pod": {"name": "p"}}, "list": ["acme"], "two": ["acme", "evil"], "flag": true,
     })));
-    let judge = |claim, value| judge_requiring(&token, &keys, &[required("org", "acme"), required(claim, value)]).err();
+    let refusal_requiring =
+        |claim, value| verify_requiring(&token, &keys, &[required("org", "acme"), required(claim, value)]).err();
     for (claim, value) in [("org", "acme"), (r"kubernetes\.io.namespace", "llm"), ("list", "acme"), ("flag", "true")] {
-        assert_eq!(judge(claim, value), None, "{claim}");
+        assert_eq!(refusal_requiring(claim, value), None, "{claim}");
     }
     for (claim, value) in [("org", "Acme"), ("absent", "acme"), ("two", "acme"), (r"kubernetes\.io", "llm"), ("org", "acm")] {
-        assert_eq!(judge(claim, value), Some(Refused::RequiredClaim), "{claim}");
+        assert_eq!(refusal_requiring(claim, value), Some(TokenRefusal::RequiredClaim), "{claim}");
     }
 }
 
 #[test]
-fn what_looks_like_a_jwt_has_three_parts_and_is_not_too_long() {
+fn a_jwt_has_three_parts_and_a_maximum_length() {
     let of_length = |length: usize| format!("a.b.{}", "c".repeat(length - 4));
-    for jwt in ["a.b.c", "eyJ-_0.eyJ.sig", &of_length(LONGEST)] {
+    for jwt in ["a.b.c", "eyJ-_0.eyJ.sig", &of_length(MAX_TOKEN_LENGTH)] {
         assert!(is_jwt(jwt), "{jwt}");
     }
     let other = ["", "sk-1", "a.b", "a.b.c.d", "a..c", ".b.c", "a.b.", "a.b.c=", "a b.c.d", "Basic a.b.c", "ü.b.c", "a.b+.c"];
-    for other in other.into_iter().chain([of_length(LONGEST + 1).as_str()]) {
+    for other in other.into_iter().chain([of_length(MAX_TOKEN_LENGTH + 1).as_str()]) {
         assert!(!is_jwt(other), "{other}");
     }
 }

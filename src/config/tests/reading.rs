@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::app_keys::Origins;
+use crate::app_keys::AllowedOrigins;
 use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
-use crate::config::{Cache, LoadError, LogFormat, Redis, RoleMapSource, Store, Topology, load};
+use crate::config::{Cache, LoadError, LogFormat, Redis, RedisTopology, RoleMapSource, Store, load};
 use crate::jwt::Algorithm;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::{
@@ -196,7 +196,7 @@ store:
 ",
         &[],
     );
-    assert_eq!(redis.url.topology, Topology::Sentinel { service: "mymaster".to_owned() });
+    assert_eq!(redis.url.topology, RedisTopology::Sentinel { service: "mymaster".to_owned() });
     assert_eq!(redis.url.hosts, [("s1".to_owned(), 26379), ("s2".to_owned(), 26380)]);
     assert_eq!((redis.username.as_deref(), redis.sentinel_username.as_deref()), (Some("vestibule"), Some("watcher")));
     assert_eq!(redis.password.unwrap().expose_initial(), "hunter2");
@@ -389,8 +389,8 @@ fn schemes_and_origins_of_apps_are_merged_from_file_and_variables() {
     let apps = config(text, &env).apps;
     assert_eq!(apps.redirect_schemes, ["myide", "customapp"]);
     let origins = ["https://a.example.com", "https://b.example.com"].map(str::to_owned).to_vec();
-    assert_eq!(apps.origins, Origins::Listed(origins));
-    assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, Origins::Any);
+    assert_eq!(apps.origins, AllowedOrigins::Listed(origins));
+    assert_eq!(config("", &[("OAUTH_ALLOWED_ORIGINS", "*")]).apps.origins, AllowedOrigins::Any);
 }
 
 #[test]

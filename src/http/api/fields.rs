@@ -9,7 +9,7 @@ use serde::{
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use crate::api_keys::Lasting;
+use crate::api_keys::KeyDuration;
 
 /// The fields that are left.
 #[derive(Default)]
@@ -17,7 +17,7 @@ pub(in crate::http) struct Fields(Map<String, Value>);
 
 /// A field that is not what it ought to be, by a name of ours or one that is bounded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WrongField {
+pub enum FieldError {
     #[error("there is no field {0}")]
     Unknown(String),
     #[error("{0} {1}")]
@@ -34,8 +34,8 @@ struct Object(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Once;
-        impl<'de> Visitor<'de> for Once {
+        struct UniqueFieldsVisitor;
+        impl<'de> Visitor<'de> for UniqueFieldsVisitor {
             type Value = Object;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for Object {
                 Ok(Object(fields))
             }
         }
-        deserializer.deserialize_map(Once)
+        deserializer.deserialize_map(UniqueFieldsVisitor)
     }
 }
 
@@ -78,19 +78,19 @@ impl Fields {
     }
 
     /// A text; `null` is as good as nothing.
-    pub(in crate::http) fn text(&mut self, name: &'static str) -> Result<Option<String>, WrongField> {
+    pub(in crate::http) fn text(&mut self, name: &'static str) -> Result<Option<String>, FieldError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(WrongField::Value(name, "must be a text")),
+            Some(_) => Err(FieldError::Value(name, "must be a text")),
         }
     }
 
-    pub(in crate::http) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, WrongField> {
+    pub(in crate::http) fn object(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>, FieldError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Object(object)) => Ok(Some(object)),
-            Some(_) => Err(WrongField::Value(name, "must be an object")),
+            Some(_) => Err(FieldError::Value(name, "must be an object")),
         }
     }
 
@@ -99,16 +99,16 @@ impl Fields {
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
-    ) -> Result<Option<T>, WrongField> {
+    ) -> Result<Option<T>, FieldError> {
         let text = self.text(name)?;
-        text.map(|text| parse(&text).map_err(|wrong| WrongField::Value(name, wrong))).transpose()
+        text.map(|text| parse(&text).map_err(|wrong| FieldError::Value(name, wrong))).transpose()
     }
 
-    pub(in crate::http) fn flag(&mut self, name: &'static str) -> Result<bool, WrongField> {
+    pub(in crate::http) fn flag(&mut self, name: &'static str) -> Result<bool, FieldError> {
         match self.take(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(flag),
-            Some(_) => Err(WrongField::Value(name, "must be true or false")),
+            Some(_) => Err(FieldError::Value(name, "must be true or false")),
         }
     }
 
@@ -118,8 +118,8 @@ impl Fields {
         name: &'static str,
         longest: usize,
         parse: impl Fn(&str) -> Result<T, &'static str>,
-    ) -> Result<Option<Vec<T>>, WrongField> {
-        let wrong = |wrong: &'static str| WrongField::Value(name, wrong);
+    ) -> Result<Option<Vec<T>>, FieldError> {
+        let wrong = |wrong: &'static str| FieldError::Value(name, wrong);
         match self.take(name) {
             None => Ok(None),
             Some(Value::Array(values)) if values.len() <= longest => {
@@ -137,19 +137,19 @@ impl Fields {
         name: &'static str,
         longest: usize,
         parse: impl Fn(&str) -> Result<T, &'static str>,
-    ) -> Result<Option<Vec<T>>, WrongField> {
+    ) -> Result<Option<Vec<T>>, FieldError> {
         match self.list(name, longest, parse)? {
-            Some(list) if list.is_empty() => Err(WrongField::Value(name, "must not be empty; leave it out for all")),
+            Some(list) if list.is_empty() => Err(FieldError::Value(name, "must not be empty; leave it out for all")),
             list => Ok(list),
         }
     }
 
     /// Says what is left over.
-    pub(in crate::http) fn finish(self) -> Result<(), WrongField> {
+    pub(in crate::http) fn finish(self) -> Result<(), FieldError> {
         match self.0.into_iter().next() {
             None => Ok(()),
-            Some((name, _)) if is_like_ours(&name) => Err(WrongField::Unknown(name)),
-            Some(_) => Err(WrongField::Unknown("of that name".to_owned())),
+            Some((name, _)) if is_like_ours(&name) => Err(FieldError::Unknown(name)),
+            Some(_) => Err(FieldError::Unknown("of that name".to_owned())),
         }
     }
 
@@ -159,13 +159,13 @@ impl Fields {
 }
 
 /// A text that has to be there.
-pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) -> Result<String, WrongField> {
-    fields.text(name)?.ok_or(WrongField::Value(name, "is required"))
+pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) -> Result<String, FieldError> {
+    fields.text(name)?.ok_or(FieldError::Value(name, "is required"))
 }
 
 /// A span of time, as all calls take it.
-pub(in crate::http) fn lasting(text: &str) -> Result<Lasting, &'static str> {
-    Lasting::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
+pub(in crate::http) fn lasting(text: &str) -> Result<KeyDuration, &'static str> {
+    KeyDuration::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use serde_json::{Value, json};
 
-use super::Address;
+use super::Endpoint;
 use crate::{
     http::Services,
     yaml::{self, Subset},
@@ -22,13 +22,13 @@ const CACHE_CONTROL: &str = "public, max-age=300";
 
 /// The document as it was served before.
 #[derive(Default)]
-pub(super) struct Served(OnceLock<Bytes>);
+pub(super) struct DocumentCache(OnceLock<Bytes>);
 
-pub(super) fn document() -> Address {
-    Address::new("/openapi.json").get(show)
+pub(super) fn document() -> Endpoint {
+    Endpoint::new("/openapi.json").get(show)
 }
 
-async fn show(services: Services, served: Data<Served>) -> HttpResponse {
+async fn show(services: Services, served: Data<DocumentCache>) -> HttpResponse {
     let text = served.0.get_or_init(|| written(services.site.public_url.origin()).to_string().into());
     HttpResponse::Ok().insert_header(ContentType::json()).insert_header((header::CACHE_CONTROL, CACHE_CONTROL)).body(text.clone())
 }

@@ -5,13 +5,13 @@ use serde_json::{Value, json as value};
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{Key, KeyId, Limits, Made, Wish, is_alias},
+    api_keys::{Key, KeyId, KeyParameters, KeyWithSecret, Restrictions, is_alias},
     check::Checker,
     http::{
         Services,
         api::{
-            Address, Body, Intent, Refused, answer, caller,
-            fields::{self, Fields, WrongField},
+            ApiError, Body, Endpoint, Intent, answer, caller,
+            fields::{self, FieldError, Fields},
             json, read_fields,
         },
         display_names::{MOST_TEAMS, parse_team},
@@ -19,34 +19,34 @@ use crate::{
     },
 };
 
-pub(in crate::http) fn all() -> Address {
-    Address::new("/keys")
+pub(in crate::http) fn all() -> Endpoint {
+    Endpoint::new("/keys")
         .with_query()
         .get(async |request, services| answer(list(request, services).await))
         .post(async |request, body, services| answer(create(request, body, services).await))
 }
 
-pub(in crate::http) fn one() -> Address {
-    Address::new("/keys/{id}")
+pub(in crate::http) fn one() -> Endpoint {
+    Endpoint::new("/keys/{id}")
         .patch(async |request, id, body, services| answer(restrict(request, id, body, services).await))
         .delete(async |request, id, services| answer(revoke(request, id, services).await))
 }
 
-pub(in crate::http) fn regenerate() -> Address {
+pub(in crate::http) fn regenerate() -> Endpoint {
     let answer = async |request, id, body, services| answer(regenerate_one(request, id, body, services).await);
-    Address::new("/keys/{id}/regenerate").post(answer)
+    Endpoint::new("/keys/{id}/regenerate").post(answer)
 }
 
-async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let wish = read_wish(read_fields(&request, body, &caller)?, &services.checker)?;
-    let made = services.keys.make(&manager(&caller), &wish).await?;
+    let made = services.keys.create(&manager(&caller), &wish).await?;
     Ok(json(StatusCode::CREATED, with_secret(&made, &services.checker)))
 }
 
-async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
     let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
     let after = query.parsed("after", |text| KeyId::parse(text).ok_or("must be a token_id"))?;
     let user = query.text("user_id")?;
@@ -57,51 +57,56 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 }
 
 /// Adds restrictions to a key (RFC 5789). No field ever removes one.
-async fn restrict(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn restrict(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
     let mut fields = read_fields(&request, body, &caller)?;
-    let limits = read_limits(&mut fields, &services.checker)?;
+    let restrictions = read_restrictions(&mut fields, &services.checker)?;
     fields.finish()?;
-    let key = services.keys.narrow(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, &limits).await?;
+    let key = services.keys.restrict(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, &restrictions).await?;
     Ok(json(StatusCode::OK, shown(&key, &services.checker)))
 }
 
-async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
-    let key = services.keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?).await?;
+    let key = services.keys.revoke(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?).await?;
     Ok(json(StatusCode::OK, value!({"token_id": key.id.to_string(), "deleted": true})))
 }
 
-async fn regenerate_one(request: HttpRequest, id: Path<String>, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn regenerate_one(
+    request: HttpRequest,
+    id: Path<String>,
+    body: Body,
+    services: Services,
+) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let mut fields = read_fields(&request, body, &caller)?;
     let overlap = fields.parsed("overlap", fields::lasting)?;
     fields.finish()?;
-    let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(Refused::NotFound)?, overlap).await?;
+    let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, overlap).await?;
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
 }
 
-fn read_wish(mut fields: Fields, checker: &Checker) -> Result<Wish, Refused> {
-    let limits = read_limits(&mut fields, checker)?;
-    let wish = Wish {
+fn read_wish(mut fields: Fields, checker: &Checker) -> Result<KeyParameters, ApiError> {
+    let restrictions = read_restrictions(&mut fields, checker)?;
+    let wish = KeyParameters {
         user: fields.text("user_id")?,
         alias: fields.parsed("key_alias", alias)?,
-        lasting: fields.parsed("duration", fields::lasting)?,
-        limits,
+        duration: fields.parsed("duration", fields::lasting)?,
+        restrictions,
         manage_keys: fields.flag("manage_keys")?,
-        manage_people: fields.flag("manage_people")?,
+        manage_users: fields.flag("manage_people")?,
         application: None,
     };
     fields.finish()?;
-    if wish.manage_people && !wish.may_manage_people() {
-        return Err(WrongField::Value("manage_people", "goes with no teams and no paths: it is for everybody").into());
+    if wish.manage_users && !wish.may_manage_users() {
+        return Err(FieldError::Value("manage_people", "goes with no teams and no paths: it is for everybody").into());
     }
     Ok(wish)
 }
 
-fn read_limits(fields: &mut Fields, checker: &Checker) -> Result<Limits, Refused> {
+fn read_restrictions(fields: &mut Fields, checker: &Checker) -> Result<Restrictions, ApiError> {
     let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
-    Ok(Limits {
+    Ok(Restrictions {
         role: fields.parsed("user_role", role)?,
         teams: fields.list("teams", MOST_TEAMS, parse_team)?,
         paths: fields.some_of("paths", MOST_PATHS, parse_path)?.unwrap_or_default(),
@@ -115,7 +120,7 @@ fn alias(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn with_secret(made: &Made, checker: &Checker) -> Value {
+fn with_secret(made: &KeyWithSecret, checker: &Checker) -> Value {
     let mut body = shown(&made.key, checker);
     body["key"] = made.secret.expose().into();
     body
@@ -133,7 +138,7 @@ fn shown(key: &Key, checker: &Checker) -> Value {
         "paths": paths.first(),
         "further_paths": paths.get(1..).unwrap_or_default(),
         "manage_keys": key.manage_keys,
-        "manage_people": key.may_manage_people(),
+        "manage_people": key.may_manage_users(),
         "created_at": key.created,
         "expires": key.expires,
         "last_used": key.last_used,

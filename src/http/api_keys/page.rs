@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{Key, KeyId, KeysError, Lasting, Limits, Manager, Wish, is_alias},
+    api_keys::{Key, KeyDuration, KeyId, KeyParameters, KeysError, Manager, Restrictions, is_alias},
     check::Checker,
     http::{
         Services,
@@ -122,12 +122,12 @@ impl KeysRequest<'_> {
     async fn restrict(&self, form: &FormFields) -> Result<HttpResponse, KeysError> {
         let Services { keys, .. } = self.0.services;
         let Some(id) = form.one("token_id").and_then(KeyId::parse) else { return Ok(self.0.back()) };
-        let limits = match self.limits(form) {
-            Ok(limits) if limits == Limits::default() => return Ok(self.0.back()),
-            Ok(limits) => limits,
+        let restrictions = match self.restrictions(form) {
+            Ok(restrictions) if restrictions == Restrictions::default() => return Ok(self.0.back()),
+            Ok(restrictions) => restrictions,
             Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, None).await,
         };
-        match keys.narrow(&self.manager(), id, &limits).await {
+        match keys.restrict(&self.manager(), id, &restrictions).await {
             Ok(_) | Err(KeysError::NotFound) => Ok(self.0.back()),
             Err(error) => self.render_error(error, None).await,
         }
@@ -138,7 +138,7 @@ impl KeysRequest<'_> {
             Ok(wish) => wish,
             Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, Some(form)).await,
         };
-        match self.0.services.keys.make(&self.manager(), &wish).await {
+        match self.0.services.keys.create(&self.manager(), &wish).await {
             Ok(made) => {
                 let name = made.key.alias.clone().unwrap_or_default();
                 let created = NewKey { name, secret: made.secret.expose().to_owned() };
@@ -150,7 +150,7 @@ impl KeysRequest<'_> {
 
     async fn render_error(&self, error: KeysError, refused: Option<&FormFields>) -> Result<HttpResponse, KeysError> {
         let Some((status, problem)) = Failure::from(&error).form_problem() else { return Err(error) };
-        tracing::info!(reason = %error, "a key refused");
+        tracing::info!(reason = error.reason(), "key creation refused");
         self.render_problem(status, problem, refused).await
     }
 
@@ -163,23 +163,23 @@ impl KeysRequest<'_> {
         self.render(status, None, Notes { problem: Some(problem), refused, created: None }).await
     }
 
-    fn wish(&self, form: &FormFields) -> Result<Wish, Problem> {
+    fn wish(&self, form: &FormFields) -> Result<KeyParameters, Problem> {
         let name = form.one("key_alias").map(str::trim).filter(|name| is_alias(name));
-        let lasting = form.one("duration").and_then(|text| Lasting::parse(text).ok());
+        let lasting = form.one("duration").and_then(|text| KeyDuration::parse(text).ok());
         let (Some(name), Some(lasting)) = (name, lasting) else { return Err(Problem::of("keys-problem-name")) };
-        let wish = Wish {
+        let wish = KeyParameters {
             alias: Some(name.to_owned()),
-            lasting: Some(lasting),
-            limits: self.limits(form)?,
+            duration: Some(lasting),
+            restrictions: self.restrictions(form)?,
             manage_keys: form.one("manage_keys").is_some(),
-            manage_people: form.one("manage_people").is_some(),
-            ..Wish::default()
+            manage_users: form.one("manage_people").is_some(),
+            ..KeyParameters::default()
         };
-        if wish.manage_people && !wish.may_manage_people() { Err(Problem::of("keys-problem-manages-people")) } else { Ok(wish) }
+        if wish.manage_users && !wish.may_manage_users() { Err(Problem::of("keys-problem-manages-people")) } else { Ok(wish) }
     }
 
     /// The restrictions that the form sets. None chosen means none.
-    fn limits(&self, form: &FormFields) -> Result<Limits, Problem> {
+    fn restrictions(&self, form: &FormFields) -> Result<Restrictions, Problem> {
         let role = match form.all("user_role").filter(|name| !name.is_empty()).collect::<Vec<_>>().as_slice() {
             [] => None,
             [name] => Some(self.0.services.checker.role(name).ok_or_else(unknown_role)?),
@@ -195,7 +195,7 @@ impl KeysRequest<'_> {
         if paths.len() > MOST_PATHS {
             return Err(malformed_paths());
         }
-        Ok(Limits { role, teams: Some(teams).filter(|teams| !teams.is_empty()), paths })
+        Ok(Restrictions { role, teams: Some(teams).filter(|teams| !teams.is_empty()), paths })
     }
 
     /// Keys go to this application only after the user has agreed again.
@@ -203,7 +203,7 @@ impl KeysRequest<'_> {
         if let Some(redirect_uri) = form.one("redirect_uri") {
             let user = self.0.user();
             self.0.services.users.distrust(user, redirect_uri).await?;
-            tracing::info!(user, "an application is asked about again");
+            tracing::info!(user, "app consent removed");
         }
         Ok(self.0.back())
     }
@@ -245,7 +245,7 @@ fn line(key: &Key, checker: &Checker) -> KeyRow {
         last_used: key.last_used,
         narrowed: restrictions(key, checker),
         manages_keys: key.manage_keys,
-        manages_people: key.may_manage_people(),
+        manages_people: key.may_manage_users(),
     }
 }
 

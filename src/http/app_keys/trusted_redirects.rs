@@ -6,29 +6,29 @@ use serde_json::json as value;
 use crate::http::{
     Services,
     api::{
-        Address, Intent, Refused, answer, caller,
+        ApiError, Endpoint, Intent, answer, caller,
         fields::{Fields, required_text},
         in_person, json,
     },
 };
 
-pub(in crate::http) fn all() -> Address {
-    Address::new("/redirects")
+pub(in crate::http) fn all() -> Endpoint {
+    Endpoint::new("/redirects")
         .with_query()
         .get(async |request, services| answer(list(request, services).await))
         .delete(async |request, services| answer(forget(request, services).await))
 }
 
-async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = in_person(caller(&request, &services, Intent::Read).await?)?;
     let trusted = services.users.trusted(&caller.evaluation.identity.user).await?;
     Ok(json(StatusCode::OK, value!({ "redirect_uris": trusted })))
 }
 
 /// The user is asked again before a key goes there. Forgetting an address that is not trusted is no error.
-async fn forget(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+async fn forget(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
     let redirect_uri = required_text(&mut query, "redirect_uri")?;
     query.finish()?;
     services.users.distrust(&caller.evaluation.identity.user, &redirect_uri).await?;

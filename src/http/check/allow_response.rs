@@ -9,7 +9,7 @@ use super::super::credential_headers::header_of;
 use crate::{
     access::{CredentialSource, CredentialSources},
     check::{Echo, cookies_without},
-    principal::Identity,
+    principal::IdentityHeaders,
     upstream::{Authorization, UpstreamHeaders},
 };
 
@@ -26,7 +26,7 @@ const KEY: HeaderName = HeaderName::from_static("x-auth-request-key");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
 /// What the client sent, and whether the answer is to hold what the upstream gets of it.
-pub(super) struct ClientsOwn<'a> {
+pub(super) struct ClientHeaders<'a> {
     pub headers: &'a HeaderMap,
     /// The names of all cookies that are none of the upstream's.
     pub our_cookies: &'a [&'static str],
@@ -34,7 +34,12 @@ pub(super) struct ClientsOwn<'a> {
 }
 
 /// Every identity header and every credential of ours, always: one that is left out would let the client's own through.
-pub(super) fn allow(identity: &Identity, read: CredentialSources, sent: &UpstreamHeaders, own: &ClientsOwn<'_>) -> HttpResponse {
+pub(super) fn allow(
+    identity: &IdentityHeaders,
+    read: CredentialSources,
+    sent: &UpstreamHeaders,
+    own: &ClientHeaders<'_>,
+) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     for (name, value) in [
         (USER, &identity.user),
@@ -57,7 +62,7 @@ pub(super) fn allow(identity: &Identity, read: CredentialSources, sent: &Upstrea
         }
         Authorization::Passthrough => {}
     }
-    let left = Left { read, authorization: &sent.authorization };
+    let left = PassthroughHeaders { read, authorization: &sent.authorization };
     if let Some(names) = left.named() {
         response.insert_header((UNTOUCHED, names));
     }
@@ -67,8 +72,8 @@ pub(super) fn allow(identity: &Identity, read: CredentialSources, sent: &Upstrea
     response.finish()
 }
 
-impl ClientsOwn<'_> {
-    fn echo(&self, left: &Left<'_>, response: &mut HttpResponseBuilder) {
+impl ClientHeaders<'_> {
+    fn echo(&self, left: &PassthroughHeaders<'_>, response: &mut HttpResponseBuilder) {
         for name in left.headers().map(header_of) {
             let value = self.only(&name);
             response.insert_header((name, value));
@@ -86,12 +91,12 @@ impl ClientsOwn<'_> {
 }
 
 /// The credential headers that the upstream gets as the client sent them; all others are not for it to see.
-struct Left<'a> {
+struct PassthroughHeaders<'a> {
     read: CredentialSources,
     authorization: &'a Authorization,
 }
 
-impl Left<'_> {
+impl PassthroughHeaders<'_> {
     fn headers(&self) -> impl Iterator<Item = CredentialSource> {
         let is_left = move |place: &CredentialSource| match place {
             CredentialSource::Session => false,

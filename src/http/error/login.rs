@@ -5,8 +5,8 @@ use actix_web::http::StatusCode;
 use super::{Failure, other_browser};
 use crate::{
     http::{
-        links::login_href,
         pages::text::{Value, text},
+        paths::login_href,
     },
     login::{BeginError, LoginFailed, Why},
     oidc::ExchangeError,

@@ -7,7 +7,7 @@ use actix_web::{
 };
 
 use super::Failure;
-use crate::http::{Services, Site, api::refusal::Refused};
+use crate::http::{Services, Site, api::api_error::ApiError};
 
 /// RFC 9470.
 const CHALLENGE_FRESH: HeaderValue =
@@ -18,40 +18,42 @@ pub(super) const UNEXPECTED_PAGE: &str = "error-internal";
 
 const ACCOUNT: &str = "/vestibule/";
 
-impl From<&Refused> for Failure {
-    fn from(refused: &Refused) -> Self {
+impl From<&ApiError> for Failure {
+    fn from(refused: &ApiError) -> Self {
         match refused {
-            Refused::Authentication(error) => error.into(),
-            Refused::StaleSignIn => sign_in_again(),
-            Refused::ForeignOrigin => foreign_form(),
-            Refused::NotJson => {
+            ApiError::Authentication(error) => error.into(),
+            ApiError::StaleSignIn => sign_in_again(),
+            ApiError::ForeignOrigin => foreign_form(),
+            ApiError::NotJson => {
                 Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", "The body must be of type application/json.")
             }
-            Refused::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large."),
-            Refused::Slow => slow_body(),
-            Refused::Malformed => malformed(),
-            Refused::RateLimited(error) => (*error).into(),
-            Refused::Query => Self::bad_request("This address takes no query."),
-            Refused::Field(error) => Self::bad_request(format!("{error}.")),
-            Refused::NotFound => no_page(),
-            Refused::Method => Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods."),
-            Refused::NotAdministrator => administrators_only(),
-            Refused::NotManagingPeople => Self::forbidden("This credential was not made to manage people."),
-            Refused::NotInPerson => Self::forbidden("This takes a session, not a key or a token."),
-            Refused::NoLocalAccounts => no_local_accounts(),
-            Refused::NoSession => Self::absent("There is no such session."),
-            Refused::NoProvider => Self::absent("There is no such provider."),
-            Refused::NoIdentity => Self::absent("There is no such identity."),
-            Refused::LastIdentity => Self::limit_reached("It is the only way in. Link another one first."),
-            Refused::Begin(error) => error.into(),
-            Refused::Store(error) => error.into(),
-            Refused::Keys(error) => error.into(),
-            Refused::Invite(error) => error.into(),
-            Refused::Ask(error) => error.into(),
-            Refused::People(error) => error.into(),
-            Refused::SignIn(error) => error.into(),
-            Refused::Claim(error) => error.into(),
-            Refused::Password(error) => error.into(),
+            ApiError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large."),
+            ApiError::Slow => slow_body(),
+            ApiError::Malformed => malformed(),
+            ApiError::RateLimited(error) => (*error).into(),
+            ApiError::Query => Self::bad_request("This address takes no query."),
+            ApiError::Field(error) => Self::bad_request(format!("{error}.")),
+            ApiError::NotFound => no_page(),
+            ApiError::Method => {
+                Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods.")
+            }
+            ApiError::NotAdministrator => administrators_only(),
+            ApiError::NotManagingPeople => Self::forbidden("This credential was not made to manage people."),
+            ApiError::NotInPerson => Self::forbidden("This takes a session, not a key or a token."),
+            ApiError::NoLocalAccounts => no_local_accounts(),
+            ApiError::NoSession => Self::absent("There is no such session."),
+            ApiError::NoProvider => Self::absent("There is no such provider."),
+            ApiError::NoIdentity => Self::absent("There is no such identity."),
+            ApiError::LastIdentity => Self::limit_reached("It is the only way in. Link another one first."),
+            ApiError::Begin(error) => error.into(),
+            ApiError::Store(error) => error.into(),
+            ApiError::Keys(error) => error.into(),
+            ApiError::Invite(error) => error.into(),
+            ApiError::Ask(error) => error.into(),
+            ApiError::People(error) => error.into(),
+            ApiError::SignIn(error) => error.into(),
+            ApiError::Claim(error) => error.into(),
+            ApiError::Password(error) => error.into(),
         }
     }
 }
@@ -63,12 +65,12 @@ pub(in crate::http) async fn not_found(request: HttpRequest, services: Services)
 /// Rejects a query or form that is malformed, too large, or has a parameter twice.
 pub(in crate::http) fn reject_malformed_query(request: &HttpRequest, site: &Site) -> actix_web::Error {
     // The library's own message may quote the request.
-    tracing::warn!(reason = "a malformed query or form", "request refused");
+    tracing::warn!(reason = "malformed_query_or_form", "request refused");
     InternalError::from_response("a malformed query or form", malformed().respond(request, site)).into()
 }
 
 pub(in crate::http) fn reject_slow_body(request: &HttpRequest, site: &Site) -> actix_web::Error {
-    tracing::warn!(reason = "the body did not arrive in time", "request refused");
+    tracing::warn!(reason = "body_timeout", "request refused");
     InternalError::from_response("a slow body", slow_body().respond(request, site)).into()
 }
 
@@ -102,7 +104,7 @@ pub(in crate::http) fn sign_in_again() -> Failure {
 }
 
 pub(in crate::http) fn unknown_provider() -> Failure {
-    tracing::warn!(reason = "the provider is not configured", "login refused");
+    tracing::warn!(reason = "unknown_provider", "login refused");
     Failure::of_page(StatusCode::NOT_FOUND, "error-unknown-provider").action("action-sign-in", "/sso/login")
 }
 

@@ -11,7 +11,7 @@ use crate::{
     api_keys::KeysError,
     http::{
         pages::text::{self, Text},
-        role_map::AskError,
+        role_map::ExplanationError,
     },
     local_accounts::{ChangeError, ClaimError, InviteError, SignInError, Unfit},
     login::Why,
@@ -61,15 +61,15 @@ fn failures() -> Vec<Failure> {
         ChangeError::Busy,
     ];
     let explanations = [
-        AskError::OneOfTwo,
-        AskError::NoSuchPerson,
-        AskError::NobodyLookedAt,
-        AskError::SeveralPeople,
-        AskError::Claims("a reason".to_owned()),
-        AskError::Provider,
-        AskError::Address("a reason".to_owned()),
-        AskError::Credential,
-        AskError::NoRoleMapYet,
+        ExplanationError::OneOfTwo,
+        ExplanationError::NoSuchPerson,
+        ExplanationError::NobodyLookedAt,
+        ExplanationError::SeveralPeople,
+        ExplanationError::Claims("a reason".to_owned()),
+        ExplanationError::Provider,
+        ExplanationError::Address("a reason".to_owned()),
+        ExplanationError::Credential,
+        ExplanationError::NoRoleMapYet,
     ];
     let mut failures = vec![
         internal(),

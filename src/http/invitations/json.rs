@@ -4,12 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
 use crate::{
-    api_keys::Lasting,
+    api_keys::KeyDuration,
     check::Checker,
     http::{
         Services, Site,
         api::{
-            Address, Body, Intent, Refused, administrator, answer, caller,
+            ApiError, Body, Endpoint, Intent, administrator, answer, caller,
             fields::{self, Fields, required_text},
             json, local_accounts, read_fields,
         },
@@ -19,18 +19,18 @@ use crate::{
     local_accounts::{Accounts, Invitation, InvitationId, InviteError, Inviter, Made, Standing, Wanted},
 };
 
-pub(in crate::http) fn all() -> Address {
-    Address::new("/invitations")
+pub(in crate::http) fn all() -> Endpoint {
+    Endpoint::new("/invitations")
         .with_query()
         .get(async |request, services| answer(list(request, services).await))
         .post(async |request, body, services| answer(create(request, body, services).await))
 }
 
-pub(in crate::http) fn one() -> Address {
-    Address::new("/invitations/{id}").delete(async |request, id, services| answer(withdraw(request, id, services).await))
+pub(in crate::http) fn one() -> Endpoint {
+    Endpoint::new("/invitations/{id}").delete(async |request, id, services| answer(withdraw(request, id, services).await))
 }
 
-async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let by = administrator(&services, &caller)?;
     let wanted = read_wanted(read_fields(&request, body, &caller)?, &services.checker)?;
@@ -39,10 +39,10 @@ async fn create(request: HttpRequest, body: Body, services: Services) -> Result<
     Ok(json(StatusCode::CREATED, with_link(&made, &services.site, accounts)))
 }
 
-async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
     let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
     let after = query.parsed("after", |text| InvitationId::parse(text).ok_or("must be the id of an invitation"))?;
     query.finish()?;
@@ -52,7 +52,7 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     Ok(json(StatusCode::OK, value!({"invitations": listed, "next": page.next.map(|id| id.to_string())})))
 }
 
-async fn withdraw(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+async fn withdraw(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
     let by = administrator(&services, &caller)?;
     let id = InvitationId::parse(&id).ok_or(InviteError::NotFound)?;
@@ -60,15 +60,15 @@ async fn withdraw(request: HttpRequest, id: Path<String>, services: Services) ->
     Ok(json(StatusCode::OK, value!({"id": id.to_string(), "deleted": true})))
 }
 
-fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<Wanted, Refused> {
+fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<Wanted, ApiError> {
     let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
     let email = required_text(&mut fields, "user_email")?;
     let wanted_role = fields.parsed("user_role", role)?;
     let teams = fields.list("teams", MOST_TEAMS, parse_team)?.unwrap_or_default();
     let lasting = fields.parsed("duration", fields::lasting)?;
     fields.finish()?;
-    let lasting = lasting.map(Lasting::as_duration).map(|lasting| lasting.ok_or(InviteError::Duration)).transpose()?;
-    Ok(Wanted { email, role: wanted_role.ok_or_else(|| Refused::missing("user_role"))?, teams, lasting })
+    let lasting = lasting.map(KeyDuration::as_duration).map(|lasting| lasting.ok_or(InviteError::Duration)).transpose()?;
+    Ok(Wanted { email, role: wanted_role.ok_or_else(|| ApiError::missing("user_role"))?, teams, lasting })
 }
 
 fn with_link(made: &Made, site: &Site, accounts: &Accounts) -> Value {

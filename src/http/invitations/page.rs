@@ -129,7 +129,7 @@ impl<'a> InvitationsRequest<'a> {
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
         let usual_life = self.accounts.invitation_duration();
         let chosen_life =
-            one("duration").and_then(|text| api_keys::Lasting::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
+            one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
         let mut lives: Vec<Duration> = LASTINGS.map(|days| Duration::from_secs(days * DAY)).into();
         lives.extend([usual_life].iter().filter(|life| !lives.contains(life)).copied().collect::<Vec<_>>());
         lives.sort_unstable();
@@ -179,9 +179,9 @@ impl<'a> InvitationsRequest<'a> {
             .ok()
             .filter(|teams| teams.len() <= MOST_TEAMS)
             .ok_or_else(|| Problem::of("invitations-problem-teams").field("teams"))?;
-        let lasting = form.one("duration").and_then(|text| api_keys::Lasting::parse(text).ok());
+        let lasting = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
         let lasting = lasting
-            .and_then(api_keys::Lasting::as_duration)
+            .and_then(api_keys::KeyDuration::as_duration)
             .ok_or_else(|| Problem::of("invitations-problem-duration").field("duration"))?;
         let email = form.one("user_email").unwrap_or_default().to_owned();
         Ok(Wanted { email, role, teams, lasting: Some(lasting) })

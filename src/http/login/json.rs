@@ -7,7 +7,9 @@ use zeroize::Zeroizing;
 use crate::{
     http::{
         Services, Site,
-        api::{Address, Body, Refused, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread},
+        api::{
+            ApiError, Body, Endpoint, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread,
+        },
         csrf::is_browser,
         passwords::origin,
         request::browser,
@@ -15,18 +17,18 @@ use crate::{
     local_accounts::{Attempt, SignedIn},
 };
 
-pub(in crate::http) fn sign_in() -> Address {
-    Address::new("/sign-in").post(async |request, body, services| answer(act(request, body, services).await))
+pub(in crate::http) fn sign_in() -> Endpoint {
+    Endpoint::new("/sign-in").post(async |request, body, services| answer(act(request, body, services).await))
 }
 
 /// A page of another origin would sign somebody in as somebody else: it can't say that a body is JSON without asking first, and
 /// what a browser says of itself is heard too.
-async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let accounts = local_accounts(&services)?;
     let body = body.map_err(|error| unread(&error))?;
     let mut fields = json_fields(&request, &body)?;
     if !is_same_origin(&request, &services.site) && is_browser(&request) {
-        return Err(Refused::ForeignOrigin);
+        return Err(ApiError::ForeignOrigin);
     }
     let email = required_text(&mut fields, "user_email")?;
     let password = required_text(&mut fields, "password")?;

@@ -10,10 +10,10 @@ use serde_json::json as value;
 use zeroize::Zeroizing;
 
 use crate::{
-    api_keys::Wish,
+    api_keys::KeyParameters,
     http::{
         Services, Site,
-        api::{self, Body, fields::required_text, local_accounts, refusal::Refused},
+        api::{self, Body, api_error::ApiError, fields::required_text, local_accounts},
         rate_limit,
         request::browser,
     },
@@ -37,9 +37,9 @@ pub(super) async fn claim_token(request: HttpRequest, body: Body, services: Serv
     api::answer(claim(&request, body, &services).await)
 }
 
-async fn token(request: &HttpRequest, services: &Services) -> Result<HttpResponse, Refused> {
+async fn token(request: &HttpRequest, services: &Services) -> Result<HttpResponse, ApiError> {
     rate_limit::limit_acceptance(services, request)?;
-    let query = Query::<LinkQuery>::from_query(request.query_string()).map_err(|_| Refused::Malformed)?;
+    let query = Query::<LinkQuery>::from_query(request.query_string()).map_err(|_| ApiError::Malformed)?;
     let token = local_accounts(services)?.onboarding_token(query.link()).await?;
     let body = value!({
         "login_url": services.site.public_url.join("/sso/login"),
@@ -49,7 +49,7 @@ async fn token(request: &HttpRequest, services: &Services) -> Result<HttpRespons
     Ok(HttpResponse::Ok().json(body))
 }
 
-async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, Refused> {
+async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, ApiError> {
     rate_limit::limit_acceptance(services, request)?;
     let accounts = local_accounts(services)?;
     // One that isn't there is none of ours, as the log says then.
@@ -58,7 +58,7 @@ async fn claim(request: &HttpRequest, body: Body, services: &Services) -> Result
     let link = required_text(&mut fields, "invitation_link")?;
     let user = required_text(&mut fields, "user_id")?;
     let password = Zeroizing::new(required_text(&mut fields, "password")?);
-    let key = fields.flag("key")?.then(Wish::default);
+    let key = fields.flag("key")?.then(KeyParameters::default);
     fields.finish()?;
     let browser = browser(request, services);
     let claimed = accounts.claim(Claim { token, link: &link, user: &user, password, key, browser }).await?;

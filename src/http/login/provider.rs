@@ -14,7 +14,7 @@ use crate::{
         Services, Site, app_keys,
         browser_binding::binding,
         error::{self, Failure},
-        links::login_href,
+        paths::login_href,
         redirect,
         request::user_agent,
     },
@@ -46,7 +46,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
     };
     let provider = match query.provider.as_deref() {
         None if services.local_accounts.is_some() => None,
-        None => services.login.providers().only(),
+        None => services.login.providers().single(),
         Some(id) => match services.login.providers().get(id) {
             None => return error::unknown_provider().respond(&request, &services.site),
             found => found,
@@ -61,7 +61,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
 /// The return target of a login.
 pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
     let target = rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, site.public_url.host()));
-    target.inspect_err(|refused| tracing::warn!(reason = %refused, "login refused"))
+    target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), "login refused"))
 }
 
 async fn to_provider(request: &HttpRequest, services: &Services, provider: &Provider, target: ReturnTarget) -> HttpResponse {
@@ -77,8 +77,8 @@ async fn to_provider(request: &HttpRequest, services: &Services, provider: &Prov
             response
         }
         Err(failed) => {
-            tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
-            app_keys::login_unavailable(&target, &services.apps, request).unwrap_or_else(|| {
+            tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, "login not started");
+            app_keys::login_unavailable(&target, &services.app_keys, request).unwrap_or_else(|| {
                 let failure = Failure::from(&failed).with("provider", provider.name());
                 failure.retry_at(&again).respond(request, &services.site)
             })
@@ -92,7 +92,7 @@ pub(super) async fn callback(
     query: Query<CallbackQuery>,
     services: Services,
 ) -> HttpResponse {
-    let Some(provider) = services.login.providers().of_callback(path.as_deref().map(String::as_str)) else {
+    let Some(provider) = services.login.providers().find_by_callback(path.as_deref().map(String::as_str)) else {
         return error::unknown_provider().respond(&request, &services.site);
     };
     let callback = query.into_inner().into();
@@ -103,7 +103,7 @@ pub(super) async fn callback(
     };
     match services.login.finish(provider, &callback, &browser).await {
         Ok(finished) => follow(&services.site, &finished),
-        Err(failed) => app_keys::login_failed(&failed, &services.apps, &request)
+        Err(failed) => app_keys::login_failed(&failed, &services.app_keys, &request)
             .unwrap_or_else(|| Failure::from(&failed).respond(&request, &services.site)),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 
 use crate::{
-    http::{Services, browser_binding::new_form_token, links::login_href, page},
+    http::{Services, browser_binding::new_form_token, page, paths::login_href},
     oidc::Provider,
     pages::{self, Frame, PasswordForm, Problem, ProviderLink, SetupPage, SignInPage},
     return_to::ReturnTarget,

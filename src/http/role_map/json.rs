@@ -3,22 +3,22 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde_json::json as value;
 
-use super::{Answer, AskError, Question};
+use super::{ExplanationError, ExplanationRequest, ExplanationResponse};
 use crate::http::{
     Services,
-    api::{Address, Body, Intent, Refused, administrator, answer, caller, fields::Fields, json, read_fields},
+    api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, fields::Fields, json, read_fields},
 };
 
-pub(in crate::http) fn in_force() -> Address {
-    Address::new("/role-map").get(async |request, services| answer(show(request, services).await))
+pub(in crate::http) fn in_force() -> Endpoint {
+    Endpoint::new("/role-map").get(async |request, services| answer(show(request, services).await))
 }
 
-pub(in crate::http) fn explain() -> Address {
-    Address::new("/role-map/explain").post(async |request, body, services| answer(explain_one(request, body, services).await))
+pub(in crate::http) fn explain() -> Endpoint {
+    Endpoint::new("/role-map/explain").post(async |request, body, services| answer(explain_one(request, body, services).await))
 }
 
-async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
+async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
     let role_maps = &services.role_maps;
     let current = role_maps.current();
@@ -38,19 +38,19 @@ async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     ))
 }
 
-async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
+async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
     let question = read_question(read_fields(&request, body, &caller)?)?;
     Ok(explained(super::explain(&question, &services).await?))
 }
 
-fn read_question(mut fields: Fields) -> Result<Question, Refused> {
+fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
     let (id, email) = (fields.text("user_id")?, fields.text("user_email")?);
     if id.is_some() && email.is_some() {
-        return Err(AskError::OneOfTwo.into());
+        return Err(ExplanationError::OneOfTwo.into());
     }
-    let question = Question {
+    let question = ExplanationRequest {
         person: id.or(email),
         claims: fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string()),
         provider: fields.text("provider")?,
@@ -63,7 +63,7 @@ fn read_question(mut fields: Fields) -> Result<Question, Refused> {
     Ok(question)
 }
 
-fn explained(Answer { person, is_cut, grant, access }: Answer) -> HttpResponse {
+fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationResponse) -> HttpResponse {
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
     body["is_cut"] = value!(is_cut);

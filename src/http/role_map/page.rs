@@ -6,7 +6,7 @@ use actix_web::{
     web::{self, Form, ServiceConfig},
 };
 
-use super::{Answer, Question, explain};
+use super::{ExplanationRequest, ExplanationResponse, explain};
 use crate::{
     check::Checker,
     http::{
@@ -71,10 +71,10 @@ fn render(
     page.show(status, &view)
 }
 
-fn question(posted: &FormFields) -> Question {
+fn question(posted: &FormFields) -> ExplanationRequest {
     let text = |name: &str| posted.one(name).map(str::to_owned);
     let trimmed = |name: &str| posted.one(name).map(|value| value.trim().to_owned());
-    Question {
+    ExplanationRequest {
         person: trimmed("person"),
         claims: text("claims"),
         provider: text("provider"),
@@ -99,7 +99,7 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
     }
 }
 
-fn explained(Answer { person, is_cut, grant, access }: Answer, checker: &Checker) -> GrantExplanation {
+fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationResponse, checker: &Checker) -> GrantExplanation {
     let rule = |name: &crate::principal::RuleName| GrantRule::of(name.as_str());
     let team = |granted: RuleGrant| TeamGrant { team: granted.name, rule: rule(&granted.rule), line: granted.line };
     let held = |granted: RuleGrant| OutrankedRole { role: granted.name, rule: rule(&granted.rule), line: granted.line };

@@ -7,41 +7,41 @@ use super::end_own;
 use crate::{
     http::{
         Services, Site,
-        api::{Address, Intent, Refused, answer, caller, in_person, json},
+        api::{ApiError, Endpoint, Intent, answer, caller, in_person, json},
     },
     secret::Digest,
     users::Listed,
 };
 
-pub(in crate::http) fn all() -> Address {
-    Address::new("/sessions")
+pub(in crate::http) fn all() -> Endpoint {
+    Endpoint::new("/sessions")
         .get(async |request, services| answer(list(request, services).await))
         .delete(async |request, services| answer(delete_others(request, services).await))
 }
 
-pub(in crate::http) fn one() -> Address {
-    Address::new("/sessions/{id}").delete(async |request, id, services| answer(delete(request, id, services).await))
+pub(in crate::http) fn one() -> Endpoint {
+    Endpoint::new("/sessions/{id}").delete(async |request, id, services| answer(delete(request, id, services).await))
 }
 
-async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = in_person(caller(&request, &services, Intent::Read).await?)?;
     let own = services.site.cookies.session_id_in(&request);
     let sessions = services.users.sessions(&caller.evaluation.identity.user).await?;
     let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &services.site)).collect();
     Ok(json(StatusCode::OK, value!({ "sessions": listed })))
 }
 
-async fn delete(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
+async fn delete(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let user = &caller.evaluation.identity.user;
-    let session = Digest::from_hex(&id).ok_or(Refused::NoSession)?;
+    let session = Digest::from_hex(&id).ok_or(ApiError::NoSession)?;
     if !end_own(&services, user, &session).await? {
-        return Err(Refused::NoSession);
+        return Err(ApiError::NoSession);
     }
     Ok(json(StatusCode::OK, value!({"session_id": *id, "deleted": true})))
 }
 
-async fn delete_others(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
+async fn delete_others(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let own = services.site.cookies.session_id_in(&request);
     services.users.end_sessions(&caller.evaluation.identity.user, own.as_ref()).await?;

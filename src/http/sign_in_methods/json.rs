@@ -8,25 +8,25 @@ use crate::{
     check::AuthenticatedCredential,
     http::{
         Services,
-        api::{Address, Body, Intent, Refused, answer, caller, fields::required_text, in_person, json, read_fields},
+        api::{ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, in_person, json, read_fields},
         browser_binding::binding,
     },
     users::Unlinked,
 };
 
-pub(in crate::http) fn all() -> Address {
-    Address::new("/identities")
+pub(in crate::http) fn all() -> Endpoint {
+    Endpoint::new("/identities")
         .get(async |request, services| answer(list(request, services).await))
         .post(async |request, body, services| answer(link(request, body, services).await))
 }
 
-pub(in crate::http) fn unlink() -> Address {
-    Address::new("/identities/unlink").post(async |request, body, services| answer(remove(request, body, services).await))
+pub(in crate::http) fn unlink() -> Endpoint {
+    Endpoint::new("/identities/unlink").post(async |request, body, services| answer(remove(request, body, services).await))
 }
 
-async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = in_person(caller(&request, &services, Intent::Look).await?)?;
-    let AuthenticatedCredential::Session(signed_in) = &caller.credential else { return Err(Refused::NotInPerson) };
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = in_person(caller(&request, &services, Intent::Read).await?)?;
+    let AuthenticatedCredential::Session(signed_in) = &caller.credential else { return Err(ApiError::NotInPerson) };
     let identities = signed_in.user.identities();
     let listed: Vec<Value> = identities
         .iter()
@@ -38,12 +38,12 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 }
 
 /// Begins to link an identity: the address to send the browser to.
-async fn link(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn link(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = in_person(caller(&request, &services, Intent::ShowSecret).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let provider = required_text(&mut fields, "provider")?;
     fields.finish()?;
-    let provider = services.login.providers().get(&provider).ok_or(Refused::NoProvider)?;
+    let provider = services.login.providers().get(&provider).ok_or(ApiError::NoProvider)?;
     let (binding, new_cookie) = binding(&request, &services.site);
     let location = begin_link(&services, provider, &binding, &caller.evaluation.identity.user).await?;
     let mut response = json(StatusCode::OK, value!({"location": location}));
@@ -53,7 +53,7 @@ async fn link(request: HttpRequest, body: Body, services: Services) -> Result<Ht
     Ok(response)
 }
 
-async fn remove(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn remove(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = in_person(caller(&request, &services, Intent::ShowSecret).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let issuer = required_text(&mut fields, "issuer")?;
@@ -63,8 +63,8 @@ async fn remove(request: HttpRequest, body: Body, services: Services) -> Result<
     let kept = services.site.cookies.session_id_in(&request);
     match services.people.unlink(user, &issuer, &subject, kept.as_ref()).await? {
         Unlinked::Unlinked => {}
-        Unlinked::Last => return Err(Refused::LastIdentity),
-        Unlinked::NotTheirs => return Err(Refused::NoIdentity),
+        Unlinked::Last => return Err(ApiError::LastIdentity),
+        Unlinked::NotTheirs => return Err(ApiError::NoIdentity),
     }
     Ok(json(StatusCode::OK, value!({"issuer": issuer, "subject": subject, "deleted": true})))
 }

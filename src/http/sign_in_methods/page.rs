@@ -113,7 +113,7 @@ impl MethodsRequest<'_> {
             }
             Err(error) => match Failure::from(&error).form_problem() {
                 Some((status, problem)) => {
-                    tracing::info!(reason = %error, "a change of a password refused");
+                    tracing::info!(reason = error.reason(), "password change refused");
                     self.render_problem(status, problem).await
                 }
                 None => Err(page.fail(&error)),
@@ -134,7 +134,7 @@ impl MethodsRequest<'_> {
         let (binding, new_cookie) = binding(page.request, site);
         let begun = begin_link(page.services, provider, &binding, page.user()).await;
         let url = begun.map_err(|failed| {
-            tracing::warn!(provider = provider.id(), reason = %failed, "linking can't begin");
+            tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, "identity link not started");
             page.respond(Failure::from(&failed).with("provider", provider.name()).retry_at(page.place.href()))
         })?;
         let (name, cancel) = (provider.name().to_owned(), page.place.href().to_owned());

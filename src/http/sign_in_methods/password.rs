@@ -6,15 +6,17 @@ use zeroize::Zeroizing;
 
 use crate::http::{
     Services,
-    api::{Address, Body, Intent, Refused, answer, caller, fields::required_text, in_person, json, local_accounts, read_fields},
+    api::{
+        ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, in_person, json, local_accounts, read_fields,
+    },
     passwords::origin,
 };
 
-pub(in crate::http) fn change() -> Address {
-    Address::new("/password").post(async |request, body, services| answer(act(request, body, services).await))
+pub(in crate::http) fn change() -> Endpoint {
+    Endpoint::new("/password").post(async |request, body, services| answer(act(request, body, services).await))
 }
 
-async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, Refused> {
+async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let current = required_text(&mut fields, "current_password")?;

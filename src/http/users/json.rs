@@ -9,40 +9,40 @@ use crate::{
     check::{AuthenticatedPrincipal, Checker},
     http::{
         Services,
-        api::{Address, Body, Intent, Refused, administrator, answer, caller, fields::Fields, json, read_fields},
+        api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, fields::Fields, json, read_fields},
         pagination::{PAGE_SIZE, page_size},
     },
 };
 
-pub(in crate::http) fn all() -> Address {
-    Address::new("/people").with_query().get(async |request, services| answer(list(request, services).await))
+pub(in crate::http) fn all() -> Endpoint {
+    Endpoint::new("/people").with_query().get(async |request, services| answer(list(request, services).await))
 }
 
-pub(in crate::http) fn one() -> Address {
-    Address::new("/people/{id}")
+pub(in crate::http) fn one() -> Endpoint {
+    Endpoint::new("/people/{id}")
         .get(async |request, id, services| answer(show(request, id, services).await))
         .delete(async |request, id, services| answer(delete(request, id, Action::Delete, services).await))
 }
 
-pub(in crate::http) fn disable() -> Address {
+pub(in crate::http) fn disable() -> Endpoint {
     let answer = async |request, id, body, services| answer(post(request, id, body, Action::Disable, services).await);
-    Address::new("/people/{id}/disable").post(answer)
+    Endpoint::new("/people/{id}/disable").post(answer)
 }
 
-pub(in crate::http) fn enable() -> Address {
+pub(in crate::http) fn enable() -> Endpoint {
     let answer = async |request, id, body, services| answer(post(request, id, body, Action::Enable, services).await);
-    Address::new("/people/{id}/enable").post(answer)
+    Endpoint::new("/people/{id}/enable").post(answer)
 }
 
-pub(in crate::http) fn sessions() -> Address {
+pub(in crate::http) fn sessions() -> Endpoint {
     let answer = async |request, id, services| answer(delete(request, id, Action::EndSessions, services).await);
-    Address::new("/people/{id}/sessions").delete(answer)
+    Endpoint::new("/people/{id}/sessions").delete(answer)
 }
 
-async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
+async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(Refused::Malformed)?;
+    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
     let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
     let after = query.text("after")?;
     let wanted = query.text("q")?;
@@ -52,8 +52,8 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     Ok(json(StatusCode::OK, value!({"people": listed, "next": found.next, "is_cut": found.is_cut})))
 }
 
-async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, Refused> {
-    let caller = caller(&request, &services, Intent::Look).await?;
+async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = caller(&request, &services, Intent::Read).await?;
     let by = administrator(&services, &caller)?;
     let known = services.people.get(&id).await?;
     let mut body = shown(&known, &services.checker);
@@ -70,18 +70,23 @@ async fn post(
     body: Body,
     action: Action,
     services: Services,
-) -> Result<HttpResponse, Refused> {
+) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
     read_fields(&request, body, &caller)?.finish()?;
     change(&caller, &id, action, &services).await
 }
 
-async fn delete(request: HttpRequest, id: Path<String>, action: Action, services: Services) -> Result<HttpResponse, Refused> {
+async fn delete(request: HttpRequest, id: Path<String>, action: Action, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
     change(&caller, &id, action, &services).await
 }
 
-async fn change(caller: &AuthenticatedPrincipal, id: &str, action: Action, services: &Services) -> Result<HttpResponse, Refused> {
+async fn change(
+    caller: &AuthenticatedPrincipal,
+    id: &str,
+    action: Action,
+    services: &Services,
+) -> Result<HttpResponse, ApiError> {
     let by = administrator(services, caller)?;
     let body = match (act(services, by, id, action).await?, action) {
         (Some(changed), _) => shown(&changed, &services.checker),

@@ -3,19 +3,22 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::jwt::test_signer::{Signer, key_set};
+use crate::jwt::{
+    KeySet,
+    test_signer::{Signer, key_set},
+};
 
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://idp.example.com";
 const ACCESS_TOKEN: &str = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
 
-fn right() -> Value {
+fn valid_claims() -> Value {
     json!({"iss": ISSUER, "aud": "vestibule", "sub": "s", "nonce": "n", "exp": NOW + 60, "iat": NOW})
 }
 
-/// The right claims with some replaced; null leaves one out.
-fn with(changed: &Value) -> Value {
-    let mut claims = right();
+/// Returns the valid claims with some replaced. Null removes a claim.
+fn claims_with(changed: &Value) -> Value {
+    let mut claims = valid_claims();
     for (name, value) in changed.as_object().unwrap() {
         match value {
             Value::Null => claims.as_object_mut().unwrap().remove(name),
@@ -25,26 +28,20 @@ fn with(changed: &Value) -> Value {
     claims
 }
 
-fn judge(token: &str, keys: &KeySet) -> Result<IdToken, IdTokenError> {
-    let expected = Expected {
-        issuer: ISSUER,
-        client_id: "vestibule",
-        algorithms: &[Algorithm::ES256],
-        nonce: "n",
-        access_token: ACCESS_TOKEN,
-    };
-    verify(token, &expected, keys, Timestamp::from_second(NOW).unwrap())
+fn verify_with(token: &str, keys: &KeySet) -> Result<IdToken, IdTokenError> {
+    let expected = TokenExpectation { issuer: ISSUER, client_id: "vestibule", algorithms: &[Algorithm::ES256], keys };
+    verify(token, &expected, "n", ACCESS_TOKEN, Timestamp::from_second(NOW).unwrap())
 }
 
 #[test]
-fn claims_that_are_not_needed_never_fail_a_token_and_are_kept_as_they_are() {
+fn claims_that_are_not_needed_may_have_any_type_and_are_kept_unchanged() {
     let signer = Signer::es256(Some("k1"));
     for odd in [json!([]), json!({}), json!("text"), json!(7), json!(1e300), json!(true)] {
-        let mut claims = right();
+        let mut claims = valid_claims();
         for name in ["address", "locale", "updated_at", "email", "phone_number", "auth_time", "amr", "typ"] {
             claims[name] = odd.clone();
         }
-        let verified = judge(&signer.sign(&claims), &key_set(&[&signer])).unwrap_or_else(|error| panic!("{odd}: {error}"));
+        let verified = verify_with(&signer.sign(&claims), &key_set(&[&signer])).unwrap_or_else(|error| panic!("{odd}: {error}"));
         assert_eq!(Value::Object(verified.claims), claims);
     }
 }
@@ -53,8 +50,8 @@ fn claims_that_are_not_needed_never_fail_a_token_and_are_kept_as_they_are() {
 fn at_hash_is_half_the_hash_of_the_access_token() {
     let signer = Signer::es256(None);
     // OpenID Connect Core, appendix A.3.
-    let token = signer.sign(&with(&json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RQ"})));
-    assert_eq!(judge(&token, &key_set(&[&signer])).unwrap().subject, "s");
+    let token = signer.sign(&claims_with(&json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RQ"})));
+    assert_eq!(verify_with(&token, &key_set(&[&signer])).unwrap().subject, "s");
 }
 
 #[rstest]
@@ -81,7 +78,7 @@ fn at_hash_is_half_the_hash_of_the_access_token() {
 #[case::empty_subject(json!({"sub": ""}), IdTokenError::EmptySubject)]
 fn a_forged_claim_refuses_the_token(#[case] changed: Value, #[case] expected: IdTokenError) {
     let signer = Signer::es256(Some("k1"));
-    assert_eq!(judge(&signer.sign(&with(&changed)), &key_set(&[&signer])).err(), Some(expected));
+    assert_eq!(verify_with(&signer.sign(&claims_with(&changed)), &key_set(&[&signer])).err(), Some(expected));
 }
 
 #[test]
@@ -90,9 +87,9 @@ fn a_token_of_another_type_or_key_or_algorithm_is_refused() {
     let keys = key_set(&[&signer, &other]);
     for typ in ["at+jwt", "logout+jwt", ""] {
         let header = Header { typ: Some(typ.into()), ..signer.header() };
-        assert_eq!(judge(&signer.sign_with(&header, &right()), &keys).err(), Some(JwtError::Type.into()), "{typ}");
+        assert_eq!(verify_with(&signer.sign_with(&header, &valid_claims()), &keys).err(), Some(JwtError::Type.into()), "{typ}");
     }
-    assert_eq!(judge(&other.sign(&right()), &keys).err(), Some(JwtError::Algorithm.into()));
+    assert_eq!(verify_with(&other.sign(&valid_claims()), &keys).err(), Some(JwtError::Algorithm.into()));
     let unknown = Signer::es256(Some("k3"));
-    assert_eq!(judge(&unknown.sign(&right()), &keys).err(), Some(JwtError::NoMatchingKey.into()));
+    assert_eq!(verify_with(&unknown.sign(&valid_claims()), &keys).err(), Some(JwtError::NoMatchingKey.into()));
 }

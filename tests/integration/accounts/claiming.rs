@@ -135,7 +135,7 @@ async fn whatever_is_wrong_with_a_claim_the_same_two_sentences_tell_it() {
     }
     let page = crate::support::agent::Agent::new().get(&fleet.pod(0).public(&format!("/onboarding?invite_link={unknown}"))).await;
     assert_eq!(page.status, 401);
-    assert!(page.body.contains("Ask whoever invited you for a new one."), "{}", page.body);
+    assert!(page.body.contains("Ask the person who invited you for a new link."), "{}", page.body);
     assert_eq!(accept_invitation(fleet.pod(0), &link, PASSWORD).await.status(), 200, "nothing of this has used it up");
 }
 

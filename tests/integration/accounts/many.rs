@@ -85,7 +85,9 @@ async fn a_search_says_whether_everybody_was_looked_at() {
 /// The same questions by the form.
 async fn on_the_page(fleet: &Fleet, admin: &Agent) {
     let address = fleet.pods[0].public("/vestibule/role-map");
-    for (number, words) in [(1, "somebody else may have this email too"), (MOST + 61, "there are more people. Write the id.")] {
+    for (number, words) in
+        [(1, "Another user may have the same email."), (MOST + 61, "not all users were searched. Enter the ID.")]
+    {
         let form = admin.get(&address).await.form();
         let page = admin.submit(&form, &[("person", &email(number))]).await;
         assert!(page.body.contains(words), "{number}: {}", page.body);

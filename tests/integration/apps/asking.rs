@@ -8,7 +8,7 @@ use crate::support::agent::Agent;
 use crate::support::api::{self, Auth};
 use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
-use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, session_of, sign_in, starts_again_at};
+use crate::support::steps::{ALICE, BOB, assert_page, at, at_provider, restart_target, session_of, sign_in};
 use crate::support::wait::until;
 
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -91,7 +91,7 @@ async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_al
     let made = keys_made(&fleet).await;
     let by_click = [("sec-fetch-user", "?1"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
     let on = agent.get_with(&fleet.pod(0).public(&path), &by_click).await;
-    assert!(on.body.contains("On to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
+    assert!(on.body.contains("Continue to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
     assert_eq!(keys_made(&fleet).await, made, "a GET makes no key");
     let policy = on.header("content-security-policy").unwrap();
     assert!(policy.contains(&format!("script-src {};", fleet.pod(0).public("/vestibule/assets/"))), "{policy}");
@@ -101,7 +101,7 @@ async fn a_listed_host_is_remembered_by_its_exact_address_and_for_that_person_al
     let asks = async |agent: &Agent, path: &str, headers: &[(&str, &str)]| {
         let page = agent.get_with(&fleet.pod(0).public(path), headers).await;
         assert_eq!(page.status, 200, "{}", page.body);
-        page.body.contains("Give it a key") && !page.body.contains("<script")
+        page.body.contains(">Authorize</button>") && !page.body.contains("<script")
     };
     assert!(asks(&agent, &path, &[]).await, "who was led here without a click is asked");
     assert!(asks(&agent, &for_redirect("https://app.example.com/cb2"), &by_click).await, "another address asks");
@@ -137,7 +137,7 @@ async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_ma
     let keys = agent.get(&keys_url).await;
     let stale = until("the sign-in to be too long ago", PATIENCE, async || {
         let page = agent.get(&keys_url).await;
-        page.body.contains("your sign-in is too long ago").then_some(page)
+        page.body.contains("Your last sign-in is too long ago").then_some(page)
     })
     .await;
     assert!(!stale.body.contains("value=\"make\""), "{}", stale.body);
@@ -146,8 +146,8 @@ async fn who_signed_in_too_long_ago_is_led_to_sign_in_by_a_link_since_no_form_ma
         (agent.submit(&keys.form(), &[("action", "make"), ("key_alias", "x"), ("duration", "1d")]).await, "/vestibule/keys"),
     ];
     for (answer, back_to) in answers {
-        assert_page(&answer, 401, "Sign in once more");
-        assert!(starts_again_at(&answer).starts_with(back_to), "{}", answer.body);
+        assert_page(&answer, 401, "Sign in again");
+        assert!(restart_target(&answer).starts_with(back_to), "{}", answer.body);
     }
     assert_eq!(keys_made(&fleet).await, 0.0);
     let again = agent.get(&fleet.pod(0).public(&for_redirect(EDITOR))).await;

@@ -56,14 +56,14 @@ async fn what_was_agreed_on_one_pod_is_remembered_on_another_and_taken_back_on_a
     let path = for_redirect("https://app.example.com/cb");
     let by_click = [("sec-fetch-user", "?1")];
     let page = agent.get_with(&fleet.pods[0].public(&path), &by_click).await;
-    assert!(page.body.contains("Give it a key"), "{}", page.body);
+    assert!(page.body.contains(">Authorize</button>"), "{}", page.body);
     decide(&agent, &page, "allow").await;
     let page = agent.get_with(&fleet.pods[1].public(&path), &by_click).await;
-    assert!(page.body.contains("On to <bdi>app.example.com</bdi>"), "{}", page.body);
+    assert!(page.body.contains("Continue to <bdi>app.example.com</bdi>"), "{}", page.body);
     let keys = agent.get(&fleet.pods[2].public("/vestibule/keys")).await;
     agent.submit(&keys.form(), &[("action", "forget"), ("redirect_uri", "https://app.example.com/cb")]).await;
     for pod in &fleet.pods {
         let page = agent.get_with(&pod.public(&path), &by_click).await;
-        assert!(page.body.contains("Give it a key"), "{}", page.body);
+        assert!(page.body.contains(">Authorize</button>"), "{}", page.body);
     }
 }

@@ -99,7 +99,8 @@ async fn concurrent_misses_of_one_session_share_one_read() {
     let browser = fleet.sign_in(0).await;
     // A notice that comes during the read would have it done again.
     let commits = fleet.pods[0].metric("vestibule_store_commands_total", &["operation=\"commit\"", "outcome=\"ok\""]).await;
-    until("the login's notices", DEADLINE, async || (fleet.notices(1, "applied").await >= commits).then_some(())).await;
+    until("the login's notices", DEADLINE, async || (fleet.invalidation_messages(1, "applied").await >= commits).then_some(()))
+        .await;
     let before = fleet.commands(1).await;
     let statuses = join_all((0..50).map(|_| fleet.status(1, &browser.cookie))).await;
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");

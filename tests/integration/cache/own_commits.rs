@@ -28,7 +28,7 @@ impl CutOff {
         let redis = Standalone::start(Options::default()).await;
         let proxy = FaultProxy::start(redis.node.port()).await;
         let fleet = Fleet::builder().store_at(proxy.url()).idp().local_accounts().start().await;
-        proxy.cut_bus_to_client();
+        proxy.cut_channel_to_client();
         Self { fleet, proxy, _redis: redis }
     }
 

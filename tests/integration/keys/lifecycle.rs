@@ -15,7 +15,7 @@ use crate::support::api::{Auth, KEYS, call, create_key, key_status, regenerate_k
 use crate::support::fleet::Fleet;
 use crate::support::http_client;
 use crate::support::pod::Pod;
-use crate::support::redis::{Cluster, Dumped, Options, Standalone};
+use crate::support::redis::{Cluster, DumpedRecord, Options, Standalone};
 use crate::support::wait::until;
 
 const MANY: &str = "keys: {max_per_user: 2000}\n";
@@ -269,14 +269,14 @@ async fn die_when(fleet: &mut Fleet, session: &str, calls: Vec<(Method, String)>
 }
 
 /// The names of records that have to do with keys, but for the one that counts how many were made.
-fn left(dump: &[Dumped]) -> Vec<String> {
+fn left(dump: &[DumpedRecord]) -> Vec<String> {
     let names = dump.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned());
     names.filter(|name| [":key:", ":key_secret:"].iter().any(|kind| name.contains(kind))).collect()
 }
 
 /// How many keys there are; each of them has its record, the record of its secret and its place in the index.
 #[track_caller]
-fn whole(dump: &[Dumped]) -> usize {
+fn whole(dump: &[DumpedRecord]) -> usize {
     let names = left(dump);
     let of = |kind: &str| names.iter().filter(|name| name.contains(kind)).count();
     let index = dump.iter().filter(|(key, _)| String::from_utf8_lossy(key).contains(":index:keys:"));

@@ -13,7 +13,7 @@ use crate::support::pod::{Pod, PodOptions};
 use crate::support::random::SeededRandom;
 use crate::support::steps::{
     ALICE, BINDING, BOB, CAROL, Person, SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin,
-    check, session_of, starts_again_at, until_callback,
+    check, restart_target, session_of, until_callback,
 };
 use crate::support::wait;
 
@@ -100,8 +100,8 @@ async fn pair(fleet: &Fleet, random: &SeededRandom) -> bool {
     let (winner, loser) = if first_won { (one, other) } else { (other, one) };
     assert_signed_in(&winner);
     assert_not_signed_in(&loser);
-    assert_page(&loser, 400, "This sign-in was finished before");
-    assert_eq!(starts_again_at(&loser), "/ui/pair");
+    assert_page(&loser, 400, "This sign-in is already complete");
+    assert_eq!(restart_target(&loser), "/ui/pair");
     first_won
 }
 

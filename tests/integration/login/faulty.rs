@@ -14,7 +14,7 @@ use crate::support::faulty_idp::FaultyIdp;
 use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, PodOptions, ProviderSection, random_key};
 use crate::support::steps::{
-    SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, session_of, starts_again_at,
+    SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, restart_target, session_of,
 };
 use crate::support::wait;
 use cases::{Case, id_token, left_out, refused};
@@ -25,7 +25,7 @@ const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const FAILED: &str = "login failed";
-const LEFT_OUT: &str = "the access token's claims are left out";
+const LEFT_OUT: &str = "access token claims ignored";
 
 /// A pod whose provider returns wrong answers when it is told to.
 struct FaultyFleet {
@@ -99,7 +99,7 @@ impl FaultyFleet {
         let commits = self.commits().await;
         let page = self.log_in(&agent, fault).await;
         assert_page(&page, 502, "Sign-in could not be confirmed");
-        assert_eq!(starts_again_at(&page), "/ui/again?a=b", "{name}");
+        assert_eq!(restart_target(&page), "/ui/again?a=b", "{name}");
         assert_not_signed_in(&page);
         assert!(agent.cookie("localhost", SESSION).is_none(), "{name}");
         assert_eq!(agent.get(&self.pod().public("/sso/session")).await.status, 401, "{name}");

@@ -4,7 +4,7 @@ use super::parameter;
 use crate::support::agent::Agent;
 use crate::support::fleet::Fleet;
 use crate::support::steps::{
-    ALICE, BOB, assert_not_signed_in, assert_page, assert_signed_in, at, starts_again_at, until_callback,
+    ALICE, BOB, assert_not_signed_in, assert_page, assert_signed_in, at, restart_target, until_callback,
 };
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,9 +14,9 @@ async fn a_callback_that_is_opened_a_second_time_offers_the_way_on_and_to_start_
     let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/keys?tab=a%2Fb&x=1", ALICE).await;
     assert_signed_in(&agent.get(&at(&fleet.pods[0], &callback)).await);
     let page = agent.get(&at(&fleet.pods[1], &callback)).await;
-    assert_page(&page, 400, "This sign-in was finished before");
+    assert_page(&page, 400, "This sign-in is already complete");
     assert_not_signed_in(&page);
-    assert_eq!(starts_again_at(&page), "/ui/keys?tab=a%2Fb&x=1");
+    assert_eq!(restart_target(&page), "/ui/keys?tab=a%2Fb&x=1");
     let on: Vec<_> = page.links().iter().map(|link| (link.path().to_owned(), link.query().map(str::to_owned))).collect();
     assert!(on.contains(&("/ui/keys".to_owned(), Some("tab=a%2Fb&x=1".to_owned()))), "{on:?}");
 }
@@ -34,7 +34,7 @@ async fn a_code_that_is_forged_or_another_persons_signs_nobody_in() {
         let page = agent.get(&at(&fleet.pods[1], &callback)).await;
         assert_page(&page, 502, "Sign-in could not be confirmed");
         assert_not_signed_in(&page);
-        assert_eq!(starts_again_at(&page), "/ui/mine");
+        assert_eq!(restart_target(&page), "/ui/mine");
     }
 }
 

@@ -8,8 +8,8 @@ use crate::support::fleet::Fleet;
 use crate::support::idp::{IdpOptions, TokenFormat};
 use crate::support::pod::{PodOptions, ProviderSection};
 use crate::support::steps::{
-    ALICE, BOB, CAROL, Person, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check, session_of,
-    sign_in, starts_again_at, until_callback,
+    ALICE, BOB, CAROL, Person, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check,
+    restart_target, session_of, sign_in, until_callback,
 };
 
 const ROLES: &str = r#"version: 1
@@ -171,7 +171,7 @@ async fn an_answer_that_names_nobody_signs_nobody_in() {
         let page = agent.get(&at(fleet.pod(0), &callback)).await;
         assert_eq!(page.status, 502, "{reason}: {}", page.body);
         assert_not_signed_in(&page);
-        assert_eq!(starts_again_at(&page), "/ui/again");
+        assert_eq!(restart_target(&page), "/ui/again");
         assert!(fleet.pod(0).log().contains(reason), "{reason}: {}", fleet.pod(0).log());
         assert_eq!(fleet.pod(0).logins("provider_failed").await, (number + 1) as f64, "{reason}");
     }

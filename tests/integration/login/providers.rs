@@ -9,8 +9,8 @@ use crate::support::idp::IdpOptions;
 use crate::support::pod::{PodOptions, random_key};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{
-    ALICE, BOB, CAROL, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check, sign_in,
-    starts_again_at, until_callback,
+    ALICE, BOB, CAROL, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check, restart_target,
+    sign_in, until_callback,
 };
 use crate::support::wait;
 
@@ -60,7 +60,7 @@ async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
     let foreign = at_provider(partner, &agent, page, BOB).await;
     let foreign: HashMap<String, String> = foreign.query_pairs().into_owned().collect();
     for (name, status, title, reason) in [
-        ("iss", 400, "The answer does not match the question", "iss is missing or another issuer's"),
+        ("iss", 400, "Wrong identity provider", "iss is missing or another issuer's"),
         ("code", 502, "Sign-in could not be confirmed", "invalid_grant"),
     ] {
         let agent = Agent::new();
@@ -72,7 +72,7 @@ async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
         let page = agent.get(&at(fleet.pod(0), &callback)).await;
         assert_page(&page, status, title);
         assert_not_signed_in(&page);
-        assert_eq!(starts_again_at(&page), "/ui/c");
+        assert_eq!(restart_target(&page), "/ui/c");
         let log = fleet.pod(0).log();
         assert!(log.lines().any(|line| line.contains("login failed") && line.contains(reason)), "{name}: {log}");
     }
@@ -232,7 +232,7 @@ async fn a_provider_that_fails_during_the_callback_is_a_page_that_starts_again()
     let page = agent.get(&callback).await;
     assert_page(&page, 502, "Sign-in could not be confirmed");
     assert_not_signed_in(&page);
-    assert_eq!(starts_again_at(&page), "/ui/again");
+    assert_eq!(restart_target(&page), "/ui/again");
     assert_eq!(fleet.pod(0).logins("provider_failed").await, 1.0);
     fleet.idp().resume().await;
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/again", ALICE).await;
@@ -275,7 +275,7 @@ async fn a_client_secret_that_is_replaced_is_used_without_a_restart() {
 
     // Renamed into place, as Kubernetes replaces a mounted secret.
     std::fs::rename(scratch.write("secret.new", &format!("{fresh}\n")), &file).expect("the directory is ours");
-    let read = async || fleet.pod(0).log().contains("a secret was read again").then_some(());
+    let read = async || fleet.pod(0).log().contains("secret reloaded").then_some(());
     wait::until("the file to be read again", PATIENCE, read).await;
     sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), BOB).await;
     assert!(!fleet.pod(0).log().contains(&fresh));

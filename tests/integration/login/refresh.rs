@@ -27,12 +27,12 @@ async fn keys_are_fetched_at_intervals_and_what_is_known_survives_a_failure() {
         wait::until("keys to be fetched again", PATIENCE, jwks).await
     };
     fetched(3).await;
-    provider.reached().await.expect("the provider is known");
+    provider.ensure_ready().await.expect("the provider is known");
 
     idp.fail().await;
     let failed = async || shows(&metrics, r#"vestibule_provider_refreshes_total{outcome="error",provider="corp"}"#).then_some(());
     wait::until("a fetch to fail", PATIENCE, failed).await;
-    provider.reached().await.expect("what was fetched stays in use");
+    provider.ensure_ready().await.expect("what was fetched stays in use");
     idp.resume().await;
     let before = idp.stats().await["jwks"].as_u64().unwrap_or_default();
     fetched(before + 2).await;

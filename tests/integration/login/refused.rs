@@ -8,7 +8,7 @@ use crate::support::agent::{Agent, Page};
 use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::steps::{
-    ALICE, BINDING, BOB, DORA, assert_not_signed_in, assert_page, assert_signed_in, at, begin, session_of, starts_again_at,
+    ALICE, BINDING, BOB, DORA, assert_not_signed_in, assert_page, assert_signed_in, at, begin, restart_target, session_of,
     until_callback,
 };
 
@@ -57,7 +57,7 @@ async fn an_expired_login_starts_again_at_the_same_place() {
     }
     let page = agent.get(&at(pod, &callback)).await;
     assert_page(&page, 400, "This sign-in has expired");
-    assert_eq!(starts_again_at(&page), "/ui/late?a=b");
+    assert_eq!(restart_target(&page), "/ui/late?a=b");
     assert_not_signed_in(&page);
 }
 
@@ -70,7 +70,7 @@ async fn another_browser_is_refused_and_does_not_use_the_login_up() {
     for thief in [&foreign, &bare] {
         let page = thief.get(&at(&fleet.pods[1], &callback)).await;
         assert_page(&page, 400, "This sign-in belongs to another browser");
-        assert_eq!(starts_again_at(&page), "/ui/mine");
+        assert_eq!(restart_target(&page), "/ui/mine");
         assert_not_signed_in(&page);
     }
     assert!(mine.cookie("localhost", BINDING).is_some());
@@ -89,10 +89,10 @@ async fn what_the_provider_says_of_a_refusal_is_quoted_and_escaped() {
         callback.query_pairs().into_owned().filter(|(name, _)| name != "error_description").collect();
     callback.query_pairs_mut().clear().extend_pairs(kept).append_pair("error_description", "<script>alert(1)</script>");
     let page = agent.get(&at(fleet.pod(0), &callback)).await;
-    assert_page(&page, 403, "You were not signed in");
+    assert_page(&page, 403, "Access denied");
     assert!(page.body.contains("&#60;script&#62;") || page.body.contains("&lt;script&gt;"), "{}", page.body);
     assert!(!page.body.contains("<script>"));
-    assert_eq!(starts_again_at(&page), "/ui/again?x=1");
+    assert_eq!(restart_target(&page), "/ui/again?x=1");
     assert_eq!(fleet.pod(0).logins("denied_by_provider").await, 1.0);
     assert!(fleet.pod(0).log().contains("login failed") && fleet.pod(0).log().contains("access_denied"));
 }
@@ -110,7 +110,7 @@ async fn another_issuer_or_none_is_a_mix_up() {
             callback.query_pairs_mut().append_pair("iss", iss);
         }
         let page = agent.get(&at(fleet.pod(0), &callback)).await;
-        assert_page(&page, 400, "The answer does not match the question");
+        assert_page(&page, 400, "Wrong identity provider");
         assert_not_signed_in(&page);
     }
     assert_eq!(fleet.idp().stats().await["token"], 0, "no code was redeemed");
@@ -122,7 +122,7 @@ async fn claims_that_are_too_large_are_refused_with_a_page_that_says_so() {
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", DORA).await;
     let page = agent.get(&at(fleet.pod(0), &callback)).await;
-    assert_page(&page, 502, "Your account carries too much");
+    assert_page(&page, 502, "Too much account data");
     assert_not_signed_in(&page);
     assert!(fleet.pod(0).log().contains("max_claims"), "{}", fleet.pod(0).log());
 }
@@ -157,7 +157,7 @@ async fn a_target_elsewhere_is_an_error_page_and_never_a_redirect() {
         "",
     ] {
         let page = Agent::new().get(&crate::support::steps::login_address(fleet.pod(0), target)).await;
-        assert_page(&page, 400, "This link leads elsewhere");
+        assert_page(&page, 400, "Invalid sign-in link");
         assert!(page.location().is_none() && page.set_cookies().is_empty(), "{target}");
     }
     assert_eq!(fleet.idp().stats().await["authorization"], 0);
@@ -172,7 +172,7 @@ async fn a_person_who_was_refused_can_start_again_and_succeed() {
         let answer = fleet.idp().cancel(&agent, page).await;
         agent.get(&at(fleet.pod(0), &answer.location().expect("back to us"))).await
     };
-    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), &starts_again_at(&denied), BOB).await;
+    let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), &restart_target(&denied), BOB).await;
     let page = agent.get(&at(fleet.pod(0), &callback)).await;
     assert_signed_in(&page);
     assert!(page.location().is_some_and(|to| to.as_str().ends_with("/ui/?n=1")));

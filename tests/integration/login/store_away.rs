@@ -8,7 +8,7 @@ use crate::support::pod::PodOptions;
 use crate::support::proxy::FaultProxy;
 use crate::support::redis::{Options, Standalone};
 use crate::support::steps::{
-    ALICE, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, starts_again_at, until_callback,
+    ALICE, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, restart_target, until_callback,
 };
 use crate::support::wait;
 
@@ -25,7 +25,7 @@ async fn a_callback_without_the_store_says_so_and_succeeds_when_tried_again() {
         let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/?a=b", ALICE).await);
         fault(&proxy);
         let page = agent.get(&callback).await;
-        assert_page(&page, 503, "Not possible right now");
+        assert_page(&page, 503, "Temporarily unavailable");
         assert_not_signed_in(&page);
         assert!(page.set_cookies().is_empty(), "no cookie is cleared");
         assert_eq!(fleet.idp().stats().await["token"], 0, "the code is not used up");
@@ -74,7 +74,7 @@ impl Fragile {
 
     /// Takes the page's offer to start again; the provider may still know the person.
     async fn start_again_from(&self, page: &Page, agent: &Agent) {
-        assert_eq!(starts_again_at(page), PLACE);
+        assert_eq!(restart_target(page), PLACE);
         let link = page.links().into_iter().find(|link| link.path() == "/sso/login").expect("asserted above");
         let to_provider = agent.get(link.as_str()).await;
         let callback = at_provider(self.fleet.idp(), agent, to_provider, ALICE).await;
@@ -91,7 +91,7 @@ async fn a_store_that_comes_back_empty_starts_the_login_again_at_its_place() {
     let callback = until_callback(fragile.fleet.idp(), &agent, fragile.fleet.pod(0), PLACE, ALICE).await;
     fragile.redis.node.kill9();
     let page = agent.get(&at(fragile.fleet.pod(0), &callback)).await;
-    assert_page(&page, 503, "Not possible right now");
+    assert_page(&page, 503, "Temporarily unavailable");
     let links = page.links();
     assert!(links.iter().any(|link| link.query() == callback.query()), "a link to the very same: {links:?}");
     fragile.redis.node.restart().await;
@@ -121,11 +121,11 @@ async fn a_store_that_goes_after_the_login_was_taken_starts_it_again() {
         fragile.fleet.idp().resume().await;
         coming_back.await
     };
-    assert_page(&page, 503, "Almost there");
+    assert_page(&page, 503, "Sign-in not completed");
     assert_not_signed_in(&page);
     assert_eq!(fragile.fleet.idp().stats().await["token"], 1);
     fragile.redis.node.cont();
     let again = fragile.once_the_store_is_back(&agent, &callback).await;
-    assert_page(&again, 400, "This sign-in was finished before");
+    assert_page(&again, 400, "This sign-in is already complete");
     fragile.start_again_from(&page, &agent).await;
 }

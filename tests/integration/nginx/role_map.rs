@@ -60,11 +60,11 @@ async fn an_edit_is_in_force_for_living_sessions_and_a_bad_one_is_not() {
 async fn refused_everywhere(fleet: &Fleet, bad: &str) {
     let mut before = Vec::new();
     for pod in &fleet.pods {
-        before.push(pod.refused_role_maps().await);
+        before.push(pod.rejected_role_maps().await);
     }
     edit(fleet, bad);
     for (pod, before) in fleet.pods.iter().zip(before) {
-        let refused = async || (pod.refused_role_maps().await > before).then_some(());
+        let refused = async || (pod.rejected_role_maps().await > before).then_some(());
         wait::until(&format!("a refusal of {bad:?}"), PATIENCE, refused).await;
     }
 }

@@ -27,7 +27,7 @@ const AWAY: Option<Excuse> = Some(Excuse::StoreAway);
 #[case::not_waited_for("replies 2 s late", "command_timeout: 1s", |proxy: &FaultProxy| proxy.delay(SLOWER), AWAY)]
 #[case::waited_for("replies 2 s late, that are waited for", "command_timeout: 5s", |proxy: &FaultProxy| proxy.delay(SLOWER), AWAY)]
 #[case::never("no replies, that are waited for", "command_timeout: 10s", FaultProxy::stall, AWAY)]
-#[case::half("half replies", "command_timeout: 1s", FaultProxy::stop_half_way, AWAY)]
+#[case::half("half replies", "command_timeout: 1s", FaultProxy::halve_next_replies, AWAY)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
     #[case] what: &str,
@@ -78,10 +78,10 @@ async fn pods_that_hear_no_notices_refuse_ended_sessions_within_the_bound() {
     ledger.phase("the bus cut towards every pod");
     let flushed = async |pod: &Pod| pod.metric("vestibule_cache_flushes_total", &[]).await;
     let before = join_all(fleet.pods.iter().map(flushed)).await;
-    redis.proxies.iter().for_each(FaultProxy::cut_bus_to_client);
+    redis.proxies.iter().for_each(FaultProxy::cut_channel_to_client);
     load.go_on_for(share / 2).await;
     ledger.phase("the bus whole");
-    redis.proxies.iter().for_each(FaultProxy::heal_bus);
+    redis.proxies.iter().for_each(FaultProxy::heal_channel);
     load.go_on_for(share / 4).await;
     load.end().await;
     fleet.tell().await;

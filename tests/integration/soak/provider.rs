@@ -75,7 +75,7 @@ async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
     for (what, fault) in [
         ("down", FaultProxy::refuse as fn(&FaultProxy)),
         ("half-open", FaultProxy::stall),
-        ("stopping half-way through its answers", FaultProxy::stop_half_way),
+        ("stopping half-way through its answers", FaultProxy::halve_next_replies),
         ("slower than it is waited for", |proxy| proxy.delay(Duration::from_secs(12))),
     ] {
         ledger.phase(&format!("the other provider {what}"));

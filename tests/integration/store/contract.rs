@@ -10,8 +10,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use vestibule::secret::random_bytes;
 use vestibule::store::{
-    Commit, CommitToken, Conflict, Cursor, Error, Index, InvalidationMessage, Key, Kind, Precondition, Quota, QuotaUsage,
-    SealedRecord, Sequence, Shard, Ttl, Version,
+    Commit, CommitToken, Conflict, Cursor, EncryptedRecord, Error, Index, InvalidationMessage, Key, Kind, Precondition, Quota,
+    QuotaUsage, Sequence, Shard, Ttl, Version,
 };
 
 use super::steps::{
@@ -78,7 +78,7 @@ async fn a_record_is_read_back_with_the_version_of_its_commit(store: Shared) {
         let sequence = done(&store, &commit).await;
         assert_eq!(sequence.token, commit.token);
         let found = store.get(&key).await.unwrap().expect("it was just written");
-        assert_eq!((found.sealed.as_slice(), found.version), (text, sequence));
+        assert_eq!((found.ciphertext.as_slice(), found.version), (text, sequence));
     }
 }
 
@@ -106,7 +106,7 @@ async fn a_commit_whose_expectations_hold_writes_all_of_it(store: Shared) {
     let sequence = done(&store, &commit).await;
     for key in [&known, &new, &other] {
         let found = store.get(key).await.unwrap().expect("the commit wrote it");
-        assert_eq!((found.sealed.as_slice(), found.version), (key.id.as_bytes(), sequence));
+        assert_eq!((found.ciphertext.as_slice(), found.version), (key.id.as_bytes(), sequence));
     }
     assert_eq!(value(&store, &gone).await, None);
     assert_eq!(store.list(&index, None, 10).await.unwrap(), ["a", "b"]);
@@ -228,7 +228,7 @@ async fn what_is_sealed_anew_keeps_its_version_and_its_life(store: Shared) {
     let again = |version| {
         let mut again = Commit::new(shard);
         again.reencrypt =
-            [&short, &lasting].map(|key| (key.clone(), SealedRecord { sealed: b"anew".to_vec(), version })).to_vec();
+            [&short, &lasting].map(|key| (key.clone(), EncryptedRecord { ciphertext: b"anew".to_vec(), version })).to_vec();
         again
     };
     let next = done(&store, &again(version)).await;
@@ -243,7 +243,7 @@ async fn what_is_sealed_anew_keeps_its_version_and_its_life(store: Shared) {
     let changed = done(&store, &changed).await;
     assert_eq!(changed.number, next.number + 1);
     let mut late = Commit::new(shard);
-    late.reencrypt = vec![(lasting.clone(), SealedRecord { sealed: b"old".to_vec(), version })];
+    late.reencrypt = vec![(lasting.clone(), EncryptedRecord { ciphertext: b"old".to_vec(), version })];
     assert_eq!(store.commit(&late).await, Ok(Err(Conflict)), "it says something else by now");
 }
 
@@ -458,7 +458,8 @@ async fn of_50_who_take_a_record_once_one_gets_it(store: Shared) {
     put(&store, &key, b"waiting").await;
     let take = async |store: Shared| {
         let found = store.get(&key).await.unwrap().expect("a tombstone stays");
-        let taken = found.sealed == b"waiting" && store.commit(&replacing(&key, found.version, b"taken")).await.unwrap().is_ok();
+        let taken =
+            found.ciphertext == b"waiting" && store.commit(&replacing(&key, found.version, b"taken")).await.unwrap().is_ok();
         usize::from(taken)
     };
     let takers = join_all((0..50).map(|_| take(Arc::clone(&store)))).await;
@@ -480,7 +481,7 @@ async fn versions_make_concurrent_counting_exact(store: Shared) {
 
 async fn add_one(store: &Shared, key: &Key) -> bool {
     let found = store.get(key).await.unwrap().expect("nobody deletes it");
-    store.commit(&replacing(key, found.version, &[found.sealed[0] + 1])).await.unwrap().is_ok()
+    store.commit(&replacing(key, found.version, &[found.ciphertext[0] + 1])).await.unwrap().is_ok()
 }
 
 /// Every commit in a task of its own.

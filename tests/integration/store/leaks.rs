@@ -20,7 +20,7 @@ use crate::support::local_accounts::LOCAL_ACCOUNTS;
 use crate::support::local_accounts::{self, OTHER_PASSWORD, PASSWORD};
 use crate::support::pod::{Pod, PodOptions, key_ring};
 use crate::support::records::PREFIX;
-use crate::support::redis::{Dumped, Options, Secured, Standalone, secured};
+use crate::support::redis::{DumpedRecord, Options, Secured, Standalone, secured};
 use crate::support::scratch::Scratch;
 use crate::support::steps::{ALICE, SESSION, at_provider};
 use crate::support::wait::until;
@@ -316,7 +316,7 @@ async fn at_its_most_talkative_a_pod_logs_no_password() {
     let pod = Pod::start(options).await;
 
     redis.write_password_file("the-second-password");
-    until("the password to be read again", DEADLINE, async || pod.log().contains("a secret was read again").then_some(())).await;
+    until("the password to be read again", DEADLINE, async || pod.log().contains("secret reloaded").then_some(())).await;
     redis.change_password("the-second-password");
     let rounds = async || pod.metric("vestibule_store_commands_total", &["sequences", "\"ok\""]).await;
     let before = rounds().await;
@@ -331,7 +331,7 @@ async fn at_its_most_talkative_a_pod_logs_no_password() {
 }
 
 /// The kinds of keys, `session` of `vestibule:{3}:session:…`.
-fn kinds(dump: &[Dumped]) -> BTreeSet<String> {
+fn kinds(dump: &[DumpedRecord]) -> BTreeSet<String> {
     let kind = |key: &[u8]| {
         let key = String::from_utf8(key.to_vec()).expect("our keys are text");
         let rest = key.strip_prefix(PREFIX).unwrap_or_else(|| panic!("not our key: {key}"));

@@ -131,8 +131,8 @@ async fn a_notice_counts_only_as_our_pods_sealed_it_for_its_commit() {
     let digest = Digest::of(b"a session");
     let revoked = ours.change(shard(3)).revoke_credential(&digest).commit().await.unwrap().unwrap();
     let genuine = hear(&mut notices, &[revoked.token]).await.remove(0);
-    assert_eq!(ours.open_invalidation_message(&genuine).unwrap().len(), 1);
-    assert!(strangers.open_invalidation_message(&genuine).is_err());
+    assert_eq!(ours.decrypt_invalidation_message(&genuine).unwrap().len(), 1);
+    assert!(strangers.decrypt_invalidation_message(&genuine).is_err());
 
     let (next, token) = (revoked.number + 1, CommitToken::random());
     let replayed = Sequence { number: next, token };
@@ -142,7 +142,7 @@ async fn a_notice_counts_only_as_our_pods_sealed_it_for_its_commit() {
     publish(&redis.node, 3, revoked.token, replayed, b"not sealed at all").await;
     for _ in 0..4 {
         let forged = within("a notice", notices.recv()).await.unwrap();
-        assert!(ours.open_invalidation_message(&forged).is_err(), "{forged:?}");
+        assert!(ours.decrypt_invalidation_message(&forged).is_err(), "{forged:?}");
     }
     // What isn't even a notice's form is passed over.
     redis.node.call(&["PUBLISH", &format!("{PREFIX}notices"), "garbage"]).await;

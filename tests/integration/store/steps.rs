@@ -31,7 +31,7 @@ pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 pub async fn value(store: &Shared, key: &Key) -> Option<Vec<u8>> {
-    store.get(key).await.unwrap().map(|found| found.sealed)
+    store.get(key).await.unwrap().map(|found| found.ciphertext)
 }
 
 pub async fn done(store: &Shared, commit: &Commit) -> Sequence {

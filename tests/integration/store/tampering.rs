@@ -158,11 +158,14 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
     let gone = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
     until("her session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
 
-    let genuine = heard.so_far().await;
+    let genuine = heard.messages_so_far().await;
     println!("{} genuine notices", genuine.len());
     assert!(genuine.len() >= 3, "a session ended, a key was revoked, somebody was signed in");
-    let copies =
-        async |pod| fleet.notices(pod, "copy").await + fleet.notices(pod, "gap").await + fleet.notices(pod, "unreadable").await;
+    let copies = async |pod| {
+        fleet.invalidation_messages(pod, "copy").await
+            + fleet.invalidation_messages(pod, "gap").await
+            + fleet.invalidation_messages(pod, "unreadable").await
+    };
     let before = [copies(0).await, copies(1).await, copies(2).await];
     for _ in 0..3 {
         // In another order too: what was said first comes last.
@@ -191,7 +194,7 @@ async fn forged_notices_end_no_session_and_hide_no_revocation() {
     let tampered = TamperedFleet::new().await;
     let fleet = &tampered.fleet;
     let node = &tampered.fleet.cluster().nodes[tampered.fleet.cluster().primaries().await[0]];
-    let unreadable = async |pod| fleet.notices(pod, "unreadable").await;
+    let unreadable = async |pod| fleet.invalidation_messages(pod, "unreadable").await;
     let before = [unreadable(0).await, unreadable(1).await, unreadable(2).await];
     for shard in 0..64 {
         let token = vestibule::store::CommitToken::random();

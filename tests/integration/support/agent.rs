@@ -48,37 +48,37 @@ impl Agent {
         Self { http: super::http_client(), jar: Mutex::default() }
     }
 
-    /// Opens a page as a person's navigation does. A redirect is returned, not followed.
+    /// Opens a page with the headers of a user's navigation. A redirect is returned, not followed.
     pub async fn get(&self, url: &str) -> Page {
         self.get_with(url, &[]).await
     }
 
-    /// The same where a connection that fails is no mistake of the test.
+    /// Like [`Agent::get`], but returns connection errors.
     pub async fn try_get(&self, url: &str) -> Result<Page, reqwest::Error> {
         self.try_send(self.http.get(url), url, &[]).await
     }
 
-    /// The same with further headers; they replace the agent's own of that name.
+    /// Like [`Agent::get`], with additional headers, which replace the agent's headers of the same name.
     pub async fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Page {
         self.send(self.http.get(url), url, headers).await
     }
 
-    /// Sends a form as a click on this page's own button does.
+    /// Sends a form with the headers of a click on a button of the same page.
     pub async fn post(&self, url: &str, fields: &[(&str, &str)]) -> Page {
         self.post_with(url, fields, &[("sec-fetch-site", "same-origin")]).await
     }
 
-    /// The same where a connection that fails is no mistake of the test.
+    /// Like [`Agent::post`], but returns connection errors.
     pub async fn try_post(&self, url: &str, fields: &[(&str, &str)]) -> Result<Page, reqwest::Error> {
         self.try_send(self.http.post(url).form(fields), url, &[("sec-fetch-site", "same-origin")]).await
     }
 
-    /// The same with headers of the test's choice and no `Sec-Fetch-Site` of our own.
+    /// Like [`Agent::post`], with the given headers and without the agent's `Sec-Fetch-Site`.
     pub async fn post_with(&self, url: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Page {
         self.send(self.http.post(url).form(fields), url, headers).await
     }
 
-    /// Submits a form with some fields filled in, as a browser does: with `Origin`.
+    /// Submits a form with some fields filled in; like a browser, it sends `Origin`.
     pub async fn submit(&self, form: &Form, filled: &[(&str, &str)]) -> Page {
         let kept = form.fields.iter().filter(|(name, _)| !filled.iter().any(|(f, _)| f == name));
         let mut fields: Vec<(&str, &str)> = kept.map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -88,19 +88,19 @@ impl Agent {
         self.post_with(form.action.as_str(), &fields, &headers).await
     }
 
-    /// Follows redirects until a page that isn't one.
+    /// Follows redirects to the first page that is not a redirect.
     pub async fn browse(&self, url: &str) -> Page {
         let page = self.get(url).await;
         self.follow(page).await
     }
 
-    /// The same from a page that is there already.
+    /// Follows redirects from a page that was already received.
     pub async fn follow(&self, page: Page) -> Page {
         self.follow_until(page, |_| false).await
     }
 
-    /// Follows redirects until a page that isn't one, or one whose target `stop` selects: that
-    /// redirect is returned and its target not asked.
+    /// Follows redirects until a page that is not a redirect, or until a redirect whose target `stop` selects. That redirect is
+    /// returned, and its target is not requested.
     pub async fn follow_until(&self, mut page: Page, stop: impl Fn(&Url) -> bool) -> Page {
         for _ in 0..MOST_REDIRECTS {
             match page.location() {
@@ -111,14 +111,14 @@ impl Agent {
         panic!("more than {MOST_REDIRECTS} redirects, the last to {}", page.url);
     }
 
-    /// Follows redirects on the same host and port: to the page there, or to the redirect that leads away.
+    /// Follows redirects on the same host and port. Returns the page there, or the redirect to another origin.
     pub async fn browse_until_away(&self, url: &str) -> Page {
         let page = self.get(url).await;
         let here = page.url.origin();
         self.follow_until(page, |to| to.origin() != here).await
     }
 
-    /// The cookies of a host, whatever their path.
+    /// The cookies of a host on all paths.
     pub fn cookies(&self, host: &str) -> Vec<Cookie> {
         let jar = self.jar.lock().expect("no test panics while it holds the jar");
         jar.iter().filter(|cookie| cookie.host == host).cloned().collect()
@@ -128,7 +128,7 @@ impl Agent {
         self.cookies(host).into_iter().find(|cookie| cookie.name == name)
     }
 
-    /// Puts a cookie there, as another browser's or a forged one.
+    /// Adds a cookie, for example one of another browser or a forged one.
     pub fn set_cookie(&self, host: &str, line: &str) {
         if let Some(cookie) = Cookie::parse(host, line) {
             self.keep(cookie);
@@ -143,7 +143,7 @@ impl Agent {
         self.try_send(request, url, headers).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
     }
 
-    /// Where the JSON API answers, it is as its document has it.
+    /// Compares answers of the JSON API with the OpenAPI document.
     async fn try_send(
         &self,
         request: reqwest::RequestBuilder,
@@ -157,11 +157,17 @@ impl Agent {
         self.keep_all(&url, response.headers());
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = response.text().await?;
-        openapi::answered(method.as_str(), &url[Position::BeforePath..Position::AfterQuery], status, &headers, &body);
+        openapi::assert_response_is_documented(
+            method.as_str(),
+            &url[Position::BeforePath..Position::AfterQuery],
+            status,
+            &headers,
+            &body,
+        );
         Ok(Page { url, status, headers, body })
     }
 
-    /// The agent's own headers, unless the test gives others, and the test's, repeated ones too.
+    /// Combines the agent's headers with those of the test, which take precedence and may be repeated.
     fn headers(&self, url: &Url, given: &[(&str, &str)]) -> HeaderMap {
         let mut sent = HeaderMap::new();
         for (name, value) in given {
@@ -222,7 +228,7 @@ impl Cookie {
         Some(cookie)
     }
 
-    /// An attribute's value, empty for one that has none, such as `Secure`.
+    /// The value of an attribute; empty for one without a value, such as `Secure`.
     pub fn attribute(&self, name: &str) -> Option<String> {
         let attributes = self.line.split(';').skip(1);
         let pairs = attributes.map(|part| part.trim().split_once('=').unwrap_or((part.trim(), "")));
@@ -243,7 +249,7 @@ impl Cookie {
 }
 
 impl Page {
-    /// Where a redirect goes, as an absolute address.
+    /// The target of a redirect as an absolute URL.
     pub fn location(&self) -> Option<Url> {
         if !(300..400).contains(&self.status) {
             return None;
@@ -268,14 +274,14 @@ impl Page {
         self.try_form().unwrap_or_else(|| panic!("{}: no form: {}", self.url, self.body))
     }
 
-    /// Where the page's links lead, in their order; addresses of other schemes than HTTP are left out.
+    /// The HTTP targets of the page's links, in document order.
     pub fn links(&self) -> Vec<Url> {
         let anchors = self.body.split("<a ").skip(1);
         let targets = anchors.filter_map(|tag| self.url.join(&attribute(&format!("<a {tag}"), "href")?).ok());
         targets.filter(|url| url.scheme().starts_with("http")).collect()
     }
 
-    /// All forms of the page, in their order.
+    /// All forms of the page, in document order.
     pub fn forms(&self) -> Vec<Form> {
         let forms = self.body.split("<form").skip(1);
         forms.filter_map(|rest| self.form_of(&rest[..rest.find("</form>").unwrap_or(rest.len())])).collect()
@@ -285,10 +291,10 @@ impl Page {
         self.forms().into_iter().next()
     }
 
-    /// What stands between a form's tags.
+    /// Parses the text between a form's tags.
     fn form_of(&self, form: &str) -> Option<Form> {
         let action = attribute(form, "action").unwrap_or_default();
-        // A box that isn't ticked sends nothing.
+        // Browsers do not send unchecked boxes.
         let is_sent = |input: &&str| {
             attribute(input, "type").as_deref() != Some("checkbox")
                 || input.split('>').next().is_some_and(|tag| tag.ends_with(" checked"))

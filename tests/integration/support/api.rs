@@ -1,4 +1,4 @@
-//! Calls of the JSON API, each held against the OpenAPI document, and checks with API keys.
+//! Calls the JSON API, compares each call with the OpenAPI document, and checks requests with API keys.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// The credential of a call.
 #[derive(Clone, Copy)]
 pub enum Auth<'a> {
-    /// The cookie of a session, from a page of the product.
+    /// The value of a session cookie.
     Session(&'a str),
     Key(&'a str),
     None,
@@ -30,7 +30,7 @@ pub struct ApiResponse {
     text: String,
 }
 
-/// An API key as its creation showed it.
+/// A created API key with its secret.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     pub key: String,
@@ -84,7 +84,7 @@ impl ApiResponse {
     }
 }
 
-/// Sends a call with these headers, and holds it and its answer against the OpenAPI document.
+/// Sends a call with these headers, and compares the call and its answer with the OpenAPI document.
 pub async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)], body: Option<String>) -> ApiResponse {
     let mut request = http_client().request(method.clone(), pod.public(path));
     for (name, value) in headers {
@@ -96,9 +96,13 @@ pub async fn send(pod: &Pod, method: Method, path: &str, headers: &[(&str, &str)
     let answer = request.send().await.unwrap_or_else(|error| panic!("{path}: {error:?}"));
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let text = answer.text().await.expect("the answer comes whole");
-    openapi::answered(method.as_str(), path, status, &headers, &text);
+    openapi::assert_response_is_documented(method.as_str(), path, status, &headers, &text);
     if (200..300).contains(&status) {
-        openapi::accepts(method.as_str(), path, body.and_then(|body| serde_json::from_str(&body).ok()).as_ref());
+        openapi::assert_call_is_documented(
+            method.as_str(),
+            path,
+            body.and_then(|body| serde_json::from_str(&body).ok()).as_ref(),
+        );
     }
     ApiResponse { status, headers, text }
 }
@@ -132,7 +136,7 @@ pub async fn regenerate_key(pod: &Pod, by: Auth<'_>, id: &str, body: Value) -> A
     call(pod, by, Method::POST, &format!("{KEYS}/{id}/regenerate"), Some(body)).await
 }
 
-/// An auth request about a path, with an API key.
+/// Sends an auth request for a path with an API key.
 pub async fn check_key_at(pod: &Pod, key: &str, path: &str) -> Answer {
     let (url, bearer) = (format!("http://localhost{path}"), format!("Bearer {key}"));
     let headers = [("x-original-url", url.as_str()), ("x-original-method", "GET"), ("authorization", &bearer)];

@@ -1,4 +1,4 @@
-//! A real Kubernetes API server with its etcd, and nothing else of a cluster. Needs no root.
+//! Starts a Kubernetes API server with etcd and no other part of a cluster. Needs no root.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -27,18 +27,18 @@ pub struct ApiServer {
     server: Child,
     client: Client,
     admin: PathBuf,
-    /// How many tokens the pods' ServiceAccount has had.
+    /// The number of tokens that the pods' ServiceAccount has had.
     tokens: u32,
     etcd_port: u16,
     port: u16,
-    /// Where its discovery document says that its keys are.
-    elsewhere: TcpListener,
+    /// The address that the discovery document gives for the server's keys.
+    jwks_listener: TcpListener,
     scratch: Scratch,
-    // Dropped last: the server asks it.
+    // Dropped last, because the server connects to it.
     _etcd: Child,
 }
 
-/// Whether the ServiceAccount of the pods may write Events.
+/// The permission of the pods' ServiceAccount to write Events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MayWriteEvents {
     Yes,
@@ -46,23 +46,23 @@ pub enum MayWriteEvents {
 }
 
 impl ApiServer {
-    /// With a namespace `llm`, and in it a ServiceAccount that may do what the documentation says it must.
+    /// Starts a server with the namespace `llm`, which has a ServiceAccount with the documented permissions.
     pub async fn start(events: MayWriteEvents) -> Self {
         let scratch = Scratch::new("api-server");
         let (etcd_port, port) = (ports::free(), ports::free());
         let token = super::pod::random_key();
         write(&scratch, "tokens.csv", &format!("{token},admin,admin,\"system:masters\"\n"));
-        make_key(&scratch.path().join("sa.key"));
+        create_signing_key(&scratch.path().join("sa.key"));
         let etcd = start_etcd(&scratch, etcd_port);
-        let elsewhere = TcpListener::bind("127.0.0.1:0").expect("a port of loopback is free");
-        elsewhere.set_nonblocking(true).expect("a listener can be asked without waiting");
-        let server = start_server(&scratch, etcd_port, port, &[&keys_at(&elsewhere)]);
+        let jwks_listener = TcpListener::bind("127.0.0.1:0").expect("a port of loopback is free");
+        jwks_listener.set_nonblocking(true).expect("a listener can be asked without waiting");
+        let server = start_server(&scratch, etcd_port, port, &[&jwks_argument(&jwks_listener)]);
         let admin = write(&scratch, "admin.kubeconfig", &kubeconfig(&scratch, port, &json!({"token": token})));
         // The certificate is made when the server starts.
         let certificate = scratch.path().join("certs/apiserver.crt");
         wait::until("the API server's certificate", START, async || certificate.exists().then_some(())).await;
         let client = client(&admin).await;
-        let mut this = Self { server, client, admin, tokens: 0, etcd_port, port, elsewhere, scratch, _etcd: etcd };
+        let mut this = Self { server, client, admin, tokens: 0, etcd_port, port, jwks_listener, scratch, _etcd: etcd };
         this.answers().await;
         this.prepare(events).await;
         this
@@ -73,7 +73,7 @@ impl ApiServer {
         self.pod_kubeconfig_by(self.port)
     }
 
-    /// The same with another way to the server.
+    /// Like [`ApiServer::pod_kubeconfig`], with another port.
     pub fn pod_kubeconfig_by(&self, port: u16) -> PathBuf {
         let user = json!({"tokenFile": self.token_file()});
         write(&self.scratch, &format!("pod-{port}.kubeconfig"), &kubeconfig(&self.scratch, port, &user))
@@ -91,8 +91,7 @@ impl ApiServer {
         self.start_again(&[]).await;
     }
 
-    /// Has etcd forget every revision but the last, and starts anew as a server that remembers none itself: whoever goes
-    /// on from an earlier one is told that it is gone.
+    /// Compacts etcd to the last revision and restarts the server. A watch from an earlier revision then gets 410.
     pub async fn restart_compacted(&mut self) {
         self.kill();
         let last = self.etcd("kv/range", json!({"key": "AA==", "limit": 1})).await["header"]["revision"].clone();
@@ -108,8 +107,8 @@ impl ApiServer {
     }
 
     async fn start_again(&mut self, arguments: &[&str]) {
-        let keys_at = keys_at(&self.elsewhere);
-        let arguments = [arguments, &[keys_at.as_str()]].concat();
+        let jwks_argument = jwks_argument(&self.jwks_listener);
+        let arguments = [arguments, &[jwks_argument.as_str()]].concat();
         self.server = start_server(&self.scratch, self.etcd_port, self.port, &arguments);
         self.client = client(&self.admin).await;
         self.answers().await;
@@ -139,13 +138,13 @@ impl ApiServer {
         found.into_iter().map(|event| (event.reason.unwrap_or_default(), event.message.unwrap_or_default())).collect()
     }
 
-    /// The version that a list of now has.
+    /// The resource version of a list request.
     pub async fn version(&self) -> String {
         let listed = self.config_maps().list(&ListParams::default()).await.expect("ConfigMaps are listed");
         listed.metadata.resource_version.expect("a list has a version")
     }
 
-    /// What a watch that goes on from this version is told first, where that is an error.
+    /// The status of the first event of a watch from this version, if it is an error.
     pub async fn refusal_of_watch_from(&self, version: &str) -> Option<u16> {
         let config_maps = self.config_maps();
         let watch = config_maps.watch(&WatchParams::default(), version).await;
@@ -159,18 +158,18 @@ impl ApiServer {
         }
     }
 
-    /// Puts another token into the pods' file and makes the one before it worthless; gives that one.
+    /// Replaces the token in the pods' file, revokes the previous token and returns it.
     pub async fn rotate_token(&mut self) -> String {
         let old = std::fs::read_to_string(self.token_file()).expect("there is a token");
         let bound_to = self.bound_to();
-        self.make_token().await;
+        self.create_token().await;
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
         secrets.delete(&bound_to, &DeleteParams::default()).await.expect("the Secret is deleted");
         old
     }
 
-    /// Whether somebody with this token may list ConfigMaps.
-    pub async fn takes(&self, token: &str) -> bool {
+    /// True if the token may list ConfigMaps.
+    pub async fn is_token_accepted(&self, token: &str) -> bool {
         let kubeconfig =
             write(&self.scratch, "by-token.kubeconfig", &kubeconfig(&self.scratch, self.port, &json!({"token": token})));
         let config_maps: Api<ConfigMap> = Api::namespaced(client(&kubeconfig).await, NAMESPACE);
@@ -185,8 +184,8 @@ impl ApiServer {
         format!("token-{}", self.tokens)
     }
 
-    /// A token is good for as long as the Secret that it is bound to is there.
-    async fn make_token(&mut self) {
+    /// The token is valid while the Secret that it is bound to exists.
+    async fn create_token(&mut self) {
         self.tokens += 1;
         let name = self.bound_to();
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), NAMESPACE);
@@ -196,12 +195,12 @@ impl ApiServer {
         let spec =
             TokenRequestSpec { expiration_seconds: Some(3600), bound_object_ref: Some(object), ..TokenRequestSpec::default() };
         let token = self.request_token(NAMESPACE, ACCOUNT, spec).await;
-        // In one step, as the kubelet does it: nobody reads half a token.
+        // Renamed into place like the kubelet does, so that no reader sees a partial token.
         let new = write(&self.scratch, "token.new", &token);
         std::fs::rename(new, self.token_file()).expect("a file is renamed");
     }
 
-    /// Leave for the pods to know whose tokens the server signs, and to ask about them.
+    /// Permits the pods to read the server's token issuer metadata and to create TokenReviews.
     pub async fn allow_reviews(&self) {
         let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
         for role in ["system:service-account-issuer-discovery", "system:auth-delegator"] {
@@ -212,10 +211,10 @@ impl ApiServer {
             });
             create(&bindings, binding, "ClusterRoleBinding").await;
         }
-        // The server makes its own roles after it has begun to answer, and judges by them a moment later.
+        // The server creates its own roles after it starts to answer, and applies them shortly after.
         let pods = client(&self.pod_kubeconfig()).await;
         let reviews: Api<TokenReview> = Api::all(pods.clone());
-        let (discovery, review) = ("/.well-known/openid-configuration", of_no_token());
+        let (discovery, review) = ("/.well-known/openid-configuration", review_of_empty_token());
         let allowed = async || {
             let discovered = pods.request_text(http::Request::get(discovery).body(Vec::new()).expect("a path")).await.is_ok();
             (discovered && reviews.create(&PostParams::default(), &review).await.is_ok()).then_some(())
@@ -235,20 +234,20 @@ impl ApiServer {
         self.accounts(namespace).delete(name, &DeleteParams::default()).await.expect("the ServiceAccount is deleted");
     }
 
-    /// What the kubelet would project into a pod.
+    /// Requests a token like the one that the kubelet projects into a pod.
     pub async fn token(&self, namespace: &str, account: &str, audience: &str) -> String {
         let spec = TokenRequestSpec { audiences: vec![audience.to_owned()], ..TokenRequestSpec::default() };
         self.request_token(namespace, account, spec).await
     }
 
-    /// The key that tokens are signed with, as PEM.
+    /// The key that signs tokens, as PEM.
     pub fn signing_key(&self) -> Vec<u8> {
         std::fs::read(self.scratch.path().join("sa.key")).expect("the server signs with it")
     }
 
-    /// Whether anybody came to where the discovery document says that the keys are.
-    pub fn was_asked_elsewhere(&self) -> bool {
-        self.elsewhere.accept().is_ok()
+    /// True if a client connected to the address that the discovery document gives for the keys.
+    pub fn has_jwks_request(&self) -> bool {
+        self.jwks_listener.accept().is_ok()
     }
 
     async fn request_token(&self, namespace: &str, account: &str, spec: TokenRequestSpec) -> String {
@@ -268,7 +267,7 @@ impl ApiServer {
     async fn answers(&self) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let roles: Api<Role> = Api::namespaced(self.client.clone(), "kube-system");
-        // Its own roles are the last that it makes.
+        // The server creates its own roles last.
         let ready = async || {
             let listed = namespaces.get("default").await.is_ok() && roles.list(&ListParams::default()).await.is_ok();
             listed.then_some(())
@@ -293,11 +292,11 @@ impl ApiServer {
             "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": NAMESPACE}],
         });
         create(&Api::<RoleBinding>::namespaced(client, NAMESPACE), binding, "RoleBinding").await;
-        self.make_token().await;
+        self.create_token().await;
     }
 }
 
-fn of_no_token() -> TokenReview {
+fn review_of_empty_token() -> TokenReview {
     let spec = TokenReviewSpec { token: Some("none".to_owned()), audiences: None };
     TokenReview { spec, ..TokenReview::default() }
 }
@@ -325,9 +324,9 @@ fn start_etcd(scratch: &Scratch, port: u16) -> Child {
     Child::spawn("etcd", command, &scratch.path().join("etcd.log"), OnFailure::Quiet)
 }
 
-/// The argument that has the discovery document name another host.
-fn keys_at(elsewhere: &TcpListener) -> String {
-    let port = elsewhere.local_addr().expect("it is bound").port();
+/// The server argument that makes the discovery document name another host.
+fn jwks_argument(jwks_listener: &TcpListener) -> String {
+    let port = jwks_listener.local_addr().expect("it is bound").port();
     format!("--service-account-jwks-uri=https://127.0.0.1:{port}/openid/v1/jwks")
 }
 
@@ -350,7 +349,7 @@ fn start_server(scratch: &Scratch, etcd: u16, port: u16, arguments: &[&str]) -> 
     Child::spawn("kube-apiserver", command, &scratch.path().join("kube-apiserver.log"), OnFailure::ShowLog)
 }
 
-/// Where `tests/cluster/build.sh` puts them.
+/// A binary in the output directory of `tests/cluster/build.sh`.
 fn binary(name: &str) -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
@@ -371,8 +370,8 @@ fn kubeconfig(scratch: &Scratch, port: u16, user: &Value) -> String {
     .to_string()
 }
 
-/// The server signs tokens with it.
-fn make_key(path: &Path) {
+/// Creates the key that the server signs tokens with.
+fn create_signing_key(path: &Path) {
     let made = Command::new("openssl").args(["genrsa", "-out"]).arg(path).arg("2048").output();
     let made = made.unwrap_or_else(|error| panic!("openssl doesn't start ({error}): run `make peers`"));
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -3,15 +3,15 @@
 use super::pod::Pod;
 use super::raw_http::{self, Answer};
 
-/// The headers in which programs send a credential.
+/// The headers in which clients send a credential.
 pub const CREDENTIAL_HEADERS: [&str; 5] = ["authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key"];
 
-/// An auth request about `GET /ui/`, with further headers.
+/// Sends an auth request for `GET /ui/` with additional headers.
 pub async fn auth_request(pod: &Pod, headers: &[(&str, &str)]) -> Answer {
     auth_request_at(pod, "GET", "/auth/nginx", headers).await
 }
 
-/// The same, with a method and target of its own.
+/// Sends an auth request with any method and target.
 pub async fn auth_request_at(pod: &Pod, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     let mut all = vec![("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET")];
     all.extend_from_slice(headers);

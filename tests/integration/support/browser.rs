@@ -1,4 +1,4 @@
-//! Headless Chromium, driven by playwright scripts under `tests/peers/browser/`.
+//! Runs headless Chromium with the playwright scripts in `tests/peers/browser/`.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,8 +12,7 @@ use super::scratch::Scratch;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// Runs `tests/peers/browser/<script>` and gives the JSON that it printed last; a script that fails
-/// is a panic with what it wrote.
+/// Runs `tests/peers/browser/<script>` and returns the last JSON that it printed. Panics with the script's output if it fails.
 pub async fn run(script: &str, arguments: &[&str]) -> Value {
     peer_file("node_modules/playwright-core");
     let _turn = wait_for_turn().await;

@@ -1,5 +1,5 @@
-//! An identity provider that goes wrong when it is told to (npm `oauth2-mock-server`): see
-//! `tests/peers/faulty-idp.mjs` for the faults that it knows.
+//! An identity provider that returns faulty answers on request (npm `oauth2-mock-server`). `tests/peers/faulty-idp.mjs` lists
+//! the faults.
 
 use std::process::Command;
 use std::time::Duration;
@@ -41,37 +41,37 @@ impl FaultyIdp {
         &self.issuer
     }
 
-    /// What is to go wrong with the login that has this code; with all others nothing does.
+    /// Sets the fault of the login with this code; other logins are not affected.
     pub async fn fault(&self, code: &str, fault: &Value) {
-        self.tell(&json!({"code": code, "fault": fault})).await;
+        self.post_fault(&json!({"code": code, "fault": fault})).await;
     }
 
-    /// What everybody gets who asks for the path, until it is told otherwise; null is the right answer.
+    /// Sets the answer to all requests for the path; null restores the correct answer.
     pub async fn spoil(&self, path: &str, fault: &Value) {
-        self.tell(&json!({"path": path, "fault": fault})).await;
+        self.post_fault(&json!({"path": path, "fault": fault})).await;
     }
 
-    /// How often a path was asked for.
+    /// The number of requests for a path.
     pub async fn requests(&self, path: &str) -> u64 {
-        self.ask("/stats").await[path].as_u64().unwrap_or_default()
+        self.get_admin("/stats").await[path].as_u64().unwrap_or_default()
     }
 
-    /// Every code and token that it has handed out.
+    /// All codes and tokens that the provider has issued.
     pub async fn issued(&self) -> Vec<String> {
-        serde_json::from_value(self.ask("/issued").await).expect("a list of texts")
+        serde_json::from_value(self.get_admin("/issued").await).expect("a list of texts")
     }
 
-    async fn tell(&self, fault: &Value) {
-        let answer = self.http.post(self.side_door("/fault")).json(fault).send().await.expect("the side door answers");
+    async fn post_fault(&self, fault: &Value) {
+        let answer = self.http.post(self.admin_url("/fault")).json(fault).send().await.expect("the side door answers");
         assert!(answer.status().is_success(), "{fault}: {}", answer.status());
     }
 
-    async fn ask(&self, path: &str) -> Value {
-        let answer = self.http.get(self.side_door(path)).send().await.expect("the side door answers");
+    async fn get_admin(&self, path: &str) -> Value {
+        let answer = self.http.get(self.admin_url(path)).send().await.expect("the side door answers");
         answer.json().await.expect("the side door answers JSON")
     }
 
-    fn side_door(&self, path: &str) -> String {
+    fn admin_url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.admin)
     }
 }

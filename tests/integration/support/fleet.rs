@@ -1,7 +1,7 @@
-//! The fleet that a test starts: pods, the store that they share, and the peers around them.
+//! The fleet of a test: pods, their shared store, and the peers around them.
 //!
-//! `Fleet::builder().pods(3).cluster().idp().nginx().start().await` is what operators run. Each part is left out
-//! unless it is asked for; one pod and the memory store are the default.
+//! `Fleet::builder().pods(3).cluster().idp().nginx().start().await` starts what operators run. The defaults are one pod and the
+//! memory store, without peers.
 
 mod builder;
 mod checks;
@@ -28,7 +28,7 @@ use super::upstream::Upstream;
 use super::wait;
 use store::Store;
 
-/// The role map of a fleet that is given no other.
+/// The default role map of a fleet.
 pub const ROLE_MAP: &str = r#"version: 1
 default_role: internal_user_viewer
 rules:
@@ -49,9 +49,9 @@ pub struct Fleet {
     idps: Vec<Idp>,
     pub key_ring_file: PathBuf,
     public_url: String,
-    /// The options of a pod before the test's own configuration.
+    /// The options of a pod before the test's configuration is applied.
     template: PodOptions,
-    /// For requests without cookies.
+    /// Sends requests without cookies.
     pub http: reqwest::Client,
     _key_ring: Scratch,
     _turn: Option<Turn>,
@@ -62,13 +62,13 @@ impl Fleet {
         FleetBuilder::new()
     }
 
-    /// Three pods behind nginx over a cluster, for all tests that stop and reconfigure none of it.
+    /// A fleet of three pods behind nginx with a cluster, for tests that neither stop nor reconfigure a part.
     pub async fn shared() -> &'static Self {
         static SHARED: OnceCell<Fleet> = OnceCell::const_new();
         SHARED.get_or_init(async || Self::builder().pods(3).cluster().idp().nginx().start().await).await
     }
 
-    /// One of the pods; numbers beyond the last one start again with the first.
+    /// One of the pods; larger numbers wrap around.
     pub fn pod(&self, number: usize) -> &Pod {
         &self.pods[number % self.pods.len()]
     }
@@ -91,12 +91,12 @@ impl Fleet {
         self.nginx.as_ref().expect("the fleet was built with nginx")
     }
 
-    /// The cluster, which other fleets may use as well.
+    /// The cluster, which other fleets may share.
     pub fn cluster(&self) -> &Cluster {
         self.store.cluster()
     }
 
-    /// A cluster that this fleet alone uses, to break it.
+    /// The cluster of this fleet alone, for tests that break it.
     pub fn cluster_mut(&mut self) -> &mut Cluster {
         self.store.cluster_mut()
     }
@@ -114,18 +114,18 @@ impl Fleet {
         self.store.key_prefix()
     }
 
-    /// The public address of a path: through the gateway, or at the first pod if there is none.
+    /// The public URL of a path: at the gateway, or at the first pod if there is none.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.public_url)
     }
 
-    /// The options for a further pod, which the gateway does not know.
+    /// The options of an additional pod, which the gateway does not know.
     pub fn further_pod(&self, name: &str) -> PodOptions {
         let ports = [ports::free(), ports::free(), ports::free()];
         PodOptions { name: name.to_owned(), ports, ..self.template.clone() }
     }
 
-    /// A further nginx in front of the pods, with another upstream.
+    /// Starts another nginx in front of the pods, with another upstream.
     pub async fn nginx_to(&self, upstream: u16) -> Nginx {
         Nginx::start(ports::free(), &self.pod_ports(), upstream).await
     }
@@ -149,7 +149,7 @@ impl Fleet {
         pod.restart().await;
     }
 
-    /// Waits until each pod has reached the identity providers of the fleet: a pod is ready before that.
+    /// Waits until each pod has reached the identity providers; a pod becomes ready earlier.
     pub async fn wait_for_providers(&self) {
         until_everywhere(&self.pods, "the pods to reach their identity providers", DEADLINE, async |pod| {
             let expected = u32::try_from(self.idps.len().min(pod.options().providers.len())).expect("few providers");

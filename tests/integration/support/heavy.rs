@@ -1,11 +1,11 @@
-//! Limits how many tests that keep the processor busy run at the same time, so that many others can wait beside them.
+//! Limits the number of CPU-bound tests that run at the same time, so that many others can run beside them.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// As many as continuous integration has cores.
-const AT_ONCE: usize = 2;
+/// The number of cores in continuous integration.
+const MAX_HEAVY_TESTS: usize = 2;
 
-static TURNS: Semaphore = Semaphore::const_new(AT_ONCE);
+static TURNS: Semaphore = Semaphore::const_new(MAX_HEAVY_TESTS);
 
 /// Held while a test drives a browser or puts a fleet under load.
 pub type Turn = SemaphorePermit<'static>;

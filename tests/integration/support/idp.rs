@@ -1,4 +1,4 @@
-//! A real OpenID Provider (npm `oidc-provider`), shaped like a Keycloak realm.
+//! A real OpenID Provider (npm `oidc-provider`), configured like a Keycloak realm.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ use super::{owner_client, peer_file, ports};
 
 const START: Duration = Duration::from_secs(20);
 
-/// Who may sign in. Claims stand in id_token and userinfo, access token claims in that alone.
+/// A user of the provider. `claims` are in the id_token and userinfo, `access_token_claims` only in the access token.
 #[derive(Debug, Clone)]
 pub struct Account {
     pub username: &'static str,
@@ -22,7 +22,7 @@ pub struct Account {
     pub access_token_claims: Value,
 }
 
-/// What `accessTokenFormat` says: with `Jwt` its audience is `litellm`, as Keycloak's is the API's.
+/// The `accessTokenFormat` setting. The audience of `Jwt` is `litellm`, like that of a Keycloak API client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenFormat {
     Jwt,
@@ -31,17 +31,17 @@ pub enum TokenFormat {
 
 #[derive(Debug, Clone)]
 pub struct IdpOptions {
-    /// A free one when not given.
+    /// A free port if `None`.
     pub port: Option<u16>,
-    /// What follows the origin in the issuer: `/realms/test`.
+    /// The path of the issuer: `/realms/test`.
     pub issuer_path: String,
-    /// oidc-provider's client metadata; [`client`] makes one.
+    /// Client metadata of oidc-provider; see [`client`].
     pub clients: Vec<Value>,
     pub accounts: Vec<Account>,
     pub token_format: TokenFormat,
-    /// Signs this account in without showing a form.
+    /// The account that is signed in without a form.
     pub auto_login: Option<String>,
-    /// Further settings of tests/peers/idp/settings.mjs.
+    /// More settings of tests/peers/idp/settings.mjs.
     pub further: Value,
 }
 
@@ -68,26 +68,26 @@ impl Default for IdpOptions {
     }
 }
 
-/// The users of the tests and the demo. By [`super::fleet::ROLE_MAP`] alice is a proxy_admin, bob an internal_user,
-/// carol has the default role and an address that nobody verified, and dora more claims than `max_claims` allows.
+/// The users of the tests and the demo. [`super::fleet::ROLE_MAP`] makes alice a proxy_admin and bob an internal_user. carol
+/// has the default role and an unverified address, and dora has more claims than `max_claims` allows.
 pub fn accounts() -> Vec<Account> {
     vec![
         Account {
             username: "alice",
             password: "alice-in-wonderland",
-            claims: person("Alice Adams", "alice", true, &["/engineering/platform", "/teams/research"]),
+            claims: user_claims("Alice Adams", "alice", true, &["/engineering/platform", "/teams/research"]),
             access_token_claims: json!({"resource_access": {"litellm": {"roles": ["llm-admins"]}}}),
         },
         Account {
             username: "bob",
             password: "bob-the-builder",
-            claims: person("Bob Brown", "bob", true, &["/engineering/tools", "/teams/research", "/teams/data"]),
+            claims: user_claims("Bob Brown", "bob", true, &["/engineering/tools", "/teams/research", "/teams/data"]),
             access_token_claims: json!({"resource_access": {"litellm": {"roles": ["llm-user"]}}}),
         },
         Account {
             username: "carol",
             password: "carol-sings-well",
-            claims: person("Carol Clark", "carol", false, &[]),
+            claims: user_claims("Carol Clark", "carol", false, &[]),
             access_token_claims: json!({}),
         },
         account_with_large_claims(),
@@ -101,13 +101,13 @@ fn account_with_large_claims() -> Account {
     Account {
         username: "dora",
         password: "dora-the-explorer",
-        claims: person("Dora Dunn", "dora", true, &groups),
+        claims: user_claims("Dora Dunn", "dora", true, &groups),
         access_token_claims: json!({}),
     }
 }
 
-/// A confidential client. `origin` is the public URL: it comes back to `/sso/callback` and, after
-/// a logout, to anywhere in `after_logout`.
+/// A confidential client. Its redirect URIs start with `origin`, the public URL; `after_logout` lists the redirects after a
+/// logout.
 pub fn client(id: &str, secret: &str, redirect_uris: &[String], after_logout: &[String]) -> Value {
     json!({
         "client_id": id,
@@ -119,7 +119,7 @@ pub fn client(id: &str, secret: &str, redirect_uris: &[String], after_logout: &[
     })
 }
 
-fn person(name: &str, user: &str, verified: impl Into<Value>, groups: &[&str]) -> Value {
+fn user_claims(name: &str, user: &str, verified: impl Into<Value>, groups: &[&str]) -> Value {
     json!({
         "name": name,
         "preferred_username": user,
@@ -157,17 +157,17 @@ impl Idp {
         self.child.kill9();
     }
 
-    /// Starts it again at the same address, with new keys and nobody signed in.
+    /// Starts the provider again at the same address, with new keys and without sessions.
     pub async fn restart(&mut self) {
         self.child.kill9();
-        // The log is appended to; the line that we wait for has to be the new one.
+        // The log is appended to; the line to wait for must be a new one.
         std::fs::remove_file(self.child.log_file()).expect("the log is there");
         let (child, ready) = spawn(&self.settings, &self.scratch).await;
         self.child = child;
         self.admin = port(&ready, "admin");
     }
 
-    /// The same, and the client has another secret.
+    /// Like [`Idp::restart`], with another client secret.
     pub async fn restart_with_client_secret(&mut self, client: &str, secret: &str) {
         let text = std::fs::read_to_string(&self.settings).expect("the settings are there");
         let mut settings: Value = serde_json::from_str(&text).expect("the settings are JSON");
@@ -178,48 +178,48 @@ impl Idp {
         self.restart().await;
     }
 
-    /// Signs with new keys from now on; the old ones stay in the JWKS.
+    /// Signs with new keys from now on; the old keys stay in the JWKS.
     pub async fn rotate_keys(&self) {
         self.post("/keys/rotate", json!({"old": "keep"})).await;
     }
 
-    /// The same, and the old keys are gone from the JWKS.
+    /// Signs with new keys and removes the old ones from the JWKS.
     pub async fn replace_keys(&self) {
         self.post("/keys/rotate", json!({"old": "drop"})).await;
     }
 
-    /// Accepts connections and answers nothing.
+    /// Accepts connections and does not answer.
     pub async fn pause(&self) {
         self.post("/pause", json!({"how": "hang"})).await;
     }
 
-    /// Answers 503 to everything.
+    /// Answers 503 to all requests.
     pub async fn fail(&self) {
         self.post("/pause", json!({"how": "error"})).await;
     }
 
-    /// Ends [`Idp::pause`] and [`Idp::fail`]; what hung is answered.
+    /// Ends [`Idp::pause`] and [`Idp::fail`]; delayed requests are answered.
     pub async fn resume(&self) {
         self.post("/resume", json!({})).await;
     }
 
-    /// Counts by endpoint and what was seen there: tests/peers/idp/stats.mjs.
+    /// The counters of each endpoint, see tests/peers/idp/stats.mjs.
     pub async fn stats(&self) -> Value {
         let url = format!("http://127.0.0.1:{}/stats", self.admin);
-        let answer = self.http.get(url).send().await.expect("the side door answers");
-        answer.json().await.expect("the side door answers JSON")
+        let answer = self.http.get(url).send().await.expect("the admin endpoint answers");
+        answer.json().await.expect("the admin endpoint answers JSON")
     }
 
     pub async fn reset_stats(&self) {
         self.post("/stats/reset", json!({})).await;
     }
 
-    /// Replaces an account's claims; other accounts are left as they are.
+    /// Replaces an account's claims; other accounts do not change.
     pub async fn set_claims(&self, user: &str, claims: Value) {
         self.post("/account", json!({"sub": user, "claims": claims})).await;
     }
 
-    /// What `GET /user` answers from now on; `null` is a token that was taken back.
+    /// Sets the answer to `GET /user`; `null` makes the token invalid.
     pub async fn set_github_user(&self, user: &str, answer: Value) {
         self.post("/account", json!({"sub": user, "user": answer})).await;
     }
@@ -228,35 +228,35 @@ impl Idp {
         self.post("/account", json!({"sub": user, "accessTokenClaims": claims})).await;
     }
 
-    /// From the redirect to the provider, through its form, to the redirect that carries the code:
-    /// that last page's `location()` is the callback's address.
+    /// Follows the redirect to the provider, submits its form, and returns the redirect with the code: its `location()` is the
+    /// callback URL.
     pub async fn sign_in(&self, agent: &Agent, page: Page, user: &str, password: &str) -> Page {
-        let page = self.follow_here(agent, page).await;
+        let page = self.follow_within_provider(agent, page).await;
         if page.location().is_some() {
-            // The provider knew the person from an earlier sign-in.
+            // The provider still has a session of the user.
             return page;
         }
         let fields = [("username", user), ("password", password), ("action", "login")];
         let answer = agent.submit(&page.form(), &fields).await;
-        self.follow_here(agent, answer).await
+        self.follow_within_provider(agent, answer).await
     }
 
-    /// The same as far as the form, where the person cancels.
+    /// Follows the redirect to the provider and cancels on its form.
     pub async fn cancel(&self, agent: &Agent, page: Page) -> Page {
-        let page = self.follow_here(agent, page).await;
+        let page = self.follow_within_provider(agent, page).await;
         let answer = agent.submit(&page.form(), &[("action", "cancel")]).await;
-        self.follow_here(agent, answer).await
+        self.follow_within_provider(agent, answer).await
     }
 
-    /// Follows redirects as long as they lead to the provider.
-    async fn follow_here(&self, agent: &Agent, page: Page) -> Page {
+    /// Follows redirects within the provider.
+    async fn follow_within_provider(&self, agent: &Agent, page: Page) -> Page {
         agent.follow_until(page, |target| !target.as_str().starts_with(&self.issuer)).await
     }
 
     async fn post(&self, path: &str, body: Value) {
         let url = format!("http://127.0.0.1:{}{path}", self.admin);
         let answer = self.http.post(url).json(&body).send().await;
-        let answer = answer.expect("the side door answers");
+        let answer = answer.expect("the admin endpoint answers");
         let status = answer.status();
         let text = answer.text().await.unwrap_or_default();
         assert!(status.is_success(), "{path}: {text}");

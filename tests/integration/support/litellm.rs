@@ -1,4 +1,4 @@
-//! A real LiteLLM, which knows its own key and nobody else's, with a model's provider that answers slowly.
+//! A real LiteLLM, which accepts only its own key, with a model provider that answers slowly.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use super::process::{Child, OnFailure};
 use super::scratch::Scratch;
 use super::{http_client, peer_file, ports, wait};
 
-/// It reads half a gigabyte of Python first, beside everything else that runs.
+/// LiteLLM loads half a gigabyte of Python first, beside all other tests.
 const START: Duration = Duration::from_secs(300);
 
 const START_MODEL: Duration = Duration::from_secs(10);
 
-/// The model that answers by itself, and what it says.
-pub const PARROT: &str = "parrot";
-pub const PARROT_SAYS: &str = "Who is a clever bird?";
+/// A model with a fixed answer.
+pub const FIXED_MODEL: &str = "parrot";
+pub const FIXED_ANSWER: &str = "Who is a clever bird?";
 
-/// The model that says as many words as it is asked for, ten in a second.
-pub const COUNTER: &str = "counter";
+/// A model that answers with the requested number of words, ten per second.
+pub const COUNTING_MODEL: &str = "counter";
 
 pub struct LiteLlm {
     port: u16,
@@ -25,19 +25,19 @@ pub struct LiteLlm {
     _scratch: Scratch,
 }
 
-/// A handler of its own that says who sends a request, in Python, and the variables that it reads.
+/// A Python handler that authenticates requests, and its environment variables.
 pub struct Handler<'a> {
     pub module: &'a str,
     pub environment: &'a [(&'a str, &'a str)],
 }
 
 impl LiteLlm {
-    /// `key` is its master key.
+    /// Starts LiteLLM with `key` as its master key.
     pub async fn start(key: &str) -> Self {
         Self::start_with(key, None).await
     }
 
-    /// The same, with a handler in `vestibule_auth.py` in the place of the key.
+    /// Starts LiteLLM with a handler in `vestibule_auth.py` instead of a key.
     pub async fn start_with(key: &str, handler: Option<Handler<'_>>) -> Self {
         let scratch = Scratch::new("litellm");
         let (model, model_port) = model(&scratch).await;
@@ -69,7 +69,7 @@ impl LiteLlm {
     }
 }
 
-/// Python with LiteLLM's wheels, OpenAI's client among them.
+/// Python with the packages of LiteLLM and the OpenAI client.
 pub fn python() -> Command {
     let mut command = Command::new(peer_file(".venv/bin/python"));
     command.env("PYTHONPATH", peer_file("wheels/litellm")).env("PYTHONDONTWRITEBYTECODE", "1");
@@ -88,8 +88,8 @@ async fn model(scratch: &Scratch) -> (Child, u16) {
 fn models(model: u16) -> String {
     format!(
         "model_list:
-  - {{model_name: {PARROT}, litellm_params: {{model: openai/parrot, api_key: none, mock_response: \"{PARROT_SAYS}\"}}}}
-  - {{model_name: {COUNTER}, litellm_params: {{model: openai/counter, api_key: none, api_base: \"http://127.0.0.1:{model}/v1\"}}}}
+  - {{model_name: {FIXED_MODEL}, litellm_params: {{model: openai/parrot, api_key: none, mock_response: \"{FIXED_ANSWER}\"}}}}
+  - {{model_name: {COUNTING_MODEL}, litellm_params: {{model: openai/counter, api_key: none, api_base: \"http://127.0.0.1:{model}/v1\"}}}}
 litellm_settings: {{telemetry: false}}
 "
     )

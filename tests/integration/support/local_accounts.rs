@@ -16,7 +16,7 @@ use super::steps::{ALICE, at_provider};
 pub const PASSWORD: &str = "violin-otter-97-gravel";
 pub const OTHER_PASSWORD: &str = "marble-lantern-52-swift";
 
-/// The configuration that turns local accounts on, with cheap password hashes: tests make many.
+/// The configuration that enables local accounts, with cheap password hashes because tests create many.
 pub const LOCAL_ACCOUNTS: &str = "local_accounts: {enabled: true, argon2: {memory: 8MiB, iterations: 1}}\n";
 
 /// A user who has accepted an invitation.
@@ -33,12 +33,12 @@ impl LocalUser {
 }
 
 impl Fleet {
-    /// The link of an invitation that an operator makes.
+    /// The link of an invitation that the command line creates.
     pub fn invite(&self, email: &str, role: &str) -> String {
         invitation_link(self.pod(0), email, role)
     }
 
-    /// Invites a user, who accepts.
+    /// Invites a user and accepts the invitation.
     pub async fn create_user(&self, email: &str, role: &str) -> LocalUser {
         let link = self.invite(email, role);
         let response = accept_invitation(self.pod(1), &link, PASSWORD).await;
@@ -49,14 +49,14 @@ impl Fleet {
     }
 }
 
-/// The link of an invitation that an operator makes beside this pod.
+/// The link of an invitation that the command line creates with the pod's configuration.
 pub fn invitation_link(pod: &Pod, email: &str, role: &str) -> String {
     let output = invite(pod, &["--email", email, "--role", role]);
     assert!(output.status.success(), "{output:?}");
     link_in(&String::from_utf8(output.stdout).expect("an address is text"))
 }
 
-/// Links alice's identity at the provider on the first pod, as far as the callback that finishes it.
+/// Links alice's identity at the provider on the first pod, up to the callback that completes it.
 pub async fn link_callback(fleet: &Fleet, agent: &Agent) -> Url {
     let page = agent.get(&fleet.pod(0).public("/vestibule/sign-in")).await;
     assert_eq!(page.status, 200, "{}", page.body);
@@ -68,7 +68,7 @@ pub async fn link_callback(fleet: &Fleet, agent: &Agent) -> Url {
     at_provider(fleet.idp(), agent, page, ALICE).await
 }
 
-/// `vestibule invite` beside a pod, with its configuration.
+/// Runs `vestibule invite` with the pod's configuration.
 pub fn invite(pod: &Pod, arguments: &[&str]) -> Output {
     let config = pod.config_file().to_string_lossy();
     vestibule(&[&["invite", "--config", &config], arguments].concat())
@@ -80,7 +80,7 @@ pub fn link_in(text: &str) -> String {
     rest.split_whitespace().next().expect("a link is not empty").to_owned()
 }
 
-/// Exchanges an invitation's link for an onboarding token.
+/// Exchanges an invitation link for an onboarding token.
 pub async fn get_token(pod: &Pod, link: &str) -> ApiResponse {
     send(pod, Method::GET, &format!("/onboarding/get_token?invite_link={link}"), &[], None).await
 }
@@ -92,7 +92,7 @@ pub fn claims_of(token: &str) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("it is base64url")).expect("it is JSON")
 }
 
-/// Accepts an invitation on the pod, with a token that the same pod gave.
+/// Accepts an invitation on the pod with a token of the same pod.
 pub async fn accept_invitation(pod: &Pod, link: &str, password: &str) -> ApiResponse {
     let response = get_token(pod, link).await;
     if response.status() != 200 {
@@ -109,7 +109,7 @@ pub async fn accept_with_token(pod: &Pod, token: &str, body: Value) -> ApiRespon
     send(pod, Method::POST, "/onboarding/claim_token", &headers, Some(body.to_string())).await
 }
 
-/// Signs in with the form of the page.
+/// Signs in with the form of the sign-in page.
 pub async fn sign_in_with_form(pod: &Pod, agent: &Agent, path: &str, email: &str, password: &str) -> Page {
     let page = agent.get(&pod.public(path)).await;
     let form = page.form();

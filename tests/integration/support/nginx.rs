@@ -1,4 +1,4 @@
-//! A real nginx that runs `deploy/nginx/vestibule.conf.template`, the file that operators get.
+//! A real nginx with `deploy/nginx/vestibule.conf.template`, the file that operators use.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,15 +11,15 @@ use super::{peer_file, repository, wait};
 
 const START: Duration = Duration::from_secs(10);
 const TEMPLATE: &str = "deploy/nginx/vestibule.conf.template";
-/// Subrequests are logged too: which pod answered a check stands there.
+/// Subrequests are also logged, with the pod that answered each check.
 const LOG_FORMAT: &str = "$request_method $uri $status pod=$upstream_addr request=\"$request\"";
 
 /// A pod's public and check port.
 pub type PodPorts = (u16, u16);
 
-/// What outlives a borrow of the gateway, for tasks that send it requests.
+/// Information about the gateway for tasks that cannot borrow it.
 pub struct GatewayInfo {
-    /// Without a path.
+    /// The origin, without a path.
     pub origin: String,
     pub access_log: PathBuf,
 }
@@ -32,7 +32,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// On `port`, spreading over the pods, protecting the upstream.
+    /// Starts nginx on `port`; it distributes requests over the pods and protects the upstream.
     pub async fn start(port: u16, pods: &[PodPorts], upstream: u16) -> Self {
         let scratch = Scratch::new("nginx");
         let site = site(port, pods, upstream);

@@ -11,7 +11,7 @@ use super::{owner_client, ports, wait};
 
 const START: Duration = Duration::from_secs(20);
 
-/// Whether [`Pod::start`] returns before `/readyz` says 200.
+/// The state in which [`Pod::start`] returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ready {
     Wait,
@@ -26,15 +26,15 @@ pub struct ProviderSection {
     /// Empty for `kind: oauth2`, which has none.
     pub issuer: String,
     pub client_id: String,
-    /// Left out when empty: `further` may name a file.
+    /// Omitted if empty: `further` may name a file.
     pub client_secret: String,
-    /// Further lines of the section: `logout: id_token_hint`.
+    /// Additional lines of the section: `logout: id_token_hint`.
     pub further: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
 pub struct PodOptions {
-    /// The one that cargo built for the tests; the demo names another.
+    /// The default is the binary that cargo built for the tests; the demo uses another.
     pub binary: PathBuf,
     pub name: String,
     pub public_url: String,
@@ -46,7 +46,7 @@ pub struct PodOptions {
     pub providers: Vec<ProviderSection>,
     /// The role map's text.
     pub role_map: Option<String>,
-    /// Further top-level YAML.
+    /// Additional top-level YAML.
     pub further: String,
     pub environment: Vec<(String, String)>,
     pub ready: Ready,
@@ -60,11 +60,11 @@ pub struct Pod {
     scratch: Scratch,
 }
 
-/// Longer than the default, because on two busy cores a process may wait that long for its turn.
+/// Longer than the default, because a process may wait this long for the processor on two busy cores.
 const COMMAND_TIMEOUT: &str = "1s";
 
 impl PodOptions {
-    /// The memory store, no provider, ports of its own; its public URL is its own public port.
+    /// The memory store, no provider and unused ports. The public URL is the pod's public port.
     pub fn new() -> Self {
         let ports = [ports::free(), ports::free(), ports::free()];
         Self {
@@ -113,7 +113,7 @@ impl PodOptions {
 }
 
 impl ProviderSection {
-    /// The one that most pods have, known as `corp`.
+    /// The section of the provider `corp`, which most pods have.
     pub fn corp(issuer: &str, client_secret: impl Into<String>) -> Self {
         Self {
             id: "corp".to_owned(),
@@ -173,8 +173,8 @@ impl Pod {
         self.options.ports[2]
     }
 
-    /// The address of a path on this pod's own public listener. The host is the public URL's, so
-    /// that cookies are sent to every pod alike.
+    /// The URL of a path on this pod's public listener. It has the host of the public URL, so that cookies are sent to every
+    /// pod.
     pub fn public(&self, path: &str) -> String {
         format!("http://localhost:{}{path}", self.public_port())
     }
@@ -187,7 +187,7 @@ impl Pod {
         format!("http://127.0.0.1:{}{path}", self.admin_port())
     }
 
-    /// Its configuration file; its directory also holds `roles.yaml` and the log.
+    /// The configuration file. Its directory also contains `roles.yaml` and the log.
     pub fn config_file(&self) -> &std::path::Path {
         &self.config
     }
@@ -204,7 +204,7 @@ impl Pod {
         self.child.pid()
     }
 
-    /// The process, to signal it or to wait for it.
+    /// The process, to send signals to it or to wait for it.
     pub fn process(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -220,7 +220,7 @@ impl Pod {
         self.wait_ready().await;
     }
 
-    /// What [`Pod::restart`] starts from now on.
+    /// Sets the binary that [`Pod::restart`] starts.
     pub fn run(&mut self, binary: &std::path::Path) {
         self.options.binary = binary.to_owned();
     }
@@ -246,9 +246,9 @@ impl Pod {
         answer.expect("the admin listener answers").text().await.expect("metrics are text")
     }
 
-    /// Commands that requests sent to the store: all but those of the consistency check.
+    /// The number of store commands of requests, without those of the consistency check.
     pub async fn store_commands(&self) -> f64 {
-        // From one answer: a consistency check between two would count as a command of a request.
+        // Taken from one response: a consistency check between two responses would count as a command of a request.
         let text = self.metrics().await;
         let commands = text.lines().filter(|line| line.starts_with("vestibule_store_commands_total{"));
         let of_requests = commands.filter(|line| !line.contains("operation=\"sequences\""));
@@ -259,12 +259,12 @@ impl Pod {
         self.metric("vestibule_logins_total", &[&format!("outcome=\"{outcome}\"")]).await
     }
 
-    /// How many role maps were read and refused.
-    pub async fn refused_role_maps(&self) -> f64 {
+    /// The number of rejected role maps.
+    pub async fn rejected_role_maps(&self) -> f64 {
         self.metric("vestibule_role_map_edits_total", &[r#"outcome="error""#]).await
     }
 
-    /// Replaces the role map's file, as editors do.
+    /// Replaces the role map's file by a rename, as editors do.
     pub fn edit_role_map(&self, document: &str) {
         let file = self.config_file().with_file_name("roles.yaml");
         let beside = file.with_extension("new");
@@ -272,7 +272,7 @@ impl Pod {
         std::fs::rename(&beside, &file).expect("the pod's directory is writable");
     }
 
-    /// The sum of a metric's samples whose line contains every one of the words.
+    /// The sum of the metric's samples whose line contains all of the words.
     pub async fn metric(&self, name: &str, words: &[&str]) -> f64 {
         let text = self.metrics().await;
         let samples = text.lines().filter(|line| {
@@ -283,7 +283,7 @@ impl Pod {
     }
 }
 
-/// Waits until this holds on every pod, and tells how long that took.
+/// Waits until the condition holds on every pod and returns the elapsed time.
 pub async fn until_everywhere(pods: &[Pod], what: &str, patience: Duration, holds: impl AsyncFn(&Pod) -> bool) -> Duration {
     let everywhere = wait::until(what, patience, async || {
         for pod in pods {
@@ -296,14 +296,14 @@ pub async fn until_everywhere(pods: &[Pod], what: &str, patience: Duration, hold
     wait::timed(everywhere).await.1
 }
 
-/// A key ring file with one fresh key; its directory lives as long as the returned [`Scratch`].
+/// A key ring file with one new key. Its directory exists as long as the returned [`Scratch`].
 pub fn key_ring() -> (Scratch, PathBuf) {
     let scratch = Scratch::new("keyring");
     let file = scratch.write("keyring", &format!("{}\n", random_key()));
     (scratch, file)
 }
 
-/// 32 random bytes in base64url, as a line of a key ring or as a client's secret.
+/// 32 random bytes in base64url, for a line of a key ring or a client secret.
 pub fn random_key() -> String {
     use base64::Engine;
     use std::io::Read;
@@ -314,14 +314,14 @@ pub fn random_key() -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The one that cargo built for the tests.
+/// The binary that cargo built for the tests.
 pub fn built_binary() -> PathBuf {
     option_env!("CARGO_BIN_EXE_vestibule").map_or_else(PathBuf::new, PathBuf::from)
 }
 
 fn spawn(options: &PodOptions, config: &std::path::Path, scratch: &Scratch) -> Child {
     let mut command = Command::new(&options.binary);
-    // The developer's own VESTIBULE__ variables would change what is tested.
+    // The VESTIBULE__ variables of the developer would change the tested configuration.
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     command.envs(options.environment.iter().map(|(name, value)| (name, value)));
     command.arg("--config").arg(config);

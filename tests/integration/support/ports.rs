@@ -1,5 +1,5 @@
-//! Loopback ports that nobody else takes: unique across the threads of a run and across runs that
-//! go on at the same time, and outside the range from which the kernel gives out ports by itself.
+//! Reserves loopback ports: unique across the threads of a run and across concurrent runs, and outside the range that the
+//! kernel assigns.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -9,18 +9,18 @@ use std::sync::Mutex;
 const FIRST: u16 = 20_000;
 const COUNT: u16 = 10_000;
 
-struct Taken {
+struct Reservations {
     next: u16,
-    // A lock is held as long as its file is open: for the rest of the process.
+    // A lock is held while its file is open: until the process ends.
     locks: Vec<File>,
 }
 
-static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
+static RESERVATIONS: Mutex<Option<Reservations>> = Mutex::new(None);
 
-/// A port that is free now and that no other test will be given.
+/// A free port that no other test receives.
 pub fn free() -> u16 {
-    let mut guard = TAKEN.lock().unwrap_or_else(|broken| broken.into_inner());
-    let taken = guard.get_or_insert_with(|| Taken { next: start(), locks: Vec::new() });
+    let mut guard = RESERVATIONS.lock().unwrap_or_else(|broken| broken.into_inner());
+    let taken = guard.get_or_insert_with(|| Reservations { next: first_candidate(), locks: Vec::new() });
     for _ in 0..COUNT {
         let port = FIRST + taken.next;
         taken.next = (taken.next + 1) % COUNT;
@@ -32,8 +32,8 @@ pub fn free() -> u16 {
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
 }
 
-/// Runs that go on at the same time start far from each other.
-fn start() -> u16 {
+/// Concurrent runs first_candidate at different ports.
+fn first_candidate() -> u16 {
     let spread = std::process::id().wrapping_mul(2_654_435_761) % u32::from(COUNT);
     u16::try_from(spread).expect("smaller than COUNT, which is a u16")
 }

@@ -1,5 +1,4 @@
-//! A child process: its output in a file, killed by its own id when dropped and by the kernel when
-//! we die.
+//! A child process. Its output goes to a file. It is killed by id when dropped, and by the kernel when the test process ends.
 
 use std::fs::OpenOptions;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -12,7 +11,7 @@ use super::wait;
 
 const SHOWN_LINES: usize = 25;
 
-/// What happens with a child's log when the test that owns it fails.
+/// The treatment of a child's log when the test that owns it fails.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
     ShowLog,
@@ -27,16 +26,16 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts the command with both its outputs appended to the file `log`.
+    /// Starts the command and appends both of its outputs to the file `log`.
     pub fn spawn(name: &str, mut command: Command, log: &Path, on_failure: OnFailure) -> Self {
         let output = OpenOptions::new().create(true).append(true).open(log).expect("the log's directory is writable");
         let errors = output.try_clone().expect("a file handle can be duplicated");
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        // A group of its own, so that ctrl-C in a terminal reaches the demo alone.
+        // Starts a process group, so that Ctrl-C in a terminal only reaches the demo.
         command.process_group(0);
         die_with_parent(&mut command);
         let program = command.get_program().to_owned();
-        let inner = spawn_on_lasting_thread(command)
+        let inner = spawn_on_permanent_thread(command)
             .unwrap_or_else(|error| panic!("{name}: {} doesn't start ({error}): run `make peers`", program.display()));
         Self { name: name.to_owned(), inner, log: log.to_owned(), on_failure }
     }
@@ -45,29 +44,29 @@ impl Child {
         self.inner.id()
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL and waits until the process has ended.
     pub fn kill9(&mut self) {
-        // Fails only when it has ended by itself.
+        // Fails only if the process has ended.
         let _ = self.inner.kill();
         self.inner.wait().expect("a child of ours can be waited for");
     }
 
-    /// SIGTERM: asks it to end; see [`Child::wait_exit`].
+    /// Sends SIGTERM; see [`Child::wait_exit`].
     pub fn term(&mut self) {
         self.signal(libc::SIGTERM);
     }
 
-    /// SIGINT: what ctrl-C in its terminal would send.
+    /// Sends SIGINT, like Ctrl-C in a terminal.
     pub fn interrupt(&mut self) {
         self.signal(libc::SIGINT);
     }
 
-    /// SIGSTOP: it stays connected and answers nothing.
+    /// Sends SIGSTOP: connections stay open, and the process does not answer.
     pub fn stop(&mut self) {
         self.signal(libc::SIGSTOP);
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub fn cont(&mut self) {
         self.signal(libc::SIGCONT);
     }
@@ -81,7 +80,7 @@ impl Child {
         wait::until(&what, deadline, async || self.has_exited()).await
     }
 
-    /// Everything that it has written so far.
+    /// The output so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
@@ -90,8 +89,7 @@ impl Child {
         &self.log
     }
 
-    /// The first value that `find` makes of a complete line of the log; panics when the process
-    /// ends before.
+    /// The first value that `find` returns for a complete line of the log. Panics if the process ends earlier.
     pub async fn wait_for_line<T>(&mut self, deadline: Duration, find: impl Fn(&str) -> Option<T>) -> T {
         let found = wait::within(deadline, async || {
             let exited = self.has_exited();
@@ -130,13 +128,13 @@ impl Drop for Child {
         if std::thread::panicking() && self.on_failure == OnFailure::ShowLog {
             self.show_log();
         }
-        // Nothing is left to do for a child that can't be killed.
+        // Nothing remains to do for a child that cannot be killed.
         let _ = self.inner.kill();
         let _ = self.inner.wait();
     }
 }
 
-/// Whether it ended by the signal.
+/// True if the process ended by the signal.
 pub fn ended_by(status: ExitStatus, signal: libc::c_int) -> bool {
     status.signal() == Some(signal)
 }
@@ -153,14 +151,14 @@ fn die_with_parent(command: &mut Command) {
 
 type Job = (Command, mpsc::Sender<std::io::Result<std::process::Child>>);
 
-/// The death signal comes when the *thread* that spawned ends, and each test has a thread of its
-/// own; peers that tests share would die with the first. So one thread that never ends spawns all.
-fn spawn_on_lasting_thread(command: Command) -> std::io::Result<std::process::Child> {
+/// The parent death signal is sent when the *thread* that spawned the child ends. Each test has its own thread, so peers that
+/// tests share would die with the first test. Therefore one thread that never ends spawns all children.
+fn spawn_on_permanent_thread(command: Command) -> std::io::Result<std::process::Child> {
     static SPAWNER: LazyLock<Mutex<mpsc::Sender<Job>>> = LazyLock::new(|| {
         let (sender, jobs) = mpsc::channel::<Job>();
         std::thread::spawn(move || {
             for (mut command, answer) in jobs {
-                // The asking test may have ended; its child then dies with the dropped answer.
+                // The requesting test may have ended; its child then ends with the dropped answer.
                 let _ = answer.send(command.spawn());
             }
         });

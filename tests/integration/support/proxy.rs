@@ -1,5 +1,5 @@
-//! A TCP proxy in front of a Redis server that fails as networks do: one direction cut, a message
-//! lost, a delay, silence, refusal.
+//! A TCP proxy in front of a Redis server that injects network faults: a one-way cut, a lost message, a delay, a stall, a
+//! refusal.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -17,26 +17,26 @@ use super::resp::{self, Reply};
 
 const CHUNK: usize = 64 * 1024;
 
-/// Reached at [`FaultProxy::port`]. A connection on which the client subscribes is a bus
-/// connection; the bus faults concern those alone.
+/// A proxy at [`FaultProxy::port`]. A connection on which the client subscribes is an invalidation channel connection; the
+/// channel faults only apply to these.
 pub struct FaultProxy {
     port: u16,
-    state: Arc<watch::Sender<State>>,
-    losses: Arc<Mutex<Losses>>,
+    state: Arc<watch::Sender<ProxyState>>,
+    losses: Arc<Mutex<PendingLosses>>,
     accepting: JoinHandle<()>,
 }
 
 #[derive(Clone, Default)]
-struct State {
-    bus: Bus,
+struct ProxyState {
+    channel: ChannelState,
     traffic: Traffic,
     delay: Duration,
-    /// Counts the resets: a connection ends when it changes.
+    /// The number of resets: a connection ends when it changes.
     generation: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Bus {
+enum ChannelState {
     #[default]
     Whole,
     CutToClient,
@@ -47,28 +47,28 @@ enum Traffic {
     #[default]
     Flowing,
     Stalled,
-    /// Of what the server says next a half passes, and then nothing.
+    /// Half of the server's next reply passes, and then nothing.
     Halved,
     Refused,
 }
 
-/// What is to be lost once.
+/// Messages to lose once.
 #[derive(Default)]
-struct Losses {
-    notices: VecDeque<Vec<u8>>,
+struct PendingLosses {
+    messages: VecDeque<Vec<u8>>,
     replies: VecDeque<Vec<u8>>,
-    end: Option<End>,
+    end: Option<ScheduledEnd>,
     dropped: usize,
 }
 
-/// After so many requests with these words everything ends.
-struct End {
+/// All connections end after `left` requests that contain `words`.
+struct ScheduledEnd {
     words: Vec<u8>,
     left: usize,
     when: When,
 }
 
-/// When everything ends: before a request reaches the server, or after the server has carried it out.
+/// The moment at which all connections end: before a request reaches the server, or after the server has executed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
     Before,
@@ -78,10 +78,10 @@ pub enum When {
 impl FaultProxy {
     pub async fn start(server: u16) -> Self {
         let port = ports::free();
-        let (state, watched) = watch::channel(State::default());
-        let (state, losses) = (Arc::new(state), Arc::new(Mutex::new(Losses::default())));
+        let (state, watched) = watch::channel(ProxyState::default());
+        let (state, losses) = (Arc::new(state), Arc::new(Mutex::new(PendingLosses::default())));
         let listener = bind(port).await;
-        let gate = Gate { port, server, state: watched, switch: Arc::clone(&state), losses: Arc::clone(&losses) };
+        let gate = Acceptor { port, server, state: watched, switch: Arc::clone(&state), losses: Arc::clone(&losses) };
         let accepting = tokio::spawn(gate.run(listener));
         Self { port, state, losses, accepting }
     }
@@ -94,69 +94,68 @@ impl FaultProxy {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// On bus connections, what the server sends is thrown away from now on.
-    pub fn cut_bus_to_client(&self) {
-        self.state.send_modify(|state| state.bus = Bus::CutToClient);
+    /// Drops all that the server sends on invalidation channel connections from now on.
+    pub fn cut_channel_to_client(&self) {
+        self.state.send_modify(|state| state.channel = ChannelState::CutToClient);
     }
 
-    pub fn heal_bus(&self) {
-        self.state.send_modify(|state| state.bus = Bus::Whole);
+    pub fn heal_channel(&self) {
+        self.state.send_modify(|state| state.channel = ChannelState::Whole);
     }
 
-    /// The next published message whose channel contains `channel` is lost, and nothing else; calls
-    /// add up.
-    pub fn drop_next_notice(&self, channel: &str) {
-        self.lock().notices.push_back(channel.as_bytes().to_vec());
+    /// Drops the next published message whose channel contains `channel`, and nothing else. Calls add up.
+    pub fn drop_next_invalidation_message(&self, channel: &str) {
+        self.lock().messages.push_back(channel.as_bytes().to_vec());
     }
 
-    /// The next request that contains `words` reaches the server, its reply is lost and the
-    /// connection ends: whether it was carried out stays unknown.
+    /// The next request that contains `words` reaches the server, its reply is lost and the connection ends. The outcome is
+    /// unknown to the client.
     pub fn lose_reply_to(&self, words: &str) {
         self.lock().replies.push_back(words.as_bytes().to_vec());
     }
 
-    /// Lets so many requests that contain `words` through; at the next one everything ends as by [`FaultProxy::refuse`].
+    /// Passes `left` requests that contain `words`; the next one ends all connections like [`FaultProxy::refuse`].
     pub fn end_at(&self, words: &str, left: usize, when: When) {
-        self.lock().end = Some(End { words: words.as_bytes().to_vec(), left, when });
+        self.lock().end = Some(ScheduledEnd { words: words.as_bytes().to_vec(), left, when });
     }
 
-    /// Whether the end that was asked for has come; it doesn't any more.
+    /// True if the requested end has occurred or none was requested.
     pub fn has_ended(&self) -> bool {
         self.lock().end.take().is_none()
     }
 
-    /// How many notices and replies were lost so far.
+    /// The number of messages and replies lost so far.
     pub fn lost(&self) -> usize {
         self.lock().dropped
     }
 
-    /// Everything that the server sends arrives this much later.
+    /// Delays all that the server sends.
     pub fn delay(&self, by: Duration) {
         self.state.send_modify(|state| state.delay = by);
     }
 
-    /// Connections stay open and nothing passes, in either direction; see [`FaultProxy::resume`].
+    /// Keeps connections open and passes nothing in either direction; see [`FaultProxy::resume`].
     pub fn stall(&self) {
         self.state.send_modify(|state| state.traffic = Traffic::Stalled);
     }
 
-    /// On every connection the next reply stops half-way, and nothing follows; see [`FaultProxy::resume`].
-    pub fn stop_half_way(&self) {
+    /// Stops the next reply on each connection half-way and passes nothing after it; see [`FaultProxy::resume`].
+    pub fn halve_next_replies(&self) {
         self.state.send_modify(|state| state.traffic = Traffic::Halved);
     }
 
-    /// Ends every connection and refuses new ones until [`FaultProxy::resume`].
+    /// Ends all connections and refuses new ones until [`FaultProxy::resume`].
     pub fn refuse(&self) {
         refuse(&self.state);
     }
 
-    /// Whether no connection is left, which is so a moment after [`FaultProxy::refuse`].
+    /// True if no connection is left, shortly after [`FaultProxy::refuse`].
     pub fn is_idle(&self) -> bool {
-        // Each connection looks at the state; so does who accepts them.
+        // Each connection holds a receiver of the state, and so does the acceptor.
         self.state.receiver_count() <= 1
     }
 
-    /// Ends `stall`, `stop_half_way`, `refuse` and `delay`.
+    /// Ends `stall`, `halve_next_replies`, `refuse` and `delay`.
     pub fn resume(&self) {
         self.state.send_modify(|state| {
             state.traffic = Traffic::Flowing;
@@ -164,12 +163,12 @@ impl FaultProxy {
         });
     }
 
-    /// Ends every connection; new ones are welcome.
+    /// Ends all connections; new ones are accepted.
     pub fn reset_connections(&self) {
         self.state.send_modify(|state| state.generation += 1);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Losses> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PendingLosses> {
         self.losses.lock().expect("no holder of this lock panics")
     }
 }
@@ -181,28 +180,28 @@ impl Drop for FaultProxy {
     }
 }
 
-/// Accepts connections, unless they are to be refused.
-struct Gate {
+/// Accepts connections, unless they are refused.
+struct Acceptor {
     port: u16,
     server: u16,
-    state: watch::Receiver<State>,
-    switch: Arc<watch::Sender<State>>,
-    losses: Arc<Mutex<Losses>>,
+    state: watch::Receiver<ProxyState>,
+    switch: Arc<watch::Sender<ProxyState>>,
+    losses: Arc<Mutex<PendingLosses>>,
 }
 
-fn refuse(switch: &watch::Sender<State>) {
+fn refuse(switch: &watch::Sender<ProxyState>) {
     switch.send_modify(|state| {
         state.traffic = Traffic::Refused;
         state.generation += 1;
     });
 }
 
-impl Gate {
+impl Acceptor {
     async fn run(mut self, first: TcpListener) {
         let mut listener = Some(first);
         loop {
             if self.state.borrow_and_update().traffic == Traffic::Refused {
-                // Without a listener the kernel refuses by itself.
+                // The kernel refuses connections to a port without a listener.
                 listener = None;
             }
             let Some(open) = &listener else {
@@ -229,7 +228,7 @@ impl Gate {
         let (switch, losses) = (Arc::clone(&self.switch), Arc::clone(&self.losses));
         tokio::spawn(async move {
             let generation = state.borrow().generation;
-            let wires = Wires { state: state.clone(), switch, losses };
+            let wires = ConnectionProxy { state: state.clone(), switch, losses };
             tokio::select! {
                 () = wires.connect(client, server) => (),
                 _ = state.wait_for(|state| state.generation != generation) => (),
@@ -238,65 +237,65 @@ impl Gate {
     }
 }
 
-/// One connection's two directions.
-struct Wires {
-    state: watch::Receiver<State>,
-    switch: Arc<watch::Sender<State>>,
-    losses: Arc<Mutex<Losses>>,
+/// The two directions of one connection.
+struct ConnectionProxy {
+    state: watch::Receiver<ProxyState>,
+    switch: Arc<watch::Sender<ProxyState>>,
+    losses: Arc<Mutex<PendingLosses>>,
 }
 
-/// What the direction from the client has seen that the other needs to know.
+/// Observations of the client direction that the server direction needs.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Seen {
+enum Observation {
     #[default]
     Commands,
     Subscription,
-    /// The reply to what was sent last is to be lost.
+    /// The reply to the last request is to be lost.
     DoomedRequest,
-    /// The same, and then everything ends.
+    /// Like `DoomedRequest`, and all connections end afterwards.
     LastRequest,
 }
 
-impl Wires {
+impl ConnectionProxy {
     async fn connect(self, client: TcpStream, server: u16) {
         let Ok(server) = TcpStream::connect(("127.0.0.1", server)).await else {
             return;
         };
-        // Small messages would wait for each other and blur every measured time.
+        // Nagle's algorithm would delay small messages and distort the measured times.
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        let (seen, sees) = watch::channel(Seen::default());
+        let (seen, sees) = watch::channel(Observation::default());
         tokio::select! {
             _ = self.upward(from_client, to_server, seen) => (),
             _ = self.downward(from_server, to_client, sees) => (),
         }
     }
 
-    async fn upward(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: watch::Sender<Seen>) -> Option<()> {
+    async fn upward(&self, mut from: OwnedReadHalf, mut to: OwnedWriteHalf, seen: watch::Sender<Observation>) -> Option<()> {
         let mut buffer = vec![0; CHUNK];
         loop {
             let length = from.read(&mut buffer).await.ok().filter(|length| *length > 0)?;
             let chunk = &buffer[..length];
             self.while_stalled().await?;
             if contains_word(chunk, b"SUBSCRIBE") {
-                seen.send_replace(Seen::Subscription);
+                seen.send_replace(Observation::Subscription);
             } else if self.is_doomed(chunk) {
-                seen.send_replace(Seen::DoomedRequest);
+                seen.send_replace(Observation::DoomedRequest);
             }
             match self.end_of(chunk) {
                 Some(When::Before) => {
                     refuse(&self.switch);
                     return None;
                 }
-                Some(When::After) => drop(seen.send_replace(Seen::LastRequest)),
+                Some(When::After) => drop(seen.send_replace(Observation::LastRequest)),
                 None => {}
             }
             to.write_all(chunk).await.ok()?;
         }
     }
 
-    async fn downward(&self, mut from: OwnedReadHalf, to: OwnedWriteHalf, seen: watch::Receiver<Seen>) -> Option<()> {
+    async fn downward(&self, mut from: OwnedReadHalf, to: OwnedWriteHalf, seen: watch::Receiver<Observation>) -> Option<()> {
         let (arrive, arrivals) = mpsc::unbounded_channel();
         let read = async {
             let mut buffer = vec![0; CHUNK];
@@ -304,7 +303,7 @@ impl Wires {
                 let _ = arrive.send((Instant::now(), buffer[..length].to_vec()));
             }
             drop(arrive);
-            // What has arrived is passed on still.
+            // Data that has arrived is still passed on.
             std::future::pending().await
         };
         tokio::select! {
@@ -313,12 +312,12 @@ impl Wires {
         }
     }
 
-    /// A delay counts from when something arrived, so that it doesn't add up over what comes bit by bit.
+    /// A delay counts from the arrival of the data, so that the delays of fragments do not add up.
     async fn pass(
         &self,
         mut arrivals: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>,
         mut to: OwnedWriteHalf,
-        seen: watch::Receiver<Seen>,
+        seen: watch::Receiver<Observation>,
     ) -> Option<()> {
         let mut pending = Vec::new();
         loop {
@@ -331,13 +330,13 @@ impl Wires {
             self.while_stalled().await?;
             let kind = *seen.borrow();
             let passed = match kind {
-                Seen::Commands => std::mem::take(&mut pending),
-                Seen::Subscription => self.bus_frames(&mut pending),
-                Seen::DoomedRequest => {
+                Observation::Commands => std::mem::take(&mut pending),
+                Observation::Subscription => self.channel_frames(&mut pending),
+                Observation::DoomedRequest => {
                     self.lock().dropped += 1;
                     return None;
                 }
-                Seen::LastRequest => {
+                Observation::LastRequest => {
                     refuse(&self.switch);
                     return None;
                 }
@@ -351,17 +350,17 @@ impl Wires {
         }
     }
 
-    /// How much of a reply of this length.
+    /// The part of a reply of this length that is passed on.
     fn passes_now(&self, length: usize) -> usize {
         if self.state.borrow().traffic == Traffic::Halved { length / 2 } else { length }
     }
 
-    /// Takes the complete frames out of `pending`; what is left is the beginning of the next.
-    fn bus_frames(&self, pending: &mut Vec<u8>) -> Vec<u8> {
+    /// Removes the complete frames from `pending`; the rest is the beginning of the next frame.
+    fn channel_frames(&self, pending: &mut Vec<u8>) -> Vec<u8> {
         let mut passed = Vec::new();
         let mut at = 0;
         while let Some((frame, length)) = rest(pending, at).and_then(resp::parse) {
-            let cut = self.state.borrow().bus == Bus::CutToClient;
+            let cut = self.state.borrow().channel == ChannelState::CutToClient;
             if !cut && !self.is_lost(&frame) {
                 passed.extend_from_slice(&pending[at..at + length]);
             }
@@ -376,11 +375,11 @@ impl Wires {
             return false;
         };
         let mut losses = self.lock();
-        let wanted = losses.notices.iter().position(|name| contains(channel, name));
+        let wanted = losses.messages.iter().position(|name| contains(channel, name));
         let Some(at) = wanted else {
             return false;
         };
-        losses.notices.remove(at);
+        losses.messages.remove(at);
         losses.dropped += 1;
         true
     }
@@ -391,7 +390,7 @@ impl Wires {
         wanted.and_then(|at| losses.replies.remove(at)).is_some()
     }
 
-    /// Whether everything ends at this request.
+    /// The requested end, if it occurs at this request.
     fn end_of(&self, chunk: &[u8]) -> Option<When> {
         let mut losses = self.lock();
         let end = losses.end.as_mut().filter(|end| contains(chunk, &end.words))?;
@@ -408,14 +407,14 @@ impl Wires {
         self.outwait(Traffic::Stalled).await
     }
 
-    /// Nothing when the proxy is gone.
+    /// `None` when the proxy is gone.
     async fn outwait(&self, traffic: Traffic) -> Option<()> {
         let mut state = self.state.clone();
         state.wait_for(|state| state.traffic != traffic).await.ok()?;
         Some(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Losses> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, PendingLosses> {
         self.losses.lock().expect("no holder of this lock panics")
     }
 }

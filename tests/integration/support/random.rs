@@ -1,4 +1,4 @@
-//! Random choices from a seed that tests print, so that a failure can be repeated.
+//! Random choices from a printed seed, so that a failure can be reproduced.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ pub struct SeededRandom {
 }
 
 impl SeededRandom {
-    /// Another seed each time.
+    /// A new seed for each run.
     pub fn new() -> Self {
         use std::hash::{BuildHasher, RandomState};
         let seed = RandomState::new().hash_one("tests");
@@ -20,7 +20,7 @@ impl SeededRandom {
         &items[self.below(items.len())]
     }
 
-    /// One for which `taken` doesn't hold; at least one must be there.
+    /// An item for which `taken` does not hold; there must be one.
     pub fn pick_other<'a, T>(&self, items: &'a [T], taken: impl Fn(&T) -> bool) -> &'a T {
         let others: Vec<&T> = items.iter().filter(|item| !taken(item)).collect();
         others[self.below(others.len())]

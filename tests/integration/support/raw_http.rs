@@ -1,4 +1,4 @@
-//! Writes HTTP/1.1 requests byte by byte, also those that no client library would send.
+//! Writes HTTP/1.1 requests byte by byte, including those that client libraries reject.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const DEADLINE: Duration = Duration::from_secs(30);
-/// A body may take 30 s.
+/// The read timeout of a body is 30 s.
 const CLOSED: Duration = Duration::from_secs(60);
 
-/// An answer as it came; header names in lower case.
+/// A parsed answer; header names are in lower case.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -23,7 +23,7 @@ impl Answer {
         self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    /// The value of a header that has to be there, once.
+    /// The value of a header that must occur exactly once.
     #[track_caller]
     pub fn one(&self, name: &str) -> &str {
         match self.all(name)[..] {
@@ -38,8 +38,8 @@ impl Answer {
     }
 }
 
-/// A request with these headers, each as it stands. `Host` is `localhost`, and the connection is
-/// closed by the answer unless the headers say otherwise.
+/// Sends a request with exactly these headers. `Host` is `localhost`, and the connection is closed after the answer unless the
+/// headers say otherwise.
 pub async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in [("Host", "localhost"), ("Connection", "close")] {
@@ -54,14 +54,14 @@ pub async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)
     send_bytes(port, request.as_bytes()).await.unwrap_or_else(|| panic!("no answer to {request:?}"))
 }
 
-/// Any bytes; `None` when the connection is closed without an answer.
+/// Sends any bytes; `None` if the connection is closed without an answer.
 pub async fn send_bytes(port: u16, request: &[u8]) -> Option<Answer> {
     let exchange = async {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is listened on");
         stream.write_all(request).await.expect("a small request fits the socket's buffer");
         let mut received = Vec::new();
         while !is_whole(request.starts_with(b"HEAD "), &received) {
-            // A refusal may come with a reset right behind it.
+            // A refusal may be followed by a reset.
             if !matches!(stream.read_buf(&mut received).await, Ok(1..)) {
                 break;
             }
@@ -72,15 +72,15 @@ pub async fn send_bytes(port: u16, request: &[u8]) -> Option<Answer> {
     answered.unwrap_or_else(|_| panic!("not answered in {DEADLINE:?}: {:?}", String::from_utf8_lossy(request)))
 }
 
-/// Sends each part when those before it have gone, and gives every answer until the connection is closed, as the last
-/// one is bound to say if nothing before it does.
+/// Sends the parts one after another and returns all answers until the connection is closed. The last part must request that,
+/// unless an earlier one causes it.
 pub async fn until_closed(port: u16, parts: &[&[u8]]) -> Vec<Answer> {
     let exchange = async {
         let stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the port is listened on");
         let (mut from, mut to) = stream.into_split();
         let sending = async {
             for part in parts {
-                // A refusal may close the connection before all of it is sent.
+                // A refusal may close the connection before all parts are sent.
                 if to.write_all(part).await.is_err() {
                     break;
                 }
@@ -98,7 +98,7 @@ pub async fn until_closed(port: u16, parts: &[&[u8]]) -> Vec<Answer> {
     answered.unwrap_or_else(|_| panic!("not closed in {CLOSED:?}: {}", parts.concat().escape_ascii()))
 }
 
-/// Each has a length or none of a body: that of a question for the head alone would not be told from the next.
+/// Parses answers with a content length or without a body. An answer to HEAD cannot be told apart from the next answer.
 fn answers(mut received: &[u8]) -> Vec<Answer> {
     let mut answers = Vec::new();
     while let Some(head) = received.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -113,7 +113,7 @@ fn answers(mut received: &[u8]) -> Vec<Answer> {
     answers
 }
 
-/// What has neither a length nor chunks ends with its connection.
+/// An answer with neither a length nor chunks ends with its connection.
 fn is_whole(head_only: bool, received: &[u8]) -> bool {
     let text = String::from_utf8_lossy(received);
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };

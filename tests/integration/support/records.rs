@@ -14,7 +14,7 @@ use vestibule::users::User;
 use super::fleet::Fleet;
 use super::install_crypto;
 
-/// The prefix of a pod that is configured with no other.
+/// The default prefix.
 pub const PREFIX: &str = "vestibule:";
 
 impl Fleet {
@@ -23,7 +23,7 @@ impl Fleet {
         records(&self.store_url(), self.key_prefix(), &self.key_ring_file).await
     }
 
-    /// Changes a user's record, as an administrator would.
+    /// Changes a user's record directly in the store.
     pub async fn change_user(&self, id: &str, change: impl Fn(&mut User)) {
         let records = self.records().await;
         let place = User::key(id);
@@ -34,7 +34,7 @@ impl Fleet {
     }
 }
 
-/// The records in the store at this URL.
+/// Opens the records in the store at this URL.
 pub async fn records(url: &str, prefix: &str, key_ring: &Path) -> Records {
     let store = start(&Connection { prefix: prefix.to_owned(), ..connection(url) });
     store.ready().await;
@@ -56,13 +56,13 @@ pub fn redis_store(connection: &Connection) -> Arc<RedisStore> {
     Arc::new(store.expect("the connection is well-formed"))
 }
 
-/// A connection to the URL that is patient: no command fails because the machine is busy.
+/// A connection with long timeouts: no command fails because the machine is busy.
 pub fn connection(url: &str) -> Connection {
     let url = RedisUrl::parse(url).expect("a URL of the peers");
     let topology = match url.topology {
-        config::Topology::Standalone => Topology::Standalone,
-        config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
+        config::RedisTopology::Standalone => Topology::Standalone,
+        config::RedisTopology::Cluster => Topology::Cluster,
+        config::RedisTopology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
     };
     Connection {
         topology,
@@ -75,7 +75,7 @@ pub fn connection(url: &str) -> Connection {
     }
 }
 
-/// The name of a session's record in a store with the default prefix.
+/// The key of a session's record in a store with the default prefix.
 pub fn session_key(cookie: &str) -> String {
     use base64::Engine;
     let token = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(cookie).expect("a session token is base64url");

@@ -1,4 +1,4 @@
-//! Real Redis servers: one, one behind TLS and an ACL, a Sentinel set-up, a cluster of six.
+//! Real Redis servers: a single one, one with TLS and an ACL, a Sentinel set-up, and a cluster of six nodes.
 
 pub mod cluster;
 pub mod secured;
@@ -19,10 +19,10 @@ use super::{ports, wait};
 
 const START: Duration = Duration::from_secs(10);
 
-/// A key and every part of its value: a string's bytes, a hash's fields and values, and so on.
-pub type Dumped = (Vec<u8>, Vec<Vec<u8>>);
+/// A key and all parts of its value: a string's bytes, or a hash's fields and values.
+pub type DumpedRecord = (Vec<u8>, Vec<Vec<u8>>);
 
-/// One `redis-server` that keeps nothing on disk.
+/// A `redis-server` without persistence.
 pub struct Node {
     port: u16,
     name: String,
@@ -39,9 +39,9 @@ pub struct Standalone {
 
 #[derive(Default)]
 pub struct Options {
-    /// A free one when not given.
+    /// A free port if `None`.
     pub port: Option<u16>,
-    /// As on redis-server's command line: `["--maxmemory-policy", "noeviction"]`.
+    /// Arguments of redis-server: `["--maxmemory-policy", "noeviction"]`.
     pub arguments: Vec<String>,
 }
 
@@ -94,14 +94,14 @@ impl Node {
         self.child.has_exited().is_none()
     }
 
-    /// Starts it again on its port, empty.
+    /// Starts the server again on its port; it is empty.
     pub async fn restart(&mut self) {
         self.child.kill9();
         self.child = spawn(&self.name, self.port, &self.directory, &self.arguments);
         self.wait_until_it_answers().await;
     }
 
-    /// One command; an error reply or a server that doesn't answer is a panic.
+    /// Sends one command. Panics on an error reply or a missing answer.
     pub async fn call(&self, arguments: &[&str]) -> Reply {
         match self.try_call(arguments).await {
             Ok(Reply::Error(message)) => panic!("{}: {arguments:?}: {message}", self.name),
@@ -115,24 +115,24 @@ impl Node {
         resp::call(self.port, &arguments).await
     }
 
-    /// The same for keys and values that aren't text.
+    /// Like [`Node::call`], for keys and values that are not text.
     pub async fn call_bytes(&self, arguments: &[&[u8]]) -> Reply {
         resp::call(self.port, arguments).await.unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
-    /// `redis-cli` with these arguments; its output.
+    /// Runs `redis-cli` with these arguments and returns its output.
     pub fn cli(&self, arguments: &[&str]) -> String {
         cli(&["-p", &self.port.to_string()], arguments)
     }
 
-    /// A line of INFO: `info("role")` is `master` or `slave`.
+    /// A field of INFO: `info("role")` is `master` or `slave`.
     pub async fn info(&self, field: &str) -> Option<String> {
         let text = self.try_call(&["INFO"]).await.ok()?.text();
         text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| *name == field).map(|(_, value)| value.to_owned()))
     }
 
-    /// Every key with its value.
-    pub async fn dump(&self) -> Vec<Dumped> {
+    /// All keys with their values.
+    pub async fn dump(&self) -> Vec<DumpedRecord> {
         let mut dumped = Vec::new();
         for key in self.keys().await {
             let parts = self.parts(&key).await;
@@ -163,7 +163,7 @@ impl Node {
             "set" => &[b"SMEMBERS", key],
             "zset" => &[b"ZRANGE", key, b"0", b"-1"],
             "list" => &[b"LRANGE", key, b"0", b"-1"],
-            // It expired between the two commands.
+            // The key expired between the two commands.
             "none" => return Vec::new(),
             other => panic!("no test expects a {other}"),
         };
@@ -179,7 +179,7 @@ impl Node {
         wait::until(&what, START, async || {
             let exited = self.child.has_exited();
             assert!(exited.is_none(), "{} ended:\n{}", self.name, self.child.log());
-            // With authentication or without TLS the answer is an error, and an answer all the same.
+            // With authentication or TLS the answer is an error, which also shows that the server is up.
             self.try_call(&["PING"]).await.ok()
         })
         .await;

@@ -1,5 +1,4 @@
-//! The Redis protocol, as far as tests need it: one command over one connection, and where a reply
-//! ends in a stream of bytes.
+//! The parts of the Redis protocol that tests need: single commands, and the end of a reply in a stream of bytes.
 
 use std::time::Duration;
 
@@ -18,7 +17,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// As text; what isn't text is shown as debug output.
+    /// The reply as text; binary data is shown as debug output.
     pub fn text(&self) -> String {
         match self {
             Self::Nil => String::new(),
@@ -44,12 +43,12 @@ impl Reply {
     }
 }
 
-/// Sends one command over a connection of its own; a server that doesn't answer is an error.
+/// Sends one command over a new connection; fails if the server does not answer.
 pub async fn call(port: u16, arguments: &[&[u8]]) -> std::io::Result<Reply> {
     tokio::time::timeout(DEADLINE, exchange(port, arguments)).await.unwrap_or_else(|late| Err(late.into()))
 }
 
-/// The first reply in the bytes and its length; nothing when it isn't complete.
+/// The first reply in the bytes and its length; `None` if it is incomplete.
 pub fn parse(bytes: &[u8]) -> Option<(Reply, usize)> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
     let line = String::from_utf8_lossy(&bytes[1..end]).into_owned();
@@ -113,7 +112,7 @@ fn items(bytes: &[u8], start: usize, count: i64) -> Option<(Reply, usize)> {
     Some((Reply::Array(replies), at))
 }
 
-/// What is published on a channel.
+/// The messages of a channel.
 pub struct Subscription {
     stream: TcpStream,
     received: Vec<u8>,
@@ -128,8 +127,8 @@ impl Subscription {
         subscription
     }
 
-    /// Every message that has come, until none comes for a while.
-    pub async fn so_far(&mut self) -> Vec<Vec<u8>> {
+    /// All messages, until none arrives for a while.
+    pub async fn messages_so_far(&mut self) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         while let Some(mut message) = self.next().await {
             messages.push(message.pop().expect("a message has a payload").bytes());
@@ -155,7 +154,7 @@ mod tests {
     use super::{Reply, parse};
 
     #[test]
-    fn a_reply_that_is_not_complete_is_nothing() {
+    fn an_incomplete_reply_is_none() {
         let whole = b"*3\r\n$7\r\nmessage\r\n$1\r\nc\r\n:12\r\n+OK\r\n";
         let (reply, length) = parse(whole).unwrap();
         let expected = vec![Reply::Bytes(b"message".to_vec()), Reply::Bytes(b"c".to_vec()), Reply::Int(12)];

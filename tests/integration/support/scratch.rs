@@ -1,4 +1,4 @@
-//! A directory for a peer's files, gone with its owner; kept, and named, when the test fails.
+//! A directory for a peer's files that is removed with its owner. It is kept and printed if the test fails.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ pub struct Scratch {
 impl Scratch {
     pub fn new(name: &str) -> Self {
         static SWEEP: std::sync::Once = std::sync::Once::new();
-        SWEEP.call_once(sweep);
+        SWEEP.call_once(remove_old_directories);
         let directory = tempfile::Builder::new()
             .prefix(&format!("vestibule-{}-{name}-", std::process::id()))
             .tempdir()
@@ -23,7 +23,7 @@ impl Scratch {
         self.directory.path()
     }
 
-    /// Writes a file that only its owner may read, and gives its path.
+    /// Writes a file that only its owner may read, and returns its path.
     pub fn write(&self, name: &str, content: &str) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let file = self.path().join(name);
@@ -42,8 +42,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Directories of earlier runs: shared peers live in statics, which are never dropped.
-fn sweep() {
+/// Removes directories of earlier runs: shared peers are in statics, which are never dropped.
+fn remove_old_directories() {
     let Ok(entries) = std::fs::read_dir(std::env::temp_dir()) else {
         return;
     };
@@ -51,7 +51,7 @@ fn sweep() {
         let name = entry.file_name();
         let owner = name.to_str().and_then(owner_of);
         if owner.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            // Somebody else's, or swept by another run at this moment: either is fine.
+            // The directory belongs to another user, or another run removes it at the same time.
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }

@@ -11,7 +11,7 @@ use super::pod::Pod;
 
 /// The session cookie's name on a plain loopback origin.
 pub const SESSION: &str = "vestibule";
-/// The cookie that binds logins in flight to their browser.
+/// The cookie that binds login flows to their browser.
 pub const BINDING: &str = "vestibule-login";
 
 pub const ALICE: Person = Person { name: "alice", password: "alice-in-wonderland" };
@@ -34,13 +34,13 @@ pub struct Person {
     pub password: &'static str,
 }
 
-/// Path and query of an address, at a pod's own listener: what nginx would hand to that pod.
+/// The path and query of a URL at a pod's own listener, like a request that nginx sends to that pod.
 pub fn at(pod: &Pod, address: &Url) -> String {
     let query = address.query().map(|query| format!("?{query}")).unwrap_or_default();
     pod.public(&format!("{}{query}", address.path()))
 }
 
-/// Begins a login for `/path` at this pod and gives the redirect to the provider.
+/// Starts a login flow for the path `rd` on this pod and returns the redirect to the provider.
 pub async fn begin(agent: &Agent, pod: &Pod, rd: &str) -> Page {
     let page = agent.get(&login_address(pod, rd)).await;
     assert_eq!(page.status, 302, "{}: {}", page.url, page.body);
@@ -52,20 +52,19 @@ pub fn login_address(pod: &Pod, rd: &str) -> String {
     pod.public(&format!("/sso/login?{query}"))
 }
 
-/// The person signs in at the provider, and the provider sends them back: to the address that is
-/// returned and not opened.
+/// Signs in at the provider and returns the callback URL without opening it.
 pub async fn at_provider(idp: &Idp, agent: &Agent, page: Page, person: Person) -> Url {
     let page = idp.sign_in(agent, page, person.name, person.password).await;
     page.location().unwrap_or_else(|| panic!("{}: no callback: {}", page.url, page.body))
 }
 
-/// A login as far as the callback's address.
+/// Runs a login flow up to the callback URL.
 pub async fn until_callback(idp: &Idp, agent: &Agent, pod: &Pod, rd: &str, person: Person) -> Url {
     let page = begin(agent, pod, rd).await;
     at_provider(idp, agent, page, person).await
 }
 
-/// A whole login at one pod.
+/// Runs a complete login flow on one pod.
 pub async fn sign_in(idp: &Idp, agent: &Agent, pod: &Pod, person: Person) -> String {
     let callback = until_callback(idp, agent, pod, "/", person).await;
     let page = agent.get(&at(pod, &callback)).await;
@@ -78,7 +77,7 @@ pub fn session_of(agent: &Agent) -> String {
     agent.cookie("localhost", SESSION).expect("a session cookie").value
 }
 
-/// The session cookie, as a value of the `Cookie` header.
+/// The session cookie as a value of the `Cookie` header.
 pub fn session_header(agent: &Agent) -> String {
     format!("{SESSION}={}", session_of(agent))
 }
@@ -90,7 +89,7 @@ pub fn assert_signed_in(page: &Page) {
     assert!(cookies.iter().any(|line| line.starts_with(&format!("{SESSION}="))), "{cookies:?}");
 }
 
-/// No session, whatever else happened.
+/// Asserts that the page sets no session cookie and is no redirect.
 #[track_caller]
 pub fn assert_not_signed_in(page: &Page) {
     let cookies = page.set_cookies();
@@ -98,35 +97,35 @@ pub fn assert_not_signed_in(page: &Page) {
     assert!(page.location().is_none(), "a redirect to {:?}", page.location());
 }
 
-/// What nginx asks when a browser with this session opens a page.
+/// Sends the auth request that nginx sends when a browser with this session opens a page.
 pub async fn check(agent: &Agent, pod: &Pod, session: &str) -> Page {
     let cookie = format!("{SESSION}={session}");
     check_with(agent, pod, "", &[("cookie", &cookie)]).await
 }
 
-/// A check of nginx with further headers, and with a query of its own.
+/// Sends an auth request of nginx with additional headers and a query of its own.
 pub async fn check_with(agent: &Agent, pod: &Pod, query: &str, headers: &[(&str, &str)]) -> Page {
     let original = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET")];
     agent.get_with(&pod.check(&format!("/auth/nginx{query}")), &[&original, headers].concat()).await
 }
 
-/// What the upstream received, as seen through nginx by a program that has this agent's cookies.
+/// The request that the upstream receives through nginx from a client with this agent's cookies.
 pub async fn at_upstream(fleet: &Fleet, agent: &Agent, path: &str) -> serde_json::Value {
     let page = agent.get_with(&fleet.url(path), &[("accept", "application/json")]).await;
     assert_eq!(page.status, 200, "{}: {}", page.url, page.body);
     page.json()
 }
 
-/// Where the page offers to begin the login again: the `rd` of its link to the sign-in.
+/// The `rd` of the page's link to the sign-in, which restarts the login flow.
 #[track_caller]
-pub fn starts_again_at(page: &Page) -> String {
+pub fn restart_target(page: &Page) -> String {
     let links = page.links();
     let link = links.iter().find(|link| link.path() == "/sso/login");
     let link = link.unwrap_or_else(|| panic!("{}: no link to the sign-in: {}", page.url, page.body));
     link.query_pairs().find(|(name, _)| name == "rd").map_or_else(|| "/".to_owned(), |(_, value)| value.into_owned())
 }
 
-/// A page for people that says in its title what happened.
+/// Asserts that the answer is an HTML page with this status and title.
 #[track_caller]
 pub fn assert_page(page: &Page, status: u16, title: &str) {
     let expected = (status, true);
@@ -135,7 +134,7 @@ pub fn assert_page(page: &Page, status: u16, title: &str) {
     assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
 }
 
-/// What looks like a key: anybody can make one up.
+/// A well-formed API key that does not exist.
 pub fn unknown_key() -> String {
     let mut bytes = random_bytes::<33>().to_vec();
     bytes[0] %= 64;

@@ -1,4 +1,4 @@
-//! What the gateway protects: answers every request with what it received.
+//! The upstream that the gateway protects: it answers every request with the received request.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{peer_file, ports};
 
 const START: Duration = Duration::from_secs(10);
 
-/// HTML for people; under `Accept: application/json` `{method, path, headers, rawHeaders}`.
+/// Answers HTML to browsers, and `{method, path, headers, rawHeaders}` under `Accept: application/json`.
 pub struct Upstream {
     port: u16,
     _child: Child,
@@ -21,7 +21,7 @@ impl Upstream {
         Self::spawn("upstream.mjs", &[]).await
     }
 
-    /// One that verifies the assertion that comes with each request, by the keys at this address.
+    /// An upstream that verifies the identity assertion of each request with the keys at this URL.
     pub async fn verifying(keys_at: &str, issuer: &str, audience: &str) -> Self {
         Self::spawn("verifying-upstream.mjs", &[keys_at, issuer, audience]).await
     }

@@ -1,10 +1,10 @@
-//! The first tagged version, which runs beside the present one.
+//! The first tagged version, which runs beside the current one.
 
 use std::path::PathBuf;
 
 const FIRST: &str = include_str!("../../versions/first");
 
-/// Its binary, as `tests/versions/build.sh` makes it.
+/// The binary that `tests/versions/build.sh` creates.
 pub fn first() -> PathBuf {
     let ours = std::env::current_exe().expect("we run");
     let target = ours.ancestors().nth(3).expect("cargo puts it below the target directory");

@@ -1,10 +1,10 @@
-//! Waiting for a condition, with a deadline. The only place of the tests that sleeps.
+//! Waits for conditions with a deadline. No other module of the tests sleeps.
 
 use std::time::Duration;
 
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Probes until there is a value; panics with `what` when the deadline passes.
+/// Probes until there is a value. Panics with `what` when the deadline passes.
 pub async fn until<T>(what: &str, deadline: Duration, probe: impl AsyncFnMut() -> Option<T>) -> T {
     within(deadline, probe).await.unwrap_or_else(|| panic!("waited {deadline:?} in vain for {what}"))
 }
@@ -22,12 +22,12 @@ pub async fn within<T>(deadline: Duration, mut probe: impl AsyncFnMut() -> Optio
     tokio::time::timeout(deadline, attempts).await.ok()
 }
 
-/// Lets time pass: for a fault that lasts, and for somebody who waits before they try again.
+/// Lets time pass: for the duration of a fault, or before a user tries again.
 pub async fn pass(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// How long the work took, beside its result: for the figures that a test prints.
+/// The result of the work and its duration, for the figures that a test prints.
 pub async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
     let began = tokio::time::Instant::now();
     let result = work.await;

@@ -73,7 +73,7 @@ async fn a_projected_token_passes_without_a_key_by_the_rules_for_its_namespace()
         assert_refused(&check_token(&pod, &server.token("batch", "job", audience).await).await);
     }
     assert_refused(&check_token(&pod, &expired(&server, &token)).await);
-    assert!(!server.was_asked_elsewhere(), "the keys were looked for at another host than the API server");
+    assert!(!server.has_jwks_request(), "the keys were requested from another host than the API server");
 
     // The keys are known: the API server is needed no more, for tokens that were seen and those that were not.
     let unseen = server.token("batch", "job", AUDIENCE).await;

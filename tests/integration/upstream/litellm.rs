@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::support::api::{ApiKey, Auth, create_key, key_status, revoke_key};
 use crate::support::fleet::Fleet;
 use crate::support::http_client;
-use crate::support::litellm::{COUNTER, Handler, LiteLlm, PARROT, PARROT_SAYS, python};
+use crate::support::litellm::{COUNTING_MODEL, FIXED_ANSWER, FIXED_MODEL, Handler, LiteLlm, python};
 use crate::support::nginx::Nginx;
 use crate::support::pod::{Pod, PodOptions, random_key, until_everywhere};
 use crate::support::process::{Child, OnFailure};
@@ -96,16 +96,16 @@ async fn openais_clients_chat_and_stream_with_our_key_while_litellm_knows_its_ow
     let behind = litellm_fleet().await;
     let made = behind.make_key().await;
     for client in CLIENTS {
-        let said = behind.ask(client, &made.key, &[PARROT, "Hello"]).await;
-        assert_eq!(said, json!({"text": PARROT_SAYS, "pieces": 1}));
-        let streamed = behind.ask(client, &made.key, &[COUNTER, "5", "stream"]).await;
+        let said = behind.ask(client, &made.key, &[FIXED_MODEL, "Hello"]).await;
+        assert_eq!(said, json!({"text": FIXED_ANSWER, "pieces": 1}));
+        let streamed = behind.ask(client, &made.key, &[COUNTING_MODEL, "5", "stream"]).await;
         assert_eq!(streamed, json!({"text": "word 1 word 2 word 3 word 4 word 5 ", "pieces": 5}));
         let foreign = format!("sk-{}", random_key());
         for wrong in [&foreign, own_key()] {
-            assert_eq!(behind.ask(client, wrong, &[PARROT, "Hello"]).await, json!({"status": 401}));
+            assert_eq!(behind.ask(client, wrong, &[FIXED_MODEL, "Hello"]).await, json!({"status": 401}));
         }
     }
-    let body = json!({"model": PARROT, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
+    let body = json!({"model": FIXED_MODEL, "messages": [{"role": "user", "content": "Hello"}]}).to_string();
     let around = async |key: &str| {
         let http = http_client();
         let url = format!("http://127.0.0.1:{}/v1/chat/completions", behind.litellm.port());
@@ -132,7 +132,7 @@ async fn no_header_of_a_clients_reaches_it_in_the_place_of_its_own_key() {
             raw_http::send(behind.nginx.port(), "GET", "/v1/models", &[("Accept", "application/json"), (name, value)]).await;
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
         let names: Vec<_> = answer.json()["data"].as_array().unwrap().iter().map(|model| model["id"].clone()).collect();
-        assert!(names.contains(&json!(PARROT)), "{names:?}");
+        assert!(names.contains(&json!(FIXED_MODEL)), "{names:?}");
     }
 }
 
@@ -186,7 +186,7 @@ async fn a_revoked_key_is_refused_on_all_pods_and_a_stream_that_was_open_goes_on
     for client in CLIENTS {
         let made = behind.make_key().await;
         let scratch = Scratch::new("openai-stream");
-        let mut child = behind.start_client(client, &made.key, &[COUNTER, "60", "stream"], &scratch);
+        let mut child = behind.start_client(client, &made.key, &[COUNTING_MODEL, "60", "stream"], &scratch);
         child.wait_for_line(PATIENCE, |line| line.contains("word 1 ").then_some(())).await;
         let reply = revoke_key(&behind.fleet.pods[1], Auth::Session(&behind.session), &made.id).await;
         assert_eq!(reply.status(), 200, "{reply:?}");
@@ -194,7 +194,7 @@ async fn a_revoked_key_is_refused_on_all_pods_and_a_stream_that_was_open_goes_on
         let took = until_everywhere(&behind.fleet.pods, "401", PATIENCE, refused).await;
         assert!(!child.log().contains("\"pieces\""), "the stream ended before the key was refused everywhere");
         println!("refused on three pods {took:?} after the revocation");
-        assert_eq!(behind.ask(client, &made.key, &[PARROT, "Hello"]).await, json!({"status": 401}));
+        assert_eq!(behind.ask(client, &made.key, &[FIXED_MODEL, "Hello"]).await, json!({"status": 401}));
         assert_eq!(finished(child).await["pieces"], 60, "what was let through goes on");
     }
 }

@@ -33,7 +33,7 @@ const asking = (redirect, state) => {
   return `${base}/sso/key/generate?${query}`;
 };
 const heading = (page, name) => page.getByRole('heading', { level: 1, name }).waitFor();
-const agree = (page) => page.getByRole('button', { name: 'Give it a key' }).click();
+const agree = (page) => page.getByRole('button', { name: 'Authorize' }).click();
 
 async function signIn(page) {
   await page.locator('#username').fill(user);
@@ -47,7 +47,7 @@ async function loopback(page, seen, shoot) {
   const other = await listen('127.0.0.1', (_, response) => html(response, 'other'));
   await page.goto(asking(`http://127.0.0.1:${program.port}/callback?run=7`, 's t&1'));
   await signIn(page);
-  await heading(page, `Give 127.0.0.1:${program.port} a key?`);
+  await heading(page, `Authorize 127.0.0.1:${program.port}?`);
   await shoot('consent');
   expect(program.requests.length === 0, 'nothing to reach the program before the person agrees');
   await agree(page);
@@ -55,9 +55,9 @@ async function loopback(page, seen, shoot) {
   seen.loopback = program.requests;
 
   await page.goto(asking(`http://127.0.0.1:${other.port}/another`, 'x'));
-  await heading(page, `Give 127.0.0.1:${other.port} a key?`);
+  await heading(page, `Authorize 127.0.0.1:${other.port}?`);
   seen.anotherPath = [...other.requests];
-  await page.getByRole('button', { name: 'Don\'t' }).click();
+  await page.getByRole('button', { name: 'Cancel' }).click();
   await page.getByText('other').waitFor();
   seen.refused = other.requests;
 
@@ -73,7 +73,7 @@ async function loopback(page, seen, shoot) {
 async function editor(context, seen) {
   const page = await context.newPage();
   await page.goto(asking('vscode://publisher.ext/callback', 'editor'));
-  await heading(page, 'Give vscode://publisher.ext a key?');
+  await heading(page, 'Authorize vscode://publisher.ext?');
   const debuggerOf = await context.newCDPSession(page);
   await debuggerOf.send('Network.enable');
   const led = new Promise((resolve) => {
@@ -91,7 +91,7 @@ async function editor(context, seen) {
 async function webApplication(page, seen, shoot, arrivals) {
   await page.goto(`${WEB_APP}/`);
   await page.getByRole('link', { name: 'Connect' }).click();
-  await heading(page, 'Give app.example.com a key?');
+  await heading(page, 'Authorize app.example.com?');
   await agree(page);
   await page.waitForURL(`${WEB_APP}/cb?*`);
   await page.goto(`${WEB_APP}/`);
@@ -101,15 +101,15 @@ async function webApplication(page, seen, shoot, arrivals) {
 
   // Without a click nobody is led through.
   await page.goto(`${WEB_APP}/led`);
-  await heading(page, 'Give app.example.com a key?');
+  await heading(page, 'Authorize app.example.com?');
   seen.ledByScript = arrivals.filter((url) => url.includes('access_token')).length;
 
   await page.goto(`${base}/vestibule/keys`);
   await shoot('keys');
-  await page.getByRole('button', { name: `Ask again for ${WEB_APP}/cb` }).click();
+  await page.getByRole('button', { name: `Revoke the authorization of ${WEB_APP}/cb` }).click();
   await page.goto(`${WEB_APP}/`);
   await page.getByRole('link', { name: 'Connect' }).click();
-  await heading(page, 'Give app.example.com a key?');
+  await heading(page, 'Authorize app.example.com?');
 }
 
 /** Of the same site, so that the browser sends the session's cookie along; of another origin all the same. */
@@ -160,7 +160,7 @@ async function foreignOrigin(context, seen) {
     document.body.append(frame);
   }), consent);
   await page.screenshot({ path: `${artifacts}/foreign.png` });
-  seen.frames = await Promise.all(page.frames().map(async (frame) => (await frame.content().catch(() => '')).includes('Give it a key')));
+  seen.frames = await Promise.all(page.frames().map(async (frame) => (await frame.content().catch(() => '')).includes('Authorize')));
   seen.foreign = answers;
   foreign.close();
   await page.close();

@@ -15,9 +15,9 @@ const toProvider = (page) => page.goto(`${base}/sso/login?provider=${provider}&r
 /** How to come to each page; the last ones follow from those before. */
 const PAGES = [
   ['choice', 'Sign in', (page) => page.goto(`${base}/sso/login`)],
-  ['not-configured', 'No identity provider yet', (page) => page.goto(`${bare}/sso/login`)],
-  ['error', 'This link leads elsewhere', (page) => page.goto(`${base}/sso/login?rd=https://evil.example/`)],
-  ['denied', 'You were not signed in', async (page) => {
+  ['not-configured', 'No identity provider configured', (page) => page.goto(`${bare}/sso/login`)],
+  ['error', 'Invalid sign-in link', (page) => page.goto(`${base}/sso/login?rd=https://evil.example/`)],
+  ['denied', 'Access denied', async (page) => {
     await toProvider(page);
     await page.locator('button[value="cancel"]').click();
   }],
@@ -27,13 +27,13 @@ const PAGES = [
     await page.locator('#password').fill(password);
     await page.getByRole('button', { name: 'Sign in' }).click();
   }],
-  ['app-key', 'Give vscode://publisher.ext a key?', (page) => page.goto(
+  ['app-key', 'Authorize vscode://publisher.ext?', (page) => page.goto(
     `${base}/sso/key/generate?response_type=oauth_token&redirect_uri=vscode%3A%2F%2Fpublisher.ext%2Fcallback`)],
   ['keys', 'Your keys', async (page) => {
     await page.goto(`${base}/vestibule/keys`);
     await page.getByLabel('Name').fill('A laptop with a name that is rather long');
-    await page.getByRole('button', { name: 'Make a key' }).click();
-    await page.getByText('It is shown this once only.').waitFor();
+    await page.getByRole('button', { name: 'Create key' }).click();
+    await page.getByText('The key is shown only once.').waitFor();
   }],
   ['sign-out', 'Sign out?', (page) => page.goto(`${base}/sso/logout`)],
   ['signed-out', 'You are signed out', (page) => page.getByRole('button', { name: 'Sign out' }).click()],

@@ -46,7 +46,7 @@ try {
     await visitor.heading('Your account');
     await visitor.go('Keys', 'Your keys');
     await visitor.fill('Name', 'First key');
-    await visitor.submit('Make a key');
+    await visitor.submit('Create key');
     const key = await visitor.page.locator('.copyable code').textContent();
     site.seen.base = site.base;
     site.seen.answer = execFileSync('/bin/sh', ['-c', ask.replace(PLACEHOLDER, key)], { encoding: 'utf8' });

@@ -55,7 +55,7 @@ async function invited(administrator, { email, role, teams }) {
   await administrator.fill('Email', email);
   await administrator.choose('Role', role);
   await administrator.fill('Teams', teams);
-  await administrator.submit('Make an invitation');
+  await administrator.submit('Create invitation');
   const link = await administrator.page.locator('.copyable code').textContent();
   const visitor = await administrator.site.somebody();
   await visitor.open(link);
@@ -68,12 +68,12 @@ async function key(visitor, name, lasts, narrow) {
   await visitor.go('Keys', 'Your keys');
   const form = visitor.page.locator('form.panel');
   await visitor.fill('Name', name, form);
-  await visitor.choose('Lasts', lasts, form);
+  await visitor.choose('Expires in', lasts, form);
   if (narrow) {
-    await visitor.unfold('Narrow it', form);
+    await visitor.unfold('Restrict', form);
     await narrow(form);
   }
-  await visitor.submit('Make a key');
+  await visitor.submit('Create key');
   const secret = await visitor.page.locator('.copyable code').textContent();
   await visitor.site.checkOf('/v1/models', bearer(secret));
 }
@@ -86,7 +86,7 @@ async function keys(visitor) {
     await visitor.tick('research', form);
     await visitor.fill('Only these paths', '/v1/chat/**\n/v1/models', form);
   });
-  await key(visitor, 'Batch jobs', '365 days', (form) => visitor.tick('May manage keys', form));
+  await key(visitor, 'Batch jobs', '365 days', (form) => visitor.tick('Can manage keys', form));
   await visitor.go('Keys', 'Your keys');
 }
 
@@ -94,11 +94,11 @@ await begin('mouse', { base, check, artifacts: directory }, run, async (site) =>
   const administrator = await byProvider(site, people[0]);
   for (const person of people.slice(1)) await byProvider(site, person);
   for (const person of INVITED) await invited(administrator, person);
-  await administrator.go('People');
+  await administrator.go('Users');
   await administrator.follow(people.at(-1).user);
   await administrator.unfold('Disable');
   await administrator.submit(/^Disable /);
-  await administrator.go('People');
+  await administrator.go('Users');
   await shoot(administrator, 'people');
 
   const person = await byProvider(site, people[1]);
@@ -106,8 +106,8 @@ await begin('mouse', { base, check, artifacts: directory }, run, async (site) =>
   await shoot(person, 'keys');
 
   await administrator.go('Role map');
-  await administrator.fill('Person (id or email)', `${people[1].user}@example.com`);
+  await administrator.fill('User (ID or email)', `${people[1].user}@example.com`);
   await administrator.submit('Explain');
-  await administrator.sees(`What ${people[1].user} gets`);
+  await administrator.sees(`Result for ${people[1].user}`);
   await shoot(administrator, 'role-map', '[aria-labelledby="explain"]');
 });

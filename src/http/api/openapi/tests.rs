@@ -1,16 +1,16 @@
-//! The document is one of OpenAPI 3.1, has the API's addresses and no others, and says what it promises to say of each.
+//! The document is one of OpenAPI 3.1, has the API's endpoints and no others, and says what it promises to say of each.
 
 use std::collections::BTreeSet;
 
 use jsonschema::Validator;
 
 use super::*;
-use crate::http::{api::addresses, links::API};
+use crate::http::{api::endpoints, paths::API};
 
 /// As OpenAPI has them; what else stands beside them is about all of them.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// What is documented besides the API's own addresses.
+/// What is documented besides the API's own endpoints.
 const FURTHER: [&str; 5] =
     ["/onboarding/claim_token", "/onboarding/get_token", "/sso/key/generate", "/sso/session", "/vestibule/jwks.json"];
 
@@ -88,7 +88,7 @@ fn it_is_a_document_of_openapi_3_1() {
 
 #[test]
 fn it_has_every_address_and_method_of_the_api_and_no_others() {
-    let routed: BTreeSet<_> = addresses()
+    let routed: BTreeSet<_> = endpoints()
         .iter()
         .flat_map(|address| address.methods().iter().map(move |method| (address.path(), method)))
         .map(|(path, method)| (format!("{API}{path}"), method.as_str().to_lowercase()))

@@ -86,7 +86,7 @@ impl<'a> InvitationRequest<'a> {
         let site = &self.services.site;
         let field = |name| form.one(name).unwrap_or_default();
         if !is_ours(self.request, site, field("csrf")) {
-            tracing::warn!(reason = "not from our own page", "a claim refused");
+            tracing::warn!(reason = "foreign_form", "invitation acceptance refused");
             return error::other_browser().respond(self.request, site);
         }
         let password = Zeroizing::new(field("new_password").to_owned());

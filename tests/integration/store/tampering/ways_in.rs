@@ -127,7 +127,7 @@ async fn of_another_kind(tampered: &TamperedFleet, before: &Written, kind: &str)
 #[case::a_password("password", Way::Password, "a Password record can't be read")]
 #[case::a_person_by_a_provider("user", Way::Callback, "a User record can't be read")]
 #[case::a_person_by_a_password("user", Way::Password, "a User record can't be read")]
-#[case::the_turn_for_a_key("keys_of", Way::NewKey, "a KeysOf record can't be read")]
+#[case::the_turn_for_a_key("keys_of", Way::NewKey, "a KeyCreations record can't be read")]
 #[tokio::test(flavor = "multi_thread")]
 async fn by_spoilt_records_nobody_comes_in_and_nothing_is_lost(#[case] kind: &str, #[case] way: Way, #[case] cause: &str) {
     let tampered = TamperedFleet::new().await;

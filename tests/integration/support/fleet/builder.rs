@@ -48,32 +48,33 @@ impl<'a> FleetBuilder<'a> {
         Self { pods, ..self }
     }
 
-    /// A Redis server of its own.
+    /// Uses a Redis server that no other fleet shares.
     pub fn standalone(self) -> Self {
         Self { store: StoreKind::Standalone, ..self }
     }
 
-    /// The Redis cluster that fleets share, with keys of its own. For tests that break no node and empty nothing.
+    /// Uses the Redis cluster that fleets share, with a separate key prefix. For tests that neither stop a node nor empty the
+    /// store.
     pub fn cluster(self) -> Self {
         Self { store: StoreKind::SharedCluster, ..self }
     }
 
-    /// A Redis cluster of its own.
+    /// Uses a Redis cluster that no other fleet shares.
     pub fn own_cluster(self) -> Self {
         Self { store: StoreKind::OwnCluster, ..self }
     }
 
-    /// A Redis that the test started, or a proxy in front of it.
+    /// Uses a Redis that the test started, or a proxy in front of one.
     pub fn store_at(self, url: String) -> Self {
         Self { store: StoreKind::Urls(vec![url]), ..self }
     }
 
-    /// A pod for each URL of a Redis, which may lead through a proxy.
+    /// Starts a pod for each URL of a Redis, which may be that of a proxy.
     pub fn stores<const N: usize>(self, urls: [String; N]) -> Self {
         Self { pods: N, store: StoreKind::Urls(urls.into()), ..self }
     }
 
-    /// An identity provider: the first is `corp`, a second one `partner`.
+    /// Adds an identity provider: `corp` first, then `partner`.
     pub fn idp(self) -> Self {
         self.idp_with(|_| ())
     }
@@ -83,12 +84,12 @@ impl<'a> FleetBuilder<'a> {
         self
     }
 
-    /// An identity provider that the test started.
+    /// Adds an identity provider that the test started.
     pub fn provider(self, section: ProviderSection) -> Self {
         self.config(move |pod| pod.providers.push(section.clone()))
     }
 
-    /// The binary of all pods, if it is not the one that cargo built for the tests.
+    /// Sets the binary of all pods; the default is the one that cargo built for the tests.
     pub fn binary(self, binary: PathBuf) -> Self {
         Self { binary: Some(binary), ..self }
     }
@@ -97,12 +98,12 @@ impl<'a> FleetBuilder<'a> {
         self.yaml(LOCAL_ACCOUNTS)
     }
 
-    /// For a test that puts load on the fleet: waits until few others do.
+    /// Marks a test that puts load on the fleet: it waits until few others of these run.
     pub fn heavy(self) -> Self {
         Self { is_heavy: true, ..self }
     }
 
-    /// nginx before the pods, and an upstream behind it.
+    /// Adds nginx in front of the pods and an upstream behind it.
     pub fn nginx(self) -> Self {
         self.nginx_at(ports::free())
     }
@@ -111,17 +112,17 @@ impl<'a> FleetBuilder<'a> {
         Self { nginx: Some(port), ..self }
     }
 
-    /// Further top-level YAML for the configuration of each pod.
+    /// Adds top-level YAML to the configuration of each pod.
     pub fn yaml(self, yaml: impl AsRef<str> + 'a) -> Self {
         self.config(move |pod| pod.further.push_str(yaml.as_ref()))
     }
 
-    /// A further line in the section of each identity provider.
+    /// Adds a line to the section of each identity provider.
     pub fn provider_setting(self, line: &'a str) -> Self {
         self.config(move |pod| pod.providers.iter_mut().for_each(|provider| provider.further.push(line.to_owned())))
     }
 
-    /// Changes the options of each pod, after all that the other methods make of them.
+    /// Changes the options of each pod, after all other methods of the builder.
     pub fn config(mut self, change: impl FnMut(&mut PodOptions) + 'a) -> Self {
         self.configure.push(Box::new(change));
         self
@@ -197,8 +198,7 @@ async fn start_idp((id, name): (&str, &str), public_url: &str, adjust: impl FnOn
 
 fn vestibule_client(id: &str, public_url: &str, secret: &str) -> serde_json::Value {
     let addresses = |paths: &[&str]| -> Vec<String> { paths.iter().map(|path| format!("{public_url}{path}")).collect() };
-    // The product decides where it sends a browser after the provider's logout; the provider accepts
-    // the places that make sense.
+    // The product chooses the target of the redirect after the provider's logout. The provider accepts all plausible ones.
     let after_logout = ["", "/", "/sso/logout", "/sso/signed-out", "/sso/logged-out", "/vestibule/"];
     let callback = format!("/sso/callback/{id}");
     client("vestibule", secret, &addresses(&["/sso/callback", &callback]), &addresses(&after_logout))

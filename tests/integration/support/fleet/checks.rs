@@ -19,7 +19,7 @@ pub struct Answer {
     pub ended: Instant,
 }
 
-/// When a session stopped being served.
+/// The end of a session on one pod, as measured by checks.
 pub struct Refusal {
     /// The time from the event to the start of the last check that passed.
     pub last_passed: Duration,
@@ -28,12 +28,12 @@ pub struct Refusal {
 }
 
 impl Fleet {
-    /// An auth request with a session cookie.
+    /// Sends an auth request with a session cookie.
     pub async fn check(&self, pod: usize, cookie: &str) -> Answer {
         self.check_with(pod, ("cookie", &format!("{SESSION}={cookie}"))).await
     }
 
-    /// An auth request with any header.
+    /// Sends an auth request with any header.
     pub async fn check_with(&self, pod: usize, (name, value): (&str, &str)) -> Answer {
         let began = Instant::now();
         let request = self.http.get(self.pods[pod].check("/auth/nginx")).header(name, value);
@@ -57,7 +57,7 @@ impl Fleet {
         passing
     }
 
-    /// Sends checks without pause until one is refused; all before it have to pass.
+    /// Sends checks without pause until one is refused. All checks before it must pass.
     pub async fn refused(&self, pod: usize, cookie: &str, since: Instant) -> Refusal {
         let mut last_passed = Duration::ZERO;
         loop {
@@ -71,7 +71,7 @@ impl Fleet {
         }
     }
 
-    /// Sends checks until the pod answers from its cache: it does not keep what it read while the shard changed.
+    /// Sends checks until the pod answers from its cache: it does not cache a value that it read while the shard changed.
     pub async fn warm(&self, pod: usize, cookie: &str) {
         until("the session to be cached", DEADLINE, async || {
             let hits = self.lookups(pod, "hit").await;
@@ -81,7 +81,7 @@ impl Fleet {
         .await;
     }
 
-    /// See [`Pod::store_commands`].
+    /// The counter of [`Pod::store_commands`].
     pub async fn commands(&self, pod: usize) -> f64 {
         self.pods[pod].store_commands().await
     }
@@ -90,14 +90,14 @@ impl Fleet {
         self.pods[pod].metric("vestibule_cache_lookups_total", &[&format!("result=\"{result}\"")]).await
     }
 
-    /// Invalidation messages that the pod received.
-    pub async fn notices(&self, pod: usize, outcome: &str) -> f64 {
+    /// The number of invalidation messages that the pod received.
+    pub async fn invalidation_messages(&self, pod: usize, outcome: &str) -> f64 {
         self.pods[pod].metric("vestibule_notices_total", &[&format!("outcome=\"{outcome}\"")]).await
     }
 }
 
 impl Refusal {
-    /// The bound that the product states while the store answers.
+    /// Asserts the documented bound on stale answers while the store is available.
     pub fn assert_within_bound(&self, what: &str) {
         eprintln!("{what}: refused after {:?}; the last one passed after {:?}", self.refused, self.last_passed);
         assert!(self.last_passed <= vestibule::principal_cache::CONSISTENCY_BOUND, "{what}: {:?}", self.last_passed);

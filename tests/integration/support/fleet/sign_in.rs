@@ -12,8 +12,7 @@ pub struct Browser {
 }
 
 impl Fleet {
-    /// Opens the path at the public address, signs in where the identity provider asks, and gives the page where
-    /// that ends.
+    /// Opens the path at the public URL, signs in if the identity provider requests it, and returns the final page.
     pub async fn open(&self, agent: &Agent, path: &str, person: Person) -> Page {
         let page = agent.get(&self.url(path)).await;
         let issuer = self.idp().issuer().to_owned();
@@ -22,7 +21,7 @@ impl Fleet {
         agent.follow(callback).await
     }
 
-    /// A browser that has just signed in at the public address.
+    /// A browser that is newly signed in at the public URL.
     pub async fn signed_in(&self, person: Person) -> Agent {
         let agent = Agent::new();
         let page = self.open(&agent, &self.login_path("/vestibule/"), person).await;
@@ -30,12 +29,12 @@ impl Fleet {
         agent
     }
 
-    /// The cookie header of a browser that has just signed in at the public address.
+    /// The cookie header of a browser that is newly signed in at the public URL.
     pub async fn session_header(&self, person: Person) -> String {
         session_header(&self.signed_in(person).await)
     }
 
-    /// A new session of alice, begun and finished on this pod.
+    /// Signs alice in; all requests go to this pod.
     pub async fn sign_in(&self, pod: usize) -> Browser {
         let agent = Agent::new();
         let callback = self.callback(pod, &agent).await;
@@ -45,7 +44,7 @@ impl Fleet {
         Browser { agent, cookie }
     }
 
-    /// A login flow of alice as far as the address on this pod that finishes it.
+    /// Runs a login flow of alice up to the callback URL, which is on this pod.
     pub async fn callback(&self, pod: usize, agent: &Agent) -> String {
         let page = agent.get(&self.pods[pod].public(&self.login_path("/"))).await;
         let back = self.idp().sign_in(agent, page, ALICE.name, ALICE.password).await;

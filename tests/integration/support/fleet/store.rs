@@ -1,4 +1,4 @@
-//! The store of a fleet: one of its own, or a part of the cluster that fleets share.
+//! The store of a fleet: a separate one, or a part of the cluster that fleets share.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,25 +6,25 @@ use tokio::sync::OnceCell;
 
 use super::super::redis::{Cluster, Options, Standalone};
 
-/// The prefix that pods have by default.
+/// The default key prefix of pods.
 const KEY_PREFIX: &str = "vestibule:";
-/// Long enough that no answer is a 503 because the machine is busy.
+/// Long enough to avoid 503 answers on a busy machine.
 const COMMAND_TIMEOUT: &str = "3s";
 
-/// What a test asks for.
+/// The store that a test requests.
 pub enum StoreKind {
     Memory,
     Standalone,
     SharedCluster,
     OwnCluster,
-    /// Servers that the test started: a URL for each pod, the last one also for all further pods.
+    /// Servers that the test started: a URL for each pod. The last URL also applies to additional pods.
     Urls(Vec<String>),
 }
 
 pub enum Store {
     Memory,
     Standalone(Standalone),
-    /// With the prefix of this fleet's keys and channels.
+    /// The prefix of this fleet's keys and channels.
     SharedCluster(&'static Cluster, String),
     OwnCluster(Cluster),
     Urls(Vec<String>),
@@ -70,7 +70,7 @@ impl Store {
         }
     }
 
-    /// The URL for a client: any pod's where they differ.
+    /// The URL of the first pod's store.
     pub fn url(&self) -> String {
         self.url_of(0)
     }

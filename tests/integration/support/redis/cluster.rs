@@ -7,20 +7,20 @@ use super::super::proxy::FaultProxy;
 use super::super::resp::Reply;
 use super::super::scratch::Scratch;
 use super::super::{ports, wait};
-use super::{Dumped, Node};
+use super::{DumpedRecord, Node};
 
-const FORMING: Duration = Duration::from_secs(30);
+const FORMATION_TIMEOUT: Duration = Duration::from_secs(30);
 const PRIMARIES: usize = 3;
 const NODES: usize = 6;
-/// Each node has a name of its own for it.
+/// Each node has a different value.
 const PER_NODE: &str = "per-node";
-const MOVED_AT_ONCE: &str = "100";
+const KEYS_PER_MIGRATION: &str = "100";
 const SLOTS: [(&str, &str); PRIMARIES] = [("0", "5460"), ("5461", "10922"), ("10923", "16383")];
 
 pub struct Cluster {
-    /// The first three began as primaries; [`Cluster::primaries`] says who they are now.
+    /// The first three started as primaries; [`Cluster::primaries`] returns the current ones.
     pub nodes: Vec<Node>,
-    /// In front of each node, where clients and replicas are to come that way.
+    /// The proxy of each node, if clients and replicas connect through proxies.
     pub proxies: Vec<FaultProxy>,
     _scratch: Scratch,
 }
@@ -39,17 +39,17 @@ impl Cluster {
         Self::start_with(&[], false).await
     }
 
-    /// One whose nodes are reached through proxies alone, but for their bus.
+    /// Starts a cluster whose nodes are only reached through proxies, except for their cluster bus.
     pub async fn start_behind_proxies() -> Self {
         Self::start_with(&[], true).await
     }
 
-    /// One that has all its records again after its nodes were killed and started.
+    /// Starts a cluster whose records survive the end of its nodes.
     pub async fn start_persistent() -> Self {
         Self::start_with(&["--appendonly", "yes", "--appenddirname", PER_NODE], false).await
     }
 
-    /// With further arguments for each node.
+    /// Starts a cluster with additional arguments for each node.
     async fn start_with(further: &[&str], behind_proxies: bool) -> Self {
         let scratch = Scratch::new("cluster");
         let (mut nodes, mut proxies) = (Vec::with_capacity(NODES), Vec::new());
@@ -78,14 +78,14 @@ impl Cluster {
         format!("redis-cluster://{}", hosts.join(","))
     }
 
-    /// The indices in `nodes` of those that own slots now.
+    /// The indices in `nodes` of the current primaries.
     pub async fn primaries(&self) -> Vec<usize> {
         let members = self.view().await;
         let owns = |node: &Node| members.iter().any(|m| m.port == node.port && m.is_primary());
         (0..self.nodes.len()).filter(|index| owns(&self.nodes[*index])).collect()
     }
 
-    /// The index in `nodes` of who owns the key's slot.
+    /// The index in `nodes` of the owner of the key's slot.
     pub async fn owner_of(&self, key: &str) -> usize {
         let Some(asked) = self.first_running().await else {
             panic!("no node of the cluster answers");
@@ -98,32 +98,32 @@ impl Cluster {
         self.nodes.iter().position(|node| node.port == port).expect("the cluster has no others")
     }
 
-    /// From and to, of what a primary has.
+    /// The slot ranges of a primary.
     pub async fn slots_of(&self, primary: usize) -> Vec<(u16, u16)> {
         let port = self.nodes[primary].port;
         self.view().await.into_iter().find(|member| member.port == port).map(|member| member.slots).unwrap_or_default()
     }
 
-    /// SIGKILLs one of the primaries and gives its index.
+    /// Sends SIGKILL to one of the primaries and returns its index.
     pub async fn kill_a_primary(&mut self) -> usize {
         let index = self.primaries().await[0];
         self.nodes[index].kill9();
         index
     }
 
-    /// SIGSTOPs one of the primaries and gives its index.
+    /// Sends SIGSTOP to one of the primaries and returns its index.
     pub async fn stop_a_primary(&mut self) -> usize {
         let index = self.primaries().await[0];
         self.nodes[index].stop();
         index
     }
 
-    /// SIGKILLs all of it.
+    /// Sends SIGKILL to all nodes.
     pub fn kill_all(&mut self) {
         self.nodes.iter_mut().for_each(Node::kill9);
     }
 
-    /// Starts all of it again, and waits until it is whole.
+    /// Starts all nodes again and waits until the cluster is complete.
     pub async fn restart_all(&mut self) {
         for node in &mut self.nodes {
             node.restart().await;
@@ -131,9 +131,9 @@ impl Cluster {
         self.wait_ok().await;
     }
 
-    /// Waits until every running node says that the cluster is whole and every replica is linked.
+    /// Waits until every running node reports a complete cluster and every replica is linked.
     pub async fn wait_ok(&self) {
-        wait::until("the cluster to be whole", FORMING, async || {
+        wait::until("the cluster to be whole", FORMATION_TIMEOUT, async || {
             for node in &self.nodes {
                 self.is_ok(node).await?.then_some(())?;
             }
@@ -142,10 +142,9 @@ impl Cluster {
         .await;
     }
 
-    /// Waits until the slots of the dead or stopped `old` have another owner and all the others
-    /// know.
+    /// Waits until the slots of the stopped node `old` have another owner and all other nodes know.
     pub async fn wait_for_failover(&self, old: usize) {
-        wait::until("a failover", FORMING, async || {
+        wait::until("a failover", FORMATION_TIMEOUT, async || {
             let others = self.nodes.iter().enumerate().filter(|(index, _)| *index != old);
             for (_, node) in others {
                 let view = self.members(node).await?;
@@ -159,15 +158,15 @@ impl Cluster {
         .await;
     }
 
-    /// The index in `nodes` of a replica that runs.
+    /// The index in `nodes` of a running replica.
     pub async fn a_replica(&self) -> usize {
         let members = self.view().await;
         let follows = |node: &Node| members.iter().any(|m| m.port == node.port && m.is_replica());
         self.nodes.iter().position(follows).expect("each primary has a replica")
     }
 
-    /// Moves all slots that hold anything from the first primary to the second, key by key and while they are used, as
-    /// `redis-cli --cluster reshard` does; tells how many keys that were.
+    /// Moves all occupied slots from the first primary to the second, key by key and while they are used, like `redis-cli
+    /// --cluster reshard`. Returns the number of moved keys.
     pub async fn reshard(&self) -> usize {
         let members = self.view().await;
         let primaries = self.primaries().await;
@@ -189,7 +188,7 @@ impl Cluster {
         source.call(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to.id]).await;
         let mut moved = 0;
         loop {
-            let keys = source.call(&["CLUSTER", "GETKEYSINSLOT", &slot, MOVED_AT_ONCE]).await.array();
+            let keys = source.call(&["CLUSTER", "GETKEYSINSLOT", &slot, KEYS_PER_MIGRATION]).await.array();
             if keys.is_empty() {
                 break;
             }
@@ -202,7 +201,7 @@ impl Cluster {
             let reply = source.call_bytes(&migrate).await;
             assert!(!matches!(reply, Reply::Error(_)), "slot {slot}: {reply:?}");
         }
-        // Both first, then everybody: a node that learns of it from the bus alone redirects a while longer.
+        // The two nodes first: a node that learns of the move only by the cluster bus redirects for longer.
         for node in [target, source].into_iter().chain(self.primaries().await.into_iter().map(|index| &self.nodes[index])) {
             node.call(&["CLUSTER", "SETSLOT", &slot, "NODE", &to.id]).await;
         }
@@ -213,8 +212,8 @@ impl Cluster {
         self.nodes.iter().find(|node| node.port == port).expect("the cluster has no others")
     }
 
-    /// Every key of every primary with its value.
-    pub async fn dump(&self) -> Vec<Dumped> {
+    /// All keys of all primaries with their values.
+    pub async fn dump(&self) -> Vec<DumpedRecord> {
         let mut dumped = Vec::new();
         for index in self.primaries().await {
             dumped.extend(self.nodes[index].dump().await);
@@ -222,7 +221,7 @@ impl Cluster {
         dumped
     }
 
-    /// Empties every primary, as an operator's mistake would.
+    /// Empties every primary.
     pub async fn flush(&self) {
         for index in self.primaries().await {
             self.nodes[index].call(&["FLUSHALL"]).await;
@@ -241,7 +240,7 @@ impl Cluster {
         for node in &self.nodes[1..] {
             node.call(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await;
         }
-        wait::until("the nodes to have met", FORMING, async || self.all_met().await).await;
+        wait::until("the nodes to have met", FORMATION_TIMEOUT, async || self.all_met().await).await;
         for (replica, primary) in self.nodes[PRIMARIES..].iter().zip(&self.nodes) {
             let id = primary.call(&["CLUSTER", "MYID"]).await.text();
             replica.call(&["CLUSTER", "REPLICATE", &id]).await;
@@ -271,7 +270,7 @@ impl Cluster {
         self.members(node).await.expect("a node that answers knows the others")
     }
 
-    /// What this node says of all, by the nodes' own ports.
+    /// The members as reported by this node, by the nodes' own ports.
     async fn members(&self, node: &Node) -> Option<Vec<Member>> {
         let Reply::Bytes(text) = node.try_call(&["CLUSTER", "NODES"]).await.ok()? else {
             return None;

@@ -1,4 +1,4 @@
-//! One server that speaks TLS alone, with a user of limited rights whose password stands in a file.
+//! A server that only accepts TLS, with a user of limited permissions whose password is in a file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use super::cli;
 pub const USER: &str = "vestibule";
 const START: Duration = Duration::from_secs(10);
 const ADMINISTRATOR: [&str; 2] = ["administrator", "the-tests-own"];
-/// What an operator would grant: the product's keys and channels, no administration.
+/// The documented permissions: the product's keys and channels, no administration.
 const RIGHTS: &str = "~vestibule:* &vestibule:* +@all -@admin -@dangerous +info";
 
 pub struct Secured {
@@ -22,7 +22,7 @@ pub struct Secured {
 }
 
 impl Secured {
-    /// With `password` in the password file and in the server.
+    /// Starts the server with `password` in the password file and in the server.
     pub async fn start(password: &str) -> Self {
         let scratch = Scratch::new("redis-tls");
         make_certificates(scratch.path());
@@ -53,8 +53,8 @@ impl Secured {
         self.scratch.path().join("password")
     }
 
-    /// The server accepts this password alone from now on, and its user's connections are closed.
-    /// The file is left as it is: see [`Secured::write_password_file`].
+    /// Makes the server accept only this password and closes the connections of its user. [`Secured::write_password_file`]
+    /// changes the file.
     pub fn change_password(&self, password: &str) {
         self.cli(&["ACL", "SETUSER", USER, "resetpass", &format!(">{password}")]);
         self.disconnect_user();
@@ -80,7 +80,7 @@ impl Secured {
         self.wait_until_it_answers().await;
     }
 
-    /// `redis-cli` as the administrator.
+    /// Runs `redis-cli` as the administrator.
     pub fn cli(&self, arguments: &[&str]) -> String {
         self.cli_as(ADMINISTRATOR, arguments)
     }
@@ -111,7 +111,7 @@ fn spawn(port: u16, directory: &Path) -> Child {
     Child::spawn("redis-tls", command, &directory.join("redis.log"), OnFailure::Quiet)
 }
 
-/// An authority and a server certificate that it signed: `ca.crt`, `server.crt`, `server.key`.
+/// Creates a certificate authority and a server certificate: `ca.crt`, `server.crt`, `server.key`.
 fn make_certificates(directory: &Path) {
     let common = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2";
     let authority = "-keyout ca.key -out ca.crt -subj /CN=vestibule-test-ca \

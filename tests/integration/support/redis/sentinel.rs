@@ -1,4 +1,4 @@
-//! A primary, a replica and three sentinels that watch them.
+//! A primary, a replica and three sentinels that monitor them.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use super::super::{ports, resp, wait};
 use super::Node;
 
 pub const SERVICE: &str = "vestibule";
-const FORMING: Duration = Duration::from_secs(20);
+const FORMATION_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub struct Sentinel {
-    /// The first began as the primary; [`Sentinel::primary`] says who is it now.
+    /// The first started as the primary; [`Sentinel::primary`] returns the current one.
     pub nodes: Vec<Node>,
     sentinels: Vec<(u16, Child)>,
     _scratch: Scratch,
@@ -37,32 +37,32 @@ impl Sentinel {
         format!("redis-sentinel://{}/{SERVICE}", hosts.join(","))
     }
 
-    /// The index in `nodes` of who the sentinels say is the primary.
+    /// The index in `nodes` of the primary according to the sentinels.
     pub async fn primary(&self) -> usize {
-        wait::until("a primary", FORMING, async || {
+        wait::until("a primary", FORMATION_TIMEOUT, async || {
             let port = self.primary_port().await?;
             self.nodes.iter().position(|node| node.port == port)
         })
         .await
     }
 
-    /// SIGKILLs the primary and gives its index.
+    /// Sends SIGKILL to the primary and returns its index.
     pub async fn kill_primary(&mut self) -> usize {
         let index = self.primary().await;
         self.nodes[index].kill9();
         index
     }
 
-    /// SIGSTOPs the primary and gives its index.
+    /// Sends SIGSTOP to the primary and returns its index.
     pub async fn stop_primary(&mut self) -> usize {
         let index = self.primary().await;
         self.nodes[index].stop();
         index
     }
 
-    /// Waits until the sentinels name another than `old` and that one takes writes.
+    /// Waits until the sentinels name another primary than `old` and it accepts writes.
     pub async fn wait_for_failover(&self, old: usize) -> usize {
-        wait::until("a failover", FORMING, async || {
+        wait::until("a failover", FORMATION_TIMEOUT, async || {
             let index = self.primary().await;
             let role = self.nodes[index].info("role").await?;
             (index != old && role == "master").then_some(index)
@@ -77,7 +77,7 @@ impl Sentinel {
     }
 
     async fn wait_until_formed(&self) {
-        wait::until("the sentinels to know each other", FORMING, async || {
+        wait::until("the sentinels to know each other", FORMATION_TIMEOUT, async || {
             for (port, _) in &self.sentinels {
                 formed(*port).await.filter(|formed| *formed)?;
             }
@@ -106,7 +106,7 @@ fn sentinel(scratch: &Scratch, primary: u16) -> (u16, Child) {
     (port, Child::spawn(&name, command, &log, OnFailure::Quiet))
 }
 
-/// Whether this sentinel knows the replica and the two others.
+/// True if this sentinel knows the replica and the other two sentinels.
 async fn formed(port: u16) -> Option<bool> {
     let question: [&[u8]; 3] = [b"SENTINEL", b"MASTER", SERVICE.as_bytes()];
     let Reply::Array(fields) = resp::call(port, &question).await.ok()? else {

@@ -16,10 +16,10 @@ export async function application(ada) {
   await ada.sees('Email or password is wrong.');
   await fillSignIn(ada, ADA.email, ADA.password);
   await ada.submit('Sign in');
-  await ada.heading(`Give 127.0.0.1:${ide.port} a key?`);
+  await ada.heading(`Authorize 127.0.0.1:${ide.port}?`);
   await ada.inspect('application');
   expect(ide.requests.length === 0, 'nothing to reach the IDE before the person agrees');
-  await ada.submit('Give it a key');
+  await ada.submit('Authorize');
   await ada.sees('The IDE has it.');
   const given = new URLSearchParams(ide.requests[0].split('?')[1]);
   expect(given.get('state') === 'a b&c', `its state to come back: ${ide.requests}`);

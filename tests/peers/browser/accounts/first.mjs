@@ -17,12 +17,12 @@ export async function firstAdministrator(visitor, link) {
   await visitor.submit('Set password and sign in');
   await visitor.heading('Your account');
   await visitor.sees('proxy_admin');
-  await visitor.sees('Given by your invitation.');
+  await visitor.sees('Granted by the invitation.');
   await visitor.inspect('account');
   expect((await visitor.session()).user_role === 'proxy_admin', 'the administrator to be one');
 
   await visitor.open(link);
-  await visitor.heading('Not a valid link');
+  await visitor.heading('Invalid link');
   await visitor.inspect('onboarding-used');
   await visitor.open('/vestibule/');
   await visitor.heading('Your account');
@@ -30,7 +30,7 @@ export async function firstAdministrator(visitor, link) {
 
 export async function type(visitor, password, repeated) {
   await visitor.fill('New password', password);
-  await visitor.fill('New password again', repeated);
+  await visitor.fill('Confirm new password', repeated);
 }
 
 async function mistakes(visitor) {
@@ -39,7 +39,7 @@ async function mistakes(visitor) {
   await visitor.press('Set password and sign in');
   expect(await visitor.invalid('New password') === 'tooShort', 'the browser to refuse a short password');
   const tries = [
-    ['mismatch', ADMINISTRATOR.password, `${ADMINISTRATOR.password}!`, 'The two passwords differ.'],
+    ['mismatch', ADMINISTRATOR.password, `${ADMINISTRATOR.password}!`, 'The passwords do not match.'],
     ['weak', 'password1234', 'password1234', 'The password is too easy to guess.'],
     ['short', 'xk7-quill', 'xk7-quill', 'The password is too short. Use at least 12 characters.'],
     ['long', 'lengthy '.repeat(17), 'lengthy '.repeat(17), 'The password is too long.'],

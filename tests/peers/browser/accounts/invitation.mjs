@@ -20,12 +20,12 @@ export async function invitation(administrator, ada) {
 
 async function invite(administrator) {
   await administrator.go('Invitations');
-  await administrator.sees(/^Made on .* by command\.$/);
+  await administrator.sees(/^Created on .* from the command line\.$/);
   await administrator.inspect('invitations');
   await mistakes(administrator);
   await fill(administrator, ADA.email);
   await administrator.fill('Teams', 'research, data');
-  await administrator.submit('Make an invitation');
+  await administrator.submit('Create invitation');
   const link = await shownOnce(administrator, 'invitations-made');
   expect(link.startsWith(`${administrator.site.base}/onboarding?invite_link=`), `a link here: ${link}`);
   if (administrator.site.hasScripts) expect(await copied(administrator) === link, 'the button to copy the link');
@@ -35,16 +35,16 @@ async function invite(administrator) {
 async function fill(administrator, email) {
   await administrator.fill('Email', email);
   await administrator.choose('Role', 'internal_user');
-  await administrator.choose('Lasts', '14 days');
+  await administrator.choose('Expires in', '14 days');
 }
 
 async function mistakes(administrator) {
   await administrator.fill('Email', 'ada');
-  await administrator.press('Make an invitation');
+  await administrator.press('Create invitation');
   expect(await administrator.invalid('Email') === 'typeMismatch', 'the browser to refuse what is no address');
   await administrator.unguard();
-  await administrator.submit('Make an invitation');
-  await administrator.sees('This is no email address.');
+  await administrator.submit('Create invitation');
+  await administrator.sees('This is not a valid email address.');
   await administrator.inspect('invitations-no-email');
 }
 
@@ -52,14 +52,14 @@ async function mistakes(administrator) {
 async function withdrawn(administrator, ada) {
   await administrator.go('Invitations');
   await fill(administrator, 'eve@example.com');
-  await administrator.submit('Make an invitation');
+  await administrator.submit('Create invitation');
   const link = await administrator.page.locator('.copyable code').textContent();
   await administrator.go('Invitations');
-  await administrator.submit('Withdraw the invitation for eve@example.com');
+  await administrator.submit('Revoke the invitation for eve@example.com');
   await administrator.heading('Invitations');
   await administrator.hides('eve@example.com');
   await ada.open(link);
-  await ada.heading('Not a valid link');
+  await ada.heading('Invalid link');
 }
 
 async function claim(ada, link) {
@@ -84,7 +84,7 @@ async function noPlaceForHer(ada) {
   await ada.hides('Administration');
   for (const place of ['people', 'invitations', 'role-map']) {
     await ada.open(`/vestibule/${place}`);
-    await ada.heading('This page is for administrators');
+    await ada.heading('Access denied');
   }
   await ada.inspect('for-administrators');
   await ada.follow('Go to your account');

@@ -46,7 +46,7 @@ async function atProvider(visitor, { user, password }) {
 async function joins(administrator, account) {
   await administrator.go('Invitations');
   await administrator.fill('Email', account.email);
-  await administrator.submit('Make an invitation');
+  await administrator.submit('Create invitation');
   const link = await administrator.page.locator('.copyable code').textContent();
   const visitor = await administrator.site.somebody();
   await visitor.open(link);
@@ -57,7 +57,7 @@ async function joins(administrator, account) {
 }
 
 async function setOut(visitor, provider) {
-  await visitor.go('Sign-in', 'Sign-in methods');
+  await visitor.go('Sign-in methods');
   await visitor.inspect('methods-linkable');
   await visitor.submit(`Link ${provider.name}`);
   await visitor.heading(`Link ${provider.name}`);
@@ -69,16 +69,16 @@ async function cancelled(dora, provider) {
   await dora.follow('Cancel');
   await dora.heading('Sign-in methods');
   await setOut(dora, provider);
-  await dora.follow(`Go on to ${provider.name}`);
+  await dora.follow(`Continue to ${provider.name}`);
   await dora.page.locator('button[value="cancel"]').click();
-  await dora.heading('You were not signed in');
+  await dora.heading('Access denied');
   await dora.inspect('link-cancelled');
   await dora.open('/vestibule/');
 }
 
 async function linked(dora, provider) {
   await setOut(dora, provider);
-  await dora.follow(`Go on to ${provider.name}`);
+  await dora.follow(`Continue to ${provider.name}`);
   await atProvider(dora, provider.person);
   await dora.heading('Sign-in methods');
   await dora.row(provider.name).waitFor();
@@ -106,12 +106,12 @@ async function byProvider(dora, provider, id) {
 async function taken(erin, provider) {
   const { user_id: id } = await erin.session();
   await setOut(erin, provider);
-  await erin.follow(`Go on to ${provider.name}`);
+  await erin.follow(`Continue to ${provider.name}`);
   await atProvider(erin, provider.person);
-  await erin.heading('This account belongs to somebody else here');
+  await erin.heading('This account belongs to another user');
   await erin.inspect('link-taken');
   expect((await erin.session()).user_id === id, 'nothing to have changed');
-  await erin.follow('How you sign in');
+  await erin.follow('Sign-in methods');
   await erin.heading('Sign-in methods');
   expect(await erin.page.locator('.row').count() === 1, 'nothing to be linked');
 }
@@ -125,7 +125,7 @@ async function signedOutMeanwhile(erin, provider) {
   await signOut(erin);
   await erin.page.close();
   erin.page = page;
-  await erin.follow(`Go on to ${provider.name}`);
+  await erin.follow(`Continue to ${provider.name}`);
   await erin.heading('Sign in first');
   await erin.inspect('link-signed-out');
   await erin.follow('Sign in');
@@ -133,10 +133,10 @@ async function signedOutMeanwhile(erin, provider) {
 }
 
 async function unlinked(dora, provider, id) {
-  await dora.go('Sign-in', 'Sign-in methods');
+  await dora.go('Sign-in methods');
   await dora.unfold(`Unlink ${provider.person.user}@example.com`);
   await dora.submit(`Unlink ${provider.person.user}@example.com`);
-  await dora.sees(`Your account at ${provider.name} is not linked any more.`);
+  await dora.sees(`Your account at ${provider.name} was unlinked.`);
   expect(await dora.page.locator('summary').count() === 0, 'the last way in not to be taken away');
   await dora.inspect('methods-unlinked');
   expect((await dora.session()).user_id === id, 'this session to go on');

@@ -12,12 +12,12 @@ const NEW = 'a lighthouse for paper boats';
 export async function password(ada) {
   const other = await elsewhere(ada);
   await makeKey(ada, 'Nightly run');
-  await ada.go('Sign-in', 'Sign-in methods');
+  await ada.go('Sign-in methods');
   await ada.inspect('methods');
   await mistakes(ada);
   const before = await ada.cookie();
   await change(ada, OLD, NEW, NEW);
-  await ada.sees('Your password is changed. All your other sessions were ended.');
+  await ada.sees('Your password was changed. All your other sessions were ended.');
   await ada.inspect('methods-changed');
   ADA.password = NEW;
   expect((await other.session()).status === 401, 'the other browser to be signed out at once');
@@ -37,8 +37,8 @@ export async function password(ada) {
 export async function makeKey(ada, name) {
   await ada.go('Keys', 'Your keys');
   await ada.fill('Name', name);
-  await ada.submit('Make a key');
-  await ada.sees('It is shown this once only');
+  await ada.submit('Create key');
+  await ada.sees('is shown only once');
   ada.key = await ada.page.locator('.copyable code').textContent();
 }
 
@@ -52,7 +52,7 @@ async function change(ada, current, next, repeated) {
 async function mistakes(ada) {
   const tries = [
     ['wrong', 'not the password at all', NEW, NEW, 'The current password is wrong.', 'Current password'],
-    ['mismatch', OLD, NEW, `${NEW}s`, 'The two passwords differ.', 'New password'],
+    ['mismatch', OLD, NEW, `${NEW}s`, 'The passwords do not match.', 'New password'],
     ['weak', OLD, 'ada@example.com', 'ada@example.com', 'The password is too easy to guess.', 'New password'],
   ];
   for (const [name, current, next, repeated, told, mend] of tries) {

@@ -7,7 +7,7 @@ import { makeKey } from './password.mjs';
 import { bearer } from './site.mjs';
 
 export async function people(administrator, ada) {
-  await administrator.go('People');
+  await administrator.go('Users');
   await administrator.inspect('people');
   await searched(administrator);
   await oneself(administrator);
@@ -20,20 +20,20 @@ export async function people(administrator, ada) {
 
 async function searched(administrator) {
   const search = async (words) => {
-    await administrator.fill('Email or id', words);
+    await administrator.fill('Email or ID', words);
     await administrator.submit('Search');
-    await administrator.heading('People');
+    await administrator.heading('Users');
   };
   await search('nobody at all');
-  await administrator.sees('Nobody is found by nobody at all.');
+  await administrator.sees('No user matches nobody at all.');
   await administrator.inspect('people-none-found');
-  await administrator.follow('Show everybody');
+  await administrator.follow('Show all users');
   await search('ADA@');
   expect(await administrator.page.locator('.row').count() === 1, 'one to be found');
 }
 
 async function oneself(administrator) {
-  await administrator.go('People');
+  await administrator.go('Users');
   await administrator.follow(ADMINISTRATOR.email);
   await administrator.heading(ADMINISTRATOR.email);
   await administrator.sees('This is your own account.');
@@ -41,7 +41,7 @@ async function oneself(administrator) {
 }
 
 async function to(administrator, action) {
-  await administrator.go('People');
+  await administrator.go('Users');
   await administrator.follow(ADA.email);
   if (action) await administrator.unfold(action);
 }
@@ -56,9 +56,9 @@ async function disabled(administrator, ada) {
     expect((await checkOf('/v1/models', credential)).status === 401, 'session and key to end at once');
   }
   await administrator.heading(`${ADA.email} Disabled`);
-  await administrator.sees('No session');
+  await administrator.sees('No sessions');
   await administrator.inspect('person-disabled');
-  await administrator.go('People');
+  await administrator.go('Users');
   await administrator.row(ADA.email).getByText('Disabled').waitFor();
 
   await ada.follow('Keys');
@@ -92,12 +92,12 @@ async function signedOut(administrator, ada) {
 
 async function invitedAgain(administrator) {
   await to(administrator);
-  await administrator.follow('Invite them again');
+  await administrator.follow('Invite again');
   await administrator.heading('Invitations');
   expect(await administrator.field('Email').inputValue() === ADA.email, 'the address to be filled in');
   expect(await administrator.field('Role').inputValue() === 'internal_user', 'her role to be kept');
   expect(await administrator.field('Teams').inputValue() === 'research, data', 'her teams to be kept');
-  await administrator.sees('This person has an account.');
+  await administrator.sees('This user has an account.');
   await administrator.inspect('invitations-again');
 }
 
@@ -106,14 +106,14 @@ async function deleted(administrator, ada) {
   await to(administrator, 'Delete');
   const address = administrator.page.url();
   await administrator.inspect('person-delete');
-  await administrator.submit(`Delete ${ADA.email} for good`);
-  await administrator.heading('People');
+  await administrator.submit(`Delete ${ADA.email}`);
+  await administrator.heading('Users');
   await administrator.hides(ADA.email);
   for (const credential of [{ cookie }, bearer(ada.key)]) {
     expect((await administrator.site.checkOf('/v1/models', credential)).status === 401, 'nothing of hers to be left');
   }
   await administrator.open(address);
-  await administrator.heading('Nobody is known by this address');
+  await administrator.heading('User not found');
   await administrator.inspect('person-gone');
   await ada.open('/sso/login');
   await fillSignIn(ada, ADA.email, ADA.password);

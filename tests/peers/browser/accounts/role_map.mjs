@@ -11,32 +11,32 @@ export async function roleMap(administrator) {
   await mistakes(administrator);
 
   await administrator.go('Role map');
-  await administrator.fill('Person (id or email)', ADMINISTRATOR.email);
-  await administrator.unfold('Ask about a request too');
-  await administrator.fill('Address', `${administrator.site.base}/v1/models`);
+  await administrator.fill('User (ID or email)', ADMINISTRATOR.email);
+  await administrator.unfold('Explain a request too');
+  await administrator.fill('URL', `${administrator.site.base}/v1/models`);
   await administrator.choose('Credential', 'key');
   await administrator.submit('Explain');
-  await administrator.sees(`What ${ADMINISTRATOR.email} gets`);
-  await administrator.sees('Given by the invitation.');
+  await administrator.sees(`Result for ${ADMINISTRATOR.email}`);
+  await administrator.sees('Granted by the invitation.');
   await administrator.sees('Allowed');
   await administrator.inspect('role-map-person');
 
   await administrator.go('Role map');
   await administrator.unfold('Or paste claims');
   await administrator.fill('Claims as JSON', CLAIMS);
-  await administrator.choose('Provider that the claims are from', 'local');
+  await administrator.choose('Provider of the claims', 'local');
   await administrator.submit('Explain');
-  await administrator.sees('What these claims get');
+  await administrator.sees('Result for these claims');
   await administrator.inspect('role-map-claims');
 }
 
 async function mistakes(administrator) {
   await administrator.submit('Explain');
-  await administrator.sees('Name a person or paste claims: one of the two.');
+  await administrator.sees('Enter a user or paste claims, but not both.');
   await administrator.inspect('role-map-neither');
-  await administrator.fill('Person (id or email)', 'nobody@example.com');
+  await administrator.fill('User (ID or email)', 'nobody@example.com');
   await administrator.submit('Explain');
-  await administrator.sees('There is no such person.');
+  await administrator.sees('This user does not exist.');
   await administrator.go('Role map');
   await administrator.unfold('Or paste claims');
   await administrator.fill('Claims as JSON', '{"groups": [');

@@ -18,7 +18,7 @@ export async function sessions(ada) {
   await ada.unfold('End all others');
   await ada.inspect('sessions-three');
 
-  await ada.submit(rows.nth(1).getByRole('button', { name: /^End the session since / }));
+  await ada.submit(rows.nth(1).getByRole('button', { name: /^End the session started on / }));
   expect(await ada.page.locator('.row').count() === 2, 'two browsers');
   const statuses = async () => Promise.all([library, office].map(async (other) => (await other.session()).status));
   const left = await statuses();

@@ -43,16 +43,16 @@ async function below(administrator) {
   await administrator.go('Invitations');
   await administrator.fill('Email', OSCAR.email);
   await administrator.choose('Role', 'org_admin');
-  await administrator.submit('Make an invitation');
+  await administrator.submit('Create invitation');
   const link = await administrator.page.locator('.copyable code').textContent();
   await administrator.page.close();
   administrator.page = page;
 
   const oscar = await administrator.site.somebody();
   await claim(oscar, link, OSCAR);
-  await oscar.go('People');
+  await oscar.go('Users');
   await oscar.follow(ADMINISTRATOR.email);
-  await oscar.sees('This person\'s role is above yours');
+  await oscar.sees('This user has a higher role than you.');
   expect(await oscar.page.locator('main form').count() === 0, 'no action to be offered');
   await oscar.inspect('person-above');
   await oscar.go('Invitations');
@@ -65,22 +65,22 @@ async function below(administrator) {
 async function stale(administrator) {
   const form = administrator.page;
   administrator.page = await form.context().newPage();
-  const notice = administrator.page.getByText('To make a key, sign in once more');
+  const notice = administrator.page.getByText('To create a key, sign in again');
   const deadline = Date.now() + PATIENCE;
   do {
     expect(Date.now() < deadline, 'the sign-in to be too long ago by now');
     await administrator.open('/vestibule/keys');
   } while (await notice.count() === 0);
-  await administrator.inspect('keys-stale');
+  await administrator.inspect('keys-sign-in-again');
   await administrator.go('Invitations');
-  await administrator.sees('To invite somebody, sign in once more');
-  await administrator.inspect('invitations-stale');
-  await administrator.go('Sign-in', 'Sign-in methods');
+  await administrator.sees('To invite a user, sign in again');
+  await administrator.inspect('invitations-sign-in-again');
+  await administrator.go('Sign-in methods');
   await administrator.page.close();
 
   administrator.page = form;
-  await administrator.submit('Make a key');
-  await administrator.heading('Sign in once more');
+  await administrator.submit('Create key');
+  await administrator.heading('Sign in again');
   await administrator.inspect('sign-in-once-more');
   await administrator.follow('Sign in');
   await administrator.heading('Sign in');
@@ -92,7 +92,7 @@ async function stale(administrator) {
 async function foreignForm(oscar) {
   const forge = () => oscar.page.evaluate(() => { document.querySelector('main input[name="csrf"]').value = 'AAAA'; });
   await oscar.go('Role map');
-  await oscar.fill('Person (id or email)', OSCAR.email);
+  await oscar.fill('User (ID or email)', OSCAR.email);
   await forge();
   await oscar.submit('Explain');
   await oscar.heading('Nothing was changed');
@@ -110,10 +110,10 @@ async function explained(administrator, roleMap) {
   await administrator.go('Role map');
   await administrator.unfold('Or paste claims');
   await administrator.fill('Claims as JSON', CLAIMS);
-  await administrator.unfold('Ask about a request too');
-  await administrator.fill('Address', `${administrator.site.base}/v1/%2e%2e/ui/`);
+  await administrator.unfold('Explain a request too');
+  await administrator.fill('URL', `${administrator.site.base}/v1/%2e%2e/ui/`);
   await administrator.submit('Explain');
-  for (const told of ['Outranked', 'Near misses', 'Left out', 'Refused']) await administrator.sees(told);
+  for (const told of ['Outranked', 'Near misses', 'Omitted teams', 'Denied']) await administrator.sees(told);
   await administrator.inspect('role-map-explained');
 
   appendFileSync(roleMap, 'rules: none of them\nteams: 7\n');
@@ -137,14 +137,14 @@ async function withoutCookies(visitor) {
   await fillSignIn(visitor, ADMINISTRATOR.email, ADMINISTRATOR.password);
   await visitor.page.context().clearCookies();
   await visitor.submit('Sign in');
-  await visitor.sees('Your browser did not send back a cookie of this site.');
+  await visitor.sees('Your browser did not send this site\'s cookie.');
   await visitor.inspect('sign-in-cookies');
 }
 
 /** Strangers who guess lock nobody out of a browser that is known. */
 async function tooMany(stranger, administrator) {
   await stranger.open('/sso/login');
-  const tooOften = stranger.page.getByText('That was tried too often.');
+  const tooOften = stranger.page.getByText('Too many attempts.');
   for (let tries = 0; tries <= TRIES_OF_STRANGERS && await tooOften.count() === 0; tries += 1) {
     await fillSignIn(stranger, ADMINISTRATOR.email, `guess number ${tries}`);
     await stranger.submit('Sign in');

@@ -1,11 +1,11 @@
 //! Why a call of the JSON API is refused.
 
-use super::fields::WrongField;
+use super::fields::FieldError;
 use crate::{
     administration::PeopleError,
     api_keys::KeysError,
     check::AuthenticationError,
-    http::role_map::AskError,
+    http::role_map::ExplanationError,
     local_accounts::{ChangeError, ClaimError, InviteError, SignInError},
     login::BeginError,
     rate_limits::RateLimitError,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[derive(Debug, thiserror::Error)]
-pub(in crate::http) enum Refused {
+pub(in crate::http) enum ApiError {
     #[error("authentication failed")]
     Authentication(AuthenticationError),
     #[error("a change by cookie that is not from our own page")]
@@ -29,7 +29,7 @@ pub(in crate::http) enum Refused {
     #[error("the request is malformed")]
     Malformed,
     #[error("{0}")]
-    Field(#[from] WrongField),
+    Field(#[from] FieldError),
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("not an administrator")]
@@ -53,7 +53,7 @@ pub(in crate::http) enum Refused {
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Ask(#[from] AskError),
+    Ask(#[from] ExplanationError),
     #[error("there is no such session")]
     NoSession,
     #[error("no such provider is configured")]
@@ -74,9 +74,45 @@ pub(in crate::http) enum Refused {
     Method,
 }
 
-impl Refused {
+impl ApiError {
+    /// The stable token for the `reason` field of log events.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Authentication(AuthenticationError::Unauthenticated(why)) => why.reason(),
+            Self::Authentication(AuthenticationError::Unavailable(_)) => "store_unavailable",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::StaleSignIn => "sign_in_not_recent",
+            Self::NotJson => "body_not_json",
+            Self::TooLarge => "body_too_large",
+            Self::Slow => "body_timeout",
+            Self::Malformed => "malformed_query_or_form",
+            Self::Field(_) => "field_invalid",
+            Self::Keys(error) => error.reason(),
+            Self::NotAdministrator => "not_administrator",
+            Self::NotManagingPeople => "key_cannot_manage_users",
+            Self::NotInPerson => "session_required",
+            Self::NoLocalAccounts => "no_local_accounts",
+            Self::Invite(error) => error.reason(),
+            Self::People(error) => error.reason(),
+            Self::SignIn(error) => error.reason(),
+            Self::Claim(error) => error.reason(),
+            Self::Password(error) => error.reason(),
+            Self::Store(error) => error.reason(),
+            Self::Ask(error) => error.reason(),
+            Self::NoSession => "session_not_found",
+            Self::NoProvider => "unknown_provider",
+            Self::NoIdentity => "identity_not_found",
+            Self::LastIdentity => "last_identity",
+            Self::Begin(error) => error.reason(),
+            Self::Query => "query_not_allowed",
+            Self::RateLimited(_) => "rate_limit_exceeded",
+            Self::NotFound => "not_found",
+            Self::Method => "method_not_allowed",
+        }
+    }
+
     pub(in crate::http) fn missing(field: &'static str) -> Self {
-        Self::Field(WrongField::Value(field, "is required"))
+        Self::Field(FieldError::Value(field, "is required"))
     }
 
     /// For the log; nothing in it is anybody's secret.

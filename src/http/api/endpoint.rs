@@ -16,33 +16,33 @@ use actix_web::{
     web::{self, PayloadConfig},
 };
 
-use super::Refused;
+use super::ApiError;
 
 /// Far more than any call needs.
 const LARGEST_BODY: usize = 16 << 10;
 
 /// A path below the API's own, and what answers there. The document in `openapi.yaml` has the same ones, which a test sees to.
-pub(in crate::http) struct Address {
+pub(in crate::http) struct Endpoint {
     path: &'static str,
     methods: Vec<Method>,
     routes: Vec<Route>,
-    query: Query,
+    query: QueryPolicy,
 }
 
 /// Whether an address reads a query. Whoever sends one that nobody reads means something by it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Query {
-    Read,
-    Refused,
+enum QueryPolicy {
+    Accept,
+    Reject,
 }
 
-impl Address {
+impl Endpoint {
     pub(in crate::http) fn new(path: &'static str) -> Self {
-        Self { path, methods: Vec::new(), routes: Vec::new(), query: Query::Refused }
+        Self { path, methods: Vec::new(), routes: Vec::new(), query: QueryPolicy::Reject }
     }
 
     pub(in crate::http) fn with_query(self) -> Self {
-        Self { query: Query::Read, ..self }
+        Self { query: QueryPolicy::Accept, ..self }
     }
 
     pub(in crate::http) fn get<F, Args>(self, handler: F) -> Self
@@ -102,13 +102,13 @@ impl Address {
         let resource = web::resource(self.path).app_data(PayloadConfig::new(LARGEST_BODY));
         let resource = self.routes.into_iter().fold(resource, Resource::route);
         let resource = resource.default_service(web::to(move || {
-            let mut response = Refused::Method.respond();
+            let mut response = ApiError::Method.respond();
             response.headers_mut().insert(header::ALLOW, allowed.clone());
             ready(response)
         }));
         resource.wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| async move {
-            if query == Query::Refused && !request.query_string().is_empty() {
-                return Ok(request.into_response(Refused::Query.respond()));
+            if query == QueryPolicy::Reject && !request.query_string().is_empty() {
+                return Ok(request.into_response(ApiError::Query.respond()));
             }
             next.call(request).await
         }))

@@ -10,7 +10,7 @@ pub const RETURN_PARAMETER: &str = "rd";
 /// Below it is the JSON API.
 pub(super) const API: &str = "/vestibule/api";
 
-pub(super) fn is_of_the_api(path: &str) -> bool {
+pub(super) fn is_api_path(path: &str) -> bool {
     path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
