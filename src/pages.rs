@@ -1,4 +1,4 @@
-//! The pages that a person sees: plain data in, HTML out; their words and look live in `templates/`.
+//! Renders HTML pages from plain data. Their texts and styles are in `templates/`.
 
 pub mod text;
 
@@ -49,20 +49,20 @@ use std::time::Duration;
 
 use askama::Template;
 
-/// Who is signed in.
+/// The signed-in user.
 #[derive(Debug, Clone)]
 pub struct AccountSummary {
-    /// The name, the email or the subject: whichever is known first.
+    /// The name, else the email, else the subject.
     pub name: String,
     pub role: Option<String>,
 }
 
-/// What gave a role.
+/// The origin of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GrantRule {
-    /// No rule holds, and the role map has a role for everybody.
+    /// No rule matches, and the role map has a default role.
     Default,
-    /// The account was made by an invitation, which says its role and its teams.
+    /// The invitation of a local account sets its role and teams.
     Invitation,
     /// A rule of the role map, such as `rules[2]`.
     Named(String),

@@ -1,4 +1,4 @@
-//! The page that an invited person sets their password on.
+//! The page on which an invited user sets a password.
 
 use askama::Template;
 use jiff::Timestamp;
@@ -12,12 +12,12 @@ pub struct OnboardingPage {
     pub frame: Frame,
     pub email: String,
     pub role: Option<String>,
-    /// Until when the link is good.
+    /// The expiry of the link.
     pub expires: Timestamp,
-    /// Characters of the shortest password that is taken.
+    /// The minimum length of a password in characters.
     pub minimum: u64,
     pub problem: Option<Problem>,
-    /// Sent back: what the link holds, and the anti-CSRF token.
+    /// The link's secret and the anti-CSRF token, which the form sends back.
     pub invite_link: String,
     pub csrf: String,
 }

@@ -1,4 +1,4 @@
-//! What holds for every page in every state: nothing hostile gets through, nothing is inline, everything has its name.
+//! Tests every page in every state: hostile text is escaped, nothing is inline, every field has a label.
 
 mod catalogue;
 mod every_page;

@@ -144,13 +144,16 @@ impl KeysRequest<'_> {
                 let created = NewKey { name, secret: made.secret.expose().to_owned() };
                 self.render(StatusCode::OK, None, Notes { created: Some(created), ..Notes::default() }).await
             }
-            Err(error) => self.render_error(error, Some(form)).await,
+            Err(KeysError::Store(error)) => Err(error.into()),
+            Err(error) => {
+                tracing::info!(reason = error.reason(), "key creation refused");
+                self.render_error(error, Some(form)).await
+            }
         }
     }
 
     async fn render_error(&self, error: KeysError, refused: Option<&FormFields>) -> Result<HttpResponse, KeysError> {
         let Some((status, problem)) = Failure::from(&error).form_problem() else { return Err(error) };
-        tracing::info!(reason = error.reason(), "key creation refused");
         self.render_problem(status, problem, refused).await
     }
 

@@ -1,4 +1,4 @@
-//! What a strength check says of a password, in the words of the pages.
+//! Maps the feedback of the password strength check to the pages' messages.
 
 use zxcvbn::feedback::{Suggestion, Warning};
 

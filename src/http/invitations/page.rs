@@ -79,6 +79,7 @@ struct InvitationsRequest<'a> {
 }
 
 impl<'a> InvitationsRequest<'a> {
+    #[expect(clippy::result_large_err, reason = "an error is a response, which is built once for each request")]
     fn of(page: PageRequest<'a>) -> Result<Self, HttpResponse> {
         let admin = page.into_administrator()?;
         match admin.services.local_accounts.as_deref() {

@@ -1,4 +1,4 @@
-//! The catalogue and what uses it say the same: no message without a place, no place without its message.
+//! Compares the catalog with its uses: every message is used, and every use has its message.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 const CATALOGUE: &str = include_str!("../../../templates/text/en.ftl");
 
-/// What the page of a failure says, each a message of its own.
+/// The messages of a failure's page.
 const OF_A_FAILURE: [&str; 3] = ["-title", "-happened", "-next"];
 
 /// A message's use in a template: `"id"|t|with("name", …)`.
@@ -39,7 +39,7 @@ fn templates() -> Vec<(String, String)> {
     files("templates", "html")
 }
 
-/// Without the tests, whose words prove nothing.
+/// The code without its tests.
 fn code() -> Vec<(String, String)> {
     let cut =
         |(name, text): (String, String)| (name, text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned());
@@ -87,7 +87,7 @@ fn uses() -> Vec<Use> {
     uses
 }
 
-/// What follows the parenthesis that is open at the beginning.
+/// The text after the parenthesis that is open at the beginning.
 fn after_parenthesis(text: &str) -> Option<&str> {
     let mut depth = 1;
     for (at, character) in text.char_indices() {

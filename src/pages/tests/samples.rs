@@ -1,4 +1,4 @@
-//! Pages filled with text that means harm, and their parts.
+//! Pages, and their parts, with hostile text.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub fn choices() -> Vec<Choice> {
     [true, false].map(|selected| Choice { name: hostile(), selected }).into()
 }
 
-/// Somebody is signed in, with all pages in reach.
+/// The frame of an administrator.
 pub fn frame() -> Frame {
     let brand = Brand { name: hostile(), ..Brand::default() };
     Frame::of(&Arc::new(brand)).with_nav(Nav { name: hostile(), administrator: true, invites: true, current: None })

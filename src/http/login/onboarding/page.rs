@@ -48,6 +48,7 @@ struct InvitationRequest<'a> {
 }
 
 impl<'a> InvitationRequest<'a> {
+    #[expect(clippy::result_large_err, reason = "an error is a response, which is built once for each request")]
     fn of(request: &'a HttpRequest, services: &'a Services, link: &'a str) -> Result<Self, HttpResponse> {
         match services.local_accounts.as_deref() {
             Some(accounts) => Ok(Self { request, services, accounts, link }),
