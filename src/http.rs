@@ -98,14 +98,16 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
 fn forms(site: &Arc<Site>) -> FormConfig {
     let site = Arc::clone(site);
     FormConfig::default().limit(LARGEST_FORM).error_handler(move |cause, request| match cause {
-        UrlencodedError::Payload(PayloadError::Io(cause)) if cause.kind() == ErrorKind::TimedOut => error::slow(request, &site),
-        _ => error::unreadable(request, &site),
+        UrlencodedError::Payload(PayloadError::Io(cause)) if cause.kind() == ErrorKind::TimedOut => {
+            error::reject_slow_body(request, &site)
+        }
+        _ => error::reject_malformed_query(request, &site),
     })
 }
 
 fn queries(site: &Arc<Site>) -> QueryConfig {
     let site = Arc::clone(site);
-    QueryConfig::default().error_handler(move |_, request| error::unreadable(request, &site))
+    QueryConfig::default().error_handler(move |_, request| error::reject_malformed_query(request, &site))
 }
 
 /// A route for GET and HEAD.

@@ -124,9 +124,9 @@ pub enum Why {
     #[error("the identity is somebody else's")]
     Taken,
     #[error("the store, before anything was used up: {0}")]
-    StoreBefore(String),
+    StoreBefore(store::Error),
     #[error("the store, after the code was redeemed: {0}")]
-    StoreAfter(String),
+    StoreAfter(store::Error),
 }
 
 impl Login {
@@ -225,15 +225,13 @@ impl Login {
     async fn link(&self, user: &str, identity: &IdentityClaims, browser: &Browser) -> Result<(), Why> {
         let handle = browser.session.as_deref().and_then(|cookie| self.users().session_handle(cookie));
         let signed_in = match handle {
-            Some(handle) => {
-                self.users().has_session(user, &handle.digest()).await.map_err(|error| Why::StoreAfter(error.to_string()))?
-            }
+            Some(handle) => self.users().has_session(user, &handle.digest()).await.map_err(Why::StoreAfter)?,
             None => false,
         };
         if !signed_in {
             return Err(Why::NotSignedIn);
         }
-        match self.users().link(user, identity).await.map_err(|error| Why::StoreAfter(error.to_string()))? {
+        match self.users().link(user, identity).await.map_err(Why::StoreAfter)? {
             Linked::Linked => Ok(()),
             Linked::Taken => Err(Why::Taken),
             Linked::NobodyThere => Err(Why::NotSignedIn),
@@ -252,10 +250,8 @@ impl Login {
             TakeError::OtherBrowser { continuation } => (Why::OtherBrowser, place(continuation)),
             TakeError::OtherProvider { continuation } => (Why::OtherProvider, place(continuation)),
             // It may have been taken.
-            TakeError::Store(error @ store::Error::Unknown(_)) => {
-                (Why::StoreAfter(error.to_string()), self.flows.retry_target(state))
-            }
-            TakeError::Store(error) => (Why::StoreBefore(error.to_string()), self.flows.retry_target(state)),
+            TakeError::Store(error @ store::Error::Unknown(_)) => (Why::StoreAfter(error), self.flows.retry_target(state)),
+            TakeError::Store(error) => (Why::StoreBefore(error), self.flows.retry_target(state)),
         }
     }
 }
@@ -310,7 +306,7 @@ impl From<Refused> for Why {
             Refused::Disabled => Self::Disabled,
             Refused::NoRole => Self::NoRole,
             Refused::MissingSource(source) => Self::MissingSource(source),
-            Refused::Store(error) => Self::StoreAfter(error.to_string()),
+            Refused::Store(error) => Self::StoreAfter(error),
         }
     }
 }

@@ -18,8 +18,8 @@ use actix_web::{
 };
 
 use super::{
-    Services, Site, api_keys, app_keys, credential_headers, csrf, error, invitations, login, paths::API, rate_limit, role_map,
-    sessions, sign_in_methods, users,
+    Services, Site, api_keys, app_keys, credential_headers, csrf, error::Failure, invitations, login, paths::API, rate_limit,
+    role_map, sessions, sign_in_methods, users,
 };
 use crate::{
     access::CredentialSources,
@@ -153,7 +153,7 @@ pub(super) fn answer(outcome: Result<HttpResponse, ApiError>) -> HttpResponse {
 
 impl ApiError {
     fn respond(&self) -> HttpResponse {
-        let response = error::api(self);
+        let response = Failure::from(self).json();
         if self.is_logged() {
             return response;
         }

@@ -22,10 +22,11 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Services,
     api_keys::manager,
-    cors, credential_headers, csrf, error,
+    cors, credential_headers, csrf,
+    error::{self, Failure},
     page_request::account,
     page_with,
-    pages::{self, AppKeyPage, ConsentState, Frame, Place, Warning},
+    pages::{self, AppKeyPage, ConsentState, Frame, Place, text::Text},
     paths::login_href,
     redirect, security_headers,
 };
@@ -37,7 +38,7 @@ use crate::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
     },
-    login::{LoginFailed, Why},
+    login::LoginFailed,
     return_to::ReturnTarget,
     session::SessionToken,
 };
@@ -78,56 +79,29 @@ pub(super) async fn preflight(request: HttpRequest, services: Services) -> HttpR
     cors::preflight(&services.app_keys.origins, &request)
 }
 
-/// Reports a failed login to the application that began it. Returns `None` if the user can correct the problem.
+/// Reports a failed login to the application that has begun it; `None` if no application has, or only the user can act on
+/// the failure.
 pub(super) fn login_failed(failed: &LoginFailed, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
-    let (code, description) = match &failed.why {
-        Why::Denied { error, .. } => (error_code(error), "The identity provider did not sign the person in."),
-        Why::NoRole => ("access_denied", "No role is granted to the person."),
-        Why::Disabled => ("access_denied", "The person is disabled."),
-        Why::MissingSource(_) => ("access_denied", "Too little is known of the person to grant a role."),
-        Why::Unknown => ("invalid_request", "The sign-in has expired. Begin again."),
-        Why::Exchange(_) | Why::Issuer => ("server_error", "The sign-in could not be confirmed."),
-        Why::NoRoleMapYet | Why::StoreBefore(_) | Why::StoreAfter(_) => UNAVAILABLE,
-        Why::NoState | Why::NoCode | Why::Finished | Why::OtherBrowser | Why::OtherProvider => return None,
-        Why::NotSignedIn | Why::Taken => return None,
-    };
-    login_error(failed.again.as_ref()?, code, description, settings, request)
+    login_error(failed.again.as_ref()?, &Failure::from(failed), settings, request)
 }
 
 /// Reports to the application that the login can't begin.
 pub(super) fn login_unavailable(target: &ReturnTarget, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
-    let (code, description) = UNAVAILABLE;
-    login_error(target, code, description, settings, request)
+    login_error(target, &Failure::nobody_signs_in(), settings, request)
 }
-
-const UNAVAILABLE: (&str, &str) = ("temporarily_unavailable", "Nobody can be signed in at the moment. Try again soon.");
 
 fn login_error(
     target: &ReturnTarget,
-    code: &str,
-    description: &str,
+    failure: &Failure,
     settings: &AppKeySettings,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
+    let report = failure.report()?;
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
     let Ok(AppRequest::Key(wanted)) = AppRequest::parse(query, &settings.redirects) else { return None };
-    let mut response = error_response(&wanted, StatusCode::BAD_REQUEST, code, description);
+    let mut response = error_response(&wanted, StatusCode::BAD_REQUEST, report.code, &report.description);
     set_headers(&settings.origins, request, response.headers_mut());
     Some(response)
-}
-
-/// Returns the provider's error code if an application can act on it (RFC 6749, section 4.2.2.1; OpenID Connect Core,
-/// section 3.1.2.6). Other codes are about our own request to the provider.
-fn error_code(error: &str) -> &'static str {
-    const KNOWN: [&str; 6] = [
-        "access_denied",
-        "temporarily_unavailable",
-        "interaction_required",
-        "login_required",
-        "account_selection_required",
-        "consent_required",
-    ];
-    KNOWN.into_iter().find(|known| *known == error).unwrap_or("server_error")
 }
 
 /// A request of an application.
@@ -205,7 +179,9 @@ impl AppKeyRequest<'_> {
     }
 
     fn sign_in_again(&self, wanted: &KeyRequest) -> HttpResponse {
-        error::sign_in_again(&login_href(&return_target(wanted), None)).respond(self.request, &self.services.site)
+        error::sign_in_again()
+            .action("action-sign-in", login_href(&return_target(wanted), None))
+            .respond(self.request, &self.services.site)
     }
 
     fn credential(&self) -> ParsedCredential<'_> {
@@ -215,6 +191,10 @@ impl AppKeyRequest<'_> {
 
     fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: ConsentState) -> HttpResponse {
         let AuthenticatedCredential::Session(_) = &principal.credential else { return redirect_to_sign_in(wanted) };
+        let scripts = match &consent {
+            ConsentState::Asked { .. } => Scripts::None,
+            ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
+        };
         let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
             application: wanted.redirect.as_ref().map(|redirect| redirect.display_name()),
@@ -225,10 +205,6 @@ impl AppKeyRequest<'_> {
             csrf: csrf::token(&self.services.site.ring, FORM, cookie),
             action: PATH,
         });
-        let scripts = match consent {
-            ConsentState::Asked { .. } => Scripts::None,
-            ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
-        };
         let target = wanted.redirect.as_ref().map(|redirect| redirect.form_target());
         page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
     }
@@ -296,11 +272,11 @@ fn https_redirect(wanted: &KeyRequest) -> Option<&str> {
     wanted.redirect.as_ref().filter(|redirect| redirect.kind() == RedirectKind::Https).map(|redirect| redirect.as_str())
 }
 
-/// Returns the warning that the user sees before consenting.
-fn warning(wanted: &KeyRequest) -> Option<Warning> {
+/// A warning to show before the user agrees.
+fn warning(wanted: &KeyRequest) -> Option<Text> {
     match wanted.redirect.as_ref().map(|redirect| redirect.kind()) {
-        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Warning::OwnMachine),
-        None => Some(Warning::ShownHere),
+        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Text::of("app-key-warning-own-machine")),
+        None => Some(Text::of("app-key-warning-shown-here")),
         Some(RedirectKind::Https) => None,
     }
 }

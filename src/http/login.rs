@@ -5,6 +5,7 @@ mod logout;
 mod onboarding;
 mod password;
 mod provider;
+mod sign_in_page;
 
 use actix_web::{
     dev::HttpServiceFactory,

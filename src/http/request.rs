@@ -22,7 +22,6 @@ use tracing::{Instrument, Span};
 
 use super::{
     Services, Site,
-    api::api_error::ApiError,
     connections::BusyConnection,
     drain::Drain,
     error, paths,
@@ -140,11 +139,9 @@ impl Observer {
     fn answer_panic(&self, is_api: bool, id: &RequestId) -> HttpResponse {
         tracing::error!("handler panicked");
         self.metrics.panics.inc();
-        // The request was dropped with the handler, and these responses need none.
-        match is_api {
-            true => error::api(&ApiError::Panicked),
-            false => error::internal(&self.site, id),
-        }
+        // The request itself went with the handler; these answers need none.
+        let failure = error::internal();
+        if is_api { failure.json() } else { failure.render(&self.site, id) }
     }
 }
 

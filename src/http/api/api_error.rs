@@ -4,7 +4,7 @@ use super::fields::FieldError;
 use crate::{
     administration::PeopleError,
     api_keys::KeysError,
-    check::{AuthenticationError, AuthenticationFailure},
+    check::AuthenticationError,
     http::role_map::ExplanationError,
     local_accounts::{ChangeError, ClaimError, InviteError, SignInError},
     login::BeginError,
@@ -73,8 +73,6 @@ pub(in crate::http) enum ApiError {
     NotFound,
     #[error("the endpoint does not support the method")]
     Method,
-    #[error("a handler panicked")]
-    Panicked,
 }
 
 impl ApiError {
@@ -111,7 +109,6 @@ impl ApiError {
             Self::RateLimited(_) => "rate_limit_exceeded",
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
-            Self::Panicked => "handler_panicked",
         }
     }
 
@@ -131,10 +128,5 @@ impl ApiError {
     /// True if the domain module has logged the refusal, with more details.
     pub(super) fn is_logged(&self) -> bool {
         matches!(self, Self::SignIn(_) | Self::Claim(_) | Self::RateLimited(_))
-    }
-
-    /// True if the request has no credential, as opposed to a wrong one.
-    pub(in crate::http) fn has_no_credential(&self) -> bool {
-        matches!(self, Self::Authentication(AuthenticationError::Unauthenticated(AuthenticationFailure::NoCredential)))
     }
 }

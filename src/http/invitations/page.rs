@@ -15,14 +15,14 @@ use crate::{
     http::{
         Services,
         display_names::{MOST_TEAMS, parse_team},
-        error, get,
-        page_request::{AdministratorRequest, FormFields, PageResult, answer},
+        error::{self, Failure},
+        get,
+        page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
     },
     local_accounts::{Accounts, Granted, Invitation, InvitationId, InviteError, Inviter, Standing, Wanted, normal_email},
     pages::{
-        Choice, InvitationForm, InvitationProblem, InvitationRow, InvitationState, InvitationsPage, LifetimeOption,
-        NewInvitation, Place,
+        Choice, InvitationForm, InvitationRow, InvitationState, InvitationsPage, LifetimeOption, NewInvitation, Place, Problem,
     },
     principal::Role,
 };
@@ -43,7 +43,7 @@ struct ListQuery {
 #[derive(Default)]
 struct Notes<'a> {
     created: Option<NewInvitation>,
-    problem: Option<InvitationProblem>,
+    problem: Option<Problem>,
     /// The refused form, whose fields are filled in again.
     refused: Option<&'a FormFields>,
     /// The address that the form is filled in with.
@@ -58,14 +58,13 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 }
 
 async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
-    let page = InvitationsRequest::authenticate(&request, &services).await?;
+    let page = InvitationsRequest::of(PageRequest::authenticate(&request, &services, PLACE).await?)?;
     let after = query.after.as_deref().and_then(InvitationId::parse);
     page.render(StatusCode::OK, Notes { after, email: query.user_email.as_deref(), ..Notes::default() }).await
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = InvitationsRequest::authenticate(&request, &services).await?;
-    page.admin.check_form(&form)?;
+    let page = InvitationsRequest::of(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?)?;
     match form.one("action") {
         Some("make") => page.create(&form).await,
         Some("withdraw") => page.withdraw(&form).await,
@@ -80,9 +79,10 @@ struct InvitationsRequest<'a> {
 }
 
 impl<'a> InvitationsRequest<'a> {
-    async fn authenticate(request: &'a HttpRequest, services: &'a Services) -> Result<Self, HttpResponse> {
-        let admin = AdministratorRequest::authenticate(request, services, PLACE).await?;
-        match services.local_accounts.as_deref() {
+    #[expect(clippy::result_large_err, reason = "an error is a response, which is built once for each request")]
+    fn of(page: PageRequest<'a>) -> Result<Self, HttpResponse> {
+        let admin = page.into_administrator()?;
+        match admin.services.local_accounts.as_deref() {
             Some(accounts) => Ok(Self { admin, accounts }),
             None => Err(admin.respond(error::no_local_accounts())),
         }
@@ -90,8 +90,8 @@ impl<'a> InvitationsRequest<'a> {
 
     async fn render(&self, status: StatusCode, notes: Notes<'_>) -> PageResult {
         let admin = &self.admin;
-        let listed = self.accounts.invitations(notes.after, PAGE_SIZE).await.map_err(|cause| admin.unavailable(cause))?;
-        let again = self.granted(notes.email).await.map_err(|cause| admin.unavailable(cause))?;
+        let listed = self.accounts.invitations(notes.after, PAGE_SIZE).await.map_err(|error| admin.fail(&error))?;
+        let again = self.granted(notes.email).await.map_err(|error| admin.fail(&error))?;
         let next_href = listed.next.map(|id| next_href(PLACE, &id.to_string()));
         let lines = listed.invitations.into_iter().map(async |invitation| self.line(invitation).await);
         let view = InvitationsPage {
@@ -147,7 +147,7 @@ impl<'a> InvitationsRequest<'a> {
         self.admin.require_fresh_sign_in()?;
         let wanted = match self.wanted(form) {
             Ok(wanted) => wanted,
-            Err(problem) => return self.render_problem(problem, form).await,
+            Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, form).await,
         };
         match self.accounts.invite(Inviter::Administrator(self.admin.by()), &wanted).await {
             Ok(made) => {
@@ -158,25 +158,32 @@ impl<'a> InvitationsRequest<'a> {
                 };
                 self.render(StatusCode::OK, Notes { created: Some(created), ..Notes::default() }).await
             }
-            Err(error) => match problem(&error) {
-                Some(problem) => self.render_problem(problem, form).await,
-                None => Err(self.admin.unavailable(error)),
+            Err(error) => match Failure::from(&error).form_problem() {
+                Some((status, problem)) => self.render_problem(status, problem, form).await,
+                None => Err(self.admin.fail(&error)),
             },
         }
     }
 
-    async fn render_problem(&self, problem: InvitationProblem, form: &FormFields) -> PageResult {
+    async fn render_problem(&self, status: StatusCode, problem: Problem, form: &FormFields) -> PageResult {
         let notes = Notes { problem: Some(problem), refused: Some(form), ..Notes::default() };
-        self.render(StatusCode::BAD_REQUEST, notes).await
+        self.render(status, notes).await
     }
 
-    fn wanted(&self, form: &FormFields) -> Result<Wanted, InvitationProblem> {
-        let role =
-            form.one("user_role").and_then(|name| self.admin.services.checker.role(name)).ok_or(InvitationProblem::Role)?;
+    fn wanted(&self, form: &FormFields) -> Result<Wanted, Problem> {
+        let role = form
+            .one("user_role")
+            .and_then(|name| self.admin.services.checker.role(name))
+            .ok_or_else(|| Problem::of("invitations-problem-role").field("user_role"))?;
         let teams: Result<Vec<_>, _> = form.listed("teams").map(parse_team).collect();
-        let teams = teams.ok().filter(|teams| teams.len() <= MOST_TEAMS).ok_or(InvitationProblem::Teams)?;
+        let teams = teams
+            .ok()
+            .filter(|teams| teams.len() <= MOST_TEAMS)
+            .ok_or_else(|| Problem::of("invitations-problem-teams").field("teams"))?;
         let lasting = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
-        let lasting = lasting.and_then(api_keys::KeyDuration::as_duration).ok_or(InvitationProblem::Duration)?;
+        let lasting = lasting
+            .and_then(api_keys::KeyDuration::as_duration)
+            .ok_or_else(|| Problem::of("invitations-problem-duration").field("duration"))?;
         let email = form.one("user_email").unwrap_or_default().to_owned();
         Ok(Wanted { email, role, teams, lasting: Some(lasting) })
     }
@@ -186,8 +193,7 @@ impl<'a> InvitationsRequest<'a> {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return Ok(self.admin.back()) };
         match self.accounts.withdraw(id, self.admin.by()).await {
             Ok(_) | Err(InviteError::NotFound) => Ok(self.admin.back()),
-            Err(InviteError::Above) => Err(self.admin.respond(error::not_yours_to_change())),
-            Err(cause) => Err(self.admin.unavailable(cause)),
+            Err(error) => Err(self.admin.fail(&error)),
         }
     }
 
@@ -218,18 +224,6 @@ impl<'a> InvitationsRequest<'a> {
             Ok(known) => self.admin.services.checker.identity(user, &known.user.identities, &known.grant).name().to_owned(),
             Err(_) => user.to_owned(),
         }
-    }
-}
-
-/// The problem with the form; `None` where the form is not the reason.
-fn problem(error: &InviteError) -> Option<InvitationProblem> {
-    match error {
-        InviteError::Email => Some(InvitationProblem::Email),
-        InviteError::UnknownRole => Some(InvitationProblem::Role),
-        InviteError::Above => Some(InvitationProblem::AboveYou),
-        InviteError::Duration => Some(InvitationProblem::Duration),
-        InviteError::Disabled => Some(InvitationProblem::Disabled),
-        InviteError::NotFound | InviteError::Store(_) => None,
     }
 }
 

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     http::{
-        Services,
+        Services, Site,
         api::{
             ApiError, Body, Endpoint, answer, body_error, fields::required_text, is_same_origin, json, local_accounts,
             read_json_fields,
@@ -15,7 +15,7 @@ use crate::{
         passwords::origin,
         request::browser,
     },
-    local_accounts::Attempt,
+    local_accounts::{Attempt, SignedIn},
 };
 
 pub(in crate::http) fn sign_in() -> Endpoint {
@@ -37,8 +37,10 @@ async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<
     let device = services.site.cookies.device_in(&request);
     let origin = origin(&request, &services.site, device.as_deref());
     let attempt = Attempt { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &services) };
-    let signed_in = accounts.sign_in(attempt).await?;
-    let entered = &signed_in.entered;
+    Ok(signed_in(&accounts.sign_in(attempt).await?, &services.site))
+}
+
+fn signed_in(SignedIn { entered, device }: &SignedIn, site: &Site) -> HttpResponse {
     let mut response = json(
         StatusCode::OK,
         value!({
@@ -47,6 +49,6 @@ async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<
             "user_role": entered.grant.role,
         }),
     );
-    services.site.set_login_cookies(&mut response, &entered.handle, &signed_in.device);
-    Ok(response)
+    site.set_login_cookies(&mut response, &entered.handle, device);
+    response
 }

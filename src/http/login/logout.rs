@@ -5,23 +5,17 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    http::{
-        FormTargets, Scripts, Services, Site, csrf,
-        error::{self, Failure},
-        page,
-        page_request::account,
-        page_with, redirect,
-    },
+    http::{FormTargets, Scripts, Services, Site, csrf, error::Failure, page, page_request::account, page_with, redirect},
     metrics::Outcome,
     pages::{self, Frame, ProviderLogout, SignOutPage, SignedOutPage},
-    principal::LOCAL,
+    principal::{Evaluation, LOCAL},
     principal_cache::UserSession,
     session::{Session, SessionToken},
 };
 
 const PATH: &str = "/sso/logout";
 
-/// The purpose in the token of this page's form.
+/// The purpose in the tokens of this page's form.
 const FORM: &str = "logout";
 
 #[derive(Deserialize)]
@@ -31,14 +25,19 @@ pub(super) struct Confirmation {
 }
 
 pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
-    let Services { site, checker, login, .. } = &services;
+    let Services { site, checker, .. } = &services;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
-    let (signed_in, evaluation) = match checker.load_session(&token).await {
-        Ok(Some(loaded)) => loaded,
-        Ok(None) => return signed_out(site),
-        Err(unanswered) => return unavailable(&request, site, &unanswered.to_string()),
-    };
+    match checker.load_session(&token).await {
+        Ok(Some((signed_in, evaluation))) => confirm(&services, &cookie, &signed_in, &evaluation),
+        Ok(None) => signed_out(site),
+        Err(unanswered) => unavailable(&request, site, &unanswered.to_string()),
+    }
+}
+
+/// The page that asks before the session is ended.
+fn confirm(services: &Services, cookie: &str, signed_in: &UserSession, evaluation: &Evaluation) -> HttpResponse {
+    let Services { site, login, .. } = services;
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
     let at_provider = match &elsewhere {
@@ -48,8 +47,8 @@ pub(super) async fn show(request: HttpRequest, services: Services) -> HttpRespon
     };
     let body = pages::render(&SignOutPage {
         frame: Frame::of(&site.brand),
-        csrf: csrf::token(&site.ring, FORM, &cookie),
-        account: account(&evaluation),
+        csrf: csrf::token(&site.ring, FORM, cookie),
+        account: account(evaluation),
         at_provider,
         action: PATH.to_owned(),
         stay_href: "/vestibule/".to_owned(),
@@ -71,23 +70,26 @@ pub(super) async fn submit(request: HttpRequest, form: Form<Confirmation>, servi
         None => Ok(None),
     };
     match ended {
+        Ok(ended) => follow(&services, ended.as_ref()),
         Err(cause) => {
             services.metrics.logout(Outcome::Error);
             tracing::error!(error = cause, "logout not confirmed");
             uncertain().respond(&request, site)
         }
-        Ok(ended) => {
-            services.metrics.logout(Outcome::Ok);
-            let next = ended.and_then(|session| provider_logout(&services, &session));
-            let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
-            // Adding fails only for values that are invalid in a header.
-            let _ = response.add_cookie(&site.cookies.expired_session_cookie());
-            response
-        }
     }
 }
 
-/// Ends the session: on this pod with the commit, and on other pods by its invalidation message.
+/// Redirects the browser to the provider's logout, or to the page that confirms the logout.
+fn follow(services: &Services, ended: Option<&Session>) -> HttpResponse {
+    services.metrics.logout(Outcome::Ok);
+    let next = ended.and_then(|session| provider_logout(services, session));
+    let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
+    // An empty value can always stand in a header.
+    let _ = response.add_cookie(&services.site.cookies.expired_session_cookie());
+    response
+}
+
+/// Ends the session on this pod at once, and on other pods by the invalidation message of the commit.
 async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Option<Session>, String> {
     let digest = &token.digest();
     let Some(UserSession { session: known, .. }) = services.principals.session(token).await.map_err(|error| error.to_string())?
@@ -113,15 +115,15 @@ fn signed_out(site: &Site) -> HttpResponse {
 
 fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {
     tracing::error!(error = cause, "logout failed");
-    error::store_unavailable(PATH).respond(request, site)
+    Failure::credential_unavailable().retry_at(PATH).respond(request, site)
 }
 
 fn uncertain() -> Failure {
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-perhaps-signed-out").action("action-again", PATH)
+    Failure::of_page(StatusCode::SERVICE_UNAVAILABLE, "error-perhaps-signed-out").action("action-again", PATH)
 }
 
 fn refusal() -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-still-signed-in").action("action-sign-out", PATH)
+    Failure::of_page(StatusCode::FORBIDDEN, "error-still-signed-in").action("action-sign-out", PATH)
 }
 
 /// Returns a URL as a source in a content security policy, without query, fragment and characters that end a source.

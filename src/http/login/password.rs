@@ -1,55 +1,68 @@
-//! Sign-in with a password, by the form of the sign-in page.
+//! `POST /sso/login`: signs in with the page's password form.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use zeroize::Zeroizing;
 
-use super::provider::{parse_target, sign_in_page};
+use super::{provider::parse_target, sign_in_page::SignInRequest};
 use crate::{
     http::{
-        Services, browser_binding::is_own_form, error, page_request::FormFields, passwords::origin, redirect, request::browser,
+        Services,
+        browser_binding::is_own_form,
+        error::{self, Failure},
+        page_request::FormFields,
+        passwords::origin,
+        redirect,
+        request::browser,
     },
-    local_accounts::{Attempt, SignInError},
-    pages::SignInProblem,
-    sign_ins::Refused,
+    local_accounts::{Accounts, Attempt, SignInError, SignedIn},
+    pages::Problem,
 };
 
-/// `POST /sso/login`.
+const PATH: &str = "/sso/login";
+
 pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, services: Services) -> HttpResponse {
     let site = &services.site;
     let target = match parse_target(form.one("rd"), site) {
         Ok(target) => target,
-        Err(refused) => return error::return_refused(refused).respond(&request, site),
+        Err(error) => return Failure::from(error).respond(&request, site),
     };
-    let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
+    let Some(accounts) = services.local_accounts.as_deref() else { return error::no_page().respond(&request, site) };
+    let page = SignInRequest { request: &request, services: &services, target: &target };
     let email = form.one("user_email").unwrap_or_default();
-    let again = |status, problem| sign_in_page(&request, &services, &target, status, Some((email, problem)));
     if !is_own_form(&request, site, form.one("csrf").unwrap_or_default()) {
         tracing::warn!(reason = "foreign_form", "login refused");
-        return again(StatusCode::FORBIDDEN, SignInProblem::CookiesNeeded);
+        return page.show(StatusCode::FORBIDDEN, Some((email, Problem::of("sign-in-problem-cookies"))));
     }
-    let device = site.cookies.device_in(&request);
-    let attempt = Attempt {
-        email,
-        password: Zeroizing::new(form.all("password").next().unwrap_or_default().to_owned()),
-        origin: origin(&request, site, device.as_deref()),
-        browser: browser(&request, &services),
-    };
-    match accounts.sign_in(attempt).await {
+    match check_password(&request, &form, accounts, &services).await {
         Ok(signed_in) => {
             let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
             site.set_login_cookies(&mut response, &signed_in.entered.handle, &signed_in.device);
             response
         }
-        Err(SignInError::Wrong { .. }) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
-        Err(SignInError::TooMany { retry_after }) => again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooMany { retry_after }),
-        Err(SignInError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, SignInProblem::Busy),
-        Err(SignInError::NoRoleMapYet) => error::no_role_map_yet().respond(&request, site),
-        Err(SignInError::Refused(Refused::Disabled)) => error::disabled(&site.contact).respond(&request, site),
-        Err(SignInError::Refused(Refused::NoRole | Refused::MissingSource(_))) => {
-            error::no_role_here(&site.contact).respond(&request, site)
-        }
-        Err(SignInError::Refused(Refused::Store(_)) | SignInError::Store(_)) => {
-            error::store_unavailable("/sso/login").respond(&request, site)
-        }
+        Err(error) => refuse(&page, email, &error),
+    }
+}
+
+async fn check_password(
+    request: &HttpRequest,
+    form: &FormFields,
+    accounts: &Accounts,
+    services: &Services,
+) -> Result<SignedIn, SignInError> {
+    let device = services.site.cookies.device_in(request);
+    let attempt = Attempt {
+        email: form.one("user_email").unwrap_or_default(),
+        password: Zeroizing::new(form.all("password").next().unwrap_or_default().to_owned()),
+        origin: origin(request, &services.site, device.as_deref()),
+        browser: browser(request, services),
+    };
+    accounts.sign_in(attempt).await
+}
+
+fn refuse(page: &SignInRequest<'_>, email: &str, error: &SignInError) -> HttpResponse {
+    let failure = Failure::from(error);
+    match failure.form_problem() {
+        Some((status, problem)) => page.show(status, Some((email, problem))),
+        None => failure.retry_at(PATH).respond(page.request, &page.services.site),
     }
 }

@@ -14,8 +14,8 @@ use crate::{
     http::{
         Services,
         display_names::{linked_identity, provider_name},
-        error, get,
-        page_request::{AdministratorRequest, FormFields, PageResult, answer},
+        get,
+        page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
         redirect,
     },
@@ -38,17 +38,17 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 }
 
 async fn list(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
-    let page = UsersRequest(AdministratorRequest::authenticate(&request, &services, PLACE).await?);
-    page.list(&query).await.map_err(|cause| page.0.unavailable(cause))
+    let page = UsersRequest(PageRequest::authenticate(&request, &services, PLACE).await?.into_administrator()?);
+    page.list(&query).await.map_err(|error| page.0.fail(&error))
 }
 
 async fn show(request: HttpRequest, id: Path<String>, services: Services) -> PageResult {
-    let page = UsersRequest(AdministratorRequest::authenticate(&request, &services, PLACE).await?);
-    page.show(&id).await.map_err(|error| page.refuse(&error))
+    let page = UsersRequest(PageRequest::authenticate(&request, &services, PLACE).await?.into_administrator()?);
+    page.show(&id).await.map_err(|error| page.0.fail(&error))
 }
 
 async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = UsersRequest(AdministratorRequest::authenticate_form(&request, &services, PLACE, &form).await?);
+    let page = UsersRequest(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?.into_administrator()?);
     let action = match form.one("action").unwrap_or_default() {
         "disable" => Action::Disable,
         "enable" => Action::Enable,
@@ -56,7 +56,7 @@ async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, 
         "delete" => Action::Delete,
         _ => return Ok(page.0.back()),
     };
-    apply(&services, page.0.by(), &id, action).await.map_err(|error| page.refuse(&error))?;
+    apply(&services, page.0.by(), &id, action).await.map_err(|error| page.0.fail(&error))?;
     Ok(if action == Action::Delete { page.0.back() } else { redirect(StatusCode::SEE_OTHER, &address_of(&id)) })
 }
 
@@ -137,14 +137,6 @@ impl UsersRequest<'_> {
             id: user.id,
         };
         Ok(self.0.show(StatusCode::OK, &view))
-    }
-
-    fn refuse(&self, error: &PeopleError) -> HttpResponse {
-        match error {
-            PeopleError::NotFound => self.0.respond(error::no_such_person()),
-            PeopleError::Above | PeopleError::Oneself => self.0.respond(error::not_yours_to_change()),
-            PeopleError::Store(_) => self.0.unavailable(error),
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The messages for the results of the password strength check.
+//! Maps the feedback of the password strength check to the pages' messages.
 
 use zxcvbn::feedback::{Suggestion, Warning};
 
