@@ -121,7 +121,7 @@ fn login_failures() -> Vec<Failure> {
 /// In tests, a message that is missing or lacks the value of a placeholder panics.
 #[test]
 fn every_failure_has_complete_messages_for_users() {
-    let (site, request) = (Site::for_tests(), RequestId::take_or_make(&HeaderMap::new()));
+    let (site, request) = (Site::for_tests(), RequestId::from_headers_or_new(&HeaderMap::new()));
     for failure in failures().into_iter().chain(login_failures()) {
         if let Some((_, problem)) = failure.form_problem() {
             assert!(!problem.sentences().is_empty());
