@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The image: one binary on distroless, no shell, not root.
+# The image contains one binary on distroless, without a shell, and does not run as root.
 #
 #     docker build --tag registry.example.com/vestibule:0.2.0 .
 
@@ -7,8 +7,8 @@ FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 RUN apt-get update && apt-get install --yes --no-install-recommends gcc g++ make cmake perl && rm -rf /var/lib/apt/lists/*
 
-# The dependencies are a layer of their own: it is made anew only when they change. What stands for our own sources here
-# is empty, and is replaced below.
+# The dependencies are a separate layer, which is rebuilt only when they change. Empty sources take the place of the
+# project's own, which are copied below.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src benches/figures \
  && echo 'fn main() {}' | tee src/main.rs benches/role_map.rs benches/figures/main.rs \
@@ -18,7 +18,7 @@ RUN mkdir -p src benches/figures \
 
 COPY src src
 COPY templates templates
-# Cargo goes by the time of the files, and those that were copied may be older than the layer.
+# Cargo compares file times, and the copied files may be older than the layer.
 RUN find src templates -type f -exec touch {} + \
  && cargo build --profile dist --locked --offline --bin vestibule \
  && ./target/dist/vestibule --version
@@ -31,7 +31,7 @@ LABEL org.opencontainers.image.title="Vestibule" \
       org.opencontainers.image.version="0.2.0"
 COPY --from=build /build/target/dist/vestibule /usr/bin/vestibule
 COPY LICENSE /usr/share/doc/vestibule/LICENSE
-# By number: Kubernetes can't tell by a name that it isn't root.
+# A number, because Kubernetes cannot verify that a user name is not root.
 USER 65532:65532
 EXPOSE 4180 4181 4182
 ENTRYPOINT ["/usr/bin/vestibule"]

@@ -9,40 +9,40 @@ FUZZ_SECONDS ?= 60
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-peers: ## install the real peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
+peers: ## install the peers of tests and demo: Redis, Chromium, nginx, OpenID Providers
 	@tests/peers/install.sh
 
-llm: peers ## install LiteLLM and OpenAI's clients, for the tests alone: 100 MB to download, 530 MB on the disk
+llm: peers ## install LiteLLM and OpenAI's clients for the tests: 100 MB to download, 530 MB on disk
 	@tests/peers/wheels/install.sh litellm
 
-cluster: ## build the Kubernetes API server of the tests from Go modules
+cluster: ## build the tests' Kubernetes API server from Go modules
 	@tests/cluster/build.sh
 
 fmt: ## format the code
 	$(CARGO) fmt
 
-lint: ## formatting and clippy, warnings denied; fuzz/ is compiled by tests/properties, its lock is looked at here
+lint: ## check formatting, the lock file of fuzz/, and clippy with warnings denied
 	$(CARGO) fmt --check
 	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 
-check: lint ## for the inner loop: format, clippy, unit and property tests; needs no peer
+check: lint ## lint, unit and property tests for quick feedback; needs no peer
 	$(CARGO) test --locked --lib --bins --test properties
 
-test: ## everything that must hold before a change lands; PARTS="unit chart" runs these and what they need
+test: ## run all tests; PARTS="unit chart" runs these parts and their dependencies
 	@python3 -B tests/run.py $(PARTS)
 
-soak: peers ## faults under load at full size, some 30 minutes; `make test` runs a tenth
+soak: peers ## run the fault tests under load for about 30 minutes; `make test` runs a tenth of them
 	@tests/versions/build.sh
 	SOAK=full RUST_TEST_THREADS=1 $(CARGO) test --locked --test integration -- --nocapture --include-ignored soak::
 
-fuzz: ## give one target of tests/properties to libFuzzer: TARGET=return_to FUZZ_SECONDS=60; needs cargo-fuzz
+fuzz: ## fuzz one target of tests/properties with libFuzzer: TARGET=return_to FUZZ_SECONDS=60; needs cargo-fuzz
 	@command -v cargo-fuzz >/dev/null || { echo "fuzz: run 'cargo install --locked cargo-fuzz' first" >&2; exit 1; }
 	@mkdir -p target/fuzz/found/$(TARGET)
 	FUZZ_TARGET=$(TARGET) $(CARGO) fuzz run --sanitizer none --target-dir target/fuzz properties \
 	  target/fuzz/found/$(TARGET) tests/corpus/$(TARGET) -- -max_total_time=$(FUZZ_SECONDS)
 
-bench: peers ## measure the shipped profile's costs, against baselines of the same run
+bench: peers ## run the benchmarks with the release image's profile, compared with baselines of the same run
 	@PEERS_OF_BENCH=1 tests/peers/install.sh
 	$(CARGO) bench --locked --bench role_map --bench figures
 
@@ -50,34 +50,34 @@ demo: peers ## start an IdP, a Redis cluster, three pods, nginx and an upstream 
 	$(CARGO) build --locked --bin vestibule --example demo
 	@exec "$${CARGO_TARGET_DIR:-target}/debug/examples/demo"
 
-docs: ## rewrite the generated parts of docs/
+docs: ## regenerate the generated parts of docs/
 	UPDATE_DOCS=1 $(CARGO) test --locked --lib -- the_reference_is the_documentation_lists
 
-image: ## make the image as an archive, without a Docker engine
+image: ## build the image as an archive, without a Docker engine
 	@deploy/image/build.sh
 
-chart: ## rewrite what is made from the chart: its README and deploy/kubernetes
+chart: ## regenerate the chart's README and deploy/kubernetes
 	@cd tests/chart && python3 -B generate.py
 
-test-versions: peers ## run the first tagged version beside the present one on one store
+test-versions: peers ## run the first tagged version and the current one on the same store
 	@tests/versions/run.sh
 
-test-readme: peers ## run README's first example as it stands
+test-readme: peers ## run the first example of README
 	$(CARGO) build --locked --release
-	$(CARGO) test --locked --test integration -- --ignored --exact browser::readme::the_readmes_first_example_runs_as_it_stands
+	$(CARGO) test --locked --test integration -- --ignored --exact browser::readme::the_readmes_first_example_works_unchanged
 
-test-chart: peers ## lint, render and install the chart, and hold it against the binary and the documentation
+test-chart: peers ## lint, render and install the chart, and compare it with the binary and the documentation
 	@tests/cluster/build.sh helm
 	@[ -n "$$VESTIBULE_BIN" ] || $(CARGO) build --locked --bin vestibule
 	@cd tests/chart && python3 -B -m unittest
 
-test-kubernetes: peers ## install the chart in a real cluster and hold it under load; TEST_KUBECONFIG for your own
+test-kubernetes: peers ## install and test the chart in a real cluster; TEST_KUBECONFIG selects an existing cluster
 	@python3 -B tests/kubernetes/run.py
 
-test-images: peers ## the images of test-kubernetes as archives in target/test-images, to push to your own registry
+test-images: peers ## build the images of test-kubernetes as archives in target/test-images, to push to a registry
 	@IMAGE_PROFILE=release deploy/image/build.sh
 	@python3 -B tests/kubernetes/images.py
 
-audit: ## advisories, licences and sources of the dependencies
+audit: ## check advisories, licenses and sources of the dependencies
 	@command -v cargo-deny >/dev/null || { echo "audit: run 'cargo install --locked cargo-deny' first" >&2; exit 1; }
 	$(CARGO) deny check

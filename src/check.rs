@@ -23,6 +23,11 @@ use crate::{
     users::SessionToken,
 };
 
+/// The sentence for clients whose credential could not be looked up.
+pub const CREDENTIAL_UNAVAILABLE: &str = "The credential cannot be looked up at the moment. Try again later.";
+/// The sentence for clients of a pod that has no role map yet.
+pub const ROLE_MAP_NOT_LOADED: &str = "The role map has not been loaded yet. Try again later.";
+
 /// The answer to one auth request.
 #[derive(Debug)]
 pub enum Decision {
@@ -368,8 +373,8 @@ impl Decision {
             Self::DeniedForAll(_) => "This path is closed.",
             Self::Forbidden { reason: DenialReason::RouteRestriction, .. } => "This route is restricted to other roles or teams.",
             Self::Forbidden { reason: DenialReason::KeyRestriction, .. } => "This key is restricted to other paths.",
-            Self::RoleMapNotLoaded => "The role map has not been loaded yet. Try again later.",
-            Self::Unavailable(_) => "The credential cannot be looked up at the moment. Try again later.",
+            Self::RoleMapNotLoaded => ROLE_MAP_NOT_LOADED,
+            Self::Unavailable(_) => CREDENTIAL_UNAVAILABLE,
         }
     }
 }

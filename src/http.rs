@@ -1,4 +1,4 @@
-//! The edge: three listeners, their routes, and what every answer carries.
+//! The HTTP listeners: routes, middleware and responses.
 
 mod account;
 mod api;
@@ -60,10 +60,10 @@ use security_headers::{FormTargets, Scripts};
 
 use crate::pages;
 
-/// Forms are small; nothing else has a body.
+/// The size limit of forms, in bytes.
 const LARGEST_FORM: usize = 16 << 10;
 
-/// Routes of the public listener. `body_deadline` is how long a client may take to send a request's body.
+/// Routes of the public listener. A client must send a request's body within `body_deadline`.
 pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         let observer = Observer::new(&services, drain, body_deadline);
@@ -79,12 +79,12 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
             .configure(role_map::page::routes)
             .service(Endpoint::new("/sso/session").with_query().get(sessions::current::show).into_resource())
             .service(
-                // A HEAD request would create a key that nobody sees.
+                // HEAD is not routed, since it would create a key without showing it.
                 web::resource(crate::app_keys::PATH)
                     .wrap(from_fn(rate_limit::limit_unknown_credentials(&services)))
-                    .wrap(from_fn(app_keys::seal(&services)))
-                    .route(web::get().to(app_keys::ask))
-                    .route(web::post().to(app_keys::answer))
+                    .wrap(from_fn(app_keys::add_response_headers(&services)))
+                    .route(web::get().to(app_keys::authorize))
+                    .route(web::post().to(app_keys::submit))
                     .route(web::method(Method::OPTIONS).to(app_keys::preflight)),
             )
             .service(Endpoint::new(jwks::PATH).with_query().get(jwks::show).into_resource())
@@ -98,17 +98,19 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
 fn forms(site: &Arc<Site>) -> FormConfig {
     let site = Arc::clone(site);
     FormConfig::default().limit(LARGEST_FORM).error_handler(move |cause, request| match cause {
-        UrlencodedError::Payload(PayloadError::Io(cause)) if cause.kind() == ErrorKind::TimedOut => error::slow(request, &site),
-        _ => error::unreadable(request, &site),
+        UrlencodedError::Payload(PayloadError::Io(cause)) if cause.kind() == ErrorKind::TimedOut => {
+            error::reject_slow_body(request, &site)
+        }
+        _ => error::reject_malformed_query(request, &site),
     })
 }
 
 fn queries(site: &Arc<Site>) -> QueryConfig {
     let site = Arc::clone(site);
-    QueryConfig::default().error_handler(move |_, request| error::unreadable(request, &site))
+    QueryConfig::default().error_handler(move |_, request| error::reject_malformed_query(request, &site))
 }
 
-/// Whoever may GET may ask for the head alone.
+/// A route for GET and HEAD.
 fn get() -> Route {
     web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }

@@ -123,9 +123,9 @@ pub enum FailureReason {
     #[error("the identity belongs to another user")]
     Taken,
     #[error("the store, before anything was used up: {0}")]
-    StoreBefore(String),
+    StoreBefore(store::Error),
     #[error("the store, after the code was redeemed: {0}")]
-    StoreAfter(String),
+    StoreAfter(store::Error),
 }
 
 impl Login {
@@ -226,17 +226,13 @@ impl Login {
     async fn link(&self, user: &str, identity: &IdentityClaims, browser: &CallbackBrowser) -> Result<(), FailureReason> {
         let handle = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
         let signed_in = match handle {
-            Some(handle) => self
-                .users
-                .has_session(user, &handle.digest())
-                .await
-                .map_err(|error| FailureReason::StoreAfter(error.to_string()))?,
+            Some(handle) => self.users.has_session(user, &handle.digest()).await.map_err(FailureReason::StoreAfter)?,
             None => false,
         };
         if !signed_in {
             return Err(FailureReason::NotSignedIn);
         }
-        match self.users.link(user, identity).await.map_err(|error| FailureReason::StoreAfter(error.to_string()))? {
+        match self.users.link(user, identity).await.map_err(FailureReason::StoreAfter)? {
             LinkOutcome::Linked => Ok(()),
             LinkOutcome::Taken => Err(FailureReason::Taken),
             LinkOutcome::UnknownUser => Err(FailureReason::NotSignedIn),
@@ -252,9 +248,9 @@ impl Login {
             TakeError::OtherProvider { continuation } => (FailureReason::OtherProvider, place(continuation)),
             // The flow may have been taken.
             TakeError::Store(error @ store::Error::Unknown(_)) => {
-                (FailureReason::StoreAfter(error.to_string()), self.flows.retry_target(state))
+                (FailureReason::StoreAfter(error), self.flows.retry_target(state))
             }
-            TakeError::Store(error) => (FailureReason::StoreBefore(error.to_string()), self.flows.retry_target(state)),
+            TakeError::Store(error) => (FailureReason::StoreBefore(error), self.flows.retry_target(state)),
         }
     }
 }
@@ -309,7 +305,7 @@ impl From<LoginRefusal> for FailureReason {
             LoginRefusal::Disabled => Self::Disabled,
             LoginRefusal::NoRole => Self::NoRole,
             LoginRefusal::MissingSource(source) => Self::MissingSource(source),
-            LoginRefusal::Store(error) => Self::StoreAfter(error.to_string()),
+            LoginRefusal::Store(error) => Self::StoreAfter(error),
         }
     }
 }

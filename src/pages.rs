@@ -1,4 +1,4 @@
-//! The pages that a person sees: plain data in, HTML out; their words and look live in `templates/`.
+//! Renders HTML pages from plain data. Their texts and styles are in `templates/`.
 
 pub mod text;
 
@@ -10,6 +10,7 @@ mod filters;
 mod keys;
 mod layout;
 mod onboarding;
+mod problem;
 mod role_map;
 mod sign_in;
 mod theme;
@@ -21,47 +22,47 @@ mod tests;
 
 pub use self::text::CatalogError;
 pub use account::{
-    AccountPage, LinkConfirmationPage, LinkableProvider, LinkedIdentity, MethodsNotice, PasswordChangeForm, SessionRow,
-    SessionsPage, SignInMethodsPage,
+    AccountPage, LinkConfirmationPage, LinkableProvider, LinkedIdentity, PasswordChangeForm, SessionRow, SessionsPage,
+    SignInMethodsPage,
 };
 pub use assets::{ASSETS, Asset, File, asset};
 pub use brand::{Brand, BrandError};
 pub use error::{Action, ErrorPage, Quote};
-pub use keys::{AppKeyPage, ConsentState, KeyForm, KeyProblem, KeyRestrictions, KeyRow, KeysPage, NewKey, Warning};
+pub use keys::{AppKeyPage, ConsentState, KeyForm, KeyRestrictions, KeyRow, KeysPage, NewKey};
 pub use layout::{Frame, Nav, Place};
-pub use onboarding::{ONBOARDING_REFUSED, OnboardingPage};
+pub use onboarding::OnboardingPage;
+pub use problem::Problem;
 pub use role_map::{
-    ExplainForm, ExplainProblem, GrantExplanation, NearMiss, OutrankedRole, PathInterpretation, RejectedEdit, RequestExplanation,
-    RoleMapPage, RoleMapSummary, TeamGrant,
+    ExplainForm, GrantExplanation, NearMiss, OutrankedRole, PathInterpretation, RejectedEdit, RequestExplanation, RoleMapPage,
+    RoleMapSummary, TeamGrant,
 };
 pub use sign_in::{
-    EXAMPLE_CONFIG, PasswordForm, ProviderLink, ProviderLogout, SetupPage, SignInPage, SignInProblem, SignOutPage, SignedOutPage,
+    EXAMPLE_CONFIG, PasswordForm, ProviderLink, ProviderLogout, SetupPage, SignInPage, SignOutPage, SignedOutPage,
 };
 pub use theme::ColorError;
 pub use user_agent::browser;
 pub use users::{
-    EditPermission, InvitationForm, InvitationProblem, InvitationRow, InvitationState, InvitationsPage, NewInvitation, UserPage,
-    UserRow, UsersPage,
+    EditPermission, InvitationForm, InvitationRow, InvitationState, InvitationsPage, NewInvitation, UserPage, UserRow, UsersPage,
 };
 
 use std::time::Duration;
 
 use askama::Template;
 
-/// Who is signed in.
+/// The signed-in user.
 #[derive(Debug, Clone)]
 pub struct AccountSummary {
-    /// The name, the email or the subject: whichever is known first.
+    /// The name, else the email, else the subject.
     pub name: String,
     pub role: Option<String>,
 }
 
-/// What gave a role.
+/// The origin of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GrantRule {
-    /// No rule holds, and the role map has a role for everybody.
+    /// No rule matches, and the role map has a default role.
     Default,
-    /// The account was made by an invitation, which says its role and its teams.
+    /// The invitation of a local account sets its role and teams.
     Invitation,
     /// A rule of the role map, such as `rules[2]`.
     Named(String),
@@ -83,29 +84,6 @@ pub struct Choice {
     pub selected: bool,
 }
 
-/// Why a password was not taken.
-#[derive(Debug, Clone)]
-pub enum PasswordProblem {
-    /// The present one, which is asked for before it is changed.
-    Wrong,
-    TooShort {
-        minimum: u64,
-    },
-    TooLong,
-    /// Easily guessed, with a strength check's own words about it.
-    Weak {
-        warning: Option<String>,
-        suggestions: Vec<String>,
-    },
-    /// The two that were typed differ.
-    Mismatch,
-    TooMany {
-        retry_after: Duration,
-    },
-    /// Too many passwords are being checked at once.
-    Busy,
-}
-
 /// The page as a whole HTML document.
 pub fn render(page: &impl Template) -> String {
     page.render().expect("a page only formats text into a String, which cannot fail")
@@ -119,11 +97,5 @@ impl GrantRule {
             "local.user_role" | "local.teams" => Self::Invitation,
             named => Self::Named(named.to_owned()),
         }
-    }
-}
-
-impl PasswordProblem {
-    fn is_about_the_new_one(&self) -> bool {
-        matches!(self, Self::TooShort { .. } | Self::TooLong | Self::Weak { .. } | Self::Mismatch)
     }
 }

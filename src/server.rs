@@ -87,7 +87,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
     let public = listeners.public(&parts.services, &drain)?;
     let check = listeners.check(&parts.services, &clock, &drain)?;
     let admin = listeners.admin(&parts.services, &readiness)?;
-    tasks.0.push(tokio::spawn(connections.end_the_stuck()));
+    tasks.0.push(tokio::spawn(connections.close_stalled()));
     let bound = Bound {
         public: public.1,
         check: check.1,

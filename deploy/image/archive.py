@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Packs files as an image archive without a Docker engine: what `docker load` and `ctr images import` take.
+"""Packs files as an image archive for `docker load` and `ctr images import`, without a Docker engine.
 
     archive.py IMAGE OUT.tar [--libs] [--user ID] [--port PORT]... [--label NAME=VALUE]... [--env NAME=VALUE]...
                SOURCE[:DESTINATION]... -- ENTRYPOINT...
 
-Without a destination a file lies at the root, under its own name.
---libs adds the shared libraries, and the loader, that the programs among the files are linked with.
-The same files make the same archive: nothing in it tells when or by whom it was made.
+Without a destination, a file is placed in the root directory under its own name.
+--libs adds the shared libraries and the loader of the programs among the files.
+The archive is reproducible: it contains no times and no user names.
 """
 
 import argparse
@@ -24,7 +24,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class Layer:
-    """The root file system, as the one layer of the image."""
+    """The root file system, as the only layer of the image."""
 
     def __init__(self):
         self.bytes, self.seen = io.BytesIO(), set()
@@ -105,7 +105,7 @@ def write(out, image, config, layer):
     config = json.dumps(config, sort_keys=True).encode()
     name = hashlib.sha256(config).hexdigest() + ".json"
     manifest = json.dumps([{"Config": name, "RepoTags": [image], "Layers": ["layer.tar"]}]).encode()
-    # Under another name first: an interrupted run leaves nothing that looks finished.
+    # Written under a temporary name first, so that an interrupted run leaves no incomplete archive.
     with tarfile.open(out + ".new", "w") as archive:
         for entry, content in ((name, config), ("layer.tar", layer), ("manifest.json", manifest)):
             info = tarfile.TarInfo(entry)

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Makes the image of the Dockerfile as an archive, without a Docker engine:
+# Builds the image of the Dockerfile as an archive, without a Docker engine:
 #
-#     deploy/image/build.sh [OUT.tar]        `ctr images import` and `docker load` take it
+#     deploy/image/build.sh [OUT.tar]        for `ctr images import` and `docker load`
 #
-# IMAGE is the image's name. IMAGE_PROFILE is the Cargo profile: dist by default, which takes minutes and is what is shipped; release is
-# quicker to build.
-# What the Dockerfile takes from the distroless image comes from this machine: the C library, and the certificates of the
-# authorities that are trusted.
+# IMAGE is the image's name. IMAGE_PROFILE is the Cargo profile. The default is dist, the profile of releases, which takes
+# minutes to build. The profile release builds faster.
+# The C library and the CA certificates are copied from this machine instead of the distroless image.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -17,7 +16,7 @@ readonly IMAGE="${IMAGE:-localhost/vestibule:$VERSION}"
 readonly PROFILE="${IMAGE_PROFILE:-dist}"
 readonly CERTIFICATES=/etc/ssl/certs/ca-certificates.crt
 
-[ -f "$CERTIFICATES" ] || { echo "image: needs $CERTIFICATES (Debian's ca-certificates)" >&2; exit 1; }
+[ -f "$CERTIFICATES" ] || { echo "image: $CERTIFICATES is missing; install ca-certificates" >&2; exit 1; }
 "${CARGO:-cargo}" build --locked --profile "$PROFILE" --bin vestibule
 
 labels=()

@@ -1,15 +1,15 @@
 #!/bin/sh
-# What a node of the cluster does: `start`; `join`, its start probe; `ready`, its readiness probe; `leave`, before it stops.
-# It uses a shell's own commands, redis-server and redis-cli alone, so an image needs no more than those.
+# Commands of a cluster node: `start`; `join`, the startup probe; `ready`, the readiness probe; `leave`, the preStop hook.
+# It uses only built-in commands of the shell, redis-server and redis-cli, so the image needs no other programs.
 #
-# POD_NAME (it ends in the node's number), POD_IP, HOST_NAME (what clients are told) and PEERS (all nodes, this one too)
-# come from the StatefulSet.
+# The StatefulSet sets POD_NAME, which ends in the node's number, POD_IP, HOST_NAME, which is announced to clients, and
+# PEERS, the list of all nodes.
 set -eu
 
 readonly PORT=6379 PRIMARIES=3 SLOTS=16384
 readonly HERE="${0%/*}" RUN="${RUN:-/run/redis}" DATA="${DATA:-/data}" SECRETS="${SECRETS:-/etc/redis-secrets}"
 readonly NUMBER="${POD_NAME##*-}"
-# The part of the slots that is this node's, or whose owner it is a replica of.
+# The range of slots that belongs to this node or to its primary.
 readonly PART=$((NUMBER % PRIMARIES))
 readonly FIRST=$((SLOTS * PART / PRIMARIES)) LAST=$((SLOTS * (PART + 1) / PRIMARIES - 1))
 
@@ -34,13 +34,13 @@ start() {
   exec redis-server "$RUN/redis.conf"
 }
 
-# docs/store.md has them, and what each is for.
+# docs/store.md lists the commands and their purposes.
 vestibule_commands() {
   echo "-@all +hello +client|id +ping +info +role +get +set +del +exists +getrange +pexpire +pttl +persist" \
     "+zadd +zrem +zrangebylex +scan +incr +eval +evalsha +publish +subscribe +wait +config|get +cluster|info +cluster|slots"
 }
 
-# All of a file, one a line, as an ACL has them; the first is the one that nodes themselves use.
+# Prints all passwords of a file, one per line, in ACL syntax. The nodes use the first one.
 passwords() {
   while read -r one || [ -n "$one" ]; do
     case $one in "" | *[!A-Za-z0-9_.~+/=-]*) say "$1: an empty line, or a character beyond A-Z a-z 0-9 _.~+/=-"; exit 1 ;; esac
@@ -60,17 +60,17 @@ ask() {
   redis-cli -e -h "$asked" -p "$PORT" --user cluster "$@"
 }
 
-# Some images have no `sleep`.
+# Some images do not have `sleep`.
 pause() { ask "$POD_IP" -r 1 -i "$1" ping >/dev/null; }
 
-# Done again at each try, until this node has slots or somebody to replicate. What is so already is left alone.
+# Every attempt of the probe repeats this until the node has slots or a primary. Each step is skipped if it is done.
 join() {
   meet
   look "$POD_IP"
   [ -n "$slots_here" ] && return 0
   case $flags_here in *slave*) return 0 ;; esac
   if [ -n "$owner" ]; then
-    case $owner_flags in *fail*) say "the owner of slot $FIRST is away"; return 1 ;; esac
+    case $owner_flags in *fail*) say "the owner of slot $FIRST is not available"; return 1 ;; esac
     say "is a replica of $owner"
     ask "$POD_IP" cluster replicate "$owner"
   elif [ "$NUMBER" -lt "$PRIMARIES" ] && nobody_has_my_part; then
@@ -82,8 +82,8 @@ join() {
   fi
 }
 
-# Has every node greet this one at its address of today. Those that know it at another learn the new one, and it learns
-# theirs; so a cluster finds itself again when all addresses have changed at once.
+# Makes every node send a CLUSTER MEET to this node's current address. Both sides learn the other's new address, so a cluster
+# recovers when all addresses have changed at once.
 meet() {
   greetings=
   for peer in $PEERS; do
@@ -91,13 +91,13 @@ meet() {
     ask "$peer" cluster meet "$POD_IP" "$PORT" >/dev/null 2>&1 </dev/null &
     greetings="$greetings $!"
   done
-  # A peer on a machine that died doesn't even refuse. It will greet the others when it is back.
+  # A peer on a dead machine does not respond at all. It sends its own CLUSTER MEET when it is back.
   pause 1.5
   for greeting in $greetings; do kill "$greeting" 2>/dev/null || true; done
   wait
 }
 
-# A node that lost its volume must not take what another has been promoted to, so each is asked, and all must answer.
+# A node that lost its volume must not take slots from a promoted replica, so all nodes are queried and all must answer.
 nobody_has_my_part() {
   for peer in $PEERS; do
     look "$peer" 2>/dev/null || return 1
@@ -105,7 +105,7 @@ nobody_has_my_part() {
   done
 }
 
-# What a node knows: `connected` (how many), its own `flags_here` and `slots_here`, and `owner` of this node's part.
+# Reads a node's view of the cluster: `connected` nodes, its own `flags_here` and `slots_here`, and the `owner` of this range.
 look() {
   connected=0 flags_here='' slots_here='' owner='' owner_flags=''
   nodes=$(ask "$1" cluster nodes) || return 1
@@ -121,7 +121,7 @@ NODES
 
 owns_first() {
   for range in $1; do
-    # In brackets are slots on their way from one node to another.
+    # Brackets mark slots that are being migrated.
     case $range in \[*) continue ;; esac
     [ "${range%-*}" -le "$FIRST" ] && [ "$FIRST" -le "${range#*-}" ] && return 0
   done
@@ -130,7 +130,7 @@ owns_first() {
 
 ready() {
   is_whole && return 0
-  # A greeting may have been lost, and without it some would go on looking for each other where nobody is any more.
+  # A CLUSTER MEET may have been lost. Without it, nodes would keep connecting to outdated addresses.
   meet
   return 1
 }
@@ -140,7 +140,7 @@ is_whole() {
   case $(ask "$POD_IP" info replication) in *role:master* | *master_link_status:up*) ;; *) return 1 ;; esac
 }
 
-# Hands the slots to a replica first, so that clients miss nothing.
+# Fails over to a replica first, so that clients see no outage.
 leave() {
   is_primary || return 0
   replica=$(a_replica)
@@ -157,7 +157,7 @@ is_primary() {
   case $(ask "$POD_IP" role) in master*) return 0 ;; *) return 1 ;; esac
 }
 
-# The address of one.
+# Prints the address of one replica.
 a_replica() {
   myself=$(ask "$POD_IP" cluster myid)
   ask "$POD_IP" cluster nodes | while read -r _ address flags primary _ _ _ link _; do

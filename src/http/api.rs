@@ -1,7 +1,7 @@
-//! The JSON API under `/vestibule/api/`: its endpoints, and what all its calls share: authentication, fields, answers.
+//! The JSON API under `/vestibule/api/`: its endpoints, and the authentication, fields and responses of all calls.
 //!
-//! A caller is authenticated as by the check: by a header or by the session's cookie. A browser sends its cookie whatever page
-//! makes the request, so a change by cookie must come from our own pages.
+//! A caller authenticates as in a check, with a header or the session cookie. Browsers send the cookie with requests of any
+//! page, so a change by cookie must come from our own pages.
 
 pub(super) mod api_error;
 pub(super) mod endpoint;
@@ -18,8 +18,8 @@ use actix_web::{
 };
 
 use super::{
-    Services, Site, api_keys, app_keys, credential_headers, csrf, error, invitations, login, paths::API, rate_limit, role_map,
-    sessions, sign_in_methods, users,
+    Services, Site, api_keys, app_keys, credential_headers, csrf, error::Failure, invitations, login, paths::API, rate_limit,
+    role_map, sessions, sign_in_methods, users,
 };
 use crate::{
     access::CredentialSources,
@@ -36,16 +36,16 @@ pub(super) use endpoint::Endpoint;
 /// A body that has not been read yet.
 pub(super) type Body = Result<Bytes, actix_web::Error>;
 
-/// The intent of a call. Calls by cookie need more for some.
+/// The intent of a call. It determines what a call with a session cookie must fulfill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intent {
     Read,
     Change,
-    /// A secret will be shown: by a session it takes a fresh sign-in.
+    /// The response contains a secret, so a session must have a fresh sign-in.
     ShowSecret,
 }
 
-/// Every address of the API.
+/// All endpoints of the API.
 fn endpoints() -> Vec<Endpoint> {
     vec![
         api_keys::json::all(),
@@ -73,13 +73,13 @@ fn endpoints() -> Vec<Endpoint> {
 
 pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
     let scope = web::scope(API).app_data(Data::new(openapi::DocumentCache::default()));
-    let scope = endpoints().into_iter().fold(scope, |scope, address| scope.service(address.into_resource()));
+    let scope = endpoints().into_iter().fold(scope, |scope, endpoint| scope.service(endpoint.into_resource()));
     scope
         .default_service(web::to(async || ApiError::NotFound.respond()))
         .wrap(from_fn(rate_limit::limit_unknown_credentials(services)))
 }
 
-/// Authenticates the caller, and refuses calls by cookie that are not safe for their intent.
+/// Authenticates the caller. A call with a session cookie must fulfill the requirements of its intent.
 pub(super) async fn caller(
     request: &HttpRequest,
     services: &Services,
@@ -100,7 +100,7 @@ pub(super) async fn caller(
     Ok(principal)
 }
 
-/// The caller as an administrator, in person or by a key that is for that.
+/// Returns the caller as an administrator, with a session or with a key that manages users.
 pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPrincipal) -> Result<Administrator<'a>, ApiError> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let administrator = services.policy.administrator(&identity.user, grant.role.as_ref()).ok_or(ApiError::NotAdministrator)?;
@@ -114,23 +114,23 @@ pub(super) fn local_accounts(services: &Services) -> Result<&Accounts, ApiError>
     services.local_accounts.as_deref().ok_or(ApiError::NoLocalAccounts)
 }
 
-/// Every browser in use declares the origin of a request that changes something; a program has keys.
+/// True if a page of this site made the request. Current browsers declare the origin of every request that changes something.
 pub(super) fn is_same_origin(request: &HttpRequest, site: &Site) -> bool {
     csrf::request_origin(request, site) == csrf::RequestOrigin::SameOrigin
 }
 
-/// The fields of a body; none if it is empty. By a session even an empty body must be declared as JSON, since a page of another
-/// origin can't do that without a preflight.
+/// Reads the fields of a body, which may be empty. With a session even an empty body must be declared as JSON, since a page of
+/// another origin can't do that without a preflight.
 pub(super) fn read_fields(request: &HttpRequest, body: Body, caller: &AuthenticatedPrincipal) -> Result<Fields, ApiError> {
-    let body = body.map_err(|error| unread(&error))?;
+    let body = body.map_err(|error| body_error(&error))?;
     if body.is_empty() && !matches!(caller.credential, AuthenticatedCredential::Session(_)) {
         return Ok(Fields::default());
     }
-    json_fields(request, &body)
+    read_json_fields(request, &body)
 }
 
-/// The fields of a body that must be declared as JSON.
-pub(super) fn json_fields(request: &HttpRequest, body: &Bytes) -> Result<Fields, ApiError> {
+/// Reads the fields of a body that must be declared as JSON.
+pub(super) fn read_json_fields(request: &HttpRequest, body: &Bytes) -> Result<Fields, ApiError> {
     let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
@@ -139,7 +139,7 @@ pub(super) fn json_fields(request: &HttpRequest, body: &Bytes) -> Result<Fields,
     if body.is_empty() { Ok(Fields::default()) } else { Fields::parse(body).ok_or(ApiError::Malformed) }
 }
 
-pub(super) fn unread(error: &actix_web::Error) -> ApiError {
+pub(super) fn body_error(error: &actix_web::Error) -> ApiError {
     match error.as_error::<PayloadError>() {
         Some(PayloadError::Overflow) => ApiError::TooLarge,
         Some(PayloadError::Io(cause)) if cause.kind() == std::io::ErrorKind::TimedOut => ApiError::Slow,
@@ -153,7 +153,7 @@ pub(super) fn answer(outcome: Result<HttpResponse, ApiError>) -> HttpResponse {
 
 impl ApiError {
     fn respond(&self) -> HttpResponse {
-        let response = error::api(self);
+        let response = Failure::from(self).json();
         if self.is_logged() {
             return response;
         }
@@ -166,12 +166,12 @@ impl ApiError {
     }
 }
 
-/// The caller as a user in person: sessions, passwords and sign-in methods are not for keys and tokens.
-pub(super) fn in_person(caller: AuthenticatedPrincipal) -> Result<AuthenticatedPrincipal, ApiError> {
+/// Requires a session. Keys and tokens have no access to sessions, passwords and sign-in methods.
+pub(super) fn require_session(caller: AuthenticatedPrincipal) -> Result<AuthenticatedPrincipal, ApiError> {
     if matches!(caller.credential, AuthenticatedCredential::Session(_)) { Ok(caller) } else { Err(ApiError::NotInPerson) }
 }
 
-/// A plain answer.
+/// Returns a JSON response.
 pub(super) fn json(status: StatusCode, body: serde_json::Value) -> HttpResponse {
     HttpResponse::build(status).json(body)
 }

@@ -10,10 +10,10 @@ use crate::{
     principal::{Evaluation, Role, Team},
 };
 
-/// Path patterns in the restrictions of one key.
+/// The maximum number of path patterns in the restrictions of one key.
 const MOST_PATHS: usize = 32;
 
-/// The caller as a manager of keys.
+/// Returns the caller as a manager of keys.
 pub(super) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let by = match &caller.credential {

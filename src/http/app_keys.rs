@@ -22,10 +22,11 @@ use url::form_urlencoded;
 use super::{
     FormTargets, Scripts, Services,
     api_keys::manager,
-    cors, credential_headers, csrf, error,
+    cors, credential_headers, csrf,
+    error::{self, Failure},
     page_request::account,
     page_with,
-    pages::{self, AppKeyPage, ConsentState, Frame, Place, Warning},
+    pages::{self, AppKeyPage, ConsentState, Frame, Place, text::Text},
     paths::login_href,
     redirect, security_headers,
 };
@@ -37,7 +38,7 @@ use crate::{
         AuthenticatedCredential, AuthenticatedPrincipal, AuthenticationError, AuthenticationFailure, Credential, CredentialError,
         ParsedCredential,
     },
-    login::{FailureReason, LoginFailure},
+    login::LoginFailure,
     return_to::ReturnTarget,
     users::SessionToken,
 };
@@ -54,22 +55,22 @@ pub struct AppKeySettings {
 
 type Fields = Vec<(String, String)>;
 
-pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
+pub(super) async fn authorize(request: HttpRequest, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     match AppRequest::parse(request.query_string(), &services.app_keys.redirects) {
-        Err(wrong) => refused(wrong),
+        Err(wrong) => refuse_request(wrong),
         Ok(AppRequest::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
         Ok(AppRequest::Key(wanted)) => app_request.answer_request(&wanted).await,
     }
 }
 
-/// The user has answered the page that [`ask`] showed.
-pub(super) async fn answer(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
+/// Handles the consent form of [`authorize`].
+pub(super) async fn submit(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
     match AppRequest::parse(&query, &services.app_keys.redirects) {
-        Err(wrong) => refused(wrong),
-        Ok(AppRequest::Page) => refused(RequestError::ResponseType),
+        Err(wrong) => refuse_request(wrong),
+        Ok(AppRequest::Page) => refuse_request(RequestError::ResponseType),
         Ok(AppRequest::Key(wanted)) => app_request.answer_form(&wanted, &form).await,
     }
 }
@@ -78,61 +79,29 @@ pub(super) async fn preflight(request: HttpRequest, services: Services) -> HttpR
     cors::preflight(&services.app_keys.origins, &request)
 }
 
-/// A login that an application began and that can't begin or failed, told to the application; `None` where it is the
-/// person's to mend.
+/// Reports a failed login to the application that has begun it; `None` if no application has, or only the user can act on
+/// the failure.
 pub(super) fn login_failed(failed: &LoginFailure, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
-    let (code, description) = match &failed.why {
-        FailureReason::Denied { error, .. } => (code_of(error), "The identity provider did not sign the person in."),
-        FailureReason::NoRole => ("access_denied", "No role is granted to the person."),
-        FailureReason::Disabled => ("access_denied", "The person is disabled."),
-        FailureReason::MissingSource(_) => ("access_denied", "Too little is known of the person to grant a role."),
-        FailureReason::Unknown => ("invalid_request", "The sign-in has expired. Begin again."),
-        FailureReason::Exchange(_) | FailureReason::Issuer => ("server_error", "The sign-in could not be confirmed."),
-        FailureReason::NoRoleMapYet | FailureReason::StoreBefore(_) | FailureReason::StoreAfter(_) => UNAVAILABLE,
-        FailureReason::NoState
-        | FailureReason::NoCode
-        | FailureReason::Finished
-        | FailureReason::OtherBrowser
-        | FailureReason::OtherProvider => return None,
-        FailureReason::NotSignedIn | FailureReason::Taken => return None,
-    };
-    login_error(failed.again.as_ref()?, code, description, settings, request)
+    login_error(failed.again.as_ref()?, &Failure::from(failed), settings, request)
 }
 
-/// The same for a login that can't begin.
+/// Reports to the application that the login can't begin.
 pub(super) fn login_unavailable(target: &ReturnTarget, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
-    let (code, description) = UNAVAILABLE;
-    login_error(target, code, description, settings, request)
+    login_error(target, &Failure::nobody_signs_in(), settings, request)
 }
-
-const UNAVAILABLE: (&str, &str) = ("temporarily_unavailable", "Nobody can be signed in at the moment. Try again soon.");
 
 fn login_error(
     target: &ReturnTarget,
-    code: &str,
-    description: &str,
+    failure: &Failure,
     settings: &AppKeySettings,
     request: &HttpRequest,
 ) -> Option<HttpResponse> {
+    let report = failure.report()?;
     let query = target.as_str().strip_prefix(PATH)?.strip_prefix('?')?;
     let Ok(AppRequest::Key(wanted)) = AppRequest::parse(query, &settings.redirects) else { return None };
-    let mut response = error_answer(&wanted, StatusCode::BAD_REQUEST, code, description);
-    mark(&settings.origins, request, response.headers_mut());
+    let mut response = error_response(&wanted, StatusCode::BAD_REQUEST, report.code, &report.description);
+    set_headers(&settings.origins, request, response.headers_mut());
     Some(response)
-}
-
-/// The provider's own word, where it is one that an application can do something with (RFC 6749, section 4.2.2.1; OpenID
-/// Connect Core, section 3.1.2.6). What else it says is about our request, not the application's.
-fn code_of(error: &str) -> &'static str {
-    const KNOWN: [&str; 6] = [
-        "access_denied",
-        "temporarily_unavailable",
-        "interaction_required",
-        "login_required",
-        "account_selection_required",
-        "consent_required",
-    ];
-    KNOWN.into_iter().find(|known| *known == error).unwrap_or("server_error")
 }
 
 /// A request of an application.
@@ -144,10 +113,10 @@ struct AppKeyRequest<'a> {
 impl AppKeyRequest<'_> {
     async fn answer_request(&self, wanted: &KeyRequest) -> HttpResponse {
         match self.credential() {
-            Ok(None) | Err(CredentialError::MalformedSession) => sign_in(wanted),
+            Ok(None) | Err(CredentialError::MalformedSession) => redirect_to_sign_in(wanted),
             Ok(Some(Credential::Session(token))) => self.ask_user(wanted, token).await,
             credential => match self.services.checker.authenticate(credential).await {
-                // A child is no wider than what makes it and goes with it, so nobody has to be asked.
+                // A derived key has no more rights than its parent and is revoked with it, so no consent is needed.
                 Ok(principal) => self.issue_key(wanted, &principal).await,
                 Err(AuthenticationError::Unauthenticated(why)) => unauthorized(why),
                 Err(AuthenticationError::Unavailable(cause)) => unavailable(wanted, &cause.to_string()),
@@ -158,7 +127,7 @@ impl AppKeyRequest<'_> {
     async fn ask_user(&self, wanted: &KeyRequest, token: SessionToken<'_>) -> HttpResponse {
         let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
-            Err(FreshSessionError::SignInNeeded) => return sign_in(wanted),
+            Err(FreshSessionError::SignInNeeded) => return redirect_to_sign_in(wanted),
             Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         match self.consent(wanted, &principal).await {
@@ -176,7 +145,9 @@ impl AppKeyRequest<'_> {
             tracing::warn!(reason = "foreign_form", "app key request refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
-        let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else { return self.sign_in_again(wanted) };
+        let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else {
+            return self.sign_in_again(wanted);
+        };
         let principal = match self.authenticate(token).await {
             Ok(principal) => principal,
             Err(FreshSessionError::SignInNeeded) => return self.sign_in_again(wanted),
@@ -184,7 +155,7 @@ impl AppKeyRequest<'_> {
         };
         if field("decision") != "allow" {
             tracing::info!(user = principal.evaluation.identity.user, "app key request denied by user");
-            return error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
+            return error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
         }
         let response = self.issue_key(wanted, &principal).await;
         if response.status().is_success() || response.status().is_redirection() {
@@ -193,7 +164,7 @@ impl AppKeyRequest<'_> {
         response
     }
 
-    /// The user of the session, if the sign-in is fresh.
+    /// Returns the user of the session, if the sign-in is fresh.
     async fn authenticate(&self, token: SessionToken<'_>) -> Result<AuthenticatedPrincipal, FreshSessionError> {
         match self.services.checker.authenticate(Ok(Some(Credential::Session(token)))).await {
             Err(AuthenticationError::Unauthenticated(_)) => Err(FreshSessionError::SignInNeeded),
@@ -208,7 +179,9 @@ impl AppKeyRequest<'_> {
     }
 
     fn sign_in_again(&self, wanted: &KeyRequest) -> HttpResponse {
-        error::sign_in_again(&login_href(&again(wanted), None)).respond(self.request, &self.services.site)
+        error::sign_in_again()
+            .action("action-sign-in", login_href(&return_target(wanted), None))
+            .respond(self.request, &self.services.site)
     }
 
     fn credential(&self) -> ParsedCredential<'_> {
@@ -217,7 +190,11 @@ impl AppKeyRequest<'_> {
     }
 
     fn page(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal, cookie: &str, consent: ConsentState) -> HttpResponse {
-        let AuthenticatedCredential::Session(_) = &principal.credential else { return sign_in(wanted) };
+        let AuthenticatedCredential::Session(_) = &principal.credential else { return redirect_to_sign_in(wanted) };
+        let scripts = match &consent {
+            ConsentState::Asked { .. } => Scripts::None,
+            ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
+        };
         let body = pages::render(&AppKeyPage {
             frame: Frame::of(&self.services.site.brand),
             application: wanted.redirect.as_ref().map(|redirect| redirect.display_name()),
@@ -228,10 +205,6 @@ impl AppKeyRequest<'_> {
             csrf: csrf::token(&self.services.site.ring, FORM, cookie),
             action: PATH,
         });
-        let scripts = match consent {
-            ConsentState::Asked { .. } => Scripts::None,
-            ConsentState::GivenBefore => Scripts::Of(&self.services.site.public_url),
-        };
         let target = wanted.redirect.as_ref().map(|redirect| redirect.form_target());
         page_with(StatusCode::OK, body, &target.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &scripts)
     }
@@ -246,21 +219,21 @@ impl AppKeyRequest<'_> {
             ..KeyParameters::default()
         };
         match keys.create_for_application(&manager(principal), &wish).await {
-            Ok(made) => key_answer(wanted, &made, keys.remaining(&made.key)),
-            // It was good a moment ago, and has been revoked since.
+            Ok(made) => key_response(wanted, &made, keys.remaining(&made.key)),
+            // The credential was revoked after it was authenticated.
             Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
             Err(KeysError::NoRole) => {
-                error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person.")
+                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person.")
             }
             Err(KeysError::Full) => {
-                error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "The person has as many keys as are allowed.")
+                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "The person has as many keys as are allowed.")
             }
             Err(KeysError::TooDeep | KeysError::Disabled | KeysError::NotManaging | KeysError::NoSuchUser) => {
-                error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential makes no keys.")
+                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential makes no keys.")
             }
             Err(error) => {
                 tracing::error!(%error, "app key creation failed");
-                error_answer(
+                error_response(
                     wanted,
                     StatusCode::SERVICE_UNAVAILABLE,
                     "temporarily_unavailable",
@@ -270,54 +243,54 @@ impl AppKeyRequest<'_> {
         }
     }
 
-    /// Consent is remembered only for hosts that the operator has listed: on the person's own machine anything may wait at
-    /// an address. And a page that leads here by itself, without the person's click, doesn't get to use it.
+    /// Remembered consent applies only to https redirects, whose hosts the operator has listed. On the user's own machine any
+    /// program may receive the redirect. It also requires a click of the user, since any page can lead a browser here.
     async fn consent(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) -> Result<ConsentState, String> {
         let asked = ConsentState::Asked { warning: warning(wanted) };
         let by_click = self.request.headers().get("sec-fetch-user").is_some_and(|value| value == "?1");
-        let Some(redirect) = listed(wanted).filter(|_| by_click) else { return Ok(asked) };
+        let Some(redirect) = https_redirect(wanted).filter(|_| by_click) else { return Ok(asked) };
         let trusted =
             self.services.users.trusted(&principal.evaluation.identity.user).await.map_err(|error| error.to_string())?;
         Ok(if trusted.iter().any(|known| known == redirect) { ConsentState::GivenBefore } else { asked })
     }
 
     async fn remember(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {
-        let Some(redirect) = listed(wanted) else { return };
+        let Some(redirect) = https_redirect(wanted) else { return };
         if let Err(error) = self.services.users.trust(&principal.evaluation.identity.user, redirect).await {
             tracing::warn!(%error, "app consent not stored");
         }
     }
 }
 
-/// No user can be asked.
+/// The reason why no user can be asked for consent.
 enum FreshSessionError {
     SignInNeeded,
     Unavailable(String),
 }
 
-fn listed(wanted: &KeyRequest) -> Option<&str> {
+fn https_redirect(wanted: &KeyRequest) -> Option<&str> {
     wanted.redirect.as_ref().filter(|redirect| redirect.kind() == RedirectKind::Https).map(|redirect| redirect.as_str())
 }
 
 /// A warning to show before the user agrees.
-fn warning(wanted: &KeyRequest) -> Option<Warning> {
+fn warning(wanted: &KeyRequest) -> Option<Text> {
     match wanted.redirect.as_ref().map(|redirect| redirect.kind()) {
-        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Warning::OwnMachine),
-        None => Some(Warning::ShownHere),
+        Some(RedirectKind::CustomScheme | RedirectKind::Loopback) => Some(Text::of("app-key-warning-own-machine")),
+        None => Some(Text::of("app-key-warning-shown-here")),
         Some(RedirectKind::Https) => None,
     }
 }
 
-/// Back here after a sign-in.
-fn sign_in(wanted: &KeyRequest) -> HttpResponse {
-    redirect(StatusCode::FOUND, &login_href(&again(wanted), None))
+/// Redirects to the sign-in, which returns to this request.
+fn redirect_to_sign_in(wanted: &KeyRequest) -> HttpResponse {
+    redirect(StatusCode::FOUND, &login_href(&return_target(wanted), None))
 }
 
-fn again(wanted: &KeyRequest) -> ReturnTarget {
+fn return_target(wanted: &KeyRequest) -> ReturnTarget {
     wanted.return_target().unwrap_or_else(ReturnTarget::root)
 }
 
-fn key_answer(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> HttpResponse {
+fn key_response(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> HttpResponse {
     let secret = made.secret.expose();
     match wanted.location(AppResponse::Key { secret, expires_in }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
@@ -329,8 +302,8 @@ fn key_answer(wanted: &KeyRequest, made: &KeyWithSecret, expires_in: u64) -> Htt
     }
 }
 
-/// An error, as a redirect or as JSON, whichever the application asked for.
-fn error_answer(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
+/// Returns an error as a redirect or as JSON, as the application requested.
+fn error_response(wanted: &KeyRequest, status: StatusCode, code: &str, description: &str) -> HttpResponse {
     match wanted.location(AppResponse::Error { code, description }) {
         Some(location) => redirect(StatusCode::SEE_OTHER, &location),
         None => {
@@ -349,11 +322,11 @@ fn with_state(body: &mut serde_json::Value, wanted: &KeyRequest) {
 
 fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
     tracing::error!(error = cause, "app key creation failed");
-    error_answer(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
+    error_response(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
 }
 
-/// Never a redirect: the address to redirect to may be what is wrong.
-fn refused(wrong: RequestError) -> HttpResponse {
+/// Returns an error as JSON. It is no redirect, since the redirect address may be invalid.
+fn refuse_request(wrong: RequestError) -> HttpResponse {
     tracing::info!(reason = wrong.reason(), "app key request refused");
     let code = if wrong == RequestError::ResponseType { "unsupported_response_type" } else { "invalid_request" };
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
@@ -363,8 +336,8 @@ fn unauthorized(why: AuthenticationFailure) -> HttpResponse {
     error::challenged("invalid_token", why.description(), error::CHALLENGE_INVALID)
 }
 
-/// Every answer of this address goes through it, also those that no handler of it makes.
-pub(super) fn seal(
+/// Middleware that adds the headers of this endpoint to every response, also to those of other middleware.
+pub(super) fn add_response_headers(
     services: &Services,
 ) -> impl Fn(ServiceRequest, Next<BoxBody>) -> LocalBoxFuture<'static, Result<ServiceResponse, actix_web::Error>> + use<> {
     let settings = Arc::clone(&services.app_keys);
@@ -372,17 +345,17 @@ pub(super) fn seal(
         let settings = Arc::clone(&settings);
         async move {
             let mut response = next.call(request).await?;
-            let asked = response.request().clone();
-            mark(&settings.origins, &asked, response.headers_mut());
+            let request = response.request().clone();
+            set_headers(&settings.origins, &request, response.headers_mut());
             Ok(response)
         }
         .boxed_local()
     }
 }
 
-/// Adds the headers of every answer of this address, also of errors and pages.
-fn mark(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
-    // A page has the person's name and the token that its form is known by: no other origin is to read it.
+/// Adds the headers of every response of this endpoint, also of errors and pages.
+fn set_headers(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
+    // A page contains the user's name and the form's CSRF token, so no other origin may read it.
     let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     match is_page {
         true => headers.append(header::VARY, HeaderValue::from_static("Origin")),

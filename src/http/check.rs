@@ -1,6 +1,6 @@
-//! `/auth/nginx`: one check from nginx or ingress-nginx, answered in their terms.
+//! `/auth/nginx`: answers the auth requests of nginx and ingress-nginx.
 //!
-//! The hot path: no middleware, no log line unless something is wrong, no store command for what is cached.
+//! This is the hot path: no middleware, no log line unless something is wrong, and no store command for cached entries.
 
 mod allow_response;
 
@@ -38,47 +38,47 @@ use crate::{
     principal::IdentityHeaders,
 };
 
-/// Later ones are 503. nginx waits for 5 s by the template, and leaves out a pod that was too late: a slow store would take all
-/// of them away, also from those whom no store has to be asked about.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(4);
+/// A check that takes longer is answered with 503. With the documented configuration nginx waits for 5 s and then avoids the
+/// pod. A slow store would thus make all pods unavailable, also for checks that need no store.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// How long a check that can't be understood is not mentioned again.
-const COMPLAIN_AGAIN: Duration = Duration::from_secs(10);
+/// The minimum time between two log lines about malformed auth requests.
+const MALFORMED_LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// With a longer one the answer's headers could be more than nginx reads.
+/// The length limit of the sign-in URL, since nginx limits the size of response headers.
 const LONGEST_SIGN_IN: usize = 2048;
 const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 const SIGN_IN: HeaderName = HeaderName::from_static("x-vestibule-sign-in");
 
-/// What a check needs.
+/// The services of the check listener.
 pub struct CheckService {
     checker: Arc<Checker>,
-    /// The names of all cookies that are none of the upstream's.
+    /// The names of the cookies that the upstream must not receive.
     our_cookies: [&'static str; 3],
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     drain: Drain,
-    complained: Mutex<Option<Instant>>,
+    malformed_logged: Mutex<Option<Instant>>,
 }
 
-/// Routes of the check listener. Every method and every suffix of the path is taken: gateways differ.
+/// Routes of the check listener. Every method and every suffix of the path is accepted, since gateways differ.
 pub fn check(service: Data<CheckService>) -> impl FnOnce(&mut ServiceConfig) + Clone {
     move |app| {
         app.app_data(service);
-        // Apart, since two patterns in one resource are a regular expression for each request.
+        // Two resources, since two patterns in one resource are a regular expression for each request.
         app.service(web::resource("/auth/nginx").to(answer));
         app.service(web::resource("/auth/nginx/{suffix:.*}").to(answer));
-        app.default_service(web::to(nowhere));
+        app.default_service(web::to(refuse_unknown_path));
     }
 }
 
-/// A panic is an answer too; nginx makes a refusal of it.
+/// Answers a check. A panic becomes a 500, on which nginx refuses the request.
 async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let began = service.clock.monotonic();
-    let (under_way, _busy) = (service.drain.enter(), BusyConnection::mark(&request));
+    let (in_flight, _busy) = (service.drain.enter(), BusyConnection::mark(&request));
     let mut label = CredentialLabel::None;
-    let answered = AssertUnwindSafe(judge(&request, &service, &mut label)).catch_unwind().await;
+    let answered = AssertUnwindSafe(evaluate(&request, &service, &mut label)).catch_unwind().await;
     let (outcome, mut response) = answered.unwrap_or_else(|_| {
         service.metrics.panics.inc();
         (
@@ -86,52 +86,52 @@ async fn answer(request: HttpRequest, service: Data<CheckService>) -> HttpRespon
             error::json(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "An unexpected error occurred."),
         )
     });
-    under_way.close_if_draining(&mut response);
+    in_flight.close_if_draining(&mut response);
     let took = service.clock.monotonic().saturating_duration_since(began);
     service.metrics.check(GatewayLabel::Nginx, outcome, label, took);
     response
 }
 
-async fn judge(request: &HttpRequest, service: &CheckService, label: &mut CredentialLabel) -> (CheckOutcome, HttpResponse) {
+async fn evaluate(request: &HttpRequest, service: &CheckService, label: &mut CredentialLabel) -> (CheckOutcome, HttpResponse) {
     let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
     let original = match nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD)) {
         Ok(original) => original,
-        Err(malformed) => return service.misconfigured(request, malformed.reason(), &malformed.to_string()),
+        Err(malformed) => return service.refuse_malformed(request, malformed.reason(), &malformed.to_string()),
     };
     let query = match CheckQuery::parse(request.query_string()) {
         Ok(query) => query,
-        Err(malformed) => return service.misconfigured(request, malformed.reason(), &malformed.to_string()),
+        Err(malformed) => return service.refuse_malformed(request, malformed.reason(), &malformed.to_string()),
     };
     let find = |places| {
         let found = service.checker.credentials().parse(places, |place| credential_headers::values(request.headers(), place));
         *label = CredentialLabel::from(&found);
         found
     };
-    let decision = in_time(service.checker.decide(&original, &query.restrictions, find)).await;
-    tell(&decision, RequestId::given(request.headers()));
+    let decision = with_timeout(service.checker.decide(&original, &query.restrictions, find)).await;
+    log_decision(&decision, RequestId::find(request.headers()));
     let (outcome, mut response) =
         respond(&decision, &ClientHeaders { headers: request.headers(), our_cookies: &service.our_cookies, echo: query.echo });
     if outcome == CheckOutcome::Unauthenticated {
-        point_to_sign_in(&mut response, &original);
+        add_sign_in_url(&mut response, &original);
     }
     (outcome, response)
 }
 
-/// Most are decided at once, and need no timer.
-async fn in_time(decide: impl Future<Output = Decision>) -> Decision {
+/// Applies the timeout. Most decisions are ready at once and need no timer.
+async fn with_timeout(decide: impl Future<Output = Decision>) -> Decision {
     let mut decide = pin!(decide);
     match futures::poll!(decide.as_mut()) {
         Poll::Ready(decision) => decision,
         Poll::Pending => {
-            let decided = tokio::time::timeout(ANSWERED_WITHIN, decide).await;
+            let decided = tokio::time::timeout(CHECK_TIMEOUT, decide).await;
             decided.unwrap_or(Decision::Unavailable(UnavailableCause::Timeout))
         }
     }
 }
 
-/// A line for who is signed in and may not; what anybody can cause as often as they like is told only where
-/// it is asked for. The id is the gateway's, so that its log and this one can be read together.
-fn tell(decision: &Decision, request_id: Option<&str>) {
+/// Logs a refusal of an authenticated user at info. All other refusals are at debug, since unauthenticated clients can cause
+/// any number of them. The request id is the gateway's.
+fn log_decision(decision: &Decision, request_id: Option<&str>) {
     match decision {
         Decision::Allow { .. } | Decision::AllowAnyone { .. } => {}
         Decision::Forbidden { user, credential, reason } => {
@@ -157,15 +157,15 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
     }
 }
 
-/// nginx takes 401 and 403 for answers, and makes a 500 of everything else but 2xx.
-fn respond(decision: &Decision, own: &ClientHeaders<'_>) -> (CheckOutcome, HttpResponse) {
+/// Returns the response to nginx, which understands 2xx, 401 and 403 and answers every other status with 500.
+fn respond(decision: &Decision, client: &ClientHeaders<'_>) -> (CheckOutcome, HttpResponse) {
     let text = decision.description();
     match decision {
         Decision::Allow { evaluation, read, upstream_headers } => {
-            (CheckOutcome::Allowed, allow(&evaluation.identity, *read, upstream_headers, own))
+            (CheckOutcome::Allowed, allow(&evaluation.identity, *read, upstream_headers, client))
         }
         Decision::AllowAnyone { upstream_headers } => {
-            (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, own))
+            (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, client))
         }
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
@@ -183,19 +183,19 @@ fn respond(decision: &Decision, own: &ClientHeaders<'_>) -> (CheckOutcome, HttpR
     }
 }
 
-/// Where a browser signs in and comes back from. Plain nginx has no way to escape an address for a query,
-/// so it takes this one; ingress-nginx makes its own.
-fn point_to_sign_in(response: &mut HttpResponse, original: &CheckRequest<'_>) {
+/// Adds the URL for the browser's sign-in, which returns to the original URL. Plain nginx uses it, since it can't escape a URL
+/// for a query. ingress-nginx builds its own.
+fn add_sign_in_url(response: &mut HttpResponse, original: &CheckRequest<'_>) {
     let whole = original.query.map_or_else(|| original.path.to_owned(), |query| format!("{}?{query}", original.path));
     let targets = [Some(whole.as_str()), Some(original.path), None].into_iter();
-    // What is too long to come back to is left out as a whole, and not cut somewhere.
-    let mut addresses = targets.map(sign_in_address).filter(|address| address.len() <= LONGEST_SIGN_IN);
-    if let Some(value) = addresses.next().and_then(|address| HeaderValue::try_from(address).ok()) {
+    // A target that is too long is left out as a whole and not truncated.
+    let mut urls = targets.map(sign_in_url).filter(|url| url.len() <= LONGEST_SIGN_IN);
+    if let Some(value) = urls.next().and_then(|url| HeaderValue::try_from(url).ok()) {
         response.headers_mut().insert(SIGN_IN, value);
     }
 }
 
-fn sign_in_address(target: Option<&str>) -> String {
+fn sign_in_url(target: Option<&str>) -> String {
     let Some(target) = target else { return "/sso/login".to_owned() };
     let query: String = form_urlencoded::Serializer::new(String::new()).append_pair(RETURN_PARAMETER, target).finish();
     format!("/sso/login?{query}")
@@ -204,19 +204,19 @@ fn sign_in_address(target: Option<&str>) -> String {
 impl CheckService {
     pub fn new(checker: Arc<Checker>, cookies: &CookieNames, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, drain: Drain) -> Self {
         let our_cookies = [cookies.session, cookies.login, cookies.device];
-        Self { checker, our_cookies, metrics, clock, drain, complained: Mutex::default() }
+        Self { checker, our_cookies, metrics, clock, drain, malformed_logged: Mutex::default() }
     }
 
-    /// Said now and then only: odd requests are the clients' to send, and the log is not theirs to fill.
-    fn misconfigured(&self, request: &HttpRequest, reason: &str, error: &str) -> (CheckOutcome, HttpResponse) {
+    /// Refuses a malformed auth request. Its log line is rare, since clients could fill the log with malformed requests.
+    fn refuse_malformed(&self, request: &HttpRequest, reason: &str, error: &str) -> (CheckOutcome, HttpResponse) {
         let now = self.clock.monotonic();
-        let mut complained = self.complained.lock().expect("no code that holds this lock panics");
-        if complained.is_none_or(|last| now.duration_since(last) >= COMPLAIN_AGAIN) {
-            *complained = Some(now);
-            let request_id = RequestId::given(request.headers());
+        let mut last_logged = self.malformed_logged.lock().expect("no code that holds this lock panics");
+        if last_logged.is_none_or(|last| now.duration_since(last) >= MALFORMED_LOG_INTERVAL) {
+            *last_logged = Some(now);
+            let request_id = RequestId::find(request.headers());
             tracing::warn!(request_id, reason, error, "malformed auth request; check the gateway's X-Original-* headers");
         }
-        drop(complained);
+        drop(last_logged);
         (
             CheckOutcome::Malformed,
             error::json(StatusCode::FORBIDDEN, "invalid_request", "The gateway's question can't be understood."),
@@ -224,31 +224,33 @@ impl CheckService {
     }
 }
 
-async fn nowhere(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
+async fn refuse_unknown_path(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let _busy = BusyConnection::mark(&request);
-    service.misconfigured(&request, "unknown_gateway_path", "no gateway family has its path; /auth/nginx is the one of nginx").1
+    service
+        .refuse_malformed(&request, "unknown_gateway_path", "no gateway family has its path; /auth/nginx is the one of nginx")
+        .1
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sign_in_for(path: &str, query: Option<&str>) -> String {
+    fn sign_in_url_for(path: &str, query: Option<&str>) -> String {
         let mut response = HttpResponse::Unauthorized().finish();
-        point_to_sign_in(&mut response, &CheckRequest { method: "GET", scheme: "http", host: "a", path, query });
+        add_sign_in_url(&mut response, &CheckRequest { method: "GET", scheme: "http", host: "a", path, query });
         response.headers().get(SIGN_IN).unwrap().to_str().unwrap().to_owned()
     }
 
     #[test]
-    fn the_sign_in_comes_back_to_the_whole_target_escaped() {
-        assert_eq!(sign_in_for("/a", None), "/sso/login?rd=%2Fa");
-        assert_eq!(sign_in_for("/a%2Fb", Some("x=1&y=%26")), "/sso/login?rd=%2Fa%252Fb%3Fx%3D1%26y%3D%2526");
+    fn the_sign_in_url_contains_the_whole_escaped_target() {
+        assert_eq!(sign_in_url_for("/a", None), "/sso/login?rd=%2Fa");
+        assert_eq!(sign_in_url_for("/a%2Fb", Some("x=1&y=%26")), "/sso/login?rd=%2Fa%252Fb%3Fx%3D1%26y%3D%2526");
     }
 
     #[test]
-    fn a_long_query_is_left_out_whole_and_a_long_path_too() {
+    fn a_long_query_or_path_is_left_out_as_a_whole() {
         let long = "a".repeat(LONGEST_SIGN_IN);
-        assert_eq!(sign_in_for("/a", Some(&long)), "/sso/login?rd=%2Fa");
-        assert_eq!(sign_in_for(&format!("/{long}"), None), "/sso/login");
+        assert_eq!(sign_in_url_for("/a", Some(&long)), "/sso/login?rd=%2Fa");
+        assert_eq!(sign_in_url_for(&format!("/{long}"), None), "/sso/login");
     }
 }

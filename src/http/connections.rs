@@ -1,7 +1,7 @@
-//! Connections on which nothing comes to an end any more: they are ended.
+//! Closes stalled connections.
 //!
-//! actix-http gives the head of a connection's first request its time, and an idle connection its own. It gives none to the head
-//! of a later request, to a body that no handler reads, and to a client that doesn't take its answer.
+//! actix-http has timeouts for the head of a connection's first request and for idle connections. It has none for the head of a
+//! later request, for a body that no handler reads, and for a client that does not read its response.
 
 use std::{
     any::Any,
@@ -16,40 +16,40 @@ use std::{
 
 use actix_web::{HttpRequest, dev::Extensions, rt::net};
 
-const ROUND: Duration = Duration::from_secs(10);
-/// So many rounds, 90 to 100 s, are longer than a connection is kept that nobody uses: what is ended here is stuck.
-const QUIET_ROUNDS: u64 = 10;
-/// In the place of a round: a request is being answered.
-const UNDER_WAY: u64 = u64::MAX;
+const ROUND_INTERVAL: Duration = Duration::from_secs(10);
+/// A connection is stalled after this many rounds (90 to 100 s). The timeout of idle connections is shorter.
+const STALLED_ROUNDS: u64 = 10;
+/// Replaces the number of a round while a request is being answered.
+const BUSY: u64 = u64::MAX;
 
-/// Those of all listeners that are open.
+/// The open connections of all listeners.
 #[derive(Clone, Default)]
 pub struct Connections(Arc<State>);
 
 #[derive(Default)]
 struct State {
     open: Mutex<Vec<Weak<Connection>>>,
-    /// How often they were looked at. A check asks no clock for it.
+    /// The number of the current round. Checks read it in place of a clock.
     rounds: AtomicU64,
 }
 
-/// A part of what actix keeps of a connection, and gone with it.
+/// Data that actix keeps with a connection and drops with it.
 struct Connection {
-    /// Another handle of its socket.
+    /// A duplicate of the socket's descriptor.
     socket: TcpStream,
     state: Arc<State>,
-    /// The round in which its last request came to an end, or [`UNDER_WAY`].
+    /// The round in which the last request ended, or [`BUSY`].
     quiet_since: AtomicU64,
 }
 
-/// The request of a connection that is being answered; there is one at a time.
+/// Marks a connection as busy while one of its requests is answered. Requests of one connection do not overlap.
 pub(super) struct BusyConnection(Arc<Connection>);
 
 impl Connections {
-    /// For each new connection.
+    /// Registers a new connection.
     pub fn open(&self, io: &dyn Any, extensions: &mut Extensions) {
         let socket = io.downcast_ref::<net::TcpStream>().and_then(|stream| stream.as_fd().try_clone_to_owned().ok());
-        // With no descriptor left it is served all the same.
+        // If no descriptor is left, the connection is served without this timeout.
         let Some(socket) = socket.map(TcpStream::from) else { return };
         let connection = Connection { socket, state: Arc::clone(&self.0), quiet_since: AtomicU64::new(self.0.round()) };
         let connection = Arc::new(connection);
@@ -57,14 +57,14 @@ impl Connections {
         extensions.insert(connection);
     }
 
-    /// Runs until it is aborted.
-    pub async fn end_the_stuck(self) {
-        let mut ticks = tokio::time::interval(ROUND);
+    /// Closes stalled connections until the task is aborted.
+    pub async fn close_stalled(self) {
+        let mut ticks = tokio::time::interval(ROUND_INTERVAL);
         loop {
             ticks.tick().await;
             let round = self.0.rounds.fetch_add(1, Ordering::Relaxed) + 1;
             let mut open = self.0.open.lock().expect("no code that holds this lock panics");
-            open.retain(|connection| connection.upgrade().is_some_and(|connection| connection.goes_on(round)));
+            open.retain(|connection| connection.upgrade().is_some_and(|connection| connection.close_if_stalled(round)));
         }
     }
 }
@@ -76,22 +76,22 @@ impl State {
 }
 
 impl Connection {
-    /// Ends it when it is stuck.
-    fn goes_on(&self, round: u64) -> bool {
-        let goes_on = round.saturating_sub(self.quiet_since.load(Ordering::Relaxed)) < QUIET_ROUNDS;
-        if !goes_on {
+    /// Closes the connection if it is stalled. Returns true if it stays open.
+    fn close_if_stalled(&self, round: u64) -> bool {
+        let is_active = round.saturating_sub(self.quiet_since.load(Ordering::Relaxed)) < STALLED_ROUNDS;
+        if !is_active {
             tracing::debug!("closed stalled connection");
-            // An error means that the client was quicker.
+            // An error means that the client has closed it first.
             let _ = self.socket.shutdown(Shutdown::Both);
         }
-        goes_on
+        is_active
     }
 }
 
 impl BusyConnection {
     pub fn mark(request: &HttpRequest) -> Option<Self> {
         let connection = Arc::clone(request.conn_data::<Arc<Connection>>()?);
-        connection.quiet_since.store(UNDER_WAY, Ordering::Relaxed);
+        connection.quiet_since.store(BUSY, Ordering::Relaxed);
         Some(Self(connection))
     }
 }

@@ -1,5 +1,4 @@
-//! Our cookies: the session's, the one that binds logins in flight to their browser, and the one by which a browser is known
-//! that somebody has signed in with by a password.
+//! The service's cookies: the session, the binding of login flows to a browser, and the device of a sign-in with a password.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use actix_web::{
 
 use crate::{check::cookies, oidc::BrowserBinding, origin::PublicUrl, secret::Digest};
 
-/// The names by which browsers know our cookies, and whether they are for https alone.
+/// The names of the cookies and the scheme that they are for.
 #[derive(Debug, Clone)]
 pub struct CookieNames {
     pub session: &'static str,
@@ -23,7 +22,7 @@ pub struct CookieNames {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CookieScheme {
     Https,
-    /// A plain-HTTP origin on loopback: browsers refuse the `__Host-` prefix there.
+    /// An http:// origin on loopback, for which browsers refuse the `__Host-` prefix.
     LoopbackHttp,
 }
 
@@ -38,18 +37,18 @@ impl CookieNames {
         }
     }
 
-    /// The session's cookie. It stays as long as the session can; the session may end before.
+    /// Returns the session cookie. It expires after the session's maximum lifetime.
     pub(super) fn session_cookie(&self, value: &str, life: Duration) -> Cookie<'static> {
         let life = time::Duration::try_from(life).unwrap_or(time::Duration::MAX);
         self.cookie(self.session, value).max_age(life).finish()
     }
 
-    /// Binds logins to the browser until it is closed.
+    /// Returns the cookie that binds logins to the browser until it is closed.
     pub(super) fn login_cookie(&self, value: &str) -> Cookie<'static> {
         self.cookie(self.login, value).finish()
     }
 
-    /// Says for a year that somebody has signed in with this browser; it lets nobody in.
+    /// Returns the cookie that marks a browser for a year after a sign-in with a password. It grants no access.
     pub(super) fn device_cookie(&self, value: &str) -> Cookie<'static> {
         self.cookie(self.device, value).max_age(time::Duration::days(365)).finish()
     }
@@ -58,7 +57,7 @@ impl CookieNames {
         find(request, self.device).map(str::to_owned)
     }
 
-    pub(super) fn no_session(&self) -> Cookie<'static> {
+    pub(super) fn expired_session_cookie(&self) -> Cookie<'static> {
         self.cookie(self.session, "").max_age(time::Duration::ZERO).finish()
     }
 
@@ -66,7 +65,7 @@ impl CookieNames {
         find(request, self.session).map(str::to_owned)
     }
 
-    /// The id of the session that a request was made with.
+    /// Returns the id of the request's session.
     pub(super) fn session_id_in(&self, request: &HttpRequest) -> Option<Digest> {
         find(request, self.session).map(|token| Digest::of(token.as_bytes()))
     }
@@ -84,8 +83,8 @@ impl CookieNames {
     }
 }
 
-/// Found as the check finds it: what stands in other cookies does not matter, and of two different values
-/// nobody can say which is meant.
+/// Finds a cookie by the rules of the check: other cookies may have any content, and several different values of the cookie are
+/// ambiguous and count as none.
 fn find<'a>(request: &'a HttpRequest, name: &str) -> Option<&'a str> {
     let headers = request.headers().get_all(header::COOKIE);
     let mut values = headers.flat_map(|header| cookies(header.as_bytes(), name));

@@ -1,4 +1,4 @@
-//! Which other origins' pages may call us, and how they are told (the Fetch standard's CORS protocol).
+//! Access of other origins' pages (the CORS protocol of the Fetch standard).
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -10,16 +10,16 @@ use actix_web::{
 
 use crate::app_keys::AllowedOrigins;
 
-/// What a page may send besides the headers that need no leave.
+/// The headers that a page may send besides those that are always allowed.
 const HEADERS: HeaderValue = HeaderValue::from_static("authorization, x-litellm-api-key");
 const METHODS: HeaderValue = HeaderValue::from_static("GET");
 
-/// Browsers keep the answer to a preflight for at most two hours.
-const REMEMBERED: HeaderValue = HeaderValue::from_static("7200");
+/// Browsers cache the response to a preflight for at most two hours.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("7200");
 
-/// Tells the page that asked whether it may read the answer. One that isn't listed gets no header.
+/// Allows the page to read the response if its origin is listed.
 pub(super) fn allow(origins: &AllowedOrigins, request: &HttpRequest, headers: &mut HeaderMap) {
-    // Caches keep the answers for different origins apart.
+    // Caches must not mix the responses for different origins.
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = request.headers().get(header::ORIGIN) else { return };
     match origins {
@@ -32,7 +32,7 @@ pub(super) fn allow(origins: &AllowedOrigins, request: &HttpRequest, headers: &m
     };
 }
 
-/// A preflight is answered in any case; without the headers the browser goes no further.
+/// Answers a preflight. If the origin is not listed, the headers are absent and the browser does not send the request.
 pub(super) fn preflight(origins: &AllowedOrigins, request: &HttpRequest) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::NO_CONTENT).finish();
     allow(origins, request, response.headers_mut());
@@ -40,7 +40,7 @@ pub(super) fn preflight(origins: &AllowedOrigins, request: &HttpRequest) -> Http
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
-        headers.insert(header::ACCESS_CONTROL_MAX_AGE, REMEMBERED);
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
     }
     response
 }
@@ -77,10 +77,10 @@ mod tests {
     #[case::a_list(listed(), Some("https://app.example.com, https://evil.example"), None, false)]
     #[case::empty(listed(), Some(""), None, false)]
     #[case::none_sent(listed(), None, None, false)]
-    #[case::nobody_listed(AllowedOrigins::Listed(Vec::new()), Some("https://app.example.com"), None, false)]
+    #[case::no_origin_listed(AllowedOrigins::Listed(Vec::new()), Some("https://app.example.com"), None, false)]
     #[case::any(AllowedOrigins::Any, Some("https://evil.example"), Some("*"), false)]
     #[case::any_and_none_sent(AllowedOrigins::Any, None, None, false)]
-    fn an_origin_is_told_what_it_may(
+    fn only_listed_origins_are_allowed(
         #[case] origins: AllowedOrigins,
         #[case] origin: Option<&str>,
         #[case] allowed: Option<&str>,

@@ -1,18 +1,18 @@
-//! Where a request's headers hold credentials.
+//! The request headers that contain credentials.
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 use crate::access::CredentialSource;
 
-// Made once: a name that is given as text is parsed, and copied, for each request.
+// Constants, since a name in text form is parsed and copied for each request.
 const X_API_KEY: HeaderName = HeaderName::from_static(CredentialSource::XApiKey.as_str());
 const X_LITELLM_API_KEY: HeaderName = HeaderName::from_static(CredentialSource::XLitellmApiKey.as_str());
 const API_KEY: HeaderName = HeaderName::from_static(CredentialSource::ApiKey.as_str());
 const X_GOOG_API_KEY: HeaderName = HeaderName::from_static(CredentialSource::XGoogApiKey.as_str());
 
-/// The header that a place is, or is in.
-pub(super) const fn header_of(place: CredentialSource) -> HeaderName {
-    match place {
+/// Returns the header of a credential source.
+pub(super) const fn header_of(source: CredentialSource) -> HeaderName {
+    match source {
         CredentialSource::Authorization => header::AUTHORIZATION,
         CredentialSource::XApiKey => X_API_KEY,
         CredentialSource::XLitellmApiKey => X_LITELLM_API_KEY,
@@ -22,9 +22,9 @@ pub(super) const fn header_of(place: CredentialSource) -> HeaderName {
     }
 }
 
-/// Every value of that header.
-pub(super) fn values(headers: &HeaderMap, place: CredentialSource) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(header_of(place)).map(|value| value.as_bytes())
+/// Returns all values of the source's header.
+pub(super) fn values(headers: &HeaderMap, source: CredentialSource) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(header_of(source)).map(|value| value.as_bytes())
 }
 
 #[cfg(test)]
@@ -32,9 +32,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_place_is_found_by_its_name() {
-        for place in CredentialSource::ALL.into_iter().filter(|place| *place != CredentialSource::Session) {
-            assert_eq!(header_of(place).as_str(), place.as_str());
+    fn every_source_has_the_header_of_its_name() {
+        for source in CredentialSource::ALL.into_iter().filter(|source| *source != CredentialSource::Session) {
+            assert_eq!(header_of(source).as_str(), source.as_str());
         }
         assert_eq!(header_of(CredentialSource::Session), "cookie");
     }

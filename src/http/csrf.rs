@@ -1,4 +1,4 @@
-//! Whether a form that is posted is one of our own pages'.
+//! Protects forms against cross-site request forgery.
 
 use actix_web::{HttpRequest, http::header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::Site;
 use crate::secret::{Digest, KeyRing, MacPurpose};
 
-/// What a browser itself says of where a request came from.
+/// The origin of a request, as the browser declares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestOrigin {
     SameOrigin,
@@ -14,7 +14,7 @@ pub(super) enum RequestOrigin {
     Undeclared,
 }
 
-/// `Origin` is the older way, and is `null` for pages that send no referrer, as ours do.
+/// Returns the declared origin. Older browsers send only `Origin`, which is `null` for pages without a referrer, such as ours.
 pub(super) fn request_origin(request: &HttpRequest, site: &Site) -> RequestOrigin {
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let ours = match (header("sec-fetch-site"), header(header::ORIGIN.as_str())) {
@@ -25,21 +25,21 @@ pub(super) fn request_origin(request: &HttpRequest, site: &Site) -> RequestOrigi
     if ours { RequestOrigin::SameOrigin } else { RequestOrigin::CrossOrigin }
 }
 
-/// Whether the request says that it comes from a page at all.
+/// True if the request declares that a page sent it.
 pub(super) fn is_browser(request: &HttpRequest) -> bool {
     request.headers().contains_key("sec-fetch-site") || request.headers().contains_key(header::ORIGIN)
 }
 
-/// For forms: browsers that say nothing have the token alone. What a script sends by itself is told from a form; a form that a
-/// script of our own origin submits is not, and an upstream on the same host has such scripts.
+/// True unless the request declares another origin, or that it is not a form. If a browser declares nothing, only the token
+/// protects the form. A request by a script is recognized, but not a form that a script of an upstream on the same host submits.
 pub(super) fn is_own_form(request: &HttpRequest, site: &Site) -> bool {
-    let said = |name: &str, expected: &str| request.headers().get(name).is_none_or(|value| value == expected);
+    let is_absent_or = |name: &str, expected: &str| request.headers().get(name).is_none_or(|value| value == expected);
     request_origin(request, site) != RequestOrigin::CrossOrigin
-        && said("sec-fetch-mode", "navigate")
-        && said("sec-fetch-dest", "document")
+        && is_absent_or("sec-fetch-mode", "navigate")
+        && is_absent_or("sec-fetch-dest", "document")
 }
 
-/// What a form carries: bound to the session, and to what the form is for.
+/// Returns the token of a form. It is bound to the session and to the purpose of the form.
 pub(super) fn token(ring: &KeyRing, form: &str, session: &str) -> String {
     URL_SAFE_NO_PAD.encode(ring.mac(MacPurpose::Csrf, &[form.as_bytes(), Digest::of(session.as_bytes()).as_bytes()]))
 }

@@ -1,4 +1,4 @@
-//! Names of providers, identities, users and teams, as users and administrators read and write them.
+//! Names of providers, identities and teams on pages and in JSON, and the search for users by name.
 
 use crate::{
     administration::UserSummary,
@@ -8,7 +8,7 @@ use crate::{
     principal::{EmailTrust, IdentityClaims, LOCAL, Team},
 };
 
-/// Teams in one list.
+/// The maximum number of teams in one list.
 pub(super) const MOST_TEAMS: usize = 100;
 const LONGEST_TEAM: usize = 256;
 
@@ -17,13 +17,13 @@ pub(super) fn parse_team(text: &str) -> Result<Team, &'static str> {
     if fits { Ok(Team::new(text)) } else { Err("must be names of teams, without commas and control characters") }
 }
 
-/// The name of a provider; `None` for a password. A provider that is no longer configured has its id only.
+/// Returns the name of a provider, or its id if it is no longer configured. `None` for a password.
 pub(super) fn provider_name(login: &Login, id: &str) -> Option<String> {
     let name = || login.providers().get(id).map_or_else(|| id.to_owned(), |known| known.name().to_owned());
     (id != LOCAL).then(name)
 }
 
-/// An identity, as the pages list it.
+/// Returns an identity, as pages list it.
 pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_unlinked: bool) -> LinkedIdentity {
     let account = identity.email(EmailTrust::Always).or(identity.preferred_username()).unwrap_or(&identity.subject);
     LinkedIdentity {
@@ -36,7 +36,7 @@ pub(super) fn linked_identity(identity: &IdentityClaims, login: &Login, may_be_u
     }
 }
 
-/// A user matches a search by name, email, role or subject.
+/// True if the user's name, email, role or subject contains the text.
 pub(super) fn mentions(UserSummary { user, grant }: &UserSummary, checker: &Checker, text: &str) -> bool {
     let identity = checker.identity(&user.id, &user.identities, grant);
     let subjects: Vec<&str> = user.identities.iter().map(|identity| identity.subject.as_str()).collect();

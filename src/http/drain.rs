@@ -1,4 +1,4 @@
-//! The orderly end of a listener: what is under way is answered, and connections are not kept.
+//! Graceful shutdown of a listener: requests in flight are answered, and connections are closed.
 
 use std::sync::{
     Arc,
@@ -8,14 +8,14 @@ use std::sync::{
 use actix_web::{HttpResponse, http::ConnectionType};
 use tokio::sync::Notify;
 
-/// Shared by everything that answers requests.
+/// The requests in flight, and the state of the shutdown. All handlers share it.
 #[derive(Clone, Default)]
 pub struct Drain(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    under_way: AtomicUsize,
-    begun: AtomicBool,
+    in_flight: AtomicUsize,
+    draining: AtomicBool,
     idle: Notify,
 }
 
@@ -23,32 +23,31 @@ struct State {
 pub(super) struct InFlightRequest(Arc<State>);
 
 impl Drain {
-    /// From now on every answer closes its connection, so that gateways go elsewhere.
+    /// Begins draining: every response closes its connection, and gateways use other pods.
     pub fn begin(&self) {
-        self.0.begun.store(true, Ordering::SeqCst);
+        self.0.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Waits for a moment without a request under way, however short: others may follow it at once. Only
-    /// after [`Drain::begin`] are such moments noticed.
+    /// Waits for a moment without requests in flight, however short. It must be called after [`Drain::begin`].
     pub async fn idle(&self) {
         let idle = self.0.idle.notified();
         tokio::pin!(idle);
-        // Listened for before the look, so that no moment falls between the two.
+        // The notification is enabled before the count is read, and no moment is missed.
         idle.as_mut().enable();
-        if self.0.under_way.load(Ordering::SeqCst) > 0 {
+        if self.0.in_flight.load(Ordering::SeqCst) > 0 {
             idle.await;
         }
     }
 
     pub(super) fn enter(&self) -> InFlightRequest {
-        self.0.under_way.fetch_add(1, Ordering::SeqCst);
+        self.0.in_flight.fetch_add(1, Ordering::SeqCst);
         InFlightRequest(Arc::clone(&self.0))
     }
 }
 
 impl InFlightRequest {
     pub(super) fn close_if_draining<B>(&self, response: &mut HttpResponse<B>) {
-        if self.0.begun.load(Ordering::Relaxed) {
+        if self.0.draining.load(Ordering::Relaxed) {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
     }
@@ -56,9 +55,9 @@ impl InFlightRequest {
 
 impl Drop for InFlightRequest {
     fn drop(&mut self) {
-        let was_last = self.0.under_way.fetch_sub(1, Ordering::SeqCst) == 1;
-        // Until the end begins nobody waits, and a check takes no lock for it.
-        if was_last && self.0.begun.load(Ordering::SeqCst) {
+        let was_last = self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
+        // Nobody waits before draining begins, and a check takes no lock.
+        if was_last && self.0.draining.load(Ordering::SeqCst) {
             self.0.idle.notify_waiters();
         }
     }
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn idle_waits_for_what_is_under_way() {
+    async fn idle_waits_for_requests_in_flight() {
         let drain = Drain::default();
         drain.begin();
         let first = drain.enter();
@@ -104,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_close_their_connection_only_while_draining() {
+    fn responses_close_their_connection_only_while_draining() {
         let drain = Drain::default();
         let close = |drain: &Drain| {
             let mut response = HttpResponse::Ok().finish();

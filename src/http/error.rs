@@ -1,14 +1,27 @@
-//! The only mapping from what went wrong to what people and programs are told.
+//! The only mapping from failures to answers: JSON for programs, pages and form problems for users.
+//!
+//! Each error of a domain is mapped once, by a `From` implementation in one of the modules below.
 
-mod api;
+mod accounts;
+mod keys;
+mod login;
+mod password_strength;
+mod requests;
+mod role_map;
+mod store;
 
-pub(super) use api::{api, rate_limited};
+#[cfg(test)]
+mod tests;
 
-use std::time::Duration;
+pub(super) use requests::{
+    administrators_only, foreign_form, internal, no_local_accounts, no_page, not_found, other_browser, reject_malformed_query,
+    reject_slow_body, sign_in_again, unknown_provider,
+};
+
+use std::{borrow::Cow, time::Duration};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    error::InternalError,
     http::{
         StatusCode,
         header::{self, HeaderValue},
@@ -17,313 +30,203 @@ use actix_web::{
 use serde_json::json;
 
 use super::{
-    Services, Site, page,
+    Site, page,
     pages::{
-        self, Action, ErrorPage, Frame, Quote,
+        self, Action, ErrorPage, Frame, Problem, Quote,
         text::{Value, text},
     },
-    paths::login_href,
     request_id::RequestId,
 };
-use crate::{
-    login::{BeginError, FailureReason, LoginFailure},
-    oidc::ExchangeError,
-    rate_limits::RateLimitError,
-    return_to::{self, ReturnTarget, ReturnTargetError},
-};
 
-/// The page's own address (RFC 3986, section 4.4), which is not repeated in it: it may hold a code.
-const THIS_ADDRESS: &str = "";
-
-/// Longer words of an identity provider are cut.
+/// A longer quotation of an identity provider is cut.
 const LONGEST_QUOTE: usize = 500;
 
-/// A failure in the words of a page: the messages `-title`, `-happened` and `-next` of an id.
+/// The request has no credential (RFC 6750, section 3).
+pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
+/// The request's credential is invalid.
+pub(super) const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
+
+/// The answer to a failure. A failure that only programs or only users can meet has no words for the others.
 pub(super) struct Failure {
     status: StatusCode,
+    report: Option<Report>,
+    page: Option<PageText>,
+    problem: Option<Problem>,
+    challenge: Option<HeaderValue>,
+    retry_after: Option<Duration>,
+}
+
+/// The answer to programs. The code is one of RFC 6749 or RFC 6750 where one fits.
+pub(super) struct Report {
+    pub code: &'static str,
+    pub description: Cow<'static, str>,
+}
+
+/// The answer to users, if it takes a page of its own: the messages `-title`, `-happened` and `-next` of an id.
+struct PageText {
     id: &'static str,
     values: Vec<(&'static str, Value)>,
     quote: Option<Quote>,
-    action: Option<Action>,
-    second: Option<Action>,
+    actions: Vec<Action>,
 }
 
 impl Failure {
-    pub(super) fn new(status: StatusCode, id: &'static str) -> Self {
-        Self { status, id, values: Vec::new(), quote: None, action: None, second: None }
+    fn new(status: StatusCode, code: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        let report = Some(Report { code, description: description.into() });
+        Self { status, report, page: None, problem: None, challenge: None, retry_after: None }
     }
 
-    /// Fills a place that the messages leave open.
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
-        self.values.push((name, value.into()));
+    /// A failure that only users can meet.
+    pub fn of_page(status: StatusCode, id: &'static str) -> Self {
+        Self { status, report: None, page: None, problem: None, challenge: None, retry_after: None }.page(id)
+    }
+
+    fn bad_request(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request", description)
+    }
+
+    fn unauthorized(code: &'static str, description: &'static str, challenge: HeaderValue) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(StatusCode::UNAUTHORIZED, code, description) }
+    }
+
+    fn forbidden(description: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "access_denied", description)
+    }
+
+    fn absent(description: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", description)
+    }
+
+    fn limit_reached(description: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, "limit_reached", description)
+    }
+
+    fn too_many(description: &'static str, retry_after: Duration) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "slow_down", description).retry_after(retry_after)
+    }
+
+    fn unavailable(description: &'static str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", description)
+    }
+
+    fn retry_after(self, time: Duration) -> Self {
+        Self { retry_after: Some(time), ..self }
+    }
+
+    fn page(self, id: &'static str) -> Self {
+        Self { page: Some(PageText::of(id)), ..self }
+    }
+
+    fn problem(self, problem: Problem) -> Self {
+        Self { problem: Some(problem), ..self }
+    }
+
+    /// Fills a placeholder of the page's messages.
+    pub fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        if let Some(page) = &mut self.page {
+            page.values.push((name, value.into()));
+        }
         self
     }
 
-    /// `label` is a message's id.
-    pub(super) fn action(mut self, label: &'static str, href: impl Into<String>) -> Self {
-        let action = Action { label: text(label, &[]), href: href.into() };
-        let place = if self.action.is_none() { &mut self.action } else { &mut self.second };
-        *place = Some(action);
+    /// Adds a button to the page. `label` is a message's id.
+    pub fn action(mut self, label: &'static str, href: impl Into<String>) -> Self {
+        if let Some(page) = &mut self.page {
+            page.actions.push(Action { label: text(label, &[]), href: href.into() });
+        }
         self
+    }
+
+    /// Adds a button that tries again, if the failure is temporary and its page has no other button.
+    pub fn retry_at(self, href: &str) -> Self {
+        let has_actions = self.page.as_ref().is_none_or(|page| !page.actions.is_empty());
+        if self.status == StatusCode::SERVICE_UNAVAILABLE && !has_actions { self.action("action-again", href) } else { self }
     }
 
     fn quote(mut self, speaker: &str, text: &str) -> Self {
-        self.quote = Some(Quote {
-            speaker: speaker.to_owned(),
-            text: text.chars().filter(|c| !c.is_control()).take(LONGEST_QUOTE).collect(),
-        });
+        let text = text.chars().filter(|c| !c.is_control()).take(LONGEST_QUOTE).collect();
+        if let Some(page) = &mut self.page {
+            page.quote = Some(Quote { speaker: speaker.to_owned(), text });
+        }
         self
     }
 
-    pub(super) fn respond(self, request: &HttpRequest, site: &Site) -> HttpResponse {
+    pub fn is_server_error(&self) -> bool {
+        self.status.is_server_error()
+    }
+
+    /// The answer to programs; `None` if only users can meet this failure.
+    pub fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// The status and the problem to show beside the form; `None` if the form can't correct this failure.
+    pub fn form_problem(&self) -> Option<(StatusCode, Problem)> {
+        Some((self.status, self.problem.clone()?))
+    }
+
+    pub fn json(&self) -> HttpResponse {
+        let mut response = match &self.report {
+            Some(report) => json(self.status, report.code, &report.description),
+            None => json(self.status, "server_error", requests::UNEXPECTED),
+        };
+        if let Some(challenge) = &self.challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
+        }
+        set_retry_after(&mut response, self.retry_after);
+        response
+    }
+
+    pub fn respond(self, request: &HttpRequest, site: &Site) -> HttpResponse {
         self.render(site, &RequestId::of(request))
     }
 
-    fn render(self, site: &Site, id: &RequestId) -> HttpResponse {
-        let words = |part: &str| text(&format!("{}-{part}", self.id), &self.values);
+    pub fn render(self, site: &Site, id: &RequestId) -> HttpResponse {
+        let PageText { id: message, mut values, quote, actions } =
+            self.page.unwrap_or_else(|| PageText::of(requests::UNEXPECTED_PAGE));
+        values.push(("contact", Value::from(site.contact.as_str())));
+        let part = |name: &str| text(&format!("{message}-{name}"), &values);
         let body = pages::render(&ErrorPage {
             frame: Frame::of(&site.brand),
             status: self.status.as_u16(),
-            title: words("title"),
-            what_happened: words("happened"),
-            what_next: words("next"),
-            quote: self.quote,
-            action: self.action,
-            second_action: self.second,
+            title: part("title"),
+            what_happened: part("happened"),
+            what_next: part("next"),
+            quote,
+            actions,
             request_id: id.to_string(),
         });
-        page(self.status, body)
+        let mut response = page(self.status, body);
+        set_retry_after(&mut response, self.retry_after);
+        response
     }
 }
 
-/// Nothing was presented (RFC 6750, section 3).
-pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule""#);
-/// What was presented is no good.
-pub(super) const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
+impl PageText {
+    fn of(id: &'static str) -> Self {
+        Self { id, values: Vec::new(), quote: None, actions: Vec::new() }
+    }
+}
 
-/// 401 with what is asked for.
+/// A JSON error (RFC 6749, section 5.2).
+pub(super) fn json(status: StatusCode, code: &str, description: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({"error": code, "error_description": description}))
+}
+
+/// A 401 with its challenge.
 pub(super) fn challenged(code: &str, description: &str, challenge: HeaderValue) -> HttpResponse {
     let mut response = json(StatusCode::UNAUTHORIZED, code, description);
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
 }
 
-/// JSON for programs, with the codes of RFC 6749 and 6750 where one fits.
-pub(super) fn json(status: StatusCode, code: &str, description: &str) -> HttpResponse {
-    HttpResponse::build(status).json(json!({"error": code, "error_description": description}))
+fn set_retry_after(response: &mut HttpResponse, time: Option<Duration>) {
+    if let Some(time) = time {
+        response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(time).into());
+    }
 }
 
-pub(super) async fn not_found(request: HttpRequest, services: Services) -> HttpResponse {
-    let failure = Failure::new(StatusCode::NOT_FOUND, "error-not-found");
-    failure.action("action-account", "/vestibule/").respond(&request, &services.site)
-}
-
-/// A query or form that is broken, too large, or has a parameter twice.
-pub(super) fn unreadable(request: &HttpRequest, site: &Site) -> actix_web::Error {
-    // The library's own words may quote what was sent.
-    tracing::warn!(reason = "malformed_query_or_form", "request refused");
-    let failure = Failure::new(StatusCode::BAD_REQUEST, "error-malformed");
-    let response = failure.action("action-account", "/vestibule/").respond(request, site);
-    InternalError::from_response("a malformed query or form", response).into()
-}
-
-/// A body that did not come in time.
-pub(super) fn slow(request: &HttpRequest, site: &Site) -> actix_web::Error {
-    tracing::warn!(reason = "body_timeout", "request refused");
-    let failure = Failure::new(StatusCode::REQUEST_TIMEOUT, "error-slow");
-    let response = failure.action("action-account", "/vestibule/").respond(request, site);
-    InternalError::from_response("a slow body", response).into()
-}
-
-/// A client address that has opened a page of this kind too often.
-pub(super) fn too_often(exceeded: RateLimitError, request: &HttpRequest, site: &Site) -> HttpResponse {
-    let seconds = whole_seconds(exceeded.retry_after);
-    let failure = Failure::new(StatusCode::TOO_MANY_REQUESTS, "error-too-often").with("seconds", Value::Count(seconds));
-    let mut response = failure.respond(request, site);
-    wait(&mut response, exceeded.retry_after);
-    response
-}
-
-fn wait(response: &mut HttpResponse, retry_after: Duration) {
-    response.headers_mut().insert(header::RETRY_AFTER, whole_seconds(retry_after).into());
-}
-
-/// Rounded up: whoever comes back after them is not too early.
+/// Rounded up, so that a client that waits for this long is not too early.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
-pub(super) fn internal(site: &Site, id: &RequestId) -> HttpResponse {
-    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "error-internal").render(site, id)
-}
-
-/// A page that is for administrators, and somebody who is none.
-pub(super) fn for_administrators() -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-for-administrators").action("action-account", "/vestibule/")
-}
-
-pub(super) fn no_local_accounts() -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, "error-no-local-accounts").action("action-account", "/vestibule/")
-}
-
-pub(super) fn no_such_person() -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, "error-no-such-person").action("nav-people", "/vestibule/people")
-}
-
-pub(super) fn not_yours_to_change() -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-not-yours-to-change").action("nav-people", "/vestibule/people")
-}
-
-/// A local account that the role map grants nothing.
-pub(super) fn no_role_here(contact: &str) -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-no-role-here").with("contact", contact)
-}
-
-pub(super) fn store_unavailable(again: &str) -> Failure {
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-store-away").action("action-again", again)
-}
-
-/// A form that did not come from our own page. `page`, where the change can be made, is a message's id.
-pub(super) fn foreign_form(page: &'static str, href: &str) -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-foreign-form").action(page, href)
-}
-
-/// A form whose session has ended, or was opened too long ago for it. A form can't lead to the identity provider itself:
-/// browsers refuse redirects of forms to other sites.
-pub(super) fn sign_in_again(href: &str) -> Failure {
-    Failure::new(StatusCode::UNAUTHORIZED, "error-sign-in-again").action("action-sign-in", href)
-}
-
-pub(super) fn return_refused(refused: ReturnTargetError) -> Failure {
-    let reason = text(reason_id(refused), &[("most", Value::Count(return_to::LONGEST as u64))]);
-    Failure::new(StatusCode::BAD_REQUEST, "error-return-refused").with("reason", reason).action("action-sign-in", "/sso/login")
-}
-
-/// The message that completes "an address that is not part of this site:".
-fn reason_id(refused: ReturnTargetError) -> &'static str {
-    match refused {
-        ReturnTargetError::Empty => "return-empty",
-        ReturnTargetError::TooLong => "return-too-long",
-        ReturnTargetError::ControlCharacter => "return-control-character",
-        ReturnTargetError::Backslash => "return-backslash",
-        ReturnTargetError::NotAPath => "return-not-a-path",
-        ReturnTargetError::Authority => "return-authority",
-        ReturnTargetError::UserInfo => "return-user-info",
-        ReturnTargetError::OtherHost => "return-other-host",
-        ReturnTargetError::DoubledSlash => "return-doubled-slash",
-    }
-}
-
-pub(super) fn unknown_provider() -> Failure {
-    tracing::warn!(reason = "unknown_provider", "login refused");
-    Failure::new(StatusCode::NOT_FOUND, "error-unknown-provider").action("action-sign-in", "/sso/login")
-}
-
-impl BeginError {
-    pub(super) fn failure(&self, provider: &str, again: &str) -> Failure {
-        match self {
-            Self::NotReady(_) => Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-provider-away")
-                .with("provider", provider)
-                .action("action-again", again),
-            Self::Store(_) => store_unavailable(again),
-        }
-    }
-}
-
-impl LoginFailure {
-    /// `contact` is whom people ask for access.
-    pub(super) fn failure(&self, contact: &str) -> Failure {
-        let name = self.provider.name();
-        let target = self.again.clone().unwrap_or_else(ReturnTarget::root);
-        let again = login_href(&target, Some(self.provider.id()));
-        let start = |failure: Failure| failure.action("action-start-again", again.as_str());
-        match &self.why {
-            FailureReason::Unknown => start(expired()),
-            FailureReason::Finished => start(finished()).action("action-continue", target.as_str()),
-            FailureReason::OtherBrowser => start(other_browser()),
-            FailureReason::OtherProvider | FailureReason::Issuer => start(mixed_up()),
-            FailureReason::NoState | FailureReason::NoCode => start(incomplete(name)),
-            FailureReason::Denied { error, description } => start(denied(name, error, description.as_deref())),
-            FailureReason::NoRoleMapYet => {
-                no_role_map_yet().action("action-again", THIS_ADDRESS).action("action-start-again", again)
-            }
-            FailureReason::NoRole => no_role(name, contact).action("action-other-account", again),
-            FailureReason::Disabled => disabled(contact).action("action-other-account", again),
-            FailureReason::MissingSource(_) => start(missing_source(name, contact)),
-            FailureReason::Exchange(error) => start(exchange(name, error)),
-            FailureReason::NotSignedIn => not_signed_in().action("action-sign-in", "/sso/login"),
-            FailureReason::Taken => taken(name).action("action-methods", "/vestibule/sign-in"),
-            FailureReason::StoreBefore(_) => {
-                store_before().action("action-again", THIS_ADDRESS).action("action-start-again", again)
-            }
-            FailureReason::StoreAfter(_) => start(store_after()),
-        }
-    }
-}
-
-fn expired() -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "error-expired")
-}
-
-fn finished() -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "error-finished")
-}
-
-pub(super) fn other_browser() -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "error-other-browser")
-}
-
-fn mixed_up() -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "error-mixed-up")
-}
-
-fn incomplete(name: &str) -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, "error-incomplete").with("provider", name)
-}
-
-fn denied(name: &str, error: &str, description: Option<&str>) -> Failure {
-    let failure = match error {
-        "access_denied" => Failure::new(StatusCode::FORBIDDEN, "error-denied").with("provider", name),
-        _ => Failure::new(StatusCode::BAD_GATEWAY, "error-provider-failed").with("provider", name),
-    };
-    failure.quote(name, description.unwrap_or(error))
-}
-
-fn not_signed_in() -> Failure {
-    Failure::new(StatusCode::UNAUTHORIZED, "error-link-signed-out")
-}
-
-fn taken(name: &str) -> Failure {
-    Failure::new(StatusCode::CONFLICT, "error-link-taken").with("provider", name)
-}
-
-pub(super) fn no_role_map_yet() -> Failure {
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-no-role-map-yet")
-}
-
-fn no_role(name: &str, contact: &str) -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-no-role").with("provider", name).with("contact", contact)
-}
-
-pub(super) fn disabled(contact: &str) -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-disabled").with("contact", contact)
-}
-
-fn missing_source(name: &str, contact: &str) -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-missing-source").with("provider", name).with("contact", contact)
-}
-
-fn exchange(name: &str, error: &ExchangeError) -> Failure {
-    match error {
-        ExchangeError::TooLarge { .. } => Failure::new(StatusCode::BAD_GATEWAY, "error-too-large").with("provider", name),
-        _ => Failure::new(StatusCode::BAD_GATEWAY, "error-not-confirmed").with("provider", name),
-    }
-}
-
-fn store_before() -> Failure {
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-store-before")
-}
-
-fn store_after() -> Failure {
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-store-after")
 }

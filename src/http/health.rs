@@ -19,17 +19,17 @@ use actix_web::{
 use super::{connections::BusyConnection, get};
 use crate::{metrics::Metrics, principal_cache::Principals};
 
-/// Ready when nothing blocks it any more, and until the process is told to stop.
+/// Readiness of the pod: no blocker is left, and the process is not stopping.
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    waits_for: Mutex<BTreeSet<&'static str>>,
+    blockers: Mutex<BTreeSet<&'static str>>,
     stopping: AtomicBool,
 }
 
-/// Blocks readiness until its owner has what it waits for, and says so.
+/// Blocks readiness until its owner calls [`ReadinessBlocker::done`].
 pub struct ReadinessBlocker {
     readiness: Readiness,
     name: &'static str,
@@ -44,7 +44,7 @@ pub struct HealthService {
 
 impl Readiness {
     pub fn block(&self, name: &'static str) -> ReadinessBlocker {
-        self.waits().insert(name);
+        self.blockers().insert(name);
         ReadinessBlocker { readiness: self.clone(), name }
     }
 
@@ -52,14 +52,14 @@ impl Readiness {
         self.0.stopping.store(true, Ordering::Relaxed);
     }
 
-    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
-        self.0.waits_for.lock().expect("no code that holds this lock panics")
+    fn blockers(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
+        self.0.blockers.lock().expect("no code that holds this lock panics")
     }
 }
 
 impl ReadinessBlocker {
     pub fn done(self) {
-        self.readiness.waits().remove(self.name);
+        self.readiness.blockers().remove(self.name);
         tracing::info!(component = self.name, "component ready");
     }
 }
@@ -89,10 +89,10 @@ async fn ready(service: Data<HealthService>) -> HttpResponse {
     if service.readiness.0.stopping.load(Ordering::Relaxed) {
         return text(&mut HttpResponse::ServiceUnavailable(), "stopping\n".into());
     }
-    let waits: Vec<&str> = service.readiness.waits().iter().copied().collect();
-    match waits.as_slice() {
+    let blockers: Vec<&str> = service.readiness.blockers().iter().copied().collect();
+    match blockers.as_slice() {
         [] => text(&mut HttpResponse::Ok(), "ok\n".into()),
-        waits => text(&mut HttpResponse::ServiceUnavailable(), format!("waiting for: {}\n", waits.join(", "))),
+        blockers => text(&mut HttpResponse::ServiceUnavailable(), format!("waiting for: {}\n", blockers.join(", "))),
     }
 }
 
@@ -106,12 +106,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readiness_waits_for_every_block_by_name() {
+    fn readiness_waits_for_every_blocker() {
         let readiness = Readiness::default();
         let (store, other) = (readiness.block("store"), readiness.block("other"));
-        assert_eq!(readiness.waits().iter().copied().collect::<Vec<_>>(), ["other", "store"]);
+        assert_eq!(readiness.blockers().iter().copied().collect::<Vec<_>>(), ["other", "store"]);
         other.done();
         store.done();
-        assert!(readiness.waits().is_empty());
+        assert!(readiness.blockers().is_empty());
     }
 }

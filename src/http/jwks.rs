@@ -1,4 +1,4 @@
-//! `/vestibule/jwks.json`: the keys by which an upstream verifies assertions.
+//! `/vestibule/jwks.json`: the public keys for the verification of identity assertions.
 
 use actix_web::{HttpResponse, http::header};
 
@@ -6,7 +6,7 @@ use super::Services;
 
 pub(super) const PATH: &str = "/vestibule/jwks.json";
 
-/// Shorter than a new key waits before it signs, so that nobody meets one that they don't know.
+/// Shorter than the delay before a new key signs. Upstreams thus know a key before it is used.
 const CACHE_CONTROL: &str = "public, max-age=60";
 
 pub(super) async fn show(services: Services) -> HttpResponse {

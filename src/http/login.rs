@@ -1,10 +1,11 @@
-//! Signing in and out: at a provider, with a password, by an invitation.
+//! Sign-in and sign-out: with a provider, a password or an invitation.
 
 pub(super) mod json;
 mod logout;
 mod onboarding;
 mod password;
 mod provider;
+mod sign_in_page;
 
 use actix_web::{
     dev::HttpServiceFactory,
@@ -24,19 +25,19 @@ pub(super) fn routes(app: &mut ServiceConfig, services: &Services) {
     )
     .service(callback("/sso/callback", services))
     .service(callback("/sso/callback/{provider}", services))
-    .service(web::resource("/sso/logout").route(get().to(logout::ask)).post(logout::act))
+    .service(web::resource("/sso/logout").route(get().to(logout::show)).post(logout::submit))
     .service(
         web::resource("/onboarding")
             .wrap(from_fn(rate_limit::limit(services, Activity::Onboarding)))
             .route(get().to(onboarding::show))
-            .post(onboarding::act),
+            .post(onboarding::submit),
     )
     .service(Endpoint::new("/onboarding/get_token").with_query().get(onboarding::get_token).into_resource())
-    .service(Endpoint::new("/onboarding/claim_token").post(onboarding::claim_token).into_resource());
+    .service(Endpoint::new("/onboarding/claim_token").post(onboarding::accept_invitation).into_resource());
 }
 
-/// A resource of two patterns would be a regular expression for each request. A HEAD request would use up the login flow and
-/// give the browser nothing, so only GET is routed.
+/// One resource per path, since two patterns in one resource are a regular expression for each request. Only GET is routed: a
+/// HEAD request would consume the login flow without a result for the browser.
 fn callback(path: &'static str, services: &Services) -> impl HttpServiceFactory + use<> {
     let limit = rate_limit::limit(services, Activity::Callback);
     web::resource(path).wrap(from_fn(limit)).route(web::get().to(provider::callback))

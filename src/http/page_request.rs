@@ -1,8 +1,8 @@
-//! Requests for our own pages: authenticates the user, checks forms, and answers with what all pages share.
+//! Requests for pages: authenticates the user, checks forms, and renders the parts that all pages share.
 
-#![expect(clippy::result_large_err, reason = "a refusal is an answer like any other, and is made once for each request")]
+#![expect(clippy::result_large_err, reason = "an error is a response, which is built once for each request")]
 
-use std::ops::Deref;
+use std::{fmt::Display, ops::Deref};
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
 use serde::Deserialize;
@@ -24,10 +24,10 @@ use crate::{
     users::Administrator,
 };
 
-/// An answer of a page, or what is answered instead of it.
+/// A page, or the answer instead of it.
 pub(super) type PageResult = Result<HttpResponse, HttpResponse>;
 
-/// The fields of a form. A field may be there several times.
+/// The fields of a form. A field may occur several times.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct FormFields(Vec<(String, String)>);
@@ -48,7 +48,7 @@ pub(super) struct AdministratorRequest<'a> {
 }
 
 impl FormFields {
-    /// The value of a field; `None` where it is empty, or there several times.
+    /// The value of a field; `None` if it is empty or occurs several times.
     pub fn one(&self, name: &str) -> Option<&str> {
         let mut values = self.all(name);
         let value = values.next().filter(|value| !value.is_empty())?;
@@ -70,7 +70,7 @@ pub(super) fn answer(outcome: PageResult) -> HttpResponse {
 }
 
 impl<'a> PageRequest<'a> {
-    /// Authenticates the user. The error is the answer: a redirect to the sign-in, which leads back here.
+    /// Authenticates the user. If nobody is signed in, the answer is a redirect to the sign-in, which leads back here.
     pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: Place) -> Result<Self, HttpResponse> {
         let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
         let session_token = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
@@ -80,12 +80,12 @@ impl<'a> PageRequest<'a> {
             Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
             Err(AuthenticationError::Unavailable(cause)) => {
                 tracing::error!(error = %cause, "session lookup failed");
-                Err(error::store_unavailable(place.href()).respond(request, &services.site))
+                Err(Failure::credential_unavailable().retry_at(place.href()).respond(request, &services.site))
             }
         }
     }
 
-    /// The same for a form that was submitted.
+    /// Authenticates the user who has submitted a form of this page.
     pub async fn authenticate_form(
         request: &'a HttpRequest,
         services: &'a Services,
@@ -97,8 +97,16 @@ impl<'a> PageRequest<'a> {
         Ok(page)
     }
 
-    /// Refuses a form that is not this page's own.
-    pub fn check_form(&self, form: &FormFields) -> Result<(), HttpResponse> {
+    /// Refuses users who are not administrators.
+    pub fn into_administrator(self) -> Result<AdministratorRequest<'a>, HttpResponse> {
+        match self.administrator().map(|by| by.role.clone()) {
+            Some(role) => Ok(AdministratorRequest { page: self, role }),
+            None => Err(self.respond(error::administrators_only())),
+        }
+    }
+
+    /// Refuses a form that another page or another session has submitted.
+    fn check_form(&self, form: &FormFields) -> Result<(), HttpResponse> {
         let token = form.one("csrf").unwrap_or_default();
         let is_own = csrf::is_own_form(self.request, self.site());
         if is_own && csrf::matches(&self.site().ring, self.place.href(), &self.session_token, token) {
@@ -109,7 +117,7 @@ impl<'a> PageRequest<'a> {
     }
 
     pub fn foreign_form(&self) -> HttpResponse {
-        self.respond(error::foreign_form(self.place.label(), self.place.href()))
+        self.respond(error::foreign_form().action(self.place.label(), self.place.href()))
     }
 
     /// The token that this page's forms carry.
@@ -139,14 +147,14 @@ impl<'a> PageRequest<'a> {
         }
     }
 
-    /// The address of the sign-in, if the last one is not fresh enough for changes that can't be undone.
+    /// The address of the sign-in, if the session is not fresh enough for irreversible changes.
     pub fn fresh_sign_in_href(&self) -> Option<String> {
         (!self.services.keys.is_fresh(self.signed_in().session.created)).then(|| sign_in_href(self.request, self.place))
     }
 
-    /// Refuses a form that takes a fresh sign-in, and was opened while the sign-in was still fresh.
+    /// Refuses a form that requires a fresh sign-in. The form may have been opened while the sign-in was still fresh.
     pub fn require_fresh_sign_in(&self) -> Result<(), HttpResponse> {
-        self.fresh_sign_in_href().map_or(Ok(()), |href| Err(self.respond(error::sign_in_again(&href))))
+        self.fresh_sign_in_href().map_or(Ok(()), |href| Err(self.respond(error::sign_in_again().action("action-sign-in", href))))
     }
 
     pub fn administrator(&self) -> Option<Administrator<'_>> {
@@ -168,7 +176,7 @@ impl<'a> PageRequest<'a> {
         })
     }
 
-    /// The page as an answer; our own script may run on it.
+    /// Renders the page. Our own script may run on it.
     pub fn show(&self, status: StatusCode, view: &impl askama::Template) -> HttpResponse {
         page_with(status, pages::render(view), &FormTargets::OwnOnly, &Scripts::Of(&self.site().public_url))
     }
@@ -177,40 +185,25 @@ impl<'a> PageRequest<'a> {
         failure.respond(self.request, self.site())
     }
 
-    /// Back to the page, after a form that succeeded.
+    /// Redirects to the page, after a form has succeeded.
     pub fn back(&self) -> HttpResponse {
         redirect(StatusCode::SEE_OTHER, self.place.href())
     }
 
-    /// The answer where the store failed.
-    pub fn unavailable(&self, cause: impl std::fmt::Display) -> HttpResponse {
-        tracing::error!(error = %cause, page = self.place.href(), "page request failed");
-        self.respond(error::store_unavailable(self.place.href()))
+    /// The page of an error, which is logged if it is the server's.
+    pub fn fail<E: Display>(&self, error: &E) -> HttpResponse
+    where
+        for<'e> Failure: From<&'e E>,
+    {
+        let failure = Failure::from(error);
+        if failure.is_server_error() {
+            tracing::error!(%error, page = self.place.href(), "page request failed");
+        }
+        self.respond(failure.retry_at(self.place.href()))
     }
 }
 
-impl<'a> AdministratorRequest<'a> {
-    /// Authenticates an administrator. Others are refused.
-    pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: Place) -> Result<Self, HttpResponse> {
-        let page = PageRequest::authenticate(request, services, place).await?;
-        match page.administrator().map(|by| by.role.clone()) {
-            Some(role) => Ok(Self { page, role }),
-            None => Err(page.respond(error::for_administrators())),
-        }
-    }
-
-    /// The same for a form that was submitted.
-    pub async fn authenticate_form(
-        request: &'a HttpRequest,
-        services: &'a Services,
-        place: Place,
-        form: &FormFields,
-    ) -> Result<Self, HttpResponse> {
-        let page = Self::authenticate(request, services, place).await?;
-        page.check_form(form)?;
-        Ok(page)
-    }
-
+impl AdministratorRequest<'_> {
     pub fn by(&self) -> Administrator<'_> {
         Administrator { user: &self.page.caller.evaluation.identity.user, role: &self.role }
     }

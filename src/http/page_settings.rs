@@ -12,17 +12,18 @@ use crate::{
     users::Limits,
 };
 
+/// The settings of the public listener.
 pub struct Site {
     pub public_url: PublicUrl,
     pub cookies: CookieNames,
     pub limits: Limits,
     pub proxies: TrustedProxies,
     pub ring: Arc<KeyRing>,
-    /// Users can sign in with a password that is kept here.
+    /// True if local accounts are enabled.
     pub local_accounts: bool,
     /// The contact that pages name for access requests.
     pub contact: String,
-    /// One plain sentence for each part that is configured, for an operator who has configured nothing yet.
+    /// One sentence per configured part, for the page that an operator sees before any sign-in is configured.
     pub facts: Vec<String>,
     pub brand: Arc<Brand>,
 }
@@ -32,7 +33,7 @@ impl Site {
     pub(super) fn set_login_cookies(&self, response: &mut HttpResponse, session: &OpaqueToken, device: &str) {
         let session = self.cookies.session_cookie(session.expose(), self.limits.absolute);
         for cookie in [session, self.cookies.device_cookie(device)] {
-            // Adding fails only for values that can't stand in a header; ours are base64url.
+            // Adding fails only for values that are invalid in a header; ours are base64url.
             let _ = response.add_cookie(&cookie);
         }
     }

@@ -4,7 +4,7 @@ use url::form_urlencoded;
 
 use super::pages::Place;
 
-/// Entries per page, unless the caller asks for another number.
+/// Entries per page, unless the request has another number.
 pub(super) const PAGE_SIZE: usize = 50;
 const LARGEST_PAGE: usize = 100;
 
@@ -13,7 +13,7 @@ pub(super) fn page_size(text: &str) -> Result<usize, &'static str> {
     size.ok_or("must be a whole number from 1 to 100")
 }
 
-/// The address of a list's next page.
+/// Returns the URL of a list's next page.
 pub(super) fn next_href(place: Place, after: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", after).finish();
     format!("{}?{query}", place.href())

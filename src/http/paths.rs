@@ -1,20 +1,20 @@
-//! Addresses of our own.
+//! Paths of the service's own pages and API.
 
 use url::form_urlencoded;
 
 use crate::return_to::ReturnTarget;
 
-/// The query parameter that says where to return to, as the gateways name it.
+/// The query parameter with the return target, named as gateways name it.
 pub const RETURN_PARAMETER: &str = "rd";
 
-/// Below it is the JSON API.
+/// The path prefix of the JSON API.
 pub(super) const API: &str = "/vestibule/api";
 
 pub(super) fn is_api_path(path: &str) -> bool {
     path.strip_prefix(API).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The address that begins a login.
+/// Returns the URL that begins a login.
 pub(super) fn login_href(target: &ReturnTarget, provider: Option<&str>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     if *target != ReturnTarget::root() {

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use futures::future::{FutureExt, LocalBoxFuture};
 
-use super::{Services, api::api_error::ApiError, credential_headers, error};
+use super::{Services, api::api_error::ApiError, credential_headers, error::Failure};
 use crate::{
     access::CredentialSource,
     rate_limits::{Activity, RateLimitError},
@@ -33,7 +33,7 @@ pub(super) fn limit(services: &Services, activity: Activity) -> impl Fn(ServiceR
     move |request, next| match spend(&services, activity, request.request()) {
         Ok(()) => next.call(request).boxed_local(),
         Err(exceeded) => {
-            let response = error::too_often(exceeded, request.request(), &services.site);
+            let response = Failure::from(exceeded).respond(request.request(), &services.site);
             std::future::ready(Ok(request.into_response(response))).boxed_local()
         }
     }
@@ -55,7 +55,7 @@ pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceR
                 && response.status() == StatusCode::UNAUTHORIZED
                 && let Err(exceeded) = spend(&services, Activity::UnknownCredential, response.request())
             {
-                return Ok(response.into_response(error::rate_limited(exceeded)));
+                return Ok(response.into_response(Failure::from(exceeded).json()));
             }
             Ok(response)
         }
@@ -70,7 +70,7 @@ fn presents_a_credential(headers: &HeaderMap) -> bool {
 }
 
 fn spend(services: &Services, activity: Activity, request: &HttpRequest) -> Result<(), RateLimitError> {
-    let Some(address) = services.site.proxies.told(request) else { return Ok(()) };
+    let Some(address) = services.site.proxies.forwarded_client(request) else { return Ok(()) };
     services.rate_limits.spend(activity, address).inspect_err(|_| {
         tracing::info!(activity = activity.as_str(), "rate limit exceeded");
         services.metrics.rate_limited(activity);

@@ -1,17 +1,17 @@
-//! The path of a request as the log has it, without segments that may be secrets. The query is never logged.
+//! The path of a request for the log, without segments that may be secrets. The query is never logged.
 
 use std::borrow::Cow;
 
-/// Ids and digests of ours are no longer.
+/// The length of the longest ids and digests in paths.
 const LONGEST: usize = 64;
 
-/// From this length on, capital letters are those of base64: a handle, a code, a token, an invitation's secret.
+/// A segment of at least this length with capital letters may be base64: a session token, a code or an invitation's secret.
 const LONG: usize = 20;
 
 const REDACTED: &str = "[redacted]";
 
-/// The path without the segments that may be a secret: what no address of ours has is not told, rather than what is known to be
-/// a secret, since somebody may have put anything there.
+/// Redacts the segments that may be secrets. Only segments in the form of known paths are kept, since clients may send secrets
+/// of any form.
 pub(super) fn redacted_path(path: &str) -> Cow<'_, str> {
     if path.split('/').all(is_safe) {
         return Cow::Borrowed(path);
@@ -20,7 +20,7 @@ pub(super) fn redacted_path(path: &str) -> Cow<'_, str> {
     Cow::Owned(path.split('/').map(redact).collect::<Vec<_>>().join("/"))
 }
 
-/// An escape or a `=` hides a secret from whoever looks for its beginning.
+/// Escapes and `=` are not safe, since they hide the beginning of a secret.
 fn is_safe(segment: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let begins = |mark: &str| segment.get(..mark.len()).is_some_and(|start| start.eq_ignore_ascii_case(mark));
@@ -43,7 +43,7 @@ mod tests {
     #[case::digest("/vestibule/api/sessions/9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     #[case::asset("/vestibule/assets/style.17446744073709551615.css")]
     #[case::of_others("/v1/Chat/completions//.well-known/x~y_z")]
-    fn an_address_of_ours_is_told_as_it_is(#[case] path: &str) {
+    fn paths_without_secrets_are_unchanged(#[case] path: &str) {
         assert_eq!(redacted_path(path), path);
     }
 
@@ -66,7 +66,7 @@ mod tests {
     #[case::user_and_password("ada:secret@host")]
     #[case::quote("\"abc\"")]
     #[case::longer_than_any("0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0")]
-    fn what_may_be_a_secret_is_left_out_wherever_it_stands(#[case] secret: &str) {
+    fn possible_secrets_are_redacted_at_every_position(#[case] secret: &str) {
         assert_eq!(redacted_path(&format!("/{secret}")), "/[redacted]");
         assert_eq!(
             redacted_path(&format!("/vestibule/api/keys/{secret}/regenerate")),

@@ -1,5 +1,4 @@
-//! What every request to the pages goes through: an id, a log span, a deadline for its body, a guard against panics,
-//! safe headers.
+//! Middleware of the public listener: request id, log span, body deadline, panic handling and security headers.
 
 use std::{
     io,
@@ -23,7 +22,6 @@ use tracing::{Instrument, Span};
 
 use super::{
     Services, Site,
-    api::api_error::ApiError,
     connections::BusyConnection,
     drain::Drain,
     error, paths,
@@ -35,7 +33,7 @@ use crate::{metrics::Metrics, users::Browser};
 
 const LONGEST_AGENT: usize = 256;
 
-/// Whose `X-Forwarded-For` is believed.
+/// The networks of the proxies whose `X-Forwarded-For` is trusted.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
@@ -44,8 +42,8 @@ impl TrustedProxies {
         Self(networks)
     }
 
-    /// The client's address where proxies tell it whose word is taken: everybody else would share the proxy's.
-    pub(super) fn told(&self, request: &HttpRequest) -> Option<IpAddr> {
+    /// Returns the client's address if a trusted proxy reports it. Other clients would share the address of their proxy.
+    pub(super) fn forwarded_client(&self, request: &HttpRequest) -> Option<IpAddr> {
         let peer = request.peer_addr().map(|address| address.ip()).filter(|_| !self.0.is_empty());
         self.client(peer, request.headers()).filter(|client| !self.trusts(client))
     }
@@ -54,7 +52,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(address))
     }
 
-    /// The client's address: the last one in `X-Forwarded-For` that no trusted proxy has, if the peer is one.
+    /// Returns the client's address: the peer, or if it is a trusted proxy, the last address in `X-Forwarded-For` that is not.
     pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer?;
         let mut client = peer;
@@ -64,7 +62,7 @@ impl TrustedProxies {
             if !self.trusts(&client) {
                 return Some(client);
             }
-            match address_in(hop.trim()) {
+            match parse_hop(hop.trim()) {
                 Some(address) => client = address,
                 None => return Some(client),
             }
@@ -73,20 +71,20 @@ impl TrustedProxies {
     }
 }
 
-/// Some gateways write a port too, and brackets round an IPv6 address.
-fn address_in(hop: &str) -> Option<IpAddr> {
+/// Parses an address. Some gateways add a port, and brackets around an IPv6 address.
+fn parse_hop(hop: &str) -> Option<IpAddr> {
     let with_port = || hop.parse::<SocketAddr>().ok().map(|address| address.ip());
     let in_brackets = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     hop.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
-/// What a browser says that it is, as far as a list of sessions shows it.
+/// Returns the browser's `User-Agent`, shortened for the list of sessions.
 pub(super) fn user_agent(request: &HttpRequest) -> Option<String> {
-    let said = request.headers().get(header::USER_AGENT)?.to_str().ok()?;
-    Some(said.chars().take(LONGEST_AGENT).collect()).filter(|agent: &String| !agent.is_empty())
+    let agent = request.headers().get(header::USER_AGENT)?.to_str().ok()?;
+    Some(agent.chars().take(LONGEST_AGENT).collect()).filter(|agent: &String| !agent.is_empty())
 }
 
-/// The browser that somebody signs in with.
+/// Returns the browser of a sign-in.
 pub(super) fn browser(request: &HttpRequest, services: &Services) -> Browser {
     let Services { site, users, .. } = services;
     let replaces = site.cookies.session_in(request).and_then(|cookie| users.parse_session_token(&cookie));
@@ -109,27 +107,27 @@ impl Observer {
     }
 
     pub async fn observe(self, mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, actix_web::Error> {
-        let id = RequestId::take_or_make(request.headers());
+        let id = RequestId::from_headers_or_new(request.headers());
         let span = self.span(&request, &id);
         request.extensions_mut().insert(id.clone());
         let body = request.take_payload();
-        request.set_payload(ending_at(self.body_deadline, body));
+        request.set_payload(with_deadline(self.body_deadline, body));
         let is_api = paths::is_api_path(request.path());
-        let under_way = self.drain.enter();
+        let in_flight = self.drain.enter();
         let _busy = BusyConnection::mark(request.request());
         let outcome = AssertUnwindSafe(next.call(request)).catch_unwind().instrument(span.clone()).await;
         let Ok(response) = outcome else {
-            let mut response = span.in_scope(|| self.panicked(is_api, &id));
+            let mut response = span.in_scope(|| self.answer_panic(is_api, &id));
             complete(response.headers_mut(), &id);
             return Err(InternalError::from_response("a handler panicked", response).into());
         };
         let mut response = response?;
         complete(response.headers_mut(), &id);
-        under_way.close_if_draining(response.response_mut());
+        in_flight.close_if_draining(response.response_mut());
         Ok(response)
     }
 
-    /// The span has the highest level, so that a warning has its request id even if the log leaves out everything else.
+    /// Returns the request's span. It has the highest level, since lines of every level must contain the request id.
     fn span(&self, request: &ServiceRequest, id: &RequestId) -> Span {
         let peer = request.peer_addr().map(|address| address.ip());
         let client = self.site.proxies.client(peer, request.headers());
@@ -137,20 +135,18 @@ impl Observer {
         tracing::error_span!("request", request_id = id.as_str(), method = %request.method(), path, client)
     }
 
-    /// The panic's own message is in the log already, without the id that the page shows.
-    fn panicked(&self, is_api: bool, id: &RequestId) -> HttpResponse {
+    /// Answers a request whose handler panicked. The panic itself is logged separately and without the request id.
+    fn answer_panic(&self, is_api: bool, id: &RequestId) -> HttpResponse {
         tracing::error!("handler panicked");
         self.metrics.panics.inc();
         // The request itself went with the handler; these answers need none.
-        match is_api {
-            true => error::api(&ApiError::Panicked),
-            false => error::internal(&self.site, id),
-        }
+        let failure = error::internal();
+        if is_api { failure.json() } else { failure.render(&self.site, id) }
     }
 }
 
-/// The same body, which fails when it is late. The handlers' own work is not cut short by it.
-fn ending_at(deadline: Duration, body: Payload) -> Payload {
+/// Returns the same body, which fails after the deadline. The handler's own work has no deadline.
+fn with_deadline(deadline: Duration, body: Payload) -> Payload {
     if matches!(body, Payload::None) {
         return body;
     }
@@ -186,7 +182,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::nobody_is_trusted(&[], "10.0.0.1", "1.2.3.4", "10.0.0.1")]
+    #[case::no_trusted_proxy(&[], "10.0.0.1", "1.2.3.4", "10.0.0.1")]
     #[case::one_proxy(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4", "1.2.3.4")]
     #[case::two_proxies(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4, 10.9.9.9", "1.2.3.4")]
     #[case::forged_front(&["10.0.0.0/8"], "10.0.0.1", "6.6.6.6, 1.2.3.4", "1.2.3.4")]
@@ -195,7 +191,7 @@ mod tests {
     #[case::garbage(&["10.0.0.0/8"], "10.0.0.1", "1.2.3.4, x", "10.0.0.1")]
     #[case::untrusted_peer(&["10.0.0.0/8"], "9.9.9.9", "1.2.3.4", "9.9.9.9")]
     #[case::all_trusted(&["10.0.0.0/8"], "10.0.0.1", "10.0.0.3", "10.0.0.3")]
-    fn the_client_is_who_the_trusted_proxies_say(
+    fn the_client_is_the_last_address_that_is_no_trusted_proxy(
         #[case] trusted: &[&str],
         #[case] peer: &str,
         #[case] forwarded: &str,
@@ -217,12 +213,12 @@ mod tests {
                 .default_service(web::to(|| async { panic!("a handler's panic") as HttpResponse })),
         )
         .await;
-        let asked = [
+        let paths = [
             ("/", "text/html; charset=utf-8"),
             ("/vestibule/api/keys", "application/json"),
             ("/vestibule/apis", "text/html; charset=utf-8"),
         ];
-        for (panics, (path, kind)) in (1..).zip(asked) {
+        for (panics, (path, kind)) in (1..).zip(paths) {
             let error = actix::try_call_service(&app, actix::TestRequest::get().uri(path).to_request()).await.err().unwrap();
             let response = error.error_response();
             assert_eq!(
@@ -235,7 +231,7 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn a_body_that_never_comes_in_full_is_answered_408_and_its_connection_closed() {
+    async fn an_incomplete_body_is_answered_408_and_its_connection_closed() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let observer = observer(Duration::from_millis(50));
         let server = actix_web::HttpServer::new(move || {

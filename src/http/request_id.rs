@@ -1,4 +1,4 @@
-//! The id that names a request in the log, on its page and in its answer.
+//! The id of a request in the log, on its page and in its response.
 
 use std::fmt;
 
@@ -21,18 +21,18 @@ impl RequestId {
         request.extensions().get::<Self>().cloned().expect("the middleware around all routes gives each request an id")
     }
 
-    /// The gateway's own id where it is sane, so that its log and ours can be read together.
-    pub(super) fn take_or_make(headers: &HeaderMap) -> Self {
-        Self(Self::given(headers).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>()), str::to_owned))
+    /// Returns the gateway's id if it is valid, else a new one. Equal ids connect the gateway's log with ours.
+    pub(super) fn from_headers_or_new(headers: &HeaderMap) -> Self {
+        Self(Self::find(headers).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>()), str::to_owned))
     }
 
-    /// The gateway's own id, where there is one and it is sane.
-    pub(super) fn given(headers: &HeaderMap) -> Option<&str> {
+    /// Returns the gateway's id if it is valid.
+    pub(super) fn find(headers: &HeaderMap) -> Option<&str> {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let sane = |id: &&str| {
+        let is_valid = |id: &&str| {
             (8..=LONGEST).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         };
-        given.filter(sane)
+        given.filter(is_valid)
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -54,13 +54,13 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case::sane("0a1b2c3d-4e5f", true)]
+    #[case::valid("0a1b2c3d-4e5f", true)]
     #[case::short("abc", false)]
     #[case::long(&"a".repeat(65), false)]
-    #[case::odd("abc\"def<script>", false)]
-    fn a_sane_request_id_is_taken(#[case] given: &str, #[case] taken: bool) {
+    #[case::wrong_characters("abc\"def<script>", false)]
+    fn only_a_valid_request_id_is_kept(#[case] given: &str, #[case] kept: bool) {
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID, HeaderValue::from_str(given).unwrap());
-        assert_eq!(RequestId::take_or_make(&headers).as_str() == given, taken);
+        assert_eq!(RequestId::from_headers_or_new(&headers).as_str() == given, kept);
     }
 }

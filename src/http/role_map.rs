@@ -7,28 +7,28 @@ use super::Services;
 use crate::{
     administration::{AdministrationError, SearchResult, UserSummary},
     explain::{self, AccessExplanation},
-    principal::{Claims, CredentialKind, Source},
-    role_map::Explanation,
+    principal::{Claims, CredentialKind, Grant, IdentityClaims, Source},
+    role_map::{Explanation, RoleMap},
 };
 
 /// A user or claims, whose grant is explained, and a request, whose decision is explained.
-#[derive(Debug, Default, Clone, Copy)]
-struct ExplanationRequest<'a> {
+#[derive(Debug, Default)]
+struct ExplanationRequest {
     /// A user id, or the email that the check reports.
-    pub person: Option<&'a str>,
+    pub person: Option<String>,
     /// JSON.
-    pub claims: Option<&'a str>,
-    pub provider: Option<&'a str>,
+    pub claims: Option<String>,
+    pub provider: Option<String>,
     pub workload: bool,
-    pub url: Option<&'a str>,
-    pub method: Option<&'a str>,
-    pub credential: Option<&'a str>,
+    pub url: Option<String>,
+    pub method: Option<String>,
+    pub credential: Option<String>,
 }
 
 /// The grant and the decision, with their reasons.
 struct ExplanationResponse {
     pub person: Option<UserSummary>,
-    /// Another user may have the same email, since not all users were searched.
+    /// True if not all users were searched. Another user may have the same email.
     pub is_cut: bool,
     pub grant: Explanation,
     pub access: Option<AccessExplanation>,
@@ -36,13 +36,13 @@ struct ExplanationResponse {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExplanationError {
-    #[error("give either a person or claims")]
+    #[error("give either a user or claims")]
     OneOfTwo,
-    #[error("there is no such person")]
+    #[error("there is no such user")]
     NoSuchPerson,
-    #[error("nobody of those who were looked at has this email")]
+    #[error("none of the searched users has this email")]
     NobodyLookedAt,
-    #[error("several people have this email")]
+    #[error("several users have this email")]
     SeveralPeople,
     #[error("claims: {0}")]
     Claims(String),
@@ -75,52 +75,72 @@ impl ExplanationError {
     }
 }
 
+/// The identities whose grant is explained.
+struct Subject {
+    /// `None` for claims.
+    user: Option<UserSummary>,
+    is_cut: bool,
+    identities: Vec<IdentityClaims>,
+}
+
 /// Explains the grant of a user, or of claims, by the current role map.
-async fn explain(question: &ExplanationRequest<'_>, services: &Services) -> Result<ExplanationResponse, ExplanationError> {
-    let role_maps = &services.role_maps;
-    if !role_maps.current().is_loaded() {
+async fn explain(question: &ExplanationRequest, services: &Services) -> Result<ExplanationResponse, ExplanationError> {
+    let current = services.role_maps.current();
+    if !current.is_loaded() {
         return Err(ExplanationError::NoRoleMapYet);
     }
-    let (person, is_cut, identities) = match (question.person, question.claims) {
-        (Some(_), None) if question.workload => return Err(ExplanationError::OneOfTwo),
-        (Some(person), None) => {
-            let (known, is_cut) = find(person, services).await?;
-            let identities = known.user.identities.clone();
-            (Some(known), is_cut, identities)
-        }
-        (None, Some(claims)) => {
-            let known = role_maps.providers();
-            let provider = match question.provider {
-                Some(id) => known.iter().find(|known| *known == id).cloned(),
-                None if known.len() <= 1 => Some(known.first().cloned().unwrap_or_else(|| "any".to_owned())),
-                None => None,
-            };
-            let claims: Claims = serde_json::from_str(claims).map_err(|error| ExplanationError::Claims(error.to_string()))?;
-            let plain = if question.workload { Source::AccessToken } else { Source::IdToken };
-            let provider = provider.ok_or(ExplanationError::Provider)?;
-            (None, false, vec![explain::parse_identity(claims, provider, plain).map_err(ExplanationError::Claims)?])
-        }
-        _ => return Err(ExplanationError::OneOfTwo),
-    };
-    let current = role_maps.current();
+    let Subject { user, is_cut, identities } = question.subject(services).await?;
     let map = &current.map;
     let explanation = if question.workload { map.explain_workload(&identities) } else { map.explain(&identities) };
-    let grant = match &person {
+    let grant = match &user {
         Some(known) => known.grant.clone(),
         None if question.workload => map.evaluate_workload(&identities),
         None => map.evaluate(&identities),
     };
-    let credential = match question.credential {
-        None => CredentialKind::Session,
-        Some(name) => CredentialKind::parse(name).ok_or(ExplanationError::Credential)?,
-    };
-    let request = question.url.map(|url| explain::AccessRequest { url, method: question.method.unwrap_or("GET"), credential });
-    let access =
-        request.map(|request| explain::explain_access(map, &grant, &request)).transpose().map_err(ExplanationError::Address)?;
-    Ok(ExplanationResponse { person, is_cut, grant: explanation, access })
+    let access = question.explain_access(map, &grant)?;
+    Ok(ExplanationResponse { person: user, is_cut, grant: explanation, access })
 }
 
-/// The user, and whether the search has left out other users.
+impl ExplanationRequest {
+    async fn subject(&self, services: &Services) -> Result<Subject, ExplanationError> {
+        match (&self.person, &self.claims) {
+            (Some(_), None) if self.workload => Err(ExplanationError::OneOfTwo),
+            (Some(person), None) => {
+                let (known, is_cut) = find(person, services).await?;
+                Ok(Subject { identities: known.user.identities.clone(), user: Some(known), is_cut })
+            }
+            (None, Some(claims)) => {
+                let identity = self.parse_claims(claims, services.role_maps.providers())?;
+                Ok(Subject { user: None, is_cut: false, identities: vec![identity] })
+            }
+            _ => Err(ExplanationError::OneOfTwo),
+        }
+    }
+
+    /// The provider may be omitted if there is only one.
+    fn parse_claims(&self, claims: &str, providers: &[String]) -> Result<IdentityClaims, ExplanationError> {
+        let provider = match &self.provider {
+            Some(id) => providers.iter().find(|provider| *provider == id).cloned(),
+            None if providers.len() <= 1 => Some(providers.first().cloned().unwrap_or_else(|| "any".to_owned())),
+            None => None,
+        };
+        let claims: Claims = serde_json::from_str(claims).map_err(|error| ExplanationError::Claims(error.to_string()))?;
+        let plain = if self.workload { Source::AccessToken } else { Source::IdToken };
+        explain::parse_identity(claims, provider.ok_or(ExplanationError::Provider)?, plain).map_err(ExplanationError::Claims)
+    }
+
+    fn explain_access(&self, map: &RoleMap, grant: &Grant) -> Result<Option<AccessExplanation>, ExplanationError> {
+        let credential = match &self.credential {
+            None => CredentialKind::Session,
+            Some(name) => CredentialKind::parse(name).ok_or(ExplanationError::Credential)?,
+        };
+        let Some(url) = &self.url else { return Ok(None) };
+        let request = explain::AccessRequest { url, method: self.method.as_deref().unwrap_or("GET"), credential };
+        explain::explain_access(map, grant, &request).map(Some).map_err(ExplanationError::Address)
+    }
+}
+
+/// Returns the user, and true if not all users were searched.
 async fn find(person: &str, services: &Services) -> Result<(UserSummary, bool), ExplanationError> {
     let has_this_email = |UserSummary { user, grant }: &UserSummary| {
         services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)

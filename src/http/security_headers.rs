@@ -1,15 +1,14 @@
 //! Security headers, by kind of response.
 //!
-//! A response that says nothing else is private data: JSON, a redirect or an empty answer, which no browser may keep, frame or
-//! run anything of. [`complete`] adds these headers to every response of the public listener. Pages, assets and credentials
-//! differ from that by what is stated here.
+//! By default a response is private data: JSON, a redirect or an empty response, which no browser may store, frame or execute.
+//! [`complete`] adds these headers to every response of the public listener. Pages, assets and credentials set others before.
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::pages::{ASSETS, Asset};
 use crate::origin::PublicUrl;
 
-/// The same for every response.
+/// The headers of every response.
 const ALWAYS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::X_FRAME_OPTIONS, "DENY"),
@@ -19,23 +18,23 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 
 const NO_CONTENT: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// An SVG may have styles of its own, and must not run scripts when it is opened by itself.
+/// An SVG may contain styles, and must not run scripts when it is opened directly.
 const SVG_CONTENT: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
 
-/// Addresses besides our own that a page's forms may lead to. Browsers apply this to redirects too.
+/// The targets of a page's forms. Browsers apply this to redirects too.
 pub(super) enum FormTargets<'a> {
     OwnOnly,
     And(&'a str),
 }
 
-/// Scripts that a page runs.
+/// The scripts that a page may run.
 pub(super) enum Scripts<'a> {
     None,
     /// Our own files below this origin's assets, and nothing else that the origin may serve.
     Of(&'a PublicUrl),
 }
 
-/// A page. It is private, as all data.
+/// Sets the headers of a page.
 pub(super) fn for_page(headers: &mut HeaderMap, targets: &FormTargets<'_>, scripts: &Scripts<'_>) {
     let targets = match targets {
         FormTargets::OwnOnly => "'self'".to_owned(),
@@ -53,7 +52,7 @@ pub(super) fn for_page(headers: &mut HeaderMap, targets: &FormTargets<'_>, scrip
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
 }
 
-/// A file that pages refer to, which browsers may keep.
+/// Sets the headers of an asset, which browsers may cache.
 pub(super) fn for_asset(headers: &mut HeaderMap, asset: &Asset) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(asset.cache_control));
     if asset.is_svg_of_others {
@@ -61,13 +60,13 @@ pub(super) fn for_asset(headers: &mut HeaderMap, asset: &Asset) {
     }
 }
 
-/// An answer that may hold a credential (RFC 6749, section 5.1).
+/// Sets the headers of a response that may contain a credential (RFC 6749, section 5.1).
 pub(super) fn for_credential(headers: &mut HeaderMap) {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
 }
 
-/// The rest, for every response.
+/// Adds the default headers that are not set yet.
 pub(super) fn complete(headers: &mut HeaderMap) {
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
@@ -85,7 +84,7 @@ mod tests {
     use crate::pages::{Brand, asset};
 
     #[test]
-    fn a_logo_that_is_opened_by_itself_runs_no_script() {
+    fn a_logo_that_is_opened_directly_runs_no_script() {
         let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_vec();
         let brand = Brand::new("Acme", Some(svg), None).expect("a brand");
         let policy = |name: &str| {

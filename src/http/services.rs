@@ -23,7 +23,7 @@ use crate::{
     users::{Policy, Users},
 };
 
-/// All services of the public listener. Handlers take it as an argument; middleware is made with it.
+/// All services of the public listener. Handlers receive them as an argument, and middleware when it is created.
 #[derive(Clone)]
 pub struct Services {
     pub site: Arc<Site>,
@@ -34,7 +34,7 @@ pub struct Services {
     pub keys: Arc<Keys>,
     pub app_keys: Arc<AppKeySettings>,
     pub administration: Arc<Administration>,
-    /// `None` where local accounts are off.
+    /// `None` if local accounts are disabled.
     pub local_accounts: Option<Arc<Accounts>>,
     pub role_maps: Arc<RoleMaps>,
     pub upstream: Arc<UpstreamCredentialPolicy>,

@@ -14,19 +14,19 @@ use crate::{
     return_to::ReturnTarget,
 };
 
-/// Providers that the user has no identity of yet.
+/// Returns the providers that the user has no identity of.
 fn linkable<'a>(services: &'a Services, identities: &'a [IdentityClaims]) -> impl Iterator<Item = &'a Provider> {
     let is_linked = move |id: &str| identities.iter().any(|identity| identity.provider == id);
     services.login.providers().iter().map(|provider| &**provider).filter(move |provider| !is_linked(provider.id()))
 }
 
-/// Begins to link an identity: the address at the provider. The login flow comes back to the page of sign-in methods.
+/// Begins to link an identity and returns the URL at the provider. The login flow returns to the page of sign-in methods.
 async fn begin_link(
     services: &Services,
     provider: &Provider,
     binding: &BrowserBinding,
     user: &str,
 ) -> Result<url::Url, BeginError> {
-    let again = ReturnTarget::parse(Place::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
-    services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry: again }).await
+    let retry = ReturnTarget::parse(Place::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
+    services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry }).await
 }

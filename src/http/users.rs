@@ -14,7 +14,7 @@ struct UserList {
     users: Vec<UserSummary>,
     /// The first user of the next page.
     next: Option<String>,
-    /// The search has not looked at every user.
+    /// True if not all users were searched.
     is_cut: bool,
 }
 
@@ -42,8 +42,8 @@ async fn list(services: &Services, query: &str, after: Option<&str>, limit: usiz
     }
 }
 
-/// Makes the change. The user's record is returned where it was changed and still exists.
-async fn act(
+/// Applies the action. Returns the user if the record was changed and still exists.
+async fn apply(
     services: &Services,
     by: Administrator<'_>,
     id: &str,

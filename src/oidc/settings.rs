@@ -82,7 +82,7 @@ pub enum RpLogout {
 }
 
 impl ProviderSettings {
-    /// Returns the namespace of the provider's subjects. An issuer is a URL and an id is not, so that the two can't be
+    /// Returns the namespace of the provider's subjects. An issuer is a URL and an id is not, so the two can't be
     /// confused.
     pub fn issuer(&self) -> &str {
         match &self.protocol {

@@ -1,34 +1,34 @@
-//! A person's own pages: who they are, their sessions, their ways to sign in.
+//! A user's own pages: account, sessions and sign-in methods.
 
 use std::time::Duration;
 
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{AccountSummary, Frame, GrantRule, PasswordProblem, Place, filters};
+use super::{AccountSummary, Frame, GrantRule, Place, Problem, filters, text::Text};
 
-/// Who am I: the account, its grant and its session.
+/// The account, its grant and its session.
 #[derive(Debug, Template)]
 #[template(path = "home.html")]
 pub struct AccountPage {
     pub frame: Frame,
     pub account: AccountSummary,
-    /// Shown below the name, so leave it out where it is the name.
+    /// Shown below the name; `None` if the name is the email.
     pub email: Option<String>,
     pub rule: Option<GrantRule>,
     pub teams: Vec<String>,
-    /// The provider's name; none for a password.
+    /// The provider's name; `None` for a password.
     pub provider: Option<String>,
     pub session_ends: Timestamp,
     pub idle_limit: Option<Duration>,
 }
 
-/// A person's sessions.
+/// A user's sessions.
 #[derive(Template)]
 #[template(path = "sessions.html")]
 pub struct SessionsPage {
     pub frame: Frame,
-    /// This browser's first.
+    /// The session of this browser comes first.
     pub sessions: Vec<SessionRow>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
@@ -37,50 +37,50 @@ pub struct SessionsPage {
 /// A session in a list. `end` with its `session_id` ends it; `end_others` ends all but this browser's.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// What the form names it by; never what the browser's cookie holds.
+    /// The id in the form; never the session token.
     pub id: String,
-    /// Such as `Firefox on Linux`; none where the browser did not say.
+    /// For example `Firefox on Linux`; `None` if unknown.
     pub browser: Option<String>,
-    /// The provider's name; none for a password.
+    /// The provider's name; `None` for a password.
     pub provider: Option<String>,
     pub begun: Timestamp,
     pub last_used: Timestamp,
     pub is_this_browser: bool,
 }
 
-/// How a person may sign in: their linked identities and their password.
+/// A user's sign-in methods: linked identities and a password.
 #[derive(Template)]
 #[template(path = "sign_in_methods.html")]
 pub struct SignInMethodsPage {
     pub frame: Frame,
     pub identities: Vec<LinkedIdentity>,
-    /// Providers that no identity is of yet.
+    /// Providers that the user has no identity of.
     pub linkable: Vec<LinkableProvider>,
-    /// None where the account has no password.
+    /// `None` if the account has no password.
     pub password: Option<PasswordChangeForm>,
-    pub notice: Option<MethodsNotice>,
-    /// Where to sign in before anything is linked or unlinked; none where that was done lately.
+    pub notice: Option<Text>,
+    /// The sign-in URL if linking and unlinking need a fresh sign-in; `None` if the sign-in is fresh.
     pub sign_in_href: Option<String>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
 }
 
-/// An identity that is linked to a person. `unlink` with its `issuer` and `subject` takes it away.
+/// A linked identity. The form `unlink` with its `issuer` and `subject` unlinks it.
 #[derive(Debug, Clone)]
 pub struct LinkedIdentity {
     pub issuer: String,
     pub subject: String,
-    /// The provider's name; none for a password.
+    /// The provider's name; `None` for a password.
     pub provider: Option<String>,
-    /// Who the person is there: an email, a name or a subject.
+    /// The email, name or subject at the provider.
     pub account: String,
-    /// When that was last proven, where it is known.
+    /// The time of the last verification, if it is known.
     pub verified: Option<Timestamp>,
-    /// Never for the only one.
+    /// False for the only identity.
     pub may_be_unlinked: bool,
 }
 
-/// A provider that may be linked. `link` with it as `provider` begins that.
+/// A provider that can be linked by the form `link` with its id as `provider`.
 #[derive(Debug, Clone)]
 pub struct LinkableProvider {
     pub id: String,
@@ -90,27 +90,14 @@ pub struct LinkableProvider {
 /// The form that changes a password: `password` with `current_password`, `new_password` and `repeat_password`.
 #[derive(Debug, Clone)]
 pub struct PasswordChangeForm {
-    /// For password managers, which keep the two together.
+    /// For password managers, which store it with the password.
     pub email: String,
-    /// Characters of the shortest password that is taken.
+    /// The minimum length of a password in characters.
     pub minimum: u64,
-    pub problem: Option<PasswordProblem>,
+    pub problem: Option<Problem>,
 }
 
-/// What was just done.
-#[derive(Debug, Clone)]
-pub enum MethodsNotice {
-    /// And all other sessions ended.
-    PasswordChanged,
-    Linked {
-        provider: String,
-    },
-    Unlinked {
-        provider: String,
-    },
-}
-
-/// Asks before the browser goes to a provider to prove an identity.
+/// Asks before the browser is sent to a provider to link an identity.
 #[derive(Debug, Template)]
 #[template(path = "link_away.html")]
 pub struct LinkConfirmationPage {
@@ -128,15 +115,19 @@ impl SessionsPage {
 
 impl PasswordChangeForm {
     fn is_wrong(&self) -> bool {
-        matches!(self.problem, Some(PasswordProblem::Wrong))
+        self.is_about("current_password")
     }
 
-    /// Whether the form is to be filled in from its beginning, where the person then stands.
+    /// True if the whole form must be filled in again, so that its first field gets the focus.
     fn begins_again(&self) -> bool {
         self.problem.is_some() && !self.is_new_refused()
     }
 
     fn is_new_refused(&self) -> bool {
-        self.problem.as_ref().is_some_and(PasswordProblem::is_about_the_new_one)
+        self.is_about("new_password")
+    }
+
+    fn is_about(&self, field: &str) -> bool {
+        self.problem.as_ref().is_some_and(|problem| problem.is_about(field))
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Brand;
 
-/// Where the files are.
+/// The path of the files.
 pub const ASSETS: &str = "/vestibule/assets/";
 
 /// A file as it is served.
@@ -25,7 +25,7 @@ pub struct File {
     body: Cow<'static, [u8]>,
 }
 
-/// What a file is, which decides its name and its type.
+/// The kind of a file, which determines its name and content type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     Style,
@@ -69,7 +69,7 @@ impl File {
         Self { kind, tag: content_tag(&body), body: Cow::Owned(body) }
     }
 
-    /// Where a page finds it.
+    /// The file's URL.
     pub fn href(&self) -> String {
         let (stem, extension) = self.kind.name();
         format!("{ASSETS}{stem}.{}.{extension}", self.tag())

@@ -1,4 +1,4 @@
-//! Whose pages these are: a name, a logo and a colour that the operator chooses.
+//! The operator's brand: a name, a logo and an accent color.
 
 use std::fmt;
 
@@ -15,16 +15,16 @@ const LARGEST_LOGO: usize = 256 << 10;
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// What the operator chose, made once and shared by all pages.
+/// The brand that all pages share. It is created once.
 #[derive(Debug, Clone)]
 pub struct Brand {
     pub name: String,
     pub logo: Option<File>,
-    /// A stylesheet after the common one; `None` for the usual colours.
+    /// A stylesheet after the common one; `None` for the default colors.
     pub theme: Option<File>,
 }
 
-/// What a brand can't be made of.
+/// A setting of the brand is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub enum BrandError {
     Name,
@@ -34,7 +34,7 @@ pub enum BrandError {
 }
 
 impl Brand {
-    /// `logo` is an SVG or PNG file's content, `accent` a colour as `#rrggbb`.
+    /// `logo` is an SVG or PNG file's content, `accent` a color as `#rrggbb`.
     pub fn new(name: &str, logo: Option<Vec<u8>>, accent: Option<&str>) -> Result<Self, BrandError> {
         let fits = (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control);
         if !fits || name.trim() != name {
@@ -46,7 +46,7 @@ impl Brand {
         Ok(Self { name: name.to_owned(), logo, theme })
     }
 
-    /// What browsers show beside the page's title.
+    /// The icon that browsers show beside the page's title.
     pub fn icon(&self) -> &File {
         self.logo.as_ref().unwrap_or(&ICON)
     }

@@ -1,10 +1,10 @@
-//! The page that says what went wrong, and what to do about it.
+//! The error page.
 
 use askama::Template;
 
 use super::{Frame, Place, filters};
 
-/// What went wrong and what to do about it.
+/// An error and its remedy.
 #[derive(Debug, Template)]
 #[template(path = "error.html")]
 pub struct ErrorPage {
@@ -13,14 +13,14 @@ pub struct ErrorPage {
     pub title: String,
     pub what_happened: String,
     pub what_next: String,
-    /// Words of another party, kept apart so that nobody takes them for ours.
+    /// A quotation of another party, marked as such.
     pub quote: Option<Quote>,
-    pub action: Option<Action>,
-    pub second_action: Option<Action>,
+    /// The first one stands out.
+    pub actions: Vec<Action>,
     pub request_id: String,
 }
 
-/// What another party said, such as an identity provider's error.
+/// A quotation of another party, such as an error of an identity provider.
 #[derive(Debug, Clone)]
 pub struct Quote {
     pub speaker: String,

@@ -1,4 +1,4 @@
-//! What templates say their words with: `{{ "keys-made"|t|with("name", name) }}`.
+//! Filters of templates for messages: `{{ "keys-made"|t|with("name", name) }}`.
 
 use std::fmt::Display;
 
@@ -13,22 +13,22 @@ pub fn t<I: AsRef<str>>(id: I, _: &dyn Values) -> Result<Text> {
     Ok(Text::of(id.as_ref()))
 }
 
-/// Fills a place that the message leaves open.
+/// Fills a placeholder of the message.
 #[filter_fn]
 pub fn with<V: Display>(text: Text, _: &dyn Values, name: &'static str, value: V) -> Result<Text> {
     Ok(text.with(name, value.to_string()))
 }
 
-/// The same with a number, by which the message chooses singular or plural.
+/// Fills a placeholder with a number, which selects singular or plural.
 #[filter_fn]
 pub fn count(text: Text, _: &dyn Values, name: &'static str, count: &u64) -> Result<Text> {
     Ok(text.with(name, *count))
 }
 
-/// For messages that are a piece of HTML.
+/// Renders a message that contains HTML.
 #[filter_fn]
-pub fn rich(text: Text, _: &dyn Values) -> Result<Safe<String>> {
-    Ok(Safe(text.as_html()))
+pub fn rich<T: AsRef<Text>>(text: T, _: &dyn Values) -> Result<Safe<String>> {
+    Ok(Safe(text.as_ref().as_html()))
 }
 
 #[filter_fn]
@@ -44,9 +44,4 @@ pub fn date_time(at: &Timestamp, _: &dyn Values) -> Result<String> {
 #[filter_fn]
 pub fn duration(duration: &std::time::Duration, _: &dyn Values) -> Result<String> {
     Ok(text::duration(*duration))
-}
-
-#[filter_fn]
-pub fn wait(duration: &std::time::Duration, _: &dyn Values) -> Result<String> {
-    Ok(text::wait(*duration))
 }

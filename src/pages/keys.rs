@@ -1,28 +1,31 @@
-//! The pages about keys: a person's own, and the one that an application asks for.
+//! The page of a user's API keys, and the page that authorizes a key for an application.
 
 use std::time::Duration;
 
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{AccountSummary, Choice, Frame, LifetimeOption, Place, filters, text::text};
+use super::{
+    AccountSummary, Choice, Frame, LifetimeOption, Place, Problem, filters,
+    text::{Text, text},
+};
 
-/// A person's keys.
+/// A user's API keys.
 #[derive(Template)]
 #[template(path = "keys.html")]
 pub struct KeysPage {
     pub frame: Frame,
     pub keys: Vec<KeyRow>,
-    /// The key that was just made: the only time that its secret is seen.
+    /// The new key. Its secret is shown only once.
     pub made: Option<NewKey>,
-    /// Why one was not made or narrowed.
-    pub problem: Option<KeyProblem>,
+    /// The problem of a refused form.
+    pub problem: Option<Problem>,
     pub next_href: Option<String>,
-    /// Where to sign in before a key can be made; none where that was done lately.
+    /// The sign-in URL if creating a key needs a fresh sign-in; `None` if the sign-in is fresh.
     pub sign_in_href: Option<String>,
-    /// Where keys go without asking, since the person agreed to it.
+    /// Redirect URIs that get keys without another consent.
     pub trusted: Vec<String>,
-    /// What the form that makes a key offers, and what was typed into it before.
+    /// The form that creates a key, with the values of a refused one.
     pub form: KeyForm,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
@@ -35,17 +38,17 @@ pub struct KeysPage {
 pub struct KeyForm {
     pub name: String,
     pub lasting: Vec<LifetimeOption>,
-    /// The roles that the person may give, their own first.
+    /// The roles that the user may choose; the user's own comes first.
     pub roles: Vec<Choice>,
-    /// The person's own teams.
+    /// The user's own teams.
     pub teams: Vec<Choice>,
     pub paths: String,
     pub manages_keys: bool,
-    /// Offered to administrators alone.
+    /// `None` for users who are not administrators.
     pub manages_people: Option<bool>,
 }
 
-/// A key in a list. `narrow` with `token_id` and the fields that narrow one takes more away; `revoke` ends it.
+/// A key in a list. The form `narrow` with `token_id` restricts it further; `revoke` revokes it.
 #[derive(Debug, Clone)]
 pub struct KeyRow {
     pub id: String,
@@ -58,78 +61,52 @@ pub struct KeyRow {
     pub manages_people: bool,
 }
 
-/// What a key is narrowed to. The default narrows nothing.
+/// The restrictions of a key. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct KeyRestrictions {
-    /// The highest role that it can have.
+    /// The highest role of the key.
     pub role: Option<String>,
-    /// The only teams that it can have.
+    /// The only teams of the key.
     pub teams: Option<Vec<String>>,
-    /// Patterns of the only paths that it is for.
+    /// Patterns of the only paths that the key may be used for.
     pub paths: Vec<String>,
 }
 
-/// A key that was just made. Without `Debug`, for the secret's sake.
+/// A new key. It has no `Debug`, because it contains the secret.
 pub struct NewKey {
     pub name: String,
     pub secret: String,
 }
 
-/// Why a key was not made or narrowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyProblem {
-    NameOrDuration,
-    /// It may not last that long.
-    TooLong,
-    Role,
-    Teams,
-    Paths,
-    /// The person has as many as are allowed.
-    /// It would manage people and be narrowed to teams or paths.
-    ManagesPeople,
-    Full,
-    NoRole,
-    Failed,
-}
-
-/// Asks whether an application may have a key, or goes on by itself.
+/// Asks whether an application may have a key, or continues without asking.
 #[derive(Template)]
 #[template(path = "app_key.html")]
 pub struct AppKeyPage {
     pub frame: Frame,
-    /// By what can be known of it: where the key will go. None for the command line.
+    /// The application's name, from its redirect URI; `None` for the command line.
     pub application: Option<String>,
     pub account: AccountSummary,
     pub life: Duration,
     pub consent: ConsentState,
-    /// The application's request, to come back with the answer.
+    /// The application's request, which the form sends back.
     pub fields: Vec<(&'static str, String)>,
     /// The anti-CSRF token that the form sends back.
     pub csrf: String,
     pub action: &'static str,
 }
 
-/// Whether the person is asked.
-#[derive(Debug, Clone, Copy)]
+/// The state of the consent.
+#[derive(Debug, Clone)]
 pub enum ConsentState {
     Asked {
-        warning: Option<Warning>,
+        warning: Option<Text>,
     },
-    /// They have agreed before: a script goes on, or they press the button.
+    /// The user has agreed before: a script submits the form, or the user does.
     GivenBefore,
 }
 
-/// What to think of before agreeing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Warning {
-    /// The key goes to a program on the person's own machine.
-    OwnMachine,
-    /// The key is shown in the browser's window.
-    ShownHere,
-}
-
 impl KeyForm {
-    /// Whether something was chosen in the part that narrows, so that it is seen.
+    /// True if a restriction is chosen, so that this part of the form is open.
     fn narrows(&self) -> bool {
         let chosen = |choices: &[Choice]| choices.iter().any(|choice| choice.selected);
         chosen(&self.roles)
@@ -151,7 +128,7 @@ impl KeyRow {
         self.name.clone().unwrap_or_else(|| text("keys-unnamed", &[]))
     }
 
-    /// The teams that it may be narrowed to: those that are left, or all of the person's.
+    /// The teams that it can be restricted to: its own, or all of the user's.
     fn teams_left(&self, own: &[Choice]) -> Vec<String> {
         self.narrowed.teams.clone().unwrap_or_else(|| own.iter().map(|team| team.name.clone()).collect())
     }

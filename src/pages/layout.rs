@@ -1,4 +1,4 @@
-//! What is round every page: the site's name and logo, and the way to the other pages.
+//! The frame of every page: the site's name and logo, and the navigation.
 
 use std::sync::Arc;
 
@@ -7,24 +7,24 @@ use super::{
     assets::{CONTINUE_SCRIPT, PAGE_SCRIPT, STYLE},
 };
 
-/// What is round a page. The default has the usual brand and nobody signed in.
+/// The frame of a page. The default has the default brand and no navigation.
 #[derive(Debug, Clone, Default)]
 pub struct Frame {
     pub brand: Arc<Brand>,
-    /// The way to the other pages, for who is signed in.
+    /// The navigation; `None` if nobody is signed in.
     pub nav: Option<Nav>,
 }
 
-/// Who is signed in, and where they are.
+/// The signed-in user and the current page.
 #[derive(Debug, Clone)]
 pub struct Nav {
-    /// The name, the email or the subject: whichever is known first.
+    /// The name, else the email, else the subject.
     pub name: String,
-    /// Whether they get to see the administrators' pages.
+    /// True for administrators, who see the administration pages.
     pub administrator: bool,
-    /// Whether there is a page of invitations for them: without local accounts there is none.
+    /// True if local accounts are enabled, so that there is a page of invitations.
     pub invites: bool,
-    /// None on pages that stand in no list.
+    /// `None` for pages that are not in the navigation.
     pub current: Option<Place>,
 }
 
@@ -68,7 +68,7 @@ impl Frame {
 }
 
 impl Nav {
-    /// What administrators have besides their own.
+    /// The administration pages.
     pub(super) fn administration(&self) -> impl Iterator<Item = Place> {
         [Place::People, Place::Invitations, Place::RoleMap]
             .into_iter()
@@ -81,10 +81,10 @@ impl Nav {
 }
 
 impl Place {
-    /// What everybody has.
+    /// The pages of every user.
     pub const OWN: [Self; 4] = [Self::Account, Self::Keys, Self::Sessions, Self::SignIn];
 
-    /// The page's address, which its forms are posted to as well.
+    /// The page's path, to which its forms are posted too.
     pub const fn href(self) -> &'static str {
         match self {
             Self::Account => "/vestibule/",
@@ -97,7 +97,7 @@ impl Place {
         }
     }
 
-    /// The id of its name.
+    /// The message id of the page's name.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Account => "nav-account",

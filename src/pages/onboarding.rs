@@ -1,12 +1,9 @@
-//! The page that an invited person sets their password on.
+//! The page on which an invited user sets a password.
 
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Frame, PasswordProblem, Place, filters};
-
-/// Why there is no such page: always the same two sentences, which don't tell who was invited. For `Failure::new`.
-pub const ONBOARDING_REFUSED: &str = "error-onboarding";
+use super::{Frame, Place, Problem, filters};
 
 /// Asks for a password twice, posted to `/onboarding` as `new_password` and `repeat_password`.
 #[derive(Template)]
@@ -15,18 +12,18 @@ pub struct OnboardingPage {
     pub frame: Frame,
     pub email: String,
     pub role: Option<String>,
-    /// Until when the link is good.
+    /// The expiry of the link.
     pub expires: Timestamp,
-    /// Characters of the shortest password that is taken.
+    /// The minimum length of a password in characters.
     pub minimum: u64,
-    pub problem: Option<PasswordProblem>,
-    /// Sent back: what the link holds, and the anti-CSRF token.
+    pub problem: Option<Problem>,
+    /// The link's secret and the anti-CSRF token, which the form sends back.
     pub invite_link: String,
     pub csrf: String,
 }
 
 impl OnboardingPage {
     fn is_new_refused(&self) -> bool {
-        self.problem.as_ref().is_some_and(PasswordProblem::is_about_the_new_one)
+        self.problem.as_ref().is_some_and(|problem| problem.is_about("new_password"))
     }
 }

@@ -1,20 +1,20 @@
-//! The administrators' page about the role map: what is in force, and why somebody gets what they get.
+//! The administration page of the role map and of explanations.
 
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, GrantRule, Place, filters};
+use super::{Choice, Frame, GrantRule, Place, Problem, filters};
 
 /// The role map in force, its last refused edit, and a form that explains a person's role.
 #[derive(Template)]
 #[template(path = "role_map.html")]
 pub struct RoleMapPage {
     pub frame: Frame,
-    /// None until its source has told of one.
+    /// `None` until a role map is loaded.
     pub in_force: Option<RoleMapSummary>,
     pub refused: Option<RejectedEdit>,
     pub form: ExplainForm,
-    pub problem: Option<ExplainProblem>,
+    pub problem: Option<Problem>,
     pub explained: Option<GrantExplanation>,
     /// The anti-CSRF token that the form sends back.
     pub csrf: String,
@@ -24,7 +24,7 @@ pub struct RoleMapPage {
 #[derive(Debug, Clone)]
 pub struct RoleMapSummary {
     pub version: u64,
-    /// Where it comes from: a file, a ConfigMap, the built-in one.
+    /// The source: a file, a ConfigMap or the built-in one.
     pub source: String,
     pub since: Timestamp,
     pub rules: u64,
@@ -33,15 +33,15 @@ pub struct RoleMapSummary {
     pub default_role: Option<String>,
 }
 
-/// An edit that was refused, so that what was before it stayed.
+/// An edit that was rejected, so that the previous role map stays in force.
 #[derive(Debug, Clone)]
 pub struct RejectedEdit {
     pub at: Timestamp,
     pub mistakes: Vec<String>,
 }
 
-/// What is to be explained: `explain` with `person`, or with `claims` and `provider`; and, where access is asked about,
-/// `url`, `method` and `credential`.
+/// The form `explain`, with `person`, or with `claims` and `provider`. For a decision it also has `url`, `method` and
+/// `credential`.
 #[derive(Debug, Clone, Default)]
 pub struct ExplainForm {
     /// An id or an email.
@@ -54,47 +54,30 @@ pub struct ExplainForm {
     pub credentials: Vec<Choice>,
 }
 
-/// Why nothing was explained.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ExplainProblem {
-    /// Neither a person nor claims, or both.
-    OneOfTwo,
-    NoSuchPerson,
-    /// Nor was everybody looked at.
-    NobodyLookedAt,
-    SeveralPeople,
-    /// What is wrong with the claims.
-    Claims(String),
-    Provider,
-    /// What is wrong with address or method.
-    Address(String),
-    NoRoleMapYet,
-}
-
-/// What the role map says, with its reasons.
+/// The grant of a user or of claims, with its reasons.
 #[derive(Debug, Clone, Default)]
 pub struct GrantExplanation {
-    /// Of whom; none for claims that were pasted.
+    /// The user's name; `None` for claims.
     pub person: Option<String>,
-    /// Whether not everybody was looked at who might have the same email.
+    /// True if not all users were searched, so that another one may have the same email.
     pub is_cut: bool,
     pub role: Option<String>,
     pub rule: Option<GrantRule>,
     pub line: Option<u64>,
-    /// A source that is missing, for which the role map refuses such a person.
+    /// The missing source because of which the role map refuses the user.
     pub refused_for_missing: Option<String>,
     pub teams: Vec<TeamGrant>,
-    /// Values that matched and name no team.
+    /// Values that matched and are not teams.
     pub dropped_teams: Vec<TeamGrant>,
     pub outranked: Vec<OutrankedRole>,
     pub near_misses: Vec<NearMiss>,
     pub missing_sources: Vec<String>,
-    /// Who has signed in before keeps what they were given then.
+    /// Users who have signed in before keep their first grant.
     pub first_login_only: bool,
     pub access: Option<RequestExplanation>,
 }
 
-/// A team, and the rule that gave it.
+/// A team, and the rule that grants it.
 #[derive(Debug, Clone)]
 pub struct TeamGrant {
     pub team: String,
@@ -102,7 +85,7 @@ pub struct TeamGrant {
     pub line: Option<u64>,
 }
 
-/// A rule that held and gave less than the one that won.
+/// A rule that matches and grants a lower role.
 #[derive(Debug, Clone)]
 pub struct OutrankedRole {
     pub role: String,
@@ -110,17 +93,17 @@ pub struct OutrankedRole {
     pub line: Option<u64>,
 }
 
-/// A rule that did not hold, and why.
+/// A rule that does not match, and the reason.
 #[derive(Debug, Clone)]
 pub struct NearMiss {
     pub rule: String,
     pub line: u64,
-    /// What it would give; none for a rule that names teams.
+    /// The role that it would grant; `None` for a rule that grants teams.
     pub role: Option<String>,
     pub why: String,
 }
 
-/// Whether the request that was asked about may pass.
+/// The decision about a request.
 #[derive(Debug, Clone)]
 pub struct RequestExplanation {
     pub allowed: bool,
@@ -128,7 +111,7 @@ pub struct RequestExplanation {
     pub readings: Vec<PathInterpretation>,
 }
 
-/// A way to read the path, and the rule that it selects.
+/// A path interpretation, and the access rule that matches it.
 #[derive(Debug, Clone)]
 pub struct PathInterpretation {
     pub how: String,

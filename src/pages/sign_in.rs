@@ -1,10 +1,8 @@
-//! The pages before and after a session: sign-in, and sign-out.
-
-use std::time::Duration;
+//! The pages for signing in and out.
 
 use askama::Template;
 
-use super::{AccountSummary, Frame, Place, filters};
+use super::{AccountSummary, Frame, Place, Problem, filters};
 
 /// The configuration that [`SetupPage`] shows as the next step.
 pub const EXAMPLE_CONFIG: &str = include_str!("../../templates/example.yaml");
@@ -12,7 +10,7 @@ pub const EXAMPLE_CONFIG: &str = include_str!("../../templates/example.yaml");
 /// The commands that it shows for that file.
 const EXAMPLE_COMMANDS: &str = "vestibule check-config --config vestibule.yaml\nvestibule --config vestibule.yaml";
 
-/// The choice between providers, or the one button where there is no choice; a password, where that is a way in.
+/// The choice of a provider, and the form for a password.
 #[derive(Debug, Template)]
 #[template(path = "sign_in.html")]
 pub struct SignInPage {
@@ -20,11 +18,11 @@ pub struct SignInPage {
     /// At least one, unless there is a password form; [`SetupPage`] is the page for neither.
     pub providers: Vec<ProviderLink>,
     pub password: Option<PasswordForm>,
-    /// Why the person is asked, where that needs saying: one sentence.
+    /// A sentence that explains why the user must sign in.
     pub notice: Option<String>,
 }
 
-/// A provider that a person may choose.
+/// A provider to choose.
 #[derive(Debug, Clone)]
 pub struct ProviderLink {
     pub name: String,
@@ -36,35 +34,21 @@ pub struct ProviderLink {
 pub struct PasswordForm {
     /// The anti-CSRF token that the form sends back.
     pub csrf: String,
-    /// Where the person goes on to, sent back as `rd`.
+    /// The return target, which the form sends back as `rd`.
     pub rd: Option<String>,
-    /// What was typed before.
+    /// The email of a refused attempt.
     pub email: String,
-    pub problem: Option<SignInProblem>,
-    /// Whom people ask for a new invitation.
+    pub problem: Option<Problem>,
+    /// The contact for a new invitation.
     pub contact: String,
 }
 
-/// Why a password did not sign somebody in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SignInProblem {
-    /// Never which of the two: that would tell who has an account.
-    WrongCredentials,
-    TooMany {
-        retry_after: Duration,
-    },
-    /// Too many passwords are being checked at once.
-    Busy,
-    /// The browser sent back no cookie, so that the form can't be known for ours.
-    CookiesNeeded,
-}
-
-/// The sign-in page of an installation without any provider, written for its operator.
+/// The sign-in page of an installation without a provider, for its operator.
 #[derive(Debug, Template)]
 #[template(path = "not_configured.html")]
 pub struct SetupPage {
     pub frame: Frame,
-    /// What is on, one plain sentence each.
+    /// The configured parts, one sentence each.
     pub facts: Vec<String>,
     /// The first provider's redirect URI, to be registered there.
     pub redirect_uri: String,
@@ -79,39 +63,39 @@ pub struct SignOutPage {
     pub csrf: String,
     pub account: AccountSummary,
     pub at_provider: ProviderLogout,
-    /// Where the form is posted.
+    /// The path to which the form is posted.
     pub action: String,
     pub stay_href: String,
 }
 
-/// What becomes of the session at the provider when ours ends.
+/// The provider's session after the user signs out here.
 #[derive(Debug, Clone)]
 pub enum ProviderLogout {
-    /// The browser goes on to it, and it ends its own session too.
+    /// The browser is sent to the provider, which ends its session too.
     Ends { provider: String },
-    /// It offers no logout.
+    /// The provider offers no logout.
     Stays,
-    /// There is none: the person signed in with a password.
+    /// The user has signed in with a password.
     NoProvider,
 }
 
-/// Says that the session has ended.
+/// Confirms that the session has ended.
 #[derive(Debug, Template)]
 #[template(path = "signed_out.html")]
 pub struct SignedOutPage {
     pub frame: Frame,
     pub sign_in_href: String,
-    /// What became of the session at the provider: one sentence.
+    /// A sentence about the provider's session.
     pub provider_note: Option<String>,
 }
 
 impl PasswordForm {
-    /// Whether what was typed is to be blamed.
+    /// True if the email or the password is wrong.
     fn is_wrong(&self) -> bool {
-        self.problem == Some(SignInProblem::WrongCredentials)
+        self.problem.as_ref().is_some_and(|problem| problem.is_about("password"))
     }
 
-    /// Where the providers come first, so does their button; and an email that was typed before needs no second look.
+    /// The providers' button has the focus if it comes first. An email that was typed before needs no focus.
     fn begins_with_email(&self, providers: &[ProviderLink]) -> bool {
         self.email.is_empty() && (providers.is_empty() || self.problem.is_some())
     }

@@ -1,4 +1,4 @@
-//! What holds for every page in every state: nothing hostile gets through, nothing is inline, everything has its name.
+//! Tests every page in every state: hostile text is escaped, nothing is inline, every field has a label.
 
 mod catalogue;
 mod every_page;
@@ -163,7 +163,10 @@ fn a_password_stands_out_only_where_it_is_the_only_way() {
 
 #[test]
 fn a_refused_sign_in_keeps_the_email_and_never_the_password() {
-    let form = PasswordForm { email: "ada@example.com".to_owned(), ..password_form(Some(SignInProblem::WrongCredentials)) };
+    let form = PasswordForm {
+        email: "ada@example.com".to_owned(),
+        ..password_form(Some(Problem::of("sign-in-problem-wrong").field("password")))
+    };
     let page = render(&SignInPage { frame: frame(), providers: Vec::new(), password: Some(form), notice: None });
     assert!(page.contains("name=\"user_email\" value=\"ada@example.com\""), "{page}");
     let password = tags(&page).find(|tag| tag.contains("type=\"password\"")).expect("a field");

@@ -1,4 +1,4 @@
-//! Every word that a person reads on a page, by its id; the words themselves stand in `templates/text/en.ftl`.
+//! The texts of the pages, by message id. The English ones are in `templates/text/en.ftl`.
 //!
 //! A translation is one more such file. It begins with its own `language`, which also decides what is a plural; what it
 //! leaves out is said in English.
@@ -19,15 +19,15 @@ static ENGLISH: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::parse(ENGLISH_SOURCE.to_owned()).expect("a test reads the same file"));
 static TRANSLATION: OnceLock<Catalog> = OnceLock::new();
 
-/// What a message says in a place that it leaves open.
+/// The value of a message's placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     Text(String),
-    /// A number, by which a message may choose between singular and plural.
+    /// A number, which selects singular or plural.
     Count(u64),
 }
 
-/// A message with what stands in its open places, said when it is shown.
+/// A message and its values. It is formatted when it is shown.
 #[derive(Debug, Clone)]
 pub struct Text {
     id: String,
@@ -40,7 +40,7 @@ struct Catalog {
     ids: Vec<String>,
 }
 
-/// What is wrong with a translation: one sentence each.
+/// The mistakes of a translation, one sentence each.
 #[derive(Debug, PartialEq, Eq)]
 pub struct CatalogError(pub Vec<String>);
 
@@ -54,13 +54,13 @@ pub fn text(id: &str, values: &[(&'static str, Value)]) -> String {
     translated.unwrap_or_else(|| in_english(id, &args))
 }
 
-/// Puts a translation in force, for good. Only the first call has an effect, so it comes before the first page.
+/// Sets the translation. Only the first call has an effect, so it must come before the first page.
 pub fn translate(source: String) -> Result<(), CatalogError> {
     let _ = TRANSLATION.set(read(source)?);
     Ok(())
 }
 
-/// Whether a text is a translation.
+/// Checks a translation.
 pub fn check(source: String) -> Result<(), CatalogError> {
     read(source).map(drop)
 }
@@ -72,12 +72,12 @@ fn read(source: String) -> Result<Catalog, CatalogError> {
     if unknown.is_empty() { Ok(catalogue) } else { Err(CatalogError(unknown)) }
 }
 
-/// A day as it stands in a sentence. Whose days they are is not known, so they are UTC's.
+/// A date in UTC, because the user's time zone is unknown.
 pub fn date(at: Timestamp) -> String {
     text("date", &date_values(&at.to_zoned(TimeZone::UTC)))
 }
 
-/// A day and a time of it.
+/// A date and a time.
 pub fn date_time(at: Timestamp) -> String {
     let at = at.to_zoned(TimeZone::UTC);
     let mut values = date_values(&at);
@@ -85,7 +85,7 @@ pub fn date_time(at: Timestamp) -> String {
     text("date-time", &values)
 }
 
-/// A duration in its largest unit that leaves no rest; whatever is below a second is dropped.
+/// A duration in the largest unit that divides it. Fractions of a second are dropped.
 pub fn duration(duration: Duration) -> String {
     const UNITS: [(u64, &str); 4] =
         [(86_400, "duration-days"), (3_600, "duration-hours"), (60, "duration-minutes"), (1, "duration-seconds")];
@@ -95,7 +95,7 @@ pub fn duration(duration: Duration) -> String {
     text(unit, &[("count", Value::Count(seconds / size))])
 }
 
-/// How long to wait: never too short, and no more exact than it helps.
+/// A waiting time, rounded up to a useful unit.
 pub fn wait(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     let step = match seconds {
@@ -131,10 +131,17 @@ impl Text {
         self
     }
 
-    /// For a message that is a piece of HTML: what stands in its open places is escaped, the message itself is not.
+    /// Formats a message that contains HTML. Its values are escaped, the message itself is not.
     pub fn as_html(&self) -> String {
         let escaped: Vec<_> = self.values.iter().map(|(name, value)| (*name, value.escaped())).collect();
         text(&self.id, &escaped)
+    }
+}
+
+/// Lets filters of templates take a text or a reference to one.
+impl AsRef<Text> for Text {
+    fn as_ref(&self) -> &Text {
+        self
     }
 }
 
@@ -196,7 +203,7 @@ impl Catalog {
         Ok(Self { bundle, ids })
     }
 
-    /// `Ok(None)` where there is no such message, an error where it names something that isn't there.
+    /// `Ok(None)` if there is no such message, an error if a placeholder has no value.
     fn say(&self, id: &str, args: &FluentArgs<'_>) -> Result<Option<String>, CatalogError> {
         let message = self.bundle.get_message(id);
         let Some(pattern) = message.and_then(|message| message.value()) else { return Ok(None) };

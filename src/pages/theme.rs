@@ -1,16 +1,16 @@
-//! An operator's accent colour, made into colours that can be read on light and on dark (WCAG 2.2, level AA).
+//! Derives colors from the operator's accent color that are readable on light and on dark (WCAG 2.2, level AA).
 
 use std::fmt;
 
-/// What text needs against its background.
+/// The minimum contrast of text and its background.
 const TEXT: f64 = 4.5;
-/// What a focus ring and the edge of a button need against what is round them.
+/// The minimum contrast of a focus ring, or of the edge of a button, and its surroundings.
 const EDGE: f64 = 3.0;
 
 const BLACK: Color = Color([0, 0, 0]);
 const WHITE: Color = Color([255, 255, 255]);
 
-/// No accent colour.
+/// The text is not a color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColorError;
 
@@ -25,17 +25,17 @@ struct Background {
     hover: Color,
     text: Color,
     muted: Color,
-    /// What colours are mixed with until they stand out from the ground.
+    /// The color that others are mixed with until they stand out from the background.
     away: Color,
 }
 
-/// What the accent becomes on one ground.
+/// The colors of the accent on one background.
 #[derive(Debug)]
 struct Accent {
     button: Color,
     button_hover: Color,
     on_button: Color,
-    /// Where the button itself hardly stands out, something darker or lighter does.
+    /// The edge of a button; darker or lighter than the button if that hardly stands out.
     edge: Color,
     /// Links that are coloured, the mark, the ring round what has the focus.
     link: Color,

@@ -1,8 +1,8 @@
-//! A browser's own words about itself (`User-Agent`), made short enough for a list of sessions.
+//! Shortens a `User-Agent` header for the list of sessions.
 
 use super::text::text;
 
-/// The first one that a browser names is it; many name those that they are compatible with besides.
+/// The first match is the browser. Many browsers also name others that they are compatible with.
 const BROWSERS: [(&str, &str); 9] = [
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -26,7 +26,7 @@ const SYSTEMS: [(&str, &str); 7] = [
     ("Linux", "Linux"),
 ];
 
-/// Such as `Firefox on Linux`; none where nothing of it is known. It proves nothing: a browser says what it likes.
+/// For example `Firefox on Linux`; `None` if it is unknown. Browsers can send any value.
 pub fn browser(agent: &str) -> Option<String> {
     let first = |known: &[(&str, &'static str)]| known.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
     match (first(&BROWSERS), first(&SYSTEMS)) {

@@ -1,44 +1,44 @@
-//! The administrators' pages about people and their invitations.
+//! The administration pages of users and invitations.
 
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Place, filters};
+use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Place, Problem, filters};
 
-/// Everybody who is known here.
+/// The list of users.
 #[derive(Debug, Template)]
 #[template(path = "people.html")]
 pub struct UsersPage {
     pub frame: Frame,
     pub people: Vec<UserRow>,
-    /// What was searched for, sent as `q`.
+    /// The search text, sent as `q`.
     pub query: String,
-    /// Whether not everybody was looked at.
+    /// True if not all users were searched.
     pub is_cut: bool,
     pub next_href: Option<String>,
 }
 
-/// A person in a list.
+/// A user in the list.
 #[derive(Debug, Clone)]
 pub struct UserRow {
     pub id: String,
-    /// The name, the email or the subject: whichever is known first.
+    /// The name, else the email, else the subject.
     pub name: String,
-    /// Shown below the name, so leave it out where it is the name.
+    /// Shown below the name; `None` if the name is the email.
     pub email: Option<String>,
     pub role: Option<String>,
-    /// By what the role is given, and its line in the role map.
+    /// The rule that grants the role, and its line in the role map.
     pub rule: Option<GrantRule>,
     pub line: Option<u64>,
     pub teams: Vec<String>,
     pub last_sign_in: Option<Timestamp>,
-    /// The names of the providers that they are known at, and a password's if there is one.
+    /// The names of the sign-in methods.
     pub methods: Vec<String>,
     pub disabled: bool,
     pub is_you: bool,
 }
 
-/// One person. The forms are posted to its own address as `disable`, `enable`, `end_sessions` or `delete`.
+/// One user. The forms are posted to its own path as `disable`, `enable`, `end_sessions` or `delete`.
 #[derive(Template)]
 #[template(path = "person.html")]
 pub struct UserPage {
@@ -48,44 +48,44 @@ pub struct UserPage {
     pub email: Option<String>,
     pub role: Option<String>,
     pub rule: Option<GrantRule>,
-    /// Where the rule stands in the role map.
+    /// The rule's line in the role map.
     pub line: Option<u64>,
     pub teams: Vec<String>,
     pub first_seen: Timestamp,
     pub last_sign_in: Option<Timestamp>,
     pub identities: Vec<LinkedIdentity>,
-    /// The role is kept from the first sign-in.
+    /// The role of the first sign-in is kept.
     pub pinned: bool,
     pub disabled: bool,
     pub sessions: u64,
     pub keys: u64,
     pub power: EditPermission,
-    /// Where they can be invited again, which lets them set a new password; none where they have none.
+    /// The URL that invites the user again to set a new password; `None` if the user has no password.
     pub invite_href: Option<String>,
     /// The anti-CSRF token that the forms send back.
     pub csrf: String,
 }
 
-/// Whether the administrator may change a person.
+/// The permission of the administrator to change a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EditPermission {
     May,
-    /// It is themselves.
+    /// The user is the administrator.
     Yourself,
-    /// The person's role is above theirs.
+    /// The user's role is above the administrator's.
     Above,
 }
 
-/// Invitations: the form that makes one, and those that there are.
+/// The list of invitations, and the form that creates one.
 #[derive(Template)]
 #[template(path = "invitations.html")]
 pub struct InvitationsPage {
     pub frame: Frame,
     pub form: InvitationForm,
-    /// The invitation that was just made: the only time that its link is seen.
+    /// The new invitation. Its link is shown only once.
     pub made: Option<NewInvitation>,
-    pub problem: Option<InvitationProblem>,
-    /// Where to sign in before one can be made; none where that was done lately.
+    pub problem: Option<Problem>,
+    /// The sign-in URL if creating an invitation needs a fresh sign-in; `None` if the sign-in is fresh.
     pub sign_in_href: Option<String>,
     pub invitations: Vec<InvitationRow>,
     pub next_href: Option<String>,
@@ -93,40 +93,27 @@ pub struct InvitationsPage {
     pub csrf: String,
 }
 
-/// The form that makes one: `make` with `user_email`, `user_role`, `teams` and `duration`.
+/// The form that creates an invitation: `make` with `user_email`, `user_role`, `teams` and `duration`.
 #[derive(Debug, Clone, Default)]
 pub struct InvitationForm {
     pub email: String,
-    /// No higher than the administrator's own.
+    /// The administrator's own role and those below it.
     pub roles: Vec<Choice>,
-    /// As they were typed: commas or lines between them.
+    /// Separated by commas or lines.
     pub teams: String,
-    /// Whether it is for somebody who has an account, whose role and teams are filled in.
+    /// True if the user has an account, whose role and teams are filled in.
     pub again: bool,
     pub lasting: Vec<LifetimeOption>,
 }
 
-/// An invitation that was just made. Without `Debug`, for the link's sake.
+/// A new invitation. It has no `Debug`, because it contains the link.
 pub struct NewInvitation {
     pub email: String,
     pub link: String,
     pub expires: Timestamp,
 }
 
-/// Why no invitation was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InvitationProblem {
-    Email,
-    Role,
-    /// Nobody invites above themselves.
-    AboveYou,
-    Teams,
-    Duration,
-    /// The person is known already, and disabled.
-    Disabled,
-}
-
-/// An invitation in a list. `withdraw` with its `invitation_id` takes it back.
+/// An invitation in a list. The form `withdraw` with its `invitation_id` revokes it.
 #[derive(Debug, Clone)]
 pub struct InvitationRow {
     pub id: String,
@@ -134,13 +121,13 @@ pub struct InvitationRow {
     pub role: String,
     pub teams: Vec<String>,
     pub made: Timestamp,
-    /// Who made it; none for the command line.
+    /// The name of its creator; `None` for the command line.
     pub made_by: Option<String>,
     pub expires: Timestamp,
     pub state: InvitationState,
 }
 
-/// What became of an invitation.
+/// The state of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvitationState {
     Open,

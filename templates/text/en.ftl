@@ -199,7 +199,6 @@ methods-change-password = Change password
 methods-change-password-button = Change password
 methods-change-password-explained = This signs you out in all other browsers.
 methods-password-changed = Your password was changed. All your other sessions were ended.
-methods-linked = Your account at <bdi>{ $provider }</bdi> was linked.
 methods-unlinked = Your account at <bdi>{ $provider }</bdi> was unlinked.
 
 link-away-title = Link an account

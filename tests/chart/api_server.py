@@ -1,4 +1,4 @@
-"""A real Kubernetes API server with its etcd, and nothing else of a cluster; `make cluster` builds both. Needs no root."""
+"""A Kubernetes API server with etcd, without other parts of a cluster. `make cluster` builds both. Needs no root."""
 
 import contextlib
 import json
@@ -53,7 +53,7 @@ class ApiServer:
         etcd = f"http://127.0.0.1:{free_port()}"
         self.spawn("etcd", "--unsafe-no-fsync", "--data-dir", self.folder / "etcd", "--log-level", "error",
                    "--listen-client-urls", etcd, "--advertise-client-urls", etcd, "--listen-peer-urls", "http://127.0.0.1:0")
-        # Nobody makes the ServiceAccounts that pods would need here, and no pod ever runs.
+        # No controller creates ServiceAccounts here, and no pod runs.
         self.spawn("kube-apiserver", f"--etcd-servers={etcd}", "--bind-address=127.0.0.1", f"--secure-port={self.port}",
                    f"--cert-dir={self.folder}/certs", f"--service-account-key-file={self.folder}/sa.key",
                    f"--service-account-signing-key-file={self.folder}/sa.key", "--authorization-mode=RBAC",
@@ -85,7 +85,7 @@ class ApiServer:
         return f"https://127.0.0.1:{self.port}"
 
     def define(self, text):
-        """Takes a definition of others' resources, and waits until they are served."""
+        """Installs a CRD and waits until its resources are served."""
         spec = json.loads(self.ask("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", text))["spec"]
         for version in (one["name"] for one in spec["versions"] if one["served"]):
             self.until_served(f"/apis/{spec['group']}/{version}/{spec['names']['plural']}")
@@ -101,12 +101,12 @@ class ApiServer:
                 time.sleep(0.1)
 
     def ask(self, method, path, body=None):
-        """A body is an object, or YAML as a text."""
+        """Sends a request. The body is an object, or YAML text."""
         kind = "yaml" if isinstance(body, str) else "merge-patch+json" if method == "PATCH" else "json"
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": f"application/{kind}"}
         data = None if body is None else (body if isinstance(body, str) else json.dumps(body)).encode()
         request = urllib.request.Request(self.url() + path, data, headers, method=method)
-        trust = ssl._create_unverified_context()  # its certificate is made when it starts
+        trust = ssl._create_unverified_context()  # the server generates its certificate at its start
         with urllib.request.urlopen(request, timeout=30, context=trust) as answer:
             return answer.read()
 
@@ -115,7 +115,7 @@ class ApiServer:
         self.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
 
     def try_create(self, one, namespace):
-        """Why it would be refused, or `None`. Fields that it doesn't know are refused too."""
+        """The error of a dry run, or `None`. Unknown fields are errors."""
         try:
             self.ask("POST", f"{path_of(one, namespace)}?dryRun=All&fieldValidation=Strict", one)
             return None
@@ -137,7 +137,7 @@ class ApiServer:
 
 
 def path_of(one, namespace):
-    """Without a namespace, of an object that belongs to the cluster."""
+    """The path of an object; without a namespace, of a cluster-scoped object."""
     version, kind = one["apiVersion"], one["kind"]
     prefix = "/api" if version == "v1" else "/apis"
     place = f"namespaces/{namespace}/" if namespace else ""

@@ -1,4 +1,4 @@
-"""What `make cluster` has built."""
+"""Paths of the programs and CRDs that `make cluster` builds."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ def binary(name):
 
 
 def definitions():
-    """Of the resources that others define, as YAML."""
+    """The third-party CRDs, as YAML."""
     found = sorted((home() / "crds").glob("*.yaml"))
     if not found:
         sys.exit(f"test-chart: {home()}/crds is empty; run `tests/cluster/build.sh helm`")

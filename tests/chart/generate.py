@@ -1,4 +1,4 @@
-"""Writes what is made from the chart: its README's table, and the manifests in deploy/kubernetes."""
+"""Generates the table of the chart's README and the manifests in deploy/kubernetes."""
 
 import manifests
 import readme

@@ -1,4 +1,4 @@
-"""Helm: finds it, renders the chart, and reads YAML by it."""
+"""Runs Helm: renders the chart and parses YAML."""
 
 import json
 import os
@@ -16,18 +16,18 @@ RELEASE, NAMESPACE, KUBERNETES = "door", "llm", "1.34.0"
 
 
 class Refused(Exception):
-    """Helm's own words for why it rendered nothing."""
+    """Helm failed; the message is its output."""
 
 
 def binary():
     found = os.environ.get("HELM") or cluster.binary("helm")
     if not os.access(found, os.X_OK):
-        sys.exit(f"test-chart: {found} is not there; HELM names it")
+        sys.exit(f"test-chart: {found} does not exist; run `tests/cluster/build.sh helm` or set HELM")
     return found
 
 
 def run(*arguments, kubeconfig=os.devnull):
-    # Without a cluster `lookup` finds nothing; no kubeconfig of this machine has a say.
+    # Without a cluster, `lookup` returns nothing. The kubeconfig of this machine is ignored.
     environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     done = subprocess.run([binary(), *map(str, arguments)], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
@@ -36,7 +36,7 @@ def run(*arguments, kubeconfig=os.devnull):
 
 
 def read_yaml(text):
-    """Every document of a YAML text."""
+    """Parses all documents of a YAML text."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(text)
         file.flush()
@@ -45,7 +45,7 @@ def read_yaml(text):
 
 
 def text_of(values=None, overrides=None, chart=CHART, release=RELEASE):
-    """What the chart renders from a file of values and, laid over it, a tree of them."""
+    """Renders the chart with a values file and overrides."""
     arguments = ["template", release, chart, "--namespace", NAMESPACE, "--kube-version", KUBERNETES]
     if values:
         arguments += ["--values", values]
@@ -62,7 +62,7 @@ def objects_of(values=None, overrides=None, **more):
 
 
 def pick(objects, kind, name=None):
-    """The objects of a kind, or the one whose name ends so."""
+    """The objects of a kind, or the one whose name has this suffix."""
     found = [one for one in objects if one["kind"] == kind]
     if name is None:
         return found

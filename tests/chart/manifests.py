@@ -1,4 +1,4 @@
-"""The kustomize base in deploy/kubernetes: the chart's own output, without what is Helm's alone."""
+"""The kustomize base in deploy/kubernetes: the chart's output without Helm's own labels and annotations."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ CONFIGURATION = "vestibule.yaml"
 
 
 def rendered():
-    """File name to content. Helm's text is kept as it is, so no YAML has to be written here."""
+    """Maps file names to contents. Helm's text is kept, so that no YAML writer is needed."""
     text = run("template", "vestibule", ROOT / "charts/vestibule", "--values", FOLDER / "values.yaml", "--skip-tests",
                "--kube-version", "1.34.0")
     files = {}
@@ -28,7 +28,7 @@ def rendered():
 
 
 def plain(text):
-    """The namespace is the overlay's to name, and an edit rolls the pods by the ConfigMap's new name."""
+    """Removes the namespace, which the overlay sets, and the checksum: a change restarts the pods by the ConfigMap's new name."""
     drop = r"^ *(namespace: default|helm\.sh/chart: .*|app\.kubernetes\.io/managed-by: .*|vestibule/(?:configuration|rendered): .*)\n"
     text = re.sub(drop, "", text, flags=re.M)
     return re.sub(r"^ *annotations:\n(?= *spec:|data:)", "", text, flags=re.M)
@@ -56,6 +56,6 @@ def stored():
 
 
 def kustomized(folder):
-    """The objects that kustomize makes of a folder."""
+    """Renders a folder with kustomize."""
     built = subprocess.run(["kubectl", "kustomize", ROOT / folder], capture_output=True, text=True, check=True)
     return read_yaml(built.stdout)

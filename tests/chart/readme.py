@@ -1,4 +1,4 @@
-"""The chart's README: its table is made from the comments of values.yaml."""
+"""Renders the table of the chart's README from the comments of values.yaml."""
 
 import re
 
@@ -23,7 +23,7 @@ def tables():
 
 
 def sections():
-    """Titles, each with its fields: path, default, description."""
+    """Titles with their fields: path, default, description."""
     found, comment, stack = [], [], []
     for line in VALUES.read_text().splitlines():
         if title := re.fullmatch(r"# == (.+)", line):
@@ -47,9 +47,9 @@ def add(found, stack, default, comment):
     if comment and found:
         found[-1][1].append((path, f"`{default}`" if default else "", " ".join(comment).replace("|", "\\|")))
     elif default is not None and not covered(found, path):
-        raise SystemExit(f"{VALUES.name}: {path} has no comment that says what it is for")
+        raise SystemExit(f"{VALUES.name}: {path} has no comment; describe it in the lines above it")
 
 
 def covered(found, path):
-    """A field inside one whose default is a map as a whole."""
+    """True for a field inside a documented map."""
     return any(path.startswith(f"{known}.") for _, fields in found for known, _, _ in fields)

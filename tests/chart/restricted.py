@@ -1,4 +1,4 @@
-"""The `restricted` level of Kubernetes' Pod Security Standards, and what the chart promises beyond it."""
+"""The `restricted` Pod Security Standard, and the chart's additional guarantees."""
 
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
@@ -19,7 +19,7 @@ def containers(spec):
 
 
 def violations(spec):
-    """What the admission of a namespace that enforces `restricted` would refuse, in words."""
+    """The violations of the `restricted` level, as text."""
     pod = spec.get("securityContext", {})
     found = [f"the pod has {name}" for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     found += [f"volume {volume['name']}" for volume in spec.get("volumes", []) if not (set(volume) - {"name"}) <= VOLUMES]
@@ -48,7 +48,7 @@ def of_container(container, pod):
 
 
 def promises(spec):
-    """What is promised of Vestibule's own container in every pod."""
+    """The missing guarantees of Vestibule's container, as text."""
     found = ["the pod mounts a token into every container"] if spec.get("automountServiceAccountToken") is not False else []
     for container in containers(spec):
         mounts = container.get("volumeMounts", [])

@@ -1,4 +1,4 @@
-"""The chart on a real API server: every object is taken, and what `lookup` keeps is kept."""
+"""Installs the chart on a real API server, with upgrades, rollbacks and uninstalls."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ VALUES = CHART / "ci/sidecar-values.yaml"
 ROLES, RING = f"{RELEASE}-vestibule-roles", f"{RELEASE}-vestibule-key-ring"
 
 
-class OnAnApiServer(unittest.TestCase):
+class Installation(unittest.TestCase):
     count = 0
 
     @classmethod
@@ -46,7 +46,7 @@ class OnAnApiServer(unittest.TestCase):
     def edit_roles(self, text):
         self.server.patch("ConfigMap", self.namespace, ROLES, {"data": {"roles.yaml": text}})
 
-    def test_every_object_of_every_shape_is_taken_with_no_field_unknown(self):
+    def test_every_object_of_every_values_file_is_accepted_without_unknown_fields(self):
         for name in (NAMESPACE, "policies"):
             self.server.namespace(name)
         for text in cluster.definitions():
@@ -55,7 +55,7 @@ class OnAnApiServer(unittest.TestCase):
         for values in CI:
             for one in objects_of(values):
                 if one["metadata"].get("annotations", {}).get("helm.sh/hook") == "post-delete":
-                    continue  # Made once the one of the same name is gone.
+                    continue  # Created after the object of the same name is deleted.
                 taken.add(one["kind"])
                 with self.subTest(values.name, kind=one["kind"], name=one["metadata"]["name"]):
                     self.assertIsNone(self.server.try_create(one, one["metadata"].get("namespace")))
@@ -68,12 +68,12 @@ class OnAnApiServer(unittest.TestCase):
         for values in CI:
             for number, spec in enumerate(restricted.pod_specs(objects_of(values))):
                 with self.subTest(values.name, number=number):
-                    # Priorities belong to the cluster, and its own may be used in kube-system alone.
+                    # A PriorityClass is cluster-scoped, and the built-in ones are restricted to kube-system.
                     spec.pop("priorityClassName", None)
                     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec}
                     self.assertIsNone(self.server.try_create(pod, "strict"))
 
-    def test_the_redis_of_the_manifests_is_taken_and_a_restricted_namespace_admits_its_pods(self):
+    def test_the_redis_manifests_are_accepted_in_a_restricted_namespace(self):
         self.server.namespace("redis", enforce="restricted")
         objects = kustomized("deploy/redis")
         self.assertGreater(len(objects), 4)
@@ -82,14 +82,14 @@ class OnAnApiServer(unittest.TestCase):
             with self.subTest(one["kind"]):
                 self.assertIsNone(self.server.try_create(one, "redis"))
 
-    def test_it_would_not_admit_a_pod_that_may_be_root(self):
+    def test_a_restricted_namespace_rejects_a_pod_that_may_run_as_root(self):
         self.server.namespace("stricter", enforce="restricted")
         spec = next(restricted.pod_specs(objects_of(VALUES)))
         spec["containers"][0]["securityContext"]["runAsNonRoot"] = False
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}, "spec": spec}
         self.assertIn("violates PodSecurity", self.server.try_create(pod, "stricter"))
 
-    def test_a_generated_key_ring_is_kept_with_what_a_rotation_puts_on_top(self):
+    def test_an_upgrade_keeps_a_generated_key_ring_with_rotated_keys(self):
         self.install()
         first = self.ring()
         self.upgrade()
@@ -99,18 +99,18 @@ class OnAnApiServer(unittest.TestCase):
         self.upgrade()
         self.assertEqual(self.ring(), rotated)
 
-    def test_a_key_ring_is_no_older_after_a_rollback_or_an_upgrade_that_fails(self):
+    def test_a_rollback_or_failed_upgrade_keeps_rotated_keys(self):
         self.install()
         rotated = f"# new\n{self.ring()}"
         self.server.patch("Secret", self.namespace, RING, {"data": {"keyring": base64.b64encode(rotated.encode()).decode()}})
-        # There is no kubelet, so that no pod is ever ready.
+        # Without a kubelet, no pod becomes ready.
         with self.assertRaisesRegex(helm.Refused, "original upgrade error|rolled back"):
             self.upgrade("--set", "config.contact=us", "--atomic", "--timeout", "1s")
         self.assertEqual(self.ring(), rotated)
         self.helm("rollback", RELEASE, "1")
         self.assertEqual(self.ring(), rotated)
 
-    def test_a_key_ring_that_was_generated_can_go_on_as_one_that_exists(self):
+    def test_a_generated_key_ring_can_become_an_existing_secret(self):
         self.install()
         first = self.ring()
         for _ in range(2):
@@ -119,32 +119,32 @@ class OnAnApiServer(unittest.TestCase):
         self.helm("uninstall", RELEASE, "--cascade", "background")
         self.assertEqual(self.ring(), first)
 
-    def test_a_key_ring_of_the_values_takes_the_place_of_a_generated_one_and_stays_without_them(self):
+    def test_a_key_ring_in_the_values_replaces_a_generated_one_and_is_kept_without_them(self):
         self.install()
         given = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8"
         for more in (["--set", f"keyRing.value={given}"], []):
             self.upgrade(*more)
             self.assertEqual(self.ring(), given)
 
-    def test_a_key_ring_is_not_made_anew_under_another_key(self):
+    def test_a_change_of_the_secrets_key_does_not_replace_the_key_ring(self):
         self.install()
-        with self.assertRaisesRegex(helm.Refused, "keyRing.key: the key ring that is there has keyring and no ring"):
+        with self.assertRaisesRegex(helm.Refused, "keyRing.key: the existing key ring has the key keyring and not ring"):
             self.upgrade("--set", "keyRing.key=ring")
 
-    def test_a_key_ring_that_is_part_of_the_release_is_not_deleted_with_it(self):
+    def test_a_key_ring_of_an_earlier_release_is_not_deleted(self):
         self.install()
         owner = {"meta.helm.sh/release-name": RELEASE}
         self.server.patch("Secret", self.namespace, RING, {"metadata": {"annotations": owner}})
-        with self.assertRaisesRegex(helm.Refused, f"keyRing: {RING} was made by this release"):
+        with self.assertRaisesRegex(helm.Refused, f"keyRing: {RING} was created by this release"):
             self.upgrade()
 
-    def test_a_role_map_follows_the_values_while_nobody_has_edited_it(self):
+    def test_an_unedited_role_map_follows_the_values(self):
         self.install()
         notes = self.upgrade("--set-string", "roleMap.document=version: 1")
         self.assertEqual(self.roles(), "version: 1\n")
         self.assertNotIn("was edited with kubectl", notes)
 
-    def test_a_role_map_that_was_edited_stays_to_the_letter_until_it_is_overwritten(self):
+    def test_an_edited_role_map_is_kept_until_it_is_overwritten(self):
         self.install()
         edited = "# by hand: <&>\nversion: 1   \n\n"
         self.edit_roles(edited)
@@ -157,7 +157,7 @@ class OnAnApiServer(unittest.TestCase):
         self.upgrade("--set-string", "roleMap.document=version: 1")
         self.assertEqual(self.roles(), "version: 1\n")
 
-    def test_an_edit_that_the_values_have_taken_over_is_none_any_more(self):
+    def test_an_edit_that_matches_the_values_no_longer_counts_as_edited(self):
         self.install()
         self.edit_roles("version: 1\ndefault_role: customer\n")
         notes = self.upgrade("--set-string", "roleMap.document=version: 1\ndefault_role: customer")
@@ -165,24 +165,24 @@ class OnAnApiServer(unittest.TestCase):
         self.upgrade("--set-string", "roleMap.document=version: 1")
         self.assertEqual(self.roles(), "version: 1\n")
 
-    def test_one_that_was_replaced_without_its_annotations_counts_as_edited(self):
+    def test_a_role_map_without_its_annotations_counts_as_edited(self):
         self.install()
         self.server.patch("ConfigMap", self.namespace, ROLES, {"metadata": {"annotations": None, "labels": None}})
         self.edit_roles("version: 1\n")
         self.upgrade()
         self.assertEqual(self.roles(), "version: 1\n")
 
-    def test_what_the_release_made_can_not_go_on_as_one_that_exists_unless_it_is_kept(self):
+    def test_an_object_of_the_release_cannot_become_an_existing_one_unless_it_is_kept(self):
         self.install()
         taken = ["--set", "roleMap.document=null", "--set", f"roleMap.existingConfigMap={ROLES}"]
-        with self.assertRaisesRegex(helm.Refused, "roleMap.existingConfigMap: .* was made by this release"):
+        with self.assertRaisesRegex(helm.Refused, "roleMap.existingConfigMap: .* was created by this release"):
             self.upgrade(*taken)
         self.server.patch("ConfigMap", self.namespace, ROLES, {"metadata": {"annotations": {"helm.sh/resource-policy": "keep"}}})
         self.upgrade(*taken)
         self.upgrade(*taken)
         self.assertIn("internal_user_viewer", self.roles())
 
-    def test_an_uninstall_leaves_nothing(self):
+    def test_an_uninstall_deletes_all_objects(self):
         self.install()
         self.edit_roles("version: 1\n")
         self.helm("uninstall", RELEASE, "--cascade", "background")
@@ -191,12 +191,12 @@ class OnAnApiServer(unittest.TestCase):
         kinds += [("networking.k8s.io/v1", "NetworkPolicy"), ("networking.k8s.io/v1", "Ingress")]
         self.assertEqual(self.server.names(self.namespace, *kinds), [])
 
-    def test_an_install_that_the_chart_refuses_makes_nothing(self):
+    def test_a_rejected_install_creates_nothing(self):
         with self.assertRaises(helm.Refused):
             self.install("--set", "config.store.url=memory")
         self.assertEqual(self.server.names(self.namespace, ("v1", "ConfigMap"), ("v1", "Secret")), [])
 
-    def test_pods_are_not_rolled_by_secrets_key_ring_or_role_map(self):
+    def test_changes_of_secrets_key_ring_and_role_map_do_not_restart_pods(self):
         self.install()
         path = f"/apis/apps/v1/namespaces/{self.namespace}/deployments/{RELEASE}-vestibule"
         def generation():

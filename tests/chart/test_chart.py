@@ -1,4 +1,4 @@
-"""The chart without a cluster: it lints, renders what the binary takes, and refuses what it would not."""
+"""The chart without a cluster: lint, rendered objects, and errors about invalid values."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ ROLES = {"roleMap": {"document": {"version": 1, "default_role": "none"}}}
 
 
 def over(*trees):
-    """Trees of values, the later over the earlier."""
+    """Merges trees of values; later ones override earlier ones."""
     merged = {}
     for tree in trees:
         for name, value in tree.items():
@@ -48,7 +48,7 @@ def upstream_credential(**fields):
 
 
 def static(**fields):
-    """A credential whose file is there, in a Secret."""
+    """An upstream credential whose file exists in a Secret."""
     return {"authorization_file": "/etc/vestibule/secrets/upstream", **fields}
 
 
@@ -66,27 +66,27 @@ def vestibule(spec):
     return next(one for one in restricted.containers(spec) if one["name"] == "vestibule")
 
 
-class EveryShape(unittest.TestCase):
-    """For each file in ci/."""
+class EveryValuesFile(unittest.TestCase):
+    """Tests of each values file in ci/."""
 
     def each(self):
         self.assertGreater(len(CI), 4)
         return CI
 
-    def test_helm_lints_it_strictly(self):
+    def test_helm_lint_reports_nothing(self):
         run("lint", "--strict", CHART)
         for values in self.each():
             with self.subTest(values.name):
                 run("lint", "--strict", CHART, "--values", values, "--kube-version", KUBERNETES)
 
-    def test_the_binary_takes_the_rendered_configuration(self):
+    def test_the_rendered_configuration_is_valid(self):
         for values in self.each():
             with self.subTest(values.name):
                 objects = objects_of(values)
                 status, said = binary.check_config(objects, pick(objects, "ConfigMap", f"{RELEASE}-vestibule"))
                 self.assertEqual((status, said), (0, "the configuration is valid\n"))
 
-    def test_the_binary_takes_the_rendered_role_map(self):
+    def test_the_rendered_role_map_is_valid(self):
         judged = 0
         for values in self.each():
             with self.subTest(values.name):
@@ -98,7 +98,7 @@ class EveryShape(unittest.TestCase):
                     self.assertEqual(status, 0, said)
         self.assertGreater(judged, 1)
 
-    def test_no_pod_is_refused_by_a_restricted_namespace(self):
+    def test_a_restricted_namespace_admits_every_pod(self):
         for values in self.each():
             with self.subTest(values.name):
                 specs = list(restricted.pod_specs(objects_of(values)))
@@ -106,7 +106,7 @@ class EveryShape(unittest.TestCase):
                 for spec in specs:
                     self.assertEqual(restricted.violations(spec) + restricted.promises(spec), [])
 
-    def test_every_mount_has_its_volume_and_every_volume_its_object(self):
+    def test_every_mount_has_a_volume_and_every_volume_an_object(self):
         given = {"door-secrets", "door-key-ring", "llm-roles", "litellm", "kube-root-ca.crt"}
         for values in self.each():
             with self.subTest(values.name):
@@ -122,7 +122,7 @@ class EveryShape(unittest.TestCase):
                         if name := volume.get("secret", {}).get("secretName"):
                             self.assertTrue(name in given or ("Secret", name) in made, name)
 
-    def test_services_lead_to_the_pods_and_to_ports_that_are_there(self):
+    def test_services_select_pods_with_matching_ports(self):
         for values in self.each():
             with self.subTest(values.name):
                 objects = objects_of(values)
@@ -135,7 +135,7 @@ class EveryShape(unittest.TestCase):
                         self.assertLessEqual(service["spec"]["selector"].items(), template["metadata"]["labels"].items())
                         self.assertLessEqual({port["targetPort"] for port in service["spec"]["ports"]}, ports)
 
-    def test_no_secret_stands_in_a_config_map_or_a_pod(self):
+    def test_config_maps_and_pods_contain_no_secret(self):
         values = json.loads(json.dumps(read_yaml((CHART / "ci/deployment-values.yaml").read_text())[0]))
         objects = objects_of(CHART / "ci/deployment-values.yaml")
         others = json.dumps([one for one in objects if one["kind"] != "Secret"])
@@ -144,8 +144,8 @@ class EveryShape(unittest.TestCase):
             self.assertNotIn(base64.b64encode(secret.encode()).decode(), others)
 
 
-class Refusals(unittest.TestCase):
-    """What can't be installed, and the words that say why."""
+class InvalidValues(unittest.TestCase):
+    """Invalid values and their error messages."""
 
     def refused(self, values, *words):
         with self.assertRaises(Refused) as caught:
@@ -153,7 +153,7 @@ class Refusals(unittest.TestCase):
         for word in words:
             self.assertIn(word, str(caught.exception))
 
-    def test_the_schema_says_what_is_wrong_and_where(self):
+    def test_schema_errors_name_the_field_and_the_mistake(self):
         for wrong, *words in [
             ({"replicas": 3}, "additional properties 'replicas' not allowed"),
             ({"replicaCount": "3"}, "replicaCount", "got string, want integer"),
@@ -200,7 +200,7 @@ class Refusals(unittest.TestCase):
             with self.subTest(wrong):
                 self.refused(over(MINIMAL, wrong), *words)
 
-    def test_what_fields_demand_of_each_other_is_said_with_its_reason(self):
+    def test_invalid_combinations_of_fields_are_reported(self):
         sidecar = {"mode": "sidecar", "upstream": {"image": {"repository": "x"}}}
         for wrong, *words in [
             ({"config": {"public_url": ""}}, "config.public_url: is required"),
@@ -315,8 +315,8 @@ class Refusals(unittest.TestCase):
             with self.subTest(wrong):
                 self.refused(over(MINIMAL, wrong), *words)
 
-    def test_the_upstreams_credential_is_not_given_to_every_pod_of_the_cluster(self):
-        """The check hands it out, and listens on the pod's address in every mode."""
+    def test_a_static_upstream_credential_requires_a_network_policy(self):
+        """The check returns the credential and listens on the pod's address in every mode."""
         given = over(SECRETS, upstream_credential(static=[static()]))
         by_environment = {"extraEnv": [{"name": "VESTIBULE__UPSTREAM_CREDENTIAL__STATIC__0__AUTHORIZATION", "value": "x"}]}
         sidecar = {"mode": "sidecar", "upstream": {"image": {"repository": "x"}}}
@@ -332,7 +332,7 @@ class Refusals(unittest.TestCase):
         self.refused(over(MINIMAL, given, GATEWAY, OPEN), "networkPolicy.leaveCheckOpen: cannot be combined with networkPolicy.gateway")
         self.refused(over(MINIMAL, {"networkPolicy": {"leaveCheckOpen": "true"}}), "networkPolicy/leaveCheckOpen", "want boolean")
 
-    def test_what_may_be_a_secret_is_not_repeated(self):
+    def test_errors_do_not_contain_possible_secrets(self):
         for wrong in (
             {"config": {"store": {"url": "redis://vestibule:hunter2@redis"}}},
             {"config": {"store": {"url": "hunter2"}}},
@@ -349,7 +349,7 @@ class Refusals(unittest.TestCase):
                 text_of(overrides=over(MINIMAL, wrong))
             self.assertNotIn("hunter2", str(caught.exception))
 
-    def test_what_the_binary_takes_is_not_refused(self):
+    def test_values_that_the_binary_accepts_are_valid(self):
         for right in (
             provider(token_endpoint_auth_method="none", authorization_params={"prompt": "login"}, max_claims=4096),
             provider(issuer="http://localhost:8080/realms/corp"),
@@ -379,21 +379,21 @@ class Refusals(unittest.TestCase):
                 objects = minimal(right)
                 self.assertEqual(binary.check_config(objects, pick(objects, "ConfigMap", "door-vestibule")), (0, "the configuration is valid\n"))
 
-    def test_all_mistakes_are_told_at_once(self):
+    def test_all_mistakes_are_reported_at_once(self):
         self.refused({"replicaCount": 2}, "config.public_url:", "image.repository:", "replicaCount:")
 
 
 class Secrets(unittest.TestCase):
-    def test_a_key_ring_is_generated_that_the_binary_takes_and_each_install_has_its_own(self):
+    def test_each_install_generates_its_own_valid_key_ring(self):
         rings = [pick(minimal({"config": REDIS}), "Secret", "-key-ring")["data"]["keyring"] for _ in range(2)]
         self.assertNotEqual(*rings)
         for ring in rings:
             self.assertRegex(base64.b64decode(ring).decode(), r"^# created 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ\n[A-Za-z0-9_-]{43}\n$")
 
-    def test_the_memory_store_needs_none(self):
+    def test_the_memory_store_has_no_key_ring(self):
         self.assertEqual(pick(minimal(), "Secret"), [])
 
-    def test_a_given_one_stands_as_it_is_and_an_existing_one_is_mounted(self):
+    def test_a_key_ring_of_the_values_is_unchanged_and_an_existing_one_is_mounted(self):
         given = pick(minimal({"config": REDIS, "keyRing": {"value": binary.KEY}}), "Secret", "-key-ring")
         self.assertEqual(base64.b64decode(given["data"]["keyring"]).decode(), binary.KEY)
         objects = minimal({"config": REDIS, "keyRing": {"existingSecret": "mine", "key": "ring"}})
@@ -401,7 +401,7 @@ class Secrets(unittest.TestCase):
         self.assertIn({"name": "vestibule-key-ring", "secret": {"secretName": "mine"}}, pod(objects)["volumes"])
         self.assertIn("key_ring_file: /etc/vestibule/key-ring/ring\n", pick(objects, "ConfigMap")[0]["data"]["vestibule.yaml"])
 
-    def test_only_what_a_process_does_not_read_again_rolls_the_pods(self):
+    def test_only_changes_of_files_without_reload_restart_the_pods(self):
         def mark(*trees):
             base = {"config": REDIS, "keyRing": {"value": binary.KEY}, "secrets": {"values": {"a": "b"}}, "extraFiles": {"a": "b"}}
             template = pick(minimal(base, ROLES, *trees), "Deployment")[0]["spec"]["template"]
@@ -416,34 +416,34 @@ class Secrets(unittest.TestCase):
 
 
 class RoleMap(unittest.TestCase):
-    def test_it_carries_the_digest_of_what_was_rendered_so_that_an_edit_is_known(self):
+    def test_the_config_map_has_the_digest_of_the_rendered_document(self):
         for document in ({"version": 1}, "version: 1\n", "version: 1", "# Ours.\nversion: 1\n\n"):
             config_map = pick(minimal({"roleMap": {"document": document}}), "ConfigMap", "-roles")
             held = hashlib.sha256(config_map["data"]["roles.yaml"].encode()).hexdigest()
             self.assertEqual(config_map["metadata"]["annotations"]["vestibule/rendered"], held, document)
 
-    def test_text_is_kept_to_the_letter(self):
+    def test_a_text_document_is_unchanged(self):
         text = "# Ours.\nversion: 1   # the only one\n"
         self.assertEqual(pick(minimal({"roleMap": {"document": text}}), "ConfigMap", "-roles")["data"]["roles.yaml"], text)
 
-    def test_a_watched_one_may_be_listed_by_its_name_alone(self):
+    def test_a_watched_role_map_may_only_be_listed_by_name(self):
         role = pick(minimal(ROLES), "Role")[0]
         self.assertEqual(role["rules"], [
             {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["door-vestibule-roles"], "verbs": ["list", "watch"]},
             {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
         ])
 
-    def test_fragments_widen_that_to_the_namespace_and_nothing_else(self):
+    def test_fragments_grant_access_to_config_maps_of_the_namespace_only(self):
         rules = pick(minimal(ROLES, {"roleMap": {"fragments": {"selector": "a=b"}}}), "Role")[0]["rules"]
         self.assertEqual(rules[0], {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]})
 
-    def test_one_in_another_namespace_brings_the_role_there(self):
+    def test_a_role_map_in_another_namespace_has_its_role_there(self):
         objects = minimal({"roleMap": {"existingConfigMap": "llm-roles", "namespace": "policies"}})
         self.assertEqual({pick(objects, kind)[0]["metadata"]["namespace"] for kind in ("Role", "RoleBinding")}, {"policies"})
         self.assertEqual(pick(objects, "RoleBinding")[0]["subjects"][0]["namespace"], NAMESPACE)
         self.assertEqual({pick(objects, kind)[0]["metadata"]["name"] for kind in ("Role", "RoleBinding")}, {f"{NAMESPACE}:door-vestibule"})
 
-    def test_rights_and_token_come_with_a_watch_alone(self):
+    def test_only_a_watched_role_map_needs_permissions_and_a_token(self):
         for values, watched in [((), False), ((ROLES, {"roleMap": {"watch": False}}), False), ((ROLES,), True)]:
             objects = minimal(*values)
             self.assertEqual(bool(pick(objects, "Role")), watched)
@@ -451,7 +451,7 @@ class RoleMap(unittest.TestCase):
             names = {volume["name"] for volume in pod(objects)["volumes"]}
             self.assertEqual("vestibule-token" in names, watched)
 
-    def test_without_a_watch_it_is_mounted(self):
+    def test_an_unwatched_role_map_is_mounted(self):
         objects = minimal(ROLES, {"roleMap": {"watch": False}})
         self.assertIn("role_map:\n  file: /etc/vestibule/role-map/roles.yaml\n", pick(objects, "ConfigMap", "door-vestibule")["data"]["vestibule.yaml"])
         mounts = {mount["mountPath"] for mount in vestibule(pod(objects))["volumeMounts"]}
@@ -469,7 +469,7 @@ class TokenIssuers(unittest.TestCase):
     def granted(self, *values):
         return {one["roleRef"]["name"] for one in pick(minimal(*values), "ClusterRoleBinding")}
 
-    def test_rights_and_token_come_with_an_issuer_that_is_the_api_server(self):
+    def test_only_a_kubernetes_issuer_needs_permissions_and_a_token(self):
         ci = {"id": "ci", "issuer": "https://ci.example.com", "audiences": ["llm"]}
         discovery, review = "system:service-account-issuer-discovery", "system:auth-delegator"
         for values, granted in [
@@ -489,16 +489,16 @@ class TokenIssuers(unittest.TestCase):
                 self.assertEqual("vestibule-token" in names, asks)
                 self.assertEqual("vestibule-token" in mounts, asks)
 
-    def test_the_rights_are_the_pods_own_and_of_this_release_alone(self):
+    def test_permissions_belong_to_the_pods_of_this_release(self):
         binding = pick(minimal(issuers(CLUSTER)), "ClusterRoleBinding")[0]
         self.assertEqual(binding["subjects"], [{"kind": "ServiceAccount", "name": "door-vestibule", "namespace": NAMESPACE}])
         self.assertEqual(binding["metadata"]["name"], f"{NAMESPACE}:door-vestibule:service-account-issuer-discovery")
 
-    def test_a_mounted_role_map_stays_mounted_beside_the_token(self):
+    def test_a_mounted_role_map_and_a_token_are_both_mounted(self):
         volumes = {volume["name"] for volume in pod(minimal(ROLES, {"roleMap": {"watch": False}}, issuers(CLUSTER)))["volumes"]}
         self.assertLessEqual({"vestibule-token", "vestibule-role-map"}, volumes)
 
-    def test_the_binary_takes_what_is_rendered(self):
+    def test_the_rendered_token_issuers_are_valid(self):
         values = over(provider(token_endpoint_auth_method="none"), issuers(
             {**CLUSTER, "review": True, "review_cache": "30s", "audiences": ["llm"]},
             {"id": "staff", "provider": "corp", "audiences": ["api"], "workload": False},
@@ -511,7 +511,7 @@ class TokenIssuers(unittest.TestCase):
 
 
 class Pods(unittest.TestCase):
-    def test_a_sidecar_starts_before_the_upstream_and_is_told_to_end_after_it(self):
+    def test_a_sidecar_starts_before_the_upstream_and_ends_after_it(self):
         spec = pod(objects_of(CHART / "ci/sidecar-values.yaml"))
         self.assertEqual([(one["name"], one["restartPolicy"]) for one in spec["initContainers"]], [("vestibule", "Always")])
         self.assertIn("startupProbe", spec["initContainers"][0])
@@ -519,28 +519,28 @@ class Pods(unittest.TestCase):
         self.assertEqual(spec["terminationGracePeriodSeconds"], 70)
         self.assertEqual(spec["containers"][0]["lifecycle"], {"preStop": {"sleep": {"seconds": 5}}})
 
-    def test_two_pods_never_have_a_memory_store_each(self):
+    def test_a_rollout_with_the_memory_store_runs_one_pod_at_a_time(self):
         strategies = [pick(minimal(*more), "Deployment")[0]["spec"]["strategy"]["type"] for more in ((), ({"config": REDIS},))]
         self.assertEqual(strategies, ["Recreate", "RollingUpdate"])
 
-    def test_several_pods_are_spread_and_not_evicted_together(self):
+    def test_several_pods_are_spread_and_have_a_disruption_budget(self):
         objects = minimal({"replicaCount": 3, "config": REDIS})
         labels = pick(objects, "Deployment")[0]["spec"]["selector"]["matchLabels"]
         self.assertEqual(pod(objects)["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"], labels)
         self.assertEqual(pick(objects, "PodDisruptionBudget")[0]["spec"]["maxUnavailable"], 1)
         self.assertEqual(pick(minimal(), "PodDisruptionBudget"), [])
 
-    def test_the_autoscaler_alone_says_how_many(self):
+    def test_the_autoscaler_replaces_the_replica_count(self):
         objects = objects_of(CHART / "ci/autoscaled-values.yaml")
         self.assertNotIn("replicas", pick(objects, "Deployment")[0]["spec"])
         self.assertEqual(pick(objects, "HorizontalPodAutoscaler")[0]["spec"]["maxReplicas"], 20)
         self.assertIn("replicas: 20\n", pick(objects, "ConfigMap", "door-vestibule")["data"]["vestibule.yaml"])
 
-    def test_embedded_makes_everything_but_pods(self):
+    def test_embedded_mode_creates_no_pods(self):
         kinds = {one["kind"] for one in objects_of(CHART / "ci/embedded-values.yaml")}
         self.assertTrue(kinds.isdisjoint({"Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler"}), kinds)
 
-    def test_a_parent_chart_carries_the_sidecar_in_its_own_pods(self):
+    def test_a_parent_chart_includes_the_sidecar_in_its_pods(self):
         with tempfile.TemporaryDirectory() as folder:
             chart = copied(ROOT / "deploy/sidecar-example", Path(folder) / "llm")
             copied(CHART, chart / "charts/vestibule")
@@ -554,7 +554,7 @@ class Pods(unittest.TestCase):
         status, said = binary.check_config(objects, pick(objects, "ConfigMap", "-vestibule"))
         self.assertEqual(status, 0, said)
 
-    def test_litellms_key_is_read_by_litellm_and_by_vestibule_from_one_secret(self):
+    def test_litellm_and_vestibule_read_the_master_key_from_one_secret(self):
         objects = objects_of(ROOT / "deploy/litellm/values.yaml", over(MINIMAL, GATEWAY, {"config": REDIS}))
         config_map = pick(objects, "ConfigMap", "door-vestibule")
         self.assertEqual(binary.check_config(objects, config_map), (0, "the configuration is valid\n"))
@@ -581,7 +581,7 @@ def copied(source, target):
 
 
 class Notes(unittest.TestCase):
-    """What `helm install` says at its end, rendered as an object, since `helm template` leaves it out."""
+    """NOTES.txt, rendered as an object because `helm template` omits it."""
 
     def notes(self, *trees):
         with tempfile.TemporaryDirectory() as folder:
@@ -590,20 +590,20 @@ class Notes(unittest.TestCase):
             (chart / "templates/notes.yaml").write_text('kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | toJson }}\n')
             return pick(objects_of(overrides=over(MINIMAL, *trees), chart=chart), "Notes")[0]["text"]
 
-    def test_they_warn_while_no_gateway_is_named(self):
+    def test_they_warn_without_a_gateway(self):
         self.assertIn("no gateway is named in networkPolicy.gateway", self.notes())
         self.assertIn("networkPolicy.enabled is false", self.notes(GATEWAY, {"networkPolicy": {"enabled": False}}))
         self.assertIn("the upstream's own pods are open", self.notes(GATEWAY))
         self.assertNotIn("identity headers", self.notes(GATEWAY, {"networkPolicy": {"upstream": {"podLabels": {"app": "llm"}}}}))
 
-    def test_they_warn_of_a_check_that_is_open_and_of_what_it_gives(self):
+    def test_they_warn_of_an_open_check_and_its_credentials(self):
         given = over(SECRETS, upstream_credential(static=[static()]))
         self.assertIn("A pod that reaches the check", self.notes())
         self.assertNotIn("upstream's own credential", self.notes())
         self.assertIn("That is the upstream's own credential here", self.notes(given, OPEN))
         self.assertNotIn("A pod that reaches the check", self.notes(given, GATEWAY))
 
-    def test_they_warn_of_the_memory_store_and_of_what_is_not_configured(self):
+    def test_they_warn_of_the_memory_store_and_of_missing_configuration(self):
         self.assertIn("the store is the pod's memory", self.notes())
         self.assertNotIn("memory", self.notes({"config": REDIS}))
         self.assertIn("nobody can sign in: set config.providers", self.notes())
@@ -611,7 +611,7 @@ class Notes(unittest.TestCase):
         self.assertIn("There is no role map", self.notes())
         self.assertIn("kubectl edit configmap door-vestibule-roles", self.notes(ROLES))
 
-    def test_they_say_how_the_first_administrator_gets_in(self):
+    def test_they_contain_the_command_for_the_bootstrap_invitation(self):
         invited = self.notes({"config": REDIS})
         self.assertIn("kubectl --namespace llm exec deployment/door-vestibule --container vestibule --", invited)
         self.assertIn("vestibule invite --role proxy_admin --email YOUR-ADDRESS --config /etc/vestibule/config/vestibule.yaml", invited)
@@ -622,13 +622,13 @@ class Notes(unittest.TestCase):
         self.assertIn("https://llm.example.com/vestibule/invitations", beside)
         self.assertNotIn("vestibule invite", beside + self.notes(provider(), {"config": REDIS}) + self.notes())
 
-    def test_they_warn_where_no_prometheus_may_come_to_the_service_monitor(self):
+    def test_they_warn_if_the_network_policy_blocks_prometheus(self):
         monitor = {"serviceMonitor": {"enabled": True}}
         self.assertIn("networkPolicy.monitoring", self.notes(GATEWAY, monitor))
         for enough in (({}, monitor), (GATEWAY,), (GATEWAY, monitor, {"networkPolicy": {"monitoring": [{"podSelector": {}}]}})):
             self.assertNotIn("networkPolicy.monitoring", self.notes(*enough))
 
-    def test_they_say_the_next_step(self):
+    def test_they_contain_the_next_steps(self):
         notes = self.notes()
         for step in ("https://llm.example.com/sso/callback", "https://llm.example.com/sso/logout",
                      "http://door-vestibule-check.llm.svc.cluster.local:4181/auth/nginx", "helm test door --namespace llm"):
@@ -638,7 +638,7 @@ class Notes(unittest.TestCase):
 class Gateway(unittest.TestCase):
     HEADERS = {"User", "Email", "Preferred-Username", "Groups", "Role", "Key"}
     CREDENTIALS = {"Authorization", "X-Vestibule-Assertion", "X-Api-Key", "X-Litellm-Api-Key", "Api-Key", "X-Goog-Api-Key", "Cookie"}
-    # What a client says to gateways. The answer has none of it but the check's own word, so listing them takes the client's away.
+    # Headers for gateways. The check's answer does not contain the client's values, so listing the headers removes them.
     OF_GATEWAYS = {"Proxy-Authorization", "X-Original-URL", "X-Original-Method", "X-Rewrite-URL", "X-Vestibule-Untouched"}
 
     def ingresses(self):
@@ -648,7 +648,7 @@ class Gateway(unittest.TestCase):
     def annotation(self, ingress, name):
         return ingress["metadata"].get("annotations", {}).get(f"nginx.ingress.kubernetes.io/{name}")
 
-    def test_what_leads_to_the_upstream_asks_the_check_and_takes_every_header_that_it_may_answer(self):
+    def test_ingresses_of_the_upstream_send_auth_requests_and_copy_every_response_header(self):
         ingresses = self.ingresses()
         for name in ("upstream", "programs"):
             self.assertEqual(self.annotation(ingresses[name], "auth-url"), CHECK_URL)
@@ -657,7 +657,7 @@ class Gateway(unittest.TestCase):
             self.assertEqual(set(headers), {f"X-Auth-Request-{name}" for name in self.HEADERS} | self.CREDENTIALS | self.OF_GATEWAYS)
             self.assertEqual(self.annotation(ingresses[name], "proxy-buffer-size"), "16k")
 
-    def test_traefik_is_made_to_say_which_request_it_is_about_and_ingress_nginx_does_so_itself(self):
+    def test_only_traefik_needs_a_snippet_for_the_original_request(self):
         snippet = {"proxy_set_header X-Original-URL $scheme://$host$request_uri;", "proxy_set_header X-Original-Method $request_method;"}
         for name, expected in (("traefik", snippet), ("deployment", set())):
             found = [one for one in pick(objects_of(CHART / f"ci/{name}-values.yaml"), "Ingress") if self.annotation(one, "auth-url")]
@@ -665,22 +665,22 @@ class Gateway(unittest.TestCase):
             for one in found:
                 self.assertEqual(set((self.annotation(one, "auth-snippet") or "").splitlines()), expected)
 
-    def test_browsers_are_sent_to_sign_in_and_programs_are_not(self):
+    def test_browsers_are_redirected_to_the_sign_in_and_programs_are_not(self):
         ingresses = self.ingresses()
         self.assertEqual(self.annotation(ingresses["upstream"], "auth-signin"), "https://llm.example.com/sso/login")
         self.assertIsNone(self.annotation(ingresses["programs"], "auth-signin"))
 
-    def test_the_checks_url_may_be_narrowed(self):
+    def test_annotations_may_restrict_the_checks_url(self):
         for more in ("&allow_roles=proxy_admin", "&allow_teams=research,data&allow_roles=proxy_admin,%C3%A9t%C3%A9"):
             made = pick(minimal(ingress(upstreamAnnotations={AUTH_URL: CHECK_URL + more})), "Ingress", "-upstream")
             self.assertEqual(made["metadata"]["annotations"][AUTH_URL], CHECK_URL + more)
 
-    def test_the_answer_may_be_given_more_room(self):
+    def test_annotations_may_raise_the_buffer_size(self):
         name = "nginx.ingress.kubernetes.io/proxy-buffer-size"
         made = pick(minimal(ingress(upstreamAnnotations={name: "32k"})), "Ingress", "-upstream")
         self.assertEqual(made["metadata"]["annotations"][name], "32k")
 
-    def test_the_plain_ingresses_are_the_charts(self):
+    def test_the_example_ingresses_match_the_chart(self):
         folder = ROOT / "deploy/ingress-nginx"
         made = pick(objects_of(folder / "values.yaml"), "Ingress")
         plain = read_yaml((folder / "ingress.yaml").read_text())
@@ -689,7 +689,7 @@ class Gateway(unittest.TestCase):
             self.assertEqual(ours["spec"], theirs["spec"])
             self.assertEqual(ours["metadata"].get("annotations"), theirs["metadata"].get("annotations"))
 
-    def test_our_own_pages_are_behind_no_check_and_no_ingress_leads_to_the_check(self):
+    def test_own_pages_need_no_check_and_no_ingress_routes_to_the_check(self):
         ingresses = self.ingresses()
         self.assertIsNone(self.annotation(ingresses["public"], "auth-url"))
         backends = {
@@ -701,7 +701,7 @@ class Gateway(unittest.TestCase):
             ("/sso", "door-vestibule-public"), ("/vestibule", "door-vestibule-public"), ("/onboarding", "door-vestibule-public"),
         })
 
-    def test_an_http_route_leads_to_the_upstream_only_when_something_asks_the_check(self):
+    def test_an_http_route_routes_to_the_upstream_only_with_filters(self):
         values = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}, "upstream": {"serviceName": "litellm"}}
         rules = pick(minimal(values), "HTTPRoute")[0]["spec"]["rules"]
         self.assertEqual([rule["backendRefs"][0]["name"] for rule in rules], ["door-vestibule-public"])
@@ -710,10 +710,10 @@ class Gateway(unittest.TestCase):
         self.assertEqual([rule["backendRefs"][0]["name"] for rule in rules], ["door-vestibule-public", "litellm"])
         self.assertEqual(rules[1]["filters"], filters["httpRoute"]["upstreamFilters"])
 
-    def test_the_host_is_the_public_urls(self):
+    def test_the_host_is_the_host_of_the_public_url(self):
         self.assertEqual(pick(objects_of(CHART / "ci/autoscaled-values.yaml"), "HTTPRoute")[0]["spec"]["hostnames"], ["llm.example.com"])
 
-    def test_only_the_named_gateway_reaches_check_and_upstream(self):
+    def test_only_the_configured_gateway_reaches_check_and_upstream(self):
         for values in ("deployment", "sidecar"):
             gateway = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}}}]
             policies = pick(objects_of(CHART / f"ci/{values}-values.yaml"), "NetworkPolicy")

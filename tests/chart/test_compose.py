@@ -1,4 +1,4 @@
-"""deploy/compose.yaml without Docker: what it names is there, and each part takes the configuration it is given."""
+"""deploy/compose.yaml without Docker: its files exist, and each part accepts its configuration."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from helm import ROOT, read_yaml
 DEPLOY = ROOT / "deploy"
 COMPOSE = read_yaml((DEPLOY / "compose.yaml").read_text())[0]
 SERVICES = COMPOSE["services"]
-# Compose takes a doubled dollar for one.
+# Compose replaces a doubled dollar with one.
 CONFIGS = {name: one["content"].replace("$$", "$") for name, one in COMPOSE["configs"].items()}
 NGINX = ROOT / "tests/peers/.venv/peer-nginx"
 
 
 def mounted(service):
-    """Path in the container to content, of the configs."""
+    """Maps paths in the container to the contents of the configs."""
     return {one["target"]: CONFIGS[one["source"]] for one in service.get("configs", [])}
 
 
@@ -30,7 +30,7 @@ class Compose(unittest.TestCase):
     def configuration(self):
         return read_yaml(CONFIGS["vestibule.yaml"])[0]
 
-    def test_every_file_and_every_config_is_there_and_used(self):
+    def test_every_file_and_config_exists_and_is_used(self):
         used = set()
         for name, service in SERVICES.items():
             for volume in service.get("volumes", []):
@@ -39,7 +39,7 @@ class Compose(unittest.TestCase):
             used |= {one["source"] for one in service.get("configs", [])}
         self.assertEqual(used, set(CONFIGS))
 
-    def test_the_binary_takes_the_configuration_on_each_pod(self):
+    def test_the_configuration_of_each_replica_is_valid(self):
         self.assertEqual(len(self.of_vestibule()), self.configuration()["replicas"])
         for service in self.of_vestibule():
             self.assertEqual(service["command"], ["--config", "/etc/vestibule/vestibule.yaml"])
@@ -60,13 +60,13 @@ class Compose(unittest.TestCase):
             servers = re.findall(r"server 127\.0\.0\.1:(\d+);", SERVICES["nginx"]["environment"][f"VESTIBULE_{name.upper()}_SERVERS"])
             self.assertEqual(servers, [listen[name] for listen in listens])
 
-    def test_only_this_machine_reaches_what_is_published(self):
+    def test_published_ports_are_bound_to_loopback(self):
         published = [port for service in SERVICES.values() for port in service.get("ports", [])]
         self.assertEqual(published, ["127.0.0.1:8080:8080", "127.0.0.1:9000:9000"])
         for name, service in SERVICES.items():
             self.assertEqual(service.get("network_mode"), None if name == "nginx" else "service:nginx")
 
-    def test_the_provider_knows_vestibule_and_has_the_issuer_that_is_configured(self):
+    def test_the_provider_has_the_configured_client_and_issuer(self):
         provider, settings = self.configuration()["providers"][0], json.loads(CONFIGS["provider.json"])
         client = settings["clients"][0]
         self.assertEqual(settings["issuer"], provider["issuer"])
@@ -75,7 +75,7 @@ class Compose(unittest.TestCase):
         self.assertEqual(client["redirect_uris"], [f"{public}/sso/callback"])
         self.assertIn(f"127.0.0.1:{settings['port']};", CONFIGS["provider.conf"])
 
-    def test_each_redis_is_one_of_the_peers_and_the_store_names_some(self):
+    def test_the_redis_nodes_match_the_peers_and_the_store(self):
         nodes = [one["environment"] for name, one in SERVICES.items() if name.startswith("redis-")]
         peers = nodes[0]["PEERS"].split()
         self.assertEqual([node["POD_IP"] for node in nodes], peers)
@@ -83,7 +83,7 @@ class Compose(unittest.TestCase):
         named = re.findall(r"[\d.]+(?=:6379)", self.configuration()["store"]["url"])
         self.assertLessEqual(set(named), set(peers))
 
-    def test_nginx_takes_the_template_with_these_variables_and_the_providers_server(self):
+    def test_nginx_accepts_the_template_with_these_variables(self):
         environment = SERVICES["nginx"]["environment"]
         template = (DEPLOY / "nginx/vestibule.conf.template").read_text()
         server = re.sub(r"\$\{(\w+)\}", lambda variable: environment[variable[1]], template)

@@ -1,4 +1,4 @@
-"""The Redis Cluster of deploy/redis: its script with real servers, an address of the loopback for each pod's."""
+"""The script of deploy/redis with real servers on loopback addresses instead of pods."""
 
 import contextlib
 import itertools
@@ -21,7 +21,7 @@ from helm import ROOT
 
 SCRIPT = ROOT / "deploy/redis/node.sh"
 PASSWORD, CLUSTER_PASSWORD = "of-vestibule", "of-the-nodes"
-# The addresses 127.x.y.z are all this machine's; the process's number keeps two runs apart.
+# All addresses 127.x.y.z are local. The process id separates parallel runs.
 ADDRESSES = (f"127.{os.getpid() >> 8 & 127 | 128}.{os.getpid() & 255}.{last}" for last in itertools.count(1))
 PATIENCE = 90
 
@@ -36,7 +36,7 @@ def until(what, ask):
 
 
 class Node:
-    """What the StatefulSet makes a pod of, on one machine: names are addresses here."""
+    """A pod of the StatefulSet as local processes, with addresses instead of names."""
 
     def __init__(self, folder, number):
         self.folder, self.number = Path(folder) / f"redis-{number}", number
@@ -71,7 +71,7 @@ class Node:
         return self.cli("role").split("\n")[0]
 
     def is_replicated(self):
-        """Whether a replica has acknowledged all that this primary has written."""
+        """True if a replica has acknowledged all writes of this primary."""
         lines = self.cli("info", "replication").splitlines()
         known = dict(line.split(":", 1) for line in lines if ":" in line)
         acknowledged = re.findall(r"state=online,offset=(\d+)", known.get("slave0", ""))
@@ -103,7 +103,7 @@ class Cluster:
             node.start(self.nodes)
 
     def join(self):
-        """As the kubelet asks the probes: of all pods at once, and of each the start's first."""
+        """Runs the probes like the kubelet: all pods in parallel, the startup probe first."""
         def through(node):
             for probe in ("join", "ready"):
                 until(f"redis-{node.number} to be through {probe}", lambda: node.run(probe, self.nodes).returncode == 0)
@@ -118,7 +118,7 @@ class Cluster:
         return self.nodes[0].cli("-c", "get", f"vestibule:{key}", user="vestibule", password=PASSWORD)
 
     def owner(self):
-        """A primary."""
+        """Returns one of the primaries."""
         return next(node for node in self.nodes if node.role() == "master")
 
 
@@ -131,24 +131,24 @@ class RedisCluster(unittest.TestCase):
     def setUp(self):
         for part in range(20):
             self.assertEqual(self.cluster.set(part, f"{self.id()} {part}"), "OK")
-        # Redis loses in a failover what no replica has heard of yet.
+        # In a failover, Redis loses writes that no replica has received.
         until("replicas to have all of it", lambda: all(node.is_replicated() for node in self.cluster.nodes))
 
     def assertKept(self):
         for part in range(20):
             self.assertEqual(until("a value", lambda: self.cluster.get(part)), f"{self.id()} {part}")
 
-    def test_three_have_slots_and_each_has_a_replica(self):
+    def test_three_primaries_have_slots_and_one_replica_each(self):
         def spread():
             lines = [line.split() for line in self.cluster.nodes[0].cli("cluster", "nodes").splitlines()]
             return len({fields[3] for fields in lines if "slave" in fields[2]}) == 3
 
         roles = [node.role() for node in self.cluster.nodes]
         self.assertEqual((roles.count("master"), roles.count("slave")), (3, 3))
-        # After a failover Redis itself moves a second replica to a primary that is left without one.
+        # After a failover, Redis moves a second replica to a primary without one.
         until("a replica for each primary", spread)
 
-    def test_whoever_has_no_password_gets_nothing_and_vestibule_only_what_is_its(self):
+    def test_access_requires_a_password_and_vestibule_has_only_its_permissions(self):
         node = self.cluster.nodes[0]
         self.assertIn("NOAUTH", subprocess.run(["redis-cli", "-h", node.address, "ping"], capture_output=True, text=True).stdout)
         for command in (("keys", "*"), ("flushall",), ("config", "set", "appendonly", "no"), ("get", "another:key")):
@@ -156,7 +156,7 @@ class RedisCluster(unittest.TestCase):
                 self.assertIn("NOPERM", node.cli(*command, user="vestibule", password=PASSWORD))
         self.assertIn("NOPERM", node.cli("get", "vestibule:1"), "a node reads no records")
 
-    def test_vestibule_finds_it_and_is_ready(self):
+    def test_vestibule_connects_and_becomes_ready(self):
         with tempfile.TemporaryDirectory() as folder:
             ports = {name: free_port() for name in ("public", "check", "admin")}
             Path(folder, "password").write_text(PASSWORD)
@@ -181,7 +181,7 @@ store:
             for hazard in ("maxmemory-policy", "append-only"):
                 self.assertNotIn(hazard, said)
 
-    def test_it_finds_itself_again_when_all_addresses_have_changed_at_once(self):
+    def test_the_cluster_recovers_when_all_addresses_change_at_once(self):
         for node in self.cluster.nodes:
             node.stop()
             node.address = next(ADDRESSES)
@@ -189,7 +189,7 @@ store:
         self.cluster.join()
         self.assertKept()
 
-    def test_a_node_that_lost_its_volume_becomes_a_replica_of_who_has_its_slots_now(self):
+    def test_a_node_without_its_volume_becomes_a_replica_of_the_new_primary(self):
         lost = self.cluster.owner()
         before = lost.cli("cluster", "myid")
         lost.stop()
@@ -204,7 +204,7 @@ store:
         self.assertNotEqual(lost.cli("cluster", "myid"), before)
         self.assertKept()
 
-    def test_one_that_leaves_hands_its_slots_over_first(self):
+    def test_a_stopping_primary_fails_over_first(self):
         leaving = self.cluster.owner()
         self.assertEqual(leaving.run("leave", self.cluster.nodes).returncode, 0)
         self.assertEqual(leaving.role(), "slave")
@@ -212,7 +212,7 @@ store:
         self.assertEqual((roles.count("master"), roles.count("slave")), (3, 3))
         self.assertKept()
 
-    def test_a_password_that_would_need_quoting_is_refused(self):
+    def test_a_password_that_needs_quotes_is_rejected(self):
         node = Node(tempfile.mkdtemp(dir=self.cluster.nodes[0].folder), 0)
         secrets = node.folder.parent / "secrets"
         secrets.mkdir()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds what the tests need of Kubernetes from Go modules: etcd and the API server; with the argument `helm` Helm and the
-# definitions of others' resources too, for the chart's tests; with `node` all of a node, and the Debian packages that it stands on. Minutes at the first time,
-# at once when all is there.
+# Builds the parts of Kubernetes that the tests need from Go modules: etcd and the API server. The argument `helm` adds Helm
+# and third-party CRDs for the chart's tests. The argument `node` adds all parts of a node and installs the Debian packages
+# that it needs. Takes some minutes the first time and returns quickly if everything is built.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -15,20 +15,20 @@ build() {
   local out="$BIN/$3" made_of
   made_of="$(cat "$1/go.mod" "$1/go.sum" - <<<"$4" | cksum)"
   [ -x "$out" ] && [ "$(cat "$out.made-of" 2>/dev/null)" = "$made_of" ] && return 0
-  command -v go >/dev/null || { say "needs Go 1.24 or later"; exit 1; }
-  say "building $3, which takes minutes"
-  # Under another name first: an interrupted build leaves nothing that looks finished.
+  command -v go >/dev/null || { say "Go 1.24 or later is required"; exit 1; }
+  say "building $3 (takes some minutes)"
+  # Built under a temporary name first, so that an interrupted build leaves no incomplete program.
   (cd "$1" && go build -trimpath -ldflags "$4" -o "$out.new" "$2")
   mv "$out.new" "$out"
   echo "$made_of" >"$out.made-of"
 }
 
-# definitions <file in a module...>: puts them into the folder beside the binaries.
+# definitions <file in a module...>: copies CRDs into the folder next to the binaries.
 definitions() {
   local out="$BIN/../crds" made_of file
   made_of="$(cat crds/go.mod crds/go.sum - <<<"$*" | cksum)"
   [ "$(cat "$out/.made-of" 2>/dev/null)" = "$made_of" ] && return 0
-  command -v go >/dev/null || { say "needs Go 1.24 or later"; exit 1; }
+  command -v go >/dev/null || { say "Go 1.24 or later is required"; exit 1; }
   (cd crds && go mod download)
   mkdir -p "$out"
   for file in "$@"; do
@@ -41,7 +41,7 @@ mkdir -p "$BIN"
 exec 9>"$BIN/.lock"
 if command -v flock >/dev/null; then flock 9; fi
 
-# Without a version the server calls itself v0.0.0, and clients that look at it misbehave.
+# Without a version, the server reports v0.0.0, which some clients do not support.
 readonly STAMP="-s -w \
   -X k8s.io/component-base/version.gitVersion=v$VERSION \
   -X k8s.io/component-base/version.gitMajor=1 \
@@ -53,7 +53,7 @@ build kubernetes k8s.io/kubernetes/cmd/kube-apiserver kube-apiserver "$STAMP"
 
 [ -n "${1:-}" ] || exit 0
 
-# Helm takes a cluster for 1.20 when it renders without one.
+# Without a cluster, Helm assumes Kubernetes 1.20 when it renders.
 MINOR="${VERSION#*.}"
 readonly MINOR="${MINOR%%.*}"
 HELM_STAMP="-s -w"
@@ -74,16 +74,16 @@ done
 build coredns github.com/coredns/coredns coredns "-s -w"
 
 readonly NEEDED="containerd runc containernetworking-plugins iptables nftables conntrack kmod ipset ethtool socat iproute2"
-# shellcheck disable=SC2086 # a list of words on purpose
+# shellcheck disable=SC2086 # word splitting is intended
 if ! dpkg -s $NEEDED >/dev/null 2>&1; then
-  command -v apt-get >/dev/null || { say "needs Debian's packages $NEEDED"; exit 1; }
+  command -v apt-get >/dev/null || { say "Debian packages are required: $NEEDED"; exit 1; }
   [ "$(id -u)" = 0 ] || { say "missing Debian packages; run: sudo apt-get install --no-install-recommends $NEEDED"; exit 1; }
   say "installing Debian packages"
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $NEEDED >/dev/null
 fi
 
-# The container that holds a pod's namespaces; pid 1 of the cluster's own as well.
+# The pause container of pods. It is also pid 1 of the cluster's namespaces.
 readonly IMAGES="$BIN/../images"
 mkdir -p "$IMAGES"
 if ! [ "$IMAGES/pause.tar" -nt images/pause.c ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Ends everything that up.sh started, and takes its state away; KEEP=1 leaves state and logs.
-# One kill of the pid namespace's first process ends every daemon, shim and pod.
+# Stops everything that up.sh started and deletes its state. KEEP=1 keeps state and logs.
+# Killing the first process of the pid namespace ends every daemon, shim and pod.
 set -uo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -14,14 +14,14 @@ end_namespaces() {
   done
 }
 
-# remove_cgroup <folder>: a cgroup's tree can go once its processes are gone.
+# remove_cgroup <folder>: removes a tree of cgroups after its processes have ended.
 remove_cgroup() {
   for ((i = 0; i < 50; i++)); do
     find "$1" -depth -type d -exec rmdir {} + 2>/dev/null
     [ -d "$1" ] || return 0
     sleep .1
   done
-  say "left: $1"
+  say "could not remove $1"
 }
 
 if alive api-out; then kill "$(cat "$RUN/api-out.pid")"; fi

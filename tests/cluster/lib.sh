@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Read by the other scripts: where things are, and how to start something in the cluster's namespaces.
+# Library of the other scripts: paths, and functions that start processes in the cluster's namespaces.
 
 HERE="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 HOME_DIR="${CLUSTER_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/vestibule-cluster}"
@@ -19,7 +19,7 @@ CONTROLLERS="cpu cpuacct cpuset memory devices freezer blkio pids systemd"
 
 say() { echo "cluster: $*" >&2; }
 
-# own_cgroup <controller>: the caller's. The cluster's is a child of it, so that limits and accounting still hold.
+# own_cgroup <controller>: prints the caller's cgroup. The cluster's cgroup is its child, so the caller's limits still apply.
 own_cgroup() {
   if [ "$1" = systemd ]; then
     awk -F: '$2 == "name=systemd" { print $3 }' /proc/self/cgroup
@@ -35,7 +35,7 @@ join_cgroups() {
 
 alive() { [ -s "$RUN/$1.pid" ] && kill -0 "$(cat "$RUN/$1.pid")" 2>/dev/null; }
 
-# enter <command>...: becomes the command, in the cluster's cgroups and namespaces; DETACH=1 in a session of its own.
+# enter <command>...: executes the command in the cluster's cgroups and namespaces. DETACH=1 starts a new session.
 enter() {
   join_cgroups
   exec ${DETACH:+setsid} nsenter --target "$(cat "$RUN/init.pid")" --mount --net --pid --cgroup --uts --ipc "$@"
@@ -43,12 +43,12 @@ enter() {
 
 # inside <command>...: runs a command in the cluster.
 inside() {
-  alive init || { say "is not up"; return 1; }
+  alive init || { say "the cluster is not running; run up.sh"; return 1; }
   (enter "$@")
 }
 
-# daemon <name> <command>...: starts a process of the node. nsenter forks to enter a pid namespace and waits, so the
-# process itself is its child.
+# daemon <name> <command>...: starts a process of the node. nsenter forks to enter a pid namespace, so the process is
+# its child.
 daemon() {
   local name="$1" parent pid
   shift
@@ -76,11 +76,11 @@ wait_for() {
     "$@" >/dev/null 2>&1 && return 0
     sleep .1
   done
-  say "not in $seconds s: $*"
+  say "timed out after $seconds s: $*"
   return 1
 }
 
-# put <file>: writes stdin there if it differs, since kube-proxy ends when its configuration is rewritten.
+# put <file>: writes stdin to the file if it differs, because kube-proxy exits when its configuration is rewritten.
 put() {
   local text
   text="$(cat)"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first process of the cluster's pid, mount, cgroup, uts and ipc namespaces. What it mounts, the host never sees.
+# The first process of the cluster's pid, mount, cgroup, uts and ipc namespaces. Its mounts are not visible to the host.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -28,7 +28,7 @@ for folder in pods containers; do
   mount --bind "$RUN/log/$folder" "/var/log/$folder"
 done
 
-# The kubelet insists on these, and would set them for the whole machine: it is shown files that agree already.
+# The kubelet requires these settings and would change them for the whole machine, so it sees files with the right values.
 mkdir -p /run/sysctl
 for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
   kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do

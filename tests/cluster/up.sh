@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Brings up a Kubernetes of one node, with a real kubelet and without Docker, in namespaces of its own: nothing of the
-# host's network is touched. The one way in is 127.0.0.1:$HOST_PORT, to the API server. At once when it is up already;
-# otherwise about ten seconds. Needs root. PROXY_MODE=nftables for kube-proxy's other mode.
+# Starts Kubernetes with one node, a real kubelet and without Docker, in its own namespaces. It does not change the host's
+# network. The API server listens on 127.0.0.1:$HOST_PORT. The start takes about ten seconds, or none if the cluster is
+# already running. Requires root. PROXY_MODE=nftables selects kube-proxy's other mode.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname "$(readlink -f "$0")")/lib.sh"
@@ -10,8 +10,8 @@ network() {
   if ! ip netns list | grep -qw "$NETNS"; then ip netns add "$NETNS"; fi
   ip -n "$NETNS" link set lo up
   ip -n "$NETNS" link show node0 >/dev/null 2>&1 && return 0
-  # Not every kernel has dummy devices: a veth pair with both ends inside does the same. The route makes packets to
-  # Services leave by it, and so pass kube-proxy's rules.
+  # A veth pair with both ends inside replaces a dummy device, which not every kernel supports. The route sends packets
+  # for Services through it, so that they pass kube-proxy's rules.
   ip -n "$NETNS" link add node0 type veth peer name node1
   ip -n "$NETNS" link set node0 up
   ip -n "$NETNS" link set node1 up
@@ -85,7 +85,7 @@ USERS
 }
 
 containers() {
-  # Without CAP_SYS_RESOURCE, which not every root has, runc may not lower an oom score.
+  # runc needs CAP_SYS_RESOURCE to lower an oom score, which not every root has.
   put "$CONF/containerd.toml" <<K
 version = 2
 root = "/var/lib/containerd"
@@ -184,7 +184,7 @@ K
   daemon kube-proxy "$BIN/kube-proxy" --config "$CONF/proxy.yaml"
 }
 
-# CoreDNS as a process of the node, on the address of the Service itself.
+# CoreDNS runs as a process of the node, on the Service's address.
 names() {
   put "$CONF/Corefile" <<K
 .:53 {
@@ -200,7 +200,7 @@ K
   daemon coredns "$BIN/coredns" -conf "$CONF/Corefile"
 }
 
-# From the host's loopback through a socket that both sides see.
+# Forwards the host's loopback port through a socket that both sides can access.
 way_in() {
   daemon api-in socat "UNIX-LISTEN:$RUN/api.sock,fork,mode=600" TCP:127.0.0.1:6443
   alive api-out && return 0
@@ -210,7 +210,7 @@ way_in() {
   disown
 }
 
-[ "$(id -u)" = 0 ] || { say "needs root"; exit 1; }
+[ "$(id -u)" = 0 ] || { say "root is required"; exit 1; }
 mkdir -p "$CONF" "$RUN/certs" "$RUN/net.d"
 exec 9>"$HOME_DIR/.up.lock"
 if command -v flock >/dev/null; then flock 9; fi

@@ -1,7 +1,7 @@
 //! Local accounts over three pods that share a Redis cluster.
 
-mod claiming;
-mod many;
-mod people;
-mod signing_in;
-mod starting;
+mod accepting;
+mod administration;
+mod bootstrap;
+mod passwords;
+mod search;

@@ -1,4 +1,4 @@
-//! The JSON API is what its document says: every call of it is made, and each answer held against it where it is made.
+//! Sends every call of the JSON API once; each answer is compared with the OpenAPI document.
 
 use std::collections::BTreeSet;
 
@@ -17,13 +17,13 @@ const APP: &str = "/sso/key/generate?response_type=oauth_token";
 const ADA: &str = "ada@example.com";
 const PASSWORDS: [&str; 2] = ["eleven grey herons at dawn", "a kettle that sings in tune"];
 
-/// Makes calls that succeed, and knows which it has made.
-struct Walk<'a> {
+/// Sends calls that succeed, and records their operations.
+struct ApiCalls<'a> {
     pod: &'a Pod,
     made: BTreeSet<&'static str>,
 }
 
-impl Walk<'_> {
+impl ApiCalls<'_> {
     async fn reply(&mut self, by: Auth<'_>, method: Method, path: &str, body: Option<Value>) -> ApiResponse {
         let reply = call(self.pod, by, method.clone(), path, body).await;
         assert!([200, 201].contains(&reply.status()), "{method} {path}: {reply:?}");
@@ -52,7 +52,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
-/// Gives a browser the cookies of an answer to a program.
+/// Copies the cookies of an API response to a browser.
 fn keep_cookies(agent: &Agent, reply: &ApiResponse) {
     for name in [SESSION, BINDING] {
         reply.cookie(name).into_iter().for_each(|value| agent.set_cookie("localhost", &format!("{name}={value}")));
@@ -60,138 +60,138 @@ fn keep_cookies(agent: &Agent, reply: &ApiResponse) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_call_of_the_document_is_answered_as_it_says() {
+async fn every_documented_call_is_answered_as_documented() {
     let fleet = Fleet::builder().idp().config(|pod| pod.further = "local_accounts: {enabled: true}\n".to_owned()).start().await;
     let alice = Agent::new();
     let page = alice.get(&fleet.pod(0).public("/sso/login?provider=corp")).await;
     let callback = at_provider(fleet.idp(), &alice, page, ALICE).await;
     assert_signed_in(&alice.get(&at(fleet.pod(0), &callback)).await);
     let session = session_of(&alice);
-    let mut walk = Walk { pod: fleet.pod(0), made: BTreeSet::new() };
+    let mut calls = ApiCalls { pod: fleet.pod(0), made: BTreeSet::new() };
 
-    about(&mut walk, Auth::Session(&session)).await;
-    keys(&mut walk, Auth::Session(&session)).await;
-    applications(&mut walk, &alice).await;
-    let ada = invitations(&mut walk, Auth::Session(&session)).await;
-    let user = sessions_and_passwords(&mut walk, &ada).await;
-    identities(&mut walk, &ada, &fleet).await;
-    people(&mut walk, Auth::Session(&session), &user).await;
+    about(&mut calls, Auth::Session(&session)).await;
+    keys(&mut calls, Auth::Session(&session)).await;
+    applications(&mut calls, &alice).await;
+    let ada = invitations(&mut calls, Auth::Session(&session)).await;
+    let user = sessions_and_passwords(&mut calls, &ada).await;
+    identities(&mut calls, &ada, &fleet).await;
+    people(&mut calls, Auth::Session(&session), &user).await;
 
-    let missing: Vec<_> = openapi::operations().difference(&walk.made).copied().collect();
-    assert!(missing.is_empty(), "nobody has made these calls: {missing:?}");
+    let missing: Vec<_> = openapi::operations().difference(&calls.made).copied().collect();
+    assert!(missing.is_empty(), "these calls were not sent: {missing:?}");
 }
 
-async fn about(walk: &mut Walk<'_>, admin: Auth<'_>) {
-    walk.get(Auth::None, &format!("{API}/openapi.json")).await;
-    walk.get(Auth::None, "/vestibule/jwks.json").await;
-    walk.get(admin, "/sso/session").await;
-    walk.get(admin, &format!("{API}/role-map")).await;
+async fn about(calls: &mut ApiCalls<'_>, admin: Auth<'_>) {
+    calls.get(Auth::None, &format!("{API}/openapi.json")).await;
+    calls.get(Auth::None, "/vestibule/jwks.json").await;
+    calls.get(admin, "/sso/session").await;
+    calls.get(admin, &format!("{API}/role-map")).await;
     let explain = format!("{API}/role-map/explain");
     let claims = json!({"groups": ["/engineering/platform", "/teams/a,b"], "email": ADA});
     let asked =
         json!({"claims": claims, "provider": "corp", "url": "http://localhost/v1/../x", "credential": "key", "workload": null});
-    let told = walk.post(admin, &explain, asked).await;
+    let told = calls.post(admin, &explain, asked).await;
     assert!(told["access"]["allowed"].is_boolean(), "{told}");
-    let own = walk.get(admin, "/sso/session").await;
-    let told = walk.post(admin, &explain, json!({"user_id": own["user_id"]})).await;
+    let own = calls.get(admin, "/sso/session").await;
+    let told = calls.post(admin, &explain, json!({"user_id": own["user_id"]})).await;
     assert_eq!((&told["role"], &told["access"]), (&json!("proxy_admin"), &Value::Null));
 }
 
-async fn keys(walk: &mut Walk<'_>, admin: Auth<'_>) {
+async fn keys(calls: &mut ApiCalls<'_>, admin: Auth<'_>) {
     let keys = format!("{API}/keys");
     let everything = json!({
         "key_alias": "everything", "duration": "1mo", "user_role": "internal_user", "teams": ["research"], "paths": ["/v1/**"],
         "manage_keys": true, "user_id": null,
     });
-    let made = walk.post(admin, &keys, everything).await;
-    walk.post(admin, &keys, json!({"manage_people": true, "user_role": "proxy_admin"})).await;
-    let child = walk.post(Auth::Key(text(&made["key"])), &keys, json!({"paths": ["/v1/models"]})).await;
+    let made = calls.post(admin, &keys, everything).await;
+    calls.post(admin, &keys, json!({"manage_people": true, "user_role": "proxy_admin"})).await;
+    let child = calls.post(Auth::Key(text(&made["key"])), &keys, json!({"paths": ["/v1/models"]})).await;
     assert_eq!((&child["parent"], &child["further_paths"]), (&made["token_id"], &json!([["/v1/**"]])));
-    walk.get(admin, &format!("{keys}?limit=1&user_id={}", text(&made["user_id"]))).await;
+    calls.get(admin, &format!("{keys}?limit=1&user_id={}", text(&made["user_id"]))).await;
     let one = format!("{keys}/{}", text(&made["token_id"]));
-    walk.post(admin, &format!("{one}/regenerate"), json!({"overlap": "1h"})).await;
+    calls.post(admin, &format!("{one}/regenerate"), json!({"overlap": "1h"})).await;
     let narrowing = json!({"user_role": "internal_user_viewer", "teams": null, "paths": ["/v1/models"]});
-    let narrowed = walk.reply(admin, Method::PATCH, &one, Some(narrowing)).await.json();
+    let narrowed = calls.reply(admin, Method::PATCH, &one, Some(narrowing)).await.json();
     assert_eq!((&narrowed["user_role"], &narrowed["further_paths"]), (&json!("internal_user_viewer"), &json!([["/v1/models"]])));
-    walk.delete(admin, &one).await;
+    calls.delete(admin, &one).await;
 }
 
-/// In a browser; a program that has a key gets one at once.
-async fn applications(walk: &mut Walk<'_>, person: &Agent) {
-    let page = person.get(&walk.pod.public(&format!("{APP}&state=a"))).await;
+/// In a browser, because an API key gets a derived key without confirmation.
+async fn applications(calls: &mut ApiCalls<'_>, person: &Agent) {
+    let page = person.get(&calls.pod.public(&format!("{APP}&state=a"))).await;
     let given = person.submit(&page.form(), &[("decision", "allow")]).await;
-    walk.saw("POST", APP);
-    walk.get(Auth::Key(text(&given.json()["access_token"])), &format!("{APP}&state=b")).await;
+    calls.saw("POST", APP);
+    calls.get(Auth::Key(text(&given.json()["access_token"])), &format!("{APP}&state=b")).await;
     let (session, redirects) = (session_of(person), format!("{API}/redirects"));
-    walk.get(Auth::Session(&session), &redirects).await;
-    walk.delete(Auth::Session(&session), &format!("{redirects}?redirect_uri=https://app.example.com/callback")).await;
+    calls.get(Auth::Session(&session), &redirects).await;
+    calls.delete(Auth::Session(&session), &format!("{redirects}?redirect_uri=https://app.example.com/callback")).await;
 }
 
-/// Somebody who has taken up an invitation, in their browser.
-async fn invitations(walk: &mut Walk<'_>, admin: Auth<'_>) -> Agent {
+/// Accepts an invitation; returns the user's browser.
+async fn invitations(calls: &mut ApiCalls<'_>, admin: Auth<'_>) -> Agent {
     let invitations = format!("{API}/invitations");
     let wanted = json!({"user_email": ADA, "user_role": "internal_user", "teams": ["research"], "duration": "2h"});
-    let withdrawn = walk.post(admin, &invitations, wanted.clone()).await;
-    walk.delete(admin, &format!("{invitations}/{}", text(&withdrawn["id"]))).await;
-    let made = walk.post(admin, &invitations, wanted).await;
+    let withdrawn = calls.post(admin, &invitations, wanted.clone()).await;
+    calls.delete(admin, &format!("{invitations}/{}", text(&withdrawn["id"]))).await;
+    let made = calls.post(admin, &invitations, wanted).await;
     let (_, link) = text(&made["invitation_link"]).split_once("invite_link=").expect("a link");
-    let opened = walk.get(Auth::None, &format!("/onboarding/get_token?invite_link={link}")).await;
+    let opened = calls.get(Auth::None, &format!("/onboarding/get_token?invite_link={link}")).await;
     let claim = json!({"invitation_link": link, "user_id": made["user_id"], "password": PASSWORDS[0], "key": true});
-    let claimed = walk.reply(Auth::Key(text(&opened["token"])), Method::POST, "/onboarding/claim_token", Some(claim)).await;
-    assert!(claimed.json()["key"].is_string(), "{claimed:?}");
-    let listed = walk.get(admin, &format!("{invitations}?limit=5")).await;
+    let accepted = calls.reply(Auth::Key(text(&opened["token"])), Method::POST, "/onboarding/claim_token", Some(claim)).await;
+    assert!(accepted.json()["key"].is_string(), "{accepted:?}");
+    let listed = calls.get(admin, &format!("{invitations}?limit=5")).await;
     assert_eq!(listed["invitations"][0]["is_accepted"], true, "{listed}");
     let ada = Agent::new();
-    keep_cookies(&ada, &claimed);
+    keep_cookies(&ada, &accepted);
     ada
 }
 
-async fn sessions_and_passwords(walk: &mut Walk<'_>, ada: &Agent) -> String {
+async fn sessions_and_passwords(calls: &mut ApiCalls<'_>, ada: &Agent) -> String {
     let own = session_of(ada);
     let (own, sessions) = (Auth::Session(&own), format!("{API}/sessions"));
-    let signed_in = walk.post(Auth::None, &format!("{API}/sign-in"), json!({"user_email": ADA, "password": PASSWORDS[0]})).await;
-    let listed = walk.get(own, &sessions).await;
+    let signed_in = calls.post(Auth::None, &format!("{API}/sign-in"), json!({"user_email": ADA, "password": PASSWORDS[0]})).await;
+    let listed = calls.get(own, &sessions).await;
     let all = listed["sessions"].as_array().expect("a list");
     let other = all.iter().find(|session| session["current"] == false).expect("the other session");
-    walk.delete(own, &format!("{sessions}/{}", text(&other["session_id"]))).await;
-    walk.delete(own, &sessions).await;
+    calls.delete(own, &format!("{sessions}/{}", text(&other["session_id"]))).await;
+    calls.delete(own, &sessions).await;
     let change = json!({"current_password": PASSWORDS[0], "new_password": PASSWORDS[1]});
-    walk.post(own, &format!("{API}/password"), change).await;
+    calls.post(own, &format!("{API}/password"), change).await;
     text(&signed_in["user_id"]).to_owned()
 }
 
-/// Links an identity of the provider's, and takes it off again.
-async fn identities(walk: &mut Walk<'_>, ada: &Agent, fleet: &Fleet) {
+/// Links and unlinks an identity of the provider.
+async fn identities(calls: &mut ApiCalls<'_>, ada: &Agent, fleet: &Fleet) {
     let (session, identities) = (session_of(ada), format!("{API}/identities"));
     let own = Auth::Session(&session);
-    let begun = walk.reply(own, Method::POST, &identities, Some(json!({"provider": "corp"}))).await;
+    let begun = calls.reply(own, Method::POST, &identities, Some(json!({"provider": "corp"}))).await;
     keep_cookies(ada, &begun);
     let page = ada.get(text(&begun.json()["location"])).await;
     let callback = at_provider(fleet.idp(), ada, page, BOB).await;
-    ada.get(&at(walk.pod, &callback)).await;
-    let listed = walk.get(own, &identities).await;
+    ada.get(&at(calls.pod, &callback)).await;
+    let listed = calls.get(own, &identities).await;
     let linked = &listed["identities"][1];
     assert_eq!(linked["provider"], "corp", "{listed}");
     let gone = json!({"issuer": linked["issuer"], "subject": linked["subject"]});
-    walk.post(own, &format!("{identities}/unlink"), gone).await;
+    calls.post(own, &format!("{identities}/unlink"), gone).await;
 }
 
-async fn people(walk: &mut Walk<'_>, admin: Auth<'_>, user: &str) {
+async fn people(calls: &mut ApiCalls<'_>, admin: Auth<'_>, user: &str) {
     let people = format!("{API}/people");
-    walk.get(admin, &format!("{people}?limit=1")).await;
-    let found = walk.get(admin, &format!("{people}?q={ADA}")).await;
+    calls.get(admin, &format!("{people}?limit=1")).await;
+    let found = calls.get(admin, &format!("{people}?q={ADA}")).await;
     assert_eq!(found["people"][0]["user_id"], user);
     let one = format!("{people}/{user}");
-    walk.get(admin, &one).await;
-    walk.delete(admin, &format!("{one}/sessions")).await;
+    calls.get(admin, &one).await;
+    calls.delete(admin, &format!("{one}/sessions")).await;
     for deed in ["disable", "enable"] {
-        walk.reply(admin, Method::POST, &format!("{one}/{deed}"), Some(json!({}))).await;
+        calls.reply(admin, Method::POST, &format!("{one}/{deed}"), Some(json!({}))).await;
     }
-    walk.delete(admin, &one).await;
+    calls.delete(admin, &one).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_pod_serves_the_document_to_anybody_with_its_own_version_and_the_public_address() {
+async fn every_pod_serves_the_document_with_its_version_and_the_public_url() {
     let fleet = Fleet::shared().await;
     for pod in &fleet.pods {
         let page = Agent::new().get(&pod.public(&format!("{API}/openapi.json"))).await;

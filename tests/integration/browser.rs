@@ -1,7 +1,7 @@
-//! What a person sees: Chromium signs in and out through nginx, and looks at each of our pages.
+//! Chromium signs in and out through nginx, and opens each page of the product.
 
 mod accounts;
-mod ide;
+mod applications;
 mod pages;
 mod readme;
 
@@ -16,11 +16,11 @@ use crate::support::{artifacts, browser, repository};
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const DEMO: &str = "docs/images/demo.png";
-/// It is part of every clone.
+/// Every clone contains the file.
 const LARGEST_PICTURE: usize = 150 << 10;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_signs_in_sees_the_upstream_signs_out_and_is_asked_again() {
+async fn a_user_signs_in_sees_the_upstream_signs_out_and_must_sign_in_again() {
     let mut shots = Vec::new();
     for scheme in ["light", "dark"] {
         let directory = artifacts("browser").join(format!("sign-in-{scheme}"));
@@ -53,7 +53,7 @@ async fn assert_round_trip(scheme: &str, directory: &Path) {
     }
 }
 
-/// As the browser has them, not as we sent them.
+/// Asserts the cookies as the browser stores them.
 fn assert_cookies(cookies: &Value) {
     let ours: Vec<&Value> = cookies.as_array().unwrap().iter().filter(|cookie| is_ours(cookie)).collect();
     assert!(ours.iter().any(|cookie| cookie["name"] == "vestibule"), "{cookies}");
@@ -67,7 +67,7 @@ fn is_ours(cookie: &Value) -> bool {
     cookie["name"].as_str().is_some_and(|name| name.starts_with("vestibule"))
 }
 
-/// That so many pages were looked at, no two of which look alike, and that nothing is to be said against any.
+/// Asserts the number of views, that no two look the same, and that none violates an accessibility rule.
 fn assert_views(seen: &Value, directory: &Path, count: usize) {
     let views = seen["views"].as_array().unwrap();
     assert_eq!(views.len(), count, "{seen}");
@@ -79,26 +79,26 @@ fn assert_views(seen: &Value, directory: &Path, count: usize) {
         let picture = screenshot(&directory.join(format!("{}.png", view["shot"].as_str().unwrap())));
         assert!(pictures.insert(picture, view).is_none(), "looks like another view: {view}");
     }
-    // Chromium itself reports every page whose status isn't 200.
+    // Chromium logs every page with a status other than 200.
     let complaints = seen["complaints"].as_array().unwrap().iter();
     let of_ours: Vec<_> = complaints.filter(|text| !text.as_str().unwrap().contains("responded with a status of 4")).collect();
     assert!(of_ours.is_empty(), "{of_ours:?}");
 }
 
-/// The bytes of a picture that has to be there.
+/// The bytes of a picture that must exist.
 fn screenshot(file: &Path) -> Vec<u8> {
     let bytes = std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     assert!(bytes.starts_with(PNG) && bytes.len() > 1024, "{}: {} bytes", file.display(), bytes.len());
     bytes
 }
 
-/// A picture that README shows: it is there, and small.
+/// Asserts that a picture in README exists and is small.
 fn assert_small(shown: &str) {
     let length = screenshot(&repository(shown)).len();
     assert!(length < LARGEST_PICTURE, "{shown}: {length} bytes");
 }
 
 #[test]
-fn the_readme_shows_a_picture_that_is_there_and_small() {
+fn every_picture_in_the_readme_exists_and_is_small() {
     assert_small(DEMO);
 }

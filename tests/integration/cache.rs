@@ -1,6 +1,6 @@
-//! The principal cache on real pods: each statement of why it may be believed, and its bounds.
+//! The principal cache on real pods: the guarantees of the documentation, and its limits.
 
-mod garbage;
+mod forged_credentials;
 mod lifecycle;
 mod limits;
 mod outage;
@@ -40,7 +40,7 @@ async fn in_steady_state_a_thousand_checks_cause_no_store_command() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
+async fn a_sign_out_on_one_pod_takes_effect_on_the_other_at_once() {
     let fleet = Fleet::builder().pods(2).cluster().idp().start().await;
     let (mut whole, mut after_answer) = (Vec::new(), Vec::new());
     for _ in 0..50 {
@@ -62,22 +62,22 @@ async fn a_logout_on_one_pod_is_seen_on_the_other_at_once() {
         eprintln!("logout on pod 0, refused on pod 1, from {what}: p50 {:?}, p99 {:?}", times[24], times[49]);
     }
     let (applied, copies) = (fleet.invalidation_messages(1, "applied").await, fleet.invalidation_messages(1, "copy").await);
-    eprintln!("pod 1 applied {applied} notices and knew {copies} already");
+    eprintln!("pod 1 applied {applied} messages and ignored {copies} copies");
     assert!(applied >= 50.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_and_heals() {
+async fn a_one_way_cut_of_the_invalidation_channel_delays_a_revocation_within_the_bound() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let fleet = Fleet::builder().stores([redis.url(), proxy.url()]).idp().start().await;
     proxy.cut_channel_to_client();
-    // The same person's sessions lie in one shard: a second time in a row its notices stay away.
+    // The sessions of one user are in one shard: its messages are lost a second time in a row.
     for round in ["first", "second"] {
         let browser = fleet.sign_in(0).await;
         fleet.warm(1, &browser.cookie).await;
         fleet.sign_out(0, &browser).await;
-        fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut bus, {round} logout"));
+        fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut channel, {round} logout"));
     }
     let noticed = "invalidation channel silent; subscribing again";
     let wait = async || {
@@ -96,15 +96,15 @@ async fn a_bus_cut_in_one_direction_delays_a_revocation_no_longer_than_stated_an
     let browser = fleet.sign_in(0).await;
     fleet.warm(1, &browser.cookie).await;
     fleet.sign_out(0, &browser).await;
-    fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound("healed bus");
+    fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound("healed channel");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_notice_is_a_gap_that_the_next_one_shows() {
+async fn the_message_after_a_lost_invalidation_message_reveals_the_gap() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let fleet = Fleet::builder().stores([redis.url(), proxy.url()]).idp().start().await;
-    // A round may find the loss before the next notice does: then there is no gap, and another try.
+    // A consistency check may find the loss before the next message does. Then there is no gap, and the test tries again.
     for attempt in 1.. {
         let (revoked, next) = (fleet.sign_in(0).await, fleet.sign_in(0).await);
         let form = fleet.logout_form(0, &next).await;
@@ -114,19 +114,19 @@ async fn a_dropped_notice_is_a_gap_that_the_next_one_shows() {
         fleet.sign_out(0, &revoked).await;
         let since = Instant::now();
         fleet.confirm_logout(0, &next, &form).await;
-        fleet.refused(1, &revoked.cookie, since).await.assert_within_bound("dropped notice");
+        fleet.refused(1, &revoked.cookie, since).await.assert_within_bound("lost message");
         assert_eq!(proxy.lost(), lost + 1);
         if fleet.invalidation_messages(1, "gap").await > gaps {
             break;
         }
-        assert!(attempt < 5, "the next notice never showed the gap");
+        assert!(attempt < 5, "the next message never revealed the gap");
     }
     let flushes = fleet.pods[1].metric("vestibule_cache_flushes_total", &["reason=\"gap\""]).await;
     assert!(flushes >= 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_dies_right_after_a_revocations_commit_has_told_the_others() {
+async fn a_pod_that_dies_right_after_a_revocations_commit_has_published_the_message() {
     let redis = Standalone::start(Options::default()).await;
     let mut fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().start().await;
     for _ in 0..3 {
@@ -136,7 +136,7 @@ async fn a_pod_that_dies_right_after_a_revocations_commit_has_told_the_others() 
         let key = session_key(&browser.cookie);
         assert_eq!(redis.node.call(&["EXISTS", &key]).await, Reply::Int(1));
         let committed = async { while redis.node.call(&["EXISTS", &key]).await != Reply::Int(0) {} };
-        // Whichever comes first: the reply is not waited for.
+        // The commit or the message, whichever comes first: the reply is not awaited.
         tokio::select! {
             () = committed => (),
             _ = fleet.confirm_logout(0, &browser, &form) => (),
@@ -175,7 +175,7 @@ async fn an_emptied_store_ends_every_session_within_the_bound_and_serves_new_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn notices_of_somebody_without_the_key_change_nothing() {
+async fn invalidation_messages_without_a_valid_key_change_nothing() {
     let redis = Standalone::start(Options::default()).await;
     let fleet = Fleet::builder().store_at(redis.url()).idp().start().await;
     let browser = fleet.sign_in(0).await;
@@ -186,12 +186,12 @@ async fn notices_of_somebody_without_the_key_change_nothing() {
         redis.node.call(&["PUBLISH", "vestibule:notices", &forged]).await;
         redis.node.call(&["PUBLISH", "vestibule:notices", &forged[..10]]).await;
     }
-    until("the forged notices", DEADLINE, async || {
+    until("the forged messages", DEADLINE, async || {
         (fleet.invalidation_messages(0, "unreadable").await >= unreadable + 64.0).then_some(())
     })
     .await;
     assert_eq!(fleet.status(0, &browser.cookie).await, 200);
-    assert_eq!(fleet.commands(0).await - before, 0.0, "a forged notice emptied the cache");
+    assert_eq!(fleet.commands(0).await - before, 0.0, "a forged message emptied the cache");
     fleet.sign_out(0, &browser).await;
     assert_eq!(fleet.status(0, &browser.cookie).await, 401);
 }

@@ -1,4 +1,4 @@
-//! The command line, as an operator runs it.
+//! The command line, run like an operator does.
 
 mod role_map;
 
@@ -10,7 +10,7 @@ use crate::support::agent::Agent;
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::scratch::Scratch;
 
-/// Runs the binary with nothing of our own environment that could configure it.
+/// Runs the binary without the environment of the developer, which could configure it.
 pub fn vestibule(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_vestibule")).args(arguments).env_clear().output().expect("the binary was built")
 }
@@ -22,7 +22,7 @@ fn check_config(yaml: &str) -> Output {
 }
 
 #[test]
-fn a_new_key_is_one_that_a_key_ring_takes() {
+fn a_new_key_is_valid_in_a_key_ring() {
     let (first, second) = (vestibule(&["key-ring", "new"]), vestibule(&["key-ring", "new"]));
     assert!(first.status.success() && first.stdout != second.stdout);
     let text = String::from_utf8([first.stdout, second.stdout].concat()).unwrap();
@@ -32,14 +32,14 @@ fn a_new_key_is_one_that_a_key_ring_takes() {
 }
 
 #[test]
-fn a_valid_configuration_is_said_to_be_valid() {
+fn a_valid_configuration_is_reported_as_valid() {
     let output = check_config("public_url: https://llm.example.com\n");
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "the configuration is valid\n");
 }
 
 #[test]
-fn all_mistakes_come_at_once_with_their_places_and_no_secret() {
+fn all_mistakes_are_reported_at_once_with_their_places_and_without_secrets() {
     let yaml =
         "public_url: http://llm.example.com\nreplicas: 3\nproviders:\n  - id: a\n    isuer: x\n    client_secret: hunter2\n";
     let output = check_config(yaml);
@@ -52,7 +52,7 @@ fn all_mistakes_come_at_once_with_their_places_and_no_secret() {
 }
 
 #[test]
-fn mistakes_in_the_files_that_are_named_come_with_all_the_others() {
+fn mistakes_in_referenced_files_are_reported_with_all_others() {
     let scratch = Scratch::new("cli");
     let map =
         scratch.write("roles.yaml", "{version: 1, rules: [{claim: a, match: b, role: king}, {claim: '', match: b, role: team}]}");
@@ -81,7 +81,7 @@ fn mistakes_in_the_files_that_are_named_come_with_all_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sane_request_id_is_taken_over_and_named_in_the_log() {
+async fn a_valid_request_id_is_kept_and_logged() {
     let pod = Pod::start(PodOptions::new()).await;
     let agent = Agent::new();
     let refused = pod.public("/sso/login?rd=//evil.example.com");
@@ -95,7 +95,7 @@ async fn a_sane_request_id_is_taken_over_and_named_in_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_refusal_is_a_line_with_its_request_id_also_where_only_warnings_are_logged() {
+async fn every_refusal_is_logged_with_its_request_id_at_level_warn_too() {
     let pod = Pod::start(PodOptions { further: "log: {level: warn}\n".to_owned(), ..PodOptions::new() }).await;
     let (agent, check) = (Agent::new(), format!("http://127.0.0.1:{}/auth/nginx", pod.check_port()));
     let refusals = [
@@ -116,7 +116,7 @@ async fn every_refusal_is_a_line_with_its_request_id_also_where_only_warnings_ar
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_can_sign_in_log_and_page_say_what_is_on_and_what_to_do_next() {
+async fn log_and_page_explain_what_to_configure_if_nobody_can_sign_in() {
     let nobody = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
     let pod = Pod::start(nobody).await;
     let page = Agent::new().get(&pod.public("/sso/login")).await;

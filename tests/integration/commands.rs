@@ -1,4 +1,4 @@
-//! What a newcomer types: `make help`, a test without its peers, `make demo`.
+//! Commands of a new developer: `make help`, a test without its peers, `make demo`.
 
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;
@@ -28,7 +28,7 @@ fn make_help_lists_every_target() {
 }
 
 #[test]
-fn a_missing_peer_is_an_error_that_names_the_command_which_installs_it() {
+fn a_missing_peer_is_an_error_that_names_the_installation_command() {
     let folder = Scratch::new("no-peers");
     let spawn = || {
         let command = Command::new("/no/such/peer");
@@ -43,7 +43,7 @@ fn a_missing_peer_is_an_error_that_names_the_command_which_installs_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_signs_somebody_in_and_ctrl_c_leaves_nothing_behind() {
+async fn the_demo_signs_a_user_in_and_ctrl_c_leaves_no_process_behind() {
     let scratch = Scratch::new("demo");
     let port = ports::free();
     let mut command = Command::new(demo());
@@ -61,7 +61,7 @@ async fn the_demo_signs_somebody_in_and_ctrl_c_leaves_nothing_behind() {
     assert_eq!(seen["headers"]["x-auth-request-email"], "alice@example.com", "{seen}");
 
     let children = descendants(demo.pid());
-    // Six of Redis, three pods, the provider, the upstream and nginx.
+    // Six Redis servers, three pods, the provider, the upstream and nginx.
     assert!(children.len() >= 12, "{children:?}");
     demo.interrupt();
     assert_eq!(demo.wait_exit(PATIENCE).await.code(), Some(0));
@@ -69,7 +69,7 @@ async fn the_demo_signs_somebody_in_and_ctrl_c_leaves_nothing_behind() {
     wait::until("every child to be gone", PATIENCE, gone).await;
 }
 
-/// Cargo builds the examples with the tests, unless it is told to build one kind alone.
+/// Cargo builds the examples with the tests, unless a single kind of target is requested.
 fn demo() -> PathBuf {
     let tests = std::env::current_exe().expect("we run");
     let built = tests.parent().and_then(|deps| deps.parent()).expect("cargo's folders").join("examples/demo");
@@ -77,7 +77,7 @@ fn demo() -> PathBuf {
     built
 }
 
-/// A process, told from a later one of the same id by when it began.
+/// A process, distinguished from a later one with the same id by its start time.
 #[derive(Debug, PartialEq, Eq)]
 struct Process {
     pid: u32,
@@ -87,7 +87,7 @@ struct Process {
 }
 
 impl Process {
-    /// What stands behind the name in /proc/<pid>/stat; a name may hold blanks and parentheses.
+    /// Parses the fields after the name in /proc/<pid>/stat; a name may contain blanks and parentheses.
     fn read(pid: u32) -> Option<Self> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();

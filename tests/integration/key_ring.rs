@@ -1,4 +1,4 @@
-//! A key ring is rotated to its end: everything is sealed anew, and the old key taken out.
+//! A complete rotation of a key ring: all records are re-encrypted, and the old key is removed.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::support::wait::until;
 const DEADLINE: Duration = Duration::from_secs(60);
 pub const UNKNOWN_KEY: &str = "it was encrypted with a key that is not in the key ring";
 
-/// An administrator, somebody with a key, and somebody who is disabled.
-struct People {
+/// An administrator, a user with a key, and a disabled user.
+struct KeyRingFleet {
     fleet: Fleet,
     admin: LocalUser,
     key: String,
     bob: LocalUser,
 }
 
-impl People {
+impl KeyRingFleet {
     async fn new() -> Self {
         let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
         let admin = fleet.create_user("admin@example.com", "proxy_admin").await;
@@ -31,12 +31,12 @@ impl People {
         let key = create_key(fleet.pod(0), ada.auth(), json!({})).await.key;
         let disabled = post(fleet.pod(0), admin.auth(), &format!("/vestibule/api/people/{}/disable", bob.id), json!({})).await;
         assert_eq!(disabled.status(), 200, "{disabled:?}");
-        let people = Self { fleet, admin, key, bob };
-        people.key_is(200).await;
-        people
+        let site = Self { fleet, admin, key, bob };
+        site.assert_key_status(200).await;
+        site
     }
 
-    /// Replaces the key ring, and waits until every pod has read it.
+    /// Replaces the key ring and waits until every pod has read it.
     async fn ring(&self, keys: &[&str]) {
         let replace = || std::fs::write(&self.fleet.key_ring_file, keys.join("\n") + "\n").expect("the file is ours");
         self.fleet.until_logged_again("key ring reloaded", replace).await;
@@ -46,7 +46,7 @@ impl People {
         std::fs::read_to_string(&self.fleet.key_ring_file).expect("the file is ours").trim().to_owned()
     }
 
-    /// What the command says, and whether it did all that there was to do.
+    /// Runs the command; returns whether it was complete, and its outputs.
     fn rewrap(&self) -> (bool, String, String) {
         let config = self.fleet.pod(0).config_file().to_string_lossy();
         let output = vestibule(&["key-ring", "re-encrypt", "--config", &config]);
@@ -54,14 +54,14 @@ impl People {
         (output.status.success(), text(output.stdout), text(output.stderr))
     }
 
-    async fn key_is(&self, wanted: u16) {
+    async fn assert_key_status(&self, wanted: u16) {
         for pod in &self.fleet.pods {
             until("the key to be judged anew", DEADLINE, async || (key_status(pod, &self.key).await == wanted).then_some(()))
                 .await;
         }
     }
 
-    async fn bob_stays_disabled(&self) {
+    async fn assert_bob_is_disabled(&self) {
         sign_in_with_json(self.fleet.pod(1), "bob@example.com", PASSWORD, &[]).await.assert(403, "access_denied");
         let fresh = sign_in_with_json(self.fleet.pod(2), "admin@example.com", PASSWORD, &[]).await;
         let cookie = fresh.cookie("vestibule").expect("the administrator signs in");
@@ -72,46 +72,46 @@ impl People {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_rewrap_the_old_key_goes_and_nothing_is_lost_but_sessions() {
-    let people = People::new().await;
-    let (old, new) = (people.old_key(), random_key());
-    people.ring(&[&new, &old]).await;
-    assert_eq!(people.fleet.passing(&people.admin.cookie).await, 3, "a rotation signs nobody out");
+async fn after_a_rewrap_the_old_key_can_be_removed_and_only_sessions_end() {
+    let site = KeyRingFleet::new().await;
+    let (old, new) = (site.old_key(), random_key());
+    site.ring(&[&new, &old]).await;
+    assert_eq!(site.fleet.passing(&site.admin.cookie).await, 3, "a rotation ends no session");
 
-    let (done, told, complaints) = people.rewrap();
+    let (done, told, complaints) = site.rewrap();
     assert!(done && complaints.is_empty() && !told.starts_with("re-encrypted: 0;"), "{told}{complaints}");
-    let (done, told, _) = people.rewrap();
-    assert!(done && told.starts_with("re-encrypted: 0; "), "the second time there is nothing to do: {told}");
+    let (done, told, _) = site.rewrap();
+    assert!(done && told.starts_with("re-encrypted: 0; "), "the second run has nothing to do: {told}");
 
-    // Nobody has done anything since: pods seal with the old key for three minutes more.
-    people.ring(&[&new]).await;
-    people.key_is(200).await;
-    assert_eq!(sign_in_with_json(people.fleet.pod(0), "ada@example.com", PASSWORD, &[]).await.status(), 200);
-    people.bob_stays_disabled().await;
-    assert_eq!(people.fleet.passing(&people.admin.cookie).await, 0, "a session's handle is the old key's");
+    // No request was sent since; pods encrypt with the old key for three more minutes.
+    site.ring(&[&new]).await;
+    site.assert_key_status(200).await;
+    assert_eq!(sign_in_with_json(site.fleet.pod(0), "ada@example.com", PASSWORD, &[]).await.status(), 200);
+    site.assert_bob_is_disabled().await;
+    assert_eq!(site.fleet.passing(&site.admin.cookie).await, 0, "session tokens are bound to the old key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_rewrap_what_the_old_key_sealed_is_an_error_with_its_cause_until_the_key_is_back() {
-    let people = People::new().await;
-    let (old, new) = (people.old_key(), random_key());
-    people.ring(&[&new, &old]).await;
-    people.ring(&[&new]).await;
+async fn without_a_rewrap_records_of_a_removed_key_are_errors_with_their_cause_until_the_key_is_restored() {
+    let site = KeyRingFleet::new().await;
+    let (old, new) = (site.old_key(), random_key());
+    site.ring(&[&new, &old]).await;
+    site.ring(&[&new]).await;
 
-    people.key_is(503).await;
+    site.assert_key_status(503).await;
     for email in ["ada@example.com", "bob@example.com"] {
-        let reply = sign_in_with_json(people.fleet.pod(1), email, PASSWORD, &[]).await;
+        let reply = sign_in_with_json(site.fleet.pod(1), email, PASSWORD, &[]).await;
         assert!(reply.status() >= 500, "never \"not found\": {reply:?}");
     }
-    let log = people.fleet.pod(1).log();
+    let log = site.fleet.pod(1).log();
     assert!(log.contains(UNKNOWN_KEY), "{log}");
-    let (done, _, complaints) = people.rewrap();
+    let (done, _, complaints) = site.rewrap();
     assert!(
         !done && complaints.contains(UNKNOWN_KEY) && complaints.contains("keep the old keys in the key ring"),
         "{complaints}"
     );
 
-    people.ring(&[&new, &old]).await;
-    people.key_is(200).await;
-    people.bob_stays_disabled().await;
+    site.ring(&[&new, &old]).await;
+    site.assert_key_status(200).await;
+    site.assert_bob_is_disabled().await;
 }

@@ -1,11 +1,11 @@
-//! API keys on real pods: making and ending them over the JSON API, and passing the check with them.
+//! API keys on real pods: managed with the JSON API, and checked.
 
-mod children;
+mod derived;
 mod gateway;
 pub mod grant;
 mod lifecycle;
 mod outage;
-mod refused;
+mod refusals;
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::support::pod::Pod;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One that makes others.
+/// Creates a key with `manage_keys`.
 async fn make_manager(pod: &Pod, by: Auth<'_>) -> ApiKey {
     create_key(pod, by, json!({"manage_keys": true})).await
 }

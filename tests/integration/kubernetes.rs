@@ -1,4 +1,4 @@
-//! Role maps in ConfigMaps, on a real API server, with three pods that a person is signed in at.
+//! Role maps in ConfigMaps on a real API server, with three pods and a signed-in user.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::support::proxy::FaultProxy;
 use crate::support::steps::BOB;
 use crate::support::wait;
 
-/// One second is promised; what is more is this machine's load.
+/// The documented bound is one second; the rest is for the load of the machine.
 const BOUND: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A token's file is read each minute, and the watch tries each half a minute by then.
+/// A token file is read each minute, and by then the watch retries every half minute.
 const NEW_TOKEN: Duration = Duration::from_secs(180);
 
 const BASE: &str = "
@@ -31,7 +31,7 @@ fn with_role(role: &str) -> String {
     BASE.replace("match: nobody, role: proxy_admin", &format!("match: bob, role: {role}"))
 }
 
-/// Further pods of the shared deployment, so that its people are signed in at them too.
+/// The options of additional pods of the shared fleet, whose users are signed in on them too.
 fn pod_options(fleet: &Fleet, server: &ApiServer, number: usize) -> PodOptions {
     pod_options_by(fleet, &server.pod_kubeconfig(), number)
 }
@@ -52,7 +52,7 @@ async fn bob(fleet: &Fleet) -> String {
     fleet.session_header(BOB).await
 }
 
-/// The role that a check tells, or the status that it refuses with.
+/// The role of an allowed check, or the status of a refused one.
 async fn role(pod: &Pod, cookie: &str) -> String {
     let answer = auth_request(pod, &[("cookie", cookie)]).await;
     if answer.status == 200 { answer.one("x-auth-request-role").to_owned() } else { answer.status.to_string() }
@@ -68,7 +68,7 @@ fn fragment() -> serde_json::Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn edits_and_fragments_are_in_force_on_three_pods_and_bad_ones_are_not() {
+async fn valid_edits_and_fragments_apply_on_three_pods_and_invalid_ones_do_not() {
     let fleet = Fleet::shared().await;
     let server = ApiServer::start(MayWriteEvents::Yes).await;
     server.apply("roles", json!({}), BASE).await;
@@ -123,7 +123,7 @@ async fn events(server: &ApiServer, name: &str, count: usize) -> Vec<(String, St
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back() {
+async fn a_lost_api_server_changes_nothing_and_the_watch_resumes_when_it_is_back() {
     let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::No).await;
     server.apply("roles", json!({}), &with_role("org_admin")).await;
@@ -141,7 +141,7 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back
     server.apply("roles", json!({}), &with_role("team")).await;
     until_everywhere(&pods, &cookie, "team").await;
 
-    // Without leave to write Events that is said once, and all else goes on.
+    // Missing permission to write Events is logged once and has no other effect.
     server.apply("roles", json!({}), "version: 2").await;
     wait::until("a refused edit", PATIENCE, async || (pods[0].rejected_role_maps().await >= 1.0).then_some(())).await;
     server.apply("roles", json!({}), "version: 3").await;
@@ -154,7 +154,7 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_goes_on_when_it_is_back
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn edits_whose_history_etcd_has_forgotten_are_in_force_once_the_watch_is_back() {
+async fn edits_that_etcd_has_compacted_apply_when_the_watch_resumes() {
     let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::Yes).await;
     server.apply("roles", json!({}), BASE).await;
@@ -180,12 +180,12 @@ async fn edits_whose_history_etcd_has_forgotten_are_in_force_once_the_watch_is_b
     until_everywhere(pods, &cookie, "internal_user_viewer").await;
     server.apply("roles", json!({}), &with_role("org_admin")).await;
     until_everywhere(pods, &cookie, "org_admin").await;
-    // This last base delegates what team-c doesn't give, and that is the one thing refused.
+    // The last base map delegates nothing that team-c needs, so its fragment is refused; no other is.
     wait::until("its fragment", PATIENCE, async || (pod.rejected_role_maps().await == 1.0).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_watch_goes_on_with_a_rotated_token() {
+async fn the_watch_resumes_with_a_rotated_token() {
     let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::Yes).await;
     server.apply("roles", json!({}), BASE).await;
@@ -194,10 +194,10 @@ async fn the_watch_goes_on_with_a_rotated_token() {
     until_everywhere(&pods, &cookie, "customer").await;
 
     let old = server.rotate_token().await;
-    // What was taken before is remembered by the server for a while; one that starts anew remembers nothing.
+    // The API server caches accepted tokens for a while; a restarted one has no cache.
     server.kill();
     server.restart().await;
-    assert!(!server.is_token_accepted(&old).await, "the old token is worth nothing any more");
+    assert!(!server.is_token_accepted(&old).await, "the old token is no longer accepted");
     server.apply("roles", json!({}), &with_role("team")).await;
     let what = "the edit, by the new token";
     pod::until_everywhere(&pods, what, NEW_TOKEN, async |pod| role(pod, &cookie).await == "team").await;
@@ -205,7 +205,7 @@ async fn the_watch_goes_on_with_a_rotated_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn before_the_first_list_nobody_can_say_and_without_a_base_map_everybody_is_refused() {
+async fn before_the_first_list_checks_are_503_and_without_a_base_map_everybody_is_refused() {
     let fleet = Fleet::shared().await;
     let mut server = ApiServer::start(MayWriteEvents::Yes).await;
     let cookie = bob(fleet).await;
@@ -231,7 +231,7 @@ async fn before_the_first_list_nobody_can_say_and_without_a_base_map_everybody_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_is_ready_only_with_a_good_role_map() {
+async fn a_pod_is_ready_only_with_a_valid_role_map() {
     let fleet = Fleet::shared().await;
     let server = ApiServer::start(MayWriteEvents::Yes).await;
     let mut options = pod_options(fleet, &server, 9);

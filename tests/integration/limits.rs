@@ -1,4 +1,4 @@
-//! What one client address, and one client, may not have as much of as they like.
+//! Limits on requests per client address and on connections.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::support::local_accounts::{PASSWORD, accept_invitation, link_in};
 use crate::support::pod::{Pod, PodOptions};
 
 const BEHIND_A_PROXY: &str = "trusted_proxies: [127.0.0.0/8]\n";
-/// So few that none comes back while a busy machine asks: a place is free again after 30 to 60 s.
+/// So low that no token of a bucket is refilled while a busy machine sends requests: that takes 30 to 60 s.
 const LIMITS: &str = "rate_limits: {login_starts: 1, callbacks: 2, claims: 1, unknown_credentials: 2}\n";
 
 async fn pod(further: &str) -> Pod {
     Pod::start(PodOptions { further: further.to_owned(), ..PodOptions::new() }).await
 }
 
-/// An answer, as far as it is of interest here.
+/// The parts of an answer that the tests compare.
 struct Answer {
     status: u16,
     retry_after: Option<u64>,
@@ -36,7 +36,7 @@ async fn ask(pod: &Pod, from: &str, path: &str, headers: &[(&str, &str)]) -> Ans
     Answer { status: answer.status().as_u16(), retry_after, text: answer.text().await.expect("it comes whole") }
 }
 
-/// How many in a row are not told to slow down, and what the first is told that is.
+/// The number of consecutive requests before the first 429, and the text of that answer.
 async fn let_through(pod: &Pod, from: &str, path: &str, headers: &[(&str, &str)]) -> (usize, String) {
     for asked in 0..12 {
         let answer = ask(pod, from, path, headers).await;
@@ -50,7 +50,7 @@ async fn let_through(pod: &Pod, from: &str, path: &str, headers: &[(&str, &str)]
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_asks_too_often_is_told_when_to_come_back_and_another_is_not() {
+async fn a_client_address_over_the_limit_gets_429_with_retry_after_and_other_addresses_do_not() {
     let pod = pod(&format!("{BEHIND_A_PROXY}{LIMITS}")).await;
     let pages = [("/sso/login", 1), ("/sso/callback?state=x&code=y", 2), ("/onboarding?invite_link=x", 1)];
     for (path, allowed) in pages {
@@ -60,7 +60,7 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back_and_another_is
         assert_ne!(ask(&pod, "203.0.113.2", path, &[]).await.status, 429, "{path}");
     }
     let (through, told) = let_through(&pod, "203.0.113.1", "/onboarding/get_token?invite_link=x", &[]).await;
-    assert!(through == 0 && told.contains("slow_down"), "both ways to claim count together: {told}");
+    assert!(through == 0 && told.contains("slow_down"), "both endpoints to accept invitations share one limit: {told}");
     for activity in ["login_start", "callback", "claim"] {
         let counted = pod.metric("vestibule_rate_limited_total", &[&format!("activity=\"{activity}\"")]).await;
         assert!(counted >= 1.0, "{activity}: {counted}");
@@ -68,11 +68,11 @@ async fn an_address_that_asks_too_often_is_told_when_to_come_back_and_another_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_credentials_are_limited_and_a_valid_one_never_is() {
+async fn unknown_credentials_are_limited_and_valid_ones_are_not() {
     let pod = pod(&format!("{BEHIND_A_PROXY}{LIMITS}")).await;
-    let claimed = accept_invitation(&pod, &link_in(&pod.log()), PASSWORD).await;
+    let accepted = accept_invitation(&pod, &link_in(&pod.log()), PASSWORD).await;
     let key =
-        create_key(&pod, Auth::Session(&claimed.cookie("vestibule").expect("a session")), json!({"manage_keys": true})).await;
+        create_key(&pod, Auth::Session(&accepted.cookie("vestibule").expect("a session")), json!({"manage_keys": true})).await;
     let (valid, keys) = (format!("Bearer {}", key.key), "/vestibule/api/keys");
     for wrong in ["Bearer sk-unknown", "Bearer a.b.c"] {
         let (_, told) = let_through(&pod, "203.0.113.1", keys, &[("authorization", wrong)]).await;
@@ -89,18 +89,18 @@ async fn unknown_credentials_are_limited_and_a_valid_one_never_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_limited_whose_address_is_not_known() {
+async fn clients_of_unknown_address_are_not_limited() {
     let unknown = pod(LIMITS).await;
-    assert_eq!(let_through(&unknown, "203.0.113.1", "/sso/login", &[]).await.0, 12, "the header is anybody's word");
+    assert_eq!(let_through(&unknown, "203.0.113.1", "/sso/login", &[]).await.0, 12, "the header is not trusted");
     let proxied = pod(&format!("{BEHIND_A_PROXY}{LIMITS}")).await;
-    assert_eq!(let_through(&proxied, "127.0.0.1", "/sso/login", &[]).await.0, 12, "all would share the proxy's");
+    assert_eq!(let_through(&proxied, "127.0.0.1", "/sso/login", &[]).await.0, 12, "all clients would share the proxy's limit");
     let unlimited = pod(&format!("{BEHIND_A_PROXY}rate_limits: {{login_starts: 0}}\n")).await;
     assert_eq!(let_through(&unlimited, "203.0.113.1", "/sso/login", &[]).await.0, 12);
 }
 
-/// nginx writes the address that it sees itself, whatever the client says.
+/// nginx sends the client address that it sees, and ignores the client's headers.
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_nginx_the_address_is_the_one_that_nginx_sees() {
+async fn behind_nginx_the_client_address_is_the_one_that_nginx_sees() {
     let limited = |pod: &mut PodOptions| {
         pod.further += "trusted_proxies: [127.0.0.1/32]\nrate_limits: {login_starts: 3}\n";
     };
@@ -121,7 +121,7 @@ async fn behind_nginx_the_address_is_the_one_that_nginx_sees() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_beyond_the_limit_wait_until_one_ends() {
+async fn connections_beyond_the_limit_wait_until_one_closes() {
     let pod = pod("workers: 1\nmax_connections: 2\n").await;
     let mut open = Vec::new();
     for _ in 0..2 {
@@ -130,9 +130,9 @@ async fn connections_beyond_the_limit_wait_until_one_ends() {
         open.push(stream);
     }
     let mut third = connect(&pod).await;
-    assert!(!answers(&mut third, Duration::from_millis(500)).await, "two are all that there is room for");
+    assert!(!answers(&mut third, Duration::from_millis(500)).await, "the limit is two connections");
     drop(open.pop());
-    assert!(read_some(&mut third, Duration::from_secs(5)).await, "there is room again");
+    assert!(read_some(&mut third, Duration::from_secs(5)).await, "a connection has closed");
 }
 
 async fn connect(pod: &Pod) -> TcpStream {

@@ -1,4 +1,4 @@
-//! What a pod writes to its log: one event in both formats, and what isn't worth a line.
+//! The log of a pod: the same event in both formats, and requests that are not logged.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::support::wait::until;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn login_and_logout_are_a_line_of_text_each_with_the_user_and_no_cookie() {
-    let (log, user, cookie) = log_of_a_visit("text").await;
+async fn sign_in_and_sign_out_are_one_text_line_each_with_the_user_and_without_the_cookie() {
+    let (log, user, cookie) = log_of_sign_in_and_sign_out("text").await;
     for (event, further) in [("login succeeded", "role=\"internal_user_viewer\""), ("logout succeeded", "provider=\"corp\"")] {
         let line = the_line(&log, |line| line.contains(&format!(" {event} ")));
         assert!(line.contains(" INFO ") && line.contains("request_id=") && line.contains(further), "{line}");
@@ -23,8 +23,8 @@ async fn login_and_logout_are_a_line_of_text_each_with_the_user_and_no_cookie() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_same_lines_as_json_have_the_same_fields() {
-    let (log, user, cookie) = log_of_a_visit("json").await;
+async fn json_lines_have_the_same_fields() {
+    let (log, user, cookie) = log_of_sign_in_and_sign_out("json").await;
     let lines: Vec<serde_json::Value> =
         log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
     for event in ["login succeeded", "logout succeeded"] {
@@ -37,7 +37,7 @@ async fn the_same_lines_as_json_have_the_same_fields() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn malformed_requests_are_in_the_log_only_where_it_is_asked_for() {
+async fn malformed_requests_are_only_logged_at_level_debug() {
     let quiet = Pod::start(PodOptions::new()).await;
     let further = "log: {level: 'info,actix_http::h1::dispatcher=error'}\n".to_owned();
     let told = Pod::start(PodOptions { further, ..PodOptions::new() }).await;
@@ -52,8 +52,8 @@ async fn malformed_requests_are_in_the_log_only_where_it_is_asked_for() {
     assert!(!quiet.log().contains("ERROR"), "{}", quiet.log());
 }
 
-/// Somebody signs in and out: the log, their id, and their cookie's value.
-async fn log_of_a_visit(format: &str) -> (String, String, String) {
+/// A user signs in and out; returns the log, the user id and the cookie value.
+async fn log_of_sign_in_and_sign_out(format: &str) -> (String, String, String) {
     let log_format = format!("log: {{format: {format}}}\n");
     let fleet = Fleet::builder().idp().yaml(log_format).config(|pod| pod.role_map = None).start().await;
     let agent: Agent = fleet.signed_in(ALICE).await;

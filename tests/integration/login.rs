@@ -1,22 +1,21 @@
-//! Signing in, over any pods: that it succeeds, what it leaves behind, and what people are told
-//! when it fails.
+//! Signing in on any pods: success, side effects, and the pages of failures.
 
-mod again;
-mod anywhere;
+mod any_pod;
 mod cookies;
 mod faulty;
 mod identity;
 mod misused;
 mod oauth2;
-mod odd_targets;
 mod providers;
 mod refresh;
-mod refused;
-mod store_away;
+mod refusals;
+mod repeated;
+mod store_unavailable;
+mod unusual_targets;
 
 use url::Url;
 
-/// The value of a query parameter that is there.
+/// The value of a query parameter that must exist.
 #[track_caller]
 fn parameter(address: &Url, name: &str) -> String {
     let found = address.query_pairs().find(|(known, _)| known == name);

@@ -1,14 +1,14 @@
-//! Signing out: asked for on a page, done on every pod, carried on to the identity provider.
+//! Signing out: confirmed on a page, effective on every pod, continued at the identity provider.
 
 mod everywhere;
 mod forged;
 mod provider;
-mod store_away;
+mod store_unavailable;
 
 use crate::support::agent::{Agent, Form, Page};
 use crate::support::pod::Pod;
 
-/// The form of the page that asks, at this origin: nginx's or a pod's own.
+/// The form of the sign-out page at this origin: nginx's or a pod's own.
 async fn sign_out_form(agent: &Agent, origin: &str) -> Form {
     let page = agent.get(&format!("{origin}/sso/logout")).await;
     assert_eq!(page.status, 200, "{}", page.body);
@@ -16,7 +16,7 @@ async fn sign_out_form(agent: &Agent, origin: &str) -> Form {
     page.form()
 }
 
-/// Asks and confirms; gives the answer, a redirect as a rule.
+/// Opens the sign-out page and confirms; returns the answer, normally a redirect.
 pub async fn sign_out(agent: &Agent, origin: &str) -> Page {
     let form = sign_out_form(agent, origin).await;
     agent.submit(&form, &[]).await
@@ -30,13 +30,13 @@ async fn session_status(agent: &Agent, origin: &str) -> u16 {
     agent.get(&format!("{origin}/sso/session")).await.status
 }
 
-/// What a check on this pod says of the cookie line.
+/// The status of an auth request with the cookie line on this pod.
 async fn check_status(agent: &Agent, pod: &Pod, cookie: &str) -> u16 {
     let headers = [("x-original-url", "http://localhost/ui/"), ("x-original-method", "GET"), ("cookie", cookie)];
     agent.get_with(&pod.check("/auth/nginx"), &headers).await.status
 }
 
-/// The values that the answer sets the session cookie to.
+/// The values of the session cookie that the answer sets.
 fn session_cookies(page: &Page) -> Vec<&str> {
     page.set_cookies().into_iter().filter(|line| line.starts_with("vestibule=")).collect()
 }

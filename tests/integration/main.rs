@@ -1,4 +1,4 @@
-//! Everything that is shown on real peers, in one binary.
+//! All tests with real peers, in one binary.
 
 mod accounts;
 mod api;

@@ -1,19 +1,19 @@
-//! The check, behind a real nginx that spreads over three pods, and asked by itself.
+//! Auth requests through a real nginx in front of three pods, and directly to a pod.
 
 mod access;
 mod identity;
 mod listener;
-mod narrowing;
-mod odd_requests;
-mod original;
+mod original_headers;
+mod path_spellings;
+mod restrictions;
 mod role_map;
 mod sign_in;
-mod spellings;
+mod unusual_requests;
 
 use crate::support::raw_http::Answer;
 use crate::support::steps::IDENTITY_HEADERS;
 
-/// No identity goes out with a denial: other gateways would hand it to the client.
+/// Asserts a denial without identity headers: other gateways would pass them to the client.
 #[track_caller]
 fn assert_denied(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.status, status, "{answer:?}");

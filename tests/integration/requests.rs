@@ -1,17 +1,17 @@
-//! Requests that no client library sends, at the listeners of one pod: each is answered or its connection closed,
-//! none is a failure of ours, none leaves anything in the log, and the pod goes on.
+//! Requests that client libraries do not send, at the listeners of one pod: each is answered or its connection closed, none
+//! causes an error or a log entry, and the pod continues to serve.
 
 mod bounds;
 mod framing;
-mod odd;
+mod malformed;
 mod security_headers;
 mod slow;
 
 use crate::support::pod::{Pod, PodOptions, ProviderSection};
 use crate::support::raw_http::{self, Answer};
 
-/// What stands in them for a secret.
-const HUSH: &str = "hush-hush-hush";
+/// Stands for a secret in the requests.
+const SECRET_MARKER: &str = "hush-hush-hush";
 
 #[derive(Debug, Clone, Copy)]
 enum Listener {
@@ -27,8 +27,8 @@ impl Listener {
         }
     }
 
-    /// What anybody may ask there, and is told that they aren't signed in.
-    fn question(self, further: &str) -> String {
+    /// A request that anybody may send and that is answered with 401.
+    fn request_text(self, further: &str) -> String {
         match self {
             Self::Public => format!("GET /sso/session HTTP/1.1\r\nHost: localhost\r\n{further}\r\n"),
             Self::Check => format!(
@@ -38,32 +38,32 @@ impl Listener {
         }
     }
 
-    fn last_question(self) -> String {
-        self.question("Connection: close\r\n")
+    fn last_request_text(self) -> String {
+        self.request_text("Connection: close\r\n")
     }
 }
 
-/// A pod at its most talkative. Its provider is away, which nothing here needs.
+/// A pod with the most verbose log. Its provider is unavailable and not needed.
 async fn pod() -> Pod {
     pod_with("").await
 }
 
 /// `further` is top-level YAML.
 async fn pod_with(further: &str) -> Pod {
-    let provider = ProviderSection::corp("http://127.0.0.1:1", HUSH);
+    let provider = ProviderSection::corp("http://127.0.0.1:1", SECRET_MARKER);
     let further = format!("log: {{level: \"trace,notify=warn,inotify=warn,mio=warn\"}}\n{further}");
     Pod::start(PodOptions { providers: vec![provider], further, ..PodOptions::new() }).await
 }
 
-async fn assert_it_goes_on(pod: &Pod) {
+async fn assert_pod_works(pod: &Pod) {
     for listener in [Listener::Public, Listener::Check] {
-        let answers = raw_http::until_closed(listener.port(pod), &[listener.last_question().as_bytes()]).await;
+        let answers = raw_http::until_closed(listener.port(pod), &[listener.last_request_text().as_bytes()]).await;
         assert_eq!(statuses(&answers), [401], "{listener:?}: {answers:?}");
     }
     assert_eq!(pod.metric("vestibule_panics_total", &[]).await, 0.0);
     let log = pod.log();
     assert!(log.contains("TRACE"));
-    for unwanted in [HUSH, "panicked", "ERROR", "\nforged"] {
+    for unwanted in [SECRET_MARKER, "panicked", "ERROR", "\nforged"] {
         let line = log.lines().find(|line| line.contains(unwanted.trim_start()));
         assert!(!log.contains(unwanted), "{unwanted:?} in the log: {line:?}");
     }

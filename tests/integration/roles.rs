@@ -1,11 +1,11 @@
-//! The role map through real logins: what tokens say, what becomes of it, and edits of the file.
+//! The role map through real login flows: claims, grants, and edits of the file.
 
 mod claims;
 mod edits;
 mod pinned;
+mod reporting;
 mod sources;
-mod told;
-mod unchanged;
+mod unchanged_claims;
 
 use std::path::Path;
 use std::time::Duration;
@@ -24,7 +24,7 @@ async fn with_map(document: &str, idp: impl FnOnce(&mut IdpOptions)) -> Fleet {
     Fleet::builder().idp_with(idp).config(|pod: &mut PodOptions| pod.role_map = Some(document.to_owned())).start().await
 }
 
-/// The role, and the teams in the order of the alphabet, that a session has now.
+/// The current role of a session, and its teams in alphabetical order.
 async fn granted(pod: &Pod, session: &str) -> (String, String) {
     let page = check(&Agent::new(), pod, session).await;
     assert_eq!(page.status, 200, "{}", page.body);
@@ -35,14 +35,14 @@ async fn granted(pod: &Pod, session: &str) -> (String, String) {
     (role, teams.join(","))
 }
 
-/// What the person has after a login of their own.
-async fn granted_anew(fleet: &Fleet, person: Person) -> (String, String) {
+/// The grant of a user after a new login flow.
+async fn grant_after_login(fleet: &Fleet, person: Person) -> (String, String) {
     let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), person).await;
     granted(fleet.pod(0), &session).await
 }
 
-/// The page on which a login ends, whatever it says.
-async fn end_of_login(fleet: &Fleet, person: Person) -> Page {
+/// The final page of a login flow.
+async fn final_page_of_login(fleet: &Fleet, person: Person) -> Page {
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", person).await;
     agent.get(&at(fleet.pod(0), &callback)).await
@@ -60,14 +60,14 @@ async fn version(pod: &Pod) -> f64 {
     pod.metric("vestibule_role_map_version", &[]).await
 }
 
-/// Replaces the pod's role map and waits until it is in force.
+/// Replaces the pod's role map and waits until it applies.
 async fn edit_and_wait(pod: &Pod, document: &str) {
     let before = version(pod).await;
     edit(pod, document);
     wait::until("the edited map to be in force", PATIENCE, async || (version(pod).await > before).then_some(())).await;
 }
 
-/// The lines of the log that have all of these words.
+/// The lines of the log that contain all of these words.
 fn log_lines(pod: &Pod, words: &[&str]) -> Vec<String> {
     let log = pod.log();
     log.lines().filter(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned).collect()

@@ -1,7 +1,7 @@
-//! Faults on real processes under load: browsers and programs go through nginx over three pods while something breaks.
-//! Each run asserts that every answer was right, and prints what was sent, refused and disturbed.
+//! Faults of real processes under load: browsers and programs send requests through nginx to three pods while something fails.
+//! Each run asserts that every answer was correct, and prints the numbers of requests, refusals and disturbances.
 //!
-//! `make test` runs a tenth, `make soak` the whole (`SOAK=full`).
+//! `make test` runs a tenth of the load, `make soak` all of it (`SOAK=full`).
 
 mod clocks;
 mod key_ring;
@@ -20,7 +20,7 @@ mod visitor;
 
 use std::time::Duration;
 
-/// How much of the full load a run is.
+/// The share of the full load of a run.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Size {
     Full,
@@ -28,7 +28,7 @@ enum Size {
 }
 
 impl Size {
-    fn wanted() -> Self {
+    fn from_environment() -> Self {
         match std::env::var("SOAK").as_deref() {
             Ok("full") => Self::Full,
             Ok(other) => panic!("SOAK={other}: only `full` is known"),
@@ -36,12 +36,12 @@ impl Size {
         }
     }
 
-    /// So many at full size.
+    /// The number for this size.
     fn of(self, full: usize) -> usize {
         if self == Self::Full { full } else { full.div_ceil(10) }
     }
 
-    fn lasting(self, full: Duration, tenth: Duration) -> Duration {
+    fn duration(self, full: Duration, tenth: Duration) -> Duration {
         if self == Self::Full { full } else { tenth }
     }
 }

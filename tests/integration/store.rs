@@ -1,9 +1,9 @@
-//! The store on real servers: the contract on every shape of Redis and in memory, and what an operator is told.
+//! The store on real servers: the contract with every kind of Redis and in memory, and the warnings for operators.
 
 mod contract;
+mod encryption;
 mod faults;
 mod leaks;
-mod sealing;
 mod steps;
 mod tampering;
 
@@ -21,7 +21,7 @@ use crate::support::records::{connection, redis_store, start};
 use crate::support::redis::{Cluster, Options, Secured, Sentinel, Standalone, secured};
 use crate::support::wait::until;
 use crate::support::{install_crypto, repository};
-use steps::{DEADLINE, any_shard, fresh, fresh_in, hear, putting, value, within};
+use steps::{DEADLINE, any_shard, fresh, fresh_in, putting, receive, value, within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contract_holds_in_memory() {
@@ -35,7 +35,7 @@ async fn the_contract_holds_on_one_redis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_rights_that_the_documentation_lists_are_enough() {
+async fn the_documented_permissions_are_sufficient() {
     let page = std::fs::read_to_string(repository("docs/store.md")).expect("the page is there");
     let user = page.lines().find(|line| line.starts_with("user vestibule on ")).expect("the page lists the rights");
     let rights = user.replace("PASSWORD", "the-password");
@@ -60,80 +60,82 @@ async fn the_contract_holds_behind_sentinel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_contract_holds_over_tls_and_a_changed_password_file_is_followed() {
+async fn the_contract_holds_over_tls_and_a_changed_password_file_is_read() {
     let redis = Secured::start("the-first-password").await;
     let cell = Arc::new(SecretCell::new("the-first-password"));
-    let _watch = follow(&redis.password_file(), Arc::clone(&cell));
+    let _watch = watch_secret(&redis.password_file(), Arc::clone(&cell));
     let store = start(&secured_connection(&redis, Arc::clone(&cell)));
     contract::holds(Arc::clone(&store)).await;
 
-    // The file first, as an operator does who lets both passwords count for a while.
+    // The file first, like an operator who permits both passwords for a while.
     redis.write_password_file("the-second-password");
     until("the file to be read again", DEADLINE, async || (cell.expose() == "the-second-password").then_some(())).await;
     redis.change_password("the-second-password");
-    works_again(&store).await;
+    is_usable(&store).await;
 
-    // The server first: nobody gets in until the file follows.
+    // The server first: nobody can authenticate until the file is changed.
     redis.change_password("the-third-password");
     until("the old password to be refused", DEADLINE, async || store.get(&fresh(Kind::User)).await.err()).await;
     redis.write_password_file("the-third-password");
-    works_again(&store).await;
+    is_usable(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_operator_is_warned_of_eviction_and_of_a_redis_that_forgets() {
+async fn operators_are_warned_of_eviction_and_of_a_redis_without_persistence() {
     let arguments = |text: &str| text.split_whitespace().map(str::to_owned).collect();
     let forgetful = Options { arguments: arguments("--maxmemory-policy allkeys-lru"), ..Options::default() };
-    let hazards = hazards_of(forgetful).await;
+    let warnings = warnings_of(forgetful).await;
     assert!(
-        hazards.iter().any(|hazard| matches!(hazard, ConfigurationWarning::Eviction { policy, .. } if policy == "allkeys-lru"))
+        warnings
+            .iter()
+            .any(|warning| matches!(warning, ConfigurationWarning::Eviction { policy, .. } if policy == "allkeys-lru"))
     );
-    assert!(hazards.iter().any(|hazard| matches!(hazard, ConfigurationWarning::NotPersistent { .. })), "{hazards:?}");
-    assert_eq!(hazards.len(), 2, "{hazards:?}");
+    assert!(warnings.iter().any(|warning| matches!(warning, ConfigurationWarning::NotPersistent { .. })), "{warnings:?}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
 
     let lasting = Options { arguments: arguments("--maxmemory-policy noeviction --appendonly yes"), ..Options::default() };
-    assert_eq!(hazards_of(lasting).await, []);
+    assert_eq!(warnings_of(lasting).await, []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_primary_of_a_cluster_is_looked_at() {
+async fn every_primary_of_a_cluster_is_inspected() {
     let redis = Cluster::start().await;
     let third = &redis.nodes[redis.primaries().await[2]];
     third.call(&["CONFIG", "SET", "maxmemory-policy", "volatile-ttl"]).await;
     let store = redis_store(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
-    let hazards = store.configuration_warnings().await;
-    assert_eq!(hazards.len(), 2, "each kind once: {hazards:?}");
-    let evicting = hazards.iter().find_map(|hazard| match hazard {
+    let warnings = store.configuration_warnings().await;
+    assert_eq!(warnings.len(), 2, "each kind once: {warnings:?}");
+    let evicting = warnings.iter().find_map(|warning| match warning {
         ConfigurationWarning::Eviction { servers, .. } => Some(servers),
         _ => None,
     });
     assert_eq!(evicting.expect("one evicts").0, [third.address()]);
     let forgetful =
-        hazards.iter().find(|hazard| matches!(hazard, ConfigurationWarning::NotPersistent { .. })).expect("none persists");
+        warnings.iter().find(|warning| matches!(warning, ConfigurationWarning::NotPersistent { .. })).expect("none persists");
     for primary in redis.primaries().await {
         assert!(forgetful.to_string().contains(&redis.nodes[primary].address()), "{forgetful}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_user_without_config_may_not_see_is_said_to_be_unknown() {
+async fn settings_that_the_redis_user_cannot_read_are_reported_as_unknown() {
     let redis = Secured::start("the-password").await;
     let store = redis_store(&secured_connection(&redis, Arc::new(SecretCell::new("the-password"))));
     within("the store to be ready", store.ready()).await;
-    let hazards = store.configuration_warnings().await;
-    assert!(matches!(hazards.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{hazards:?}");
-    // With an append-only file nothing is left to know.
+    let warnings = store.configuration_warnings().await;
+    assert!(matches!(warnings.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{warnings:?}");
+    // With an append-only file nothing is unknown.
     redis.cli(&["CONFIG", "SET", "appendonly", "yes"]);
     assert_eq!(store.configuration_warnings().await, []);
     redis.cli(&["ACL", "SETUSER", secured::USER, "-info"]);
-    let hazards = store.configuration_warnings().await;
-    assert!(matches!(hazards.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{hazards:?}");
-    works_again(&(store as Arc<dyn Store>)).await;
+    let warnings = store.configuration_warnings().await;
+    assert!(matches!(warnings.as_slice(), [ConfigurationWarning::Unknown { .. }]), "{warnings:?}");
+    is_usable(&(store as Arc<dyn Store>)).await;
 }
 
 #[test]
-fn debug_of_a_connection_shows_no_password() {
+fn debug_output_of_a_connection_has_no_password() {
     let secret = |text: &str| Some(Arc::new(SecretCell::new(text)));
     let mut shown = connection("redis-sentinel://127.0.0.1:1/vestibule");
     shown.credentials = Credentials { username: Some("vestibule".into()), password: secret("hidden-one") };
@@ -145,35 +147,35 @@ fn debug_of_a_connection_shows_no_password() {
     assert!(text.contains("127.0.0.1") && !text.contains("hidden"), "{text}");
 }
 
-async fn hazards_of(options: Options) -> Vec<ConfigurationWarning> {
+async fn warnings_of(options: Options) -> Vec<ConfigurationWarning> {
     let redis = Standalone::start(options).await;
     let store = redis_store(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     store.configuration_warnings().await
 }
 
-/// Reads, writes and hears of it.
-async fn works_again(store: &Arc<dyn Store>) {
+/// Reads, writes and receives invalidation messages.
+async fn is_usable(store: &Arc<dyn Store>) {
     let key = fresh(Kind::User);
     let commit = putting(&key, b"after");
     until("a commit to succeed", DEADLINE, async || store.commit(&commit).await.ok()).await.expect("nothing is expected");
     assert_eq!(value(store, &key).await.as_deref(), Some(&b"after"[..]));
-    is_heard(store, any_shard()).await;
+    receives_messages_of(store, any_shard()).await;
 }
 
-/// Notices may need a moment longer than commands: a connection of their own brings them.
-async fn is_heard(store: &Arc<dyn Store>, shard: Shard) {
+/// Messages may take a moment longer than commands: they use another connection.
+async fn receives_messages_of(store: &Arc<dyn Store>, shard: Shard) {
     let mut notices = store.invalidation_messages();
     until("a notice", DEADLINE, async || {
         let commit = putting(&fresh_in(shard, Kind::User), b"");
         store.commit(&commit).await.ok()?.expect("nothing is expected");
-        tokio::time::timeout(Duration::from_secs(1), hear(&mut notices, &[commit.token])).await.ok()
+        tokio::time::timeout(Duration::from_secs(1), receive(&mut notices, &[commit.token])).await.ok()
     })
     .await;
 }
 
-/// With the deadline that the process has unless it is told another.
-fn hasty_connection(url: &str) -> Connection {
+/// With the default deadline of the process.
+fn connection_with_short_deadline(url: &str) -> Connection {
     Connection { command_timeout: Duration::from_millis(300), ..connection(url) }
 }
 
@@ -192,8 +194,8 @@ fn trusting(ca_file: &Path) -> rustls::ClientConfig {
     rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()
 }
 
-/// As the process follows the file of a secret.
-fn follow(file: &Path, cell: Arc<SecretCell>) -> FileWatch {
+/// Watches the file of a secret like the process does.
+fn watch_secret(file: &Path, cell: Arc<SecretCell>) -> FileWatch {
     use secrecy::ExposeSecret;
     let read = |path: &Path| read_secret_file(path).map(|secret| secret.expose_secret().to_owned());
     FileWatch::start(file, cell.expose(), read, move |text: &String| cell.replace(text))

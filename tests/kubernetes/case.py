@@ -1,4 +1,4 @@
-"""The test case of all tests here: prints figures, and the story of the namespace when a test fails."""
+"""The base class of these tests. It prints measurements, and the state of the namespace when a test fails."""
 
 import json
 import queue
@@ -7,7 +7,7 @@ import threading
 import time
 import unittest
 
-import world
+import fleet
 
 
 class Case(unittest.TestCase):
@@ -17,20 +17,20 @@ class Case(unittest.TestCase):
         super().run(result)
         self.say(f"took {time.monotonic() - began:.0f} s")
         if len(result.failures) + len(result.errors) > before:
-            for one in world.WORLDS:
+            for one in fleet.FLEETS:
                 print(one.namespace.story(), file=sys.stderr, flush=True)
 
     def say(self, text):
-        """A figure, beside the test's name."""
+        """Prints a measurement below the test's name."""
         print(f"\n  {text}", file=sys.stderr, flush=True)
 
 
-class Seen:
-    """What every pod answers to the checks of a session, as the driver tells of it, with the time at which it did."""
+class AnswerWatch:
+    """Records the answers of every pod to auth requests of one session, with their times."""
 
     def __init__(self, driver, door, pods, session, path="/"):
         self.pods, self.now = pods, {}
-        self.stream = driver.until_told("follow", door=door, pods=pods, session=session, path=path)
+        self.stream = driver.start("follow", door=door, pods=pods, session=session, path=path)
         self.lines = queue.Queue()
         threading.Thread(target=self.read, daemon=True).start()
 
@@ -46,7 +46,7 @@ class Seen:
         self.lines.put(None)
 
     def until(self, wanted, patience=60):
-        """Waits until every pod answers so, a status or a role; gives the time at which the last of them did."""
+        """Waits until every pod answers with a status or a role, and returns the time of the last change."""
         deadline = time.monotonic() + patience
         while True:
             times = [at for at, answer in self.now.values() if wanted in answer]
@@ -55,7 +55,7 @@ class Seen:
             self.take(wanted, deadline - time.monotonic())
 
     def answers(self):
-        """What the pods answer now, each once."""
+        """The set of the pods' current answers."""
         while not self.lines.empty():
             self.take("", 0)
         return {answer for _, answer in self.now.values()}

@@ -1,5 +1,5 @@
-"""What serves the chart's Ingresses: Traefik as deploy/traefik has it, which reads them from the API server, and nginx with
-what ingress-nginx would make of them."""
+"""The controllers of the chart's Ingresses: Traefik of deploy/traefik, which reads them from the API server, and nginx with the
+directives of ingress-nginx."""
 
 import json
 import os
@@ -11,18 +11,18 @@ import ingress_nginx
 import kube
 import pods
 from paths import ROOT
-from world import HOST, PUBLIC_URL
+from fleet import HOST, PUBLIC_URL
 
 CERTIFICATE = "door-tls"
 
 
 class Nginx:
-    """`gateway` is its Service, and the `app` of its pods; `folder` has the chart's values for it."""
+    """`gateway` is its Service and the `app` label of its pods. `folder` contains the chart's values for it."""
 
     gateway, folder = "ingress-nginx", ROOT / "deploy/ingress-nginx"
 
-    def __init__(self, world):
-        self.world, self.namespace = world, world.namespace
+    def __init__(self, fleet):
+        self.fleet, self.namespace = fleet, fleet.namespace
         self.ingress_class = "nginx"
 
     def start(self, release):
@@ -44,14 +44,14 @@ class Nginx:
 
 
 class Traefik:
-    """deploy/traefik in the world's namespace, under names and with a class of its own, since it makes objects of the whole
-    cluster; and told to look at this namespace alone."""
+    """deploy/traefik in the fleet's namespace. It has its own names and class, because some objects are cluster-scoped, and
+    watches only this namespace."""
 
     gateway, folder = "traefik", ROOT / "deploy/traefik"
 
-    def __init__(self, world):
-        self.world, self.namespace = world, world.namespace
-        self.suffix = f"-{world.namespace.name}"
+    def __init__(self, fleet):
+        self.fleet, self.namespace = fleet, fleet.namespace
+        self.suffix = f"-{fleet.namespace.name}"
         self.gateway = f"traefik{self.suffix}"
         self.ingress_class = f"nginx{self.suffix}"
 
@@ -79,15 +79,15 @@ class Traefik:
     def start(self, release):
         self.kustomize("apply", "--server-side")
         self.namespace.rolled_out("deployment", self.gateway)
-        # It is ready before it has read the Ingresses.
+        # Traefik is ready before it has read the Ingresses.
         kube.until("Traefik serves our pages", self.serves)
 
     def serves(self):
         places = [f"{pod['status']['podIP']}:8443" for pod in self.namespace.ready_pods("app=traefik")]
         try:
-            answers = [self.world.driver.ask(f"{PUBLIC_URL}/sso/session", routes={PUBLIC_URL: place}) for place in places]
+            answers = [self.fleet.driver.ask(f"{PUBLIC_URL}/sso/session", routes={PUBLIC_URL: place}) for place in places]
         except AssertionError as error:
-            # With the certificate that Traefik makes up while it knows none.
+            # Traefik uses a generated certificate until it has read the Secret.
             raise kube.Failed(str(error)) from error
         return answers and all(answer["status"] == 401 for answer in answers)
 
@@ -99,7 +99,7 @@ def patch(kind, *operations):
     return {"target": {"kind": kind}, "patch": json.dumps(list(operations))}
 
 
-def certificate(world):
-    """The Secret that the Ingresses name."""
-    world.namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CERTIFICATE}, "type": "kubernetes.io/tls",
-                           "stringData": world.authority.issue(HOST)})
+def certificate(fleet):
+    """Creates the Secret with the certificate of the Ingresses."""
+    fleet.namespace.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CERTIFICATE}, "type": "kubernetes.io/tls",
+                           "stringData": fleet.authority.issue(HOST)})

@@ -1,4 +1,4 @@
-"""The driver's pod: all traffic of the tests is made by it, inside the cluster. Its program stands in driver/."""
+"""The driver's pod, which sends all traffic of the tests inside the cluster. Its program is in driver/."""
 
 import json
 import subprocess
@@ -30,7 +30,7 @@ class Driver:
                             "/driver/driver.py", name, json.dumps(arguments))
 
     def run(self, name, **arguments):
-        """What a command says, line by line."""
+        """Runs a command and returns the lines of its output."""
         done = subprocess.run(self.command(name, arguments), stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0:
             raise AssertionError(f"the driver's {name} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
@@ -42,12 +42,12 @@ class Driver:
     def ask(self, url, **more):
         return self.one("ask", url=url, **more)
 
-    def until_told(self, name, **arguments):
-        return UntilTold(self.command(name, arguments))
+    def start(self, name, **arguments):
+        return RunningCommand(self.command(name, arguments))
 
 
-class UntilTold:
-    """A command that goes on until `end`, which gives what it still said."""
+class RunningCommand:
+    """A command that runs until `end`, which returns the rest of its output."""
 
     def __init__(self, command):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

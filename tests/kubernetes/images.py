@@ -1,8 +1,8 @@
-"""The images that the tests run, packed from what is on this machine, and how they get into the cluster.
+"""Packs the tests' images from programs of this machine and imports them into the cluster.
 
-    python3 images.py [NAME…]      packs them as archives in target/test-images, each under its own name
+    python3 images.py [NAME…]      packs them as archives in target/test-images
 
-Somebody's own cluster takes them from a registry: push them there, and name it by TEST_REGISTRY.
+An existing cluster needs them in a registry: push them there and set TEST_REGISTRY.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ import cluster
 
 FOLDER = TARGET / "test-images"
 NONROOT = "65532:65532"
-# Of Python's own modules, those that no program of the tests imports.
+# Modules of Python that no program of the tests imports.
 LEFT_OUT = {"__pycache__", "ensurepip", "idlelib", "lib2to3", "site-packages", "dist-packages", "test", "tests",
             "tkinter", "turtledemo", "pydoc_data"}
 
 
 class Missing(Exception):
-    """A program that an image is made of isn't on this machine."""
+    """A program that an image needs is not installed on this machine."""
 
 
 def registry():
@@ -50,12 +50,12 @@ def image(name):
 
 
 def pull_policy():
-    """In a registry an image of the same name may be another by now."""
+    """An image of the same name in a registry may have changed."""
     return "IfNotPresent" if registry() == "localhost" else "Always"
 
 
 def values(name):
-    """As the chart's values name an image."""
+    """An image in the format of the chart's values."""
     return {"repository": repository(name), "tag": tag(name), "pullPolicy": pull_policy()}
 
 
@@ -88,7 +88,7 @@ def redis():
 
 
 def tools():
-    """What `helm test` runs in."""
+    """The image for `helm test`."""
     names = {"sh": "/bin/sh", "curl": "/usr/bin/curl", "grep": "/usr/bin/grep"}
     return ["--libs", *(f"{program(name)}:{place}" for name, place in names.items()), "--", "/bin/sh"]
 
@@ -108,13 +108,13 @@ def litellm():
 
 
 def wheels(name):
-    """The folder of a set of wheels, which is installed unless it is there."""
+    """The folder of a set of wheels, installed on demand."""
     subprocess.run([PEERS / "wheels/install.sh", name], check=True)
     return PEERS / "wheels" / name
 
 
 def python():
-    """This Python as /usr/bin/python3, and its own modules at the place where they are here."""
+    """This Python as /usr/bin/python3, with its modules at the same paths as on this machine."""
     binary, files = os.path.realpath(sys.executable), []
     for folder, folders, names in os.walk(sysconfig.get_path("stdlib")):
         folders[:] = sorted(name for name in folders if name not in LEFT_OUT and not name.startswith("config-"))
@@ -127,7 +127,7 @@ RECIPES = {"node": node, "nginx": nginx, "redis": redis, "tools": tools, "driver
 
 
 def archive(name):
-    """The archive of an image, packed unless it was packed of the same files already."""
+    """The archive of an image, packed again only if its files have changed."""
     if name == "vestibule":
         return product()
     words = RECIPES[name]()
@@ -144,7 +144,7 @@ def archive(name):
 
 
 def product():
-    """The product's own, which deploy/image/build.sh makes."""
+    """Vestibule's own image, built by deploy/image/build.sh."""
     out = Path(os.environ.get("VESTIBULE_IMAGE", TARGET / "vestibule-image.tar"))
     if not out.exists():
         raise Missing(f"{out} is not there; `make image` makes it, and VESTIBULE_IMAGE names another")
@@ -152,7 +152,7 @@ def product():
 
 
 def digest(words):
-    """Of a recipe, and of what stands in the files that it names."""
+    """The digest of a recipe and of the files that it refers to."""
     found = hashlib.sha256()
     for word in words:
         source = Path(word.partition(":")[0])
@@ -164,7 +164,7 @@ def digest(words):
 
 
 def into_cluster(*names):
-    """Imports images into the cluster of this machine, unless these very archives are there."""
+    """Imports images into the local cluster, unless the same archives were imported before."""
     for name in names:
         found = archive(name)
         stamp = FOLDER / f"{name}.made-of"

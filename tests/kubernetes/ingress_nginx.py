@@ -1,5 +1,5 @@
-"""nginx with the directives that ingress-nginx makes of Ingresses: only what has to do with the check, written anew after
-the controller's template. It escapes by njs what the controller escapes by a module that this nginx doesn't have."""
+"""Renders Ingresses as nginx directives like ingress-nginx, for the check only, following the controller's template. It escapes
+URLs with njs, because this nginx does not have the controller's module."""
 
 from urllib.parse import urlsplit
 
@@ -108,7 +108,7 @@ LOCATION = """\
 
 
 def configuration(ingresses, folder):
-    """Of Ingresses with one host and one certificate, which is in `tls` of the folder."""
+    """The configuration for Ingresses with one host and one certificate, which is in `tls` of the folder."""
     (host,) = {rule["host"] for one in ingresses for rule in one["spec"]["rules"]}
     paths = [(one, path) for one in ingresses for rule in one["spec"]["rules"] for path in rule["http"]["paths"]]
     locations = "".join(locations_of(one, path, number) for number, (one, path) in enumerate(paths))
@@ -119,7 +119,7 @@ def locations_of(ingress, path, number):
     told = {name.removeprefix(ANNOTATION): value for name, value in ingress["metadata"].get("annotations", {}).items()}
     unknown = {name for name in told if name.endswith("-snippet")}
     if unknown:
-        # Its admission webhook refuses them, unless the operator has allowed them.
+        # The controller's admission webhook rejects them, unless the operator has allowed them.
         raise AssertionError(f"ingress-nginx takes no snippets by default: {unknown}")
     service, check = path["backend"]["service"], f"/_external-auth-{number}"
     backend = f"http://{service['name']}.{ingress['metadata']['namespace']}.svc.cluster.local:{service['port']['number']}"
@@ -145,5 +145,5 @@ def response_headers(listed):
 
 
 def prefixes(path):
-    """A Prefix of an Ingress ends at a slash."""
+    """A Prefix of an Ingress matches whole path segments."""
     return ["/"] if path == "/" else [f"= {path}", f"{path.rstrip('/')}/"]

@@ -7,22 +7,22 @@ import shutil
 import subprocess
 import time
 
-import paths  # noqa: F401  it makes those below importable
+import paths  # noqa: F401  makes the modules below importable
 
 import cluster
 import helm
 
-# What a step of the cluster may take on a machine with two busy cores.
+# Timeout of a step in the cluster, in seconds, for a machine with two busy cores.
 PATIENCE = 180
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 class Failed(Exception):
-    """What kubectl said."""
+    """A kubectl command failed; the message is its output."""
 
 
 def own():
-    """Whether the tests run in somebody's own cluster, which they change nothing of but their namespaces."""
+    """True if the tests run in an existing cluster, in which they only change their own namespaces."""
     return bool(os.environ.get("TEST_KUBECONFIG"))
 
 
@@ -47,7 +47,7 @@ def run(*arguments, stdin=None):
 
 
 def until(what, ready, patience=PATIENCE, every=0.3):
-    """Asks until the answer is something, and says what was there last when time is over."""
+    """Calls `ready` until it returns a true value. The error of a timeout contains the last value."""
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -62,13 +62,13 @@ def until(what, ready, patience=PATIENCE, every=0.3):
 
 
 def makes_volumes():
-    """Whether there is a default StorageClass."""
+    """True if the cluster has a default StorageClass."""
     classes = json.loads(run("get", "storageclasses", "--output=json"))["items"]
     return any(one["metadata"].get("annotations", {}).get(DEFAULT_CLASS) == "true" for one in classes)
 
 
 class Namespace:
-    """A namespace, and what is done in it."""
+    """A namespace and operations in it."""
 
     def __init__(self, name):
         self.name = name
@@ -76,11 +76,11 @@ class Namespace:
     def create(self, **labels):
         labels = {f"pod-security.kubernetes.io/{key}": value for key, value in labels.items()}
         self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name, "labels": labels}})
-        # Pods are refused until it has one.
+        # The API server rejects pods until the namespace has a ServiceAccount.
         until("the default ServiceAccount", lambda: run("get", "serviceaccount", "default", "-n", self.name))
 
     def delete(self):
-        # Nobody is served any more: no pod has to hand anything over. The namespace alone would wait for the longest grace.
+        # A short grace period is enough, because no requests are served. Deleting only the namespace waits for the longest one.
         self.attempt("delete", "deployments,statefulsets,replicasets", "--all", "--cascade=orphan", "--wait=false")
         self.attempt("delete", "pods", "--all", "--grace-period=1", f"--timeout={PATIENCE}s")
         run("delete", "namespace", self.name, "--ignore-not-found", f"--timeout={PATIENCE}s")
@@ -101,7 +101,7 @@ class Namespace:
         self.run("patch", kind, name, "--type", "merge", "--patch", json.dumps(change))
 
     def secret(self, name, **files):
-        """Files of a Secret: name to content; dots and dashes stand as they are in a `**` of a dict."""
+        """Creates a Secret from file names and contents. Names with dots and dashes need a dict with `**`."""
         data = {file: base64.b64encode(text.encode()).decode() for file, text in files.items()}
         self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data})
 
@@ -112,7 +112,7 @@ class Namespace:
         self.run("rollout", "status", f"{kind}/{name}", f"--timeout={patience}s")
 
     def ready_pods(self, selector):
-        """The pods that serve: ready, and not told to stop."""
+        """The pods that are ready and not stopping."""
         pods = self.get("pods", selector=selector)
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
 
@@ -120,13 +120,13 @@ class Namespace:
         return helm.run(*arguments, "--namespace", self.name, kubeconfig=kubeconfig())
 
     def names(self):
-        """Of everything in it, of whatever kind, but for what tells of the past."""
+        """The names of all objects of all kinds, except events and similar records."""
         kinds = run("api-resources", "--namespaced", "--verbs=list", "--output=name").split()
         kinds = [kind for kind in kinds if kind.split(".")[0] not in {"events", "leases"} and "metrics.k8s.io" not in kind]
         return set(self.run("get", ",".join(kinds), "--ignore-not-found", "--output=name").split())
 
     def story(self):
-        """Events, pods and the ends of their logs, for who looks at a failed test."""
+        """Events, pods and the last lines of their logs, for the analysis of a failed test."""
         parts = [self.attempt("get", "pods", "--output=wide"), self.attempt("get", "events", "--sort-by=.lastTimestamp")[-6000:]]
         for name in self.attempt("get", "pods", "--output=name").split():
             for more in ([], ["--previous"]):

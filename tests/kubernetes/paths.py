@@ -1,4 +1,4 @@
-"""Where things are. Importing it makes the modules of tests/chart importable too."""
+"""Paths of the repository. Importing it makes the modules of tests/chart importable too."""
 
 import os
 import sys

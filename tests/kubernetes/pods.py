@@ -1,10 +1,10 @@
-"""Manifests of the tests' own pods and Services; every pod is what the `restricted` level demands."""
+"""Manifests of the tests' own pods and Services; every pod meets the `restricted` Pod Security Standard."""
 
 import images
 
 
 def container(name, image, arguments=(), ports=(), mounts=(), ready=None, cpu="20m", memory="256Mi", environment=()):
-    """`mounts` is volume to path, `ready` a probe."""
+    """`mounts` maps volumes to paths. `ready` is the readiness probe."""
     made = {
         "name": name, "image": image, "imagePullPolicy": images.pull_policy(), "args": list(arguments),
         "env": [{"name": name, "value": value} for name, value in dict(environment).items()],
@@ -38,7 +38,7 @@ def deployment(name, container, replicas=1, **more):
 
 
 def service(name, ports):
-    """`ports` is port to the pods' own port."""
+    """`ports` maps the Service's ports to the pods' ports."""
     return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}}, "spec": {
         "selector": {"app": name},
         "ports": [{"name": f"port-{port}", "port": port, "targetPort": target} for port, target in ports.items()],

@@ -1,5 +1,5 @@
-"""The Redis Cluster of deploy/redis, as it stands there but for namespace, image, what it asks of a small node, and the time
-after which a node that doesn't answer counts as dead: on a machine busy with other things none has died."""
+"""The Redis Cluster of deploy/redis with another namespace, image and resources, and a longer node timeout, because nodes of a
+busy machine respond slowly."""
 
 import json
 import os
@@ -21,13 +21,13 @@ URL = "redis-cluster://redis-0.redis:6379,redis-1.redis:6379,redis-2.redis:6379"
 USER = "vestibule"
 CONTAINER = "/spec/template/spec/containers/0"
 SMALL = {"op": "replace", "path": f"{CONTAINER}/resources/requests", "value": {"cpu": "20m", "memory": "32Mi"}}
-# Where nobody makes volumes and we may not.
+# For clusters without a provisioner, in which the tests may not create volumes.
 WITHOUT_VOLUMES = [{"op": "remove", "path": "/spec/volumeClaimTemplates"},
                    {"op": "add", "path": "/spec/template/spec/volumes/-", "value": {"name": "data", "emptyDir": {}}}]
 
 
 class Redis:
-    """Its password stands in the Secret `redis`, which the nodes read, and in `self.password`."""
+    """The password is in the Secret `redis`, which the nodes read, and in `self.password`."""
 
     def __init__(self, namespace):
         self.namespace, self.password = namespace, secrets.token_urlsafe(24)
@@ -58,7 +58,7 @@ class Redis:
         self.namespace.rolled_out("statefulset", "redis")
 
     def close(self):
-        """After its namespace is gone."""
+        """Cleans up after the namespace is deleted."""
         if self.volumes:
             self.volumes.close()
 
@@ -68,7 +68,7 @@ def patient(settings):
 
 
 class Volumes:
-    """Volumes for the nodes in a cluster that makes none: folders of this machine, each for one claim."""
+    """Volumes for a cluster without a provisioner: one folder of this machine for each claim."""
 
     def __init__(self, namespace):
         self.namespace, self.folder = namespace, cluster.home() / "run/volumes" / namespace
@@ -86,7 +86,7 @@ class Volumes:
         return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": self.name(number)}, "spec": {
             "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Retain",
             "claimRef": {"namespace": self.namespace, "name": f"data-redis-{number}"},
-            # Unlike a hostPath it gets the pod's fsGroup.
+            # Unlike a hostPath volume, it gets the pod's fsGroup.
             "local": {"path": str(folder)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [
                 {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]}},

@@ -1,11 +1,11 @@
-"""The chart, installed into a world, and what tests ask of it."""
+"""A release of the chart in a fleet."""
 
 import json
 import tempfile
 
 import kube
-import world
-from world import over
+import fleet
+from fleet import over
 
 import helm
 
@@ -25,7 +25,7 @@ WAIT = ["--wait", f"--timeout={kube.PATIENCE}s"]
 class Release:
     def __init__(self, within, name, gateway="gateway", **values):
         self.gateway, self.way = gateway, within.way(gateway)
-        self.world, self.namespace, self.name = within, within.namespace, name
+        self.fleet, self.namespace, self.name = within, within.namespace, name
         self.fullname = f"{name}-vestibule"
         self.selector = f"app.kubernetes.io/instance={name},app.kubernetes.io/component=door"
         role_map = {"document": ROLES, "fragments": {"selector": FRAGMENTS}}
@@ -50,36 +50,36 @@ class Release:
         return [pod["status"]["podIP"] for pod in self.pods()]
 
     def restarts(self):
-        """Of every container of its pods."""
+        """Restart counts of all containers of the release's pods."""
         return [one["restartCount"] for pod in self.pods() for one in statuses(pod)]
 
     def names(self):
         return {pod["metadata"]["name"] for pod in self.namespace.get("pods", selector=self.selector)}
 
     def until_gone(self, names):
-        """Waits until none of these pods is there any more."""
+        """Waits until these pods are deleted."""
         kube.until(f"{sorted(names)} to be gone", lambda: not names & self.names())
 
     def hurry(self, **annotations):
-        """Has the kubelet look at the pods' volumes now, and not within a minute."""
+        """Makes the kubelet update the pods' volumes now instead of within a minute."""
         for pod in self.pods():
             self.namespace.run("annotate", "pod", pod["metadata"]["name"], "--overwrite",
                                *(f"example.test/{name}={value}" for name, value in annotations.items()))
 
     def start_gateway(self, upstream="upstream:4000"):
-        self.world.start_gateway(self.fullname, upstream, self.gateway)
+        self.fleet.start_gateway(self.fullname, upstream, self.gateway)
 
     def sessions(self, people, count):
-        """Of people who sign in through the gateway."""
-        lines = self.world.driver.run("logins", door=self.way, people=people, pods=[], count=count, at_once=3)
+        """Signs users in through the gateway and returns their sessions."""
+        lines = self.fleet.driver.run("logins", door=self.way, people=people, pods=[], count=count, at_once=3)
         if failed := [line for line in lines if line["failed"]]:
             raise AssertionError(f"logins failed: {failed}")
         return [{"session": line["session"], "user": line["user"]} for line in lines]
 
     def checks(self, sessions, pods=None):
-        """The statuses of the checks of sessions on every pod."""
+        """The statuses of auth requests for each session on every pod."""
         questions = [{"place": pod, "session": one} for pod in pods or self.addresses() for one in sessions]
-        return [line["status"] for line in self.world.driver.run("checks", door=self.way, questions=questions)]
+        return [line["status"] for line in self.fleet.driver.run("checks", door=self.way, questions=questions)]
 
     def logs(self, pod, container="vestibule"):
         return self.namespace.run("logs", pod["metadata"]["name"], "--container", container)
@@ -92,11 +92,11 @@ def statuses(pod):
 def door():
     """The release that most tests share: `mode: deployment`, three replicas, behind the gateway."""
     def make():
-        within = world.shared()
+        within = fleet.shared()
         within.give_secrets()
         made = Release(within, "door")
         made.notes = made.install()
         made.start_gateway()
         return made
 
-    return world.once("door", make)
+    return fleet.once("door", make)

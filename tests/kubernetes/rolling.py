@@ -1,33 +1,33 @@
-"""What is held of a release while something is done to it under a load of checks and logins."""
+"""Changes a release under a load of auth requests and logins, and verifies that no request fails."""
 
 from case import Case
-from world import PEOPLE
+from fleet import PEOPLE
 
 SESSIONS, TRIES = 12, 3
 GOOD = {"gateway 200", "service 200", "login done", "check after login 200"}
 
 
 class UnderLoad(Case):
-    """For test cases with `self.door`, a release behind its gateway."""
+    """Base class of test cases with `self.door`, a release behind its gateway."""
 
     def under_load(self, what, action):
-        """Does it, and holds that nobody was signed out, no login was lost, and nothing else failed meanwhile. Where the
-        machine was so busy that Redis didn't answer for seconds, nothing is learnt of the action: it is done again."""
+        """Runs the action and verifies that no session ended, no login was lost and no request failed. If Redis did not respond
+        for seconds because the machine was busy, the result is not meaningful and the action is repeated."""
         for _ in range(TRIES):
             failed, counts = self.counted(what, action)
-            # Nothing excuses these.
+            # These failures are never accepted.
             self.assertEqual([end for end in counts if end.endswith((" 401", " 403", " as another"))], [])
             if not failed or not self.store_was_away():
                 break
-            self.say(f"the store was away meanwhile; once more, after {failed}")
+            self.say(f"the store was not available; trying again after {failed}")
         self.assertEqual(failed, [])
         self.assertEqual(set(counts), GOOD)
 
     def counted(self, what, action):
         sessions = self.door.sessions(PEOPLE, SESSIONS)
         service = f"{self.door.fullname}-check"
-        load = self.door.world.driver.until_told("load", door=self.door.way, sessions=sessions, people=PEOPLE, service=service,
-                                                 gateways=3, directs=2, logins=2)
+        load = self.door.fleet.driver.start("load", door=self.door.way, sessions=sessions, people=PEOPLE, service=service,
+                                            gateways=3, directs=2, logins=2)
         with load:
             self.assertIn("started", load.line())
             action()
@@ -39,7 +39,7 @@ class UnderLoad(Case):
         return any("redis not responding" in self.door.logs(pod) for pod in self.door.pods())
 
     def rolled(self, action):
-        """Does it, and holds that every pod is another than before."""
+        """Runs the action and verifies that every pod was replaced."""
         before = self.door.names()
         action()
         self.door.until_gone(before)

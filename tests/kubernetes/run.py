@@ -29,7 +29,7 @@ def step(*command, **environment):
 
 
 def why_not():
-    """Why there can be no cluster on this machine; empty when there can."""
+    """The reason why this machine cannot run a cluster. Empty if it can."""
     return subprocess.run([CLUSTER / "can.sh"], capture_output=True, text=True).stderr.strip()
 
 
@@ -56,7 +56,7 @@ def main():
         sys.exit(0 if if_possible else 1)
     step(CLUSTER / "build.sh", "helm" if kube.own() else "node")
     if "VESTIBULE_IMAGE" not in os.environ:
-        # The quick profile, which README's example builds too.
+        # The quick profile, which README's example also builds.
         step(ROOT / "deploy/image/build.sh", TARGET / "vestibule-image.tar", IMAGE_PROFILE="release")
     if not kube.own():
         bring_up()

@@ -34,13 +34,13 @@ class Image(Case):
         self.assertEqual(self.config["Labels"], labels)
         self.assertEqual(labels["org.opencontainers.image.version"], images.version())
 
-    def test_what_the_dockerfile_copies_is_there(self):
+    def test_it_contains_the_files_that_the_dockerfile_copies(self):
         self.assertGreater(len(self.stage["COPY"]), 1)
         for line in self.stage["COPY"]:
             self.assertIn(line.split()[-1], self.files)
         self.assertEqual(self.files["/usr/bin/vestibule"].mode & 0o111, 0o111)
 
-    def test_the_authorities_that_are_trusted_lie_where_the_process_looks_for_them(self):
+    def test_the_ca_certificates_are_in_the_expected_place(self):
         places = dict(one.split("=", 1) for one in self.config["Env"])
         self.assertGreater(self.files[places["SSL_CERT_FILE"]].size, 100_000)
 
@@ -49,14 +49,14 @@ class Image(Case):
         self.say(f"{size / 1_000_000:.1f} MB")
         self.assertLess(size, MOST)
 
-    def test_there_is_no_shell_in_it_and_nothing_that_gains_rights(self):
+    def test_it_contains_no_shell_and_no_setuid_program(self):
         names = {path.rsplit("/", 1)[-1] for path, one in self.files.items() if not one.isdir()}
         self.assertEqual(names & SHELLS, set())
         self.assertEqual([path for path, one in self.files.items() if one.mode & 0o6000], [])
 
 
 def final_stage(text):
-    """Instruction to what follows it; `COPY` may stand several times."""
+    """Maps each instruction to its arguments; `COPY` may occur several times."""
     lines = re.sub(r"\\\n", " ", re.sub(r"(?m)^#.*\n", "", text)).splitlines()
     start = max(number for number, line in enumerate(lines) if line.startswith("FROM "))
     stage = {"COPY": []}

@@ -1,4 +1,4 @@
-"""The chart's Ingresses, served by Traefik, and by nginx with what ingress-nginx makes of them."""
+"""The chart's Ingresses, served by Traefik, and by nginx with the directives of ingress-nginx."""
 
 import atexit
 import base64
@@ -11,10 +11,10 @@ import controllers
 import images
 import kube
 import release
-import world
+import fleet
 from case import Case
 from release import Release
-from world import ALICE, CAROL, HOST, PUBLIC_URL
+from fleet import ALICE, CAROL, HOST, PUBLIC_URL
 
 IDENTITY = ("user", "email", "preferred-username", "groups", "role", "key")
 ROLE_MAP = {
@@ -32,7 +32,7 @@ ROLE_MAP = {
     ],
 }
 CREDENTIALS = ("authorization", "x-api-key", "x-litellm-api-key", "api-key", "x-goog-api-key")
-# What the upstream knows: a Secret, where it is mounted, and for whom which file is.
+# Upstream credentials: the Secret, its mount path, and the file for each role.
 OWN, OWN_FOLDER = "upstream-credentials", "/etc/vestibule/upstream"
 FOR_ENGINEERS, FOR_OTHERS = "Basic ZW5naW5lZXJzOnVwc3RyZWFt", "Bearer sk-of-the-upstream-for-others"
 UPSTREAM_CREDENTIAL = {
@@ -46,28 +46,28 @@ UPSTREAM_CREDENTIAL = {
 
 
 class Controller:
-    """What both of them do."""
+    """Tests that both controllers must pass."""
 
     @classmethod
     def setUpClass(cls):
-        cls.world = world.shared()
+        cls.fleet = fleet.shared()
         try:
             cls.serve()
         except BaseException:
-            # It is no test's failure, so that nobody else tells of it.
-            print(cls.world.namespace.story(), file=sys.stderr)
+            # The set-up belongs to no test, so no test case prints the state of the namespace.
+            print(cls.fleet.namespace.story(), file=sys.stderr)
             raise
 
     @classmethod
     def serve(cls):
         if not kube.own():
             images.into_cluster(*cls.IMAGES)
-        cls.world.give_secrets()
-        cls.world.namespace.secret(OWN, engineers=FOR_ENGINEERS, others=FOR_OTHERS.removeprefix("Bearer "),
-                                   **{"assertion-keys.pem": cls.world.authority.signing_key()})
-        controllers.certificate(cls.world)
-        cls.controller = cls.CONTROLLER(cls.world)
-        # Traefik's class and rights are no part of the namespace, so they go however the tests end.
+        cls.fleet.give_secrets()
+        cls.fleet.namespace.secret(OWN, engineers=FOR_ENGINEERS, others=FOR_OTHERS.removeprefix("Bearer "),
+                                   **{"assertion-keys.pem": cls.fleet.authority.signing_key()})
+        controllers.certificate(cls.fleet)
+        cls.controller = cls.CONTROLLER(cls.fleet)
+        # Traefik's class and permissions are cluster-scoped, so they are deleted even if a test fails.
         atexit.register(cls.stop)
         cls.addClassCleanup(cls.stop)
         cls.release = cls.install()
@@ -78,19 +78,19 @@ class Controller:
     @classmethod
     def stop(cls):
         atexit.unregister(cls.stop)
-        cls.world.namespace.helm("uninstall", cls.RELEASE, "--ignore-not-found", "--wait")
+        cls.fleet.namespace.helm("uninstall", cls.RELEASE, "--ignore-not-found", "--wait")
         cls.controller.close()
 
     @classmethod
     def install(cls):
-        made = Release(cls.world, cls.RELEASE, cls.controller.gateway, replicaCount=2, roleMap={"document": ROLE_MAP},
+        made = Release(cls.fleet, cls.RELEASE, cls.controller.gateway, replicaCount=2, roleMap={"document": ROLE_MAP},
                        config={"store": {"key_prefix": f"vestibule:{cls.RELEASE}-{secrets.token_hex(3)}:"},
                                "upstream_credential": UPSTREAM_CREDENTIAL},
                        extraVolumes=[{"name": "upstream", "secret": {"secretName": OWN}}],
                        extraVolumeMounts=[{"name": "upstream", "mountPath": OWN_FOLDER, "readOnly": True}])
-        # The values of deploy/, and over them those of this world.
+        # The values of deploy/, overridden by those of this fleet.
         ingress = {"className": cls.controller.ingress_class, "tlsSecret": controllers.CERTIFICATE}
-        over = world.over(made.values, {"ingress": ingress, "networkPolicy": {"gateway": [{"podSelector": {}}]}})
+        over = fleet.over(made.values, {"ingress": ingress, "networkPolicy": {"gateway": [{"podSelector": {}}]}})
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump(over, file)
             file.flush()
@@ -99,16 +99,16 @@ class Controller:
 
     @classmethod
     def sign_in(cls, person):
-        """Through the gateway from the first page on, and back to it: the driver insists on that."""
-        begun = cls.world.driver.one("begin", door=cls.release.way, person=person, pod=None)
-        return cls.world.driver.one("finish", door=cls.release.way, pod=None, **begun)["session"]
+        """Signs in through the gateway. The driver verifies that the login returns to its first page."""
+        begun = cls.fleet.driver.one("begin", door=cls.release.way, person=person, pod=None)
+        return cls.fleet.driver.one("finish", door=cls.release.way, pod=None, **begun)["session"]
 
     @classmethod
     def make_key(cls, person):
-        """An API key, by the person's session."""
+        """Creates an API key with the user's session."""
         headers = {"cookie": f"__Host-vestibule={cls.sessions[person['user']]}", "content-type": "application/json",
                    "origin": PUBLIC_URL, "sec-fetch-site": "same-origin"}
-        made = cls.world.driver.ask(f"{PUBLIC_URL}/vestibule/api/keys", method="POST", headers=headers, body="{}",
+        made = cls.fleet.driver.ask(f"{PUBLIC_URL}/vestibule/api/keys", method="POST", headers=headers, body="{}",
                                     routes={PUBLIC_URL: cls.release.way["gateway"]})
         if made["status"] != 201:
             raise AssertionError(f"no key was made: {made}")
@@ -122,27 +122,27 @@ class Controller:
         return {"url": PUBLIC_URL + path, "method": method, "headers": headers, "routes": routes}
 
     def ask(self, path, person=None, method="GET", **headers):
-        return self.world.driver.ask(**self.question(path, person, method, **headers))
+        return self.fleet.driver.ask(**self.question(path, person, method, **headers))
 
     def asks(self, *questions):
-        return self.world.driver.run("asks", questions=questions)
+        return self.fleet.driver.run("asks", questions=questions)
 
     def received(self, answer):
-        """What the upstream was sent, as it stands in its answer: name to all values."""
+        """The headers that the upstream received, from its answer: name to all values."""
         self.assertEqual(answer["status"], 200, answer)
         return headers_of(json.loads(answer["body"]))
 
     def header(self, answer, name):
         return next((value for key, value in answer["headers"] if key == name), None)
 
-    def test_the_upstream_is_told_who_it_is(self):
+    def test_the_upstream_receives_the_identity_headers(self):
         received = self.received(self.ask("/page", ALICE))
         told = {name: received.get(f"x-auth-request-{name}", [""]) for name in IDENTITY}
         self.assertRegex(told.pop("user")[0], r"^[0-9a-f-]{36}$")
         self.assertEqual(told, {"email": ["alice@example.com"], "preferred-username": ["alice"], "groups": ["research"],
                                 "role": ["internal_user"], "key": [""]})
 
-    def test_nobody_else_can_say_who_it_is(self):
+    def test_clients_cannot_set_identity_headers(self):
         forged = {f"x-auth-request-{name}": "forged" for name in IDENTITY}
         people = (("/page", CAROL), ("/v1/models", CAROL), ("/open/page", None))
         for (path, person), answer in zip(people, self.asks(*(self.question(*one, **forged) for one in people))):
@@ -152,28 +152,28 @@ class Controller:
                 self.assertEqual(received.get("x-auth-request-groups", [""]), [""])
                 self.assertEqual(received.get("x-auth-request-preferred-username", [""]), ["carol"] if person else [""])
 
-    def test_what_a_client_says_to_gateways_ends_there(self):
-        """Some frameworks route by it, whatever path was judged."""
+    def test_headers_for_gateways_do_not_reach_the_upstream(self):
+        """Some frameworks route by such a header instead of the authorized path."""
         names = ("x_original_url", "x_original_method", "x_rewrite_url", "x_vestibule_untouched", "proxy_authorization")
         forged = {name: "forged" for name in names}
         for path, person in (("/page", CAROL), ("/v1/models", CAROL), ("/open/page", None)):
             self.assertNotIn("forged", json.dumps(self.received(self.ask(path, person, **forged))))
 
-    def test_a_name_that_is_spelt_with_underscores_reaches_no_upstream(self):
+    def test_identity_headers_with_underscores_do_not_reach_the_upstream(self):
         for path, person in (("/open/page", None), ("/page", CAROL)):
             question = self.question(path, person)
             for name in ("X_Auth_Request_User", "X_Vestibule_Assertion", "X_Api_Key", "API_KEY"):
                 question["headers"][name] = "forged"
-            self.assertNotIn("forged", json.dumps(self.received(self.world.driver.ask(**question))))
+            self.assertNotIn("forged", json.dumps(self.received(self.fleet.driver.ask(**question))))
 
-    def test_the_upstream_gets_its_own_credential_by_role_and_no_session(self):
+    def test_the_upstream_receives_the_credential_of_the_role_and_no_session(self):
         for person, own in ((ALICE, FOR_ENGINEERS), (CAROL, FOR_OTHERS)):
             received = self.received(self.ask("/page", person))
             self.assertEqual(credentials_of(received), {"authorization": [own]})
             self.assertEqual(received["cookie"], ["other=kept"])
             self.assertNotIn(self.sessions[person["user"]], json.dumps(received))
 
-    def test_a_key_in_any_header_ends_at_the_gateway_and_so_do_our_cookies(self):
+    def test_keys_and_own_cookies_do_not_reach_the_upstream(self):
         cookie = "__Host-vestibule=ours; other=kept; __Host-vestibule-login=ours; last=kept"
         sent = [{name: f"Bearer {self.key}" if name == "authorization" else self.key, "cookie": cookie} for name in CREDENTIALS]
         for headers, answer in zip(sent, self.asks(*(self.question("/v1/models", **headers) for headers in sent))):
@@ -183,8 +183,8 @@ class Controller:
             self.assertEqual(received["cookie"], ["other=kept; last=kept"])
             self.assertRegex(received["x-auth-request-key"][0], r"^[0-9a-f-]{36}$")
 
-    def test_a_header_that_a_client_calls_its_connections_is_no_way_around(self):
-        """Traefik keeps such a header from the check; where it sees one, the check refuses what it doesn't know."""
+    def test_a_connection_header_cannot_smuggle_credentials(self):
+        """Traefik removes the named header before the check. A check that receives it rejects the unknown credential."""
         smuggled = [{name: "smuggled", "connection": f"keep-alive, {name}"} for name in (*CREDENTIALS, "x-vestibule-assertion")]
         for answer in self.asks(*(self.question("/v1/models", CAROL, **headers) for headers in smuggled)):
             self.assertIn(answer["status"], (200, 401))
@@ -194,14 +194,14 @@ class Controller:
                 self.assertEqual(credentials_of(received), {"authorization": [FOR_OTHERS]})
                 self.assertEqual(received["x-auth-request-preferred-username"], ["carol"])
 
-    def test_what_the_rules_leave_to_the_upstream_reaches_it_without_our_cookies(self):
+    def test_credentials_that_rules_pass_reach_the_upstream_without_own_cookies(self):
         theirs = {name: f"{name} of the upstream" for name in CREDENTIALS}
         for path, person in (("/open/page", None), ("/open/page", ALICE), ("/theirs/page", ALICE)):
             received = self.received(self.ask(path, person, **theirs))
             self.assertEqual(credentials_of(received), {name: [value] for name, value in theirs.items()}, path)
             self.assertEqual([value for value in received.get("cookie", []) if value], ["other=kept"] if person else [])
 
-    def test_an_assertion_is_vestibules_own(self):
+    def test_clients_cannot_send_an_identity_assertion(self):
         received = self.received(self.ask("/vouched/page", ALICE, x_vestibule_assertion="forged"))
         (assertion,) = received["x-vestibule-assertion"]
         header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in assertion.split(".")[:2])
@@ -215,13 +215,13 @@ class Controller:
             self.assertEqual(received.get("x-vestibule-assertion", [""]), [""])
 
     def test_a_clients_long_cookie_reaches_the_upstream(self):
-        """It stands in the check's answer, which then is larger than ingress-nginx has room for by default."""
+        """The cookie makes the check's answer larger than the default buffer of ingress-nginx."""
         question = self.question("/page", ALICE)
         long = f"long={'a' * 6000}"
         question["headers"]["cookie"] += f"; {long}"
-        self.assertEqual(self.received(self.world.driver.ask(**question))["cookie"], [f"other=kept; {long}"])
+        self.assertEqual(self.received(self.fleet.driver.ask(**question))["cookie"], [f"other=kept; {long}"])
 
-    def test_a_browser_is_sent_to_the_sign_in_and_a_program_is_not(self):
+    def test_browsers_are_redirected_to_the_sign_in_and_programs_receive_401(self):
         browser, program = self.asks(self.question("/page?a=b&c=%2Fd"), self.question("/v1/chat/completions", method="POST"))
         self.assertEqual(browser["status"], 302)
         back = f"https://{HOST}%2Fpage%3Fa%3Db%26c%3D%252Fd"
@@ -229,7 +229,7 @@ class Controller:
         self.assertEqual((program["status"], self.header(program, "location")), (401, None))
         self.assertIn("Bearer", self.header(program, "www-authenticate"))
 
-    def test_access_rules_are_about_the_request_that_was_made(self):
+    def test_access_rules_evaluate_the_original_request(self):
         expected = (
             ("/engineers/page", ALICE, "GET", 200), ("/engineers/page", ALICE, "DELETE", 403),
             ("/engineers/page", CAROL, "GET", 403), ("/open/page", None, "GET", 200),
@@ -239,8 +239,8 @@ class Controller:
         answers = self.asks(*(self.question(path, person, method) for path, person, method, _ in expected))
         self.assertEqual([answer["status"] for answer in answers], [status for *_, status in expected])
 
-    def test_what_a_client_says_of_the_request_counts_for_nothing(self):
-        """Were it the client's word, each of these would pass as /open/page."""
+    def test_clients_cannot_set_the_original_request_headers(self):
+        """If the client's headers counted, each of these requests would be allowed as /open/page."""
         hops = ("keep-alive", "x-original-url, x-original-method")
         lies = [{
             "x_original_url": url, "x_original_method": "GET", "x_original_uri": "/open/page", "x_rewrite_url": "/open/page",
@@ -260,8 +260,8 @@ class Controller:
         self.assertEqual(page["status"], 200)
         self.assertIn("alice@example.com", page["body"])
 
-    def test_the_check_and_the_metrics_are_reached_by_nobody(self):
-        """These paths are the upstream's, like all others."""
+    def test_the_gateway_does_not_route_to_the_check_or_the_metrics(self):
+        """These paths belong to the upstream, like all others."""
         paths = ("/auth/nginx", "/metrics", "/readyz", "/livez")
         for path, nobody, alice in zip(paths, self.asks(*(self.question(path) for path in paths)),
                                        self.asks(*(self.question(path, ALICE) for path in paths))):
@@ -269,10 +269,10 @@ class Controller:
                 self.assertEqual(nobody["status"], 302)
                 self.assertEqual(self.received(alice)["x-auth-request-preferred-username"], ["alice"])
 
-    def test_a_websocket_opens_for_who_is_signed_in(self):
+    def test_a_websocket_opens_for_a_signed_in_user(self):
         where = {"host": HOST, "place": self.release.way["gateway"], "path": "/socket"}
-        self.assertEqual(self.world.driver.one("upgrade", **where)["status"], 302)
-        opened = self.world.driver.one("upgrade", session=self.sessions["alice"], headers={"X-Auth-Request-Role": "forged"},
+        self.assertEqual(self.fleet.driver.one("upgrade", **where)["status"], 302)
+        opened = self.fleet.driver.one("upgrade", session=self.sessions["alice"], headers={"X-Auth-Request-Role": "forged"},
                                        **where)
         self.assertEqual(opened["status"], 101)
         received = headers_of(opened["received"])
@@ -280,14 +280,14 @@ class Controller:
         self.assertEqual(received["authorization"], [FOR_ENGINEERS])
         self.assertNotIn(self.sessions["alice"], json.dumps(received))
 
-    def test_who_has_signed_out_is_sent_to_the_sign_in(self):
+    def test_a_signed_out_user_is_redirected_to_the_sign_in(self):
         session = self.sign_in(CAROL)
         question = self.question("/page")
         question["headers"]["cookie"] = f"__Host-vestibule={session}"
-        self.assertEqual(self.world.driver.ask(**question)["status"], 200)
-        self.world.driver.one("sign_out", door=self.release.way, session=session)
-        # Each pod is told of it; the one that is asked next may be the other.
-        kube.until("the session has ended", lambda: self.world.driver.ask(**question)["status"] == 302, patience=10)
+        self.assertEqual(self.fleet.driver.ask(**question)["status"], 200)
+        self.fleet.driver.one("sign_out", door=self.release.way, session=session)
+        # The next request may reach the other pod before it receives the invalidation message.
+        kube.until("the session has ended", lambda: self.fleet.driver.ask(**question)["status"] == 302, patience=10)
 
 
 def headers_of(received):
@@ -296,7 +296,7 @@ def headers_of(received):
 
 
 def credentials_of(received):
-    """Those that are not empty."""
+    """The credential headers that are not empty."""
     return {name: received[name] for name in CREDENTIALS if any(received.get(name, []))}
 
 
@@ -307,13 +307,13 @@ class IngressNginx(Controller, Case):
 class Traefik(Controller, Case):
     RELEASE, CONTROLLER, IMAGES = "by-traefik", controllers.Traefik, ("traefik",)
 
-    def test_without_the_snippet_nobody_comes_in(self):
-        """What becomes of values for ingress-nginx: the check refuses what nobody has told it of."""
+    def test_without_the_snippet_every_request_is_denied(self):
+        """Values for ingress-nginx lack the snippet, so the check denies requests without the original URL."""
         name = f"{self.RELEASE}-vestibule-upstream"
         snippet = "nginx.ingress.kubernetes.io/auth-snippet"
-        kept = self.world.namespace.get("ingress", name)["metadata"]["annotations"][snippet]
+        kept = self.fleet.namespace.get("ingress", name)["metadata"]["annotations"][snippet]
         self.addCleanup(lambda: kube.until("it is asked again", lambda: self.ask("/page", ALICE)["status"] == 200))
-        self.addCleanup(self.world.namespace.run, "annotate", "ingress", name, f"{snippet}={kept}")
-        self.world.namespace.run("annotate", "ingress", name, f"{snippet}-")
+        self.addCleanup(self.fleet.namespace.run, "annotate", "ingress", name, f"{snippet}={kept}")
+        self.fleet.namespace.run("annotate", "ingress", name, f"{snippet}-")
         kube.until("Traefik has seen it", lambda: self.ask("/page", ALICE)["status"] == 403)
 

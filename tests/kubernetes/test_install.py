@@ -1,4 +1,4 @@
-"""The chart's life in a namespace that enforces `restricted`: install, `helm test`, what runs then, upgrade, uninstall."""
+"""Install, `helm test`, upgrade and uninstall of the chart in a namespace that enforces `restricted`."""
 
 import json
 
@@ -17,10 +17,10 @@ print({"uid": status["Uid"].split()[1], "gid": status["Gid"].split()[1], "may": 
 """
 
 
-class Installed(Case):
+class Install(Case):
     def setUp(self):
         self.door = release.door()
-        self.world, self.namespace = self.door.world, self.door.namespace
+        self.fleet, self.namespace = self.door.fleet, self.door.namespace
 
     def test_three_replicas_are_ready_in_a_namespace_that_enforces_restricted(self):
         labels = json.loads(kube.run("get", "namespace", self.namespace.name, "--output=json"))["metadata"]["labels"]
@@ -33,13 +33,13 @@ class Installed(Case):
     def test_helm_test_passes(self):
         self.assertIn("Phase:          Succeeded", self.namespace.helm("test", self.door.name))
 
-    def test_the_notes_name_what_is_there(self):
+    def test_the_notes_refer_to_existing_objects(self):
         for wanted in ("https://door.example.test/sso/callback", f"http://door-vestibule-check.{self.namespace.name}.svc",
                        "door-vestibule-roles"):
             self.assertIn(wanted, self.door.notes)
         self.assertNotIn("WARNING", self.door.notes)
 
-    def test_the_running_process_is_not_root_and_can_neither_write_its_root_nor_gain_anything(self):
+    def test_the_process_is_not_root_and_has_a_read_only_root_file_system_and_no_capabilities(self):
         pod = self.door.pods()[0]["metadata"]["name"]
         image = self.namespace.get("pod", "driver")["spec"]["containers"][0]["image"]
         self.namespace.run("debug", pod, f"--image={image}", "--target=vestibule", "--profile=restricted", "--container=look",
@@ -50,14 +50,14 @@ class Installed(Case):
         self.assertEqual(seen, str({"uid": "65532", "gid": "65532", "may": nothing, "bound": nothing, "new": "1",
                                     "seccomp": "2", "root": "ro"}))
 
-    def test_there_is_no_shell_in_it(self):
+    def test_the_container_has_no_shell(self):
         pod = self.door.pods()[0]["metadata"]["name"]
         self.assertIn("vestibule", self.namespace.run("exec", pod, "--", "/usr/bin/vestibule", "--version"))
         for shell in ("sh", "/bin/sh", "/bin/bash", "/busybox/sh"):
             with self.assertRaises(kube.Failed):
                 self.namespace.run("exec", pod, "--", shell, "-c", "exit 0")
 
-    def test_an_upgrade_leaves_an_edited_role_map_alone_and_rolls_nothing(self):
+    def test_an_upgrade_keeps_an_edited_role_map_and_restarts_no_pod(self):
         name, before = f"{self.door.fullname}-roles", self.door.names()
         self.addCleanup(self.door.upgrade, "--set", "roleMap.overwrite=true")
         edited = "# by hand\nversion: 1\ndefault_role: customer\n"
@@ -68,16 +68,16 @@ class Installed(Case):
         self.assertEqual(self.door.names(), before)
 
 
-class Uninstalled(Case):
+class Uninstall(Case):
     def test_an_uninstall_leaves_nothing(self):
-        world = release.door().world
-        before = world.namespace.names()
-        short = Release(world, "short", replicaCount=2, config={"store": {"key_prefix": "vestibule:short:"}})
+        fleet = release.door().fleet
+        before = fleet.namespace.names()
+        short = Release(fleet, "short", replicaCount=2, config={"store": {"key_prefix": "vestibule:short:"}})
         short.install()
         self.assertEqual(len(short.pods()), 2)
-        made = world.namespace.names() - before
-        world.namespace.helm("uninstall", "short", "--wait")
-        left = kube.until("nothing to be left", lambda: not (left_of(made, world.namespace)) or None)
+        made = fleet.namespace.names() - before
+        fleet.namespace.helm("uninstall", "short", "--wait")
+        left = kube.until("nothing to be left", lambda: not (left_of(made, fleet.namespace)) or None)
         self.assertTrue(left)
         self.say(f"made {len(made)} objects and left none: {', '.join(sorted(made))}")
         self.assertGreater(len(made), 15)

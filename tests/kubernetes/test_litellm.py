@@ -1,4 +1,4 @@
-"""LiteLLM beside the sidecar, as deploy/litellm has it, behind nginx with the template."""
+"""LiteLLM with the sidecar as in deploy/litellm, behind nginx with the template."""
 
 import json
 import secrets
@@ -8,18 +8,18 @@ import tempfile
 import images
 import kube
 import release
-import world
+import fleet
 from case import Case
 from paths import ROOT
 from release import Release
-from world import ALICE, BOB, CAROL, PEOPLE, PUBLIC_URL
+from fleet import ALICE, BOB, CAROL, PEOPLE, PUBLIC_URL
 
 FOLDER = ROOT / "deploy/litellm"
 MODEL, WORDS = "parrot", "Who is a clever bird?"
-# Starting LiteLLM is two dozen seconds of a processor to itself.
+# LiteLLM needs about 24 seconds of CPU time to start.
 PATIENCE = 600
 SESSIONS = 6
-# What LiteLLM's server answers by itself to a request that its application dropped, and what it logs of each.
+# The answer of LiteLLM's server to a request that its application dropped, and its log line.
 DROPPED, DROPPED_LOG = "Internal Server Error", ("Exception in ASGI application", "ASGI callable returned without")
 
 
@@ -35,7 +35,7 @@ class LiteLlm(Release):
             images.into_cluster("litellm")
         self.namespace.secret("litellm", **{"master-key": self.key})
         self.namespace.run("apply", "--server-side", "--filename", FOLDER / "litellm.yaml")
-        # Of what deploy/litellm says, what this machine has not.
+        # Values of deploy/litellm that this machine cannot provide.
         image = {"repository": images.repository("litellm"), "tag": images.tag("litellm")}
         over = {"upstream": {"image": image, "resources": {"requests": {"cpu": "50m", "memory": "256Mi"}}}}
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -48,17 +48,17 @@ class LiteLlm(Release):
 
 def litellm():
     def make():
-        within = world.shared()
+        within = fleet.shared()
         within.give_secrets()
         made = LiteLlm(within)
         made.start()
         return made
 
-    return world.once("litellm", make)
+    return fleet.once("litellm", make)
 
 
 class Logs:
-    """What LiteLLM logs in these pods until they are gone."""
+    """Collects LiteLLM's logs of these pods until they are deleted."""
 
     def __init__(self, door, names):
         self.file = tempfile.TemporaryFile("w+")
@@ -89,17 +89,17 @@ class BesideLiteLlm(Case):
         return {"session": session, "model": MODEL, "stream": stream, "headers": list(headers.items())}
 
     def chats(self, *questions):
-        lines = self.door.world.driver.run("chats", door=self.door.way, questions=questions)
+        lines = self.door.fleet.driver.run("chats", door=self.door.way, questions=questions)
         return [(line["status"], line["said"]) for line in lines]
 
     def ask(self, path, person=None, method="GET", body=None):
         headers = {"accept": "application/json", "content-type": "application/json"}
         if person:
             headers["cookie"] = f"__Host-vestibule={self.door.signed_in[person['user']]}"
-        return self.door.world.driver.ask(PUBLIC_URL + path, method=method, headers=headers, body=body,
+        return self.door.fleet.driver.ask(PUBLIC_URL + path, method=method, headers=headers, body=body,
                                           routes={PUBLIC_URL: self.door.way["gateway"]})
 
-    def test_it_needs_no_root_and_writes_nothing_but_its_own_folder(self):
+    def test_litellm_runs_without_root_and_writes_only_to_its_own_folder(self):
         pods = self.door.pods()
         self.assertEqual(len(pods), 3)
         for pod in pods:
@@ -108,21 +108,21 @@ class BesideLiteLlm(Case):
             self.assertEqual(upstream["securityContext"]["runAsUser"], 65532)
             self.assertEqual([one["restartCount"] for one in release.statuses(pod)], [0, 0])
 
-    def test_who_is_signed_in_chats_without_knowing_its_key(self):
+    def test_a_signed_in_user_chats_without_the_master_key(self):
         questions = [self.chat(person, stream) for person in (ALICE, BOB) for stream in (False, True)]
         self.assertEqual(self.chats(*questions), [(200, WORDS)] * len(questions))
 
-    def test_nobody_else_does(self):
+    def test_requests_without_a_session_are_denied(self):
         (nobody, _), (no_role, _) = self.chats(self.chat(None), self.chat(CAROL, stream=True))
         self.assertEqual((nobody, no_role), (401, 403))
 
-    def test_its_key_opens_nothing_from_outside(self):
+    def test_the_master_key_is_not_accepted_from_outside(self):
         own = f"Bearer {self.door.key}"
         answers = self.chats(self.chat(None, Authorization=own), self.chat(BOB, Authorization=own),
                              self.chat(BOB, **{"x-api-key": self.door.key}))
         self.assertEqual([status for status, _ in answers], [401] * 3)
 
-    def test_people_may_ask_models_and_administrators_the_rest(self):
+    def test_users_may_call_models_and_administrators_all_paths(self):
         self.assertEqual(self.ask("/v1/models", BOB)["status"], 200)
         for path, method in (("/model/info", "GET"), ("/key/generate", "POST"), ("/v1/models/../../model/info", "GET"),
                              ("/v1/files", "GET")):
@@ -131,18 +131,18 @@ class BesideLiteLlm(Case):
         models = self.ask("/model/info", ALICE)
         self.assertEqual((models["status"], [one["model_name"] for one in json.loads(models["body"])["data"]]), (200, [MODEL]))
 
-    def test_who_goes_around_the_gateway_needs_its_key(self):
+    def test_a_request_around_the_gateway_needs_the_master_key(self):
         body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": WORDS}]})
         address = self.door.addresses()[0]
-        answer = self.door.world.driver.ask(f"http://{address}:4000/v1/chat/completions", method="POST", body=body, headers={
+        answer = self.door.fleet.driver.ask(f"http://{address}:4000/v1/chat/completions", method="POST", body=body, headers={
             "content-type": "application/json", "x-auth-request-user": "forged", "x-auth-request-role": "proxy_admin"})
         self.assertGreaterEqual(answer["status"], 400)
         self.assertNotIn("choices", answer["body"])
 
-    def test_a_roll_of_all_pods_signs_nobody_out_and_loses_no_login(self):
+    def test_a_rollout_of_all_pods_keeps_sessions_and_logins(self):
         sessions = self.door.sessions([ALICE, BOB], SESSIONS)
-        # Of people, only administrators may open the page that is checked after a login.
-        load = self.door.world.driver.until_told(
+        # Only administrators may open the page that is requested after a login.
+        load = self.door.fleet.driver.start(
             "chats_under_load", door=self.door.way, sessions=sessions, people=[ALICE], model=MODEL, words=WORDS,
             service=f"{self.door.fullname}-check", chats=2, streams=2, logins=1)
         before = self.door.names()
@@ -160,13 +160,13 @@ class BesideLiteLlm(Case):
     def judge(self, counts, failed, logged):
         good = {"chat 200", "stream 200", "login done", "check after login 200"}
         self.assertLessEqual(good, set(counts))
-        # Three starts of LiteLLM leave little of a small machine to anybody else: what then came too late says so by 503.
+        # Three starts of LiteLLM slow down a small machine, so requests that time out with 503 are accepted.
         excused = {"chat 503", "stream 503", "check after login 503"} | self.dropped(failed, logged)
         self.assertLessEqual(set(counts) - good, excused, f"{failed}\n{logged}")
         self.assertLess(sum(counts[name] for name in set(counts) - good), sum(counts.values()) / 100, failed)
 
     def dropped(self, failed, logged):
-        """The answers of 500 that are LiteLLM's own by what they say, where it logged as many."""
+        """The outcomes with 500 that are LiteLLM's own by their text, if it logged at least as many. Otherwise none."""
         answers = [one for one in failed if one["outcome"] == 500]
         confessed = sum(logged.count(words) for words in DROPPED_LOG)
         if any(one["said"] != DROPPED for one in answers) or len(answers) > confessed:

@@ -1,10 +1,10 @@
-"""Logins whose every request reaches another pod."""
+"""Logins of which each request reaches a different pod."""
 
 import unittest
 
 import release
 from case import Case
-from world import ALICE, PEOPLE
+from fleet import ALICE, PEOPLE
 
 COUNT, AT_ONCE = 60, 4
 
@@ -12,7 +12,7 @@ COUNT, AT_ONCE = 60, 4
 class Logins(Case):
     def setUp(self):
         self.door = release.door()
-        self.world, self.driver = self.door.world, self.door.world.driver
+        self.fleet, self.driver = self.door.fleet, self.door.fleet.driver
 
     def test_logins_over_random_pods_all_succeed_and_every_pod_knows_the_session(self):
         pods = self.door.addresses()
@@ -29,7 +29,7 @@ class Logins(Case):
         self.assertEqual(len(lines), COUNT)
         self.assertGreater(crossed, COUNT // 3)
 
-    def test_a_login_whose_pod_is_deleted_before_the_callback_ends_on_another(self):
+    def test_a_login_finishes_on_another_pod_when_its_pod_is_deleted(self):
         pods = self.door.pods()
         doomed = pods[0]["metadata"]["name"]
         address = pods[0]["status"]["podIP"]

@@ -1,14 +1,14 @@
-"""The role map in a ConfigMap that people edit with kubectl, watched by three pods."""
+"""A role map in a ConfigMap that is edited with kubectl and watched by three pods."""
 
 import json
 import time
 
 import kube
 import release
-from case import Case, Seen
-from world import BOB, CAROL
+from case import Case, AnswerWatch
+from fleet import BOB, CAROL
 
-# What the product states.
+# The documented bound, in seconds.
 BOUND = 1.0
 
 
@@ -19,12 +19,12 @@ def document(**change):
 class RoleMap(Case):
     def setUp(self):
         self.door = release.door()
-        self.namespace, self.driver = self.door.namespace, self.door.world.driver
+        self.namespace, self.driver = self.door.namespace, self.door.fleet.driver
         self.name = f"{self.door.fullname}-roles"
         self.original = self.namespace.get("configmap", self.name)["data"]["roles.yaml"]
 
     def edit(self, text):
-        """By kubectl; gives when it began and when it was done."""
+        """Edits the role map with kubectl, and returns the times of its start and end."""
         return timed(lambda: self.namespace.patch("configmap", self.name, {"data": {"roles.yaml": text}}))
 
     def restore(self):
@@ -32,14 +32,14 @@ class RoleMap(Case):
 
     def seen(self, person):
         session = self.door.sessions([person], 1)[0]["session"]
-        return self.enterContext(Seen(self.driver, self.door.way, self.door.addresses(), session))
+        return self.enterContext(AnswerWatch(self.driver, self.door.way, self.door.addresses(), session))
 
     def in_force(self, what, seen, wanted, times):
         at, (began, done) = seen.until(wanted), times
         self.say(f"{what}: on {len(seen.pods)} pods {at - done:.3f} s after kubectl was done ({at - began:.3f} s after it began)")
         self.assertLess(at - done, BOUND)
 
-    def test_edits_are_in_force_on_every_pod_within_a_second(self):
+    def test_updates_are_active_on_every_pod_within_a_second(self):
         self.addCleanup(self.restore)
         seen = self.seen(CAROL)
         self.assertEqual(len(seen.pods), 3)
@@ -47,7 +47,7 @@ class RoleMap(Case):
         for role in ("customer", "org_admin", "team"):
             self.in_force(f"an edit to {role}", seen, role, self.edit(document(default_role=role)))
 
-    def test_a_bad_edit_leaves_the_last_good_map_and_is_told_by_an_event_without_claims(self):
+    def test_an_invalid_update_keeps_the_last_valid_map_and_creates_an_event_without_claims(self):
         self.addCleanup(self.restore)
         seen = self.seen(CAROL)
         self.edit(document(default_role="customer"))
@@ -59,7 +59,7 @@ class RoleMap(Case):
         self.assertRegex(told, r"rules\[2\]\.role \(line \d+\)")
         self.assertIn("king", told)
         self.assertNotIn("secret-project", told)
-        # Every pod has seen it by now, or will: none may follow it.
+        # No pod may activate the invalid update.
         kube.until("every pod to refuse it", lambda: all("role `king`" in self.door.logs(pod) for pod in self.door.pods()))
         self.assertEqual(seen.answers(), {(200, "customer")})
         self.edit(document(default_role="team"))
@@ -71,7 +71,7 @@ class RoleMap(Case):
         lines = self.namespace.run("describe", "configmap", self.name).splitlines()
         return next((" ".join(line.split()) for line in reversed(lines) if reason in line), None)
 
-    def test_a_deleted_fragment_takes_back_what_it_gave(self):
+    def test_a_deleted_fragment_revokes_its_grants(self):
         seen = self.seen(CAROL)
         seen.until("internal_user_viewer")
         rule = {"claim": "preferred_username", "match": "carol", "role": "internal_user"}
@@ -82,7 +82,7 @@ class RoleMap(Case):
         times = timed(lambda: self.namespace.run("delete", "configmap", "team-roles"))
         self.in_force("a deleted fragment", seen, "internal_user_viewer", times)
 
-    def test_without_its_base_everything_is_refused_until_it_is_back(self):
+    def test_without_the_base_document_all_requests_are_denied(self):
         seen = self.seen(BOB)
         seen.until("internal_user")
         self.addCleanup(self.door.upgrade)

@@ -1,4 +1,4 @@
-"""Key ring and client secret, changed in their Secrets: in force without a restart, and nobody is signed out."""
+"""Rotation of the key ring and the client secret in their Secrets, without a restart and without sign-outs."""
 
 import base64
 import secrets
@@ -6,16 +6,16 @@ import secrets
 import kube
 import release
 from case import Case
-from world import CLIENT, PEOPLE
+from fleet import CLIENT, PEOPLE
 
-# The kubelet brings a Secret within a minute or so, and sooner when its pod changes.
+# The kubelet updates a Secret within about a minute, and earlier when its pod changes.
 PATIENCE = 180
 
 
 class Rotation(Case):
     def setUp(self):
         self.door = release.door()
-        self.world, self.namespace, self.driver = self.door.world, self.door.namespace, self.door.world.driver
+        self.fleet, self.namespace, self.driver = self.door.fleet, self.door.namespace, self.door.fleet.driver
         self.before = self.door.names()
         self.sessions = [one["session"] for one in self.door.sessions(PEOPLE, 6)]
 
@@ -33,14 +33,14 @@ class Rotation(Case):
         self.say(f"{len(self.sessions)} sessions live on all 3 pods, no pod was replaced or restarted")
 
     def logins_by_each(self):
-        """A login that each of the pods finishes."""
+        """Finishes one login on each pod."""
         return [self.login_by(pod) for pod in self.door.addresses()]
 
     def login_by(self, pod):
         begun = self.driver.one("begin", door=self.door.way, person=PEOPLE[0], pod=pod)
         return self.driver.one("finish", door=self.door.way, pod=pod, **begun)["session"]
 
-    def test_the_key_ring(self):
+    def test_the_key_ring_rotates_without_a_restart(self):
         name = f"{self.door.fullname}-key-ring"
         old = base64.b64decode(self.namespace.get("secret", name)["data"]["keyring"]).decode()
         new = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
@@ -49,13 +49,13 @@ class Rotation(Case):
         self.nobody_was_signed_out()
         self.logins_by_each()
 
-    def test_the_client_secret(self):
+    def test_the_client_secret_rotates_without_a_restart(self):
         new = secrets.token_urlsafe(24)
         self.replace("door-secrets", "corp-client-secret", new)
         self.until_each_says("secret reloaded")
         with self.assertRaises(AssertionError):
             self.login_by(self.door.addresses()[0])
-        self.world.at_side_door("/client", client_id=CLIENT, client_secret=new)
-        self.world.client_secret = new
+        self.fleet.at_side_door("/client", client_id=CLIENT, client_secret=new)
+        self.fleet.client_secret = new
         self.assertEqual(len(self.logins_by_each()), 3)
         self.nobody_was_signed_out()

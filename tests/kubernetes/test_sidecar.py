@@ -1,16 +1,16 @@
-"""`mode: sidecar`: an upstream with Vestibule beside it in each of three pods."""
+"""`mode: sidecar`: an upstream with Vestibule as its sidecar in three pods."""
 
 import images
 import release
 from release import Release
 from rolling import UnderLoad
-from world import BOB, once
+from fleet import BOB, once
 
 SLEEP = 3
 
 
 def side():
-    """The release, behind a gateway of its own."""
+    """A release behind its own gateway."""
     upstream = {
         "serviceName": "",
         "image": images.values("node"),
@@ -21,7 +21,7 @@ def side():
     }
 
     def make():
-        made = Release(release.door().world, "side", gateway="gateway-side", mode="sidecar", upstream=upstream,
+        made = Release(release.door().fleet, "side", gateway="gateway-side", mode="sidecar", upstream=upstream,
                        config={"store": {"key_prefix": "vestibule:side:"}}, networkPolicy={"upstream": {"podLabels": None}})
         made.install()
         made.start_gateway(f"{made.fullname}-upstream:4000")
@@ -34,7 +34,7 @@ class Sidecar(UnderLoad):
     def setUp(self):
         self.door = side()
 
-    def test_it_is_a_native_sidecar_with_probes_that_started_before_the_upstream(self):
+    def test_the_native_sidecar_starts_before_the_upstream(self):
         pods = self.door.pods()
         self.assertEqual(len(pods), 3)
         for pod in pods:
@@ -46,11 +46,11 @@ class Sidecar(UnderLoad):
                 self.assertEqual((status["ready"], status["started"], status["restartCount"]), (True, True, 0))
             self.assertLessEqual(first["state"]["running"]["startedAt"], second["state"]["running"]["startedAt"])
 
-    def test_it_goes_on_serving_until_the_upstream_of_a_stopping_pod_has_ended(self):
+    def test_the_sidecar_serves_until_the_upstream_of_a_stopping_pod_ends(self):
         session = self.door.sessions([BOB], 1)[0]["session"]
         pod = self.door.pods()[0]
-        endings = self.door.world.driver.until_told("endings", door=self.door.way, pod=pod["status"]["podIP"], session=session,
-                                                    upstream=4000)
+        endings = self.door.fleet.driver.start("endings", door=self.door.way, pod=pod["status"]["podIP"], session=session,
+                                               upstream=4000)
         with endings:
             self.assertIn("started", endings.line())
             self.door.namespace.run("delete", "pod", pod["metadata"]["name"], "--wait=false")
@@ -62,5 +62,5 @@ class Sidecar(UnderLoad):
         self.assertGreater(end["check"], end["upstream"])
         self.door.namespace.rolled_out("deployment", self.door.fullname)
 
-    def test_a_roll_of_all_pods(self):
+    def test_a_rollout_of_all_pods_loses_no_request(self):
         self.under_load("kubectl rollout restart of the sidecar's pods", lambda: self.rolled(self.restart))

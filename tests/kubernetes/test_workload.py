@@ -1,4 +1,4 @@
-"""Workloads: a pod passes the check by the token of its ServiceAccount, and needs no key."""
+"""Workloads: a pod authenticates with the token of its ServiceAccount."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import images
 import kube
 import pods
 import release
-import world
+import fleet
 from case import Case
 from release import Release
 
@@ -33,7 +33,7 @@ FOLDER = "/var/run/secrets/llm"
 
 def door():
     def make():
-        within = release.door().world
+        within = release.door().fleet
         policy = {"gateway": [{"podSelector": {"matchLabels": {"app": NAME}}}]}
         made = Release(within, "workloads", replicaCount=1, networkPolicy=policy,
                        roleMap={"document": ROLES, "fragments": {"selector": ""}},
@@ -43,7 +43,7 @@ def door():
         made.install()
         return made
 
-    return world.once("workloads", make)
+    return fleet.once("workloads", make)
 
 
 def token(path, audience):
@@ -57,7 +57,7 @@ class Workload(Case):
         self.addCleanup(self.namespace.run, "delete", "serviceaccount", NAME, "--ignore-not-found")
         container = pods.container("job", images.image("driver"), ["/driver/driver.py", "idle"],
                                    mounts={"program": "/driver", "tokens": FOLDER})
-        sources = [token("token", world.PUBLIC_URL), token("other", "https://somebody.else.test")]
+        sources = [token("token", fleet.PUBLIC_URL), token("other", "https://somebody.else.test")]
         pod = pods.pod(NAME, container, volumes=[{"name": "program", "configMap": {"name": "driver"}},
                                                  {"name": "tokens", "projected": {"sources": sources}}])
         pod["spec"]["serviceAccountName"] = NAME
@@ -68,12 +68,12 @@ class Workload(Case):
     def ask(self, which):
         command = kube.command("--namespace", self.namespace.name, "exec", NAME, "--", "/usr/bin/python3", "-B", "-c", ASK,
                                FOLDER, which, f"http://{self.door.fullname}-check:4181/auth/nginx",
-                               f"{world.PUBLIC_URL}/v1/models")
+                               f"{fleet.PUBLIC_URL}/v1/models")
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
 
-    def test_a_pods_projected_token_passes_until_its_service_account_is_gone(self):
+    def test_a_projected_token_is_accepted_until_its_service_account_is_deleted(self):
         passed = kube.until("the token to pass", lambda: (answer := self.ask("token"))["status"] == 200 and answer)
         user = f"cluster:system:serviceaccount:{self.namespace.name}:{NAME}"
         self.assertEqual(passed, {"status": 200, "User": user, "Role": "internal_user", "Key": ""})

@@ -1,4 +1,4 @@
-"""A throw-away authority and the certificates that it signs."""
+"""A temporary certificate authority and its certificates."""
 
 import subprocess
 import tempfile
@@ -27,7 +27,7 @@ class Authority:
         return self.text("ca.pem")
 
     def issue(self, *hosts):
-        """Certificate and key for hosts, under the names that a TLS Secret has."""
+        """A certificate and its key for hosts, with the names of a TLS Secret."""
         names = ",".join(f"DNS:{host}" for host in hosts)
         self.openssl("req", *self.key("leaf"), "-subj", f"/CN={hosts[0][:60]}", "-out", "leaf.csr",
                      "-addext", f"subjectAltName={names}")
@@ -36,6 +36,6 @@ class Authority:
         return {"tls.crt": self.text("leaf.pem"), "tls.key": self.text("leaf.key")}
 
     def signing_key(self):
-        """What signs assertions."""
+        """A signing key for identity assertions."""
         self.openssl("genpkey", "-algorithm", "ed25519", "-out", "signing.key")
         return self.text("signing.key")

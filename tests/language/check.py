@@ -165,17 +165,44 @@ def prose_of_fluent(text: str) -> Iterator[tuple[int, str]]:
             yield number, match.group(1)
 
 
+def prose_of_yaml(text: str) -> Iterator[tuple[int, str]]:
+    """Comments (adjacent lines joined), titles, summaries and descriptions of YAML, and comments of Helm templates."""
+    comment: list[str] = []
+    start = 0
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        match = re.match(r"\s*#+ ?(?!!)(\S.*)?$", line)
+        if match and match.group(1) and not re.match(r"(?:\s|==)", match.group(1)) and not re.match(r"\s*#  ", line):
+            start = start if comment else number
+            comment.append(match.group(1))
+            continue
+        if comment:
+            yield start, " ".join(comment)
+            comment = []
+    for match in re.finditer(r"\{\{-? ?/\*(.*?)\*/ ?-?\}\}", text, re.DOTALL):
+        yield text.count("\n", 0, match.start()) + 1, " ".join(match.group(1).split())
+    value = re.compile(r"""^(?P<indent> *)(?P<flow>.*?[{ ,])?"?(?:title|summary|description)"?: (?:\|\n(?P<block>(?:(?P=indent) +\S.*\n|\n)+)|"(?P<quoted>(?:[^"\\\n]|\\.)*)"|(?P<plain>[^"|\n]+))""", re.MULTILINE)
+    for match in value.finditer(text):
+        plain = match.group("plain")
+        if plain and "{" in (match.group("flow") or ""):
+            plain = re.split(r"[,}]", plain)[0]
+        found = match.group("block") or match.group("quoted") or plain or ""
+        yield text.count("\n", 0, match.start()) + 1, " ".join(found.split())
+
+
 def without_code(text: str) -> str:
     text = re.sub(r"`[^`]*`", "`code`", text)
     return re.sub(r"\]\([^)]*\)", "]", text)
 
 
+PROSE_BY_SUFFIX = {".md": prose_of_markdown, ".ftl": prose_of_fluent, ".yaml": prose_of_yaml, ".tpl": prose_of_yaml, ".json": prose_of_yaml}
+PROSE_FILES = ("*.md", "templates/text/*.ftl", "charts/*.yaml", "charts/*.tpl", "charts/*.json", "deploy/*.yaml", "deploy/grafana/*.json", "src/http/api/openapi.yaml")
+
+
 def check_prose(terms: list[Term]) -> list[Violation]:
-    """Forbidden sentence starts and glossary terms in documents and in the catalogue of messages."""
+    """Forbidden sentence starts and glossary terms in documents, messages, the chart, examples and the API description."""
     violations = []
-    for path in tracked("*.md", "templates/text/*.ftl"):
-        prose = prose_of_fluent if path.suffix == ".ftl" else prose_of_markdown
-        for line, text in prose(path.read_text()):
+    for path in tracked(*PROSE_FILES):
+        for line, text in PROSE_BY_SUFFIX[path.suffix](path.read_text()):
             text = without_code(text)
             place = f"{relative(path)}:{line}"
             violations += [Violation(place, sentence) for sentence in sentences(text) if is_bad_start(sentence)]

@@ -40,6 +40,20 @@ class Prose(unittest.TestCase):
         text = "# A comment\nwhat-id = A text\n    goes on\n    .label = Other\n"
         self.assertEqual([content for _, content in check.prose_of_fluent(text)], ["A comment", "A text", "goes on", "Other"])
 
+    def test_comments_and_descriptions_of_yaml_are_prose(self):
+        text = (
+            "# One comment\n# goes on.\n#\n#     example: code\na: 1 # b\n{{/* A template's comment. */}}\n"
+            "get:\n  summary: List keys\n  description: |\n    First line\n    and second.\n  other: x\n"
+            '  f: {type: string, description: Plain text, example: x}\n  g: {description: "Quoted, text"}\n'
+        )
+        self.assertEqual(
+            sorted(check.prose_of_yaml(text)),
+            [(1, "One comment goes on."), (6, "A template's comment."), (8, "List keys"), (9, "First line and second."),
+             (13, "Plain text"), (14, "Quoted, text")],
+        )
+        self.assertTrue(check.is_bad_start("Whether an Ingress is created."))
+        self.assertFalse(check.is_bad_start("Which port does the listener use?"))
+
     def test_glossary_terms_are_whole_words_outside_of_names(self):
         terms = check.load_glossary()
         found = lambda text: any(term.pattern.search(text) for term in terms)

@@ -2,11 +2,11 @@
 //
 //   node idp.mjs <settings.json>
 //
-// Prints one line `{"listening":port,"admin":port}` when it answers. The second port is the tests'
-// side door: POST /keys/rotate, /pause, /resume, /account, /client and GET /stats. Settings are described in
-// idp/settings.mjs. Everything it does as a provider is the npm package `oidc-provider`; this file
-// only starts it, renders the sign-in form and watches the traffic. Beside its own userinfo endpoint
-// it has `GET /user` in GitHub's shape, for clients without OpenID Connect: idp/github.mjs.
+// Prints one line `{"listening":port,"admin":port}` when it is ready. The second port is for the
+// tests: POST /keys/rotate, /pause, /resume, /account, /client and GET /stats. Settings are described in
+// idp/settings.mjs. The provider itself is the npm package `oidc-provider`; this file only starts it,
+// renders the sign-in form and counts requests. In addition to the userinfo endpoint, it has `GET /user`
+// in GitHub's format, for clients without OpenID Connect: idp/github.mjs.
 
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -33,14 +33,14 @@ function serverOf({ tls }, handle) {
   return createTlsServer({ cert: readFileSync(tls.cert), key: readFileSync(tls.key) }, handle);
 }
 
-/** The part of the issuer's URL after its origin: Keycloak has `/realms/name`, most have none. */
+/** The path of the issuer's URL. Keycloak has `/realms/name`, most providers have none. */
 function mountPath(issuer) {
   return new URL(issuer).pathname.replace(/\/$/, '');
 }
 
 async function main(file) {
   const settings = readSettings(JSON.parse(readFileSync(file, 'utf8')));
-  const world = {
+  const state = {
     settings,
     stats: createStats(),
     gate: createGate(),
@@ -52,34 +52,34 @@ async function main(file) {
   };
 
   const server = serverOf(settings, (req, res) => {
-    world.gate.pass(req, res, () => serve(world, req, res));
+    state.gate.pass(req, res, () => serve(state, req, res));
   });
-  // A client's pool must never lose the race against a closing idle connection.
+  // Idle connections stay open longer than in any client's pool, so that no client uses a closing one.
   server.keepAliveTimeout = 120_000;
   const port = await listen(server, settings.port, settings.host);
   settings.issuer = (settings.issuer ?? 'http://127.0.0.1:{port}').replace('{port}', String(port));
-  world.base = mountPath(settings.issuer);
-  world.renew = () => {
-    world.provider = createProvider(world);
-    world.callback = world.provider.callback();
+  state.base = mountPath(settings.issuer);
+  state.renew = () => {
+    state.provider = createProvider(state);
+    state.callback = state.provider.callback();
   };
-  world.renew();
+  state.renew();
 
-  const admin = await listen(createSideDoor(world), settings.adminPort, settings.host);
+  const admin = await listen(createSideDoor(state), settings.adminPort, settings.host);
   console.log(JSON.stringify({ listening: port, admin, issuer: settings.issuer }));
 }
 
-function serve(world, req, res) {
-  if (!req.url.startsWith(`${world.base}/`)) {
+function serve(state, req, res) {
+  if (!req.url.startsWith(`${state.base}/`)) {
     res.writeHead(404).end();
     return;
   }
-  // oidc-provider finds the path it is mounted under by comparing the two.
+  // oidc-provider compares both URLs to find its mount path.
   req.originalUrl = req.url;
-  req.url = req.url.slice(world.base.length);
+  req.url = req.url.slice(state.base.length);
   const answer = req.url.startsWith('/interaction/')
-    ? handleInteraction(world, req, res)
-    : world.callback(req, res);
+    ? handleInteraction(state, req, res)
+    : state.callback(req, res);
   Promise.resolve(answer).catch((error) => {
     console.error(error);
     if (!res.headersSent) res.writeHead(500);

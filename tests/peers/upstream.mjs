@@ -1,9 +1,9 @@
-// The demo's upstream: shows which request reached it and as whom.
+// The demo's upstream: shows the received request and its identity headers.
 //
 //   node upstream.mjs <port> [<address to listen on>]
 //
-// HTML for people; under `Accept: application/json` every header it received, for tests. Who changes to WebSocket gets
-// them as the first message, and the connection is closed.
+// The answer is HTML, or with `Accept: application/json` all received headers, for tests. A WebSocket client receives them
+// as the first message, and the connection is closed.
 
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
@@ -65,7 +65,7 @@ const server = createServer((req, res) => {
   const body = json ? JSON.stringify({ method, path: url, headers, rawHeaders }) : page(req);
   res.writeHead(200, { 'content-type': type, 'cache-control': 'no-store' }).end(method === 'HEAD' ? '' : body);
 });
-/** One message of text, as a server frames it. */
+/** A text message as a server's WebSocket frame. */
 function frame(text) {
   const payload = Buffer.from(text);
   return Buffer.concat([Buffer.from([0x81, 126, payload.length >> 8, payload.length & 0xff]), payload]);
@@ -75,7 +75,7 @@ server.on('upgrade', ({ method, url, headers, rawHeaders }, socket) => {
   const seen = JSON.stringify({ method, path: url, headers, rawHeaders });
   const key = headers['sec-websocket-key'];
   if (key === undefined) {
-    // No handshake of WebSocket (RFC 6455, section 4.2.1): answered as any other request.
+    // Not a WebSocket handshake (RFC 6455, section 4.2.1): answered like other requests.
     const length = Buffer.byteLength(seen);
     socket.end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${seen}`);
     return;
@@ -88,5 +88,5 @@ server.keepAliveTimeout = 120_000;
 server.listen(Number(process.argv[2] ?? 0), process.argv[3] ?? '127.0.0.1', () => {
   console.log(JSON.stringify({ listening: server.address().port }));
 });
-// As process 1 of a container node has no handler of its own. What is being answered is answered first.
+// As process 1 of a container, node has no default signal handler. Running requests finish first.
 process.once('SIGTERM', () => server.close(() => process.exit(0)));

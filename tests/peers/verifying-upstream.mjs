@@ -1,5 +1,5 @@
-// An upstream that believes nobody but who vouches for a request: it verifies `X-Vestibule-Assertion` with jose, by the
-// keys that Vestibule publishes, and answers 401 to everything else.
+// An upstream that verifies identity assertions: it verifies `X-Vestibule-Assertion` with jose and the keys that Vestibule
+// publishes, and answers 401 to all other requests.
 //
 //   node verifying-upstream.mjs <port> <address of the JWK Set> <issuer> <audience>
 //

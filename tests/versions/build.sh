@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the first tagged version (tests/versions/first has its tag and commit) for the tests that run it beside the present
-# one: target/versions/TAG/vestibule. At once when it is there. It shares what is built of the dependencies.
+# Builds the first tagged version, which tests/versions/first names, for the tests that run it with the current one:
+# target/versions/TAG/vestibule. Returns quickly if it is built. Both versions share the built dependencies.
 #
-# Ends with 3 where the checkout's history lacks that commit, as a shallow clone's does.
+# Exits with 3 if the checkout's history does not contain that commit, as in a shallow clone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

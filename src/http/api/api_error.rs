@@ -1,10 +1,10 @@
-//! Why a call of the JSON API is refused.
+//! The errors of the JSON API.
 
 use super::fields::FieldError;
 use crate::{
     administration::AdministrationError,
     api_keys::KeysError,
-    check::{AuthenticationError, AuthenticationFailure},
+    check::AuthenticationError,
     http::role_map::ExplanationError,
     local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError},
     login::BeginError,
@@ -12,6 +12,7 @@ use crate::{
     store,
 };
 
+/// The reason why a call is refused or fails.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::http) enum ApiError {
     #[error("authentication failed")]
@@ -34,11 +35,11 @@ pub(in crate::http) enum ApiError {
     Keys(#[from] KeysError),
     #[error("not an administrator")]
     NotAdministrator,
-    #[error("the key is not for managing people")]
+    #[error("the key does not manage users")]
     NotManagingPeople,
-    #[error("only in person")]
+    #[error("a session is required")]
     NotInPerson,
-    #[error("there are no local accounts")]
+    #[error("local accounts are disabled")]
     NoLocalAccounts,
     #[error(transparent)]
     Invite(#[from] InvitationError),
@@ -64,16 +65,14 @@ pub(in crate::http) enum ApiError {
     LastIdentity,
     #[error("a login can't begin: {0}")]
     Begin(#[from] BeginError),
-    #[error("a query where none is read")]
+    #[error("the endpoint has no query parameters")]
     Query,
     #[error("too many requests from one address")]
     RateLimited(RateLimitError),
-    #[error("there is nothing at this address")]
+    #[error("there is no such endpoint")]
     NotFound,
-    #[error("the method is not one of this address")]
+    #[error("the endpoint does not support the method")]
     Method,
-    #[error("a handler panicked")]
-    Panicked,
 }
 
 impl ApiError {
@@ -110,7 +109,6 @@ impl ApiError {
             Self::RateLimited(_) => "rate_limit_exceeded",
             Self::NotFound => "not_found",
             Self::Method => "method_not_allowed",
-            Self::Panicked => "handler_panicked",
         }
     }
 
@@ -118,7 +116,7 @@ impl ApiError {
         Self::Field(FieldError::Value(field, "is required"))
     }
 
-    /// For the log; nothing in it is anybody's secret.
+    /// Returns the cause for the log. It contains no secret.
     pub(super) fn cause(&self) -> String {
         match self {
             Self::Authentication(AuthenticationError::Unauthenticated(why)) => format!("{why:?}"),
@@ -127,13 +125,8 @@ impl ApiError {
         }
     }
 
-    /// Whether whoever refused it has said so in the log, with more than is known here.
+    /// True if the domain module has logged the refusal, with more details.
     pub(super) fn is_logged(&self) -> bool {
         matches!(self, Self::SignIn(_) | Self::Claim(_) | Self::RateLimited(_))
-    }
-
-    /// Whether it is for want of a credential, and not because one is wrong.
-    pub(in crate::http) fn wants_credential(&self) -> bool {
-        matches!(self, Self::Authentication(AuthenticationError::Unauthenticated(AuthenticationFailure::NoCredential)))
     }
 }

@@ -1,5 +1,5 @@
-//! An address for programs with its methods: any other is refused, and told of these (RFC 9110, section 15.5.6), and so is a
-//! query where none is read.
+//! An endpoint for programs: its path, methods and handlers. Another method is answered with the list of allowed ones
+//! (RFC 9110, section 15.5.6). A query is refused unless the endpoint has parameters.
 
 use std::future::ready;
 
@@ -18,10 +18,10 @@ use actix_web::{
 
 use super::ApiError;
 
-/// Far more than any call needs.
+/// The size limit of bodies, in bytes. No call needs as much.
 const LARGEST_BODY: usize = 16 << 10;
 
-/// A path below the API's own, and what answers there. The document in `openapi.yaml` has the same ones, which a test sees to.
+/// A path with its methods and handlers. A test compares the endpoints of the API with `openapi.yaml`.
 pub(in crate::http) struct Endpoint {
     path: &'static str,
     methods: Vec<Method>,
@@ -29,7 +29,7 @@ pub(in crate::http) struct Endpoint {
     query: QueryPolicy,
 }
 
-/// Whether an address reads a query. Whoever sends one that nobody reads means something by it.
+/// The treatment of queries. An ignored query would leave a client with a wrong result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum QueryPolicy {
     Accept,
@@ -51,7 +51,6 @@ impl Endpoint {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        // Whoever may GET may ask for the head alone.
         let route = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
         self.on(Method::GET, route, handler)
     }

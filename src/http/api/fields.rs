@@ -1,4 +1,4 @@
-//! The fields of a JSON body or of a query, taken out one by one; what nobody took is a mistake.
+//! The fields of a JSON body or of a query. A handler takes them one by one, and a field that remains is an error.
 
 use std::fmt;
 
@@ -11,11 +11,11 @@ use url::form_urlencoded;
 
 use crate::api_keys::KeyDuration;
 
-/// The fields that are left.
+/// The fields that were not taken yet.
 #[derive(Default)]
 pub(in crate::http) struct Fields(Map<String, Value>);
 
-/// A field that is not what it ought to be, by a name of ours or one that is bounded.
+/// An invalid field. Its name is one of the API's, or has a limited length and alphabet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
     #[error("there is no field {0}")]
@@ -24,12 +24,12 @@ pub enum FieldError {
     Value(&'static str, &'static str),
 }
 
-/// Anything else may be a value that came to stand in the wrong place, a secret even: it is not repeated.
-fn is_like_ours(name: &str) -> bool {
+/// Errors repeat only texts that look like a field name. Another text may be a misplaced value, even a secret.
+fn is_field_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphabetic() || b"_-".contains(&byte))
 }
 
-/// A JSON object with each name once: readers differ in which of two they take (RFC 8259, section 4).
+/// A JSON object with unique names. Parsers differ in the value of a repeated name (RFC 8259, section 4).
 struct Object(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Object {
@@ -46,7 +46,7 @@ impl<'de> Deserialize<'de> for Object {
                 let mut fields = Map::new();
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     if fields.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a name comes twice"));
+                        return Err(A::Error::custom("a name is repeated"));
                     }
                 }
                 Ok(Object(fields))
@@ -56,18 +56,18 @@ impl<'de> Deserialize<'de> for Object {
     }
 }
 
-/// None of ours is longer.
+/// No field of the API has a longer name.
 const LONGEST_NAME: usize = 32;
 
 impl Fields {
-    /// `None` for what is no JSON object.
+    /// Returns `None` if the body is not a JSON object.
     pub(in crate::http) fn parse(body: &[u8]) -> Option<Self> {
         let Object(fields) = serde_json::from_slice(body).ok()?;
         Some(Self(fields))
     }
 
-    /// The parameters of a query, each at most once.
-    pub(in crate::http) fn of_query(query: &str) -> Option<Self> {
+    /// Parses a query. Returns `None` if a parameter is repeated.
+    pub(in crate::http) fn parse_query(query: &str) -> Option<Self> {
         let mut fields = Map::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if fields.insert(name.into_owned(), Value::String(value.into_owned())).is_some() {
@@ -77,7 +77,7 @@ impl Fields {
         Some(Self(fields))
     }
 
-    /// A text; `null` is as good as nothing.
+    /// Takes a text. `null` counts as absent.
     pub(in crate::http) fn text(&mut self, name: &'static str) -> Result<Option<String>, FieldError> {
         match self.take(name) {
             None => Ok(None),
@@ -94,8 +94,8 @@ impl Fields {
         }
     }
 
-    /// A text that `parse` understands; its error completes the sentence that begins with the name.
-    pub(in crate::http) fn parsed<T>(
+    /// Takes a text and parses it. The parser's error completes a sentence that begins with the field's name.
+    pub(in crate::http) fn parse_field<T>(
         &mut self,
         name: &'static str,
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
@@ -112,7 +112,7 @@ impl Fields {
         }
     }
 
-    /// A list of texts that `parse` understands.
+    /// Takes a list of texts and parses them.
     pub(in crate::http) fn list<T>(
         &mut self,
         name: &'static str,
@@ -131,8 +131,8 @@ impl Fields {
         }
     }
 
-    /// A list that is left out rather than empty: an empty one would read as none and count as all.
-    pub(in crate::http) fn some_of<T>(
+    /// Takes a list that is absent or has entries. An empty list could be understood as none or as all.
+    pub(in crate::http) fn non_empty_list<T>(
         &mut self,
         name: &'static str,
         longest: usize,
@@ -144,11 +144,11 @@ impl Fields {
         }
     }
 
-    /// Says what is left over.
+    /// Returns an error if a field was not taken.
     pub(in crate::http) fn finish(self) -> Result<(), FieldError> {
         match self.0.into_iter().next() {
             None => Ok(()),
-            Some((name, _)) if is_like_ours(&name) => Err(FieldError::Unknown(name)),
+            Some((name, _)) if is_field_name(&name) => Err(FieldError::Unknown(name)),
             Some(_) => Err(FieldError::Unknown("of that name".to_owned())),
         }
     }
@@ -158,12 +158,12 @@ impl Fields {
     }
 }
 
-/// A text that has to be there.
+/// Takes a required text.
 pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) -> Result<String, FieldError> {
     fields.text(name)?.ok_or(FieldError::Value(name, "is required"))
 }
 
-/// A span of time, as all calls take it.
+/// Parses a duration, in the format of all calls.
 pub(in crate::http) fn lasting(text: &str) -> Result<KeyDuration, &'static str> {
     KeyDuration::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
 }
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_taken_out_by_their_type() {
+    fn fields_are_taken_by_their_type() {
         let mut all = fields(r#"{"a": "x", "b": true, "c": ["1", "2"], "d": null}"#);
         assert_eq!(all.text("a"), Ok(Some("x".to_owned())));
         assert_eq!(all.flag("b"), Ok(true));
@@ -197,18 +197,18 @@ mod tests {
         assert_eq!(list(&mut all, "d").unwrap_err().to_string(), "d must be a list of texts");
         assert_eq!(list(&mut all, "e").unwrap_err().to_string(), "e has too many entries");
         assert_eq!(list(&mut all, "f").unwrap_err().to_string(), "f is wrong");
-        assert_eq!(all.parsed("g", |_| Err::<(), _>("is wrong")).unwrap_err().to_string(), "g is wrong");
+        assert_eq!(all.parse_field("g", |_| Err::<(), _>("is wrong")).unwrap_err().to_string(), "g is wrong");
     }
 
     #[test]
-    fn an_empty_list_is_not_all() {
-        let some_of = |text| fields(text).some_of("a", 2, |text| Ok(text.to_owned()));
-        assert_eq!(some_of(r#"{"a": []}"#).unwrap_err().to_string(), "a must not be empty; leave it out for all");
-        assert_eq!((some_of("{}"), some_of(r#"{"a": ["x"]}"#)), (Ok(None), Ok(Some(vec!["x".to_owned()]))));
+    fn an_empty_list_is_refused() {
+        let parse = |text| fields(text).non_empty_list("a", 2, |text| Ok(text.to_owned()));
+        assert_eq!(parse(r#"{"a": []}"#).unwrap_err().to_string(), "a must not be empty; leave it out for all");
+        assert_eq!((parse("{}"), parse(r#"{"a": ["x"]}"#)), (Ok(None), Ok(Some(vec!["x".to_owned()]))));
     }
 
     #[test]
-    fn what_nobody_takes_is_named_where_it_may_be_a_name() {
+    fn an_unknown_field_is_repeated_only_if_it_looks_like_a_name() {
         for name in ["typo", "key_Alias", "dry-run", &"x".repeat(LONGEST_NAME)] {
             let wrong = fields(&format!(r#"{{"{name}": 1}}"#)).finish().unwrap_err();
             assert_eq!(wrong.to_string(), format!("there is no field {name}"));
@@ -221,9 +221,9 @@ mod tests {
 
     #[test]
     fn a_query_has_each_parameter_once() {
-        let mut query = Fields::of_query("limit=5&after=a%20b").unwrap();
+        let mut query = Fields::parse_query("limit=5&after=a%20b").unwrap();
         assert_eq!((query.text("limit"), query.text("after")), (Ok(Some("5".into())), Ok(Some("a b".into()))));
-        assert!(Fields::of_query("a=1&a=2").is_none());
+        assert!(Fields::parse_query("a=1&a=2").is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `/vestibule/api/openapi.json`: all calls of this API and of what belongs to it, for programs that read OpenAPI 3.1.
+//! `/vestibule/api/openapi.json`: the OpenAPI 3.1 document of this API and related endpoints.
 
 use std::sync::{LazyLock, OnceLock};
 
@@ -17,10 +17,10 @@ use crate::{
 
 const SOURCE: &str = include_str!("openapi.yaml");
 
-/// Another release has another one.
+/// The document changes only with a release.
 const CACHE_CONTROL: &str = "public, max-age=300";
 
-/// The document as it was served before.
+/// The serialized document, which is built once.
 #[derive(Default)]
 pub(super) struct DocumentCache(OnceLock<Bytes>);
 
@@ -28,15 +28,15 @@ pub(super) fn document() -> Endpoint {
     Endpoint::new("/openapi.json").get(show)
 }
 
-async fn show(services: Services, served: Data<DocumentCache>) -> HttpResponse {
-    let text = served.0.get_or_init(|| written(services.site.public_url.origin()).to_string().into());
+async fn show(services: Services, cache: Data<DocumentCache>) -> HttpResponse {
+    let text = cache.0.get_or_init(|| build_document(services.site.public_url.origin()).to_string().into());
     HttpResponse::Ok().insert_header(ContentType::json()).insert_header((header::CACHE_CONTROL, CACHE_CONTROL)).body(text.clone())
 }
 
-/// The document, with what the source can't know.
-fn written(origin: &str) -> Value {
-    static READ: LazyLock<Value> = LazyLock::new(|| yaml::json::to_json(&yaml::parse(SOURCE, Subset::Plain).root));
-    let mut document = READ.clone();
+/// Returns the document with the version and the origin of this service.
+fn build_document(origin: &str) -> Value {
+    static SOURCE_DOCUMENT: LazyLock<Value> = LazyLock::new(|| yaml::json::to_json(&yaml::parse(SOURCE, Subset::Plain).root));
+    let mut document = SOURCE_DOCUMENT.clone();
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
     document["servers"] = json!([{ "url": origin }]);
     document

@@ -46,13 +46,13 @@ async fn create(request: HttpRequest, body: Body, services: Services) -> Result<
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Read).await?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
-    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
-    let after = query.parsed("after", |text| KeyId::parse(text).ok_or("must be a token_id"))?;
+    let mut query = Fields::parse_query(request.query_string()).ok_or(ApiError::Malformed)?;
+    let limit = query.parse_field("limit", page_size)?.unwrap_or(PAGE_SIZE);
+    let after = query.parse_field("after", |text| KeyId::parse(text).ok_or("must be a token_id"))?;
     let user = query.text("user_id")?;
     query.finish()?;
     let page = services.keys.list(&manager(&caller), user.as_deref(), after, limit).await?;
-    let listed: Vec<Value> = page.keys.iter().map(|key| shown(key, &services.checker)).collect();
+    let listed: Vec<Value> = page.keys.iter().map(|key| to_json(key, &services.checker)).collect();
     Ok(json(StatusCode::OK, value!({"keys": listed, "next": page.next.map(|id| id.to_string())})))
 }
 
@@ -63,7 +63,7 @@ async fn restrict(request: HttpRequest, id: Path<String>, body: Body, services: 
     let restrictions = read_restrictions(&mut fields, &services.checker)?;
     fields.finish()?;
     let key = services.keys.restrict(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, &restrictions).await?;
-    Ok(json(StatusCode::OK, shown(&key, &services.checker)))
+    Ok(json(StatusCode::OK, to_json(&key, &services.checker)))
 }
 
 async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
@@ -80,7 +80,7 @@ async fn regenerate_one(
 ) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let mut fields = read_fields(&request, body, &caller)?;
-    let overlap = fields.parsed("overlap", fields::lasting)?;
+    let overlap = fields.parse_field("overlap", fields::lasting)?;
     fields.finish()?;
     let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, overlap).await?;
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
@@ -90,8 +90,8 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<KeyParameters, Api
     let restrictions = read_restrictions(&mut fields, checker)?;
     let wish = KeyParameters {
         user: fields.text("user_id")?,
-        alias: fields.parsed("key_alias", alias)?,
-        duration: fields.parsed("duration", fields::lasting)?,
+        alias: fields.parse_field("key_alias", alias)?,
+        duration: fields.parse_field("duration", fields::lasting)?,
         restrictions,
         manage_keys: fields.flag("manage_keys")?,
         manage_users: fields.flag("manage_people")?,
@@ -107,9 +107,9 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<KeyParameters, Api
 fn read_restrictions(fields: &mut Fields, checker: &Checker) -> Result<Restrictions, ApiError> {
     let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
     Ok(Restrictions {
-        role: fields.parsed("user_role", role)?,
+        role: fields.parse_field("user_role", role)?,
         teams: fields.list("teams", MOST_TEAMS, parse_team)?,
-        paths: fields.some_of("paths", MOST_PATHS, parse_path)?.unwrap_or_default(),
+        paths: fields.non_empty_list("paths", MOST_PATHS, parse_path)?.unwrap_or_default(),
     })
 }
 
@@ -121,13 +121,13 @@ fn alias(text: &str) -> Result<String, &'static str> {
 }
 
 fn with_secret(made: &KeyWithSecret, checker: &Checker) -> Value {
-    let mut body = shown(&made.key, checker);
+    let mut body = to_json(&made.key, checker);
     body["key"] = made.secret.expose().into();
     body
 }
 
-/// A key without its secret, which is never stored.
-fn shown(key: &Key, checker: &Checker) -> Value {
+/// Returns a key without its secret, which is never stored.
+fn to_json(key: &Key, checker: &Checker) -> Value {
     let EffectiveRestrictions { role, teams, paths } = EffectiveRestrictions::of(key, checker);
     value!({
         "token_id": key.id.to_string(),

@@ -14,11 +14,13 @@ use crate::{
     api_keys::{Key, KeyDuration, KeyId, KeyParameters, KeysError, Manager, Restrictions, is_alias},
     check::Checker,
     http::{
-        Services, get,
+        Services,
+        error::Failure,
+        get,
         page_request::{FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
     },
-    pages::{self, Choice, KeyForm, KeyProblem, KeyRestrictions, KeyRow, KeysPage, NewKey, Place},
+    pages::{self, Choice, KeyForm, KeyRestrictions, KeyRow, KeysPage, NewKey, Place, Problem},
 };
 
 /// Lifetimes that the form offers, in days. Those above `keys.max_duration` are left out.
@@ -39,7 +41,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
     let page = KeysRequest(PageRequest::authenticate(&request, &services, Place::Keys).await?);
     let after = query.after.as_deref().and_then(KeyId::parse);
-    page.render(StatusCode::OK, after, Notes::default()).await.map_err(|cause| page.0.unavailable(cause))
+    page.render(StatusCode::OK, after, Notes::default()).await.map_err(|error| page.0.fail(&error))
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
@@ -54,7 +56,7 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
         Some("revoke") => page.revoke(&form).await,
         _ => return Err(page.0.foreign_form()),
     };
-    outcome.map_err(|cause| page.0.unavailable(cause))
+    outcome.map_err(|error| page.0.fail(&error))
 }
 
 /// A request for this page.
@@ -64,7 +66,7 @@ struct KeysRequest<'a>(PageRequest<'a>);
 #[derive(Default)]
 struct Notes<'a> {
     created: Option<NewKey>,
-    problem: Option<KeyProblem>,
+    problem: Option<Problem>,
     /// The refused form, whose fields are filled in again.
     refused: Option<&'a FormFields>,
 }
@@ -127,8 +129,7 @@ impl KeysRequest<'_> {
         };
         match keys.restrict(&self.manager(), id, &restrictions).await {
             Ok(_) | Err(KeysError::NotFound) => Ok(self.0.back()),
-            Err(refused @ KeysError::TooOften) => self.render_problem(StatusCode::CONFLICT, problem(&refused), None).await,
-            Err(error) => Err(error),
+            Err(error) => self.render_error(error, None).await,
         }
     }
 
@@ -144,26 +145,31 @@ impl KeysRequest<'_> {
                 self.render(StatusCode::OK, None, Notes { created: Some(created), ..Notes::default() }).await
             }
             Err(KeysError::Store(error)) => Err(error.into()),
-            Err(refused) => {
-                tracing::info!(reason = refused.reason(), "key creation refused");
-                self.render_problem(StatusCode::FORBIDDEN, problem(&refused), Some(form)).await
+            Err(error) => {
+                tracing::info!(reason = error.reason(), "key creation refused");
+                self.render_error(error, Some(form)).await
             }
         }
+    }
+
+    async fn render_error(&self, error: KeysError, refused: Option<&FormFields>) -> Result<HttpResponse, KeysError> {
+        let Some((status, problem)) = Failure::from(&error).form_problem() else { return Err(error) };
+        self.render_problem(status, problem, refused).await
     }
 
     async fn render_problem(
         &self,
         status: StatusCode,
-        problem: KeyProblem,
+        problem: Problem,
         refused: Option<&FormFields>,
     ) -> Result<HttpResponse, KeysError> {
         self.render(status, None, Notes { problem: Some(problem), refused, created: None }).await
     }
 
-    fn wish(&self, form: &FormFields) -> Result<KeyParameters, KeyProblem> {
+    fn wish(&self, form: &FormFields) -> Result<KeyParameters, Problem> {
         let name = form.one("key_alias").map(str::trim).filter(|name| is_alias(name));
         let lasting = form.one("duration").and_then(|text| KeyDuration::parse(text).ok());
-        let (Some(name), Some(lasting)) = (name, lasting) else { return Err(KeyProblem::NameOrDuration) };
+        let (Some(name), Some(lasting)) = (name, lasting) else { return Err(Problem::of("keys-problem-name")) };
         let wish = KeyParameters {
             alias: Some(name.to_owned()),
             duration: Some(lasting),
@@ -172,23 +178,25 @@ impl KeysRequest<'_> {
             manage_users: form.one("manage_people").is_some(),
             ..KeyParameters::default()
         };
-        if wish.manage_users && !wish.may_manage_users() { Err(KeyProblem::ManagesPeople) } else { Ok(wish) }
+        if wish.manage_users && !wish.may_manage_users() { Err(Problem::of("keys-problem-manages-people")) } else { Ok(wish) }
     }
 
     /// The restrictions that the form sets. None chosen means none.
-    fn restrictions(&self, form: &FormFields) -> Result<Restrictions, KeyProblem> {
+    fn restrictions(&self, form: &FormFields) -> Result<Restrictions, Problem> {
         let role = match form.all("user_role").filter(|name| !name.is_empty()).collect::<Vec<_>>().as_slice() {
             [] => None,
-            [name] => Some(self.0.services.checker.role(name).ok_or(KeyProblem::Role)?),
-            _ => return Err(KeyProblem::Role),
+            [name] => Some(self.0.services.checker.role(name).ok_or_else(unknown_role)?),
+            _ => return Err(unknown_role()),
         };
         let own = &self.0.caller.evaluation.grant.teams;
-        let team = |name: &str| own.iter().find(|team| team.as_str() == name).cloned().ok_or(KeyProblem::Teams);
+        let team = |name: &str| {
+            own.iter().find(|team| team.as_str() == name).cloned().ok_or_else(|| Problem::of("keys-problem-teams").field("teams"))
+        };
         let teams = form.all("teams").map(team).collect::<Result<Vec<_>, _>>()?;
         let lines = form.all("paths").flat_map(str::lines).map(str::trim).filter(|line| !line.is_empty());
-        let paths = lines.map(parse_path).collect::<Result<Vec<_>, _>>().map_err(|_| KeyProblem::Paths)?;
+        let paths = lines.map(parse_path).collect::<Result<Vec<_>, _>>().map_err(|_| malformed_paths())?;
         if paths.len() > MOST_PATHS {
-            return Err(KeyProblem::Paths);
+            return Err(malformed_paths());
         }
         Ok(Restrictions { role, teams: Some(teams).filter(|teams| !teams.is_empty()), paths })
     }
@@ -215,13 +223,12 @@ impl KeysRequest<'_> {
     }
 }
 
-fn problem(refused: &KeysError) -> KeyProblem {
-    match refused {
-        KeysError::Full => KeyProblem::Full,
-        KeysError::NoRole => KeyProblem::NoRole,
-        KeysError::Duration => KeyProblem::TooLong,
-        _ => KeyProblem::Failed,
-    }
+fn unknown_role() -> Problem {
+    Problem::of("keys-problem-role").field("user_role")
+}
+
+fn malformed_paths() -> Problem {
+    Problem::of("keys-problem-paths").field("paths")
 }
 
 fn lastings(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {

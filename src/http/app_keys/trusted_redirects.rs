@@ -8,7 +8,7 @@ use crate::http::{
     api::{
         ApiError, Endpoint, Intent, answer, caller,
         fields::{Fields, required_text},
-        in_person, json,
+        json, require_session,
     },
 };
 
@@ -20,15 +20,15 @@ pub(in crate::http) fn all() -> Endpoint {
 }
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::Read).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Read).await?)?;
     let trusted = services.users.trusted(&caller.evaluation.identity.user).await?;
     Ok(json(StatusCode::OK, value!({ "redirect_uris": trusted })))
 }
 
-/// The user is asked again before a key goes there. Forgetting an address that is not trusted is no error.
+/// Removes an address, and the user is asked again before it receives a key. An address that is not trusted is no error.
 async fn forget(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
+    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
+    let mut query = Fields::parse_query(request.query_string()).ok_or(ApiError::Malformed)?;
     let redirect_uri = required_text(&mut query, "redirect_uri")?;
     query.finish()?;
     services.users.distrust(&caller.evaluation.identity.user, &redirect_uri).await?;

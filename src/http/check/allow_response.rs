@@ -1,4 +1,4 @@
-//! The answer to who may pass: as whom, and with which credential the request goes on.
+//! The response to an allowed check: the identity, and the credentials that the upstream receives.
 
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
@@ -25,20 +25,20 @@ const KEY: HeaderName = HeaderName::from_static("x-auth-request-key");
 
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
-/// What the client sent, and whether the answer is to hold what the upstream gets of it.
+/// The client's request headers, and the settings for those that the response repeats.
 pub(super) struct ClientHeaders<'a> {
     pub headers: &'a HeaderMap,
-    /// The names of all cookies that are none of the upstream's.
+    /// The names of the cookies that the upstream must not receive.
     pub our_cookies: &'a [&'static str],
     pub echo: Echo,
 }
 
-/// Every identity header and every credential of ours, always: one that is left out would let the client's own through.
+/// Sets every identity and credential header. Without one, the gateway would forward the client's own header.
 pub(super) fn allow(
     identity: &IdentityHeaders,
     read: CredentialSources,
     sent: &UpstreamHeaders,
-    own: &ClientHeaders<'_>,
+    client: &ClientHeaders<'_>,
 ) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     for (name, value) in [
@@ -49,7 +49,7 @@ pub(super) fn allow(
         (ROLE, &identity.role),
         (KEY, &identity.key),
     ] {
-        // What no header can carry was left out when the identity was made; empty is the safe rest.
+        // Identities contain only valid header values. An empty value is the safe fallback.
         let value = HeaderValue::from_bytes(value.as_bytes()).unwrap_or(EMPTY);
         response.insert_header((name, value));
     }
@@ -62,20 +62,20 @@ pub(super) fn allow(
         }
         Authorization::Passthrough => {}
     }
-    let left = PassthroughHeaders { read, authorization: &sent.authorization };
-    if let Some(names) = left.named() {
+    let passthrough = PassthroughHeaders { read, authorization: &sent.authorization };
+    if let Some(names) = passthrough.names() {
         response.insert_header((UNTOUCHED, names));
     }
-    if own.echo == Echo::Enabled {
-        own.echo(&left, &mut response);
+    if client.echo == Echo::Enabled {
+        client.echo(&passthrough, &mut response);
     }
     response.finish()
 }
 
 impl ClientHeaders<'_> {
-    fn echo(&self, left: &PassthroughHeaders<'_>, response: &mut HttpResponseBuilder) {
-        for name in left.headers().map(header_of) {
-            let value = self.only(&name);
+    fn echo(&self, passthrough: &PassthroughHeaders<'_>, response: &mut HttpResponseBuilder) {
+        for name in passthrough.headers().map(header_of) {
+            let value = self.single_value(&name);
             response.insert_header((name, value));
         }
         let sent = self.headers.get_all(header::COOKIE).map(|value| value.as_bytes());
@@ -83,14 +83,14 @@ impl ClientHeaders<'_> {
         response.insert_header((header::COOKIE, HeaderValue::from_bytes(&kept).unwrap_or(EMPTY)));
     }
 
-    /// Of two that differ nobody can say which one is meant.
-    fn only(&self, name: &HeaderName) -> HeaderValue {
+    /// Returns the value of a header. Several different values are ambiguous and count as none.
+    fn single_value(&self, name: &HeaderName) -> HeaderValue {
         let mut values = self.headers.get_all(name);
         values.next().filter(|first| values.all(|other| other == *first)).cloned().unwrap_or(EMPTY)
     }
 }
 
-/// The credential headers that the upstream gets as the client sent them; all others are not for it to see.
+/// The credential headers that the upstream receives as the client sent them. It receives no others.
 struct PassthroughHeaders<'a> {
     read: CredentialSources,
     authorization: &'a Authorization,
@@ -98,15 +98,15 @@ struct PassthroughHeaders<'a> {
 
 impl PassthroughHeaders<'_> {
     fn headers(&self) -> impl Iterator<Item = CredentialSource> {
-        let is_left = move |place: &CredentialSource| match place {
+        let is_passthrough = move |place: &CredentialSource| match place {
             CredentialSource::Session => false,
             CredentialSource::Authorization => *self.authorization == Authorization::Passthrough,
             other => !self.read.contains(*other),
         };
-        CredentialSource::ALL.into_iter().filter(is_left)
+        CredentialSource::ALL.into_iter().filter(is_passthrough)
     }
 
-    fn named(&self) -> Option<HeaderValue> {
+    fn names(&self) -> Option<HeaderValue> {
         let names: Vec<_> = self.headers().map(CredentialSource::as_str).collect();
         if names.is_empty() { None } else { HeaderValue::try_from(names.join(",")).ok() }
     }

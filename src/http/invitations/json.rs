@@ -44,13 +44,13 @@ async fn create(request: HttpRequest, body: Body, services: Services) -> Result<
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
-    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
-    let after = query.parsed("after", |text| InvitationId::parse(text).ok_or("must be the id of an invitation"))?;
+    let mut query = Fields::parse_query(request.query_string()).ok_or(ApiError::Malformed)?;
+    let limit = query.parse_field("limit", page_size)?.unwrap_or(PAGE_SIZE);
+    let after = query.parse_field("after", |text| InvitationId::parse(text).ok_or("must be the id of an invitation"))?;
     query.finish()?;
     let accounts = local_accounts(&services)?;
     let page = accounts.invitations(after, limit).await?;
-    let listed: Vec<Value> = page.invitations.iter().map(|invitation| shown(invitation, accounts)).collect();
+    let listed: Vec<Value> = page.invitations.iter().map(|invitation| to_json(invitation, accounts)).collect();
     Ok(json(StatusCode::OK, value!({"invitations": listed, "next": page.next.map(|id| id.to_string())})))
 }
 
@@ -65,22 +65,22 @@ async fn withdraw(request: HttpRequest, id: Path<String>, services: Services) ->
 fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<InvitationParameters, ApiError> {
     let role = |name: &str| checker.role(name).ok_or("must be a role of the role map");
     let email = required_text(&mut fields, "user_email")?;
-    let wanted_role = fields.parsed("user_role", role)?;
+    let wanted_role = fields.parse_field("user_role", role)?;
     let teams = fields.list("teams", MOST_TEAMS, parse_team)?.unwrap_or_default();
-    let lasting = fields.parsed("duration", fields::lasting)?;
+    let lasting = fields.parse_field("duration", fields::lasting)?;
     fields.finish()?;
     let lasting = lasting.map(KeyDuration::as_duration).map(|lasting| lasting.ok_or(InvitationError::Duration)).transpose()?;
     Ok(InvitationParameters { email, role: wanted_role.ok_or_else(|| ApiError::missing("user_role"))?, teams, lasting })
 }
 
 fn with_link(made: &InvitationWithLink, site: &Site, accounts: &Accounts) -> Value {
-    let mut body = shown(&made.invitation, accounts);
+    let mut body = to_json(&made.invitation, accounts);
     body["invitation_link"] = made.address(&site.public_url).as_str().into();
     body
 }
 
-/// An invitation without its secret, which nobody has any more.
-fn shown(invitation: &Invitation, accounts: &Accounts) -> Value {
+/// Returns an invitation without its secret, which is not stored.
+fn to_json(invitation: &Invitation, accounts: &Accounts) -> Value {
     value!({
         "id": invitation.id.to_string(),
         "user_id": invitation.user,

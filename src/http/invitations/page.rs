@@ -15,8 +15,9 @@ use crate::{
     http::{
         Services,
         display_names::{MOST_TEAMS, parse_team},
-        error, get,
-        page_request::{AdministratorRequest, FormFields, PageResult, answer},
+        error::{self, Failure},
+        get,
+        page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
     },
     local_accounts::{
@@ -24,8 +25,7 @@ use crate::{
         normal_email,
     },
     pages::{
-        Choice, InvitationForm, InvitationProblem, InvitationRow, InvitationState, InvitationsPage, LifetimeOption,
-        NewInvitation, Place,
+        Choice, InvitationForm, InvitationRow, InvitationState, InvitationsPage, LifetimeOption, NewInvitation, Place, Problem,
     },
     principal::Role,
 };
@@ -46,7 +46,7 @@ struct ListQuery {
 #[derive(Default)]
 struct Notes<'a> {
     created: Option<NewInvitation>,
-    problem: Option<InvitationProblem>,
+    problem: Option<Problem>,
     /// The refused form, whose fields are filled in again.
     refused: Option<&'a FormFields>,
     /// The address that the form is filled in with.
@@ -61,14 +61,13 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 }
 
 async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
-    let page = InvitationsRequest::authenticate(&request, &services).await?;
+    let page = InvitationsRequest::of(PageRequest::authenticate(&request, &services, PLACE).await?)?;
     let after = query.after.as_deref().and_then(InvitationId::parse);
     page.render(StatusCode::OK, Notes { after, email: query.user_email.as_deref(), ..Notes::default() }).await
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = InvitationsRequest::authenticate(&request, &services).await?;
-    page.admin.check_form(&form)?;
+    let page = InvitationsRequest::of(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?)?;
     match form.one("action") {
         Some("make") => page.create(&form).await,
         Some("withdraw") => page.withdraw(&form).await,
@@ -83,9 +82,10 @@ struct InvitationsRequest<'a> {
 }
 
 impl<'a> InvitationsRequest<'a> {
-    async fn authenticate(request: &'a HttpRequest, services: &'a Services) -> Result<Self, HttpResponse> {
-        let admin = AdministratorRequest::authenticate(request, services, PLACE).await?;
-        match services.local_accounts.as_deref() {
+    #[expect(clippy::result_large_err, reason = "an error is a response, which is built once for each request")]
+    fn of(page: PageRequest<'a>) -> Result<Self, HttpResponse> {
+        let admin = page.into_administrator()?;
+        match admin.services.local_accounts.as_deref() {
             Some(accounts) => Ok(Self { admin, accounts }),
             None => Err(admin.respond(error::no_local_accounts())),
         }
@@ -93,8 +93,8 @@ impl<'a> InvitationsRequest<'a> {
 
     async fn render(&self, status: StatusCode, notes: Notes<'_>) -> PageResult {
         let admin = &self.admin;
-        let listed = self.accounts.invitations(notes.after, PAGE_SIZE).await.map_err(|cause| admin.unavailable(cause))?;
-        let again = self.granted(notes.email).await.map_err(|cause| admin.unavailable(cause))?;
+        let listed = self.accounts.invitations(notes.after, PAGE_SIZE).await.map_err(|error| admin.fail(&error))?;
+        let again = self.granted(notes.email).await.map_err(|error| admin.fail(&error))?;
         let next_href = listed.next.map(|id| next_href(PLACE, &id.to_string()));
         let lines = listed.invitations.into_iter().map(async |invitation| self.line(invitation).await);
         let view = InvitationsPage {
@@ -120,7 +120,7 @@ impl<'a> InvitationsRequest<'a> {
         }
     }
 
-    /// Roles are offered from the inviter's own downwards.
+    /// Returns the form. It offers the inviter's role and those below.
     fn form(&self, notes: &Notes<'_>, again: Option<AccountGrant>) -> InvitationForm {
         let is_again = again.is_some();
         let AccountGrant { role: role_before, teams } = again.unwrap_or_default();
@@ -150,7 +150,7 @@ impl<'a> InvitationsRequest<'a> {
         self.admin.require_fresh_sign_in()?;
         let wanted = match self.wanted(form) {
             Ok(wanted) => wanted,
-            Err(problem) => return self.render_problem(problem, form).await,
+            Err(problem) => return self.render_problem(StatusCode::BAD_REQUEST, problem, form).await,
         };
         match self.accounts.invite(Inviter::Administrator(self.admin.by()), &wanted).await {
             Ok(made) => {
@@ -161,25 +161,32 @@ impl<'a> InvitationsRequest<'a> {
                 };
                 self.render(StatusCode::OK, Notes { created: Some(created), ..Notes::default() }).await
             }
-            Err(error) => match problem(&error) {
-                Some(problem) => self.render_problem(problem, form).await,
-                None => Err(self.admin.unavailable(error)),
+            Err(error) => match Failure::from(&error).form_problem() {
+                Some((status, problem)) => self.render_problem(status, problem, form).await,
+                None => Err(self.admin.fail(&error)),
             },
         }
     }
 
-    async fn render_problem(&self, problem: InvitationProblem, form: &FormFields) -> PageResult {
+    async fn render_problem(&self, status: StatusCode, problem: Problem, form: &FormFields) -> PageResult {
         let notes = Notes { problem: Some(problem), refused: Some(form), ..Notes::default() };
-        self.render(StatusCode::BAD_REQUEST, notes).await
+        self.render(status, notes).await
     }
 
-    fn wanted(&self, form: &FormFields) -> Result<InvitationParameters, InvitationProblem> {
-        let role =
-            form.one("user_role").and_then(|name| self.admin.services.checker.role(name)).ok_or(InvitationProblem::Role)?;
+    fn wanted(&self, form: &FormFields) -> Result<InvitationParameters, Problem> {
+        let role = form
+            .one("user_role")
+            .and_then(|name| self.admin.services.checker.role(name))
+            .ok_or_else(|| Problem::of("invitations-problem-role").field("user_role"))?;
         let teams: Result<Vec<_>, _> = form.listed("teams").map(parse_team).collect();
-        let teams = teams.ok().filter(|teams| teams.len() <= MOST_TEAMS).ok_or(InvitationProblem::Teams)?;
+        let teams = teams
+            .ok()
+            .filter(|teams| teams.len() <= MOST_TEAMS)
+            .ok_or_else(|| Problem::of("invitations-problem-teams").field("teams"))?;
         let lasting = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
-        let lasting = lasting.and_then(api_keys::KeyDuration::as_duration).ok_or(InvitationProblem::Duration)?;
+        let lasting = lasting
+            .and_then(api_keys::KeyDuration::as_duration)
+            .ok_or_else(|| Problem::of("invitations-problem-duration").field("duration"))?;
         let email = form.one("user_email").unwrap_or_default().to_owned();
         Ok(InvitationParameters { email, role, teams, lasting: Some(lasting) })
     }
@@ -189,8 +196,7 @@ impl<'a> InvitationsRequest<'a> {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return Ok(self.admin.back()) };
         match self.accounts.withdraw(id, self.admin.by()).await {
             Ok(_) | Err(InvitationError::NotFound) => Ok(self.admin.back()),
-            Err(InvitationError::Above) => Err(self.admin.respond(error::not_yours_to_change())),
-            Err(cause) => Err(self.admin.unavailable(cause)),
+            Err(error) => Err(self.admin.fail(&error)),
         }
     }
 
@@ -221,18 +227,6 @@ impl<'a> InvitationsRequest<'a> {
             Ok(known) => self.admin.services.checker.identity(user, &known.user.identities, &known.grant).name().to_owned(),
             Err(_) => user.to_owned(),
         }
-    }
-}
-
-/// The problem with the form; `None` where the form is not the reason.
-fn problem(error: &InvitationError) -> Option<InvitationProblem> {
-    match error {
-        InvitationError::Email => Some(InvitationProblem::Email),
-        InvitationError::UnknownRole => Some(InvitationProblem::Role),
-        InvitationError::Above => Some(InvitationProblem::AboveYou),
-        InvitationError::Duration => Some(InvitationProblem::Duration),
-        InvitationError::Disabled => Some(InvitationProblem::Disabled),
-        InvitationError::NotFound | InvitationError::Store(_) => None,
     }
 }
 

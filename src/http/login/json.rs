@@ -6,27 +6,28 @@ use zeroize::Zeroizing;
 
 use crate::{
     http::{
-        Services,
+        Services, Site,
         api::{
-            ApiError, Body, Endpoint, answer, fields::required_text, is_same_origin, json, json_fields, local_accounts, unread,
+            ApiError, Body, Endpoint, answer, body_error, fields::required_text, is_same_origin, json, local_accounts,
+            read_json_fields,
         },
         csrf::is_browser,
         passwords::origin,
         request::browser,
     },
-    local_accounts::PasswordLoginRequest,
+    local_accounts::{PasswordLogin, PasswordLoginRequest},
 };
 
 pub(in crate::http) fn sign_in() -> Endpoint {
-    Endpoint::new("/sign-in").post(async |request, body, services| answer(act(request, body, services).await))
+    Endpoint::new("/sign-in").post(async |request, body, services| answer(handle(request, body, services).await))
 }
 
-/// A page of another origin would sign somebody in as somebody else: it can't say that a body is JSON without asking first, and
-/// what a browser says of itself is heard too.
-async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
+/// Signs in. A page of another origin could sign a user in as somebody else. It can't declare a JSON body without a preflight,
+/// and the origin that a browser declares is checked too.
+async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let accounts = local_accounts(&services)?;
-    let body = body.map_err(|error| unread(&error))?;
-    let mut fields = json_fields(&request, &body)?;
+    let body = body.map_err(|error| body_error(&error))?;
+    let mut fields = read_json_fields(&request, &body)?;
     if !is_same_origin(&request, &services.site) && is_browser(&request) {
         return Err(ApiError::ForeignOrigin);
     }
@@ -37,8 +38,10 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
     let origin = origin(&request, &services.site, device.as_deref());
     let attempt =
         PasswordLoginRequest { email: &email, password: Zeroizing::new(password), origin, browser: browser(&request, &services) };
-    let signed_in = accounts.sign_in(attempt).await?;
-    let entered = &signed_in.login;
+    Ok(signed_in(&accounts.sign_in(attempt).await?, &services.site))
+}
+
+fn signed_in(PasswordLogin { login: entered, device }: &PasswordLogin, site: &Site) -> HttpResponse {
     let mut response = json(
         StatusCode::OK,
         value!({
@@ -47,6 +50,6 @@ async fn act(request: HttpRequest, body: Body, services: Services) -> Result<Htt
             "user_role": entered.grant.role,
         }),
     );
-    services.site.set_login_cookies(&mut response, &entered.session_token, &signed_in.device);
-    Ok(response)
+    site.set_login_cookies(&mut response, &entered.session_token, device);
+    response
 }

@@ -1,27 +1,21 @@
-//! `/sso/logout`: asks, ends the session on every pod, and goes on to the provider.
+//! `/sso/logout`: asks for confirmation, ends the session on every pod, and redirects to the provider.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use serde::Deserialize;
 use url::Url;
 
 use crate::{
-    http::{
-        FormTargets, Scripts, Services, Site, csrf,
-        error::{self, Failure},
-        page,
-        page_request::account,
-        page_with, redirect,
-    },
+    http::{FormTargets, Scripts, Services, Site, csrf, error::Failure, page, page_request::account, page_with, redirect},
     metrics::Outcome,
     pages::{self, Frame, ProviderLogout, SignOutPage, SignedOutPage},
-    principal::LOCAL,
+    principal::{Evaluation, LOCAL},
     principal_cache::UserSession,
     users::{Session, SessionToken},
 };
 
 const PATH: &str = "/sso/logout";
 
-/// What the form on this page is for.
+/// The purpose in the tokens of this page's form.
 const FORM: &str = "logout";
 
 #[derive(Deserialize)]
@@ -30,15 +24,20 @@ pub(super) struct Confirmation {
     csrf: String,
 }
 
-pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpResponse {
-    let Services { site, checker, login, .. } = &services;
+pub(super) async fn show(request: HttpRequest, services: Services) -> HttpResponse {
+    let Services { site, checker, .. } = &services;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     let Ok(token) = checker.credentials().parse_session(&cookie) else { return signed_out(site) };
-    let (signed_in, evaluation) = match checker.load_session(&token).await {
-        Ok(Some(who)) => who,
-        Ok(None) => return signed_out(site),
-        Err(unanswered) => return unavailable(&request, site, &unanswered.to_string()),
-    };
+    match checker.load_session(&token).await {
+        Ok(Some((signed_in, evaluation))) => confirm(&services, &cookie, &signed_in, &evaluation),
+        Ok(None) => signed_out(site),
+        Err(unanswered) => unavailable(&request, site, &unanswered.to_string()),
+    }
+}
+
+/// The page that asks before the session is ended.
+fn confirm(services: &Services, cookie: &str, signed_in: &UserSession, evaluation: &Evaluation) -> HttpResponse {
+    let Services { site, login, .. } = services;
     let provider = login.providers().get(&signed_in.session.provider);
     let elsewhere = provider.and_then(|provider| Some((provider, provider.end_session_endpoint()?)));
     let at_provider = match &elsewhere {
@@ -48,46 +47,49 @@ pub(super) async fn ask(request: HttpRequest, services: Services) -> HttpRespons
     };
     let body = pages::render(&SignOutPage {
         frame: Frame::of(&site.brand),
-        csrf: csrf::token(&site.ring, FORM, &cookie),
-        account: account(&evaluation),
+        csrf: csrf::token(&site.ring, FORM, cookie),
+        account: account(evaluation),
         at_provider,
         action: PATH.to_owned(),
         stay_href: "/vestibule/".to_owned(),
     });
-    let targets = elsewhere.map(|(_, endpoint)| exact(&endpoint));
+    let targets = elsewhere.map(|(_, endpoint)| policy_source(&endpoint));
     page_with(StatusCode::OK, body, &targets.as_deref().map_or(FormTargets::OwnOnly, FormTargets::And), &Scripts::None)
 }
 
-pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
+pub(super) async fn submit(request: HttpRequest, form: Form<Confirmation>, services: Services) -> HttpResponse {
     let site = &services.site;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
         tracing::warn!(reason = "foreign_form", "logout refused");
-        return refused().respond(&request, site);
+        return refusal().respond(&request, site);
     }
-    // A cookie that the key ring did not sign names no session.
+    // A token that the key ring did not sign belongs to no session.
     let ended = match SessionToken::parse(&site.ring, &cookie) {
         Some(token) => end_session(&services, &token).await,
         None => Ok(None),
     };
     match ended {
+        Ok(ended) => follow(&services, ended.as_ref()),
         Err(cause) => {
             services.metrics.logout(Outcome::Error);
             tracing::error!(error = cause, "logout not confirmed");
             uncertain().respond(&request, site)
         }
-        Ok(ended) => {
-            services.metrics.logout(Outcome::Ok);
-            let next = ended.and_then(|session| provider_logout(&services, &session));
-            let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
-            // An empty value can always stand in a header.
-            let _ = response.add_cookie(&site.cookies.no_session());
-            response
-        }
     }
 }
 
-/// Ends the session here at once and on every other pod by the notice of the commit.
+/// Redirects the browser to the provider's logout, or to the page that confirms the logout.
+fn follow(services: &Services, ended: Option<&Session>) -> HttpResponse {
+    services.metrics.logout(Outcome::Ok);
+    let next = ended.and_then(|session| provider_logout(services, session));
+    let mut response = redirect(StatusCode::SEE_OTHER, next.as_ref().map_or(PATH, Url::as_str));
+    // An empty value can always stand in a header.
+    let _ = response.add_cookie(&services.site.cookies.expired_session_cookie());
+    response
+}
+
+/// Ends the session on this pod at once, and on other pods by the invalidation message of the commit.
 async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Option<Session>, String> {
     let digest = &token.digest();
     let Some(UserSession { session: known, .. }) = services.principals.session(token).await.map_err(|error| error.to_string())?
@@ -113,19 +115,19 @@ fn signed_out(site: &Site) -> HttpResponse {
 
 fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {
     tracing::error!(error = cause, "logout failed");
-    error::store_unavailable(PATH).respond(request, site)
+    Failure::credential_unavailable().retry_at(PATH).respond(request, site)
 }
 
 fn uncertain() -> Failure {
-    Failure::new(StatusCode::SERVICE_UNAVAILABLE, "error-perhaps-signed-out").action("action-again", PATH)
+    Failure::of_page(StatusCode::SERVICE_UNAVAILABLE, "error-perhaps-signed-out").action("action-again", PATH)
 }
 
-fn refused() -> Failure {
-    Failure::new(StatusCode::FORBIDDEN, "error-still-signed-in").action("action-sign-out", PATH)
+fn refusal() -> Failure {
+    Failure::of_page(StatusCode::FORBIDDEN, "error-still-signed-in").action("action-sign-out", PATH)
 }
 
-/// An address as a policy's source: scheme, host, port and path. Characters that end a source never stand in a parsed URL.
-fn exact(url: &Url) -> String {
+/// Returns a URL as a source in a content security policy, without query, fragment and characters that end a source.
+fn policy_source(url: &Url) -> String {
     let mut source = url.clone();
     source.set_query(None);
     source.set_fragment(None);

@@ -1,8 +1,8 @@
-//! `/onboarding`: taking an invitation up, by the page that its link leads to or by programs.
+//! `/onboarding`: acceptance of an invitation, by the page that its link leads to or by programs.
 
 mod page;
 
-pub(super) use page::{act, show};
+pub(super) use page::{show, submit};
 
 use actix_web::{HttpRequest, HttpResponse, http::header, web::Query};
 use serde::Deserialize;
@@ -20,20 +20,20 @@ use crate::{
     local_accounts::{Acceptance, AcceptanceRequest},
 };
 
-/// As LiteLLM's links have it, and as older ones do.
+/// The parameters of an invitation link, in LiteLLM's current and older form.
 #[derive(Deserialize)]
 pub(super) struct LinkQuery {
     invite_link: Option<String>,
     id: Option<String>,
 }
 
-/// A token for who has the link: nothing is used up by it, and no key or session exists yet.
+/// Returns a token to the holder of the link. This does not accept the invitation.
 pub(super) async fn get_token(request: HttpRequest, services: Services) -> HttpResponse {
     api::answer(token(&request, &services).await)
 }
 
 /// Sets the password and signs in, once.
-pub(super) async fn claim_token(request: HttpRequest, body: Body, services: Services) -> HttpResponse {
+pub(super) async fn accept_invitation(request: HttpRequest, body: Body, services: Services) -> HttpResponse {
     api::answer(accept(&request, body, &services).await)
 }
 
@@ -52,9 +52,9 @@ async fn token(request: &HttpRequest, services: &Services) -> Result<HttpRespons
 async fn accept(request: &HttpRequest, body: Body, services: &Services) -> Result<HttpResponse, ApiError> {
     rate_limit::limit_acceptance(services, request)?;
     let accounts = local_accounts(services)?;
-    // One that isn't there is none of ours, as the log says then.
+    // An absent token is refused as an invalid one.
     let token = bearer(request).unwrap_or_default();
-    let mut fields = api::json_fields(request, &body.map_err(|error| api::unread(&error))?)?;
+    let mut fields = api::read_json_fields(request, &body.map_err(|error| api::body_error(&error))?)?;
     let link = required_text(&mut fields, "invitation_link")?;
     let user = required_text(&mut fields, "user_id")?;
     let password = Zeroizing::new(required_text(&mut fields, "password")?);
@@ -62,12 +62,12 @@ async fn accept(request: &HttpRequest, body: Body, services: &Services) -> Resul
     fields.finish()?;
     let browser = browser(request, services);
     let accepted = accounts.accept(AcceptanceRequest { token, link: &link, user: &user, password, key, browser }).await?;
-    let mut response = HttpResponse::Ok().json(told(&accepted, &services.site));
+    let mut response = HttpResponse::Ok().json(to_json(&accepted, &services.site));
     services.site.set_login_cookies(&mut response, &accepted.login.session_token, &accepted.device);
     Ok(response)
 }
 
-fn told(accepted: &Acceptance, site: &Site) -> serde_json::Value {
+fn to_json(accepted: &Acceptance, site: &Site) -> serde_json::Value {
     let mut body = value!({
         "user_id": accepted.login.user.id,
         "user_email": accepted.email,

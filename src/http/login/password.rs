@@ -1,55 +1,68 @@
-//! Signing in with a password, by the page's form.
+//! `POST /sso/login`: signs in with the page's password form.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Form};
 use zeroize::Zeroizing;
 
-use super::provider::{sign_in_page, target_of};
+use super::{provider::parse_target, sign_in_page::SignInRequest};
 use crate::{
-    http::{Services, browser_binding::is_ours, error, page_request::FormFields, passwords::origin, redirect, request::browser},
-    local_accounts::{PasswordLoginError, PasswordLoginRequest},
-    pages::SignInProblem,
-    users::LoginRefusal,
+    http::{
+        Services,
+        browser_binding::is_own_form,
+        error::{self, Failure},
+        page_request::FormFields,
+        passwords::origin,
+        redirect,
+        request::browser,
+    },
+    local_accounts::{Accounts, PasswordLogin, PasswordLoginError, PasswordLoginRequest},
+    pages::Problem,
 };
 
-/// `POST /sso/login`.
+const PATH: &str = "/sso/login";
+
 pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, services: Services) -> HttpResponse {
     let site = &services.site;
-    let target = match target_of(form.one("rd"), site) {
+    let target = match parse_target(form.one("rd"), site) {
         Ok(target) => target,
-        Err(refused) => return error::return_refused(refused).respond(&request, site),
+        Err(error) => return Failure::from(error).respond(&request, site),
     };
-    let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
+    let Some(accounts) = services.local_accounts.as_deref() else { return error::no_page().respond(&request, site) };
+    let page = SignInRequest { request: &request, services: &services, target: &target };
     let email = form.one("user_email").unwrap_or_default();
-    let again = |status, problem| sign_in_page(&request, &services, &target, status, Some((email, problem)));
-    if !is_ours(&request, site, form.one("csrf").unwrap_or_default()) {
+    if !is_own_form(&request, site, form.one("csrf").unwrap_or_default()) {
         tracing::warn!(reason = "foreign_form", "login refused");
-        return again(StatusCode::FORBIDDEN, SignInProblem::CookiesNeeded);
+        return page.show(StatusCode::FORBIDDEN, Some((email, Problem::of("sign-in-problem-cookies"))));
     }
-    let device = site.cookies.device_in(&request);
-    let attempt = PasswordLoginRequest {
-        email,
-        password: Zeroizing::new(form.all("password").next().unwrap_or_default().to_owned()),
-        origin: origin(&request, site, device.as_deref()),
-        browser: browser(&request, &services),
-    };
-    match accounts.sign_in(attempt).await {
+    match check_password(&request, &form, accounts, &services).await {
         Ok(signed_in) => {
             let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
             site.set_login_cookies(&mut response, &signed_in.login.session_token, &signed_in.device);
             response
         }
-        Err(PasswordLoginError::Wrong { .. }) => again(StatusCode::UNAUTHORIZED, SignInProblem::WrongCredentials),
-        Err(PasswordLoginError::TooMany { retry_after }) => {
-            again(StatusCode::TOO_MANY_REQUESTS, SignInProblem::TooMany { retry_after })
-        }
-        Err(PasswordLoginError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, SignInProblem::Busy),
-        Err(PasswordLoginError::NoRoleMapYet) => error::no_role_map_yet().respond(&request, site),
-        Err(PasswordLoginError::Refused(LoginRefusal::Disabled)) => error::disabled(&site.contact).respond(&request, site),
-        Err(PasswordLoginError::Refused(LoginRefusal::NoRole | LoginRefusal::MissingSource(_))) => {
-            error::no_role_here(&site.contact).respond(&request, site)
-        }
-        Err(PasswordLoginError::Refused(LoginRefusal::Store(_)) | PasswordLoginError::Store(_)) => {
-            error::store_unavailable("/sso/login").respond(&request, site)
-        }
+        Err(error) => refuse(&page, email, &error),
+    }
+}
+
+async fn check_password(
+    request: &HttpRequest,
+    form: &FormFields,
+    accounts: &Accounts,
+    services: &Services,
+) -> Result<PasswordLogin, PasswordLoginError> {
+    let device = services.site.cookies.device_in(request);
+    let attempt = PasswordLoginRequest {
+        email: form.one("user_email").unwrap_or_default(),
+        password: Zeroizing::new(form.all("password").next().unwrap_or_default().to_owned()),
+        origin: origin(request, &services.site, device.as_deref()),
+        browser: browser(request, services),
+    };
+    accounts.sign_in(attempt).await
+}
+
+fn refuse(page: &SignInRequest<'_>, email: &str, error: &PasswordLoginError) -> HttpResponse {
+    let failure = Failure::from(error);
+    match failure.form_problem() {
+        Some((status, problem)) => page.show(status, Some((email, problem))),
+        None => failure.retry_at(PATH).respond(page.request, &page.services.site),
     }
 }

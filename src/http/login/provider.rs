@@ -1,4 +1,4 @@
-//! `/sso/login` and `/sso/callback`: out to the provider, and back.
+//! `/sso/login` and `/sso/callback`: the redirect to the provider and its callback.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -7,19 +7,19 @@ use actix_web::{
 };
 use serde::Deserialize;
 
+use super::sign_in_page::SignInRequest;
 use crate::{
     continuation::Continuation,
     http::{
         Services, Site, app_keys,
-        browser_binding::{binding, new_form_token},
-        error, page,
+        browser_binding::binding,
+        error::{self, Failure},
         paths::login_href,
         redirect,
         request::user_agent,
     },
-    login::{Callback, CallbackBrowser, LoginEffect},
+    login::{Callback, CallbackBrowser, FinishedLogin, LoginEffect},
     oidc::Provider,
-    pages::{self, Frame, PasswordForm, ProviderLink, SetupPage, SignInPage, SignInProblem},
     return_to::{ReturnTarget, ReturnTargetError},
 };
 
@@ -29,7 +29,7 @@ pub(super) struct BeginQuery {
     provider: Option<String>,
 }
 
-/// A parameter that comes twice is refused by the extractor (RFC 6749, section 3.1).
+/// The extractor refuses repeated parameters (RFC 6749, section 3.1).
 #[derive(Deserialize)]
 pub(super) struct CallbackQuery {
     state: Option<String>,
@@ -40,9 +40,9 @@ pub(super) struct CallbackQuery {
 }
 
 pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, services: Services) -> HttpResponse {
-    let target = match target_of(query.rd.as_deref(), &services.site) {
+    let target = match parse_target(query.rd.as_deref(), &services.site) {
         Ok(target) => target,
-        Err(refused) => return error::return_refused(refused).respond(&request, &services.site),
+        Err(error) => return Failure::from(error).respond(&request, &services.site),
     };
     let provider = match query.provider.as_deref() {
         None if services.local_accounts.is_some() => None,
@@ -53,68 +53,40 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
         },
     };
     match provider {
-        Some(provider) => to_provider(&request, &services, provider, target).await,
-        None => sign_in_page(&request, &services, &target, StatusCode::OK, None),
+        Some(provider) => redirect_to_provider(&request, &services, provider, target).await,
+        None => SignInRequest { request: &request, services: &services, target: &target }.show(StatusCode::OK, None),
     }
 }
 
-/// Where somebody wants to go on to.
-pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
+/// The return target of a login.
+pub(super) fn parse_target(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
     let target = rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, site.public_url.host()));
     target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), "login refused"))
 }
 
-/// The sign-in page: a choice of providers and the form for a password, or what to configure when there is neither.
-pub(super) fn sign_in_page(
+async fn redirect_to_provider(
     request: &HttpRequest,
     services: &Services,
-    target: &ReturnTarget,
-    status: StatusCode,
-    tried: Option<(&str, SignInProblem)>,
+    provider: &Provider,
+    target: ReturnTarget,
 ) -> HttpResponse {
-    let frame = Frame::of(&services.site.brand);
-    if services.login.providers().is_empty() && services.local_accounts.is_none() {
-        let redirect_uri = services.site.public_url.join("/sso/callback");
-        return page(StatusCode::OK, pages::render(&SetupPage { frame, facts: services.site.facts.clone(), redirect_uri }));
-    }
-    let link = |provider: &std::sync::Arc<Provider>| ProviderLink {
-        name: provider.name().to_owned(),
-        href: login_href(target, Some(provider.id())),
-    };
-    let (csrf, new_cookie) = new_form_token(request, &services.site);
-    let password = services.local_accounts.is_some().then(|| PasswordForm {
-        csrf,
-        rd: (*target != ReturnTarget::root()).then(|| target.as_str().to_owned()),
-        email: tried.map(|(email, _)| email.to_owned()).unwrap_or_default(),
-        problem: tried.map(|(_, problem)| problem),
-        contact: services.site.contact.clone(),
-    });
-    let has_form = password.is_some();
-    let providers = services.login.providers().iter().map(link).collect();
-    let mut response = page(status, pages::render(&SignInPage { frame, providers, password, notice: None }));
-    if let Some(cookie) = new_cookie.filter(|_| has_form) {
-        // As below.
-        let _ = response.add_cookie(&services.site.cookies.login_cookie(&cookie));
-    }
-    response
-}
-
-async fn to_provider(request: &HttpRequest, services: &Services, provider: &Provider, target: ReturnTarget) -> HttpResponse {
     let again = login_href(&target, Some(provider.id()));
     let (binding, new_cookie) = binding(request, &services.site);
     match services.login.begin(provider, &binding, Continuation::ReturnTo(target.clone())).await {
         Ok(url) => {
             let mut response = redirect(StatusCode::FOUND, url.as_str());
             if let Some(value) = new_cookie {
-                // Adding fails only for values that can't stand in a header; ours is base64url.
+                // As in the sign-in page.
                 let _ = response.add_cookie(&services.site.cookies.login_cookie(&value));
             }
             response
         }
         Err(failed) => {
             tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, "login not started");
-            app_keys::login_unavailable(&target, &services.app_keys, request)
-                .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request, &services.site))
+            app_keys::login_unavailable(&target, &services.app_keys, request).unwrap_or_else(|| {
+                let failure = Failure::from(&failed).with("provider", provider.name());
+                failure.retry_at(&again).respond(request, &services.site)
+            })
         }
     }
 }
@@ -135,23 +107,21 @@ pub(super) async fn callback(
         agent: user_agent(&request),
     };
     match services.login.finish(provider, &callback, &browser).await {
-        Ok(finished) => {
-            let mut response = go_on(&services.site, &finished.continuation);
-            if let LoginEffect::SessionOpened(handle) = &finished.outcome {
-                // As above: a handle is base64url.
-                let _ =
-                    response.add_cookie(&services.site.cookies.session_cookie(handle.expose(), services.site.limits.absolute));
-            }
-            response
-        }
+        Ok(finished) => follow(&services.site, &finished),
         Err(failed) => app_keys::login_failed(&failed, &services.app_keys, &request)
-            .unwrap_or_else(|| failed.failure(&services.site.contact).respond(&request, &services.site)),
+            .unwrap_or_else(|| Failure::from(&failed).respond(&request, &services.site)),
     }
 }
 
-/// What a finished login leads to.
-fn go_on(site: &Site, continuation: &Continuation) -> HttpResponse {
-    redirect(StatusCode::SEE_OTHER, &site.public_url.join(continuation.retry_target().as_str()))
+/// Redirects the browser to the target of a finished login.
+fn follow(site: &Site, finished: &FinishedLogin) -> HttpResponse {
+    let target = finished.continuation.retry_target();
+    let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join(target.as_str()));
+    if let LoginEffect::SessionOpened(handle) = &finished.outcome {
+        // As in the sign-in page.
+        let _ = response.add_cookie(&site.cookies.session_cookie(handle.expose(), site.limits.absolute));
+    }
+    response
 }
 
 /// Parameters without a value are treated as if they were omitted (RFC 6749, section 3.1).

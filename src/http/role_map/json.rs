@@ -6,7 +6,7 @@ use serde_json::json as value;
 use super::{ExplanationError, ExplanationRequest, ExplanationResponse};
 use crate::http::{
     Services,
-    api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, json, read_fields},
+    api::{ApiError, Body, Endpoint, Intent, administrator, answer, caller, fields::Fields, json, read_fields},
 };
 
 pub(in crate::http) fn in_force() -> Endpoint {
@@ -41,29 +41,32 @@ async fn show(request: HttpRequest, services: Services) -> Result<HttpResponse, 
 async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
-    let mut fields = read_fields(&request, body, &caller)?;
+    let question = read_question(read_fields(&request, body, &caller)?)?;
+    Ok(explained(super::explain(&question, &services).await?))
+}
+
+fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
     let (id, email) = (fields.text("user_id")?, fields.text("user_email")?);
     if id.is_some() && email.is_some() {
         return Err(ExplanationError::OneOfTwo.into());
     }
-    let person = id.or(email);
-    let claims = fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string());
-    let (provider, url, method) = (fields.text("provider")?, fields.text("url")?, fields.text("method")?);
-    let (credential, workload) = (fields.text("credential")?, fields.flag("workload")?);
-    fields.finish()?;
     let question = ExplanationRequest {
-        person: person.as_deref(),
-        claims: claims.as_deref(),
-        provider: provider.as_deref(),
-        workload,
-        url: url.as_deref(),
-        method: method.as_deref(),
-        credential: credential.as_deref(),
+        person: id.or(email),
+        claims: fields.object("claims")?.map(|claims| serde_json::Value::Object(claims).to_string()),
+        provider: fields.text("provider")?,
+        url: fields.text("url")?,
+        method: fields.text("method")?,
+        credential: fields.text("credential")?,
+        workload: fields.flag("workload")?,
     };
-    let ExplanationResponse { person, is_cut, grant, access } = super::explain(&question, &services).await?;
+    fields.finish()?;
+    Ok(question)
+}
+
+fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationResponse) -> HttpResponse {
     let mut body = serde_json::to_value(&grant).expect("texts and numbers are JSON");
     body["user_id"] = value!(person.map(|known| known.user.id));
     body["is_cut"] = value!(is_cut);
     body["access"] = value!(access);
-    Ok(json(StatusCode::OK, body))
+    json(StatusCode::OK, body)
 }

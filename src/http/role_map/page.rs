@@ -6,15 +6,17 @@ use actix_web::{
     web::{self, Form, ServiceConfig},
 };
 
-use super::{ExplanationError, ExplanationRequest, ExplanationResponse, explain};
+use super::{ExplanationRequest, ExplanationResponse, explain};
 use crate::{
     check::Checker,
     http::{
-        Services, get,
-        page_request::{AdministratorRequest, FormFields, PageResult, answer},
+        Services,
+        error::Failure,
+        get,
+        page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
     },
     pages::{
-        Choice, ExplainForm, ExplainProblem, GrantExplanation, GrantRule, NearMiss, OutrankedRole, PathInterpretation, Place,
+        Choice, ExplainForm, GrantExplanation, GrantRule, NearMiss, OutrankedRole, PathInterpretation, Place, Problem,
         RejectedEdit, RequestExplanation, RoleMapPage, RoleMapSummary, TeamGrant,
     },
     principal::CredentialKind,
@@ -30,17 +32,19 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 }
 
 async fn show(request: HttpRequest, services: Services) -> PageResult {
-    let page = AdministratorRequest::authenticate(&request, &services, PLACE).await?;
+    let page = PageRequest::authenticate(&request, &services, PLACE).await?.into_administrator()?;
     Ok(render(&page, StatusCode::OK, form(None, &services.role_maps), None, None))
 }
 
 async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Services) -> PageResult {
-    let page = AdministratorRequest::authenticate_form(&request, &services, PLACE, &posted).await?;
+    let page = PageRequest::authenticate_form(&request, &services, PLACE, &posted).await?.into_administrator()?;
     let form = form(Some(&posted), &services.role_maps);
     match explain(&question(&posted), &services).await {
         Ok(answer) => Ok(render(&page, StatusCode::OK, form, None, Some(explained(answer, &services.checker)))),
-        Err(ExplanationError::People(cause)) => Err(page.unavailable(cause)),
-        Err(error) => Ok(render(&page, StatusCode::BAD_REQUEST, form, Some(problem(error)), None)),
+        Err(error) => match Failure::from(&error).form_problem() {
+            Some((status, problem)) => Ok(render(&page, status, form, Some(problem), None)),
+            None => Err(page.fail(&error)),
+        },
     }
 }
 
@@ -48,7 +52,7 @@ fn render(
     page: &AdministratorRequest<'_>,
     status: StatusCode,
     form: ExplainForm,
-    problem: Option<ExplainProblem>,
+    problem: Option<Problem>,
     explained: Option<GrantExplanation>,
 ) -> HttpResponse {
     let role_maps = &page.services.role_maps;
@@ -67,15 +71,17 @@ fn render(
     page.show(status, &view)
 }
 
-fn question(posted: &FormFields) -> ExplanationRequest<'_> {
+fn question(posted: &FormFields) -> ExplanationRequest {
+    let text = |name: &str| posted.one(name).map(str::to_owned);
+    let trimmed = |name: &str| posted.one(name).map(|value| value.trim().to_owned());
     ExplanationRequest {
-        person: posted.one("person").map(str::trim),
-        claims: posted.one("claims"),
-        provider: posted.one("provider"),
+        person: trimmed("person"),
+        claims: text("claims"),
+        provider: text("provider"),
         workload: false,
-        url: posted.one("url").map(str::trim),
-        method: posted.one("method").map(str::trim),
-        credential: posted.one("credential"),
+        url: trimmed("url"),
+        method: trimmed("method"),
+        credential: text("credential"),
     }
 }
 
@@ -90,20 +96,6 @@ fn form(posted: Option<&FormFields>, role_maps: &RoleMaps) -> ExplainForm {
         url: text("url"),
         method: text("method"),
         credentials: CredentialKind::ALL.iter().map(|kind| choice(kind.as_str(), "credential")).collect(),
-    }
-}
-
-fn problem(error: ExplanationError) -> ExplainProblem {
-    match error {
-        ExplanationError::OneOfTwo => ExplainProblem::OneOfTwo,
-        ExplanationError::SeveralPeople => ExplainProblem::SeveralPeople,
-        ExplanationError::NoSuchPerson | ExplanationError::People(_) => ExplainProblem::NoSuchPerson,
-        ExplanationError::NobodyLookedAt => ExplainProblem::NobodyLookedAt,
-        ExplanationError::Claims(why) => ExplainProblem::Claims(why),
-        ExplanationError::Provider => ExplainProblem::Provider,
-        ExplanationError::Address(why) => ExplainProblem::Address(why),
-        ExplanationError::Credential => ExplainProblem::Address("credential must be session, key or token".to_owned()),
-        ExplanationError::NoRoleMapYet => ExplainProblem::NoRoleMapYet,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/sso/session`: the current session and its user, for programs.
 
-use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
+use actix_web::{HttpRequest, HttpResponse};
 use serde_json::json;
 
 use crate::{
@@ -25,7 +25,7 @@ pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> H
         Ok(None) => error::challenged("login_required", ENDED, error::CHALLENGE),
         Err(unanswered) => {
             tracing::error!(error = %unanswered, "session lookup failed");
-            error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Sessions can't be looked up at the moment.")
+            error::Failure::credential_unavailable().json()
         }
         Ok(Some((signed_in, evaluation))) => HttpResponse::Ok().json(json!({
             "user_id": evaluation.identity.user,

@@ -7,7 +7,7 @@ use super::end_own;
 use crate::{
     http::{
         Services, Site,
-        api::{ApiError, Endpoint, Intent, answer, caller, in_person, json},
+        api::{ApiError, Endpoint, Intent, answer, caller, json, require_session},
     },
     secret::Digest,
     users::SessionEntry,
@@ -24,15 +24,15 @@ pub(in crate::http) fn one() -> Endpoint {
 }
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::Read).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Read).await?)?;
     let own = services.site.cookies.session_id_in(&request);
     let sessions = services.users.sessions(&caller.evaluation.identity.user).await?;
-    let listed: Vec<Value> = sessions.iter().map(|session| shown(session, own.as_ref(), &services.site)).collect();
+    let listed: Vec<Value> = sessions.iter().map(|session| to_json(session, own.as_ref(), &services.site)).collect();
     Ok(json(StatusCode::OK, value!({ "sessions": listed })))
 }
 
 async fn delete(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
     let user = &caller.evaluation.identity.user;
     let session = Digest::from_hex(&id).ok_or(ApiError::NoSession)?;
     if !end_own(&services, user, &session).await? {
@@ -42,13 +42,13 @@ async fn delete(request: HttpRequest, id: Path<String>, services: Services) -> R
 }
 
 async fn delete_others(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
     let own = services.site.cookies.session_id_in(&request);
     services.users.end_sessions(&caller.evaluation.identity.user, own.as_ref()).await?;
     Ok(json(StatusCode::OK, value!({"deleted": true})))
 }
 
-fn shown(SessionEntry { id, session }: &SessionEntry, own: Option<&Digest>, site: &Site) -> Value {
+fn to_json(SessionEntry { id, session }: &SessionEntry, own: Option<&Digest>, site: &Site) -> Value {
     value!({
         "session_id": id.to_hex(),
         "current": own == Some(id),

@@ -28,7 +28,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 
 async fn show(request: HttpRequest, services: Services) -> PageResult {
     let page = PageRequest::authenticate(&request, &services, Place::Sessions).await?;
-    let sessions = services.users.sessions(page.user()).await.map_err(|cause| page.unavailable(cause))?;
+    let sessions = services.users.sessions(page.user()).await.map_err(|error| page.fail(&error))?;
     let own = page.session();
     let (own_first, others): (Vec<_>, Vec<_>) = sessions.iter().partition(|session| session.id == own);
     let lines = own_first.into_iter().chain(others).map(|session| line(session, &own, &services.login)).collect();
@@ -44,7 +44,7 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
         (Some("end_others"), _) => services.users.end_sessions(page.user(), Some(&page.session())).await,
         _ => return Err(page.foreign_form()),
     };
-    ended.map(|()| page.back()).map_err(|cause| page.unavailable(cause))
+    ended.map(|()| page.back()).map_err(|error| page.fail(&error))
 }
 
 fn line(SessionEntry { id, session }: &SessionEntry, own: &Digest, login: &Login) -> SessionRow {

@@ -8,7 +8,7 @@ use crate::{
     check::AuthenticatedCredential,
     http::{
         Services,
-        api::{ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, in_person, json, read_fields},
+        api::{ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, json, read_fields, require_session},
         browser_binding::binding,
     },
     users::UnlinkOutcome,
@@ -25,7 +25,7 @@ pub(in crate::http) fn unlink() -> Endpoint {
 }
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::Read).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::Read).await?)?;
     let AuthenticatedCredential::Session(signed_in) = &caller.credential else { return Err(ApiError::NotInPerson) };
     let identities = signed_in.user.identities();
     let listed: Vec<Value> = identities
@@ -37,9 +37,9 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     Ok(json(StatusCode::OK, value!({"identities": listed, "linkable": linkable})))
 }
 
-/// Begins to link an identity: the address to send the browser to.
+/// Begins to link an identity and returns the URL for the browser.
 async fn link(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::ShowSecret).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::ShowSecret).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let provider = required_text(&mut fields, "provider")?;
     fields.finish()?;
@@ -54,7 +54,7 @@ async fn link(request: HttpRequest, body: Body, services: Services) -> Result<Ht
 }
 
 async fn remove(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::ShowSecret).await?)?;
+    let caller = require_session(caller(&request, &services, Intent::ShowSecret).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let issuer = required_text(&mut fields, "issuer")?;
     let subject = required_text(&mut fields, "subject")?;

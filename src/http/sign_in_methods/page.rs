@@ -9,18 +9,19 @@ use zeroize::Zeroizing;
 
 use super::{begin_link, linkable};
 use crate::{
+    administration::AdministrationError,
     http::{
         Services,
         browser_binding::binding,
         display_names::{linked_identity, provider_name},
+        error::Failure,
         get, page as plain_page,
         page_request::{FormFields, PageRequest, PageResult, answer},
-        passwords::{origin, problem_of},
+        passwords::{self, origin},
     },
-    local_accounts::PasswordChangeError,
     pages::{
-        self, LinkConfirmationPage, LinkableProvider, MethodsNotice, PasswordChangeForm, PasswordProblem, Place,
-        SignInMethodsPage,
+        self, LinkConfirmationPage, LinkableProvider, PasswordChangeForm, Place, Problem, SignInMethodsPage,
+        text::{Text, text},
     },
     principal::{IdentityClaims, LOCAL},
     users::UnlinkOutcome,
@@ -29,8 +30,8 @@ use crate::{
 /// The parts of the page that depend on the form before it.
 #[derive(Default)]
 struct Notes {
-    notice: Option<MethodsNotice>,
-    password: Option<PasswordProblem>,
+    notice: Option<Text>,
+    password: Option<Problem>,
 }
 
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
@@ -82,12 +83,12 @@ impl MethodsRequest<'_> {
     async fn identities(&self) -> Result<Vec<IdentityClaims>, HttpResponse> {
         match self.0.services.users.get(self.0.user()).await {
             Ok(Some(user)) => Ok(user.value.identities),
-            Ok(None) => Err(self.0.unavailable("the user's record is gone")),
-            Err(cause) => Err(self.0.unavailable(cause)),
+            Ok(None) => Err(self.0.fail(&AdministrationError::NotFound)),
+            Err(error) => Err(self.0.fail(&error)),
         }
     }
 
-    fn password_form(&self, identities: &[IdentityClaims], problem: Option<PasswordProblem>) -> Option<PasswordChangeForm> {
+    fn password_form(&self, identities: &[IdentityClaims], problem: Option<Problem>) -> Option<PasswordChangeForm> {
         let accounts = self.0.services.local_accounts.as_ref()?;
         let account = identities.iter().find(|identity| identity.provider == LOCAL)?;
         let minimum = accounts.passwords().min_length as u64;
@@ -101,30 +102,31 @@ impl MethodsRequest<'_> {
         let field = |name| Zeroizing::new(form.one(name).unwrap_or_default().to_owned());
         let (current, new) = (field("current_password"), field("new_password"));
         if new != field("repeat_password") {
-            return self.render_problem(StatusCode::BAD_REQUEST, PasswordProblem::Mismatch).await;
+            return self.render_problem(StatusCode::BAD_REQUEST, passwords::mismatch()).await;
         }
         let device = site.cookies.device_in(page.request);
         let origin = origin(page.request, site, device.as_deref());
         match accounts.change_password(page.user(), current, new, Some(&page.session()), &origin).await {
             Ok(()) => {
-                let notice = Some(MethodsNotice::PasswordChanged);
+                let notice = Some(Text::of("methods-password-changed"));
                 self.render(StatusCode::OK, Notes { notice, ..Notes::default() }).await
             }
-            Err(PasswordChangeError::Store(cause)) => Err(page.unavailable(cause)),
-            Err(PasswordChangeError::NoPassword) => Err(page.foreign_form()),
-            Err(refused) => {
-                tracing::info!(reason = refused.reason(), "password change refused");
-                let (status, problem) = problem_of(refused);
-                self.render_problem(status, problem).await
-            }
+            Err(error) => match Failure::from(&error).form_problem() {
+                Some((status, problem)) => {
+                    tracing::info!(reason = error.reason(), "password change refused");
+                    self.render_problem(status, problem).await
+                }
+                None => Err(page.fail(&error)),
+            },
         }
     }
 
-    async fn render_problem(&self, status: StatusCode, problem: PasswordProblem) -> PageResult {
+    async fn render_problem(&self, status: StatusCode, problem: Problem) -> PageResult {
         self.render(status, Notes { password: Some(problem), ..Notes::default() }).await
     }
 
-    /// Browsers refuse redirects of forms to other sites, so a page leads there.
+    /// Begins to link an identity. A page with a link leads to the provider, since browsers refuse redirects of forms to other
+    /// sites.
     async fn link(&self, form: &FormFields) -> PageResult {
         let page = &self.0;
         let Services { login, site, .. } = page.services;
@@ -134,7 +136,7 @@ impl MethodsRequest<'_> {
         let begun = begin_link(page.services, provider, &binding, page.user()).await;
         let url = begun.map_err(|failed| {
             tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, "identity link not started");
-            page.respond(failed.failure(provider.name(), page.place.href()))
+            page.respond(Failure::from(&failed).with("provider", provider.name()).retry_at(page.place.href()))
         })?;
         let (name, cancel) = (provider.name().to_owned(), page.place.href().to_owned());
         let view = LinkConfirmationPage { frame: page.frame(), provider: name, href: url.to_string(), cancel_href: cancel };
@@ -149,19 +151,19 @@ impl MethodsRequest<'_> {
         let page = &self.0;
         page.require_fresh_sign_in()?;
         let (Some(issuer), Some(subject)) = (form.one("issuer"), form.one("subject")) else { return Ok(page.back()) };
-        let user = page.services.users.get(page.user()).await.map_err(|cause| page.unavailable(cause))?;
+        let user = page.services.users.get(page.user()).await.map_err(|error| page.fail(&error))?;
         let identities = user.map(|user| user.value.identities).unwrap_or_default();
         let is_wanted = |known: &&IdentityClaims| *known.issuer == *issuer && *known.subject == *subject;
         let Some(identity) = identities.iter().find(is_wanted) else { return Ok(page.back()) };
         match page.services.administration.unlink(page.user(), issuer, subject, Some(&page.session())).await {
             Ok(UnlinkOutcome::Unlinked) => {
                 let provider = provider_name(&page.services.login, &identity.provider);
-                let provider = provider.unwrap_or_else(|| pages::text::text("password", &[]));
-                let notice = Some(MethodsNotice::Unlinked { provider });
+                let provider = provider.unwrap_or_else(|| text("password", &[]));
+                let notice = Some(Text::of("methods-unlinked").with("provider", provider));
                 self.render(StatusCode::OK, Notes { notice, ..Notes::default() }).await
             }
             Ok(UnlinkOutcome::LastIdentity | UnlinkOutcome::UnknownIdentity) => Ok(page.back()),
-            Err(cause) => Err(page.unavailable(cause)),
+            Err(error) => Err(page.fail(&error)),
         }
     }
 }

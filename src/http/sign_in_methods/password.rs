@@ -7,17 +7,18 @@ use zeroize::Zeroizing;
 use crate::http::{
     Services,
     api::{
-        ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, in_person, json, local_accounts, read_fields,
+        ApiError, Body, Endpoint, Intent, answer, caller, fields::required_text, json, local_accounts, read_fields,
+        require_session,
     },
     passwords::origin,
 };
 
 pub(in crate::http) fn change() -> Endpoint {
-    Endpoint::new("/password").post(async |request, body, services| answer(act(request, body, services).await))
+    Endpoint::new("/password").post(async |request, body, services| answer(handle(request, body, services).await))
 }
 
-async fn act(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
-    let caller = in_person(caller(&request, &services, Intent::Change).await?)?;
+async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
+    let caller = require_session(caller(&request, &services, Intent::Change).await?)?;
     let mut fields = read_fields(&request, body, &caller)?;
     let current = required_text(&mut fields, "current_password")?;
     let new = required_text(&mut fields, "new_password")?;

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
-use super::{Action, act};
+use super::{Action, apply};
 use crate::{
     administration::UserSummary,
     check::{AuthenticatedPrincipal, Checker},
@@ -42,13 +42,13 @@ pub(in crate::http) fn sessions() -> Endpoint {
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Read).await?;
     administrator(&services, &caller)?;
-    let mut query = Fields::of_query(request.query_string()).ok_or(ApiError::Malformed)?;
-    let limit = query.parsed("limit", page_size)?.unwrap_or(PAGE_SIZE);
+    let mut query = Fields::parse_query(request.query_string()).ok_or(ApiError::Malformed)?;
+    let limit = query.parse_field("limit", page_size)?.unwrap_or(PAGE_SIZE);
     let after = query.text("after")?;
     let wanted = query.text("q")?;
     query.finish()?;
     let found = super::list(&services, wanted.as_deref().unwrap_or_default(), after.as_deref(), limit).await?;
-    let listed: Vec<Value> = found.users.iter().map(|known| shown(known, &services.checker)).collect();
+    let listed: Vec<Value> = found.users.iter().map(|known| to_json(known, &services.checker)).collect();
     Ok(json(StatusCode::OK, value!({"people": listed, "next": found.next, "is_cut": found.is_cut})))
 }
 
@@ -56,14 +56,14 @@ async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Res
     let caller = caller(&request, &services, Intent::Read).await?;
     let by = administrator(&services, &caller)?;
     let known = services.administration.get(&id).await?;
-    let mut body = shown(&known, &services.checker);
+    let mut body = to_json(&known, &services.checker);
     body["line"] = value!(known.grant.rule.as_ref().and_then(|rule| services.role_maps.current().map.line_of(rule)));
-    let usage = services.administration.usage(by, &id).await?;
-    (body["sessions"], body["keys"]) = (usage.sessions.into(), usage.keys.into());
+    let in_use = services.administration.usage(by, &id).await?;
+    (body["sessions"], body["keys"]) = (in_use.sessions.into(), in_use.keys.into());
     Ok(json(StatusCode::OK, body))
 }
 
-/// A call without fields. By a session its body must be declared as JSON all the same.
+/// Handles a call without fields. With a session its body must still be declared as JSON.
 async fn post(
     request: HttpRequest,
     id: Path<String>,
@@ -88,16 +88,16 @@ async fn change(
     services: &Services,
 ) -> Result<HttpResponse, ApiError> {
     let by = administrator(services, caller)?;
-    let body = match (act(services, by, id, action).await?, action) {
-        (Some(changed), _) => shown(&changed, &services.checker),
+    let body = match (apply(services, by, id, action).await?, action) {
+        (Some(changed), _) => to_json(&changed, &services.checker),
         (None, Action::Delete) => value!({"user_id": id, "deleted": true}),
         (None, _) => value!({"user_id": id, "sessions": 0}),
     };
     Ok(json(StatusCode::OK, body))
 }
 
-/// A user, as administrators see them.
-fn shown(UserSummary { user, grant }: &UserSummary, checker: &Checker) -> Value {
+/// Returns a user, as administrators see it.
+fn to_json(UserSummary { user, grant }: &UserSummary, checker: &Checker) -> Value {
     let identity = checker.identity(&user.id, &user.identities, grant);
     let identities: Vec<Value> = user
         .identities

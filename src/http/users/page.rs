@@ -8,14 +8,14 @@ use actix_web::{
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{Action, act};
+use super::{Action, apply};
 use crate::{
     administration::{AdministrationError, UserSummary},
     http::{
         Services,
         display_names::{linked_identity, provider_name},
-        error, get,
-        page_request::{AdministratorRequest, FormFields, PageResult, answer},
+        get,
+        page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
         redirect,
     },
@@ -39,17 +39,17 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 }
 
 async fn list(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
-    let page = UsersRequest(AdministratorRequest::authenticate(&request, &services, PLACE).await?);
-    page.list(&query).await.map_err(|cause| page.0.unavailable(cause))
+    let page = UsersRequest(PageRequest::authenticate(&request, &services, PLACE).await?.into_administrator()?);
+    page.list(&query).await.map_err(|error| page.0.fail(&error))
 }
 
 async fn show(request: HttpRequest, id: Path<String>, services: Services) -> PageResult {
-    let page = UsersRequest(AdministratorRequest::authenticate(&request, &services, PLACE).await?);
-    page.show(&id).await.map_err(|error| page.refuse(&error))
+    let page = UsersRequest(PageRequest::authenticate(&request, &services, PLACE).await?.into_administrator()?);
+    page.show(&id).await.map_err(|error| page.0.fail(&error))
 }
 
 async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = UsersRequest(AdministratorRequest::authenticate_form(&request, &services, PLACE, &form).await?);
+    let page = UsersRequest(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?.into_administrator()?);
     let action = match form.one("action").unwrap_or_default() {
         "disable" => Action::Disable,
         "enable" => Action::Enable,
@@ -57,7 +57,7 @@ async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, 
         "delete" => Action::Delete,
         _ => return Ok(page.0.back()),
     };
-    act(&services, page.0.by(), &id, action).await.map_err(|error| page.refuse(&error))?;
+    apply(&services, page.0.by(), &id, action).await.map_err(|error| page.0.fail(&error))?;
     Ok(if action == Action::Delete { page.0.back() } else { redirect(StatusCode::SEE_OTHER, &address_of(&id)) })
 }
 
@@ -103,7 +103,7 @@ impl UsersRequest<'_> {
     async fn show(&self, id: &str) -> Result<HttpResponse, AdministrationError> {
         let known = self.0.services.administration.get(id).await?;
         let by = self.0.by();
-        let usage = self.0.services.administration.usage(by, id).await?;
+        let in_use = self.0.services.administration.usage(by, id).await?;
         let power = match self.0.services.administration.authorize(by, &known) {
             Ok(()) => EditPermission::May,
             Err(Denial::OwnAccount) => EditPermission::Yourself,
@@ -130,22 +130,14 @@ impl UsersRequest<'_> {
             identities: user.identities.iter().map(|identity| linked_identity(identity, &self.0.services.login, false)).collect(),
             pinned: user.pinned.is_some(),
             disabled: user.disabled,
-            sessions: usage.sessions as u64,
-            keys: usage.keys as u64,
+            sessions: in_use.sessions as u64,
+            keys: in_use.keys as u64,
             power,
             invite_href,
             csrf: self.0.csrf(),
             id: user.id,
         };
         Ok(self.0.show(StatusCode::OK, &view))
-    }
-
-    fn refuse(&self, error: &AdministrationError) -> HttpResponse {
-        match error {
-            AdministrationError::NotFound => self.0.respond(error::no_such_person()),
-            AdministrationError::Denied(_) => self.0.respond(error::not_yours_to_change()),
-            AdministrationError::Store(_) => self.0.unavailable(error),
-        }
     }
 }
 

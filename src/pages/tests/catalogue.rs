@@ -1,4 +1,4 @@
-//! The catalogue and what uses it say the same: no message without a place, no place without its message.
+//! Compares the catalog with its uses: every message is used, and every use has its message.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,7 +8,7 @@ use std::{
 
 const CATALOGUE: &str = include_str!("../../../templates/text/en.ftl");
 
-/// What the page of a failure says, each a message of its own.
+/// The messages of a failure's page.
 const OF_A_FAILURE: [&str; 3] = ["-title", "-happened", "-next"];
 
 /// A message's use in a template: `"id"|t|with("name", …)`.
@@ -39,7 +39,7 @@ fn templates() -> Vec<(String, String)> {
     files("templates", "html")
 }
 
-/// Without the tests, whose words prove nothing.
+/// The code without its tests.
 fn code() -> Vec<(String, String)> {
     let cut =
         |(name, text): (String, String)| (name, text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned());
@@ -87,7 +87,7 @@ fn uses() -> Vec<Use> {
     uses
 }
 
-/// What follows the parenthesis that is open at the beginning.
+/// The text after the parenthesis that is open at the beginning.
 fn after_parenthesis(text: &str) -> Option<&str> {
     let mut depth = 1;
     for (at, character) in text.char_indices() {
@@ -131,12 +131,13 @@ fn every_message_that_a_template_says_is_there_and_filled() {
 fn every_message_that_code_says_is_there() {
     let messages = messages();
     for (file, code) in code() {
-        for call in ["text(", "Text::of(", ".action("] {
+        for call in ["text(", "Text::of(", "Problem::of(", ".action("] {
             for id in literals_in(&code, call).filter(|id| id.contains('-')) {
                 assert!(messages.contains_key(id), "{file}: there is no {id}");
             }
         }
-        for id in literals_in(&code, "Failure::new(") {
+        let pages = ["::of_page(", ".page("].into_iter().flat_map(|call| literals_in(&code, call));
+        for id in pages {
             for part in OF_A_FAILURE {
                 assert!(messages.contains_key(&format!("{id}{part}")), "{file}: there is no {id}{part}");
             }

@@ -20,17 +20,10 @@ type Pages = Vec<(&'static str, String)>;
 
 fn before_a_session() -> Pages {
     let hostile_provider = || ProviderLink { name: hostile(), href: hostile() };
-    let wait = Duration::from_secs(30);
-    let problems = [
-        None,
-        Some(SignInProblem::WrongCredentials),
-        Some(SignInProblem::TooMany { retry_after: wait }),
-        Some(SignInProblem::Busy),
-        Some(SignInProblem::CookiesNeeded),
-    ];
+    let problems = [None, Some(problem())];
     let mut pages = Pages::new();
     for providers in [vec![hostile_provider()], vec![hostile_provider(), hostile_provider()], Vec::new()] {
-        for problem in problems {
+        for problem in problems.clone() {
             let (providers, password) = (providers.clone(), Some(password_form(problem)));
             pages.push(("sign-in with a password", render(&SignInPage { frame: frame(), providers, password, notice: maybe() })));
         }
@@ -43,7 +36,7 @@ fn before_a_session() -> Pages {
         pages.push(("sign-out", render(&SignOutPage { frame: frame(), csrf, account, at_provider, action, stay_href })));
     }
     pages.push(("signed-out", render(&SignedOutPage { frame: frame(), sign_in_href: hostile(), provider_note: maybe() })));
-    let action = || Some(Action { label: hostile(), href: hostile() });
+    let action = || Action { label: hostile(), href: hostile() };
     let error = ErrorPage {
         frame: frame(),
         status: 400,
@@ -51,13 +44,12 @@ fn before_a_session() -> Pages {
         what_happened: hostile(),
         what_next: hostile(),
         quote: Some(Quote { speaker: hostile(), text: hostile() }),
-        action: action(),
-        second_action: action(),
+        actions: vec![action(), action()],
         request_id: hostile(),
     };
     pages.push(("error", render(&error)));
-    let problems = std::iter::once(None).chain(password_problems().into_iter().map(Some));
-    for (problem, role) in problems.zip([maybe(), None].into_iter().cycle()) {
+    let problems = [None, Some(problem()), Some(problem().field("new_password"))];
+    for (problem, role) in problems.into_iter().zip([maybe(), None].into_iter().cycle()) {
         let (email, expires) = (hostile(), Timestamp::UNIX_EPOCH);
         let (invite_link, csrf) = (hostile(), hostile());
         let page = OnboardingPage { frame: frame(), email, role, expires, minimum: 12, problem, invite_link, csrf };
@@ -89,14 +81,9 @@ fn accounts() -> Pages {
     pages.push(("sessions", render(&SessionsPage { frame: frame(), sessions, csrf: hostile() })));
     pages.push(("methods", render(&methods())));
     pages.push(("methods", render(&SignInMethodsPage { sign_in_href: maybe(), password: None, ..methods() })));
-    for notice in [
-        MethodsNotice::PasswordChanged,
-        MethodsNotice::Linked { provider: hostile() },
-        MethodsNotice::Unlinked { provider: hostile() },
-    ] {
-        pages.push(("methods", render(&SignInMethodsPage { notice: Some(notice), ..methods() })));
-    }
-    for problem in password_problems() {
+    let notice = Some(text::Text::of("methods-unlinked").with("provider", hostile()));
+    pages.push(("methods", render(&SignInMethodsPage { notice, ..methods() })));
+    for problem in [problem(), problem().field("current_password"), problem().field("new_password")] {
         let password = Some(PasswordChangeForm { email: hostile(), minimum: 1, problem: Some(problem) });
         pages.push(("methods", render(&SignInMethodsPage { password, ..methods() })));
     }
@@ -115,20 +102,9 @@ fn keys() -> Pages {
     let unused = KeyRow { last_used: None, name: None, ..key(narrowed(Some(Vec::new()))) };
     let keys = vec![key(narrowed(Some(vec![hostile()]))), key(narrowed(None)), unused];
     pages.push(("keys", render(&KeysPage { keys, ..keys_page() })));
-    for problem in [
-        KeyProblem::NameOrDuration,
-        KeyProblem::TooLong,
-        KeyProblem::Role,
-        KeyProblem::Teams,
-        KeyProblem::Paths,
-        KeyProblem::ManagesPeople,
-        KeyProblem::Full,
-        KeyProblem::NoRole,
-        KeyProblem::Failed,
-    ] {
-        pages.push(("keys", render(&KeysPage { problem: Some(problem), ..keys_page() })));
-    }
-    for warning in [None, Some(Warning::OwnMachine), Some(Warning::ShownHere)] {
+    pages.push(("keys", render(&KeysPage { problem: Some(problem()), ..keys_page() })));
+    for warning in [None, Some("app-key-warning-own-machine"), Some("app-key-warning-shown-here")] {
+        let warning = warning.map(text::Text::of);
         pages.push(("app-key", render(&app_key(ConsentState::Asked { warning }))));
     }
     pages.push(("app-key-given-before", render(&app_key(ConsentState::GivenBefore))));
@@ -159,16 +135,7 @@ fn administration() -> Pages {
         let invitations = vec![InvitationRow { state, ..invitation() }];
         pages.push(("invitations", render(&InvitationsPage { invitations, ..invitations_page() })));
     }
-    for problem in [
-        InvitationProblem::Email,
-        InvitationProblem::Role,
-        InvitationProblem::AboveYou,
-        InvitationProblem::Teams,
-        InvitationProblem::Duration,
-        InvitationProblem::Disabled,
-    ] {
-        pages.push(("invitations", render(&InvitationsPage { problem: Some(problem), ..invitations_page() })));
-    }
+    pages.push(("invitations", render(&InvitationsPage { problem: Some(problem()), ..invitations_page() })));
     pages
 }
 
@@ -176,18 +143,7 @@ fn explanations() -> Pages {
     let mut pages = Pages::new();
     pages.push(("role-map", render(&role_map())));
     pages.push(("role-map", render(&RoleMapPage { in_force: None, refused: None, form: ExplainForm::default(), ..role_map() })));
-    for problem in [
-        ExplainProblem::OneOfTwo,
-        ExplainProblem::NoSuchPerson,
-        ExplainProblem::NobodyLookedAt,
-        ExplainProblem::SeveralPeople,
-        ExplainProblem::Claims(hostile()),
-        ExplainProblem::Provider,
-        ExplainProblem::Address(hostile()),
-        ExplainProblem::NoRoleMapYet,
-    ] {
-        pages.push(("role-map", render(&RoleMapPage { problem: Some(problem), ..role_map() })));
-    }
+    pages.push(("role-map", render(&RoleMapPage { problem: Some(problem()), ..role_map() })));
     let rules = [GrantRule::Default, GrantRule::Invitation, GrantRule::Named(hostile())].map(Some);
     let explanations = rules.into_iter().map(|rule| explained(rule, Some(4))).chain([
         explained(Some(GrantRule::Named(hostile())), None),

@@ -11,7 +11,7 @@ pub fn attribute(tag: &str, name: &str) -> Option<String> {
     rest.split_once('"').map(|(value, _)| value.to_owned())
 }
 
-/// What the first element of this name holds.
+/// The content of the first element with this name.
 pub fn inner_of<'a>(html: &'a str, name: &str) -> Option<&'a str> {
     let rest = &html[html.find(&format!("<{name}"))?..];
     let rest = &rest[rest.find('>')? + 1..];

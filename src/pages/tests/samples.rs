@@ -1,4 +1,4 @@
-//! Pages filled with text that means harm, and their parts.
+//! Pages, and their parts, with hostile text.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub fn choices() -> Vec<Choice> {
     [true, false].map(|selected| Choice { name: hostile(), selected }).into()
 }
 
-/// Somebody is signed in, with all pages in reach.
+/// The frame of an administrator.
 pub fn frame() -> Frame {
     let brand = Brand { name: hostile(), ..Brand::default() };
     Frame::of(&Arc::new(brand)).with_nav(Nav { name: hostile(), administrator: true, invites: true, current: None })
@@ -38,7 +38,7 @@ pub fn provider() -> ProviderLink {
     ProviderLink { name: "Corp SSO".to_owned(), href: "/sso/login?provider=corp&rd=%2F".to_owned() }
 }
 
-pub fn password_form(problem: Option<SignInProblem>) -> PasswordForm {
+pub fn password_form(problem: Option<Problem>) -> PasswordForm {
     PasswordForm { csrf: hostile(), rd: maybe(), email: hostile(), problem, contact: hostile() }
 }
 
@@ -243,15 +243,8 @@ pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation
     }
 }
 
-pub fn password_problems() -> Vec<PasswordProblem> {
-    vec![
-        PasswordProblem::Wrong,
-        PasswordProblem::TooShort { minimum: 12 },
-        PasswordProblem::TooLong,
-        PasswordProblem::Weak { warning: maybe(), suggestions: vec![hostile()] },
-        PasswordProblem::Weak { warning: None, suggestions: Vec::new() },
-        PasswordProblem::Mismatch,
-        PasswordProblem::TooMany { retry_after: Duration::from_secs(30) },
-        PasswordProblem::Busy,
-    ]
+/// A problem whose message, placeholder and advice contain hostile text.
+pub fn problem() -> Problem {
+    let advice = text::Text::of("methods-unlinked").with("provider", hostile());
+    Problem::of("explain-problem-claims").with("why", hostile()).advice(vec![advice])
 }

@@ -1,31 +1,31 @@
-//! Who holds a credential needs no browser; and who is no browser gets JSON.
+//! Clients with a credential need no browser; clients that are no browser receive JSON.
 
 use serde_json::json;
 
-use super::{EDITOR, address, asked, assert_sealed, decide, fields, for_redirect, key_at_check};
+use super::{EDITOR, address, assert_not_cached, authorization_page, decide, fields, for_redirect, key_at_check};
 use crate::support::agent::Agent;
 use crate::support::api::{Auth, create_key};
 use crate::support::fleet::Fleet;
 use crate::support::pod::PodOptions;
 use crate::support::steps::{ALICE, IDENTITY_HEADERS, session_of, sign_in};
 
-/// A pod, and a key of alice's.
+/// A pod and a key of alice.
 async fn with_a_key(adjust: impl FnMut(&mut PodOptions)) -> (Fleet, String) {
     let fleet = Fleet::builder().idp().config(adjust).start().await;
     let agent = Agent::new();
-    let page = asked(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
+    let page = authorization_page(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
     let told = decide(&agent, &page, "allow").await.json();
     (fleet, told["access_token"].as_str().expect("a key").to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_makes_a_child_at_once_that_lasts_no_longer_and_ends_with_it() {
+async fn a_key_creates_a_derived_key_that_expires_no_later_and_ends_with_it() {
     let (fleet, parent) = with_a_key(|_| ()).await;
     let bearer = format!("Bearer {parent}");
     for header in [("authorization", bearer.as_str()), ("x-litellm-api-key", parent.as_str())] {
         let answer = Agent::new().get_with(&fleet.pod(0).public(&address(&[("response_type", "oauth_token")])), &[header]).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
-        assert_sealed(&answer);
+        assert_not_cached(&answer);
         let told = answer.json();
         assert!(told["expires_in"].as_u64().unwrap() <= 86_400);
         let child = told["access_token"].as_str().unwrap().to_owned();
@@ -38,7 +38,7 @@ async fn a_key_makes_a_child_at_once_that_lasts_no_longer_and_ends_with_it() {
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
     let page = agent.get(&fleet.pod(0).public("/vestibule/keys")).await;
-    // The first form makes a key, the one after it revokes the oldest: the parent.
+    // The first form creates a key, and the second one revokes the oldest key: the parent.
     let id = page.body.split("name=\"token_id\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
     let revoked = agent.submit(&page.form(), &[("action", "revoke"), ("token_id", &id)]).await;
     assert_eq!(revoked.status, 303, "{}", revoked.body);
@@ -47,7 +47,7 @@ async fn a_key_makes_a_child_at_once_that_lasts_no_longer_and_ends_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_is_no_wider_and_no_longer_lived_than_what_made_it() {
+async fn a_derived_key_has_no_more_access_and_no_longer_lifetime_than_its_parent() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
@@ -71,7 +71,7 @@ async fn a_child_is_no_wider_and_no_longer_lived_than_what_made_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_invalid_credential_is_401_and_never_falls_through_to_the_cookie() {
+async fn an_invalid_credential_is_401_and_the_cookie_is_not_tried() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
@@ -86,12 +86,12 @@ async fn an_invalid_credential_is_401_and_never_falls_through_to_the_cookie() {
         assert_eq!((answer.status, answer.location()), (401, None), "{header:?}: {}", answer.body);
         assert_eq!(answer.json()["error"], "invalid_token");
         assert!(answer.header("www-authenticate").unwrap().contains("invalid_token"));
-        assert_sealed(&answer);
+        assert_not_cached(&answer);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_of_listed_origins_may_ask_and_others_get_no_header() {
+async fn listed_origins_get_cors_headers_and_others_get_none() {
     let listed = |pod: &mut PodOptions| {
         pod.environment.push(("OAUTH_ALLOWED_ORIGINS".to_owned(), "https://web.example.com".to_owned()));
     };

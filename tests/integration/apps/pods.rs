@@ -18,7 +18,7 @@ async fn fleet() -> Fleet {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_agree_at_once_on_three_pods_leave_ten_keys_and_what_one_pod_made_all_pods_know() {
+async fn concurrent_authorizations_on_three_pods_leave_ten_keys_that_every_pod_knows() {
     let fleet = fleet().await;
     let agent = fleet.signed_in(ALICE).await;
     let consents = (0..15).map(async |number| {
@@ -27,7 +27,7 @@ async fn many_who_agree_at_once_on_three_pods_leave_ten_keys_and_what_one_pod_ma
     });
     let keys: Vec<String> = join_all(consents).await;
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), 15);
-    // Notices of the keys that went are heard within moments.
+    // The invalidation messages of the revoked keys arrive within moments.
     let settled = async |pod: &Pod| {
         let mut live = 0;
         for key in &keys {
@@ -50,7 +50,7 @@ async fn many_who_agree_at_once_on_three_pods_leave_ten_keys_and_what_one_pod_ma
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_agreed_on_one_pod_is_remembered_on_another_and_taken_back_on_a_third() {
+async fn a_consent_given_on_one_pod_applies_on_another_and_is_withdrawn_on_a_third() {
     let fleet = fleet().await;
     let agent = fleet.signed_in(ALICE).await;
     let path = for_redirect("https://app.example.com/cb");

@@ -1,4 +1,4 @@
-//! Each of our pages in light and dark, on a desktop and on a narrow phone.
+//! Each page of the product in light and dark, on a desktop and on a narrow phone.
 
 use super::assert_views;
 use crate::support::fleet::Fleet;

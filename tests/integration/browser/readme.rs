@@ -1,4 +1,4 @@
-//! README's first example as it stands, and the pictures that README shows.
+//! The first example of README, unchanged, and the pictures in README.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::{artifacts, browser, repository};
 const PICTURES: [&str; 3] = ["keys", "people", "role-map"];
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
-/// The shell commands of README's first section that has any.
+/// The shell commands of the first section of README that has any.
 fn first_example() -> Vec<String> {
     let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
     let (_, section) = readme.split_once("\n## Quick start\n").expect("README begins with an example");
@@ -19,10 +19,10 @@ fn first_example() -> Vec<String> {
     blocks.map(|(commands, _)| commands.to_owned()).collect()
 }
 
-/// On the default ports, as a newcomer's would be.
+/// On the default ports, like those of a new user.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "builds the release, which takes minutes: `make test-readme`"]
-async fn the_readmes_first_example_runs_as_it_stands() {
+async fn the_readmes_first_example_works_unchanged() {
     let commands = first_example();
     let [serve, key, ask] = &commands[..] else { panic!("three steps: {commands:?}") };
     let directory = artifacts("browser").join("readme");
@@ -37,7 +37,7 @@ async fn the_readmes_first_example_runs_as_it_stands() {
     }
 }
 
-/// A site where some people have been at work.
+/// A fleet with some users and keys.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_shows_these_pages_in_light_and_in_dark() {
     let people = people();
@@ -64,7 +64,7 @@ async fn the_readme_shows_these_pages_in_light_and_in_dark() {
     }
 }
 
-/// By the role map the first is an administrator; the last one is disabled in the picture.
+/// The role map makes the first user an administrator; the last one is disabled in the picture.
 fn people() -> Vec<Account> {
     let person = |name: &'static str, password, roles: &[&str], groups: &[&str]| Account {
         username: name,

@@ -1,4 +1,4 @@
-//! A pod's start without its store, its orderly end, and a key ring that is rotated while it runs.
+//! The start of a pod without its store, its graceful shutdown, and the rotation of the key ring at run time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::support::process::Child;
 use crate::support::redis::{Options, Standalone};
 use crate::support::wait::{timed, until};
 
-/// Longer than these tests wait for anything.
+/// Longer than these tests wait.
 const LONG_DELAY: &str = "shutdown: {delay: 100s, deadline: 120s}\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_its_store_a_pod_starts_waits_and_is_ready_when_it_comes() {
+async fn a_pod_without_its_store_starts_and_becomes_ready_when_the_store_is_available() {
     let port = ports::free();
     let url = format!("redis://127.0.0.1:{port}");
     let mut fleet = Fleet::builder().store_at(url).idp().config(|pod: &mut PodOptions| pod.ready = Ready::DontWait).start().await;
@@ -30,8 +30,8 @@ async fn without_its_store_a_pod_starts_waits_and_is_ready_when_it_comes() {
     assert!(status == 503 && text.contains("store"), "{status} {text}");
     assert_eq!(fleet.check_with(0, ("accept", "text/html")).await.status, 401, "without a credential no store is needed");
     assert_eq!(fleet.status(0, &"A".repeat(66)).await, 401, "nor for a forged one");
-    let genuine = genuine_handle(&fleet);
-    assert_eq!(fleet.status(0, &genuine).await, 503, "whose this is nobody can say yet");
+    let genuine = valid_session_token(&fleet);
+    assert_eq!(fleet.status(0, &genuine).await, 503, "a valid session token cannot be looked up yet");
 
     let mut redis = Standalone::start(Options { port: Some(port), ..Options::default() }).await;
     let ((), took) = timed(fleet.pods[0].wait_ready()).await;
@@ -51,16 +51,16 @@ async fn without_its_store_a_pod_starts_waits_and_is_ready_when_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopping_pod_is_unready_first_then_drains_and_ends_well() {
+async fn a_stopping_pod_is_unready_first_then_drains_and_exits_successfully() {
     let mut fleet = Fleet::builder().standalone().idp().yaml("shutdown: {delay: 2s, deadline: 25s}\n").start().await;
     let browser = fleet.sign_in(0).await;
-    let login = login_in_flight(&fleet).await;
+    let login = start_pending_callback(&fleet).await;
     fleet.pods[0].process().term();
     until("readiness to fail", DEADLINE, async || (admin(&fleet.pods[0], "/readyz").await?.0 == 503).then_some(())).await;
-    assert_eq!(fleet.status(0, &browser.cookie).await, 200, "what still comes is served");
+    assert_eq!(fleet.status(0, &browser.cookie).await, 200, "new requests are served");
     assert!(fleet.pods[0].process().has_exited().is_none());
     until("connections to be given up", DEADLINE, async || fleet.check(0, &browser.cookie).await.closes.then_some(())).await;
-    assert!(fleet.pods[0].process().has_exited().is_none(), "a login is in flight");
+    assert!(fleet.pods[0].process().has_exited().is_none(), "a login flow is active");
     fleet.idp().resume().await;
     let page = login.await.expect("the answer arrives");
     assert_eq!(page.status, 303, "{}", page.body);
@@ -70,14 +70,14 @@ async fn a_stopping_pod_is_unready_first_then_drains_and_ends_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_deadline_ends_a_pod_whatever_is_in_flight() {
+async fn the_shutdown_deadline_ends_a_pod_despite_active_requests() {
     let mut fleet = Fleet::builder().standalone().idp().yaml("shutdown: {delay: 500ms, deadline: 2s}\n").start().await;
-    let login = login_in_flight(&fleet).await;
+    let login = start_pending_callback(&fleet).await;
     let began = Instant::now();
     fleet.pods[0].process().term();
     let status = fleet.pods[0].process().wait_exit(DEADLINE).await;
     eprintln!("ended {:?} after SIGTERM", began.elapsed());
-    // The login alone would have taken the ten seconds that a provider is given.
+    // The login alone would have taken the provider timeout of ten seconds.
     assert!(began.elapsed() < Duration::from_secs(7));
     assert_eq!(status.code(), Some(0));
     login.abort();
@@ -93,7 +93,7 @@ async fn ctrl_c_ends_a_pod_without_the_delay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_of_either_kind_ends_a_pod_at_once() {
+async fn a_second_signal_ends_a_pod_at_once() {
     for second in [Child::term, Child::interrupt] {
         let mut pod = Pod::start(PodOptions { further: LONG_DELAY.to_owned(), ..PodOptions::new() }).await;
         pod.process().term();
@@ -107,7 +107,7 @@ async fn a_second_signal_of_either_kind_ends_a_pod_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_ring_that_is_rotated_logs_nobody_out() {
+async fn a_key_ring_rotation_ends_no_session() {
     let (other_ring, other_file) = key_ring();
     let old = random_key();
     std::fs::write(&other_file, format!("{old}\n")).expect("the file is ours");
@@ -134,12 +134,12 @@ async fn a_key_ring_that_is_rotated_logs_nobody_out() {
     for (pod, browser) in [(0, &before), (1, &before), (0, &during), (1, &during)] {
         assert_eq!(fleet.status(pod, &browser.cookie).await, 200, "pod {pod}, which may not have the new key yet");
     }
-    // A pod that starts now has an empty cache: it opens what the old key sealed.
+    // A new pod has an empty cache: it decrypts records of the old key.
     fleet.restart(0).await;
     for browser in [&before, &during] {
         assert_eq!(fleet.status(0, &browser.cookie).await, 200);
     }
-    // A mistake in the file leaves the ring as it is.
+    // An invalid file does not change the key ring.
     std::fs::write(other_ring.path().join("keyring"), "not a key\n").expect("the file is ours");
     until("pod 1 to refuse it", DEADLINE, async || fleet.pods[1].log().contains("key ring rejected").then_some(())).await;
     assert!(!fleet.pods[1].log().contains("not a key\n"));
@@ -148,7 +148,7 @@ async fn a_key_ring_that_is_rotated_logs_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_key_sealed_that_is_taken_out_of_the_ring_is_served_no_longer() {
+async fn a_session_of_a_removed_key_is_refused() {
     let fleet = Fleet::builder().standalone().idp().start().await;
     let browser = fleet.sign_in(0).await;
     fleet.warm(0, &browser.cookie).await;
@@ -159,7 +159,7 @@ async fn what_a_key_sealed_that_is_taken_out_of_the_ring_is_served_no_longer() {
 
     ring_of(format!("{new}\n{old}"));
     until("it to be read", DEADLINE, async || fleet.pods[0].log().contains("key ring reloaded").then_some(())).await;
-    assert_eq!((fleet.status(0, &browser.cookie).await, flushes().await), (200, 0.0), "a key that is added takes nothing away");
+    assert_eq!((fleet.status(0, &browser.cookie).await, flushes().await), (200, 0.0), "adding a key flushes nothing");
 
     ring_of(format!("{new}\n"));
     until("the session to end", DEADLINE, async || (fleet.status(0, &browser.cookie).await == 401).then_some(())).await;
@@ -169,18 +169,18 @@ async fn what_a_key_sealed_that_is_taken_out_of_the_ring_is_served_no_longer() {
 }
 
 /// A callback that waits for the provider's token endpoint.
-async fn login_in_flight(fleet: &Fleet) -> JoinHandle<Page> {
+async fn start_pending_callback(fleet: &Fleet) -> JoinHandle<Page> {
     let agent = Agent::new();
     let callback = fleet.callback(0, &agent).await;
     fleet.idp().pause().await;
     let before = fleet.commands(0).await;
     let login = tokio::spawn(async move { agent.get(&callback).await });
-    // It reads the flow and takes it, and then asks the provider.
+    // The callback reads and consumes the login flow, and then connects to the provider.
     until("the login to be taken", DEADLINE, async || (fleet.commands(0).await >= before + 2.0).then_some(())).await;
     login
 }
 
-fn genuine_handle(fleet: &Fleet) -> String {
+fn valid_session_token(fleet: &Fleet) -> String {
     let text = std::fs::read_to_string(&fleet.key_ring_file).expect("the key ring is there");
     let ring = KeyRing::new(RingKeys::parse(&text).expect("a key ring"), Arc::new(SystemClock));
     OpaqueToken::mint(&ring, TokenKind::Session, 5).expose().to_owned()

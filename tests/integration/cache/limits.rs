@@ -1,4 +1,4 @@
-//! How long sessions last on several pods: without use, and at all.
+//! The idle timeout and the maximum lifetime of sessions across pods.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ const ABSOLUTE: Duration = Duration::from_secs(9);
 const LIMITS: &str = "sessions: {idle: 3s, absolute: 9s}\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn use_on_one_pod_keeps_a_session_alive_on_another_until_the_absolute_limit() {
+async fn use_on_one_pod_keeps_a_session_alive_on_another_until_its_maximum_lifetime() {
     let fleet = Fleet::builder().pods(2).standalone().idp().yaml(LIMITS).start().await;
     let before_login = Instant::now();
     let browser = fleet.sign_in(0).await;
     let after_login = Instant::now();
     fleet.warm(1, &browser.cookie).await;
 
-    // The second pod's copy becomes idle, while the person is at work on the first.
+    // The second pod's copy becomes idle, while the user sends requests to the first.
     let used_until = after_login + IDLE + IDLE / 3;
     while Instant::now() < used_until {
         assert_eq!(fleet.status(0, &browser.cookie).await, 200);
@@ -52,7 +52,7 @@ async fn use_on_one_pod_keeps_a_session_alive_on_another_until_the_absolute_limi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_nobody_uses_ends() {
+async fn an_unused_session_ends() {
     let redis = Standalone::start(Options::default()).await;
     let fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().yaml(LIMITS).start().await;
     let browser = fleet.sign_in(0).await;

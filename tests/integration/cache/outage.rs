@@ -1,4 +1,4 @@
-//! While the store is away: what is served for the grace, what is not, and that nobody is logged out.
+//! While the store is unavailable, cached users are served for the grace period, other checks are 503, and no session ends.
 
 use std::time::Duration;
 
@@ -15,46 +15,46 @@ use crate::support::wait::{pass, until};
 const GRACE: Duration = Duration::from_secs(6);
 const CONFIG: &str = "cache: {revocation_grace: 6s}\n";
 
-/// Losing a primary stops a cluster's client for so long; the grace has to cover it.
+/// The failover time of a cluster's client. The grace period must be longer.
 const COVERED: Duration = Duration::from_millis(3500);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_redis_logs_nobody_out() {
+async fn a_killed_redis_ends_no_session() {
     let arguments = ["--appendonly", "yes"].map(str::to_owned).to_vec();
     let mut redis = Standalone::start(Options { arguments, ..Options::default() }).await;
-    let people = People::arrive(&redis.url()).await;
+    let people = CachedSession::start(&redis.url()).await;
     redis.node.kill9();
-    people.are_served_for_the_grace("killed Redis").await;
+    people.assert_served_within_grace_period("killed Redis").await;
     redis.node.restart().await;
-    people.are_served_again().await;
+    people.assert_served_again().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_redis_logs_nobody_out() {
+async fn a_silent_redis_ends_no_session() {
     let mut redis = Standalone::start(Options::default()).await;
-    let people = People::arrive(&redis.url()).await;
+    let people = CachedSession::start(&redis.url()).await;
     redis.node.stop();
-    people.are_served_for_the_grace("silent Redis").await;
+    people.assert_served_within_grace_period("silent Redis").await;
     redis.node.cont();
-    people.are_served_again().await;
+    people.assert_served_again().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_the_network_cuts_off_logs_nobody_out() {
+async fn a_pod_without_network_ends_no_session() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
-    let people = People::arrive(&proxy.url()).await;
+    let people = CachedSession::start(&proxy.url()).await;
     proxy.refuse();
-    people.are_served_for_the_grace("refused connections").await;
+    people.assert_served_within_grace_period("refused connections").await;
     proxy.resume();
-    people.are_served_again().await;
+    people.assert_served_again().await;
 }
 
-/// As long as it may be, and longer than any gateway should wait for a check.
+/// The maximum of the setting, and longer than any gateway should wait for a check.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_waited_for_longer_than_gateways_wait_makes_no_check_that_late() {
+async fn a_store_timeout_beyond_the_gateways_timeout_does_not_delay_checks_that_long() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let fleet = Fleet::builder()
@@ -73,22 +73,22 @@ async fn a_store_that_is_waited_for_longer_than_gateways_wait_makes_no_check_tha
     let (known, unknown) = tokio::join!(fleet.check(1, &known.cookie), fleet.check(1, &unknown.cookie));
     assert_eq!((known.status, unknown.status), (200, 503));
     let took = unknown.ended - unknown.began;
-    println!("nobody could say after {took:.1?}");
+    println!("503 after {took:.1?}");
     assert!(took < COMMAND_TIMEOUT, "it waited for the store all the same: {took:?}");
-    assert!(known.ended < unknown.ended, "who is known waits as long as who is not");
+    assert!(known.ended < unknown.ended, "a cached session waits as long as an unknown one");
     proxy.resume();
 }
 
-/// Two pods; the second knows one of two sessions.
-struct People {
+/// Two pods; the second one has cached one of two sessions.
+struct CachedSession {
     fleet: Fleet,
     known: Browser,
-    /// Genuine, and never seen by the second pod.
+    /// Valid, but not cached by the second pod.
     unknown: Browser,
 }
 
-impl People {
-    async fn arrive(url: &str) -> Self {
+impl CachedSession {
+    async fn start(url: &str) -> Self {
         let fleet = Fleet::builder()
             .pods(2)
             .store_at(url.to_owned())
@@ -104,10 +104,13 @@ impl People {
         Self { fleet, known, unknown }
     }
 
-    /// The outage begins now.
-    async fn are_served_for_the_grace(&self, what: &str) {
+    /// Called when the outage begins.
+    async fn assert_served_within_grace_period(&self, what: &str) {
         let since = Instant::now();
-        let (known, unknown) = tokio::join!(self.ask(&self.known, since), self.ask(&self.unknown, since));
+        let (known, unknown) = tokio::join!(
+            self.check_until_grace_period_ends(&self.known, since),
+            self.check_until_grace_period_ends(&self.unknown, since)
+        );
         let passed = known.iter().filter(|answer| answer.status == 200).map(|answer| answer.began - since).max();
         let slowest = known.iter().chain(&unknown).map(|answer| answer.ended - answer.began).max();
         eprintln!("{what}: {} checks, the last one passed after {passed:?}, the slowest took {slowest:?}", known.len());
@@ -117,16 +120,16 @@ impl People {
             assert!(answer.began - since <= GRACE || answer.status == 503, "{:?} after it began", answer.began - since);
         }
         assert!(unknown.iter().all(|answer| answer.status == 503), "unknown is not unauthenticated");
-        assert!(known.iter().chain(&unknown).all(|answer| !answer.sets_cookie), "a cookie was touched");
+        assert!(known.iter().chain(&unknown).all(|answer| !answer.sets_cookie), "a cookie was changed");
         assert!(self.fleet.lookups(1, "stale").await > 0.0);
         assert!(self.fleet.pods[1].is_ready().await, "readiness followed the store");
         assert!(self.fleet.pods[1].log().contains("store not responding"));
-        self.metrics_show_it().await;
-        self.pages_say_so().await;
+        self.assert_metrics().await;
+        self.assert_pages().await;
     }
 
-    /// Until the grace is well over.
-    async fn ask(&self, browser: &Browser, since: Instant) -> Vec<Answer> {
+    /// Sends checks until well after the grace period.
+    async fn check_until_grace_period_ends(&self, browser: &Browser, since: Instant) -> Vec<Answer> {
         let mut answers = Vec::new();
         while since.elapsed() < GRACE + Duration::from_secs(1) {
             answers.push(self.fleet.check(1, &browser.cookie).await);
@@ -134,7 +137,7 @@ impl People {
         answers
     }
 
-    async fn metrics_show_it(&self) {
+    async fn assert_metrics(&self) {
         let pod = &self.fleet.pods[1];
         assert!(pod.metric("vestibule_checks_total", &["outcome=\"unavailable\""]).await > 0.0);
         assert!(
@@ -144,18 +147,18 @@ impl People {
         assert!(age > GRACE.as_secs_f64(), "{age}");
     }
 
-    async fn pages_say_so(&self) {
+    async fn assert_pages(&self) {
         for browser in [&self.known, &self.unknown] {
             for path in ["/sso/session", "/sso/logout", "/vestibule/", "/sso/login"] {
                 let page = browser.agent.get(&self.fleet.pods[1].public(path)).await;
                 assert_eq!(page.status, 503, "{path}: {}", page.body);
                 let cleared = page.set_cookies().iter().any(|line| line.starts_with("vestibule="));
-                assert!(!cleared, "{path} touched the session's cookie");
+                assert!(!cleared, "{path} changed the session's cookie");
             }
         }
     }
 
-    async fn are_served_again(&self) {
+    async fn assert_served_again(&self) {
         let since = Instant::now();
         until("both to be served again", DEADLINE, async || {
             let statuses = join_all([&self.known, &self.unknown].map(|browser| self.fleet.status(1, &browser.cookie))).await;

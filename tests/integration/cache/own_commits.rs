@@ -17,13 +17,13 @@ use crate::support::wait::until;
 const ADA: &str = "ada@example.com";
 
 /// One pod that receives no invalidation message.
-struct CutOff {
+struct DisconnectedPod {
     fleet: Fleet,
     proxy: FaultProxy,
     _redis: Standalone,
 }
 
-impl CutOff {
+impl DisconnectedPod {
     async fn start() -> Self {
         let redis = Standalone::start(Options::default()).await;
         let proxy = FaultProxy::start(redis.node.port()).await;
@@ -43,7 +43,7 @@ impl CutOff {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_ends_the_session_that_it_replaces_at_once() {
-    let CutOff { fleet, .. } = &CutOff::start().await;
+    let DisconnectedPod { fleet, .. } = &DisconnectedPod::start().await;
     let browser = fleet.sign_in(0).await;
     let callback = fleet.callback(0, &browser.agent).await;
     fleet.warm(0, &browser.cookie).await;
@@ -56,7 +56,7 @@ async fn a_sign_in_ends_the_session_that_it_replaces_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_accepted_invitation_ends_earlier_sessions_at_once() {
-    let cut_off = CutOff::start().await;
+    let cut_off = DisconnectedPod::start().await;
     let (fleet, pod) = (&cut_off.fleet, &cut_off.fleet.pods[0]);
     let before = cut_off.ada().await;
     let link = invitation_link(pod, ADA, "internal_user");
@@ -71,7 +71,7 @@ async fn an_accepted_invitation_ends_earlier_sessions_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_linked_identity_grants_its_role_at_once() {
-    let cut_off = CutOff::start().await;
+    let cut_off = DisconnectedPod::start().await;
     let (fleet, pod) = (&cut_off.fleet, &cut_off.fleet.pods[0]);
     let ada = cut_off.ada().await;
     let role = async || get(pod, Auth::Session(&ada), "/sso/session").await["user_role"].clone();
@@ -87,7 +87,7 @@ async fn a_linked_identity_grants_its_role_at_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_not_served_from_the_cache_after_a_logout_of_unknown_outcome() {
-    let CutOff { fleet, proxy, .. } = &CutOff::start().await;
+    let DisconnectedPod { fleet, proxy, .. } = &DisconnectedPod::start().await;
     let browser = fleet.sign_in(0).await;
     let form = fleet.logout_form(0, &browser).await;
     fleet.warm(0, &browser.cookie).await;

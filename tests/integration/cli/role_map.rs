@@ -1,4 +1,4 @@
-//! `vestibule role-map`, as an operator runs it by hand and in a pipeline.
+//! `vestibule role-map`, run by hand and in a pipeline.
 
 use std::process::{Command, Output};
 
@@ -23,7 +23,7 @@ access:
   - {paths: [/v1/**], teams: [research]}
 "#;
 
-/// A role map and some claims in files of their own.
+/// Files with a role map and claims.
 struct Files {
     _scratch: Scratch,
     map: String,
@@ -61,7 +61,7 @@ fn staff() -> String {
 }
 
 #[test]
-fn a_good_map_is_said_to_be_valid() {
+fn a_valid_map_is_reported_as_valid() {
     let files = Files::new(MAP, "{}");
     for further in [&[][..], &["--provider", "corp"], &["--provider", "corp", "--provider", "partner"]] {
         let (code, out, err) = files.check(further);
@@ -71,7 +71,7 @@ fn a_good_map_is_said_to_be_valid() {
 }
 
 #[test]
-fn every_mistake_of_a_map_is_named_with_its_line() {
+fn every_mistake_in_a_map_is_reported_with_its_line() {
     let bad = MAP.replace("role: team", "role: king").replace("[/v1/**]", "[v1]");
     let (code, out, err) = Files::new(&bad, "{}").check(&[]);
     assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
@@ -85,7 +85,7 @@ fn every_mistake_of_a_map_is_named_with_its_line() {
 }
 
 #[test]
-fn a_map_is_judged_by_the_configured_providers_where_they_are_said() {
+fn with_a_configuration_the_map_is_validated_against_its_providers() {
     let (code, _, err) = Files::new(MAP, "{}").check(&["--provider", "partner"]);
     assert_eq!(code, Some(2), "{err}");
     assert!(err.contains("rules[0].provider (line 4): provider `corp` is not configured"), "{err}");
@@ -95,7 +95,7 @@ fn a_map_is_judged_by_the_configured_providers_where_they_are_said() {
 }
 
 #[test]
-fn an_explanation_names_what_gave_what_and_what_came_close() {
+fn an_explanation_names_matching_rules_and_near_misses() {
     let (code, out, err) = Files::new(MAP, &staff()).explain(&[]);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
     for line in [
@@ -111,7 +111,7 @@ fn an_explanation_names_what_gave_what_and_what_came_close() {
 }
 
 #[test]
-fn what_the_upstream_receives_is_told_as_the_check_has_it() {
+fn an_explanation_shows_the_upstream_credential_of_the_check() {
     let map = r#"version: 1
 access:
   - {paths: [/open/**], allow: anyone}
@@ -136,7 +136,7 @@ access:
 }
 
 #[test]
-fn the_same_explanation_is_there_as_json() {
+fn the_explanation_is_available_as_json() {
     let (code, told) = Files::new(MAP, &staff()).explain_json(&["--url", "https://llm.example.com/v1/models"]);
     assert_eq!(code, Some(0), "{told}");
     assert_eq!((&told["role"], &told["rule"], &told["line"]), (&json!("internal_user"), &json!("rules[1]"), &json!(5)));
@@ -150,7 +150,7 @@ fn the_same_explanation_is_there_as_json() {
 }
 
 #[test]
-fn the_exit_code_says_whether_there_is_a_role_and_access() {
+fn the_exit_code_depends_on_role_and_access() {
     let table: [(Value, &[&str], i32, &str); 9] = [
         (json!({"groups": "staff"}), &[], 0, "role: internal_user"),
         (json!({"groups": "guests"}), &[], 1, "role: none, since no rule matches and default_role is none"),
@@ -176,7 +176,7 @@ fn the_exit_code_says_whether_there_is_a_role_and_access() {
 }
 
 #[test]
-fn the_reading_that_decided_is_told() {
+fn the_deciding_path_interpretation_is_named() {
     let files = Files::new(MAP, &json!({"groups": "staff"}).to_string());
     let (code, out, _) = files.explain(&["--url", "https://a/health/%2e%2e/v1/models"]);
     assert_eq!(code, Some(1), "{out}");
@@ -188,7 +188,7 @@ fn the_reading_that_decided_is_told() {
 }
 
 #[test]
-fn claims_may_be_given_source_by_source() {
+fn claims_can_be_given_per_source() {
     let sources = json!({"id_token": {"groups": []}, "access_token": {"scope": "openid"}, "userinfo": null});
     let (code, told) = Files::new(MAP, &sources.to_string()).explain_json(&[]);
     assert_eq!((code, &told["role"], &told["rule"]), (Some(0), &json!("team"), &json!("rules[2]")), "{told}");
@@ -200,7 +200,7 @@ fn claims_may_be_given_source_by_source() {
 }
 
 #[test]
-fn a_workloads_claims_are_those_of_its_token_and_the_default_role_is_not_for_it() {
+fn a_workloads_claims_come_from_its_token_and_it_has_no_default_role() {
     let map = r"version: 1
 rules:
   - {provider: cluster, source: access_token, claim: kubernetes\.io.namespace, match: batch, role: internal_user}
@@ -216,7 +216,7 @@ rules:
 }
 
 #[test]
-fn a_claim_forges_no_line_of_an_explanation() {
+fn a_claim_cannot_forge_lines_of_an_explanation() {
     let claims = json!({"groups": ["staff", "/teams/x\nrole: proxy_admin", "/teams/\u{1b}[2J"]}).to_string();
     let (code, out, err) = Files::new(MAP, &claims).explain(&[]);
     assert_eq!((code, err.as_str()), (Some(0), ""));
@@ -226,7 +226,7 @@ fn a_claim_forges_no_line_of_an_explanation() {
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn a_closed_pipe_is_no_failure() {
     let files = Files::new(MAP, &staff());
     for arguments in [&["check", &files.map][..], &["explain", &files.map, "--claims", &files.claims], &["schema"]] {
         let (reader, writer) = std::io::pipe().expect("there is a pipe");
@@ -238,7 +238,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn who_has_signed_in_before_is_said_to_keep_what_they_have_where_the_map_says_so() {
+fn a_map_that_only_applies_to_first_logins_is_reported_for_known_users() {
     let said = "for a first login only: sync_user_role_and_teams is false";
     for (sync, expected) in
         [("", false), ("{sync_user_role_and_teams: true}", false), ("{sync_user_role_and_teams: false}", true)]
@@ -252,7 +252,7 @@ fn who_has_signed_in_before_is_said_to_keep_what_they_have_where_the_map_says_so
 }
 
 #[test]
-fn what_can_not_be_explained_is_told_with_the_exit_code_of_a_mistake() {
+fn an_impossible_explanation_exits_with_the_code_of_a_mistake() {
     let two = MAP.replacen("provider: corp", "provider: partner", 1);
     let good = staff();
     let table: [(&str, &str, &[&str], &str); 8] = [
@@ -275,7 +275,7 @@ fn what_can_not_be_explained_is_told_with_the_exit_code_of_a_mistake() {
 }
 
 #[test]
-fn the_schema_is_the_one_of_the_repository() {
+fn the_printed_schema_is_the_repositorys() {
     let (code, out, err) = told(&vestibule(&["role-map", "schema"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     let printed: Value = serde_json::from_str(&out).expect("the schema is JSON");

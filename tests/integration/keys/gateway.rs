@@ -1,4 +1,4 @@
-//! Keys through a real nginx, in each header that programs use, and what the cache makes of them.
+//! Keys through a real nginx, in each credential header, and their caching.
 
 use reqwest::Method;
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::support::wait::until;
 const ACCESS: &str = "access:\n  - {paths: [/programs/**], credentials: [key]}\n  - {paths: [/browsers/**], credentials: [session]}\n  \
                       - {paths: [/**], allow: signed_in}\n";
 
-/// The headers of PRODUCT in which programs send a key, with what stands before it there.
+/// The credential headers of the documentation, each with the prefix of its value.
 const PLACES: [(&str, &str); 6] = [
     ("authorization", "Bearer "),
     ("x-api-key", ""),
@@ -25,7 +25,7 @@ const PLACES: [(&str, &str); 6] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_passes_nginx_in_every_header_and_the_upstream_gets_its_id_alone() {
+async fn a_key_passes_nginx_in_every_header_and_the_upstream_receives_only_its_id() {
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(BOB).await;
     let cookie = session_header(&agent);
@@ -47,7 +47,7 @@ async fn a_key_passes_nginx_in_every_header_and_the_upstream_gets_its_id_alone()
         for wrong in [wrong, format!("{before}sk-1234")] {
             let headers = [("Accept", "application/json"), ("Cookie", cookie.as_str()), (name, &wrong)];
             let answer = raw_http::send(fleet.nginx().port(), "GET", "/v1/models", &headers).await;
-            assert_eq!(answer.status, 401, "{name} falls through to the cookie: {answer:?}");
+            assert_eq!(answer.status, 401, "{name} with an invalid key does not fall back to the cookie: {answer:?}");
         }
     }
     let two = [("authorization", format!("Bearer {}", made.key)), ("x-api-key", "sk-other".to_owned())];
@@ -58,7 +58,7 @@ async fn a_key_passes_nginx_in_every_header_and_the_upstream_gets_its_id_alone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn access_rules_tell_keys_from_sessions() {
+async fn access_rules_distinguish_keys_and_sessions() {
     let with_access = |pod: &mut PodOptions| pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}"));
     let fleet = Fleet::builder().pods(2).cluster().idp().nginx().config(with_access).start().await;
     let cookie = fleet.session_header(BOB).await;
@@ -77,12 +77,12 @@ async fn access_rules_tell_keys_from_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_steady_state_checks_by_key_cause_no_store_command_and_malformed_keys_never_do() {
+async fn cached_key_checks_and_malformed_keys_cause_no_store_command() {
     let fleet = Fleet::builder().standalone().idp().start().await;
     let (pod, session) = (&fleet.pods[0], fleet.sign_in(0).await.cookie);
     let manager = create_key(pod, Auth::Session(&session), json!({"manage_keys": true})).await;
     let child = create_key(pod, Auth::Key(&manager.key), json!({})).await;
-    // Their first use is written down, and then they are quiet.
+    // The first use of each key is recorded, and later ones are not.
     until("use to be written down", PATIENCE, async || {
         assert_eq!((key_status(pod, &manager.key).await, key_status(pod, &child.key).await), (200, 200));
         let listed = list(pod, Auth::Session(&session), "").await;
@@ -104,7 +104,7 @@ async fn in_steady_state_checks_by_key_cause_no_store_command_and_malformed_keys
     }
     assert_eq!(fleet.commands(0).await - before, 0.0);
     let lookups = pod.metric("vestibule_cache_lookups_total", &["\"key\"", "\"hit\""]).await - hits;
-    assert_eq!(lookups, 600.0, "two keys, and the maker of one of them");
+    assert_eq!(lookups, 600.0, "two keys, and the parent of one of them");
     assert_eq!(check_key(pod, &child.key).await.one("x-auth-request-key"), child.id);
     assert_eq!(revoke_key(pod, Auth::Session(&session), &manager.id).await.status(), 200);
     let answer = send(pod, Method::GET, "/vestibule/api/keys", &[("x-api-key", &child.key)], None).await;

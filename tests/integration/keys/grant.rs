@@ -1,4 +1,4 @@
-//! What a key gives is what its owner has at this moment, narrowed.
+//! A key grants the current access of its owner within its restrictions.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::support::api::{ApiKey, Auth, call, check_key, check_key_at, create_ke
 use crate::support::fleet::{Fleet, ROLE_MAP};
 use crate::support::pod::{Pod, until_everywhere};
 
-/// One second is promised for an edit; what is more is this machine's load.
+/// The documented bound for an edit is one second; the rest is for the load of the machine.
 const BOUND: Duration = Duration::from_secs(3);
 
-/// Two pods, alice in a browser, and a key of hers without limits.
-struct Keyed {
+/// Two pods, alice in a browser, and a key of hers without restrictions.
+struct KeyFleet {
     fleet: Fleet,
     session: String,
     made: ApiKey,
 }
 
-impl Keyed {
+impl KeyFleet {
     async fn start() -> Self {
         Self::start_with("").await
     }
@@ -45,7 +45,7 @@ impl Keyed {
         until_everywhere(&self.fleet.pods, &what, PATIENCE, async |pod| role(pod, key).await == expected).await
     }
 
-    /// Changes what the store has of alice, as an administrator would.
+    /// Changes alice's record directly in the store.
     async fn change_user(&self, change: impl Fn(&mut User)) {
         let id = self.made.body["user_id"].as_str().expect("an owner");
         self.fleet.change_user(id, change).await;
@@ -58,8 +58,8 @@ async fn role(pod: &Pod, key: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_narrowed_later_too_and_never_widened() {
-    let keyed = Keyed::start().await;
+async fn a_key_can_be_restricted_later_and_never_extended() {
+    let keyed = KeyFleet::start().await;
     let narrow = async |pod: usize, by: Auth<'_>, body: Value| {
         let path = format!("{KEYS}/{}", keyed.made.id);
         call(&keyed.fleet.pods[pod], by, Method::PATCH, &path, Some(body)).await
@@ -88,8 +88,8 @@ async fn a_key_is_narrowed_later_too_and_never_widened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_of_the_role_map_changes_what_keys_give_at_once() {
-    let keyed = Keyed::start().await;
+async fn a_role_map_edit_changes_the_grants_of_keys_at_once() {
+    let keyed = KeyFleet::start().await;
     let lower = create_key(&keyed.fleet.pods[0], keyed.auth(), json!({"user_role": "internal_user"})).await;
     keyed.until_role(&keyed.made.key, "proxy_admin").await;
     keyed.until_role(&lower.key, "internal_user").await;
@@ -98,15 +98,15 @@ async fn an_edit_of_the_role_map_changes_what_keys_give_at_once() {
     edit(&ROLE_MAP.replace("role: proxy_admin", "role: customer"));
     for key in [&keyed.made.key, &lower.key] {
         let took = keyed.until_role(key, "internal_user").await;
-        println!("another rule gives the role after {took:?}");
+        println!("another rule grants the role after {took:?}");
         assert!(took < BOUND, "{took:?}");
     }
-    // The rule for alice's other group gave that; now she is a customer alone.
+    // That role came from alice's other group; now she is a customer.
     edit(&ROLE_MAP.replace("role: proxy_admin", "role: customer").replace("/engineering/*", "/nobody/*"));
     for key in [&keyed.made.key, &lower.key] {
         assert!(keyed.until_role(key, "customer").await < BOUND, "lower than the ceiling");
     }
-    // The ceiling is no role any more.
+    // The ceiling is no longer a listed role.
     edit("version: 1\nroles: [proxy_admin, other]\ndefault_role: other\n");
     assert!(keyed.until_role(&keyed.made.key, "other").await < BOUND);
     assert!(keyed.until_role(&lower.key, "403").await < BOUND);
@@ -116,8 +116,8 @@ async fn an_edit_of_the_role_map_changes_what_keys_give_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_with_other_claims_changes_what_keys_give_on_every_pod() {
-    let keyed = Keyed::start().await;
+async fn a_sign_in_with_changed_claims_changes_the_grants_of_keys_on_every_pod() {
+    let keyed = KeyFleet::start().await;
     keyed.until_role(&keyed.made.key, "proxy_admin").await;
     keyed.fleet.idp().set_access_token_claims("alice", json!({"resource_access": {}})).await;
     keyed.fleet.idp().set_claims("alice", json!({"groups": ["/teams/data"]})).await;
@@ -129,8 +129,8 @@ async fn a_sign_in_with_other_claims_changes_what_keys_give_on_every_pod() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_and_sessions_of_a_disabled_person_count_nowhere() {
-    let keyed = Keyed::start().await;
+async fn keys_and_sessions_of_a_disabled_user_are_refused_on_every_pod() {
+    let keyed = KeyFleet::start().await;
     let sessions = async |expected: u16| {
         for pod in 0..2 {
             assert_eq!(keyed.fleet.status(pod, &keyed.session).await, expected);
@@ -152,8 +152,8 @@ async fn keys_and_sessions_of_a_disabled_person_count_nowhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_of_somebody_who_does_not_sign_in_any_more_wait_until_they_do() {
-    let keyed = Keyed::start().await;
+async fn keys_are_suspended_until_their_inactive_owner_signs_in() {
+    let keyed = KeyFleet::start().await;
     let long_ago = Duration::from_secs(31 * 86_400);
     keyed.change_user(|user| user.signed_in = user.signed_in.map(|at| at - long_ago)).await;
     for pod in &keyed.fleet.pods {
@@ -170,8 +170,8 @@ async fn keys_of_somebody_who_does_not_sign_in_any_more_wait_until_they_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn how_long_they_may_stay_away_is_configured() {
-    let keyed = Keyed::start_with("keys: {claims_max_age: 3h}\n").await;
+async fn the_time_until_keys_are_suspended_is_configurable() {
+    let keyed = KeyFleet::start_with("keys: {claims_max_age: 3h}\n").await;
     for (hours, expected) in [(2, 200), (4, 401)] {
         let ago = Duration::from_secs(hours * 3600);
         keyed.change_user(|user| user.signed_in = Some(SystemClock.now() - ago)).await;
@@ -182,8 +182,8 @@ async fn how_long_they_may_stay_away_is_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_narrowed_by_role_teams_and_paths() {
-    let keyed = Keyed::start().await;
+async fn a_key_is_restricted_by_role_teams_and_paths() {
+    let keyed = KeyFleet::start().await;
     let [pod, other] = &keyed.fleet.pods[..] else { panic!("two pods") };
     let all = check_key(other, &keyed.made.key).await;
     assert!(all.one("x-auth-request-groups").contains("research"), "{all:?}");

@@ -1,4 +1,4 @@
-//! Making, regenerating and revoking over several pods, also at the same time, and with pods that die in between.
+//! Creating, regenerating and revoking keys on several pods, also concurrently and while pods are killed.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::support::wait::until;
 const MANY: &str = "keys: {max_per_user: 2000}\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_made_on_one_pod_passes_on_all_and_is_refused_on_all_once_it_is_revoked() {
+async fn a_key_created_on_one_pod_passes_on_all_and_a_revoked_key_passes_on_none() {
     let fleet = Fleet::builder().pods(3).cluster().idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
     let mut times = Vec::new();
@@ -34,7 +34,7 @@ async fn a_key_made_on_one_pod_passes_on_all_and_is_refused_on_all_once_it_is_re
         let ends_on = (round + 1) % 3;
         let revoked = revoke_key(&fleet.pods[ends_on], Auth::Session(&session), &made.id).await;
         assert_eq!(revoked.status(), 200, "{revoked:?}");
-        assert_eq!(key_status(&fleet.pods[ends_on], &made.key).await, 401, "on the pod that did it, at once");
+        assert_eq!(key_status(&fleet.pods[ends_on], &made.key).await, 401, "at once on the pod that revoked it");
         let since = Instant::now();
         let refusals = join_all(fleet.pods.iter().map(|pod| refused(pod, &made.key, since))).await;
         times.extend(refusals);
@@ -45,7 +45,7 @@ async fn a_key_made_on_one_pod_passes_on_all_and_is_refused_on_all_once_it_is_re
     assert_eq!(fleet.pods[1].metric("vestibule_key_changes_total", &["revoked"]).await, 7.0);
 }
 
-/// How long after the answer of a revocation a check still passed on this pod.
+/// The time after a revocation's answer at which a check last passed on this pod.
 async fn refused(pod: &Pod, key: &str, since: Instant) -> Duration {
     let mut last_passed = Duration::ZERO;
     loop {
@@ -61,7 +61,7 @@ async fn refused(pod: &Pod, key: &str, since: Instant) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_regenerated_keys_old_secret_ends_at_once_or_after_the_overlap() {
+async fn a_regenerated_keys_old_secret_ends_at_once_or_after_the_grace_period() {
     let fleet = Fleet::builder().pods(2).standalone().idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
     let first = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
@@ -89,7 +89,7 @@ async fn a_regenerated_keys_old_secret_ends_at_once_or_after_the_overlap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_expires_on_every_pod_without_anybody_doing_anything() {
+async fn a_key_expires_on_every_pod_without_a_request() {
     let redis = Standalone::start(Options::default()).await;
     let fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
@@ -98,11 +98,14 @@ async fn a_key_expires_on_every_pod_without_anybody_doing_anything() {
         until_key_status(pod, &made.key, 401).await;
     }
     assert!(listed_ids(&fleet.pods[0], Auth::Session(&session)).await.is_empty());
-    until("records to end with the key", PATIENCE, async || left(&redis.node.dump().await).is_empty().then_some(())).await;
+    until("records to end with the key", PATIENCE, async || {
+        remaining_key_records(&redis.node.dump().await).is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn regenerating_revoking_and_checking_at_once_on_three_pods_leaves_nothing_that_passes() {
+async fn concurrent_regenerations_revocations_and_checks_on_three_pods_leave_no_valid_secret() {
     let redis = Cluster::start().await;
     let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
@@ -129,16 +132,18 @@ async fn regenerating_revoking_and_checking_at_once_on_three_pods_leaves_nothing
         }
     }
     println!("of 30 keys {renewed} were regenerated before they were revoked");
-    assert!(left(&redis.dump().await).is_empty());
+    assert!(remaining_key_records(&redis.dump().await).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_keys_of_one_person_are_listed_in_pages() {
+async fn a_thousand_keys_of_one_user_are_listed_in_pages() {
     let fleet = Fleet::builder().pods(3).cluster().idp().yaml(MANY).start().await;
     let session = fleet.sign_in(0).await.cookie;
     let by = Auth::Session(&session);
     let made: BTreeSet<String> = stream::iter(0..1000)
-        .map(async |number: usize| make_at_last(&fleet.pods[number % 3], by, json!({"key_alias": format!("no {number}")})).await)
+        .map(async |number: usize| {
+            create_key_with_retries(&fleet.pods[number % 3], by, json!({"key_alias": format!("no {number}")})).await
+        })
         .buffer_unordered(3)
         .collect()
         .await;
@@ -158,13 +163,13 @@ async fn a_thousand_keys_of_one_person_are_listed_in_pages() {
             assert_eq!(keys.len(), size);
         }
         assert_eq!(pages, 1000usize.div_ceil(size));
-        assert!(seen.is_sorted(), "in the order of making");
+        assert!(seen.is_sorted(), "in the order of creation");
         assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), made);
     }
 }
 
-/// Whoever met others too often, and was told that nothing was changed, tries again.
-async fn make_at_last(pod: &Pod, by: Auth<'_>, body: Value) -> String {
+/// Creates a key, and tries again if a conflict prevented it.
+async fn create_key_with_retries(pod: &Pod, by: Auth<'_>, body: Value) -> String {
     loop {
         let reply = call(pod, by, Method::POST, KEYS, Some(body.clone())).await;
         if reply.status() != 503 {
@@ -175,13 +180,13 @@ async fn make_at_last(pod: &Pod, by: Auth<'_>, body: Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_three_pods_at_once_no_more_keys_are_made_than_are_allowed() {
+async fn concurrent_creations_on_three_pods_respect_the_limit_of_keys() {
     let fleet = Fleet::builder().pods(3).cluster().idp().yaml("keys: {max_per_user: 5}\n").start().await;
     let session = fleet.sign_in(0).await.cookie;
     let by = Auth::Session(&session);
     let tries = join_all((0..12).map(|number| call(&fleet.pods[number % 3], by, Method::POST, KEYS, Some(json!({}))))).await;
     for reply in tries.iter().filter(|reply| reply.status() != 201) {
-        // Whoever met others too often is told to try again.
+        // A request with too many conflicts is told to try again.
         assert!([409, 503].contains(&reply.status()), "{reply:?}");
     }
     let mut made = tries.iter().filter(|reply| reply.status() == 201).count();
@@ -196,56 +201,57 @@ async fn on_three_pods_at_once_no_more_keys_are_made_than_are_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_is_killed_while_it_makes_or_ends_keys_leaves_nothing_half() {
+async fn a_pod_killed_while_it_creates_or_revokes_keys_leaves_no_partial_record() {
     let redis = Standalone::start(Options::default()).await;
     let mut fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().yaml(MANY).start().await;
     let session = fleet.sign_in(1).await.cookie;
     for round in 0..6 {
         let posts: Vec<_> = (0..8).map(|_| (Method::POST, KEYS.to_owned())).collect();
-        die_meanwhile(&mut fleet, &redis, &session, posts, |kept| kept > round).await;
-        let kept = whole(&redis.node.dump().await);
+        kill_pod_at_key_count(&mut fleet, &redis, &session, posts, |kept| kept > round).await;
+        let kept = complete_keys(&redis.node.dump().await);
         let ids = listed_ids(&fleet.pods[1], Auth::Session(&session)).await;
-        assert_eq!(ids.len(), kept, "what is kept is listed");
+        assert_eq!(ids.len(), kept, "every stored key is listed");
 
-        // One that is killed before it regenerates leaves the old secret, and after it the new one; each with its pointer.
-        let before: BTreeSet<_> = left(&redis.node.dump().await).into_iter().collect();
+        // A pod killed before the regeneration leaves the old secret, and one killed after it the new one; each has its
+        // pointer.
+        let before: BTreeSet<_> = remaining_key_records(&redis.node.dump().await).into_iter().collect();
         let renewals = ids.iter().map(|id| (Method::POST, format!("{KEYS}/{id}/regenerate"))).collect();
         let redis_of = &redis;
-        die_when(&mut fleet, &session, renewals, async || {
-            let now = left(&redis_of.node.dump().await);
+        kill_pod_when(&mut fleet, &session, renewals, async || {
+            let now = remaining_key_records(&redis_of.node.dump().await);
             now.iter().filter(|name| !before.contains(*name)).count() > round
         })
         .await;
-        assert_eq!(whole(&redis.node.dump().await), kept, "no key is lost, and none has two secrets");
+        assert_eq!(complete_keys(&redis.node.dump().await), kept, "no key is lost, and none has two secrets");
 
         let deletes = ids.iter().map(|id| (Method::DELETE, format!("{KEYS}/{id}"))).collect();
-        die_meanwhile(&mut fleet, &redis, &session, deletes, |left| left < kept).await;
-        println!("round {round}: {kept} of 8 made, {} left", whole(&redis.node.dump().await));
+        kill_pod_at_key_count(&mut fleet, &redis, &session, deletes, |left| left < kept).await;
+        println!("round {round}: {kept} of 8 created, {} left", complete_keys(&redis.node.dump().await));
         assert!(kept > 0, "no key was made before the pod died");
         for id in listed_ids(&fleet.pods[1], Auth::Session(&session)).await {
             assert_eq!(revoke_key(&fleet.pods[1], Auth::Session(&session), &id).await.status(), 200);
         }
-        assert_eq!(whole(&redis.node.dump().await), 0);
+        assert_eq!(complete_keys(&redis.node.dump().await), 0);
     }
 }
 
-/// Sends these calls to the first pod, kills it when there are so many keys, and starts it again.
-async fn die_meanwhile(
+/// Sends these calls to the first pod, kills it when the number of keys is reached, and starts it again.
+async fn kill_pod_at_key_count(
     fleet: &mut Fleet,
     redis: &Standalone,
     session: &str,
     calls: Vec<(Method, String)>,
     enough: impl Fn(usize) -> bool,
 ) {
-    die_when(fleet, session, calls, async || {
+    kill_pod_when(fleet, session, calls, async || {
         let names = redis.node.keys().await;
         enough(names.iter().filter(|name| String::from_utf8_lossy(name).contains(":key:")).count())
     })
     .await;
 }
 
-/// Sends these calls to the first pod, kills it when that holds, and starts it again.
-async fn die_when(fleet: &mut Fleet, session: &str, calls: Vec<(Method, String)>, enough: impl AsyncFn() -> bool) {
+/// Sends these calls to the first pod, kills it when the condition holds, and starts it again.
+async fn kill_pod_when(fleet: &mut Fleet, session: &str, calls: Vec<(Method, String)>, enough: impl AsyncFn() -> bool) {
     let (http, mut headers) = (http_client(), Auth::Session(session).headers());
     headers.push(("content-type", "application/json".to_owned()));
     let sent: Vec<_> = calls
@@ -253,11 +259,11 @@ async fn die_when(fleet: &mut Fleet, session: &str, calls: Vec<(Method, String)>
         .map(|(method, path)| {
             let request = http.request(method, fleet.pods[0].public(&path));
             let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-            // It may well come to nothing.
+            // The call may fail.
             tokio::spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) })
         })
         .collect();
-    // In the middle of it, or when all have been answered.
+    // During the calls, or after all of them.
     while !sent.iter().all(|call| call.is_finished()) {
         if enough().await {
             break;
@@ -268,16 +274,16 @@ async fn die_when(fleet: &mut Fleet, session: &str, calls: Vec<(Method, String)>
     fleet.pods[0].restart().await;
 }
 
-/// The names of records that have to do with keys, but for the one that counts how many were made.
-fn left(dump: &[DumpedRecord]) -> Vec<String> {
+/// The names of key records, without the counter of created keys.
+fn remaining_key_records(dump: &[DumpedRecord]) -> Vec<String> {
     let names = dump.iter().map(|(key, _)| String::from_utf8_lossy(key).into_owned());
     names.filter(|name| [":key:", ":key_secret:"].iter().any(|kind| name.contains(kind))).collect()
 }
 
-/// How many keys there are; each of them has its record, the record of its secret and its place in the index.
+/// The number of keys; asserts that each has its record, the record of its secret and its index entry.
 #[track_caller]
-fn whole(dump: &[DumpedRecord]) -> usize {
-    let names = left(dump);
+fn complete_keys(dump: &[DumpedRecord]) -> usize {
+    let names = remaining_key_records(dump);
     let of = |kind: &str| names.iter().filter(|name| name.contains(kind)).count();
     let index = dump.iter().filter(|(key, _)| String::from_utf8_lossy(key).contains(":index:keys:"));
     let members: Vec<String> =
@@ -289,7 +295,7 @@ fn whole(dump: &[DumpedRecord]) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_three_pods_that_use_a_key_one_writes_it_down_and_for_ten_minutes_none_does_again() {
+async fn one_of_three_pods_records_the_use_of_a_key_and_none_again_for_ten_minutes() {
     let redis = Standalone::start(Options::default()).await;
     let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
@@ -309,10 +315,10 @@ async fn of_three_pods_that_use_a_key_one_writes_it_down_and_for_ten_minutes_non
         (now != unused).then_some(now)
     })
     .await;
-    // A pod that has read the key before that asks once more whether to write, and finds that it was.
+    // A pod that cached the key earlier reads the record again before it writes, and finds a recent use.
     for _ in 0..5 {
         use_it(60).await;
-        assert!(record().await == used, "it was written down again");
+        assert!(record().await == used, "the use was recorded again");
     }
     let listed = list(&fleet.pods[1], Auth::Session(&session), "").await;
     assert!(listed["keys"][0]["last_used"].is_string(), "{listed}");

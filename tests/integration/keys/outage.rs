@@ -1,4 +1,4 @@
-//! While the store is away: known keys pass for the grace, nothing is made, and nobody is told "unknown".
+//! While the store is unavailable, cached keys pass for the grace period, no key is created, and no key is called unknown.
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -11,7 +11,7 @@ use crate::support::redis::{Options, Standalone};
 use crate::support::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn known_keys_pass_in_an_outage_unknown_ones_are_503_and_none_is_made() {
+async fn in_an_outage_cached_keys_pass_uncached_keys_get_503_and_no_key_is_created() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let fleet = Fleet::builder().stores([redis.url(), proxy.url()]).idp().yaml("cache: {revocation_grace: 1h}\n").start().await;
@@ -35,7 +35,7 @@ async fn known_keys_pass_in_an_outage_unknown_ones_are_503_and_none_is_made() {
     })
     .await;
     assert_eq!(key_status(pod, &unknown.key).await, 503, "unknown is not unauthenticated");
-    assert_eq!(key_status(pod, "sk-1234").await, 401, "what is no key needs no store");
+    assert_eq!(key_status(pod, "sk-1234").await, 401, "a malformed key needs no store");
     let refused = call(pod, Auth::Session(&session), reqwest::Method::POST, KEYS, Some(json!({}))).await;
     assert_eq!(refused.status(), 503, "{refused:?}");
     assert!(["temporarily_unavailable", "outcome_unknown"].contains(&refused.json()["error"].as_str().expect("a code")));

@@ -8,7 +8,7 @@ use crate::support::steps::{ALICE, BINDING, SESSION, begin, sign_in};
 const LARGEST: usize = 200;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_sets_two_small_cookies_that_scripts_and_other_sites_do_not_get() {
+async fn a_sign_in_sets_two_small_cookies_that_scripts_and_other_sites_cannot_read() {
     let fleet = Fleet::shared().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, &fleet.pods[0], ALICE).await;
@@ -23,7 +23,7 @@ async fn a_sign_in_sets_two_small_cookies_that_scripts_and_other_sites_do_not_ge
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn over_https_a_cookie_is_secure_and_bound_to_its_host() {
+async fn over_https_cookies_are_secure_and_have_the_host_prefix() {
     let mut options = Fleet::shared().await.further_pod("https");
     options.public_url = "https://llm.example.com".to_owned();
     let pod = Pod::start(options).await;

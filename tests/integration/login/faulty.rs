@@ -1,5 +1,4 @@
-//! A provider whose tokens and answers are wrong: what is refused, what is left out, and that neither
-//! opens a session that it shouldn't or writes a token to the log.
+//! A provider with invalid tokens and answers: they open no session, and no token is written to the log.
 
 mod cases;
 mod metadata;
@@ -17,17 +16,17 @@ use crate::support::steps::{
     SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, begin, restart_target, session_of,
 };
 use crate::support::wait;
-use cases::{Case, id_token, left_out, refused};
+use cases::{Case, faults_of_access_tokens, faults_that_end_the_login_flow, id_token};
 use metadata::large_key_set;
 
-/// Keys are fetched on demand at most this often.
+/// The shortest interval between on-demand fetches of the keys.
 const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const FAILED: &str = "login failed";
 const LEFT_OUT: &str = "access token claims ignored";
 
-/// A pod whose provider returns wrong answers when it is told to.
+/// A pod whose provider returns faulty answers on request.
 struct FaultyFleet {
     fleet: Fleet,
     idp: FaultyIdp,
@@ -38,11 +37,11 @@ impl FaultyFleet {
         Self::start_with(async |_| ()).await
     }
 
-    /// The provider may be wrong before a pod has sent it a request.
+    /// Sets faults of the provider before the pod sends its first request.
     async fn start_with(spoil: impl AsyncFn(&FaultyIdp)) -> Self {
         let idp = FaultyIdp::start().await;
         spoil(&idp).await;
-        // The most verbose log that an operator may configure to find the fault.
+        // The most verbose log that operators can configure.
         let verbose = |pod: &mut PodOptions| pod.further = "log: {level: \"trace,notify=warn,inotify=warn\"}\n".to_owned();
         let provider = ProviderSection::corp(idp.issuer(), random_key());
         Self { fleet: Fleet::builder().provider(provider).config(verbose).start().await, idp }
@@ -52,7 +51,7 @@ impl FaultyFleet {
         self.fleet.pod(0)
     }
 
-    /// A login that goes well as far as the provider's answers, with the fault in them.
+    /// Runs a login flow with the fault in the provider's answers.
     async fn log_in(&self, agent: &Agent, fault: &Value) -> Page {
         let page = begin(agent, self.pod(), "/ui/again?a=b").await;
         let question = page.location().expect("begin gives a redirect");
@@ -63,13 +62,13 @@ impl FaultyFleet {
         page
     }
 
-    /// Neither in a handler, which is counted, nor anywhere else.
+    /// Asserts that no handler and no other code has panicked.
     async fn assert_no_panic(&self, after: &str) {
         assert_eq!(self.pod().metric("vestibule_panics_total", &[]).await, 0.0, "after {after:.300}");
         assert_eq!(self.lines("panicked"), Vec::<String>::new(), "after {after:.300}");
     }
 
-    /// The lines of the log that have these words.
+    /// The lines of the log that contain the words.
     fn lines(&self, words: &str) -> Vec<String> {
         self.pod().log().lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
     }
@@ -83,7 +82,7 @@ impl FaultyFleet {
         self.pod().metric("vestibule_store_commands_total", &["operation=\"commit\""]).await
     }
 
-    /// The role of a login that succeeds.
+    /// The role after a successful login flow.
     async fn role(&self, fault: &Value) -> Value {
         let agent = Agent::new();
         let page = self.log_in(&agent, fault).await;
@@ -103,13 +102,17 @@ impl FaultyFleet {
         assert_not_signed_in(&page);
         assert!(agent.cookie("localhost", SESSION).is_none(), "{name}");
         assert_eq!(agent.get(&self.pod().public("/sso/session")).await.status, 401, "{name}");
-        assert_eq!(self.commits().await - commits, 2.0, "{name}: the login begun and taken, and no session");
+        assert_eq!(
+            self.commits().await - commits,
+            2.0,
+            "{name}: the login flow is created and consumed, and no session is opened"
+        );
         assert_eq!(self.outcomes().await, (before.0, before.1 + 1.0), "{name}");
         let lines = self.lines(FAILED).split_off(known);
         assert!(lines.len() == 1 && lines[0].contains(reason), "{name}: {lines:?}");
     }
 
-    /// Nor a part of one that says anything.
+    /// Asserts that the log contains no token and no part of one.
     async fn assert_no_token_in_the_log(&self) {
         let (log, issued) = (self.pod().log(), self.idp.issued().await);
         assert!(!issued.is_empty() && log.contains("TRACE"));
@@ -121,30 +124,30 @@ impl FaultyFleet {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_and_answers_that_are_wrong_open_no_session() {
+async fn invalid_tokens_and_answers_open_no_session() {
     let fleet = FaultyFleet::start().await;
     for right in [
         json!({}),
         json!({"userinfo": {"signedBy": "provider"}}),
         id_token(json!({"aud": ["vestibule"], "azp": "vestibule"})),
         id_token(json!({"address": [], "locale": {}, "updated_at": "yesterday", "phone_number": 7, "picture": 1e300})),
-        // There is one key only, so nothing needs to say which.
+        // There is only one key, so tokens need no key id.
         json!({"idToken": {"header": {"kid": null}}, "accessToken": {"header": {"kid": null}}}),
     ] {
         assert_eq!(fleet.role(&right).await, "proxy_admin", "{right}");
     }
-    for case in refused() {
+    for case in faults_that_end_the_login_flow() {
         fleet.assert_refused(&case).await;
     }
     assert_eq!(fleet.idp.requests("/elsewhere").await, 0, "no redirect is followed");
-    assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "nothing is wrong any more");
+    assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "the fault is removed");
     fleet.assert_no_token_in_the_log().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_access_token_that_is_not_ours_to_believe_says_nothing() {
+async fn the_claims_of_an_untrusted_access_token_are_ignored() {
     let fleet = FaultyFleet::start().await;
-    for Case(name, fault, reason) in left_out() {
+    for Case(name, fault, reason) in faults_of_access_tokens() {
         assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "before: {name}");
         let known = fleet.lines(LEFT_OUT).len();
         assert_eq!(fleet.role(&fault).await, "internal_user_viewer", "{name}");
@@ -156,7 +159,7 @@ async fn an_access_token_that_is_not_ours_to_believe_says_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_of_an_unknown_key_have_the_keys_fetched_once_in_ten_seconds() {
+async fn tokens_with_an_unknown_key_cause_one_fetch_of_the_keys_in_ten_seconds() {
     let fleet = FaultyFleet::start().await;
     let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches");
     let before = fleet.idp.requests("/jwks").await;
@@ -168,17 +171,17 @@ async fn tokens_of_an_unknown_key_have_the_keys_fetched_once_in_ten_seconds() {
             assert_not_signed_in(page);
         }
         fleet.assert_refused(&unknown).await;
-        assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "the known key goes on to be one");
+        assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "the known key stays valid");
     })
     .await;
     let fetches = fleet.idp.requests("/jwks").await - before;
     println!("{fetches} fetch of the keys for 9 logins with an unknown one in {took:.1?}");
-    // On a machine so busy that this takes longer, a further fetch may be due.
+    // On a busy machine another fetch may be due.
     assert!((1..=1 + took.as_secs() / BETWEEN_FETCHES.as_secs()).contains(&fetches), "{fetches} in {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_cannot_be_used_leave_the_known_ones_in_force() {
+async fn unusable_keys_do_not_replace_the_known_ones() {
     let fleet = FaultyFleet::start().await;
     let unknown = Case("an unknown key", json!({"idToken": {"header": {"kid": "other"}}}), "no key of the issuer matches");
     let fetched = async |outcome| fleet.pod().metric("vestibule_provider_refreshes_total", &[outcome]).await;
@@ -191,7 +194,7 @@ async fn keys_that_cannot_be_used_leave_the_known_ones_in_force() {
     for (number, answer) in wrong.iter().enumerate() {
         fleet.idp.spoil("/jwks", answer).await;
         if number == 0 {
-            // The login asks for newer keys; after a failure the pod goes on by itself.
+            // The login flow causes a fetch of the keys; after its failure the pod retries in the background.
             fleet.assert_refused(&unknown).await;
         }
         let before = fetched("outcome=\"error\"").await;

@@ -1,4 +1,4 @@
-//! Who a person is after a login: what is believed of the provider's tokens, and what is written down.
+//! The identity of a user after a login flow: trusted claims, and stored records.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ async fn header(fleet: &Fleet, person: Person, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn roles_that_stand_only_in_the_access_token_are_found() {
+async fn roles_in_the_access_token_only_are_found() {
     let fleet = Fleet::builder().idp().start().await;
     assert_eq!(header(&fleet, ALICE, "x-auth-request-role").await, "proxy_admin");
     assert_eq!(header(&fleet, BOB, "x-auth-request-role").await, "internal_user");
@@ -24,13 +24,13 @@ async fn roles_that_stand_only_in_the_access_token_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opaque_access_token_has_no_claims_and_nothing_stands_in_for_them() {
+async fn an_opaque_access_token_has_no_claims_and_no_substitute() {
     let fleet = Fleet::builder().idp_with(|idp| idp.token_format = TokenFormat::Opaque).start().await;
     assert_eq!(header(&fleet, ALICE, "x-auth-request-role").await, "internal_user", "by her groups alone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_passed_on_only_when_its_source_says_verified_or_the_provider_is_trusted() {
+async fn an_email_address_is_passed_on_only_if_its_source_verified_it_or_the_provider_is_trusted() {
     let fleet = Fleet::builder().idp().start().await;
     assert_eq!(header(&fleet, ALICE, "x-auth-request-email").await, "alice@example.com");
     assert_eq!(header(&fleet, CAROL, "x-auth-request-email").await, "");
@@ -39,7 +39,7 @@ async fn an_address_is_passed_on_only_when_its_source_says_verified_or_the_provi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn claims_in_the_forms_of_other_providers_are_read() {
+async fn claims_in_the_formats_of_other_providers_are_read() {
     let fleet = Fleet::builder().idp().start().await;
     fleet
         .idp()
@@ -55,18 +55,18 @@ async fn claims_in_the_forms_of_other_providers_are_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_with_nothing_new_writes_three_commits_and_the_person_stays_the_same() {
+async fn a_login_flow_without_changes_writes_three_commits_and_keeps_the_user_id() {
     let fleet = Fleet::builder().idp().start().await;
     let first = header(&fleet, BOB, "x-auth-request-user").await;
     let commits = async || fleet.pod(0).metric("vestibule_store_commands_total", &["operation=\"commit\""]).await;
     let before = commits().await;
     assert_eq!(header(&fleet, BOB, "x-auth-request-user").await, first);
-    // The login begun, the login taken, the session.
+    // Commits: the login flow created, the login flow consumed, the session.
     assert_eq!(commits().await - before, 3.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_alone_makes_nobody_the_same_person() {
+async fn an_equal_email_address_does_not_merge_users() {
     let fleet = Fleet::builder().idp().start().await;
     let alice = header(&fleet, ALICE, "x-auth-request-user").await;
     fleet.idp().set_claims("bob", json!({"email": "alice@example.com", "email_verified": true})).await;
@@ -74,7 +74,7 @@ async fn an_address_alone_makes_nobody_the_same_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_claims_at_the_next_login_change_what_a_living_session_may_do() {
+async fn changed_claims_at_the_next_login_change_the_grants_of_existing_sessions() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     let session = sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;

@@ -1,4 +1,4 @@
-//! Callbacks that are opened again, forged or altered, and targets in the forms that gateways send.
+//! Repeated, forged and altered callbacks, and targets in the formats of gateways.
 
 use super::parameter;
 use crate::support::agent::Agent;
@@ -8,7 +8,7 @@ use crate::support::steps::{
 };
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_is_opened_a_second_time_offers_the_way_on_and_to_start_again() {
+async fn a_repeated_callback_offers_to_continue_and_to_start_again() {
     let fleet = Fleet::shared().await;
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/keys?tab=a%2Fb&x=1", ALICE).await;
@@ -22,7 +22,7 @@ async fn a_callback_that_is_opened_a_second_time_offers_the_way_on_and_to_start_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_that_is_forged_or_another_persons_signs_nobody_in() {
+async fn a_forged_code_and_another_users_code_sign_nobody_in() {
     let fleet = Fleet::shared().await;
     let stolen = until_callback(fleet.idp(), &Agent::new(), &fleet.pods[0], "/", BOB).await;
     // The first is refused by the provider as unknown, the second by its PKCE.
@@ -39,7 +39,7 @@ async fn a_code_that_is_forged_or_another_persons_signs_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_parameter_that_comes_twice_is_refused_and_uses_nothing_up() {
+async fn a_repeated_parameter_is_refused_and_the_login_flow_stays_usable() {
     let fleet = Fleet::shared().await;
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, &fleet.pods[0], "/ui/", BOB).await;
@@ -54,7 +54,7 @@ async fn a_parameter_that_comes_twice_is_refused_and_uses_nothing_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_target_on_our_own_host_path_and_query_are_used_whatever_its_scheme_and_port() {
+async fn of_a_target_on_our_host_path_and_query_are_used_with_any_scheme_and_port() {
     let fleet = Fleet::shared().await;
     for target in ["http://localhost:81/ui/x?y=z", "https://localhost/ui/x?y=z", "/ui/x?y=z"] {
         let agent = Agent::new();

@@ -1,4 +1,4 @@
-//! A provider without OpenID Connect: an OAuth 2.0 server with a `/user` in GitHub's shape.
+//! A provider without OpenID Connect: an OAuth 2.0 server with a `/user` endpoint like GitHub's.
 
 use serde_json::{Value, json};
 
@@ -19,8 +19,8 @@ rules:
   - {provider: hub, claim: plan.name, match: "pro*", role: internal_user}
 "#;
 
-/// One pod whose provider `hub` is of `kind: oauth2`. Alice has the role of an administrator by her id, Bob
-/// one by his plan, and Carol none of her own.
+/// One pod whose provider `hub` is of `kind: oauth2`. Alice has an administrator role because of her id, bob a role because of
+/// his plan, and carol the default role.
 async fn hub(idp: impl FnOnce(&mut IdpOptions), further: &[&str]) -> Fleet {
     let opaque = |options: &mut IdpOptions| {
         options.token_format = TokenFormat::Opaque;
@@ -53,7 +53,7 @@ fn without_openid_connect(section: &mut ProviderSection) {
     ];
 }
 
-/// What GitHub answers, but for some thirty fields.
+/// The answer of GitHub without some thirty fields.
 fn user(person: Person, id: u64, plan: &str) -> Value {
     json!({
         "login": format!("{}-of-github", person.name),
@@ -67,7 +67,7 @@ fn user(person: Person, id: u64, plan: &str) -> Value {
     })
 }
 
-/// A login and then a check: the answer's identity headers.
+/// Runs a login flow and returns a check with its identity headers.
 async fn checked(fleet: &Fleet, person: Person) -> Page {
     let agent = Agent::new();
     let session = sign_in(fleet.idp(), &agent, fleet.pod(0), person).await;
@@ -81,7 +81,7 @@ fn identity<'p>(page: &'p Page, name: &str) -> &'p str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn userinfo_alone_says_who_has_signed_in_and_with_which_role() {
+async fn user_and_role_come_from_userinfo_alone() {
     let fleet = hub(|_| (), &[]).await;
     let (alice, bob, carol) = (checked(&fleet, ALICE).await, checked(&fleet, BOB).await, checked(&fleet, CAROL).await);
     assert_eq!((identity(&alice, "role"), identity(&alice, "preferred-username")), ("proxy_admin", "alice-of-github"));
@@ -89,7 +89,7 @@ async fn userinfo_alone_says_who_has_signed_in_and_with_which_role() {
     assert_eq!(identity(&carol, "role"), "internal_user_viewer");
     for page in [&alice, &bob, &carol] {
         assert!(!identity(page, "user").is_empty());
-        assert_eq!(identity(page, "email"), "", "nobody has said that it is verified");
+        assert_eq!(identity(page, "email"), "", "no claim says that it is verified");
     }
     assert_ne!(identity(&alice, "user"), identity(&bob, "user"));
     assert!(!fleet.pod(0).log().contains("github.example"), "{}", fleet.pod(0).log());
@@ -109,7 +109,7 @@ async fn the_protocol_is_plain_oauth_with_pkce_and_without_a_nonce() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_asked_for_that_is_not_configured() {
+async fn only_configured_scopes_and_parameters_are_sent() {
     let bare = |pod: &mut PodOptions| {
         without_openid_connect(&mut pod.providers[0]);
         pod.providers[0].further.retain(|line| !line.starts_with("scopes"));
@@ -126,7 +126,7 @@ async fn nothing_is_asked_for_that_is_not_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_is_passed_on_when_the_same_answer_says_verified_or_the_provider_is_trusted() {
+async fn an_email_address_is_passed_on_only_if_the_answer_says_verified_or_the_provider_is_trusted() {
     let fleet = hub(|_| (), &["email_field: contact.mail"]).await;
     let with = |contact: Value, further: Value| {
         let mut answer = user(ALICE, 583_231, "free");
@@ -150,7 +150,7 @@ async fn an_address_is_passed_on_when_the_same_answer_says_verified_or_the_provi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_names_nobody_signs_nobody_in() {
+async fn an_answer_without_a_valid_subject_signs_nobody_in() {
     let fleet = hub(|_| (), &[]).await;
     let cases = [
         (json!({"login": "alice"}), "subject_field names is missing"),
@@ -178,13 +178,13 @@ async fn an_answer_that_names_nobody_signs_nobody_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_is_who_the_subject_says_and_nothing_else_of_the_answer() {
+async fn the_subject_alone_identifies_a_user() {
     let fleet = hub(|_| (), &[]).await;
     let alice = identity(&checked(&fleet, ALICE).await, "user").to_owned();
     let commits = async || fleet.pod(0).metric("vestibule_store_commands_total", &["operation=\"commit\""]).await;
     let before = commits().await;
     assert_eq!(identity(&checked(&fleet, ALICE).await, "user"), alice);
-    // The login begun, the login taken, the session: her claims are as they were.
+    // Commits: the login flow created, the login flow consumed, the session. The claims are unchanged.
     assert_eq!(commits().await - before, 3.0);
     fleet.idp().set_github_user("alice", json!({"id": "583231", "login": "renamed"})).await;
     let renamed = checked(&fleet, ALICE).await;
@@ -194,7 +194,7 @@ async fn a_person_is_who_the_subject_says_and_nothing_else_of_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn equal_subjects_of_two_providers_are_two_people() {
+async fn equal_subjects_of_two_providers_are_two_users() {
     let opaque = |idp: &mut IdpOptions| idp.token_format = TokenFormat::Opaque;
     let fleet = Fleet::builder().idp().idp_with(opaque).config(|pod| without_openid_connect(&mut pod.providers[1])).start().await;
     let partner = fleet.partner_idp();
@@ -213,7 +213,7 @@ async fn equal_subjects_of_two_providers_are_two_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_code_is_known_as_refused_even_with_the_status_of_a_success() {
+async fn a_refused_code_is_detected_even_with_a_success_status() {
     let fleet = hub(|idp| idp.further = json!({"tokenErrors": "as-success"}), &[]).await;
     let agent = Agent::new();
     let mut callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
@@ -223,11 +223,11 @@ async fn a_refused_code_is_known_as_refused_even_with_the_status_of_a_success() 
     assert_page(&page, 502, "Sign-in could not be confirmed");
     assert_not_signed_in(&page);
     assert!(fleet.pod(0).log().contains(r#"it refused: "invalid_grant""#), "{}", fleet.pod(0).log());
-    assert_eq!(fleet.idp().stats().await["user"], 0, "without a token nobody is asked");
+    assert_eq!(fleet.idp().stats().await["user"], 0, "without a token there is no userinfo request");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_no_bearer_token_is_shown_to_nobody() {
+async fn a_token_of_another_type_than_bearer_is_not_used() {
     let fleet = hub(|idp| idp.further = json!({"tokenType": "mac"}), &[]).await;
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
@@ -239,19 +239,19 @@ async fn a_token_that_is_no_bearer_token_is_shown_to_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_away_delays_no_pod_and_fails_the_callback_alone() {
+async fn an_unavailable_provider_does_not_delay_readiness_and_only_fails_the_callback() {
     let mut fleet = hub(|_| (), &[]).await;
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
     fleet.idp_mut().kill9();
     assert_page(&agent.get(&at(fleet.pod(0), &callback)).await, 502, "Sign-in could not be confirmed");
     fleet.pods[0].restart().await;
-    assert_eq!(fleet.pod(0).metric("vestibule_provider_ready", &[]).await, 1.0, "there is nothing to fetch first");
+    assert_eq!(fleet.pod(0).metric("vestibule_provider_ready", &[]).await, 1.0, "no metadata has to be fetched");
     begin(&Agent::new(), fleet.pod(0), "/ui/").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_out_ends_our_session_and_leads_to_no_provider() {
+async fn a_sign_out_ends_the_session_and_does_not_redirect_to_the_provider() {
     let fleet = hub(|_| (), &[]).await;
     let agent = Agent::new();
     let session = sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;

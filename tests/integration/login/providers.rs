@@ -1,4 +1,4 @@
-//! Several providers, and providers that are away, change their keys, or are described by hand.
+//! Several providers; providers that are unavailable, rotate their keys, or are configured without discovery.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::support::steps::{
 use crate::support::wait;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// A request to a provider is given up after 10 s; readiness waits for 3 s, on a busy machine some more.
+/// Requests to a provider time out after 10 s; readiness waits for 3 s, and longer on a busy machine.
 const HANG: Duration = Duration::from_secs(9);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_choice_there_is_a_page_and_a_named_provider_skips_it() {
+async fn with_several_providers_there_is_a_choice_and_a_named_provider_skips_it() {
     let fleet = Fleet::builder().idp().idp().start().await;
     let page = Agent::new().get(&fleet.pod(0).public("/sso/login?rd=/ui/")).await;
     assert_page(&page, 200, "Sign in");
@@ -35,7 +35,7 @@ async fn with_a_choice_there_is_a_page_and_a_named_provider_skips_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_second_provider_signs_in_on_its_own_callback_and_on_no_other() {
+async fn the_second_provider_signs_in_on_its_own_callback_only() {
     let fleet = Fleet::builder().idp().idp().start().await;
     let partner = fleet.partner_idp();
     let agent = Agent::new();
@@ -52,7 +52,7 @@ async fn the_second_provider_signs_in_on_its_own_callback_and_on_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
+async fn a_code_of_one_provider_is_not_accepted_from_another() {
     let fleet = Fleet::builder().idp().idp().start().await;
     let partner = fleet.partner_idp();
     let agent = Agent::new();
@@ -76,11 +76,11 @@ async fn neither_the_name_nor_a_code_of_one_provider_passes_for_the_others() {
         let log = fleet.pod(0).log();
         assert!(log.lines().any(|line| line.contains("login failed") && line.contains(reason)), "{name}: {log}");
     }
-    assert_eq!(partner.stats().await["token"], 0, "and neither is sent to the other");
+    assert_eq!(partner.stats().await["token"], 0, "neither code is sent to the other provider");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_are_replaced_between_login_and_callback_are_found_by_all_logins_at_once() {
+async fn keys_replaced_between_login_and_callback_are_fetched_once_for_all_login_flows() {
     let fleet = Fleet::builder().idp().start().await;
     let people = [ALICE, BOB, CAROL, ALICE, BOB];
     let agents: Vec<Agent> = people.iter().map(|_| Agent::new()).collect();
@@ -103,7 +103,7 @@ async fn keys_that_are_replaced_between_login_and_callback_are_found_by_all_logi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_at_the_start_stops_nothing_and_is_found_when_it_comes() {
+async fn a_provider_that_is_down_at_the_start_is_reached_when_it_is_available() {
     let mut fleet = Fleet::builder().idp().start().await;
     fleet.idp_mut().kill9();
     fleet.pods[0].restart().await;
@@ -121,7 +121,7 @@ async fn a_provider_that_is_down_at_the_start_stops_nothing_and_is_found_when_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_hangs_at_the_start_delays_a_pod_by_three_seconds_at_most() {
+async fn a_provider_that_hangs_at_the_start_delays_readiness_by_three_seconds_at_most() {
     let mut fleet = Fleet::builder().idp().start().await;
     fleet.idp().pause().await;
     let ((), took) = wait::timed(fleet.pods[0].restart()).await;
@@ -136,11 +136,11 @@ async fn a_provider_that_hangs_at_the_start_delays_a_pod_by_three_seconds_at_mos
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signs_in_after_an_outage_does_not_wait_for_the_back_off() {
+async fn a_login_after_an_outage_does_not_wait_for_the_back_off() {
     let mut fleet = Fleet::builder().idp().start().await;
     fleet.idp().fail().await;
     fleet.pods[0].restart().await;
-    // The next attempt is eight seconds away.
+    // The next attempt is in eight seconds.
     let grown = async || fleet.pod(0).log().contains("retry_in=8s").then_some(());
     wait::until("the back-off to grow", PATIENCE, grown).await;
     fleet.idp().resume().await;
@@ -153,7 +153,7 @@ async fn who_signs_in_after_an_outage_does_not_wait_for_the_back_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_ins_during_an_outage_ask_the_provider_now_and_then_only() {
+async fn logins_during_an_outage_rarely_send_requests_to_the_provider() {
     let mut fleet = Fleet::builder().idp().start().await;
     fleet.idp().fail().await;
     fleet.pods[0].restart().await;
@@ -170,7 +170,7 @@ async fn sign_ins_during_an_outage_ask_the_provider_now_and_then_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_signature_of_the_default_signs_in_and_none_that_the_configuration_leaves_out() {
+async fn every_default_signature_algorithm_is_accepted_and_excluded_ones_are_not() {
     for (signed, others) in
         [("RS256", "ES256, PS256, EdDSA"), ("ES256", "RS256"), ("PS256", "RS256, PS384"), ("EdDSA", "RS256, ES256")]
     {
@@ -191,7 +191,7 @@ async fn every_signature_of_the_default_signs_in_and_none_that_the_configuration
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn endpoints_given_by_hand_take_the_place_of_discovery() {
+async fn configured_endpoints_replace_discovery() {
     let by_hand = |pod: &mut PodOptions| {
         let provider = &mut pod.providers[0];
         let issuer = provider.issuer.clone();
@@ -209,7 +209,7 @@ async fn endpoints_given_by_hand_take_the_place_of_discovery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_login_sends_pkce_s256_and_a_state_and_nonce_of_its_own() {
+async fn every_login_flow_sends_pkce_s256_and_a_unique_state_and_nonce() {
     let fleet = Fleet::builder().idp().start().await;
     for person in [ALICE, BOB, CAROL] {
         let agent = Agent::new();
@@ -224,7 +224,7 @@ async fn every_login_sends_pkce_s256_and_a_state_and_nonce_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_fails_during_the_callback_is_a_page_that_starts_again() {
+async fn a_provider_that_fails_during_the_callback_causes_a_page_with_a_restart() {
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     let callback = at(fleet.pod(0), &until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/again", ALICE).await);
@@ -240,7 +240,7 @@ async fn a_provider_that_fails_during_the_callback_is_a_page_that_starts_again()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_sent_to_the_provider_has_256_random_bits_and_stays_short() {
+async fn state_and_nonce_have_256_random_bits_and_the_url_stays_short() {
     let fleet = Fleet::builder().idp().start().await;
     let long = format!("/ui/{}", "a".repeat(3000));
     for target in ["/", "/ui/?tab=keys", &long] {
@@ -254,7 +254,7 @@ async fn what_is_sent_to_the_provider_has_256_random_bits_and_stays_short() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_secret_that_is_replaced_is_used_without_a_restart() {
+async fn a_replaced_client_secret_is_used_without_a_restart() {
     let scratch = Scratch::new("client-secret");
     let file = scratch.path().join("secret");
     let mut fleet = Fleet::builder()

@@ -1,4 +1,4 @@
-//! Endpoints and keys are fetched again and again, also while nobody signs in.
+//! Endpoints and keys are fetched at intervals, also without logins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use vestibule::oidc::Provider;
 use crate::support::idp::{Idp, IdpOptions};
 use crate::support::{install_crypto, scratch::Scratch, wait};
 
-/// A process fetches hourly; a test need not.
+/// A process fetches hourly; the test more often.
 const EVERY: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_fetched_at_intervals_and_what_is_known_survives_a_failure() {
+async fn keys_are_fetched_at_intervals_and_survive_a_failed_fetch() {
     install_crypto();
     let idp = Idp::start(IdpOptions::default()).await;
     let metrics = Arc::new(Metrics::new());

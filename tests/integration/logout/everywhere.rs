@@ -1,4 +1,4 @@
-//! A session that one pod ends is ended on all of them.
+//! A session that one pod ends is refused by all pods.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use crate::support::steps::{CAROL, session_header};
 use crate::support::wait;
 
 const ROUNDS: usize = 20;
-/// What is promised.
+/// The documented bound.
 const BOUND: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_logout_on_one_pod_is_seen_by_checks_on_a_pod_that_had_the_session_cached() {
+async fn a_sign_out_on_one_pod_is_effective_on_a_pod_that_cached_the_session() {
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(CAROL).await;
     let mut took = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS {
         if round > 0 {
-            // The provider still knows carol.
+            // The provider still has a session of carol.
             agent.browse(&fleet.url("/ui/")).await;
         }
         let (here, there) = (&fleet.pods[round % 3], &fleet.pods[(round + 1) % 3]);
-        took.push(end_here_and_see_there(&agent, here, there).await);
+        took.push(time_to_refusal(&agent, here, there).await);
     }
     took.sort();
     println!(
@@ -37,8 +37,8 @@ async fn a_logout_on_one_pod_is_seen_by_checks_on_a_pod_that_had_the_session_cac
     assert!(took[ROUNDS - 1] < BOUND, "{took:?}");
 }
 
-/// From the answer of the pod that ended the session to the first 401 of the other.
-async fn end_here_and_see_there(agent: &Agent, here: &Pod, there: &Pod) -> Duration {
+/// The time from the answer of the sign-out on one pod to the first 401 of the other.
+async fn time_to_refusal(agent: &Agent, here: &Pod, there: &Pod) -> Duration {
     let cookie = session_header(agent);
     assert_eq!(check_status(agent, there, &cookie).await, 200);
     let hits = async || there.metric("vestibule_cache_lookups_total", &[r#"result="hit""#]).await;

@@ -1,4 +1,4 @@
-//! Nobody is signed out but by the form of our own page.
+//! Only the form of our own page signs a user out.
 
 use super::{assert_refused, assert_removes_the_session_cookie, check_status, session_status, sign_out, sign_out_form};
 use crate::support::agent::Agent;
@@ -15,7 +15,7 @@ async fn assert_still_signed_in(fleet: &Fleet, agent: &Agent) {
     assert_eq!(session_status(agent, &fleet.url("")).await, 200);
 }
 
-/// The token in the form of the page that asks.
+/// The token in the form of the sign-out page.
 async fn token(fleet: &Fleet, agent: &Agent) -> String {
     let form = sign_out_form(agent, &fleet.url("")).await;
     let [(name, token)] = &form.fields[..] else { panic!("{form:?}") };
@@ -24,7 +24,7 @@ async fn token(fleet: &Fleet, agent: &Agent) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_get_asks_and_never_signs_out() {
+async fn a_get_shows_the_form_and_never_signs_out() {
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(ALICE).await;
     let form = sign_out_form(&agent, &fleet.url("")).await;
@@ -38,7 +38,7 @@ async fn a_get_asks_and_never_signs_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_post_without_the_sessions_own_token_is_refused() {
+async fn a_post_without_the_sessions_token_is_refused() {
     let fleet = Fleet::shared().await;
     let (agent, other) = (fleet.signed_in(ALICE).await, fleet.signed_in(BOB).await);
     let (right, of_another) = (token(fleet, &agent).await, token(fleet, &other).await);
@@ -79,8 +79,8 @@ async fn a_post_from_another_site_is_refused_even_with_the_right_token() {
     assert_still_signed_in(fleet, &agent).await;
 }
 
-/// Browsers without `Sec-Fetch-Site`, and those without `Origin` too, have the token. So have those that send
-/// `Origin: null` from a page without a referrer, which ours is.
+/// Browsers without `Sec-Fetch-Site`, and those without `Origin`, send the token. So do those that send `Origin: null` from a
+/// page without a referrer, like ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn older_browsers_can_sign_out() {
     let fleet = Fleet::shared().await;
@@ -96,7 +96,7 @@ async fn older_browsers_can_sign_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_out_ends_one_browsers_session_and_no_other() {
+async fn a_sign_out_ends_one_browsers_session_and_no_other() {
     let fleet = Fleet::shared().await;
     let (one, other) = (fleet.signed_in(ALICE).await, fleet.signed_in(ALICE).await);
     let cookie = session_header(&one);

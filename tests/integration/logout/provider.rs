@@ -1,4 +1,4 @@
-//! Where a sign-out leads: on to the provider, as far as the configuration wants that.
+//! The redirect of a sign-out to the provider, as configured.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ fn names(query: &HashMap<String, String>) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_out_goes_on_to_the_provider_without_an_id_token_and_comes_back() {
+async fn a_sign_out_continues_at_the_provider_without_an_id_token_and_returns() {
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(ALICE).await;
     let (target, query) = target(&sign_out(&agent, &fleet.url("")).await);
@@ -41,14 +41,14 @@ async fn a_sign_out_goes_on_to_the_provider_without_an_id_token_and_comes_back()
     assert!(back.url.as_str().starts_with(&fleet.url("/sso/logout")), "{}", back.url);
     assert!(back.body.contains("You are signed out"), "{}", back.body);
 
-    // The provider asks for the password again.
+    // The provider shows its password form again.
     let login = agent.browse(&fleet.url("/ui/")).await;
     assert!(login.url.as_str().starts_with(fleet.idp().issuer()) && login.body.contains("password"), "{}", login.url);
 }
 
-/// Chromium applies `form-action` to the redirect that answers a form, too.
+/// Chromium also applies `form-action` to the redirect after a form.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_form_may_lead_to_the_providers_logout_and_nowhere_else() {
+async fn form_action_permits_the_providers_logout_and_no_other_url() {
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(ALICE).await;
     let page = agent.get(&fleet.url("/sso/logout")).await;
@@ -59,7 +59,7 @@ async fn the_form_may_lead_to_the_providers_logout_and_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_logout_off_a_sign_out_stays_here() {
+async fn with_logout_off_a_sign_out_does_not_redirect() {
     let fleet = Fleet::builder().idp().provider_setting("logout: off").start().await;
     let agent = fleet.signed_in(ALICE).await;
     let page = agent.get(&fleet.pod(0).public("/sso/logout")).await;
@@ -73,7 +73,7 @@ async fn with_logout_off_a_sign_out_stays_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_token_is_sent_to_a_provider_that_insists_on_it() {
+async fn an_id_token_is_sent_to_a_provider_that_requires_it() {
     let fleet = Fleet::builder().idp().provider_setting("logout: id_token_hint").start().await;
     let agent = fleet.signed_in(ALICE).await;
     let (target, query) = target(&sign_out(&agent, &fleet.url("")).await);
@@ -81,11 +81,11 @@ async fn an_id_token_is_sent_to_a_provider_that_insists_on_it() {
     assert_eq!(names(&query), ["client_id", "id_token_hint", "post_logout_redirect_uri"]);
     assert_eq!(query["id_token_hint"].split('.').count(), 3);
     let asked = agent.browse(target.as_str()).await;
-    assert_eq!(asked.status, 200, "the provider takes its own token: {}", asked.body);
+    assert_eq!(asked.status, 200, "the provider accepts its own token: {}", asked.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_session_is_described_until_it_ends() {
+async fn the_session_endpoint_describes_the_session_until_it_ends() {
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(ALICE).await;
     let url = fleet.url("/sso/session");

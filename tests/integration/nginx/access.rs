@@ -1,7 +1,7 @@
-//! Access rules, behind a real nginx and in front of an upstream that tells what it got.
+//! Access rules behind a real nginx, in front of an upstream that echoes requests.
 
-mod live;
-mod store_away;
+mod edits;
+mod store_unavailable;
 
 use serde_json::Value;
 use tokio::sync::OnceCell;
@@ -33,8 +33,8 @@ const ACCESS: &str = r#"access:
   - {paths: [/edited/**], allow: nobody}
 "#;
 
-/// Method, path, further headers, and the status that comes back.
-type Asked<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+/// Method, path, additional headers, and the expected status.
+type RequestCase<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
 
 const FOREIGN: &str = "Bearer known-to-the-upstream-alone";
 
@@ -42,14 +42,14 @@ fn role_map() -> String {
     format!("{ROLE_MAP}{ACCESS}")
 }
 
-/// The fleet that the tests of this module share, who stop none of it.
+/// The fleet that the tests of this module share; none of them stops a part.
 async fn fleet() -> &'static Fleet {
     static FLEET: OnceCell<Fleet> = OnceCell::const_new();
     let with_access = |pod: &mut PodOptions| pod.role_map = Some(role_map());
     FLEET.get_or_init(|| Fleet::builder().pods(3).cluster().idp().nginx().config(with_access).start()).await
 }
 
-/// A program's request through nginx.
+/// A client's request through nginx.
 async fn ask(fleet: &Fleet, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let all = [&[("Accept", "application/json")], headers].concat();
     raw_http::send(fleet.nginx().port(), method, path, &all).await
@@ -62,7 +62,7 @@ fn received(answer: &Answer) -> Value {
     answer.json()["headers"].clone()
 }
 
-/// A check as nginx makes it, at a pod's own listener.
+/// An auth request of nginx at a pod's own listener.
 async fn check(fleet: &Fleet, narrowing: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     let url = format!("http://localhost{path}");
     let all = [&[("x-original-url", url.as_str()), ("x-original-method", "GET")], headers].concat();
@@ -70,7 +70,7 @@ async fn check(fleet: &Fleet, narrowing: &str, path: &str, headers: &[(&str, &st
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_open_path_asks_for_nothing_and_its_identity_headers_are_there_and_empty() {
+async fn a_public_path_needs_no_credential_and_its_identity_headers_are_empty() {
     let fleet = fleet().await;
     let answer = check(fleet, "", "/open/x", &[]).await;
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -85,7 +85,7 @@ async fn an_open_path_asks_for_nothing_and_its_identity_headers_are_there_and_em
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_an_open_path_the_upstream_gets_an_unknown_credential_as_it_is_and_never_our_cookie() {
+async fn on_a_public_path_the_upstream_receives_an_unknown_credential_unchanged_and_never_our_cookie() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     let cookies = format!("a=1; {cookie}");
@@ -107,7 +107,7 @@ async fn on_an_open_path_the_upstream_gets_an_unknown_credential_as_it_is_and_ne
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_for_nobody_and_one_that_no_rule_selects_are_refused_to_everybody() {
+async fn a_path_with_access_none_and_one_without_a_matching_rule_are_refused_to_everybody() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     for path in ["/closed/x", "/closed", "/elsewhere", "/openly/x", "/OPEN/x/../../closed/x"] {
@@ -120,10 +120,10 @@ async fn a_path_for_nobody_and_one_that_no_rule_selects_are_refused_to_everybody
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn methods_and_hosts_select_rules() {
+async fn rules_match_methods_and_hosts() {
     let fleet = fleet().await;
     let (alice, bob) = (fleet.session_header(ALICE).await, fleet.session_header(BOB).await);
-    let table: [Asked<'_>; 12] = [
+    let table: [RequestCase<'_>; 12] = [
         ("GET", "/by-method/x", &[], 200),
         ("HEAD", "/by-method/x", &[], 200),
         ("OPTIONS", "/by-method/x", &[], 200),
@@ -168,7 +168,7 @@ async fn roles_teams_and_credentials_are_required_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_header_that_the_rule_does_not_read_reaches_the_upstream_while_the_session_identifies() {
+async fn a_header_that_the_rule_does_not_read_reaches_the_upstream_and_the_session_is_used() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     for name in CREDENTIAL_HEADERS {
@@ -181,7 +181,7 @@ async fn a_header_that_the_rule_does_not_read_reaches_the_upstream_while_the_ses
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_does_not_count_where_the_rule_does_not_read_it() {
+async fn a_session_is_ignored_if_the_rule_does_not_accept_sessions() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     assert_denied(&check(fleet, "", "/ours/x", &[("cookie", &cookie)]).await, 401, "login_required");
@@ -192,21 +192,21 @@ async fn a_session_does_not_count_where_the_rule_does_not_read_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_credential_is_refused_in_spite_of_a_good_session() {
+async fn an_invalid_credential_is_refused_despite_a_valid_session() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     assert_eq!(ask(fleet, "GET", "/browsers/x", &[("Cookie", &cookie)]).await.status, 200);
     for name in CREDENTIAL_HEADERS {
         let answer = ask(fleet, "GET", "/browsers/x", &[(name, FOREIGN), ("Cookie", &cookie)]).await;
         assert_eq!(answer.status, 401, "{answer:?}");
-        // nginx's own answer: the upstream's would tell what it received.
+        // nginx answers: the upstream would echo the request.
         assert_eq!(answer.json()["error"], "invalid_token", "{answer:?}");
         assert!(!answer.body.contains(FOREIGN), "{answer:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn narrowing_demands_a_sign_in_on_an_open_path_and_opens_nothing() {
+async fn a_restricted_check_requires_a_sign_in_on_a_public_path_and_grants_nothing() {
     let fleet = fleet().await;
     let (alice, bob) = (fleet.session_header(ALICE).await, fleet.session_header(BOB).await);
     let narrowed = "?allow_roles=proxy_admin";

@@ -1,4 +1,4 @@
-//! What the upstream learns: who is signed in, by us alone, and nothing that it could misuse.
+//! Identity headers at the upstream: only the product sets them, and no credential is passed on.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::support::steps::{ALICE, BOB, CAROL, IDENTITY_HEADERS};
 
 const FORGED: &str = "forged-by-the-client";
 
-/// What the upstream received, through nginx.
+/// The request that the upstream received through nginx.
 async fn received(fleet: &Fleet, headers: &[(&str, &str)]) -> Value {
     let mut all = vec![("Accept", "application/json")];
     all.extend_from_slice(headers);
@@ -19,15 +19,15 @@ async fn received(fleet: &Fleet, headers: &[(&str, &str)]) -> Value {
     answer.json()
 }
 
-/// The values of every header that some server might take for this one: letter case doesn't count,
-/// and to CGI and its heirs an underscore is a dash.
+/// The values of all headers that a server could read as this one: letter case is ignored, and CGI reads an underscore as a
+/// dash.
 fn values_of(received: &Value, name: &str) -> Vec<String> {
     let raw: Vec<&str> = received["rawHeaders"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
     let pairs = raw.chunks(2).filter(|pair| pair[0].to_ascii_lowercase().replace(['_', '.'], "-") == name);
     pairs.map(|pair| pair[1].to_owned()).collect()
 }
 
-/// The ways in which a client may write a header's name.
+/// The variants of a header name that a client may send.
 fn spellings(name: &str) -> Vec<String> {
     let title: Vec<String> = name.split('-').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
     vec![
@@ -57,7 +57,7 @@ async fn identity_headers_of_a_client_never_reach_the_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn all_forged_headers_at_once_change_nothing_either() {
+async fn all_forged_headers_together_change_nothing() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(CAROL).await;
     let spellings: Vec<String> = IDENTITY_HEADERS.iter().flat_map(|name| spellings(name)).collect();
@@ -70,9 +70,9 @@ async fn all_forged_headers_at_once_change_nothing_either() {
     }
 }
 
-/// Another protocol would carry requests that no check sees, with identity headers of the client's own.
+/// Other protocols would carry requests without checks, with identity headers of the client.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_may_change_to_websocket_and_to_no_other_protocol() {
+async fn a_client_may_upgrade_to_websocket_and_to_no_other_protocol() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(CAROL).await;
     let table = [
@@ -97,12 +97,12 @@ async fn a_client_may_change_to_websocket_and_to_no_other_protocol() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_upstream_learns_who_is_signed_in() {
+async fn the_upstream_receives_the_identity_of_the_signed_in_user() {
     let fleet = Fleet::shared().await;
     let people = [
         (ALICE, ["alice@example.com", "alice", "research", "proxy_admin"]),
         (BOB, ["bob@example.com", "bob", "data,research", "internal_user"]),
-        // Nobody verified carol's address.
+        // carol's address is not verified.
         (CAROL, ["", "carol", "", "internal_user_viewer"]),
     ];
     for (person, expected) in people {
@@ -132,7 +132,7 @@ async fn a_credential_never_reaches_the_upstream() {
         for spelling in spellings(name) {
             let headers = [("Accept", "application/json"), ("Cookie", cookie.as_str()), (spelling.as_str(), "sk-of-somebody")];
             let answer = raw_http::send(fleet.nginx().port(), "GET", "/ui/", &headers).await;
-            // Either the check sees it and refuses it, or nginx drops what is no header's name.
+            // Either the check refuses the credential, or nginx drops the invalid header name.
             assert!([200, 401].contains(&answer.status), "{spelling}: {answer:?}");
             assert!(!answer.body.contains("sk-of-somebody"), "{spelling}: {answer:?}");
         }
@@ -140,15 +140,15 @@ async fn a_credential_never_reaches_the_upstream() {
     }
 }
 
-/// What a client says to gateways: some frameworks route by it, whatever path was judged.
-const OF_GATEWAYS: [&str; 5] =
+/// Headers between clients and gateways: some frameworks use them for routing, after the check.
+const GATEWAY_HEADERS: [&str; 5] =
     ["x-original-url", "x-original-method", "x-rewrite-url", "x-vestibule-untouched", "proxy-authorization"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_says_to_gateways_never_reaches_the_upstream() {
+async fn gateway_headers_of_a_client_never_reach_the_upstream() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(CAROL).await;
-    for name in OF_GATEWAYS {
+    for name in GATEWAY_HEADERS {
         for spelling in spellings(name) {
             let seen = received(fleet, &[("Cookie", &cookie), (&spelling, FORGED)]).await;
             assert!(!seen.to_string().contains(FORGED), "{spelling}: {seen}");
@@ -158,7 +158,7 @@ async fn what_a_client_says_to_gateways_never_reaches_the_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_cookies_are_taken_out_and_all_others_are_left() {
+async fn our_cookies_are_removed_and_all_others_are_kept() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(ALICE).await;
     let table = [
@@ -182,7 +182,7 @@ async fn our_cookies_are_taken_out_and_all_others_are_left() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn our_cookies_are_found_in_several_cookie_headers() {
+async fn our_cookies_are_removed_from_several_cookie_headers() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(ALICE).await;
     let seen = received(fleet, &[("Cookie", "a=1"), ("Cookie", &cookie), ("Cookie", "b=2")]).await;

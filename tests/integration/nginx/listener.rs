@@ -1,4 +1,4 @@
-//! The check listener by itself: what it takes for a question, and the form of its answers.
+//! The check listener: accepted auth requests, and the format of answers.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::support::raw_http;
 use crate::support::steps::{ALICE, CAROL, IDENTITY_HEADERS};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_credential_in_a_header_never_falls_through_to_the_cookie() {
+async fn an_invalid_credential_in_a_header_is_refused_and_the_cookie_is_not_tried() {
     let fleet = Fleet::shared().await;
     let (pod, cookie) = (&fleet.pods[0], fleet.session_header(ALICE).await);
     for name in CREDENTIAL_HEADERS {
@@ -83,7 +83,7 @@ async fn an_upgrade_is_answered_in_plain_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_allow_carries_every_identity_header_even_an_empty_one() {
+async fn an_allowed_request_has_every_identity_header_even_if_empty() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(CAROL).await;
     for pod in &fleet.pods {
@@ -96,7 +96,7 @@ async fn an_allow_carries_every_identity_header_even_an_empty_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denial_challenges_and_names_no_one() {
+async fn a_denial_has_a_challenge_and_no_identity() {
     let fleet = Fleet::shared().await;
     let pod = &fleet.pods[0];
     let nobody = auth_request(pod, &[]).await;
@@ -111,7 +111,7 @@ async fn a_denial_challenges_and_names_no_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_denial_says_where_to_sign_in_and_come_back_to_the_very_same_target() {
+async fn a_denial_has_the_sign_in_url_with_the_exact_target() {
     let pod = &Fleet::shared().await.pods[0];
     let targets =
         ["/", "/ui/?a=1&b=2", "/a%2Fb?c=%26&d=%2f", "/x?rd=/y&provider=z", "/a+b?c=d+e", "/?", "/a?b?c", "//x", "/;a=b&c", "/%"];
@@ -128,7 +128,7 @@ async fn a_denial_says_where_to_sign_in_and_come_back_to_the_very_same_target() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_cookies_dont_matter_whatever_they_hold() {
+async fn other_cookies_are_ignored() {
     let fleet = Fleet::shared().await;
     let (port, cookie) = (fleet.pods[0].check_port(), fleet.session_header(ALICE).await);
     let beside: [&[u8]; 8] = [

@@ -1,4 +1,4 @@
-//! The role map's file is edited while people are signed in.
+//! The role map's file is edited while users are signed in.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use crate::support::pod::{self, Pod};
 use crate::support::steps::BOB;
 use crate::support::wait;
 
-/// One second is promised; what is more is this machine's load.
+/// The documented bound is one second; the rest is for the load of the machine.
 const BOUND: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Replaces the file as editors do. The map stays the same for everybody but bob: other tests use it.
+/// Replaces the file as editors do. Only bob's role changes: other tests use the map.
 fn edit(fleet: &Fleet, document: &str) {
     fleet.pods.iter().for_each(|pod| pod.edit_role_map(document));
 }
@@ -31,7 +31,7 @@ async fn until_everywhere(fleet: &Fleet, cookie: &str, expected: &str) -> Durati
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edit_is_in_force_for_living_sessions_and_a_bad_one_is_not() {
+async fn a_valid_edit_applies_to_existing_sessions_and_an_invalid_one_does_not() {
     let fleet = Fleet::shared().await;
     let cookie = fleet.session_header(BOB).await;
     until_everywhere(fleet, &cookie, "internal_user").await;

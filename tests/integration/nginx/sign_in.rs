@@ -1,4 +1,4 @@
-//! What nginx makes of a 401: people are sent to sign in and come back, programs are told.
+//! nginx answers a 401 with a redirect to the sign-in for browsers, and with JSON for other clients.
 
 use crate::support::agent::Agent;
 use crate::support::fleet::Fleet;
@@ -6,7 +6,7 @@ use crate::support::raw_http;
 use crate::support::steps::BOB;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_navigation_comes_back_to_exactly_the_same_address() {
+async fn a_browser_returns_to_exactly_the_same_url_after_the_sign_in() {
     let fleet = Fleet::shared().await;
     for target in [
         "/ui/?tab=keys&sort=a%2Fb&x=%26+y",
@@ -25,7 +25,7 @@ async fn a_navigation_comes_back_to_exactly_the_same_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_is_told_in_json() {
+async fn a_program_receives_json() {
     let port = Fleet::shared().await.nginx().port();
     let programs: [(&str, &[(&str, &str)]); 7] = [
         ("GET", &[]),
@@ -46,12 +46,12 @@ async fn a_program_is_told_in_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_is_sent_to_the_sign_in() {
+async fn a_browser_is_redirected_to_the_sign_in() {
     let port = Fleet::shared().await.nginx().port();
     let browsers: [&[(&str, &str)]; 3] = [
         &[("Accept", "text/html,application/xhtml+xml"), ("Sec-Fetch-Mode", "navigate")],
         &[("Accept", "text/html,*/*;q=0.8")],
-        // An expired session is asked to sign in as well.
+        // An expired session leads to the sign-in, too.
         &[("Accept", "text/html"), ("Sec-Fetch-Mode", "navigate"), ("Cookie", "vestibule=expired")],
     ];
     for headers in browsers {

@@ -1,16 +1,16 @@
-//! What a request may have at most: it is answered at the limit, and beyond it as docs/reliability.md says.
+//! The limits of requests: a request at the limit is answered, and one beyond it as docs/reliability.md says.
 
 use rstest::rstest;
 
-use super::{Listener, assert_it_goes_on, pod_with, statuses};
+use super::{Listener, assert_pod_works, pod_with, statuses};
 use crate::support::local_accounts::LOCAL_ACCOUNTS;
 use crate::support::pod::Pod;
 use crate::support::raw_http::{self, Answer};
 
-/// Bytes of a form, or of a JSON body.
+/// The maximum length of a form or JSON body in bytes.
 const LARGEST_BODY: usize = 16 << 10;
 const MOST_HEADERS: usize = 96;
-/// Bytes of a request's line and its headers.
+/// The maximum length of the request line and headers in bytes.
 const LARGEST_HEAD: usize = 128 << 10;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -22,7 +22,7 @@ enum Framing {
     Chunks,
 }
 
-/// The body is filled up to `length` where `begins` ends.
+/// Fills the body up to `length` between `begins` and `ends`.
 async fn send(pod: &Pod, framing: Framing, path: &str, kind: &str, (begins, ends): (&str, &str), length: usize) -> Answer {
     let filling = "a".repeat(length - begins.len() - ends.len());
     let body = [begins, &filling, ends].concat();
@@ -49,7 +49,7 @@ async fn a_form_and_a_json_body_of_16_kib_are_read_and_larger_ones_refused(
     let pod = pod_with(LOCAL_ACCOUNTS).await;
     let form =
         async |length| send(&pod, framing, "/sso/login", FORM, ("user_email=ada%40example.com&password=", ""), length).await;
-    // Read, and refused for what it doesn't have: the token of our own page.
+    // The body is read, and refused because it lacks the form's token.
     let read = form(LARGEST_BODY).await;
     assert!(read.status == 403 && read.body.contains("name=\"password\""), "{read:?}");
     for length in [LARGEST_BODY + 1, 4 * LARGEST_BODY] {
@@ -66,7 +66,7 @@ async fn a_form_and_a_json_body_of_16_kib_are_read_and_larger_ones_refused(
         assert_eq!((refused.status, &said["error"]), (413, &"invalid_request".into()), "{length}: {refused:?}");
         assert_eq!(said["error_description"], "The body is too large.");
     }
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }
 
 #[rstest]
@@ -76,9 +76,9 @@ async fn a_head_of_96_headers_and_128_kib_is_answered_and_a_larger_one_ends_its_
 ) {
     let pod = pod_with("").await;
     let with = async |number: usize, last: &str| {
-        let own = listener.question("").matches("\r\n").count() - 2 + last.lines().count();
+        let own = listener.request_text("").matches("\r\n").count() - 2 + last.lines().count();
         let further: String = (own..number).map(|header| format!("X-{header}: y\r\n")).collect();
-        let question = listener.question(&format!("{further}{last}"));
+        let question = listener.request_text(&format!("{further}{last}"));
         assert_eq!(question.matches(": ").count(), number);
         question
     };
@@ -89,18 +89,18 @@ async fn a_head_of_96_headers_and_128_kib_is_answered_and_a_larger_one_ends_its_
         assert_eq!(statuses(&answers), [401], "{number}: {answers:?}");
     }
     for number in [MOST_HEADERS + 1, 2 * MOST_HEADERS] {
-        // The connection was to stay open, and what stands behind is not read.
-        let both = with(number, "").await + &listener.last_question();
+        // The connection is closed: the request behind the head is not read.
+        let both = with(number, "").await + &listener.last_request_text();
         let answers = raw_http::until_closed(listener.port(&pod), &[both.as_bytes()]).await;
         assert_eq!(statuses(&answers), [431], "{number}: {answers:?}");
     }
     let as_large_as = |length: usize| {
-        let rest = listener.question(&format!("X: \r\n{close}")).len();
-        listener.question(&format!("X: {}\r\n{close}", "y".repeat(length - rest)))
+        let rest = listener.request_text(&format!("X: \r\n{close}")).len();
+        listener.request_text(&format!("X: {}\r\n{close}", "y".repeat(length - rest)))
     };
     for (length, status) in [(LARGEST_HEAD - 1, 401), (2 * LARGEST_HEAD, 431)] {
         let answers = raw_http::until_closed(listener.port(&pod), &[as_large_as(length).as_bytes()]).await;
         assert_eq!(statuses(&answers), [status], "{length}: {answers:?}");
     }
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }

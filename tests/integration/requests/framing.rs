@@ -1,15 +1,14 @@
-//! Where a request ends: several on one connection, and those whose end two servers could see at different places.
+//! Request framing: several requests on a connection, and requests whose end two servers could parse differently.
 
 use rstest::rstest;
 
-use super::{Listener, assert_it_goes_on, pod, statuses};
+use super::{Listener, assert_pod_works, pod, statuses};
 use crate::support::raw_http;
 
-/// What a smuggled request would ask for, behind a head that is one to its end or not.
+/// The smuggled request, behind a head that may or may not end.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-/// What the head says of the body, and the body. RFC 9112, sections 5 and 6, has each of them refused, and nothing read
-/// that stands behind it on the connection.
+/// Head and body of requests that RFC 9112, sections 5 and 6, requires to refuse, without reading more of the connection.
 const REFUSED: &[(&str, &str)] = &[
     ("Content-Length: 6\r\nTransfer-Encoding: chunked", "0\r\n\r\n"),
     ("Transfer-Encoding: chunked\r\nContent-Length: 6", "0\r\n\r\n"),
@@ -45,7 +44,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("\u{e9}: x", ""),
 ];
 
-/// The head is good and the body is not: who doesn't need it may have answered before, and then the connection ends.
+/// The head is valid and the body is not: a handler that ignores the body may have answered, and then the connection is closed.
 const BROKEN: &[(&str, &str)] = &[
     ("Transfer-Encoding: chunked", "z\r\n"),
     ("Transfer-Encoding: chunked", "-1\r\n"),
@@ -54,7 +53,7 @@ const BROKEN: &[(&str, &str)] = &[
     ("Transfer-Encoding: chunked", "0\n\n"),
 ];
 
-/// Only one reading, and both what they ask and what follows is answered.
+/// There is only one interpretation: the request and the next one are answered.
 const READ: &[(&str, &str)] = &[
     ("Content-Length: 43", SMUGGLED),
     ("Content-Length: 0", ""),
@@ -65,14 +64,14 @@ const READ: &[(&str, &str)] = &[
 ];
 
 fn posted(listener: Listener, head: &str) -> String {
-    listener.question(&format!("{head}\r\n")).replacen("GET", "POST", 1)
+    listener.request_text(&format!("{head}\r\n")).replacen("GET", "POST", 1)
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_is_smuggled_in_the_body_of_another(#[values(Listener::Public, Listener::Check)] listener: Listener) {
     let pod = pod().await;
-    let last = listener.last_question();
+    let last = listener.last_request_text();
     let mut wrong = Vec::new();
     let all = [(REFUSED, 1, 400..=400), (BROKEN, 1, 400..=499), (READ, 2, 401..=405)];
     for ((head, body), answers, first) in
@@ -86,12 +85,12 @@ async fn no_request_is_smuggled_in_the_body_of_another(#[values(Listener::Public
         }
     }
     assert!(wrong.is_empty(), "{listener:?}: {wrong:#?}");
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_in_a_pipeline_are_answered_one_by_one_in_their_order(
+async fn pipelined_requests_are_answered_one_by_one_in_their_order(
     #[values(Listener::Public, Listener::Check)] listener: Listener,
 ) {
     let pod = pod().await;
@@ -103,15 +102,15 @@ async fn requests_in_a_pipeline_are_answered_one_by_one_in_their_order(
     let mut requests = String::new();
     let mut expected = Vec::new();
     for number in 0..200 {
-        let of_this_one = if number % 3 == 0 { (nowhere.to_owned(), unknown) } else { (listener.question(""), asked) };
+        let of_this_one = if number % 3 == 0 { (nowhere.to_owned(), unknown) } else { (listener.request_text(""), asked) };
         requests.push_str(&of_this_one.0);
         expected.push(of_this_one.1);
     }
-    requests.push_str(&listener.last_question());
+    requests.push_str(&listener.last_request_text());
     expected.push(asked);
     let whole = raw_http::until_closed(listener.port(&pod), &[requests.as_bytes()]).await;
     assert_eq!(statuses(&whole), expected);
     let parts: Vec<&[u8]> = requests.as_bytes().chunks(7).collect();
     assert_eq!(statuses(&raw_http::until_closed(listener.port(&pod), &parts).await), expected, "a few bytes at a time");
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }

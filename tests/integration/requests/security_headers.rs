@@ -11,7 +11,7 @@ enum Kind {
     Page,
     /// JSON, a redirect, or an empty answer.
     Data,
-    /// Data that caches may keep.
+    /// Data that caches may store.
     Cacheable,
 }
 

@@ -1,4 +1,4 @@
-//! Requests that never come in full: their connections end, and nobody else waits for them.
+//! Incomplete requests: their connections are closed, and other clients do not wait for them.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use futures::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Listener, assert_it_goes_on, pod};
+use super::{Listener, assert_pod_works, pod};
 use crate::support::pod::Pod;
 use crate::support::raw_http;
 use crate::support::wait::timed;
 
 const CONNECTIONS: usize = 100;
 const BETWEEN_BYTES: Duration = Duration::from_millis(100);
-/// What is left of a busy machine's patience, behind the 5 s for a head or the 30 s for a body.
+/// A margin for a busy machine, after the 5 s for a head or the 30 s for a body.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long a connection is kept that has had its answer.
+/// The keep-alive time of a connection after an answer.
 const KEPT: Duration = Duration::from_secs(75);
 const BETWEEN_REQUESTS: Duration = Duration::from_secs(25);
-/// No timer is that exact.
+/// A margin for inexact timers.
 const LEEWAY: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobody_waiting() {
+async fn slow_and_idle_connections_are_closed_and_delay_no_other_client() {
     let pod = pod().await;
     let form = "Host: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 9999\r\n\r\n";
     let mut trickles = Vec::new();
@@ -37,7 +37,7 @@ async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobo
     let others = async {
         for _ in 0..20 {
             for listener in [Listener::Public, Listener::Check] {
-                let question = listener.last_question();
+                let question = listener.last_request_text();
                 let answers = raw_http::until_closed(listener.port(&pod), &[question.as_bytes()]).await;
                 assert_eq!(answers.len(), 1, "{listener:?}: {answers:?}");
             }
@@ -47,7 +47,7 @@ async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobo
     let stuck = join_all(stuck_requests(&pod).map(|(port, start)| stuck(port, start)));
     let all = [Listener::Public, Listener::Check];
     let asked_once = join_all(all.map(|listener| idle(&pod, listener, &[Duration::ZERO])));
-    // One that is used now and then is kept for as long again.
+    // Each request renews the keep-alive time.
     let asked_twice = join_all(all.map(|listener| idle(&pod, listener, &[Duration::ZERO, BETWEEN_REQUESTS])));
     let silent = join_all(all.map(|listener| silent(&pod, listener)));
     let (ended, ((), others_took), once, twice, silent, stuck) =
@@ -60,7 +60,7 @@ async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobo
     }
     let longest = ended.iter().map(|(took, _)| *took).max().expect("there are some");
     println!("{} connections trickled, the last was closed after {longest:.1?}; others took {others_took:.1?}", ended.len());
-    assert!(others_took < longest, "others waited for who trickles");
+    assert!(others_took < longest, "other clients waited for slow connections");
     for ((_, received), (listener, start)) in ended.iter().zip(&trickles) {
         let received = String::from_utf8_lossy(received);
         assert!(
@@ -68,28 +68,29 @@ async fn heads_and_bodies_that_trickle_in_and_idle_connections_end_and_keep_nobo
             "{listener:?} {start:?}: {received}"
         );
     }
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_a_request_is_not_acted_on() {
+async fn an_incomplete_request_is_not_handled() {
     let pod = pod().await;
     for listener in [Listener::Public, Listener::Check] {
-        let question = listener.last_question();
+        let question = listener.last_request_text();
         for length in 0..question.len() {
             let mut stream = TcpStream::connect(("127.0.0.1", listener.port(&pod))).await.expect("it listens");
             stream.write_all(&question.as_bytes()[..length]).await.expect("it is taken");
             stream.shutdown().await.expect("it can be half closed");
             let mut received = Vec::new();
-            // A reset is an end too.
+            // A reset also ends the connection.
             let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut received)).await.expect("the connection ends");
             assert!(!received.starts_with(b"HTTP/1.1 5") && !received.starts_with(b"HTTP/1.1 2"), "{listener:?} {length}");
         }
     }
-    assert_it_goes_on(&pod).await;
+    assert_pod_works(&pod).await;
 }
 
-/// On each listener, what is answered, and then goes on without an end: the head of a second request, and a body that nobody reads.
+/// For each listener, requests that are answered and then continue without end: the head of a second request, and a body that
+/// is not read.
 fn stuck_requests(pod: &Pod) -> impl Iterator<Item = (u16, String)> {
     let ports = [(pod.public_port(), "/sso/session"), (pod.check_port(), "/auth/nginx"), (pod.admin_port(), "/livez")];
     ports.into_iter().flat_map(|(port, path)| {
@@ -99,7 +100,7 @@ fn stuck_requests(pod: &Pod) -> impl Iterator<Item = (u16, String)> {
     })
 }
 
-/// How long it takes for such a connection to end; it has had one answer.
+/// The time until such a connection is closed; asserts one answer.
 async fn stuck(port: u16, start: String) -> Duration {
     let (ended, took) = timed(tokio::time::timeout(KEPT + PATIENCE, trickle_at(port, &start))).await;
     let received = ended.unwrap_or_else(|_| panic!("{start:?} is still open after {took:?}"));
@@ -108,7 +109,7 @@ async fn stuck(port: u16, start: String) -> Duration {
     took
 }
 
-/// Sends nothing at all: how long it takes to be told so, and that the connection ends.
+/// The time until a connection without a request gets 408 and is closed.
 async fn silent(pod: &Pod, listener: Listener) -> Duration {
     let mut stream = TcpStream::connect(("127.0.0.1", listener.port(pod))).await.expect("it listens");
     let mut received = Vec::new();
@@ -118,12 +119,12 @@ async fn silent(pod: &Pod, listener: Listener) -> Duration {
     took
 }
 
-/// Asks after each of these waits and then no more: how long the connection stays, until it is closed without a word.
+/// Sends a request after each of these waits and then none. The time until the connection is closed without another answer.
 async fn idle(pod: &Pod, listener: Listener, waits: &[Duration]) -> Duration {
     let mut stream = TcpStream::connect(("127.0.0.1", listener.port(pod))).await.expect("it listens");
     for wait in waits {
         tokio::time::sleep(*wait).await;
-        stream.write_all(listener.question("").as_bytes()).await.expect("it is open");
+        stream.write_all(listener.request_text("").as_bytes()).await.expect("it is open");
         let mut answer = Vec::new();
         while !answer.ends_with(b"}") {
             assert!(matches!(stream.read_buf(&mut answer).await, Ok(1..)), "{listener:?}: no answer: {answer:?}");
@@ -137,7 +138,7 @@ async fn idle(pod: &Pod, listener: Listener, waits: &[Duration]) -> Duration {
     took
 }
 
-/// Sends a byte now and then until the connection is closed; how long that took, and what came.
+/// Sends single bytes until the connection is closed; returns the time and the received bytes.
 async fn trickle(pod: &Pod, listener: Listener, start: &str) -> (Duration, Vec<u8>) {
     let (ended, took) = timed(tokio::time::timeout(PATIENCE, trickle_at(listener.port(pod), start))).await;
     (took, ended.unwrap_or_else(|_| panic!("{listener:?} is still open after {PATIENCE:?}: {start:?}")))
@@ -154,7 +155,7 @@ async fn trickle_at(port: u16, start: &str) -> Vec<u8> {
             tokio::time::sleep(BETWEEN_BYTES).await;
             ok = to.write_all(b"a").await.is_ok();
         }
-        // The answer may still be on its way.
+        // The answer may not have arrived yet.
         std::future::pending::<()>().await;
     };
     tokio::select! { () = reading => {}, () = writing => {} }

@@ -1,8 +1,8 @@
-//! The shapes in which providers write claims, through a real login each.
+//! The formats of claims of several providers, each through a real login flow.
 
 use serde_json::{Value, json};
 
-use super::{granted_anew, with_map};
+use super::{grant_after_login, with_map};
 use crate::support::steps::BOB;
 
 const MAP: &str = r#"version: 1
@@ -18,7 +18,7 @@ rules:
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_shape_of_a_claim_is_read_as_the_rule_says() {
+async fn every_claim_format_is_matched_as_documented() {
     let fleet = with_map(MAP, |_| ()).await;
     let table: [(&str, Value, &str); 14] = [
         ("a list of objects", json!({"groups": [{"name": "x"}, {"name": "platform"}]}), "by_object"),
@@ -38,6 +38,6 @@ async fn every_shape_of_a_claim_is_read_as_the_rule_says() {
     ];
     for (what, claims, expected) in table {
         fleet.idp().set_claims("bob", claims.clone()).await;
-        assert_eq!(granted_anew(&fleet, BOB).await.0, expected, "{what}: {claims}");
+        assert_eq!(grant_after_login(&fleet, BOB).await.0, expected, "{what}: {claims}");
     }
 }

@@ -1,4 +1,4 @@
-//! The map's file as Kubernetes mounts it, and mistakes in it.
+//! The role map's file in a ConfigMap volume, and invalid edits of it.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ use crate::support::scratch::Scratch;
 use crate::support::steps::{BOB, sign_in};
 use crate::support::wait;
 
-/// One second is promised; what is more is this machine's load.
+/// The documented bound is one second; the rest is for the load of the machine.
 const BOUND: Duration = Duration::from_secs(3);
 
 const GOOD: &str = "version: 1\nrules:\n  - {claim: groups, match: /engineering/*, role: internal_user}\n";
 const BAD: &str = "version: 1\nrules:\n  - {claim: groups, match: /engineering/*, role: internal_user}\n  - {claim: groups, match: x, role: king}\n";
 const MISTAKE: &str = "rules[1].role (line 4): role `king` is not in the list of roles";
 
-/// A volume of a ConfigMap: `roles.yaml` leads through `..data` into a directory that is swapped whole.
+/// A ConfigMap volume: `roles.yaml` is a link through `..data` into a directory that is replaced as a whole.
 struct Volume {
     scratch: Scratch,
     generation: u32,
@@ -37,7 +37,7 @@ impl Volume {
         self.scratch.path().join("roles.yaml")
     }
 
-    /// As the kubelet does it: a new directory, a new link beside the old one, one rename, the old directory away.
+    /// Replaces the directory like the kubelet: a new directory, a new link, one rename, removal of the old directory.
     fn swap(&mut self, document: &str) {
         let root = self.scratch.path().to_owned();
         let old = self.directory();
@@ -75,7 +75,7 @@ async fn until_role(fleet: &Fleet, session: &str, expected: &str) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_mounted_configmap_is_in_force_within_a_second_of_its_swap_and_a_bad_one_never() {
+async fn a_mounted_configmap_applies_within_a_second_of_its_update_and_an_invalid_one_never() {
     let mut volume = Volume::new(GOOD);
     let fleet = pod_on(&volume).await;
     let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), BOB).await;
@@ -118,7 +118,7 @@ async fn a_document_of_the_wrong_shape_is_refused_with_its_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_map_at_start_is_fatal_with_the_message_of_a_bad_edit() {
+async fn an_invalid_map_at_start_is_fatal_with_the_message_of_an_invalid_edit() {
     let volume = Volume::new(BAD);
     let options = PodOptions { further: role_map_at(&volume.file()), ready: Ready::DontWait, ..PodOptions::new() };
     let mut pod = Pod::start(options).await;

@@ -1,4 +1,4 @@
-//! A key ring that is rotated while pods are used, and reaches them one after another; and a key that is taken away too early.
+//! A key ring that is rotated under load and reaches the pods one after another, and a key that is removed too early.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::support::steps::SESSION;
 use crate::support::wait::{pass, until};
 
 const LOGINS: usize = 600;
-/// The first key of a ring seals once a process has had it for so long.
-const SEALS_AFTER: Duration = Duration::from_secs(180);
-/// People who sign in between the last rewrap and the removal.
+/// A process encrypts with the first key of a ring after it has had the key for this long.
+const ENCRYPTS_AFTER: Duration = Duration::from_secs(180);
+/// Users who sign in between the last rewrap and the removal.
 const SINCE: usize = 6;
 const READ_AGAIN: &str = "key ring reloaded";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
-    let size = Size::wanted();
-    let (apart, share) = (size.lasting(Duration::from_secs(60), Duration::from_secs(2)), size.of(LOGINS) / 4);
+async fn a_key_ring_that_reaches_pods_one_after_another_ends_no_session() {
+    let size = Size::from_environment();
+    let (apart, share) = (size.duration(Duration::from_secs(60), Duration::from_secs(2)), size.of(LOGINS) / 4);
     let (old, new) = (random_key(), random_key());
     let rings = [(); 3].map(|()| key_ring());
     rings.iter().for_each(|(_, file)| write(file, &[&old]));
@@ -44,35 +44,35 @@ async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
     let ledger = Arc::new(Ledger::new("a key ring rotated while it is used"));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     for (number, (_, file)) in rings.iter().enumerate() {
         ledger.phase(&format!("pod {number} has the new key"));
         write(file, &[&new, &old]);
         until_logged(&fleet.pods[number], READ_AGAIN, 1).await;
         pass(apart).await;
     }
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     if size == Size::Full {
         ledger.phase("the new key seals");
-        pass(SEALS_AFTER).await;
-        load.go_on_for(share).await;
+        pass(ENCRYPTS_AFTER).await;
+        load.wait_for_logins(share).await;
     }
     ledger.phase("a pod started with the new ring");
     ledger.excuse(Excuse::PodGone);
     fleet.pods[0].restart().await;
-    ledger.no_longer(Excuse::PodGone);
-    load.go_on_for(share).await;
+    ledger.end_excuse(Excuse::PodGone);
+    load.wait_for_logins(share).await;
     load.end().await;
-    fleet.tell().await;
+    fleet.print_statistics().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
-    ledger.settle();
+    ledger.print_and_assert();
 
     rings.iter().for_each(|(_, file)| write(file, &[&new]));
     for (number, pod) in fleet.pods.iter().enumerate() {
-        // The pod that was started anew has read the last one at its start.
+        // The restarted pod has read the last key ring at its start.
         until_logged(pod, READ_AGAIN, if number == 0 { 1 } else { 2 }).await;
     }
-    nobody_is_taken_for_new(&fleet, &residents).await;
+    assert_no_user_is_created_again(&fleet, &residents).await;
     rings.iter().for_each(|(_, file)| write(file, &[&new, &old]));
     for resident in residents.iter() {
         until("the old key to be back on every pod", PATIENCE, async || {
@@ -88,8 +88,8 @@ async fn a_key_ring_that_reaches_pods_one_after_another_logs_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but_sessions() {
-    let (size, share) = (Size::wanted(), Size::wanted().of(LOGINS) / 4);
+async fn a_rewrap_under_load_makes_the_old_key_removable_and_only_sessions_end() {
+    let (size, share) = (Size::from_environment(), Size::from_environment().of(LOGINS) / 4);
     let (old, new) = (random_key(), random_key());
     let (_ring, file) = key_ring();
     write(&file, &[&old]);
@@ -99,7 +99,7 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
     let residents = fleet.cached_users().await;
     let known = user_id(&fleet, &residents[0].name).await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     ledger.phase("every pod has the new key");
     write(&file, &[&new, &old]);
     for pod in &fleet.pods {
@@ -107,21 +107,21 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
     }
     if size == Size::Full {
         ledger.phase("the new key seals");
-        pass(SEALS_AFTER).await;
+        pass(ENCRYPTS_AFTER).await;
     }
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     ledger.phase("sealed anew");
     println!("{}", rewrap(&fleet.pods[0]));
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     load.end().await;
-    fleet.tell().await;
+    fleet.print_statistics().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
-    ledger.settle();
+    ledger.print_and_assert();
 
-    // Before the new key seals, what was written since is the old key's again.
+    // Until the new key encrypts, new records have the old key again.
     println!("and what was written since: {}", rewrap(&fleet.pods[1]));
     assert!(rewrap(&fleet.pods[2]).starts_with("re-encrypted: 0; "), "something was left");
-    // Each pod has read by now what the new key has sealed, or does so when it looks these people up; one has just started.
+    // By now each pod has cached records of the new key, or reads them when it looks these users up; one has just started.
     fleet.pods[2].restart().await;
     fleet.wait_for_providers().await;
     let mut since = Vec::new();
@@ -140,20 +140,20 @@ async fn a_rewrap_beside_pods_in_use_lets_the_old_key_go_and_nothing_is_lost_but
         }
         for resident in residents.iter() {
             assert_eq!(resident.key.status_on(&fleet.http, pod).await, 200, "a key was lost");
-            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its handle is the old key's");
+            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its session token is bound to the old key");
         }
     }
-    assert_eq!(user_id(&fleet, &residents[0].name).await, known, "somebody was taken for new");
+    assert_eq!(user_id(&fleet, &residents[0].name).await, known, "a known user was created again");
 }
 
-/// What the command says when all went well.
+/// The output of the successful command.
 fn rewrap(pod: &Pod) -> String {
     let output = vestibule(&["key-ring", "re-encrypt", "--config", &pod.config_file().to_string_lossy()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
 }
 
-/// Who somebody is to us, by a login.
+/// The user id after a login.
 async fn user_id(fleet: &Fleet, name: &str) -> String {
     let session = sign_in(fleet, name).await;
     let url = format!("{}/sso/session", fleet.nginx().info().origin);
@@ -167,12 +167,12 @@ async fn sign_in(fleet: &Fleet, name: &str) -> String {
     Visitor::new(fleet.nginx().info(), &ledger).sign_in(name).await.expect("nothing is broken")
 }
 
-/// What the missing key sealed is an error with its cause, and never as if it weren't there.
-async fn nobody_is_taken_for_new(fleet: &Fleet, residents: &[CachedUser]) {
+/// A record of a missing key is an error with its cause, and never treated as absent.
+async fn assert_no_user_is_created_again(fleet: &Fleet, residents: &[CachedUser]) {
     for pod in &fleet.pods {
         for resident in residents {
-            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its handle is no key's of ours");
-            assert_eq!(resident.key.status_on(&fleet.http, pod).await, 503, "whose key it is can't be read");
+            assert_eq!(resident.session.status_on(&fleet.http, pod).await, 401, "its session token is bound to the missing key");
+            assert_eq!(resident.key.status_on(&fleet.http, pod).await, 503, "the owner of the key cannot be read");
         }
     }
     let ledger = Ledger::new("sign-ins without the key");
@@ -181,7 +181,7 @@ async fn nobody_is_taken_for_new(fleet: &Fleet, residents: &[CachedUser]) {
     let callback = back.location().expect("the provider sends them back");
     let page = visitor.agent.get(callback.as_str()).await;
     assert!(page.status >= 500, "{}: {}", page.status, page.body);
-    assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "signed in as somebody new");
+    assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "signed in as a new user");
     let named = |pod: &Pod| pod.log().lines().any(|line| line.contains("login failed") && line.contains(UNKNOWN_KEY));
     assert!(fleet.pods.iter().any(named), "no log names the cause");
 }

@@ -1,4 +1,4 @@
-//! What was asked while something broke, how it was answered, and whether that was right.
+//! Records the requests of a run and their answers, and decides which answers were correct.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -11,73 +11,73 @@ use vestibule::principal_cache::CONSISTENCY_BOUND;
 const SHOWN: usize = 5;
 /// The default of `cache.revocation_grace`.
 const GRACE: Duration = Duration::from_secs(60);
-/// An answer that takes longer than this is noticed by who waits for it.
+/// An answer that takes longer is late.
 const LATE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// From the click to the session's cookie.
+    /// From the click to the session cookie.
     Login,
-    /// Somebody who was there before the fault, and whom every pod knows.
+    /// A user with a session from before the fault, which every pod has cached.
     Session,
-    /// Such a person's key.
+    /// The key of such a user.
     Key,
-    /// The first page of somebody who has just signed in.
+    /// The first page of a user after a sign-in.
     Newcomer,
     Logout,
-    /// A page with a session that was ended longer ago than the stated bound.
+    /// A page with a session that was ended longer ago than the documented bound.
     Ended,
-    /// What was never a credential of ours.
+    /// A credential that was never valid.
     Forged,
-    /// What looks like a key, and is nobody's.
+    /// A well-formed key that does not exist.
     UnknownKey,
 }
 
 #[derive(Debug)]
 pub enum Outcome {
     Right,
-    /// As it had to be, in these words.
+    /// The expected refusal, with the text of the answer.
     Refused(String),
-    /// 503: nobody can say at the moment, in these words. It is tried again.
+    /// 503 with the text of the answer. The request is repeated.
     Unavailable(String),
-    /// The connection ended before the answer, here or behind nginx. It is tried again.
+    /// The connection ended before the answer, here or behind nginx. The request is repeated.
     Cut(String),
-    /// A login whose first try came to nothing, or was used up without an answer that says so.
+    /// A login whose first attempt failed, or whose answer was lost after the flow was consumed.
     BegunAgain,
     Wrong(String),
 }
 
-/// Why an answer may be other than usual.
+/// The reason for unusual answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Excuse {
-    /// The pods can't ask the store, or some shard of it.
+    /// The pods cannot reach the store or a shard of it.
     StoreAway,
-    /// The same, for longer than what is remembered may be served.
+    /// Like `StoreAway`, for longer than the grace period.
     GraceOver,
     /// A pod ends, hangs or starts.
     PodGone,
 }
 
-/// A session whose state in the store has to be looked at: Redis may have lost the last write about it.
+/// A session whose stored state must be checked: Redis may have lost the last write about it.
 #[derive(Debug, Clone)]
-pub struct Suspect {
+pub struct SuspectSession {
     pub cookie: String,
     pub loss: Loss,
-    /// When the write was acknowledged.
+    /// The time at which the write was acknowledged.
     pub written: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
-    /// Its opening.
+    /// The creation of the session.
     Opened,
-    /// Its end.
+    /// The end of the session.
     Ended,
 }
 
 pub struct Ledger {
     name: String,
-    /// How long what is remembered may be served without the store.
+    /// The grace period of the pods.
     grace: Duration,
     state: Mutex<State>,
 }
@@ -88,15 +88,15 @@ struct State {
     phases: Vec<Phase>,
     excuses: Vec<Window>,
     disturbances: Vec<Disturbance>,
-    suspects: Vec<Suspect>,
+    suspects: Vec<SuspectSession>,
     wrong: Vec<String>,
 }
 
 #[derive(Default)]
 struct Tally {
     right: usize,
-    troubles: BTreeMap<Trouble, usize>,
-    /// How often there were these words for what was not allowed.
+    troubles: BTreeMap<DisturbanceKind, usize>,
+    /// The count of each text of refusals.
     said: BTreeMap<String, usize>,
     times: Vec<Duration>,
 }
@@ -113,18 +113,18 @@ struct Window {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Trouble {
+enum DisturbanceKind {
     Late,
     Unavailable,
     Cut,
     BegunAgain,
-    /// An ended session that was served.
+    /// An ended session was served.
     Stale,
 }
 
 struct Disturbance {
     kind: Kind,
-    trouble: Trouble,
+    trouble: DisturbanceKind,
     began: Instant,
     ended: Instant,
 }
@@ -143,7 +143,7 @@ impl Kind {
         }
     }
 
-    /// What alone excuses a 503.
+    /// The reasons that permit a 503.
     fn may_be_unavailable(self) -> &'static [Excuse] {
         match self {
             Self::Session | Self::Key => &[Excuse::GraceOver],
@@ -162,17 +162,17 @@ impl Ledger {
         Self { grace, ..self }
     }
 
-    /// What is disturbed from now on is told under this name.
+    /// Reports disturbances from now on under this name.
     pub fn phase(&self, name: &str) {
         self.lock().phases.push(Phase { name: name.to_owned(), since: Instant::now() });
     }
 
-    /// From now until [`Ledger::no_longer`].
+    /// Applies from now on until [`Ledger::end_excuse`].
     pub fn excuse(&self, excuse: Excuse) {
         self.lock().excuses.push(Window { excuse, since: Instant::now(), until: None });
     }
 
-    pub fn no_longer(&self, excuse: Excuse) {
+    pub fn end_excuse(&self, excuse: Excuse) {
         let mut state = self.lock();
         let open = state.excuses.iter_mut().filter(|window| window.excuse == excuse && window.until.is_none());
         open.for_each(|window| window.until = Some(Instant::now()));
@@ -181,13 +181,13 @@ impl Ledger {
     pub fn note(&self, kind: Kind, began: Instant, outcome: Outcome) {
         let ended = Instant::now();
         let mut state = self.lock();
-        let late = (ended - began >= LATE).then_some(Trouble::Late);
+        let late = (ended - began >= LATE).then_some(DisturbanceKind::Late);
         let (trouble, said) = match outcome {
             Outcome::Right => (late, None),
             Outcome::Refused(said) => (late, Some(said)),
-            Outcome::Unavailable(said) => (Some(Trouble::Unavailable), Some(said)),
-            Outcome::Cut(said) => (Some(Trouble::Cut), Some(said)),
-            Outcome::BegunAgain => (Some(Trouble::BegunAgain), None),
+            Outcome::Unavailable(said) => (Some(DisturbanceKind::Unavailable), Some(said)),
+            Outcome::Cut(said) => (Some(DisturbanceKind::Cut), Some(said)),
+            Outcome::BegunAgain => (Some(DisturbanceKind::BegunAgain), None),
             Outcome::Wrong(what) => return state.wrong.push(format!("{}: {what}", kind.name())),
         };
         let tally = state.tallies.entry(kind).or_default();
@@ -204,12 +204,12 @@ impl Ledger {
         }
     }
 
-    /// An ended session passed. Tells whether that may be, since nobody can ask the store, and goes by.
-    pub fn note_stale(&self, suspect: Suspect, began: Instant) -> bool {
+    /// Records that an ended session passed. Returns true if that is permitted because the store is unavailable, and temporary.
+    pub fn note_stale(&self, suspect: SuspectSession, began: Instant) -> bool {
         let mut state = self.lock();
-        let stale = Disturbance { kind: Kind::Ended, trouble: Trouble::Stale, began, ended: Instant::now() };
+        let stale = Disturbance { kind: Kind::Ended, trouble: DisturbanceKind::Stale, began, ended: Instant::now() };
         let excused = state.excuses(&stale) && began - suspect.written <= self.grace + CONSISTENCY_BOUND;
-        *state.tallies.entry(Kind::Ended).or_default().troubles.entry(Trouble::Stale).or_default() += 1;
+        *state.tallies.entry(Kind::Ended).or_default().troubles.entry(DisturbanceKind::Stale).or_default() += 1;
         if excused {
             state.disturbances.push(stale);
         } else {
@@ -218,29 +218,29 @@ impl Ledger {
         excused
     }
 
-    pub fn suspect(&self, suspect: Suspect) {
+    pub fn suspect(&self, suspect: SuspectSession) {
         self.lock().suspects.push(suspect);
     }
 
-    pub fn suspects(&self) -> Vec<Suspect> {
+    pub fn suspects(&self) -> Vec<SuspectSession> {
         self.lock().suspects.clone()
     }
 
-    /// How often this was answered rightly.
+    /// The number of correct answers.
     pub fn right(&self, kind: Kind) -> usize {
         self.lock().tallies.get(&kind).map_or(0, |tally| tally.right)
     }
 
     pub fn unavailable(&self, kind: Kind) -> usize {
-        self.lock().tallies.get(&kind).map_or(0, |tally| tally.count(Trouble::Unavailable))
+        self.lock().tallies.get(&kind).map_or(0, |tally| tally.count(DisturbanceKind::Unavailable))
     }
 
-    /// Prints the table, and panics with what was not right.
-    pub fn settle(&self) {
+    /// Prints the table, and panics if an answer was wrong.
+    pub fn print_and_assert(&self) {
         let state = self.lock();
         println!("{}", state.table(&self.name));
         let unexcused = state.disturbances.iter().filter(|disturbance| !state.excuses(disturbance));
-        let unexcused = unexcused.map(|disturbance| state.tell(disturbance));
+        let unexcused = unexcused.map(|disturbance| state.describe(disturbance));
         let wrong: Vec<String> = state.wrong.iter().cloned().chain(unexcused).collect();
         assert!(wrong.is_empty(), "{}: {} wrong answers, such as\n{}", self.name, wrong.len(), first(&wrong));
     }
@@ -251,7 +251,7 @@ impl Ledger {
 }
 
 impl Tally {
-    fn count(&self, trouble: Trouble) -> usize {
+    fn count(&self, trouble: DisturbanceKind) -> usize {
         self.troubles.get(&trouble).copied().unwrap_or_default()
     }
 }
@@ -259,13 +259,13 @@ impl Tally {
 impl State {
     fn excuses(&self, disturbance: &Disturbance) -> bool {
         let (excuses, lasting): (&[Excuse], _) = match disturbance.trouble {
-            // How long an answer takes is told, and not judged.
-            Trouble::Late => return true,
-            Trouble::Cut => (&[Excuse::PodGone], Duration::ZERO),
-            Trouble::BegunAgain => (&[Excuse::PodGone, Excuse::StoreAway], Duration::ZERO),
-            Trouble::Unavailable => (disturbance.kind.may_be_unavailable(), Duration::ZERO),
-            // What is remembered is compared with the store once that is back.
-            Trouble::Stale => (&[Excuse::StoreAway], CONSISTENCY_BOUND),
+            // Slow answers are reported, and not an error.
+            DisturbanceKind::Late => return true,
+            DisturbanceKind::Cut => (&[Excuse::PodGone], Duration::ZERO),
+            DisturbanceKind::BegunAgain => (&[Excuse::PodGone, Excuse::StoreAway], Duration::ZERO),
+            DisturbanceKind::Unavailable => (disturbance.kind.may_be_unavailable(), Duration::ZERO),
+            // Cached sessions are compared with the store when that is available again.
+            DisturbanceKind::Stale => (&[Excuse::StoreAway], CONSISTENCY_BOUND),
         };
         self.excuses.iter().any(|window| {
             let over = window.until.is_some_and(|until| until + lasting < disturbance.began);
@@ -273,13 +273,13 @@ impl State {
         })
     }
 
-    fn tell(&self, disturbance: &Disturbance) -> String {
+    fn describe(&self, disturbance: &Disturbance) -> String {
         let what = match disturbance.trouble {
-            Trouble::Unavailable => "503",
-            Trouble::Cut => "cut",
-            Trouble::BegunAgain => "begun again",
-            Trouble::Late => "late",
-            Trouble::Stale => "served after its end",
+            DisturbanceKind::Unavailable => "503",
+            DisturbanceKind::Cut => "cut",
+            DisturbanceKind::BegunAgain => "begun again",
+            DisturbanceKind::Late => "late",
+            DisturbanceKind::Stale => "served after its end",
         };
         let phase = self.phases.iter().rfind(|phase| phase.since <= disturbance.ended);
         let when = phase.map(|phase| format!("{:.1?} after: {}", disturbance.ended - phase.since, phase.name));
@@ -300,9 +300,14 @@ impl State {
             times.sort();
             let median = times.get(times.len() / 2).copied().unwrap_or_default();
             let slowest = times.last().copied().unwrap_or_default();
-            let [late, unavailable, cut, again, stale] =
-                [Trouble::Late, Trouble::Unavailable, Trouble::Cut, Trouble::BegunAgain, Trouble::Stale]
-                    .map(|trouble| tally.count(trouble));
+            let [late, unavailable, cut, again, stale] = [
+                DisturbanceKind::Late,
+                DisturbanceKind::Unavailable,
+                DisturbanceKind::Cut,
+                DisturbanceKind::BegunAgain,
+                DisturbanceKind::Stale,
+            ]
+            .map(|trouble| tally.count(trouble));
             let right = tally.right;
             let (median, slowest) = (format!("{median:.1?}"), format!("{slowest:.1?}"));
             line(
@@ -320,16 +325,17 @@ impl State {
         }
         for (index, phase) in self.phases.iter().enumerate() {
             let until = self.phases.get(index + 1).map(|next| next.since);
-            line(&mut text, format_args!("  {}", self.tell_phase(phase, until)));
+            line(&mut text, format_args!("  {}", self.describe_phase(phase, until)));
         }
         text
     }
 
-    fn tell_phase(&self, phase: &Phase, until: Option<Instant>) -> String {
+    fn describe_phase(&self, phase: &Phase, until: Option<Instant>) -> String {
         let within = |at: Instant| at >= phase.since && until.is_none_or(|until| at < until);
         let of = |trouble| self.disturbances.iter().filter(move |found| found.trouble == trouble && within(found.ended));
         let last = self.disturbances.iter().filter(|found| within(found.ended)).map(|found| found.ended - phase.since).max();
-        let [late, unavailable, cut] = [Trouble::Late, Trouble::Unavailable, Trouble::Cut].map(|trouble| of(trouble).count());
+        let [late, unavailable, cut] =
+            [DisturbanceKind::Late, DisturbanceKind::Unavailable, DisturbanceKind::Cut].map(|trouble| of(trouble).count());
         let told = |last| format!("{late} late, {unavailable} × 503, {cut} cut, for {last:.1?}");
         let last = last.map_or_else(|| "undisturbed".to_owned(), told);
         format!("{}: {last}", phase.name)

@@ -1,4 +1,4 @@
-//! The load: browsers that come and go, people and programs that stay, and credentials that are none.
+//! The load: browsers that sign in and out, users and programs with sessions and keys, and invalid credentials.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,9 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use vestibule::principal_cache::CONSISTENCY_BOUND;
 use vestibule::secret::random_bytes;
 
-use super::ledger::{Kind, Ledger, Loss, Outcome, Suspect};
+use super::ledger::{Kind, Ledger, Loss, Outcome, SuspectSession};
 use super::users::{CachedUser, name_of};
-use super::visitor::{Checked, Credential, Visitor, ask};
+use super::visitor::{Credential, UpstreamResult, Visitor, ask};
 use crate::support::fleet::Fleet;
 use crate::support::http_client;
 use crate::support::nginx::GatewayInfo;
@@ -23,10 +23,10 @@ use crate::support::wait::{pass, until};
 
 const PATIENCE: Duration = Duration::from_secs(600);
 const LOGINS_AT_ONCE: usize = 4;
-/// Each of those who stay, and each who has none, asks so often: a load of its own, that leaves the machine room.
+/// The interval of requests of each task with constant load, which leaves processor time for the others.
 const PACE: Duration = Duration::from_millis(20);
-/// One in so many signs out again.
-const LEAVES: usize = 3;
+/// One in this many browsers signs out again.
+const VISITS_PER_SIGN_OUT: usize = 3;
 
 pub struct Load {
     shared: Arc<Shared>,
@@ -37,7 +37,7 @@ struct Shared {
     site: Arc<GatewayInfo>,
     ledger: Arc<Ledger>,
     residents: Arc<[CachedUser]>,
-    /// Logins that were begun, and that came to an end.
+    /// Login flows that were started, and that were completed.
     begun: AtomicUsize,
     done: AtomicUsize,
     stopped: AtomicBool,
@@ -60,17 +60,17 @@ impl Load {
         });
         let mut tasks = JoinSet::new();
         for _ in 0..LOGINS_AT_ONCE {
-            tasks.spawn(Arc::clone(&shared).come_and_go());
+            tasks.spawn(Arc::clone(&shared).sign_in_and_out());
         }
-        tasks.spawn(Arc::clone(&shared).stay(Kind::Session));
-        tasks.spawn(Arc::clone(&shared).stay(Kind::Key));
-        tasks.spawn(Arc::clone(&shared).have_ended());
-        tasks.spawn(Arc::clone(&shared).have_none());
+        tasks.spawn(Arc::clone(&shared).check_constantly(Kind::Session));
+        tasks.spawn(Arc::clone(&shared).check_constantly(Kind::Key));
+        tasks.spawn(Arc::clone(&shared).check_ended_sessions());
+        tasks.spawn(Arc::clone(&shared).check_invalid_credentials());
         Self { shared, tasks }
     }
 
-    /// Until so many logins more have come to an end.
-    pub async fn go_on_for(&self, logins: usize) {
+    /// Waits for this number of additional logins.
+    pub async fn wait_for_logins(&self, logins: usize) {
         let target = self.logins() + logins;
         until("logins to go on", PATIENCE, async || (self.logins() >= target).then_some(())).await;
     }
@@ -79,46 +79,46 @@ impl Load {
         self.shared.done.load(Ordering::Relaxed)
     }
 
-    /// Lets everybody finish; then looks once more at all who have ever signed in.
+    /// Waits for all tasks, then checks all sessions once more.
     pub async fn end(mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
         while let Some(ended) = self.tasks.join_next().await {
             ended.expect("no task of the load panics");
         }
-        self.shared.see_all_who_came().await;
+        self.shared.check_all_sessions().await;
     }
 }
 
 impl Shared {
-    async fn come_and_go(self: Arc<Self>) {
+    async fn sign_in_and_out(self: Arc<Self>) {
         while !self.is_stopped() {
             let number = self.begun.fetch_add(1, Ordering::Relaxed);
-            self.visit(number).await;
+            self.run_visit(number).await;
             self.done.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    async fn visit(&self, number: usize) {
+    async fn run_visit(&self, number: usize) {
         let visitor = Visitor::new(&self.site, &self.ledger);
         let Some(cookie) = visitor.sign_in(&name_of(number)).await else { return };
         let signed_in = Instant::now();
-        self.see(&http_client(), Kind::Newcomer, &cookie, &name_of(number), signed_in).await;
-        if !number.is_multiple_of(LEAVES) {
+        self.check_new_session(&http_client(), Kind::Newcomer, &cookie, &name_of(number), signed_in).await;
+        if !number.is_multiple_of(VISITS_PER_SIGN_OUT) {
             self.newcomers.lock().expect("nobody panics with it").push((cookie, name_of(number), signed_in));
         } else if visitor.sign_out().await {
             self.ended.lock().expect("nobody panics with it").push_back((cookie, Instant::now()));
         }
     }
 
-    /// Asks with a living session until somebody can say.
-    async fn see(&self, http: &reqwest::Client, kind: Kind, cookie: &str, name: &str, written: Instant) {
+    /// Checks a valid session until the answer is certain.
+    async fn check_new_session(&self, http: &reqwest::Client, kind: Kind, cookie: &str, name: &str, written: Instant) {
         let session = Credential::Session(cookie.to_owned());
-        while !self.ask_living(http, kind, &session, name, Some(written)).await {
+        while !self.check_valid(http, kind, &session, name, Some(written)).await {
             pass(PACE).await;
         }
     }
 
-    async fn stay(self: Arc<Self>, kind: Kind) {
+    async fn check_constantly(self: Arc<Self>, kind: Kind) {
         let (http, mut ticks) = (http_client(), pace());
         for resident in self.residents.iter().cycle() {
             if self.is_stopped() {
@@ -126,12 +126,12 @@ impl Shared {
             }
             ticks.tick().await;
             let credential = if kind == Kind::Key { &resident.key } else { &resident.session };
-            self.ask_living(&http, kind, credential, &resident.name, None).await;
+            self.check_valid(&http, kind, credential, &resident.name, None).await;
         }
     }
 
-    /// Tells whether there was an answer. Who is refused and came when something broke is looked at in the store.
-    async fn ask_living(
+    /// Returns true if there was an answer. A refused session from a fault is looked up in the store.
+    async fn check_valid(
         &self,
         http: &reqwest::Client,
         kind: Kind,
@@ -141,23 +141,23 @@ impl Shared {
     ) -> bool {
         let began = Instant::now();
         let outcome = match (ask(http, &self.site, credential).await, credential, written) {
-            (Checked::Allowed(told), ..) if told == name => Outcome::Right,
-            (Checked::Allowed(told), ..) => Outcome::Wrong(format!("{name} was taken for {told:?}")),
-            (Checked::Refused(503, said), ..) => Outcome::Unavailable(said),
-            (Checked::Refused(401, _), Credential::Session(cookie), Some(written)) => {
-                self.ledger.suspect(Suspect { cookie: cookie.clone(), loss: Loss::Opened, written });
+            (UpstreamResult::Allowed(told), ..) if told == name => Outcome::Right,
+            (UpstreamResult::Allowed(told), ..) => Outcome::Wrong(format!("{name} was taken for {told:?}")),
+            (UpstreamResult::Refused(503, said), ..) => Outcome::Unavailable(said),
+            (UpstreamResult::Refused(401, _), Credential::Session(cookie), Some(written)) => {
+                self.ledger.suspect(SuspectSession { cookie: cookie.clone(), loss: Loss::Opened, written });
                 return true;
             }
-            (Checked::Refused(_, said), ..) => Outcome::Wrong(format!("{said} for {name}, who is signed in")),
-            (Checked::Cut(said), ..) => Outcome::Cut(said),
+            (UpstreamResult::Refused(_, said), ..) => Outcome::Wrong(format!("{said} for {name}, who is signed in")),
+            (UpstreamResult::Cut(said), ..) => Outcome::Cut(said),
         };
         let answered = !matches!(outcome, Outcome::Unavailable(_) | Outcome::Cut(_));
         self.ledger.note(kind, began, outcome);
         answered
     }
 
-    /// Asks with sessions that were ended longer ago than the bound.
-    async fn have_ended(self: Arc<Self>) {
+    /// Checks sessions that were ended longer ago than the bound.
+    async fn check_ended_sessions(self: Arc<Self>) {
         let (http, mut ticks) = (http_client(), pace());
         while !self.is_stopped() {
             ticks.tick().await;
@@ -167,32 +167,32 @@ impl Shared {
                 if due { ended.pop_front() } else { None }
             };
             let Some((cookie, at)) = due else { continue };
-            let answered = self.ask_ended(&http, &cookie, at).await;
+            let answered = self.check_ended(&http, &cookie, at).await;
             if !answered {
                 self.ended.lock().expect("nobody panics with it").push_back((cookie, at));
             }
         }
     }
 
-    /// Tells whether there is nothing more to learn of it.
-    async fn ask_ended(&self, http: &reqwest::Client, cookie: &str, at: Instant) -> bool {
+    /// Returns true if the answer is certain.
+    async fn check_ended(&self, http: &reqwest::Client, cookie: &str, at: Instant) -> bool {
         let began = Instant::now();
         let outcome = match ask(http, &self.site, &Credential::Session(cookie.to_owned())).await {
-            Checked::Refused(401, said) => Outcome::Refused(said),
-            Checked::Refused(503, said) => Outcome::Unavailable(said),
-            Checked::Allowed(_) => {
-                let suspect = Suspect { cookie: cookie.to_owned(), loss: Loss::Ended, written: at };
+            UpstreamResult::Refused(401, said) => Outcome::Refused(said),
+            UpstreamResult::Refused(503, said) => Outcome::Unavailable(said),
+            UpstreamResult::Allowed(_) => {
+                let suspect = SuspectSession { cookie: cookie.to_owned(), loss: Loss::Ended, written: at };
                 return !self.ledger.note_stale(suspect, began);
             }
-            Checked::Refused(_, said) => Outcome::Wrong(said),
-            Checked::Cut(said) => Outcome::Cut(said),
+            UpstreamResult::Refused(_, said) => Outcome::Wrong(said),
+            UpstreamResult::Cut(said) => Outcome::Cut(said),
         };
         let answered = matches!(outcome, Outcome::Refused(_));
         self.ledger.note(Kind::Ended, began, outcome);
         answered
     }
 
-    async fn have_none(self: Arc<Self>) {
+    async fn check_invalid_credentials(self: Arc<Self>) {
         let (http, mut ticks) = (http_client(), pace());
         while !self.is_stopped() {
             for (kind, credential) in [
@@ -203,29 +203,29 @@ impl Shared {
                 ticks.tick().await;
                 let began = Instant::now();
                 let outcome = match ask(&http, &self.site, &credential).await {
-                    Checked::Refused(401, said) => Outcome::Refused(said),
-                    Checked::Refused(503, said) => Outcome::Unavailable(said),
-                    Checked::Refused(_, said) => Outcome::Wrong(said),
-                    Checked::Allowed(name) => Outcome::Wrong(format!("taken for {name:?}")),
-                    Checked::Cut(said) => Outcome::Cut(said),
+                    UpstreamResult::Refused(401, said) => Outcome::Refused(said),
+                    UpstreamResult::Refused(503, said) => Outcome::Unavailable(said),
+                    UpstreamResult::Refused(_, said) => Outcome::Wrong(said),
+                    UpstreamResult::Allowed(name) => Outcome::Wrong(format!("taken for {name:?}")),
+                    UpstreamResult::Cut(said) => Outcome::Cut(said),
                 };
                 self.ledger.note(kind, began, outcome);
             }
         }
     }
 
-    /// Nobody who came is logged out, and who left stays so.
-    async fn see_all_who_came(&self) {
+    /// All new sessions are still valid, and all ended ones are refused.
+    async fn check_all_sessions(&self) {
         let http = http_client();
         let newcomers = std::mem::take(&mut *self.newcomers.lock().expect("nobody panics with it"));
         for (cookie, name, written) in newcomers {
-            self.see(&http, Kind::Newcomer, &cookie, &name, written).await;
+            self.check_new_session(&http, Kind::Newcomer, &cookie, &name, written).await;
         }
         let ended = std::mem::take(&mut *self.ended.lock().expect("nobody panics with it"));
         for (cookie, at) in ended {
             let due = async || (at.elapsed() > CONSISTENCY_BOUND).then_some(());
             until("the bound to be over", PATIENCE, due).await;
-            until("an answer", PATIENCE, async || self.ask_ended(&http, &cookie, at).await.then_some(())).await;
+            until("an answer", PATIENCE, async || self.check_ended(&http, &cookie, at).await.then_some(())).await;
         }
     }
 

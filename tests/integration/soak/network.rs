@@ -1,5 +1,4 @@
-//! A network that goes wrong between the pods and each node of the cluster: slow replies, half replies, a bus that is heard no
-//! more.
+//! Network faults between the pods and each node of the cluster: slow replies, partial replies, a cut invalidation channel.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +20,7 @@ const SLOW: Duration = Duration::from_millis(200);
 const SLOWER: Duration = Duration::from_secs(2);
 const AWAY: Option<Excuse> = Some(Excuse::StoreAway);
 
-/// However long a command is waited for, a check is answered before its gateway takes the pod for dead.
+/// Even with slow commands, a check is answered before the gateway's timeout.
 #[rstest]
 #[case::slow("replies 200 ms late", "command_timeout: 1s", |proxy: &FaultProxy| proxy.delay(SLOW), None)]
 #[case::not_waited_for("replies 2 s late", "command_timeout: 1s", |proxy: &FaultProxy| proxy.delay(SLOWER), AWAY)]
@@ -29,14 +28,14 @@ const AWAY: Option<Excuse> = Some(Excuse::StoreAway);
 #[case::never("no replies, that are waited for", "command_timeout: 10s", FaultProxy::stall, AWAY)]
 #[case::half("half replies", "command_timeout: 1s", FaultProxy::halve_next_replies, AWAY)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
+async fn slow_and_incomplete_replies_of_redis_end_no_session(
     #[case] what: &str,
     #[case] command_timeout: &str,
     #[case] fault: fn(&FaultProxy),
     #[case] excuse: Option<Excuse>,
 ) {
-    let size = Size::wanted();
-    let (lasts, share) = (size.lasting(Duration::from_secs(20), Duration::from_secs(8)), size.of(LOGINS) / 4);
+    let size = Size::from_environment();
+    let (lasts, share) = (size.duration(Duration::from_secs(20), Duration::from_secs(8)), size.of(LOGINS) / 4);
     let redis = Cluster::start_behind_proxies().await;
     let fleet = builder()
         .pods(3)
@@ -49,7 +48,7 @@ async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
     let ledger = Arc::new(Ledger::new(&format!("{what}, {command_timeout}")));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
 
     ledger.phase(what);
     excuse.into_iter().for_each(|excuse| ledger.excuse(excuse));
@@ -57,37 +56,37 @@ async fn a_slow_redis_and_replies_that_stop_half_way_log_nobody_out(
     pass(lasts).await;
     ledger.phase(&format!("{what} no longer"));
     redis.proxies.iter().for_each(FaultProxy::resume);
-    println!("{what}: every pod proven {:.1?} after the end", fleet.until_proven().await);
-    excuse.into_iter().for_each(|excuse| ledger.no_longer(excuse));
-    load.go_on_for(share).await;
+    println!("{what}: every pod verified its cache {:.1?} after the end", fleet.until_cache_verified().await);
+    excuse.into_iter().for_each(|excuse| ledger.end_excuse(excuse));
+    load.wait_for_logins(share).await;
     load.end().await;
-    fleet.tell().await;
+    fleet.print_statistics().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
-    ledger.settle();
+    ledger.print_and_assert();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pods_that_hear_no_notices_refuse_ended_sessions_within_the_bound() {
-    let share = Size::wanted().of(LOGINS);
+async fn pods_without_the_invalidation_channel_refuse_ended_sessions_within_the_bound() {
+    let share = Size::from_environment().of(LOGINS);
     let redis = Cluster::start_behind_proxies().await;
     let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new("pods that hear no notices"));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share / 4).await;
+    load.wait_for_logins(share / 4).await;
     ledger.phase("the bus cut towards every pod");
     let flushed = async |pod: &Pod| pod.metric("vestibule_cache_flushes_total", &[]).await;
     let before = join_all(fleet.pods.iter().map(flushed)).await;
     redis.proxies.iter().for_each(FaultProxy::cut_channel_to_client);
-    load.go_on_for(share / 2).await;
+    load.wait_for_logins(share / 2).await;
     ledger.phase("the bus whole");
     redis.proxies.iter().for_each(FaultProxy::heal_channel);
-    load.go_on_for(share / 4).await;
+    load.wait_for_logins(share / 4).await;
     load.end().await;
-    fleet.tell().await;
+    fleet.print_statistics().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
     for (pod, before) in fleet.pods.iter().zip(before) {
-        assert!(flushed(pod).await > before, "{} never noticed that it missed something", pod.log());
+        assert!(flushed(pod).await > before, "{} never detected the missed messages", pod.log());
     }
-    ledger.settle();
+    ledger.print_and_assert();
 }

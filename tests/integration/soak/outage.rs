@@ -1,4 +1,5 @@
-//! The whole of Redis away: known people are served for the grace, then nobody can say; and all works again when it is back.
+//! An outage of all of Redis: cached users are served for the grace period, then checks get 503, and all works again
+//! afterwards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +21,11 @@ use crate::support::wait::{pass, until};
 const LOGINS: usize = 400;
 const BETWEEN_ROUNDS: Duration = Duration::from_millis(200);
 
-/// Of an outage: how long it is, and how long known people are served in it.
+/// The durations of the outage and of the grace period.
 fn outage() -> (Duration, Duration) {
     let seconds = Duration::from_secs;
-    let size = Size::wanted();
-    (size.lasting(seconds(60), seconds(9)), size.lasting(seconds(30), seconds(6)))
+    let size = Size::from_environment();
+    (size.duration(seconds(60), seconds(9)), size.duration(seconds(30), seconds(6)))
 }
 
 fn settings(grace: Duration) -> String {
@@ -32,15 +33,15 @@ fn settings(grace: Duration) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
-    let ((away, grace), share) = (outage(), Size::wanted().of(LOGINS) / 2);
+async fn an_outage_of_redis_ends_no_session_and_needs_no_restart() {
+    let ((away, grace), share) = (outage(), Size::from_environment().of(LOGINS) / 2);
     let mut redis = Cluster::start_persistent().await;
     let fleet = builder().pods(3).store_at(redis.url()).yaml(settings(grace)).start().await;
     let ledger = Arc::new(Ledger::new(&format!("Redis away for {away:?}, served for {grace:?}")).with_grace(grace));
     let residents = fleet.cached_users().await;
     let known = residents[0].session.clone();
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
 
     ledger.phase("Redis away");
     ledger.excuse(Excuse::StoreAway);
@@ -53,7 +54,7 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
         assert_eq!(
             known.status_on(&fleet.http, pod).await,
             503,
-            "{:?} after Redis went, known people are served no longer",
+            "{:?} after Redis went, cached users are no longer served",
             gone.until.elapsed()
         );
         assert!(pod.is_ready().await, "readiness followed the store");
@@ -62,66 +63,72 @@ async fn redis_away_and_back_logs_nobody_out_and_needs_no_restart() {
 
     ledger.phase("Redis back");
     redis.restart_all().await;
-    println!("every pod proven {:.1?} after Redis was whole", fleet.until_proven().await);
-    ledger.no_longer(Excuse::StoreAway);
-    ledger.no_longer(Excuse::GraceOver);
-    load.go_on_for(share).await;
+    println!("every pod verified its cache {:.1?} after Redis was complete", fleet.until_cache_verified().await);
+    ledger.end_excuse(Excuse::StoreAway);
+    ledger.end_excuse(Excuse::GraceOver);
+    load.wait_for_logins(share).await;
     load.end().await;
-    fleet.tell().await;
+    fleet.print_statistics().await;
 
-    assert!(ledger.unavailable(Kind::Session) > 0, "nobody was refused for an outage longer than the grace");
+    assert!(ledger.unavailable(Kind::Session) > 0, "no check got 503 in an outage longer than the grace period");
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
-    ledger.settle();
+    ledger.print_and_assert();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn redis_back_empty_logs_everybody_out_and_lets_everybody_in_again() {
-    let ((away, grace), share) = (outage(), Size::wanted().of(LOGINS) / 2);
+async fn an_emptied_redis_ends_all_sessions_and_users_can_sign_in_again() {
+    let ((away, grace), share) = (outage(), Size::from_environment().of(LOGINS) / 2);
     let mut redis = Cluster::start().await;
     let fleet = builder().pods(3).store_at(redis.url()).yaml(settings(grace)).start().await;
     let ledger = Arc::new(Ledger::new("before Redis is emptied"));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     load.end().await;
-    ledger.settle();
+    ledger.print_and_assert();
 
     let gone = kill(&mut redis);
-    while_away(&fleet, &residents, &gone, (grace, away)).await;
+    assert_served_for_the_grace_period(&fleet, &residents, &gone, (grace, away)).await;
     redis.restart_all().await;
     let back = Instant::now();
-    let served = join_all(fleet.pods.iter().map(|pod| until_nobody_is_known(&fleet.http, pod, &residents, back))).await;
-    println!("emptied: every pod refuses everybody {:.1?} after Redis was whole", back.elapsed());
+    let served =
+        join_all(fleet.pods.iter().map(|pod| checks_that_passed_after_the_outage(&fleet.http, pod, &residents, back))).await;
+    println!("emptied: every pod refuses all old sessions {:.1?} after Redis was complete", back.elapsed());
     println!("checks that passed after that, of each pod: {served:?}");
 
-    fleet.until_proven().await;
+    fleet.until_cache_verified().await;
     let ledger = Arc::new(Ledger::new("after Redis was emptied"));
     let load = Load::start(&fleet, &ledger, &fleet.cached_users().await);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     load.end().await;
-    fleet.tell().await;
-    ledger.settle();
+    fleet.print_statistics().await;
+    ledger.print_and_assert();
     for pod in &fleet.pods {
         for credential in residents.iter().flat_map(|resident| [&resident.session, &resident.key]) {
-            assert_eq!(credential.status_on(&fleet.http, pod).await, 401, "somebody of before came back");
+            assert_eq!(credential.status_on(&fleet.http, pod).await, 401, "a session from before the outage was served");
         }
     }
 }
 
-/// Redis went between these two: what was asked before the first was answered, and nothing after the second.
-struct Gone {
+/// The interval of the outage's start: earlier commands were answered, and later ones were not.
+struct OutageStart {
     from: Instant,
     until: Instant,
 }
 
-fn kill(redis: &mut Cluster) -> Gone {
+fn kill(redis: &mut Cluster) -> OutageStart {
     let from = Instant::now();
     redis.kill_all();
-    Gone { from, until: Instant::now() }
+    OutageStart { from, until: Instant::now() }
 }
 
-/// Known people are served within the grace, and nobody can say of them after it; at no time are they signed out.
-async fn while_away(fleet: &Fleet, residents: &[CachedUser], gone: &Gone, (grace, away): (Duration, Duration)) {
+/// Cached users are served within the grace period and get 503 after it; they are never signed out.
+async fn assert_served_for_the_grace_period(
+    fleet: &Fleet,
+    residents: &[CachedUser],
+    gone: &OutageStart,
+    (grace, away): (Duration, Duration),
+) {
     let (mut served, mut unavailable) = (0, 0);
     while gone.until.elapsed() < away {
         for (pod, resident) in fleet.pods.iter().flat_map(|pod| residents.iter().map(move |resident| (pod, resident))) {
@@ -136,12 +143,17 @@ async fn while_away(fleet: &Fleet, residents: &[CachedUser], gone: &Gone, (grace
         }
         pass(BETWEEN_ROUNDS).await;
     }
-    println!("Redis away: {served} checks were served within {grace:?}, then {unavailable} times nobody could say");
+    println!("Redis away: {served} checks were served within {grace:?}, then {unavailable} got 503");
     assert!(served > 0 && unavailable > 0);
 }
 
-/// How many checks of this pod passed that began after Redis was back; later than the bound there is none.
-async fn until_nobody_is_known(http: &reqwest::Client, pod: &Pod, residents: &[CachedUser], back: Instant) -> usize {
+/// The number of checks that passed on this pod after Redis was back; none passes later than the bound.
+async fn checks_that_passed_after_the_outage(
+    http: &reqwest::Client,
+    pod: &Pod,
+    residents: &[CachedUser],
+    back: Instant,
+) -> usize {
     let mut served = 0;
     until("everybody to be refused", PATIENCE, async || {
         let mut refused = 0;

@@ -1,4 +1,4 @@
-//! An identity provider that is down, slow, half-open or fails, and logins that nobody finishes: the others don't notice.
+//! An identity provider that is down, slow or faulty, and abandoned login flows: other users are not affected.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,36 +25,36 @@ use crate::support::wait::{timed, until};
 const LOGINS: usize = 600;
 const ABANDONED: usize = 10_000;
 const AT_ONCE: usize = 8;
-/// Logins that are under way at the sick provider when it falls ill.
-const UNDER_WAY: usize = 6;
+/// Active login flows at the faulty provider when it fails.
+const ACTIVE_LOGIN_FLOWS: usize = 6;
 const MIB: f64 = 1_048_576.0;
-/// A record of a login in Redis' memory.
-const EACH_IN_STORE: f64 = 3072.0;
-/// What the load itself leaves there: sessions, the log of changes for replicas.
-const OF_THE_LOAD_IN_STORE: f64 = 8.0 * MIB;
-/// Buffers of three pods' connections, and what their allocators keep. They keep nothing of a login that was begun.
-const IN_THE_PODS: f64 = 12.0 * MIB;
+/// The memory of a login flow's record in Redis.
+const STORE_BYTES_PER_FLOW: f64 = 3072.0;
+/// The memory that the load itself takes there: sessions, and the replication backlog.
+const STORE_BYTES_OF_LOAD: f64 = 8.0 * MIB;
+/// Buffers of three pods' connections, and memory that their allocators keep. Pods keep nothing of a login flow.
+const POD_BYTES: f64 = 12.0 * MIB;
 
-/// A provider behind a network that fails.
-struct Sick {
+/// A provider behind a network with faults.
+struct FaultyProvider {
     idp: Idp,
     proxy: FaultProxy,
 }
 
-/// The way to a provider that fails.
-struct Way {
+/// The route to the provider.
+struct ProviderRoute {
     id: &'static str,
     /// nginx's.
     origin: String,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
-    let share = Size::wanted().of(LOGINS) / 12;
+async fn a_failing_provider_does_not_affect_logins_at_other_providers() {
+    let share = Size::from_environment().of(LOGINS) / 12;
     let redis = Cluster::start().await;
     let port = ports::free();
-    let [way, way_to_faulty] = ["sick", "faulty"].map(|id| Way { id, origin: format!("http://localhost:{port}") });
-    let (sick, section) = Sick::start(&way).await;
+    let [way, way_to_faulty] = ["sick", "faulty"].map(|id| ProviderRoute { id, origin: format!("http://localhost:{port}") });
+    let (sick, section) = FaultyProvider::start(&way).await;
     let faulty = FaultyIdp::start().await;
     let fleet = builder()
         .pods(3)
@@ -70,7 +70,7 @@ async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
     let ledger = Arc::new(Ledger::new("a provider that fails, beside one that doesn't"));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
 
     for (what, fault) in [
         ("down", FaultProxy::refuse as fn(&FaultProxy)),
@@ -79,52 +79,52 @@ async fn a_provider_that_fails_is_no_trouble_for_who_signs_in_elsewhere() {
         ("slower than it is waited for", |proxy| proxy.delay(Duration::from_secs(12))),
     ] {
         ledger.phase(&format!("the other provider {what}"));
-        let under_way = way.under_way().await;
+        let active_login_flows = way.active_login_flows().await;
         fault(&sick.proxy);
-        are_told(what, under_way).await;
-        load.go_on_for(share).await;
+        assert_error_pages(what, active_login_flows).await;
+        load.wait_for_logins(share).await;
         sick.proxy.resume();
-        way.is_well().await;
+        way.assert_works_again().await;
     }
     ledger.phase("the other provider answers 503");
-    let under_way = way.under_way().await;
+    let active_login_flows = way.active_login_flows().await;
     sick.idp.fail().await;
-    are_told("answers 503", under_way).await;
-    load.go_on_for(share).await;
+    assert_error_pages("answers 503", active_login_flows).await;
+    load.wait_for_logins(share).await;
     sick.idp.resume().await;
 
     for (what, path, fault) in wrong_answers() {
         ledger.phase(&format!("the third provider: {what}"));
-        let under_way = way_to_faulty.under_way().await;
+        let active_login_flows = way_to_faulty.active_login_flows().await;
         faulty.spoil(path, &fault).await;
-        are_told(what, under_way).await;
-        load.go_on_for(share).await;
+        assert_error_pages(what, active_login_flows).await;
+        load.wait_for_logins(share).await;
         faulty.spoil(path, &Value::Null).await;
-        way_to_faulty.is_well().await;
+        way_to_faulty.assert_works_again().await;
     }
 
     ledger.phase("the other provider has replaced its keys");
-    let under_way = way.under_way().await;
+    let active_login_flows = way.active_login_flows().await;
     sick.idp.replace_keys().await;
-    for (agent, callback) in under_way {
+    for (agent, callback) in active_login_flows {
         assert_eq!(agent.get(&callback).await.status, 303, "keys that were replaced on the way");
     }
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     load.end().await;
-    fleet.tell().await;
-    ledger.settle();
+    fleet.print_statistics().await;
+    ledger.print_and_assert();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn logins_that_nobody_finishes_are_bounded_and_disturb_nobody() {
-    let (size, started) = (Size::wanted(), Size::wanted().of(ABANDONED));
+async fn abandoned_login_flows_take_bounded_memory_and_affect_nobody() {
+    let (size, started) = (Size::from_environment(), Size::from_environment().of(ABANDONED));
     let redis = Cluster::start().await;
     let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Arc::new(Ledger::new(&format!("{started} logins that nobody finishes")));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(size.of(LOGINS) / 4).await;
-    let (memory, store) = (memory_of_pods(&fleet).await, memory_of(&redis).await);
+    load.wait_for_logins(size.of(LOGINS) / 4).await;
+    let (memory, store) = (pod_memory(&fleet).await, redis_memory(&redis).await);
 
     ledger.phase("logins begun and left");
     let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", fleet.nginx().info().origin);
@@ -133,19 +133,19 @@ async fn logins_that_nobody_finishes_are_bounded_and_disturb_nobody() {
         assert!(answer.status() == 302 && answer.headers().contains_key(LOCATION), "{}", answer.status());
     });
     let ((), took) = timed(all).await;
-    load.go_on_for(size.of(LOGINS) / 4).await;
+    load.wait_for_logins(size.of(LOGINS) / 4).await;
 
-    let (memory, store) = (memory_of_pods(&fleet).await - memory, memory_of(&redis).await - store);
+    let (memory, store) = (pod_memory(&fleet).await - memory, redis_memory(&redis).await - store);
     println!("{started} begun in {took:.1?}; pods grew by {:.1} MiB, Redis by {:.1} MiB", memory / MIB, store / MIB);
     load.end().await;
-    fleet.tell().await;
-    ledger.settle();
+    fleet.print_statistics().await;
+    ledger.print_and_assert();
     let many = f64::from(u32::try_from(started).expect("not that many"));
-    assert!(memory < IN_THE_PODS, "{memory} bytes more");
-    assert!(store < many * EACH_IN_STORE + OF_THE_LOAD_IN_STORE, "{store} bytes more");
-    let lives = lives_of_flows(&redis).await;
+    assert!(memory < POD_BYTES, "{memory} bytes more");
+    assert!(store < many * STORE_BYTES_PER_FLOW + STORE_BYTES_OF_LOAD, "{store} bytes more");
+    let lives = flow_lifetimes(&redis).await;
     assert!(lives.len() >= started, "{} records of logins", lives.len());
-    assert!(lives.iter().all(|life| (1..=600_000).contains(life)), "a login is kept for ever, or too long");
+    assert!(lives.iter().all(|life| (1..=600_000).contains(life)), "a login flow has no expiry, or a long one");
 }
 
 fn wrong_answers() -> [(&'static str, &'static str, Value); 5] {
@@ -159,9 +159,9 @@ fn wrong_answers() -> [(&'static str, &'static str, Value); 5] {
     ]
 }
 
-impl Sick {
-    /// The section says how the pods reach it.
-    async fn start(way: &Way) -> (Self, ProviderSection) {
+impl FaultyProvider {
+    /// The section names the address that the pods use.
+    async fn start(way: &ProviderRoute) -> (Self, ProviderSection) {
         let (port, secret) = (ports::free(), random_key());
         let proxy = FaultProxy::start(port).await;
         let idp = Idp::start(IdpOptions {
@@ -183,21 +183,21 @@ impl Sick {
     }
 }
 
-impl Way {
+impl ProviderRoute {
     fn section(&self, issuer: &str, client_secret: String) -> ProviderSection {
         ProviderSection { id: self.id.to_owned(), name: self.id.to_owned(), ..ProviderSection::corp(issuer, client_secret) }
     }
 
-    /// Browsers that are about to come back from it.
-    async fn under_way(&self) -> Vec<(Agent, String)> {
-        let mut under_way = Vec::new();
-        for _ in 0..UNDER_WAY {
+    /// Browsers that are about to return from the provider.
+    async fn active_login_flows(&self) -> Vec<(Agent, String)> {
+        let mut active_login_flows = Vec::new();
+        for _ in 0..ACTIVE_LOGIN_FLOWS {
             let agent = Agent::new();
             let back = self.until_callback(&agent).await;
             let callback = back.location().unwrap_or_else(|| panic!("{}: {}", back.status, back.body)).to_string();
-            under_way.push((agent, callback));
+            active_login_flows.push((agent, callback));
         }
-        under_way
+        active_login_flows
     }
 
     async fn until_callback(&self, agent: &Agent) -> Page {
@@ -205,8 +205,8 @@ impl Way {
         agent.follow_until(page, |to| to.path().starts_with("/sso/callback")).await
     }
 
-    /// Without a restart.
-    async fn is_well(&self) {
+    /// Works again without a restart.
+    async fn assert_works_again(&self) {
         until("the provider to be well", PATIENCE, async || {
             let agent = Agent::new();
             let callback = self.until_callback(&agent).await.location()?;
@@ -216,9 +216,9 @@ impl Way {
     }
 }
 
-/// Who comes back learns that it didn't work, before they would give up by themselves, and isn't signed in.
-async fn are_told(what: &str, under_way: Vec<(Agent, String)>) {
-    let answers = join_all(under_way.iter().map(|(agent, callback)| timed(agent.get(callback)))).await;
+/// The users receive an error page before they would give up, and are not signed in.
+async fn assert_error_pages(what: &str, active_login_flows: Vec<(Agent, String)>) {
+    let answers = join_all(active_login_flows.iter().map(|(agent, callback)| timed(agent.get(callback)))).await;
     for (page, _) in &answers {
         assert!([502, 503].contains(&page.status), "{what}: {}: {}", page.status, page.body);
         assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "{what}: signed in");
@@ -226,12 +226,12 @@ async fn are_told(what: &str, under_way: Vec<(Agent, String)>) {
     println!("a provider {what}: told so after {:.1?} at the most", answers.iter().map(|(_, took)| *took).max().expect("some"));
 }
 
-/// In bytes.
-async fn memory_of_pods(fleet: &Fleet) -> f64 {
+/// The memory of all pods in bytes.
+async fn pod_memory(fleet: &Fleet) -> f64 {
     fleet.metric("process_resident_memory_bytes", &[]).await
 }
 
-async fn memory_of(redis: &Cluster) -> f64 {
+async fn redis_memory(redis: &Cluster) -> f64 {
     let mut used = 0.0;
     for index in redis.primaries().await {
         let bytes = redis.nodes[index].info("used_memory").await.expect("INFO tells it");
@@ -240,8 +240,8 @@ async fn memory_of(redis: &Cluster) -> f64 {
     used
 }
 
-/// How long each record of a login is kept still, in milliseconds.
-async fn lives_of_flows(redis: &Cluster) -> Vec<i64> {
+/// The remaining lifetimes of the login flows' records in milliseconds.
+async fn flow_lifetimes(redis: &Cluster) -> Vec<i64> {
     let mut lives = Vec::new();
     for index in redis.primaries().await {
         let node = &redis.nodes[index];

@@ -1,4 +1,4 @@
-//! Revocations that race with checks: once one was answered, no check on any pod that begins later than the bound passes.
+//! Revocations concurrent with checks: after the answer to a revocation, no check that starts later than the bound passes.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use vestibule::principal_cache::CONSISTENCY_BOUND;
 
 use super::Size;
 use super::ledger::Ledger;
-use super::users::{WARDEN, builder, name_of};
+use super::users::{ADMIN, builder, name_of};
 use super::visitor::{Credential, Visitor};
 use crate::support::api::ApiKey;
 use crate::support::api::{Auth, call, create_key, revoke_key};
@@ -24,42 +24,42 @@ use crate::support::wait::{pass, timed};
 
 const ROUNDS: usize = 10_000;
 const AT_ONCE: usize = 6;
-/// Of each worker, so that nobody's sessions end in another's round.
-const PEOPLE_EACH: usize = 10;
-/// Checks that are always under way on each pod, so that one's read may be answered while another is refused.
-const ASKERS: usize = 2;
-/// Refusals in a row after which a credential has ended on a pod.
-const CONVINCED: usize = 3;
+/// Per worker, so that no worker ends the sessions of another.
+const USERS_PER_WORKER: usize = 10;
+/// Concurrent checks on each pod, so that a read may complete during a refusal.
+const CHECKS_PER_POD: usize = 2;
+/// The number of consecutive refusals after which a credential has ended on a pod.
+const REFUSALS_IN_A_ROW: usize = 3;
 
 #[derive(Clone, Copy)]
-enum Way {
+enum Revocation {
     KeyRevoked,
     SignedOut,
     SessionsEnded,
 }
 
-/// How long after the answer the last check began that still passed; zero when none did. By pod: the one that ended it first.
-type Measured = [Duration; 3];
+/// The time from the answer to the start of the last check that passed, or zero; by pod, the revoking pod first.
+type MeasuredDelays = [Duration; 3];
 
 struct Race<'a> {
     fleet: &'a Fleet,
     ledger: &'a Ledger,
     warden: String,
-    /// What has ended: it is tried once more when all is over.
+    /// Ended credentials, which are checked again at the end.
     ended: Mutex<Vec<Credential>>,
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was_answered() {
-    let rounds = Size::wanted().of(ROUNDS).div_ceil(AT_ONCE);
+async fn no_check_passes_that_starts_later_than_the_bound_after_a_revocations_answer() {
+    let rounds = Size::from_environment().of(ROUNDS).div_ceil(AT_ONCE);
     let redis = Cluster::start().await;
     let fleet = builder().pods(3).store_at(redis.url()).start().await;
     let ledger = Ledger::new("logins of the races");
-    let warden = Visitor::new(fleet.nginx().info(), &ledger).sign_in(WARDEN).await.expect("nothing is broken");
+    let warden = Visitor::new(fleet.nginx().info(), &ledger).sign_in(ADMIN).await.expect("nothing is broken");
     let race = Race { fleet: &fleet, ledger: &ledger, warden, ended: Mutex::default() };
     let workers = stream::iter(0..AT_ONCE).map(|worker| race.run(worker, rounds)).buffer_unordered(AT_ONCE);
     let (measured, took) = timed(workers.collect::<Vec<_>>()).await;
-    let measured: Vec<Measured> = measured.into_iter().flatten().collect();
+    let measured: Vec<MeasuredDelays> = measured.into_iter().flatten().collect();
 
     println!("{} revocations on three pods with warm caches in {took:.0?}", measured.len());
     print("on the pod that ended it", measured.iter().map(|times| times[0]).collect());
@@ -67,38 +67,38 @@ async fn no_check_passes_that_begins_later_than_the_bound_after_a_revocation_was
     let applied: f64 =
         join_all(fleet.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["applied"]))).await.iter().sum();
     let gaps: f64 = join_all(fleet.pods.iter().map(|pod| pod.metric("vestibule_notices_total", &["gap"]))).await.iter().sum();
-    println!("{applied} notices were applied, {gaps} showed a gap");
-    ledger.settle();
-    assert!(measured.len() >= Size::wanted().of(ROUNDS));
+    println!("{applied} invalidation messages were applied, {gaps} revealed a gap");
+    ledger.print_and_assert();
+    assert!(measured.len() >= Size::from_environment().of(ROUNDS));
     assert!(measured.iter().all(|times| times[0].is_zero()), "the pod that ended it sees it at once");
     pass(CONSISTENCY_BOUND).await;
-    race.none_came_back().await;
+    race.assert_none_is_valid_again().await;
     let last = measured.iter().flatten().max().expect("there were rounds");
     assert!(*last <= CONSISTENCY_BOUND, "a check passed that began {last:?} after the answer");
 }
 
 impl Race<'_> {
-    async fn run(&self, worker: usize, rounds: usize) -> Vec<Measured> {
-        let owner = self.visitor().sign_in(&name_of(worker * PEOPLE_EACH)).await.expect("nothing is broken");
+    async fn run(&self, worker: usize, rounds: usize) -> Vec<MeasuredDelays> {
+        let owner = self.visitor().sign_in(&name_of(worker * USERS_PER_WORKER)).await.expect("nothing is broken");
         let mut measured = Vec::with_capacity(rounds);
         for round in 0..rounds {
             let way = match round % 20 {
-                0 => Way::SessionsEnded,
-                7 | 14 => Way::SignedOut,
-                _ => Way::KeyRevoked,
+                0 => Revocation::SessionsEnded,
+                7 | 14 => Revocation::SignedOut,
+                _ => Revocation::KeyRevoked,
             };
-            let guest = name_of(worker * PEOPLE_EACH + 1 + round % (PEOPLE_EACH - 1));
+            let guest = name_of(worker * USERS_PER_WORKER + 1 + round % (USERS_PER_WORKER - 1));
             let by = &self.fleet.pods[round % 3];
             measured.push(match way {
-                Way::KeyRevoked => self.revoke_a_key(&owner, round, by).await,
-                Way::SignedOut => self.sign_out(&guest, by).await,
-                Way::SessionsEnded => self.end_sessions(&guest, by).await,
+                Revocation::KeyRevoked => self.revoke_a_key(&owner, round, by).await,
+                Revocation::SignedOut => self.sign_out(&guest, by).await,
+                Revocation::SessionsEnded => self.end_sessions(&guest, by).await,
             });
         }
         measured
     }
 
-    async fn revoke_a_key(&self, owner: &str, round: usize, by: &Pod) -> Measured {
+    async fn revoke_a_key(&self, owner: &str, round: usize, by: &Pod) -> MeasuredDelays {
         let ApiKey { key, id, .. } = create_key(&self.fleet.pods[round / 3 % 3], Auth::Session(owner), json!({})).await;
         self.measure(&Credential::Key(key), by, async || {
             assert_eq!(revoke_key(by, Auth::Session(owner), &id).await.status(), 200);
@@ -106,7 +106,7 @@ impl Race<'_> {
         .await
     }
 
-    async fn sign_out(&self, name: &str, by: &Pod) -> Measured {
+    async fn sign_out(&self, name: &str, by: &Pod) -> MeasuredDelays {
         let visitor = self.visitor();
         let cookie = visitor.sign_in(name).await.expect("nothing is broken");
         let form = visitor.agent.get(&by.public("/sso/logout")).await.form();
@@ -117,7 +117,7 @@ impl Race<'_> {
         .await
     }
 
-    async fn end_sessions(&self, name: &str, by: &Pod) -> Measured {
+    async fn end_sessions(&self, name: &str, by: &Pod) -> MeasuredDelays {
         let visitor = self.visitor();
         let cookie = visitor.sign_in(name).await.expect("nothing is broken");
         let who = visitor.agent.get(&by.public("/sso/session")).await.json();
@@ -129,13 +129,13 @@ impl Race<'_> {
         .await
     }
 
-    /// Asks all pods without pause, before, while and after the credential is ended on one of them.
-    async fn measure(&self, credential: &Credential, by: &Pod, end: impl AsyncFn()) -> Measured {
+    /// Sends checks to all pods without pause before, during and after the revocation on one of them.
+    async fn measure(&self, credential: &Credential, by: &Pod, end: impl AsyncFn()) -> MeasuredDelays {
         self.fleet.cache_everywhere(&[credential]).await;
         let (answered, answer) = watch::channel(None);
         let others = self.fleet.pods.iter().filter(|pod| pod.check_port() != by.check_port());
         let asked = std::iter::once(by).chain(others).map(|pod| {
-            let askers = (0..ASKERS).map(|_| self.until_refused(credential, pod, answer.clone()));
+            let askers = (0..CHECKS_PER_POD).map(|_| self.until_refused(credential, pod, answer.clone()));
             join_all(askers).map(|last_passed| last_passed.into_iter().max().expect("there are askers"))
         });
         let ended = async {
@@ -149,10 +149,10 @@ impl Race<'_> {
         late.try_into().expect("there are three pods")
     }
 
-    /// When the last check began that passed.
+    /// The start of the last check that passed.
     async fn until_refused(&self, credential: &Credential, pod: &Pod, answered: watch::Receiver<Option<Instant>>) -> Instant {
         let (mut last_passed, mut refused) = (Instant::now(), 0);
-        while refused < CONVINCED || answered.borrow().is_none() {
+        while refused < REFUSALS_IN_A_ROW || answered.borrow().is_none() {
             let began = Instant::now();
             match credential.status_on(&self.fleet.http, pod).await {
                 200 => (last_passed, refused) = (began, 0),
@@ -163,13 +163,13 @@ impl Race<'_> {
         last_passed
     }
 
-    /// Nothing that was read while it ended is remembered.
-    async fn none_came_back(&self) {
+    /// No value that was read during a revocation stays cached.
+    async fn assert_none_is_valid_again(&self) {
         let ended = std::mem::take(&mut *self.ended.lock().expect("nobody panics with it"));
         stream::iter(&ended)
             .for_each_concurrent(AT_ONCE, async |credential| {
                 for pod in &self.fleet.pods {
-                    assert_eq!(credential.status_on(&self.fleet.http, pod).await, 401, "it came back");
+                    assert_eq!(credential.status_on(&self.fleet.http, pod).await, 401, "the credential is valid again");
                 }
             })
             .await;

@@ -1,4 +1,4 @@
-//! Three pods behind nginx, the people who use them, and who of them is there before anything breaks.
+//! Three pods behind nginx, their users, and the users whom all pods have cached before a fault.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::support::pod::{Pod, until_everywhere};
 use crate::support::wait::until;
 
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// Enough to have somebody in most of the store's shards, and so on each primary.
-pub const PEOPLE: usize = 60;
+/// Enough for users in most shards of the store, and so on each primary.
+pub const USERS: usize = 60;
 /// An administrator.
-pub const WARDEN: &str = "warden";
+pub const ADMIN: &str = "warden";
 const CACHED_USERS: usize = 30;
 const AT_ONCE: usize = 4;
-/// The reasons that the metric knows.
+/// The reasons of the metric.
 const FLUSHES: [&str; 4] = ["gap", "behind", "replaced", "lagged"];
 
 /// A user with a session and a key that every pod has cached.
@@ -31,31 +31,31 @@ pub struct CachedUser {
     pub key: Credential,
 }
 
-/// nginx before the pods, and a provider that signs in whomever the login hint names, without a form.
+/// A fleet with nginx, and a provider that signs in the user of the login hint without a form.
 pub fn builder<'a>() -> FleetBuilder<'a> {
     let accounts = |idp: &mut IdpOptions| {
-        idp.accounts = (0..PEOPLE).map(person).chain([warden()]).collect();
+        idp.accounts = (0..USERS).map(person).chain([warden()]).collect();
         idp.auto_login = Some(name_of(0));
     };
     Fleet::builder().heavy().idp_with(accounts).nginx()
 }
 
 impl Fleet {
-    /// Until every pod has lately found that what it remembers is what the store has.
-    pub async fn until_proven(&self) -> Duration {
+    /// Waits until every pod has recently compared its cache with the store.
+    pub async fn until_cache_verified(&self) -> Duration {
         let proven = async |pod: &Pod| pod.metric("vestibule_cache_proof_age_seconds", &[]).await < 1.5;
         until_everywhere(&self.pods, "every pod to be proven", PATIENCE, proven).await
     }
 
-    /// People who sign in, make a key, and are seen by every pod with both.
+    /// Users who sign in, create a key, and are cached by every pod with both.
     pub async fn cached_users(&self) -> Arc<[CachedUser]> {
         let cached_users = stream::iter(0..CACHED_USERS).map(|number| self.user(number));
         let cached_users: Vec<CachedUser> = cached_users.buffer_unordered(AT_ONCE).collect().await;
         let cached_users: Arc<[CachedUser]> = cached_users.into();
-        // What is read while something changes in the shard isn't remembered: the first use of a key is written down.
+        // Values that are read during a change of the shard are not cached, and the first use of a key is recorded.
         until("everybody to be known to every pod", PATIENCE, async || {
             let before = self.misses().await;
-            self.see_again(&cached_users).await;
+            self.check_everywhere(&cached_users).await;
             (self.misses().await == before).then_some(())
         })
         .await;
@@ -70,15 +70,15 @@ impl Fleet {
         CachedUser { name: name_of(number), session: Credential::Session(cookie), key: Credential::Key(made.key) }
     }
 
-    /// Every pod sees all of them, whatever it has dropped.
-    pub async fn see_again(&self, cached_users: &[CachedUser]) {
+    /// Checks every user on every pod, also after its cache was flushed.
+    pub async fn check_everywhere(&self, cached_users: &[CachedUser]) {
         for user in cached_users {
             self.cache_everywhere(&[&user.session, &user.key]).await;
         }
     }
 
-    /// How nginx and the caches fared.
-    pub async fn tell(&self) {
+    /// Prints statistics of nginx and of the caches.
+    pub async fn print_statistics(&self) {
         let mut told = Vec::new();
         for reason in FLUSHES {
             let count = self.metric("vestibule_cache_flushes_total", &[&format!("reason=\"{reason}\"")]).await;
@@ -86,7 +86,7 @@ impl Fleet {
         }
         let hits = self.metric("vestibule_cache_lookups_total", &["result=\"hit\""]).await;
         let again = self.nginx().access_log().lines().filter(|line| line.contains(", ")).count();
-        println!("nginx asked another pod {again} times, since the first didn't answer");
+        println!("nginx retried {again} requests on another pod");
         println!("shards flushed: {}; {hits} checks from the cache, {} reads", told.join(", "), self.misses().await);
     }
 
@@ -94,7 +94,7 @@ impl Fleet {
         self.metric("vestibule_cache_lookups_total", &["result=\"miss\""]).await
     }
 
-    /// Every pod has seen each of them.
+    /// Checks each credential on every pod.
     pub async fn cache_everywhere(&self, credentials: &[&Credential]) {
         for pod in &self.pods {
             for credential in credentials {
@@ -105,7 +105,7 @@ impl Fleet {
 }
 
 pub fn name_of(person: usize) -> String {
-    format!("person-{}", person % PEOPLE)
+    format!("person-{}", person % USERS)
 }
 
 fn person(number: usize) -> Account {
@@ -120,9 +120,9 @@ fn person(number: usize) -> Account {
 
 fn warden() -> Account {
     Account {
-        username: WARDEN,
+        username: ADMIN,
         password: "",
-        claims: json!({"preferred_username": WARDEN}),
+        claims: json!({"preferred_username": ADMIN}),
         access_token_claims: json!({"resource_access": {"litellm": {"roles": ["llm-admins"]}}}),
     }
 }

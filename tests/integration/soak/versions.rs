@@ -1,4 +1,4 @@
-//! Pods of the first version that are replaced one by one by the present one, and back: nobody notices.
+//! A rolling update from the first version to the current one and back: users are not affected.
 
 use std::sync::Arc;
 
@@ -15,15 +15,15 @@ const LOGINS: usize = 800;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the first version: `make test-versions` builds it"]
-async fn versions_that_replace_each_other_pod_by_pod_log_nobody_out() {
+async fn a_rolling_update_and_rollback_end_no_session() {
     let first = versions::first();
-    let share = Size::wanted().of(LOGINS) / 8;
+    let share = Size::from_environment().of(LOGINS) / 8;
     let redis = Cluster::start().await;
     let mut fleet = builder().pods(3).store_at(redis.url()).config(|pod| pod.binary.clone_from(&first)).start().await;
     let ledger = Arc::new(Ledger::new("the first version replaced by the present one, and back"));
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
-    load.go_on_for(share).await;
+    load.wait_for_logins(share).await;
     let (old, new) = (version(&fleet, 0).await, built_binary());
     for (way, binary) in [("replaced", new.as_path()), ("taken back", first.as_path())] {
         for pod in 0..fleet.pods.len() {
@@ -31,15 +31,15 @@ async fn versions_that_replace_each_other_pod_by_pod_log_nobody_out() {
             ledger.excuse(Excuse::PodGone);
             fleet.pods[pod].run(binary);
             fleet.replace(pod).await;
-            ledger.no_longer(Excuse::PodGone);
-            assert_eq!(version(&fleet, pod).await == old, binary == first, "it is the other one now");
-            load.go_on_for(share).await;
+            ledger.end_excuse(Excuse::PodGone);
+            assert_eq!(version(&fleet, pod).await == old, binary == first, "the version has changed");
+            load.wait_for_logins(share).await;
         }
     }
     load.end().await;
-    fleet.tell().await;
+    fleet.print_statistics().await;
     assert!(ledger.suspects().is_empty(), "{:?}", ledger.suspects());
-    ledger.settle();
+    ledger.print_and_assert();
 }
 
 async fn version(fleet: &Fleet, pod: usize) -> String {

@@ -1,4 +1,4 @@
-//! A browser that people use while something breaks, and a program: what didn't come through is tried again.
+//! A browser that is used during faults, and a program: failed requests are repeated.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::support::pod::Pod;
 use crate::support::steps::SESSION;
 use crate::support::wait::pass;
 
-/// Somebody who reads "try again" takes longer; the load is to be heavier than people are.
+/// Users take longer to try again; the load is higher than theirs.
 const BEFORE_TRYING_AGAIN: Duration = Duration::from_millis(100);
-/// A login or logout that takes longer than this is lost.
-const GIVES_UP: Duration = Duration::from_secs(120);
+/// A login or sign-out that takes longer has failed.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone)]
 pub enum Credential {
@@ -29,17 +29,17 @@ pub struct Visitor<'a> {
     ledger: &'a Ledger,
 }
 
-/// A page, and whether it was asked for only once, over a connection that held.
-struct Opened {
+/// A page, and whether it took a single request over one connection.
+struct OpenedPage {
     page: Page,
     undisturbed: bool,
 }
 
-/// What an upstream request came to.
-pub enum Checked {
-    /// By the name that the upstream was told.
+/// The result of a request to the upstream.
+pub enum UpstreamResult {
+    /// The user name that the upstream received.
     Allowed(String),
-    /// With the words of the answer.
+    /// With the status and text of the answer.
     Refused(u16, String),
     Cut(String),
 }
@@ -52,7 +52,7 @@ impl Credential {
         }
     }
 
-    /// nginx's question to this very pod.
+    /// The status of nginx's auth request to this pod.
     pub async fn status_on(&self, http: &reqwest::Client, pod: &Pod) -> u16 {
         let (name, value) = self.header();
         let request = http.get(pod.check("/auth/nginx")).header(name, value);
@@ -61,8 +61,8 @@ impl Credential {
     }
 }
 
-/// A program asks the upstream through nginx.
-pub async fn ask(http: &reqwest::Client, site: &GatewayInfo, credential: &Credential) -> Checked {
+/// A request of a program to the upstream through nginx.
+pub async fn ask(http: &reqwest::Client, site: &GatewayInfo, credential: &Credential) -> UpstreamResult {
     let (name, value) = credential.header();
     let request = http.get(format!("{}/v1/models", site.origin)).header(name, value).header("accept", "application/json");
     let received = async {
@@ -71,17 +71,17 @@ pub async fn ask(http: &reqwest::Client, site: &GatewayInfo, credential: &Creden
     };
     let (status, body) = match received.await {
         Ok(received) => received,
-        Err(error) => return Checked::Cut(error.without_url().to_string()),
+        Err(error) => return UpstreamResult::Cut(error.without_url().to_string()),
     };
     if status != 200 {
-        return Checked::Refused(status, in_brief(status, &body));
+        return UpstreamResult::Refused(status, in_brief(status, &body));
     }
     let received: serde_json::Value = serde_json::from_str(&body).expect("the upstream answers JSON");
     let told = received["headers"]["x-auth-request-preferred-username"].as_str();
-    Checked::Allowed(told.unwrap_or_default().to_owned())
+    UpstreamResult::Allowed(told.unwrap_or_default().to_owned())
 }
 
-/// The status, and the title of a page or the error of a program's answer.
+/// The status, and the title of a page or the error of a JSON answer.
 fn in_brief(status: u16, body: &str) -> String {
     let between = |from: &str, to: &str| body.split_once(from)?.1.split_once(to).map(|(words, _)| words);
     let words = between("\"error\":\"", "\"").or_else(|| between("<title>", "</title>")).unwrap_or_default();
@@ -93,10 +93,10 @@ impl<'a> Visitor<'a> {
         Self { agent: Agent::new(), site, ledger }
     }
 
-    /// A whole login of this person; the session's cookie, or nothing when the login is lost.
+    /// Runs a complete login flow; returns the session cookie, or `None` if the login has failed.
     pub async fn sign_in(&self, name: &str) -> Option<String> {
         let began = Instant::now();
-        while began.elapsed() < GIVES_UP {
+        while began.elapsed() < ATTEMPT_TIMEOUT {
             let back = self.until_callback(name).await;
             let Some(callback) = back.location().filter(|to| to.as_str().starts_with(&self.site.origin)) else {
                 self.wrong(Kind::Login, &back);
@@ -111,14 +111,14 @@ impl<'a> Visitor<'a> {
                 self.wrong(Kind::Login, &opened.page);
                 return None;
             }
-            // The first try got as far as using the login up, and nobody heard the answer. The person starts again.
+            // The first attempt consumed the login flow, and its answer was lost. The user starts again.
             self.ledger.note(Kind::Login, began, Outcome::BegunAgain);
         }
         self.ledger.note(Kind::Login, began, Outcome::Wrong("lost".to_owned()));
         None
     }
 
-    /// The redirect from the provider back to us, or where the way ended before.
+    /// The redirect from the provider to the callback, or the page on which the flow ended earlier.
     pub async fn until_callback(&self, name: &str) -> Page {
         let begin = format!("{}/sso/login?provider=corp&rd=%2Fui%2F", self.site.origin);
         let page = self.open(Kind::Login, &begin).await.page;
@@ -128,13 +128,13 @@ impl<'a> Visitor<'a> {
         self.agent.follow_until(page, |to| to.as_str().starts_with(&self.site.origin)).await
     }
 
-    /// Ends the session of this browser; tells whether that was said to have happened.
+    /// Ends the session of this browser; returns true if that was confirmed.
     pub async fn sign_out(&self) -> bool {
         let (began, address) = (Instant::now(), format!("{}/sso/logout", self.site.origin));
-        while began.elapsed() < GIVES_UP {
+        while began.elapsed() < ATTEMPT_TIMEOUT {
             let page = self.open(Kind::Logout, &address).await.page;
             let Some(form) = page.forms().into_iter().next() else {
-                // The first try ended it, and nobody heard the answer.
+                // The first attempt ended the session, and its answer was lost.
                 return self.has_ended(began, &page);
             };
             let fields: Vec<(&str, &str)> = form.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -159,18 +159,18 @@ impl<'a> Visitor<'a> {
         over
     }
 
-    /// Opens a page, again as long as it says that it can't be had at the moment.
-    async fn open(&self, kind: Kind, url: &str) -> Opened {
+    /// Opens a page, and repeats the request while it is temporarily unavailable.
+    async fn open(&self, kind: Kind, url: &str) -> OpenedPage {
         let (began, mut undisturbed) = (Instant::now(), true);
         loop {
             let sent = Instant::now();
             match self.agent.try_get(url).await {
-                Ok(page) if ![502, 503, 504].contains(&page.status) || began.elapsed() > GIVES_UP => {
-                    return Opened { page, undisturbed };
+                Ok(page) if ![502, 503, 504].contains(&page.status) || began.elapsed() > ATTEMPT_TIMEOUT => {
+                    return OpenedPage { page, undisturbed };
                 }
                 Ok(page) => self.trouble(kind, sent, page.status, || page.body.clone()),
                 Err(error) => {
-                    assert!(began.elapsed() < GIVES_UP, "{url}: {error:?}");
+                    assert!(began.elapsed() < ATTEMPT_TIMEOUT, "{url}: {error:?}");
                     self.ledger.note(kind, sent, Outcome::Cut(error.without_url().to_string()));
                 }
             }
@@ -182,9 +182,9 @@ impl<'a> Visitor<'a> {
     fn trouble(&self, kind: Kind, sent: Instant, status: u16, body: impl Fn() -> String) {
         let outcome = match status {
             503 => Outcome::Unavailable(in_brief(status, &body())),
-            // In nginx' own words: a pod says 502 too, when a sign-in could not be confirmed.
+            // An answer of nginx itself: pods also send 502 if a sign-in could not be confirmed.
             502 | 504 if body().contains("<center>nginx") => Outcome::Cut(in_brief(status, &body())),
-            // What the pod had asked the provider came to nothing.
+            // A request of the pod to the provider failed.
             502 if kind == Kind::Login => Outcome::BegunAgain,
             other => Outcome::Wrong(format!("{other}: {}", body())),
         };
@@ -197,7 +197,7 @@ impl<'a> Visitor<'a> {
 }
 
 impl GatewayInfo {
-    /// Whether nginx sent this very request to more than one pod, since the first didn't answer.
+    /// True if nginx sent this request to more than one pod.
     fn was_cut_behind_nginx(&self, address: &Url) -> bool {
         let state = address.query_pairs().find(|(name, _)| name == "state").expect("a callback has a state").1;
         let log = std::fs::read_to_string(&self.access_log).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What every store promises: one suite, run on each of them.
+//! The contract of all stores: one test suite that runs on each of them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -15,48 +15,48 @@ use vestibule::store::{
 };
 
 use super::steps::{
-    DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, hear, put, putting, replacing, sequence, sequences, value,
+    DEADLINE, Shared, any_shard, done, fresh, fresh_id, fresh_in, put, putting, receive, replacing, sequence, sequences, value,
     within,
 };
 use crate::support::wait::{timed, until};
 
 macro_rules! statements {
     ($store:expr, $($name:ident),+ $(,)?) => {$(
-        statement(stringify!($name), $name(Arc::clone(&$store))).await;
+        run_statement(stringify!($name), $name(Arc::clone(&$store))).await;
     )+};
 }
 
-/// Shows every statement on this store, one after the other: a shard then hears of nobody else's commits.
+/// Runs all statements on this store one after the other: no other commits occur in a shard.
 pub async fn holds(store: Shared) {
     within("the store to be ready", store.ready()).await;
     statements!(
         store,
-        what_was_never_written_is_absent,
-        a_record_is_read_back_with_the_version_of_its_commit,
+        a_record_that_was_never_written_is_absent,
+        a_record_is_read_with_the_version_of_its_commit,
         a_large_record_is_read_back,
-        a_commit_whose_expectations_hold_writes_all_of_it,
-        a_conflict_writes_nothing_and_tells_nobody,
-        a_version_with_another_number_or_token_is_a_conflict,
-        what_was_deleted_is_absent,
-        a_record_is_gone_when_its_time_is_over_and_not_before,
-        writing_again_ends_the_old_life,
-        what_is_sealed_anew_keeps_its_version_and_its_life,
+        a_commit_whose_preconditions_hold_is_written_completely,
+        a_conflict_writes_nothing_and_publishes_nothing,
+        another_number_or_token_of_a_version_is_a_conflict,
+        a_deleted_record_is_absent,
+        a_record_expires_after_its_lifetime_and_not_before,
+        a_write_replaces_the_lifetime,
+        reencryption_keeps_version_and_lifetime,
         a_retried_operation_has_the_first_outcome_and_runs_once,
-        there_are_64_sequences_and_a_commit_moves_its_own_by_one,
-        notices_come_in_order_and_chained_in_every_shard,
+        there_are_64_sequences_and_a_commit_increments_its_own,
+        messages_of_a_shard_are_ordered_and_chained,
         an_index_is_listed_in_order_and_page_by_page,
-        an_index_is_kept_as_long_as_its_longest_lived_member,
-        indices_and_members_keep_apart,
-        a_quota_is_shared_and_says_when_to_come_back,
-        a_quota_begins_anew_after_its_window,
-        a_scan_finds_every_key_of_its_kind_and_nothing_else,
-        of_50_commits_that_expect_the_same_version_one_wins,
-        of_50_who_take_a_record_once_one_gets_it,
+        an_index_lives_as_long_as_its_longest_lived_member,
+        indices_and_members_are_separate,
+        a_quota_is_shared_and_returns_the_time_until_its_reset,
+        a_quota_is_reset_after_its_window,
+        a_scan_returns_exactly_the_keys_of_its_kind,
+        of_50_commits_with_the_same_version_one_succeeds,
+        of_50_consumers_of_a_record_one_succeeds,
         versions_make_concurrent_counting_exact,
     );
 }
 
-async fn statement(name: &str, shown: impl Future<Output = ()>) {
+async fn run_statement(name: &str, shown: impl Future<Output = ()>) {
     eprintln!("  {name}");
     let ((), took) = timed(within(name, shown)).await;
     if took > Duration::from_secs(1) {
@@ -64,13 +64,13 @@ async fn statement(name: &str, shown: impl Future<Output = ()>) {
     }
 }
 
-async fn what_was_never_written_is_absent(store: Shared) {
+async fn a_record_that_was_never_written_is_absent(store: Shared) {
     for kind in [Kind::Flow, Kind::User, Kind::Identity, Kind::Session] {
         assert_eq!(value(&store, &fresh(kind)).await, None);
     }
 }
 
-async fn a_record_is_read_back_with_the_version_of_its_commit(store: Shared) {
+async fn a_record_is_read_with_the_version_of_its_commit(store: Shared) {
     let every_byte: Vec<u8> = (0..=255).collect();
     for text in [&b""[..], b":", b"1:0011223344556677:x", b"\0\r\n$5\r\n", &every_byte] {
         let key = fresh(Kind::User);
@@ -84,15 +84,15 @@ async fn a_record_is_read_back_with_the_version_of_its_commit(store: Shared) {
 
 async fn a_large_record_is_read_back(store: Shared) {
     let (key, large) = (fresh(Kind::User), vec![0xA5; 100 * 1024]);
-    let mut notices = store.invalidation_messages();
+    let mut messages = store.invalidation_messages();
     let mut commit = putting(&key, &large);
     commit.invalidation.clone_from(&large);
     done(&store, &commit).await;
     assert!(value(&store, &key).await == Some(large.clone()));
-    assert!(hear(&mut notices, &[commit.token]).await[0].body == large);
+    assert!(receive(&mut messages, &[commit.token]).await[0].body == large);
 }
 
-async fn a_commit_whose_expectations_hold_writes_all_of_it(store: Shared) {
+async fn a_commit_whose_preconditions_hold_is_written_completely(store: Shared) {
     let shard = any_shard();
     let [known, gone, new, other] = [0; 4].map(|_| fresh_in(shard, Kind::Session));
     let version = put(&store, &known, b"one").await;
@@ -112,12 +112,12 @@ async fn a_commit_whose_expectations_hold_writes_all_of_it(store: Shared) {
     assert_eq!(store.list(&index, None, 10).await.unwrap(), ["a", "b"]);
 }
 
-async fn a_conflict_writes_nothing_and_tells_nobody(store: Shared) {
+async fn a_conflict_writes_nothing_and_publishes_nothing(store: Shared) {
     let shard = any_shard();
     let [known, absent, kept, unwritten] = [0; 4].map(|_| fresh_in(shard, Kind::User));
     let version = put(&store, &known, b"known").await;
     put(&store, &kept, b"kept").await;
-    let (index, before, mut notices) =
+    let (index, before, mut messages) =
         (Index::new(shard, fresh_id()), sequence(&store, shard).await, store.invalidation_messages());
     let broken = [
         vec![(known.clone(), Precondition::Absent)],
@@ -144,10 +144,10 @@ async fn a_conflict_writes_nothing_and_tells_nobody(store: Shared) {
     let next = putting(&absent, b"");
     let after = done(&store, &next).await;
     assert_eq!(after.number, before.number + 1);
-    assert_eq!(first_after(&mut notices, shard, before).await.sequence, after);
+    assert_eq!(first_message_after(&mut messages, shard, before).await.sequence, after);
 }
 
-async fn a_version_with_another_number_or_token_is_a_conflict(store: Shared) {
+async fn another_number_or_token_of_a_version_is_a_conflict(store: Shared) {
     let key = fresh(Kind::User);
     let right = put(&store, &key, b"value").await;
     let wrong = [
@@ -160,12 +160,12 @@ async fn a_version_with_another_number_or_token_is_a_conflict(store: Shared) {
         assert_eq!(store.commit(&replacing(&key, version, b"new")).await, Ok(Err(Conflict)), "{version}");
     }
     done(&store, &replacing(&key, right, b"new")).await;
-    // The same expectation a second time: the version has moved on.
+    // The same precondition a second time: the version has changed.
     assert_eq!(store.commit(&replacing(&key, right, b"newer")).await, Ok(Err(Conflict)));
     assert_eq!(value(&store, &key).await.as_deref(), Some(&b"new"[..]));
 }
 
-async fn what_was_deleted_is_absent(store: Shared) {
+async fn a_deleted_record_is_absent(store: Shared) {
     let key = fresh(Kind::Session);
     put(&store, &key, b"value").await;
     for _ in 0..2 {
@@ -179,7 +179,7 @@ async fn what_was_deleted_is_absent(store: Shared) {
     done(&store, &again).await;
 }
 
-async fn a_record_is_gone_when_its_time_is_over_and_not_before(store: Shared) {
+async fn a_record_expires_after_its_lifetime_and_not_before(store: Shared) {
     const LIFE: Duration = Duration::from_millis(400);
     let shard = any_shard();
     let [short, lasting] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
@@ -193,13 +193,13 @@ async fn a_record_is_gone_when_its_time_is_over_and_not_before(store: Shared) {
     // Redis counts in whole milliseconds.
     assert!(lived + Duration::from_millis(2) >= LIFE, "gone after {lived:?}");
     assert!(value(&store, &lasting).await.is_some());
-    // What has expired is absent to a commit as well.
+    // An expired record is also absent for a commit.
     let mut again = putting(&short, b"again");
     again.preconditions = vec![(short.clone(), Precondition::Absent)];
     done(&store, &again).await;
 }
 
-async fn writing_again_ends_the_old_life(store: Shared) {
+async fn a_write_replaces_the_lifetime(store: Shared) {
     const LIFE: Duration = Duration::from_millis(200);
     let shard = any_shard();
     let [kept, recreated, clock] = [0; 3].map(|_| fresh_in(shard, Kind::Flow));
@@ -211,14 +211,14 @@ async fn writing_again_ends_the_old_life(store: Shared) {
     again.delete = vec![recreated.clone()];
     done(&store, &again).await;
     put(&store, &recreated, b"new").await;
-    // It was written after both, with the same life.
+    // StoredRecords after both, with the same lifetime.
     until_absent(&store, &clock).await;
     for key in [&kept, &recreated] {
         assert_eq!(value(&store, key).await.as_deref(), Some(&b"new"[..]));
     }
 }
 
-async fn what_is_sealed_anew_keeps_its_version_and_its_life(store: Shared) {
+async fn reencryption_keeps_version_and_lifetime(store: Shared) {
     const LIFE: Duration = Duration::from_secs(3);
     let shard = any_shard();
     let [short, lasting] = [0; 2].map(|_| fresh_in(shard, Kind::Flow));
@@ -237,37 +237,37 @@ async fn what_is_sealed_anew_keeps_its_version_and_its_life(store: Shared) {
     assert_eq!(store.commit(&again(version)).await, Ok(Err(Conflict)), "one of them is gone");
     assert_eq!(value(&store, &lasting).await.as_deref(), Some(&b"anew"[..]));
 
-    // Who had read it before goes on undisturbed.
+    // Readers of the previous encryption are not affected.
     let mut changed = putting(&lasting, b"changed");
     changed.preconditions = vec![(lasting.clone(), Precondition::Version(version))];
     let changed = done(&store, &changed).await;
     assert_eq!(changed.number, next.number + 1);
     let mut late = Commit::new(shard);
     late.reencrypt = vec![(lasting.clone(), EncryptedRecord { ciphertext: b"old".to_vec(), version })];
-    assert_eq!(store.commit(&late).await, Ok(Err(Conflict)), "it says something else by now");
+    assert_eq!(store.commit(&late).await, Ok(Err(Conflict)), "the record has changed");
 }
 
 async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) {
     let key = fresh(Kind::User);
-    let mut notices = store.invalidation_messages();
+    let mut messages = store.invalidation_messages();
     let mut commit = putting(&key, b"first");
     commit.preconditions = vec![(key.clone(), Precondition::Absent)];
     let first = done(&store, &commit).await;
     let later = put(&store, &key, b"later").await;
-    // A retry sends the same operation; whatever else it carries, it has run.
+    // A retry sends the same operation; whatever else it contains, it has run.
     assert_eq!(done(&store, &commit).await, first);
     commit.token = CommitToken::random();
     assert_eq!(done(&store, &commit).await, first);
     assert_eq!(value(&store, &key).await.as_deref(), Some(&b"later"[..]));
     assert_eq!(sequence(&store, key.shard).await, later);
     commit.operation = Uuid::from_bytes(random_bytes());
-    assert_eq!(store.commit(&commit).await, Ok(Err(Conflict)), "another operation is judged afresh");
+    assert_eq!(store.commit(&commit).await, Ok(Err(Conflict)), "another operation has its own outcome");
     let last = put(&store, &key, b"last").await;
-    let heard = hear(&mut notices, &[first.token, later.token, last.token]).await;
-    assert_eq!(heard.iter().map(|notice| notice.sequence).collect::<Vec<_>>(), [first, later, last]);
+    let heard = receive(&mut messages, &[first.token, later.token, last.token]).await;
+    assert_eq!(heard.iter().map(|message| message.sequence).collect::<Vec<_>>(), [first, later, last]);
 }
 
-async fn there_are_64_sequences_and_a_commit_moves_its_own_by_one(store: Shared) {
+async fn there_are_64_sequences_and_a_commit_increments_its_own(store: Shared) {
     let before = sequences(&store).await;
     assert_eq!(before.len(), 64);
     let mut expected = before.clone();
@@ -280,28 +280,28 @@ async fn there_are_64_sequences_and_a_commit_moves_its_own_by_one(store: Shared)
     assert_eq!(expected[0], before[0]);
 }
 
-async fn notices_come_in_order_and_chained_in_every_shard(store: Shared) {
+async fn messages_of_a_shard_are_ordered_and_chained(store: Shared) {
     const EACH: usize = 20;
     let shards: Vec<Shard> = Shard::all().step_by(9).collect();
     let before = sequences(&store).await;
-    let mut notices = store.invalidation_messages();
-    let bodies = join_all(shards.iter().map(|shard| announce(Arc::clone(&store), *shard, EACH))).await;
+    let mut messages = store.invalidation_messages();
+    let bodies = join_all(shards.iter().map(|shard| publish_messages(Arc::clone(&store), *shard, EACH))).await;
     let sent: HashMap<CommitToken, Vec<u8>> = bodies.into_iter().flatten().collect();
-    let heard = hear(&mut notices, &sent.keys().copied().collect::<Vec<_>>()).await;
+    let heard = receive(&mut messages, &sent.keys().copied().collect::<Vec<_>>()).await;
     for shard in shards {
         let mut end = before[shard.index()];
-        for notice in heard.iter().filter(|notice| notice.shard == shard) {
-            assert_eq!((notice.previous, notice.sequence.number), (end.token, end.number + 1));
-            assert!(sent[&notice.sequence.token] == notice.body);
-            end = notice.sequence;
+        for message in heard.iter().filter(|message| message.shard == shard) {
+            assert_eq!((message.previous, message.sequence.number), (end.token, end.number + 1));
+            assert!(sent[&message.sequence.token] == message.body);
+            end = message.sequence;
         }
         assert_eq!(end, sequence(&store, shard).await);
         assert_eq!(end.number, before[shard.index()].number + u64::try_from(EACH).unwrap());
     }
 }
 
-/// Commits with binary notices; which body went with which token.
-async fn announce(store: Shared, shard: Shard, times: usize) -> Vec<(CommitToken, Vec<u8>)> {
+/// Commits with binary messages; returns the body of each commit token.
+async fn publish_messages(store: Shared, shard: Shard, times: usize) -> Vec<(CommitToken, Vec<u8>)> {
     let mut sent = Vec::new();
     for _ in 0..times {
         let mut commit = putting(&fresh_in(shard, Kind::User), b"");
@@ -332,7 +332,7 @@ async fn an_index_is_listed_in_order_and_page_by_page(store: Shared) {
         listed.extend(page);
     }
     assert_eq!(listed, ids);
-    // A page goes on from an id that is not there any more.
+    // A page continues after an id that no longer exists.
     let mut commit = Commit::new(index.shard);
     commit.index_remove = vec![(index.clone(), ids[4].clone())];
     done(&store, &commit).await;
@@ -340,7 +340,7 @@ async fn an_index_is_listed_in_order_and_page_by_page(store: Shared) {
     assert_eq!(store.list(&index, None, 5).await.unwrap(), [&ids[..4], &ids[5..6]].concat());
 }
 
-async fn an_index_is_kept_as_long_as_its_longest_lived_member(store: Shared) {
+async fn an_index_lives_as_long_as_its_longest_lived_member(store: Shared) {
     let shard = any_shard();
     let (mixed, lasting) = (Index::new(shard, fresh_id()), Index::new(shard, fresh_id()));
     let (short, long) = (Ttl::For(Duration::from_secs(1)), Ttl::For(Duration::from_secs(5)));
@@ -359,11 +359,11 @@ async fn an_index_is_kept_as_long_as_its_longest_lived_member(store: Shared) {
     let gone = async || store.list(&mixed, None, 9).await.unwrap().is_empty().then_some(());
     until("the index to be gone", DEADLINE, gone).await;
     let took = began.elapsed();
-    assert!(took >= Duration::from_secs(5), "a short-lived member ended it: {took:?}");
+    assert!(took >= Duration::from_secs(5), "a short-lived member shortened its lifetime: {took:?}");
     assert_eq!(store.list(&lasting, None, 9).await.unwrap(), ["a", "b", "c"]);
 }
 
-async fn indices_and_members_keep_apart(store: Shared) {
+async fn indices_and_members_are_separate(store: Shared) {
     let shard = any_shard();
     let [one, other] = [0; 2].map(|_| Index::new(shard, fresh_id()));
     let mut commit = Commit::new(shard);
@@ -381,7 +381,7 @@ async fn indices_and_members_keep_apart(store: Shared) {
     assert!(store.list(&other, None, 10).await.unwrap().is_empty());
 }
 
-async fn a_quota_is_shared_and_says_when_to_come_back(store: Shared) {
+async fn a_quota_is_shared_and_returns_the_time_until_its_reset(store: Shared) {
     let quota = Quota { limit: 10, window: Duration::from_secs(60) };
     let (key, other) = (fresh(Kind::Counter), fresh(Kind::Counter));
     let spent = join_all((0..30).map(|_| store.spend(&key, quota))).await;
@@ -399,7 +399,7 @@ async fn a_quota_is_shared_and_says_when_to_come_back(store: Shared) {
     assert_eq!(store.spend(&other, quota).await, Ok(QuotaUsage::Within { left: 9 }));
 }
 
-async fn a_quota_begins_anew_after_its_window(store: Shared) {
+async fn a_quota_is_reset_after_its_window(store: Shared) {
     let quota = Quota { limit: 1, window: Duration::from_millis(300) };
     let key = fresh(Kind::Counter);
     assert_eq!(store.spend(&key, quota).await, Ok(QuotaUsage::Within { left: 0 }));
@@ -414,8 +414,8 @@ async fn a_quota_begins_anew_after_its_window(store: Shared) {
     assert_eq!(left, 0);
 }
 
-async fn a_scan_finds_every_key_of_its_kind_and_nothing_else(store: Shared) {
-    // No other statement writes identities that last.
+async fn a_scan_returns_exactly_the_keys_of_its_kind(store: Shared) {
+    // No other run_statement writes identities without expiry.
     let expected: BTreeSet<Key> = Shard::all().flat_map(|shard| (0..10).map(move |_| fresh_in(shard, Kind::Identity))).collect();
     for shard in Shard::all() {
         let mut commit = Commit::new(shard);
@@ -441,11 +441,11 @@ async fn scan(store: &Shared, kind: Kind) -> BTreeSet<Key> {
     }
 }
 
-async fn of_50_commits_that_expect_the_same_version_one_wins(store: Shared) {
+async fn of_50_commits_with_the_same_version_one_succeeds(store: Shared) {
     let key = fresh(Kind::User);
     let start = put(&store, &key, b"start").await;
     let commits: Vec<Commit> = (0..50u8).map(|number| replacing(&key, start, &[number])).collect();
-    let outcomes = concurrently(&store, &commits).await;
+    let outcomes = commit_concurrently(&store, &commits).await;
     let won: Vec<usize> = (0..50).filter(|number| matches!(outcomes[*number], Ok(Ok(_)))).collect();
     assert_eq!(won.len(), 1, "{outcomes:?}");
     assert!(outcomes.iter().filter(|outcome| **outcome == Ok(Err(Conflict))).count() == 49, "{outcomes:?}");
@@ -453,7 +453,7 @@ async fn of_50_commits_that_expect_the_same_version_one_wins(store: Shared) {
     assert_eq!(sequence(&store, key.shard).await.number, start.number + 1);
 }
 
-async fn of_50_who_take_a_record_once_one_gets_it(store: Shared) {
+async fn of_50_consumers_of_a_record_one_succeeds(store: Shared) {
     let key = fresh(Kind::Flow);
     put(&store, &key, b"waiting").await;
     let take = async |store: Shared| {
@@ -484,8 +484,8 @@ async fn add_one(store: &Shared, key: &Key) -> bool {
     store.commit(&replacing(key, found.version, &[found.ciphertext[0] + 1])).await.unwrap().is_ok()
 }
 
-/// Every commit in a task of its own.
-async fn concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<Sequence, Conflict>, Error>> {
+/// Runs each commit in a task.
+async fn commit_concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<Sequence, Conflict>, Error>> {
     let tasks = commits.iter().cloned().map(|commit| {
         let store = Arc::clone(store);
         tokio::spawn(async move { store.commit(&commit).await })
@@ -493,12 +493,12 @@ async fn concurrently(store: &Shared, commits: &[Commit]) -> Vec<Result<Result<S
     join_all(tasks.collect::<Vec<_>>()).await.into_iter().map(Result::unwrap).collect()
 }
 
-/// The first notice that is news to who knows the shard as of `known`; copies of older ones may come late.
-async fn first_after(notices: &mut Receiver<InvalidationMessage>, shard: Shard, known: Sequence) -> InvalidationMessage {
+/// The first message that is newer than `known`; copies of older ones may arrive late.
+async fn first_message_after(messages: &mut Receiver<InvalidationMessage>, shard: Shard, known: Sequence) -> InvalidationMessage {
     loop {
-        let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
-        if notice.shard == shard && notice.sequence.number > known.number {
-            return notice;
+        let message = within("a message", messages.recv()).await.expect("the channel is connected and not lagging");
+        if message.shard == shard && message.sequence.number > known.number {
+            return message;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a store says and does while Redis is away, silent, or changes its primary.
+//! A store while Redis is down, silent, or fails over.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use vestibule::store::{Commit, Conflict, Error, Key, Kind, Sequence, Shard, Store};
 
-use super::steps::{DEADLINE, done, fresh, fresh_in, hear, put, putting, replacing, sequence, value, within};
-use super::{hasty_connection, is_heard, works_again};
+use super::steps::{DEADLINE, done, fresh, fresh_in, put, putting, receive, replacing, sequence, value, within};
+use super::{connection_with_short_deadline, is_usable, receives_messages_of};
 use crate::support::ports;
 use crate::support::proxy::FaultProxy;
 use crate::support::records::{connection, start};
@@ -19,9 +19,9 @@ use crate::support::redis::{Cluster, Options, Sentinel, Standalone};
 use crate::support::wait::{timed, until};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_starts_while_redis_is_away_is_ready_when_redis_comes() {
+async fn a_store_that_starts_without_redis_is_ready_when_redis_is() {
     let port = ports::free();
-    let store = start(&hasty_connection(&format!("redis://127.0.0.1:{port}")));
+    let store = start(&connection_with_short_deadline(&format!("redis://127.0.0.1:{port}")));
     let key = fresh(Kind::User);
     assert!(matches!(store.get(&key).await, Err(Error::Unavailable(_))));
     assert!(store.commit(&putting(&key, b"early")).await.is_err());
@@ -31,17 +31,17 @@ async fn a_store_that_starts_while_redis_is_away_is_ready_when_redis_comes() {
     let _redis = Standalone::start(Options { port: Some(port), ..Options::default() }).await;
     let ((), took) = timed(within("the store to be ready", store.ready())).await;
     eprintln!("ready {took:?} after Redis");
-    works_again(&store).await;
+    is_usable(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_redis_is_unavailable_and_never_empty() {
     let mut redis = Standalone::start(Options::default()).await;
-    let store = start(&hasty_connection(&redis.url()));
+    let store = start(&connection_with_short_deadline(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let key = fresh(Kind::User);
     put(&store, &key, b"here").await;
-    let watch = Watch::over(&store, &key);
+    let watch = RecordWatch::over(&store, &key);
     redis.node.kill9();
     watch.until_unavailable().await;
     for _ in 0..10 {
@@ -51,13 +51,13 @@ async fn a_killed_redis_is_unavailable_and_never_empty() {
     }
     watch.end().await;
     redis.node.restart().await;
-    works_again(&store).await;
+    is_usable(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_silent_redis_may_have_written_is_unknown_and_a_retry_settles_it() {
+async fn a_write_to_a_silent_redis_has_an_unknown_outcome_that_a_retry_resolves() {
     let mut redis = Standalone::start(Options::default()).await;
-    let store = start(&hasty_connection(&redis.url()));
+    let store = start(&connection_with_short_deadline(&redis.url()));
     let key = fresh(Kind::User);
     within("the store to be ready", store.ready()).await;
     let before = put(&store, &key, b"before").await;
@@ -73,7 +73,7 @@ async fn what_a_silent_redis_may_have_written_is_unknown_and_a_retry_settles_it(
     assert_eq!(after.expect("the first try did not run apart from this one").number, before.number + 1);
     assert_eq!(sequence(&store, key.shard).await, after.unwrap());
     assert_eq!(value(&store, &key).await.as_deref(), Some(&b"after"[..]));
-    works_again(&store).await;
+    is_usable(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,12 +93,12 @@ async fn a_commit_whose_reply_is_lost_is_written_once() {
     assert_eq!(proxy.lost(), 1);
     assert_eq!(after, Sequence { number: before.number + 1, token: commit.token });
     assert_eq!(sequence(&store, key.shard).await, after);
-    assert_eq!(hear(&mut notices, &[commit.token]).await[0].sequence, after);
+    assert_eq!(receive(&mut notices, &[commit.token]).await[0].sequence, after);
     assert_eq!(done(&store, &commit).await, after);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_commit_whose_every_reply_is_lost_is_unknown_and_another_pod_can_settle_it() {
+async fn a_commit_whose_replies_are_all_lost_has_an_unknown_outcome_that_another_pod_can_resolve() {
     let redis = Standalone::start(Options::default()).await;
     let proxy = FaultProxy::start(redis.node.port()).await;
     let (store, other) = (start(&connection(&proxy.url())), start(&connection(&redis.url())));
@@ -115,13 +115,13 @@ async fn a_commit_whose_every_reply_is_lost_is_unknown_and_another_pod_can_settl
     assert_eq!(after, Sequence { number: before.number + 1, token: commit.token });
     assert_eq!(done(&other, &commit).await, after);
     assert_eq!(sequence(&other, key.shard).await, after);
-    works_again(&store).await;
+    is_usable(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commits_in_flight_are_applied_once_when_a_primary_is_killed() {
+async fn concurrent_commits_are_applied_once_when_a_primary_is_killed() {
     let mut redis = Cluster::start().await;
-    let store = start(&hasty_connection(&redis.url()));
+    let store = start(&connection_with_short_deadline(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let workers = Workers::start(&store).await;
     workers.until_each_has_done(20).await;
@@ -140,7 +140,7 @@ async fn commits_in_flight_are_applied_once_when_a_primary_is_killed() {
     for worked in &worked {
         assert_eq!(sequence(&store, worked.shard).await, worked.end);
     }
-    hears_all_shards(&store).await;
+    assert_all_shards_receive_messages(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,7 +150,7 @@ async fn a_graceful_failover_disturbs_no_commit_and_no_read() {
     within("the store to be ready", store.ready()).await;
     let workers = Workers::start(&store).await;
     workers.until_each_has_done(20).await;
-    // The fourth node is the first one's replica.
+    // The fourth node is the replica of the first one.
     redis.nodes[3].call(&["CLUSTER", "FAILOVER"]).await;
     until("the replica to be primary", DEADLINE, async || redis.primaries().await.contains(&3).then_some(())).await;
     workers.until_each_has_done(50).await;
@@ -161,17 +161,17 @@ async fn a_graceful_failover_disturbs_no_commit_and_no_read() {
     eprintln!("{} commits, the longest took {:?}", total(&worked), worked.iter().map(|worked| worked.longest).max());
     assert!(failures.is_empty(), "{failures:?}");
     assert!(worked.iter().all(|worked| worked.lost == 0 && worked.end.number == worked.start.number + worked.done));
-    hears_all_shards(&store).await;
+    assert_all_shards_receive_messages(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slots_that_move_to_another_primary_while_they_are_used_are_found_there() {
+async fn moved_slots_are_found_at_their_new_primary() {
     let redis = Cluster::start().await;
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let workers = Workers::start(&store).await;
     workers.until_each_has_done(20).await;
-    // As pods do: what waits for its turn when the connections are given up must not hold back what comes later.
+    // Like pods: commands that wait when connections are given up must not delay later ones.
     let rounds = tokio::spawn(rounds(Arc::clone(&store)));
     let (moved, took) = timed(redis.reshard()).await;
     let ((), went_on) = timed(workers.until_each_has_done(50)).await;
@@ -191,28 +191,28 @@ async fn slots_that_move_to_another_primary_while_they_are_used_are_found_there(
         assert!(store.sequences().await.iter().all(Result::is_ok), "commands are held back");
         put(&store, &fresh(Kind::User), b"gone on").await;
     }
-    hears_all_shards(&store).await;
+    assert_all_shards_receive_messages(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_is_killed() {
+async fn sentinel_redirects_the_store_when_the_primary_is_killed() {
     let mut redis = Sentinel::start().await;
-    let store = start(&hasty_connection(&redis.url()));
+    let store = start(&connection_with_short_deadline(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let old = redis.kill_primary().await;
     redis.wait_for_failover(old).await;
-    let ((), took) = timed(works_again(&store)).await;
+    let ((), took) = timed(is_usable(&store)).await;
     eprintln!("{took:?} after the failover");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sentinel_brings_the_store_to_the_new_primary_when_the_old_one_hangs() {
+async fn sentinel_redirects_the_store_when_the_primary_hangs() {
     let mut redis = Sentinel::start().await;
-    let store = start(&hasty_connection(&redis.url()));
+    let store = start(&connection_with_short_deadline(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let old = redis.stop_primary().await;
     redis.wait_for_failover(old).await;
-    let ((), took) = timed(works_again(&store)).await;
+    let ((), took) = timed(is_usable(&store)).await;
     eprintln!("{took:?} after the failover");
 }
 
@@ -222,21 +222,21 @@ async fn rounds(store: Arc<dyn Store>) {
     }
 }
 
-/// Reads a record without end: it is there or nobody can say, and never absent.
-struct Watch {
+/// Reads a record continuously: it is found or unavailable, and never absent.
+struct RecordWatch {
     stop: Arc<AtomicBool>,
     unavailable: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
-impl Watch {
+impl RecordWatch {
     fn over(store: &Arc<dyn Store>, key: &Key) -> Self {
         let (stop, unavailable) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let (stopped, noted, store, key) = (Arc::clone(&stop), Arc::clone(&unavailable), Arc::clone(store), key.clone());
         let task = tokio::spawn(async move {
             while !stopped.load(Ordering::Relaxed) {
                 match store.get(&key).await {
-                    Ok(found) => assert!(found.is_some(), "a store that is away looked empty"),
+                    Ok(found) => assert!(found.is_some(), "an unavailable store looked empty"),
                     Err(Error::Unavailable(_)) => noted.store(true, Ordering::Relaxed),
                     Err(error) => panic!("a read that fails is unavailable, not: {error}"),
                 }
@@ -256,11 +256,11 @@ impl Watch {
     }
 }
 
-/// Tasks that commit without pause, each in a shard of its own, so that every commit of a shard is known.
+/// Tasks that commit without pause, each in its own shard, so that every commit of a shard is known.
 struct Workers {
     stop: Arc<AtomicBool>,
     progress: Vec<Arc<AtomicUsize>>,
-    tasks: Vec<JoinHandle<Worked>>,
+    tasks: Vec<JoinHandle<WorkerStatistics>>,
 }
 
 struct Worker {
@@ -268,16 +268,16 @@ struct Worker {
     key: Key,
     known: Sequence,
     before: Sequence,
-    worked: Worked,
+    worked: WorkerStatistics,
 }
 
-struct Worked {
+struct WorkerStatistics {
     shard: Shard,
     start: Sequence,
     end: Sequence,
-    /// Commits that were acknowledged.
+    /// The number of acknowledged commits.
     done: u64,
-    /// Acknowledged, and unknown to a replica that was promoted before it heard of them.
+    /// The number of acknowledged commits that a promoted replica lacks.
     lost: u64,
     failures: Vec<String>,
     longest: Duration,
@@ -295,7 +295,7 @@ impl Workers {
         workers
     }
 
-    /// From now on.
+    /// Counted from now on.
     async fn until_each_has_done(&self, commits: usize) {
         let before: Vec<usize> = self.progress.iter().map(|progress| progress.load(Ordering::Relaxed)).collect();
         until("every worker to go on", DEADLINE, async || {
@@ -306,7 +306,7 @@ impl Workers {
         .await;
     }
 
-    async fn end(self) -> Vec<Worked> {
+    async fn end(self) -> Vec<WorkerStatistics> {
         self.stop.store(true, Ordering::Relaxed);
         join_all(self.tasks).await.into_iter().map(|worked| worked.expect("no worker panicked")).collect()
     }
@@ -315,19 +315,26 @@ impl Workers {
 impl Worker {
     async fn start(store: Arc<dyn Store>, key: Key) -> Self {
         let start = put(&store, &key, b"0").await;
-        let worked =
-            Worked { shard: key.shard, start, end: start, done: 0, lost: 0, failures: Vec::new(), longest: Duration::ZERO };
+        let worked = WorkerStatistics {
+            shard: key.shard,
+            start,
+            end: start,
+            done: 0,
+            lost: 0,
+            failures: Vec::new(),
+            longest: Duration::ZERO,
+        };
         Self { store, key, known: start, before: start, worked }
     }
 
-    async fn run(mut self, stop: Arc<AtomicBool>, progress: Arc<AtomicUsize>) -> Worked {
+    async fn run(mut self, stop: Arc<AtomicBool>, progress: Arc<AtomicUsize>) -> WorkerStatistics {
         while !stop.load(Ordering::Relaxed) {
             let commit = replacing(&self.key, self.known, self.worked.done.to_string().as_bytes());
-            let (outcome, took) = timed(self.settle(&commit)).await;
+            let (outcome, took) = timed(self.commit_until_known(&commit)).await;
             self.worked.longest = self.worked.longest.max(took);
             match outcome {
                 Ok(sequence) => self.acknowledged(sequence),
-                Err(Conflict) => self.set_back().await,
+                Err(Conflict) => self.accept_lost_commit().await,
             }
             self.read().await;
             progress.fetch_add(1, Ordering::Relaxed);
@@ -335,8 +342,8 @@ impl Worker {
         self.worked
     }
 
-    /// Tries one and the same commit until its outcome is known.
-    async fn settle(&mut self, commit: &Commit) -> Result<Sequence, Conflict> {
+    /// Repeats a commit until its outcome is known.
+    async fn commit_until_known(&mut self, commit: &Commit) -> Result<Sequence, Conflict> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             match self.store.commit(commit).await {
@@ -354,8 +361,8 @@ impl Worker {
         self.worked.done += 1;
     }
 
-    /// Redis replicates without waiting: a promoted replica may lack the last commit, and no more than that.
-    async fn set_back(&mut self) {
+    /// Redis replicates asynchronously: a promoted replica may lack at most the last commit.
+    async fn accept_lost_commit(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         let found = loop {
             match self.store.get(&self.key).await {
@@ -371,18 +378,18 @@ impl Worker {
 
     async fn read(&mut self) {
         match self.store.get(&self.key).await {
-            Ok(found) => assert!(found.is_some(), "a store that is away looked empty"),
+            Ok(found) => assert!(found.is_some(), "an unavailable store looked empty"),
             Err(unavailable) => self.worked.failures.push(unavailable.to_string()),
         }
     }
 }
 
-fn total(worked: &[Worked]) -> u64 {
+fn total(worked: &[WorkerStatistics]) -> u64 {
     worked.iter().map(|worked| worked.done).sum()
 }
 
-async fn hears_all_shards(store: &Arc<dyn Store>) {
+async fn assert_all_shards_receive_messages(store: &Arc<dyn Store>) {
     for shard in Shard::all().step_by(4) {
-        is_heard(store, shard).await;
+        receives_messages_of(store, shard).await;
     }
 }

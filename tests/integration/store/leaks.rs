@@ -1,4 +1,4 @@
-//! With secrets everywhere, none stands in a record, a line of the log, a metric or an answer that refuses.
+//! With secrets in all places, none appears in a record, a log line, a metric or a refusal.
 
 mod secrets;
 mod wire;
@@ -25,16 +25,16 @@ use crate::support::scratch::Scratch;
 use crate::support::steps::{ALICE, SESSION, at_provider};
 use crate::support::wait::until;
 use secrets::Secrets;
-use wire::Wire;
+use wire::RecordingProxy;
 
-/// As talkative as an operator may make it who looks for a fault.
+/// The most verbose log that an operator may configure.
 const TRACE: &str = "log: {level: \"trace,notify=warn,inotify=warn,mio=warn\"}\n";
 const REDIS_PASSWORD: &str = "redis-p%40ss:w/rd";
 const UPSTREAM: [&str; 2] = ["sk-upstream-of-everybody", "Basic dXBzdHJlYW06cGFzc3dvcmQtb2YtYWRtaW5z"];
 const WRONG: &str = "a wrong password/that somebody typed";
 const ADA: &str = "ada@example.com";
 
-/// Everything that a pod can be told in secret: on the first in its own configuration, on the second in files.
+/// All secrets of a pod's configuration: the first pod has them inline, the second one in files.
 struct Configured {
     files: Scratch,
     assertion: String,
@@ -49,7 +49,7 @@ impl Configured {
         Self { files, assertion }
     }
 
-    fn give(&self, pod: &mut PodOptions) {
+    fn configure(&self, pod: &mut PodOptions) {
         let inline = pod.name == "pod-0";
         let field = |name: &str, file: &str, value: &str| match inline {
             true => format!("{name}: {}", json!(value)),
@@ -78,13 +78,13 @@ impl Configured {
         {
             secrets.add("personal", personal);
         }
-        // As it would stand in a record: the name alone is too common a word.
+        // In the format of a record: the name alone is too common a word.
         secrets.add("subject", r#""alice""#);
         secrets
     }
 }
 
-/// What was refused, as it was answered.
+/// The answers of refused requests.
 #[derive(Default)]
 struct Refusals(Vec<Vec<u8>>);
 
@@ -107,13 +107,13 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
     let user = format!("--user vestibule on >{REDIS_PASSWORD} ~* &* +@all");
     let redis =
         Standalone::start(Options { arguments: user.split(' ').map(str::to_owned).collect(), ..Options::default() }).await;
-    let wire = Wire::listen().await;
+    let wire = RecordingProxy::listen().await;
     let fleet = Fleet::builder()
         .pods(2)
         .store_at(redis.url())
         .idp()
         .config(|pod| {
-            configured.give(pod);
+            configured.configure(pod);
             wire.put_between(pod);
         })
         .start()
@@ -121,8 +121,8 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
     wire.lead_to(&fleet).await;
 
     let (mut secrets, mut refusals) = (configured.secrets(&fleet), Refusals::default());
-    watch_logins(&fleet, &mut secrets, &mut refusals).await;
-    watch_accounts(&fleet, &mut secrets, &mut refusals).await;
+    run_logins(&fleet, &mut secrets, &mut refusals).await;
+    use_local_accounts(&fleet, &mut secrets, &mut refusals).await;
     secrets.add_all("verifier", &wire.seen(), "code_verifier=([A-Za-z0-9._~-]+)");
     secrets.add_all("token", &wire.seen(), r#""(?:access_token|id_token|refresh_token)":"([^"]+)""#);
     secrets.add_all("token's signature", &wire.seen(), r#""(?:access_token|id_token)":"[^".]+\.[^".]+\.([^"]+)""#);
@@ -135,7 +135,7 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
     assert!(found.is_empty(), "in Redis: {found:#?}");
     for pod in &fleet.pods {
         let (log, metrics) = (pod.log(), pod.metrics().await);
-        assert!(log.contains("TRACE"), "it is not at its most talkative");
+        assert!(log.contains("TRACE"), "the log is not verbose");
         println!("{} secrets, {} keys, {} refusals, {} KiB of log", secrets.len(), dump.len(), refusals.0.len(), log.len() >> 10);
         let found = secrets.found_in([log.as_bytes(), metrics.as_bytes()]);
         assert!(found.is_empty(), "in the log or a metric: {found:#?}");
@@ -144,16 +144,16 @@ async fn no_secret_is_in_a_record_a_log_a_metric_or_a_refusal() {
     assert!(found.is_empty(), "in an answer: {found:#?}");
 }
 
-/// Logins on both pods, one of them left in flight and one ended, and every way to be refused on the way.
-async fn watch_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusals) {
+/// Logins on both pods, one abandoned and one completed, and every refusal on the way.
+async fn run_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusals) {
     let mut people = Vec::new();
     for pod in [0, 1, 0] {
         let agent = Agent::new();
-        let callback = watch_beginning(fleet, pod, &agent, secrets).await;
+        let callback = start_login(fleet, pod, &agent, secrets).await;
         refusals.page(Agent::new().get(callback.as_str()).await);
         refusals.page(agent.get(&without(&callback, "code")).await);
         refusals.page(agent.get(&format!("{}&iss=https%3A%2F%2Fevil.example.com", without(&callback, "iss"))).await);
-        let callback = watch_beginning(fleet, pod, &agent, secrets).await;
+        let callback = start_login(fleet, pod, &agent, secrets).await;
         let page = agent.get(callback.as_str()).await;
         assert_eq!(page.status, 303, "{}", page.body);
         refusals.page(agent.get(callback.as_str()).await);
@@ -161,18 +161,18 @@ async fn watch_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refus
         secrets.add("session cookie", &cookie);
         people.push(Browser { agent, cookie });
     }
-    let left = watch_beginning(fleet, 1, &Agent::new(), secrets).await;
+    let left = start_login(fleet, 1, &Agent::new(), secrets).await;
     refusals.page(Agent::new().get(&left.as_str().replace("state=", "state=x")).await);
     fleet.sign_out(1, &people[2]).await;
     refusals.page(people[2].agent.get_with(&fleet.pods[0].check("/auth/nginx"), &as_nginx(&people[2].cookie)).await);
     refusals.page(people[0].agent.post(&fleet.pods[0].public("/sso/logout"), &[("csrf", &people[0].cookie)]).await);
     for secret in [parameter(&left, "state"), parameter(&left, "code"), people[0].cookie.clone()] {
-        misplace(&fleet.pods[1], &secret, refusals).await;
+        send_misplaced_secret(&fleet.pods[1], &secret, refusals).await;
     }
-    watch_keys(fleet, &people[0], secrets, refusals).await;
+    use_keys(fleet, &people[0], secrets, refusals).await;
 }
 
-async fn watch_beginning(fleet: &Fleet, pod: usize, agent: &Agent, secrets: &mut Secrets) -> Url {
+async fn start_login(fleet: &Fleet, pod: usize, agent: &Agent, secrets: &mut Secrets) -> Url {
     let page = agent.get(&fleet.pods[pod].public("/sso/login?provider=corp&rd=%2Fapp%2Fsecret-page")).await;
     let provider = page.location().expect("a redirect to the provider");
     for name in ["state", "nonce"] {
@@ -186,8 +186,8 @@ async fn watch_beginning(fleet: &Fleet, pod: usize, agent: &Agent, secrets: &mut
     callback
 }
 
-/// A key that is made, used, listed and regenerated with an overlap.
-async fn watch_keys(fleet: &Fleet, browser: &Browser, secrets: &mut Secrets, refusals: &mut Refusals) {
+/// A key that is created, used, listed and regenerated with a grace period.
+async fn use_keys(fleet: &Fleet, browser: &Browser, secrets: &mut Secrets, refusals: &mut Refusals) {
     let by = Auth::Session(&browser.cookie);
     let made = api::create_key(&fleet.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
     secrets.add("alias", "Alice's notebook");
@@ -211,11 +211,11 @@ async fn watch_keys(fleet: &Fleet, browser: &Browser, secrets: &mut Secrets, ref
     refusals.reply(&api::revoke_key(&fleet.pods[0], by, &again.key).await);
     let page = Agent::new().get_with(&fleet.pods[1].public(&format!("/nowhere/{}", made.id)), &[("x-api-key", &again.key)]).await;
     refusals.page(page);
-    misplace(&fleet.pods[0], &again.key, refusals).await;
+    send_misplaced_secret(&fleet.pods[0], &again.key, refusals).await;
 }
 
-/// An invitation that is taken up, one that isn't, and passwords that are right and wrong.
-async fn watch_accounts(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusals) {
+/// An accepted and an open invitation, and correct and wrong passwords.
+async fn use_local_accounts(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusals) {
     let pod = |number: usize| &fleet.pods[number % 2];
     let link = |email: &str| {
         let output = local_accounts::invite(pod(0), &["--email", email, "--role", "internal_user"]);
@@ -235,9 +235,9 @@ async fn watch_accounts(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Ref
         json!({"invitation_link": open, "user_id": local_accounts::claims_of(&token)["user_id"], "password": "password1"});
     refusals.reply(&local_accounts::accept_with_token(pod(0), &token, claim).await);
     refusals.reply(&local_accounts::accept_with_token(pod(0), &format!("{token}x"), json!({"password": PASSWORD})).await);
-    let claimed = local_accounts::accept_invitation(pod(1), &taken, PASSWORD).await;
+    let accepted = local_accounts::accept_invitation(pod(1), &taken, PASSWORD).await;
     for name in ["vestibule", "vestibule-device"] {
-        secrets.add(name, &claimed.cookie(name).expect("who has claimed has the cookie"));
+        secrets.add(name, &accepted.cookie(name).expect("an acceptance sets the cookie"));
     }
     refusals.reply(&local_accounts::get_token(pod(0), &taken).await);
     refusals.reply(&local_accounts::get_token(pod(0), &open.replace('.', ".x")).await);
@@ -250,15 +250,15 @@ async fn watch_accounts(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Ref
         );
     }
     for secret in [&open, &token] {
-        misplace(pod(0), secret, refusals).await;
+        send_misplaced_secret(pod(0), secret, refusals).await;
     }
     let broken = format!("{{\"user_email\": \"{ADA}\", \"password\": \"{PASSWORD}");
     let headers = [("content-type", "application/json")];
     refusals.reply(&api::send(pod(0), Method::POST, "/vestibule/api/sign-in", &headers, Some(broken)).await);
 }
 
-/// A secret where none belongs: in the place of an id, in one spelling or another, and in a query.
-async fn misplace(pod: &Pod, secret: &str, refusals: &mut Refusals) {
+/// A secret in the wrong place: as an id, in several encodings, and in a query.
+async fn send_misplaced_secret(pod: &Pod, secret: &str, refusals: &mut Refusals) {
     let agent = Agent::new();
     let escaped = format!("%{:02x}{}", secret.as_bytes()[0], &secret[1..]);
     let spellings =
@@ -275,7 +275,7 @@ async fn misplace(pod: &Pod, secret: &str, refusals: &mut Refusals) {
         ] {
             refusals.page(agent.get(&pod.public(&format!("{before}{spelt}"))).await);
         }
-        // The address that leads to the sign-in and back has all of it, and nothing else may.
+        // The sign-in URL contains the whole target; no other value may.
         let asked = format!("http://localhost/ui/{spelt}?token={spelt}");
         let question = [("x-original-url", asked.as_str()), ("x-original-method", "GET")];
         assert_eq!(agent.get_with(&pod.check("/auth/nginx"), &question).await.status, 401);
@@ -301,7 +301,7 @@ fn parameter(url: &Url, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_its_most_talkative_a_pod_logs_no_password() {
+async fn a_pod_with_the_most_verbose_log_logs_no_password() {
     let redis = Secured::start("the-first-password").await;
     let (_ring, file) = key_ring();
     let mut options = PodOptions::new();
@@ -323,14 +323,14 @@ async fn at_its_most_talkative_a_pod_logs_no_password() {
     until("the store to answer with the new one", DEADLINE, async || (rounds().await >= before + 3.0).then_some(())).await;
 
     let log = pod.log();
-    assert!(log.lines().count() > 50, "it is not at its most talkative");
+    assert!(log.lines().count() > 50, "the log is not verbose");
     let ring = std::fs::read_to_string(file).expect("the key ring is there");
     for secret in ["the-first-password", "the-second-password", ring.trim()] {
         assert!(!log.contains(secret), "a secret is in the log");
     }
 }
 
-/// The kinds of keys, `session` of `vestibule:{3}:session:…`.
+/// The kinds of keys: `session` for `vestibule:{3}:session:…`.
 fn kinds(dump: &[DumpedRecord]) -> BTreeSet<String> {
     let kind = |key: &[u8]| {
         let key = String::from_utf8(key.to_vec()).expect("our keys are text");

@@ -1,4 +1,4 @@
-//! What tests of the store do again and again: write, read, hear, wait.
+//! Common steps of store tests: write, read, receive messages, wait.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,14 +12,13 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 pub type Shared = Arc<dyn Store>;
 
-/// The first notice of each of these commits, in the order of their arrival. Copies may come through
-/// every primary, and later.
-pub async fn hear(notices: &mut Receiver<InvalidationMessage>, wanted: &[CommitToken]) -> Vec<InvalidationMessage> {
+/// The first message of each of these commits, in order of arrival. Copies may arrive later from every primary.
+pub async fn receive(messages: &mut Receiver<InvalidationMessage>, wanted: &[CommitToken]) -> Vec<InvalidationMessage> {
     let (mut heard, mut known) = (Vec::new(), HashSet::new());
     while heard.len() < wanted.len() {
-        let notice = within("a notice", notices.recv()).await.expect("the bus is there and we keep up");
-        if wanted.contains(&notice.sequence.token) && known.insert(notice.sequence.token) {
-            heard.push(notice);
+        let message = within("a message", messages.recv()).await.expect("the channel is connected and not lagging");
+        if wanted.contains(&message.sequence.token) && known.insert(message.sequence.token) {
+            heard.push(message);
         }
     }
     heard

@@ -1,8 +1,8 @@
-//! Who can write in Redis and has no key: what whole pods make of records that were swapped, cut, put under another
-//! name or put back, and of notices that nobody of ours sent.
+//! An attacker with write access to Redis and without a key: pods refuse records that are swapped, truncated, renamed or
+//! restored, and forged invalidation messages.
 
 mod lists;
-mod ways_in;
+mod sign_in_methods;
 
 use std::collections::BTreeMap;
 
@@ -17,10 +17,10 @@ use crate::support::records::PREFIX;
 use crate::support::resp::{Reply, Subscription};
 use crate::support::wait::until;
 
-type Written = BTreeMap<String, Vec<u8>>;
+type StoredRecords = BTreeMap<String, Vec<u8>>;
 
-/// The pod that is started anew where it should have nothing cached.
-const FRESH: usize = 2;
+/// The pod that is restarted to empty its cache.
+const UNCACHED_POD: usize = 2;
 
 struct TamperedFleet {
     fleet: Fleet,
@@ -39,13 +39,16 @@ impl TamperedFleet {
         Self { fleet, admin, ada, key }
     }
 
-    /// What a pod that has nothing cached says to ada's session and to her key.
-    async fn seen_afresh(&mut self) -> (u16, u16) {
-        self.fleet.restart(FRESH).await;
-        (self.fleet.status(FRESH, &self.ada.cookie).await, api::key_status(self.fleet.pod(FRESH), &self.key.key).await)
+    /// The statuses of ada's session and key on a pod with an empty cache.
+    async fn statuses_without_cache(&mut self) -> (u16, u16) {
+        self.fleet.restart(UNCACHED_POD).await;
+        (
+            self.fleet.status(UNCACHED_POD, &self.ada.cookie).await,
+            api::key_status(self.fleet.pod(UNCACHED_POD), &self.key.key).await,
+        )
     }
 
-    /// What an administrator does to ada.
+    /// An administrator's action on ada.
     async fn administer(&self, method: Method, what: &str) {
         let path = format!("/vestibule/api/people/{}{what}", self.ada.id);
         let body = (method == Method::POST).then(|| serde_json::json!({}));
@@ -53,9 +56,9 @@ impl TamperedFleet {
         assert_eq!(reply.status(), 200, "{reply:?}");
     }
 
-    /// Every record of these kinds, by its name.
-    async fn written(&self, kinds: &[&str]) -> Written {
-        let mut written = Written::new();
+    /// All records of these kinds by name.
+    async fn records_of_kinds(&self, kinds: &[&str]) -> StoredRecords {
+        let mut written = StoredRecords::new();
         for number in self.fleet.cluster().primaries().await {
             let node = &self.fleet.cluster().nodes[number];
             for name in node.keys().await {
@@ -71,7 +74,7 @@ impl TamperedFleet {
         written
     }
 
-    async fn write(&self, written: &Written) {
+    async fn write(&self, written: &StoredRecords) {
         for (name, value) in written {
             let node = &self.fleet.cluster().nodes[self.fleet.cluster().owner_of(name).await];
             let reply = node.call_bytes(&[b"SET", name.as_bytes(), value]).await;
@@ -80,73 +83,74 @@ impl TamperedFleet {
     }
 }
 
-/// Each record under the next one's name.
-fn swapped(written: &Written) -> Written {
+/// Each record under the name of the next one.
+fn swapped(written: &StoredRecords) -> StoredRecords {
     let values = written.values().cycle().skip(1).cloned();
     written.keys().cloned().zip(values).collect()
 }
 
-fn cut(written: &Written) -> Written {
+fn cut(written: &StoredRecords) -> StoredRecords {
     written.iter().map(|(name, value)| (name.clone(), value[..value.len() / 2].to_vec())).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn swapped_and_cut_records_are_nobodys_and_never_taken_for_absent() {
+async fn swapped_and_truncated_records_are_refused_and_never_treated_as_absent() {
     let mut tampered = TamperedFleet::new().await;
-    // The kinds, and whether the session and the key are read by them.
+    // The kinds, and whether the session and the key depend on them.
     let kinds: [(&[&str], bool, bool); 4] =
         [(&["session"], true, false), (&["user"], true, true), (&["key"], false, true), (&["key_secret"], false, true)];
     for alter in [swapped, cut] {
         for (kinds, of_session, of_key) in kinds {
-            let before = tampered.written(kinds).await;
+            let before = tampered.records_of_kinds(kinds).await;
             tampered.write(&alter(&before)).await;
             let expected = [of_session, of_key].map(|read| if read { 503 } else { 200 });
-            assert_eq!(tampered.seen_afresh().await, expected.into(), "{kinds:?}");
+            assert_eq!(tampered.statuses_without_cache().await, expected.into(), "{kinds:?}");
             tampered.write(&before).await;
         }
     }
-    assert_eq!(tampered.seen_afresh().await, (200, 200));
-    let all = tampered.written(&["session", "user", "key", "key_secret"]).await;
+    assert_eq!(tampered.statuses_without_cache().await, (200, 200));
+    let all = tampered.records_of_kinds(&["session", "user", "key", "key_secret"]).await;
     tampered.write(&swapped(&all)).await;
-    assert_eq!(tampered.seen_afresh().await, (503, 503), "each under a name of another kind too");
+    assert_eq!(tampered.statuses_without_cache().await, (503, 503), "each under a name of another kind too");
 }
 
 /// What docs/store.md says can be done, and what it doesn't.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_put_back_undoes_what_was_written_in_it_and_nothing_else() {
+async fn a_restored_record_undoes_its_own_changes_only() {
     let mut tampered = TamperedFleet::new().await;
     let alice = tampered.fleet.sign_in(0).await;
-    let session = tampered.written(&["session"]).await;
+    let session = tampered.records_of_kinds(&["session"]).await;
     tampered.fleet.sign_out(0, &alice).await;
     tampered.write(&session).await;
-    tampered.fleet.restart(FRESH).await;
-    assert_eq!(tampered.fleet.status(FRESH, &alice.cookie).await, 200, "a sign-out is undone");
+    tampered.fleet.restart(UNCACHED_POD).await;
+    assert_eq!(tampered.fleet.status(UNCACHED_POD, &alice.cookie).await, 200, "a sign-out is undone");
 
-    let key = tampered.written(&["key", "key_secret"]).await;
+    let key = tampered.records_of_kinds(&["key", "key_secret"]).await;
     assert_eq!(api::revoke_key(tampered.fleet.pod(0), tampered.ada.auth(), &tampered.key.id).await.status(), 200);
-    assert_eq!(tampered.seen_afresh().await, (200, 401));
+    assert_eq!(tampered.statuses_without_cache().await, (200, 401));
     tampered.write(&key).await;
-    assert_eq!(tampered.seen_afresh().await, (200, 200), "a revocation is undone");
+    assert_eq!(tampered.statuses_without_cache().await, (200, 200), "a revocation is undone");
 
-    let (session, user) = (tampered.written(&["session"]).await, tampered.written(&["user"]).await);
+    let (session, user) = (tampered.records_of_kinds(&["session"]).await, tampered.records_of_kinds(&["user"]).await);
     tampered.administer(Method::DELETE, "/sessions").await;
     tampered.write(&session).await;
-    assert_eq!(tampered.seen_afresh().await, (401, 200), "her own record still says that all sessions have ended");
+    assert_eq!(tampered.statuses_without_cache().await, (401, 200), "her own record still says that all sessions have ended");
     tampered.write(&user).await;
-    assert_eq!(tampered.seen_afresh().await, (200, 200), "with it, that is undone too");
+    assert_eq!(tampered.statuses_without_cache().await, (200, 200), "with it, that is undone too");
 
-    let (hers, user) = (tampered.written(&["session", "key", "key_secret"]).await, tampered.written(&["user"]).await);
+    let (hers, user) =
+        (tampered.records_of_kinds(&["session", "key", "key_secret"]).await, tampered.records_of_kinds(&["user"]).await);
     tampered.administer(Method::POST, "/disable").await;
     tampered.write(&hers).await;
-    let seen = tampered.seen_afresh().await;
+    let seen = tampered.statuses_without_cache().await;
     assert!(seen.0 != 200 && seen.1 != 200, "her own record still says that she is disabled: {seen:?}");
     tampered.write(&user).await;
-    assert_eq!(tampered.seen_afresh().await, (200, 200), "with it, that is undone too");
+    assert_eq!(tampered.statuses_without_cache().await, (200, 200), "with it, that is undone too");
 }
 
-/// Who may only listen and publish says again, to everybody, what our own pods have said.
+/// An attacker who can only subscribe and publish repeats the messages of pods.
 #[tokio::test(flavor = "multi_thread")]
-async fn notices_that_are_said_again_end_no_session_and_open_none() {
+async fn repeated_invalidation_messages_end_no_session_and_restore_none() {
     let tampered = TamperedFleet::new().await;
     let fleet = &tampered.fleet;
     let channel = format!("{PREFIX}notices");
@@ -159,8 +163,8 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
     until("her session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
 
     let genuine = heard.messages_so_far().await;
-    println!("{} genuine notices", genuine.len());
-    assert!(genuine.len() >= 3, "a session ended, a key was revoked, somebody was signed in");
+    println!("{} genuine messages", genuine.len());
+    assert!(genuine.len() >= 3, "a session ended, a key was revoked, a user signed in");
     let copies = async |pod| {
         fleet.invalidation_messages(pod, "copy").await
             + fleet.invalidation_messages(pod, "gap").await
@@ -168,7 +172,7 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
     };
     let before = [copies(0).await, copies(1).await, copies(2).await];
     for _ in 0..3 {
-        // In another order too: what was said first comes last.
+        // In reverse order as well.
         for notice in genuine.iter().chain(genuine.iter().rev()) {
             node.call_bytes(&[b"PUBLISH", channel.as_bytes(), notice]).await;
         }
@@ -178,7 +182,7 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
     }
     for _ in 0..2 {
         assert_eq!(tampered.fleet.passing(&bob.cookie).await, 3, "nobody's session has ended");
-        assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 0, "hers is none again");
+        assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 0, "ada's session is not restored");
         for pod in 0..3 {
             assert_eq!(api::key_status(tampered.fleet.pod(pod), &tampered.key.key).await, 401);
         }
@@ -190,7 +194,7 @@ async fn notices_that_are_said_again_end_no_session_and_open_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_notices_end_no_session_and_hide_no_revocation() {
+async fn forged_invalidation_messages_end_no_session_and_hide_no_revocation() {
     let tampered = TamperedFleet::new().await;
     let fleet = &tampered.fleet;
     let node = &tampered.fleet.cluster().nodes[tampered.fleet.cluster().primaries().await[0]];

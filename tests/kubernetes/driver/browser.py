@@ -1,4 +1,4 @@
-"""A small browser without JavaScript: cookies, redirects one by one, forms. Runs in the driver's pod."""
+"""A small browser without JavaScript: cookies, single redirects, forms. Runs in the driver's pod."""
 
 import html
 import http.client
@@ -10,14 +10,14 @@ from urllib.parse import urlencode, urljoin, urlsplit
 MOST_REDIRECTS = 20
 PATIENCE = 20
 AUTHORITY = "/etc/driver/ca.pem"
-# How a question can end without an answer.
+# Errors of a request without an answer.
 FAILURES = (OSError, http.client.HTTPException)
 SIGN_IN = re.compile(r"<form[^>]*action=\"([^\"]*)\"")
 INPUT = re.compile(r"<input(?=[^>]*\bname=\"([^\"]*)\")(?:(?=[^>]*\bvalue=\"([^\"]*)\")|)")
 
 
-class Strange(Exception):
-    """An answer that isn't what comes at this place."""
+class UnexpectedAnswer(Exception):
+    """An unexpected answer."""
 
 
 class Answer:
@@ -38,13 +38,13 @@ class Answer:
 
     def expect(self, *statuses):
         if self.status not in statuses:
-            raise Strange(f"{urlsplit(self.url).path} answers {self.status}: {self.body[:200]!r}")
+            raise UnexpectedAnswer(f"{urlsplit(self.url).path} answers {self.status}: {self.body[:200]!r}")
         return self
 
 
 class Connections:
-    """Connections that are kept, by where they lead. `routes` says where an origin really is: `host:port`, plain HTTP
-    where the port is one of Vestibule's own."""
+    """Persistent connections by target. `routes` maps origins to addresses `host:port`, with plain HTTP for Vestibule's own
+    ports."""
 
     def __init__(self, routes=None, patience=PATIENCE):
         self.routes, self.kept, self.reopened, self.patience = routes or {}, {}, 0, patience
@@ -70,7 +70,7 @@ class Connections:
             try:
                 return self.exchange(kept, origin, method, target, url, sent, body)
             except (ConnectionError, http.client.BadStatusLine):
-                # It was closed while it was idle, which every client must expect.
+                # The server closed the idle connection, which clients must expect.
                 self.reopened += 1
         return self.exchange(self.open(origin), origin, method, target, url, sent, body)
 
@@ -94,7 +94,7 @@ class Connections:
 
 
 class Tls(http.client.HTTPSConnection):
-    """To an address, under the name that the certificate has."""
+    """Connects to an address with the name of the certificate."""
 
     def __init__(self, name, address, port, patience):
         super().__init__(address, port, timeout=patience, context=trust())
@@ -113,7 +113,7 @@ def trust(kept=[]):
 
 
 class Browser:
-    """Keeps cookies. `routes` as `Connections` has them."""
+    """A browser with cookies. `routes` as in `Connections`."""
 
     def __init__(self, routes=None, jar=None):
         self.connections = Connections(routes)
@@ -123,7 +123,7 @@ class Browser:
         self.connections.routes[origin] = place
 
     def get(self, url, **headers):
-        """Opens a page as a person's navigation does. A redirect is returned, not followed."""
+        """Opens a page like a navigation of a user. It returns redirects instead of following them."""
         return self.send("GET", url, None, headers)
 
     def post(self, url, fields):
@@ -149,13 +149,13 @@ class Browser:
             if target is None or stop(target):
                 return answer
             answer = self.get(target)
-        raise Strange(f"more than {MOST_REDIRECTS} redirects, the last to {answer.url}")
+        raise UnexpectedAnswer(f"more than {MOST_REDIRECTS} redirects, the last to {answer.url}")
 
     def submit(self, page, **filled):
         form = page.body[page.body.find("<form"):].partition("</form>")[0]
         action = SIGN_IN.search(form)
         if not action:
-            raise Strange(f"{page.url} has no form: {page.body[:200]!r}")
+            raise UnexpectedAnswer(f"{page.url} has no form: {page.body[:200]!r}")
         fields = {name: html.unescape(value) for name, value in INPUT.findall(form)} | filled
         return self.post(urljoin(page.url, html.unescape(action[1])), fields)
 

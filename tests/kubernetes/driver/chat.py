@@ -1,4 +1,4 @@
-"""Chats with an LLM proxy behind the gateway, as OpenAI's API has it: for whole answers, and for streamed ones."""
+"""Chats with an LLM proxy behind the gateway by OpenAI's API, with complete and streamed answers."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ from load import Counts, rounds, sign_in
 
 
 def ask(connections, door, session, model, stream, headers=()):
-    """Status, and the words of the answer or what else it says."""
+    """The status, and the words or the text of the answer."""
     body = json.dumps({"model": model, "stream": stream, "messages": [{"role": "user", "content": "Who is a clever bird?"}]})
     sent = [("Content-Type", "application/json"), *([("Cookie", f"__Host-vestibule={session}")] if session else []), *headers]
     answer = connections.ask("POST", f"{door.origin}/v1/chat/completions", body.encode(), sent)
@@ -27,7 +27,7 @@ def streamed(body):
 
 
 def run(door, ended, say, sessions, people, service, model, words, chats, streams, logins):
-    """A load of them, and of people who sign in meanwhile, counted by how they ended."""
+    """Runs a load of chats and logins and counts their results."""
     counts, began = Counts(say), time.monotonic()
     kinds = [("chat", False)] * chats + [("stream", True)] * streams
     workers = [threading.Thread(target=chat, args=(door, ended, counts, sessions, number, model, words, *kind))

@@ -1,15 +1,15 @@
-"""What people and gateways do at the door, step by step, so that each step can go to another pod."""
+"""Requests of browsers and gateways, step by step, so that each step can reach a different pod."""
 
 from urllib.parse import urlencode, urlsplit
 
-from browser import Browser, Connections, Strange
+from browser import Browser, Connections, UnexpectedAnswer
 
 PUBLIC, CHECK = 4180, 4181
 SESSION = "__Host-vestibule"
 
 
 class Door:
-    """`origin` is the public URL, `gateway` the Service that ends its TLS, `issuer` the provider's."""
+    """`origin` is the public URL, `gateway` the Service that terminates TLS, `issuer` the provider's issuer."""
 
     def __init__(self, origin, gateway, issuer):
         self.origin, self.gateway, self.issuer = origin, gateway, issuer
@@ -19,12 +19,12 @@ class Door:
         return Browser({self.origin: self.gateway}, jar)
 
     def at(self, browser, pod):
-        """What follows goes to this pod's own public listener; to the gateway with `None`."""
+        """Routes the following requests to this pod's public listener, or with `None` to the gateway."""
         browser.route(self.origin, f"plain:{pod}:{PUBLIC}" if pod else self.gateway)
         return browser
 
     def until_callback(self, browser, pod, person, target="/page?a=b"):
-        """A login as far as the callback's address, which isn't opened."""
+        """Runs a login up to the callback, and returns the callback's URL without opening it."""
         begin = f"{self.origin}/sso/login?{urlencode({'rd': target})}" if pod else self.origin + target
         page = self.at(browser, pod).get(begin)
         page = browser.follow_until(page, lambda to: to.startswith(self.issuer))
@@ -35,17 +35,17 @@ class Door:
             answer = browser.submit(page.expect(200), username=person["user"], password=person["password"], action="login")
             page = browser.follow_until(answer, lambda to: not to.startswith(self.issuer))
         if page.location is None:
-            raise Strange(f"the provider doesn't send back: {page.status} {page.body[:300]!r}")
+            raise UnexpectedAnswer(f"the provider doesn't send back: {page.status} {page.body[:300]!r}")
         return page.location
 
     def finish(self, browser, pod, callback, target="/page?a=b"):
-        """The callback, which opens a session and leads back to where the login began."""
+        """Opens the callback, which creates a session and redirects to the login's target."""
         page = self.at(browser, pod).get(callback).expect(303)
         if page.location != self.origin + target:
-            raise Strange(f"the login leads to {page.location}")
+            raise UnexpectedAnswer(f"the login leads to {page.location}")
         session = browser.cookie(self.host, SESSION)
         if session is None:
-            raise Strange("the callback set no session cookie")
+            raise UnexpectedAnswer("the callback set no session cookie")
         return session
 
     def login(self, person, begin=None, finish=None):
@@ -56,7 +56,7 @@ class Door:
             browser.close()
 
     def check(self, place, session, path="/", method="GET", connections=None):
-        """What nginx asks when a browser with this session opens a page. `place` is a pod's address, or a Service."""
+        """Sends the auth request of nginx for a browser with this session. `place` is a pod's address or a Service."""
         own = connections or Connections()
         headers = [("X-Original-URL", self.origin + path), ("X-Original-Method", method)]
         headers += [("Cookie", f"{SESSION}={session}")] if session else []

@@ -1,8 +1,8 @@
-"""Makes the tests' traffic, in a pod of the cluster.
+"""Sends the tests' traffic from a pod of the cluster.
 
-    driver.py COMMAND ARGUMENTS      the arguments as JSON; each line that comes out is JSON
+    driver.py COMMAND ARGUMENTS      the arguments are JSON, and so is each line of output
 
-What lasts until it is told to end reads its end from stdin, which is then closed. `idle` is what the pod itself runs.
+Commands without a natural end run until stdin is closed. The pod itself runs `idle`.
 """
 
 import json
@@ -20,7 +20,7 @@ from browser import FAILURES, Browser, Connections
 from door import SESSION, Door
 
 POLL = 0.02
-# Seconds without an answer after which a pod has ended.
+# A pod counts as ended after this many seconds without an answer.
 QUIET = 6
 
 
@@ -35,7 +35,7 @@ def idle():
 
 
 def ask(url, method="GET", headers=None, body=None, routes=None):
-    """One request, to anywhere."""
+    """Sends one request to any address."""
     given = {"accept": "*/*", "sec-fetch-mode": "cors", **(headers or {})}
     answer = Browser(routes).send(method, url, None if body is None else body.encode(), given)
     say(status=answer.status, headers=[[name.lower(), value] for name, value in answer.headers], body=answer.body)
@@ -50,7 +50,7 @@ def get(url):
 
 
 def logins(door, people, pods, count, at_once):
-    """Each request of a login to a pod, or the gateway, that the dice choose; then a check of the session on every pod."""
+    """Sends each request of a login to a random pod or the gateway, then checks the session on every pod."""
     door, dice = Door(**door), random.SystemRandom()
 
     def one(number):
@@ -71,7 +71,7 @@ def logins(door, people, pods, count, at_once):
 
 
 def begin(door, person, pod):
-    """A login as far as its callback, which `finish` opens; meanwhile anything may happen."""
+    """Runs a login up to its callback, which `finish` opens later."""
     door = Door(**door)
     browser = door.browser()
     say(callback=door.until_callback(browser, pod, person), jar=browser.jar)
@@ -83,7 +83,7 @@ def finish(door, pod, callback, jar):
 
 
 def checks(door, questions):
-    """Each question names place, session, path and method."""
+    """Sends auth requests. Each question has place, session, path and method."""
     door = Door(**door)
     for one in questions:
         answer = door.check(**one)
@@ -91,7 +91,7 @@ def checks(door, questions):
 
 
 def follow(door, pods, session, path="/"):
-    """Asks every pod again and again, and tells of each answer that differs from its last one, until stdin ends."""
+    """Polls every pod until stdin ends, and reports each answer that differs from the pod's last one."""
     door, ended = Door(**door), end_of_stdin()
 
     def one(pod):
@@ -112,7 +112,7 @@ def follow(door, pods, session, path="/"):
 
 
 def endings(door, pod, session, upstream):
-    """Asks a pod's check and its upstream until neither has answered for a while; tells how long each still did."""
+    """Polls a pod's check and its upstream until neither answers, and reports how long each answered."""
     door, began = Door(**door), time.monotonic()
     last, wrong = {"check": began, "upstream": began}, []
     questions = {"check": lambda: door.check(pod, session, connections=Connections(patience=1)),
@@ -131,7 +131,7 @@ def endings(door, pod, session, upstream):
 
 
 def asks(questions):
-    """Requests one after the other, each as `ask` takes it."""
+    """Sends requests in sequence, each with the arguments of `ask`."""
     for one in questions:
         ask(**one)
 
@@ -150,7 +150,7 @@ def upgrade(host, place, path, session=None, headers=None):
 
 
 def chats(door, questions):
-    """Each question is session, model, stream and headers."""
+    """Chats. Each question has session, model, stream and headers."""
     door = Door(**door)
     connections = Connections({door.origin: door.gateway})
     for one in questions:

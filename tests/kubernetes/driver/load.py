@@ -1,4 +1,4 @@
-"""A load of checks and logins, counted by how they ended."""
+"""Generates a load of auth requests and logins, and counts their results."""
 
 import collections
 import threading
@@ -6,9 +6,9 @@ import time
 
 from browser import FAILURES, Connections
 
-# Between two requests of one worker, so that the load leaves the pods some of the machine.
+# Pause between two requests of a worker, so that the load leaves CPU time to the pods.
 PAUSE = 0.03
-# Failures are told one by one up to so many.
+# Maximum number of failures that are reported individually.
 TOLD = 20
 
 
@@ -26,8 +26,8 @@ class Counts:
 
 
 def run(door, ended, say, sessions, people, service, gateways, directs, logins):
-    """Workers that ask through the gateway on connections that they keep, workers that ask the check's Service on new
-    ones, and workers that sign in through the gateway. Sessions and people go round."""
+    """Runs three kinds of workers: requests through the gateway on persistent connections, auth requests to the check's
+    Service on new connections, and logins through the gateway. Each worker rotates through sessions or users."""
     counts, began = Counts(say), time.monotonic()
     calls = [(through_gateway, sessions, number) for number in range(gateways)]
     calls += [(at_service, sessions, number, service) for number in range(directs)]

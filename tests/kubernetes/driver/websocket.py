@@ -1,16 +1,16 @@
-"""Opens a WebSocket, and reads the one message that the upstream of the tests sends."""
+"""Opens a WebSocket and reads the message of the tests' upstream."""
 
 import base64
 import hashlib
 import secrets
 
-from browser import PATIENCE, Strange, Tls
+from browser import PATIENCE, UnexpectedAnswer, Tls
 
 MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 def first_message(host, place, path, session, headers=()):
-    """Status, and what the upstream says where it is 101. `place` is address and port of what ends TLS."""
+    """The status, and with 101 the upstream's message. `place` is the address and port that terminates TLS."""
     address, _, port = place.partition(":")
     connection = Tls(host, address, int(port), PATIENCE)
     connection.connect()
@@ -25,7 +25,7 @@ def first_message(host, place, path, session, headers=()):
             return status, None
         expected = base64.b64encode(hashlib.sha1(key.encode() + MAGIC).digest()).decode()
         if told.get("sec-websocket-accept") != expected:
-            raise Strange(f"the answer is to another question: {told}")
+            raise UnexpectedAnswer(f"the answer is to another question: {told}")
         return status, text(answer)
 
 
@@ -41,6 +41,6 @@ def head(answer):
 def text(answer):
     kind, length = answer.read(2)
     if kind != 0x81:
-        raise Strange(f"a frame that is no text: {kind:#x}")
+        raise UnexpectedAnswer(f"a frame that is no text: {kind:#x}")
     length = int.from_bytes(answer.read(2)) if length == 126 else length
     return answer.read(length).decode()

@@ -1,4 +1,4 @@
-// Lets requests through, holds them unanswered, or answers 503: how an identity provider fails.
+// Simulates outages: passes requests, holds them without an answer, or answers 503.
 
 export function createGate() {
   let mode = 'open';
@@ -16,7 +16,7 @@ export function createGate() {
       mode = 'open';
       const waiting = held;
       held = [];
-      // Who hung up meanwhile no longer wants an answer.
+      // The client may have closed the connection meanwhile.
       for (const { res, serve } of waiting) if (!res.destroyed) serve();
     },
   };

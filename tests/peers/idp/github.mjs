@@ -1,5 +1,5 @@
-// GET /user in GitHub's shape: who an access token belongs to, as a plain JSON object and no OpenID
-// Connect. An account's `user` is what is answered; `null` stands for a token that was taken back.
+// GET /user in GitHub's format: the user of an access token, as plain JSON without OpenID Connect.
+// The answer is the account's `user`; `null` stands for a revoked token.
 
 function answer(ctx, status, body) {
   ctx.status = status;
@@ -7,21 +7,21 @@ function answer(ctx, status, body) {
   ctx.body = JSON.stringify(body);
 }
 
-export function userEndpoint(world, provider) {
+export function userEndpoint(state, provider) {
   return async (ctx, next) => {
     if (ctx.path !== '/user') return next();
-    world.stats.user(ctx);
-    // GitHub's rule: who doesn't say what it is gets nothing.
+    state.stats.user(ctx);
+    // GitHub rejects requests without a User-Agent.
     if (!ctx.get('user-agent')) return answer(ctx, 403, { message: 'Request forbidden: it has no User-Agent header.' });
     const [, value] = /^Bearer (.+)$/i.exec(ctx.get('authorization')) ?? [];
     const token = value && await provider.AccessToken.find(value);
-    const user = token && world.accounts.get(token.accountId)?.user;
+    const user = token && state.accounts.get(token.accountId)?.user;
     if (!user) return answer(ctx, 401, { message: 'Bad credentials' });
     return answer(ctx, 200, user);
   };
 }
 
-/** GitHub refuses a code with the status of a success; others have tokens that aren't bearer tokens. */
+/** GitHub rejects a code with status 200. Other providers have tokens that are not bearer tokens. */
 export function tokenAnswers({ settings }) {
   return async (ctx, next) => {
     await next();

@@ -8,8 +8,8 @@ async function form(req) {
   return new URLSearchParams(text);
 }
 
-function find(world, username, password) {
-  const accounts = [...world.accounts.values()];
+function find(state, username, password) {
+  const accounts = [...state.accounts.values()];
   return accounts.find((account) => account.username === username && account.password === password);
 }
 
@@ -21,26 +21,26 @@ function show(res, page) {
   }).end(page);
 }
 
-const finish = (world, req, res, result) => world.provider
+const finish = (state, req, res, result) => state.provider
   .interactionFinished(req, res, result, { mergeWithLastSubmission: false });
 
-export async function handleInteraction(world, req, res) {
+export async function handleInteraction(state, req, res) {
   let details;
   try {
-    details = await world.provider.interactionDetails(req, res);
+    details = await state.provider.interactionDetails(req, res);
   } catch {
     res.writeHead(400, { 'content-type': 'text/plain' }).end('This sign-in has expired. Go back to the application and start again.');
     return undefined;
   }
-  const auto = world.settings.autoLogin && (details.params.login_hint ?? world.settings.autoLogin);
-  if (auto) return finish(world, req, res, { login: { accountId: auto } });
-  if (req.method !== 'POST') return show(res, renderSignIn(world, details, {}));
+  const auto = state.settings.autoLogin && (details.params.login_hint ?? state.settings.autoLogin);
+  if (auto) return finish(state, req, res, { login: { accountId: auto } });
+  if (req.method !== 'POST') return show(res, renderSignIn(state, details, {}));
 
   const fields = await form(req);
   if (fields.get('action') === 'cancel') {
-    return finish(world, req, res, { error: 'access_denied', error_description: 'The person pressed <Cancel>.' });
+    return finish(state, req, res, { error: 'access_denied', error_description: 'The person pressed <Cancel>.' });
   }
-  const account = find(world, fields.get('username'), fields.get('password'));
-  if (!account) return show(res, renderSignIn(world, details, { failed: fields.get('username') ?? '' }));
-  return finish(world, req, res, { login: { accountId: account.sub } });
+  const account = find(state, fields.get('username'), fields.get('password'));
+  if (!account) return show(res, renderSignIn(state, details, { failed: fields.get('username') ?? '' }));
+  return finish(state, req, res, { login: { accountId: account.sub } });
 }

@@ -11,14 +11,14 @@ async function fresh() {
     generateKeyPair('EdDSA', { extractable: true, crv: 'Ed25519' }),
   ]);
   const jwks = await Promise.all(pairs.map(({ privateKey }) => exportJWK(privateKey)));
-  // No `alg`, so that the RSA key signs RS256 and PS256 alike.
+  // No `alg`, so that the RSA key signs both RS256 and PS256.
   return jwks.map((jwk) => ({ ...jwk, use: 'sig', kid: randomUUID() }));
 }
 
 export async function createKeys() {
   let keys = await fresh();
   return {
-    /** The newest first: the provider signs with the first that suits. */
+    /** Newest first: the provider signs with the first suitable key. */
     jwks: () => ({ keys }),
     async rotate(old) {
       keys = [...(await fresh()), ...(old === 'drop' ? [] : keys)];

@@ -1,5 +1,5 @@
-// The provider's pages. They look like somebody else's product on purpose: who tries the demo
-// should see where Vestibule ends and the identity provider begins.
+// The provider's pages. They look different from Vestibule's pages, so that users of the demo can tell
+// them apart.
 
 const STYLE = `
   :root { color-scheme: light dark; --ink: #1c1b22; --paper: #f4f1ea; --card: #fffdf8; --line: #d9d3c5; --accent: #0b6e4f; --quiet: #6a6558; --bad: #a4262c; }
@@ -29,9 +29,9 @@ function page(title, body) {
 <body><main><p class="org">Example Corp identity</p><h1>${escape(title)}</h1>${body}</main></body></html>`;
 }
 
-export function renderSignIn(world, details, { failed }) {
+export function renderSignIn(state, details, { failed }) {
   const { client_id: client, login_hint: hint } = details.params;
-  const action = `${world.base}/interaction/${details.uid}`;
+  const action = `${state.base}/interaction/${details.uid}`;
   const problem = failed === undefined ? '' : '<p class="bad" role="alert" id="problem">Wrong username or password.</p>';
   return page('Sign in', `
     <p class="quiet">to continue to <strong>${escape(client)}</strong></p>${problem}
@@ -46,7 +46,7 @@ export function renderSignIn(world, details, { failed }) {
 }
 
 export function renderLogout(ctx, form) {
-  // The provider's form has no button; the button names the form by its id.
+  // The provider's form has no button. The button refers to the form's id.
   ctx.body = page('Sign out of Example Corp?', `
     <p>You are still signed in here. Sign out, or other applications stay open.</p>${form}
     <button form="op.logoutForm" name="logout" value="yes" autofocus>Sign out</button>

@@ -1,5 +1,5 @@
-// The oidc-provider instance, shaped like a Keycloak realm: PKCE required, `iss` in the callback,
-// roles in the access token alone, `sid` in the id_token, consent given without asking.
+// The oidc-provider instance, configured like a Keycloak realm: PKCE required, `iss` in the callback,
+// roles only in the access token, `sid` in the id_token, no consent page.
 
 import { randomBytes } from 'node:crypto';
 
@@ -14,13 +14,13 @@ const RESOURCE = 'urn:vestibule:test:api';
 const COOKIE_KEY = randomBytes(32).toString('hex');
 const JWTS_KEPT = 10_000;
 
-function accountOf(world, id) {
-  const account = world.accounts.get(id);
+function accountOf(state, id) {
+  const account = state.accounts.get(id);
   if (!account) return undefined;
   return { accountId: id, claims: async () => ({ sub: id, ...account.claims }) };
 }
 
-/** Grants whatever the client asks for, so that no consent page stands in the way. */
+/** Grants all requested scopes without a consent page. */
 async function grantWithoutAsking(ctx) {
   const { client, session, provider, params } = ctx.oidc;
   const id = ctx.oidc.result?.consent?.grantId ?? session.grantIdFor(client.clientId);
@@ -32,7 +32,7 @@ async function grantWithoutAsking(ctx) {
   return grant;
 }
 
-/** With a resource the access token is a JWT for that audience; without, it is opaque. */
+/** With a resource, the access token is a JWT for that audience. Without, it is opaque. */
 function resourceIndicators({ settings }) {
   return {
     enabled: settings.accessTokenFormat === 'jwt',
@@ -48,15 +48,15 @@ function resourceIndicators({ settings }) {
   };
 }
 
-function configuration(world) {
-  const { settings } = world;
+function configuration(state) {
+  const { settings } = state;
   const algorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'];
   return {
-    adapter: world.adapter,
+    adapter: state.adapter,
     clients: settings.clients,
-    jwks: world.keys.jwks(),
+    jwks: state.keys.jwks(),
     claims: claimsByScope(settings),
-    // The last is for clients without OpenID Connect: this provider grants nothing to who asks for nothing.
+    // The last scope is for clients without OpenID Connect, because this provider grants nothing without a scope.
     scopes: ['openid', 'profile', 'email', 'read:user'],
     conformIdTokenClaims: settings.idTokenClaims !== 'all',
     cookies: { keys: [COOKIE_KEY] },
@@ -75,19 +75,19 @@ function configuration(world) {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
       clientCredentials: { enabled: true },
-      resourceIndicators: resourceIndicators(world),
+      resourceIndicators: resourceIndicators(state),
       rpInitiatedLogout: {
         enabled: true,
         logoutSource: renderLogout,
         postLogoutSuccessSource: renderSignedOut,
       },
     },
-    interactions: { url: (_ctx, interaction) => `${world.base}/interaction/${interaction.uid}` },
-    findAccount: (_ctx, id) => accountOf(world, id),
+    interactions: { url: (_ctx, interaction) => `${state.base}/interaction/${interaction.uid}` },
+    findAccount: (_ctx, id) => accountOf(state, id),
     loadExistingGrant: grantWithoutAsking,
     extraTokenClaims: (_ctx, token) => ({
       azp: token.clientId,
-      ...world.accounts.get(token.accountId)?.accessTokenClaims,
+      ...state.accounts.get(token.accountId)?.accessTokenClaims,
     }),
     renderError: renderFailure,
   };
@@ -98,23 +98,23 @@ function configuration(world) {
  * Keycloak answers. The JWT is exchanged for an opaque token of the same grant, and the provider's
  * own userinfo does the rest.
  */
-function acceptJwtAtUserinfo(world, provider) {
+function acceptJwtAtUserinfo(state, provider) {
   provider.on('access_token.issued', (token) => {
-    world.issuedJwts.set(token.jti, { accountId: token.accountId, clientId: token.clientId, grantId: token.grantId, exp: token.exp });
-    if (world.issuedJwts.size > JWTS_KEPT) world.issuedJwts.delete(world.issuedJwts.keys().next().value);
+    state.issuedJwts.set(token.jti, { accountId: token.accountId, clientId: token.clientId, grantId: token.grantId, exp: token.exp });
+    if (state.issuedJwts.size > JWTS_KEPT) state.issuedJwts.delete(state.issuedJwts.keys().next().value);
   });
   return async (ctx, next) => {
     const [, jwt] = /^Bearer (.+\..+\..+)$/i.exec(ctx.get('authorization')) ?? [];
     if (jwt && ctx.path === '/me') {
-      const opaque = await exchange(world, provider, jwt);
+      const opaque = await exchange(state, provider, jwt);
       if (opaque) ctx.req.headers.authorization = `Bearer ${opaque}`;
     }
     await next();
   };
 }
 
-async function exchange(world, provider, jwt) {
-  const issued = await verified(world, jwt);
+async function exchange(state, provider, jwt) {
+  const issued = await verified(state, jwt);
   if (!issued) return undefined;
   const { grantId, accountId, clientId } = issued;
   const grant = await provider.Grant.find(grantId);
@@ -124,23 +124,23 @@ async function exchange(world, provider, jwt) {
   return token.save();
 }
 
-async function verified(world, jwt) {
-  const keys = createLocalJWKSet({ keys: world.keys.jwks().keys.map(({ d, p, q, dp, dq, qi, ...open }) => open) });
+async function verified(state, jwt) {
+  const keys = createLocalJWKSet({ keys: state.keys.jwks().keys.map(({ d, p, q, dp, dq, qi, ...open }) => open) });
   try {
-    const { payload } = await jwtVerify(jwt, keys, { issuer: world.settings.issuer });
-    return world.issuedJwts.get(payload.jti);
+    const { payload } = await jwtVerify(jwt, keys, { issuer: state.settings.issuer });
+    return state.issuedJwts.get(payload.jti);
   } catch {
     return undefined;
   }
 }
 
-export function createProvider(world) {
-  const provider = new Provider(world.settings.issuer, configuration(world));
-  if (world.settings.sid === 'always') provider.Client.prototype.includeSid = () => true;
-  provider.use(tokenAnswers(world));
-  provider.use(world.stats.watch);
-  provider.use(userEndpoint(world, provider));
-  provider.use(acceptJwtAtUserinfo(world, provider));
+export function createProvider(state) {
+  const provider = new Provider(state.settings.issuer, configuration(state));
+  if (state.settings.sid === 'always') provider.Client.prototype.includeSid = () => true;
+  provider.use(tokenAnswers(state));
+  provider.use(state.stats.watch);
+  provider.use(userEndpoint(state, provider));
+  provider.use(acceptJwtAtUserinfo(state, provider));
   provider.on('server_error', (_ctx, error) => console.error(error));
   return provider;
 }

@@ -1,23 +1,23 @@
-// The settings file of the provider: what may stand in it, and the defaults.
+// The provider's settings file: its fields and defaults.
 //
 // {
-//   "host": "127.0.0.1",                        where it listens
-//   "port": 0,                                  0 takes a free one
-//   "adminPort": 0,                             the side door's, likewise
-//   "tls": {"cert": file, "key": file},         https instead of http, but for the side door
+//   "host": "127.0.0.1",                        listen address
+//   "port": 0,                                  0: a free port
+//   "adminPort": 0,                             port for the tests, likewise
+//   "tls": {"cert": file, "key": file},         https instead of http, except on the admin port
 //   "issuer": "http://127.0.0.1:{port}/realms/x",  {port} is filled in; default has no path
 //   "clients": [{"client_id": …}],              oidc-provider's client metadata
 //   "accounts": [{"sub", "username", "password", "claims": {}, "accessTokenClaims": {}, "user": {}}],
-//                                               `user` is what GET /user answers: idp/github.mjs
+//                                               `user` is the answer of GET /user: idp/github.mjs
 //   "accessTokenFormat": "jwt" | "opaque",
 //   "accessTokenAudience": "litellm",
 //   "ttl": {"AccessToken": 300, …},             seconds, oidc-provider's names
-//   "tokenErrors": "as-error" | "as-success",   GitHub sends them with status 200
-//   "tokenType": "mac",                         in place of Bearer
-//   "idTokenClaims": "all" | "userinfo-only",   where a scope's claims stand
+//   "tokenErrors": "as-error" | "as-success",   as-success: status 200, like GitHub
+//   "tokenType": "mac",                         instead of Bearer
+//   "idTokenClaims": "all" | "userinfo-only",   tokens with a scope's claims
 //   "sid": "always" | "on-request",             Keycloak has it in every id_token
-//   "autoLogin": "alice",                       skips the form: for logins in masses
-//   "claimNames": ["department"]                further claims that accounts may get later
+//   "autoLogin": "alice",                       skips the form, for load tests
+//   "claimNames": ["department"]                additional claims that accounts may get later
 // }
 
 const DEFAULTS = {

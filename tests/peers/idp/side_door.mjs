@@ -1,4 +1,4 @@
-// The tests' side door, on a port of its own: rotate keys, stop answering, change an account or a client, count.
+// The tests' administration API on a separate port: rotate keys, pause, change an account or a client, read counters.
 
 import { createServer } from 'node:http';
 
@@ -10,42 +10,42 @@ async function body(req) {
   return text ? JSON.parse(text) : {};
 }
 
-function changeAccount(world, change) {
-  const account = world.accounts.get(change.sub);
+function changeAccount(state, change) {
+  const account = state.accounts.get(change.sub);
   if (!account) throw new Error(`no account ${change.sub}`);
-  const known = new Set(Object.values(claimsByScope(world.settings)).flat());
+  const known = new Set(Object.values(claimsByScope(state.settings)).flat());
   const unknown = Object.keys(change.claims ?? {}).filter((name) => !known.has(name));
   if (unknown.length) throw new Error(`list these in claimNames first: ${unknown.join(', ')}`);
   Object.assign(account, change);
   return {};
 }
 
-function changeClient(world, change) {
-  const client = world.settings.clients.find((known) => known.client_id === change.client_id);
+function changeClient(state, change) {
+  const client = state.settings.clients.find((known) => known.client_id === change.client_id);
   if (!client) throw new Error(`no client ${change.client_id}`);
   Object.assign(client, change);
-  world.renew();
+  state.renew();
 }
 
 const ROUTES = {
-  'GET /stats': (world) => world.stats.read(),
-  'POST /stats/reset': (world) => world.stats.reset(),
-  'POST /keys/rotate': async (world, { old }) => {
-    await world.keys.rotate(old);
-    world.renew();
+  'GET /stats': (state) => state.stats.read(),
+  'POST /stats/reset': (state) => state.stats.reset(),
+  'POST /keys/rotate': async (state, { old }) => {
+    await state.keys.rotate(old);
+    state.renew();
   },
-  'POST /pause': (world, { how }) => world.gate.pause(how),
-  'POST /resume': (world) => world.gate.resume(),
+  'POST /pause': (state, { how }) => state.gate.pause(how),
+  'POST /resume': (state) => state.gate.resume(),
   'POST /account': changeAccount,
   'POST /client': changeClient,
 };
 
-export function createSideDoor(world) {
+export function createSideDoor(state) {
   return createServer(async (req, res) => {
     const route = ROUTES[`${req.method} ${req.url}`];
     try {
       if (!route) throw new Error(`no such route: ${req.method} ${req.url}`);
-      const answer = (await route(world, await body(req))) ?? {};
+      const answer = (await route(state, await body(req))) ?? {};
       res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
     } catch (error) {
       res.writeHead(400, { 'content-type': 'text/plain' }).end(String(error.message));

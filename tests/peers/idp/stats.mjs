@@ -1,4 +1,4 @@
-// What the provider was asked, counted, for tests that assert on it.
+// Counts requests to the provider, for tests.
 
 const KEPT = 1000;
 

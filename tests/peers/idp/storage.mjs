@@ -1,5 +1,5 @@
-// The provider's storage: a map with expiry. It is ours because it has to outlive the provider
-// instance that a key rotation replaces, and because the bundled one forgets after 1000 entries.
+// The provider's storage: a map with expiry. It must outlive the provider instance, which
+// a key rotation replaces, and the bundled storage keeps only 1000 entries.
 
 const GRANTABLE = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken', 'DeviceCode', 'BackchannelAuthenticationRequest']);
 const SWEEP_EVERY = 5000;

@@ -1,4 +1,4 @@
-//! The document is one of OpenAPI 3.1, has the API's endpoints and no others, and says what it promises to say of each.
+//! The document is valid OpenAPI 3.1, contains exactly the API's endpoints, and describes each of them completely.
 
 use std::collections::BTreeSet;
 
@@ -7,15 +7,15 @@ use jsonschema::Validator;
 use super::*;
 use crate::http::{api::endpoints, paths::API};
 
-/// As OpenAPI has them; what else stands beside them is about all of them.
+/// The method names of OpenAPI. Other members of a path item apply to all methods.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
-/// What is documented besides the API's own endpoints.
-const FURTHER: [&str; 5] =
+/// Documented paths outside of the API.
+const RELATED: [&str; 5] =
     ["/onboarding/claim_token", "/onboarding/get_token", "/sso/key/generate", "/sso/session", "/vestibule/jwks.json"];
 
-/// Fields that not every answer has. All others are required.
-const SOMETIMES: [&str; 8] = [
+/// The optional fields of responses. All others are required.
+const OPTIONAL: [&str; 8] = [
     "AppDenied.state",
     "AppKey.state",
     "AppUnavailable.state",
@@ -26,8 +26,8 @@ const SOMETIMES: [&str; 8] = [
     "Explanation/access/readings.upstream_credential",
 ];
 
-fn served() -> Value {
-    written("https://llm.example.com")
+fn served_document() -> Value {
+    build_document("https://llm.example.com")
 }
 
 fn object(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -44,8 +44,8 @@ fn operations(document: &Value) -> Vec<(&str, &str, &Value)> {
     all
 }
 
-/// What a reference within the document leads to.
-fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+/// Returns the target of a reference within the document.
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     match value["$ref"].as_str() {
         None => value,
         Some(reference) => {
@@ -55,7 +55,7 @@ fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
     }
 }
 
-/// Every value of the document with where it stands.
+/// Visits every value of the document with its path.
 fn walk<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a Value)) {
     visit(at, value);
     match value {
@@ -65,7 +65,7 @@ fn walk<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a Value))
     }
 }
 
-/// A validator for a schema of the document, whose references it follows.
+/// Returns a validator for a schema of the document. It follows references.
 fn validator(document: &Value, schema: &Value) -> Validator {
     let mut root = document.clone();
     root["allOf"] = json!([schema]);
@@ -77,51 +77,51 @@ fn parsed(text: &str) -> Value {
 }
 
 #[test]
-fn it_is_a_document_of_openapi_3_1() {
+fn the_document_is_valid_openapi_3_1() {
     let schema = parsed(include_str!("../../../../tests/openapi/schema.yaml"));
     let validator = jsonschema::draft202012::options().should_validate_formats(true).build(&schema).expect("a schema");
-    let document = served();
+    let document = served_document();
     let wrong: Vec<String> =
         validator.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn it_has_every_address_and_method_of_the_api_and_no_others() {
+fn the_document_has_exactly_the_endpoints_and_methods_of_the_api() {
     let routed: BTreeSet<_> = endpoints()
         .iter()
         .flat_map(|address| address.methods().iter().map(move |method| (address.path(), method)))
         .map(|(path, method)| (format!("{API}{path}"), method.as_str().to_lowercase()))
         .collect();
-    let document = served();
+    let document = served_document();
     let all = operations(&document).into_iter().map(|(path, method, _)| (path.to_owned(), method.to_owned()));
     let (documented, further): (BTreeSet<_>, BTreeSet<_>) = all.partition(|(path, _)| path.starts_with(API));
     assert_eq!(documented, routed);
-    assert_eq!(further.into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>(), FURTHER.map(str::to_owned).into());
+    assert_eq!(further.into_iter().map(|(path, _)| path).collect::<BTreeSet<_>>(), RELATED.map(str::to_owned).into());
 }
 
 #[test]
-fn the_source_is_read_as_another_reader_reads_it() {
+fn another_yaml_parser_reads_the_same_document() {
     assert_eq!(yaml::parse(SOURCE, Subset::Plain).mistakes, []);
-    let mut document = served();
+    let mut document = served_document();
     let mut source = parsed(SOURCE);
-    for known_later in ["servers", "info"] {
-        document[known_later].take();
-        source[known_later].take();
+    for added in ["servers", "info"] {
+        document[added].take();
+        source[added].take();
     }
     assert_eq!(document, source);
 }
 
 #[test]
-fn what_the_source_cannot_know_is_put_in_when_it_is_served() {
-    let document = served();
+fn version_and_origin_are_added() {
+    let document = served_document();
     assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(document["servers"], json!([{"url": "https://llm.example.com"}]));
 }
 
 #[test]
-fn every_operation_has_an_id_a_summary_a_tag_and_what_it_takes_and_answers() {
-    let document = served();
+fn every_operation_has_an_id_a_summary_a_tag_its_parameters_and_responses() {
+    let document = served_document();
     let mut ids = BTreeSet::new();
     let tags: BTreeSet<_> = document["tags"].as_array().into_iter().flatten().map(|tag| tag["name"].as_str()).collect();
     for (path, method, operation) in operations(&document) {
@@ -130,61 +130,61 @@ fn every_operation_has_an_id_a_summary_a_tag_and_what_it_takes_and_answers() {
         assert!(operation["summary"].is_string() && tags.contains(&operation["tags"][0].as_str()), "{call}");
         let of = |holder: &'_ Value| holder["parameters"].as_array().cloned().unwrap_or_default();
         let parameters = [of(&document["paths"][path]), of(operation)].concat();
-        let in_path = parameters.iter().filter(|parameter| resolved(&document, parameter)["in"] == "path").count();
+        let in_path = parameters.iter().filter(|parameter| resolve(&document, parameter)["in"] == "path").count();
         assert_eq!(in_path, path.matches('{').count(), "{call}");
         for (status, response) in object(&operation["responses"]) {
             let is_redirect = status.starts_with('3');
-            assert_eq!(resolved(&document, response)["content"].is_object(), !is_redirect, "{call} {status}");
+            assert_eq!(resolve(&document, response)["content"].is_object(), !is_redirect, "{call} {status}");
         }
     }
 }
 
 #[test]
-fn a_request_has_no_fields_but_those_that_are_listed() {
-    let document = served();
+fn requests_allow_only_listed_fields() {
+    let document = served_document();
     for (path, method, operation) in operations(&document) {
-        let schema = resolved(&document, &operation["requestBody"]["content"]["application/json"]["schema"]);
+        let schema = resolve(&document, &operation["requestBody"]["content"]["application/json"]["schema"]);
         assert!(schema.is_null() || schema["additionalProperties"] == false, "{method} {path}");
     }
 }
 
 #[test]
-fn every_field_of_an_answer_is_always_there_but_those_that_are_named_here() {
-    let document = served();
-    let mut sometimes = BTreeSet::new();
+fn all_fields_of_responses_are_required_except_listed_ones() {
+    let document = served_document();
+    let mut optional = BTreeSet::new();
     walk(&document, "", &mut |at, schema| {
         let is_sent = at.contains("/requestBody/") || schema["additionalProperties"] == false;
         let Some(fields) = schema["properties"].as_object().filter(|_| !is_sent) else { return };
         let required = schema["required"].as_array().cloned().unwrap_or_default();
         let at = at.replace("/components/schemas/", "").replace("/properties", "").replace("/items", "");
         let absent = fields.keys().filter(|field| !required.contains(&Value::from(field.as_str())));
-        sometimes.extend(absent.map(|field| format!("{at}.{field}")));
+        optional.extend(absent.map(|field| format!("{at}.{field}")));
     });
-    assert_eq!(sometimes, SOMETIMES.map(str::to_owned).into());
+    assert_eq!(optional, OPTIONAL.map(str::to_owned).into());
 }
 
 #[test]
-fn references_lead_somewhere_and_nothing_is_there_that_none_leads_to() {
-    let document = served();
+fn references_have_targets_and_every_component_is_used() {
+    let document = served_document();
     let mut used = BTreeSet::new();
     walk(&document, "", &mut |_, value| {
         if let Some(reference) = value["$ref"].as_str() {
-            resolved(&document, value);
+            resolve(&document, value);
             used.insert(reference.to_owned());
         }
     });
     for kind in ["parameters", "headers", "responses", "schemas"] {
         for (name, _) in object(&document["components"][kind]) {
             let reference = format!("#/components/{kind}/{name}");
-            // Whatever the address: it is said of all of them at the top.
+            // The introduction mentions it for all endpoints.
             assert!(used.contains(&reference) || name == "OtherMethod", "nothing uses {reference}");
         }
     }
 }
 
 #[test]
-fn schemas_are_schemas_and_examples_are_examples_of_them() {
-    let document = served();
+fn schemas_are_valid_and_examples_match_them() {
+    let document = served_document();
     let mut examples = 0;
     let is_schema = |at: &str, schema| {
         jsonschema::draft202012::meta::validate(schema).unwrap_or_else(|error| panic!("{at}: {error}"));
@@ -204,8 +204,8 @@ fn schemas_are_schemas_and_examples_are_examples_of_them() {
 }
 
 #[test]
-fn no_example_holds_a_secret_that_could_be_one() {
-    let document = served();
+fn no_example_contains_a_possible_secret() {
+    let document = served_document();
     walk(&document, "", &mut |at, value| {
         let text = value.as_str().unwrap_or_default();
         assert!(!text.split_whitespace().any(|word| word.starts_with("sk-") && word.len() > 20), "{at}: {text}");

@@ -10,93 +10,112 @@ use zeroize::Zeroizing;
 use super::LinkQuery;
 use crate::{
     http::{
-        Services, Site,
-        browser_binding::{is_ours, new_form_token},
-        error, page,
+        Services,
+        browser_binding::{is_own_form, new_form_token},
+        error::{self, Failure},
+        page,
         page_request::FormFields,
-        passwords::unfit_problem,
+        passwords::mismatch,
         redirect,
         request::browser,
     },
-    local_accounts::{AcceptanceError, AcceptanceRequest, Accounts, OnboardingToken},
-    pages::{self, Frame, ONBOARDING_REFUSED, OnboardingPage, PasswordProblem},
+    local_accounts::{Acceptance, AcceptanceError, AcceptanceRequest, Accounts, Invitation, OnboardingToken},
+    pages::{self, Frame, OnboardingPage, Problem},
 };
 
-/// A look at the page uses nothing up, however often and by whomever it is opened.
+/// Shows the page. Opening it does not accept the invitation.
 pub(in crate::http::login) async fn show(request: HttpRequest, query: Query<LinkQuery>, services: Services) -> HttpResponse {
-    let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
-    form(&request, &services.site, accounts, query.link(), StatusCode::OK, None).await
+    match InvitationRequest::of(&request, &services, query.link()) {
+        Ok(page) => page.show(StatusCode::OK, None).await,
+        Err(response) => response,
+    }
 }
 
-pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormFields>, services: Services) -> HttpResponse {
-    let Some(accounts) = services.local_accounts.as_deref() else { return error::not_found(request, services).await };
-    let site = &services.site;
-    let field = |name| posted.one(name).unwrap_or_default();
-    let link = field("invite_link");
-    let again = async |status, problem| form(&request, site, accounts, link, status, Some(problem)).await;
-    if !is_ours(&request, site, field("csrf")) {
-        tracing::warn!(reason = "foreign_form", "invitation acceptance refused");
-        return error::other_browser().respond(&request, site);
+/// Accepts the invitation.
+pub(in crate::http::login) async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Services) -> HttpResponse {
+    match InvitationRequest::of(&request, &services, posted.one("invite_link").unwrap_or_default()) {
+        Ok(page) => page.submit(&posted).await,
+        Err(response) => response,
     }
-    let password = Zeroizing::new(field("new_password").to_owned());
-    if *password != field("repeat_password") {
-        return again(StatusCode::BAD_REQUEST, PasswordProblem::Mismatch).await;
-    }
-    // The page may have lain open for longer than its token counts; who has the link gets another one.
-    let opened = match accounts.onboarding_token(link).await {
-        Ok(opened) => opened,
-        Err(refused) => return told(&request, site, &refused),
-    };
-    let (token, user) = (opened.token, opened.invitation.user);
-    let browser = browser(&request, &services);
-    match accounts.accept(AcceptanceRequest { token: &token, link, user: &user, password, key: None, browser }).await {
-        Ok(accepted) => {
-            let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join("/vestibule/"));
-            site.set_login_cookies(&mut response, &accepted.login.session_token, &accepted.device);
-            response
+}
+
+/// A request for this page.
+struct InvitationRequest<'a> {
+    request: &'a HttpRequest,
+    services: &'a Services,
+    accounts: &'a Accounts,
+    link: &'a str,
+}
+
+impl<'a> InvitationRequest<'a> {
+    #[expect(clippy::result_large_err, reason = "an error is a response, which is built once for each request")]
+    fn of(request: &'a HttpRequest, services: &'a Services, link: &'a str) -> Result<Self, HttpResponse> {
+        match services.local_accounts.as_deref() {
+            Some(accounts) => Ok(Self { request, services, accounts, link }),
+            None => Err(error::no_page().respond(request, &services.site)),
         }
-        Err(AcceptanceError::Password(unfit)) => again(StatusCode::BAD_REQUEST, unfit_problem(unfit)).await,
-        Err(AcceptanceError::Busy) => again(StatusCode::SERVICE_UNAVAILABLE, PasswordProblem::Busy).await,
-        Err(refused) => told(&request, site, &refused),
     }
-}
 
-async fn form(
-    request: &HttpRequest,
-    site: &Site,
-    accounts: &Accounts,
-    link: &str,
-    status: StatusCode,
-    problem: Option<PasswordProblem>,
-) -> HttpResponse {
-    let OnboardingToken { invitation, .. } = match accounts.onboarding_token(link).await {
-        Ok(opened) => opened,
-        Err(refused) => return told(request, site, &refused),
-    };
-    let (csrf, cookie) = new_form_token(request, site);
-    let body = pages::render(&OnboardingPage {
-        frame: Frame::of(&site.brand),
-        email: invitation.email,
-        role: Some(invitation.role.to_string()),
-        expires: invitation.expires,
-        minimum: accounts.passwords().min_length as u64,
-        problem,
-        invite_link: link.to_owned(),
-        csrf,
-    });
-    let mut response = page(status, body);
-    if let Some(cookie) = cookie {
-        let _ = response.add_cookie(&site.cookies.login_cookie(&cookie));
-    }
-    response
-}
-
-fn told(request: &HttpRequest, site: &Site, refused: &AcceptanceError) -> HttpResponse {
-    match refused {
-        AcceptanceError::Invalid(_) | AcceptanceError::Key(_) | AcceptanceError::Password(_) => {
-            error::Failure::new(StatusCode::UNAUTHORIZED, ONBOARDING_REFUSED).respond(request, site)
+    async fn show(&self, status: StatusCode, problem: Option<Problem>) -> HttpResponse {
+        match self.accounts.onboarding_token(self.link).await {
+            Ok(OnboardingToken { invitation, .. }) => self.render(status, invitation, problem),
+            Err(error) => self.fail(&error),
         }
-        AcceptanceError::NoRoleMapYet => error::no_role_map_yet().respond(request, site),
-        AcceptanceError::Busy | AcceptanceError::Store(_) => error::store_unavailable("").respond(request, site),
+    }
+
+    fn render(&self, status: StatusCode, invitation: Invitation, problem: Option<Problem>) -> HttpResponse {
+        let site = &self.services.site;
+        let (csrf, cookie) = new_form_token(self.request, site);
+        let body = pages::render(&OnboardingPage {
+            frame: Frame::of(&site.brand),
+            email: invitation.email,
+            role: Some(invitation.role.to_string()),
+            expires: invitation.expires,
+            minimum: self.accounts.passwords().min_length as u64,
+            problem,
+            invite_link: self.link.to_owned(),
+            csrf,
+        });
+        let mut response = page(status, body);
+        if let Some(cookie) = cookie {
+            let _ = response.add_cookie(&site.cookies.login_cookie(&cookie));
+        }
+        response
+    }
+
+    async fn submit(&self, form: &FormFields) -> HttpResponse {
+        let site = &self.services.site;
+        let field = |name| form.one(name).unwrap_or_default();
+        if !is_own_form(self.request, site, field("csrf")) {
+            tracing::warn!(reason = "foreign_form", "invitation acceptance refused");
+            return error::other_browser().respond(self.request, site);
+        }
+        let password = Zeroizing::new(field("new_password").to_owned());
+        if *password != field("repeat_password") {
+            return self.show(StatusCode::BAD_REQUEST, Some(mismatch())).await;
+        }
+        match self.accept(password).await {
+            Ok(accepted) => {
+                let mut response = redirect(StatusCode::SEE_OTHER, &site.public_url.join("/vestibule/"));
+                site.set_login_cookies(&mut response, &accepted.login.session_token, &accepted.device);
+                response
+            }
+            Err(error) => match Failure::from(&error).form_problem() {
+                Some((status, problem)) => self.show(status, Some(problem)).await,
+                None => self.fail(&error),
+            },
+        }
+    }
+
+    /// Accepts the invitation with a new token, because the page may have been open for longer than a token is valid.
+    async fn accept(&self, password: Zeroizing<String>) -> Result<Acceptance, AcceptanceError> {
+        let OnboardingToken { token, invitation, .. } = self.accounts.onboarding_token(self.link).await?;
+        let browser = browser(self.request, self.services);
+        let (link, user) = (self.link, &invitation.user);
+        self.accounts.accept(AcceptanceRequest { token: &token, link, user, password, key: None, browser }).await
+    }
+
+    fn fail(&self, error: &AcceptanceError) -> HttpResponse {
+        Failure::from(error).retry_at("").respond(self.request, &self.services.site)
     }
 }

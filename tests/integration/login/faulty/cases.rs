@@ -1,12 +1,12 @@
-//! What may be wrong with a provider's tokens and answers, one thing at a time.
+//! Faults of a provider's tokens and answers, one at a time.
 
 use serde_json::{Value, json};
 
-/// What is wrong, how the provider is told, and words of the reason that the log gives.
+/// The name of the fault, the request that sets it, and a part of the logged reason.
 pub struct Case(pub &'static str, pub Value, pub &'static str);
 
-/// What must end a login. All of it is the provider's failure, and none of it the person's.
-pub fn refused() -> Vec<Case> {
+/// Faults that end a login flow as a failure of the provider, not of the user.
+pub fn faults_that_end_the_login_flow() -> Vec<Case> {
     vec![
         Case("nobody signed it", id_token_by("nobody"), "algorithm (alg) that is not allowed"),
         Case("HS256 with the public key", id_token_by("public key as PEM"), "algorithm (alg) that is not allowed"),
@@ -79,8 +79,8 @@ pub fn refused() -> Vec<Case> {
     ]
 }
 
-/// Access tokens that say nothing and spoil nothing. One without a reason is not worth a line.
-pub fn left_out() -> Vec<Case> {
+/// Access tokens whose claims are ignored without any other effect. Those without a reason are not logged.
+pub fn faults_of_access_tokens() -> Vec<Case> {
     vec![
         Case("an opaque one", json!({"accessToken": {"text": "opaque"}}), ""),
         Case("another client's", access_token(json!({"azp": "other"})), "another client"),
@@ -99,7 +99,7 @@ pub fn left_out() -> Vec<Case> {
     ]
 }
 
-/// An id_token with other claims.
+/// An id_token with changed claims.
 pub fn id_token(claims: Value) -> Value {
     json!({"idToken": {"claims": claims}})
 }

@@ -1,4 +1,4 @@
-//! What a provider says of itself that is wrong: its discovery document, and its key set.
+//! Faults of a provider's discovery document and key set.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use crate::support::wait;
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 const NOT_FETCHED: &str = "provider metadata not fetched";
 
-/// The provider's own keys, and 10 MiB besides.
+/// The provider's keys and 10 MiB of padding.
 pub async fn large_key_set(idp: &FaultyIdp) -> Value {
     let mut keys = document(idp, "/jwks").await;
     keys["keys"][0]["comment"] = "x".repeat(10 << 20).into();
@@ -25,15 +25,15 @@ async fn document(idp: &FaultyIdp, path: &str) -> Value {
     answer.json().await.expect("the provider answers JSON")
 }
 
-/// The discovery document with another value for one name.
+/// The discovery document with one changed value.
 fn altered(discovery: &Value, name: &str, value: Value) -> Value {
     let mut altered = discovery.clone();
     altered[name] = value;
     json!({"body": altered.to_string()})
 }
 
-/// The path, what is wrong there, and words of the reason that the log gives.
-async fn wrong(idp: &FaultyIdp) -> Vec<(&'static str, Value, &'static str)> {
+/// The path, the fault, and a part of the logged reason.
+async fn metadata_faults(idp: &FaultyIdp) -> Vec<(&'static str, Value, &'static str)> {
     let found = document(idp, DISCOVERY).await;
     let elsewhere = json!({"status": 307, "location": "/elsewhere", "body": ""});
     let with_slash = format!("{}/", idp.issuer());
@@ -53,9 +53,9 @@ async fn wrong(idp: &FaultyIdp) -> Vec<(&'static str, Value, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_describes_itself_wrongly_signs_nobody_in_until_it_is_right() {
+async fn a_provider_with_invalid_metadata_signs_nobody_in_until_it_is_corrected() {
     let mut fleet = FaultyFleet::start().await;
-    for (path, answer, reason) in wrong(&fleet.idp).await {
+    for (path, answer, reason) in metadata_faults(&fleet.idp).await {
         fleet.idp.spoil(path, &answer).await;
         let known = fleet.lines(NOT_FETCHED).len();
         fleet.fleet.pods[0].restart().await;
@@ -75,7 +75,7 @@ async fn a_provider_that_describes_itself_wrongly_signs_nobody_in_until_it_is_ri
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_several_keys_a_token_must_name_the_one_that_signed_it() {
+async fn with_several_keys_a_token_must_name_its_key() {
     let fleet = FaultyFleet::start_with(async |idp| idp.spoil("/jwks", &with_a_second_key(idp).await).await).await;
     assert_eq!(fleet.role(&json!({})).await, "proxy_admin", "the right one is named");
     for case in [
@@ -90,7 +90,7 @@ async fn of_several_keys_a_token_must_name_the_one_that_signed_it() {
     assert_eq!(fleet.role(&json!({})).await, "proxy_admin");
 }
 
-/// The provider's own key set with a stranger's key behind.
+/// The provider's key set with an additional foreign key.
 async fn with_a_second_key(idp: &FaultyIdp) -> Value {
     let mut keys = document(idp, "/jwks").await;
     let mut second = keys["keys"][0].clone();

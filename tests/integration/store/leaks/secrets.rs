@@ -1,4 +1,4 @@
-//! What must be seen nowhere, and every way of writing it that is looked for.
+//! Secrets that must not appear, and the encodings that are searched.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,10 +7,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use regex::{Regex, bytes};
 
-/// Of a longer one the middle is looked for.
+/// The middle of longer secrets is searched.
 const LONGEST: usize = 48;
 
-/// Each with what it is.
+/// Each secret with its name.
 #[derive(Default)]
 pub struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
@@ -25,7 +25,7 @@ impl Secrets {
         self.0.push((what, secret[before..secret.len().min(before + LONGEST)].to_vec()));
     }
 
-    /// Every text that the pattern's group matches; there is one at least.
+    /// Adds every text that the pattern's group matches; there must be one.
     pub fn add_all(&mut self, what: &'static str, text: &str, pattern: &str) {
         let pattern = Regex::new(pattern).expect("a pattern");
         let found: BTreeSet<&str> =
@@ -38,7 +38,7 @@ impl Secrets {
         self.0.len()
     }
 
-    /// What of them stands in the texts, in whichever form, and the first place with what stands around it.
+    /// The secrets that the texts contain in any encoding, with the context of the first place.
     pub fn found_in<'a>(&self, texts: impl IntoIterator<Item = &'a [u8]>) -> BTreeMap<&'static str, String> {
         let forms: BTreeMap<Vec<u8>, &'static str> =
             self.0.iter().flat_map(|(what, secret)| forms(secret).into_iter().map(|form| (form, *what))).collect();
@@ -55,7 +55,7 @@ impl Secrets {
     }
 }
 
-/// How a secret may be written, whatever stands around it.
+/// The encodings of a secret, independent of the surrounding text.
 fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let list: Vec<String> = secret.iter().map(u8::to_string).collect();
@@ -64,12 +64,12 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.to_vec()];
     let texts =
         [hex.to_uppercase(), hex, list.join(", "), in_url.clone(), in_url.to_lowercase(), all_in_url.to_lowercase(), all_in_url];
-    // What is all digits and small letters is in a URL as it is, and in small letters another text.
+    // Digits and lower-case letters are unchanged in a URL, and have another base64 text in lower case.
     forms.extend(
         texts.into_iter().filter(|text| text.contains(['%', '+', ',']) || text.len() == 2 * secret.len()).map(String::into_bytes),
     );
     for before in 0..3 {
-        // In base64 the characters at both ends also depend on the neighbours.
+        // In base64 the characters at both ends also depend on adjacent bytes.
         let shifted = [&vec![0; before][..], secret].concat();
         let whole = (shifted.len() / 3) * 3;
         for encoded in [STANDARD.encode(&shifted[..whole]), URL_SAFE_NO_PAD.encode(&shifted[..whole])] {
@@ -80,7 +80,7 @@ fn forms(secret: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn a_secret_is_found_in_every_form() {
+fn a_secret_is_found_in_every_encoding() {
     const SECRET: &str = "a secret/of+some length";
     let mut secrets = Secrets::default();
     secrets.add("code", SECRET);

@@ -1,4 +1,4 @@
-//! What goes between the pods and the provider's token endpoint.
+//! The traffic between the pods and the provider's token endpoint.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,14 +11,14 @@ use crate::support::fleet::Fleet;
 use crate::support::http_client;
 use crate::support::pod::PodOptions;
 
-/// Stands in front of the provider's token endpoint and keeps what goes by.
-pub struct Wire {
+/// A proxy in front of the provider's token endpoint that records the traffic.
+pub struct RecordingProxy {
     port: u16,
     target: tokio::sync::watch::Sender<Option<u16>>,
     seen: Arc<Mutex<Vec<u8>>>,
 }
 
-impl Wire {
+impl RecordingProxy {
     pub async fn listen() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
@@ -41,7 +41,7 @@ impl Wire {
         Self { port, target, seen }
     }
 
-    /// Names this port for the token endpoint; the rest of what discovery would say is said by hand too.
+    /// Configures this port as the token endpoint, and the other endpoints as in the discovery document.
     pub fn put_between(&self, pod: &mut PodOptions) {
         let provider = &mut pod.providers[0];
         let issuer = provider.issuer.clone();
@@ -59,7 +59,7 @@ impl Wire {
         url
     }
 
-    /// Where it leads, after making sure that the provider's addresses are the ones that pods were told.
+    /// Sets the target, and asserts that the provider's endpoints are the configured ones.
     pub async fn lead_to(&self, fleet: &Fleet) {
         let issuer = fleet.idp().issuer();
         let discovery = http_client().get(format!("{issuer}/.well-known/openid-configuration")).send().await;

@@ -1,4 +1,4 @@
-//! Lists of ids are not sealed: somebody who can write in Redis may put others' ids into a person's.
+//! Lists of ids are not encrypted: an attacker with write access to Redis can add others' ids to a user's list.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::support::api::{self, create_key, get};
 use crate::support::records::PREFIX;
 
 impl TamperedFleet {
-    /// Where the list of this name is.
+    /// The node and name of the list.
     async fn list(&self, name: &str) -> (usize, String) {
         for number in self.fleet.cluster().primaries().await {
             let names = self.fleet.cluster().nodes[number].keys().await;
@@ -29,7 +29,7 @@ impl TamperedFleet {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn others_ids_in_somebodys_lists_show_and_end_nothing_of_theirs() {
+async fn foreign_ids_in_a_users_lists_reveal_and_end_nothing() {
     let tampered = TamperedFleet::new().await;
     let theirs = create_key(tampered.fleet.pod(0), tampered.admin.auth(), json!({})).await;
     for list in ["keys", "sessions", "invitations"] {
@@ -46,7 +46,7 @@ async fn others_ids_in_somebodys_lists_show_and_end_nothing_of_theirs() {
     let shown = get(tampered.fleet.pod(1), tampered.ada.auth(), "/vestibule/api/sessions").await;
     assert_eq!(shown["sessions"].as_array().map(Vec::len), Some(1), "{shown}");
 
-    // Looking takes out what doesn't belong there, so it is put in again.
+    // Listing removes foreign ids, so they are added again.
     let (node, name) = tampered.list(&format!("keys:{}", tampered.ada.id)).await;
     assert_eq!(tampered.listed(&format!("keys:{}", tampered.ada.id)).await, [tampered.key.id.as_str()]);
     tampered.fleet.cluster().nodes[node].call(&["ZADD", &name, "0", &theirs.id]).await;

@@ -1,0 +1,126 @@
+//! Failures of logins at a provider.
+
+use actix_web::http::StatusCode;
+
+use super::{Failure, other_browser};
+use crate::{
+    http::{
+        pages::text::{Value, text},
+        paths::login_href,
+    },
+    login::{BeginError, FailureReason, LoginFailure},
+    oidc::ExchangeError,
+    return_to::{self, ReturnTarget, ReturnTargetError},
+};
+
+/// The address of the failed callback (RFC 3986, section 4.4). The page does not repeat it, because it may contain a code.
+const THIS_ADDRESS: &str = "";
+
+/// Codes of a provider that an application can act on (RFC 6749, section 4.2.2.1; OpenID Connect Core, section 3.1.2.6).
+/// Other codes are about Vestibule's own request.
+const APPLICATION_CODES: [&str; 6] = [
+    "access_denied",
+    "temporarily_unavailable",
+    "interaction_required",
+    "login_required",
+    "account_selection_required",
+    "consent_required",
+];
+
+impl From<&BeginError> for Failure {
+    fn from(error: &BeginError) -> Self {
+        match error {
+            BeginError::NotReady(_) => {
+                Self::unavailable("The provider can't be reached at the moment.").page("error-provider-away")
+            }
+            BeginError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReturnTargetError> for Failure {
+    fn from(error: ReturnTargetError) -> Self {
+        let reason = text(reason_id(error), &[("most", Value::Count(return_to::LONGEST as u64))]);
+        let failure = Self::of_page(StatusCode::BAD_REQUEST, "error-return-refused").with("reason", reason);
+        failure.action("action-sign-in", "/sso/login")
+    }
+}
+
+/// The message that completes "an address that is not part of this site:".
+fn reason_id(error: ReturnTargetError) -> &'static str {
+    match error {
+        ReturnTargetError::Empty => "return-empty",
+        ReturnTargetError::TooLong => "return-too-long",
+        ReturnTargetError::ControlCharacter => "return-control-character",
+        ReturnTargetError::Backslash => "return-backslash",
+        ReturnTargetError::NotAPath => "return-not-a-path",
+        ReturnTargetError::Authority => "return-authority",
+        ReturnTargetError::UserInfo => "return-user-info",
+        ReturnTargetError::OtherHost => "return-other-host",
+        ReturnTargetError::DoubledSlash => "return-doubled-slash",
+    }
+}
+
+impl From<&LoginFailure> for Failure {
+    fn from(failed: &LoginFailure) -> Self {
+        let target = failed.again.clone().unwrap_or_else(ReturnTarget::root);
+        let again = login_href(&target, Some(failed.provider.id()));
+        let failure = Self::from(&failed.why).with("provider", failed.provider.name());
+        match &failed.why {
+            FailureReason::Denied { error, description } => {
+                failure.quote(failed.provider.name(), description.as_deref().unwrap_or(error)).action("action-start-again", again)
+            }
+            FailureReason::Finished => failure.action("action-start-again", again).action("action-continue", target.as_str()),
+            FailureReason::NoRoleMapYet | FailureReason::StoreBefore(_) => {
+                failure.action("action-again", THIS_ADDRESS).action("action-start-again", again)
+            }
+            FailureReason::NoRole | FailureReason::Disabled => failure.action("action-other-account", again),
+            FailureReason::NotSignedIn => failure.action("action-sign-in", "/sso/login"),
+            FailureReason::Taken => failure.action("action-methods", "/vestibule/sign-in"),
+            _ => failure.action("action-start-again", again),
+        }
+    }
+}
+
+/// A reason without words for programs is one that only the user can act on.
+impl From<&FailureReason> for Failure {
+    fn from(why: &FailureReason) -> Self {
+        let unconfirmed = || Self::new(StatusCode::BAD_GATEWAY, "server_error", "The sign-in could not be confirmed.");
+        match why {
+            FailureReason::Unknown => Self::bad_request("The sign-in has expired. Begin again.").page("error-expired"),
+            FailureReason::Finished => Self::of_page(StatusCode::BAD_REQUEST, "error-finished"),
+            FailureReason::OtherBrowser => other_browser(),
+            FailureReason::OtherProvider => Self::of_page(StatusCode::BAD_REQUEST, "error-mixed-up"),
+            FailureReason::Issuer => Self { status: StatusCode::BAD_REQUEST, ..unconfirmed() }.page("error-mixed-up"),
+            FailureReason::NoState | FailureReason::NoCode => Self::of_page(StatusCode::BAD_REQUEST, "error-incomplete"),
+            FailureReason::Denied { error, .. } => Self::denied(error),
+            FailureReason::NoRoleMapYet => Self::nobody_signs_in().page("error-no-role-map-yet"),
+            FailureReason::NoRole => Self::forbidden("No role is granted to the person.").page("error-no-role"),
+            FailureReason::Disabled => Self::forbidden("The person is disabled.").page("error-disabled"),
+            FailureReason::MissingSource(_) => {
+                Self::forbidden("Too little is known of the person to grant a role.").page("error-missing-source")
+            }
+            FailureReason::Exchange(ExchangeError::TooLarge { .. }) => unconfirmed().page("error-too-large"),
+            FailureReason::Exchange(_) => unconfirmed().page("error-not-confirmed"),
+            FailureReason::NotSignedIn => Self::of_page(StatusCode::UNAUTHORIZED, "error-link-signed-out"),
+            FailureReason::Taken => Self::of_page(StatusCode::CONFLICT, "error-link-taken"),
+            FailureReason::StoreBefore(_) => Self::nobody_signs_in().page("error-store-before"),
+            FailureReason::StoreAfter(_) => Self::nobody_signs_in().page("error-store-after"),
+        }
+    }
+}
+
+impl Failure {
+    fn denied(error: &str) -> Self {
+        let code = APPLICATION_CODES.into_iter().find(|known| *known == error).unwrap_or("server_error");
+        let (status, page) = match error {
+            "access_denied" => (StatusCode::FORBIDDEN, "error-denied"),
+            _ => (StatusCode::BAD_GATEWAY, "error-provider-failed"),
+        };
+        Self::new(status, code, "The identity provider did not sign the person in.").page(page)
+    }
+
+    pub fn nobody_signs_in() -> Self {
+        Self::unavailable("Nobody can be signed in at the moment. Try again soon.")
+    }
+}

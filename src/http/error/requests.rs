@@ -1,0 +1,124 @@
+//! Requests that the API or a page refuses before a domain is called.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    error::InternalError,
+    http::{StatusCode, header::HeaderValue},
+};
+
+use super::Failure;
+use crate::http::{Services, Site, api::api_error::ApiError};
+
+/// RFC 9470.
+const CHALLENGE_FRESH: HeaderValue =
+    HeaderValue::from_static(r#"Bearer realm="vestibule", error="insufficient_user_authentication""#);
+
+pub(super) const UNEXPECTED: &str = "Something went wrong here. Give your administrator the X-Request-Id.";
+pub(super) const UNEXPECTED_PAGE: &str = "error-internal";
+
+const ACCOUNT: &str = "/vestibule/";
+
+impl From<&ApiError> for Failure {
+    fn from(refused: &ApiError) -> Self {
+        match refused {
+            ApiError::Authentication(error) => error.into(),
+            ApiError::StaleSignIn => sign_in_again(),
+            ApiError::ForeignOrigin => foreign_form(),
+            ApiError::NotJson => {
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request", "The body must be of type application/json.")
+            }
+            ApiError::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "The body is too large."),
+            ApiError::Slow => slow_body(),
+            ApiError::Malformed => malformed(),
+            ApiError::RateLimited(error) => (*error).into(),
+            ApiError::Query => Self::bad_request("This address takes no query."),
+            ApiError::Field(error) => Self::bad_request(format!("{error}.")),
+            ApiError::NotFound => no_page(),
+            ApiError::Method => {
+                Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods.")
+            }
+            ApiError::NotAdministrator => administrators_only(),
+            ApiError::NotManagingPeople => Self::forbidden("This credential was not made to manage people."),
+            ApiError::NotInPerson => Self::forbidden("This takes a session, not a key or a token."),
+            ApiError::NoLocalAccounts => no_local_accounts(),
+            ApiError::NoSession => Self::absent("There is no such session."),
+            ApiError::NoProvider => Self::absent("There is no such provider."),
+            ApiError::NoIdentity => Self::absent("There is no such identity."),
+            ApiError::LastIdentity => Self::limit_reached("It is the only way in. Link another one first."),
+            ApiError::Begin(error) => error.into(),
+            ApiError::Store(error) => error.into(),
+            ApiError::Keys(error) => error.into(),
+            ApiError::Invite(error) => error.into(),
+            ApiError::Ask(error) => error.into(),
+            ApiError::People(error) => error.into(),
+            ApiError::SignIn(error) => error.into(),
+            ApiError::Claim(error) => error.into(),
+            ApiError::Password(error) => error.into(),
+        }
+    }
+}
+
+pub(in crate::http) async fn not_found(request: HttpRequest, services: Services) -> HttpResponse {
+    no_page().respond(&request, &services.site)
+}
+
+/// Rejects a query or form that is malformed, too large, or has a parameter twice.
+pub(in crate::http) fn reject_malformed_query(request: &HttpRequest, site: &Site) -> actix_web::Error {
+    // The library's own message may quote the request.
+    tracing::warn!(reason = "malformed_query_or_form", "request refused");
+    InternalError::from_response("a malformed query or form", malformed().respond(request, site)).into()
+}
+
+pub(in crate::http) fn reject_slow_body(request: &HttpRequest, site: &Site) -> actix_web::Error {
+    tracing::warn!(reason = "body_timeout", "request refused");
+    InternalError::from_response("a slow body", slow_body().respond(request, site)).into()
+}
+
+pub(in crate::http) fn no_page() -> Failure {
+    Failure::absent("There is nothing at this address.").page("error-not-found").action("action-account", ACCOUNT)
+}
+
+pub(in crate::http) fn internal() -> Failure {
+    Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", UNEXPECTED).page(UNEXPECTED_PAGE)
+}
+
+pub(in crate::http) fn administrators_only() -> Failure {
+    Failure::forbidden("This is for administrators.").page("error-for-administrators").action("action-account", ACCOUNT)
+}
+
+pub(in crate::http) fn no_local_accounts() -> Failure {
+    let failure = Failure::absent("There are no local accounts here (local_accounts.enabled).");
+    failure.page("error-no-local-accounts").action("action-account", ACCOUNT)
+}
+
+/// A change that does not come from our own page.
+pub(in crate::http) fn foreign_form() -> Failure {
+    Failure::forbidden("In a browser, this is for this site's own pages only.").page("error-foreign-form")
+}
+
+/// The session has ended, or its sign-in is not fresh enough. A form can't be redirected to the identity provider, because
+/// browsers refuse redirects of forms to other sites.
+pub(in crate::http) fn sign_in_again() -> Failure {
+    let description = "This takes a fresh sign-in. Sign in again.";
+    Failure::unauthorized("insufficient_user_authentication", description, CHALLENGE_FRESH).page("error-sign-in-again")
+}
+
+pub(in crate::http) fn unknown_provider() -> Failure {
+    tracing::warn!(reason = "unknown_provider", "login refused");
+    Failure::of_page(StatusCode::NOT_FOUND, "error-unknown-provider").action("action-sign-in", "/sso/login")
+}
+
+/// A form or a login that began in another browser.
+pub(in crate::http) fn other_browser() -> Failure {
+    Failure::of_page(StatusCode::BAD_REQUEST, "error-other-browser")
+}
+
+fn malformed() -> Failure {
+    let failure = Failure::bad_request("The body must be one JSON object, and a query must have each parameter once.");
+    failure.page("error-malformed").action("action-account", ACCOUNT)
+}
+
+fn slow_body() -> Failure {
+    let failure = Failure::new(StatusCode::REQUEST_TIMEOUT, "invalid_request", "The body did not arrive in time.");
+    failure.page("error-slow").action("action-account", ACCOUNT)
+}

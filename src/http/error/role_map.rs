@@ -1,0 +1,36 @@
+//! Failures of explanations by the role map.
+
+use super::Failure;
+use crate::{http::role_map::ExplanationError, pages::Problem};
+
+impl From<&ExplanationError> for Failure {
+    fn from(error: &ExplanationError) -> Self {
+        let detailed = || Self::bad_request(format!("{error}."));
+        match error {
+            ExplanationError::NoSuchPerson => {
+                Self::absent("There is no such person.").problem(Problem::of("explain-problem-person"))
+            }
+            ExplanationError::NobodyLookedAt => {
+                let description =
+                    "Nobody of the people who were looked through has this email, and there are more. Give the user_id.";
+                Self::absent(description).problem(Problem::of("explain-problem-cut"))
+            }
+            ExplanationError::SeveralPeople => Self::bad_request("Several people have this email. Give the user_id of one.")
+                .problem(Problem::of("explain-problem-several")),
+            ExplanationError::NoRoleMapYet => Self::role_map_not_loaded().problem(Problem::of("explain-problem-no-map")),
+            ExplanationError::People(error) => error.into(),
+            ExplanationError::OneOfTwo => Self::bad_request("Give either user_id or user_email, or claims with their provider.")
+                .problem(Problem::of("explain-problem-one")),
+            ExplanationError::Claims(reason) => {
+                detailed().problem(Problem::of("explain-problem-claims").with("why", reason.as_str()))
+            }
+            ExplanationError::Provider => detailed().problem(Problem::of("explain-problem-provider")),
+            ExplanationError::Address(reason) => {
+                detailed().problem(Problem::of("explain-problem-address").with("why", reason.as_str()))
+            }
+            ExplanationError::Credential => {
+                detailed().problem(Problem::of("explain-problem-address").with("why", error.to_string()))
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Every failure has its status, its words for programs, and its messages for users.
+
+use std::time::Duration;
+
+use actix_web::http::header::HeaderMap;
+use zxcvbn::zxcvbn;
+
+use super::*;
+use crate::{
+    administration::AdministrationError,
+    api_keys::KeysError,
+    http::{
+        pages::text::{self, Text},
+        role_map::ExplanationError,
+    },
+    local_accounts::{AcceptanceError, InvitationError, PasswordChangeError, PasswordLoginError, PasswordRejection},
+    login::FailureReason,
+    principal::Source,
+    rate_limits::RateLimitError,
+    return_to::ReturnTargetError,
+    store,
+    users::{Denial, LoginRefusal},
+};
+
+fn away() -> store::Error {
+    store::Error::Unavailable("it is off".to_owned())
+}
+
+fn guessable() -> PasswordRejection {
+    PasswordRejection::Weak(zxcvbn("password1234", &[]).feedback().cloned())
+}
+
+fn failures() -> Vec<Failure> {
+    let retry_after = Duration::from_secs(30);
+    let stores = [away(), store::Error::Unknown(String::new()), store::Error::Contended];
+    let keys = [KeysError::NotFound, KeysError::NoRole, KeysError::Full, KeysError::Duration, KeysError::Ended];
+    let people = [
+        AdministrationError::NotFound,
+        AdministrationError::Denied(Denial::HigherRole),
+        AdministrationError::Denied(Denial::OwnAccount),
+        AdministrationError::Store(away()),
+    ];
+    let invitations = [
+        InvitationError::Email,
+        InvitationError::UnknownRole,
+        InvitationError::Duration,
+        InvitationError::Above,
+        InvitationError::Disabled,
+        InvitationError::Store(away()),
+    ];
+    let sign_ins = [
+        PasswordLoginError::Wrong { user: None },
+        PasswordLoginError::TooMany { retry_after },
+        PasswordLoginError::Busy,
+        PasswordLoginError::NoRoleMapYet,
+        PasswordLoginError::Refused(LoginRefusal::Disabled),
+        PasswordLoginError::Refused(LoginRefusal::NoRole),
+    ];
+    let acceptances = [
+        AcceptanceError::Invalid("it is used"),
+        AcceptanceError::Password(PasswordRejection::TooShort { min: 12 }),
+        AcceptanceError::Busy,
+    ];
+    let changes = [
+        PasswordChangeError::NoPassword,
+        PasswordChangeError::Wrong,
+        PasswordChangeError::TooMany { retry_after },
+        PasswordChangeError::Password(PasswordRejection::TooLong),
+        PasswordChangeError::Password(guessable()),
+        PasswordChangeError::Busy,
+    ];
+    let explanations = [
+        ExplanationError::OneOfTwo,
+        ExplanationError::NoSuchPerson,
+        ExplanationError::NobodyLookedAt,
+        ExplanationError::SeveralPeople,
+        ExplanationError::Claims("a reason".to_owned()),
+        ExplanationError::Provider,
+        ExplanationError::Address("a reason".to_owned()),
+        ExplanationError::Credential,
+        ExplanationError::NoRoleMapYet,
+    ];
+    let mut failures = vec![
+        internal(),
+        no_page(),
+        administrators_only(),
+        no_local_accounts(),
+        foreign_form(),
+        sign_in_again(),
+        unknown_provider(),
+        other_browser(),
+        RateLimitError { retry_after }.into(),
+        ReturnTargetError::TooLong.into(),
+    ];
+    failures.extend(stores.iter().map(Failure::from));
+    failures.extend(keys.iter().map(Failure::from));
+    failures.extend(people.iter().map(Failure::from));
+    failures.extend(invitations.iter().map(Failure::from));
+    failures.extend(sign_ins.iter().map(Failure::from));
+    failures.extend(acceptances.iter().map(Failure::from));
+    failures.extend(changes.iter().map(Failure::from));
+    failures.extend(explanations.iter().map(Failure::from));
+    failures
+}
+
+fn login_failures() -> Vec<Failure> {
+    let denied = |error: &str| FailureReason::Denied { error: error.to_owned(), description: None };
+    let reasons = [
+        FailureReason::NoState,
+        FailureReason::NoCode,
+        FailureReason::Unknown,
+        FailureReason::Finished,
+        FailureReason::OtherBrowser,
+        FailureReason::OtherProvider,
+        FailureReason::Issuer,
+        denied("access_denied"),
+        denied("server_error"),
+        FailureReason::NoRoleMapYet,
+        FailureReason::NoRole,
+        FailureReason::Disabled,
+        FailureReason::MissingSource(Source::Userinfo),
+        FailureReason::NotSignedIn,
+        FailureReason::Taken,
+        FailureReason::StoreBefore(away()),
+        FailureReason::StoreAfter(away()),
+    ];
+    reasons.iter().map(|reason| Failure::from(reason).with("provider", "Corp SSO")).collect()
+}
+
+/// In tests, a message that is missing or lacks the value of a placeholder panics.
+#[test]
+fn every_failure_has_complete_messages_for_users() {
+    let (site, request) = (Site::for_tests(), RequestId::from_headers_or_new(&HeaderMap::new()));
+    for failure in failures().into_iter().chain(login_failures()) {
+        if let Some((_, problem)) = failure.form_problem() {
+            assert!(!problem.sentences().is_empty());
+        }
+        let status = failure.status;
+        assert_eq!(failure.render(&site, &request).status(), status);
+    }
+}
+
+#[test]
+fn a_failure_has_words_for_programs_unless_only_the_user_can_act() {
+    for failure in failures() {
+        let is_of_a_page = failure.report().is_none();
+        assert!(is_of_a_page || failure.report().is_some_and(|report| report.description.ends_with('.')));
+    }
+    let for_users = login_failures().into_iter().filter(|failure| failure.report().is_none()).count();
+    assert_eq!(for_users, 7);
+}
+
+#[test]
+fn a_weak_password_is_explained_in_the_words_of_the_pages() {
+    let failure = Failure::from(&PasswordChangeError::Password(guessable()));
+    let (status, problem) = failure.form_problem().expect("a problem");
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let sentences = problem.sentences();
+    assert_eq!(sentences[0], Text::of("password-problem-weak").to_string());
+    assert!(sentences.contains(&text::text("password-better-another-word", &[])), "{sentences:?}");
+}
+
+#[test]
+fn a_temporary_failure_offers_another_attempt_once() {
+    let labels = |failure: Failure| failure.page.map(|page| page.actions.len());
+    assert_eq!(labels(Failure::from(&away()).retry_at("/")), Some(1));
+    assert_eq!(labels(Failure::from(&away()).action("action-account", "/").retry_at("/")), Some(1));
+    assert_eq!(labels(foreign_form().retry_at("/")), Some(0));
+}
+
+#[test]
+fn a_wait_is_told_in_whole_seconds_rounded_up() {
+    let failure = Failure::from(RateLimitError { retry_after: Duration::from_millis(1500) });
+    let response = failure.json();
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(response.headers().get(header::RETRY_AFTER).map(HeaderValue::as_bytes), Some(b"2".as_slice()));
+}

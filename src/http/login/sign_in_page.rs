@@ -1,0 +1,62 @@
+//! The sign-in page: a choice of providers and the form for a password, or the next steps if neither is configured.
+
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, http::StatusCode};
+
+use crate::{
+    http::{Services, browser_binding::new_form_token, page, paths::login_href},
+    oidc::Provider,
+    pages::{self, Frame, PasswordForm, Problem, ProviderLink, SetupPage, SignInPage},
+    return_to::ReturnTarget,
+};
+
+/// A request for this page.
+pub(super) struct SignInRequest<'a> {
+    pub request: &'a HttpRequest,
+    pub services: &'a Services,
+    pub target: &'a ReturnTarget,
+}
+
+impl SignInRequest<'_> {
+    /// `refused` is the email of an attempt that was refused, and its problem.
+    pub fn show(&self, status: StatusCode, refused: Option<(&str, Problem)>) -> HttpResponse {
+        let Services { site, login, local_accounts, .. } = self.services;
+        if login.providers().is_empty() && local_accounts.is_none() {
+            return self.show_setup();
+        }
+        let (csrf, new_cookie) = new_form_token(self.request, site);
+        let password = local_accounts.is_some().then(|| self.password_form(csrf, refused));
+        let new_cookie = new_cookie.filter(|_| password.is_some());
+        let providers = login.providers().iter().map(|provider| self.link(provider)).collect();
+        let view = SignInPage { frame: Frame::of(&site.brand), providers, password, notice: None };
+        let mut response = page(status, pages::render(&view));
+        if let Some(cookie) = new_cookie {
+            // Adding fails only for values that can't stand in a header; ours is base64url.
+            let _ = response.add_cookie(&site.cookies.login_cookie(&cookie));
+        }
+        response
+    }
+
+    fn show_setup(&self) -> HttpResponse {
+        let site = &self.services.site;
+        let redirect_uri = site.public_url.join("/sso/callback");
+        let view = SetupPage { frame: Frame::of(&site.brand), facts: site.facts.clone(), redirect_uri };
+        page(StatusCode::OK, pages::render(&view))
+    }
+
+    fn link(&self, provider: &Arc<Provider>) -> ProviderLink {
+        ProviderLink { name: provider.name().to_owned(), href: login_href(self.target, Some(provider.id())) }
+    }
+
+    fn password_form(&self, csrf: String, refused: Option<(&str, Problem)>) -> PasswordForm {
+        let (email, problem) = refused.unzip();
+        PasswordForm {
+            csrf,
+            rd: (*self.target != ReturnTarget::root()).then(|| self.target.as_str().to_owned()),
+            email: email.unwrap_or_default().to_owned(),
+            problem,
+            contact: self.services.site.contact.clone(),
+        }
+    }
+}
