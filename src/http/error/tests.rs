@@ -80,7 +80,21 @@ fn failures() -> Vec<Failure> {
         ExplanationError::Credential,
         ExplanationError::NoRoleMapYet,
     ];
-    let mut failures = vec![
+    let mut failures = request_failures();
+    failures.extend(stores.iter().map(Failure::from));
+    failures.extend(keys.iter().map(Failure::from));
+    failures.extend(people.iter().map(Failure::from));
+    failures.extend(invitations.iter().map(Failure::from));
+    failures.extend(sign_ins.iter().map(Failure::from));
+    failures.extend(acceptances.iter().map(Failure::from));
+    failures.extend(changes.iter().map(Failure::from));
+    failures.extend(explanations.iter().map(Failure::from));
+    failures
+}
+
+fn request_failures() -> Vec<Failure> {
+    let retry_after = Duration::from_secs(30);
+    vec![
         internal(),
         no_page(),
         administrators_only(),
@@ -91,16 +105,7 @@ fn failures() -> Vec<Failure> {
         other_browser(),
         RateLimitError { retry_after }.into(),
         ReturnTargetError::TooLong.into(),
-    ];
-    failures.extend(stores.iter().map(Failure::from));
-    failures.extend(keys.iter().map(Failure::from));
-    failures.extend(people.iter().map(Failure::from));
-    failures.extend(invitations.iter().map(Failure::from));
-    failures.extend(sign_ins.iter().map(Failure::from));
-    failures.extend(acceptances.iter().map(Failure::from));
-    failures.extend(changes.iter().map(Failure::from));
-    failures.extend(explanations.iter().map(Failure::from));
-    failures
+    ]
 }
 
 fn login_failures() -> Vec<Failure> {
