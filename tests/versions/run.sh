@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs the tests of the first tagged version beside the present one: `make test-versions`.
+# Runs the tests of the first tagged version beside the current one: `make test-versions`.
 #
 #     run.sh [--if-possible]
 #
-# --if-possible: where the history lacks the first version, says so loudly and counts it as no failure.
+# --if-possible: if the history lacks the first version, prints a warning and succeeds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -11,7 +11,7 @@ built=0
 tests/versions/build.sh || built=$?
 if [ "$built" = 3 ] && [ "${1:-}" = --if-possible ]; then
   rule="$(printf '=%.0s' {1..110})"
-  printf '%s\nNOT RUN: the tests of two versions beside each other on one store. Fetch the whole history to run them.\n%s\n' \
+  printf '%s\nNOT RUN: the tests of two versions on one store. Fetch the complete history to run them.\n%s\n' \
     "$rule" "$rule" >&2
   exit 0
 fi
