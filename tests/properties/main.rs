@@ -46,7 +46,16 @@ const MARKS: &[&str] = &[
 
 #[rstest]
 fn the_target_holds_for_its_corpus_and_for_random_variations(
-    #[values("claim_path", "config", "cookies", "original_url", "path_interpretations", "return_to", "role_map", "session_tokens")]
+    #[values(
+        "claim_path",
+        "config",
+        "cookies",
+        "original_url",
+        "path_interpretations",
+        "return_to",
+        "role_map",
+        "session_tokens"
+    )]
     target: &str,
 ) {
     let (_, holds) = ALL.iter().find(|(name, _)| *name == target).expect("it is one of the targets");
