@@ -1,6 +1,6 @@
 //! Access rules: finds the rules that match a request, and evaluates their requirements.
 //!
-//! An upstream may interpret a path differently from us. A request is therefore matched in every
+//! An upstream may interpret a path differently from Vestibule. A request is therefore matched in every
 //! interpretation of its path, and every rule that matches one of them must allow it.
 
 mod credential_sources;
@@ -290,7 +290,7 @@ impl<'a> MatchedRules<'a> {
         }
     }
 
-    /// The upstream credential for rules that set none. An `Authorization` header that was read may hold an API key of ours
+    /// The upstream credential for rules that set none. An `Authorization` header that was read may hold an API key of Vestibule
     /// and is not passed on. One that was not read, or that an anonymous caller sent, is.
     pub fn default_upstream_credential<'b>(
         &self,

@@ -56,6 +56,18 @@ pub enum PeopleError {
     Store(#[from] store::Error),
 }
 
+impl PeopleError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound => "user_not_found",
+            Self::Above => "above_own_role",
+            Self::Oneself => "own_account",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 impl People {
     pub fn new(records: Records, sign_ins: Arc<SignIns>, keys: Arc<Keys>) -> Self {
         Self { records, sign_ins, keys }
@@ -142,14 +154,14 @@ impl People {
         self.judge(by, &self.get(user).await?)?;
         let person = self.users().set_disabled(user, true).await?.ok_or(PeopleError::NotFound)?;
         self.take_out_keys(user).await;
-        tracing::info!(user, by = by.user, "person disabled");
+        tracing::info!(user, by = by.user, "user disabled");
         Ok(self.known(person))
     }
 
     pub async fn enable(&self, by: Administrator<'_>, user: &str) -> Result<Known, PeopleError> {
         self.judge(by, &self.get(user).await?)?;
         let person = self.users().set_disabled(user, false).await?.ok_or(PeopleError::NotFound)?;
-        tracing::info!(user, by = by.user, "person enabled");
+        tracing::info!(user, by = by.user, "user enabled");
         Ok(self.known(person))
     }
 
@@ -157,7 +169,7 @@ impl People {
     pub async fn end_sessions(&self, by: Administrator<'_>, user: &str) -> Result<(), PeopleError> {
         self.judge(by, &self.get(user).await?)?;
         self.users().end_sessions(user, None).await?;
-        tracing::info!(user, by = by.user, "a person's sessions were ended");
+        tracing::info!(user, by = by.user, "sessions ended");
         Ok(())
     }
 
@@ -168,7 +180,7 @@ impl People {
         self.take_out_keys(user).await;
         let belongings = Belongings::of(&self.records, user).await?;
         let person = self.users().delete(user, |change| belongings.remove_from(change)).await?.ok_or(PeopleError::NotFound)?;
-        tracing::info!(user, by = by.user, "person deleted");
+        tracing::info!(user, by = by.user, "user deleted");
         Ok(person)
     }
 
@@ -193,7 +205,7 @@ impl People {
     /// They have ended already, or will in a moment; what stays in the lists is tidied up here.
     async fn take_out_keys(&self, user: &str) {
         if let Err(error) = self.keys.revoke_all(user).await {
-            tracing::warn!(%error, user, "keys that have ended stay in the list for now");
+            tracing::warn!(%error, user, "ended keys not removed from index");
         }
     }
 }

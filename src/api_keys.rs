@@ -125,6 +125,27 @@ pub enum KeysError {
     Store(#[from] store::Error),
 }
 
+impl KeysError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotFound => "key_not_found",
+            Self::NoSuchUser => "user_not_found",
+            Self::Disabled => "user_disabled",
+            Self::NotAdministrator => "not_administrator",
+            Self::NotManaging => "key_cannot_manage_keys",
+            Self::Ended => "key_ended",
+            Self::NoRole => "no_role",
+            Self::TooDeep => "derivation_too_deep",
+            Self::Full => "key_limit_reached",
+            Self::Duration => "duration_not_allowed",
+            Self::Overlap => "grace_period_not_allowed",
+            Self::TooOften => "restricted_too_often",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 pub struct Keys {
     records: Records,
     clock: Arc<dyn Clock>,
@@ -204,12 +225,12 @@ impl Keys {
         restrictions: &Restrictions,
     ) -> Result<Result<Key, Conflict>, KeysError> {
         let now = self.clock.now();
-        let made = KeyIndex::new(&self.records, &stored.value.user, now);
-        let made = made.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
-        let made = join_all(made.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let derived = KeyIndex::new(&self.records, &stored.value.user, now);
+        let derived = derived.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
+        let derived = join_all(derived.iter().map(|key| self.get(key.id))).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let mut change = self.records.change(stored.value.id.shard());
         let mut restricted = Vec::new();
-        for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(made.into_iter().flatten()) {
+        for StoredRecord { value: mut key, version } in std::iter::once(stored).chain(derived.into_iter().flatten()) {
             if key.restrictions.len() >= MAX_RESTRICTIONS {
                 return Err(KeysError::TooOften);
             }
@@ -220,7 +241,7 @@ impl Keys {
         }
         Ok(change.commit().await?.map(|_| {
             let key = restricted.swap_remove(0);
-            tracing::info!(token_id = %key.id, user = key.user, by = manager.user, "key narrowed");
+            tracing::info!(token_id = %key.id, user = key.user, by = manager.user, "key restricted");
             key
         }))
     }
@@ -241,11 +262,11 @@ impl Keys {
         &self,
         manager: &Manager<'_>,
         id: KeyId,
-        overlap: Option<KeyDuration>,
+        grace_period: Option<KeyDuration>,
     ) -> Result<KeyWithSecret, KeysError> {
         manager.require_managing()?;
         let now = self.clock.now();
-        let until = overlap.map_or(Some(now), |overlap| overlap.after(now)).ok_or(KeysError::Overlap)?;
+        let until = grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::Overlap)?;
         if until > now + self.settings.overlap_max {
             return Err(KeysError::Overlap);
         }
@@ -255,7 +276,7 @@ impl Keys {
         });
         let made = regenerated.await?;
         self.metrics.key_changed(KeyChange::Regenerated);
-        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key regenerated");
+        tracing::info!(token_id = %id, user = made.key.user, by = manager.user, "key rotated");
         Ok(made)
     }
 

@@ -16,7 +16,7 @@ use crate::{
     access::{AccessRules, CredentialSources, MatchError, MatchedRules, Requirement, UnmetRequirement},
     api_keys::PresentedKey,
     bearer_tokens::{self, BearerPrincipal, BearerTokens},
-    principal::{CredentialKind, EmailTrust, Evaluation, Grant, Identity, IdentityClaims, Role, RuleName},
+    principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role, RuleName},
     principal_cache::{CachedUser, KeyLookup, LookupError, Principals, RestrictedGrant, UserKey, UserSession},
     role_map::{CurrentRoleMap, RoleMaps},
     session::SessionToken,
@@ -107,13 +107,45 @@ pub enum DenialReason {
     KeyRestriction,
 }
 
-/// The access rules deny a request whatever its credential is.
+impl DenialReason {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoRole => "no_role",
+            Self::MissingSource => "claims_missing",
+            Self::UnmetRequirement { .. } => "requirement_not_met",
+            Self::RouteRestriction => "route_restriction",
+            Self::KeyRestriction => "key_restriction",
+        }
+    }
+
+    /// The access rule with the unmet requirement.
+    pub fn rule(&self) -> Option<&str> {
+        match self {
+            Self::UnmetRequirement { rule, .. } => Some(rule.as_str()),
+            _ => None,
+        }
+    }
+}
+
+/// The access rules deny a request with any credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleDenial {
     #[error("{rule} allows nobody")]
     Nobody { rule: RuleName },
     #[error(transparent)]
     NoMatch(#[from] MatchError),
+}
+
+impl RuleDenial {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Nobody { .. } => "rule_allows_nobody",
+            Self::NoMatch(MatchError::Path(_)) => "path_invalid",
+            Self::NoMatch(MatchError::NoRule) => "no_rule",
+        }
+    }
 }
 
 /// The principals that [`authorize`] allows.
@@ -198,7 +230,7 @@ impl Checker {
     /// Authenticates a credential. If one in a header is invalid, the cookie is not tried.
     pub async fn authenticate(&self, credential: ParsedCredential<'_>) -> Result<AuthenticatedPrincipal, AuthenticationError> {
         let in_force = self.role_maps.current();
-        // Without a role map nobody would have a role.
+        // Without a role map no principal would have a role.
         if !in_force.is_loaded() {
             return Err(AuthenticationError::Unavailable(UnavailableCause::RoleMapNotLoaded));
         }
@@ -291,19 +323,19 @@ impl Checker {
             return Arc::clone(&known.restricted);
         }
         let grant = key.restrictions.grant(&in_force.map, &of.grant);
-        let identity = Identity { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
+        let identity = IdentityHeaders { key: key.key.id.to_string(), ..self.identity(&user.id, &user.identities(), &grant) };
         let to = Arc::new(Evaluation::new(in_force.version, grant, identity));
         key.evaluation.store(Some(Arc::new(RestrictedGrant { owner: of, restricted: Arc::clone(&to) })));
         to
     }
 
     /// Builds the identity that upstreams receive and that administrators see.
-    pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> Identity {
+    pub fn identity(&self, user: &str, identities: &[IdentityClaims], grant: &Grant) -> IdentityHeaders {
         let trust = |provider: &str| self.email_trust.get(provider).copied().unwrap_or(EmailTrust::WhenVerified);
         let email = identities.iter().find_map(|identity| identity.email(trust(&identity.provider)));
         let name = identities.iter().find_map(|identity| identity.preferred_username());
         let teams: Vec<&str> = grant.teams.iter().map(|team| team.as_str()).collect();
-        Identity {
+        IdentityHeaders {
             user: user.to_owned(),
             email: email.unwrap_or_default().to_owned(),
             preferred_username: name.unwrap_or_default().to_owned(),
@@ -343,6 +375,18 @@ impl Decision {
 }
 
 impl AuthenticationFailure {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::Unusable(error) => error.reason(),
+            Self::UnknownSession => "unknown_session",
+            Self::UnknownCredential => "unknown_credential",
+            Self::Suspended => "key_suspended",
+            Self::Token(refused) => refused.reason(),
+        }
+    }
+
     pub fn description(self) -> &'static str {
         match self {
             Self::NoCredential => "Sign in, or send a credential.",

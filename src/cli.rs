@@ -197,11 +197,11 @@ fn serve(path: Option<PathBuf>) -> ExitCode {
         Err(code) => return code,
     };
     log_to_stderr(filter(&config.log), config.log.format);
-    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    warnings.iter().for_each(|warning| tracing::warn!(%warning, "configuration warning"));
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            tracing::error!(error = %format_args!("{error:#}"), "server failed");
             ExitCode::FAILURE
         }
     }

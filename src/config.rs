@@ -29,7 +29,7 @@ use std::time::Duration;
 
 pub use self::apps::Apps;
 pub use self::local_accounts::LocalAccounts;
-pub use self::redis_url::{RedisUrl, Topology};
+pub use self::redis_url::{RedisTopology, RedisUrl};
 pub use self::store::{Redis, Store};
 pub use self::ui::Ui;
 pub use self::upstream_credential::{Assertion, StaticCredential, UpstreamCredentials};
@@ -42,7 +42,7 @@ use crate::role_map::ConfiguredNames;
 use crate::secret::ConfiguredSecret;
 use crate::yaml::{self, Mistakes, Subset, decode};
 
-/// The validated configuration. `app` passes each service its own section.
+/// The validated configuration. `server` passes each service its own section.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub public_url: PublicUrl,

@@ -1,5 +1,7 @@
 //! Test support that keeps generated parts of the documentation equal to the code.
 
+mod log_events;
+
 use std::{fs, path::Path};
 
 const BEGIN: &str = "<!-- reference: begin -->\n";

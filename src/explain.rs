@@ -21,12 +21,12 @@ pub struct AccessExplanation {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_credential: Option<String>,
     #[serde(rename = "readings")]
-    pub interpretations: Vec<PathInterpretation>,
+    pub interpretations: Vec<InterpretationExplanation>,
 }
 
 /// One interpretation of the path, with the rule that matches it.
 #[derive(Debug, Serialize)]
-pub struct PathInterpretation {
+pub struct InterpretationExplanation {
     #[serde(rename = "how")]
     pub derivation: String,
     pub path: String,
@@ -119,9 +119,9 @@ fn describe_upstream_credential(access: Option<&AccessRules>, request: &CheckReq
     }
 }
 
-fn explain_interpretations(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<PathInterpretation> {
+fn explain_interpretations(access: Option<&AccessRules>, request: &CheckRequest<'_>) -> Vec<InterpretationExplanation> {
     let matches = access.and_then(|access| access.explain(request).ok()).unwrap_or_default();
-    let explain = |found: PathMatch<'_>| PathInterpretation {
+    let explain = |found: PathMatch<'_>| InterpretationExplanation {
         derivation: found.derivation.to_string(),
         path: found.path,
         rule: found.rule.map(|rule| rule.name.to_string()),

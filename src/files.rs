@@ -40,7 +40,7 @@ impl FileWatch {
         let (sender, events) = mpsc::channel(1);
         let watcher = watcher(path, sender);
         if let Err(error) = &watcher {
-            tracing::warn!(path = %path.display(), %error, "changes of the file are not announced; it is read every 30 s");
+            tracing::warn!(path = %path.display(), %error, "file watch not available; polling every 30s");
         }
         let path = path.to_owned();
         let task = tokio::spawn(async move {
@@ -98,7 +98,7 @@ async fn follow<T: PartialEq, E: std::fmt::Display>(
             }
             Ok(_) => reported = false,
             Err(error) if !reported => {
-                tracing::error!(path = %path.display(), %error, "the file can't be read; what it held stays in force");
+                tracing::error!(path = %path.display(), %error, "file not readable; keeping last content");
                 reported = true;
             }
             Err(_) => {}

@@ -4,7 +4,7 @@
 //! Each run between two stars is searched from the end of the run before it by a bit-parallel automaton (Shift-And),
 //! which reads a character once and then does one step for every 64 characters of the run. So a match takes at most one
 //! step per character of the pattern, and `ceil(L / 64)` steps per character of the text, with `L` the length of the
-//! pattern's longest inner run: at most 8 for patterns of 512 characters, whatever pattern and text are. Nothing is
+//! pattern's longest inner run: at most 8 for patterns of 512 characters, for every pattern and text. Nothing is
 //! retried.
 
 use std::{fmt, str::Chars};
@@ -51,7 +51,7 @@ enum Piece {
 const MAX_LEN: usize = 512;
 
 impl Glob {
-    /// Parses a pattern in which a backslash takes the meaning from `*`, `?` and itself.
+    /// Parses a pattern in which a backslash escapes `*`, `?` and itself.
     pub fn parse(pattern: &str) -> Result<Self, GlobError> {
         if pattern.is_empty() {
             return Err(GlobError::Empty);
@@ -106,8 +106,8 @@ impl Glob {
         self.matches_counting(text, &mut 0)
     }
 
-    /// Matches, and adds the steps that it took. Each inner run is taken where it ends first, which leaves the most of
-    /// the text to the runs behind it.
+    /// Matches, and counts the steps. Each inner run is matched at its first end, which leaves the longest rest of
+    /// the text to the following runs.
     fn matches_counting(&self, text: &str, steps: &mut usize) -> bool {
         let mut rest = text.chars();
         let mut runs = self.pieces.split(|piece| *piece == Piece::Star);

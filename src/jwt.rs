@@ -82,6 +82,25 @@ pub enum JwtError {
 }
 
 impl JwtError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Malformed => "token_malformed",
+            Self::Type => "type_not_allowed",
+            Self::Algorithm => "algorithm_not_allowed",
+            Self::Extensions => "header_extension_not_supported",
+            Self::NoMatchingKey => "no_matching_key",
+            Self::Signature => "signature_invalid",
+            Self::Missing(_) => "claim_missing",
+            Self::WrongType { .. } => "claim_type_invalid",
+            Self::Issuer => "issuer_mismatch",
+            Self::Audience => "audience_mismatch",
+            Self::Expired => "token_expired",
+            Self::NotYetValid => "token_not_yet_valid",
+            Self::IssuedInFuture => "token_issued_in_future",
+        }
+    }
+
     /// True if the issuer may have rotated its keys since the last fetch, with a new key id, the same key id or none.
     pub fn suggests_newer_keys(self) -> bool {
         matches!(self, Self::NoMatchingKey | Self::Signature)

@@ -1,59 +1,64 @@
 //! Vestibule is a forward-auth and single sign-on (SSO) service for LLM proxies on Kubernetes.
 //!
 //! An auth request arrives at [`http::check`]. [`gateway`] parses the gateway's headers, [`check`] extracts the credential,
-//! [`principals`] authenticates it, and the role map in [`roles`] authorizes the request. In steady state this needs no
-//! network access.
+//! [`principal_cache`] or [`bearer_tokens`] authenticates it, and the role map in [`role_map`] authorizes the request. In
+//! steady state this needs no network access.
 //!
 //! A login starts in [`http`], which passes the browser's request to [`login`]. It redirects the browser to a provider of
-//! [`oidc`]. The browser may return to any pod, which updates the user in [`users`] and opens a [`session`]. All pods share
-//! this data in the [`store`], encrypted with the key ring in [`secret`].
+//! [`oidc`]. The browser may return to any pod, which updates the user and opens a session in [`users`]. All pods share this
+//! data in the [`store`], encrypted with the key ring in [`secret`].
 //!
-//! [`app`] builds the services from a [`config`]. No other module depends on all of them.
+//! [`server`] builds the services from a [`config`]. No other module depends on all of them.
 
+// The process: command line, configuration, composition root.
 pub mod cli;
-
 pub mod config;
 pub mod server;
 
+// Listeners, pages and the Kubernetes API.
 pub mod http;
+pub mod kubernetes;
 pub mod pages;
 
+// Checks: from a gateway's headers to a decision.
+pub mod access;
+pub mod bearer_tokens;
 pub mod check;
-pub mod continuation;
 pub mod explain;
 pub mod gateway;
-pub mod kubernetes;
-pub mod login;
+pub mod principal;
+pub mod principal_cache;
+pub mod role_map;
+pub mod upstream;
 
-pub mod access;
+// Users, their logins and their API keys.
 pub mod administration;
 pub mod api_keys;
 pub mod app_keys;
-pub mod bearer_tokens;
+pub mod continuation;
+pub mod epoch;
 pub mod local_accounts;
+pub mod login;
 pub mod oidc;
-pub mod principal_cache;
-pub mod role_map;
+pub mod return_to;
 pub mod session;
 pub mod sign_ins;
-pub mod upstream;
 pub mod users;
 
+// Shared state and secrets.
+pub mod secret;
 pub mod store;
 
+// General parts.
 pub mod clock;
-pub mod epoch;
 pub mod error_chain;
 pub mod files;
 pub mod glob;
 pub mod jwt;
 pub mod metrics;
 pub mod origin;
-pub mod principal;
 pub mod rate_limits;
 pub mod refreshing;
-pub mod return_to;
-pub mod secret;
 pub mod single_flight;
 pub mod yaml;
 

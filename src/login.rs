@@ -72,6 +72,16 @@ pub enum BeginError {
     Store(#[from] store::Error),
 }
 
+impl BeginError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotReady(_) => "provider_not_ready",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 /// A login that failed, and where it may be started again.
 #[derive(Debug)]
 pub struct LoginFailed {
@@ -157,7 +167,7 @@ impl Login {
         let outcome = self.try_finish(provider, callback, browser).await;
         self.metrics.login(provider.id(), outcome.as_ref().map_or_else(|(why, _)| why.outcome(), |_| LoginOutcome::Success));
         outcome.map_err(|(why, again)| {
-            tracing::warn!(provider = provider.id(), reason = %why, "login failed");
+            tracing::warn!(provider = provider.id(), reason = why.reason(), error = %why, "login failed");
             LoginFailed { why, again, provider: Arc::clone(provider) }
         })
     }
@@ -251,6 +261,28 @@ impl Login {
 }
 
 impl Why {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoState => "state_missing",
+            Self::NoCode => "code_missing",
+            Self::Unknown => "login_unknown_or_expired",
+            Self::Finished => "login_already_finished",
+            Self::OtherBrowser => "browser_mismatch",
+            Self::OtherProvider => "provider_mismatch",
+            Self::Issuer => "issuer_mismatch",
+            Self::Denied { .. } => "denied_by_provider",
+            Self::Exchange(error) => error.reason(),
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::NoRole => "no_role",
+            Self::Disabled => "user_disabled",
+            Self::MissingSource(_) => "claims_missing",
+            Self::NotSignedIn => "not_signed_in",
+            Self::Taken => "identity_linked_to_other_user",
+            Self::StoreBefore(_) | Self::StoreAfter(_) => "store_failed",
+        }
+    }
+
     fn outcome(&self) -> LoginOutcome {
         match self {
             Self::Denied { .. } => LoginOutcome::Denied,

@@ -88,17 +88,17 @@ impl Metrics {
         self.key_changes.with_label_values(&[change.as_str()]).inc();
     }
 
-    /// `None` where the ring doesn't record it.
+    /// `None` if the ring does not record it.
     pub fn key_ring_created(&self, created: Option<i64>) {
         let none: &[&str] = &[];
         match created {
             Some(created) => self.key_ring_created.with_label_values(none).set(created),
-            // Fails where no series exists, which is the state that is wanted.
+            // Fails if the series does not exist, which is the wanted state.
             None => drop(self.key_ring_created.remove_label_values(none)),
         }
     }
 
-    /// The registry in Prometheus' text format.
+    /// Returns the metrics in Prometheus' text format.
     pub fn render(&self) -> Vec<u8> {
         let families = renamed::with_former_names(self.registry.gather());
         let mut text = Vec::new();

@@ -81,7 +81,7 @@ pub struct IdentityClaims {
 
 /// The identity headers for the upstream. A field is empty if its value is unknown.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Identity {
+pub struct IdentityHeaders {
     pub user: String,
     pub email: String,
     pub preferred_username: String,
@@ -98,7 +98,7 @@ pub struct Evaluation {
     /// The version of the role map. An evaluation by another version is stale.
     pub map_version: u64,
     pub grant: Grant,
-    pub identity: Identity,
+    pub identity: IdentityHeaders,
     /// The identity assertion that was signed last.
     pub assertion: ArcSwapOption<IdentityAssertion>,
 }
@@ -174,7 +174,7 @@ impl IdentityClaims {
     }
 }
 
-impl Identity {
+impl IdentityHeaders {
     /// The display name: the preferred user name, else the email address, else the user id.
     pub fn name(&self) -> &str {
         let names = [&self.preferred_username, &self.email].into_iter().find(|name| !name.is_empty());
@@ -183,7 +183,7 @@ impl Identity {
 }
 
 impl Evaluation {
-    pub fn new(map_version: u64, grant: Grant, identity: Identity) -> Self {
+    pub fn new(map_version: u64, grant: Grant, identity: IdentityHeaders) -> Self {
         Self { map_version, grant, identity, assertion: ArcSwapOption::empty() }
     }
 }
@@ -260,9 +260,9 @@ impl fmt::Debug for IdentityClaims {
 }
 
 /// Prints the user's id and role only: the rest is personal data.
-impl fmt::Debug for Identity {
+impl fmt::Debug for IdentityHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identity").field("user", &self.user).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("IdentityHeaders").field("user", &self.user).field("role", &self.role).finish_non_exhaustive()
     }
 }
 

@@ -189,7 +189,7 @@ impl Inner {
         }
     }
 
-    /// The standing of a key that was presented by the secret of this digest.
+    /// Returns the state of a key that was presented with the secret of this digest.
     fn secret_state(&self, found: &UserKey, digest: &Digest) -> SessionState {
         if found.key.key.generation != found.user.key_generation {
             return SessionState::Ended;
@@ -221,7 +221,7 @@ impl Inner {
         tokio::spawn(async move {
             let touched = inner.users.touch(&session.user, &digest).await;
             if let Err(error) = &touched {
-                tracing::debug!(%error, "a session's use could not be written down");
+                tracing::debug!(%error, "session use not recorded");
             }
             session.last_use.end_writing(touched.ok().flatten());
         });
@@ -238,7 +238,7 @@ impl Inner {
         tokio::spawn(async move {
             let touched = inner.keys.touch(key.key.id).await;
             if let Err(error) = &touched {
-                tracing::debug!(%error, "a key's use could not be written down");
+                tracing::debug!(%error, "key use not recorded");
             }
             key.last_use.end_writing(touched.ok().flatten());
         });

@@ -34,6 +34,23 @@ pub enum ReturnTargetError {
     DoubledSlash,
 }
 
+impl ReturnTargetError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Empty => "return_target_empty",
+            Self::TooLong => "return_target_too_long",
+            Self::ControlCharacter => "return_target_control_character",
+            Self::Backslash => "return_target_backslash",
+            Self::NotAPath => "return_target_not_a_path",
+            Self::Authority => "return_target_malformed",
+            Self::UserInfo => "return_target_user_info",
+            Self::OtherHost => "return_target_other_host",
+            Self::DoubledSlash => "return_target_double_slash",
+        }
+    }
+}
+
 /// The longest target in bytes, before and after percent-encoding. The target is stored in the login
 /// flow's record and sent in a header.
 pub const LONGEST: usize = 4096;

@@ -66,7 +66,7 @@ enum GrantPolicy {
 
 /// The name of a rule and its line in the document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Origin {
+struct RuleOrigin {
     name: RuleName,
     line: u64,
 }
@@ -134,7 +134,7 @@ impl RoleMap {
         &self.roles[first.unwrap_or(0)..]
     }
 
-    /// The role of users whom no rule grants a role.
+    /// The role of users without a role from a rule.
     pub fn default_role(&self) -> Option<&Role> {
         self.default_role.as_ref()
     }

@@ -55,7 +55,7 @@ pub struct Bound {
     pub public: SocketAddr,
     pub check: SocketAddr,
     pub admin: SocketAddr,
-    servers: Servers,
+    servers: HttpServers,
     readiness: Readiness,
     drain: Drain,
     shutdown: Shutdown,
@@ -63,7 +63,7 @@ pub struct Bound {
     parts: Parts,
 }
 
-struct Servers {
+struct HttpServers {
     pages: Vec<Server>,
     admin: Server,
 }
@@ -92,7 +92,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
         public: public.1,
         check: check.1,
         admin: admin.1,
-        servers: Servers { pages: vec![public.0, check.0], admin: admin.0 },
+        servers: HttpServers { pages: vec![public.0, check.0], admin: admin.0 },
         readiness,
         drain,
         shutdown: config.shutdown,
@@ -124,7 +124,7 @@ impl Bound {
             StopSignal::Graceful => shutdown.delay,
             StopSignal::Interrupt => Duration::ZERO,
         };
-        tracing::info!(?delay, deadline = ?shutdown.deadline, "stopping: no longer ready");
+        tracing::info!(?delay, deadline = ?shutdown.deadline, "graceful shutdown started");
         readiness.stop();
         let graceful = async {
             tokio::time::sleep(delay).await;
@@ -135,9 +135,9 @@ impl Bound {
         };
         tokio::select! {
             ended = tokio::time::timeout(shutdown.deadline, graceful) => if ended.is_err() {
-                tracing::warn!("the deadline has come; what is still running is cut off");
+                tracing::warn!("shutdown deadline reached; closing open connections");
             },
-            _ = stop() => tracing::warn!("asked again; what is still running is cut off"),
+            _ = stop() => tracing::warn!("second stop signal received; closing open connections"),
         }
         drop(tasks);
         tracing::info!("stopped");

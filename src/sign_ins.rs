@@ -53,6 +53,18 @@ pub enum Refused {
     Store(#[from] store::Error),
 }
 
+impl Refused {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Disabled => "user_disabled",
+            Self::NoRole => "no_role",
+            Self::MissingSource(_) => "claims_missing",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 impl SignIns {
     pub fn new(users: Arc<Users>, role_maps: Arc<RoleMaps>, metrics: Arc<Metrics>) -> Self {
         Self { users, role_maps, metrics }
@@ -127,7 +139,7 @@ impl SignIns {
         self.metrics.login_with_role(provider, role.unwrap_or_default());
         // Here and not where a check judges: how often that happens is the cache's affair.
         self.metrics.dropped_claim_values.inc_by(u64::from(grant.dropped));
-        tracing::info!(provider, user = user.id, role, rule, "login");
+        tracing::info!(provider, user = user.id, role, rule, "login succeeded");
     }
 
     /// Nothing stands in for a source that is absent, so whoever wonders about a role is told.
@@ -140,7 +152,7 @@ impl SignIns {
         absent.for_each(|source| self.metrics.source_absent(provider, source));
         for source in map.missing_sources(identity) {
             let source = source.as_str();
-            tracing::warn!(provider, source, "a login has no claims from a source that the role map names");
+            tracing::warn!(provider, source, "login without claims from a source that the role map uses");
         }
     }
 }

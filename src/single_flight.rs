@@ -15,7 +15,7 @@ use crate::secret::Digest;
 /// The result of a shared look-up. `None` if the look-up panicked.
 pub type SharedLookup<A> = Shared<BoxFuture<'static, Option<A>>>;
 
-/// Look-ups in progress, each with the epoch in which it began. Only callers of the same epoch share a look-up.
+/// Look-ups in progress, each with the revision at its start. Only callers with the same revision share a look-up.
 pub struct SingleFlight<A>(Mutex<HashMap<Digest, (u64, SharedLookup<A>)>>);
 
 impl<A: Clone + Send + Sync + 'static> SingleFlight<A> {
@@ -23,24 +23,24 @@ impl<A: Clone + Send + Sync + 'static> SingleFlight<A> {
     pub fn join_or_start<F>(
         self: &Arc<Self>,
         key: Digest,
-        epoch: u64,
+        revision: u64,
         start: impl FnOnce() -> Option<F>,
     ) -> Option<SharedLookup<A>>
     where
         F: Future<Output = A> + Send + 'static,
     {
         let mut in_progress = self.lock();
-        if let Some((_, lookup)) = in_progress.get(&key).filter(|(started, _)| *started == epoch) {
+        if let Some((_, lookup)) = in_progress.get(&key).filter(|(started, _)| *started == revision) {
             return Some(lookup.clone());
         }
         let (work, owner) = (start()?, Arc::clone(self));
         // A separate task, so that the look-up ends even if the first caller goes away.
         let task = tokio::spawn(async move {
-            let _guard = RemovalGuard { owner, key, epoch };
+            let _guard = RemovalGuard { owner, key, revision };
             work.await
         });
         let lookup = task.map(Result::ok).boxed().shared();
-        in_progress.insert(key, (epoch, lookup.clone()));
+        in_progress.insert(key, (revision, lookup.clone()));
         Some(lookup)
     }
 
@@ -53,13 +53,13 @@ impl<A: Clone + Send + Sync + 'static> SingleFlight<A> {
 struct RemovalGuard<A: Clone + Send + Sync + 'static> {
     owner: Arc<SingleFlight<A>>,
     key: Digest,
-    epoch: u64,
+    revision: u64,
 }
 
 impl<A: Clone + Send + Sync + 'static> Drop for RemovalGuard<A> {
     fn drop(&mut self) {
         let mut in_progress = self.owner.lock();
-        if in_progress.get(&self.key).is_some_and(|(started, _)| *started == self.epoch) {
+        if in_progress.get(&self.key).is_some_and(|(started, _)| *started == self.revision) {
             in_progress.remove(&self.key);
         }
     }
@@ -80,18 +80,18 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn callers_of_one_epoch_share_a_look_up_that_is_removed_when_it_ends() {
+    async fn callers_of_one_revision_share_a_look_up_that_is_removed_when_it_ends() {
         let flights = Arc::new(SingleFlight::<u64>::default());
         let (begun, gate) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
         let key = Digest::of(b"token");
-        let join = |epoch| {
+        let join = |revision| {
             let (begun, gate) = (Arc::clone(&begun), Arc::clone(&gate));
             let look_up = async move {
                 let number = begun.fetch_add(1, Ordering::SeqCst) + 1;
                 gate.acquire().await.expect("the semaphore is never closed").forget();
                 number
             };
-            flights.join_or_start(key, epoch, || Some(look_up)).expect("a look-up is started")
+            flights.join_or_start(key, revision, || Some(look_up)).expect("a look-up is started")
         };
         let (first, second) = (join(1), join(1));
         gate.add_permits(1);

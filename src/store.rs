@@ -229,6 +229,18 @@ pub enum Error {
     Contended,
 }
 
+impl Error {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "store_unavailable",
+            Self::Unknown(_) => "write_not_confirmed",
+            Self::Unreadable { .. } => "record_unreadable",
+            Self::Contended => "write_contention",
+        }
+    }
+}
+
 /// A precondition of the commit does not hold; nothing was written.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 #[error("another writer has changed the record")]

@@ -15,7 +15,7 @@ use crate::{
     secret::SecretCell,
 };
 
-/// Chooses the headers that the upstream receives besides the identity headers.
+/// Chooses the headers that the upstream receives in addition to the identity headers.
 pub struct UpstreamCredentialPolicy {
     default: Option<UpstreamCredential>,
     static_credentials: Vec<StaticUpstreamCredential>,
@@ -33,7 +33,7 @@ pub struct StaticUpstreamCredential {
     pub authorization: Arc<SecretCell>,
 }
 
-/// The headers of an allowed request to the upstream, besides the identity headers.
+/// The headers of an allowed request to the upstream, in addition to the identity headers.
 pub struct UpstreamHeaders {
     pub authorization: Authorization,
     pub assertion: Option<Arc<IdentityAssertion>>,

@@ -55,10 +55,10 @@ impl Keys {
         let mut made = self.draft(manager, owner, parameters)?;
         let ended = store::retry(async || self.try_create(manager, &mut made).await).await?;
         self.metrics.key_changed(KeyChange::Made);
-        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key made");
+        tracing::info!(token_id = %made.key.id, user = owner, by = manager.user, parent = made.key.parent().map(tracing::field::display), "key created");
         for id in &ended {
             self.metrics.key_changed(KeyChange::Revoked);
-            tracing::info!(token_id = %id, user = owner, "key revoked: its application has newer ones");
+            tracing::info!(token_id = %id, user = owner, by = manager.user, reason = "superseded", "key revoked");
         }
         Ok(made)
     }
@@ -70,7 +70,7 @@ impl Keys {
         if ancestors.len() > MAX_ANCESTORS {
             return Err(KeysError::TooDeep);
         }
-        let (secret, expires) = (KeySecret::mint(shard), self.expiry(manager, parameters.duration, now)?);
+        let (secret, expires) = (KeySecret::mint(shard), self.compute_expiry(manager, parameters.duration, now)?);
         let restrictions = std::iter::once(parameters.restrictions.clone())
             .chain(self.ceiling_for(manager, owner)?)
             .chain(manager.restrictions());
@@ -93,7 +93,12 @@ impl Keys {
         Ok(KeyWithSecret { key, secret })
     }
 
-    fn expiry(&self, manager: &Manager<'_>, duration: Option<KeyDuration>, now: Timestamp) -> Result<Timestamp, KeysError> {
+    fn compute_expiry(
+        &self,
+        manager: &Manager<'_>,
+        duration: Option<KeyDuration>,
+        now: Timestamp,
+    ) -> Result<Timestamp, KeysError> {
         let wanted = match duration {
             None => now + self.settings.default_duration.min(self.settings.max_duration),
             Some(duration) => duration.after(now).ok_or(KeysError::Duration)?,
@@ -123,7 +128,7 @@ impl Keys {
     /// Records that the commit with the drafted key succeeded.
     pub fn record_creation(&self, draft: Draft) -> KeyWithSecret {
         self.metrics.key_changed(KeyChange::Made);
-        tracing::info!(token_id = %draft.made.key.id, user = draft.made.key.user, "key made");
+        tracing::info!(token_id = %draft.made.key.id, user = draft.made.key.user, "key created");
         draft.made
     }
 
@@ -137,7 +142,7 @@ impl Keys {
         let (user, creations, parent) = tokio::join!(
             self.records.get::<User>(&owner),
             self.records.get::<KeyCreations>(&creations),
-            self.parent(manager, &made.key)
+            self.find_parent(manager, &made.key)
         );
         let (user, creations, parent) = (user?.ok_or(KeysError::NoSuchUser)?, creations?, parent?);
         if user.value.disabled {
@@ -164,25 +169,26 @@ impl Keys {
         let (mut ended, mut cleanups) = (Vec::new(), Vec::new());
         if let Some(application) = key.application.as_deref() {
             let index = KeyIndex::of_application(&self.records, &key.user, application, now);
-            let (outgrown, dead) = index.outgrown(MAX_KEYS_PER_APPLICATION, |_| true, |old| manager.may_replace(old)).await?;
-            ended = outgrown.iter().map(|key| key.id).collect();
-            cleanups.extend([dead, IndexCleanup::of_keys(&key.user, outgrown)]);
+            let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, |_| true, |old| manager.may_replace(old)).await?;
+            ended = excess.iter().map(|key| key.id).collect();
+            cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
             if !matches!(manager.by, ManagedBy::Person) {
-                let of_others = |old: &Key| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
+                let is_application_key =
+                    |old: &Key| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
                 let index = KeyIndex::new(&self.records, &key.user, now);
-                let (outgrown, dead) = index.outgrown(MAX_KEYS_PER_APPLICATION, of_others, |_| true).await?;
-                ended.extend(outgrown.iter().map(|key| key.id));
-                cleanups.extend([dead, IndexCleanup::of_keys(&key.user, outgrown)]);
+                let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, is_application_key, |_| true).await?;
+                ended.extend(excess.iter().map(|key| key.id));
+                cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
             }
         }
         let most = self.settings.max_per_user + ended.len();
-        cleanups.push(KeyIndex::new(&self.records, &key.user, now).make_room(most).await?);
+        cleanups.push(KeyIndex::new(&self.records, &key.user, now).require_room(most).await?);
         Ok((ended, cleanups))
     }
 
     /// The parent key must still exist. A parent in another shard cannot be a precondition of the commit, but it is checked
     /// at each use of the new key.
-    async fn parent(&self, manager: &Manager<'_>, key: &Key) -> Result<Parent, KeysError> {
+    async fn find_parent(&self, manager: &Manager<'_>, key: &Key) -> Result<Parent, KeysError> {
         let Some(parent) = manager.key() else { return Ok(None) };
         let stored = self.get(parent.id).await?.ok_or(KeysError::Ended)?;
         Ok((parent.id.shard() == key.id.shard()).then(|| (Key::place(parent.id), stored.version)))

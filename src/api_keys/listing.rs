@@ -61,12 +61,12 @@ impl<'a> KeyIndex<'a> {
         let (mut keys, mut dead) = (Vec::new(), IndexCleanup::of(&self.index));
         let mut after = after.map(|id| id.to_string());
         while keys.len() <= limit {
-            let ids = self.ids(after.as_deref(), BATCH.min(limit + 1)).await?;
+            let ids = self.list_ids(after.as_deref(), BATCH.min(limit + 1)).await?;
             let Some(last) = ids.last().cloned() else { break };
-            keys.extend(self.living(ids, &mut dead).await?.into_iter().filter(&visible));
+            keys.extend(self.read_live(ids, &mut dead).await?.into_iter().filter(&visible));
             after = Some(last);
         }
-        self.clean(dead).await;
+        self.remove(dead).await;
         let more = keys.len() > limit;
         keys.truncate(limit);
         let next = keys.last().filter(|_| more).map(|key| key.id);
@@ -74,47 +74,47 @@ impl<'a> KeyIndex<'a> {
     }
 
     /// Returns the dead index entries. Fails if `most` or more keys are alive.
-    pub(super) async fn make_room(&self, most: usize) -> Result<IndexCleanup, KeysError> {
+    pub(super) async fn require_room(&self, most: usize) -> Result<IndexCleanup, KeysError> {
         let mut dead = IndexCleanup::of(&self.index);
-        if self.ids(None, most).await?.len() < most {
+        if self.list_ids(None, most).await?.len() < most {
             return Ok(dead);
         }
         let (mut living, mut after) = (0, None);
         while living < most {
-            let ids = self.ids(after.as_deref(), BATCH).await?;
+            let ids = self.list_ids(after.as_deref(), BATCH).await?;
             let Some(last) = ids.last().cloned() else { return Ok(dead) };
-            living += self.living(ids, &mut dead).await?.len();
+            living += self.read_live(ids, &mut dead).await?.len();
             after = Some(last);
         }
         Err(KeysError::Full)
     }
 
     /// Returns the oldest keys that must be revoked to leave fewer than `most` counted keys, and the dead index entries. Only
-    /// keys that satisfy `counts` are counted, and only those that satisfy `may_go` are revoked.
-    pub(super) async fn outgrown(
+    /// keys that satisfy `counts` are counted, and only those that satisfy `can_revoke` are revoked.
+    pub(super) async fn find_excess(
         &self,
         most: usize,
         counts: impl Fn(&Key) -> bool,
-        may_go: impl Fn(&Key) -> bool,
+        can_revoke: impl Fn(&Key) -> bool,
     ) -> Result<(Vec<Key>, IndexCleanup), KeysError> {
         let (mut dead, mut counted, mut after) = (IndexCleanup::of(&self.index), Vec::new(), None);
         loop {
-            let ids = self.ids(after.as_deref(), BATCH).await?;
+            let ids = self.list_ids(after.as_deref(), BATCH).await?;
             let Some(last) = ids.last().cloned() else { break };
-            counted.extend(self.living(ids, &mut dead).await?.into_iter().filter(&counts));
+            counted.extend(self.read_live(ids, &mut dead).await?.into_iter().filter(&counts));
             after = Some(last);
         }
-        let too_many = (counted.len() + 1).saturating_sub(most);
-        let outgrown: Vec<Key> = counted.into_iter().filter(may_go).take(too_many).collect();
-        if outgrown.len() < too_many { Err(KeysError::Full) } else { Ok((outgrown, dead)) }
+        let excess_count = (counted.len() + 1).saturating_sub(most);
+        let excess: Vec<Key> = counted.into_iter().filter(can_revoke).take(excess_count).collect();
+        if excess.len() < excess_count { Err(KeysError::Full) } else { Ok((excess, dead)) }
     }
 
-    async fn ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, store::Error> {
+    async fn list_ids(&self, after: Option<&str>, limit: usize) -> Result<Vec<String>, store::Error> {
         self.records.store().list(&self.index, after, limit).await
     }
 
     /// Returns the live keys of these ids, and adds the dead ones to `dead`.
-    async fn living(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<Key>, store::Error> {
+    async fn read_live(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<Key>, store::Error> {
         let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(Key::place) {
             Some(place) => (id, self.records.get::<Key>(&place).await),
             None => (id, Ok(None)),
@@ -133,13 +133,13 @@ impl<'a> KeyIndex<'a> {
                 }
             }
         }
-        let alive = self.alive(ancestors).await?;
+        let alive = self.find_live(ancestors).await?;
         let (living, orphans) = found.into_iter().partition(|key: &Key| key.ancestors.iter().all(|id| alive[id]));
         dead.keys.extend::<Vec<_>>(orphans);
         Ok(living)
     }
 
-    async fn alive(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
+    async fn find_live(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
         let reads = ids.into_iter().map(async |id| {
             let found = self.records.get::<Key>(&Key::place(id)).await?;
             Ok::<_, store::Error>((id, found.is_some()))
@@ -148,13 +148,13 @@ impl<'a> KeyIndex<'a> {
     }
 
     /// Removes the dead index entries. After a failure the next reader finds them again.
-    async fn clean(&self, dead: IndexCleanup) {
+    async fn remove(&self, dead: IndexCleanup) {
         if dead.is_empty() {
             return;
         }
         let change = self.records.change(self.index.shard);
         if let Err(error) = dead.remove_from(change).commit().await {
-            tracing::debug!(%error, "what is dead in an index of keys stays for now");
+            tracing::debug!(%error, "ended keys not removed from index");
         }
     }
 }

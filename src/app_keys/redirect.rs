@@ -143,6 +143,22 @@ pub enum RedirectError {
     Host,
 }
 
+impl RedirectError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooLong => "redirect_uri_too_long",
+            Self::Characters => "redirect_uri_invalid_characters",
+            Self::NotAbsolute => "redirect_uri_not_absolute",
+            Self::UserInfo => "redirect_uri_has_user_info",
+            Self::Fragment => "redirect_uri_has_fragment",
+            Self::Scheme => "redirect_uri_scheme_not_allowed",
+            Self::PlainHttp => "redirect_uri_plain_http",
+            Self::Host => "redirect_uri_host_not_allowed",
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SchemeError {
     #[error("must be a URI scheme such as `myide`: a letter, then letters, digits, `+`, `-` and `.`; without `:`")]

@@ -63,6 +63,22 @@ pub enum RequestError {
     Redirect(#[from] RedirectError),
 }
 
+impl RequestError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ResponseType => "response_type_not_supported",
+            Self::ResponseMode => "response_mode_not_supported",
+            Self::ModeWithoutRedirect => "redirect_uri_missing",
+            Self::NotUtf8 => "parameters_not_utf8",
+            Self::State => "state_too_long",
+            Self::Repeated => "parameter_repeated",
+            Self::TooLong => "parameters_too_long",
+            Self::Redirect(error) => error.reason(),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Parameters {
     response_type: Option<String>,

@@ -112,7 +112,7 @@ impl Issuer {
     pub async fn keep_refreshing(self: Arc<Self>, every: Duration) {
         let failed = |error: FetchKeysError, retry_in| {
             self.metrics.token_issuer_refreshed(self.id(), Outcome::Error);
-            tracing::warn!(issuer = self.id(), %error, ?retry_in, "the token issuer's keys can't be fetched");
+            tracing::warn!(token_issuer = self.id(), %error, ?retry_in, "token issuer keys not fetched");
         };
         // If the keys are the same, cached tokens stay valid.
         let same = |known: &IssuerKeySet, fetched: &IssuerKeySet| known == fetched;
@@ -242,7 +242,7 @@ impl Issuer {
         };
         if self.keys.current().is_none() {
             let count = keys.set.len();
-            tracing::info!(issuer = self.id(), name = keys.issuer, keys = count, "the token issuer's keys are known");
+            tracing::info!(token_issuer = self.id(), issuer = keys.issuer, keys = count, "token issuer keys fetched");
         }
         self.metrics.token_issuer_refreshed(self.id(), Outcome::Ok);
         self.metrics.token_issuer(self.id(), Some((keys.set.len(), self.clock.now().as_second())));

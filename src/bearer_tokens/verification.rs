@@ -54,6 +54,22 @@ pub enum TokenRefusal {
     Disabled,
 }
 
+impl TokenRefusal {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Jwt(error) => error.reason(),
+            Self::NoAccessToken => "not_an_access_token",
+            Self::Bound => "proof_of_possession_not_supported",
+            Self::UnknownIssuer => "unknown_issuer",
+            Self::Subject => "subject_invalid",
+            Self::RequiredClaim => "required_claim_mismatch",
+            Self::Reviewed => "rejected_by_token_review",
+            Self::Disabled => "user_disabled",
+        }
+    }
+}
+
 /// True if a credential has the form of a JWT: three parts of base64url, not longer than the maximum.
 pub(super) fn is_jwt(credential: &str) -> bool {
     let of_base64url =

@@ -39,6 +39,18 @@ pub enum CredentialError {
     UnknownForm,
 }
 
+impl CredentialError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "credential_ambiguous",
+            Self::MalformedSession => "session_token_malformed",
+            Self::MalformedApiKey => "api_key_malformed",
+            Self::UnknownForm => "credential_form_unknown",
+        }
+    }
+}
+
 /// `Ok(None)` if a request has no credential.
 pub type ParsedCredential<'a> = Result<Option<Credential<'a>>, CredentialError>;
 

@@ -43,6 +43,18 @@ pub enum CheckQueryError {
     Encoding,
 }
 
+impl CheckQueryError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownParameter => "unknown_parameter",
+            Self::Echo => "invalid_echo",
+            Self::Plus => "plus_sign",
+            Self::Encoding => "invalid_percent_encoding",
+        }
+    }
+}
+
 impl CheckQuery {
     /// Parses the query without its question mark. Values are separated by commas, and parameters may be repeated. An empty
     /// query is the common case and allocates nothing.

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use crate::{
-    explain::{self, AccessExplanation, PathInterpretation},
+    explain::{self, AccessExplanation, InterpretationExplanation},
     principal::{Claims, CredentialKind, IdentityClaims, Source},
     role_map::{self, ConfiguredNames, Explanation, RoleMap, RuleGrant},
 };
@@ -82,7 +82,7 @@ impl From<CredentialArg> for CredentialKind {
 
 /// The output. Its serialized form is the JSON output.
 #[derive(Serialize)]
-struct Answer {
+struct ExplainOutput {
     #[serde(flatten)]
     grant: Explanation,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -146,12 +146,12 @@ impl ExplainArgs {
         });
         let access = request.map(|request| explain::explain_access(&map, &grant, &request)).transpose();
         let access = access.map_err(|error| format!("--url or --method: {error}"))?;
-        let answer = Answer { grant: explanation, access, subject };
-        let granted = answer.access.as_ref().map_or(answer.grant.role.is_some(), |access| access.allowed);
+        let output = ExplainOutput { grant: explanation, access, subject };
+        let granted = output.access.as_ref().map_or(output.grant.role.is_some(), |access| access.allowed);
         if self.json {
-            print(format_args!("{}\n", serde_json::to_string_pretty(&answer).expect("texts and numbers are JSON")))?;
+            print(format_args!("{}\n", serde_json::to_string_pretty(&output).expect("texts and numbers are JSON")))?;
         } else {
-            print(&answer)?;
+            print(&output)?;
         }
         Ok(if granted { ExitCode::SUCCESS } else { ExitCode::from(DENIED) })
     }
@@ -168,11 +168,11 @@ impl ExplainArgs {
     }
 }
 
-/// Prints the answer. A closed pipe, as of `head`, is not an error.
-fn print(answer: impl fmt::Display) -> Result<(), String> {
+/// Prints the output. A closed pipe, as of `head`, is not an error.
+fn print(output: impl fmt::Display) -> Result<(), String> {
     let mut out = io::stdout().lock();
-    match write!(out, "{answer}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("the answer can't be written: {error}")),
+    match write!(out, "{output}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("the output can't be written: {error}")),
         _ => Ok(()),
     }
 }
@@ -191,7 +191,7 @@ fn read_claims(path: &Path, provider: String, plain: Source) -> Result<IdentityC
     explain::parse_identity(claims, provider, plain).map_err(with_path)
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for ExplainOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Explanation { role, rule, line, teams, .. } = &self.grant;
         match (role, rule) {
@@ -222,7 +222,7 @@ impl fmt::Display for Answer {
     }
 }
 
-impl Answer {
+impl ExplainOutput {
     fn reason_for_none(&self) -> String {
         match self.grant.refused_for_missing {
             Some(source) => format!(", since there are no claims from the {source} and missing_source is refuse"),
@@ -237,7 +237,7 @@ impl Answer {
 impl fmt::Display for AccessExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "access: {}, {}", if self.allowed { "allowed" } else { "refused" }, self.reason)?;
-        for PathInterpretation { derivation, path, rule, upstream_credential } in &self.interpretations {
+        for InterpretationExplanation { derivation, path, rule, upstream_credential } in &self.interpretations {
             let sends = upstream_credential.as_ref().map(|name| format!(", which says {name}")).unwrap_or_default();
             writeln!(f, "  {path:?} ({derivation}) matches {}{sends}", rule.as_deref().unwrap_or("no rule"))?;
         }

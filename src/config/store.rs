@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::redis_url::{RedisUrl, Topology};
+use super::redis_url::{RedisTopology, RedisUrl};
 use super::secrets::{SecretFields, one_line};
 use super::values;
 use crate::secret::ConfiguredSecret;
@@ -148,7 +148,7 @@ fn check_companions(section: &mut Section<'_>, target: StoreUrl) -> Option<Store
     let fits = match &target {
         StoreUrl::Memory => reject(&REDIS_ONLY, "has no effect with the memory store; set `store.url` or remove it"),
         StoreUrl::Redis(url) => {
-            let sentinel = matches!(url.topology, Topology::Sentinel { .. })
+            let sentinel = matches!(url.topology, RedisTopology::Sentinel { .. })
                 || reject(&SENTINEL_ONLY, "requires a redis-sentinel:// or rediss-sentinel:// URL");
             let tls = url.tls || reject(&["ca_file"], "requires TLS, as in rediss://");
             sentinel && tls

@@ -32,6 +32,24 @@ pub enum OriginalRequestError {
     Method,
 }
 
+impl OriginalRequestError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::UrlMissing => "original_url_missing",
+            Self::UrlRepeated => "original_url_repeated",
+            Self::UrlByte => "original_url_invalid_byte",
+            Self::Scheme => "original_url_invalid_scheme",
+            Self::Host => "original_url_invalid_host",
+            Self::Port => "original_url_invalid_port",
+            Self::Path => "original_url_path_missing",
+            Self::MethodMissing => "original_method_missing",
+            Self::MethodRepeated => "original_method_repeated",
+            Self::Method => "original_method_invalid",
+        }
+    }
+}
+
 const MAX_METHOD_LENGTH: usize = 32;
 const MAX_HOST_LENGTH: usize = 255;
 const MAX_PORT_LENGTH: usize = 5;

@@ -6,7 +6,7 @@ use proptest::{
 };
 
 #[test]
-fn the_shape_says_what_the_pattern_says() {
+fn the_shape_describes_the_pattern() {
     let table = [
         ("admin", Shape::Exactly("admin".into())),
         (r"a\*b", Shape::Exactly("a*b".into())),
@@ -70,7 +70,7 @@ fn a_glob_matches_whole_values() {
 }
 
 #[test]
-fn a_bad_glob_is_named() {
+fn an_invalid_glob_is_refused() {
     let long = "a".repeat(MAX_LEN + 1);
     let table = [
         ("", GlobError::Empty),
@@ -90,7 +90,7 @@ fn without_escapes_a_backslash_is_a_character() {
     assert!(Glob::without_escapes("").matches("") && !Glob::without_escapes("").matches("a"));
 }
 
-/// The definition of a match, exponential and obviously right.
+/// The definition of a match. It is exponential but obviously correct.
 fn matches_naively(pattern: &[char], text: &[char]) -> bool {
     match (pattern, text) {
         ([], []) => true,
@@ -101,7 +101,7 @@ fn matches_naively(pattern: &[char], text: &[char]) -> bool {
     }
 }
 
-/// The same definition, from shorter patterns to longer ones: which beginnings of the text a pattern matches.
+/// The same definition by dynamic programming: the prefixes of the text that each prefix of the pattern matches.
 fn matches_by_table(pattern: &str, text: &str) -> bool {
     let text: Vec<char> = text.chars().collect();
     let mut matched = vec![false; text.len() + 1];
@@ -117,7 +117,7 @@ fn matches_by_table(pattern: &str, text: &str) -> bool {
     matched[text.len()]
 }
 
-/// The bound of the module's comment for patterns of at most 512 characters.
+/// The bound in the module's comment for patterns of at most 512 characters.
 fn assert_linear(pattern: &str, text: &str) {
     let (pattern_length, length, mut steps) = (pattern.chars().count(), text.chars().count(), 0);
     assert!(pattern_length <= MAX_LEN);
@@ -125,7 +125,7 @@ fn assert_linear(pattern: &str, text: &str) {
     assert!(steps <= pattern_length + 8 * length, "{steps} steps for {pattern:.80} on {length} characters");
 }
 
-/// Patterns that make a matcher that goes back and tries again take the product of both lengths, or worse.
+/// Patterns for which a backtracking matcher takes the product of both lengths or more.
 #[test]
 fn hostile_patterns_take_no_more_steps_than_the_bound() {
     let text = "a".repeat(8000);
@@ -157,7 +157,7 @@ proptest! {
         prop_assert_eq!(matches_by_table(&pattern, &text), naively);
     }
 
-    /// Runs longer than a machine word, on texts that nearly fit.
+    /// Runs longer than a machine word, on texts that nearly match.
     #[test]
     fn long_runs_match_by_their_definition(
         pattern in vec(select(vec!["a", "b", "?", "*", "\u{e9}"]), 0..200),

@@ -158,9 +158,9 @@ impl ApiError {
             return response;
         }
         if response.status().is_server_error() {
-            tracing::error!(cause = %self.cause(), "a call can't be answered");
+            tracing::error!(error = %self.cause(), "api request failed");
         } else {
-            tracing::info!(reason = %self.cause(), "call refused");
+            tracing::info!(reason = self.reason(), error = %self.cause(), "api request refused");
         }
         response
     }

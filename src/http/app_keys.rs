@@ -169,7 +169,7 @@ impl AppKeyRequest<'_> {
         if !csrf::is_own_form(self.request, &self.services.site)
             || !csrf::matches(&self.services.site.ring, FORM, &cookie, field("csrf"))
         {
-            tracing::warn!(reason = "not from our own page", "a key for an application refused");
+            tracing::warn!(reason = "foreign_form", "app key request refused");
             return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
         }
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else { return self.sign_in_again(wanted) };
@@ -179,7 +179,7 @@ impl AppKeyRequest<'_> {
             Err(FreshSessionError::Unavailable(cause)) => return unavailable(wanted, &cause),
         };
         if field("decision") != "allow" {
-            tracing::info!(user = principal.evaluation.identity.user, "a key for an application refused by the person");
+            tracing::info!(user = principal.evaluation.identity.user, "app key request denied by user");
             return error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
         }
         let response = self.issue_key(wanted, &principal).await;
@@ -255,7 +255,7 @@ impl AppKeyRequest<'_> {
                 error_answer(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential makes no keys.")
             }
             Err(error) => {
-                tracing::error!(%error, "a key for an application can't be made");
+                tracing::error!(%error, "app key creation failed");
                 error_answer(
                     wanted,
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -280,7 +280,7 @@ impl AppKeyRequest<'_> {
     async fn remember(&self, wanted: &KeyRequest, principal: &AuthenticatedPrincipal) {
         let Some(redirect) = listed(wanted) else { return };
         if let Err(error) = self.services.users.trust(&principal.evaluation.identity.user, redirect).await {
-            tracing::warn!(%error, "an answer is not remembered");
+            tracing::warn!(%error, "app consent not stored");
         }
     }
 }
@@ -344,13 +344,13 @@ fn with_state(body: &mut serde_json::Value, wanted: &KeyRequest) {
 }
 
 fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
-    tracing::error!(cause, "a key for an application can't be made");
+    tracing::error!(error = cause, "app key creation failed");
     error_answer(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
 }
 
 /// Never a redirect: the address to redirect to may be what is wrong.
 fn refused(wrong: RequestError) -> HttpResponse {
-    tracing::info!(reason = %wrong, "a key for an application refused");
+    tracing::info!(reason = wrong.reason(), "app key request refused");
     let code = if wrong == RequestError::ResponseType { "unsupported_response_type" } else { "invalid_request" };
     error::json(StatusCode::BAD_REQUEST, code, &wrong.to_string())
 }

@@ -35,7 +35,7 @@ use crate::{
     clock::Clock,
     gateway::nginx,
     metrics::{CheckOutcome, CredentialLabel, GatewayLabel, Metrics},
-    principal::Identity,
+    principal::IdentityHeaders,
 };
 
 /// Later ones are 503. nginx waits for 5 s by the template, and leaves out a pod that was too late: a slow store would take all
@@ -96,11 +96,11 @@ async fn judge(request: &HttpRequest, service: &CheckService, label: &mut Creden
     let values = |name: HeaderName| request.headers().get_all(name).map(|value| value.as_bytes());
     let original = match nginx::parse_original(values(ORIGINAL_URL), values(ORIGINAL_METHOD)) {
         Ok(original) => original,
-        Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
+        Err(malformed) => return service.misconfigured(request, malformed.reason(), &malformed.to_string()),
     };
     let query = match CheckQuery::parse(request.query_string()) {
         Ok(query) => query,
-        Err(malformed) => return service.misconfigured(request, &malformed.to_string()),
+        Err(malformed) => return service.misconfigured(request, malformed.reason(), &malformed.to_string()),
     };
     let find = |places| {
         let found = service.checker.credentials().parse(places, |place| credential_headers::values(request.headers(), place));
@@ -135,13 +135,24 @@ fn tell(decision: &Decision, request_id: Option<&str>) {
     match decision {
         Decision::Allow { .. } | Decision::AllowAnyone { .. } => {}
         Decision::Forbidden { user, credential, reason } => {
-            tracing::info!(request_id, user, credential = credential.as_str(), %reason, "check refused");
+            tracing::info!(
+                request_id,
+                user,
+                credential = credential.as_str(),
+                reason = reason.reason(),
+                rule = reason.rule(),
+                "auth request denied"
+            );
         }
-        Decision::DeniedForAll(reason) => tracing::debug!(request_id, %reason, "check refused"),
-        Decision::Unauthenticated(reason) => tracing::debug!(request_id, ?reason, "check refused"),
-        Decision::Unavailable(cause) => tracing::debug!(request_id, %cause, "a check can't be answered"),
+        Decision::DeniedForAll(reason) => {
+            tracing::debug!(request_id, reason = reason.reason(), error = %reason, "auth request denied")
+        }
+        Decision::Unauthenticated(reason) => {
+            tracing::debug!(request_id, reason = reason.reason(), "auth request not authenticated")
+        }
+        Decision::Unavailable(cause) => tracing::debug!(request_id, error = %cause, "auth request failed"),
         Decision::RoleMapNotLoaded => {
-            tracing::debug!(request_id, cause = "no role map has been read yet", "a check can't be answered")
+            tracing::debug!(request_id, error = "no role map has been loaded yet", "auth request failed")
         }
     }
 }
@@ -154,7 +165,7 @@ fn respond(decision: &Decision, own: &ClientHeaders<'_>) -> (CheckOutcome, HttpR
             (CheckOutcome::Allowed, allow(&evaluation.identity, *read, upstream_headers, own))
         }
         Decision::AllowAnyone { upstream_headers } => {
-            (CheckOutcome::Allowed, allow(&Identity::default(), CredentialSources::NONE, upstream_headers, own))
+            (CheckOutcome::Allowed, allow(&IdentityHeaders::default(), CredentialSources::NONE, upstream_headers, own))
         }
         Decision::Unauthenticated(why) => {
             let (challenge, code) = match why {
@@ -197,13 +208,13 @@ impl CheckService {
     }
 
     /// Said now and then only: odd requests are the clients' to send, and the log is not theirs to fill.
-    fn misconfigured(&self, request: &HttpRequest, reason: &str) -> (CheckOutcome, HttpResponse) {
+    fn misconfigured(&self, request: &HttpRequest, reason: &str, error: &str) -> (CheckOutcome, HttpResponse) {
         let now = self.clock.monotonic();
         let mut complained = self.complained.lock().expect("no code that holds this lock panics");
         if complained.is_none_or(|last| now.duration_since(last) >= COMPLAIN_AGAIN) {
             *complained = Some(now);
             let request_id = RequestId::given(request.headers());
-            tracing::warn!(request_id, reason, "a check can't be understood; if it goes on, see the gateway's configuration");
+            tracing::warn!(request_id, reason, error, "malformed auth request; check the gateway's X-Original-* headers");
         }
         drop(complained);
         (
@@ -215,7 +226,7 @@ impl CheckService {
 
 async fn nowhere(request: HttpRequest, service: Data<CheckService>) -> HttpResponse {
     let _busy = BusyConnection::mark(&request);
-    service.misconfigured(&request, "no gateway family has its path; /auth/nginx is the one of nginx").1
+    service.misconfigured(&request, "unknown_gateway_path", "no gateway family has its path; /auth/nginx is the one of nginx").1
 }
 
 #[cfg(test)]

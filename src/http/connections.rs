@@ -80,7 +80,7 @@ impl Connection {
     fn goes_on(&self, round: u64) -> bool {
         let goes_on = round.saturating_sub(self.quiet_since.load(Ordering::Relaxed)) < QUIET_ROUNDS;
         if !goes_on {
-            tracing::debug!("a connection is ended: for long nothing was asked in full, or taken");
+            tracing::debug!("closed stalled connection");
             // An error means that the client was quicker.
             let _ = self.socket.shutdown(Shutdown::Both);
         }

@@ -121,7 +121,7 @@ pub(super) async fn not_found(request: HttpRequest, services: Services) -> HttpR
 /// A query or form that is broken, too large, or has a parameter twice.
 pub(super) fn unreadable(request: &HttpRequest, site: &Site) -> actix_web::Error {
     // The library's own words may quote what was sent.
-    tracing::warn!(reason = "a malformed query or form", "request refused");
+    tracing::warn!(reason = "malformed_query_or_form", "request refused");
     let failure = Failure::new(StatusCode::BAD_REQUEST, "error-malformed");
     let response = failure.action("action-account", "/vestibule/").respond(request, site);
     InternalError::from_response("a malformed query or form", response).into()
@@ -129,7 +129,7 @@ pub(super) fn unreadable(request: &HttpRequest, site: &Site) -> actix_web::Error
 
 /// A body that did not come in time.
 pub(super) fn slow(request: &HttpRequest, site: &Site) -> actix_web::Error {
-    tracing::warn!(reason = "the body did not arrive in time", "request refused");
+    tracing::warn!(reason = "body_timeout", "request refused");
     let failure = Failure::new(StatusCode::REQUEST_TIMEOUT, "error-slow");
     let response = failure.action("action-account", "/vestibule/").respond(request, site);
     InternalError::from_response("a slow body", response).into()
@@ -215,7 +215,7 @@ fn reason_id(refused: ReturnTargetError) -> &'static str {
 }
 
 pub(super) fn unknown_provider() -> Failure {
-    tracing::warn!(reason = "the provider is not configured", "login refused");
+    tracing::warn!(reason = "unknown_provider", "login refused");
     Failure::new(StatusCode::NOT_FOUND, "error-unknown-provider").action("action-sign-in", "/sso/login")
 }
 

@@ -60,7 +60,7 @@ impl Readiness {
 impl ReadinessBlocker {
     pub fn done(self) {
         self.readiness.waits().remove(self.name);
-        tracing::info!(part = self.name, "ready");
+        tracing::info!(component = self.name, "component ready");
     }
 }
 

@@ -79,7 +79,7 @@ impl<'a> PageRequest<'a> {
             Ok(caller) => Ok(Self { services, request, place, caller, session_token }),
             Err(AuthenticationError::Unauthenticated(_)) => Err(sign_in()),
             Err(AuthenticationError::Unavailable(cause)) => {
-                tracing::error!(%cause, "who is signed in can't be looked up");
+                tracing::error!(error = %cause, "session lookup failed");
                 Err(error::store_unavailable(place.href()).respond(request, &services.site))
             }
         }
@@ -104,7 +104,7 @@ impl<'a> PageRequest<'a> {
         if is_own && csrf::matches(&self.site().ring, self.place.href(), &self.session_token, token) {
             return Ok(());
         }
-        tracing::warn!(reason = "not from our own page", page = self.place.href(), "a form refused");
+        tracing::warn!(reason = "foreign_form", page = self.place.href(), "form refused");
         Err(self.foreign_form())
     }
 
@@ -185,7 +185,7 @@ impl<'a> PageRequest<'a> {
 
     /// The answer where the store failed.
     pub fn unavailable(&self, cause: impl std::fmt::Display) -> HttpResponse {
-        tracing::error!(%cause, page = self.place.href(), "a page can't be shown, or not be followed");
+        tracing::error!(error = %cause, page = self.place.href(), "page request failed");
         self.respond(error::store_unavailable(self.place.href()))
     }
 }

@@ -139,7 +139,7 @@ impl Observer {
 
     /// The panic's own message is in the log already, without the id that the page shows.
     fn panicked(&self, is_api: bool, id: &RequestId) -> HttpResponse {
-        tracing::error!("a handler panicked");
+        tracing::error!("handler panicked");
         self.metrics.panics.inc();
         // The request itself went with the handler; these answers need none.
         match is_api {

@@ -58,6 +58,23 @@ pub(super) enum ExplanationError {
     People(PeopleError),
 }
 
+impl ExplanationError {
+    /// The stable token for the `reason` field of log events.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::OneOfTwo => "user_or_claims_required",
+            Self::NoSuchPerson | Self::NobodyLookedAt => "user_not_found",
+            Self::SeveralPeople => "user_ambiguous",
+            Self::Claims(_) => "claims_invalid",
+            Self::Provider => "unknown_provider",
+            Self::Address(_) => "address_invalid",
+            Self::Credential => "credential_invalid",
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::People(error) => error.reason(),
+        }
+    }
+}
+
 /// Explains the grant of a user, or of claims, by the current role map.
 async fn explain(question: &ExplanationRequest<'_>, services: &Services) -> Result<ExplanationResponse, ExplanationError> {
     let role_maps = &services.role_maps;

@@ -48,10 +48,10 @@ impl Events {
             Err(kube::Error::Api(status)) if status.is_already_exists() => {}
             Err(kube::Error::Api(status)) if status.is_forbidden() => {
                 if !self.forbidden.swap(true, Ordering::Relaxed) {
-                    tracing::info!("no leave to create Events: what becomes of edits of the role map stands in the log alone");
+                    tracing::info!("not permitted to create Events; role map updates are only logged");
                 }
             }
-            Err(error) => tracing::warn!(%error, "an Event about the role map can't be written"),
+            Err(error) => tracing::warn!(%error, "role map Event not created"),
         }
     }
 }

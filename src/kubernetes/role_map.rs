@@ -157,13 +157,13 @@ impl RoleMapWatch {
             match result {
                 Ok(()) if after_refusal => {
                     self.maps.clear_refusal(&config_map);
-                    tracing::info!(config_map, "the role map's ConfigMap is good again");
+                    tracing::info!(config_map, "role map ConfigMap valid again");
                     self.create_event(object, Reason::Accepted, "The edit is in force.".to_owned());
                 }
                 Ok(()) => {}
                 Err(error) => {
                     self.maps.record_refusal(&config_map, &error);
-                    tracing::error!(config_map, %error, "the edited role map is refused; the last good one of this ConfigMap stays");
+                    tracing::error!(config_map, %error, "role map rejected; keeping last valid version");
                     self.create_event(
                         object,
                         Reason::Refused,
@@ -187,7 +187,7 @@ impl RoleMapWatch {
 
     fn mark_connected(&mut self) {
         if !self.is_connected {
-            tracing::info!("the API server is in reach; the role map is watched");
+            tracing::info!("role map watch connected");
         }
         self.is_connected = true;
         self.metrics.role_map_watch_up(Outcome::Ok);
@@ -197,9 +197,9 @@ impl RoleMapWatch {
     fn mark_disconnected(&mut self, error: &watcher::Error) {
         let error = causes(error);
         if self.is_connected {
-            tracing::warn!(error, "the watch of the role map is interrupted; the last good one stays in force");
+            tracing::warn!(error, "role map watch interrupted; keeping last valid version");
         } else if !self.index.is_ready() {
-            tracing::warn!(error, "the role map can't be read yet");
+            tracing::warn!(error, "role map not loaded");
         }
         self.is_connected = false;
         self.metrics.role_map_watch_up(Outcome::Error);

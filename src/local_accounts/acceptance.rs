@@ -69,8 +69,8 @@ impl Accounts {
     /// A token for who has a link to an open invitation. Nothing is written, and nothing used up.
     pub async fn onboarding_token(&self, link: &str) -> Result<Token, ClaimError> {
         let opened = self.open(link).await.inspect_err(|why| match why {
-            ClaimError::Store(cause) => tracing::error!(%cause, "an invitation can't be looked up"),
-            refused => tracing::info!(reason = %refused, "an invitation's link is refused"),
+            ClaimError::Store(cause) => tracing::error!(error = %cause, "invitation lookup failed"),
+            refused => tracing::info!(reason = refused.reason(), error = %refused, "invitation link refused"),
         });
         let StoredRecord { value: invitation, .. } = opened?;
         let now = self.clock.now();
@@ -99,7 +99,7 @@ impl Accounts {
             Err(_) => LoginOutcome::Refused,
         };
         self.metrics.login(LOCAL, counted);
-        outcome.inspect_err(|why| tracing::warn!(reason = %why, "a claim failed"))
+        outcome.inspect_err(|why| tracing::warn!(reason = why.reason(), error = %why, "invitation acceptance failed"))
     }
 
     async fn try_claim(&self, mut claim: Claim<'_>) -> Result<Claimed, ClaimError> {
@@ -125,7 +125,7 @@ impl Accounts {
         });
         let (entered, key) = accepted.await?;
         let device = attempts::device_cookie(self.ring(), &Identity::digest(LOCAL, &sign_in.identity.subject));
-        tracing::info!(user = entered.user.id, "an invitation was taken up");
+        tracing::info!(user = entered.user.id, "invitation accepted");
         Ok(Claimed { entered, email: sign_in.identity.subject, key, device })
     }
 
@@ -220,6 +220,18 @@ impl Accounts {
 }
 
 impl ClaimError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invitation_invalid",
+            Self::Unfit(unfit) => unfit.reason(),
+            Self::Key(error) => error.reason(),
+            Self::Busy => "password_checks_busy",
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::Store(error) => error.reason(),
+        }
+    }
+
     fn key(error: KeysError) -> Self {
         match error {
             KeysError::Store(error) => error.into(),

@@ -65,6 +65,21 @@ pub enum InviteError {
     Store(#[from] store::Error),
 }
 
+impl InviteError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Email => "email_invalid",
+            Self::UnknownRole => "unknown_role",
+            Self::Above => "above_own_role",
+            Self::Disabled => "user_disabled",
+            Self::Duration => "duration_not_allowed",
+            Self::NotFound => "invitation_not_found",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 impl Accounts {
     /// Writes an invitation down. The person's old password, if they have one, counts until the invitation is taken up.
     pub async fn invite(&self, inviter: Inviter<'_>, wanted: &Wanted) -> Result<Made, InviteError> {
@@ -88,7 +103,7 @@ impl Accounts {
         let lists = [index_of(place.shard), index_of_person(&user)];
         let change = lists.iter().fold(change, |change, list| change.index_add(list, &invitation.id.to_string(), ttl));
         change.commit().await?.map_err(|_| store::Error::Contended)?;
-        tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invited");
+        tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invitation created");
         Ok(Made { invitation, link })
     }
 
@@ -113,7 +128,7 @@ impl Accounts {
             Ok(Edit::Commit(change, invitation))
         });
         let invitation = withdrawn.await?.ok_or(InviteError::NotFound)?;
-        tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation withdrawn");
+        tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation revoked");
         Ok(invitation)
     }
 

@@ -44,6 +44,17 @@ pub enum Unfit {
     Weak(Option<Feedback>),
 }
 
+impl Unfit {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::TooShort { .. } => "password_too_short",
+            Self::TooLong => "password_too_long",
+            Self::Weak(_) => "password_too_weak",
+        }
+    }
+}
+
 impl Record for Password {
     const KIND: Kind = Kind::Password;
 }

@@ -72,12 +72,28 @@ pub enum ChangeError {
     Store(#[from] store::Error),
 }
 
+impl ChangeError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoPassword => "no_password",
+            Self::Wrong => "wrong_password",
+            Self::TooMany { .. } => "too_many_attempts",
+            Self::Unfit(unfit) => unfit.reason(),
+            Self::Busy => "password_checks_busy",
+            Self::Store(error) => error.reason(),
+        }
+    }
+}
+
 impl Accounts {
     /// Signs somebody in. Whether there is such a person takes as long to find out as whether the password is theirs.
     pub async fn sign_in(&self, attempt: Attempt<'_>) -> Result<SignedIn, SignInError> {
         let outcome = self.try_sign_in(attempt).await;
         self.metrics.login(LOCAL, outcome.as_ref().map_or_else(SignInError::outcome, |_| LoginOutcome::Success));
-        outcome.inspect_err(|why| tracing::warn!(provider = LOCAL, user = why.user(), reason = %why, "login failed"))
+        outcome.inspect_err(
+            |why| tracing::warn!(provider = LOCAL, user = why.user(), reason = why.reason(), error = %why, "login failed"),
+        )
     }
 
     async fn try_sign_in(&self, attempt: Attempt<'_>) -> Result<SignedIn, SignInError> {
@@ -135,7 +151,7 @@ impl Accounts {
             .users()
             .end_sessions_with(user, kept, |change| change.expect_version(&at, stored.version).put(&at, &password, Ttl::Forever));
         set.await?;
-        tracing::info!(user, "a password was changed; all other sessions have ended");
+        tracing::info!(user, "password changed");
         Ok(())
     }
 
@@ -175,6 +191,18 @@ impl Accounts {
 }
 
 impl SignInError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Wrong { .. } => "wrong_password",
+            Self::TooMany { .. } => "too_many_attempts",
+            Self::Busy => "password_checks_busy",
+            Self::NoRoleMapYet => "role_map_not_loaded",
+            Self::Refused(refused) => refused.reason(),
+            Self::Store(error) => error.reason(),
+        }
+    }
+
     fn user(&self) -> Option<&str> {
         match self {
             Self::Wrong { user } => user.as_deref(),

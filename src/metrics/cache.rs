@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
-use super::{CacheMap, CacheResult, FlushReason, LookupLabel, Maker, Metrics, NoticeOutcome, each};
+use super::{CacheMap, CacheResult, FlushReason, InvalidationOutcome, LookupLabel, Maker, Metrics, each};
 
 pub(super) struct CacheMetrics {
     lookups: Vec<Vec<IntCounter>>,
     entries: IntGaugeVec,
-    proof_age: GaugeVec,
+    check_age: GaugeVec,
     flushes: IntCounterVec,
-    notices: IntCounterVec,
+    invalidations: IntCounterVec,
 }
 
 impl CacheMetrics {
@@ -33,13 +33,13 @@ impl CacheMetrics {
                  store does not know).",
                 &["map"],
             ),
-            proof_age: make.ages(
+            check_age: make.ages(
                 "cache_proof_age_seconds",
                 "Age of the oldest successful consistency check between cache and store, over all shards.",
                 &[],
             ),
             flushes: make.counters("cache_flushes_total", "Cache shards that were emptied.", &["reason"]),
-            notices: make.counters("notices_total", "Invalidation messages received.", &["outcome"]),
+            invalidations: make.counters("notices_total", "Invalidation messages received.", &["outcome"]),
         }
     }
 }
@@ -53,15 +53,15 @@ impl Metrics {
         self.cache.entries.with_label_values(&[map.as_str()]).set(i64::try_from(entries).unwrap_or(i64::MAX));
     }
 
-    pub fn cache_proof_age(&self, age: Duration) {
-        self.cache.proof_age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
+    pub fn cache_check_age(&self, age: Duration) {
+        self.cache.check_age.with_label_values::<&str>(&[]).set(age.as_secs_f64());
     }
 
     pub fn cache_flush(&self, reason: FlushReason) {
         self.cache.flushes.with_label_values(&[reason.as_str()]).inc();
     }
 
-    pub fn notice(&self, outcome: NoticeOutcome) {
-        self.cache.notices.with_label_values(&[outcome.as_str()]).inc();
+    pub fn invalidation_message(&self, outcome: InvalidationOutcome) {
+        self.cache.invalidations.with_label_values(&[outcome.as_str()]).inc();
     }
 }

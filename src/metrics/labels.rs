@@ -101,7 +101,7 @@ label!(
 );
 label!(
     /// The outcome of an invalidation message.
-    NoticeOutcome { Applied => "applied", Copy => "copy", Gap => "gap", Unreadable => "unreadable" }
+    InvalidationOutcome { Applied => "applied", Copy => "copy", Gap => "gap", Unreadable => "unreadable" }
 );
 
 label!(

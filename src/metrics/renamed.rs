@@ -1,4 +1,4 @@
-//! Former names of renamed metrics, exported beside the new ones for one release.
+//! Former names of renamed metrics, exported together with the new ones for one release.
 
 use prometheus::proto::MetricFamily;
 

@@ -19,6 +19,17 @@ pub(super) enum AccessTokenError {
     OtherSubject,
 }
 
+impl AccessTokenError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Jwt(error) => error.reason(),
+            Self::OtherClient => "authorized_party_mismatch",
+            Self::OtherSubject => "subject_mismatch",
+        }
+    }
+}
+
 /// Returns the claims of a verified access token. `subject` is that of the id_token.
 ///
 /// The audience is an API and not this client, so `aud` is not checked. `azp` (or `client_id`, RFC 9068) must be this

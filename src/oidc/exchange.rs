@@ -46,6 +46,21 @@ pub enum ExchangeError {
     TooLarge { size: usize, limit: usize },
 }
 
+impl ExchangeError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotReady(_) => "provider_not_ready",
+            Self::Token(_) => "token_request_failed",
+            Self::NoIdToken => "id_token_missing",
+            Self::IdToken(error) => error.reason(),
+            Self::UserInfo(error) => error.reason(),
+            Self::Subject(_) => "subject_field_invalid",
+            Self::TooLarge { .. } => "claims_too_large",
+        }
+    }
+}
+
 impl OpenIdConnectProvider {
     /// Returns the URL of the sign-in page, always with PKCE (S256), `state` and `nonce`.
     pub(super) fn authorization_url(&self, request: &AuthorizationRequest) -> Result<Url, ProviderNotReadyError> {
@@ -106,8 +121,8 @@ impl OpenIdConnectProvider {
             Ok(claims) => Some(claims),
             // Most access tokens are opaque.
             Err(access_token::AccessTokenError::Jwt(JwtError::Malformed)) => None,
-            Err(reason) => {
-                tracing::info!(provider = self.id(), %reason, "the access token's claims are left out");
+            Err(unusable) => {
+                tracing::info!(provider = self.id(), reason = unusable.reason(), error = %unusable, "access token claims ignored");
                 None
             }
         }

@@ -33,6 +33,20 @@ pub enum IdTokenError {
     EmptySubject,
 }
 
+impl IdTokenError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Jwt(error) => error.reason(),
+            Self::ExpiryOutOfRange => "expiry_out_of_range",
+            Self::OtherClient => "authorized_party_mismatch",
+            Self::Nonce => "nonce_mismatch",
+            Self::AccessTokenHash => "access_token_hash_mismatch",
+            Self::EmptySubject => "subject_empty",
+        }
+    }
+}
+
 /// Verifies the id_token of a login with this nonce and access token.
 pub(super) fn verify(
     token: &str,

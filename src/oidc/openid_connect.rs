@@ -78,7 +78,7 @@ impl OpenIdConnectProvider {
     pub(super) async fn keep_fresh(&self, interval: Duration) {
         let failed = |error: FetchError, retry_in| {
             self.metrics.provider_refreshed(self.id(), Outcome::Error);
-            tracing::warn!(provider = self.id(), %error, ?retry_in, "the identity provider's metadata can't be fetched");
+            tracing::warn!(provider = self.id(), %error, ?retry_in, "provider metadata not fetched");
         };
         self.refreshing.refresh(interval, || self.fetch_and_report(), failed).await;
     }
@@ -138,12 +138,7 @@ impl OpenIdConnectProvider {
     async fn fetch_and_report(&self) -> Result<Metadata, FetchError> {
         let metadata = self.fetch().await?;
         if self.refreshing.current().is_none() {
-            tracing::info!(
-                provider = self.id(),
-                issuer = self.settings.issuer,
-                keys = metadata.keys.len(),
-                "the identity provider is ready"
-            );
+            tracing::info!(provider = self.id(), issuer = self.settings.issuer, keys = metadata.keys.len(), "provider ready");
         }
         self.metrics.provider_refreshed(self.id(), Outcome::Ok);
         self.metrics.provider_ready(self.id(), Outcome::Ok);

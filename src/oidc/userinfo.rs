@@ -31,6 +31,19 @@ pub enum UserInfoError {
     OtherSubject,
 }
 
+impl UserInfoError {
+    /// The stable token for the `reason` field of log events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Http(_) => "userinfo_request_failed",
+            Self::AccessToken => "access_token_not_usable",
+            Self::ContentType(_) | Self::NoObject => "userinfo_malformed",
+            Self::Jwt(error) => error.reason(),
+            Self::OtherSubject => "subject_mismatch",
+        }
+    }
+}
+
 /// Fetches the claims of the access token's user.
 pub(super) async fn fetch(http: &HttpClient, endpoint: &Url, token: &AccessToken) -> Result<UserInfoResponse, UserInfoError> {
     if !token.secret().bytes().all(|byte| byte.is_ascii_graphic()) {

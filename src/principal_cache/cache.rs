@@ -182,7 +182,7 @@ impl Cache {
             metrics.cache_entries(*map, entries);
         }
         let oldest = Shard::all().map(|shard| self.consistent_at(shard).unwrap_or(self.origin)).min().unwrap_or(self.origin);
-        metrics.cache_proof_age(now.saturating_duration_since(oldest));
+        metrics.cache_check_age(now.saturating_duration_since(oldest));
     }
 
     fn consistent_at(&self, shard: Shard) -> Option<Instant> {

@@ -15,7 +15,7 @@ use super::{
     chain::{CheckResult, MessageEffect},
 };
 use crate::{
-    metrics::{FlushReason, NoticeOutcome},
+    metrics::{FlushReason, InvalidationOutcome},
     store::{InvalidationMessage, Sequence, Shard},
 };
 
@@ -27,7 +27,7 @@ pub(super) async fn apply_messages(inner: Arc<Inner>, mut messages: Receiver<Inv
         match messages.recv().await {
             Ok(message) => inner.apply_message(&message),
             Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "notices came faster than they were read; the cache is emptied");
+                tracing::warn!(missed, "invalidation messages missed; cache cleared");
                 inner.reset_all_shards();
             }
             Err(RecvError::Closed) => return,
@@ -39,7 +39,7 @@ pub(super) async fn apply_messages(inner: Arc<Inner>, mut messages: Receiver<Inv
 /// valid.
 pub(super) async fn flush_on_key_removal(inner: Arc<Inner>, mut removals: watch::Receiver<u64>) {
     while removals.changed().await.is_ok() {
-        tracing::info!("a key is gone from the key ring; the cache is emptied");
+        tracing::info!("decryption key removed; cache cleared");
         inner.flush_all_shards();
     }
 }
@@ -71,9 +71,9 @@ impl Outage {
     fn update(&mut self, summary: CheckSummary) {
         let missing = usize::from(Shard::COUNT) - summary.answered_shards;
         if missing > 0 && self.missing == 0 {
-            tracing::error!(missing, "the store does not answer for some shards; known sessions are served within the grace");
+            tracing::error!(shards = missing, "store not responding; serving cached principals for the grace period");
         } else if missing == 0 && self.missing > 0 {
-            tracing::info!("the store answers again for all shards");
+            tracing::info!("store responding again");
         }
         self.missing = missing;
     }
@@ -81,9 +81,9 @@ impl Outage {
 
 impl Inner {
     pub(super) fn apply_message(&self, message: &InvalidationMessage) {
-        // A message that cannot be opened is ignored. If a pod of this deployment sent it, the chain shows the gap.
+        // A message that cannot be decrypted is ignored. If a pod of this deployment sent it, the chain shows the gap.
         let Ok(stale) = self.records.decrypt_invalidation_message(message) else {
-            self.metrics.notice(NoticeOutcome::Unreadable);
+            self.metrics.invalidation_message(InvalidationOutcome::Unreadable);
             return;
         };
         let effect = self.cache.with_chain(message.shard, |chain, shard| {
@@ -100,10 +100,10 @@ impl Inner {
             }
             effect
         });
-        self.metrics.notice(match effect {
-            MessageEffect::Duplicate => NoticeOutcome::Copy,
-            MessageEffect::Gap => NoticeOutcome::Gap,
-            MessageEffect::Apply { .. } => NoticeOutcome::Applied,
+        self.metrics.invalidation_message(match effect {
+            MessageEffect::Duplicate => InvalidationOutcome::Copy,
+            MessageEffect::Gap => InvalidationOutcome::Gap,
+            MessageEffect::Apply { .. } => InvalidationOutcome::Applied,
         });
         if effect == MessageEffect::Gap {
             self.metrics.cache_flush(FlushReason::Gap);
@@ -123,7 +123,7 @@ impl Inner {
             is_missing_messages |= self.check_shard(shard, before, stored, began);
         }
         if is_missing_messages {
-            tracing::warn!("notices stay away; subscribing again");
+            tracing::warn!("invalidation channel silent; subscribing again");
             self.records.store().resubscribe();
         }
         summary

@@ -21,7 +21,7 @@ use crate::{
     users::User,
 };
 
-/// A session as the cache knows it: without the provider's hints, which only a logout needs.
+/// A cached session, without the provider's hints, which only a logout needs.
 pub struct CachedSession {
     pub user: String,
     pub provider: String,
@@ -39,13 +39,13 @@ pub struct UserSession {
     pub user: Arc<CachedUser>,
 }
 
-/// A user as the cache knows them.
+/// A cached user.
 pub struct CachedUser {
     pub id: String,
     /// As JSON. Values take eight times the memory, and they are needed only when the role map is evaluated.
     identities: Box<str>,
     pub pinned: Option<PinnedGrant>,
-    /// When the claims were last verified, to the hour.
+    /// The time of the last verification of the claims, accurate to one hour.
     pub verified: Timestamp,
     pub disabled: bool,
     pub(super) session_generation: Generation,
@@ -62,11 +62,11 @@ pub struct UserKey {
     pub user: Arc<CachedUser>,
 }
 
-/// A key as the cache knows it: its limits are ready for checks.
+/// A cached key, with its restrictions compiled for checks.
 pub struct CachedKey {
     pub key: Key,
     pub restrictions: CombinedRestrictions,
-    /// The owner's grant within the key's restrictions, beside the owner's grant that it was made from.
+    /// The owner's grant within the key's restrictions, with the owner's grant that it was computed from.
     pub evaluation: ArcSwapOption<RestrictedGrant>,
     /// The keys that this key was derived from, each with its digest in the cache.
     pub(super) ancestors: Box<[(KeyId, Digest)]>,
@@ -80,7 +80,7 @@ pub struct RestrictedGrant {
     pub restricted: Arc<Evaluation>,
 }
 
-/// When a value was read from the store: by the clock, and by the number of flushes of its shard.
+/// The time of a read from the store, and the number of flushes of its shard at that time.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ReadTime {
     pub at: Instant,

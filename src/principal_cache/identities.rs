@@ -7,7 +7,7 @@ use super::{
     Inner, Principals,
     cache::ReadStart,
     entry::CachedUser,
-    reading::{Answer, Lookup},
+    reading::{Lookup, LookupResult},
 };
 use crate::{
     metrics::LookupLabel,
@@ -19,7 +19,7 @@ use crate::{
 
 impl Principals {
     /// Returns the user of the identity with this digest; `None` if no user has signed in with it.
-    pub async fn user_of_identity(&self, identity: Digest) -> Answer<Arc<CachedUser>> {
+    pub async fn user_of_identity(&self, identity: Digest) -> LookupResult<Arc<CachedUser>> {
         match self.inner.find_identity(identity).await? {
             Some(user) => self.inner.find_user(user).await,
             None => Ok(None),
@@ -28,7 +28,7 @@ impl Principals {
 }
 
 impl Inner {
-    async fn find_identity(self: &Arc<Self>, digest: Digest) -> Answer<Arc<str>> {
+    async fn find_identity(self: &Arc<Self>, digest: Digest) -> LookupResult<Arc<str>> {
         let lookup = Lookup { label: LookupLabel::Person, shard: Shard::of(&digest), digest };
         let cached = self.cache.identity(lookup.shard, &digest);
         let read = move |inner: Arc<Self>, start| async move { inner.read_identity(digest, start).await };
@@ -36,7 +36,7 @@ impl Inner {
     }
 
     /// Returns the user of this id. Reads are shared by the user's id, since an identity can move to another user.
-    async fn find_user(self: &Arc<Self>, id: Arc<str>) -> Answer<Arc<CachedUser>> {
+    async fn find_user(self: &Arc<Self>, id: Arc<str>) -> LookupResult<Arc<CachedUser>> {
         let digest = Digest::of(id.as_bytes());
         let lookup = Lookup { label: LookupLabel::Person, shard: users::shard_of(&id), digest };
         let cached = self.cache.user(lookup.shard, &id);

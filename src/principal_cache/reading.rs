@@ -25,7 +25,7 @@ use crate::{
 const READS_IN_FLIGHT: usize = 512;
 
 /// The answer to a look-up; `None` if there is no such record.
-pub(super) type Answer<T> = Result<Option<T>, LookupError>;
+pub(super) type LookupResult<T> = Result<Option<T>, LookupError>;
 
 /// A look-up: its kind, the shard of the record, and the digest that the cache knows it by.
 #[derive(Clone, Copy)]
@@ -37,10 +37,10 @@ pub(super) struct Lookup {
 
 /// The reads in progress. Look-ups of one digest share a read of the same revision.
 pub(super) struct Reads {
-    pub sessions: Arc<SingleFlight<Answer<UserSession>>>,
-    pub keys: Arc<SingleFlight<Answer<UserKey>>>,
-    pub identities: Arc<SingleFlight<Answer<Arc<str>>>>,
-    pub users: Arc<SingleFlight<Answer<Arc<CachedUser>>>>,
+    pub sessions: Arc<SingleFlight<LookupResult<UserSession>>>,
+    pub keys: Arc<SingleFlight<LookupResult<UserKey>>>,
+    pub identities: Arc<SingleFlight<LookupResult<Arc<str>>>>,
+    pub users: Arc<SingleFlight<LookupResult<Arc<CachedUser>>>>,
     /// For each kind of look-up.
     slots: [Arc<Semaphore>; LookupLabel::ALL.len()],
 }
@@ -54,21 +54,21 @@ impl Default for Reads {
 }
 
 impl Inner {
-    pub(super) async fn find_session(self: &Arc<Self>, lookup: Lookup) -> Answer<UserSession> {
+    pub(super) async fn find_session(self: &Arc<Self>, lookup: Lookup) -> LookupResult<UserSession> {
         let cached = self.cache.session(lookup.shard, &lookup.digest);
         let state = |found: &UserSession| self.session_state(found);
         let read = move |inner: Arc<Self>, start| async move { inner.read_session(lookup, start).await };
         self.find_credential(lookup, cached, state, &self.reads.sessions, read).await
     }
 
-    pub(super) async fn find_key_by_secret(self: &Arc<Self>, lookup: Lookup) -> Answer<UserKey> {
+    pub(super) async fn find_key_by_secret(self: &Arc<Self>, lookup: Lookup) -> LookupResult<UserKey> {
         let cached = self.cache.key(lookup.shard, &lookup.digest);
         let state = |found: &UserKey| self.secret_state(found, &lookup.digest);
         let read = move |inner: Arc<Self>, start| async move { inner.read_key_by_secret(lookup, start).await };
         self.find_credential(lookup, cached, state, &self.reads.keys, read).await
     }
 
-    pub(super) async fn find_key_by_id(self: &Arc<Self>, lookup: Lookup, id: KeyId) -> Answer<UserKey> {
+    pub(super) async fn find_key_by_id(self: &Arc<Self>, lookup: Lookup, id: KeyId) -> LookupResult<UserKey> {
         let cached = self.cache.key(lookup.shard, &lookup.digest);
         let state = |found: &UserKey| self.key_state(found);
         let read = move |inner: Arc<Self>, start| async move { inner.read_key_by_id(lookup, id, start).await };
@@ -81,9 +81,9 @@ impl Inner {
         lookup: Lookup,
         cached: Option<CachedValue<T>>,
         state: impl Fn(&T) -> SessionState,
-        flights: &Arc<SingleFlight<Answer<T>>>,
+        flights: &Arc<SingleFlight<LookupResult<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
-    ) -> Answer<T>
+    ) -> LookupResult<T>
     where
         T: Clone + Send + Sync + 'static,
         R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
@@ -102,9 +102,9 @@ impl Inner {
         lookup: Lookup,
         cached: Option<CachedValue<T>>,
         state: impl Fn(&T) -> SessionState,
-        flights: &Arc<SingleFlight<Answer<T>>>,
+        flights: &Arc<SingleFlight<LookupResult<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
-    ) -> Answer<T>
+    ) -> LookupResult<T>
     where
         T: Clone + Send + Sync + 'static,
         R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
@@ -122,9 +122,9 @@ impl Inner {
     async fn read_shared<T, R>(
         self: &Arc<Self>,
         lookup: Lookup,
-        flights: &Arc<SingleFlight<Answer<T>>>,
+        flights: &Arc<SingleFlight<LookupResult<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
-    ) -> Answer<T>
+    ) -> LookupResult<T>
     where
         T: Clone + Send + Sync + 'static,
         R: Future<Output = Result<Option<T>, store::Error>> + Send + 'static,
@@ -149,7 +149,7 @@ impl Inner {
 
     fn read_failed(&self, lookup: Lookup, error: store::Error) -> LookupError {
         self.cache.record_failure(lookup.shard, self.clock.monotonic());
-        tracing::debug!(%error, lookup = lookup.label.as_str(), "look-up failed");
+        tracing::debug!(%error, lookup = lookup.label.as_str(), "lookup failed");
         error.into()
     }
 

@@ -48,7 +48,7 @@ impl Serving<'_> {
     /// Serves a cached value within the consistency bound. Otherwise reads the store; if that fails, serves the cached
     /// value within the grace period.
     ///
-    /// `state` judges a cached value: an idle one is always read again, and only a live one is served stale.
+    /// `state` returns the state of a cached value: an idle value is always read again, and only a live value is served stale.
     pub(super) async fn serve<T>(
         &self,
         cached: Option<CachedValue<T>>,
@@ -59,7 +59,7 @@ impl Serving<'_> {
         let cached = match cached {
             Some(cached) if self.age(&cached) <= CONSISTENCY_BOUND => match state(&cached) {
                 SessionState::Live | SessionState::Ended => return Ok(ServedValue::Hit(cached.value)),
-                // Another pod may have seen the user since.
+                // Another pod may have recorded a later use.
                 SessionState::Idle => None,
             },
             cached => cached,

@@ -135,7 +135,7 @@ impl RoleMaps {
             Err(error) => {
                 self.metrics.role_map_edited(Outcome::Error);
                 self.record_refusal("", &error);
-                tracing::error!(%error, "the edited role map is refused; the one before it stays in force");
+                tracing::error!(%error, "role map rejected; keeping last valid version");
             }
         }
     }
@@ -144,13 +144,13 @@ impl RoleMaps {
     pub fn activate(&self, map: RoleMap) {
         let rules = map.rule_count();
         let version = self.replace(map);
-        tracing::info!(version, rules, "the edited role map is in force");
+        tracing::info!(version, rules, "role map updated");
     }
 
     /// Puts the closed role map in force, because the document and its restrictions are gone.
     pub fn close(&self) {
         let version = self.replace(RoleMap::closed());
-        tracing::error!(version, "there is no good role map: nobody has a role, and every request is refused");
+        tracing::error!(version, "no valid role map; all requests are denied");
     }
 
     fn replace(&self, map: RoleMap) -> u64 {

@@ -12,7 +12,7 @@ use self::litellm::Litellm;
 use super::local_grants::LocalClaimsPolicy;
 use super::rules::{Rule, Rules};
 use super::teams::{TeamRule, TeamRules};
-use super::{MissingSourcePolicy, Origin, Rank, RoleMap};
+use super::{MissingSourcePolicy, Rank, RoleMap, RuleOrigin};
 use crate::access::{self as path_access, AccessRules};
 use crate::principal::{Role, RuleName, Source};
 use crate::yaml::decode::{Section, decode_strict};
@@ -244,10 +244,10 @@ impl RoleList<'_> {
     }
 
     /// The name and line of the rule in this section.
-    fn origin(&self, section: &Section<'_>) -> Origin {
+    fn origin(&self, section: &Section<'_>) -> RuleOrigin {
         let path = section.path();
         let name = self.fragment.map_or_else(|| path.to_owned(), |fragment| format!("{fragment}: {path}"));
-        Origin { name: RuleName::new(name), line: section.line() }
+        RuleOrigin { name: RuleName::new(name), line: section.line() }
     }
 }
 

@@ -6,7 +6,7 @@ use super::condition::{Case, Condition, ValueSelector};
 use super::litellm::{Mapping, Mappings};
 use super::local_grants::TEAMS_RULE;
 use super::teams::{TeamRule, is_valid_team_name};
-use super::{GrantPolicy, Origin, RoleMap};
+use super::{GrantPolicy, RoleMap, RuleOrigin};
 use crate::principal::{Grant, IdentityClaims, Role, RuleName, Source};
 
 /// The evaluation of claims, with its reasons. It repeats claim values, so it is only for operators who have them.
@@ -153,12 +153,12 @@ impl RoleMap {
 }
 
 /// Returns the near miss with the smallest distance among the identities.
-fn near_miss(origin: &Origin, role: Option<&Role>, reasons: impl Iterator<Item = (Distance, String)>) -> Option<NearMiss> {
+fn near_miss(origin: &RuleOrigin, role: Option<&Role>, reasons: impl Iterator<Item = (Distance, String)>) -> Option<NearMiss> {
     let (distance, why) = reasons.min_by_key(|(distance, _)| *distance)?;
     Some(NearMiss { rule: origin.name.clone(), line: origin.line, role: role.cloned(), why, distance })
 }
 
-fn rule_grant(name: &str, origin: &Origin) -> RuleGrant {
+fn rule_grant(name: &str, origin: &RuleOrigin) -> RuleGrant {
     RuleGrant { name: name.to_owned(), rule: origin.name.clone(), line: Some(origin.line) }
 }
 

@@ -1,7 +1,7 @@
 //! Evaluates LiteLLM's role mappings: the first mapping that matches any role of a token wins.
 
 use super::condition::{Condition, ValueSelector};
-use super::{Origin, Rank};
+use super::{Rank, RuleOrigin};
 use crate::{
     glob::GlobError,
     principal::{IdentityClaims, Role},
@@ -18,7 +18,7 @@ pub(super) struct Mappings {
 
 #[derive(Clone, Debug)]
 pub(super) struct Mapping {
-    pub origin: Origin,
+    pub origin: RuleOrigin,
     pub condition: Condition,
     pub role: Role,
     pub rank: Rank,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::condition::{Condition, ValueSelector};
 use super::index::{RuleIndex, RuleNumber};
-use super::{Origin, Rank};
+use super::{Rank, RuleOrigin};
 use crate::{
     glob::Shape,
     principal::{IdentityClaims, Role},
@@ -13,7 +13,7 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub(super) struct Rule {
-    pub origin: Origin,
+    pub origin: RuleOrigin,
     pub provider: Option<Box<str>>,
     /// The conditions, which must all match in one identity. There is at least one.
     pub conditions: Vec<Condition>,

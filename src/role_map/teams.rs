@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use super::Origin;
+use super::RuleOrigin;
 use super::condition::Condition;
 use super::index::RuleIndex;
 use crate::principal::{IdentityClaims, Team};
 
 #[derive(Clone, Debug)]
 pub(super) struct TeamRule {
-    pub origin: Origin,
+    pub origin: RuleOrigin,
     pub provider: Option<Box<str>>,
     pub condition: Condition,
     /// The prefix that is removed from values.

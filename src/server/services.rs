@@ -158,7 +158,11 @@ impl Parts {
                 local_accounts::log_bootstrap_command(&users, &role).await;
             }
             if let Some(redis) = redis {
-                redis.configuration_warnings().await.iter().for_each(|warning| tracing::warn!("{warning}"));
+                redis
+                    .configuration_warnings()
+                    .await
+                    .iter()
+                    .for_each(|warning| tracing::warn!(%warning, "redis configuration warning"));
             }
         });
         let (providers, tokens) = (Arc::clone(&self.providers), Arc::clone(&self.tokens));
@@ -201,7 +205,7 @@ async fn wait_for(store: &dyn Store) {
     while tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_err() {
         let why = store.sequences().await.into_iter().find_map(Result::err);
         let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
-        tracing::error!(why, "waiting for the store; this pod is not ready");
+        tracing::error!(error = why, "waiting for the store; pod not ready");
     }
 }
 
@@ -210,7 +214,7 @@ fn warn_about_exposed_check_listener(config: &Config) {
     if !config.upstream_credential.fixed.is_empty() && !config.listen.check.ip().is_loopback() {
         tracing::warn!(
             listener = %config.listen.check,
-            "the check's listener is no loopback address, and its answers carry the upstream's credential: let nobody but the gateway reach it"
+            "check listener reachable from other hosts; responses contain upstream credentials"
         );
     }
 }
@@ -228,12 +232,12 @@ fn app_key_settings(config: &Config) -> AppKeySettings {
 fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     let cookies = CookieNames::of(&config.public_url);
     if !config.public_url.is_secure() {
-        tracing::warn!(public_url = %config.public_url, "plain HTTP: cookies have neither Secure nor the __Host- prefix; for trying out only");
+        tracing::warn!(public_url = %config.public_url, "public_url without https; cookies are not Secure");
     }
-    let facts = facts(config);
-    facts.iter().for_each(|fact| tracing::info!("{fact}"));
+    let facts = summarize_configuration(config);
+    facts.iter().for_each(|fact| tracing::info!(%fact, "configuration summary"));
     if config.providers.is_empty() && !config.local_accounts.enabled {
-        tracing::info!("nobody can sign in: configure an identity provider under `providers`, or enable `local_accounts`");
+        tracing::info!("no sign-in method configured; set providers or local_accounts");
     }
     Site {
         contact: config.contact.clone(),
@@ -250,7 +254,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
 }
 
 /// Returns a summary of the configuration, which the pages and the log show.
-fn facts(config: &Config) -> Vec<String> {
+fn summarize_configuration(config: &Config) -> Vec<String> {
     let store = match &config.store {
         config::Store::Memory => {
             "Sessions are kept in this process's memory. They end with the process, and only one replica can serve.".to_owned()
@@ -291,9 +295,9 @@ fn key_ring(
         Ok(keys) => {
             report(&metrics, &keys);
             edited.replace(keys);
-            tracing::info!("the key ring was read again");
+            tracing::info!("key ring reloaded");
         }
-        Err(error) => tracing::error!(%error, "the edited key ring is refused; the old one stays in force"),
+        Err(error) => tracing::error!(%error, "key ring rejected; keeping previous version"),
     });
     Ok(ring)
 }
@@ -325,9 +329,9 @@ fn connection(redis: &config::Redis, watches: &mut Vec<FileWatch>) -> anyhow::Re
     let password = cell(&redis.password, "store.password");
     let sentinel_password = cell(&redis.sentinel_password, "store.sentinel_password");
     let topology = match &redis.url.topology {
-        config::Topology::Standalone => Topology::Standalone,
-        config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => {
+        config::RedisTopology::Standalone => Topology::Standalone,
+        config::RedisTopology::Cluster => Topology::Cluster,
+        config::RedisTopology::Sentinel { service } => {
             let credentials = Credentials { username: redis.sentinel_username.clone(), password: sentinel_password };
             Topology::Sentinel { service: service.clone(), credentials }
         }
@@ -447,7 +451,7 @@ fn secret_cell(secret: &ConfiguredSecret, watches: &mut Vec<FileWatch>, name: &'
     let edited = Arc::clone(&cell);
     watch(secret, watches, name, move |text| {
         edited.replace(text);
-        tracing::info!(secret = name, "a secret was read again");
+        tracing::info!(secret = name, "secret reloaded");
     });
     cell
 }
@@ -460,7 +464,7 @@ fn watch(
 ) {
     use secrecy::ExposeSecret;
     let Some(path) = secret.path() else { return };
-    tracing::debug!(secret = name, path = %path.display(), "the secret's file is watched");
+    tracing::debug!(secret = name, path = %path.display(), "secret file watched");
     let read = |path: &Path| read_secret_file(path).map(|secret| Zeroizing::new(secret.expose_secret().to_owned()));
     let initial = Zeroizing::new(secret.expose_initial().to_owned());
     watches.push(FileWatch::start(path, initial, read, move |text| changed(text)));

@@ -285,7 +285,7 @@ impl RedisStore {
             return;
         }
         pauses.reconnect = Some(now + RECONNECT_PAUSE);
-        tracing::warn!("the store has stopped answering; connecting afresh");
+        tracing::warn!("redis not responding; reconnecting");
         for client in [self.commands.now(), self.revocations.now()] {
             tokio::spawn(async move { client.force_reconnection().await });
         }

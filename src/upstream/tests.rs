@@ -8,7 +8,7 @@ use crate::{
     access::AccessRules,
     check::CheckRequest,
     clock::{Clock, manual::ManualClock},
-    principal::Identity,
+    principal::IdentityHeaders,
     role_map::RoleMap,
     secret::{NewSigningKeys, SigningAlgorithm, SigningKeys, new_signing_key},
 };
@@ -32,12 +32,12 @@ fn static_credentials() -> Vec<StaticUpstreamCredential> {
 
 fn evaluation(role: &str, teams: &[&str]) -> Evaluation {
     let grant = Grant { role: Some(Role::new(role)), teams: teams.iter().copied().map(Team::new).collect(), ..Grant::default() };
-    let identity = Identity {
+    let identity = IdentityHeaders {
         user: "u-1".into(),
         email: "ada@example.com".into(),
         role: role.into(),
         groups: teams.join(","),
-        ..Identity::default()
+        ..IdentityHeaders::default()
     };
     Evaluation::new(1, grant, identity)
 }

@@ -46,7 +46,7 @@ impl Users {
         if updated.await?.is_none() {
             return Ok(Linked::NobodyThere);
         }
-        tracing::info!(user, provider = identity.provider, "an identity was linked");
+        tracing::info!(user, provider = identity.provider, "identity linked");
         Ok(Linked::Linked)
     }
 
@@ -76,7 +76,7 @@ impl Users {
         });
         match updated.await?.unwrap_or(Err(Unlinked::NotTheirs)) {
             Ok(provider) => {
-                tracing::info!(user, provider, "an identity was unlinked");
+                tracing::info!(user, provider, "identity unlinked");
                 Ok(Unlinked::Unlinked)
             }
             Err(kept) => Ok(kept),

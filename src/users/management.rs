@@ -70,11 +70,11 @@ impl Users {
     async fn take_out(&self, person: &User) {
         for identity in &person.identities {
             if let Err(error) = self.remove_identity(&person.id, identity).await {
-                tracing::warn!(%error, user = person.id, "an identity of a person who was deleted stays for now; it leads nowhere");
+                tracing::warn!(%error, user = person.id, "identity of deleted user not removed");
             }
         }
         if let Err(error) = self.take_out_sessions(&person.id).await {
-            tracing::warn!(%error, user = person.id, "what has ended of a person who was deleted stays until it expires");
+            tracing::warn!(%error, user = person.id, "records of deleted user not removed");
         }
     }
 

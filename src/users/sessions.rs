@@ -168,7 +168,7 @@ impl Users {
             return;
         }
         if let Err(error) = self.commit_end(self.records.change(shard), shard, &handle.digest()).await {
-            tracing::warn!(%error, "the session that this browser had before could not be ended");
+            tracing::warn!(%error, "previous session not ended");
         }
     }
 
@@ -190,7 +190,7 @@ impl Users {
         }
         let change = gone.iter().fold(self.records.change(index.shard), |change, id| change.index_remove(index, id));
         if let Err(error) = change.commit().await {
-            tracing::debug!(%error, "what has ended in an index of sessions stays for now");
+            tracing::debug!(%error, "ended sessions not removed from index");
         }
     }
 }

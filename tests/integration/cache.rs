@@ -79,7 +79,7 @@ async fn a_one_way_cut_of_the_invalidation_channel_delays_a_revocation_within_th
         fleet.sign_out(0, &browser).await;
         fleet.refused(1, &browser.cookie, Instant::now()).await.assert_within_bound(&format!("cut channel, {round} logout"));
     }
-    let noticed = "notices stay away; subscribing again";
+    let noticed = "invalidation channel silent; subscribing again";
     let wait = async || {
         let _ = fleet.sign_in(0).await;
         fleet.pods[1].log().contains(noticed).then_some(())

@@ -102,7 +102,7 @@ async fn every_refusal_is_logged_with_its_request_id_at_level_warn_too() {
         (pod.public("/sso/login?rd=//evil.example.com"), "login refused", 400),
         (pod.public("/sso/login?provider=nobody"), "login refused", 404),
         (pod.public("/sso/callback?state=a&state=b"), "request refused", 400),
-        (check, "a check can't be understood", 403),
+        (check, "malformed auth request", 403),
     ];
     for (number, (address, event, status)) in refusals.into_iter().enumerate() {
         let id = format!("refusal-number-{number}");
@@ -126,5 +126,5 @@ async fn log_and_page_explain_what_to_configure_if_nobody_can_sign_in() {
         assert!(page.body.contains(told) && log.contains(told), "{told}: {}\n{log}", page.body);
     }
     assert!(page.body.contains("client_secret_file") && page.body.contains("check-config"), "{}", page.body);
-    assert!(log.contains("configure an identity provider under `providers`"), "{log}");
+    assert!(log.contains("no sign-in method configured; set providers or local_accounts"), "{log}");
 }

@@ -39,7 +39,7 @@ impl KeyRingFleet {
     /// Replaces the key ring and waits until every pod has read it.
     async fn ring(&self, keys: &[&str]) {
         let replace = || std::fs::write(&self.fleet.key_ring_file, keys.join("\n") + "\n").expect("the file is ours");
-        self.fleet.until_logged_again("the key ring was read again", replace).await;
+        self.fleet.until_logged_again("key ring reloaded", replace).await;
     }
 
     fn old_key(&self) -> String {

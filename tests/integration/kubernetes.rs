@@ -145,7 +145,7 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_resumes_when_it_is_back
     server.apply("roles", json!({}), "version: 2").await;
     wait::until("a refused edit", PATIENCE, async || (pods[0].rejected_role_maps().await >= 1.0).then_some(())).await;
     server.apply("roles", json!({}), "version: 3").await;
-    let said = || pods[0].log().matches("no leave to create Events").count();
+    let said = || pods[0].log().matches("not permitted to create Events").count();
     wait::until("it to be said", PATIENCE, async || (said() > 0).then_some(())).await;
     wait::until("another refused edit", PATIENCE, async || (pods[0].rejected_role_maps().await >= 2.0).then_some(())).await;
     server.apply("roles", json!({}), &with_role("org_admin")).await;
@@ -213,7 +213,7 @@ async fn before_the_first_list_checks_are_503_and_without_a_base_map_everybody_i
     let pod = Pod::start(PodOptions { ready: Ready::DontWait, ..pod_options(fleet, &server, 8) }).await;
     wait::until("the pod to have tried", PATIENCE, async || {
         let log = pod.log();
-        (log.contains("the role map can't be read yet") && log.contains("listening")).then_some(())
+        (log.contains("role map not loaded") && log.contains("listening")).then_some(())
     })
     .await;
     for headers in [vec![], vec![("cookie", cookie.as_str())]] {

@@ -14,7 +14,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_and_sign_out_are_one_text_line_each_with_the_user_and_without_the_cookie() {
     let (log, user, cookie) = log_of_sign_in_and_sign_out("text").await;
-    for (event, further) in [("login", "role=\"internal_user_viewer\""), ("logout", "provider=\"corp\"")] {
+    for (event, further) in [("login succeeded", "role=\"internal_user_viewer\""), ("logout succeeded", "provider=\"corp\"")] {
         let line = the_line(&log, |line| line.contains(&format!(" {event} ")));
         assert!(line.contains(" INFO ") && line.contains("request_id=") && line.contains(further), "{line}");
         assert!(line.contains(&format!("user=\"{user}\"")), "{user}: {line}");
@@ -27,7 +27,7 @@ async fn json_lines_have_the_same_fields() {
     let (log, user, cookie) = log_of_sign_in_and_sign_out("json").await;
     let lines: Vec<serde_json::Value> =
         log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect();
-    for event in ["login", "logout"] {
+    for event in ["login succeeded", "logout succeeded"] {
         let found: Vec<_> = lines.iter().filter(|line| line["message"] == event).collect();
         let [line] = found[..] else { panic!("not one {event}: {log}") };
         assert_eq!((&line["level"], &line["user"], &line["provider"]), (&"INFO".into(), &user.as_str().into(), &"corp".into()));

@@ -16,6 +16,8 @@ use crate::support::wait::until;
 
 /// The consistency bound, and a margin for the load of the machine.
 const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(10);
+/// The event of a key ring that was read, of the present version and of the first one.
+const RING_READ: [&str; 2] = ["key ring reloaded", "the key ring was read again"];
 const ADA: &str = "ada@example.com";
 const OLD: usize = 0;
 const NEW: usize = 1;
@@ -132,7 +134,7 @@ impl Pair<'_> {
         let old = std::fs::read_to_string(file).expect("the file is ours");
         std::fs::write(file, format!("{}\n{old}", random_key())).expect("the file is ours");
         for pod in &self.fleet.pods {
-            let read = async || pod.log().contains("the key ring was read again").then_some(());
+            let read = async || RING_READ.iter().any(|event| pod.log().contains(event)).then_some(());
             until("the ring to be read", AT_ONCE * 6, read).await;
         }
         let config = self.reads().config_file().to_string_lossy();

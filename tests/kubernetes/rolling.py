@@ -36,7 +36,7 @@ class UnderLoad(Case):
         return failed, end["counts"]
 
     def store_was_away(self):
-        return any("the store has stopped answering" in self.door.logs(pod) for pod in self.door.pods())
+        return any("redis not responding" in self.door.logs(pod) for pod in self.door.pods())
 
     def rolled(self, action):
         """Does it, and holds that every pod is another than before."""

@@ -45,14 +45,14 @@ class Rotation(Case):
         old = base64.b64decode(self.namespace.get("secret", name)["data"]["keyring"]).decode()
         new = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
         self.replace(name, "keyring", f"{new}\n{old}")
-        self.until_each_says("the key ring was read again")
+        self.until_each_says("key ring reloaded")
         self.nobody_was_signed_out()
         self.logins_by_each()
 
     def test_the_client_secret(self):
         new = secrets.token_urlsafe(24)
         self.replace("door-secrets", "corp-client-secret", new)
-        self.until_each_says("a secret was read again")
+        self.until_each_says("secret reloaded")
         with self.assertRaises(AssertionError):
             self.login_by(self.door.addresses()[0])
         self.world.at_side_door("/client", client_id=CLIENT, client_secret=new)

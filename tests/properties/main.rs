@@ -37,7 +37,7 @@ macro_rules! fuzz_target {
 /// The number of inputs in a short run.
 const CASES: u32 = 4_000;
 
-/// What texts are cut at, by one reader or another.
+/// The delimiters of the parsers.
 const MARKS: &[&str] = &[
     "/", "//", "\\", ".", "..", "%", "%2e", "%2f", "%25", "%00", "?", "#", ";", ":", "@", "[", "]", "[]", "{", "}", ",", "&",
     "*", "|", ">", "<<", "!", "'", "\"", "=", "+", "-", "_", "~", " ", "\n", "  ", "\t", "\r\n", "\0", "\u{feff}", "\u{85}",

@@ -7,7 +7,7 @@ use crate::app_keys::AllowedOrigins;
 use crate::principal::ClaimPath;
 
 use super::{CERTIFICATE, KEY, config, mistakes, parsed};
-use crate::config::{Cache, LoadError, LogFormat, Redis, RoleMapSource, Store, Topology, load};
+use crate::config::{Cache, LoadError, LogFormat, Redis, RedisTopology, RoleMapSource, Store, load};
 use crate::jwt::Algorithm;
 use crate::kubernetes::ConfigMapSource;
 use crate::oidc::{
@@ -196,7 +196,7 @@ store:
 ",
         &[],
     );
-    assert_eq!(redis.url.topology, Topology::Sentinel { service: "mymaster".to_owned() });
+    assert_eq!(redis.url.topology, RedisTopology::Sentinel { service: "mymaster".to_owned() });
     assert_eq!(redis.url.hosts, [("s1".to_owned(), 26379), ("s2".to_owned(), 26380)]);
     assert_eq!((redis.username.as_deref(), redis.sentinel_username.as_deref()), (Some("vestibule"), Some("watcher")));
     assert_eq!(redis.password.unwrap().expose_initial(), "hunter2");

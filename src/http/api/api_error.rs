@@ -77,6 +77,43 @@ pub(in crate::http) enum ApiError {
 }
 
 impl ApiError {
+    /// The stable token for the `reason` field of log events.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Authentication(AuthenticationError::Unauthenticated(why)) => why.reason(),
+            Self::Authentication(AuthenticationError::Unavailable(_)) => "store_unavailable",
+            Self::ForeignOrigin => "foreign_origin",
+            Self::StaleSignIn => "sign_in_not_recent",
+            Self::NotJson => "body_not_json",
+            Self::TooLarge => "body_too_large",
+            Self::Slow => "body_timeout",
+            Self::Malformed => "malformed_query_or_form",
+            Self::Field(_) => "field_invalid",
+            Self::Keys(error) => error.reason(),
+            Self::NotAdministrator => "not_administrator",
+            Self::NotManagingPeople => "key_cannot_manage_users",
+            Self::NotInPerson => "session_required",
+            Self::NoLocalAccounts => "no_local_accounts",
+            Self::Invite(error) => error.reason(),
+            Self::People(error) => error.reason(),
+            Self::SignIn(error) => error.reason(),
+            Self::Claim(error) => error.reason(),
+            Self::Password(error) => error.reason(),
+            Self::Store(error) => error.reason(),
+            Self::Ask(error) => error.reason(),
+            Self::NoSession => "session_not_found",
+            Self::NoProvider => "unknown_provider",
+            Self::NoIdentity => "identity_not_found",
+            Self::LastIdentity => "last_identity",
+            Self::Begin(error) => error.reason(),
+            Self::Query => "query_not_allowed",
+            Self::RateLimited(_) => "rate_limit_exceeded",
+            Self::NotFound => "not_found",
+            Self::Method => "method_not_allowed",
+            Self::Panicked => "handler_panicked",
+        }
+    }
+
     pub(in crate::http) fn missing(field: &'static str) -> Self {
         Self::Field(FieldError::Value(field, "is required"))
     }

@@ -145,7 +145,7 @@ impl KeysRequest<'_> {
             }
             Err(KeysError::Store(error)) => Err(error.into()),
             Err(refused) => {
-                tracing::info!(reason = %refused, "a key refused");
+                tracing::info!(reason = refused.reason(), "key creation refused");
                 self.render_problem(StatusCode::FORBIDDEN, problem(&refused), Some(form)).await
             }
         }
@@ -198,7 +198,7 @@ impl KeysRequest<'_> {
         if let Some(redirect_uri) = form.one("redirect_uri") {
             let user = self.0.user();
             self.0.services.users.distrust(user, redirect_uri).await?;
-            tracing::info!(user, "an application is asked about again");
+            tracing::info!(user, "app consent removed");
         }
         Ok(self.0.back())
     }

@@ -9,7 +9,7 @@ use super::super::credential_headers::header_of;
 use crate::{
     access::{CredentialSource, CredentialSources},
     check::{Echo, cookies_without},
-    principal::Identity,
+    principal::IdentityHeaders,
     upstream::{Authorization, UpstreamHeaders},
 };
 
@@ -35,7 +35,7 @@ pub(super) struct ClientHeaders<'a> {
 
 /// Every identity header and every credential of ours, always: one that is left out would let the client's own through.
 pub(super) fn allow(
-    identity: &Identity,
+    identity: &IdentityHeaders,
     read: CredentialSources,
     sent: &UpstreamHeaders,
     own: &ClientHeaders<'_>,

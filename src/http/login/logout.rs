@@ -62,7 +62,7 @@ pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services
     let site = &services.site;
     let Some(cookie) = site.cookies.session_in(&request) else { return signed_out(site) };
     if !csrf::is_own_form(&request, site) || !csrf::matches(&site.ring, FORM, &cookie, &form.csrf) {
-        tracing::warn!(reason = "not from our own page", "logout refused");
+        tracing::warn!(reason = "foreign_form", "logout refused");
         return refused().respond(&request, site);
     }
     // A cookie that the key ring did not sign names no session.
@@ -73,7 +73,7 @@ pub(super) async fn act(request: HttpRequest, form: Form<Confirmation>, services
     match ended {
         Err(cause) => {
             services.metrics.logout(Outcome::Error);
-            tracing::error!(cause, "logout is not certain");
+            tracing::error!(error = cause, "logout not confirmed");
             uncertain().respond(&request, site)
         }
         Ok(ended) => {
@@ -96,7 +96,7 @@ async fn end_session(services: &Services, token: &SessionToken<'_>) -> Result<Op
     };
     let session = services.users.session(&known.user, digest).await.map_err(|error| error.to_string())?;
     services.users.end_session(&known.user, digest).await.map_err(|error| error.to_string())?;
-    tracing::info!(user = known.user, provider = known.provider, "logout");
+    tracing::info!(user = known.user, provider = known.provider, "logout succeeded");
     Ok(session)
 }
 
@@ -112,7 +112,7 @@ fn signed_out(site: &Site) -> HttpResponse {
 }
 
 fn unavailable(request: &HttpRequest, site: &Site, cause: &str) -> HttpResponse {
-    tracing::error!(cause, "logout is not possible");
+    tracing::error!(error = cause, "logout failed");
     error::store_unavailable(PATH).respond(request, site)
 }
 

@@ -22,7 +22,7 @@ pub(super) async fn sign_in(request: HttpRequest, form: Form<FormFields>, servic
     let email = form.one("user_email").unwrap_or_default();
     let again = |status, problem| sign_in_page(&request, &services, &target, status, Some((email, problem)));
     if !is_ours(&request, site, form.one("csrf").unwrap_or_default()) {
-        tracing::warn!(reason = "not from our own page", "login refused");
+        tracing::warn!(reason = "foreign_form", "login refused");
         return again(StatusCode::FORBIDDEN, SignInProblem::CookiesNeeded);
     }
     let device = site.cookies.device_in(&request);

@@ -61,7 +61,7 @@ pub(super) async fn begin(request: HttpRequest, query: Query<BeginQuery>, servic
 /// Where somebody wants to go on to.
 pub(super) fn target_of(rd: Option<&str>, site: &Site) -> Result<ReturnTarget, ReturnTargetError> {
     let target = rd.map_or_else(|| Ok(ReturnTarget::root()), |rd| ReturnTarget::parse(rd, site.public_url.host()));
-    target.inspect_err(|refused| tracing::warn!(reason = %refused, "login refused"))
+    target.inspect_err(|refused| tracing::warn!(reason = refused.reason(), "login refused"))
 }
 
 /// The sign-in page: a choice of providers and the form for a password, or what to configure when there is neither.
@@ -112,7 +112,7 @@ async fn to_provider(request: &HttpRequest, services: &Services, provider: &Prov
             response
         }
         Err(failed) => {
-            tracing::warn!(provider = provider.id(), reason = %failed, "login can't begin");
+            tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, "login not started");
             app_keys::login_unavailable(&target, &services.app_keys, request)
                 .unwrap_or_else(|| failed.failure(provider.name(), &again).respond(request, &services.site))
         }

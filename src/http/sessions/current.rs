@@ -24,7 +24,7 @@ pub(in crate::http) async fn show(request: HttpRequest, services: Services) -> H
     match services.checker.load_session(&token).await {
         Ok(None) => error::challenged("login_required", ENDED, error::CHALLENGE),
         Err(unanswered) => {
-            tracing::error!(cause = %unanswered, "who is signed in can't be looked up");
+            tracing::error!(error = %unanswered, "session lookup failed");
             error::json(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Sessions can't be looked up at the moment.")
         }
         Ok(Some((signed_in, evaluation))) => HttpResponse::Ok().json(json!({

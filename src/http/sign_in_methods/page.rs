@@ -113,7 +113,7 @@ impl MethodsRequest<'_> {
             Err(ChangeError::Store(cause)) => Err(page.unavailable(cause)),
             Err(ChangeError::NoPassword) => Err(page.foreign_form()),
             Err(refused) => {
-                tracing::info!(reason = %refused, "a change of a password refused");
+                tracing::info!(reason = refused.reason(), "password change refused");
                 let (status, problem) = problem_of(refused);
                 self.render_problem(status, problem).await
             }
@@ -133,7 +133,7 @@ impl MethodsRequest<'_> {
         let (binding, new_cookie) = binding(page.request, site);
         let begun = begin_link(page.services, provider, &binding, page.user()).await;
         let url = begun.map_err(|failed| {
-            tracing::warn!(provider = provider.id(), reason = %failed, "linking can't begin");
+            tracing::warn!(provider = provider.id(), reason = failed.reason(), error = %failed, "identity link not started");
             page.respond(failed.failure(provider.name(), page.place.href()))
         })?;
         let (name, cancel) = (provider.name().to_owned(), page.place.href().to_owned());

@@ -7,7 +7,7 @@ use crate::{clock::manual::ManualClock, store::Kind};
 
 const GRACE: Duration = Duration::from_secs(60);
 
-type Answer = Result<Option<&'static str>, LookupError>;
+type LookupResult = Result<Option<&'static str>, LookupError>;
 
 struct Fixture {
     clock: ManualClock,
@@ -35,18 +35,18 @@ impl Fixture {
         &self,
         cached: Option<CachedValue<&'static str>>,
         state: SessionState,
-        read: impl Future<Output = Answer>,
+        read: impl Future<Output = LookupResult>,
     ) -> Result<ServedValue<&'static str>, String> {
         let serving = Serving { cache: &self.cache, clock: &self.clock, grace: GRACE, shard: self.shard };
         serving.serve(cached, |_| state, read).await.map_err(|error| error.to_string())
     }
 }
 
-fn outage() -> Answer {
+fn outage() -> LookupResult {
     Err(LookupError::Store(store::Error::Unavailable("it is away".into())))
 }
 
-async fn never() -> Answer {
+async fn never() -> LookupResult {
     panic!("no read is expected")
 }
 
@@ -126,7 +126,7 @@ async fn after_a_failure_the_store_is_not_read_for_a_while() {
     assert_eq!(fixture.serve(fixture.cached(), SessionState::Live, never()).await, Ok(ServedValue::Stale(Some("cached"))));
     assert!(fixture.serve(fixture.cached(), SessionState::Ended, never()).await.is_err());
     let read = || ready(Ok(Some("read")));
-    // Without a cached value the store is read all the same.
+    // Without a cached value the store is read anyway.
     assert_eq!(fixture.serve(None, SessionState::Live, read()).await, Ok(ServedValue::Read(Some("read"))));
     fixture.clock.advance(RETRY_AFTER_FAILURE);
     assert_eq!(fixture.serve(fixture.cached(), SessionState::Live, read()).await, Ok(ServedValue::Read(Some("read"))));

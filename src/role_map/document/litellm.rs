@@ -1,7 +1,7 @@
 //! Reads `litellm_jwtauth`: the fields of LiteLLM's JWT authentication, for role maps that were migrated from LiteLLM.
 
 use super::rules::{parse_claim_path, read_boolean, read_provider};
-use super::{Origin, RoleList};
+use super::{RoleList, RuleOrigin};
 use crate::principal::RuleName;
 use crate::role_map::GrantPolicy;
 use crate::role_map::condition::{Case, Condition, ValueSelector};
@@ -28,7 +28,7 @@ pub(super) fn read(section: &mut Section<'_>, roles: &RoleList<'_>) -> Option<Li
     let syncs_grant = read_boolean(section, "sync_user_role_and_teams");
     let provider = provider?;
     let teams = teams?.map(|selector| TeamRule {
-        origin: Origin { name: RuleName::new(format!("{SECTION}.{TEAMS}")), line: section.line_of(TEAMS) },
+        origin: RuleOrigin { name: RuleName::new(format!("{SECTION}.{TEAMS}")), line: section.line_of(TEAMS) },
         provider: provider.clone(),
         condition: Condition::new(selector, "*").expect("a star is a valid pattern"),
         strip: Box::default(),

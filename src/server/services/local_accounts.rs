@@ -46,7 +46,7 @@ pub(in crate::server) fn accounts(
     Accounts::new(records.clone(), sign_ins, keys, settings, clock, metrics).context("local accounts")
 }
 
-/// The way in which the first administrator signs in.
+/// The sign-in of the first administrator.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::server) enum Bootstrap {
     /// The process prints an invitation, for the role, on its standard output.
@@ -94,18 +94,13 @@ pub(in crate::server) async fn print_bootstrap_invitation(
 /// Logs the command for the first administrator's invitation if there are no users.
 pub(in crate::server) async fn log_bootstrap_command(users: &Users, role: &Role) {
     match users.is_empty().await {
-        Ok(true) => tracing::info!(
-            "nobody has an account yet: `vestibule invite --role {role} --config …` prints a link for the first administrator"
-        ),
+        Ok(true) => tracing::info!(%role, "no users yet; run vestibule invite to create an administrator"),
         Ok(false) => {}
-        Err(error) => tracing::debug!(%error, "whether there is anybody can't be looked up"),
+        Err(error) => tracing::debug!(%error, "user lookup failed"),
     }
 }
 
 /// Logs that no user can sign in.
 pub(in crate::server) fn log_impossible_sign_in() {
-    tracing::warn!(
-        "nobody can sign in: the store is this process's memory, which `vestibule invite` can't reach, and a listener is no \
-         loopback address; configure a Redis or a provider, or set local_accounts.print_first_link to true and read the link here"
-    );
+    tracing::warn!("no user can sign in; configure a Redis, a provider or local_accounts.print_first_link");
 }

@@ -34,10 +34,10 @@ fn fixed(credential: &StaticCredential, watches: &mut Vec<FileWatch>) -> StaticU
     watch(secret, watches, "upstream_credential.static", move |text| match authorization(text) {
         Ok(()) => {
             edited.replace(&with_scheme(text));
-            tracing::info!(entry, path, "an upstream credential was read again");
+            tracing::info!(entry, path, "upstream credential reloaded");
         }
         Err(error) => {
-            tracing::error!(entry, path, error, "the edited upstream credential is refused; the old one stays in force");
+            tracing::error!(entry, path, error, "upstream credential rejected; keeping previous version");
         }
     });
     StaticUpstreamCredential { name: name.as_str().into(), roles: roles.clone(), teams: teams.clone(), authorization: cell }
@@ -55,9 +55,9 @@ fn assertions(
     watch(&section.keys, watches, "upstream_credential.assertion.keys", move |text| match NewSigningKeys::parse(text) {
         Ok(keys) => {
             edited.replace(keys);
-            tracing::info!("the assertions' keys were read again");
+            tracing::info!("assertion keys reloaded");
         }
-        Err(error) => tracing::error!(%error, "the edited keys of assertions are refused; the old ones stay in force"),
+        Err(error) => tracing::error!(%error, "assertion keys rejected; keeping previous version"),
     });
     let settings = AssertionSettings {
         issuer: section.issuer.clone(),

@@ -179,11 +179,11 @@ async fn keep_connected(connection: Connection, current: Arc<ArcSwap<Client>>) {
         // On shutdown this task is aborted first, so every end of the client calls for a new one.
         let ended = client.connect().await.map_err(|error| error.to_string());
         let why = ended.and_then(|ended| ended.map_err(|error| error.to_string())).err();
-        tracing::warn!(error = why, "the store's client has given up; another one connects");
+        tracing::warn!(error = why, "redis client ended; starting another client");
         // Replaced before the pause, since commands to the old client would time out.
         match connection.client(EVENTS_KEPT) {
             Ok(another) => current.store(Arc::new(another)),
-            Err(error) => tracing::error!(%error, "there is no other client of the store"),
+            Err(error) => tracing::error!(%error, "redis client not created"),
         }
         tokio::time::sleep(REPLACE_PAUSE).await;
     }

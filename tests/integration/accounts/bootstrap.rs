@@ -33,9 +33,7 @@ async fn no_link_is_printed_if_there_is_another_way_to_sign_in() {
     elsewhere.further.push_str("admin_roles: []\n");
     let mut open = PodOptions::new();
     open.further = LOCAL_ACCOUNTS.replace("enabled: true", "print_first_link: false");
-    for (options, told) in
-        [(off, "nobody can sign in"), (elsewhere, "listening"), (open, "nobody can sign in: the store is this")]
-    {
+    for (options, told) in [(off, "no sign-in method configured"), (elsewhere, "listening"), (open, "no user can sign in")] {
         let pod = Pod::start(options).await;
         assert!(!pod.log().contains("invite_link=") && pod.log().contains(told), "{told}: {}", pod.log());
     }
@@ -50,7 +48,7 @@ async fn with_redis_the_log_explains_the_bootstrap_and_the_command_restores_acce
     options.key_ring_file = Some(ring_file);
     options.further = LOCAL_ACCOUNTS.to_owned();
     let mut pod = Pod::start(options).await;
-    let how = "`vestibule invite --role proxy_admin --config …` prints a link";
+    let how = "no users yet; run vestibule invite to create an administrator role=proxy_admin";
     let told = async || pod.log().contains(how).then_some(());
     crate::support::wait::until("the log to say how to begin", std::time::Duration::from_secs(10), told).await;
     assert!(!pod.log().contains("invite_link="), "{}", pod.log());

@@ -123,7 +123,7 @@ impl CachedSession {
         assert!(known.iter().chain(&unknown).all(|answer| !answer.sets_cookie), "a cookie was changed");
         assert!(self.fleet.lookups(1, "stale").await > 0.0);
         assert!(self.fleet.pods[1].is_ready().await, "readiness followed the store");
-        assert!(self.fleet.pods[1].log().contains("the store does not answer"));
+        assert!(self.fleet.pods[1].log().contains("store not responding"));
         self.assert_metrics().await;
         self.assert_pages().await;
     }

@@ -24,7 +24,7 @@ const BETWEEN_FETCHES: Duration = Duration::from_secs(10);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const FAILED: &str = "login failed";
-const LEFT_OUT: &str = "the access token's claims are left out";
+const LEFT_OUT: &str = "access token claims ignored";
 
 /// A pod whose provider returns faulty answers on request.
 struct FaultyFleet {

@@ -275,7 +275,7 @@ async fn a_replaced_client_secret_is_used_without_a_restart() {
 
     // Renamed into place, as Kubernetes replaces a mounted secret.
     std::fs::rename(scratch.write("secret.new", &format!("{fresh}\n")), &file).expect("the directory is ours");
-    let read = async || fleet.pod(0).log().contains("a secret was read again").then_some(());
+    let read = async || fleet.pod(0).log().contains("secret reloaded").then_some(());
     wait::until("the file to be read again", PATIENCE, read).await;
     sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), BOB).await;
     assert!(!fleet.pod(0).log().contains(&fresh));

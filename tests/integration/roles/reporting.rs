@@ -23,7 +23,7 @@ async fn each_login_is_counted_by_role_and_its_log_line_names_the_rule() {
         let (label, text) = (format!("role=\"{role}\""), fleet.pod(0).log());
         let counted = fleet.pod(0).metric("vestibule_logins_by_role_total", &["provider=\"corp\"", &label]).await;
         assert_eq!(counted, f64::from(times), "{role}");
-        let lines = log_lines(fleet.pod(0), &[" login ", role, rule, "corp"]);
+        let lines = log_lines(fleet.pod(0), &[" login succeeded ", role, rule, "corp"]);
         assert_eq!(lines.len(), usize::try_from(times).unwrap(), "{rule}: {text}");
     }
 }

@@ -17,7 +17,7 @@ rules:
   - {source: id_token, claim: groups, match: "/engineering/tools", role: internal_user}
 "#;
 
-const ABSENT: &str = "a login has no claims from a source";
+const ABSENT: &str = "login without claims from a source";
 const CONTACT: &str = "contact: 'Platform <desk> (#access)'\n";
 
 async fn absent(fleet: &Fleet, source: &str) -> f64 {

@@ -22,7 +22,7 @@ const LOGINS: usize = 600;
 const ENCRYPTS_AFTER: Duration = Duration::from_secs(180);
 /// Users who sign in between the last rewrap and the removal.
 const SINCE: usize = 6;
-const READ_AGAIN: &str = "the key ring was read again";
+const READ_AGAIN: &str = "key ring reloaded";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_ring_that_reaches_pods_one_after_another_ends_no_session() {

@@ -316,7 +316,7 @@ async fn a_pod_with_the_most_verbose_log_logs_no_password() {
     let pod = Pod::start(options).await;
 
     redis.write_password_file("the-second-password");
-    until("the password to be read again", DEADLINE, async || pod.log().contains("a secret was read again").then_some(())).await;
+    until("the password to be read again", DEADLINE, async || pod.log().contains("secret reloaded").then_some(())).await;
     redis.change_password("the-second-password");
     let rounds = async || pod.metric("vestibule_store_commands_total", &["sequences", "\"ok\""]).await;
     let before = rounds().await;

@@ -114,7 +114,7 @@ async fn swapped_and_truncated_records_are_refused_and_never_treated_as_absent()
     assert_eq!(tampered.statuses_without_cache().await, (503, 503), "each under a name of another kind too");
 }
 
-/// What docs/store.md says can be done, and what it doesn't.
+/// Only the attacks that docs/store.md lists succeed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_record_undoes_its_own_changes_only() {
     let mut tampered = TamperedFleet::new().await;

@@ -60,9 +60,9 @@ pub fn redis_store(connection: &Connection) -> Arc<RedisStore> {
 pub fn connection(url: &str) -> Connection {
     let url = RedisUrl::parse(url).expect("a URL of the peers");
     let topology = match url.topology {
-        config::Topology::Standalone => Topology::Standalone,
-        config::Topology::Cluster => Topology::Cluster,
-        config::Topology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
+        config::RedisTopology::Standalone => Topology::Standalone,
+        config::RedisTopology::Cluster => Topology::Cluster,
+        config::RedisTopology::Sentinel { service } => Topology::Sentinel { service, credentials: Credentials::default() },
     };
     Connection {
         topology,

@@ -128,10 +128,8 @@ async fn keys_are_published_on_every_pod_and_rotated_without_a_restart() {
 
     let old = std::fs::read_to_string(files.path("keys.pem")).unwrap();
     files.write("keys.pem", "no key at all");
-    until_everywhere(&fleet.pods, "the refusal in the log", PATIENCE, async |pod| {
-        pod.log().contains("the edited keys of assertions are refused")
-    })
-    .await;
+    until_everywhere(&fleet.pods, "the refusal in the log", PATIENCE, async |pod| pod.log().contains("assertion keys rejected"))
+        .await;
     files.write("keys.pem", &format!("{}{old}", new_key("eddsa")));
     until_everywhere(&fleet.pods, "the new key", PATIENCE, async |pod| {
         published(pod).await["keys"].as_array().is_some_and(|keys| keys.len() == 2)

@@ -181,7 +181,7 @@ async fn an_edited_file_is_used_without_a_restart_and_an_invalid_edit_keeps_the_
     let old = "Basic ZGF0YTp1cHN0cmVhbQ==";
     files.write("for-data", "two\nlines\n");
     until_everywhere(&fleet.pods, "the refusal in the log", PATIENCE, async |pod| {
-        pod.log().contains("the edited upstream credential is refused")
+        pod.log().contains("upstream credential rejected")
     })
     .await;
     for pod in &fleet.pods {

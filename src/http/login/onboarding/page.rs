@@ -35,7 +35,7 @@ pub(in crate::http::login) async fn act(request: HttpRequest, posted: Form<FormF
     let link = field("invite_link");
     let again = async |status, problem| form(&request, site, accounts, link, status, Some(problem)).await;
     if !is_ours(&request, site, field("csrf")) {
-        tracing::warn!(reason = "not from our own page", "a claim refused");
+        tracing::warn!(reason = "foreign_form", "invitation acceptance refused");
         return error::other_browser().respond(&request, site);
     }
     let password = Zeroizing::new(field("new_password").to_owned());

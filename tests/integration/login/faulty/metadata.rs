@@ -11,7 +11,7 @@ use crate::support::steps::{assert_not_signed_in, assert_page};
 use crate::support::wait;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
-const NOT_FETCHED: &str = "metadata can't be fetched";
+const NOT_FETCHED: &str = "provider metadata not fetched";
 
 /// The provider's keys and 10 MiB of padding.
 pub async fn large_key_set(idp: &FaultyIdp) -> Value {

@@ -19,13 +19,13 @@ const KINDS_WITHOUT_USER: [&str; 8] = ["session", "key", "key_secret", "keys_of"
 
 #[derive(Debug, Clone, Copy)]
 enum SignInMethod {
-    /// Alice, by the provider.
+    /// Alice with the provider.
     Callback,
-    /// Ada, by her password.
+    /// Ada with her password.
     Password,
-    /// Somebody new, by an invitation.
+    /// A new user with an invitation.
     Acceptance,
-    /// Ada, user_of is in, makes a key.
+    /// Ada, who is signed in, creates a key.
     NewKey,
 }
 
@@ -42,7 +42,7 @@ enum StartedSignIn {
 struct SignInResult {
     status: u16,
     text: String,
-    /// The session that it opened.
+    /// The new session.
     cookie: Option<String>,
 }
 
