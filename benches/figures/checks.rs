@@ -88,7 +88,7 @@ fn start_empty_handler() -> u16 {
         actix_web::rt::System::new().block_on(async {
             let server = HttpServer::new(|| App::new().default_service(web::to(async || HttpResponse::Ok().finish())));
             let server = server.workers(1).disable_signals().bind("127.0.0.1:0").expect("a free port");
-            tell.send(server.addrs()[0].port()).expect("somebody waits for it");
+            tell.send(server.addrs()[0].port()).expect("the receiver exists");
             server.run().await
         })
     });

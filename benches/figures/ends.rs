@@ -62,7 +62,7 @@ async fn end(mut pod: Pod) -> Duration {
 async fn until_busy(pod: &Pod) {
     let began = Instant::now();
     while pod.metric("vestibule_checks_total", &["outcome=\"allowed\""]).await < 10_000.0 {
-        assert!(began.elapsed() < PATIENCE, "nobody asks");
+        assert!(began.elapsed() < PATIENCE, "no request arrives");
     }
 }
 

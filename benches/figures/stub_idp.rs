@@ -45,7 +45,7 @@ impl StubIdp {
                         .route("/token", web::post().to(token))
                 });
                 let server = server.workers(1).disable_signals().listen(listener).expect("it is bound");
-                tell.send(issuer).expect("somebody waits for it");
+                tell.send(issuer).expect("the receiver exists");
                 server.run().await
             })
         });

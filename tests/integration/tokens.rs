@@ -17,7 +17,7 @@ use crate::support::fleet::Fleet;
 use crate::support::idp::{Idp, client};
 use crate::support::pod::{Pod, PodOptions, random_key};
 use crate::support::raw_http::Answer;
-use crate::support::steps::{ALICE, Person, sign_in};
+use crate::support::steps::{ALICE, TestUser, sign_in};
 use crate::support::{http_client, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ impl TokenFleet {
         text(&answer, "access_token")
     }
 
-    async fn tokens_of(&self, person: Person) -> (String, String) {
+    async fn tokens_of(&self, person: TestUser) -> (String, String) {
         tokens_of(self.idp(), &self.secret, person).await
     }
 
@@ -87,7 +87,7 @@ impl TokenFleet {
 }
 
 /// The access token and id_token of a user of the command-line tool.
-async fn tokens_of(idp: &Idp, secret: &str, person: Person) -> (String, String) {
+async fn tokens_of(idp: &Idp, secret: &str, person: TestUser) -> (String, String) {
     let verifier = random_key();
     let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
     let mut address = Url::parse(&format!("{}/auth", idp.issuer())).expect("an issuer is a URL");
@@ -174,7 +174,7 @@ async fn a_users_token_belongs_to_the_user_after_the_first_sign_in_and_an_id_tok
         assert_eq!(answer.status, 200, "{answer:?}");
         (answer.one("x-auth-request-user") == user).then_some(answer)
     };
-    let answer = wait::until("the token to be the person's", PATIENCE, known).await;
+    let answer = wait::until("the token to belong to the user", PATIENCE, known).await;
     assert_eq!(answer.one("x-auth-request-role"), "proxy_admin");
 
     // The claims of the token apply.

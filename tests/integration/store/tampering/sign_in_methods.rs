@@ -211,8 +211,8 @@ async fn a_disabled_user_is_enabled_by_no_record_but_their_own() {
     assert_eq!((told.status(), told.cookie(SESSION)), (200, None), "the link is valid and opens no session: {told:?}");
     let token = told.json()["token"].as_str().expect("a token").to_owned();
     let body = json!({"invitation_link": invited, "user_id": tampered.ada.id, "password": OTHER_PASSWORD});
-    let claimed = accept_with_token(tampered.fleet.pod(UNCACHED_POD), &token, body).await;
-    assert!(claimed.status() == 401 && claimed.cookie(SESSION).is_none(), "{claimed:?}");
+    let accepted = accept_with_token(tampered.fleet.pod(UNCACHED_POD), &token, body).await;
+    assert!(accepted.status() == 401 && accepted.cookie(SESSION).is_none(), "{accepted:?}");
     let made = post(tampered.fleet.pod(UNCACHED_POD), tampered.ada.auth(), API_KEYS, json!({})).await;
     assert_eq!(made.status(), 401, "{made:?}");
 }
