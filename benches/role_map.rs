@@ -1,6 +1,6 @@
-//! What judging a person costs with 10, 1,000 and 10,000 rules: by the index, and by trying every rule.
+//! The time to evaluate the role map for a user with 10, 1,000 and 10,000 rules: with the index, and by trying every rule.
 //!
-//! `cargo bench --bench role_map`. The two stand side by side; only their ratio is of interest.
+//! `cargo bench --bench role_map`. The two are compared; only their ratio is of interest.
 
 use divan::{Bencher, black_box};
 use serde_json::json;
@@ -15,17 +15,17 @@ fn main() {
 
 #[divan::bench(args = RULES)]
 fn by_the_index(bencher: Bencher<'_, '_>, rules: usize) {
-    let (map, person) = (role_map(rules), [person(rules)]);
-    bencher.bench(|| black_box(&map).evaluate(black_box(&person)));
+    let (map, user) = (role_map(rules), [user(rules)]);
+    bencher.bench(|| black_box(&map).evaluate(black_box(&user)));
 }
 
 #[divan::bench(args = RULES)]
 fn by_trying_every_rule(bencher: Bencher<'_, '_>, rules: usize) {
-    let (map, person) = (role_map(rules), [person(rules)]);
-    bencher.bench(|| black_box(&map).evaluate_exhaustively(black_box(&person)));
+    let (map, user) = (role_map(rules), [user(rules)]);
+    bencher.bench(|| black_box(&map).evaluate_exhaustively(black_box(&user)));
 }
 
-/// As in a company: mostly groups by name, some by prefix, a few with two conditions.
+/// Rules of a company: mostly groups by name, some by prefix, a few with two conditions.
 fn role_map(rules: usize) -> RoleMap {
     let rule = |number: usize| match number % 10 {
         0 => json!({"claim": "groups", "match": format!("/division-{number}/*"), "role": "internal_user"}),
@@ -40,8 +40,8 @@ fn role_map(rules: usize) -> RoleMap {
     RoleMap::parse(&json!({"version": 1, "rules": rules, "teams": teams}).to_string()).expect("the rules are valid")
 }
 
-/// Somebody with 40 groups that no rule names, and a role that only the last rule does.
-fn person(rules: usize) -> IdentityClaims {
+/// A user with 40 groups that no rule names, and a role that only the last rule names.
+fn user(rules: usize) -> IdentityClaims {
     let groups: Vec<_> = (0..40).map(|number| format!("/elsewhere/{number}")).collect();
     let roles = ["reader".to_owned(), format!("role-{}", rules - 1)];
     let claims = json!({"groups": groups, "site": "HQ", "resource_access": {"litellm": {"roles": roles}}});

@@ -1,5 +1,5 @@
-//! A whole fleet on loopback to try by hand: a real identity provider, a Redis cluster of six,
-//! three pods, nginx and an upstream. `make demo` builds and starts it; ctrl-C ends all of it.
+//! A complete fleet on loopback to try by hand: a real identity provider, a Redis cluster of six, three pods, nginx and an
+//! upstream. `make demo` builds and starts it; Ctrl-C ends all of it.
 
 #[path = "../tests/integration"]
 mod integration {
@@ -15,7 +15,7 @@ const DEFAULT_PORT: u16 = 8080;
 
 #[tokio::main]
 async fn main() {
-    // A peer that doesn't start is a panic; it unwinds here, and every child is killed on the way.
+    // A peer that does not start causes a panic, which unwinds here and kills every child process.
     let port = port();
     let logging = "log: {format: json}\n";
     let fleet = Fleet::builder().pods(3).own_cluster().idp().nginx_at(port).binary(binary()).yaml(logging).start();
@@ -30,7 +30,7 @@ async fn main() {
     println!("\nEnding all of it.");
 }
 
-/// `DEMO_PORT`, or the default; taken already is an answer of its own.
+/// `DEMO_PORT`, or the default; a port in use is reported.
 fn port() -> u16 {
     let port = match std::env::var("DEMO_PORT") {
         Ok(text) => text.parse().unwrap_or_else(|_| fail(&format!("DEMO_PORT={text} isn't a port"))),
@@ -42,7 +42,7 @@ fn port() -> u16 {
     port
 }
 
-/// The first argument, or the binary that cargo puts beside the folder of the examples.
+/// The first argument, or the binary beside the directory of the examples.
 fn binary() -> PathBuf {
     let beside = || Some(std::env::current_exe().ok()?.parent()?.parent()?.join("vestibule"));
     let given = std::env::args_os().nth(1).map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! What `tests/properties` holds, given to libFuzzer: `FUZZ_TARGET` says which of its targets.
+//! Runs the properties of `tests/properties` with libFuzzer; `FUZZ_TARGET` selects the target.
 #![no_main]
 
 #[path = "../tests/properties"]

@@ -1,4 +1,4 @@
-//! From the start of a process to its readiness, and from SIGTERM to its end.
+//! The time from the start of a process to its readiness, and from SIGTERM to its end.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::integration::support::owner_client;
 use super::integration::support::pod::{Pod, PodOptions, Ready};
-use super::people::People;
+use super::people::SignedInUsers;
 use super::site::{BenchFleet, binary, check, cookie};
 use super::wrk;
 
@@ -20,7 +20,7 @@ pub async fn measure(bench: &BenchFleet) {
     let alone = || PodOptions { binary: binary(), ..PodOptions::new() };
     print("from start to ready, memory store", &starts(alone).await);
     print("from start to ready, Redis cluster, one provider", &starts(|| bench.fleet.further_pod("start")).await);
-    let session = People::of(&bench.fleet).await.sign_in("corp", 1).await.remove(0);
+    let session = SignedInUsers::of(&bench.fleet).await.sign_in("corp", 1).await.remove(0);
     for (delay, further) in [("delay: 0s", NO_DELAY), ("the default delay of 5 s", "")] {
         let pod = async || bench.further("end", |pod| pod.further += further).await;
         print(&format!("from SIGTERM to exit, {delay}, idle"), &[end(pod().await).await]);
@@ -32,7 +32,7 @@ pub async fn measure(bench: &BenchFleet) {
     }
 }
 
-/// The least and the most of several, since only the first finds cold files.
+/// The shortest and longest of several starts, because only the first one reads cold files.
 async fn starts(options: impl Fn() -> PodOptions) -> Vec<Duration> {
     let (http, mut times) = (owner_client(), Vec::new());
     for _ in 0..STARTS {
@@ -62,7 +62,7 @@ async fn end(mut pod: Pod) -> Duration {
 async fn until_busy(pod: &Pod) {
     let began = Instant::now();
     while pod.metric("vestibule_checks_total", &["outcome=\"allowed\""]).await < 10_000.0 {
-        assert!(began.elapsed() < PATIENCE, "nobody asks");
+        assert!(began.elapsed() < PATIENCE, "no request arrives");
     }
 }
 

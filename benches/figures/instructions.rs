@@ -1,7 +1,7 @@
-//! The instructions that one check takes, by valgrind's callgrind: the same in each run, whatever else the machine does.
+//! The instructions of one check, counted by valgrind's callgrind: the same in each run, independent of the load.
 //!
-//! `cargo bench --bench figures -- instructions`. What the kernel does for a check is not counted. Where `BENCH_PROFILE` names a
-//! directory, the profile of each kind of check is left there, for `callgrind_annotate`.
+//! `cargo bench --bench figures -- instructions`. Instructions of the kernel are not counted. If `BENCH_PROFILE` names a
+//! directory, the profile of each kind of check is written there, for `callgrind_annotate`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -33,7 +33,7 @@ pub async fn measure() {
     }
 }
 
-/// A program that runs the pod's by callgrind, and a place for its profiles.
+/// Runs the pod's binary with callgrind, which writes its profiles to a separate directory.
 fn under_callgrind(mut pod: PodOptions) -> PodOptions {
     use std::os::unix::fs::PermissionsExt;
     let script = profiles().join("pod.sh");
@@ -43,7 +43,7 @@ fn under_callgrind(mut pod: PodOptions) -> PodOptions {
     std::fs::write(&script, text).expect("the directory is writable");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).expect("the file is ours");
     pod.binary = script;
-    // The rounds by which the cache of a shared store is proven would be counted too.
+    // The consistency checks of a shared store would be counted too.
     pod.store = vec!["url: memory".to_owned()];
     pod
 }
@@ -51,13 +51,13 @@ fn under_callgrind(mut pod: PodOptions) -> PodOptions {
 fn profiles() -> &'static Path {
     static DIRECTORY: LazyLock<PathBuf> = LazyLock::new(|| match std::env::var_os("BENCH_PROFILE") {
         Some(directory) => PathBuf::from(directory),
-        // The next run sweeps what this one leaves.
+        // The next run removes the directory of this one.
         None => std::mem::ManuallyDrop::new(Scratch::new("callgrind")).path().to_owned(),
     });
     &DIRECTORY
 }
 
-/// One request after the other, each answered in full before the next.
+/// Sends one request after the other, each after the complete answer to the previous one.
 async fn ask(connection: &mut TcpStream, case: &Case, times: u32) {
     let headers: String = case.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request = format!("GET /auth/nginx HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n");
@@ -73,7 +73,7 @@ async fn ask(connection: &mut TcpStream, case: &Case, times: u32) {
     }
 }
 
-/// Whether it has a head, and as much of a body as that says.
+/// True if the answer has a head and the body length that the head states.
 fn is_whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
@@ -81,7 +81,7 @@ fn is_whole(answer: &[u8]) -> bool {
     body.len() >= length.unwrap_or_default()
 }
 
-/// Tells callgrind something. It finds the process by the environment, of which pods have as little.
+/// Runs callgrind_control. It finds the process by the environment that pods also have.
 fn control(pid: u32, arguments: &[&str]) {
     let mut command = Command::new("callgrind_control");
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
@@ -90,7 +90,7 @@ fn control(pid: u32, arguments: &[&str]) {
     assert!(output.status.success(), "callgrind_control {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Writes what was counted since the last time, and gives the file.
+/// Writes the counts since the last call, and returns the file.
 fn dump(pid: u32, name: &str) -> PathBuf {
     control(pid, &["--dump"]);
     let written = (1..).map(|number| profiles().join(format!("profile.{number}"))).find(|file| file.exists());

@@ -1,4 +1,4 @@
-//! Logins per second of one pod, by a provider that costs next to nothing.
+//! Logins per second of one pod, with a provider that takes almost no time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::stub_idp::{CLIENT, StubIdp};
 use super::times::Times;
 
 const BROWSERS: usize = 16;
-const PEOPLE: usize = 200;
+const USERS: usize = 200;
 const REACHED: Duration = Duration::from_secs(20);
 
 pub async fn measure(bench: &BenchFleet) {
@@ -35,8 +35,8 @@ pub async fn measure(bench: &BenchFleet) {
         "Logins: one worker, {BROWSERS} browsers, {seconds} s each; every login is two requests and one of ours to the provider\n"
     );
     let next = AtomicUsize::new(0);
-    // Everybody once: they are new, and then they are known.
-    let new = run(&pod, &idp, &next, |number, _| number < PEOPLE).await;
+    // Each user once: they are new, and then they are known.
+    let new = run(&pod, &idp, &next, |number, _| number < USERS).await;
     print("of people who were never here", &new);
     let known = run(&pod, &idp, &next, |_, began| began.elapsed() < Duration::from_secs(seconds as u64)).await;
     print("of people who are known", &known);
@@ -50,7 +50,8 @@ struct Logins {
     stored: f64,
 }
 
-/// Logs people in, one after the other in each browser, while `goes_on` says so of a login's number and of the beginning.
+/// Runs login flows, one after the other in each browser, while `goes_on` returns true for the login's number and the start
+/// time.
 async fn run(pod: &Pod, idp: &StubIdp, next: &AtomicUsize, goes_on: impl Fn(usize, Instant) -> bool) -> Logins {
     let (processor, stored, redeemed) = (processor_time(pod.pid()), pod.store_commands().await, idp.redeemed());
     let began = Instant::now();
@@ -62,7 +63,7 @@ async fn run(pod: &Pod, idp: &StubIdp, next: &AtomicUsize, goes_on: impl Fn(usiz
                 return times;
             }
             let began = Instant::now();
-            log_in(&agent, pod, number % PEOPLE).await;
+            log_in(&agent, pod, number % USERS).await;
             times.push(began.elapsed());
         }
     });

@@ -1,8 +1,9 @@
-//! What the product costs, measured in one run: checks beside an empty handler, memory, logins, revocations, starts and ends.
+//! The costs of the product, measured in one run: checks compared with an empty handler, memory, logins, revocations, starts
+//! and ends.
 //!
-//! `make bench`. Figures by themselves are the machine's; ratios, counts and bytes are the product's. Nothing is asserted but
-//! that what is measured happened. `cargo bench --bench figures -- memory logins` measures a part, `BENCH_SECONDS` says how
-//! long checks and logins are asked for, `BENCH_PRINCIPALS` how many sessions are cached.
+//! `make bench`. Absolute figures depend on the machine; ratios, counts and bytes do not. Only the occurrence of the measured
+//! events is asserted. `cargo bench --bench figures -- memory logins` measures some figures, `BENCH_SECONDS` sets the duration
+//! of checks and logins, and `BENCH_PRINCIPALS` the number of cached sessions.
 
 #[path = "../../tests/integration"]
 mod integration {
@@ -24,13 +25,13 @@ mod wrk;
 
 use site::BenchFleet;
 
-/// In the order in which they are measured.
+/// In the order of measurement.
 const FIGURES: [&str; 5] = ["checks", "memory", "logins", "revocations", "ends"];
 
 #[tokio::main]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // `cargo test --benches` runs this too, and there is nothing to show by it.
+    // `cargo test --benches` also runs this; no figure is needed then.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }

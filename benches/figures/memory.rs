@@ -1,18 +1,18 @@
-//! What a pod holds in memory at rest, and with many principals cached.
+//! The memory of a pod at rest, and with many cached principals.
 
 use std::time::Duration;
 
 use super::integration::support::pod::{Pod, PodOptions};
-use super::people::{People, check_each, identity};
+use super::people::{SignedInUsers, check_each, identity};
 use super::process::{Memory, memory};
 use super::setting;
 use super::site::{BenchFleet, binary, check, cookie};
 use super::wrk;
 
-/// Long enough for what a start leaves to be done.
+/// Long enough for the work after a start to finish.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// So many sessions are asked about again, to see that they are still cached.
+/// The number of sessions that are checked again, to show that they are still cached.
 const ASKED_AGAIN: usize = 2000;
 
 pub async fn measure(bench: &BenchFleet) {
@@ -25,7 +25,7 @@ pub async fn measure(bench: &BenchFleet) {
     let pod = bench.further("memory", |pod| pod.further += &format!("cache: {{entries: {}}}\n", people + people / 4)).await;
     let rest = at_rest(&pod).await;
     print("at rest, Redis cluster, one provider", rest);
-    let sessions = People::of(&bench.fleet).await.sign_in("corp", people).await;
+    let sessions = SignedInUsers::of(&bench.fleet).await.sign_in("corp", people).await;
     let some = &sessions[..ASKED_AGAIN.min(people)];
     check_each(&pod, some).await;
     wrk::ask(&check(&pod, "/v1/models", vec![cookie(&sessions[0])]), 2);

@@ -1,4 +1,4 @@
-//! People who are signed in without a provider: the product's own library writes their records, as a pod would.
+//! Users that are signed in without a provider: the product's library writes their records like a pod does.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,9 +21,9 @@ const AT_ONCE: usize = 64;
 /// The defaults of a pod.
 const LIMITS: Limits = Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600) };
 
-pub struct People(Users);
+pub struct SignedInUsers(Users);
 
-impl People {
+impl SignedInUsers {
     /// Users in the store of this fleet.
     pub async fn of(fleet: &Fleet) -> Self {
         let (clock, metrics) = (Arc::new(SystemClock), Arc::new(Metrics::new()));
@@ -32,7 +32,7 @@ impl People {
         Self(Users::new(fleet.records().await, role_maps, LIMITS, clock, metrics))
     }
 
-    /// Signs in so many people, each once, and gives the values of their session cookies.
+    /// Signs in this number of users, once each, and returns the values of their session cookies.
     pub async fn sign_in(&self, provider: &str, people: usize) -> Vec<String> {
         let sign_ins = stream::iter(0..people).map(|number| self.sign_in_one(provider, number));
         sign_ins.buffer_unordered(AT_ONCE).collect().await
@@ -51,7 +51,7 @@ impl People {
     }
 }
 
-/// As a company's Keycloak says it: a profile in the id_token, roles and groups in the access token.
+/// Claims like those of a company's Keycloak: a profile in the id_token, roles and groups in the access token.
 pub fn identity(provider: &str, number: usize) -> IdentityClaims {
     let id_token = json!({
         "sub": subject(number), "email": format!("person-{number}@example.com"), "email_verified": true,
@@ -79,7 +79,7 @@ fn subject(number: usize) -> String {
     format!("3c59dc04-8e88-4024-b98e-{number:012}")
 }
 
-/// Asks the pod about each of them once.
+/// Sends one check for each session to the pod.
 pub async fn check_each(pod: &Pod, sessions: &[String]) {
     let http = http_client();
     let checks = stream::iter(sessions).map(|session| {

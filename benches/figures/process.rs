@@ -1,13 +1,13 @@
-//! What the kernel says of a process.
+//! Memory and processor time of a process, as reported by the kernel.
 
 use std::time::Duration;
 
 /// In mebibytes.
 #[derive(Clone, Copy)]
 pub struct Memory {
-    /// All that is resident, the pages of the program's file included.
+    /// All resident memory, including the pages of the program's file.
     pub resident: f64,
-    /// What is its alone: heap and stacks.
+    /// Private memory: heap and stacks.
     pub anonymous: f64,
 }
 
@@ -20,10 +20,10 @@ pub fn memory(pid: u32) -> Memory {
     Memory { resident: mebibytes("VmRSS:"), anonymous: mebibytes("RssAnon:") }
 }
 
-/// The processor time that it has taken, in its own code and in the kernel's for it.
+/// The processor time of the process in user and kernel mode.
 pub fn processor_time(pid: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
-    // The name, which may hold anything, ends with the last bracket.
+    // The name may contain any character and ends with the last parenthesis.
     let after_name = stat.rsplit_once(") ").expect("stat has a name").1;
     let ticks: f64 = after_name.split(' ').skip(11).take(2).map(|text| text.parse::<f64>().expect("ticks")).sum();
     // SAFETY: sysconf takes a number and touches no memory of ours.

@@ -1,4 +1,4 @@
-//! From the answer to a sign-out to the first refusal on the other pods, which have the session cached.
+//! The time from the answer to a sign-out to the first refusal on the other pods, which have cached the session.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::integration::support::agent::{Agent, Page};
 use super::integration::support::http_client;
 use super::integration::support::pod::Pod;
-use super::people::{People, check_each};
+use super::people::{SignedInUsers, check_each};
 use super::setting;
 use super::site::{BenchFleet, check, cookie};
 use super::times::Times;
@@ -22,13 +22,13 @@ pub async fn measure(bench: &BenchFleet) {
     for number in 0..PODS {
         pods.push(bench.further(&format!("revocations-{number}"), |pod| pod.further += "workers: 1\n").await);
     }
-    let sessions = People::of(&bench.fleet).await.sign_in("corp", rounds).await;
+    let sessions = SignedInUsers::of(&bench.fleet).await.sign_in("corp", rounds).await;
     let http = http_client();
     let mut times = Vec::new();
     for (round, session) in sessions.iter().enumerate() {
         let (here, others) = (&pods[round % PODS], [&pods[(round + 1) % PODS], &pods[(round + 2) % PODS]]);
         for pod in others {
-            // What is read while its shard changes is not kept; the second look is served from the cache.
+            // Values that are read while the shard changes are not cached; the second check is served from the cache.
             check_each(pod, std::slice::from_ref(session)).await;
             check_each(pod, std::slice::from_ref(session)).await;
         }
@@ -39,7 +39,7 @@ pub async fn measure(bench: &BenchFleet) {
     println!("{}", Times::new(times));
 }
 
-/// Gives the moment of the answer.
+/// Returns the time of the answer.
 async fn sign_out(pod: &Pod, session: &str) -> Instant {
     let agent = Agent::new();
     agent.set_cookie("localhost", &format!("vestibule={session}; Path=/"));
@@ -50,7 +50,7 @@ async fn sign_out(pod: &Pod, session: &str) -> Instant {
     answered
 }
 
-/// Asks without pause until the session is refused.
+/// Sends checks without pause until the session is refused.
 async fn refused(http: &reqwest::Client, pod: &Pod, session: &str, since: Instant) -> Duration {
     let headers = check(pod, "/v1/models", vec![cookie(session)]).headers;
     loop {

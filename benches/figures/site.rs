@@ -1,5 +1,5 @@
-//! What is measured: a pod over a Redis cluster with a real provider, further pods beside it, and what people and programs
-//! present to them.
+//! The fleet that is measured: a pod over a Redis cluster with a real provider, additional pods, and the credentials of users
+//! and programs.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -29,7 +29,7 @@ impl BenchFleet {
         Self::with(|pod| *pod = measured(pod.clone())).await
     }
 
-    /// With changed options of the pod that checks are sent to.
+    /// Starts a fleet with changed options of the pod that receives checks.
     pub async fn with(configure: fn(&mut PodOptions)) -> Self {
         let batch_secret = random_key();
         let batch = json!({
@@ -41,19 +41,19 @@ impl BenchFleet {
         Self { fleet, batch_secret }
     }
 
-    /// The pod that checks are sent to.
+    /// The pod that receives checks.
     pub fn pod(&self) -> &Pod {
         self.fleet.pod(0)
     }
 
-    /// A further pod, ready.
+    /// Starts an additional pod and waits until it is ready.
     pub async fn further(&self, name: &str, adjust: impl FnOnce(&mut PodOptions)) -> Pod {
         let mut options = self.fleet.further_pod(name);
         adjust(&mut options);
         Pod::start(options).await
     }
 
-    /// A check of each kind, each with a credential that was made for it.
+    /// A check of each kind, with a credential of that kind.
     pub async fn cases(&self) -> Vec<Case> {
         let cookie = cookie(&session_of(&self.fleet.signed_in(ALICE).await));
         let key = self.make_key(&[&cookie, &("sec-fetch-site", "same-origin".to_owned())], json!({"manage_keys": true})).await;
@@ -88,7 +88,7 @@ impl BenchFleet {
     }
 }
 
-/// One worker, as the empty handler has, and all that the cases need.
+/// One worker, like the empty handler, and the configuration of all cases.
 pub fn measured(mut pod: PodOptions) -> PodOptions {
     let rules = ROLE_MAP.replace("rules:\n", "rules:\n  - {claim: azp, match: batch, role: internal_user}\n");
     pod.role_map = Some(rules + ACCESS);
@@ -113,12 +113,12 @@ fn bearer(secret: &str) -> (&'static str, String) {
     ("authorization", format!("Bearer {secret}"))
 }
 
-/// It begins as one does.
+/// A string with the prefix of a key.
 fn malformed_key() -> String {
     format!("sk-{}", random_key())
 }
 
-/// The one that is shipped, or another of `BENCH_BINARY`.
+/// The shipped binary, or the one that `BENCH_BINARY` names.
 pub fn binary() -> PathBuf {
     std::env::var_os("BENCH_BINARY").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_vestibule")), PathBuf::from)
 }

@@ -1,4 +1,4 @@
-//! A provider that costs next to nothing: it asks nobody, and signs what the code says.
+//! A provider that takes almost no time: it shows no form, and signs the claims that the code contains.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,19 +45,19 @@ impl StubIdp {
                         .route("/token", web::post().to(token))
                 });
                 let server = server.workers(1).disable_signals().listen(listener).expect("it is bound");
-                tell.send(issuer).expect("somebody waits for it");
+                tell.send(issuer).expect("the receiver exists");
                 server.run().await
             })
         });
         Self { issuer: told.recv().expect("the server is bound"), asked }
     }
 
-    /// The code by which a person is signed in who was sent here with this nonce.
+    /// The code that signs in this user, for the nonce of the auth request.
     pub fn code(person: usize, nonce: &str) -> String {
         URL_SAFE_NO_PAD.encode(json!({"person": person, "nonce": nonce}).to_string())
     }
 
-    /// How many codes were redeemed.
+    /// The number of redeemed codes.
     pub fn redeemed(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Many times of one kind, in order.
+//! A sorted list of durations.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ impl Times {
         Self(times)
     }
 
-    /// The time that this share of all is not above, in milliseconds.
+    /// The quantile in milliseconds.
     fn quantile(&self, share: f64) -> f64 {
         let place = (self.0.len() as f64 * share).ceil() as usize;
         self.0[place.clamp(1, self.0.len()) - 1].as_secs_f64() * 1000.0

@@ -1,4 +1,4 @@
-//! `wrk`, which asks one kind of request over many connections for a while.
+//! Runs `wrk`, which sends one kind of request over many connections for some time.
 
 use std::process::{Child, Command, Stdio};
 
@@ -10,11 +10,11 @@ pub struct Case {
     pub name: &'static str,
     pub port: u16,
     pub headers: Vec<(&'static str, String)>,
-    /// Whether it is let through.
+    /// True if the request is allowed.
     pub passes: bool,
 }
 
-/// What `wrk` measured: requests per second, milliseconds.
+/// The results of `wrk`: requests per second, and milliseconds.
 #[derive(Clone, Copy)]
 pub struct Measured {
     pub rate: f64,
@@ -38,7 +38,7 @@ pub fn ask(case: &Case, seconds: usize) -> Measured {
     Measured { rate, p50: milliseconds(&value("50%")), p99: milliseconds(&value("99%")) }
 }
 
-/// Begins to ask, and leaves it to the caller to end that.
+/// Starts sending requests; the caller ends the process.
 pub fn begin(case: &Case, seconds: usize) -> Child {
     let child = command(case, seconds).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     child.unwrap_or_else(|error| panic!("wrk doesn't start ({error}): run `make bench`"))

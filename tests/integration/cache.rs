@@ -88,7 +88,7 @@ async fn a_one_way_cut_of_the_invalidation_channel_delays_a_revocation_within_th
 
     proxy.heal_channel();
     let applied = fleet.invalidation_messages(1, "applied").await;
-    until("notices to be heard again", DEADLINE, async || {
+    until("invalidation messages to arrive again", DEADLINE, async || {
         let _ = fleet.sign_in(0).await;
         (fleet.invalidation_messages(1, "applied").await > applied).then_some(())
     })

@@ -14,7 +14,7 @@ use crate::support::agent::{Agent, Page};
 use crate::support::fleet::Fleet;
 use crate::support::idp::IdpOptions;
 use crate::support::pod::{Pod, PodOptions};
-use crate::support::steps::{Person, at, check, sign_in, until_callback};
+use crate::support::steps::{TestUser, at, check, sign_in, until_callback};
 use crate::support::wait;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -36,13 +36,13 @@ async fn granted(pod: &Pod, session: &str) -> (String, String) {
 }
 
 /// The grant of a user after a new login flow.
-async fn grant_after_login(fleet: &Fleet, person: Person) -> (String, String) {
+async fn grant_after_login(fleet: &Fleet, person: TestUser) -> (String, String) {
     let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), person).await;
     granted(fleet.pod(0), &session).await
 }
 
 /// The final page of a login flow.
-async fn final_page_of_login(fleet: &Fleet, person: Person) -> Page {
+async fn final_page_of_login(fleet: &Fleet, person: TestUser) -> Page {
     let agent = Agent::new();
     let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", person).await;
     agent.get(&at(fleet.pod(0), &callback)).await

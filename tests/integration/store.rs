@@ -166,7 +166,7 @@ async fn is_usable(store: &Arc<dyn Store>) {
 /// Messages may take a moment longer than commands: they use another connection.
 async fn receives_messages_of(store: &Arc<dyn Store>, shard: Shard) {
     let mut notices = store.invalidation_messages();
-    until("a notice", DEADLINE, async || {
+    until("an invalidation message", DEADLINE, async || {
         let commit = putting(&fresh_in(shard, Kind::User), b"");
         store.commit(&commit).await.ok()?.expect("nothing is expected");
         tokio::time::timeout(Duration::from_secs(1), receive(&mut notices, &[commit.token])).await.ok()

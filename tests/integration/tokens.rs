@@ -1,4 +1,4 @@
-//! Tokens in place of keys: those of a real OpenID Provider here, those of ServiceAccounts in [`workloads`].
+//! Bearer tokens instead of API keys: those of a real OpenID Provider here, those of ServiceAccounts in [`workloads`].
 
 mod pods;
 mod workloads;
@@ -17,12 +17,12 @@ use crate::support::fleet::Fleet;
 use crate::support::idp::{Idp, client};
 use crate::support::pod::{Pod, PodOptions, random_key};
 use crate::support::raw_http::Answer;
-use crate::support::steps::{ALICE, Person, sign_in};
+use crate::support::steps::{ALICE, TestUser, sign_in};
 use crate::support::{http_client, wait};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where a command-line tool has its authorization code sent.
+/// The redirect URI of a command-line tool.
 const CLI: &str = "http://localhost:1/callback";
 
 const ROLE_MAP: &str = "
@@ -37,7 +37,7 @@ access:
   - {paths: [/ui/**], credentials: [token, session, key]}
 ";
 
-/// A pod that accepts the access tokens of its provider, whose clients are a batch job and a command-line tool.
+/// A pod that accepts the access tokens of its provider, with a batch job and a command-line tool as clients.
 struct TokenFleet {
     fleet: Fleet,
     secret: String,
@@ -67,13 +67,13 @@ impl TokenFleet {
         self.fleet.idp()
     }
 
-    /// The token that a batch job gets for its own name and secret.
+    /// A token of the batch job, by the client credentials grant.
     async fn batch_token(&self) -> String {
         let answer = self.ask_for_tokens("batch", &[("grant_type", "client_credentials")]).await;
         text(&answer, "access_token")
     }
 
-    async fn tokens_of(&self, person: Person) -> (String, String) {
+    async fn tokens_of(&self, person: TestUser) -> (String, String) {
         tokens_of(self.idp(), &self.secret, person).await
     }
 
@@ -86,8 +86,8 @@ impl TokenFleet {
     }
 }
 
-/// Access token and id_token of a person, as a command-line tool with this secret gets them.
-async fn tokens_of(idp: &Idp, secret: &str, person: Person) -> (String, String) {
+/// The access token and id_token of a user of the command-line tool.
+async fn tokens_of(idp: &Idp, secret: &str, person: TestUser) -> (String, String) {
     let verifier = random_key();
     let challenge = URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).as_bytes());
     let mut address = Url::parse(&format!("{}/auth", idp.issuer())).expect("an issuer is a URL");
@@ -132,7 +132,7 @@ fn assert_refused(answer: &Answer) {
 const OF_CORP: &str = "{id: corp-api, provider: corp, audiences: [litellm]}";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_batch_jobs_token_passes_in_every_header_and_nothing_leaves_the_process_once_it_is_known() {
+async fn a_batch_jobs_token_passes_in_every_header_and_cached_tokens_cause_no_requests() {
     let fleet = TokenFleet::start(OF_CORP).await;
     let token = fleet.batch_token().await;
     for header in CREDENTIAL_HEADERS {
@@ -156,15 +156,15 @@ async fn a_batch_jobs_token_passes_in_every_header_and_nothing_leaves_the_proces
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_token_is_theirs_from_their_first_sign_in_on_and_their_id_token_never_is() {
+async fn a_users_token_belongs_to_the_user_after_the_first_sign_in_and_an_id_token_never_passes() {
     let fleet = TokenFleet::start(OF_CORP).await;
     let (access, id) = fleet.tokens_of(ALICE).await;
     assert_refused(&check_token(fleet.pod(), &id).await);
 
-    // Known to the provider, and to nobody here: what its claims say counts, and the default role does not.
-    let stranger = check_token(fleet.pod(), &access).await;
-    assert_eq!(stranger.one("x-auth-request-user"), "corp-api:alice");
-    assert_eq!(stranger.one("x-auth-request-role"), "proxy_admin");
+    // An unregistered subject has the role of its claims, and no default role.
+    let unregistered = check_token(fleet.pod(), &access).await;
+    assert_eq!(unregistered.one("x-auth-request-user"), "corp-api:alice");
+    assert_eq!(unregistered.one("x-auth-request-role"), "proxy_admin");
 
     let cookie = sign_in(fleet.idp(), &Agent::new(), fleet.pod(), ALICE).await;
     let session = auth_request(fleet.pod(), &[("cookie", &format!("vestibule={cookie}"))]).await;
@@ -174,10 +174,10 @@ async fn a_persons_token_is_theirs_from_their_first_sign_in_on_and_their_id_toke
         assert_eq!(answer.status, 200, "{answer:?}");
         (answer.one("x-auth-request-user") == user).then_some(answer)
     };
-    let answer = wait::until("the token to be the person's", PATIENCE, known).await;
+    let answer = wait::until("the token to belong to the user", PATIENCE, known).await;
     assert_eq!(answer.one("x-auth-request-role"), "proxy_admin");
 
-    // The claims that count are the token's own.
+    // The claims of the token apply.
     fleet.idp().set_access_token_claims("alice", json!({})).await;
     let (lesser, _) = fleet.tokens_of(ALICE).await;
     let answer = check_token(fleet.pod(), &lesser).await;
@@ -185,7 +185,7 @@ async fn a_persons_token_is_theirs_from_their_first_sign_in_on_and_their_id_toke
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_for_somebody_else_or_from_nobody_known_is_refused_and_is_no_reason_to_take_the_cookie() {
+async fn a_token_for_another_audience_or_of_an_unknown_issuer_is_refused_and_the_cookie_is_not_tried() {
     let fleet = TokenFleet::start("{id: corp-api, provider: corp, audiences: [another-api]}").await;
     let cookie = sign_in(fleet.idp(), &Agent::new(), fleet.pod(), ALICE).await;
     let cookie = format!("vestibule={cookie}");
@@ -206,12 +206,12 @@ async fn a_token_for_somebody_else_or_from_nobody_known_is_refused_and_is_no_rea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_keys_are_fetched_when_a_token_has_one_and_what_an_old_one_signed_ends_with_it() {
+async fn new_keys_are_fetched_for_a_token_that_names_one_and_tokens_of_removed_keys_are_refused() {
     let fleet = TokenFleet::start(OF_CORP).await;
     let old = fleet.batch_token().await;
     assert_eq!(check_token(fleet.pod(), &old).await.status, 200);
 
-    // A provider that does not answer takes nothing away.
+    // Keys stay valid while the provider does not answer.
     fleet.idp().fail().await;
     assert_eq!(check_token(fleet.pod(), &old).await.status, 200);
     fleet.idp().resume().await;
@@ -223,7 +223,7 @@ async fn new_keys_are_fetched_when_a_token_has_one_and_what_an_old_one_signed_en
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_no_keys_are_known_the_answer_is_that_nobody_can_say() {
+async fn without_known_keys_the_answer_is_503() {
     let issuer = "{id: away, issuer: 'http://127.0.0.1:1', audiences: [litellm]}";
     let pod = Pod::start(PodOptions { further: format!("token_issuers:\n  - {issuer}\n"), ..PodOptions::new() }).await;
     let payload = URL_SAFE_NO_PAD.encode(json!({"iss": "http://127.0.0.1:1", "sub": "x", "aud": "litellm"}).to_string());
@@ -235,15 +235,20 @@ async fn while_no_keys_are_known_the_answer_is_that_nobody_can_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_persons_token_gets_an_application_a_key_that_ends_with_it_and_manages_none() {
+async fn a_users_token_gives_an_application_a_key_that_expires_with_it_and_cannot_manage_keys() {
     let fleet = TokenFleet::start(OF_CORP).await;
     let agent = Agent::new();
     let (token, _) = fleet.tokens_of(ALICE).await;
     let bearer = format!("Bearer {token}");
     let url = fleet.pod().public("/sso/key/generate?response_type=oauth_token");
-    // Nobody here has ever signed in with its issuer and subject, so there is nobody to own a key.
-    let stranger = agent.get_with(&url, &[("authorization", &bearer)]).await;
-    assert_eq!((stranger.status, stranger.json()["error"].as_str()), (403, Some("access_denied")), "{}", stranger.body);
+    // An unregistered subject cannot own a key.
+    let unregistered = agent.get_with(&url, &[("authorization", &bearer)]).await;
+    assert_eq!(
+        (unregistered.status, unregistered.json()["error"].as_str()),
+        (403, Some("access_denied")),
+        "{}",
+        unregistered.body
+    );
 
     sign_in(fleet.idp(), &agent, fleet.pod(), ALICE).await;
     let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await;

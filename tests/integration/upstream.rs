@@ -1,4 +1,4 @@
-//! What the upstream receives in the place of the client's credential, through nginx from three pods.
+//! The upstream credential that replaces the client's credential, through nginx from three pods.
 
 mod assertion;
 mod fixed;
@@ -17,8 +17,8 @@ use crate::support::scratch::Scratch;
 
 const AUDIENCE: &str = "upstream-under-test";
 
-/// alice is a proxy_admin of the team research, bob an internal_user of research and data, carol has the
-/// default role and no team.
+/// alice is a proxy_admin of the team research, bob an internal_user of research and data, carol has the default role and no
+/// team.
 const ACCESS: &str = r#"access:
   - {hosts: [vouched.example.com], upstream_credential: assertion}
   - {paths: [/open/**], allow: anyone}
@@ -33,7 +33,7 @@ const ACCESS: &str = r#"access:
   - {paths: [/**]}
 "#;
 
-/// The files that all pods of the shared site read.
+/// The files that all pods of the shared fleet read.
 struct Files {
     scratch: Scratch,
 }
@@ -77,7 +77,7 @@ impl Files {
     }
 }
 
-/// As `vestibule assertion-key new` prints it.
+/// The output of `vestibule assertion-key new`.
 fn new_key(algorithm: &str) -> String {
     let mut command = std::process::Command::new(PodOptions::new().binary);
     command.args(["assertion-key", "new", "--algorithm", algorithm]);
@@ -95,7 +95,7 @@ async fn fleet() -> &'static Fleet {
     FLEET.get_or_init(|| Fleet::builder().pods(3).cluster().idp().nginx().config(with_credentials).start()).await
 }
 
-/// A program's request through nginx.
+/// A client's request through nginx.
 async fn ask(port: u16, path: &str, headers: &[(&str, &str)]) -> Answer {
     raw_http::send(port, "GET", path, &[&[("Accept", "application/json")], headers].concat()).await
 }
@@ -105,7 +105,7 @@ async fn received(fleet: &Fleet, path: &str, headers: &[(&str, &str)]) -> Value 
     let answer = ask(fleet.nginx().port(), path, headers).await;
     assert_eq!(answer.status, 200, "{path}: {answer:?}");
     for secret in ["authorization", "x-vestibule-assertion"] {
-        assert!(answer.all(secret).is_empty(), "the client got what is the upstream's: {answer:?}");
+        assert!(answer.all(secret).is_empty(), "the client received the upstream credential: {answer:?}");
     }
     answer.json()["headers"].clone()
 }

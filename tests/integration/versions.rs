@@ -1,4 +1,4 @@
-//! The first version and the present one beside each other on one store: what one writes, the other reads.
+//! The first and the current version side by side on one store: each reads the records of the other.
 
 use reqwest::Method;
 use rstest::rstest;
@@ -14,7 +14,7 @@ use crate::support::steps::at;
 use crate::support::versions;
 use crate::support::wait::until;
 
-/// The bound, and this machine's load.
+/// The consistency bound, and a margin for the load of the machine.
 const AT_ONCE: std::time::Duration = std::time::Duration::from_secs(10);
 /// The event of a key ring that was read, of the present version and of the first one.
 const RING_READ: [&str; 2] = ["key ring reloaded", "the key ring was read again"];
@@ -33,7 +33,7 @@ struct Pair<'a> {
 #[case::new_writes(NEW, OLD)]
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs the first version: `make test-versions` builds it"]
-async fn what_one_version_writes_the_other_reads(#[case] writer: usize, #[case] reader: usize) {
+async fn each_version_reads_the_records_of_the_other(#[case] writer: usize, #[case] reader: usize) {
     let first = versions::first();
     let fleet = Fleet::builder()
         .pods(3)
@@ -48,11 +48,11 @@ async fn what_one_version_writes_the_other_reads(#[case] writer: usize, #[case] 
         .start()
         .await;
     let pair = Pair { fleet: &fleet, writer, reader };
-    pair.a_login_and_its_session().await;
+    pair.check_login_and_session().await;
     pair.keys().await;
     pair.people().await;
     if writer == OLD {
-        pair.what_it_sealed_is_sealed_anew().await;
+        pair.check_reencrypted_records().await;
     }
 }
 
@@ -65,7 +65,7 @@ impl Pair<'_> {
         self.fleet.pod(self.reader)
     }
 
-    async fn a_login_and_its_session(&self) {
+    async fn check_login_and_session(&self) {
         let fleet = &self.fleet;
         let agent = Agent::new();
         let begun = fleet.callback(self.writer, &agent).await;
@@ -102,10 +102,10 @@ impl Pair<'_> {
         let admin = self.fleet.create_user("admin@example.com", "proxy_admin").await;
         let invited = json!({"user_email": ADA, "user_role": "internal_user", "teams": ["research"]});
         let invited = post(self.writes(), admin.auth(), "/vestibule/api/invitations", invited).await.json();
-        let claimed =
+        let accepted =
             accept_invitation(self.reads(), &link_in(invited["invitation_link"].as_str().expect("a link")), PASSWORD).await;
-        assert_eq!(claimed.status(), 200, "{claimed:?}");
-        let (id, cookie) = (claimed.json()["user_id"].as_str().expect("an id").to_owned(), claimed.cookie("vestibule"));
+        assert_eq!(accepted.status(), 200, "{accepted:?}");
+        let (id, cookie) = (accepted.json()["user_id"].as_str().expect("an id").to_owned(), accepted.cookie("vestibule"));
         let cookie = cookie.expect("a session");
         assert_eq!(get(self.writes(), Auth::Session(&cookie), "/sso/session").await["teams"], json!(["research"]));
 
@@ -123,11 +123,11 @@ impl Pair<'_> {
         sign_in_with_json(self.reads(), ADA, OTHER_PASSWORD, &[]).await.assert(403, "access_denied");
         act(self.reads(), "enable").await;
         assert_eq!(sign_in_with_json(self.writes(), ADA, OTHER_PASSWORD, &[]).await.status(), 200);
-        assert_eq!(key_status(self.writes(), &key).await, 401, "what has ended has ended");
+        assert_eq!(key_status(self.writes(), &key).await, 401, "a revoked key stays revoked");
     }
 
-    /// By the present version's command; the old one reads it then.
-    async fn what_it_sealed_is_sealed_anew(&self) {
+    /// With the command of the current version; the old version reads the result.
+    async fn check_reencrypted_records(&self) {
         let owner = self.fleet.sign_in(self.writer).await.cookie;
         let key = create_key(self.writes(), Auth::Session(&owner), json!({})).await.key;
         let file = &self.fleet.key_ring_file;

@@ -1,9 +1,9 @@
-//! What holds for any text at all that comes from outside. Each target is one function over bytes: here it gets
-//! its corpus, in `tests/corpus/`, and what chance makes of that; `fuzz/` gives the same functions to libFuzzer.
+//! Properties of any input from outside. Each target is a function over bytes: here it receives its corpus in `tests/corpus/`
+//! and random variations of it; `fuzz/` runs the same functions with libFuzzer.
 //!
-//! `PROPTEST_CASES` says how many inputs each target is to get. An input that was found belongs into the corpus.
+//! `PROPTEST_CASES` sets the number of inputs of each target. An input that fails belongs in the corpus.
 
-/// `fuzz/` itself, as it stands: libFuzzer would have to be built for it, and everything a second time.
+/// The code of `fuzz/`: building it with libFuzzer would compile everything twice.
 #[path = "../../fuzz/properties.rs"]
 #[expect(unused_attributes, reason = "`no_main` is for the program that it is in `fuzz/`")]
 mod fuzz;
@@ -24,7 +24,7 @@ use rstest::rstest;
 
 use fuzz::properties::targets::ALL;
 
-/// What libFuzzer's own makes of a target, as far as types are concerned.
+/// Replaces libFuzzer's macro, with the same types.
 #[macro_export]
 macro_rules! fuzz_target {
     (|$input:ident: &[u8]| $run:expr) => {
@@ -34,10 +34,10 @@ macro_rules! fuzz_target {
     };
 }
 
-/// In a short run.
+/// The number of inputs in a short run.
 const CASES: u32 = 4_000;
 
-/// What texts are cut at, by one reader or another.
+/// The delimiters of the parsers.
 const MARKS: &[&str] = &[
     "/", "//", "\\", ".", "..", "%", "%2e", "%2f", "%25", "%00", "?", "#", ";", ":", "@", "[", "]", "[]", "{", "}", ",", "&",
     "*", "|", ">", "<<", "!", "'", "\"", "=", "+", "-", "_", "~", " ", "\n", "  ", "\t", "\r\n", "\0", "\u{feff}", "\u{85}",
@@ -45,8 +45,17 @@ const MARKS: &[&str] = &[
 ];
 
 #[rstest]
-fn it_holds_for_the_corpus_and_for_what_chance_makes_of_it(
-    #[values("claim_path", "config", "cookies", "handles", "original_url", "path_interpretations", "return_to", "role_map")]
+fn the_target_holds_for_its_corpus_and_for_random_variations(
+    #[values(
+        "claim_path",
+        "config",
+        "cookies",
+        "original_url",
+        "path_interpretations",
+        "return_to",
+        "role_map",
+        "session_tokens"
+    )]
     target: &str,
 ) {
     let (_, holds) = ALL.iter().find(|(name, _)| *name == target).expect("it is one of the targets");
@@ -58,7 +67,7 @@ fn it_holds_for_the_corpus_and_for_what_chance_makes_of_it(
     let seeds = corpus.into_iter().map(|(_, input)| input).collect();
     let wanted = std::env::var_os("PROPTEST_CASES").is_some();
     let cases = if wanted { Config::default().cases } else { CASES };
-    // What lands doesn't hang on chance: other inputs are tried by who asks for more of them.
+    // The inputs are the same in each run, so that results do not depend on chance; `PROPTEST_CASES` adds more.
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let mut runner = match wanted {
         true => TestRunner::new(config),
@@ -86,7 +95,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     corpus
 }
 
-/// One of the corpus, edited at some places.
+/// An input of the corpus with edits at some places.
 fn inputs(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let piece_of_another = (select(seeds.clone()), any::<Index>(), 0..24_usize).prop_map(|(seed, at, length)| {
         let from = at.index(seed.len() + 1);
@@ -119,9 +128,9 @@ fn every_target_has_a_corpus_and_every_corpus_a_target() {
     assert_eq!(names, ALL.map(|(name, _)| name));
 }
 
-/// In a process of its own, since it is told its target by the environment.
+/// In a separate process, because the target is set by the environment.
 #[test]
-fn what_is_given_to_libfuzzer_runs_the_target_that_it_is_told() {
+fn the_fuzz_program_runs_the_target_of_the_environment() {
     const TARGET: &str = "FUZZ_TARGET";
     if std::env::var_os(TARGET).is_some() {
         return fuzz::run(b"/ui/");
@@ -129,7 +138,7 @@ fn what_is_given_to_libfuzzer_runs_the_target_that_it_is_told() {
     let itself = std::env::current_exe().expect("a test is a file");
     let with = |target: &str| {
         let mut run = Command::new(&itself);
-        run.args(["--exact", "what_is_given_to_libfuzzer_runs_the_target_that_it_is_told"]).env(TARGET, target);
+        run.args(["--exact", "the_fuzz_program_runs_the_target_of_the_environment"]).env(TARGET, target);
         run.output().expect("it can be started").status.success()
     };
     assert!(ALL.iter().all(|(target, _)| with(target)));
@@ -137,7 +146,7 @@ fn what_is_given_to_libfuzzer_runs_the_target_that_it_is_told() {
 }
 
 #[test]
-fn the_package_for_libfuzzer_has_every_crate_that_targets_name() {
+fn the_fuzz_package_has_every_crate_that_targets_use() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &Path| fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let dependencies = |manifest: &str| -> BTreeSet<String> {

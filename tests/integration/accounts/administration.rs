@@ -183,8 +183,8 @@ async fn a_user_links_an_identity_after_signing_in_on_both_sides_and_no_identity
     agent.set_cookie("localhost", &format!("vestibule={}; Path=/", ada.cookie));
     let callback = link_callback(&fleet, &agent).await;
     // Another browser and a signed-out browser cannot link an identity.
-    let stranger = Agent::new();
-    assert_eq!(stranger.get(&at(fleet.pod(1), &callback)).await.status, 400);
+    let other_browser = Agent::new();
+    assert_eq!(other_browser.get(&at(fleet.pod(1), &callback)).await.status, 400);
     let linked = agent.get(&at(fleet.pod(1), &callback)).await;
     assert_eq!(linked.status, 303, "{}", linked.body);
     assert_eq!(linked.location().expect("back to the page").path(), "/vestibule/sign-in");

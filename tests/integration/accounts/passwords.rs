@@ -147,7 +147,7 @@ async fn known_browsers_invited_users_and_sessions_are_served_while_unknown_clie
     let link = fleet.invite("bob@example.com", "team");
     let pod = fleet.pod(0);
     let (done, mut turned_away) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let stranger = async |number: usize| {
+    let unknown_client = async |number: usize| {
         for attempt in 0.. {
             if done.load(Ordering::Relaxed) {
                 return;
@@ -169,7 +169,7 @@ async fn known_browsers_invited_users_and_sessions_are_served_while_unknown_clie
         assert_eq!(post(pod, ada.auth(), "/vestibule/api/password", change).await.status(), 200, "a signed-in user");
         done.store(true, Ordering::Relaxed);
     };
-    tokio::join!(residents, join_all((0..UNKNOWN_CLIENTS).map(stranger)));
+    tokio::join!(residents, join_all((0..UNKNOWN_CLIENTS).map(unknown_client)));
     println!("{} attempts of unknown clients were refused", turned_away.get_mut());
 }
 

@@ -69,7 +69,7 @@ async fn an_incomplete_search_says_so() {
     explain(MOST + 60).await.assert(404, "not_found");
 
     let ((), took) = timed(create_users(&fleet, 3..MOST + 61)).await;
-    println!("{} people were written in {took:.1?}", MOST + 58);
+    println!("{} users were written in {took:.1?}", MOST + 58);
     // The list is sorted by age, so the last user created is the last one in it.
     create_users(&fleet, MOST + 61..MOST + 62).await;
     assert_eq!(said(&search(&format!("q={}", email(1))).await), (1, json!(true)));

@@ -183,10 +183,10 @@ async fn a_decision_from_another_page_creates_no_key() {
         assert_eq!((answer.status, answer.location()), (403, None), "{what}: {}", answer.body);
         assert_not_cached(&answer);
     }
-    let stranger = Agent::new();
-    sign_in(fleet.idp(), &stranger, fleet.pod(0), BOB).await;
-    assert_ne!(session_of(&stranger), session);
-    assert_eq!(stranger.submit(&form, &[("decision", "allow")]).await.status, 403, "another session's token");
+    let other_browser = Agent::new();
+    sign_in(fleet.idp(), &other_browser, fleet.pod(0), BOB).await;
+    assert_ne!(session_of(&other_browser), session);
+    assert_eq!(other_browser.submit(&form, &[("decision", "allow")]).await.status, 403, "another session's token");
     assert_eq!(keys_made(&fleet).await, 0.0);
 }
 

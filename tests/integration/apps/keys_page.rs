@@ -29,10 +29,10 @@ async fn a_key_is_created_shown_once_and_revoked() {
     let listed = agent.get(&url).await;
     assert!(listed.body.contains("my laptop") && !listed.body.contains(&secret), "{}", listed.body);
     let id = between(&listed.body, "name=\"token_id\" value=\"", "\"").unwrap().to_owned();
-    let stranger = Agent::new();
-    sign_in(fleet.idp(), &stranger, fleet.pod(0), BOB).await;
-    let theirs = stranger.get(&url).await;
-    stranger.submit(&theirs.form(), &[("action", "revoke"), ("token_id", &id)]).await;
+    let other_browser = Agent::new();
+    sign_in(fleet.idp(), &other_browser, fleet.pod(0), BOB).await;
+    let theirs = other_browser.get(&url).await;
+    other_browser.submit(&theirs.form(), &[("action", "revoke"), ("token_id", &id)]).await;
     assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 200, "another user cannot revoke it");
 
     assert_eq!(agent.submit(&listed.form(), &[("action", "revoke"), ("token_id", &id)]).await.status, 303);

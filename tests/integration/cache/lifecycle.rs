@@ -36,7 +36,7 @@ async fn a_pod_without_its_store_starts_and_becomes_ready_when_the_store_is_avai
     let mut redis = Standalone::start(Options { port: Some(port), ..Options::default() }).await;
     let ((), took) = timed(fleet.pods[0].wait_ready()).await;
     eprintln!("ready {took:?} after Redis");
-    until("the handle to be nobody's", DEADLINE, async || (fleet.status(0, &genuine).await == 401).then_some(())).await;
+    until("the session token to be refused", DEADLINE, async || (fleet.status(0, &genuine).await == 401).then_some(())).await;
     let browser = fleet.sign_in(0).await;
     assert_eq!(fleet.status(0, &browser.cookie).await, 200);
 

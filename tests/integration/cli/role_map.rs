@@ -52,7 +52,7 @@ impl Files {
 }
 
 fn told(output: &Output) -> (Option<i32>, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("what is told is text");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the output is text");
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 

@@ -10,12 +10,12 @@ use crate::support::api::{
 };
 use crate::support::fleet::Fleet;
 use crate::support::pod::Pod;
-use crate::support::steps::{self, ALICE, BOB, CAROL, Person, session_of};
+use crate::support::steps::{self, ALICE, BOB, CAROL, TestUser, session_of};
 use crate::support::wait::until;
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000001";
 
-async fn session(fleet: &Fleet, person: Person) -> String {
+async fn session(fleet: &Fleet, person: TestUser) -> String {
     session_of(&fleet.signed_in(person).await)
 }
 

@@ -12,7 +12,7 @@ use crate::support::fleet::Fleet;
 use crate::support::pod::{Pod, PodOptions};
 use crate::support::random::SeededRandom;
 use crate::support::steps::{
-    ALICE, BINDING, BOB, CAROL, Person, SESSION, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin,
+    ALICE, BINDING, BOB, CAROL, SESSION, TestUser, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin,
     check, restart_target, session_of, until_callback,
 };
 use crate::support::wait;
@@ -39,7 +39,7 @@ async fn of_200_login_flows_whose_requests_go_to_random_pods_200_succeed() {
 }
 
 /// Returns true if the login flow ended on another pod than it started on.
-async fn login_over_random_pods(fleet: &Fleet, random: &SeededRandom, person: Person, number: usize) -> bool {
+async fn login_over_random_pods(fleet: &Fleet, random: &SeededRandom, person: TestUser, number: usize) -> bool {
     let agent = Agent::new();
     let [first, second, third] = [(); 3].map(|()| random.pick(&fleet.pods));
     let target = format!("/ui/page?number={number}");

@@ -55,7 +55,7 @@ impl FaultyFleet {
     async fn log_in(&self, agent: &Agent, fault: &Value) -> Page {
         let page = begin(agent, self.pod(), "/ui/again?a=b").await;
         let question = page.location().expect("begin gives a redirect");
-        let callback = agent.get(question.as_str()).await.location().expect("the provider asks nobody");
+        let callback = agent.get(question.as_str()).await.location().expect("the provider shows no form");
         self.idp.fault(&parameter(&callback, "code"), fault).await;
         let page = agent.get(&at(self.pod(), &callback)).await;
         self.assert_no_panic(&fault.to_string()).await;

@@ -5,9 +5,9 @@ use serde_json::json;
 use crate::support::agent::Agent;
 use crate::support::fleet::Fleet;
 use crate::support::idp::TokenFormat;
-use crate::support::steps::{ALICE, BOB, CAROL, Person, check, sign_in};
+use crate::support::steps::{ALICE, BOB, CAROL, TestUser, check, sign_in};
 
-async fn header(fleet: &Fleet, person: Person, name: &str) -> String {
+async fn header(fleet: &Fleet, person: TestUser, name: &str) -> String {
     let agent = Agent::new();
     let session = sign_in(fleet.idp(), &agent, fleet.pod(0), person).await;
     let page = check(&agent, fleet.pod(0), &session).await;

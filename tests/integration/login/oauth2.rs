@@ -8,7 +8,7 @@ use crate::support::fleet::Fleet;
 use crate::support::idp::{IdpOptions, TokenFormat};
 use crate::support::pod::{PodOptions, ProviderSection};
 use crate::support::steps::{
-    ALICE, BOB, CAROL, Person, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check,
+    ALICE, BOB, CAROL, TestUser, assert_not_signed_in, assert_page, assert_signed_in, at, at_provider, begin, check,
     restart_target, session_of, sign_in, until_callback,
 };
 
@@ -54,7 +54,7 @@ fn without_openid_connect(section: &mut ProviderSection) {
 }
 
 /// The answer of GitHub without some thirty fields.
-fn user(person: Person, id: u64, plan: &str) -> Value {
+fn user(person: TestUser, id: u64, plan: &str) -> Value {
     json!({
         "login": format!("{}-of-github", person.name),
         "id": id,
@@ -68,7 +68,7 @@ fn user(person: Person, id: u64, plan: &str) -> Value {
 }
 
 /// Runs a login flow and returns a check with its identity headers.
-async fn checked(fleet: &Fleet, person: Person) -> Page {
+async fn checked(fleet: &Fleet, person: TestUser) -> Page {
     let agent = Agent::new();
     let session = sign_in(fleet.idp(), &agent, fleet.pod(0), person).await;
     let page = check(&agent, fleet.pod(0), &session).await;

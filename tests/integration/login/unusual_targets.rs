@@ -116,7 +116,7 @@ async fn run_login_flow(pod: &Pod, origin: &str, idp: &FaultyIdp, query: &str) -
     assert_eq!(super::parameter(&question, "redirect_uri"), format!("{origin}/sso/callback"), "{query}");
     assert!(!question.as_str().contains("evil"), "{query}: {question}");
 
-    let callback = Agent::new().get(question.as_str()).await.location().expect("the provider asks nobody");
+    let callback = Agent::new().get(question.as_str()).await.location().expect("the provider shows no form");
     assert_eq!(callback.origin(), Url::parse(origin).expect("an address").origin(), "{query}: {callback}");
     let cookie = begun.one("set-cookie").split(';').next().expect("a cookie has a value");
     assert!(cookie.starts_with(BINDING), "{query}: {cookie}");

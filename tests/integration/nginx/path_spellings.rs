@@ -69,7 +69,7 @@ async fn a_restricted_path_is_not_reachable_by_any_spelling_and_other_paths_pass
     let recorded = RecordedFleet::start().await;
     let bob = recorded.fleet.session_header(BOB).await;
     assert_eq!(recorded.reached(Some(&bob)).await, 0, "bob is no administrator");
-    assert_eq!(recorded.reached(None).await, 0, "nobody is signed in");
+    assert_eq!(recorded.reached(None).await, 0, "without a session");
     for path in OTHER_PATHS {
         let (answer, asked) = recorded.send(path, Some(&bob)).await;
         assert_eq!(answer.map(|answer| answer.status), Some(200), "{}", path.escape_ascii());

@@ -104,9 +104,9 @@ impl Shared {
         let signed_in = Instant::now();
         self.check_new_session(&http_client(), Kind::Newcomer, &cookie, &name_of(number), signed_in).await;
         if !number.is_multiple_of(VISITS_PER_SIGN_OUT) {
-            self.newcomers.lock().expect("nobody panics with it").push((cookie, name_of(number), signed_in));
+            self.newcomers.lock().expect("no holder of this lock panics").push((cookie, name_of(number), signed_in));
         } else if visitor.sign_out().await {
-            self.ended.lock().expect("nobody panics with it").push_back((cookie, Instant::now()));
+            self.ended.lock().expect("no holder of this lock panics").push_back((cookie, Instant::now()));
         }
     }
 
@@ -162,14 +162,14 @@ impl Shared {
         while !self.is_stopped() {
             ticks.tick().await;
             let due = {
-                let mut ended = self.ended.lock().expect("nobody panics with it");
+                let mut ended = self.ended.lock().expect("no holder of this lock panics");
                 let due = ended.front().is_some_and(|(_, at)| at.elapsed() > CONSISTENCY_BOUND);
                 if due { ended.pop_front() } else { None }
             };
             let Some((cookie, at)) = due else { continue };
             let answered = self.check_ended(&http, &cookie, at).await;
             if !answered {
-                self.ended.lock().expect("nobody panics with it").push_back((cookie, at));
+                self.ended.lock().expect("no holder of this lock panics").push_back((cookie, at));
             }
         }
     }
@@ -217,11 +217,11 @@ impl Shared {
     /// All new sessions are still valid, and all ended ones are refused.
     async fn check_all_sessions(&self) {
         let http = http_client();
-        let newcomers = std::mem::take(&mut *self.newcomers.lock().expect("nobody panics with it"));
+        let newcomers = std::mem::take(&mut *self.newcomers.lock().expect("no holder of this lock panics"));
         for (cookie, name, written) in newcomers {
             self.check_new_session(&http, Kind::Newcomer, &cookie, &name, written).await;
         }
-        let ended = std::mem::take(&mut *self.ended.lock().expect("nobody panics with it"));
+        let ended = std::mem::take(&mut *self.ended.lock().expect("no holder of this lock panics"));
         for (cookie, at) in ended {
             let due = async || (at.elapsed() > CONSISTENCY_BOUND).then_some(());
             until("the bound to be over", PATIENCE, due).await;

@@ -74,12 +74,12 @@ async fn pods_without_the_invalidation_channel_refuse_ended_sessions_within_the_
     let residents = fleet.cached_users().await;
     let load = Load::start(&fleet, &ledger, &residents);
     load.wait_for_logins(share / 4).await;
-    ledger.phase("the bus cut towards every pod");
+    ledger.phase("the invalidation channel cut");
     let flushed = async |pod: &Pod| pod.metric("vestibule_cache_flushes_total", &[]).await;
     let before = join_all(fleet.pods.iter().map(flushed)).await;
     redis.proxies.iter().for_each(FaultProxy::cut_channel_to_client);
     load.wait_for_logins(share / 2).await;
-    ledger.phase("the bus whole");
+    ledger.phase("the invalidation channel restored");
     redis.proxies.iter().for_each(FaultProxy::heal_channel);
     load.wait_for_logins(share / 4).await;
     load.end().await;

@@ -223,7 +223,7 @@ async fn assert_error_pages(what: &str, active_login_flows: Vec<(Agent, String)>
         assert!([502, 503].contains(&page.status), "{what}: {}: {}", page.status, page.body);
         assert!(!page.set_cookies().iter().any(|line| line.starts_with("vestibule=")), "{what}: signed in");
     }
-    println!("a provider {what}: told so after {:.1?} at the most", answers.iter().map(|(_, took)| *took).max().expect("some"));
+    println!("a provider {what}: error pages after {:.1?} at most", answers.iter().map(|(_, took)| *took).max().expect("some"));
 }
 
 /// The memory of all pods in bytes.

@@ -144,7 +144,7 @@ impl Race<'_> {
         };
         let (last_passed, ()) = tokio::join!(join_all(asked), ended);
         let answered = answered.borrow().expect("it has ended");
-        self.ended.lock().expect("nobody panics with it").push(credential.clone());
+        self.ended.lock().expect("no holder of this lock panics").push(credential.clone());
         let late = last_passed.into_iter().map(|began| began.saturating_duration_since(answered)).collect::<Vec<_>>();
         late.try_into().expect("there are three pods")
     }
@@ -165,7 +165,7 @@ impl Race<'_> {
 
     /// No value that was read during a revocation stays cached.
     async fn assert_none_is_valid_again(&self) {
-        let ended = std::mem::take(&mut *self.ended.lock().expect("nobody panics with it"));
+        let ended = std::mem::take(&mut *self.ended.lock().expect("no holder of this lock panics"));
         stream::iter(&ended)
             .for_each_concurrent(AT_ONCE, async |credential| {
                 for pod in &self.fleet.pods {

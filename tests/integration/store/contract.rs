@@ -480,7 +480,7 @@ async fn versions_make_concurrent_counting_exact(store: Shared) {
 }
 
 async fn add_one(store: &Shared, key: &Key) -> bool {
-    let found = store.get(key).await.unwrap().expect("nobody deletes it");
+    let found = store.get(key).await.unwrap().expect("no test deletes it");
     store.commit(&replacing(key, found.version, &[found.ciphertext[0] + 1])).await.unwrap().is_ok()
 }
 

@@ -13,16 +13,16 @@ use crate::support::redis::{Cluster, Node, Options, Standalone};
 use crate::support::resp::Reply;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Person(String);
+struct UserRecord(String);
 
 #[derive(Debug, Serialize, Deserialize)]
-struct SignedIn(String);
+struct SessionRecord(String);
 
-impl Record for Person {
+impl Record for UserRecord {
     const KIND: Kind = Kind::User;
 }
 
-impl Record for SignedIn {
+impl Record for SessionRecord {
     const KIND: Kind = Kind::Session;
 }
 
@@ -38,12 +38,12 @@ async fn swapped_records_are_unreadable_and_never_another_users() {
         put(&records, &other, "bob").await;
         swap(&redis, &near, &other).await;
         for key in [&near, &other] {
-            let read = records.get::<Person>(key).await;
+            let read = records.get::<UserRecord>(key).await;
             assert!(matches!(read, Err(Error::Unreadable { kind: Kind::User, .. })), "{read:?}");
         }
         swap(&redis, &near, &other).await;
-        assert_eq!(records.get::<Person>(&near).await.unwrap().unwrap().value, Person("alice".into()));
-        assert_eq!(records.get::<Person>(&other).await.unwrap().unwrap().value, Person("bob".into()));
+        assert_eq!(records.get::<UserRecord>(&near).await.unwrap().unwrap().value, UserRecord("alice".into()));
+        assert_eq!(records.get::<UserRecord>(&other).await.unwrap().unwrap().value, UserRecord("bob".into()));
     }
 }
 
@@ -62,13 +62,13 @@ async fn a_record_of_another_kind_deployment_or_key_ring_is_unreadable() {
     let raw = raw_get(&redis.node, PREFIX, &user).await;
 
     raw_set(&redis.node, PREFIX, &session, &raw).await;
-    assert!(matches!(ours.get::<SignedIn>(&session).await, Err(Error::Unreadable { kind: Kind::Session, .. })));
+    assert!(matches!(ours.get::<SessionRecord>(&session).await, Err(Error::Unreadable { kind: Kind::Session, .. })));
     raw_set(&redis.node, "elsewhere:", &user, &raw).await;
-    let theirs = records(&other, &ring, "elsewhere:").get::<Person>(&user).await;
+    let theirs = records(&other, &ring, "elsewhere:").get::<UserRecord>(&user).await;
     assert!(matches!(theirs, Err(Error::Unreadable { .. })), "{theirs:?}");
-    let strangers = records(&store, &new_key(), PREFIX).get::<Person>(&user).await;
-    assert!(matches!(strangers, Err(Error::Unreadable { .. })), "{strangers:?}");
-    assert!(ours.get::<Person>(&user).await.unwrap().is_some());
+    let with_another_key = records(&store, &new_key(), PREFIX).get::<UserRecord>(&user).await;
+    assert!(matches!(with_another_key, Err(Error::Unreadable { .. })), "{with_another_key:?}");
+    assert!(ours.get::<UserRecord>(&user).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,14 +83,14 @@ async fn a_truncated_or_altered_record_is_an_error_and_never_absent() {
     let sealed_from = whole.splitn(3, |byte| *byte == b':').take(2).map(|part| part.len() + 1).sum::<usize>();
     for length in 0..whole.len() {
         raw_set(&redis.node, PREFIX, &key, &whole[..length]).await;
-        let read = records.get::<Person>(&key).await;
+        let read = records.get::<UserRecord>(&key).await;
         assert!(matches!(read, Err(Error::Unreadable { .. })), "{length} bytes: {read:?}");
     }
     for at in sealed_from..whole.len() {
         let mut altered = whole.clone();
         altered[at] ^= 0x40;
         raw_set(&redis.node, PREFIX, &key, &altered).await;
-        let read = records.get::<Person>(&key).await;
+        let read = records.get::<UserRecord>(&key).await;
         assert!(matches!(read, Err(Error::Unreadable { .. })), "byte {at}: {read:?}");
     }
 }
@@ -108,7 +108,7 @@ async fn a_forged_record_is_unreadable_and_not_overwritten() {
     let strange: [&[u8]; 6] = [b"", b"alice", b"::", b"1:xyz:", &whole[sealed_from..], &[b"x", &whole[..]].concat()];
     for value in strange {
         raw_set(&redis.node, PREFIX, &key, value).await;
-        let read = records.get::<Person>(&key).await;
+        let read = records.get::<UserRecord>(&key).await;
         assert!(matches!(read, Err(Error::Unreadable { kind: Kind::User, .. })), "{read:?}");
         let version = store.get(&key).await.unwrap().expect("something is there").version;
         for expected in [Precondition::Absent, Precondition::Version(version)] {
@@ -126,13 +126,13 @@ async fn a_message_is_only_accepted_as_encrypted_by_a_pod_for_its_commit() {
     let store = start(&connection(&redis.url()));
     within("the store to be ready", store.ready()).await;
     let ring = new_key();
-    let (ours, strangers) = (records(&store, &ring, PREFIX), records(&store, &new_key(), PREFIX));
+    let (ours, with_another_key) = (records(&store, &ring, PREFIX), records(&store, &new_key(), PREFIX));
     let mut notices = store.invalidation_messages();
     let digest = Digest::of(b"a session");
     let revoked = ours.change(shard(3)).revoke_credential(&digest).commit().await.unwrap().unwrap();
     let genuine = receive(&mut notices, &[revoked.token]).await.remove(0);
     assert_eq!(ours.decrypt_invalidation_message(&genuine).unwrap().len(), 1);
-    assert!(strangers.decrypt_invalidation_message(&genuine).is_err());
+    assert!(with_another_key.decrypt_invalidation_message(&genuine).is_err());
 
     let (next, token) = (revoked.number + 1, CommitToken::random());
     let replayed = Sequence { number: next, token };
@@ -162,7 +162,7 @@ fn records(store: &Arc<dyn Store>, ring: &str, prefix: &str) -> Records {
 }
 
 async fn put(records: &Records, key: &Key, name: &str) {
-    let change = records.change(key.shard).put(key, &Person(name.to_owned()), Ttl::Forever);
+    let change = records.change(key.shard).put(key, &UserRecord(name.to_owned()), Ttl::Forever);
     change.commit().await.unwrap().unwrap();
 }
 

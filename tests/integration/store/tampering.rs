@@ -114,7 +114,7 @@ async fn swapped_and_truncated_records_are_refused_and_never_treated_as_absent()
     assert_eq!(tampered.statuses_without_cache().await, (503, 503), "each under a name of another kind too");
 }
 
-/// What docs/store.md says can be done, and what it doesn't.
+/// Only the attacks that docs/store.md lists succeed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_record_undoes_its_own_changes_only() {
     let mut tampered = TamperedFleet::new().await;
@@ -181,7 +181,7 @@ async fn repeated_invalidation_messages_end_no_session_and_restore_none() {
         until("what is said again", DEADLINE, async || (copies(pod).await > before).then_some(())).await;
     }
     for _ in 0..2 {
-        assert_eq!(tampered.fleet.passing(&bob.cookie).await, 3, "nobody's session has ended");
+        assert_eq!(tampered.fleet.passing(&bob.cookie).await, 3, "no session has ended");
         assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 0, "ada's session is not restored");
         for pod in 0..3 {
             assert_eq!(api::key_status(tampered.fleet.pod(pod), &tampered.key.key).await, 401);
@@ -209,7 +209,7 @@ async fn forged_invalidation_messages_end_no_session_and_hide_no_revocation() {
     }
     node.call(&["PUBLISH", &format!("{PREFIX}notices"), "no notice at all"]).await;
     for (pod, before) in before.into_iter().enumerate() {
-        until("the forged notices", DEADLINE, async || (unreadable(pod).await > before).then_some(())).await;
+        until("the forged messages", DEADLINE, async || (unreadable(pod).await > before).then_some(())).await;
     }
     assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 3);
     tampered.administer(Method::DELETE, "/sessions").await;

@@ -253,7 +253,7 @@ impl ApiServer {
     async fn request_token(&self, namespace: &str, account: &str, spec: TokenRequestSpec) -> String {
         let request = TokenRequest { spec, ..TokenRequest::default() };
         let answer = self.accounts(namespace).create_token_request(account, &PostParams::default(), &request).await;
-        answer.expect("a ServiceAccount has tokens").status.expect("a token that was made is told").token
+        answer.expect("a ServiceAccount has tokens").status.expect("a created token is returned").token
     }
 
     fn accounts(&self, namespace: &str) -> Api<ServiceAccount> {

@@ -32,7 +32,7 @@ pub fn free() -> u16 {
     panic!("no free port between {FIRST} and {}", FIRST + COUNT);
 }
 
-/// Concurrent runs first_candidate at different ports.
+/// Concurrent runs start at different ports.
 fn first_candidate() -> u16 {
     let spread = std::process::id().wrapping_mul(2_654_435_761) % u32::from(COUNT);
     u16::try_from(spread).expect("smaller than COUNT, which is a u16")

@@ -30,7 +30,7 @@ impl Fleet {
         let mut stored = records.get::<User>(&place).await.expect("it can be read").expect("they are there");
         change(&mut stored.value);
         let changed = records.change(place.shard).expect_version(&place, stored.version).put(&place, &stored.value, Ttl::Forever);
-        changed.drop_user(id).commit().await.expect("the store is there").expect("nobody else changes them");
+        changed.drop_user(id).commit().await.expect("the store is there").expect("no other writer");
     }
 }
 

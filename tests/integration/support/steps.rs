@@ -14,10 +14,10 @@ pub const SESSION: &str = "vestibule";
 /// The cookie that binds login flows to their browser.
 pub const BINDING: &str = "vestibule-login";
 
-pub const ALICE: Person = Person { name: "alice", password: "alice-in-wonderland" };
-pub const BOB: Person = Person { name: "bob", password: "bob-the-builder" };
-pub const CAROL: Person = Person { name: "carol", password: "carol-sings-well" };
-pub const DORA: Person = Person { name: "dora", password: "dora-the-explorer" };
+pub const ALICE: TestUser = TestUser { name: "alice", password: "alice-in-wonderland" };
+pub const BOB: TestUser = TestUser { name: "bob", password: "bob-the-builder" };
+pub const CAROL: TestUser = TestUser { name: "carol", password: "carol-sings-well" };
+pub const DORA: TestUser = TestUser { name: "dora", password: "dora-the-explorer" };
 
 pub const IDENTITY_HEADERS: [&str; 6] = [
     "x-auth-request-user",
@@ -29,7 +29,7 @@ pub const IDENTITY_HEADERS: [&str; 6] = [
 ];
 
 #[derive(Debug, Clone, Copy)]
-pub struct Person {
+pub struct TestUser {
     pub name: &'static str,
     pub password: &'static str,
 }
@@ -53,19 +53,19 @@ pub fn login_address(pod: &Pod, rd: &str) -> String {
 }
 
 /// Signs in at the provider and returns the callback URL without opening it.
-pub async fn at_provider(idp: &Idp, agent: &Agent, page: Page, person: Person) -> Url {
+pub async fn at_provider(idp: &Idp, agent: &Agent, page: Page, person: TestUser) -> Url {
     let page = idp.sign_in(agent, page, person.name, person.password).await;
     page.location().unwrap_or_else(|| panic!("{}: no callback: {}", page.url, page.body))
 }
 
 /// Runs a login flow up to the callback URL.
-pub async fn until_callback(idp: &Idp, agent: &Agent, pod: &Pod, rd: &str, person: Person) -> Url {
+pub async fn until_callback(idp: &Idp, agent: &Agent, pod: &Pod, rd: &str, person: TestUser) -> Url {
     let page = begin(agent, pod, rd).await;
     at_provider(idp, agent, page, person).await
 }
 
 /// Runs a complete login flow on one pod.
-pub async fn sign_in(idp: &Idp, agent: &Agent, pod: &Pod, person: Person) -> String {
+pub async fn sign_in(idp: &Idp, agent: &Agent, pod: &Pod, person: TestUser) -> String {
     let callback = until_callback(idp, agent, pod, "/", person).await;
     let page = agent.get(&at(pod, &callback)).await;
     assert_signed_in(&page);

@@ -1,4 +1,4 @@
-//! Tokens of people on several pods that share a Redis cluster, and tokens that end.
+//! Users' tokens on several pods that share a Redis cluster, and the expiry of tokens.
 
 use serde_json::json;
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use crate::support::steps::ALICE;
 use crate::support::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_becomes_the_persons_on_every_pod_and_ends_on_every_pod_when_they_are_disabled() {
+async fn a_token_belongs_to_its_user_on_every_pod_and_is_refused_on_every_pod_when_the_user_is_disabled() {
     let secret = random_key();
     let accepting = |pod: &mut PodOptions| {
         pod.further += "token_issuers:\n  - {id: corp-api, provider: corp, audiences: [litellm]}\n";
@@ -26,7 +26,7 @@ async fn a_token_becomes_the_persons_on_every_pod_and_ends_on_every_pod_when_the
         if answer.status == 200 { answer.one("x-auth-request-user").to_owned() } else { answer.status.to_string() }
     };
     for pod in &fleet.pods {
-        assert_eq!(user(pod).await, "corp-api:alice", "nobody has signed in here yet");
+        assert_eq!(user(pod).await, "corp-api:alice", "the user has not signed in yet");
     }
     let cookie = fleet.session_header(ALICE).await;
     let alice = auth_request(&fleet.pods[0], &[("cookie", &cookie)]).await.one("x-auth-request-user").to_owned();
@@ -39,9 +39,9 @@ async fn a_token_becomes_the_persons_on_every_pod_and_ends_on_every_pod_when_the
     }
 }
 
-/// Clocks may be a minute apart, so one that ended 50 s ago counts for ten more.
+/// Clocks may differ by a minute, so a token that expired 50 s ago is valid for ten more seconds.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_is_remembered_ends_when_it_expires_and_one_without_a_required_claim_never_counts() {
+async fn a_cached_token_expires_on_time_and_a_token_without_a_required_claim_is_refused() {
     let idp = FaultyIdp::start().await;
     let issuer = json!({
         "id": "faulty", "issuer": idp.issuer(), "audiences": ["litellm"], "workload": false,
@@ -63,6 +63,6 @@ async fn a_token_that_is_remembered_ends_when_it_expires_and_one_without_a_requi
     assert_eq!((statuses().await, statuses().await), (200, 200));
     assert_eq!(pod.metric("vestibule_token_checks_total", &[r#"result="remembered""#]).await, 1.0);
     until("it to expire", PATIENCE, async || (statuses().await == 401).then_some(())).await;
-    assert!(began.elapsed().as_secs() >= 5, "it ended before its time: {:?}", began.elapsed());
-    assert_eq!(idp.requests("/jwks").await, 1, "nobody was asked again");
+    assert!(began.elapsed().as_secs() >= 5, "it expired too early: {:?}", began.elapsed());
+    assert_eq!(idp.requests("/jwks").await, 1, "the keys were not fetched again");
 }

@@ -31,7 +31,7 @@ async fn server() -> ApiServer {
     server
 }
 
-/// A pod that takes ServiceAccounts' tokens, with these further fields of the issuer.
+/// A pod that accepts tokens of ServiceAccounts, with additional fields of the issuer.
 async fn pod(server: &ApiServer, further: &str) -> Pod {
     let mut options = PodOptions::new();
     options.role_map = Some(ROLE_MAP.to_owned());
@@ -65,7 +65,7 @@ async fn a_projected_token_passes_without_a_key_by_the_rules_for_its_namespace()
     let operator = check_token(&pod, &server.token("batch", "operator", AUDIENCE).await).await;
     assert_eq!(operator.one("x-auth-request-role"), "proxy_admin");
 
-    // No rule is for its namespace, and the default role is for people.
+    // No rule matches its namespace, and the default role is only for users.
     let elsewhere = check_token(&pod, &server.token("elsewhere", "job", AUDIENCE).await).await;
     assert_eq!((elsewhere.status, &elsewhere.json()["error"]), (403, &json!("access_denied")));
 
@@ -75,13 +75,13 @@ async fn a_projected_token_passes_without_a_key_by_the_rules_for_its_namespace()
     assert_refused(&check_token(&pod, &expired(&server, &token)).await);
     assert!(!server.has_jwks_request(), "the keys were requested from another host than the API server");
 
-    // The keys are known: the API server is needed no more, for tokens that were seen and those that were not.
+    // The keys are cached: neither known nor new tokens need the API server.
     let unseen = server.token("batch", "job", AUDIENCE).await;
     server.kill();
     assert_eq!((status(&pod, &token).await, status(&pod, &unseen).await), (200, 200));
 }
 
-/// The same claims, signed by the API server's own key, but from an hour ago.
+/// The same claims, signed with the API server's key, but from an hour ago.
 fn expired(server: &ApiServer, token: &str) -> String {
     let header = jsonwebtoken::decode_header(token).expect("a JWT");
     let mut claims: serde_json::Value = jsonwebtoken::dangerous::insecure_decode_claims(token).expect("a JWT");
@@ -94,7 +94,7 @@ fn expired(server: &ApiServer, token: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_review_a_deleted_service_account_is_refused_and_a_lost_api_server_is_no_refusal() {
+async fn with_token_review_a_deleted_service_account_is_refused_and_an_unavailable_api_server_is_no_refusal() {
     let mut server = server().await;
     server.add_account("batch", "leaver").await;
     let pod = pod(&server, ", review: true, review_cache: 1s").await;
@@ -116,7 +116,7 @@ async fn with_review_a_deleted_service_account_is_refused_and_a_lost_api_server_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_starts_without_its_api_server_says_that_it_can_t_say_and_recovers() {
+async fn a_pod_that_starts_without_its_api_server_answers_503_and_recovers() {
     let mut server = server().await;
     let token = server.token("batch", "job", AUDIENCE).await;
     server.kill();

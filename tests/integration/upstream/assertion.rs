@@ -1,4 +1,4 @@
-//! Assertions, verified by another library at an upstream that believes nothing else.
+//! Identity assertions, verified by another library at an upstream that accepts no other credential.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::support::{ports, raw_http};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The upstream, and the same pods behind another nginx that leads to it.
+/// A verifying upstream, and another nginx of the same pods in front of it.
 async fn verifying(fleet: &Fleet) -> &'static (Upstream, Nginx) {
     static VERIFYING: OnceCell<(Upstream, Nginx)> = OnceCell::const_new();
     let start = async || {
@@ -35,7 +35,7 @@ async fn published(pod: &Pod) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_around_the_gateway() {
+async fn an_upstream_verifies_assertions_and_refuses_requests_that_bypass_the_gateway() {
     let fleet = fleet().await;
     let (upstream, nginx) = verifying(fleet).await;
     let (alice, bob, carol) = (fleet.signed_in(ALICE).await, fleet.signed_in(BOB).await, fleet.signed_in(CAROL).await);
@@ -48,7 +48,7 @@ async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_
             bob,
             json!({"role": "internal_user", "teams": ["data", "research"], "email": "bob@example.com", "preferred_username": "bob"}),
         ),
-        // Nobody verified carol's address.
+        // carol's address is not verified.
         (carol, json!({"role": "internal_user_viewer", "teams": [], "preferred_username": "carol"})),
     ];
     for (agent, mut expected) in people {
@@ -57,7 +57,7 @@ async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_
         let (seen, session) = (answer.json(), agent.get(&fleet.url("/sso/session")).await.json());
         let mut claims = seen["payload"].clone();
         let (iat, exp) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
-        // By ten seconds at most it was signed before this.
+        // The assertion was signed at most ten seconds earlier.
         assert_eq!(exp - iat, 330, "{claims}");
         for name in ["iat", "exp"] {
             claims.as_object_mut().unwrap().remove(name);
@@ -68,7 +68,7 @@ async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_
         expected["sub"] = session["user_id"].clone();
         assert_eq!(claims, expected);
         assert_eq!(seen["protectedHeader"]["alg"], "ES256");
-        assert_eq!(seen["headers"]["authorization"], Value::Null, "it is wanted in its own header alone: {seen}");
+        assert_eq!(seen["headers"]["authorization"], Value::Null, "the assertion is only sent in its own header: {seen}");
     }
     let forged = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJyb290In0.";
     for headers in [&[][..], &[("x-vestibule-assertion", forged)]] {
@@ -77,7 +77,7 @@ async fn an_upstream_verifies_who_sends_a_request_and_believes_nobody_who_comes_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_assertion_names_the_key_that_was_used_and_dies_with_nothing_but_time() {
+async fn an_assertion_names_the_api_key_and_is_valid_until_it_expires() {
     let fleet = fleet().await;
     let (_, nginx) = verifying(fleet).await;
     let cookie = fleet.session_header(BOB).await;
@@ -110,14 +110,14 @@ async fn an_assertion_is_signed_once_for_many_checks() {
     for _ in 0..200 {
         assert_eq!(ask().await.split('.').count(), 3);
     }
-    // Other tests use this pod too, and a person who signs in again is judged anew.
+    // Other tests also use this pod, and a new sign-in causes a new assertion.
     let signed = pod.metric("vestibule_assertions_signed_total", &[]).await - signed;
     assert!((1.0..50.0).contains(&signed), "{signed} were signed for 200 checks");
 }
 
-/// In a deployment of its own: the keys of the shared one stay.
+/// In a separate fleet: the keys of the shared one do not change.
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_are_published_on_every_pod_and_a_rotation_needs_no_restart() {
+async fn keys_are_published_on_every_pod_and_rotated_without_a_restart() {
     let fleet = fleet().await;
     let files = Files::shared();
     let at_start = published(&fleet.pods[0]).await;
@@ -137,12 +137,12 @@ async fn keys_are_published_on_every_pod_and_a_rotation_needs_no_restart() {
     .await;
     let set = published(&fleet.pods[2]).await;
     assert_eq!((&set["keys"][0]["crv"], &set["keys"][1]), (&json!("Ed25519"), &at_start["keys"][0]));
-    // It signs once every pod can have published it, which other tests show by a clock of theirs.
+    // The new key signs once every pod can have published it; unit tests cover that with a test clock.
     let cookie = fleet.session_header(ALICE).await;
     let (_, nginx) = verifying(fleet).await;
     let answer = ask(nginx.port(), "/vouched/x", &[("Cookie", &cookie)]).await;
     assert_eq!(answer.json()["protectedHeader"]["kid"], at_start["keys"][0]["kid"], "{answer:?}");
     for pod in &fleet.pods {
-        assert!(!pod.log().contains("PRIVATE"), "a key is told");
+        assert!(!pod.log().contains("PRIVATE"), "a private key is logged");
     }
 }

@@ -1,4 +1,4 @@
-//! Credentials of the upstream's own, by role and team; what the client sent, and nothing.
+//! Static upstream credentials by role and team, pass-through of the client's credential, and none.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::support::steps::{ALICE, BOB, CAROL};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_upstream_gets_its_own_credential_by_role_and_team() {
+async fn the_upstream_receives_a_credential_by_role_and_team() {
     let fleet = fleet().await;
     let people = [fleet.session_header(ALICE).await, fleet.session_header(BOB).await, fleet.session_header(CAROL).await];
     let (admins, all, data) =
@@ -27,7 +27,7 @@ async fn the_upstream_gets_its_own_credential_by_role_and_team() {
         ("/pass/x", [&Value::Null; 3]),
         ("/open/x", [&Value::Null; 3]),
         ("/open-with-key/x", [&all; 3]),
-        // Two readings, which select rules that disagree.
+        // Two path interpretations that match different rules.
         ("/none/../data/x", [&Value::Null; 3]),
     ];
     for (path, expected) in table {
@@ -38,11 +38,11 @@ async fn the_upstream_gets_its_own_credential_by_role_and_team() {
         }
     }
     let seen = received(fleet, "/open-with-key/x", &[]).await;
-    assert_eq!(seen["authorization"], all, "nobody has to be signed in: {seen}");
+    assert_eq!(seen["authorization"], all, "no sign-in is required: {seen}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_in_any_header_ends_at_the_gateway_and_the_upstreams_own_goes_on() {
+async fn a_key_in_any_header_is_removed_and_the_upstream_credential_is_sent() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(BOB).await;
     let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
@@ -59,7 +59,7 @@ async fn a_key_in_any_header_ends_at_the_gateway_and_the_upstreams_own_goes_on()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_rule_that_says_so_passes_what_the_client_sent() {
+async fn only_a_pass_rule_passes_the_clients_credential() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(BOB).await;
     let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
@@ -81,7 +81,7 @@ async fn only_a_rule_that_says_so_passes_what_the_client_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_credential_that_was_read_goes_on_by_no_way_around() {
+async fn a_consumed_credential_is_never_echoed() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(BOB).await;
     let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
@@ -111,7 +111,7 @@ async fn check(fleet: &Fleet, query: &str, path: &str, headers: &[(&str, &str)])
 const OWN: (&str, &str) = ("authorization", "Bearer own");
 
 #[tokio::test(flavor = "multi_thread")]
-async fn authorization_stands_in_the_answer_and_is_empty_unless_something_is_sent_or_passed() {
+async fn authorization_is_in_the_answer_and_empty_unless_a_credential_is_sent_or_passed() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     let signed_in = ("cookie", cookie.as_str());
@@ -140,9 +140,9 @@ async fn authorization_stands_in_the_answer_and_is_empty_unless_something_is_sen
     }
 }
 
-/// A gateway that sets headers by the answer alone finds the client's own there, where they are left.
+/// A gateway that sets headers from the answer alone finds the client's headers there, if they are passed on.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_may_echo_what_is_left_to_the_upstream_and_nothing_else() {
+async fn an_answer_only_echoes_headers_that_the_upstream_may_receive() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(ALICE).await;
     let cookies = format!("a=1; {cookie}; vestibule-login=x; b=2");
@@ -171,7 +171,7 @@ async fn an_answer_may_echo_what_is_left_to_the_upstream_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_edited_file_is_sent_without_a_restart_and_a_bad_edit_keeps_the_old_one() {
+async fn an_edited_file_is_used_without_a_restart_and_an_invalid_edit_keeps_the_old_credential() {
     let fleet = fleet().await;
     let (cookie, files) = (fleet.session_header(BOB).await, Files::shared());
     let sent = async |pod: &Pod| {
@@ -197,7 +197,7 @@ async fn an_edited_file_is_sent_without_a_restart_and_a_bad_edit_keeps_the_old_o
     for pod in &fleet.pods {
         let told = pod.log() + &pod.metrics().await;
         for secret in ["sk-upstream", "ZGF0YTp1cHN0cmVhbQ", "rotated-upstream-secret"] {
-            assert!(!told.contains(secret), "{secret} is told");
+            assert!(!told.contains(secret), "{secret} is logged");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A real LiteLLM behind nginx and three pods, asked by OpenAI's own clients with our keys. It knows its own key alone.
+//! A real LiteLLM behind nginx and three pods, with OpenAI's clients and our API keys. LiteLLM only accepts its own key.
 
 use std::process::Command;
 use std::sync::OnceLock;
@@ -20,7 +20,7 @@ use crate::support::{peer_file, raw_http, repository};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two clients that people have.
+/// Two common clients.
 const CLIENTS: [fn() -> Command; 2] = [
     || {
         let mut command = python();
@@ -34,7 +34,7 @@ const CLIENTS: [fn() -> Command; 2] = [
     },
 ];
 
-/// A fleet, LiteLLM behind a further nginx, and a session of bob.
+/// A fleet, LiteLLM behind another nginx, and a session of bob.
 struct LiteLlmFleet {
     fleet: Fleet,
     litellm: LiteLlm,
@@ -42,7 +42,7 @@ struct LiteLlmFleet {
     session: String,
 }
 
-/// LiteLLM's own key.
+/// The master key of LiteLLM.
 fn own_key() -> &'static str {
     static KEY: OnceLock<String> = OnceLock::new();
     KEY.get_or_init(|| format!("sk-{}", random_key()))
@@ -69,14 +69,14 @@ impl LiteLlmFleet {
         create_key(&self.fleet.pods[0], Auth::Session(&self.session), json!({})).await
     }
 
-    /// One of the clients, asking through nginx.
+    /// Starts one of the clients, which sends its requests through nginx.
     fn start_client(&self, client: fn() -> Command, key: &str, question: &[&str], scratch: &Scratch) -> Child {
         let mut command = client();
         command.arg(format!("http://localhost:{}/v1", self.nginx.port())).args(question).env("OPENAI_API_KEY", key);
         Child::spawn("client", command, &scratch.path().join("client.log"), OnFailure::ShowLog)
     }
 
-    /// What it says in the end.
+    /// The final output of the client.
     async fn ask(&self, client: fn() -> Command, key: &str, question: &[&str]) -> Value {
         let scratch = Scratch::new("openai");
         let child = self.start_client(client, key, question, &scratch);
@@ -92,7 +92,7 @@ async fn finished(mut child: Child) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn openais_clients_chat_and_stream_with_our_key_while_litellm_knows_its_own_alone() {
+async fn openai_clients_chat_and_stream_with_our_key_while_litellm_only_accepts_its_own() {
     let behind = litellm_fleet().await;
     let made = behind.make_key().await;
     for client in CLIENTS {
@@ -114,14 +114,14 @@ async fn openais_clients_chat_and_stream_with_our_key_while_litellm_knows_its_ow
     };
     assert_eq!(around(own_key()).await, 200);
     let refused = around(&made.key).await;
-    assert!((400..500).contains(&refused), "it knows no key of ours: {refused}");
+    assert!((400..500).contains(&refused), "LiteLLM accepts none of our keys: {refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_header_of_a_clients_reaches_it_in_the_place_of_its_own_key() {
+async fn no_client_header_replaces_litellms_own_key() {
     let behind = litellm_fleet().await;
     let made = behind.make_key().await;
-    // Each of these goes before Authorization there, or is taken where that is missing.
+    // LiteLLM prefers each of these to Authorization, or accepts it if Authorization is missing.
     for (name, value) in [
         ("x-litellm-api-key", made.key.as_str()),
         ("x-api-key", &made.key),
@@ -136,16 +136,16 @@ async fn no_header_of_a_clients_reaches_it_in_the_place_of_its_own_key() {
     }
 }
 
-/// The Python of the documentation that defines LiteLLM's handler.
+/// The Python code of LiteLLM's handler in the documentation.
 fn documented_handler() -> String {
     let page = std::fs::read_to_string(repository("docs/upstream.md")).expect("the page is there");
     let block = page.split("```python\n").skip(1).find(|block| block.contains("async def user_api_key_auth"));
     block.and_then(|block| block.split("```").next()).expect("the page has the handler").to_owned()
 }
 
-/// The site of the other tests of upstream credentials has the keys.
+/// The fleet of the other upstream tests has the keys.
 #[tokio::test(flavor = "multi_thread")]
-async fn litellm_verifies_assertions_by_the_documented_handler_and_believes_nobody_else() {
+async fn litellm_verifies_assertions_with_the_documented_handler_and_refuses_other_requests() {
     let fleet = super::fleet().await;
     let (keys_at, issuer) = (fleet.url("/vestibule/jwks.json"), fleet.url(""));
     let environment =
@@ -174,14 +174,14 @@ async fn litellm_verifies_assertions_by_the_documented_handler_and_believes_nobo
     }
 }
 
-/// The assertion that a pod sends for a key.
+/// The assertion of a pod for an API key.
 async fn checked(pod: &Pod, key: &str) -> String {
     let headers = [("x-original-url", "http://localhost/vouched/x"), ("x-original-method", "GET"), ("x-api-key", key)];
     raw_http::send(pod.check_port(), "GET", "/auth/nginx", &headers).await.one("x-vestibule-assertion").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_key_is_refused_on_all_pods_and_a_stream_that_was_open_goes_on_to_its_end() {
+async fn a_revoked_key_is_refused_on_all_pods_and_an_open_stream_continues_to_its_end() {
     let behind = litellm_fleet().await;
     for client in CLIENTS {
         let made = behind.make_key().await;
@@ -195,6 +195,6 @@ async fn a_revoked_key_is_refused_on_all_pods_and_a_stream_that_was_open_goes_on
         assert!(!child.log().contains("\"pieces\""), "the stream ended before the key was refused everywhere");
         println!("refused on three pods {took:?} after the revocation");
         assert_eq!(behind.ask(client, &made.key, &[FIXED_MODEL, "Hello"]).await, json!({"status": 401}));
-        assert_eq!(finished(child).await["pieces"], 60, "what was let through goes on");
+        assert_eq!(finished(child).await["pieces"], 60, "an allowed request continues");
     }
 }

@@ -1,4 +1,4 @@
-//! The dot path of a claim, the input's first line, in the claims behind it.
+//! Claim paths: the first line of the input is a path, and the rest are the claims.
 
 use std::sync::LazyLock;
 
@@ -10,18 +10,18 @@ pub fn holds(input: &[u8]) {
     let input = String::from_utf8_lossy(input);
     let (text, claims) = input.split_once('\n').unwrap_or((&input, ""));
     let path = ClaimPath::parse(text);
-    assert_eq!(path.is_ok(), is_of_the_grammar(text), "{text:?}: {path:?}");
+    assert_eq!(path.is_ok(), matches_grammar(text), "{text:?}: {path:?}");
     let Ok(path) = path else { return };
     assert_eq!(ClaimPath::parse(&path.to_string()), Ok(path.clone()), "{text:?} is written {path}");
     let Ok(claims) = serde_json::from_str::<Claims>(claims) else { return };
-    let found = slowly(&Value::Object(claims.clone()), text);
+    let found = reference_values(&Value::Object(claims.clone()), text);
     let values: Vec<String> = path.values(&claims).into_iter().map(String::from).collect();
     assert_eq!(values, texts_of(&found), "{text:?} in {claims:?}");
     assert_eq!(path.is_in(&claims), found.iter().any(|value| !value.is_null()), "{text:?} in {claims:?}");
 }
 
-/// Names with `[]` or not, with dots between.
-fn is_of_the_grammar(text: &str) -> bool {
+/// Names with or without `[]`, separated by dots.
+fn matches_grammar(text: &str) -> bool {
     static PATH: LazyLock<Regex> = LazyLock::new(|| {
         let step = r"(?s:[^.\[\]\\]|\\[.\[\]\\])+(?:\[\])?";
         Regex::new(&format!(r"\A{step}(?:\.{step})*\z")).expect("a pattern")
@@ -29,8 +29,8 @@ fn is_of_the_grammar(text: &str) -> bool {
     PATH.is_match(text)
 }
 
-/// Step by step over copies of all that was found so far.
-fn slowly(claims: &Value, text: &str) -> Vec<Value> {
+/// A slow reference implementation, step by step over copies of all values.
+fn reference_values(claims: &Value, text: &str) -> Vec<Value> {
     static STEP: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r"((?s:[^.\[\]\\]|\\[.\[\]\\])+)(\[\])?(?:\.|\z)").expect("a pattern"));
     let mut found = vec![claims.clone()];

@@ -1,11 +1,11 @@
-//! The configuration file: what is read, another reader of YAML can read too, and every refusal says why.
+//! The configuration file: another YAML parser accepts what is read, and every error has a reason.
 
 use vestibule::config;
 
 pub fn holds(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     match config::parse(&text, std::iter::empty()) {
-        // Directives are about tags and versions, of which nothing is read here; the other reader is strict about them.
+        // Directives concern tags and versions, which are not used here; the other parser is strict about them.
         Ok(_) if text.contains('%') => {}
         Ok(_) => {
             let read = serde_saphyr::from_str::<serde_json::Value>(&text);

@@ -1,4 +1,4 @@
-//! The scanner of cookies. Each line of the input is the value of one `Cookie` header.
+//! The cookie scanner. Each line of the input is the value of a `Cookie` header.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ const NAME: &str = "__Host-vestibule";
 pub fn holds(input: &[u8]) {
     let headers: Vec<&[u8]> = input.split(|byte| *byte == b'\n').collect();
     let found: Vec<&[u8]> = headers.iter().flat_map(|header| cookies(header, NAME)).collect();
-    let slow: Vec<Vec<u8>> = headers.iter().flat_map(|header| slowly(header, NAME)).collect();
+    let slow: Vec<Vec<u8>> = headers.iter().flat_map(|header| reference_values(header, NAME)).collect();
     assert_eq!(found, slow, "{}", input.escape_ascii());
-    the_credential_is_the_one_cookie(&headers, &slow);
-    nothing_is_left_but_the_others(&headers);
+    check_credential(&headers, &slow);
+    check_remaining_cookies(&headers);
 }
 
-/// RFC 6265, section 5.2, over characters of one byte.
-fn slowly(header: &[u8], name: &str) -> Vec<Vec<u8>> {
+/// A reference implementation of RFC 6265, section 5.2, over single-byte characters.
+fn reference_values(header: &[u8], name: &str) -> Vec<Vec<u8>> {
     let text: String = header.iter().copied().map(char::from).collect();
     let blank = |character: char| character.is_ascii_whitespace();
     let pairs = text.split(';').filter_map(|pair| pair.trim_matches(blank).split_once('='));
@@ -25,7 +25,7 @@ fn slowly(header: &[u8], name: &str) -> Vec<Vec<u8>> {
     pairs.filter(|(known, _)| *known == name).map(|(_, value)| bytes(value)).collect()
 }
 
-fn the_credential_is_the_one_cookie(headers: &[&[u8]], cookies: &[Vec<u8>]) {
+fn check_credential(headers: &[&[u8]], cookies: &[Vec<u8>]) {
     let credential = CredentialText::find(CredentialSources::ALL, NAME, |place| {
         headers.iter().copied().filter(move |_| place == CredentialSource::Session)
     });
@@ -40,7 +40,7 @@ fn the_credential_is_the_one_cookie(headers: &[&[u8]], cookies: &[Vec<u8>]) {
     }
 }
 
-fn nothing_is_left_but_the_others(headers: &[&[u8]]) {
+fn check_remaining_cookies(headers: &[&[u8]]) {
     let kept = cookies_without(headers.iter().copied(), &[NAME]);
     assert_eq!(cookies(&kept, NAME).count(), 0, "{}", kept.escape_ascii());
     assert_eq!(cookies_without(std::iter::once(&kept[..]), &[NAME]), kept, "{}", kept.escape_ascii());

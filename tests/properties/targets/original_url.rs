@@ -1,4 +1,4 @@
-//! nginx's `X-Original-URL`: what is accepted is all of what was sent, and means to others what it means to us.
+//! nginx's `X-Original-URL`: an accepted value is parsed completely, and other parsers read the same host.
 
 use url::{Host, Url};
 use vestibule::check::CheckRequest;
@@ -9,12 +9,12 @@ pub fn holds(input: &[u8]) {
     let Ok(request) = parse() else { return };
     let text = std::str::from_utf8(input).expect("what is accepted is ASCII");
     assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'), "{text:?}");
-    it_is_put_together_again(text, &request);
-    others_read_the_same_host(text, &request);
+    check_parts_form_the_input(text, &request);
+    check_other_parsers_read_the_same_host(text, &request);
     assert!(parse_original([input, input].into_iter(), std::iter::once(&b"GET"[..])).is_err());
 }
 
-fn it_is_put_together_again(text: &str, request: &CheckRequest<'_>) {
+fn check_parts_form_the_input(text: &str, request: &CheckRequest<'_>) {
     let CheckRequest { method, scheme, host, path, query } = request;
     let start = format!("{scheme}://{host}");
     let end = format!("{path}{}", query.map(|query| format!("?{query}")).unwrap_or_default());
@@ -24,9 +24,9 @@ fn it_is_put_together_again(text: &str, request: &CheckRequest<'_>) {
     assert!(*method == "GET" && path.starts_with('/') && !path.contains('?') && !host.is_empty(), "{text:?}");
 }
 
-/// Where a parser of whole URLs finds a name or an address of version 6. Digits that it takes for one of version 4 in
-/// another notation reach no other server than the name does that nginx was told.
-fn others_read_the_same_host(text: &str, request: &CheckRequest<'_>) {
+/// URL parsers find a name or an IPv6 address. They may read digits as an IPv4 address in another notation; such a name reaches
+/// the same server that nginx was told.
+fn check_other_parsers_read_the_same_host(text: &str, request: &CheckRequest<'_>) {
     let Ok(read) = Url::parse(text) else { return };
     assert_eq!((read.username(), read.password()), ("", None), "{text:?}");
     match read.host() {

@@ -1,4 +1,4 @@
-//! Where a login goes back to: never to another host, however the target is written.
+//! The redirect target of a login: never on another host, in any spelling.
 
 use url::Url;
 use vestibule::return_to::{LONGEST, ReturnTarget};
@@ -18,10 +18,10 @@ pub fn holds(input: &[u8]) {
     }
     assert_eq!(ReturnTarget::parse(text, HOST), Ok(target.clone()), "{raw:?} twice");
     assert_eq!(ReturnTarget::try_from(String::from(target.clone())), Ok(target.clone()), "{raw:?} from the store");
-    it_is_where_a_browser_would_go(&raw, &target);
+    check_browsers_resolve_the_same_target(&raw, &target);
 }
 
-fn it_is_where_a_browser_would_go(raw: &str, target: &ReturnTarget) {
+fn check_browsers_resolve_the_same_target(raw: &str, target: &ReturnTarget) {
     let ours = Url::parse(&format!("{ORIGIN}{target}")).expect("a URL");
     // A port that no browser knows is dropped with all the others.
     let Ok(theirs) = Url::parse(ORIGIN).expect("a URL").join(raw) else { return };

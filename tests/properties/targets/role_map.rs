@@ -1,4 +1,4 @@
-//! The role map: a document is compiled or refused with a reason, and what is compiled agrees with trying every rule.
+//! The role map: a document is compiled or refused with a reason, and a compiled map agrees with an evaluation of every rule.
 
 use std::sync::LazyLock;
 
@@ -6,7 +6,7 @@ use serde_json::json;
 use vestibule::principal::IdentityClaims;
 use vestibule::role_map::RoleMap;
 
-static PEOPLE: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
+static USERS: LazyLock<[IdentityClaims; 2]> = LazyLock::new(|| {
     let claims = json!({
         "groups": ["/engineering/tools", "/teams/research", "a,b", "", 7, null],
         "resource_access": {"litellm": {"roles": ["llm-admin-1"]}},
@@ -32,7 +32,7 @@ pub fn holds(input: &[u8]) {
     };
     let again = RoleMap::parse(&text).expect("what was read once is read again");
     assert_eq!(again.rule_count(), map.rule_count());
-    for people in [&PEOPLE[..], &PEOPLE[..1], &PEOPLE[1..], &[]] {
+    for people in [&USERS[..], &USERS[..1], &USERS[1..], &[]] {
         let grant = map.evaluate(people);
         assert_eq!(grant, again.evaluate(people), "{text:?}");
         if grant.missing_source.is_none() {

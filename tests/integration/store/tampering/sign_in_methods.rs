@@ -19,13 +19,13 @@ const KINDS_WITHOUT_USER: [&str; 8] = ["session", "key", "key_secret", "keys_of"
 
 #[derive(Debug, Clone, Copy)]
 enum SignInMethod {
-    /// Alice, by the provider.
+    /// Alice with the provider.
     Callback,
-    /// Ada, by her password.
+    /// Ada with her password.
     Password,
-    /// Somebody new, by an invitation.
+    /// A new user with an invitation.
     Acceptance,
-    /// Ada, user_of is in, makes a key.
+    /// Ada, who is signed in, creates a key.
     NewKey,
 }
 
@@ -42,7 +42,7 @@ enum StartedSignIn {
 struct SignInResult {
     status: u16,
     text: String,
-    /// The session that it opened.
+    /// The new session.
     cookie: Option<String>,
 }
 
@@ -211,8 +211,8 @@ async fn a_disabled_user_is_enabled_by_no_record_but_their_own() {
     assert_eq!((told.status(), told.cookie(SESSION)), (200, None), "the link is valid and opens no session: {told:?}");
     let token = told.json()["token"].as_str().expect("a token").to_owned();
     let body = json!({"invitation_link": invited, "user_id": tampered.ada.id, "password": OTHER_PASSWORD});
-    let claimed = accept_with_token(tampered.fleet.pod(UNCACHED_POD), &token, body).await;
-    assert!(claimed.status() == 401 && claimed.cookie(SESSION).is_none(), "{claimed:?}");
+    let accepted = accept_with_token(tampered.fleet.pod(UNCACHED_POD), &token, body).await;
+    assert!(accepted.status() == 401 && accepted.cookie(SESSION).is_none(), "{accepted:?}");
     let made = post(tampered.fleet.pod(UNCACHED_POD), tampered.ada.auth(), API_KEYS, json!({})).await;
     assert_eq!(made.status(), 401, "{made:?}");
 }

@@ -1,7 +1,7 @@
 //! Signs users in to a fleet and out again.
 
 use super::super::agent::{Agent, Page};
-use super::super::steps::{ALICE, Person, session_header, session_of};
+use super::super::steps::{ALICE, TestUser, session_header, session_of};
 use super::Fleet;
 
 /// A signed-in browser.
@@ -13,7 +13,7 @@ pub struct Browser {
 
 impl Fleet {
     /// Opens the path at the public URL, signs in if the identity provider requests it, and returns the final page.
-    pub async fn open(&self, agent: &Agent, path: &str, person: Person) -> Page {
+    pub async fn open(&self, agent: &Agent, path: &str, person: TestUser) -> Page {
         let page = agent.get(&self.url(path)).await;
         let issuer = self.idp().issuer().to_owned();
         let page = agent.follow_until(page, |to| to.as_str().starts_with(&issuer)).await;
@@ -22,7 +22,7 @@ impl Fleet {
     }
 
     /// A browser that is newly signed in at the public URL.
-    pub async fn signed_in(&self, person: Person) -> Agent {
+    pub async fn signed_in(&self, person: TestUser) -> Agent {
         let agent = Agent::new();
         let page = self.open(&agent, &self.login_path("/vestibule/"), person).await;
         assert!(page.body.contains("<title>Your account "), "{}: {}: {}", person.name, page.url, page.body);
@@ -30,7 +30,7 @@ impl Fleet {
     }
 
     /// The cookie header of a browser that is newly signed in at the public URL.
-    pub async fn session_header(&self, person: Person) -> String {
+    pub async fn session_header(&self, person: TestUser) -> String {
         session_header(&self.signed_in(person).await)
     }
 
