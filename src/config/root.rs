@@ -39,8 +39,7 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
     let public_url = public_url.and_then(|url| default_public_url(root, url, public));
     let token_issuers = read_token_issuers(root, public_url.as_ref(), providers.as_deref());
     let sessions = root.section("sessions", "Lifetime of sessions.", read_sessions);
-    let cache =
-        root.section("cache", "Cache of credentials and users, which answers most auth requests without the store.", read_cache);
+    let cache = root.section("cache", CACHE, read_cache);
     let admin_roles = root.list(ADMIN_ROLES, &ROLE, &["proxy_admin"]);
     let keys = root.section("keys", keys::DOC, keys::read);
     let local_accounts = root.section("local_accounts", local_accounts::DOC, |section| {
@@ -50,16 +49,13 @@ pub fn read(root: &mut Section<'_>, warnings: &mut Vec<String>) -> Option<Config
         upstream_credential::read(section, public_url.as_ref())
     });
     let sources = claim_sources(providers.as_deref(), token_issuers.as_deref(), local_accounts.as_ref());
-    let configured = ConfiguredNames {
-        providers: sources,
-        upstream_credentials: upstream_credential.as_ref().map(UpstreamCredentials::names),
-    };
+    let upstream_credentials = upstream_credential.as_ref().map(UpstreamCredentials::names);
+    let configured = ConfiguredNames { providers: sources, upstream_credentials };
     let role_map = root.section("role_map", ROLE_MAP, |section| read_role_map(section, &configured));
     let apps = root.section("apps", apps::DOC, apps::read);
     let ui = root.section("ui", ui::DOC, ui::read);
     let log = root.section("log", "The log on standard error.", read_log);
-    let shutdown =
-        root.section("shutdown", "Graceful shutdown after SIGTERM. Both durations are counted from the signal.", read_shutdown);
+    let shutdown = root.section("shutdown", SHUTDOWN, read_shutdown);
     check_sharing(root, scope, replicas, key_ring.as_ref().map(Option::is_some))?;
     Some(Config {
         public_url: public_url?,
@@ -92,6 +88,8 @@ pub fn declarations() -> Vec<Declaration> {
     describe(|root| read(root, &mut Vec::new()))
 }
 
+const CACHE: &str = "Cache of credentials and users, which answers most auth requests without the store.";
+const SHUTDOWN: &str = "Graceful shutdown after SIGTERM. Both durations are counted from the signal.";
 const LISTEN: &str = "Addresses of the listeners. Port 0 selects a free port.";
 
 const ROLE_MAP: &str = "The role map, which maps claims to roles.";

@@ -179,9 +179,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    #[test]
-    fn values_are_found_by_path() {
-        let claims = json!({
+    fn claims() -> serde_json::Value {
+        json!({
             "role": "admin",
             "groups": ["a", "b", 7, true, null, "", {"name": "x"}, ["nested"]],
             "level": 3,
@@ -205,7 +204,12 @@ mod tests {
             "single": {"name": "alone"},
             "back\\slash": "escaped",
             " ": "blank",
-        });
+        })
+    }
+
+    #[test]
+    fn values_are_found_by_path() {
+        let claims = claims();
         let table: &[(&str, &[&str])] = &[
             ("role", &["admin"]),
             ("groups", &["a", "b", "7", "true"]),

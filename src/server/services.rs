@@ -66,9 +66,7 @@ pub(super) struct Parts {
 impl Parts {
     pub(super) async fn build(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Self> {
         warn_about_exposed_check_listener(config);
-        if let Some(translation) = &config.ui.text {
-            pages::text::translate(translation.clone()).context("ui.text_file")?;
-        }
+        translate_pages(config)?;
         let metrics = Arc::new(Metrics::new());
         let mut watches = Vec::new();
         let ring = key_ring(config.key_ring.as_ref(), clock, &metrics, &mut watches)?;
@@ -83,43 +81,39 @@ impl Parts {
         let users = Arc::new(users);
         let keys = Keys::new(records.clone(), Arc::clone(&policy), config.keys.clone(), Arc::clone(clock), Arc::clone(&metrics));
         let keys = Arc::new(keys);
-        let settings = cache_settings(config, limits);
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys: Arc::clone(&keys) };
-        let principals = Arc::new(Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), settings));
+        let principals = Principals::start(sources, Arc::clone(clock), Arc::clone(&metrics), cache_settings(config, limits));
+        let principals = Arc::new(principals);
         let issuers = token_issuers(config, clock, &metrics).await?;
         let tokens = Arc::new(BearerTokens::new(issuers, Arc::clone(&principals), Arc::clone(clock), &metrics));
         let upstream = Arc::new(upstream::upstream(config, clock, &metrics, &mut watches)?);
-        let credentials =
-            CredentialParser::new(Arc::clone(&ring), CookieNames::of(&config.public_url).session, Arc::clone(&metrics));
+        let cookie = CookieNames::of(&config.public_url).session;
         let checker = Checker::new(
             Arc::clone(&principals),
             Arc::clone(&tokens),
             Arc::clone(&role_maps),
             Arc::clone(&upstream),
             email_trust(&providers),
-            credentials,
+            CredentialParser::new(Arc::clone(&ring), cookie, Arc::clone(&metrics)),
         );
-        let checker = Arc::new(checker);
         let flows = LoginFlows::new(records.clone(), Arc::clone(clock));
-        let local = match config.local_accounts.enabled {
-            true => Some(local_accounts::accounts(config, &records, &users, &keys, &policy, clock, &metrics)?),
-            false => None,
-        };
+        let local = config
+            .local_accounts
+            .enabled
+            .then(|| local_accounts::accounts(config, &records, &users, &keys, &policy, clock, &metrics).map(Arc::new));
         let administration =
             Arc::new(Administration::new(records.clone(), Arc::clone(&users), Arc::clone(&keys), Arc::clone(&policy)));
         let login = Login::new(Arc::clone(&providers), flows, Arc::clone(&users), Arc::clone(clock), Arc::clone(&metrics));
-        let site = Arc::new(site(config, limits, ring));
-        let login = Arc::new(login);
         let services = Services {
-            site,
-            login,
-            checker,
+            site: Arc::new(site(config, limits, ring)),
+            login: Arc::new(login),
+            checker: Arc::new(checker),
             users,
             policy,
             keys,
             app_keys: Arc::new(app_key_settings(config)),
             administration,
-            local_accounts: local.map(Arc::new),
+            local_accounts: local.transpose()?,
             role_maps,
             upstream,
             principals,
@@ -183,6 +177,11 @@ impl Parts {
         });
         refresh.chain(issuers).chain([ready, attempted]).chain(role_map).collect()
     }
+}
+
+fn translate_pages(config: &Config) -> anyhow::Result<()> {
+    let Some(translation) = &config.ui.text else { return Ok(()) };
+    pages::text::translate(translation.clone()).context("ui.text_file")
 }
 
 fn cache_settings(config: &Config, limits: Limits) -> Settings {
