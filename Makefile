@@ -21,8 +21,10 @@ cluster: ## build the tests' Kubernetes API server from Go modules
 fmt: ## format the code
 	$(CARGO) fmt
 
-lint: ## check formatting, the lock file of fuzz/, and clippy with warnings denied
+lint: ## check formatting, wording, the lock file of fuzz/, and clippy with warnings denied
 	$(CARGO) fmt --check
+	python3 -B tests/language/check.py
+	cd tests/language && python3 -B -m unittest --quiet
 	$(CARGO) metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml > /dev/null
 	$(CARGO) clippy --all-targets --locked -- -D warnings
 

@@ -7,6 +7,10 @@ pub struct Case(pub &'static str, pub Value, pub &'static str);
 
 /// Faults that end a login flow as a failure of the provider, not of the user.
 pub fn faults_that_end_the_login_flow() -> Vec<Case> {
+    [id_token_faults(), userinfo_faults(), token_response_faults()].into_iter().flatten().collect()
+}
+
+fn id_token_faults() -> Vec<Case> {
     vec![
         Case("nobody signed it", id_token_by("nobody"), "algorithm (alg) that is not allowed"),
         Case("HS256 with the public key", id_token_by("public key as PEM"), "algorithm (alg) that is not allowed"),
@@ -44,6 +48,11 @@ pub fn faults_that_end_the_login_flow() -> Vec<Case> {
         Case("an id_token that is none", json!({"idToken": {"text": "id"}}), "not a JWT"),
         Case("critical headers", json!({"idToken": {"header": {"crit": ["exp"]}}}), "extensions"),
         Case("another type", json!({"idToken": {"header": {"typ": "at+jwt"}}}), "another type"),
+    ]
+}
+
+fn userinfo_faults() -> Vec<Case> {
+    vec![
         Case("userinfo of another person", json!({"userinfo": {"claims": {"sub": "eve"}}}), "another subject"),
         Case("userinfo of nobody", json!({"userinfo": {"claims": {"sub": null}}}), "sub is missing"),
         Case("userinfo that nobody signed", json!({"userinfo": {"signedBy": "nobody"}}), "algorithm (alg) that is not allowed"),
@@ -64,6 +73,11 @@ pub fn faults_that_end_the_login_flow() -> Vec<Case> {
         Case("userinfo refused", json!({"userinfo": {"status": 500, "body": "{}"}}), "status 500"),
         Case("userinfo elsewhere", json!({"userinfo": {"status": 307, "location": "/elsewhere", "body": ""}}), "status 307"),
         Case("much userinfo", json!({"userinfo": {"padding": 1_572_864}}), "more than 1 MiB"),
+    ]
+}
+
+fn token_response_faults() -> Vec<Case> {
+    vec![
         Case("an access token for no header", json!({"accessToken": {"text": "a\nb"}}), "no header can carry"),
         Case(
             "an error",
