@@ -8,7 +8,7 @@ use crate::{
     principal::{Grant, LOCAL},
     secret::Digest,
     store::{self, Records},
-    users::{Administrator, Denial, Policy, UnlinkOutcome, User, UserListing, Users},
+    users::{Administrator, Policy, PolicyDenial, UnlinkOutcome, User, UserListing, Users},
 };
 
 /// The number of users that a search examines. Ids and email addresses of local accounts are looked up directly.
@@ -47,7 +47,7 @@ pub enum AdministrationError {
     #[error("there is no such user")]
     NotFound,
     #[error(transparent)]
-    Denied(#[from] Denial),
+    Denied(#[from] PolicyDenial),
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -143,7 +143,7 @@ impl Administration {
     }
 
     /// Checks that an administrator may change a user.
-    pub fn authorize(&self, by: Administrator<'_>, user: &UserSummary) -> Result<(), Denial> {
+    pub fn authorize(&self, by: Administrator<'_>, user: &UserSummary) -> Result<(), PolicyDenial> {
         self.policy.authorize(by, &user.user.id, user.grant.role.as_ref())
     }
 

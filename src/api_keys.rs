@@ -17,7 +17,7 @@ pub use creation::Draft;
 pub use lifetime::{KeyDuration, KeyDurationError};
 pub use listing::KeyPage;
 pub use manager::{ManagedBy, Manager};
-pub use record::{Key, Pointer, SecretStatus};
+pub use record::{ApiKey, Pointer, SecretStatus};
 pub use restrictions::{CombinedRestrictions, Restrictions, is_alias};
 pub use secret::{KeySecret, PREFIX, PresentedKey};
 
@@ -52,7 +52,7 @@ pub const TOUCH_AFTER: Duration = Duration::from_secs(600);
 
 /// The `keys` section of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Settings {
+pub struct KeySettings {
     /// The maximum number of live keys of one user.
     pub max_per_user: usize,
     /// The lifetime of a key if the request has no duration.
@@ -88,7 +88,7 @@ impl KeyParameters {
 /// A key and its new secret, which is shown only once.
 #[derive(Debug)]
 pub struct KeyWithSecret {
-    pub key: Key,
+    pub key: ApiKey,
     pub secret: KeySecret,
 }
 
@@ -147,17 +147,23 @@ impl KeysError {
 pub struct Keys {
     records: Records,
     policy: Arc<Policy>,
-    settings: Settings,
+    settings: KeySettings,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
 impl Keys {
-    pub fn new(records: Records, policy: Arc<Policy>, settings: Settings, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        records: Records,
+        policy: Arc<Policy>,
+        settings: KeySettings,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self { records, policy, settings, clock, metrics }
     }
 
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &KeySettings {
         &self.settings
     }
 
@@ -167,7 +173,7 @@ impl Keys {
     }
 
     /// Returns the number of whole seconds until the key expires.
-    pub fn remaining(&self, key: &Key) -> u64 {
+    pub fn remaining(&self, key: &ApiKey) -> u64 {
         since(self.clock.now(), key.expires).as_secs()
     }
 
@@ -181,12 +187,12 @@ impl Keys {
     ) -> Result<KeyPage, KeysError> {
         manager.require_managing()?;
         let user = self.resolve_owner(manager, user)?;
-        let visible = |key: &Key| self.can_revoke(manager, key);
+        let visible = |key: &ApiKey| self.can_revoke(manager, key);
         KeyIndex::new(&self.records, user, self.clock.now()).page(after, limit, visible).await
     }
 
     /// Revokes a key with all of its secrets and derived keys, on every pod.
-    pub async fn revoke(&self, manager: &Manager<'_>, id: KeyId) -> Result<Key, KeysError> {
+    pub async fn revoke(&self, manager: &Manager<'_>, id: KeyId) -> Result<ApiKey, KeysError> {
         manager.require_managing()?;
         let mut attempts = 0;
         let revoked = store::retry(async || {
@@ -195,7 +201,7 @@ impl Keys {
                 self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
             let change = key.remove_from(self.records.change(id.shard()));
             // The last attempt has no precondition. A secret without a record is invalid, so no other writer can undo it.
-            let change = if attempts < store::TRIES { change.expect_version(&Key::place(id), version) } else { change };
+            let change = if attempts < store::TRIES { change.expect_version(&ApiKey::place(id), version) } else { change };
             Ok::<_, KeysError>(change.commit().await?.map(|_| key))
         });
         let key = revoked.await?;
@@ -205,7 +211,7 @@ impl Keys {
     }
 
     /// Adds restrictions to a key and to its owner's keys that are derived from it. Earlier restrictions stay.
-    pub async fn restrict(&self, manager: &Manager<'_>, id: KeyId, restrictions: &Restrictions) -> Result<Key, KeysError> {
+    pub async fn restrict(&self, manager: &Manager<'_>, id: KeyId, restrictions: &Restrictions) -> Result<ApiKey, KeysError> {
         manager.require_managing()?;
         let restricted = store::retry(async || {
             let stored = self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
@@ -220,9 +226,9 @@ impl Keys {
     async fn try_restrict(
         &self,
         manager: &Manager<'_>,
-        stored: StoredRecord<Key>,
+        stored: StoredRecord<ApiKey>,
         restrictions: &Restrictions,
-    ) -> Result<Result<Key, Conflict>, KeysError> {
+    ) -> Result<Result<ApiKey, Conflict>, KeysError> {
         let now = self.clock.now();
         let derived = KeyIndex::new(&self.records, &stored.value.user, now);
         let derived = derived.page(None, self.settings.max_per_user, |key| key.ancestors.contains(&stored.value.id)).await?.keys;
@@ -234,7 +240,7 @@ impl Keys {
                 return Err(KeysError::TooOften);
             }
             key.restrictions.push(restrictions.clone());
-            let place = Key::place(key.id);
+            let place = ApiKey::place(key.id);
             change = change.expect_version(&place, version).put(&place, &key, key.ttl(now)).revoke_key(&key.id.to_string());
             restricted.push(key);
         }
@@ -288,13 +294,13 @@ impl Keys {
             return Ok(Some(used));
         }
         key.last_used = Some(now);
-        let place = Key::place(id);
+        let place = ApiKey::place(id);
         let change = self.records.change(id.shard()).expect_version(&place, version).put(&place, &key, key.ttl(now));
         Ok(change.commit().await?.is_ok().then_some(now))
     }
 
-    async fn get(&self, id: KeyId) -> Result<Option<StoredRecord<Key>>, store::Error> {
-        let stored = self.records.get::<Key>(&Key::place(id)).await?;
+    async fn get(&self, id: KeyId) -> Result<Option<StoredRecord<ApiKey>>, store::Error> {
+        let stored = self.records.get::<ApiKey>(&ApiKey::place(id)).await?;
         let now = self.clock.now();
         Ok(stored.filter(|stored| !stored.value.has_expired(now)))
     }
@@ -312,13 +318,13 @@ impl Keys {
     }
 
     /// An administrator may revoke every key, a user their own keys, and a key itself and the keys derived from it.
-    fn can_revoke(&self, manager: &Manager<'_>, key: &Key) -> bool {
+    fn can_revoke(&self, manager: &Manager<'_>, key: &ApiKey) -> bool {
         self.is_administrator(manager) || manager.holds(key)
     }
 
     /// The new secret is shown to the manager, so a key must not obtain the secret of a key with more rights. A key that an
     /// administrator's key created for another user needs the administrator's role again.
-    fn can_regenerate(&self, manager: &Manager<'_>, key: &Key) -> bool {
+    fn can_regenerate(&self, manager: &Manager<'_>, key: &ApiKey) -> bool {
         match manager.by {
             ManagedBy::Person => manager.holds(key) || self.is_administrator(manager),
             _ => manager.holds(key) && (key.user == manager.user || self.is_administrator(manager)),
@@ -328,7 +334,7 @@ impl Keys {
     async fn try_regenerate(
         &self,
         manager: &Manager<'_>,
-        StoredRecord { value: mut key, version }: StoredRecord<Key>,
+        StoredRecord { value: mut key, version }: StoredRecord<ApiKey>,
         until: Timestamp,
     ) -> Result<Result<KeyWithSecret, Conflict>, KeysError> {
         let now = self.clock.now();
@@ -337,7 +343,7 @@ impl Keys {
         }
         let secret = KeySecret::mint(key.id.shard());
         let pointers = key.replace_secret(&secret.digest(), until, now);
-        let change = self.records.change(key.id.shard()).expect_version(&Key::place(key.id), version);
+        let change = self.records.change(key.id.shard()).expect_version(&ApiKey::place(key.id), version);
         let change = pointers.removed.iter().fold(change, |change, place| change.delete(place));
         let pointer = Pointer { key: key.id };
         let change = pointers.expiring.iter().fold(change, |change, (place, ttl)| change.put(place, &pointer, *ttl));

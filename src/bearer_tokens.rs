@@ -8,7 +8,7 @@ mod presented;
 mod settings;
 mod verification;
 
-pub use cache::VerifiedToken;
+pub use cache::CachedToken;
 pub use issuer::Issuer;
 pub use presented::Jwt;
 pub use settings::{IssuerAddress, IssuerKind, IssuerSettings, RequiredClaim, Review, UnregisteredSubjects};
@@ -36,7 +36,7 @@ pub const LEEWAY: Duration = Duration::from_secs(60);
 
 /// The authenticated principal of a bearer token.
 pub struct BearerPrincipal {
-    token: Arc<VerifiedToken>,
+    token: Arc<CachedToken>,
     /// The user who has signed in with the token's issuer and subject.
     user: Option<Arc<CachedUser>>,
 }
@@ -106,7 +106,7 @@ impl BearerTokens {
 
     async fn verify(&self, issuer: &Arc<Issuer>, token: &str, digest: Digest) -> Result<BearerPrincipal, BearerError> {
         let (keys, claims) = issuer.verify(token, self.clock.now()).await?;
-        let verified = Arc::new(VerifiedToken::new(Arc::clone(issuer), keys, claims, token.len()));
+        let verified = Arc::new(CachedToken::new(Arc::clone(issuer), keys, claims, token.len()));
         self.cache.insert(digest, &verified);
         self.resolve_principal(&verified, token, digest).await
     }
@@ -114,7 +114,7 @@ impl BearerTokens {
     /// Checks what may change after the verification: the review by the API server, and the user of the subject.
     async fn resolve_principal(
         &self,
-        token: &Arc<VerifiedToken>,
+        token: &Arc<CachedToken>,
         text: &str,
         digest: Digest,
     ) -> Result<BearerPrincipal, BearerError> {

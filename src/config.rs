@@ -62,7 +62,7 @@ pub struct Config {
     pub token_issuers: Vec<IssuerSettings>,
     pub sessions: Sessions,
     pub cache: Cache,
-    pub keys: crate::api_keys::Settings,
+    pub keys: crate::api_keys::KeySettings,
     /// Roles that may manage users and their keys.
     pub admin_roles: Vec<Role>,
     pub local_accounts: LocalAccounts,

@@ -3,6 +3,7 @@
 mod account;
 mod api;
 mod api_keys;
+mod api_routes;
 mod app_keys;
 mod browser_binding;
 pub mod check;
@@ -89,7 +90,7 @@ pub fn public(services: Services, drain: Drain, body_deadline: Duration) -> impl
             )
             .service(Endpoint::new(jwks::PATH).with_query().get(jwks::show).into_resource())
             .route("/vestibule/assets/{name}", get().to(asset))
-            .service(api::routes(&services))
+            .service(api_routes::routes(&services))
             .default_service(web::to(error::not_found));
         app.app_data(forms(&services.site)).app_data(queries(&services.site)).app_data(services).service(pages);
     }

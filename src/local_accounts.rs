@@ -42,13 +42,13 @@ pub struct Accounts {
     keys: Arc<Keys>,
     policy: Arc<Policy>,
     hasher: Hasher,
-    settings: Settings,
+    settings: LocalAccountSettings,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct LocalAccountSettings {
     pub passwords: PasswordRules,
     pub cost: Cost,
     /// The maximum number of concurrent hashes.
@@ -70,7 +70,7 @@ impl Accounts {
         users: Arc<Users>,
         keys: Arc<Keys>,
         policy: Arc<Policy>,
-        settings: Settings,
+        settings: LocalAccountSettings,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, BadCost> {

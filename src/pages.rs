@@ -29,11 +29,11 @@ pub use assets::{ASSETS, Asset, File, asset};
 pub use brand::{Brand, BrandError};
 pub use error::{Action, ErrorPage, Quote};
 pub use keys::{AppKeyPage, ConsentState, KeyForm, KeyRestrictions, KeyRow, KeysPage, NewKey};
-pub use layout::{Frame, Nav, Place};
+pub use layout::{Frame, Nav, SitePage};
 pub use onboarding::OnboardingPage;
 pub use problem::Problem;
 pub use role_map::{
-    ExplainForm, GrantExplanation, NearMiss, OutrankedRole, PathInterpretation, RejectedEdit, RequestExplanation, RoleMapPage,
+    ExplainForm, GrantExplanation, InterpretationRow, NearMissRow, OutrankedRole, RejectedEdit, RequestExplanation, RoleMapPage,
     RoleMapSummary, TeamGrant,
 };
 pub use sign_in::{

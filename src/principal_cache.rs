@@ -61,7 +61,7 @@ impl LookupError {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Settings {
+pub struct CacheSettings {
     pub limits: Limits,
     pub grace: Duration,
     pub entries: u64,
@@ -81,7 +81,7 @@ pub(crate) struct Inner {
     keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    settings: Settings,
+    settings: CacheSettings,
     cache: Arc<Cache>,
     reads: Reads,
 }
@@ -95,7 +95,7 @@ pub struct Sources {
 
 impl Principals {
     /// Starts the tasks that apply invalidation messages and check consistency each second.
-    pub fn start(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Self {
+    pub fn start(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: CacheSettings) -> Self {
         let inner = Inner::new(sources, clock, metrics, settings);
         let cache = Arc::clone(&inner.cache);
         inner.records.on_commit(move |shard, stale| cache.invalidate(shard, stale));
@@ -134,7 +134,7 @@ impl Drop for Principals {
 }
 
 impl Inner {
-    fn new(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: Settings) -> Arc<Self> {
+    fn new(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: CacheSettings) -> Arc<Self> {
         let Sources { records, users, keys } = sources;
         let cache = Arc::new(Cache::new(settings.entries, clock.monotonic()));
         Arc::new(Self { records, users, keys, clock, metrics, settings, cache, reads: Reads::default() })

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Key, KeyDuration, KeyId, KeyParameters, KeySecret, KeyWithSecret, Keys, KeysError, MAX_ANCESTORS, MAX_KEYS_PER_APPLICATION,
-    ManagedBy, Manager, Pointer, Restrictions,
+    ApiKey, KeyDuration, KeyId, KeyParameters, KeySecret, KeyWithSecret, Keys, KeysError, MAX_ANCESTORS,
+    MAX_KEYS_PER_APPLICATION, ManagedBy, Manager, Pointer, Restrictions,
     listing::{IndexCleanup, KeyIndex},
     record::{KeyCreations, SecretEntry},
 };
@@ -65,7 +65,7 @@ impl Keys {
     fn draft(&self, manager: &Manager<'_>, owner: &str, parameters: &KeyParameters) -> Result<KeyWithSecret, KeysError> {
         let now = self.clock.now();
         let shard = users::shard_of(owner);
-        let ancestors = manager.key().map(Key::with_ancestors).unwrap_or_default();
+        let ancestors = manager.key().map(ApiKey::with_ancestors).unwrap_or_default();
         if ancestors.len() > MAX_ANCESTORS {
             return Err(KeysError::TooDeep);
         }
@@ -73,7 +73,7 @@ impl Keys {
         let restrictions = std::iter::once(parameters.restrictions.clone())
             .chain(self.ceiling_for(manager, owner)?)
             .chain(manager.restrictions());
-        let key = Key {
+        let key = ApiKey {
             id: KeyId::new(shard, now),
             user: owner.to_owned(),
             alias: parameters.alias.clone(),
@@ -162,7 +162,7 @@ impl Keys {
     async fn make_room(
         &self,
         manager: &Manager<'_>,
-        key: &Key,
+        key: &ApiKey,
         now: Timestamp,
     ) -> Result<(Vec<KeyId>, Vec<IndexCleanup>), KeysError> {
         let (mut ended, mut cleanups) = (Vec::new(), Vec::new());
@@ -173,7 +173,7 @@ impl Keys {
             cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
             if !matches!(manager.by, ManagedBy::Person) {
                 let is_application_key =
-                    |old: &Key| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
+                    |old: &ApiKey| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
                 let index = KeyIndex::new(&self.records, &key.user, now);
                 let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, is_application_key, |_| true).await?;
                 ended.extend(excess.iter().map(|key| key.id));
@@ -187,14 +187,14 @@ impl Keys {
 
     /// The parent key must still exist. A parent in another shard cannot be a precondition of the commit, but it is checked
     /// at each use of the new key.
-    async fn find_parent(&self, manager: &Manager<'_>, key: &Key) -> Result<Parent, KeysError> {
+    async fn find_parent(&self, manager: &Manager<'_>, key: &ApiKey) -> Result<Parent, KeysError> {
         let Some(parent) = manager.key() else { return Ok(None) };
         let stored = self.get(parent.id).await?.ok_or(KeysError::Ended)?;
-        Ok((parent.id.shard() == key.id.shard()).then(|| (Key::place(parent.id), stored.version)))
+        Ok((parent.id.shard() == key.id.shard()).then(|| (ApiKey::place(parent.id), stored.version)))
     }
 }
 
-impl Key {
+impl ApiKey {
     /// Returns the ancestors of a key derived from this one.
     fn with_ancestors(&self) -> Vec<KeyId> {
         self.ancestors.iter().copied().chain([self.id]).collect()
@@ -218,8 +218,8 @@ fn put_new<'a>(change: Change<'a>, made: &KeyWithSecret, now: Timestamp) -> Chan
     made.key.indices().fold(change, |change, index| change.index_add(&index, &id, ttl))
 }
 
-pub(super) fn put_key<'a>(change: Change<'a>, key: &Key, secret: &KeySecret, now: Timestamp) -> Change<'a> {
+pub(super) fn put_key<'a>(change: Change<'a>, key: &ApiKey, secret: &KeySecret, now: Timestamp) -> Change<'a> {
     let pointer = Pointer::place(key.id.shard(), &secret.digest());
     let ttl = key.ttl(now);
-    change.put(&Key::place(key.id), key, ttl).put(&pointer, &Pointer { key: key.id }, ttl)
+    change.put(&ApiKey::place(key.id), key, ttl).put(&pointer, &Pointer { key: key.id }, ttl)
 }

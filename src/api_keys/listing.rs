@@ -9,7 +9,7 @@ use futures::future::{join_all, try_join_all};
 use jiff::Timestamp;
 
 use super::{
-    Key, KeyId, KeysError,
+    ApiKey, KeyId, KeysError,
     record::{index_of, index_of_application},
 };
 use crate::store::{self, Change, Index, Records, StoredRecord};
@@ -20,7 +20,7 @@ const BATCH: usize = 100;
 /// A page of a user's keys.
 #[derive(Debug)]
 pub struct KeyPage {
-    pub keys: Vec<Key>,
+    pub keys: Vec<ApiKey>,
     /// The last key of the page, to list the next page after. `None` if this page is the last.
     pub next: Option<KeyId>,
 }
@@ -39,7 +39,7 @@ pub(super) struct IndexCleanup {
     /// Members without a record.
     missing: Vec<String>,
     /// Keys without one of their ancestors, or keys to revoke.
-    keys: Vec<Key>,
+    keys: Vec<ApiKey>,
 }
 
 impl<'a> KeyIndex<'a> {
@@ -56,7 +56,7 @@ impl<'a> KeyIndex<'a> {
         &self,
         after: Option<KeyId>,
         limit: usize,
-        visible: impl Fn(&Key) -> bool,
+        visible: impl Fn(&ApiKey) -> bool,
     ) -> Result<KeyPage, KeysError> {
         let (mut keys, mut dead) = (Vec::new(), IndexCleanup::of(&self.index));
         let mut after = after.map(|id| id.to_string());
@@ -94,9 +94,9 @@ impl<'a> KeyIndex<'a> {
     pub(super) async fn find_excess(
         &self,
         most: usize,
-        counts: impl Fn(&Key) -> bool,
-        can_revoke: impl Fn(&Key) -> bool,
-    ) -> Result<(Vec<Key>, IndexCleanup), KeysError> {
+        counts: impl Fn(&ApiKey) -> bool,
+        can_revoke: impl Fn(&ApiKey) -> bool,
+    ) -> Result<(Vec<ApiKey>, IndexCleanup), KeysError> {
         let (mut dead, mut counted, mut after) = (IndexCleanup::of(&self.index), Vec::new(), None);
         loop {
             let ids = self.list_ids(after.as_deref(), BATCH).await?;
@@ -105,7 +105,7 @@ impl<'a> KeyIndex<'a> {
             after = Some(last);
         }
         let excess_count = (counted.len() + 1).saturating_sub(most);
-        let excess: Vec<Key> = counted.into_iter().filter(can_revoke).take(excess_count).collect();
+        let excess: Vec<ApiKey> = counted.into_iter().filter(can_revoke).take(excess_count).collect();
         if excess.len() < excess_count { Err(KeysError::Full) } else { Ok((excess, dead)) }
     }
 
@@ -114,9 +114,9 @@ impl<'a> KeyIndex<'a> {
     }
 
     /// Returns the live keys of these ids, and adds the dead ones to `dead`.
-    async fn read_live(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<Key>, store::Error> {
-        let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(Key::place) {
-            Some(place) => (id, self.records.get::<Key>(&place).await),
+    async fn read_live(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<ApiKey>, store::Error> {
+        let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(ApiKey::place) {
+            Some(place) => (id, self.records.get::<ApiKey>(&place).await),
             None => (id, Ok(None)),
         });
         let (mut found, mut ancestors) = (Vec::new(), HashSet::new());
@@ -134,14 +134,14 @@ impl<'a> KeyIndex<'a> {
             }
         }
         let alive = self.find_live(ancestors).await?;
-        let (living, orphans) = found.into_iter().partition(|key: &Key| key.ancestors.iter().all(|id| alive[id]));
+        let (living, orphans) = found.into_iter().partition(|key: &ApiKey| key.ancestors.iter().all(|id| alive[id]));
         dead.keys.extend::<Vec<_>>(orphans);
         Ok(living)
     }
 
     async fn find_live(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
         let reads = ids.into_iter().map(async |id| {
-            let found = self.records.get::<Key>(&Key::place(id)).await?;
+            let found = self.records.get::<ApiKey>(&ApiKey::place(id)).await?;
             Ok::<_, store::Error>((id, found.is_some()))
         });
         Ok(try_join_all(reads).await?.into_iter().collect())
@@ -165,7 +165,7 @@ impl IndexCleanup {
     }
 
     /// Revokes live keys.
-    pub(super) fn of_keys(user: &str, keys: Vec<Key>) -> Self {
+    pub(super) fn of_keys(user: &str, keys: Vec<ApiKey>) -> Self {
         Self { index: index_of(user), missing: Vec::new(), keys }
     }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Key, KeysError, Restrictions};
+use super::{ApiKey, KeysError, Restrictions};
 use crate::principal::Role;
 
 /// The user who manages keys, and the credential that authenticated them.
@@ -19,7 +19,7 @@ pub struct Manager<'a> {
 pub enum ManagedBy<'a> {
     /// A session of the user.
     Person,
-    Key(&'a Key),
+    Key(&'a ApiKey),
     /// A bearer token. A key that is created with it expires no later and has no more rights.
     Token {
         expires: Timestamp,
@@ -46,7 +46,7 @@ impl Manager<'_> {
     }
 
     /// Returns the presented key.
-    pub(super) fn key(&self) -> Option<&Key> {
+    pub(super) fn key(&self) -> Option<&ApiKey> {
         match self.by {
             ManagedBy::Key(key) => Some(key),
             ManagedBy::Person | ManagedBy::Token { .. } => None,
@@ -73,7 +73,7 @@ impl Manager<'_> {
 
     /// True if this key may be revoked to make room for a new one. A key may replace only keys that are derived from it: the
     /// new key would end with its ancestors. A token may replace only keys that were created with a token.
-    pub(super) fn may_replace(&self, old: &Key) -> bool {
+    pub(super) fn may_replace(&self, old: &ApiKey) -> bool {
         match self.by {
             ManagedBy::Person => true,
             ManagedBy::Key(own) => old.ancestors.contains(&own.id),
@@ -82,7 +82,7 @@ impl Manager<'_> {
     }
 
     /// True if the key belongs to the manager, or is the presented key or derived from it.
-    pub(super) fn holds(&self, key: &Key) -> bool {
+    pub(super) fn holds(&self, key: &ApiKey) -> bool {
         match self.by {
             ManagedBy::Person => key.user == self.user,
             ManagedBy::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),

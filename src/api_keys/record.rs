@@ -16,7 +16,7 @@ use crate::{
 
 /// A key. A secret is valid while its digest is in this record.
 #[derive(Clone, Serialize, Deserialize)]
-pub struct Key {
+pub struct ApiKey {
     pub id: KeyId,
     /// The owner. The key never has more rights.
     pub user: String,
@@ -84,7 +84,7 @@ pub enum SecretStatus {
 /// The maximum number of valid secrets of one key.
 const MAX_SECRETS: usize = 4;
 
-impl Key {
+impl ApiKey {
     /// Returns the store key of the record.
     pub fn place(id: KeyId) -> store::Key {
         store::Key::new(id.shard(), Kind::Key, id.to_string())
@@ -199,7 +199,7 @@ fn time_left(end: Timestamp, now: Timestamp) -> Ttl {
     Ttl::For(clock::since(now, end).max(Duration::from_millis(1)))
 }
 
-impl Record for Key {
+impl Record for ApiKey {
     const KIND: Kind = Kind::Key;
 }
 
@@ -212,7 +212,7 @@ impl Record for KeyCreations {
 }
 
 /// Omits the alias, which is text of the user.
-impl fmt::Debug for Key {
+impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Key").field("id", &self.id).field("user", &self.user).finish_non_exhaustive()
     }

@@ -24,12 +24,12 @@ struct Fixture {
 }
 
 impl Fixture {
-    async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+    async fn with(adjust: impl FnOnce(&mut KeySettings)) -> Self {
         let clock = ManualClock::new();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::clone(&shared)));
         let records = Records::new(store, Arc::new(KeyRing::ephemeral(Arc::clone(&shared))), "");
-        let mut settings = Settings {
+        let mut settings = KeySettings {
             max_per_user: 5,
             default_duration: Duration::from_secs(30 * DAY),
             max_duration: Duration::from_secs(100 * DAY),
@@ -84,7 +84,7 @@ impl Fixture {
     /// True if the secret has a pointer and is valid.
     async fn counts(&self, id: KeyId, secret: &KeySecret) -> bool {
         let pointed = self.exists::<Pointer>(&Pointer::place(id.shard(), &secret.digest())).await;
-        let key = self.records.get::<Key>(&Key::place(id)).await.unwrap();
+        let key = self.records.get::<ApiKey>(&ApiKey::place(id)).await.unwrap();
         let listed = key.is_some_and(|key| key.value.secret_status(&secret.digest(), self.clock.now()) == SecretStatus::Live);
         assert!(pointed || !listed, "a valid secret has no pointer");
         pointed && listed
@@ -119,7 +119,7 @@ fn administrator() -> Manager<'static> {
     Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagedBy::Person }
 }
 
-fn by(key: &Key) -> Manager<'_> {
+fn by(key: &ApiKey) -> Manager<'_> {
     Manager { user: &key.user, role: Some(role("internal_user")), by: ManagedBy::Key(key) }
 }
 
@@ -175,7 +175,7 @@ async fn an_expired_key_has_no_record_and_is_no_longer_counted() {
     let long = fixture.create(&KeyParameters::default()).await;
     assert!(matches!(fixture.keys.create(&by_session(), &KeyParameters::default()).await, Err(KeysError::Full)));
     fixture.clock.advance(Duration::from_secs(3600));
-    assert!(!fixture.exists::<Key>(&Key::place(short.key.id)).await);
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::place(short.key.id)).await);
     assert!(!fixture.counts(short.key.id, &short.secret).await);
     assert_eq!(fixture.index("alice").await.len(), 2, "the index still has the expired key");
     let third = fixture.create(&KeyParameters::default()).await;
@@ -227,7 +227,7 @@ async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() 
     for secret in [&made.secret, &again.secret] {
         assert!(!fixture.exists::<Pointer>(&Pointer::place(made.key.id.shard(), &secret.digest())).await);
     }
-    assert!(!fixture.exists::<Key>(&Key::place(made.key.id)).await && fixture.index("alice").await.is_empty());
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::place(made.key.id)).await && fixture.index("alice").await.is_empty());
     let left = fixture.records.store().scan(Kind::KeySecret, store::Cursor::default()).await.unwrap();
     assert!(left.keys.is_empty(), "{left:?}");
     assert!(matches!(fixture.keys.revoke(&by_session(), made.key.id).await, Err(KeysError::NotFound)));
@@ -309,7 +309,7 @@ async fn use_is_recorded_once_in_ten_minutes_and_never_for_a_revoked_key() {
     assert_eq!(fixture.keys.touch(id).await.unwrap(), Some(used + TOUCH_AFTER));
     fixture.keys.revoke(&by_session(), id).await.unwrap();
     assert_eq!(fixture.keys.touch(id).await.unwrap(), None);
-    assert!(!fixture.exists::<Key>(&Key::place(id)).await);
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::place(id)).await);
 }
 
 #[tokio::test]
@@ -337,6 +337,6 @@ fn a_record_without_newer_fields_is_parsed() {
     let text = format!(
         r#"{{"id": "{id}", "user": "alice", "created": "2026-01-01T00:00:00Z", "expires": "2027-01-01T00:00:00Z", "secrets": [], "later": 1}}"#
     );
-    let key: Key = serde_json::from_str(&text).unwrap();
+    let key: ApiKey = serde_json::from_str(&text).unwrap();
     assert!(key.restrictions.is_empty() && !key.manage_keys && key.ancestors.is_empty() && key.last_used.is_none());
 }

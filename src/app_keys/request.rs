@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn an_error_is_redirected_and_without_a_redirect_uri_there_is_no_location() {
         let request = key("response_type=oauth_token&redirect_uri=vscode://p.ext/cb&state=s");
-        let response = AppResponse::Error { code: "access_denied", description: "The person refused." };
+        let response = AppResponse::Error { code: "access_denied", description: "The user denied the request." };
         assert_eq!(
             request.location(response).unwrap(),
             "vscode://p.ext/cb?error=access_denied&error_description=The+person+refused.&state=s"

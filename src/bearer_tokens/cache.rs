@@ -29,7 +29,7 @@ const ENTRY_OVERHEAD: u32 = 1024;
 const IDLE_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A verified token.
-pub struct VerifiedToken {
+pub struct CachedToken {
     issuer: Arc<Issuer>,
     /// The keys that verified it.
     keys: Arc<IssuerKeySet>,
@@ -49,17 +49,17 @@ struct CachedEvaluation {
     evaluation: Arc<Evaluation>,
 }
 
-pub(super) struct TokenCache(Cache<Digest, Arc<VerifiedToken>>);
+pub(super) struct TokenCache(Cache<Digest, Arc<CachedToken>>);
 
 impl TokenCache {
     pub fn new() -> Self {
-        let by_length = |_: &Digest, token: &Arc<VerifiedToken>| token.length.saturating_add(ENTRY_OVERHEAD);
+        let by_length = |_: &Digest, token: &Arc<CachedToken>| token.length.saturating_add(ENTRY_OVERHEAD);
         Self(Cache::builder().max_capacity(MAX_TOKEN_BYTES).weigher(by_length).time_to_idle(IDLE_LIFETIME).build())
     }
 
     /// Returns a cached token. If the keys of its issuer have changed, it must be verified again, since the key that signed it
     /// may have been removed.
-    pub fn get(&self, digest: &Digest, now: Timestamp) -> Option<Arc<VerifiedToken>> {
+    pub fn get(&self, digest: &Digest, now: Timestamp) -> Option<Arc<CachedToken>> {
         let found = self.0.get(digest)?;
         let is_valid = (now.as_second() as f64) < found.until && found.issuer.has_keys(&found.keys);
         if !is_valid {
@@ -68,12 +68,12 @@ impl TokenCache {
         is_valid.then_some(found)
     }
 
-    pub fn insert(&self, digest: Digest, token: &Arc<VerifiedToken>) {
+    pub fn insert(&self, digest: Digest, token: &Arc<CachedToken>) {
         self.0.insert(digest, Arc::clone(token));
     }
 }
 
-impl VerifiedToken {
+impl CachedToken {
     pub(super) fn new(issuer: Arc<Issuer>, keys: Arc<IssuerKeySet>, claims: TokenClaims, length: usize) -> Self {
         let TokenClaims { subject, claims, until } = claims;
         let user = format!("{}:{subject}", issuer.id());
@@ -141,8 +141,8 @@ impl VerifiedToken {
 }
 
 /// Shows only the issuer, since subject and claims are personal data.
-impl std::fmt::Debug for VerifiedToken {
+impl std::fmt::Debug for CachedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("VerifiedToken").field("issuer", &self.issuer.id()).finish_non_exhaustive()
+        f.debug_struct("CachedToken").field("issuer", &self.issuer.id()).finish_non_exhaustive()
     }
 }

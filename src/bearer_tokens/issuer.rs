@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use prometheus::IntCounter;
 
 use super::{
-    BearerError, TokenRefusal, VerificationOutage, VerifiedToken,
+    BearerError, CachedToken, TokenRefusal, VerificationOutage,
     settings::{IssuerAddress, IssuerSettings, Review, UnregisteredSubjects},
-    verification::{self, TokenClaims, TokenExpectation},
+    verification::{self, IssuerExpectation, TokenClaims},
 };
 use crate::{
     clock::Clock,
@@ -179,7 +179,7 @@ impl Issuer {
     }
 
     /// Reviews the token with the API server, if that is configured and the last review is too old.
-    pub(super) async fn review(&self, token: &Arc<VerifiedToken>, text: &str, digest: Digest) -> Result<(), BearerError> {
+    pub(super) async fn review(&self, token: &Arc<CachedToken>, text: &str, digest: Digest) -> Result<(), BearerError> {
         let KeySource::ApiServer { authority, review: Review::Every(every) } = &self.source else { return Ok(()) };
         let now = self.clock.monotonic();
         let age = |at| now.saturating_duration_since(at);
@@ -219,7 +219,7 @@ impl Issuer {
     }
 
     fn verify_by(&self, keys: &IssuerKeySet, token: &str, now: Timestamp) -> Result<TokenClaims, TokenRefusal> {
-        let expected = TokenExpectation {
+        let expected = IssuerExpectation {
             issuer: &keys.issuer,
             audiences: &self.config.audiences,
             algorithms: &self.algorithms,

@@ -16,7 +16,7 @@ pub(super) const MAX_TOKEN_LENGTH: usize = 16 * 1024;
 const MAX_SUBJECT_LENGTH: usize = 254;
 
 /// The requirements on an issuer's tokens.
-pub(super) struct TokenExpectation<'a> {
+pub(super) struct IssuerExpectation<'a> {
     pub issuer: &'a str,
     pub audiences: &'a [String],
     pub algorithms: &'a [Algorithm],
@@ -79,7 +79,7 @@ pub(super) fn is_jwt(credential: &str) -> bool {
 
 pub(super) fn verify(
     token: &str,
-    expected: &TokenExpectation<'_>,
+    expected: &IssuerExpectation<'_>,
     keys: &KeySet,
     now: Timestamp,
 ) -> Result<TokenClaims, TokenRefusal> {
@@ -99,7 +99,7 @@ pub(super) fn verify(
     Ok(TokenClaims { subject, claims, until })
 }
 
-fn check_claims(claims: &Claims, expected: &TokenExpectation<'_>) -> Result<(), TokenRefusal> {
+fn check_claims(claims: &Claims, expected: &IssuerExpectation<'_>) -> Result<(), TokenRefusal> {
     if is_for_something_else(claims) || audiences(claims).any(|audience| expected.login_clients.iter().any(|id| id == audience)) {
         return Err(TokenRefusal::NoAccessToken);
     }

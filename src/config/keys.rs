@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::values;
-use crate::api_keys::Settings;
+use crate::api_keys::KeySettings;
 use crate::yaml::decode::{Kind, Section, field};
 
 pub const DOC: &str = "API keys.";
 
-pub fn read(section: &mut Section<'_>) -> Option<Settings> {
+pub fn read(section: &mut Section<'_>) -> Option<KeySettings> {
     let max_per_user = section.or_default(field("max_per_user", "Maximum number of active keys per user."), &COUNT, "100");
     let default_duration =
         section.or_default(field("default_duration", "Lifetime of a key that is created without one."), &DURATION, "90d");
@@ -41,7 +41,7 @@ pub fn read(section: &mut Section<'_>) -> Option<Settings> {
         section.complain(name, text);
         return None;
     }
-    Some(Settings {
+    Some(KeySettings {
         max_per_user: max_per_user?,
         default_duration,
         max_duration,

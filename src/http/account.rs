@@ -7,21 +7,23 @@ use super::{
     display_names::provider_name,
     get,
     page_request::{PageRequest, PageResult, answer},
-    pages::{AccountPage, GrantRule, Place},
+    pages::{AccountPage, GrantRule, SitePage},
     redirect,
 };
 
 pub(super) fn routes(app: &mut ServiceConfig) {
     let show = async |request, services| answer(show(request, services).await);
-    app.route("/", get().to(to_account)).route("/vestibule", get().to(to_account)).route(Place::Account.href(), get().to(show));
+    app.route("/", get().to(to_account))
+        .route("/vestibule", get().to(to_account))
+        .route(SitePage::Account.href(), get().to(show));
 }
 
 async fn to_account() -> HttpResponse {
-    redirect(StatusCode::FOUND, Place::Account.href())
+    redirect(StatusCode::FOUND, SitePage::Account.href())
 }
 
 async fn show(request: HttpRequest, services: Services) -> PageResult {
-    let page = PageRequest::authenticate(&request, &services, Place::Account).await?;
+    let page = PageRequest::authenticate(&request, &services, SitePage::Account).await?;
     Ok(page.show(StatusCode::OK, &home(&page)))
 }
 

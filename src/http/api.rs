@@ -1,4 +1,4 @@
-//! The JSON API under `/vestibule/api/`: its endpoints, and the authentication, fields and responses of all calls.
+//! The JSON API under `/vestibule/api/`: the authentication, fields and responses of all calls.
 //!
 //! A caller authenticates as in a check, with a header or the session cookie. Browsers send the cookie with requests of any
 //! page, so a change by cookie must come from our own pages.
@@ -6,21 +6,16 @@
 pub(super) mod api_error;
 pub(super) mod endpoint;
 pub(super) mod fields;
-mod openapi;
+pub(super) mod openapi;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    dev::HttpServiceFactory,
     error::PayloadError,
     http::{StatusCode, header},
-    middleware::from_fn,
-    web::{self, Bytes, Data},
+    web::Bytes,
 };
 
-use super::{
-    Services, Site, api_keys, app_keys, credential_headers, csrf, error::Failure, invitations, login, paths::API, rate_limit,
-    role_map, sessions, sign_in_methods, users,
-};
+use super::{Services, Site, api_keys, credential_headers, csrf, error::Failure};
 use crate::{
     access::CredentialSources,
     check::{AuthenticatedCredential, AuthenticatedPrincipal},
@@ -43,40 +38,6 @@ pub(super) enum Intent {
     Change,
     /// The response contains a secret, so a session must have a fresh sign-in.
     ShowSecret,
-}
-
-/// All endpoints of the API.
-fn endpoints() -> Vec<Endpoint> {
-    vec![
-        api_keys::json::all(),
-        api_keys::json::one(),
-        api_keys::json::regenerate(),
-        app_keys::trusted_redirects::all(),
-        sessions::json::all(),
-        sessions::json::one(),
-        sign_in_methods::json::all(),
-        sign_in_methods::json::unlink(),
-        sign_in_methods::password::change(),
-        login::json::sign_in(),
-        invitations::json::all(),
-        invitations::json::one(),
-        users::json::all(),
-        users::json::one(),
-        users::json::disable(),
-        users::json::enable(),
-        users::json::sessions(),
-        role_map::json::in_force(),
-        role_map::json::explain(),
-        openapi::document(),
-    ]
-}
-
-pub(super) fn routes(services: &Services) -> impl HttpServiceFactory + use<> {
-    let scope = web::scope(API).app_data(Data::new(openapi::DocumentCache::default()));
-    let scope = endpoints().into_iter().fold(scope, |scope, endpoint| scope.service(endpoint.into_resource()));
-    scope
-        .default_service(web::to(async || ApiError::NotFound.respond()))
-        .wrap(from_fn(rate_limit::limit_unknown_credentials(services)))
 }
 
 /// Authenticates the caller. A call with a session cookie must fulfill the requirements of its intent.
@@ -152,7 +113,7 @@ pub(super) fn answer(outcome: Result<HttpResponse, ApiError>) -> HttpResponse {
 }
 
 impl ApiError {
-    fn respond(&self) -> HttpResponse {
+    pub(super) fn respond(&self) -> HttpResponse {
         let response = Failure::from(self).json();
         if self.is_logged() {
             return response;

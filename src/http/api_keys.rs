@@ -5,7 +5,7 @@ pub(super) mod page;
 
 use crate::{
     access::PathPattern,
-    api_keys::{Key, ManagedBy, Manager, Restrictions},
+    api_keys::{ApiKey, ManagedBy, Manager, Restrictions},
     check::{AuthenticatedCredential, AuthenticatedPrincipal, Checker},
     principal::{Evaluation, Role, Team},
 };
@@ -38,7 +38,7 @@ struct EffectiveRestrictions<'a> {
 }
 
 impl<'a> EffectiveRestrictions<'a> {
-    fn of(key: &'a Key, checker: &Checker) -> Self {
+    fn of(key: &'a ApiKey, checker: &Checker) -> Self {
         let roles = key.restrictions.iter().filter_map(|restrictions| restrictions.role.clone());
         let teams = key.restrictions.iter().filter_map(|restrictions| restrictions.teams.clone());
         let paths = key.restrictions.iter().map(|restrictions| restrictions.paths.as_slice());

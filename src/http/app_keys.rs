@@ -26,7 +26,7 @@ use super::{
     error::{self, Failure},
     page_request::account,
     page_with,
-    pages::{self, AppKeyPage, ConsentState, Frame, Place, text::Text},
+    pages::{self, AppKeyPage, ConsentState, Frame, SitePage, text::Text},
     paths::login_href,
     redirect, security_headers,
 };
@@ -53,19 +53,19 @@ pub struct AppKeySettings {
     pub life: Duration,
 }
 
-type Fields = Vec<(String, String)>;
+type FormPairs = Vec<(String, String)>;
 
 pub(super) async fn authorize(request: HttpRequest, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     match AppRequest::parse(request.query_string(), &services.app_keys.redirects) {
         Err(wrong) => refuse_request(wrong),
-        Ok(AppRequest::Page) => redirect(StatusCode::FOUND, Place::Keys.href()),
+        Ok(AppRequest::Page) => redirect(StatusCode::FOUND, SitePage::Keys.href()),
         Ok(AppRequest::Key(wanted)) => app_request.answer_request(&wanted).await,
     }
 }
 
 /// Handles the consent form of [`authorize`].
-pub(super) async fn submit(request: HttpRequest, form: Form<Fields>, services: Services) -> HttpResponse {
+pub(super) async fn submit(request: HttpRequest, form: Form<FormPairs>, services: Services) -> HttpResponse {
     let app_request = AppKeyRequest { request: &request, services: &services };
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(form.iter()).finish();
     match AppRequest::parse(&query, &services.app_keys.redirects) {
@@ -136,14 +136,14 @@ impl AppKeyRequest<'_> {
         }
     }
 
-    async fn answer_form(&self, wanted: &KeyRequest, form: &Fields) -> HttpResponse {
+    async fn answer_form(&self, wanted: &KeyRequest, form: &FormPairs) -> HttpResponse {
         let field = |name: &str| form.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value);
         let Some(cookie) = self.services.site.cookies.session_in(self.request) else { return self.sign_in_again(wanted) };
         if !csrf::is_own_form(self.request, &self.services.site)
             || !csrf::matches(&self.services.site.ring, FORM, &cookie, field("csrf"))
         {
             tracing::warn!(reason = "foreign_form", "app key request refused");
-            return error::json(StatusCode::FORBIDDEN, "access_denied", "The answer did not come from this site's own page.");
+            return error::json(StatusCode::FORBIDDEN, "access_denied", "The response did not come from a page of this site.");
         }
         let Ok(token) = self.services.checker.credentials().parse_session(&cookie) else {
             return self.sign_in_again(wanted);
@@ -155,7 +155,7 @@ impl AppKeyRequest<'_> {
         };
         if field("decision") != "allow" {
             tracing::info!(user = principal.evaluation.identity.user, "app key request denied by user");
-            return error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "The person refused.");
+            return error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "The user denied the request.");
         }
         let response = self.issue_key(wanted, &principal).await;
         if response.status().is_success() || response.status().is_redirection() {
@@ -223,13 +223,13 @@ impl AppKeyRequest<'_> {
             // The credential was revoked after it was authenticated.
             Err(KeysError::Ended) => unauthorized(AuthenticationFailure::UnknownCredential),
             Err(KeysError::NoRole) => {
-                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the person.")
+                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "No role is granted to the user.")
             }
             Err(KeysError::Full) => {
-                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "The person has as many keys as are allowed.")
+                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "The maximum number of keys is reached.")
             }
             Err(KeysError::TooDeep | KeysError::Disabled | KeysError::NotManaging | KeysError::NoSuchUser) => {
-                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential makes no keys.")
+                error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential cannot create keys.")
             }
             Err(error) => {
                 tracing::error!(%error, "app key creation failed");
@@ -237,7 +237,7 @@ impl AppKeyRequest<'_> {
                     wanted,
                     StatusCode::SERVICE_UNAVAILABLE,
                     "temporarily_unavailable",
-                    "Keys can't be made at the moment.",
+                    "Keys cannot be created at the moment. Try again later.",
                 )
             }
         }
@@ -322,7 +322,12 @@ fn with_state(body: &mut serde_json::Value, wanted: &KeyRequest) {
 
 fn unavailable(wanted: &KeyRequest, cause: &str) -> HttpResponse {
     tracing::error!(error = cause, "app key creation failed");
-    error_response(wanted, StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "Keys can't be made at the moment.")
+    error_response(
+        wanted,
+        StatusCode::SERVICE_UNAVAILABLE,
+        "temporarily_unavailable",
+        "Keys cannot be created at the moment. Try again later.",
+    )
 }
 
 /// Returns an error as JSON. It is no redirect, since the redirect address may be invalid.

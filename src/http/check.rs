@@ -217,10 +217,7 @@ impl CheckService {
             tracing::warn!(request_id, reason, error, "malformed auth request; check the gateway's X-Original-* headers");
         }
         drop(last_logged);
-        (
-            CheckOutcome::Malformed,
-            error::json(StatusCode::FORBIDDEN, "invalid_request", "The gateway's question can't be understood."),
-        )
+        (CheckOutcome::Malformed, error::json(StatusCode::FORBIDDEN, "invalid_request", "The auth request is malformed."))
     }
 }
 

@@ -24,10 +24,10 @@ const BUSY: u64 = u64::MAX;
 
 /// The open connections of all listeners.
 #[derive(Clone, Default)]
-pub struct Connections(Arc<State>);
+pub struct Connections(Arc<Registry>);
 
 #[derive(Default)]
-struct State {
+struct Registry {
     open: Mutex<Vec<Weak<Connection>>>,
     /// The number of the current round. Checks read it in place of a clock.
     rounds: AtomicU64,
@@ -37,7 +37,7 @@ struct State {
 struct Connection {
     /// A duplicate of the socket's descriptor.
     socket: TcpStream,
-    state: Arc<State>,
+    state: Arc<Registry>,
     /// The round in which the last request ended, or [`BUSY`].
     quiet_since: AtomicU64,
 }
@@ -69,7 +69,7 @@ impl Connections {
     }
 }
 
-impl State {
+impl Registry {
     fn round(&self) -> u64 {
         self.rounds.load(Ordering::Relaxed)
     }

@@ -10,17 +10,17 @@ use tokio::sync::Notify;
 
 /// The requests in flight, and the state of the shutdown. All handlers share it.
 #[derive(Clone, Default)]
-pub struct Drain(Arc<State>);
+pub struct Drain(Arc<DrainState>);
 
 #[derive(Default)]
-struct State {
+struct DrainState {
     in_flight: AtomicUsize,
     draining: AtomicBool,
     idle: Notify,
 }
 
 /// A request that is being answered.
-pub(super) struct InFlightRequest(Arc<State>);
+pub(super) struct InFlightRequest(Arc<DrainState>);
 
 impl Drain {
     /// Begins draining: every response closes its connection, and gateways use other pods.

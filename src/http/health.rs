@@ -21,10 +21,10 @@ use crate::{metrics::Metrics, principal_cache::Principals};
 
 /// Readiness of the pod: no blocker is left, and the process is not stopping.
 #[derive(Clone, Default)]
-pub struct Readiness(Arc<State>);
+pub struct Readiness(Arc<ReadinessState>);
 
 #[derive(Default)]
-struct State {
+struct ReadinessState {
     blockers: Mutex<BTreeSet<&'static str>>,
     stopping: AtomicBool,
 }

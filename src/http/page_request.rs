@@ -11,7 +11,7 @@ use super::{
     FormTargets, Scripts, Services, Site, csrf,
     error::{self, Failure},
     page_with,
-    pages::{self, AccountSummary, Frame, Nav, Place},
+    pages::{self, AccountSummary, Frame, Nav, SitePage},
     paths::login_href,
     redirect,
 };
@@ -36,7 +36,7 @@ pub(super) struct FormFields(Vec<(String, String)>);
 pub(super) struct PageRequest<'a> {
     pub services: &'a Services,
     pub request: &'a HttpRequest,
-    pub place: Place,
+    pub place: SitePage,
     pub caller: AuthenticatedPrincipal,
     session_token: String,
 }
@@ -71,7 +71,7 @@ pub(super) fn answer(outcome: PageResult) -> HttpResponse {
 
 impl<'a> PageRequest<'a> {
     /// Authenticates the user. If nobody is signed in, the answer is a redirect to the sign-in, which leads back here.
-    pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: Place) -> Result<Self, HttpResponse> {
+    pub async fn authenticate(request: &'a HttpRequest, services: &'a Services, place: SitePage) -> Result<Self, HttpResponse> {
         let sign_in = || redirect(StatusCode::FOUND, &sign_in_href(request, place));
         let session_token = services.site.cookies.session_in(request).ok_or_else(sign_in)?;
         let token = services.checker.credentials().parse_session(&session_token).map_err(|_| sign_in())?;
@@ -89,7 +89,7 @@ impl<'a> PageRequest<'a> {
     pub async fn authenticate_form(
         request: &'a HttpRequest,
         services: &'a Services,
-        place: Place,
+        place: SitePage,
         form: &FormFields,
     ) -> Result<Self, HttpResponse> {
         let page = Self::authenticate(request, services, place).await?;
@@ -218,7 +218,7 @@ impl<'a> Deref for AdministratorRequest<'a> {
 }
 
 /// A sign-in that leads back to the requested address; after a form to its page, since the form itself is gone.
-fn sign_in_href(request: &HttpRequest, place: Place) -> String {
+fn sign_in_href(request: &HttpRequest, place: SitePage) -> String {
     let requested = request
         .uri()
         .path_and_query()

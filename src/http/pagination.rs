@@ -2,7 +2,7 @@
 
 use url::form_urlencoded;
 
-use super::pages::Place;
+use super::pages::SitePage;
 
 /// Entries per page, unless the request has another number.
 pub(super) const PAGE_SIZE: usize = 50;
@@ -14,7 +14,7 @@ pub(super) fn page_size(text: &str) -> Result<usize, &'static str> {
 }
 
 /// Returns the URL of a list's next page.
-pub(super) fn next_href(place: Place, after: &str) -> String {
+pub(super) fn next_href(place: SitePage, after: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("after", after).finish();
     format!("{}?{query}", place.href())
 }

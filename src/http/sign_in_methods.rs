@@ -9,7 +9,7 @@ use crate::{
     continuation::Continuation,
     login::BeginError,
     oidc::{BrowserBinding, Provider},
-    pages::Place,
+    pages::SitePage,
     principal::IdentityClaims,
     return_to::ReturnTarget,
 };
@@ -27,6 +27,6 @@ async fn begin_link(
     binding: &BrowserBinding,
     user: &str,
 ) -> Result<url::Url, BeginError> {
-    let retry = ReturnTarget::parse(Place::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
+    let retry = ReturnTarget::parse(SitePage::SignIn.href(), "").unwrap_or_else(|_| ReturnTarget::root());
     services.login.begin(provider, binding, Continuation::Link { user: user.to_owned(), retry }).await
 }

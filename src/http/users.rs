@@ -20,7 +20,7 @@ struct UserList {
 
 /// A change of one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
+enum UserAction {
     Disable,
     Enable,
     EndSessions,
@@ -47,13 +47,13 @@ async fn apply(
     services: &Services,
     by: Administrator<'_>,
     id: &str,
-    action: Action,
+    action: UserAction,
 ) -> Result<Option<UserSummary>, AdministrationError> {
     let administration = &services.administration;
     match action {
-        Action::Disable => administration.disable(by, id).await.map(Some),
-        Action::Enable => administration.enable(by, id).await.map(Some),
-        Action::EndSessions => administration.end_sessions(by, id).await.map(|()| None),
-        Action::Delete => administration.delete(by, id).await.map(|_| None),
+        UserAction::Disable => administration.disable(by, id).await.map(Some),
+        UserAction::Enable => administration.enable(by, id).await.map(Some),
+        UserAction::EndSessions => administration.end_sessions(by, id).await.map(|()| None),
+        UserAction::Delete => administration.delete(by, id).await.map(|_| None),
     }
 }

@@ -62,7 +62,7 @@ struct Queue {
 }
 
 /// A place in a queue, held for all hashes of one request.
-pub struct Place<'a> {
+pub struct QueuePlace<'a> {
     hasher: &'a Hasher,
     turns: Arc<Semaphore>,
     held: Arc<OwnedSemaphorePermit>,
@@ -83,17 +83,17 @@ impl Hasher {
     }
 
     /// Reserves a place. Call this before other work for the request, since clients can send any number of them.
-    pub fn place(&self, lane: Lane) -> Result<Place<'_>, Busy> {
+    pub fn place(&self, lane: Lane) -> Result<QueuePlace<'_>, Busy> {
         let queue = match lane {
             Lane::Known => &self.known,
             Lane::Stranger => &self.strangers,
         };
         let held = Arc::clone(&queue.places).try_acquire_owned().map_err(|_| Busy)?;
-        Ok(Place { hasher: self, turns: Arc::clone(&queue.turns), held: Arc::new(held) })
+        Ok(QueuePlace { hasher: self, turns: Arc::clone(&queue.turns), held: Arc::new(held) })
     }
 }
 
-impl Place<'_> {
+impl QueuePlace<'_> {
     pub async fn hash(&self, password: Zeroizing<String>, now: Timestamp) -> Result<Password, Busy> {
         let argon2 = self.hasher.argon2.clone();
         let hash = self.in_turn(move || hash(&argon2, &password)).await?;

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     principal::{LOCAL, Role, Team},
     store::{self, Edit, StoredRecord},
-    users::{Administrator, Denial},
+    users::{Administrator, PolicyDenial},
 };
 
 /// The creator of an invitation: an administrator, or the operator of the process.
@@ -126,7 +126,7 @@ impl Accounts {
         let place = Invitation::place(id);
         let withdrawn = self.records.update(&place, async |invitation: Invitation, change| {
             // A role that is not listed can no longer be granted by the invitation.
-            if self.policy.authorize_role(by, &invitation.role) == Err(Denial::HigherRole) {
+            if self.policy.authorize_role(by, &invitation.role) == Err(PolicyDenial::HigherRole) {
                 return Err(InvitationError::Above);
             }
             let change = Invitation::remove_from(&id.to_string(), &invitation.user, change);
@@ -169,8 +169,8 @@ impl Accounts {
     }
 }
 
-impl From<Denial> for InvitationError {
-    fn from(_: Denial) -> Self {
+impl From<PolicyDenial> for InvitationError {
+    fn from(_: PolicyDenial) -> Self {
         Self::Above
     }
 }

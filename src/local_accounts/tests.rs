@@ -49,7 +49,7 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
     let role_maps = RoleMaps::new(None, ConfiguredNames::default(), Arc::clone(&shared), Arc::clone(&metrics)).unwrap();
     let role_maps = Arc::new(role_maps);
     let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, Arc::clone(&shared), Arc::clone(&metrics));
-    let settings = api_keys::Settings {
+    let settings = api_keys::KeySettings {
         max_per_user: 5,
         default_duration: DAY,
         max_duration: 30 * DAY,
@@ -59,7 +59,7 @@ fn on_store(store: Arc<dyn Store>, clock: &ManualClock, ring: &Arc<KeyRing>, cos
     };
     let policy = Arc::new(Policy::new(role_maps, vec![Role::new("proxy_admin"), Role::new("org_admin")]));
     let keys = Keys::new(records.clone(), Arc::clone(&policy), settings, Arc::clone(&shared), Arc::clone(&metrics));
-    let settings = Settings {
+    let settings = LocalAccountSettings {
         passwords: PasswordRules { min_length: 12 },
         cost,
         hashes_at_once: 4,

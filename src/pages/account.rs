@@ -5,7 +5,7 @@ use std::time::Duration;
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{AccountSummary, Frame, GrantRule, Place, Problem, filters, text::Text};
+use super::{AccountSummary, Frame, GrantRule, Problem, SitePage, filters, text::Text};
 
 /// The account, its grant and its session.
 #[derive(Debug, Template)]

@@ -44,8 +44,8 @@ pub(super) static CONTINUE_SCRIPT: File = File::built_in(Kind::ContinueScript, i
 
 /// The file behind `/vestibule/assets/{name}`.
 ///
-/// While an update rolls out, a page of one version asks a pod of another: it gets that pod's file, and is told not to
-/// keep it.
+/// During a rollout a page of one version may request the file from a pod of another version. It receives that pod's
+/// file, which the browser must not cache.
 pub fn asset(brand: &Brand, name: &str) -> Option<Asset> {
     let (stem, rest) = name.split_once('.')?;
     let (tag, extension) = rest.split_once('.')?;

@@ -7,7 +7,7 @@ use super::{
     theme::{self, ColorError},
 };
 
-/// Characters of a site's name: it stands in one line with the person's.
+/// The maximum length of a site's name, in characters. It shares one line with the user's name.
 const LONGEST_NAME: usize = 40;
 
 /// It is sent with each page's first visit.
@@ -56,7 +56,7 @@ impl Brand {
     }
 }
 
-/// By what stands in it, since a browser trusts the type that it is told.
+/// Detects the kind from the content, since a browser trusts the declared type.
 fn logo_kind(content: &[u8]) -> Result<Kind, BrandError> {
     if content.len() > LARGEST_LOGO {
         return Err(BrandError::LogoTooLarge);
@@ -84,7 +84,7 @@ impl fmt::Display for BrandError {
             }
             Self::LogoTooLarge => write!(f, "the logo must not be larger than {} KiB", LARGEST_LOGO >> 10),
             Self::LogoFormat => f.write_str("the logo must be an SVG or a PNG file"),
-            Self::Accent(error) => write!(f, "the accent colour {error}"),
+            Self::Accent(error) => write!(f, "the accent color {error}"),
         }
     }
 }
@@ -120,9 +120,9 @@ mod tests {
     }
 
     #[test]
-    fn a_colour_that_is_none_is_told() {
-        let told = Brand::new("Acme", None, Some("red")).expect_err("no colour").to_string();
-        assert_eq!(told, "the accent colour must be written as #rrggbb, such as #4353c9");
+    fn an_invalid_color_is_rejected() {
+        let told = Brand::new("Acme", None, Some("red")).expect_err("an invalid color").to_string();
+        assert_eq!(told, "the accent color must be written as #rrggbb, such as #4353c9");
     }
 
     #[test]

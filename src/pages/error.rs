@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{Frame, Place, filters};
+use super::{Frame, SitePage, filters};
 
 /// An error and its remedy.
 #[derive(Debug, Template)]

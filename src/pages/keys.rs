@@ -6,7 +6,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::{
-    AccountSummary, Choice, Frame, LifetimeOption, Place, Problem, filters,
+    AccountSummary, Choice, Frame, LifetimeOption, Problem, SitePage, filters,
     text::{Text, text},
 };
 
@@ -32,8 +32,9 @@ pub struct KeysPage {
     pub action: &'static str,
 }
 
-/// The form that makes a key: `make` with `key_alias`, `duration` and, to narrow it, `user_role`, any number of `teams`,
-/// `paths` with a pattern a line, `manage_keys` and `manage_people`. Nothing chosen means as much as the person has.
+/// The form that creates a key: `make` with `key_alias`, `duration` and, as restrictions, `user_role`, any number of
+/// `teams`, `paths` with one pattern per line, `manage_keys` and `manage_people`. Without restrictions the key has the
+/// user's role and teams.
 #[derive(Debug, Clone, Default)]
 pub struct KeyForm {
     pub name: String,

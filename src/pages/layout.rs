@@ -25,12 +25,12 @@ pub struct Nav {
     /// True if local accounts are enabled, so that there is a page of invitations.
     pub invites: bool,
     /// `None` for pages that are not in the navigation.
-    pub current: Option<Place>,
+    pub current: Option<SitePage>,
 }
 
 /// A page that the navigation leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum SitePage {
     Account,
     Keys,
     Sessions,
@@ -69,18 +69,18 @@ impl Frame {
 
 impl Nav {
     /// The administration pages.
-    pub(super) fn administration(&self) -> impl Iterator<Item = Place> {
-        [Place::People, Place::Invitations, Place::RoleMap]
+    pub(super) fn administration(&self) -> impl Iterator<Item = SitePage> {
+        [SitePage::People, SitePage::Invitations, SitePage::RoleMap]
             .into_iter()
-            .filter(|place| self.invites || *place != Place::Invitations)
+            .filter(|place| self.invites || *place != SitePage::Invitations)
     }
 
-    pub(super) fn is_at(&self, place: &Place) -> bool {
+    pub(super) fn is_at(&self, place: &SitePage) -> bool {
         self.current.as_ref() == Some(place)
     }
 }
 
-impl Place {
+impl SitePage {
     /// The pages of every user.
     pub const OWN: [Self; 4] = [Self::Account, Self::Keys, Self::Sessions, Self::SignIn];
 

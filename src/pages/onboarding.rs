@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Frame, Place, Problem, filters};
+use super::{Frame, Problem, SitePage, filters};
 
 /// Asks for a password twice, posted to `/onboarding` as `new_password` and `repeat_password`.
 #[derive(Template)]

@@ -3,9 +3,9 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, GrantRule, Place, Problem, filters};
+use super::{Choice, Frame, GrantRule, Problem, SitePage, filters};
 
-/// The role map in force, its last refused edit, and a form that explains a person's role.
+/// The role map in force, its last rejected edit, and a form that explains a user's role.
 #[derive(Template)]
 #[template(path = "role_map.html")]
 pub struct RoleMapPage {
@@ -70,7 +70,7 @@ pub struct GrantExplanation {
     /// Values that matched and are not teams.
     pub dropped_teams: Vec<TeamGrant>,
     pub outranked: Vec<OutrankedRole>,
-    pub near_misses: Vec<NearMiss>,
+    pub near_misses: Vec<NearMissRow>,
     pub missing_sources: Vec<String>,
     /// Users who have signed in before keep their first grant.
     pub first_login_only: bool,
@@ -95,7 +95,7 @@ pub struct OutrankedRole {
 
 /// A rule that does not match, and the reason.
 #[derive(Debug, Clone)]
-pub struct NearMiss {
+pub struct NearMissRow {
     pub rule: String,
     pub line: u64,
     /// The role that it would grant; `None` for a rule that grants teams.
@@ -108,12 +108,12 @@ pub struct NearMiss {
 pub struct RequestExplanation {
     pub allowed: bool,
     pub reason: String,
-    pub readings: Vec<PathInterpretation>,
+    pub readings: Vec<InterpretationRow>,
 }
 
 /// A path interpretation, and the access rule that matches it.
 #[derive(Debug, Clone)]
-pub struct PathInterpretation {
+pub struct InterpretationRow {
     pub how: String,
     pub path: String,
     pub rule: Option<String>,

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::{AccountSummary, Frame, Place, Problem, filters};
+use super::{AccountSummary, Frame, Problem, SitePage, filters};
 
 /// The configuration that [`SetupPage`] shows as the next step.
 pub const EXAMPLE_CONFIG: &str = include_str!("../../templates/example.yaml");

@@ -127,7 +127,7 @@ fn scripts_run_only_where_they_are_of_use() {
 #[test]
 fn the_navigation_says_where_one_is_and_hides_what_is_not_ones_own() {
     let at = |administrator| {
-        let nav = Nav { name: "Ada".to_owned(), administrator, invites: administrator, current: Some(Place::Keys) };
+        let nav = Nav { name: "Ada".to_owned(), administrator, invites: administrator, current: Some(SitePage::Keys) };
         render(&AccountPage { frame: Frame::default().with_nav(nav), ..home() })
     };
     for page in [at(true), at(false)] {

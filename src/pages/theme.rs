@@ -18,7 +18,7 @@ pub struct ColorError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Color([u8; 3]);
 
-/// The stylesheet's own colours that the accent stands on. A test holds them against it.
+/// The background colors of the stylesheet. A test compares them with it.
 struct Background {
     page: Color,
     surface: Color,
@@ -37,7 +37,7 @@ struct Accent {
     on_button: Color,
     /// The edge of a button; darker or lighter than the button if that hardly stands out.
     edge: Color,
-    /// Links that are coloured, the mark, the ring round what has the focus.
+    /// The color of links, the logo and the focus ring.
     link: Color,
     notice: Color,
     notice_line: Color,
@@ -134,7 +134,7 @@ impl Color {
         (one.max(other) + 0.05) / (one.min(other) + 0.05)
     }
 
-    /// White where it can be read on this colour, else black, which then can.
+    /// Returns white if it is readable on this color, and black otherwise.
     fn readable_on(self) -> Self {
         if self.contrast(WHITE) >= TEXT { WHITE } else { BLACK }
     }
@@ -148,7 +148,7 @@ impl Color {
         Self(mixed)
     }
 
-    /// The first colour on the way to another that will do; the other itself at last.
+    /// Returns the first color on the way to the other that is sufficient, or the other itself.
     fn until(self, other: Self, will_do: impl Fn(Self) -> bool) -> Self {
         const STEPS: u8 = 50;
         let way = (0..=STEPS).map(|step| self.mixed(other, f64::from(step) / f64::from(STEPS)));
@@ -185,7 +185,7 @@ mod tests {
 
     const STYLE: &str = include_str!("../../templates/style.css");
 
-    /// Every colour of a grid fine enough to have all hues, shades and greys.
+    /// A grid of colors with all hues, shades and grays.
     fn colors() -> impl Iterator<Item = Color> {
         let steps = || (0..=255_u8).step_by(15);
         steps().flat_map(move |red| steps().flat_map(move |green| steps().map(move |blue| Color([red, green, blue]))))
@@ -228,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn a_button_has_the_operators_very_colour() {
+    fn a_button_has_exactly_the_configured_color() {
         for accent in ["#ffe600", "#c0392b", "#101040"] {
-            assert_eq!(css(accent).expect("a colour").matches(&format!("--accent:{accent}")).count(), 2);
+            assert_eq!(css(accent).expect("a color").matches(&format!("--accent:{accent}")).count(), 2);
         }
     }
 
     #[test]
-    fn the_stylesheets_own_colours_can_be_read() {
+    fn the_colors_of_the_stylesheet_are_readable() {
         for scheme in [0, 1] {
             let color = |name: &str| in_style(name)[scheme];
             let grounds = ["page", "surface", "hover", "notice"];
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_colour_is_refused() {
+    fn invalid_colors_are_rejected() {
         for text in ["", "red", "4353c9", "#4353c", "#4353c9ff", "#+353c9", "#ggg000", "#é353c", "#4353c9;}"] {
             assert_eq!(css(text), Err(ColorError), "{text:?}");
         }

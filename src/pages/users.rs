@@ -3,7 +3,7 @@
 use askama::Template;
 use jiff::Timestamp;
 
-use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Place, Problem, filters};
+use super::{Choice, Frame, GrantRule, LifetimeOption, LinkedIdentity, Problem, SitePage, filters};
 
 /// The list of users.
 #[derive(Debug, Template)]

@@ -14,7 +14,6 @@ use super::{
     CONSISTENCY_BOUND,
     chain::Chain,
     entry::{CachedKey, CachedSession, CachedUser, ReadTime, UserKey, UserSession},
-    serving::{CachedValue, RETRY_AFTER_FAILURE},
 };
 use crate::{
     api_keys::KeyId,
@@ -23,11 +22,21 @@ use crate::{
     store::{Shard, StaleEntry},
 };
 
+/// After a read that failed, cached values of the shard are served for this long without another read.
+pub(super) const RETRY_AFTER_FAILURE: Duration = Duration::from_millis(250);
+
 /// The lifetime of an entry that is not used.
 const KEPT_UNUSED: Duration = Duration::from_secs(3600);
 
 /// The capacity of the map of unknown credentials.
 const UNKNOWN_KEPT: u64 = 10_000;
+
+/// A value in the cache, and the time at which it last agreed with the store.
+pub(super) struct CachedValue<T> {
+    /// `None`: the store had no such record.
+    pub value: Option<T>,
+    pub confirmed: Instant,
+}
 
 pub(super) struct Cache {
     maps: Maps,

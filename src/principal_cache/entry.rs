@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 
 use crate::{
-    api_keys::{CombinedRestrictions, Key, KeyId},
+    api_keys::{ApiKey, CombinedRestrictions, KeyId},
     principal::{Evaluation, IdentityClaims, PinnedGrant},
     secret::Digest,
     store::Shard,
@@ -62,7 +62,7 @@ pub struct UserKey {
 
 /// A cached key, with its restrictions compiled for checks.
 pub struct CachedKey {
-    pub key: Key,
+    pub key: ApiKey,
     pub restrictions: CombinedRestrictions,
     /// The owner's grant within the key's restrictions, with the owner's grant that it was computed from.
     pub evaluation: ArcSwapOption<RestrictedGrant>,
@@ -126,7 +126,7 @@ impl CachedUser {
 }
 
 impl CachedKey {
-    pub(super) fn new(key: Key, read: ReadTime) -> Self {
+    pub(super) fn new(key: ApiKey, read: ReadTime) -> Self {
         let ancestors = key.ancestors.iter().map(|id| (*id, cache_digest(*id))).collect();
         let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
         let restrictions = CombinedRestrictions::of(&key.restrictions);

@@ -6,12 +6,12 @@ use tokio::sync::Semaphore;
 
 use super::{
     Inner, LookupError,
-    cache::ReadStart,
+    cache::{CachedValue, ReadStart},
     entry::{CachedKey, CachedSession, CachedUser, ReadTime, UserKey, UserSession},
-    serving::{CachedValue, Serving},
+    serving::Serving,
 };
 use crate::{
-    api_keys::{self, Key, KeyId, Pointer},
+    api_keys::{self, ApiKey, KeyId, Pointer},
     metrics::{CacheResult, LookupLabel},
     secret::Digest,
     single_flight::SingleFlight,
@@ -187,7 +187,7 @@ impl Inner {
     }
 
     async fn read_key(&self, shard: Shard, id: KeyId, time: ReadTime) -> Result<Option<UserKey>, store::Error> {
-        let Some(key) = self.records.get::<Key>(&Key::place(id)).await? else { return Ok(None) };
+        let Some(key) = self.records.get::<ApiKey>(&ApiKey::place(id)).await? else { return Ok(None) };
         let key = Arc::new(CachedKey::new(key.value, time));
         let user = self.read_user(shard, &key.key.user, time).await?;
         Ok(user.map(|user| UserKey { key, user }))

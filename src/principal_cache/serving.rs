@@ -1,8 +1,11 @@
 //! Decides how each look-up is answered: from the cache, from the store, or by stale serving in an outage.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{CONSISTENCY_BOUND, LookupError, cache::Cache};
+use super::{
+    CONSISTENCY_BOUND, LookupError,
+    cache::{Cache, CachedValue},
+};
 use crate::{
     clock::Clock,
     metrics::CacheResult,
@@ -10,18 +13,8 @@ use crate::{
     users::SessionState,
 };
 
-/// After a read that failed, cached values of the shard are served for this long without another read.
-pub(super) const RETRY_AFTER_FAILURE: Duration = Duration::from_millis(250);
-
 /// The longest wait for a read while a stale value can be served instead.
 const STALE_READ_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// A value in the cache, and the time at which it last agreed with the store.
-pub(super) struct CachedValue<T> {
-    /// `None`: the store had no such record.
-    pub value: Option<T>,
-    pub confirmed: Instant,
-}
 
 /// The answer to a look-up, by its origin. `None` inside: there is no such record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

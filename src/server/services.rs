@@ -27,7 +27,7 @@ use crate::{
     oidc::{LoginFlows, Provider, Providers},
     pages,
     principal::{EmailTrust, LOCAL},
-    principal_cache::{Principals, Settings, Sources},
+    principal_cache::{CacheSettings, Principals, Sources},
     rate_limits::RateLimits,
     role_map::{self, RoleMaps},
     secret::{ConfiguredSecret, KeyRing, RingKeys, SecretCell, read_secret_file},
@@ -184,8 +184,8 @@ fn translate_pages(config: &Config) -> anyhow::Result<()> {
     pages::text::translate(translation.clone()).context("ui.text_file")
 }
 
-fn cache_settings(config: &Config, limits: Limits) -> Settings {
-    Settings {
+fn cache_settings(config: &Config, limits: Limits) -> CacheSettings {
+    CacheSettings {
         limits,
         grace: config.cache.revocation_grace,
         entries: config.cache.entries,

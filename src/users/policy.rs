@@ -21,7 +21,7 @@ pub struct Administrator<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Denial {
+pub enum PolicyDenial {
     #[error("administrators do not manage their own account")]
     OwnAccount,
     #[error("the role is above the administrator's")]
@@ -31,7 +31,7 @@ pub enum Denial {
     UnknownRole,
 }
 
-impl Denial {
+impl PolicyDenial {
     /// The stable token for the `reason` field of log events.
     pub fn reason(self) -> &'static str {
         match self {
@@ -57,24 +57,24 @@ impl Policy {
     }
 
     /// Checks that an administrator may manage a user, whose role is `None` if none is granted.
-    pub fn authorize(&self, by: Administrator<'_>, user: &str, role: Option<&Role>) -> Result<(), Denial> {
+    pub fn authorize(&self, by: Administrator<'_>, user: &str, role: Option<&Role>) -> Result<(), PolicyDenial> {
         if by.user == user {
-            return Err(Denial::OwnAccount);
+            return Err(PolicyDenial::OwnAccount);
         }
         role.map_or(Ok(()), |role| self.authorize_role(by, role))
     }
 
     /// Checks that an administrator may grant a role, or manage a user who has it.
-    pub fn authorize_role(&self, by: Administrator<'_>, role: &Role) -> Result<(), Denial> {
+    pub fn authorize_role(&self, by: Administrator<'_>, role: &Role) -> Result<(), PolicyDenial> {
         require_not_above(&self.role_maps.current().map, role, by.role)
     }
 }
 
-fn require_not_above(map: &RoleMap, role: &Role, limit: &Role) -> Result<(), Denial> {
+fn require_not_above(map: &RoleMap, role: &Role, limit: &Role) -> Result<(), PolicyDenial> {
     match map.lower_role(role, limit) {
-        None => Err(Denial::UnknownRole),
+        None => Err(PolicyDenial::UnknownRole),
         Some(lower) if lower == *role => Ok(()),
-        Some(_) => Err(Denial::HigherRole),
+        Some(_) => Err(PolicyDenial::HigherRole),
     }
 }
 
@@ -97,19 +97,19 @@ mod tests {
     #[case::same_role("admin", "u-2", Some("admin"), Ok(()))]
     #[case::no_role("admin", "u-2", None, Ok(()))]
     #[case::highest_role("owner", "u-2", Some("owner"), Ok(()))]
-    #[case::higher_role("admin", "u-2", Some("owner"), Err(Denial::HigherRole))]
-    #[case::unknown_role("owner", "u-2", Some("stranger"), Err(Denial::UnknownRole))]
-    #[case::unknown_own_role("gone", "u-2", Some("member"), Err(Denial::UnknownRole))]
-    #[case::same_unknown_role("gone", "u-2", Some("gone"), Err(Denial::UnknownRole))]
+    #[case::higher_role("admin", "u-2", Some("owner"), Err(PolicyDenial::HigherRole))]
+    #[case::unknown_role("owner", "u-2", Some("stranger"), Err(PolicyDenial::UnknownRole))]
+    #[case::unknown_own_role("gone", "u-2", Some("member"), Err(PolicyDenial::UnknownRole))]
+    #[case::same_unknown_role("gone", "u-2", Some("gone"), Err(PolicyDenial::UnknownRole))]
     #[case::unknown_own_role_and_no_role("gone", "u-2", None, Ok(()))]
-    #[case::own_account("owner", "u-1", Some("owner"), Err(Denial::OwnAccount))]
-    #[case::own_account_without_a_role("owner", "u-1", None, Err(Denial::OwnAccount))]
-    #[case::own_account_before_the_role("admin", "u-1", Some("owner"), Err(Denial::OwnAccount))]
+    #[case::own_account("owner", "u-1", Some("owner"), Err(PolicyDenial::OwnAccount))]
+    #[case::own_account_without_a_role("owner", "u-1", None, Err(PolicyDenial::OwnAccount))]
+    #[case::own_account_before_the_role("admin", "u-1", Some("owner"), Err(PolicyDenial::OwnAccount))]
     fn an_administrator_manages_other_users_up_to_the_own_role(
         #[case] own: &str,
         #[case] user: &str,
         #[case] role: Option<&str>,
-        #[case] expected: Result<(), Denial>,
+        #[case] expected: Result<(), PolicyDenial>,
     ) {
         let (policy, own, role) = (policy(), Role::new(own), role.map(Role::new));
         let by = policy.administrator("u-1", Some(&own)).unwrap();

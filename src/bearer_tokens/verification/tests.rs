@@ -46,7 +46,7 @@ fn verify_requiring(token: &str, keys: &KeySet, required: &[RequiredClaim]) -> R
     let audiences = ["api".to_owned(), AUDIENCE.to_owned()];
     let algorithms = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
     let login_clients = ["vestibule".to_owned()];
-    let expected = TokenExpectation {
+    let expected = IssuerExpectation {
         issuer: ISSUER,
         audiences: &audiences,
         algorithms: &algorithms,

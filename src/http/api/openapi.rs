@@ -22,9 +22,9 @@ const CACHE_CONTROL: &str = "public, max-age=300";
 
 /// The serialized document, which is built once.
 #[derive(Default)]
-pub(super) struct DocumentCache(OnceLock<Bytes>);
+pub(in crate::http) struct DocumentCache(OnceLock<Bytes>);
 
-pub(super) fn document() -> Endpoint {
+pub(in crate::http) fn document() -> Endpoint {
     Endpoint::new("/openapi.json").get(show)
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json as value};
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{Key, KeyId, KeyParameters, KeyWithSecret, Restrictions, is_alias},
+    api_keys::{ApiKey, KeyId, KeyParameters, KeyWithSecret, Restrictions, is_alias},
     check::Checker,
     http::{
         Services,
@@ -127,7 +127,7 @@ fn with_secret(made: &KeyWithSecret, checker: &Checker) -> Value {
 }
 
 /// Returns a key without its secret, which is never stored.
-fn to_json(key: &Key, checker: &Checker) -> Value {
+fn to_json(key: &ApiKey, checker: &Checker) -> Value {
     let EffectiveRestrictions { role, teams, paths } = EffectiveRestrictions::of(key, checker);
     value!({
         "token_id": key.id.to_string(),

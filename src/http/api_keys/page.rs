@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{EffectiveRestrictions, MOST_PATHS, manager, parse_path};
 use crate::{
-    api_keys::{Key, KeyDuration, KeyId, KeyParameters, KeysError, Manager, Restrictions, is_alias},
+    api_keys::{ApiKey, KeyDuration, KeyId, KeyParameters, KeysError, Manager, Restrictions, is_alias},
     check::Checker,
     http::{
         Services,
@@ -20,7 +20,7 @@ use crate::{
         page_request::{FormFields, PageRequest, PageResult, answer},
         pagination::{PAGE_SIZE, next_href},
     },
-    pages::{self, Choice, KeyForm, KeyRestrictions, KeyRow, KeysPage, NewKey, Place, Problem},
+    pages::{self, Choice, KeyForm, KeyRestrictions, KeyRow, KeysPage, NewKey, Problem, SitePage},
 };
 
 /// Lifetimes that the form offers, in days. Those above `keys.max_duration` are left out.
@@ -35,17 +35,17 @@ struct ListQuery {
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     let show = async |request, query, services| answer(show(request, query, services).await);
     let submit = async |request, form, services| answer(submit(request, form, services).await);
-    app.service(web::resource(Place::Keys.href()).route(get().to(show)).post(submit));
+    app.service(web::resource(SitePage::Keys.href()).route(get().to(show)).post(submit));
 }
 
 async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
-    let page = KeysRequest(PageRequest::authenticate(&request, &services, Place::Keys).await?);
+    let page = KeysRequest(PageRequest::authenticate(&request, &services, SitePage::Keys).await?);
     let after = query.after.as_deref().and_then(KeyId::parse);
     page.render(StatusCode::OK, after, Notes::default()).await.map_err(|error| page.0.fail(&error))
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = KeysRequest(PageRequest::authenticate_form(&request, &services, Place::Keys, &form).await?);
+    let page = KeysRequest(PageRequest::authenticate_form(&request, &services, SitePage::Keys, &form).await?);
     let outcome = match form.one("action") {
         Some("make") => {
             page.0.require_fresh_sign_in()?;
@@ -87,10 +87,10 @@ impl KeysRequest<'_> {
             keys: listed.keys.iter().map(|key| line(key, checker)).collect(),
             made: notes.created,
             problem: notes.problem,
-            next_href: listed.next.map(|id| next_href(Place::Keys, &id.to_string())),
+            next_href: listed.next.map(|id| next_href(SitePage::Keys, &id.to_string())),
             form: self.form(notes.refused),
             csrf: self.0.csrf(),
-            action: Place::Keys.href(),
+            action: SitePage::Keys.href(),
         };
         Ok(self.0.show(status, &view))
     }
@@ -239,7 +239,7 @@ fn lastings(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {
     LASTINGS.map(lasting).into_iter().filter(|lasting| lasting.duration <= max).collect()
 }
 
-fn line(key: &Key, checker: &Checker) -> KeyRow {
+fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
     KeyRow {
         id: key.id.to_string(),
         name: key.alias.clone().or_else(|| key.application.clone()),
@@ -253,7 +253,7 @@ fn line(key: &Key, checker: &Checker) -> KeyRow {
 }
 
 /// All patterns are shown, although a path must match one of each list.
-fn restrictions(key: &Key, checker: &Checker) -> KeyRestrictions {
+fn restrictions(key: &ApiKey, checker: &Checker) -> KeyRestrictions {
     let EffectiveRestrictions { role, teams, paths } = EffectiveRestrictions::of(key, checker);
     KeyRestrictions {
         role: role.map(|role| role.to_string()),

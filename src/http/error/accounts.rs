@@ -13,7 +13,7 @@ use crate::{
         Problem,
         text::{Text, Value, wait},
     },
-    users::{Denial, LoginRefusal},
+    users::{LoginRefusal, PolicyDenial},
 };
 
 /// The time after which a password hasher that is busy is likely to have room again.
@@ -23,14 +23,14 @@ impl From<&AdministrationError> for Failure {
     fn from(error: &AdministrationError) -> Self {
         match error {
             AdministrationError::NotFound => {
-                let failure = Self::absent("There is no such person.").page("error-no-such-person");
+                let failure = Self::absent("There is no such user.").page("error-no-such-person");
                 failure.action("nav-people", "/vestibule/people")
             }
-            AdministrationError::Denied(Denial::HigherRole | Denial::UnknownRole) => {
-                Self::forbidden("The person has a higher role than yours.").outranked()
+            AdministrationError::Denied(PolicyDenial::HigherRole | PolicyDenial::UnknownRole) => {
+                Self::forbidden("The user has a higher role than you.").outranked()
             }
-            AdministrationError::Denied(Denial::OwnAccount) => {
-                Self::forbidden("Administrators don't do that to themselves.").outranked()
+            AdministrationError::Denied(PolicyDenial::OwnAccount) => {
+                Self::forbidden("Administrators cannot do this to their own account.").outranked()
             }
             AdministrationError::Store(error) => error.into(),
         }
@@ -46,11 +46,13 @@ impl From<&InvitationError> for Failure {
                 .problem(Problem::of("invitations-problem-role").field("user_role")),
             InvitationError::Duration => Self::bad_request("duration must be from 60s to 30d, and not in months.")
                 .problem(Problem::of("invitations-problem-duration").field("duration")),
-            InvitationError::Above => Self::forbidden("Nobody invites above themselves, nor somebody who has a higher role.")
-                .outranked()
-                .problem(Problem::of("invitations-problem-above").field("user_role")),
+            InvitationError::Above => {
+                Self::forbidden("You cannot invite a user to a higher role than yours, or a user who has one.")
+                    .outranked()
+                    .problem(Problem::of("invitations-problem-above").field("user_role"))
+            }
             InvitationError::Disabled => {
-                Self::new(StatusCode::CONFLICT, "access_denied", "The person is disabled. Enable them first.")
+                Self::new(StatusCode::CONFLICT, "access_denied", "The user is disabled. Enable the user first.")
                     .problem(Problem::of("invitations-problem-disabled"))
             }
             InvitationError::NotFound => Self::absent("There is no such invitation."),
@@ -83,7 +85,7 @@ impl From<&AcceptanceError> for Failure {
         match error {
             // The same answer for every invalid invitation and token, so that it does not disclose who was invited.
             AcceptanceError::Invalid(_) => {
-                let description = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
+                let description = "This invitation link is invalid or has expired. Ask an administrator for a new one.";
                 Self::unauthorized("invalid_token", description, CHALLENGE_INVALID).page("error-onboarding")
             }
             AcceptanceError::Password(unfit) => Self::weak_password("password", unfit),
@@ -98,9 +100,11 @@ impl From<&AcceptanceError> for Failure {
 impl From<&PasswordChangeError> for Failure {
     fn from(error: &PasswordChangeError) -> Self {
         match error {
-            PasswordChangeError::NoPassword => Self::new(StatusCode::CONFLICT, "not_found", "You have no password here.")
-                .page("error-foreign-form")
-                .action("nav-sign-in", "/vestibule/sign-in"),
+            PasswordChangeError::NoPassword => {
+                Self::new(StatusCode::CONFLICT, "not_found", "You have no local account with a password.")
+                    .page("error-foreign-form")
+                    .action("nav-sign-in", "/vestibule/sign-in")
+            }
             PasswordChangeError::Wrong => Self::new(StatusCode::FORBIDDEN, "invalid_grant", "current_password is wrong.")
                 .problem(Problem::of("password-problem-wrong").field("current_password")),
             PasswordChangeError::TooMany { retry_after } => Self::too_many_attempts(*retry_after, "password-problem-many"),
@@ -118,12 +122,12 @@ impl Failure {
     }
 
     fn too_many_attempts(retry_after: Duration, problem: &'static str) -> Self {
-        Self::too_many("There were too many tries. Wait, or ask an administrator for a new invitation.", retry_after)
+        Self::too_many("Too many attempts. Wait, or ask an administrator for a new invitation.", retry_after)
             .problem(Problem::of(problem).with("time", wait(retry_after)))
     }
 
     fn hasher_busy() -> Self {
-        let failure = Self::unavailable("Too many passwords are being checked at the moment. Try again soon.");
+        let failure = Self::unavailable("Too many passwords are being checked at the moment. Try again later.");
         failure.retry_after(BUSY_RETRY).page("error-store-away")
     }
 

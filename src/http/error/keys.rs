@@ -9,19 +9,19 @@ impl From<&KeysError> for Failure {
     fn from(error: &KeysError) -> Self {
         let failure = match error {
             KeysError::NotFound => Self::absent("There is no such key."),
-            KeysError::NoSuchUser => Self::absent("There is no such person."),
-            KeysError::Disabled => Self::new(StatusCode::CONFLICT, "access_denied", "The person is disabled."),
-            KeysError::NotAdministrator => Self::forbidden("Only administrators manage other people's keys."),
-            KeysError::NotManaging => Self::forbidden("This key was not made to manage keys."),
+            KeysError::NoSuchUser => Self::absent("There is no such user."),
+            KeysError::Disabled => Self::new(StatusCode::CONFLICT, "access_denied", "The user is disabled."),
+            KeysError::NotAdministrator => Self::forbidden("Only administrators can manage the keys of other users."),
+            KeysError::NotManaging => Self::forbidden("This key is not permitted to manage keys."),
             KeysError::NoRole => Self::forbidden("No role is granted to you."),
-            KeysError::TooDeep => Self::forbidden("This key was made by too many others in a row to make another."),
-            KeysError::Ended => Self::unauthorized("invalid_token", "The key that was sent has ended.", CHALLENGE_INVALID),
-            KeysError::TooOften => Self::limit_reached("This key was narrowed too often. Make another one that gives less."),
-            KeysError::Full => Self::limit_reached("There are as many keys as one person may have. Revoke one first."),
-            KeysError::Duration => {
-                Self::bad_request("duration must be longer than nothing, and not longer than keys.max_duration.")
+            KeysError::TooDeep => Self::forbidden("The chain of derived keys is too long. This key cannot create another key."),
+            KeysError::Ended => Self::unauthorized("invalid_token", "The key was revoked or has expired.", CHALLENGE_INVALID),
+            KeysError::TooOften => {
+                Self::limit_reached("This key was restricted too many times. Create a new key with these restrictions.")
             }
-            KeysError::Overlap => Self::bad_request("overlap must not be longer than keys.overlap_max."),
+            KeysError::Full => Self::limit_reached("The maximum number of keys is reached. Revoke a key first."),
+            KeysError::Duration => Self::bad_request("duration must be positive and at most keys.max_duration."),
+            KeysError::Overlap => Self::bad_request("overlap must be at most keys.overlap_max."),
             KeysError::Store(error) => return error.into(),
         };
         failure.problem(match error {

@@ -87,7 +87,7 @@ impl From<&FailureReason> for Failure {
     fn from(why: &FailureReason) -> Self {
         let unconfirmed = || Self::new(StatusCode::BAD_GATEWAY, "server_error", "The sign-in could not be confirmed.");
         match why {
-            FailureReason::Unknown => Self::bad_request("The sign-in has expired. Begin again.").page("error-expired"),
+            FailureReason::Unknown => Self::bad_request("The sign-in has expired. Start again.").page("error-expired"),
             FailureReason::Finished => Self::of_page(StatusCode::BAD_REQUEST, "error-finished"),
             FailureReason::OtherBrowser => other_browser(),
             FailureReason::OtherProvider => Self::of_page(StatusCode::BAD_REQUEST, "error-mixed-up"),
@@ -95,10 +95,10 @@ impl From<&FailureReason> for Failure {
             FailureReason::NoState | FailureReason::NoCode => Self::of_page(StatusCode::BAD_REQUEST, "error-incomplete"),
             FailureReason::Denied { error, .. } => Self::denied(error),
             FailureReason::NoRoleMapYet => Self::nobody_signs_in().page("error-no-role-map-yet"),
-            FailureReason::NoRole => Self::forbidden("No role is granted to the person.").page("error-no-role"),
-            FailureReason::Disabled => Self::forbidden("The person is disabled.").page("error-disabled"),
+            FailureReason::NoRole => Self::forbidden("No role is granted to the user.").page("error-no-role"),
+            FailureReason::Disabled => Self::forbidden("The user is disabled.").page("error-disabled"),
             FailureReason::MissingSource(_) => {
-                Self::forbidden("Too little is known of the person to grant a role.").page("error-missing-source")
+                Self::forbidden("Claims that the role map requires are missing.").page("error-missing-source")
             }
             FailureReason::Exchange(ExchangeError::TooLarge { .. }) => unconfirmed().page("error-too-large"),
             FailureReason::Exchange(_) => unconfirmed().page("error-not-confirmed"),
@@ -117,10 +117,10 @@ impl Failure {
             "access_denied" => (StatusCode::FORBIDDEN, "error-denied"),
             _ => (StatusCode::BAD_GATEWAY, "error-provider-failed"),
         };
-        Self::new(status, code, "The identity provider did not sign the person in.").page(page)
+        Self::new(status, code, "The identity provider did not sign the user in.").page(page)
     }
 
     pub fn nobody_signs_in() -> Self {
-        Self::unavailable("Nobody can be signed in at the moment. Try again soon.")
+        Self::unavailable("Sign-in is unavailable at the moment. Try again later.")
     }
 }

@@ -31,20 +31,20 @@ impl From<&ApiError> for Failure {
             ApiError::Slow => slow_body(),
             ApiError::Malformed => malformed(),
             ApiError::RateLimited(error) => (*error).into(),
-            ApiError::Query => Self::bad_request("This address takes no query."),
+            ApiError::Query => Self::bad_request("This endpoint has no query parameters."),
             ApiError::Field(error) => Self::bad_request(format!("{error}.")),
             ApiError::NotFound => no_page(),
             ApiError::Method => {
-                Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This address is for other methods.")
+                Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This endpoint does not support the method.")
             }
             ApiError::NotAdministrator => administrators_only(),
-            ApiError::NotManagingPeople => Self::forbidden("This credential was not made to manage people."),
-            ApiError::NotInPerson => Self::forbidden("This takes a session, not a key or a token."),
+            ApiError::NotManagingPeople => Self::forbidden("This credential is not permitted to manage users."),
+            ApiError::NotInPerson => Self::forbidden("This requires a session, not a key or a token."),
             ApiError::NoLocalAccounts => no_local_accounts(),
             ApiError::NoSession => Self::absent("There is no such session."),
             ApiError::NoProvider => Self::absent("There is no such provider."),
             ApiError::NoIdentity => Self::absent("There is no such identity."),
-            ApiError::LastIdentity => Self::limit_reached("It is the only way in. Link another one first."),
+            ApiError::LastIdentity => Self::limit_reached("This is your only sign-in method. Link another identity first."),
             ApiError::Begin(error) => error.into(),
             ApiError::Store(error) => error.into(),
             ApiError::Keys(error) => error.into(),
@@ -75,7 +75,7 @@ pub(in crate::http) fn reject_slow_body(request: &HttpRequest, site: &Site) -> a
 }
 
 pub(in crate::http) fn no_page() -> Failure {
-    Failure::absent("There is nothing at this address.").page("error-not-found").action("action-account", ACCOUNT)
+    Failure::absent("There is no such page or endpoint.").page("error-not-found").action("action-account", ACCOUNT)
 }
 
 pub(in crate::http) fn internal() -> Failure {
@@ -83,23 +83,23 @@ pub(in crate::http) fn internal() -> Failure {
 }
 
 pub(in crate::http) fn administrators_only() -> Failure {
-    Failure::forbidden("This is for administrators.").page("error-for-administrators").action("action-account", ACCOUNT)
+    Failure::forbidden("Your role does not allow this.").page("error-for-administrators").action("action-account", ACCOUNT)
 }
 
 pub(in crate::http) fn no_local_accounts() -> Failure {
-    let failure = Failure::absent("There are no local accounts here (local_accounts.enabled).");
+    let failure = Failure::absent("Local accounts are disabled (local_accounts.enabled).");
     failure.page("error-no-local-accounts").action("action-account", ACCOUNT)
 }
 
 /// A change that does not come from our own page.
 pub(in crate::http) fn foreign_form() -> Failure {
-    Failure::forbidden("In a browser, this is for this site's own pages only.").page("error-foreign-form")
+    Failure::forbidden("A browser must send this request from a page of this site.").page("error-foreign-form")
 }
 
 /// The session has ended, or its sign-in is not fresh enough. A form can't be redirected to the identity provider, because
 /// browsers refuse redirects of forms to other sites.
 pub(in crate::http) fn sign_in_again() -> Failure {
-    let description = "This takes a fresh sign-in. Sign in again.";
+    let description = "This requires a recent sign-in. Sign in again.";
     Failure::unauthorized("insufficient_user_authentication", description, CHALLENGE_FRESH).page("error-sign-in-again")
 }
 

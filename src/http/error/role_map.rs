@@ -8,18 +8,18 @@ impl From<&ExplanationError> for Failure {
         let detailed = || Self::bad_request(format!("{error}."));
         match error {
             ExplanationError::NoSuchPerson => {
-                Self::absent("There is no such person.").problem(Problem::of("explain-problem-person"))
+                Self::absent("There is no such user.").problem(Problem::of("explain-problem-person"))
             }
             ExplanationError::NobodyLookedAt => {
                 let description =
-                    "Nobody of the people who were looked through has this email, and there are more. Give the user_id.";
+                    "Only the first 2,000 users were searched, and none of them has this email. Set user_id instead.";
                 Self::absent(description).problem(Problem::of("explain-problem-cut"))
             }
-            ExplanationError::SeveralPeople => Self::bad_request("Several people have this email. Give the user_id of one.")
+            ExplanationError::SeveralPeople => Self::bad_request("Several users have this email. Set user_id instead.")
                 .problem(Problem::of("explain-problem-several")),
             ExplanationError::NoRoleMapYet => Self::role_map_not_loaded().problem(Problem::of("explain-problem-no-map")),
             ExplanationError::People(error) => error.into(),
-            ExplanationError::OneOfTwo => Self::bad_request("Give either user_id or user_email, or claims with their provider.")
+            ExplanationError::OneOfTwo => Self::bad_request("Set user_id, or user_email, or claims with their provider.")
                 .problem(Problem::of("explain-problem-one")),
             ExplanationError::Claims(reason) => {
                 detailed().problem(Problem::of("explain-problem-claims").with("why", reason.as_str()))

@@ -12,17 +12,15 @@ use crate::{
 impl From<&store::Error> for Failure {
     fn from(error: &store::Error) -> Self {
         let failure = match error {
-            store::Error::Unavailable(_) => {
-                Self::unavailable("The store does not answer at the moment; nothing was changed. Try again soon.")
-            }
+            store::Error::Unavailable(_) => Self::unavailable("The store is unavailable. Nothing was changed. Try again later."),
             store::Error::Unknown(_) => Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "outcome_unknown",
-                "The store broke off; the change may or may not have been made. Look at what there is before you try again.",
+                "The connection to the store was lost. The change may have been made. Check the current state before you try again.",
             ),
-            store::Error::Contended => Self::unavailable("Too many changes at once; nothing was changed. Try again."),
+            store::Error::Contended => Self::unavailable("Too many concurrent changes. Nothing was changed. Try again."),
             store::Error::Unreadable { .. } => {
-                let description = "A record can't be read. Tell your administrator.";
+                let description = "A record cannot be read. Contact your administrator.";
                 return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", description);
             }
         };
@@ -46,7 +44,7 @@ impl From<&AuthenticationError> for Failure {
 
 impl From<RateLimitError> for Failure {
     fn from(error: RateLimitError) -> Self {
-        let description = "Too many requests of this kind have come from your address. Wait before the next one.";
+        let description = "Too many requests from your address. Wait before you try again.";
         Self::too_many(description, error.retry_after).page("error-too-often").with("seconds", whole_seconds(error.retry_after))
     }
 }

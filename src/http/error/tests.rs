@@ -19,7 +19,7 @@ use crate::{
     rate_limits::RateLimitError,
     return_to::ReturnTargetError,
     store,
-    users::{Denial, LoginRefusal},
+    users::{LoginRefusal, PolicyDenial},
 };
 
 fn away() -> store::Error {
@@ -36,8 +36,8 @@ fn failures() -> Vec<Failure> {
     let keys = [KeysError::NotFound, KeysError::NoRole, KeysError::Full, KeysError::Duration, KeysError::Ended];
     let people = [
         AdministrationError::NotFound,
-        AdministrationError::Denied(Denial::HigherRole),
-        AdministrationError::Denied(Denial::OwnAccount),
+        AdministrationError::Denied(PolicyDenial::HigherRole),
+        AdministrationError::Denied(PolicyDenial::OwnAccount),
         AdministrationError::Store(away()),
     ];
     let invitations = [

@@ -25,12 +25,12 @@ use crate::{
         normal_email,
     },
     pages::{
-        Choice, InvitationForm, InvitationRow, InvitationState, InvitationsPage, LifetimeOption, NewInvitation, Place, Problem,
+        Choice, InvitationForm, InvitationRow, InvitationState, InvitationsPage, LifetimeOption, NewInvitation, Problem, SitePage,
     },
     principal::Role,
 };
 
-const PLACE: Place = Place::Invitations;
+const PLACE: SitePage = SitePage::Invitations;
 
 /// Lifetimes that the form offers, in days.
 const LASTINGS: [u64; 4] = [1, 7, 14, 30];

@@ -16,14 +16,14 @@ use crate::{
         page_request::{AdministratorRequest, FormFields, PageRequest, PageResult, answer},
     },
     pages::{
-        Choice, ExplainForm, GrantExplanation, GrantRule, NearMiss, OutrankedRole, PathInterpretation, Place, Problem,
-        RejectedEdit, RequestExplanation, RoleMapPage, RoleMapSummary, TeamGrant,
+        Choice, ExplainForm, GrantExplanation, GrantRule, InterpretationRow, NearMissRow, OutrankedRole, Problem, RejectedEdit,
+        RequestExplanation, RoleMapPage, RoleMapSummary, SitePage, TeamGrant,
     },
     principal::CredentialKind,
     role_map::{RoleMaps, RuleGrant},
 };
 
-const PLACE: Place = Place::RoleMap;
+const PLACE: SitePage = SitePage::RoleMap;
 
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     let show = async |request, services| answer(show(request, services).await);
@@ -117,7 +117,7 @@ fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationR
         near_misses: grant
             .near_misses
             .into_iter()
-            .map(|miss| NearMiss {
+            .map(|miss| NearMissRow {
                 rule: miss.rule.to_string(),
                 line: miss.line,
                 role: miss.role.map(|role| role.to_string()),
@@ -132,7 +132,7 @@ fn explained(ExplanationResponse { person, is_cut, grant, access }: ExplanationR
             readings: access
                 .interpretations
                 .into_iter()
-                .map(|reading| PathInterpretation { how: reading.derivation, path: reading.path, rule: reading.rule })
+                .map(|reading| InterpretationRow { how: reading.derivation, path: reading.path, rule: reading.rule })
                 .collect(),
         }),
     }

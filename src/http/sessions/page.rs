@@ -15,7 +15,7 @@ use crate::{
         page_request::{FormFields, PageRequest, PageResult, answer},
     },
     login::Login,
-    pages::{Place, SessionRow, SessionsPage, browser},
+    pages::{SessionRow, SessionsPage, SitePage, browser},
     secret::Digest,
     users::SessionEntry,
 };
@@ -23,11 +23,11 @@ use crate::{
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     let show = async |request, services| answer(show(request, services).await);
     let submit = async |request, form, services| answer(submit(request, form, services).await);
-    app.service(web::resource(Place::Sessions.href()).route(get().to(show)).post(submit));
+    app.service(web::resource(SitePage::Sessions.href()).route(get().to(show)).post(submit));
 }
 
 async fn show(request: HttpRequest, services: Services) -> PageResult {
-    let page = PageRequest::authenticate(&request, &services, Place::Sessions).await?;
+    let page = PageRequest::authenticate(&request, &services, SitePage::Sessions).await?;
     let sessions = services.users.sessions(page.user()).await.map_err(|error| page.fail(&error))?;
     let own = page.session();
     let (own_first, others): (Vec<_>, Vec<_>) = sessions.iter().partition(|session| session.id == own);
@@ -37,7 +37,7 @@ async fn show(request: HttpRequest, services: Services) -> PageResult {
 
 /// A session that has ended already is no error: the page lists the sessions that there are.
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = PageRequest::authenticate_form(&request, &services, Place::Sessions, &form).await?;
+    let page = PageRequest::authenticate_form(&request, &services, SitePage::Sessions, &form).await?;
     let ended = match (form.one("action"), form.one("session_id").and_then(Digest::from_hex)) {
         (Some("end"), Some(session)) => end_own(&services, page.user(), &session).await.map(drop),
         (Some("end"), None) => Ok(()),

@@ -20,7 +20,7 @@ use crate::{
         passwords::{self, origin},
     },
     pages::{
-        self, LinkConfirmationPage, LinkableProvider, PasswordChangeForm, Place, Problem, SignInMethodsPage,
+        self, LinkConfirmationPage, LinkableProvider, PasswordChangeForm, Problem, SignInMethodsPage, SitePage,
         text::{Text, text},
     },
     principal::{IdentityClaims, LOCAL},
@@ -37,17 +37,17 @@ struct Notes {
 pub(in crate::http) fn routes(app: &mut ServiceConfig) {
     let show = async |request, services| answer(show(request, services).await);
     let submit = async |request, form, services| answer(submit(request, form, services).await);
-    app.service(web::resource(Place::SignIn.href()).route(get().to(show)).post(submit));
+    app.service(web::resource(SitePage::SignIn.href()).route(get().to(show)).post(submit));
 }
 
 async fn show(request: HttpRequest, services: Services) -> PageResult {
-    MethodsRequest(PageRequest::authenticate(&request, &services, Place::SignIn).await?)
+    MethodsRequest(PageRequest::authenticate(&request, &services, SitePage::SignIn).await?)
         .render(StatusCode::OK, Notes::default())
         .await
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
-    let page = MethodsRequest(PageRequest::authenticate_form(&request, &services, Place::SignIn, &form).await?);
+    let page = MethodsRequest(PageRequest::authenticate_form(&request, &services, SitePage::SignIn, &form).await?);
     match form.one("action") {
         Some("password") => page.change_password(&form).await,
         Some("link") => page.link(&form).await,

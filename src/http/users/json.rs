@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
 
-use super::{Action, apply};
+use super::{UserAction, apply};
 use crate::{
     administration::UserSummary,
     check::{AuthenticatedPrincipal, Checker},
@@ -21,21 +21,21 @@ pub(in crate::http) fn all() -> Endpoint {
 pub(in crate::http) fn one() -> Endpoint {
     Endpoint::new("/people/{id}")
         .get(async |request, id, services| answer(show(request, id, services).await))
-        .delete(async |request, id, services| answer(delete(request, id, Action::Delete, services).await))
+        .delete(async |request, id, services| answer(delete(request, id, UserAction::Delete, services).await))
 }
 
 pub(in crate::http) fn disable() -> Endpoint {
-    let answer = async |request, id, body, services| answer(post(request, id, body, Action::Disable, services).await);
+    let answer = async |request, id, body, services| answer(post(request, id, body, UserAction::Disable, services).await);
     Endpoint::new("/people/{id}/disable").post(answer)
 }
 
 pub(in crate::http) fn enable() -> Endpoint {
-    let answer = async |request, id, body, services| answer(post(request, id, body, Action::Enable, services).await);
+    let answer = async |request, id, body, services| answer(post(request, id, body, UserAction::Enable, services).await);
     Endpoint::new("/people/{id}/enable").post(answer)
 }
 
 pub(in crate::http) fn sessions() -> Endpoint {
-    let answer = async |request, id, services| answer(delete(request, id, Action::EndSessions, services).await);
+    let answer = async |request, id, services| answer(delete(request, id, UserAction::EndSessions, services).await);
     Endpoint::new("/people/{id}/sessions").delete(answer)
 }
 
@@ -68,7 +68,7 @@ async fn post(
     request: HttpRequest,
     id: Path<String>,
     body: Body,
-    action: Action,
+    action: UserAction,
     services: Services,
 ) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
@@ -76,7 +76,12 @@ async fn post(
     change(&caller, &id, action, &services).await
 }
 
-async fn delete(request: HttpRequest, id: Path<String>, action: Action, services: Services) -> Result<HttpResponse, ApiError> {
+async fn delete(
+    request: HttpRequest,
+    id: Path<String>,
+    action: UserAction,
+    services: Services,
+) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
     change(&caller, &id, action, &services).await
 }
@@ -84,13 +89,13 @@ async fn delete(request: HttpRequest, id: Path<String>, action: Action, services
 async fn change(
     caller: &AuthenticatedPrincipal,
     id: &str,
-    action: Action,
+    action: UserAction,
     services: &Services,
 ) -> Result<HttpResponse, ApiError> {
     let by = administrator(services, caller)?;
     let body = match (apply(services, by, id, action).await?, action) {
         (Some(changed), _) => to_json(&changed, &services.checker),
-        (None, Action::Delete) => value!({"user_id": id, "deleted": true}),
+        (None, UserAction::Delete) => value!({"user_id": id, "deleted": true}),
         (None, _) => value!({"user_id": id, "sessions": 0}),
     };
     Ok(json(StatusCode::OK, body))

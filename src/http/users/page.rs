@@ -8,7 +8,7 @@ use actix_web::{
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{Action, apply};
+use super::{UserAction, apply};
 use crate::{
     administration::{AdministrationError, UserSummary},
     http::{
@@ -19,11 +19,11 @@ use crate::{
         pagination::{PAGE_SIZE, next_href},
         redirect,
     },
-    pages::{EditPermission, GrantRule, Place, UserPage, UserRow, UsersPage, text::text},
-    users::Denial,
+    pages::{EditPermission, GrantRule, SitePage, UserPage, UserRow, UsersPage, text::text},
+    users::PolicyDenial,
 };
 
-const PLACE: Place = Place::People;
+const PLACE: SitePage = SitePage::People;
 
 #[derive(Deserialize)]
 struct ListQuery {
@@ -51,14 +51,14 @@ async fn show(request: HttpRequest, id: Path<String>, services: Services) -> Pag
 async fn submit(request: HttpRequest, id: Path<String>, form: Form<FormFields>, services: Services) -> PageResult {
     let page = UsersRequest(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?.into_administrator()?);
     let action = match form.one("action").unwrap_or_default() {
-        "disable" => Action::Disable,
-        "enable" => Action::Enable,
-        "end_sessions" => Action::EndSessions,
-        "delete" => Action::Delete,
+        "disable" => UserAction::Disable,
+        "enable" => UserAction::Enable,
+        "end_sessions" => UserAction::EndSessions,
+        "delete" => UserAction::Delete,
         _ => return Ok(page.0.back()),
     };
     apply(&services, page.0.by(), &id, action).await.map_err(|error| page.0.fail(&error))?;
-    Ok(if action == Action::Delete { page.0.back() } else { redirect(StatusCode::SEE_OTHER, &address_of(&id)) })
+    Ok(if action == UserAction::Delete { page.0.back() } else { redirect(StatusCode::SEE_OTHER, &address_of(&id)) })
 }
 
 /// A request for these pages.
@@ -106,8 +106,8 @@ impl UsersRequest<'_> {
         let in_use = self.0.services.administration.usage(by, id).await?;
         let power = match self.0.services.administration.authorize(by, &known) {
             Ok(()) => EditPermission::May,
-            Err(Denial::OwnAccount) => EditPermission::Yourself,
-            Err(Denial::HigherRole | Denial::UnknownRole) => EditPermission::Above,
+            Err(PolicyDenial::OwnAccount) => EditPermission::Yourself,
+            Err(PolicyDenial::HigherRole | PolicyDenial::UnknownRole) => EditPermission::Above,
         };
         let UserSummary { user, grant } = known;
         let identity = self.0.services.checker.identity(&user.id, &user.identities, &grant);
@@ -115,7 +115,7 @@ impl UsersRequest<'_> {
         let invite_href =
             user.local_account().filter(|_| self.0.services.local_accounts.is_some() && !user.disabled).map(|account| {
                 let query = form_urlencoded::Serializer::new(String::new()).append_pair("user_email", &account.subject).finish();
-                format!("{}?{query}", Place::Invitations.href())
+                format!("{}?{query}", SitePage::Invitations.href())
             });
         let view = UserPage {
             frame: self.0.frame(),

@@ -220,8 +220,8 @@ pub fn role_map() -> RoleMapPage {
 
 pub fn explained(rule: Option<GrantRule>, line: Option<u64>) -> GrantExplanation {
     let team = || vec![TeamGrant { team: hostile(), rule: GrantRule::Named(hostile()), line }];
-    let miss = |role| NearMiss { rule: hostile(), line: 1, role, why: hostile() };
-    let reading = |rule| PathInterpretation { how: hostile(), path: hostile(), rule };
+    let miss = |role| NearMissRow { rule: hostile(), line: 1, role, why: hostile() };
+    let reading = |rule| InterpretationRow { how: hostile(), path: hostile(), rule };
     GrantExplanation {
         is_cut: false,
         person: maybe(),

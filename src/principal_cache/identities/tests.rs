@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, SystemClock},
     metrics::Metrics,
     principal::IdentityClaims,
-    principal_cache::{Settings, Sources},
+    principal_cache::{CacheSettings, Sources},
     role_map::{ConfiguredNames, RoleMaps},
     secret::KeyRing,
     store::{MemoryStore, Records, Ttl},
@@ -21,8 +21,8 @@ const ISSUER: &str = "https://idp.example.com";
 const PATIENCE: Duration = Duration::from_secs(10);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
-fn of_keys() -> api_keys::Settings {
-    api_keys::Settings {
+fn of_keys() -> api_keys::KeySettings {
+    api_keys::KeySettings {
         max_per_user: 5,
         default_duration: MONTH,
         max_duration: MONTH,
@@ -51,7 +51,7 @@ impl Fixture {
         let users = Users::new(records.clone(), role_maps, limits, Arc::clone(&clock), Arc::clone(&metrics));
         let users = Arc::new(users);
         let keys = Arc::new(Keys::new(records.clone(), policy, of_keys(), Arc::clone(&clock), Arc::clone(&metrics)));
-        let settings = Settings { limits, grace: Duration::from_secs(60), entries: 100, claims_max_age: MONTH };
+        let settings = CacheSettings { limits, grace: Duration::from_secs(60), entries: 100, claims_max_age: MONTH };
         let sources = Sources { records: records.clone(), users: Arc::clone(&users), keys };
         let principals = Principals::start(sources, clock, metrics, settings);
         Self { records, users, principals }

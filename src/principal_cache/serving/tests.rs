@@ -1,9 +1,12 @@
 //! Tests stale serving with a manual clock and prepared results of reads.
 
-use std::future::{pending, ready};
+use std::{
+    future::{pending, ready},
+    time::Instant,
+};
 
 use super::*;
-use crate::{clock::manual::ManualClock, store::Kind};
+use crate::{clock::manual::ManualClock, principal_cache::cache::RETRY_AFTER_FAILURE, store::Kind};
 
 const GRACE: Duration = Duration::from_secs(60);
 

@@ -8,7 +8,7 @@ use crate::{
     api_keys::Keys,
     clock::Clock,
     config::{Config, Store},
-    local_accounts::{Accounts, InvitationError, InvitationParameters, Inviter, Settings},
+    local_accounts::{Accounts, InvitationError, InvitationParameters, Inviter, LocalAccountSettings},
     metrics::Metrics,
     principal::Role,
     store::Records,
@@ -33,7 +33,7 @@ pub(in crate::server) fn accounts(
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Accounts> {
     let section = &config.local_accounts;
-    let settings = Settings {
+    let settings = LocalAccountSettings {
         passwords: section.passwords,
         cost: section.cost,
         hashes_at_once: thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)).min(MAX_CONCURRENT_HASHES),

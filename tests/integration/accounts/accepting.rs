@@ -16,7 +16,7 @@ use crate::support::local_accounts::{
 use crate::support::proxy::{FaultProxy, When};
 use crate::support::redis::{Options, Standalone};
 
-const NO_INVITATION: &str = "This link is not valid any more, or never was. Ask whoever invited you for a new one.";
+const NO_INVITATION: &str = "This invitation link is invalid or has expired. Ask an administrator for a new one.";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_is_opened_on_any_pod_and_accepted_once() {

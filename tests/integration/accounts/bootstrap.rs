@@ -72,8 +72,8 @@ async fn a_failed_invitation_from_the_command_line_says_what_to_do() {
         assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
         String::from_utf8(output.stderr).expect("text")
     };
-    assert!(told(&["--role", "king"]).contains("the role map doesn't list the role"));
-    assert!(told(&["--role", "team", "--email", "nobody"]).contains("it is no email address"));
+    assert!(told(&["--role", "king"]).contains("the role map does not list the role"));
+    assert!(told(&["--role", "team", "--email", "nobody"]).contains("not an email address"));
     assert!(told(&["--role", "team", "--duration", "31d"]).contains("from a minute to 30 days"));
     let memory = Pod::start(PodOptions::new()).await;
     let output = invite(&memory, &["--role", "proxy_admin"]);

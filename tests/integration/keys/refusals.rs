@@ -53,7 +53,7 @@ async fn with_a_cookie_requests_of_other_sites_and_without_origin_change_nothing
     }
     assert_eq!(key_status(pod, &key.key).await, 200, "neither revoked nor regenerated");
     let made = post(pod, &session, &[json, ("origin", &origin)], "{}").await.into_key();
-    assert!(made.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Fleet");
+    assert!(made.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Site");
     let asked =
         send(pod, Method::OPTIONS, KEYS, &[("origin", "https://evil.example"), ("access-control-request-method", "POST")], None)
             .await;

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { expect } from './chromium.mjs';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-/** What colours and width can change; all other rules judge the document, which stays the same. */
+/** The rules whose result depends on colors and width. All other rules depend only on the document. */
 const BY_LOOK = { type: 'rule', values: ['color-contrast', 'link-in-text-block', 'scrollable-region-focusable', 'target-size'] };
 
 export const SCHEMES = ['light', 'dark'];

@@ -48,7 +48,7 @@ await run(artifacts, {}, async ({ page, seen, shoot }) => {
     for (const width of WIDTHS) {
       for (const scheme of SCHEMES) {
         await page.setViewportSize({ width, height: DESKTOP.height });
-        // A colour that is on its way to another has a contrast of its own.
+        // A color in a transition has its own contrast.
         await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
         const shot = `${name}-${scheme}-${width}`;
         await shoot(shot);

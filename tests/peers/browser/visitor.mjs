@@ -134,7 +134,7 @@ export class Visitor {
     if (site.seen.views.some((view) => view.name === name)) return;
     mkdirSync(site.artifacts, { recursive: true });
     for (const scheme of SCHEMES) {
-      // A colour that is on its way to another has a contrast of its own.
+      // A color in a transition has its own contrast.
       await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
       const shot = `${name}-${scheme}`;
       await page.screenshot({ path: join(site.artifacts, `${shot}.png`), fullPage: true });

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jsonschema::Validator;
 
 use super::*;
-use crate::http::{api::endpoints, paths::API};
+use crate::http::{api_routes::endpoints, paths::API};
 
 /// The method names of OpenAPI. Other members of a path item apply to all methods.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];

@@ -25,7 +25,7 @@ use crate::{
 
 /// Shows the page. Opening it does not accept the invitation.
 pub(in crate::http::login) async fn show(request: HttpRequest, query: Query<LinkQuery>, services: Services) -> HttpResponse {
-    match InvitationRequest::of(&request, &services, query.link()) {
+    match OnboardingPageRequest::of(&request, &services, query.link()) {
         Ok(page) => page.show(StatusCode::OK, None).await,
         Err(response) => response,
     }
@@ -33,21 +33,21 @@ pub(in crate::http::login) async fn show(request: HttpRequest, query: Query<Link
 
 /// Accepts the invitation.
 pub(in crate::http::login) async fn submit(request: HttpRequest, posted: Form<FormFields>, services: Services) -> HttpResponse {
-    match InvitationRequest::of(&request, &services, posted.one("invite_link").unwrap_or_default()) {
+    match OnboardingPageRequest::of(&request, &services, posted.one("invite_link").unwrap_or_default()) {
         Ok(page) => page.submit(&posted).await,
         Err(response) => response,
     }
 }
 
 /// A request for this page.
-struct InvitationRequest<'a> {
+struct OnboardingPageRequest<'a> {
     request: &'a HttpRequest,
     services: &'a Services,
     accounts: &'a Accounts,
     link: &'a str,
 }
 
-impl<'a> InvitationRequest<'a> {
+impl<'a> OnboardingPageRequest<'a> {
     #[expect(clippy::result_large_err, reason = "an error is a response, which is built once for each request")]
     fn of(request: &'a HttpRequest, services: &'a Services, link: &'a str) -> Result<Self, HttpResponse> {
         match services.local_accounts.as_deref() {
