@@ -116,7 +116,7 @@ class Runner:
         return not self.waiting and all(run.passed() for run in self.ended)
 
     def start_ready(self):
-        """Starts what can start; tells whether anything waits that still can."""
+        """Starts the parts whose dependencies have passed. Returns true if a part was started."""
         if not self.keep_going and self.failed():
             self.end_running()
             return False
@@ -140,7 +140,7 @@ class Runner:
         return [run for run in self.ended if not run.passed()]
 
     def end_running(self):
-        """Asks what still runs to end, and kills what does not."""
+        """Terminates the running parts, and kills those that do not end."""
         deadline = time.monotonic() + SECONDS_TO_END
         for run in self.running:
             run.send(signal.SIGTERM)

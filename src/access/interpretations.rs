@@ -1,6 +1,6 @@
 //! Computes the interpretations of a path: the results of the transformations that servers apply to it, in every order.
 //!
-//! Every step shortens a path or replaces a character for good. A path therefore has finitely many interpretations, and few
+//! Every step shortens a path or replaces a character permanently. A path therefore has finitely many interpretations, and few
 //! unless it is an attack.
 
 use std::fmt;

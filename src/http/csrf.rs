@@ -31,7 +31,7 @@ pub(super) fn is_browser(request: &HttpRequest) -> bool {
 }
 
 /// True unless the request declares another origin, or that it is not a form. If a browser declares nothing, only the token
-/// protects the form. A request by a script is recognized, but not a form that a script of an upstream on the same host submits.
+/// protects the form. A request by a script is detected, but not a form that a script of an upstream on the same host submits.
 pub(super) fn is_own_form(request: &HttpRequest, site: &Site) -> bool {
     let is_absent_or = |name: &str, expected: &str| request.headers().get(name).is_none_or(|value| value == expected);
     request_origin(request, site) != RequestOrigin::CrossOrigin

@@ -56,7 +56,7 @@ impl InFlightRequest {
 impl Drop for InFlightRequest {
     fn drop(&mut self) {
         let was_last = self.0.in_flight.fetch_sub(1, Ordering::SeqCst) == 1;
-        // Nobody waits before draining begins, and a check takes no lock.
+        // No task waits before draining begins, and a check takes no lock.
         if was_last && self.0.draining.load(Ordering::SeqCst) {
             self.0.idle.notify_waiters();
         }

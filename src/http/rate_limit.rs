@@ -63,7 +63,7 @@ pub(super) fn limit_unknown_credentials(services: &Services) -> impl Fn(ServiceR
     }
 }
 
-/// Only headers count: a forged session cookie is recognized by its MAC and costs nothing.
+/// Only headers count: a forged session cookie is detected by its MAC and costs nothing.
 fn presents_a_credential(headers: &HeaderMap) -> bool {
     let mut headers_with_credentials = CredentialSource::ALL.into_iter().filter(|place| *place != CredentialSource::Session);
     headers_with_credentials.any(|place| credential_headers::values(headers, place).next().is_some())

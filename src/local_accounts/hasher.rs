@@ -23,7 +23,7 @@ pub struct Cost {
     pub parallelism: u32,
 }
 
-/// The queue of a request. Unknown browsers, of which there may be any number, do not delay known ones.
+/// The queue of a request. Any number of unknown browsers do not delay known ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// A browser that has signed in to the account before, an invited user, or a signed-in user.

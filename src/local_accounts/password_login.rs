@@ -42,7 +42,7 @@ pub enum PasswordLoginError {
         /// The user of the account, for the log.
         user: Option<String>,
     },
-    #[error("there were too many tries; the next one is let through in {retry_after:?}")]
+    #[error("too many attempts; the next one is allowed in {retry_after:?}")]
     TooMany { retry_after: Duration },
     #[error("too many passwords are being checked at once")]
     Busy,
@@ -60,7 +60,7 @@ pub enum PasswordChangeError {
     NoPassword,
     #[error("the current password is wrong")]
     Wrong,
-    #[error("there were too many tries; the next one is let through in {retry_after:?}")]
+    #[error("too many attempts; the next one is allowed in {retry_after:?}")]
     TooMany { retry_after: Duration },
     #[error(transparent)]
     Password(#[from] PasswordRejection),

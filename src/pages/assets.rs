@@ -17,7 +17,7 @@ pub struct Asset {
     pub body: Cow<'static, [u8]>,
 }
 
-/// A file whose name carries a tag of its content, so that browsers may keep it for good.
+/// A file whose name carries a tag of its content, so that browsers may cache it permanently.
 #[derive(Debug, Clone)]
 pub struct File {
     kind: Kind,

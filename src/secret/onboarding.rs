@@ -1,4 +1,4 @@
-//! Signs and verifies onboarding tokens: JWTs (RFC 7519) that every pod of ours verifies and nobody else can.
+//! Signs and verifies onboarding tokens: JWTs (RFC 7519) that only the pods of this deployment can verify.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Serialize, de::DeserializeOwned};

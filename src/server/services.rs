@@ -204,7 +204,8 @@ fn email_trust(providers: &Providers) -> HashMap<String, EmailTrust> {
 async fn wait_for(store: &dyn Store) {
     while tokio::time::timeout(WAITING_LOG_INTERVAL, store.ready()).await.is_err() {
         let why = store.sequences().await.into_iter().find_map(Result::err);
-        let why = why.map_or_else(|| "its notices can't be subscribed to".to_owned(), |unavailable| unavailable.to_string());
+        let why = why
+            .map_or_else(|| "the invalidation channel cannot be subscribed to".to_owned(), |unavailable| unavailable.to_string());
         tracing::error!(error = why, "waiting for the store; pod not ready");
     }
 }

@@ -33,7 +33,7 @@ impl Users {
         Ok(self.records.list_everywhere(INDEX, None, 1).await?.is_empty())
     }
 
-    /// Disables or enables a user. Disabling ends all sessions and keys for good.
+    /// Disables or enables a user. Disabling ends all sessions and keys permanently.
     pub async fn set_disabled(&self, user: &str, disabled: bool) -> Result<Option<User>, store::Error> {
         let key = User::key(user);
         let updated = self.records.update(&key, async |mut record: User, change| {

@@ -22,7 +22,7 @@ pub(in crate::http) fn sign_in() -> Endpoint {
     Endpoint::new("/sign-in").post(async |request, body, services| answer(handle(request, body, services).await))
 }
 
-/// Signs in. A page of another origin could sign a user in as somebody else. It can't declare a JSON body without a preflight,
+/// Signs in. A page of another origin could sign a user in to another account. It can't declare a JSON body without a preflight,
 /// and the origin that a browser declares is checked too.
 async fn handle(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
     let accounts = local_accounts(&services)?;

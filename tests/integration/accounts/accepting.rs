@@ -15,6 +15,7 @@ use crate::support::local_accounts::{
 };
 use crate::support::proxy::{FaultProxy, When};
 use crate::support::redis::{Options, Standalone};
+use crate::support::wait::until;
 
 const NO_INVITATION: &str = "This invitation link is invalid or has expired. Ask an administrator for a new one.";
 
@@ -234,6 +235,9 @@ async fn a_pod_killed_at_any_store_request_leaves_the_invitation_open_or_the_acc
             let request = http_client().post(fleet.pods[0].public("/onboarding/claim_token"));
             let request = request.header("authorization", format!("Bearer {token}")).header("content-type", "application/json");
             let mut sent = tokio::spawn(request.body(body).send());
+            // A slow machine may need seconds to hash the password, which comes before most requests to the store.
+            let occurred = async || (sent.is_finished() || proxy.has_reached_end()).then_some(());
+            until("the request to be answered or to stop at its step", Duration::from_secs(30), occurred).await;
             let answered = tokio::time::timeout(Duration::from_millis(1500), &mut sent).await;
             let answered = answered.is_ok_and(|sent| sent.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status() == 200)));
             fleet.pods[0].kill9();

@@ -119,7 +119,12 @@ impl FaultProxy {
         self.lock().end = Some(ScheduledEnd { words: words.as_bytes().to_vec(), left, when });
     }
 
-    /// True if the requested end has occurred or none was requested.
+    /// True if the requested end has occurred.
+    pub fn has_reached_end(&self) -> bool {
+        self.lock().end.is_none()
+    }
+
+    /// True if the requested end has occurred or none was requested. Cancels an end that has not occurred.
     pub fn has_ended(&self) -> bool {
         self.lock().end.take().is_none()
     }
