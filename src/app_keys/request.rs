@@ -276,7 +276,7 @@ mod tests {
         let response = AppResponse::Error { code: "access_denied", description: "The user denied the request." };
         assert_eq!(
             request.location(response).unwrap(),
-            "vscode://p.ext/cb?error=access_denied&error_description=The+person+refused.&state=s"
+            "vscode://p.ext/cb?error=access_denied&error_description=The+user+denied+the+request.&state=s"
         );
         assert_eq!(key("response_type=oauth_token&state=s").location(KEY), None);
     }
