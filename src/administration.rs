@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api_keys::{Keys, KeysError, ManagedBy, Manager},
-    local_accounts::{self, Belongings},
+    local_accounts::{self, LocalAccountRecords},
     principal::{Grant, LOCAL},
     secret::Digest,
     store::{self, Records},
@@ -176,8 +176,8 @@ impl Administration {
         self.authorize(by, &self.get(user).await?)?;
         // Before the record is deleted, since a later login under this id could create new keys.
         self.delete_keys(user).await;
-        let belongings = Belongings::of(&self.records, user).await?;
-        let deleted = self.users.delete(user, |change| belongings.remove_from(change)).await?;
+        let account_records = LocalAccountRecords::of(&self.records, user).await?;
+        let deleted = self.users.delete(user, |change| account_records.remove_from(change)).await?;
         let deleted = deleted.ok_or(AdministrationError::NotFound)?;
         tracing::info!(user, by = by.user, "user deleted");
         Ok(deleted)
@@ -191,9 +191,9 @@ impl Administration {
         subject: &str,
         kept: Option<&Digest>,
     ) -> Result<UnlinkOutcome, AdministrationError> {
-        let belongings = Belongings::of(&self.records, user).await?;
+        let account_records = LocalAccountRecords::of(&self.records, user).await?;
         let unlinked = self.users.unlink(user, (issuer, subject), kept, |change| match issuer {
-            LOCAL => belongings.remove_from(change),
+            LOCAL => account_records.remove_from(change),
             _ => change,
         });
         Ok(unlinked.await?)

@@ -201,7 +201,7 @@ impl Keys {
                 self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
             let change = key.remove_from(self.records.change(id.shard()));
             // The last attempt has no precondition. A secret without a record is invalid, so no other writer can undo it.
-            let change = if attempts < store::TRIES { change.expect_version(&ApiKey::place(id), version) } else { change };
+            let change = if attempts < store::TRIES { change.expect_version(&ApiKey::key(id), version) } else { change };
             Ok::<_, KeysError>(change.commit().await?.map(|_| key))
         });
         let key = revoked.await?;
@@ -240,8 +240,9 @@ impl Keys {
                 return Err(KeysError::TooOften);
             }
             key.restrictions.push(restrictions.clone());
-            let place = ApiKey::place(key.id);
-            change = change.expect_version(&place, version).put(&place, &key, key.ttl(now)).revoke_key(&key.id.to_string());
+            let record_key = ApiKey::key(key.id);
+            change =
+                change.expect_version(&record_key, version).put(&record_key, &key, key.ttl(now)).revoke_key(&key.id.to_string());
             restricted.push(key);
         }
         Ok(change.commit().await?.map(|_| {
@@ -294,13 +295,13 @@ impl Keys {
             return Ok(Some(used));
         }
         key.last_used = Some(now);
-        let place = ApiKey::place(id);
-        let change = self.records.change(id.shard()).expect_version(&place, version).put(&place, &key, key.ttl(now));
+        let record_key = ApiKey::key(id);
+        let change = self.records.change(id.shard()).expect_version(&record_key, version).put(&record_key, &key, key.ttl(now));
         Ok(change.commit().await?.is_ok().then_some(now))
     }
 
     async fn get(&self, id: KeyId) -> Result<Option<StoredRecord<ApiKey>>, store::Error> {
-        let stored = self.records.get::<ApiKey>(&ApiKey::place(id)).await?;
+        let stored = self.records.get::<ApiKey>(&ApiKey::key(id)).await?;
         let now = self.clock.now();
         Ok(stored.filter(|stored| !stored.value.has_expired(now)))
     }
@@ -343,10 +344,10 @@ impl Keys {
         }
         let secret = KeySecret::mint(key.id.shard());
         let pointers = key.replace_secret(&secret.digest(), until, now);
-        let change = self.records.change(key.id.shard()).expect_version(&ApiKey::place(key.id), version);
-        let change = pointers.removed.iter().fold(change, |change, place| change.delete(place));
+        let change = self.records.change(key.id.shard()).expect_version(&ApiKey::key(key.id), version);
+        let change = pointers.removed.iter().fold(change, |change, pointer_key| change.delete(pointer_key));
         let pointer = Pointer { key: key.id };
-        let change = pointers.expiring.iter().fold(change, |change, (place, ttl)| change.put(place, &pointer, *ttl));
+        let change = pointers.expiring.iter().fold(change, |change, (pointer_key, ttl)| change.put(pointer_key, &pointer, *ttl));
         let change = put_key(change, &key, &secret, now).revoke_key(&key.id.to_string());
         Ok(change.commit().await?.map(|_| KeyWithSecret { key, secret }))
     }

@@ -30,7 +30,7 @@ fn text(password: &str) -> Zeroizing<String> {
 }
 
 fn wanted(email: &str, role: &str) -> InvitationParameters {
-    InvitationParameters { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lasting: None }
+    InvitationParameters { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lifetime: None }
 }
 
 fn stranger() -> Origin<'static> {
@@ -148,7 +148,7 @@ async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
     assert!(matches!(site.accept(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     site.sign_in(ADA, PASSWORD).await.unwrap();
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(site.accounts.standing(&listed[0]), InvitationStatus::Accepted);
+    assert_eq!(site.accounts.status(&listed[0]), InvitationStatus::Accepted);
 }
 
 #[tokio::test]
@@ -194,12 +194,12 @@ async fn every_invalid_acceptance_has_the_same_error() {
     let late = site.accounts.accept(request(&token, &link, user, PASSWORD)).await;
     assert!(matches!(late, Err(AcceptanceError::Invalid(_))), "the token has expired");
     let role = Role::new("proxy_admin");
-    site.accounts.withdraw(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
-    assert!(matches!(site.accept(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was withdrawn");
+    site.accounts.revoke(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
+    assert!(matches!(site.accept(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was revoked");
     site.clock.advance(7 * DAY);
     assert!(matches!(site.accept(&ada, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "the invitation has expired");
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(listed.iter().map(|one| site.accounts.standing(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
+    assert_eq!(listed.iter().map(|one| site.accounts.status(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
 }
 
 #[tokio::test]
@@ -299,12 +299,12 @@ async fn an_invitation_grants_no_more_than_its_creator_may() {
 }
 
 #[tokio::test]
-async fn no_administrator_withdraws_an_invitation_to_a_higher_role() {
+async fn an_administrator_cannot_revoke_an_invitation_to_a_higher_role() {
     let site = Site::new();
     let made = site.invite(ADA, "proxy_admin").await;
     let role = Role::new("org_admin");
-    let withdrawn = site.accounts.withdraw(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
-    assert!(matches!(withdrawn, Err(InvitationError::Above)));
+    let revoked = site.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
+    assert!(matches!(revoked, Err(InvitationError::Above)));
     site.accept(&made, PASSWORD).await.unwrap();
 }
 
@@ -312,9 +312,9 @@ async fn no_administrator_withdraws_an_invitation_to_a_higher_role() {
 async fn a_user_who_was_deleted_while_invited_gets_the_address_back_by_accepting() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
+    let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
     let late = site.invite(ADA, "team").await;
-    site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    site.accounts.users.delete(&user, |change| account_records.remove_from(change)).await.unwrap().unwrap();
     site.accept(&late, ANOTHER).await.unwrap();
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
@@ -325,8 +325,8 @@ async fn an_invitation_has_a_role_of_the_map_an_address_and_a_bounded_life() {
     let invite = async |wanted: InvitationParameters| site.accounts.invite(Inviter::Operator, &wanted).await.map(drop);
     assert!(matches!(invite(wanted("nobody", "team")).await, Err(InvitationError::Email)));
     assert!(matches!(invite(wanted(ADA, "king")).await, Err(InvitationError::UnknownRole)));
-    for lasting in [Duration::from_secs(59), LONGEST_INVITATION + Duration::from_secs(1)] {
-        let wanted = InvitationParameters { lasting: Some(lasting), ..wanted(ADA, "team") };
+    for lifetime in [Duration::from_secs(59), LONGEST_INVITATION + Duration::from_secs(1)] {
+        let wanted = InvitationParameters { lifetime: Some(lifetime), ..wanted(ADA, "team") };
         assert!(matches!(invite(wanted).await, Err(InvitationError::Duration)));
     }
 }
@@ -454,8 +454,8 @@ async fn a_deleted_user_comes_back_as_a_new_user() {
     let user = site.account(ADA, "team").await;
     let session = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let open = site.invite(ADA, "proxy_admin").await;
-    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
-    site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
+    site.accounts.users.delete(&user, |change| account_records.remove_from(change)).await.unwrap().unwrap();
     assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);

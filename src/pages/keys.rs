@@ -38,7 +38,7 @@ pub struct KeysPage {
 #[derive(Debug, Clone, Default)]
 pub struct KeyForm {
     pub name: String,
-    pub lasting: Vec<LifetimeOption>,
+    pub lifetimes: Vec<LifetimeOption>,
     /// The roles that the user may choose; the user's own comes first.
     pub roles: Vec<Choice>,
     /// The user's own teams.

@@ -235,7 +235,7 @@ fn what_an_administrator_may_not_do_is_said_and_not_offered() {
 }
 
 #[test]
-fn only_open_invitations_are_withdrawn() {
+fn only_open_invitations_can_be_revoked() {
     for (state, offered) in [(InvitationState::Open, 1), (InvitationState::Accepted, 0), (InvitationState::Expired, 0)] {
         let invitations = vec![InvitationRow { state, ..samples::invitation() }];
         let page = render(&InvitationsPage { invitations, ..samples::invitations_page() });

@@ -168,7 +168,7 @@ impl Inner {
 
     async fn read_key_by_secret(&self, lookup: Lookup, start: ReadStart) -> Result<Option<UserKey>, store::Error> {
         let Lookup { shard, digest, .. } = lookup;
-        let found = match self.records.get::<Pointer>(&Pointer::place(shard, &digest)).await? {
+        let found = match self.records.get::<Pointer>(&Pointer::key(shard, &digest)).await? {
             Some(pointer) => self.read_key(shard, pointer.value.key, start.time).await?,
             None => None,
         };
@@ -187,7 +187,7 @@ impl Inner {
     }
 
     async fn read_key(&self, shard: Shard, id: KeyId, time: ReadTime) -> Result<Option<UserKey>, store::Error> {
-        let Some(key) = self.records.get::<ApiKey>(&ApiKey::place(id)).await? else { return Ok(None) };
+        let Some(key) = self.records.get::<ApiKey>(&ApiKey::key(id)).await? else { return Ok(None) };
         let key = Arc::new(CachedKey::new(key.value, time));
         let user = self.read_user(shard, &key.key.user, time).await?;
         Ok(user.map(|user| UserKey { key, user }))

@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// Lifetimes that the form offers, in days. Those above `keys.max_duration` are left out.
-const LASTINGS: [u64; 5] = [1, 7, 30, 90, 365];
-const USUAL_LASTING: &str = "30d";
+const LIFETIMES: [u64; 5] = [1, 7, 30, 90, 365];
+const DEFAULT_LIFETIME: &str = "30d";
 
 #[derive(Deserialize)]
 struct ListQuery {
@@ -102,7 +102,7 @@ impl KeysRequest<'_> {
         let team = |name: &str| Choice { name: name.to_owned(), selected: ticked(name) };
         KeyForm {
             name: one("key_alias").unwrap_or_default().to_owned(),
-            lasting: lastings(self.0.services.keys.settings().max_duration, one("duration").unwrap_or(USUAL_LASTING)),
+            lifetimes: lifetimes(self.0.services.keys.settings().max_duration, one("duration").unwrap_or(DEFAULT_LIFETIME)),
             roles: self.roles(one("user_role")),
             teams: self.0.caller.evaluation.grant.teams.iter().map(|name| team(name.as_str())).collect(),
             paths: one("paths").unwrap_or_default().to_owned(),
@@ -168,11 +168,11 @@ impl KeysRequest<'_> {
 
     fn wish(&self, form: &FormFields) -> Result<KeyParameters, Problem> {
         let name = form.one("key_alias").map(str::trim).filter(|name| is_alias(name));
-        let lasting = form.one("duration").and_then(|text| KeyDuration::parse(text).ok());
-        let (Some(name), Some(lasting)) = (name, lasting) else { return Err(Problem::of("keys-problem-name")) };
+        let lifetime = form.one("duration").and_then(|text| KeyDuration::parse(text).ok());
+        let (Some(name), Some(lifetime)) = (name, lifetime) else { return Err(Problem::of("keys-problem-name")) };
         let wish = KeyParameters {
             alias: Some(name.to_owned()),
-            duration: Some(lasting),
+            duration: Some(lifetime),
             restrictions: self.restrictions(form)?,
             manage_keys: form.one("manage_keys").is_some(),
             manage_users: form.one("manage_people").is_some(),
@@ -231,12 +231,12 @@ fn malformed_paths() -> Problem {
     Problem::of("keys-problem-paths").field("paths")
 }
 
-fn lastings(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {
-    let lasting = |days: u64| {
+fn lifetimes(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {
+    let lifetime = |days: u64| {
         let value = format!("{days}d");
         pages::LifetimeOption { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
     };
-    LASTINGS.map(lasting).into_iter().filter(|lasting| lasting.duration <= max).collect()
+    LIFETIMES.map(lifetime).into_iter().filter(|lifetime| lifetime.duration <= max).collect()
 }
 
 fn line(key: &ApiKey, checker: &Checker) -> KeyRow {

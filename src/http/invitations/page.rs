@@ -33,7 +33,7 @@ use crate::{
 const PLACE: SitePage = SitePage::Invitations;
 
 /// Lifetimes that the form offers, in days.
-const LASTINGS: [u64; 4] = [1, 7, 14, 30];
+const LIFETIMES: [u64; 4] = [1, 7, 14, 30];
 const DAY: u64 = 86_400;
 
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
     let page = InvitationsRequest::of(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?)?;
     match form.one("action") {
         Some("make") => page.create(&form).await,
-        Some("withdraw") => page.withdraw(&form).await,
+        Some("withdraw") => page.revoke(&form).await,
         _ => Err(page.admin.foreign_form()),
     }
 }
@@ -131,18 +131,18 @@ impl<'a> InvitationsRequest<'a> {
             self.admin.services.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default()
         });
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
-        let usual_life = self.accounts.invitation_duration();
-        let chosen_life =
-            one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
-        let mut lives: Vec<Duration> = LASTINGS.map(|days| Duration::from_secs(days * DAY)).into();
-        lives.extend([usual_life].iter().filter(|life| !lives.contains(life)).copied().collect::<Vec<_>>());
-        lives.sort_unstable();
+        let default_lifetime = self.accounts.invitation_duration();
+        let chosen_lifetime =
+            one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok()?.as_duration()).unwrap_or(default_lifetime);
+        let mut offered: Vec<Duration> = LIFETIMES.map(|days| Duration::from_secs(days * DAY)).into();
+        offered.extend([default_lifetime].iter().filter(|lifetime| !offered.contains(lifetime)).copied().collect::<Vec<_>>());
+        offered.sort_unstable();
         InvitationForm {
             email: one("user_email").or(notes.email).unwrap_or_default().to_owned(),
             roles: roles.iter().map(choice).collect(),
             teams: one("teams").map_or(teams, str::to_owned),
             again: is_again,
-            lasting: lives.into_iter().map(|life| lasting_of(life, chosen_life)).collect(),
+            lifetimes: offered.into_iter().map(|lifetime| lifetime_option(lifetime, chosen_lifetime)).collect(),
         }
     }
 
@@ -183,25 +183,25 @@ impl<'a> InvitationsRequest<'a> {
             .ok()
             .filter(|teams| teams.len() <= MOST_TEAMS)
             .ok_or_else(|| Problem::of("invitations-problem-teams").field("teams"))?;
-        let lasting = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
-        let lasting = lasting
+        let lifetime = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
+        let lifetime = lifetime
             .and_then(api_keys::KeyDuration::as_duration)
             .ok_or_else(|| Problem::of("invitations-problem-duration").field("duration"))?;
         let email = form.one("user_email").unwrap_or_default().to_owned();
-        Ok(InvitationParameters { email, role, teams, lasting: Some(lasting) })
+        Ok(InvitationParameters { email, role, teams, lifetime: Some(lifetime) })
     }
 
     /// An invitation that is gone already is no error: the page lists the invitations that there are.
-    async fn withdraw(&self, form: &FormFields) -> PageResult {
+    async fn revoke(&self, form: &FormFields) -> PageResult {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return Ok(self.admin.back()) };
-        match self.accounts.withdraw(id, self.admin.by()).await {
+        match self.accounts.revoke(id, self.admin.by()).await {
             Ok(_) | Err(InvitationError::NotFound) => Ok(self.admin.back()),
             Err(error) => Err(self.admin.fail(&error)),
         }
     }
 
     async fn line(&self, invitation: Invitation) -> InvitationRow {
-        let state = match self.accounts.standing(&invitation) {
+        let state = match self.accounts.status(&invitation) {
             InvitationStatus::Open => InvitationState::Open,
             InvitationStatus::Accepted => InvitationState::Accepted,
             InvitationStatus::Expired => InvitationState::Expired,
@@ -230,6 +230,6 @@ impl<'a> InvitationsRequest<'a> {
     }
 }
 
-fn lasting_of(life: Duration, chosen: Duration) -> LifetimeOption {
-    LifetimeOption { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
+fn lifetime_option(lifetime: Duration, chosen: Duration) -> LifetimeOption {
+    LifetimeOption { value: format!("{}s", lifetime.as_secs()), duration: lifetime, selected: lifetime == chosen }
 }
