@@ -133,7 +133,7 @@ impl Administration {
 
     /// Counts a user's live sessions and keys.
     pub async fn usage(&self, by: Administrator<'_>, user: &str) -> Result<UserUsage, AdministrationError> {
-        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
+        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Session };
         let most = self.keys.settings().max_per_user;
         let keys = self.keys.list(&manager, Some(user), None, most).await.map_err(|error| match error {
             KeysError::Store(error) => error.into(),

@@ -116,7 +116,7 @@ pub enum KeysError {
     #[error("the duration is not within the allowed range")]
     Duration,
     #[error("the grace period is longer than allowed")]
-    Overlap,
+    GracePeriod,
     #[error("the key has the maximum number of restrictions")]
     TooOften,
     #[error(transparent)]
@@ -137,7 +137,7 @@ impl KeysError {
             Self::TooDeep => "derivation_too_deep",
             Self::Full => "key_limit_reached",
             Self::Duration => "duration_not_allowed",
-            Self::Overlap => "grace_period_not_allowed",
+            Self::GracePeriod => "grace_period_not_allowed",
             Self::TooOften => "restricted_too_often",
             Self::Store(error) => error.reason(),
         }
@@ -272,9 +272,9 @@ impl Keys {
     ) -> Result<KeyWithSecret, KeysError> {
         manager.require_managing()?;
         let now = self.clock.now();
-        let until = grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::Overlap)?;
+        let until = grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::GracePeriod)?;
         if until > now + self.settings.overlap_max {
-            return Err(KeysError::Overlap);
+            return Err(KeysError::GracePeriod);
         }
         let regenerated = store::retry(async || {
             let stored = self.get(id).await?.filter(|key| self.can_regenerate(manager, &key.value)).ok_or(KeysError::NotFound)?;
@@ -327,7 +327,7 @@ impl Keys {
     /// administrator's key created for another user needs the administrator's role again.
     fn can_regenerate(&self, manager: &Manager<'_>, key: &ApiKey) -> bool {
         match manager.by {
-            ManagedBy::Person => manager.holds(key) || self.is_administrator(manager),
+            ManagedBy::Session => manager.holds(key) || self.is_administrator(manager),
             _ => manager.holds(key) && (key.user == manager.user || self.is_administrator(manager)),
         }
     }

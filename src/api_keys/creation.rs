@@ -116,7 +116,7 @@ impl Keys {
 
     /// Drafts a key that a sign-in of this user adds to its commit.
     pub async fn draft_for(&self, user: &str, role: &Role, parameters: &KeyParameters) -> Result<Draft, KeysError> {
-        let manager = Manager { user, role: Some(role), by: ManagedBy::Person };
+        let manager = Manager { user, role: Some(role), by: ManagedBy::Session };
         let made = self.draft(&manager, user, parameters)?;
         // The counter is read before the keys, so that any key that is created meanwhile causes a conflict.
         let creations = self.records.get::<KeyCreations>(&KeyCreations::key(user)).await?;
@@ -171,7 +171,7 @@ impl Keys {
             let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, |_| true, |old| manager.may_replace(old)).await?;
             ended = excess.iter().map(|key| key.id).collect();
             cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
-            if !matches!(manager.by, ManagedBy::Person) {
+            if !matches!(manager.by, ManagedBy::Session) {
                 let is_application_key =
                     |old: &ApiKey| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
                 let index = KeyIndex::new(&self.records, &key.user, now);

@@ -112,11 +112,11 @@ fn role(name: &'static str) -> &'static Role {
 }
 
 fn by_session() -> Manager<'static> {
-    Manager { user: "alice", role: Some(role("internal_user")), by: ManagedBy::Person }
+    Manager { user: "alice", role: Some(role("internal_user")), by: ManagedBy::Session }
 }
 
 fn administrator() -> Manager<'static> {
-    Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagedBy::Person }
+    Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagedBy::Session }
 }
 
 fn by(key: &ApiKey) -> Manager<'_> {
@@ -257,7 +257,7 @@ async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_gra
     fixture.clock.advance(Duration::from_secs(1800));
     assert_eq!(all().await, [false, false, true]);
     assert_eq!(fixture.ids("alice").await, [id]);
-    assert!(matches!(fixture.keys.regenerate(&by_session(), id, duration("25h")).await, Err(KeysError::Overlap)));
+    assert!(matches!(fixture.keys.regenerate(&by_session(), id, duration("25h")).await, Err(KeysError::GracePeriod)));
 }
 
 #[tokio::test]

@@ -70,10 +70,10 @@ fn failures() -> Vec<Failure> {
         PasswordChangeError::Busy,
     ];
     let explanations = [
-        ExplanationError::OneOfTwo,
-        ExplanationError::NoSuchPerson,
-        ExplanationError::NobodyLookedAt,
-        ExplanationError::SeveralPeople,
+        ExplanationError::UserAndClaims,
+        ExplanationError::UserNotFound,
+        ExplanationError::NotFoundInSearch,
+        ExplanationError::AmbiguousEmail,
         ExplanationError::Claims("a reason".to_owned()),
         ExplanationError::Provider,
         ExplanationError::Address("a reason".to_owned()),

@@ -44,7 +44,7 @@ struct ListQuery {
 
 /// The parts of the page that depend on the form or query before it.
 #[derive(Default)]
-struct Notes<'a> {
+struct InvitationsPageState<'a> {
     created: Option<NewInvitation>,
     problem: Option<Problem>,
     /// The refused form, whose fields are filled in again.
@@ -63,7 +63,11 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
     let page = InvitationsRequest::of(PageRequest::authenticate(&request, &services, PLACE).await?)?;
     let after = query.after.as_deref().and_then(InvitationId::parse);
-    page.render(StatusCode::OK, Notes { after, email: query.user_email.as_deref(), ..Notes::default() }).await
+    page.render(
+        StatusCode::OK,
+        InvitationsPageState { after, email: query.user_email.as_deref(), ..InvitationsPageState::default() },
+    )
+    .await
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
@@ -91,17 +95,17 @@ impl<'a> InvitationsRequest<'a> {
         }
     }
 
-    async fn render(&self, status: StatusCode, notes: Notes<'_>) -> PageResult {
+    async fn render(&self, status: StatusCode, state: InvitationsPageState<'_>) -> PageResult {
         let admin = &self.admin;
-        let listed = self.accounts.invitations(notes.after, PAGE_SIZE).await.map_err(|error| admin.fail(&error))?;
-        let again = self.granted(notes.email).await.map_err(|error| admin.fail(&error))?;
+        let listed = self.accounts.invitations(state.after, PAGE_SIZE).await.map_err(|error| admin.fail(&error))?;
+        let again = self.granted(state.email).await.map_err(|error| admin.fail(&error))?;
         let next_href = listed.next.map(|id| next_href(PLACE, &id.to_string()));
         let lines = listed.invitations.into_iter().map(async |invitation| self.line(invitation).await);
         let view = InvitationsPage {
             frame: admin.frame(),
-            form: self.form(&notes, again),
-            made: notes.created,
-            problem: notes.problem,
+            form: self.form(&state, again),
+            made: state.created,
+            problem: state.problem,
             sign_in_href: admin.fresh_sign_in_href(),
             invitations: futures::future::join_all(lines).await,
             next_href,
@@ -121,10 +125,10 @@ impl<'a> InvitationsRequest<'a> {
     }
 
     /// Returns the form. It offers the inviter's role and those below.
-    fn form(&self, notes: &Notes<'_>, again: Option<AccountGrant>) -> InvitationForm {
+    fn form(&self, state: &InvitationsPageState<'_>, again: Option<AccountGrant>) -> InvitationForm {
         let is_again = again.is_some();
         let AccountGrant { role: role_before, teams } = again.unwrap_or_default();
-        let one = |name: &str| notes.refused.and_then(|form| form.one(name));
+        let one = |name: &str| state.refused.and_then(|form| form.one(name));
         let roles = self.admin.services.checker.roles_from(Some(self.admin.by().role));
         let chosen = one("user_role").map(str::to_owned).or(role_before);
         let usual = chosen.unwrap_or_else(|| {
@@ -138,7 +142,7 @@ impl<'a> InvitationsRequest<'a> {
         offered.extend([default_lifetime].iter().filter(|lifetime| !offered.contains(lifetime)).copied().collect::<Vec<_>>());
         offered.sort_unstable();
         InvitationForm {
-            email: one("user_email").or(notes.email).unwrap_or_default().to_owned(),
+            email: one("user_email").or(state.email).unwrap_or_default().to_owned(),
             roles: roles.iter().map(choice).collect(),
             teams: one("teams").map_or(teams, str::to_owned),
             again: is_again,
@@ -159,7 +163,8 @@ impl<'a> InvitationsRequest<'a> {
                     link: made.address(&self.admin.site().public_url).to_string(),
                     expires: made.invitation.expires,
                 };
-                self.render(StatusCode::OK, Notes { created: Some(created), ..Notes::default() }).await
+                self.render(StatusCode::OK, InvitationsPageState { created: Some(created), ..InvitationsPageState::default() })
+                    .await
             }
             Err(error) => match Failure::from(&error).form_problem() {
                 Some((status, problem)) => self.render_problem(status, problem, form).await,
@@ -169,8 +174,8 @@ impl<'a> InvitationsRequest<'a> {
     }
 
     async fn render_problem(&self, status: StatusCode, problem: Problem, form: &FormFields) -> PageResult {
-        let notes = Notes { problem: Some(problem), refused: Some(form), ..Notes::default() };
-        self.render(status, notes).await
+        let state = InvitationsPageState { problem: Some(problem), refused: Some(form), ..InvitationsPageState::default() };
+        self.render(status, state).await
     }
 
     fn wanted(&self, form: &FormFields) -> Result<InvitationParameters, Problem> {

@@ -91,14 +91,14 @@ pub fn keys_page() -> KeysPage {
     }
 }
 
-pub fn key(narrowed: KeyRestrictions) -> KeyRow {
+pub fn key(restrictions: KeyRestrictions) -> KeyRow {
     KeyRow {
         id: hostile(),
         name: maybe(),
         made: Timestamp::UNIX_EPOCH,
         ends: Timestamp::UNIX_EPOCH,
         last_used: Some(Timestamp::UNIX_EPOCH),
-        narrowed,
+        restrictions,
         manages_keys: true,
         manages_people: true,
     }
