@@ -78,7 +78,7 @@ impl Hasher {
     /// `at_once` is the number of concurrent hashes for unknown browsers. Known ones have one more.
     pub fn new(cost: Cost, at_once: usize, now: Timestamp) -> Result<Self, argon2::Error> {
         let argon2 = argon2(cost)?;
-        let dummy = Password { hash: hash(&argon2, "nobody's"), set: now };
+        let dummy = Password { hash: hash(&argon2, "dummy"), set: now };
         Ok(Self { argon2, cost, known: Queue::new(1), unknown: Queue::new(at_once), dummy })
     }
 
@@ -192,7 +192,7 @@ mod tests {
         for wrong in ["", "correct hors", "Correct horse", &"x".repeat(LONGEST + 1)] {
             assert_eq!(place.verify(text(wrong), Some(&stored)).await.unwrap(), Verdict::Wrong);
         }
-        assert_eq!(place.verify(text("nobody's"), None).await.unwrap(), Verdict::Wrong, "it is nobody's");
+        assert_eq!(place.verify(text("dummy"), None).await.unwrap(), Verdict::Wrong, "the dummy belongs to no account");
     }
 
     #[tokio::test]
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_by_a_cheaper_hash_costs_the_difference() {
+    fn a_refusal_by_a_cheaper_hash_also_spends_the_remaining_cost() {
         let cost = Cost { memory_kib: 1024, iterations: 2, parallelism: 1 };
         let remaining = |memory_kib, iterations| {
             let rest = cost.remaining_cost(Cost { memory_kib, iterations, parallelism: 1 })?;
@@ -225,7 +225,7 @@ mod tests {
         let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.place(QueueKind::UnknownBrowser).unwrap()).collect();
         let _turn = hasher.unknown.turns.clone().acquire_owned().await.unwrap();
         assert_eq!(hasher.place(QueueKind::UnknownBrowser).err(), Some(Busy));
-        stored(&hasher, "a known one's").await;
+        stored(&hasher, "correct horse").await;
         drop(all);
         assert!(hasher.place(QueueKind::UnknownBrowser).is_ok());
     }

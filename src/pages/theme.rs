@@ -102,7 +102,7 @@ impl Accent {
 }
 
 impl Background {
-    /// A little of the accent on the surface, so little that text on it stays readable.
+    /// Returns the surface mixed with the largest part of the accent on which text stays readable.
     fn find_tint(&self, accent: Color) -> Color {
         let readable = |tint: Color| [self.text, self.muted].iter().all(|text| text.contrast(tint) >= TEXT);
         let parts = [0.1, 0.08, 0.06, 0.04, 0.02].map(|part| self.surface.mix(accent, part));
@@ -148,14 +148,14 @@ impl Color {
         Self(result)
     }
 
-    /// Returns the first color on the way to the other that is sufficient, or the other itself.
+    /// Returns the first mix with the other color that is sufficient, or the other color itself.
     fn mix_until(self, other: Self, is_sufficient: impl Fn(Self) -> bool) -> Self {
         const STEPS: u8 = 50;
         let shades = (0..=STEPS).map(|step| self.mix(other, f64::from(step) / f64::from(STEPS)));
         shades.into_iter().find(|color| is_sufficient(*color)).unwrap_or(other)
     }
 
-    /// A shade that is seen to differ and on which the text can still be read: rather away from the text than towards it.
+    /// Returns a shade that differs visibly and keeps the text readable. It prefers shades away from the text color.
     fn hover_shade(self, text: Self) -> Self {
         let (away, toward) = if text == WHITE { (BLACK, WHITE) } else { (WHITE, BLACK) };
         let is_sufficient = |shade: &Self| shade.contrast(self) >= 1.08 && shade.contrast(text) >= TEXT;
