@@ -33,7 +33,7 @@ fn wanted(email: &str, role: &str) -> InvitationParameters {
     InvitationParameters { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lifetime: None }
 }
 
-fn stranger() -> Origin<'static> {
+fn unknown_browser() -> Origin<'static> {
     Origin { device: None, address: None }
 }
 
@@ -103,7 +103,12 @@ impl Site {
 
     async fn sign_in(&self, email: &str, password: &str) -> Result<PasswordLogin, PasswordLoginError> {
         self.accounts
-            .sign_in(PasswordLoginRequest { email, password: text(password), origin: stranger(), browser: Browser::default() })
+            .sign_in(PasswordLoginRequest {
+                email,
+                password: text(password),
+                origin: unknown_browser(),
+                browser: Browser::default(),
+            })
             .await
     }
 
@@ -382,7 +387,7 @@ async fn guessing_is_limited_and_does_not_lock_out_known_browsers() {
         }
     };
     assert!(retry <= Duration::from_secs(3600));
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "a stranger");
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "an unknown browser");
     let origin = Origin { device: Some(&device), address: None };
     let known = PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin, browser: Browser::default() };
     site.accounts.sign_in(known).await.unwrap();
@@ -397,7 +402,7 @@ async fn a_changed_password_ends_all_other_sessions() {
     let own = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let other = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let change = async |current: &str, new: &str| {
-        site.accounts.change_password(&user, text(current), text(new), Some(&own), &stranger()).await
+        site.accounts.change_password(&user, text(current), text(new), Some(&own), &unknown_browser()).await
     };
     assert!(matches!(change(ANOTHER, ANOTHER).await, Err(PasswordChangeError::Wrong)));
     assert!(matches!(
@@ -409,7 +414,7 @@ async fn a_changed_password_ends_all_other_sessions() {
     assert!(site.has_session(&user, &own).await && !site.has_session(&user, &other).await);
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
-    let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &stranger()).await;
+    let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &unknown_browser()).await;
     assert!(matches!(nobody, Err(PasswordChangeError::NoPassword)));
 }
 
@@ -422,7 +427,7 @@ async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
     let hash = async || records.get::<Password>(&Password::key(&user)).await.unwrap().unwrap().version;
     let before = hash().await;
     let attempt =
-        || PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin: stranger(), browser: Browser::default() };
+        || PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin: unknown_browser(), browser: Browser::default() };
     dearer.sign_in(attempt()).await.unwrap();
     let renewed = hash().await;
     assert_ne!(renewed, before);
