@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     api_keys::{Keys, KeysError, ManagedBy, Manager},
-    local_accounts::{self, Belongings},
+    local_accounts::{self, LocalAccountRecords},
     principal::{Grant, LOCAL},
     secret::Digest,
     store::{self, Records},
@@ -133,7 +133,7 @@ impl Administration {
 
     /// Counts a user's live sessions and keys.
     pub async fn usage(&self, by: Administrator<'_>, user: &str) -> Result<UserUsage, AdministrationError> {
-        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Person };
+        let manager = Manager { user: by.user, role: Some(by.role), by: ManagedBy::Session };
         let most = self.keys.settings().max_per_user;
         let keys = self.keys.list(&manager, Some(user), None, most).await.map_err(|error| match error {
             KeysError::Store(error) => error.into(),
@@ -176,8 +176,8 @@ impl Administration {
         self.authorize(by, &self.get(user).await?)?;
         // Before the record is deleted, since a later login under this id could create new keys.
         self.delete_keys(user).await;
-        let belongings = Belongings::of(&self.records, user).await?;
-        let deleted = self.users.delete(user, |change| belongings.remove_from(change)).await?;
+        let account_records = LocalAccountRecords::of(&self.records, user).await?;
+        let deleted = self.users.delete(user, |change| account_records.remove_from(change)).await?;
         let deleted = deleted.ok_or(AdministrationError::NotFound)?;
         tracing::info!(user, by = by.user, "user deleted");
         Ok(deleted)
@@ -191,9 +191,9 @@ impl Administration {
         subject: &str,
         kept: Option<&Digest>,
     ) -> Result<UnlinkOutcome, AdministrationError> {
-        let belongings = Belongings::of(&self.records, user).await?;
+        let account_records = LocalAccountRecords::of(&self.records, user).await?;
         let unlinked = self.users.unlink(user, (issuer, subject), kept, |change| match issuer {
-            LOCAL => belongings.remove_from(change),
+            LOCAL => account_records.remove_from(change),
             _ => change,
         });
         Ok(unlinked.await?)

@@ -116,7 +116,7 @@ pub enum KeysError {
     #[error("the duration is not within the allowed range")]
     Duration,
     #[error("the grace period is longer than allowed")]
-    Overlap,
+    GracePeriod,
     #[error("the key has the maximum number of restrictions")]
     TooOften,
     #[error(transparent)]
@@ -137,7 +137,7 @@ impl KeysError {
             Self::TooDeep => "derivation_too_deep",
             Self::Full => "key_limit_reached",
             Self::Duration => "duration_not_allowed",
-            Self::Overlap => "grace_period_not_allowed",
+            Self::GracePeriod => "grace_period_not_allowed",
             Self::TooOften => "restricted_too_often",
             Self::Store(error) => error.reason(),
         }
@@ -201,7 +201,7 @@ impl Keys {
                 self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
             let change = key.remove_from(self.records.change(id.shard()));
             // The last attempt has no precondition. A secret without a record is invalid, so no other writer can undo it.
-            let change = if attempts < store::TRIES { change.expect_version(&ApiKey::place(id), version) } else { change };
+            let change = if attempts < store::TRIES { change.expect_version(&ApiKey::key(id), version) } else { change };
             Ok::<_, KeysError>(change.commit().await?.map(|_| key))
         });
         let key = revoked.await?;
@@ -240,8 +240,9 @@ impl Keys {
                 return Err(KeysError::TooOften);
             }
             key.restrictions.push(restrictions.clone());
-            let place = ApiKey::place(key.id);
-            change = change.expect_version(&place, version).put(&place, &key, key.ttl(now)).revoke_key(&key.id.to_string());
+            let record_key = ApiKey::key(key.id);
+            change =
+                change.expect_version(&record_key, version).put(&record_key, &key, key.ttl(now)).revoke_key(&key.id.to_string());
             restricted.push(key);
         }
         Ok(change.commit().await?.map(|_| {
@@ -271,9 +272,9 @@ impl Keys {
     ) -> Result<KeyWithSecret, KeysError> {
         manager.require_managing()?;
         let now = self.clock.now();
-        let until = grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::Overlap)?;
+        let until = grace_period.map_or(Some(now), |period| period.after(now)).ok_or(KeysError::GracePeriod)?;
         if until > now + self.settings.overlap_max {
-            return Err(KeysError::Overlap);
+            return Err(KeysError::GracePeriod);
         }
         let regenerated = store::retry(async || {
             let stored = self.get(id).await?.filter(|key| self.can_regenerate(manager, &key.value)).ok_or(KeysError::NotFound)?;
@@ -294,13 +295,13 @@ impl Keys {
             return Ok(Some(used));
         }
         key.last_used = Some(now);
-        let place = ApiKey::place(id);
-        let change = self.records.change(id.shard()).expect_version(&place, version).put(&place, &key, key.ttl(now));
+        let record_key = ApiKey::key(id);
+        let change = self.records.change(id.shard()).expect_version(&record_key, version).put(&record_key, &key, key.ttl(now));
         Ok(change.commit().await?.is_ok().then_some(now))
     }
 
     async fn get(&self, id: KeyId) -> Result<Option<StoredRecord<ApiKey>>, store::Error> {
-        let stored = self.records.get::<ApiKey>(&ApiKey::place(id)).await?;
+        let stored = self.records.get::<ApiKey>(&ApiKey::key(id)).await?;
         let now = self.clock.now();
         Ok(stored.filter(|stored| !stored.value.has_expired(now)))
     }
@@ -326,7 +327,7 @@ impl Keys {
     /// administrator's key created for another user needs the administrator's role again.
     fn can_regenerate(&self, manager: &Manager<'_>, key: &ApiKey) -> bool {
         match manager.by {
-            ManagedBy::Person => manager.holds(key) || self.is_administrator(manager),
+            ManagedBy::Session => manager.holds(key) || self.is_administrator(manager),
             _ => manager.holds(key) && (key.user == manager.user || self.is_administrator(manager)),
         }
     }
@@ -343,10 +344,10 @@ impl Keys {
         }
         let secret = KeySecret::mint(key.id.shard());
         let pointers = key.replace_secret(&secret.digest(), until, now);
-        let change = self.records.change(key.id.shard()).expect_version(&ApiKey::place(key.id), version);
-        let change = pointers.removed.iter().fold(change, |change, place| change.delete(place));
+        let change = self.records.change(key.id.shard()).expect_version(&ApiKey::key(key.id), version);
+        let change = pointers.removed.iter().fold(change, |change, pointer_key| change.delete(pointer_key));
         let pointer = Pointer { key: key.id };
-        let change = pointers.expiring.iter().fold(change, |change, (place, ttl)| change.put(place, &pointer, *ttl));
+        let change = pointers.expiring.iter().fold(change, |change, (pointer_key, ttl)| change.put(pointer_key, &pointer, *ttl));
         let change = put_key(change, &key, &secret, now).revoke_key(&key.id.to_string());
         Ok(change.commit().await?.map(|_| KeyWithSecret { key, secret }))
     }

@@ -62,7 +62,7 @@ pub struct LocalAccountSettings {
 /// The configured cost of a hash is not valid for argon2.
 #[derive(Debug, thiserror::Error)]
 #[error("local_accounts.argon2: {0}")]
-pub struct BadCost(String);
+pub struct InvalidHashCost(String);
 
 impl Accounts {
     pub fn new(
@@ -73,9 +73,9 @@ impl Accounts {
         settings: LocalAccountSettings,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, BadCost> {
-        let hasher =
-            Hasher::new(settings.cost, settings.hashes_at_once, clock.now()).map_err(|error| BadCost(error.to_string()))?;
+    ) -> Result<Self, InvalidHashCost> {
+        let hasher = Hasher::new(settings.cost, settings.hashes_at_once, clock.now())
+            .map_err(|error| InvalidHashCost(error.to_string()))?;
         Ok(Self { records, users, keys, policy, hasher, settings, clock, metrics })
     }
 
@@ -94,14 +94,14 @@ impl Accounts {
 }
 
 /// The password and the invitations of a user, to be deleted in one commit with their record.
-pub struct Belongings {
+pub struct LocalAccountRecords {
     user: String,
     invitations: Vec<String>,
 }
 
-impl Belongings {
+impl LocalAccountRecords {
     pub async fn of(records: &Records, user: &str) -> Result<Self, store::Error> {
-        Ok(Self { user: user.to_owned(), invitations: Invitation::all_of(records, user).await? })
+        Ok(Self { user: user.to_owned(), invitations: Invitation::list_ids(records, user).await? })
     }
 
     pub fn remove_from<'a>(&self, change: Change<'a>) -> Change<'a> {

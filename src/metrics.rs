@@ -15,7 +15,7 @@ pub use labels::*;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 use crate::rate_limits::Activity;
-use maker::{Entry, Maker};
+use maker::{Entry, MetricRegistrar};
 
 /// The process's metrics, over a registry of its own.
 pub struct Metrics {
@@ -38,43 +38,43 @@ pub struct Metrics {
 
 impl Metrics {
     pub fn new() -> Self {
-        let mut make = Maker::default();
-        let build = make.gauges("build_info", "Always 1; the label is the version.", &["version"]);
+        let mut registrar = MetricRegistrar::default();
+        let build = registrar.gauges("build_info", "Always 1; the label is the version.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         let metrics = Self {
-            checks: checks::Checks::new(&mut make),
-            logins: logins::Logins::new(&mut make),
-            key_changes: make.counters("key_changes_total", "API keys created, regenerated or revoked.", &["change"]),
-            tokens: tokens::TokenMetrics::new(&mut make),
-            store: store::StoreMetrics::new(&mut make),
-            unreplicated_revocations: make.counter(
+            checks: checks::Checks::new(&mut registrar),
+            logins: logins::Logins::new(&mut registrar),
+            key_changes: registrar.counters("key_changes_total", "API keys created, regenerated or revoked.", &["change"]),
+            tokens: tokens::TokenMetrics::new(&mut registrar),
+            store: store::StoreMetrics::new(&mut registrar),
+            unreplicated_revocations: registrar.counter(
                 "store_unreplicated_revocations_total",
                 "Revocations that no replica confirmed in time; a failover could undo them.",
             ),
-            cache: cache::CacheMetrics::new(&mut make),
-            dropped_claim_values: make.counter(
+            cache: cache::CacheMetrics::new(&mut registrar),
+            dropped_claim_values: registrar.counter(
                 "dropped_claim_values_total",
                 "Teams that a login dropped: a header can't carry them (a comma, a control character, leading or trailing \
                  blanks), or there were too many.",
             ),
-            role_map: role_map::RoleMapMetrics::new(&mut make),
-            key_ring_created: make.gauges(
+            role_map: role_map::RoleMapMetrics::new(&mut registrar),
+            key_ring_created: registrar.gauges(
                 "key_ring_created_timestamp_seconds",
                 "Unix time at which the primary key of the key ring was made; absent if the ring doesn't record it.",
                 &[],
             ),
-            assertions_signed: make.counter(
+            assertions_signed: registrar.counter(
                 "assertions_signed_total",
                 "Identity assertions signed. An assertion that is still valid is sent again without a new signature.",
             ),
-            rate_limited: make.counters(
+            rate_limited: registrar.counters(
                 "rate_limited_total",
                 "Requests answered with 429, because their client address made too many of this kind.",
                 &["activity"],
             ),
-            panics: make.counter("panics_total", "Requests that ended in a panic, answered with 500."),
-            registry: make.registry.clone(),
-            entries: make.entries,
+            panics: registrar.counter("panics_total", "Requests that ended in a panic, answered with 500."),
+            registry: registrar.registry.clone(),
+            entries: registrar.entries,
         };
         metrics.register_process();
         metrics

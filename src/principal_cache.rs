@@ -28,7 +28,7 @@ use crate::{
 };
 use cache::Cache;
 use entry::LastUse;
-use reading::{Lookup, Reads};
+use reading::{Lookup, ReadsInProgress};
 
 /// The consistency bound: while the store answers, a revocation takes effect on every pod within this time.
 pub const CONSISTENCY_BOUND: Duration = Duration::from_secs(2);
@@ -83,7 +83,7 @@ pub(crate) struct Inner {
     metrics: Arc<Metrics>,
     settings: CacheSettings,
     cache: Arc<Cache>,
-    reads: Reads,
+    reads: ReadsInProgress,
 }
 
 /// The parts that the cache reads from and writes to.
@@ -137,7 +137,7 @@ impl Inner {
     fn new(sources: Sources, clock: Arc<dyn Clock>, metrics: Arc<Metrics>, settings: CacheSettings) -> Arc<Self> {
         let Sources { records, users, keys } = sources;
         let cache = Arc::new(Cache::new(settings.entries, clock.monotonic()));
-        Arc::new(Self { records, users, keys, clock, metrics, settings, cache, reads: Reads::default() })
+        Arc::new(Self { records, users, keys, clock, metrics, settings, cache, reads: ReadsInProgress::default() })
     }
 
     async fn session(self: &Arc<Self>, token: &SessionToken<'_>) -> Result<Option<UserSession>, LookupError> {

@@ -23,14 +23,14 @@ const DEMAND_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct RefreshingValue<T> {
     value: watch::Sender<Option<Arc<T>>>,
     requested: Notify,
-    demand: Mutex<Demand>,
+    requests: Mutex<FetchRequests>,
     /// The number of fetches that have ended, successful or not.
     attempts: watch::Sender<u64>,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Default)]
-struct Demand {
+struct FetchRequests {
     /// The time of the last fetch that a caller requested.
     last: Option<Instant>,
     /// True while a fetch is in progress or requested.
@@ -40,7 +40,7 @@ struct Demand {
 impl<T> RefreshingValue<T> {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let (value, attempts) = (watch::Sender::new(None), watch::Sender::new(0));
-        Self { value, requested: Notify::new(), demand: Mutex::default(), attempts, clock }
+        Self { value, requested: Notify::new(), requests: Mutex::default(), attempts, clock }
     }
 
     /// Fetches now, then after each interval and on request. After a failure it retries with an increasing delay and
@@ -64,7 +64,7 @@ impl<T> RefreshingValue<T> {
     {
         let mut retry = FIRST_RETRY;
         loop {
-            self.demand().fetching = true;
+            self.requests().fetching = true;
             let wait = match fetch().await {
                 Ok(fetched) => {
                     let is_new = !self.value.borrow().as_ref().is_some_and(|current| same(current, &fetched));
@@ -81,7 +81,7 @@ impl<T> RefreshingValue<T> {
                     wait
                 }
             };
-            self.demand().fetching = false;
+            self.requests().fetching = false;
             self.attempts.send_modify(|ended| *ended += 1);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -131,17 +131,17 @@ impl<T> RefreshingValue<T> {
     /// fetch and periodic fetches don't count towards the limit, since their values may be outdated a moment later.
     fn request_fetch(&self) -> bool {
         let now = self.clock.monotonic();
-        let mut demand = self.demand();
-        let is_limited = demand.last.is_some_and(|last| now.duration_since(last) < ON_DEMAND);
-        if !demand.fetching && !is_limited {
-            *demand = Demand { last: Some(now), fetching: true };
+        let mut requests = self.requests();
+        let is_limited = requests.last.is_some_and(|last| now.duration_since(last) < ON_DEMAND);
+        if !requests.fetching && !is_limited {
+            *requests = FetchRequests { last: Some(now), fetching: true };
             self.requested.notify_one();
         }
-        demand.fetching
+        requests.fetching
     }
 
-    fn demand(&self) -> MutexGuard<'_, Demand> {
-        self.demand.lock().expect("no code that holds this lock panics")
+    fn requests(&self) -> MutexGuard<'_, FetchRequests> {
+        self.requests.lock().expect("no code that holds this lock panics")
     }
 }
 

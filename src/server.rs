@@ -50,8 +50,8 @@ pub enum StopSignal {
     Interrupt,
 }
 
-/// A process with bound listeners. [`Bound::run`] serves requests.
-pub struct Bound {
+/// A process with bound listeners. [`BoundServer::run`] serves requests.
+pub struct BoundServer {
     pub public: SocketAddr,
     pub check: SocketAddr,
     pub admin: SocketAddr,
@@ -78,7 +78,7 @@ impl Drop for Tasks {
 }
 
 /// Builds all services and binds the listeners. Background tasks connect to the store and the providers.
-pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Bound> {
+pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<BoundServer> {
     let readiness = Readiness::default();
     let mut parts = Parts::build(&config, &clock).await?;
     let mut tasks = Tasks(parts.start_tasks(&readiness));
@@ -88,7 +88,7 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
     let check = listeners.check(&parts.services, &clock, &drain)?;
     let admin = listeners.admin(&parts.services, &readiness)?;
     tasks.0.push(tokio::spawn(connections.close_stalled()));
-    let bound = Bound {
+    let server = BoundServer {
         public: public.1,
         check: check.1,
         admin: admin.1,
@@ -99,12 +99,13 @@ pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Boun
         tasks,
         parts,
     };
-    bound.parts.print_bootstrap_invitation(&config).await?;
-    tracing::info!(public = %bound.public, check = %bound.check, admin = %bound.admin, public_url = %config.public_url, "listening");
-    Ok(bound)
+    server.parts.print_bootstrap_invitation(&config).await?;
+    let BoundServer { public, check, admin, .. } = &server;
+    tracing::info!(%public, %check, %admin, public_url = %config.public_url, "listening");
+    Ok(server)
 }
 
-impl Bound {
+impl BoundServer {
     /// Serves requests until the first `stop`. Then it fails readiness, waits for the delay, drains and ends. It ends
     /// immediately at the deadline or at a second `stop`.
     pub async fn run(self, mut stop: impl AsyncFnMut() -> StopSignal) -> anyhow::Result<()> {
@@ -206,7 +207,7 @@ impl Listeners<'_> {
             .disable_signals()
             .bind(address)
             .map_err(|error| anyhow::anyhow!("can't listen on {address}: {error}"))?;
-        let bound = server.addrs()[0];
-        Ok((server.run(), bound))
+        let address = server.addrs()[0];
+        Ok((server.run(), address))
     }
 }

@@ -81,7 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn callers_of_one_revision_share_a_look_up_that_is_removed_when_it_ends() {
-        let flights = Arc::new(SingleFlight::<u64>::default());
+        let single_flight = Arc::new(SingleFlight::<u64>::default());
         let (begun, gate) = (Arc::new(AtomicU64::new(0)), Arc::new(Semaphore::new(0)));
         let key = Digest::of(b"token");
         let join = |revision| {
@@ -91,17 +91,17 @@ mod tests {
                 gate.acquire().await.expect("the semaphore is never closed").forget();
                 number
             };
-            flights.join_or_start(key, revision, || Some(look_up)).expect("a look-up is started")
+            single_flight.join_or_start(key, revision, || Some(look_up)).expect("a look-up is started")
         };
         let (first, second) = (join(1), join(1));
         gate.add_permits(1);
         assert_eq!((first.await, second.await), (Some(1), Some(1)));
-        assert!(flights.lock().is_empty());
+        assert!(single_flight.lock().is_empty());
 
         let (old, new) = (join(1), join(2));
         gate.add_permits(2);
         assert_ne!(old.await, new.await);
-        assert!(flights.lock().is_empty());
-        assert!(flights.join_or_start(key, 1, || None::<std::future::Ready<u64>>).is_none());
+        assert!(single_flight.lock().is_empty());
+        assert!(single_flight.join_or_start(key, 1, || None::<std::future::Ready<u64>>).is_none());
     }
 }

@@ -116,10 +116,10 @@ impl Keys {
 
     /// Drafts a key that a sign-in of this user adds to its commit.
     pub async fn draft_for(&self, user: &str, role: &Role, parameters: &KeyParameters) -> Result<Draft, KeysError> {
-        let manager = Manager { user, role: Some(role), by: ManagedBy::Person };
+        let manager = Manager { user, role: Some(role), by: ManagedBy::Session };
         let made = self.draft(&manager, user, parameters)?;
         // The counter is read before the keys, so that any key that is created meanwhile causes a conflict.
-        let creations = self.records.get::<KeyCreations>(&KeyCreations::place(user)).await?;
+        let creations = self.records.get::<KeyCreations>(&KeyCreations::key(user)).await?;
         let (_, cleanups) = self.make_room(&manager, &made.key, self.clock.now()).await?;
         Ok(Draft { made, creations, cleanups })
     }
@@ -137,7 +137,7 @@ impl Keys {
         made: &mut KeyWithSecret,
     ) -> Result<Result<Vec<KeyId>, Conflict>, KeysError> {
         let now = self.clock.now();
-        let (owner, creations) = (User::key(&made.key.user), KeyCreations::place(&made.key.user));
+        let (owner, creations) = (User::key(&made.key.user), KeyCreations::key(&made.key.user));
         let (user, creations, parent) = tokio::join!(
             self.records.get::<User>(&owner),
             self.records.get::<KeyCreations>(&creations),
@@ -149,7 +149,7 @@ impl Keys {
         }
         made.key.generation = user.value.key_generation;
         let change = self.records.change(made.key.id.shard()).expect_version(&owner, user.version);
-        let change = parent.iter().fold(change, |change, (place, version)| change.expect_version(place, *version));
+        let change = parent.iter().fold(change, |change, (key, version)| change.expect_version(key, *version));
         let (ended, cleanups) = self.make_room(manager, &made.key, now).await?;
         let change =
             cleanups.into_iter().fold(count_creation(change, &made.key.user, creations), |change, dead| dead.remove_from(change));
@@ -171,7 +171,7 @@ impl Keys {
             let (excess, dead) = index.find_excess(MAX_KEYS_PER_APPLICATION, |_| true, |old| manager.may_replace(old)).await?;
             ended = excess.iter().map(|key| key.id).collect();
             cleanups.extend([dead, IndexCleanup::of_keys(&key.user, excess)]);
-            if !matches!(manager.by, ManagedBy::Person) {
+            if !matches!(manager.by, ManagedBy::Session) {
                 let is_application_key =
                     |old: &ApiKey| !ended.contains(&old.id) && old.application.is_some() && manager.may_replace(old);
                 let index = KeyIndex::new(&self.records, &key.user, now);
@@ -190,7 +190,7 @@ impl Keys {
     async fn find_parent(&self, manager: &Manager<'_>, key: &ApiKey) -> Result<Parent, KeysError> {
         let Some(parent) = manager.key() else { return Ok(None) };
         let stored = self.get(parent.id).await?.ok_or(KeysError::Ended)?;
-        Ok((parent.id.shard() == key.id.shard()).then(|| (ApiKey::place(parent.id), stored.version)))
+        Ok((parent.id.shard() == key.id.shard()).then(|| (ApiKey::key(parent.id), stored.version)))
     }
 }
 
@@ -203,13 +203,13 @@ impl ApiKey {
 
 /// Increments the user's counter of created keys, so that concurrent creations conflict.
 fn count_creation<'a>(change: Change<'a>, user: &str, creations: Option<StoredRecord<KeyCreations>>) -> Change<'a> {
-    let place = KeyCreations::place(user);
+    let key = KeyCreations::key(user);
     let made = creations.as_ref().map_or(0, |creations| creations.value.made) + 1;
     let change = match creations {
-        None => change.expect_absent(&place),
-        Some(creations) => change.expect_version(&place, creations.version),
+        None => change.expect_absent(&key),
+        Some(creations) => change.expect_version(&key, creations.version),
     };
-    change.put(&place, &KeyCreations { made }, store::Ttl::Forever)
+    change.put(&key, &KeyCreations { made }, store::Ttl::Forever)
 }
 
 fn put_new<'a>(change: Change<'a>, made: &KeyWithSecret, now: Timestamp) -> Change<'a> {
@@ -219,7 +219,7 @@ fn put_new<'a>(change: Change<'a>, made: &KeyWithSecret, now: Timestamp) -> Chan
 }
 
 pub(super) fn put_key<'a>(change: Change<'a>, key: &ApiKey, secret: &KeySecret, now: Timestamp) -> Change<'a> {
-    let pointer = Pointer::place(key.id.shard(), &secret.digest());
+    let pointer = Pointer::key(key.id.shard(), &secret.digest());
     let ttl = key.ttl(now);
-    change.put(&ApiKey::place(key.id), key, ttl).put(&pointer, &Pointer { key: key.id }, ttl)
+    change.put(&ApiKey::key(key.id), key, ttl).put(&pointer, &Pointer { key: key.id }, ttl)
 }

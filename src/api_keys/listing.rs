@@ -115,8 +115,8 @@ impl<'a> KeyIndex<'a> {
 
     /// Returns the live keys of these ids, and adds the dead ones to `dead`.
     async fn read_live(&self, ids: Vec<String>, dead: &mut IndexCleanup) -> Result<Vec<ApiKey>, store::Error> {
-        let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(ApiKey::place) {
-            Some(place) => (id, self.records.get::<ApiKey>(&place).await),
+        let reads = ids.into_iter().map(async |id| match KeyId::parse(&id).map(ApiKey::key) {
+            Some(key) => (id, self.records.get::<ApiKey>(&key).await),
             None => (id, Ok(None)),
         });
         let (mut found, mut ancestors) = (Vec::new(), HashSet::new());
@@ -141,7 +141,7 @@ impl<'a> KeyIndex<'a> {
 
     async fn find_live(&self, ids: HashSet<KeyId>) -> Result<HashMap<KeyId, bool>, store::Error> {
         let reads = ids.into_iter().map(async |id| {
-            let found = self.records.get::<ApiKey>(&ApiKey::place(id)).await?;
+            let found = self.records.get::<ApiKey>(&ApiKey::key(id)).await?;
             Ok::<_, store::Error>((id, found.is_some()))
         });
         Ok(try_join_all(reads).await?.into_iter().collect())

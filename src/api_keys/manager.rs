@@ -18,7 +18,7 @@ pub struct Manager<'a> {
 #[derive(Debug, Clone)]
 pub enum ManagedBy<'a> {
     /// A session of the user.
-    Person,
+    Session,
     Key(&'a ApiKey),
     /// A bearer token. A key that is created with it expires no later and has no more rights.
     Token {
@@ -30,7 +30,7 @@ pub enum ManagedBy<'a> {
 impl Manager<'_> {
     pub(super) fn require_managing(&self) -> Result<(), KeysError> {
         match self.by {
-            ManagedBy::Person => Ok(()),
+            ManagedBy::Session => Ok(()),
             ManagedBy::Key(key) if key.manage_keys => Ok(()),
             ManagedBy::Key(_) | ManagedBy::Token { .. } => Err(KeysError::NotManaging),
         }
@@ -39,7 +39,7 @@ impl Manager<'_> {
     /// True if the credential may be used to manage users.
     pub fn may_manage_users(&self) -> bool {
         match self.by {
-            ManagedBy::Person => true,
+            ManagedBy::Session => true,
             ManagedBy::Key(key) => key.may_manage_users(),
             ManagedBy::Token { .. } => false,
         }
@@ -49,14 +49,14 @@ impl Manager<'_> {
     pub(super) fn key(&self) -> Option<&ApiKey> {
         match self.by {
             ManagedBy::Key(key) => Some(key),
-            ManagedBy::Person | ManagedBy::Token { .. } => None,
+            ManagedBy::Session | ManagedBy::Token { .. } => None,
         }
     }
 
     /// Returns the latest expiry of created keys.
     pub(super) fn expires(&self) -> Option<Timestamp> {
         match &self.by {
-            ManagedBy::Person => None,
+            ManagedBy::Session => None,
             ManagedBy::Key(key) => Some(key.expires),
             ManagedBy::Token { expires, .. } => Some(*expires),
         }
@@ -65,7 +65,7 @@ impl Manager<'_> {
     /// Returns the restrictions that created keys inherit.
     pub(super) fn restrictions(&self) -> Vec<Restrictions> {
         match &self.by {
-            ManagedBy::Person => Vec::new(),
+            ManagedBy::Session => Vec::new(),
             ManagedBy::Key(key) => key.restrictions.clone(),
             ManagedBy::Token { restrictions, .. } => vec![restrictions.clone()],
         }
@@ -75,7 +75,7 @@ impl Manager<'_> {
     /// new key would end with its ancestors. A token may replace only keys that were created with a token.
     pub(super) fn may_replace(&self, old: &ApiKey) -> bool {
         match self.by {
-            ManagedBy::Person => true,
+            ManagedBy::Session => true,
             ManagedBy::Key(own) => old.ancestors.contains(&own.id),
             ManagedBy::Token { .. } => old.by_token,
         }
@@ -84,7 +84,7 @@ impl Manager<'_> {
     /// True if the key belongs to the manager, or is the presented key or derived from it.
     pub(super) fn holds(&self, key: &ApiKey) -> bool {
         match self.by {
-            ManagedBy::Person => key.user == self.user,
+            ManagedBy::Session => key.user == self.user,
             ManagedBy::Key(own) => key.id == own.id || key.ancestors.contains(&own.id),
             ManagedBy::Token { .. } => false,
         }

@@ -86,7 +86,7 @@ const MAX_SECRETS: usize = 4;
 
 impl ApiKey {
     /// Returns the store key of the record.
-    pub fn place(id: KeyId) -> store::Key {
+    pub fn key(id: KeyId) -> store::Key {
         store::Key::new(id.shard(), Kind::Key, id.to_string())
     }
 
@@ -128,11 +128,11 @@ impl ApiKey {
         let id = self.id.to_string();
         let change = self.pointers().fold(change, |change, pointer| change.delete(&pointer));
         let change = self.indices().fold(change, |change, index| change.index_remove(&index, &id));
-        change.delete(&Self::place(self.id)).revoke_key(&id)
+        change.delete(&Self::key(self.id)).revoke_key(&id)
     }
 
     pub(super) fn pointers(&self) -> impl Iterator<Item = store::Key> {
-        self.secrets.iter().map(|secret| secret.place(self.id.shard()))
+        self.secrets.iter().map(|secret| secret.pointer_key(self.id.shard()))
     }
 
     /// Replaces the current secret. The previous secret stays valid until `until`, and earlier ones until the end of their own
@@ -150,8 +150,8 @@ impl ApiKey {
         }
         self.secrets = kept;
         let shard = self.id.shard();
-        let expiring = self.secrets.iter().filter_map(|secret| Some((secret.place(shard), time_left(secret.until?, now))));
-        PointerChanges { removed: removed.iter().map(|secret| secret.place(shard)).collect(), expiring: expiring.collect() }
+        let expiring = self.secrets.iter().filter_map(|secret| Some((secret.pointer_key(shard), time_left(secret.until?, now))));
+        PointerChanges { removed: removed.iter().map(|secret| secret.pointer_key(shard)).collect(), expiring: expiring.collect() }
     }
 }
 
@@ -166,19 +166,19 @@ impl SecretEntry {
         Self { digest: *digest.as_bytes(), until: None }
     }
 
-    fn place(&self, shard: Shard) -> store::Key {
-        Pointer::place(shard, &Digest::from_bytes(self.digest))
+    fn pointer_key(&self, shard: Shard) -> store::Key {
+        Pointer::key(shard, &Digest::from_bytes(self.digest))
     }
 }
 
 impl Pointer {
-    pub fn place(shard: Shard, secret: &Digest) -> store::Key {
+    pub fn key(shard: Shard, secret: &Digest) -> store::Key {
         store::Key::new(shard, Kind::KeySecret, secret.to_hex())
     }
 }
 
 impl KeyCreations {
-    pub(super) fn place(user: &str) -> store::Key {
+    pub(super) fn key(user: &str) -> store::Key {
         store::Key::new(users::shard_of(user), Kind::KeyCreations, user)
     }
 }

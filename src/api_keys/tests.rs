@@ -83,8 +83,8 @@ impl Fixture {
 
     /// True if the secret has a pointer and is valid.
     async fn counts(&self, id: KeyId, secret: &KeySecret) -> bool {
-        let pointed = self.exists::<Pointer>(&Pointer::place(id.shard(), &secret.digest())).await;
-        let key = self.records.get::<ApiKey>(&ApiKey::place(id)).await.unwrap();
+        let pointed = self.exists::<Pointer>(&Pointer::key(id.shard(), &secret.digest())).await;
+        let key = self.records.get::<ApiKey>(&ApiKey::key(id)).await.unwrap();
         let listed = key.is_some_and(|key| key.value.secret_status(&secret.digest(), self.clock.now()) == SecretStatus::Live);
         assert!(pointed || !listed, "a valid secret has no pointer");
         pointed && listed
@@ -112,11 +112,11 @@ fn role(name: &'static str) -> &'static Role {
 }
 
 fn by_session() -> Manager<'static> {
-    Manager { user: "alice", role: Some(role("internal_user")), by: ManagedBy::Person }
+    Manager { user: "alice", role: Some(role("internal_user")), by: ManagedBy::Session }
 }
 
 fn administrator() -> Manager<'static> {
-    Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagedBy::Person }
+    Manager { user: "carol", role: Some(role("proxy_admin")), by: ManagedBy::Session }
 }
 
 fn by(key: &ApiKey) -> Manager<'_> {
@@ -175,7 +175,7 @@ async fn an_expired_key_has_no_record_and_is_no_longer_counted() {
     let long = fixture.create(&KeyParameters::default()).await;
     assert!(matches!(fixture.keys.create(&by_session(), &KeyParameters::default()).await, Err(KeysError::Full)));
     fixture.clock.advance(Duration::from_secs(3600));
-    assert!(!fixture.exists::<ApiKey>(&ApiKey::place(short.key.id)).await);
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(short.key.id)).await);
     assert!(!fixture.counts(short.key.id, &short.secret).await);
     assert_eq!(fixture.index("alice").await.len(), 2, "the index still has the expired key");
     let third = fixture.create(&KeyParameters::default()).await;
@@ -225,9 +225,9 @@ async fn a_revoked_key_leaves_no_record_and_its_invalidation_message_names_it() 
     let stale = fixture.records.decrypt_invalidation_message(&messages.recv().await.unwrap()).unwrap();
     assert_eq!(stale, [StaleEntry::Key(made.key.id.to_string())]);
     for secret in [&made.secret, &again.secret] {
-        assert!(!fixture.exists::<Pointer>(&Pointer::place(made.key.id.shard(), &secret.digest())).await);
+        assert!(!fixture.exists::<Pointer>(&Pointer::key(made.key.id.shard(), &secret.digest())).await);
     }
-    assert!(!fixture.exists::<ApiKey>(&ApiKey::place(made.key.id)).await && fixture.index("alice").await.is_empty());
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(made.key.id)).await && fixture.index("alice").await.is_empty());
     let left = fixture.records.store().scan(Kind::KeySecret, store::Cursor::default()).await.unwrap();
     assert!(left.keys.is_empty(), "{left:?}");
     assert!(matches!(fixture.keys.revoke(&by_session(), made.key.id).await, Err(KeysError::NotFound)));
@@ -257,7 +257,7 @@ async fn a_regenerated_key_keeps_its_alias_and_the_old_secret_ends_after_the_gra
     fixture.clock.advance(Duration::from_secs(1800));
     assert_eq!(all().await, [false, false, true]);
     assert_eq!(fixture.ids("alice").await, [id]);
-    assert!(matches!(fixture.keys.regenerate(&by_session(), id, duration("25h")).await, Err(KeysError::Overlap)));
+    assert!(matches!(fixture.keys.regenerate(&by_session(), id, duration("25h")).await, Err(KeysError::GracePeriod)));
 }
 
 #[tokio::test]
@@ -309,7 +309,7 @@ async fn use_is_recorded_once_in_ten_minutes_and_never_for_a_revoked_key() {
     assert_eq!(fixture.keys.touch(id).await.unwrap(), Some(used + TOUCH_AFTER));
     fixture.keys.revoke(&by_session(), id).await.unwrap();
     assert_eq!(fixture.keys.touch(id).await.unwrap(), None);
-    assert!(!fixture.exists::<ApiKey>(&ApiKey::place(id)).await);
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(id)).await);
 }
 
 #[tokio::test]

@@ -210,9 +210,9 @@ impl Issuer {
     ) -> Result<ReviewResult, TokenAuthorityError> {
         let (authority, text, audiences) = (authority.clone(), text.to_owned(), self.config.audiences.clone());
         let request = async move { authority.review(&text, &audiences).await };
-        let flight = self.reviews.in_flight.join_or_start(digest, 0, || Some(request));
-        let answer = match flight {
-            Some(flight) => flight.await,
+        let shared_review = self.reviews.in_flight.join_or_start(digest, 0, || Some(request));
+        let answer = match shared_review {
+            Some(shared_review) => shared_review.await,
             None => None,
         };
         answer.unwrap_or_else(|| Err(TokenAuthorityError::Unreachable("the review was canceled".to_owned())))

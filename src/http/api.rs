@@ -67,7 +67,7 @@ pub(super) fn administrator<'a>(services: &Services, caller: &'a AuthenticatedPr
     let administrator = services.policy.administrator(&identity.user, grant.role.as_ref()).ok_or(ApiError::NotAdministrator)?;
     match api_keys::manager(caller).may_manage_users() {
         true => Ok(administrator),
-        false => Err(ApiError::NotManagingPeople),
+        false => Err(ApiError::NotManagingUsers),
     }
 }
 
@@ -129,7 +129,7 @@ impl ApiError {
 
 /// Requires a session. Keys and tokens have no access to sessions, passwords and sign-in methods.
 pub(super) fn require_session(caller: AuthenticatedPrincipal) -> Result<AuthenticatedPrincipal, ApiError> {
-    if matches!(caller.credential, AuthenticatedCredential::Session(_)) { Ok(caller) } else { Err(ApiError::NotInPerson) }
+    if matches!(caller.credential, AuthenticatedCredential::Session(_)) { Ok(caller) } else { Err(ApiError::SessionRequired) }
 }
 
 /// Returns a JSON response.

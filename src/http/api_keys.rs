@@ -17,7 +17,7 @@ const MOST_PATHS: usize = 32;
 pub(super) fn manager(caller: &AuthenticatedPrincipal) -> Manager<'_> {
     let Evaluation { grant, identity, .. } = &*caller.evaluation;
     let by = match &caller.credential {
-        AuthenticatedCredential::Session(_) => ManagedBy::Person,
+        AuthenticatedCredential::Session(_) => ManagedBy::Session,
         AuthenticatedCredential::ApiKey(user_key) => ManagedBy::Key(&user_key.key.key),
         AuthenticatedCredential::Jwt(bearer) => {
             let restrictions = Restrictions { role: grant.role.clone(), teams: Some(grant.teams.clone()), paths: Vec::new() };

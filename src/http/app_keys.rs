@@ -87,7 +87,7 @@ pub(super) fn login_failed(failed: &LoginFailure, settings: &AppKeySettings, req
 
 /// Reports to the application that the login can't begin.
 pub(super) fn login_unavailable(target: &ReturnTarget, settings: &AppKeySettings, request: &HttpRequest) -> Option<HttpResponse> {
-    login_error(target, &Failure::nobody_signs_in(), settings, request)
+    login_error(target, &Failure::sign_in_unavailable(), settings, request)
 }
 
 fn login_error(

@@ -37,13 +37,13 @@ struct ExplanationResponse {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ExplanationError {
     #[error("give either a user or claims")]
-    OneOfTwo,
+    UserAndClaims,
     #[error("there is no such user")]
-    NoSuchPerson,
+    UserNotFound,
     #[error("none of the searched users has this email")]
-    NobodyLookedAt,
+    NotFoundInSearch,
     #[error("several users have this email")]
-    SeveralPeople,
+    AmbiguousEmail,
     #[error("claims: {0}")]
     Claims(String),
     #[error("provider must be one that is configured")]
@@ -55,22 +55,22 @@ pub(super) enum ExplanationError {
     #[error("no role map has been read yet")]
     NoRoleMapYet,
     #[error(transparent)]
-    People(AdministrationError),
+    Administration(AdministrationError),
 }
 
 impl ExplanationError {
     /// The stable token for the `reason` field of log events.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::OneOfTwo => "user_or_claims_required",
-            Self::NoSuchPerson | Self::NobodyLookedAt => "user_not_found",
-            Self::SeveralPeople => "user_ambiguous",
+            Self::UserAndClaims => "user_or_claims_required",
+            Self::UserNotFound | Self::NotFoundInSearch => "user_not_found",
+            Self::AmbiguousEmail => "user_ambiguous",
             Self::Claims(_) => "claims_invalid",
             Self::Provider => "unknown_provider",
             Self::Address(_) => "address_invalid",
             Self::Credential => "credential_invalid",
             Self::NoRoleMapYet => "role_map_not_loaded",
-            Self::People(error) => error.reason(),
+            Self::Administration(error) => error.reason(),
         }
     }
 }
@@ -104,7 +104,7 @@ async fn explain(question: &ExplanationRequest, services: &Services) -> Result<E
 impl ExplanationRequest {
     async fn subject(&self, services: &Services) -> Result<Subject, ExplanationError> {
         match (&self.person, &self.claims) {
-            (Some(_), None) if self.workload => Err(ExplanationError::OneOfTwo),
+            (Some(_), None) if self.workload => Err(ExplanationError::UserAndClaims),
             (Some(person), None) => {
                 let (known, is_cut) = find(person, services).await?;
                 Ok(Subject { identities: known.user.identities.clone(), user: Some(known), is_cut })
@@ -113,7 +113,7 @@ impl ExplanationRequest {
                 let identity = self.parse_claims(claims, services.role_maps.providers())?;
                 Ok(Subject { user: None, is_cut: false, identities: vec![identity] })
             }
-            _ => Err(ExplanationError::OneOfTwo),
+            _ => Err(ExplanationError::UserAndClaims),
         }
     }
 
@@ -146,11 +146,11 @@ async fn find(person: &str, services: &Services) -> Result<(UserSummary, bool), 
         services.checker.identity(&user.id, &user.identities, grant).email.eq_ignore_ascii_case(person)
     };
     let SearchResult { users: mut found, is_cut } =
-        services.administration.search(person, 2, has_this_email).await.map_err(ExplanationError::People)?;
+        services.administration.search(person, 2, has_this_email).await.map_err(ExplanationError::Administration)?;
     match (found.pop(), found.is_empty()) {
         (Some(known), true) => Ok((known, is_cut)),
-        (Some(_), false) => Err(ExplanationError::SeveralPeople),
-        (None, _) if is_cut => Err(ExplanationError::NobodyLookedAt),
-        (None, _) => Err(ExplanationError::NoSuchPerson),
+        (Some(_), false) => Err(ExplanationError::AmbiguousEmail),
+        (None, _) if is_cut => Err(ExplanationError::NotFoundInSearch),
+        (None, _) => Err(ExplanationError::UserNotFound),
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::{Accounts, Busy, Invitation, InvitationStatus, Link, PasswordRejection, attempts, hasher::Lane, password::Password};
+use super::{
+    Accounts, Busy, Invitation, InvitationStatus, Link, PasswordRejection, attempts, hasher::QueueKind, password::Password,
+};
 use crate::{
     api_keys::{self, KeyParameters, KeysError},
     metrics::LoginOutcome,
@@ -109,7 +111,7 @@ impl Accounts {
         let StoredRecord { value: invitation, .. } = self.find_agreed(&request, &token).await?;
         self.settings.passwords.check(&request.password, &[&invitation.email])?;
         let password = std::mem::take(&mut request.password);
-        let password = self.hasher.place(Lane::Known)?.hash(password, self.clock.now()).await?;
+        let password = self.hasher.place(QueueKind::KnownBrowser)?.hash(password, self.clock.now()).await?;
         let sign_in = VerifiedLogin {
             identity: invitation.claims(),
             sid: None,
@@ -140,22 +142,22 @@ impl Accounts {
         if !self.users.assign_identity(&user, &sign_in.identity).await? {
             return Err(AcceptanceError::Invalid("the address now belongs to another user"));
         }
-        let others = Invitation::all_of(&self.records, &user).await?;
+        let others = Invitation::list_ids(&self.records, &user).await?;
         let others = others.into_iter().filter(|id| *id != invitation.id.to_string());
-        let (place, password_place) = (Invitation::place(invitation.id), Password::key(&user));
-        let before = self.records.get_patiently::<Password>(&password_place).await?;
+        let (invitation_key, password_key) = (Invitation::key(invitation.id), Password::key(&user));
+        let before = self.records.get_patiently::<Password>(&password_key).await?;
         let mut draft = match &request.key {
             Some(wish) => Some(self.keys.draft_for(&user, &invitation.role, wish).await.map_err(AcceptanceError::key)?),
             None => None,
         };
         invitation.accepted = Some(now);
         let entered = self.users.try_complete_login(&user, sign_in, |change, owner| {
-            let change = change.expect_version(&place, version).put(&place, &invitation, invitation.ttl(now));
+            let change = change.expect_version(&invitation_key, version).put(&invitation_key, &invitation, invitation.ttl(now));
             let change = match &before {
-                None => change.expect_absent(&password_place),
-                Some(before) => change.expect_version(&password_place, before.version),
+                None => change.expect_absent(&password_key),
+                Some(before) => change.expect_version(&password_key, before.version),
             };
-            let change = change.put(&password_place, password, crate::store::Ttl::Forever);
+            let change = change.put(&password_key, password, crate::store::Ttl::Forever);
             // Older links could otherwise set another password.
             let change = others.fold(change, |change, id| Invitation::remove_from(&id, &user, change));
             match &mut draft {
@@ -170,10 +172,10 @@ impl Accounts {
     async fn open(&self, link: &str) -> Result<StoredRecord<Invitation>, AcceptanceError> {
         let link = Link::parse(link).ok_or(AcceptanceError::Invalid("the link is malformed"))?;
         let found = self.read(link.id).await?.ok_or(AcceptanceError::Invalid("there is no such invitation"))?;
-        if !found.value.opens_by(&link) {
+        if !found.value.is_opened_by(&link) {
             return Err(AcceptanceError::Invalid("the link's secret is wrong"));
         }
-        match found.value.standing(self.clock.now()) {
+        match found.value.status(self.clock.now()) {
             InvitationStatus::Open => Ok(found),
             InvitationStatus::Accepted => Err(AcceptanceError::Invalid("the invitation was already accepted")),
             InvitationStatus::Expired => Err(AcceptanceError::Invalid("the invitation has expired")),

@@ -14,16 +14,16 @@ use crate::{
 const MINUTE: u64 = 60;
 
 /// Attempts of one known browser at one account.
-const OF_A_DEVICE: Quota = Quota { limit: 10, window: Duration::from_secs(15 * MINUTE) };
+const DEVICE_QUOTA: Quota = Quota { limit: 10, window: Duration::from_secs(15 * MINUTE) };
 
 /// Attempts of all other browsers together at one account.
-const OF_STRANGERS: Quota = Quota { limit: 20, window: Duration::from_secs(60 * MINUTE) };
+const UNKNOWN_BROWSERS_QUOTA: Quota = Quota { limit: 20, window: Duration::from_secs(60 * MINUTE) };
 
 /// Attempts from one address at one account, so that one address cannot use up the quota of all others.
-const OF_AN_ADDRESS_FOR_AN_ACCOUNT: Quota = Quota { limit: 10, window: Duration::from_secs(60 * MINUTE) };
+const ADDRESS_AND_ACCOUNT_QUOTA: Quota = Quota { limit: 10, window: Duration::from_secs(60 * MINUTE) };
 
 /// Attempts from one address at all accounts. An office may share one address.
-const OF_AN_ADDRESS: Quota = Quota { limit: 100, window: Duration::from_secs(15 * MINUTE) };
+const ADDRESS_QUOTA: Quota = Quota { limit: 100, window: Duration::from_secs(15 * MINUTE) };
 
 const NONCE_LEN: usize = 16;
 
@@ -45,7 +45,7 @@ pub struct Attempt {
 
 /// The decision on an attempt.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Allowance {
+pub enum AttemptDecision {
     Granted,
     Exceeded { retry_after: Duration },
 }
@@ -70,28 +70,28 @@ impl Attempt {
 }
 
 /// Counts an attempt before the password is verified.
-pub async fn spend(records: &Records, Attempt { account, device, address }: &Attempt) -> Result<Allowance, store::Error> {
+pub async fn spend(records: &Records, Attempt { account, device, address }: &Attempt) -> Result<AttemptDecision, store::Error> {
     if let Some(device) = device {
         let key = counter(account, format!("guess:device:{device}"));
-        if let QuotaUsage::Within { .. } = records.store().spend(&key, OF_A_DEVICE).await? {
-            return Ok(Allowance::Granted);
+        if let QuotaUsage::Within { .. } = records.store().spend(&key, DEVICE_QUOTA).await? {
+            return Ok(AttemptDecision::Granted);
         }
         // The browser may still use the quota of unknown browsers.
     }
     if let Some(address) = *address {
         let network = network_of(address).to_string();
-        let of_network = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
-        let of_both = counter(account, format!("guess:account:{}:{network}", account.to_hex()));
-        for (key, quota) in [(of_network, OF_AN_ADDRESS), (of_both, OF_AN_ADDRESS_FOR_AN_ACCOUNT)] {
+        let network_counter = counter(&Digest::of(network.as_bytes()), format!("guess:address:{network}"));
+        let network_and_account_counter = counter(account, format!("guess:account:{}:{network}", account.to_hex()));
+        for (key, quota) in [(network_counter, ADDRESS_QUOTA), (network_and_account_counter, ADDRESS_AND_ACCOUNT_QUOTA)] {
             if let QuotaUsage::Exceeded { retry_after } = records.store().spend(&key, quota).await? {
-                return Ok(Allowance::Exceeded { retry_after });
+                return Ok(AttemptDecision::Exceeded { retry_after });
             }
         }
     }
     let key = counter(account, format!("guess:account:{}", account.to_hex()));
-    Ok(match records.store().spend(&key, OF_STRANGERS).await? {
-        QuotaUsage::Within { .. } => Allowance::Granted,
-        QuotaUsage::Exceeded { retry_after } => Allowance::Exceeded { retry_after },
+    Ok(match records.store().spend(&key, UNKNOWN_BROWSERS_QUOTA).await? {
+        QuotaUsage::Within { .. } => AttemptDecision::Granted,
+        QuotaUsage::Exceeded { retry_after } => AttemptDecision::Exceeded { retry_after },
     })
 }
 
@@ -102,8 +102,8 @@ fn known_device(ring: &KeyRing, account: &Digest, cookie: &str) -> Option<String
     ring.verify_mac(MacPurpose::Device, &[nonce, account.as_bytes()], mac).then(|| URL_SAFE_NO_PAD.encode(nonce))
 }
 
-fn counter(place: &Digest, id: String) -> Key {
-    Key::new(Shard::of(place), Kind::Counter, id)
+fn counter(digest: &Digest, id: String) -> Key {
+    Key::new(Shard::of(digest), Kind::Counter, id)
 }
 
 #[cfg(test)]
@@ -124,36 +124,36 @@ mod tests {
     async fn granted(records: &Records, account: &Digest, device: Option<&str>, address: Option<&str>) -> bool {
         let address = address.map(|address| address.parse().unwrap());
         let tried = Attempt::new(records.ring(), *account, &Origin { device, address });
-        spend(records, &tried).await.unwrap() == Allowance::Granted
+        spend(records, &tried).await.unwrap() == AttemptDecision::Granted
     }
 
     #[tokio::test]
-    async fn strangers_use_up_what_they_share_and_not_what_a_known_browser_has() {
+    async fn known_browsers_have_their_own_quota_and_unknown_browsers_share_one() {
         let clock = ManualClock::new();
         let records = records(&clock);
         let (ada, bob) = (Digest::of(b"ada"), Digest::of(b"bob"));
         let device = device_cookie(records.ring(), &ada);
-        for _ in 0..OF_STRANGERS.limit {
+        for _ in 0..UNKNOWN_BROWSERS_QUOTA.limit {
             assert!(granted(&records, &ada, None, None).await);
         }
         assert!(!granted(&records, &ada, None, None).await);
-        let of_another = device_cookie(records.ring(), &bob);
-        for forged in ["", "x", &of_another, &device[1..]] {
+        let other_device = device_cookie(records.ring(), &bob);
+        for forged in ["", "x", &other_device, &device[1..]] {
             assert!(!granted(&records, &ada, Some(forged), None).await);
         }
-        for _ in 0..OF_A_DEVICE.limit {
+        for _ in 0..DEVICE_QUOTA.limit {
             assert!(granted(&records, &ada, Some(&device), None).await);
         }
-        assert!(!granted(&records, &ada, Some(&device), None).await, "then it is a stranger");
+        assert!(!granted(&records, &ada, Some(&device), None).await, "then it counts as an unknown browser");
         assert!(granted(&records, &bob, None, None).await);
-        clock.advance(OF_STRANGERS.window);
+        clock.advance(UNKNOWN_BROWSERS_QUOTA.window);
         assert!(granted(&records, &ada, None, None).await);
     }
 
     #[tokio::test]
-    async fn an_address_has_its_own_quota_over_all_accounts() {
+    async fn each_address_has_a_quota_across_all_accounts() {
         let records = records(&ManualClock::new());
-        for number in 0..OF_AN_ADDRESS.limit {
+        for number in 0..ADDRESS_QUOTA.limit {
             let account = Digest::of(&number.to_be_bytes());
             assert!(granted(&records, &account, None, Some("2001:db8::1")).await);
         }
@@ -165,13 +165,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_address_does_not_use_up_what_all_others_have() {
+    async fn one_address_does_not_exhaust_the_quota_of_other_addresses() {
         let records = records(&ManualClock::new());
         let ada = Digest::of(b"ada");
-        for _ in 0..OF_AN_ADDRESS_FOR_AN_ACCOUNT.limit {
+        for _ in 0..ADDRESS_AND_ACCOUNT_QUOTA.limit {
             assert!(granted(&records, &ada, None, Some("192.0.2.1")).await);
         }
-        for _ in 0..2 * OF_STRANGERS.limit {
+        for _ in 0..2 * UNKNOWN_BROWSERS_QUOTA.limit {
             assert!(!granted(&records, &ada, None, Some("192.0.2.1")).await);
         }
         assert!(granted(&records, &ada, None, Some("192.0.2.2")).await);

@@ -25,10 +25,10 @@ pub struct Cost {
 
 /// The queue of a request. Any number of unknown browsers do not delay known ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
+pub enum QueueKind {
     /// A browser that has signed in to the account before, an invited user, or a signed-in user.
-    Known,
-    Stranger,
+    KnownBrowser,
+    UnknownBrowser,
 }
 
 /// The queue is full.
@@ -51,9 +51,9 @@ pub struct Hasher {
     argon2: Argon2<'static>,
     cost: Cost,
     known: Queue,
-    strangers: Queue,
+    unknown: Queue,
     /// The hash to compare with if an account has no password, so that the answer takes as long.
-    nobodys: Password,
+    dummy: Password,
 }
 
 struct Queue {
@@ -78,15 +78,15 @@ impl Hasher {
     /// `at_once` is the number of concurrent hashes for unknown browsers. Known ones have one more.
     pub fn new(cost: Cost, at_once: usize, now: Timestamp) -> Result<Self, argon2::Error> {
         let argon2 = argon2(cost)?;
-        let nobodys = Password { hash: hash(&argon2, "nobody's"), set: now };
-        Ok(Self { argon2, cost, known: Queue::new(1), strangers: Queue::new(at_once), nobodys })
+        let dummy = Password { hash: hash(&argon2, "dummy"), set: now };
+        Ok(Self { argon2, cost, known: Queue::new(1), unknown: Queue::new(at_once), dummy })
     }
 
     /// Reserves a place. Call this before other work for the request, since clients can send any number of them.
-    pub fn place(&self, lane: Lane) -> Result<QueuePlace<'_>, Busy> {
-        let queue = match lane {
-            Lane::Known => &self.known,
-            Lane::Stranger => &self.strangers,
+    pub fn place(&self, kind: QueueKind) -> Result<QueuePlace<'_>, Busy> {
+        let queue = match kind {
+            QueueKind::KnownBrowser => &self.known,
+            QueueKind::UnknownBrowser => &self.unknown,
         };
         let held = Arc::clone(&queue.places).try_acquire_owned().map_err(|_| Busy)?;
         Ok(QueuePlace { hasher: self, turns: Arc::clone(&queue.turns), held: Arc::new(held) })
@@ -96,7 +96,7 @@ impl Hasher {
 impl QueuePlace<'_> {
     pub async fn hash(&self, password: Zeroizing<String>, now: Timestamp) -> Result<Password, Busy> {
         let argon2 = self.hasher.argon2.clone();
-        let hash = self.in_turn(move || hash(&argon2, &password)).await?;
+        let hash = self.run_in_queue(move || hash(&argon2, &password)).await?;
         Ok(Password { hash, set: now })
     }
 
@@ -106,22 +106,22 @@ impl QueuePlace<'_> {
         if password.len() > LONGEST {
             return Ok(Verdict::Wrong);
         }
-        let Hasher { argon2, cost, nobodys, .. } = self.hasher;
-        let (argon2, cost, compared) = (argon2.clone(), *cost, stored.unwrap_or(nobodys).hash.clone());
+        let Hasher { argon2, cost, dummy, .. } = self.hasher;
+        let (argon2, cost, compared) = (argon2.clone(), *cost, stored.unwrap_or(dummy).hash.clone());
         let made_by = cost_of(&compared);
-        let holds = self.in_turn(move || {
-            let holds = holds(&argon2, &password, &compared);
-            if let Some(rest) = made_by.filter(|_| !holds).and_then(|made_by| cost.beyond(made_by)) {
+        let matches = self.run_in_queue(move || {
+            let matches = matches_hash(&argon2, &password, &compared);
+            if let Some(rest) = made_by.filter(|_| !matches).and_then(|made_by| cost.remaining_cost(made_by)) {
                 hash(&rest, &password);
             }
-            holds
+            matches
         });
         // Without a stored password the result is always wrong.
-        let is_right = holds.await? && stored.is_some();
+        let is_right = matches.await? && stored.is_some();
         Ok(if is_right { Verdict::Right { outdated: made_by != Some(self.hasher.cost) } } else { Verdict::Wrong })
     }
 
-    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
+    async fn run_in_queue<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Busy> {
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_| Busy)?;
         let place = Arc::clone(&self.held);
         // If the client disconnects, the place is held until the hash is done.
@@ -135,7 +135,7 @@ impl QueuePlace<'_> {
 
 impl Cost {
     /// Returns a hash with the difference of both costs; `None` if the other costs as much or more.
-    fn beyond(self, other: Self) -> Option<Argon2<'static>> {
+    fn remaining_cost(self, other: Self) -> Option<Argon2<'static>> {
         let blocks = |cost: Self| u64::from(cost.memory_kib) * u64::from(cost.iterations);
         let missing = blocks(self).checked_sub(blocks(other)).filter(|missing| *missing > 0)?;
         let memory = (missing / u64::from(self.iterations)).max(8 * u64::from(self.parallelism));
@@ -158,7 +158,7 @@ fn hash(argon2: &Argon2<'_>, password: &str) -> String {
     argon2.hash_password(password.as_bytes()).expect("a bounded text and a fresh salt can be hashed").to_string()
 }
 
-fn holds(argon2: &Argon2<'_>, password: &str, hash: &str) -> bool {
+fn matches_hash(argon2: &Argon2<'_>, password: &str, hash: &str) -> bool {
     PasswordHash::new(hash).is_ok_and(|hash| argon2.verify_password(password.as_bytes(), &hash).is_ok())
 }
 
@@ -178,7 +178,7 @@ mod tests {
     }
 
     async fn stored(hasher: &Hasher, password: &str) -> Password {
-        hasher.place(Lane::Known).unwrap().hash(text(password), SystemClock.now()).await.unwrap()
+        hasher.place(QueueKind::KnownBrowser).unwrap().hash(text(password), SystemClock.now()).await.unwrap()
     }
 
     #[tokio::test]
@@ -186,13 +186,13 @@ mod tests {
         let hasher = hasher(COST);
         let stored = stored(&hasher, "correct horse").await;
         assert!(stored.hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", stored.hash);
-        let place = hasher.place(Lane::Stranger).unwrap();
+        let place = hasher.place(QueueKind::UnknownBrowser).unwrap();
         let right = place.verify(text("correct horse"), Some(&stored)).await.unwrap();
         assert_eq!(right, Verdict::Right { outdated: false });
         for wrong in ["", "correct hors", "Correct horse", &"x".repeat(LONGEST + 1)] {
             assert_eq!(place.verify(text(wrong), Some(&stored)).await.unwrap(), Verdict::Wrong);
         }
-        assert_eq!(place.verify(text("nobody's"), None).await.unwrap(), Verdict::Wrong, "it is nobody's");
+        assert_eq!(place.verify(text("dummy"), None).await.unwrap(), Verdict::Wrong, "the dummy belongs to no account");
     }
 
     #[tokio::test]
@@ -200,33 +200,33 @@ mod tests {
         let stored = stored(&hasher(COST), "x").await;
         for changed in [Cost { memory_kib: 128, ..COST }, Cost { iterations: 2, ..COST }] {
             let hasher = hasher(changed);
-            let place = hasher.place(Lane::Stranger).unwrap();
+            let place = hasher.place(QueueKind::UnknownBrowser).unwrap();
             assert_eq!(place.verify(text("x"), Some(&stored)).await.unwrap(), Verdict::Right { outdated: true });
             assert_eq!(place.verify(text("y"), Some(&stored)).await.unwrap(), Verdict::Wrong);
         }
     }
 
     #[test]
-    fn a_refusal_by_a_cheaper_hash_costs_the_difference() {
+    fn a_refusal_by_a_cheaper_hash_also_spends_the_remaining_cost() {
         let cost = Cost { memory_kib: 1024, iterations: 2, parallelism: 1 };
-        let beyond = |memory_kib, iterations| {
-            let rest = cost.beyond(Cost { memory_kib, iterations, parallelism: 1 })?;
+        let remaining = |memory_kib, iterations| {
+            let rest = cost.remaining_cost(Cost { memory_kib, iterations, parallelism: 1 })?;
             Some((rest.params().m_cost(), rest.params().t_cost()))
         };
-        assert_eq!(beyond(256, 2), Some((768, 2)));
-        assert_eq!(beyond(1024, 1), Some((512, 2)));
-        assert_eq!(beyond(1023, 2), Some((8, 2)), "no hash takes less memory");
-        assert_eq!((beyond(1024, 2), beyond(4096, 2)), (None, None));
+        assert_eq!(remaining(256, 2), Some((768, 2)));
+        assert_eq!(remaining(1024, 1), Some((512, 2)));
+        assert_eq!(remaining(1023, 2), Some((8, 2)), "no hash takes less memory");
+        assert_eq!((remaining(1024, 2), remaining(4096, 2)), (None, None));
     }
 
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_does_not_delay_the_other() {
         let hasher = hasher(COST);
-        let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.place(Lane::Stranger).unwrap()).collect();
-        let _turn = hasher.strangers.turns.clone().acquire_owned().await.unwrap();
-        assert_eq!(hasher.place(Lane::Stranger).err(), Some(Busy));
-        stored(&hasher, "a known one's").await;
+        let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.place(QueueKind::UnknownBrowser).unwrap()).collect();
+        let _turn = hasher.unknown.turns.clone().acquire_owned().await.unwrap();
+        assert_eq!(hasher.place(QueueKind::UnknownBrowser).err(), Some(Busy));
+        stored(&hasher, "correct horse").await;
         drop(all);
-        assert!(hasher.place(Lane::Stranger).is_ok());
+        assert!(hasher.place(QueueKind::UnknownBrowser).is_ok());
     }
 }

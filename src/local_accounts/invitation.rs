@@ -61,7 +61,7 @@ pub enum InvitationStatus {
 }
 
 /// The content of a new invitation.
-pub(super) struct Terms {
+pub(super) struct InvitationContent {
     pub email: String,
     pub role: Role,
     pub teams: Vec<Team>,
@@ -104,21 +104,21 @@ impl AccountGrant {
 }
 
 impl Invitation {
-    pub(super) fn new(user: &str, terms: Terms, now: Timestamp) -> (Self, Link) {
+    pub(super) fn new(user: &str, content: InvitationContent, now: Timestamp) -> (Self, Link) {
         let id = ShardedId::new(crate::users::shard_of(user), now);
         let link = Link { id, secret: Zeroizing::new(URL_SAFE_NO_PAD.encode(random_bytes::<SECRET_LEN>())) };
-        let Terms { email, role, teams, expires, by } = terms;
+        let InvitationContent { email, role, teams, expires, by } = content;
         let secret = *link.digest().as_bytes();
         let invitation =
             Self { id, user: user.to_owned(), email, role, teams, created: now, expires, by, accepted: None, secret };
         (invitation, link)
     }
 
-    pub fn place(id: InvitationId) -> Key {
+    pub fn key(id: InvitationId) -> Key {
         Key::new(id.shard(), Kind::Invitation, id.to_string())
     }
 
-    pub fn standing(&self, now: Timestamp) -> InvitationStatus {
+    pub fn status(&self, now: Timestamp) -> InvitationStatus {
         match self.accepted {
             Some(_) => InvitationStatus::Accepted,
             None if self.expires <= now => InvitationStatus::Expired,
@@ -127,7 +127,7 @@ impl Invitation {
     }
 
     /// Returns the ids of all invitations of a user.
-    pub(super) async fn all_of(records: &Records, user: &str) -> Result<Vec<String>, store::Error> {
+    pub(super) async fn list_ids(records: &Records, user: &str) -> Result<Vec<String>, store::Error> {
         records.store().list(&index_of_user(user), None, MAX_PER_USER).await
     }
 
@@ -138,7 +138,7 @@ impl Invitation {
         change.index_remove(&index_of(shard), id).index_remove(&index_of_user(user), id)
     }
 
-    pub(super) fn opens_by(&self, link: &Link) -> bool {
+    pub(super) fn is_opened_by(&self, link: &Link) -> bool {
         self.secret.ct_eq(link.digest().as_bytes()).into()
     }
 
@@ -204,14 +204,14 @@ mod tests {
 
     fn invitation() -> (Invitation, Link) {
         let now = SystemClock.now();
-        let terms = Terms {
+        let content = InvitationContent {
             email: "ada@example.com".into(),
             role: Role::new("internal_user"),
             teams: vec![Team::new("research")],
             expires: now + Duration::from_secs(60),
             by: None,
         };
-        Invitation::new("u-1", terms, now)
+        Invitation::new("u-1", content, now)
     }
 
     #[test]
@@ -219,23 +219,23 @@ mod tests {
         let (invitation, link) = invitation();
         let read = Link::parse(&link.expose()).unwrap();
         assert_eq!(read.id, invitation.id);
-        assert!(invitation.opens_by(&read));
+        assert!(invitation.is_opened_by(&read));
         let address = format!("https://llm.example.com/onboarding?invite_link={}", *link.expose());
-        assert!(invitation.opens_by(&Link::parse(&address).unwrap()));
-        let (_, of_another) = self::invitation();
-        assert!(!invitation.opens_by(&of_another));
+        assert!(invitation.is_opened_by(&Link::parse(&address).unwrap()));
+        let (_, other_link) = self::invitation();
+        assert!(!invitation.is_opened_by(&other_link));
         for text in ["", ".", &invitation.id.to_string(), &format!("{}.", invitation.id), &format!("{}.x", invitation.id)] {
-            assert!(Link::parse(text).is_none_or(|link| !invitation.opens_by(&link)), "{text}");
+            assert!(Link::parse(text).is_none_or(|link| !invitation.is_opened_by(&link)), "{text}");
         }
     }
 
     #[test]
     fn an_invitation_is_open_until_it_is_accepted_or_expires() {
         let (mut invitation, _) = invitation();
-        assert_eq!(invitation.standing(invitation.created), InvitationStatus::Open);
-        assert_eq!(invitation.standing(invitation.expires), InvitationStatus::Expired);
+        assert_eq!(invitation.status(invitation.created), InvitationStatus::Open);
+        assert_eq!(invitation.status(invitation.expires), InvitationStatus::Expired);
         invitation.accepted = Some(invitation.created);
-        assert_eq!(invitation.standing(invitation.expires), InvitationStatus::Accepted);
+        assert_eq!(invitation.status(invitation.expires), InvitationStatus::Accepted);
     }
 
     #[test]

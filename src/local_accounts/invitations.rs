@@ -1,4 +1,4 @@
-//! Creates, lists and withdraws invitations.
+//! Creates, lists and revokes invitations.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Accounts, LONGEST_INVITATION, email,
-    invitation::{INDEX, Invitation, InvitationId, InvitationStatus, Link, Terms, index_of, index_of_user},
+    invitation::{INDEX, Invitation, InvitationContent, InvitationId, InvitationStatus, Link, index_of, index_of_user},
 };
 use crate::{
     principal::{LOCAL, Role, Team},
@@ -29,7 +29,7 @@ pub struct InvitationParameters {
     pub role: Role,
     pub teams: Vec<Team>,
     /// The duration of the link. `None` for the configured one.
-    pub lasting: Option<Duration>,
+    pub lifetime: Option<Duration>,
 }
 
 /// A new invitation with its link, which is shown once.
@@ -88,8 +88,8 @@ impl Accounts {
         wanted: &InvitationParameters,
     ) -> Result<InvitationWithLink, InvitationError> {
         let email = email::normal(&wanted.email).ok_or(InvitationError::Email)?;
-        let lasting = wanted.lasting.unwrap_or(self.settings.invitation_duration);
-        if lasting < Duration::from_secs(60) || lasting > LONGEST_INVITATION {
+        let lifetime = wanted.lifetime.unwrap_or(self.settings.invitation_duration);
+        if lifetime < Duration::from_secs(60) || lifetime > LONGEST_INVITATION {
             return Err(InvitationError::Duration);
         }
         self.check_role(inviter, &wanted.role)?;
@@ -100,11 +100,12 @@ impl Accounts {
             Inviter::Administrator(by) => Some(by.user.to_owned()),
             Inviter::Operator => None,
         };
-        let terms = Terms { email, role: wanted.role.clone(), teams: wanted.teams.clone(), expires: now + lasting, by };
-        let (invitation, link) = Invitation::new(&user, terms, now);
-        let (place, ttl) = (Invitation::place(invitation.id), invitation.ttl(now));
-        let change = self.records.change(place.shard).expect_absent(&place).put(&place, &invitation, ttl);
-        let lists = [index_of(place.shard), index_of_user(&user)];
+        let content =
+            InvitationContent { email, role: wanted.role.clone(), teams: wanted.teams.clone(), expires: now + lifetime, by };
+        let (invitation, link) = Invitation::new(&user, content, now);
+        let (key, ttl) = (Invitation::key(invitation.id), invitation.ttl(now));
+        let change = self.records.change(key.shard).expect_absent(&key).put(&key, &invitation, ttl);
+        let lists = [index_of(key.shard), index_of_user(&user)];
         let change = lists.iter().fold(change, |change, list| change.index_add(list, &invitation.id.to_string(), ttl));
         change.commit().await?.map_err(|_| store::Error::Contended)?;
         tracing::info!(invitation = %invitation.id, user, by = invitation.by, role = %invitation.role, "invitation created");
@@ -121,10 +122,10 @@ impl Accounts {
         Ok(InvitationListing { invitations: read.into_iter().flatten().map(|stored| stored.value).collect(), next })
     }
 
-    /// Withdraws an invitation, or removes an expired one from the list.
-    pub async fn withdraw(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InvitationError> {
-        let place = Invitation::place(id);
-        let withdrawn = self.records.update(&place, async |invitation: Invitation, change| {
+    /// Revokes an invitation, or removes an expired one from the list.
+    pub async fn revoke(&self, id: InvitationId, by: Administrator<'_>) -> Result<Invitation, InvitationError> {
+        let key = Invitation::key(id);
+        let revoked = self.records.update(&key, async |invitation: Invitation, change| {
             // A role that is not listed can no longer be granted by the invitation.
             if self.policy.authorize_role(by, &invitation.role) == Err(PolicyDenial::HigherRole) {
                 return Err(InvitationError::Above);
@@ -132,18 +133,18 @@ impl Accounts {
             let change = Invitation::remove_from(&id.to_string(), &invitation.user, change);
             Ok(Edit::Commit(change, invitation))
         });
-        let invitation = withdrawn.await?.ok_or(InvitationError::NotFound)?;
+        let invitation = revoked.await?.ok_or(InvitationError::NotFound)?;
         tracing::info!(invitation = %id, user = invitation.user, by = by.user, "invitation revoked");
         Ok(invitation)
     }
 
     /// Returns the status of an invitation at this time.
-    pub fn standing(&self, invitation: &Invitation) -> InvitationStatus {
-        invitation.standing(self.clock.now())
+    pub fn status(&self, invitation: &Invitation) -> InvitationStatus {
+        invitation.status(self.clock.now())
     }
 
     pub(super) async fn read(&self, id: InvitationId) -> Result<Option<StoredRecord<Invitation>>, store::Error> {
-        self.records.get_patiently::<Invitation>(&Invitation::place(id)).await
+        self.records.get_patiently::<Invitation>(&Invitation::key(id)).await
     }
 
     fn check_role(&self, inviter: Inviter<'_>, wanted: &Role) -> Result<(), InvitationError> {

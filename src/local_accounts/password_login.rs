@@ -6,9 +6,9 @@ use zeroize::Zeroizing;
 
 use super::{
     Accounts, Busy, PasswordRejection,
-    attempts::{self, Allowance, Attempt, Origin},
+    attempts::{self, Attempt, AttemptDecision, Origin},
     email,
-    hasher::{Lane, Verdict},
+    hasher::{QueueKind, Verdict},
     password::Password,
 };
 use crate::{
@@ -103,9 +103,9 @@ impl Accounts {
         let email = email::normal(email).unwrap_or_default();
         let account = Identity::digest(LOCAL, &email);
         let tried = Attempt::new(self.ring(), account, &origin);
-        let lane = if tried.is_by_known_browser() { Lane::Known } else { Lane::Stranger };
-        let place = self.hasher.place(lane)?;
-        if let Allowance::Exceeded { retry_after } = attempts::spend(&self.records, &tried).await? {
+        let kind = if tried.is_by_known_browser() { QueueKind::KnownBrowser } else { QueueKind::UnknownBrowser };
+        let place = self.hasher.place(kind)?;
+        if let AttemptDecision::Exceeded { retry_after } = attempts::spend(&self.records, &tried).await? {
             return Err(PasswordLoginError::TooMany { retry_after });
         }
         let known = self.users.find(LOCAL, &email).await?;
@@ -133,8 +133,8 @@ impl Accounts {
         let (identity, stored) = self.account(user).await?;
         let (Some(identity), Some(stored)) = (identity, stored) else { return Err(PasswordChangeError::NoPassword) };
         let account = Identity::digest(LOCAL, &identity.subject);
-        let place = self.hasher.place(Lane::Known)?;
-        if let Allowance::Exceeded { retry_after } =
+        let place = self.hasher.place(QueueKind::KnownBrowser)?;
+        if let AttemptDecision::Exceeded { retry_after } =
             attempts::spend(&self.records, &Attempt::new(self.ring(), account, origin)).await?
         {
             return Err(PasswordChangeError::TooMany { retry_after });
@@ -144,10 +144,10 @@ impl Accounts {
         }
         self.settings.passwords.check(&new, &[&identity.subject])?;
         let password = place.hash(new, self.clock.now()).await?;
-        let at = Password::key(user);
-        let set = self
-            .users
-            .end_sessions_with(user, kept, |change| change.expect_version(&at, stored.version).put(&at, &password, Ttl::Forever));
+        let key = Password::key(user);
+        let set = self.users.end_sessions_with(user, kept, |change| {
+            change.expect_version(&key, stored.version).put(&key, &password, Ttl::Forever)
+        });
         set.await?;
         tracing::info!(user, "password changed");
         Ok(())
@@ -155,8 +155,8 @@ impl Accounts {
 
     /// Reads the identity and the password of an account.
     async fn account(&self, user: &str) -> Result<(Option<IdentityClaims>, Option<StoredRecord<Password>>), store::Error> {
-        let place = Password::key(user);
-        let (owner, password) = tokio::join!(self.users.get(user), self.records.get_patiently::<Password>(&place));
+        let key = Password::key(user);
+        let (owner, password) = tokio::join!(self.users.get(user), self.records.get_patiently::<Password>(&key));
         let identity = owner?.and_then(|owner| owner.value.local_account().cloned());
         Ok((identity, password?))
     }
@@ -169,16 +169,16 @@ impl Accounts {
         verified: &StoredRecord<Password>,
         renewed: Option<&Password>,
     ) -> Result<CompletedLogin, PasswordLoginError> {
-        let place = Password::key(user);
+        let key = Password::key(user);
         store::retry(async || {
             let entered = self.users.try_complete_login(user, sign_in, |change, _| {
-                let change = change.expect_version(&place, verified.version);
-                renewed.into_iter().fold(change, |change, renewed| change.put(&place, renewed, Ttl::Forever))
+                let change = change.expect_version(&key, verified.version);
+                renewed.into_iter().fold(change, |change, renewed| change.put(&key, renewed, Ttl::Forever))
             });
             if let Ok(entered) = entered.await? {
                 return Ok(Ok(entered));
             }
-            let now = self.records.get_patiently::<Password>(&place).await?;
+            let now = self.records.get_patiently::<Password>(&key).await?;
             match now.is_some_and(|now| now.version == verified.version) {
                 true => Ok(Err(Conflict)),
                 false => Err(PasswordLoginError::Wrong { user: Some(user.to_owned()) }),

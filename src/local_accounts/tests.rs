@@ -30,10 +30,10 @@ fn text(password: &str) -> Zeroizing<String> {
 }
 
 fn wanted(email: &str, role: &str) -> InvitationParameters {
-    InvitationParameters { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lasting: None }
+    InvitationParameters { email: email.into(), role: Role::new(role), teams: vec![Team::new("research")], lifetime: None }
 }
 
-fn stranger() -> Origin<'static> {
+fn unknown_browser() -> Origin<'static> {
     Origin { device: None, address: None }
 }
 
@@ -103,7 +103,12 @@ impl Site {
 
     async fn sign_in(&self, email: &str, password: &str) -> Result<PasswordLogin, PasswordLoginError> {
         self.accounts
-            .sign_in(PasswordLoginRequest { email, password: text(password), origin: stranger(), browser: Browser::default() })
+            .sign_in(PasswordLoginRequest {
+                email,
+                password: text(password),
+                origin: unknown_browser(),
+                browser: Browser::default(),
+            })
             .await
     }
 
@@ -148,7 +153,7 @@ async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
     assert!(matches!(site.accept(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     site.sign_in(ADA, PASSWORD).await.unwrap();
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(site.accounts.standing(&listed[0]), InvitationStatus::Accepted);
+    assert_eq!(site.accounts.status(&listed[0]), InvitationStatus::Accepted);
 }
 
 #[tokio::test]
@@ -194,12 +199,12 @@ async fn every_invalid_acceptance_has_the_same_error() {
     let late = site.accounts.accept(request(&token, &link, user, PASSWORD)).await;
     assert!(matches!(late, Err(AcceptanceError::Invalid(_))), "the token has expired");
     let role = Role::new("proxy_admin");
-    site.accounts.withdraw(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
-    assert!(matches!(site.accept(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was withdrawn");
+    site.accounts.revoke(bob.invitation.id, Administrator { user: "u-1", role: &role }).await.unwrap();
+    assert!(matches!(site.accept(&bob, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "it was revoked");
     site.clock.advance(7 * DAY);
     assert!(matches!(site.accept(&ada, PASSWORD).await, Err(AcceptanceError::Invalid(_))), "the invitation has expired");
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
-    assert_eq!(listed.iter().map(|one| site.accounts.standing(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
+    assert_eq!(listed.iter().map(|one| site.accounts.status(one)).collect::<Vec<_>>(), [InvitationStatus::Expired]);
 }
 
 #[tokio::test]
@@ -225,7 +230,7 @@ async fn a_key_is_created_only_on_request_and_with_the_acceptance() {
     let key = accepted.key.unwrap().key;
     assert_eq!((key.user.as_str(), key.generation), (user.as_str(), accepted.login.user.key_generation));
     let role = accepted.login.grant.role.unwrap();
-    let manager = api_keys::Manager { user, role: Some(&role), by: api_keys::ManagedBy::Person };
+    let manager = api_keys::Manager { user, role: Some(&role), by: api_keys::ManagedBy::Session };
     let listed = site.accounts.keys.list(&manager, None, None, 10).await.unwrap().keys;
     assert_eq!(listed.iter().map(|key| key.id).collect::<Vec<_>>(), [key.id]);
 }
@@ -299,12 +304,12 @@ async fn an_invitation_grants_no_more_than_its_creator_may() {
 }
 
 #[tokio::test]
-async fn no_administrator_withdraws_an_invitation_to_a_higher_role() {
+async fn an_administrator_cannot_revoke_an_invitation_to_a_higher_role() {
     let site = Site::new();
     let made = site.invite(ADA, "proxy_admin").await;
     let role = Role::new("org_admin");
-    let withdrawn = site.accounts.withdraw(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
-    assert!(matches!(withdrawn, Err(InvitationError::Above)));
+    let revoked = site.accounts.revoke(made.invitation.id, Administrator { user: "u-1", role: &role }).await;
+    assert!(matches!(revoked, Err(InvitationError::Above)));
     site.accept(&made, PASSWORD).await.unwrap();
 }
 
@@ -312,9 +317,9 @@ async fn no_administrator_withdraws_an_invitation_to_a_higher_role() {
 async fn a_user_who_was_deleted_while_invited_gets_the_address_back_by_accepting() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
+    let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
     let late = site.invite(ADA, "team").await;
-    site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    site.accounts.users.delete(&user, |change| account_records.remove_from(change)).await.unwrap().unwrap();
     site.accept(&late, ANOTHER).await.unwrap();
     site.sign_in(ADA, ANOTHER).await.unwrap();
 }
@@ -325,8 +330,8 @@ async fn an_invitation_has_a_role_of_the_map_an_address_and_a_bounded_life() {
     let invite = async |wanted: InvitationParameters| site.accounts.invite(Inviter::Operator, &wanted).await.map(drop);
     assert!(matches!(invite(wanted("nobody", "team")).await, Err(InvitationError::Email)));
     assert!(matches!(invite(wanted(ADA, "king")).await, Err(InvitationError::UnknownRole)));
-    for lasting in [Duration::from_secs(59), LONGEST_INVITATION + Duration::from_secs(1)] {
-        let wanted = InvitationParameters { lasting: Some(lasting), ..wanted(ADA, "team") };
+    for lifetime in [Duration::from_secs(59), LONGEST_INVITATION + Duration::from_secs(1)] {
+        let wanted = InvitationParameters { lifetime: Some(lifetime), ..wanted(ADA, "team") };
         assert!(matches!(invite(wanted).await, Err(InvitationError::Duration)));
     }
 }
@@ -382,7 +387,7 @@ async fn guessing_is_limited_and_does_not_lock_out_known_browsers() {
         }
     };
     assert!(retry <= Duration::from_secs(3600));
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "a stranger");
+    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "an unknown browser");
     let origin = Origin { device: Some(&device), address: None };
     let known = PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin, browser: Browser::default() };
     site.accounts.sign_in(known).await.unwrap();
@@ -397,7 +402,7 @@ async fn a_changed_password_ends_all_other_sessions() {
     let own = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let other = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let change = async |current: &str, new: &str| {
-        site.accounts.change_password(&user, text(current), text(new), Some(&own), &stranger()).await
+        site.accounts.change_password(&user, text(current), text(new), Some(&own), &unknown_browser()).await
     };
     assert!(matches!(change(ANOTHER, ANOTHER).await, Err(PasswordChangeError::Wrong)));
     assert!(matches!(
@@ -409,7 +414,7 @@ async fn a_changed_password_ends_all_other_sessions() {
     assert!(site.has_session(&user, &own).await && !site.has_session(&user, &other).await);
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     site.sign_in(ADA, ANOTHER).await.unwrap();
-    let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &stranger()).await;
+    let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &unknown_browser()).await;
     assert!(matches!(nobody, Err(PasswordChangeError::NoPassword)));
 }
 
@@ -422,7 +427,7 @@ async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
     let hash = async || records.get::<Password>(&Password::key(&user)).await.unwrap().unwrap().version;
     let before = hash().await;
     let attempt =
-        || PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin: stranger(), browser: Browser::default() };
+        || PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin: unknown_browser(), browser: Browser::default() };
     dearer.sign_in(attempt()).await.unwrap();
     let renewed = hash().await;
     assert_ne!(renewed, before);
@@ -454,8 +459,8 @@ async fn a_deleted_user_comes_back_as_a_new_user() {
     let user = site.account(ADA, "team").await;
     let session = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let open = site.invite(ADA, "proxy_admin").await;
-    let belongings = Belongings::of(&site.accounts.records, &user).await.unwrap();
-    site.accounts.users.delete(&user, |change| belongings.remove_from(change)).await.unwrap().unwrap();
+    let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
+    site.accounts.users.delete(&user, |change| account_records.remove_from(change)).await.unwrap().unwrap();
     assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
     assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);

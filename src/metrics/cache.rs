@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 
-use super::{CacheMap, CacheResult, FlushReason, InvalidationOutcome, LookupLabel, Maker, Metrics, each};
+use super::{CacheMap, CacheResult, FlushReason, InvalidationOutcome, LookupLabel, MetricRegistrar, Metrics, each};
 
 pub(super) struct CacheMetrics {
     lookups: Vec<Vec<IntCounter>>,
@@ -15,8 +15,8 @@ pub(super) struct CacheMetrics {
 }
 
 impl CacheMetrics {
-    pub fn new(make: &mut Maker) -> Self {
-        let lookups = make.counters(
+    pub fn new(registrar: &mut MetricRegistrar) -> Self {
+        let lookups = registrar.counters(
             "cache_lookups_total",
             "Look-ups in the principal cache: hit (no store command), miss (read from the store), unknown (remembered as \
              unknown), forged (refused by its MAC or checksum), stale (served in an outage), overloaded (too many \
@@ -27,19 +27,19 @@ impl CacheMetrics {
             lookups: each(LookupLabel::ALL, |credential| {
                 each(CacheResult::ALL, |result| lookups.with_label_values(&[credential.as_str(), result.as_str()]))
             }),
-            entries: make.gauges(
+            entries: registrar.gauges(
                 "cache_entries",
                 "Entries in the principal cache, by map: credentials, identities, keys, users, unknown (credentials that the \
                  store does not know).",
                 &["map"],
             ),
-            check_age: make.ages(
+            check_age: registrar.ages(
                 "cache_proof_age_seconds",
                 "Age of the oldest successful consistency check between cache and store, over all shards.",
                 &[],
             ),
-            flushes: make.counters("cache_flushes_total", "Cache shards that were emptied.", &["reason"]),
-            invalidations: make.counters("notices_total", "Invalidation messages received.", &["outcome"]),
+            flushes: registrar.counters("cache_flushes_total", "Cache shards that were emptied.", &["reason"]),
+            invalidations: registrar.counters("notices_total", "Invalidation messages received.", &["outcome"]),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter};
 
-use super::{CheckOutcome, CredentialLabel, GatewayLabel, Maker, Metrics, UpstreamCredentialLabel, each};
+use super::{CheckOutcome, CredentialLabel, GatewayLabel, MetricRegistrar, Metrics, UpstreamCredentialLabel, each};
 
 /// Upper bounds in seconds, from a cached check to a slow one that waited for the store.
 const BUCKETS: [f64; 12] = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0];
@@ -16,11 +16,11 @@ pub(super) struct Checks {
 }
 
 impl Checks {
-    pub fn new(make: &mut Maker) -> Self {
-        let total = make.counters("checks_total", "Checks answered.", &["gateway", "outcome", "credential"]);
+    pub fn new(registrar: &mut MetricRegistrar) -> Self {
+        let total = registrar.counters("checks_total", "Checks answered.", &["gateway", "outcome", "credential"]);
         let duration =
-            make.histograms("check_duration_seconds", "Duration of a check, without the network.", &["gateway"], &BUCKETS);
-        let upstream_credentials = make.counters(
+            registrar.histograms("check_duration_seconds", "Duration of a check, without the network.", &["gateway"], &BUCKETS);
+        let upstream_credentials = registrar.counters(
             "upstream_credentials_total",
             "Allowed requests, by the credential sent to the upstream: none, pass (the client's own), static, assertion, \
              unmatched (no static credential matches the user's role and teams, so none is sent).",

@@ -36,7 +36,7 @@ label!(
 );
 label!(
     /// The kind of object looked up in the principal cache.
-    LookupLabel { Session => "session", Key => "key", Person => "person" }
+    LookupLabel { Session => "session", Key => "key", User => "person" }
 );
 label!(
     /// A change of an API key.

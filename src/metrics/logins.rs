@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{LoginOutcome, Maker, Metrics, Outcome};
+use super::{LoginOutcome, MetricRegistrar, Metrics, Outcome};
 use crate::principal::Source;
 
 pub(super) struct Logins {
@@ -15,30 +15,34 @@ pub(super) struct Logins {
 }
 
 impl Logins {
-    pub fn new(make: &mut Maker) -> Self {
+    pub fn new(registrar: &mut MetricRegistrar) -> Self {
         Self {
-            total: make.counters(
+            total: registrar.counters(
                 "logins_total",
                 "Logins, by outcome. The provider `local` counts passwords and accepted invitations.",
                 &["provider", "outcome"],
             ),
-            by_role: make.counters(
+            by_role: registrar.counters(
                 "logins_by_role_total",
                 "Successful logins, by the role that was granted.",
                 &["provider", "role"],
             ),
-            absent_sources: make.counters(
+            absent_sources: registrar.counters(
                 "login_absent_sources_total",
                 "Logins without claims from a source: an opaque or unusable access token, no userinfo endpoint.",
                 &["provider", "source"],
             ),
-            logouts: make.counters("logouts_total", "Sessions that their users ended.", &["outcome"]),
-            provider_refreshes: make.counters(
+            logouts: registrar.counters("logouts_total", "Sessions that their users ended.", &["outcome"]),
+            provider_refreshes: registrar.counters(
                 "provider_refreshes_total",
                 "Fetches of a provider's discovery document and keys.",
                 &["provider", "outcome"],
             ),
-            provider_ready: make.gauges("provider_ready", "1 if the provider's endpoints and keys are known.", &["provider"]),
+            provider_ready: registrar.gauges(
+                "provider_ready",
+                "1 if the provider's endpoints and keys are known.",
+                &["provider"],
+            ),
         }
     }
 }

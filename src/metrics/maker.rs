@@ -15,12 +15,12 @@ pub(super) struct Entry {
 
 /// Registers metrics and keeps their entries of the reference.
 #[derive(Default)]
-pub(super) struct Maker {
+pub(super) struct MetricRegistrar {
     pub registry: Registry,
     pub entries: Vec<Entry>,
 }
 
-impl Maker {
+impl MetricRegistrar {
     pub fn counter(&mut self, name: &str, help: &str) -> IntCounter {
         let counter = IntCounter::with_opts(opts(name, help)).expect("the metric's name is valid");
         self.keep(counter, "counter")

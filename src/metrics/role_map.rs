@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGaugeVec};
 
-use super::{Maker, Metrics, Outcome};
+use super::{MetricRegistrar, Metrics, Outcome};
 
 pub(super) struct RoleMapMetrics {
     edits: IntCounterVec,
@@ -13,8 +13,8 @@ pub(super) struct RoleMapMetrics {
 }
 
 impl RoleMapMetrics {
-    pub fn new(make: &mut Maker) -> Self {
-        let edits = make.counters(
+    pub fn new(registrar: &mut MetricRegistrar) -> Self {
+        let edits = registrar.counters(
             "role_map_edits_total",
             "Role maps that were read: ok (in force), error (refused; the previous one stays in force).",
             &["outcome"],
@@ -25,14 +25,18 @@ impl RoleMapMetrics {
         }
         Self {
             edits,
-            version: make.gauges(
+            version: registrar.gauges(
                 "role_map_version",
                 "Valid role maps since the process started, including the one in force.",
                 &[],
             ),
-            rules: make.gauges("role_map_rules", "Rules of the role map in force.", &[]),
-            loaded: make.gauges("role_map_loaded_timestamp_seconds", "Unix time at which the role map in force was read.", &[]),
-            watch_up: make.gauges(
+            rules: registrar.gauges("role_map_rules", "Rules of the role map in force.", &[]),
+            loaded: registrar.gauges(
+                "role_map_loaded_timestamp_seconds",
+                "Unix time at which the role map in force was read.",
+                &[],
+            ),
+            watch_up: registrar.gauges(
                 "role_map_watch_up",
                 "1 while the API server of the role map's ConfigMaps can be reached; absent if the role map is in no ConfigMap.",
                 &[],

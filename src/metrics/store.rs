@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{HistogramVec, IntCounterVec};
 
-use super::{Maker, Metrics, StoreOperation, StoreOutcome};
+use super::{MetricRegistrar, Metrics, StoreOperation, StoreOutcome};
 
 /// Upper bounds in seconds.
 const BUCKETS: [f64; 11] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.3, 1.0];
@@ -15,10 +15,10 @@ pub(super) struct StoreMetrics {
 }
 
 impl StoreMetrics {
-    pub fn new(make: &mut Maker) -> Self {
+    pub fn new(registrar: &mut MetricRegistrar) -> Self {
         Self {
-            commands: make.counters("store_commands_total", "Commands to the store.", &["operation", "outcome"]),
-            duration: make.histograms(
+            commands: registrar.counters("store_commands_total", "Commands to the store.", &["operation", "outcome"]),
+            duration: registrar.histograms(
                 "store_command_duration_seconds",
                 "Duration of a command to the store, retries included.",
                 &["operation"],

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGaugeVec};
 
-use super::{Maker, Metrics, Outcome, ReviewOutcome, TokenResult, each};
+use super::{MetricRegistrar, Metrics, Outcome, ReviewOutcome, TokenResult, each};
 
 pub(super) struct TokenMetrics {
     checks: IntCounterVec,
@@ -13,30 +13,30 @@ pub(super) struct TokenMetrics {
 }
 
 impl TokenMetrics {
-    pub fn new(make: &mut Maker) -> Self {
+    pub fn new(registrar: &mut MetricRegistrar) -> Self {
         Self {
-            checks: make.counters(
+            checks: registrar.counters(
                 "token_checks_total",
                 "Tokens presented: remembered (verified before), verified, refused, unavailable (no keys, or no answer about \
                  the user or the token). The issuer is empty if the token names none that is configured.",
                 &["issuer", "result"],
             ),
-            issuer_refreshes: make.counters(
+            issuer_refreshes: registrar.counters(
                 "token_issuer_refreshes_total",
                 "Fetches of a token issuer's keys.",
                 &["issuer", "outcome"],
             ),
-            issuer_keys: make.gauges(
+            issuer_keys: registrar.gauges(
                 "token_issuer_keys",
                 "Known keys of a token issuer; 0 until they have been fetched.",
                 &["issuer"],
             ),
-            issuer_keys_fetched: make.gauges(
+            issuer_keys_fetched: registrar.gauges(
                 "token_issuer_keys_fetched_timestamp_seconds",
                 "Unix time of the last successful fetch of a token issuer's keys; 0 until then.",
                 &["issuer"],
             ),
-            reviews: make.counters(
+            reviews: registrar.counters(
                 "token_reviews_total",
                 "Tokens sent to the Kubernetes API server for review.",
                 &["issuer", "outcome"],

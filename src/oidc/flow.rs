@@ -136,8 +136,8 @@ impl LoginFlows {
     /// Returns the target in `state`, which is readable without the record.
     pub fn retry_target(&self, state: &str) -> Option<ReturnTarget> {
         let (token, hint) = split_hint(state)?;
-        let sealed = URL_SAFE_NO_PAD.decode(hint).ok()?;
-        let target = self.records.ring().decrypt(EncryptionPurpose::State, token.as_bytes(), &sealed).ok()?;
+        let encrypted = URL_SAFE_NO_PAD.decode(hint).ok()?;
+        let target = self.records.ring().decrypt(EncryptionPurpose::State, token.as_bytes(), &encrypted).ok()?;
         serde_json::from_slice(&target).ok()
     }
 

@@ -95,24 +95,20 @@ impl std::error::Error for BrandError {}
 mod tests {
     use super::*;
 
-    fn with_logo(content: &[u8]) -> Result<Kind, BrandError> {
-        logo_kind(content)
-    }
-
     #[test]
-    fn a_logo_is_known_by_its_content() {
-        assert_eq!(with_logo(b"\x89PNG\r\n\x1a\nrest"), Ok(Kind::PngLogo));
+    fn the_format_of_a_logo_is_detected_from_its_content() {
+        assert_eq!(logo_kind(b"\x89PNG\r\n\x1a\nrest"), Ok(Kind::PngLogo));
         for svg in ["<svg/>", "\u{feff} <svg></svg>", "<?xml version=\"1.0\"?><svg/>", "<!-- mine --><svg/>"] {
-            assert_eq!(with_logo(svg.as_bytes()), Ok(Kind::SvgLogo), "{svg}");
+            assert_eq!(logo_kind(svg.as_bytes()), Ok(Kind::SvgLogo), "{svg}");
         }
         for other in ["", "GIF89a", "<html></html>", "<!doctype html><p>x"] {
-            assert_eq!(with_logo(other.as_bytes()), Err(BrandError::LogoFormat), "{other}");
+            assert_eq!(logo_kind(other.as_bytes()), Err(BrandError::LogoFormat), "{other}");
         }
-        assert_eq!(with_logo(&vec![b' '; LARGEST_LOGO + 1]), Err(BrandError::LogoTooLarge));
+        assert_eq!(logo_kind(&vec![b' '; LARGEST_LOGO + 1]), Err(BrandError::LogoTooLarge));
     }
 
     #[test]
-    fn a_name_fits_into_a_line() {
+    fn names_with_line_breaks_or_outer_blanks_or_too_many_characters_are_rejected() {
         for name in ["", " Acme", "a\nb", &"n".repeat(41)] {
             assert_eq!(Brand::new(name, None, None).err(), Some(BrandError::Name), "{name:?}");
         }
@@ -121,12 +117,12 @@ mod tests {
 
     #[test]
     fn an_invalid_color_is_rejected() {
-        let told = Brand::new("Acme", None, Some("red")).expect_err("an invalid color").to_string();
-        assert_eq!(told, "the accent color must be written as #rrggbb, such as #4353c9");
+        let error = Brand::new("Acme", None, Some("red")).expect_err("an invalid color").to_string();
+        assert_eq!(error, "the accent color must be written as #rrggbb, such as #4353c9");
     }
 
     #[test]
-    fn a_logo_is_the_icon_too() {
+    fn a_logo_replaces_the_icon() {
         let brand = Brand::new("Acme", Some(b"<svg/>".to_vec()), None).expect("a brand");
         assert!(brand.icon().href().contains("/logo."));
         assert!(Brand::default().icon().href().contains("/icon."));

@@ -38,7 +38,7 @@ pub struct KeysPage {
 #[derive(Debug, Clone, Default)]
 pub struct KeyForm {
     pub name: String,
-    pub lasting: Vec<LifetimeOption>,
+    pub lifetimes: Vec<LifetimeOption>,
     /// The roles that the user may choose; the user's own comes first.
     pub roles: Vec<Choice>,
     /// The user's own teams.
@@ -57,7 +57,7 @@ pub struct KeyRow {
     pub made: Timestamp,
     pub ends: Timestamp,
     pub last_used: Option<Timestamp>,
-    pub narrowed: KeyRestrictions,
+    pub restrictions: KeyRestrictions,
     pub manages_keys: bool,
     pub manages_people: bool,
 }
@@ -108,7 +108,7 @@ pub enum ConsentState {
 
 impl KeyForm {
     /// True if a restriction is chosen, so that this part of the form is open.
-    fn narrows(&self) -> bool {
+    fn has_restrictions(&self) -> bool {
         let chosen = |choices: &[Choice]| choices.iter().any(|choice| choice.selected);
         chosen(&self.roles)
             || chosen(&self.teams)
@@ -119,7 +119,7 @@ impl KeyForm {
 }
 
 impl KeyRestrictions {
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.role.is_none() && self.teams.is_none() && self.paths.is_empty()
     }
 }
@@ -130,8 +130,8 @@ impl KeyRow {
     }
 
     /// The teams that it can be restricted to: its own, or all of the user's.
-    fn teams_left(&self, own: &[Choice]) -> Vec<String> {
-        self.narrowed.teams.clone().unwrap_or_else(|| own.iter().map(|team| team.name.clone()).collect())
+    fn available_teams(&self, own: &[Choice]) -> Vec<String> {
+        self.restrictions.teams.clone().unwrap_or_else(|| own.iter().map(|team| team.name.clone()).collect())
     }
 }
 

@@ -35,7 +35,7 @@ pub enum SitePage {
     Keys,
     Sessions,
     SignIn,
-    People,
+    Users,
     Invitations,
     RoleMap,
 }
@@ -70,7 +70,7 @@ impl Frame {
 impl Nav {
     /// The administration pages.
     pub(super) fn administration(&self) -> impl Iterator<Item = SitePage> {
-        [SitePage::People, SitePage::Invitations, SitePage::RoleMap]
+        [SitePage::Users, SitePage::Invitations, SitePage::RoleMap]
             .into_iter()
             .filter(|place| self.invites || *place != SitePage::Invitations)
     }
@@ -91,7 +91,7 @@ impl SitePage {
             Self::Keys => "/vestibule/keys",
             Self::Sessions => "/vestibule/sessions",
             Self::SignIn => "/vestibule/sign-in",
-            Self::People => "/vestibule/people",
+            Self::Users => "/vestibule/people",
             Self::Invitations => "/vestibule/invitations",
             Self::RoleMap => "/vestibule/role-map",
         }
@@ -104,7 +104,7 @@ impl SitePage {
             Self::Keys => "nav-keys",
             Self::Sessions => "nav-sessions",
             Self::SignIn => "nav-sign-in",
-            Self::People => "nav-people",
+            Self::Users => "nav-people",
             Self::Invitations => "nav-invitations",
             Self::RoleMap => "nav-role-map",
         }

@@ -13,7 +13,7 @@ use html::{attribute, inner_of, tags};
 use samples::{account, frame, home, password_form, provider};
 
 #[test]
-fn hostile_text_is_escaped_everywhere() {
+fn hostile_text_is_escaped_on_every_page() {
     for Sample { name, html } in every_page() {
         assert!(html.contains("&#60;script&#62;alert(1)"), "{name}: {html}");
         for raw in ["<script>", "<img src=x", "\" onfocus", "'><", " & </title", "&#38;#"] {
@@ -24,7 +24,7 @@ fn hostile_text_is_escaped_everywhere() {
 }
 
 #[test]
-fn no_page_needs_inline_style_or_script() {
+fn no_page_has_inline_styles_or_scripts() {
     for Sample { name, html } in every_page() {
         for inline in ["style=", "<style", "<script>", "javascript:", "data:"] {
             assert!(!html.contains(inline), "{name}: {inline} in {html}");
@@ -52,7 +52,7 @@ fn every_page_has_a_language_a_title_one_heading_and_a_main_landmark() {
 }
 
 #[test]
-fn every_page_closes_what_it_opens_and_refers_to_what_is_there() {
+fn every_page_has_balanced_tags_unique_ids_and_valid_references() {
     for Sample { name, html } in every_page() {
         html::assert_balanced(&name, &html);
         let ids: Vec<String> = tags(&html).filter_map(|tag| attribute(tag, "id")).collect();
@@ -67,7 +67,7 @@ fn every_page_closes_what_it_opens_and_refers_to_what_is_there() {
 }
 
 #[test]
-fn every_form_is_a_post_with_the_token_but_the_search() {
+fn every_form_except_the_search_is_a_post_with_a_csrf_token() {
     for Sample { name, html } in every_page() {
         for form in html.split("<form").skip(1).map(|rest| rest.split("</form>").next().expect("a beginning")) {
             let is_search = form.contains("role=\"search\"");
@@ -78,7 +78,7 @@ fn every_form_is_a_post_with_the_token_but_the_search() {
 }
 
 #[test]
-fn every_field_is_named_by_its_label() {
+fn every_visible_field_is_inside_a_label() {
     for Sample { name, html } in every_page() {
         let outside: String =
             html.split("<label").map(|part| part.split_once("</label>").map_or(part, |(_, rest)| rest)).collect();
@@ -91,7 +91,7 @@ fn every_field_is_named_by_its_label() {
 }
 
 #[test]
-fn what_destroys_much_is_opened_first_and_one_button_stands_out() {
+fn danger_buttons_are_inside_details_and_at_most_one_button_is_primary() {
     for Sample { name, html } in every_page() {
         let outside: String =
             html.split("<details").map(|part| part.split_once("</details>").map_or(part, |(_, rest)| rest)).collect();
@@ -101,7 +101,7 @@ fn what_destroys_much_is_opened_first_and_one_button_stands_out() {
 }
 
 #[test]
-fn what_a_page_refers_to_is_served_for_good() {
+fn referenced_assets_are_served_as_immutable() {
     let brand = Brand::new("Acme", Some(b"<svg/>".to_vec()), Some("#aa3300")).expect("a brand");
     let frame = Frame::of(&std::sync::Arc::new(brand.clone()));
     let keys = KeysPage { frame: frame.clone(), ..samples::keys_page() };
@@ -116,7 +116,7 @@ fn what_a_page_refers_to_is_served_for_good() {
 }
 
 #[test]
-fn scripts_run_only_where_they_are_of_use() {
+fn only_pages_that_need_a_script_load_one() {
     for Sample { name, html } in every_page() {
         let expected = ["keys", "invitations", "app-key-given-before"].iter().any(|page| name.starts_with(page));
         assert_eq!(html.contains("<script "), expected, "{name}");
@@ -125,7 +125,7 @@ fn scripts_run_only_where_they_are_of_use() {
 }
 
 #[test]
-fn the_navigation_says_where_one_is_and_hides_what_is_not_ones_own() {
+fn the_navigation_marks_the_current_page_and_hides_administration_pages_from_users() {
     let at = |administrator| {
         let nav = Nav { name: "Ada".to_owned(), administrator, invites: administrator, current: Some(SitePage::Keys) };
         render(&AccountPage { frame: Frame::default().with_nav(nav), ..home() })
@@ -140,7 +140,7 @@ fn the_navigation_says_where_one_is_and_hides_what_is_not_ones_own() {
 }
 
 #[test]
-fn one_provider_is_a_button_and_several_are_a_list() {
+fn one_provider_is_a_button_and_several_providers_are_a_list() {
     let one = render(&SignInPage { frame: frame(), providers: vec![provider()], password: None, notice: None });
     assert!(one.contains("Continue with <bdi>Corp SSO</bdi>"), "{one}");
     let providers = vec![provider(), provider()];
@@ -150,7 +150,7 @@ fn one_provider_is_a_button_and_several_are_a_list() {
 }
 
 #[test]
-fn a_password_stands_out_only_where_it_is_the_only_way() {
+fn the_password_button_is_primary_only_without_providers() {
     let page = |providers: Vec<ProviderLink>| {
         render(&SignInPage { frame: frame(), providers, password: Some(password_form(None)), notice: None })
     };
@@ -162,7 +162,7 @@ fn a_password_stands_out_only_where_it_is_the_only_way() {
 }
 
 #[test]
-fn a_refused_sign_in_keeps_the_email_and_never_the_password() {
+fn a_refused_sign_in_keeps_the_email_but_not_the_password() {
     let form = PasswordForm {
         email: "ada@example.com".to_owned(),
         ..password_form(Some(Problem::of("sign-in-problem-wrong").field("password")))
@@ -175,7 +175,7 @@ fn a_refused_sign_in_keeps_the_email_and_never_the_password() {
 }
 
 #[test]
-fn signing_out_is_a_post_with_the_token() {
+fn signing_out_is_a_post_with_a_csrf_token() {
     let page = render(&SignOutPage {
         frame: frame(),
         csrf: "token".to_owned(),
@@ -190,7 +190,7 @@ fn signing_out_is_a_post_with_the_token() {
 }
 
 #[test]
-fn home_says_where_the_role_comes_from() {
+fn the_account_page_shows_the_rule_that_granted_the_role() {
     let page = |role: Option<&str>, rule: Option<&str>| {
         let account = AccountSummary { name: "Ada".to_owned(), role: role.map(str::to_owned) };
         render(&AccountPage { account, rule: rule.map(GrantRule::of), ..home() })
@@ -203,7 +203,7 @@ fn home_says_where_the_role_comes_from() {
 }
 
 #[test]
-fn home_says_when_the_session_ends() {
+fn the_account_page_shows_the_expiry_and_the_idle_timeout_of_the_session() {
     let page = render(&AccountPage {
         session_ends: "2026-11-30T14:05:59Z".parse().expect("a timestamp"),
         idle_limit: Some(Duration::from_secs(12 * 3_600)),
@@ -214,19 +214,19 @@ fn home_says_when_the_session_ends() {
 }
 
 #[test]
-fn a_key_that_was_just_made_is_text_that_a_script_copies() {
+fn a_new_key_is_shown_with_a_copy_button() {
     let made = NewKey { name: "batch".to_owned(), secret: "sk-x".to_owned() };
     let page = render(&KeysPage { made: Some(made), ..samples::keys_page() });
     assert!(page.contains("<code class=\"secret\">sk-x</code><button class=\"button\" type=\"button\" hidden"), "{page}");
 }
 
 #[test]
-fn what_an_administrator_may_not_do_is_said_and_not_offered() {
-    for (power, told) in
+fn the_user_page_explains_missing_permissions_and_offers_no_forms() {
+    for (power, explanation) in
         [(EditPermission::Yourself, "This is your own account"), (EditPermission::Above, "has a higher role than you")]
     {
         let page = render(&UserPage { power, ..samples::person() });
-        assert!(page.contains(told) && !page.contains("<form"), "{page}");
+        assert!(page.contains(explanation) && !page.contains("<form"), "{page}");
     }
     let may = render(&UserPage { power: EditPermission::May, ..samples::person() });
     for action in ["disable", "end_sessions", "delete"] {
@@ -235,7 +235,7 @@ fn what_an_administrator_may_not_do_is_said_and_not_offered() {
 }
 
 #[test]
-fn only_open_invitations_are_withdrawn() {
+fn only_open_invitations_can_be_revoked() {
     for (state, offered) in [(InvitationState::Open, 1), (InvitationState::Accepted, 0), (InvitationState::Expired, 0)] {
         let invitations = vec![InvitationRow { state, ..samples::invitation() }];
         let page = render(&InvitationsPage { invitations, ..samples::invitations_page() });
@@ -244,7 +244,7 @@ fn only_open_invitations_are_withdrawn() {
 }
 
 #[test]
-fn a_persons_address_holds_nothing_but_their_id() {
+fn the_url_of_a_user_page_contains_only_the_id() {
     let page =
         render(&UsersPage { frame: frame(), people: samples::people(), query: String::new(), is_cut: false, next_href: None });
     let links: Vec<String> =
@@ -257,7 +257,7 @@ fn a_persons_address_holds_nothing_but_their_id() {
 }
 
 #[test]
-fn the_command_line_is_an_application_too() {
+fn the_consent_page_names_the_command_line() {
     let page = render(&AppKeyPage { application: None, ..samples::app_key(ConsentState::GivenBefore) });
     assert!(page.contains("Continue to <bdi>your command line</bdi>"), "{page}");
 }

@@ -1,7 +1,7 @@
 //! The texts of the pages, by message id. The English ones are in `templates/text/en.ftl`.
 //!
-//! A translation is one more such file. It begins with its own `language`, which also decides what is a plural; what it
-//! leaves out is said in English.
+//! A translation is one more such file. It begins with its own `language`, which also selects the plural rules. Pages show
+//! the messages that it leaves out in English.
 
 use std::{
     fmt,
@@ -50,8 +50,8 @@ pub fn text(id: &str, values: &[(&'static str, Value)]) -> String {
     for (name, value) in values {
         args.set(*name, value);
     }
-    let translated = TRANSLATION.get().and_then(|catalogue| catalogue.say(id, &args).ok().flatten());
-    translated.unwrap_or_else(|| in_english(id, &args))
+    let translated = TRANSLATION.get().and_then(|catalog| catalog.format_message(id, &args).ok().flatten());
+    translated.unwrap_or_else(|| format_english(id, &args))
 }
 
 /// Sets the translation. Only the first call has an effect, so it must come before the first page.
@@ -66,10 +66,10 @@ pub fn check(source: String) -> Result<(), CatalogError> {
 }
 
 fn read(source: String) -> Result<Catalog, CatalogError> {
-    let catalogue = Catalog::parse(source)?;
-    let unknown = catalogue.ids.iter().filter(|id| !ENGLISH.bundle.has_message(id));
+    let catalog = Catalog::parse(source)?;
+    let unknown = catalog.ids.iter().filter(|id| !ENGLISH.bundle.has_message(id));
     let unknown: Vec<String> = unknown.map(|id| format!("{id}: no page says this.")).collect();
-    if unknown.is_empty() { Ok(catalogue) } else { Err(CatalogError(unknown)) }
+    if unknown.is_empty() { Ok(catalog) } else { Err(CatalogError(unknown)) }
 }
 
 /// A date in UTC, because the user's time zone is unknown.
@@ -106,10 +106,10 @@ pub fn wait(time: Duration) -> String {
     duration(Duration::from_secs(seconds.max(1).div_ceil(step) * step))
 }
 
-fn in_english(id: &str, args: &FluentArgs<'_>) -> String {
-    let said = ENGLISH.say(id, args);
-    debug_assert!(matches!(said, Ok(Some(_))), "{id}: {said:?}");
-    said.ok().flatten().unwrap_or_else(|| id.to_owned())
+fn format_english(id: &str, args: &FluentArgs<'_>) -> String {
+    let message = ENGLISH.format_message(id, args);
+    debug_assert!(matches!(message, Ok(Some(_))), "{id}: {message:?}");
+    message.ok().flatten().unwrap_or_else(|| id.to_owned())
 }
 
 fn date_values(at: &Zoned) -> Vec<(&'static str, Value)> {
@@ -204,12 +204,12 @@ impl Catalog {
     }
 
     /// `Ok(None)` if there is no such message, an error if a placeholder has no value.
-    fn say(&self, id: &str, args: &FluentArgs<'_>) -> Result<Option<String>, CatalogError> {
+    fn format_message(&self, id: &str, args: &FluentArgs<'_>) -> Result<Option<String>, CatalogError> {
         let message = self.bundle.get_message(id);
         let Some(pattern) = message.and_then(|message| message.value()) else { return Ok(None) };
         let mut errors = Vec::new();
-        let said = self.bundle.format_pattern(pattern, Some(args), &mut errors).into_owned();
-        if errors.is_empty() { Ok(Some(said)) } else { Err(CatalogError::of(&errors)) }
+        let formatted = self.bundle.format_pattern(pattern, Some(args), &mut errors).into_owned();
+        if errors.is_empty() { Ok(Some(formatted)) } else { Err(CatalogError::of(&errors)) }
     }
 }
 
@@ -223,8 +223,8 @@ fn ids_of(source: &str) -> impl Iterator<Item = &str> {
 }
 
 fn language_of(source: &str) -> Result<LanguageIdentifier, CatalogError> {
-    let says = |line: &str| Some(line.strip_prefix("language")?.trim_start().strip_prefix('=')?.trim().to_owned());
-    let language = source.lines().find_map(says).and_then(|language| language.parse().ok());
+    let declared = |line: &str| Some(line.strip_prefix("language")?.trim_start().strip_prefix('=')?.trim().to_owned());
+    let language = source.lines().find_map(declared).and_then(|language| language.parse().ok());
     language.ok_or_else(|| CatalogError(vec!["language: must say the language of the messages, such as en".to_owned()]))
 }
 
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_said_in_their_largest_whole_unit() {
+    fn durations_are_formatted_in_their_largest_whole_unit() {
         for (seconds, words) in
             [(0, "0 seconds"), (1, "1 second"), (60, "1 minute"), (5_400, "90 minutes"), (86_400, "1 day"), (604_800, "7 days")]
         {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_never_too_short_and_no_more_exact_than_it_helps() {
+    fn waiting_times_are_rounded_up_to_a_useful_unit() {
         for (milliseconds, words) in
             [(0, "1 second"), (400, "1 second"), (47_000, "47 seconds"), (121_000, "3 minutes"), (7_201_000, "3 hours")]
         {
@@ -265,46 +265,46 @@ mod tests {
     }
 
     #[test]
-    fn days_and_times_are_said_as_in_a_letter() {
+    fn dates_have_the_month_as_a_word_and_the_time_zone() {
         let at = "2026-01-09T08:05:00Z".parse().expect("a timestamp");
         assert_eq!(date(at), "9 January 2026");
         assert_eq!(date_time(at), "9 January 2026, 08:05\u{a0}UTC");
     }
 
     #[test]
-    fn what_fills_a_piece_of_html_is_escaped_and_the_message_is_not() {
+    fn values_in_html_messages_are_escaped_and_the_message_is_not() {
         let html = Text::of("rule-named").with("rule", "<a href='x'>&\"").as_html();
         assert_eq!(html, "Granted by rule <code><bdi>&#60;a href=&#39;x&#39;&#62;&#38;&#34;</bdi></code>");
     }
 
     #[test]
-    fn a_translation_has_its_own_plural_and_leaves_the_rest_to_english() {
+    fn a_translation_uses_its_own_plural_rules_and_may_omit_messages() {
         let polish = "language = pl\nperson-keys = { $count ->\n    [one] klucz\n    [few] klucze\n   *[many] kluczy\n}\n";
-        let catalogue = Catalog::parse(polish.to_owned()).expect("a catalogue");
+        let catalog = Catalog::parse(polish.to_owned()).expect("a catalogue");
         for (count, words) in [(1_u64, "klucz"), (3, "klucze"), (5, "kluczy")] {
             let mut args = FluentArgs::new();
             args.set("count", count);
-            assert_eq!(catalogue.say("person-keys", &args), Ok(Some(words.to_owned())));
+            assert_eq!(catalog.format_message("person-keys", &args), Ok(Some(words.to_owned())));
         }
-        assert_eq!(catalogue.say("email", &FluentArgs::new()), Ok(None));
+        assert_eq!(catalog.format_message("email", &FluentArgs::new()), Ok(None));
     }
 
     #[test]
-    fn a_translation_that_says_what_no_page_says_is_refused() {
-        for (source, told) in [
+    fn an_invalid_translation_is_rejected() {
+        for (source, mistake) in [
             ("email = E-Mail\n", "language: must say"),
             ("language = de\nemial = E-Mail\n", "emial: no page says this."),
             ("language = de\nemail = { $\n", "."),
             ("language = de\nemail = x\nemail = y\n", "."),
         ] {
-            let refused = translate(source.to_owned()).expect_err(source).to_string();
-            assert!(refused.contains(told), "{source}: {refused}");
+            let error = translate(source.to_owned()).expect_err(source).to_string();
+            assert!(error.contains(mistake), "{source}: {error}");
         }
     }
 
     #[test]
-    fn a_translated_message_that_can_not_be_filled_is_no_answer() {
-        let catalogue = Catalog::parse("language = de\nemail = { $email }\n".to_owned()).expect("a catalogue");
-        assert!(catalogue.say("email", &FluentArgs::new()).is_err());
+    fn a_translated_message_with_a_missing_value_is_an_error() {
+        let catalog = Catalog::parse("language = de\nemail = { $email }\n".to_owned()).expect("a catalogue");
+        assert!(catalog.format_message("email", &FluentArgs::new()).is_err());
     }
 }

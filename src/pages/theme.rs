@@ -72,18 +72,18 @@ impl Accent {
     fn on(ground: &Background, accent: Color) -> Self {
         let grounds = [ground.page, ground.surface, ground.hover];
         let on_button = accent.readable_on();
-        let notice = ground.tint(accent);
+        let notice = ground.find_tint(accent);
         let link =
-            accent.until(ground.away, |color| grounds.iter().chain([&notice]).all(|ground| color.contrast(*ground) >= TEXT));
+            accent.mix_until(ground.away, |color| grounds.iter().chain([&notice]).all(|ground| color.contrast(*ground) >= TEXT));
         let stands_out = [ground.page, ground.surface].iter().all(|ground| accent.contrast(*ground) >= EDGE);
         Self {
             button: accent,
-            button_hover: accent.hovered(on_button),
+            button_hover: accent.hover_shade(on_button),
             on_button,
             edge: if stands_out { accent } else { link },
             link,
             notice,
-            notice_line: ground.surface.mixed(accent, 0.3),
+            notice_line: ground.surface.mix(accent, 0.3),
         }
     }
 
@@ -102,10 +102,10 @@ impl Accent {
 }
 
 impl Background {
-    /// A little of the accent on the surface, so little that text on it stays readable.
-    fn tint(&self, accent: Color) -> Color {
+    /// Returns the surface mixed with the largest part of the accent on which text stays readable.
+    fn find_tint(&self, accent: Color) -> Color {
         let readable = |tint: Color| [self.text, self.muted].iter().all(|text| text.contrast(tint) >= TEXT);
-        let parts = [0.1, 0.08, 0.06, 0.04, 0.02].map(|part| self.surface.mixed(accent, part));
+        let parts = [0.1, 0.08, 0.06, 0.04, 0.02].map(|part| self.surface.mix(accent, part));
         parts.into_iter().find(|tint| readable(*tint)).unwrap_or(self.surface)
     }
 }
@@ -139,28 +139,28 @@ impl Color {
         if self.contrast(WHITE) >= TEXT { WHITE } else { BLACK }
     }
 
-    fn mixed(self, other: Self, part: f64) -> Self {
-        let mut mixed = self.0;
-        for (own, other) in mixed.iter_mut().zip(other.0) {
+    fn mix(self, other: Self, part: f64) -> Self {
+        let mut result = self.0;
+        for (own, other) in result.iter_mut().zip(other.0) {
             let value = f64::from(*own) * (1.0 - part) + f64::from(other) * part;
             *own = value.round() as u8;
         }
-        Self(mixed)
+        Self(result)
     }
 
-    /// Returns the first color on the way to the other that is sufficient, or the other itself.
-    fn until(self, other: Self, will_do: impl Fn(Self) -> bool) -> Self {
+    /// Returns the first mix with the other color that is sufficient, or the other color itself.
+    fn mix_until(self, other: Self, is_sufficient: impl Fn(Self) -> bool) -> Self {
         const STEPS: u8 = 50;
-        let way = (0..=STEPS).map(|step| self.mixed(other, f64::from(step) / f64::from(STEPS)));
-        way.into_iter().find(|color| will_do(*color)).unwrap_or(other)
+        let shades = (0..=STEPS).map(|step| self.mix(other, f64::from(step) / f64::from(STEPS)));
+        shades.into_iter().find(|color| is_sufficient(*color)).unwrap_or(other)
     }
 
-    /// A shade that is seen to differ and on which the text can still be read: rather away from the text than towards it.
-    fn hovered(self, text: Self) -> Self {
+    /// Returns a shade that differs visibly and keeps the text readable. It prefers shades away from the text color.
+    fn hover_shade(self, text: Self) -> Self {
         let (away, toward) = if text == WHITE { (BLACK, WHITE) } else { (WHITE, BLACK) };
-        let will_do = |shade: &Self| shade.contrast(self) >= 1.08 && shade.contrast(text) >= TEXT;
-        let mut shades = [(away, 0.14), (toward, 0.14), (away, 0.3)].map(|(to, part)| self.mixed(to, part)).into_iter();
-        shades.find(will_do).unwrap_or_else(|| self.mixed(away, 0.3))
+        let is_sufficient = |shade: &Self| shade.contrast(self) >= 1.08 && shade.contrast(text) >= TEXT;
+        let mut shades = [(away, 0.14), (toward, 0.14), (away, 0.3)].map(|(to, part)| self.mix(to, part)).into_iter();
+        shades.find(is_sufficient).unwrap_or_else(|| self.mix(away, 0.3))
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn every_accent_can_be_read_on_light_and_dark() {
+    fn every_accent_is_readable_on_light_and_dark_backgrounds() {
         for accent in colors() {
             for ground in [&LIGHT, &DARK] {
                 let made = Accent::on(ground, accent);
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_grounds_are_the_stylesheets() {
+    fn the_background_colors_match_the_stylesheet() {
         let grounds = [&LIGHT, &DARK];
         assert_eq!(in_style("page"), grounds.map(|ground| ground.page));
         assert_eq!(in_style("surface"), grounds.map(|ground| ground.surface));

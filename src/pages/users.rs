@@ -103,7 +103,7 @@ pub struct InvitationForm {
     pub teams: String,
     /// True if the user has an account, whose role and teams are filled in.
     pub again: bool,
-    pub lasting: Vec<LifetimeOption>,
+    pub lifetimes: Vec<LifetimeOption>,
 }
 
 /// A new invitation. It has no `Debug`, because it contains the link.

@@ -28,7 +28,7 @@ impl Principals {
 
 impl Inner {
     async fn find_identity(self: &Arc<Self>, digest: Digest) -> LookupResult<Arc<str>> {
-        let lookup = Lookup { label: LookupLabel::Person, shard: Shard::of(&digest), digest };
+        let lookup = Lookup { label: LookupLabel::User, shard: Shard::of(&digest), digest };
         let cached = self.cache.identity(lookup.shard, &digest);
         let read = move |inner: Arc<Self>, start| async move { inner.read_identity(digest, start).await };
         self.serve(lookup, cached, |_| SessionState::Live, &self.reads.identities, read).await
@@ -37,7 +37,7 @@ impl Inner {
     /// Returns the user of this id. Reads are shared by the user's id, since an identity can move to another user.
     async fn find_user(self: &Arc<Self>, id: Arc<str>) -> LookupResult<Arc<CachedUser>> {
         let digest = Digest::of(id.as_bytes());
-        let lookup = Lookup { label: LookupLabel::Person, shard: users::shard_of(&id), digest };
+        let lookup = Lookup { label: LookupLabel::User, shard: users::shard_of(&id), digest };
         let cached = self.cache.user(lookup.shard, &id);
         let read = move |inner: Arc<Self>, start| async move { inner.read_known_user(&id, start).await };
         self.serve(lookup, cached, |_| SessionState::Live, &self.reads.users, read).await

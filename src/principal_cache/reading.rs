@@ -35,7 +35,7 @@ pub(super) struct Lookup {
 }
 
 /// The reads in progress. Look-ups of one digest share a read of the same revision.
-pub(super) struct Reads {
+pub(super) struct ReadsInProgress {
     pub sessions: Arc<SingleFlight<LookupResult<UserSession>>>,
     pub keys: Arc<SingleFlight<LookupResult<UserKey>>>,
     pub identities: Arc<SingleFlight<LookupResult<Arc<str>>>>,
@@ -44,7 +44,7 @@ pub(super) struct Reads {
     slots: [Arc<Semaphore>; LookupLabel::ALL.len()],
 }
 
-impl Default for Reads {
+impl Default for ReadsInProgress {
     fn default() -> Self {
         let slots = [(); LookupLabel::ALL.len()].map(|()| Arc::new(Semaphore::new(READS_IN_FLIGHT)));
         let (sessions, keys, identities, users) = Default::default();
@@ -80,7 +80,7 @@ impl Inner {
         lookup: Lookup,
         cached: Option<CachedValue<T>>,
         state: impl Fn(&T) -> SessionState,
-        flights: &Arc<SingleFlight<LookupResult<T>>>,
+        shared_reads: &Arc<SingleFlight<LookupResult<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
     ) -> LookupResult<T>
     where
@@ -91,7 +91,7 @@ impl Inner {
             self.metrics.cache_lookup(lookup.label, CacheResult::Unknown);
             return Ok(None);
         }
-        let found = self.serve(lookup, cached, &state, flights, read).await?;
+        let found = self.serve(lookup, cached, &state, shared_reads, read).await?;
         Ok(found.filter(|found| state(found) == SessionState::Live))
     }
 
@@ -101,7 +101,7 @@ impl Inner {
         lookup: Lookup,
         cached: Option<CachedValue<T>>,
         state: impl Fn(&T) -> SessionState,
-        flights: &Arc<SingleFlight<LookupResult<T>>>,
+        shared_reads: &Arc<SingleFlight<LookupResult<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
     ) -> LookupResult<T>
     where
@@ -110,7 +110,7 @@ impl Inner {
     {
         let (clock, grace) = (&*self.clock, self.settings.grace);
         let serving = Serving { cache: &self.cache, clock, grace, shard: lookup.shard };
-        let served = serving.serve(cached, state, self.read_shared(lookup, flights, read)).await?;
+        let served = serving.serve(cached, state, self.read_shared(lookup, shared_reads, read)).await?;
         if let Some(result) = served.cache_result() {
             self.metrics.cache_lookup(lookup.label, result);
         }
@@ -121,7 +121,7 @@ impl Inner {
     async fn read_shared<T, R>(
         self: &Arc<Self>,
         lookup: Lookup,
-        flights: &Arc<SingleFlight<LookupResult<T>>>,
+        shared_reads: &Arc<SingleFlight<LookupResult<T>>>,
         read: impl FnOnce(Arc<Self>, ReadStart) -> R,
     ) -> LookupResult<T>
     where
@@ -130,7 +130,7 @@ impl Inner {
     {
         let Lookup { label, shard, digest } = lookup;
         let start = self.cache.begin_read(shard, self.clock.monotonic());
-        let flight = flights.join_or_start(digest, start.revision, || {
+        let shared_read = shared_reads.join_or_start(digest, start.revision, || {
             let slot = Arc::clone(&self.reads.slots[label as usize]).try_acquire_owned().ok()?;
             self.metrics.cache_lookup(label, CacheResult::Miss);
             let (inner, read) = (Arc::clone(self), read(Arc::clone(self), start));
@@ -139,11 +139,11 @@ impl Inner {
                 read.await.map_err(|error| inner.read_failed(lookup, error))
             })
         });
-        let Some(flight) = flight else {
+        let Some(shared_read) = shared_read else {
             self.metrics.cache_lookup(label, CacheResult::Overloaded);
             return Err(LookupError::Overloaded);
         };
-        flight.await.unwrap_or(Err(LookupError::Overloaded))
+        shared_read.await.unwrap_or(Err(LookupError::Overloaded))
     }
 
     fn read_failed(&self, lookup: Lookup, error: store::Error) -> LookupError {
@@ -168,7 +168,7 @@ impl Inner {
 
     async fn read_key_by_secret(&self, lookup: Lookup, start: ReadStart) -> Result<Option<UserKey>, store::Error> {
         let Lookup { shard, digest, .. } = lookup;
-        let found = match self.records.get::<Pointer>(&Pointer::place(shard, &digest)).await? {
+        let found = match self.records.get::<Pointer>(&Pointer::key(shard, &digest)).await? {
             Some(pointer) => self.read_key(shard, pointer.value.key, start.time).await?,
             None => None,
         };
@@ -187,7 +187,7 @@ impl Inner {
     }
 
     async fn read_key(&self, shard: Shard, id: KeyId, time: ReadTime) -> Result<Option<UserKey>, store::Error> {
-        let Some(key) = self.records.get::<ApiKey>(&ApiKey::place(id)).await? else { return Ok(None) };
+        let Some(key) = self.records.get::<ApiKey>(&ApiKey::key(id)).await? else { return Ok(None) };
         let key = Arc::new(CachedKey::new(key.value, time));
         let user = self.read_user(shard, &key.key.user, time).await?;
         Ok(user.map(|user| UserKey { key, user }))

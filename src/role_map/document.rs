@@ -22,7 +22,7 @@ pub use self::references::ConfiguredNames;
 pub(super) use self::references::check_configured;
 
 /// The document without its fragments.
-struct Base {
+struct BaseDocument {
     roles: Vec<Role>,
     delegated: Vec<Role>,
     default_role: Option<Role>,
@@ -123,7 +123,7 @@ fn mistake_of_fragment(name: &str, mistake: Mistake) -> Mistake {
     Mistake { path, ..mistake }
 }
 
-fn read_base(section: &mut Section<'_>) -> Option<Base> {
+fn read_base(section: &mut Section<'_>) -> Option<BaseDocument> {
     let version = section.required_value("version", |text| match text {
         VERSION => Ok(()),
         _ => Err(format!("{} is unknown to this release; write {VERSION}", shown(text))),
@@ -137,7 +137,7 @@ fn read_base(section: &mut Section<'_>) -> Option<Base> {
     let default_role = read_default_role(section, &roles);
     let missing_source = read_missing_source(section, granting.as_ref());
     version?;
-    Some(Base {
+    Some(BaseDocument {
         delegated: delegated?.unwrap_or_default(),
         default_role: default_role?,
         missing_source: missing_source?,

@@ -33,7 +33,7 @@ pub async fn invite(config: &Config, clock: &Arc<dyn Clock>, request: Invitation
         email: request.email.unwrap_or_else(|| services::BOOTSTRAP_EMAIL.to_owned()),
         role: Role::new(request.role),
         teams: Vec::new(),
-        lasting: request.duration,
+        lifetime: request.duration,
     };
     let created = accounts.invite(Inviter::Operator, &wanted).await.context("the invitation failed")?;
     Ok(created.address(&config.public_url))

@@ -187,7 +187,7 @@ async fn dead_keys_are_not_counted() {
     fixture.keys.revoke(&by_session(), manager.id).await.unwrap();
     fixture.create(&KeyParameters::default()).await;
     fixture.create(&KeyParameters::default()).await;
-    assert!(!fixture.exists::<ApiKey>(&ApiKey::place(child.key.id)).await);
+    assert!(!fixture.exists::<ApiKey>(&ApiKey::key(child.key.id)).await);
     assert!(matches!(fixture.keys.create(&by_session(), &KeyParameters::default()).await, Err(KeysError::Full)));
 }
 

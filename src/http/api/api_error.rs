@@ -36,25 +36,25 @@ pub(in crate::http) enum ApiError {
     #[error("not an administrator")]
     NotAdministrator,
     #[error("the key does not manage users")]
-    NotManagingPeople,
+    NotManagingUsers,
     #[error("a session is required")]
-    NotInPerson,
+    SessionRequired,
     #[error("local accounts are disabled")]
     NoLocalAccounts,
     #[error(transparent)]
-    Invite(#[from] InvitationError),
+    Invitation(#[from] InvitationError),
     #[error(transparent)]
-    People(#[from] AdministrationError),
+    Administration(#[from] AdministrationError),
     #[error(transparent)]
     SignIn(#[from] PasswordLoginError),
     #[error(transparent)]
-    Claim(#[from] AcceptanceError),
+    Acceptance(#[from] AcceptanceError),
     #[error(transparent)]
     Password(#[from] PasswordChangeError),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error(transparent)]
-    Ask(#[from] ExplanationError),
+    Explanation(#[from] ExplanationError),
     #[error("there is no such session")]
     NoSession,
     #[error("no such provider is configured")]
@@ -90,16 +90,16 @@ impl ApiError {
             Self::Field(_) => "field_invalid",
             Self::Keys(error) => error.reason(),
             Self::NotAdministrator => "not_administrator",
-            Self::NotManagingPeople => "key_cannot_manage_users",
-            Self::NotInPerson => "session_required",
+            Self::NotManagingUsers => "key_cannot_manage_users",
+            Self::SessionRequired => "session_required",
             Self::NoLocalAccounts => "no_local_accounts",
-            Self::Invite(error) => error.reason(),
-            Self::People(error) => error.reason(),
+            Self::Invitation(error) => error.reason(),
+            Self::Administration(error) => error.reason(),
             Self::SignIn(error) => error.reason(),
-            Self::Claim(error) => error.reason(),
+            Self::Acceptance(error) => error.reason(),
             Self::Password(error) => error.reason(),
             Self::Store(error) => error.reason(),
-            Self::Ask(error) => error.reason(),
+            Self::Explanation(error) => error.reason(),
             Self::NoSession => "session_not_found",
             Self::NoProvider => "unknown_provider",
             Self::NoIdentity => "identity_not_found",
@@ -127,6 +127,6 @@ impl ApiError {
 
     /// True if the domain module has logged the refusal, with more details.
     pub(super) fn is_logged(&self) -> bool {
-        matches!(self, Self::SignIn(_) | Self::Claim(_) | Self::RateLimited(_))
+        matches!(self, Self::SignIn(_) | Self::Acceptance(_) | Self::RateLimited(_))
     }
 }

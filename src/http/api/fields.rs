@@ -164,7 +164,7 @@ pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) ->
 }
 
 /// Parses a duration, in the format of all calls.
-pub(in crate::http) fn lasting(text: &str) -> Result<KeyDuration, &'static str> {
+pub(in crate::http) fn parse_duration(text: &str) -> Result<KeyDuration, &'static str> {
     KeyDuration::parse(text).map_err(|_| "must be a whole number and a unit, such as 30s, 30m, 30h, 30d, 2w or 1mo")
 }
 

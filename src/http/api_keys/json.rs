@@ -80,7 +80,7 @@ async fn regenerate_one(
 ) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::ShowSecret).await?;
     let mut fields = read_fields(&request, body, &caller)?;
-    let overlap = fields.parse_field("overlap", fields::lasting)?;
+    let overlap = fields.parse_field("overlap", fields::parse_duration)?;
     fields.finish()?;
     let made = services.keys.regenerate(&manager(&caller), KeyId::parse(&id).ok_or(ApiError::NotFound)?, overlap).await?;
     Ok(json(StatusCode::OK, with_secret(&made, &services.checker)))
@@ -91,7 +91,7 @@ fn read_wish(mut fields: Fields, checker: &Checker) -> Result<KeyParameters, Api
     let wish = KeyParameters {
         user: fields.text("user_id")?,
         alias: fields.parse_field("key_alias", alias)?,
-        duration: fields.parse_field("duration", fields::lasting)?,
+        duration: fields.parse_field("duration", fields::parse_duration)?,
         restrictions,
         manage_keys: fields.flag("manage_keys")?,
         manage_users: fields.flag("manage_people")?,

@@ -24,8 +24,8 @@ use crate::{
 };
 
 /// Lifetimes that the form offers, in days. Those above `keys.max_duration` are left out.
-const LASTINGS: [u64; 5] = [1, 7, 30, 90, 365];
-const USUAL_LASTING: &str = "30d";
+const LIFETIMES: [u64; 5] = [1, 7, 30, 90, 365];
+const DEFAULT_LIFETIME: &str = "30d";
 
 #[derive(Deserialize)]
 struct ListQuery {
@@ -41,7 +41,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
     let page = KeysRequest(PageRequest::authenticate(&request, &services, SitePage::Keys).await?);
     let after = query.after.as_deref().and_then(KeyId::parse);
-    page.render(StatusCode::OK, after, Notes::default()).await.map_err(|error| page.0.fail(&error))
+    page.render(StatusCode::OK, after, KeysPageState::default()).await.map_err(|error| page.0.fail(&error))
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
@@ -64,7 +64,7 @@ struct KeysRequest<'a>(PageRequest<'a>);
 
 /// The parts of the page that depend on the form before it.
 #[derive(Default)]
-struct Notes<'a> {
+struct KeysPageState<'a> {
     created: Option<NewKey>,
     problem: Option<Problem>,
     /// The refused form, whose fields are filled in again.
@@ -76,7 +76,12 @@ impl KeysRequest<'_> {
         manager(&self.0.caller)
     }
 
-    async fn render(&self, status: StatusCode, after: Option<KeyId>, notes: Notes<'_>) -> Result<HttpResponse, KeysError> {
+    async fn render(
+        &self,
+        status: StatusCode,
+        after: Option<KeyId>,
+        state: KeysPageState<'_>,
+    ) -> Result<HttpResponse, KeysError> {
         let Services { keys, users, checker, .. } = self.0.services;
         let listed = keys.list(&self.manager(), None, after, PAGE_SIZE).await?;
         let trusted = users.trusted(self.0.user()).await?;
@@ -85,10 +90,10 @@ impl KeysRequest<'_> {
             sign_in_href: self.0.fresh_sign_in_href(),
             trusted,
             keys: listed.keys.iter().map(|key| line(key, checker)).collect(),
-            made: notes.created,
-            problem: notes.problem,
+            made: state.created,
+            problem: state.problem,
             next_href: listed.next.map(|id| next_href(SitePage::Keys, &id.to_string())),
-            form: self.form(notes.refused),
+            form: self.form(state.refused),
             csrf: self.0.csrf(),
             action: SitePage::Keys.href(),
         };
@@ -102,7 +107,7 @@ impl KeysRequest<'_> {
         let team = |name: &str| Choice { name: name.to_owned(), selected: ticked(name) };
         KeyForm {
             name: one("key_alias").unwrap_or_default().to_owned(),
-            lasting: lastings(self.0.services.keys.settings().max_duration, one("duration").unwrap_or(USUAL_LASTING)),
+            lifetimes: lifetimes(self.0.services.keys.settings().max_duration, one("duration").unwrap_or(DEFAULT_LIFETIME)),
             roles: self.roles(one("user_role")),
             teams: self.0.caller.evaluation.grant.teams.iter().map(|name| team(name.as_str())).collect(),
             paths: one("paths").unwrap_or_default().to_owned(),
@@ -142,7 +147,7 @@ impl KeysRequest<'_> {
             Ok(made) => {
                 let name = made.key.alias.clone().unwrap_or_default();
                 let created = NewKey { name, secret: made.secret.expose().to_owned() };
-                self.render(StatusCode::OK, None, Notes { created: Some(created), ..Notes::default() }).await
+                self.render(StatusCode::OK, None, KeysPageState { created: Some(created), ..KeysPageState::default() }).await
             }
             Err(KeysError::Store(error)) => Err(error.into()),
             Err(error) => {
@@ -163,16 +168,16 @@ impl KeysRequest<'_> {
         problem: Problem,
         refused: Option<&FormFields>,
     ) -> Result<HttpResponse, KeysError> {
-        self.render(status, None, Notes { problem: Some(problem), refused, created: None }).await
+        self.render(status, None, KeysPageState { problem: Some(problem), refused, created: None }).await
     }
 
     fn wish(&self, form: &FormFields) -> Result<KeyParameters, Problem> {
         let name = form.one("key_alias").map(str::trim).filter(|name| is_alias(name));
-        let lasting = form.one("duration").and_then(|text| KeyDuration::parse(text).ok());
-        let (Some(name), Some(lasting)) = (name, lasting) else { return Err(Problem::of("keys-problem-name")) };
+        let lifetime = form.one("duration").and_then(|text| KeyDuration::parse(text).ok());
+        let (Some(name), Some(lifetime)) = (name, lifetime) else { return Err(Problem::of("keys-problem-name")) };
         let wish = KeyParameters {
             alias: Some(name.to_owned()),
-            duration: Some(lasting),
+            duration: Some(lifetime),
             restrictions: self.restrictions(form)?,
             manage_keys: form.one("manage_keys").is_some(),
             manage_users: form.one("manage_people").is_some(),
@@ -231,12 +236,12 @@ fn malformed_paths() -> Problem {
     Problem::of("keys-problem-paths").field("paths")
 }
 
-fn lastings(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {
-    let lasting = |days: u64| {
+fn lifetimes(max: Duration, chosen: &str) -> Vec<pages::LifetimeOption> {
+    let lifetime = |days: u64| {
         let value = format!("{days}d");
         pages::LifetimeOption { selected: value == chosen, value, duration: Duration::from_secs(days * 86_400) }
     };
-    LASTINGS.map(lasting).into_iter().filter(|lasting| lasting.duration <= max).collect()
+    LIFETIMES.map(lifetime).into_iter().filter(|lifetime| lifetime.duration <= max).collect()
 }
 
 fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
@@ -246,7 +251,7 @@ fn line(key: &ApiKey, checker: &Checker) -> KeyRow {
         made: key.created,
         ends: key.expires,
         last_used: key.last_used,
-        narrowed: restrictions(key, checker),
+        restrictions: restrictions(key, checker),
         manages_keys: key.manage_keys,
         manages_people: key.may_manage_users(),
     }

@@ -21,7 +21,7 @@ impl From<&KeysError> for Failure {
             }
             KeysError::Full => Self::limit_reached("The maximum number of keys is reached. Revoke a key first."),
             KeysError::Duration => Self::bad_request("duration must be positive and at most keys.max_duration."),
-            KeysError::Overlap => Self::bad_request("overlap must be at most keys.overlap_max."),
+            KeysError::GracePeriod => Self::bad_request("overlap must be at most keys.overlap_max."),
             KeysError::Store(error) => return error.into(),
         };
         failure.problem(match error {

@@ -94,7 +94,7 @@ impl From<&FailureReason> for Failure {
             FailureReason::Issuer => Self { status: StatusCode::BAD_REQUEST, ..unconfirmed() }.page("error-mixed-up"),
             FailureReason::NoState | FailureReason::NoCode => Self::of_page(StatusCode::BAD_REQUEST, "error-incomplete"),
             FailureReason::Denied { error, .. } => Self::denied(error),
-            FailureReason::NoRoleMapYet => Self::nobody_signs_in().page("error-no-role-map-yet"),
+            FailureReason::NoRoleMapYet => Self::sign_in_unavailable().page("error-no-role-map-yet"),
             FailureReason::NoRole => Self::forbidden("No role is granted to the user.").page("error-no-role"),
             FailureReason::Disabled => Self::forbidden("The user is disabled.").page("error-disabled"),
             FailureReason::MissingSource(_) => {
@@ -104,8 +104,8 @@ impl From<&FailureReason> for Failure {
             FailureReason::Exchange(_) => unconfirmed().page("error-not-confirmed"),
             FailureReason::NotSignedIn => Self::of_page(StatusCode::UNAUTHORIZED, "error-link-signed-out"),
             FailureReason::Taken => Self::of_page(StatusCode::CONFLICT, "error-link-taken"),
-            FailureReason::StoreBefore(_) => Self::nobody_signs_in().page("error-store-before"),
-            FailureReason::StoreAfter(_) => Self::nobody_signs_in().page("error-store-after"),
+            FailureReason::StoreBefore(_) => Self::sign_in_unavailable().page("error-store-before"),
+            FailureReason::StoreAfter(_) => Self::sign_in_unavailable().page("error-store-after"),
         }
     }
 }
@@ -120,7 +120,7 @@ impl Failure {
         Self::new(status, code, "The identity provider did not sign the user in.").page(page)
     }
 
-    pub fn nobody_signs_in() -> Self {
+    pub fn sign_in_unavailable() -> Self {
         Self::unavailable("Sign-in is unavailable at the moment. Try again later.")
     }
 }

@@ -38,8 +38,8 @@ impl From<&ApiError> for Failure {
                 Self::new(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "This endpoint does not support the method.")
             }
             ApiError::NotAdministrator => administrators_only(),
-            ApiError::NotManagingPeople => Self::forbidden("This credential is not permitted to manage users."),
-            ApiError::NotInPerson => Self::forbidden("This requires a session, not a key or a token."),
+            ApiError::NotManagingUsers => Self::forbidden("This credential is not permitted to manage users."),
+            ApiError::SessionRequired => Self::forbidden("This requires a session, not a key or a token."),
             ApiError::NoLocalAccounts => no_local_accounts(),
             ApiError::NoSession => Self::absent("There is no such session."),
             ApiError::NoProvider => Self::absent("There is no such provider."),
@@ -48,11 +48,11 @@ impl From<&ApiError> for Failure {
             ApiError::Begin(error) => error.into(),
             ApiError::Store(error) => error.into(),
             ApiError::Keys(error) => error.into(),
-            ApiError::Invite(error) => error.into(),
-            ApiError::Ask(error) => error.into(),
-            ApiError::People(error) => error.into(),
+            ApiError::Invitation(error) => error.into(),
+            ApiError::Explanation(error) => error.into(),
+            ApiError::Administration(error) => error.into(),
             ApiError::SignIn(error) => error.into(),
-            ApiError::Claim(error) => error.into(),
+            ApiError::Acceptance(error) => error.into(),
             ApiError::Password(error) => error.into(),
         }
     }

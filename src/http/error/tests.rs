@@ -1,4 +1,4 @@
-//! Every failure has its status, its words for programs, and its messages for users.
+//! Every failure has its status, its report for programs, and its messages for users.
 
 use std::time::Duration;
 
@@ -22,23 +22,23 @@ use crate::{
     users::{LoginRefusal, PolicyDenial},
 };
 
-fn away() -> store::Error {
+fn unavailable() -> store::Error {
     store::Error::Unavailable("it is off".to_owned())
 }
 
-fn guessable() -> PasswordRejection {
+fn weak_password() -> PasswordRejection {
     PasswordRejection::Weak(zxcvbn("password1234", &[]).feedback().cloned())
 }
 
 fn failures() -> Vec<Failure> {
     let retry_after = Duration::from_secs(30);
-    let stores = [away(), store::Error::Unknown(String::new()), store::Error::Contended];
+    let stores = [unavailable(), store::Error::Unknown(String::new()), store::Error::Contended];
     let keys = [KeysError::NotFound, KeysError::NoRole, KeysError::Full, KeysError::Duration, KeysError::Ended];
-    let people = [
+    let administration = [
         AdministrationError::NotFound,
         AdministrationError::Denied(PolicyDenial::HigherRole),
         AdministrationError::Denied(PolicyDenial::OwnAccount),
-        AdministrationError::Store(away()),
+        AdministrationError::Store(unavailable()),
     ];
     let invitations = [
         InvitationError::Email,
@@ -46,7 +46,7 @@ fn failures() -> Vec<Failure> {
         InvitationError::Duration,
         InvitationError::Above,
         InvitationError::Disabled,
-        InvitationError::Store(away()),
+        InvitationError::Store(unavailable()),
     ];
     let sign_ins = [
         PasswordLoginError::Wrong { user: None },
@@ -66,14 +66,14 @@ fn failures() -> Vec<Failure> {
         PasswordChangeError::Wrong,
         PasswordChangeError::TooMany { retry_after },
         PasswordChangeError::Password(PasswordRejection::TooLong),
-        PasswordChangeError::Password(guessable()),
+        PasswordChangeError::Password(weak_password()),
         PasswordChangeError::Busy,
     ];
     let explanations = [
-        ExplanationError::OneOfTwo,
-        ExplanationError::NoSuchPerson,
-        ExplanationError::NobodyLookedAt,
-        ExplanationError::SeveralPeople,
+        ExplanationError::UserAndClaims,
+        ExplanationError::UserNotFound,
+        ExplanationError::NotFoundInSearch,
+        ExplanationError::AmbiguousEmail,
         ExplanationError::Claims("a reason".to_owned()),
         ExplanationError::Provider,
         ExplanationError::Address("a reason".to_owned()),
@@ -83,7 +83,7 @@ fn failures() -> Vec<Failure> {
     let mut failures = request_failures();
     failures.extend(stores.iter().map(Failure::from));
     failures.extend(keys.iter().map(Failure::from));
-    failures.extend(people.iter().map(Failure::from));
+    failures.extend(administration.iter().map(Failure::from));
     failures.extend(invitations.iter().map(Failure::from));
     failures.extend(sign_ins.iter().map(Failure::from));
     failures.extend(acceptances.iter().map(Failure::from));
@@ -126,8 +126,8 @@ fn login_failures() -> Vec<Failure> {
         FailureReason::MissingSource(Source::Userinfo),
         FailureReason::NotSignedIn,
         FailureReason::Taken,
-        FailureReason::StoreBefore(away()),
-        FailureReason::StoreAfter(away()),
+        FailureReason::StoreBefore(unavailable()),
+        FailureReason::StoreAfter(unavailable()),
     ];
     reasons.iter().map(|reason| Failure::from(reason).with("provider", "Corp SSO")).collect()
 }
@@ -146,7 +146,7 @@ fn every_failure_has_complete_messages_for_users() {
 }
 
 #[test]
-fn a_failure_has_words_for_programs_unless_only_the_user_can_act() {
+fn a_failure_has_a_report_for_programs_unless_only_the_user_can_act() {
     for failure in failures() {
         let is_of_a_page = failure.report().is_none();
         assert!(is_of_a_page || failure.report().is_some_and(|report| report.description.ends_with('.')));
@@ -156,8 +156,8 @@ fn a_failure_has_words_for_programs_unless_only_the_user_can_act() {
 }
 
 #[test]
-fn a_weak_password_is_explained_in_the_words_of_the_pages() {
-    let failure = Failure::from(&PasswordChangeError::Password(guessable()));
+fn a_weak_password_is_explained_with_messages_of_the_pages() {
+    let failure = Failure::from(&PasswordChangeError::Password(weak_password()));
     let (status, problem) = failure.form_problem().expect("a problem");
     assert_eq!(status, StatusCode::BAD_REQUEST);
     let sentences = problem.sentences();
@@ -166,15 +166,15 @@ fn a_weak_password_is_explained_in_the_words_of_the_pages() {
 }
 
 #[test]
-fn a_temporary_failure_offers_another_attempt_once() {
+fn a_temporary_failure_offers_one_retry() {
     let labels = |failure: Failure| failure.page.map(|page| page.actions.len());
-    assert_eq!(labels(Failure::from(&away()).retry_at("/")), Some(1));
-    assert_eq!(labels(Failure::from(&away()).action("action-account", "/").retry_at("/")), Some(1));
+    assert_eq!(labels(Failure::from(&unavailable()).retry_at("/")), Some(1));
+    assert_eq!(labels(Failure::from(&unavailable()).action("action-account", "/").retry_at("/")), Some(1));
     assert_eq!(labels(foreign_form().retry_at("/")), Some(0));
 }
 
 #[test]
-fn a_wait_is_told_in_whole_seconds_rounded_up() {
+fn retry_after_is_in_whole_seconds_rounded_up() {
     let failure = Failure::from(RateLimitError { retry_after: Duration::from_millis(1500) });
     let response = failure.json();
     assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);

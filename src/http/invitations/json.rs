@@ -1,4 +1,4 @@
-//! `/vestibule/api/invitations`: creates, lists and withdraws invitations, for administrators.
+//! `/vestibule/api/invitations`: creates, lists and revokes invitations, for administrators.
 
 use actix_web::{HttpRequest, HttpResponse, http::StatusCode, web::Path};
 use serde_json::{Value, json as value};
@@ -29,7 +29,7 @@ pub(in crate::http) fn all() -> Endpoint {
 }
 
 pub(in crate::http) fn one() -> Endpoint {
-    Endpoint::new("/invitations/{id}").delete(async |request, id, services| answer(withdraw(request, id, services).await))
+    Endpoint::new("/invitations/{id}").delete(async |request, id, services| answer(revoke(request, id, services).await))
 }
 
 async fn create(request: HttpRequest, body: Body, services: Services) -> Result<HttpResponse, ApiError> {
@@ -54,11 +54,11 @@ async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, 
     Ok(json(StatusCode::OK, value!({"invitations": listed, "next": page.next.map(|id| id.to_string())})))
 }
 
-async fn withdraw(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
+async fn revoke(request: HttpRequest, id: Path<String>, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = caller(&request, &services, Intent::Change).await?;
     let by = administrator(&services, &caller)?;
     let id = InvitationId::parse(&id).ok_or(InvitationError::NotFound)?;
-    local_accounts(&services)?.withdraw(id, by).await?;
+    local_accounts(&services)?.revoke(id, by).await?;
     Ok(json(StatusCode::OK, value!({"id": id.to_string(), "deleted": true})))
 }
 
@@ -67,10 +67,11 @@ fn read_wanted(mut fields: Fields, checker: &Checker) -> Result<InvitationParame
     let email = required_text(&mut fields, "user_email")?;
     let wanted_role = fields.parse_field("user_role", role)?;
     let teams = fields.list("teams", MOST_TEAMS, parse_team)?.unwrap_or_default();
-    let lasting = fields.parse_field("duration", fields::lasting)?;
+    let lifetime = fields.parse_field("duration", fields::parse_duration)?;
     fields.finish()?;
-    let lasting = lasting.map(KeyDuration::as_duration).map(|lasting| lasting.ok_or(InvitationError::Duration)).transpose()?;
-    Ok(InvitationParameters { email, role: wanted_role.ok_or_else(|| ApiError::missing("user_role"))?, teams, lasting })
+    let lifetime =
+        lifetime.map(KeyDuration::as_duration).map(|lifetime| lifetime.ok_or(InvitationError::Duration)).transpose()?;
+    Ok(InvitationParameters { email, role: wanted_role.ok_or_else(|| ApiError::missing("user_role"))?, teams, lifetime })
 }
 
 fn with_link(made: &InvitationWithLink, site: &Site, accounts: &Accounts) -> Value {
@@ -90,7 +91,7 @@ fn to_json(invitation: &Invitation, accounts: &Accounts) -> Value {
         "created_at": invitation.created,
         "created_by": invitation.by,
         "expires_at": invitation.expires,
-        "is_accepted": accounts.standing(invitation) == InvitationStatus::Accepted,
+        "is_accepted": accounts.status(invitation) == InvitationStatus::Accepted,
         "accepted_at": invitation.accepted,
     })
 }

@@ -33,7 +33,7 @@ use crate::{
 const PLACE: SitePage = SitePage::Invitations;
 
 /// Lifetimes that the form offers, in days.
-const LASTINGS: [u64; 4] = [1, 7, 14, 30];
+const LIFETIMES: [u64; 4] = [1, 7, 14, 30];
 const DAY: u64 = 86_400;
 
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ struct ListQuery {
 
 /// The parts of the page that depend on the form or query before it.
 #[derive(Default)]
-struct Notes<'a> {
+struct InvitationsPageState<'a> {
     created: Option<NewInvitation>,
     problem: Option<Problem>,
     /// The refused form, whose fields are filled in again.
@@ -63,14 +63,18 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 async fn show(request: HttpRequest, query: Query<ListQuery>, services: Services) -> PageResult {
     let page = InvitationsRequest::of(PageRequest::authenticate(&request, &services, PLACE).await?)?;
     let after = query.after.as_deref().and_then(InvitationId::parse);
-    page.render(StatusCode::OK, Notes { after, email: query.user_email.as_deref(), ..Notes::default() }).await
+    page.render(
+        StatusCode::OK,
+        InvitationsPageState { after, email: query.user_email.as_deref(), ..InvitationsPageState::default() },
+    )
+    .await
 }
 
 async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services) -> PageResult {
     let page = InvitationsRequest::of(PageRequest::authenticate_form(&request, &services, PLACE, &form).await?)?;
     match form.one("action") {
         Some("make") => page.create(&form).await,
-        Some("withdraw") => page.withdraw(&form).await,
+        Some("withdraw") => page.revoke(&form).await,
         _ => Err(page.admin.foreign_form()),
     }
 }
@@ -91,17 +95,17 @@ impl<'a> InvitationsRequest<'a> {
         }
     }
 
-    async fn render(&self, status: StatusCode, notes: Notes<'_>) -> PageResult {
+    async fn render(&self, status: StatusCode, state: InvitationsPageState<'_>) -> PageResult {
         let admin = &self.admin;
-        let listed = self.accounts.invitations(notes.after, PAGE_SIZE).await.map_err(|error| admin.fail(&error))?;
-        let again = self.granted(notes.email).await.map_err(|error| admin.fail(&error))?;
+        let listed = self.accounts.invitations(state.after, PAGE_SIZE).await.map_err(|error| admin.fail(&error))?;
+        let again = self.granted(state.email).await.map_err(|error| admin.fail(&error))?;
         let next_href = listed.next.map(|id| next_href(PLACE, &id.to_string()));
         let lines = listed.invitations.into_iter().map(async |invitation| self.line(invitation).await);
         let view = InvitationsPage {
             frame: admin.frame(),
-            form: self.form(&notes, again),
-            made: notes.created,
-            problem: notes.problem,
+            form: self.form(&state, again),
+            made: state.created,
+            problem: state.problem,
             sign_in_href: admin.fresh_sign_in_href(),
             invitations: futures::future::join_all(lines).await,
             next_href,
@@ -121,28 +125,28 @@ impl<'a> InvitationsRequest<'a> {
     }
 
     /// Returns the form. It offers the inviter's role and those below.
-    fn form(&self, notes: &Notes<'_>, again: Option<AccountGrant>) -> InvitationForm {
+    fn form(&self, state: &InvitationsPageState<'_>, again: Option<AccountGrant>) -> InvitationForm {
         let is_again = again.is_some();
         let AccountGrant { role: role_before, teams } = again.unwrap_or_default();
-        let one = |name: &str| notes.refused.and_then(|form| form.one(name));
+        let one = |name: &str| state.refused.and_then(|form| form.one(name));
         let roles = self.admin.services.checker.roles_from(Some(self.admin.by().role));
         let chosen = one("user_role").map(str::to_owned).or(role_before);
         let usual = chosen.unwrap_or_else(|| {
             self.admin.services.role_maps.current().map.default_role().map(ToString::to_string).unwrap_or_default()
         });
         let choice = |role: &Role| Choice { selected: role.as_str() == usual, name: role.to_string() };
-        let usual_life = self.accounts.invitation_duration();
-        let chosen_life =
-            one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok()?.as_duration()).unwrap_or(usual_life);
-        let mut lives: Vec<Duration> = LASTINGS.map(|days| Duration::from_secs(days * DAY)).into();
-        lives.extend([usual_life].iter().filter(|life| !lives.contains(life)).copied().collect::<Vec<_>>());
-        lives.sort_unstable();
+        let default_lifetime = self.accounts.invitation_duration();
+        let chosen_lifetime =
+            one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok()?.as_duration()).unwrap_or(default_lifetime);
+        let mut offered: Vec<Duration> = LIFETIMES.map(|days| Duration::from_secs(days * DAY)).into();
+        offered.extend([default_lifetime].iter().filter(|lifetime| !offered.contains(lifetime)).copied().collect::<Vec<_>>());
+        offered.sort_unstable();
         InvitationForm {
-            email: one("user_email").or(notes.email).unwrap_or_default().to_owned(),
+            email: one("user_email").or(state.email).unwrap_or_default().to_owned(),
             roles: roles.iter().map(choice).collect(),
             teams: one("teams").map_or(teams, str::to_owned),
             again: is_again,
-            lasting: lives.into_iter().map(|life| lasting_of(life, chosen_life)).collect(),
+            lifetimes: offered.into_iter().map(|lifetime| lifetime_option(lifetime, chosen_lifetime)).collect(),
         }
     }
 
@@ -159,7 +163,8 @@ impl<'a> InvitationsRequest<'a> {
                     link: made.address(&self.admin.site().public_url).to_string(),
                     expires: made.invitation.expires,
                 };
-                self.render(StatusCode::OK, Notes { created: Some(created), ..Notes::default() }).await
+                self.render(StatusCode::OK, InvitationsPageState { created: Some(created), ..InvitationsPageState::default() })
+                    .await
             }
             Err(error) => match Failure::from(&error).form_problem() {
                 Some((status, problem)) => self.render_problem(status, problem, form).await,
@@ -169,8 +174,8 @@ impl<'a> InvitationsRequest<'a> {
     }
 
     async fn render_problem(&self, status: StatusCode, problem: Problem, form: &FormFields) -> PageResult {
-        let notes = Notes { problem: Some(problem), refused: Some(form), ..Notes::default() };
-        self.render(status, notes).await
+        let state = InvitationsPageState { problem: Some(problem), refused: Some(form), ..InvitationsPageState::default() };
+        self.render(status, state).await
     }
 
     fn wanted(&self, form: &FormFields) -> Result<InvitationParameters, Problem> {
@@ -183,25 +188,25 @@ impl<'a> InvitationsRequest<'a> {
             .ok()
             .filter(|teams| teams.len() <= MOST_TEAMS)
             .ok_or_else(|| Problem::of("invitations-problem-teams").field("teams"))?;
-        let lasting = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
-        let lasting = lasting
+        let lifetime = form.one("duration").and_then(|text| api_keys::KeyDuration::parse(text).ok());
+        let lifetime = lifetime
             .and_then(api_keys::KeyDuration::as_duration)
             .ok_or_else(|| Problem::of("invitations-problem-duration").field("duration"))?;
         let email = form.one("user_email").unwrap_or_default().to_owned();
-        Ok(InvitationParameters { email, role, teams, lasting: Some(lasting) })
+        Ok(InvitationParameters { email, role, teams, lifetime: Some(lifetime) })
     }
 
     /// An invitation that is gone already is no error: the page lists the invitations that there are.
-    async fn withdraw(&self, form: &FormFields) -> PageResult {
+    async fn revoke(&self, form: &FormFields) -> PageResult {
         let Some(id) = form.one("invitation_id").and_then(InvitationId::parse) else { return Ok(self.admin.back()) };
-        match self.accounts.withdraw(id, self.admin.by()).await {
+        match self.accounts.revoke(id, self.admin.by()).await {
             Ok(_) | Err(InvitationError::NotFound) => Ok(self.admin.back()),
             Err(error) => Err(self.admin.fail(&error)),
         }
     }
 
     async fn line(&self, invitation: Invitation) -> InvitationRow {
-        let state = match self.accounts.standing(&invitation) {
+        let state = match self.accounts.status(&invitation) {
             InvitationStatus::Open => InvitationState::Open,
             InvitationStatus::Accepted => InvitationState::Accepted,
             InvitationStatus::Expired => InvitationState::Expired,
@@ -230,6 +235,6 @@ impl<'a> InvitationsRequest<'a> {
     }
 }
 
-fn lasting_of(life: Duration, chosen: Duration) -> LifetimeOption {
-    LifetimeOption { value: format!("{}s", life.as_secs()), duration: life, selected: life == chosen }
+fn lifetime_option(lifetime: Duration, chosen: Duration) -> LifetimeOption {
+    LifetimeOption { value: format!("{}s", lifetime.as_secs()), duration: lifetime, selected: lifetime == chosen }
 }

@@ -48,7 +48,7 @@ async fn explain_one(request: HttpRequest, body: Body, services: Services) -> Re
 fn read_question(mut fields: Fields) -> Result<ExplanationRequest, ApiError> {
     let (id, email) = (fields.text("user_id")?, fields.text("user_email")?);
     if id.is_some() && email.is_some() {
-        return Err(ExplanationError::OneOfTwo.into());
+        return Err(ExplanationError::UserAndClaims.into());
     }
     let question = ExplanationRequest {
         person: id.or(email),

@@ -26,7 +26,7 @@ pub(in crate::http) fn unlink() -> Endpoint {
 
 async fn list(request: HttpRequest, services: Services) -> Result<HttpResponse, ApiError> {
     let caller = require_session(caller(&request, &services, Intent::Read).await?)?;
-    let AuthenticatedCredential::Session(signed_in) = &caller.credential else { return Err(ApiError::NotInPerson) };
+    let AuthenticatedCredential::Session(signed_in) = &caller.credential else { return Err(ApiError::SessionRequired) };
     let identities = signed_in.user.identities();
     let listed: Vec<Value> = identities
         .iter()

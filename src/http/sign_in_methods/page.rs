@@ -29,7 +29,7 @@ use crate::{
 
 /// The parts of the page that depend on the form before it.
 #[derive(Default)]
-struct Notes {
+struct MethodsPageState {
     notice: Option<Text>,
     password: Option<Problem>,
 }
@@ -42,7 +42,7 @@ pub(in crate::http) fn routes(app: &mut ServiceConfig) {
 
 async fn show(request: HttpRequest, services: Services) -> PageResult {
     MethodsRequest(PageRequest::authenticate(&request, &services, SitePage::SignIn).await?)
-        .render(StatusCode::OK, Notes::default())
+        .render(StatusCode::OK, MethodsPageState::default())
         .await
 }
 
@@ -60,7 +60,7 @@ async fn submit(request: HttpRequest, form: Form<FormFields>, services: Services
 struct MethodsRequest<'a>(PageRequest<'a>);
 
 impl MethodsRequest<'_> {
-    async fn render(&self, status: StatusCode, notes: Notes) -> PageResult {
+    async fn render(&self, status: StatusCode, state: MethodsPageState) -> PageResult {
         let identities = self.identities().await?;
         let may_be_unlinked = identities.len() > 1;
         let Services { login, .. } = self.0.services;
@@ -72,8 +72,8 @@ impl MethodsRequest<'_> {
             linkable: linkable
                 .map(|provider| LinkableProvider { id: provider.id().to_owned(), name: provider.name().to_owned() })
                 .collect(),
-            password: self.password_form(&identities, notes.password),
-            notice: notes.notice,
+            password: self.password_form(&identities, state.password),
+            notice: state.notice,
             sign_in_href: self.0.fresh_sign_in_href(),
             csrf: self.0.csrf(),
         };
@@ -109,7 +109,7 @@ impl MethodsRequest<'_> {
         match accounts.change_password(page.user(), current, new, Some(&page.session()), &origin).await {
             Ok(()) => {
                 let notice = Some(Text::of("methods-password-changed"));
-                self.render(StatusCode::OK, Notes { notice, ..Notes::default() }).await
+                self.render(StatusCode::OK, MethodsPageState { notice, ..MethodsPageState::default() }).await
             }
             Err(error) => match Failure::from(&error).form_problem() {
                 Some((status, problem)) => {
@@ -122,7 +122,7 @@ impl MethodsRequest<'_> {
     }
 
     async fn render_problem(&self, status: StatusCode, problem: Problem) -> PageResult {
-        self.render(status, Notes { password: Some(problem), ..Notes::default() }).await
+        self.render(status, MethodsPageState { password: Some(problem), ..MethodsPageState::default() }).await
     }
 
     /// Begins to link an identity. A page with a link leads to the provider, since browsers refuse redirects of forms to other
@@ -160,7 +160,7 @@ impl MethodsRequest<'_> {
                 let provider = provider_name(&page.services.login, &identity.provider);
                 let provider = provider.unwrap_or_else(|| text("password", &[]));
                 let notice = Some(Text::of("methods-unlinked").with("provider", provider));
-                self.render(StatusCode::OK, Notes { notice, ..Notes::default() }).await
+                self.render(StatusCode::OK, MethodsPageState { notice, ..MethodsPageState::default() }).await
             }
             Ok(UnlinkOutcome::LastIdentity | UnlinkOutcome::UnknownIdentity) => Ok(page.back()),
             Err(error) => Err(page.fail(&error)),

@@ -23,7 +23,7 @@ use crate::{
     users::PolicyDenial,
 };
 
-const PLACE: SitePage = SitePage::People;
+const PLACE: SitePage = SitePage::Users;
 
 #[derive(Deserialize)]
 struct ListQuery {

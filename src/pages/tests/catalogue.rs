@@ -6,17 +6,17 @@ use std::{
     path::Path,
 };
 
-const CATALOGUE: &str = include_str!("../../../templates/text/en.ftl");
+const CATALOG: &str = include_str!("../../../templates/text/en.ftl");
 
 /// The messages of a failure's page.
-const OF_A_FAILURE: [&str; 3] = ["-title", "-happened", "-next"];
+const FAILURE_SUFFIXES: [&str; 3] = ["-title", "-happened", "-next"];
 
 /// A message's use in a template: `"id"|t|with("name", …)`.
 #[derive(Debug)]
 struct Use {
     file: String,
     id: String,
-    filled: BTreeSet<String>,
+    values: BTreeSet<String>,
     is_rich: bool,
 }
 
@@ -47,11 +47,11 @@ fn code() -> Vec<(String, String)> {
     all.filter(|(name, _)| !name.contains("tests")).map(cut).collect()
 }
 
-/// Messages with what stands in them.
+/// The messages and their texts, by id.
 fn messages() -> BTreeMap<String, String> {
     let mut messages = BTreeMap::new();
     let mut last = String::new();
-    for line in CATALOGUE.lines().filter(|line| !line.starts_with('#')) {
+    for line in CATALOG.lines().filter(|line| !line.starts_with('#')) {
         match line.split_once('=') {
             Some((id, text)) if id.starts_with(|c: char| c.is_ascii_alphabetic()) => {
                 last = id.trim().to_owned();
@@ -64,7 +64,7 @@ fn messages() -> BTreeMap<String, String> {
     messages
 }
 
-fn left_open(message: &str) -> BTreeSet<String> {
+fn placeholders(message: &str) -> BTreeSet<String> {
     let names =
         message.split('$').skip(1).map(|rest| rest.split(|c: char| !c.is_ascii_alphanumeric()).next().expect("a beginning"));
     names.map(str::to_owned).collect()
@@ -76,12 +76,12 @@ fn uses() -> Vec<Use> {
         for (at, _) in text.match_indices("\"|t") {
             let id = text[..at].rsplit('"').next().expect("a beginning").to_owned();
             let mut rest = &text[at + 3..];
-            let mut filled = BTreeSet::new();
+            let mut values = BTreeSet::new();
             while let Some(argument) = rest.strip_prefix("|with(\"").or_else(|| rest.strip_prefix("|count(\"")) {
-                filled.insert(argument.split('"').next().expect("a beginning").to_owned());
+                values.insert(argument.split('"').next().expect("a beginning").to_owned());
                 rest = after_parenthesis(argument).expect("askama has read it");
             }
-            uses.push(Use { file: file.clone(), id, filled, is_rich: rest.starts_with("|rich") });
+            uses.push(Use { file: file.clone(), id, values, is_rich: rest.starts_with("|rich") });
         }
     }
     uses
@@ -116,19 +116,19 @@ fn literals_in<'a>(code: &'a str, call: &'a str) -> impl Iterator<Item = &'a str
 }
 
 #[test]
-fn every_message_that_a_template_says_is_there_and_filled() {
+fn every_message_of_a_template_exists_and_gets_all_its_values() {
     let messages = messages();
     let uses = uses();
     assert!(uses.len() > 200, "{}", uses.len());
-    for Use { file, id, filled, is_rich } in uses {
+    for Use { file, id, values, is_rich } in uses {
         let message = messages.get(&id).unwrap_or_else(|| panic!("{file}: there is no {id}"));
-        assert_eq!(filled, left_open(message), "{file}: {id}");
+        assert_eq!(values, placeholders(message), "{file}: {id}");
         assert_eq!(is_rich, message.contains('<'), "{file}: {id}: `rich` is for messages with tags");
     }
 }
 
 #[test]
-fn every_message_that_code_says_is_there() {
+fn every_message_of_the_code_exists() {
     let messages = messages();
     for (file, code) in code() {
         for call in ["text(", "Text::of(", "Problem::of(", ".action("] {
@@ -138,7 +138,7 @@ fn every_message_that_code_says_is_there() {
         }
         let pages = ["::of_page(", ".page("].into_iter().flat_map(|call| literals_in(&code, call));
         for id in pages {
-            for part in OF_A_FAILURE {
+            for part in FAILURE_SUFFIXES {
                 assert!(messages.contains_key(&format!("{id}{part}")), "{file}: there is no {id}{part}");
             }
         }
@@ -146,20 +146,20 @@ fn every_message_that_code_says_is_there() {
 }
 
 #[test]
-fn every_message_is_said_somewhere() {
+fn every_message_is_used() {
     let code: String = code().into_iter().map(|(_, text)| text).collect();
-    let mut said: BTreeSet<String> = uses().into_iter().map(|said| said.id).collect();
+    let mut used: BTreeSet<String> = uses().into_iter().map(|each| each.id).collect();
     for literal in literals(&code) {
-        said.extend(OF_A_FAILURE.map(|part| format!("{literal}{part}")));
-        said.insert(literal.to_owned());
+        used.extend(FAILURE_SUFFIXES.map(|part| format!("{literal}{part}")));
+        used.insert(literal.to_owned());
     }
     for id in messages().keys() {
-        assert!(said.contains(id), "nothing says {id}");
+        assert!(used.contains(id), "nothing says {id}");
     }
 }
 
 #[test]
-fn a_message_has_only_tags_that_carry_no_style() {
+fn messages_have_only_tags_without_style() {
     for (id, message) in messages() {
         for tag in message.split('<').skip(1).map(|rest| rest.split('>').next().expect("a beginning")) {
             let name = tag.trim_start_matches('/').split(' ').next().expect("a beginning");
@@ -171,7 +171,7 @@ fn a_message_has_only_tags_that_carry_no_style() {
 }
 
 #[test]
-fn no_template_has_words_of_its_own() {
+fn no_template_has_text_outside_the_catalog() {
     for (file, template) in templates() {
         let template = without(&template, "{% block shape %}", "{% endblock %}");
         let text = without(&without(&template, "{%", "%}"), "{{", "}}");
@@ -185,7 +185,7 @@ fn no_template_has_words_of_its_own() {
     }
 }
 
-/// The text without what stands between these two.
+/// The text without the parts between `begin` and `end`.
 fn without(text: &str, begin: &str, end: &str) -> String {
     let mut parts = text.split(begin);
     let first = parts.next().unwrap_or_default().to_owned();

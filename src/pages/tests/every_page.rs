@@ -98,9 +98,9 @@ fn keys() -> Pages {
     pages.push(("keys", render(&KeysPage { keys: Vec::new(), sign_in_href: maybe(), ..keys_page() })));
     let made = Some(NewKey { name: hostile(), secret: hostile() });
     pages.push(("keys", render(&KeysPage { made, form: KeyForm::default(), ..keys_page() })));
-    let narrowed = |teams| KeyRestrictions { role: maybe(), teams, paths: vec![hostile()] };
-    let unused = KeyRow { last_used: None, name: None, ..key(narrowed(Some(Vec::new()))) };
-    let keys = vec![key(narrowed(Some(vec![hostile()]))), key(narrowed(None)), unused];
+    let restricted_to = |teams| KeyRestrictions { role: maybe(), teams, paths: vec![hostile()] };
+    let unused = KeyRow { last_used: None, name: None, ..key(restricted_to(Some(Vec::new()))) };
+    let keys = vec![key(restricted_to(Some(vec![hostile()]))), key(restricted_to(None)), unused];
     pages.push(("keys", render(&KeysPage { keys, ..keys_page() })));
     pages.push(("keys", render(&KeysPage { problem: Some(problem()), ..keys_page() })));
     for warning in [None, Some("app-key-warning-own-machine"), Some("app-key-warning-shown-here")] {

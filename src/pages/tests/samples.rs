@@ -16,7 +16,7 @@ pub fn maybe() -> Option<String> {
     Some(hostile())
 }
 
-pub fn lasting() -> Vec<LifetimeOption> {
+pub fn lifetimes() -> Vec<LifetimeOption> {
     vec![LifetimeOption { value: hostile(), duration: Duration::from_secs(86_400), selected: true }]
 }
 
@@ -79,7 +79,7 @@ pub fn keys_page() -> KeysPage {
         trusted: vec![hostile()],
         form: KeyForm {
             name: hostile(),
-            lasting: lasting(),
+            lifetimes: lifetimes(),
             roles: choices(),
             teams: choices(),
             paths: hostile(),
@@ -91,14 +91,14 @@ pub fn keys_page() -> KeysPage {
     }
 }
 
-pub fn key(narrowed: KeyRestrictions) -> KeyRow {
+pub fn key(restrictions: KeyRestrictions) -> KeyRow {
     KeyRow {
         id: hostile(),
         name: maybe(),
         made: Timestamp::UNIX_EPOCH,
         ends: Timestamp::UNIX_EPOCH,
         last_used: Some(Timestamp::UNIX_EPOCH),
-        narrowed,
+        restrictions,
         manages_keys: true,
         manages_people: true,
     }
@@ -168,7 +168,7 @@ pub fn invitation() -> InvitationRow {
 pub fn invitations_page() -> InvitationsPage {
     InvitationsPage {
         frame: frame(),
-        form: InvitationForm { email: hostile(), roles: choices(), teams: hostile(), again: true, lasting: lasting() },
+        form: InvitationForm { email: hostile(), roles: choices(), teams: hostile(), again: true, lifetimes: lifetimes() },
         made: None,
         problem: None,
         sign_in_href: None,

@@ -82,7 +82,7 @@ pub(in crate::server) async fn print_bootstrap_invitation(
     config: &Config,
 ) -> Result<(), InvitationError> {
     let wanted =
-        InvitationParameters { email: BOOTSTRAP_EMAIL.to_owned(), role, teams: Vec::new(), lasting: Some(BOOTSTRAP_DURATION) };
+        InvitationParameters { email: BOOTSTRAP_EMAIL.to_owned(), role, teams: Vec::new(), lifetime: Some(BOOTSTRAP_DURATION) };
     let created = accounts.invite(Inviter::Operator, &wanted).await?;
     println!(
         "\nThe first administrator ({BOOTSTRAP_EMAIL}) can set a password at this link, once and within 1 hour:\n\n  {}\n",
