@@ -12,10 +12,12 @@ from typing import Iterator, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 
 # Relative clauses in the place of a subject make a reader look for the noun. Questions may begin with these words.
-FORBIDDEN_START = re.compile(r"(?:What|Whether|Who|Whoever|Whose|Whom|Where|Which)\b")
+FORBIDDEN_START = re.compile(r"(?:what|whether|who|whoever|whose|whom|where|which)\b", re.IGNORECASE)
 MAX_SHARE_OF_SENTENCES = 0.01
 MAX_SHARE_OF_TYPES = 0.01
 MAX_COLUMNS = 120
+# Names of types that several files define, for example `Key` of the store and of a JWK Set. New types need a name of their own.
+MAX_REPEATED_TYPES = 14
 
 # Words that end a type's name and name no thing. Words in "ed" and "able" are found by their ending.
 NOT_A_NOUN = frozenset(
@@ -23,7 +25,7 @@ NOT_A_NOUN = frozenset(
     Lasting Later Left Live Made Many Met More Most New Next None Nobody Of Old On Open Other Own Pending Ready Said Seen Sent Shown So Some Standing
     Such Taken Them Then They Thing To Told Understood Unknown Was What When Whether Which Who Whole Whom Whose Why With Written Wrong""".split()
 )
-NOUNS_BY_ENDING = frozenset("Bed Embed Feed Need Seed Speed Shed Variable Table Cable".split())
+NOUNS_BY_ENDING = frozenset("Bed Embed Feed Need Seed Speed Shed Variable Table Cable Listing Mapping Ring Setting String Timing".split())
 NOUN_PHRASES = frozenset({"SignIn"})
 
 
@@ -47,23 +49,27 @@ def relative(path: Path) -> str:
 
 
 def comment_blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Rust comments, adjacent lines joined, without code examples."""
+    """Rust comments, adjacent lines joined, without code examples. A list item begins a new block."""
     block: list[str] = []
-    start, fenced = 0, False
+    start, fenced, in_block_comment = 0, False, False
     for number, line in enumerate([*text.splitlines(), ""], 1):
-        match = re.match(r"\s*//[/!]?(?: (.*))?$", line)
-        content = (match.group(1) or "") if match else None
+        match = re.match(r"\s*//[/!]? ?(.*)$", line)
+        content = match.group(1) if match else None
+        if in_block_comment or re.match(r"\s*/\*", line):
+            in_block_comment = "*/" not in line
+            content = re.sub(r"^\s*/?\*+!?|\*/.*$", "", line).strip()
         if content is not None and content.startswith("```"):
             fenced = not fenced
             content = ""
+        item = re.match(r"\s*(?:[-*]|\d+\.) ", content or "")
+        if block and (item or not content or fenced):
+            yield start, " ".join(block)
+            block = []
         if content and not fenced:
             if not block:
                 start = number
-            block.append(content)
+            block.append((content[item.end() :] if item else content).strip())
             continue
-        if block:
-            yield start, " ".join(block)
-            block = []
         if content is None:
             fenced = False
     trailing = re.compile(r"[;,{}()\]]\s+// (.+)$")
@@ -101,6 +107,8 @@ def names_no_thing(name: str) -> bool:
     word = last_word(name)
     if name in NOUN_PHRASES:
         return False
+    if word == name and name.endswith("ing"):
+        return name not in NOUNS_BY_ENDING
     return word in NOT_A_NOUN or word not in NOUNS_BY_ENDING and len(word) > 3 and word.endswith(("ed", "able", "ible"))
 
 
@@ -119,6 +127,14 @@ def check_types() -> tuple[list[Violation], int]:
                 line = text.count("\n", 0, match.start(1)) + 1
                 violations.append(Violation(f"{relative(path)}:{line}", match.group(1)))
     return violations, total
+
+
+def repeated_types() -> list[str]:
+    """Names of types that several files of `src` define, tests aside."""
+    declaration = re.compile(r"^(?:pub(?:\([^)]*\))? )?(?:struct|enum|trait) ([A-Z]\w*)", re.MULTILINE)
+    files = [path for path in tracked("src/*.rs") if "tests" not in path.parts and path.name != "tests.rs"]
+    names = [name for path in files for name in set(declaration.findall(path.read_text()))]
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def load_glossary() -> list[Term]:
@@ -236,12 +252,15 @@ def main() -> int:
     comments, sentence_count = check_comments()
     types, type_count = check_types()
     prose, wrapping = check_prose(load_glossary()), check_wrapping()
+    repeated = repeated_types()
     sentence_share, type_share = len(comments) / max(sentence_count, 1), len(types) / max(type_count, 1)
     failed = []
     if sentence_share >= MAX_SHARE_OF_SENTENCES:
         failed.append(("sentences in comments that begin with What, Whether, Who, Where or Which:", comments))
     if type_share >= MAX_SHARE_OF_TYPES:
         failed.append(("types that are named by a participle, an adjective or a pronoun:", types))
+    if len(repeated) > MAX_REPEATED_TYPES:
+        failed.append(("types with one name in several files:", [Violation("src", name) for name in repeated]))
     if prose:
         failed.append(("wording in documents and messages:", prose))
     if wrapping:
@@ -249,7 +268,7 @@ def main() -> int:
     for title, violations in failed:
         report(title, violations)
     print(f"language: {len(comments)} of {sentence_count} comment sentences ({sentence_share:.1%}), {len(types)} of {type_count} types "
-          f"({type_share:.1%}), {len(prose)} places in prose, {len(wrapping)} long Markdown lines")
+          f"({type_share:.1%}), {len(repeated)} type names in several files, {len(prose)} places in prose, {len(wrapping)} long Markdown lines")
     return 1 if failed else 0
 
 

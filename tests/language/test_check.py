@@ -20,10 +20,21 @@ class Sentences(unittest.TestCase):
         source = "/// A sentence that\n/// goes on.\n///\n/// ```\n/// What code\n/// ```\nfn x() {} // why it is here\nlet url = \"http://x\";\n"
         self.assertEqual(list(check.comment_blocks(source)), [(1, "A sentence that goes on."), (7, "why it is here")])
 
+    def test_list_items_block_comments_and_lower_case_are_read(self):
+        source = (
+            "/// Two forms:\n/// - whether it is set\n///   or not\n/// - Which one\n\n"
+            "/* What a block says\n * goes on. */\n\n//Where it has no space\n"
+        )
+        blocks = [text for _, text in check.comment_blocks(source)]
+        self.assertEqual(
+            blocks, ["Two forms:", "whether it is set or not", "Which one", "What a block says goes on.", "Where it has no space"],
+        )
+        self.assertTrue(all(check.is_bad_start(text) for text in blocks[1:]))
+
 
 class Types(unittest.TestCase):
     def test_participles_adjectives_and_pronouns_name_no_thing(self):
-        for bad in ["Told", "SignedIn", "Unavailable", "By", "KeysOf", "What", "BlockReady"]:
+        for bad in ["Told", "Serving", "SignedIn", "Unavailable", "By", "KeysOf", "What", "BlockReady"]:
             self.assertTrue(check.names_no_thing(bad), bad)
         for good in ["Session", "KeyRestrictions", "RevocationNotice", "SignIn", "RoutingTable", "Seed", "Metered2Store"]:
             self.assertFalse(check.names_no_thing(good), good)
