@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    jwt::{Algorithm, KeySet, KeySetError},
+    jwt::{KeySet, KeySetError},
     kubernetes::{ReviewResult, TokenAuthority, TokenAuthorityError},
     metrics::{Metrics, Outcome, ReviewOutcome, TokenResult},
     oidc::{FetchError, HttpClientError, IssuerKeys},
@@ -33,7 +33,6 @@ const REVIEW_PAUSE: Duration = Duration::from_secs(1);
 pub struct Issuer {
     config: IssuerSettings,
     source: KeySource,
-    algorithms: Vec<Algorithm>,
     keys: RefreshingValue<IssuerKeySet>,
     reviews: Reviews,
     checks: Vec<IntCounter>,
@@ -96,11 +95,10 @@ impl Issuer {
     }
 
     fn new(config: IssuerSettings, source: KeySource, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        let algorithms = config.algorithms.clone();
         metrics.token_issuer(&config.id, None);
         let (keys, reviews, checks) =
             (RefreshingValue::new(Arc::clone(&clock)), Reviews::default(), metrics.token_checks(&config.id));
-        Self { config, source, algorithms, keys, reviews, checks, clock, metrics }
+        Self { config, source, keys, reviews, checks, clock, metrics }
     }
 
     pub fn id(&self) -> &str {
@@ -222,7 +220,7 @@ impl Issuer {
         let expected = IssuerExpectation {
             issuer: &keys.issuer,
             audiences: &self.config.audiences,
-            algorithms: &self.algorithms,
+            algorithms: &self.config.algorithms,
             required: &self.config.required_claims,
             login_clients: &self.config.login_clients,
         };
