@@ -60,7 +60,7 @@ pub struct Config {
     pub key_ring: Option<ConfiguredSecret>,
     pub providers: Vec<ProviderSettings>,
     pub token_issuers: Vec<IssuerSettings>,
-    pub sessions: Sessions,
+    pub sessions: crate::users::Limits,
     pub cache: Cache,
     pub keys: crate::api_keys::KeySettings,
     /// Roles that may manage users and their keys.
@@ -107,12 +107,6 @@ pub struct Listen {
     pub public: SocketAddr,
     pub check: SocketAddr,
     pub admin: SocketAddr,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sessions {
-    pub idle: Duration,
-    pub absolute: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

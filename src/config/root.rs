@@ -9,7 +9,7 @@ use super::secrets::{SecretFields, key_ring};
 use super::store::StoreScope;
 use super::token_issuer::{EarlierIssuers, ValidationContext};
 use super::{
-    Cache, Config, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Sessions, Shutdown, UpstreamCredentials, apps, keys,
+    Cache, Config, Listen, LocalAccounts, Log, LogFormat, RoleMapSource, Shutdown, UpstreamCredentials, apps, keys,
     local_accounts, provider, rate_limits, store, token_issuer, ui, upstream_credential, values,
 };
 use crate::bearer_tokens::IssuerSettings;
@@ -18,6 +18,7 @@ use crate::oidc::ProviderSettings;
 use crate::origin::PublicUrl;
 use crate::principal::Role;
 use crate::role_map::{ConfiguredNames, RoleMap};
+use crate::users::Limits;
 use crate::yaml::decode::{Declaration, Field, Kind, Section, describe, field};
 use crate::yaml::shown;
 
@@ -237,7 +238,7 @@ fn claim_sources(
     Some(super::claim_sources(providers?, issuers?, local?.enabled))
 }
 
-fn read_sessions(section: &mut Section<'_>) -> Option<Sessions> {
+fn read_sessions(section: &mut Section<'_>) -> Option<Limits> {
     let idle = section.or_default(
         field("idle", "Idle timeout: a session ends when it has not been used for this long."),
         &SESSION_LIMIT,
@@ -255,7 +256,7 @@ fn read_sessions(section: &mut Section<'_>) -> Option<Sessions> {
         section.complain(name, text);
         return None;
     }
-    Some(Sessions { idle, absolute })
+    Some(Limits { idle, absolute })
 }
 
 const SESSION_LIMIT: Kind<Duration> = Kind {

@@ -74,7 +74,7 @@ impl Parts {
         let providers = Arc::new(providers(config, clock, &metrics, &mut watches)?);
         let (role_maps, role_map_watch) = role_maps(config, clock, &metrics, &mut watches).await?;
 
-        let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
+        let limits = config.sessions;
         let records = Records::new(Arc::clone(&store), Arc::clone(&ring), key_prefix(&config.store));
         let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
         let users = Users::new(records.clone(), Arc::clone(&role_maps), limits, Arc::clone(clock), Arc::clone(&metrics));

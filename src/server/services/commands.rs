@@ -14,7 +14,7 @@ use crate::{
     metrics::Metrics,
     role_map::RoleMaps,
     store::Records,
-    users::{Limits, Policy, Users},
+    users::{Policy, Users},
 };
 
 /// The time in which the store must become available.
@@ -55,7 +55,7 @@ pub(in crate::server) async fn build_for_invitations(
         RoleMapSource::BuiltIn => RoleMaps::new(None, config.configured(), Arc::clone(clock), Arc::clone(&metrics))?,
         RoleMapSource::File(path) => read_role_map_file(path, config, clock, &metrics)?.0,
     };
-    let limits = Limits { idle: config.sessions.idle, absolute: config.sessions.absolute };
+    let limits = config.sessions;
     let role_maps = Arc::new(role_maps);
     let policy = Arc::new(Policy::new(Arc::clone(&role_maps), config.admin_roles.clone()));
     let users = Users::new(records.clone(), role_maps, limits, Arc::clone(clock), Arc::clone(&metrics));
