@@ -19,8 +19,8 @@ static DOCUMENT: LazyLock<Value> =
 enum DocumentedCall {
     Operation(&'static Value),
     /// The path exists with other methods.
-    OtherMethod,
-    Nothing,
+    MethodNotAllowed,
+    NotFound,
 }
 
 /// Panics if the document does not permit this answer with exactly these fields.
@@ -97,8 +97,8 @@ fn response(call: &str, method: &str, path: &str, status: u16) -> &'static Value
             assert!(!documented.is_null(), "{call}: the document has only {known:?}");
             documented
         }
-        (DocumentedCall::OtherMethod, 405) => named("OtherMethod"),
-        (DocumentedCall::Nothing, 404) => named("NotFound"),
+        (DocumentedCall::MethodNotAllowed, 405) => named("MethodNotAllowed"),
+        (DocumentedCall::NotFound, 404) => named("NotFound"),
         _ => panic!("{call}: not in the document"),
     }
 }
@@ -109,8 +109,8 @@ fn find(method: &str, path: &str) -> DocumentedCall {
     let paths = DOCUMENT["paths"].as_object().expect("the document has paths");
     let item = paths.get(path).or_else(|| paths.iter().find(|(template, _)| fits(template, path)).map(|(_, item)| item));
     match item.map(|item| &item[method.to_lowercase()]) {
-        None => DocumentedCall::Nothing,
-        Some(Value::Null) => DocumentedCall::OtherMethod,
+        None => DocumentedCall::NotFound,
+        Some(Value::Null) => DocumentedCall::MethodNotAllowed,
         Some(operation) => DocumentedCall::Operation(operation),
     }
 }
