@@ -82,8 +82,8 @@ sign-in-problem-busy = Too many users are signing in right now. Wait a moment an
 sign-in-problem-cookies = Your browser did not send this site's cookie. Allow cookies, then try again.
 
 not-configured-title = No identity provider configured
-not-configured-lead = Vestibule is running, but nobody can sign in until an identity provider is configured.
-not-configured-facts = Enabled features
+not-configured-lead = Vestibule is running, but users cannot sign in until an identity provider is configured.
+not-configured-facts = Current configuration
 not-configured-next = Next steps
 not-configured-register = Register Vestibule as a client at your identity provider with this redirect URI, which begins with <code>public_url</code>:
 not-configured-describe = Configure the provider in a file, for example <code>vestibule.yaml</code>:
@@ -183,7 +183,7 @@ sessions-end-others-explained = All your other browsers are signed out immediate
 sessions-end-others-button = End all other sessions
 
 methods-title = Sign-in methods
-methods-sign-in-again = To link or unlink an account, sign in again. Your last sign-in is too long ago. <a href="{ $href }">Sign in</a>
+methods-sign-in-again = To link or unlink an account, sign in again. Your last sign-in was too long ago. <a href="{ $href }">Sign in</a>
 methods-accounts = Linked accounts
 methods-accounts-explained = You can sign in with any of these accounts.
 methods-password = Email and password
@@ -212,7 +212,7 @@ keys-title = Your keys
 keys-lead = An API key gives a program at most your own access. A key stops working when it expires, when you revoke it, or when you lose access.
 keys-copy-now = Copy <bdi>{ $name }</bdi> now
 keys-shown-once = The key is shown only once.
-keys-sign-in-again = To create a key, sign in again. Your last sign-in is too long ago. <a href="{ $href }">Sign in</a>
+keys-sign-in-again = To create a key, sign in again. Your last sign-in was too long ago. <a href="{ $href }">Sign in</a>
 keys-name = Name
 keys-create = Create key
 keys-restrict = Restrict
@@ -242,7 +242,7 @@ keys-edit = Edit
 keys-edit-this = Edit { $name }
 keys-restrict-explained = You can add restrictions to a key, but you can't remove them later.
 keys-restrict-button = Restrict <bdi>{ $name }</bdi>
-keys-revoke-explained = Programs that use this key, or a key derived from it, are refused immediately.
+keys-revoke-explained = This key and the keys derived from it stop working immediately.
 keys-revoke-button = Revoke <bdi>{ $name }</bdi>
 keys-applications = Authorized applications
 keys-applications-explained = These applications get new keys without asking you. If you revoke an authorization, the keys that the application already has remain valid until they expire.
@@ -275,7 +275,7 @@ people-title = Users
 people-invite = Invite user
 people-search = Email or ID
 people-search-button = Search
-people-none = Nobody has signed in yet.
+people-none = No user has signed in yet.
 people-truncated = This list may be incomplete. Refine the search; an ID or the full email of a local account always finds the user.
 people-none-found = No user matches <bdi>{ $query }</bdi>.
 people-all = Show all users
@@ -310,7 +310,7 @@ person-end-sessions = End sessions
 person-end-sessions-explained = The user is signed out in all browsers immediately. Keys remain valid, and the user can sign in again.
 person-end-sessions-button = End all sessions of <bdi>{ $name }</bdi>
 person-disable = Disable
-person-disable-explained = All sessions and keys of this user end immediately and permanently, tokens are refused, and nobody can sign in to the account until you enable it again.
+person-disable-explained = All sessions and keys of this user end immediately and permanently, tokens are rejected, and the user can't sign in until you enable the account again.
 person-disable-button = Disable <bdi>{ $name }</bdi>
 person-enable = Enable
 person-enable-explained = The user can sign in again. Sessions and keys that have ended are not restored.
@@ -327,7 +327,7 @@ invitations-lead = An invitation is a link that works once. The invited user set
 invitations-copy-now = Copy the link for <bdi>{ $email }</bdi> now
 invitations-shown-once = The link is shown only once and works until { $time }. Anyone who has it can take the account, so send it only to the invited user.
 invitations-again = This user has an account. Accepting the invitation sets a new password and replaces the role and teams.
-invitations-sign-in-again = To invite a user, sign in again. Your last sign-in is too long ago. <a href="{ $href }">Sign in</a>
+invitations-sign-in-again = To invite a user, sign in again. Your last sign-in was too long ago. <a href="{ $href }">Sign in</a>
 invitations-teams-hint = Enter one team per line, or separate them with commas. Leave empty for no teams.
 invitations-create = Create invitation
 invitations-none = There are no invitations.
@@ -349,17 +349,17 @@ invitations-problem-disabled = The account of this user is disabled. Enable it f
 ## The role map
 
 role-map-title = Role map
-role-map-refused = The last edit was refused
-role-map-refused-explained = The edit was read on { $time }. The previous role map stays in force. Correct these mistakes:
+role-map-refused = The last update was rejected
+role-map-refused-explained = The update was read on { $time }. The previous role map remains active. Correct these errors:
 role-map-version = Version
-role-map-since = In force since { $time }
+role-map-since = Active since { $time }
 role-map-source = Source
 role-map-rules = Rules
 role-map-roles = Roles
 role-map-roles-explained = Highest role first.
 role-map-default = Default role
-role-map-no-default = Users without a matching rule are refused.
-role-map-unknown = No role map has been loaded yet, so nobody has a role. If this continues, check the server's log.
+role-map-no-default = Users without a matching rule have no access.
+role-map-unknown = No role map has been loaded yet, so users have no roles. If this continues, check the server's log.
 
 explain-title = Explain a role
 explain-lead = Shows the role and teams that the role map gives a user, the rules that grant them, and rules that almost match.
@@ -384,7 +384,7 @@ explain-problem-no-map = No role map has been loaded yet. Try again in a moment.
 explanation-person = Result for <bdi>{ $person }</bdi>
 explanation-truncated = Not all users were searched. Another user may have the same email.
 explanation-claims = Result for these claims
-explanation-missing-source = There are no claims from the source { $source }, and the role map refuses users without them.
+explanation-missing-source = The claims of the source { $source } are missing, and the role map denies access without them.
 explanation-first-login = This applies to a first sign-in. Users who have signed in before keep what was assigned to them then.
 explanation-dropped-teams = Omitted teams
 explanation-dropped-teams-why = A team is omitted if a header can't contain its name, or if there are too many teams.
@@ -403,7 +403,7 @@ explanation-no-matching-rule = Matches no rule
 ## Errors
 
 error-status = Error { $status }
-error-quote = <bdi>{ $speaker }</bdi> answered:
+error-quote = Response of <bdi>{ $speaker }</bdi>:
 error-request-id = When you ask for help, include this request ID:
 
 action-account = Go to your account
@@ -416,7 +416,7 @@ action-continue = Continue without signing in again
 action-methods = Sign-in methods
 
 error-onboarding-title = Invalid link
-error-onboarding-happened = This link was used before, has expired, or was revoked.
+error-onboarding-happened = This link has already been used, has expired, or was revoked.
 error-onboarding-next = Ask the person who invited you for a new link.
 
 error-not-found-title = Page not found
@@ -451,7 +451,7 @@ error-foreign-form-happened = The request did not come from a page of this site,
 error-foreign-form-next = If you want to make this change, make it on this site.
 
 error-sign-in-again-title = Sign in again
-error-sign-in-again-happened = This action requires a recent sign-in. Your session has ended, or your last sign-in is too long ago.
+error-sign-in-again-happened = This action requires a recent sign-in. Your session has ended, or your last sign-in was too long ago.
 error-sign-in-again-next = Sign in. You then return to the page where you were.
 
 error-return-refused-title = Invalid sign-in link
@@ -467,7 +467,7 @@ error-provider-away-happened = { $provider } can't be reached at the moment, so 
 error-provider-away-next = Wait a moment and try again. If this continues, tell your administrator.
 
 error-expired-title = This sign-in has expired
-error-expired-happened = A sign-in must be completed within ten minutes. This one is no longer known.
+error-expired-happened = A sign-in must be completed within ten minutes. This sign-in has expired.
 error-expired-next = Start again.
 
 error-finished-title = This sign-in is already complete

@@ -137,7 +137,7 @@ async fn a_sign_in_that_is_too_old_is_repeated_through_a_link_because_of_form_ac
     let keys = agent.get(&keys_url).await;
     let stale = until("the sign-in to be too long ago", PATIENCE, async || {
         let page = agent.get(&keys_url).await;
-        page.body.contains("Your last sign-in is too long ago").then_some(page)
+        page.body.contains("Your last sign-in was too long ago").then_some(page)
     })
     .await;
     assert!(!stale.body.contains("value=\"make\""), "{}", stale.body);

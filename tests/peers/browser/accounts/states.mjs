@@ -117,7 +117,7 @@ async function explained(administrator, roleMap) {
   await administrator.inspect('role-map-explained');
 
   appendFileSync(roleMap, 'rules: none of them\nteams: 7\n');
-  const refused = administrator.page.getByText('The last edit was refused');
+  const refused = administrator.page.getByText('The last update was rejected');
   const deadline = Date.now() + PATIENCE;
   do {
     expect(Date.now() < deadline, 'the edit to be refused by now');
