@@ -207,14 +207,14 @@ impl Login {
         let code = accepted_code(callback)?;
         let verified = provider.redeem(code, taken, self.clock.as_ref()).await?;
         match &taken.continuation {
-            Continuation::ReturnTo(_) => self.sign_in(verified, browser).await.map(LoginEffect::SessionOpened),
+            Continuation::ReturnTo(_) => self.open_session(verified, browser).await.map(LoginEffect::SessionOpened),
             Continuation::Link { user, .. } => {
                 self.link(user, &verified.identity, browser).await.map(|()| LoginEffect::IdentityLinked)
             }
         }
     }
 
-    async fn sign_in(&self, verified: VerifiedIdentity, browser: &CallbackBrowser) -> Result<OpaqueToken, FailureReason> {
+    async fn open_session(&self, verified: VerifiedIdentity, browser: &CallbackBrowser) -> Result<OpaqueToken, FailureReason> {
         let replaces = browser.session.as_deref().and_then(|cookie| self.users.parse_session_token(cookie));
         let VerifiedIdentity { identity, sid, logout } = verified;
         let browser = users::Browser { replaces, agent: browser.agent.clone() };

@@ -4,7 +4,7 @@ mod cache;
 mod checks;
 mod labels;
 mod logins;
-mod maker;
+mod registrar;
 mod renamed;
 mod role_map;
 mod store;
@@ -15,7 +15,7 @@ pub use labels::*;
 use prometheus::{Encoder, IntCounter, IntCounterVec, IntGaugeVec, Registry, TextEncoder};
 
 use crate::rate_limits::Activity;
-use maker::{Entry, MetricRegistrar};
+use registrar::{Entry, MetricRegistrar};
 
 /// The process's metrics, over a registry of its own.
 pub struct Metrics {

@@ -111,7 +111,7 @@ impl Accounts {
         let StoredRecord { value: invitation, .. } = self.find_agreed(&request, &token).await?;
         self.settings.passwords.check(&request.password, &[&invitation.email])?;
         let password = std::mem::take(&mut request.password);
-        let password = self.hasher.place(QueueKind::KnownBrowser)?.hash(password, self.clock.now()).await?;
+        let password = self.hasher.reserve_place(QueueKind::KnownBrowser)?.hash(password, self.clock.now()).await?;
         let sign_in = VerifiedLogin {
             identity: invitation.claims(),
             sid: None,

@@ -83,7 +83,7 @@ impl Hasher {
     }
 
     /// Reserves a place. Call this before other work for the request, since clients can send any number of them.
-    pub fn place(&self, kind: QueueKind) -> Result<QueuePlace<'_>, Busy> {
+    pub fn reserve_place(&self, kind: QueueKind) -> Result<QueuePlace<'_>, Busy> {
         let queue = match kind {
             QueueKind::KnownBrowser => &self.known,
             QueueKind::UnknownBrowser => &self.unknown,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     async fn stored(hasher: &Hasher, password: &str) -> Password {
-        hasher.place(QueueKind::KnownBrowser).unwrap().hash(text(password), SystemClock.now()).await.unwrap()
+        hasher.reserve_place(QueueKind::KnownBrowser).unwrap().hash(text(password), SystemClock.now()).await.unwrap()
     }
 
     #[tokio::test]
@@ -186,7 +186,7 @@ mod tests {
         let hasher = hasher(COST);
         let stored = stored(&hasher, "correct horse").await;
         assert!(stored.hash.starts_with("$argon2id$v=19$m=64,t=1,p=1$"), "{}", stored.hash);
-        let place = hasher.place(QueueKind::UnknownBrowser).unwrap();
+        let place = hasher.reserve_place(QueueKind::UnknownBrowser).unwrap();
         let right = place.verify(text("correct horse"), Some(&stored)).await.unwrap();
         assert_eq!(right, Verdict::Right { outdated: false });
         for wrong in ["", "correct hors", "Correct horse", &"x".repeat(LONGEST + 1)] {
@@ -200,7 +200,7 @@ mod tests {
         let stored = stored(&hasher(COST), "x").await;
         for changed in [Cost { memory_kib: 128, ..COST }, Cost { iterations: 2, ..COST }] {
             let hasher = hasher(changed);
-            let place = hasher.place(QueueKind::UnknownBrowser).unwrap();
+            let place = hasher.reserve_place(QueueKind::UnknownBrowser).unwrap();
             assert_eq!(place.verify(text("x"), Some(&stored)).await.unwrap(), Verdict::Right { outdated: true });
             assert_eq!(place.verify(text("y"), Some(&stored)).await.unwrap(), Verdict::Wrong);
         }
@@ -222,11 +222,11 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_at_once_and_does_not_delay_the_other() {
         let hasher = hasher(COST);
-        let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.place(QueueKind::UnknownBrowser).unwrap()).collect();
+        let all: Vec<_> = (0..1 + MOST_WAITING).map(|_| hasher.reserve_place(QueueKind::UnknownBrowser).unwrap()).collect();
         let _turn = hasher.unknown.turns.clone().acquire_owned().await.unwrap();
-        assert_eq!(hasher.place(QueueKind::UnknownBrowser).err(), Some(Busy));
+        assert_eq!(hasher.reserve_place(QueueKind::UnknownBrowser).err(), Some(Busy));
         stored(&hasher, "correct horse").await;
         drop(all);
-        assert!(hasher.place(QueueKind::UnknownBrowser).is_ok());
+        assert!(hasher.reserve_place(QueueKind::UnknownBrowser).is_ok());
     }
 }

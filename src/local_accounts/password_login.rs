@@ -86,15 +86,15 @@ impl PasswordChangeError {
 
 impl Accounts {
     /// Logs in with a password. Takes the same time for an unknown address as for a wrong password.
-    pub async fn sign_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
-        let outcome = self.try_sign_in(attempt).await;
+    pub async fn log_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
+        let outcome = self.try_log_in(attempt).await;
         self.metrics.login(LOCAL, outcome.as_ref().map_or_else(PasswordLoginError::outcome, |_| LoginOutcome::Success));
         outcome.inspect_err(
             |why| tracing::warn!(provider = LOCAL, user = why.user(), reason = why.reason(), error = %why, "login failed"),
         )
     }
 
-    async fn try_sign_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
+    async fn try_log_in(&self, attempt: PasswordLoginRequest<'_>) -> Result<PasswordLogin, PasswordLoginError> {
         if !self.users.has_role_map() {
             return Err(PasswordLoginError::NoRoleMapYet);
         }
@@ -104,7 +104,7 @@ impl Accounts {
         let account = Identity::digest(LOCAL, &email);
         let tried = Attempt::new(self.ring(), account, &origin);
         let kind = if tried.is_by_known_browser() { QueueKind::KnownBrowser } else { QueueKind::UnknownBrowser };
-        let place = self.hasher.place(kind)?;
+        let place = self.hasher.reserve_place(kind)?;
         if let AttemptDecision::Exceeded { retry_after } = attempts::spend(&self.records, &tried).await? {
             return Err(PasswordLoginError::TooMany { retry_after });
         }
@@ -133,7 +133,7 @@ impl Accounts {
         let (identity, stored) = self.account(user).await?;
         let (Some(identity), Some(stored)) = (identity, stored) else { return Err(PasswordChangeError::NoPassword) };
         let account = Identity::digest(LOCAL, &identity.subject);
-        let place = self.hasher.place(QueueKind::KnownBrowser)?;
+        let place = self.hasher.reserve_place(QueueKind::KnownBrowser)?;
         if let AttemptDecision::Exceeded { retry_after } =
             attempts::spend(&self.records, &Attempt::new(self.ring(), account, origin)).await?
         {

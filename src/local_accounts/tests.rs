@@ -101,9 +101,9 @@ impl Site {
         self.accept(&made, PASSWORD).await.unwrap().login.user.id
     }
 
-    async fn sign_in(&self, email: &str, password: &str) -> Result<PasswordLogin, PasswordLoginError> {
+    async fn log_in(&self, email: &str, password: &str) -> Result<PasswordLogin, PasswordLoginError> {
         self.accounts
-            .sign_in(PasswordLoginRequest {
+            .log_in(PasswordLoginRequest {
                 email,
                 password: text(password),
                 origin: unknown_browser(),
@@ -136,7 +136,7 @@ async fn an_invited_user_sets_a_password_and_has_the_grant_of_the_invitation() {
         ("internal_user", "local.user_role")
     );
     assert_eq!(grant.teams, [Team::new("research")]);
-    let signed_in = site.sign_in(" ADA@example.com ", PASSWORD).await.unwrap();
+    let signed_in = site.log_in(" ADA@example.com ", PASSWORD).await.unwrap();
     assert_eq!(signed_in.login.user.id, made.invitation.user);
     assert_ne!(signed_in.login.session_token.digest(), accepted.login.session_token.digest());
 }
@@ -151,7 +151,7 @@ async fn opening_a_link_changes_nothing_and_accepting_uses_it_up() {
     assert!(site.accounts.users.get(&made.invitation.user).await.unwrap().is_none(), "there is nobody yet");
     site.accept(&made, PASSWORD).await.unwrap();
     assert!(matches!(site.accept(&made, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
-    site.sign_in(ADA, PASSWORD).await.unwrap();
+    site.log_in(ADA, PASSWORD).await.unwrap();
     let listed = site.accounts.invitations(None, 10).await.unwrap().invitations;
     assert_eq!(site.accounts.status(&listed[0]), InvitationStatus::Accepted);
 }
@@ -170,7 +170,7 @@ async fn one_of_many_concurrent_acceptances_succeeds() {
     });
     let won: Vec<String> = futures::future::join_all(claims).await.into_iter().flatten().collect();
     assert_eq!(won.len(), 1);
-    site.sign_in(ADA, &won[0]).await.unwrap();
+    site.log_in(ADA, &won[0]).await.unwrap();
 }
 
 #[tokio::test]
@@ -239,17 +239,17 @@ async fn a_key_is_created_only_on_request_and_with_the_acceptance() {
 async fn a_new_invitation_resets_the_password_the_role_and_every_session() {
     let site = Site::new();
     let user = site.account(ADA, "proxy_admin").await;
-    let before = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let before = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let made = site.invite(ADA, "team").await;
     assert_eq!(made.invitation.user, user);
     assert!(site.has_session(&user, &before).await, "nothing is lost until it is taken up");
-    site.sign_in(ADA, PASSWORD).await.unwrap();
+    site.log_in(ADA, PASSWORD).await.unwrap();
     let accepted = site.accept(&made, ANOTHER).await.unwrap();
     assert_eq!(accepted.login.grant.role.unwrap().as_str(), "team");
     assert!(!site.has_session(&user, &before).await);
     assert!(site.has_session(&user, &accepted.login.session_token.digest()).await);
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
-    site.sign_in(ADA, ANOTHER).await.unwrap();
+    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
+    site.log_in(ADA, ANOTHER).await.unwrap();
 }
 
 #[rstest]
@@ -280,7 +280,7 @@ async fn no_administrator_resets_a_user_of_a_higher_role_even_by_an_older_invita
     site.accept(&later, PASSWORD).await.unwrap();
     assert!(matches!(site.accounts.invite(inviter, &wanted(ADA, "team")).await, Err(InvitationError::Above)));
     assert!(by_then && !site.open(&early).await, "one invitation is enough");
-    site.sign_in(ADA, PASSWORD).await.unwrap();
+    site.log_in(ADA, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
@@ -321,7 +321,7 @@ async fn a_user_who_was_deleted_while_invited_gets_the_address_back_by_accepting
     let late = site.invite(ADA, "team").await;
     site.accounts.users.delete(&user, |change| account_records.remove_from(change)).await.unwrap().unwrap();
     site.accept(&late, ANOTHER).await.unwrap();
-    site.sign_in(ADA, ANOTHER).await.unwrap();
+    site.log_in(ADA, ANOTHER).await.unwrap();
 }
 
 #[tokio::test]
@@ -361,7 +361,7 @@ async fn a_wrong_password_and_an_unknown_address_have_the_same_error() {
     let site = Site::new();
     site.account(ADA, "team").await;
     for (email, password) in [(ADA, ANOTHER), (ADA, ""), ("nobody@example.com", PASSWORD), ("no address", PASSWORD), ("", "")] {
-        assert!(matches!(site.sign_in(email, password).await, Err(PasswordLoginError::Wrong { .. })), "{email}");
+        assert!(matches!(site.log_in(email, password).await, Err(PasswordLoginError::Wrong { .. })), "{email}");
     }
 }
 
@@ -369,7 +369,7 @@ async fn a_wrong_password_and_an_unknown_address_have_the_same_error() {
 async fn a_wrong_password_has_its_own_outcome_in_the_metrics() {
     let site = Site::new();
     site.account(ADA, "team").await;
-    assert!(site.sign_in(ADA, ANOTHER).await.is_err());
+    assert!(site.log_in(ADA, ANOTHER).await.is_err());
     let metrics = String::from_utf8(site.accounts.metrics.render()).unwrap();
     assert!(metrics.contains(r#"vestibule_logins_total{outcome="wrong_password",provider="local"} 1"#), "{metrics}");
 }
@@ -378,29 +378,29 @@ async fn a_wrong_password_has_its_own_outcome_in_the_metrics() {
 async fn guessing_is_limited_and_does_not_lock_out_known_browsers() {
     let site = Site::new();
     site.account(ADA, "team").await;
-    let device = site.sign_in(ADA, PASSWORD).await.unwrap().device;
+    let device = site.log_in(ADA, PASSWORD).await.unwrap().device;
     let retry = loop {
-        match site.sign_in(ADA, ANOTHER).await {
+        match site.log_in(ADA, ANOTHER).await {
             Err(PasswordLoginError::Wrong { .. }) => {}
             Err(PasswordLoginError::TooMany { retry_after }) => break retry_after,
             _ => panic!("it lets in whoever guesses"),
         }
     };
     assert!(retry <= Duration::from_secs(3600));
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "an unknown browser");
+    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::TooMany { .. })), "an unknown browser");
     let origin = Origin { device: Some(&device), address: None };
     let known = PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin, browser: Browser::default() };
-    site.accounts.sign_in(known).await.unwrap();
+    site.accounts.log_in(known).await.unwrap();
     site.clock.advance(retry);
-    site.sign_in(ADA, PASSWORD).await.unwrap();
+    site.log_in(ADA, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_changed_password_ends_all_other_sessions() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let own = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
-    let other = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let own = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let other = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let change = async |current: &str, new: &str| {
         site.accounts.change_password(&user, text(current), text(new), Some(&own), &unknown_browser()).await
     };
@@ -412,8 +412,8 @@ async fn a_changed_password_ends_all_other_sessions() {
     assert!(site.has_session(&user, &other).await);
     change(PASSWORD, ANOTHER).await.unwrap();
     assert!(site.has_session(&user, &own).await && !site.has_session(&user, &other).await);
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
-    site.sign_in(ADA, ANOTHER).await.unwrap();
+    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
+    site.log_in(ADA, ANOTHER).await.unwrap();
     let nobody = site.accounts.change_password("nobody", text(PASSWORD), text(ANOTHER), None, &unknown_browser()).await;
     assert!(matches!(nobody, Err(PasswordChangeError::NoPassword)));
 }
@@ -428,10 +428,10 @@ async fn a_hash_of_another_cost_is_renewed_at_the_next_sign_in() {
     let before = hash().await;
     let attempt =
         || PasswordLoginRequest { email: ADA, password: text(PASSWORD), origin: unknown_browser(), browser: Browser::default() };
-    dearer.sign_in(attempt()).await.unwrap();
+    dearer.log_in(attempt()).await.unwrap();
     let renewed = hash().await;
     assert_ne!(renewed, before);
-    dearer.sign_in(attempt()).await.unwrap();
+    dearer.log_in(attempt()).await.unwrap();
     assert_eq!(hash().await, renewed);
 }
 
@@ -441,28 +441,28 @@ async fn a_disabled_user_neither_signs_in_nor_accepts_an_invitation() {
     let user = site.account(ADA, "team").await;
     let open = site.invite(ADA, "team").await;
     site.accounts.users.set_disabled(&user, true).await.unwrap();
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Refused(LoginRefusal::Disabled))));
+    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Refused(LoginRefusal::Disabled))));
     assert!(
-        matches!(site.sign_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
+        matches!(site.log_in(ADA, ANOTHER).await, Err(PasswordLoginError::Wrong { .. })),
         "and only who knows the password is told"
     );
     assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))));
     let late = site.accounts.invite(Inviter::Operator, &wanted(ADA, "team")).await;
     assert!(matches!(late, Err(InvitationError::Disabled)));
     site.accounts.users.set_disabled(&user, false).await.unwrap();
-    site.sign_in(ADA, PASSWORD).await.unwrap();
+    site.log_in(ADA, PASSWORD).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_deleted_user_comes_back_as_a_new_user() {
     let site = Site::new();
     let user = site.account(ADA, "team").await;
-    let session = site.sign_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
+    let session = site.log_in(ADA, PASSWORD).await.unwrap().login.session_token.digest();
     let open = site.invite(ADA, "proxy_admin").await;
     let account_records = LocalAccountRecords::of(&site.accounts.records, &user).await.unwrap();
     site.accounts.users.delete(&user, |change| account_records.remove_from(change)).await.unwrap().unwrap();
     assert!(matches!(site.accept(&open, ANOTHER).await, Err(AcceptanceError::Invalid(_))), "what was open went with her");
-    assert!(matches!(site.sign_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
+    assert!(matches!(site.log_in(ADA, PASSWORD).await, Err(PasswordLoginError::Wrong { .. })));
     assert!(!site.has_session(&user, &session).await);
     assert_eq!(site.accounts.users.find(LOCAL, ADA).await.unwrap(), None);
     assert!(site.accounts.users.is_empty().await.unwrap());

@@ -1,6 +1,6 @@
 //! Tests every page in every state: hostile text is escaped, nothing is inline, every field has a label.
 
-mod catalogue;
+mod catalog;
 mod every_page;
 mod html;
 mod samples;

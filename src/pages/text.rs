@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn a_translation_uses_its_own_plural_rules_and_may_omit_messages() {
         let polish = "language = pl\nperson-keys = { $count ->\n    [one] klucz\n    [few] klucze\n   *[many] kluczy\n}\n";
-        let catalog = Catalog::parse(polish.to_owned()).expect("a catalogue");
+        let catalog = Catalog::parse(polish.to_owned()).expect("a catalog");
         for (count, words) in [(1_u64, "klucz"), (3, "klucze"), (5, "kluczy")] {
             let mut args = FluentArgs::new();
             args.set("count", count);
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_translated_message_with_a_missing_value_is_an_error() {
-        let catalog = Catalog::parse("language = de\nemail = { $email }\n".to_owned()).expect("a catalogue");
+        let catalog = Catalog::parse("language = de\nemail = { $email }\n".to_owned()).expect("a catalog");
         assert!(catalog.format_message("email", &FluentArgs::new()).is_err());
     }
 }

@@ -56,7 +56,7 @@ async fn check_password(
         origin: origin(request, &services.site, device.as_deref()),
         browser: browser(request, services),
     };
-    accounts.sign_in(attempt).await
+    accounts.log_in(attempt).await
 }
 
 fn refuse(page: &SignInRequest<'_>, email: &str, error: &PasswordLoginError) -> HttpResponse {
