@@ -235,8 +235,7 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
     if !config.public_url.is_secure() {
         tracing::warn!(public_url = %config.public_url, "public_url without https; cookies are not Secure");
     }
-    let facts = summarize_configuration(config);
-    facts.iter().for_each(|fact| tracing::info!(%fact, "configuration summary"));
+    log_configuration(config);
     if config.providers.is_empty() && !config.local_accounts.enabled {
         tracing::info!("no sign-in method configured; set providers or local_accounts");
     }
@@ -248,13 +247,37 @@ fn site(config: &Config, limits: Limits, ring: Arc<KeyRing>) -> Site {
         limits,
         proxies: TrustedProxies::new(config.trusted_proxies.clone()),
         ring,
-        facts,
+        facts: describe_configuration(config),
         brand: Arc::new(config.ui.brand.clone()),
     }
 }
 
-/// Returns a summary of the configuration, which the pages and the log show.
-fn summarize_configuration(config: &Config) -> Vec<String> {
+fn log_configuration(config: &Config) {
+    let providers: Vec<&str> = config.providers.iter().map(|provider| provider.id.as_str()).collect();
+    let providers = (!providers.is_empty()).then(|| providers.join(","));
+    let store = match &config.store {
+        config::Store::Memory => "memory",
+        config::Store::Redis(_) => "redis",
+    };
+    let (role_map, path, config_map) = match &config.role_map {
+        RoleMapSource::BuiltIn => ("built_in", None, None),
+        RoleMapSource::File(path) => ("file", Some(path.display()), None),
+        RoleMapSource::ConfigMap(source) => ("config_map", None, Some(source.name.as_str())),
+    };
+    tracing::info!(
+        providers = providers.as_deref(),
+        local_accounts = config.local_accounts.enabled,
+        store,
+        role_map,
+        path = path.map(tracing::field::display),
+        config_map,
+        check = %config.listen.check,
+        "configuration summary"
+    );
+}
+
+/// Describes the configuration for the page that operators see before a sign-in method is configured.
+fn describe_configuration(config: &Config) -> Vec<String> {
     let store = match &config.store {
         config::Store::Memory => {
             "Sessions are kept in this process's memory. They end with the process, and only one replica can serve.".to_owned()
