@@ -130,7 +130,7 @@ pub fn unverified_issuer(token: &str) -> Result<String, JwtError> {
     decode(payload).map(|IssuerClaim { iss }| iss)
 }
 
-/// Returns a claim that must be a text.
+/// Returns a claim that must be a string.
 pub fn text<'c>(claims: &'c Claims, claim: &'static str) -> Result<&'c str, JwtError> {
     match claims.get(claim) {
         None | Some(Value::Null) => Err(JwtError::Missing(claim)),
@@ -236,7 +236,7 @@ impl Expectation<'_> {
     }
 }
 
-/// Returns the members of `aud`, which is a text or a list of texts.
+/// Returns the members of `aud`, which is a string or a list of strings.
 fn audiences(claims: &Claims) -> Result<&[Value], JwtError> {
     match claims.get("aud") {
         None | Some(Value::Null) => Err(JwtError::Missing("aud")),
@@ -251,7 +251,7 @@ fn wrong_type(claim: &'static str, value: &Value) -> JwtError {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     };

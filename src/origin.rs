@@ -17,7 +17,7 @@ pub struct PublicUrl {
 pub enum PublicUrlError {
     #[error("must be an origin such as https://llm.example.com")]
     NotAUrl,
-    #[error("must not hold a user name or password")]
+    #[error("must not contain a user name or password")]
     Credentials,
     #[error("must be an origin without path, query and fragment; the gateway routes paths")]
     NotAnOrigin,

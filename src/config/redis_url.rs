@@ -27,7 +27,7 @@ pub enum RedisUrlError {
          rediss-sentinel://, redis-cluster:// or rediss-cluster://"
     )]
     Scheme,
-    #[error("must not hold a user name or password; write them into `username` and `password_file`")]
+    #[error("must not contain a user name or password; write them into `username` and `password_file`")]
     Credentials,
     #[error("must name a host, as in redis://redis:6379")]
     NoHost,

@@ -95,12 +95,12 @@ pub fn key_ring(text: &str) -> Result<(), String> {
             )
         })?;
         if let Some((first, _)) = keys.iter().find(|(_, known)| *known == key) {
-            return Err(format!("must hold each key once; line {number} repeats line {first}"));
+            return Err(format!("must contain each key once; line {number} repeats line {first}"));
         }
         keys.push((number, key));
     }
     if keys.is_empty() {
-        return Err("must hold at least one key; `vestibule key-ring new` prints one".to_owned());
+        return Err("must contain at least one key; `vestibule key-ring new` prints one".to_owned());
     }
     Ok(())
 }
@@ -124,8 +124,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case(String::new(), "must hold at least one key")]
-    #[case("# nothing\n".to_owned(), "must hold at least one key")]
+    #[case(String::new(), "must contain at least one key")]
+    #[case("# nothing\n".to_owned(), "must contain at least one key")]
     #[case(format!("{KEY}\nhunter2"), "line 2 is invalid")]
     #[case(format!("{KEY}="), "line 1 is invalid")]
     #[case(KEY[..40].to_owned(), "line 1 is invalid")]

@@ -164,7 +164,7 @@ fn key_prefix(text: &str) -> Result<String, String> {
         "" => Err("must not be empty: it separates Vestibule's keys from those of other applications".to_owned()),
         _ if text.len() > LONGEST => Err(format!("must not be longer than {LONGEST} bytes")),
         _ if text.contains(is_forbidden) => {
-            Err("must hold no white space, control characters, braces (they would decide the cluster's slots) \
+            Err("must contain no white space, control characters, braces (they would decide the cluster's slots) \
                  and none of * ? [ ] \\ (ACL patterns read them)"
                 .to_owned())
         }

@@ -55,7 +55,7 @@ pub fn name(text: &str) -> Result<String, String> {
     match text {
         "" => Err("must not be empty".to_owned()),
         _ if text.len() > MAX_LENGTH => Err(format!("must not be longer than {MAX_LENGTH} bytes")),
-        _ if text.chars().any(char::is_control) => Err("must not hold control characters".to_owned()),
+        _ if text.chars().any(char::is_control) => Err("must not contain control characters".to_owned()),
         _ if text.trim() != text => Err("must not begin or end with white space".to_owned()),
         _ => Ok(text.to_owned()),
     }
@@ -65,7 +65,7 @@ pub fn name(text: &str) -> Result<String, String> {
 pub fn endpoint(text: &str) -> Result<Url, String> {
     let url = origin::web_url(text).ok_or("must be an absolute URL such as https://idp.example.com/path")?;
     if origin::has_credentials(&url, text) {
-        return Err("must not hold a user name or password".to_owned());
+        return Err("must not contain a user name or password".to_owned());
     }
     if url.scheme() != "https" && !origin::is_loopback(&url) {
         return Err("must be an https:// URL; http is accepted for loopback hosts only".to_owned());
@@ -104,7 +104,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 fn file(text: &str) -> Result<PathBuf, String> {
     match text {
         "" => Err("must not be empty".to_owned()),
-        _ if text.contains('\0') => Err("must not hold a NUL character".to_owned()),
+        _ if text.contains('\0') => Err("must not contain a NUL character".to_owned()),
         _ => Ok(PathBuf::from(text)),
     }
 }
@@ -115,13 +115,13 @@ fn ca_file(text: &str) -> Result<PathBuf, String> {
     let pem = std::fs::read(&path).map_err(|error| format!("{} can't be read: {error}", shown(text)))?;
     let begin = b"-----BEGIN CERTIFICATE-----";
     if !pem.windows(begin.len()).any(|window| window == begin) {
-        return Err(format!("{} must hold certificates in PEM form (-----BEGIN CERTIFICATE-----)", shown(text)));
+        return Err(format!("{} must contain certificates in PEM form (-----BEGIN CERTIFICATE-----)", shown(text)));
     }
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let added = certificate
             .map_err(|error| error.to_string())
             .and_then(|certificate| rustls::RootCertStore::empty().add(certificate).map_err(|error| error.to_string()));
-        added.map_err(|error| format!("{} holds a certificate that can't be used: {error}", shown(text)))?;
+        added.map_err(|error| format!("{} contains a certificate that can't be used: {error}", shown(text)))?;
     }
     Ok(path)
 }
@@ -192,6 +192,6 @@ mod tests {
     #[test]
     fn an_endpoint_with_a_password_is_refused_without_repeating_it() {
         let wrong = endpoint("https://user:hunter2@idp.example.com/").unwrap_err();
-        assert_eq!(wrong, "must not hold a user name or password");
+        assert_eq!(wrong, "must not contain a user name or password");
     }
 }

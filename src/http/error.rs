@@ -1,4 +1,4 @@
-//! The only mapping from failures to answers: JSON for programs, pages and form problems for users.
+//! The only mapping from failures to responses: JSON for programs, pages and form problems for users.
 //!
 //! Each error of a domain is mapped once, by a `From` implementation in one of the modules below.
 
@@ -46,7 +46,7 @@ pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Bearer rea
 /// The request's credential is invalid.
 pub(super) const CHALLENGE_INVALID: HeaderValue = HeaderValue::from_static(r#"Bearer realm="vestibule", error="invalid_token""#);
 
-/// The answer to a failure. A failure that only programs or only users can meet has no words for the others.
+/// The response to a failure. A failure that only programs or only users can cause has no text for the others.
 pub(super) struct Failure {
     status: StatusCode,
     report: Option<Report>,
@@ -56,13 +56,13 @@ pub(super) struct Failure {
     retry_after: Option<Duration>,
 }
 
-/// The answer to programs. The code is one of RFC 6749 or RFC 6750 where one fits.
+/// The response to programs. The code is one of RFC 6749 or RFC 6750 where one fits.
 pub(super) struct Report {
     pub code: &'static str,
     pub description: Cow<'static, str>,
 }
 
-/// The answer to users, if it takes a page of its own: the messages `-title`, `-happened` and `-next` of an id.
+/// The response to users, if it is a separate page: the messages `-title`, `-happened` and `-next` of an id.
 struct PageText {
     id: &'static str,
     values: Vec<(&'static str, Value)>,
@@ -76,7 +76,7 @@ impl Failure {
         Self { status, report, page: None, problem: None, challenge: None, retry_after: None }
     }
 
-    /// A failure that only users can meet.
+    /// A failure that only users can cause.
     pub fn of_page(status: StatusCode, id: &'static str) -> Self {
         Self { status, report: None, page: None, problem: None, challenge: None, retry_after: None }.page(id)
     }
@@ -155,7 +155,7 @@ impl Failure {
         self.status.is_server_error()
     }
 
-    /// The answer to programs; `None` if only users can meet this failure.
+    /// The response to programs; `None` if only users can cause this failure.
     pub fn report(&self) -> Option<&Report> {
         self.report.as_ref()
     }

@@ -22,7 +22,7 @@ struct Key {
 pub enum KeySetError {
     #[error("the key set can't be read: {0}")]
     Malformed(String),
-    #[error("the key set can't be read: it holds no key that can be used")]
+    #[error("the key set can't be read: it contains no usable key")]
     NoKey,
 }
 

@@ -93,7 +93,7 @@ fn subject(response: &Claims, field: &ClaimPath) -> Result<String, ExchangeError
         None | Some(Value::Null) => Err("is missing"),
         Some(Value::String(text)) => check_subject(text),
         Some(Value::Number(number)) if number.is_u64() || number.is_i64() => Ok(number.to_string()),
-        Some(_) => Err("is neither a text nor a whole number"),
+        Some(_) => Err("is neither a string nor a whole number"),
     };
     subject.map_err(ExchangeError::Subject)
 }
@@ -149,10 +149,10 @@ mod tests {
     #[case::blank(json!({"id": " \t"}), "is empty")]
     #[case::too_long(json!({"id": "x".repeat(256)}), "is longer than 255 bytes")]
     #[case::line_break(json!({"id": "a\nb"}), "has control characters")]
-    #[case::boolean(json!({"id": true}), "is neither a text nor a whole number")]
-    #[case::list(json!({"id": ["u-1"]}), "is neither a text nor a whole number")]
-    #[case::object(json!({"id": {"id": 1}}), "is neither a text nor a whole number")]
-    #[case::fraction(json!({"id": 1.5}), "is neither a text nor a whole number")]
+    #[case::boolean(json!({"id": true}), "is neither a string nor a whole number")]
+    #[case::list(json!({"id": ["u-1"]}), "is neither a string nor a whole number")]
+    #[case::object(json!({"id": {"id": 1}}), "is neither a string nor a whole number")]
+    #[case::fraction(json!({"id": 1.5}), "is neither a string nor a whole number")]
     fn other_subjects_are_refused(#[case] answer: Value, #[case] expected: &str) {
         let refused = subject(&claims(answer), &path("id")).unwrap_err();
         assert!(matches!(refused, ExchangeError::Subject(wrong) if wrong == expected), "{refused}");

@@ -56,7 +56,7 @@ pub enum MacPurpose {
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum KeyRingError {
-    #[error("the key ring holds no key; `vestibule key-ring new` prints one")]
+    #[error("the key ring contains no key; `vestibule key-ring new` prints one")]
     Empty,
     #[error("line {line} is not a base64url key of 32 bytes; `vestibule key-ring new` prints one")]
     Malformed { line: usize },

@@ -77,12 +77,12 @@ impl Fields {
         Some(Self(fields))
     }
 
-    /// Takes a text. `null` counts as absent.
+    /// Takes a string. `null` counts as absent.
     pub(in crate::http) fn text(&mut self, name: &'static str) -> Result<Option<String>, FieldError> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(FieldError::Value(name, "must be a text")),
+            Some(_) => Err(FieldError::Value(name, "must be a string")),
         }
     }
 
@@ -94,7 +94,7 @@ impl Fields {
         }
     }
 
-    /// Takes a text and parses it. The parser's error completes a sentence that begins with the field's name.
+    /// Takes a string and parses it. The parser's error completes a sentence that begins with the field's name.
     pub(in crate::http) fn parse_field<T>(
         &mut self,
         name: &'static str,
@@ -112,7 +112,7 @@ impl Fields {
         }
     }
 
-    /// Takes a list of texts and parses them.
+    /// Takes a list of strings and parses them.
     pub(in crate::http) fn list<T>(
         &mut self,
         name: &'static str,
@@ -123,11 +123,11 @@ impl Fields {
         match self.take(name) {
             None => Ok(None),
             Some(Value::Array(values)) if values.len() <= longest => {
-                let texts = values.iter().map(|value| value.as_str().ok_or("must be a list of texts"));
+                let texts = values.iter().map(|value| value.as_str().ok_or("must be a list of strings"));
                 texts.map(|text| text.and_then(&parse).map_err(wrong)).collect::<Result<_, _>>().map(Some)
             }
             Some(Value::Array(_)) => Err(wrong("has too many entries")),
-            Some(_) => Err(wrong("must be a list of texts")),
+            Some(_) => Err(wrong("must be a list of strings")),
         }
     }
 
@@ -158,7 +158,7 @@ impl Fields {
     }
 }
 
-/// Takes a required text.
+/// Takes a required string.
 pub(in crate::http) fn required_text(fields: &mut Fields, name: &'static str) -> Result<String, FieldError> {
     fields.text(name)?.ok_or(FieldError::Value(name, "is required"))
 }
@@ -191,10 +191,10 @@ mod tests {
     fn a_wrong_type_is_named_and_not_repeated() {
         let mut all = fields(r#"{"a": 1, "b": "yes", "c": "x", "d": [1], "e": ["1", "2", "3"], "f": ["x"], "g": "x"}"#);
         let list = |all: &mut Fields, name| all.list(name, 2, |_| Err::<(), _>("is wrong"));
-        assert_eq!(all.text("a").unwrap_err().to_string(), "a must be a text");
+        assert_eq!(all.text("a").unwrap_err().to_string(), "a must be a string");
         assert_eq!(all.flag("b").unwrap_err().to_string(), "b must be true or false");
-        assert_eq!(list(&mut all, "c").unwrap_err().to_string(), "c must be a list of texts");
-        assert_eq!(list(&mut all, "d").unwrap_err().to_string(), "d must be a list of texts");
+        assert_eq!(list(&mut all, "c").unwrap_err().to_string(), "c must be a list of strings");
+        assert_eq!(list(&mut all, "d").unwrap_err().to_string(), "d must be a list of strings");
         assert_eq!(list(&mut all, "e").unwrap_err().to_string(), "e has too many entries");
         assert_eq!(list(&mut all, "f").unwrap_err().to_string(), "f is wrong");
         assert_eq!(all.parse_field("g", |_| Err::<(), _>("is wrong")).unwrap_err().to_string(), "g is wrong");

@@ -47,7 +47,7 @@ async fn metadata_faults(idp: &FaultyIdp) -> Vec<(&'static str, Value, &'static 
         (DISCOVERY, json!({"body": "x".repeat(1_572_864)}), "more than 1 MiB"),
         ("/jwks", elsewhere, "status 307"),
         ("/jwks", json!({"body": "<h1>Hello</h1>"}), "key set can't be read"),
-        ("/jwks", json!({"body": r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#}), "no key that can be used"),
+        ("/jwks", json!({"body": r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#}), "no usable key"),
         ("/jwks", large_key_set(idp).await, "more than 1 MiB"),
     ]
 }
