@@ -38,17 +38,17 @@ async fn assert_round_trip(scheme: &str, directory: &Path) {
     let fleet = Fleet::shared().await;
     let base = fleet.url("");
     let arguments = [&base, ALICE.name, ALICE.password, &directory.to_string_lossy(), scheme];
-    let seen = browser::run("signin.mjs", &arguments).await;
+    let report = browser::run("signin.mjs", &arguments).await;
     let issuer = fleet.idp().issuer();
-    for place in ["idp", "askedAgain"] {
-        assert!(seen[place].as_str().is_some_and(|url| url.starts_with(issuer.split("/realms").next().unwrap())), "{seen}");
+    for place in ["idp", "secondSignIn"] {
+        assert!(report[place].as_str().is_some_and(|url| url.starts_with(issuer.split("/realms").next().unwrap())), "{report}");
     }
-    assert_eq!(seen["identity"]["x-auth-request-preferred-username"], ALICE.name, "{seen}");
-    assert_eq!(seen["identity"]["x-auth-request-role"], "proxy_admin", "{seen}");
-    assert!(seen["signedOut"]["text"].as_str().is_some_and(|text| text.contains("You are signed out")), "{seen}");
-    assert_cookies(&seen["cookies"]);
-    assert_eq!(seen["complaints"], serde_json::json!([]));
-    for name in ["idp", "upstream", "logout", "signed-out", "asked-again"] {
+    assert_eq!(report["identity"]["x-auth-request-preferred-username"], ALICE.name, "{report}");
+    assert_eq!(report["identity"]["x-auth-request-role"], "proxy_admin", "{report}");
+    assert!(report["signedOut"]["text"].as_str().is_some_and(|text| text.contains("You are signed out")), "{report}");
+    assert_cookies(&report["cookies"]);
+    assert_eq!(report["errors"], serde_json::json!([]));
+    for name in ["idp", "upstream", "logout", "signed-out", "second-sign-in"] {
         screenshot(&directory.join(format!("{name}.png")));
     }
 }
@@ -68,21 +68,21 @@ fn is_ours(cookie: &Value) -> bool {
 }
 
 /// Asserts the number of views, that no two look the same, and that none violates an accessibility rule.
-fn assert_views(seen: &Value, directory: &Path, count: usize) {
-    let views = seen["views"].as_array().unwrap();
-    assert_eq!(views.len(), count, "{seen}");
+fn assert_views(report: &Value, directory: &Path, count: usize) {
+    let views = report["views"].as_array().unwrap();
+    assert_eq!(views.len(), count, "{report}");
     let mut pictures = HashMap::new();
     for view in views {
         assert_eq!(view["violations"], serde_json::json!([]), "{view}");
         assert!(view["overflow"].as_i64().is_some_and(|pixels| pixels <= 0), "scrolls sideways: {view}");
-        assert!(view["order"].as_array().is_none_or(Vec::is_empty), "the keyboard leads astray: {view}");
+        assert!(view["order"].as_array().is_none_or(Vec::is_empty), "wrong keyboard order: {view}");
         let picture = screenshot(&directory.join(format!("{}.png", view["shot"].as_str().unwrap())));
         assert!(pictures.insert(picture, view).is_none(), "looks like another view: {view}");
     }
     // Chromium logs every page with a status other than 200.
-    let complaints = seen["complaints"].as_array().unwrap().iter();
-    let of_ours: Vec<_> = complaints.filter(|text| !text.as_str().unwrap().contains("responded with a status of 4")).collect();
-    assert!(of_ours.is_empty(), "{of_ours:?}");
+    let errors = report["errors"].as_array().unwrap().iter();
+    let unexpected: Vec<_> = errors.filter(|text| !text.as_str().unwrap().contains("responded with a status of 4")).collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
 }
 
 /// The bytes of a picture that must exist.
@@ -93,9 +93,9 @@ fn screenshot(file: &Path) -> Vec<u8> {
 }
 
 /// Asserts that a picture in README exists and is small.
-fn assert_small(shown: &str) {
-    let length = screenshot(&repository(shown)).len();
-    assert!(length < LARGEST_PICTURE, "{shown}: {length} bytes");
+fn assert_small(path: &str) {
+    let length = screenshot(&repository(path)).len();
+    assert!(length < LARGEST_PICTURE, "{path}: {length} bytes");
 }
 
 #[test]

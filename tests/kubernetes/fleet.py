@@ -92,8 +92,8 @@ class Fleet:
         self.namespace.apply(pods.deployment("idp", container, volumes=[{"name": "files", "secret": {"secretName": "idp"}}]),
                              pods.service("idp", {PROVIDER_PORT: PROVIDER_PORT, SIDE_DOOR: SIDE_DOOR}))
 
-    def at_side_door(self, path, **body):
-        """Calls the provider's administration, see tests/peers/idp/side_door.mjs."""
+    def call_admin_api(self, path, **body):
+        """Calls the provider's administration API, see tests/peers/idp/admin_api.mjs."""
         answer = self.driver.ask(f"http://idp:{SIDE_DOOR}{path}", method="POST", body=json.dumps(body))
         if answer["status"] != 200:
             raise AssertionError(f"{path}: {answer['body']}")

@@ -55,7 +55,7 @@ class Rotation(Case):
         self.until_each_says("secret reloaded")
         with self.assertRaises(AssertionError):
             self.login_by(self.door.addresses()[0])
-        self.fleet.at_side_door("/client", client_id=CLIENT, client_secret=new)
+        self.fleet.call_admin_api("/client", client_id=CLIENT, client_secret=new)
         self.fleet.client_secret = new
         self.assertEqual(len(self.logins_by_each()), 3)
         self.nobody_was_signed_out()

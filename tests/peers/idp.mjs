@@ -12,12 +12,12 @@ import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 
+import { createAdminApi } from './idp/admin_api.mjs';
 import { createGate } from './idp/gate.mjs';
 import { handleInteraction } from './idp/interaction.mjs';
 import { createKeys } from './idp/keys.mjs';
 import { createProvider } from './idp/provider.mjs';
 import { readSettings } from './idp/settings.mjs';
-import { createSideDoor } from './idp/side_door.mjs';
 import { createStats } from './idp/stats.mjs';
 import { createAdapter } from './idp/storage.mjs';
 
@@ -65,7 +65,7 @@ async function main(file) {
   };
   state.renew();
 
-  const admin = await listen(createSideDoor(state), settings.adminPort, settings.host);
+  const admin = await listen(createAdminApi(state), settings.adminPort, settings.host);
   console.log(JSON.stringify({ listening: port, admin, issuer: settings.issuer }));
 }
 
@@ -77,10 +77,10 @@ function serve(state, req, res) {
   // oidc-provider compares both URLs to find its mount path.
   req.originalUrl = req.url;
   req.url = req.url.slice(state.base.length);
-  const answer = req.url.startsWith('/interaction/')
+  const response = req.url.startsWith('/interaction/')
     ? handleInteraction(state, req, res)
     : state.callback(req, res);
-  Promise.resolve(answer).catch((error) => {
+  Promise.resolve(response).catch((error) => {
     console.error(error);
     if (!res.headersSent) res.writeHead(500);
     res.end();

@@ -1,8 +1,8 @@
-// The demo's upstream: shows the received request and its identity headers.
+// The demo's upstream. It shows the received request and its identity headers.
 //
 //   node upstream.mjs <port> [<address to listen on>]
 //
-// The answer is HTML, or with `Accept: application/json` all received headers, for tests. A WebSocket client receives them
+// The response is HTML, or with `Accept: application/json` all received headers, for tests. A WebSocket client receives them
 // as the first message, and the connection is closed.
 
 import { createHash } from 'node:crypto';
@@ -51,7 +51,7 @@ function page({ method, url, headers }) {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>The upstream</title><link rel="icon" href="data:,"><style>${STYLE}</style></head><body><main>
 <h1>You reached the upstream</h1>
-<p><code>${escape(method)} ${escape(url)}</code> was let through, and this is who it came from. Only the gateway can set these headers.</p>
+<p><code>${escape(method)} ${escape(url)}</code> was allowed. The gateway sets these headers with the user's identity.</p>
 <dl>${IDENTITY.map((name) => row(headers, name)).join('')}</dl>
 <a href="/sso/logout">Sign out</a>
 </main></body></html>`;
@@ -72,17 +72,17 @@ function frame(text) {
 }
 
 server.on('upgrade', ({ method, url, headers, rawHeaders }, socket) => {
-  const seen = JSON.stringify({ method, path: url, headers, rawHeaders });
+  const received = JSON.stringify({ method, path: url, headers, rawHeaders });
   const key = headers['sec-websocket-key'];
   if (key === undefined) {
-    // Not a WebSocket handshake (RFC 6455, section 4.2.1): answered like other requests.
-    const length = Buffer.byteLength(seen);
-    socket.end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${seen}`);
+    // Not a WebSocket handshake (RFC 6455, section 4.2.1): the response is that of other requests.
+    const length = Buffer.byteLength(received);
+    socket.end(`HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\nConnection: close\r\n\r\n${received}`);
     return;
   }
   const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
   socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
-  socket.end(frame(seen));
+  socket.end(frame(received));
 });
 server.keepAliveTimeout = 120_000;
 server.listen(Number(process.argv[2] ?? 0), process.argv[3] ?? '127.0.0.1', () => {

@@ -10,11 +10,12 @@ const PAGES: usize = 9;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_and_fits_in_light_and_dark_and_at_phone_width() {
-    let choice = Fleet::builder().idp().idp().provider_setting("logout: off");
-    let nobody = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
-    let (choice, bare) = tokio::join!(choice.start(), Pod::start(nobody));
+    let configured = Fleet::builder().idp().idp().provider_setting("logout: off");
+    let without_accounts = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
+    let (configured, unconfigured) = tokio::join!(configured.start(), Pod::start(without_accounts));
     let directory = artifacts("browser").join("pages");
-    let arguments = [&choice.url(""), &bare.public(""), "corp", ALICE.name, ALICE.password, &directory.to_string_lossy()];
-    let seen = browser::run("pages.mjs", &arguments).await;
-    assert_views(&seen, &directory, PAGES * 4);
+    let arguments =
+        [&configured.url(""), &unconfigured.public(""), "corp", ALICE.name, ALICE.password, &directory.to_string_lossy()];
+    let report = browser::run("pages.mjs", &arguments).await;
+    assert_views(&report, &directory, PAGES * 4);
 }

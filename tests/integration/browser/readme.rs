@@ -14,7 +14,7 @@ const SCHEMES: [&str; 2] = ["light", "dark"];
 fn first_example() -> Vec<String> {
     let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
     let (_, section) = readme.split_once("\n## Quick start\n").expect("README begins with an example");
-    let (section, _) = section.split_once("\nEverything is in the process's memory").expect("which ends");
+    let (section, _) = section.split_once("\nEverything is in the process's memory").expect("the example ends");
     let blocks = section.split("```sh\n").skip(1).filter_map(|rest| rest.split_once("```"));
     blocks.map(|(commands, _)| commands.to_owned()).collect()
 }
@@ -24,49 +24,49 @@ fn first_example() -> Vec<String> {
 #[ignore = "builds the release, which takes minutes: `make test-readme`"]
 async fn the_readmes_first_example_works_unchanged() {
     let commands = first_example();
-    let [serve, key, ask] = &commands[..] else { panic!("three steps: {commands:?}") };
+    let [serve, key, request] = &commands[..] else { panic!("three steps: {commands:?}") };
     let directory = artifacts("browser").join("readme");
     std::fs::create_dir_all(&directory).expect("artifacts can be written");
     let file = directory.join("commands.json");
-    std::fs::write(&file, json!([serve, format!("{key}{ask}")]).to_string()).expect("artifacts can be written");
-    let seen = browser::run("readme.mjs", &[&file.to_string_lossy(), &directory.to_string_lossy()]).await;
-    let answer = seen["answer"].as_str().expect("what curl printed");
+    std::fs::write(&file, json!([serve, format!("{key}{request}")]).to_string()).expect("artifacts can be written");
+    let report = browser::run("readme.mjs", &[&file.to_string_lossy(), &directory.to_string_lossy()]).await;
+    let answer = report["answer"].as_str().expect("the output of curl");
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
-    for told in ["user: ", "email: admin@localhost", "role: proxy_admin", "key: "] {
-        assert!(answer.contains(&format!("x-auth-request-{told}")), "{answer}");
+    for header in ["user: ", "email: admin@localhost", "role: proxy_admin", "key: "] {
+        assert!(answer.contains(&format!("x-auth-request-{header}")), "{answer}");
     }
 }
 
 /// A fleet with some users and keys.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_readme_shows_these_pages_in_light_and_in_dark() {
-    let people = people();
-    let with_people = |idp: &mut IdpOptions| idp.accounts.clone_from(&people);
+    let users = users();
+    let with_users = |idp: &mut IdpOptions| idp.accounts.clone_from(&users);
     let local_accounts = "local_accounts: {enabled: true}\n";
-    let fleet = Fleet::builder().idp_with(with_people).yaml(local_accounts).provider_setting("logout: off").start().await;
+    let fleet = Fleet::builder().idp_with(with_users).yaml(local_accounts).provider_setting("logout: off").start().await;
     let pod = fleet.pod(0);
     let directory = artifacts("browser").join("readme-pictures");
     std::fs::create_dir_all(&directory).expect("artifacts can be written");
-    let file = directory.join("people.json");
-    let known: Vec<Value> = people.iter().map(|person| json!({"user": person.username, "password": person.password})).collect();
-    std::fs::write(&file, json!(known).to_string()).expect("artifacts can be written");
+    let file = directory.join("users.json");
+    let credentials: Vec<Value> = users.iter().map(|user| json!({"user": user.username, "password": user.password})).collect();
+    std::fs::write(&file, json!(credentials).to_string()).expect("artifacts can be written");
     let arguments = [&pod.public(""), &pod.check(""), "Example Corp", &file.to_string_lossy(), &directory.to_string_lossy()];
     browser::run("screenshots.mjs", &arguments).await;
     let readme = std::fs::read_to_string(repository("README.md")).expect("there is a README");
     for name in PICTURES.iter().flat_map(|page| SCHEMES.map(|scheme| format!("{page}-{scheme}.png"))) {
         let shot = screenshot(&directory.join(&name));
-        let shown = format!("docs/images/{name}");
+        let path = format!("docs/images/{name}");
         if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(repository(&shown), &shot).expect("the repository is writable");
+            std::fs::write(repository(&path), &shot).expect("the repository is writable");
         }
-        assert!(readme.contains(&shown), "README doesn't show {shown}");
-        assert_small(&shown);
+        assert!(readme.contains(&path), "README doesn't show {path}");
+        assert_small(&path);
     }
 }
 
 /// The role map makes the first user an administrator; the last one is disabled in the picture.
-fn people() -> Vec<Account> {
-    let person = |name: &'static str, password, roles: &[&str], groups: &[&str]| Account {
+fn users() -> Vec<Account> {
+    let user = |name: &'static str, password, roles: &[&str], groups: &[&str]| Account {
         username: name,
         password,
         claims: json!({
@@ -76,9 +76,9 @@ fn people() -> Vec<Account> {
         access_token_claims: json!({"resource_access": {"litellm": {"roles": roles}}}),
     };
     vec![
-        person("mira", "mira-has-a-map", &["llm-admins"], &["/engineering/platform", "/teams/research"]),
-        person("jonas", "jonas-reads-much", &["llm-users"], &["/engineering/search", "/teams/research", "/teams/data"]),
-        person("priya", "priya-paints-well", &[], &["/engineering/tools", "/teams/data"]),
-        person("tomasz", "tomasz-was-here", &[], &[]),
+        user("mira", "mira-has-a-map", &["llm-admins"], &["/engineering/platform", "/teams/research"]),
+        user("jonas", "jonas-reads-much", &["llm-users"], &["/engineering/search", "/teams/research", "/teams/data"]),
+        user("priya", "priya-paints-well", &[], &["/engineering/tools", "/teams/data"]),
+        user("tomasz", "tomasz-was-here", &[], &[]),
     ]
 }

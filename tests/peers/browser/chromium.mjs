@@ -1,4 +1,4 @@
-// Headless Chromium with a fresh profile, and what every script of this folder shares.
+// Runs headless Chromium with a new profile, for every script of this folder.
 
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -22,29 +22,29 @@ export const DESKTOP = { width: 1120, height: 760 };
 export const PHONE = { width: 390, height: 844 };
 
 /**
- * Runs `script({ context, page, seen, shoot, another })` in a browser of its own, prints `seen` as one
- * line of JSON and ends with 0; a script that throws prints why and ends with 1.
+ * Runs `script({ context, page, report, shoot, newPage })` in a new browser, prints `report` as one line of JSON and
+ * exits with 0. If the script throws, it prints the error and exits with 1.
  *
- * `another()` is a second person: a page that shares no cookie with any other. Everything that a content
- * security policy blocked and every error of a page is in `seen.complaints`.
+ * `newPage()` returns a page that shares no cookies with other pages, for another user. `report.errors` lists all errors
+ * of pages and all violations of the content security policy.
  */
 export async function run(artifacts, options, script) {
   const profile = mkdtempSync(join(tmpdir(), `vestibule-${process.pid}-chromium-`));
-  const seen = { complaints: [] };
+  const report = { errors: [] };
   const { args = FLAGS, ...look } = options;
   let context;
   let page;
   const shoot = async (name) => page.screenshot({ path: join(artifacts, `${name}.png`), fullPage: true });
-  const prepare = async (own) => {
-    own.setDefaultTimeout(PATIENCE);
-    const first = own.pages()[0] ?? await own.newPage();
-    listen(first, seen);
+  const prepare = async (target) => {
+    target.setDefaultTimeout(PATIENCE);
+    const first = target.pages()[0] ?? await target.newPage();
+    listen(first, report);
     return first;
   };
-  const another = async (given = {}) => prepare(await context.browser().newContext({ viewport: DESKTOP, ...look, ...given }));
+  const newPage = async (overrides = {}) => prepare(await context.browser().newContext({ viewport: DESKTOP, ...look, ...overrides }));
   mkdirSync(artifacts, { recursive: true });
   try {
-    expect(existsSync(EXECUTABLE), `${EXECUTABLE} to be there: run \`make peers\``);
+    expect(existsSync(EXECUTABLE), `${EXECUTABLE} to exist: run \`make peers\``);
     context = await chromium.launchPersistentContext(profile, {
       executablePath: EXECUTABLE,
       headless: true,
@@ -53,30 +53,30 @@ export async function run(artifacts, options, script) {
       ...look,
     });
     page = await prepare(context);
-    await script({ context, page, seen, shoot, another });
-    console.log(JSON.stringify(seen));
+    await script({ context, page, report, shoot, newPage });
+    console.log(JSON.stringify(report));
   } catch (error) {
     process.exitCode = 1;
     console.error(error);
-    const pages = context?.browser()?.contexts().flatMap((own) => own.pages()) ?? [];
+    const pages = context?.browser()?.contexts().flatMap((each) => each.pages()) ?? [];
     for (const [index, open] of pages.entries()) {
       console.error(`window ${index} at ${open.url()}: ${await open.title().catch(() => '?')}`);
       await open.screenshot({ path: join(artifacts, `failure-${index}.png`), fullPage: true }).catch(() => {});
     }
-    console.log(JSON.stringify(seen));
+    console.log(JSON.stringify(report));
   } finally {
     await context?.close();
     rmSync(profile, { recursive: true, force: true });
   }
 }
 
-function listen(page, seen) {
-  page.on('pageerror', (error) => seen.complaints.push(String(error)));
+function listen(page, report) {
+  page.on('pageerror', (error) => report.errors.push(String(error)));
   page.on('console', (message) => {
-    if (message.type() === 'error') seen.complaints.push(message.text());
+    if (message.type() === 'error') report.errors.push(message.text());
   });
 }
 
-export function expect(condition, what) {
-  if (!condition) throw new Error(`expected ${what}`);
+export function expect(condition, expectation) {
+  if (!condition) throw new Error(`expected ${expectation}`);
 }

@@ -1,4 +1,4 @@
-// What is judged of a page that is shown: its accessibility by axe-core, and that it doesn't scroll sideways.
+// Checks a page: its accessibility with axe-core, and horizontal scrolling.
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,31 +11,28 @@ const BY_LOOK = { type: 'rule', values: ['color-contrast', 'link-in-text-block',
 
 export const SCHEMES = ['light', 'dark'];
 
-/** In the page's own world by the debugger, which its content security policy does not concern. */
+/** Runs axe-core in the page through the debugger, to which its content security policy does not apply. */
 export async function violations(page) {
-  const again = await page.evaluate(() => 'axe' in globalThis);
-  if (!again) await page.evaluate(AXE);
-  const options = { preload: false, resultTypes: ['violations'], ...(again ? { runOnly: BY_LOOK } : { rules: { 'target-size': { enabled: true } } }) };
-  const result = await page.evaluate((given) => globalThis.axe.run(document, given), options);
-  // Rules that looked at nothing would find nothing.
-  expect(result.passes.some(({ id }) => id === 'color-contrast'), 'axe-core to have judged the contrast');
+  const isLoaded = await page.evaluate(() => 'axe' in globalThis);
+  if (!isLoaded) await page.evaluate(AXE);
+  const options = { preload: false, resultTypes: ['violations'], ...(isLoaded ? { runOnly: BY_LOOK } : { rules: { 'target-size': { enabled: true } } }) };
+  const result = await page.evaluate((settings) => globalThis.axe.run(document, settings), options);
+  // A run that checked nothing would also report nothing.
+  expect(result.passes.some(({ id }) => id === 'color-contrast'), 'axe-core to check the contrast');
   return result.violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`);
 }
 
-/** How far the page is wider than its window. */
+/** The pixels by which the page is wider than its window. */
 export const overflow = (page) => page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
 
-/**
- * The same document in a window of its own where scripts run, so that axe-core does: none of the page's own is let
- * through.
- */
-export async function mirror(page, into) {
+/** Opens the same document in a window with scripts, for axe-core. The page's own scripts are not loaded. */
+export async function mirror(page, target) {
   const body = await page.content();
-  await into.setViewportSize(page.viewportSize());
-  await into.unrouteAll();
-  await into.route('**/*', (route) => {
+  await target.setViewportSize(page.viewportSize());
+  await target.unrouteAll();
+  await target.route('**/*', (route) => {
     if (route.request().isNavigationRequest()) return route.fulfill({ contentType: 'text/html; charset=utf-8', body });
     return route.request().resourceType() === 'script' ? route.fulfill({ contentType: 'text/javascript', body: '' }) : route.continue();
   });
-  await into.goto(page.url());
+  await target.goto(page.url());
 }

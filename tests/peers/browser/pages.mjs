@@ -1,28 +1,28 @@
-// Each of our pages, in light and in dark, on a desktop and on a narrow phone: a screenshot, and
-// what axe-core finds to complain of.
+// Takes a screenshot of each page in light and in dark, on a desktop and on a narrow phone, and lists the violations that
+// axe-core finds.
 //
 //   node pages.mjs <base-url> <base-url-without-providers> <provider> <user> <password> <artifacts-dir>
 
 import { DESKTOP, expect, run } from './chromium.mjs';
 import { SCHEMES, overflow, violations } from './inspect.mjs';
 
-const [base, bare, provider, user, password, artifacts] = process.argv.slice(2);
+const [base, unconfigured, provider, user, password, artifacts] = process.argv.slice(2);
 const WIDTHS = [DESKTOP.width, 360];
 
 const heading = (page, name) => page.getByRole('heading', { level: 1, name, exact: true }).waitFor();
-const toProvider = (page) => page.goto(`${base}/sso/login?provider=${provider}&rd=/vestibule/`);
+const openProvider = (page) => page.goto(`${base}/sso/login?provider=${provider}&rd=/vestibule/`);
 
-/** How to come to each page; the last ones follow from those before. */
+/** The way to each page. The last ones continue from the previous page. */
 const PAGES = [
   ['choice', 'Sign in', (page) => page.goto(`${base}/sso/login`)],
-  ['not-configured', 'No identity provider configured', (page) => page.goto(`${bare}/sso/login`)],
+  ['not-configured', 'No identity provider configured', (page) => page.goto(`${unconfigured}/sso/login`)],
   ['error', 'Invalid sign-in link', (page) => page.goto(`${base}/sso/login?rd=https://evil.example/`)],
   ['denied', 'Access denied', async (page) => {
-    await toProvider(page);
+    await openProvider(page);
     await page.locator('button[value="cancel"]').click();
   }],
   ['home', 'Your account', async (page) => {
-    await toProvider(page);
+    await openProvider(page);
     await page.locator('#username').fill(user);
     await page.locator('#password').fill(password);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -39,12 +39,12 @@ const PAGES = [
   ['signed-out', 'You are signed out', (page) => page.getByRole('button', { name: 'Sign out' }).click()],
 ];
 
-await run(artifacts, {}, async ({ page, seen, shoot }) => {
-  seen.views = [];
+await run(artifacts, {}, async ({ page, report, shoot }) => {
+  report.views = [];
   for (const [name, title, open] of PAGES) {
     await open(page);
     await heading(page, title);
-    expect(await page.locator('html[lang]').count(), `${name} to say its language`);
+    expect(await page.locator('html[lang]').count(), `${name} to have a language`);
     for (const width of WIDTHS) {
       for (const scheme of SCHEMES) {
         await page.setViewportSize({ width, height: DESKTOP.height });
@@ -52,7 +52,7 @@ await run(artifacts, {}, async ({ page, seen, shoot }) => {
         await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
         const shot = `${name}-${scheme}-${width}`;
         await shoot(shot);
-        seen.views.push({ name, scheme, width, shot, overflow: await overflow(page), violations: await violations(page) });
+        report.views.push({ name, scheme, width, shot, overflow: await overflow(page), violations: await violations(page) });
       }
     }
   }

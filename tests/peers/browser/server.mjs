@@ -1,17 +1,17 @@
-// A server on loopback: the application that waits for a person's browser.
+// A server on loopback: an application that waits for the user's browser.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 
-/** Keeps what it is asked for, and answers with `answer(request, response)`. */
-export async function listen(host, answer, tls) {
+/** Records the URLs of requests, and responds with `handle(request, response)`. */
+export async function listen(host, handle, tls) {
   const requests = [];
-  const take = (request, response) => {
+  const record = (request, response) => {
     if (!request.url.startsWith('/favicon')) requests.push(request.url);
-    answer(request, response);
+    handle(request, response);
   };
-  const server = tls ? createSecureServer(tls, take) : createServer(take);
+  const server = tls ? createSecureServer(tls, record) : createServer(record);
   server.listen(0, host);
   await once(server, 'listening');
   return { port: server.address().port, requests, close: () => { server.close(); server.closeAllConnections(); } };

@@ -1,14 +1,14 @@
-// States of the pages that take an installation made for them: sign-ins that are too long ago, too many tries, forms that
-// are none of ours, an administrator below another, a role map that says much and an edit of it that is refused.
+// Pages in states that need a special configuration: old sign-ins, too many attempts, forged forms, an administrator with a
+// lower role, and a rejected update of the role map.
 //
-//   node states.mjs <base-url> <check-url> <printed-link> <role-map-file> mouse|no-script|phone|keyboard <artifacts-dir>
+//   node states.mjs <base-url> <check-url> <bootstrap-link> <role-map-file> mouse|no-script|phone|keyboard <artifacts-dir>
 //
-// tests/integration/browser/accounts.rs has its configuration.
+// tests/integration/browser/accounts.rs contains the configuration.
 
-import { begin } from './accounts/site.mjs';
+import { runScenario } from './accounts/site.mjs';
 import { states } from './accounts/states.mjs';
 import { run } from './chromium.mjs';
 
 const [base, check, link, roleMap, mode, artifacts] = process.argv.slice(2);
 
-await begin(mode, { base, check, artifacts }, run, (site) => states(site, link, roleMap));
+await runScenario(mode, { base, check, artifacts }, run, (site) => states(site, link, roleMap));

@@ -1,10 +1,10 @@
-// A person at a browser of their own: what they press, fill in and see, said by the words on the page.
+// A user with a browser. Tests name controls and texts by the words on the page.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { expect } from './chromium.mjs';
-import { isFocused, orderMistakes } from './focus.mjs';
+import { isFocused, tabOrderErrors } from './focus.mjs';
 import { keyboard } from './input.mjs';
 import { SCHEMES, mirror, overflow, violations } from './inspect.mjs';
 
@@ -12,25 +12,25 @@ const PATIENCE = 5000;
 
 export class Visitor {
   /**
-   * `site` has what is the same for everybody: where Vestibule is, which input device works the pages, a window for
-   * axe-core where scripts are off, and `seen`.
+   * `site` is the context of all visitors: the addresses, the input device, a window for axe-core if scripts are off, and
+   * `report`.
    */
   constructor(page, site) {
     this.page = page;
     this.site = site;
   }
 
-  /** An address that somebody sent them; pages of ours are otherwise reached by links. */
+  /** Opens an address directly. Visitors reach other pages by links. */
   open(address) {
     return this.page.goto(new URL(address, this.site.base).href);
   }
 
-  /** By the navigation, whose link then says that this is the page. */
+  /** Opens a page by the navigation, whose link is then marked as current. */
   async go(place, title = place) {
     await this.submit(this.page.getByRole('navigation').getByRole('link', { name: place, exact: true }));
     await this.heading(title);
     const current = await this.page.locator('nav [aria-current="page"]').textContent();
-    expect(current === place, `the navigation to say ${place}, not ${current}`);
+    expect(current === place, `the current page ${place}, not ${current}`);
   }
 
   heading(name) {
@@ -41,20 +41,20 @@ export class Visitor {
     return this.page.getByText(text).first().waitFor();
   }
 
-  async hides(text) {
-    expect(await this.page.getByText(text).count() === 0, `not to see ${text}`);
+  async seesNot(text) {
+    expect(await this.page.getByText(text).count() === 0, `no text ${text}`);
   }
 
-  /** A row of a list, by what stands in it. */
+  /** The row of a list that contains this text. */
   row(text) {
     return this.page.locator('.row', { hasText: text });
   }
 
-  /** A field by the words of its label. Passwords have no role; of others the label's text holds what was typed. */
+  /** The field with this label. Password fields have no role; the label's text of other fields contains their value. */
   field(label, within = this.page) {
-    const named = (role) => within.getByRole(role, { name: label, exact: true });
-    const labelled = within.getByLabel(label, { exact: true }).or(named('textbox')).or(named('combobox'));
-    return labelled.and(within.locator('input, select, textarea'));
+    const withRole = (role) => within.getByRole(role, { name: label, exact: true });
+    const candidates = within.getByLabel(label, { exact: true }).or(withRole('textbox')).or(withRole('combobox'));
+    return candidates.and(within.locator('input, select, textarea'));
   }
 
   fill(label, text, within = this.page) {
@@ -69,18 +69,18 @@ export class Visitor {
     return this.site.input.tick(this.field(label, within));
   }
 
-  /** A part of the page that is folded, by its words or by its name. */
+  /** Opens the details element with this text or accessible name. */
   async unfold(name, within = this.page) {
     const summary = within.locator('summary', { hasText: name }).or(within.locator(`summary[aria-label="${name}"]`)).first();
     await this.site.input.press(summary);
-    expect(await summary.evaluate((element) => element.parentElement.open), `${name} to be unfolded`);
+    expect(await summary.evaluate((element) => element.parentElement.open), `${name} to be open`);
   }
 
   press(name, within = this.page) {
     return this.site.input.press(within.getByRole('button', { name, exact: true }));
   }
 
-  /** Presses what leads to another page, or to the same anew. */
+  /** Presses a button or link, and waits until the next page is loaded. */
   async submit(target, within = this.page) {
     const isName = typeof target === 'string' || target instanceof RegExp;
     const place = isName ? within.getByRole('button', { name: target, exact: true }) : target;
@@ -92,7 +92,7 @@ export class Visitor {
     return this.submit(within.getByRole('link', { name, exact: true }));
   }
 
-  /** Browsers move the focus to what asks for it with a frame of its own, after the page is there. */
+  /** Browsers move the focus in a separate frame after the page is loaded. */
   async hasFocus(label) {
     const deadline = Date.now() + PATIENCE;
     while (!await isFocused(this.field(label))) {
@@ -102,16 +102,16 @@ export class Visitor {
     return true;
   }
 
-  /** What the browser says of a field that it doesn't send. */
-  async invalid(label) {
+  /** The browser's validity error of a field. */
+  async validityError(label) {
     return this.field(label).evaluate(({ validity }) => {
       for (const name in validity) if (name !== 'valid' && validity[name]) return name;
       return undefined;
     });
   }
 
-  /** Takes the browser's own checks away, to see what the server says. */
-  unguard() {
+  /** Disables the browser's validation, so that the server validates the form. */
+  disableValidation() {
     return this.page.evaluate(() => document.querySelectorAll('form').forEach((form) => { form.noValidate = true; }));
   }
 
@@ -122,30 +122,30 @@ export class Visitor {
     return session && `vestibule=${session.value}`;
   }
 
-  /** Who is signed in, as programs are told. */
+  /** The current user, from `/sso/session`. */
   async session() {
     const answer = await fetch(new URL('/sso/session', this.site.base), { headers: { cookie: await this.cookie() ?? '' } });
     return { status: answer.status, ...await answer.json() };
   }
 
-  /** Looks at the page as it is now, in light and in dark, unless it was looked at before. */
+  /** Checks the current page in light and in dark, once for each name. */
   async inspect(name) {
     const { site, page } = this;
-    if (site.seen.views.some((view) => view.name === name)) return;
+    if (site.report.views.some((view) => view.name === name)) return;
     mkdirSync(site.artifacts, { recursive: true });
     for (const scheme of SCHEMES) {
       // A color in a transition has its own contrast.
       await page.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });
       const shot = `${name}-${scheme}`;
       await page.screenshot({ path: join(site.artifacts, `${shot}.png`), fullPage: true });
-      const view = { name, scheme, shot, overflow: await overflow(page), violations: await this.judge(scheme) };
-      if (site.input === keyboard) view.order = await orderMistakes(page);
-      site.seen.views.push(view);
+      const view = { name, scheme, shot, overflow: await overflow(page), violations: await this.findViolations(scheme) };
+      if (site.input === keyboard) view.order = await tabOrderErrors(page);
+      site.report.views.push(view);
     }
     await page.emulateMedia({ colorScheme: SCHEMES[0], reducedMotion: 'reduce' });
   }
 
-  async judge(scheme) {
+  async findViolations(scheme) {
     const { mirror: window } = this.site;
     if (!window) return violations(this.page);
     await window.emulateMedia({ colorScheme: scheme, reducedMotion: 'reduce' });

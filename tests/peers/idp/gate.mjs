@@ -1,23 +1,23 @@
-// Simulates outages: passes requests, holds them without an answer, or answers 503.
+// Simulates outages: passes requests, delays them until `resume`, or responds with 503.
 
 export function createGate() {
   let mode = 'open';
-  let held = [];
+  let pending = [];
   return {
     pass(req, res, serve) {
       if (mode === 'open') serve();
       else if (mode === 'error') res.writeHead(503, { 'retry-after': '1' }).end('unavailable');
-      else held.push({ res, serve });
+      else pending.push({ res, serve });
     },
     pause(how) {
       mode = how === 'error' ? 'error' : 'hang';
     },
     resume() {
       mode = 'open';
-      const waiting = held;
-      held = [];
+      const delayed = pending;
+      pending = [];
       // The client may have closed the connection meanwhile.
-      for (const { res, serve } of waiting) if (!res.destroyed) serve();
+      for (const { res, serve } of delayed) if (!res.destroyed) serve();
     },
   };
 }

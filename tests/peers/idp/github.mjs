@@ -1,7 +1,7 @@
 // GET /user in GitHub's format: the user of an access token, as plain JSON without OpenID Connect.
-// The answer is the account's `user`; `null` stands for a revoked token.
+// The response is the account's `user`; `null` stands for a revoked token.
 
-function answer(ctx, status, body) {
+function respond(ctx, status, body) {
   ctx.status = status;
   ctx.type = 'json';
   ctx.body = JSON.stringify(body);
@@ -12,17 +12,17 @@ export function userEndpoint(state, provider) {
     if (ctx.path !== '/user') return next();
     state.stats.user(ctx);
     // GitHub rejects requests without a User-Agent.
-    if (!ctx.get('user-agent')) return answer(ctx, 403, { message: 'Request forbidden: it has no User-Agent header.' });
+    if (!ctx.get('user-agent')) return respond(ctx, 403, { message: 'Request forbidden: it has no User-Agent header.' });
     const [, value] = /^Bearer (.+)$/i.exec(ctx.get('authorization')) ?? [];
     const token = value && await provider.AccessToken.find(value);
     const user = token && state.accounts.get(token.accountId)?.user;
-    if (!user) return answer(ctx, 401, { message: 'Bad credentials' });
-    return answer(ctx, 200, user);
+    if (!user) return respond(ctx, 401, { message: 'Bad credentials' });
+    return respond(ctx, 200, user);
   };
 }
 
 /** GitHub rejects a code with status 200. Other providers have tokens that are not bearer tokens. */
-export function tokenAnswers({ settings }) {
+export function adjustTokenResponses({ settings }) {
   return async (ctx, next) => {
     await next();
     if (ctx.oidc?.route !== 'token') return;

@@ -38,7 +38,7 @@ export async function handleInteraction(state, req, res) {
 
   const fields = await form(req);
   if (fields.get('action') === 'cancel') {
-    return finish(state, req, res, { error: 'access_denied', error_description: 'The person pressed <Cancel>.' });
+    return finish(state, req, res, { error: 'access_denied', error_description: 'The user pressed <Cancel>.' });
   }
   const account = find(state, fields.get('username'), fields.get('password'));
   if (!account) return show(res, renderSignIn(state, details, { failed: fields.get('username') ?? '' }));

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 
 import { exportJWK, generateKeyPair } from 'jose';
 
-async function fresh() {
+async function generateKeys() {
   const pairs = await Promise.all([
     generateKeyPair('RS256', { extractable: true, modulusLength: 2048 }),
     generateKeyPair('ES256', { extractable: true }),
@@ -16,12 +16,12 @@ async function fresh() {
 }
 
 export async function createKeys() {
-  let keys = await fresh();
+  let keys = await generateKeys();
   return {
     /** Newest first: the provider signs with the first suitable key. */
     jwks: () => ({ keys }),
     async rotate(old) {
-      keys = [...(await fresh()), ...(old === 'drop' ? [] : keys)];
+      keys = [...(await generateKeys()), ...(old === 'drop' ? [] : keys)];
     },
   };
 }

@@ -59,6 +59,6 @@ export function renderSignedOut(ctx) {
 
 export function renderFailure(ctx, out) {
   ctx.type = 'html';
-  ctx.body = page('That did not work', `
+  ctx.body = page('Error', `
     <p><code>${escape(out.error)}</code></p><p class="quiet">${escape(out.error_description)}</p>`);
 }

@@ -6,13 +6,13 @@ import { randomBytes } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import Provider from 'oidc-provider';
 
-import { tokenAnswers, userEndpoint } from './github.mjs';
+import { adjustTokenResponses, userEndpoint } from './github.mjs';
 import { renderFailure, renderLogout, renderSignedOut } from './pages.mjs';
 import { claimsByScope } from './settings.mjs';
 
 const RESOURCE = 'urn:vestibule:test:api';
 const COOKIE_KEY = randomBytes(32).toString('hex');
-const JWTS_KEPT = 10_000;
+const MAX_ISSUED_JWTS = 10_000;
 
 function accountOf(state, id) {
   const account = state.accounts.get(id);
@@ -21,7 +21,7 @@ function accountOf(state, id) {
 }
 
 /** Grants all requested scopes without a consent page. */
-async function grantWithoutAsking(ctx) {
+async function grantAllScopes(ctx) {
   const { client, session, provider, params } = ctx.oidc;
   const id = ctx.oidc.result?.consent?.grantId ?? session.grantIdFor(client.clientId);
   const grant = (id && await provider.Grant.find(id))
@@ -84,7 +84,7 @@ function configuration(state) {
     },
     interactions: { url: (_ctx, interaction) => `${state.base}/interaction/${interaction.uid}` },
     findAccount: (_ctx, id) => accountOf(state, id),
-    loadExistingGrant: grantWithoutAsking,
+    loadExistingGrant: grantAllScopes,
     extraTokenClaims: (_ctx, token) => ({
       azp: token.clientId,
       ...state.accounts.get(token.accountId)?.accessTokenClaims,
@@ -94,14 +94,14 @@ function configuration(state) {
 }
 
 /**
- * Userinfo for a JWT access token. oidc-provider refuses every token that has an audience there;
- * Keycloak answers. The JWT is exchanged for an opaque token of the same grant, and the provider's
- * own userinfo does the rest.
+ * Userinfo for a JWT access token. oidc-provider rejects every token with an audience there, unlike
+ * Keycloak. The JWT is exchanged for an opaque token of the same grant, which the provider's userinfo
+ * endpoint accepts.
  */
 function acceptJwtAtUserinfo(state, provider) {
   provider.on('access_token.issued', (token) => {
     state.issuedJwts.set(token.jti, { accountId: token.accountId, clientId: token.clientId, grantId: token.grantId, exp: token.exp });
-    if (state.issuedJwts.size > JWTS_KEPT) state.issuedJwts.delete(state.issuedJwts.keys().next().value);
+    if (state.issuedJwts.size > MAX_ISSUED_JWTS) state.issuedJwts.delete(state.issuedJwts.keys().next().value);
   });
   return async (ctx, next) => {
     const [, jwt] = /^Bearer (.+\..+\..+)$/i.exec(ctx.get('authorization')) ?? [];
@@ -114,7 +114,7 @@ function acceptJwtAtUserinfo(state, provider) {
 }
 
 async function exchange(state, provider, jwt) {
-  const issued = await verified(state, jwt);
+  const issued = await findIssuedJwt(state, jwt);
   if (!issued) return undefined;
   const { grantId, accountId, clientId } = issued;
   const grant = await provider.Grant.find(grantId);
@@ -124,7 +124,7 @@ async function exchange(state, provider, jwt) {
   return token.save();
 }
 
-async function verified(state, jwt) {
+async function findIssuedJwt(state, jwt) {
   const keys = createLocalJWKSet({ keys: state.keys.jwks().keys.map(({ d, p, q, dp, dq, qi, ...open }) => open) });
   try {
     const { payload } = await jwtVerify(jwt, keys, { issuer: state.settings.issuer });
@@ -137,7 +137,7 @@ async function verified(state, jwt) {
 export function createProvider(state) {
   const provider = new Provider(state.settings.issuer, configuration(state));
   if (state.settings.sid === 'always') provider.Client.prototype.includeSid = () => true;
-  provider.use(tokenAnswers(state));
+  provider.use(adjustTokenResponses(state));
   provider.use(state.stats.watch);
   provider.use(userEndpoint(state, provider));
   provider.use(acceptJwtAtUserinfo(state, provider));

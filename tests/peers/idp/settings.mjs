@@ -8,7 +8,7 @@
 //   "issuer": "http://127.0.0.1:{port}/realms/x",  {port} is filled in; default has no path
 //   "clients": [{"client_id": …}],              oidc-provider's client metadata
 //   "accounts": [{"sub", "username", "password", "claims": {}, "accessTokenClaims": {}, "user": {}}],
-//                                               `user` is the answer of GET /user: idp/github.mjs
+//                                               `user` is the response of GET /user: idp/github.mjs
 //   "accessTokenFormat": "jwt" | "opaque",
 //   "accessTokenAudience": "litellm",
 //   "ttl": {"AccessToken": 300, …},             seconds, oidc-provider's names
@@ -46,10 +46,10 @@ const STANDARD_CLAIMS = {
 };
 const USUAL_CUSTOM_CLAIMS = ['groups', 'roles', 'realm_access', 'resource_access', 'department', 'tenant', 'teams'];
 
-export function readSettings(given) {
-  const unknown = Object.keys(given).filter((key) => !(key in DEFAULTS));
+export function readSettings(overrides) {
+  const unknown = Object.keys(overrides).filter((key) => !(key in DEFAULTS));
   if (unknown.length) throw new Error(`unknown settings: ${unknown.join(', ')}`);
-  const settings = { ...DEFAULTS, ...given };
+  const settings = { ...DEFAULTS, ...overrides };
   settings.accounts = settings.accounts.map((account) => ({
     username: account.sub,
     claims: {},

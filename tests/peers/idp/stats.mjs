@@ -1,10 +1,10 @@
 // Counts requests to the provider, for tests.
 
-const KEPT = 1000;
+const MAX_ENTRIES = 1000;
 
-function remember(list, value) {
+function append(list, value) {
   list.push(value);
-  if (list.length > KEPT) list.shift();
+  if (list.length > MAX_ENTRIES) list.shift();
 }
 
 export function createStats() {
@@ -42,9 +42,9 @@ export function createStats() {
     authorization(ctx) {
       const params = ctx.oidc.params ?? {};
       counts.authorization += 1;
-      remember(counts.codeChallengeMethods, params.code_challenge_method ?? null);
-      remember(counts.codeChallengeLengths, params.code_challenge?.length ?? 0);
-      remember(counts.scopes, params.scope ?? null);
+      append(counts.codeChallengeMethods, params.code_challenge_method ?? null);
+      append(counts.codeChallengeLengths, params.code_challenge?.length ?? 0);
+      append(counts.scopes, params.scope ?? null);
       if (params.nonce) counts.nonces += 1;
       once('state', params.state);
       once('nonce', params.nonce);
@@ -52,18 +52,18 @@ export function createStats() {
     token(ctx) {
       const verifier = ctx.oidc.params?.code_verifier;
       counts.token += 1;
-      remember(counts.codeVerifierLengths, verifier?.length ?? 0);
+      append(counts.codeVerifierLengths, verifier?.length ?? 0);
       if (verifier && !/^[A-Za-z0-9\-._~]+$/.test(verifier)) counts.codeVerifiersOutsideAlphabet += 1;
-      remember(counts.tokenAccept, ctx.headers.accept ?? null);
-      remember(counts.clientAuthentication, ctx.headers.authorization ? 'basic' : 'body');
-      if (ctx.status >= 400) remember(counts.tokenErrors, ctx.body?.error ?? String(ctx.status));
+      append(counts.tokenAccept, ctx.headers.accept ?? null);
+      append(counts.clientAuthentication, ctx.headers.authorization ? 'basic' : 'body');
+      if (ctx.status >= 400) append(counts.tokenErrors, ctx.body?.error ?? String(ctx.status));
     },
     userinfo: () => { counts.userinfo += 1; },
     jwks: () => { counts.jwks += 1; },
     discovery: () => { counts.discovery += 1; },
     end_session(ctx) {
       counts.endSession += 1;
-      remember(counts.endSessionParams, Object.keys(ctx.query).sort());
+      append(counts.endSessionParams, Object.keys(ctx.query).sort());
     },
   };
 
@@ -75,7 +75,7 @@ export function createStats() {
     },
     user(ctx) {
       counts.user += 1;
-      remember(counts.userAgents, ctx.get('user-agent'));
+      append(counts.userAgents, ctx.get('user-agent'));
     },
     /** A koa middleware in front of the provider's own. */
     async watch(ctx, next) {

@@ -12,11 +12,11 @@ pub fn faults_that_end_the_login_flow() -> Vec<Case> {
 
 fn id_token_faults() -> Vec<Case> {
     vec![
-        Case("nobody signed it", id_token_by("nobody"), "algorithm (alg) that is not allowed"),
+        Case("no signature", id_token_by("none"), "algorithm (alg) that is not allowed"),
         Case("HS256 with the public key", id_token_by("public key as PEM"), "algorithm (alg) that is not allowed"),
         Case("HS256 with the key's modulus", id_token_by("public key as modulus"), "algorithm (alg) that is not allowed"),
         Case("HS256 with the client secret", id_token_by("client secret"), "algorithm (alg) that is not allowed"),
-        Case("another key under the same id", id_token_by("stranger"), "signature is wrong"),
+        Case("another key under the same id", id_token_by("unrelated key"), "signature is wrong"),
         Case("another issuer", id_token(json!({"iss": "https://evil.example.com"})), "iss is another issuer"),
         Case("no issuer", id_token(json!({"iss": null})), "iss is missing"),
         Case("another audience", id_token(json!({"aud": "other"})), "aud is another audience"),
@@ -55,8 +55,8 @@ fn userinfo_faults() -> Vec<Case> {
     vec![
         Case("userinfo of another person", json!({"userinfo": {"claims": {"sub": "eve"}}}), "another subject"),
         Case("userinfo of nobody", json!({"userinfo": {"claims": {"sub": null}}}), "sub is missing"),
-        Case("userinfo that nobody signed", json!({"userinfo": {"signedBy": "nobody"}}), "algorithm (alg) that is not allowed"),
-        Case("userinfo that a stranger signed", json!({"userinfo": {"signedBy": "stranger"}}), "signature is wrong"),
+        Case("userinfo without signature", json!({"userinfo": {"signedBy": "none"}}), "algorithm (alg) that is not allowed"),
+        Case("userinfo signed by an unrelated key", json!({"userinfo": {"signedBy": "unrelated key"}}), "signature is wrong"),
         Case(
             "userinfo by the public key",
             json!({"userinfo": {"signedBy": "public key as PEM"}}),
@@ -105,8 +105,8 @@ pub fn faults_of_access_tokens() -> Vec<Case> {
         Case("expired", access_token(json!({"exp": {"in": -600}})), "expired"),
         Case("without expiry", access_token(json!({"exp": null})), "exp is missing"),
         Case("not valid yet", access_token(json!({"nbf": {"in": 600}})), "not valid yet"),
-        Case("signed by another key", json!({"accessToken": {"signedBy": "stranger"}}), "signature is wrong"),
-        Case("signed by nobody", json!({"accessToken": {"signedBy": "nobody"}}), "not allowed"),
+        Case("signed by another key", json!({"accessToken": {"signedBy": "unrelated key"}}), "signature is wrong"),
+        Case("no signature", json!({"accessToken": {"signedBy": "none"}}), "not allowed"),
         Case("HS256 with the public key", json!({"accessToken": {"signedBy": "public key as PEM"}}), "not allowed"),
         Case("HS256 with the client secret", json!({"accessToken": {"signedBy": "client secret"}}), "not allowed"),
         Case("of an unknown key", json!({"accessToken": {"header": {"kid": "other"}}}), "no key"),

@@ -1,4 +1,4 @@
-// An IDE sends a person who isn't signed in: their password finishes its flow, past a wrong one.
+// An IDE opens the browser of a user who is not signed in. After a wrong password, the right one completes the flow.
 
 import { expect } from '../chromium.mjs';
 import { html, listen } from '../server.mjs';
@@ -18,13 +18,13 @@ export async function application(ada) {
   await ada.submit('Sign in');
   await ada.heading(`Authorize 127.0.0.1:${ide.port}?`);
   await ada.inspect('application');
-  expect(ide.requests.length === 0, 'nothing to reach the IDE before the person agrees');
+  expect(ide.requests.length === 0, 'no request to the IDE before the user agrees');
   await ada.submit('Authorize');
   await ada.sees('The IDE has it.');
-  const given = new URLSearchParams(ide.requests[0].split('?')[1]);
-  expect(given.get('state') === 'a b&c', `its state to come back: ${ide.requests}`);
-  const told = await ada.site.checkOf('/v1/models', bearer(given.get('access_token')));
-  expect(told.status === 200 && told.email === ADA.email, `a key of hers: ${JSON.stringify(told)}`);
+  const parameters = new URLSearchParams(ide.requests[0].split('?')[1]);
+  expect(parameters.get('state') === 'a b&c', `the unchanged state: ${ide.requests}`);
+  const response = await ada.site.authRequest('/v1/models', bearer(parameters.get('access_token')));
+  expect(response.status === 200 && response.email === ADA.email, `the user's key: ${JSON.stringify(response)}`);
   ide.close();
   await ada.open('/vestibule/');
   await ada.heading('Your account');

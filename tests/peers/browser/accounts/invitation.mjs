@@ -1,89 +1,89 @@
-// An administrator invites somebody, who takes the invitation up, signs out, and in again.
+// An administrator invites a user, who accepts the invitation, signs out, and signs in again.
 
 import { expect } from '../chromium.mjs';
-import { type } from './first.mjs';
-import { copied, shownOnce } from './keys.mjs';
+import { fillPasswords } from './first.mjs';
+import { readCopiedText, readSecret } from './keys.mjs';
 
 export const ADA = { email: 'ada@example.com', password: 'seven otters learn the harp' };
 
 export async function invitation(administrator, ada) {
   const link = await invite(administrator);
-  await withdrawn(administrator, ada);
-  await claim(ada, link);
+  await revokeInvitation(administrator, ada);
+  await acceptInvitation(ada, link);
   await administrator.go('Invitations');
   await administrator.row(ADA.email).getByText('Accepted').waitFor();
   await administrator.inspect('invitations-accepted');
-  await noPlaceForHer(ada);
+  await openAdministrationWithoutRole(ada);
   await signOut(ada);
-  await signInPastMistakes(ada);
+  await signInAfterMistakes(ada);
 }
 
 async function invite(administrator) {
   await administrator.go('Invitations');
   await administrator.sees(/^Created on .* from the command line\.$/);
   await administrator.inspect('invitations');
-  await mistakes(administrator);
-  await fill(administrator, ADA.email);
+  await submitInvalidEmails(administrator);
+  await fillForm(administrator, ADA.email);
   await administrator.fill('Teams', 'research, data');
   await administrator.submit('Create invitation');
-  const link = await shownOnce(administrator, 'invitations-made');
-  expect(link.startsWith(`${administrator.site.base}/onboarding?invite_link=`), `a link here: ${link}`);
-  if (administrator.site.hasScripts) expect(await copied(administrator) === link, 'the button to copy the link');
+  const link = await readSecret(administrator, 'invitations-created');
+  expect(link.startsWith(`${administrator.site.base}/onboarding?invite_link=`), `a link of this site: ${link}`);
+  if (administrator.site.hasScripts) expect(await readCopiedText(administrator) === link, 'the button to copy the link');
   return link;
 }
 
-async function fill(administrator, email) {
+async function fillForm(administrator, email) {
   await administrator.fill('Email', email);
   await administrator.choose('Role', 'internal_user');
   await administrator.choose('Expires in', '14 days');
 }
 
-async function mistakes(administrator) {
+async function submitInvalidEmails(administrator) {
   await administrator.fill('Email', 'ada');
   await administrator.press('Create invitation');
-  expect(await administrator.invalid('Email') === 'typeMismatch', 'the browser to refuse what is no address');
-  await administrator.unguard();
+  expect(await administrator.validityError('Email') === 'typeMismatch', 'the browser to reject an invalid email');
+  await administrator.disableValidation();
   await administrator.submit('Create invitation');
   await administrator.sees('This is not a valid email address.');
   await administrator.inspect('invitations-no-email');
 }
 
-/** One that is taken back lets nobody in. */
-async function withdrawn(administrator, ada) {
+/** The link of a revoked invitation is invalid. */
+async function revokeInvitation(administrator, ada) {
   await administrator.go('Invitations');
-  await fill(administrator, 'eve@example.com');
+  await fillForm(administrator, 'eve@example.com');
   await administrator.submit('Create invitation');
   const link = await administrator.page.locator('.copyable code').textContent();
   await administrator.go('Invitations');
   await administrator.submit('Revoke the invitation for eve@example.com');
   await administrator.heading('Invitations');
-  await administrator.hides('eve@example.com');
+  await administrator.seesNot('eve@example.com');
   await ada.open(link);
   await ada.heading('Invalid link');
 }
 
-async function claim(ada, link) {
-  for (let looks = 0; looks < 2; looks += 1) {
+async function acceptInvitation(ada, link) {
+  for (let visits = 0; visits < 2; visits += 1) {
     await ada.open(link);
     await ada.heading('Set your password');
     await ada.sees('with the role internal_user');
   }
-  await type(ada, ADA.password, ADA.password);
+  await fillPasswords(ada, ADA.password, ADA.password);
   await ada.submit('Set password and sign in');
   await ada.heading('Your account');
   await ada.sees(ADA.email);
   await ada.sees('research');
   await ada.inspect('account-of-ada');
-  const told = await ada.site.checkOf('/v1/models', { cookie: await ada.cookie() });
-  const isHers = told.status === 200 && told.role === 'internal_user' && told.teams === 'data,research';
-  expect(isHers, `the invitation's role and teams: ${JSON.stringify(told)}`);
+  const response = await ada.site.authRequest('/v1/models', { cookie: await ada.cookie() });
+  const isGranted = response.status === 200 && response.role === 'internal_user' && response.teams === 'data,research';
+  expect(isGranted, `the invitation's role and teams: ${JSON.stringify(response)}`);
 }
 
-/** Who is no administrator neither sees their pages nor gets in. */
-async function noPlaceForHer(ada) {
-  await ada.hides('Administration');
-  for (const place of ['people', 'invitations', 'role-map']) {
-    await ada.open(`/vestibule/${place}`);
+/** Users without an administrator's role neither see nor open the pages for administrators. */
+async function openAdministrationWithoutRole(ada) {
+  await ada.seesNot('Administration');
+  for (const page of ['people', 'invitations', 'role-map']) {
+    await ada.open(`/vestibule/${page}`);
     await ada.heading('Access denied');
   }
   await ada.inspect('for-administrators');
@@ -99,18 +99,18 @@ export async function signOut(visitor) {
   await visitor.submit('Sign out');
   await visitor.heading('You are signed out');
   await visitor.inspect('signed-out');
-  expect((await visitor.site.checkOf('/v1/models', { cookie })).status === 401, 'a session that was ended to be refused');
+  expect((await visitor.site.authRequest('/v1/models', { cookie })).status === 401, 'the ended session to be rejected');
 }
 
-async function signInPastMistakes(ada) {
+async function signInAfterMistakes(ada) {
   await ada.follow('Sign in again');
   await ada.heading('Sign in');
   await ada.inspect('sign-in');
   await fillSignIn(ada, ADA.email, 'not the password at all');
   await ada.submit('Sign in');
   await ada.sees('Email or password is wrong.');
-  expect(await ada.field('Email').inputValue() === ADA.email, 'the address to be kept');
-  expect(await ada.field('Password').inputValue() === '', 'the password not to come back');
+  expect(await ada.field('Email').inputValue() === ADA.email, 'the email to be kept');
+  expect(await ada.field('Password').inputValue() === '', 'an empty password field');
   expect(await ada.hasFocus('Password'), 'the password to have the focus');
   await ada.inspect('sign-in-wrong');
   await fillSignIn(ada, 'nobody@example.com', ADA.password);
@@ -124,7 +124,7 @@ export async function fillSignIn(visitor, email, password) {
   await visitor.fill('Password', password);
 }
 
-/** On the sign-in page, as far as their account. */
+/** Signs in on the sign-in page and waits for the account page. */
 export async function signIn(visitor, { email, password }) {
   await fillSignIn(visitor, email, password);
   await visitor.submit('Sign in');

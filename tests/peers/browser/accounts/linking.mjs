@@ -1,62 +1,62 @@
-// One person, two ways to sign in: linked after both are proven, refused where the identity is somebody else's.
+// A user links an identity of a provider, signs in with it and unlinks it. An identity of another user is refused.
 
 import { expect } from '../chromium.mjs';
-import { type } from './first.mjs';
+import { fillPasswords } from './first.mjs';
 import { signIn, signOut } from './invitation.mjs';
 
 const DORA = { email: 'dora@example.com', password: 'nine lamps above the canal' };
 const ERIN = { email: 'erin@example.com', password: 'some violins prefer the rain' };
 
 export async function linking(site, provider) {
-  const administrator = await site.somebody();
-  await bySignInPage(administrator, provider);
-  const dora = await joins(administrator, DORA);
+  const administrator = await site.newVisitor();
+  await signInAsAdministrator(administrator, provider);
+  const dora = await inviteAndAccept(administrator, DORA);
   const { user_id: id } = await dora.session();
 
-  await cancelled(dora, provider);
-  await linked(dora, provider);
-  expect((await dora.session()).user_id === id, 'the same person as before');
-  await byProvider(dora, provider, id);
+  await cancelLinking(dora, provider);
+  await linkIdentity(dora, provider);
+  expect((await dora.session()).user_id === id, 'the same user as before');
+  await signInWithProvider(dora, provider, id);
 
-  const erin = await joins(administrator, ERIN);
-  await taken(erin, provider);
-  await signedOutMeanwhile(erin, provider);
+  const erin = await inviteAndAccept(administrator, ERIN);
+  await linkIdentityOfAnotherUser(erin, provider);
+  await linkAfterSignOut(erin, provider);
 
-  await unlinked(dora, provider, id);
+  await unlinkIdentity(dora, provider, id);
 }
 
-/** Where there are both, the sign-in page offers both. */
-async function bySignInPage(administrator, provider) {
+/** With a provider and local accounts, the sign-in page offers both. */
+async function signInAsAdministrator(administrator, provider) {
   await administrator.open('/vestibule/');
   await administrator.heading('Sign in');
   await administrator.inspect('sign-in-both');
   await administrator.follow(`Continue with ${provider.name}`);
-  await atProvider(administrator, provider.administrator);
+  await fillProviderForm(administrator, provider.administrator);
   await administrator.heading('Your account');
 }
 
-/** The provider's pages are somebody else's: they are worked in the shortest way. */
-async function atProvider(visitor, { user, password }) {
+/** Fills the provider's sign-in form, without the keyboard's checks of Vestibule's pages. */
+async function fillProviderForm(visitor, { user, password }) {
   await visitor.page.locator('#username').fill(user);
   await visitor.page.locator('#password').fill(password);
   await visitor.page.getByRole('button', { name: 'Sign in' }).click();
 }
 
-/** Somebody who was invited, in a browser of their own. */
-async function joins(administrator, account) {
+/** Invites a user, who accepts the invitation in a new browser. */
+async function inviteAndAccept(administrator, account) {
   await administrator.go('Invitations');
   await administrator.fill('Email', account.email);
   await administrator.submit('Create invitation');
   const link = await administrator.page.locator('.copyable code').textContent();
-  const visitor = await administrator.site.somebody();
+  const visitor = await administrator.site.newVisitor();
   await visitor.open(link);
-  await type(visitor, account.password, account.password);
+  await fillPasswords(visitor, account.password, account.password);
   await visitor.submit('Set password and sign in');
   await visitor.heading('Your account');
   return visitor;
 }
 
-async function setOut(visitor, provider) {
+async function startLinking(visitor, provider) {
   await visitor.go('Sign-in methods');
   await visitor.inspect('methods-linkable');
   await visitor.submit(`Link ${provider.name}`);
@@ -64,11 +64,11 @@ async function setOut(visitor, provider) {
   await visitor.inspect('link-away');
 }
 
-async function cancelled(dora, provider) {
-  await setOut(dora, provider);
+async function cancelLinking(dora, provider) {
+  await startLinking(dora, provider);
   await dora.follow('Cancel');
   await dora.heading('Sign-in methods');
-  await setOut(dora, provider);
+  await startLinking(dora, provider);
   await dora.follow(`Continue to ${provider.name}`);
   await dora.page.locator('button[value="cancel"]').click();
   await dora.heading('Access denied');
@@ -76,49 +76,49 @@ async function cancelled(dora, provider) {
   await dora.open('/vestibule/');
 }
 
-async function linked(dora, provider) {
-  await setOut(dora, provider);
+async function linkIdentity(dora, provider) {
+  await startLinking(dora, provider);
   await dora.follow(`Continue to ${provider.name}`);
-  await atProvider(dora, provider.person);
+  await fillProviderForm(dora, provider.account);
   await dora.heading('Sign-in methods');
   await dora.row(provider.name).waitFor();
-  expect(await dora.page.getByRole('button', { name: `Link ${provider.name}` }).count() === 0, 'nothing more to link');
-  await dora.unfold(`Unlink ${provider.person.user}@example.com`);
+  expect(await dora.page.getByRole('button', { name: `Link ${provider.name}` }).count() === 0, 'no other provider to link');
+  await dora.unfold(`Unlink ${provider.account.user}@example.com`);
   await dora.inspect('methods-linked');
 }
 
-async function byProvider(dora, provider, id) {
+async function signInWithProvider(dora, provider, id) {
   await signOut(dora);
   await dora.follow('Sign in again');
   await dora.follow(`Continue with ${provider.name}`);
-  // The provider may know her still.
+  // The provider may still have a session.
   await dora.page.locator('#username').or(dora.page.getByText('Your account')).first().waitFor();
-  if (await dora.page.locator('#username').isVisible()) await atProvider(dora, provider.person);
+  if (await dora.page.locator('#username').isVisible()) await fillProviderForm(dora, provider.account);
   await dora.heading('Your account');
   const session = await dora.session();
-  expect(session.user_id === id, `the same person by the provider: ${JSON.stringify(session)}`);
-  expect(session.provider !== 'local', 'a session by the provider');
+  expect(session.user_id === id, `the same user at the provider: ${JSON.stringify(session)}`);
+  expect(session.provider !== 'local', 'a session of the provider');
   await dora.sees(provider.name);
   await dora.inspect('account-by-provider');
 }
 
-/** An identity is one person's. */
-async function taken(erin, provider) {
+/** An identity belongs to one user. */
+async function linkIdentityOfAnotherUser(erin, provider) {
   const { user_id: id } = await erin.session();
-  await setOut(erin, provider);
+  await startLinking(erin, provider);
   await erin.follow(`Continue to ${provider.name}`);
-  await atProvider(erin, provider.person);
+  await fillProviderForm(erin, provider.account);
   await erin.heading('This account belongs to another user');
   await erin.inspect('link-taken');
-  expect((await erin.session()).user_id === id, 'nothing to have changed');
+  expect((await erin.session()).user_id === id, 'the same user');
   await erin.follow('Sign-in methods');
   await erin.heading('Sign-in methods');
-  expect(await erin.page.locator('.row').count() === 1, 'nothing to be linked');
+  expect(await erin.page.locator('.row').count() === 1, 'no linked account');
 }
 
-/** Both have to be proven when it is done. */
-async function signedOutMeanwhile(erin, provider) {
-  await setOut(erin, provider);
+/** Linking requires a session at its end too. */
+async function linkAfterSignOut(erin, provider) {
+  await startLinking(erin, provider);
   const page = erin.page;
   erin.page = await page.context().newPage();
   await erin.open('/vestibule/');
@@ -132,25 +132,25 @@ async function signedOutMeanwhile(erin, provider) {
   await signIn(erin, ERIN);
 }
 
-async function unlinked(dora, provider, id) {
+async function unlinkIdentity(dora, provider, id) {
   await dora.go('Sign-in methods');
-  await dora.unfold(`Unlink ${provider.person.user}@example.com`);
-  await dora.submit(`Unlink ${provider.person.user}@example.com`);
+  await dora.unfold(`Unlink ${provider.account.user}@example.com`);
+  await dora.submit(`Unlink ${provider.account.user}@example.com`);
   await dora.sees(`Your account at ${provider.name} was unlinked.`);
-  expect(await dora.page.locator('summary').count() === 0, 'the last way in not to be taken away');
+  expect(await dora.page.locator('summary').count() === 0, 'no button to unlink the last method');
   await dora.inspect('methods-unlinked');
-  expect((await dora.session()).user_id === id, 'this session to go on');
+  expect((await dora.session()).user_id === id, 'the session to stay valid');
 
-  // Whoever signs in by it now is somebody new.
+  // The unlinked identity now signs in a new user.
   await dora.page.context().clearCookies();
   await dora.open('/sso/login');
   await dora.follow(`Continue with ${provider.name}`);
-  await atProvider(dora, provider.person);
+  await fillProviderForm(dora, provider.account);
   await dora.heading('Your account');
   const session = await dora.session();
-  expect(session.status === 200 && session.user_id !== id, `another person: ${JSON.stringify(session)}`);
+  expect(session.status === 200 && session.user_id !== id, `another user: ${JSON.stringify(session)}`);
   await dora.page.context().clearCookies();
   await dora.open('/sso/login');
   await signIn(dora, DORA);
-  expect((await dora.session()).user_id === id, 'the password to lead to the same person');
+  expect((await dora.session()).user_id === id, 'the password to sign in the same user');
 }

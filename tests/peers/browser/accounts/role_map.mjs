@@ -1,4 +1,4 @@
-// The role map in force, and why somebody gets what they get: a person, and pasted claims.
+// The active role map, and explanations for a user and for pasted claims.
 
 import { ADMINISTRATOR } from './first.mjs';
 
@@ -8,7 +8,7 @@ export async function roleMap(administrator) {
   await administrator.go('Role map');
   await administrator.sees('internal_user_viewer');
   await administrator.inspect('role-map');
-  await mistakes(administrator);
+  await submitMistakes(administrator);
 
   await administrator.go('Role map');
   await administrator.fill('User (ID or email)', ADMINISTRATOR.email);
@@ -30,7 +30,7 @@ export async function roleMap(administrator) {
   await administrator.inspect('role-map-claims');
 }
 
-async function mistakes(administrator) {
+async function submitMistakes(administrator) {
   await administrator.submit('Explain');
   await administrator.sees('Enter a user or paste claims, but not both.');
   await administrator.inspect('role-map-neither');

@@ -1,4 +1,4 @@
-// What is the same for everybody in one run: where Vestibule is, how pages are worked, and what the check says.
+// The context that all visitors of one run share: addresses, the input device, and auth requests.
 
 import { keyboard, mouse, touch } from '../input.mjs';
 import { Visitor } from '../visitor.mjs';
@@ -10,35 +10,35 @@ const MODES = {
   keyboard: { input: keyboard, look: {} },
 };
 
-/** Runs the story in a browser that is worked as the mode says. */
-export function begin(mode, places, run, story) {
+/** Runs the scenario in a browser with the mode's input device. */
+export function runScenario(mode, addresses, run, scenario) {
   const { input, look } = MODES[mode];
   const hasScripts = look.javaScriptEnabled !== false;
-  return run(places.artifacts, look, async ({ seen, another }) => {
-    seen.views = [];
+  return run(addresses.artifacts, look, async ({ report, newPage }) => {
+    report.views = [];
     const site = {
-      ...places,
+      ...addresses,
       input,
-      seen,
+      report,
       hasScripts,
-      mirror: hasScripts ? undefined : await another({ javaScriptEnabled: true }),
-      async somebody() {
-        const page = await another();
-        await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: places.base });
+      mirror: hasScripts ? undefined : await newPage({ javaScriptEnabled: true }),
+      async newVisitor() {
+        const page = await newPage();
+        await page.context().grantPermissions(['clipboard-read', 'clipboard-write'], { origin: addresses.base });
         return new Visitor(page, site);
       },
-      checkOf: (path, headers) => ask(places, path, headers),
+      authRequest: (path, headers) => sendAuthRequest(addresses, path, headers),
     };
-    await story(site);
+    await scenario(site);
   });
 }
 
-/** What the check says of a request, as nginx would ask it. */
-async function ask({ base, check }, path, headers) {
-  const asked = { ...headers, 'x-original-url': `${base}${path}`, 'x-original-method': 'GET' };
-  const answer = await fetch(`${check}/auth/nginx`, { headers: asked });
-  const told = (name) => answer.headers.get(`x-auth-request-${name}`);
-  return { status: answer.status, user: told('user'), email: told('email'), role: told('role'), teams: told('groups') };
+/** Sends an auth request like nginx, and returns the status and identity headers. */
+async function sendAuthRequest({ base, check }, path, headers) {
+  const requestHeaders = { ...headers, 'x-original-url': `${base}${path}`, 'x-original-method': 'GET' };
+  const response = await fetch(`${check}/auth/nginx`, { headers: requestHeaders });
+  const header = (name) => response.headers.get(`x-auth-request-${name}`);
+  return { status: response.status, user: header('user'), email: header('email'), role: header('role'), teams: header('groups') };
 }
 
 export const bearer = (key) => ({ authorization: `Bearer ${key}` });

@@ -1,42 +1,42 @@
-// What is seldom seen, and has to be understood all the more.
+// Pages of rare states: old sign-ins, forged forms, refused role maps, missing cookies and too many attempts.
 
 import { appendFileSync } from 'node:fs';
 
 import { expect } from '../chromium.mjs';
-import { ADMINISTRATOR, type } from './first.mjs';
+import { ADMINISTRATOR, fillPasswords } from './first.mjs';
 import { fillSignIn, signIn } from './invitation.mjs';
 
 const OSCAR = { email: 'oscar@example.com', password: 'wet socks on the radiator' };
-/** Of all browsers together that nobody has signed in with, for one account. */
-const TRIES_OF_STRANGERS = 20;
+/** The limit of one account for all unknown browsers together. */
+const ATTEMPTS_OF_UNKNOWN_BROWSERS = 20;
 const PATIENCE = 30_000;
 
-/** By the role map of the test: one team that no header can carry, and one rule that misses by a letter. */
+/** With the role map of the test, one team is not valid in a header, and one rule almost matches. */
 const CLAIMS = JSON.stringify({ groups: ['/engineering/tools', '/platform-admins', '/teams/data', '/teams/research', '/teams/a,b'] }, undefined, 1);
 
 export async function states(site, link, roleMap) {
-  const administrator = await site.somebody();
-  await claim(administrator, link, ADMINISTRATOR);
+  const administrator = await site.newVisitor();
+  await acceptInvitation(administrator, link, ADMINISTRATOR);
   await administrator.go('Keys', 'Your keys');
   await administrator.fill('Name', 'Too late');
-  const oscar = await below(administrator);
-  await stale(administrator);
-  await foreignForm(oscar);
-  await explained(administrator, roleMap);
-  await nowhere(administrator);
-  await withoutCookies(await site.somebody());
-  await tooMany(await site.somebody(), administrator);
+  const oscar = await inviteLowerAdministrator(administrator);
+  await submitOutdatedForm(administrator);
+  await submitForgedForms(oscar);
+  await explainRole(administrator, roleMap);
+  await openUnknownPage(administrator);
+  await signInWithoutCookies(await site.newVisitor());
+  await exhaustAttempts(await site.newVisitor(), administrator);
 }
 
-async function claim(visitor, link, { password }) {
+async function acceptInvitation(visitor, link, { password }) {
   await visitor.open(link);
-  await type(visitor, password, password);
+  await fillPasswords(visitor, password, password);
   await visitor.submit('Set password and sign in');
   await visitor.heading('Your account');
 }
 
-/** An administrator of a lower role: what they may not do isn't offered. */
-async function below(administrator) {
+/** Pages offer an administrator with a lower role only permitted actions. */
+async function inviteLowerAdministrator(administrator) {
   const page = administrator.page;
   administrator.page = await page.context().newPage();
   await administrator.open('/vestibule/');
@@ -48,27 +48,27 @@ async function below(administrator) {
   await administrator.page.close();
   administrator.page = page;
 
-  const oscar = await administrator.site.somebody();
-  await claim(oscar, link, OSCAR);
+  const oscar = await administrator.site.newVisitor();
+  await acceptInvitation(oscar, link, OSCAR);
   await oscar.go('Users');
   await oscar.follow(ADMINISTRATOR.email);
   await oscar.sees('This user has a higher role than you.');
-  expect(await oscar.page.locator('main form').count() === 0, 'no action to be offered');
+  expect(await oscar.page.locator('main form').count() === 0, 'no action');
   await oscar.inspect('person-above');
   await oscar.go('Invitations');
   const roles = await oscar.field('Role').evaluate(({ options }) => [...options].map(({ label }) => label));
-  expect(!roles.includes('proxy_admin') && roles.includes('org_admin'), `no higher role to be offered: ${roles}`);
+  expect(!roles.includes('proxy_admin') && roles.includes('org_admin'), `no higher role in the list: ${roles}`);
   return oscar;
 }
 
-/** A form that lay open until the sign-in was too old for it, and the pages that say so before. */
-async function stale(administrator) {
+/** Waits until the sign-in is too old, opens the pages that ask for a new one, and submits a form that was opened before. */
+async function submitOutdatedForm(administrator) {
   const form = administrator.page;
   administrator.page = await form.context().newPage();
   const notice = administrator.page.getByText('To create a key, sign in again');
   const deadline = Date.now() + PATIENCE;
   do {
-    expect(Date.now() < deadline, 'the sign-in to be too long ago by now');
+    expect(Date.now() < deadline, 'the sign-in to be too old by now');
     await administrator.open('/vestibule/keys');
   } while (await notice.count() === 0);
   await administrator.inspect('keys-sign-in-again');
@@ -81,7 +81,7 @@ async function stale(administrator) {
   administrator.page = form;
   await administrator.submit('Create key');
   await administrator.heading('Sign in again');
-  await administrator.inspect('sign-in-once-more');
+  await administrator.inspect('sign-in-again');
   await administrator.follow('Sign in');
   await administrator.heading('Sign in');
   await fillSignIn(administrator, ADMINISTRATOR.email, ADMINISTRATOR.password);
@@ -89,7 +89,7 @@ async function stale(administrator) {
   await administrator.heading('Your keys');
 }
 
-async function foreignForm(oscar) {
+async function submitForgedForms(oscar) {
   const forge = () => oscar.page.evaluate(() => { document.querySelector('main input[name="csrf"]').value = 'AAAA'; });
   await oscar.go('Role map');
   await oscar.fill('User (ID or email)', OSCAR.email);
@@ -103,36 +103,36 @@ async function foreignForm(oscar) {
   await oscar.submit('Sign out');
   await oscar.heading('You are still signed in');
   await oscar.inspect('still-signed-in');
-  expect((await oscar.session()).status === 200, 'the session to go on');
+  expect((await oscar.session()).status === 200, 'the session to stay valid');
 }
 
-async function explained(administrator, roleMap) {
+async function explainRole(administrator, roleMap) {
   await administrator.go('Role map');
   await administrator.unfold('Or paste claims');
   await administrator.fill('Claims as JSON', CLAIMS);
   await administrator.unfold('Explain a request too');
   await administrator.fill('URL', `${administrator.site.base}/v1/%2e%2e/ui/`);
   await administrator.submit('Explain');
-  for (const told of ['Outranked', 'Near misses', 'Omitted teams', 'Denied']) await administrator.sees(told);
+  for (const text of ['Outranked', 'Near misses', 'Omitted teams', 'Denied']) await administrator.sees(text);
   await administrator.inspect('role-map-explained');
 
   appendFileSync(roleMap, 'rules: none of them\nteams: 7\n');
-  const refused = administrator.page.getByText('The last update was rejected');
+  const rejection = administrator.page.getByText('The last update was rejected');
   const deadline = Date.now() + PATIENCE;
   do {
-    expect(Date.now() < deadline, 'the edit to be refused by now');
+    expect(Date.now() < deadline, 'the update to be rejected by now');
     await administrator.go('Role map');
-  } while (await refused.count() === 0);
+  } while (await rejection.count() === 0);
   await administrator.inspect('role-map-refused');
 }
 
-async function nowhere(administrator) {
+async function openUnknownPage(administrator) {
   await administrator.open('/vestibule/nowhere');
   await administrator.heading('Page not found');
   await administrator.inspect('not-found');
 }
 
-async function withoutCookies(visitor) {
+async function signInWithoutCookies(visitor) {
   await visitor.open('/sso/login');
   await fillSignIn(visitor, ADMINISTRATOR.email, ADMINISTRATOR.password);
   await visitor.page.context().clearCookies();
@@ -141,17 +141,17 @@ async function withoutCookies(visitor) {
   await visitor.inspect('sign-in-cookies');
 }
 
-/** Strangers who guess lock nobody out of a browser that is known. */
-async function tooMany(stranger, administrator) {
-  await stranger.open('/sso/login');
-  const tooOften = stranger.page.getByText('Too many attempts.');
-  for (let tries = 0; tries <= TRIES_OF_STRANGERS && await tooOften.count() === 0; tries += 1) {
-    await fillSignIn(stranger, ADMINISTRATOR.email, `guess number ${tries}`);
-    await stranger.submit('Sign in');
-    await stranger.page.getByRole('alert').waitFor();
+/** Guesses from unknown browsers do not lock users out of known browsers. */
+async function exhaustAttempts(visitor, administrator) {
+  await visitor.open('/sso/login');
+  const notice = visitor.page.getByText('Too many attempts.');
+  for (let attempts = 0; attempts <= ATTEMPTS_OF_UNKNOWN_BROWSERS && await notice.count() === 0; attempts += 1) {
+    await fillSignIn(visitor, ADMINISTRATOR.email, `guess number ${attempts}`);
+    await visitor.submit('Sign in');
+    await visitor.page.getByRole('alert').waitFor();
   }
-  await tooOften.waitFor();
-  await stranger.inspect('sign-in-too-often');
+  await notice.waitFor();
+  await visitor.inspect('sign-in-too-often');
   await administrator.open('/sso/login');
   await signIn(administrator, ADMINISTRATOR);
 }

@@ -1,38 +1,38 @@
-// What an administrator does with people: finds, disables, enables, signs out, invites anew and deletes them.
+// An administrator searches, disables, enables, signs out, invites and deletes users.
 
 import { expect } from '../chromium.mjs';
 import { ADMINISTRATOR } from './first.mjs';
 import { ADA, fillSignIn, signIn } from './invitation.mjs';
-import { makeKey } from './password.mjs';
+import { createKey } from './password.mjs';
 import { bearer } from './site.mjs';
 
-export async function people(administrator, ada) {
+export async function users(administrator, ada) {
   await administrator.go('Users');
   await administrator.inspect('people');
-  await searched(administrator);
-  await oneself(administrator);
-  await disabled(administrator, ada);
-  await enabled(administrator, ada);
-  await signedOut(administrator, ada);
-  await invitedAgain(administrator);
-  await deleted(administrator, ada);
+  await searchUsers(administrator);
+  await openOwnAccount(administrator);
+  await disableUser(administrator, ada);
+  await enableUser(administrator, ada);
+  await endSessions(administrator, ada);
+  await inviteAgain(administrator);
+  await deleteUser(administrator, ada);
 }
 
-async function searched(administrator) {
-  const search = async (words) => {
-    await administrator.fill('Email or ID', words);
+async function searchUsers(administrator) {
+  const search = async (query) => {
+    await administrator.fill('Email or ID', query);
     await administrator.submit('Search');
     await administrator.heading('Users');
   };
-  await search('nobody at all');
-  await administrator.sees('No user matches nobody at all.');
+  await search('no such user');
+  await administrator.sees('No user matches no such user.');
   await administrator.inspect('people-none-found');
   await administrator.follow('Show all users');
   await search('ADA@');
-  expect(await administrator.page.locator('.row').count() === 1, 'one to be found');
+  expect(await administrator.page.locator('.row').count() === 1, 'one user to be found');
 }
 
-async function oneself(administrator) {
+async function openOwnAccount(administrator) {
   await administrator.go('Users');
   await administrator.follow(ADMINISTRATOR.email);
   await administrator.heading(ADMINISTRATOR.email);
@@ -40,20 +40,20 @@ async function oneself(administrator) {
   await administrator.inspect('person-oneself');
 }
 
-async function to(administrator, action) {
+async function openUser(administrator, action) {
   await administrator.go('Users');
   await administrator.follow(ADA.email);
   if (action) await administrator.unfold(action);
 }
 
-async function disabled(administrator, ada) {
-  const { checkOf } = administrator.site;
+async function disableUser(administrator, ada) {
+  const { authRequest } = administrator.site;
   const cookie = await ada.cookie();
-  await to(administrator, 'Disable');
+  await openUser(administrator, 'Disable');
   await administrator.inspect('person');
   await administrator.submit(`Disable ${ADA.email}`);
   for (const credential of [{ cookie }, bearer(ada.key)]) {
-    expect((await checkOf('/v1/models', credential)).status === 401, 'session and key to end at once');
+    expect((await authRequest('/v1/models', credential)).status === 401, 'session and key to end at once');
   }
   await administrator.heading(`${ADA.email} Disabled`);
   await administrator.sees('No sessions');
@@ -69,48 +69,48 @@ async function disabled(administrator, ada) {
   await ada.inspect('disabled');
 }
 
-async function enabled(administrator, ada) {
-  await to(administrator, 'Enable');
+async function enableUser(administrator, ada) {
+  await openUser(administrator, 'Enable');
   await administrator.inspect('person-enable');
   await administrator.submit(`Enable ${ADA.email}`);
   await administrator.heading(ADA.email);
-  expect((await administrator.site.checkOf('/v1/models', bearer(ada.key))).status === 401, 'a key that has ended to stay so');
+  expect((await administrator.site.authRequest('/v1/models', bearer(ada.key))).status === 401, 'the ended key to stay invalid');
   await ada.open('/sso/login');
   await signIn(ada, ADA);
-  await makeKey(ada, 'A new one');
+  await createKey(ada, 'New key');
 }
 
-async function signedOut(administrator, ada) {
-  await to(administrator, 'End sessions');
+async function endSessions(administrator, ada) {
+  await openUser(administrator, 'End sessions');
   await administrator.submit(`End all sessions of ${ADA.email}`);
   await administrator.heading(ADA.email);
-  expect((await ada.session()).status === 401, 'her session to end at once');
-  expect((await administrator.site.checkOf('/v1/models', bearer(ada.key))).status === 200, 'her key to go on');
+  expect((await ada.session()).status === 401, 'the session to end at once');
+  expect((await administrator.site.authRequest('/v1/models', bearer(ada.key))).status === 200, 'the key to stay valid');
   await ada.open('/sso/login');
   await signIn(ada, ADA);
 }
 
-async function invitedAgain(administrator) {
-  await to(administrator);
+async function inviteAgain(administrator) {
+  await openUser(administrator);
   await administrator.follow('Invite again');
   await administrator.heading('Invitations');
-  expect(await administrator.field('Email').inputValue() === ADA.email, 'the address to be filled in');
-  expect(await administrator.field('Role').inputValue() === 'internal_user', 'her role to be kept');
-  expect(await administrator.field('Teams').inputValue() === 'research, data', 'her teams to be kept');
+  expect(await administrator.field('Email').inputValue() === ADA.email, 'the email to be filled in');
+  expect(await administrator.field('Role').inputValue() === 'internal_user', 'the role to be kept');
+  expect(await administrator.field('Teams').inputValue() === 'research, data', 'the teams to be kept');
   await administrator.sees('This user has an account.');
   await administrator.inspect('invitations-again');
 }
 
-async function deleted(administrator, ada) {
+async function deleteUser(administrator, ada) {
   const cookie = await ada.cookie();
-  await to(administrator, 'Delete');
+  await openUser(administrator, 'Delete');
   const address = administrator.page.url();
   await administrator.inspect('person-delete');
   await administrator.submit(`Delete ${ADA.email}`);
   await administrator.heading('Users');
-  await administrator.hides(ADA.email);
+  await administrator.seesNot(ADA.email);
   for (const credential of [{ cookie }, bearer(ada.key)]) {
-    expect((await administrator.site.checkOf('/v1/models', credential)).status === 401, 'nothing of hers to be left');
+    expect((await administrator.site.authRequest('/v1/models', credential)).status === 401, 'session and key to end with the user');
   }
   await administrator.open(address);
   await administrator.heading('User not found');

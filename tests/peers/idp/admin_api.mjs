@@ -40,13 +40,13 @@ const ROUTES = {
   'POST /client': changeClient,
 };
 
-export function createSideDoor(state) {
+export function createAdminApi(state) {
   return createServer(async (req, res) => {
     const route = ROUTES[`${req.method} ${req.url}`];
     try {
       if (!route) throw new Error(`no such route: ${req.method} ${req.url}`);
-      const answer = (await route(state, await body(req))) ?? {};
-      res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+      const result = (await route(state, await body(req))) ?? {};
+      res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(result));
     } catch (error) {
       res.writeHead(400, { 'content-type': 'text/plain' }).end(String(error.message));
     }
