@@ -14,13 +14,13 @@ fn main() {
 }
 
 #[divan::bench(args = RULES)]
-fn by_the_index(bencher: Bencher<'_, '_>, rules: usize) {
+fn with_index(bencher: Bencher<'_, '_>, rules: usize) {
     let (map, user) = (role_map(rules), [user(rules)]);
     bencher.bench(|| black_box(&map).evaluate(black_box(&user)));
 }
 
 #[divan::bench(args = RULES)]
-fn by_trying_every_rule(bencher: Bencher<'_, '_>, rules: usize) {
+fn without_index(bencher: Bencher<'_, '_>, rules: usize) {
     let (map, user) = (role_map(rules), [user(rules)]);
     bencher.bench(|| black_box(&map).evaluate_exhaustively(black_box(&user)));
 }

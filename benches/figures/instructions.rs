@@ -10,23 +10,23 @@ use std::sync::LazyLock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::bench_fleet::{BenchFleet, binary, with_all_cases};
 use super::integration::support::pod::PodOptions;
 use super::integration::support::scratch::Scratch;
-use super::site::{BenchFleet, binary, measured};
 use super::wrk::Case;
 
 const CHECKS: u32 = 1000;
-const WARM: u32 = 50;
+const WARM_UP: u32 = 50;
 
 pub async fn measure() {
-    let bench = BenchFleet::with(|pod| *pod = under_callgrind(measured(pod.clone()))).await;
+    let bench = BenchFleet::with(|pod| *pod = under_callgrind(with_all_cases(pod.clone()))).await;
     println!("Instructions of each check, {CHECKS} of each kind over one connection\n");
     for case in bench.cases().await {
         let mut connection = TcpStream::connect(("127.0.0.1", case.port)).await.expect("the pod listens");
-        ask(&mut connection, &case, WARM).await;
+        send_checks(&mut connection, &case, WARM_UP).await;
         control(bench.pod().pid(), &["--zero"]);
         control(bench.pod().pid(), &["--instr=on"]);
-        ask(&mut connection, &case, CHECKS).await;
+        send_checks(&mut connection, &case, CHECKS).await;
         control(bench.pod().pid(), &["--instr=off"]);
         let profile = dump(bench.pod().pid(), case.name);
         println!("{:34} {:>10}", case.name, total(&profile) / u64::from(CHECKS));
@@ -57,25 +57,25 @@ fn profiles() -> &'static Path {
     &DIRECTORY
 }
 
-/// Sends one request after the other, each after the complete answer to the previous one.
-async fn ask(connection: &mut TcpStream, case: &Case, times: u32) {
+/// Sends one request after the other, each after the complete response to the previous one.
+async fn send_checks(connection: &mut TcpStream, case: &Case, times: u32) {
     let headers: String = case.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request = format!("GET /auth/nginx HTTP/1.1\r\nhost: 127.0.0.1\r\n{headers}\r\n");
     for _ in 0..times {
         connection.write_all(request.as_bytes()).await.expect("the pod reads");
-        let (mut answer, mut read) = (vec![0; 16 * 1024], 0);
-        while !is_whole(&answer[..read]) {
-            let more = connection.read(&mut answer[read..]).await.expect("the pod answers");
-            assert!(more > 0, "{}: the pod ends the connection", case.name);
+        let (mut response, mut read) = (vec![0; 16 * 1024], 0);
+        while !is_complete(&response[..read]) {
+            let more = connection.read(&mut response[read..]).await.expect("the pod responds");
+            assert!(more > 0, "{}: the pod closed the connection", case.name);
             read += more;
         }
-        assert_eq!(answer.starts_with(b"HTTP/1.1 200 "), case.passes, "{}", case.name);
+        assert_eq!(response.starts_with(b"HTTP/1.1 200 "), case.is_allowed, "{}", case.name);
     }
 }
 
-/// True if the answer has a head and the body length that the head states.
-fn is_whole(answer: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(answer).to_ascii_lowercase();
+/// True if the response has a head and the body length that the head states.
+fn is_complete(response: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(response).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
     body.len() >= length.unwrap_or_default()
@@ -86,16 +86,16 @@ fn control(pid: u32, arguments: &[&str]) {
     let mut command = Command::new("callgrind_control");
     command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
     let output = command.args(arguments).arg(pid.to_string()).output();
-    let output = output.unwrap_or_else(|error| panic!("callgrind_control doesn't start ({error}): install valgrind"));
+    let output = output.unwrap_or_else(|error| panic!("cannot run callgrind_control ({error}): install valgrind"));
     assert!(output.status.success(), "callgrind_control {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Writes the counts since the last call, and returns the file.
 fn dump(pid: u32, name: &str) -> PathBuf {
     control(pid, &["--dump"]);
-    let written = (1..).map(|number| profiles().join(format!("profile.{number}"))).find(|file| file.exists());
+    let dump = (1..).map(|number| profiles().join(format!("profile.{number}"))).find(|file| file.exists());
     let file = profiles().join(name.replace(' ', "-")).with_extension("callgrind");
-    std::fs::rename(written.expect("numbers do not end"), &file).expect("callgrind has written a profile");
+    std::fs::rename(dump.expect("numbers do not end"), &file).expect("callgrind has written a profile");
     file
 }
 

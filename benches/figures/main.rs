@@ -1,5 +1,5 @@
-//! The costs of the product, measured in one run: checks compared with an empty handler, memory, logins, revocations, starts
-//! and ends.
+//! The costs of the product, measured in one run: checks compared with an empty handler, memory, logins, revocations, start
+//! and shutdown.
 //!
 //! `make bench`. Absolute figures depend on the machine; ratios, counts and bytes do not. Only the occurrence of the measured
 //! events is asserted. `cargo bench --bench figures -- memory logins` measures some figures, `BENCH_SECONDS` sets the duration
@@ -10,23 +10,23 @@ mod integration {
     pub mod support;
 }
 
+mod bench_fleet;
 mod checks;
-mod ends;
 mod instructions;
+mod lifecycle;
 mod logins;
 mod memory;
-mod people;
 mod process;
 mod revocations;
-mod site;
 mod stub_idp;
 mod times;
+mod users;
 mod wrk;
 
-use site::BenchFleet;
+use bench_fleet::BenchFleet;
 
 /// In the order of measurement.
-const FIGURES: [&str; 5] = ["checks", "memory", "logins", "revocations", "ends"];
+const FIGURES: [&str; 5] = ["checks", "memory", "logins", "revocations", "lifecycle"];
 
 #[tokio::main]
 async fn main() {
@@ -35,21 +35,21 @@ async fn main() {
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
     }
-    let asked: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect();
-    if asked == ["instructions"] {
+    let names: Vec<&str> = arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with('-')).collect();
+    if names == ["instructions"] {
         return instructions::measure().await;
     }
-    if let Some(unknown) = asked.iter().find(|name| !FIGURES.contains(name)) {
-        panic!("{unknown} is none of {FIGURES:?}, nor instructions");
+    if let Some(unknown) = names.iter().find(|name| !FIGURES.contains(name)) {
+        panic!("unknown figure {unknown}: must be instructions or one of {FIGURES:?}");
     }
     let bench = BenchFleet::start().await;
-    for figure in FIGURES.into_iter().filter(|figure| asked.is_empty() || asked.contains(figure)) {
+    for figure in FIGURES.into_iter().filter(|figure| names.is_empty() || names.contains(figure)) {
         match figure {
             "checks" => checks::measure(&bench).await,
             "memory" => memory::measure(&bench).await,
             "logins" => logins::measure(&bench).await,
             "revocations" => revocations::measure(&bench).await,
-            _ => ends::measure(&bench).await,
+            _ => lifecycle::measure(&bench).await,
         }
         println!();
     }

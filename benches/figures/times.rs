@@ -20,7 +20,7 @@ impl Times {
 
 impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [p50, p99, most] = [0.5, 0.99, 1.0].map(|share| self.quantile(share));
-        write!(f, "p50 {p50:.2} ms, p99 {p99:.2} ms, most {most:.2} ms, of {}", self.0.len())
+        let [p50, p99, maximum] = [0.5, 0.99, 1.0].map(|share| self.quantile(share));
+        write!(f, "p50 {p50:.2} ms, p99 {p99:.2} ms, maximum {maximum:.2} ms, {} values", self.0.len())
     }
 }

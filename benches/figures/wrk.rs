@@ -11,37 +11,37 @@ pub struct Case {
     pub port: u16,
     pub headers: Vec<(&'static str, String)>,
     /// True if the request is allowed.
-    pub passes: bool,
+    pub is_allowed: bool,
 }
 
 /// The results of `wrk`: requests per second, and milliseconds.
 #[derive(Clone, Copy)]
-pub struct Measured {
+pub struct Measurement {
     pub rate: f64,
     pub p50: f64,
     pub p99: f64,
 }
 
-pub fn ask(case: &Case, seconds: usize) -> Measured {
+pub fn run(case: &Case, seconds: usize) -> Measurement {
     let output = command(case, seconds).output();
-    let output = output.unwrap_or_else(|error| panic!("wrk doesn't start ({error}): run `make bench`"));
+    let output = output.unwrap_or_else(|error| panic!("cannot run wrk ({error}): run `make bench`"));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}: {text}", case.name);
     assert!(!text.contains("Socket errors"), "{}: {text}", case.name);
-    let refused = text.contains("Non-2xx or 3xx responses");
-    assert_eq!(refused, !case.passes, "{}: {text}", case.name);
+    let has_refusals = text.contains("Non-2xx or 3xx responses");
+    assert_eq!(has_refusals, !case.is_allowed, "{}: {text}", case.name);
     let value = |label: &str| {
         let line = text.lines().find_map(|line| line.trim().strip_prefix(label));
         line.unwrap_or_else(|| panic!("no {label}: {text}")).trim().to_owned()
     };
     let rate = value("Requests/sec:").parse().expect("a rate");
-    Measured { rate, p50: milliseconds(&value("50%")), p99: milliseconds(&value("99%")) }
+    Measurement { rate, p50: milliseconds(&value("50%")), p99: milliseconds(&value("99%")) }
 }
 
 /// Starts sending requests; the caller ends the process.
-pub fn begin(case: &Case, seconds: usize) -> Child {
+pub fn start(case: &Case, seconds: usize) -> Child {
     let child = command(case, seconds).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    child.unwrap_or_else(|error| panic!("wrk doesn't start ({error}): run `make bench`"))
+    child.unwrap_or_else(|error| panic!("cannot run wrk ({error}): run `make bench`"))
 }
 
 fn command(case: &Case, seconds: usize) -> Command {

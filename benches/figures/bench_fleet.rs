@@ -1,4 +1,4 @@
-//! The fleet that is measured: a pod over a Redis cluster with a real provider, additional pods, and the credentials of users
+//! The measured fleet: a pod over a Redis cluster with a real provider, additional pods, and the credentials of users
 //! and programs.
 
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::wrk::Case;
 
 const ACCESS: &str = "access:
   - {paths: [/open/**], allow: anyone}
-  - {paths: [/vouched/**], upstream_credential: assertion}
+  - {paths: [/assertion/**], upstream_credential: assertion}
   - {paths: [/**]}
 ";
 
@@ -26,7 +26,7 @@ pub struct BenchFleet {
 
 impl BenchFleet {
     pub async fn start() -> Self {
-        Self::with(|pod| *pod = measured(pod.clone())).await
+        Self::with(|pod| *pod = with_all_cases(pod.clone())).await
     }
 
     /// Starts a fleet with changed options of the pod that receives checks.
@@ -47,49 +47,49 @@ impl BenchFleet {
     }
 
     /// Starts an additional pod and waits until it is ready.
-    pub async fn further(&self, name: &str, adjust: impl FnOnce(&mut PodOptions)) -> Pod {
+    pub async fn start_pod(&self, name: &str, configure: impl FnOnce(&mut PodOptions)) -> Pod {
         let mut options = self.fleet.further_pod(name);
-        adjust(&mut options);
+        configure(&mut options);
         Pod::start(options).await
     }
 
     /// A check of each kind, with a credential of that kind.
     pub async fn cases(&self) -> Vec<Case> {
         let cookie = cookie(&session_of(&self.fleet.signed_in(ALICE).await));
-        let key = self.make_key(&[&cookie, &("sec-fetch-site", "same-origin".to_owned())], json!({"manage_keys": true})).await;
-        let child = self.make_key(&[&bearer(&key)], json!({})).await;
+        let key = self.create_key(&[&cookie, &("sec-fetch-site", "same-origin".to_owned())], json!({"manage_keys": true})).await;
+        let derived_key = self.create_key(&[&bearer(&key)], json!({})).await;
         let token = self.token().await;
-        let ask = |name, path, headers, passes| Case { name, passes, ..check(self.pod(), path, headers) };
+        let case = |name, path, headers, is_allowed| Case { name, is_allowed, ..check(self.pod(), path, headers) };
         vec![
-            ask("a session", "/v1/models", vec![cookie.clone()], true),
-            ask("a key", "/v1/models", vec![bearer(&key)], true),
-            ask("a key that a key made", "/v1/models", vec![bearer(&child)], true),
-            ask("a JWT", "/v1/models", vec![bearer(&token)], true),
-            ask("a session, with an assertion", "/vouched/x", vec![cookie.clone()], true),
-            ask("a path that is open to anyone", "/open/x", vec![], true),
-            ask("nothing presented", "/v1/models", vec![], false),
-            ask("a key that is nobody's", "/v1/models", vec![bearer(&unknown_key())], false),
-            ask("a malformed key", "/v1/models", vec![bearer(&malformed_key())], false),
+            case("a session", "/v1/models", vec![cookie.clone()], true),
+            case("a key", "/v1/models", vec![bearer(&key)], true),
+            case("a derived key", "/v1/models", vec![bearer(&derived_key)], true),
+            case("a JWT", "/v1/models", vec![bearer(&token)], true),
+            case("a session, with an assertion", "/assertion/x", vec![cookie.clone()], true),
+            case("a path that is open to anyone", "/open/x", vec![], true),
+            case("none", "/v1/models", vec![], false),
+            case("an unknown key", "/v1/models", vec![bearer(&unknown_key())], false),
+            case("a malformed key", "/v1/models", vec![bearer(&malformed_key())], false),
         ]
     }
 
-    async fn make_key(&self, headers: &[&(&'static str, String)], body: Value) -> String {
+    async fn create_key(&self, headers: &[&(&'static str, String)], body: Value) -> String {
         let request = http_client().post(self.pod().public("/vestibule/api/keys")).json(&body);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
-        let made: Value = request.send().await.expect("the pod answers").json().await.expect("JSON");
-        made["key"].as_str().unwrap_or_else(|| panic!("no key: {made}")).to_owned()
+        let created: Value = request.send().await.expect("the pod responds").json().await.expect("JSON");
+        created["key"].as_str().unwrap_or_else(|| panic!("no key: {created}")).to_owned()
     }
 
     async fn token(&self) -> String {
         let request = http_client().post(format!("{}/token", self.fleet.idp().issuer()));
         let request = request.basic_auth("batch", Some(&self.batch_secret)).form(&[("grant_type", "client_credentials")]);
-        let answer: Value = request.send().await.expect("the provider answers").json().await.expect("JSON");
-        answer["access_token"].as_str().unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+        let response: Value = request.send().await.expect("the provider responds").json().await.expect("JSON");
+        response["access_token"].as_str().unwrap_or_else(|| panic!("no token: {response}")).to_owned()
     }
 }
 
 /// One worker, like the empty handler, and the configuration of all cases.
-pub fn measured(mut pod: PodOptions) -> PodOptions {
+pub fn with_all_cases(mut pod: PodOptions) -> PodOptions {
     let rules = ROLE_MAP.replace("rules:\n", "rules:\n  - {claim: azp, match: batch, role: internal_user}\n");
     pod.role_map = Some(rules + ACCESS);
     let assertion = json!({"assertion": {"audience": "bench", "keys": assertion_key()}});
@@ -102,7 +102,7 @@ pub fn measured(mut pod: PodOptions) -> PodOptions {
 /// A check on this pod.
 pub fn check(pod: &Pod, path: &str, headers: Vec<(&'static str, String)>) -> Case {
     let original = vec![("x-original-url", format!("http://localhost{path}")), ("x-original-method", "GET".to_owned())];
-    Case { name: "a check", port: pod.check_port(), headers: [original, headers].concat(), passes: true }
+    Case { name: "a check", port: pod.check_port(), headers: [original, headers].concat(), is_allowed: true }
 }
 
 pub fn cookie(session: &str) -> (&'static str, String) {

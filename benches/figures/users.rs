@@ -11,12 +11,12 @@ use vestibule::principal::IdentityClaims;
 use vestibule::role_map::{ConfiguredNames, RoleMaps};
 use vestibule::users::{Browser, Limits, Logout, PriorAccess, Users, VerifiedLogin};
 
+use super::bench_fleet::{check, cookie};
 use super::integration::support::fleet::Fleet;
 use super::integration::support::http_client;
 use super::integration::support::pod::Pod;
-use super::site::{check, cookie};
 
-const AT_ONCE: usize = 64;
+const CONCURRENCY: usize = 64;
 
 /// The defaults of a pod.
 const LIMITS: Limits = Limits { idle: Duration::from_secs(12 * 3600), absolute: Duration::from_secs(7 * 24 * 3600) };
@@ -33,9 +33,9 @@ impl SignedInUsers {
     }
 
     /// Signs in this number of users, once each, and returns the values of their session cookies.
-    pub async fn sign_in(&self, provider: &str, people: usize) -> Vec<String> {
-        let sign_ins = stream::iter(0..people).map(|number| self.sign_in_one(provider, number));
-        sign_ins.buffer_unordered(AT_ONCE).collect().await
+    pub async fn sign_in(&self, provider: &str, count: usize) -> Vec<String> {
+        let sign_ins = stream::iter(0..count).map(|number| self.sign_in_one(provider, number));
+        sign_ins.buffer_unordered(CONCURRENCY).collect().await
     }
 
     async fn sign_in_one(&self, provider: &str, number: usize) -> String {
@@ -86,8 +86,8 @@ pub async fn check_each(pod: &Pod, sessions: &[String]) {
         let request = http.get(pod.check("/auth/nginx"));
         let headers = check(pod, "/v1/models", vec![cookie(session)]).headers;
         let request = headers.into_iter().fold(request, |request, (name, value)| request.header(name, value));
-        async move { request.send().await.expect("the pod answers").status().as_u16() }
+        async move { request.send().await.expect("the pod responds").status().as_u16() }
     });
-    let refused = checks.buffer_unordered(AT_ONCE).filter(|status| std::future::ready(*status != 200)).count().await;
+    let refused = checks.buffer_unordered(CONCURRENCY).filter(|status| std::future::ready(*status != 200)).count().await;
     assert_eq!(refused, 0, "of {} sessions", sessions.len());
 }
