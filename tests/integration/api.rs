@@ -20,7 +20,7 @@ const PASSWORDS: [&str; 2] = ["eleven grey herons at dawn", "a kettle that sings
 /// Sends calls that succeed, and records their operations.
 struct ApiCalls<'a> {
     pod: &'a Pod,
-    made: BTreeSet<&'static str>,
+    operations: BTreeSet<&'static str>,
 }
 
 impl ApiCalls<'_> {
@@ -44,7 +44,7 @@ impl ApiCalls<'_> {
     }
 
     fn saw(&mut self, method: &str, path: &str) {
-        self.made.insert(openapi::operation(method, path));
+        self.operations.insert(openapi::operation(method, path));
     }
 }
 
@@ -67,7 +67,7 @@ async fn every_documented_call_is_answered_as_documented() {
     let callback = at_provider(fleet.idp(), &alice, page, ALICE).await;
     assert_signed_in(&alice.get(&at(fleet.pod(0), &callback)).await);
     let session = session_of(&alice);
-    let mut calls = ApiCalls { pod: fleet.pod(0), made: BTreeSet::new() };
+    let mut calls = ApiCalls { pod: fleet.pod(0), operations: BTreeSet::new() };
 
     about(&mut calls, Auth::Session(&session)).await;
     keys(&mut calls, Auth::Session(&session)).await;
@@ -77,7 +77,7 @@ async fn every_documented_call_is_answered_as_documented() {
     identities(&mut calls, &ada, &fleet).await;
     people(&mut calls, Auth::Session(&session), &user).await;
 
-    let missing: Vec<_> = openapi::operations().difference(&calls.made).copied().collect();
+    let missing: Vec<_> = openapi::operations().difference(&calls.operations).copied().collect();
     assert!(missing.is_empty(), "these calls were not sent: {missing:?}");
 }
 
@@ -88,13 +88,13 @@ async fn about(calls: &mut ApiCalls<'_>, admin: Auth<'_>) {
     calls.get(admin, &format!("{API}/role-map")).await;
     let explain = format!("{API}/role-map/explain");
     let claims = json!({"groups": ["/engineering/platform", "/teams/a,b"], "email": ADA});
-    let asked =
+    let request =
         json!({"claims": claims, "provider": "corp", "url": "http://localhost/v1/../x", "credential": "key", "workload": null});
-    let told = calls.post(admin, &explain, asked).await;
-    assert!(told["access"]["allowed"].is_boolean(), "{told}");
+    let explanation = calls.post(admin, &explain, request).await;
+    assert!(explanation["access"]["allowed"].is_boolean(), "{explanation}");
     let own = calls.get(admin, "/sso/session").await;
-    let told = calls.post(admin, &explain, json!({"user_id": own["user_id"]})).await;
-    assert_eq!((&told["role"], &told["access"]), (&json!("proxy_admin"), &Value::Null));
+    let explanation = calls.post(admin, &explain, json!({"user_id": own["user_id"]})).await;
+    assert_eq!((&explanation["role"], &explanation["access"]), (&json!("proxy_admin"), &Value::Null));
 }
 
 async fn keys(calls: &mut ApiCalls<'_>, admin: Auth<'_>) {
@@ -103,25 +103,28 @@ async fn keys(calls: &mut ApiCalls<'_>, admin: Auth<'_>) {
         "key_alias": "everything", "duration": "1mo", "user_role": "internal_user", "teams": ["research"], "paths": ["/v1/**"],
         "manage_keys": true, "user_id": null,
     });
-    let made = calls.post(admin, &keys, everything).await;
+    let created = calls.post(admin, &keys, everything).await;
     calls.post(admin, &keys, json!({"manage_people": true, "user_role": "proxy_admin"})).await;
-    let child = calls.post(Auth::Key(text(&made["key"])), &keys, json!({"paths": ["/v1/models"]})).await;
-    assert_eq!((&child["parent"], &child["further_paths"]), (&made["token_id"], &json!([["/v1/**"]])));
-    calls.get(admin, &format!("{keys}?limit=1&user_id={}", text(&made["user_id"]))).await;
-    let one = format!("{keys}/{}", text(&made["token_id"]));
+    let child = calls.post(Auth::Key(text(&created["key"])), &keys, json!({"paths": ["/v1/models"]})).await;
+    assert_eq!((&child["parent"], &child["further_paths"]), (&created["token_id"], &json!([["/v1/**"]])));
+    calls.get(admin, &format!("{keys}?limit=1&user_id={}", text(&created["user_id"]))).await;
+    let one = format!("{keys}/{}", text(&created["token_id"]));
     calls.post(admin, &format!("{one}/regenerate"), json!({"overlap": "1h"})).await;
     let narrowing = json!({"user_role": "internal_user_viewer", "teams": null, "paths": ["/v1/models"]});
-    let narrowed = calls.reply(admin, Method::PATCH, &one, Some(narrowing)).await.json();
-    assert_eq!((&narrowed["user_role"], &narrowed["further_paths"]), (&json!("internal_user_viewer"), &json!([["/v1/models"]])));
+    let restricted = calls.reply(admin, Method::PATCH, &one, Some(narrowing)).await.json();
+    assert_eq!(
+        (&restricted["user_role"], &restricted["further_paths"]),
+        (&json!("internal_user_viewer"), &json!([["/v1/models"]]))
+    );
     calls.delete(admin, &one).await;
 }
 
 /// In a browser, because an API key gets a derived key without confirmation.
 async fn applications(calls: &mut ApiCalls<'_>, person: &Agent) {
     let page = person.get(&calls.pod.public(&format!("{APP}&state=a"))).await;
-    let given = person.submit(&page.form(), &[("decision", "allow")]).await;
+    let response = person.submit(&page.form(), &[("decision", "allow")]).await;
     calls.saw("POST", APP);
-    calls.get(Auth::Key(text(&given.json()["access_token"])), &format!("{APP}&state=b")).await;
+    calls.get(Auth::Key(text(&response.json()["access_token"])), &format!("{APP}&state=b")).await;
     let (session, redirects) = (session_of(person), format!("{API}/redirects"));
     calls.get(Auth::Session(&session), &redirects).await;
     calls.delete(Auth::Session(&session), &format!("{redirects}?redirect_uri=https://app.example.com/callback")).await;
@@ -131,12 +134,12 @@ async fn applications(calls: &mut ApiCalls<'_>, person: &Agent) {
 async fn invitations(calls: &mut ApiCalls<'_>, admin: Auth<'_>) -> Agent {
     let invitations = format!("{API}/invitations");
     let wanted = json!({"user_email": ADA, "user_role": "internal_user", "teams": ["research"], "duration": "2h"});
-    let withdrawn = calls.post(admin, &invitations, wanted.clone()).await;
-    calls.delete(admin, &format!("{invitations}/{}", text(&withdrawn["id"]))).await;
-    let made = calls.post(admin, &invitations, wanted).await;
-    let (_, link) = text(&made["invitation_link"]).split_once("invite_link=").expect("a link");
+    let revoked = calls.post(admin, &invitations, wanted.clone()).await;
+    calls.delete(admin, &format!("{invitations}/{}", text(&revoked["id"]))).await;
+    let created = calls.post(admin, &invitations, wanted).await;
+    let (_, link) = text(&created["invitation_link"]).split_once("invite_link=").expect("a link");
     let opened = calls.get(Auth::None, &format!("/onboarding/get_token?invite_link={link}")).await;
-    let claim = json!({"invitation_link": link, "user_id": made["user_id"], "password": PASSWORDS[0], "key": true});
+    let claim = json!({"invitation_link": link, "user_id": created["user_id"], "password": PASSWORDS[0], "key": true});
     let accepted = calls.reply(Auth::Key(text(&opened["token"])), Method::POST, "/onboarding/claim_token", Some(claim)).await;
     assert!(accepted.json()["key"].is_string(), "{accepted:?}");
     let listed = calls.get(admin, &format!("{invitations}?limit=5")).await;
@@ -172,8 +175,8 @@ async fn identities(calls: &mut ApiCalls<'_>, ada: &Agent, fleet: &Fleet) {
     let listed = calls.get(own, &identities).await;
     let linked = &listed["identities"][1];
     assert_eq!(linked["provider"], "corp", "{listed}");
-    let gone = json!({"issuer": linked["issuer"], "subject": linked["subject"]});
-    calls.post(own, &format!("{identities}/unlink"), gone).await;
+    let identity = json!({"issuer": linked["issuer"], "subject": linked["subject"]});
+    calls.post(own, &format!("{identities}/unlink"), identity).await;
 }
 
 async fn people(calls: &mut ApiCalls<'_>, admin: Auth<'_>, user: &str) {

@@ -52,10 +52,10 @@ async fn a_sign_out_on_one_pod_takes_effect_on_the_other_at_once() {
             fleet.confirm_logout(0, &browser, &form).await;
             sent.elapsed()
         };
-        let (answered, refusal) = tokio::join!(logout, fleet.refused(1, &browser.cookie, sent));
-        assert!(refusal.last_passed <= answered + vestibule::principal_cache::CONSISTENCY_BOUND, "{:?}", refusal.last_passed);
+        let (responded_at, refusal) = tokio::join!(logout, fleet.refused(1, &browser.cookie, sent));
+        assert!(refusal.last_passed <= responded_at + vestibule::principal_cache::CONSISTENCY_BOUND, "{:?}", refusal.last_passed);
         whole.push(refusal.refused);
-        after_answer.push(refusal.refused.saturating_sub(answered));
+        after_answer.push(refusal.refused.saturating_sub(responded_at));
     }
     for (what, mut times) in [("the click", whole), ("its answer", after_answer)] {
         times.sort();

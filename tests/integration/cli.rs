@@ -43,12 +43,12 @@ fn all_mistakes_are_reported_at_once_with_their_places_and_without_secrets() {
     let yaml =
         "public_url: http://llm.example.com\nreplicas: 3\nproviders:\n  - id: a\n    isuer: x\n    client_secret: hunter2\n";
     let output = check_config(yaml);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     for part in ["public_url (line 1)", "replicas (line 2)", "providers[0].isuer (line 5)"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(stderr.contains(part), "{part}: {stderr}");
     }
-    assert!(!told.contains("hunter2"), "{told}");
+    assert!(!stderr.contains("hunter2"), "{stderr}");
 }
 
 #[test]
@@ -64,8 +64,8 @@ fn mistakes_in_referenced_files_are_reported_with_all_others() {
         ring.display(),
         ca.display()
     ));
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
     let wanted = [
         "replicas (line 1): ",
         "role_map.file (line 2): rules[0].role (line 1): role `king`",
@@ -75,9 +75,9 @@ fn mistakes_in_referenced_files_are_reported_with_all_others() {
         "log.level (line 5): ",
     ];
     for part in wanted {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(stderr.contains(part), "{part}: {stderr}");
     }
-    assert!(told.lines().count() == wanted.len() && !told.contains("hunter2"), "{told}");
+    assert!(stderr.lines().count() == wanted.len() && !stderr.contains("hunter2"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,15 +116,20 @@ async fn every_refusal_is_logged_with_its_request_id_at_level_warn_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn log_and_page_explain_what_to_configure_if_nobody_can_sign_in() {
-    let nobody = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
-    let pod = Pod::start(nobody).await;
+async fn log_and_page_explain_what_to_configure_if_no_user_can_sign_in() {
+    let options = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
+    let pod = Pod::start(options).await;
     let page = Agent::new().get(&pod.public("/sso/login")).await;
     assert_eq!(page.status, 200);
     let log = pod.log();
-    for told in ["No identity provider is configured.", "kept in this process", "No role map is configured", "/auth/nginx"] {
-        assert!(page.body.contains(told) && log.contains(told), "{told}: {}\n{log}", page.body);
+    for sentence in ["No identity provider is configured.", "kept in this process", "No role map is configured", "/auth/nginx"] {
+        assert!(page.body.contains(sentence), "{sentence}: {}", page.body);
     }
+    let summary = log.lines().find(|line| line.contains("configuration summary")).expect("a line in the log");
+    for field in ["local_accounts=false", r#"store="memory""#, r#"role_map="built_in""#, "check=127.0.0.1:"] {
+        assert!(summary.contains(field), "{field}: {summary}");
+    }
+    assert!(!summary.contains("providers="), "{summary}");
     assert!(page.body.contains("client_secret_file") && page.body.contains("check-config"), "{}", page.body);
     assert!(log.contains("no sign-in method configured; set providers or local_accounts"), "{log}");
 }

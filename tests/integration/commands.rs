@@ -21,9 +21,9 @@ fn make_help_lists_every_target() {
     let targets: BTreeSet<&str> = names.filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '-')).collect();
     assert!(targets.contains("test") && targets.contains("demo"), "{targets:?}");
     let output = Command::new("make").arg("help").current_dir(repository("")).output().expect("make is there");
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     for target in targets {
-        assert!(told.lines().any(|line| line.starts_with(&format!("  make {target} "))), "{target}: {told}");
+        assert!(stdout.lines().any(|line| line.starts_with(&format!("  make {target} "))), "{target}: {stdout}");
     }
 }
 
@@ -65,8 +65,8 @@ async fn the_demo_signs_a_user_in_and_ctrl_c_leaves_no_process_behind() {
     assert!(children.len() >= 12, "{children:?}");
     demo.interrupt();
     assert_eq!(demo.wait_exit(PATIENCE).await.code(), Some(0));
-    let gone = async || children.iter().all(|child| !child.runs()).then_some(());
-    wait::until("every child to be gone", PATIENCE, gone).await;
+    let has_ended = async || children.iter().all(|child| !child.runs()).then_some(());
+    wait::until("every child to be gone", PATIENCE, has_ended).await;
 }
 
 /// Cargo builds the examples with the tests, unless a single kind of target is requested.

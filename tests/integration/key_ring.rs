@@ -78,10 +78,10 @@ async fn after_a_rewrap_the_old_key_can_be_removed_and_only_sessions_end() {
     site.ring(&[&new, &old]).await;
     assert_eq!(site.fleet.passing(&site.admin.cookie).await, 3, "a rotation ends no session");
 
-    let (done, told, complaints) = site.rewrap();
-    assert!(done && complaints.is_empty() && !told.starts_with("re-encrypted: 0;"), "{told}{complaints}");
-    let (done, told, _) = site.rewrap();
-    assert!(done && told.starts_with("re-encrypted: 0; "), "the second run has nothing to do: {told}");
+    let (done, output, complaints) = site.rewrap();
+    assert!(done && complaints.is_empty() && !output.starts_with("re-encrypted: 0;"), "{output}{complaints}");
+    let (done, output, _) = site.rewrap();
+    assert!(done && output.starts_with("re-encrypted: 0; "), "the second run has nothing to do: {output}");
 
     // No request was sent since; pods encrypt with the old key for three more minutes.
     site.ring(&[&new]).await;

@@ -145,12 +145,12 @@ async fn a_lost_api_server_changes_nothing_and_the_watch_resumes_when_it_is_back
     server.apply("roles", json!({}), "version: 2").await;
     wait::until("a refused edit", PATIENCE, async || (pods[0].rejected_role_maps().await >= 1.0).then_some(())).await;
     server.apply("roles", json!({}), "version: 3").await;
-    let said = || pods[0].log().matches("not permitted to create Events").count();
-    wait::until("it to be said", PATIENCE, async || (said() > 0).then_some(())).await;
+    let warnings = || pods[0].log().matches("not permitted to create Events").count();
+    wait::until("the warning", PATIENCE, async || (warnings() > 0).then_some(())).await;
     wait::until("another refused edit", PATIENCE, async || (pods[0].rejected_role_maps().await >= 2.0).then_some(())).await;
     server.apply("roles", json!({}), &with_role("org_admin")).await;
     until_everywhere(&pods, &cookie, "org_admin").await;
-    assert_eq!(said(), 1);
+    assert_eq!(warnings(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -238,8 +238,8 @@ async fn a_pod_is_ready_only_with_a_valid_role_map() {
     options.ready = Ready::DontWait;
     let mut pod = Pod::start(options).await;
     server.apply("roles", json!({}), "version: 2").await;
-    let said = async || pod.log().contains("version (line 1): `2` is unknown").then_some(());
-    wait::until("a refused role map", PATIENCE, said).await;
+    let is_rejected = async || pod.log().contains("version (line 1): `2` is unknown").then_some(());
+    wait::until("a refused role map", PATIENCE, is_rejected).await;
     assert!(!pod.is_ready().await);
     server.apply("roles", json!({}), BASE).await;
     pod.wait_ready().await;

@@ -38,12 +38,12 @@ async fn ask(pod: &Pod, from: &str, path: &str, headers: &[(&str, &str)]) -> Ans
 
 /// The number of consecutive requests before the first 429, and the text of that answer.
 async fn let_through(pod: &Pod, from: &str, path: &str, headers: &[(&str, &str)]) -> (usize, String) {
-    for asked in 0..12 {
+    for count in 0..12 {
         let answer = ask(pod, from, path, headers).await;
         if answer.status == 429 {
             let wait = answer.retry_after.expect("when to come back");
             assert!((1..=60).contains(&wait), "{path}: {wait} s");
-            return (asked, answer.text);
+            return (count, answer.text);
         }
     }
     (12, String::new())
@@ -54,13 +54,13 @@ async fn a_client_address_over_the_limit_gets_429_with_retry_after_and_other_add
     let pod = pod(&format!("{BEHIND_A_PROXY}{LIMITS}")).await;
     let pages = [("/sso/login", 1), ("/sso/callback?state=x&code=y", 2), ("/onboarding?invite_link=x", 1)];
     for (path, allowed) in pages {
-        let (through, told) = let_through(&pod, "203.0.113.1", path, &[]).await;
+        let (through, text) = let_through(&pod, "203.0.113.1", path, &[]).await;
         assert_eq!(through, allowed, "{path}");
-        assert!(told.contains("Too many requests"), "{path}: {told}");
+        assert!(text.contains("Too many requests"), "{path}: {text}");
         assert_ne!(ask(&pod, "203.0.113.2", path, &[]).await.status, 429, "{path}");
     }
-    let (through, told) = let_through(&pod, "203.0.113.1", "/onboarding/get_token?invite_link=x", &[]).await;
-    assert!(through == 0 && told.contains("slow_down"), "both endpoints to accept invitations share one limit: {told}");
+    let (through, text) = let_through(&pod, "203.0.113.1", "/onboarding/get_token?invite_link=x", &[]).await;
+    assert!(through == 0 && text.contains("slow_down"), "both endpoints to accept invitations share one limit: {text}");
     for activity in ["login_start", "callback", "claim"] {
         let counted = pod.metric("vestibule_rate_limited_total", &[&format!("activity=\"{activity}\"")]).await;
         assert!(counted >= 1.0, "{activity}: {counted}");
@@ -75,8 +75,8 @@ async fn unknown_credentials_are_limited_and_valid_ones_are_not() {
         create_key(&pod, Auth::Session(&accepted.cookie("vestibule").expect("a session")), json!({"manage_keys": true})).await;
     let (valid, keys) = (format!("Bearer {}", key.key), "/vestibule/api/keys");
     for wrong in ["Bearer sk-unknown", "Bearer a.b.c"] {
-        let (_, told) = let_through(&pod, "203.0.113.1", keys, &[("authorization", wrong)]).await;
-        assert!(told.contains("slow_down"), "{wrong}: {told}");
+        let (_, text) = let_through(&pod, "203.0.113.1", keys, &[("authorization", wrong)]).await;
+        assert!(text.contains("slow_down"), "{wrong}: {text}");
     }
     let app = "/sso/key/generate?response_type=oauth_token";
     assert_eq!(ask(&pod, "203.0.113.1", app, &[("x-litellm-api-key", "sk-unknown")]).await.status, 429);
@@ -109,12 +109,12 @@ async fn behind_nginx_the_client_address_is_the_one_that_nginx_sees() {
     let _ = http_client();
     let (one, other) = (from([127, 0, 0, 2]).build().expect("a client"), from([127, 0, 0, 3]).build().expect("a client"));
     let url = format!("{}/sso/login?rd=https://elsewhere.example", fleet.url("").replace("localhost", "127.0.0.1"));
-    let status = async |client: &reqwest::Client, said: usize| {
-        let request = client.get(&url).header("host", "localhost").header("x-forwarded-for", format!("203.0.113.{said}"));
+    let status = async |client: &reqwest::Client, number: usize| {
+        let request = client.get(&url).header("host", "localhost").header("x-forwarded-for", format!("203.0.113.{number}"));
         request.send().await.expect("nginx answers").status()
     };
-    for said in 0..3 {
-        assert_eq!(status(&one, said).await, StatusCode::BAD_REQUEST);
+    for number in 0..3 {
+        assert_eq!(status(&one, number).await, StatusCode::BAD_REQUEST);
     }
     assert_eq!(status(&one, 9).await, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(status(&other, 0).await, StatusCode::BAD_REQUEST);

@@ -40,14 +40,14 @@ async fn json_lines_have_the_same_fields() {
 async fn malformed_requests_are_only_logged_at_level_debug() {
     let quiet = Pod::start(PodOptions::new()).await;
     let further = "log: {level: 'info,actix_http::h1::dispatcher=error'}\n".to_owned();
-    let told = Pod::start(PodOptions { further, ..PodOptions::new() }).await;
-    for pod in [&quiet, &told] {
+    let verbose = Pod::start(PodOptions { further, ..PodOptions::new() }).await;
+    for pod in [&quiet, &verbose] {
         for port in [pod.public_port(), pod.check_port(), pod.admin_port()] {
             let answer = raw_http::send_bytes(port, b"GET / HTTP/1.1\r\nno header at all\r\n\r\n").await;
             assert_eq!(answer.map(|answer| answer.status), Some(400));
         }
     }
-    let three = async || (told.log().matches("stream error").count() == 3).then_some(());
+    let three = async || (verbose.log().matches("stream error").count() == 3).then_some(());
     until("a line for each", DEADLINE, three).await;
     assert!(!quiet.log().contains("ERROR"), "{}", quiet.log());
 }

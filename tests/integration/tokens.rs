@@ -144,12 +144,12 @@ async fn a_batch_jobs_token_passes_in_every_header_and_cached_tokens_cause_no_re
         assert_eq!(answer.one("x-auth-request-groups"), "batch");
         assert_eq!(answer.one("x-auth-request-key"), "");
     }
-    let (commands, asked) = (fleet.fleet.commands(0).await, fleet.checks("remembered").await);
+    let (commands, checks) = (fleet.fleet.commands(0).await, fleet.checks("remembered").await);
     let fetched = fleet.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await;
     for _ in 0..200 {
         assert_eq!(check_token(fleet.pod(), &token).await.status, 200);
     }
-    assert_eq!(fleet.checks("remembered").await - asked, 200.0);
+    assert_eq!(fleet.checks("remembered").await - checks, 200.0);
     assert_eq!(fleet.fleet.commands(0).await - commands, 0.0);
     assert_eq!(fleet.pod().metric("vestibule_token_issuer_refreshes_total", &[]).await - fetched, 0.0);
     assert!(!fleet.pod().log().contains(&token), "a token stands in the log");
@@ -251,13 +251,13 @@ async fn a_users_token_gives_an_application_a_key_that_expires_with_it_and_canno
     );
 
     sign_in(fleet.idp(), &agent, fleet.pod(), ALICE).await;
-    let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await;
-    assert_eq!(told.status, 200, "{}", told.body);
+    let response = Agent::new().get_with(&url, &[("authorization", &bearer)]).await;
+    assert_eq!(response.status, 200, "{}", response.body);
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap()).unwrap();
     let life = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
-    let left = told.json()["expires_in"].as_u64().unwrap();
-    assert!(left <= life && left + 60 >= life, "{left} of {life}");
-    let key = told.json()["access_token"].as_str().unwrap().to_owned();
+    let remaining = response.json()["expires_in"].as_u64().unwrap();
+    assert!(remaining <= life && remaining + 60 >= life, "{remaining} of {life}");
+    let key = response.json()["access_token"].as_str().unwrap().to_owned();
     let (by_key, by_token) = (check_token(fleet.pod(), &key).await, check_token(fleet.pod(), &token).await);
     for header in ["x-auth-request-user", "x-auth-request-role", "x-auth-request-groups"] {
         assert_eq!(by_key.one(header), by_token.one(header), "{header}");

@@ -82,15 +82,17 @@ impl Pair<'_> {
 
     async fn keys(&self) {
         let owner = self.fleet.sign_in(self.reader).await.cookie;
-        let made = create_key(self.writes(), Auth::Session(&owner), json!({"key_alias": "laptop", "duration": "30d"})).await;
-        assert_eq!(key_status(self.reads(), &made.key).await, 200);
+        let created_key =
+            create_key(self.writes(), Auth::Session(&owner), json!({"key_alias": "laptop", "duration": "30d"})).await;
+        assert_eq!(key_status(self.reads(), &created_key.key).await, 200);
         let child =
-            call(self.reads(), Auth::Key(&made.key), Method::GET, "/sso/key/generate?response_type=oauth_token", None).await;
+            call(self.reads(), Auth::Key(&created_key.key), Method::GET, "/sso/key/generate?response_type=oauth_token", None)
+                .await;
         let child = child.json()["access_token"].as_str().expect("a child").to_owned();
         assert_eq!(key_status(self.writes(), &child).await, 200);
 
-        let again = regenerate_key(self.reads(), Auth::Session(&owner), &made.id, json!({})).await.into_key();
-        until_key_status(self.writes(), &made.key, 401).await;
+        let again = regenerate_key(self.reads(), Auth::Session(&owner), &created_key.id, json!({})).await.into_key();
+        until_key_status(self.writes(), &created_key.key, 401).await;
         assert_eq!(key_status(self.writes(), &again.key).await, 200);
         assert_eq!(revoke_key(self.reads(), Auth::Session(&owner), &again.id).await.status(), 200);
         for key in [&again.key, &child] {
@@ -146,7 +148,7 @@ impl Pair<'_> {
     }
 
     async fn until_ended(&self, cookie: &str) {
-        let gone = async || (self.fleet.passing(cookie).await == 0).then_some(());
-        until("the session to end everywhere", AT_ONCE, gone).await;
+        let has_ended = async || (self.fleet.passing(cookie).await == 0).then_some(());
+        until("the session to end everywhere", AT_ONCE, has_ended).await;
     }
 }

@@ -24,12 +24,12 @@ async fn an_invitation_is_opened_on_any_pod_and_accepted_once() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let admin = fleet.create_user("admin@example.com", "proxy_admin").await;
     let wanted = json!({"user_email": "Ada@Example.com", "user_role": "internal_user", "teams": ["research"], "duration": "2d"});
-    let made = post(fleet.pod(0), admin.auth(), "/vestibule/api/invitations", wanted).await;
-    assert_eq!(made.status(), 201, "{made:?}");
-    let (made, id) = (made.json(), made.json()["id"].as_str().unwrap().to_owned());
-    let link = link_in(made["invitation_link"].as_str().expect("a link"));
+    let response = post(fleet.pod(0), admin.auth(), "/vestibule/api/invitations", wanted).await;
+    assert_eq!(response.status(), 201, "{response:?}");
+    let (response, id) = (response.json(), response.json()["id"].as_str().unwrap().to_owned());
+    let link = link_in(response["invitation_link"].as_str().expect("a link"));
     let secret = link.split('.').nth(1).expect("a link has a secret").to_owned();
-    assert_eq!((&made["user_email"], &made["is_accepted"]), (&json!("ada@example.com"), &json!(false)));
+    assert_eq!((&response["user_email"], &response["is_accepted"]), (&json!("ada@example.com"), &json!(false)));
 
     let listed = get(fleet.pod(2), admin.auth(), "/vestibule/api/invitations").await;
     assert!(!listed.to_string().contains(&secret), "a list shows the id alone");
@@ -47,12 +47,12 @@ async fn an_invitation_is_opened_on_any_pod_and_accepted_once() {
     let body = json!({"invitation_link": link, "user_id": user, "password": PASSWORD, "key": true});
     let accepted = accept_with_token(fleet.pod(1), &token, body.clone()).await;
     assert_eq!(accepted.status(), 200, "{accepted:?}");
-    let told = accepted.json();
-    assert_eq!((&told["user_id"], &told["user_role"]), (&user, &json!("internal_user")));
+    let body = accepted.json();
+    assert_eq!((&body["user_id"], &body["user_role"]), (&user, &json!("internal_user")));
     let cookie = accepted.cookie("vestibule").expect("a session");
     assert_eq!(fleet.passing(&cookie).await, 3);
     for pod in &fleet.pods {
-        assert_eq!(key_status(pod, told["key"].as_str().expect("a key")).await, 200);
+        assert_eq!(key_status(pod, body["key"].as_str().expect("a key")).await, 200);
     }
     let me = get(fleet.pod(2), Auth::Session(&cookie), "/sso/session").await;
     assert_eq!((&me["teams"], &me["provider"]), (&json!(["research"]), &json!("local")));
@@ -109,7 +109,7 @@ async fn every_invalid_acceptance_gets_the_same_error() {
     let id = link.split('.').next().expect("a link has an id").to_owned();
     let wrong_secret = format!("{id}.{}", "x".repeat(43));
     let key = "sk-IC2twwxlIe2uz7dubuIYKTv27VFRMUax8Cbc76U27Cd9mBvizw".to_owned();
-    let mut told = Vec::new();
+    let mut replies = Vec::new();
     for (token, link, user) in [
         (&other_token, &link, &user),
         (&token, &other, &user),
@@ -121,15 +121,15 @@ async fn every_invalid_acceptance_gets_the_same_error() {
         (&key, &link, &user),
         (&String::new(), &link, &user),
     ] {
-        told.push(
+        replies.push(
             accept_with_token(fleet.pod(1), token, json!({"invitation_link": link, "user_id": user, "password": PASSWORD})).await,
         );
     }
     for link in [&unknown, &wrong_secret, &id, &String::new(), &"%ff".to_owned()] {
-        told.push(get_token(fleet.pod(2), link).await);
-        told.push(send(fleet.pod(2), Method::GET, &format!("/onboarding/get_token?id={link}"), &[], None).await);
+        replies.push(get_token(fleet.pod(2), link).await);
+        replies.push(send(fleet.pod(2), Method::GET, &format!("/onboarding/get_token?id={link}"), &[], None).await);
     }
-    for reply in &told {
+    for reply in &replies {
         reply.assert(401, "invalid_token");
         assert_eq!(reply.json()["error_description"], NO_INVITATION);
         assert_eq!(reply.cookie("vestibule"), None);
@@ -180,7 +180,7 @@ async fn a_pod_killed_during_an_acceptance_leaves_the_invitation_open_or_the_acc
         let sent = tokio::spawn(request.body(body.to_string()).send());
         tokio::time::sleep(delay).await;
         fleet.pods[0].kill9();
-        let answered = sent.await.expect("the request ends").is_ok();
+        let is_answered = sent.await.expect("the request ends").is_ok();
         fleet.restart(0).await;
         let before = sign_in_with_json(fleet.pod(1), email, &password, &[]).await;
         let after = sign_in_with_json(fleet.pod(2), email, &chosen, &[]).await;
@@ -198,7 +198,7 @@ async fn a_pod_killed_during_an_acceptance_leaves_the_invitation_open_or_the_acc
             }
             half => panic!("round {round}: {half:?}"),
         }
-        assert!(!answered || !is_open, "an acceptance with an answer is complete");
+        assert!(!is_answered || !is_open, "an acceptance with an answer is complete");
         assert_eq!(keys_of(&fleet, &session).await, finished, "a key for each completed acceptance");
         if finished > 1 && open > 8 {
             return;
@@ -238,8 +238,9 @@ async fn a_pod_killed_at_any_store_request_leaves_the_invitation_open_or_the_acc
             // A slow machine may need seconds to hash the password, which comes before most requests to the store.
             let occurred = async || (sent.is_finished() || proxy.has_reached_end()).then_some(());
             until("the request to be answered or to stop at its step", Duration::from_secs(30), occurred).await;
-            let answered = tokio::time::timeout(Duration::from_millis(1500), &mut sent).await;
-            let answered = answered.is_ok_and(|sent| sent.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status() == 200)));
+            let is_answered = tokio::time::timeout(Duration::from_millis(1500), &mut sent).await;
+            let is_answered =
+                is_answered.is_ok_and(|sent| sent.is_ok_and(|answer| answer.is_ok_and(|answer| answer.status() == 200)));
             fleet.pods[0].kill9();
             reached |= proxy.has_ended();
             proxy.resume();
@@ -248,7 +249,7 @@ async fn a_pod_killed_at_any_store_request_leaves_the_invitation_open_or_the_acc
             let entered = sign_in_with_json(&fleet.pods[1], &email, PASSWORD, &[]).await;
             let is_open = get_token(&fleet.pods[1], &link).await.status() == 200;
             assert_eq!(entered.status() == 200, !is_open, "{when:?} request {step}: {entered:?}");
-            assert!(!answered || !is_open, "an acceptance with an answer is complete");
+            assert!(!is_answered || !is_open, "an acceptance with an answer is complete");
             let session = match is_open {
                 true => accept_invitation(&fleet.pods[1], &link, PASSWORD).await,
                 false => entered,
@@ -293,7 +294,7 @@ async fn delete_attempt_counters(fleet: &Fleet) {
 async fn a_weak_password_is_explained_and_changes_nothing() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
     let link = fleet.invite("ada@example.com", "team");
-    for (password, told) in [
+    for (password, description) in [
         ("short", "at least 12 characters"),
         ("password1234", "too easy to guess"),
         ("ada@example.com", "too easy to guess"),
@@ -301,8 +302,8 @@ async fn a_weak_password_is_explained_and_changes_nothing() {
     ] {
         let reply = accept_invitation(fleet.pod(0), &link, password).await;
         reply.assert(400, "weak_password");
-        let said: Value = reply.json();
-        assert!(said["error_description"].as_str().unwrap().contains(told), "{said}");
+        let body: Value = reply.json();
+        assert!(body["error_description"].as_str().unwrap().contains(description), "{body}");
     }
     assert_eq!(accept_invitation(fleet.pod(0), &link, PASSWORD).await.status(), 200);
     let reply = call(fleet.pod(0), Auth::Key("sk-1"), Method::GET, "/vestibule/api/invitations", None).await;

@@ -43,8 +43,8 @@ async fn disabling_a_user_revokes_all_credentials_on_every_pod_for_good() {
     }
     let disabled = act(&fleet, admin.auth(), Method::POST, &format!("{}/disable", ada.id)).await;
     assert_eq!((disabled.status(), &disabled.json()["disabled"]), (200, &json!(true)), "{disabled:?}");
-    let gone = async || (fleet.passing(&ada.cookie).await == 0).then_some(());
-    until("her session to end everywhere", AT_ONCE, gone).await;
+    let has_ended = async || (fleet.passing(&ada.cookie).await == 0).then_some(());
+    until("her session to end everywhere", AT_ONCE, has_ended).await;
     for pod in &fleet.pods {
         until("her key to end everywhere", AT_ONCE, async || (key_status(pod, &key.key).await == 401).then_some(())).await;
     }
@@ -93,10 +93,10 @@ async fn an_administrator_ends_sessions_and_deletes_users() {
     }
     sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.assert(401, "invalid_grant");
     act(&fleet, admin.auth(), Method::GET, &ada.id).await.assert(404, "not_found");
-    let left: Vec<String> = names(&fleet).await.into_iter().filter(|name| name.contains(&ada.id)).collect();
-    assert!(left.iter().all(|name| name.contains(":keys_of:")), "{left:?}");
-    let anew = fleet.create_user(ADA, "team").await;
-    assert_ne!(anew.id, ada.id);
+    let remaining: Vec<String> = names(&fleet).await.into_iter().filter(|name| name.contains(&ada.id)).collect();
+    assert!(remaining.iter().all(|name| name.contains(":keys_of:")), "{remaining:?}");
+    let new_user = fleet.create_user(ADA, "team").await;
+    assert_ne!(new_user.id, ada.id);
 }
 
 async fn names(fleet: &Fleet) -> Vec<String> {
@@ -139,9 +139,9 @@ async fn only_administrators_manage_users_and_none_manages_a_user_of_a_higher_ro
     let people = create_key(fleet.pod(0), admin.auth(), json!({"manage_people": true})).await;
     let invitation = || json!({"user_email": "by-key@example.com", "user_role": "team"});
     post(fleet.pod(1), Auth::Key(&plain.key), "/vestibule/api/invitations", invitation()).await.assert(403, "access_denied");
-    let made = post(fleet.pod(1), Auth::Key(&people.key), "/vestibule/api/invitations", invitation()).await;
-    assert_eq!(made.status(), 201, "{made:?}");
-    let link = link_in(made.json()["invitation_link"].as_str().expect("a link"));
+    let response = post(fleet.pod(1), Auth::Key(&people.key), "/vestibule/api/invitations", invitation()).await;
+    assert_eq!(response.status(), 201, "{response:?}");
+    let link = link_in(response.json()["invitation_link"].as_str().expect("a link"));
     assert_eq!(accept_invitation(fleet.pod(2), &link, PASSWORD).await.status(), 200);
     let child = create_key(fleet.pod(0), Auth::Key(&plain.key), json!({"manage_people": true})).await;
     post(fleet.pod(1), Auth::Key(&child.key), "/vestibule/api/invitations", invitation()).await.assert(403, "access_denied");
@@ -210,8 +210,8 @@ async fn a_user_links_an_identity_after_signing_in_on_both_sides_and_no_identity
     until("her sessions by it to end", AT_ONCE, async || (fleet.passing(&by_provider.cookie).await == 0).then_some(())).await;
     let last = json!({"issuer": "local", "subject": ADA});
     post(fleet.pod(1), ada.auth(), "/vestibule/api/identities/unlink", last).await.assert(409, "limit_reached");
-    let anew = fleet.sign_in(2).await;
-    let me = get(fleet.pod(0), Auth::Session(&anew.cookie), "/sso/session").await;
+    let new_user = fleet.sign_in(2).await;
+    let me = get(fleet.pod(0), Auth::Session(&new_user.cookie), "/sso/session").await;
     assert_ne!(me["user_id"], json!(ada.id), "the unlinked identity is a separate user");
-    let _ = session_of(&anew.agent);
+    let _ = session_of(&new_user.agent);
 }

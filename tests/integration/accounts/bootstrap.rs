@@ -28,14 +28,14 @@ async fn without_configuration_the_printed_link_creates_the_first_administrator_
 #[tokio::test(flavor = "multi_thread")]
 async fn no_link_is_printed_if_there_is_another_way_to_sign_in() {
     let off = PodOptions { further: "local_accounts: {enabled: false}\n".to_owned(), ..PodOptions::new() };
-    let mut elsewhere = PodOptions { further: LOCAL_ACCOUNTS.to_owned(), ..PodOptions::new() };
+    let mut remote = PodOptions { further: LOCAL_ACCOUNTS.to_owned(), ..PodOptions::new() };
     // The address is not a loopback address: other users of the machine could read a printed link.
-    elsewhere.further.push_str("admin_roles: []\n");
+    remote.further.push_str("admin_roles: []\n");
     let mut open = PodOptions::new();
     open.further = LOCAL_ACCOUNTS.replace("enabled: true", "print_first_link: false");
-    for (options, told) in [(off, "no sign-in method configured"), (elsewhere, "listening"), (open, "no user can sign in")] {
+    for (options, message) in [(off, "no sign-in method configured"), (remote, "listening"), (open, "no user can sign in")] {
         let pod = Pod::start(options).await;
-        assert!(!pod.log().contains("invite_link=") && pod.log().contains(told), "{told}: {}", pod.log());
+        assert!(!pod.log().contains("invite_link=") && pod.log().contains(message), "{message}: {}", pod.log());
     }
 }
 
@@ -49,8 +49,8 @@ async fn with_redis_the_log_explains_the_bootstrap_and_the_command_restores_acce
     options.further = LOCAL_ACCOUNTS.to_owned();
     let mut pod = Pod::start(options).await;
     let how = "no users yet; run vestibule invite to create an administrator role=proxy_admin";
-    let told = async || pod.log().contains(how).then_some(());
-    crate::support::wait::until("the log to say how to begin", std::time::Duration::from_secs(10), told).await;
+    let is_logged = async || pod.log().contains(how).then_some(());
+    crate::support::wait::until("the log to say how to begin", std::time::Duration::from_secs(10), is_logged).await;
     assert!(!pod.log().contains("invite_link="), "{}", pod.log());
     for _ in 0..2 {
         let output = invite(&pod, &["--role", "proxy_admin"]);
@@ -67,16 +67,16 @@ async fn with_redis_the_log_explains_the_bootstrap_and_the_command_restores_acce
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_invitation_from_the_command_line_says_what_to_do() {
     let fleet = Fleet::builder().pods(3).cluster().idp().local_accounts().start().await;
-    let told = |arguments: &[&str]| {
+    let run_invite = |arguments: &[&str]| {
         let output = invite(fleet.pod(0), arguments);
         assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
         String::from_utf8(output.stderr).expect("text")
     };
-    assert!(told(&["--role", "king"]).contains("the role map does not list the role"));
-    assert!(told(&["--role", "team", "--email", "nobody"]).contains("not an email address"));
-    assert!(told(&["--role", "team", "--duration", "31d"]).contains("from a minute to 30 days"));
+    assert!(run_invite(&["--role", "king"]).contains("the role map does not list the role"));
+    assert!(run_invite(&["--role", "team", "--email", "nobody"]).contains("not an email address"));
+    assert!(run_invite(&["--role", "team", "--duration", "31d"]).contains("from a minute to 30 days"));
     let memory = Pod::start(PodOptions::new()).await;
     let output = invite(&memory, &["--role", "proxy_admin"]);
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && told.contains("restart the process, which prints a link"), "{told}");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && stderr.contains("restart the process, which prints a link"), "{stderr}");
 }

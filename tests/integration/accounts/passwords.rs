@@ -43,8 +43,8 @@ async fn a_password_signs_in_on_any_pod_and_redirects_to_the_requested_page() {
     assert_ne!(first, second, "a new session token after each sign-in");
     assert_eq!((fleet.passing(&first).await, fleet.passing(&second).await), (0, 3), "it replaces the previous session");
     assert_eq!(fleet.passing(&ada.cookie).await, 3, "the session of another browser stays");
-    let asked = Agent::new().get(&fleet.pod(1).public("/vestibule/invitations?user_email=bob%40example.com")).await;
-    let to = asked.location().expect("a redirect to the sign-in");
+    let redirect = Agent::new().get(&fleet.pod(1).public("/vestibule/invitations?user_email=bob%40example.com")).await;
+    let to = redirect.location().expect("a redirect to the sign-in");
     assert!(to.as_str().ends_with("/sso/login?rd=%2Fvestibule%2Finvitations%3Fuser_email%3Dbob%2540example.com"), "{to}");
 }
 
@@ -56,14 +56,14 @@ async fn a_form_from_another_browser_or_site_signs_nobody_in() {
     let page = Agent::new().get(&pod.public("/sso/login")).await;
     let form = page.form();
     let filled = [("user_email", ADA), ("password", PASSWORD)];
-    let elsewhere = Agent::new();
-    assert_eq!(elsewhere.submit(&form, &filled).await.status, 403, "without the cookie");
-    elsewhere.get(&pod.public("/sso/login")).await;
-    assert_eq!(elsewhere.submit(&form, &filled).await.status, 403, "with another browser's");
-    let own = elsewhere.get(&pod.public("/sso/login")).await.form();
+    let other_agent = Agent::new();
+    assert_eq!(other_agent.submit(&form, &filled).await.status, 403, "without the cookie");
+    other_agent.get(&pod.public("/sso/login")).await;
+    assert_eq!(other_agent.submit(&form, &filled).await.status, 403, "with another browser's");
+    let own = other_agent.get(&pod.public("/sso/login")).await.form();
     let fields: Vec<(&str, &str)> = own.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let fields = [&fields[..], &filled].concat();
-    let foreign = elsewhere.post_with(own.action.as_str(), &fields, &[("sec-fetch-site", "cross-site")]).await;
+    let foreign = other_agent.post_with(own.action.as_str(), &fields, &[("sec-fetch-site", "cross-site")]).await;
     assert_eq!(foreign.status, 403);
     let by_json = sign_in_with_json(pod, ADA, PASSWORD, &[("origin", "https://evil.example.com")]).await;
     by_json.assert(403, "access_denied");
@@ -82,8 +82,8 @@ async fn a_password_sign_in_completes_an_applications_authorization() {
     let page = agent.submit(&at_sign_in.form(), &[("user_email", ADA), ("password", PASSWORD)]).await;
     let consent = agent.get(&crate::support::steps::at(pod, &page.location().expect("back to the application's request"))).await;
     assert_eq!(consent.status, 200, "{}", consent.body);
-    let given = agent.submit(&consent.form(), &[("decision", "allow")]).await;
-    let back = given.location().unwrap_or_else(|| panic!("{}: {}", given.status, given.body));
+    let callback = agent.submit(&consent.form(), &[("decision", "allow")]).await;
+    let back = callback.location().unwrap_or_else(|| panic!("{}: {}", callback.status, callback.body));
     let parameter = |name: &str| back.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     assert_eq!(parameter("state").as_deref(), Some("s-1"));
     assert_eq!(crate::support::api::key_status(fleet.pod(2), &parameter("access_token").expect("a key")).await, 200);
@@ -202,8 +202,8 @@ async fn a_changed_password_ends_every_other_session_on_every_pod() {
     change(PASSWORD, "password1234").await.assert(400, "weak_password");
     assert_eq!(fleet.passing(&other).await, 3);
     assert_eq!(change(PASSWORD, OTHER_PASSWORD).await.status(), 200);
-    let gone = async || (fleet.passing(&other).await == 0).then_some(());
-    crate::support::wait::until("the other session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
+    let has_ended = async || (fleet.passing(&other).await == 0).then_some(());
+    crate::support::wait::until("the other session to end everywhere", CONSISTENCY_BOUND * 5, has_ended).await;
     assert_eq!(fleet.passing(&ada.cookie).await, 3, "the session that changed the password stays");
     assert_eq!(sign_in_with_json(fleet.pod(1), ADA, PASSWORD, &[]).await.status(), 401);
     assert_eq!(sign_in_with_json(fleet.pod(1), ADA, OTHER_PASSWORD, &[]).await.status(), 200);
@@ -277,13 +277,13 @@ async fn sessions_are_listed_with_their_browser_and_ended_singly_or_all_but_the_
     let bob = fleet.create_user("bob@example.com", "team").await;
     end(&digest, bob.auth()).await.assert(404, "not_found");
     assert_eq!(end(&digest, ada.auth()).await.status(), 200);
-    let gone = async || (fleet.passing(&others[0]).await == 0).then_some(());
-    crate::support::wait::until("one session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
+    let has_ended = async || (fleet.passing(&others[0]).await == 0).then_some(());
+    crate::support::wait::until("one session to end everywhere", CONSISTENCY_BOUND * 5, has_ended).await;
     assert_eq!(sessions().await.len(), 3);
     let rest = crate::support::api::call(fleet.pod(0), ada.auth(), Method::DELETE, "/vestibule/api/sessions", None).await;
     assert_eq!(rest.status(), 200, "{rest:?}");
-    let gone = async || (fleet.passing(&others[1]).await + fleet.passing(&others[2]).await == 0).then_some(());
-    crate::support::wait::until("all others to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
+    let has_ended = async || (fleet.passing(&others[1]).await + fleet.passing(&others[2]).await == 0).then_some(());
+    crate::support::wait::until("all others to end everywhere", CONSISTENCY_BOUND * 5, has_ended).await;
     assert_eq!((fleet.passing(&ada.cookie).await, sessions().await.len()), (3, 1));
 }
 

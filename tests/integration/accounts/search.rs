@@ -56,32 +56,38 @@ async fn an_incomplete_search_says_so() {
     let alice = fleet.sign_in(0).await;
     let (pod, admin) = (&fleet.pods[0], Auth::Session(&alice.cookie));
     let search = async |query: &str| get(pod, admin, &format!("/vestibule/api/people?{query}")).await;
-    let said = |found: &Value| (found["people"].as_array().expect("a list").len(), found["is_cut"].clone());
+    let summary = |found: &Value| (found["people"].as_array().expect("a list").len(), found["is_cut"].clone());
     let explain = async |number: usize| post(pod, admin, EXPLAIN, json!({"user_email": email(number)})).await;
 
     create_users(&fleet, 0..3).await;
-    assert_eq!(said(&search("q=person-").await), (3, json!(false)));
-    assert_eq!(said(&search("q=person-&limit=3").await), (3, json!(false)));
-    assert_eq!(said(&search("q=person-&limit=2").await), (2, json!(true)), "there is no room for the third");
-    assert_eq!(said(&search("limit=2").await), (2, json!(false)), "`next` says so");
-    let told = explain(1).await;
-    assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(false)), "{told:?}");
+    assert_eq!(summary(&search("q=person-").await), (3, json!(false)));
+    assert_eq!(summary(&search("q=person-&limit=3").await), (3, json!(false)));
+    assert_eq!(summary(&search("q=person-&limit=2").await), (2, json!(true)), "there is no room for the third");
+    assert_eq!(summary(&search("limit=2").await), (2, json!(false)), "`next` says so");
+    let explanation = explain(1).await;
+    assert_eq!((explanation.status(), &explanation.json()["is_cut"]), (200, &json!(false)), "{explanation:?}");
     explain(MOST + 60).await.assert(404, "not_found");
 
     let ((), took) = timed(create_users(&fleet, 3..MOST + 61)).await;
     println!("{} users were written in {took:.1?}", MOST + 58);
     // The list is sorted by age, so the last user created is the last one in it.
     create_users(&fleet, MOST + 61..MOST + 62).await;
-    assert_eq!(said(&search(&format!("q={}", email(1))).await), (1, json!(true)));
+    assert_eq!(summary(&search(&format!("q={}", email(1))).await), (1, json!(true)));
     let beyond = search(&format!("q={}", email(MOST + 61))).await;
-    assert_eq!(said(&beyond), (0, json!(true)));
-    let told = explain(1).await;
-    assert_eq!((told.status(), &told.json()["is_cut"]), (200, &json!(true)), "another user may have the address too: {told:?}");
-    let told = explain(MOST + 61).await;
-    told.assert(404, "not_found");
+    assert_eq!(summary(&beyond), (0, json!(true)));
+    let explanation = explain(1).await;
+    assert_eq!(
+        (explanation.status(), &explanation.json()["is_cut"]),
+        (200, &json!(true)),
+        "another user may have the address too: {explanation:?}"
+    );
+    let explanation = explain(MOST + 61).await;
+    explanation.assert(404, "not_found");
     assert!(
-        told.json()["error_description"].as_str().is_some_and(|text| text.contains("Only the first 2,000 users were searched")),
-        "{told:?}"
+        explanation.json()["error_description"]
+            .as_str()
+            .is_some_and(|text| text.contains("Only the first 2,000 users were searched")),
+        "{explanation:?}"
     );
     let by_id = post(pod, admin, EXPLAIN, json!({"user_id": told_id(&search(&format!("q={}", email(1))).await)})).await;
     assert_eq!((by_id.status(), &by_id.json()["is_cut"]), (200, &json!(false)), "an id is unique");

@@ -34,14 +34,14 @@ async fn an_editor_gets_a_key_that_every_pod_accepts() {
     let answer = decide(&agent, &page, "allow").await;
     let target = answer.location().expect("to the application");
     assert!(target.as_str().starts_with("vscode://publisher.ext/callback?window=1&access_token=sk-"), "{target}");
-    let told = fields(&target);
-    assert_eq!((told["token_type"].as_str(), told["state"].as_str()), ("Bearer", "s t&1"));
-    let left: u64 = told["expires_in"].parse().unwrap();
-    assert!((86_340..=86_400).contains(&left), "{left}");
+    let parameters = fields(&target);
+    assert_eq!((parameters["token_type"].as_str(), parameters["state"].as_str()), ("Bearer", "s t&1"));
+    let remaining: u64 = parameters["expires_in"].parse().unwrap();
+    assert!((86_340..=86_400).contains(&remaining), "{remaining}");
     for pod in &fleet.pods {
-        let (status, id) = key_at_check(pod, &told["access_token"]).await;
+        let (status, id) = key_at_check(pod, &parameters["access_token"]).await;
         assert!(status == 200 && !id.is_empty(), "{status} {id}");
-        assert!(!pod.log().contains(&told["access_token"]));
+        assert!(!pod.log().contains(&parameters["access_token"]));
     }
 }
 
@@ -54,9 +54,9 @@ async fn no_key_is_created_before_the_user_allows_it_or_after_the_user_denies_it
     assert_eq!(again.status, 200, "the user is asked each time: {}", again.body);
     assert_not_cached(&again);
     let target = decide(&agent, &page, "deny").await.location().expect("to the application");
-    let told = fields(&target);
-    assert_eq!((told["error"].as_str(), told["state"].as_str()), ("access_denied", "s t&1"));
-    assert!(!told.contains_key("access_token") && told["error_description"].ends_with('.'));
+    let parameters = fields(&target);
+    assert_eq!((parameters["error"].as_str(), parameters["state"].as_str()), ("access_denied", "s t&1"));
+    assert!(!parameters.contains_key("access_token") && parameters["error_description"].ends_with('.'));
     assert_eq!(keys_made(&fleet).await, 0.0);
 }
 
@@ -67,9 +67,9 @@ async fn without_a_redirect_uri_the_answer_is_json_and_a_fragment_stays_out_of_t
     let page = authorization_page(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
     let answer = decide(&agent, &page, "allow").await;
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let told = answer.json();
-    assert_eq!(told["token_type"], "Bearer");
-    assert_eq!(key_at_check(fleet.pod(0), told["access_token"].as_str().unwrap()).await.0, 200);
+    let body = answer.json();
+    assert_eq!(body["token_type"], "Bearer");
+    assert_eq!(key_at_check(fleet.pod(0), body["access_token"].as_str().unwrap()).await.0, 200);
 
     let loopback = [("redirect_uri", "http://127.0.0.1:51234/cb?run=7"), ("response_mode", "fragment")];
     let path = address(&[&[("response_type", "oauth_token")][..], &loopback].concat());
@@ -88,11 +88,11 @@ async fn the_consent_for_a_listed_host_applies_to_one_exact_url_and_one_user() {
     let page = authorization_page(&fleet, &agent, &path).await;
     assert!(decide(&agent, &page, "allow").await.location().unwrap().as_str().contains("access_token=sk-"));
 
-    let made = keys_made(&fleet).await;
+    let key_count = keys_made(&fleet).await;
     let by_click = [("sec-fetch-user", "?1"), ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
     let on = agent.get_with(&fleet.pod(0).public(&path), &by_click).await;
     assert!(on.body.contains("Continue to <bdi>app.example.com</bdi>") && on.status == 200, "{}", on.body);
-    assert_eq!(keys_made(&fleet).await, made, "a GET creates no key");
+    assert_eq!(keys_made(&fleet).await, key_count, "a GET creates no key");
     let policy = on.header("content-security-policy").unwrap();
     assert!(policy.contains(&format!("script-src {};", fleet.pod(0).public("/vestibule/assets/"))), "{policy}");
     // Sent by the page's script, or by the user.

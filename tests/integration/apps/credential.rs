@@ -14,8 +14,8 @@ async fn with_a_key(adjust: impl FnMut(&mut PodOptions)) -> (Fleet, String) {
     let fleet = Fleet::builder().idp().config(adjust).start().await;
     let agent = Agent::new();
     let page = authorization_page(&fleet, &agent, &address(&[("response_type", "oauth_token")])).await;
-    let told = decide(&agent, &page, "allow").await.json();
-    (fleet, told["access_token"].as_str().expect("a key").to_owned())
+    let body = decide(&agent, &page, "allow").await.json();
+    (fleet, body["access_token"].as_str().expect("a key").to_owned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,9 +26,9 @@ async fn a_key_creates_a_derived_key_that_expires_no_later_and_ends_with_it() {
         let answer = Agent::new().get_with(&fleet.pod(0).public(&address(&[("response_type", "oauth_token")])), &[header]).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         assert_not_cached(&answer);
-        let told = answer.json();
-        assert!(told["expires_in"].as_u64().unwrap() <= 86_400);
-        let child = told["access_token"].as_str().unwrap().to_owned();
+        let body = answer.json();
+        assert!(body["expires_in"].as_u64().unwrap() <= 86_400);
+        let child = body["access_token"].as_str().unwrap().to_owned();
         assert_ne!(child, parent);
         assert_eq!(key_at_check(fleet.pod(0), &child).await.0, 200);
     }
@@ -51,14 +51,14 @@ async fn a_derived_key_has_no_more_access_and_no_longer_lifetime_than_its_parent
     let fleet = Fleet::builder().idp().start().await;
     let agent = Agent::new();
     sign_in(fleet.idp(), &agent, fleet.pod(0), ALICE).await;
-    let narrow = json!({"user_role": "customer", "teams": [], "paths": ["/v1/**"], "duration": "1h"});
-    let parent = create_key(fleet.pod(0), Auth::Session(&session_of(&agent)), narrow).await;
+    let restrictions = json!({"user_role": "customer", "teams": [], "paths": ["/v1/**"], "duration": "1h"});
+    let parent = create_key(fleet.pod(0), Auth::Session(&session_of(&agent)), restrictions).await;
     let bearer = format!("Bearer {}", parent.key);
     let url = fleet.pod(0).public(&address(&[("response_type", "oauth_token")]));
-    let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await.json();
-    let left = told["expires_in"].as_u64().unwrap();
-    assert!((3_000..=3_600).contains(&left), "{told}");
-    let child = format!("Bearer {}", told["access_token"].as_str().unwrap());
+    let body = Agent::new().get_with(&url, &[("authorization", &bearer)]).await.json();
+    let remaining = body["expires_in"].as_u64().unwrap();
+    assert!((3_000..=3_600).contains(&remaining), "{body}");
+    let child = format!("Bearer {}", body["access_token"].as_str().unwrap());
     for (path, status) in [("/v1/models", 200), ("/ui/", 403)] {
         let original = format!("http://localhost{path}");
         let headers = [("x-original-url", original.as_str()), ("x-original-method", "GET"), ("authorization", &child)];

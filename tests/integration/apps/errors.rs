@@ -25,10 +25,10 @@ async fn a_request_that_is_not_allowed_is_400_without_a_redirect() {
         (&[token, ("response_mode", "form_post")], "invalid_request"),
     ];
     for browser in [&agent, &Agent::new()] {
-        for (given, code) in cases {
-            let answer = browser.get(&fleet.pod(0).public(&address(given))).await;
-            assert_eq!((answer.status, answer.location()), (400, None), "{given:?}: {}", answer.body);
-            assert_eq!(answer.json()["error"], code, "{given:?}");
+        for (parameters, code) in cases {
+            let answer = browser.get(&fleet.pod(0).public(&address(parameters))).await;
+            assert_eq!((answer.status, answer.location()), (400, None), "{parameters:?}: {}", answer.body);
+            assert_eq!(answer.json()["error"], code, "{parameters:?}");
             assert_not_cached(&answer);
         }
     }
@@ -74,7 +74,7 @@ async fn a_missing_role_and_a_failed_sign_in_are_reported_to_the_application() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_providers_error_code_is_reported_if_applications_know_it() {
     let fleet = Fleet::builder().idp().start().await;
-    for (said, told) in [
+    for (provider_code, reported) in [
         ("temporarily_unavailable", "temporarily_unavailable"),
         ("login_required", "login_required"),
         ("consent_required", "consent_required"),
@@ -91,11 +91,15 @@ async fn the_providers_error_code_is_reported_if_applications_know_it() {
             .expect("a state")
             .1
             .into_owned();
-        let query = [("error", said), ("state", &state), ("iss", fleet.idp().issuer())];
+        let query = [("error", provider_code), ("state", &state), ("iss", fleet.idp().issuer())];
         let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         let answer = agent.get(&fleet.pod(0).public(&format!("/sso/callback?{query}"))).await;
-        let target = answer.location().unwrap_or_else(|| panic!("{said}: {}", answer.body));
-        assert_eq!((fields(&target)["error"].as_str(), fields(&target)["state"].as_str()), (told, "s t&1"), "{said}");
+        let target = answer.location().unwrap_or_else(|| panic!("{provider_code}: {}", answer.body));
+        assert_eq!(
+            (fields(&target)["error"].as_str(), fields(&target)["state"].as_str()),
+            (reported, "s t&1"),
+            "{provider_code}"
+        );
     }
 }
 
@@ -103,7 +107,7 @@ async fn the_providers_error_code_is_reported_if_applications_know_it() {
 async fn an_expired_login_flow_is_reported_to_the_application_if_the_state_names_it() {
     let mut fleet = Fleet::builder().idp().start().await;
     let long = for_redirect(&format!("vscode://publisher.ext/{}", "a".repeat(250)));
-    for (path, told) in [(for_redirect(EDITOR), true), (long, false)] {
+    for (path, is_reported) in [(for_redirect(EDITOR), true), (long, false)] {
         let agent = Agent::new();
         let page = agent.browse_until_away(&fleet.pod(0).public(&path)).await;
         let callback = at_provider(fleet.idp(), &agent, page, ALICE).await;
@@ -112,10 +116,13 @@ async fn an_expired_login_flow_is_reported_to_the_application_if_the_state_names
         let answer = agent.get(&at(fleet.pod(0), &callback)).await;
         match answer.location() {
             Some(target) => {
-                assert!(told && target.as_str().starts_with("vscode://publisher.ext/callback?window=1&error="), "{target}");
+                assert!(
+                    is_reported && target.as_str().starts_with("vscode://publisher.ext/callback?window=1&error="),
+                    "{target}"
+                );
                 assert_eq!((&*fields(&target)["error"], &*fields(&target)["state"]), ("invalid_request", "s t&1"));
             }
-            None => assert!(!told && answer.body.contains("This sign-in has expired"), "{}", answer.body),
+            None => assert!(!is_reported && answer.body.contains("This sign-in has expired"), "{}", answer.body),
         }
     }
 }

@@ -20,10 +20,10 @@ async fn a_key_is_created_shown_once_and_revoked() {
     let url = fleet.pod(0).public("/vestibule/keys");
     let page = agent.get(&url).await;
     assert!(page.body.contains("You have no keys."), "{}", page.body);
-    let made = agent.submit(&page.form(), &[("action", "make"), ("key_alias", "my laptop"), ("duration", "7d")]).await;
-    assert_eq!(made.status, 200, "{}", made.body);
-    let secret = between(&made.body, "<code class=\"secret\">", "</code>").expect("the key").to_owned();
-    assert_eq!(made.header("cache-control"), Some("no-store"));
+    let response = agent.submit(&page.form(), &[("action", "make"), ("key_alias", "my laptop"), ("duration", "7d")]).await;
+    assert_eq!(response.status, 200, "{}", response.body);
+    let secret = between(&response.body, "<code class=\"secret\">", "</code>").expect("the key").to_owned();
+    assert_eq!(response.header("cache-control"), Some("no-store"));
     assert_eq!(key_at_check(fleet.pod(0), &secret).await.0, 200);
 
     let listed = agent.get(&url).await;

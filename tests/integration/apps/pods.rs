@@ -44,8 +44,8 @@ async fn concurrent_authorizations_on_three_pods_leave_ten_keys_that_every_pod_k
     }
     let bearer = format!("Bearer {}", last.expect("ten live ones"));
     let url = fleet.pods[1].public(&address(&[("response_type", "oauth_token")]));
-    let told = Agent::new().get_with(&url, &[("authorization", &bearer)]).await.json();
-    let child = told["access_token"].as_str().expect("a child");
+    let body = Agent::new().get_with(&url, &[("authorization", &bearer)]).await.json();
+    let child = body["access_token"].as_str().expect("a child");
     assert_eq!(key_at_check(&fleet.pods[2], child).await.0, 200);
 }
 

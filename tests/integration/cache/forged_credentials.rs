@@ -51,12 +51,12 @@ async fn forged_credentials_in_large_numbers_cause_no_store_command_and_delay_no
     })
     .await;
 
-    let answered: usize = floods.into_iter().map(Result::unwrap).sum();
+    let responses: usize = floods.into_iter().map(Result::unwrap).sum();
     meanwhile.sort();
     let total = CONNECTIONS * BATCHES * BATCH;
     eprintln!("{total} forged credentials refused in {took:?}; meanwhile {} checks passed", meanwhile.len());
     eprintln!("the slowest of those took {:?}", meanwhile.last().expect("at least one was answered"));
-    assert_eq!(answered, total);
+    assert_eq!(responses, total);
     assert_eq!(fleet.commands(0).await - before, 0.0);
     let each = f64::from(u32::try_from(total / 2).unwrap());
     let of = async |kind| fleet.pods[0].metric("vestibule_cache_lookups_total", &["forged", kind]).await;

@@ -38,11 +38,11 @@ impl Files {
     }
 
     fn check(&self, further: &[&str]) -> (Option<i32>, String, String) {
-        told(&vestibule(&[&["role-map", "check", &self.map], further].concat()))
+        run_result(&vestibule(&[&["role-map", "check", &self.map], further].concat()))
     }
 
     fn explain(&self, further: &[&str]) -> (Option<i32>, String, String) {
-        told(&vestibule(&[&["role-map", "explain", &self.map, "--claims", &self.claims], further].concat()))
+        run_result(&vestibule(&[&["role-map", "explain", &self.map, "--claims", &self.claims], further].concat()))
     }
 
     fn explain_json(&self, further: &[&str]) -> (Option<i32>, Value) {
@@ -51,7 +51,7 @@ impl Files {
     }
 }
 
-fn told(output: &Output) -> (Option<i32>, String, String) {
+fn run_result(output: &Output) -> (Option<i32>, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("the output is text");
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -80,7 +80,7 @@ fn every_mistake_in_a_map_is_reported_with_its_line() {
     }
     let (code, _, err) = Files::new("version: 1\nruls: []\n", "{}").check(&[]);
     assert!(code == Some(2) && err.contains("ruls") && err.contains("line 2"), "{err}");
-    let (code, _, err) = told(&vestibule(&["role-map", "check", "/nowhere/roles.yaml"]));
+    let (code, _, err) = run_result(&vestibule(&["role-map", "check", "/nowhere/roles.yaml"]));
     assert!(code == Some(2) && err.contains("/nowhere/roles.yaml"), "{err}");
 }
 
@@ -105,7 +105,7 @@ fn an_explanation_names_matching_rules_and_near_misses() {
         "dropped team: a,b, by teams[0] (line 8): no header can carry it, or there were too many",
         "near miss: rules[0] would give proxy_admin (line 4): groups has \"Admins-1\", which \"admins*\" matches only with `ignore_case: true`",
     ] {
-        assert!(out.lines().any(|told| told == line), "{line}: {out}");
+        assert!(out.lines().any(|printed| printed == line), "{line}: {out}");
     }
     assert!(!out.contains("access:"), "nothing was requested: {out}");
 }
@@ -120,7 +120,7 @@ access:
   - {paths: [/**], upstream_credential: none}
 "#;
     let files = Files::new(map, &staff());
-    for (path, told) in [
+    for (path, credential) in [
         ("/open/x", "pass"),
         ("/c/x", "litellm"),
         ("/a/x", "none"),
@@ -131,22 +131,25 @@ access:
     ] {
         let (code, out, err) = files.explain(&["--url", &format!("https://llm.example.com{path}")]);
         assert_eq!(code, Some(0), "{path}: {out}{err}");
-        assert!(out.ends_with(&format!("the upstream receives: {told}\n")), "{path}: {out}");
+        assert!(out.ends_with(&format!("the upstream receives: {credential}\n")), "{path}: {out}");
     }
 }
 
 #[test]
 fn the_explanation_is_available_as_json() {
-    let (code, told) = Files::new(MAP, &staff()).explain_json(&["--url", "https://llm.example.com/v1/models"]);
-    assert_eq!(code, Some(0), "{told}");
-    assert_eq!((&told["role"], &told["rule"], &told["line"]), (&json!("internal_user"), &json!("rules[1]"), &json!(5)));
-    assert_eq!(told["teams"], json!([{"what": "research", "rule": "teams[0]", "line": 8}]));
-    assert_eq!(told["dropped_teams"][0]["what"], "a,b");
-    assert_eq!(told["missing_sources"], json!(["access_token"]));
-    assert_eq!(told["near_misses"][0]["rule"], "rules[0]");
-    assert_eq!(told["access"]["allowed"], true);
-    assert_eq!(told["access"]["readings"][0]["path"], "/v1/models");
-    assert_eq!(told["access"]["readings"][0]["rule"], "access[3]");
+    let (code, explanation) = Files::new(MAP, &staff()).explain_json(&["--url", "https://llm.example.com/v1/models"]);
+    assert_eq!(code, Some(0), "{explanation}");
+    assert_eq!(
+        (&explanation["role"], &explanation["rule"], &explanation["line"]),
+        (&json!("internal_user"), &json!("rules[1]"), &json!(5))
+    );
+    assert_eq!(explanation["teams"], json!([{"what": "research", "rule": "teams[0]", "line": 8}]));
+    assert_eq!(explanation["dropped_teams"][0]["what"], "a,b");
+    assert_eq!(explanation["missing_sources"], json!(["access_token"]));
+    assert_eq!(explanation["near_misses"][0]["rule"], "rules[0]");
+    assert_eq!(explanation["access"]["allowed"], true);
+    assert_eq!(explanation["access"]["readings"][0]["path"], "/v1/models");
+    assert_eq!(explanation["access"]["readings"][0]["rule"], "access[3]");
 }
 
 #[test]
@@ -162,15 +165,15 @@ fn the_exit_code_depends_on_role_and_access() {
         (json!({"groups": "staff"}), &["--url", "https://a/keys/x"], 1, "access: refused, access[1] requires another credential"),
         (json!({"groups": "staff"}), &["--url", "https://a/keys/x", "--credential", "key"], 0, "access: allowed"),
     ];
-    for (claims, further, expected, said) in table {
+    for (claims, further, expected, note) in table {
         let files = Files::new(MAP, &claims.to_string());
         let (code, out, err) = files.explain(further);
         assert_eq!(code, Some(expected), "{claims} {further:?}: {out}{err}");
-        assert!(out.contains(said), "{claims} {further:?}: {said}: {out}");
-        let (code, told) = files.explain_json(further);
-        assert_eq!(code, Some(expected), "{told}");
+        assert!(out.contains(note), "{claims} {further:?}: {note}: {out}");
+        let (code, explanation) = files.explain_json(further);
+        assert_eq!(code, Some(expected), "{explanation}");
         if !further.is_empty() {
-            assert_eq!(told["access"]["allowed"], expected == 0, "{told}");
+            assert_eq!(explanation["access"]["allowed"], expected == 0, "{explanation}");
         }
     }
 }
@@ -190,9 +193,13 @@ fn the_deciding_path_interpretation_is_named() {
 #[test]
 fn claims_can_be_given_per_source() {
     let sources = json!({"id_token": {"groups": []}, "access_token": {"scope": "openid"}, "userinfo": null});
-    let (code, told) = Files::new(MAP, &sources.to_string()).explain_json(&[]);
-    assert_eq!((code, &told["role"], &told["rule"]), (Some(0), &json!("team"), &json!("rules[2]")), "{told}");
-    assert_eq!(told["missing_sources"], json!([]));
+    let (code, explanation) = Files::new(MAP, &sources.to_string()).explain_json(&[]);
+    assert_eq!(
+        (code, &explanation["role"], &explanation["rule"]),
+        (Some(0), &json!("team"), &json!("rules[2]")),
+        "{explanation}"
+    );
+    assert_eq!(explanation["missing_sources"], json!([]));
     let refusing = MAP.replace("version: 1\n", "version: 1\nmissing_source: refuse\n");
     let (code, out, _) = Files::new(&refusing, &staff()).explain(&[]);
     assert_eq!(code, Some(1), "{out}");
@@ -206,8 +213,12 @@ rules:
   - {provider: cluster, source: access_token, claim: kubernetes\.io.namespace, match: batch, role: internal_user}
 ";
     let of_namespace = |namespace: &str| Files::new(map, &json!({"kubernetes.io": {"namespace": namespace}}).to_string());
-    let (code, told) = of_namespace("batch").explain_json(&["--workload"]);
-    assert_eq!((code, &told["role"], &told["rule"]), (Some(0), &json!("internal_user"), &json!("rules[0]")), "{told}");
+    let (code, explanation) = of_namespace("batch").explain_json(&["--workload"]);
+    assert_eq!(
+        (code, &explanation["role"], &explanation["rule"]),
+        (Some(0), &json!("internal_user"), &json!("rules[0]")),
+        "{explanation}"
+    );
     let (code, out, _) = of_namespace("elsewhere").explain(&["--workload"]);
     assert!(
         code == Some(1) && out.contains("role: none, since no rule matches and the default role is not for workloads"),
@@ -233,20 +244,20 @@ fn a_closed_pipe_is_no_failure() {
         drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_vestibule"));
         let output = command.arg("role-map").args(arguments).env_clear().stdout(writer).output().expect("the binary was built");
-        assert_eq!(told(&output), (Some(0), String::new(), String::new()), "{arguments:?}");
+        assert_eq!(run_result(&output), (Some(0), String::new(), String::new()), "{arguments:?}");
     }
 }
 
 #[test]
 fn a_map_that_only_applies_to_first_logins_is_reported_for_known_users() {
-    let said = "for a first login only: sync_user_role_and_teams is false";
+    let note = "for a first login only: sync_user_role_and_teams is false";
     for (sync, expected) in
         [("", false), ("{sync_user_role_and_teams: true}", false), ("{sync_user_role_and_teams: false}", true)]
     {
         let section = if sync.is_empty() { String::new() } else { format!("litellm_jwtauth: {sync}\n") };
         let files = Files::new(&format!("{MAP}{section}"), &staff());
         let (code, out, err) = files.explain(&[]);
-        assert_eq!((code, out.contains(said)), (Some(0), expected), "{sync}: {out}{err}");
+        assert_eq!((code, out.contains(note)), (Some(0), expected), "{sync}: {out}{err}");
         assert_eq!(files.explain_json(&[]).1["first_login_only"], expected, "{sync}");
     }
 }
@@ -265,10 +276,10 @@ fn an_impossible_explanation_exits_with_the_code_of_a_mistake() {
         (MAP, &good, &["--url", "ftp://a/x"], "--url"),
         (MAP, &good, &["--method", "POST"], "--url"),
     ];
-    for (map, claims, further, said) in table {
+    for (map, claims, further, note) in table {
         let (code, out, err) = Files::new(map, claims).explain(further);
         assert_eq!((code, out.as_str()), (Some(2), ""), "{further:?}: {err}");
-        assert!(err.contains(said), "{said}: {err}");
+        assert!(err.contains(note), "{note}: {err}");
     }
     let (code, _, err) = Files::new(&two, &good).explain(&["--provider", "corp"]);
     assert_eq!(code, Some(0), "{err}");
@@ -276,7 +287,7 @@ fn an_impossible_explanation_exits_with_the_code_of_a_mistake() {
 
 #[test]
 fn the_printed_schema_is_the_repositorys() {
-    let (code, out, err) = told(&vestibule(&["role-map", "schema"]));
+    let (code, out, err) = run_result(&vestibule(&["role-map", "schema"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
     let printed: Value = serde_json::from_str(&out).expect("the schema is JSON");
     let kept = std::fs::read_to_string(repository("src/role_map/document/schema.json")).expect("the schema is there");

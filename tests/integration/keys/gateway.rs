@@ -29,17 +29,17 @@ async fn a_key_passes_nginx_in_every_header_and_the_upstream_receives_only_its_i
     let fleet = Fleet::shared().await;
     let agent = fleet.signed_in(BOB).await;
     let cookie = session_header(&agent);
-    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
+    let key = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
     for (name, before) in PLACES {
-        let value = format!("{before}{}", made.key);
+        let value = format!("{before}{}", key.key);
         for _ in 0..3 {
             let answer =
                 raw_http::send(fleet.nginx().port(), "GET", "/v1/models", &[("Accept", "application/json"), (name, &value)])
                     .await;
             assert_eq!(answer.status, 200, "{name}: {answer:?}");
-            assert!(!answer.body.contains(&made.key), "the secret reached the upstream by {name}");
+            assert!(!answer.body.contains(&key.key), "the secret reached the upstream by {name}");
             let seen = answer.json()["headers"].clone();
-            assert_eq!((&seen["x-auth-request-key"], &seen["x-auth-request-user"]), (&json!(made.id), &made.body["user_id"]));
+            assert_eq!((&seen["x-auth-request-key"], &seen["x-auth-request-user"]), (&json!(key.id), &key.body["user_id"]));
             assert_eq!(seen["x-auth-request-role"], "internal_user");
         }
         let mut wrong = value.clone();
@@ -50,11 +50,11 @@ async fn a_key_passes_nginx_in_every_header_and_the_upstream_receives_only_its_i
             assert_eq!(answer.status, 401, "{name} with an invalid key does not fall back to the cookie: {answer:?}");
         }
     }
-    let two = [("authorization", format!("Bearer {}", made.key)), ("x-api-key", "sk-other".to_owned())];
+    let two = [("authorization", format!("Bearer {}", key.key)), ("x-api-key", "sk-other".to_owned())];
     let two: Vec<_> = two.iter().map(|(name, value)| (*name, value.as_str())).collect();
     assert_eq!(raw_http::send(fleet.nginx().port(), "GET", "/v1/models", &two).await.status, 401, "two different ones");
     let used = list(&fleet.pods[1], Auth::Session(&cookie["vestibule=".len()..]), "?limit=100").await;
-    assert!(!used.to_string().contains(&made.key[3..]));
+    assert!(!used.to_string().contains(&key.key[3..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,8 +62,8 @@ async fn access_rules_distinguish_keys_and_sessions() {
     let with_access = |pod: &mut PodOptions| pod.role_map = Some(format!("{ROLE_MAP}{ACCESS}"));
     let fleet = Fleet::builder().pods(2).cluster().idp().nginx().config(with_access).start().await;
     let cookie = fleet.session_header(BOB).await;
-    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
-    let bearer = format!("Bearer {}", made.key);
+    let key = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
+    let bearer = format!("Bearer {}", key.key);
     for (path, header, status) in [
         ("/programs/x", ("authorization", &bearer), 200),
         ("/browsers/x", ("authorization", &bearer), 403),

@@ -26,17 +26,17 @@ async fn a_key_created_on_one_pod_passes_on_all_and_a_revoked_key_passes_on_none
     let session = fleet.sign_in(0).await.cookie;
     let mut times = Vec::new();
     for round in 0..20 {
-        let made =
+        let created_key =
             create_key(&fleet.pods[round % 3], Auth::Session(&session), json!({"key_alias": format!("round {round}")})).await;
         for pod in &fleet.pods {
-            assert_eq!((key_status(pod, &made.key).await, key_status(pod, &made.key).await), (200, 200));
+            assert_eq!((key_status(pod, &created_key.key).await, key_status(pod, &created_key.key).await), (200, 200));
         }
         let ends_on = (round + 1) % 3;
-        let revoked = revoke_key(&fleet.pods[ends_on], Auth::Session(&session), &made.id).await;
+        let revoked = revoke_key(&fleet.pods[ends_on], Auth::Session(&session), &created_key.id).await;
         assert_eq!(revoked.status(), 200, "{revoked:?}");
-        assert_eq!(key_status(&fleet.pods[ends_on], &made.key).await, 401, "at once on the pod that revoked it");
+        assert_eq!(key_status(&fleet.pods[ends_on], &created_key.key).await, 401, "at once on the pod that revoked it");
         let since = Instant::now();
-        let refusals = join_all(fleet.pods.iter().map(|pod| refused(pod, &made.key, since))).await;
+        let refusals = join_all(fleet.pods.iter().map(|pod| refused(pod, &created_key.key, since))).await;
         times.extend(refusals);
     }
     times.sort();
@@ -93,9 +93,9 @@ async fn a_key_expires_on_every_pod_without_a_request() {
     let redis = Standalone::start(Options::default()).await;
     let fleet = Fleet::builder().pods(2).store_at(redis.url()).idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
-    let made = create_key(&fleet.pods[0], Auth::Session(&session), json!({"duration": "5s"})).await;
+    let created_key = create_key(&fleet.pods[0], Auth::Session(&session), json!({"duration": "5s"})).await;
     for pod in &fleet.pods {
-        until_key_status(pod, &made.key, 401).await;
+        until_key_status(pod, &created_key.key, 401).await;
     }
     assert!(listed_ids(&fleet.pods[0], Auth::Session(&session)).await.is_empty());
     until("records to end with the key", PATIENCE, async || {
@@ -112,14 +112,14 @@ async fn concurrent_regenerations_revocations_and_checks_on_three_pods_leave_no_
     let [one, two, three] = [&fleet.pods[0], &fleet.pods[1], &fleet.pods[2]];
     let (mut renewed, by) = (0, Auth::Session(&session));
     for round in 0..30 {
-        let made = create_key(one, by, json!({})).await;
+        let created_key = create_key(one, by, json!({})).await;
         let overlap = if round % 2 == 0 { json!({}) } else { json!({"overlap": "1h"}) };
-        let checks = join_all((0..10).map(|_| key_status(three, &made.key)));
+        let checks = join_all((0..10).map(|_| key_status(three, &created_key.key)));
         let (regenerated, revoked, checked) =
-            tokio::join!(regenerate_key(one, by, &made.id, overlap), revoke_key(two, by, &made.id), checks);
+            tokio::join!(regenerate_key(one, by, &created_key.id, overlap), revoke_key(two, by, &created_key.id), checks);
         assert_eq!(revoked.status(), 200, "{revoked:?}");
         assert!(checked.iter().all(|status| [200, 401].contains(status)), "{checked:?}");
-        let mut secrets = vec![made.key];
+        let mut secrets = vec![created_key.key];
         match regenerated.status() {
             200 => secrets.push(regenerated.into_key().key),
             _ => regenerated.assert(404, "not_found"),
@@ -140,14 +140,14 @@ async fn a_thousand_keys_of_one_user_are_listed_in_pages() {
     let fleet = Fleet::builder().pods(3).cluster().idp().yaml(MANY).start().await;
     let session = fleet.sign_in(0).await.cookie;
     let by = Auth::Session(&session);
-    let made: BTreeSet<String> = stream::iter(0..1000)
+    let created_keys: BTreeSet<String> = stream::iter(0..1000)
         .map(async |number: usize| {
             create_key_with_retries(&fleet.pods[number % 3], by, json!({"key_alias": format!("no {number}")})).await
         })
         .buffer_unordered(3)
         .collect()
         .await;
-    assert_eq!(made.len(), 1000);
+    assert_eq!(created_keys.len(), 1000);
     for (pod, size) in [(0, 100), (1, 50), (2, 97)] {
         let (mut seen, mut next, mut pages) = (Vec::new(), Value::Null, 0);
         loop {
@@ -164,7 +164,7 @@ async fn a_thousand_keys_of_one_user_are_listed_in_pages() {
         }
         assert_eq!(pages, 1000usize.div_ceil(size));
         assert!(seen.is_sorted(), "in the order of creation");
-        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), made);
+        assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), created_keys);
     }
 }
 
@@ -189,13 +189,13 @@ async fn concurrent_creations_on_three_pods_respect_the_limit_of_keys() {
         // A request with too many conflicts is told to try again.
         assert!([409, 503].contains(&reply.status()), "{reply:?}");
     }
-    let mut made = tries.iter().filter(|reply| reply.status() == 201).count();
-    while made < 5 {
-        made += usize::from(call(&fleet.pods[0], by, Method::POST, KEYS, Some(json!({}))).await.status() == 201);
+    let mut created_count = tries.iter().filter(|reply| reply.status() == 201).count();
+    while created_count < 5 {
+        created_count += usize::from(call(&fleet.pods[0], by, Method::POST, KEYS, Some(json!({}))).await.status() == 201);
     }
     call(&fleet.pods[1], by, Method::POST, KEYS, Some(json!({}))).await.assert(409, "limit_reached");
     let ids = listed_ids(&fleet.pods[2], by).await;
-    assert_eq!((made, ids.len()), (5, 5));
+    assert_eq!((created_count, ids.len()), (5, 5));
     assert_eq!(revoke_key(&fleet.pods[0], by, &ids[0]).await.status(), 200);
     create_key(&fleet.pods[1], by, json!({})).await;
 }
@@ -225,7 +225,7 @@ async fn a_pod_killed_while_it_creates_or_revokes_keys_leaves_no_partial_record(
         assert_eq!(complete_keys(&redis.node.dump().await), kept, "no key is lost, and none has two secrets");
 
         let deletes = ids.iter().map(|id| (Method::DELETE, format!("{KEYS}/{id}"))).collect();
-        kill_pod_at_key_count(&mut fleet, &redis, &session, deletes, |left| left < kept).await;
+        kill_pod_at_key_count(&mut fleet, &redis, &session, deletes, |remaining| remaining < kept).await;
         println!("round {round}: {kept} of 8 created, {} left", complete_keys(&redis.node.dump().await));
         assert!(kept > 0, "no key was made before the pod died");
         for id in listed_ids(&fleet.pods[1], Auth::Session(&session)).await {
@@ -299,14 +299,14 @@ async fn one_of_three_pods_records_the_use_of_a_key_and_none_again_for_ten_minut
     let redis = Standalone::start(Options::default()).await;
     let fleet = Fleet::builder().pods(3).store_at(redis.url()).idp().start().await;
     let session = fleet.sign_in(0).await.cookie;
-    let made = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
+    let created_key = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
     let record = async || {
         let dump = redis.node.dump().await;
         dump.into_iter().find(|(name, _)| String::from_utf8_lossy(name).contains(":key:")).expect("the key's record")
     };
     let unused = record().await;
     let use_it = async |times: usize| {
-        let statuses = join_all((0..times).map(|number| key_status(&fleet.pods[number % 3], &made.key))).await;
+        let statuses = join_all((0..times).map(|number| key_status(&fleet.pods[number % 3], &created_key.key))).await;
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     };
     use_it(60).await;

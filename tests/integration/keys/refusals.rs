@@ -52,14 +52,14 @@ async fn with_a_cookie_requests_of_other_sites_and_without_origin_change_nothing
         send(pod, Method::POST, &format!("{one}/regenerate"), &all, Some("{}".into())).await.assert(403, "access_denied");
     }
     assert_eq!(key_status(pod, &key.key).await, 200, "neither revoked nor regenerated");
-    let made = post(pod, &session, &[json, ("origin", &origin)], "{}").await.into_key();
-    assert!(made.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Site");
-    let asked =
+    let created_key = post(pod, &session, &[json, ("origin", &origin)], "{}").await.into_key();
+    assert!(created_key.body["key"].is_string(), "our own page in a browser without Sec-Fetch-Site");
+    let preflight =
         send(pod, Method::OPTIONS, KEYS, &[("origin", "https://evil.example"), ("access-control-request-method", "POST")], None)
             .await;
     assert!(
-        asked.status() == 405 && !asked.headers().keys().any(|name| name.as_str().starts_with("access-control")),
-        "{asked:?}"
+        preflight.status() == 405 && !preflight.headers().keys().any(|name| name.as_str().starts_with("access-control")),
+        "{preflight:?}"
     );
 }
 
@@ -88,8 +88,8 @@ async fn each_field_of_a_body_is_validated() {
     ] {
         let reply = post(pod, &session, &[same, json], body).await;
         reply.assert(400, "invalid_request");
-        let told = reply.json()["error_description"].as_str().expect("a sentence").to_owned();
-        assert!(told.contains(named), "{body}: {told}");
+        let description = reply.json()["error_description"].as_str().expect("a sentence").to_owned();
+        assert!(description.contains(named), "{body}: {description}");
     }
     post(pod, &session, &[same, ("content-type", "text/plain")], "{}").await.assert(415, "invalid_request");
     post(pod, &session, &[same], "{}").await.assert(415, "invalid_request");

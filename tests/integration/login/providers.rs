@@ -165,8 +165,8 @@ async fn logins_during_an_outage_rarely_send_requests_to_the_provider() {
         let page = Agent::new().get(&fleet.pod(0).public("/sso/login?rd=/ui/")).await;
         assert_page(&page, 503, "Sign-in is not possible right now");
     }
-    let asked = failures().await - before;
-    assert!((1.0..10.0).contains(&asked), "{asked}");
+    let count = failures().await - before;
+    assert!((1.0..10.0).contains(&count), "{count}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,8 +179,8 @@ async fn every_default_signature_algorithm_is_accepted_and_excluded_ones_are_not
         let session = sign_in(fleet.idp(), &Agent::new(), fleet.pod(0), ALICE).await;
         assert_eq!(check(&Agent::new(), fleet.pod(0), &session).await.status, 200, "{signed}");
 
-        let narrowed = |pod: &mut PodOptions| pod.providers[0].further.push(format!("algorithms: [{others}]"));
-        let (fleet, agent) = (Fleet::builder().idp_with(signing).config(narrowed).start().await, Agent::new());
+        let restrict_algorithms = |pod: &mut PodOptions| pod.providers[0].further.push(format!("algorithms: [{others}]"));
+        let (fleet, agent) = (Fleet::builder().idp_with(signing).config(restrict_algorithms).start().await, Agent::new());
         let callback = until_callback(fleet.idp(), &agent, fleet.pod(0), "/ui/", ALICE).await;
         let page = agent.get(&at(fleet.pod(0), &callback)).await;
         assert_page(&page, 502, "Sign-in could not be confirmed");

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
     let fleet = Fleet::shared().await;
     let (first, second) = (&fleet.pods[0], &fleet.pods[1]);
-    let elsewhere = fleet.session_header(ALICE).await;
+    let other_session = fleet.session_header(ALICE).await;
     // The same user, whose sessions share a shard, and other users, whose sessions may not.
     for person in [ALICE, BOB, CAROL] {
         let agent = Agent::new();
@@ -27,7 +27,7 @@ async fn a_second_sign_in_ends_the_first_session_of_the_browser_and_no_other() {
             assert_eq!(check(&agent, pod, &new).await.status, 200);
         }
     }
-    let other = elsewhere.strip_prefix("vestibule=").expect("the cookie's name");
+    let other = other_session.strip_prefix("vestibule=").expect("the cookie's name");
     assert_eq!(check(&Agent::new(), first, other).await.status, 200, "another browser's session stays");
 }
 

@@ -78,7 +78,7 @@ const REFUSED: &[&str] = &[
 ];
 
 /// All parameters that the provider receives.
-const ASKED: [&str; 8] =
+const PARAMETER_NAMES: [&str; 8] =
     ["client_id", "code_challenge", "code_challenge_method", "nonce", "redirect_uri", "response_type", "scope", "state"];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,9 +110,9 @@ async fn run_login_flow(pod: &Pod, origin: &str, idp: &FaultyIdp, query: &str) -
     assert_eq!(begun.status, 302, "{query}: {begun:?}");
     let question = Url::parse(begun.one("location")).expect("an address");
     assert!(question.as_str().starts_with(idp.issuer()), "{query}: {question}");
-    let mut asked: Vec<String> = question.query_pairs().map(|(name, _)| name.into_owned()).collect();
-    asked.sort_unstable();
-    assert_eq!(asked, ASKED, "{query}: {question}");
+    let mut names: Vec<String> = question.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    names.sort_unstable();
+    assert_eq!(names, PARAMETER_NAMES, "{query}: {question}");
     assert_eq!(super::parameter(&question, "redirect_uri"), format!("{origin}/sso/callback"), "{query}");
     assert!(!question.as_str().contains("evil"), "{query}: {question}");
 

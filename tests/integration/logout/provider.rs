@@ -35,8 +35,8 @@ async fn a_sign_out_continues_at_the_provider_without_an_id_token_and_returns() 
     assert_eq!(query["post_logout_redirect_uri"], fleet.url("/sso/logout"));
     assert!(!query["logout_hint"].is_empty());
 
-    let asked = agent.browse(target.as_str()).await;
-    let back = agent.submit(&asked.form(), &[("logout", "yes")]).await;
+    let confirmation = agent.browse(target.as_str()).await;
+    let back = agent.submit(&confirmation.form(), &[("logout", "yes")]).await;
     let back = agent.follow(back).await;
     assert!(back.url.as_str().starts_with(&fleet.url("/sso/logout")), "{}", back.url);
     assert!(back.body.contains("You are signed out"), "{}", back.body);
@@ -80,8 +80,8 @@ async fn an_id_token_is_sent_to_a_provider_that_requires_it() {
     assert!(target.as_str().starts_with(fleet.idp().issuer()), "{target}");
     assert_eq!(names(&query), ["client_id", "id_token_hint", "post_logout_redirect_uri"]);
     assert_eq!(query["id_token_hint"].split('.').count(), 3);
-    let asked = agent.browse(target.as_str()).await;
-    assert_eq!(asked.status, 200, "the provider accepts its own token: {}", asked.body);
+    let confirmation = agent.browse(target.as_str()).await;
+    assert_eq!(confirmation.status, 200, "the provider accepts its own token: {}", confirmation.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

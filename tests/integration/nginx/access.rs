@@ -209,14 +209,14 @@ async fn an_invalid_credential_is_refused_despite_a_valid_session() {
 async fn a_restricted_check_requires_a_sign_in_on_a_public_path_and_grants_nothing() {
     let fleet = fleet().await;
     let (alice, bob) = (fleet.session_header(ALICE).await, fleet.session_header(BOB).await);
-    let narrowed = "?allow_roles=proxy_admin";
-    assert_denied(&check(fleet, narrowed, "/open/x", &[]).await, 401, "login_required");
-    let answer = check(fleet, narrowed, "/open/x", &[("cookie", &alice)]).await;
+    let restriction = "?allow_roles=proxy_admin";
+    assert_denied(&check(fleet, restriction, "/open/x", &[]).await, 401, "login_required");
+    let answer = check(fleet, restriction, "/open/x", &[("cookie", &alice)]).await;
     assert_allowed(&answer);
     assert_eq!(answer.one("x-auth-request-role"), "proxy_admin");
-    assert_denied(&check(fleet, narrowed, "/open/x", &[("cookie", &bob)]).await, 403, "access_denied");
+    assert_denied(&check(fleet, restriction, "/open/x", &[("cookie", &bob)]).await, 403, "access_denied");
     let foreign = [("cookie", alice.as_str()), ("authorization", FOREIGN)];
-    assert_denied(&check(fleet, narrowed, "/open/x", &foreign).await, 401, "invalid_token");
+    assert_denied(&check(fleet, restriction, "/open/x", &foreign).await, 401, "invalid_token");
 
     assert_allowed(&check(fleet, "?allow_teams=research", "/data/x", &[("cookie", &bob)]).await);
     for (query, path, cookie) in [

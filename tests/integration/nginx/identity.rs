@@ -86,13 +86,13 @@ async fn a_client_may_upgrade_to_websocket_and_to_no_other_protocol() {
         ("HTTP/2.0", ""),
         ("TLS/1.0", ""),
     ];
-    for (asked, passed) in table {
+    for (upgrade, passed) in table {
         let settings = ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA");
         let connection = ("Connection", "Upgrade, HTTP2-Settings");
-        let seen = received(fleet, &[("Cookie", &cookie), connection, ("Upgrade", asked), settings]).await;
-        assert_eq!(values_of(&seen, "upgrade").concat(), passed, "{asked}");
+        let seen = received(fleet, &[("Cookie", &cookie), connection, ("Upgrade", upgrade), settings]).await;
+        assert_eq!(values_of(&seen, "upgrade").concat(), passed, "{upgrade}");
         let expected = if passed.is_empty() { "" } else { "upgrade" };
-        assert_eq!(values_of(&seen, "connection").concat().replace("close", "").replace("keep-alive", ""), expected, "{asked}");
+        assert_eq!(values_of(&seen, "connection").concat().replace("close", "").replace("keep-alive", ""), expected, "{upgrade}");
     }
 }
 

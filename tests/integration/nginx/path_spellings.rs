@@ -48,13 +48,13 @@ impl RecordedFleet {
     async fn reached(&self, cookie: Option<&str>) -> usize {
         let mut reached = 0;
         for path in RESTRICTED_PATHS {
-            let (answer, asked) = self.send(path, cookie).await;
+            let (answer, targets) = self.send(path, cookie).await;
             let shown = path.escape_ascii();
-            for path in &asked {
+            for path in &targets {
                 assert!(!is_restricted(path), "{shown} came through as {}: {answer:?}", path.escape_ascii());
             }
             assert!(answer.is_none_or(|answer| [400, 401, 403].contains(&answer.status)), "{shown}");
-            reached += asked.len();
+            reached += targets.len();
         }
         reached
     }
@@ -71,9 +71,9 @@ async fn a_restricted_path_is_not_reachable_by_any_spelling_and_other_paths_pass
     assert_eq!(recorded.reached(Some(&bob)).await, 0, "bob is no administrator");
     assert_eq!(recorded.reached(None).await, 0, "without a session");
     for path in OTHER_PATHS {
-        let (answer, asked) = recorded.send(path, Some(&bob)).await;
+        let (answer, targets) = recorded.send(path, Some(&bob)).await;
         assert_eq!(answer.map(|answer| answer.status), Some(200), "{}", path.escape_ascii());
-        assert_eq!(asked, [path.to_vec()], "handed on as it was spelled");
+        assert_eq!(targets, [path.to_vec()], "handed on as it was spelled");
     }
     assert_administrator_has_access(&recorded).await;
     assert_only_public_paths_are_open(&recorded).await;
@@ -84,19 +84,19 @@ async fn assert_administrator_has_access(recorded: &RecordedFleet) {
     let alice = recorded.fleet.session_header(ALICE).await;
     let mut reached = 0;
     for path in RESTRICTED_PATHS {
-        let (answer, asked) = recorded.send(path, Some(&alice)).await;
+        let (answer, targets) = recorded.send(path, Some(&alice)).await;
         let passed = answer.is_some_and(|answer| answer.status == 200);
-        assert_eq!(asked.len(), usize::from(passed), "{}", path.escape_ascii());
-        reached += asked.iter().filter(|path| is_restricted(path)).count();
+        assert_eq!(targets.len(), usize::from(passed), "{}", path.escape_ascii());
+        reached += targets.iter().filter(|path| is_restricted(path)).count();
     }
     assert!(reached > 40, "by {reached} spellings");
-    let (answer, asked) = recorded.send(b"/closed/x", Some(&alice)).await;
-    assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(403), 0));
+    let (answer, targets) = recorded.send(b"/closed/x", Some(&alice)).await;
+    assert_eq!((answer.map(|answer| answer.status), targets.len()), (Some(403), 0));
 }
 
 async fn assert_only_public_paths_are_open(recorded: &RecordedFleet) {
-    let (answer, asked) = recorded.send(b"/public/x", None).await;
-    assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(200), 1));
-    let (answer, asked) = recorded.send(b"/v1/models", None).await;
-    assert_eq!((answer.map(|answer| answer.status), asked.len()), (Some(401), 0));
+    let (answer, targets) = recorded.send(b"/public/x", None).await;
+    assert_eq!((answer.map(|answer| answer.status), targets.len()), (Some(200), 1));
+    let (answer, targets) = recorded.send(b"/v1/models", None).await;
+    assert_eq!((answer.map(|answer| answer.status), targets.len()), (Some(401), 0));
 }

@@ -63,8 +63,8 @@ const ODD: &[(&str, &[&str])] = &[
 
 async fn send(port: u16, (line, headers): &(&str, &[&str]), further: &[String]) -> Option<Answer> {
     let mut request = format!("{line}\r\n");
-    let given = headers.iter().map(|header| (*header).to_owned()).chain(further.iter().cloned());
-    given.for_each(|header| request.push_str(&format!("{header}\r\n")));
+    let all_headers = headers.iter().map(|header| (*header).to_owned()).chain(further.iter().cloned());
+    all_headers.for_each(|header| request.push_str(&format!("{header}\r\n")));
     if !request.contains("Connection:") {
         request.push_str("Connection: close\r\n");
     }

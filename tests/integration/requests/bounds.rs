@@ -62,9 +62,9 @@ async fn a_form_and_a_json_body_of_16_kib_are_read_and_larger_ones_refused(
     assert_eq!((read.status, &read.json()["error"]), (401, &"invalid_grant".into()), "{read:?}");
     for length in [LARGEST_BODY + 1, 4 * LARGEST_BODY] {
         let refused = json(length).await;
-        let said = refused.json();
-        assert_eq!((refused.status, &said["error"]), (413, &"invalid_request".into()), "{length}: {refused:?}");
-        assert_eq!(said["error_description"], "The body is too large.");
+        let body = refused.json();
+        assert_eq!((refused.status, &body["error"]), (413, &"invalid_request".into()), "{length}: {refused:?}");
+        assert_eq!(body["error_description"], "The body is too large.");
     }
     assert_pod_works(&pod).await;
 }

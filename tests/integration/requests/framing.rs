@@ -95,19 +95,19 @@ async fn pipelined_requests_are_answered_one_by_one_in_their_order(
 ) {
     let pod = pod().await;
     let nowhere = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let (unknown, asked) = match listener {
+    let (unknown, known) = match listener {
         Listener::Public => (404, 401),
         Listener::Check => (403, 401),
     };
     let mut requests = String::new();
     let mut expected = Vec::new();
     for number in 0..200 {
-        let of_this_one = if number % 3 == 0 { (nowhere.to_owned(), unknown) } else { (listener.request_text(""), asked) };
+        let of_this_one = if number % 3 == 0 { (nowhere.to_owned(), unknown) } else { (listener.request_text(""), known) };
         requests.push_str(&of_this_one.0);
         expected.push(of_this_one.1);
     }
     requests.push_str(&listener.last_request_text());
-    expected.push(asked);
+    expected.push(known);
     let whole = raw_http::until_closed(listener.port(&pod), &[requests.as_bytes()]).await;
     assert_eq!(statuses(&whole), expected);
     let parts: Vec<&[u8]> = requests.as_bytes().chunks(7).collect();

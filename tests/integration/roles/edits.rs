@@ -91,8 +91,8 @@ async fn a_mounted_configmap_applies_within_a_second_of_its_update_and_an_invali
     let refused =
         async || (fleet.pod(0).metric("vestibule_role_map_edits_total", &["outcome=\"error\""]).await > 0.0).then_some(());
     wait::until("the bad edit to be refused", PATIENCE, refused).await;
-    let told = log_lines(fleet.pod(0), &["ERROR", "role map rejected"]);
-    assert!(told.len() == 1 && plain(&told[0]).contains(MISTAKE), "{told:?}");
+    let lines = log_lines(fleet.pod(0), &["ERROR", "role map rejected"]);
+    assert!(lines.len() == 1 && plain(&lines[0]).contains(MISTAKE), "{lines:?}");
     assert_eq!(granted(fleet.pod(0), &session).await.0, "org_admin", "the last good one");
 
     volume.swap(GOOD);
@@ -108,12 +108,12 @@ async fn a_document_of_the_wrong_shape_is_refused_with_its_line() {
         ("version: 1\nrules:\n  - {claim: groups\n", "line", ""),
         ("version: 1\n\n\nversion: 1\n", "line 4", "version"),
     ] {
-        let told = async || {
+        let has_line = async || {
             let lines = log_lines(fleet.pod(0), &["ERROR", "role map rejected", line, what]);
             (!lines.is_empty()).then_some(())
         };
         volume.swap(document);
-        wait::until(&format!("{document:?} to be refused with {line} and {what:?}"), PATIENCE, told).await;
+        wait::until(&format!("{document:?} to be refused with {line} and {what:?}"), PATIENCE, has_line).await;
     }
 }
 

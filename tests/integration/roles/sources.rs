@@ -44,9 +44,9 @@ async fn without_claims_of_the_access_token_the_default_role_applies_and_log_and
     assert_eq!(grant_after_login(&fleet, ALICE).await.0, "internal_user_viewer");
     assert_eq!(absent(&fleet, "access_token").await, 1.0);
     assert_eq!((absent(&fleet, "id_token").await, absent(&fleet, "userinfo").await), (0.0, 0.0));
-    let told = log_lines(fleet.pod(0), &[ABSENT, "WARN"]);
-    assert_eq!(told.len(), 1, "{}", fleet.pod(0).log());
-    assert!(told[0].contains("access_token") && told[0].contains("corp"), "{told:?}");
+    let lines = log_lines(fleet.pod(0), &[ABSENT, "WARN"]);
+    assert_eq!(lines.len(), 1, "{}", fleet.pod(0).log());
+    assert!(lines[0].contains("access_token") && lines[0].contains("corp"), "{lines:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

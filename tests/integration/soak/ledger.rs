@@ -97,7 +97,7 @@ struct Tally {
     right: usize,
     troubles: BTreeMap<DisturbanceKind, usize>,
     /// The count of each text of refusals.
-    said: BTreeMap<String, usize>,
+    messages: BTreeMap<String, usize>,
     times: Vec<Duration>,
 }
 
@@ -182,11 +182,11 @@ impl Ledger {
         let ended = Instant::now();
         let mut state = self.lock();
         let late = (ended - began >= LATE).then_some(DisturbanceKind::Late);
-        let (trouble, said) = match outcome {
+        let (trouble, message) = match outcome {
             Outcome::Right => (late, None),
-            Outcome::Refused(said) => (late, Some(said)),
-            Outcome::Unavailable(said) => (Some(DisturbanceKind::Unavailable), Some(said)),
-            Outcome::Cut(said) => (Some(DisturbanceKind::Cut), Some(said)),
+            Outcome::Refused(message) => (late, Some(message)),
+            Outcome::Unavailable(message) => (Some(DisturbanceKind::Unavailable), Some(message)),
+            Outcome::Cut(message) => (Some(DisturbanceKind::Cut), Some(message)),
             Outcome::BegunAgain => (Some(DisturbanceKind::BegunAgain), None),
             Outcome::Wrong(what) => return state.wrong.push(format!("{}: {what}", kind.name())),
         };
@@ -195,8 +195,8 @@ impl Ledger {
             tally.right += 1;
             tally.times.push(ended - began);
         }
-        if let Some(said) = said {
-            *tally.said.entry(said).or_default() += 1;
+        if let Some(message) = message {
+            *tally.messages.entry(message).or_default() += 1;
         }
         if let Some(trouble) = trouble {
             *tally.troubles.entry(trouble).or_default() += 1;
@@ -319,8 +319,8 @@ impl State {
             );
         }
         for (kind, tally) in &self.tallies {
-            for (said, count) in &tally.said {
-                line(&mut text, format_args!("  {}, {count} times: {said}", kind.name()));
+            for (message, count) in &tally.messages {
+                line(&mut text, format_args!("  {}, {count} times: {message}", kind.name()));
             }
         }
         for (index, phase) in self.phases.iter().enumerate() {
@@ -336,8 +336,8 @@ impl State {
         let last = self.disturbances.iter().filter(|found| within(found.ended)).map(|found| found.ended - phase.since).max();
         let [late, unavailable, cut] =
             [DisturbanceKind::Late, DisturbanceKind::Unavailable, DisturbanceKind::Cut].map(|trouble| of(trouble).count());
-        let told = |last| format!("{late} late, {unavailable} × 503, {cut} cut, for {last:.1?}");
-        let last = last.map_or_else(|| "undisturbed".to_owned(), told);
+        let describe = |last| format!("{late} late, {unavailable} × 503, {cut} cut, for {last:.1?}");
+        let last = last.map_or_else(|| "undisturbed".to_owned(), describe);
         format!("{}: {last}", phase.name)
     }
 }

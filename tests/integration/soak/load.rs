@@ -141,19 +141,19 @@ impl Shared {
     ) -> bool {
         let began = Instant::now();
         let outcome = match (ask(http, &self.site, credential).await, credential, written) {
-            (UpstreamResult::Allowed(told), ..) if told == name => Outcome::Right,
-            (UpstreamResult::Allowed(told), ..) => Outcome::Wrong(format!("{name} was taken for {told:?}")),
-            (UpstreamResult::Refused(503, said), ..) => Outcome::Unavailable(said),
+            (UpstreamResult::Allowed(username), ..) if username == name => Outcome::Right,
+            (UpstreamResult::Allowed(username), ..) => Outcome::Wrong(format!("{name} was taken for {username:?}")),
+            (UpstreamResult::Refused(503, message), ..) => Outcome::Unavailable(message),
             (UpstreamResult::Refused(401, _), Credential::Session(cookie), Some(written)) => {
                 self.ledger.suspect(SuspectSession { cookie: cookie.clone(), loss: Loss::Opened, written });
                 return true;
             }
-            (UpstreamResult::Refused(_, said), ..) => Outcome::Wrong(format!("{said} for {name}, who is signed in")),
-            (UpstreamResult::Cut(said), ..) => Outcome::Cut(said),
+            (UpstreamResult::Refused(_, message), ..) => Outcome::Wrong(format!("{message} for {name}, who is signed in")),
+            (UpstreamResult::Cut(message), ..) => Outcome::Cut(message),
         };
-        let answered = !matches!(outcome, Outcome::Unavailable(_) | Outcome::Cut(_));
+        let is_answered = !matches!(outcome, Outcome::Unavailable(_) | Outcome::Cut(_));
         self.ledger.note(kind, began, outcome);
-        answered
+        is_answered
     }
 
     /// Checks sessions that were ended longer ago than the bound.
@@ -167,8 +167,8 @@ impl Shared {
                 if due { ended.pop_front() } else { None }
             };
             let Some((cookie, at)) = due else { continue };
-            let answered = self.check_ended(&http, &cookie, at).await;
-            if !answered {
+            let is_answered = self.check_ended(&http, &cookie, at).await;
+            if !is_answered {
                 self.ended.lock().expect("no holder of this lock panics").push_back((cookie, at));
             }
         }
@@ -178,18 +178,18 @@ impl Shared {
     async fn check_ended(&self, http: &reqwest::Client, cookie: &str, at: Instant) -> bool {
         let began = Instant::now();
         let outcome = match ask(http, &self.site, &Credential::Session(cookie.to_owned())).await {
-            UpstreamResult::Refused(401, said) => Outcome::Refused(said),
-            UpstreamResult::Refused(503, said) => Outcome::Unavailable(said),
+            UpstreamResult::Refused(401, message) => Outcome::Refused(message),
+            UpstreamResult::Refused(503, message) => Outcome::Unavailable(message),
             UpstreamResult::Allowed(_) => {
                 let suspect = SuspectSession { cookie: cookie.to_owned(), loss: Loss::Ended, written: at };
                 return !self.ledger.note_stale(suspect, began);
             }
-            UpstreamResult::Refused(_, said) => Outcome::Wrong(said),
-            UpstreamResult::Cut(said) => Outcome::Cut(said),
+            UpstreamResult::Refused(_, message) => Outcome::Wrong(message),
+            UpstreamResult::Cut(message) => Outcome::Cut(message),
         };
-        let answered = matches!(outcome, Outcome::Refused(_));
+        let is_answered = matches!(outcome, Outcome::Refused(_));
         self.ledger.note(Kind::Ended, began, outcome);
-        answered
+        is_answered
     }
 
     async fn check_invalid_credentials(self: Arc<Self>) {
@@ -203,11 +203,11 @@ impl Shared {
                 ticks.tick().await;
                 let began = Instant::now();
                 let outcome = match ask(&http, &self.site, &credential).await {
-                    UpstreamResult::Refused(401, said) => Outcome::Refused(said),
-                    UpstreamResult::Refused(503, said) => Outcome::Unavailable(said),
-                    UpstreamResult::Refused(_, said) => Outcome::Wrong(said),
+                    UpstreamResult::Refused(401, message) => Outcome::Refused(message),
+                    UpstreamResult::Refused(503, message) => Outcome::Unavailable(message),
+                    UpstreamResult::Refused(_, message) => Outcome::Wrong(message),
                     UpstreamResult::Allowed(name) => Outcome::Wrong(format!("taken for {name:?}")),
-                    UpstreamResult::Cut(said) => Outcome::Cut(said),
+                    UpstreamResult::Cut(message) => Outcome::Cut(message),
                 };
                 self.ledger.note(kind, began, outcome);
             }

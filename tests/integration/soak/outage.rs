@@ -45,21 +45,21 @@ async fn an_outage_of_redis_ends_no_session_and_needs_no_restart() {
 
     ledger.phase("Redis away");
     ledger.excuse(Excuse::StoreAway);
-    let gone = kill(&mut redis);
-    pass((grace - CONSISTENCY_BOUND).saturating_sub(gone.from.elapsed())).await;
+    let outage_start = kill(&mut redis);
+    pass((grace - CONSISTENCY_BOUND).saturating_sub(outage_start.from.elapsed())).await;
     ledger.phase("the grace nearly over");
     ledger.excuse(Excuse::GraceOver);
-    pass(grace.saturating_sub(gone.until.elapsed())).await;
+    pass(grace.saturating_sub(outage_start.until.elapsed())).await;
     for pod in &fleet.pods {
         assert_eq!(
             known.status_on(&fleet.http, pod).await,
             503,
             "{:?} after Redis went, cached users are no longer served",
-            gone.until.elapsed()
+            outage_start.until.elapsed()
         );
         assert!(pod.is_ready().await, "readiness followed the store");
     }
-    pass(away.saturating_sub(gone.until.elapsed())).await;
+    pass(away.saturating_sub(outage_start.until.elapsed())).await;
 
     ledger.phase("Redis back");
     redis.restart_all().await;
@@ -87,8 +87,8 @@ async fn an_emptied_redis_ends_all_sessions_and_users_can_sign_in_again() {
     load.end().await;
     ledger.print_and_assert();
 
-    let gone = kill(&mut redis);
-    assert_served_for_the_grace_period(&fleet, &residents, &gone, (grace, away)).await;
+    let outage_start = kill(&mut redis);
+    assert_served_for_the_grace_period(&fleet, &residents, &outage_start, (grace, away)).await;
     redis.restart_all().await;
     let back = Instant::now();
     let served =
@@ -126,17 +126,17 @@ fn kill(redis: &mut Cluster) -> OutageStart {
 async fn assert_served_for_the_grace_period(
     fleet: &Fleet,
     residents: &[CachedUser],
-    gone: &OutageStart,
+    start: &OutageStart,
     (grace, away): (Duration, Duration),
 ) {
     let (mut served, mut unavailable) = (0, 0);
-    while gone.until.elapsed() < away {
+    while start.until.elapsed() < away {
         for (pod, resident) in fleet.pods.iter().flat_map(|pod| residents.iter().map(move |resident| (pod, resident))) {
             for credential in [&resident.session, &resident.key] {
-                let began = gone.until.elapsed();
+                let began = start.until.elapsed();
                 match credential.status_on(&fleet.http, pod).await {
                     200 if began <= grace => served += 1,
-                    503 if gone.from.elapsed() + CONSISTENCY_BOUND >= grace => unavailable += 1,
+                    503 if start.from.elapsed() + CONSISTENCY_BOUND >= grace => unavailable += 1,
                     other => panic!("{other}, {began:?} after Redis went"),
                 }
             }

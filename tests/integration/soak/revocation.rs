@@ -132,27 +132,32 @@ impl Race<'_> {
     /// Sends checks to all pods without pause before, during and after the revocation on one of them.
     async fn measure(&self, credential: &Credential, by: &Pod, end: impl AsyncFn()) -> MeasuredDelays {
         self.fleet.cache_everywhere(&[credential]).await;
-        let (answered, answer) = watch::channel(None);
+        let (sign_out_time, answer) = watch::channel(None);
         let others = self.fleet.pods.iter().filter(|pod| pod.check_port() != by.check_port());
-        let asked = std::iter::once(by).chain(others).map(|pod| {
+        let probes = std::iter::once(by).chain(others).map(|pod| {
             let askers = (0..CHECKS_PER_POD).map(|_| self.until_refused(credential, pod, answer.clone()));
             join_all(askers).map(|last_passed| last_passed.into_iter().max().expect("there are askers"))
         });
         let ended = async {
             end().await;
-            answered.send_replace(Some(Instant::now()));
+            sign_out_time.send_replace(Some(Instant::now()));
         };
-        let (last_passed, ()) = tokio::join!(join_all(asked), ended);
-        let answered = answered.borrow().expect("it has ended");
+        let (last_passed, ()) = tokio::join!(join_all(probes), ended);
+        let sign_out_time = sign_out_time.borrow().expect("it has ended");
         self.ended.lock().expect("no holder of this lock panics").push(credential.clone());
-        let late = last_passed.into_iter().map(|began| began.saturating_duration_since(answered)).collect::<Vec<_>>();
+        let late = last_passed.into_iter().map(|began| began.saturating_duration_since(sign_out_time)).collect::<Vec<_>>();
         late.try_into().expect("there are three pods")
     }
 
     /// The start of the last check that passed.
-    async fn until_refused(&self, credential: &Credential, pod: &Pod, answered: watch::Receiver<Option<Instant>>) -> Instant {
+    async fn until_refused(
+        &self,
+        credential: &Credential,
+        pod: &Pod,
+        sign_out_time: watch::Receiver<Option<Instant>>,
+    ) -> Instant {
         let (mut last_passed, mut refused) = (Instant::now(), 0);
-        while refused < REFUSALS_IN_A_ROW || answered.borrow().is_none() {
+        while refused < REFUSALS_IN_A_ROW || sign_out_time.borrow().is_none() {
             let began = Instant::now();
             match credential.status_on(&self.fleet.http, pod).await {
                 200 => (last_passed, refused) = (began, 0),

@@ -66,8 +66,8 @@ impl Fleet {
         let ledger = Ledger::new("arrival");
         let visitor = Visitor::new(self.nginx().info(), &ledger);
         let cookie = visitor.sign_in(&name_of(number)).await.expect("nothing is broken yet");
-        let made = create_key(&self.pods[number % self.pods.len()], Auth::Session(&cookie), json!({})).await;
-        CachedUser { name: name_of(number), session: Credential::Session(cookie), key: Credential::Key(made.key) }
+        let created_key = create_key(&self.pods[number % self.pods.len()], Auth::Session(&cookie), json!({})).await;
+        CachedUser { name: name_of(number), session: Credential::Session(cookie), key: Credential::Key(created_key.key) }
     }
 
     /// Checks every user on every pod, also after its cache was flushed.
@@ -79,15 +79,15 @@ impl Fleet {
 
     /// Prints statistics of nginx and of the caches.
     pub async fn print_statistics(&self) {
-        let mut told = Vec::new();
+        let mut counts = Vec::new();
         for reason in FLUSHES {
             let count = self.metric("vestibule_cache_flushes_total", &[&format!("reason=\"{reason}\"")]).await;
-            told.push(format!("{count} for {reason}"));
+            counts.push(format!("{count} for {reason}"));
         }
         let hits = self.metric("vestibule_cache_lookups_total", &["result=\"hit\""]).await;
         let again = self.nginx().access_log().lines().filter(|line| line.contains(", ")).count();
         println!("nginx retried {again} requests on another pod");
-        println!("shards flushed: {}; {hits} checks from the cache, {} reads", told.join(", "), self.misses().await);
+        println!("shards flushed: {}; {hits} checks from the cache, {} reads", counts.join(", "), self.misses().await);
     }
 
     async fn misses(&self) -> f64 {

@@ -77,8 +77,8 @@ pub async fn ask(http: &reqwest::Client, site: &GatewayInfo, credential: &Creden
         return UpstreamResult::Refused(status, in_brief(status, &body));
     }
     let received: serde_json::Value = serde_json::from_str(&body).expect("the upstream answers JSON");
-    let told = received["headers"]["x-auth-request-preferred-username"].as_str();
-    UpstreamResult::Allowed(told.unwrap_or_default().to_owned())
+    let username = received["headers"]["x-auth-request-preferred-username"].as_str();
+    UpstreamResult::Allowed(username.unwrap_or_default().to_owned())
 }
 
 /// The status, and the title of a page or the error of a JSON answer.
@@ -155,7 +155,7 @@ impl<'a> Visitor<'a> {
 
     fn has_ended(&self, began: Instant, page: &Page) -> bool {
         let over = page.status < 400;
-        self.ledger.note(Kind::Logout, began, if over { Outcome::Right } else { Outcome::Wrong(said(page)) });
+        self.ledger.note(Kind::Logout, began, if over { Outcome::Right } else { Outcome::Wrong(describe(page)) });
         over
     }
 
@@ -192,7 +192,7 @@ impl<'a> Visitor<'a> {
     }
 
     fn wrong(&self, kind: Kind, page: &Page) {
-        self.ledger.note(kind, Instant::now(), Outcome::Wrong(said(page)));
+        self.ledger.note(kind, Instant::now(), Outcome::Wrong(describe(page)));
     }
 }
 
@@ -205,6 +205,6 @@ impl GatewayInfo {
     }
 }
 
-fn said(page: &Page) -> String {
+fn describe(page: &Page) -> String {
     format!("{}: {}: {}", page.url.path(), page.status, page.body)
 }

@@ -94,21 +94,21 @@ async fn a_large_record_is_read_back(store: Shared) {
 
 async fn a_commit_whose_preconditions_hold_is_written_completely(store: Shared) {
     let shard = any_shard();
-    let [known, gone, new, other] = [0; 4].map(|_| fresh_in(shard, Kind::Session));
+    let [known, deleted, new, other] = [0; 4].map(|_| fresh_in(shard, Kind::Session));
     let version = put(&store, &known, b"one").await;
-    put(&store, &gone, b"two").await;
+    put(&store, &deleted, b"two").await;
     let index = Index::new(shard, fresh_id());
     let mut commit = Commit::new(shard);
     commit.preconditions = vec![(known.clone(), Precondition::Version(version)), (new.clone(), Precondition::Absent)];
     commit.put = [&known, &new, &other].map(|key| (key.clone(), key.id.clone().into_bytes(), Ttl::Forever)).to_vec();
-    commit.delete = vec![gone.clone()];
+    commit.delete = vec![deleted.clone()];
     commit.index_add = vec![(index.clone(), "a".into(), Ttl::Forever), (index.clone(), "b".into(), Ttl::Forever)];
     let sequence = done(&store, &commit).await;
     for key in [&known, &new, &other] {
         let found = store.get(key).await.unwrap().expect("the commit wrote it");
         assert_eq!((found.ciphertext.as_slice(), found.version), (key.id.as_bytes(), sequence));
     }
-    assert_eq!(value(&store, &gone).await, None);
+    assert_eq!(value(&store, &deleted).await, None);
     assert_eq!(store.list(&index, None, 10).await.unwrap(), ["a", "b"]);
 }
 
@@ -263,8 +263,8 @@ async fn a_retried_operation_has_the_first_outcome_and_runs_once(store: Shared) 
     commit.operation = Uuid::from_bytes(random_bytes());
     assert_eq!(store.commit(&commit).await, Ok(Err(Conflict)), "another operation has its own outcome");
     let last = put(&store, &key, b"last").await;
-    let heard = receive(&mut messages, &[first.token, later.token, last.token]).await;
-    assert_eq!(heard.iter().map(|message| message.sequence).collect::<Vec<_>>(), [first, later, last]);
+    let messages_received = receive(&mut messages, &[first.token, later.token, last.token]).await;
+    assert_eq!(messages_received.iter().map(|message| message.sequence).collect::<Vec<_>>(), [first, later, last]);
 }
 
 async fn there_are_64_sequences_and_a_commit_increments_its_own(store: Shared) {
@@ -287,10 +287,10 @@ async fn messages_of_a_shard_are_ordered_and_chained(store: Shared) {
     let mut messages = store.invalidation_messages();
     let bodies = join_all(shards.iter().map(|shard| publish_messages(Arc::clone(&store), *shard, EACH))).await;
     let sent: HashMap<CommitToken, Vec<u8>> = bodies.into_iter().flatten().collect();
-    let heard = receive(&mut messages, &sent.keys().copied().collect::<Vec<_>>()).await;
+    let messages_received = receive(&mut messages, &sent.keys().copied().collect::<Vec<_>>()).await;
     for shard in shards {
         let mut end = before[shard.index()];
-        for message in heard.iter().filter(|message| message.shard == shard) {
+        for message in messages_received.iter().filter(|message| message.shard == shard) {
             assert_eq!((message.previous, message.sequence.number), (end.token, end.number + 1));
             assert!(sent[&message.sequence.token] == message.body);
             end = message.sequence;
@@ -356,8 +356,8 @@ async fn an_index_lives_as_long_as_its_longest_lived_member(store: Shared) {
         }
     }
     add(&lasting, "c", short).await;
-    let gone = async || store.list(&mixed, None, 9).await.unwrap().is_empty().then_some(());
-    until("the index to be gone", DEADLINE, gone).await;
+    let is_empty = async || store.list(&mixed, None, 9).await.unwrap().is_empty().then_some(());
+    until("the index to be gone", DEADLINE, is_empty).await;
     let took = began.elapsed();
     assert!(took >= Duration::from_secs(5), "a short-lived member shortened its lifetime: {took:?}");
     assert_eq!(store.list(&lasting, None, 9).await.unwrap(), ["a", "b", "c"]);

@@ -50,9 +50,9 @@ async fn swapped_records_are_unreadable_and_never_another_users() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_of_another_kind_deployment_or_key_ring_is_unreadable() {
     let redis = Standalone::start(Options::default()).await;
-    let mut elsewhere = connection(&redis.url());
-    elsewhere.prefix = "elsewhere:".to_owned();
-    let (store, other) = (start(&connection(&redis.url())), start(&elsewhere));
+    let mut other_connection = connection(&redis.url());
+    other_connection.prefix = "elsewhere:".to_owned();
+    let (store, other) = (start(&connection(&redis.url())), start(&other_connection));
     within("the stores to be ready", async { tokio::join!(store.ready(), other.ready()) }).await;
     let ring = new_key();
     let ours = records(&store, &ring, PREFIX);
@@ -147,8 +147,8 @@ async fn a_message_is_only_accepted_as_encrypted_by_a_pod_for_its_commit() {
     // Data that is no message is ignored.
     redis.node.call(&["PUBLISH", &format!("{PREFIX}notices"), "garbage"]).await;
     let last = ours.change(shard(3)).commit().await.unwrap().unwrap();
-    let heard = within("a notice", notices.recv()).await.unwrap();
-    assert_eq!((heard.previous, heard.sequence), (revoked.token, last));
+    let message = within("a notice", notices.recv()).await.unwrap();
+    assert_eq!((message.previous, message.sequence), (revoked.token, last));
 }
 
 async fn publish(node: &Node, shard: u8, previous: CommitToken, sequence: Sequence, body: &[u8]) {

@@ -161,12 +161,12 @@ async fn run_logins(fleet: &Fleet, secrets: &mut Secrets, refusals: &mut Refusal
         secrets.add("session cookie", &cookie);
         people.push(Browser { agent, cookie });
     }
-    let left = start_login(fleet, 1, &Agent::new(), secrets).await;
-    refusals.page(Agent::new().get(&left.as_str().replace("state=", "state=x")).await);
+    let target = start_login(fleet, 1, &Agent::new(), secrets).await;
+    refusals.page(Agent::new().get(&target.as_str().replace("state=", "state=x")).await);
     fleet.sign_out(1, &people[2]).await;
     refusals.page(people[2].agent.get_with(&fleet.pods[0].check("/auth/nginx"), &as_nginx(&people[2].cookie)).await);
     refusals.page(people[0].agent.post(&fleet.pods[0].public("/sso/logout"), &[("csrf", &people[0].cookie)]).await);
-    for secret in [parameter(&left, "state"), parameter(&left, "code"), people[0].cookie.clone()] {
+    for secret in [parameter(&target, "state"), parameter(&target, "code"), people[0].cookie.clone()] {
         send_misplaced_secret(&fleet.pods[1], &secret, refusals).await;
     }
     use_keys(fleet, &people[0], secrets, refusals).await;
@@ -189,14 +189,16 @@ async fn start_login(fleet: &Fleet, pod: usize, agent: &Agent, secrets: &mut Sec
 /// A key that is created, used, listed and regenerated with a grace period.
 async fn use_keys(fleet: &Fleet, browser: &Browser, secrets: &mut Secrets, refusals: &mut Refusals) {
     let by = Auth::Session(&browser.cookie);
-    let made = api::create_key(&fleet.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
+    let created_key = api::create_key(&fleet.pods[1], by, json!({"key_alias": "Alice's notebook", "manage_keys": true})).await;
     secrets.add("alias", "Alice's notebook");
-    assert_eq!(api::key_status(&fleet.pods[0], &made.key).await, 200);
-    assert_eq!(api::key_status(&fleet.pods[0], &made.key.to_lowercase()).await, 401);
-    let again = api::regenerate_key(&fleet.pods[0], Auth::Key(&made.key), &made.id, json!({"overlap": "1h"})).await.into_key();
+    assert_eq!(api::key_status(&fleet.pods[0], &created_key.key).await, 200);
+    assert_eq!(api::key_status(&fleet.pods[0], &created_key.key.to_lowercase()).await, 401);
+    let again = api::regenerate_key(&fleet.pods[0], Auth::Key(&created_key.key), &created_key.id, json!({"overlap": "1h"}))
+        .await
+        .into_key();
     let ended = api::create_key(&fleet.pods[0], by, json!({})).await;
     assert_eq!(api::revoke_key(&fleet.pods[0], by, &ended.id).await.status(), 200);
-    for ApiKey { key, .. } in [&made, &again, &ended] {
+    for ApiKey { key, .. } in [&created_key, &again, &ended] {
         let random = key.strip_prefix("sk-").expect("keys begin so");
         secrets.add("key", random);
         secrets.add_bytes("key, decoded", &URL_SAFE_NO_PAD.decode(random).expect("it is base64url")[1..]);
@@ -209,7 +211,8 @@ async fn use_keys(fleet: &Fleet, browser: &Browser, secrets: &mut Secrets, refus
         &api::call(&fleet.pods[0], by, Method::POST, "/vestibule/api/keys", Some(json!({again.key.clone(): again.key}))).await,
     );
     refusals.reply(&api::revoke_key(&fleet.pods[0], by, &again.key).await);
-    let page = Agent::new().get_with(&fleet.pods[1].public(&format!("/nowhere/{}", made.id)), &[("x-api-key", &again.key)]).await;
+    let page =
+        Agent::new().get_with(&fleet.pods[1].public(&format!("/nowhere/{}", created_key.id)), &[("x-api-key", &again.key)]).await;
     refusals.page(page);
     send_misplaced_secret(&fleet.pods[0], &again.key, refusals).await;
 }
@@ -276,11 +279,11 @@ async fn send_misplaced_secret(pod: &Pod, secret: &str, refusals: &mut Refusals)
             refusals.page(agent.get(&pod.public(&format!("{before}{spelt}"))).await);
         }
         // The sign-in URL contains the whole target; no other value may.
-        let asked = format!("http://localhost/ui/{spelt}?token={spelt}");
-        let question = [("x-original-url", asked.as_str()), ("x-original-method", "GET")];
+        let url = format!("http://localhost/ui/{spelt}?token={spelt}");
+        let question = [("x-original-url", url.as_str()), ("x-original-method", "GET")];
         assert_eq!(agent.get_with(&pod.check("/auth/nginx"), &question).await.status, 401);
-        let narrowed = agent.get_with(&pod.check(&format!("/auth/nginx?allow_roles={spelt}")), &as_nginx("")).await;
-        assert!([401, 403].contains(&narrowed.status), "{}", narrowed.status);
+        let response = agent.get_with(&pod.check(&format!("/auth/nginx?allow_roles={spelt}")), &as_nginx("")).await;
+        assert!([401, 403].contains(&response.status), "{}", response.status);
     }
 }
 

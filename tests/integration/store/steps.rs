@@ -14,14 +14,14 @@ pub type Shared = Arc<dyn Store>;
 
 /// The first message of each of these commits, in order of arrival. Copies may arrive later from every primary.
 pub async fn receive(messages: &mut Receiver<InvalidationMessage>, wanted: &[CommitToken]) -> Vec<InvalidationMessage> {
-    let (mut heard, mut known) = (Vec::new(), HashSet::new());
-    while heard.len() < wanted.len() {
+    let (mut received, mut known) = (Vec::new(), HashSet::new());
+    while received.len() < wanted.len() {
         let message = within("a message", messages.recv()).await.expect("the channel is connected and not lagging");
         if wanted.contains(&message.sequence.token) && known.insert(message.sequence.token) {
-            heard.push(message);
+            received.push(message);
         }
     }
-    heard
+    received
 }
 
 pub async fn within<T>(what: &str, work: impl Future<Output = T>) -> T {

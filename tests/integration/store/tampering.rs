@@ -155,14 +155,14 @@ async fn repeated_invalidation_messages_end_no_session_and_restore_none() {
     let fleet = &tampered.fleet;
     let channel = format!("{PREFIX}notices");
     let node = &tampered.fleet.cluster().nodes[tampered.fleet.cluster().primaries().await[0]];
-    let mut heard = Subscription::to(node.port(), &channel).await;
+    let mut subscription = Subscription::to(node.port(), &channel).await;
     let bob = tampered.fleet.create_user("bob@example.com", "internal_user").await;
     tampered.administer(Method::DELETE, "/sessions").await;
     assert_eq!(api::revoke_key(tampered.fleet.pod(0), tampered.admin.auth(), &tampered.key.id).await.status(), 200);
-    let gone = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
-    until("her session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
+    let has_ended = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
+    until("her session to end everywhere", CONSISTENCY_BOUND * 5, has_ended).await;
 
-    let genuine = heard.messages_so_far().await;
+    let genuine = subscription.messages_so_far().await;
     println!("{} genuine messages", genuine.len());
     assert!(genuine.len() >= 3, "a session ended, a key was revoked, a user signed in");
     let copies = async |pod| {
@@ -189,8 +189,8 @@ async fn repeated_invalidation_messages_end_no_session_and_restore_none() {
     }
     let path = format!("/vestibule/api/people/{}/sessions", bob.id);
     assert_eq!(call(tampered.fleet.pod(1), tampered.admin.auth(), Method::DELETE, &path, None).await.status(), 200);
-    let gone = async || (tampered.fleet.passing(&bob.cookie).await == 0).then_some(());
-    until("a revocation to be heard after all of it", CONSISTENCY_BOUND * 5, gone).await;
+    let has_ended = async || (tampered.fleet.passing(&bob.cookie).await == 0).then_some(());
+    until("a revocation to be heard after all of it", CONSISTENCY_BOUND * 5, has_ended).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,6 +213,6 @@ async fn forged_invalidation_messages_end_no_session_and_hide_no_revocation() {
     }
     assert_eq!(tampered.fleet.passing(&tampered.ada.cookie).await, 3);
     tampered.administer(Method::DELETE, "/sessions").await;
-    let gone = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
-    until("her session to end everywhere", CONSISTENCY_BOUND * 5, gone).await;
+    let has_ended = async || (tampered.fleet.passing(&tampered.ada.cookie).await == 0).then_some(());
+    until("her session to end everywhere", CONSISTENCY_BOUND * 5, has_ended).await;
 }

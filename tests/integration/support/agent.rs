@@ -168,9 +168,9 @@ impl Agent {
     }
 
     /// Combines the agent's headers with those of the test, which take precedence and may be repeated.
-    fn headers(&self, url: &Url, given: &[(&str, &str)]) -> HeaderMap {
+    fn headers(&self, url: &Url, extra_headers: &[(&str, &str)]) -> HeaderMap {
         let mut sent = HeaderMap::new();
-        for (name, value) in given {
+        for (name, value) in extra_headers {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header's name");
             sent.append(name, header_value(value));
         }

@@ -372,9 +372,9 @@ fn kubeconfig(scratch: &Scratch, port: u16, user: &Value) -> String {
 
 /// Creates the key that the server signs tokens with.
 fn create_signing_key(path: &Path) {
-    let made = Command::new("openssl").args(["genrsa", "-out"]).arg(path).arg("2048").output();
-    let made = made.unwrap_or_else(|error| panic!("openssl doesn't start ({error}): run `make peers`"));
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let output = Command::new("openssl").args(["genrsa", "-out"]).arg(path).arg("2048").output();
+    let output = output.unwrap_or_else(|error| panic!("openssl doesn't start ({error}): run `make peers`"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn write(scratch: &Scratch, name: &str, text: &str) -> PathBuf {

@@ -119,7 +119,7 @@ fn fits(template: &str, path: &str) -> bool {
     let (template, path): (Vec<_>, Vec<_>) = (template.split('/').collect(), path.split('/').collect());
     let is_place = |segment: &str| segment.starts_with('{');
     template.len() == path.len()
-        && template.iter().zip(&path).all(|(segment, given)| segment == given || is_place(segment) && !given.is_empty())
+        && template.iter().zip(&path).all(|(segment, part)| segment == part || is_place(segment) && !part.is_empty())
 }
 
 fn resolved(value: &'static Value) -> &'static Value {

@@ -43,7 +43,7 @@ impl Answer {
 pub async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     let mut request = format!("{method} {target} HTTP/1.1\r\n");
     for (name, value) in [("Host", "localhost"), ("Connection", "close")] {
-        if !headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name)) {
+        if !headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name)) {
             write!(request, "{name}: {value}\r\n").expect("writing to a String can't fail");
         }
     }
@@ -68,8 +68,8 @@ pub async fn send_bytes(port: u16, request: &[u8]) -> Option<Answer> {
         }
         parse(&received)
     };
-    let answered = tokio::time::timeout(DEADLINE, exchange).await;
-    answered.unwrap_or_else(|_| panic!("not answered in {DEADLINE:?}: {:?}", String::from_utf8_lossy(request)))
+    let result = tokio::time::timeout(DEADLINE, exchange).await;
+    result.unwrap_or_else(|_| panic!("not answered in {DEADLINE:?}: {:?}", String::from_utf8_lossy(request)))
 }
 
 /// Sends the parts one after another and returns all answers until the connection is closed. The last part must request that,
@@ -94,8 +94,8 @@ pub async fn until_closed(port: u16, parts: &[&[u8]]) -> Vec<Answer> {
         };
         answers(&tokio::join!(sending, receiving).1)
     };
-    let answered = tokio::time::timeout(CLOSED, exchange).await;
-    answered.unwrap_or_else(|_| panic!("not closed in {CLOSED:?}: {}", parts.concat().escape_ascii()))
+    let result = tokio::time::timeout(CLOSED, exchange).await;
+    result.unwrap_or_else(|_| panic!("not closed in {CLOSED:?}: {}", parts.concat().escape_ascii()))
 }
 
 /// Parses answers with a content length or without a body. An answer to HEAD cannot be told apart from the next answer.

@@ -66,8 +66,8 @@ async fn a_projected_token_passes_without_a_key_by_the_rules_for_its_namespace()
     assert_eq!(operator.one("x-auth-request-role"), "proxy_admin");
 
     // No rule matches its namespace, and the default role is only for users.
-    let elsewhere = check_token(&pod, &server.token("elsewhere", "job", AUDIENCE).await).await;
-    assert_eq!((elsewhere.status, &elsewhere.json()["error"]), (403, &json!("access_denied")));
+    let other_namespace = check_token(&pod, &server.token("elsewhere", "job", AUDIENCE).await).await;
+    assert_eq!((other_namespace.status, &other_namespace.json()["error"]), (403, &json!("access_denied")));
 
     for audience in [ISSUER, "https://other.example.com"] {
         assert_refused(&check_token(&pod, &server.token("batch", "job", audience).await).await);

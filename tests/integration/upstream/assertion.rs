@@ -81,10 +81,10 @@ async fn an_assertion_names_the_api_key_and_is_valid_until_it_expires() {
     let fleet = fleet().await;
     let (_, nginx) = verifying(fleet).await;
     let cookie = fleet.session_header(BOB).await;
-    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({"user_role": "customer"})).await;
-    let answer = ask(nginx.port(), "/vouched/x", &[("x-api-key", &made.key)]).await;
+    let key = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({"user_role": "customer"})).await;
+    let answer = ask(nginx.port(), "/vouched/x", &[("x-api-key", &key.key)]).await;
     let claims = answer.json()["payload"].clone();
-    assert_eq!((&claims["key_id"], &claims["role"]), (&json!(made.id), &json!("customer")), "{claims}");
+    assert_eq!((&claims["key_id"], &claims["role"]), (&json!(key.id), &json!("customer")), "{claims}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

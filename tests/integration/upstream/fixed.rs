@@ -45,16 +45,16 @@ async fn the_upstream_receives_a_credential_by_role_and_team() {
 async fn a_key_in_any_header_is_removed_and_the_upstream_credential_is_sent() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(BOB).await;
-    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
+    let key = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
     for name in CREDENTIAL_HEADERS {
-        let value = if name == "authorization" { format!("Bearer {}", made.key) } else { made.key.clone() };
+        let value = if name == "authorization" { format!("Bearer {}", key.key) } else { key.key.clone() };
         let seen = received(fleet, "/v1/models", &[(name, &value), ("Cookie", "a=1")]).await;
         assert_eq!(seen["authorization"], "Bearer sk-upstream-for-all", "{seen}");
-        assert!(!seen.to_string().contains(&made.key), "by {name}: {seen}");
+        assert!(!seen.to_string().contains(&key.key), "by {name}: {seen}");
         for other in CREDENTIAL_HEADERS.into_iter().filter(|other| *other != "authorization") {
             assert_eq!(seen[other], Value::Null, "by {name}: {seen}");
         }
-        assert_eq!((&seen["x-auth-request-key"], &seen["cookie"]), (&json!(made.id), &json!("a=1")));
+        assert_eq!((&seen["x-auth-request-key"], &seen["cookie"]), (&json!(key.id), &json!("a=1")));
     }
 }
 
@@ -62,14 +62,14 @@ async fn a_key_in_any_header_is_removed_and_the_upstream_credential_is_sent() {
 async fn only_a_pass_rule_passes_the_clients_credential() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(BOB).await;
-    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
-    let bearer = format!("Bearer {}", made.key);
+    let key = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
+    let bearer = format!("Bearer {}", key.key);
     for (path, expected) in [("/pass/x", json!(bearer)), ("/none/x", Value::Null), ("/v1/x", json!("Bearer sk-upstream-for-all"))]
     {
         let seen = received(fleet, path, &[("Authorization", &bearer)]).await;
         assert_eq!(seen["authorization"], expected, "{path}: {seen}");
     }
-    let seen = received(fleet, "/pass/x", &[("x-api-key", &made.key)]).await;
+    let seen = received(fleet, "/pass/x", &[("x-api-key", &key.key)]).await;
     assert_eq!((&seen["authorization"], &seen["x-api-key"]), (&Value::Null, &Value::Null), "only Authorization: {seen}");
     let theirs = [("Authorization", "Bearer of-the-upstream"), ("x-api-key", "theirs"), ("Cookie", cookie.as_str())];
     let seen = received(fleet, "/theirs/x", &theirs).await;
@@ -84,15 +84,15 @@ async fn only_a_pass_rule_passes_the_clients_credential() {
 async fn a_consumed_credential_is_never_echoed() {
     let fleet = fleet().await;
     let cookie = fleet.session_header(BOB).await;
-    let made = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
-    let bearer = format!("Bearer {}", made.key);
+    let key = create_key(&fleet.pods[0], Auth::Session(&cookie["vestibule=".len()..]), json!({})).await;
+    let bearer = format!("Bearer {}", key.key);
     for (query, path) in [("?allow_roles=internal_user", "/open/x"), ("", "/open/../some/x"), ("", "/pass/../some/x")] {
         let echo = if query.is_empty() { "?echo=true".to_owned() } else { format!("{query}&echo=true") };
         for query in [query, &echo] {
             let answer = check(fleet, query, path, &[("authorization", &bearer)]).await;
             assert_eq!(answer.status, 200, "{path}: {answer:?}");
             assert_eq!(answer.all("authorization").len(), 1, "{path}: {answer:?}");
-            assert!(!format!("{answer:?}").contains(&made.key), "{path}: {answer:?}");
+            assert!(!format!("{answer:?}").contains(&key.key), "{path}: {answer:?}");
             assert!(
                 answer.all("x-vestibule-untouched").iter().all(|names| !names.contains("authorization")),
                 "{path}: {answer:?}"
@@ -195,9 +195,9 @@ async fn an_edited_file_is_used_without_a_restart_and_an_invalid_edit_keeps_the_
     files.write("for-data", old);
     until_everywhere(&fleet.pods, "the old one again", PATIENCE, async |pod| sent(pod).await == old).await;
     for pod in &fleet.pods {
-        let told = pod.log() + &pod.metrics().await;
+        let output = pod.log() + &pod.metrics().await;
         for secret in ["sk-upstream", "ZGF0YTp1cHN0cmVhbQ", "rotated-upstream-secret"] {
-            assert!(!told.contains(secret), "{secret} is logged");
+            assert!(!output.contains(secret), "{secret} is logged");
         }
     }
 }

@@ -94,11 +94,11 @@ async fn finished(mut child: Child) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn openai_clients_chat_and_stream_with_our_key_while_litellm_only_accepts_its_own() {
     let behind = litellm_fleet().await;
-    let made = behind.make_key().await;
+    let created_key = behind.make_key().await;
     for client in CLIENTS {
-        let said = behind.ask(client, &made.key, &[FIXED_MODEL, "Hello"]).await;
-        assert_eq!(said, json!({"text": FIXED_ANSWER, "pieces": 1}));
-        let streamed = behind.ask(client, &made.key, &[COUNTING_MODEL, "5", "stream"]).await;
+        let output = behind.ask(client, &created_key.key, &[FIXED_MODEL, "Hello"]).await;
+        assert_eq!(output, json!({"text": FIXED_ANSWER, "pieces": 1}));
+        let streamed = behind.ask(client, &created_key.key, &[COUNTING_MODEL, "5", "stream"]).await;
         assert_eq!(streamed, json!({"text": "word 1 word 2 word 3 word 4 word 5 ", "pieces": 5}));
         let foreign = format!("sk-{}", random_key());
         for wrong in [&foreign, own_key()] {
@@ -113,21 +113,18 @@ async fn openai_clients_chat_and_stream_with_our_key_while_litellm_only_accepts_
         request.send().await.expect("LiteLLM answers").status().as_u16()
     };
     assert_eq!(around(own_key()).await, 200);
-    let refused = around(&made.key).await;
+    let refused = around(&created_key.key).await;
     assert!((400..500).contains(&refused), "LiteLLM accepts none of our keys: {refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_client_header_replaces_litellms_own_key() {
     let behind = litellm_fleet().await;
-    let made = behind.make_key().await;
+    let key = behind.make_key().await;
     // LiteLLM prefers each of these to Authorization, or accepts it if Authorization is missing.
-    for (name, value) in [
-        ("x-litellm-api-key", made.key.as_str()),
-        ("x-api-key", &made.key),
-        ("api-key", &made.key),
-        ("x-goog-api-key", &made.key),
-    ] {
+    for (name, value) in
+        [("x-litellm-api-key", key.key.as_str()), ("x-api-key", &key.key), ("api-key", &key.key), ("x-goog-api-key", &key.key)]
+    {
         let answer =
             raw_http::send(behind.nginx.port(), "GET", "/v1/models", &[("Accept", "application/json"), (name, value)]).await;
         assert_eq!(answer.status, 200, "{name}: {answer:?}");
@@ -154,14 +151,14 @@ async fn litellm_verifies_assertions_with_the_documented_handler_and_refuses_oth
     let litellm = LiteLlm::start_with(own_key(), Some(handler)).await;
     let nginx = fleet.nginx_to(litellm.port()).await;
     let session = session_of(&fleet.signed_in(BOB).await);
-    let made = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
+    let key = create_key(&fleet.pods[0], Auth::Session(&session), json!({})).await;
     let ask = async |port: u16, name: &str, value: &str| {
         let headers = [("Host", "vouched.example.com"), ("Accept", "application/json"), (name, value)];
         raw_http::send(port, "GET", "/v1/models", &headers).await.status
     };
-    assert_eq!(ask(nginx.port(), "x-api-key", &made.key).await, 200);
+    assert_eq!(ask(nginx.port(), "x-api-key", &key.key).await, 200);
     assert_eq!(ask(nginx.port(), "x-api-key", "sk-foreign").await, 401);
-    let assertion = checked(&fleet.pods[0], &made.key).await;
+    let assertion = checked(&fleet.pods[0], &key.key).await;
     assert_eq!(ask(litellm.port(), "x-vestibule-assertion", &assertion).await, 200);
     let forged = format!("{}AAAA", &assertion[..assertion.len() - 4]);
     for (name, value) in [
@@ -184,17 +181,17 @@ async fn checked(pod: &Pod, key: &str) -> String {
 async fn a_revoked_key_is_refused_on_all_pods_and_an_open_stream_continues_to_its_end() {
     let behind = litellm_fleet().await;
     for client in CLIENTS {
-        let made = behind.make_key().await;
+        let key = behind.make_key().await;
         let scratch = Scratch::new("openai-stream");
-        let mut child = behind.start_client(client, &made.key, &[COUNTING_MODEL, "60", "stream"], &scratch);
+        let mut child = behind.start_client(client, &key.key, &[COUNTING_MODEL, "60", "stream"], &scratch);
         child.wait_for_line(PATIENCE, |line| line.contains("word 1 ").then_some(())).await;
-        let reply = revoke_key(&behind.fleet.pods[1], Auth::Session(&behind.session), &made.id).await;
+        let reply = revoke_key(&behind.fleet.pods[1], Auth::Session(&behind.session), &key.id).await;
         assert_eq!(reply.status(), 200, "{reply:?}");
-        let refused = async |pod: &Pod| key_status(pod, &made.key).await == 401;
+        let refused = async |pod: &Pod| key_status(pod, &key.key).await == 401;
         let took = until_everywhere(&behind.fleet.pods, "401", PATIENCE, refused).await;
         assert!(!child.log().contains("\"pieces\""), "the stream ended before the key was refused everywhere");
         println!("refused on three pods {took:?} after the revocation");
-        assert_eq!(behind.ask(client, &made.key, &[FIXED_MODEL, "Hello"]).await, json!({"status": 401}));
+        assert_eq!(behind.ask(client, &key.key, &[FIXED_MODEL, "Hello"]).await, json!({"status": 401}));
         assert_eq!(finished(child).await["pieces"], 60, "an allowed request continues");
     }
 }

@@ -35,17 +35,17 @@ fn altered(discovery: &Value, name: &str, value: Value) -> Value {
 /// The path, the fault, and a part of the logged reason.
 async fn metadata_faults(idp: &FaultyIdp) -> Vec<(&'static str, Value, &'static str)> {
     let found = document(idp, DISCOVERY).await;
-    let elsewhere = json!({"status": 307, "location": "/elsewhere", "body": ""});
+    let redirect = json!({"status": 307, "location": "/elsewhere", "body": ""});
     let with_slash = format!("{}/", idp.issuer());
     vec![
         (DISCOVERY, altered(&found, "issuer", "https://evil.example.com".into()), "is of issuer https://evil.example.com"),
         (DISCOVERY, altered(&found, "issuer", with_slash.into()), "the same letter by letter"),
         (DISCOVERY, altered(&found, "issuer", Value::Null), "discovery document can't be read"),
         (DISCOVERY, altered(&found, "jwks_uri", "http://evil.example.com/jwks".into()), "evil.example.com is not an https"),
-        (DISCOVERY, elsewhere.clone(), "status 307"),
+        (DISCOVERY, redirect.clone(), "status 307"),
         (DISCOVERY, json!({"body": "<h1>Hello</h1>"}), "discovery document can't be read"),
         (DISCOVERY, json!({"body": "x".repeat(1_572_864)}), "more than 1 MiB"),
-        ("/jwks", elsewhere, "status 307"),
+        ("/jwks", redirect, "status 307"),
         ("/jwks", json!({"body": "<h1>Hello</h1>"}), "key set can't be read"),
         ("/jwks", json!({"body": r#"{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}"#}), "no usable key"),
         ("/jwks", large_key_set(idp).await, "more than 1 MiB"),

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 pub struct Recorder {
     port: u16,
-    asked: RequestTargets,
+    targets: RequestTargets,
     serving: tokio::task::JoinHandle<()>,
 }
 
@@ -20,9 +20,9 @@ impl Recorder {
     pub async fn start() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("loopback has a free port");
         let port = listener.local_addr().expect("it is bound").port();
-        let asked = RequestTargets::default();
-        let serving = tokio::spawn(accept(listener, Arc::clone(&asked)));
-        Self { port, asked, serving }
+        let targets = RequestTargets::default();
+        let serving = tokio::spawn(accept(listener, Arc::clone(&targets)));
+        Self { port, targets, serving }
     }
 
     pub fn port(&self) -> u16 {
@@ -31,7 +31,7 @@ impl Recorder {
 
     /// The targets since the last call.
     pub fn take(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut *self.asked.lock().expect("no code that holds this lock panics"))
+        std::mem::take(&mut *self.targets.lock().expect("no code that holds this lock panics"))
     }
 }
 
@@ -41,23 +41,23 @@ impl Drop for Recorder {
     }
 }
 
-async fn accept(listener: TcpListener, asked: RequestTargets) {
+async fn accept(listener: TcpListener, targets: RequestTargets) {
     while let Ok((stream, _)) = listener.accept().await {
-        tokio::spawn(serve(stream, Arc::clone(&asked)));
+        tokio::spawn(serve(stream, Arc::clone(&targets)));
     }
 }
 
 /// Serves requests without a body, one after another.
-async fn serve(mut stream: TcpStream, asked: RequestTargets) {
+async fn serve(mut stream: TcpStream, targets: RequestTargets) {
     let mut received = Vec::new();
     while matches!(stream.read_buf(&mut received).await, Ok(1..)) {
         while let Some(end) = received.windows(END.len()).position(|window| window == END) {
             let head: Vec<u8> = received.drain(..end + END.len()).collect();
             let target = head.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-            // Recorded before the answer, so that a client with the answer finds the target.
-            asked.lock().expect("no code that holds this lock panics").push(target.to_vec());
-            let answered = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-            if answered.is_err() {
+            // Recorded before the response, so that a client with the response finds the target.
+            targets.lock().expect("no code that holds this lock panics").push(target.to_vec());
+            let result = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+            if result.is_err() {
                 return;
             }
         }

@@ -64,10 +64,10 @@ impl RecordingProxy {
         let issuer = fleet.idp().issuer();
         let discovery = http_client().get(format!("{issuer}/.well-known/openid-configuration")).send().await;
         let discovery: Value = discovery.expect("the provider is there").json().await.expect("JSON");
-        let told =
+        let endpoints =
             ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"].map(|name| discovery[name].as_str());
         assert_eq!(
-            told,
+            endpoints,
             ["auth", "token", "jwks", "me"].map(|path| format!("{issuer}/{path}")).each_ref().map(|url| Some(url.as_str()))
         );
         self.target.send_replace(Url::parse(issuer).expect("an address").port());

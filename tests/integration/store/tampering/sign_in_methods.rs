@@ -63,9 +63,9 @@ impl TamperedFleet {
             SignInMethod::Password => StartedSignIn::Password,
             SignInMethod::Acceptance => {
                 let link = self.fleet.invite(&format!("new-{number}@example.com"), "internal_user");
-                let told = get_token(self.fleet.pod(0), &link).await;
-                assert_eq!(told.status(), 200, "{told:?}");
-                let token = told.json()["token"].as_str().expect("a token").to_owned();
+                let response = get_token(self.fleet.pod(0), &link).await;
+                assert_eq!(response.status(), 200, "{response:?}");
+                let token = response.json()["token"].as_str().expect("a token").to_owned();
                 let user = claims_of(&token)["user_id"].clone();
                 StartedSignIn::Acceptance { token, body: json!({"invitation_link": link, "user_id": user, "password": PASSWORD}) }
             }
@@ -96,14 +96,14 @@ impl TamperedFleet {
     }
 
     /// Asserts that the sign-in succeeded for the intended user.
-    async fn assert_success(&self, way: SignInMethod, begun: &StartedSignIn, came: &SignInResult, context: &str) {
+    async fn assert_success(&self, way: SignInMethod, begun: &StartedSignIn, result: &SignInResult, context: &str) {
         let status = match way {
             SignInMethod::Callback => 303,
             SignInMethod::Password | SignInMethod::Acceptance => 200,
             SignInMethod::NewKey => 201,
         };
-        assert_eq!(came.status, status, "{context}: {came:?}");
-        let Some(cookie) = &came.cookie else { return assert!(matches!(way, SignInMethod::NewKey), "{context}: {came:?}") };
+        assert_eq!(result.status, status, "{context}: {result:?}");
+        let Some(cookie) = &result.cookie else { return assert!(matches!(way, SignInMethod::NewKey), "{context}: {result:?}") };
         let (id, email) = self.user_of(cookie).await;
         match begun {
             StartedSignIn::Callback { .. } => assert_eq!(email, "alice@example.com", "{context}"),
@@ -156,11 +156,11 @@ async fn with_damaged_records_nobody_signs_in_and_nothing_is_lost(
         assert_eq!(tampered.records_of_kinds(&[kind]).await, after, "{context}: no record is overwritten");
 
         tampered.write(&before).await;
-        let came = tampered.finish(&second).await;
-        tampered.assert_success(way, &second, &came, &context).await;
+        let result = tampered.finish(&second).await;
+        tampered.assert_success(way, &second, &result, &context).await;
         if kind == "flow" || kind == "invitation" {
-            let came = tampered.finish(&first).await;
-            tampered.assert_success(way, &first, &came, &format!("{context}: what was refused goes on")).await;
+            let result = tampered.finish(&first).await;
+            tampered.assert_success(way, &first, &result, &format!("{context}: what was refused goes on")).await;
         }
     }
 }
@@ -179,13 +179,13 @@ async fn a_restored_invitation_or_flow_is_usable_again_by_the_same_user_only() {
 
     let begun = tampered.start(SignInMethod::Acceptance, 0).await;
     let invitation = tampered.records_of_kinds(&["invitation"]).await;
-    let came = tampered.finish(&begun).await;
-    tampered.assert_success(SignInMethod::Acceptance, &begun, &came, "an invitation").await;
+    let result = tampered.finish(&begun).await;
+    tampered.assert_success(SignInMethod::Acceptance, &begun, &result, "an invitation").await;
     assert_eq!(tampered.finish(&begun).await.status, 401, "once");
     tampered.write(&invitation).await;
-    let came = tampered.finish(&begun).await;
+    let result = tampered.finish(&begun).await;
     tampered
-        .assert_success(SignInMethod::Acceptance, &begun, &came, "an accepted invitation is open again for the same user")
+        .assert_success(SignInMethod::Acceptance, &begun, &result, "an accepted invitation is open again for the same user")
         .await;
 
     let (begun, _another) = (tampered.start(SignInMethod::Callback, 0).await, tampered.start(SignInMethod::Callback, 1).await);
@@ -207,14 +207,18 @@ async fn a_disabled_user_is_enabled_by_no_record_but_their_own() {
     let (session, key) = tampered.statuses_without_cache().await;
     assert!(session != 200 && key != 200, "{session}, {key}");
     sign_in_with_json(tampered.fleet.pod(UNCACHED_POD), ADA, PASSWORD, &[]).await.assert(403, "access_denied");
-    let told = get_token(tampered.fleet.pod(UNCACHED_POD), &invited).await;
-    assert_eq!((told.status(), told.cookie(SESSION)), (200, None), "the link is valid and opens no session: {told:?}");
-    let token = told.json()["token"].as_str().expect("a token").to_owned();
+    let response = get_token(tampered.fleet.pod(UNCACHED_POD), &invited).await;
+    assert_eq!(
+        (response.status(), response.cookie(SESSION)),
+        (200, None),
+        "the link is valid and opens no session: {response:?}"
+    );
+    let token = response.json()["token"].as_str().expect("a token").to_owned();
     let body = json!({"invitation_link": invited, "user_id": tampered.ada.id, "password": OTHER_PASSWORD});
     let accepted = accept_with_token(tampered.fleet.pod(UNCACHED_POD), &token, body).await;
     assert!(accepted.status() == 401 && accepted.cookie(SESSION).is_none(), "{accepted:?}");
-    let made = post(tampered.fleet.pod(UNCACHED_POD), tampered.ada.auth(), API_KEYS, json!({})).await;
-    assert_eq!(made.status(), 401, "{made:?}");
+    let created = post(tampered.fleet.pod(UNCACHED_POD), tampered.ada.auth(), API_KEYS, json!({})).await;
+    assert_eq!(created.status(), 401, "{created:?}");
 }
 
 /// The counters of password attempts are not encrypted.

@@ -65,7 +65,7 @@ impl Fleet {
             match answer.status {
                 200 => last_passed = answer.began.saturating_duration_since(since),
                 401 => return Refusal { last_passed, refused: answer.ended.saturating_duration_since(since) },
-                other => panic!("pod {pod} said {other}"),
+                other => panic!("unexpected status {other} of pod {pod}"),
             }
             assert!(since.elapsed() < DEADLINE, "a session that has ended is still served");
         }

@@ -87,10 +87,10 @@ impl Cluster {
 
     /// The index in `nodes` of the owner of the key's slot.
     pub async fn owner_of(&self, key: &str) -> usize {
-        let Some(asked) = self.first_running().await else {
+        let Some(member) = self.first_running().await else {
             panic!("no node of the cluster answers");
         };
-        let reply = asked.call(&["CLUSTER", "KEYSLOT", key]).await;
+        let reply = member.call(&["CLUSTER", "KEYSLOT", key]).await;
         let slot: u16 = reply.text().parse().expect("a slot is a small number");
         let members = self.view().await;
         let owner = members.iter().find(|m| m.is_primary() && m.has_slot(slot));
@@ -250,8 +250,8 @@ impl Cluster {
     async fn all_met(&self) -> Option<()> {
         for node in &self.nodes {
             let members = self.members(node).await?;
-            let met = members.iter().filter(|m| m.linked && !m.flags.contains("handshake"));
-            (met.count() == NODES).then_some(())?;
+            let linked = members.iter().filter(|m| m.linked && !m.flags.contains("handshake"));
+            (linked.count() == NODES).then_some(())?;
         }
         Some(())
     }
