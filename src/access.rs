@@ -3,10 +3,13 @@
 //! An upstream may interpret a path differently from Vestibule. A request is therefore matched in every
 //! interpretation of its path, and every rule that matches one of them must allow it.
 
+mod automaton;
 mod credential_sources;
 mod index;
 mod interpretations;
-mod path_set;
+#[cfg(test)]
+mod naive;
+mod path_sets;
 mod pattern;
 mod upstream_credential;
 
@@ -15,14 +18,14 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 pub use credential_sources::{CredentialSource, CredentialSources};
-pub use interpretations::{Derivation, PathError};
-pub use path_set::PathSet;
+pub use interpretations::{Derivation, PathError, PathInterpretations};
+pub use path_sets::PathSets;
 pub use pattern::{HostPattern, HostPatternError, Method, MethodError, PathPattern, PathPatternError};
 pub use upstream_credential::{UpstreamCredential, UpstreamCredentialError};
 
 use crate::principal::{CredentialKind, Grant, Role, RuleName};
 use index::PathIndex;
-use interpretations::{PathInterpretations, Step};
+use interpretations::Step;
 
 /// The original request as the gateway reports it. Nothing here is decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,7 +154,15 @@ impl AccessRules {
 
     /// Returns the first rule that matches each interpretation of the path. An interpretation without a rule is an error.
     pub fn match_request(&self, request: &CheckRequest<'_>) -> Result<MatchedRules<'_>, MatchError> {
-        let interpretations = PathInterpretations::of(request.path)?;
+        self.match_interpretations(request, &PathInterpretations::of(request.path)?)
+    }
+
+    /// Does the same for a path whose interpretations are known.
+    pub fn match_interpretations(
+        &self,
+        request: &CheckRequest<'_>,
+        interpretations: &PathInterpretations<'_>,
+    ) -> Result<MatchedRules<'_>, MatchError> {
         let host = pattern::normalize_host(request.host);
         let mut matched = MatchedRules(SmallVec::new());
         for path in interpretations.paths() {

@@ -8,6 +8,7 @@ mod creation;
 mod lifetime;
 mod listing;
 mod manager;
+mod path_lists;
 mod record;
 mod restrictions;
 mod secret;
@@ -17,6 +18,7 @@ pub use creation::Draft;
 pub use lifetime::{KeyDuration, KeyDurationError};
 pub use listing::KeyPage;
 pub use manager::{ManagedBy, Manager};
+pub use path_lists::{MAX_PATTERN_BYTES, MAX_PATTERNS};
 pub use record::{ApiKey, Pointer, SecretStatus};
 pub use restrictions::{CombinedRestrictions, Restrictions, is_alias};
 pub use secret::{KeySecret, PREFIX, PresentedKey};
@@ -34,6 +36,7 @@ use crate::{
 };
 use creation::put_key;
 use listing::KeyIndex;
+use path_lists::PathLists;
 
 /// The maximum number of live keys of a user for one application. Each of the user's machines may need one.
 pub const MAX_KEYS_PER_APPLICATION: usize = 10;
@@ -119,6 +122,8 @@ pub enum KeysError {
     GracePeriod,
     #[error("the key has the maximum number of restrictions")]
     TooOften,
+    #[error("the key and its ancestors would have too many path patterns")]
+    TooManyPatterns,
     #[error(transparent)]
     Store(#[from] store::Error),
 }
@@ -139,6 +144,7 @@ impl KeysError {
             Self::Duration => "duration_not_allowed",
             Self::GracePeriod => "grace_period_not_allowed",
             Self::TooOften => "restricted_too_often",
+            Self::TooManyPatterns => "too_many_path_patterns",
             Self::Store(error) => error.reason(),
         }
     }
@@ -217,7 +223,10 @@ impl Keys {
             let stored = self.get(id).await?.filter(|key| self.can_revoke(manager, &key.value)).ok_or(KeysError::NotFound)?;
             match *restrictions == Restrictions::default() || stored.value.restrictions.contains(restrictions) {
                 true => Ok(Ok(stored.value)),
-                false => self.try_restrict(manager, stored, restrictions).await,
+                false => {
+                    PathLists::require_budget(stored.value.restrictions.iter().chain([restrictions]))?;
+                    self.try_restrict(manager, stored, restrictions).await
+                }
             }
         });
         restricted.await

@@ -13,7 +13,9 @@ pub use query::{CheckQuery, CheckQueryError, Echo, RouteRestrictions};
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    access::{AccessRules, CredentialSources, MatchError, MatchedRules, Requirement, UnmetRequirement},
+    access::{
+        AccessRules, CredentialSources, MatchError, MatchedRules, PathError, PathInterpretations, Requirement, UnmetRequirement,
+    },
     api_keys::PresentedKey,
     bearer_tokens::{self, BearerPrincipal, BearerTokens},
     principal::{CredentialKind, EmailTrust, Evaluation, Grant, IdentityClaims, IdentityHeaders, Role, RuleName},
@@ -207,7 +209,8 @@ impl Checker {
         if !in_force.is_loaded() {
             return Decision::RoleMapNotLoaded;
         }
-        let rules = match match_rules(in_force.map.access(), request, restrictions) {
+        let paths = PathInterpretations::of(request.path);
+        let rules = match match_rules(in_force.map.access(), request, &paths, restrictions) {
             Ok(RuleOutcome::AnyoneAllowed(rules)) => {
                 return Decision::AllowAnyone { upstream_headers: self.upstream.choose_headers(Some(&rules), None) };
             }
@@ -222,7 +225,7 @@ impl Checker {
         };
         let AuthenticatedPrincipal { evaluation, credential } = principal;
         let authorized = authorize_grant(&evaluation.grant, credential.kind(), rules.as_ref(), restrictions)
-            .and_then(|()| credential.authorize_path(request.path));
+            .and_then(|()| credential.authorize_path(&paths));
         match authorized {
             Ok(()) => {
                 let upstream_headers = self.upstream.choose_headers(rules.as_ref(), Some(&evaluation));
@@ -413,9 +416,9 @@ impl AuthenticatedCredential {
         }
     }
 
-    fn authorize_path(&self, path: &str) -> Result<(), DenialReason> {
+    fn authorize_path(&self, paths: &PathResult<'_>) -> Result<(), DenialReason> {
         match self {
-            Self::ApiKey(UserKey { key, .. }) if !key.restrictions.allows_path(path) => Err(DenialReason::KeyRestriction),
+            Self::ApiKey(UserKey { key, .. }) if !key.restrictions.allow_path(paths) => Err(DenialReason::KeyRestriction),
             _ => Ok(()),
         }
     }
@@ -442,7 +445,7 @@ pub fn authorize(
     credential: CredentialKind,
 ) -> Result<Permission, Denial> {
     let restrictions = RouteRestrictions::default();
-    match match_rules(access, request, &restrictions)? {
+    match match_rules(access, request, &PathInterpretations::of(request.path), &restrictions)? {
         RuleOutcome::AnyoneAllowed(_) => Ok(Permission::Anyone),
         RuleOutcome::AuthenticationRequired(rules) => {
             authorize_grant(grant, credential, rules.as_ref(), &restrictions)?;
@@ -450,6 +453,9 @@ pub fn authorize(
         }
     }
 }
+
+/// The interpretations of a request's path. They are computed once for the access rules and the key's restrictions.
+type PathResult<'a> = Result<PathInterpretations<'a>, PathError>;
 
 /// The result of matching the access rules, before authentication.
 enum RuleOutcome<'a> {
@@ -461,11 +467,12 @@ enum RuleOutcome<'a> {
 fn match_rules<'a>(
     access: Option<&'a AccessRules>,
     request: &CheckRequest<'_>,
+    paths: &PathResult<'_>,
     restrictions: &RouteRestrictions,
 ) -> Result<RuleOutcome<'a>, RuleDenial> {
-    let Some(rules) = access.map(|access| access.match_request(request)).transpose()? else {
-        return Ok(RuleOutcome::AuthenticationRequired(None));
-    };
+    let Some(access) = access else { return Ok(RuleOutcome::AuthenticationRequired(None)) };
+    let paths = paths.as_ref().map_err(|error| MatchError::Path(*error))?;
+    let rules = access.match_interpretations(request, paths)?;
     if let Some(rule) = rules.rule_for_nobody() {
         return Err(RuleDenial::Nobody { rule: rule.clone() });
     }

@@ -8,7 +8,8 @@ use std::fmt;
 use smallvec::SmallVec;
 
 /// The interpretations of one path.
-pub(super) enum PathInterpretations<'a> {
+#[derive(Debug)]
+pub enum PathInterpretations<'a> {
     /// No step changes the path. Nearly every path is such.
     Plain(&'a str),
     /// The path as sent, followed by its other interpretations.
@@ -16,7 +17,7 @@ pub(super) enum PathInterpretations<'a> {
 }
 
 #[derive(Debug)]
-pub(super) struct PathInterpretation {
+pub struct PathInterpretation {
     pub(super) path: String,
     pub(super) derivation: Derivation,
 }
@@ -78,7 +79,7 @@ const MAX_INTERPRETATIONS: usize = 64;
 const MAX_BYTES: usize = 64 * 1024;
 
 impl<'a> PathInterpretations<'a> {
-    pub(super) fn of(path: &'a str) -> Result<Self, PathError> {
+    pub fn of(path: &'a str) -> Result<Self, PathError> {
         if is_plain(path) {
             return Ok(Self::Plain(path));
         }

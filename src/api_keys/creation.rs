@@ -6,6 +6,7 @@ use super::{
     ApiKey, KeyDuration, KeyId, KeyParameters, KeySecret, KeyWithSecret, Keys, KeysError, MAX_ANCESTORS,
     MAX_KEYS_PER_APPLICATION, ManagedBy, Manager, Pointer, Restrictions,
     listing::{IndexCleanup, KeyIndex},
+    path_lists::PathLists,
     record::{KeyCreations, SecretEntry},
 };
 use crate::{
@@ -73,13 +74,15 @@ impl Keys {
         let restrictions = std::iter::once(parameters.restrictions.clone())
             .chain(self.ceiling_for(manager, owner)?)
             .chain(manager.restrictions());
+        let restrictions: Vec<_> = restrictions.filter(|restrictions| *restrictions != Restrictions::default()).collect();
+        PathLists::require_budget(&restrictions)?;
         let key = ApiKey {
             id: KeyId::new(shard, now),
             user: owner.to_owned(),
             alias: parameters.alias.clone(),
             created: now,
             expires,
-            restrictions: restrictions.filter(|restrictions| *restrictions != Restrictions::default()).collect(),
+            restrictions,
             manage_keys: parameters.manage_keys,
             manage_users: parameters.manage_users && manager.may_manage_users(),
             ancestors,

@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::path_lists::PathLists;
 use crate::{
-    access::{PathPattern, PathSet},
+    access::{PathError, PathInterpretations, PathPattern, PathSets},
     principal::{Grant, Role, Team},
     role_map::RoleMap,
 };
@@ -31,12 +32,19 @@ pub fn is_alias(text: &str) -> bool {
     printable && text.chars().count() <= MAX_ALIAS_CHARACTERS
 }
 
-/// All restrictions of a key, compiled for checks.
+/// All restrictions of a key and its ancestors, compiled for checks.
 #[derive(Debug)]
 pub struct CombinedRestrictions {
     ceilings: Vec<Role>,
     teams: Vec<Vec<Team>>,
-    paths: Vec<PathSet>,
+    paths: PathRestrictions,
+}
+
+#[derive(Debug)]
+enum PathRestrictions {
+    Sets(PathSets),
+    /// A check would take too long with these patterns, so no path is allowed.
+    TooLarge,
 }
 
 impl Restrictions {
@@ -52,12 +60,19 @@ impl Restrictions {
 }
 
 impl CombinedRestrictions {
-    pub fn of(restrictions: &[Restrictions]) -> Self {
+    /// Combines the restrictions of a key with those of all its ancestors.
+    pub fn of<'a>(restrictions: impl IntoIterator<Item = &'a Restrictions> + Clone) -> Self {
+        let all = || restrictions.clone().into_iter();
         Self {
-            ceilings: restrictions.iter().filter_map(|restrictions| restrictions.role.clone()).collect(),
-            teams: restrictions.iter().filter_map(|restrictions| restrictions.teams.clone()).collect(),
-            paths: restrictions.iter().filter(|restrictions| !restrictions.paths.is_empty()).map(path_set).collect(),
+            ceilings: all().filter_map(|restrictions| restrictions.role.clone()).collect(),
+            teams: all().filter_map(|restrictions| restrictions.teams.clone()).collect(),
+            paths: PathRestrictions::compile(&PathLists::of(all())),
         }
+    }
+
+    /// True if the key is refused for every path because it has too many patterns. Only a record of an earlier version has.
+    pub fn are_too_large(&self) -> bool {
+        matches!(self.paths, PathRestrictions::TooLarge)
     }
 
     /// Restricts the grant of the owner. A maximum role that the role map no longer lists leaves no rights.
@@ -71,15 +86,26 @@ impl CombinedRestrictions {
         Grant { role, teams: owner.teams.iter().filter(kept).cloned().collect(), ..owner.clone() }
     }
 
-    /// True if the restrictions allow every interpretation of the path.
-    pub fn allows_path(&self, path: &str) -> bool {
-        self.paths.iter().all(|set| set.contains(path))
+    /// True if the restrictions allow every interpretation of the path. A path without a valid interpretation is allowed only
+    /// if no path is restricted.
+    pub fn allow_path(&self, paths: &Result<PathInterpretations<'_>, PathError>) -> bool {
+        match &self.paths {
+            PathRestrictions::Sets(sets) => sets.is_empty() || paths.as_ref().is_ok_and(|paths| sets.all_contain(paths)),
+            PathRestrictions::TooLarge => false,
+        }
     }
 }
 
-/// A pattern that this version cannot parse matches no path, which allows less than was meant.
-fn path_set(restrictions: &Restrictions) -> PathSet {
-    PathSet::new(restrictions.paths.iter().filter_map(|path| PathPattern::parse(path).ok()))
+impl PathRestrictions {
+    /// A pattern that this version cannot parse matches no path, which allows less than was meant.
+    fn compile(lists: &PathLists<'_>) -> Self {
+        if !lists.can_be_evaluated() {
+            return Self::TooLarge;
+        }
+        let parse = |list: &[String]| list.iter().filter_map(|path| PathPattern::parse(path).ok()).collect();
+        let sets: Vec<Vec<_>> = lists.iter().map(parse).collect();
+        Self::Sets(PathSets::new(&sets))
+    }
 }
 
 #[cfg(test)]
@@ -151,12 +177,35 @@ mod tests {
             restrictions(None, None, &["/v1/**", "/health"]),
             restrictions(None, None, &["/v1", "/v1/*", "/v1/a/b"]),
         ]);
-        assert_eq!(combined.allows_path(path), permitted);
-        assert!(CombinedRestrictions::of(&[Restrictions::default()]).allows_path(path));
+        let paths = PathInterpretations::of(path);
+        assert_eq!(combined.allow_path(&paths), permitted);
+        assert!(CombinedRestrictions::of(&[Restrictions::default()]).allow_path(&paths));
     }
 
     #[test]
     fn invalid_patterns_allow_no_path() {
-        assert!(!CombinedRestrictions::of(&[restrictions(None, None, &["no slash"])]).allows_path("/v1"));
+        let paths = PathInterpretations::of("/v1");
+        assert!(!CombinedRestrictions::of(&[restrictions(None, None, &["no slash"])]).allow_path(&paths));
+        assert!(CombinedRestrictions::of(&[restrictions(None, None, &["no slash", "/v1"])]).allow_path(&paths));
+    }
+
+    #[test]
+    fn several_keys_of_a_chain_are_combined() {
+        let keys = [vec![restrictions(None, None, &["/v1/**"])], vec![], vec![restrictions(Some("team"), None, &["/*/a"])]];
+        let combined = CombinedRestrictions::of(keys.iter().flatten());
+        let allows = |path| combined.allow_path(&PathInterpretations::of(path));
+        assert!(allows("/v1/a") && !allows("/v1/b") && !allows("/v2/a"));
+        assert_eq!(combined.grant(&RoleMap::default(), &owner(Some("proxy_admin"), &[])).role, Some(Role::new("team")));
+    }
+
+    #[test]
+    fn a_record_with_too_many_patterns_allows_no_path() {
+        let lists: Vec<Vec<_>> = (0..16).map(|list| (0..32).map(|path| format!("/{list}/{path}/**")).collect()).collect();
+        let all: Vec<_> = lists.iter().map(|paths| Restrictions { paths: paths.clone(), ..Restrictions::default() }).collect();
+        let within = CombinedRestrictions::of(&all[..10]);
+        assert!(!within.are_too_large());
+        let combined = CombinedRestrictions::of(&all);
+        assert!(combined.are_too_large());
+        assert!(!combined.allow_path(&PathInterpretations::of("/1/1")) && !combined.allow_path(&PathInterpretations::of("/%")));
     }
 }

@@ -228,6 +228,12 @@ impl AppKeyRequest<'_> {
             Err(KeysError::Full) => {
                 error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "The maximum number of keys is reached.")
             }
+            Err(KeysError::TooManyPatterns) => error_response(
+                wanted,
+                StatusCode::BAD_REQUEST,
+                "invalid_request",
+                "This key has too many path patterns to create another key.",
+            ),
             Err(KeysError::TooDeep | KeysError::Disabled | KeysError::NotManaging | KeysError::NoSuchUser) => {
                 error_response(wanted, StatusCode::FORBIDDEN, "access_denied", "This credential cannot create keys.")
             }

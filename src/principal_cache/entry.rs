@@ -130,6 +130,9 @@ impl CachedKey {
         let ancestors = key.ancestors.iter().map(|id| (*id, cache_digest(*id))).collect();
         let last_use = LastUse::new(key.last_used.unwrap_or(Timestamp::UNIX_EPOCH));
         let restrictions = CombinedRestrictions::of(&key.restrictions);
+        if restrictions.are_too_large() {
+            tracing::warn!(token_id = %key.id, "key refused for every path; too many path patterns");
+        }
         Self { key, restrictions, evaluation: ArcSwapOption::empty(), ancestors, read, last_use }
     }
 }

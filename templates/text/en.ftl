@@ -253,6 +253,7 @@ keys-problem-duration = A key can't be valid for that long. Choose a shorter tim
 keys-problem-role = This role does not exist. Choose one from the list.
 keys-problem-teams = You are not a member of one of these teams. Choose teams from the list.
 keys-problem-paths = One of the paths is not a valid pattern. Enter one pattern per line, each beginning with a slash, such as <code>/v1/**</code>.
+keys-problem-too-many-paths = A key can have at most 64 path patterns with 4,096 bytes together. The patterns of the keys that it is derived from count too. Enter fewer or shorter patterns.
 keys-problem-manages-people = A key that manages users can't be restricted to teams or paths. Choose one of the two.
 keys-problem-full = You have reached the maximum number of keys. Revoke a key first.
 keys-problem-no-role = You have no role, so a key would have no access. Ask an administrator for access.

@@ -207,3 +207,27 @@ async fn a_key_that_creates_application_keys_revokes_only_keys_derived_from_it()
     assert!(matches!(by_another, Err(KeysError::Full)), "no key derived from it could be revoked");
     assert_eq!(fixture.ids("alice").await.len(), MAX_KEYS_PER_APPLICATION + 1);
 }
+
+#[tokio::test]
+async fn path_patterns_are_limited_over_a_key_and_its_ancestors() {
+    let fixture = Fixture::new().await;
+    let with_paths = |name: &str, number: usize| Restrictions {
+        paths: (0..number).map(|index| format!("/{name}/{index}")).collect(),
+        ..Restrictions::default()
+    };
+    let parameters = |restrictions| KeyParameters { manage_keys: true, restrictions, ..KeyParameters::default() };
+    let refused = |result: Result<(), KeysError>| assert!(matches!(result, Err(KeysError::TooManyPatterns)), "{result:?}");
+    refused(fixture.keys.create(&by_session(), &parameters(with_paths("a", MAX_PATTERNS + 1))).await.map(drop));
+    let key = fixture.managing(with_paths("a", 30)).await.key;
+    refused(fixture.keys.create(&by(&key), &parameters(with_paths("b", MAX_PATTERNS - 29))).await.map(drop));
+    let child = fixture.keys.create(&by(&key), &parameters(with_paths("b", 30))).await.unwrap().key;
+    refused(fixture.keys.restrict(&by_session(), child.id, &with_paths("c", 5)).await.map(drop));
+    let child = fixture.keys.restrict(&by_session(), child.id, &with_paths("c", 4)).await.unwrap();
+    fixture.keys.restrict(&by_session(), child.id, &with_paths("a", 30)).await.unwrap();
+    let long = Restrictions { paths: vec![format!("/{}", "a".repeat(MAX_PATTERN_BYTES))], ..Restrictions::default() };
+    refused(fixture.keys.restrict(&by_session(), key.id, &long).await.map(drop));
+    // A key of an earlier version with more patterns cannot create another key, with or without patterns of its own.
+    let large = ApiKey { restrictions: vec![with_paths("d", MAX_PATTERNS + 1)], ..key };
+    let application = KeyParameters { application: Some("app".to_owned()), ..KeyParameters::default() };
+    refused(fixture.keys.create_for_application(&by(&large), &application).await.map(drop));
+}

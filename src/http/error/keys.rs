@@ -3,7 +3,10 @@
 use actix_web::http::StatusCode;
 
 use super::{CHALLENGE_INVALID, Failure};
-use crate::{api_keys::KeysError, pages::Problem};
+use crate::{
+    api_keys::{KeysError, MAX_PATTERN_BYTES, MAX_PATTERNS},
+    pages::Problem,
+};
 
 impl From<&KeysError> for Failure {
     fn from(error: &KeysError) -> Self {
@@ -19,6 +22,9 @@ impl From<&KeysError> for Failure {
             KeysError::TooOften => {
                 Self::limit_reached("This key was restricted too many times. Create a new key with these restrictions.")
             }
+            KeysError::TooManyPatterns => Self::bad_request(format!(
+                "A key and the keys that it is derived from can have at most {MAX_PATTERNS} path patterns with {MAX_PATTERN_BYTES} bytes together."
+            )),
             KeysError::Full => Self::limit_reached("The maximum number of keys is reached. Revoke a key first."),
             KeysError::Duration => Self::bad_request("duration must be positive and at most keys.max_duration."),
             KeysError::GracePeriod => Self::bad_request("overlap must be at most keys.overlap_max."),
@@ -28,6 +34,7 @@ impl From<&KeysError> for Failure {
             KeysError::Full => Problem::of("keys-problem-full"),
             KeysError::NoRole => Problem::of("keys-problem-no-role"),
             KeysError::Duration => Problem::of("keys-problem-duration"),
+            KeysError::TooManyPatterns => Problem::of("keys-problem-too-many-paths").field("paths"),
             _ => Problem::of("keys-problem-failed"),
         })
     }
