@@ -83,7 +83,7 @@ impl From<&PasswordLoginError> for Failure {
 impl From<&AcceptanceError> for Failure {
     fn from(error: &AcceptanceError) -> Self {
         match error {
-            // The same answer for every invalid invitation and token, so that it does not disclose who was invited.
+            // The same response for every invalid invitation and token, so that it does not disclose who was invited.
             AcceptanceError::Invalid(_) => {
                 let description = "This invitation link is invalid or has expired. Ask an administrator for a new one.";
                 Self::unauthorized("invalid_token", description, CHALLENGE_INVALID).page("error-onboarding")

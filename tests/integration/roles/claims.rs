@@ -22,11 +22,11 @@ async fn every_claim_format_is_matched_as_documented() {
     let fleet = with_map(MAP, |_| ()).await;
     let table: [(&str, Value, &str); 14] = [
         ("a list of objects", json!({"groups": [{"name": "x"}, {"name": "platform"}]}), "by_object"),
-        ("a list of texts instead", json!({"groups": ["platform"]}), "nobody"),
-        ("a text with spaces", json!({"roles": "openid llm.admin"}), "by_space"),
+        ("a list of strings instead", json!({"groups": ["platform"]}), "nobody"),
+        ("a string with spaces", json!({"roles": "openid llm.admin"}), "by_space"),
         ("a part of a word", json!({"roles": "openid llm.administrator"}), "nobody"),
         ("a list whose entry has spaces", json!({"roles": ["a", "b llm.admin"]}), "by_space"),
-        ("a text with commas", json!({"department": "sales, r&d"}), "by_comma"),
+        ("a string with commas", json!({"department": "sales, r&d"}), "by_comma"),
         ("all conditions", json!({"department": "research", "tenant": "eu-west"}), "by_all"),
         ("one of two conditions", json!({"department": "research", "tenant": "us-east"}), "nobody"),
         ("the other of them", json!({"tenant": "eu-west"}), "nobody"),
